@@ -1,0 +1,28 @@
+import { redact } from './redact.ts'
+
+/** Facts beside a fixed message; values are redacted before they leave. */
+export type Facts = Record<string, unknown>
+
+/** Where lines go: fixed words first, facts beside them. */
+export interface Log {
+  info(message: string, facts?: Facts): void
+  warn(message: string, facts?: Facts): void
+  error(message: string, facts?: Facts): void
+}
+
+/** A place that takes finished lines, for instance an invocation's own logger. */
+export interface LineSink {
+  info(line: string): void
+  warn(line: string): void
+  error(line: string): void
+}
+
+/** Makes a log that writes `message {json}` lines to `sink`, every line redacted. */
+export function createLog(sink: LineSink): Log {
+  const line = (message: string, facts?: Facts) => redact(facts ? `${message} ${JSON.stringify(facts)}` : message)
+  return {
+    info: (message, facts) => sink.info(line(message, facts)),
+    warn: (message, facts) => sink.warn(line(message, facts)),
+    error: (message, facts) => sink.error(line(message, facts)),
+  }
+}

@@ -1,0 +1,27 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestProject } from 'vitest/node'
+import { startAzurite } from '../local/azurite.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    accountsUrl: string
+  }
+}
+
+/** One emulator for the whole run; every ask at `accountsUrl` hands out an account that nobody had before. */
+export default async function setup(project: TestProject) {
+  const accounts = Array.from({ length: 1000 }, (_, index) => `test${index}`)
+  const azurite = await startAzurite({ accounts })
+  const server = createServer((_request, response) => {
+    const account = accounts.shift()
+    response.statusCode = account ? 200 : 503
+    response.end(account ? azurite.connectionString(account) : 'no account is left')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  project.provide('accountsUrl', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  return async () => {
+    server.close()
+    await azurite.stop()
+  }
+}
