@@ -55,6 +55,10 @@ export interface UpstreamFacts {
   said?: string
   /** The upstream's id of this failure, for its support. */
   correlation?: string
+  /** App roles of which any one would do, where the upstream refused for want of a permission. */
+  missing?: string[]
+  /** What our token says about itself, where the upstream refused it; never the token. */
+  claims?: { aud: string | null; roles: string[] }
 }
 
 /** An upstream did not do its part: it (or its administrator) mends it. Holds no URL query, no header, no token. */

@@ -1,16 +1,27 @@
 const HIDDEN = '[hidden]'
 
+const queryNames =
+  'sig|code|token|secret|key|password|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
+const headerNames = 'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
+
 const secrets: [RegExp, string][] = [
-  // SAS signatures and every other query value that opens a door.
-  [/([?&](?:sig|code|token|secret|key|access_token|client_secret|skoid|sktid)=)[^&\s"'<>]+/gi, `$1${HIDDEN}`],
+  // SAS signatures and every other query or form value that opens a door, also inside HTML, JSON and another URL.
+  [
+    new RegExp(`((?:^|[?&;]|\\\\u0026|%26|%3F)(?:${queryNames})(?:=|%3D))(?:(?!%26|\\\\)[^&;\\s"'<>])+`, 'gi'),
+    `$1${HIDDEN}`,
+  ],
   [/\b(Bearer\s+)[\w.~+/=-]+/gi, `$1${HIDDEN}`],
   [/\b(SharedKey(?:Lite)?\s+\S+?:)[\w+/=]+/gi, `$1${HIDDEN}`],
   [/\b((?:AccountKey|SharedAccessSignature|accessKey|secretKey)\s*=\s*)[^;\s"']+/gi, `$1${HIDDEN}`],
   [/\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]+)?/g, HIDDEN],
   [/\bwhsec_[\w+/=-]+/g, HIDDEN],
+  [/\b(v1a?,)[\w+/=-]{20,}/g, `$1${HIDDEN}`],
   [/(\/api\/continue\/)[\w-]+/g, `$1${HIDDEN}`],
+  [/(\/\/[^\s/:@"]{1,256}:)[^\s/@"]{1,256}(?=@)/g, `$1${HIDDEN}`],
+  // A quoted value is a secret to its last quote; a bare one ends where the next thing begins.
+  [new RegExp(`("(?:${headerNames})\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'), `$1${HIDDEN}`],
   [
-    /("?(?:x-functions-key|authorization|x-apikeys|client_secret|access_token|signature)"?\s*[:=]\s*"?)(?!Bearer )[^"\s,;}]+/gi,
+    new RegExp(`\\b((?:${headerNames})\\s*[:=]\\s*(?:(?:Basic|Bearer|SharedKey(?:Lite)?)\\s+)?)[^"\\s,;}]+`, 'gi'),
     `$1${HIDDEN}`,
   ],
 ]

@@ -1,0 +1,9 @@
+import { app } from '@azure/functions'
+import * as df from 'durable-functions'
+import { housekeeping } from '../shared/app/flows.ts'
+
+app.timer('housekeeping', {
+  schedule: '0 35 * * * *',
+  extraInputs: [df.input.durableClient()],
+  handler: (_timer, context) => housekeeping(context, df.getClient(context)),
+})

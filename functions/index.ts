@@ -1,0 +1,4 @@
+import './export-av-health.ts'
+import './export-run.ts'
+import './housekeeping.ts'
+import './http.ts'

@@ -1,0 +1,101 @@
+import Module from 'node:module'
+
+/** A value as it crosses from host to library and back; exactly one member is set. */
+export interface TypedData {
+  string?: string
+  json?: string
+  bytes?: Uint8Array
+  int?: number
+  double?: number
+  http?: unknown
+}
+
+/** What a handler's file told the host when it registered a function. */
+export interface Registration {
+  name: string
+  metadata: { name: string; bindings: Record<string, Record<string, unknown>>; retryOptions?: unknown }
+  callback: (...args: unknown[]) => unknown
+}
+
+/** What the library is given to run one invocation. */
+export interface InvocationInit {
+  invocationId: string
+  metadata: Registration['metadata']
+  request: {
+    inputData: { name: string; data: TypedData }[]
+    triggerMetadata: Record<string, TypedData>
+    traceContext: { traceParent: string; traceState: string; attributes: Record<string, string> }
+  }
+  log(level: string, category: string, message: string): void
+}
+
+/** The library's side of one invocation. */
+export interface InvocationModel {
+  getArguments(): Promise<{ context: unknown; inputs: unknown[] }>
+  invokeFunction(context: unknown, inputs: unknown[], callback: Registration['callback']): Promise<unknown>
+  getResponse(context: unknown, result: unknown): Promise<{ returnValue?: TypedData | null }>
+}
+
+/** The library itself, as it introduces itself to a host. */
+export interface ProgrammingModel {
+  getInvocationModel(init: InvocationInit): InvocationModel
+  getCapabilities(capabilities: Record<string, unknown>): Promise<Record<string, unknown>>
+}
+
+type Load = (this: unknown, request: string, ...rest: unknown[]) => unknown
+
+// Modules load once a process, so what they register outlives the host that loaded them.
+const registrations = new Map<string, Registration>()
+let model: ProgrammingModel | undefined
+let installed = false
+
+const core = {
+  version: '3.11.0',
+  hostVersion: '4.1037.0',
+  registerFunction(metadata: Registration['metadata'], callback: Registration['callback']) {
+    const { name } = metadata
+    if (registrations.has(name)) throw new Error(`A function with name "${name}" has already been registered.`)
+    registrations.set(name, { name, metadata, callback })
+  },
+  registerHook(name: string) {
+    throw new Error(`The embedded host has no hooks: "${name}" was not registered.`)
+  },
+  setProgrammingModel(given: ProgrammingModel) {
+    model = given
+  },
+  getProgrammingModel: () => model,
+  log() {},
+  Disposable: { from: () => ({ dispose() {} }) },
+}
+
+/** Makes `require('@azure/functions-core')` find this host; harmless to repeat. */
+export function installContract() {
+  if (installed) return
+  installed = true
+  // The real worker answers this name the same way: no package of it exists, and the loader has no public door.
+  const loader = Module as unknown as { _load: Load }
+  const original = loader._load
+  loader._load = function load(request, ...rest) {
+    return request === '@azure/functions-core' ? core : original.call(this, request, ...rest)
+  }
+}
+
+/** Runs `load` and answers everything registered in this process so far; when `load` throws, what it had registered is forgotten. */
+export async function collectRegistrations(load: () => Promise<unknown>): Promise<Registration[]> {
+  const before = new Set(registrations.keys())
+  try {
+    await load()
+  } catch (error) {
+    for (const name of registrations.keys()) if (!before.has(name)) registrations.delete(name)
+    throw error
+  }
+  const capabilities = await model?.getCapabilities({})
+  if (capabilities?.HttpUri) throw new Error('The embedded host does not support enableHttpStream.')
+  return [...registrations.values()]
+}
+
+/** The library that the loaded files use. */
+export function programmingModel(): ProgrammingModel {
+  if (!model) throw new Error('No file has registered a function.')
+  return model
+}

@@ -1,0 +1,106 @@
+import type { AdjustableClock } from '../../clock.ts'
+import type { Invoker } from '../invoke.ts'
+import type { FunctionOf } from '../triggers.ts'
+import { advance, emptyProgress, type HistoryEvent, type Progress } from './history.ts'
+import { createPool, type Pool, PoolClosed } from './pool.ts'
+import type { InstanceHead, Store } from './store.ts'
+
+/** What a hub is made of. */
+export interface HubParts {
+  store: Store
+  clock: AdjustableClock
+  invoker: Invoker
+  orchestrators: FunctionOf<'orchestrator'>[]
+  activities: FunctionOf<'activity'>[]
+  defaultVersion: string
+  maxOrchestrators: number
+  maxActivities: number
+  print(line: string): void
+}
+
+/** An instance that has not ended. */
+export interface LiveInstance {
+  head: InstanceHead
+  /** JSON; null = none was given. */
+  input: string | null
+  history: HistoryEvent[]
+  progress: Progress
+  /** Aborted when the instance ends, is replaced or purged, and when the host stops. */
+  ended: AbortController
+  /** What happens to one instance happens one after another. */
+  tail: Promise<void>
+  /** How many jobs are in that line. */
+  queued: number
+}
+
+/** A task hub in memory: its live instances and the two pools in which they run. */
+export interface Hub extends HubParts {
+  live: Map<string, LiveInstance>
+  orchestratorPool: Pool
+  activityPool: Pool
+  stopping: AbortController
+  orchestrator(name: string): FunctionOf<'orchestrator'> | undefined
+  activity(name: string): FunctionOf<'activity'> | undefined
+}
+
+/** Makes a hub without instances. */
+export function createHub(parts: HubParts): Hub {
+  const byName = <Fn extends { name: string }>(functions: Fn[]) => {
+    const map = new Map(functions.map((fn) => [fn.name.toLowerCase(), fn]))
+    return (name: string) => map.get(name.toLowerCase())
+  }
+  return {
+    ...parts,
+    live: new Map(),
+    orchestratorPool: createPool(parts.maxOrchestrators),
+    activityPool: createPool(parts.maxActivities),
+    stopping: new AbortController(),
+    orchestrator: byName(parts.orchestrators),
+    activity: byName(parts.activities),
+  }
+}
+
+/** Puts an instance among the live ones; nothing happens to it yet. */
+export function admit(hub: Hub, head: InstanceHead, history: HistoryEvent[]): LiveInstance {
+  const progress = emptyProgress()
+  advance(progress, history)
+  const input = history.find(({ OrchestrationInstance }) => OrchestrationInstance)?.Input ?? null
+  const ended = new AbortController()
+  const instance = { head, input, history, progress, ended, tail: Promise.resolve(), queued: 0 }
+  hub.live.set(head.id, instance)
+  return instance
+}
+
+/** Takes an instance from the live ones, if it still is one. */
+export function dismiss(hub: Hub, instance: LiveInstance) {
+  instance.ended.abort(new Error('the instance has ended'))
+  if (hub.live.get(instance.head.id) === instance) hub.live.delete(instance.head.id)
+}
+
+/** Runs a job when everything before it has happened to the instance; not at all when the instance has ended by then. */
+export function enqueue(hub: Hub, instance: LiveInstance, job: () => Promise<void>): Promise<void> {
+  instance.queued += 1
+  instance.tail = instance.tail
+    .then(() => (instance.ended.signal.aborted ? undefined : job()))
+    .catch((error: unknown) => {
+      if (hub.stopping.signal.aborted || error instanceof PoolClosed) return
+      hub.print(`error: the orchestration '${instance.head.id}' stands still: ${error}`)
+    })
+    .finally(() => {
+      instance.queued -= 1
+    })
+  return instance.tail
+}
+
+/** Writes until it is written or the host stops: what an orchestration has decided must not be lost to a storage hiccup. */
+export async function persist<Result>({ clock, stopping, print }: Hub, write: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    stopping.signal.throwIfAborted()
+    try {
+      return await write()
+    } catch (error) {
+      print(`error: the state of an orchestration could not be written and is tried again: ${error}`)
+      await clock.sleep(1000, stopping.signal)
+    }
+  }
+}

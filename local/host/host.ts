@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import type { AdjustableClock } from '../clock.ts'
+import { answerAdmin } from './admin.ts'
+import { collectRegistrations, installContract, type Registration, type TypedData } from './contract.ts'
+import { clientBinding, type Webhooks } from './durable/client-binding.ts'
+import { createEngine } from './durable/engine.ts'
+import { answerDurable } from './durable/http.ts'
+import { openStore } from './durable/store.ts'
+import { createHttpServer } from './http.ts'
+import { createInvoker } from './invoke.ts'
+import type { Keys } from './keys.ts'
+import { startQueues } from './queues.ts'
+import { readHostJson, type Settings } from './settings.ts'
+import { openTable } from './storage.ts'
+import { startTimers, type Timers } from './timers.ts'
+import { type AppFunction, describeFunction, type FunctionOf } from './triggers.ts'
+
+/** What a host is started with. */
+export interface HostOptions {
+  /** Imports the app's entry files; called when the contract is in place. Modules load once a process: a second host gets what they registered for the first. */
+  load(): Promise<unknown>
+  /** Connection string of the emulator: tables and queues. */
+  storage: string
+  /** The parsed host.json. */
+  hostJson: unknown
+  /** What `%X%` and connections of queue triggers resolve against. */
+  settings: Settings
+  /** 0 = any free one. */
+  port: number
+  keys: Keys
+  /** All timers, durable timers and waits between polls run on it. */
+  clock: AdjustableClock
+  /** Takes the lines of the console. */
+  print(line: string): void
+}
+
+/** A running host. */
+export interface Host {
+  /** `http://127.0.0.1:<port>` */
+  url: string
+  functions: { name: string; kind: AppFunction['kind']; route?: string; methods?: string[] }[]
+  /** Takes no more work, waits a few seconds for what runs, then closes. */
+  stop(): Promise<void>
+}
+
+const LONGEST_STOP_MS = 5000
+
+/** Starts a host on loopback; rejects with a ConfigError for a host.json with which the real one, too, would not start. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const { storage, settings, clock, print } = options
+  const hostJson = readHostJson(options.hostJson, settings)
+  installContract()
+  bypassProxy()
+  const unhandled = (reason: unknown) => print(`error: unhandled rejection: ${stackOf(reason)}`)
+  process.on('unhandledRejection', unhandled)
+
+  const functions = await loadFunctions(options)
+  const ofKind = <Kind extends AppFunction['kind']>(kind: Kind) =>
+    functions.filter((fn): fn is FunctionOf<Kind> => fn.kind === kind)
+  const { hubName, defaultVersion, maxActivities, maxOrchestrators } = hostJson.durable
+  const invoker = createInvoker(print)
+  const webhooks: Webhooks = {
+    ...{ origin: '', hubName },
+    ...{ systemKey: randomBytes(24).toString('base64url'), secret: randomBytes(24).toString('base64url') },
+  }
+  const engine = createEngine({
+    store: await openStore(storage, hubName),
+    ...{ clock, invoker, defaultVersion, maxActivities, maxOrchestrators, print },
+    ...{ orchestrators: ofKind('orchestrator'), activities: ofKind('activity') },
+  })
+  const run = (fn: AppFunction, input: TypedData, triggerMetadata: Record<string, TypedData> = {}) => {
+    const extraInputs = Object.fromEntries(fn.clientBindings.map((name) => [name, { json: clientBinding(webhooks) }]))
+    return invoker.invoke(fn.registration, fn.triggerName, { input, extraInputs, triggerMetadata })
+  }
+
+  const server = createHttpServer({
+    functions: ofKind('http'),
+    routePrefix: hostJson.routePrefix,
+    keys: options.keys,
+    homepage: !/^(true|1)$/i.test(settings.AzureWebJobsDisableHomepage ?? ''),
+    own: async (call) =>
+      answerAdmin({ keys: options.keys, clock, runNow }, call) ?? answerDurable(engine, webhooks, call),
+    run: async (fn, input) => {
+      const outcome = await run(fn, input)
+      return outcome.ok ? outcome : undefined
+    },
+  })
+  let timers: Timers | undefined
+  const runNow = (name: string) => {
+    if (timers?.runNow(name)) return true
+    return functions.some((fn) => fn.name.toLowerCase() === name.toLowerCase()) ? false : undefined
+  }
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, '127.0.0.1', resolve)
+  })
+  webhooks.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  await engine.recover()
+  timers = startTimers({
+    functions: ofKind('timer'),
+    table: await openTable(storage, `${hubName}Timers`),
+    ...{ clock, print },
+    run: async (fn, input) => void (await run(fn, input)),
+  })
+  const stopQueues = startQueues({
+    functions: ofKind('queue'),
+    options: hostJson.queues,
+    ...{ clock, print },
+    run: async (fn, input, metadata) => (await run(fn, input, metadata)).ok,
+  })
+
+  return {
+    url: webhooks.origin,
+    functions: functions.map((fn) => ({
+      name: fn.name,
+      kind: fn.kind,
+      ...(fn.kind === 'http' && { route: fn.route, methods: fn.methods }),
+    })),
+    async stop() {
+      timers?.stop()
+      stopQueues()
+      engine.close()
+      await settle(() => invoker.running === 0 && !engine.isBusy())
+      engine.stop()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      process.off('unhandledRejection', unhandled)
+    },
+  }
+}
+
+/** One file that throws takes the whole app along, one function that cannot run only itself. */
+async function loadFunctions({ load, settings, clock, print }: HostOptions): Promise<AppFunction[]> {
+  let registrations: Registration[]
+  try {
+    registrations = await collectRegistrations(load)
+  } catch (error) {
+    print(`error: Worker was unable to load entry point: ${stackOf(error)}`)
+    return []
+  }
+  return registrations.flatMap((registration) => {
+    try {
+      return [describeFunction(registration, settings, clock.now())]
+    } catch (error) {
+      print(`error: The '${registration.name}' function is in error: ${error instanceof Error ? error.message : error}`)
+      return []
+    }
+  })
+}
+
+async function settle(isQuiet: () => boolean) {
+  // Real time: a clock that somebody moves must not cut this short.
+  const until = performance.now() + LONGEST_STOP_MS
+  while (!isQuiet() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+/** The durable client's HTTP library obeys proxy variables, even on the way to this very process. */
+function bypassProxy() {
+  for (const name of ['NO_PROXY', 'no_proxy']) {
+    const known = process.env[name] ?? ''
+    if (!known.split(',').includes('127.0.0.1'))
+      process.env[name] = [known, '127.0.0.1', 'localhost'].filter(Boolean).join(',')
+  }
+}
+
+function stackOf(reason: unknown) {
+  return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
+}

@@ -1,0 +1,180 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { z } from 'zod'
+import type { TypedData } from './contract.ts'
+import { type Keys, mayCall } from './keys.ts'
+import { findRoute, normalisePath } from './router.ts'
+import type { FunctionOf } from './triggers.ts'
+
+/** A call to the host, its path normalised and its body read. */
+export interface HostCall {
+  method: string
+  path: string
+  query: URLSearchParams
+  request: IncomingMessage
+  body: Buffer
+}
+
+/** What the host answers to a call. */
+export interface HostReply {
+  status: number
+  headers?: Record<string, string | string[]>
+  body?: string | Uint8Array
+}
+
+/** Parts of the HTTP front: what it serves and how a function of it is run. */
+export interface HttpParts {
+  functions: FunctionOf<'http'>[]
+  routePrefix: string
+  keys: Keys
+  homepage: boolean
+  /** Admin and webhook routes; undefined = not one of them. */
+  own(call: HostCall): Promise<HostReply | undefined>
+  /** Undefined = the handler failed. */
+  run(fn: FunctionOf<'http'>, input: TypedData): Promise<{ value: TypedData | null | undefined } | undefined>
+}
+
+const LONGEST_TARGET = 8192 - 'GET  HTTP/1.1\r\n'.length
+const LONGEST_HEADERS = 32_768
+const LARGEST_BODY = 100 * 1024 * 1024
+
+/** Makes the HTTP server of the host; it does not listen yet. */
+export function createHttpServer(parts: HttpParts): Server {
+  // Node's own limit stands far behind ours: it cannot tell a long URL from long headers.
+  return createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
+    answer(parts, request).then(
+      (reply) => send(response, reply),
+      () => send(response, { status: 500 }),
+    )
+  })
+}
+
+async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostReply> {
+  const { url: target = '/', method = 'GET' } = request
+  if (target.length > LONGEST_TARGET) return { status: 414 }
+  const headerBytes = request.rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
+  if (headerBytes > LONGEST_HEADERS) return { status: 431 }
+  const body = await readBody(request)
+  if (!body) return { status: 500, headers: { connection: 'close' } }
+
+  const mark = target.indexOf('?')
+  const path = normalisePath(mark < 0 ? target : target.slice(0, mark))
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1))
+  const own = await parts.own({ method, path, query, request, body })
+  if (own) return own
+  if (path === '/' && (method === 'GET' || method === 'HEAD')) {
+    return parts.homepage
+      ? { status: 200, headers: { 'content-type': 'text/html' }, body: '<p>Your Functions app is up and running.</p>' }
+      : { status: 204 }
+  }
+  return answerFunction(parts, { method, path, query, request, body })
+}
+
+async function answerFunction(parts: HttpParts, { method, path, query, request, body }: HostCall): Promise<HostReply> {
+  const prefix = parts.routePrefix ? `/${parts.routePrefix}` : ''
+  if (path.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return { status: 404 }
+  const relative = path.slice(prefix.length)
+  if (relative !== '' && !relative.startsWith('/')) return { status: 404 }
+  const found = findRoute(
+    parts.functions.filter((fn) => fn.methods.includes(method)),
+    relative,
+  )
+  if (!found) return { status: 404 }
+  if (!mayCall(found.route.authLevel, parts.keys, request.headers, query)) return { status: 401 }
+  const url = `http://${request.headers.host}${request.url}`
+  if (!URL.canParse(url)) return { status: 400 }
+  const outcome = await parts.run(found.route, {
+    http: {
+      method,
+      url,
+      headers: joinHeaders(request),
+      params: found.params,
+      query: joinQuery(query),
+      body: { bytes: body },
+    },
+  })
+  return outcome ? readReply(outcome.value) : { status: 500 }
+}
+
+/** Repeated names reach the handler as one value, joined by commas, whatever the case of the name. */
+function joinQuery(query: URLSearchParams): Record<string, string> {
+  const joined = new Map<string, { name: string; values: string[] }>()
+  for (const [name, value] of query) {
+    const entry = joined.get(name.toLowerCase()) ?? { name, values: [] }
+    entry.values.push(value)
+    joined.set(name.toLowerCase(), entry)
+  }
+  return Object.fromEntries([...joined.values()].map(({ name, values }) => [name, values.join(',')]))
+}
+
+function joinHeaders(request: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value ?? '')]))
+}
+
+const nullable = <Schema extends z.ZodType>(value: Schema) => z.object({ value }).optional()
+const httpReply = z.object({
+  http: z.object({
+    statusCode: z.string().transform(Number),
+    headers: z.record(z.string(), z.string()).default({}),
+    cookies: z
+      .array(
+        z.object({
+          name: z.string(),
+          value: z.string(),
+          domain: nullable(z.string()),
+          path: nullable(z.string()),
+          expires: nullable(z.object({ seconds: z.number() })),
+          secure: nullable(z.boolean()),
+          httpOnly: nullable(z.boolean()),
+          sameSite: z.string().optional(),
+          maxAge: nullable(z.number()),
+        }),
+      )
+      .default([]),
+    body: z.object({ bytes: z.instanceof(Uint8Array).optional() }).nullish(),
+  }),
+})
+
+// What belongs to this connection is the server's to say, not a handler's.
+const connectionHeaders = new Set(['connection', 'transfer-encoding', 'content-length', 'keep-alive'])
+
+function readReply(value: TypedData | null | undefined): HostReply {
+  if (!value) return { status: 204 }
+  const { statusCode: status, headers: given, cookies, body } = httpReply.parse(value).http
+  const headers: Record<string, string | string[]> = Object.fromEntries(
+    Object.entries(given).filter(([name]) => !connectionHeaders.has(name.toLowerCase())),
+  )
+  const set = cookies.map((cookie) =>
+    [
+      `${cookie.name}=${cookie.value}`,
+      cookie.domain && `Domain=${cookie.domain.value}`,
+      cookie.path && `Path=${cookie.path.value}`,
+      cookie.expires && `Expires=${new Date(cookie.expires.value.seconds * 1000).toUTCString()}`,
+      cookie.maxAge && `Max-Age=${cookie.maxAge.value}`,
+      cookie.secure?.value && 'Secure',
+      cookie.httpOnly?.value && 'HttpOnly',
+      { lax: 'SameSite=Lax', strict: 'SameSite=Strict', explicitNone: 'SameSite=None' }[cookie.sameSite ?? ''],
+    ]
+      .filter(Boolean)
+      .join('; '),
+  )
+  if (set.length > 0) headers['set-cookie'] = set
+  return { status, headers, ...(body?.bytes && { body: body.bytes }) }
+}
+
+/** Undefined = larger than the host takes. A chunked body is read away: the real host hands over an empty one. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > LARGEST_BODY) return undefined
+  const chunked = request.headers['transfer-encoding'] !== undefined
+  const chunks: Buffer[] = []
+  for await (const chunk of request) if (!chunked) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+function send(response: ServerResponse, { status, headers = {}, body }: HostReply) {
+  const bare = status === 204 || status === 205 || status === 304
+  const bytes = bare || body === undefined ? undefined : Buffer.from(body)
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  if (!bare) response.setHeader('content-length', bytes?.length ?? 0)
+  response.writeHead(status)
+  response.end(bytes)
+}

@@ -1,0 +1,137 @@
+import { type DequeuedMessageItem, QueueClient } from '@azure/storage-queue'
+import type { AdjustableClock } from '../clock.ts'
+import type { TypedData } from './contract.ts'
+import { queueMetadata, readMessage } from './queue-message.ts'
+import type { HostJson } from './settings.ts'
+import { isStatus } from './storage.ts'
+import type { FunctionOf } from './triggers.ts'
+
+type QueueFunction = FunctionOf<'queue'>
+
+/** What queue triggers need. */
+export interface QueueParts {
+  functions: QueueFunction[]
+  options: HostJson['queues']
+  clock: AdjustableClock
+  /** Runs a function on one message; false = it failed. */
+  run(fn: QueueFunction, input: TypedData, metadata: Record<string, TypedData>): Promise<boolean>
+  print(line: string): void
+}
+
+const HIDDEN_WHILE_RUNNING_S = 600
+const SHORTEST_POLL_MS = 100
+const POISON_TTL_S = 7 * 86_400
+
+/** Starts polling every queue; the returned function stops taking messages. */
+export function startQueues(parts: QueueParts): () => void {
+  const stopping = new AbortController()
+  for (const fn of parts.functions) void poll(parts, fn, stopping.signal)
+  return () => stopping.abort(new Error('the host stops'))
+}
+
+async function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal) {
+  const { options, clock, print } = parts
+  const queue = new QueueClient(fn.connectionString, fn.queueName)
+  let running = 0
+  let pauseMs = SHORTEST_POLL_MS
+  let wake = () => {}
+  while (!signal.aborted) {
+    try {
+      if (running > options.newBatchThreshold) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        continue
+      }
+      const messages = await receive(queue, options.batchSize)
+      pauseMs = messages.length > 0 ? SHORTEST_POLL_MS : Math.min(pauseMs * 2, options.maxPollingIntervalMs)
+      for (const message of messages) {
+        running += 1
+        void handle(parts, fn, queue, message)
+          .catch((error: unknown) => print(`error: [${fn.name}] message ${message.messageId}: ${error}`))
+          .finally(() => {
+            running -= 1
+            wake()
+          })
+      }
+      if (messages.length === 0) await clock.sleep(pauseMs, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      print(`error: [${fn.name}] the queue '${fn.queueName}' cannot be read: ${error}`)
+      await clock.sleep(options.maxPollingIntervalMs, signal).catch(() => {})
+    }
+  }
+}
+
+async function receive(queue: QueueClient, numberOfMessages: number): Promise<DequeuedMessageItem[]> {
+  try {
+    const answer = await queue.receiveMessages({ numberOfMessages, visibilityTimeout: HIDDEN_WHILE_RUNNING_S })
+    return answer.receivedMessageItems
+  } catch (error) {
+    // The trigger does not create its queue: until someone does, there is nothing to take.
+    if (isStatus(error, 404)) return []
+    throw error
+  }
+}
+
+async function handle(parts: QueueParts, fn: QueueFunction, queue: QueueClient, message: DequeuedMessageItem) {
+  const { options, print } = parts
+  const text = readMessage(message.messageText, options.messageEncoding)
+  if (text === undefined) print(`error: [${fn.name}] message ${message.messageId} is not base64`)
+  // Whoever took it for the last time died over it: it is not tried again.
+  if (text === undefined || message.dequeueCount > options.maxDequeueCount) return toPoison(fn, queue, message)
+
+  const hold = holdMessage(parts, queue, message)
+  const done = await parts.run(fn, { string: text }, queueMetadata(message, text)).finally(hold.end)
+  if (done) return void (await ignoreGone(queue.deleteMessage(message.messageId, hold.receipt())))
+  if (message.dequeueCount >= options.maxDequeueCount) {
+    print(`error: [${fn.name}] message ${message.messageId} has failed ${message.dequeueCount} times`)
+    return toPoison(fn, queue, { ...message, popReceipt: hold.receipt() })
+  }
+  const hiddenS = Math.floor(options.visibilityTimeoutMs / 1000)
+  await ignoreGone(queue.updateMessage(message.messageId, hold.receipt(), undefined, hiddenS))
+}
+
+/** Keeps a message hidden for as long as its function runs. */
+function holdMessage({ clock, print }: QueueParts, queue: QueueClient, message: DequeuedMessageItem) {
+  const ended = new AbortController()
+  let receipt = message.popReceipt
+  const renew = async () => {
+    while (!ended.signal.aborted) {
+      await clock.sleep((HIDDEN_WHILE_RUNNING_S * 1000) / 2, ended.signal)
+      const renewed = await queue.updateMessage(message.messageId, receipt, undefined, HIDDEN_WHILE_RUNNING_S)
+      receipt = renewed.popReceipt ?? receipt
+    }
+  }
+  const renewing = renew().catch((error: unknown) => {
+    if (!ended.signal.aborted) print(`error: message ${message.messageId} could not be kept: ${error}`)
+  })
+  return {
+    receipt: () => receipt,
+    async end() {
+      ended.abort(new Error('the function has ended'))
+      await renewing
+    },
+  }
+}
+
+async function toPoison(
+  { queueName, connectionString }: QueueFunction,
+  queue: QueueClient,
+  message: DequeuedMessageItem,
+) {
+  // A poison queue has none of its own: its messages stay, hidden, until they expire.
+  if (queueName.endsWith('-poison')) return
+  const poison = new QueueClient(connectionString, `${queueName}-poison`)
+  await poison.createIfNotExists()
+  await poison.sendMessage(message.messageText, { messageTimeToLive: POISON_TTL_S })
+  await ignoreGone(queue.deleteMessage(message.messageId, message.popReceipt))
+}
+
+async function ignoreGone(call: Promise<unknown>) {
+  try {
+    await call
+  } catch (error) {
+    if (!isStatus(error, 404)) throw error
+  }
+}

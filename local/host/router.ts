@@ -1,0 +1,72 @@
+/** One part of a route between two slashes. */
+export type RouteSegment = { literal: string } | { parameter: string; optional: boolean; rest: boolean }
+
+/** A route that matched, with its parameters. */
+export interface RouteMatch<Route> {
+  route: Route
+  params: Record<string, string>
+}
+
+/** Reads a route such as `scans/{id}`; throws a sentence for constraints and mixed segments. */
+export function parseRoute(route: string): RouteSegment[] {
+  return split(route).map((text) => {
+    const [, star, parameter, optional] = /^\{(\*{0,2})([A-Za-z_][\w-]*)(\?)?\}$/.exec(text) ?? []
+    if (parameter) return { parameter, optional: Boolean(optional || star), rest: Boolean(star) }
+    if (/[{}]/.test(text)) throw new Error(`the embedded host does not support the route segment '${text}'`)
+    return { literal: text.toLowerCase() }
+  })
+}
+
+/** The path as the real server hands it on: decoded once (but `%2F` stays text), then `.` and `..` resolved. */
+export function normalisePath(rawPath: string): string {
+  const decoded = rawPath.replace(/(?:%(?!2f)[0-9a-f]{2})+/gi, (text) => {
+    try {
+      return decodeURIComponent(text)
+    } catch {
+      return text
+    }
+  })
+  const kept: string[] = []
+  for (const segment of decoded.split('/').slice(1)) {
+    if (segment === '..') kept.pop()
+    else if (segment !== '.') kept.push(segment)
+  }
+  return `/${kept.join('/')}`
+}
+
+/** Finds the route for a normalised path among those of one method; a literal segment beats a parameter, that beats a rest. */
+export function findRoute<Route extends { segments: RouteSegment[] }>(
+  routes: Route[],
+  path: string,
+): RouteMatch<Route> | undefined {
+  const parts = split(path)
+  let best: { match: RouteMatch<Route>; rank: string } | undefined
+  for (const route of routes) {
+    const params = matchSegments(route.segments, parts)
+    const rank = route.segments.map((segment) => ('literal' in segment ? 0 : segment.rest ? 2 : 1)).join('')
+    if (params && (!best || rank < best.rank)) best = { match: { route, params }, rank }
+  }
+  return best?.match
+}
+
+function matchSegments(segments: RouteSegment[], parts: string[]): Record<string, string> | undefined {
+  const params: Record<string, string> = {}
+  let at = 0
+  for (const segment of segments) {
+    const part = parts[at]
+    if ('literal' in segment) {
+      if (part?.toLowerCase() !== segment.literal) return undefined
+    } else if (segment.rest) {
+      if (part !== undefined) params[segment.parameter] = parts.slice(at).join('/')
+      at = parts.length
+      continue
+    } else if (part !== undefined) params[segment.parameter] = part
+    else if (!segment.optional) return undefined
+    at += 1
+  }
+  return at >= parts.length ? params : undefined
+}
+
+function split(path: string) {
+  return path.split('/').filter((part) => part !== '')
+}

@@ -1,0 +1,128 @@
+import { badLine, oversizedLine } from './bad-line.ts'
+import { type CopyTimes, copiesOf } from './copies.ts'
+import { exportPath, groupIndexOf } from './export-path.ts'
+import { completeOptions, type FleetOptions } from './fleet-options.ts'
+import { groupNumber } from './groups.ts'
+import { layOut, type Place } from './layout.ts'
+import type { Observation } from './observation.ts'
+import { observe } from './observe.ts'
+import { createRandom } from './random.ts'
+import { spellJsonRow } from './spell-json.ts'
+import { spellLine } from './spell-line.ts'
+import { type TrueDevice, trueDevice } from './true-device.ts'
+
+/** One file of the export. */
+export interface FleetFile {
+  /** Path below the container. */
+  path: string
+  /** Id of its device group. */
+  group: number
+  /** How many lines it has, known without making them. */
+  rows: number
+  /** Its lines, without line ends; the same ones each time. */
+  lines(): Iterable<string>
+}
+
+/** A tenant's devices at one moment, as both export methods show them, and what is true of them. */
+export interface Fleet {
+  options: FleetOptions
+  /** In list order; a file's number is its place from 1. */
+  files: FleetFile[]
+  /** How many rows the JSON method has; those from `options.size` on are second copies. */
+  jsonRowCount: number
+  /** The JSON method's rows from `skip` on. */
+  jsonRows(skip?: number): Iterable<Record<string, unknown>>
+  /** What a correct import by the given method (files) ends with: each device once, in order of number. */
+  truth(method?: Method): Iterable<TrueDevice>
+  counts: { lines: number; devices: number; duplicates: number; rejected: number }
+}
+
+/** Makes a fleet; nothing is generated before it is asked for, and nothing is kept for a device. */
+export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
+  const options = completeOptions(given)
+  const { size, seed, duplicates } = options
+  const generatedMs = Date.parse(options.generatedTime)
+  const layout = layOut(options)
+  const groupOf = (index: number) => groupNumber(groupIndexOf(index, options))
+
+  function appearances(device: number, method: Method): Appearance[] {
+    const home = layout.homeOf(device)
+    const k = layout.secondOf(device)
+    if (k === undefined) return [{ place: home, times: undefined, stays: true }]
+    const second = layout.placeOfSecond(k)
+    const homeIsLower = home.file === second.file ? home.line < second.line : home.file < second.file
+    // The JSON method has no files, so nothing could settle a full tie there.
+    const tieAllowed = method === 'files' && home.file !== second.file
+    const { lower, higher, winner } = copiesOf(k, generatedMs, tieAllowed)
+    const homeStays = homeIsLower === (winner === 'lower')
+    return [
+      { place: home, times: homeIsLower ? lower : higher, stays: homeStays },
+      { place: second, times: homeIsLower ? higher : lower, stays: !homeStays },
+    ]
+  }
+  function observation(device: number, copy: number, { place, times }: Appearance): Observation {
+    const number = options.firstDevice + device
+    return observe({ number, seed, generatedMs, group: groupOf(place.file - 1), copy, ...(times && { times }) })
+  }
+  function spell<T>(device: number, copy: 0 | 1, method: Method, write: Spell<T>): T {
+    const appearance = appearances(device, method)[copy]
+    if (!appearance) throw new Error(`device ${device} has no copy ${copy}`)
+    const random = createRandom(
+      seed,
+      options.firstDevice + device,
+      copy,
+      method === 'files' ? 1 : 2,
+      generatedMs / 1000,
+    )
+    return write(observation(device, copy, appearance), random)
+  }
+  function* linesOf(index: number): Iterable<string> {
+    for (const stand of layout.stands(index)) {
+      if ('home' in stand) yield spell(stand.home, 0, 'files', spellLine)
+      else if ('second' in stand) yield spell(layout.deviceOfSecond(stand.second), 1, 'files', spellLine)
+      else if (stand.bad < options.badLines) yield badLine(stand.bad, seed)
+      else yield oversizedLine(stand.bad - options.badLines)
+    }
+  }
+
+  return {
+    options,
+    files: layout.rows.map((rows, index) => ({
+      path: exportPath(index, options),
+      group: groupOf(index).id,
+      rows,
+      lines: () => linesOf(index),
+    })),
+    jsonRowCount: size + duplicates,
+    *jsonRows(skip = 0) {
+      for (let row = skip; row < size; row++) yield spell(row, 0, 'json', spellJsonRow)
+      for (let k = Math.max(0, skip - size); k < duplicates; k++) {
+        yield spell(layout.deviceOfSecond(k), 1, 'json', spellJsonRow)
+      }
+    },
+    *truth(method = 'files') {
+      for (let device = 0; device < size; device++) {
+        const all = appearances(device, method)
+        const copy = all.findIndex(({ stays }) => stays)
+        const sources = method === 'files' ? all.map(({ place }) => place) : []
+        yield trueDevice(observation(device, copy, all[copy] as Appearance), sources, method)
+      }
+    },
+    counts: {
+      lines: size + duplicates + options.badLines + options.oversizedLines,
+      devices: size,
+      duplicates,
+      rejected: options.badLines + options.oversizedLines,
+    },
+  }
+}
+
+type Method = 'files' | 'json'
+type Spell<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
+
+/** One standing of a device: where, when (for devices that stand twice), and whether it is the one to keep. */
+interface Appearance {
+  place: Place
+  times: CopyTimes | undefined
+  stays: boolean
+}

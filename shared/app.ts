@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { TokenCredential } from '@azure/identity'
+import { type AvHealthSection, createAvHealthSection } from './app/av-health-section.ts'
+import { type Base, createBase } from './app/base.ts'
+import { isConfigured } from './app/settings.ts'
+import type { Retention } from './exports/engine.ts'
+import type { Clock } from './platform/clock.ts'
+
+/** What a laptop or a test puts in place of what the platform gives. */
+export interface Overrides {
+  env: Record<string, string | undefined>
+  clock: Clock
+  credential: TokenCredential
+  /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
+  upstreamOrigin: string
+  retention: Partial<Retention>
+}
+
+const systemClock: Clock = {
+  now: () => new Date(),
+  sleep: (ms, signal) => sleep(ms, undefined, signal ? { signal } : {}),
+}
+
+let overrides: Partial<Overrides> = {}
+let app: App | undefined
+
+/** The parts of the app, each section put together on first use: a section that is set up wrongly stops only its flow. */
+export interface App {
+  clock: Clock
+  /** Whether at least one section is set up; looks at settings alone. */
+  isConfigured(): boolean
+  base(): Promise<Base>
+  avHealth(): Promise<AvHealthSection>
+}
+
+/** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
+export function useParts(given: Partial<Overrides>): void {
+  overrides = given
+  app = undefined
+}
+
+/** The app of this process. */
+export function theApp(): App {
+  if (app) return app
+  const { env = process.env, clock = systemClock } = overrides
+  const given = { ...overrides, env, clock }
+  const base = once(() => createBase(given))
+  const avHealth = once(async () => createAvHealthSection(given, await base()))
+  app = { clock, isConfigured: () => isConfigured(env), base, avHealth }
+  return app
+}
+
+/** Does it on the first call and keeps the result, but not a failure: what was mended works on the next call. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}

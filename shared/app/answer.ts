@@ -1,0 +1,66 @@
+import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
+import type { DurableClient } from 'durable-functions'
+import { theApp } from '../app.ts'
+import { createLog, type Log } from '../platform/log.ts'
+import { toProblem, toResponse } from '../platform/reply.ts'
+import { readRequest } from '../platform/request.ts'
+import type { Route } from '../platform/route.ts'
+
+/** What a handler's parts are made from: this invocation's log and durable client. */
+export interface Invocation {
+  log: Log
+  client: DurableClient
+}
+
+/** A route as the host sees it. */
+export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path' | 'auth'> {
+  route: Pick<Route<never>, 'params' | 'query' | 'body' | 'answers' | 'summary'>
+  answer(request: HttpRequest, context: InvocationContext, client: DurableClient): Promise<HttpResponseInit>
+}
+
+/** The log of an invocation. */
+export const logOf = (context: InvocationContext): Log =>
+  createLog({
+    info: (line) => context.info(line),
+    warn: (line) => context.warn(line),
+    error: (line) => context.error(line),
+  })
+
+/**
+ * Binds routes to the parts they need. Expected errors become problem+json; what else is thrown is a bug and becomes the
+ * platform's empty 500, with the reason in the log alone.
+ */
+export function bindRoutes<Parts>(
+  routes: Route<Parts>[],
+  parts: (invocation: Invocation) => Promise<Parts>,
+): HttpRoute[] {
+  return routes.map((route) => ({
+    name: route.name,
+    method: route.method,
+    path: route.path,
+    auth: route.auth,
+    route,
+    async answer(request, context, client) {
+      const log = logOf(context)
+      try {
+        // A wrong request is told so even while the section is not set up.
+        const input = await readRequest(route, request, await publicBaseUrl())
+        return toResponse(await route.handle(input, await parts({ log, client })))
+      } catch (error) {
+        const problem = toProblem(error, context.invocationId)
+        if (!problem) throw error
+        if ((problem.status ?? 500) >= 500) log.warn(`${route.name} failed`, { reason: String(error) })
+        return problem
+      }
+    },
+  }))
+}
+
+async function publicBaseUrl(): Promise<string | undefined> {
+  try {
+    return (await theApp().base()).publicBaseUrl
+  } catch {
+    // The section that the route needs will say what is wrong; here only the name of the app is wanted.
+    return undefined
+  }
+}

@@ -1,0 +1,47 @@
+import type { TokenCredential } from '@azure/identity'
+import type { Overrides } from '../app.ts'
+import { createTables, type TableAccount } from '../platform/azure-table.ts'
+import { readSection } from '../platform/config.ts'
+import { makeCredential } from '../platform/credential.ts'
+import { ConfigError } from '../platform/errors.ts'
+import type { Table } from '../platform/table.ts'
+import { createTickets, type Tickets } from '../platform/tickets.ts'
+import { clouds } from '../upstreams/clouds.ts'
+import { baseSettings, defenderSettings } from './settings.ts'
+
+/** What every section stands on. */
+export interface Base {
+  credential: TokenCredential
+  table(name: string): Table
+  tickets: Tickets
+  publicBaseUrl: string | undefined
+}
+
+/** Overrides with what every process has. */
+export type Given = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
+
+/** Opens the data account and makes the tables that every flow uses. */
+export async function createBase({ env, clock, credential }: Given): Promise<Base> {
+  const settings = readSection('storage', env, baseSettings)
+  const { DEFENDER_CLOUD } = readSection('defender', env, { DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD })
+  const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
+  const table = createTables(accountOf(settings, identity))
+  await Promise.all(['Exports', 'Tickets', 'Budgets'].map((name) => table(name).create()))
+  return {
+    credential: identity,
+    table,
+    tickets: createTickets(table('Tickets'), clock),
+    publicBaseUrl: settings.PUBLIC_BASE_URL,
+  }
+}
+
+function accountOf(
+  settings: { RELAY_STORAGE?: string | undefined; RELAY_STORAGE__tableServiceUri?: string | undefined },
+  credential: TokenCredential,
+): TableAccount {
+  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
+  if (settings.RELAY_STORAGE__tableServiceUri) return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
+  throw new ConfigError('storage', [
+    { setting: 'RELAY_STORAGE__tableServiceUri', problem: 'is missing (or RELAY_STORAGE, a connection string)' },
+  ])
+}

@@ -1,0 +1,69 @@
+import type { InvocationContext } from '@azure/functions'
+import type { DurableClient } from 'durable-functions'
+import { OrchestrationRuntimeStatus } from 'durable-functions'
+import { z } from 'zod'
+import { theApp } from '../app.ts'
+import { AV_HEALTH } from '../av-health/export-kind.ts'
+import { beginRun } from '../exports/begin-run.ts'
+import type { ExportEngine } from '../exports/engine.ts'
+import { expireSnapshots } from '../exports/expire-snapshots.ts'
+import { importFile } from '../exports/import-file.ts'
+import { exportNames, RUN_ID } from '../exports/names.ts'
+import { publishRun } from '../exports/publish-run.ts'
+import { renewLinks } from '../exports/renew-links.ts'
+import { resumeExports, startRun } from '../exports/start-run.ts'
+import { logOf } from './answer.ts'
+import { createExecutor } from './executor.ts'
+
+type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
+
+const engineOf = async (context: InvocationContext): Promise<ExportEngine> =>
+  (await theApp().avHealth()).engine(logOf(context))
+
+/** Starts the scheduled export run, or joins the one under way. */
+export const exportAvHealth: Flow = async (context, client) => {
+  await startRun(await engineOf(context), createExecutor(client))
+}
+
+/** Takes over a run that nothing executes any more. */
+export const resumeAvHealth: Flow = async (context, client) => {
+  await resumeExports(await engineOf(context), createExecutor(client))
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+/** How long the history of finished instances is kept for whoever looks into a failure. */
+const HISTORY_DAYS = 7
+
+/** Drops what is past its time: snapshots, tickets, durable history. */
+export const housekeeping: Flow = async (context, client) => {
+  await expireSnapshots(await engineOf(context))
+  const { base, clock } = theApp()
+  await (await base()).tickets.sweep()
+  const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
+  await client.purgeInstanceHistoryBy({
+    createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
+    createdTimeTo: new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS),
+    // Without the terminal statuses the service purges running instances too.
+    runtimeStatus: [Completed, Failed, Terminated],
+  })
+}
+
+// Inputs come back from the task hub: they are read like anything else from outside.
+const run = z.object({ kind: z.literal(AV_HEALTH), runId: z.string().regex(RUN_ID), epoch: z.int().min(1) })
+const file = run.extend({ file: z.int().min(1) })
+const files = run.extend({ files: z.array(z.int().min(1)) })
+
+type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
+
+const activity =
+  <S extends z.ZodType>(input: S, verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>): Activity =>
+  async (given, context) =>
+    verb(await engineOf(context), input.parse(given))
+
+/** The activities of the export engine by name. */
+export const exportActivities: Record<string, Activity> = {
+  [exportNames.beginRun]: activity(run, beginRun),
+  [exportNames.importFile]: activity(file, importFile),
+  [exportNames.renewLinks]: activity(files, renewLinks),
+  [exportNames.publishRun]: activity(run, publishRun),
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import { theApp } from '../app.ts'
+import type { AvHealthParts } from '../av-health/parts.ts'
+import { continueWait, WAIT_READING } from '../av-health/routes/exports.ts'
+import { avHealthRoutes } from '../av-health/routes/index.ts'
+import { RequestError } from '../platform/errors.ts'
+import { defineRoute, type Reply } from '../platform/route.ts'
+import { bindRoutes, type HttpRoute, type Invocation } from './answer.ts'
+import { createExecutor } from './executor.ts'
+import { health, type StatusParts, status } from './status.ts'
+
+async function avHealthParts({ log, client }: Invocation): Promise<AvHealthParts> {
+  const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
+  return { engine: engine(log), executor: createExecutor(client), tickets }
+}
+
+const statusParts = async ({ log }: Invocation): Promise<StatusParts> => ({ app: theApp(), log })
+
+type Readings = Record<string, (subject: string, location: string) => Promise<Reply>>
+
+/** What a `Location` points to: the ticket in it opens one reading and nothing else. */
+const continueReading = defineRoute<{ readings: Readings }>()({
+  name: 'continue',
+  method: 'GET',
+  path: 'continue/{ticket}',
+  auth: 'anonymous',
+  summary: 'Goes on with what a Location stands for',
+  params: z.strictObject({ ticket: z.string() }),
+  answers: {
+    200: { description: 'The reading has come to its end.', body: z.unknown() },
+    202: { description: 'Not yet: ask the same Location again after Retry-After.', body: z.unknown() },
+  },
+  async handle({ params: { ticket }, origin }, { readings }) {
+    const reading = await (await theApp().base()).tickets.redeem(ticket)
+    const read = reading && readings[reading.reading]
+    if (!reading || !read) {
+      throw new RequestError({
+        status: 404,
+        problem: 'ticket-not-found',
+        title: 'This address leads nowhere',
+        detail: 'It was never given out, or its time is over.',
+        remedy: 'Make the request that gave the Location once more.',
+      })
+    }
+    return read(reading.subject, `${origin}/api/continue/${ticket}`)
+  },
+})
+
+/** Every HTTP route of the app, ready for the host. */
+export const httpRoutes: HttpRoute[] = [
+  ...bindRoutes([health, status], statusParts),
+  ...bindRoutes(avHealthRoutes, avHealthParts),
+  ...bindRoutes([continueReading], async (invocation) => ({
+    readings: {
+      [WAIT_READING]: async (subject, location) => continueWait(subject, location, await avHealthParts(invocation)),
+    },
+  })),
+]

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { type Environment, readSection, wholeNumber } from '../platform/config.ts'
+import { ConfigError } from '../platform/errors.ts'
+import { cloudNames } from '../upstreams/clouds.ts'
+
+const origin = z
+  .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+  .transform((text) => text.replace(/\/+$/, ''))
+
+/** Where the data lives and how answers name the app: every flow needs these. */
+export const baseSettings = {
+  RELAY_STORAGE: z.string().optional(),
+  RELAY_STORAGE__tableServiceUri: origin.optional(),
+  AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
+  PUBLIC_BASE_URL: origin.optional(),
+}
+
+/** The upstream Defender for Endpoint. */
+export const defenderSettings = {
+  DEFENDER_CLOUD: z.enum(cloudNames).default('commercial'),
+  DEFENDER_BASE_URL: origin.optional(),
+  DEFENDER_AUDIENCE: z.string().optional(),
+}
+
+/** The antivirus-health export. */
+export const avHealthSettings = {
+  AV_HEALTH_SCHEDULE: z.string().default('0 15 */12 * * *'),
+  AV_HEALTH_METHOD: z.enum(['auto', 'files', 'json']).default('auto'),
+  AV_HEALTH_LINK_HOURS: wholeNumber(1, 6).default(1),
+  AV_HEALTH_BUCKETS: wholeNumber(1, 256)
+    .refine((value) => Number.isInteger(Math.log2(value)), 'expected a power of two up to 256')
+    .default(16),
+  AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
+}
+
+/** Every setting that the app reads, and those that only the host reads: what a deployment may set. */
+export const settingNames = [
+  ...Object.keys({ ...baseSettings, ...defenderSettings, ...avHealthSettings }),
+  'RELAY_STORAGE__queueServiceUri',
+  'RELAY_STORAGE__credential',
+  'RELAY_STORAGE__clientId',
+  'TASKHUB_NAME',
+]
+
+/** Whether at least one section has all it needs. */
+export function isConfigured(env: Environment): boolean {
+  try {
+    const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readSection('storage', env, baseSettings)
+    readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings })
+    return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri)
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
+  }
+}

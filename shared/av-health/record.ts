@@ -1,0 +1,185 @@
+import type { ReadRow } from '../exports/export-kind.ts'
+import { LONGEST_PIECE } from '../platform/long-text.ts'
+import type { Columns } from '../platform/table.ts'
+import { fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
+import { timeKey, toTimeText } from './time-text.ts'
+
+/** Device ids that may be keys. */
+const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
+
+/** Most characters of the JSON in `other`. */
+const MOST_OTHER = 30_000
+
+type Source = Record<string, unknown>
+
+/** What is collected while a record is read: columns, and the fields that have no column. */
+interface Reading {
+  columns: Columns
+  other: Source
+  unknownFields: string[]
+}
+
+/**
+ * Reads one record of either method into the snapshot row, whose columns have the JSON method's names. Names are matched
+ * without regard to case; JSON within text is opened; flags are `true`, `false` or `unknown`; what has no column stays in
+ * `other`. Written by hand since a million of them pass through an import.
+ */
+export function readDevice(value: unknown): ReadRow {
+  if (!isObject(value)) return { ok: false, reason: 'the line is not an object' }
+  const id = deviceIdOf(value)
+  if (id === undefined) return { ok: false, reason: 'the device id is missing' }
+  if (!DEVICE_ID.test(id)) return { ok: false, reason: 'the device id can be no key' }
+  const machineId = id.toLowerCase()
+  // No prototype: a field may be called `__proto__`.
+  const reading: Reading = { columns: { machineId }, other: Object.create(null), unknownFields: [] }
+  readFields(value, reading, id)
+  finish(reading)
+  for (const column of Object.values(reading.columns)) {
+    if (typeof column === 'string' && column.length > LONGEST_PIECE) return { ok: false, reason: 'a field is too long' }
+  }
+  return { ok: true, id: machineId, columns: reading.columns, unknownFields: reading.unknownFields }
+}
+
+/** What makes one row of a device newer: when it was refreshed, then when the device was seen. */
+export const freshness = (columns: Columns): string[] => [
+  timeKey(columns.dataRefreshTimestamp),
+  timeKey(columns.lastSeenTime),
+]
+
+const isObject = (value: unknown): value is Source =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const idNames = ['machineId', 'DeviceId', 'MachineId', 'deviceId']
+
+function deviceIdOf(source: Source): string | undefined {
+  const name =
+    idNames.find((spelling) => spelling in source) ??
+    Object.keys(source).find((key) => /^(?:device|machine)id$/i.test(key))
+  const id = name === undefined ? undefined : source[name]
+  return typeof id === 'string' && id !== '' ? id : undefined
+}
+
+function readFields(source: Source, reading: Reading, id: string): void {
+  for (const [name, value] of Object.entries(source)) {
+    const field = fieldOf(name)
+    if (!field) keep(name, value, reading, id)
+    else if (field.form === 'gathered') readGathered(name, value, reading, id)
+    else if (field.form === 'scans') readScans(name, value, reading)
+    else setColumn(field.column, field.form, name, value, reading)
+  }
+}
+
+/** The antivirus data of a file row: an object, mostly written as text. */
+function readGathered(name: string, value: unknown, reading: Reading, id: string): void {
+  const gathered = typeof value === 'string' ? parse(value) : value
+  if (isObject(gathered)) readFields(gathered, reading, id)
+  else if (value !== null && value !== '') reading.other[name] = value
+}
+
+const scanKinds: [kind: string, column: string][] = [
+  ['quick', 'quickScan'],
+  ['full', 'fullScan'],
+  ['custom', 'customScan'],
+]
+
+/** `{Quick, Full, Custom}` of `{ScanStatus, ErrorCode, Timestamp}`, again mostly as text; results beside it count as well. */
+function readScans(name: string, value: unknown, reading: Reading): void {
+  const scans = typeof value === 'string' ? parse(value) : value
+  if (!isObject(scans)) {
+    if (value !== null && value !== '') reading.other[name] = value
+    return
+  }
+  for (const [kindName, scan] of Object.entries(scans)) {
+    const column = scanKinds.find(([kind]) => kind === kindName.toLowerCase())?.[1]
+    if (!column || !isObject(scan)) {
+      if (scan !== null) reading.other[`${name}.${kindName}`] = scan
+      continue
+    }
+    for (const [part, partValue] of Object.entries(scan)) {
+      const known = part.toLowerCase()
+      if (known === 'scanstatus')
+        setColumn(`${column}Result`, 'text', `${name}.${kindName}.${part}`, partValue, reading)
+      else if (known === 'errorcode')
+        setColumn(`${column}Error`, 'text', `${name}.${kindName}.${part}`, partValue, reading)
+      else if (known === 'timestamp')
+        setColumn(`${column}Time`, 'time', `${name}.${kindName}.${part}`, partValue, reading)
+      else if (partValue !== null) reading.other[`${name}.${kindName}.${part}`] = partValue
+    }
+  }
+}
+
+function setColumn(column: string, form: string, name: string, value: unknown, { columns, other }: Reading): void {
+  if (form === 'flag') {
+    const flag = String(value).toLowerCase()
+    if (flag === 'true' || flag === 'false') columns[column] = flag
+    return
+  }
+  if (value === null || value === undefined) return
+  if (form === 'mode' && (typeof value === 'string' || typeof value === 'number')) {
+    columns[column] = String(value).trim()
+    return
+  }
+  if (value === '') return
+  if (form === 'number') {
+    const number = typeof value === 'string' ? Number(value) : value
+    if (typeof number === 'number' && Number.isFinite(number)) columns[column] = number
+    else other[name] = value
+    return
+  }
+  const text = form === 'time' ? (typeof value === 'string' ? toTimeText(value) : undefined) : readText(value)
+  // A value that is not what its name says is kept as it came: a wrong column would mislead.
+  if (text === undefined) other[name] = value
+  // The same fact may come twice, within the scan results and beside them: the first one stays.
+  else columns[column] ??= text
+}
+
+function readText(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
+}
+
+function keep(name: string, value: unknown, { other, unknownFields }: Reading, id: string): void {
+  if (/^(?:device|machine)id$/i.test(name) || name.startsWith('@odata.')) return
+  if (value === null || value === '' || (name === 'id' && value === id)) return
+  other[name] = value
+  if (!isBystander(name)) unknownFields.push(name)
+}
+
+function finish({ columns, other }: Reading): void {
+  for (const flag of flagColumns) columns[flag] ??= 'unknown'
+  if (typeof columns.avMode === 'string') columns.avModeName = modeName(columns.avMode)
+  if (columns.osKind === undefined && typeof columns.osPlatform === 'string') {
+    const kind = osKindOf(columns.osPlatform)
+    if (kind) columns.osKind = kind
+  }
+  const rest = cut(other)
+  if (rest) columns.other = rest
+}
+
+/** The remaining fields as JSON; where that is too long, the longest are left out and named. */
+function cut(other: Source): string | undefined {
+  const entries = Object.entries(other)
+  if (entries.length === 0) return undefined
+  const json = JSON.stringify(other)
+  if (json.length <= MOST_OTHER) return json
+  const bySize = entries
+    .map(([name, value]) => ({ name, value, size: JSON.stringify(value).length + name.length + 8 }))
+    .sort((a, b) => a.size - b.size)
+  const kept: Source = Object.create(null)
+  let size = 200
+  let omitted = 0
+  for (const entry of bySize) {
+    size += entry.size
+    if (size > MOST_OTHER) omitted += 1
+    else kept[entry.name] = entry.value
+  }
+  return JSON.stringify({ ...kept, omittedFields: omitted })
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

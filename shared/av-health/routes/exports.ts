@@ -1,0 +1,126 @@
+import { z } from 'zod'
+import { RUN_ID } from '../../exports/names.ts'
+import { isOver, type Run } from '../../exports/run-record.ts'
+import { runSchema, runSummarySchema, viewFile, viewRun } from '../../exports/run-view.ts'
+import { startRun } from '../../exports/start-run.ts'
+import { RequestError } from '../../platform/errors.ts'
+import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import type { Reply } from '../../platform/route.ts'
+import { type AvHealthParts, avHealthRoute } from '../parts.ts'
+
+/** The name of the reading that a run's ticket opens. */
+export const WAIT_READING = 'av-health-export'
+
+const DAY_MS = 24 * 60 * 60 * 1000
+/** How soon to look again at a run under way. */
+const RETRY_AFTER_SECONDS = '10'
+
+const runIdParams = z.strictObject({ runId: z.string().regex(RUN_ID, 'is not a run id') })
+const startedSchema = z.strictObject({ runId: z.string(), state: z.string(), joined: z.boolean() })
+
+export const startExport = avHealthRoute({
+  name: 'start-av-health-export',
+  method: 'POST',
+  path: 'av-health/exports',
+  summary: 'Start an export run, or join the one under way',
+  body: z.strictObject({
+    method: z.enum(['auto', 'files', 'json']).optional(),
+    force: z.boolean().optional().describe('Import even what is published already.'),
+  }),
+  answers: {
+    202: { description: 'The run that is under way; Location answers when it is over.', body: startedSchema },
+  },
+  async handle({ body, origin }, parts) {
+    const { method, force } = body
+    const started = await startRun(parts.engine, parts.executor, {
+      ...(method ? { method } : {}),
+      ...(force === undefined ? {} : { force }),
+    })
+    return { status: 202, body: started, headers: await waitHeaders(parts, origin, started.runId) }
+  },
+})
+
+export const listExports = avHealthRoute({
+  name: 'list-av-health-exports',
+  method: 'GET',
+  path: 'av-health/exports',
+  summary: 'Export runs, newest first',
+  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.string().regex(RUN_ID)) }),
+  answers: {
+    200: {
+      description: 'A page of runs.',
+      body: z.strictObject({ runs: z.array(runSummarySchema), next: z.string().nullable() }),
+    },
+  },
+  async handle({ query: { limit, after } }, { engine }) {
+    const found = await engine.runs.runs(limit + 1, after)
+    const page = found.slice(0, limit)
+    const last = page.at(-1)
+    const next = found.length > limit && last ? toCursor(last.runId) : null
+    const runs = await Promise.all(page.map((run) => viewRun(engine, run)))
+    return { status: 200, body: { runs, next }, headers: nextLink('/api/av-health/exports', { limit }, next) }
+  },
+})
+
+export const showExport = avHealthRoute({
+  name: 'show-av-health-export',
+  method: 'GET',
+  path: 'av-health/exports/{runId}',
+  summary: 'One run with its files, counts and rejected lines',
+  params: runIdParams,
+  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.int().min(0)) }),
+  answers: { 200: { description: 'The run.', body: runSchema } },
+  async handle({ params: { runId }, query: { limit, after } }, { engine }) {
+    const run = await findRun(engine, runId)
+    const files = []
+    for await (const file of engine.files.list(runId, after)) {
+      files.push(viewFile(file))
+      if (files.length > limit) break
+    }
+    const page = files.slice(0, limit)
+    const next = files.length > limit ? toCursor(page.at(-1)?.number) : null
+    const headers = nextLink(`/api/av-health/exports/${runId}`, { limit }, next)
+    return { status: 200, body: { ...(await viewRun(engine, run)), files: page, next }, headers }
+  },
+})
+
+export const waitForExport = avHealthRoute({
+  name: 'wait-for-av-health-export',
+  method: 'GET',
+  path: 'av-health/exports/{runId}/wait',
+  summary: 'Answers 202 with a Location until the run is over, then the run, a failed one too',
+  params: runIdParams,
+  answers: {
+    200: { description: 'The run is over.', body: runSummarySchema },
+    202: { description: 'Not yet: ask Location again after Retry-After.', body: startedSchema.omit({ joined: true }) },
+  },
+  async handle({ params: { runId }, origin }, parts) {
+    const run = await findRun(parts.engine, runId)
+    if (isOver(run.state)) return { status: 200, body: await viewRun(parts.engine, run) }
+    return { status: 202, body: { runId, state: run.state }, headers: await waitHeaders(parts, origin, runId) }
+  },
+})
+
+/** What a run's ticket reads: the wait, going on under the same ticket. */
+export async function continueWait(runId: string, location: string, { engine }: AvHealthParts): Promise<Reply> {
+  const run = await findRun(engine, runId)
+  if (isOver(run.state)) return { status: 200, body: await viewRun(engine, run) }
+  return { status: 202, body: { runId, state: run.state }, headers: { location, 'retry-after': RETRY_AFTER_SECONDS } }
+}
+
+async function waitHeaders({ tickets }: AvHealthParts, origin: string, runId: string): Promise<Record<string, string>> {
+  const ticket = await tickets.issue({ reading: WAIT_READING, subject: runId }, 2 * DAY_MS)
+  return { location: `${origin}/api/continue/${ticket}`, 'retry-after': RETRY_AFTER_SECONDS }
+}
+
+async function findRun({ runs }: AvHealthParts['engine'], runId: string): Promise<Run> {
+  const run = await runs.run(runId)
+  if (run) return run
+  throw new RequestError({
+    status: 404,
+    problem: 'run-not-found',
+    title: 'There is no such run',
+    detail: `Run ${runId} is not in the ledger: it never was, or it was forgotten with its time.`,
+    remedy: 'GET /api/av-health/exports lists the runs.',
+  })
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { endRun } from './end-run.ts'
+import { type ExportEngine, stamp } from './engine.ts'
+import type { ExportMethod, Listing } from './export-kind.ts'
+import { Fenced, unlessFenced } from './fence.ts'
+import type { Begun, RunRef } from './names.ts'
+import { isOver, type Run } from './run-record.ts'
+
+/**
+ * Lists what there is to import and writes it into the ledger; the run goes on to `importing` only when every file row is
+ * there. A run that is further already answers the files that are still to do.
+ */
+export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun> {
+  return unlessFenced<Begun>({ state: 'over' }, async () => {
+    const { runs, files, clock } = engine
+    const run = await runs.run(ref.runId)
+    if (!run || run.epoch !== ref.epoch) throw new Fenced(ref.runId)
+    // A run that ended may have been cut off while tidying up: its conclusion goes on from there.
+    if (isOver(run.state)) return { state: 'importing', files: [] }
+    if (run.state === 'importing') {
+      await files.raise(ref)
+      const all = await files.all(ref.runId)
+      return { state: 'importing', files: all.filter(isUndone).map((file) => file.number) }
+    }
+    await runs.update(ref, (known) => ({ ...known, state: 'listing', progressAt: stamp(clock) }))
+    const offer = await askForListing(engine, run)
+    if ('seconds' in offer) {
+      await runs.update(ref, (known) => ({ ...known, reason: offer.reason }))
+      return { state: 'later', seconds: offer.seconds }
+    }
+    if ('reason' in offer) {
+      await endRun(engine, ref, 'failed', offer.reason)
+      return { state: 'over' }
+    }
+    return acceptListing(engine, ref, run, offer)
+  })
+}
+
+const isUndone = (file: { state: string }) => file.state !== 'imported' && file.state !== 'failed'
+
+type Offer = { method: ExportMethod; listing: Listing }
+type Refused = { reason: string } | { reason: string; seconds: number }
+
+/** The listing of the method that was asked for; `auto` falls back to the paged list where files are not to be had. */
+async function askForListing({ kind, log }: ExportEngine, { asked }: Run): Promise<Offer | Refused> {
+  if (asked === 'json') return { method: 'json', listing: pagedListing() }
+  try {
+    return { method: 'files', listing: await kind.listFiles() }
+  } catch (error) {
+    if (error instanceof UpstreamError) {
+      const { status, retryable, retryAfterMs = 30_000 } = error.facts
+      if (asked === 'auto' && (status === 403 || status === 404)) {
+        log.warn('export files are not to be had, the paged list is used', { reason: error.message })
+        return { method: 'json', listing: pagedListing() }
+      }
+      if (retryable) return { reason: error.message, seconds: Math.min(Math.ceil(retryAfterMs / 1000), 900) }
+    }
+    if (error instanceof UpstreamError || error instanceof ConfigError || error instanceof ShapeError) {
+      return { reason: error.message }
+    }
+    throw error
+  }
+}
+
+/** The paged list is one unit without a link: it is restarted whole. */
+const pagedListing = (): Listing => ({ generatedTime: null, files: [{ path: 'paged-list', link: '' }] })
+
+async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { method, listing }: Offer): Promise<Begun> {
+  const { kind, runs, files, table } = engine
+  const over = await judge(engine, run, listing, method)
+  if (over) {
+    await runs.update(ref, (known) => ({ ...known, method, generatedTime: listing.generatedTime }))
+    await endRun(engine, ref, over.state, over.reason)
+    return { state: 'over' }
+  }
+  const snapshot = kind.snapshotTable(ref.runId)
+  await runs.update(ref, (known) => ({
+    ...known,
+    method,
+    generatedTime: listing.generatedTime,
+    snapshot,
+    reason: null,
+  }))
+  await table(snapshot).create()
+  await files.write(ref, listing.files)
+  await runs.update(ref, (known) => ({ ...known, state: 'importing', listed: listing.files.length }))
+  return { state: 'importing', files: listing.files.map((_, index) => index + 1) }
+}
+
+/** Whether a listing is worth importing at all. */
+async function judge({ runs }: ExportEngine, run: Run, listing: Listing, method: ExportMethod) {
+  if (listing.files.length === 0) return { state: 'empty', reason: 'the upstream listed no file' } as const
+  const current = await runs.current()
+  if (!current || method === 'json') return undefined
+  const { generatedTime } = listing
+  if (generatedTime && current.generatedTime && Date.parse(generatedTime) < Date.parse(current.generatedTime)) {
+    return { state: 'failed', reason: 'the listing is older than the published snapshot' } as const
+  }
+  const same = generatedTime
+    ? current.generatedTime !== null && Date.parse(generatedTime) === Date.parse(current.generatedTime)
+    : current.generatedTime === null && current.paths === digestPaths(listing.files)
+  if (!same || run.force || current.method !== 'files') return undefined
+  return { state: 'unchanged', reason: `snapshot ${current.runId} holds this export already` } as const
+}
+
+/** A digest of a file set, whatever its order. */
+export function digestPaths(files: { path: string }[]): string {
+  const paths = files.map((file) => file.path).sort()
+  return createHash('sha256').update(paths.join('\n')).digest('hex')
+}

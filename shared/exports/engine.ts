@@ -1,0 +1,40 @@
+import type { BatchWriter } from '../platform/batch-writer.ts'
+import type { Clock } from '../platform/clock.ts'
+import type { Log } from '../platform/log.ts'
+import type { Table } from '../platform/table.ts'
+import type { ExportKind } from './export-kind.ts'
+import type { FileLedger } from './file-ledger.ts'
+import type { RunLedger } from './run-ledger.ts'
+
+/** What the engine's verbs work with, for one kind of export. */
+export interface ExportEngine {
+  kind: ExportKind
+  runs: RunLedger
+  files: FileLedger
+  /** Opens a snapshot table by name. */
+  table(name: string): Table
+  writer: BatchWriter
+  clock: Clock
+  log: Log
+  /** How long snapshots are kept, and how many at most. */
+  retention: Retention
+}
+
+/** When an old snapshot goes: never while it is current, nor within `graceMs` after. */
+export interface Retention {
+  days: number
+  graceMs: number
+  /** Keep at most so many snapshots; absent = no limit. */
+  newest?: number
+}
+
+/** What starts and judges orchestrations; the app makes one from the durable client of an invocation. */
+export interface Executor {
+  start(orchestrator: string, instanceId: string, input: unknown): Promise<void>
+  /** `absent` only on the service's explicit 404; any other doubt throws. */
+  status(instanceId: string): Promise<'live' | 'ended' | 'absent'>
+  terminate(instanceId: string, reason: string): Promise<void>
+}
+
+/** The present moment as the ledger writes it. */
+export const stamp = (clock: Clock): string => clock.now().toISOString()

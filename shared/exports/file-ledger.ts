@@ -1,0 +1,104 @@
+import { z } from 'zod'
+import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
+import { type Columns, isRefusal, type Table } from '../platform/table.ts'
+import type { ListedFile } from './export-kind.ts'
+import { Fenced } from './fence.ts'
+import type { FileRef, RunRef } from './names.ts'
+import { type FileRecord, fileColumns, type Reject, toColumns, toFile } from './run-record.ts'
+
+const storedRejects = z.array(z.object({ line: z.number(), reason: z.string(), text: z.string() }))
+
+/** What is kept of every file of a run, one partition a run of table `Exports`. */
+export type FileLedger = ReturnType<typeof createFileLedger>
+
+/** Opens the file rows of a kind's runs. */
+export function createFileLedger(table: Table, kind: string) {
+  const partition = (runId: string) => `${kind}|${runId}`
+  const key = (runId: string, number: number) => ({
+    partitionKey: partition(runId),
+    rowKey: String(number).padStart(6, '0'),
+  })
+
+  const readFile = (rowKey: string, columns: Columns) => toFile(Number(rowKey), columns)
+
+  async function* list(runId: string, after = 0): AsyncGenerator<FileRecord & { rejects: Reject[] }> {
+    const { rowKey: from } = key(runId, after + 1)
+    for await (const row of table.list({ partitionKey: partition(runId), from })) {
+      const rejects = storedRejects.parse(JSON.parse(fromTextColumns('rejects', row.columns) || '[]'))
+      yield { ...readFile(row.rowKey, row.columns), rejects }
+    }
+  }
+
+  async function clear(runId: string): Promise<void> {
+    const rows = await Array.fromAsync(table.list({ partitionKey: partition(runId), select: ['state'] }))
+    for (let start = 0; start < rows.length; start += 100) {
+      await table.transact(
+        rows.slice(start, start + 100).map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })),
+      )
+    }
+  }
+
+  /** Reads, changes and writes a file's row, again until nobody was faster; rejects stay unless new ones are given. */
+  async function update(
+    ref: FileRef,
+    decide: (file: FileRecord) => FileRecord,
+    rejects?: Reject[],
+    mayRaise = false,
+  ): Promise<FileRecord> {
+    const { partitionKey, rowKey } = key(ref.runId, ref.file)
+    for (;;) {
+      const row = await table.get(partitionKey, rowKey)
+      const known = row && readFile(rowKey, row.columns)
+      if (!row || !known || (mayRaise ? known.epoch > ref.epoch : known.epoch !== ref.epoch))
+        throw new Fenced(ref.runId)
+      const file = { ...decide(known), epoch: ref.epoch }
+      const kept = rejects ? JSON.stringify(rejects) : fromTextColumns('rejects', row.columns)
+      const columns = { ...fileColumns(file), ...toTextColumns('rejects', kept) }
+      try {
+        await table.transact([{ kind: 'replace', partitionKey, rowKey, columns, etag: row.etag }])
+        return file
+      } catch (error) {
+        if (!isRefusal(error, 'changed', 'missing')) throw error
+      }
+    }
+  }
+
+  return {
+    list,
+    update,
+    clear,
+
+    async all(runId: string): Promise<(FileRecord & { rejects: Reject[] })[]> {
+      return Array.fromAsync(list(runId))
+    },
+
+    /** Writes the rows of a listing; numbers begin at 1, in the order of the list. Earlier rows of the run are forgotten. */
+    async write(ref: RunRef, files: ListedFile[]): Promise<void> {
+      await clear(ref.runId)
+      for (let start = 0; start < files.length; start += 100) {
+        await table.transact(
+          files.slice(start, start + 100).map(({ path, link }, index) => ({
+            kind: 'insert',
+            ...key(ref.runId, start + index + 1),
+            columns: toColumns({ epoch: ref.epoch, state: 'waiting', path, link }),
+          })),
+        )
+      }
+    },
+
+    /** Takes the rows that are not done into an epoch, so that whoever works in an older one is fenced. */
+    async raise(ref: RunRef): Promise<void> {
+      for await (const file of list(ref.runId)) {
+        if (file.epoch < ref.epoch) await update({ ...ref, file: file.number }, (same) => same, undefined, true)
+      }
+    },
+
+    /** Erases every link that is left. */
+    async eraseLinks(ref: RunRef): Promise<void> {
+      for await (const file of list(ref.runId)) {
+        if (file.link)
+          await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), undefined, true)
+      }
+    },
+  }
+}

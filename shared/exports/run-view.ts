@@ -1,0 +1,68 @@
+import { z } from 'zod'
+import { countFiles } from './end-run.ts'
+import type { ExportEngine } from './engine.ts'
+import { type FileRecord, fileStates, isOver, type Reject, type Run, runStates } from './run-record.ts'
+
+const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
+
+const fileSchema = z.strictObject({
+  number: z.int(),
+  path: z.string(),
+  state: z.enum(fileStates),
+  attempts: z.int(),
+  bytes: z.int(),
+  counts: z.strictObject(rowCounts),
+  reason: z.string().nullable(),
+  rejects: z.array(z.strictObject({ line: z.int(), reason: z.string(), text: z.string() })),
+})
+
+/** An export run without its files, as lists show it. */
+export const runSummarySchema = z.strictObject({
+  runId: z.string(),
+  kind: z.string(),
+  method: z.enum(['files', 'json']).nullable(),
+  state: z.enum(runStates),
+  reason: z.string().nullable(),
+  generatedTime: z.string().nullable(),
+  startedAt: z.string(),
+  endedAt: z.string().nullable(),
+  epoch: z.int(),
+  counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rowCounts }),
+  notReadyAtFirst: z.int(),
+  linksRenewed: z.int(),
+  unknownFields: z.record(z.string(), z.int()),
+  snapshot: z.string().nullable(),
+})
+
+/** An export run with a page of its files. */
+export const runSchema = runSummarySchema.extend({ files: z.array(fileSchema), next: z.string().nullable() })
+
+export type RunSummary = z.infer<typeof runSummarySchema>
+
+/** A run as answers show it; the counts of one under way are those of its files so far. */
+export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<RunSummary> {
+  const counted = isOver(run.state) ? run : { ...run, ...countFiles(await files.all(run.runId)), listed: run.listed }
+  const { listed, imported, failed, parsed, written, duplicates, rejected } = counted
+  return {
+    runId: run.runId,
+    kind: kind.name,
+    method: run.method,
+    state: run.state,
+    reason: run.reason,
+    generatedTime: run.generatedTime,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
+    epoch: run.epoch,
+    counts: { listed, imported, failed, parsed, written, duplicates, rejected },
+    notReadyAtFirst: counted.notReadyAtFirst,
+    linksRenewed: run.linksRenewed,
+    unknownFields: counted.unknownFields,
+    snapshot: run.snapshot,
+  }
+}
+
+/** A file of a run as answers show it: never its link. */
+export function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
+  const { number, path, state, attempts, bytes, parsed, written, duplicates, rejected, reason, rejects } = file
+  return { number, path, state, attempts, bytes, counts: { parsed, written, duplicates, rejected }, reason, rejects }
+}

@@ -1,0 +1,92 @@
+import type { Readable } from 'node:stream'
+import { gunzipped } from '../upstreams/export-file.ts'
+import { type ExportEngine, stamp } from './engine.ts'
+import type { ReadRow } from './export-kind.ts'
+import { readLines } from './json-lines.ts'
+import type { FileRef } from './names.ts'
+import type { FileRecord, FileState, Run } from './run-record.ts'
+
+/** A row as it came, read or refused; `size` is its length in UTF-16 units. */
+export interface SourceRow {
+  line: number
+  text: string
+  size: number
+  row: ReadRow
+}
+
+/** Where the rows of a file come from, block by block. */
+export interface Source {
+  blocks: AsyncIterable<SourceRow[]>
+  /** Something to note although all is well. */
+  note: string | null
+  /** How many bytes have come so far. */
+  bytes(): number
+  /** The paged list can't be asked for twice and give the same: its table must hold nothing but this attempt. */
+  restartsWhole: boolean
+}
+
+/** Opens what a file's row points to, or answers why that can't be done now. */
+export async function openSource(
+  engine: ExportEngine,
+  ref: FileRef,
+  run: Run,
+  file: FileRecord,
+): Promise<Source | { state: FileState; reason: string }> {
+  const { kind } = engine
+  if (run.method === 'json') return { blocks: readPages(engine, ref), note: null, bytes: () => 0, restartsWhole: true }
+  if (!file.link) return { state: 'expired', reason: 'the file has no link' }
+  const opened = await kind.openFile(file.link)
+  if (opened.kind === 'empty')
+    return { blocks: noRows(), note: 'the file is empty', bytes: () => 0, restartsWhole: false }
+  if (opened.kind !== 'open') return closed[opened.kind]
+  let bytes = 0
+  opened.body.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
+  opened.body.pause()
+  return { blocks: readFile(engine, opened.body), note: null, bytes: () => bytes, restartsWhole: false }
+}
+
+const closed = {
+  'not-ready': { state: 'not-ready', reason: 'the file is not ready' },
+  expired: { state: 'expired', reason: 'the link has expired' },
+  gone: { state: 'expired', reason: 'the file is no longer behind the link' },
+} as const
+
+async function* noRows(): AsyncGenerator<SourceRow[]> {}
+
+async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator<SourceRow[]> {
+  for await (const lines of readLines(gunzipped(body))) {
+    yield lines.map(({ number, text, tooLong }) => ({
+      line: number,
+      text,
+      size: text.length,
+      row: tooLong ? { ok: false, reason: 'the line is too long' } : readText(text, kind.readFileRow),
+    }))
+  }
+}
+
+function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
+  let row: unknown
+  try {
+    row = JSON.parse(text)
+  } catch {
+    return { ok: false, reason: 'the line is not JSON' }
+  }
+  return read(row)
+}
+
+async function* readPages({ kind, runs, clock }: ExportEngine, ref: FileRef): AsyncGenerator<SourceRow[]> {
+  let line = 0
+  for await (const { rows, date } of kind.pages()) {
+    if (line === 0) {
+      const generatedTime = date?.toISOString() ?? stamp(clock)
+      await runs.update(ref, (run) => ({ ...run, generatedTime }))
+    }
+    yield rows.map((value) => {
+      line += 1
+      const text = JSON.stringify(value) ?? ''
+      return { line, text, size: text.length, row: kind.readPageRow(value) }
+    })
+  }
+}

@@ -1,0 +1,176 @@
+import {
+  odata,
+  RestError,
+  TableClient,
+  type TableEntityResult,
+  TableServiceClient,
+  type TransactionAction,
+} from '@azure/data-tables'
+import type { TokenCredential } from '@azure/identity'
+import {
+  type Columns,
+  type Operation,
+  type Page,
+  type Query,
+  type Refusal,
+  type Row,
+  type Table,
+  TableRefusal,
+} from './table.ts'
+
+/** Where tables are: a connection string, or an endpoint that an identity may use. */
+export type TableAccount = { connectionString: string } | { endpoint: string; credential: TokenCredential }
+
+/** Opens tables of one storage account by name; nothing is created or asked until a table is used. */
+export function createTables(account: TableAccount): (name: string) => Table {
+  const options = { allowInsecureConnection: 'connectionString' in account }
+  const opened = new Map<string, Table>()
+  const open = (name: string) =>
+    'connectionString' in account
+      ? TableClient.fromConnectionString(account.connectionString, name, options)
+      : new TableClient(account.endpoint, name, account.credential, options)
+  return (name) => {
+    const known = opened.get(name)
+    if (known) return known
+    const table = createAzureTable(open(name))
+    opened.set(name, table)
+    return table
+  }
+}
+
+/** Whether the account answers at all: asks for its first table name. */
+export async function probeTables(account: TableAccount): Promise<void> {
+  const options = { allowInsecureConnection: 'connectionString' in account }
+  const service =
+    'connectionString' in account
+      ? TableServiceClient.fromConnectionString(account.connectionString, options)
+      : new TableServiceClient(account.endpoint, account.credential, options)
+  await service.listTables().byPage({ maxPageSize: 1 }).next()
+}
+
+/** A `Table` over the SDK's client. */
+export function createAzureTable(client: TableClient): Table {
+  async function page(query: Query, { limit = 1000, next }: { limit?: number; next?: string } = {}): Promise<Page> {
+    const filter = toFilter(query)
+    const pages = client
+      .listEntities({
+        queryOptions: {
+          ...(filter ? { filter } : {}),
+          ...(query.select ? { select: ['PartitionKey', 'RowKey', ...query.select] } : {}),
+        },
+      })
+      .byPage({ maxPageSize: limit, ...(next ? { continuationToken: next } : {}) })
+    const { value, done } = await told(pages.next())
+    if (done) return { rows: [] }
+    return { rows: value.map(toRow), ...(value.continuationToken ? { next: value.continuationToken } : {}) }
+  }
+
+  return {
+    name: client.tableName,
+    page,
+    async create() {
+      await client.createTable()
+    },
+    async drop() {
+      await client.deleteTable()
+    },
+    async get(partitionKey, rowKey) {
+      try {
+        return toRow(await client.getEntity(partitionKey, rowKey))
+      } catch (error) {
+        if (error instanceof RestError && refusalOf(error)?.reason === 'missing') return undefined
+        throw asRefusal(error)
+      }
+    },
+    async *list(query) {
+      let next: string | undefined
+      do {
+        const answer: Page = await page(query, next ? { next } : {})
+        yield* answer.rows
+        next = answer.next
+      } while (next)
+    },
+    async transact(operations) {
+      const answer = await told(client.submitTransaction(operations.map(toAction)))
+      return answer.subResponses.map((part) => part.etag)
+    },
+  }
+}
+
+function toFilter({ partitionKey, from, before, where = {} }: Query): string {
+  return [
+    partitionKey === undefined ? '' : odata`PartitionKey eq ${partitionKey}`,
+    from === undefined ? '' : odata`RowKey ge ${from}`,
+    before === undefined ? '' : odata`RowKey lt ${before}`,
+    ...Object.entries(where).map(([column, value]) => `${column} eq ${odata`${value}`}`),
+  ]
+    .filter((part) => part !== '')
+    .join(' and ')
+}
+
+function toAction(operation: Operation): TransactionAction {
+  const { partitionKey, rowKey } = operation
+  if (operation.kind === 'delete') {
+    return ['delete', { partitionKey, rowKey }]
+  }
+  const entity = { partitionKey, rowKey, ...toEntity(operation.columns) }
+  if (operation.kind === 'insert') return ['create', entity]
+  if (operation.kind === 'upsert') return ['upsert', entity, 'Replace']
+  return ['update', entity, 'Replace', { etag: operation.etag }]
+}
+
+const INT32 = 2 ** 31
+
+function toEntity(columns: Columns): Record<string, unknown> {
+  const entity: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(columns)) {
+    // An untyped number beyond 32 bits is refused by the service (and silently taken by the emulator).
+    const large = typeof value === 'number' && (value >= INT32 || value < -INT32)
+    entity[name] = large ? { type: 'Double', value: String(value) } : value
+  }
+  return entity
+}
+
+function toRow(entity: TableEntityResult<Record<string, unknown>>): Row {
+  const { partitionKey = '', rowKey = '', etag, timestamp: _timestamp, 'odata.metadata': _metadata, ...rest } = entity
+  const columns: Columns = {}
+  for (const [name, value] of Object.entries(rest)) {
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') columns[name] = value
+  }
+  return { partitionKey, rowKey, etag, columns }
+}
+
+async function told<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (error) {
+    throw asRefusal(error)
+  }
+}
+
+function asRefusal(error: unknown): unknown {
+  if (!(error instanceof RestError)) return error
+  const refusal = refusalOf(error)
+  return refusal ? new TableRefusal(refusal.reason, refusal.index) : error
+}
+
+const refusals: Record<string, Refusal> = {
+  EntityAlreadyExists: 'exists',
+  UpdateConditionNotSatisfied: 'changed',
+  ConditionNotMet: 'changed',
+  ResourceNotFound: 'missing',
+  EntityNotFound: 'missing',
+  TableNotFound: 'no-table',
+  TableBeingDeleted: 'no-table',
+  RequestBodyTooLarge: 'too-large',
+  EntityTooLarge: 'too-large',
+}
+
+function refusalOf(error: RestError): { reason: Refusal; index: number } | undefined {
+  const details = error.details as { odataError?: { code?: string; message?: { value?: string } } } | undefined
+  const reason = refusals[error.code ?? ''] ?? refusals[details?.odataError?.code ?? '']
+  if (!reason) return undefined
+  // A refused transaction names its first failing operation as `N:` before the message.
+  const index = /^\s*(\d+):/.exec(details?.odataError?.message?.value ?? error.message)?.[1]
+  return { reason, index: Number(index ?? 0) }
+}

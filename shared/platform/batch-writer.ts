@@ -1,0 +1,48 @@
+import { type Columns, isRefusal, type Table } from './table.ts'
+
+/** A new row of a batch. */
+export interface NewRow {
+  rowKey: string
+  columns: Columns
+}
+
+/** What became of a batch: all rows are there, or none; `existsAt` is the first row that was there before. */
+export type BatchOutcome = { written: true } | { written: false; existsAt: number } | { written: false; tooLarge: true }
+
+/** Writes batches of new rows, so many at a time in the whole process. */
+export interface BatchWriter {
+  /** Inserts 1 to 100 rows of one partition, all or none; waits for its turn first. */
+  insert(table: Table, partitionKey: string, rows: NewRow[]): Promise<BatchOutcome>
+}
+
+/** Makes a batch writer that keeps at most `inFlight` requests under way. */
+export function createBatchWriter({ inFlight }: { inFlight: number }): BatchWriter {
+  const waiting: (() => void)[] = []
+  let free = inFlight
+
+  async function turn(): Promise<void> {
+    if (free > 0) free -= 1
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+  function done(): void {
+    const next = waiting.shift()
+    if (next) next()
+    else free += 1
+  }
+
+  return {
+    async insert(table, partitionKey, rows) {
+      await turn()
+      try {
+        await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))
+        return { written: true }
+      } catch (error) {
+        if (isRefusal(error, 'exists')) return { written: false, existsAt: error.index }
+        if (isRefusal(error, 'too-large') && rows.length > 1) return { written: false, tooLarge: true }
+        throw error
+      } finally {
+        done()
+      }
+    },
+  }
+}

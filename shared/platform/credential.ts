@@ -1,0 +1,139 @@
+import { DefaultAzureCredential, ManagedIdentityCredential, type TokenCredential } from '@azure/identity'
+import type { Clock } from './clock.ts'
+import { ConfigError, UpstreamError } from './errors.ts'
+import { redact } from './redact.ts'
+
+/** Resolves with a bearer token; `fresh` asks for a new one, for use after a 401. */
+export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
+
+export interface TokenSourceOptions {
+  credential: TokenCredential
+  /** For instance `https://api.securitycenter.microsoft.com/.default`. */
+  scope: string
+  clock: Clock
+  /** How long one request for a token may take, in real time. Default 60 s: the platform's own retries take 25 s. */
+  timeoutMs?: number
+}
+
+export interface TokenSource {
+  token: GetToken
+}
+
+/** A token this near to its end is not used any more: the call that carries it may take minutes. */
+const SPARE_MS = 5 * 60_000
+
+/**
+ * Keeps one token until shortly before it ends; callers at the same moment share one request. Throws ConfigError where
+ * the operator has to mend the identity, else UpstreamError of `entra`.
+ */
+export function createTokenSource({ credential, scope, clock, timeoutMs = 60_000 }: TokenSourceOptions): TokenSource {
+  let kept: { token: string; usableUntilMs: number } | undefined
+  let underWay: Promise<string> | undefined
+
+  async function request(): Promise<string> {
+    const answer = await askWithin(timeoutMs, (abortSignal) => credential.getToken(scope, { abortSignal }))
+    if (!answer) throw noIdentity()
+    const usableUntilMs = answer.refreshAfterTimestamp ?? answer.expiresOnTimestamp - SPARE_MS
+    kept = { token: answer.token, usableUntilMs }
+    return answer.token
+  }
+
+  return {
+    async token({ fresh = false } = {}) {
+      if (kept && !fresh && kept.usableUntilMs > clock.now().getTime()) return kept.token
+      underWay ??= request().finally(() => {
+        underWay = undefined
+      })
+      return underWay
+    },
+  }
+}
+
+/**
+ * The identity to sign in with: on the platform, where both an identity endpoint and `AZURE_CLIENT_ID` are set, that
+ * managed identity alone; elsewhere whatever the developer is signed in with.
+ */
+export function makeCredential(env: Record<string, string | undefined>, authority?: string): TokenCredential {
+  const { AZURE_CLIENT_ID: clientId, IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: header } = env
+  if (clientId && endpoint && header) return new ManagedIdentityCredential({ clientId })
+  return new DefaultAzureCredential({
+    ...(clientId && { managedIdentityClientId: clientId }),
+    ...(authority && { authorityHost: authority }),
+  })
+}
+
+async function askWithin<T>(timeoutMs: number, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = AbortSignal.timeout(timeoutMs)
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(failure({ reason: 'timeout', retryable: true })), { once: true })
+  })
+  try {
+    return await Promise.race([ask(signal), late])
+  } catch (error) {
+    throw error instanceof UpstreamError ? error : translate(error)
+  }
+}
+
+const failure = (facts: Omit<UpstreamError['facts'], 'upstream' | 'call'>) =>
+  new UpstreamError({ upstream: 'entra', call: 'token', ...facts })
+
+const noIdentity = (detail = '') =>
+  new ConfigError('identity', [
+    { setting: 'AZURE_CLIENT_ID', problem: `does not lead to an identity that may sign in here${detail}` },
+  ])
+
+/** OAuth's words for a request that stays wrong however often it is repeated: a wrong identity or a wrong audience. */
+const lastingCodes = /^(invalid_|unauthorized_client$|access_denied$|consent_required$|interaction_required$)/
+
+function translate(error: unknown): Error {
+  const chain = causesOf(error)
+  const status = chain.map(statusOf).find((found) => found !== undefined)
+  const isPassing = status === 408 || status === 429 || (status ?? 0) >= 500 || chain.some(isNetworkFailure)
+  if (!isPassing) {
+    const isOperators = chain.some(({ name, code }) => operatorNames.has(name) || lastingCodes.test(code))
+    const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
+    if (isOperators) return noIdentity(aadsts && ` (${aadsts})`)
+  }
+  const said = redact(chain[0]?.message ?? '')
+    .replace(/\s+/g, ' ')
+    .slice(0, 200)
+  return failure({
+    reason: status === undefined ? 'network' : 'refused',
+    retryable: isPassing,
+    ...(status !== undefined && { status }),
+    ...(said && { said }),
+  })
+}
+
+const operatorNames = new Set(['CredentialUnavailableError', 'AuthenticationRequiredError'])
+
+interface Cause {
+  name: string
+  message: string
+  code: string
+  status: unknown
+}
+
+/** The error and what lies behind it: SDK and MSAL wrap one another, each with names of its own for the same facts. */
+function causesOf(error: unknown): Cause[] {
+  const chain: Cause[] = []
+  const open = [error]
+  while (open.length > 0 && chain.length < 20) {
+    const next = open.shift()
+    if (!(next instanceof Error)) continue
+    const facts = next as Error & Record<string, unknown>
+    const oauth = facts.errorResponse as { error?: unknown } | undefined
+    chain.push({
+      name: next.name,
+      message: next.message,
+      code: String(facts.errorCode ?? oauth?.error ?? facts.code ?? ''),
+      status: facts.statusCode ?? facts.status,
+    })
+    open.push(next.cause, ...(Array.isArray(facts.errors) ? facts.errors : []))
+  }
+  return chain
+}
+
+const statusOf = ({ status }: Cause) => (typeof status === 'number' && status >= 100 ? status : undefined)
+
+const isNetworkFailure = ({ code }: Cause) => /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)

@@ -1,0 +1,96 @@
+import type { HttpResponseInit } from '@azure/functions'
+import { z } from 'zod'
+import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
+import { redact } from './redact.ts'
+import type { Reply } from './route.ts'
+
+/** The body of every refusal, RFC 9457. */
+export const problemSchema = z.strictObject({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string().optional(),
+  instance: z.string().describe('The invocation id: what to look for in the log.'),
+  remedy: z.string().optional(),
+  errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
+})
+
+type Problem = z.infer<typeof problemSchema>
+
+/** A JSON answer. */
+export function toResponse({ status, body, headers = {} }: Reply): HttpResponseInit {
+  if (body === undefined) return { status, headers }
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify(body),
+  }
+}
+
+/** The problem+json answer to an expected error; undefined for a bug, which must not be answered with its details. */
+export function toProblem(error: unknown, instance: string): HttpResponseInit | undefined {
+  const facts = problemOf(error)
+  if (!facts) return undefined
+  const { problem, retryAfterMs, ...members } = facts
+  const body: Problem = { type: `urn:defender-relay:${problem}`, ...members, instance }
+  return {
+    status: body.status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+    },
+    body: redact(JSON.stringify(body)),
+  }
+}
+
+type ProblemFacts = Omit<Problem, 'type' | 'instance'> & {
+  problem: string
+  retryAfterMs?: number
+}
+
+function problemOf(error: unknown): ProblemFacts | undefined {
+  if (error instanceof RequestError) return error.facts
+  if (error instanceof ConfigError) {
+    return {
+      problem: 'not-configured',
+      status: 503,
+      title: 'This part of the app is not set up',
+      detail: error.message,
+      remedy: 'Set the named settings of the function app, then try again.',
+    }
+  }
+  if (error instanceof ShapeError) {
+    return {
+      problem: 'upstream-changed',
+      status: 502,
+      title: 'The upstream answered in an unknown shape',
+      detail: error.message,
+    }
+  }
+  return error instanceof UpstreamError ? upstreamProblem(error) : undefined
+}
+
+function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
+  const retry = facts.retryAfterMs === undefined ? {} : { retryAfterMs: facts.retryAfterMs }
+  const detail = facts.said ? `${message}: ${facts.said}` : message
+  if (facts.reason === 'timeout') {
+    return { problem: 'upstream-timeout', status: 504, title: 'The upstream did not answer in time', detail, ...retry }
+  }
+  if (facts.status === 429) {
+    return {
+      problem: 'upstream-throttled',
+      status: 503,
+      title: 'The upstream allows no more calls for now',
+      detail,
+      ...retry,
+    }
+  }
+  const refused = facts.status === 401 || facts.status === 403
+  return {
+    problem: refused ? 'upstream-refused' : 'upstream-unavailable',
+    status: 502,
+    title: refused ? 'The upstream refused the app' : 'The upstream failed',
+    detail,
+    ...retry,
+  }
+}

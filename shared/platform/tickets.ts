@@ -1,0 +1,56 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import type { Clock } from './clock.ts'
+import type { Table } from './table.ts'
+
+/** What a ticket opens: one reading, by its name, with the one thing it reads. */
+export interface Reading {
+  reading: string
+  subject: string
+}
+
+/** Hands out and honours the tickets behind `Location`: whoever has one may do its one reading until it ends. */
+export interface Tickets {
+  /** Makes a ticket that is good for `forMs` milliseconds; only its digest is kept. */
+  issue(reading: Reading, forMs: number): Promise<string>
+  /** What a ticket opens; undefined for one that was never issued or has ended. */
+  redeem(ticket: string): Promise<Reading | undefined>
+  /** Forgets the tickets that have ended. */
+  sweep(): Promise<void>
+}
+
+const PARTITION = 'ticket'
+const stored = z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() })
+
+/** What a ticket looks like: 256 random bits. */
+export const TICKET = /^[\w-]{43}$/
+
+/** Opens the tickets kept in a table. */
+export function createTickets(table: Table, clock: Clock): Tickets {
+  const digest = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
+
+  return {
+    async issue(reading, forMs) {
+      const ticket = randomBytes(32).toString('base64url')
+      const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
+      await table.transact([
+        { kind: 'insert', partitionKey: PARTITION, rowKey: digest(ticket), columns: { ...reading, endsAt } },
+      ])
+      return ticket
+    },
+    async redeem(ticket) {
+      if (!TICKET.test(ticket)) return undefined
+      const row = await table.get(PARTITION, digest(ticket))
+      if (!row) return undefined
+      const { endsAt, ...reading } = stored.parse(row.columns)
+      return Date.parse(endsAt) > clock.now().getTime() ? reading : undefined
+    },
+    async sweep() {
+      const now = clock.now().toISOString()
+      for await (const row of table.list({ partitionKey: PARTITION })) {
+        if (stored.parse(row.columns).endsAt > now) continue
+        await table.transact([{ kind: 'delete', partitionKey: PARTITION, rowKey: row.rowKey }])
+      }
+    },
+  }
+}

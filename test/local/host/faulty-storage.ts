@@ -1,0 +1,57 @@
+import { createServer, type IncomingMessage, request as forward, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+/** A way to the tables of an account that breaks off, as it does for a process that is killed. */
+export interface FaultyStorage {
+  connectionString: string
+  /** Resolves when it has broken off. */
+  broken: Promise<void>
+  readonly writes: number
+}
+
+/** Lets `writes` table writes through, then nothing any more; with `unanswered` the next write still arrives, but its answer is lost. */
+export async function breakAfter(storage: string, writes: number, unanswered: boolean): Promise<FaultyStorage> {
+  const [, endpoint = ''] = /TableEndpoint=([^;]+)/.exec(storage) ?? []
+  const target = new URL(endpoint)
+  const broken = Promise.withResolvers<void>()
+  let seen = 0
+  let cut = false
+  const server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    const isWrite = request.method !== 'GET'
+    if (isWrite && !cut && ++seen > writes) {
+      cut = true
+      if (!unanswered) broken.resolve()
+      else return relay(request, response, true)
+    }
+    if (cut) return void request.socket.destroy()
+    relay(request, response, false)
+  })
+  const relay = (request: IncomingMessage, response: ServerResponse, lost: boolean) => {
+    const { hostname, port } = target
+    const onward = forward({ hostname, port, path: request.url, method: request.method, headers: request.headers })
+    onward.on('response', (answer) => {
+      if (lost) {
+        answer.resume()
+        request.socket.destroy()
+        return broken.resolve()
+      }
+      response.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(response)
+    })
+    request.pipe(onward)
+  }
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    connectionString: storage.replace(endpoint, `${origin}${target.pathname}`),
+    broken: broken.promise,
+    get writes() {
+      return seen
+    },
+  }
+}

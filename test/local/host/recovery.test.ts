@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest'
+import { freshStorage } from '../../storage.ts'
+import { startChildHost } from './child-process.ts'
+import { breakAfter } from './faulty-storage.ts'
+import { ending, eventually, startOrchestration, startTestHost, statusOf } from './start.ts'
+import { countOf, seen } from './witness.ts'
+
+const start = (url: string, name: string, id: string, input: unknown = null) =>
+  fetch(`${url}/api/start/${name}/${id}`, { method: 'POST', body: JSON.stringify(input) })
+
+test('an orchestration goes on where a stopped host left it', async () => {
+  const first = await startTestHost()
+  await startOrchestration(first, 'parent', 'family', { children: 3, name: 'sleeper' })
+  await eventually(async () =>
+    (await statusOf(first, 'family-2').catch(() => undefined))?.runtimeStatus === 'Running' ? true : undefined,
+  )
+  await first.stop()
+
+  const second = await startTestHost({ storage: first.options.storage, clock: first.clock })
+  second.clock.advance(31 * 86_400_000)
+  const status = await ending(second, 'family')
+
+  expect(status.runtimeStatus).toBe('Completed')
+  expect(status.output).toHaveLength(3)
+})
+
+test('an activity that ran when the host was killed has failed; those before it are not repeated', async () => {
+  const storage = await freshStorage()
+  const killed = await startChildHost(storage)
+  await start(killed.url, 'survives', 'hardy')
+  await eventually(() => killed.lines.find((line) => line.includes('waiting for')))
+  await killed.kill()
+  const before = countOf('double')
+
+  const host = await startTestHost({ storage })
+  const status = await ending(host, 'hardy')
+
+  expect(killed.lines.filter((line) => line.includes('doubling'))).toHaveLength(3)
+  expect(countOf('double')).toBe(before)
+  expect(status.output).toMatchObject({ doubled: [2, 4, 6] })
+  expect(JSON.stringify(status.output)).toContain("Activity function 'wait' failed: node exited with code 137")
+})
+
+test('with retry options the killed activities run again, and those that had not begun run once', async () => {
+  const storage = await freshStorage()
+  const killed = await startChildHost(storage)
+  await start(killed.url, 'gathers', 'party')
+  const begun = () => killed.lines.filter((line) => line.includes('waiting for'))
+  await eventually(() => (begun().length === 4 ? true : undefined))
+  await killed.kill()
+
+  const host = await startTestHost({ storage })
+  const status = await eventually(async () => {
+    host.clock.advance(1000)
+    const now = await statusOf(host, 'party')
+    return now.runtimeStatus === 'Completed' ? now : undefined
+  })
+  const guests = seen.filter(({ what }) => what === 'wait').map(({ value }) => value)
+
+  expect(status.output).toBe(10)
+  expect(guests.toSorted()).toEqual(Array.from({ length: 10 }, (_none, index) => `guest ${index}`))
+})
+
+test('hundreds of sub-orchestrations go on after a restart', async () => {
+  const first = await startTestHost()
+  await startOrchestration(first, 'parent', 'tribe', { children: 150, name: 'sleeper' })
+  await eventually(async () =>
+    (await statusOf(first, 'tribe-149').catch(() => undefined))?.runtimeStatus === 'Running' ? true : undefined,
+  )
+  await first.stop()
+
+  const second = await startTestHost({ storage: first.options.storage, clock: first.clock })
+  second.clock.advance(31 * 86_400_000)
+  const status = await ending(second, 'tribe')
+
+  expect(status.output).toHaveLength(150)
+})
+
+test.each([
+  ['before a write', false],
+  ['after a write that was not answered', true],
+])('a host that dies %s, whichever it is, loses nothing and repeats at most what was running', async (_when, unanswered) => {
+  const outcomes: unknown[] = []
+  for (let writes = 0; ; writes += 1) {
+    const storage = await freshStorage()
+    const faulty = await breakAfter(storage, writes, unanswered)
+    const id = `errand${writes}`
+    const dying = startTestHost({ storage: faulty.connectionString, settings: { TASKHUB_NAME: 'TestHub' } })
+    dying.then(
+      (host) => {
+        startOrchestration(host, 'errand', id).catch(() => undefined)
+        eventually(() => host.clock.advance(1000) ?? (faulty.writes > writes || outcomes.length > writes || undefined)).catch(() => undefined)
+      },
+      () => undefined,
+    )
+    const survived = dying.then((host) => ending(host, id)).then(() => true)
+    survived.catch(() => undefined)
+    const wasWhole = await Promise.race([faulty.broken.then(() => false), survived])
+    const host = await startTestHost({ storage })
+    const known = await statusOf(host, id).catch(() => undefined)
+    // Not begun for good: the caller got no answer and asks again.
+    if (!known) await startOrchestration(host, 'errand', id)
+    const status = await eventually(async () => {
+      host.clock.advance(1000)
+      const now = await statusOf(host, id)
+      return now.runtimeStatus === 'Completed' || now.runtimeStatus === 'Failed' ? now : undefined
+    })
+    outcomes.push(status.output)
+    await host.stop()
+    if (wasWhole) break
+  }
+
+  expect(outcomes.length).toBeGreaterThan(15)
+  expect(outcomes).toEqual(outcomes.map(() => [2, 4, 6, 8]))
+}, 90_000)

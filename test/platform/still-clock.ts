@@ -1,0 +1,32 @@
+import type { Clock } from '../../shared/platform/clock.ts'
+
+/** A clock that moves only when it is told to, from sleeper to sleeper: what wakes at a time sees exactly that time. */
+export interface StillClock extends Clock {
+  /** Moves on by `ms` milliseconds, waking whoever is due on the way, each in its turn. */
+  advance(ms: number): Promise<void>
+}
+
+/** Makes a still clock that begins at 0. */
+export function createStillClock(): StillClock {
+  let nowMs = 0
+  let sleepers: { dueMs: number; wake(): void }[] = []
+  const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+  return {
+    now: () => new Date(nowMs),
+    sleep: (ms) => new Promise((wake) => void sleepers.push({ dueMs: nowMs + ms, wake })),
+    async advance(ms) {
+      const endMs = nowMs + ms
+      await settled()
+      for (;;) {
+        const dueMs = Math.min(...sleepers.map((sleeper) => sleeper.dueMs))
+        if (dueMs > endMs) break
+        nowMs = Math.max(nowMs, dueMs)
+        const due = sleepers.filter((sleeper) => sleeper.dueMs <= nowMs)
+        sleepers = sleepers.filter((sleeper) => !due.includes(sleeper))
+        for (const { wake } of due) wake()
+        await settled()
+      }
+      nowMs = endMs
+    },
+  }
+}

@@ -1,0 +1,272 @@
+import { inspect } from 'node:util'
+import { expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { createBudget } from '../../shared/platform/budget.ts'
+import { ShapeError, UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
+import { createHttp } from '../../shared/platform/http.ts'
+import { createDefender } from '../../shared/upstreams/defender.ts'
+import { type DefenderOptions, defenderLimits } from '../../shared/upstreams/defender-call.ts'
+import { json, type Step, scripted } from '../platform/http-script.ts'
+
+const tokenOf = (payload: object) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.SECRETsignature`
+
+async function defenderOf(steps: Step[], more: Partial<DefenderOptions> = {}) {
+  const server = await scripted(...steps)
+  const clock = createAdjustableClock()
+  const asked: boolean[] = []
+  const token = async ({ fresh = false } = {}) => {
+    asked.push(fresh)
+    return tokenOf({ aud: 'https://aud', roles: ['Alert.Read.All'], n: asked.length })
+  }
+  const budget = createBudget({ upstream: 'defender', clock, limits: defenderLimits })
+  const http = createHttp({ upstream: 'defender', clock, userAgent: 'relay-test', backoffMs: 1 })
+  const defender = createDefender({ http, token, budget, baseUrl: server.url(), ...more })
+  return { server, clock, budget, defender, asked }
+}
+
+/** The facts of the UpstreamError that a promise ends in. */
+async function factsOf(promise: Promise<unknown>): Promise<UpstreamFacts> {
+  const error = await promise.catch((reason: unknown) => reason)
+  if (!(error instanceof UpstreamError)) throw new Error(`no UpstreamError but ${inspect(error)}`)
+  expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SECRET')
+  return error.facts
+}
+
+async function all<T>(pages: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const page of pages) list.push(page)
+  return list
+}
+
+const rows = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => ({ machineId: `m${from + index}` }))
+
+test('the files of the export are listed with their links and the time they were made', async () => {
+  const answer = {
+    '@odata.context': 'x',
+    exportFiles: ['https://a/1', 'https://a/2'],
+    generatedTime: '2026-11-21T09:00Z',
+  }
+  const { defender, server } = await defenderOf([json(answer)])
+
+  const list = await defender.listExportFiles(1)
+
+  expect(list).toEqual({ files: ['https://a/1', 'https://a/2'], generatedTime: '2026-11-21T09:00Z' })
+  expect(server.sent[0]).toMatchObject({ method: 'GET', path: '/api/machines/InfoGatheringExport?sasValidHours=1' })
+  expect(server.sent[0]?.headers).toMatchObject({ accept: 'application/json' })
+  expect(server.sent[0]?.headers.authorization).toMatch(/^Bearer e30\./)
+})
+
+test('an export without files or time is an answer too', async () => {
+  const { defender } = await defenderOf([json({ exportFiles: [], generatedTime: null }), json({ exportFiles: [] })])
+
+  const lists = [await defender.listExportFiles(1), await defender.listExportFiles(1)]
+
+  expect(lists).toEqual([
+    { files: [], generatedTime: null },
+    { files: [], generatedTime: null },
+  ])
+})
+
+test.each([{}, { exportFiles: 'x' }, { exportFiles: [1] }, [], null])(
+  'an answer of another shape is a ShapeError and no empty list: %j',
+  async (answer) => {
+    const { defender } = await defenderOf([json(answer), json(answer)])
+
+    const list = defender.listExportFiles(1)
+    const pages = all(defender.deviceAvInfoPages())
+
+    await expect(list).rejects.toThrow(ShapeError)
+    await expect(pages).rejects.toThrow(ShapeError)
+  },
+)
+
+test('pages are asked for with $top, and links to the next are followed with our token', async () => {
+  const date = 'Sat, 21 Nov 2026 10:00:00 GMT'
+  const { defender, server } = await defenderOf([
+    (response) =>
+      response
+        .writeHead(200, { date })
+        .end(JSON.stringify({ value: rows(2), '@odata.nextLink': `${server.url()}api/deviceavinfo?$skiptoken=a%2B1` })),
+    json({ value: rows(1, 2), '@odata.nextLink': '/api/deviceavinfo?$skiptoken=b' }),
+    json({ value: [] }),
+  ])
+
+  const pages = await all(defender.deviceAvInfoPages())
+
+  expect(pages.map((page) => page.rows)).toEqual([rows(2), rows(1, 2), []])
+  expect(pages[0]?.date).toEqual(new Date('2026-11-21T10:00:00Z'))
+  expect(server.sent.map(({ path }) => path)).toEqual([
+    '/api/deviceavinfo?$top=10000',
+    '/api/deviceavinfo?$skiptoken=a%2B1',
+    '/api/deviceavinfo?$skiptoken=b',
+  ])
+  expect(server.sent.every(({ headers }) => headers.authorization?.startsWith('Bearer '))).toBe(true)
+})
+
+test('a link to a host that is not trusted is asked for at our own', async () => {
+  const link = 'https://stranger.invalid/api/deviceavinfo?$skiptoken=a'
+  const { defender, server } = await defenderOf([
+    json({ value: rows(1), '@odata.nextLink': link }),
+    json({ value: [] }),
+  ])
+
+  await all(defender.deviceAvInfoPages())
+
+  expect(server.sent[1]).toMatchObject({ path: '/api/deviceavinfo?$skiptoken=a' })
+})
+
+test('a link to a trusted host is followed there', async () => {
+  const other = await scripted(json({ value: rows(1, 1) }))
+  const link = other.url('/api/deviceavinfo?$skiptoken=a').href
+  const { defender } = await defenderOf([json({ value: rows(1), '@odata.nextLink': link })], {
+    isTrustedHost: ({ host }) => host === other.url().host,
+  })
+
+  const pages = await all(defender.deviceAvInfoPages())
+
+  expect(pages).toHaveLength(2)
+})
+
+test('a full page without a link is followed by $skip as a plain integer', async () => {
+  const { defender, server } = await defenderOf([
+    json({ value: rows(10_000) }),
+    json({ value: rows(10_000, 10_000), '@odata.nextLink': null }),
+    json({ value: rows(1, 20_000) }),
+  ])
+
+  const pages = await all(defender.deviceAvInfoPages())
+
+  expect(pages.flatMap((page) => page.rows)).toHaveLength(20_001)
+  expect(server.sent.map(({ path }) => path)).toEqual([
+    '/api/deviceavinfo?$top=10000',
+    '/api/deviceavinfo?$top=10000&$skip=10000',
+    '/api/deviceavinfo?$top=10000&$skip=20000',
+  ])
+})
+
+test.each<[string, Step[]]>([
+  ['a link leads back', [json({ value: rows(1), '@odata.nextLink': '/api/deviceavinfo?$top=10000' })]],
+  [
+    'every link is new and every page the same',
+    [
+      json({ value: rows(2), '@odata.nextLink': '/api/deviceavinfo?a=1' }),
+      json({ value: rows(2), '@odata.nextLink': '/api/deviceavinfo?a=2' }),
+    ],
+  ],
+  ['$skip is ignored', [json({ value: rows(10_000) }), json({ value: rows(10_000) })]],
+])('a list that goes in circles ends as a ShapeError: %s', async (_, steps) => {
+  const { defender } = await defenderOf(steps)
+
+  await expect(all(defender.deviceAvInfoPages())).rejects.toThrow(ShapeError)
+})
+
+test('a 401 brings one fresh token', async () => {
+  const { defender, asked } = await defenderOf([{ status: 401 }, json({ exportFiles: [] })])
+
+  await defender.listExportFiles(1)
+
+  expect(asked).toEqual([false, true])
+})
+
+test('a second 401 ends the call and says whom our token was for', async () => {
+  const { defender, asked } = await defenderOf([{ status: 401 }, { status: 401 }])
+
+  const facts = await factsOf(defender.listExportFiles(1))
+
+  expect(facts).toMatchObject({
+    status: 401,
+    retryable: false,
+    claims: { aud: 'https://aud', roles: ['Alert.Read.All'] },
+  })
+  expect(facts.missing).toBeUndefined()
+  expect(asked).toEqual([false, true])
+})
+
+const forbidden = { status: 403, body: '{"error":{"code":"Forbidden","message":"no such role"}}' }
+
+test('a 403 names the roles that would do and the claims of our token', async () => {
+  const { defender } = await defenderOf([forbidden, forbidden])
+
+  const ofExport = await factsOf(defender.listExportFiles(1))
+  const ofList = await factsOf(all(defender.deviceAvInfoPages()))
+
+  const claims = { aud: 'https://aud', roles: ['Alert.Read.All'] }
+  expect(ofExport).toMatchObject({ status: 403, code: 'Forbidden', said: 'no such role', claims })
+  expect(ofExport.missing).toEqual(['Vulnerability.Read.All'])
+  expect(ofList.missing).toEqual(['Machine.Read.All', 'Machine.ReadWrite.All'])
+})
+
+test('a 403 that no role would mend names none', async () => {
+  const held = async () => tokenOf({ roles: ['Vulnerability.Read.All'] })
+  const { defender } = await defenderOf([forbidden], { token: held })
+  const { defender: other } = await defenderOf([{ status: 403, body: '{"error":{"code":"DisabledFeature"}}' }])
+
+  const withRole = await factsOf(defender.listExportFiles(1))
+  const disabled = await factsOf(other.listExportFiles(1))
+
+  expect([withRole.missing, disabled.missing]).toEqual([undefined, undefined])
+})
+
+test.each([404, 410])('a route that is gone is told by its status %i', async (status) => {
+  const { defender } = await defenderOf([{ status }])
+
+  const facts = await factsOf(defender.listExportFiles(1))
+
+  expect(facts).toMatchObject({ status, retryable: false, call: 'GET /api/machines/InfoGatheringExport' })
+})
+
+test('a 429 stops its family until the time that was said', async () => {
+  const body = '{"error":{"code":"429","message":"quota exceeded! You can send requests again in 90 seconds."}}'
+  const { defender, budget, clock, server } = await defenderOf([{ status: 429, body }, json({ exportFiles: [] })])
+
+  const refused = await factsOf(defender.listExportFiles(1))
+  const stopped = await factsOf(defender.listExportFiles(1))
+  const left = await budget.report()
+  clock.advance(90_000)
+  await defender.listExportFiles(1)
+
+  expect(refused).toMatchObject({ status: 429, code: '429', retryAfterMs: 90_000 })
+  expect(stopped).toMatchObject({ status: 429, code: 'OwnBudget', retryable: true })
+  expect(left.export.stoppedUntil).not.toBeNull()
+  expect(left.deviceavinfo.stoppedUntil).toBeNull()
+  expect(server.sent).toHaveLength(2)
+})
+
+test('every attempt takes a place in the budget, repeated ones too', async () => {
+  const { defender, budget } = await defenderOf([{ status: 503 }, { status: 401 }, json({ exportFiles: [] })])
+
+  await defender.listExportFiles(1)
+
+  expect(await budget.left('export')).toMatchObject({ minuteLeft: 2, hourLeft: 17 })
+})
+
+test('the export never asks more often than five times a minute', async () => {
+  const { defender } = await defenderOf(Array.from({ length: 5 }, () => json({ exportFiles: [] })))
+  for (let call = 0; call < 5; call += 1) await defender.listExportFiles(1)
+
+  const facts = await factsOf(defender.listExportFiles(1))
+
+  expect(facts).toMatchObject({ code: 'OwnBudget', retryable: true })
+  expect(facts.retryAfterMs).toBeLessThanOrEqual(60_000)
+})
+
+test('a failure to get a token is told as it is', async () => {
+  const failure = new UpstreamError({
+    upstream: 'entra',
+    call: 'token',
+    status: 403,
+    reason: 'refused',
+    retryable: false,
+  })
+  const first = await defenderOf([], { token: () => Promise.reject(failure) })
+  const second = await defenderOf([{ status: 401 }], {
+    token: async ({ fresh = false } = {}) => (fresh ? Promise.reject(failure) : 'stale'),
+  })
+
+  const errors = await Promise.all(
+    [first, second].map(({ defender }) => defender.listExportFiles(1).catch((error: unknown) => error)),
+  )
+
+  expect(errors).toEqual([failure, failure])
+})
