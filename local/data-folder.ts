@@ -16,6 +16,12 @@ export interface LocalState {
   source?: Source
 }
 
+interface Owner {
+  pid: number
+  /** A part of its command line. */
+  command: string
+}
+
 /** A data folder that belongs to this process until it is released. */
 export interface DataFolder {
   emulatorDir: string
@@ -30,22 +36,23 @@ export interface DataFolder {
 export async function openDataFolder(dir: string): Promise<DataFolder> {
   const [stateFile, lockFile] = [join(dir, 'state.json'), join(dir, 'lock.json')]
   mkdirSync(dir, { recursive: true })
-  const lock = read<{ host?: number; emulator?: number }>(lockFile) ?? {}
-  if (lock.host !== undefined && isAlive(lock.host)) {
-    throw new Error(`Process ${lock.host} already runs on ${dir}: stop it first, or choose another --data folder.`)
+  const lock = read<{ host?: Owner; emulator?: Owner }>(lockFile) ?? {}
+  if (lock.host && isRunning(lock.host)) {
+    throw new Error(`Process ${lock.host.pid} already runs on ${dir}: stop it first, or choose another --data folder.`)
   }
   // After a kill the emulator saves and leaves by itself; two on the same files would lose what the first one saves.
-  for (let waits = 0; lock.emulator !== undefined && isAlive(lock.emulator); waits++) {
-    if (waits === 150) throw new Error(`The storage emulator ${lock.emulator} of the last start does not end.`)
+  for (let waits = 0; lock.emulator && isRunning(lock.emulator); waits++) {
+    if (waits === 150) throw new Error(`The storage emulator ${lock.emulator.pid} of the last start does not end.`)
     await sleep(100)
   }
   const state = read<LocalState>(stateFile) ?? { keys: { master: newKey(), function: newKey() }, clockOffsetMs: 0 }
-  write(lockFile, { host: process.pid })
+  const host: Owner = { pid: process.pid, command: process.argv[1] ?? '' }
+  write(lockFile, { host })
   return {
     emulatorDir: join(dir, 'azurite'),
     state,
     save: () => write(stateFile, state),
-    noteEmulator: (emulator) => write(lockFile, { host: process.pid, emulator }),
+    noteEmulator: (pid) => write(lockFile, { host, emulator: { pid, command: 'azurite' } }),
     release: () => rmSync(lockFile, { force: true }),
   }
 }
@@ -70,7 +77,14 @@ function write(file: string, value: unknown): void {
   renameSync(`${file}.new`, file)
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this id still runs that command: ids are given out again, and a zombie keeps its own. */
+function isRunning({ pid, command }: Owner): boolean {
+  try {
+    // An empty command line is a zombie's.
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(command)
+  } catch {
+    if (process.platform === 'linux') return false
+  }
   try {
     process.kill(pid, 0)
     return true
@@ -78,3 +92,10 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
+
+/** The fleet that a data folder stands for: the same one at every start. */
+export const fleetOptions = ({ size, generatedTime }: { size: number; generatedTime: string }) => ({
+  size,
+  generatedTime,
+  seed: 1,
+})

@@ -3,7 +3,7 @@ import { settingNames } from '../shared/app/settings.ts'
 import { useParts } from '../shared/app.ts'
 import { type Azurite, startAzurite } from './azurite.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
-import type { DataFolder, Source } from './data-folder.ts'
+import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
@@ -45,7 +45,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     useParts({
       env,
       clock,
-      credential: createSimulatorCredential(origin),
+      credential: createSimulatorCredential(origin, clock),
       upstreamOrigin: origin,
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
@@ -77,13 +77,6 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   const generatedTime = source.kind === 'files' ? source.generatedTime : clock.now().toISOString()
   return startSimulator({ clock, fleet: createFleet({ size: 0, generatedTime }), files })
 }
-
-/** The fleet that a data folder stands for: the same one at every start. */
-export const fleetOptions = ({ size, generatedTime }: { size: number; generatedTime: string }) => ({
-  size,
-  generatedTime,
-  seed: 1,
-})
 
 /** Settings of the laptop; schedules and the like may be set from outside, but not where it stores and whom it asks. */
 function settingsFor(azurite: Azurite, origin: string): Record<string, string | undefined> {

@@ -15,6 +15,7 @@ import { createTokenDesk, type TokenOptions } from './token-desk.ts'
 import { readBody, send } from './wire.ts'
 import type { World } from './world.ts'
 
+/** What a simulator is started with. */
 export interface SimulatorOptions {
   /** Port on 127.0.0.1; a free one by default. */
   port?: number

@@ -44,6 +44,7 @@ export const trueColumns = [
   'rbacGroupName',
 ] as const
 
+/** The name of one of these columns. */
 export type TrueColumn = (typeof trueColumns)[number]
 
 /** What a correct import ends with for one device; a column is absent where the source is silent. */

@@ -1,7 +1,7 @@
 import type { ReadRow } from '../exports/export-kind.ts'
 import { LONGEST_PIECE } from '../platform/long-text.ts'
-import type { Columns } from '../platform/table.ts'
-import { fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
+import type { Columns, Value } from '../platform/table.ts'
+import { type FieldForm, fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
 import { timeKey, toTimeText } from './time-text.ts'
 
 /** Device ids that may be keys. */
@@ -9,6 +9,9 @@ const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
 
 /** Most characters of the JSON in `other`. */
 const MOST_OTHER = 30_000
+
+/** Most UTF-16 units of a row: with slack below the 1 MiB of an entity. */
+const MOST_ROW = 400_000
 
 type Source = Record<string, unknown>
 
@@ -32,11 +35,21 @@ export function readDevice(value: unknown): ReadRow {
   const machineId = id.toLowerCase()
   // No prototype: a field may be called `__proto__`.
   const reading: Reading = { columns: { machineId }, other: Object.create(null), unknownFields: [] }
-  readFields(value, reading, id)
-  finish(reading)
-  for (const column of Object.values(reading.columns)) {
-    if (typeof column === 'string' && column.length > LONGEST_PIECE) return { ok: false, reason: 'a field is too long' }
+  try {
+    readFields(value, reading, id)
+    finish(reading)
+  } catch (error) {
+    // Reading and writing what is nested tens of thousands deep uses up the stack.
+    if (error instanceof RangeError) return { ok: false, reason: 'the line is nested too deeply' }
+    throw error
   }
+  let size = 0
+  for (const column of Object.values(reading.columns)) {
+    if (typeof column !== 'string') continue
+    if (column.length > LONGEST_PIECE) return { ok: false, reason: 'a field is too long' }
+    size += column.length
+  }
+  if (size > MOST_ROW) return { ok: false, reason: 'the line is too long' }
   return { ok: true, id: machineId, columns: reading.columns, unknownFields: reading.unknownFields }
 }
 
@@ -48,6 +61,9 @@ export const freshness = (columns: Columns): string[] => [
 
 const isObject = (value: unknown): value is Source =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Absent in all the ways that the upstream writes it. */
+const isNothing = (value: unknown): boolean => value === null || value === undefined || value === ''
 
 const idNames = ['machineId', 'DeviceId', 'MachineId', 'deviceId']
 
@@ -73,7 +89,7 @@ function readFields(source: Source, reading: Reading, id: string): void {
 function readGathered(name: string, value: unknown, reading: Reading, id: string): void {
   const gathered = typeof value === 'string' ? parse(value) : value
   if (isObject(gathered)) readFields(gathered, reading, id)
-  else if (value !== null && value !== '') reading.other[name] = value
+  else if (!isNothing(value)) reading.other[name] = value
 }
 
 const scanKinds: [kind: string, column: string][] = [
@@ -86,13 +102,13 @@ const scanKinds: [kind: string, column: string][] = [
 function readScans(name: string, value: unknown, reading: Reading): void {
   const scans = typeof value === 'string' ? parse(value) : value
   if (!isObject(scans)) {
-    if (value !== null && value !== '') reading.other[name] = value
+    if (!isNothing(value)) reading.other[name] = value
     return
   }
   for (const [kindName, scan] of Object.entries(scans)) {
     const column = scanKinds.find(([kind]) => kind === kindName.toLowerCase())?.[1]
     if (!column || !isObject(scan)) {
-      if (scan !== null) reading.other[`${name}.${kindName}`] = scan
+      if (!isNothing(scan)) reading.other[`${name}.${kindName}`] = scan
       continue
     }
     for (const [part, partValue] of Object.entries(scan)) {
@@ -103,34 +119,30 @@ function readScans(name: string, value: unknown, reading: Reading): void {
         setColumn(`${column}Error`, 'text', `${name}.${kindName}.${part}`, partValue, reading)
       else if (known === 'timestamp')
         setColumn(`${column}Time`, 'time', `${name}.${kindName}.${part}`, partValue, reading)
-      else if (partValue !== null) reading.other[`${name}.${kindName}.${part}`] = partValue
+      else if (!isNothing(partValue)) reading.other[`${name}.${kindName}.${part}`] = partValue
     }
   }
 }
 
-function setColumn(column: string, form: string, name: string, value: unknown, { columns, other }: Reading): void {
-  if (form === 'flag') {
-    const flag = String(value).toLowerCase()
-    if (flag === 'true' || flag === 'false') columns[column] = flag
-    return
-  }
-  if (value === null || value === undefined) return
-  if (form === 'mode' && (typeof value === 'string' || typeof value === 'number')) {
-    columns[column] = String(value).trim()
-    return
-  }
-  if (value === '') return
-  if (form === 'number') {
-    const number = typeof value === 'string' ? Number(value) : value
-    if (typeof number === 'number' && Number.isFinite(number)) columns[column] = number
-    else other[name] = value
-    return
-  }
-  const text = form === 'time' ? (typeof value === 'string' ? toTimeText(value) : undefined) : readText(value)
+function setColumn(column: string, form: FieldForm, name: string, value: unknown, { columns, other }: Reading): void {
+  // Of the empty texts only the mode's has a meaning.
+  if (isNothing(value) && !(value === '' && form === 'mode')) return
+  const read = readValue(form, value)
   // A value that is not what its name says is kept as it came: a wrong column would mislead.
-  if (text === undefined) other[name] = value
-  // The same fact may come twice, within the scan results and beside them: the first one stays.
-  else columns[column] ??= text
+  if (read === undefined) other[name] = value
+  // The same fact may come twice, in two spellings or within the scan results and beside them: the first one stays.
+  else if (form !== 'flag' || read !== 'unknown') columns[column] ??= read
+}
+
+function readValue(form: FieldForm, value: unknown): Value | undefined {
+  const text = readText(value)
+  if (text === undefined) return undefined
+  if (form === 'time') return toTimeText(text)
+  if (form === 'number') return /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : undefined
+  if (form === 'mode') return text.trim()
+  if (form !== 'flag') return text
+  const flag = text.trim().toLowerCase()
+  return flag === 'true' || flag === 'false' || flag === 'unknown' ? flag : undefined
 }
 
 function readText(value: unknown): string | undefined {
@@ -140,9 +152,10 @@ function readText(value: unknown): string | undefined {
 
 function keep(name: string, value: unknown, { other, unknownFields }: Reading, id: string): void {
   if (/^(?:device|machine)id$/i.test(name) || name.startsWith('@odata.')) return
-  if (value === null || value === '' || (name === 'id' && value === id)) return
+  if (isNothing(value) || (name.toLowerCase() === 'id' && value === id)) return
   other[name] = value
-  if (!isBystander(name)) unknownFields.push(name)
+  // Names are counted in the ledger, which has room for what looks like a name.
+  if (!isBystander(name)) unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
 }
 
 function finish({ columns, other }: Reading): void {
@@ -163,7 +176,7 @@ function cut(other: Source): string | undefined {
   const json = JSON.stringify(other)
   if (json.length <= MOST_OTHER) return json
   const bySize = entries
-    .map(([name, value]) => ({ name, value, size: JSON.stringify(value).length + name.length + 8 }))
+    .map(([name, value]) => ({ name, value, size: JSON.stringify({ [name]: value }).length }))
     .sort((a, b) => a.size - b.size)
   const kept: Source = Object.create(null)
   let size = 200

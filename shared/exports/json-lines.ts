@@ -27,7 +27,8 @@ export async function* readLines(body: AsyncIterable<Buffer>, longest = LONGEST_
     length = 0
     number += 1
     const clean = (number === 1 ? whole.replace(/^\uFEFF/, '') : whole).trim()
-    return clean === '' ? undefined : { number, text: clean, tooLong }
+    // Of a line that is too long nobody knows whether it is blank.
+    return clean === '' && !tooLong ? undefined : { number, text: clean, tooLong }
   }
 
   for await (const block of body) {

@@ -39,7 +39,8 @@ export function toProblem(error: unknown, instance: string): HttpResponseInit | 
       'content-type': 'application/problem+json',
       ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
     },
-    body: redact(JSON.stringify(body)),
+    // Value by value: cut out of the whole text, a secret could take a quote with it.
+    body: JSON.stringify(body, (_name, value) => (typeof value === 'string' ? redact(value) : value)),
   }
 }
 

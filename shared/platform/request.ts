@@ -4,6 +4,8 @@ import { RequestError } from './errors.ts'
 import type { Route, RouteInput } from './route.ts'
 
 const MOST_BODY_BYTES = 256 * 1024
+/** Most problems that an answer names: it should not outgrow the request. */
+const MOST_ERRORS = 50
 
 /** Reads a request by the schemas of its route; throws a `RequestError` that names everything that is wrong with it. */
 export async function readRequest(
@@ -29,13 +31,14 @@ function readParams(request: HttpRequest): Record<string, string> {
 
 /** The host joins repeated parameters with commas, so the URL itself is read. A list is what its schema takes as array. */
 function readQuery(url: URL, schema: z.ZodObject): Record<string, string | string[]> {
-  const query: Record<string, string | string[]> = {}
+  // No prototype: a parameter may be called `__proto__`.
+  const query: Record<string, string | string[]> = Object.create(null)
   for (const name of new Set(url.searchParams.keys())) {
     // The function key may ride in `code`; it belongs to the host.
     if (name.toLowerCase() === 'code') continue
     const values = url.searchParams.getAll(name)
-    const takesMany = schema.shape[name]?.meta()?.many === true
-    if (values.length > 1 && !takesMany) throw invalid([{ path: `query.${name}`, message: 'stands more than once' }])
+    const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
+    if (values.length > 1 && !takesMany) throw invalid([{ path: `query.${name.slice(0, 100)}`, message: 'stands more than once' }])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query
@@ -66,7 +69,7 @@ async function readBody(request: HttpRequest): Promise<unknown> {
     return {}
   }
   const type = request.headers.get('content-type') ?? 'application/json'
-  if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(type)) {
+  if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) {
     throw new RequestError({
       status: 415,
       problem: 'unsupported-media-type',
@@ -89,7 +92,7 @@ function check(where: string, schema: z.ZodObject, given: unknown): unknown {
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
     return issue.keys.map((key) => ({ path: `${path}.${key.slice(0, 100)}`, message: 'is not known here' }))
   })
-  throw invalid(errors)
+  throw invalid(errors.slice(0, MOST_ERRORS))
 }
 
 function invalid(errors: { path: string; message: string }[]): RequestError {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from './clock.ts'
-import type { Table } from './table.ts'
+import { isRefusal, type Table } from './table.ts'
 
 /** What a ticket opens: one reading, by its name, with the one thing it reads. */
 export interface Reading {
@@ -49,7 +49,12 @@ export function createTickets(table: Table, clock: Clock): Tickets {
       const now = clock.now().toISOString()
       for await (const row of table.list({ partitionKey: PARTITION })) {
         if (stored.parse(row.columns).endsAt > now) continue
-        await table.transact([{ kind: 'delete', partitionKey: PARTITION, rowKey: row.rowKey }])
+        try {
+          await table.transact([{ kind: 'delete', partitionKey: PARTITION, rowKey: row.rowKey }])
+        } catch (error) {
+          // Another sweep was faster.
+          if (!isRefusal(error, 'missing')) throw error
+        }
       }
     },
   }

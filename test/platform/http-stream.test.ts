@@ -61,7 +61,8 @@ test('a refusal is read to 8 KiB at most and told with its status', async () => 
     response.on('close', () => {
       wasClosed = !response.writableFinished
     })
-    for (let index = 0; index < 400; index += 1) response.write(noise(65_536))
+    const part = noise(65_536)
+    for (let index = 0; index < 400; index += 1) response.write(part)
   })
 
   const reason = await reasonOf(open(server.url()))

@@ -7,7 +7,8 @@ export interface FaultyStorage {
   connectionString: string
   /** Resolves when it has broken off. */
   broken: Promise<void>
-  readonly writes: number
+  /** Aborted when it has broken off. */
+  signal: AbortSignal
 }
 
 /** Lets `writes` table writes through, then nothing any more; with `unanswered` the next write still arrives, but its answer is lost. */
@@ -15,13 +16,18 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
   const [, endpoint = ''] = /TableEndpoint=([^;]+)/.exec(storage) ?? []
   const target = new URL(endpoint)
   const broken = Promise.withResolvers<void>()
+  const controller = new AbortController()
+  const breakOff = () => {
+    controller.abort(new Error('the storage has broken off'))
+    broken.resolve()
+  }
   let seen = 0
   let cut = false
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const isWrite = request.method !== 'GET'
     if (isWrite && !cut && ++seen > writes) {
       cut = true
-      if (!unanswered) broken.resolve()
+      if (!unanswered) breakOff()
       else return relay(request, response, true)
     }
     if (cut) return void request.socket.destroy()
@@ -34,7 +40,7 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
       if (lost) {
         answer.resume()
         request.socket.destroy()
-        return broken.resolve()
+        return breakOff()
       }
       response.writeHead(answer.statusCode ?? 500, answer.headers)
       answer.pipe(response)
@@ -50,8 +56,6 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
   return {
     connectionString: storage.replace(endpoint, `${origin}${target.pathname}`),
     broken: broken.promise,
-    get writes() {
-      return seen
-    },
+    signal: controller.signal,
   }
 }
