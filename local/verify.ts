@@ -11,7 +11,12 @@ import { createFleet } from './simulator/fleet.ts'
 import type { TrueDevice } from './simulator/true-device.ts'
 
 /** How a snapshot table differs from its fleet; empty when every device and every field is as it should be. */
-export async function compareSnapshot(table: Table, buckets: number, truth: Iterable<TrueDevice>): Promise<string[]> {
+export async function compareSnapshot(
+  table: Table,
+  buckets: number,
+  truth: Iterable<TrueDevice>,
+  method: 'files' | 'json' = 'files',
+): Promise<string[]> {
   const rows = new Map<string, { bucket: string; columns: Columns }>()
   for await (const row of table.list({})) rows.set(row.rowKey, { bucket: row.partitionKey, columns: row.columns })
   const differences: string[] = []
@@ -21,7 +26,7 @@ export async function compareSnapshot(table: Table, buckets: number, truth: Iter
     const row = rows.get(device.machineId)
     rows.delete(device.machineId)
     if (!row) differences.push(`${device.machineId} is missing`)
-    else differences.push(...compareDevice(row, buckets, device))
+    else differences.push(...compareDevice(row, buckets, device, method))
   }
   for (const id of rows.keys()) differences.push(`${id} is not in the fleet of ${devices}`)
   return differences
@@ -31,6 +36,7 @@ function compareDevice(
   row: { bucket: string; columns: Columns },
   buckets: number,
   { sources, ...device }: TrueDevice,
+  method: 'files' | 'json',
 ): string[] {
   const id = device.machineId
   const { firstFile, firstLine, file, line, other, ...columns } = row.columns
@@ -41,10 +47,15 @@ function compareDevice(
     .filter((name) => !isDeepStrictEqual(found[name], expected[name]))
     .map((name) => `${id}: ${name} is ${JSON.stringify(found[name])} and should be ${JSON.stringify(expected[name])}`)
   if (row.bucket !== bucketOf(id, buckets)) differences.push(`${id} is in bucket ${row.bucket}`)
-  for (const place of [
-    { file, line },
-    { file: firstFile, line: firstLine },
-  ]) {
+  // Pages have no lasting places: a list that is asked for again may come in another order.
+  const places =
+    method === 'json'
+      ? []
+      : [
+          { file, line },
+          { file: firstFile, line: firstLine },
+        ]
+  for (const place of places) {
     const known = sources.some((source) => source.file === place.file && source.line === place.line)
     if (!known) differences.push(`${id}: nothing of it stands in line ${place.line} of file ${place.file}`)
   }

@@ -212,7 +212,7 @@ df.app.orchestration('errand', function* (context) {
   const first: number = yield careful(1)
   const both: number[] = yield context.df.Task.all([careful(2), careful(3)])
   const child: number = yield context.df.callSubOrchestrator('careful', 4, `${context.df.instanceId}-child`)
-  yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 60_000))
+  yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 3000))
   return [first, ...both, child]
 })
 df.app.orchestration('gathers', function* (context) {

@@ -91,7 +91,6 @@ test.each([
     const known = await statusOf(host, 'errand').catch(() => undefined)
     // Not begun for good: the caller got no answer and asks again.
     if (!known) await startOrchestration(host, 'errand', 'errand')
-    if (process.env.DBG) console.log(writes, survived, performance.now()|0)
     outcomes.push((await endingWhileTimePasses(host, 'errand')).output)
     await host.stop()
     if (survived) break

@@ -1,0 +1,107 @@
+/** One import, re-export or literal dynamic import of a file. */
+export interface Import {
+  from: string
+  /** The names that exist at run time; empty for types alone, `*` for all of it, `default` for the default. */
+  values: string[]
+}
+
+/** A source file as the rules of the house look at it. */
+export interface Source {
+  path: string
+  lines: number
+  /** The code without comments, and every text in quotes replaced by `''`. */
+  code: string
+  imports: Import[]
+}
+
+const BEGINNING = /(?:^|[(,=:[!&|?{};+\-*%^~<>]|\b(?:return|typeof|case|in|of|yield|await|void|delete|throw|else))\s*$/
+
+/** Reads a source file: plain text is enough, as long as comments, quotes and patterns are told apart. */
+export function readSource(path: string, text: string): Source {
+  const { code, quoted } = strip(text)
+  return {
+    path,
+    lines: text.replace(/\n$/, '').split('\n').length,
+    code: code.replace(/'\d+'/g, "''"),
+    imports: imports(code, quoted),
+  }
+}
+
+/** Takes comments out, and puts the number of each quoted text in its place. */
+function strip(text: string): { code: string; quoted: string[] } {
+  const quoted: string[] = []
+  // For every open `${`, how many braces are open within it.
+  const holes: number[] = []
+  let code = ''
+  let at = 0
+  const keep = (content: string) => {
+    code += `'${quoted.push(content) - 1}'`
+  }
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at
+    const found = pattern.exec(text)
+    if (found) at = pattern.lastIndex
+    return found?.[0]
+  }
+  const template = () => {
+    const chunk = take(/(?:\\[\s\S]|\$(?!\{)|[^\\$`])*(?:`|\$\{)/y)
+    if (chunk === undefined) throw new Error('a template has no end')
+    keep(chunk)
+    if (chunk.endsWith('${')) {
+      code += '+('
+      holes.push(0)
+    }
+  }
+  while (at < text.length) {
+    if (take(/\/\/[^\n]*|\/\*[\s\S]*?\*\//y)) code += ' '
+    else if (/['"]/.test(text[at] ?? ''))
+      keep(take(/'(?:\\[\s\S]|[^\\'\n])*'|"(?:\\[\s\S]|[^\\"\n])*"/y)?.slice(1, -1) ?? text[at++] ?? '')
+    else if (take(/`/y)) template()
+    else if (
+      text[at] === '/' &&
+      BEGINNING.test(code.slice(-20)) &&
+      take(/\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\/[a-z]*/y)
+    )
+      keep('')
+    else if (holes.length > 0 && text[at] === '}' && holes.at(-1) === 0) {
+      holes.pop()
+      code += ')+'
+      at += 1
+      template()
+    } else {
+      const character = text[at] ?? ''
+      const depth = holes.length - 1
+      if (depth >= 0 && character === '{') holes[depth] = (holes[depth] ?? 0) + 1
+      if (depth >= 0 && character === '}') holes[depth] = (holes[depth] ?? 0) - 1
+      code += character
+      at += 1
+    }
+  }
+  return { code, quoted }
+}
+
+const FROM =
+  /\b(?:import|export)\s+(type\s+(?!from\b))?((?:[\w$]+\s*,?\s*)?(?:\{[^}]*\}|\*(?:\s*as\s+[\w$]+)?)?)\s*from\s*'(\d+)'/g
+const BARE = /\bimport\s*(?:\(\s*)?'(\d+)'/g
+
+function imports(code: string, quoted: string[]): Import[] {
+  const named = [...code.matchAll(FROM)].map(([, type, clause = '', index]) => ({
+    from: quoted[Number(index)] ?? '',
+    values: type ? [] : valuesOf(clause),
+  }))
+  const whole = [...code.matchAll(BARE)].map(([, index]) => ({ from: quoted[Number(index)] ?? '', values: ['*'] }))
+  return [...named, ...whole]
+}
+
+function valuesOf(clause: string): string[] {
+  const [, first, rest = ''] = /^\s*(?:([\w$]+)\s*,?)?\s*([\s\S]*)$/.exec(clause) ?? []
+  const names = rest.startsWith('*')
+    ? ['*']
+    : rest
+        .replace(/[{}]/g, '')
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== '' && !name.startsWith('type '))
+        .map((name) => name.split(/\s+as\s+/)[0] ?? '')
+  return [...(first ? ['default'] : []), ...names]
+}

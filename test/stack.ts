@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs'
+import { createAdjustableClock } from '../local/clock.ts'
+import { startHost } from '../local/host/host.ts'
+import { type Faults, noFaults } from '../local/simulator/faults.ts'
+import { createFleet, type Fleet } from '../local/simulator/fleet.ts'
+import type { FleetOptions } from '../local/simulator/fleet-options.ts'
+import { startSimulator } from '../local/simulator/simulator.ts'
+import type { TokenOptions } from '../local/simulator/token-desk.ts'
+import { createSimulatorCredential } from '../local/simulator-credential.ts'
+import { httpRoutes } from '../shared/app/routes.ts'
+import { type Overrides, theApp, useParts } from '../shared/app.ts'
+import type { ExportEngine } from '../shared/exports/engine.ts'
+import { createLog } from '../shared/platform/log.ts'
+import { problemSchema } from '../shared/platform/reply.ts'
+import { freshStorage } from './storage.ts'
+
+export interface TestStackOptions {
+  fleet?: Partial<FleetOptions>
+  faults?: Partial<Faults>
+  token?: Partial<TokenOptions>
+  env?: Record<string, string>
+  retention?: Overrides['retention']
+}
+
+/** An answer as a caller sees it, its body checked against what its route declares. */
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: every test reads other fields, and the schemas have checked them.
+  body: any
+}
+
+export type TestStack = Awaited<ReturnType<typeof startTestStack>>
+
+/** The whole product on real parts in this process: storage emulator, simulator, host; time moves only when told. */
+export async function startTestStack(options: TestStackOptions = {}) {
+  const storage = await freshStorage()
+  const clock = createAdjustableClock()
+  const fleet: Fleet = createFleet({ size: 300, files: 6, badLines: 1, ...options.fleet })
+  const simulator = await startSimulator({
+    clock,
+    fleet,
+    faults: { ...noFaults, ...options.faults },
+    ...(options.token ? { token: options.token } : {}),
+  })
+  const env = {
+    RELAY_STORAGE: storage,
+    AzureWebJobsStorage: storage,
+    DEFENDER_BASE_URL: `${simulator.origin}/defender`,
+    AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+    TASKHUB_NAME: 'DefenderRelay',
+    AzureWebJobsDisableHomepage: 'true',
+    ...options.env,
+  }
+  useParts({
+    env,
+    clock,
+    credential: createSimulatorCredential(simulator.origin, clock),
+    upstreamOrigin: simulator.origin,
+    ...(options.retention ? { retention: options.retention } : {}),
+  })
+  const lines: string[] = []
+  const keys = { master: 'master-key-of-the-test', function: 'function-key-of-the-test' }
+  const host = await startHost({
+    load: () => import('../functions/index.ts'),
+    storage,
+    hostJson: JSON.parse(readFileSync(new URL('../host.json', import.meta.url), 'utf8')),
+    settings: env,
+    port: 0,
+    keys,
+    clock,
+    print: (line) => lines.push(line),
+  })
+
+  async function request(method: string, path: string, init: RequestInit = {}): Promise<Answer> {
+    const url = path.startsWith('http') ? path : `${host.url}/api/${path}`
+    const response = await fetch(url, {
+      method,
+      ...init,
+      headers: { 'x-functions-key': keys.function, ...init.headers },
+    })
+    const text = await response.text()
+    const body = text === '' ? undefined : JSON.parse(text)
+    checkAnswer(method, new URL(url).pathname, response, body)
+    return { status: response.status, headers: response.headers, body }
+  }
+
+  return {
+    host,
+    simulator,
+    clock,
+    fleet,
+    lines,
+    keys,
+    storage,
+    request,
+    get: (path: string) => request('GET', path),
+    post: (path: string, body: unknown = {}) =>
+      request('POST', path, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    /** The engine of the app under test. */
+    async engine(): Promise<ExportEngine> {
+      const log = (line: string) => void lines.push(line)
+      return (await theApp().avHealth()).engine(createLog({ info: log, warn: log, error: log }))
+    },
+    /** Moves time on until a run is over, and answers the run. */
+    async runToEnd(runId: string) {
+      for (let looks = 0; looks < 2000; looks++) {
+        const { body } = await request('GET', `av-health/exports/${runId}`)
+        if (!['starting', 'listing', 'importing'].includes(body.state)) return body
+        // A little real time for what is under way, then a step of the clock for whoever waits.
+        await new Promise((resolve) => setTimeout(resolve, 25))
+        clock.advance(10_000)
+      }
+      throw new Error(`run ${runId} does not end: ${lines.slice(-20).join('\n')}`)
+    },
+    async stop() {
+      await host.stop()
+      await simulator.stop()
+    },
+  }
+}
+
+/** Holds every answer to the schema that its route declares, whatever else a test looks at. */
+function checkAnswer(method: string, path: string, response: Response, body: unknown): void {
+  if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
+    problemSchema.parse(body)
+    return
+  }
+  const route = httpRoutes.find((candidate) => {
+    const pattern = candidate.path.replace(/\{\w+\}/g, '[^/]+')
+    return candidate.method === method && new RegExp(`^/api/${pattern}/?$`, 'i').test(path)
+  })
+  const declared = route?.route.answers[response.status]
+  if (route && response.status < 400 && !declared) throw new Error(`${route.name} does not declare ${response.status}`)
+  declared?.body?.parse(body)
+}
