@@ -40,7 +40,7 @@ const good: Tree = {
     "import { field } from './fields/index.ts'",
     '// setTimeout(() => process.env, Date.now())',
     '/* import x from "../changes/poll.ts" */',
-    'const said = "Date.now() and process.env" + `new Date() ${field(`process.env ${1}`)} setTimeout`',
+    `const said = "Date.now() and process.env" + \`new Date() \${field(\`process.env \${1}\`)} setTimeout\``,
     "const pattern = /[/'\"`]process.env/.test(said) // '",
     'const at = new Date(0).getTime() / 2 / Date.parse(said)',
     'export const fact = { process: 1, setTimeout: said }.process',
@@ -162,7 +162,7 @@ describe('a breach is told with its file and its rule', () => {
     ],
     [
       'an environment reader in a template',
-      add('shared/platform/log.ts', 'const level = `a ${process.env.LEVEL} b`'),
+      add('shared/platform/log.ts', `const level = \`a \${process.env.LEVEL} b\``),
       'process is read in shared/app.ts alone',
     ],
     [
@@ -198,7 +198,7 @@ describe('a breach is told with its file and its rule', () => {
     ],
     [
       'imported timers of the other kind',
-      add('functions/poll.ts', "import { scheduler } from 'node:timers/promises'"),
+      add('shared/app/flows.ts', "import { scheduler } from 'node:timers/promises'"),
       'imports node:timers/promises: the outside world is seen in shared/app.ts alone',
     ],
     ['parts replaced from within', add('shared/app/flows.ts', 'useParts({})'), 'useParts is for laptops and tests'],

@@ -94,7 +94,7 @@ const worlds: [pattern: RegExp, what: string][] = [
     /\bDate\s*\.\s*now\b|\bnew\s+Date\s*(?:\(\s*\)|(?!\s*\())|(?<!\bnew\s+|[.\w$])Date\s*\(|\bperformance\s*\.\s*now\b/,
     'time comes from the clock',
   ],
-  [/(?<![.\w$])set(?:Timeout|Interval|Immediate)\b/, 'time passes by the clock'],
+  [/(?<![.\w$])set(?:Timeout|Interval|Immediate)\b(?!\s*:)/, 'time passes by the clock'],
   [/(?<![.\w$])useParts\b/, 'useParts is for laptops and tests'],
   [/(?<![.\w$])require\s*\(|\bimport\s*\(\s*(?!'')/, 'imports are written out, so that the house can see them'],
 ]

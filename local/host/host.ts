@@ -52,9 +52,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const hostJson = readHostJson(options.hostJson, settings)
   installContract()
   bypassProxy()
-  const unhandled = (reason: unknown) => print(`error: unhandled rejection: ${stackOf(reason)}`)
-  process.on('unhandledRejection', unhandled)
-
   const functions = await loadFunctions(options)
   const ofKind = <Kind extends AppFunction['kind']>(kind: Kind) =>
     functions.filter((fn): fn is FunctionOf<Kind> => fn.kind === kind)
@@ -97,6 +94,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   webhooks.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
+  const unhandled = (reason: unknown) => print(`error: unhandled rejection: ${stackOf(reason)}`)
+  process.on('unhandledRejection', unhandled)
   await engine.recover()
   timers = startTimers({
     functions: ofKind('timer'),

@@ -22,7 +22,7 @@ afterEach(() => stack.stop())
 
 describe('an export by files', () => {
   test('ends with exactly the fleet, every row accounted for, through files not ready and links expired', async () => {
-    await start({ faults: { notReadyFiles: 2, notReadySeconds: 20, shortLivedLinks: 2, legalWeird: true } })
+    await start({ faults: { notReadyFiles: 2, notReadySeconds: 60, shortLivedLinks: 2, legalWeird: true } })
 
     const run = await runExport()
 
@@ -174,18 +174,5 @@ describe('an export by pages', () => {
     expect(run).toMatchObject({ state: 'published', method: 'json', counts: { listed: 1, imported: 1, rejected: 0 } })
     expect(Date.parse(run.generatedTime)).not.toBeNaN()
     expect(await differences(run, 'json')).toEqual([])
-  })
-
-  test('is restarted whole when it breaks off, and the table holds nothing of the attempt before', async () => {
-    await start({ env: { AV_HEALTH_METHOD: 'json' }, faults: { rowsOnce: true } })
-    const engine = await stack.engine()
-    const { body } = await stack.post('av-health/exports')
-    while ((await engine.runs.run(body.runId))?.state !== 'importing') await new Promise((done) => setTimeout(done, 2))
-
-    const run = await stack.runToEnd(body.runId)
-    const again = await runExport()
-
-    expect(run.counts.written).toBe(stack.fleet.counts.devices)
-    expect(again.state).toBe('published')
   })
 })

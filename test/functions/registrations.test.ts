@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Cron } from 'croner'
+import { beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { avHealthSettings, baseSettings, defenderSettings, settingNames } from '../../shared/app/settings.ts'
+import { loadRegistrations, type Registered, root } from './load-registrations.ts'
+
+// Names and routes are promises: dashboards, alerts, running instances and callers hold on to them.
+const timers = [
+  ['export-av-health', '%AV_HEALTH_SCHEDULE%'],
+  ['resume-exports', '0 */5 * * * *'],
+  ['housekeeping', '0 35 * * * *'],
+]
+const orchestrations = ['export-run', 'export-import-files']
+const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']
+const routes = [
+  ['health', 'GET', 'health', 'anonymous'],
+  ['status', 'GET', 'status', 'function'],
+  ['start-av-health-export', 'POST', 'av-health/exports', 'function'],
+  ['list-av-health-exports', 'GET', 'av-health/exports', 'function'],
+  ['show-av-health-export', 'GET', 'av-health/exports/{runId}', 'function'],
+  ['wait-for-av-health-export', 'GET', 'av-health/exports/{runId}/wait', 'function'],
+  ['list-av-health-snapshots', 'GET', 'av-health/snapshots', 'function'],
+  ['show-av-health-device', 'GET', 'av-health/devices/{machineId}', 'function'],
+  ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
+]
+
+let functions: Registered[]
+const sample = z
+  .object({ IsEncrypted: z.literal(false), Values: z.record(z.string(), z.string()) })
+  .parse(JSON.parse(readFileSync(join(root, 'local.settings.sample.json'), 'utf8'))).Values
+
+beforeAll(async () => {
+  functions = await loadRegistrations(join(root, 'functions/index.ts'))
+})
+
+const ofType = (type: string) => functions.filter(({ trigger }) => trigger.type === type)
+
+test('exactly the promised functions are registered, each once', () => {
+  const names = functions.map(({ name }) => name)
+
+  const promised = [...[...timers, ...routes].map(([name]) => name), ...orchestrations, ...activities]
+  expect(names.toSorted()).toEqual(promised.toSorted())
+  expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
+})
+
+test('every route has the promised method, path and auth level; only health and continue ask for no key', () => {
+  const found = ofType('httpTrigger').map(({ name, trigger }) => [
+    name,
+    ...z.array(z.string()).parse(trigger.methods),
+    trigger.route,
+    trigger.authLevel,
+  ])
+
+  expect(found).toEqual(expect.arrayContaining(routes))
+  expect(found).toHaveLength(routes.length)
+})
+
+test('no route begins with what the host keeps for itself, and no two take the same requests', () => {
+  const taken = ofType('httpTrigger').map(
+    ({ trigger }) => `${trigger.methods} ${String(trigger.route).replace(/\{\w+\}/g, '{}')}`,
+  )
+
+  expect(taken.filter((route) => /^\S+ \/?(?:admin|runtime)\b/i.test(route))).toEqual([])
+  expect(new Set(taken).size).toBe(taken.length)
+})
+
+test('every timer has the promised schedule, which comes true', () => {
+  const found = ofType('timerTrigger').map(({ name, trigger }) => [name, trigger.schedule])
+
+  expect(found.toSorted()).toEqual(timers.toSorted())
+  for (const [, schedule] of found) {
+    const setting = /^%(\w+)%$/.exec(String(schedule))?.[1]
+    const cron = new Cron(setting ? (sample[setting] ?? '') : String(schedule), { mode: '6-part', timezone: 'UTC' })
+    expect(cron.nextRun(), `${schedule}`).toBeInstanceOf(Date)
+  }
+})
+
+test('orchestrations and activities keep the names that running instances know', () => {
+  expect(ofType('orchestrationTrigger').map(({ name }) => name)).toEqual(orchestrations)
+  expect(ofType('activityTrigger').map(({ name }) => name)).toEqual(activities)
+})
+
+test('what starts or continues a run has the durable client', () => {
+  const found = functions.filter(({ trigger }) => ['httpTrigger', 'timerTrigger'].includes(trigger.type))
+
+  expect(found.filter(({ others }) => others.join() !== 'durableClient').map(({ name }) => name)).toEqual([])
+})
+
+test('every setting that a binding or host.json names has a value in the sample', () => {
+  const bound = JSON.stringify(functions) + readFileSync(join(root, 'host.json'), 'utf8')
+  const connections = functions.map(({ trigger }) => trigger.connection ?? 'AzureWebJobsStorage')
+  const named = [...bound.matchAll(/%(\w+)%/g)].map(([, name]) => name)
+
+  const missing = [...named, ...connections].filter((name) => !sample[String(name)])
+
+  expect(named).toContain('TASKHUB_NAME')
+  expect(missing).toEqual([])
+})
+
+test('the sample holds every default as the app has it, and no setting that nobody reads', () => {
+  const sections = z.object({ ...baseSettings, ...defenderSettings, ...avHealthSettings })
+  const defaults = Object.entries(sections.parse({})).map(([name, value]) => [name, String(value)])
+  const hostOnly = ['FUNCTIONS_WORKER_RUNTIME', 'AzureWebJobsStorage', 'AzureWebJobsDisableHomepage']
+
+  expect(sample).toMatchObject(Object.fromEntries(defaults))
+  expect(Object.keys(sample).filter((name) => ![...hostOnly, ...settingNames].includes(name))).toEqual([])
+  expect(sample.TASKHUB_NAME).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
+  expect(sample.AzureWebJobsDisableHomepage).toBe('true')
+})
