@@ -1,12 +1,22 @@
 import { expect, test } from 'vitest'
+import { freshStorage } from '../../storage.ts'
+import { startChildHost } from './child-process.ts'
 import { getRaw, sendRaw } from './raw-http.ts'
 import { eventually, startTestHost } from './start.ts'
+
+interface Echo {
+  functionName: string
+  url: string
+  query: Record<string, string>
+  body: string
+}
+
+const echoed = async (response: Response | Promise<Response>) => (await (await response).json()) as Echo
 
 test('repeated query parameters are joined, whatever the case of their name, and the URL is untouched', async () => {
   const host = await startTestHost()
 
-  const answer = await host.get('/api/echo?id=a&ID=b&other=1')
-  const { query, url } = await answer.json()
+  const { query, url } = await echoed(host.get('/api/echo?id=a&ID=b&other=1'))
 
   expect(query).toEqual({ id: 'a,b', other: '1' })
   expect(url).toBe(`${host.url}/api/echo?id=a&ID=b&other=1`)
@@ -32,9 +42,9 @@ test.each([
 test('a literal segment beats a parameter, but only for its own methods', async () => {
   const host = await startTestHost()
 
-  const read = await (await host.get('/api/items/summary')).json()
-  const write = await (await host.post('/api/items/summary')).json()
-  const file = await (await host.get('/api/openapi.json')).json()
+  const read = await echoed(host.get('/api/items/summary'))
+  const write = await echoed(host.post('/api/items/summary'))
+  const file = await echoed(host.get('/api/openapi.json'))
 
   expect([read.functionName, write.functionName, file.functionName]).toEqual(['by-name', 'save', 'openapi'])
 })
@@ -92,18 +102,11 @@ test('a handler that throws gives a 500 with an empty body, and its name, id and
 })
 
 test('a promise that nobody waits for is printed and takes nothing down', async () => {
-  const host = await startTestHost()
-  const quiet = () => undefined
-  // The test runner, too, listens for these: only the host is to hear of this one.
-  const others = process.listeners('unhandledRejection').filter((listener) => !String(listener).includes('print'))
-  for (const listener of others) process.off('unhandledRejection', listener)
-  process.on('unhandledRejection', quiet)
+  const host = await startChildHost(await freshStorage())
 
-  const first = await host.get('/api/floats')
-  await eventually(() => host.lines.find((line) => line.includes('unhandled rejection: Error: nobody waited')))
-  const second = await host.get('/api/echo')
-  process.off('unhandledRejection', quiet)
-  for (const listener of others) process.on('unhandledRejection', listener)
+  const first = await fetch(`${host.url}/api/floats`)
+  await eventually(() => host.lines.find((line) => line === 'error: unhandled rejection: Error: nobody waited'))
+  const second = await fetch(`${host.url}/api/echo`)
 
   expect([first.status, second.status]).toEqual([200, 200])
 })
@@ -160,7 +163,7 @@ test('a body of 20 MB passes, more than 100 MB is a 500', async () => {
   const head = `POST /api/echo HTTP/1.1\r\nHost: ${new URL(host.url).host}\r\n`
   const tooLarge = await sendRaw(host.url, `${head}Content-Length: 120000000\r\n\r\n`)
 
-  expect((await large.json()).body).toHaveLength(20 * 1024 * 1024)
+  expect((await echoed(large)).body).toHaveLength(20 * 1024 * 1024)
   expect(tooLarge).toMatch(/^HTTP\/1\.1 500 /)
 })
 
