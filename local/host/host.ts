@@ -103,7 +103,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...{ clock, print },
     run: async (fn, input) => void (await run(fn, input)),
   })
-  const stopQueues = startQueues({
+  const queues = startQueues({
     functions: ofKind('queue'),
     options: hostJson.queues,
     ...{ clock, print },
@@ -119,9 +119,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     })),
     async stop() {
       timers?.stop()
-      stopQueues()
+      queues.stop()
       engine.close()
-      await settle(() => invoker.running === 0 && !engine.isBusy())
+      await settle(() => ![invoker, engine, queues, timers].some((part) => part?.isBusy()))
       engine.stop()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -13,11 +13,11 @@ export type InvocationOutcome =
   | { ok: true; invocationId: string; value: TypedData | null | undefined }
   | { ok: false; invocationId: string; error: Error }
 
-/** Runs functions as the real worker does and knows how many are under way. */
+/** Runs functions as the real worker does and knows whether one is under way. */
 export interface Invoker {
   invoke(registration: Registration, triggerName: string, request: InvocationRequest): Promise<InvocationOutcome>
-  /** How many runs have begun and not ended. */
-  readonly running: number
+  /** Whether a run is under way. */
+  isBusy(): boolean
 }
 
 const levels: Record<string, string> = { warning: 'warn: ', error: 'error: ', critical: 'error: ' }
@@ -27,9 +27,7 @@ const silent = new Set(['trace', 'debug', 'none'])
 export function createInvoker(print: (line: string) => void): Invoker {
   let running = 0
   return {
-    get running() {
-      return running
-    },
+    isBusy: () => running > 0,
     async invoke(registration, triggerName, request) {
       const invocationId = randomUUID()
       running += 1

@@ -22,22 +22,39 @@ const HIDDEN_WHILE_RUNNING_S = 600
 const SHORTEST_POLL_MS = 100
 const POISON_TTL_S = 7 * 86_400
 
-/** Starts polling every queue; the returned function stops taking messages. */
-export function startQueues(parts: QueueParts): () => void {
-  const stopping = new AbortController()
-  for (const fn of parts.functions) void poll(parts, fn, stopping.signal)
-  return () => stopping.abort(new Error('the host stops'))
+/** Running queue triggers. */
+export interface Queues {
+  /** Takes no more messages. */
+  stop(): void
+  /** Whether a message is in hand. */
+  isBusy(): boolean
 }
 
-async function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal) {
+/** Starts polling every queue. */
+export function startQueues(parts: QueueParts): Queues {
+  const stopping = new AbortController()
+  const polls = parts.functions.map((fn) => poll(parts, fn, stopping.signal))
+  return {
+    stop: () => stopping.abort(new Error('the host stops')),
+    isBusy: () => polls.some(({ running }) => running > 0),
+  }
+}
+
+/** Polls one queue; answers at once and keeps count of the messages in hand. */
+function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal): { running: number } {
+  const inHand = { running: 0 }
+  void pollOn(parts, fn, signal, inHand)
+  return inHand
+}
+
+async function pollOn(parts: QueueParts, fn: QueueFunction, signal: AbortSignal, inHand: { running: number }) {
   const { options, clock, print } = parts
   const queue = new QueueClient(fn.connectionString, fn.queueName)
-  let running = 0
   let pauseMs = SHORTEST_POLL_MS
   let wake = () => {}
   while (!signal.aborted) {
     try {
-      if (running > options.newBatchThreshold) {
+      if (inHand.running > options.newBatchThreshold) {
         await new Promise<void>((resolve) => {
           wake = resolve
         })
@@ -46,11 +63,11 @@ async function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal) {
       const messages = await receive(queue, options.batchSize)
       pauseMs = messages.length > 0 ? SHORTEST_POLL_MS : Math.min(pauseMs * 2, options.maxPollingIntervalMs)
       for (const message of messages) {
-        running += 1
+        inHand.running += 1
         void handle(parts, fn, queue, message)
           .catch((error: unknown) => print(`error: [${fn.name}] message ${message.messageId}: ${error}`))
           .finally(() => {
-            running -= 1
+            inHand.running -= 1
             wake()
           })
       }

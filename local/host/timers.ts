@@ -22,8 +22,13 @@ export interface TimerParts {
 export interface Timers {
   /** Starts one run now, beside whatever is running; undefined = no timer has that name. */
   runNow(name: string): boolean | undefined
+  /** Begins no more runs. */
   stop(): void
+  /** Whether a run is under way or not yet written down. */
+  isBusy(): boolean
 }
+
+type Track = (work: () => Promise<void>) => Promise<void>
 
 interface Status {
   last: Date | undefined
@@ -34,8 +39,17 @@ interface Status {
 /** Starts every timer; a schedule missed while nothing ran is made up for once, with `isPastDue`. */
 export function startTimers(parts: TimerParts): Timers {
   const stopping = new AbortController()
+  let busy = 0
+  const tracked: Track = async (work) => {
+    busy += 1
+    try {
+      await work()
+    } finally {
+      busy -= 1
+    }
+  }
   for (const fn of parts.functions) {
-    keepTime(parts, fn, stopping.signal).catch((error: unknown) => {
+    keepTime(parts, fn, tracked, stopping.signal).catch((error: unknown) => {
       if (!stopping.signal.aborted) parts.print(`error: [${fn.name}] the timer stopped: ${error}`)
     })
   }
@@ -47,10 +61,16 @@ export function startTimers(parts: TimerParts): Timers {
       return true
     },
     stop: () => stopping.abort(new Error('the host stops')),
+    isBusy: () => busy > 0,
   }
 }
 
-async function keepTime({ table, clock, run }: TimerParts, fn: TimerFunction, signal: AbortSignal) {
+async function keepTime(
+  { table, clock, run, print }: TimerParts,
+  fn: TimerFunction,
+  tracked: Track,
+  signal: AbortSignal,
+) {
   const { schedule, monitored } = fn
   const save = (status: Status) => (monitored ? writeStatus(table, fn.name, status) : undefined)
   const begin = clock.now()
@@ -71,14 +91,17 @@ async function keepTime({ table, clock, run }: TimerParts, fn: TimerFunction, si
       if (!status.next) return
       await clock.sleep(Math.max(0, status.next.getTime() - clock.now().getTime()), signal)
     }
-    const started = clock.now()
-    await run(fn, timerInput(monitored ? status : undefined, isPastDue))
-    if (signal.aborted) return
-    // Waking a moment early must not give the same occurrence twice; ticks missed during a run become one.
-    const counted = !atOnce && status.next && status.next > started ? status.next : started
-    status = { last: counted, next: schedule.next(counted), updated: counted }
-    atOnce = isPastDue = false
-    await save(status)
+    await tracked(async () => {
+      const started = clock.now()
+      await run(fn, timerInput(monitored ? status : undefined, isPastDue))
+      // Waking a moment early must not give the same occurrence twice; ticks missed during a run become one.
+      const counted = !atOnce && status.next && status.next > started ? status.next : started
+      status = { last: counted, next: schedule.next(counted), updated: counted }
+      atOnce = isPastDue = false
+      await save(status)?.catch((error: unknown) =>
+        print(`error: [${fn.name}] its schedule could not be kept: ${error}`),
+      )
+    })
   }
 }
 

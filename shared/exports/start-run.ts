@@ -32,7 +32,8 @@ export async function startRun(engine: ExportEngine, executor: Executor, order: 
       continue
     }
     const now = stamp(clock)
-    const runId = newRunId(now)
+    const [last] = await runs.runs(1)
+    const runId = newRunId(clock.now(), last?.runId)
     const run = toRun(runId, {
       epoch: 1,
       state: 'starting',
@@ -59,7 +60,11 @@ export async function resumeExports(engine: ExportEngine, executor: Executor): P
   }
 }
 
-function newRunId(now: string): string {
+/** Ids sort as runs began, two within a second and a clock that went back included. */
+function newRunId(now: Date, last: string | undefined): string {
+  const [, year, month, day, hour, minute, second] = /^(....)(..)(..)(..)(..)(..)/.exec(last ?? '') ?? []
+  const afterLastMs = last ? Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) + 1000 : 0
+  const at = new Date(Math.max(now.getTime(), afterLastMs))
   const letters = Array.from({ length: 4 }, () => String.fromCharCode(97 + randomInt(26))).join('')
-  return `${now.replace(/\D/g, '').slice(0, 14)}${letters}`
+  return `${at.toISOString().replace(/\D/g, '').slice(0, 14)}${letters}`
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import type { InstanceHead, RuntimeStatus } from './head-row.ts'
 import { EventType, historyEventAt } from './history.ts'
 import { createHub, dismiss, enqueue, type HubParts, persist } from './hub.ts'
 import { recoverInstances } from './recover.ts'
-import type { InstanceHead, ListedInstance, RuntimeStatus, StoredInstance } from './store.ts'
+import type { ListedInstance, StoredInstance } from './store.ts'
 import { createInstance, finish } from './work.ts'
 
 /** What a caller asks of a new orchestration. */
@@ -27,7 +28,7 @@ export interface Engine {
   purge(id: string): Promise<boolean>
   /** Takes up what was under way when the last host ended. */
   recover(): Promise<void>
-  /** Begins nothing more; what runs may end. */
+  /** Begins no more activities; what runs may end. */
   close(): void
   /** Whether an episode is being played or written. */
   isBusy(): boolean
@@ -110,13 +111,12 @@ export function createEngine(parts: HubParts): Engine {
       return true
     },
     recover: () => recoverInstances(hub),
-    close() {
-      hub.activityPool.close()
-      hub.orchestratorPool.close()
-    },
+    // Orchestrators may still take in how the running activities end.
+    close: () => hub.activityPool.close(),
     isBusy: () => [...live.values()].some(({ queued }) => queued > 0),
     stop() {
       hub.stopping.abort(new Error('the host stops'))
+      hub.orchestratorPool.close()
       for (const instance of [...live.values()]) dismiss(hub, instance)
     },
   }

@@ -2,8 +2,8 @@ import type { HostCall, HostReply } from '../http.ts'
 import { isSame } from '../keys.ts'
 import { WEBHOOK_PATH, type Webhooks } from './client-binding.ts'
 import { type Engine, InstanceIsLive, UnknownOrchestrator } from './engine.ts'
+import type { RuntimeStatus } from './head-row.ts'
 import { matches, readFilter, readList, statusBody } from './status.ts'
-import type { RuntimeStatus } from './store.ts'
 
 const ended = new Set<RuntimeStatus>(['Completed', 'Failed', 'Terminated'])
 const refused = new Set(['raiseevent', 'suspend', 'resume', 'rewind', 'restart'])

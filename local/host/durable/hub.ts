@@ -1,9 +1,10 @@
 import type { AdjustableClock } from '../../clock.ts'
 import type { Invoker } from '../invoke.ts'
 import type { FunctionOf } from '../triggers.ts'
+import type { InstanceHead } from './head-row.ts'
 import { advance, emptyProgress, type HistoryEvent, type Progress } from './history.ts'
 import { createPool, type Pool, PoolClosed } from './pool.ts'
-import type { InstanceHead, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 /** What a hub is made of. */
 export interface HubParts {

@@ -25,7 +25,9 @@ test('starting with the id of a live instance is a 409, with that of an ended on
     return now.output === 100 ? now : undefined
   })
 
-  expect(second).toContain('unexpected status code: 409. Details: "An Orchestration instance with the status Running already exists."')
+  expect(second).toContain(
+    'unexpected status code: 409. Details: "An Orchestration instance with the status Running already exists."',
+  )
   expect(again).toBe('{"id":"ended"}')
   expect(status.runtimeStatus).toBe('Completed')
 })

@@ -54,7 +54,11 @@ test('RetryOptions(…, 3) makes three attempts in all, further and further apar
   const host = await startTestHost()
 
   await startOrchestration(host, 'retries', 'tried', { key: 'never', until: 99 })
-  for (const [attempts, waitMs] of [[1, 5000], [2, 10_000], [3, 20_000]] as const) {
+  for (const [attempts, waitMs] of [
+    [1, 5000],
+    [2, 10_000],
+    [3, 20_000],
+  ] as const) {
     await eventually(() => (count('never') === attempts ? true : undefined))
     await eventually(async () => {
       host.clock.advance(waitMs / 10)
@@ -65,7 +69,9 @@ test('RetryOptions(…, 3) makes three attempts in all, further and further apar
 
   expect(count('never')).toBe(3)
   expect(status.runtimeStatus).toBe('Failed')
-  expect(status.output).toMatch(/^Orchestrator function 'retries' failed: Activity function 'break' failed: attempt 3 broke/)
+  expect(status.output).toMatch(
+    /^Orchestrator function 'retries' failed: Activity function 'break' failed: attempt 3 broke/,
+  )
 })
 
 test('a retried activity among others ends with its result in its place', async () => {
@@ -138,7 +144,9 @@ test('what nobody registered: an activity and a sub-orchestration wait for ever,
   await startOrchestration(host, 'lost-activity', 'no-activity')
   await startOrchestration(host, 'lost-child', 'no-child')
   const refusal = await startOrchestration(host, 'nobody-registered-this', 'no-orchestrator')
-  await eventually(() => (host.lines.filter((line) => line.includes('is not registered')).length === 2 ? true : undefined))
+  await eventually(() =>
+    host.lines.filter((line) => line.includes('is not registered')).length === 2 ? true : undefined,
+  )
 
   expect(refusal).toContain("The function 'nobody-registered-this' doesn't exist")
   expect((await statusOf(host, 'no-activity')).runtimeStatus).toBe('Running')

@@ -79,26 +79,30 @@ test('hundreds of sub-orchestrations go on after a restart', async () => {
 test.each([
   ['before a write', false],
   ['after a write that was not answered', true],
-])('a host that dies %s, whichever it is, loses nothing and repeats at most what was running', async (_when, unanswered) => {
-  const storage = await freshStorage()
-  const outcomes: unknown[] = []
-  for (let writes = 0; ; writes += 1) {
-    const settings = { TASKHUB_NAME: `Hub${writes}` }
-    const faulty = await breakAfter(storage, writes, unanswered)
-    const survived = await runErrandUntil(faulty, settings)
+])(
+  'a host that dies %s, whichever it is, loses nothing and repeats at most what was running',
+  async (_when, unanswered) => {
+    const storage = await freshStorage()
+    const outcomes: unknown[] = []
+    for (let writes = 0; ; writes += 1) {
+      const settings = { TASKHUB_NAME: `Hub${writes}` }
+      const faulty = await breakAfter(storage, writes, unanswered)
+      const survived = await runErrandUntil(faulty, settings)
 
-    const host = await startTestHost({ storage, settings })
-    const known = await statusOf(host, 'errand').catch(() => undefined)
-    // Not begun for good: the caller got no answer and asks again.
-    if (!known) await startOrchestration(host, 'errand', 'errand')
-    outcomes.push((await endingWhileTimePasses(host, 'errand')).output)
-    await host.stop()
-    if (survived) break
-  }
+      const host = await startTestHost({ storage, settings })
+      const known = await statusOf(host, 'errand').catch(() => undefined)
+      // Not begun for good: the caller got no answer and asks again.
+      if (!known) await startOrchestration(host, 'errand', 'errand')
+      outcomes.push((await endingWhileTimePasses(host, 'errand')).output)
+      await host.stop()
+      if (survived) break
+    }
 
-  expect(outcomes.length).toBeGreaterThan(15)
-  expect(outcomes).toEqual(outcomes.map(() => [2, 4, 6, 8]))
-}, 90_000)
+    expect(outcomes.length).toBeGreaterThan(15)
+    expect(outcomes).toEqual(outcomes.map(() => [2, 4, 6, 8]))
+  },
+  90_000,
+)
 
 /** Runs an errand on storage that breaks off; true when it got through before that. */
 async function runErrandUntil(faulty: FaultyStorage, settings: Record<string, string>): Promise<boolean> {

@@ -26,7 +26,7 @@ export async function startTestHost(change: Partial<HostOptions> = {}): Promise<
     port: 0,
     keys: { master: 'the-master-key', function: 'the-function-key' },
     clock: createAdjustableClock(),
-    print: (line) => { lines.push(line); if (process.env.DBG) console.log(line) },
+    print: (line) => lines.push(line),
     ...change,
   }
   const host = await startHost(options)
