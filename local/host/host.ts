@@ -15,6 +15,7 @@ import { readHostJson, type Settings } from './settings.ts'
 import { openTable } from './storage.ts'
 import { startTimers, type Timers } from './timers.ts'
 import { type AppFunction, describeFunction, type FunctionOf } from './triggers.ts'
+import { onUnhandledRejection } from './unhandled.ts'
 
 /** What a host is started with. */
 export interface HostOptions {
@@ -94,8 +95,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   webhooks.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-  const unhandled = (reason: unknown) => print(`error: unhandled rejection: ${stackOf(reason)}`)
-  process.on('unhandledRejection', unhandled)
+  const stopHearing = onUnhandledRejection((reason) => print(`error: unhandled rejection: ${stackOf(reason)}`))
   await engine.recover()
   timers = startTimers({
     functions: ofKind('timer'),
@@ -125,7 +125,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       engine.stop()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      process.off('unhandledRejection', unhandled)
+      stopHearing()
     },
   }
 }

@@ -1,87 +1,16 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import type { Table } from '../../shared/platform/table.ts'
+import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
+import { promiseTable } from './table-contract.ts'
 
-describe('a table', () => {
-  let table: Table
+promiseTable('of the table service', async () => createTables({ connectionString: await freshStorage() })('Things'))
 
-  beforeEach(async () => {
-    table = createTables({ connectionString: await freshStorage() })('Things')
-    await table.create()
-  })
+promiseTable('in memory', async () => createMemoryTable('Things'))
 
-  const insert = (rowKey: string, columns = {}) => ({ kind: 'insert', partitionKey: 'p', rowKey, columns }) as const
+test('a table that is opened twice is one', async () => {
+  const tables = createTables({ connectionString: await freshStorage() })
 
-  test('a row comes back as it was written, with numbers of every size', async () => {
-    const columns = { text: "it's <b>", flag: true, small: 7, large: 2 ** 40, fraction: 1.5, negative: -(2 ** 31) }
-
-    await table.transact([insert('a|1', columns)])
-
-    expect((await table.get('p', 'a|1'))?.columns).toEqual(columns)
-    expect(await table.get('p', 'nobody')).toBeUndefined()
-  })
-
-  test('a transaction does all or nothing and names the first operation that failed', async () => {
-    await table.transact([insert('b')])
-
-    const refused = table.transact([insert('a'), insert('b'), insert('c')])
-
-    await expect(refused).rejects.toMatchObject({ reason: 'exists', index: 1 })
-    expect(await table.get('p', 'a')).toBeUndefined()
-  })
-
-  test('a row that changed since it was read is not overwritten', async () => {
-    const [etag] = await table.transact([insert('a', { n: 1 })])
-    const replace = (n: number) =>
-      ({ kind: 'replace', partitionKey: 'p', rowKey: 'a', columns: { n }, etag: etag ?? '' }) as const
-    const [second] = await table.transact([replace(2)])
-
-    await expect(table.transact([replace(3)])).rejects.toMatchObject({ reason: 'changed', index: 0 })
-    const read = await table.get('p', 'a')
-
-    expect(read?.columns).toEqual({ n: 2 })
-    expect(read?.etag).toBe(second)
-  })
-
-  test('a replace leaves no column of the row before', async () => {
-    await table.transact([insert('a', { old: 'x', both: 1 })])
-
-    await table.transact([{ kind: 'upsert', partitionKey: 'p', rowKey: 'a', columns: { both: 2 } }])
-
-    expect((await table.get('p', 'a'))?.columns).toEqual({ both: 2 })
-  })
-
-  test('ranges, equal columns and pages answer exactly their rows', async () => {
-    await table.transact(['a|1', 'a|2', 'a|3', 'b|1'].map((key, n) => insert(key, { even: n % 2 === 0 })))
-
-    const first = await table.page({ partitionKey: 'p', from: 'a|', before: 'a}' }, { limit: 2 })
-    const second = await table.page(
-      { partitionKey: 'p', from: 'a|', before: 'a}' },
-      { limit: 2, next: first.next ?? '' },
-    )
-    const even = await Array.fromAsync(table.list({ where: { even: true } }))
-
-    expect([...first.rows, ...second.rows].map((row) => row.rowKey)).toEqual(['a|1', 'a|2', 'a|3'])
-    expect(second.next).toBeUndefined()
-    expect(even.map((row) => row.rowKey)).toEqual(['a|1', 'a|3'])
-  })
-
-  test('a table that was dropped refuses reads and writes alike', async () => {
-    await table.drop()
-    await table.drop()
-
-    await expect(table.transact([insert('a')])).rejects.toMatchObject({ reason: 'no-table' })
-    await expect(table.get('p', 'a')).rejects.toMatchObject({ reason: 'no-table' })
-    await expect(table.page({})).rejects.toMatchObject({ reason: 'no-table' })
-  })
-
-  test('what is deleted must be there', async () => {
-    const remove = { kind: 'delete', partitionKey: 'p', rowKey: 'a' } as const
-    await table.transact([insert('a')])
-
-    await table.transact([remove])
-
-    await expect(table.transact([remove])).rejects.toMatchObject({ reason: 'missing' })
-  })
+  expect(tables('Things')).toBe(tables('Things'))
+  expect(tables('Others').name).toBe('Others')
 })

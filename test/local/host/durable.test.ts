@@ -50,7 +50,7 @@ test('every turn gets exactly one completion', async () => {
   expect(status.output).toBe('1.0')
 })
 
-test('RetryOptions(…, 3) makes three attempts in all, further and further apart', async () => {
+test('RetryOptions(…, 3) makes three attempts in all', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'retries', 'tried', { key: 'never', until: 99 })

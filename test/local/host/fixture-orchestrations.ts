@@ -89,6 +89,9 @@ df.app.orchestration('survives', function* (context) {
 df.app.orchestration('careful', function* (context) {
   return yield context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), context.df.getInput())
 })
+df.app.orchestration('careful-hands', function* (context) {
+  return yield context.df.callActivityWithRetry('hand-back', new df.RetryOptions(2000, 3), context.df.getInput())
+})
 df.app.orchestration('errand', function* (context) {
   const careful = (value: number) => context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), value)
   const first: number = yield careful(1)

@@ -3,7 +3,7 @@ import { freshStorage } from '../../storage.ts'
 import { startChildHost } from './child-process.ts'
 import { breakAfter, type FaultyStorage } from './faulty-storage.ts'
 import { ending, eventually, startOrchestration, startTestHost, statusOf, type TestHost } from './start.ts'
-import { countOf, seen } from './witness.ts'
+import { closeGate, countOf, seen } from './witness.ts'
 
 const start = (url: string, name: string, id: string, input: unknown = null) =>
   fetch(`${url}/api/start/${name}/${id}`, { method: 'POST', body: JSON.stringify(input) })
@@ -75,6 +75,44 @@ test('hundreds of sub-orchestrations go on after a restart', async () => {
 
   expect(status.output).toHaveLength(150)
 })
+
+test('an activity that ends while the host stops is not lost', async () => {
+  const first = await startTestHost()
+  const openGate = closeGate('wait')
+  await startOrchestration(first, 'waits', 'polite', 'the bus')
+  await eventually(() => (seen.some(({ value }) => value === 'the bus') ? true : undefined))
+  const stopped = first.stop()
+  openGate()
+  await stopped
+
+  const second = await startTestHost({ storage: first.options.storage })
+  const status = await ending(second, 'polite')
+
+  expect(status.output).toBe('waited for the bus')
+  expect(seen.filter(({ value }) => value === 'the bus')).toHaveLength(1)
+})
+
+test('a history too large for one transaction is whole or not there at all', async () => {
+  const storage = await freshStorage()
+  const value = Array.from({ length: 60 }, (_none, index) => `${index} `.repeat(40_000))
+  const outputs: unknown[] = []
+  for (let writes = 3; writes < 12; writes += 1) {
+    const settings = { TASKHUB_NAME: `Large${writes}` }
+    const faulty = await breakAfter(storage, writes, false)
+    const dying = await startTestHost({ storage: faulty.connectionString, settings })
+    faulty.signal.addEventListener('abort', () => void dying.stop())
+    const asked = startOrchestration(dying, 'careful-hands', 'large', value).catch(() => undefined)
+    await Promise.race([faulty.broken, asked.then(() => ending(dying, 'large').catch(() => undefined))])
+
+    const host = await startTestHost({ storage, settings })
+    const known = await statusOf(host, 'large').catch(() => undefined)
+    if (!known) await startOrchestration(host, 'careful-hands', 'large', value)
+    outputs.push((await endingWhileTimePasses(host, 'large')).output)
+    await host.stop()
+  }
+
+  expect(outputs.map((output) => JSON.stringify(output) === JSON.stringify(value))).toEqual(outputs.map(() => true))
+}, 60_000)
 
 test.each([
   ['before a write', false],

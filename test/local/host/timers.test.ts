@@ -51,6 +51,22 @@ test('runs missed while nothing ran are made up for by one that is past due', as
   expect(runs().length - before).toBe(2)
 })
 
+test('a run that ends while the host stops is not made up for', async () => {
+  const first = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
+  const openGate = closeGate('hourly')
+  await nextRun(first, HOUR_MS / 2)
+  const stopped = first.stop()
+  openGate()
+  await stopped
+  const before = runs().length
+
+  const second = await startTestHost({ storage: first.options.storage, clock: first.clock })
+  const run = await nextRun(second, HOUR_MS)
+
+  expect(run.isPastDue).toBe(false)
+  expect(runs().length - before).toBe(1)
+})
+
 test('a timer never overlaps itself: ticks missed during a run become one', async () => {
   const host = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
   const before = runs().length

@@ -1,0 +1,56 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { avHealthSettings, baseSettings, defenderSettings, settingNames } from '../shared/app/settings.ts'
+import { VERSION } from '../shared/app/version.ts'
+
+const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
+const readme = read('README.md')
+
+describe('the README', () => {
+  const rows = [...readme.matchAll(/^\| `([A-Z][A-Za-z_]+)` \| (.+?) \|/gm)].map(([, name = '', value = '']) => ({
+    name,
+    value: value.replaceAll('`', ''),
+  }))
+
+  test('lists exactly the settings that the app reads', () => {
+    expect(rows.map(({ name }) => name).sort()).toEqual([...settingNames].sort())
+  })
+
+  test('names the defaults that the code has', () => {
+    const shapes = { ...baseSettings, ...defenderSettings, ...avHealthSettings }
+    const defaults = Object.entries(shapes).map(([name, shape]) => [name, shape.safeParse(undefined).data])
+
+    for (const [name, value] of defaults.filter(([, known]) => known !== undefined)) {
+      expect({ name, value: String(value) }).toEqual(rows.find((row) => row.name === name))
+    }
+  })
+
+  test('lists every problem type that the code answers', () => {
+    const sources = ['shared/platform/request.ts', 'shared/platform/reply.ts', 'shared/app/routes.ts']
+    const routes = ['shared/av-health/routes/exports.ts', 'shared/av-health/routes/device.ts']
+    const problems = [...sources, ...routes].flatMap((file) => [...read(file).matchAll(/'([a-z]+(?:-[a-z]+)+)'/g)])
+    const names = new Set(problems.map(([, name]) => name).filter((name) => read('README.md').includes(`\`${name}\``)))
+
+    for (const name of ['run-not-found', 'ticket-not-found', 'device-not-in-snapshot', 'not-configured']) {
+      expect(names).toContain(name)
+    }
+  })
+
+  test('and the architecture page name only files that exist', () => {
+    const named = [...`${readme}${read('docs/architecture.md')}`.matchAll(/`((?:shared|local|test|docs)\/[\w/.-]+)`/g)]
+
+    expect(
+      named.map(([, file = '']) => file).filter((file) => !existsSync(new URL(`../${file}`, import.meta.url))),
+    ).toEqual([])
+  })
+})
+
+test('the version stands in one place more than package.json, and both agree', () => {
+  expect(VERSION).toBe(JSON.parse(read('package.json')).version)
+})
+
+test('nothing that is shipped names a registry or another folder of this machine', () => {
+  const lock = read('package-lock.json')
+
+  expect(lock).not.toMatch(/"resolved": "http/)
+})

@@ -1,0 +1,50 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { allBuckets, bucketOf } from '../../shared/exports/snapshot-bucket.ts'
+
+const layouts = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+test.each([
+  ['00aa', 16, '00'],
+  ['0faa', 16, '00'],
+  ['10aa', 16, '01'],
+  ['ffff', 16, '0f'],
+  ['ffff', 256, 'ff'],
+  ['ffff', 1, '00'],
+  ['7f', 2, '00'],
+  ['80', 2, '01'],
+  ['a', 16, '~'],
+  ['xy00', 16, '~'],
+  ['FF00', 16, '~'],
+  ['', 16, '~'],
+])('of the id "%s" in %d parts the partition is %s', (id, buckets, bucket) => {
+  expect(bucketOf(id, buckets)).toBe(bucket)
+})
+
+test.each(layouts)('a scan of %d partitions comes in the order of the ids, first the hexadecimal ones', (buckets) => {
+  const id = fc.string({ unit: fc.constantFrom(...'0123456789abcdefz._-'), minLength: 1, maxLength: 6 })
+  fc.assert(
+    fc.property(fc.array(id), (ids) => {
+      const scanned = ids.toSorted((a, b) => {
+        const [mine, theirs] = [`${bucketOf(a, buckets)} ${a}`, `${bucketOf(b, buckets)} ${b}`]
+        return mine < theirs ? -1 : mine > theirs ? 1 : 0
+      })
+
+      const isHex = (one: string) => /^[0-9a-f]{2}/.test(one)
+      expect(scanned).toEqual([...ids.filter(isHex).toSorted(), ...ids.filter((one) => !isHex(one)).toSorted()])
+      expect(ids.filter((one) => !allBuckets(buckets).includes(bucketOf(one, buckets)))).toEqual([])
+    }),
+  )
+})
+
+test.each(layouts)('%d partitions share the ids equally and are listed in order', (buckets) => {
+  const ids = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
+  const shares = Map.groupBy(ids, (id) => bucketOf(id, buckets))
+
+  expect([...shares.values()].map((share) => share.length)).toEqual(
+    Array.from({ length: buckets }, () => 256 / buckets),
+  )
+  expect(allBuckets(buckets)).toEqual([...shares.keys(), '~'])
+  expect(allBuckets(buckets)).toEqual(allBuckets(buckets).toSorted())
+})
