@@ -1,4 +1,7 @@
 // Loaded into the emulator's process before anything else. A parent that was killed closes its pipes and the channel:
-// without the first line the emulator dies of EPIPE and forgets what it had acknowledged; the second makes it save and leave.
+// without the first line the emulator dies of EPIPE and forgets what it had acknowledged; the rest makes it save and leave,
+// also when the parent goes before the emulator listens to signals.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
-process.on('disconnect', () => process.emit('SIGTERM'))
+const leave = () => process.emit('SIGTERM') || setTimeout(leave, 50).unref()
+if (process.connected) process.on('disconnect', leave)
+else leave()

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { pathToFileURL } from 'node:url'
 
 /** Azurite's published development key: the same on every machine, and no secret. */
 const DEVELOPMENT_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
@@ -11,6 +10,8 @@ export interface Azurite {
   readonly process: ChildProcess
   /** The connection string of one of its accounts. */
   connectionString(account?: string): string
+  /** Resolves when its process has ended, whoever ended it. */
+  readonly ended: Promise<void>
   /** Saves everything and ends the process. */
   stop(): Promise<void>
 }
@@ -20,16 +21,19 @@ export interface AzuriteOptions {
   dataDir?: string
   /** Account names besides `devstoreaccount1`. */
   accounts?: string[]
+  /** Told the process id at once, long before the emulator is ready. */
+  onSpawn?(pid: number): void
 }
 
 /** Starts the storage emulator (blob, queue, table) on free loopback ports; rejects when it ends before it is ready. */
-export async function startAzurite({ dataDir, accounts = [] }: AzuriteOptions = {}): Promise<Azurite> {
+export async function startAzurite({ dataDir, accounts = [], onSpawn }: AzuriteOptions = {}): Promise<Azurite> {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js')
   const ports = ['blob', 'queue', 'table'].flatMap((service) => [`--${service}Port`, '0'])
   const child = fork(
     main,
     [
       ...ports,
+      '--silent',
       '--disableTelemetry',
       '--skipApiVersionCheck',
       ...(dataDir ? ['--location', dataDir] : ['--inMemoryPersistence']),
@@ -38,16 +42,19 @@ export async function startAzurite({ dataDir, accounts = [] }: AzuriteOptions = 
       // A process group of its own: Ctrl-C reaches the host alone, which stops the emulator last.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: ['--import', pathToFileURL(new URL('./azurite-hook.mjs', import.meta.url).pathname).href],
+      execArgv: ['--import', new URL('./azurite-hook.mjs', import.meta.url).href],
       env: {
         ...process.env,
         AZURITE_ACCOUNTS: ['devstoreaccount1', ...accounts].map((name) => `${name}:${DEVELOPMENT_KEY}`).join(';'),
       },
     },
   )
-  const endpoints = await readEndpoints(child)
+  if (child.pid) onSpawn?.(child.pid)
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const endpoints = await readEndpoints(child, dataDir)
   return {
     process: child,
+    ended,
     connectionString: (account = 'devstoreaccount1') =>
       [
         'DefaultEndpointsProtocol=http',
@@ -57,32 +64,40 @@ export async function startAzurite({ dataDir, accounts = [] }: AzuriteOptions = 
       ].join(';'),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
-      const ended = once(child, 'exit')
+      const exit = once(child, 'exit')
       // The hook turns this into SIGTERM; an open channel alone would keep a process that has closed its servers alive.
       if (child.connected) child.disconnect()
       else child.kill('SIGTERM')
-      await ended
+      await exit
     },
   }
 }
 
-function readEndpoints(child: ChildProcess): Promise<Record<'Blob' | 'Queue' | 'Table', string>> {
-  return new Promise((resolve, reject) => {
-    let printed = ''
-    child.on('exit', (code) =>
-      reject(new Error(`the storage emulator ended with ${code} before it was ready: ${printed}`)),
-    )
-    child.stderr?.on('data', (chunk) => {
-      printed += chunk
+type Endpoints = Record<'Blob' | 'Queue' | 'Table', string>
+
+function readEndpoints(child: ChildProcess, dataDir: string | undefined): Promise<Endpoints> {
+  const { stdout, stderr } = child
+  let printed = ''
+  return new Promise<Endpoints>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      const why = /unhandled error: (.*)/.exec(printed)?.[1] ?? `it ended with ${code ?? signal}`
+      const where = dataDir ? ` on ${dataDir}` : ''
+      reject(new Error(`The storage emulator did not start${where}: ${why}`))
     })
-    child.stdout?.on('data', (chunk) => {
-      printed += chunk
-      const found = Object.fromEntries(
-        [...printed.matchAll(/Azurite (Blob|Queue|Table) service is successfully listening at (http:\S+)/g)].map(
-          ([, service, origin]) => [service, origin],
-        ),
-      )
-      if (Object.keys(found).length === 3) resolve(found as Record<'Blob' | 'Queue' | 'Table', string>)
-    })
+    for (const output of [stdout, stderr]) {
+      output?.on('data', (chunk) => {
+        printed += chunk
+        const found = Object.fromEntries(
+          [...printed.matchAll(/Azurite (Blob|Queue|Table) service is successfully listening at (http:\S+)/g)].map(
+            ([, service, origin]) => [service, origin],
+          ),
+        )
+        if (Object.keys(found).length === 3) resolve(found as Endpoints)
+      })
+    }
+  }).finally(() => {
+    // Whatever it prints from now on is let go: a full pipe would stop it.
+    for (const output of [stdout, stderr]) output?.removeAllListeners('data').resume()
   })
 }

@@ -1,96 +1,92 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { type FolderLock, lockFolder } from './folder-lock.ts'
+
+const generatedTime = z.iso.datetime()
+const storedSource = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('fleet'), size: z.int().min(1), generatedTime }),
+  z.object({
+    kind: z.literal('files'),
+    /** What tells whether a file has changed. */
+    files: z.array(z.object({ path: z.string(), bytes: z.number(), changedMs: z.number() })).min(1),
+    generatedTime,
+  }),
+  z.object({ kind: z.literal('upstream') }),
+])
+const storedState = z.object({
+  keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),
+  clockOffsetMs: z.number().min(0),
+  source: storedSource.optional(),
+})
 
 /** Where the local devices come from; another one is another fleet. */
-export type Source =
-  | { kind: 'fleet'; size: number; generatedTime: string }
-  | { kind: 'files'; files: string[]; generatedTime: string }
-  | { kind: 'upstream' }
+export type Source = z.output<typeof storedSource>
 
 /** What a data folder keeps besides the emulator's files. */
-export interface LocalState {
-  keys: { master: string; function: string }
-  clockOffsetMs: number
-  source?: Source
-}
-
-interface Owner {
-  pid: number
-  /** A part of its command line. */
-  command: string
-}
+export type LocalState = z.output<typeof storedState>
 
 /** A data folder that belongs to this process until it is released. */
-export interface DataFolder {
+export interface DataFolder extends FolderLock {
+  dir: string
   emulatorDir: string
   state: LocalState
   save(): void
-  /** Notes the emulator's process, so that the next start can wait for it. */
-  noteEmulator(pid: number | undefined): void
-  release(): void
 }
 
-/** Opens a data folder; throws when another process of this kind uses it, and waits for an emulator that is still saving. */
-export async function openDataFolder(dir: string): Promise<DataFolder> {
-  const [stateFile, lockFile] = [join(dir, 'state.json'), join(dir, 'lock.json')]
-  mkdirSync(dir, { recursive: true })
-  const lock = read<{ host?: Owner; emulator?: Owner }>(lockFile) ?? {}
-  if (lock.host && isRunning(lock.host)) {
-    throw new Error(`Process ${lock.host.pid} already runs on ${dir}: stop it first, or choose another --data folder.`)
-  }
-  // After a kill the emulator saves and leaves by itself; two on the same files would lose what the first one saves.
-  for (let waits = 0; lock.emulator && isRunning(lock.emulator); waits++) {
-    if (waits === 150) throw new Error(`The storage emulator ${lock.emulator.pid} of the last start does not end.`)
-    await sleep(100)
-  }
-  const state = read<LocalState>(stateFile) ?? { keys: { master: newKey(), function: newKey() }, clockOffsetMs: 0 }
-  const host: Owner = { pid: process.pid, command: process.argv[1] ?? '' }
-  write(lockFile, { host })
-  return {
-    emulatorDir: join(dir, 'azurite'),
-    state,
-    save: () => write(stateFile, state),
-    noteEmulator: (pid) => write(lockFile, { host, emulator: { pid, command: 'azurite' } }),
-    release: () => rmSync(lockFile, { force: true }),
+/** Opens a data folder, made when it is not there; throws a sentence when it can't be used or another process uses it. */
+export async function openDataFolder(dir: string, signal?: AbortSignal): Promise<DataFolder> {
+  const file = join(dir, 'state.json')
+  try {
+    mkdirSync(dir, { recursive: true })
+    const lock = await lockFolder(dir, signal)
+    try {
+      const state = readState(dir) ?? { keys: { master: newKey(), function: newKey() }, clockOffsetMs: 0 }
+      const save = () => {
+        // Keys are in it: for this user alone.
+        writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
+        renameSync(`${file}.new`, file)
+      }
+      return { ...lock, dir, emulatorDir: join(dir, 'azurite'), state, save }
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  } catch (error) {
+    throw asUnusable(dir, error)
   }
 }
 
-/** The state of a data folder, without claiming it; undefined for a folder that was never used. */
-export const peekState = (dir: string): LocalState | undefined => read<LocalState>(join(dir, 'state.json'))
+/** The state of a data folder, without claiming it; undefined for a folder that was never used, throws for a broken one. */
+export function readState(dir: string): LocalState | undefined {
+  const file = join(dir, 'state.json')
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw asUnusable(dir, error)
+  }
+  const broken = new Error(`${file} is broken: delete it, or choose another --data folder.`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw broken
+  }
+  const read = storedState.safeParse(value)
+  if (!read.success) throw broken
+  return read.data
+}
 
 const newKey = () => randomBytes(24).toString('base64url')
 
-function read<T>(file: string): T | undefined {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as T
-  } catch {
-    // Never written, or cut off by a crash of the machine: begin anew.
-    return undefined
-  }
-}
-
-function write(file: string, value: unknown): void {
-  // Keys are in it: for this user alone.
-  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 })
-  renameSync(`${file}.new`, file)
-}
-
-/** Whether a process of this id still runs that command: ids are given out again, and a zombie keeps its own. */
-function isRunning({ pid, command }: Owner): boolean {
-  try {
-    // An empty command line is a zombie's.
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(command)
-  } catch {
-    if (process.platform === 'linux') return false
-  }
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+function asUnusable(dir: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return syscall
+    ? new Error(`The data folder ${dir} can't be used (${code} at ${syscall}): choose another --data.`)
+    : error
 }
 
 /** The fleet that a data folder stands for: the same one at every start. */

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { settingNames } from '../shared/app/settings.ts'
-import { useParts } from '../shared/app.ts'
+import { theApp, useParts } from '../shared/app.ts'
+import { AV_HEALTH } from '../shared/av-health/export-kind.ts'
+import { endRun } from '../shared/exports/end-run.ts'
+import { createRunLedger } from '../shared/exports/run-ledger.ts'
+import { createTables } from '../shared/platform/azure-table.ts'
+import { createLog } from '../shared/platform/log.ts'
 import { type Azurite, startAzurite } from './azurite.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
@@ -8,36 +14,53 @@ import { type Host, startHost } from './host/host.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
 import { createSimulatorCredential } from './simulator-credential.ts'
+import type { Known } from './source.ts'
 
 /** Everything that runs on a laptop, started in order. */
 export interface Stack {
   host: Host
+  source: Source
+  /** Rejects when the storage emulator ends although nobody has stopped it: nothing works any more then. */
+  broken: Promise<never>
   /** Stops everything; the emulator last, so that nothing is lost. */
   stop(): Promise<void>
 }
 
 export interface StackOptions {
   folder: DataFolder
-  source: Source
   upstream: string | undefined
   port: number | undefined
   print(line: string): void
-  /** Runs when storage is there and the app could be used, before the host plays on what it finds. */
-  beforeHost(): Promise<void>
+  /** Nothing more is started once it is aborted. */
+  signal: AbortSignal
+  /** Decides where the devices come from, once it is known what has been published. */
+  chooseSource(known: Known): Promise<Source>
 }
 
 /** Starts emulator, simulator and host; what was started is stopped again when a later part fails. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { folder, source } = options
+  const { folder, signal, print } = options
   const clock = keepOffset(createAdjustableClock(folder.state.clockOffsetMs), folder)
   const started: { stop(): Promise<void> }[] = []
   const stop = async () => {
-    for (const part of started.splice(0).reverse()) await part.stop()
+    const failures: unknown[] = []
+    for (const part of started.splice(0).reverse()) await part.stop().catch((error) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
   }
   try {
-    const azurite = await startAzurite({ dataDir: folder.emulatorDir })
-    folder.noteEmulator(azurite.process.pid)
+    const azurite = await startAzurite({ dataDir: folder.emulatorDir, onSpawn: folder.noteEmulator })
     started.push(azurite)
+    const broken = azurite.ended.then((): never => {
+      throw new Error('The storage emulator has ended by itself: start again.')
+    })
+    broken.catch(() => {})
+    signal.throwIfAborted()
+
+    const source = await options.chooseSource({
+      before: folder.state.source,
+      present: clock.now(),
+      published: await publishedTime(azurite),
+    })
     const simulator = options.upstream ? undefined : await startSimulated(source, clock)
     if (simulator) started.push(simulator)
     const origin = options.upstream ?? simulator?.origin ?? ''
@@ -50,7 +73,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
     })
-    await options.beforeHost()
+    // In this order: a kill in between leaves the old source, and the same is done again.
+    if (!isDeepStrictEqual(folder.state.source, source)) await replaceUnfinishedRun(print)
+    folder.state.source = source
+    folder.save()
+    signal.throwIfAborted()
+
     const host = await startOnFreePort(options.port, (port) =>
       startHost({
         load: () => import('../functions/index.ts'),
@@ -60,20 +88,38 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         port,
         keys: folder.state.keys,
         clock,
-        print: options.print,
+        print,
       }),
     )
     started.push(host)
-    return { host, stop }
+    return { host, source, broken, stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
+/** The `generatedTime` of the snapshot that readers see. */
+async function publishedTime(azurite: Azurite): Promise<string | null> {
+  const exports = createTables({ connectionString: azurite.connectionString() })('Exports')
+  await exports.create()
+  return (await createRunLedger(exports, AV_HEALTH).current())?.generatedTime ?? null
+}
+
+/** A run over other devices can't be finished any more: its files are gone. */
+async function replaceUnfinishedRun(print: (line: string) => void): Promise<void> {
+  const log = createLog({ info: () => undefined, warn: print, error: () => undefined })
+  const engine = (await theApp().avHealth()).engine(log)
+  const active = await engine.runs.active()
+  const ref = active && (await engine.runs.takeOver(active))
+  if (!ref) return
+  print(`warn: run ${ref.runId} was over another fleet: it is given up`)
+  await endRun(engine, ref, 'failed', 'the local fleet was replaced')
+}
+
 function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
   if (source.kind === 'fleet') return startSimulator({ clock, fleet: createFleet(fleetOptions(source)) })
-  const files = source.kind === 'files' ? source.files : []
+  const files = source.kind === 'files' ? source.files.map(({ path }) => path) : []
   const generatedTime = source.kind === 'files' ? source.generatedTime : clock.now().toISOString()
   return startSimulator({ clock, fleet: createFleet({ size: 0, generatedTime }), files })
 }
@@ -110,9 +156,10 @@ function keepOffset(clock: AdjustableClock, folder: DataFolder): AdjustableClock
       return clock.offsetMs
     },
     advance(ms) {
-      clock.advance(ms)
-      folder.state.clockOffsetMs = clock.offsetMs
+      // First kept, then seen: what happens at the new time must not be stored before it.
+      folder.state.clockOffsetMs = clock.offsetMs + ms
       folder.save()
+      clock.advance(ms)
     },
   }
 }
@@ -127,7 +174,9 @@ async function startOnFreePort(wanted: number | undefined, start: (port: number)
     } catch (error) {
       const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
       if (inUse && wanted !== undefined) throw new Error(`Port ${wanted} is in use: choose another --port.`)
-      if (!inUse || port >= USUAL_PORT + PORTS_TRIED) throw error
+      if (inUse && port < USUAL_PORT + PORTS_TRIED) continue
+      if (inUse) throw new Error(`Ports ${USUAL_PORT} to ${port} are in use: choose a --port.`)
+      throw error
     }
   }
 }

@@ -1,130 +1,101 @@
-import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { theApp } from '../shared/app.ts'
-import { endRun } from '../shared/exports/end-run.ts'
-import { createLog } from '../shared/platform/log.ts'
-import { openDataFolder, type Source } from './data-folder.ts'
-import { createProgress, exportOnce, type OnceReport } from './export-once.ts'
+import { openDataFolder } from './data-folder.ts'
+import { exportOnce } from './export-once.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
+import { createProgress } from './progress.ts'
+import { describeReport, describeTries } from './report.ts'
+import { chooseSource } from './source.ts'
 import { startStack } from './stack.ts'
 
-const DEFAULT_FLEET = 5000
-const say = (line: string) => process.stderr.write(`${line}\n`)
+/** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
+const signalCodes = { SIGINT: 130, SIGTERM: 143 }
+
+class Interrupted extends Error {
+  readonly exitCode: number
+
+  constructor(exitCode: number) {
+    super('interrupted')
+    this.name = 'Interrupted'
+    this.exitCode = exitCode
+  }
+}
+
+const progress = createProgress(process.stderr)
+// Whoever reads along may leave; that does not stop the work.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
   let options: StartOptions
   try {
-    options = readOptions(process.argv.slice(2))
+    // npm runs scripts in the package's folder; paths are meant from where it was called.
+    const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env
+    options = readOptions(process.argv.slice(2), script === 'start' ? calledFrom : undefined)
   } catch (error) {
-    say(`${(error as Error).message}\n\n${USAGE}`)
+    progress.say(`${(error as Error).message}\n\n${USAGE}`)
     return 2
   }
   if (options.help) {
     process.stdout.write(`${USAGE}\n`)
     return 0
   }
-  const interrupted = new Promise<'interrupted'>((done) => {
-    let times = 0
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => (++times > 1 ? process.exit(130) : done('interrupted')))
-    }
-  })
+  const interrupt = new AbortController()
+  for (const [signal, code] of Object.entries(signalCodes)) {
+    process.on(signal, () => (interrupt.signal.aborted ? process.exit(code) : interrupt.abort(new Interrupted(code))))
+  }
   try {
-    return await run(options, interrupted)
+    return await run(options, interrupt.signal)
   } catch (error) {
-    say(options.verbose ? String((error as Error).stack) : (error as Error).message)
+    progress.end()
+    if (interrupt.signal.aborted) return interrupt.signal.reason.exitCode
+    progress.say(options.verbose ? String((error as Error).stack) : (error as Error).message)
     return 1
   }
 }
 
-async function run(options: StartOptions, interrupted: Promise<'interrupted'>): Promise<number> {
-  const folder = await openDataFolder(resolve(options.data))
-  if (options.key) folder.state.keys.function = options.key
-  const before = folder.state.source
-  const source = chooseSource(options, before)
-  const isOther = before !== undefined && JSON.stringify(before) !== JSON.stringify(source)
-  folder.state.source = source
-  folder.save()
-  say('starting storage emulator, simulated upstreams and functions host …')
-  const stack = await startStack({
-    folder,
-    source,
-    upstream: options.upstream,
-    port: options.port,
-    print: (line) => {
-      if (options.verbose || /^(?:error|warn|Executed)/.test(line)) say(line)
-    },
-    beforeHost: async () => {
-      if (isOther) await replaceUnfinishedRun()
-    },
-  })
-  const { url } = stack.host
-  const key = folder.state.keys.function
+async function run(options: StartOptions, signal: AbortSignal): Promise<number> {
+  const folder = await openDataFolder(options.data, signal)
   try {
-    say(`host: ${url}   function key: ${key}   master key: ${folder.state.keys.master}`)
-    const progress = createProgress(process.stderr)
-    const report = await Promise.race([exportOnce(url, key, progress.show), interrupted])
-    progress.end()
-    if (report === 'interrupted') return 130
-    sayReport(report)
-    if (options.once) {
-      process.stdout.write(`${JSON.stringify(report)}\n`)
-      return report.ok ? 0 : 1
+    if (options.key) folder.state.keys.function = options.key
+    progress.say('starting storage emulator, simulated upstreams and functions host …')
+    const stack = await startStack({
+      folder,
+      upstream: options.upstream,
+      port: options.port,
+      signal,
+      print(line) {
+        if (options.verbose || /^(?:error|warn|Executed)/.test(line)) progress.say(line)
+      },
+      chooseSource: (known) => chooseSource(options, known),
+    })
+    const { url } = stack.host
+    const { master, function: key } = folder.state.keys
+    try {
+      progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
+      const report = await Promise.race([exportOnce({ url, key, signal, onProgress: progress.show }), stack.broken])
+      progress.end()
+      for (const line of describeReport(report)) progress.say(line)
+      if (options.once) {
+        process.stdout.write(`${JSON.stringify(report)}\n`)
+        return report.ok ? 0 : 1
+      }
+      for (const line of describeTries({ url, key, report, source: stack.source })) progress.say(line)
+      await Promise.race([aborted(signal), stack.broken])
+      // Until then it serves, and being stopped is how that ends.
+      return 0
+    } finally {
+      progress.end()
+      progress.say('stopping …')
+      await stack.stop()
     }
-    sayWhatToTry(url, key, report)
-    await interrupted
-    return 0
   } finally {
-    say('stopping …')
-    await stack.stop()
     folder.release()
   }
 }
 
-function chooseSource({ fleet, files, upstream }: StartOptions, before: Source | undefined): Source {
-  if (upstream) return { kind: 'upstream' }
-  // Whole minutes, as the service writes it.
-  const generatedTime = `${new Date().toISOString().slice(0, 16)}:00Z`
-  if (files.length > 0) {
-    const paths = files.map((file) => resolve(file))
-    const changedMs = Math.max(...paths.map((path) => statSync(path).mtimeMs))
-    const madeAt = `${new Date(changedMs).toISOString().slice(0, 19)}Z`
-    return { kind: 'files', files: paths, generatedTime: madeAt }
-  }
-  if (before?.kind === 'fleet' && (fleet === undefined || fleet === before.size)) return before
-  return { kind: 'fleet', size: fleet ?? DEFAULT_FLEET, generatedTime }
-}
-
-/** A run over another fleet can't be finished any more: its files are gone. */
-async function replaceUnfinishedRun(): Promise<void> {
-  const log = createLog({ info: say, warn: say, error: () => undefined })
-  const engine = (await theApp().avHealth()).engine(log)
-  const active = await engine.runs.active()
-  const ref = active && (await engine.runs.takeOver(active))
-  if (!ref) return
-  say(`run ${ref.runId} was over another fleet: it is given up`)
-  await endRun(engine, ref, 'failed', 'the local fleet was replaced')
-}
-
-function sayReport({ runId, state, reason, counts, devices, seconds, rowsPerSecond, ...rest }: OnceReport): void {
-  const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
-  say(`run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${seconds} s, ${rowsPerSecond} rows/s`)
-  say(`  files    ${listed} listed = ${imported} imported + ${failed} failed`)
-  say(`           ${rest.notReadyAtFirst} not ready at first, ${rest.linksRenewed} links renewed`)
-  say(`  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`)
-  say(`  devices  ${devices} in the current snapshot`)
-  const unknown = Object.entries(rest.unknownFields)
-  if (unknown.length > 0) say(`  unknown  ${unknown.map(([name, times]) => `${name} × ${times}`).join(', ')}`)
-}
-
-function sayWhatToTry(url: string, key: string, { runId }: OnceReport): void {
-  const curl = `curl -s -H 'x-functions-key: ${key}'`
-  say('\nTry:')
-  say(`  ${curl} ${url}/api/status`)
-  say(`  ${curl} ${url}/api/av-health/exports/${runId}`)
-  say(`  ${curl} ${url}/api/av-health/snapshots`)
-  say(`  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`)
-  say('\nServing; Ctrl-C stops everything.')
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { AdjustableClock } from '../clock.ts'
 import { answerAdmin } from './admin.ts'
-import { collectRegistrations, installContract, type Registration, type TypedData } from './contract.ts'
+import { collectRegistrations, installContract, type Registration } from './contract.ts'
 import { clientBinding, type Webhooks } from './durable/client-binding.ts'
 import { createEngine } from './durable/engine.ts'
-import { answerDurable } from './durable/http.ts'
+import { answerDurable, isDurable } from './durable/http.ts'
 import { openStore } from './durable/store.ts'
 import { createHttpServer } from './http.ts'
-import { createInvoker } from './invoke.ts'
+import { createInvoker, type RunFunction } from './invoke.ts'
 import type { Keys } from './keys.ts'
 import { startQueues } from './queues.ts'
 import { readHostJson, type Settings } from './settings.ts'
@@ -62,29 +62,37 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...{ origin: '', hubName },
     ...{ systemKey: randomBytes(24).toString('base64url'), secret: randomBytes(24).toString('base64url') },
   }
-  const engine = createEngine({
-    store: await openStore(storage, hubName),
-    ...{ clock, invoker, defaultVersion, maxActivities, maxOrchestrators, print },
-    ...{ orchestrators: ofKind('orchestrator'), activities: ofKind('activity') },
-  })
-  const run = (fn: AppFunction, input: TypedData, triggerMetadata: Record<string, TypedData> = {}) => {
+  const run: RunFunction = (fn, input, triggerMetadata = {}) => {
     const extraInputs = Object.fromEntries(fn.clientBindings.map((name) => [name, { json: clientBinding(webhooks) }]))
     return invoker.invoke(fn.registration, fn.triggerName, { input, extraInputs, triggerMetadata })
   }
+  const engine = createEngine({
+    store: await openStore(storage, hubName),
+    ...{ clock, run, defaultVersion, maxActivities, maxOrchestrators, print },
+    ...{ orchestrators: ofKind('orchestrator'), activities: ofKind('activity') },
+  })
+  const recovered = Promise.withResolvers<void>()
+  let timers: Timers | undefined
+  let stopping = false
 
   const server = createHttpServer({
     functions: ofKind('http'),
     routePrefix: hostJson.routePrefix,
     keys: options.keys,
     homepage: !/^(true|1)$/i.test(settings.AzureWebJobsDisableHomepage ?? ''),
-    own: async (call) =>
-      answerAdmin({ keys: options.keys, clock, runNow }, call) ?? answerDurable(engine, webhooks, call),
+    async own(call) {
+      // Running functions still need their durable client; nobody else is let in any more.
+      if (stopping && !isDurable(call)) return { status: 503 }
+      const reply = answerAdmin({ keys: options.keys, clock, runNow }, call)
+      // Before everything is taken up again nobody can tell whether an instance is live.
+      if (!reply && isDurable(call)) await recovered.promise
+      return reply ?? answerDurable(engine, webhooks, call)
+    },
     run: async (fn, input) => {
       const outcome = await run(fn, input)
       return outcome.ok ? outcome : undefined
     },
   })
-  let timers: Timers | undefined
   const runNow = (name: string) => {
     if (timers?.runNow(name)) return true
     return functions.some((fn) => fn.name.toLowerCase() === name.toLowerCase()) ? false : undefined
@@ -97,6 +105,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const stopHearing = onUnhandledRejection((reason) => print(`error: unhandled rejection: ${stackOf(reason)}`))
   await engine.recover()
+  recovered.resolve()
   timers = startTimers({
     functions: ofKind('timer'),
     table: await openTable(storage, `${hubName}Timers`),
@@ -118,6 +127,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ...(fn.kind === 'http' && { route: fn.route, methods: fn.methods }),
     })),
     async stop() {
+      stopping = true
       timers?.stop()
       queues.stop()
       engine.close()

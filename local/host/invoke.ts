@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { programmingModel, type Registration, type TypedData } from './contract.ts'
+import type { AppFunction } from './triggers.ts'
 
 /** What a trigger hands to one run of a function. */
 export interface InvocationRequest {
@@ -12,6 +13,13 @@ export interface InvocationRequest {
 export type InvocationOutcome =
   | { ok: true; invocationId: string; value: TypedData | null | undefined }
   | { ok: false; invocationId: string; error: Error }
+
+/** Runs a function of this host with what its trigger hands to it. */
+export type RunFunction = (
+  fn: AppFunction,
+  input: TypedData,
+  triggerMetadata?: Record<string, TypedData>,
+) => Promise<InvocationOutcome>
 
 /** Runs functions as the real worker does and knows whether one is under way. */
 export interface Invoker {

@@ -1,8 +1,8 @@
 import type { ReadRow } from '../exports/export-kind.ts'
 import { LONGEST_PIECE } from '../platform/long-text.ts'
 import type { Columns, Value } from '../platform/table.ts'
+import { timeKey, toTimeText } from '../platform/time-text.ts'
 import { type FieldForm, fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
-import { timeKey, toTimeText } from './time-text.ts'
 
 /** Device ids that may be keys. */
 const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { createFor } from './attempt-table.ts'
 import { endRun } from './end-run.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { ExportMethod, Listing } from './export-kind.ts'
@@ -16,10 +17,11 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
     const { runs, files, clock } = engine
     const run = await runs.run(ref.runId)
     if (!run || run.epoch !== ref.epoch) throw new Fenced(ref.runId)
-    // A run that ended may have been cut off while tidying up: its conclusion goes on from there.
-    if (isOver(run.state)) return { state: 'importing', files: [] }
-    if (run.state === 'importing') {
+    const over = isOver(run.state)
+    if (over || run.state === 'importing') {
       await files.raise(ref)
+      // A run that ended may have been cut off while tidying up: its conclusion goes on from there.
+      if (over) return { state: 'importing', files: [] }
       const all = await files.all(ref.runId)
       return { state: 'importing', files: all.filter(isUndone).map((file) => file.number) }
     }
@@ -67,7 +69,7 @@ async function askForListing({ kind, log }: ExportEngine, { asked }: Run): Promi
 const pagedListing = (): Listing => ({ generatedTime: null, files: [{ path: 'paged-list', link: '' }] })
 
 async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { method, listing }: Offer): Promise<Begun> {
-  const { kind, runs, files, table } = engine
+  const { kind, runs, files } = engine
   const over = await judge(engine, run, listing, method)
   if (over) {
     await runs.update(ref, (known) => ({ ...known, method, generatedTime: listing.generatedTime }))
@@ -82,7 +84,7 @@ async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { meth
     snapshot,
     reason: null,
   }))
-  await table(snapshot).create()
+  await createFor(engine, ref, snapshot)
   await files.write(ref, listing.files)
   await runs.update(ref, (known) => ({ ...known, state: 'importing', listed: listing.files.length }))
   return { state: 'importing', files: listing.files.map((_, index) => index + 1) }

@@ -29,13 +29,14 @@ export async function expireSnapshots({
     await table(run.snapshot ?? '').drop()
     const ref = { kind: kind.name, runId: run.runId, epoch: run.epoch }
     await unlessFenced(undefined, async () => {
-      await runs.update(ref, (dropped) => ({ ...dropped, snapshot: null }))
+      await runs.dropped(ref)
     })
     log.info('snapshot dropped', { runId: run.runId, snapshot: run.snapshot })
   }
   for (const run of known) {
     const old = nowMs - Date.parse(run.startedAt) > Math.max(RUN_DAYS, retention.days) * DAY_MS
-    if (!old || run.runId === current?.runId || run.runId === active?.run) continue
+    // One that still names a table must stay: nothing else knows of that table.
+    if (!old || run.snapshot || run.runId === current?.runId || run.runId === active?.run) continue
     await files.clear(run.runId)
     await runs.forget([run.runId])
   }

@@ -3,6 +3,7 @@ import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
 import { type Columns, isRefusal, type Table } from '../platform/table.ts'
 import type { ListedFile } from './export-kind.ts'
 import { Fenced } from './fence.ts'
+import { closeFileSet, fileRows, openFileSet } from './file-set.ts'
 import type { FileRef, RunRef } from './names.ts'
 import { type FileRecord, fileColumns, type Reject, toColumns, toFile } from './run-record.ts'
 
@@ -23,18 +24,9 @@ export function createFileLedger(table: Table, kind: string) {
 
   async function* list(runId: string, after = 0): AsyncGenerator<FileRecord & { rejects: Reject[] }> {
     const { rowKey: from } = key(runId, after + 1)
-    for await (const row of table.list({ partitionKey: partition(runId), from })) {
+    for await (const row of table.list({ ...fileRows(partition(runId)), from })) {
       const rejects = storedRejects.parse(JSON.parse(fromTextColumns('rejects', row.columns) || '[]'))
       yield { ...readFile(row.rowKey, row.columns), rejects }
-    }
-  }
-
-  async function clear(runId: string): Promise<void> {
-    const rows = await Array.fromAsync(table.list({ partitionKey: partition(runId), select: ['state'] }))
-    for (let start = 0; start < rows.length; start += 100) {
-      await table.transact(
-        rows.slice(start, start + 100).map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })),
-      )
     }
   }
 
@@ -66,35 +58,50 @@ export function createFileLedger(table: Table, kind: string) {
   return {
     list,
     update,
-    clear,
 
     async all(runId: string): Promise<(FileRecord & { rejects: Reject[] })[]> {
       return Array.fromAsync(list(runId))
     },
 
-    /** Writes the rows of a listing; numbers begin at 1, in the order of the list. Earlier rows of the run are forgotten. */
+    /**
+     * Writes the rows of a listing; numbers begin at 1, in the order of the list. Rows of an earlier listing are forgotten.
+     * Throws `Fenced` when another listing of the run is newer, or complete.
+     */
     async write(ref: RunRef, files: ListedFile[]): Promise<void> {
-      await clear(ref.runId)
-      for (let start = 0; start < files.length; start += 100) {
-        await table.transact(
-          files.slice(start, start + 100).map(({ path, link }, index) => ({
-            kind: 'insert',
-            ...key(ref.runId, start + index + 1),
-            columns: toColumns({ epoch: ref.epoch, state: 'waiting', path, link }),
-          })),
-        )
+      const set = await openFileSet(table, partition(ref.runId), ref)
+      const surplus = await Array.fromAsync(
+        table.list({ ...fileRows(partition(ref.runId)), from: key(ref.runId, files.length + 1).rowKey, select: ['state'] }),
+      )
+      await set.write([
+        ...surplus.map(({ partitionKey, rowKey }) => ({ kind: 'delete' as const, partitionKey, rowKey })),
+        ...files.map(({ path, link }, index) => ({
+          kind: 'upsert' as const,
+          ...key(ref.runId, index + 1),
+          columns: toColumns({ epoch: ref.epoch, state: 'waiting', path, link }),
+        })),
+      ])
+    },
+
+    /** Forgets the files of a run. */
+    async clear(runId: string): Promise<void> {
+      const rows = await Array.fromAsync(table.list({ partitionKey: partition(runId), select: ['epoch'] }))
+      for (let start = 0; start < rows.length; start += 100) {
+        const batch = rows.slice(start, start + 100)
+        await table.transact(batch.map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })))
       }
     },
 
-    /** Takes the rows that are not done into an epoch, so that whoever works in an older one is fenced. */
+    /** Takes the files into an epoch, so that whoever works in an older one is fenced. */
     async raise(ref: RunRef): Promise<void> {
+      await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.epoch < ref.epoch) await update({ ...ref, file: file.number }, (same) => same, undefined, true)
       }
     },
 
-    /** Erases every link that is left. */
+    /** Erases every link that is left; no listing can bring another one. */
     async eraseLinks(ref: RunRef): Promise<void> {
+      await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.link)
           await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), undefined, true)

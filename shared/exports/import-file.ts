@@ -31,14 +31,19 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
     const final = result.state === 'imported' || result.state === 'failed'
     await files.update(
       ref,
-      (known) => ({
-        ...known,
-        ...columns,
-        // A link is a secret: it goes as soon as nobody needs it.
-        link: final ? null : known.link,
-        notReadyAtFirst: known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
-        updatedAt: stamp(clock),
-      }),
+      (known) => {
+        // The same activity may run twice at once: what is final stays, and of the paged list only the last attempt counts.
+        const isOvertaken = run.method === 'json' && known.attempts !== file.attempts
+        if (isFinal(known) || isOvertaken) throw new Fenced(ref.runId)
+        return {
+          ...known,
+          ...columns,
+          // A link is a secret: it goes as soon as nobody needs it.
+          link: final ? null : known.link,
+          notReadyAtFirst: known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
+          updatedAt: stamp(clock),
+        }
+      },
       rejects,
     )
     log.info('export file attempted', { ...ref, state: result.state, reason: result.reason, attempts: file.attempts })
@@ -55,7 +60,7 @@ async function attempt(engine: ExportEngine, ref: FileRef, run: Run, file: FileR
   try {
     const source = await openSource(engine, ref, run, file)
     if ('state' in source) return source
-    return { state: 'imported', reason: source.note, ...(await importRows(engine, run, file, source)) }
+    return { state: 'imported', reason: source.note, ...(await importRows(engine, ref, run, file, source)) }
   } catch (error) {
     // Only the end of a run drops its table: this run is over, whoever ended it.
     if (isRefusal(error, 'no-table')) throw new Fenced(ref.runId)

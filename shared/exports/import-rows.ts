@@ -1,7 +1,7 @@
-import { ShapeError } from '../platform/errors.ts'
 import { redact } from '../platform/redact.ts'
-import type { Table } from '../platform/table.ts'
+import { attemptTable } from './attempt-table.ts'
 import type { ExportEngine } from './engine.ts'
+import type { FileRef } from './names.ts'
 import { type FileRecord, noRows, type Reject, type RowCounts, type Run } from './run-record.ts'
 import { createSnapshotWriter } from './snapshot-writer.ts'
 import type { Source } from './source-rows.ts'
@@ -16,9 +16,14 @@ const MOST_NAMES = 200
 export type Imported = RowCounts & { bytes: number; unknownFields: Record<string, number>; rejects: Reject[] }
 
 /** Writes all rows of a source into the run's snapshot and accounts for every one of them. */
-export async function importRows(engine: ExportEngine, run: Run, file: FileRecord, source: Source): Promise<Imported> {
-  const table = engine.table(run.snapshot ?? '')
-  if (source.restartsWhole && file.attempts > 1) await clear(table)
+export async function importRows(
+  engine: ExportEngine,
+  ref: FileRef,
+  run: Run,
+  file: FileRecord,
+  source: Source,
+): Promise<Imported> {
+  const table = source.restartsWhole ? await attemptTable(engine, ref, file.attempts) : engine.table(run.snapshot ?? '')
   const { freshness } = engine.kind
   const kind = { buckets: run.buckets, freshness }
   const writer = createSnapshotWriter({ table, kind, writer: engine.writer, file: file.number })
@@ -45,31 +50,9 @@ export async function importRows(engine: ExportEngine, run: Run, file: FileRecor
     await writer.abandon()
     throw error
   }
-  if (source.restartsWhole && (await countRows(table)) !== counts.written) {
-    throw new ShapeError(engine.kind.name, 'the paged list', 'the table holds rows of another attempt')
-  }
   return { ...counts, bytes: source.bytes(), unknownFields: Object.fromEntries(unknown), rejects }
 }
 
 function count(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1)
-}
-
-async function clear(table: Table): Promise<void> {
-  for (;;) {
-    const { rows } = await table.page({ select: ['file'] })
-    if (rows.length === 0) return
-    for (const partitionRows of Map.groupBy(rows, (row) => row.partitionKey).values()) {
-      for (let start = 0; start < partitionRows.length; start += 100) {
-        const batch = partitionRows.slice(start, start + 100)
-        await table.transact(batch.map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })))
-      }
-    }
-  }
-}
-
-async function countRows(table: Table): Promise<number> {
-  let rows = 0
-  for await (const _row of table.list({ select: ['file'] })) rows += 1
-  return rows
 }

@@ -3,7 +3,7 @@ import { isRefusal, type Operation, type Row, type Table } from '../platform/tab
 import type { ExportKind } from './export-kind.ts'
 import { Fenced } from './fence.ts'
 import type { RunRef } from './names.ts'
-import { type Run, runColumns, toColumns, toRun } from './run-record.ts'
+import { isOver, type Run, type RunState, runColumns, runStates, toColumns, toRun } from './run-record.ts'
 
 const storedActive = z.object({ run: z.string(), epoch: z.number() })
 const storedCurrent = z.object({
@@ -39,18 +39,14 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
   }
 
   /** Reads, changes and writes a run in one guarded transaction, again until nobody was faster. */
-  async function change(
-    ref: RunRef,
-    decide: (run: Run) => Run,
-    others: (run: Run) => Promise<Operation[]> = async () => [],
-  ) {
+  async function change(ref: RunRef, decide: (run: Run) => Run, others: () => Promise<Operation[]> = async () => []) {
     for (;;) {
       const found = await readRun(ref.runId)
       if (!found || found.run.epoch !== ref.epoch) throw new Fenced(ref.runId)
       const run = decide(found.run)
       const replace = { kind: 'replace', ...runKey(ref.runId), columns: runColumns(run), etag: found.row.etag } as const
       try {
-        await table.transact([replace, ...(await others(run))])
+        await table.transact([replace, ...(await others())])
         return run
       } catch (error) {
         if (!isRefusal(error, 'changed', 'exists', 'missing')) throw error
@@ -58,12 +54,22 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     }
   }
 
+  /** An activity may run twice in one epoch: the one that lags behind must not bring a run back, nor touch one that is over. */
+  const forward = (decide: (run: Run) => Run) => (known: Run) => {
+    const run = decide(known)
+    const isBack = place(run.state) < place(known.state)
+    if (isBack || isOver(known.state)) throw new Fenced(known.runId)
+    return run
+  }
+
+  const readActive = async (): Promise<Active | undefined> => {
+    const row = await table.get(kind, 'active')
+    return row && storedActive.parse(row.columns)
+  }
+
   return {
     /** The run under way, if any. */
-    async active(): Promise<Active | undefined> {
-      const row = await table.get(kind, 'active')
-      return row && storedActive.parse(row.columns)
-    },
+    active: readActive,
 
     /** The published snapshot, if any. */
     async current(): Promise<Current | undefined> {
@@ -96,16 +102,17 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
         ])
         return true
       } catch (error) {
-        if (isRefusal(error, 'exists')) return false
+        // The answer to a transaction that went through may have been lost, and it was sent again.
+        if (isRefusal(error, 'exists')) return (await readActive())?.run === run.runId
         throw error
       }
     },
 
-    /** Raises the epoch of a run that seems dead. Undefined when somebody else was faster. */
-    async takeOver({ run: runId, epoch }: Active): Promise<RunRef | undefined> {
+    /** Raises the epoch of a run that seems dead, at the given time. Undefined when somebody else was faster. */
+    async takeOver({ run: runId, epoch }: Active, progressAt?: string): Promise<RunRef | undefined> {
       const [active, found] = await Promise.all([table.get(kind, 'active'), readRun(runId)])
       if (!active || !found || active.columns.run !== runId || active.columns.epoch !== epoch) return undefined
-      const next = { ...found.run, epoch: epoch + 1 }
+      const next = { ...found.run, epoch: epoch + 1, progressAt: progressAt ?? found.run.progressAt }
       try {
         await table.transact([
           { kind: 'replace', ...key('active'), columns: { run: runId, epoch: next.epoch }, etag: active.etag },
@@ -118,15 +125,20 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
       }
     },
 
-    /** Changes a run; throws `Fenced` for an older epoch. */
-    update: (ref: RunRef, decide: (run: Run) => Run): Promise<Run> => change(ref, decide),
+    /** Changes a run that is not over; throws `Fenced` for an older epoch, and for a step back. */
+    update: (ref: RunRef, decide: (run: Run) => Run): Promise<Run> => change(ref, forward(decide)),
+
+    /** Writes down that the snapshot of a run that is over was dropped. */
+    dropped: (ref: RunRef): Promise<Run> => change(ref, (run) => ({ ...run, snapshot: null })),
 
     /** Makes a run's snapshot the one that readers see: pointer, run and the run it replaces move together. */
     publish: (ref: RunRef, current: Current, decide: (run: Run) => Run): Promise<Run> =>
-      change(ref, decide, async () => {
+      change(ref, forward(decide), async () => {
         const pointer = await table.get(kind, 'current')
         if (!pointer) return [{ kind: 'insert', ...key('current'), columns: toColumns(current) }]
         const before = storedCurrent.parse(pointer.columns).runId
+        // Somebody else has published it while this one looked.
+        if (before === ref.runId) throw new Fenced(ref.runId)
         const old = await readRun(before)
         const superseded = old && runColumns({ ...old.run, supersededAt: current.publishedAt })
         return [
@@ -149,9 +161,17 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
       )
     },
 
-    /** Forgets runs. */
+    /** Forgets runs; those that are forgotten already are fine. */
     async forget(runIds: string[]): Promise<void> {
-      for (const runId of runIds) await table.transact([{ kind: 'delete', ...runKey(runId) }])
+      for (const runId of runIds) {
+        try {
+          await table.transact([{ kind: 'delete', ...runKey(runId) }])
+        } catch (error) {
+          if (!isRefusal(error, 'missing')) throw error
+        }
+      }
     },
   }
 }
+
+const place = (state: RunState) => runStates.indexOf(state)

@@ -57,7 +57,8 @@ export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<
     notReadyAtFirst: counted.notReadyAtFirst,
     linksRenewed: run.linksRenewed,
     unknownFields: counted.unknownFields,
-    snapshot: run.snapshot,
+    // The table of a run that failed is on its way out.
+    snapshot: isOver(run.state) && run.state !== 'published' ? null : run.snapshot,
   }
 }
 

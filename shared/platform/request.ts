@@ -29,7 +29,10 @@ function readParams(request: HttpRequest): Record<string, string> {
   return request.params
 }
 
-/** The host joins repeated parameters with commas, so the URL itself is read. A list is what its schema takes as array. */
+/**
+ * The host joins repeated parameters with commas, so the URL itself is read. A list is what its schema marks as one, last in
+ * its chain: `.meta({ many: true })`.
+ */
 function readQuery(url: URL, schema: z.ZodObject): Record<string, string | string[]> {
   // No prototype: a parameter may be called `__proto__`.
   const query: Record<string, string | string[]> = Object.create(null)
@@ -38,7 +41,8 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
     if (name.toLowerCase() === 'code') continue
     const values = url.searchParams.getAll(name)
     const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
-    if (values.length > 1 && !takesMany) throw invalid([{ path: `query.${name.slice(0, 100)}`, message: 'stands more than once' }])
+    if (values.length > 1 && !takesMany)
+      throw invalid([{ path: `query.${name.slice(0, 100)}`, message: 'stands more than once' }])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query

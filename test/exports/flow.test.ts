@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { compareSnapshot } from '../../local/verify.ts'
+import { compareSnapshot } from '../../local/compare-snapshot.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 

@@ -8,6 +8,11 @@ import { matches, readFilter, readList, statusBody } from './status.ts'
 const ended = new Set<RuntimeStatus>(['Completed', 'Failed', 'Terminated'])
 const refused = new Set(['raiseevent', 'suspend', 'resume', 'rewind', 'restart'])
 
+/** Whether a call goes to the durable extension. */
+export function isDurable({ path }: HostCall): boolean {
+  return path.toLowerCase().startsWith(`${WEBHOOK_PATH}/`)
+}
+
 /** Answers the durable extension's own routes; undefined for any other path. */
 export async function answerDurable(
   engine: Engine,
@@ -15,7 +20,7 @@ export async function answerDurable(
   call: HostCall,
 ): Promise<HostReply | undefined> {
   const { path, query, method } = call
-  if (!path.toLowerCase().startsWith(`${WEBHOOK_PATH}/`)) return undefined
+  if (!isDurable(call)) return undefined
   const parts = path.slice(WEBHOOK_PATH.length + 1).split('/')
   if (isSame(parts[0], webhooks.secret)) parts.shift()
   else if (!isSame(query.get('code') ?? undefined, webhooks.systemKey)) return { status: 401 }

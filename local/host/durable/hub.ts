@@ -1,5 +1,5 @@
 import type { AdjustableClock } from '../../clock.ts'
-import type { Invoker } from '../invoke.ts'
+import type { RunFunction } from '../invoke.ts'
 import type { FunctionOf } from '../triggers.ts'
 import type { InstanceHead } from './head-row.ts'
 import { advance, emptyProgress, type HistoryEvent, type Progress } from './history.ts'
@@ -10,7 +10,7 @@ import type { Store } from './store.ts'
 export interface HubParts {
   store: Store
   clock: AdjustableClock
-  invoker: Invoker
+  run: RunFunction
   orchestrators: FunctionOf<'orchestrator'>[]
   activities: FunctionOf<'activity'>[]
   defaultVersion: string

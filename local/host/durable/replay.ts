@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Invoker } from '../invoke.ts'
+import type { RunFunction } from '../invoke.ts'
 import type { FunctionOf } from '../triggers.ts'
 import { readActions } from './actions.ts'
 import type { Answer } from './episode.ts'
@@ -29,7 +29,7 @@ export interface ReplayedInstance {
 
 /** Plays an orchestrator over its whole history on the real replay engine and reads what it wants. */
 export async function replay(
-  invoker: Invoker,
+  run: RunFunction,
   fn: FunctionOf<'orchestrator'>,
   instance: ReplayedInstance,
   history: HistoryEvent[],
@@ -46,7 +46,7 @@ export async function replay(
     upperSchemaVersion: 2,
     upperSchemaVersionNew: SCHEMA_V4,
   }
-  const outcome = await invoker.invoke(fn.registration, fn.triggerName, { input: { json: JSON.stringify(request) } })
+  const outcome = await run(fn, { json: JSON.stringify(request) })
   if (outcome.ok) return readAnswer(outcome.value?.json ?? '{}')
   const [message = '', data] = outcome.error.message.split(MARK)
   const failed = (reason: string, customStatus?: unknown): Answer => ({

@@ -57,7 +57,7 @@ export function play(hub: Hub, instance: LiveInstance, completion: Completion | 
         ? [historyEventAt(now, EventType.OrchestratorStarted), historyEventAt(now, completion.EventType, completion)]
         : []
       const self = { id, parentId: parent?.instanceId, input: instance.input }
-      const answer = await replay(hub.invoker, fn, self, [...instance.history, ...begin])
+      const answer = await replay(hub.run, fn, self, [...instance.history, ...begin])
       if (instance.ended.signal.aborted) return
       const turn = decideTurn(instance.progress, begin, answer, now, hub.defaultVersion)
       const events = [...begin, ...turn.events]
@@ -136,10 +136,7 @@ function beginActivity(hub: Hub, instance: LiveInstance, { EventId: taskId, Name
   const run = async () => {
     const { head, ended } = instance
     if (!ended.signal.aborted) await persist(hub, () => hub.store.begin(head, taskId))
-    const outcome = await hub.invoker.invoke(fn.registration, fn.triggerName, {
-      input: { json: Input ?? 'null' },
-      triggerMetadata: { instanceId: { string: head.id } },
-    })
+    const outcome = await hub.run(fn, { json: Input ?? 'null' }, { instanceId: { string: head.id } })
     if (ended.signal.aborted) return
     const completion: Completion = outcome.ok
       ? { EventType: EventType.TaskCompleted, TaskScheduledId: taskId, Result: readResult(outcome.value) }

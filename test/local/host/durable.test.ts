@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import { hostJson } from './host-json.ts'
 import { ending, eventually, startOrchestration, startTestHost, statusOf } from './start.ts'
-import { closeGate, countOf as count } from './witness.ts'
+import { countOf as count } from './witness.ts'
 
 test('an orchestration calls an activity and returns its result', async () => {
   const host = await startTestHost()
@@ -74,6 +73,20 @@ test('RetryOptions(…, 3) makes three attempts in all', async () => {
   )
 })
 
+test('an orchestration that gives up on an activity goes on with the next', async () => {
+  const host = await startTestHost()
+
+  await startOrchestration(host, 'gives-up', 'given')
+  const status = await eventually(async () => {
+    host.clock.advance(1000)
+    const now = await statusOf(host, 'given')
+    return now.runtimeStatus === 'Completed' ? now : undefined
+  })
+
+  expect(status.output).toBe(42)
+  expect(count('given-up')).toBe(3)
+})
+
 test('a retried activity among others ends with its result in its place', async () => {
   const host = await startTestHost()
 
@@ -136,55 +149,4 @@ test('an orchestrator that throws fails with its message', async () => {
     output: "Orchestrator function 'fails' failed: the orchestrator broke",
   })
   expect(host.lines.join('\n')).toMatch(/Executed 'Functions\.fails' \(Failed, Id=[\w-]+\)\nerror: \[fails\] the orch/)
-})
-
-test('what nobody registered: an activity and a sub-orchestration wait for ever, an orchestration is refused', async () => {
-  const host = await startTestHost()
-
-  await startOrchestration(host, 'lost-activity', 'no-activity')
-  await startOrchestration(host, 'lost-child', 'no-child')
-  const refusal = await startOrchestration(host, 'nobody-registered-this', 'no-orchestrator')
-  await eventually(() =>
-    host.lines.filter((line) => line.includes('is not registered')).length === 2 ? true : undefined,
-  )
-
-  expect(refusal).toContain("The function 'nobody-registered-this' doesn't exist")
-  expect((await statusOf(host, 'no-activity')).runtimeStatus).toBe('Running')
-  expect((await statusOf(host, 'no-child')).runtimeStatus).toBe('Running')
-  expect((await statusOf(host, 'no-child-child')).runtimeStatus).toBe('Pending')
-})
-
-test('what the host does not play fails the orchestration with a sentence that names it', async () => {
-  const host = await startTestHost()
-
-  await startOrchestration(host, 'races', 'race')
-  const status = await ending(host, 'race')
-
-  expect(status).toMatchObject({ runtimeStatus: 'Failed', output: 'The embedded host does not support Task.any.' })
-})
-
-test('an orchestrator that asks for something else in a replay fails as non-deterministic', async () => {
-  const host = await startTestHost()
-
-  await startOrchestration(host, 'strays', 'stray')
-  const status = await ending(host, 'stray')
-
-  expect(status.runtimeStatus).toBe('Failed')
-  expect(status.output).toMatch(/^Non-Deterministic workflow detected: task 0 was 'double'/)
-})
-
-test('no more activities run at once than host.json allows', async () => {
-  const host = await startTestHost({ hostJson: hostJson({ durableTask: { maxConcurrentActivityFunctions: 3 } }) })
-  const openGate = closeGate('double')
-  const before = count('double')
-
-  await startOrchestration(host, 'many', 'narrow', 10)
-  await eventually(() => (count('double') - before >= 3 ? true : undefined))
-  await startOrchestration(host, 'hands', 'meanwhile', 1)
-  const atOnce = count('double') - before
-  openGate()
-  await ending(host, 'narrow')
-
-  expect(atOnce).toBe(3)
-  expect(count('double') - before).toBe(10)
 })

@@ -9,6 +9,10 @@ export interface FaultyStorage {
   broken: Promise<void>
   /** Aborted when it has broken off. */
   signal: AbortSignal
+  /** Swallows the next write: it neither arrives nor is it answered. Resolves when that has come. */
+  holdNext(): Promise<void>
+  /** How many writes have been answered. */
+  readonly answered: number
 }
 
 /** Lets `writes` table writes through, then nothing any more; with `unanswered` the next write still arrives, but its answer is lost. */
@@ -23,8 +27,15 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
   }
   let seen = 0
   let cut = false
+  let answered = 0
+  let hold: (() => void) | undefined
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const isWrite = request.method !== 'GET'
+    if (isWrite && hold) {
+      hold()
+      hold = undefined
+      return
+    }
     if (isWrite && !cut && ++seen > writes) {
       cut = true
       if (!unanswered) breakOff()
@@ -42,6 +53,7 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
         request.socket.destroy()
         return breakOff()
       }
+      if (request.method !== 'GET') answered += 1
       response.writeHead(answer.statusCode ?? 500, answer.headers)
       answer.pipe(response)
     })
@@ -57,5 +69,12 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
     connectionString: storage.replace(endpoint, `${origin}${target.pathname}`),
     broken: broken.promise,
     signal: controller.signal,
+    holdNext: () =>
+      new Promise<void>((resolve) => {
+        hold = resolve
+      }),
+    get answered() {
+      return answered
+    },
   }
 }

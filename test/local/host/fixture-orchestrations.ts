@@ -89,8 +89,23 @@ df.app.orchestration('survives', function* (context) {
 df.app.orchestration('careful', function* (context) {
   return yield context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), context.df.getInput())
 })
-df.app.orchestration('careful-hands', function* (context) {
-  return yield context.df.callActivityWithRetry('hand-back', new df.RetryOptions(2000, 3), context.df.getInput())
+df.app.orchestration('pair', function* (context) {
+  const options = new df.RetryOptions(2000, 3)
+  return yield context.df.Task.all([10, 11].map((value) => context.df.callActivityWithRetry('double', options, value)))
+})
+df.app.orchestration('gives-up', function* (context) {
+  try {
+    yield context.df.callActivityWithRetry('break', new df.RetryOptions(2000, 3), { key: 'given-up', until: 99 })
+  } catch {
+    return yield context.df.callActivity('double', 21)
+  }
+})
+df.app.activity('swell', { handler: (length: number) => 'x'.repeat(length) })
+df.app.orchestration('swells', function* (context) {
+  const retry = new df.RetryOptions(2000, 3)
+  const text: string = yield context.df.callActivityWithRetry('swell', retry, context.df.getInput())
+  yield context.df.callActivityWithRetry('double', retry, 1)
+  return text.length
 })
 df.app.orchestration('errand', function* (context) {
   const careful = (value: number) => context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), value)

@@ -1,0 +1,52 @@
+import type { Standing } from './export-once.ts'
+
+/** Where progress is shown: standard error, or a stand-in. */
+export interface Screen {
+  write(text: string): unknown
+  isTTY?: boolean
+  columns?: number
+}
+
+/** Lines of the console, and below them on a terminal one that moves. */
+export interface Progress {
+  show(standing: Standing): void
+  /** Writes a line of its own. */
+  say(line: string): void
+  /** The last state stays where it is. */
+  end(): void
+}
+
+const BAR = 30
+const LINE_EVERY_MS = 5000
+
+/** Shows a run's progress: a bar that moves on a terminal, a line now and then elsewhere. */
+export function createProgress(screen: Screen): Progress {
+  let bar = ''
+  let lastLineAt = Number.NEGATIVE_INFINITY
+  let lastState = ''
+  return {
+    show({ run, rowsPerSecond }) {
+      const { imported, listed, parsed } = run.counts
+      const waiting = run.files.filter(({ state }) => state === 'not-ready' || state === 'expired').length
+      const tail = waiting > 0 ? `, ${waiting} waiting` : ''
+      const text = `${run.state}: ${imported}/${listed} files, ${parsed} rows, ${rowsPerSecond} rows/s${tail}`
+      if (screen.isTTY) {
+        const full = listed > 0 ? Math.round((imported / listed) * BAR) : 0
+        // A line that wraps could not be taken back.
+        bar = `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${text}`.slice(0, (screen.columns || 80) - 1)
+        screen.write(`\r\x1b[2K${bar}`)
+      } else if (run.state !== lastState || performance.now() - lastLineAt >= LINE_EVERY_MS) {
+        lastState = run.state
+        lastLineAt = performance.now()
+        screen.write(`${text}\n`)
+      }
+    },
+    say(line) {
+      screen.write(bar ? `\r\x1b[2K${line}\n${bar}` : `${line}\n`)
+    },
+    end() {
+      if (bar) screen.write('\n')
+      bar = ''
+    },
+  }
+}

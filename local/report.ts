@@ -1,0 +1,40 @@
+import { fleetOptions, type Source } from './data-folder.ts'
+import type { OnceReport } from './export-once.ts'
+import { createFleet } from './simulator/fleet.ts'
+
+/** What a run came to, for the person at the console. */
+export function describeReport({ runId, state, reason, counts, devices, ...rest }: OnceReport): string[] {
+  const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
+  const unknown = Object.entries(rest.unknownFields).map(([name, times]) => `${name} × ${times}`)
+  return [
+    `run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`,
+    `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
+    `           ${rest.notReadyAtFirst} not ready at first, ${rest.linksRenewed} links renewed`,
+    `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
+    `  devices  ${devices} in the current snapshot`,
+    ...(unknown.length > 0 ? [`  unknown  ${unknown.join(', ')}`] : []),
+  ]
+}
+
+/** What a running host is: address, function key, the run it made, and where its devices come from. */
+export interface Served {
+  url: string
+  key: string
+  report: OnceReport
+  source: Source
+}
+
+/** Commands to try on a running host; each works when it is pasted into a shell. */
+export function describeTries({ url, key, report, source }: Served): string[] {
+  const curl = `curl -s -H 'x-functions-key: ${key}'`
+  const [device] = source.kind === 'fleet' ? createFleet(fleetOptions(source)).truth() : []
+  return [
+    '\nTry:',
+    `  ${curl} ${url}/api/status`,
+    ...(device ? [`  ${curl} ${url}/api/av-health/devices/${device.machineId}`] : []),
+    `  ${curl} ${url}/api/av-health/exports/${report.runId}`,
+    `  ${curl} ${url}/api/av-health/snapshots`,
+    `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
+    '\nServing; Ctrl-C stops everything.',
+  ]
+}

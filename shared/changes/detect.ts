@@ -1,0 +1,190 @@
+import { timeKey } from '../platform/time-text.ts'
+import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
+
+/** What is remembered of an item: the fields that are compared. Times are text, as the service or our clock wrote them. */
+export interface KnownItem {
+  id: string
+  state: string
+  /** Raised with every event of the item. */
+  version: number
+  createdAt: string | null
+  updatedAt: string | null
+  firstSeenAt: string
+  /** When its state last changed, as far as we saw. */
+  changedAt: string
+  overdueTold: boolean
+  /** Since when the upstream answers that there is no such item. */
+  missingSince: string | null
+  /** A step out of a terminal state that was seen once. */
+  doubted: string | null
+  /** It was told to be gone; kept so that it can come back under new ids. */
+  gone: 'notFound' | 'untracked' | null
+}
+
+/** What one poll saw. */
+export interface Look {
+  seen: ReadonlyMap<string, SeenItem>
+  /** Ids that the upstream does not know. */
+  missing: readonly string[]
+  /** Ids that were in the list of open items. */
+  openNow: ReadonlySet<string>
+  now: Date
+  /** Where the earliest window begins that the next poll can ask for. */
+  windowStart: Date
+  overdueHours: number
+  /** Nothing is told while the first look is remembered. */
+  isSilent: boolean
+  /** The version that an item gets which may have been known and forgotten. */
+  freshVersion: number
+}
+
+/** One step of one item. `item` null: it leaves the set. No `kind`: nothing to tell. */
+export interface Change {
+  id: string
+  item: KnownItem | null
+  kind?: ChangeKind
+  from: string | null
+  to: string | null
+  reason: 'notFound' | 'untracked' | null
+  seen: SeenItem | null
+}
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+/** How far apart the two looks must be that make a missing item gone. */
+const MISSING_MS = 15 * MINUTE_MS
+/** An open item without any sign of life for so long is no longer watched. */
+const UNTRACKED_MS = 30 * DAY_MS
+/** Slack between the earliest window and the items that may leave. */
+const LEAVE_MS = DAY_MS
+
+/** What changed between what is known and what was seen: pure, each item at most one step a look, in the order they happened. */
+export function detect(resource: Resource, known: ReadonlyMap<string, KnownItem>, look: Look): Change[] {
+  const changes: Change[] = []
+  const missing = new Set(look.missing)
+  const mayGo = isPlausible(known, look, resource)
+  for (const item of look.seen.values()) {
+    const before = known.get(item.id)
+    const change = before ? compare(resource, before, item, look) : appear(item, look)
+    if (change) changes.push(change)
+  }
+  for (const before of known.values()) {
+    if (look.seen.has(before.id)) continue
+    const change = missing.has(before.id) ? miss(before, look, mayGo) : leave(resource, before, look)
+    if (change) changes.push(change)
+  }
+  return changes.sort((a, b) => compareText(orderOf(a), orderOf(b)) || compareText(a.id, b.id))
+}
+
+function appear(seen: SeenItem, look: Look, before?: KnownItem): Change {
+  const now = look.now.toISOString()
+  const { id, state, createdAt, updatedAt } = seen
+  const mayHaveBeenKnown = Date.parse(createdAt ?? '') < look.windowStart.getTime()
+  const version = before ? before.version + 1 : mayHaveBeenKnown && !look.isSilent ? look.freshVersion : 1
+  const item: KnownItem = {
+    ...{ id, state, version, createdAt, updatedAt, firstSeenAt: before?.firstSeenAt ?? now, changedAt: now },
+    ...{ overdueTold: false, missingSince: null, doubted: null, gone: null },
+  }
+  return { id, item, ...tell(look, 'appeared'), from: null, to: state, reason: null, seen }
+}
+
+function compare(resource: Resource, before: KnownItem, seen: SeenItem, look: Look): Change | undefined {
+  const isOlder = Boolean(seen.updatedAt && before.updatedAt) && timeKey(seen.updatedAt) < timeKey(before.updatedAt)
+  // A replica that lags behind: what it says was true once and has been told.
+  if (isOlder) return undefined
+  if (before.gone) {
+    const isAlive = before.gone === 'notFound' || before.state !== seen.state || before.updatedAt !== seen.updatedAt
+    return isAlive ? appear(seen, look, before) : undefined
+  }
+  const alive = { ...before, missingSince: null }
+  if (before.state === seen.state) {
+    const overdue = findOverdue(resource, { ...alive, doubted: null }, seen, look)
+    if (overdue) return overdue
+    const isWritten = before.missingSince !== null || before.doubted !== null
+    return isWritten ? quiet({ ...alive, doubted: null }, seen) : undefined
+  }
+  if (resource.mayReopen && isTerminal(resource, before.state) && before.doubted !== seen.state) {
+    return quiet({ ...alive, doubted: seen.state }, seen)
+  }
+  const item: KnownItem = {
+    ...alive,
+    state: seen.state,
+    version: before.version + 1,
+    createdAt: seen.createdAt ?? before.createdAt,
+    updatedAt: seen.updatedAt,
+    changedAt: look.now.toISOString(),
+    doubted: null,
+  }
+  return { id: seen.id, item, ...tell(look, 'changed'), from: before.state, to: seen.state, reason: null, seen }
+}
+
+function findOverdue(resource: Resource, item: KnownItem, seen: SeenItem, look: Look): Change | undefined {
+  if (isTerminal(resource, item.state) || look.isSilent) return undefined
+  const nowMs = look.now.getTime()
+  const quietMs = nowMs - lastSignMs(item, seen)
+  if (quietMs > UNTRACKED_MS) return goneNow(item, look, 'untracked', seen)
+  const limitHours = limitOf(resource, item.state, look.overdueHours)
+  if (item.overdueTold || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS) return undefined
+  const told = { ...item, version: item.version + 1, overdueTold: true }
+  return { id: item.id, item: told, kind: 'overdue', from: item.state, to: item.state, reason: null, seen }
+}
+
+/** Since when an item is open: its creation, or when we first saw it where the upstream does not say. */
+export const openSince = ({ createdAt, firstSeenAt }: Pick<KnownItem, 'createdAt' | 'firstSeenAt'>): string =>
+  createdAt !== null && !Number.isNaN(Date.parse(createdAt)) ? createdAt : firstSeenAt
+
+/** How many hours an item may stay open before that is told. */
+export const limitOf = (resource: Resource, state: string, usualHours: number): number =>
+  resource.overdueHours[state] ?? usualHours
+
+function lastSignMs(item: KnownItem, seen: SeenItem): number {
+  const times = [item.createdAt, seen.updatedAt, item.changedAt].map((time) => Date.parse(time ?? ''))
+  return Math.max(...times.filter((ms) => !Number.isNaN(ms)))
+}
+
+function miss(before: KnownItem, look: Look, mayGo: boolean): Change | undefined {
+  if (before.gone) return undefined
+  if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
+  const isLong = look.now.getTime() - Date.parse(before.missingSince) >= MISSING_MS
+  return isLong && mayGo && !look.isSilent ? goneNow(before, look, 'notFound', null) : undefined
+}
+
+function goneNow(before: KnownItem, look: Look, reason: 'notFound' | 'untracked', seen: SeenItem | null): Change {
+  const item = { ...before, version: before.version + 1, gone: reason, changedAt: look.now.toISOString() }
+  return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
+}
+
+/** What is over and can be in no window any more leaves the set; a list that still brought it would tell it anew. */
+function leave(resource: Resource, before: KnownItem, look: Look): Change | undefined {
+  if (before.gone === 'untracked') return look.openNow.has(before.id) ? undefined : gone(before)
+  if (before.gone === null && !isTerminal(resource, before.state)) return undefined
+  const isPast = Date.parse(openSince(before)) < look.windowStart.getTime() - LEAVE_MS
+  return isPast ? gone(before) : undefined
+
+  function gone({ id }: KnownItem): Change {
+    return { id, item: null, from: null, to: null, reason: null, seen: null }
+  }
+}
+
+/** When so many would go at once, it is rather the upstream that has gone: nobody goes, and that is an alarm. */
+export function isPlausible(known: ReadonlyMap<string, KnownItem>, look: Look, resource: Resource): boolean {
+  const open = [...known.values()].filter((item) => !item.gone && !isTerminal(resource, item.state))
+  const going = look.missing.filter((id) => {
+    const since = known.get(id)?.missingSince
+    return since && look.now.getTime() - Date.parse(since) >= MISSING_MS
+  })
+  return going.length <= Math.max(5, open.length / 10)
+}
+
+const tell = (look: Look, kind: ChangeKind): { kind?: ChangeKind } => (look.isSilent ? {} : { kind })
+
+const quiet = (item: KnownItem, seen: SeenItem | null): Change => ({
+  id: item.id,
+  item,
+  ...{ from: item.state, to: item.state, reason: null, seen },
+})
+
+const orderOf = ({ seen, item }: Change) => timeKey(seen?.updatedAt ?? seen?.createdAt ?? item?.changedAt ?? '')
+
+const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
+import type { Columns } from '../platform/table.ts'
+import type { KnownItem } from './detect.ts'
+import type { Resource, SeenItem } from './resource.ts'
+
+const text = z.string().nullable().default(null)
+const storedItem = z.object({
+  state: z.string(),
+  version: z.number(),
+  createdAt: text,
+  updatedAt: text,
+  firstSeenAt: z.string(),
+  changedAt: z.string(),
+  overdueTold: z.boolean().default(false),
+  missingSince: text,
+  doubted: text,
+  gone: z.enum(['notFound', 'untracked']).nullable().default(null),
+})
+
+/** The columns that a poll reads; the item itself stands beside them. */
+export const comparedColumns = Object.keys(storedItem.shape)
+
+/** What the item itself said when it was last written: the promised fields and the raw answer. */
+export interface ItemData {
+  fields: Record<string, unknown>
+  raw: Record<string, unknown> | null
+}
+
+/** Most UTF-16 units of a raw item that is kept and told. */
+const MOST_RAW = 256 * 1024
+
+/** Reads what is compared. */
+export const toKnown = (id: string, columns: Columns): KnownItem => ({ id, ...storedItem.parse(columns) })
+
+/** Reads what the item said. */
+export function toItemData(columns: Columns): ItemData {
+  const json = fromTextColumns('data', columns)
+  return json ? (JSON.parse(json) as ItemData) : { fields: {}, raw: null }
+}
+
+/** What an answer says of an item; a raw answer that is too large is left out. */
+export function seenData(resource: Resource, seen: SeenItem): ItemData {
+  const isLarge = JSON.stringify(seen.raw).length > MOST_RAW
+  return { fields: resource.toData(seen), raw: isLarge ? null : seen.raw }
+}
+
+/** The columns of an item: nulls are left out. */
+export function toItemColumns({ id: _key, ...known }: KnownItem, data: ItemData): Columns {
+  const columns: Columns = {}
+  for (const [name, value] of Object.entries(known)) if (value !== null) columns[name] = value
+  return { ...columns, ...toTextColumns('data', JSON.stringify(data)) }
+}

@@ -1,0 +1,55 @@
+import { timeKey } from '../platform/time-text.ts'
+import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
+
+/** What the lists of one poll brought. */
+export interface Listing {
+  seen: Map<string, SeenItem>
+  openNow: Set<string>
+  /** Rows without an id or a state. */
+  unreadable: number
+  /** The newest creation time, as the service wrote it; never later than its own clock. */
+  newest: string | null
+}
+
+/** Reads both lists whole, what was created since a time and what is open now; throws when either can't be read to its end. */
+export async function readLists(resource: Resource, source: ItemSource, createdSince: string): Promise<Listing> {
+  const listing: Listing = { seen: new Map(), openNow: new Set(), unreadable: 0, newest: null }
+  const servedAt = await readList({ createdSince })
+  await readList({ openNow: true })
+  listing.newest = newestOf(listing.seen.values(), servedAt)
+  return listing
+
+  /** Answers when the first page was served. */
+  async function readList(wanted: Wanted): Promise<Date | undefined> {
+    let servedAt: Date | undefined
+    for await (const { rows, date } of source.list(wanted)) {
+      servedAt ??= date
+      for (const row of rows) {
+        const item = resource.read(row)
+        if (!item) listing.unreadable += 1
+        else {
+          if ('openNow' in wanted) listing.openNow.add(item.id)
+          keepNewest(listing.seen, item)
+        }
+      }
+    }
+    return servedAt
+  }
+}
+
+/** An item may come twice, from two pages that shifted or two lists: what was updated last is true, else what came last. */
+export function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
+  const known = seen.get(item.id)
+  if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
+}
+
+function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
+  let newest: string | null = null
+  for (const { createdAt } of items) {
+    if (!createdAt || Number.isNaN(Date.parse(createdAt))) continue
+    // A creation time in the future would move the cursor past what is created until then.
+    if (servedAt && Date.parse(createdAt) > servedAt.getTime() + 1000) continue
+    if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
+  }
+  return newest
+}

@@ -1,0 +1,56 @@
+import type { Feed } from '../events/feed.ts'
+import type { Step } from '../events/feed-rows.ts'
+import { type Change, limitOf, openSince } from './detect.ts'
+import { type ItemData, seenData, toItemColumns, toItemData } from './item-row.ts'
+import { isTerminal, type Resource } from './resource.ts'
+
+/** What a step is made with. */
+interface StepParts {
+  resource: Resource
+  feed: Pick<Feed, 'item'>
+  overdueHours: number
+}
+
+/** The write of a change: the item as it is now and, where there is something to tell, its event. */
+export async function toStep(parts: StepParts, change: Change, tenantId: string | null, now: Date): Promise<Step> {
+  const { resource, feed } = parts
+  const { id, item, seen, kind } = change
+  if (!item) return { item: { id, columns: null } }
+  // Without an answer of the upstream the last one stays: rows are written whole.
+  const data = seen ? seenData(resource, seen) : toItemData((await feed.item(resource.name, id)) ?? {})
+  const step: Step = { item: { id, columns: toItemColumns(item, data) } }
+  if (!kind) return step
+  const detectedAt = now.toISOString()
+  step.event = {
+    item: id,
+    version: item.version,
+    type: `${resource.eventPrefix}.${kind}`,
+    source: `/tenants/${tenantId ?? 'unknown'}/defender/${resource.name}`,
+    time: (seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined) ?? detectedAt,
+    detectedAt,
+    data: toEventData(parts, change, data),
+  }
+  return step
+}
+
+function toEventData(
+  { resource, overdueHours }: StepParts,
+  change: Change,
+  { fields, raw }: ItemData,
+): Record<string, unknown> {
+  const { id, item, from, to, reason, kind } = change
+  const state = to ?? from ?? ''
+  const overdue =
+    kind === 'overdue' && item
+      ? { openSince: openSince(item), limitHours: limitOf(resource, item.state, overdueHours) }
+      : {}
+  return {
+    ...{ id, resource: resource.name, version: item?.version ?? 0, from, to },
+    terminal: isTerminal(resource, state),
+    reason,
+    ...fields,
+    ...overdue,
+    item: raw,
+    ...(raw === null ? { itemOmitted: true } : {}),
+  }
+}

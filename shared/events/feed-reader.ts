@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { isRefusal, type Operation, type Table } from '../platform/table.ts'
+import type { CloudEvent } from './event.ts'
+import { eventKey, toEvent } from './feed-rows.ts'
+
+const storedSeq = z.object({ seq: z.number() })
+
+/** Reads events of a feed, and keeps the counters beside its streams. */
+export function createFeedReader(table: Table) {
+  const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
+
+  return {
+    /** Events of a stream after a seq, in order. */
+    async events(stream: string, after: number, limit: number): Promise<CloudEvent[]> {
+      const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
+      const events: CloudEvent[] = []
+      let next: string | undefined
+      do {
+        const page = await table.page(query, { limit: limit - events.length, ...(next ? { next } : {}) })
+        events.push(...page.rows.map(toEvent))
+        next = page.next
+      } while (next && events.length < limit)
+      return events
+    },
+
+    async event(stream: string, seq: number): Promise<CloudEvent | undefined> {
+      const row = await table.get(stream, eventKey(seq))
+      return row && toEvent(row)
+    },
+
+    /** A counter beside the stream: `dispatched` or `oldest`; 0 before it was first set. */
+    async counter(stream: string, name: 'dispatched' | 'oldest'): Promise<{ seq: number; etag: string | undefined }> {
+      const row = await table.get(stream, name)
+      return { seq: row ? storedSeq.parse(row.columns).seq : 0, etag: row?.etag }
+    },
+
+    /** Moves a counter forward, never back; true when it stands at `seq` or further afterwards by our hand or another's. */
+    async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
+      for (;;) {
+        const row = await table.get(stream, name)
+        if (row && storedSeq.parse(row.columns).seq >= seq) return
+        const where = { ...key(stream, name), columns: { seq } }
+        try {
+          await table.transact([row ? { kind: 'replace', ...where, etag: row.etag } : { kind: 'insert', ...where }])
+          return
+        } catch (error) {
+          if (!isRefusal(error, 'changed', 'exists')) throw error
+        }
+      }
+    },
+
+    /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */
+    async deleteEvents(stream: string, upTo: number): Promise<void> {
+      const rows = table.list({ partitionKey: stream, from: 'event|', before: eventKey(upTo + 1), select: ['type'] })
+      const batch: Operation[] = []
+      for await (const { partitionKey, rowKey } of rows) {
+        batch.push({ kind: 'delete', partitionKey, rowKey })
+        if (batch.length === 100) await table.transact(batch.splice(0))
+      }
+      if (batch.length > 0) await table.transact(batch)
+      for await (const { rowKey, columns } of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' })) {
+        if (storedSeq.parse(columns).seq <= upTo) await table.transact([{ kind: 'delete', ...key(stream, rowKey) }])
+      }
+    },
+  }
+}

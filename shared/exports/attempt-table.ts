@@ -1,0 +1,42 @@
+import type { Table } from '../platform/table.ts'
+import type { ExportEngine } from './engine.ts'
+import { Fenced } from './fence.ts'
+import type { RunRef } from './names.ts'
+import { isOver } from './run-record.ts'
+
+/** The table of an attempt at a run's paged list, from 1. */
+const nameOf = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
+  attempt === 1 ? kind.snapshotTable(runId) : `${kind.snapshotTable(runId)}Attempt${attempt}`
+
+/**
+ * The table for an attempt at the paged list. Each has its own: what an earlier attempt wrote, or writes even now, belongs
+ * to another list, and a row has no fence.
+ */
+export async function attemptTable(engine: ExportEngine, ref: RunRef, attempt: number): Promise<Table> {
+  const snapshot = nameOf(engine, ref.runId, attempt)
+  if (attempt === 1) return engine.table(snapshot)
+  await engine.runs.update(ref, (run) => ({ ...run, snapshot }))
+  await dropEarlierAttempts(engine, ref)
+  return createFor(engine, ref, snapshot)
+}
+
+/** Drops the tables of all attempts at a run's paged list but the one that the run names. */
+export async function dropEarlierAttempts(engine: ExportEngine, ref: RunRef): Promise<void> {
+  const { runs, files, table } = engine
+  const run = await runs.run(ref.runId)
+  const attempts = (await files.all(ref.runId)).reduce((most, file) => Math.max(most, file.attempts), 0)
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const name = nameOf(engine, ref.runId, attempt)
+    if (name !== run?.snapshot) await table(name).drop()
+  }
+}
+
+/** Creates a table that the run names; whoever was overtaken meanwhile takes it away again, since nobody else would. */
+export async function createFor(engine: ExportEngine, ref: RunRef, name: string): Promise<Table> {
+  const table = engine.table(name)
+  await table.create()
+  const run = await engine.runs.run(ref.runId)
+  if (run?.snapshot === name && (!isOver(run.state) || run.state === 'published')) return table
+  await table.drop()
+  throw new Fenced(ref.runId)
+}

@@ -1,0 +1,168 @@
+import { Readable } from 'node:stream'
+import { type AdjustableClock, createAdjustableClock } from '../../local/clock.ts'
+import { createAvHealthExport } from '../../shared/av-health/export-kind.ts'
+import { beginRun } from '../../shared/exports/begin-run.ts'
+import type { Executor, ExportEngine } from '../../shared/exports/engine.ts'
+import type { ExportKind, Listing } from '../../shared/exports/export-kind.ts'
+import { createFileLedger } from '../../shared/exports/file-ledger.ts'
+import { importFile } from '../../shared/exports/import-file.ts'
+import type { RunRef } from '../../shared/exports/names.ts'
+import { publishRun } from '../../shared/exports/publish-run.ts'
+import { renewLinks } from '../../shared/exports/renew-links.ts'
+import { createRunLedger } from '../../shared/exports/run-ledger.ts'
+import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
+import { createLog } from '../../shared/platform/log.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createMemoryTable } from '../memory-table.ts'
+
+export type Tables = (name: string) => Table
+
+/** Tables in memory, and which of them exist. */
+export function createMemoryTables() {
+  const opened = new Map<string, Table>()
+  const tables: Tables = (name) => {
+    const table = opened.get(name) ?? createMemoryTable(name)
+    opened.set(name, table)
+    return table
+  }
+  const exists = async (table: Table) => {
+    try {
+      await table.page({}, { limit: 1 })
+      return true
+    } catch {
+      return false
+    }
+  }
+  const names = async () => {
+    const found: string[] = []
+    for (const table of opened.values()) if (await exists(table)) found.push(table.name)
+    return found.sort()
+  }
+  return { tables, names }
+}
+
+const id = (letter: string) => letter.repeat(40)
+const row = (letter: string, mode: number, seen = 1) =>
+  JSON.stringify({ DeviceId: id(letter), AvMode: String(mode), LastSeenTime: `2026-11-20T05:00:0${seen}Z` })
+
+/** What a small upstream holds: files of lines, or pages of rows. */
+export interface SmallExport {
+  generatedTime: string | null
+  files: Record<string, string[]>
+}
+
+/** Three files with five devices, one of which stands in two of them. */
+export const smallExport: SmallExport = {
+  generatedTime: '2026-11-20T06:00:00Z',
+  files: {
+    'group=1/part.json.gz': [row('a', 0), row('f', 0)],
+    'group=2/part.json.gz': [row('1', 0), row('a', 1, 2)],
+    'group=3/part.json.gz': [row('7', 0), row('c', 0)],
+  },
+}
+
+/** The same fleet a moment later: one device is gone, another has changed. */
+export const laterExport: SmallExport = {
+  generatedTime: '2026-11-20T12:00:00Z',
+  files: {
+    'group=1/part.json.gz': [row('f', 2), row('a', 2)],
+    'group=2/part.json.gz': [row('1', 2)],
+  },
+}
+
+/** An upstream in a few lines; every link it gave is kept, the first listing of an export ends with an expired one. */
+export function createSmallUpstream(first = smallExport) {
+  const upstream = { now: first, links: [] as string[], listings: 0, opened: 0 }
+  const source = {
+    async listFiles(): Promise<Listing> {
+      upstream.listings += 1
+      const { generatedTime, files } = upstream.now
+      const listed = Object.keys(files).map((path, index) => {
+        const isOver = upstream.listings === 1 && index === 1
+        const link = `https://store.example/${path}?${isOver ? 'over' : 'good'}&sig=secret-${upstream.links.length}`
+        upstream.links.push(link)
+        return { path, link }
+      })
+      return { generatedTime, files: listed }
+    },
+    async openFile(link: string) {
+      upstream.opened += 1
+      if (link.includes('?over')) return { kind: 'expired' } as const
+      const lines = upstream.now.files[new URL(link).pathname.slice(1)]
+      if (!lines) return { kind: 'gone' } as const
+      return { kind: 'open', body: Readable.from([Buffer.from(lines.join('\n'))]), bytes: null } as const
+    },
+    async *pages() {
+      for (const lines of Object.values(upstream.now.files)) {
+        yield { rows: lines.map((line) => JSON.parse(line)), date: new Date('2026-11-20T07:00:00Z') }
+      }
+    },
+  }
+  return { upstream, source }
+}
+
+export type SmallUpstream = ReturnType<typeof createSmallUpstream>
+
+/** An engine over tables; its log is kept. */
+export function createSmallEngine(
+  tables: Tables,
+  { source }: SmallUpstream,
+  given: {
+    method?: ExportKind['method']
+    clock?: AdjustableClock
+    retention?: ExportEngine['retention']
+    lines?: string[]
+    buckets?: number
+  } = {},
+): ExportEngine {
+  const { method = 'files', clock = createAdjustableClock(), lines = [], buckets = 4 } = given
+  const keep = (line: string) => void lines.push(line)
+  return {
+    kind: createAvHealthExport(source, { method, buckets }),
+    runs: createRunLedger(tables('Exports'), 'av-health'),
+    files: createFileLedger(tables('Exports'), 'av-health'),
+    table: tables,
+    writer: createBatchWriter({ inFlight: 2 }),
+    clock,
+    log: createLog({ info: keep, warn: keep, error: keep }),
+    retention: given.retention ?? { days: 30, graceMs: 3_600_000 },
+  }
+}
+
+/** An executor that knows no instance and remembers what it was told to start. */
+export function createListeningExecutor(status: () => ReturnType<Executor['status']> = async () => 'absent') {
+  const started: RunRef[] = []
+  const terminated: string[] = []
+  const executor: Executor = {
+    async start(_orchestrator, _instanceId, input) {
+      started.push(input as RunRef)
+    },
+    status,
+    async terminate(instanceId) {
+      terminated.push(instanceId)
+    },
+  }
+  return { executor, started, terminated }
+}
+
+/** Does what the orchestration does, one activity after the other. */
+export async function drive(engine: ExportEngine, ref: RunRef): Promise<void> {
+  const begun = await beginRun(engine, ref)
+  if (begun.state !== 'importing') {
+    if (begun.state === 'later') await publishRun(engine, ref)
+    return
+  }
+  await importAll(engine, ref, begun.files)
+  await publishRun(engine, ref)
+}
+
+/** Imports files, each at most four times, with new links where they are needed. */
+export async function importAll(engine: ExportEngine, ref: RunRef, files: number[]): Promise<void> {
+  for (const file of files) {
+    for (let turn = 0; turn < 4; turn++) {
+      const { state } = await importFile(engine, { ...ref, file })
+      if (state === 'done') break
+      if (state === 'expired') await renewLinks(engine, { ...ref, files: [file] })
+    }
+  }
+}

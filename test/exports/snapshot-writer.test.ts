@@ -1,0 +1,226 @@
+import fc, { type Scheduler } from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createSnapshotWriter } from '../../shared/exports/snapshot-writer.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
+import { type Row, type Table, TableRefusal } from '../../shared/platform/table.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { freshStorage } from '../storage.ts'
+import { type Failure, failing, Lost } from './failing-table.ts'
+
+interface Line {
+  id: string
+  refreshed: number
+  seen: number
+  size: number
+}
+
+/** A file: its lines, and how each attempt at it goes wrong before one goes well. */
+interface File {
+  lines: Line[]
+  attempts: (Failure | undefined)[][]
+}
+
+const freshness = (columns: Record<string, unknown>) => [String(columns.refreshed), String(columns.seen)]
+
+/** Imports the lines of one file once. */
+async function importOnce(table: Table, buckets: number, file: number, lines: Line[]) {
+  const writer = createBatchWriter({ inFlight: 4 })
+  const snapshot = createSnapshotWriter({ table, kind: { buckets, freshness }, writer, file })
+  try {
+    for (const [index, { id, refreshed, seen, size }] of lines.entries()) {
+      await snapshot.add(id, { machineId: id, refreshed, seen }, index + 1, size)
+    }
+    return await snapshot.finish()
+  } catch (error) {
+    await snapshot.abandon()
+    throw error
+  }
+}
+
+/** Imports a file until it goes well. */
+async function importFile(table: Table, buckets: number, file: number, { lines, attempts }: File) {
+  for (const plan of attempts) {
+    try {
+      return await importOnce(failing(table, plan), buckets, file, lines)
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error
+    }
+  }
+  return importOnce(table, buckets, file, lines)
+}
+
+/** Of every device the line that must stay: the newest, then that of the lower file, then the lower line. */
+function expectedRows(files: File[]) {
+  const candidates = files.flatMap(({ lines }, file) =>
+    lines.map((line, at) => ({ ...line, file: file + 1, line: at + 1 })),
+  )
+  const best = candidates.toSorted(
+    (a, b) => b.refreshed - a.refreshed || b.seen - a.seen || a.file - b.file || a.line - b.line,
+  )
+  return [...Map.groupBy(best, ({ id }) => id).values()]
+    .flatMap((copies) => copies.slice(0, 1))
+    .map(({ size: _size, ...stays }) => stays)
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+}
+
+const tell = (rows: Row[]) =>
+  rows
+    .map(({ rowKey: id, columns: { refreshed, seen, file, line } }) => ({ id, refreshed, seen, file, line }))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+
+/** Imports the files all at once, then all of them again, and holds the promise of the counts. */
+async function accountsHold(table: Table, buckets: number, files: File[], settled = <T>(work: Promise<T>) => work) {
+  await table.create()
+  const all = () => settled(Promise.all(files.map((file, index) => importFile(table, buckets, index + 1, file))))
+
+  const counts = await all()
+  const rows = await Array.fromAsync(table.list({}))
+  const again = await all()
+  const rowsAgain = await Array.fromAsync(table.list({}))
+
+  expect(counts.map(({ written, duplicates }) => written + duplicates)).toEqual(files.map(({ lines }) => lines.length))
+  expect(counts.reduce((sum, { written }) => sum + written, 0)).toBe(rows.length)
+  expect(tell(rows)).toEqual(expectedRows(files))
+  const mine = (file: number) => rows.filter(({ columns }) => columns.firstFile === file).length
+  expect(counts.map(({ written }) => written)).toEqual(files.map((_file, index) => mine(index + 1)))
+  expect(again).toEqual(counts)
+  expect(rowsAgain).toEqual(rows)
+}
+
+const ids = fc.tuple(fc.constantFrom('00', '0f', '7f', '80', 'ff', 'zz'), fc.nat(30)).map(([lead, n]) => `${lead}${n}`)
+// A heavy row fills a batch alone.
+const size = fc.oneof({ weight: 20, arbitrary: fc.constant(100) }, { weight: 1, arbitrary: fc.constant(400_000) })
+const lines = fc.record({ id: ids, refreshed: fc.nat(2), seen: fc.nat(2), size })
+const failure = fc.option(fc.constantFrom<Failure>('too-large', 'too-large', 'unsent', 'unanswered'), {
+  nil: undefined,
+  freq: 4,
+})
+const attempts = fc.array(fc.array(failure, { maxLength: 12 }), { maxLength: 3 })
+const file = (most: number) => fc.record({ lines: fc.array(lines, { maxLength: most, size: 'max' }), attempts })
+const buckets = fc.constantFrom(1, 2, 16)
+
+/** A table whose answers come in the order that the property explores. */
+function shuffled(table: Table, scheduler: Scheduler): Table {
+  return {
+    ...table,
+    get: (partitionKey, rowKey) => scheduler.schedule(Promise.resolve()).then(() => table.get(partitionKey, rowKey)),
+    transact: (operations) => scheduler.schedule(Promise.resolve()).then(() => table.transact(operations)),
+  }
+}
+
+describe('every row is accounted for, whatever is repeated, lost, refused or under way at once', () => {
+  test('on a table in memory, in every order of answers', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        buckets,
+        fc.array(file(150), { maxLength: 3 }),
+        async (scheduler, layout, files) => {
+          const table = shuffled(createMemoryTable('Snapshot'), scheduler)
+
+          await accountsHold(table, layout, files, (work) => scheduler.waitFor(work))
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  test('on the table service', async () => {
+    const tables = createTables({ connectionString: await freshStorage() })
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(buckets, fc.array(file(60), { minLength: 1, maxLength: 2 }), async (layout, files) => {
+        run += 1
+
+        await accountsHold(tables(`Snapshot${run}`), layout, files)
+      }),
+      { numRuns: 25, endOnFailure: true },
+    )
+  })
+})
+
+const plain = (id: string, more: Partial<Line> = {}): Line => ({ id, refreshed: 0, seen: 0, size: 100, ...more })
+const number = (n: number) => n.toString(16).padStart(4, '0')
+
+/** A table that keeps the sizes of the transactions it is asked for. */
+function counting(table: Table): { table: Table; sizes: number[] } {
+  const sizes: number[] = []
+  const transact: Table['transact'] = (operations) => {
+    sizes.push(operations.length)
+    return table.transact(operations)
+  }
+  return { table: { ...table, transact }, sizes }
+}
+
+test('new rows are written a hundred at a time, and fewer where they are heavy', async () => {
+  const { table, sizes } = counting(createMemoryTable('Snapshot'))
+  await table.create()
+  const light = Array.from({ length: 250 }, (_, n) => plain(number(n)))
+  const heavy = Array.from({ length: 6 }, (_, n) => plain(number(1000 + n), { size: 200_000 }))
+
+  const counts = await importOnce(table, 1, 1, [...light, ...heavy])
+
+  expect(counts).toEqual({ written: 256, duplicates: 0 })
+  expect(sizes).toEqual([100, 100, 52, 2, 2])
+})
+
+test('a whole file that is there already is met without trying one batch a row', async () => {
+  const memory = createMemoryTable('Snapshot')
+  await memory.create()
+  const all = Array.from({ length: 200 }, (_, n) => plain(number(n)))
+  await importOnce(memory, 1, 1, all)
+  const { table, sizes } = counting(memory)
+
+  const counts = await importOnce(table, 1, 1, all)
+
+  expect(counts).toEqual({ written: 200, duplicates: 0 })
+  expect(sizes.length).toBeLessThan(10)
+})
+
+test('a row keeps the first line of the file that brought its device first, whichever data stays', async () => {
+  const table = createMemoryTable('Snapshot')
+  await table.create()
+  await importOnce(table, 1, 2, [plain('00a'), plain('00a', { refreshed: 1 })])
+
+  const counts = await importOnce(table, 1, 1, [plain('00b'), plain('00a', { refreshed: 2 }), plain('00a')])
+
+  expect(counts).toEqual({ written: 1, duplicates: 2 })
+  expect((await table.get('00', '00a'))?.columns).toMatchObject({ firstFile: 2, firstLine: 1, file: 1, line: 2 })
+})
+
+test('a row that no transaction takes ends the import with the reason', async () => {
+  const memory = createMemoryTable('Snapshot')
+  await memory.create()
+  const table: Table = { ...memory, transact: async () => Promise.reject(new TableRefusal('too-large', 0)) }
+
+  await expect(importOnce(table, 1, 1, [plain('00a'), plain('00b')])).rejects.toMatchObject({ reason: 'too-large' })
+})
+
+test('a table that was dropped ends the import at once, however many batches are left', async () => {
+  const { table, sizes } = counting(createMemoryTable('Snapshot'))
+  const many = Array.from({ length: 2000 }, (_, n) => plain(number(n)))
+
+  await expect(importOnce(table, 1, 1, many)).rejects.toMatchObject({ reason: 'no-table' })
+
+  expect(sizes.length).toBeLessThan(4)
+})
+
+test('an import that is abandoned writes nothing more', async () => {
+  const { table, sizes } = counting(createMemoryTable('Snapshot'))
+  await table.create()
+  const snapshot = createSnapshotWriter({
+    table,
+    kind: { buckets: 1, freshness },
+    writer: createBatchWriter({ inFlight: 4 }),
+    file: 1,
+  })
+  for (let n = 0; n < 150; n++) await snapshot.add(number(n), { refreshed: 0, seen: 0 }, n + 1, 100)
+
+  await snapshot.abandon()
+  const written = sizes.length
+
+  await expect(snapshot.add('ffff', { refreshed: 0, seen: 0 }, 151, 100)).rejects.toThrow('abandoned')
+  await expect(snapshot.finish()).rejects.toThrow('abandoned')
+  expect(sizes.length).toBe(written)
+})

@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { afterSchema, limitSchema, nextLink, toCursor } from '../../shared/platform/paging.ts'
+
+describe('the limit', () => {
+  test.each([
+    [undefined, 100],
+    ['1', 1],
+    ['20', 20],
+    ['1000', 1000],
+  ])('%s is %d', (text, limit) => {
+    expect(limitSchema.parse(text)).toBe(limit)
+  })
+
+  test.each(['0', '-1', '1001', '1e2', '01', ' 5', '5.0', '', 'all', '٥'])('"%s" is refused', (text) => {
+    expect(limitSchema.safeParse(text).success).toBe(false)
+  })
+})
+
+describe('the cursor', () => {
+  const schema = afterSchema(z.strictObject({ seq: z.int().min(1) }))
+
+  test('leads back to where the page before ended', () => {
+    expect(schema.parse(toCursor({ seq: 7 }))).toEqual({ seq: 7 })
+    expect(afterSchema(z.string()).parse(toCursor('ä😀/+?&'))).toBe('ä😀/+?&')
+    expect(schema.parse(undefined)).toBeUndefined()
+  })
+
+  test('needs no escape in a URL', () => {
+    expect(toCursor({ seq: 7, text: '>>>???ÿÿÿ😀' })).toMatch(/^[\w-]+$/)
+  })
+
+  test.each([
+    '',
+    'x',
+    '!!!',
+    toCursor({ seq: 0 }),
+    toCursor({ seq: 1, more: 1 }),
+    toCursor('7'),
+    toCursor(null),
+    'A'.repeat(3000),
+  ])('that this list never gave is refused, without being echoed: %.30s', (cursor) => {
+    const read = schema.safeParse(cursor)
+
+    expect(read.success).toBe(false)
+    if (cursor.length > 3) expect(JSON.stringify(read.error?.issues)).not.toContain(cursor)
+  })
+})
+
+describe('the link to the next page', () => {
+  test('repeats what was asked, and where to go on', () => {
+    const { link = '' } = nextLink('/api/things', { limit: 5, type: 'a b&c' }, toCursor(3))
+
+    const [, address = '', rel] = /^<([^<>]+)>; (.*)$/.exec(link) ?? []
+    const url = new URL(address, 'https://app.example.test')
+    expect(rel).toBe('rel="next"')
+    expect(url.pathname).toBe('/api/things')
+    expect(Object.fromEntries(url.searchParams)).toEqual({ limit: '5', type: 'a b&c', after: toCursor(3) })
+  })
+
+  test('is not there on the last page', () => {
+    expect(nextLink('/api/things', { limit: 5 }, null)).toEqual({})
+  })
+})

@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest'
+import {
+  ConfigError,
+  RequestError,
+  ShapeError,
+  UpstreamError,
+  type UpstreamFacts,
+} from '../../shared/platform/errors.ts'
+import { problemSchema, toProblem, toResponse } from '../../shared/platform/reply.ts'
+
+const upstream = (facts: Partial<UpstreamFacts>) =>
+  new UpstreamError({ upstream: 'defender', call: 'GET /api/x', retryable: false, reason: 'refused', ...facts })
+
+/** The refusal as its reader gets it. */
+function refusal(error: unknown) {
+  const { status, headers, body } = toProblem(error, 'invocation-1') ?? {}
+  return { status, headers, problem: problemSchema.parse(JSON.parse(String(body))) }
+}
+
+describe('an answer', () => {
+  test('is JSON, with the headers of the route', () => {
+    expect(toResponse({ status: 202, body: { a: 'ä' }, headers: { location: '/x' } })).toEqual({
+      status: 202,
+      headers: { 'content-type': 'application/json; charset=utf-8', location: '/x' },
+      body: '{"a":"ä"}',
+    })
+  })
+
+  test('without a body has no content type', () => {
+    expect(toResponse({ status: 204 })).toEqual({ status: 204, headers: {} })
+  })
+
+  test('may be null', () => {
+    expect(toResponse({ status: 200, body: null }).body).toBe('null')
+  })
+})
+
+test.each<[string, unknown, number, string]>([
+  [
+    'the caller',
+    new RequestError({ status: 404, problem: 'run-not-found', title: 'No such run' }),
+    404,
+    'run-not-found',
+  ],
+  ['a setting', new ConfigError('storage', [{ setting: 'A', problem: 'is missing' }]), 503, 'not-configured'],
+  ['an unknown shape', new ShapeError('defender', 'GET /api/x', 'value is no list'), 502, 'upstream-changed'],
+  ['a time limit', upstream({ reason: 'timeout' }), 504, 'upstream-timeout'],
+  ['too many calls', upstream({ status: 429 }), 503, 'upstream-throttled'],
+  ['a wrong token', upstream({ status: 401 }), 502, 'upstream-refused'],
+  ['a missing permission', upstream({ status: 403 }), 502, 'upstream-refused'],
+  ['a broken upstream', upstream({ status: 500 }), 502, 'upstream-unavailable'],
+  ['no connection', upstream({ reason: 'network' }), 502, 'upstream-unavailable'],
+  ['a host that is not allowed', upstream({ reason: 'forbidden-host' }), 502, 'upstream-unavailable'],
+])('a failure for which %s is the reason is told in the promised form', (_who, error, status, name) => {
+  const told = refusal(error)
+
+  expect(told.status).toBe(status)
+  expect(told.headers).toMatchObject({ 'content-type': 'application/problem+json' })
+  expect(told.problem).toMatchObject({ type: `urn:defender-relay:${name}`, status, instance: 'invocation-1' })
+})
+
+test.each([new Error('SECRET'), new TypeError('SECRET'), 'SECRET', undefined, { status: 404 }])(
+  'a bug is not answered with its details: %s',
+  (bug) => {
+    expect(toProblem(bug, 'invocation-1')).toBeUndefined()
+  },
+)
+
+test('a refusal names every field that is wrong, and a remedy', () => {
+  const errors = [{ path: 'body.name', message: 'is missing' }]
+  const facts = {
+    status: 400,
+    problem: 'invalid-request',
+    title: 'Not valid',
+    detail: 'd',
+    remedy: 'r',
+    errors,
+  } as const
+
+  const { problem } = refusal(new RequestError(facts))
+
+  expect(problem).toMatchObject({ title: 'Not valid', detail: 'd', remedy: 'r', errors })
+})
+
+test.each([
+  [1, '1'],
+  [1000, '1'],
+  [1001, '2'],
+  [0, '1'],
+  [90_000, '90'],
+])('%d ms until the next try are told in whole seconds, at least one: %s', (retryAfterMs, seconds) => {
+  const throttled = upstream({ status: 429, retryAfterMs })
+  const refused = new RequestError({ status: 429, problem: 'busy', title: 'Busy', retryAfterMs })
+
+  expect(refusal(throttled).headers).toMatchObject({ 'retry-after': seconds })
+  expect(refusal(refused).headers).toMatchObject({ 'retry-after': seconds })
+  expect(JSON.stringify(refusal(refused).problem)).not.toContain('retryAfterMs')
+})
+
+test.each([
+  'https://x.blob.core.windows.net/c/b?sv=1&sig=SECRET"quoted',
+  'AccountName=a;AccountKey=SECRET"; and more',
+  '{"authorization":"Bearer SECRET"}',
+  'GET /x?code=SECRET\\',
+])('what the upstream said is told without secrets, and the answer stays readable: %s', (said) => {
+  const { problem } = refusal(upstream({ status: 400, said }))
+
+  expect(problem.detail).toMatch(/^defender: GET \/api\/x: 400: /)
+  expect(JSON.stringify(problem)).not.toContain('SECRET')
+})

@@ -1,0 +1,223 @@
+import azure from '@azure/functions'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { RequestError } from '../../shared/platform/errors.ts'
+import { readRequest } from '../../shared/platform/request.ts'
+import { defineRoute } from '../../shared/platform/route.ts'
+
+const route = defineRoute<undefined>()({
+  name: 'do-thing',
+  method: 'POST',
+  path: 'things/{id}',
+  summary: 'Does a thing',
+  params: z.strictObject({ id: z.string().max(5) }),
+  query: z.strictObject({
+    limit: z.string().optional(),
+    id: z.array(z.string()).optional().meta({ many: true }),
+  }),
+  body: z.strictObject({ name: z.string().optional(), sizes: z.array(z.strictObject({ w: z.int() })).optional() }),
+  answers: { 200: { description: 'Done.' } },
+  handle: async () => ({ status: 200 }),
+})
+const bare = { ...route, params: z.strictObject({}), query: z.strictObject({}) }
+
+interface Given {
+  query?: string
+  params?: Record<string, string>
+  body?: string | Buffer
+  headers?: Record<string, string>
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+function request({ query = '', params = {}, body, headers = JSON_TYPE }: Given) {
+  const url = `https://app.example.test/api/things/1${query}`
+  return new azure.HttpRequest({
+    method: 'POST',
+    url,
+    params,
+    headers,
+    ...(body === undefined ? {} : { body: { bytes: Buffer.from(body) } }),
+  })
+}
+
+const read = (given: Given, publicBaseUrl?: string) =>
+  readRequest(route, request({ params: { id: '1' }, ...given }), publicBaseUrl)
+
+/** The facts of the refusal that must follow. */
+async function refusal(given: Given) {
+  const outcome = await read(given).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (outcome instanceof RequestError) return outcome.facts
+  throw new Error(`not refused: ${outcome}`)
+}
+
+const wrong = async (given: Given) => (await refusal(given)).errors?.map(({ path, message }) => `${path} ${message}`)
+
+describe('a good request', () => {
+  test('is read by the schemas of its route', async () => {
+    const input = await read({ query: '?limit=5', body: '{"name":"ä","sizes":[{"w":1}]}' })
+
+    expect(input).toEqual({
+      params: { id: '1' },
+      query: { limit: '5' },
+      body: { name: 'ä', sizes: [{ w: 1 }] },
+      origin: 'https://app.example.test',
+    })
+  })
+
+  test('has the origin that the operator gave', async () => {
+    expect((await read({}, 'https://public.example.test')).origin).toBe('https://public.example.test')
+  })
+
+  test.each([undefined, '', '{}'])('may have the body %j: nothing is said', async (body) => {
+    expect((await read(body === undefined ? {} : { body })).body).toEqual({})
+  })
+
+  test.each([
+    'application/json',
+    'application/json; charset=utf-8',
+    'Application/JSON',
+    'application/cloudevents+json',
+  ])('may have the content type %s', async (type) => {
+    expect((await read({ body: '{"name":"x"}', headers: { 'content-type': type } })).body).toEqual({ name: 'x' })
+  })
+
+  test('may have no content type', async () => {
+    expect((await read({ body: '{"name":"x"}', headers: {} })).body).toEqual({ name: 'x' })
+  })
+
+  test.each(['?code=SECRET', '?CODE=SECRET', '?code=a&code=b'])('may carry its key as %s', async (query) => {
+    expect((await read({ query })).query).toEqual({})
+  })
+
+  test('may repeat what is a list, one value being a list too', async () => {
+    expect((await read({ query: '?id=a&id=b%2Cc' })).query).toEqual({ id: ['a', 'b,c'] })
+    expect((await read({ query: '?id=a' })).query).toEqual({ id: ['a'] })
+  })
+})
+
+describe('a parameter', () => {
+  test.each(['page=2', 'Limit=5', 'constructor=1', 'toString=1', '__proto__=1', 'hasOwnProperty='])(
+    'that nobody declared is refused: %s',
+    async (query) => {
+      expect(await wrong({ query: `?${query}` })).toEqual([`query.${query.split('=')[0]} is not known here`])
+    },
+  )
+
+  test('that stands twice is refused, not read as one with a comma', async () => {
+    expect(await wrong({ query: '?limit=5&limit=6' })).toEqual(['query.limit stands more than once'])
+  })
+
+  test.each(['a%2Fb', '%', 'a%'])('in the path with a percent sign is refused: %s', async (id) => {
+    expect(await wrong({ params: { id } })).toEqual(['path.id must not contain %'])
+  })
+
+  test('in the path that its schema refuses is told', async () => {
+    expect(await wrong({ params: { id: 'SECRET' } })).toEqual([expect.stringMatching(/^path\.id (?!.*SECRET)/)])
+  })
+})
+
+describe('a body', () => {
+  test.each([
+    ['{"name":"x","other":1}', ['body.other is not known here']],
+    ['{"__proto__":{"name":1}}', ['body.__proto__ is not known here']],
+    ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is not known here']],
+    ['{', ['body is not JSON']],
+    ['name=x', ['body is not JSON']],
+  ])('%s is refused with what is wrong', async (body, errors) => {
+    expect(await wrong({ body })).toEqual(errors)
+  })
+
+  test.each(['[]', 'null', '"text"', '5'])('%s is refused, since an object is wanted', async (body) => {
+    expect(await wrong({ body })).toEqual([expect.stringMatching(/^body /)])
+  })
+
+  test('that is no UTF-8 is refused, not mended', async () => {
+    const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')])
+
+    expect(await wrong({ body })).toEqual(['body is not JSON'])
+  })
+
+  test('with several faults is told all of them, where they are', async () => {
+    const { status, problem, errors, detail } = await refusal({
+      body: '{"name":5,"sizes":[{"w":"SECRET"}],"SECRET":1}',
+    })
+
+    expect([status, problem]).toEqual([400, 'invalid-request'])
+    expect(errors?.map(({ path }) => path)).toEqual(['body.name', 'body.sizes.0.w', 'body.SECRET'])
+    expect(errors?.map(({ message }) => message).join()).not.toContain('SECRET')
+    expect(detail).toMatch(/^body\.name .*; body\.sizes\.0\.w .*; /)
+  })
+
+  test('with very many faults is told some of them, and long names in short', async () => {
+    const body = JSON.stringify(
+      Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`${n}`.padStart(800, 'x'), n])),
+    )
+
+    const { errors = [] } = await refusal({ body })
+
+    expect(errors).toHaveLength(50)
+    expect(Math.max(...errors.map(({ path }) => path.length))).toBeLessThan(120)
+  })
+
+  test.each<[string, Given]>([
+    ['that says it is too large', { body: '{}', headers: { ...JSON_TYPE, 'content-length': String(256 * 1024 + 1) } }],
+    ['that is too large without saying so', { body: `{"name":"${'x'.repeat(256 * 1024)}"}` }],
+  ])('%s is 413', async (_what, given) => {
+    expect(await refusal(given)).toMatchObject({ status: 413, problem: 'body-too-large' })
+  })
+
+  test('of exactly the largest size is read', async () => {
+    const body = '{}'.padEnd(256 * 1024)
+
+    expect((await read({ body, headers: { ...JSON_TYPE, 'content-length': String(body.length) } })).body).toEqual({})
+  })
+
+  test('that the platform dropped because it came in chunks is 411, not an empty one', async () => {
+    const headers = { ...JSON_TYPE, 'transfer-encoding': 'chunked' }
+
+    expect(await refusal({ headers })).toMatchObject({ status: 411, problem: 'length-required' })
+    expect((await read({ headers, body: '{"name":"x"}' })).body).toEqual({ name: 'x' })
+  })
+
+  test.each([
+    'text/plain',
+    'application/xml',
+    'application/x-www-form-urlencoded',
+    'application/jsonx',
+    'application/json-seq',
+  ])('of the type %s is 415', async (type) => {
+    expect(await refusal({ body: '{}', headers: { 'content-type': type } })).toMatchObject({
+      status: 415,
+      problem: 'unsupported-media-type',
+    })
+  })
+
+  test('is not looked at by a route that takes none', async () => {
+    const { body: _body, ...plain } = bare
+
+    expect((await readRequest(plain, request({ body: 'anything' }), undefined)).body).toEqual({})
+  })
+})
+
+test('a route asks for a key and takes nothing, unless it says otherwise', async () => {
+  const plain = defineRoute<undefined>()({
+    name: 'plain',
+    method: 'GET',
+    path: 'plain',
+    summary: 'Plain',
+    answers: {},
+    handle: async () => ({ status: 204 }),
+  })
+
+  expect([plain.auth, Object.keys(plain.params.shape), Object.keys(plain.query.shape), plain.body]).toEqual([
+    'function',
+    [],
+    [],
+    undefined,
+  ])
+  await expect(readRequest(plain, request({ query: '?a=1' }), undefined)).rejects.toBeInstanceOf(RequestError)
+})

@@ -1,0 +1,74 @@
+import { beforeEach, expect, test } from 'vitest'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createTickets, TICKET, type Tickets } from '../../shared/platform/tickets.ts'
+import { freshStorage } from '../storage.ts'
+import { createStillClock, type StillClock } from './still-clock.ts'
+
+let clock: StillClock
+let table: Table
+let tickets: Tickets
+const reading = { reading: 'av-health-export', subject: '20260302100000aaaa' }
+
+beforeEach(async () => {
+  clock = createStillClock()
+  table = createTables({ connectionString: await freshStorage() })('Tickets')
+  await table.create()
+  tickets = createTickets(table, clock)
+})
+
+test('a ticket opens its one reading, as often as it is shown', async () => {
+  const ticket = await tickets.issue(reading, 1000)
+
+  expect(ticket).toMatch(TICKET)
+  expect([await tickets.redeem(ticket), await tickets.redeem(ticket)]).toEqual([reading, reading])
+})
+
+test('a ticket that was never issued opens nothing', async () => {
+  const ticket = await tickets.issue(reading, 1000)
+  const other = `${ticket.slice(0, -1)}${ticket.endsWith('A') ? 'E' : 'A'}`
+
+  const opened = await Promise.all(
+    ['', 'x', other, `${ticket} `, `${ticket}A`, "' or 1 eq 1", '../head'].map(tickets.redeem),
+  )
+
+  expect(opened.filter((one) => one)).toEqual([])
+})
+
+test('no two tickets are the same, even for the same reading', async () => {
+  const issued = await Promise.all(Array.from({ length: 20 }, () => tickets.issue(reading, 1000)))
+
+  expect(new Set(issued).size).toBe(20)
+})
+
+test('a ticket ends with its time', async () => {
+  const ticket = await tickets.issue(reading, 1000)
+
+  await clock.advance(999)
+  const before = await tickets.redeem(ticket)
+  await clock.advance(1)
+  const after = await tickets.redeem(ticket)
+
+  expect([before, after]).toEqual([reading, undefined])
+})
+
+test('the table holds no ticket, only what tells a right one from a wrong one', async () => {
+  const ticket = await tickets.issue(reading, 1000)
+
+  const rows = await Array.fromAsync(table.list({}))
+
+  expect(rows).toHaveLength(1)
+  expect(JSON.stringify(rows)).not.toContain(ticket)
+})
+
+test('sweeping forgets the tickets that have ended, and no others', async () => {
+  await tickets.issue(reading, 1000)
+  const living = await tickets.issue(reading, 5000)
+  await clock.advance(2000)
+
+  // Two instances may sweep at once.
+  await Promise.all([tickets.sweep(), tickets.sweep()])
+
+  expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
+  expect(await tickets.redeem(living)).toEqual(reading)
+})
