@@ -139,6 +139,8 @@ function settingsFor(azurite: Azurite, origin: string): Record<string, string | 
   return {
     TASKHUB_NAME: 'DefenderRelay',
     AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
+    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
     // The emulator's cost is quadratic in the rows of a partition.
     AV_HEALTH_BUCKETS: '64',
     AzureWebJobsDisableHomepage: 'true',

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { TokenCredential } from '@azure/identity'
 import { type AvHealthSection, createAvHealthSection } from './app/av-health-section.ts'
 import { type Base, createBase } from './app/base.ts'
+import { type ChangesSection, createChangesSection } from './app/changes-section.ts'
+import { createDefenderSection, type DefenderSection } from './app/defender-section.ts'
 import { isConfigured } from './app/settings.ts'
 import type { Retention } from './exports/engine.ts'
 import type { Clock } from './platform/clock.ts'
@@ -30,7 +32,9 @@ export interface App {
   /** Whether at least one section is set up; looks at settings alone. */
   isConfigured(): boolean
   base(): Promise<Base>
+  defender(): Promise<DefenderSection>
   avHealth(): Promise<AvHealthSection>
+  changes(): Promise<ChangesSection>
 }
 
 /** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
@@ -45,8 +49,10 @@ export function theApp(): App {
   const { env = process.env, clock = systemClock } = overrides
   const given = { ...overrides, env, clock }
   const base = once(() => createBase(given))
-  const avHealth = once(async () => createAvHealthSection(given, await base()))
-  app = { clock, isConfigured: () => isConfigured(env), base, avHealth }
+  const defender = once(async () => createDefenderSection(given, await base()))
+  const avHealth = once(async () => createAvHealthSection(given, await base(), await defender()))
+  const changes = once(async () => createChangesSection(given, await base(), await defender()))
+  app = { clock, isConfigured: () => isConfigured(env), base, defender, avHealth, changes }
   return app
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { join, posix } from 'node:path'
 import { readSource, type Source } from './house-source.ts'
@@ -26,6 +26,8 @@ const MOST_TRIGGER_LINES = 40
 export function readTree(root: string): Tree {
   const tree: Tree = { 'package.json': readFileSync(join(root, 'package.json'), 'utf8') }
   for (const folder of FOLDERS) {
+    // A clone has no empty folders.
+    if (!existsSync(join(root, folder))) continue
     for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
       const name = posix.join(folder, path.replaceAll('\\', '/'))
       if (name.endsWith('.ts')) tree[name] = readFileSync(join(root, name), 'utf8')

@@ -48,6 +48,8 @@ export async function startTestStack(options: TestStackOptions = {}) {
     AzureWebJobsStorage: storage,
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,
     AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
+    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
     TASKHUB_NAME: 'DefenderRelay',
     AzureWebJobsDisableHomepage: 'true',
     ...options.env,

@@ -1,12 +1,21 @@
-/** What a route answers instead of its answer: a status, a gateway's HTML page, or nothing at all. */
+import { type ItemFaults, usualItemFaults } from './items/item-faults.ts'
+
+/**
+ * What a route answers instead of its answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing at all,
+ * JSON that ends early in an answer that is whole (`broken-json`) or breaks off (`truncated`), or a lost connection.
+ */
 export interface ForcedAnswer {
-  answer: 400 | 401 | 403 | 404 | 410 | 429 | 500 | 503 | 'html' | 'timeout'
+  answer:
+    | (400 | 401 | 403 | 404 | 410 | 429 | 500 | 503)
+    | ('html' | 'html-200' | 'timeout' | 'broken-json' | 'truncated' | 'reset')
   /** How many calls are answered so; counts down. */
   calls: number
+  /** So many calls are answered as usual before; counts down. */
+  passFirst?: number
 }
 
 /** What can go wrong upstream; `nth file` counts files with rows in list order. */
-export interface Faults {
+export interface Faults extends ItemFaults {
   /** The first so many files hold nothing until `notReadySeconds` after their snapshot's first listing. */
   notReadyFiles: number
   notReadySeconds: number
@@ -64,6 +73,7 @@ export const usualFaults: Faults = {
   slowBytesPerSecond: 0,
   chunkedPauses: null,
   legalWeird: true,
+  ...usualItemFaults,
 }
 
 /** Nothing goes wrong and nothing is odd. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { ForcedAnswer } from './faults.ts'
-import { blobError, defenderError, gatewayPage, type Reply } from './reply.ts'
+import { blobError, breaksOff, defenderError, gatewayPage, type Reply } from './reply.ts'
 
 const codes: Record<number, [code: string, message: string]> = {
   400: ['BadRequest', 'The request could not be understood.'],
@@ -19,11 +19,26 @@ const codes: Record<number, [code: string, message: string]> = {
 /** The answer that a fault puts in place of the real one, counted down; undefined when there is none (left). */
 export function forcedAnswer(fault: ForcedAnswer | null, form: 'defender' | 'blob' = 'defender'): Reply | undefined {
   if (!fault || fault.calls <= 0) return undefined
+  if (fault.passFirst) {
+    fault.passFirst--
+    return undefined
+  }
   fault.calls--
-  if (fault.answer === 'html') return gatewayPage()
-  if (fault.answer === 'timeout') return { status: 0, silent: true }
-  const [code, message] = codes[fault.answer] ?? ['Error', 'Error']
-  if (form === 'blob') return blobError(fault.answer, fault.answer === 503 ? 'ServerBusy' : code, message)
-  const wait = fault.answer === 429 ? { 'retry-after': '7' } : undefined
-  return defenderError(fault.answer, code, message, randomUUID(), wait)
+  const { answer } = fault
+  if (typeof answer === 'string') return broken(answer)
+  const [code, message] = codes[answer] ?? ['Error', 'Error']
+  if (form === 'blob') return blobError(answer, answer === 503 ? 'ServerBusy' : code, message)
+  const wait = answer === 429 ? { 'retry-after': '7' } : undefined
+  return defenderError(answer, code, message, randomUUID(), wait)
+}
+
+function broken(how: Extract<ForcedAnswer['answer'], string>): Reply {
+  const headers = { 'content-type': 'application/json; charset=utf-8' }
+  const start = '{"@odata.context":"https://example.invalid/$metadata","value":[{"id":"f5'
+  if (how === 'html') return gatewayPage()
+  if (how === 'html-200') return gatewayPage(200)
+  if (how === 'timeout') return { status: 0, silent: true }
+  if (how === 'reset') return { status: 0, reset: true }
+  if (how === 'broken-json') return { status: 200, headers, body: start }
+  return { status: 200, headers, length: 10_000, body: breaksOff(start) }
 }

@@ -18,6 +18,27 @@ export function utcText(moment: Moment): string {
   return `${secondsText(moment)}${fractionText(moment)}Z`
 }
 
+/** A moment to the tick of 100 ns, of which a millisecond has 10,000. */
+export interface Instant {
+  ms: number
+  ticks: number
+}
+
+/** RFC 3339 in UTC with up to seven fraction digits, trailing zeros trimmed; more ticks than a millisecond has carry over. */
+export function tickText({ ms, ticks }: Instant): string {
+  const wholeMs = ms + Math.floor(ticks / 10_000)
+  const digits = `${String(wholeMs % 1000).padStart(3, '0')}${String(ticks % 10_000).padStart(4, '0')}`
+  const fraction = digits.replace(/0+$/, '')
+  return `${secondsText({ ms: wholeMs })}${fractionText({ fraction })}Z`
+}
+
+/** A text that sorts as the times do, whatever their fraction digits and zones; undefined for what is no time. */
+export function tickKey(text: unknown): string | undefined {
+  const found = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,7}))?(?:Z|[+-]\d\d:\d\d)$/.exec(String(text))
+  const ms = found ? Date.parse(String(text)) : Number.NaN
+  return Number.isNaN(ms) ? undefined : `${secondsText({ ms })}.${(found?.[1] ?? '').padEnd(7, '0')}`
+}
+
 /** One of the ways in which export files write a time. */
 export function spellInFile(moment: Moment, random: Random): string {
   const seconds = secondsText(moment)
@@ -35,5 +56,5 @@ export function spellInJson(moment: Moment, random: Random): string {
   return `${secondsText(moment)}${fractionText(moment)}${random.chance(0.2) ? '+00:00' : 'Z'}`
 }
 
-const secondsText = ({ ms }: Moment) => new Date(ms).toISOString().slice(0, 19)
-const fractionText = ({ fraction }: Moment) => (fraction ? `.${fraction}` : '')
+const secondsText = ({ ms }: Pick<Moment, 'ms'>) => new Date(ms).toISOString().slice(0, 19)
+const fractionText = ({ fraction }: Pick<Moment, 'fraction'>) => (fraction ? `.${fraction}` : '')

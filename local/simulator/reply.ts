@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer'
+import { Buffer } from 'node:buffer'
 
 /** An answer before it is sent. A body in pieces without `length` goes out chunked; one that throws is cut off. */
 export interface Reply {
@@ -9,6 +9,8 @@ export interface Reply {
   length?: number
   /** The caller never gets an answer. */
   silent?: boolean
+  /** The connection is reset instead of an answer. */
+  reset?: boolean
 }
 
 /** A JSON answer. */
@@ -40,7 +42,15 @@ export function blobError(status: number, code: string, message: string, detail 
 }
 
 /** What a gateway in front of a service says when it has no better idea. */
-export function gatewayPage(): Reply {
+export function gatewayPage(status = 502): Reply {
   const body = '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'
-  return { status: 502, headers: { 'content-type': 'text/html' }, body }
+  return { status, headers: { 'content-type': 'text/html' }, body }
+}
+
+/** A body that ends in the middle, as from a server that is lost. */
+export async function* breaksOff(start: string): AsyncIterable<Buffer> {
+  yield Buffer.from(start)
+  // What was written leaves first, so that the caller sees the start of an answer.
+  await new Promise((resolve) => setImmediate(resolve))
+  throw new Error('cut off on purpose')
 }

@@ -21,6 +21,10 @@ export async function readBody(request: IncomingMessage): Promise<string> {
 /** Sends a reply, dated by the clock; a body that fails midway breaks the connection, as a lost server would. */
 export async function send(reply: Reply, response: ServerResponse, clock: Clock): Promise<void> {
   if (reply.silent) return
+  if (reply.reset) {
+    response.socket?.resetAndDestroy()
+    return
+  }
   const { body = '', length } = reply
   const pieces = typeof body === 'string' || Buffer.isBuffer(body) ? undefined : body
   const size = pieces ? length : Buffer.byteLength(body as string | Buffer)

@@ -26,7 +26,7 @@ export async function createBase({ env, clock, credential }: Given): Promise<Bas
   const { DEFENDER_CLOUD } = readSection('defender', env, { DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD })
   const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
   const table = createTables(accountOf(settings, identity))
-  await Promise.all(['Exports', 'Tickets', 'Budgets'].map((name) => table(name).create()))
+  await Promise.all(['Exports', 'Tickets', 'Budgets', 'Streams'].map((name) => table(name).create()))
   return {
     credential: identity,
     table,

@@ -4,6 +4,8 @@ import { OrchestrationRuntimeStatus } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export-kind.ts'
+import { poll } from '../changes/poll.ts'
+import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
 import { beginRun } from '../exports/begin-run.ts'
 import type { ExportEngine } from '../exports/engine.ts'
 import { expireSnapshots } from '../exports/expire-snapshots.ts'
@@ -28,6 +30,15 @@ export const exportAvHealth: Flow = async (context, client) => {
 /** Takes over a run that nothing executes any more. */
 export const resumeAvHealth: Flow = async (context, client) => {
   await resumeExports(await engineOf(context), createExecutor(client))
+}
+
+/** The resources that are watched, by name. */
+export const watchedNames = resourceNames
+
+/** Looks once at what changed among the items of a resource. */
+export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
+  const { watch } = await theApp().changes()
+  await poll(watch(name, logOf(context)))
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000

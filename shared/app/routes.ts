@@ -3,6 +3,12 @@ import { theApp } from '../app.ts'
 import type { AvHealthParts } from '../av-health/parts.ts'
 import { continueWait, WAIT_READING } from '../av-health/routes/exports.ts'
 import { avHealthRoutes } from '../av-health/routes/index.ts'
+import type { ChangesParts } from '../changes/parts.ts'
+import { resourceNames } from '../changes/resources/index.ts'
+import { CHECK_READING, continueCheck } from '../changes/routes/check.ts'
+import { changesRoutes } from '../changes/routes/index.ts'
+import { continueWait as continueItemWait, WAIT_READING as ITEM_READING } from '../changes/routes/wait.ts'
+import { continueTrigger, type FeedParts, listEvents, TRIGGER_READING, triggerOnEvents } from '../events/routes/feed.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute, type Reply } from '../platform/route.ts'
 import { bindRoutes, type HttpRoute, type Invocation } from './answer.ts'
@@ -16,7 +22,17 @@ async function avHealthParts({ log, client }: Invocation): Promise<AvHealthParts
 
 const statusParts = async ({ log }: Invocation): Promise<StatusParts> => ({ app: theApp(), log })
 
-type Readings = Record<string, (subject: string, location: string) => Promise<Reply>>
+async function changesParts({ log }: Invocation): Promise<ChangesParts> {
+  const [{ tickets }, { watch }] = await Promise.all([theApp().base(), theApp().changes()])
+  return { watch: (name) => watch(name, log), dispatch: async () => {}, tickets }
+}
+
+async function feedParts(): Promise<FeedParts> {
+  const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().changes()])
+  return { feed, streams: resourceNames, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+}
+
+type Readings = Record<string, (subject: string, location: string, after?: string) => Promise<Reply>>
 
 /** What a `Location` points to: the ticket in it opens one reading and nothing else. */
 const continueReading = defineRoute<{ readings: Readings }>()({
@@ -26,11 +42,12 @@ const continueReading = defineRoute<{ readings: Readings }>()({
   auth: 'anonymous',
   summary: 'Goes on with what a Location stands for',
   params: z.strictObject({ ticket: z.string() }),
+  query: z.strictObject({ after: z.string().max(2000).optional().describe("A trigger's place in the feed.") }),
   answers: {
     200: { description: 'The reading has come to its end.', body: z.unknown() },
     202: { description: 'Not yet: ask the same Location again after Retry-After.', body: z.unknown() },
   },
-  async handle({ params: { ticket }, origin }, { readings }) {
+  async handle({ params: { ticket }, query: { after }, origin }, { readings }) {
     const reading = await (await theApp().base()).tickets.redeem(ticket)
     const read = reading && readings[reading.reading]
     if (!reading || !read) {
@@ -42,7 +59,7 @@ const continueReading = defineRoute<{ readings: Readings }>()({
         remedy: 'Make the request that gave the Location once more.',
       })
     }
-    return read(reading.subject, `${origin}/api/continue/${ticket}`)
+    return read(reading.subject, `${origin}/api/continue/${ticket}`, after)
   },
 })
 
@@ -50,9 +67,15 @@ const continueReading = defineRoute<{ readings: Readings }>()({
 export const httpRoutes: HttpRoute[] = [
   ...bindRoutes([health, status], statusParts),
   ...bindRoutes(avHealthRoutes, avHealthParts),
-  ...bindRoutes([continueReading], async (invocation) => ({
-    readings: {
-      [WAIT_READING]: async (subject, location) => continueWait(subject, location, await avHealthParts(invocation)),
-    },
-  })),
+  ...bindRoutes(changesRoutes, changesParts),
+  ...bindRoutes([listEvents, triggerOnEvents], feedParts),
+  ...bindRoutes([continueReading], async (invocation) => ({ readings: readingsOf(invocation) })),
 ]
+
+/** What tickets can open, by the name of the reading. */
+const readingsOf = (invocation: Invocation): Readings => ({
+  [WAIT_READING]: async (subject, location) => continueWait(subject, location, await avHealthParts(invocation)),
+  [ITEM_READING]: async (subject, location) => continueItemWait(subject, location, await changesParts(invocation)),
+  [CHECK_READING]: async (subject, location) => continueCheck(subject, location, await changesParts(invocation)),
+  [TRIGGER_READING]: async (subject, location, after) => continueTrigger(subject, location, after, await feedParts()),
+})

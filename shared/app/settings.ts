@@ -9,7 +9,10 @@ const origin = z
 
 /** Where the data lives and how answers name the app: every flow needs these. */
 export const baseSettings = {
-  RELAY_STORAGE: z.string().optional(),
+  RELAY_STORAGE: z
+    .string()
+    .regex(/UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i, 'expected a storage connection string')
+    .optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
   PUBLIC_BASE_URL: origin.optional(),
@@ -20,6 +23,19 @@ export const defenderSettings = {
   DEFENDER_CLOUD: z.enum(cloudNames).default('commercial'),
   DEFENDER_BASE_URL: origin.optional(),
   DEFENDER_AUDIENCE: z.string().optional(),
+  DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
+}
+
+/** The watch over machine actions and investigations. */
+export const changesSettings = {
+  MACHINE_ACTIONS_SCHEDULE: z.string().default('0 * * * * *'),
+  INVESTIGATIONS_SCHEDULE: z.string().default('0 * * * * *'),
+  CHANGES_TELL_BASELINE: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((value) => value === 'true'),
+  OVERDUE_HOURS: wholeNumber(1, 8760).default(73),
+  EVENT_RETENTION_DAYS: wholeNumber(7, 3650).default(30),
 }
 
 /** The antivirus-health export. */
@@ -35,7 +51,7 @@ export const avHealthSettings = {
 
 /** Every setting that the app reads, and those that only the host reads: what a deployment may set. */
 export const settingNames = [
-  ...Object.keys({ ...baseSettings, ...defenderSettings, ...avHealthSettings }),
+  ...Object.keys({ ...baseSettings, ...defenderSettings, ...changesSettings, ...avHealthSettings }),
   'RELAY_STORAGE__queueServiceUri',
   'RELAY_STORAGE__credential',
   'RELAY_STORAGE__clientId',

@@ -6,6 +6,7 @@ import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { type UpstreamReport, upstreamReportSchema } from '../platform/upstream-watch.ts'
 import type { AvHealthSection } from './av-health-section.ts'
+import type { DefenderSection } from './defender-section.ts'
 import { VERSION } from './version.ts'
 
 /** What the status works with. */
@@ -83,21 +84,23 @@ export const status = route({
     const time = app.clock.now().toISOString()
     const head = { version: VERSION, time }
     let section: AvHealthSection
+    let upstream: DefenderSection
     try {
       section = await app.avHealth()
+      upstream = await app.defender()
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
       return { status: 200, body: { ...head, ...unconfigured(error) } satisfies Status }
     }
     const { runs } = section.engine(log)
-    const [current, [last], report] = await Promise.all([runs.current(), runs.runs(1), section.watch.report()])
+    const [current, [last], report] = await Promise.all([runs.current(), runs.runs(1), upstream.watch.report()])
     const problems = [...upstreamProblems(report), ...runProblems(last)]
     const since = current?.generatedTime ?? current?.publishedAt
     const body: Status = {
       ...head,
       overall: problems.length > 0 ? 'degraded' : 'ok',
       sections: { avHealth: { state: problems.length > 0 ? 'degraded' : 'ok', problems } },
-      upstreams: { defender: { ...report, budgets: await section.budget.report() } },
+      upstreams: { defender: { ...report, budgets: await upstream.budget.report() } },
       avHealth: {
         current: current
           ? {

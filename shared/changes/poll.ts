@@ -21,6 +21,8 @@ export interface Watch {
   memory: { etag?: string; known?: Map<string, KnownItem> }
   /** The tenant's id for the source of events; null while nobody knows it. */
   tenantId(): Promise<string | null>
+  /** Makes a call to the upstream, noting how it went. */
+  over<T>(call: () => Promise<T>): Promise<T>
   overdueHours: number
   /** Tell what the first look finds. */
   tellBaseline: boolean
@@ -85,10 +87,8 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const wideStart = new Date(now.getTime() - WIDE_MS)
   const isWide = state.wideAt === null || now.getTime() - Date.parse(state.wideAt) >= HOUR_MS
   const cursorStart = state.cursor === null ? wideStart : new Date(Date.parse(state.cursor) - OVERLAP_MS)
-  const { seen, openNow, unreadable, newest } = await readLists(
-    resource,
-    source,
-    (isWide && wideStart < cursorStart ? wideStart : cursorStart).toISOString(),
+  const { seen, openNow, unreadable, newest } = await watch.over(() =>
+    readLists(resource, source, (isWide && wideStart < cursorStart ? wideStart : cursorStart).toISOString()),
   )
   const listed = seen.size
   const { missing, rechecked, recheckAfter } = await recheck(watch, known, seen, state)

@@ -23,6 +23,10 @@ export interface Resource {
   name: string
   /** What its event types begin with, for instance `defender-relay.machine-action`. */
   eventPrefix: string
+  /** The upstream's list of them. */
+  list: 'machineactions' | 'investigations'
+  /** The filter of one list, over documented fields only. */
+  filter(wanted: Wanted): string
   openStates: readonly string[]
   terminalStates: readonly string[]
   /** A step out of a terminal state is believed only when it was seen twice. */
@@ -51,3 +55,7 @@ export interface ItemSource {
 /** Whether a state is an end; an unknown one never is. */
 export const isTerminal = ({ terminalStates }: Pick<Resource, 'terminalStates'>, state: string): boolean =>
   terminalStates.includes(state)
+
+/** A filter that lets through the given states of a field. */
+export const anyState = (field: string, states: readonly string[]): string =>
+  states.map((state) => `${field} eq '${state}'`).join(' or ')

@@ -23,6 +23,12 @@ export function createFeedReader(table: Table) {
       return events
     },
 
+    /** Every event about an item that is kept, in order. */
+    async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {
+      const query = { partitionKey: stream, from: 'event|', before: 'event}', where: { subject } }
+      return (await Array.fromAsync(table.list(query))).map(toEvent)
+    },
+
     async event(stream: string, seq: number): Promise<CloudEvent | undefined> {
       const row = await table.get(stream, eventKey(seq))
       return row && toEvent(row)

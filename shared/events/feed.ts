@@ -100,6 +100,18 @@ export function createFeed(table: Table) {
       return rows.map(({ rowKey, columns }) => ({ id: rowKey.slice(5), columns }))
     },
 
+    /** Every item after an id, whole, in the order of ids. */
+    async *eachItem(stream: string, after?: string): AsyncGenerator<{ id: string; columns: Columns }> {
+      for await (const { rowKey, columns } of table.list({
+        partitionKey: stream,
+        from: `item|${after ?? ''}`,
+        before: 'item}',
+      })) {
+        const id = rowKey.slice(5)
+        if (id !== after) yield { id, columns }
+      }
+    },
+
     async item(stream: string, id: string): Promise<Columns | undefined> {
       return (await table.get(stream, `item|${id}`))?.columns
     },

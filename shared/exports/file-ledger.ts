@@ -70,7 +70,11 @@ export function createFileLedger(table: Table, kind: string) {
     async write(ref: RunRef, files: ListedFile[]): Promise<void> {
       const set = await openFileSet(table, partition(ref.runId), ref)
       const surplus = await Array.fromAsync(
-        table.list({ ...fileRows(partition(ref.runId)), from: key(ref.runId, files.length + 1).rowKey, select: ['state'] }),
+        table.list({
+          ...fileRows(partition(ref.runId)),
+          from: key(ref.runId, files.length + 1).rowKey,
+          select: ['state'],
+        }),
       )
       await set.write([
         ...surplus.map(({ partitionKey, rowKey }) => ({ kind: 'delete' as const, partitionKey, rowKey })),

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream'
+import { type Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { gunzipped } from '../upstreams/export-file.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { ReadRow } from './export-kind.ts'
@@ -40,11 +41,16 @@ export async function openSource(
     return { blocks: noRows(), note: 'the file is empty', bytes: () => 0, restartsWhole: false }
   if (opened.kind !== 'open') return closed[opened.kind]
   let bytes = 0
-  opened.body.on('data', (chunk: Buffer) => {
-    bytes += chunk.length
+  // Not a listener: one would see the first chunk twice, since it is looked at and put back.
+  const counted = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length
+      done(null, chunk)
+    },
   })
-  opened.body.pause()
-  return { blocks: readFile(engine, opened.body), note: null, bytes: () => bytes, restartsWhole: false }
+  // Its failure reaches the reader through the counted stream itself.
+  pipeline(opened.body, counted).catch(() => {})
+  return { blocks: readFile(engine, counted), note: null, bytes: () => bytes, restartsWhole: false }
 }
 
 const closed = {
@@ -85,8 +91,20 @@ async function* readPages({ kind, runs, clock }: ExportEngine, ref: FileRef): As
     }
     yield rows.map((value) => {
       line += 1
-      const text = JSON.stringify(value) ?? ''
+      const text = toText(value)
+      if (text === undefined)
+        return { line, text: '', size: 0, row: { ok: false, reason: 'the row is nested too deeply' } }
       return { line, text, size: text.length, row: kind.readPageRow(value) }
     })
+  }
+}
+
+/** What came as JSON may be nested deeper than can be written again. */
+function toText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
   }
 }

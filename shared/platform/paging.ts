@@ -37,13 +37,11 @@ function decode(cursor: string): unknown {
 /** The `Link` header of a page that has a next one; none for the last page. */
 export function nextLink(
   path: string,
-  query: Record<string, string | number>,
+  query: Record<string, string | number | undefined>,
   next: string | null,
 ): Record<string, string> {
   if (next === null) return {}
-  const search = new URLSearchParams({
-    ...Object.fromEntries(Object.entries(query).map(([k, v]) => [k, String(v)])),
-    after: next,
-  })
+  const search = new URLSearchParams({ after: next })
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
   return { link: `<${path}?${search}>; rel="next"` }
 }

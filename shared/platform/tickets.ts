@@ -15,11 +15,14 @@ export interface Tickets {
   issue(reading: Reading, forMs: number): Promise<string>
   /** What a ticket opens; undefined for one that was never issued or has ended. */
   redeem(ticket: string): Promise<Reading | undefined>
+  /** Lets a ticket be good for about `forMs` milliseconds from now, to the day; never shortens its time. */
+  extend(ticket: string, forMs: number): Promise<void>
   /** Forgets the tickets that have ended. */
   sweep(): Promise<void>
 }
 
 const PARTITION = 'ticket'
+const DAY_MS = 24 * 60 * 60 * 1000
 const stored = z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() })
 
 /** What a ticket looks like: 256 random bits. */
@@ -44,6 +47,15 @@ export function createTickets(table: Table, clock: Clock): Tickets {
       if (!row) return undefined
       const { endsAt, ...reading } = stored.parse(row.columns)
       return Date.parse(endsAt) > clock.now().getTime() ? reading : undefined
+    },
+    async extend(ticket, forMs) {
+      const row = await table.get(PARTITION, digest(ticket))
+      if (!row) return
+      const endsMs = clock.now().getTime() + forMs
+      // Once a day is exact enough for what lasts weeks.
+      if (endsMs - Date.parse(String(row.columns.endsAt)) < DAY_MS) return
+      const columns = { ...row.columns, endsAt: new Date(endsMs).toISOString() }
+      await table.transact([{ kind: 'upsert', partitionKey: PARTITION, rowKey: row.rowKey, columns }])
     },
     async sweep() {
       const now = clock.now().toISOString()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Clock } from './clock.ts'
 import { UpstreamError } from './errors.ts'
-import type { Table } from './table.ts'
+import type { Columns, Table } from './table.ts'
 
 /** How an upstream fares, in one word an operator can act on. */
 export const upstreamStates = ['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown'] as const
@@ -29,40 +29,52 @@ export interface UpstreamWatch {
   report(): Promise<UpstreamReport>
 }
 
-const ROW = 'state'
+const stored = z.object({ at: z.string(), error: z.string().default('') })
+/** How exactly the time of the last good call is kept. */
+const OK_EVERY_MS = 5 * 60_000
 
-/** Opens the watch of an upstream: one row of table `Budgets`. */
+/** Opens the watch of an upstream: rows `ok` and `error` of table `Budgets`, written blindly; the later one tells the state. */
 export function createUpstreamWatch(table: Table, upstream: string, clock: Clock): UpstreamWatch {
-  async function report(): Promise<UpstreamReport> {
-    const row = await table.get(upstream, ROW)
-    if (!row) return { state: 'unknown', lastOkAt: null, lastError: null }
-    return upstreamReportSchema.parse(JSON.parse(String(row.columns.report)))
+  let notedOkMs = Number.NEGATIVE_INFINITY
+
+  const note = (rowKey: 'ok' | 'error', columns: Columns) =>
+    table.transact([{ kind: 'upsert', partitionKey: upstream, rowKey, columns }])
+
+  async function noteOk(): Promise<void> {
+    const now = clock.now()
+    if (now.getTime() - notedOkMs < OK_EVERY_MS) return
+    await note('ok', { at: now.toISOString() })
+    notedOkMs = now.getTime()
   }
 
-  async function note(change: (before: UpstreamReport) => UpstreamReport): Promise<void> {
-    const columns = { report: JSON.stringify(change(await report())) }
-    // The last one to write wins: it saw the upstream last.
-    await table.transact([{ kind: 'upsert', partitionKey: upstream, rowKey: ROW, columns }])
+  async function noteError(error: UpstreamError): Promise<void> {
+    const { status = null, missing = [] } = error.facts
+    const at = clock.now().toISOString()
+    const lastError = { at, status, title: error.message, missing: [...missing] }
+    await note('error', { at, error: JSON.stringify(lastError) })
+    // The next good call is news.
+    notedOkMs = Number.NEGATIVE_INFINITY
   }
 
   return {
-    report,
+    async report() {
+      const [ok, error] = (await Promise.all([table.get(upstream, 'ok'), table.get(upstream, 'error')])).map(
+        (row) => row && stored.parse(row.columns),
+      )
+      const lastError = error ? lastErrorSchema.parse(JSON.parse(error.error)) : null
+      const isOk = ok !== undefined && (error === undefined || ok.at >= error.at)
+      const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
+      return { state, lastOkAt: ok?.at ?? null, lastError }
+    },
     async over(call) {
-      const at = () => clock.now().toISOString()
       try {
         const answer = await call()
-        await note((before) => ({ ...before, state: 'ok', lastOkAt: at() }))
+        // A courtesy to whoever asks for the status: losing it must not lose the answer.
+        await noteOk().catch(() => {})
         return answer
       } catch (error) {
         // Our own budget says nothing of the upstream.
-        if (error instanceof UpstreamError && error.facts.code !== 'OwnBudget') {
-          const { status = null, missing = [] } = error.facts
-          await note((before) => ({
-            ...before,
-            state: stateOf(status),
-            lastError: { at: at(), status, title: error.message, missing: [...missing] },
-          }))
-        }
+        if (error instanceof UpstreamError && error.facts.code !== 'OwnBudget') await noteError(error)
         throw error
       }
     },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ShapeError } from '../platform/errors.ts'
+import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
 import { type ODataPage, odataPages } from './odata-pages.ts'
 
@@ -20,12 +20,31 @@ export interface Defender {
   listExportFiles(sasValidHours: number): Promise<ExportFileList>
   /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
   deviceAvInfoPages(): AsyncGenerator<ODataPage>
+  /**
+   * The items that an OData filter lets through.
+   * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
+   * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
+   */
+  items(list: ListName, filter: string): AsyncGenerator<ODataPage>
+  /** One item; undefined when the service answers that there is none of this id. */
+  item(list: ListName, id: string): Promise<unknown | undefined>
 }
 
 const ExportFiles = z.object({ exportFiles: z.array(z.string()), generatedTime: z.string().nullish() })
 
+/** Which lists of items there are, and which roles open them: the newest pages ask for write roles only, unconfirmed. */
+const lists = {
+  machineactions: { family: 'machine-actions', roles: ['Machine.Read.All', 'Machine.ReadWrite.All'] },
+  investigations: { family: 'investigations', roles: ['Alert.Read.All', 'Alert.ReadWrite.All'] },
+} as const
+
+/** A list of items by the last part of its path. */
+export type ListName = keyof typeof lists
+
 /** A page waits for a place in the budget as long as the window of a minute lasts. */
 const PAGE_WAIT_MS = 60_000
+/** A poll each minute would rather skip than stand in a queue. */
+const ITEM_WAIT_MS = 20_000
 
 /** Makes the client of one Defender tenant. */
 export function createDefender(options: DefenderOptions): Defender {
@@ -33,7 +52,26 @@ export function createDefender(options: DefenderOptions): Defender {
   // A base may have a path of its own.
   const base = options.baseUrl.href.replace(/\/+$/, '')
   const at = (path: string) => new URL(`${base}${path}`)
+  const isTrusted = (url: URL) => url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
   return {
+    items(list, filter) {
+      const url = at(`/api/${list}`)
+      // The dollar goes out as it is, as in every example of the service.
+      url.search = `$filter=${encodeURIComponent(filter)}`
+      const ask = (page: URL) =>
+        call({ url: page, ...lists[list], roles: [...lists[list].roles], waitUpToMs: ITEM_WAIT_MS })
+      return odataPages({ url, upstream: 'defender', isTrusted, ask })
+    },
+    async item(list, id) {
+      const url = at(`/api/${list}/${encodeURIComponent(id)}`)
+      try {
+        const { body } = await call({ url, ...lists[list], roles: [...lists[list].roles], waitUpToMs: ITEM_WAIT_MS })
+        return body
+      } catch (error) {
+        if (error instanceof UpstreamError && error.facts.status === 404) return undefined
+        throw error
+      }
+    },
     async listExportFiles(sasValidHours) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
@@ -46,7 +84,7 @@ export function createDefender(options: DefenderOptions): Defender {
       odataPages({
         url: at('/api/deviceavinfo'),
         upstream: 'defender',
-        isTrusted: (url) => url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false),
+        isTrusted,
         ask: (url) =>
           call({
             url,

@@ -303,6 +303,10 @@ test('fields that nobody knows are kept and counted, wherever they stand', () =>
   expect(row.unknownFields).toEqual(['New', 'AvNew'])
 })
 
+test('what the protocol says of a record is no field of it', () => {
+  expect(read({ '@odata.type': '#DeviceAvInfo', DeviceId: 'a1' })).toMatchObject({ other: {}, unknownFields: [] })
+})
+
 test('what is no name is counted under one that is: the ledger has no room for more', () => {
   const row = read({ DeviceId: 'a1', ['x'.repeat(1000)]: 1, '\u0000': 2, '': 3, 'Two Words': 4, __proto_: 5 })
 

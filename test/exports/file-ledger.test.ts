@@ -57,10 +57,37 @@ describe('the rows of a listing', () => {
     await ledger.write(ref(), listing(130))
     await ledger.write({ ...ref(), runId: '20260302110000aaaa' }, listing(1))
 
-    await ledger.write(ref(), listing(2))
+    await ledger.write(ref(2), listing(2))
 
     expect(await links()).toEqual(['https://x/part-1?sig=S1', 'https://x/part-2?sig=S2'])
     expect(await ledger.all('20260302110000aaaa')).toHaveLength(1)
+  })
+
+  test('stand once they are complete: only a newer epoch lists again', async () => {
+    await ledger.write(ref(2), listing(2))
+
+    await expect(ledger.write(ref(2), listing(3))).rejects.toBeInstanceOf(Fenced)
+    await expect(ledger.write(ref(1), listing(3))).rejects.toBeInstanceOf(Fenced)
+
+    expect(await ledger.all(RUN)).toHaveLength(2)
+  })
+
+  test('that are written by two at once are those of one of them, never a mix', async () => {
+    const other = listing(205).map(({ path, link }) => ({ path: `other-${path}`, link }))
+
+    const outcomes = await Promise.allSettled([ledger.write(ref(), listing(210)), ledger.write(ref(), other)])
+
+    const winners = [listing(210), other].filter((_, index) => outcomes[index]?.status === 'fulfilled')
+    expect(outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))).toEqual([expect.any(Fenced)])
+    expect((await ledger.all(RUN)).map(({ path }) => path)).toEqual(winners[0]?.map(({ path }) => path))
+  })
+
+  test('are forgotten with their run', async () => {
+    await ledger.write(ref(), listing(120))
+
+    await ledger.clear(RUN)
+
+    expect(await Array.fromAsync(table.list({}))).toEqual([])
   })
 
   test('are listed from any number on', async () => {
@@ -138,10 +165,18 @@ describe('raising the epoch', () => {
     expect(files[1]).toMatchObject({ state: 'imported', written: 5, rejects })
   })
 
-  test('by somebody older than the files is fenced, or changes nothing', async () => {
+  test('closes the set: a listing that is still under way in the older epoch does not come through', async () => {
+    await ledger.raise(ref(2))
+
+    await expect(ledger.write(ref(1), listing(2))).rejects.toBeInstanceOf(Fenced)
+
+    expect(await ledger.all(RUN)).toEqual([])
+  })
+
+  test('by somebody older than the files is fenced', async () => {
     await ledger.write(ref(3), listing(2))
 
-    await ledger.raise(ref(2))
+    await expect(ledger.raise(ref(2))).rejects.toBeInstanceOf(Fenced)
 
     expect((await ledger.all(RUN)).map(({ epoch }) => epoch)).toEqual([3, 3])
   })
@@ -157,6 +192,15 @@ describe('links', () => {
     expect(await links()).toEqual([null, null, null])
     expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual(['waiting', 'failed', 'waiting'])
     expect(JSON.stringify(await Array.fromAsync(table.list({})))).not.toMatch(/sig=|https:/)
+  })
+
+  test('do not come back once they are erased', async () => {
+    await ledger.write(ref(1), listing(1))
+    await ledger.eraseLinks(ref(1))
+
+    await expect(ledger.write(ref(1), listing(2))).rejects.toBeInstanceOf(Fenced)
+
+    expect(await links()).toEqual([null])
   })
 
   test('are not erased by somebody who was taken over', async () => {

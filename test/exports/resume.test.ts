@@ -1,25 +1,231 @@
-import { expect, test } from 'vitest'
-import { startRun } from '../../shared/exports/start-run.ts'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { beginRun } from '../../shared/exports/begin-run.ts'
+import { importFile } from '../../shared/exports/import-file.ts'
+import type { RunRef } from '../../shared/exports/names.ts'
+import { publishRun } from '../../shared/exports/publish-run.ts'
+import { SUPERSEDED } from '../../shared/exports/renew-links.ts'
+import { resumeRun } from '../../shared/exports/resume-run.ts'
+import { resumeExports, startRun } from '../../shared/exports/start-run.ts'
+import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
   drive,
+  importAll,
+  laterExport,
+  type SmallExport,
   smallExport,
-  type Tables,
 } from './small-run.ts'
-import { watched } from './watched-tables.ts'
+import { Died, dyingAt, type Watch, watched } from './watched-tables.ts'
 
-test('x', async () => {
-  const { tables, names } = createMemoryTables()
-  await tables('Exports').create()
-  const up = createSmallUpstream()
-  const requests: string[] = []
+const MINUTE_MS = 60_000
+/** More requests than a small run makes. */
+const ALL = 90
+
+type Method = 'files' | 'json'
+
+/** An account with an upstream beside it, over which one process after the other works. */
+async function prepare(method: Method) {
+  const memory = createMemoryTables()
+  await memory.tables('Exports').create()
+  const upstream = createSmallUpstream()
+  const clock = createAdjustableClock()
+  const listening = createListeningExecutor()
   const lines: string[] = []
-  const engine = createSmallEngine(watched(tables, { before: (r) => void requests.push(r) }), up, { lines })
-  const ex = createListeningExecutor()
-  const s = await startRun(engine, ex.executor)
-  await drive(engine, ex.started[0]!)
-  console.log(requests.map((r, i) => `${i} ${r}`).join('\n'), lines, await names(), await engine.runs.current())
+  const process = (watch: Watch = {}) =>
+    createSmallEngine(watched(memory.tables, watch), upstream, { method, clock, lines })
+  const engine = process()
+
+  /** A whole run in one process, which goes on with whatever it finds; false when the process died. */
+  async function work(watch?: Watch): Promise<boolean> {
+    const mine = process(watch)
+    clock.advance(2 * MINUTE_MS)
+    try {
+      await startRun(mine, listening.executor)
+      await drive(mine, listening.started.at(-1) as RunRef)
+      return true
+    } catch (error) {
+      if (!(error instanceof Died)) throw error
+      return false
+    }
+  }
+  return { memory, upstream, clock, listening, lines, engine, process, work }
+}
+
+const ended = async ({ engine }: Awaited<ReturnType<typeof prepare>>) =>
+  (await engine.runs.runs(10)).map((run) => run.state)
+
+describe.each<Method>(['files', 'json'])('by %s', (method) => {
+  test.each(['before', 'after'] as const)(
+    'a process that dies at any request, %s it has landed, leaves a run that the next one publishes whole',
+    async (when) => {
+      let died = 0
+      for (let n = 0; n < ALL; n++) {
+        const parts = await prepare(method)
+        if (!(await parts.work(dyingAt(n, when)))) died += 1
+
+        await parts.work()
+
+        // A run that was over but for its tidying up is followed by one that has nothing new.
+        expect(await ended(parts), `request ${n}`).toContain('published')
+        expect(await ended(parts), `request ${n}`).not.toContain('failed')
+        expect(await brokenPromises(parts.memory, parts.engine, [smallExport]), `request ${n}`).toEqual([])
+      }
+      expect(died).toBeGreaterThan(30)
+    },
+  )
+
+  test('processes that die again and again, while the upstream changes, never leave a wrong snapshot', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ n: fc.nat(60), when: fc.constantFrom('before', 'after'), change: fc.boolean() }), {
+          minLength: 2,
+          maxLength: 8,
+        }),
+        async (deaths) => {
+          const parts = await prepare(method)
+          for (const { n, when, change } of deaths) {
+            if (change) parts.upstream.upstream.now = parts.upstream.upstream.now === smallExport ? laterExport : again
+            await parts.work(dyingAt(n, when))
+          }
+
+          for (let turn = 0; turn < 3; turn++) await parts.work()
+
+          expect(await brokenPromises(parts.memory, parts.engine, [smallExport, laterExport, again])).toEqual([])
+          expect(await ended(parts)).toContain('published')
+        },
+      ),
+      { numRuns: 150 },
+    )
+  })
 })
+
+describe('a run under way', () => {
+  test('fails with that reason when it had to be taken over more than ten times', async () => {
+    const { memory, clock, listening, engine } = await begun()
+
+    for (let turn = 1; turn <= 12; turn++) {
+      clock.advance(2 * MINUTE_MS)
+      await resumeRun(engine, listening.executor)
+    }
+
+    const [run] = await engine.runs.runs(1)
+    expect(run).toMatchObject({ state: 'failed', reason: 'given up after 10 executions', epoch: 11 })
+    expect(listening.started.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(await brokenPromises(memory, engine, [])).toEqual([])
+  })
+
+  test('is left alone while its instance lives and something moves, and taken over after two hours of silence', async () => {
+    const { clock, listening, engine, first } = await begun(async () => 'live')
+    clock.advance(119 * MINUTE_MS)
+    await importFile(engine, { ...first, file: 1 })
+    clock.advance(119 * MINUTE_MS)
+    await resumeRun(engine, listening.executor)
+    const untilThen = [...listening.started]
+
+    clock.advance(2 * MINUTE_MS)
+    await resumeRun(engine, listening.executor)
+    await resumeRun(engine, listening.executor)
+
+    expect(untilThen).toHaveLength(1)
+    expect(listening.started.map(({ epoch }) => epoch)).toEqual([1, 2])
+    expect(listening.terminated).toEqual([`${first.runId}-1`])
+  })
+
+  test.each(['ended', 'absent'] as const)(
+    'whose instance is %s is taken over after its first minute',
+    async (state) => {
+      const { clock, listening, engine } = await begun(async () => state)
+
+      clock.advance(MINUTE_MS + 1)
+      await resumeRun(engine, listening.executor)
+
+      expect(listening.started.map(({ epoch }) => epoch)).toEqual([1, 2])
+      expect(listening.terminated).toEqual([])
+    },
+  )
+
+  test('is left alone, and joined, when nobody can say how its instance fares', async () => {
+    const { memory, clock, listening, engine, first, lines } = await begun(() =>
+      Promise.reject(new Error('HTTP 500, webhook https://host.example/?code=system-key-of-the-hub')),
+    )
+    clock.advance(300 * MINUTE_MS)
+    const before = await ledgerRows(memory.tables)
+
+    await resumeRun(engine, listening.executor)
+    const joined = await startRun(engine, listening.executor)
+
+    expect(joined).toMatchObject({ runId: first.runId, joined: true })
+    expect(await ledgerRows(memory.tables)).toEqual(before)
+    expect(listening.started).toHaveLength(1)
+    expect(lines.join()).toContain('could not be looked up')
+    expect(lines.join()).not.toContain('system-key')
+  })
+
+  test('that is published but was cut off before it was tidied up is tidied up, and published once', async () => {
+    const { memory, upstream, clock, listening, engine, process, first } = await begun()
+    await importAll(engine, first, [1, 2, 3])
+    const cut: Watch = {
+      before(request) {
+        if (request.includes('delete active')) throw new Died()
+      },
+    }
+    await expect(publishRun(process(cut), first)).rejects.toThrow(Died)
+    const published = await engine.runs.current()
+
+    clock.advance(2 * MINUTE_MS)
+    upstream.upstream.now = laterExport
+    await resumeExports(engine, listening.executor)
+    await drive(engine, listening.started.at(-1) as RunRef)
+
+    expect(published?.runId).toBe(first.runId)
+    expect(await engine.runs.current()).toEqual(published)
+    expect(await engine.runs.active()).toBeUndefined()
+    expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+  })
+})
+
+describe('the timer', () => {
+  test('begins anew, and once, what failed only because the upstream had a newer export', async () => {
+    const { memory, upstream, listening, engine, first } = await begun()
+    upstream.upstream.now = laterExport
+    await importAll(engine, first, [1, 2, 3])
+    await publishRun(engine, first)
+    const failed = await engine.runs.run(first.runId)
+
+    await resumeExports(engine, listening.executor)
+    await resumeExports(engine, listening.executor)
+    await drive(engine, listening.started.at(-1) as RunRef)
+    await resumeExports(engine, listening.executor)
+
+    expect(failed).toMatchObject({ state: 'failed', reason: SUPERSEDED, snapshot: null })
+    expect(await engine.runs.runs(10)).toMatchObject([{ state: 'published' }, { state: 'failed' }])
+    expect(await brokenPromises(memory, engine, [laterExport])).toEqual([])
+  })
+
+  test('leaves alone what failed for any other reason', async () => {
+    const { clock, listening, engine, first } = await begun()
+    await publishRun(engine, first)
+
+    clock.advance(10 * MINUTE_MS)
+    await resumeExports(engine, listening.executor)
+
+    expect(await engine.runs.runs(10)).toMatchObject([{ state: 'failed', reason: expect.stringContaining('3 of 3') }])
+  })
+})
+
+/** A run whose files are listed; `status` is what the service says of its instance. */
+async function begun(status?: Parameters<typeof createListeningExecutor>[0]) {
+  const parts = { ...(await prepare('files')), listening: createListeningExecutor(status) }
+  const { runId } = await startRun(parts.engine, parts.listening.executor)
+  const first: RunRef = { kind: 'av-health', runId, epoch: 1 }
+  await beginRun(parts.engine, first)
+  return { ...parts, first }
+}
+
+/** The first fleet at a later time. */
+const again: SmallExport = { ...smallExport, generatedTime: '2026-11-20T18:00:00Z' }

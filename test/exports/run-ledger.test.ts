@@ -69,6 +69,13 @@ describe('beginning', () => {
     expect((await ledger.runs(10)).map(({ runId }) => runId)).toEqual([winner])
   })
 
+  test('the same run twice, as when the answer was lost, is told as begun', async () => {
+    const begun = [await ledger.begin(newRun()), await ledger.begin(newRun())]
+
+    expect(begun).toEqual([true, true])
+    expect(await ledger.runs(10)).toHaveLength(1)
+  })
+
   test('a run begins when the one before is released, not earlier', async () => {
     await ledger.begin(newRun())
 
@@ -113,6 +120,19 @@ describe('updates', () => {
       reason: null,
       unknownFields: { AvNew: 2, 'Two Words': 1 },
     })
+  })
+
+  test('never bring a run back, nor change one that is over', async () => {
+    await ledger.begin(newRun())
+    await ledger.update(ref(), (run) => ({ ...run, state: 'importing' }))
+
+    await expect(ledger.update(ref(), (run) => ({ ...run, state: 'listing' }))).rejects.toBeInstanceOf(Fenced)
+    await ledger.update(ref(), (run) => ({ ...run, state: 'failed', reason: 'why' }))
+    await expect(ledger.update(ref(), published)).rejects.toBeInstanceOf(Fenced)
+    await expect(ledger.publish(ref(), pointer(), published)).rejects.toBeInstanceOf(Fenced)
+
+    expect(await ledger.run(FIRST)).toMatchObject({ state: 'failed', reason: 'why' })
+    expect(await ledger.current()).toBeUndefined()
   })
 
   test('of a run that nobody knows are fenced', async () => {
@@ -197,6 +217,16 @@ describe('publishing', () => {
     expect(await ledger.current()).toEqual(pointer())
     expect((await ledger.run(FIRST))?.supersededAt).toBeNull()
     expect((await ledger.run(SECOND))?.state).toBe('starting')
+  })
+
+  test('a second time, as when the answer was lost, changes nothing', async () => {
+    await ledger.begin(newRun())
+    await ledger.publish(ref(), pointer(), published)
+
+    await expect(ledger.publish(ref(), { ...pointer(), devices: 8 }, published)).rejects.toBeInstanceOf(Fenced)
+
+    expect(await ledger.current()).toEqual(pointer())
+    expect(await ledger.run(FIRST)).toEqual(published(newRun()))
   })
 
   test('goes on when the run before is no longer known', async () => {

@@ -73,14 +73,16 @@ export const laterExport: SmallExport = {
 /** An upstream in a few lines; every link it gave is kept, the first listing of an export ends with an expired one. */
 export function createSmallUpstream(first = smallExport) {
   const upstream = { now: first, links: [] as string[], listings: 0, opened: 0 }
+  const stored = new Map<string, string[]>()
   const source = {
     async listFiles(): Promise<Listing> {
       upstream.listings += 1
       const { generatedTime, files } = upstream.now
-      const listed = Object.keys(files).map((path, index) => {
+      const listed = Object.entries(files).map(([path, lines], index) => {
         const isOver = upstream.listings === 1 && index === 1
         const link = `https://store.example/${path}?${isOver ? 'over' : 'good'}&sig=secret-${upstream.links.length}`
         upstream.links.push(link)
+        stored.set(link, lines)
         return { path, link }
       })
       return { generatedTime, files: listed }
@@ -88,7 +90,8 @@ export function createSmallUpstream(first = smallExport) {
     async openFile(link: string) {
       upstream.opened += 1
       if (link.includes('?over')) return { kind: 'expired' } as const
-      const lines = upstream.now.files[new URL(link).pathname.slice(1)]
+      // A link leads to the export that it was listed with, whatever there is by now.
+      const lines = stored.get(link)
       if (!lines) return { kind: 'gone' } as const
       return { kind: 'open', body: Readable.from([Buffer.from(lines.join('\n'))]), bytes: null } as const
     },

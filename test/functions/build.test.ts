@@ -15,7 +15,12 @@ test('the compiled app loads with plain node and registers what its sources regi
   onTestFinished(() => rm(built, { recursive: true }))
   const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
 
-  await run(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', built], { cwd: root })
+  const { stdout: complaints } = await run(
+    process.execPath,
+    [compiler, '-p', 'tsconfig.build.json', '--outDir', built],
+    { cwd: root },
+  ).catch((error: { stdout: string }) => error)
+  expect(complaints).toBe('')
   const [compiled, sources] = await Promise.all(
     [join(built, 'functions/index.js'), join(root, 'functions/index.ts')].map(loadRegistrations),
   )

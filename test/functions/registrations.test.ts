@@ -3,13 +3,15 @@ import { join } from 'node:path'
 import { Cron } from 'croner'
 import { beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { avHealthSettings, baseSettings, defenderSettings, settingNames } from '../../shared/app/settings.ts'
+import * as settings from '../../shared/app/settings.ts'
 import { loadRegistrations, type Registered, root } from './load-registrations.ts'
 
 // Names and routes are promises: dashboards, alerts, running instances and callers hold on to them.
 const timers = [
   ['export-av-health', '%AV_HEALTH_SCHEDULE%'],
   ['resume-exports', '0 */5 * * * *'],
+  ['poll-machine-actions', '%MACHINE_ACTIONS_SCHEDULE%'],
+  ['poll-investigations', '%INVESTIGATIONS_SCHEDULE%'],
   ['housekeeping', '0 35 * * * *'],
 ]
 const orchestrations = ['export-run', 'export-import-files']
@@ -23,6 +25,12 @@ const routes = [
   ['wait-for-av-health-export', 'GET', 'av-health/exports/{runId}/wait', 'function'],
   ['list-av-health-snapshots', 'GET', 'av-health/snapshots', 'function'],
   ['show-av-health-device', 'GET', 'av-health/devices/{machineId}', 'function'],
+  ['list-items', 'GET', 'changes/{resource}/items', 'function'],
+  ['show-item', 'GET', 'changes/{resource}/items/{id}', 'function'],
+  ['wait-for-item', 'GET', 'changes/{resource}/items/{id}/wait', 'function'],
+  ['check-resource', 'POST', 'changes/{resource}/check', 'function'],
+  ['list-events', 'GET', 'events', 'function'],
+  ['trigger-on-events', 'GET', 'events/trigger', 'function'],
   ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
 ]
 
@@ -83,7 +91,10 @@ test('orchestrations and activities keep the names that running instances know',
 })
 
 test('what starts or continues a run has the durable client', () => {
-  const found = functions.filter(({ trigger }) => ['httpTrigger', 'timerTrigger'].includes(trigger.type))
+  const found = functions.filter(
+    ({ name, trigger }) =>
+      trigger.type === 'httpTrigger' || ['export-av-health', 'resume-exports', 'housekeeping'].includes(name),
+  )
 
   expect(found.filter(({ others }) => !others.includes('durableClient')).map(({ name }) => name)).toEqual([])
 })
@@ -100,12 +111,17 @@ test('every setting that a binding or host.json names has a value in the sample'
 })
 
 test('the sample holds every default as the app has it, and no setting that nobody reads', () => {
-  const sections = z.object({ ...baseSettings, ...defenderSettings, ...avHealthSettings })
-  const defaults = Object.entries(sections.parse({})).map(([name, value]) => [name, String(value)])
+  const isShape = (value: unknown): value is z.ZodRawShape => typeof value === 'object' && value !== null
+  const sections = Object.entries(settings).flatMap(([name, section]) =>
+    name.endsWith('Settings') && isShape(section) ? [section] : [],
+  )
+  const read = sections.flatMap((section) => Object.entries(z.object(section).parse({})))
+  const defaults = read.map(([name, value]) => [name, String(value)])
   const hostOnly = ['FUNCTIONS_WORKER_RUNTIME', 'AzureWebJobsStorage', 'AzureWebJobsDisableHomepage']
 
+  expect(defaults.length).toBeGreaterThan(5)
   expect(sample).toMatchObject(Object.fromEntries(defaults))
-  expect(Object.keys(sample).filter((name) => ![...hostOnly, ...settingNames].includes(name))).toEqual([])
+  expect(Object.keys(sample).filter((name) => ![...hostOnly, ...settings.settingNames].includes(name))).toEqual([])
   expect(sample.TASKHUB_NAME).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
   expect(sample.AzureWebJobsDisableHomepage).toBe('true')
 })

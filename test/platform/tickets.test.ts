@@ -52,6 +52,19 @@ test('a ticket ends with its time', async () => {
   expect([before, after]).toEqual([reading, undefined])
 })
 
+test('a ticket that is extended lasts from then on, and one that is not there does not come to be', async () => {
+  const day = 24 * 60 * 60 * 1000
+  const ticket = await tickets.issue(reading, 30 * day)
+
+  await clock.advance(20 * day)
+  await tickets.extend(ticket, 30 * day)
+  await tickets.extend('A'.repeat(43), 30 * day)
+  await clock.advance(29 * day)
+
+  expect(await tickets.redeem(ticket)).toEqual(reading)
+  expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
+})
+
 test('the table holds no ticket, only what tells a right one from a wrong one', async () => {
   const ticket = await tickets.issue(reading, 1000)
 

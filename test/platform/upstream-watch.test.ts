@@ -73,6 +73,24 @@ test('a call that goes well again keeps what went wrong before', async () => {
   })
 })
 
+test('the time of the last good call is kept to within five minutes, not at every call', async () => {
+  let writes = 0
+  const transact: Table['transact'] = (operations) => {
+    writes += 1
+    return table.transact(operations)
+  }
+  const watch = createUpstreamWatch({ ...table, transact }, 'defender', clock)
+
+  for (let minute = 0; minute < 12; minute++) {
+    await watch.over(async () => minute)
+    const { lastOkAt } = await watch.report()
+    expect(clock.now().getTime() - Date.parse(lastOkAt ?? '')).toBeLessThan(5 * 60_000)
+    await clock.advance(60_000)
+  }
+
+  expect(writes).toBe(3)
+})
+
 test.each([failure({ status: 429, code: 'OwnBudget' }), new TypeError('a bug')])(
   'what is not the doing of the upstream is not noted: %s',
   async (error) => {

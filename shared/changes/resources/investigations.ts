@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isTerminal, type Resource } from '../resource.ts'
+import { anyState, isTerminal, type Resource } from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
@@ -11,6 +11,8 @@ const item = z.looseObject({
 })
 
 const promised = ['machineId', 'computerDnsName', 'triggeringAlertId', 'statusDetails', 'cancelledBy'] as const
+
+const openStates = ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued']
 
 const terminalStates = [
   'Terminated',
@@ -33,7 +35,9 @@ const terminalStates = [
 export const investigations: Resource = {
   name: 'investigations',
   eventPrefix: 'defender-relay.investigation',
-  openStates: ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued'],
+  list: 'investigations',
+  openStates,
+  filter: (wanted) => ('openNow' in wanted ? anyState('state', openStates) : `startTime ge ${wanted.createdSince}`),
   terminalStates,
   mayReopen: true,
   // An approval that nobody gives lapses after seven days.

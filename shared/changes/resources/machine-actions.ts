@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Resource } from '../resource.ts'
+import { anyState, type Resource } from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
@@ -13,6 +13,8 @@ const item = z.looseObject({
 
 /** Both spellings occur in Microsoft's pages; the service writes the first. */
 const spelled = (status: string) => (status === 'Canceled' ? 'Cancelled' : status)
+
+const openStates = ['Pending', 'InProgress']
 
 const promised = [
   'machineId',
@@ -30,7 +32,10 @@ const promised = [
 export const machineActions: Resource = {
   name: 'machine-actions',
   eventPrefix: 'defender-relay.machine-action',
-  openStates: ['Pending', 'InProgress'],
+  list: 'machineactions',
+  openStates,
+  filter: (wanted) =>
+    'openNow' in wanted ? anyState('status', openStates) : `creationDateTimeUtc ge ${wanted.createdSince}`,
   terminalStates: ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'],
   mayReopen: false,
   overdueHours: {},

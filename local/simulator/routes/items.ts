@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { badRequest, refuse } from '../defender-door.ts'
+import type { ForcedAnswer } from '../faults.ts'
+import type { Item, ItemKind } from '../items/item-kind.ts'
+import { readListQuery } from '../items/list-query.ts'
+import { QueryRefused } from '../items/odata-filter.ts'
+import { defenderError, json, type Reply } from '../reply.ts'
+import type { Call, Route } from '../route.ts'
+import type { World } from '../world.ts'
+
+/** Which faults stand before the two routes of a kind. */
+const forcedBy = {
+  machineactions: { list: 'machineActionsStatus', one: 'machineActionStatus' },
+  investigations: { list: 'investigationsStatus', one: 'investigationStatus' },
+} as const
+
+/**
+ * The list of one kind of item, and the item by its id.
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-machineactions-collection
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-investigation-collection
+ */
+export function itemRoutes(kind: ItemKind): Route[] {
+  const base = `^\\/defender\\/api(\\/v1\\.0)?\\/${kind.list}`
+  const calls = new WeakMap<World, number>()
+
+  /** How far behind the replica is that answers this call. */
+  function lagMs(world: World): number {
+    const { staleReplica } = world.faults
+    const call = (calls.get(world) ?? 0) + 1
+    calls.set(world, call)
+    return staleReplica && call % staleReplica.everyCalls === 0 ? staleReplica.lagSeconds * 1000 : 0
+  }
+
+  return [
+    {
+      method: 'GET',
+      path: new RegExp(`${base}$`, 'i'),
+      answer: (call, world) =>
+        enter(call, world, kind, world.faults[forcedBy[kind.list].list]) ?? list(call, world, kind, lagMs(world)),
+    },
+    {
+      method: 'GET',
+      path: new RegExp(`${base}\\/(?<id>[^/]+)$`, 'i'),
+      answer: (call, world) =>
+        enter(call, world, kind, world.faults[forcedBy[kind.list].one]) ?? one(call, world, kind, lagMs(world)),
+    },
+  ]
+}
+
+function enter(call: Call, world: World, kind: ItemKind, forced: ForcedAnswer | null): Reply | undefined {
+  const limits = [
+    { calls: 100, seconds: 60 },
+    { calls: 1500, seconds: 3600 },
+  ]
+  return refuse(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
+}
+
+async function list({ url }: Call, world: World, kind: ItemKind, agoMs: number): Promise<Reply> {
+  const { faults } = world
+  const shelf = world.items[kind.list]
+  let query: ReturnType<typeof readListQuery>
+  try {
+    query = readListQuery(url.searchParams, kind, faults)
+  } catch (error) {
+    if (error instanceof QueryRefused) return badRequest(error.message, 'ODataError')
+    throw error
+  }
+  const all = shelf.rows(agoMs, faults.lateSeconds).filter(query.passes).sort(query.order)
+  const size = Math.min(query.top ?? faults.defaultPageRows, faults.mostPageRows)
+  const rows = all.slice(query.skip, query.skip + size)
+  const next = query.skip + rows.length
+  const isLinked = faults.itemPaging === 'nextLink' && rows.length > 0 && next < all.length
+  await shelf.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
+  return json(200, {
+    '@odata.context': contextOf(world, kind),
+    ...(query.isCounted && { '@odata.count': all.length }),
+    value: rows.map((row) => spelled(row, world)),
+    ...(isLinked && { '@odata.nextLink': linkTo(next, url, world) }),
+  })
+}
+
+function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind, agoMs: number): Reply {
+  const item = world.items[kind.list].find(id, agoMs)
+  const isMissed = item !== undefined && world.faults.missedItems > 0
+  if (isMissed) world.faults.missedItems--
+  if (!item || isMissed) return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())
+  return json(200, { '@odata.context': `${contextOf(world, kind)}/$entity`, ...spelled(item, world) })
+}
+
+const contextOf = (world: World, { entitySet }: ItemKind) => `${world.origin()}/defender/api/$metadata#${entitySet}`
+
+function linkTo(skip: number, url: URL, world: World): string {
+  const options = [...url.searchParams].filter(([name]) => name !== '$skip')
+  const query = [...options, ['$skip', String(skip)] as const].map(
+    ([name, value]) => `${name}=${encodeURIComponent(value)}`,
+  )
+  return `${world.origin()}${url.pathname}?${query.join('&')}`
+}
+
+function spelled(item: Item, { faults }: World): Item {
+  if (faults.updateTimeName === 'lastUpdateDateTimeUtc') return item
+  const names = Object.entries(item).map(([name, value]) => [
+    name === 'lastUpdateDateTimeUtc' ? faults.updateTimeName : name,
+    value,
+  ])
+  return Object.fromEntries(names)
+}

@@ -1,0 +1,212 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import type { ExportEngine } from '../../shared/exports/engine.ts'
+import { expireSnapshots } from '../../shared/exports/expire-snapshots.ts'
+import type { RunRef } from '../../shared/exports/names.ts'
+import { startRun } from '../../shared/exports/start-run.ts'
+import { startTestStack, type TestStack } from '../stack.ts'
+import { brokenPromises } from './run-promises.ts'
+import {
+  createListeningExecutor,
+  createMemoryTables,
+  createSmallEngine,
+  createSmallUpstream,
+  drive,
+  type SmallExport,
+  smallExport,
+} from './small-run.ts'
+
+const HOUR_MS = 60 * 60_000
+const DAY_MS = 24 * HOUR_MS
+
+/** An account in which nothing was exported yet, and a way to publish a snapshot of a new export. */
+async function prepare(retention: ExportEngine['retention']) {
+  const memory = createMemoryTables()
+  await memory.tables('Exports').create()
+  const clock = createAdjustableClock()
+  const upstream = createSmallUpstream()
+  // No link of any listing is over: this is about what comes after.
+  upstream.upstream.listings = 1
+  const engine = createSmallEngine(memory.tables, upstream, { clock, retention })
+  const { executor, started } = createListeningExecutor()
+
+  async function publish(): Promise<string> {
+    upstream.upstream.now = { ...smallExport, generatedTime: clock.now().toISOString() } satisfies SmallExport
+    const { runId } = await startRun(engine, executor)
+    await drive(engine, started.at(-1) as RunRef)
+    return runId
+  }
+  /** Publishes a number of snapshots, so many hours apart. */
+  async function publishMany(count: number, apartMs: number): Promise<string[]> {
+    const runIds: string[] = []
+    for (let n = 0; n < count; n++) {
+      if (n > 0) clock.advance(apartMs)
+      runIds.push(await publish())
+    }
+    return runIds
+  }
+  const kept = async () => (await memory.names()).filter((name) => name !== 'Exports').map((name) => name.slice(16))
+  return { memory, clock, engine, publish, publishMany, kept }
+}
+
+describe('a snapshot', () => {
+  test('stays as long as it is current, however old it is', async () => {
+    const { clock, engine, publish, kept } = await prepare({ days: 1, graceMs: 0, newest: 1 })
+    const only = await publish()
+
+    clock.advance(400 * DAY_MS)
+    await expireSnapshots(engine)
+
+    expect(await kept()).toEqual([only])
+    expect(await engine.runs.run(only)).toMatchObject({ state: 'published' })
+  })
+
+  test('goes when its days are over', async () => {
+    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 2, graceMs: HOUR_MS })
+    const [first, second, third] = await publishMany(3, DAY_MS - HOUR_MS)
+    const before = await kept()
+
+    clock.advance(3 * HOUR_MS)
+    await expireSnapshots(engine)
+
+    expect(before).toEqual([first, second, third])
+    expect(await kept()).toEqual([second, third])
+    expect(await engine.runs.run(first ?? '')).toMatchObject({ state: 'published', snapshot: null, written: 5 })
+    expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+  })
+
+  test('goes when so many newer ones are kept, however young it is', async () => {
+    const { engine, publishMany, kept } = await prepare({ days: 30, graceMs: 0, newest: 3 })
+
+    const runIds = await publishMany(5, 1000)
+    await expireSnapshots(engine)
+
+    expect(await kept()).toEqual(runIds.slice(2))
+  })
+
+  test('stays within the grace of whoever reads it still', async () => {
+    const { clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: HOUR_MS, newest: 1 })
+    const [old, current] = await publishMany(2, 3 * DAY_MS)
+    clock.advance(HOUR_MS - 1000)
+    await expireSnapshots(engine)
+    const within = await kept()
+
+    clock.advance(1001)
+    await expireSnapshots(engine)
+
+    expect(within).toEqual([old, current])
+    expect(await kept()).toEqual([current])
+  })
+
+  test('whose drop was cut off is dropped again', async () => {
+    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: 0 })
+    const [old, current] = await publishMany(2, 2 * HOUR_MS)
+    const dropped: ExportEngine['runs']['dropped'] = () => Promise.reject(new Error('the process died'))
+    clock.advance(2 * DAY_MS)
+    await expect(expireSnapshots({ ...engine, runs: { ...engine.runs, dropped } })).rejects.toThrow('died')
+
+    await expireSnapshots(engine)
+
+    expect(await kept()).toEqual([current])
+    expect(await engine.runs.run(old ?? '')).toMatchObject({ snapshot: null })
+    expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+  })
+
+  test('tables that no run names are nobody’s to drop', async () => {
+    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: 0, newest: 1 })
+    await memory.tables('AvHealthSnapshot20200101000000abcd').create()
+    const runIds = await publishMany(2, DAY_MS)
+
+    clock.advance(100 * DAY_MS)
+    await expireSnapshots(engine)
+
+    expect(await kept()).toEqual(['20200101000000abcd', runIds[1]])
+  })
+})
+
+describe('a run', () => {
+  test('is forgotten with its files after ninety days, and not before its table is gone', async () => {
+    const { memory, clock, engine, publish } = await prepare({ days: 30, graceMs: HOUR_MS })
+    const old = await publish()
+    clock.advance(100 * DAY_MS)
+    const current = await publish()
+    await expireSnapshots(engine)
+    const within = await engine.runs.run(old)
+
+    clock.advance(2 * HOUR_MS)
+    await expireSnapshots(engine)
+    await expireSnapshots(engine)
+
+    expect(within).toMatchObject({ snapshot: `AvHealthSnapshot${old}` })
+    expect((await engine.runs.runs(10)).map(({ runId }) => runId)).toEqual([current])
+    const rows = await Array.fromAsync(memory.tables('Exports').list({ partitionKey: `av-health|${old}` }))
+    expect(rows).toEqual([])
+    expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+  })
+
+  test('may be forgotten by two at once', async () => {
+    const { clock, engine, publish } = await prepare({ days: 1, graceMs: 0 })
+    await publish()
+    clock.advance(DAY_MS)
+    await publish()
+    clock.advance(100 * DAY_MS)
+    await expireSnapshots(engine)
+
+    await Promise.all([expireSnapshots(engine), expireSnapshots(engine), expireSnapshots(engine)])
+
+    expect(await engine.runs.runs(10)).toHaveLength(1)
+  })
+})
+
+describe('housekeeping on the host', () => {
+  let stack: TestStack
+  afterEach(() => stack.stop())
+
+  test('purges the history of instances that ended a week ago, and of those alone; tickets that are over go too', async () => {
+    stack = await startTestStack({
+      fleet: { size: 40, files: 3, badLines: 0 },
+      env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+    })
+    const engine = await stack.engine()
+    const { body: first } = await stack.post('av-health/exports')
+    await stack.runToEnd(first.runId)
+    stack.simulator.setFaults({ notReadyFiles: 1, notReadySeconds: 1e9 })
+    const { body: standing } = await stack.post('av-health/exports', { force: true })
+    await until(async () => (await engine.runs.run(standing.runId))?.state === 'importing')
+    const ref = { kind: 'av-health', runId: standing.runId, epoch: 1 }
+    // As if it had moved all the time: else its silence would end it.
+    await engine.runs.update(ref, (run) => ({
+      ...run,
+      progressAt: new Date(stack.clock.now().getTime() + 9 * DAY_MS).toISOString(),
+    }))
+    const before = await instances()
+
+    stack.clock.advance(8 * DAY_MS)
+    await fetch(`${stack.host.url}/admin/functions/housekeeping`, {
+      method: 'POST',
+      body: '{"input":""}',
+      headers: { 'x-functions-key': stack.keys.master, 'content-type': 'application/json' },
+    })
+    await until(async () => !(await instances()).some((id) => id.startsWith(first.runId)))
+
+    expect(before).toContain(`${first.runId}-1`)
+    expect(await instances()).toContain(`${standing.runId}-1`)
+    expect(await rowKeys('Tickets')).toEqual([])
+    stack.simulator.setFaults({ notReadyFiles: 0 })
+    expect(await stack.runToEnd(standing.runId)).toMatchObject({ state: 'published', epoch: 1 })
+  })
+
+  const rowKeys = async (table: string) => {
+    const engine = await stack.engine()
+    return (await Array.fromAsync(engine.table(table).list({}))).map(({ rowKey }) => rowKey)
+  }
+  const instances = () => rowKeys('DefenderRelayInstances')
+
+  async function until(holds: () => Promise<boolean>): Promise<void> {
+    for (let looks = 0; looks < 400; looks++) {
+      if (await holds()) return
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    throw new Error(`it does not come to pass: ${stack.lines.slice(-20).join('\n')}`)
+  }
+})

@@ -1,0 +1,186 @@
+import { Readable } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { beginRun } from '../../shared/exports/begin-run.ts'
+import type { ExportEngine } from '../../shared/exports/engine.ts'
+import { importFile } from '../../shared/exports/import-file.ts'
+import type { RunRef } from '../../shared/exports/names.ts'
+import { publishRun } from '../../shared/exports/publish-run.ts'
+import { startRun } from '../../shared/exports/start-run.ts'
+import { UpstreamError } from '../../shared/platform/errors.ts'
+import { createListeningExecutor, createMemoryTables, createSmallEngine, createSmallUpstream } from './small-run.ts'
+import { heldAt, watched } from './watched-tables.ts'
+
+const id = (letter: string) => letter.repeat(40)
+const device = (letter: string, mode = 0) => ({ DeviceId: id(letter), AvMode: String(mode) })
+const textOf = (row: object | string | null) => (typeof row === 'string' ? row : JSON.stringify(row))
+const brokenOff = new UpstreamError({ upstream: 'defender', call: 'GET', reason: 'truncated', retryable: true })
+
+/** A run whose one unit, a file or the paged list, is about to be imported for the first time. */
+async function prepare(method: 'files' | 'json') {
+  const memory = createMemoryTables()
+  await memory.tables('Exports').create()
+  const small = createSmallUpstream({ generatedTime: '2026-11-20T06:00:00Z', files: { 'group=1/only.json': [] } })
+  const { executor } = createListeningExecutor()
+  const lines: string[] = []
+  const engine = createSmallEngine(memory.tables, small, { method, lines })
+  const { runId } = await startRun(engine, executor)
+  const ref: RunRef = { kind: 'av-health', runId, epoch: 1 }
+  await beginRun(engine, ref)
+
+  /** What the next attempt reads; `null` = there it breaks off. */
+  const offer = (engineOf: ExportEngine, pages: (object | string | null)[][]): ExportEngine => {
+    const kind = {
+      ...engineOf.kind,
+      async *pages() {
+        for (const page of pages) {
+          if (page.includes(null)) throw brokenOff
+          yield { rows: page, date: new Date('2026-11-20T07:00:00Z') }
+        }
+      },
+      async openFile() {
+        const text = pages.map((page) => page.map(textOf))
+        const body = Readable.from(
+          (async function* () {
+            for (const page of text) {
+              if (page.includes('null')) throw brokenOff
+              yield Buffer.from(`${page.join('\n')}\n`)
+            }
+          })(),
+        )
+        return { kind: 'open', body, bytes: null } as const
+      },
+    }
+    return { ...engineOf, kind }
+  }
+  const attempt = (pages: (object | string | null)[][], tables = memory.tables) =>
+    importFile(offer(createSmallEngine(tables, small, { method, lines }), pages), { ...ref, file: 1 })
+  const file = async () => (await engine.files.all(runId))[0]
+  const snapshotRows = async () => {
+    const current = await engine.runs.current()
+    const rows = await Array.fromAsync(memory.tables(current?.table ?? '').list({}))
+    return Object.fromEntries(rows.map(({ rowKey, columns }) => [rowKey[0], columns.avMode]))
+  }
+  return { memory, engine, ref, attempt, file, lines, snapshotRows }
+}
+
+describe('a file', () => {
+  test('that broke off is counted as if it had come at once', async () => {
+    const { memory, engine, ref, attempt, file, snapshotRows } = await prepare('files')
+    const whole = [[device('a'), device('b'), 'not JSON'], [device('a', 1), device('c')]]
+
+    const first = await attempt([...whole.slice(0, 1), [null]])
+    const second = await attempt(whole)
+
+    expect([first.state, second.state]).toEqual(['again', 'done'])
+    expect(await file()).toMatchObject({ attempts: 2, parsed: 5, written: 3, duplicates: 1, rejected: 1 })
+    expect(await file()).toMatchObject({ bytes: whole.flat().map(textOf).join('\n').length + 1 })
+    await publishRun(engine, ref)
+    expect(await engine.runs.run(ref.runId)).toMatchObject({ state: 'failed', reason: expect.stringContaining('1 of 5') })
+    expect(await snapshotRows().catch(() => 'none')).toBe('none')
+    expect(await memory.names()).toEqual(['Exports'])
+  })
+
+  test('of which everything was written but nothing noted is counted the same again', async () => {
+    const { memory, engine, ref, attempt, file } = await prepare('files')
+    const rows = [[device('a'), device('b')], [device('b', 1), device('c')]]
+    const cut = { before: (request: string) => (request.includes('replace 000001') && ++notes > 1 ? died() : undefined) }
+    let notes = 0
+    const died = () => {
+      throw new Error('the process died')
+    }
+    await expect(attempt(rows, watched(memory.tables, cut))).rejects.toThrow('died')
+
+    await attempt(rows)
+
+    expect(await file()).toMatchObject({ state: 'imported', attempts: 2, parsed: 4, written: 3, duplicates: 1 })
+    await publishRun(engine, ref)
+    expect(await engine.runs.current()).toMatchObject({ devices: 3 })
+  })
+
+  test('keeps its first hundred rejected lines, each with number, reason and a beginning without secrets', async () => {
+    const { attempt, file } = await prepare('files')
+    const secret = 'https://store.example/x?sv=1&sig=abcdefghijklmnopqrstuvwxyz0123456789'
+    const bad = Array.from({ length: 120 }, (_, n) => `bad ${n} ${n === 1 ? secret : ''} ${'x'.repeat(300)}`)
+
+    await attempt([[device('a'), ...bad]])
+
+    const { rejects = [], ...counts } = (await file()) ?? {}
+    expect(counts).toMatchObject({ state: 'imported', parsed: 121, written: 1, rejected: 120 })
+    expect(rejects).toHaveLength(100)
+    expect(rejects[0]).toEqual({ line: 2, reason: 'the line is not JSON', text: expect.stringMatching(/^bad 0.{195}$/) })
+    expect(JSON.stringify(rejects)).not.toContain('abcdefghij')
+  })
+
+  test('names at most two hundred unknown fields', async () => {
+    const { attempt, file } = await prepare('files')
+    const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`Novel${n}`, 1]))
+
+    await attempt([[{ ...device('a'), ...fields }, { ...device('b'), Novel1: 1 }]])
+
+    const { unknownFields = {} } = (await file()) ?? {}
+    expect(Object.keys(unknownFields)).toHaveLength(200)
+    expect(unknownFields.Novel1).toBe(2)
+  })
+
+  test('whose table is gone is not imported and not noted: the run is over', async () => {
+    const { memory, attempt, file, ref } = await prepare('files')
+    await memory.tables(`AvHealthSnapshot${ref.runId}`).drop()
+
+    const outcome = await attempt([[device('a')]])
+
+    expect(outcome).toEqual({ file: 1, state: 'done' })
+    expect(await file()).toMatchObject({ state: 'importing', written: 0 })
+    expect(await memory.names()).toEqual(['Exports'])
+  })
+
+  test('that is done stays as it is when the same activity runs once more, or ends late', async () => {
+    const { memory, attempt, file } = await prepare('files')
+    const held = heldAt(3)
+    const late = attempt([[null]], watched(memory.tables, held))
+    await held.arrived
+    await attempt([[device('a')]])
+    const done = await file()
+
+    held.letGo()
+    await late
+    await attempt([[device('b')]])
+
+    expect(done).toMatchObject({ state: 'imported', written: 1 })
+    expect(await file()).toEqual(done)
+  })
+})
+
+describe('the paged list', () => {
+  test('that broke off is read anew: the snapshot holds the last attempt and nothing of the one before', async () => {
+    const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+    await attempt([[device('a'), device('b'), device('c')], [null]])
+
+    await attempt([[device('c', 1), device('d', 1)], [device('a', 1)]])
+    await publishRun(engine, ref)
+
+    expect(await snapshotRows()).toEqual({ a: '1', c: '1', d: '1' })
+    expect(await engine.runs.run(ref.runId)).toMatchObject({ parsed: 3, written: 3, duplicates: 0, imported: 1 })
+    expect(await memory.names()).toHaveLength(2)
+  })
+
+  test.each(Array.from({ length: 14 }, (_, n) => n))(
+    'of an attempt that is held at its request %i adds nothing to the attempt after it',
+    async (n) => {
+      const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+      const held = heldAt(n)
+      const late = attempt([[device('a'), device('b')], [device('7')]], watched(memory.tables, held))
+      await Promise.race([held.arrived, late])
+      await attempt([[device('b', 1), device('d', 1)]])
+      await publishRun(engine, ref)
+      const before = await snapshotRows()
+
+      held.letGo()
+      await late
+
+      expect(await snapshotRows()).toEqual(before)
+      expect([{ b: '1', d: '1' }, { a: '0', b: '0', 7: '0' }]).toContainEqual(before)
+      expect(await engine.runs.current()).toMatchObject({ devices: Object.keys(before).length })
+      expect(await memory.names()).toHaveLength(2)
+    },
+  )
+})

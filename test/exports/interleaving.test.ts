@@ -1,0 +1,124 @@
+import fc, { type Scheduler } from 'fast-check'
+import { expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import type { RunRef } from '../../shared/exports/names.ts'
+import { resumeRun } from '../../shared/exports/resume-run.ts'
+import { startRun } from '../../shared/exports/start-run.ts'
+import { brokenPromises } from './run-promises.ts'
+import {
+  createListeningExecutor,
+  createMemoryTables,
+  createSmallEngine,
+  createSmallUpstream,
+  drive,
+  laterExport,
+  type SmallExport,
+  smallExport,
+} from './small-run.ts'
+import { watched } from './watched-tables.ts'
+
+const runs = Number(process.env.RUNS ?? 100)
+
+/** An earlier run has been published; another is under way and nobody works on it yet. */
+async function prepare(method: 'files' | 'json', now: SmallExport, before?: SmallExport) {
+  const memory = createMemoryTables()
+  await memory.tables('Exports').create()
+  const upstream = createSmallUpstream(before)
+  const clock = createAdjustableClock()
+  const listening = createListeningExecutor()
+  const published: string[] = []
+  const count = (request: string) => void (/(insert|replace) current/.test(request) && published.push(request))
+  const engine = createSmallEngine(watched(memory.tables, { after: count }), upstream, { method, clock })
+  if (before) {
+    await startRun(engine, listening.executor)
+    await drive(engine, listening.started[0] as RunRef)
+    published.pop()
+  }
+  upstream.upstream.now = now
+  upstream.upstream.listings = 0
+  await startRun(engine, listening.executor)
+  clock.advance(120_000)
+  /** Another process over the same tables, whose every request waits until the scheduler lets it go. */
+  const another = (scheduler: Scheduler) =>
+    createSmallEngine(
+      watched(memory.tables, {
+        before: (request) => scheduler.schedule(Promise.resolve(), request),
+        after: count,
+      }),
+      upstream,
+      { method, clock },
+    )
+  /** Whatever is left to do is done by whoever comes next. */
+  const finish = async () => {
+    for (let turn = 0; turn < 5 && (await engine.runs.active()); turn++) {
+      clock.advance(120_000)
+      await resumeRun(engine, listening.executor)
+      await drive(engine, listening.started.at(-1) as RunRef)
+    }
+  }
+  return {
+    memory,
+    upstream,
+    clock,
+    listening,
+    engine,
+    another,
+    published,
+    finish,
+    first: listening.started.at(-1) as RunRef,
+  }
+}
+
+test.each(['files', 'json'] as const)(
+  'by %s, two executors at once, each in its epoch, publish one whole export once, however their requests mix',
+  { timeout: 100_000 },
+  async (method) => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), fc.boolean(), fc.nat(60), async (scheduler, replaced, changesAt) => {
+        const parts = await prepare(method, replaced ? smallExport : laterExport, replaced ? undefined : smallExport)
+        const { memory, upstream, clock, listening, engine, another, published, finish, first } = parts
+        let requests = 0
+        const older = drive(another(scheduler), first)
+        const newer = (async () => {
+          clock.advance(120_000)
+          const mine = another(scheduler)
+          await resumeRun(mine, listening.executor)
+          const second = listening.started.at(-1) as RunRef
+          if (second.epoch > first.epoch) await drive(mine, second)
+        })()
+        const change = (async () => {
+          while (requests++ < changesAt) await scheduler.schedule(Promise.resolve(), 'time goes by')
+          if (replaced) upstream.upstream.now = laterExport
+        })()
+
+        await scheduler.waitFor(Promise.all([older, newer, change]))
+        await finish()
+
+        expect(await brokenPromises(memory, engine, [smallExport, laterExport])).toEqual([])
+        expect(published.length).toBeLessThanOrEqual(1)
+      }),
+      { numRuns: runs },
+    )
+  },
+)
+
+test.each(['files', 'json'] as const)(
+  'by %s, an activity that runs twice in one epoch never leads to a wrong snapshot',
+  { timeout: 100_000 },
+  async (method) => {
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), async (scheduler) => {
+        const { memory, engine, another, published, finish, first } = await prepare(method, smallExport)
+
+        await scheduler.waitFor(
+          Promise.allSettled([drive(another(scheduler), first), drive(another(scheduler), first)]),
+        )
+        await finish()
+
+        expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+        expect(published.length).toBeLessThanOrEqual(1)
+      }),
+      { numRuns: runs },
+    )
+  },
+)

@@ -1,0 +1,75 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, expect, test } from 'vitest'
+import { startAzurite } from '../../local/azurite.ts'
+import { compareSnapshot } from '../../local/compare-snapshot.ts'
+import { createFleet, type Fleet } from '../../local/simulator/fleet.ts'
+import { AV_HEALTH } from '../../shared/av-health/export-kind.ts'
+import { createRunLedger } from '../../shared/exports/run-ledger.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import { endAll, freshFolder, hurry, launch, onceLine, runToEnd } from './launch.ts'
+
+const disk = freshFolder()
+const folder = freshFolder()
+const once = ['--once', '--data', folder]
+
+/** Where a fleet's files lie, in the order of the fleet: odd names, spaces, the same base names, packed and not. */
+const paths = ['a file (1).json.gz', 'x/part-00000.json.gz', 'y/part-00000.json.gz', "é'$HOME;.json", 'empty.JSON.GZ'].map(
+  (name) => join(disk, name),
+)
+
+function writeFleet(fleet: Fleet): void {
+  for (const [index, path] of paths.entries()) {
+    const text = [...(fleet.files[index]?.lines() ?? [])].map((line) => `${line}\n`).join('')
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, /\.gz$/i.test(path) ? gzipSync(text) : text)
+  }
+}
+
+async function differencesFrom(fleet: Fleet): Promise<string[]> {
+  const azurite = await startAzurite({ dataDir: join(folder, 'azurite') })
+  const tables = createTables({ connectionString: azurite.connectionString() })
+  const current = await createRunLedger(tables('Exports'), AV_HEALTH).current()
+  const differences = current ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth()) : ['none']
+  await azurite.stop()
+  return differences.slice(0, 5)
+}
+
+afterAll(endAll)
+
+test('files from disk, whatever their names, become exactly their devices', async () => {
+  const fleet = createFleet({ size: 400, files: 5, badLines: 2 })
+  writeFleet(fleet)
+
+  const line = onceLine(await hurry(launch([...once, '--files', ...paths]), folder))
+
+  expect(line).toMatchObject({ ok: true, state: 'published', devices: 400, counts: { listed: 5, rejected: 2 } })
+  expect(await differencesFrom(fleet)).toEqual([])
+}, 60_000)
+
+test('the same files are unchanged, also when they are not named again', async () => {
+  const ended = await runToEnd(once)
+
+  expect(onceLine(ended)).toMatchObject({ ok: true, state: 'unchanged', devices: 400 })
+}, 60_000)
+
+test('files that have changed are a new export', async () => {
+  const fleet = createFleet({ size: 410, files: 5, badLines: 1 })
+  writeFleet(fleet)
+
+  const line = onceLine(await hurry(launch([...once, '--files', ...paths]), folder))
+
+  expect(line).toMatchObject({ ok: true, state: 'published', devices: 410, counts: { rejected: 1 } })
+  expect(await differencesFrom(fleet)).toEqual([])
+}, 60_000)
+
+test('a file that is not there is named in one sentence, and what was imported stays', async () => {
+  rmSync(paths[1] ?? '')
+
+  const ended = await runToEnd([...once, '--files', ...paths])
+
+  expect(ended).toMatchObject({ code: 1, stdout: '' })
+  expect(ended.stderr).toContain(`There is no file ${paths[1]}.`)
+  expect(ended.stderr).not.toMatch(/^ {4}at /m)
+}, 60_000)

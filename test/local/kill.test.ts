@@ -1,0 +1,126 @@
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { startAzurite } from '../../local/azurite.ts'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { compareSnapshot } from '../../local/compare-snapshot.ts'
+import { noFaults } from '../../local/simulator/faults.ts'
+import { createFleet, type Fleet } from '../../local/simulator/fleet.ts'
+import { createRandom } from '../../local/simulator/random.ts'
+import { type Simulator, startSimulator } from '../../local/simulator/simulator.ts'
+import { AV_HEALTH } from '../../shared/av-health/export-kind.ts'
+import { createFileLedger } from '../../shared/exports/file-ledger.ts'
+import { createRunLedger } from '../../shared/exports/run-ledger.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import { emulatorPid, endAll, freshFolder, gone, launch, onceLine, pause, runToEnd } from './launch.ts'
+
+// Printed with every failure: the moments of a run follow from it.
+const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31))
+const FILES = 12
+/** Requests of an undisturbed run: token, listing, one a file. */
+const ALL = 2 + FILES
+
+/** When a start is killed: `afterMs` after the simulator has had so many more requests. */
+interface Moment {
+  requests: number
+  afterMs: number
+}
+
+const random = createRandom(seed)
+const moment = (requests: number, mostMs: number): Moment => ({ requests, afterMs: random.int(mostMs) })
+const cases: [string, Moment[]][] = [
+  ['twice in a row while it lists', [moment(1, 60), moment(1, 60)]],
+  ['while it imports, and again', [moment(3 + random.int(FILES), 250), moment(1 + random.int(FILES), 250)]],
+  ['while it publishes', [{ requests: ALL, afterMs: 150 + random.int(400) }]],
+  ['while it starts, and then anywhere', [moment(0, 1500), moment(random.int(ALL), 500)]],
+]
+
+afterAll(endAll)
+
+describe.concurrent(`a host killed (seed ${seed})`, () => {
+  test.each(cases)('%s: the same run ends as if nothing had been', { timeout: 90_000 }, async (_when, moments) => {
+    const { simulator, fleet, clock } = await startUpstream()
+    const folder = freshFolder()
+    const args = ['--once', '--data', folder, '--upstream', simulator.origin]
+    const done = new Map<string, number>()
+
+    for (const kill of moments) {
+      await killAt(kill, args, simulator)
+      for (const path of await finishedFiles(folder)) done.set(path, simulator.downloads.get(path) ?? 0)
+      // The upstream lists five times a minute.
+      clock.advance(61_000)
+    }
+    const last = await runToEnd(args)
+    clock.advance(61_000)
+    const again = await runToEnd(args)
+
+    expect(last.code, last.stderr).toBe(0)
+    expect(onceLine(last)).toMatchObject({ ok: true, devices: fleet.counts.devices })
+    expect(onceLine(again)).toMatchObject({ ok: true, state: 'unchanged', devices: fleet.counts.devices })
+    const { runs, differences } = await readBack(folder, fleet)
+    const published = runs.filter(({ state }) => state === 'published')
+    expect(published).toMatchObject([
+      {
+        listed: FILES,
+        imported: FILES,
+        parsed: fleet.counts.lines,
+        written: fleet.counts.devices,
+        duplicates: fleet.counts.duplicates,
+        rejected: fleet.counts.rejected,
+      },
+    ])
+    expect(runs.filter(({ state }) => state !== 'published' && state !== 'unchanged')).toEqual([])
+    expect(differences).toEqual([])
+    for (const [path, times] of done) expect(simulator.downloads.get(path), path).toBe(times)
+    expect(simulator.leaks).toEqual([])
+    await simulator.stop()
+  })
+})
+
+async function startUpstream() {
+  const clock = createAdjustableClock()
+  const fleet = createFleet({ size: 2500, files: FILES, badLines: 3, zeroRowFiles: 1 })
+  return { clock, fleet, simulator: await startSimulator({ clock, fleet, faults: noFaults }) }
+}
+
+/** Starts and kills; the emulator saves and leaves by itself, which is waited for. */
+async function killAt({ requests, afterMs }: Moment, args: string[], simulator: Simulator): Promise<void> {
+  const before = simulator.requests.length
+  const { child, ended } = launch(args)
+  let isOver = false
+  ended.then(() => {
+    isOver = true
+  })
+  while (!isOver && simulator.requests.length < before + requests) await pause(2)
+  await pause(afterMs)
+  child.kill('SIGKILL')
+  await ended
+}
+
+/** Opens a data folder once the emulator that was left behind has ended. */
+async function open(folder: string) {
+  const pid = emulatorPid(folder)
+  if (pid) await gone(pid)
+  const azurite = await startAzurite({ dataDir: join(folder, 'azurite') })
+  const tables = createTables({ connectionString: azurite.connectionString() })
+  await tables('Exports').create()
+  return { azurite, tables, runs: createRunLedger(tables('Exports'), AV_HEALTH) }
+}
+
+/** Paths of the files that the ledger of the run under way calls imported. */
+async function finishedFiles(folder: string): Promise<string[]> {
+  const { azurite, tables, runs } = await open(folder)
+  const [run] = await runs.runs(1)
+  const files = run ? await createFileLedger(tables('Exports'), AV_HEALTH).all(run.runId) : []
+  await azurite.stop()
+  return files.filter(({ state }) => state === 'imported').map(({ path }) => path)
+}
+
+async function readBack(folder: string, fleet: Fleet) {
+  const { azurite, tables, runs } = await open(folder)
+  const current = await runs.current()
+  const all = await runs.runs(100)
+  const differences = current ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth()) : ['none']
+  await azurite.stop()
+  return { runs: all, differences: differences.slice(0, 5) }
+}

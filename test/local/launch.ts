@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import { onceSchema } from '../../local/export-once.ts'
+
+/** How a process ended, and what it wrote. */
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+/** `npm start` without npm: a process of its own. */
+export interface Launched {
+  child: ChildProcess
+  pid: number
+  ended: Promise<Ended>
+  /** Resolves with the address of the host as soon as it is printed; rejects when the process ends before. */
+  url: Promise<string>
+  /** What it has written to standard error so far. */
+  stderr(): string
+  /** Resolves when that stands in standard error. */
+  said(text: string): Promise<void>
+}
+
+const running = new Set<Launched>()
+const folders: string[] = []
+
+/** Runs a program of `local/` with these arguments; `endAll` ends it when the test has not. */
+export function launch(args: string[], program = 'start.ts', env: Record<string, string> = {}): Launched {
+  const script = fileURLToPath(new URL(`../../local/${program}`, import.meta.url))
+  const child = spawn(process.execPath, [script, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
+  let stdout = ''
+  let stderr = ''
+  const listeners = new Set<() => void>()
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+    for (const listener of [...listeners]) listener()
+  })
+  const ended = once(child, 'close').then(([code, signal]) => {
+    running.delete(launched)
+    for (const listener of [...listeners]) listener()
+    return { code, signal, stdout, stderr }
+  })
+  const said = (pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        const found = pattern.exec(stderr)
+        if (found) resolve(found)
+        else if (!running.has(launched)) reject(new Error(`it ended without ${pattern}: ${stderr}`))
+        else return
+        listeners.delete(look)
+      }
+      listeners.add(look)
+      look()
+    })
+  const launched: Launched = {
+    child,
+    pid: child.pid ?? 0,
+    ended,
+    url: undefined as never,
+    stderr: () => stderr,
+    said: async (text) => void (await said(new RegExp(RegExp.escape(text)))),
+  }
+  running.add(launched)
+  const url = said(/^host: (\S+)/m).then(([, address]) => address ?? '')
+  url.catch(() => {})
+  return Object.assign(launched, { url })
+}
+
+/** Runs it to its end. */
+export const runToEnd = (args: string[], program?: string, env?: Record<string, string>): Promise<Ended> =>
+  launch(args, program, env).ended
+
+/** A folder that nobody has used. */
+export function freshFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'defender relay '))
+  folders.push(folder)
+  return folder
+}
+
+/** For `afterEach` or `afterAll`: ends what still runs, waits for its emulators, and removes the folders. */
+export async function endAll(): Promise<void> {
+  for (const { child, ended } of [...running]) {
+    child.kill('SIGKILL')
+    await ended
+  }
+  for (const folder of folders.splice(0)) {
+    const pid = emulatorPid(folder)
+    if (pid) await gone(pid)
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** The `--once` line: the last one of standard output, checked against its promised shape. */
+export const onceLine = ({ stdout }: Ended) => onceSchema.parse(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? ''))
+
+const stateSchema = z.object({ keys: z.object({ master: z.string(), function: z.string() }) })
+
+/** The keys that a data folder keeps. */
+export const keysOf = (folder: string) =>
+  stateSchema.parse(JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'))).keys
+
+/** The emulator's process as the folder's lock names it. */
+export function emulatorPid(folder: string): number | undefined {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8')).emulator?.pid
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a process runs; one that has ended but whose parent has not noticed does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return process.platform !== 'linux'
+  }
+}
+
+/** Resolves when a process has ended. */
+export async function gone(pid: number): Promise<void> {
+  while (isAlive(pid)) await pause(20)
+}
+
+/** Moves the local clock of a running host forward. */
+export async function advance(url: string, folder: string, advanceSeconds: number): Promise<void> {
+  const headers = { 'x-functions-key': keysOf(folder).master, 'content-type': 'application/json' }
+  const response = await fetch(`${url}/admin/clock`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ advanceSeconds }),
+  })
+  if (!response.ok) throw new Error(`the clock answered ${response.status}`)
+}
+
+/** Lets a start with the usual faults go on as soon as it waits for a file that is not ready. */
+export async function hurry(start: Launched, folder: string): Promise<Ended> {
+  const url = await start.url
+  const headers = { 'x-functions-key': keysOf(folder).function }
+  const get = async (path: string) => (await fetch(`${url}/api/av-health/exports${path}`, { headers })).json()
+  const pass = async () => {
+    for (;;) {
+      const [run] = (await get('?limit=1')).runs
+      const files: { state: string }[] = run ? (await get(`/${run.runId}`)).files : []
+      const isWaiting = files.some(({ state }) => state === 'not-ready')
+      if (isWaiting) await advance(url, folder, 16)
+      await pause(isWaiting ? 100 : 30)
+    }
+  }
+  // It ends when the host does.
+  pass().catch(() => {})
+  return start.ended
+}
+
+export const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

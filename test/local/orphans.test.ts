@@ -1,0 +1,142 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { createFleet } from '../../local/simulator/fleet.ts'
+import { startSimulator } from '../../local/simulator/simulator.ts'
+import {
+  emulatorPid,
+  endAll,
+  freshFolder,
+  gone,
+  hurry,
+  isAlive,
+  keysOf,
+  type Launched,
+  launch,
+  onceLine,
+  pause,
+  runToEnd,
+} from './launch.ts'
+
+afterAll(endAll)
+
+/** The newest run of a start, as its HTTP surface shows it. */
+async function newestRun(start: Launched, folder: string) {
+  const headers = { 'x-functions-key': keysOf(folder).function }
+  const response = await fetch(`${await start.url}/api/av-health/exports?limit=1`, { headers })
+  return (await response.json()).runs[0]
+}
+
+async function emulatorOf(folder: string): Promise<number> {
+  for (;;) {
+    const pid = emulatorPid(folder)
+    if (pid) return pid
+    await pause(5)
+  }
+}
+
+describe.concurrent('nothing is left behind', () => {
+  test('Ctrl-C while it imports stops everything, and the next start ends the same run', async () => {
+    const folder = freshFolder()
+    const first = launch(['--fleet', '400', '--data', folder])
+    await first.said('waiting')
+    const emulator = await emulatorOf(folder)
+    const { runId } = await newestRun(first, folder)
+
+    first.child.kill('SIGINT')
+
+    expect(await first.ended).toMatchObject({ code: 130, stdout: '' })
+    expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
+    const line = onceLine(await hurry(launch(['--once', '--data', folder]), folder))
+    expect(line).toMatchObject({ runId, ok: true, state: 'published', devices: 400 })
+  }, 60_000)
+
+  test('a host that serves is stopped by SIGTERM, and meanwhile nobody else gets its folder', async () => {
+    const folder = freshFolder()
+    const first = launch(['--fleet', '30', '--data', folder])
+    hurry(first, folder)
+    await first.said('Serving')
+    const emulator = await emulatorOf(folder)
+
+    const second = await runToEnd(['--once', '--data', folder])
+    const run = await newestRun(first, folder)
+    first.child.kill('SIGTERM')
+
+    expect(second).toMatchObject({ code: 1, stdout: '' })
+    expect(second.stderr.trim()).toMatch(new RegExp(`^Process ${first.pid} already runs on .*\\.$`))
+    expect(run.state).toBe('published')
+    expect(await first.ended).toMatchObject({ code: 0, stdout: '' })
+    expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
+  }, 60_000)
+
+  test('of two starts at the same moment one has the folder and the other says so', async () => {
+    const folder = freshFolder()
+    const starts = [1, 2].map(() => launch(['--fleet', '30', '--data', folder]))
+
+    const loser = await Promise.race(starts.map(({ ended }) => ended))
+    const urls = await Promise.allSettled(starts.map(({ url }) => url))
+
+    expect(loser).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs on') })
+    expect(urls.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  }, 60_000)
+
+  test('a second Ctrl-C leaves at once, whatever is under way; the emulator saves and follows', async () => {
+    const folder = freshFolder()
+    const simulator = await startSimulator({
+      clock: createAdjustableClock(),
+      fleet: createFleet({ size: 400, files: 4 }),
+      faults: { slowBytesPerSecond: 500 },
+    })
+    const start = launch(['--once', '--data', folder, '--upstream', simulator.origin])
+    while (simulator.downloads.size === 0) await pause(5)
+    const emulator = await emulatorOf(folder)
+
+    start.child.kill('SIGINT')
+    await start.said('stopping')
+    const wasAlive = isAlive(start.pid)
+    start.child.kill('SIGINT')
+
+    expect(wasAlive).toBe(true)
+    expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
+    await gone(emulator)
+    await simulator.stop()
+  }, 60_000)
+
+  test.each([0, 250, 500])('a start killed %i ms after its emulator was born leaves no emulator', async (ms) => {
+    const folder = freshFolder()
+    const start = launch(['--fleet', '30', '--data', folder])
+    const emulator = await emulatorOf(folder)
+    await pause(ms)
+
+    start.child.kill('SIGKILL')
+    await start.ended
+
+    await gone(emulator)
+    expect(isAlive(emulator)).toBe(false)
+  }, 60_000)
+
+  test('Ctrl-C before anything is ready stops what was begun', async () => {
+    const folder = freshFolder()
+    const start = launch(['--fleet', '30', '--data', folder])
+    const emulator = await emulatorOf(folder)
+
+    start.child.kill('SIGINT')
+
+    expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
+    expect(isAlive(emulator)).toBe(false)
+  }, 60_000)
+
+  test('an emulator that dies ends the start with a sentence', async () => {
+    const folder = freshFolder()
+    const start = launch(['--fleet', '30', '--data', folder])
+    const emulator = await emulatorOf(folder)
+    await start.said('waiting')
+
+    process.kill(emulator, 'SIGKILL')
+
+    const ended = await start.ended
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('The storage emulator has ended') })
+    expect(ended.stderr).not.toMatch(/^ {4}at /m)
+  }, 60_000)
+})

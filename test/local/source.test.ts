@@ -1,0 +1,87 @@
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { Source } from '../../local/data-folder.ts'
+import { LARGEST_FLEET } from '../../local/options.ts'
+import { chooseSource, type Known } from '../../local/source.ts'
+import { endAll, freshFolder } from './launch.ts'
+
+const nothing = { fleet: undefined, files: [], upstream: undefined }
+const known: Known = { before: undefined, present: new Date('2026-11-21T03:04:05Z'), published: null }
+const fleetOf = (size: number, generatedTime = '2026-11-21T03:04:00Z'): Source => ({
+  kind: 'fleet',
+  size,
+  generatedTime,
+})
+
+afterAll(endAll)
+
+describe('a fleet', () => {
+  test('is made once, at the whole minute, and stays until another size is asked for', async () => {
+    const first = await chooseSource({ ...nothing, fleet: 70 }, known)
+
+    expect(first).toEqual(fleetOf(70))
+    expect(await chooseSource(nothing, { ...known, before: first })).toBe(first)
+    expect(await chooseSource({ ...nothing, fleet: 70 }, { ...known, before: first })).toBe(first)
+    expect(await chooseSource(nothing, known)).toEqual(fleetOf(5000))
+  })
+
+  test.each([
+    ['the fleet before', { before: fleetOf(70) }, '2026-11-21T03:05:00Z'],
+    ['the published snapshot', { published: '2026-11-21T03:09:30Z' }, '2026-11-21T03:10:00Z'],
+  ])('is later than %s, for which it would be taken otherwise', async (_what, more, generatedTime) => {
+    const next = await chooseSource({ ...nothing, fleet: 71 }, { ...known, ...more })
+
+    expect(next).toEqual(fleetOf(71, generatedTime))
+  })
+})
+
+describe('files', () => {
+  const folder = freshFolder()
+  const write = (name: string, text: string) => {
+    const path = join(folder, name)
+    writeFileSync(path, name.endsWith('.gz') ? gzipSync(text) : text)
+    utimesSync(path, 1_700_000_000, 1_700_000_000)
+    return path
+  }
+
+  test('stay the same export while neither size nor time changes, and are remembered', async () => {
+    const files = [write('a.json.gz', '{}\n'), write('b.json', '{}\n')]
+    const first = await chooseSource({ ...nothing, files }, known)
+    const before = { ...known, before: first }
+
+    expect(await chooseSource({ ...nothing, files }, before)).toBe(first)
+    expect(await chooseSource(nothing, before)).toBe(first)
+    utimesSync(files[0] ?? '', 1_700_000_001, 1_700_000_001)
+    const touched = await chooseSource({ ...nothing, files }, before)
+    expect(touched).toMatchObject({ kind: 'files', generatedTime: '2026-11-21T03:05:00Z' })
+  })
+
+  test('old ones are a new export all the same: their time is not the time of the export', async () => {
+    const files = [write('old.json', '{}\n')]
+
+    const source = await chooseSource({ ...nothing, files }, { ...known, published: '2026-11-21T01:00:00Z' })
+
+    expect(source).toMatchObject({ generatedTime: '2026-11-21T03:04:00Z' })
+  })
+
+  test('that hold more than the emulator can are refused before anything is imported', async () => {
+    const half = '\n'.repeat(LARGEST_FLEET / 2 + 1)
+    const files = [write('half.json.gz', half), write('half.json', half)]
+
+    const choice = chooseSource({ ...nothing, files }, known)
+
+    await expect(choice).rejects.toThrow(`The storage emulator holds about ${LARGEST_FLEET} devices`)
+  })
+
+  test('damaged ones are for the import to refuse, missing ones and folders are refused at once', async () => {
+    writeFileSync(join(folder, 'damaged.json.gz'), 'not packed')
+    mkdirSync(join(folder, 'sub'))
+    const choose = (name: string) => chooseSource({ ...nothing, files: [join(folder, name)] }, known)
+
+    expect(await choose('damaged.json.gz')).toMatchObject({ kind: 'files' })
+    await expect(choose('missing.json')).rejects.toThrow(`There is no file ${join(folder, 'missing.json')}.`)
+    await expect(choose('sub')).rejects.toThrow('is not a file.')
+  })
+})

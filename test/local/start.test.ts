@@ -1,0 +1,62 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, expect, test } from 'vitest'
+import { endAll, freshFolder, hurry, keysOf, launch, onceLine, runToEnd } from './launch.ts'
+
+const folder = freshFolder()
+const once = ['--once', '--data', folder]
+
+afterAll(endAll)
+
+/** The folder's table compared with its fleet, by the program for it. */
+const verify = () => runToEnd(['--data', folder], 'verify.ts')
+
+test('one command imports the whole fleet and says so in one line', async () => {
+  const started = launch([...once, '--fleet', '1500'])
+
+  const ended = await hurry(started, folder)
+
+  expect(ended).toMatchObject({ code: 0 })
+  expect(ended.stdout.trimEnd().split('\n')).toHaveLength(1)
+  const line = onceLine(ended)
+  expect(line).toMatchObject({ ok: true, state: 'published', method: 'files', devices: 1500, epoch: 1, reason: null })
+  const { listed, imported, failed, parsed, written, duplicates, rejected } = line.counts
+  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 1500 })
+  expect(parsed).toBe(written + duplicates + rejected)
+  expect(rejected).toBeGreaterThan(0)
+  expect(line.notReadyAtFirst).toBeGreaterThan(0)
+  expect(line.linksRenewed).toBeGreaterThan(0)
+  expect(line.rowsPerSecond).toBeGreaterThan(0)
+  expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('exactly the fleet') })
+})
+
+test('the same fleet again is unchanged, and the line tells of the snapshot that stands', async () => {
+  const ended = await runToEnd(once)
+
+  const line = onceLine(ended)
+  expect(line).toMatchObject({ ok: true, state: 'unchanged', devices: 1500, snapshot: null, rowsPerSecond: 0 })
+  expect(ended).toMatchObject({ code: 0, stderr: expect.stringContaining('1500 in the current snapshot') })
+})
+
+test('another fleet is another export, even within the same minute; the keys stay', async () => {
+  const keys = keysOf(folder)
+
+  const ended = await hurry(launch([...once, '--fleet', '900']), folder)
+
+  expect(onceLine(ended)).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('900 devices, exactly the fleet') })
+  expect(keysOf(folder)).toEqual(keys)
+})
+
+test('what the usual port has is left alone, and a port that was asked for and is in use is named', async () => {
+  const taken = createServer()
+  const other = freshFolder()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  const { port } = taken.address() as AddressInfo
+
+  const ended = await runToEnd(['--once', '--fleet', '50', '--data', other, '--port', String(port)])
+
+  expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`Port ${port} is in use:`) })
+  expect(ended.stderr).not.toMatch(/^ {4}at /m)
+  await new Promise((resolve) => taken.close(resolve))
+})
