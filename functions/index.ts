@@ -1,3 +1,4 @@
+import './deliver-events.ts'
 import './export-av-health.ts'
 import './export-run.ts'
 import './housekeeping.ts'

@@ -72,7 +72,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { master, function: key } = folder.state.keys
     try {
       progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
-      const report = await Promise.race([exportOnce({ url, key, signal, onProgress: progress.show }), stack.broken])
+      const resume = () => runTimer(url, master, 'resume-exports')
+      const report = await Promise.race([
+        exportOnce({ url, key, signal, onProgress: progress.show, resume }),
+        stack.broken,
+      ])
       progress.end()
       for (const line of describeReport(report)) progress.say(line)
       if (options.once) {
@@ -98,4 +102,10 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+/** Runs a timer of the host now. */
+async function runTimer(url: string, masterKey: string, name: string): Promise<void> {
+  const headers = { 'x-functions-key': masterKey, 'content-type': 'application/json' }
+  await fetch(`${url}/admin/functions/${name}`, { method: 'POST', headers, body: '{}' })
 }

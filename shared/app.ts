@@ -4,7 +4,9 @@ import { type AvHealthSection, createAvHealthSection } from './app/av-health-sec
 import { type Base, createBase } from './app/base.ts'
 import { type ChangesSection, createChangesSection } from './app/changes-section.ts'
 import { createDefenderSection, type DefenderSection } from './app/defender-section.ts'
-import { isConfigured } from './app/settings.ts'
+import { createEventsSection, type EventsSection } from './app/events-section.ts'
+import { isConfigured, publicBaseUrl } from './app/settings.ts'
+import type { CallbackPolicy } from './events/callback-address.ts'
 import type { Retention } from './exports/engine.ts'
 import type { Clock } from './platform/clock.ts'
 
@@ -16,6 +18,8 @@ export interface Overrides {
   /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
+  /** Where callbacks may lead. */
+  callbackPolicy: CallbackPolicy
 }
 
 const systemClock: Clock = {
@@ -31,9 +35,12 @@ export interface App {
   clock: Clock
   /** Whether at least one section is set up; looks at settings alone. */
   isConfigured(): boolean
+  /** How answers name the app, where the settings say so. */
+  publicBaseUrl: string | undefined
   base(): Promise<Base>
   defender(): Promise<DefenderSection>
   avHealth(): Promise<AvHealthSection>
+  events(): Promise<EventsSection>
   changes(): Promise<ChangesSection>
 }
 
@@ -50,9 +57,19 @@ export function theApp(): App {
   const given = { ...overrides, env, clock }
   const base = once(() => createBase(given))
   const defender = once(async () => createDefenderSection(given, await base()))
-  const avHealth = once(async () => createAvHealthSection(given, await base(), await defender()))
-  const changes = once(async () => createChangesSection(given, await base(), await defender()))
-  app = { clock, isConfigured: () => isConfigured(env), base, defender, avHealth, changes }
+  const events = once(async () => createEventsSection(given, await base()))
+  const avHealth = once(async () => createAvHealthSection(given, await base(), await defender(), await events()))
+  const changes = once(async () => createChangesSection(given, await events(), await defender()))
+  app = {
+    clock,
+    isConfigured: () => isConfigured(env),
+    publicBaseUrl: publicBaseUrl(env),
+    base,
+    defender,
+    avHealth,
+    events,
+    changes,
+  }
   return app
 }
 

@@ -54,14 +54,18 @@ export async function startTestStack(options: TestStackOptions = {}) {
     AzureWebJobsDisableHomepage: 'true',
     ...options.env,
   }
-  useParts({
-    env,
-    clock,
-    credential: createSimulatorCredential(simulator.origin, clock),
-    upstreamOrigin: simulator.origin,
-    ...(options.retention ? { retention: options.retention } : {}),
-  })
+  /** Starts the app anew in this process, its settings changed: as after a change of the app's settings. */
+  const configure = (changed: Record<string, string> = {}) =>
+    useParts({
+      env: { ...env, ...changed },
+      clock,
+      credential: createSimulatorCredential(simulator.origin, clock),
+      upstreamOrigin: simulator.origin,
+      ...(options.retention ? { retention: options.retention } : {}),
+    })
+  configure()
   const lines: string[] = []
+  const answers: string[] = []
   const keys = { master: 'master-key-of-the-test', function: 'function-key-of-the-test' }
   const host = await startHost({
     load: () => import('../functions/index.ts'),
@@ -82,9 +86,18 @@ export async function startTestStack(options: TestStackOptions = {}) {
       headers: { 'x-functions-key': keys.function, ...init.headers },
     })
     const text = await response.text()
+    answers.push(`${response.status} ${JSON.stringify([...response.headers])} ${text}`)
     const body = text === '' ? undefined : JSON.parse(text)
     checkAnswer(method, new URL(url).pathname, response, body)
     return { status: response.status, headers: response.headers, body }
+  }
+
+  /** A run is over before what it leaves is tidied up. */
+  async function settled(runId: string): Promise<void> {
+    const { runs } = (await theApp().avHealth()).engine(createLog({ info() {}, warn() {}, error() {} }))
+    for (let looks = 0; looks < 400 && (await runs.active())?.run === runId; looks++) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
   }
 
   return {
@@ -92,7 +105,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
     simulator,
     clock,
     fleet,
+    /** What the host printed, and every answer to `request` in one text with its headers. */
     lines,
+    answers,
+    configure,
     keys,
     storage,
     request,
@@ -109,7 +125,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
       let quietLooks = 0
       for (let looks = 0; looks < 2000; looks++) {
         const { body } = await request('GET', `av-health/exports/${runId}`)
-        if (!['starting', 'listing', 'importing'].includes(body.state)) return body
+        if (!['starting', 'listing', 'importing'].includes(body.state)) {
+          await settled(runId)
+          return (await request('GET', `av-health/exports/${runId}`)).body
+        }
         await new Promise((resolve) => setTimeout(resolve, 15))
         // Something may wait for a timer that no row tells of, such as the retry after a lost worker.
         if (!waitsForTime(body) && ++quietLooks < 100) continue

@@ -10,11 +10,14 @@ const { values } = parseArgs({
     fleet: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     'generated-time': { type: 'string' },
-    /** JSON with further fleet options, faults and token options. */
+    /** Machine actions that come and go by themselves, and a quarter as many investigations; 0 for none. */
+    'actions-per-hour': { type: 'string', default: '0' },
+    /** JSON with further fleet options, faults, token options and options of life. */
     options: { type: 'string', default: '{}' },
   },
 })
-const { fleet, faults, token } = JSON.parse(values.options)
+const { fleet, faults, token, life } = JSON.parse(values.options)
+const perHour = Number(values['actions-per-hour'])
 const generatedTime = values['generated-time']
 const simulator = await startSimulator({
   port: Number(values.port),
@@ -27,6 +30,7 @@ const simulator = await startSimulator({
   }),
   faults,
   token,
+  ...((perHour > 0 || life) && { life: { perHour, investigationsPerHour: perHour / 4, ...life } }),
 })
 console.log(JSON.stringify({ origin: simulator.origin }))
 

@@ -34,9 +34,12 @@ export function tickText({ ms, ticks }: Instant): string {
 
 /** A text that sorts as the times do, whatever their fraction digits and zones; undefined for what is no time. */
 export function tickKey(text: unknown): string | undefined {
-  const found = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,7}))?(?:Z|[+-]\d\d:\d\d)$/.exec(String(text))
-  const ms = found ? Date.parse(String(text)) : Number.NaN
-  return Number.isNaN(ms) ? undefined : `${secondsText({ ms })}.${(found?.[1] ?? '').padEnd(7, '0')}`
+  const found = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)$/.exec(String(text))
+  if (!found) return undefined
+  const [whole, seconds = '', fraction = '', zone] = found
+  const ms = Date.parse(whole)
+  if (Number.isNaN(ms)) return undefined
+  return `${zone === 'Z' ? seconds : secondsText({ ms })}.${fraction.padEnd(7, '0')}`
 }
 
 /** One of the ways in which export files write a time. */

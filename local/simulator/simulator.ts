@@ -1,18 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../shared/platform/clock.ts'
 import { createCallCounter } from './call-limit.ts'
 import { createExportShelf } from './export-shelf.ts'
 import { type Faults, usualFaults } from './faults.ts'
 import type { Fleet } from './fleet.ts'
+import { investigation } from './items/investigation.ts'
+import { createItemShelf, type ItemShelf } from './items/item-shelf.ts'
+import { createLife, type LifeOptions, usualLife } from './items/life.ts'
+import { machineAction } from './items/machine-action.ts'
 import { createLinkDesk } from './link-desk.ts'
-import { blobError, defenderError, json, type Reply } from './reply.ts'
-import type { Call } from './route.ts'
+import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
+import { blobError, defenderError, type Reply } from './reply.ts'
 import { routes } from './routes/index.ts'
+import { type RawCall, type RequestRecord, startServer } from './server.ts'
 import { createTokenDesk, type TokenOptions } from './token-desk.ts'
-import { readBody, send } from './wire.ts'
 import type { World } from './world.ts'
 
 /** What a simulator is started with. */
@@ -25,17 +26,8 @@ export interface SimulatorOptions {
   /** Export files on disk (`.json.gz` or `.json`) that are served in place of the fleet's own. */
   files?: string[]
   token?: Partial<TokenOptions>
-}
-
-/** A request that came in. */
-export interface RequestRecord {
-  method: string
-  path: string
-  /** Names of the query's parameters; their values are nobody's business. */
-  query: string[]
-  /** 0 until it is answered, and for good when it never is. */
-  status: number
-  at: Date
+  /** Machine actions and investigations that come and go by themselves; without it there are those that are put there. */
+  life?: Partial<LifeOptions>
 }
 
 /** A running simulator. */
@@ -51,21 +43,26 @@ export interface Simulator {
   issuedSecrets: Set<string>
   /** The faults as they stand now, countdowns included. */
   faults: Faults
+  /** The tenant's machine actions, living or put there by hand. */
+  actions: ItemShelf
+  /** The tenant's investigations. */
+  investigations: ItemShelf
+  /** The receiver at `/receiver/{name}`. */
+  receiver(name?: string): Receiver
   /** Puts a new snapshot in place; links to the older ones stay good. */
   setFleet(fleet: Fleet): void
   setFaults(faults: Partial<Faults>): void
   stop(): Promise<void>
 }
 
-const recordsKept = 10_000
-
-/** Starts the upstreams on loopback: tokens, Defender and the blob store, all on the given clock. */
+/** Starts the upstreams on loopback: tokens, Defender, the blob store and receivers of events, all on the given clock. */
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
-  const { clock } = options
+  const { clock, fleet } = options
   const issuedSecrets = new Set<string>()
   const faults: Faults = { ...usualFaults, ...options.faults }
   const tokens = createTokenDesk(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
-  let origin = ''
+  const life = options.life && createLife({ ...usualLife(clock, fleet.options), ...options.life })
+  const receivers = new Map<string, MountedReceiver>()
   const world: World = {
     clock,
     faults,
@@ -73,70 +70,44 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     links: createLinkDesk(tokens.options.tenantId, (signature) => {
       issuedSecrets.add(signature).add(encodeURIComponent(signature))
     }),
-    shelf: createExportShelf(options.fleet, options.files),
+    shelf: createExportShelf(fleet, options.files),
+    items: {
+      machineactions: createItemShelf(machineAction, clock, life?.actions),
+      investigations: createItemShelf(investigation, clock, life?.investigations),
+    },
+    receiver(name) {
+      const receiver = receivers.get(name) ?? createReceiver({ clock }, () => `${server.origin}/receiver/${name}`)
+      receivers.set(name, receiver)
+      return receiver
+    },
     countCall: createCallCounter(clock),
     downloads: new Map(),
     leaks: [],
-    origin: () => origin,
+    origin: () => server.origin,
   }
-  const requests: RequestRecord[] = []
-  const stopping = new AbortController()
-
-  const server = createServer((request, response) => {
-    const gone = new AbortController()
-    response.on('close', () => gone.abort(new Error('the caller has gone')))
-    const url = new URL(request.url ?? '/', origin)
-    const method = request.method ?? ''
-    const record = {
-      method,
-      path: url.pathname,
-      query: [...new Set(url.searchParams.keys())],
-      status: 0,
-      at: clock.now(),
-    }
-    requests.push(record)
-    if (requests.length > recordsKept) requests.shift()
-    const call = {
-      url,
-      headers: request.headers,
-      body: () => readBody(request),
-      signal: AbortSignal.any([gone.signal, stopping.signal]),
-    }
-    answer(method, call, world)
-      .catch((error: unknown) => json(500, { simulator: String(error) }))
-      .then((reply) => {
-        record.status = reply.status
-        return send(reply, response, clock)
-      })
-      .catch(() => response.destroy())
-  })
-  server.listen(options.port ?? 0, '127.0.0.1')
-  await once(server, 'listening')
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const server = await startServer(options.port ?? 0, clock, (call) => answer(call, world))
 
   return {
-    origin,
-    requests,
+    origin: server.origin,
+    requests: server.requests,
     downloads: world.downloads,
     leaks: world.leaks,
     issuedSecrets,
     faults,
-    setFleet: (fleet) => world.shelf.put(fleet),
+    actions: world.items.machineactions,
+    investigations: world.items.investigations,
+    receiver: (name = 'default') => world.receiver(name),
+    setFleet: (changed) => world.shelf.put(changed),
     setFaults: (changed) => Object.assign(faults, changed),
-    async stop() {
-      stopping.abort(new Error('the simulator stops'))
-      server.close()
-      server.closeAllConnections()
-      if (server.listening) await once(server, 'close')
-    },
+    stop: () => server.stop(),
   }
 }
 
-async function answer(method: string, call: Omit<Call, 'caught'>, world: World): Promise<Reply> {
+async function answer(call: RawCall, world: World): Promise<Reply> {
   const path = decodePath(call.url.pathname)
   for (const route of routes) {
     const match = path === undefined ? null : route.path.exec(path)
-    if (match && route.method === method) return route.answer({ ...call, caught: { ...match.groups } }, world)
+    if (match && route.method === call.method) return route.answer({ ...call, caught: { ...match.groups } }, world)
   }
   if (call.url.pathname.startsWith('/blob/')) {
     return blobError(400, 'InvalidUri', 'The request URI is invalid.')

@@ -2,7 +2,10 @@ import type { Clock } from '../../shared/platform/clock.ts'
 import type { createCallCounter } from './call-limit.ts'
 import type { ExportShelf } from './export-shelf.ts'
 import type { Faults } from './faults.ts'
+import type { ItemKind } from './items/item-kind.ts'
+import type { ServedShelf } from './items/item-shelf.ts'
 import type { LinkDesk } from './link-desk.ts'
+import type { MountedReceiver } from './receiver.ts'
 import type { TokenDesk } from './token-desk.ts'
 
 /** All that the routes share. */
@@ -12,6 +15,9 @@ export interface World {
   tokens: TokenDesk
   links: LinkDesk
   shelf: ExportShelf
+  items: Record<ItemKind['list'], ServedShelf>
+  /** The receiver of a name, made when it is first asked for. */
+  receiver(name: string): MountedReceiver
   countCall: ReturnType<typeof createCallCounter>
   /** Downloads that were answered with a file's bytes, by path below the container. */
   downloads: Map<string, number>

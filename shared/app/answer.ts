@@ -44,7 +44,7 @@ export function bindRoutes<Parts>(
       const log = logOf(context)
       try {
         // A wrong request is told so even while the section is not set up.
-        const input = await readRequest(route, request, await publicBaseUrl())
+        const input = await readRequest(route, request, theApp().publicBaseUrl)
         return toResponse(await route.handle(input, await parts({ log, client })))
       } catch (error) {
         const problem = toProblem(error, context.invocationId)
@@ -54,13 +54,4 @@ export function bindRoutes<Parts>(
       }
     },
   }))
-}
-
-async function publicBaseUrl(): Promise<string | undefined> {
-  try {
-    return (await theApp().base()).publicBaseUrl
-  } catch {
-    // The section that the route needs will say what is wrong; here only the name of the app is wanted.
-    return undefined
-  }
 }

@@ -1,4 +1,6 @@
 import { AV_HEALTH, createAvHealthExport } from '../av-health/export-kind.ts'
+import { publishedEvent } from '../av-health/published-event.ts'
+import { dispatch } from '../events/dispatch.ts'
 import type { ExportEngine } from '../exports/engine.ts'
 import { createFileLedger } from '../exports/file-ledger.ts'
 import { createRunLedger } from '../exports/run-ledger.ts'
@@ -10,6 +12,7 @@ import { createExportFiles, httpsHostsUnder } from '../upstreams/export-file.ts'
 import { parseLink } from '../upstreams/export-link.ts'
 import type { Base, Given } from './base.ts'
 import type { DefenderSection } from './defender-section.ts'
+import type { EventsSection } from './events-section.ts'
 import { avHealthSettings } from './settings.ts'
 import { USER_AGENT } from './version.ts'
 
@@ -28,7 +31,8 @@ const GRACE_MS = 60 * 60 * 1000
 export function createAvHealthSection(
   given: Given,
   { table }: Base,
-  { defender, cloud, watch }: DefenderSection,
+  { defender, cloud, watch, tenantId }: DefenderSection,
+  { feed, events }: EventsSection,
 ): AvHealthSection {
   const { env, clock, upstreamOrigin } = given
   const settings = readSection('avHealth', env, avHealthSettings)
@@ -56,5 +60,16 @@ export function createAvHealthSection(
     clock,
     retention: { days: settings.AV_HEALTH_RETENTION_DAYS, graceMs: GRACE_MS, ...given.retention },
   }
-  return { engine: (log) => ({ ...parts, log }), schedule: settings.AV_HEALTH_SCHEDULE }
+  const engine = (log: Log): ExportEngine => ({
+    ...parts,
+    log,
+    async announce(run) {
+      const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
+      const told = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
+        publishedEvent(run, source, clock.now()),
+      ])
+      if (told) await dispatch(events(log), AV_HEALTH)
+    },
+  })
+  return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
 }

@@ -1,9 +1,12 @@
 import type { TokenCredential } from '@azure/identity'
+import type { z } from 'zod'
 import type { Overrides } from '../app.ts'
+import { createQueues, type QueueAccount } from '../platform/azure-queue.ts'
 import { createTables, type TableAccount } from '../platform/azure-table.ts'
 import { readSection } from '../platform/config.ts'
 import { makeCredential } from '../platform/credential.ts'
 import { ConfigError } from '../platform/errors.ts'
+import type { Queue } from '../platform/queue.ts'
 import type { Table } from '../platform/table.ts'
 import { createTickets, type Tickets } from '../platform/tickets.ts'
 import { clouds } from '../upstreams/clouds.ts'
@@ -13,8 +16,8 @@ import { baseSettings, defenderSettings } from './settings.ts'
 export interface Base {
   credential: TokenCredential
   table(name: string): Table
+  queue(name: string): Queue
   tickets: Tickets
-  publicBaseUrl: string | undefined
 }
 
 /** Overrides with what every process has. */
@@ -26,22 +29,30 @@ export async function createBase({ env, clock, credential }: Given): Promise<Bas
   const { DEFENDER_CLOUD } = readSection('defender', env, { DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD })
   const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
   const table = createTables(accountOf(settings, identity))
-  await Promise.all(['Exports', 'Tickets', 'Budgets', 'Streams'].map((name) => table(name).create()))
+  await Promise.all(
+    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries'].map((name) => table(name).create()),
+  )
   return {
     credential: identity,
     table,
+    queue: createQueues(queueAccountOf(settings, identity)),
     tickets: createTickets(table('Tickets'), clock),
-    publicBaseUrl: settings.PUBLIC_BASE_URL,
   }
 }
 
-function accountOf(
-  settings: { RELAY_STORAGE?: string | undefined; RELAY_STORAGE__tableServiceUri?: string | undefined },
-  credential: TokenCredential,
-): TableAccount {
+type StorageSettings = z.output<z.ZodObject<typeof baseSettings>>
+
+function accountOf(settings: StorageSettings, credential: TokenCredential): TableAccount {
   if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
   if (settings.RELAY_STORAGE__tableServiceUri) return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
-  throw new ConfigError('storage', [
-    { setting: 'RELAY_STORAGE__tableServiceUri', problem: 'is missing (or RELAY_STORAGE, a connection string)' },
-  ])
+  throw missing('RELAY_STORAGE__tableServiceUri')
 }
+
+function queueAccountOf(settings: StorageSettings, credential: TokenCredential): QueueAccount {
+  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
+  if (settings.RELAY_STORAGE__queueServiceUri) return { endpoint: settings.RELAY_STORAGE__queueServiceUri, credential }
+  throw missing('RELAY_STORAGE__queueServiceUri')
+}
+
+const missing = (setting: string) =>
+  new ConfigError('storage', [{ setting, problem: 'is missing (or RELAY_STORAGE, a connection string)' }])

@@ -1,16 +1,15 @@
 import type { Watch } from '../changes/poll.ts'
 import type { Resource } from '../changes/resource.ts'
 import { type ResourceName, resourceNames, resources } from '../changes/resources/index.ts'
-import { createFeed, type Feed } from '../events/feed.ts'
 import { readSection } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
-import type { Base, Given } from './base.ts'
+import type { Given } from './base.ts'
 import type { DefenderSection } from './defender-section.ts'
+import type { EventsSection } from './events-section.ts'
 import { changesSettings } from './settings.ts'
 
 /** The watch over machine actions and investigations, ready to use. */
 export interface ChangesSection {
-  feed: Feed
   /** What one resource is watched with, telling its story to one invocation's log. */
   watch(name: ResourceName, log: Log): Watch
   schedules: Record<ResourceName, string>
@@ -20,11 +19,10 @@ export interface ChangesSection {
 /** Puts the watch together from its settings. */
 export function createChangesSection(
   { env, clock }: Given,
-  { table }: Base,
+  { feed }: EventsSection,
   upstream: DefenderSection,
 ): ChangesSection {
   const settings = readSection('changes', env, changesSettings)
-  const feed = createFeed(table('Streams'))
   const { defender, watch: upstreamWatch, tenantId } = upstream
   // What is known lives as long as the process; every poll checks it against the head.
   const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Watch['memory']>
@@ -33,7 +31,6 @@ export function createChangesSection(
     get: (id) => defender.item(list, id),
   })
   return {
-    feed,
     watch: (name, log) => ({
       ...{ resource: resources[name], source: sourceOf(resources[name]), feed, clock, log, tenantId },
       memory: memories[name],

@@ -6,6 +6,13 @@ import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export-kind.ts'
 import { poll } from '../changes/poll.ts'
 import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
+import { buryPoison } from '../events/bury-poison.ts'
+import { deliver } from '../events/deliver.ts'
+import { dispatch } from '../events/dispatch.ts'
+import { expireEvents } from '../events/expire-events.ts'
+import type { EventsParts } from '../events/parts.ts'
+import { deliverSlowly } from '../events/slow-lane.ts'
+import { sweepDeliveries } from '../events/sweep-deliveries.ts'
 import { beginRun } from '../exports/begin-run.ts'
 import type { ExportEngine } from '../exports/engine.ts'
 import { expireSnapshots } from '../exports/expire-snapshots.ts'
@@ -14,7 +21,9 @@ import { exportNames, RUN_ID } from '../exports/names.ts'
 import { publishRun } from '../exports/publish-run.ts'
 import { renewLinks } from '../exports/renew-links.ts'
 import { resumeExports, startRun } from '../exports/start-run.ts'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { logOf } from './answer.ts'
+import { streams } from './events-section.ts'
 import { createExecutor } from './executor.ts'
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
@@ -32,13 +41,35 @@ export const resumeAvHealth: Flow = async (context, client) => {
   await resumeExports(await engineOf(context), createExecutor(client))
 }
 
+const eventsOf = async (context: InvocationContext): Promise<EventsParts> =>
+  (await theApp().events()).events(logOf(context))
+
+/** Hands out what a crash or another instance left in the feed. */
+export async function dispatchEvents(context: InvocationContext): Promise<void> {
+  const parts = await eventsOf(context)
+  for (const stream of streams) await dispatch(parts, stream)
+}
+
+/** The verbs behind the queues of deliveries, by function. */
+export const deliveryVerbs = {
+  deliver: async (message: unknown, context: InvocationContext) => deliver(await eventsOf(context), message),
+  retry: async (message: unknown, context: InvocationContext) => deliverSlowly(await eventsOf(context), message),
+  bury: async (message: unknown, context: InvocationContext) => buryPoison(await eventsOf(context), message),
+}
+
 /** The resources that are watched, by name. */
 export const watchedNames = resourceNames
 
 /** Looks once at what changed among the items of a resource. */
 export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
   const { watch } = await theApp().changes()
-  await poll(watch(name, logOf(context)))
+  try {
+    const { head } = await poll(watch(name, logOf(context)))
+    await dispatch(await eventsOf(context), name, head)
+  } catch (error) {
+    // Told in log and status already; the next tick is the retry.
+    if (!(error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError)) throw error
+  }
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -48,7 +79,12 @@ const HISTORY_DAYS = 7
 /** Drops what is past its time: snapshots, tickets, durable history. */
 export const housekeeping: Flow = async (context, client) => {
   await expireSnapshots(await engineOf(context))
-  const { base, clock } = theApp()
+  const { base, changes, clock } = theApp()
+  const { eventRetentionDays } = await changes()
+  const events = await eventsOf(context)
+  await sweepDeliveries(events)
+  const { feed } = await theApp().events()
+  for (const stream of streams) await expireEvents({ feed, clock, log: events.log }, stream, eventRetentionDays)
   await (await base()).tickets.sweep()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await client.purgeInstanceHistoryBy({

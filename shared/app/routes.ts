@@ -8,10 +8,14 @@ import { resourceNames } from '../changes/resources/index.ts'
 import { CHECK_READING, continueCheck } from '../changes/routes/check.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import { continueWait as continueItemWait, WAIT_READING as ITEM_READING } from '../changes/routes/wait.ts'
+import { dispatch } from '../events/dispatch.ts'
+import type { EventsParts } from '../events/parts.ts'
 import { continueTrigger, type FeedParts, listEvents, TRIGGER_READING, triggerOnEvents } from '../events/routes/feed.ts'
+import { createSubscriptionRoutes } from '../events/routes/index.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute, type Reply } from '../platform/route.ts'
 import { bindRoutes, type HttpRoute, type Invocation } from './answer.ts'
+import { filterFields, streams } from './events-section.ts'
 import { createExecutor } from './executor.ts'
 import { health, type StatusParts, status } from './status.ts'
 
@@ -24,12 +28,21 @@ const statusParts = async ({ log }: Invocation): Promise<StatusParts> => ({ app:
 
 async function changesParts({ log }: Invocation): Promise<ChangesParts> {
   const [{ tickets }, { watch }] = await Promise.all([theApp().base(), theApp().changes()])
-  return { watch: (name) => watch(name, log), dispatch: async () => {}, tickets }
+  const parts = (await theApp().events()).events(log)
+  return {
+    watch: (name) => watch(name, log),
+    dispatch: async (stream) => {
+      await dispatch(parts, stream)
+    },
+    tickets,
+  }
 }
 
+const eventsParts = async ({ log }: Invocation): Promise<EventsParts> => (await theApp().events()).events(log)
+
 async function feedParts(): Promise<FeedParts> {
-  const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().changes()])
-  return { feed, streams: resourceNames, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+  const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
+  return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
 }
 
 type Readings = Record<string, (subject: string, location: string, after?: string) => Promise<Reply>>
@@ -69,6 +82,7 @@ export const httpRoutes: HttpRoute[] = [
   ...bindRoutes(avHealthRoutes, avHealthParts),
   ...bindRoutes(changesRoutes, changesParts),
   ...bindRoutes([listEvents, triggerOnEvents], feedParts),
+  ...bindRoutes(createSubscriptionRoutes({ streams, filterFields }), eventsParts),
   ...bindRoutes([continueReading], async (invocation) => ({ readings: readingsOf(invocation) })),
 ]
 

@@ -1,3 +1,4 @@
+import { Cron } from 'croner'
 import { z } from 'zod'
 import { type Environment, readSection, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
@@ -7,6 +8,10 @@ const origin = z
   .url({ protocol: /^https?$/, error: 'expected an http or https address' })
   .transform((text) => text.replace(/\/+$/, ''))
 
+/** When a timer runs: the host leaves out a function whose schedule it can't read, and says so in its log alone. */
+const schedule = (usual: string) =>
+  z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
+
 /** Where the data lives and how answers name the app: every flow needs these. */
 export const baseSettings = {
   RELAY_STORAGE: z
@@ -14,6 +19,7 @@ export const baseSettings = {
     .regex(/UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i, 'expected a storage connection string')
     .optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
+  RELAY_STORAGE__queueServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
   PUBLIC_BASE_URL: origin.optional(),
 }
@@ -28,8 +34,8 @@ export const defenderSettings = {
 
 /** The watch over machine actions and investigations. */
 export const changesSettings = {
-  MACHINE_ACTIONS_SCHEDULE: z.string().default('0 * * * * *'),
-  INVESTIGATIONS_SCHEDULE: z.string().default('0 * * * * *'),
+  MACHINE_ACTIONS_SCHEDULE: schedule('0 * * * * *'),
+  INVESTIGATIONS_SCHEDULE: schedule('0 * * * * *'),
   CHANGES_TELL_BASELINE: z
     .enum(['true', 'false'])
     .default('false')
@@ -40,7 +46,7 @@ export const changesSettings = {
 
 /** The antivirus-health export. */
 export const avHealthSettings = {
-  AV_HEALTH_SCHEDULE: z.string().default('0 15 */12 * * *'),
+  AV_HEALTH_SCHEDULE: schedule('0 15 */12 * * *'),
   AV_HEALTH_METHOD: z.enum(['auto', 'files', 'json']).default('auto'),
   AV_HEALTH_LINK_HOURS: wholeNumber(1, 6).default(1),
   AV_HEALTH_BUCKETS: wholeNumber(1, 256)
@@ -52,11 +58,25 @@ export const avHealthSettings = {
 /** Every setting that the app reads, and those that only the host reads: what a deployment may set. */
 export const settingNames = [
   ...Object.keys({ ...baseSettings, ...defenderSettings, ...changesSettings, ...avHealthSettings }),
-  'RELAY_STORAGE__queueServiceUri',
   'RELAY_STORAGE__credential',
   'RELAY_STORAGE__clientId',
   'TASKHUB_NAME',
 ]
+
+/** How answers name the app; undefined where nothing, or nothing usable, is set. */
+export function publicBaseUrl(env: Environment): string | undefined {
+  return baseSettings.PUBLIC_BASE_URL.safeParse(env.PUBLIC_BASE_URL?.trim()).data
+}
+
+/** Whether the host can read a schedule: six fields, or five without seconds. */
+function isSchedule(text: string): boolean {
+  try {
+    new Cron(text, { paused: true, domAndDow: true, mode: '5-or-6-parts' })
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Whether at least one section has all it needs. */
 export function isConfigured(env: Environment): boolean {

@@ -1,12 +1,24 @@
 import { Cron } from 'croner'
 import { z } from 'zod'
 import type { App } from '../app.ts'
+import { exportsReportSchema, reportExports } from '../av-health/report-exports.ts'
+import { changesReportSchema, reportChanges } from '../changes/report-changes.ts'
+import { resourceNames } from '../changes/resources/index.ts'
+import { reportDeliveries } from '../events/count-deliveries.ts'
+import { reportStream, streamReportSchema } from '../events/report-streams.ts'
 import { ConfigError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
-import { type UpstreamReport, upstreamReportSchema } from '../platform/upstream-watch.ts'
-import type { AvHealthSection } from './av-health-section.ts'
-import type { DefenderSection } from './defender-section.ts'
+import { upstreamReportSchema } from '../platform/upstream-watch.ts'
+import { streams } from './events-section.ts'
+import {
+  changeProblems,
+  type Problem,
+  problemSchema,
+  runProblems,
+  settingProblems,
+  upstreamProblems,
+} from './problems.ts'
 import { VERSION } from './version.ts'
 
 /** What the status works with. */
@@ -35,43 +47,33 @@ export const health = route({
   },
 })
 
-const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
+const sectionSchema = z.strictObject({
+  state: z.enum(['ok', 'unconfigured', 'degraded']),
+  problems: z.array(problemSchema),
+})
 const budgetSchema = z.strictObject({ minuteLeft: z.int(), hourLeft: z.int(), stoppedUntil: z.string().nullable() })
+
+const deliveriesSchema = z.strictObject({
+  owed: z.int(),
+  dead: z.int(),
+  oldestOwedAt: z.string().nullable(),
+  failing: z.array(z.strictObject({ id: z.string(), callbackHost: z.string(), since: z.string().nullable() })),
+  disabled: z.array(z.strictObject({ id: z.string(), callbackHost: z.string(), reason: z.string().nullable() })),
+})
 
 const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
   overall: z.enum(['ok', 'degraded', 'stopped']),
-  sections: z.strictObject({
-    avHealth: z.strictObject({ state: z.enum(['ok', 'unconfigured', 'degraded']), problems: z.array(problemSchema) }),
-  }),
+  sections: z.strictObject({ changes: sectionSchema, avHealth: sectionSchema }),
   upstreams: z.strictObject({
-    defender: upstreamReportSchema.extend({ budgets: z.record(z.string(), budgetSchema) }),
+    defender: upstreamReportSchema.extend({ budgets: z.record(z.string(), budgetSchema) }).nullable(),
   }),
-  avHealth: z
-    .strictObject({
-      current: z
-        .strictObject({
-          runId: z.string(),
-          generatedTime: z.string().nullable(),
-          devices: z.int(),
-          ageSeconds: z.int().nullable(),
-        })
-        .nullable(),
-      lastRun: z
-        .strictObject({
-          runId: z.string(),
-          state: z.string(),
-          reason: z.string().nullable(),
-          endedAt: z.string().nullable(),
-        })
-        .nullable(),
-      nextRunAt: z.string().nullable(),
-    })
-    .nullable(),
+  changes: z.record(z.string(), changesReportSchema).nullable(),
+  events: z.record(z.string(), streamReportSchema).nullable(),
+  deliveries: deliveriesSchema.nullable(),
+  avHealth: exportsReportSchema.nullable(),
 })
-
-type Status = z.infer<typeof statusSchema>
 
 /** What an operator needs to know, and what to do about it; always 200. */
 export const status = route({
@@ -80,82 +82,74 @@ export const status = route({
   path: 'status',
   summary: 'How every flow fares, and what is left to do',
   answers: { 200: { description: 'The status.', body: statusSchema } },
-  async handle(_input, { app, log }) {
-    const time = app.clock.now().toISOString()
-    const head = { version: VERSION, time }
-    let section: AvHealthSection
-    let upstream: DefenderSection
-    try {
-      section = await app.avHealth()
-      upstream = await app.defender()
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      return { status: 200, body: { ...head, ...unconfigured(error) } satisfies Status }
+  async handle(_input, parts) {
+    const now = parts.app.clock.now()
+    const defender = await usable(() => upstreamPart(parts))
+    const changes = await usable(() => changesPart(parts, now))
+    const avHealth = await usable(() => avHealthPart(parts, now))
+    const upstreamTrouble = defender.part ? upstreamProblems(defender.part) : []
+    const sections = {
+      changes: section(changes, [...upstreamTrouble, ...(changes.part ? changeProblems(changes.part, now) : [])]),
+      avHealth: section(avHealth, [...upstreamTrouble, ...runProblems(avHealth.part?.lastRun ?? null)]),
     }
-    const { runs } = section.engine(log)
-    const [current, [last], report] = await Promise.all([runs.current(), runs.runs(1), upstream.watch.report()])
-    const problems = [...upstreamProblems(report), ...runProblems(last)]
-    const since = current?.generatedTime ?? current?.publishedAt
-    const body: Status = {
-      ...head,
-      overall: problems.length > 0 ? 'degraded' : 'ok',
-      sections: { avHealth: { state: problems.length > 0 ? 'degraded' : 'ok', problems } },
-      upstreams: { defender: { ...report, budgets: await upstream.budget.report() } },
-      avHealth: {
-        current: current
-          ? {
-              runId: current.runId,
-              generatedTime: current.generatedTime,
-              devices: current.devices,
-              ageSeconds: since ? Math.round((Date.parse(time) - Date.parse(since)) / 1000) : null,
-            }
-          : null,
-        lastRun: last ? { runId: last.runId, state: last.state, reason: last.reason, endedAt: last.endedAt } : null,
-        nextRunAt: new Cron(section.schedule, { timezone: 'UTC' }).nextRun(time)?.toISOString() ?? null,
-      },
+    const states = Object.values(sections).map(({ state }) => state)
+    const overall = states.every((state) => state === 'ok')
+      ? 'ok'
+      : states.every((state) => state === 'unconfigured')
+        ? 'stopped'
+        : 'degraded'
+    return {
+      status: 200,
+      body: {
+        ...{ version: VERSION, time: now.toISOString(), overall, sections },
+        upstreams: { defender: defender.part },
+        changes: changes.part?.changes ?? null,
+        events: changes.part?.events ?? null,
+        deliveries: changes.part?.deliveries ?? null,
+        avHealth: avHealth.part,
+      } satisfies z.infer<typeof statusSchema>,
     }
-    return { status: 200, body }
   },
 })
 
-function unconfigured({ problems }: ConfigError): Omit<Status, 'version' | 'time'> {
+async function upstreamPart({ app }: StatusParts) {
+  const { watch, budget } = await app.defender()
+  const [report, budgets] = await Promise.all([watch.report(), budget.report()])
+  return { ...report, budgets }
+}
+
+async function changesPart({ app, log }: StatusParts, now: Date) {
+  const [{ watch, schedules }, { feed, events }] = await Promise.all([app.changes(), app.events()])
+  const reports = resourceNames.map(
+    async (name) => [name, await reportChanges(watch(name, log), nextRun(schedules[name], now))] as const,
+  )
+  const places = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
   return {
-    overall: 'stopped',
-    sections: {
-      avHealth: {
-        state: 'unconfigured',
-        problems: problems.map(({ setting, problem }) => ({
-          title: `${setting} ${problem}`,
-          remedy: `Set ${setting} in the settings of the function app.`,
-        })),
-      },
-    },
-    upstreams: { defender: { state: 'unknown', lastOkAt: null, lastError: null, budgets: {} } },
-    avHealth: null,
+    changes: Object.fromEntries(await Promise.all(reports)),
+    events: Object.fromEntries(await Promise.all(places)),
+    deliveries: await reportDeliveries(events(log)),
   }
 }
 
-const upstreamRemedies: Partial<Record<UpstreamReport['state'], string>> = {
-  forbidden:
-    "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
-  gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
-  throttled: 'Another app may be using the same app registration: limits count per application and tenant.',
-  unreachable: 'Check the network of the function app and the health of the service; the app tries again by itself.',
+async function avHealthPart({ app, log }: StatusParts, now: Date) {
+  const { engine, schedule } = await app.avHealth()
+  return reportExports(engine(log), nextRun(schedule, now))
 }
 
-function upstreamProblems({ state, lastError }: UpstreamReport) {
-  const remedy = upstreamRemedies[state]
-  if (!remedy) return []
-  const missing = lastError && lastError.missing.length > 0 ? ` (missing: ${lastError.missing.join(' or ')})` : ''
-  return [{ title: `Defender is ${state}: ${lastError?.title ?? ''}${missing}`, remedy }]
+/** The part, or why its section is not set up. */
+async function usable<T>(make: () => Promise<T>): Promise<{ part: T | null; missing: ConfigError | null }> {
+  try {
+    return { part: await make(), missing: null }
+  } catch (error) {
+    if (error instanceof ConfigError) return { part: null, missing: error }
+    throw error
+  }
 }
 
-function runProblems(last: { runId: string; state: string; reason: string | null } | undefined) {
-  if (last?.state !== 'failed') return []
-  return [
-    {
-      title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      remedy: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run begins anew.`,
-    },
-  ]
+function section({ missing }: { missing: ConfigError | null }, problems: Problem[]): z.infer<typeof sectionSchema> {
+  if (missing) return { state: 'unconfigured', problems: settingProblems(missing) }
+  return { state: problems.length > 0 ? 'degraded' : 'ok', problems }
 }
+
+const nextRun = (schedule: string, now: Date) =>
+  new Cron(schedule, { timezone: 'UTC' }).nextRun(now)?.toISOString() ?? null

@@ -1,21 +1,14 @@
-import { type PollReport, poll, type Watch } from './poll.ts'
+import { poll, type Watch } from './poll.ts'
+import { type PollReport, toPollReport } from './poll-report.ts'
 
 /** How often to look whether a poll that somebody else began has ended. */
 const LOOK_EVERY_MS = 500
 
-/** The report of a poll that began after `since`; undefined while there is none. */
+/** The report of a poll that began after `since` and ended well; undefined while there is none. */
 export async function findReport({ feed, resource }: Watch, since: string): Promise<PollReport | undefined> {
   const noted = await feed.poll(resource.name)
-  if (!noted || typeof noted.endedAt !== 'string' || String(noted.startedAt) < since) return undefined
-  const { startedAt, endedAt, listed, rechecked, events, openItems, unknownStates } = noted
-  return {
-    ...{ startedAt: String(startedAt), endedAt, listed: Number(listed), rechecked: Number(rechecked) },
-    ...{
-      events: Number(events),
-      openItems: Number(openItems),
-      unknownStates: JSON.parse(String(unknownStates ?? '{}')),
-    },
-  }
+  const report = noted && toPollReport(noted)
+  return report && report.endedAt !== null && report.startedAt >= since ? report : undefined
 }
 
 /**
@@ -34,8 +27,7 @@ export async function checkNow(
     const report = await findReport(watch, since)
     if (report) return report
     const noted = await feed.poll(resource.name)
-    const isRunning =
-      noted !== undefined && noted.endedAt === undefined && String(noted.until) > clock.now().toISOString()
+    const isRunning = typeof noted?.until === 'string' && noted.until > clock.now().toISOString()
     if (isRunning) await clock.sleep(LOOK_EVERY_MS)
     else {
       const { report: own } = await poll(watch)

@@ -80,11 +80,12 @@ export function detect(resource: Resource, known: ReadonlyMap<string, KnownItem>
 function appear(seen: SeenItem, look: Look, before?: KnownItem): Change {
   const now = look.now.toISOString()
   const { id, state, createdAt, updatedAt } = seen
-  const mayHaveBeenKnown = Date.parse(createdAt ?? '') < look.windowStart.getTime()
+  // Of an item without a creation time nobody can tell.
+  const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= look.windowStart.getTime())
   const version = before ? before.version + 1 : mayHaveBeenKnown && !look.isSilent ? look.freshVersion : 1
   const item: KnownItem = {
     ...{ id, state, version, createdAt, updatedAt, firstSeenAt: before?.firstSeenAt ?? now, changedAt: now },
-    ...{ overdueTold: false, missingSince: null, doubted: null, gone: null },
+    ...{ overdueTold: before?.overdueTold ?? false, missingSince: null, doubted: null, gone: null },
   }
   return { id, item, ...tell(look, 'appeared'), from: null, to: state, reason: null, seen }
 }
@@ -95,35 +96,28 @@ function compare(resource: Resource, before: KnownItem, seen: SeenItem, look: Lo
   if (isOlder) return undefined
   if (before.gone) {
     const isAlive = before.gone === 'notFound' || before.state !== seen.state || before.updatedAt !== seen.updatedAt
-    return isAlive ? appear(seen, look, before) : undefined
+    if (isAlive) return appear(seen, look, before)
+    return before.missingSince === null ? undefined : quiet({ ...before, missingSince: null }, seen)
   }
-  const alive = { ...before, missingSince: null }
+  const createdAt = seen.createdAt ?? before.createdAt
+  const updatedAt = seen.updatedAt ?? before.updatedAt
+  const alive: KnownItem = { ...before, createdAt, updatedAt, missingSince: null, doubted: null }
   if (before.state === seen.state) {
-    const overdue = findOverdue(resource, { ...alive, doubted: null }, seen, look)
-    if (overdue) return overdue
-    const isWritten = before.missingSince !== null || before.doubted !== null
-    return isWritten ? quiet({ ...alive, doubted: null }, seen) : undefined
+    const overdue = findOverdue(resource, alive, seen, look)
+    const isNews = before.missingSince !== null || before.doubted !== null || before.createdAt !== createdAt
+    return overdue ?? (isNews ? quiet(alive, seen) : undefined)
   }
   if (resource.mayReopen && isTerminal(resource, before.state) && before.doubted !== seen.state) {
     return quiet({ ...alive, doubted: seen.state }, seen)
   }
-  const item: KnownItem = {
-    ...alive,
-    state: seen.state,
-    version: before.version + 1,
-    createdAt: seen.createdAt ?? before.createdAt,
-    updatedAt: seen.updatedAt,
-    changedAt: look.now.toISOString(),
-    doubted: null,
-  }
+  const item = { ...alive, state: seen.state, version: before.version + 1, changedAt: look.now.toISOString() }
   return { id: seen.id, item, ...tell(look, 'changed'), from: before.state, to: seen.state, reason: null, seen }
 }
 
 function findOverdue(resource: Resource, item: KnownItem, seen: SeenItem, look: Look): Change | undefined {
   if (isTerminal(resource, item.state) || look.isSilent) return undefined
+  if (isUntracked(item, look)) return goneNow(item, look, 'untracked', seen)
   const nowMs = look.now.getTime()
-  const quietMs = nowMs - lastSignMs(item, seen)
-  if (quietMs > UNTRACKED_MS) return goneNow(item, look, 'untracked', seen)
   const limitHours = limitOf(resource, item.state, look.overdueHours)
   if (item.overdueTold || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS) return undefined
   const told = { ...item, version: item.version + 1, overdueTold: true }
@@ -138,26 +132,34 @@ export const openSince = ({ createdAt, firstSeenAt }: Pick<KnownItem, 'createdAt
 export const limitOf = (resource: Resource, state: string, usualHours: number): number =>
   resource.overdueHours[state] ?? usualHours
 
-function lastSignMs(item: KnownItem, seen: SeenItem): number {
-  const times = [item.createdAt, seen.updatedAt, item.changedAt].map((time) => Date.parse(time ?? ''))
-  return Math.max(...times.filter((ms) => !Number.isNaN(ms)))
+function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, look: Look): boolean {
+  const times = [createdAt, updatedAt, changedAt].map((time) => Date.parse(time ?? ''))
+  return look.now.getTime() - Math.max(...times.filter((ms) => !Number.isNaN(ms))) > UNTRACKED_MS
 }
 
 function miss(before: KnownItem, look: Look, mayGo: boolean): Change | undefined {
   if (before.gone) return undefined
   if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
-  const isLong = look.now.getTime() - Date.parse(before.missingSince) >= MISSING_MS
-  return isLong && mayGo && !look.isSilent ? goneNow(before, look, 'notFound', null) : undefined
+  if (look.isSilent || !isLongAgo(before.missingSince, MISSING_MS, look)) return undefined
+  if (mayGo) return goneNow(before, look, 'notFound', null)
+  return isUntracked(before, look) ? goneNow(before, look, 'untracked', null) : undefined
 }
 
 function goneNow(before: KnownItem, look: Look, reason: 'notFound' | 'untracked', seen: SeenItem | null): Change {
-  const item = { ...before, version: before.version + 1, gone: reason, changedAt: look.now.toISOString() }
+  const item = {
+    ...{ ...before, version: before.version + 1, gone: reason, missingSince: null, doubted: null },
+    changedAt: look.now.toISOString(),
+  }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
 }
 
 /** What is over and can be in no window any more leaves the set; a list that still brought it would tell it anew. */
 function leave(resource: Resource, before: KnownItem, look: Look): Change | undefined {
-  if (before.gone === 'untracked') return look.openNow.has(before.id) ? undefined : gone(before)
+  if (before.gone === 'untracked') {
+    // One list that happened not to bring it would let it come back as if it were new.
+    if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
+    return isLongAgo(before.missingSince, LEAVE_MS, look) ? gone(before) : undefined
+  }
   if (before.gone === null && !isTerminal(resource, before.state)) return undefined
   const isPast = Date.parse(openSince(before)) < look.windowStart.getTime() - LEAVE_MS
   return isPast ? gone(before) : undefined
@@ -167,15 +169,17 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
   }
 }
 
-/** When so many would go at once, it is rather the upstream that has gone: nobody goes, and that is an alarm. */
+/**
+ * When so many would go at once, it is rather the upstream that has gone: nobody goes, and that is an alarm. Those that were
+ * missed once count as well: only some are asked at each look, and all would go bit by bit.
+ */
 export function isPlausible(known: ReadonlyMap<string, KnownItem>, look: Look, resource: Resource): boolean {
   const open = [...known.values()].filter((item) => !item.gone && !isTerminal(resource, item.state))
-  const going = look.missing.filter((id) => {
-    const since = known.get(id)?.missingSince
-    return since && look.now.getTime() - Date.parse(since) >= MISSING_MS
-  })
+  const going = open.filter(({ id, missingSince }) => missingSince !== null && !look.seen.has(id))
   return going.length <= Math.max(5, open.length / 10)
 }
+
+const isLongAgo = (time: string, ms: number, { now }: Look) => now.getTime() - Date.parse(time) >= ms
 
 const tell = (look: Look, kind: ChangeKind): { kind?: ChangeKind } => (look.isSilent ? {} : { kind })
 

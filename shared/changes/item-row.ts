@@ -39,10 +39,20 @@ export function toItemData(columns: Columns): ItemData {
   return json ? (JSON.parse(json) as ItemData) : { fields: {}, raw: null }
 }
 
-/** What an answer says of an item; a raw answer that is too large is left out. */
+/** Most UTF-16 units of one promised field: all of them and the raw item fit into a row together. */
+const MOST_FIELD = 16_000
+
+/** What an answer says of an item. A raw item that is too large is left out, a text cut: a row that is too large stops all. */
 export function seenData(resource: Resource, seen: SeenItem): ItemData {
   const isLarge = JSON.stringify(seen.raw).length > MOST_RAW
-  return { fields: resource.toData(seen), raw: isLarge ? null : seen.raw }
+  const fields = Object.entries(resource.toData(seen)).map(([name, value]) => [name, shorten(value)])
+  return { fields: Object.fromEntries(fields), raw: isLarge ? null : seen.raw }
+}
+
+function shorten(value: unknown): unknown {
+  const isLong = JSON.stringify(value ?? null).length > MOST_FIELD
+  if (!isLong) return value
+  return typeof value === 'string' ? value.slice(0, MOST_FIELD / 8) : null
 }
 
 /** The columns of an item: nulls are left out. */

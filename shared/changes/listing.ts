@@ -7,7 +7,7 @@ export interface Listing {
   openNow: Set<string>
   /** Rows without an id or a state. */
   unreadable: number
-  /** The newest creation time, as the service wrote it; never later than its own clock. */
+  /** The newest creation time, as the service wrote it; never later than its own clock, null when it does not tell that. */
   newest: string | null
 }
 
@@ -45,10 +45,11 @@ export function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
 
 function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
   let newest: string | null = null
+  if (!servedAt) return newest
   for (const { createdAt } of items) {
     if (!createdAt || Number.isNaN(Date.parse(createdAt))) continue
     // A creation time in the future would move the cursor past what is created until then.
-    if (servedAt && Date.parse(createdAt) > servedAt.getTime() + 1000) continue
+    if (timeKey(createdAt) > timeKey(servedAt.toISOString())) continue
     if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
   }
   return newest

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { type Feed, type Head, StreamMoved } from '../events/feed.ts'
-import type { Step } from '../events/feed-rows.ts'
 import type { Clock } from '../platform/clock.ts'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { timeKey } from '../platform/time-text.ts'
 import { type Change, detect, isPlausible, type KnownItem, type Look } from './detect.ts'
 import { comparedColumns, toKnown } from './item-row.ts'
 import { keepNewest, readLists } from './listing.ts'
+import { makeReport, type PollReport, toPollColumns } from './poll-report.ts'
 import { type ItemSource, isTerminal, type Resource } from './resource.ts'
 import { toStep } from './step.ts'
 
@@ -28,18 +29,9 @@ export interface Watch {
   tellBaseline: boolean
 }
 
-/** What a poll did. */
-export interface PollReport {
-  startedAt: string
-  endedAt: string
-  listed: number
-  rechecked: number
-  events: number
-  openItems: number
-  unknownStates: Record<string, number>
-}
-
 const HOUR_MS = 3_600_000
+/** A poll that has not ended after so long counts as dead. */
+const RUNNING_MS = 120_000
 const OVERLAP_MS = HOUR_MS
 const WIDE_MS = 4 * 24 * HOUR_MS
 const MOST_RECHECKS = 50
@@ -67,15 +59,29 @@ export const readWatch = (head: Head): WatchState => watchSchema.parse(JSON.pars
 export async function poll(watch: Watch): Promise<{ report: PollReport; head: Head }> {
   const { resource, feed, clock } = watch
   const startedAt = clock.now().toISOString()
-  await feed.notePoll(resource.name, { startedAt, until: new Date(clock.now().getTime() + 120_000).toISOString() })
+  const until = new Date(clock.now().getTime() + RUNNING_MS).toISOString()
+  await feed.notePoll(resource.name, { startedAt, until })
   for (let turn = 1; ; turn++) {
     try {
       return await pollOnce(watch, startedAt)
     } catch (error) {
       watch.memory = {}
-      if (!(error instanceof StreamMoved) || turn === MOST_TURNS) throw error
+      if (error instanceof StreamMoved && turn < MOST_TURNS) continue
+      await noteFailure(watch, startedAt, error)
+      throw error
     }
   }
+}
+
+async function noteFailure({ resource, feed, log }: Watch, startedAt: string, error: unknown): Promise<void> {
+  if (!(error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError)) return
+  const facts = error instanceof UpstreamError ? error.facts : undefined
+  log.error(`poll of ${resource.name} failed`, {
+    reason: error.message,
+    status: facts?.status,
+    missing: facts?.missing,
+  })
+  await feed.notePoll(resource.name, { startedAt, error: error.message })
 }
 
 async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: PollReport; head: Head }> {
@@ -91,7 +97,7 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
     readLists(resource, source, (isWide && wideStart < cursorStart ? wideStart : cursorStart).toISOString()),
   )
   const listed = seen.size
-  const { missing, rechecked, recheckAfter } = await recheck(watch, known, seen, state)
+  const { missing, rechecked, recheckAfter } = await watch.over(() => recheck(watch, known, seen, state))
   const cursor = newest !== null && timeKey(newest) > timeKey(state.cursor) ? newest : state.cursor
   const look: Look = {
     ...{ seen, openNow, missing, now, overdueHours: watch.overdueHours },
@@ -116,10 +122,7 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
     rechecked,
     steps,
   })
-  const after = await feed.append(head, steps, JSON.stringify(next), {
-    ...flat(report),
-    ...(unreadable ? { unreadable } : {}),
-  })
+  const after = await feed.append(head, steps, JSON.stringify(next), toPollColumns(report))
   watch.memory = { etag: after.etag, known }
   log.info(`polled ${resource.name}`, {
     listed,
@@ -167,18 +170,3 @@ function apply(known: Map<string, KnownItem>, changes: Change[]): void {
     else known.delete(id)
   }
 }
-
-function makeReport(
-  resource: Resource,
-  known: Map<string, KnownItem>,
-  { steps, ...facts }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked'> & { steps: Step[] },
-): PollReport {
-  const open = [...known.values()].filter((item) => !item.gone && !isTerminal(resource, item.state))
-  const unknownStates: Record<string, number> = {}
-  for (const { state } of open) {
-    if (!resource.openStates.includes(state)) unknownStates[state] = (unknownStates[state] ?? 0) + 1
-  }
-  return { ...facts, events: steps.filter((step) => step.event).length, openItems: open.length, unknownStates }
-}
-
-const flat = ({ unknownStates, ...report }: PollReport) => ({ ...report, unknownStates: JSON.stringify(unknownStates) })

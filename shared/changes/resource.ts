@@ -1,3 +1,10 @@
+import { z } from 'zod'
+
+/** An item's id: part of a row's key and of routes, so nothing else than these signs can be taken. */
+export const itemIdSchema = z
+  .string()
+  .regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
+
 /** An item as an answer of the upstream shows it. Times are text as the service wrote them. */
 export interface SeenItem {
   id: string

@@ -1,5 +1,6 @@
 import type { Feed } from '../events/feed.ts'
 import type { Step } from '../events/feed-rows.ts'
+import { toTimeText } from '../platform/time-text.ts'
 import { type Change, limitOf, openSince } from './detect.ts'
 import { type ItemData, seenData, toItemColumns, toItemData } from './item-row.ts'
 import { isTerminal, type Resource } from './resource.ts'
@@ -21,12 +22,14 @@ export async function toStep(parts: StepParts, change: Change, tenantId: string 
   const step: Step = { item: { id, columns: toItemColumns(item, data) } }
   if (!kind) return step
   const detectedAt = now.toISOString()
+  const told = seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined
   step.event = {
     item: id,
     version: item.version,
     type: `${resource.eventPrefix}.${kind}`,
     source: `/tenants/${tenantId ?? 'unknown'}/defender/${resource.name}`,
-    time: (seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined) ?? detectedAt,
+    // A text that is no time would make the event one that no receiver can parse.
+    time: toTimeText(told ?? '') ?? detectedAt,
     detectedAt,
     data: toEventData(parts, change, data),
   }

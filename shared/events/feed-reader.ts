@@ -40,7 +40,7 @@ export function createFeedReader(table: Table) {
       return { seq: row ? storedSeq.parse(row.columns).seq : 0, etag: row?.etag }
     },
 
-    /** Moves a counter forward, never back; true when it stands at `seq` or further afterwards by our hand or another's. */
+    /** Moves a counter forward, never back: it stands at `seq` or further afterwards, by our hand or another's. */
     async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
       for (;;) {
         const row = await table.get(stream, name)

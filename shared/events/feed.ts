@@ -155,7 +155,8 @@ export function createFeed(table: Table) {
           )
           return true
         } catch (error) {
-          if (error instanceof StreamMoved || isRefusal(error, 'exists')) continue
+          // Index 1 is the mark; an event that exists is a bug.
+          if (error instanceof StreamMoved || (isRefusal(error, 'exists') && error.index === 1)) continue
           throw error
         }
       }

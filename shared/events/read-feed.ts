@@ -26,9 +26,15 @@ export async function readFeed(feed: Feed, { streams, after, limit, matches }: F
   const share = Math.max(1, Math.floor(MOST_LOOKED_AT / streams.length))
   const queues = await Promise.all(
     streams.map(async (stream) => {
-      const { seq: oldest } = await feed.counter(stream, 'oldest')
+      const { seq } = await feed.counter(stream, 'oldest')
+      const asked = after[stream] ?? Math.max(seq - 1, 0)
+      const read = await feed.events(stream, asked, share)
+      // Events may have been deleted since the counter was read: what does not follow without a hole is not given.
+      const first = Number(read[0]?.sequence ?? 0)
+      const oldest = first > asked + 1 ? first : seq
       const from = after[stream] ?? Math.max(oldest - 1, 0)
-      return { stream, oldest, from, at: from, events: await feed.events(stream, from, share) }
+      const events = read.filter((event, index) => Number(event.sequence) === from + 1 + index)
+      return { stream, oldest, from, at: from, events }
     }),
   )
   const late = queues.find(({ from, oldest }) => from < oldest - 1)
@@ -43,8 +49,8 @@ export async function readFeed(feed: Feed, { streams, after, limit, matches }: F
     const next = queues
       .filter((queue) => queue.events.length > 0)
       .sort((a, b) => (detectedAt(a) < detectedAt(b) ? -1 : 1))[0]
-    const event = next?.events.shift()
-    if (isCut || !next || !event) break
+    const event = isCut ? undefined : next?.events.shift()
+    if (!next || !event) break
     next.at = Number(event.sequence)
     if (matches(event)) events.push(event)
   }

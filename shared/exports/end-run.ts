@@ -21,7 +21,9 @@ export async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Prom
     await table(run.snapshot).drop()
     await runs.dropped(ref)
   }
+  // Before anything that may fail for long: a link is a secret.
   await files.eraseLinks(ref)
+  if (run.state === 'published') await engine.announce(run)
   await runs.release(ref)
 }
 

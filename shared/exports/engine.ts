@@ -5,6 +5,7 @@ import type { Table } from '../platform/table.ts'
 import type { ExportKind } from './export-kind.ts'
 import type { FileLedger } from './file-ledger.ts'
 import type { RunLedger } from './run-ledger.ts'
+import type { Run } from './run-record.ts'
 
 /** What the engine's verbs work with, for one kind of export. */
 export interface ExportEngine {
@@ -14,6 +15,8 @@ export interface ExportEngine {
   /** Opens a snapshot table by name. */
   table(name: string): Table
   writer: BatchWriter
+  /** Tells that a run was published; done again after a crash, so it must tell once by itself. */
+  announce(run: Run): Promise<void>
   clock: Clock
   log: Log
   /** How long snapshots are kept, and how many at most. */

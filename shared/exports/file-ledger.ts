@@ -97,7 +97,6 @@ export function createFileLedger(table: Table, kind: string) {
 
     /** Takes the files into an epoch, so that whoever works in an older one is fenced. */
     async raise(ref: RunRef): Promise<void> {
-      await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.epoch < ref.epoch) await update({ ...ref, file: file.number }, (same) => same, undefined, true)
       }

@@ -11,73 +11,157 @@ import {
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
+  createStoredTables,
   drive,
   importAll,
   laterExport,
+  type Storage,
   smallExport,
 } from './small-run.ts'
-import { heldAt, watched } from './watched-tables.ts'
+import { heldAt, type Watch, watched } from './watched-tables.ts'
 
-const methods = ['files', 'json'] as const
+type Method = 'files' | 'json'
 
-/** More requests than a small run makes. */
+/** More requests than an executor of the small run makes. */
 const ALL = 90
+const everyRequest = Array.from({ length: ALL }, (_, n) => n)
 
-/** A run under way in the hands of an older executor that is held at its n-th request. */
-async function prepare(method: 'files' | 'json', n: number) {
-  const memory = createMemoryTables()
+/** A run under way in the hands of an executor that is held at its n-th request, and a way to take it over. */
+async function prepare(method: Method, n: number, storage: Storage) {
   const upstream = createSmallUpstream()
-  await memory.tables('Exports').create()
+  await storage.tables('Exports').create()
   const { executor, started } = createListeningExecutor()
   const clock = createAdjustableClock()
-  const engine = createSmallEngine(memory.tables, upstream, { method, clock })
+  const engine = createSmallEngine(storage.tables, upstream, { method, clock })
   await startRun(engine, executor)
   const first = started[0] as RunRef
   const held = heldAt(n)
-  const older = drive(createSmallEngine(watched(memory.tables, held), upstream, { method, clock }), first)
+  const older = drive(createSmallEngine(watched(storage.tables, held), upstream, { method, clock }), first)
   await Promise.race([held.arrived, older])
-  /** A second executor takes the run over, though the first one lives. */
-  const takeOver = async () => {
+
+  /** Somebody takes the first executor for dead, wrongly; undefined when its run was over. */
+  async function takeOver(): Promise<RunRef | undefined> {
     clock.advance(120_000)
-    await resumeRun(engine, executor)
-    return started.at(-1) as RunRef
-  }
-  return { memory, upstream, engine, held, older, takeOver, first }
-}
-
-describe.each(methods)('by %s, whoever was taken over', (method) => {
-  test.each(Array.from({ length: ALL }, (_, n) => n))('at its request %i changes nothing any more', async (n) => {
-    const { memory, upstream, engine, held, older, takeOver, first } = await prepare(method, n)
     upstream.upstream.now = laterExport
-    const second = await takeOver()
-    const begun = second.epoch > first.epoch ? await beginRun(engine, second) : undefined
-    const before = await ledgerRows(memory.tables)
-
+    await resumeRun(engine, executor)
+    const ref = started.at(-1) as RunRef
+    return ref.epoch > first.epoch ? ref : undefined
+  }
+  /** Lets the first executor go on to its end, and answers the ledger as it was before and as it is then. */
+  async function letGo() {
+    const before = await ledgerRows(storage.tables)
     held.letGo()
     await older
+    return { before, after: await ledgerRows(storage.tables) }
+  }
+  return { engine, executor, started, clock, held, takeOver, letGo }
+}
 
-    expect(await ledgerRows(memory.tables)).toEqual(before)
-    if (begun?.state === 'importing') {
-      await importAll(engine, second, begun.files)
-      await publishRun(engine, second)
-    }
-    expect(await brokenPromises(memory, engine, [smallExport, laterExport])).toEqual([])
+const exports = [smallExport, laterExport]
+
+/** The older executor wakes as soon as the newer one has begun. */
+async function wakesEarly(method: Method, n: number, storage: Storage) {
+  const { engine, held, takeOver, letGo } = await prepare(method, n, storage)
+  const second = await takeOver()
+  const begun = second && (await beginRun(engine, second))
+
+  const { before, after } = await letGo()
+
+  expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
+  if (second && begun?.state === 'importing') {
+    await importAll(engine, second, begun.files)
+    await publishRun(engine, second)
+  }
+  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+  return held.requests.length
+}
+
+/** The older executor wakes when the newer one has brought the run to its end. */
+async function wakesLate(method: Method, n: number, storage: Storage) {
+  const { engine, held, takeOver, letGo } = await prepare(method, n, storage)
+  const second = await takeOver()
+  if (second) await drive(engine, second)
+
+  const { before, after } = await letGo()
+
+  expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
+  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+}
+
+/** The run was given up meanwhile, without anybody looking at it again. */
+async function wakesAfterItWasGivenUp(method: Method, n: number, storage: Storage) {
+  const { engine, executor, clock, held, started, letGo } = await prepare(method, n, storage)
+  for (let turn = 0; turn < 11; turn++) {
+    clock.advance(120_000)
+    await resumeRun(engine, executor)
+  }
+  // What is over needs only to be tidied up, and is never given up.
+  if (await engine.runs.active()) await drive(engine, started.at(-1) as RunRef)
+
+  const { before, after } = await letGo()
+
+  expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
+  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+  return (await engine.runs.runs(1))[0]?.reason
+}
+
+describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over', (method) => {
+  test('changes nothing any more, whatever it was about to do, once the new one has begun', async () => {
+    const made: number[] = []
+    for (const n of everyRequest) made.push(await wakesEarly(method, n, createMemoryTables()))
+
+    expect(Math.max(...made)).toBeLessThan(ALL)
   })
 
-  test.each(Array.from({ length: ALL }, (_, n) => n))(
-    'at its request %i and wakes when all is over changes nothing',
-    async (n) => {
-      const { memory, upstream, engine, held, older, takeOver, first } = await prepare(method, n)
-      upstream.upstream.now = laterExport
-      const second = await takeOver()
-      if (second.epoch > first.epoch) await drive(engine, second)
-      const before = await ledgerRows(memory.tables)
+  test('changes nothing when it wakes after the run is over', async () => {
+    for (const n of everyRequest) await wakesLate(method, n, createMemoryTables())
+  })
 
-      held.letGo()
-      await older
+  test('changes nothing, and leaves no link and no table behind, when the run was given up meanwhile', async () => {
+    const reasons = new Set<string | null | undefined>()
+    for (const n of everyRequest) reasons.add(await wakesAfterItWasGivenUp(method, n, createMemoryTables()))
 
-      expect(await ledgerRows(memory.tables)).toEqual(before)
-      expect(await brokenPromises(memory, engine, [smallExport, laterExport])).toEqual([])
-    },
-  )
+    expect([...reasons]).toEqual(['given up after 10 executions', null])
+  })
+
+  test.each([5, 8, 11, 17, 40])('at its request %i changes nothing on a storage account either', async (n) => {
+    await wakesEarly(method, n, await createStoredTables())
+    await wakesLate(method, n, await createStoredTables())
+  })
 })
+
+test('a conclusion that lags behind its twin, and behind the next run, publishes nothing again', async () => {
+  const storage = createMemoryTables()
+  const { engine, upstream, executor, started, first, another, clock } = await prepareListed(storage)
+  const held = heldAt(0)
+  const late = publishRun(another(held), first)
+  while (!held.requests.at(-1)?.includes('insert current')) await held.step()
+  await publishRun(engine, first)
+  upstream.upstream.now = laterExport
+  clock.advance(120_000)
+  const next = await startRun(engine, executor)
+  await drive(engine, started.at(-1) as RunRef)
+  const before = await ledgerRows(storage.tables)
+
+  held.letGo()
+  await late
+
+  expect(await ledgerRows(storage.tables)).toEqual(before)
+  expect(await engine.runs.current()).toMatchObject({ runId: next.runId })
+  expect(await brokenPromises(storage, engine, exports)).toEqual([])
+})
+
+/** A run whose files are all imported and which nobody has concluded yet. */
+async function prepareListed(storage: Storage) {
+  await storage.tables('Exports').create()
+  const upstream = createSmallUpstream()
+  const clock = createAdjustableClock()
+  const another = (watch: Watch = {}) => createSmallEngine(watched(storage.tables, watch), upstream, { clock })
+  const engine = another()
+  const { executor, started } = createListeningExecutor()
+  await startRun(engine, executor)
+  const first = started[0] as RunRef
+  const begun = await beginRun(engine, first)
+  if (begun.state === 'importing') await importAll(engine, first, begun.files)
+  return { engine, upstream, clock, executor, started, first, another }
+}

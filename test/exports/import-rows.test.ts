@@ -66,7 +66,10 @@ async function prepare(method: 'files' | 'json') {
 describe('a file', () => {
   test('that broke off is counted as if it had come at once', async () => {
     const { memory, engine, ref, attempt, file, snapshotRows } = await prepare('files')
-    const whole = [[device('a'), device('b'), 'not JSON'], [device('a', 1), device('c')]]
+    const whole = [
+      [device('a'), device('b'), 'not JSON'],
+      [device('a', 1), device('c')],
+    ]
 
     const first = await attempt([...whole.slice(0, 1), [null]])
     const second = await attempt(whole)
@@ -75,15 +78,23 @@ describe('a file', () => {
     expect(await file()).toMatchObject({ attempts: 2, parsed: 5, written: 3, duplicates: 1, rejected: 1 })
     expect(await file()).toMatchObject({ bytes: whole.flat().map(textOf).join('\n').length + 1 })
     await publishRun(engine, ref)
-    expect(await engine.runs.run(ref.runId)).toMatchObject({ state: 'failed', reason: expect.stringContaining('1 of 5') })
+    expect(await engine.runs.run(ref.runId)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('1 of 5'),
+    })
     expect(await snapshotRows().catch(() => 'none')).toBe('none')
     expect(await memory.names()).toEqual(['Exports'])
   })
 
   test('of which everything was written but nothing noted is counted the same again', async () => {
     const { memory, engine, ref, attempt, file } = await prepare('files')
-    const rows = [[device('a'), device('b')], [device('b', 1), device('c')]]
-    const cut = { before: (request: string) => (request.includes('replace 000001') && ++notes > 1 ? died() : undefined) }
+    const rows = [
+      [device('a'), device('b')],
+      [device('b', 1), device('c')],
+    ]
+    const cut = {
+      before: (request: string) => (request.includes('replace 000001') && ++notes > 1 ? died() : undefined),
+    }
     let notes = 0
     const died = () => {
       throw new Error('the process died')
@@ -107,7 +118,11 @@ describe('a file', () => {
     const { rejects = [], ...counts } = (await file()) ?? {}
     expect(counts).toMatchObject({ state: 'imported', parsed: 121, written: 1, rejected: 120 })
     expect(rejects).toHaveLength(100)
-    expect(rejects[0]).toEqual({ line: 2, reason: 'the line is not JSON', text: expect.stringMatching(/^bad 0.{195}$/) })
+    expect(rejects[0]).toEqual({
+      line: 2,
+      reason: 'the line is not JSON',
+      text: expect.stringMatching(/^bad 0.{195}$/),
+    })
     expect(JSON.stringify(rejects)).not.toContain('abcdefghij')
   })
 
@@ -115,7 +130,12 @@ describe('a file', () => {
     const { attempt, file } = await prepare('files')
     const fields = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`Novel${n}`, 1]))
 
-    await attempt([[{ ...device('a'), ...fields }, { ...device('b'), Novel1: 1 }]])
+    await attempt([
+      [
+        { ...device('a'), ...fields },
+        { ...device('b'), Novel1: 1 },
+      ],
+    ])
 
     const { unknownFields = {} } = (await file()) ?? {}
     expect(Object.keys(unknownFields)).toHaveLength(200)
@@ -163,10 +183,13 @@ describe('the paged list', () => {
     expect(await memory.names()).toHaveLength(2)
   })
 
-  test.each(Array.from({ length: 14 }, (_, n) => n))(
+  const requests = Array.from({ length: 16 }, (_, n) => n)
+
+  test.each(requests)(
     'of an attempt that is held at its request %i adds nothing to the attempt after it',
     async (n) => {
       const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+      await attempt([[device('e')], [null]])
       const held = heldAt(n)
       const late = attempt([[device('a'), device('b')], [device('7')]], watched(memory.tables, held))
       await Promise.race([held.arrived, late])
@@ -178,9 +201,36 @@ describe('the paged list', () => {
       await late
 
       expect(await snapshotRows()).toEqual(before)
-      expect([{ b: '1', d: '1' }, { a: '0', b: '0', 7: '0' }]).toContainEqual(before)
+      expect([
+        { b: '1', d: '1' },
+        { a: '0', b: '0', 7: '0' },
+      ]).toContainEqual(before)
       expect(await engine.runs.current()).toMatchObject({ devices: Object.keys(before).length })
       expect(await memory.names()).toHaveLength(2)
     },
   )
+
+  test('is never a mixture of two attempts that run at once, wherever they overtake each other', async () => {
+    for (const [n, m] of requests.flatMap((first) => requests.map((second) => [first, second] as const))) {
+      const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+      const [one, two] = [heldAt(n), heldAt(m)]
+      const first = attempt([[device('a'), device('b')], [device('7')]], watched(memory.tables, one))
+      await Promise.race([one.arrived, first])
+      const second = attempt([[device('b', 1), device('d', 1)]], watched(memory.tables, two))
+      await Promise.race([two.arrived, second])
+
+      one.letGo()
+      await first
+      two.letGo()
+      await second
+      await publishRun(engine, ref)
+
+      const current = await engine.runs.current()
+      const rows = current ? await snapshotRows() : {}
+      const where = `${n}: ${one.requests[n]}, ${m}: ${two.requests[m]}`
+      expect([{ b: '1', d: '1' }, { a: '0', b: '0', 7: '0' }, {}], where).toContainEqual(rows)
+      expect(current?.devices ?? 0, where).toBe(Object.keys(rows).length)
+      expect(await memory.names(), where).toHaveLength(current ? 2 : 1)
+    }
+  })
 })

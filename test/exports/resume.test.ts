@@ -14,10 +14,12 @@ import {
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
+  createStoredTables,
   drive,
   importAll,
   laterExport,
   type SmallExport,
+  type Storage,
   smallExport,
 } from './small-run.ts'
 import { Died, dyingAt, type Watch, watched } from './watched-tables.ts'
@@ -29,8 +31,7 @@ const ALL = 90
 type Method = 'files' | 'json'
 
 /** An account with an upstream beside it, over which one process after the other works. */
-async function prepare(method: Method) {
-  const memory = createMemoryTables()
+async function prepare(method: Method, memory: Storage = createMemoryTables()) {
   await memory.tables('Exports').create()
   const upstream = createSmallUpstream()
   const clock = createAdjustableClock()
@@ -74,10 +75,22 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
         expect(await ended(parts), `request ${n}`).toContain('published')
         expect(await ended(parts), `request ${n}`).not.toContain('failed')
         expect(await brokenPromises(parts.memory, parts.engine, [smallExport]), `request ${n}`).toEqual([])
+        const { runId = '' } = (await parts.engine.runs.current()) ?? {}
+        expect(parts.upstream.upstream.announced, `request ${n}`).toContain(runId)
       }
       expect(died).toBeGreaterThan(30)
     },
   )
+
+  test.each([1, 4, 10, 14, 18, 30, 45, 60])('so it is on a storage account, at request %i', async (n) => {
+    const parts = await prepare(method, await createStoredTables())
+    await parts.work(dyingAt(n, 'after'))
+
+    await parts.work()
+
+    expect(await ended(parts)).toContain('published')
+    expect(await brokenPromises(parts.memory, parts.engine, [smallExport])).toEqual([])
+  })
 
   test('processes that die again and again, while the upstream changes, never leave a wrong snapshot', async () => {
     await fc.assert(

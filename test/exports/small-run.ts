@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { TableServiceClient } from '@azure/data-tables'
 import { type AdjustableClock, createAdjustableClock } from '../../local/clock.ts'
 import { createAvHealthExport } from '../../shared/av-health/export-kind.ts'
 import { beginRun } from '../../shared/exports/begin-run.ts'
@@ -10,10 +11,13 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish-run.ts'
 import { renewLinks } from '../../shared/exports/renew-links.ts'
 import { createRunLedger } from '../../shared/exports/run-ledger.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
+import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { freshStorage } from '../storage.ts'
 
 export type Tables = (name: string) => Table
 
@@ -39,6 +43,18 @@ export function createMemoryTables() {
     return found.sort()
   }
   return { tables, names }
+}
+
+export type Storage = ReturnType<typeof createMemoryTables>
+
+/** Tables of an untouched account of the emulator, for a sample of what is tried out in memory. */
+export async function createStoredTables(): Promise<Storage> {
+  const connectionString = await freshStorage()
+  const service = TableServiceClient.fromConnectionString(connectionString, { allowInsecureConnection: true })
+  return {
+    tables: createTables({ connectionString }),
+    names: async () => (await Array.fromAsync(service.listTables())).flatMap(({ name }) => name ?? []).sort(),
+  }
 }
 
 const id = (letter: string) => letter.repeat(40)
@@ -70,9 +86,11 @@ export const laterExport: SmallExport = {
   },
 }
 
-/** An upstream in a few lines; every link it gave is kept, the first listing of an export ends with an expired one. */
+const brokenOff = new UpstreamError({ upstream: 'small', call: 'GET list', reason: 'truncated', retryable: true })
+
+/** An upstream in a few lines: the first listing holds a link that has expired, the first paged list breaks off. */
 export function createSmallUpstream(first = smallExport) {
-  const upstream = { now: first, links: [] as string[], listings: 0, opened: 0 }
+  const upstream = { now: first, listings: 0, asked: 0, announced: new Set<string>() }
   const stored = new Map<string, string[]>()
   const source = {
     async listFiles(): Promise<Listing> {
@@ -80,15 +98,13 @@ export function createSmallUpstream(first = smallExport) {
       const { generatedTime, files } = upstream.now
       const listed = Object.entries(files).map(([path, lines], index) => {
         const isOver = upstream.listings === 1 && index === 1
-        const link = `https://store.example/${path}?${isOver ? 'over' : 'good'}&sig=secret-${upstream.links.length}`
-        upstream.links.push(link)
+        const link = `https://store.example/${path}?${isOver ? 'over' : 'good'}&sig=secret-${stored.size}`
         stored.set(link, lines)
         return { path, link }
       })
       return { generatedTime, files: listed }
     },
     async openFile(link: string) {
-      upstream.opened += 1
       if (link.includes('?over')) return { kind: 'expired' } as const
       // A link leads to the export that it was listed with, whatever there is by now.
       const lines = stored.get(link)
@@ -96,7 +112,9 @@ export function createSmallUpstream(first = smallExport) {
       return { kind: 'open', body: Readable.from([Buffer.from(lines.join('\n'))]), bytes: null } as const
     },
     async *pages() {
-      for (const lines of Object.values(upstream.now.files)) {
+      upstream.asked += 1
+      for (const [index, lines] of Object.values(upstream.now.files).entries()) {
+        if (index > 0 && upstream.asked === 1) throw brokenOff
         yield { rows: lines.map((line) => JSON.parse(line)), date: new Date('2026-11-20T07:00:00Z') }
       }
     },
@@ -109,7 +127,7 @@ export type SmallUpstream = ReturnType<typeof createSmallUpstream>
 /** An engine over tables; its log is kept. */
 export function createSmallEngine(
   tables: Tables,
-  { source }: SmallUpstream,
+  { source, upstream }: SmallUpstream,
   given: {
     method?: ExportKind['method']
     clock?: AdjustableClock
@@ -126,6 +144,7 @@ export function createSmallEngine(
     files: createFileLedger(tables('Exports'), 'av-health'),
     table: tables,
     writer: createBatchWriter({ inFlight: 2 }),
+    announce: async ({ runId }) => void upstream.announced.add(runId),
     clock,
     log: createLog({ info: keep, warn: keep, error: keep }),
     retention: given.retention ?? { days: 30, graceMs: 3_600_000 },

@@ -4,6 +4,7 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeExports, type Started, startRun } from '../../shared/exports/start-run.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
+import type { Table } from '../../shared/platform/table.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 import { freshStorage } from '../storage.ts'
 import { brokenPromises } from './run-promises.ts'
@@ -14,6 +15,7 @@ import {
   createSmallUpstream,
   drive,
   smallExport,
+  type Tables,
 } from './small-run.ts'
 import { watched } from './watched-tables.ts'
 
@@ -54,6 +56,26 @@ describe('starts at the same moment in several processes', () => {
     expect(started).toHaveLength(1)
     expect(await engines[0]?.runs.runs(10)).toHaveLength(1)
   })
+})
+
+test('a start whose answer was lost on the way, so that it was sent twice, has begun its run and says so', async () => {
+  const { tables } = createMemoryTables()
+  await tables('Exports').create()
+  const { executor, started } = createListeningExecutor()
+  const sentTwice: Tables = (name) => {
+    const table = tables(name)
+    const transact: Table['transact'] = async (operations) => {
+      if (operations.some(({ kind, rowKey }) => kind === 'insert' && rowKey === 'active'))
+        await table.transact(operations)
+      return table.transact(operations)
+    }
+    return { ...table, transact }
+  }
+
+  const answer = await startRun(createSmallEngine(sentTwice, createSmallUpstream()), executor)
+
+  expect(answer.joined).toBe(false)
+  expect(started).toEqual([{ kind: 'av-health', runId: answer.runId, epoch: 1 }])
 })
 
 describe('a process that dies between the ledger and the first instance', () => {

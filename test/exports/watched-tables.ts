@@ -58,20 +58,35 @@ export function dyingAt(n: number, when: 'before' | 'after'): Watch & { requests
   }
 }
 
-/** A watch that holds a process from its n-th request on until it is let go. */
-export function heldAt(n: number): Watch & { requests: string[]; arrived: Promise<void>; letGo(): void } {
+/** A watch that holds a process at its n-th request until it may take a step or is let go for good. */
+export function heldAt(n: number) {
   const requests: string[] = []
-  const arrived = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
+  let isFree = false
+  let waiting: (() => void)[] = []
+  let arrived = Promise.withResolvers<void>()
   return {
     requests,
-    arrived: arrived.promise,
-    letGo: () => released.resolve(),
-    async before(request) {
+    /** Resolves when a request is held. */
+    get arrived() {
+      return arrived.promise
+    },
+    /** Lets go what is held, until the next request. */
+    async step() {
+      const held = waiting
+      waiting = []
+      arrived = Promise.withResolvers<void>()
+      for (const go of held) go()
+      await arrived.promise
+    },
+    letGo() {
+      isFree = true
+      for (const go of waiting) go()
+    },
+    async before(request: string) {
       requests.push(request)
-      if (requests.length <= n) return
+      if (isFree || requests.length <= n) return
       arrived.resolve()
-      await released.promise
+      await new Promise<void>((go) => waiting.push(go))
     },
   }
 }

@@ -13,6 +13,13 @@ const timers = [
   ['poll-machine-actions', '%MACHINE_ACTIONS_SCHEDULE%'],
   ['poll-investigations', '%INVESTIGATIONS_SCHEDULE%'],
   ['housekeeping', '0 35 * * * *'],
+  ['dispatch-events', '30 * * * * *'],
+]
+const queues = [
+  ['deliver-event', 'event-deliveries'],
+  ['retry-event', 'event-retries'],
+  ['bury-delivery', 'event-deliveries-poison'],
+  ['bury-retry', 'event-retries-poison'],
 ]
 const orchestrations = ['export-run', 'export-import-files']
 const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']
@@ -31,6 +38,16 @@ const routes = [
   ['check-resource', 'POST', 'changes/{resource}/check', 'function'],
   ['list-events', 'GET', 'events', 'function'],
   ['trigger-on-events', 'GET', 'events/trigger', 'function'],
+  ['create-subscription', 'POST', 'subscriptions', 'function'],
+  ['list-subscriptions', 'GET', 'subscriptions', 'function'],
+  ['show-subscription', 'GET', 'subscriptions/{id}', 'function'],
+  ['delete-subscription', 'DELETE', 'subscriptions/{id}', 'function'],
+  ['unsubscribe', 'POST', 'subscriptions/unsubscribe', 'function'],
+  ['enable-subscription', 'POST', 'subscriptions/{id}/enable', 'function'],
+  ['rotate-subscription-secret', 'POST', 'subscriptions/{id}/rotate-secret', 'function'],
+  ['list-deliveries', 'GET', 'subscriptions/{id}/deliveries', 'function'],
+  ['replay-deliveries', 'POST', 'subscriptions/{id}/replay', 'function'],
+  ['test-subscription', 'POST', 'subscriptions/{id}/test', 'function'],
   ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
 ]
 
@@ -48,7 +65,7 @@ const ofType = (type: string) => functions.filter(({ trigger }) => trigger.type 
 test('exactly the promised functions are registered, each once', () => {
   const names = functions.map(({ name }) => name)
 
-  const promised = [...[...timers, ...routes].map(([name]) => name), ...orchestrations, ...activities]
+  const promised = [...[...timers, ...queues, ...routes].map(([name]) => name), ...orchestrations, ...activities]
   expect(names.toSorted()).toEqual(promised.toSorted())
   expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
 })
@@ -83,6 +100,13 @@ test('every timer has the promised schedule, which comes true', () => {
     const cron = new Cron(setting ? (sample[setting] ?? '') : String(schedule), { mode: '6-part', timezone: 'UTC' })
     expect(cron.nextRun(), `${schedule}`).toBeInstanceOf(Date)
   }
+})
+
+test('every queue has the promised name and lies in the data account', () => {
+  const found = ofType('queueTrigger')
+
+  expect(found.map(({ name, trigger }) => [name, trigger.queueName])).toEqual(queues)
+  expect(found.map(({ trigger }) => trigger.connection)).toEqual(queues.map(() => 'RELAY_STORAGE'))
 })
 
 test('orchestrations and activities keep the names that running instances know', () => {

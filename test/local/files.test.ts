@@ -15,9 +15,13 @@ const folder = freshFolder()
 const once = ['--once', '--data', folder]
 
 /** Where a fleet's files lie, in the order of the fleet: odd names, spaces, the same base names, packed and not. */
-const paths = ['a file (1).json.gz', 'x/part-00000.json.gz', 'y/part-00000.json.gz', "é'$HOME;.json", 'empty.JSON.GZ'].map(
-  (name) => join(disk, name),
-)
+const paths = [
+  'a file (1).json.gz',
+  'x/part-00000.json.gz',
+  'y/part-00000.json.gz',
+  "é'$HOME;.json",
+  'empty.JSON.GZ',
+].map((name) => join(disk, name))
 
 function writeFleet(fleet: Fleet): void {
   for (const [index, path] of paths.entries()) {

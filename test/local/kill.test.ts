@@ -88,7 +88,7 @@ async function killAt({ requests, afterMs }: Moment, args: string[], simulator: 
   const before = simulator.requests.length
   const { child, ended } = launch(args)
   let isOver = false
-  ended.then(() => {
+  void ended.then(() => {
     isOver = true
   })
   while (!isOver && simulator.requests.length < before + requests) await pause(2)

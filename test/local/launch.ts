@@ -53,12 +53,12 @@ export function launch(args: string[], program = 'start.ts', env: Record<string,
     for (const listener of [...listeners]) listener()
     return { code, signal, stdout, stderr }
   })
-  const said = (pattern: RegExp) =>
-    new Promise<RegExpExecArray>((resolve, reject) => {
+  const find = <T>(find: () => T | undefined | false | null) =>
+    new Promise<T>((resolve, reject) => {
       const look = () => {
-        const found = pattern.exec(stderr)
+        const found = find()
         if (found) resolve(found)
-        else if (!running.has(launched)) reject(new Error(`it ended without ${pattern}: ${stderr}`))
+        else if (!running.has(launched)) reject(new Error(`it ended too early: ${stderr}`))
         else return
         listeners.delete(look)
       }
@@ -71,10 +71,10 @@ export function launch(args: string[], program = 'start.ts', env: Record<string,
     ended,
     url: undefined as never,
     stderr: () => stderr,
-    said: async (text) => void (await said(new RegExp(RegExp.escape(text)))),
+    said: async (text) => void (await find(() => stderr.includes(text))),
   }
   running.add(launched)
-  const url = said(/^host: (\S+)/m).then(([, address]) => address ?? '')
+  const url = find(() => /^host: (\S+)/m.exec(stderr)?.[1])
   url.catch(() => {})
   return Object.assign(launched, { url })
 }
@@ -151,15 +151,35 @@ export async function advance(url: string, folder: string, advanceSeconds: numbe
   if (!response.ok) throw new Error(`the clock answered ${response.status}`)
 }
 
+const runSchema = z.object({
+  runId: z.string(),
+  state: z.string(),
+  endedAt: z.string().nullable(),
+  counts: z.object({ written: z.int() }),
+  files: z.array(z.object({ state: z.string() })).default([]),
+})
+const runsSchema = z.object({ runs: z.array(runSchema) })
+
+/** Asks the HTTP surface of a running start, with its function key. */
+export async function ask(start: Launched, folder: string, path: string, init: RequestInit = {}): Promise<unknown> {
+  const headers = { 'x-functions-key': keysOf(folder).function, 'content-type': 'application/json' }
+  const response = await fetch(`${await start.url}/api/${path}`, { ...init, headers })
+  return response.json()
+}
+
+export const askRun = async (start: Launched, folder: string, runId: string) =>
+  runSchema.parse(await ask(start, folder, `av-health/exports/${runId}`))
+
+export const askNewestRun = async (start: Launched, folder: string) =>
+  runsSchema.parse(await ask(start, folder, 'av-health/exports?limit=1')).runs[0]
+
 /** Lets a start with the usual faults go on as soon as it waits for a file that is not ready. */
-export async function hurry(start: Launched, folder: string): Promise<Ended> {
-  const url = await start.url
-  const headers = { 'x-functions-key': keysOf(folder).function }
-  const get = async (path: string) => (await fetch(`${url}/api/av-health/exports${path}`, { headers })).json()
+export function hurry(start: Launched, folder: string): Promise<Ended> {
   const pass = async () => {
+    const url = await start.url
     for (;;) {
-      const [run] = (await get('?limit=1')).runs
-      const files: { state: string }[] = run ? (await get(`/${run.runId}`)).files : []
+      const run = await askNewestRun(start, folder)
+      const files = run ? (await askRun(start, folder, run.runId)).files : []
       const isWaiting = files.some(({ state }) => state === 'not-ready')
       if (isWaiting) await advance(url, folder, 16)
       await pause(isWaiting ? 100 : 30)

@@ -84,7 +84,9 @@ describe('an old Node', () => {
     const refused = await under('20.20.2').catch((error) => error)
 
     expect(refused).toMatchObject({ code: 1, stdout: '' })
-    expect(refused.stderr.trim()).toMatch(/^defender-relay runs on Node 24 and this is Node 20\.20\.2: run "npm ci" .*\.$/)
+    expect(refused.stderr.trim()).toMatch(
+      /^defender-relay runs on Node 24 and this is Node 20\.20\.2: run "npm ci" .*\.$/,
+    )
   })
 
   test('is the only one that is', async () => {

@@ -5,14 +5,13 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
 import {
+  askNewestRun,
   emulatorPid,
   endAll,
   freshFolder,
   gone,
   hurry,
   isAlive,
-  keysOf,
-  type Launched,
   launch,
   onceLine,
   pause,
@@ -20,13 +19,6 @@ import {
 } from './launch.ts'
 
 afterAll(endAll)
-
-/** The newest run of a start, as its HTTP surface shows it. */
-async function newestRun(start: Launched, folder: string) {
-  const headers = { 'x-functions-key': keysOf(folder).function }
-  const response = await fetch(`${await start.url}/api/av-health/exports?limit=1`, { headers })
-  return (await response.json()).runs[0]
-}
 
 async function emulatorOf(folder: string): Promise<number> {
   for (;;) {
@@ -42,30 +34,30 @@ describe.concurrent('nothing is left behind', () => {
     const first = launch(['--fleet', '400', '--data', folder])
     await first.said('waiting')
     const emulator = await emulatorOf(folder)
-    const { runId } = await newestRun(first, folder)
+    const run = await askNewestRun(first, folder)
 
     first.child.kill('SIGINT')
 
     expect(await first.ended).toMatchObject({ code: 130, stdout: '' })
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
     const line = onceLine(await hurry(launch(['--once', '--data', folder]), folder))
-    expect(line).toMatchObject({ runId, ok: true, state: 'published', devices: 400 })
+    expect(line).toMatchObject({ runId: run?.runId, ok: true, state: 'published', devices: 400 })
   }, 60_000)
 
   test('a host that serves is stopped by SIGTERM, and meanwhile nobody else gets its folder', async () => {
     const folder = freshFolder()
     const first = launch(['--fleet', '30', '--data', folder])
-    hurry(first, folder)
+    void hurry(first, folder)
     await first.said('Serving')
     const emulator = await emulatorOf(folder)
 
     const second = await runToEnd(['--once', '--data', folder])
-    const run = await newestRun(first, folder)
+    const run = await askNewestRun(first, folder)
     first.child.kill('SIGTERM')
 
     expect(second).toMatchObject({ code: 1, stdout: '' })
     expect(second.stderr.trim()).toMatch(new RegExp(`^Process ${first.pid} already runs on .*\\.$`))
-    expect(run.state).toBe('published')
+    expect(run?.state).toBe('published')
     expect(await first.ended).toMatchObject({ code: 0, stdout: '' })
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
   }, 60_000)
@@ -103,18 +95,22 @@ describe.concurrent('nothing is left behind', () => {
     await simulator.stop()
   }, 60_000)
 
-  test.each([0, 250, 500])('a start killed %i ms after its emulator was born leaves no emulator', async (ms) => {
-    const folder = freshFolder()
-    const start = launch(['--fleet', '30', '--data', folder])
-    const emulator = await emulatorOf(folder)
-    await pause(ms)
+  test.each([0, 250, 500])(
+    'a start killed %i ms after its emulator was born leaves no emulator',
+    async (ms) => {
+      const folder = freshFolder()
+      const start = launch(['--fleet', '30', '--data', folder])
+      const emulator = await emulatorOf(folder)
+      await pause(ms)
 
-    start.child.kill('SIGKILL')
-    await start.ended
+      start.child.kill('SIGKILL')
+      await start.ended
 
-    await gone(emulator)
-    expect(isAlive(emulator)).toBe(false)
-  }, 60_000)
+      await gone(emulator)
+      expect(isAlive(emulator)).toBe(false)
+    },
+    60_000,
+  )
 
   test('Ctrl-C before anything is ready stops what was begun', async () => {
     const folder = freshFolder()

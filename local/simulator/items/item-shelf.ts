@@ -51,6 +51,8 @@ export interface ServedShelf extends ItemShelf {
   /** The item of this id, or else the newest one with this alias. */
   find(id: string, agoMs: number): Item | undefined
   sendPage(page: PageSent): Promise<void>
+  /** Counts calls that look for a replica, from 1. */
+  countCall(): number
 }
 
 type Kept = ItemScript & { older?: { untilMs: number; place: number } }
@@ -63,6 +65,7 @@ export function createItemShelf(
 ): ServedShelf {
   const kept = new Map<string, Kept>()
   let hook: Parameters<ItemShelf['onPage']>[0] = null
+  let calls = 0
   const nowMs = () => clock.now().getTime()
 
   /** What stands on the shelf, all that was born until now included. */
@@ -134,10 +137,9 @@ export function createItemShelf(
       if (one) return shown(one, atMs) ?? undefined
       const { aliasField } = kind
       if (aliasField === null) return undefined
-      return [...kept.values()]
-        .flatMap((other) => shown(other, atMs) ?? [])
-        .findLast((item) => item[aliasField] === id)
+      return [...kept.values()].flatMap((other) => shown(other, atMs) ?? []).findLast((item) => item[aliasField] === id)
     },
+    countCall: () => ++calls,
     sendPage: async (page) => hook?.(page),
   }
 }

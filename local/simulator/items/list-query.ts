@@ -1,6 +1,7 @@
-import type { Item, ItemKind } from './item-kind.ts'
+import { comparable, fieldOf, QueryRefused } from './field-value.ts'
 import type { ItemFaults } from './item-faults.ts'
-import { comparable, fieldOf, type Passes, QueryRefused, readFilter } from './odata-filter.ts'
+import { documented, type Item, type ItemKind } from './item-kind.ts'
+import { type Passes, readFilter } from './odata-filter.ts'
 
 /** What a list was asked for. */
 export interface ListQuery {
@@ -8,8 +9,7 @@ export interface ListQuery {
   /** Undefined when the caller left it to the service. */
   top: number | undefined
   skip: number
-  /** Sorts what passes. */
-  order: (a: Item, b: Item) => number
+  sort(rows: Item[]): Item[]
   isCounted: boolean
 }
 
@@ -36,7 +36,7 @@ export function readListQuery(query: URLSearchParams, kind: ItemKind, faults: It
     passes: filter === null ? () => true : readFilter(filter, { ...kind, allowUndocumented }),
     top,
     skip: wholeNumber(query, '$skip') ?? 0,
-    order: orderBy === null ? newestFirst(kind) : readOrder(orderBy, kind),
+    sort: orderBy === null ? newestFirst(kind) : readOrder(orderBy, kind),
     isCounted: honoured && query.get('$count') === 'true',
   }
 }
@@ -49,20 +49,23 @@ function wholeNumber(query: URLSearchParams, name: string): number | undefined {
 }
 
 /** What has no creation time yet is the newest. */
-function newestFirst({ createdField, fields }: ItemKind): ListQuery['order'] {
-  const field = fields[createdField] ?? { type: 'time', documented: true }
-  const key = (item: Item) => comparable(item[createdField], field) ?? '9'
-  return (a, b) => compareValues(key(b), key(a))
+function newestFirst({ createdField, fields }: ItemKind): ListQuery['sort'] {
+  const field = fields[createdField] ?? documented('time')
+  return (rows) => {
+    const keyed = rows.map((row) => ({ row, key: comparable(row[createdField], field) ?? '9' }))
+    return keyed.sort((a, b) => compareValues(b.key, a.key)).map(({ row }) => row)
+  }
 }
 
-function readOrder(text: string, kind: ItemKind): ListQuery['order'] {
+function readOrder(text: string, kind: ItemKind): ListQuery['sort'] {
   const orders = text.split(',').map((part) => {
     const [, name = '', direction = 'asc'] = /^\s*(\w+)(?:\s+(asc|desc))?\s*$/.exec(part) ?? []
     const field = fieldOf(name, { ...kind, allowUndocumented: true })
     const sign = direction === 'desc' ? -1 : 1
     return (a: Item, b: Item) => sign * compareValues(comparable(a[name], field), comparable(b[name], field))
   })
-  return (a, b) => orders.map((order) => order(a, b)).find((result) => result !== 0) ?? 0
+  const first = (a: Item, b: Item) => orders.map((order) => order(a, b)).find((result) => result !== 0)
+  return (rows) => rows.toSorted((a, b) => first(a, b) ?? 0)
 }
 
 function compareValues(a: string | number | null, b: string | number | null): number {

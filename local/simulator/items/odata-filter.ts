@@ -1,30 +1,19 @@
-import { tickKey } from '../moment.ts'
-import type { Field, Item } from './item-kind.ts'
-
-/** A query option that the service does not take; the message is its answer. */
-export class QueryRefused extends Error {
-  override name = 'QueryRefused'
-}
+import {
+  comparable,
+  type FilterScope,
+  fieldOf,
+  type Literal,
+  literal,
+  QueryRefused,
+  type Value,
+} from './field-value.ts'
+import type { Item } from './item-kind.ts'
 
 /** Whether an item passes a filter. */
 export type Passes = (item: Item) => boolean
 
-/** What a filter is read with. */
-export interface FilterScope {
-  fields: Readonly<Record<string, Field>>
-  entityType: string
-  /** Fields that no page documents as filterable may be named too. */
-  allowUndocumented: boolean
-}
+type Token = Literal & { at: number }
 
-interface Token {
-  kind: 'text' | 'time' | 'guid' | 'number' | 'word' | 'mark'
-  value: string
-  at: number
-}
-
-/** A literal as it is compared: times as sortable text. */
-type Value = string | number | null
 type Comparison = (order: number) => boolean
 
 const forms: [Token['kind'], RegExp][] = [
@@ -111,38 +100,6 @@ function tokensOf(text: string): Token[] {
     at += found.value.length
   }
   return tokens
-}
-
-/** A field that may be named in a query option. */
-export function fieldOf(name: string, { fields, entityType, allowUndocumented }: FilterScope): Field {
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined
-  if (!field) throw new QueryRefused(`Could not find a property named '${name}' on type '${entityType}'.`)
-  if (field.documented || allowUndocumented) return field
-  throw new QueryRefused(`The property '${name}' cannot be used in the $filter query option.`)
-}
-
-function literal({ kind, value }: Token, { type }: Field, operator: string): Value {
-  if (kind === 'word' && value === 'null') return null
-  const text = kind === 'text' ? value.slice(1, -1).replaceAll("''", "'") : value
-  if (type === 'number' && kind === 'number') return Number(value)
-  if (type === 'time' && kind === 'time') return tickKey(value) ?? mismatch(value, operator)
-  if (type === 'text' && (kind === 'text' || kind === 'guid')) return text
-  if (Array.isArray(type) && kind === 'text' && ['eq', 'ne', 'in'].includes(operator)) {
-    if (type.includes(text)) return text
-    throw new QueryRefused(`The string '${text}' is not a valid enumeration type constant.`)
-  }
-  return mismatch(value, operator)
-}
-
-function mismatch(value: string, operator: string): never {
-  throw new QueryRefused(`A binary operator with incompatible types was detected: '${operator}' with ${value}.`)
-}
-
-/** A field's value as it is compared. */
-export function comparable(value: unknown, { type }: Field): Value {
-  if (value === null || value === undefined) return null
-  if (type === 'number') return Number(value)
-  return type === 'time' ? (tickKey(value) ?? null) : String(value)
 }
 
 /** Null equals null and is neither before nor after anything. */

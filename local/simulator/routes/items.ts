@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { badRequest, refuse } from '../defender-door.ts'
 import type { ForcedAnswer } from '../faults.ts'
+import { QueryRefused } from '../items/field-value.ts'
 import type { Item, ItemKind } from '../items/item-kind.ts'
 import { readListQuery } from '../items/list-query.ts'
-import { QueryRefused } from '../items/odata-filter.ts'
 import { defenderError, json, type Reply } from '../reply.ts'
 import type { Call, Route } from '../route.ts'
 import type { World } from '../world.ts'
@@ -21,28 +21,18 @@ const forcedBy = {
  */
 export function itemRoutes(kind: ItemKind): Route[] {
   const base = `^\\/defender\\/api(\\/v1\\.0)?\\/${kind.list}`
-  const calls = new WeakMap<World, number>()
-
-  /** How far behind the replica is that answers this call. */
-  function lagMs(world: World): number {
-    const { staleReplica } = world.faults
-    const call = (calls.get(world) ?? 0) + 1
-    calls.set(world, call)
-    return staleReplica && call % staleReplica.everyCalls === 0 ? staleReplica.lagSeconds * 1000 : 0
-  }
-
   return [
     {
       method: 'GET',
       path: new RegExp(`${base}$`, 'i'),
       answer: (call, world) =>
-        enter(call, world, kind, world.faults[forcedBy[kind.list].list]) ?? list(call, world, kind, lagMs(world)),
+        enter(call, world, kind, world.faults[forcedBy[kind.list].list]) ?? list(call, world, kind),
     },
     {
       method: 'GET',
       path: new RegExp(`${base}\\/(?<id>[^/]+)$`, 'i'),
       answer: (call, world) =>
-        enter(call, world, kind, world.faults[forcedBy[kind.list].one]) ?? one(call, world, kind, lagMs(world)),
+        enter(call, world, kind, world.faults[forcedBy[kind.list].one]) ?? one(call, world, kind),
     },
   ]
 }
@@ -55,7 +45,13 @@ function enter(call: Call, world: World, kind: ItemKind, forced: ForcedAnswer | 
   return refuse(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
 }
 
-async function list({ url }: Call, world: World, kind: ItemKind, agoMs: number): Promise<Reply> {
+/** How far behind the replica is that answers this call. */
+function lagMs({ faults: { staleReplica }, items }: World, { list }: ItemKind): number {
+  const isBehind = staleReplica !== null && items[list].countCall() % staleReplica.everyCalls === 0
+  return isBehind ? staleReplica.lagSeconds * 1000 : 0
+}
+
+async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply> {
   const { faults } = world
   const shelf = world.items[kind.list]
   let query: ReturnType<typeof readListQuery>
@@ -65,7 +61,7 @@ async function list({ url }: Call, world: World, kind: ItemKind, agoMs: number):
     if (error instanceof QueryRefused) return badRequest(error.message, 'ODataError')
     throw error
   }
-  const all = shelf.rows(agoMs, faults.lateSeconds).filter(query.passes).sort(query.order)
+  const all = query.sort(shelf.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
   const size = Math.min(query.top ?? faults.defaultPageRows, faults.mostPageRows)
   const rows = all.slice(query.skip, query.skip + size)
   const next = query.skip + rows.length
@@ -79,8 +75,8 @@ async function list({ url }: Call, world: World, kind: ItemKind, agoMs: number):
   })
 }
 
-function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind, agoMs: number): Reply {
-  const item = world.items[kind.list].find(id, agoMs)
+function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply {
+  const item = world.items[kind.list].find(id, lagMs(world, kind))
   const isMissed = item !== undefined && world.faults.missedItems > 0
   if (isMissed) world.faults.missedItems--
   if (!item || isMissed) return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())

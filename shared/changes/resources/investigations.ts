@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { anyState, isTerminal, type Resource } from '../resource.ts'
+import { anyState, isTerminal, itemIdSchema, type Resource } from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
   // Numeric text on the wire; a number is taken as well.
-  id: z.union([z.string().min(1), z.number().transform(String)]),
+  id: z.union([itemIdSchema, z.int().transform(String)]),
   state: z.string().min(1),
   startTime: text,
   endTime: text,

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { anyState, type Resource } from '../resource.ts'
+import { anyState, itemIdSchema, type Resource } from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
-  id: z.string().min(1),
+  id: itemIdSchema,
   status: z.string().min(1),
   creationDateTimeUtc: text,
   lastUpdateDateTimeUtc: text,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Reply } from '../../platform/route.ts'
 import { checkNow, findReport } from '../check.ts'
 import { type ChangesParts, changesRoute } from '../parts.ts'
+import type { PollReport } from '../poll-report.ts'
 import { resourceParam } from './items.ts'
 
 /** The name of the reading that a check's ticket opens. */
@@ -14,7 +15,7 @@ const subjectSchema = z.object({ resource: resourceParam, since: z.string() })
 const reportSchema = z.strictObject({
   ...{
     startedAt: z.string(),
-    endedAt: z.string(),
+    endedAt: z.string().nullable(),
     listed: z.int(),
     rechecked: z.int(),
     events: z.int(),
@@ -38,7 +39,7 @@ export const checkResource = changesRoute({
     const watch = parts.watch(resource)
     const since = watch.clock.now().toISOString()
     const report = await checkNow(watch, since, WAIT_MS, () => parts.dispatch(resource))
-    if (report) return { status: 200, body: report }
+    if (report) return { status: 200, body: view(report) }
     const ticket = await parts.tickets.issue(
       { reading: CHECK_READING, subject: JSON.stringify({ resource, since }) },
       DAY_MS,
@@ -51,7 +52,11 @@ export const checkResource = changesRoute({
 export async function continueCheck(subject: string, location: string, parts: ChangesParts): Promise<Reply> {
   const { resource, since } = subjectSchema.parse(JSON.parse(subject))
   const report = await findReport(parts.watch(resource), since)
-  return report ? { status: 200, body: report } : notYet(location)
+  return report ? { status: 200, body: view(report) } : notYet(location)
 }
 
 const notYet = (location: string): Reply => ({ status: 202, body: {}, headers: { location, 'retry-after': '5' } })
+
+function view({ startedAt, endedAt, listed, rechecked, events, openItems, unknownStates }: PollReport) {
+  return { startedAt, endedAt, listed, rechecked, events, openItems, unknownStates }
+}

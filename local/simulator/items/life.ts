@@ -1,0 +1,117 @@
+import type { Clock } from '../../../shared/platform/clock.ts'
+import { deviceIdOf, deviceNameOf, systemOf } from '../device-identity.ts'
+import type { FleetOptions } from '../fleet-options.ts'
+import { createRandom } from '../random.ts'
+import { actionLife, leaderOf } from './action-life.ts'
+import { investigationLife } from './investigation-life.ts'
+import type { ItemScript } from './item-shelf.ts'
+
+/** What a tenant's life is made of; the same options and clock make the same items with the same histories. */
+export interface LifeOptions {
+  seed: number
+  /** RFC 3339: nothing was created before. A later start with the same seed and rates shows the same later items. */
+  startsAt: string
+  /** Machine actions created an hour. */
+  perHour: number
+  /** Investigations started an hour. */
+  investigationsPerHour: number
+  /** Days after which an item is purged. */
+  retentionDays: number
+  /** One row in ten stands in lists only up to so long after its creation. */
+  lateSeconds: number
+  /** Now and then an item is in a state that no page names. */
+  unknownStates: boolean
+  /** Whose devices the items are about. */
+  devices: Pick<FleetOptions, 'size' | 'seed' | 'firstDevice'>
+}
+
+/** A device that an item is about. */
+export interface Subject {
+  machineId: string
+  computerDnsName: string | null
+}
+
+/** What lives are told with. */
+export interface Teller {
+  options: LifeOptions
+  /** The device that belongs to these numbers. */
+  subject(...choice: number[]): Subject
+}
+
+/** What hands over the items that were born since it was last asked. */
+export type Births = (untilMs: number) => ItemScript[]
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+/** A life that began long enough ago to hold an item of every age; its devices are those of the fleet. */
+export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOptions): LifeOptions {
+  return {
+    seed: 1,
+    startsAt: new Date(clock.now().getTime() - 9 * dayMs).toISOString(),
+    perHour: 20,
+    investigationsPerHour: 5,
+    retentionDays: 30,
+    lateSeconds: 90,
+    unknownStates: false,
+    devices: { size: Math.max(1, size), seed, firstDevice },
+  }
+}
+
+/** Makes the births of a tenant's machine actions and investigations. */
+export function createLife(options: LifeOptions): { actions: Births; investigations: Births } {
+  const { seed, perHour, investigationsPerHour } = options
+  const teller: Teller = { options, subject: (...choice) => subjectOf(options, choice) }
+  return {
+    actions: birthsOf(options, perHour, (place) => actionLife(place, bornAt(seed, perHour, leaderOf(place)), teller)),
+    investigations: birthsOf(options, investigationsPerHour, (place) =>
+      investigationLife(place, bornAt(seed + 1, investigationsPerHour, place), teller),
+    ),
+  }
+}
+
+/** Places are counted from 1970, so that an item does not depend on when its life was started. */
+function birthsOf(options: LifeOptions, perHour: number, make: (place: number) => ItemScript): Births {
+  if (!(perHour > 0)) return () => []
+  const placeAt = (ms: number) => Math.ceil((ms * perHour) / hourMs)
+  let place = placeAt(Date.parse(options.startsAt))
+  let next: ItemScript | undefined
+  return (untilMs) => {
+    // After a long leap of the clock nobody could see the items that have come and gone within it.
+    const least = placeAt(untilMs - options.retentionDays * dayMs)
+    if (place < least) {
+      place = least
+      next = undefined
+    }
+    const born: ItemScript[] = []
+    for (;;) {
+      next ??= make(place)
+      if ((next.versions[0]?.atMs ?? 0) > untilMs) return born
+      born.push(next)
+      next = undefined
+      place++
+    }
+  }
+}
+
+/** When the item at a place is created: somewhere in its share of the hour, one in ten on a full second. */
+function bornAt(seed: number, perHour: number, place: number): number {
+  const random = createRandom(seed, place, 40)
+  const at = (share: number) => ((place + share) * hourMs) / perHour
+  const fullSecond = Math.ceil(at(0) / 1000) * 1000
+  const ms = Math.floor(at(random.next()))
+  return random.chance(0.1) && fullSecond < at(1) ? fullSecond : ms
+}
+
+function subjectOf({ devices }: LifeOptions, choice: number[]): Subject {
+  const random = createRandom(devices.seed, ...choice)
+  for (let tries = 0; ; tries++) {
+    const number = devices.firstDevice + random.int(devices.size)
+    const machineId = deviceIdOf(number, devices.seed)
+    // Here ids were seen to be forty digits long; a fleet without such a device gives what it has.
+    if (!/^[\da-f]{40}$/.test(machineId) && tries < 20) continue
+    const lasting = createRandom(devices.seed, number, 1)
+    systemOf(lasting)
+    return { machineId, computerDnsName: deviceNameOf(number, lasting) }
+  }
+}

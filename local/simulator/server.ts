@@ -1,0 +1,76 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Clock } from '../../shared/platform/clock.ts'
+import { json, type Reply } from './reply.ts'
+import type { Call } from './route.ts'
+import { readBody, send } from './wire.ts'
+
+/** A request that came in. */
+export interface RequestRecord {
+  method: string
+  path: string
+  /** Names of the query's parameters; their values are nobody's business. */
+  query: string[]
+  /** 0 until it is answered, and for good when it never is. */
+  status: number
+  at: Date
+}
+
+/** A request before anybody knows which route is meant. */
+export type RawCall = Omit<Call, 'caught'> & { method: string }
+
+/** A server on loopback. */
+export interface LocalServer {
+  origin: string
+  /** The newest requests, at most 10,000. */
+  requests: RequestRecord[]
+  /** Ends every answer that is under way. */
+  stop(): Promise<void>
+}
+
+const recordsKept = 10_000
+
+/** Starts a server on 127.0.0.1 that dates its answers by the clock; `port` 0 takes a free one. */
+export async function startServer(
+  port: number,
+  clock: Clock,
+  answer: (call: RawCall) => Promise<Reply>,
+): Promise<LocalServer> {
+  let origin = ''
+  const requests: RequestRecord[] = []
+  const stopping = new AbortController()
+
+  const server = createServer((request, response) => {
+    const gone = new AbortController()
+    response.on('close', () => gone.abort(new Error('the caller has gone')))
+    const url = new URL(request.url ?? '/', origin)
+    const method = request.method ?? ''
+    const query = [...new Set(url.searchParams.keys())]
+    const record = { method, path: url.pathname, query, status: 0, at: clock.now() }
+    requests.push(record)
+    if (requests.length > recordsKept) requests.shift()
+    const signal = AbortSignal.any([gone.signal, stopping.signal])
+    answer({ method, url, headers: request.headers, body: () => readBody(request), signal })
+      .catch((error: unknown) => json(500, { simulator: String(error) }))
+      .then((reply) => {
+        record.status = reply.status
+        return send(reply, response, clock)
+      })
+      .catch(() => response.destroy())
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  return {
+    origin,
+    requests,
+    async stop() {
+      stopping.abort(new Error('the simulator stops'))
+      server.close()
+      server.closeAllConnections()
+      if (server.listening) await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,91 @@
+import { z } from 'zod'
+import type { ExportsReport } from '../av-health/report-exports.ts'
+import type { ChangesReport } from '../changes/report-changes.ts'
+import type { DeliveryReport } from '../events/count-deliveries.ts'
+import type { ConfigError } from '../platform/errors.ts'
+import type { UpstreamReport } from '../platform/upstream-watch.ts'
+
+/** Something that is wrong, and what an operator can do about it. */
+export const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
+export type Problem = z.infer<typeof problemSchema>
+
+/** What is wrong with the settings of a section. */
+export const settingProblems = ({ problems }: ConfigError): Problem[] =>
+  problems.map(({ setting, problem }) => ({
+    title: `${setting} ${problem}`,
+    remedy: `Set ${setting} in the settings of the function app.`,
+  }))
+
+const upstreamRemedies: Partial<Record<UpstreamReport['state'], string>> = {
+  forbidden:
+    "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
+  gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
+  throttled: 'Another app may be using the same app registration: limits count per application and tenant.',
+  unreachable: 'Check the network of the function app and the health of the service; the app tries again by itself.',
+}
+
+/** What is wrong with an upstream. */
+export function upstreamProblems({ state, lastError }: UpstreamReport): Problem[] {
+  const remedy = upstreamRemedies[state]
+  if (!remedy) return []
+  const missing = lastError && lastError.missing.length > 0 ? ` (missing: ${lastError.missing.join(' or ')})` : ''
+  return [{ title: `Defender is ${state}: ${lastError?.title ?? ''}${missing}`, remedy }]
+}
+
+/** What is wrong with the export runs. */
+export function runProblems(last: ExportsReport['lastRun']): Problem[] {
+  if (last?.state !== 'failed') return []
+  return [
+    {
+      title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
+      remedy: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run begins anew.`,
+    },
+  ]
+}
+
+/** A watch that has not looked for so long has stopped, which is not the same as nothing having happened. */
+const SILENT_MS = 15 * 60_000
+
+/** What is wrong with the watch and with the deliveries of what it finds. */
+export function changeProblems(
+  { changes, deliveries }: { changes: Record<string, ChangesReport>; deliveries: DeliveryReport },
+  now: Date,
+): Problem[] {
+  const problems = pollProblems(changes, now)
+  if (deliveries.dead > 0) {
+    const remedy =
+      'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
+    problems.push({ title: `${deliveries.dead} deliveries were given up`, remedy })
+  }
+  for (const { id, callbackHost } of deliveries.failing) {
+    const remedy = 'Mend the receiver: what it is owed is kept and tried again.'
+    problems.push({ title: `Subscription ${id} to ${callbackHost} is failing`, remedy })
+  }
+  for (const { id, callbackHost, reason } of deliveries.disabled) {
+    const remedy = `POST /api/subscriptions/${id}/enable once the receiver is mended, or delete it.`
+    problems.push({ title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`, remedy })
+  }
+  return problems
+}
+
+function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
+  return Object.entries(reports).flatMap(([name, { lastPoll, unknownStates }]) => {
+    const problems: Problem[] = []
+    if (lastPoll?.error) {
+      problems.push({
+        title: `The last poll of ${name} failed: ${lastPoll.error}`,
+        remedy: 'The next poll tries again.',
+      })
+    }
+    if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > SILENT_MS) {
+      const remedy = 'Check that the function app runs and that its timers are not disabled.'
+      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, remedy })
+    }
+    const unknown = Object.keys(unknownStates)
+    if (unknown.length > 0) {
+      const remedy = 'They are carried as they are and never taken for an end; a newer version may know them.'
+      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, remedy })
+    }
+    return problems
+  })
+}

@@ -1,0 +1,111 @@
+import { z } from 'zod'
+import { toSequence } from './event.ts'
+import { type Failure, failureSchema } from './subscription.ts'
+
+/** What a queue message says: post this event to this subscription, as the n-th attempt of a round. No secret is in it. */
+export const deliveryMessageSchema = z.object({
+  subscription: z.string(),
+  stream: z.string(),
+  seq: z.int().min(1),
+  attempt: z.int().min(1),
+  round: z.int().min(1),
+})
+
+export type DeliveryMessage = z.infer<typeof deliveryMessageSchema>
+
+export const deliveryStates = ['owed', 'delivered', 'dead'] as const
+
+/** One event owed to one subscription. */
+export interface Delivery {
+  subscription: string
+  stream: string
+  seq: number
+  eventId: string
+  state: (typeof deliveryStates)[number]
+  /** Raised by every replay; what is queued for an earlier round is dropped. */
+  round: number
+  /** The attempts of this round that have ended. */
+  attempt: number
+  /** How many of them were put off by the receiver itself: the schedule does not count them. */
+  putOff: number
+  nextAttemptAt: string | null
+  /** Nobody else posts it before. */
+  claimedUntil: string | null
+  /** When it became owed: a replay makes it owed anew. */
+  owedSince: string
+  /** When it was delivered or given up. */
+  endedAt: string | null
+  last: Failure | null
+}
+
+/** The first round; what a replay queues has a later one. */
+export const FIRST_ROUND = 1
+
+/** The key of a delivery within its subscription. */
+export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
+
+/** A delivery that begins: owed at once, never tried. */
+export const freshDelivery = (
+  subscription: string,
+  { stream, seq, eventId }: Pick<Delivery, 'stream' | 'seq' | 'eventId'>,
+  round: number,
+  now: Date,
+): Delivery => ({
+  ...{ subscription, stream, seq, eventId, round },
+  ...{ state: 'owed', attempt: 0, putOff: 0, claimedUntil: null, endedAt: null, last: null },
+  nextAttemptAt: now.toISOString(),
+  owedSince: now.toISOString(),
+})
+
+/** The message of the attempt that comes next. */
+export const nextMessage = ({ subscription, stream, seq, round, attempt }: Delivery): DeliveryMessage => ({
+  ...{ subscription, stream, seq, round },
+  attempt: attempt + 1,
+})
+
+/** Whether a message asks for something that has not happened: a later round, or a later attempt of this one. */
+export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery): boolean {
+  if (delivery.state !== 'owed') return false
+  return round > delivery.round || (round === delivery.round && attempt > delivery.attempt)
+}
+
+const storedDelivery = z.object({
+  stream: z.string(),
+  seq: z.number(),
+  eventId: z.string(),
+  state: z.enum(deliveryStates),
+  round: z.number(),
+  attempt: z.number(),
+  putOff: z.number(),
+  nextAttemptAt: z.string().default(''),
+  claimedUntil: z.string().default(''),
+  owedSince: z.string(),
+  endedAt: z.string().default(''),
+  last: z.string().default('null'),
+})
+
+/** The columns of a delivery. `isOpen` finds what is not delivered by one filter. */
+export function toDeliveryColumns(delivery: Delivery): Record<string, string | number | boolean> {
+  const { subscription: _, last, nextAttemptAt, claimedUntil, endedAt, ...columns } = delivery
+  const times = { nextAttemptAt, claimedUntil, endedAt }
+  const present = Object.entries(times).flatMap(([name, time]) => (time === null ? [] : [[name, time] as const]))
+  return {
+    ...columns,
+    ...Object.fromEntries(present),
+    ...(last ? { last: JSON.stringify(last) } : {}),
+    isOpen: delivery.state !== 'delivered',
+  }
+}
+
+/** Reads a delivery from its row. */
+export function toDelivery(subscription: string, columns: Record<string, unknown>): Delivery {
+  const { last, nextAttemptAt, claimedUntil, endedAt, ...stored } = storedDelivery.parse(columns)
+  return {
+    subscription,
+    ...stored,
+    nextAttemptAt: nextAttemptAt || null,
+    claimedUntil: claimedUntil || null,
+    endedAt: endedAt || null,
+    last: failureSchema.nullable().parse(JSON.parse(last)),
+  }
+}

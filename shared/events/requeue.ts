@@ -1,0 +1,28 @@
+import type { KeptDelivery, OwedEvent } from './delivery-ledger.ts'
+import { MOST_ROWS } from './delivery-ledger.ts'
+import type { EventsParts } from './parts.ts'
+import { sendMessages } from './send-messages.ts'
+
+/** Begins a new round of every given event for a subscription, and answers how many. Events of a stream come in its order. */
+export async function requeue(
+  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock'>,
+  id: string,
+  events: AsyncIterable<KeptDelivery> | AsyncIterable<OwedEvent>,
+): Promise<number> {
+  let queued = 0
+  let batch: OwedEvent[] = []
+  const flush = async () => {
+    if (batch.length === 0) return
+    // Rows before messages: what is not sent after a crash is found by the sweep.
+    await sendMessages(parts.queue, await parts.deliveries.renew(id, batch, parts.clock.now()))
+    queued += batch.length
+    batch = []
+  }
+  for await (const item of events) {
+    const { stream, seq, eventId } = 'delivery' in item ? item.delivery : item
+    if (batch.length === MOST_ROWS || (batch[0] && batch[0].stream !== stream)) await flush()
+    batch.push({ stream, seq, eventId })
+  }
+  await flush()
+  return queued
+}

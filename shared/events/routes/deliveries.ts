@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import { RequestError } from '../../platform/errors.ts'
+import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { cursorSchema } from '../cursor.ts'
+import { type Delivery, deliveryKey, deliveryStates } from '../delivery.ts'
+import { eventsRoute } from '../parts.ts'
+import { replayAfter, replayDead } from '../replay.ts'
+import { deliveryViewSchema, viewDelivery } from '../subscription-view.ts'
+import { testDelivery } from '../test-delivery.ts'
+import { findSubscription, subscriptionParams } from './find-subscription.ts'
+
+export const listDeliveries = eventsRoute({
+  name: 'list-deliveries',
+  method: 'GET',
+  path: 'subscriptions/{id}/deliveries',
+  summary: 'What a subscription is owed, what it has had in the last three days, and what was given up',
+  params: subscriptionParams,
+  query: z.strictObject({
+    state: z.enum(deliveryStates).optional(),
+    limit: limitSchema,
+    after: afterSchema(z.string().max(100)),
+  }),
+  answers: {
+    200: {
+      description: 'A page of deliveries, stream by stream in its order.',
+      body: z.strictObject({ deliveries: z.array(deliveryViewSchema), next: z.string().nullable() }),
+    },
+  },
+  async handle({ params: { id }, query: { state, limit, after } }, parts) {
+    await findSubscription(parts, id)
+    const found: Delivery[] = []
+    const query = {
+      partitionKey: id,
+      // The next key there can be.
+      ...(after === undefined ? {} : { from: `${after}!` }),
+      ...(state ? { where: { state } } : {}),
+    }
+    for await (const { delivery } of parts.deliveries.list(query)) {
+      found.push(delivery)
+      if (found.length > limit) break
+    }
+    const page = found.slice(0, limit)
+    const last = page.at(-1)
+    const next = found.length > limit && last ? toCursor(deliveryKey(last.stream, last.seq)) : null
+    return {
+      status: 200,
+      body: { deliveries: page.map(viewDelivery), next },
+      headers: nextLink(`/api/subscriptions/${id}/deliveries`, { limit, ...(state ? { state } : {}) }, next),
+    }
+  },
+})
+
+export const replayDeliveries = eventsRoute({
+  name: 'replay-deliveries',
+  method: 'POST',
+  path: 'subscriptions/{id}/replay',
+  summary: 'Deliver again: everything after a cursor of the feed, or the dead letters',
+  params: subscriptionParams,
+  body: z
+    .strictObject({
+      after: afterSchema(cursorSchema).describe('A "next" of GET /api/events.'),
+      dead: z.literal(true).optional(),
+    })
+    .refine(({ after, dead }) => (after === undefined) !== (dead === undefined), 'needs either after or dead'),
+  answers: {
+    200: { description: 'How many deliveries were queued.', body: z.strictObject({ queued: z.int() }) },
+  },
+  async handle({ params: { id }, body: { after } }, parts) {
+    const subscription = await findSubscription(parts, id)
+    if (subscription.state === 'disabled') throw isDisabled(id)
+    const queued = after ? await replayAfter(parts, subscription, after) : await replayDead(parts, subscription)
+    return { status: 200, body: { queued } }
+  },
+})
+
+export const testSubscription = eventsRoute({
+  name: 'test-subscription',
+  method: 'POST',
+  path: 'subscriptions/{id}/test',
+  summary: 'Post one signed test event now and tell what the receiver answered',
+  params: subscriptionParams,
+  answers: {
+    200: {
+      description: 'What came of it; the subscription stays as it is.',
+      body: z.strictObject({
+        eventId: z.string(),
+        delivered: z.boolean(),
+        status: z.int().nullable(),
+        reason: z.string(),
+      }),
+    },
+  },
+  async handle({ params: { id } }, parts) {
+    return { status: 200, body: await testDelivery(parts, await findSubscription(parts, id)) }
+  },
+})
+
+const isDisabled = (id: string) =>
+  new RequestError({
+    status: 409,
+    problem: 'subscription-disabled',
+    title: 'The subscription is disabled',
+    detail: 'Nothing is delivered to it until it is enabled.',
+    remedy: `POST /api/subscriptions/${id}/enable first.`,
+  })

@@ -1,0 +1,156 @@
+import { z } from 'zod'
+import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { countOpen } from '../count-deliveries.ts'
+import { enable } from '../enable.ts'
+import { filterSchemaOf, type Vocabulary } from '../filter.ts'
+import { eventsRoute } from '../parts.ts'
+import { rotateSecret } from '../rotate-secret.ts'
+import { subscribe } from '../subscribe.ts'
+import { contentTypes } from '../subscription.ts'
+import {
+  reportSubscription,
+  subscriptionReportSchema,
+  subscriptionViewSchema,
+  viewSubscription,
+} from '../subscription-view.ts'
+import { unsubscribe, unsubscribeCallback } from '../unsubscribe.ts'
+import { findSubscription, subscriptionNotFound, subscriptionParams } from './find-subscription.ts'
+
+/** Logic Apps gives out URLs up to this length. */
+const callbackUrl = z.string().min(1).max(16_384).describe('Where events are posted: public and https. Kept secret.')
+
+/** The route that makes subscriptions, its filter in the words of the app. */
+export const createSubscribeRoute = (vocabulary: Pick<Vocabulary, 'streams' | 'filterFields'>) =>
+  eventsRoute({
+    name: 'create-subscription',
+    method: 'POST',
+    path: 'subscriptions',
+    summary: 'Subscribe a callback URL to events, or give its subscription another filter',
+    body: z.strictObject({
+      callbackUrl,
+      description: z.string().max(500).optional(),
+      filter: filterSchemaOf(vocabulary).optional(),
+      contentType: z.enum(contentTypes).optional(),
+    }),
+    answers: {
+      201: {
+        description: 'The subscription and, only here, its signing secret. Every event from now on is delivered.',
+        body: subscriptionViewSchema.extend({ secret: z.string() }),
+      },
+      200: { description: 'This callback URL is subscribed already; the filter is new.', body: subscriptionViewSchema },
+    },
+    async handle({ body: { callbackUrl, description, filter, contentType }, origin }, parts) {
+      const { subscription, isNew } = await subscribe(parts, {
+        callbackUrl,
+        description: description ?? null,
+        filter: defined(filter ?? {}),
+        contentType: contentType ?? 'application/cloudevents+json',
+      })
+      const headers = { location: `${origin}/api/subscriptions/${subscription.id}` }
+      const view = viewSubscription(subscription)
+      if (!isNew) return { status: 200, body: view, headers }
+      return { status: 201, body: { ...view, secret: subscription.secret }, headers }
+    },
+  })
+
+export const listSubscriptions = eventsRoute({
+  name: 'list-subscriptions',
+  method: 'GET',
+  path: 'subscriptions',
+  summary: 'Subscriptions and how their deliveries fare',
+  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.string()) }),
+  answers: {
+    200: {
+      description: 'A page of subscriptions.',
+      body: z.strictObject({ subscriptions: z.array(subscriptionReportSchema), next: z.string().nullable() }),
+    },
+  },
+  async handle({ query: { limit, after = '' } }, parts) {
+    const [all, countOf] = await Promise.all([parts.subscriptions.all(), countOpen(parts)])
+    const found = all.filter(({ id, state }) => id > after && state !== 'starting')
+    const page = found.slice(0, limit)
+    const next = found.length > limit ? toCursor(page.at(-1)?.id) : null
+    const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
+    return { status: 200, body: { subscriptions, next }, headers: nextLink('/api/subscriptions', { limit }, next) }
+  },
+})
+
+export const showSubscription = eventsRoute({
+  name: 'show-subscription',
+  method: 'GET',
+  path: 'subscriptions/{id}',
+  summary: 'One subscription and how its deliveries fare',
+  params: subscriptionParams,
+  answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
+  async handle({ params: { id } }, parts) {
+    const [subscription, countOf] = await Promise.all([findSubscription(parts, id), countOpen(parts, id)])
+    return { status: 200, body: reportSubscription(subscription, countOf(id)) }
+  },
+})
+
+export const deleteSubscription = eventsRoute({
+  name: 'delete-subscription',
+  method: 'DELETE',
+  path: 'subscriptions/{id}',
+  summary: 'Delete a subscription with everything it is owed',
+  params: subscriptionParams,
+  answers: { 204: { description: 'It is gone.' } },
+  async handle({ params: { id } }, parts) {
+    await findSubscription(parts, id)
+    if (!(await unsubscribe(parts, id))) throw subscriptionNotFound()
+    return { status: 204 }
+  },
+})
+
+export const unsubscribeByUrl = eventsRoute({
+  name: 'unsubscribe',
+  method: 'POST',
+  path: 'subscriptions/unsubscribe',
+  summary: 'Delete the subscription of a callback URL, for callers that know nothing else of it',
+  body: z.strictObject({ callbackUrl }),
+  answers: { 204: { description: 'No subscription has this callback URL any more.' } },
+  async handle({ body }, parts) {
+    await unsubscribeCallback(parts, body.callbackUrl)
+    return { status: 204 }
+  },
+})
+
+export const enableSubscription = eventsRoute({
+  name: 'enable-subscription',
+  method: 'POST',
+  path: 'subscriptions/{id}/enable',
+  summary: 'Enable a disabled subscription; what it is owed is delivered',
+  params: subscriptionParams,
+  answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
+  async handle({ params: { id } }, parts) {
+    await findSubscription(parts, id)
+    const subscription = await enable(parts, id)
+    if (!subscription) throw subscriptionNotFound()
+    const countOf = await countOpen(parts, id)
+    return { status: 200, body: reportSubscription(subscription, countOf(id)) }
+  },
+})
+
+export const rotateSubscriptionSecret = eventsRoute({
+  name: 'rotate-subscription-secret',
+  method: 'POST',
+  path: 'subscriptions/{id}/rotate-secret',
+  summary: 'Give a subscription a new signing secret; the old one signs beside it for 24 hours',
+  params: subscriptionParams,
+  answers: {
+    200: {
+      description: 'The new secret, shown only here.',
+      body: z.strictObject({ secret: z.string(), previousValidUntil: z.string() }),
+    },
+  },
+  async handle({ params: { id } }, parts) {
+    await findSubscription(parts, id)
+    const rotated = await rotateSecret(parts, id)
+    if (!rotated) throw subscriptionNotFound()
+    return { status: 200, body: rotated }
+  },
+})
+
+/** Without the members that are there and undefined. */
+const defined = <T>(members: Record<string, T | undefined>): Record<string, T> =>
+  Object.fromEntries(Object.entries(members).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))

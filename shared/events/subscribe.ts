@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto'
+import { RequestError } from '../platform/errors.ts'
+import { judgeCallback } from './callback-address.ts'
+import { enable } from './enable.ts'
+import { type Filter, wantsStream } from './filter.ts'
+import type { EventsParts } from './parts.ts'
+import { makeSecret } from './sign.ts'
+import { healthy, isAbandoned, type Subscription } from './subscription.ts'
+
+/** What a caller asks for. */
+export interface Wanted {
+  callbackUrl: string
+  description: string | null
+  filter: Filter
+  contentType: Subscription['contentType']
+}
+
+/** Most subscriptions of an app. */
+export const MOST_SUBSCRIPTIONS = 200
+
+/** How often a callback URL is tried for when others want the same one at the same moment. */
+const MOST_TURNS = 20
+
+/**
+ * Makes a subscription, or gives the one that this callback URL has the new filter. It gets every event that is appended
+ * after this has resolved: the row stands before the heads are read, and whoever dispatches reads them the other way round.
+ * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`.
+ */
+export async function subscribe(
+  parts: EventsParts,
+  wanted: Wanted,
+): Promise<{ subscription: Subscription; isNew: boolean }> {
+  const { url } = await judgeCallback(wanted.callbackUrl, parts.callbackPolicy)
+  const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
+  for (let turn = 1; turn <= MOST_TURNS; turn++) {
+    const known = await parts.subscriptions.find(url.href)
+    if (known && known.subscription.state !== 'starting') {
+      const subscription = await update(parts, known.subscription, wanted)
+      if (subscription) return { subscription, isNew: false }
+      continue
+    }
+    const started = await start(parts, asked, known?.subscription)
+    const subscription = started && (await activate(parts, started))
+    if (subscription) return { subscription, isNew: true }
+  }
+  throw new RequestError({
+    status: 409,
+    problem: 'subscription-busy',
+    title: 'Others are subscribing the same callback URL',
+    remedy: 'Try again in a moment.',
+  })
+}
+
+/** Writes the row as `starting`, in the place of one that was never finished; undefined when somebody else was faster. */
+async function start(
+  { subscriptions, clock }: EventsParts,
+  asked: Wanted & { callbackHost: string },
+  unfinished: Subscription | undefined,
+): Promise<Subscription | undefined> {
+  const starting: Subscription = {
+    ...{ id: `sub_${randomBytes(10).toString('hex')}`, ...asked, ...healthy },
+    ...{ state: 'starting', from: {}, createdAt: clock.now().toISOString() },
+    ...{ secret: makeSecret(), previousSecret: null, previousValidUntil: null },
+    ...{ lastDeliveredAt: null, lastFailure: null },
+  }
+  // Under a new id: whoever has the other one in hand, to finish it or to clean up after it, comes too late.
+  if (unfinished) return (await subscriptions.succeed(unfinished, starting)) ? starting : undefined
+  if (!(await subscriptions.insert(starting))) return undefined
+  const all = await subscriptions.all()
+  const present = all.filter((one) => !isAbandoned(one, clock.now()))
+  if (present.length <= MOST_SUBSCRIPTIONS) return starting
+  await subscriptions.remove(starting)
+  throw new RequestError({
+    status: 409,
+    problem: 'too-many-subscriptions',
+    title: 'There are too many subscriptions',
+    detail: `There are ${MOST_SUBSCRIPTIONS} already.`,
+    remedy: 'Delete one that nobody needs, or let one receiver pass events on.',
+  })
+}
+
+/** Reads where each stream stands and lets the subscription begin there; undefined when another one took its place. */
+async function activate(parts: EventsParts, starting: Subscription): Promise<Subscription | undefined> {
+  const from = await readHeads(parts, parts.streams)
+  return parts.subscriptions.change(starting.id, () => ({ state: 'active', from }))
+}
+
+async function update(
+  parts: EventsParts,
+  { id, filter: before }: Subscription,
+  { filter, description, contentType }: Wanted,
+): Promise<Subscription | undefined> {
+  const { subscriptions, streams } = parts
+  const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
+  const added = streams.filter((stream) => wantsStream(filter, stream, parts) && !wantsStream(before, stream, parts))
+  if (updated && added.length > 0) {
+    // After the filter was written: whatever is appended from here on is dispatched by it.
+    const heads = await readHeads(parts, added)
+    await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
+  }
+  // Whoever subscribes again wants events: a receiver that was given up is back.
+  return updated && (await enable(parts, id))
+}
+
+async function readHeads({ feed }: EventsParts, streams: readonly string[]): Promise<Record<string, number>> {
+  const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
+  return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
+}

@@ -1,0 +1,22 @@
+import { normalizeCallback } from './callback-address.ts'
+import { MOST_ROWS } from './delivery-ledger.ts'
+import type { EventsParts } from './parts.ts'
+
+type UnsubscribeParts = Pick<EventsParts, 'subscriptions' | 'deliveries'>
+
+/** Deletes a subscription with everything it was owed; false when there is none. */
+export async function unsubscribe({ subscriptions, deliveries }: UnsubscribeParts, id: string): Promise<boolean> {
+  const kept = await subscriptions.read(id)
+  if (!kept || !(await subscriptions.remove(kept.subscription))) return false
+  // What a crash leaves behind, the hourly sweep takes away.
+  const rows = await Array.fromAsync(deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
+  for (let at = 0; at < rows.length; at += MOST_ROWS) await deliveries.forget(id, rows.slice(at, at + MOST_ROWS))
+  return true
+}
+
+/** Deletes the subscription of a callback URL; false when it has none. */
+export async function unsubscribeCallback(parts: UnsubscribeParts, callbackUrl: string): Promise<boolean> {
+  const href = normalizeCallback(callbackUrl)
+  const kept = href === undefined ? undefined : await parts.subscriptions.find(href)
+  return kept !== undefined && unsubscribe(parts, kept.subscription.id)
+}

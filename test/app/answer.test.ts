@@ -1,0 +1,103 @@
+import azure, { type HttpRequest, type InvocationContext } from '@azure/functions'
+import type { DurableClient } from 'durable-functions'
+import { afterEach, expect, test } from 'vitest'
+import { z } from 'zod'
+import { bindRoutes, logOf } from '../../shared/app/answer.ts'
+import { useParts } from '../../shared/app.ts'
+import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
+import { problemSchema } from '../../shared/platform/reply.ts'
+import { defineRoute, type Reply } from '../../shared/platform/route.ts'
+
+afterEach(() => useParts({}))
+
+/** Answers one request by a route that does what it is told. */
+async function answer(handle: (origin: string) => Promise<Reply>, env: Record<string, string> = {}) {
+  useParts({ env })
+  const lines: string[] = []
+  const context: InvocationContext = new azure.InvocationContext({
+    functionName: 'greet',
+    invocationId: 'invocation-1',
+    logHandler: (level, ...words) => void lines.push(`${level}: ${words.join(' ')}`),
+  })
+  const route = defineRoute<{ greeting: string }>()({
+    name: 'greet',
+    method: 'GET',
+    path: 'greetings/{name}',
+    summary: 'Greets',
+    params: z.strictObject({ name: z.string().max(5) }),
+    answers: { 200: { description: 'A greeting.' } },
+    handle: ({ params, origin }, { greeting }) => (params.name === 'a' ? handle(origin) : handle(greeting)),
+  })
+  const [bound] = bindRoutes([route], async () => ({ greeting: 'hello' }))
+  const request: HttpRequest = new azure.HttpRequest({
+    method: 'GET',
+    url: 'http://host.example:7071/api/greetings/a?code=function-key',
+    params: { name: 'a' },
+    headers: { 'x-functions-key': 'function-key' },
+  })
+  const client = {} as DurableClient
+  const outcome = await bound?.answer(request, context, client).catch((error: unknown) => ({ threw: error }))
+  return { outcome: outcome as { status?: number; body?: string; threw?: unknown }, lines, context }
+}
+
+test('an expected error is answered as a problem that names the invocation', async () => {
+  const { outcome, lines } = await answer(async () => {
+    throw new RequestError({ status: 409, problem: 'too-many', title: 'Too many', detail: 'There are 200.' })
+  })
+
+  expect(outcome.status).toBe(409)
+  expect(problemSchema.parse(JSON.parse(outcome.body ?? ''))).toEqual({
+    type: 'urn:defender-relay:too-many',
+    title: 'Too many',
+    status: 409,
+    detail: 'There are 200.',
+    instance: 'invocation-1',
+  })
+  expect(lines).toEqual([])
+})
+
+test.each([
+  [new UpstreamError({ upstream: 'defender', call: 'GET /x', status: 503, retryable: true, reason: 'refused' }), 502],
+  [new ShapeError('defender', 'GET /x', 'an answer without rows'), 502],
+])('what an upstream did is answered, and one line of the log says so', async (error, status) => {
+  const { outcome, lines } = await answer(async () => {
+    throw error
+  })
+
+  expect(outcome.status).toBe(status)
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('greet failed')
+})
+
+test('a bug is not answered: it goes to the host, which keeps its details from the caller', async () => {
+  const bug = new TypeError('undefined is not a function, sig=abc')
+
+  const { outcome } = await answer(async () => {
+    throw bug
+  })
+
+  expect(outcome.threw).toBe(bug)
+})
+
+test('the name of the app is the public one where one is set, else that of the request', async () => {
+  const say = async (origin: string): Promise<Reply> => ({ status: 200, body: { origin } })
+
+  const own = await answer(say)
+  const public_ = await answer(say, { PUBLIC_BASE_URL: 'https://relay.example.net/' })
+  const wrong = await answer(say, { PUBLIC_BASE_URL: 'relay' })
+
+  expect([own, public_, wrong].map(({ outcome }) => JSON.parse(outcome.body ?? '').origin)).toEqual([
+    'http://host.example:7071',
+    'https://relay.example.net',
+    'http://host.example:7071',
+  ])
+})
+
+test('the log of an invocation hides secrets', async () => {
+  const { context, lines } = await answer(async () => ({ status: 200 }))
+
+  logOf(context).warn('met a link', { link: 'https://store.example/x?sig=abcdefgh' })
+
+  expect(lines.join()).toContain('met a link')
+  expect(lines.join()).not.toContain('abcdefgh')
+})

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { startTestStack, type TestStack } from '../stack.ts'
+
+const never = '0 0 0 1 1 *'
+let stack: TestStack
+
+beforeAll(async () => {
+  stack = await startTestStack({
+    fleet: { size: 40, files: 2, badLines: 0 },
+    env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+  })
+})
+beforeEach(() => stack.configure())
+afterAll(() => stack.stop())
+
+const health = async () => {
+  const answer = await fetch(`${stack.host.url}/api/health`)
+  return { status: answer.status, body: await answer.json() }
+}
+
+describe('health', () => {
+  test('is told to anybody, without detail', async () => {
+    expect(await health()).toEqual({ status: 200, body: { status: 'ok' } })
+  })
+
+  test.each([
+    ['nothing is set up', { RELAY_STORAGE: '' }],
+    ['the settings of every section are wrong', { DEFENDER_CLOUD: 'moon' }],
+    ['the storage is a reference that was not resolved', { RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=x)' }],
+  ])('is 503 when %s', async (_case, env) => {
+    stack.configure(env)
+
+    expect(await health()).toEqual({ status: 503, body: { status: 'unconfigured' } })
+  })
+
+  test('looks at settings alone: an account that does not answer keeps nobody waiting', async () => {
+    // A port of this machine where nobody listens, behind retries of the SDK.
+    stack.configure({
+      RELAY_STORAGE: stack.storage.replace(/TableEndpoint=[^;]+/, 'TableEndpoint=http://127.0.0.1:1/x'),
+    })
+
+    const first = await Promise.race([health(), stack.get('status').catch(() => 'status')])
+
+    expect(first).toEqual({ status: 200, body: { status: 'ok' } })
+  })
+})
+
+describe('status', () => {
+  test('tells what is under way, what is published and when the next run begins', async () => {
+    const { body: started } = await stack.post('av-health/exports')
+    const run = await stack.runToEnd(started.runId)
+    stack.clock.advance(60_000)
+
+    const { status, body } = await stack.get('status')
+
+    expect(status).toBe(200)
+    expect(body.sections.avHealth).toEqual({ state: 'ok', problems: [] })
+    expect(body.avHealth).toMatchObject({
+      current: { runId: run.runId, generatedTime: run.generatedTime, devices: 40 },
+      lastRun: { runId: run.runId, state: 'published', endedAt: run.endedAt },
+      nextRunAt: `${stack.clock.now().getUTCFullYear() + 1}-01-01T00:00:00.000Z`,
+    })
+    expect(body.avHealth.current.ageSeconds).toBe(
+      Math.round((Date.parse(body.time) - Date.parse(run.generatedTime)) / 1000),
+    )
+  })
+
+  test.each([
+    [{ RELAY_STORAGE: '' }, 'RELAY_STORAGE__tableServiceUri', ''],
+    [{ AV_HEALTH_BUCKETS: '17-secret' }, 'AV_HEALTH_BUCKETS', '17-secret'],
+    [{ AV_HEALTH_SCHEDULE: 'every-secret-day' }, 'AV_HEALTH_SCHEDULE', 'every-secret-day'],
+    [{ DEFENDER_CLOUD: 'secret-moon' }, 'DEFENDER_CLOUD', 'secret-moon'],
+    [{ RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=https://secret)' }, 'RELAY_STORAGE', 'https://secret'],
+  ])('is 200 with %o, names the setting and not its value', async (env, setting, value) => {
+    stack.configure(env)
+
+    const { status, body } = await stack.get('status')
+
+    expect(status).toBe(200)
+    expect(body.sections.avHealth.state).toBe('unconfigured')
+    expect(body.sections.avHealth.problems[0].title).toContain(setting)
+    if (value) expect(JSON.stringify(body)).not.toContain(value)
+  })
+
+  test('names every wrong setting of a section at once', async () => {
+    stack.configure({ AV_HEALTH_BUCKETS: '3', AV_HEALTH_METHOD: 'carrier pigeon', AV_HEALTH_LINK_HOURS: '24' })
+
+    const { body } = await stack.get('status')
+
+    const named = body.sections.avHealth.problems.map(({ title }: { title: string }) => title.split(' ')[0])
+    expect(named.sort()).toEqual(['AV_HEALTH_BUCKETS', 'AV_HEALTH_LINK_HOURS', 'AV_HEALTH_METHOD'])
+  })
+})
+
+describe('a route of a section that is not set up', () => {
+  test('is 503 and says what to set, but a wrong request is told so first', async () => {
+    stack.configure({ AV_HEALTH_METHOD: 'carrier pigeon' })
+
+    const start = await stack.post('av-health/exports')
+    const list = await stack.get('av-health/exports')
+    const wrong = await stack.get('av-health/exports?limit=0')
+
+    expect(start).toMatchObject({ status: 503, body: { type: 'urn:defender-relay:not-configured' } })
+    expect(start.body.detail).toContain('AV_HEALTH_METHOD')
+    expect(JSON.stringify(start.body)).not.toContain('pigeon')
+    expect(list.status).toBe(503)
+    expect(wrong.status).toBe(400)
+  })
+
+  test('works as soon as the setting is mended', async () => {
+    stack.configure({ RELAY_STORAGE: '' })
+    const before = await stack.get('av-health/exports')
+
+    stack.configure()
+
+    expect(before.status).toBe(503)
+    expect((await stack.get('av-health/exports')).status).toBe(200)
+  })
+})

@@ -1,0 +1,54 @@
+import { type Change, detect, type KnownItem, type Look } from '../../shared/changes/detect.ts'
+import { isTerminal, type Resource, type SeenItem } from '../../shared/changes/resource.ts'
+
+const HOUR_MS = 3_600_000
+const BEGIN_MS = Date.UTC(2026, 2, 1)
+
+/** A time so many hours after the begin of the tests' world. */
+export const at = (hours: number): Date => new Date(BEGIN_MS + Math.round(hours * HOUR_MS))
+export const textAt = (hours: number): string => at(hours).toISOString()
+
+/** An item as an answer shows it, created and last updated at given hours. */
+export function shown(id: string, state: string, { created = 0, updated = created as number | null } = {}): SeenItem {
+  const createdAt = textAt(created)
+  const updatedAt = updated === null ? null : textAt(updated)
+  return { id, state, createdAt, updatedAt, raw: { id, state } }
+}
+
+/** What one look is shown; what is not said is empty. */
+export interface Glance {
+  hours: number
+  seen?: SeenItem[]
+  missing?: string[]
+  isSilent?: boolean
+  windowStart?: Date
+}
+
+/** Looks again and again and remembers in between, as a poll does; answers what each look changed. */
+export function lookingAt(resource: Resource) {
+  const known = new Map<string, KnownItem>()
+  let next = 1
+  return {
+    known,
+    look({ hours, seen = [], missing = [], isSilent = false, windowStart = at(hours - 96) }: Glance): Change[] {
+      const look: Look = {
+        ...{ seen: new Map(seen.map((item) => [item.id, item])), missing, now: at(hours), isSilent, windowStart },
+        openNow: new Set(seen.filter(({ state }) => !isTerminal(resource, state)).map(({ id }) => id)),
+        ...{ overdueHours: 73, freshVersion: next + 1 },
+      }
+      const changes = detect(resource, known, look)
+      for (const { id, item, kind } of changes) {
+        if (item) known.set(id, item)
+        else known.delete(id)
+        if (kind) next += 1
+      }
+      return changes
+    },
+    /** What a look tells, one short text an event. */
+    tell(glance: Glance): string[] {
+      return this.look(glance).flatMap(({ kind, id, from, to, reason }) =>
+        kind ? [`${id} ${kind} ${from ?? '-'} > ${to ?? reason}`] : [],
+      )
+    },
+  }
+}

@@ -1,0 +1,26 @@
+import type { NewEvent } from '../../shared/events/event.ts'
+import { createFeed, type Feed } from '../../shared/events/feed.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { freshStorage } from '../storage.ts'
+
+/** The tables that a feed is tried on: what is true on one must be true on the other. */
+export const kinds = ['in memory', 'on the table service'] as const
+
+/** A feed of its own with the table it is kept in. */
+export async function openFeed(kind: (typeof kinds)[number]): Promise<{ feed: Feed; table: Table }> {
+  const table =
+    kind === 'in memory'
+      ? createMemoryTable('Streams')
+      : createTables({ connectionString: await freshStorage() })('Streams')
+  await table.create()
+  return { feed: createFeed(table), table }
+}
+
+/** An event about an item, told by a version of it. */
+export const eventOf = (item: string, version = 1, more: Partial<NewEvent> = {}): NewEvent => ({
+  ...{ item, version, type: 'defender-relay.test', source: '/tenants/t/defender/things' },
+  ...{ time: '2026-03-01T00:00:00.1234567Z', detectedAt: '2026-03-01T00:00:01.000Z', data: { of: item } },
+  ...more,
+})

@@ -1,0 +1,69 @@
+import { Readable } from 'node:stream'
+import { z } from 'zod'
+import { type CloudEvent, cloudEventSchema } from '../../shared/events/event.ts'
+import type { Clock } from '../../shared/platform/clock.ts'
+import { UpstreamError } from '../../shared/platform/errors.ts'
+import type { Http } from '../../shared/platform/http.ts'
+import type { HttpCall } from '../../shared/platform/http-call.ts'
+
+/** What arrived at a receiver. */
+export interface Post {
+  atMs: number
+  host: string
+  headers: Record<string, string>
+  body: string
+  event: CloudEvent
+}
+
+/** What a receiver answers: a status, perhaps with a wait in seconds; `stall` never answers, `refuse` has no one there. */
+export type Reaction = number | { status: number; retryAfter: number } | 'stall' | 'refuse'
+
+export type Receiver = (post: Post) => Reaction
+
+/** The world's receivers by host, and the door through which posts reach them on virtual time. */
+export function createReceivers(clock: Clock) {
+  const receivers = new Map<string, Receiver>()
+  const posts: Post[] = []
+  const under = new Map<string, number>()
+  const failure = (facts: Partial<UpstreamError['facts']>) =>
+    new UpstreamError({ upstream: 'callback', call: 'POST callback', reason: 'refused', retryable: true, ...facts })
+
+  async function stream({ url, headers = {}, body, isAllowed }: HttpCall) {
+    if (!isAllowed(url)) throw new Error('a call was not allowed')
+    const text = String(body)
+    const event = cloudEventSchema.parse(z.json().parse(JSON.parse(text)))
+    const post = { atMs: clock.now().getTime(), host: url.host, headers, body: text, event }
+    posts.push(post)
+    under.set(url.host, (under.get(url.host) ?? 0) + 1)
+    try {
+      const reaction = receivers.get(url.host)?.(post) ?? 'refuse'
+      // Every answer takes its time, so that posts can meet.
+      await clock.sleep(reaction === 'stall' ? 15_000 : 20)
+      if (reaction === 'stall') throw failure({ reason: 'timeout' })
+      if (reaction === 'refuse') throw failure({ reason: 'network', code: 'ECONNREFUSED' })
+      const { status, retryAfter } = typeof reaction === 'number' ? { status: reaction } : reaction
+      if (status < 200 || status > 299)
+        throw failure({ status, ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter * 1000 }) })
+      return { status, headers: {}, date: undefined, body: Readable.from([]) }
+    } finally {
+      under.set(url.host, (under.get(url.host) ?? 0) - 1)
+    }
+  }
+
+  const never = async () => {
+    throw new Error('events are posted, nothing else')
+  }
+  const http: Http = { json: never, text: never, stream }
+  return {
+    http,
+    posts,
+    /** Lets a host react to whatever is posted to it. */
+    receive(host: string, receiver: Receiver): void {
+      receivers.set(host, receiver)
+    },
+    /** How many posts to a host are under way. */
+    underWay: (host: string): number => under.get(host) ?? 0,
+    /** The ids that a host has taken, in their order, with repetitions. */
+    ids: (host: string): string[] => posts.filter((post) => post.host === host).map(({ event }) => event.id),
+  }
+}

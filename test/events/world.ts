@@ -1,0 +1,144 @@
+import { buryPoison } from '../../shared/events/bury-poison.ts'
+import { deliver } from '../../shared/events/deliver.ts'
+import { dispatch } from '../../shared/events/dispatch.ts'
+import type { NewEvent } from '../../shared/events/event.ts'
+import { createFeed } from '../../shared/events/feed.ts'
+import type { Filter, Vocabulary } from '../../shared/events/filter.ts'
+import { createEvents, type EventsParts, queueNames } from '../../shared/events/parts.ts'
+import { deliverSlowly } from '../../shared/events/slow-lane.ts'
+import { subscribe } from '../../shared/events/subscribe.ts'
+import type { Subscription } from '../../shared/events/subscription.ts'
+import { createLog } from '../../shared/platform/log.ts'
+import type { Queue } from '../../shared/platform/queue.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createMemoryQueue, serveQueue } from '../memory-queue.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { createStillClock } from '../platform/still-clock.ts'
+import { createReceivers } from './receivers.ts'
+
+/** Filters as the app words them. */
+export const vocabulary: Vocabulary = {
+  streams: ['machine-actions', 'investigations', 'av-health'],
+  defaultStreams: ['machine-actions', 'investigations'],
+  filterFields: {
+    machineIds: ['machineId'],
+    actionTypes: ['type'],
+    requestors: ['requestor'],
+    states: ['to'],
+    triggeringAlertIds: ['triggeringAlertId'],
+  },
+}
+
+export const SECOND = 1000
+export const MINUTE = 60 * SECOND
+export const HOUR = 60 * MINUTE
+export const DAY = 24 * HOUR
+
+let versions = 0
+
+/** An event that nobody has told before. */
+export function someEvent(data: Record<string, unknown> = {}, item = 'action-1'): NewEvent {
+  versions += 1
+  const time = '2026-11-20T06:00:00Z'
+  return {
+    ...{ item, version: versions, type: 'defender-relay.machine-action.changed', time, detectedAt: time },
+    source: '/tenants/t/defender/machine-actions',
+    data: { id: item, ...data },
+  }
+}
+
+/** Everything that deliveries need, in memory and on virtual time. */
+export async function createWorld() {
+  const clock = createStillClock()
+  const receivers = createReceivers(clock)
+  const tables = {
+    streams: createMemoryTable('Streams'),
+    subscriptions: createMemoryTable('Subscriptions'),
+    deliveries: createMemoryTable('Deliveries'),
+  }
+  const queues = {
+    queue: createMemoryQueue(queueNames.deliveries, clock),
+    retryQueue: createMemoryQueue(queueNames.retries, clock),
+    poison: createMemoryQueue(`${queueNames.deliveries}-poison`, clock),
+    retryPoison: createMemoryQueue(`${queueNames.retries}-poison`, clock),
+  }
+  const lines: string[] = []
+  const print = (line: string) => void lines.push(line)
+  const log = createLog({ info: print, warn: print, error: print })
+  await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
+
+  /** Parts over the world's storage, some of it seen through another's eyes. */
+  function partsOver(
+    seen: { streams?: Table; subscriptions?: Table; deliveries?: Table; queue?: Queue; retryQueue?: Queue } = {},
+  ): EventsParts {
+    return createEvents({
+      ...vocabulary,
+      feed: createFeed(seen.streams ?? tables.streams),
+      subscriptions: seen.subscriptions ?? tables.subscriptions,
+      deliveries: seen.deliveries ?? tables.deliveries,
+      queue: seen.queue ?? queues.queue,
+      retryQueue: seen.retryQueue ?? queues.retryQueue,
+      http: receivers.http,
+      callbackPolicy: { allowLoopback: false, resolve: async () => [{ address: '20.50.2.9', family: 4 }] },
+      ...{ clock, log, random: () => 0 },
+    })
+  }
+
+  const parts = partsOver()
+  const feed = createFeed(tables.streams)
+
+  async function append(...events: NewEvent[]): Promise<void> {
+    for (let start = 0; start < events.length; start += 49) {
+      const steps = events.slice(start, start + 49).map((event) => ({ event }))
+      await feed.append(await feed.head('machine-actions'), steps, '', {})
+    }
+  }
+
+  return {
+    ...{ clock, tables, queues, lines, parts, partsOver, feed, append, ...receivers },
+
+    /** Subscribes a host. */
+    async subscribe(host: string, filter: Filter = {}): Promise<Subscription> {
+      const contentType = 'application/cloudevents+json'
+      const wanted = {
+        callbackUrl: `https://${host}/hook?sig=canary-of-${host}`,
+        description: null,
+        filter,
+        contentType,
+      }
+      return (await subscribe(parts, { ...wanted, contentType: 'application/cloudevents+json' })).subscription
+    },
+
+    /** Appends events and dispatches them, as a poll does. */
+    async tell(...events: NewEvent[]): Promise<string[]> {
+      const { next } = await feed.head('machine-actions')
+      await append(...events)
+      await dispatch(parts, 'machine-actions', await feed.head('machine-actions'))
+      return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
+    },
+
+    /** Lets the host serve the queues. */
+    serve(by: EventsParts = parts): void {
+      const { queue, poison, retryQueue, retryPoison } = queues
+      void serveQueue({ queue, poison, clock, handle: (message) => deliver(by, message) })
+      void serveQueue({
+        queue: retryQueue,
+        poison: retryPoison,
+        clock,
+        handle: (message) => deliverSlowly(by, message),
+      })
+      const nowhere = createMemoryQueue('nowhere', clock)
+      for (const dead of [poison, retryPoison])
+        void serveQueue({ queue: dead, poison: nowhere, clock, handle: (message) => buryPoison(by, message) })
+    },
+
+    async stateOf(id: string): Promise<Subscription | undefined> {
+      return (await parts.subscriptions.read(id))?.subscription
+    },
+
+    /** The deliveries of a subscription in the order of the stream. */
+    async deliveriesOf(id: string) {
+      return Array.fromAsync(parts.deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { advance, ask, askRun, endAll, freshFolder, hurry, type Launched, launch, pause } from './launch.ts'
+
+afterAll(endAll)
+
+const HOUR_MS = 3_600_000
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('an adjustable clock', () => {
+  test('runs like the real one, ahead by its offset', () => {
+    const clock = createAdjustableClock(HOUR_MS)
+    const before = Date.now()
+
+    const aheadMs = clock.now().getTime() - before
+
+    expect(aheadMs).toBeGreaterThanOrEqual(HOUR_MS)
+    expect(aheadMs).toBeLessThan(HOUR_MS + 60_000)
+    expect(clock.offsetMs).toBe(HOUR_MS)
+  })
+
+  test('wakes those whose time has come, and only them, when it is moved', async () => {
+    const clock = createAdjustableClock()
+    const woken: string[] = []
+    void clock.sleep(60_000).then(() => woken.push('minute'))
+    const stop = new AbortController()
+    const longer = clock.sleep(HOUR_MS, stop.signal)
+
+    clock.advance(61_000)
+    await nextTurn()
+
+    expect(woken).toEqual(['minute'])
+    stop.abort(new Error('enough'))
+    await expect(longer).rejects.toThrow('enough')
+  })
+
+  test('a sleep longer than a timer can be ends when it should, not at once', async () => {
+    const clock = createAdjustableClock()
+    let isAwake = false
+    const sleeping = clock.sleep(40 * 24 * HOUR_MS).then(() => {
+      isAwake = true
+    })
+
+    clock.advance(39 * 24 * HOUR_MS)
+    await nextTurn()
+    const wasAwake = isAwake
+    clock.advance(24 * HOUR_MS)
+    await sleeping
+
+    expect(wasAwake).toBe(false)
+  })
+
+  test('nobody falls asleep whose reason has gone already', async () => {
+    const clock = createAdjustableClock()
+
+    const sleeping = clock.sleep(HOUR_MS, AbortSignal.abort(new Error('gone')))
+
+    await expect(sleeping).rejects.toThrow('gone')
+    await clock.sleep(0)
+  })
+})
+
+describe('the clock of a running host', () => {
+  const folder = freshFolder()
+  const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
+  const statusSchema = z.object({ time: z.string() })
+
+  /** A run of its own: the schedule, too, has come round while the clock was moved. */
+  async function forceRun(start: Launched) {
+    for (;;) {
+      const answer = await ask(start, folder, 'av-health/exports', { method: 'POST', body: '{"force":true}' })
+      const started = startedSchema.parse(answer)
+      for (;;) {
+        const run = await askRun(start, folder, started.runId)
+        if (run.endedAt && !started.joined) return run
+        if (run.endedAt) break
+        await pause(50)
+      }
+    }
+  }
+
+  test('can be moved past the end of tokens and links; the offset is kept', async () => {
+    const first = launch(['--fleet', '60', '--data', folder])
+    void hurry(first, folder)
+    await first.said('Serving')
+    await advance(await first.url, folder, 26 * 3600)
+
+    const run = await forceRun(first)
+    first.child.kill('SIGINT')
+    const { code } = await first.ended
+    const second = launch(['--data', folder])
+    await second.said('Serving')
+    const { time } = statusSchema.parse(await ask(second, folder, 'status'))
+
+    expect(code).toBe(0)
+    expect(run).toMatchObject({ state: 'published', counts: { written: 60 } })
+    expect(Date.parse(time) - Date.now()).toBeGreaterThan(25 * HOUR_MS)
+    expect(second.stderr()).toContain(': unchanged (')
+    second.child.kill('SIGINT')
+    await second.ended
+  }, 60_000)
+})

@@ -1,0 +1,171 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { openDataFolder, readState } from '../../local/data-folder.ts'
+import { endAll, freshFolder, runToEnd } from './launch.ts'
+
+afterAll(endAll)
+
+/** A process that lives until it is killed. */
+async function bystander(): Promise<ChildProcess & { pid: number }> {
+  const child = spawn(process.execPath, ['-e', 'console.log(); setInterval(() => {}, 1000)'], { stdio: 'pipe' })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  return child as typeof child & { pid: number }
+}
+
+const readLock = (folder: string) => JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8'))
+const writeLock = (folder: string, lock: unknown) => writeFileSync(join(folder, 'lock.json'), JSON.stringify(lock))
+
+describe('the state', () => {
+  test('outlives the process that wrote it; its file is for this user alone', async () => {
+    const dir = join(freshFolder(), 'made', 'on the way')
+    const first = await openDataFolder(dir)
+    first.state.source = { kind: 'fleet', size: 7, generatedTime: '2026-11-21T03:04:00Z' }
+    first.state.clockOffsetMs = 5000
+    first.save()
+    first.release()
+
+    const second = await openDataFolder(dir)
+
+    expect(second.state).toEqual(first.state)
+    expect(readState(dir)).toEqual(first.state)
+    expect(statSync(join(dir, 'state.json')).mode & 0o077).toBe(0)
+    second.release()
+  })
+
+  test.each([
+    ['cut off', '{"keys": {"master": "a"'],
+    ['of another shape', '{"keys": "none"}'],
+    ['empty', ''],
+  ])('%s: is told in one sentence and left as it is, and the folder is free again', async (_how, text) => {
+    const dir = freshFolder()
+    writeFileSync(join(dir, 'state.json'), text)
+
+    const opening = openDataFolder(dir)
+
+    await expect(opening).rejects.toThrow(/^.*state\.json is broken: delete it, or choose another --data folder\.$/)
+    expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(text)
+    expect(existsSync(join(dir, 'lock.json'))).toBe(false)
+  })
+
+  test('of the emulator, when it is broken, ends a start with one sentence that names its folder', async () => {
+    const dir = freshFolder()
+    mkdirSync(join(dir, 'azurite'))
+    writeFileSync(join(dir, 'azurite', '__azurite_db_table__.json'), '{"filename": "__azur')
+
+    const ended = await runToEnd(['--once', '--fleet', '30', '--data', dir])
+
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    const [last] = ended.stderr.trim().split('\n').slice(-1)
+    expect(last).toMatch(/^The storage emulator did not start on .*azurite: .*JSON.*$/)
+    expect(existsSync(join(dir, 'lock.json'))).toBe(false)
+  }, 60_000)
+
+  test.each(['a file', 'below a file'])('a path that is %s is refused in one sentence', async (what) => {
+    const file = join(freshFolder(), 'file')
+    writeFileSync(file, '')
+
+    const opening = openDataFolder(what === 'a file' ? file : join(file, 'below'))
+
+    await expect(opening).rejects.toThrow(/^The data folder .* can't be used \((?:EEXIST|ENOTDIR) at \w+\): .*\.$/)
+  })
+})
+
+describe('a folder belongs to one process at a time', () => {
+  test('of many that want it at the same moment one gets it, and after that the next', async () => {
+    const dir = freshFolder()
+
+    const openings = await Promise.allSettled(Array.from({ length: 8 }, () => openDataFolder(dir)))
+
+    const opened = openings.filter((opening) => opening.status === 'fulfilled')
+    expect(opened).toHaveLength(1)
+    for (const opening of openings) {
+      if (opening.status === 'rejected') expect(opening.reason.message).toContain(`Process ${process.pid} already runs`)
+    }
+    opened[0]?.value.release()
+    const next = await openDataFolder(dir)
+    next.release()
+  })
+
+  test('one that has ended does not have it any more, also when its process id was given out again', async () => {
+    const dir = freshFolder()
+    const other = await bystander()
+    const folder = await openDataFolder(dir)
+    folder.noteEmulator(other.pid)
+    const { emulator } = readLock(dir)
+    other.kill('SIGKILL')
+    await once(other, 'exit')
+
+    writeLock(dir, { host: emulator })
+    const afterDeath = await openDataFolder(dir)
+    afterDeath.release()
+    // This very process, but from another time.
+    writeLock(dir, { host: { pid: process.pid, began: '1' } })
+    const afterReuse = await openDataFolder(dir)
+
+    expect(readLock(dir).host.pid).toBe(process.pid)
+    afterReuse.release()
+  })
+
+  test('an emulator that is still saving is waited for', async () => {
+    const dir = freshFolder()
+    const emulator = await bystander()
+    const folder = await openDataFolder(dir)
+    folder.noteEmulator(emulator.pid)
+    const lock = readLock(dir)
+    writeLock(dir, { ...lock, host: { ...lock.host, began: '1' } })
+    let isOpen = false
+
+    const opening = openDataFolder(dir).then((opened) => {
+      isOpen = true
+      return opened
+    })
+    await expect(openDataFolder(dir)).rejects.toThrow('already runs')
+    const wasOpen = isOpen
+    emulator.kill('SIGKILL')
+
+    const opened = await opening
+    expect(wasOpen).toBe(false)
+    opened.release()
+  })
+
+  test('waiting for it ends with Ctrl-C', async () => {
+    const dir = freshFolder()
+    const emulator = await bystander()
+    const folder = await openDataFolder(dir)
+    folder.noteEmulator(emulator.pid)
+    const lock = readLock(dir)
+    writeLock(dir, { ...lock, host: { ...lock.host, began: '1' } })
+    const interrupt = new AbortController()
+
+    const opening = openDataFolder(dir, interrupt.signal)
+    interrupt.abort(new Error('interrupted'))
+
+    await expect(opening).rejects.toThrow('abort')
+  })
+
+  test('a sign that a killed process left in the middle of deciding keeps nobody out', async () => {
+    const dir = freshFolder()
+    const sign = join(dir, 'lock.json.new')
+    writeFileSync(sign, '')
+    utimesSync(sign, 1_700_000_000, 1_700_000_000)
+
+    const folder = await openDataFolder(dir)
+
+    expect(existsSync(sign)).toBe(false)
+    folder.release()
+  })
+
+  test('a broken lock is nobody’s', async () => {
+    const dir = freshFolder()
+    writeFileSync(join(dir, 'lock.json'), '{"host"')
+
+    const folder = await openDataFolder(dir)
+
+    expect(readLock(dir).host.pid).toBe(process.pid)
+    folder.release()
+  })
+})

@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { describeReport, describeTries } from '../../local/report.ts'
+import { startTestStack } from '../stack.ts'
+
+/** The arguments that a shell gives to the command of a line. */
+async function argumentsIn(line: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('sh', ['-c', line.trim().replace(/^curl /, `printf '%s\\n' `)])
+  return stdout.trimEnd().split('\n')
+}
+
+/** Does what curl would do. */
+async function follow([...words]: string[]): Promise<Response> {
+  const headers = new Headers()
+  let [url, method, body] = ['', 'GET', undefined as string | undefined]
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (word === '-s') continue
+    if (word === '-X') method = words.shift() ?? ''
+    else if (word === '-d') body = words.shift()
+    else if (word === '-H') headers.append(...((words.shift() ?? '').split(': ') as [string, string]))
+    else url = word
+  }
+  return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })
+}
+
+test('every command that is offered works when it is pasted into a shell', async () => {
+  const stack = await startTestStack()
+  onTestFinished(() => stack.stop())
+  const { body } = await stack.post('av-health/exports')
+  const run = await stack.runToEnd(body.runId)
+  const { size, generatedTime } = stack.fleet.options
+  const report = { ...run, ok: true, devices: size, seconds: 1, rowsPerSecond: size }
+  const source = { kind: 'fleet', size, generatedTime } as const
+
+  const lines = describeTries({ url: stack.host.url, key: stack.keys.function, report, source })
+
+  const commands = lines.filter((line) => line.includes('curl'))
+  expect(commands.length).toBeGreaterThanOrEqual(5)
+  for (const line of commands) {
+    const response = await follow(await argumentsIn(line))
+    expect(response.status, line).toBe(line.includes('POST') ? 202 : 200)
+  }
+  expect(describeReport(report).join('\n')).toContain('300 in the current snapshot')
+})
