@@ -43,6 +43,9 @@ async function main(): Promise<number> {
   for (const [signal, code] of Object.entries(signalCodes)) {
     process.on(signal, () => (interrupt.signal.aborted ? process.exit(code) : interrupt.abort(new Interrupted(code))))
   }
+  if (process.env.npm_lifecycle_event === 'start') {
+    whenParentIsGone(() => interrupt.abort(new Interrupted(signalCodes.SIGTERM)))
+  }
   try {
     return await run(options, interrupt.signal)
   } catch (error) {
@@ -95,6 +98,17 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   } finally {
     folder.release()
   }
+}
+
+/** A signal to npm ends the shell between npm and this process and goes no further: what is seen here is that it has gone. */
+function whenParentIsGone(act: () => void): void {
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    act()
+  }, 200)
+  watch.unref()
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

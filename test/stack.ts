@@ -61,6 +61,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
       clock,
       credential: createSimulatorCredential(simulator.origin, clock),
       upstreamOrigin: simulator.origin,
+      callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
       ...(options.retention ? { retention: options.retention } : {}),
     })
   configure()

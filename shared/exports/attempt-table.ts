@@ -2,7 +2,7 @@ import type { Table } from '../platform/table.ts'
 import type { ExportEngine } from './engine.ts'
 import { Fenced } from './fence.ts'
 import type { RunRef } from './names.ts'
-import { isOver } from './run-record.ts'
+import { isOver, type Run } from './run-record.ts'
 
 /** The table of an attempt at a run's paged list, from 1. */
 const nameOf = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
@@ -16,18 +16,16 @@ export async function attemptTable(engine: ExportEngine, ref: RunRef, attempt: n
   const snapshot = nameOf(engine, ref.runId, attempt)
   if (attempt === 1) return engine.table(snapshot)
   await engine.runs.update(ref, (run) => ({ ...run, snapshot }))
-  await dropEarlierAttempts(engine, ref)
+  for (let earlier = 1; earlier < attempt; earlier++) await engine.table(nameOf(engine, ref.runId, earlier)).drop()
   return createFor(engine, ref, snapshot)
 }
 
-/** Drops the tables of all attempts at a run's paged list but the one that the run names. */
-export async function dropEarlierAttempts(engine: ExportEngine, ref: RunRef): Promise<void> {
-  const { runs, files, table } = engine
-  const run = await runs.run(ref.runId)
-  const attempts = (await files.all(ref.runId)).reduce((most, file) => Math.max(most, file.attempts), 0)
-  for (let attempt = 1; attempt <= attempts; attempt++) {
-    const name = nameOf(engine, ref.runId, attempt)
-    if (name !== run?.snapshot) await table(name).drop()
+/** Drops what attempts at the paged list of a run that is over have left, but for the table that the run names. */
+export async function dropOtherAttempts(engine: ExportEngine, run: Run): Promise<void> {
+  const attempts = (await engine.files.all(run.runId)).map((file) => file.attempts)
+  for (let attempt = 1; attempt <= Math.max(0, ...attempts); attempt++) {
+    const name = nameOf(engine, run.runId, attempt)
+    if (name !== run.snapshot) await engine.table(name).drop()
   }
 }
 

@@ -1,4 +1,4 @@
-import { dropEarlierAttempts } from './attempt-table.ts'
+import { dropOtherAttempts } from './attempt-table.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { RunRef } from './names.ts'
 import { type Run, type RunState, sumNamed, sumRows } from './run-record.ts'
@@ -16,7 +16,7 @@ export async function endRun(engine: ExportEngine, ref: RunRef, state: RunState,
 /** What is left to do once a run's end stands in the ledger; harmless to repeat. */
 export async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
   const { runs, files, table } = engine
-  if (run.method === 'json') await dropEarlierAttempts(engine, ref)
+  if (run.method === 'json') await dropOtherAttempts(engine, run)
   if (run.state !== 'published' && run.snapshot) {
     await table(run.snapshot).drop()
     await runs.dropped(ref)

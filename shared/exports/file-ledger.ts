@@ -97,16 +97,17 @@ export function createFileLedger(table: Table, kind: string) {
 
     /** Takes the files into an epoch, so that whoever works in an older one is fenced. */
     async raise(ref: RunRef): Promise<void> {
+      await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.epoch < ref.epoch) await update({ ...ref, file: file.number }, (same) => same, undefined, true)
       }
     },
 
-    /** Erases every link that is left; no listing can bring another one. */
+    /** Erases every link that is left, and takes the files into the epoch: nobody older can bring another one. */
     async eraseLinks(ref: RunRef): Promise<void> {
       await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
-        if (file.link)
+        if (file.link || file.epoch < ref.epoch)
           await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), undefined, true)
       }
     },

@@ -102,7 +102,8 @@ function toFilter({ partitionKey, from, before, where = {} }: Query): string {
     partitionKey === undefined ? '' : odata`PartitionKey eq ${partitionKey}`,
     from === undefined ? '' : odata`RowKey ge ${from}`,
     before === undefined ? '' : odata`RowKey lt ${before}`,
-    ...Object.entries(where).map(([column, value]) => `${column} eq ${odata`${value}`}`),
+    // The tag puts a text in quotes only behind other text.
+    ...Object.entries(where).map(([column, value]) => column + odata` eq ${value}`),
   ]
     .filter((part) => part !== '')
     .join(' and ')

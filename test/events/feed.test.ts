@@ -18,7 +18,11 @@ const stepsOf = (count: number, text = '') =>
 /** A table that tells what was sent to it. */
 function counting(table: Table): { table: Table; sent: Operation[][] } {
   const sent: Operation[][] = []
-  return { sent, table: { ...table, transact: (operations) => (sent.push(operations), table.transact(operations)) } }
+  const transact: Table['transact'] = (operations) => {
+    sent.push(operations)
+    return table.transact(operations)
+  }
+  return { sent, table: { ...table, transact } }
 }
 
 describe.each(kinds)('a feed %s', (kind) => {
@@ -222,11 +226,11 @@ describe.each(kinds)('a feed %s', (kind) => {
 
   test('of one item every event is found, in order', async () => {
     const { feed } = await openFeed(kind)
-    const steps = [stepOf('a'), stepOf("b'"), stepOf('a2')]
+    const steps = [stepOf('a'), stepOf("it's"), stepOf('a2')]
     const head = await feed.append(await feed.head(stream), steps, '', {})
-    await feed.append(head, [stepOf("b'", { version: 2 })], '', {})
+    await feed.append(head, [stepOf("it's", { version: 2 })], '', {})
 
-    expect((await feed.eventsAbout(stream, "b'")).map(({ sequence }) => Number(sequence))).toEqual([2, 4])
+    expect((await feed.eventsAbout(stream, "it's")).map(({ sequence }) => Number(sequence))).toEqual([2, 4])
   })
 
   test('data of any length comes back whole, signs of two units at every edge', async () => {

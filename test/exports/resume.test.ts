@@ -7,6 +7,7 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish-run.ts'
 import { SUPERSEDED } from '../../shared/exports/renew-links.ts'
 import { resumeRun } from '../../shared/exports/resume-run.ts'
+import { viewRun } from '../../shared/exports/run-view.ts'
 import { resumeExports, startRun } from '../../shared/exports/start-run.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
@@ -177,6 +178,21 @@ describe('a run under way', () => {
     expect(listening.started).toHaveLength(1)
     expect(lines.join()).toContain('could not be looked up')
     expect(lines.join()).not.toContain('system-key')
+  })
+
+  test('that failed shows no table any more, even while the table is on its way out', async () => {
+    const { engine, process, first } = await begun()
+    const cut: Watch = {
+      before(request) {
+        if (request.startsWith('drop')) throw new Died()
+      },
+    }
+    await expect(publishRun(process(cut), first)).rejects.toThrow(Died)
+
+    const run = await engine.runs.run(first.runId)
+
+    expect(run?.snapshot).toContain(first.runId)
+    expect(run && (await viewRun(engine, run))).toMatchObject({ state: 'failed', snapshot: null })
   })
 
   test('that is published but was cut off before it was tidied up is tidied up, and published once', async () => {

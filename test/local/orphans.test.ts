@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
@@ -121,6 +123,22 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
     expect(isAlive(emulator)).toBe(false)
+  }, 60_000)
+
+  test('a signal to npm, which ends only the shell that npm runs it in, stops it too', async () => {
+    const folder = freshFolder()
+    const program = fileURLToPath(new URL('../../local/start.ts', import.meta.url))
+    const script = [process.execPath, program, '--fleet', '30', '--data', folder]
+    const shell = spawn('sh', ['-c', '"$0" "$@"; exit $?', ...script], {
+      stdio: 'ignore',
+      env: { ...process.env, npm_lifecycle_event: 'start' },
+    })
+    const emulator = await emulatorOf(folder)
+
+    shell.kill('SIGTERM')
+
+    await gone(emulator)
+    while (existsSync(join(folder, 'lock.json'))) await pause(20)
   }, 60_000)
 
   test('an emulator that dies ends the start with a sentence', async () => {

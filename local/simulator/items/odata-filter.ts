@@ -13,7 +13,6 @@ import type { Item } from './item-kind.ts'
 export type Passes = (item: Item) => boolean
 
 type Token = Literal & { at: number }
-
 type Comparison = (order: number) => boolean
 
 const forms: [Token['kind'], RegExp][] = [
@@ -25,14 +24,14 @@ const forms: [Token['kind'], RegExp][] = [
   ['mark', /[(),]/y],
 ]
 
-const comparisons: Record<string, Comparison> = {
-  eq: (order) => order === 0,
-  ne: (order) => order !== 0,
-  gt: (order) => order > 0,
-  ge: (order) => order >= 0,
-  lt: (order) => order < 0,
-  le: (order) => order <= 0,
-}
+const comparisons = new Map<string, Comparison>([
+  ['eq', (order) => order === 0],
+  ['ne', (order) => order !== 0],
+  ['gt', (order) => order > 0],
+  ['ge', (order) => order >= 0],
+  ['lt', (order) => order < 0],
+  ['le', (order) => order <= 0],
+])
 
 /** Reads the part of OData's `$filter` that Defender's lists are asked with; throws QueryRefused for all else. */
 export function readFilter(text: string, scope: FilterScope): Passes {
@@ -72,7 +71,7 @@ export function readFilter(text: string, scope: FilterScope): Passes {
       expect(')')
       return (item) => values.includes(comparable(item[name.value], field))
     }
-    const holds = operator.kind === 'word' ? comparisons[operator.value] : undefined
+    const holds = operator.kind === 'word' ? comparisons.get(operator.value) : undefined
     if (!holds) unexpected(operator, text)
     const wanted = literal(take(), field, operator.value)
     return (item) => compare(comparable(item[name.value], field), wanted, operator.value, holds)

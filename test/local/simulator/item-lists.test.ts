@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { startItemCaller } from './item-caller.ts'
 
@@ -24,7 +25,7 @@ describe('a filter lets through what it says', () => {
     ["status in ('Succeeded')", ['c']],
     ['creationDateTimeUtc ge 2026-11-20T06:00:00.1Z', [d, 'b', 'c']],
     ['creationDateTimeUtc gt 2026-11-20T06:00:00.1Z', [d, 'c']],
-    ['creationDateTimeUtc gt 2026-11-20T06:00:00.100Z', [d, 'c']],
+    ['creationDateTimeUtc ge 2026-11-20T06:00:00.100Z', [d, 'b', 'c']],
     ['creationDateTimeUtc le 2026-11-20T06:00:00.1234567Z', ['a', 'b', 'c']],
     ['creationDateTimeUtc lt 2026-11-20T06:00:00.1234567Z', ['a', 'b']],
     ['creationDateTimeUtc eq 2026-11-20T07:30:00.5+01:00', [d]],
@@ -32,7 +33,7 @@ describe('a filter lets through what it says', () => {
     [`machineId eq '${machineId.toUpperCase()}'`, []],
     ["requestor eq 'o''brien@contoso.example'", ['b']],
     ["type eq 'Isolate' and status eq 'Pending'", ['a']],
-    ["status eq 'Pending' or status eq 'TimeOut' and type eq 'Isolate'", ['a']],
+    ["status eq 'InProgress' or status eq 'TimeOut' and type eq 'Isolate'", ['b']],
     ["(status eq 'Pending' or status eq 'TimeOut') and type eq 'RunAntiVirusScan'", [d]],
     ["((id eq 'a') or (id eq 'c'))", ['a', 'c']],
     [`id eq ${d}`, [d]],
@@ -68,6 +69,7 @@ describe('what the service does not take is answered 400 with code ODataError', 
     ["$filter=not status eq 'Pending'", /not/],
     ["$filter=contains(id,'a')", /Could not find a property named 'contains'/],
     ["$filter=colour eq 'red'", /Could not find a property named 'colour' on type/],
+    ["$filter=status constructor 'red'", /Syntax error at position 7/],
     ["$filter=constructor eq 'red'", /Could not find a property named 'constructor'/],
     ['$filter=lastUpdateDateTimeUtc ge 2026-11-20T06:00:00Z', /'lastUpdateDateTimeUtc' cannot be used in the \$filter/],
     ["$filter=creationDateTimeUtc ge '2026-11-20T06:00:00Z'", /incompatible types/],
@@ -192,5 +194,18 @@ describe('a list in pages', () => {
       [],
     ])
     expect(seen).toEqual([1, 2, 3, 4])
+  })
+
+  test('is not sent before the hook is done', async () => {
+    const { simulator, page } = await putMany(1)
+    const gate = Promise.withResolvers<void>()
+    simulator.actions.onPage(() => gate.promise)
+
+    const asked = page('machineactions')
+    const first = await Promise.race([asked.then(() => 'page'), sleep(50, 'nothing yet')])
+    gate.resolve()
+
+    expect(first).toBe('nothing yet')
+    expect((await asked).value).toHaveLength(1)
   })
 })

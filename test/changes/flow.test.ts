@@ -1,0 +1,168 @@
+import { CloudEvent } from 'cloudevents'
+import { Webhook } from 'standardwebhooks'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startTestStack, type TestStack } from '../stack.ts'
+
+let stack: TestStack
+
+beforeEach(async () => {
+  stack = await startTestStack({ fleet: { size: 3, files: 1 } })
+  // The first look remembers and tells nobody.
+  await check('machine-actions')
+  await check('investigations')
+})
+afterEach(() => stack.stop())
+
+const check = async (resource: string) => {
+  const { status, body } = await stack.post(`changes/${resource}/check`)
+  expect(status).toBe(200)
+  return body
+}
+
+/** Real time for the queues, virtual time for whoever waits. */
+const until = async (isSo: () => boolean | Promise<boolean>) => {
+  for (let looks = 0; looks < 400; looks++) {
+    if (await isSo()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    stack.clock.advance(1000)
+  }
+  throw new Error(`it does not come true: ${stack.lines.slice(-10).join('\n')}`)
+}
+
+describe('a webhook', () => {
+  test('gets each step of an action once, signed, as a CloudEvent', async () => {
+    const receiver = stack.simulator.receiver('hook')
+    const { status, body } = await stack.post('subscriptions', { callbackUrl: receiver.url })
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending', type: 'Isolate', machineId: 'f'.repeat(40) })
+    await check('machine-actions')
+    stack.simulator.actions.change('a1', { status: 'Succeeded' })
+    await check('machine-actions')
+
+    await until(() => receiver.deliveries.length >= 2)
+
+    expect(status).toBe(201)
+    const verifier = new Webhook(body.secret)
+    const events = receiver.deliveries.map(({ body: event, headers }) => {
+      const text = JSON.stringify(event)
+      verifier.verify(text, headers as Record<string, string>)
+      return new CloudEvent(event as CloudEvent)
+    })
+    expect(events.map((event) => event.validate())).toEqual([true, true])
+    const steps = events.map(({ type, sequence, data }) => [sequence, type, (data as unknown as { to: string }).to])
+    expect(steps.toSorted()).toEqual([
+      ['000000000001', 'defender-relay.machine-action.appeared', 'Pending'],
+      ['000000000002', 'defender-relay.machine-action.changed', 'Succeeded'],
+    ])
+    expect(new Set(events.map(({ id }) => id)).size).toBe(2)
+    const { body: shown } = await stack.get(`subscriptions/${body.id}`)
+    expect(shown).toMatchObject({ state: 'active', owed: 0, dead: 0, consecutiveFailures: 0 })
+    expect(JSON.stringify(shown)).not.toContain(body.secret)
+  })
+
+  test('that fails is told so in the status, and gets everything once it is mended', async () => {
+    const receiver = stack.simulator.receiver('hook')
+    receiver.setMode('refuse')
+    const { body } = await stack.post('subscriptions', { callbackUrl: receiver.url })
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
+    await check('machine-actions')
+    await until(() => receiver.deliveries.length >= 1)
+    const { body: failing } = await stack.get('status')
+
+    receiver.setMode('accept')
+    await until(() => receiver.unique().length === 1)
+
+    expect(failing.deliveries).toMatchObject({ owed: 1, dead: 0 })
+    await until(async () => (await stack.get(`subscriptions/${body.id}`)).body.owed === 0)
+  })
+
+  test('of Logic Apps subscribes with 201 and a Location that takes DELETE', async () => {
+    const receiver = stack.simulator.receiver('logic-app')
+    const created = await stack.post('subscriptions', { callbackUrl: receiver.url, filter: { terminalOnly: true } })
+    const location = created.headers.get('location') ?? ''
+
+    const deleted = await stack.request('DELETE', location)
+    const again = await stack.request('DELETE', location)
+
+    expect(created.status).toBe(201)
+    expect(location).toBe(`${stack.host.url}/api/subscriptions/${created.body.id}`)
+    expect([deleted.status, again.status]).toEqual([204, 404])
+  })
+})
+
+describe('a Logic App that drops its headers when it follows a Location', () => {
+  /** What Logic Apps does: the action's own headers are not sent again. */
+  const follow = async (location: string) => {
+    const response = await fetch(location)
+    const body = (await response.json()) as Record<string, unknown>
+    return { status: response.status, headers: response.headers, body }
+  }
+
+  test('polls its trigger: 202 until there is an event, then one event a 200', async () => {
+    const first = await stack.get('events/trigger?stream=machine-actions')
+    const nothing = await follow(first.headers.get('location') ?? '')
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
+    stack.simulator.actions.put({ id: 'a2', status: 'Pending' })
+    await check('machine-actions')
+
+    const one = await follow(nothing.headers.get('location') ?? '')
+    const two = await follow(one.headers.get('location') ?? '')
+    const end = await follow(two.headers.get('location') ?? '')
+
+    expect([first.status, nothing.status, one.status, two.status, end.status]).toEqual([202, 202, 200, 200, 202])
+    expect([one.body.subject, two.body.subject].toSorted()).toEqual(['a1', 'a2'])
+    expect([one.headers.get('retry-after'), two.headers.get('retry-after')]).toEqual(['0', '30'])
+  })
+
+  test('waits for an action that ends', async () => {
+    stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
+    await check('machine-actions')
+    const wait = await stack.get('changes/machine-actions/items/a1/wait?timeoutMinutes=60')
+    const location = wait.headers.get('location') ?? ''
+    const still = await follow(location)
+    stack.simulator.actions.change('a1', { status: 'Failed' })
+    await check('machine-actions')
+
+    const done = await follow(location)
+
+    expect([wait.status, still.status, done.status]).toEqual([202, 202, 200])
+    expect(done.body).toMatchObject({ outcome: 'terminal', item: { id: 'a1', state: 'Failed', terminal: true } })
+    expect(done.body.events).toHaveLength(2)
+  })
+
+  test('waits for one that misses its deadline, and a guessed or ended ticket is 404', async () => {
+    stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
+    await check('machine-actions')
+    const wait = await stack.get('changes/machine-actions/items/a1/wait?timeoutMinutes=5')
+    const location = wait.headers.get('location') ?? ''
+    stack.clock.advance(5 * 60_000)
+
+    const late = await follow(location)
+    stack.clock.advance(25 * 3_600_000)
+    const ended = await follow(location)
+    const guessed = await follow(`${location.slice(0, -1)}${location.endsWith('A') ? 'B' : 'A'}`)
+
+    expect(late.body).toMatchObject({ outcome: 'deadline', item: { state: 'InProgress' } })
+    expect([late.status, ended.status, guessed.status]).toEqual([200, 404, 404])
+  })
+})
+
+describe('the upstream failing', () => {
+  const failures = [401, 403, 404, 429, 500, 'html'] as const
+
+  test.each(failures)('with %s leaves state and cursor as they were, and says so', async (answer) => {
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
+    await check('machine-actions')
+    const { body: before } = await stack.get('events')
+    stack.simulator.actions.change('a1', { status: 'Succeeded' })
+    stack.simulator.setFaults({ itemStatus: { answer, calls: 12 } } as never)
+
+    const { status } = await stack.post('changes/machine-actions/check')
+    const { body: during } = await stack.get('events')
+    const { body: told } = await stack.get('status')
+
+    expect(status).toBeGreaterThanOrEqual(500)
+    expect(during).toEqual(before)
+    expect(told.changes['machine-actions'].lastPoll.error).not.toBeNull()
+    expect(stack.lines.join('\n')).toContain('poll of machine-actions failed')
+  })
+})

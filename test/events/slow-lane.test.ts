@@ -1,0 +1,116 @@
+import { expect, test } from 'vitest'
+import { reportDeliveries } from '../../shared/events/count-deliveries.ts'
+import { enable } from '../../shared/events/enable.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
+
+const HEALTHY = 'healthy.contoso.net'
+const STALLING = 'stalling.contoso.net'
+
+test('of 500 events a healthy receiver has everything within 20 seconds while another one stalls', async () => {
+  const world = await createWorld()
+  world.receive(HEALTHY, () => 200)
+  world.receive(STALLING, () => 'stall')
+  await world.subscribe(STALLING)
+  await world.subscribe(HEALTHY)
+  world.serve()
+
+  const ids = await world.tell(...Array.from({ length: 500 }, () => someEvent()))
+  await world.clock.advance(20 * SECOND)
+
+  expect(world.ids(HEALTHY).toSorted()).toEqual(ids.toSorted())
+})
+
+test('a failing receiver is posted to once at a time, and after it is back it gets the rest', async () => {
+  const world = await createWorld()
+  let isDown = true
+  let most = 0
+  world.receive(STALLING, () => {
+    if (isFailing && isDown) most = Math.max(most, world.underWay(STALLING))
+    return isDown ? 'stall' : 200
+  })
+  let isFailing = false
+  const { id } = await world.subscribe(STALLING)
+  world.serve()
+
+  const ids = await world.tell(...Array.from({ length: 60 }, () => someEvent()))
+  await world.clock.advance(16 * SECOND)
+  isFailing = (await world.stateOf(id))?.state === 'failing'
+  await world.clock.advance(2 * HOUR)
+  const triesWhileDown = world.posts.length
+  isDown = false
+  await world.clock.advance(6 * HOUR)
+
+  expect(isFailing).toBe(true)
+  expect(most).toBe(1)
+  expect(triesWhileDown).toBeLessThan(100)
+  expect((await world.stateOf(id))?.state).toBe('active')
+  expect(new Set(world.posts.slice(triesWhileDown).map(({ event }) => event.id))).toEqual(new Set(ids))
+})
+
+test('a receiver that takes an event between failures is not failing', async () => {
+  const world = await createWorld()
+  let count = 0
+  world.receive(HEALTHY, () => (++count % 3 === 0 ? 200 : 500))
+  const { id } = await world.subscribe(HEALTHY)
+  world.serve()
+
+  for (let n = 0; n < 6; n++) {
+    await world.tell(someEvent())
+    await world.clock.advance(HOUR)
+    expect((await world.stateOf(id))?.state).toBe('active')
+  }
+})
+
+test('a receiver that only fails for five days is disabled and says why; enabled again it gets all it is owed', async () => {
+  const world = await createWorld()
+  let isDown = true
+  world.receive(STALLING, () => (isDown ? 503 : 200))
+  const { id } = await world.subscribe(STALLING)
+  world.serve()
+
+  const ids: string[] = []
+  for (let hour = 0; hour < 6 * 24; hour++) {
+    if (hour % 12 === 0) ids.push(...(await world.tell(someEvent())))
+    await world.clock.advance(HOUR)
+    await sweepDeliveries(world.parts)
+  }
+  const triesBefore = world.posts.length
+  await world.clock.advance(DAY)
+  const report = await reportDeliveries(world.parts)
+  const triesWhileDisabled = world.posts.length - triesBefore
+  isDown = false
+  await enable(world.parts, id)
+  await world.clock.advance(MINUTE)
+
+  expect(report.disabled).toEqual([
+    { id, callbackHost: STALLING, reason: expect.stringMatching(/^nothing was delivered since 1970-01-01T00:00/) },
+  ])
+  expect(report.owed + report.dead).toBe(ids.length)
+  expect(triesWhileDisabled).toBe(0)
+  const taken = new Set(world.posts.slice(triesBefore).map(({ event }) => event.id))
+  expect(taken.size).toBe(report.owed)
+  expect(await world.stateOf(id)).toMatchObject({ state: 'active', disabledReason: null, failingSince: null })
+})
+
+test('a receiver that is gone for good is asked no more, until it is enabled', async () => {
+  const world = await createWorld()
+  let status = 410
+  world.receive(STALLING, () => status)
+  const { id } = await world.subscribe(STALLING)
+  world.serve()
+
+  const ids = await world.tell(someEvent())
+  await world.clock.advance(MINUTE)
+  ids.push(...(await world.tell(someEvent(), someEvent())))
+  await world.clock.advance(DAY)
+  const triesBefore = world.posts.length
+  const disabled = await world.stateOf(id)
+  status = 200
+  await enable(world.parts, id)
+  await world.clock.advance(MINUTE)
+
+  expect(triesBefore).toBe(1)
+  expect(disabled).toMatchObject({ state: 'disabled', disabledReason: 'the receiver answered 410' })
+  expect(world.ids(STALLING).slice(1).toSorted()).toEqual(ids.toSorted())
+})
