@@ -42,16 +42,19 @@ export function watchQueue(queue: Queue, watch: Watch): Queue {
 export class Died extends Error {}
 
 /** A watch that lets a process die at its n-th request, from 0, before it is sent or when it has landed. */
-export function dyingAt(n: number, when: 'before' | 'after'): Watch & { requests: string[] } {
-  const requests: string[] = []
+export function dyingAt(n: number, when: 'before' | 'after'): Watch & { hasDied(): boolean } {
+  let count = 0
+  let hasDied = false
   return {
-    requests,
+    hasDied: () => hasDied,
     before(request) {
-      if (requests.length > n || (requests.length === n && when === 'before')) throw new Died(request)
-      requests.push(request)
+      hasDied ||= when === 'before' && count === n
+      if (hasDied) throw new Died(request)
+      count += 1
     },
-    after() {
-      if (when === 'after' && requests.length > n) throw new Died()
+    after(request) {
+      hasDied ||= when === 'after' && count > n
+      if (hasDied) throw new Died(request)
     },
   }
 }

@@ -83,6 +83,22 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
     },
   )
 
+  test('a process that dies at any request leaves nothing behind when the run is given up', async () => {
+    for (let n = 0; n < ALL; n++) {
+      const parts = await prepare(method)
+      await parts.work(dyingAt(n, 'after'))
+
+      for (let turn = 0; turn < 11; turn++) {
+        parts.clock.advance(2 * MINUTE_MS)
+        await resumeRun(parts.engine, parts.listening.executor)
+      }
+
+      // What is over is never given up: it needs only to be tidied up.
+      if (await parts.engine.runs.active()) await parts.work()
+      expect(await brokenPromises(parts.memory, parts.engine, [smallExport]), `request ${n}`).toEqual([])
+    }
+  })
+
   test.each([1, 4, 10, 14, 18, 30, 45, 60])('so it is on a storage account, at request %i', async (n) => {
     const parts = await prepare(method, await createStoredTables())
     await parts.work(dyingAt(n, 'after'))

@@ -45,9 +45,11 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
 
     const done = await killAndLook(upstream, folder, moments)
     const last = await runToEnd(argsFor(upstream, folder))
+    const again = await runToEnd(argsFor(upstream, folder))
 
     expect(last.code, last.stderr).toBe(0)
     expect(onceLine(last)).toMatchObject({ ok: true, devices: fleet.counts.devices })
+    expect(onceLine(again)).toMatchObject({ ok: true, devices: fleet.counts.devices, state: 'unchanged' })
     const { runs, differences } = await readBack(folder, fleet)
     const { lines: parsed, devices: written, duplicates, rejected } = fleet.counts
     const counts = { listed: FILES, imported: FILES, failed: 0, parsed, written, duplicates, rejected }

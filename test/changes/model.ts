@@ -1,0 +1,169 @@
+import { type ItemSource, isTerminal, type Resource, type Wanted } from '../../shared/changes/resource.ts'
+import type { Clock } from '../../shared/platform/clock.ts'
+
+const MINUTE_MS = 60_000
+/** The service counts in steps of 100 ns; ticks begin here, since a number can't hold them from 1970 on. */
+const TICKS_PER_MS = 10_000
+const TICKS_BEGIN_MS = Date.UTC(2026, 0, 1)
+
+const toMs = (ticks: number) => TICKS_BEGIN_MS + Math.floor(ticks / TICKS_PER_MS)
+const toTicks = (ms: number) => (ms - TICKS_BEGIN_MS) * TICKS_PER_MS
+const MINUTE_TICKS = MINUTE_MS * TICKS_PER_MS
+
+/** A clock that stands still until it is moved. */
+export interface ModelClock extends Clock {
+  advance(minutes: number): void
+}
+
+/** Makes a model's clock. */
+export function createModelClock(): ModelClock {
+  let nowMs = Date.UTC(2026, 2, 1)
+  const advance = (minutes: number) => void (nowMs += minutes * MINUTE_MS)
+  return { now: () => new Date(nowMs), advance, sleep: async (ms) => advance(ms / MINUTE_MS) }
+}
+
+/** What happens to an item upstream; `item` is its number. */
+export type Deed =
+  | { do: 'create'; item: number; state: number; lateMinutes: number; isTie: boolean; hasNoStart: boolean }
+  | { do: 'crowd'; count: number; state: number }
+  | { do: 'step'; item: number; state: number }
+  | { do: 'touch' | 'start' | 'purge' | 'restore'; item: number }
+
+/** What really happened to an item; times are ticks, texts as the service writes them. */
+export interface TrueItem {
+  id: string
+  /** Its creation, whether the service tells it or not. */
+  madeAt: number
+  /** From when on the service tells its creation. */
+  startsAt: number
+  visibleAt: number
+  history: { at: number; state: string }[]
+  /** When it vanished and when it came back, in turns. */
+  absences: number[]
+}
+
+/** The answers of one poll, by what they are asked for: how far behind a replica is, in minutes. */
+export interface Lags {
+  created: number
+  open: number
+  item: number
+}
+
+/** What the transport of one process does with each call; it may fail, and the world may move before it is answered. */
+export type Carry = <T>(answer: () => T) => Promise<T>
+
+/** What an upstream is like: how far its clock is ahead of ours, and how many rows a page has. */
+export interface Manner {
+  skewMinutes: number
+  pageSize: number
+}
+
+/** Makes an upstream whose truth is known. */
+export function createModel(resource: Resource, clock: Clock, { skewMinutes, pageSize }: Manner) {
+  const items = new Map<string, TrueItem>()
+  const states = [...resource.openStates.slice(0, 3), ...resource.terminalStates.slice(0, 3), 'Paused']
+  let last = 0
+  let lastMadeAt = 0
+  const present = () => Math.max(last, toTicks(clock.now().getTime() + skewMinutes * MINUTE_MS))
+  const stateOf = (number: number) => states[number % states.length] ?? 'Paused'
+
+  function tick(): number {
+    last = present() + 1
+    return last
+  }
+
+  function make(id: string, state: string, lateMinutes: number, isTie: boolean, hasNoStart: boolean): void {
+    const at = tick()
+    lastMadeAt = isTie && at - lastMadeAt < 10 * MINUTE_TICKS ? lastMadeAt : at
+    const visibleAt = at + lateMinutes * MINUTE_TICKS
+    const startsAt = hasNoStart && resource.mayReopen ? Number.POSITIVE_INFINITY : 0
+    items.set(id, { id, madeAt: lastMadeAt, startsAt, visibleAt, history: [{ at, state }], absences: [] })
+  }
+
+  /** Lets something happen; what makes no sense is nothing. */
+  function perform(deed: Deed): void {
+    if (deed.do === 'crowd') {
+      for (let n = 0; n < deed.count; n++) {
+        const id = `c${n}`
+        if (items.has(id)) items.get(id)?.history.push({ at: tick(), state: stateOf(deed.state) })
+        else make(id, stateOf(deed.state), 0, true, false)
+      }
+      return
+    }
+    const id = `a${deed.item}`
+    const item = items.get(id)
+    if (deed.do === 'create') {
+      if (!item) make(id, stateOf(deed.state), deed.lateMinutes, deed.isTie, deed.hasNoStart)
+      return
+    }
+    if (!item) return
+    const state = item.history.at(-1)?.state ?? ''
+    if (deed.do === 'step') item.history.push({ at: tick(), state: stateOf(deed.state) })
+    else if (deed.do === 'touch') item.history.push({ at: tick(), state })
+    else if (deed.do === 'start') item.startsAt = Math.min(item.startsAt, tick())
+    else if (item.absences.length % 2 === (deed.do === 'purge' ? 0 : 1)) item.absences.push(tick())
+  }
+
+  /** The row of an item as the service has it at a tick; undefined while it shows none. */
+  function rowAt({ id, madeAt, startsAt, visibleAt, history, absences }: TrueItem, at: number) {
+    const now = history.findLast((entry) => entry.at <= at)
+    if (!now || visibleAt > at || absences.filter((absence) => absence <= at).length % 2 === 1) return undefined
+    const created = startsAt <= at ? toText(madeAt) : null
+    return resource.mayReopen
+      ? { id, state: now.state, startTime: created, endTime: null }
+      : { id, status: now.state, creationDateTimeUtc: created, lastUpdateDateTimeUtc: toText(now.at) }
+  }
+
+  function select(wanted: Wanted, at: number) {
+    const isWanted = (item: TrueItem) =>
+      'openNow' in wanted
+        ? resource.openStates.includes(item.history.findLast((entry) => entry.at <= at)?.state ?? '')
+        : item.startsAt <= at && item.madeAt >= toTicks(Date.parse(wanted.createdSince))
+    return [...items.values()]
+      .filter(isWanted)
+      .toSorted((a, b) => b.madeAt - a.madeAt || (a.id < b.id ? -1 : 1))
+      .flatMap((item) => rowAt(item, at) ?? [])
+  }
+
+  /** How one process asks it. Newest rows come first; what comes or goes between two pages moves the others. */
+  function source(lags: Lags, carry: Carry): ItemSource {
+    const at = (lag: number) => present() - lag * MINUTE_TICKS
+    return {
+      async *list(wanted) {
+        const lag = 'openNow' in wanted ? lags.open : lags.created
+        for (let skip = 0, isLast = false; !isLast; skip += pageSize) {
+          const { rows, date } = await carry(() => ({
+            rows: select(wanted, at(lag)).slice(skip, skip + pageSize),
+            // The header has whole seconds.
+            date: new Date(Math.floor(toMs(present()) / 1000) * 1000),
+          }))
+          isLast = rows.length < pageSize
+          yield { rows, date }
+        }
+      },
+      get: (id) =>
+        carry(() => {
+          const item = items.get(id)
+          return item && rowAt(item, at(lags.item))
+        }),
+    }
+  }
+
+  return {
+    items,
+    perform,
+    source,
+    rowNow: (item: TrueItem) => rowAt(item, present()),
+    isOpen: (item: TrueItem) => !isTerminal(resource, item.history.at(-1)?.state ?? ''),
+  }
+}
+
+export type Model = ReturnType<typeof createModel>
+
+/** A time as the service writes it: up to seven digits, no trailing zeros. */
+export function toText(ticks: number): string {
+  const iso = new Date(toMs(ticks)).toISOString()
+  const below = ticks - toTicks(toMs(ticks))
+  const digits = `${iso.slice(20, 23)}${String(below).padStart(4, '0')}`.replace(/0+$/, '')
+  return digits === '' ? `${iso.slice(0, 19)}Z` : `${iso.slice(0, 19)}.${digits}Z`
+}
