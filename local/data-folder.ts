@@ -19,6 +19,8 @@ const storedState = z.object({
   keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),
   clockOffsetMs: z.number().min(0),
   source: storedSource.optional(),
+  /** What the built-in receiver was subscribed with. */
+  callbackUrl: z.string().optional(),
 })
 
 /** Where the local devices come from; another one is another fleet. */

@@ -34,7 +34,10 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     ...(device ? [`  ${curl} ${url}/api/av-health/devices/${device.machineId}`] : []),
     `  ${curl} ${url}/api/av-health/exports/${report.runId}`,
     `  ${curl} ${url}/api/av-health/snapshots`,
+    `  ${curl} '${url}/api/events?limit=3'`,
+    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
+    `  ${curl} ${url}/api/subscriptions`,
     `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
-    '\nServing; Ctrl-C stops everything.',
+    '\nServing; each event that is delivered to the built-in receiver is a line below. Ctrl-C stops everything.',
   ]
 }

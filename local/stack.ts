@@ -20,6 +20,8 @@ import type { Known } from './source.ts'
 export interface Stack {
   host: Host
   source: Source
+  /** The built-in upstreams; absent with `--upstream`. */
+  simulator: Simulator | undefined
   /** Rejects when the storage emulator ends although nobody has stopped it: nothing works any more then. */
   broken: Promise<never>
   /** Stops everything; the emulator last, so that nothing is lost. */
@@ -70,6 +72,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       clock,
       credential: createSimulatorCredential(origin, clock),
       upstreamOrigin: origin,
+      // The receiver is on this machine.
+      callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
     })
@@ -92,7 +96,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }),
     )
     started.push(host)
-    return { host, source, broken, stop }
+    return { host, source, simulator, broken, stop }
   } catch (error) {
     await stop()
     throw error
@@ -118,10 +122,12 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
 }
 
 function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
-  if (source.kind === 'fleet') return startSimulator({ clock, fleet: createFleet(fleetOptions(source)) })
-  const files = source.kind === 'files' ? source.files.map(({ path }) => path) : []
-  const generatedTime = source.kind === 'files' ? source.generatedTime : clock.now().toISOString()
-  return startSimulator({ clock, fleet: createFleet({ size: 0, generatedTime }), files })
+  const generatedTime = source.kind === 'upstream' ? clock.now().toISOString() : source.generatedTime
+  const fleet = createFleet(source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime })
+  const files = source.kind === 'files' ? { files: source.files.map(({ path }) => path) } : {}
+  // From a fixed moment on, so that a restart shows the same items.
+  const startsAt = new Date(Date.parse(generatedTime) - 2 * 3_600_000).toISOString()
+  return startSimulator({ clock, fleet, ...files, life: { startsAt, perHour: 120, investigationsPerHour: 30 } })
 }
 
 /** Settings of the laptop; schedules and the like may be set from outside, but not where it stores and whom it asks. */

@@ -1,5 +1,6 @@
 import { openDataFolder } from './data-folder.ts'
 import { exportOnce } from './export-once.ts'
+import { followEvents } from './follow-events.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
 import { createProgress } from './progress.ts'
 import { describeReport, describeTries } from './report.ts'
@@ -85,6 +86,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       if (options.once) {
         process.stdout.write(`${JSON.stringify(report)}\n`)
         return report.ok ? 0 : 1
+      }
+      const { simulator } = stack
+      if (simulator) {
+        const receiver = simulator.receiver('npm-start')
+        await followEvents({ url, key, folder, receiver, say: progress.say })
       }
       for (const line of describeTries({ url, key, report, source: stack.source })) progress.say(line)
       await Promise.race([aborted(signal), stack.broken])

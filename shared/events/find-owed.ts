@@ -42,6 +42,7 @@ export async function findOwed(
   const claimedMs = Date.parse(kept.delivery.claimedUntil ?? '') - clock.now().getTime()
   if (claimedMs > 0) {
     // Should the one who claimed it die, this message is what is left.
+    await queue.send(message, { delaySeconds: claimedMs / 1000 })
     return undefined
   }
   return { subscription, kept }

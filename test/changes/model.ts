@@ -18,7 +18,9 @@ export interface ModelClock extends Clock {
 /** Makes a model's clock. */
 export function createModelClock(): ModelClock {
   let nowMs = Date.UTC(2026, 2, 1)
-  const advance = (minutes: number) => void (nowMs += minutes * MINUTE_MS)
+  function advance(minutes: number): void {
+    nowMs += minutes * MINUTE_MS
+  }
   return { now: () => new Date(nowMs), advance, sleep: async (ms) => advance(ms / MINUTE_MS) }
 }
 

@@ -1,5 +1,5 @@
 import type { Scheduler } from 'fast-check'
-import { type Watch, poll } from '../../shared/changes/poll.ts'
+import { poll, type Watch } from '../../shared/changes/poll.ts'
 import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed.ts'
@@ -50,7 +50,11 @@ const noPlan: PollPlan = { fault: null, lags: { created: 0, open: 0, item: 0 }, 
 const QUIET_MINUTES = [61, 1, 16, 16, 61, 16]
 
 /** Plays a history over a table, ends with a few quiet polls, and answers all that was shown and all that was told. */
-export async function play(world: World, { table, makeFeed = createFeed }: Parts, scheduler: Scheduler): Promise<Story> {
+export async function play(
+  world: World,
+  { table, makeFeed = createFeed }: Parts,
+  scheduler: Scheduler,
+): Promise<Story> {
   const clock = createModelClock()
   const resource = resources[world.resource]
   const model = createModel(resource, clock, world)

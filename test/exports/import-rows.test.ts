@@ -170,6 +170,73 @@ describe('a file', () => {
   })
 })
 
+describe('a run is not published', () => {
+  const conclude = async ({ engine, ref }: Awaited<ReturnType<typeof prepare>>) => {
+    await publishRun(engine, ref)
+    return engine.runs.run(ref.runId)
+  }
+
+  test('when a row of a file is unaccounted for', async () => {
+    const parts = await prepare('files')
+    await parts.attempt([[device('a'), device('b')]])
+    await parts.engine.files.update({ ...parts.ref, file: 1 }, (file) => ({ ...file, written: 1 }))
+
+    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: 'the counts do not agree' })
+    expect(await parts.engine.runs.current()).toBeUndefined()
+  })
+
+  test('when a listed file has no row any more', async () => {
+    const parts = await prepare('files')
+    await parts.attempt([[device('a')]])
+    await parts.engine.runs.update(parts.ref, (run) => ({ ...run, listed: 2 }))
+
+    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: '1 of 2 listed files were imported' })
+  })
+
+  test('when no file held a device', async () => {
+    const parts = await prepare('files')
+    await parts.attempt([[]])
+
+    expect(await conclude(parts)).toMatchObject({ state: 'empty', reason: 'no file held a device' })
+  })
+
+  test('when a newer export was published before it', async () => {
+    const parts = await prepare('files')
+    const { engine, ref, attempt, memory } = parts
+    await attempt([[device('a')]])
+    const newer = { runId: '20261121000000abcd', table: 'x', method: 'files', generatedTime: '2026-11-20T18:00:00Z' }
+    const current = { ...newer, paths: '', devices: 1, buckets: 4, publishedAt: '2026-11-20T18:00:00Z' }
+    await memory
+      .tables('Exports')
+      .transact([{ kind: 'insert', partitionKey: 'av-health', rowKey: 'current', columns: current }])
+
+    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: 'a newer snapshot was published meanwhile' })
+    expect(await engine.runs.current()).toMatchObject({ runId: newer.runId })
+    expect(await engine.runs.run(ref.runId)).toMatchObject({ snapshot: null })
+  })
+})
+
+test('a download is ended when its rows cannot be stored', async () => {
+  const { memory, engine, ref } = await prepare('files')
+  const body = new Readable({
+    read() {
+      this.push(Buffer.from(`${JSON.stringify(device('a'))}\n`.repeat(500)))
+    },
+  })
+  const openFile = async () => ({ kind: 'open', body, bytes: null }) as const
+  const endless = { ...engine, kind: { ...engine.kind, openFile } }
+  const failing = watched(memory.tables, {
+    before(request) {
+      if (request.startsWith('transact insert aaaa')) throw new Error('the account is gone')
+    },
+  })
+
+  const attempt = importFile({ ...endless, table: failing }, { ...ref, file: 1 })
+
+  await expect(attempt).rejects.toThrow('the account is gone')
+  expect(body.destroyed).toBe(true)
+})
+
 describe('the paged list', () => {
   test('that broke off is read anew: the snapshot holds the last attempt and nothing of the one before', async () => {
     const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')

@@ -8,7 +8,7 @@ import { countTables, serveBigFile } from './big-file.ts'
 const script = fileURLToPath(new URL('./import-one-file.ts', import.meta.url))
 // `npm run test:memory` asks for the size of a large tenant; the usual size takes as little time as still proves it.
 const isLarge = process.env.npm_lifecycle_event === 'test:memory'
-const { rows, oldSpaceMiB } = isLarge ? { rows: 400_000, oldSpaceMiB: 64 } : { rows: 60_000, oldSpaceMiB: 40 }
+const { rows, oldSpaceMiB } = isLarge ? { rows: 400_000, oldSpaceMiB: 64 } : { rows: 30_000, oldSpaceMiB: 40 }
 
 test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, { timeout: 300_000 }, async () => {
   const [file, tables, ledger] = await Promise.all([serveBigFile(rows), countTables(), freshStorage()])

@@ -1,0 +1,11 @@
+import { benchDelivery } from './delivery.ts'
+
+const benches: Record<string, () => Promise<void>> = { delivery: benchDelivery }
+
+const name = process.argv[2] ?? ''
+const bench = benches[name]
+if (bench) await bench()
+else {
+  console.error(`Usage: npm run bench -- ${Object.keys(benches).join(' | ')}`)
+  process.exitCode = 2
+}

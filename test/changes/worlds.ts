@@ -1,0 +1,76 @@
+import fc from 'fast-check'
+import { resourceNames } from '../../shared/changes/resources/index.ts'
+import type { Deed, Lags } from './model.ts'
+import type { Command, PollPlan, World } from './play.ts'
+
+const item = fc.nat(4)
+const state = fc.nat(6)
+
+/** What may happen while a poll is under way: nothing vanishes then, since a page that shifts up hides a row. */
+const during: fc.Arbitrary<Deed> = fc.oneof(
+  fc.record({
+    ...{ do: fc.constant('create' as const), item, state, lateMinutes: fc.constantFrom(0, 0, 5, 35) },
+    ...{ isTie: fc.boolean(), hasNoStart: fc.boolean() },
+  }),
+  fc.record({ do: fc.constant('step' as const), item, state }),
+  fc.record({ do: fc.constantFrom('touch' as const, 'start' as const), item }),
+)
+
+const deed: fc.Arbitrary<Deed> = fc.oneof(
+  { weight: 8, arbitrary: during },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'restore' as const), item }) },
+)
+
+const crowd: fc.Arbitrary<Deed> = fc.record({ do: fc.constant('crowd' as const), count: fc.constant(55), state })
+
+/** Together with what a row may be late they stay below the overlap of an hour. */
+const lags: fc.Arbitrary<Lags> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant({ created: 0, open: 0, item: 0 }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      ...{ created: fc.constantFrom(0, 3, 20), open: fc.constantFrom(0, 3, 20), item: fc.constantFrom(0, 20) },
+    }),
+  },
+)
+
+const plan: fc.Arbitrary<PollPlan> = fc.record({
+  fault: fc.option(
+    fc.record({
+      at: fc.oneof(fc.nat(9), fc.nat(30)),
+      kind: fc.constantFrom('unsent' as const, 'unanswered' as const, 'dies before' as const, 'dies after' as const),
+    }),
+  ),
+  lags,
+  during: fc.array(fc.record({ call: fc.nat(6), deed: during }), { maxLength: 2 }),
+})
+
+const poll: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant('poll' as const),
+  plans: fc.oneof({ weight: 3, arbitrary: fc.tuple(plan) }, { weight: 1, arbitrary: fc.tuple(plan, plan) }),
+})
+
+const wait: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant('wait' as const),
+  // A minute; near the limits of what counts as missing, wide, overdue, listed, past and untracked.
+  minutes: fc.constantFrom(0, 1, 1, 1, 7, 16, 16, 61, 61, 300, 1440, 4400, 8640, 8640, 44_000),
+})
+
+const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: deed },
+    { weight: 7, arbitrary: poll },
+    { weight: 6, arbitrary: wait },
+    { weight: 1, arbitrary: crowd },
+  ),
+  { minLength: 4, maxLength: 30, size: 'max' },
+)
+
+/** Histories of every kind. */
+export const worlds: fc.Arbitrary<World> = fc.record({
+  resource: fc.constantFrom(...resourceNames),
+  tellBaseline: fc.boolean(),
+  skewMinutes: fc.constantFrom(0, 0, -9, 9),
+  pageSize: fc.constantFrom(2, 3, 40),
+  commands,
+})

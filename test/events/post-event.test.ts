@@ -1,0 +1,125 @@
+import { beforeAll, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { postEvent } from '../../shared/events/post-event.ts'
+import { createHttp } from '../../shared/platform/http.ts'
+import { type Script, scripted } from '../platform/http-script.ts'
+import { createWorld, someEvent } from './world.ts'
+
+type Posting = Parameters<typeof postEvent>
+
+let event: Posting[2]
+let subscription: Posting[1]
+beforeAll(async () => {
+  const world = await createWorld()
+  subscription = await world.subscribe('receiver.contoso.net')
+  await world.tell(someEvent())
+  const [first] = await world.feed.events('machine-actions', 0, 1)
+  if (!first) throw new Error('nothing was told')
+  event = first
+})
+
+const clock = createAdjustableClock()
+const parts: Posting[0] = {
+  clock,
+  http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
+  callbackPolicy: { allowLoopback: true, resolve: async () => [] },
+}
+
+const post = (server: Script, more: Partial<Posting[1]> = {}) =>
+  postEvent(parts, { ...subscription, callbackUrl: server.url('/hook?sig=canary').href, ...more }, event)
+
+test('an event is posted as it is, with its signature, and 2xx is done', async () => {
+  const server = await scripted({ status: 202 })
+
+  const outcome = await post(server)
+
+  const [{ method, path, headers, body } = {}] = server.sent as Partial<Script['sent'][number]>[]
+  expect(outcome).toEqual({ kind: 'delivered', status: 202 })
+  expect([method, path]).toEqual(['POST', '/hook?sig=canary'])
+  expect(JSON.parse(body ?? '')).toEqual(event)
+  expect(headers).toMatchObject({
+    'content-type': 'application/cloudevents+json',
+    'webhook-id': event.id,
+    'webhook-signature': expect.stringMatching(/^v1,/),
+  })
+})
+
+test('a subscription may choose another name for the same body', async () => {
+  const server = await scripted({})
+
+  await post(server, { contentType: 'application/json' })
+
+  expect(server.sent[0]?.headers['content-type']).toBe('application/json')
+  expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual(event)
+})
+
+test('a success is a success, however long its body is', async () => {
+  const wasClosed = Promise.withResolvers<void>()
+  const server = await scripted((response) => {
+    response.on('close', () => wasClosed.resolve())
+    const chunk = Buffer.alloc(16_384)
+    const pour = () => {
+      while (!response.destroyed && response.write(chunk));
+    }
+    response.on('drain', pour)
+    pour()
+  })
+
+  const outcome = await post(server)
+  await wasClosed.promise
+
+  expect(outcome).toEqual({ kind: 'delivered', status: 200 })
+})
+
+test('a success is a success, though its body never ends or breaks off', async () => {
+  const dripping = await scripted((response) => response.writeHead(200).write('{'))
+  const breaking = await scripted((response) => {
+    response.writeHead(200, { 'content-length': '100' }).write('{')
+    setImmediate(() => response.destroy())
+  })
+
+  expect(await post(dripping)).toEqual({ kind: 'delivered', status: 200 })
+  expect(await post(breaking)).toEqual({ kind: 'delivered', status: 200 })
+})
+
+test('a redirect is not followed', async () => {
+  const elsewhere = await scripted()
+  const server = await scripted({ status: 307, headers: { location: elsewhere.url('/other').href } })
+
+  expect(await post(server)).toEqual({ kind: 'failed', status: 307, reason: 'refused' })
+})
+
+test.each([
+  ['410', { status: 410 }, { kind: 'gone', status: 410, reason: 'refused' }],
+  ['404', { status: 404 }, { kind: 'failed', status: 404, reason: 'refused' }],
+  ['429 with a wait', { status: 429, headers: { 'retry-after': '90' } }, { status: 429, waitMs: 90_000 }],
+  ['503 with a wait beyond a day', { status: 503, headers: { 'retry-after': '900000' } }, { waitMs: 86_400_000 }],
+  [
+    '500 with a wait',
+    { status: 500, headers: { 'retry-after': '90' } },
+    { kind: 'failed', status: 500, reason: 'refused' },
+  ],
+])('%s is told with what matters and without what the receiver says', async (_, answer, expected) => {
+  const server = await scripted({ ...answer, body: 'canary of the receiver' })
+
+  const outcome = await post(server)
+
+  expect(outcome).toMatchObject(expected)
+  expect(JSON.stringify(outcome)).not.toContain('canary')
+})
+
+test('a receiver that is not there fails by the code of the network', async () => {
+  const outcome = await postEvent(parts, { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' }, event)
+
+  expect(outcome).toEqual({ kind: 'failed', status: null, reason: 'ECONNREFUSED' })
+})
+
+test('the door is asked once, even one that would try again by itself', async () => {
+  const server = await scripted({ status: 500 })
+  const eager = createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 4, backoffMs: 1 })
+
+  const callbackUrl = server.url('/hook').href
+  const outcome = await postEvent({ ...parts, http: eager }, { ...subscription, callbackUrl }, event)
+
+  expect(outcome).toMatchObject({ kind: 'failed', status: 500 })
+})
