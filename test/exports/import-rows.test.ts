@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { beginRun } from '../../shared/exports/begin-run.ts'
@@ -218,22 +219,28 @@ describe('a run is not published', () => {
 
 test('a download is ended when its rows cannot be stored', async () => {
   const { memory, engine, ref } = await prepare('files')
+  let made = 0
   const body = new Readable({
     read() {
-      this.push(Buffer.from(`${JSON.stringify(device('a'))}\n`.repeat(500)))
+      made += 1
+      const line = JSON.stringify({ DeviceId: `a${String(made).padStart(39, '0')}` })
+      // An upstream that never comes to its end, but takes a breath after each line.
+      setImmediate(() => this.push(Buffer.from(`${line}\n`)))
     },
   })
+  const closed = once(body, 'close')
   const openFile = async () => ({ kind: 'open', body, bytes: null }) as const
   const endless = { ...engine, kind: { ...engine.kind, openFile } }
   const failing = watched(memory.tables, {
     before(request) {
-      if (request.startsWith('transact insert aaaa')) throw new Error('the account is gone')
+      if (request.startsWith('transact insert a0')) throw new Error('the account is gone')
     },
   })
 
   const attempt = importFile({ ...endless, table: failing }, { ...ref, file: 1 })
 
   await expect(attempt).rejects.toThrow('the account is gone')
+  await closed
   expect(body.destroyed).toBe(true)
 })
 

@@ -135,9 +135,13 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Resolves when a process has ended. */
+const LONGEST_END_MS = 20_000
+
+/** Resolves when a process has ended; rejects when it stays. */
 export async function gone(pid: number): Promise<void> {
-  while (isAlive(pid)) await pause(20)
+  for (const until = performance.now() + LONGEST_END_MS; isAlive(pid); await pause(20)) {
+    if (performance.now() > until) throw new Error(`process ${pid} does not end`)
+  }
 }
 
 /** Moves the local clock of a running host forward. */
