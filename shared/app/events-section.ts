@@ -23,7 +23,7 @@ export const filterFields = {
   machineIds: ['machineId'],
   actionTypes: ['type'],
   requestors: ['requestor'],
-  states: ['to', 'from'],
+  states: ['to'],
   triggeringAlertIds: ['triggeringAlertId'],
 }
 

@@ -16,6 +16,13 @@ export const settingProblems = ({ problems }: ConfigError): Problem[] =>
     remedy: `Set ${setting} in the settings of the function app.`,
   }))
 
+/** What is wrong when the data account does not answer. */
+export const storageProblem: Problem = {
+  title: 'The data account does not answer',
+  remedy:
+    "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
+}
+
 const upstreamRemedies: Partial<Record<UpstreamReport['state'], string>> = {
   forbidden:
     "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",

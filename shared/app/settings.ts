@@ -1,7 +1,7 @@
-import { Cron } from 'croner'
 import { z } from 'zod'
 import { type Environment, readSection, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
+import { isSchedule } from '../platform/schedule.ts'
 import { cloudNames } from '../upstreams/clouds.ts'
 
 const origin = z
@@ -66,16 +66,6 @@ export const settingNames = [
 /** How answers name the app; undefined where nothing, or nothing usable, is set. */
 export function publicBaseUrl(env: Environment): string | undefined {
   return baseSettings.PUBLIC_BASE_URL.safeParse(env.PUBLIC_BASE_URL?.trim()).data
-}
-
-/** Whether the host can read a schedule: six fields, or five without seconds. */
-function isSchedule(text: string): boolean {
-  try {
-    new Cron(text, { paused: true, domAndDow: true, mode: '5-or-6-parts' })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** Whether at least one section has all it needs. */

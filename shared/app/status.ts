@@ -1,4 +1,3 @@
-import { Cron } from 'croner'
 import { z } from 'zod'
 import type { App } from '../app.ts'
 import { exportsReportSchema, reportExports } from '../av-health/report-exports.ts'
@@ -6,9 +5,11 @@ import { changesReportSchema, reportChanges } from '../changes/report-changes.ts
 import { resourceNames } from '../changes/resources/index.ts'
 import { reportDeliveries } from '../events/count-deliveries.ts'
 import { reportStream, streamReportSchema } from '../events/report-streams.ts'
+import { isStorageFailure } from '../platform/azure-table.ts'
 import { ConfigError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
+import { nextRun } from '../platform/schedule.ts'
 import { upstreamReportSchema } from '../platform/upstream-watch.ts'
 import { streams } from './events-section.ts'
 import {
@@ -17,6 +18,7 @@ import {
   problemSchema,
   runProblems,
   settingProblems,
+  storageProblem,
   upstreamProblems,
 } from './problems.ts'
 import { VERSION } from './version.ts'
@@ -136,20 +138,26 @@ async function avHealthPart({ app, log }: StatusParts, now: Date) {
   return reportExports(engine(log), nextRun(schedule, now))
 }
 
-/** The part, or why its section is not set up. */
-async function usable<T>(make: () => Promise<T>): Promise<{ part: T | null; missing: ConfigError | null }> {
+interface Part<T> {
+  part: T | null
+  missing: ConfigError | null
+  /** The data account did not answer. */
+  isStorageDown: boolean
+}
+
+/** The part, or why there is none: the status answers also when nothing else does. */
+async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
   try {
-    return { part: await make(), missing: null }
+    return { part: await make(), missing: null, isStorageDown: false }
   } catch (error) {
-    if (error instanceof ConfigError) return { part: null, missing: error }
+    if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
+    if (isStorageFailure(error)) return { part: null, missing: null, isStorageDown: true }
     throw error
   }
 }
 
-function section({ missing }: { missing: ConfigError | null }, problems: Problem[]): z.infer<typeof sectionSchema> {
+function section({ missing, isStorageDown }: Part<unknown>, problems: Problem[]): z.infer<typeof sectionSchema> {
   if (missing) return { state: 'unconfigured', problems: settingProblems(missing) }
-  return { state: problems.length > 0 ? 'degraded' : 'ok', problems }
+  const all = isStorageDown ? [storageProblem] : problems
+  return { state: all.length > 0 ? 'degraded' : 'ok', problems: all }
 }
-
-const nextRun = (schedule: string, now: Date) =>
-  new Cron(schedule, { timezone: 'UTC' }).nextRun(now)?.toISOString() ?? null

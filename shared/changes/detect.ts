@@ -56,7 +56,7 @@ const DAY_MS = 24 * HOUR_MS
 const MISSING_MS = 15 * MINUTE_MS
 /** An open item without any sign of life for so long is no longer watched. */
 const UNTRACKED_MS = 30 * DAY_MS
-/** Slack between the earliest window and the items that may leave. */
+/** Slack between the earliest window and the items that may leave, and so long an end is known before they do. */
 const LEAVE_MS = DAY_MS
 
 /** What changed between what is known and what was seen: pure, each item at most one step a look, in the order they happened. */
@@ -162,7 +162,8 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
   }
   if (before.gone === null && !isTerminal(resource, before.state)) return undefined
   const isPast = Date.parse(openSince(before)) < look.windowStart.getTime() - LEAVE_MS
-  return isPast ? gone(before) : undefined
+  // A list that lags behind may still bring as open what ended just now.
+  return isPast && isLongAgo(before.changedAt, LEAVE_MS, look) ? gone(before) : undefined
 
   function gone({ id }: KnownItem): Change {
     return { id, item: null, from: null, to: null, reason: null, seen: null }

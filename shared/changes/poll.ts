@@ -39,6 +39,8 @@ const MOST_TURNS = 5
 
 const watchSchema = z.object({
   cursor: z.string().nullable().default(null),
+  /** Where the window of the first look began: what is older and over was never ours to tell. */
+  since: z.string().nullable().default(null),
   wideAt: z.string().nullable().default(null),
   baselineDone: z.boolean().default(false),
   tenantId: z.string().nullable().default(null),
@@ -92,7 +94,8 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const now = clock.now()
   const wideStart = new Date(now.getTime() - WIDE_MS)
   const isWide = state.wideAt === null || now.getTime() - Date.parse(state.wideAt) >= HOUR_MS
-  const cursorStart = state.cursor === null ? wideStart : new Date(Date.parse(state.cursor) - OVERLAP_MS)
+  const since = state.since ?? wideStart.toISOString()
+  const cursorStart = startOf(since, state.cursor)
   const { seen, openNow, unreadable, newest } = await watch.over(() =>
     readLists(resource, source, (isWide && wideStart < cursorStart ? wideStart : cursorStart).toISOString()),
   )
@@ -101,7 +104,7 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const cursor = newest !== null && timeKey(newest) > timeKey(state.cursor) ? newest : state.cursor
   const look: Look = {
     ...{ seen, openNow, missing, now, overdueHours: watch.overdueHours },
-    windowStart: new Date(Math.min(wideStart.getTime(), cursor ? Date.parse(cursor) - OVERLAP_MS : Infinity)),
+    windowStart: new Date(Math.min(wideStart.getTime(), startOf(since, cursor).getTime())),
     isSilent: !state.baselineDone && !watch.tellBaseline,
     freshVersion: head.next + 1,
   }
@@ -111,7 +114,7 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const tenantId = state.tenantId ?? (await watch.tenantId())
   const steps = await Promise.all(changes.map((change) => toStep(watch, change, tenantId, now)))
   const next: WatchState = {
-    ...{ cursor, tenantId, recheckAfter, baselineDone: true },
+    ...{ cursor, since, tenantId, recheckAfter, baselineDone: true },
     wideAt: isWide ? now.toISOString() : state.wideAt,
   }
   apply(known, changes)
@@ -133,6 +136,10 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   })
   return { report, head: after }
 }
+
+/** Where a list begins that follows the cursor. While nothing was seen yet it is where the first look began. */
+const startOf = (since: string, cursor: string | null) =>
+  new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
 async function readKnown({ feed, resource, memory }: Watch, head: Head): Promise<Map<string, KnownItem>> {
   // A copy: what is changed below must not outlive a failure.

@@ -36,10 +36,16 @@ export async function attemptDelivery(
   if (!etag) return queue.send(message, { delaySeconds: CLAIM_MS / 1000 })
   const held = { delivery: { ...claimed, round: message.round }, etag }
 
-  const event = await feed.event(message.stream, message.seq)
-  if (!event) return void (await bury(parts, held, { status: null, reason: 'event-expired' }))
-  const outcome = await postEvent(parts, subscription, event)
-  await settle[outcome.kind](parts, { message, subscription, held, outcome: outcome as never, hasTurn })
+  try {
+    const event = await feed.event(message.stream, message.seq)
+    if (!event) return void (await bury(parts, held, { status: null, reason: 'event-expired' }))
+    const outcome = await postEvent(parts, subscription, event)
+    await settle[outcome.kind](parts, { message, subscription, held, outcome: outcome as never, hasTurn })
+  } catch (error) {
+    // The message comes again by itself: it should find no claim, else it would never count its failures.
+    await deliveries.replace(kept.delivery, etag).catch(() => undefined)
+    throw error
+  }
 }
 
 interface Settling<O> {
@@ -84,7 +90,7 @@ const settle: Settle = {
       const nextAttemptAt = new Date(parts.clock.now().getTime() + delaySeconds * 1000).toISOString()
       await write(parts, held, { attempt, putOff, last, nextAttemptAt })
     }
-    await noteFailure(parts, subscription, last, hasTurn)
+    await noteFailure(parts, subscription, last, { hasTurn, waitMs })
   },
 }
 

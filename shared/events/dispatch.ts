@@ -20,7 +20,7 @@ export async function dispatch(parts: EventsParts, stream: string, appended?: Pi
   const head = appended ?? (await feed.head(stream))
   const now = clock.now()
   const all = await subscriptions.all()
-  for (const abandoned of all.filter((one) => isAbandoned(one, now))) await subscriptions.remove(abandoned)
+  for (const abandoned of all.filter((one) => isAbandoned(one, now))) await subscriptions.giveUp(abandoned)
   const wanting = all.filter((one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, parts))
   if (wanting.length === 0 && appended) return 0
   const last = head.next - 1

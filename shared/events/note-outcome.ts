@@ -23,13 +23,14 @@ export async function noteSuccess({ subscriptions, clock, log }: NoteParts, befo
 
 /**
  * Notes that a post has failed. The third failure in a row makes the subscription `failing`, five days of nothing else
- * disable it. `hasTurn` says that this was the one post of the slow lane, whose turn ends with it.
+ * disable it. `hasTurn` says that this was the one post of the slow lane, whose turn ends with it; the next one comes after a
+ * pause, and not before the receiver wants to be asked again.
  */
 export async function noteFailure(
   { subscriptions, clock, log }: NoteParts,
   before: Subscription,
   lastFailure: Failure,
-  hasTurn: boolean,
+  { hasTurn, waitMs = 0 }: { hasTurn: boolean; waitMs?: number | undefined },
 ): Promise<void> {
   const now = clock.now()
   const after = await subscriptions.change(before.id, (one) => {
@@ -42,7 +43,7 @@ export async function noteFailure(
       return { ...noted, state: 'disabled', disabledReason, postingUntil: null }
     }
     if (noted.consecutiveFailures < FAILURES_TO_FAILING) return noted
-    const pauseEnd = new Date(now.getTime() + slowPauseMs(failingMs)).toISOString()
+    const pauseEnd = new Date(now.getTime() + Math.max(slowPauseMs(failingMs), waitMs)).toISOString()
     const isLater = !hasTurn && one.postingUntil !== null && one.postingUntil > pauseEnd
     return { ...noted, state: 'failing', postingUntil: isLater ? one.postingUntil : pauseEnd }
   })

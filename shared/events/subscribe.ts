@@ -6,6 +6,7 @@ import { type Filter, wantsStream } from './filter.ts'
 import type { EventsParts } from './parts.ts'
 import { makeSecret } from './sign.ts'
 import { healthy, isAbandoned, type Subscription } from './subscription.ts'
+import type { Place } from './subscriptions.ts'
 
 /** What a caller asks for. */
 export interface Wanted {
@@ -33,14 +34,15 @@ export async function subscribe(
   const { url } = await judgeCallback(wanted.callbackUrl, parts.callbackPolicy)
   const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
   for (let turn = 1; turn <= MOST_TURNS; turn++) {
-    const known = await parts.subscriptions.find(url.href)
-    if (known && known.subscription.state !== 'starting') {
-      const subscription = await update(parts, known.subscription, wanted)
+    const { place, kept } = await parts.subscriptions.find(url.href)
+    if (kept && kept.subscription.state !== 'starting') {
+      const subscription = await update(parts, kept.subscription, wanted)
       if (subscription) return { subscription, isNew: false }
       continue
     }
-    const started = await start(parts, asked, known?.subscription)
-    const subscription = started && (await activate(parts, started))
+    const begun = await begin(parts, asked, place, kept?.subscription)
+    // The row stands: only now the heads are read.
+    const subscription = begun && (await parts.subscriptions.finish(begun.id, await readHeads(parts, parts.streams)))
     if (subscription) return { subscription, isNew: true }
   }
   throw new RequestError({
@@ -51,10 +53,11 @@ export async function subscribe(
   })
 }
 
-/** Writes the row as `starting`, in the place of one that was never finished; undefined when somebody else was faster. */
-async function start(
+/** Writes the row as `starting`; undefined when somebody else was faster. */
+async function begin(
   { subscriptions, clock }: EventsParts,
   asked: Wanted & { callbackHost: string },
+  place: Place,
   unfinished: Subscription | undefined,
 ): Promise<Subscription | undefined> {
   const starting: Subscription = {
@@ -63,9 +66,8 @@ async function start(
     ...{ secret: makeSecret(), previousSecret: null, previousValidUntil: null },
     ...{ lastDeliveredAt: null, lastFailure: null },
   }
-  // Under a new id: whoever has the other one in hand, to finish it or to clean up after it, comes too late.
-  if (unfinished) return (await subscriptions.succeed(unfinished, starting)) ? starting : undefined
-  if (!(await subscriptions.insert(starting))) return undefined
+  if (!(await subscriptions.begin(starting, place, unfinished))) return undefined
+  // Counted with the new one in place: of two who come for the last place none is overlooked.
   const all = await subscriptions.all()
   const present = all.filter((one) => !isAbandoned(one, clock.now()))
   if (present.length <= MOST_SUBSCRIPTIONS) return starting
@@ -77,12 +79,6 @@ async function start(
     detail: `There are ${MOST_SUBSCRIPTIONS} already.`,
     remedy: 'Delete one that nobody needs, or let one receiver pass events on.',
   })
-}
-
-/** Reads where each stream stands and lets the subscription begin there; undefined when another one took its place. */
-async function activate(parts: EventsParts, starting: Subscription): Promise<Subscription | undefined> {
-  const from = await readHeads(parts, parts.streams)
-  return parts.subscriptions.change(starting.id, () => ({ state: 'active', from }))
 }
 
 async function update(

@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
-import { isRefusal, type Row, type Table } from '../platform/table.ts'
+import { isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
 
 /** A subscription with the ETag it was read with. */
 export interface Kept {
   subscription: Subscription
   etag: string
+}
+
+/** The place of a callback URL as it was found; without an ETag nobody has had it yet. */
+export interface Place {
+  etag: string | undefined
 }
 
 export type Subscriptions = ReturnType<typeof createSubscriptions>
@@ -27,21 +32,24 @@ export function createSubscriptions(table: Table) {
     return row && toKept(row)
   }
 
-  async function replace({ subscription, etag }: Kept): Promise<void> {
-    const columns = toColumns(subscription)
-    await table.transact([{ kind: 'replace', ...at(subscription.id), columns, etag }])
+  /** Whether a transaction was done, or refused because the rows are not as they were found. */
+  async function told(operations: Operation[]): Promise<boolean> {
+    try {
+      await table.transact(operations)
+      return true
+    } catch (error) {
+      if (isRefusal(error, 'changed', 'exists', 'missing')) return false
+      throw error
+    }
   }
 
   return {
     read,
 
-    /** Replaces a subscription that is still as it was read; throws `TableRefusal` `changed` or `missing` otherwise. */
-    replace,
-
-    /** The subscription of a callback URL. */
-    async find(callbackUrl: string): Promise<Kept | undefined> {
+    /** The place of a callback URL, and the subscription that has it. */
+    async find(callbackUrl: string): Promise<{ place: Place; kept: Kept | undefined }> {
       const row = await table.get(PARTITION, urlKey(callbackUrl))
-      return row && read(pointer.parse(row.columns).id)
+      return { place: { etag: row?.etag }, kept: row && (await read(pointer.parse(row.columns).id)) }
     },
 
     /** All subscriptions, in one request. */
@@ -50,36 +58,44 @@ export function createSubscriptions(table: Table) {
       return rows.map((row) => toKept(row).subscription)
     },
 
-    /** Adds a subscription; false when its callback URL has one already. */
-    async insert(subscription: Subscription): Promise<boolean> {
+    /**
+     * Puts a subscription into the place of its callback URL, instead of an unfinished one that was found there. False when
+     * the place has changed since it was found.
+     */
+    async begin(subscription: Subscription, { etag }: Place, unfinished?: Subscription): Promise<boolean> {
       const { id, callbackUrl } = subscription
-      try {
-        await table.transact([
-          { kind: 'insert', ...at(urlKey(callbackUrl)), columns: { id } },
-          { kind: 'insert', ...at(id), columns: toColumns(subscription) },
+      const where = { ...at(urlKey(callbackUrl)), columns: { id } }
+      return told([
+        ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
+        etag === undefined ? { kind: 'insert', ...where } : { kind: 'replace', ...where, etag },
+        { kind: 'insert', ...at(id), columns: toColumns(subscription) },
+      ])
+    },
+
+    /** Makes a begun subscription active; undefined when it was removed or lost its place. */
+    async finish(id: string, from: Subscription['from']): Promise<Subscription | undefined> {
+      for (;;) {
+        const kept = await read(id)
+        if (kept?.subscription.state !== 'starting') return undefined
+        const subscription: Subscription = { ...kept.subscription, state: 'active', from }
+        const isDone = await told([
+          { kind: 'replace', ...at(id), columns: toColumns(subscription), etag: kept.etag },
+          // Touched, so that whoever has found it unfinished comes too late.
+          { kind: 'upsert', ...at(urlKey(subscription.callbackUrl)), columns: { id } },
         ])
-        return true
-      } catch (error) {
-        if (isRefusal(error, 'exists')) return false
-        throw error
+        if (isDone) return subscription
       }
     },
 
-    /** Puts a subscription in the place of another one for the same callback URL; false when that is gone already. */
-    async succeed(before: Subscription, subscription: Subscription): Promise<boolean> {
-      const { id, callbackUrl } = subscription
-      try {
-        await table.transact([
-          // It fails first, when somebody else has removed it or taken its place.
-          { kind: 'delete', ...at(before.id) },
-          { kind: 'upsert', ...at(urlKey(callbackUrl)), columns: { id } },
-          { kind: 'insert', ...at(id), columns: toColumns(subscription) },
-        ])
-        return true
-      } catch (error) {
-        if (isRefusal(error, 'missing')) return false
-        throw error
-      }
+    /** Removes a subscription that was begun and given up, unless somebody has gone on with it. */
+    async giveUp({ id, callbackUrl }: Subscription): Promise<void> {
+      const row = await table.get(PARTITION, urlKey(callbackUrl))
+      if (!row || (await read(id))?.subscription.state !== 'starting') return
+      // The place stays, empty: a delete has no guard of its own, the replace beside it has.
+      await told([
+        { kind: 'delete', ...at(id) },
+        { kind: 'replace', ...at(urlKey(callbackUrl)), columns: row.columns, etag: row.etag },
+      ])
     },
 
     /**
@@ -95,27 +111,17 @@ export function createSubscriptions(table: Table) {
         const changes = kept && judge(kept.subscription)
         if (!kept || !changes) return kept?.subscription
         const subscription = { ...kept.subscription, ...changes }
-        try {
-          await replace({ subscription, etag: kept.etag })
-          return subscription
-        } catch (error) {
-          if (!isRefusal(error, 'changed', 'missing')) throw error
-        }
+        const columns = toColumns(subscription)
+        if (await told([{ kind: 'replace', ...at(id), columns, etag: kept.etag }])) return subscription
       }
     },
 
     /** Removes a subscription; false when there is none any more. */
     async remove({ id, callbackUrl }: Subscription): Promise<boolean> {
-      try {
-        await table.transact([
-          { kind: 'delete', ...at(id) },
-          { kind: 'delete', ...at(urlKey(callbackUrl)) },
-        ])
-        return true
-      } catch (error) {
-        if (isRefusal(error, 'missing')) return false
-        throw error
-      }
+      return told([
+        { kind: 'delete', ...at(id) },
+        { kind: 'delete', ...at(urlKey(callbackUrl)) },
+      ])
     },
   }
 }

@@ -24,7 +24,7 @@ export interface SweepReport {
 export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> {
   const { deliveries, subscriptions, clock, log } = parts
   const now = clock.now()
-  for (const one of await subscriptions.all()) if (isAbandoned(one, now)) await subscriptions.remove(one)
+  for (const one of await subscriptions.all()) if (isAbandoned(one, now)) await subscriptions.giveUp(one)
   const oldest = await readOldest(parts)
   const report = { requeued: 0, forgotten: 0, expired: 0 }
   let subscription: Subscription | undefined

@@ -17,6 +17,6 @@ export async function unsubscribe({ subscriptions, deliveries }: UnsubscribePart
 /** Deletes the subscription of a callback URL; false when it has none. */
 export async function unsubscribeCallback(parts: UnsubscribeParts, callbackUrl: string): Promise<boolean> {
   const href = normalizeCallback(callbackUrl)
-  const kept = href === undefined ? undefined : await parts.subscriptions.find(href)
+  const kept = href === undefined ? undefined : (await parts.subscriptions.find(href)).kept
   return kept !== undefined && unsubscribe(parts, kept.subscription.id)
 }

@@ -28,7 +28,7 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
     await runs.update(ref, (known) => ({ ...known, state: 'listing', progressAt: stamp(clock) }))
     const offer = await askForListing(engine, run)
     if ('seconds' in offer) {
-      await runs.update(ref, (known) => ({ ...known, reason: offer.reason }))
+      await runs.update(ref, (known) => ({ ...known, state: 'listing', reason: offer.reason }))
       return { state: 'later', seconds: offer.seconds }
     }
     if ('reason' in offer) {
@@ -72,13 +72,15 @@ async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { meth
   const { kind, runs, files } = engine
   const over = await judge(engine, run, listing, method)
   if (over) {
-    await runs.update(ref, (known) => ({ ...known, method, generatedTime: listing.generatedTime }))
+    await runs.update(ref, (known) => ({ ...known, state: 'listing', method, generatedTime: listing.generatedTime }))
     await endRun(engine, ref, over.state, over.reason)
     return { state: 'over' }
   }
   const snapshot = kind.snapshotTable(ref.runId)
   await runs.update(ref, (known) => ({
     ...known,
+    // Named again each time: a twin of this activity that lags behind may not touch a run that has gone on.
+    state: 'listing',
     method,
     generatedTime: listing.generatedTime,
     snapshot,

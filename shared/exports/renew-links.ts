@@ -37,7 +37,7 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       renewingUntil: null,
       progressAt: stamp(engine.clock),
     }))
-    if (listing.generatedTime !== run.generatedTime || digestPaths(listing.files) !== digestPaths(known)) {
+    if (!isSameTime(listing.generatedTime, run.generatedTime) || digestPaths(listing.files) !== digestPaths(known)) {
       await runs.update(ref, (before) => ({ ...before, reason: SUPERSEDED }))
       return { state: 'over' }
     }
@@ -75,3 +75,6 @@ async function claim({ runs, clock }: ExportEngine, ref: FilesRef): Promise<bool
   })
   return mine
 }
+
+const isSameTime = (one: string | null, other: string | null): boolean =>
+  one === other || (one !== null && other !== null && Date.parse(one) === Date.parse(other))

@@ -175,3 +175,6 @@ function refusalOf(error: RestError): { reason: Refusal; index: number } | undef
   const index = /^\s*(\d+):/.exec(details?.odataError?.message?.value ?? error.message)?.[1]
   return { reason, index: Number(index ?? 0) }
 }
+
+/** Whether an error is the storage service's: no answer, or one that we know nothing better to do with. */
+export const isStorageFailure = (error: unknown): boolean => error instanceof RestError

@@ -346,6 +346,22 @@ describe('leaving the set', () => {
     expect(changes[0]?.kind).toBeUndefined()
   })
 
+  test('an old item that ended just now stays for a day: a list that lags behind may still bring it as open', () => {
+    const actions = lookingAt(machineActions)
+    actions.look({ hours: 1, seen: [shown('a', 'Pending')] })
+    actions.look({ hours: 200, seen: [shown('a', 'Failed', { updated: 199 })] })
+
+    const soon = [
+      ...actions.look({ hours: 201 }),
+      ...actions.look({ hours: 202, seen: [shown('a', 'Pending')] }),
+      ...actions.look({ hours: 223 }),
+    ]
+    actions.look({ hours: 224 })
+
+    expect(soon).toEqual([])
+    expect(actions.known.size).toBe(0)
+  })
+
   test('an ended item that the list still brings stays and is not told again', () => {
     const actions = lookingAt(machineActions)
     actions.look({ hours: 1, seen: [shown('a', 'Succeeded')] })

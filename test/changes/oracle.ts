@@ -48,12 +48,15 @@ export function judge(
   const beliefs: Beliefs = new Map()
   let isSilent = !tellBaseline
   let cursorKey = ''
+  let firstWindowMs: number | undefined
   for (const [number, turn] of turns.entries()) {
     if (!turn.isComplete && !turn.hasMoved) continue
     const shown = newestRows(turn.rows)
     if (turn.isComplete) cursorKey = newestCreation(shown, turn.servedAtMs, cursorKey)
-    const cursorMs = cursorKey === '' ? Number.POSITIVE_INFINITY : Date.parse(`${cursorKey}Z`) - HOUR_MS
-    const windowStartMs = Math.min(turn.nowMs - 4 * DAY_MS, cursorMs)
+    const cursorMs = cursorKey === '' ? 0 : Date.parse(`${cursorKey}Z`) - HOUR_MS
+    const wideMs = turn.nowMs - 4 * DAY_MS
+    if (turn.isComplete) firstWindowMs ??= wideMs
+    const windowStartMs = Math.min(wideMs, Math.max(cursorMs, firstWindowMs ?? wideMs))
     const told = toldOf(events, turn)
     for (const id of new Set([...beliefs.keys(), ...shown.keys(), ...told.keys()])) {
       const glance: Glance = {
@@ -136,7 +139,8 @@ function unseen(resource: Resource, belief: Belief, { isMissing, nowMs, isSilent
     if (!isLong || isSilent) return [absent]
     return [[{ ...belief, gone: 'notFound', missingSinceMs: null, movedMs: nowMs }, `gone ${state} > notFound`]]
   }
-  const isPast = (created ? Date.parse(created) : firstSeenMs) < windowStartMs - DAY_MS
+  const isPast =
+    (created ? Date.parse(created) : firstSeenMs) < windowStartMs - DAY_MS && nowMs - belief.movedMs >= DAY_MS
   // It may leave now; one that leaves earlier and is told again is a wrong.
   return isPast ? [[belief, ''], left] : [[belief, '']]
 }

@@ -1,17 +1,19 @@
 import type { Resource } from '../../shared/changes/resource.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { toText } from './model.ts'
-import { type Beliefs, judge } from './oracle.ts'
+import { type Belief, type Beliefs, judge } from './oracle.ts'
 import type { Story } from './play.ts'
 
-const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+/** How far back the first look and the hourly wide one reach. */
+const WINDOW_MS = 4 * 24 * HOUR_MS
 
 /** Every promise that a story breaks, in words; none is what it should be. */
 export function brokenPromises(resource: Resource, tellBaseline: boolean, story: Story): string[] {
   const { wrongs, beliefs } = judge(resource, tellBaseline, story.turns, story.events)
   const form = misshapen(story.events)
   if (form.length > 0 || wrongs.length > 0) return [...form, ...wrongs]
-  return [...invented(resource, story), ...lost(resource, story, beliefs)]
+  return [...invented(resource, story), ...unearthed(resource, tellBaseline, story), ...lost(resource, story, beliefs)]
 }
 
 /** Places without gaps, ids without ties, each item a chain whose versions rise. */
@@ -47,25 +49,41 @@ function invented(resource: Resource, { events, model }: Story): string[] {
   })
 }
 
-/** What the service has at the end is what was told last: of all that is open or was made since four days before the first poll. */
+/** What was over and older than the first look reaches, and did not move since, is history that nobody asked for. */
+function unearthed(resource: Resource, tellBaseline: boolean, { turns, events, model }: Story): string[] {
+  const first = turns.find(({ isComplete }) => isComplete)
+  if (!first || tellBaseline) return []
+  return events.flatMap(({ subject }) => {
+    const item = model.items.get(subject)
+    const end = item?.history.at(-1)
+    if (!item || !end || !resource.terminalStates.includes(end.state)) return []
+    const isOld = [item.madeAt, end.at].every((at) => Date.parse(toText(at)) < first.nowMs - WINDOW_MS - HOUR_MS)
+    return isOld ? [`${subject} was over long before the first look, and was told`] : []
+  })
+}
+
+/**
+ * What the service has at the end is what was told last: of all that is open, or was made since the first look's window. What
+ * was told to be over is looked at no more when it is older than every window.
+ */
 function lost(resource: Resource, { turns, model }: Story, beliefs: Beliefs): string[] {
   const first = turns.find(({ isComplete }) => isComplete)
-  if (!first) return ['no poll came to its end']
+  const final = turns.at(-1)
+  if (!first || !final) return ['no poll came to its end']
   return [...model.items.values()].flatMap((item) => {
-    const row = model.rowNow(item)
     const state = item.history.at(-1)?.state ?? ''
+    const isOver = (belief: Belief) => belief.gone !== null || resource.terminalStates.includes(belief.state)
     const held = beliefs.get(item.id) ?? [null]
-    if (!row) {
-      const isStillOpen = held.some(
-        (belief) => belief && !belief.gone && !resource.terminalStates.includes(belief.state),
-      )
-      return isStillOpen ? [`${item.id} is not there any more and was not told to be gone`] : []
+    if (!model.rowNow(item)) {
+      return held.every((belief) => !belief || isOver(belief)) ? [] : [`${item.id} vanished, and that was not told`]
     }
-    const isRecent = Date.parse(toText(item.madeAt)) > first.nowMs - 4 * DAY_MS + DAY_MS / 24
-    const isListed = resource.openStates.includes(state) || (isRecent && item.startsAt === 0)
-    if (!isListed) return []
-    return held.every((belief) => belief?.state === state && belief.gone !== 'notFound')
-      ? []
-      : [`${item.id} is ${state}, and that was not told`]
+    const isSince = (ms: number) => Date.parse(toText(item.madeAt)) > ms - WINDOW_MS + HOUR_MS
+    const isBound = resource.openStates.includes(state) || (isSince(first.nowMs) && item.startsAt === 0)
+    const isPast = !isSince(final.nowMs)
+    const isTold = (belief: Belief | null) => {
+      if (!belief) return isPast && item.absences.length > 0
+      return (belief.state === state && belief.gone !== 'notFound') || (isPast && isOver(belief))
+    }
+    return !isBound || held.every(isTold) ? [] : [`${item.id} is ${state}, and that was not told`]
   })
 }

@@ -14,6 +14,8 @@ export interface ShownRow {
 export interface Turn {
   /** How often the head had moved when the head was read, or when the turn first moved it. */
   version: number
+  /** How often it had moved when the upstream was first asked: what is known was read before. */
+  askedVersion: number | null
   nowMs: number
   servedAtMs: number | null
   rows: ShownRow[]
@@ -37,7 +39,15 @@ export function createTurns(stream: string) {
 
     function begin(): void {
       turn = {
-        ...{ version, nowMs: clock.now().getTime(), servedAtMs: null, rows: [], missing: [], seqs: [] },
+        ...{
+          version,
+          askedVersion: null,
+          nowMs: clock.now().getTime(),
+          servedAtMs: null,
+          rows: [],
+          missing: [],
+          seqs: [],
+        },
         ...{ hasMoved: false, isComplete: false },
       }
       turns.push(turn)
@@ -70,6 +80,7 @@ export function createTurns(stream: string) {
       /** A source that notes what was shown. */
       sees: (source: ItemSource): ItemSource => ({
         async *list(wanted) {
+          if (turn) turn.askedVersion ??= version
           for await (const page of source.list(wanted)) {
             turn?.rows.push(...page.rows.map(toShown))
             if (turn) turn.servedAtMs ??= page.date?.getTime() ?? null
@@ -88,8 +99,14 @@ export function createTurns(stream: string) {
 
   return {
     line,
-    /** Every turn in the order in which they took effect: one that wrote nothing is judged by what it had read. */
-    inOrder: () => turns.toSorted((a, b) => a.version - b.version || Number(a.hasMoved) - Number(b.hasMoved)),
+    /**
+     * Every turn in the order in which they took effect: one that wrote nothing is judged by what it had read. One that wrote
+     * nothing and was overtaken while it read can't be judged, since nobody knows what it had read.
+     */
+    inOrder: () =>
+      turns
+        .filter(({ hasMoved, version: before, askedVersion }) => hasMoved || askedVersion === before)
+        .toSorted((a, b) => a.version - b.version || Number(a.hasMoved) - Number(b.hasMoved)),
   }
 }
 

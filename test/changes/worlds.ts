@@ -56,15 +56,23 @@ const wait: fc.Arbitrary<Command> = fc.record({
   minutes: fc.constantFrom(0, 1, 1, 1, 7, 16, 16, 61, 61, 300, 1440, 4400, 8640, 8640, 44_000),
 })
 
-const commands: fc.Arbitrary<Command[]> = fc.array(
-  fc.oneof(
-    { weight: 8, arbitrary: deed },
-    { weight: 7, arbitrary: poll },
-    { weight: 6, arbitrary: wait },
-    { weight: 1, arbitrary: crowd },
-  ),
-  { minLength: 4, maxLength: 30, size: 'max' },
-)
+/** Nobody polls for longer than the wide window reaches, and whoever does then has to get everything at once. */
+const outage: fc.Arbitrary<Command[]> = fc
+  .tuple(fc.array(during, { minLength: 1, maxLength: 3 }), fc.constantFrom(6000, 8640), during, poll)
+  .map(([before, minutes, after, then]) => [...before, { do: 'wait', minutes }, after, then])
+
+const commands: fc.Arbitrary<Command[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.tuple(deed) },
+      { weight: 7, arbitrary: fc.tuple(poll) },
+      { weight: 6, arbitrary: fc.tuple(wait) },
+      { weight: 1, arbitrary: fc.tuple(crowd) },
+      { weight: 1, arbitrary: outage },
+    ),
+    { minLength: 4, maxLength: 30, size: 'max' },
+  )
+  .map((parts) => parts.flat())
 
 /** Histories of every kind. */
 export const worlds: fc.Arbitrary<World> = fc.record({

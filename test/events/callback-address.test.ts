@@ -186,7 +186,13 @@ describe('hostile callback URLs', () => {
   test.each(hostile)('%s is refused again when posting, and not contacted', async (_, url) => {
     let calls = 0
     const http = createHttp({ upstream: 'receiver', clock: createAdjustableClock(), userAgent: 'relay-test' })
-    const counted = { ...http, stream: (call: Parameters<typeof http.stream>[0]) => (calls++, http.stream(call)) }
+    const counted: typeof http = {
+      ...http,
+      stream(call) {
+        calls += 1
+        return http.stream(call)
+      },
+    }
 
     const outcome = await postEvent(
       { http: counted, callbackPolicy: policy(), clock: createAdjustableClock() },

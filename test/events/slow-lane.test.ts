@@ -114,3 +114,21 @@ test('a receiver that is gone for good is asked no more, until it is enabled', a
   expect(disabled).toMatchObject({ state: 'disabled', disabledReason: 'the receiver answered 410' })
   expect(world.ids(STALLING).slice(1).toSorted()).toEqual(ids.toSorted())
 })
+
+test('a failing receiver that puts us off is asked nothing before it said', async () => {
+  const world = await createWorld()
+  world.receive(STALLING, () => ({ status: 429, retryAfter: 1800 }))
+  const { id } = await world.subscribe(STALLING)
+  world.serve()
+  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.clock.advance(SECOND)
+
+  await world.tell(someEvent(), someEvent())
+  await world.clock.advance(29 * MINUTE)
+  const early = world.posts.length
+  world.receive(STALLING, () => 200)
+  await world.clock.advance(30 * MINUTE)
+
+  expect(early).toBe(3)
+  expect((await world.deliveriesOf(id)).every(({ state }) => state === 'delivered')).toBe(true)
+})

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { dispatch } from '../../shared/events/dispatch.ts'
 import type { Filter } from '../../shared/events/filter.ts'
 import { subscribe } from '../../shared/events/subscribe.ts'
-import { stepping, watchQueue, watchTable } from './watched-storage.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { dyingAt, stepping, watchQueue, watchTable } from './watched-storage.ts'
 import { createWorld, MINUTE, someEvent } from './world.ts'
 
 const HOST = 'receiver.contoso.net'
@@ -87,4 +88,182 @@ test('whatever is appended after the answer is delivered, however making and app
 
   expect(steps).toEqual({ create: 6, tell: 9 })
   expect(runs).toBe(5005)
+})
+
+test('two who subscribe the same callback URL at the same moment make one subscription, however they are mixed', async () => {
+  for (const mix of mixes(6, 6)) {
+    const world = await createWorld()
+    const [one, other] = [steppedParts(world), steppedParts(world)]
+    const made = [subscribe(one.parts, wantedOf()), subscribe(other.parts, wantedOf())]
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    for (const turn of mix) await (turn === 'a' ? one : other).watch.step()
+    // Side by side from here on: neither waits for the other.
+    const sideBySide = {
+      async step() {
+        for (const { watch } of [one, other]) await watch.step()
+      },
+    }
+    const both = Promise.all(made)
+    await finish(sideBySide, both)
+    const answers = await both
+
+    const [kept, ...more] = await world.parts.subscriptions.all()
+    expect(more, mix).toEqual([])
+    expect(kept?.state, mix).toBe('active')
+    expect(
+      answers.filter(({ isNew }) => isNew).map(({ subscription }) => subscription.secret),
+      mix,
+    ).toEqual([kept?.secret])
+    expect((await world.tables.subscriptions.page({})).rows, mix).toHaveLength(2)
+  }
+})
+
+test('whoever subscribes anew after a crash in between gets a subscription and its secret', async () => {
+  for (let n = 0; ; n++) {
+    const world = await createWorld()
+    world.receive(HOST, () => 200)
+    const watch = dyingAt(n, 'after')
+    const { subscriptions, streams } = world.tables
+    const dying = world.partsOver({
+      streams: watchTable(streams, watch),
+      subscriptions: watchTable(subscriptions, watch),
+    })
+    const first = await subscribe(dying, wantedOf()).catch(() => undefined)
+
+    const second = await subscribe(world.parts, wantedOf())
+    const ids = await world.tell(someEvent())
+    world.serve()
+    await world.clock.advance(MINUTE)
+
+    expect(world.ids(HOST)).toEqual(ids)
+    expect(await world.parts.subscriptions.all()).toHaveLength(1)
+    if (first) break
+    // The last request is the one that makes it active: its answer alone was lost.
+    expect(second.isNew || second.subscription.state === 'active').toBe(true)
+  }
+})
+
+test('what was begun and given up is cleaned up, and owes nothing', async () => {
+  const world = await createWorld()
+  const watch = dyingAt(2, 'after')
+  await subscribe(world.partsOver({ subscriptions: watchTable(world.tables.subscriptions, watch) }), wantedOf()).catch(
+    () => undefined,
+  )
+  await world.tell(someEvent())
+  const begun = await world.parts.subscriptions.all()
+  world.serve()
+
+  await world.clock.advance(6 * MINUTE)
+  await dispatch(world.parts, 'machine-actions')
+  await world.clock.advance(MINUTE)
+  await sweepDeliveries(world.parts)
+
+  expect(begun.map(({ state }) => state)).toEqual(['starting'])
+  expect(await world.parts.subscriptions.all()).toEqual([])
+  expect((await world.tables.deliveries.page({})).rows).toEqual([])
+  expect(world.queues.queue.texts()).toEqual([])
+  expect((await subscribe(world.parts, wantedOf())).isNew).toBe(true)
+})
+
+test('whoever takes longer to subscribe than a start may take is not cleaned up after the answer', async () => {
+  for (const mix of mixes(5, 6)) {
+    const world = await createWorld()
+    const [creator, cleaner] = [steppedParts(world), steppedParts(world)]
+    const created = subscribe(creator.parts, wantedOf())
+    // Found, begun and counted: from here on the row could be taken for given up.
+    for (let n = 0; n < 3; n++) await creator.watch.step()
+    await world.clock.advance(6 * MINUTE)
+
+    const cleaned = dispatch(cleaner.parts, 'machine-actions')
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    for (const turn of mix) await (turn === 'a' ? creator : cleaner).watch.step()
+    await finish(creator.watch, created)
+    await finish(cleaner.watch, cleaned)
+
+    const all = await world.parts.subscriptions.all()
+    expect(
+      all.map(({ state, secret }) => [state, secret]),
+      mix,
+    ).toEqual([['active', (await created).subscription.secret]])
+  }
+})
+
+test('there are at most two hundred subscriptions, and a known callback URL still gets its new filter', async () => {
+  const world = await createWorld()
+  for (let n = 0; n < 200; n++) await subscribe(world.parts, wantedOf(`r${n}.contoso.net`))
+
+  const refused = subscribe(world.parts, wantedOf('one-more.contoso.net'))
+
+  await expect(refused).rejects.toMatchObject({ facts: { status: 409, problem: 'too-many-subscriptions' } })
+  expect(await world.parts.subscriptions.all()).toHaveLength(200)
+  const again = await subscribe(world.parts, wantedOf('r7.contoso.net', { states: ['Failed'] }))
+  expect([again.isNew, again.subscription.filter]).toEqual([false, { states: ['Failed'] }])
+})
+
+test('a filter with another stream begins there now', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const before = await subscribe(world.parts, wantedOf(HOST, { streams: ['investigations'] }))
+  await world.tell(someEvent(), someEvent())
+
+  const after = await subscribe(world.parts, wantedOf(HOST, { streams: ['machine-actions'] }))
+  const [id] = await world.tell(someEvent())
+  world.serve()
+  await world.clock.advance(MINUTE)
+
+  expect(before.subscription.from['machine-actions']).toBe(0)
+  expect(after.subscription).toMatchObject({ id: before.subscription.id, from: { 'machine-actions': 2 } })
+  expect(world.ids(HOST)).toEqual([id])
+})
+
+test('whoever subscribes again after being disabled is enabled, and gets what was owed', async () => {
+  const world = await createWorld()
+  let status = 410
+  world.receive(HOST, () => status)
+  await subscribe(world.parts, wantedOf())
+  world.serve()
+  const ids = await world.tell(someEvent())
+  await world.clock.advance(MINUTE)
+
+  status = 200
+  const { subscription } = await subscribe(world.parts, wantedOf())
+  await world.clock.advance(MINUTE)
+
+  expect(subscription.state).toBe('active')
+  expect(world.ids(HOST)).toEqual([...ids, ...ids])
+})
+
+test('without a subscription a dispatch after an append is one request, and the catch-up follows the stream', async () => {
+  const world = await createWorld()
+  const requests: string[] = []
+  const watch = { before: (request: string) => void requests.push(request) }
+  const { streams, subscriptions, deliveries } = world.tables
+  const parts = world.partsOver({
+    streams: watchTable(streams, watch),
+    subscriptions: watchTable(subscriptions, watch),
+    deliveries: watchTable(deliveries, watch),
+  })
+  await world.append(someEvent(), someEvent())
+  const head = await world.feed.head('machine-actions')
+
+  await dispatch(parts, 'machine-actions', head)
+  const afterAppend = [...requests]
+  await dispatch(parts, 'machine-actions')
+
+  expect(afterAppend).toEqual(['page Subscriptions'])
+  expect((await world.feed.counter('machine-actions', 'dispatched')).seq).toBe(2)
+})
+
+test('two dispatches at the same moment owe each event once', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const { subscription } = await subscribe(world.parts, wantedOf())
+  await world.append(...Array.from({ length: 120 }, () => someEvent()))
+
+  await Promise.all([1, 2, 3].map(() => dispatch(world.parts, 'machine-actions')))
+  world.serve()
+  await world.clock.advance(MINUTE)
+
+  expect(world.posts).toHaveLength(120)
+  expect(await world.deliveriesOf(subscription.id)).toHaveLength(120)
 })

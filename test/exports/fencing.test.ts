@@ -123,8 +123,10 @@ describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over
 
     expect([...reasons]).toEqual(['given up after 10 executions', null])
   })
+})
 
-  test.each([5, 8, 11, 17, 40])('at its request %i changes nothing on a storage account either', async (n) => {
+describe.each<Method>(['files', 'json'])('on a storage account, by %s, an executor that was taken over', (method) => {
+  test.each([5, 8, 11, 17, 40])('at its request %i changes nothing either', async (n) => {
     await wakesEarly(method, n, await createStoredTables())
     await wakesLate(method, n, await createStoredTables())
   })

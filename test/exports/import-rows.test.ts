@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { beginRun } from '../../shared/exports/begin-run.ts'
@@ -228,7 +227,7 @@ test('a download is ended when its rows cannot be stored', async () => {
       setImmediate(() => this.push(Buffer.from(`${line}\n`)))
     },
   })
-  const closed = once(body, 'close')
+  const closed = new Promise((resolve) => body.once('close', resolve))
   const openFile = async () => ({ kind: 'open', body, bytes: null }) as const
   const endless = { ...engine, kind: { ...engine.kind, openFile } }
   const failing = watched(memory.tables, {

@@ -103,16 +103,21 @@ test.each(['files', 'json'] as const)(
 )
 
 test.each(['files', 'json'] as const)(
-  'by %s, an activity that runs twice in one epoch never leads to a wrong snapshot',
+  'by %s, an activity that runs twice in one epoch, and a third time in the next, never leads to a wrong snapshot',
   { timeout: 100_000 },
   async (method) => {
     await fc.assert(
-      fc.asyncProperty(fc.scheduler(), async (scheduler) => {
-        const { memory, engine, another, published, finish, first } = await prepare(method, smallExport)
+      fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, taken) => {
+        const { memory, listening, engine, another, published, finish, first } = await prepare(method, smallExport)
+        const third = async () => {
+          const mine = another(scheduler)
+          await resumeRun(mine, listening.executor)
+          const second = listening.started.at(-1) as RunRef
+          if (second.epoch > first.epoch) await drive(mine, second)
+        }
 
-        await scheduler.waitFor(
-          Promise.allSettled([drive(another(scheduler), first), drive(another(scheduler), first)]),
-        )
+        const twins = [drive(another(scheduler), first), drive(another(scheduler), first)]
+        await scheduler.waitFor(Promise.allSettled([...twins, ...(taken ? [third()] : [])]))
         await finish()
 
         expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])

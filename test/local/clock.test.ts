@@ -84,7 +84,7 @@ describe('the clock of a running host', () => {
     const first = launch(['--fleet', '60', '--data', folder])
     void hurry(first, folder)
     await first.said('Serving')
-    await advance(await first.url, folder, 26 * 3600)
+    await advance(await first.url, folder, 2 * 3600)
 
     const run = await forceRun(first)
     first.child.kill('SIGINT')
@@ -95,9 +95,9 @@ describe('the clock of a running host', () => {
 
     expect(code).toBe(0)
     expect(run).toMatchObject({ state: 'published', counts: { written: 60 } })
-    expect(Date.parse(time) - Date.now()).toBeGreaterThan(25 * HOUR_MS)
+    expect(Date.parse(time) - Date.now()).toBeGreaterThan(1.9 * HOUR_MS)
     expect(second.stderr()).toContain(': unchanged (')
     second.child.kill('SIGINT')
     await second.ended
-  }, 60_000)
+  }, 120_000)
 })

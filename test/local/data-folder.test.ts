@@ -62,7 +62,7 @@ describe('the state', () => {
     const [last] = ended.stderr.trim().split('\n').slice(-1)
     expect(last).toMatch(/^The storage emulator did not start on .*azurite: .*JSON.*$/)
     expect(existsSync(join(dir, 'lock.json'))).toBe(false)
-  }, 60_000)
+  }, 120_000)
 
   test.each(['a file', 'below a file'])('a path that is %s is refused in one sentence', async (what) => {
     const file = join(freshFolder(), 'file')

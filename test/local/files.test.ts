@@ -50,13 +50,13 @@ test('files from disk, whatever their names, become exactly their devices', asyn
 
   expect(line).toMatchObject({ ok: true, state: 'published', devices: 400, counts: { listed: 5, rejected: 2 } })
   expect(await differencesFrom(fleet)).toEqual([])
-}, 60_000)
+}, 120_000)
 
 test('the same files are unchanged, also when they are not named again', async () => {
   const ended = await runToEnd(once)
 
   expect(onceLine(ended)).toMatchObject({ ok: true, state: 'unchanged', devices: 400 })
-}, 60_000)
+}, 120_000)
 
 test('files that have changed are a new export', async () => {
   const fleet = createFleet({ size: 410, files: 5, badLines: 1 })
@@ -66,7 +66,7 @@ test('files that have changed are a new export', async () => {
 
   expect(line).toMatchObject({ ok: true, state: 'published', devices: 410, counts: { rejected: 1 } })
   expect(await differencesFrom(fleet)).toEqual([])
-}, 60_000)
+}, 120_000)
 
 test('a file that is not there is named in one sentence, and what was imported stays', async () => {
   rmSync(paths[1] ?? '')
@@ -76,4 +76,4 @@ test('a file that is not there is named in one sentence, and what was imported s
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   expect(ended.stderr).toContain(`There is no file ${paths[1]}.`)
   expect(ended.stderr).not.toMatch(/^ {4}at /m)
-}, 60_000)
+}, 120_000)

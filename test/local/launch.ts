@@ -30,13 +30,16 @@ export interface Launched {
 
 const running = new Set<Launched>()
 const folders: string[] = []
+// Starts load the same files again and again: the second one finds them compiled.
+const compiled = mkdtempSync(join(tmpdir(), 'defender-relay-compiled-'))
 
 /** Runs a program of `local/` with these arguments; `endAll` ends it when the test has not. */
 export function launch(args: string[], program = 'start.ts', env: Record<string, string> = {}): Launched {
   const script = fileURLToPath(new URL(`../../local/${program}`, import.meta.url))
   const child = spawn(process.execPath, [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
+    // As npm does it: a start whose parent, here the test, has died ends by itself.
+    env: { ...process.env, npm_lifecycle_event: 'start', NODE_COMPILE_CACHE: compiled, ...env },
   })
   let stdout = ''
   let stderr = ''
@@ -101,6 +104,7 @@ export async function endAll(): Promise<void> {
     if (pid) await gone(pid)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+  rmSync(compiled, { recursive: true, force: true })
 }
 
 /** The `--once` line: the last one of standard output, checked against its promised shape. */
@@ -158,6 +162,7 @@ export async function advance(url: string, folder: string, advanceSeconds: numbe
 const runSchema = z.object({
   runId: z.string(),
   state: z.string(),
+  reason: z.string().nullable(),
   endedAt: z.string().nullable(),
   counts: z.object({ written: z.int() }),
   files: z.array(z.object({ state: z.string() })).default([]),

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -8,6 +9,7 @@ import { createFleet } from '../../local/simulator/fleet.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
 import {
   askNewestRun,
+  askRun,
   emulatorPid,
   endAll,
   freshFolder,
@@ -30,6 +32,16 @@ async function emulatorOf(folder: string): Promise<number> {
   }
 }
 
+/** Listens at the port that a host would take first, unless somebody does already. */
+async function takeUsualPort(): Promise<Server> {
+  const server = createServer()
+  await new Promise<void>((resolve) => {
+    server.once('error', () => resolve())
+    server.listen(7071, '127.0.0.1', resolve)
+  })
+  return server
+}
+
 describe.concurrent('nothing is left behind', () => {
   test('Ctrl-C while it imports stops everything, and the next start ends the same run', async () => {
     const folder = freshFolder()
@@ -44,10 +56,11 @@ describe.concurrent('nothing is left behind', () => {
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
     const line = onceLine(await hurry(launch(['--once', '--data', folder]), folder))
     expect(line).toMatchObject({ runId: run?.runId, ok: true, state: 'published', devices: 400 })
-  }, 60_000)
+  }, 120_000)
 
-  test('a host that serves is stopped by SIGTERM, and meanwhile nobody else gets its folder', async () => {
+  test('a host that serves is stopped by SIGTERM, and meanwhile nobody else gets its folder or its port', async () => {
     const folder = freshFolder()
+    const usual = await takeUsualPort()
     const first = launch(['--fleet', '30', '--data', folder])
     void hurry(first, folder)
     await first.said('Serving')
@@ -60,9 +73,32 @@ describe.concurrent('nothing is left behind', () => {
     expect(second).toMatchObject({ code: 1, stdout: '' })
     expect(second.stderr.trim()).toMatch(new RegExp(`^Process ${first.pid} already runs on .*\\.$`))
     expect(run?.state).toBe('published')
+    expect(await first.url).not.toContain(':7071')
     expect(await first.ended).toMatchObject({ code: 0, stdout: '' })
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
-  }, 60_000)
+    usual.close()
+  }, 120_000)
+
+  test('an unfinished run over another fleet is given up, and says why', async () => {
+    const folder = freshFolder()
+    const first = launch(['--fleet', '40', '--data', folder])
+    await first.said('waiting')
+    const old = await askNewestRun(first, folder)
+    first.child.kill('SIGKILL')
+    await first.ended
+
+    const second = launch(['--fleet', '50', '--data', folder])
+    void hurry(second, folder)
+    await second.said('Serving')
+    const next = await askNewestRun(second, folder)
+    const given = await askRun(second, folder, old?.runId ?? '')
+    second.child.kill('SIGINT')
+    await second.ended
+
+    expect(next).toMatchObject({ state: 'published', counts: { written: 50 } })
+    expect(given).toMatchObject({ state: 'failed', reason: 'the local fleet was replaced' })
+    expect(second.stderr()).toContain(`run ${old?.runId} was over another fleet: it is given up`)
+  }, 120_000)
 
   test('of two starts at the same moment one has the folder and the other says so', async () => {
     const folder = freshFolder()
@@ -73,7 +109,7 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(loser).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs on') })
     expect(urls.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-  }, 60_000)
+  }, 120_000)
 
   test('a second Ctrl-C leaves at once, whatever is under way; the emulator saves and follows', async () => {
     const folder = freshFolder()
@@ -95,9 +131,9 @@ describe.concurrent('nothing is left behind', () => {
     expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
     await gone(emulator)
     await simulator.stop()
-  }, 60_000)
+  }, 120_000)
 
-  test.each([0, 250, 500])(
+  test.each([0, 300])(
     'a start killed %i ms after its emulator was born leaves no emulator',
     async (ms) => {
       const folder = freshFolder()
@@ -123,7 +159,7 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
     expect(isAlive(emulator)).toBe(false)
-  }, 60_000)
+  }, 120_000)
 
   test('a signal to npm, which ends only the shell that npm runs it in, stops it too', async () => {
     const folder = freshFolder()
@@ -139,7 +175,7 @@ describe.concurrent('nothing is left behind', () => {
 
     await gone(emulator)
     while (existsSync(join(folder, 'lock.json'))) await pause(20)
-  }, 60_000)
+  }, 120_000)
 
   test('an emulator that dies ends the start with a sentence', async () => {
     const folder = freshFolder()
@@ -152,5 +188,5 @@ describe.concurrent('nothing is left behind', () => {
     const ended = await start.ended
     expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining('The storage emulator has ended') })
     expect(ended.stderr).not.toMatch(/^ {4}at /m)
-  }, 60_000)
+  }, 120_000)
 })

@@ -28,7 +28,7 @@ test('one command imports the whole fleet and says so in one line', async () => 
   expect(line.linksRenewed).toBeGreaterThan(0)
   expect(line.rowsPerSecond).toBeGreaterThan(0)
   expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('exactly the fleet') })
-})
+}, 120_000)
 
 test('the same fleet again is unchanged, and the line tells of the snapshot that stands', async () => {
   const ended = await runToEnd(once)
@@ -36,7 +36,7 @@ test('the same fleet again is unchanged, and the line tells of the snapshot that
   const line = onceLine(ended)
   expect(line).toMatchObject({ ok: true, state: 'unchanged', devices: 1500, snapshot: null, rowsPerSecond: 0 })
   expect(ended).toMatchObject({ code: 0, stderr: expect.stringContaining('1500 in the current snapshot') })
-})
+}, 120_000)
 
 test('another fleet is another export, even within the same minute; the keys stay', async () => {
   const keys = keysOf(folder)
@@ -46,9 +46,9 @@ test('another fleet is another export, even within the same minute; the keys sta
   expect(onceLine(ended)).toMatchObject({ ok: true, state: 'published', devices: 900 })
   expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('900 devices, exactly the fleet') })
   expect(keysOf(folder)).toEqual(keys)
-})
+}, 120_000)
 
-test('what the usual port has is left alone, and a port that was asked for and is in use is named', async () => {
+test('a port that was asked for and is in use is named in one sentence', async () => {
   const taken = createServer()
   const other = freshFolder()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
@@ -59,4 +59,4 @@ test('what the usual port has is left alone, and a port that was asked for and i
   expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`Port ${port} is in use:`) })
   expect(ended.stderr).not.toMatch(/^ {4}at /m)
   await new Promise((resolve) => taken.close(resolve))
-})
+}, 120_000)

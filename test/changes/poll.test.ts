@@ -1,0 +1,366 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { poll, readWatch, type Watch } from '../../shared/changes/poll.ts'
+import { investigations } from '../../shared/changes/resources/investigations.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { createFeed } from '../../shared/events/feed.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { kinds, openFeed } from '../events/feed-on.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { createModelClock, type ModelClock } from './model.ts'
+import { action, createShelf, investigation, watchOver } from './shelf.ts'
+
+const stream = machineActions.name
+const HOUR = 60
+const DAY = 24 * HOUR
+
+let clock: ModelClock
+let table: Table
+let shelf: ReturnType<typeof createShelf>
+
+beforeEach(async () => {
+  clock = createModelClock()
+  table = createMemoryTable('Streams')
+  await table.create()
+  shelf = createShelf(machineActions, clock)
+})
+
+const open = (more: Partial<Watch> = {}) => watchOver({ table, clock, source: shelf.source }, more)
+const told = async () =>
+  (await createFeed(table).events(stream, 0, 100_000)).map(({ type, subject, data }) =>
+    [subject, type.split('.').at(-1), data.from ?? '-', '>', data.to ?? data.reason].join(' '),
+  )
+const watched = async () => readWatch(await createFeed(table).head(stream))
+/** Lets days pass until a newer item has moved the lists on, so that they bring none of the older ones that they don't know. */
+async function moveOn(watch: Watch, days: number): Promise<void> {
+  clock.advance(days * DAY)
+  shelf.put(action('newer', 'Failed', clock.now()))
+  await poll(watch)
+}
+/** Everything that is stored but the note of who polls. */
+const stored = async () => (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => rowKey !== 'poll')
+
+describe('the first look', () => {
+  test('it asks for four days and everything open, and tells nobody', async () => {
+    const now = clock.now()
+    shelf.put(action('a', 'Pending', now), action('b', 'Failed', now))
+
+    const { report } = await poll(open())
+
+    expect(shelf.asked).toEqual(['created since 2026-02-25T00:00:00.000Z', 'open'])
+    expect(report).toMatchObject({ listed: 2, events: 0, openItems: 1 })
+    expect(await told()).toEqual([])
+    expect(await watched()).toMatchObject({ baselineDone: true, cursor: now.toISOString() })
+  })
+
+  test('when it is to tell, it tells what it finds', async () => {
+    shelf.put(action('a', 'Pending', clock.now()))
+
+    await poll(open({ tellBaseline: true }))
+
+    expect(await told()).toEqual(['a appeared - > Pending'])
+  })
+
+  test('what was over long before is not told afterwards either, though an older item is still open', async () => {
+    const daysAgo = (days: number) => new Date(clock.now().getTime() - days * DAY * 60_000)
+    shelf.put(action('open', 'Pending', daysAgo(20)), action('over', 'Failed', daysAgo(10)))
+    await poll(open())
+
+    for (const minutes of [1, HOUR, DAY, 6 * DAY]) {
+      clock.advance(minutes)
+      await poll(open())
+    }
+
+    expect((await told()).filter((text) => text.startsWith('over'))).toEqual([])
+  })
+
+  test('after it found nothing at all, nothing is lost when nobody polls for a week', async () => {
+    await poll(open())
+    shelf.put(action('a', 'Succeeded', new Date(clock.now().getTime() + 60_000)))
+    clock.advance(7 * DAY)
+
+    await poll(open())
+
+    expect(await told()).toEqual(['a appeared - > Succeeded'])
+  })
+})
+
+describe('the cursor', () => {
+  test('it is the newest creation time as the service wrote it', async () => {
+    shelf.put(action('a', 'Failed', '2026-02-28T23:59:59.1234567Z'), action('b', 'Failed', '2026-02-28T23:59:59.12Z'))
+
+    await poll(open())
+
+    expect((await watched()).cursor).toBe('2026-02-28T23:59:59.1234567Z')
+  })
+
+  test('the next list begins an hour before it, whatever our clock says', async () => {
+    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00.1234567Z'))
+    await poll(open())
+    shelf.asked = []
+    clock.advance(1)
+
+    await poll(open())
+
+    expect(shelf.asked[0]).toBe('created since 2026-02-28T11:00:00.123Z')
+  })
+
+  test('it is never later than the date of the answer', async () => {
+    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00Z'), action('b', 'Pending', '2026-03-01T00:00:00.5Z'))
+    shelf.date = () => new Date('2026-03-01T00:00:00Z')
+
+    await poll(open())
+
+    expect((await watched()).cursor).toBe('2026-02-28T12:00:00Z')
+  })
+
+  test('an answer without a date does not move it, and its items are told all the same', async () => {
+    await poll(open())
+    shelf.put(action('a', 'Failed', clock.now()))
+    shelf.date = () => undefined
+
+    await poll(open())
+
+    expect((await watched()).cursor).toBeNull()
+    expect(await told()).toEqual(['a appeared - > Failed'])
+  })
+
+  test('it never goes back, and never forward by our clock', async () => {
+    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00Z'))
+    await poll(open())
+    shelf.rows.clear()
+    clock.advance(2 * DAY)
+
+    await poll(open())
+
+    expect((await watched()).cursor).toBe('2026-02-28T12:00:00Z')
+  })
+})
+
+describe('failures', () => {
+  test.each([
+    ['the list of what was created', /^created/],
+    ['the list of what is open', /^open$/],
+    ['the look-up of one item', /^lone$/],
+  ])('when %s fails, items, events and cursor stay exactly as they were', async (_what, failing) => {
+    shelf.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
+    const watch = open()
+    await poll(watch)
+    await moveOn(watch, 6)
+    shelf.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
+    const before = await stored()
+    const toldBefore = await told()
+    shelf.fail = (question) => {
+      if (failing.test(question)) throw new Error('no answer')
+    }
+
+    await expect(poll(watch)).rejects.toThrow('no answer')
+    const after = await stored()
+    shelf.fail = () => {}
+    await poll(watch)
+
+    expect(after).toEqual(before)
+    expect((await told()).slice(toldBefore.length).toSorted()).toEqual([
+      'a changed Pending > Failed',
+      'b appeared - > Pending',
+    ])
+  })
+
+  test('a list that breaks off on its second page is no list', async () => {
+    await poll(open())
+    const before = await stored()
+    const broken: Watch['source'] = {
+      ...shelf.source,
+      async *list() {
+        yield { rows: [action('a', 'Pending', clock.now())], date: clock.now() }
+        throw new Error('broken off')
+      },
+    }
+
+    await expect(poll(open({ source: broken }))).rejects.toThrow('broken off')
+
+    expect(await stored()).toEqual(before)
+  })
+
+  test('rows that nobody can read are counted and hold up nobody', async () => {
+    await poll(open())
+    const lines: unknown[] = []
+    const nameless = { status: 'Pending' } as unknown as ReturnType<typeof action>
+    shelf.rows.set('x', nameless)
+    shelf.rows.set('y', { ...action('a/b?', 'Pending', clock.now()) })
+    shelf.put(action('a', 'Pending', clock.now()))
+
+    await poll(open({ log: { info: (_text, facts) => lines.push(facts?.unreadable), warn() {}, error() {} } }))
+
+    expect(await told()).toEqual(['a appeared - > Pending'])
+    expect(lines).toEqual([3])
+  })
+})
+
+describe.each(kinds)('two polls at the same moment, %s', (kind) => {
+  test('each event is written once', async () => {
+    const { table: shared } = await openFeed(kind)
+    const parts = { table: shared, clock, source: shelf.source }
+    const [one, other] = [watchOver(parts), watchOver(parts)]
+    await poll(one)
+    await poll(other)
+    const ids = Array.from({ length: 60 }, (_, n) => `a${n}`)
+    shelf.put(...ids.map((id) => action(id, 'Pending', clock.now())))
+
+    await Promise.all([poll(one), poll(other), poll(watchOver(parts))])
+
+    const events = await createFeed(shared).events(stream, 0, 1000)
+    expect(events.map(({ subject }) => subject).toSorted()).toEqual(ids.toSorted())
+    expect(events.map(({ sequence }) => Number(sequence))).toEqual(ids.map((_, n) => n + 1))
+  })
+
+  test('two first looks tell nobody', async () => {
+    const { table: shared } = await openFeed(kind)
+    const parts = { table: shared, clock, source: shelf.source }
+    shelf.put(...Array.from({ length: 60 }, (_, n) => action(`a${n}`, 'Pending', clock.now())))
+
+    await Promise.all([poll(watchOver(parts)), poll(watchOver(parts))])
+
+    expect(await createFeed(shared).events(stream, 0, 10)).toEqual([])
+    expect(await createFeed(shared).items(stream)).toHaveLength(60)
+  })
+})
+
+describe('what is asked', () => {
+  test('once an hour the list reaches back four days', async () => {
+    shelf.put(action('a', 'Failed', clock.now()))
+    const watch = open()
+    await poll(watch)
+    shelf.asked = []
+
+    for (let minute = 1; minute <= 180; minute++) {
+      clock.advance(1)
+      await poll(watch)
+    }
+
+    const wide = shelf.asked.flatMap((question, index) => (question.includes('2026-02-25T') ? [index / 2 + 1] : []))
+    expect(wide).toEqual([60, 120, 180])
+  })
+
+  test('what became visible late is found by the wide look', async () => {
+    shelf.put(action('a', 'Failed', clock.now()))
+    await poll(open())
+    clock.advance(1)
+    shelf.put(action('late', 'Failed', '2026-02-27T00:00:00Z'))
+
+    await poll(open())
+    const before = await told()
+    clock.advance(HOUR)
+    await poll(open())
+
+    expect(before).toEqual([])
+    expect(await told()).toEqual(['late appeared - > Failed'])
+  })
+
+  test('at most 50 items are asked by id at a poll, and the others in turn', async () => {
+    const ids = Array.from({ length: 120 }, (_, n) => `p${String(n).padStart(3, '0')}`)
+    shelf.put(...ids.map((id) => action(id, 'Paused', clock.now())))
+    const watch = open()
+    await poll(watch)
+    await moveOn(watch, 6)
+
+    const turns: string[][] = []
+    for (let turn = 0; turn < 3; turn++) {
+      shelf.asked = []
+      const { report } = await poll(watch)
+      turns.push(shelf.asked.filter((question) => question.startsWith('p')))
+      expect(report.rechecked).toBe(50)
+    }
+
+    // The one that moved on found them in its list.
+    expect(turns).toEqual([ids.slice(0, 50), ids.slice(50, 100), [...ids.slice(100), ...ids.slice(0, 30)]])
+  })
+
+  test('an open item that no list brings any more is asked by id, and its end is told', async () => {
+    shelf.put(action('a', 'Pending', clock.now()))
+    await poll(open())
+    await moveOn(open(), 7)
+    shelf.put(action('a', 'TimeOut', '2026-03-01T00:00:00.000Z', clock.now()))
+    shelf.asked = []
+
+    await poll(open())
+
+    expect(shelf.asked.slice(2)).toEqual(['a'])
+    expect((await told()).slice(-1)).toEqual(['a changed Pending > TimeOut'])
+  })
+
+  test('what answers to an alert id is not taken for the item', async () => {
+    const looking = createShelf(investigations, clock)
+    const parts = { table, clock, source: looking.source, resource: investigations }
+    looking.put(investigation('7', 'Waiting', clock.now()))
+    await poll(watchOver(parts))
+    clock.advance(7 * DAY)
+    looking.rows.set('7', investigation('8', 'Benign', clock.now()))
+
+    await poll(watchOver(parts))
+
+    const events = await createFeed(table).events(investigations.name, 0, 10)
+    expect(events.map(({ subject, data }) => [subject, data.to])).toEqual([['8', 'Benign']])
+  })
+})
+
+describe('long runs', () => {
+  test('a quiet tenant polled each minute for twelve days has two events for its one action', {
+    timeout: 90_000,
+  }, async () => {
+    const watch = open()
+    await poll(watch)
+    shelf.put(action('a', 'Pending', clock.now()))
+
+    for (let minute = 1; minute <= 12 * DAY; minute++) {
+      clock.advance(1)
+      if (minute === 90) shelf.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
+      await poll(watch)
+    }
+
+    expect(await told()).toEqual(['a appeared - > Pending', 'a changed Pending > Succeeded'])
+  })
+
+  test('an item leaves when newer ones have moved the windows on, and is not told again', async () => {
+    const watch = open()
+    await poll(watch)
+    shelf.put(action('a', 'Succeeded', clock.now()))
+    await poll(watch)
+    clock.advance(12 * DAY)
+    await poll(watch)
+    const kept = await watch.feed.items(stream)
+    shelf.put(action('b', 'Succeeded', clock.now()))
+
+    for (let hour = 1; hour <= 48; hour++) {
+      clock.advance(HOUR)
+      await poll(watch)
+    }
+
+    expect(kept.map(({ id }) => id)).toEqual(['a'])
+    expect((await watch.feed.items(stream)).map(({ id }) => id)).toEqual(['b'])
+    expect(await told()).toEqual(['a appeared - > Succeeded', 'b appeared - > Succeeded'])
+  })
+
+  test('a poll with stale memory sees what another process has told', async () => {
+    const [one, other] = [open(), open()]
+    await poll(one)
+    await poll(other)
+    shelf.put(action('a', 'Pending', clock.now()))
+    await poll(one)
+    await poll(other)
+    clock.advance(1)
+    shelf.put(action('a', 'InProgress', '2026-03-01T00:00:00.000Z', clock.now()))
+
+    await poll(other)
+    await poll(one)
+    clock.advance(1)
+    shelf.put(action('a', 'Failed', '2026-03-01T00:00:00.000Z', clock.now()))
+    await poll(one)
+    await poll(other)
+
+    expect(await told()).toEqual([
+      'a appeared - > Pending',
+      'a changed Pending > InProgress',
+      'a changed InProgress > Failed',
+    ])
+  })
+})

@@ -1,0 +1,79 @@
+import type { Watch } from '../../shared/changes/poll.ts'
+import type { ItemSource, Resource, Wanted } from '../../shared/changes/resource.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { createFeed } from '../../shared/events/feed.ts'
+import type { Clock } from '../../shared/platform/clock.ts'
+import type { Table } from '../../shared/platform/table.ts'
+
+/** A row as the service sends it, whatever the resource. */
+export type Row = Record<string, unknown> & { id: string }
+
+/** A machine action, created and last updated at given times. */
+export const action = (id: string, status: string, created: Date | string, updated = created): Row => ({
+  ...{ id, type: 'RunAntiVirusScan', status, machineId: 'm1', requestor: 'somebody@example.com' },
+  creationDateTimeUtc: typeof created === 'string' ? created : created.toISOString(),
+  lastUpdateDateTimeUtc: typeof updated === 'string' ? updated : updated.toISOString(),
+})
+
+/** An investigation that began at a given time. */
+export const investigation = (id: string, state: string, started: Date | null, ended: Date | null = null): Row => ({
+  ...{ id, state, machineId: 'm1', computerDnsName: 'pc1', triggeringAlertId: `alert-${id}` },
+  ...{ startTime: started?.toISOString() ?? null, endTime: ended?.toISOString() ?? null },
+  ...{ statusDetails: null, cancelledBy: null },
+})
+
+/** A source whose rows lie in the open: what is on the shelf is what it answers. */
+export function createShelf(resource: Resource, clock: Clock) {
+  const rows = new Map<string, Row>()
+  const shelf = {
+    rows,
+    /** What was asked, in words. */
+    asked: [] as string[],
+    /** What the service's clock says; undefined where the answer has no such header. */
+    date: (): Date | undefined => clock.now(),
+    /** Throws for a question that is to fail. */
+    fail: (_question: string): void => {},
+    put: (...given: Row[]) => {
+      for (const row of given) rows.set(row.id, row)
+    },
+    source: { list, get } as ItemSource,
+  }
+
+  async function* list(wanted: Wanted) {
+    const question = 'openNow' in wanted ? 'open' : `created since ${wanted.createdSince}`
+    shelf.asked.push(question)
+    await undefined
+    shelf.fail(question)
+    yield { rows: [...rows.values()].filter((row) => isWanted(row, wanted)), date: shelf.date() }
+  }
+
+  function isWanted(row: Row, wanted: Wanted): boolean {
+    const created = row.creationDateTimeUtc ?? row.startTime
+    if ('openNow' in wanted) return resource.openStates.includes(String(row.status ?? row.state))
+    return typeof created === 'string' && Date.parse(created) >= Date.parse(wanted.createdSince)
+  }
+
+  async function get(id: string) {
+    shelf.asked.push(id)
+    await undefined
+    shelf.fail(id)
+    return rows.get(id)
+  }
+
+  return shelf
+}
+
+/** What a resource is watched with: a feed over a table, and the given source and clock. */
+export function watchOver(
+  parts: { table: Table; clock: Clock; source: ItemSource; resource?: Resource },
+  more: Partial<Watch> = {},
+): Watch {
+  const { table, clock, source, resource = machineActions } = parts
+  return {
+    ...{ resource, source, clock, feed: createFeed(table), memory: {}, overdueHours: 73, tellBaseline: false },
+    log: { info() {}, warn() {}, error() {} },
+    tenantId: async () => 'tenant',
+    over: (call) => call(),
+    ...more,
+  }
+}

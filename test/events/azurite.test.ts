@@ -1,0 +1,142 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { QueueClient } from '@azure/storage-queue'
+import { expect, onTestFinished, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { countOpen, reportDeliveries } from '../../shared/events/count-deliveries.ts'
+import { deliver } from '../../shared/events/deliver.ts'
+import { dispatch } from '../../shared/events/dispatch.ts'
+import { createFeed } from '../../shared/events/feed.ts'
+import { createEvents, queueNames } from '../../shared/events/parts.ts'
+import { replayAfter } from '../../shared/events/replay.ts'
+import { deliverSlowly } from '../../shared/events/slow-lane.ts'
+import { subscribe } from '../../shared/events/subscribe.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { unsubscribe } from '../../shared/events/unsubscribe.ts'
+import { createQueues } from '../../shared/platform/azure-queue.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import { createHttp } from '../../shared/platform/http.ts'
+import { createLog } from '../../shared/platform/log.ts'
+import { freshStorage } from '../storage.ts'
+import { HOUR, someEvent, vocabulary } from './world.ts'
+
+/** A receiver on loopback that takes or refuses what it is told to. */
+async function startReceiver() {
+  const receiver = { status: 200, ids: [] as string[], url: '' }
+  const server = createServer((request, response) => {
+    receiver.ids.push(String(request.headers['webhook-id']))
+    request.resume().on('end', () => response.writeHead(receiver.status).end())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
+  return receiver
+}
+
+/** The parts on the emulator, and a host that empties both queues once. */
+async function openEvents() {
+  const connectionString = await freshStorage()
+  const tables = createTables({ connectionString })
+  const queues = createQueues({ connectionString })
+  const clock = createAdjustableClock()
+  const [queue, retryQueue] = [queues(queueNames.deliveries), queues(queueNames.retries)]
+  const names = ['Streams', 'Subscriptions', 'Deliveries']
+  await Promise.all([queue.create(), retryQueue.create(), ...names.map((name) => tables(name).create())])
+  const feed = createFeed(tables('Streams'))
+  const parts = createEvents({
+    ...{ ...vocabulary, feed, queue, retryQueue, clock, random: () => 0 },
+    ...{ subscriptions: tables('Subscriptions'), deliveries: tables('Deliveries') },
+    http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
+    callbackPolicy: { allowLoopback: true, resolve: async () => [] },
+    log: createLog({ info: () => {}, warn: () => {}, error: () => {} }),
+  })
+
+  async function empty(name: string, handle: (message: unknown) => Promise<void>): Promise<number> {
+    const client = new QueueClient(connectionString, name)
+    const { receivedMessageItems } = await client.receiveMessages({ numberOfMessages: 32, visibilityTimeout: 60 })
+    await Promise.all(
+      receivedMessageItems.map(async ({ messageId, popReceipt, messageText }) => {
+        await handle(JSON.parse(messageText))
+        await client.deleteMessage(messageId, popReceipt)
+      }),
+    )
+    return receivedMessageItems.length
+  }
+  /** Serves both queues until the receiver has what is asked for, or the time is over. */
+  async function serveUntil(isDone: () => boolean): Promise<void> {
+    while (!isDone()) {
+      const handled =
+        (await empty(queueNames.deliveries, (message) => deliver(parts, message))) +
+        (await empty(queueNames.retries, (message) => deliverSlowly(parts, message)))
+      if (handled === 0) await sleep(50)
+    }
+  }
+  async function tell(count: number): Promise<string[]> {
+    const before = await feed.head('machine-actions')
+    const steps = Array.from({ length: count }, () => ({ event: someEvent() }))
+    await dispatch(parts, 'machine-actions', await feed.append(before, steps, '', {}))
+    return (await feed.events('machine-actions', before.next - 1, count)).map(({ id }) => id)
+  }
+  return { parts, clock, tell, serveUntil }
+}
+
+const wantedOf = (callbackUrl: string) => ({
+  ...{ callbackUrl, description: null, filter: {} },
+  contentType: 'application/cloudevents+json' as const,
+})
+
+test('on the storage services too, a receiver that was down gets everything afterwards, and the books agree', async () => {
+  const receiver = await startReceiver()
+  const { parts, clock, tell, serveUntil } = await openEvents()
+  const { subscription, isNew } = await subscribe(parts, wantedOf(receiver.url))
+  const again = await subscribe(parts, wantedOf(receiver.url))
+  receiver.status = 503
+
+  const ids = await tell(8)
+  await serveUntil(() => receiver.ids.length >= 8)
+  const owed = (await countOpen(parts))(subscription.id)
+  const report = await reportDeliveries(parts)
+  receiver.status = 200
+  // The queue's time is real: the messages that wait are taken to be lost, and the hourly sweep finds their rows. The first
+  // one to arrive opens the way for the others.
+  for (let hour = 0; hour < 3; hour++) {
+    clock.advance(2 * HOUR)
+    await sweepDeliveries(parts)
+    const least = hour === 0 ? 9 : 16
+    await serveUntil(() => receiver.ids.length >= least)
+  }
+
+  expect([isNew, again.isNew, again.subscription.id]).toEqual([true, false, subscription.id])
+  expect(owed).toMatchObject({ owed: 8, dead: 0, oldestOwedAt: expect.any(String) })
+  expect(report.failing.map(({ id }) => id)).toEqual([subscription.id])
+  expect(new Set(receiver.ids.slice(8))).toEqual(new Set(ids))
+  expect(await reportDeliveries(parts)).toEqual({ owed: 0, dead: 0, oldestOwedAt: null, failing: [], disabled: [] })
+})
+
+test('on the storage services too, a replay raises the round and a deletion leaves nothing', async () => {
+  const receiver = await startReceiver()
+  const { parts, tell, serveUntil } = await openEvents()
+  const { subscription } = await subscribe(parts, wantedOf(receiver.url))
+  await tell(3)
+  await serveUntil(() => receiver.ids.length >= 3)
+
+  const queued = await replayAfter(parts, subscription, { 'machine-actions': 1, investigations: 0 })
+  await serveUntil(() => receiver.ids.length >= 5)
+  const list = () =>
+    Array.fromAsync(parts.deliveries.list({ partitionKey: subscription.id }), ({ delivery }) => delivery)
+  const rounds = (await list()).map(({ round, state }) => [round, state])
+  await unsubscribe(parts, subscription.id)
+
+  expect(queued).toBe(2)
+  expect(rounds).toEqual([
+    [1, 'delivered'],
+    [2, 'delivered'],
+    [2, 'delivered'],
+  ])
+  expect(await list()).toEqual([])
+  expect(await parts.subscriptions.all()).toEqual([])
+})

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { CloudEvent } from '../../shared/events/event.ts'
+import { type Filter, filterSchemaOf, matchesFilter, wantsStream } from '../../shared/events/filter.ts'
+import { vocabulary } from './world.ts'
+
+const event: CloudEvent = {
+  ...{ specversion: '1.0', id: 'i', source: 's', type: 'defender-relay.machine-action.changed', subject: 'a' },
+  ...{ time: 't', datacontenttype: 'application/json', detectedat: 't', sequence: '000000000001' },
+  data: {
+    machineId: 'ab12',
+    type: 'Isolate',
+    requestor: 'Anna@contoso.net',
+    from: 'Pending',
+    to: 'Succeeded',
+    terminal: true,
+  },
+}
+
+test.each<[what: string, filter: Filter, isWanted: boolean]>([
+  ['nothing', {}, true],
+  ['its type', { types: ['defender-relay.machine-action.CHANGED'] }, true],
+  ['another type', { types: ['defender-relay.machine-action.gone'] }, false],
+  ['one of several machines', { machineIds: ['ff', 'AB12'] }, true],
+  ['another machine', { machineIds: ['ab1'] }, false],
+  ['its action', { actionTypes: ['isolate'] }, true],
+  ['its requestor', { requestors: ['anna@CONTOSO.net'] }, true],
+  ['its state', { states: ['succeeded'] }, true],
+  ['another state', { states: ['Failed'] }, false],
+  ['an alert where there is none', { triggeringAlertIds: ['da1'] }, false],
+  ['only ends', { terminalOnly: true }, true],
+  ['not only ends', { terminalOnly: false }, true],
+  ['its machine and another action', { machineIds: ['ab12'], actionTypes: ['Offboard'] }, false],
+  [
+    'its machine and its action, but another end',
+    { machineIds: ['ab12'], actionTypes: ['Isolate'], states: ['x'] },
+    false,
+  ],
+])('a filter for %s is kept to', (_, filter, isWanted) => {
+  expect(matchesFilter(filter, event, vocabulary)).toBe(isWanted)
+})
+
+test('a step that is not an end does not pass where only ends are wanted', () => {
+  const open = { ...event, data: { ...event.data, terminal: false } }
+
+  expect(matchesFilter({ terminalOnly: true }, open, vocabulary)).toBe(false)
+})
+
+test('without streams in a filter the usual ones are meant', () => {
+  const wanted = (filter: Filter) => vocabulary.streams.filter((stream) => wantsStream(filter, stream, vocabulary))
+
+  expect(wanted({})).toEqual(['machine-actions', 'investigations'])
+  expect(wanted({ streams: ['av-health'] })).toEqual(['av-health'])
+})
+
+test.each([
+  ['an unknown member', { machines: ['a'] }],
+  ['an unknown stream', { streams: ['other'] }],
+  ['an empty list, which nothing could pass', { machineIds: [] }],
+  ['a text in place of a list', { machineIds: 'a' }],
+  ['a word in place of a flag', { terminalOnly: 'yes' }],
+])('a filter with %s is refused', (_, filter) => {
+  expect(filterSchemaOf(vocabulary).safeParse(filter).success).toBe(false)
+})

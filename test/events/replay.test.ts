@@ -1,0 +1,206 @@
+import { expect, test } from 'vitest'
+import { buryPoison } from '../../shared/events/bury-poison.ts'
+import { deliver } from '../../shared/events/deliver.ts'
+import { replayAfter, replayDead } from '../../shared/events/replay.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { unsubscribe } from '../../shared/events/unsubscribe.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
+
+const HOST = 'receiver.contoso.net'
+
+const atCursor = (seq: number) => ({ 'machine-actions': seq, investigations: 0, 'av-health': 0 })
+
+test('a replay brings what passes the filter after a cursor, from before the subscription too, under the same ids', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const [before, ...rest] = await world.tell(
+    someEvent({ machineId: 'm1' }),
+    someEvent({ machineId: 'm1' }),
+    someEvent({ machineId: 'm2' }),
+  )
+  const subscription = await world.subscribe(HOST, { machineIds: ['m1'] })
+  world.serve()
+  rest.push(...(await world.tell(someEvent({ machineId: 'm1' }))))
+  await world.clock.advance(MINUTE)
+
+  const queued = await replayAfter(world.parts, subscription, atCursor(1))
+  await world.clock.advance(MINUTE)
+
+  expect(queued).toBe(2)
+  expect(world.ids(HOST)).toEqual([rest[2], rest[0], rest[2]])
+  expect(world.ids(HOST)).not.toContain(before)
+  expect((await world.deliveriesOf(subscription.id)).map(({ seq, round, state }) => [seq, round, state])).toEqual([
+    [2, 2, 'delivered'],
+    [4, 2, 'delivered'],
+  ])
+})
+
+test('a replay calls off what is queued of the round before', async () => {
+  const world = await createWorld()
+  let status = 500
+  world.receive(HOST, () => status)
+  const subscription = await world.subscribe(HOST)
+  world.serve()
+  await world.tell(someEvent())
+  await world.clock.advance(SECOND)
+
+  status = 200
+  await replayAfter(world.parts, subscription, atCursor(0))
+  await world.clock.advance(HOUR)
+
+  expect(world.posts).toHaveLength(2)
+  expect(world.queues.queue.texts()).toEqual([])
+})
+
+test('dead letters are delivered when they are replayed', async () => {
+  const world = await createWorld()
+  let isDown = true
+  world.receive(HOST, ({ event }) => (isDown && event.data.isBad ? 400 : 200))
+  const subscription = await world.subscribe(HOST)
+  world.serve()
+  const [bad] = await world.tell(someEvent({ isBad: true }))
+  for (let hour = 0; hour < 4 * 24; hour++) {
+    await world.tell(someEvent())
+    await world.clock.advance(HOUR)
+  }
+  const states = (await world.deliveriesOf(subscription.id)).map(({ state }) => state)
+  const posted = world.posts.length
+
+  isDown = false
+  const queued = await replayDead(world.parts, subscription)
+  await world.clock.advance(MINUTE)
+
+  expect(states.filter((state) => state !== 'delivered')).toEqual(['dead'])
+  expect(queued).toBe(1)
+  expect(world.posts.slice(posted).map(({ event }) => event.id)).toEqual([bad])
+})
+
+test('a cursor before what is kept is told so, with the place to go on from', async () => {
+  const world = await createWorld()
+  const subscription = await world.subscribe(HOST)
+  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.feed.moveCounter('machine-actions', 'oldest', 3)
+
+  await expect(replayAfter(world.parts, subscription, atCursor(1))).rejects.toMatchObject({
+    facts: { status: 410, problem: 'cursor-expired' },
+  })
+
+  expect(await replayAfter(world.parts, subscription, atCursor(2))).toBe(1)
+})
+
+test('a message that fails five times becomes a dead letter, unless it is done meanwhile', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const { id } = await world.subscribe(HOST)
+  await world.tell(someEvent(), someEvent())
+  const broken = world.partsOver({ streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) } })
+  world.serve(broken)
+  await world.clock.advance(30 * MINUTE)
+  const dead = await world.deliveriesOf(id)
+
+  const [first] = dead
+  await buryPoison(world.parts, { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 })
+  await buryPoison(world.parts, { nonsense: true })
+
+  expect(dead.map(({ state, last }) => [state, last?.reason])).toEqual([
+    ['dead', 'poison'],
+    ['dead', 'poison'],
+  ])
+  expect((await world.deliveriesOf(id))[0]).toEqual(first)
+  expect(world.posts).toEqual([])
+})
+
+test('a message that is done, of an earlier round, or of nobody is dropped', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const { id } = await world.subscribe(HOST)
+  await world.tell(someEvent())
+  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
+  const delivered = deliver(world.parts, message)
+  await world.clock.advance(SECOND)
+  await delivered
+
+  await deliver(world.parts, message)
+  await deliver(world.parts, { ...message, attempt: 2 })
+  await deliver(world.parts, { ...message, seq: 9 })
+  await deliver(world.parts, { ...message, subscription: 'sub_unknown' })
+  await deliver(world.parts, 'nonsense')
+
+  expect(world.posts).toHaveLength(1)
+})
+
+test('two who take the same message at the same moment post it once', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  const { id } = await world.subscribe(HOST)
+  await world.tell(someEvent())
+  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
+
+  const both = Promise.all([deliver(world.parts, message), deliver(world.parts, message)])
+  await world.clock.advance(SECOND)
+  await both
+
+  expect(world.posts).toHaveLength(1)
+})
+
+test('what has lost its message is queued again after an hour, and not before', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  await world.subscribe(HOST)
+  const ids = await world.tell(someEvent())
+  for (const message of await world.queues.queue.receive(32, 30)) await world.queues.queue.remove(message)
+  world.serve()
+
+  await world.clock.advance(HOUR - SECOND)
+  const early = await sweepDeliveries(world.parts)
+  await world.clock.advance(SECOND)
+  const late = await sweepDeliveries(world.parts)
+  await world.clock.advance(MINUTE)
+
+  expect([early.requeued, late.requeued]).toEqual([0, 1])
+  expect(world.ids(HOST)).toEqual(ids)
+})
+
+test("what is finished is forgotten after three days, what is dead with its event, what is nobody's at once", async () => {
+  const world = await createWorld()
+  world.receive(HOST, ({ event }) => (event.data.isBad ? 400 : 200))
+  world.receive('other.contoso.net', () => 200)
+  const { id } = await world.subscribe(HOST)
+  const other = await world.subscribe('other.contoso.net')
+  await world.tell(someEvent(), someEvent({ isBad: true }))
+  const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, round: 1 }
+  await buryPoison(world.parts, poison)
+  world.serve()
+  await world.clock.advance(3 * DAY - HOUR)
+  const seqs = async (of: string) => (await world.deliveriesOf(of)).map(({ seq }) => seq)
+
+  await sweepDeliveries(world.parts)
+  const early = await seqs(id)
+  await world.clock.advance(2 * HOUR)
+  await sweepDeliveries(world.parts)
+  const late = await seqs(id)
+  await world.feed.moveCounter('machine-actions', 'oldest', 3)
+  await world.parts.subscriptions.remove(other)
+  await world.parts.deliveries.owe(other.id, [{ stream: 'machine-actions', seq: 7, eventId: 'x' }], new Date(0))
+  await sweepDeliveries(world.parts)
+
+  expect([early, late, await seqs(id), await seqs(other.id)]).toEqual([[1, 2], [2], [], []])
+})
+
+test('of a deleted subscription nothing is left, and nothing more is posted', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 500)
+  const { id } = await world.subscribe(HOST)
+  world.serve()
+  await world.tell(someEvent(), someEvent())
+  await world.clock.advance(SECOND)
+
+  const isGone = await unsubscribe(world.parts, id)
+  const isGoneAgain = await unsubscribe(world.parts, id)
+  await world.clock.advance(DAY)
+
+  expect([isGone, isGoneAgain]).toEqual([true, false])
+  expect(world.posts).toHaveLength(2)
+  expect(await world.deliveriesOf(id)).toEqual([])
+  expect((await world.tables.subscriptions.page({})).rows).toEqual([])
+})

@@ -1,0 +1,267 @@
+import azure from '@azure/functions'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { encodeCursor } from '../../shared/events/cursor.ts'
+import { deliver } from '../../shared/events/deliver.ts'
+import { createSubscriptionRoutes } from '../../shared/events/routes/index.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { toProblem, toResponse } from '../../shared/platform/reply.ts'
+import { readRequest } from '../../shared/platform/request.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, vocabulary } from './world.ts'
+
+type World = Awaited<ReturnType<typeof createWorld>>
+
+const ORIGIN = 'https://relay.contoso.net'
+const HOST = 'receiver.contoso.net'
+const CALLBACK = `https://${HOST}/hook/canary-path?sig=canary-signature`
+const routes = createSubscriptionRoutes(vocabulary)
+
+/** What answers may hold; the route's own schema has checked it. */
+interface Body {
+  id: string
+  secret: string
+  type: string
+  next: string | null
+  queued?: number
+  subscriptions: { callbackHost: string; owed: number }[]
+  deliveries: { eventId: string }[]
+}
+
+interface Answer {
+  status: number
+  headers: Record<string, string>
+  text: string
+  body: Body
+}
+
+/** Sends a request to the route that has its method and path, and checks the answer with the route's own schema. */
+async function ask(world: World, method: string, path: string, sent?: unknown): Promise<Answer> {
+  const url = new URL(`/api/${path}`, ORIGIN)
+  const segments = url.pathname.split('/').slice(2)
+  const found = routes.flatMap((route) => {
+    const pattern = route.path.split('/')
+    const fits =
+      route.method === method &&
+      pattern.length === segments.length &&
+      pattern.every((part, index) => part.startsWith('{') || part === segments[index])
+    const names = pattern.flatMap((part, index) => (part.startsWith('{') ? [[part.slice(1, -1), segments[index]]] : []))
+    return fits ? [{ route, params: z.record(z.string(), z.string()).parse(Object.fromEntries(names)) }] : []
+  })
+  const [{ route, params }] = z.tuple([z.custom<(typeof found)[number]>()]).rest(z.unknown()).parse(found)
+  const body = sent === undefined ? {} : { body: { string: JSON.stringify(sent) } }
+  const headers = { 'content-type': 'application/json' }
+  const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
+  const response = await readRequest(route, request, ORIGIN)
+    .then((input) => route.handle(input, world.parts))
+    .then(toResponse, (error: unknown) => {
+      const problem = toProblem(error, 'invocation')
+      if (problem) return problem
+      throw error
+    })
+  const text = typeof response.body === 'string' ? response.body : ''
+  const status = response.status ?? 0
+  const parsed: Body = JSON.parse(text || 'null')
+  if (status < 300) expect(route.answers[status]?.body?.safeParse(parsed).error).toBeUndefined()
+  return { status, headers: z.record(z.string(), z.string()).parse(response.headers ?? {}), text, body: parsed }
+}
+
+test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
+  const world = await createWorld()
+  await world.tell(someEvent(), someEvent())
+
+  const made = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, filter: { states: ['Failed'] } })
+  const again = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, description: 'mine' })
+  const shown = await ask(world, 'GET', `subscriptions/${made.body.id}`)
+
+  expect(made).toMatchObject({
+    status: 201,
+    headers: { location: `${ORIGIN}/api/subscriptions/${made.body.id}` },
+    body: {
+      ...{ state: 'active', callbackHost: HOST, description: null, filter: { states: ['Failed'] } },
+      contentType: 'application/cloudevents+json',
+      from: { 'machine-actions': 2, investigations: 0, 'av-health': 0 },
+      secret: expect.stringMatching(/^whsec_[\w+/]{43}=$/),
+    },
+  })
+  expect(again.status).toBe(200)
+  expect(again.body).toMatchObject({ id: made.body.id, description: 'mine', filter: {} })
+  expect(again.body).not.toHaveProperty('secret')
+  expect(shown.body).toEqual({
+    ...again.body,
+    ...{ consecutiveFailures: 0, lastDeliveredAt: null, lastFailure: null, owed: 0, dead: 0, disabledReason: null },
+  })
+})
+
+test.each([
+  ['a URL that is not allowed', { callbackUrl: 'https://10.0.0.4/canary' }, 'callback-refused'],
+  ['no URL', {}, 'invalid-request'],
+  ['an unknown member', { callbackUrl: CALLBACK, events: ['all'] }, 'invalid-request'],
+  ['an unknown filter', { callbackUrl: CALLBACK, filter: { machines: ['a'] } }, 'invalid-request'],
+  ['another content type', { callbackUrl: CALLBACK, contentType: 'text/xml' }, 'invalid-request'],
+])('a subscription with %s is refused', async (_, body, problem) => {
+  const { status, body: answer, text } = await ask(await createWorld(), 'POST', 'subscriptions', body)
+
+  expect([status, answer.type]).toEqual([400, `urn:defender-relay:${problem}`])
+  expect(text).not.toContain('canary')
+})
+
+test('subscriptions are listed page by page with how their deliveries fare', async () => {
+  const world = await createWorld()
+  for (const name of ['a', 'b', 'c'])
+    await ask(world, 'POST', 'subscriptions', { callbackUrl: `https://${name}.contoso.net/` })
+  await world.tell(someEvent())
+
+  const first = await ask(world, 'GET', 'subscriptions?limit=2')
+  const second = await ask(world, 'GET', `subscriptions?limit=2&after=${first.body.next}`)
+
+  const listed = [...first.body.subscriptions, ...second.body.subscriptions]
+  expect(listed.map(({ callbackHost }) => callbackHost).sort()).toEqual(['a', 'b', 'c'].map((n) => `${n}.contoso.net`))
+  expect(listed.map(({ owed }) => owed)).toEqual([1, 1, 1])
+  expect(first.headers.link).toMatch(/^<\/api\/subscriptions\?.*limit=2.*>; rel="next"$/)
+  expect(first.headers.link).toContain(`after=${first.body.next}`)
+  expect(second.body.next).toBeNull()
+})
+
+test('a subscription is deleted once; by its callback URL as often as one likes', async () => {
+  const world = await createWorld()
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+
+  const deleted = await ask(world, 'DELETE', `subscriptions/${one.id}`)
+  const again = await ask(world, 'DELETE', `subscriptions/${one.id}`)
+  await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  const left = await ask(world, 'POST', 'subscriptions/unsubscribe', { callbackUrl: `${CALLBACK}#part` })
+  const leftAgain = await ask(world, 'POST', 'subscriptions/unsubscribe', { callbackUrl: CALLBACK })
+
+  expect([deleted.status, again.status, left.status, leftAgain.status]).toEqual([204, 404, 204, 204])
+  expect(again.body.type).toBe('urn:defender-relay:subscription-not-found')
+  expect((await ask(world, 'GET', 'subscriptions')).body.subscriptions).toEqual([])
+})
+
+test.each([
+  ['GET', ''],
+  ['DELETE', ''],
+  ['POST', '/enable'],
+  ['POST', '/rotate-secret'],
+  ['POST', '/test'],
+  ['GET', '/deliveries'],
+])('%s of a subscription that is not there is 404 (%s)', async (method, rest) => {
+  const world = await createWorld()
+
+  for (const id of ['sub_0', 'nope', 'url'])
+    expect((await ask(world, method, `subscriptions/${id}${rest}`)).status).toBe(404)
+})
+
+test('deliveries are listed by state and page by page; dead ones are replayed', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 500)
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  const ids = await world.tell(someEvent(), someEvent(), someEvent())
+  for (const seq of [1, 2, 3]) {
+    const work = deliver(world.parts, { subscription: one.id, stream: 'machine-actions', seq, attempt: 1, round: 1 })
+    await world.clock.advance(SECOND)
+    await work
+  }
+  const path = `subscriptions/${one.id}/deliveries`
+
+  const first = await ask(world, 'GET', `${path}?state=owed&limit=2`)
+  const second = await ask(world, 'GET', `${path}?state=owed&limit=2&after=${first.body.next}`)
+  const dead = await ask(world, 'GET', `${path}?state=dead`)
+  const unknown = await ask(world, 'GET', `${path}?state=lost`)
+
+  expect([...first.body.deliveries, ...second.body.deliveries].map(({ eventId }) => eventId)).toEqual(ids)
+  expect(first.body.deliveries[0]).toEqual({
+    ...{ stream: 'machine-actions', seq: 1, eventId: ids[0], state: 'owed', round: 1, attempt: 1 },
+    nextAttemptAt: expect.stringMatching(/^1970-01-01T00:00:05/),
+    last: { at: expect.any(String), status: 500, reason: 'refused' },
+  })
+  expect([second.body.next, dead.body.deliveries, unknown.status]).toEqual([null, [], 400])
+  expect((await ask(world, 'GET', `subscriptions/${one.id}`)).body).toMatchObject({
+    ...{ state: 'failing', consecutiveFailures: 3, owed: 3, dead: 0 },
+    lastFailure: { status: 500, reason: 'refused' },
+  })
+})
+
+test('a replay takes a cursor of the feed or the dead letters, not both and not nothing', async () => {
+  const world = await createWorld()
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  await world.tell(someEvent(), someEvent())
+  const path = `subscriptions/${one.id}/replay`
+  const after = encodeCursor({ 'machine-actions': 1 })
+
+  const answers = [
+    await ask(world, 'POST', path, { after }),
+    await ask(world, 'POST', path, { dead: true }),
+    await ask(world, 'POST', path, { after, dead: true }),
+    await ask(world, 'POST', path, {}),
+    await ask(world, 'POST', path, { after: 'nonsense' }),
+  ]
+
+  expect(answers.map(({ status, body }) => [status, body.queued])).toEqual([
+    [200, 1],
+    [200, 0],
+    [400, undefined],
+    [400, undefined],
+    [400, undefined],
+  ])
+})
+
+test('a replay for a disabled subscription is refused, and enabling answers how it stands', async () => {
+  const world = await createWorld()
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  await world.parts.subscriptions.change(one.id, () => ({ state: 'disabled', disabledReason: 'so' }))
+
+  const refused = await ask(world, 'POST', `subscriptions/${one.id}/replay`, { dead: true })
+  const shown = await ask(world, 'GET', `subscriptions/${one.id}`)
+  const enabled = await ask(world, 'POST', `subscriptions/${one.id}/enable`)
+
+  expect([refused.status, refused.body.type]).toEqual([409, 'urn:defender-relay:subscription-disabled'])
+  expect(shown.body).toMatchObject({ state: 'disabled', disabledReason: 'so' })
+  expect(enabled).toMatchObject({ status: 200, body: { state: 'active', disabledReason: null } })
+})
+
+test('a test tells what the receiver answers, and leaves the subscription as it is', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 410)
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+
+  const asked = ask(world, 'POST', `subscriptions/${one.id}/test`)
+  await world.clock.advance(SECOND)
+  const { body } = await asked
+
+  expect(body).toEqual({ eventId: world.posts[0]?.event.id, delivered: false, status: 410, reason: 'refused' })
+  expect(world.posts[0]?.event).toMatchObject({ type: 'defender-relay.test', subject: one.id })
+  expect((await world.stateOf(one.id))?.state).toBe('active')
+  expect(await world.deliveriesOf(one.id)).toEqual([])
+})
+
+test('neither a callback URL nor a secret stands in an answer, a log line, a message, or another table', async () => {
+  const world = await createWorld()
+  const reactions = [500, 'stall' as const, 200, { status: 429, retryAfter: 9 }, 'refuse' as const, 410]
+  world.receive(HOST, () => reactions.shift() ?? 200)
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  const { body: rotated } = await ask(world, 'POST', `subscriptions/${one.id}/rotate-secret`)
+  const texts: string[] = []
+  const keep = ({ text }: Answer) => void texts.push(text)
+  world.serve()
+
+  for (let n = 0; n < 8; n++) {
+    await world.tell(someEvent(), someEvent())
+    await world.clock.advance(HOUR)
+    texts.push(...world.queues.queue.texts(), ...world.queues.retryQueue.texts())
+    await sweepDeliveries(world.parts)
+    keep(await ask(world, 'GET', `subscriptions/${one.id}`))
+  }
+  keep(await ask(world, 'GET', 'subscriptions'))
+  keep(await ask(world, 'GET', `subscriptions/${one.id}/deliveries`))
+  keep(await ask(world, 'POST', `subscriptions/${one.id}/enable`))
+  keep(await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK }))
+  await world.clock.advance(MINUTE)
+  await world.clock.advance(4 * DAY)
+  await sweepDeliveries(world.parts)
+
+  const others = [...(await world.tables.deliveries.page({})).rows, ...(await world.tables.streams.page({})).rows]
+  const all = [...texts, ...world.lines, JSON.stringify(others)].join('\n')
+  expect(world.lines.length).toBeGreaterThan(5)
+  for (const secret of ['canary', one.secret, rotated.secret, one.secret.slice(6), rotated.secret.slice(6)])
+    expect(all).not.toContain(secret)
+})
