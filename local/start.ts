@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openDataFolder } from './data-folder.ts'
 import { exportOnce } from './export-once.ts'
 import { followEvents } from './follow-events.ts'
@@ -77,10 +78,10 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     try {
       progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
       const resume = () => runTimer(url, master, 'resume-exports')
-      const report = await Promise.race([
+      const report = await unlessBroken(
         exportOnce({ url, key, signal, onProgress: progress.show, resume }),
         stack.broken,
-      ])
+      )
       progress.end()
       for (const line of describeReport(report)) progress.say(line)
       if (options.once) {
@@ -104,6 +105,17 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   } finally {
     folder.release()
   }
+}
+
+const SPREADING_MS = 1000
+
+/** Does the work; when it fails because storage has gone, that is what is said, however late it is noticed. */
+function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {
+  const told = work.catch(async (error) => {
+    await Promise.race([broken, sleep(SPREADING_MS)])
+    throw error
+  })
+  return Promise.race([told, broken])
 }
 
 /** A signal to npm ends the shell between npm and this process and goes no further: what is seen here is that it has gone. */

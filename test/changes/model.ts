@@ -77,7 +77,7 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
   function make(id: string, state: string, lateMinutes: number, isTie: boolean, hasNoStart: boolean): void {
     const at = tick()
     lastMadeAt = isTie && at - lastMadeAt < 10 * MINUTE_TICKS ? lastMadeAt : at
-    const visibleAt = at + lateMinutes * MINUTE_TICKS
+    const visibleAt = Math.max(at, lastMadeAt + lateMinutes * MINUTE_TICKS)
     const startsAt = hasNoStart && resource.mayReopen ? Number.POSITIVE_INFINITY : 0
     items.set(id, { id, madeAt: lastMadeAt, startsAt, visibleAt, history: [{ at, state }], absences: [] })
   }

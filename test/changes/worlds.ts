@@ -37,7 +37,7 @@ const lags: fc.Arbitrary<Lags> = fc.oneof(
 const plan: fc.Arbitrary<PollPlan> = fc.record({
   fault: fc.option(
     fc.record({
-      at: fc.oneof(fc.nat(9), fc.nat(30)),
+      at: fc.oneof(fc.nat(9), fc.nat(30), fc.nat(120)),
       kind: fc.constantFrom('unsent' as const, 'unanswered' as const, 'dies before' as const, 'dies after' as const),
     }),
   ),

@@ -7,9 +7,10 @@ import { freshStorage } from '../storage.ts'
 
 /** The tables that a feed is tried on: what is true on one must be true on the other. */
 export const kinds = ['in memory', 'on the table service'] as const
+export type Kind = (typeof kinds)[number]
 
 /** A feed of its own with the table it is kept in. */
-export async function openFeed(kind: (typeof kinds)[number]): Promise<{ feed: Feed; table: Table }> {
+export async function openFeed(kind: Kind): Promise<{ feed: Feed; table: Table }> {
   const table =
     kind === 'in memory'
       ? createMemoryTable('Streams')

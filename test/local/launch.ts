@@ -182,6 +182,16 @@ export const askRun = async (start: Launched, folder: string, runId: string) =>
 export const askNewestRun = async (start: Launched, folder: string) =>
   runsSchema.parse(await ask(start, folder, 'av-health/exports?limit=1')).runs[0]
 
+/** The run of a start, as soon as there is one: it has work for a while then, however slow the machine is. */
+export async function runUnderWay(start: Launched, folder: string) {
+  await start.url
+  for (;;) {
+    const run = await askNewestRun(start, folder)
+    if (run) return run
+    await pause(20)
+  }
+}
+
 /** Lets a start with the usual faults go on as soon as it waits for a file that is not ready. */
 export function hurry(start: Launched, folder: string): Promise<Ended> {
   const pass = async () => {

@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import { readLists } from '../../shared/changes/listing.ts'
+import type { ItemSource, Wanted } from '../../shared/changes/resource.ts'
+import { investigations } from '../../shared/changes/resources/investigations.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { action, investigation, type Row } from './shelf.ts'
+
+const SINCE = '2026-03-01T00:00:00.000Z'
+const date = new Date('2026-03-01T12:00:00Z')
+const at = (minute: number) => `2026-03-01T11:${String(minute).padStart(2, '0')}:00Z`
+
+/** A source of prepared pages, each with its date. */
+function pages(created: Row[][], open: Row[][], dates: (Date | undefined)[] = [date]) {
+  const asked: Wanted[] = []
+  let served = 0
+  const source: ItemSource = {
+    async *list(wanted) {
+      asked.push(wanted)
+      for (const rows of 'openNow' in wanted ? open : created) {
+        yield { rows, date: dates[Math.min(served++, dates.length - 1)] }
+      }
+    },
+    get: async () => undefined,
+  }
+  return { source, asked }
+}
+
+test('both lists are read to their ends, the one of what was created first', async () => {
+  const { source, asked } = pages(
+    [[action('a', 'Failed', at(3))], [action('b', 'Failed', at(2))], []],
+    [[action('c', 'Pending', at(1))], [action('d', 'InProgress', at(0))]],
+  )
+
+  const { seen, openNow, unreadable } = await readLists(machineActions, source, SINCE)
+
+  expect(asked).toEqual([{ createdSince: SINCE }, { openNow: true }])
+  expect([...seen.keys()]).toEqual(['a', 'b', 'c', 'd'])
+  expect([...openNow]).toEqual(['c', 'd'])
+  expect(unreadable).toBe(0)
+})
+
+test('of a row that came twice the one that was updated last is true, wherever it came from', async () => {
+  const newer = action('a', 'Succeeded', at(1), at(9))
+  const older = action('a', 'Pending', at(1), at(2))
+
+  const first = await readLists(machineActions, pages([[newer]], [[older]]).source, SINCE)
+  const second = await readLists(
+    machineActions,
+    pages([[older, action('b', 'Failed', at(1))], [newer]], []).source,
+    SINCE,
+  )
+
+  expect([first.seen.get('a')?.state, second.seen.get('a')?.state]).toEqual(['Succeeded', 'Succeeded'])
+})
+
+test('of rows without update times the one that came last is true', async () => {
+  const start = new Date(at(1))
+  const { source } = pages([[investigation('7', 'Running', start)]], [[investigation('7', 'PendingApproval', start)]])
+
+  const { seen } = await readLists(investigations, source, SINCE)
+
+  expect(seen.get('7')?.state).toBe('PendingApproval')
+})
+
+test('the newest creation time is found among all rows, seven digits apart', async () => {
+  const { source } = pages(
+    [[action('a', 'Failed', '2026-03-01T11:00:00.1Z')], [action('b', 'Failed', '2026-03-01T11:00:00.1000001Z')]],
+    [[action('c', 'Pending', '2026-03-01T11:00:00Z')]],
+  )
+
+  expect((await readLists(machineActions, source, SINCE)).newest).toBe('2026-03-01T11:00:00.1000001Z')
+})
+
+test.each([
+  ['beyond the date of the first answer', [date, new Date('2026-03-01T13:00:00Z')], '2026-03-01T12:30:00Z', null],
+  ['at the date of the first answer', [date], '2026-03-01T12:00:00Z', '2026-03-01T12:00:00Z'],
+  ['when no answer has a date', [undefined], at(0), null],
+  ['that is none', [date], 'soon', null],
+])('a creation time %s', async (_what, dates, created, newest) => {
+  const { source } = pages([[action('a', 'Failed', created)], [action('a', 'Failed', created)]], [], dates)
+
+  expect((await readLists(machineActions, source, SINCE)).newest).toBe(newest)
+})
+
+test.each([
+  ['no id', { status: 'Pending' }],
+  ['no state', { id: 'a' }],
+  ['an id that is no part of a row key', { id: 'a/b', status: 'Pending' }],
+  ['an empty state', { id: 'a', status: '' }],
+  ['nothing', null],
+])('a row with %s is counted, not guessed', async (_what, row) => {
+  const { source } = pages([[row as unknown as Row, action('b', 'Failed', at(1))]], [])
+
+  const { seen, unreadable } = await readLists(machineActions, source, SINCE)
+
+  expect([...seen.keys()]).toEqual(['b'])
+  expect(unreadable).toBe(1)
+})

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest'
+import { poll } from '../../shared/changes/poll.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { watched } from '../exports/watched-tables.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { createModelClock } from './model.ts'
+import { action, createShelf, type Row, watchOver } from './shelf.ts'
+
+/** What a real row carries beside the fields that matter here. */
+const rest = {
+  ...{
+    title: null,
+    requestorComment: 'Scan asked for by the weekly hygiene job',
+    computerDnsName: 'pc-1.contoso.example',
+  },
+  ...{ cancellationRequestor: null, cancellationComment: null, cancellationDateTimeUtc: null, errorHResult: 0 },
+  ...{ scope: 'Quick', relatedFileInfo: null, commands: [], troubleshootInfo: null, externalId: null },
+  ...{ requestSource: 'PublicApi', machineId: '0123456789abcdef0123456789abcdef01234567' },
+}
+
+const ids = Array.from({ length: 10_000 }, (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`)
+
+/** Ten thousand open items that are known, and a table that tells of every request. */
+async function prepare() {
+  const clock = createModelClock()
+  const memory = createMemoryTable('Streams')
+  await memory.create()
+  const shelf = createShelf(machineActions, clock)
+  const requests: string[] = []
+  const table = watched(() => memory, { before: (request) => void requests.push(request.slice(0, 30)) })('Streams')
+  const openWatch = () => watchOver({ table, clock, source: shelf.source })
+  const born = clock.now()
+  const put = (id: string, status: string): void =>
+    shelf.put({ ...action(id, status, born, clock.now()), ...rest } as Row)
+  for (const id of ids) put(id, 'Pending')
+  const watch = openWatch()
+  await poll(watch)
+  /** Lets a minute pass in which one item in twenty moves. */
+  const moveOn = (status: string) => {
+    clock.advance(1)
+    for (const id of ids.filter((_, n) => n % 20 === 0)) put(id, status)
+    requests.length = 0
+  }
+  return { watch, openWatch, moveOn, requests, clock }
+}
+
+test('a poll of 10,000 items of which 500 changed makes at most 23 storage requests cold and 13 warm', async () => {
+  const { openWatch, moveOn, requests } = await prepare()
+  const watch = openWatch()
+
+  moveOn('InProgress')
+  const cold = await poll(watch)
+  const coldRequests = requests.length
+  moveOn('Succeeded')
+  const warm = await poll(watch)
+  const warmRequests = requests.length
+
+  expect([cold.report.events, warm.report.events]).toEqual([500, 500])
+  expect(coldRequests).toBeLessThanOrEqual(23)
+  expect(warmRequests).toBeLessThanOrEqual(13)
+})
+
+test('a poll that finds nothing new makes three storage requests, and a wide one as well', async () => {
+  const { watch, requests, clock } = await prepare()
+
+  for (const minutes of [1, 60]) {
+    clock.advance(minutes)
+    requests.length = 0
+    await poll(watch)
+
+    expect(requests).toHaveLength(3)
+  }
+})

@@ -1,0 +1,215 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { poll } from '../../shared/changes/poll.ts'
+import type { Resource } from '../../shared/changes/resource.ts'
+import { investigations } from '../../shared/changes/resources/investigations.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { createFeed } from '../../shared/events/feed.ts'
+import { type Kind, kinds, openFeed } from '../events/feed-on.ts'
+import { createModelClock } from './model.ts'
+import { action, createShelf, investigation, watchOver } from './shelf.ts'
+
+const HOUR = 60
+
+/** A watch whose first look is over. */
+async function begin(resource: Resource, kind: Kind = 'in memory') {
+  const clock = createModelClock()
+  const { table } = await openFeed(kind)
+  const shelf = createShelf(resource, clock)
+  const watch = watchOver({ table, clock, source: shelf.source, resource })
+  await poll(watch)
+  const events = () => createFeed(table).events(resource.name, 0, 1000)
+  return { clock, shelf, watch, events }
+}
+
+describe('the event of a machine action', () => {
+  let world: Awaited<ReturnType<typeof begin>>
+  beforeEach(async () => {
+    world = await begin(machineActions)
+  })
+
+  test('it has every promised field and the raw item', async () => {
+    const { shelf, watch, events } = world
+    const raw = {
+      ...action('a', 'Pending', '2026-03-01T00:00:00.1234567Z', '2026-03-01T00:00:00.2Z'),
+      ...{ computerDnsName: 'pc1', requestorComment: 'why', scope: 'Full', requestSource: 'Portal', errorHResult: -5 },
+      ...{ relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' }, commands: [], externalId: null },
+    }
+    shelf.put(raw)
+
+    await poll(watch)
+
+    const [event] = await events()
+    expect(event).toEqual({
+      ...{ specversion: '1.0', id: expect.any(String), datacontenttype: 'application/json', subject: 'a' },
+      ...{ type: 'defender-relay.machine-action.appeared', source: '/tenants/tenant/defender/machine-actions' },
+      ...{ time: '2026-03-01T00:00:00.2Z', detectedat: '2026-03-01T00:00:00.000Z', sequence: '000000000001' },
+      data: {
+        ...{
+          id: 'a',
+          resource: 'machine-actions',
+          version: 1,
+          from: null,
+          to: 'Pending',
+          terminal: false,
+          reason: null,
+        },
+        ...{ machineId: 'm1', computerDnsName: 'pc1', type: 'RunAntiVirusScan', requestor: 'somebody@example.com' },
+        ...{ requestorComment: 'why', scope: 'Full', requestSource: 'Portal', errorHResult: -5 },
+        relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' },
+        ...{ createdAt: '2026-03-01T00:00:00.1234567Z', updatedAt: '2026-03-01T00:00:00.2Z', item: raw },
+      },
+    })
+  })
+
+  test('a change tells both states, the end is marked, and the time is the last update', async () => {
+    const { shelf, watch, events } = world
+    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    await poll(watch)
+    shelf.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
+
+    await poll(watch)
+
+    expect((await events()).at(-1)).toMatchObject({
+      type: 'defender-relay.machine-action.changed',
+      time: '2026-03-01T00:00:00.9Z',
+      data: { from: 'Pending', to: 'Cancelled', terminal: true, version: 2, item: { status: 'Canceled' } },
+    })
+  })
+
+  test('the older spelling of the update time is taken where the other is absent', async () => {
+    const { shelf, watch, events } = world
+    const { lastUpdateDateTimeUtc: _absent, ...row } = action('a', 'Pending', '2026-03-01T00:00:00Z')
+    shelf.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
+
+    await poll(watch)
+
+    expect((await events())[0]).toMatchObject({
+      time: '2026-03-01T00:00:00.5Z',
+      data: { updatedAt: '2026-03-01T00:00:00.5Z' },
+    })
+  })
+
+  test('one that is overdue says since when and by what limit', async () => {
+    const { clock, shelf, watch, events } = world
+    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    await poll(watch)
+    clock.advance(74 * HOUR)
+
+    await poll(watch)
+
+    expect((await events()).at(-1)).toMatchObject({
+      ...{ type: 'defender-relay.machine-action.overdue', time: '2026-03-04T02:00:00.000Z' },
+      data: { from: 'Pending', to: 'Pending', openSince: '2026-03-01T00:00:00Z', limitHours: 73 },
+    })
+  })
+
+  test('one that is gone keeps what was known of it', async () => {
+    const { clock, shelf, watch, events } = world
+    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    await poll(watch)
+    shelf.rows.clear()
+    await poll(watch)
+    clock.advance(15)
+
+    await poll(watch)
+
+    expect((await events()).at(-1)).toMatchObject({
+      ...{ type: 'defender-relay.machine-action.gone', time: '2026-03-01T00:15:00.000Z' },
+      data: { from: 'Pending', to: null, reason: 'notFound', terminal: false, machineId: 'm1', item: { id: 'a' } },
+    })
+  })
+
+  test('a time that is none does not become the time of an event', async () => {
+    const { shelf, watch, events } = world
+    shelf.put(action('a', 'Pending', 'soon', 'never'))
+
+    await poll(watch)
+
+    expect((await events())[0]).toMatchObject({ time: '2026-03-01T00:00:00.000Z', data: { updatedAt: 'never' } })
+  })
+})
+
+describe('the event of an investigation', () => {
+  test('it has every promised field; its time is the start, then the end', async () => {
+    const { clock, shelf, watch, events } = await begin(investigations)
+    const start = clock.now()
+    shelf.put(investigation('7', 'Running', start))
+    await poll(watch)
+    clock.advance(5)
+    shelf.put(investigation('7', 'PendingApproval', start))
+    await poll(watch)
+    clock.advance(5)
+    const raw = investigation('7', 'Benign', start, clock.now())
+    shelf.put(raw)
+    clock.advance(1)
+
+    await poll(watch)
+
+    const told = await events()
+    expect(told.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
+    expect(told.at(-1)?.data).toEqual({
+      ...{ id: '7', resource: 'investigations', version: 3, from: 'PendingApproval', to: 'Benign', terminal: true },
+      ...{ reason: null, machineId: 'm1', computerDnsName: 'pc1', triggeringAlertId: 'alert-7', statusDetails: null },
+      ...{ cancelledBy: null, startedAt: start.toISOString(), endedAt: '2026-03-01T00:10:00.000Z', item: raw },
+    })
+  })
+
+  test('an id that comes as a number is text', async () => {
+    const { shelf, watch, events } = await begin(investigations)
+    shelf.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
+
+    await poll(watch)
+
+    expect((await events())[0]).toMatchObject({ subject: '7', data: { id: '7', startedAt: null } })
+  })
+})
+
+describe.each(kinds)('items of any size, %s', (kind) => {
+  test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
+    const { shelf, watch, events } = await begin(machineActions, kind)
+    const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
+    shelf.put({ ...action('large', 'Pending', '2026-03-01T00:00:00Z'), commands: commands(270_000) })
+    shelf.put({ ...action('small', 'Pending', '2026-03-01T00:00:00Z'), commands: commands(255_000) })
+
+    await poll(watch)
+
+    const [large, small] = await events()
+    expect(large?.data).toMatchObject({ id: 'large', item: null, itemOmitted: true, machineId: 'm1' })
+    expect(small?.data.item).toEqual(shelf.rows.get('small'))
+    expect(small?.data).not.toHaveProperty('itemOmitted')
+  })
+
+  test('fields that are too large for a row are cut and stop nobody', async () => {
+    const { shelf, watch, events } = await begin(machineActions, kind)
+    const huge = 'ä'.repeat(600_000)
+    shelf.put({ ...action('a', 'Pending', '2026-03-01T00:00:00Z'), requestorComment: huge, relatedFileInfo: { huge } })
+
+    await poll(watch)
+
+    const [event] = await events()
+    expect(String(event?.data.requestorComment)).toMatch(/^ä{1000,}$/)
+    expect(event?.data).toMatchObject({ relatedFileInfo: null, item: null, itemOmitted: true })
+  })
+})
+
+describe('what is asked of the service', () => {
+  test.each([
+    [
+      machineActions,
+      "status eq 'Pending' or status eq 'InProgress'",
+      'creationDateTimeUtc ge 2026-03-01T00:00:00.000Z',
+    ],
+    [
+      investigations,
+      "state eq 'Unknown' or state eq 'Running' or state eq 'PendingApproval' or state eq 'PendingResource' or state eq 'Queued'",
+      'startTime ge 2026-03-01T00:00:00.000Z',
+    ],
+  ])('filters name documented fields only', (resource, open, created) => {
+    expect(resource.filter({ openNow: true })).toBe(open)
+    expect(resource.filter({ createdSince: '2026-03-01T00:00:00.000Z' })).toBe(created)
+  })
+
+  test.each([machineActions, investigations])('$name: no state is both open and an end', (resource) => {
+    expect(resource.openStates.filter((state) => resource.terminalStates.includes(state))).toEqual([])
+  })
+})
