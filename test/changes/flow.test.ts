@@ -126,6 +126,37 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     expect([one.headers.get('retry-after'), two.headers.get('retry-after')]).toEqual(['0', '30'])
   })
 
+  test('and a reader learn of events that are gone: the trigger by a gap it goes on from, the reader by 410', async () => {
+    const trigger = (await stack.get('events/trigger')).headers.get('location') ?? ''
+    const old = (await stack.get('events')).body.next
+    stack.simulator.actions.put({ id: 'a1', status: 'Succeeded' })
+    await check('machine-actions')
+    const housekeeping = () =>
+      fetch(`${stack.host.url}/admin/functions/housekeeping`, {
+        method: 'POST',
+        headers: { 'x-functions-key': stack.keys.master, 'content-type': 'application/json' },
+        body: '{"input":""}',
+      })
+    stack.clock.advance(29 * 24 * 3_600_000)
+    const extended = await follow(trigger)
+    stack.clock.advance(2 * 24 * 3_600_000)
+    await until(async () => {
+      await housekeeping()
+      return (await stack.get('status')).body.events['machine-actions'].oldest === 2
+    })
+
+    const gap = await follow(trigger)
+    const on = await follow(gap.headers.get('location') ?? '')
+    const late = await stack.get(`events?after=${old}`)
+
+    expect(extended.status).toBe(200)
+    expect([gap.status, gap.body.type]).toEqual([200, 'defender-relay.gap'])
+    expect(gap.body.data).toEqual({ stream: 'machine-actions', fromSeq: 1, oldestSeq: 2 })
+    expect(on.status).toBe(202)
+    expect([late.status, late.body.type]).toEqual([410, 'urn:defender-relay:cursor-expired'])
+    expect((await stack.get('events')).status).toBe(200)
+  })
+
   test('waits for an action that ends', async () => {
     stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
     await check('machine-actions')
