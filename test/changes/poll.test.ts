@@ -213,6 +213,31 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
     expect(events.map(({ sequence }) => Number(sequence))).toEqual(ids.map((_, n) => n + 1))
   })
 
+  test('whoever was overtaken looks anew before it ends', async () => {
+    const { table: shared } = await openFeed(kind)
+    const parts = { table: shared, clock, source: shelf.source }
+    const [slow, quick] = [watchOver(parts), watchOver(parts)]
+    await poll(slow)
+    shelf.put(action('a', 'Pending', clock.now()))
+    let isFirst = true
+    const source: Watch['source'] = {
+      ...shelf.source,
+      async *list(wanted) {
+        yield* shelf.source.list(wanted)
+        if (!('openNow' in wanted) || !isFirst) return
+        isFirst = false
+        await poll(quick)
+        shelf.put(action('b', 'Pending', clock.now()))
+      },
+    }
+
+    const { report } = await poll({ ...slow, source })
+
+    const events = await createFeed(shared).events(stream, 0, 10)
+    expect(report).toMatchObject({ listed: 2, events: 1 })
+    expect(events.map(({ subject }) => subject)).toEqual(['a', 'b'])
+  })
+
   test('two first looks tell nobody', async () => {
     const { table: shared } = await openFeed(kind)
     const parts = { table: shared, clock, source: shelf.source }

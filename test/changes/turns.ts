@@ -39,21 +39,16 @@ export function createTurns(stream: string) {
 
     function begin(): void {
       turn = {
-        ...{
-          version,
-          askedVersion: null,
-          nowMs: clock.now().getTime(),
-          servedAtMs: null,
-          rows: [],
-          missing: [],
-          seqs: [],
-        },
-        ...{ hasMoved: false, isComplete: false },
+        ...{ version, askedVersion: null, nowMs: clock.now().getTime(), servedAtMs: null },
+        ...{ rows: [], missing: [], seqs: [], hasMoved: false, isComplete: false },
       }
       turns.push(turn)
     }
 
     return {
+      /** Whether the poll came to its end. */
+      isOver: () => turn?.isComplete === true,
+
       /** A table that notes what has landed. */
       lands: (table: Table): Table => ({
         ...table,

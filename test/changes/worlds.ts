@@ -25,9 +25,9 @@ const crowd: fc.Arbitrary<Deed> = fc.record({ do: fc.constant('crowd' as const),
 
 /** Together with what a row may be late they stay below the overlap of an hour. */
 const lags: fc.Arbitrary<Lags> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant({ created: 0, open: 0, item: 0 }) },
+  { weight: 3, arbitrary: fc.constant({ created: 0, open: 0, item: 0 }) },
   {
-    weight: 1,
+    weight: 2,
     arbitrary: fc.record({
       ...{ created: fc.constantFrom(0, 3, 20), open: fc.constantFrom(0, 3, 20), item: fc.constantFrom(0, 20) },
     }),

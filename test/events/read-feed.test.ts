@@ -211,6 +211,25 @@ test('a stream that was read only in part holds the others back, and nothing is 
   expect(pages).toBeGreaterThan(2)
 })
 
+test('a hole in what was read ends the page before it, and the next page says what is missing', async () => {
+  const { feed } = await openFeed('in memory')
+  await tell(feed, 'actions', [1, 2, 3, 4, 5, 6])
+  const deleting: Feed = {
+    ...feed,
+    async events(...asked) {
+      const events = await feed.events(...asked)
+      await feed.moveCounter('actions', 'oldest', 6)
+      return events.filter(({ sequence }) => ![4, 5].includes(Number(sequence)))
+    },
+  }
+
+  const page = pageOf(await readFeed(deleting, { streams: ['actions'], after: {}, limit: 10, matches: all }))
+  const next = await readFeed(feed, { streams: ['actions'], after: page.next, limit: 10, matches: all })
+
+  expect(places(page.events)).toEqual(['actions 1', 'actions 2', 'actions 3'])
+  expect(next).toMatchObject({ gap: { fromSeq: 4, oldestSeq: 6 } })
+})
+
 test('a stream that is not there yet is an empty one', async () => {
   const { table } = await openFeed('in memory')
 
