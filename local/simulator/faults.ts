@@ -1,4 +1,5 @@
 import { type ItemFaults, usualItemFaults } from './items/item-faults.ts'
+import { type ScanFaults, usualScanFaults } from './scans/scan-faults.ts'
 
 /**
  * What a route answers instead of its answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing at all,
@@ -15,7 +16,7 @@ export interface ForcedAnswer {
 }
 
 /** What can go wrong upstream; `nth file` counts files with rows in list order. */
-export interface Faults extends ItemFaults {
+export interface Faults extends ItemFaults, ScanFaults {
   /** The first so many files hold nothing until `notReadySeconds` after their snapshot's first listing. */
   notReadyFiles: number
   notReadySeconds: number
@@ -74,6 +75,7 @@ export const usualFaults: Faults = {
   chunkedPauses: null,
   legalWeird: true,
   ...usualItemFaults,
+  ...usualScanFaults,
 }
 
 /** Nothing goes wrong and nothing is odd. */

@@ -18,21 +18,28 @@ const codes: Record<number, [code: string, message: string]> = {
 
 /** The answer that a fault puts in place of the real one, counted down; undefined when there is none (left). */
 export function forcedAnswer(fault: ForcedAnswer | null, form: 'defender' | 'blob' = 'defender'): Reply | undefined {
-  if (!fault || fault.calls <= 0) return undefined
-  if (fault.passFirst) {
-    fault.passFirst--
-    return undefined
-  }
-  fault.calls--
+  if (!fault || !isDue(fault)) return undefined
   const { answer } = fault
-  if (typeof answer === 'string') return broken(answer)
+  if (typeof answer === 'string') return brokenAnswer(answer)
   const [code, message] = codes[answer] ?? ['Error', 'Error']
   if (form === 'blob') return blobError(answer, answer === 503 ? 'ServerBusy' : code, message)
   const wait = answer === 429 ? { 'retry-after': '7' } : undefined
   return defenderError(answer, code, message, randomUUID(), wait)
 }
 
-function broken(how: Extract<ForcedAnswer['answer'], string>): Reply {
+/** Whether a fault is to happen to this call; counts it down. */
+export function isDue(fault: Pick<ForcedAnswer, 'calls' | 'passFirst'>): boolean {
+  if (fault.calls <= 0) return false
+  if (fault.passFirst) {
+    fault.passFirst--
+    return false
+  }
+  fault.calls--
+  return true
+}
+
+/** An answer that is none. */
+export function brokenAnswer(how: Extract<ForcedAnswer['answer'], string>): Reply {
   const headers = { 'content-type': 'application/json; charset=utf-8' }
   const start = '{"@odata.context":"https://example.invalid/$metadata","value":[{"id":"f5'
   if (how === 'html') return gatewayPage()

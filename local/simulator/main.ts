@@ -12,11 +12,11 @@ const { values } = parseArgs({
     'generated-time': { type: 'string' },
     /** Machine actions that come and go by themselves, and a quarter as many investigations; 0 for none. */
     'actions-per-hour': { type: 'string', default: '0' },
-    /** JSON with further fleet options, faults, token options and options of life. */
+    /** JSON with further fleet options, faults, token options, options of life and scans. */
     options: { type: 'string', default: '{}' },
   },
 })
-const { fleet, faults, token, life } = JSON.parse(values.options)
+const { fleet, faults, token, life, scans } = JSON.parse(values.options)
 const perHour = Number(values['actions-per-hour'])
 const generatedTime = values['generated-time']
 const simulator = await startSimulator({
@@ -30,6 +30,7 @@ const simulator = await startSimulator({
   }),
   faults,
   token,
+  scans,
   ...((perHour > 0 || life) && { life: { perHour, investigationsPerHour: perHour / 4, ...life } }),
 })
 console.log(JSON.stringify({ origin: simulator.origin }))

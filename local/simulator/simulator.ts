@@ -12,6 +12,9 @@ import { createLinkDesk } from './link-desk.ts'
 import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
 import { blobError, defenderError, type Reply } from './reply.ts'
 import { routes } from './routes/index.ts'
+import { createScans, type ScanOptions, type Scans } from './scans/scans.ts'
+import { withId } from './scans/tenable-door.ts'
+import { refusals } from './scans/tenable-refusal.ts'
 import { type RawCall, type RequestRecord, startServer } from './server.ts'
 import { createTokenDesk, type TokenOptions } from './token-desk.ts'
 import type { World } from './world.ts'
@@ -28,6 +31,8 @@ export interface SimulatorOptions {
   token?: Partial<TokenOptions>
   /** Machine actions and investigations that come and go by themselves; without it there are those that are put there. */
   life?: Partial<LifeOptions>
+  /** Scans of both upstreams; one of each kind by default. */
+  scans?: Partial<ScanOptions>
 }
 
 /** A running simulator. */
@@ -39,7 +44,10 @@ export interface Simulator {
   downloads: Map<string, number>
   /** Paths of the store to which an `Authorization` header was brought; must stay empty. */
   leaks: string[]
-  /** Every token and every link signature (as such and as it stands in a link) that was handed out. */
+  /**
+   * Every token and every link signature (as such and as it stands in a link) that was handed out, Tenable's keys, and
+   * what definitions of scans sign in with.
+   */
   issuedSecrets: Set<string>
   /** The faults as they stand now, countdowns included. */
   faults: Faults
@@ -47,6 +55,10 @@ export interface Simulator {
   actions: ItemShelf
   /** The tenant's investigations. */
   investigations: ItemShelf
+  /** The scans of both upstreams. */
+  scans: Scans
+  /** What opens Tenable. */
+  tenableKeys: { accessKey: string; secretKey: string }
   /** The receiver at `/receiver/{name}`. */
   receiver(name?: string): Receiver
   /** Puts a new snapshot in place; links to the older ones stay good. */
@@ -55,13 +67,15 @@ export interface Simulator {
   stop(): Promise<void>
 }
 
-/** Starts the upstreams on loopback: tokens, Defender, the blob store and receivers of events, all on the given clock. */
+/** Starts the upstreams on loopback: tokens, Defender, Tenable, the blob store and receivers of events, all on the given clock. */
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const { clock, fleet } = options
   const issuedSecrets = new Set<string>()
   const faults: Faults = { ...usualFaults, ...options.faults }
   const tokens = createTokenDesk(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
   const life = options.life && createLife({ ...usualLife(clock, fleet.options), ...options.life })
+  const scans = createScans(clock, options.scans)
+  issuedSecrets.add(scans.keys.accessKey).add(scans.keys.secretKey).add(scans.canary)
   const receivers = new Map<string, MountedReceiver>()
   const world: World = {
     clock,
@@ -75,6 +89,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
       machineactions: createItemShelf(machineAction, clock, life?.actions),
       investigations: createItemShelf(investigation, clock, life?.investigations),
     },
+    scans,
     receiver(name) {
       const receiver = receivers.get(name) ?? createReceiver({ clock }, () => `${server.origin}/receiver/${name}`)
       receivers.set(name, receiver)
@@ -96,6 +111,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     faults,
     actions: world.items.machineactions,
     investigations: world.items.investigations,
+    scans,
+    tenableKeys: scans.keys,
     receiver: (name = 'default') => world.receiver(name),
     setFleet: (changed) => world.shelf.put(changed),
     setFaults: (changed) => Object.assign(faults, changed),
@@ -112,6 +129,7 @@ async function answer(call: RawCall, world: World): Promise<Reply> {
   if (call.url.pathname.startsWith('/blob/')) {
     return blobError(400, 'InvalidUri', 'The request URI is invalid.')
   }
+  if (call.url.pathname.startsWith('/tenable/')) return withId(refusals['no-such-path']())
   return defenderError(404, 'ResourceNotFound', 'Resource not found.', randomUUID())
 }
 

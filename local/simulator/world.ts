@@ -6,6 +6,7 @@ import type { ItemKind } from './items/item-kind.ts'
 import type { ServedShelf } from './items/item-shelf.ts'
 import type { LinkDesk } from './link-desk.ts'
 import type { MountedReceiver } from './receiver.ts'
+import type { ServedScans } from './scans/scans.ts'
 import type { TokenDesk } from './token-desk.ts'
 
 /** All that the routes share. */
@@ -16,6 +17,7 @@ export interface World {
   links: LinkDesk
   shelf: ExportShelf
   items: Record<ItemKind['list'], ServedShelf>
+  scans: ServedScans
   /** The receiver of a name, made when it is first asked for. */
   receiver(name: string): MountedReceiver
   countCall: ReturnType<typeof createCallCounter>

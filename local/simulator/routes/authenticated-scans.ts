@@ -1,0 +1,114 @@
+import { badRequest, refuse } from '../defender-door.ts'
+import type { ForcedAnswer } from '../faults.ts'
+import { json, type Reply } from '../reply.ts'
+import type { Call, Route } from '../route.ts'
+import type { ScanSession } from '../scans/defender-scan.ts'
+import type { DefenderScanRoute } from '../scans/scans.ts'
+import { spellHistory } from '../scans/spell-defender-scan.ts'
+import { spellDefinition } from '../scans/spell-definition.ts'
+import type { World } from '../world.ts'
+
+const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinitions'
+const mostSessions = 4096
+
+/**
+ * Defender's authenticated scans: the definitions, and what was scanned by session and by definition.
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-all-scan-definitions
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-scan-history-by-session
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-scan-history-by-definition
+ */
+export const authenticatedScans: Route[] = [
+  {
+    method: 'GET',
+    path: new RegExp(`${base}$`, 'i'),
+    answer: (call, world) =>
+      enter(call, world, 'definitions', world.faults.scanDefinitionsStatus, async () =>
+        json(200, {
+          '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAuthenticatedScanDefinitions`,
+          value: world.scans.definitions.all().map((one) => spellDefinition(one, world)),
+        }),
+      ),
+  },
+  {
+    method: 'POST',
+    path: new RegExp(`${base}\\/GetScanHistoryBySessionId$`, 'i'),
+    answer: (call, world) =>
+      enter(call, world, 'by-session', world.faults.scanHistoryStatus, () => bySession(call, world)),
+  },
+  {
+    method: 'POST',
+    path: new RegExp(`${base}\\/GetScanHistoryByScanDefinitionId$`, 'i'),
+    answer: (call, world) =>
+      enter(call, world, 'by-definition', world.faults.scanHistoryStatus, () => byDefinition(call, world)),
+  },
+]
+
+async function enter(
+  call: Call,
+  world: World,
+  route: DefenderScanRoute,
+  forced: ForcedAnswer | null,
+  inside: () => Promise<Reply>,
+): Promise<Reply> {
+  world.scans.calls[route]++
+  const limits = [
+    { calls: 100, seconds: 60 },
+    { calls: 1500, seconds: 3600 },
+  ]
+  const refusal = refuse(call, world, {
+    ...{ quota: 'DeviceAuthenticatedScans', limits, roles: ['Machine.Read.All'], forced },
+  })
+  if (refusal) return refusal
+  const { slowScanSeconds } = world.faults
+  if (slowScanSeconds > 0) await world.clock.sleep(slowScanSeconds * 1000, call.signal)
+  return inside()
+}
+
+async function bySession(call: Call, world: World): Promise<Reply> {
+  const ids = await idsOf(call, 'SessionIds')
+  if (!ids) return badRequest('The field SessionIds is invalid.', 'InvalidRequestBody')
+  if (call.url.searchParams.size > 0) return badRequest('No query option is supported here.', 'ODataError')
+  const sessions = ids.flatMap((id) => world.scans.sessions.get(id) ?? [])
+  return told('GetScanHistoryBySessionId', sessions, 'session-sample', world)
+}
+
+async function byDefinition(call: Call, world: World): Promise<Reply> {
+  const ids = await idsOf(call, 'ScanDefinitionIds')
+  if (!ids) return badRequest('The field ScanDefinitionIds is invalid.', 'InvalidRequestBody')
+  const query = call.url.searchParams
+  const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
+  if (unknown !== undefined) return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
+  const top = wholeNumber(query.get('$top') ?? String(mostSessions))
+  const skip = wholeNumber(query.get('$skip') ?? '0')
+  if (top === undefined || skip === undefined) return badRequest('$top and $skip must be whole numbers.', 'ODataError')
+  if (top > mostSessions) return badRequest(`The limit of ${mostSessions} for $top has been exceeded.`, 'ODataError')
+  const sessions = world.scans.sessions.all().filter(({ definitionId }) => ids.includes(definitionId))
+  const newestFirst = sessions.sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))
+  return told('GetScanHistoryByScanDefinitionId', newestFirst.slice(skip, skip + top), 'definition-sample', world)
+}
+
+/** The list of ids in the body, under its name as documented; undefined where there is none. */
+async function idsOf(call: Call, name: string): Promise<string[] | undefined> {
+  if (!/^application\/json\b/i.test(call.headers['content-type'] ?? '')) return undefined
+  try {
+    const ids: unknown = JSON.parse(await call.body())?.[name]
+    return Array.isArray(ids) && ids.every((id) => typeof id === 'string') ? ids : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function told(
+  action: string,
+  sessions: ScanSession[],
+  documented: 'session-sample' | 'definition-sample',
+  { faults, tokens, origin }: World,
+): Reply {
+  const shape = faults.scanHistoryShape === 'documented' ? documented : faults.scanHistoryShape
+  const spelling = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
+  // The samples name the call itself where other answers name the metadata.
+  const context = `${origin()}/defender/api/DeviceAuthenticatedScanDefinitions/${action}`
+  return { ...json(200, null), body: spellHistory(context, sessions, spelling) }
+}
+
+const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)

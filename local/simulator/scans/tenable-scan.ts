@@ -1,0 +1,116 @@
+import type { Clock } from '../../../shared/platform/clock.ts'
+import { guid, hexText } from '../random.ts'
+import type { Severities } from './tenable-hosts.ts'
+
+/** One run of a scan; times are RFC 3339. */
+export interface TenableRun {
+  /** The run's number, `history_id`. */
+  id: number
+  /** A UUID, or 52 characters where the scan was imported. */
+  uuid: string
+  /** What it is until the first of the steps. */
+  status: string
+  /** What becomes of it by itself, in order of time. */
+  steps: { at: string; status: string }[]
+  startedAt: string | null
+  /** Ignored while the run is not over; null takes the time of the step that ended it. */
+  endedAt: string | null
+  /** What was found on each host, or how many hosts something was found on. */
+  hosts: Severities[] | number
+  isRollover: boolean
+}
+
+/** A scan; without runs it has never been launched. */
+export interface TenableScan {
+  id: number
+  /** 61 characters that begin with `template-`, or 52 where the scan was imported. */
+  scheduleUuid: string
+  name: string
+  /** Imported ones and those that an agent triggers have no list of runs; a web application's has no details. */
+  kind: 'remote' | 'triggered-agent' | 'imported' | 'web-app'
+  /** What the details of a web application's scan are answered with. */
+  webAppAnswer: 403 | 500
+  /** Oldest first. */
+  runs: TenableRun[]
+}
+
+/** What a scan is put there with; runs, too, need not be complete. */
+export type GivenTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
+  id: number
+  runs?: Partial<TenableRun>[]
+}
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+const archivedAfterMs = 35 * dayMs
+/** No run in one of these states will change by itself. */
+const overStatuses = ['completed', 'imported', 'canceled', 'aborted', 'stopped']
+const startlessStatuses = ['pending', 'initializing']
+
+/** Fills in what a scan is put there without: without runs it has one, completed an hour ago. */
+export function fillTenableScan(given: GivenTenableScan, clock: Clock): TenableScan {
+  const { id, kind = 'remote', runs = [{}] } = given
+  const nowMs = clock.now().getTime()
+  return {
+    name: `Scan ${id}`,
+    webAppAnswer: 403,
+    ...given,
+    kind,
+    scheduleUuid: given.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
+    runs: runs.map((run, place) => {
+      const { status = kind === 'imported' ? 'imported' : 'completed' } = run
+      const weekOldMs = (runs.length - 1 - place) * 7 * dayMs
+      const startedAt =
+        run.startedAt ?? (startlessStatuses.includes(status) ? null : timeAt(nowMs - 2 * hourMs - weekOldMs))
+      const startMs = startedAt ? Date.parse(startedAt) : nowMs
+      return {
+        id: 10_000_000 + id * 100 + place,
+        uuid: kind === 'imported' ? longId(id, startMs / 1000) : guid(id, startMs / 1000, place, 51),
+        steps: [],
+        endedAt: overStatuses.includes(status) ? timeAt(Math.min(startMs + hourMs, nowMs)) : null,
+        hosts: 3,
+        isRollover: false,
+        ...run,
+        status,
+        startedAt,
+      }
+    }),
+  }
+}
+
+/** A run as it stands at a moment of the clock. */
+export interface RunNow {
+  status: string
+  startedAtMs: number | null
+  endedAtMs: number | null
+  isOver: boolean
+  /** Its details are gone but for a few. */
+  isArchived: boolean
+}
+
+/** What has become of a run by now. */
+export function runNow(run: TenableRun, now: Date): RunNow {
+  const done = run.steps.filter(({ at }) => Date.parse(at) <= now.getTime())
+  const last = done.at(-1)
+  const status = last?.status ?? run.status
+  const isOver = overStatuses.includes(status)
+  const started = run.startedAt ?? done.find((step) => !startlessStatuses.includes(step.status))?.at ?? null
+  const ended = isOver ? (run.endedAt ?? last?.at ?? null) : null
+  return {
+    status,
+    startedAtMs: started === null ? null : Date.parse(started),
+    endedAtMs: ended === null ? null : Date.parse(ended),
+    isOver,
+    isArchived: ended !== null && now.getTime() - Date.parse(ended) > archivedAfterMs,
+  }
+}
+
+/** The run of this number or UUID; without either the newest one. */
+export function findRun({ runs }: TenableScan, id: string | null): TenableRun | undefined {
+  return id === null ? runs.at(-1) : runs.find((run) => String(run.id) === id || run.uuid === id)
+}
+
+const timeAt = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
+
+/** 52 characters that look like a UUID with a long end. */
+const longId = (...seeds: number[]) => `${guid(...seeds).slice(0, 24)}${hexText(28, ...seeds, 52)}`
