@@ -1,3 +1,4 @@
+import { deleteRows } from '../platform/delete-rows.ts'
 import { isRefusal, type Operation, type Table } from '../platform/table.ts'
 import {
   type Delivery,
@@ -127,21 +128,10 @@ export function createDeliveryLedger(table: Table) {
 
     /** Deletes deliveries of one subscription; those that are gone already are fine. */
     async forget(subscription: string, events: Pick<Delivery, 'stream' | 'seq'>[]): Promise<void> {
-      for (let start = 0; start < events.length; start += MOST_ROWS) {
-        const removals = events
-          .slice(start, start + MOST_ROWS)
-          .map((event): Operation => ({ kind: 'delete', ...at(subscription, event) }))
-        await transactOrEach(removals)
-      }
+      await deleteRows(
+        table,
+        events.map((event) => at(subscription, event)),
+      )
     },
-  }
-
-  async function transactOrEach(operations: Operation[]): Promise<void> {
-    try {
-      await table.transact(operations)
-    } catch (error) {
-      if (!isRefusal(error, 'missing')) throw error
-      if (operations.length > 1) for (const operation of operations) await transactOrEach([operation])
-    }
   }
 }

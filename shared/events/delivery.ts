@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Columns } from '../platform/table.ts'
 import { toSequence } from './event.ts'
 import { type Failure, failureSchema } from './subscription.ts'
 
@@ -69,6 +70,12 @@ export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery):
   return round > delivery.round || (round === delivery.round && attempt > delivery.attempt)
 }
 
+// A row has no null: it is kept as an empty text, or not at all.
+const time = z
+  .string()
+  .default('')
+  .transform((text) => text || null)
+
 const storedDelivery = z.object({
   stream: z.string(),
   seq: z.number(),
@@ -77,35 +84,30 @@ const storedDelivery = z.object({
   round: z.number(),
   attempt: z.number(),
   putOff: z.number(),
-  nextAttemptAt: z.string().default(''),
-  claimedUntil: z.string().default(''),
+  nextAttemptAt: time,
+  claimedUntil: time,
   owedSince: z.string(),
-  endedAt: z.string().default(''),
-  last: z.string().default('null'),
+  endedAt: time,
+  last: z
+    .string()
+    .default('null')
+    .transform((text) => failureSchema.nullable().parse(JSON.parse(text))),
 })
 
 /** The columns of a delivery. `isOpen` finds what is not delivered by one filter. */
-export function toDeliveryColumns(delivery: Delivery): Record<string, string | number | boolean> {
-  const { subscription: _, last, nextAttemptAt, claimedUntil, endedAt, ...columns } = delivery
-  const times = { nextAttemptAt, claimedUntil, endedAt }
-  const present = Object.entries(times).flatMap(([name, time]) => (time === null ? [] : [[name, time] as const]))
+export function toDeliveryColumns({ subscription: _, ...delivery }: Delivery): Columns {
   return {
-    ...columns,
-    ...Object.fromEntries(present),
-    ...(last ? { last: JSON.stringify(last) } : {}),
+    ...delivery,
+    nextAttemptAt: delivery.nextAttemptAt ?? '',
+    claimedUntil: delivery.claimedUntil ?? '',
+    endedAt: delivery.endedAt ?? '',
+    last: JSON.stringify(delivery.last),
     isOpen: delivery.state !== 'delivered',
   }
 }
 
 /** Reads a delivery from its row. */
-export function toDelivery(subscription: string, columns: Record<string, unknown>): Delivery {
-  const { last, nextAttemptAt, claimedUntil, endedAt, ...stored } = storedDelivery.parse(columns)
-  return {
-    subscription,
-    ...stored,
-    nextAttemptAt: nextAttemptAt || null,
-    claimedUntil: claimedUntil || null,
-    endedAt: endedAt || null,
-    last: failureSchema.nullable().parse(JSON.parse(last)),
-  }
-}
+export const toDelivery = (subscription: string, columns: Columns): Delivery => ({
+  subscription,
+  ...storedDelivery.parse(columns),
+})

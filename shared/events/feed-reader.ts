@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { isRefusal, type Operation, type Table } from '../platform/table.ts'
+import { deleteRows } from '../platform/delete-rows.ts'
+import { isRefusal, type Table } from '../platform/table.ts'
 import type { CloudEvent } from './event.ts'
 import { eventKey, toEvent } from './feed-rows.ts'
 
@@ -8,6 +9,11 @@ const storedSeq = z.object({ seq: z.number() })
 /** Reads events of a feed, and keeps the counters beside its streams. */
 export function createFeedReader(table: Table) {
   const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
+
+  async function* marksUpTo(stream: string, upTo: number) {
+    for await (const row of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' }))
+      if (storedSeq.parse(row.columns).seq <= upTo) yield row
+  }
 
   return {
     /** Events of a stream after a seq, in order. */
@@ -57,16 +63,9 @@ export function createFeedReader(table: Table) {
 
     /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */
     async deleteEvents(stream: string, upTo: number): Promise<void> {
-      const rows = table.list({ partitionKey: stream, from: 'event|', before: eventKey(upTo + 1), select: ['type'] })
-      const batch: Operation[] = []
-      for await (const { partitionKey, rowKey } of rows) {
-        batch.push({ kind: 'delete', partitionKey, rowKey })
-        if (batch.length === 100) await table.transact(batch.splice(0))
-      }
-      if (batch.length > 0) await table.transact(batch)
-      for await (const { rowKey, columns } of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' })) {
-        if (storedSeq.parse(columns).seq <= upTo) await table.transact([{ kind: 'delete', ...key(stream, rowKey) }])
-      }
+      const events = { partitionKey: stream, from: 'event|', before: eventKey(upTo + 1), select: ['type'] }
+      await deleteRows(table, table.list(events))
+      await deleteRows(table, marksUpTo(stream, upTo))
     },
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
-import { type Columns, isRefusal, type Operation, type Table } from '../platform/table.ts'
+import { type Columns, isRefusal, type Operation, type Query, type Table } from '../platform/table.ts'
 import type { NewEvent } from './event.ts'
 import { createFeedReader } from './feed-reader.ts'
 import { eventKey, type Step, splitSteps, toEventColumns, toItemOperation } from './feed-rows.ts'
@@ -90,27 +90,22 @@ export function createFeed(table: Table) {
     }
   }
 
+  async function* listItems(query: Query): AsyncGenerator<{ id: string; columns: Columns }> {
+    for await (const { rowKey, columns } of table.list({ ...query, before: 'item}' }))
+      yield { id: rowKey.slice('item|'.length), columns }
+  }
+
   return {
     head,
 
-    /** Every item of a stream with the given columns, in the order of ids. */
-    async items(stream: string, select?: string[]): Promise<{ id: string; columns: Columns }[]> {
-      const query = { partitionKey: stream, from: 'item|', before: 'item}', ...(select ? { select } : {}) }
-      const rows = await Array.fromAsync(table.list(query))
-      return rows.map(({ rowKey, columns }) => ({ id: rowKey.slice(5), columns }))
-    },
+    /** Every item of a stream, with the given columns or whole, in the order of ids. */
+    items: (stream: string, select?: string[]) =>
+      Array.fromAsync(listItems({ partitionKey: stream, from: 'item|', ...(select ? { select } : {}) })),
 
     /** Every item after an id, whole, in the order of ids. */
-    async *eachItem(stream: string, after?: string): AsyncGenerator<{ id: string; columns: Columns }> {
-      for await (const { rowKey, columns } of table.list({
-        partitionKey: stream,
-        from: `item|${after ?? ''}`,
-        before: 'item}',
-      })) {
-        const id = rowKey.slice(5)
-        if (id !== after) yield { id, columns }
-      }
-    },
+    eachItem: (stream: string, after?: string) =>
+      // The next key there can be.
+      listItems({ partitionKey: stream, from: after === undefined ? 'item|' : `item|${after}!` }),
 
     async item(stream: string, id: string): Promise<Columns | undefined> {
       return (await table.get(stream, `item|${id}`))?.columns
@@ -131,14 +126,17 @@ export function createFeed(table: Table) {
       return at
     },
 
-    /** Notes what the poller of a stream is doing; no guard, a courtesy to whoever asks. */
-    async notePoll(stream: string, poll: Columns): Promise<void> {
-      await table.transact([{ kind: 'upsert', ...key(stream, 'poll'), columns: poll }])
+    /**
+     * Notes that a poll of a stream began or failed, beside the report of the last one that ended well, which stays; no
+     * guard, a courtesy to whoever asks.
+     */
+    async notePoll(stream: string, what: 'began' | 'failed', note: Columns): Promise<void> {
+      await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns: note }])
     },
 
-    /** What the poller of a stream noted last. */
-    async poll(stream: string): Promise<Columns | undefined> {
-      return (await table.get(stream, 'poll'))?.columns
+    /** What was noted of the last poll of a stream that ended well, began or failed. */
+    async poll(stream: string, what: 'ended' | 'began' | 'failed' = 'ended'): Promise<Columns | undefined> {
+      return (await table.get(stream, what === 'ended' ? 'poll' : `poll|${what}`))?.columns
     },
 
     /** Appends events once under a mark; answers whether this call did. At most 49. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { plainText } from '../platform/plain-text.ts'
 import type { CloudEvent } from './event.ts'
 
 /** What a subscription wants: by name a list of texts of which any will do, and `terminalOnly`. All of them have to hold. */
@@ -16,14 +17,19 @@ export interface Vocabulary {
   filterFields: Readonly<Record<string, readonly string[]>>
 }
 
-const list = z.array(z.string().min(1).max(256)).min(1).max(1000)
+const list = z.array(plainText(256).min(1)).min(1).max(1000)
 
-/** The schema of a filter in these words; whatever they don't name is refused. */
-export function filterSchemaOf({ streams, filterFields }: Pick<Vocabulary, 'streams' | 'filterFields'>) {
+/** What filters may name: the streams, the types of events, and the lists. */
+export interface FilterWords extends Pick<Vocabulary, 'streams' | 'filterFields'> {
+  types: readonly string[]
+}
+
+/** The schema of a filter in these words; what they don't name is refused. Values of lists are open: Defender's may grow. */
+export function filterSchemaOf({ streams, types, filterFields }: FilterWords) {
   const fields = Object.keys(filterFields).map((name) => [name, list.optional()] as const)
   return z.strictObject({
     streams: z.array(z.enum(streams)).min(1).optional(),
-    types: list.optional().describe('Event types.'),
+    types: z.array(z.enum(types)).min(1).optional().describe('Event types.'),
     ...(Object.fromEntries(fields) as Record<string, z.ZodOptional<typeof list>>),
     terminalOnly: z.boolean().optional().describe('Only steps into a state that nothing follows.'),
   })

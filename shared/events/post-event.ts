@@ -50,7 +50,7 @@ export async function postEvent(parts: PostParts, subscription: Subscription, ev
 
 function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
   if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }
-  if (status === 410) return { kind: 'gone', status, reason: reason }
+  if (status === 410) return { kind: 'gone', status, reason }
   const isPutOff = (status === 429 || status === 503) && retryAfterMs !== undefined
   return { kind: 'failed', status, reason, ...(isPutOff ? { waitMs: retryAfterMs } : {}) }
 }

@@ -1,6 +1,7 @@
 import type { Cursor } from './cursor.ts'
 import type { CloudEvent } from './event.ts'
 import type { Feed } from './feed.ts'
+import { findStart, type Gap, gapOf } from './find-start.ts'
 
 /** What a reader wants of the feed. */
 export interface FeedQuery {
@@ -10,10 +11,8 @@ export interface FeedQuery {
   matches(event: CloudEvent): boolean
 }
 
-/** A page of the feed, or where a reader that came too late can go on. */
-export type FeedPage =
-  | { events: CloudEvent[]; next: Cursor; more: boolean }
-  | { gap: { stream: string; fromSeq: number; oldestSeq: number }; next: Cursor }
+/** A page of the feed, or what a reader can't go on over and where it can. */
+export type FeedPage = { events: CloudEvent[]; next: Cursor; more: boolean } | { gap: Gap; next: Cursor }
 
 /** Most events looked at for one page, wanted or not. */
 const MOST_LOOKED_AT = 1000
@@ -26,22 +25,20 @@ export async function readFeed(feed: Feed, { streams, after, limit, matches }: F
   const share = Math.max(1, Math.floor(MOST_LOOKED_AT / streams.length))
   const queues = await Promise.all(
     streams.map(async (stream) => {
-      const { seq } = await feed.counter(stream, 'oldest')
-      const asked = after[stream] ?? Math.max(seq - 1, 0)
-      const read = await feed.events(stream, asked, share)
-      // Events may have been deleted since the counter was read: what does not follow without a hole is not given.
+      const place = after[stream]
+      const start = await findStart(feed, stream, place)
+      const read = await feed.events(stream, start.from, share)
+      // Events may have been deleted since `oldest` was read: what does not follow without a hole is not given.
       const first = Number(read[0]?.sequence ?? 0)
-      const oldest = first > asked + 1 ? first : seq
-      const from = after[stream] ?? Math.max(oldest - 1, 0)
+      const oldest = first > start.from + 1 ? first : start.oldest
+      const from = place ? start.from : oldest - 1
       const events = read.filter((event, index) => Number(event.sequence) === from + 1 + index)
-      return { stream, oldest, from, at: from, events }
+      const { epoch } = start
+      return { stream, epoch, oldest, from, at: from, events, gap: gapOf({ ...start, from, oldest }, place) }
     }),
   )
-  const late = queues.find(({ from, oldest }) => from < oldest - 1)
-  if (late) {
-    const { stream, from, oldest } = late
-    return { gap: { stream, fromSeq: from + 1, oldestSeq: oldest }, next: { ...after, [stream]: oldest - 1 } }
-  }
+  for (const { stream, epoch, oldest, gap } of queues)
+    if (gap) return { gap, next: { ...after, [stream]: { epoch, seq: oldest - 1 } } }
   const events: CloudEvent[] = []
   while (events.length < limit) {
     // A stream that was read only in part stops the merge at its end: what comes next there may be older.
@@ -54,7 +51,7 @@ export async function readFeed(feed: Feed, { streams, after, limit, matches }: F
     next.at = Number(event.sequence)
     if (matches(event)) events.push(event)
   }
-  const next = { ...after, ...Object.fromEntries(queues.map(({ stream, at }) => [stream, at])) }
+  const next = { ...after, ...Object.fromEntries(queues.map(({ stream, epoch, at }) => [stream, { epoch, seq: at }])) }
   const more = queues.some((queue) => queue.events.length > 0 || queue.at - queue.from >= share)
   return { events, next, more }
 }
@@ -64,5 +61,5 @@ const detectedAt = ({ events }: { events: CloudEvent[] }): string => events[0]?.
 /** The cursor that stands at the end of each stream: only what comes after is read. */
 export async function cursorAtNow(feed: Feed, streams: readonly string[]): Promise<Cursor> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
-  return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
+  return Object.fromEntries(heads.map(({ stream, epoch, next }) => [stream, { epoch, seq: next - 1 }]))
 }

@@ -1,8 +1,7 @@
-import { RequestError } from '../platform/errors.ts'
-import type { Cursor } from './cursor.ts'
-import { encodeCursor } from './cursor.ts'
+import { type Cursor, encodeCursor } from './cursor.ts'
 import { MOST_ROWS, type OwedEvent } from './delivery-ledger.ts'
 import { matchesFilter, wantsStream } from './filter.ts'
+import { findStart, gapOf, refuseGap, type Start } from './find-start.ts'
 import type { EventsParts } from './parts.ts'
 import { requeue } from './requeue.ts'
 import type { Subscription } from './subscription.ts'
@@ -19,28 +18,18 @@ export async function replayDead(parts: EventsParts, { id }: Subscription): Prom
   return requeue(parts, id, parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }))
 }
 
-interface Start {
-  stream: string
-  at: number
-  last: number
-}
-
 async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Promise<Start> {
-  const [{ seq: oldest }, { next }] = await Promise.all([feed.counter(stream, 'oldest'), feed.head(stream)])
-  const at = after[stream] ?? Math.max(oldest - 1, 0)
-  if (at >= oldest - 1) return { stream, at, last: next - 1 }
-  throw new RequestError({
-    status: 410,
-    problem: 'cursor-expired',
-    title: 'The events after this cursor are gone',
-    detail: `${stream} begins at ${oldest} by now.`,
-    remedy: `Replay from ${encodeCursor({ ...after, [stream]: oldest - 1 })}, the oldest event that is kept.`,
-  })
+  const place = after[stream]
+  const start = await findStart(feed, stream, place)
+  const gap = gapOf(start, place)
+  if (!gap) return start
+  const next = encodeCursor({ ...after, [stream]: { epoch: start.epoch, seq: start.oldest - 1 } })
+  throw refuseGap(gap, 'body.after', `Replay from ${next}, the oldest event that is kept.`)
 }
 
 async function* eventsAfter(parts: EventsParts, { filter }: Subscription, starts: Start[]): AsyncGenerator<OwedEvent> {
-  for (const { stream, at: start, last } of starts) {
-    for (let at = start; at < last; ) {
+  for (const { stream, from, last } of starts) {
+    for (let at = from; at < last; ) {
       const events = await parts.feed.events(stream, at, Math.min(MOST_ROWS, last - at))
       if (events.length === 0) break
       for (const event of events)

@@ -49,6 +49,7 @@ export async function subscribe(
     status: 409,
     problem: 'subscription-busy',
     title: 'Others are subscribing the same callback URL',
+    detail: `It changed hands ${MOST_TURNS} times while this request tried for it.`,
     remedy: 'Try again in a moment.',
   })
 }

@@ -1,5 +1,4 @@
 import { normalizeCallback } from './callback-address.ts'
-import { MOST_ROWS } from './delivery-ledger.ts'
 import type { EventsParts } from './parts.ts'
 
 type UnsubscribeParts = Pick<EventsParts, 'subscriptions' | 'deliveries'>
@@ -10,7 +9,7 @@ export async function unsubscribe({ subscriptions, deliveries }: UnsubscribePart
   if (!kept || !(await subscriptions.remove(kept.subscription))) return false
   // What a crash leaves behind, the hourly sweep takes away.
   const rows = await Array.fromAsync(deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
-  for (let at = 0; at < rows.length; at += MOST_ROWS) await deliveries.forget(id, rows.slice(at, at + MOST_ROWS))
+  await deliveries.forget(id, rows)
   return true
 }
 

@@ -22,7 +22,7 @@ export interface RequestFacts {
   status: 400 | 404 | 409 | 410 | 411 | 413 | 415 | 429
   problem: string
   title: string
-  detail?: string
+  detail: string
   remedy?: string
   errors?: { path: string; message: string }[]
   retryAfterMs?: number
@@ -33,7 +33,7 @@ export class RequestError extends Error {
   readonly facts: RequestFacts
 
   constructor(facts: RequestFacts) {
-    super(facts.detail ?? facts.title)
+    super(facts.detail)
     this.name = 'RequestError'
     this.facts = facts
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { invalidRequest } from './invalid-request.ts'
 
 /** How many rows a list answers: 1 to 1,000. */
 export const limitSchema = z
@@ -8,23 +9,36 @@ export const limitSchema = z
   .transform(Number)
   .describe('How many to answer, 1 to 1,000.')
 
-/** Where a list goes on: what the answer before gave as `next`, unchanged. */
-export function afterSchema<T extends z.ZodType>(position: T) {
+const NOT_OURS = 'is not a "next" of this list'
+
+/** Where a list goes on: what the answer before gave as `next`, unchanged. A `next` of another list is refused. */
+export function afterSchema<T extends z.ZodType>(list: string, position: T) {
+  const place = z.tuple([z.literal(list), position])
   return z
     .string()
     .max(2000)
-    .transform((cursor, context) => {
-      const read = position.safeParse(decode(cursor))
-      if (read.success) return read.data
-      context.addIssue({ code: 'custom', message: 'is not a "next" of this list' })
+    .transform((cursor, context): z.output<T> => {
+      const read = place.safeParse(decode(cursor))
+      if (read.success) return read.data[1] as z.output<T>
+      context.addIssue({ code: 'custom', message: NOT_OURS })
       return z.NEVER
     })
     .optional()
     .describe('The "next" of the page before.')
 }
 
-/** The opaque text of a position in a list. */
-export const toCursor = (position: unknown): string => Buffer.from(JSON.stringify(position)).toString('base64url')
+/** The opaque text of a position in a list; `list` is the name that the list's `afterSchema` has. */
+export const toCursor = (list: string, position: unknown): string =>
+  Buffer.from(JSON.stringify([list, position])).toString('base64url')
+
+/** A position in one of many lists of a kind, for instance the files of one run: whose list, and where in it. */
+export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
+
+/** Where the list of an owner goes on; throws a `RequestError` for a cursor of another one's list. */
+export function positionOf<T>(owner: string, after: [string, T] | undefined): T | undefined {
+  if (after && after[0] !== owner) throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
+  return after?.[1]
+}
 
 function decode(cursor: string): unknown {
   try {
@@ -34,14 +48,22 @@ function decode(cursor: string): unknown {
   }
 }
 
-/** The `Link` header of a page that has a next one; none for the last page. */
-export function nextLink(
-  path: string,
-  query: Record<string, string | number | undefined>,
-  next: string | null,
-): Record<string, string> {
-  if (next === null) return {}
-  const search = new URLSearchParams({ after: next })
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
-  return { link: `<${path}?${search}>; rel="next"` }
+/** Cuts a page out of what was found, of which one more than `limit` tells that there is a next one. */
+export function cutPage<T>(found: T[], limit: number, cursorAt: (last: T) => string) {
+  const page = found.slice(0, limit)
+  const last = page.at(-1)
+  return { page, next: found.length > limit && last !== undefined ? cursorAt(last) : null }
 }
+
+type Query = Record<string, string | number | undefined>
+
+/** Where to ask for what comes after a cursor, in the same words as before. */
+export function pathAfter(path: string, query: Query, cursor: string): string {
+  const search = new URLSearchParams({ after: cursor })
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  return `${path}?${search}`
+}
+
+/** The `Link` header of a page that has a next one; none for the last page. */
+export const nextLink = (path: string, query: Query, next: string | null): Record<string, string> =>
+  next === null ? {} : { link: `<${pathAfter(path, query, next)}>; rel="next"` }

@@ -9,7 +9,7 @@ export const problemSchema = z.strictObject({
   type: z.string(),
   title: z.string(),
   status: z.int(),
-  detail: z.string().optional(),
+  detail: z.string(),
   instance: z.string().describe('The invocation id: what to look for in the log.'),
   remedy: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
@@ -39,8 +39,9 @@ export function toProblem(error: unknown, instance: string): HttpResponseInit | 
       'content-type': 'application/problem+json',
       ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
     },
-    // Value by value: cut out of the whole text, a secret could take a quote with it.
-    body: JSON.stringify(body, (_name, value) => (typeof value === 'string' ? redact(value) : value)),
+    // Value by value: cut out of the whole text, a secret could take a quote with it. A caller's own names may hold halves
+    // of characters, or were cut within one: no strict reader would take them.
+    body: JSON.stringify(body, (_name, value) => (typeof value === 'string' ? redact(value.toWellFormed()) : value)),
   }
 }
 
@@ -66,6 +67,7 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       status: 502,
       title: 'The upstream answered in an unknown shape',
       detail: error.message,
+      remedy: 'A newer version of this app may know it; GET /api/status tells more.',
     }
   }
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
@@ -73,25 +75,22 @@ function problemOf(error: unknown): ProblemFacts | undefined {
 
 function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
   const retry = facts.retryAfterMs === undefined ? {} : { retryAfterMs: facts.retryAfterMs }
-  const detail = facts.said ? `${message}: ${facts.said}` : message
+  const { said, missing = [], correlation } = facts
+  const detail = [
+    said ? `${message}: ${said}` : message,
+    ...(missing.length > 0 ? [`missing: ${missing.join(' or ')}`] : []),
+    ...(correlation ? [`the upstream's id of this answer: ${correlation}`] : []),
+  ].join('; ')
+  const later = { detail, remedy: 'Try again later.', ...retry }
   if (facts.reason === 'timeout') {
-    return { problem: 'upstream-timeout', status: 504, title: 'The upstream did not answer in time', detail, ...retry }
+    return { problem: 'upstream-timeout', status: 504, title: 'The upstream did not answer in time', ...later }
   }
   if (facts.status === 429) {
-    return {
-      problem: 'upstream-throttled',
-      status: 503,
-      title: 'The upstream allows no more calls for now',
-      detail,
-      ...retry,
-    }
+    return { problem: 'upstream-throttled', status: 503, title: 'The upstream allows no more calls for now', ...later }
   }
-  const refused = facts.status === 401 || facts.status === 403
-  return {
-    problem: refused ? 'upstream-refused' : 'upstream-unavailable',
-    status: 502,
-    title: refused ? 'The upstream refused the app' : 'The upstream failed',
-    detail,
-    ...retry,
+  if (facts.status === 401 || facts.status === 403) {
+    const remedy = 'GET /api/status says what the app lacks: give it that.'
+    return { problem: 'upstream-refused', status: 502, title: 'The upstream refused the app', ...later, remedy }
   }
+  return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }
 }

@@ -14,6 +14,8 @@ export interface RouteInput<Params, Query, Body> {
   body: Body
   /** The origin that `Location` and links are made from, for instance `https://app.example.net`. */
   origin: string
+  /** The tags that the caller has, as `If-None-Match` brought them. */
+  ifNoneMatch: string | null
 }
 
 /**

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Clock } from './clock.ts'
-import { isRefusal, type Table } from './table.ts'
+import { deleteRows } from './delete-rows.ts'
+import type { Table } from './table.ts'
 
 /** What a ticket opens: one reading, by its name, with the one thing it reads. */
 export interface Reading {
@@ -15,7 +16,7 @@ export interface Tickets {
   issue(reading: Reading, forMs: number): Promise<string>
   /** What a ticket opens; undefined for one that was never issued or has ended. */
   redeem(ticket: string): Promise<Reading | undefined>
-  /** Lets a ticket be good for about `forMs` milliseconds from now, to the day; never shortens its time. */
+  /** Lets a ticket be good for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
   extend(ticket: string, forMs: number): Promise<void>
   /** Forgets the tickets that have ended. */
   sweep(): Promise<void>
@@ -31,6 +32,11 @@ export const TICKET = /^[\w-]{43}$/
 /** Opens the tickets kept in a table. */
 export function createTickets(table: Table, clock: Clock): Tickets {
   const digest = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
+
+  async function* ended(now: string) {
+    for await (const row of table.list({ partitionKey: PARTITION }))
+      if (stored.parse(row.columns).endsAt <= now) yield row
+  }
 
   return {
     async issue(reading, forMs) {
@@ -52,22 +58,13 @@ export function createTickets(table: Table, clock: Clock): Tickets {
       const row = await table.get(PARTITION, digest(ticket))
       if (!row) return
       const endsMs = clock.now().getTime() + forMs
-      // Once a day is exact enough for what lasts weeks.
-      if (endsMs - Date.parse(String(row.columns.endsAt)) < DAY_MS) return
-      const columns = { ...row.columns, endsAt: new Date(endsMs).toISOString() }
+      if (Date.parse(stored.parse(row.columns).endsAt) >= endsMs) return
+      // A day more than asked: a ticket that is used each minute is written once a day.
+      const columns = { ...row.columns, endsAt: new Date(endsMs + DAY_MS).toISOString() }
       await table.transact([{ kind: 'upsert', partitionKey: PARTITION, rowKey: row.rowKey, columns }])
     },
     async sweep() {
-      const now = clock.now().toISOString()
-      for await (const row of table.list({ partitionKey: PARTITION })) {
-        if (stored.parse(row.columns).endsAt > now) continue
-        try {
-          await table.transact([{ kind: 'delete', partitionKey: PARTITION, rowKey: row.rowKey }])
-        } catch (error) {
-          // Another sweep was faster.
-          if (!isRefusal(error, 'missing')) throw error
-        }
-      }
+      await deleteRows(table, ended(clock.now().toISOString()))
     },
   }
 }

@@ -19,6 +19,7 @@ import { createTables } from '../../shared/platform/azure-table.ts'
 import { createHttp } from '../../shared/platform/http.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import { freshStorage } from '../storage.ts'
+import { cursorIn } from './feed-on.ts'
 import { HOUR, someEvent, vocabulary } from './world.ts'
 
 /** A receiver on loopback that takes or refuses what it is told to. */
@@ -124,7 +125,8 @@ test('on the storage services too, a replay raises the round and a deletion leav
   await tell(3)
   await serveUntil(() => receiver.ids.length >= 3)
 
-  const queued = await replayAfter(parts, subscription, { 'machine-actions': 1, investigations: 0 })
+  const after = await cursorIn(parts.feed, { 'machine-actions': 1, investigations: 0 })
+  const queued = await replayAfter(parts, subscription, after)
   await serveUntil(() => receiver.ids.length >= 5)
   const list = () =>
     Array.fromAsync(parts.deliveries.list({ partitionKey: subscription.id }), ({ delivery }) => delivery)

@@ -6,6 +6,7 @@ import type { EventsParts } from '../../shared/events/parts.ts'
 import { replayAfter } from '../../shared/events/replay.ts'
 import { deliverSlowly } from '../../shared/events/slow-lane.ts'
 import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { cursorIn } from './feed-on.ts'
 import { Died, dyingAt, type Watch, watchQueue, watchTable } from './watched-storage.ts'
 import { createWorld, DAY, HOUR, MINUTE, someEvent } from './world.ts'
 
@@ -161,8 +162,9 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
     await world.clock.advance(MINUTE)
     const before = world.posts.length
 
-    await dying(replayAfter(partsUnder(world, watch), subscription, { 'machine-actions': 0 }))
-    const queued = await replayAfter(world.parts, subscription, { 'machine-actions': 0 })
+    const after = await cursorIn(world.feed, { 'machine-actions': 0 })
+    await dying(replayAfter(partsUnder(world, watch), subscription, after))
+    const queued = await replayAfter(world.parts, subscription, after)
     await world.clock.advance(MINUTE)
 
     expect(queued).toBe(2)

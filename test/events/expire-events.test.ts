@@ -5,6 +5,7 @@ import { createFeed } from '../../shared/events/feed.ts'
 import { readFeed } from '../../shared/events/read-feed.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { cursorIn } from './feed-on.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const quiet = createLog({ info: () => {}, warn: () => {}, error: () => {} })
@@ -40,12 +41,15 @@ test('what is past its time goes, what is younger stays, and readers who come to
 
   await expireEvents({ feed, clock, log: quiet }, 'things', 7)
   const fresh = await readFeed(feed, { ...all, after: {} })
-  const late = await readFeed(feed, { ...all, after: { things: 3 } })
+  const late = await readFeed(feed, { ...all, after: await cursorIn(feed, { things: 3 }) })
 
   expect('events' in fresh && fresh.events.map(({ sequence }) => Number(sequence))).toEqual([
     14, 15, 16, 17, 18, 19, 20,
   ])
-  expect(late).toEqual({ gap: { stream: 'things', fromSeq: 4, oldestSeq: 14 }, next: { things: 13 } })
+  expect(late).toEqual({
+    gap: { stream: 'things', reason: 'expired', fromSeq: 4, oldestSeq: 14 },
+    next: await cursorIn(feed, { things: 13 }),
+  })
 })
 
 test('nothing goes that is still to be handed out', async () => {
@@ -68,4 +72,14 @@ test('a crash between the counter and the deletion is mended the next time, and 
 
   const kept = await feed.events('things', 0, 100)
   expect(kept).toHaveLength(7)
+})
+
+test("two who clean up at once are not in each other's way", async () => {
+  const { feed, clock } = await feedOfDays(20)
+  await feed.moveCounter('things', 'dispatched', 20)
+  const run = () => expireEvents({ feed, clock, log: quiet }, 'things', 7)
+
+  await Promise.all([run(), run()])
+
+  expect(await feed.events('things', 0, 100)).toHaveLength(7)
 })

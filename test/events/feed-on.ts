@@ -1,3 +1,4 @@
+import type { Cursor } from '../../shared/events/cursor.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
@@ -25,3 +26,12 @@ export const eventOf = (item: string, version = 1, more: Partial<NewEvent> = {})
   ...{ time: '2026-03-01T00:00:00.1234567Z', detectedAt: '2026-03-01T00:00:01.000Z', data: { of: item } },
   ...more,
 })
+
+/** The cursor that stands after these seqs of a feed's streams. */
+export async function cursorIn(feed: Pick<Feed, 'head'>, seqs: Record<string, number>): Promise<Cursor> {
+  const places = Object.entries(seqs).map(async ([stream, seq]) => {
+    const { epoch } = await feed.head(stream)
+    return [stream, { epoch, seq }] as const
+  })
+  return Object.fromEntries(await Promise.all(places))
+}

@@ -55,9 +55,12 @@ test('without streams in a filter the usual ones are meant', () => {
 test.each([
   ['an unknown member', { machines: ['a'] }],
   ['an unknown stream', { streams: ['other'] }],
+  ['an unknown type', { types: ['things.changes'] }],
+  ['a control character', { states: ['Failed\u0000'] }],
+  ['half a character', { machineIds: ['\ud800'] }],
   ['an empty list, which nothing could pass', { machineIds: [] }],
   ['a text in place of a list', { machineIds: 'a' }],
   ['a word in place of a flag', { terminalOnly: 'yes' }],
 ])('a filter with %s is refused', (_, filter) => {
-  expect(filterSchemaOf(vocabulary).safeParse(filter).success).toBe(false)
+  expect(filterSchemaOf({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success).toBe(false)
 })

@@ -3,7 +3,7 @@ import type { Cursor } from '../../shared/events/cursor.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed.ts'
 import { cursorAtNow, type FeedPage, readFeed } from '../../shared/events/read-feed.ts'
-import { eventOf, kinds, openFeed } from './feed-on.ts'
+import { cursorIn, eventOf, kinds, openFeed } from './feed-on.ts'
 
 const streams = ['actions', 'others']
 const all = () => true
@@ -80,7 +80,7 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const page = pageOf(await readFeed(feed, { streams, after: {}, limit: 10, matches: () => false }))
 
-    expect(page).toEqual({ events: [], next: { actions: 4, others: 0 }, more: false })
+    expect(page).toEqual({ events: [], next: await cursorIn(feed, { actions: 4, others: 0 }), more: false })
   })
 
   test('the cursor stands right behind the last event of a page, not behind what was merely read', async () => {
@@ -90,7 +90,7 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const page = pageOf(await readFeed(feed, { streams, after: {}, limit: 3, matches: all }))
 
-    expect(page.next).toEqual({ actions: 2, others: 1 })
+    expect(page.next).toEqual(await cursorIn(feed, { actions: 2, others: 1 }))
     expect(page.more).toBe(true)
   })
 
@@ -105,7 +105,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     const page = pageOf(await readFeed(feed, { streams: ['actions'], after, limit: 10, matches: all }))
 
     expect(places(page.events)).toEqual(['actions 2'])
-    expect(page.next).toEqual({ actions: 2, others: 0 })
+    expect(page.next).toEqual(await cursorIn(feed, { actions: 2, others: 0 }))
   })
 
   test('a cursor at now brings only what comes after it', async () => {
@@ -115,7 +115,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     const now = await cursorAtNow(feed, streams)
     await tell(feed, 'others', [3])
 
-    expect(now).toEqual({ actions: 2, others: 0 })
+    expect(now).toEqual(await cursorIn(feed, { actions: 2, others: 0 }))
     expect(places((await readAll(feed, 10, all, now)).events)).toEqual(['others 1'])
   })
 
@@ -123,14 +123,43 @@ describe.each(kinds)('a feed %s', (kind) => {
     const { feed } = await openFeed(kind)
     await tell(feed, 'actions', [1, 2, 3, 4, 5])
     await feed.moveCounter('actions', 'oldest', 4)
-    const read = (seq: number) =>
-      readFeed(feed, { streams, after: { actions: seq, others: 0 }, limit: 10, matches: all })
+    const read = async (seq: number) => {
+      const after = await cursorIn(feed, { actions: seq, others: 0 })
+      return readFeed(feed, { streams, after, limit: 10, matches: all })
+    }
 
     const late = await read(2)
     const justInTime = pageOf(await read(3))
 
-    expect(late).toEqual({ gap: { stream: 'actions', fromSeq: 3, oldestSeq: 4 }, next: { actions: 3, others: 0 } })
+    expect(late).toEqual({
+      gap: { stream: 'actions', reason: 'expired', fromSeq: 3, oldestSeq: 4 },
+      next: await cursorIn(feed, { actions: 3, others: 0 }),
+    })
     expect(places(justInTime.events)).toEqual(['actions 4', 'actions 5'])
+  })
+
+  test('a cursor of a feed that was begun anew since is told so, and where the new one begins', async () => {
+    const { feed } = await openFeed(kind)
+    const { feed: before } = await openFeed(kind)
+    await tell(feed, 'actions', [1, 2, 3])
+    await tell(before, 'actions', [1, 2, 3])
+    const after = await cursorAtNow(before, ['actions'])
+
+    const page = await readFeed(feed, { streams, after, limit: 10, matches: all })
+    const on = await readAll(feed, 10, all, page.next)
+
+    expect(page).toMatchObject({ gap: { stream: 'actions', reason: 'reset', oldestSeq: 1 } })
+    expect(places(on.events)).toEqual(['actions 1', 'actions 2', 'actions 3'])
+  })
+
+  test('a cursor is good at the end of its stream, and beyond it is none of this feed', async () => {
+    const { feed } = await openFeed(kind)
+    await tell(feed, 'actions', [1, 2])
+    const read = async (seq: number) =>
+      readFeed(feed, { streams, after: await cursorIn(feed, { actions: seq }), limit: 10, matches: all })
+
+    expect(pageOf(await read(2)).events).toEqual([])
+    expect(await read(3)).toMatchObject({ gap: { stream: 'actions', reason: 'ahead' } })
   })
 
   test('without a place a stream is read from its oldest event', async () => {
@@ -143,11 +172,12 @@ describe.each(kinds)('a feed %s', (kind) => {
   })
 
   test.each([
-    ['told', { actions: 1 }],
-    ['met by whoever has no place yet', {}],
-  ])('events that are deleted while a page is read leave no silent gap: it is %s', async (_how, after: Cursor) => {
+    ['told', true],
+    ['met by whoever has no place yet', false],
+  ])('events that are deleted while a page is read leave no silent gap: it is %s', async (_how, hasPlace) => {
     const { feed } = await openFeed(kind)
     await tell(feed, 'actions', [1, 2, 3, 4, 5])
+    const after = await cursorIn(feed, hasPlace ? { actions: 1 } : {})
     const slow: Feed = {
       ...feed,
       async counter(stream, name) {
@@ -160,7 +190,7 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const page = await readFeed(slow, { streams: ['actions'], after, limit: 10, matches: all })
 
-    if ('actions' in after) expect(page).toMatchObject({ gap: { fromSeq: 2, oldestSeq: 4 }, next: { actions: 3 } })
+    if (hasPlace) expect(page).toMatchObject({ gap: { fromSeq: 2, oldestSeq: 4 }, next: { actions: { seq: 3 } } })
     else expect(places(pageOf(page).events)).toEqual(['actions 4', 'actions 5'])
   })
 })
@@ -190,7 +220,7 @@ test('at most 1,000 events are looked at for one page, whatever the number of st
 
   expect(first).toBeLessThanOrEqual(1000)
   expect(both.more).toBe(true)
-  expect([looked, one.next, one.more]).toEqual([1000, { actions: 1000 }, true])
+  expect([looked, one.next, one.more]).toEqual([1000, await cursorIn(feed, { actions: 1000 }), true])
 })
 
 test('a stream that was read only in part holds the others back, and nothing is skipped', async () => {
@@ -233,7 +263,8 @@ test('a hole in what was read ends the page before it, and the next page says wh
 test('a stream that is not there yet is an empty one', async () => {
   const { table } = await openFeed('in memory')
 
-  const page = await readFeed(createFeed(table), { streams, after: {}, limit: 10, matches: all })
+  const feed = createFeed(table)
+  const page = await readFeed(feed, { streams, after: {}, limit: 10, matches: all })
 
-  expect(page).toEqual({ events: [], next: { actions: 0, others: 0 }, more: false })
+  expect(page).toEqual({ events: [], next: await cursorIn(feed, { actions: 0, others: 0 }), more: false })
 })

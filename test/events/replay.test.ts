@@ -1,14 +1,17 @@
 import { expect, test } from 'vitest'
 import { buryPoison } from '../../shared/events/bury-poison.ts'
+import { encodeCursor } from '../../shared/events/cursor.ts'
 import { deliver } from '../../shared/events/deliver.ts'
 import { replayAfter, replayDead } from '../../shared/events/replay.ts'
 import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
 import { unsubscribe } from '../../shared/events/unsubscribe.ts'
+import { cursorIn } from './feed-on.ts'
 import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
 
 const HOST = 'receiver.contoso.net'
 
-const atCursor = (seq: number) => ({ 'machine-actions': seq, investigations: 0, 'av-health': 0 })
+const atCursor = ({ feed }: Awaited<ReturnType<typeof createWorld>>, seq: number) =>
+  cursorIn(feed, { 'machine-actions': seq, investigations: 0, 'av-health': 0 })
 
 test('a replay brings what passes the filter after a cursor, from before the subscription too, under the same ids', async () => {
   const world = await createWorld()
@@ -23,7 +26,7 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   rest.push(...(await world.tell(someEvent({ machineId: 'm1' }))))
   await world.clock.advance(MINUTE)
 
-  const queued = await replayAfter(world.parts, subscription, atCursor(1))
+  const queued = await replayAfter(world.parts, subscription, await atCursor(world, 1))
   await world.clock.advance(MINUTE)
 
   expect(queued).toBe(2)
@@ -45,7 +48,7 @@ test('a replay calls off what is queued of the round before', async () => {
   await world.clock.advance(SECOND)
 
   status = 200
-  await replayAfter(world.parts, subscription, atCursor(0))
+  await replayAfter(world.parts, subscription, await atCursor(world, 0))
   await world.clock.advance(HOUR)
 
   expect(world.posts).toHaveLength(2)
@@ -81,11 +84,13 @@ test('a cursor before what is kept is told so, with the place to go on from', as
   await world.tell(someEvent(), someEvent(), someEvent())
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
 
-  await expect(replayAfter(world.parts, subscription, atCursor(1))).rejects.toMatchObject({
-    facts: { status: 410, problem: 'cursor-expired' },
-  })
+  const late = replayAfter(world.parts, subscription, await atCursor(world, 1))
 
-  expect(await replayAfter(world.parts, subscription, atCursor(2))).toBe(1)
+  const next = encodeCursor(await atCursor(world, 2))
+  await expect(late).rejects.toMatchObject({
+    facts: { status: 410, problem: 'cursor-expired', remedy: expect.stringContaining(next) },
+  })
+  expect(await replayAfter(world.parts, subscription, await atCursor(world, 2))).toBe(1)
 })
 
 test('a message that fails five times becomes a dead letter, unless it is done meanwhile', async () => {

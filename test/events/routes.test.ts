@@ -1,20 +1,18 @@
-import azure from '@azure/functions'
 import { expect, test } from 'vitest'
-import { z } from 'zod'
 import { encodeCursor } from '../../shared/events/cursor.ts'
 import { deliver } from '../../shared/events/deliver.ts'
 import { createSubscriptionRoutes } from '../../shared/events/routes/index.ts'
 import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
-import { toProblem, toResponse } from '../../shared/platform/reply.ts'
-import { readRequest } from '../../shared/platform/request.ts'
+import { toCursor } from '../../shared/platform/paging.ts'
+import { type Answer, askRoute, ORIGIN } from './ask-route.ts'
+import { cursorIn } from './feed-on.ts'
 import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, vocabulary } from './world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>
 
-const ORIGIN = 'https://relay.contoso.net'
 const HOST = 'receiver.contoso.net'
 const CALLBACK = `https://${HOST}/hook/canary-path?sig=canary-signature`
-const routes = createSubscriptionRoutes(vocabulary)
+const routes = createSubscriptionRoutes({ ...vocabulary, types: ['defender-relay.machine-action.changed'] })
 
 /** What answers may hold; the route's own schema has checked it. */
 interface Body {
@@ -27,43 +25,8 @@ interface Body {
   deliveries: { eventId: string }[]
 }
 
-interface Answer {
-  status: number
-  headers: Record<string, string>
-  text: string
-  body: Body
-}
-
-/** Sends a request to the route that has its method and path, and checks the answer with the route's own schema. */
-async function ask(world: World, method: string, path: string, sent?: unknown): Promise<Answer> {
-  const url = new URL(`/api/${path}`, ORIGIN)
-  const segments = url.pathname.split('/').slice(2)
-  const found = routes.flatMap((route) => {
-    const pattern = route.path.split('/')
-    const fits =
-      route.method === method &&
-      pattern.length === segments.length &&
-      pattern.every((part, index) => part.startsWith('{') || part === segments[index])
-    const names = pattern.flatMap((part, index) => (part.startsWith('{') ? [[part.slice(1, -1), segments[index]]] : []))
-    return fits ? [{ route, params: z.record(z.string(), z.string()).parse(Object.fromEntries(names)) }] : []
-  })
-  const [{ route, params }] = z.tuple([z.custom<(typeof found)[number]>()]).rest(z.unknown()).parse(found)
-  const body = sent === undefined ? {} : { body: { string: JSON.stringify(sent) } }
-  const headers = { 'content-type': 'application/json' }
-  const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
-  const response = await readRequest(route, request, ORIGIN)
-    .then((input) => route.handle(input, world.parts))
-    .then(toResponse, (error: unknown) => {
-      const problem = toProblem(error, 'invocation')
-      if (problem) return problem
-      throw error
-    })
-  const text = typeof response.body === 'string' ? response.body : ''
-  const status = response.status ?? 0
-  const parsed: Body = JSON.parse(text || 'null')
-  if (status < 300) expect(route.answers[status]?.body?.safeParse(parsed).error).toBeUndefined()
-  return { status, headers: z.record(z.string(), z.string()).parse(response.headers ?? {}), text, body: parsed }
-}
+const ask = (world: World, method: string, path: string, sent?: unknown): Promise<Answer<Body>> =>
+  askRoute(routes, world.parts, method, path, sent)
 
 test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
   const world = await createWorld()
@@ -97,12 +60,38 @@ test.each([
   ['no URL', {}, 'invalid-request'],
   ['an unknown member', { callbackUrl: CALLBACK, events: ['all'] }, 'invalid-request'],
   ['an unknown filter', { callbackUrl: CALLBACK, filter: { machines: ['a'] } }, 'invalid-request'],
+  ['a control character', { callbackUrl: CALLBACK, description: 'canary\u0000' }, 'invalid-request'],
+  ['half a character', { callbackUrl: CALLBACK, description: 'canary\ud800' }, 'invalid-request'],
+  ['a filter of no kind of event', { callbackUrl: CALLBACK, filter: { types: ['canary'] } }, 'invalid-request'],
   ['another content type', { callbackUrl: CALLBACK, contentType: 'text/xml' }, 'invalid-request'],
 ])('a subscription with %s is refused', async (_, body, problem) => {
   const { status, body: answer, text } = await ask(await createWorld(), 'POST', 'subscriptions', body)
 
   expect([status, answer.type]).toEqual([400, `urn:defender-relay:${problem}`])
   expect(text).not.toContain('canary')
+})
+
+test('a description may hold whatever people write', async () => {
+  const world = await createWorld()
+  const description = 'Für 東京,\n“wöchentlich” – 👩‍💻 e\u0301'
+
+  const { status, body } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, description })
+
+  expect([status, body]).toEqual([201, expect.objectContaining({ description })])
+})
+
+test('the "next" of one list of deliveries is none of another one', async () => {
+  const world = await createWorld()
+  const { id } = await world.subscribe('a.contoso.net')
+  const { id: other } = await world.subscribe('b.contoso.net')
+  await world.tell(someEvent(), someEvent())
+
+  const { body } = await ask(world, 'GET', `subscriptions/${id}/deliveries?limit=1`)
+  const own = await ask(world, 'GET', `subscriptions/${id}/deliveries?after=${body.next}`)
+  const others = await ask(world, 'GET', `subscriptions/${other}/deliveries?after=${body.next}`)
+  const events = await ask(world, 'GET', `subscriptions?after=${toCursor('events', {})}`)
+
+  expect([own.status, own.body.deliveries.length, others.status, events.status]).toEqual([200, 1, 400, 400])
 })
 
 test('subscriptions are listed page by page with how their deliveries fare', async () => {
@@ -186,7 +175,7 @@ test('a replay takes a cursor of the feed or the dead letters, not both and not 
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   await world.tell(someEvent(), someEvent())
   const path = `subscriptions/${one.id}/replay`
-  const after = encodeCursor({ 'machine-actions': 1 })
+  const after = encodeCursor(await cursorIn(world.feed, { 'machine-actions': 1 }))
 
   const answers = [
     await ask(world, 'POST', path, { after }),
@@ -241,7 +230,7 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   const { body: rotated } = await ask(world, 'POST', `subscriptions/${one.id}/rotate-secret`)
   const texts: string[] = []
-  const keep = ({ text }: Answer) => void texts.push(text)
+  const keep = ({ text }: Answer<Body>) => void texts.push(text)
   world.serve()
 
   for (let n = 0; n < 8; n++) {

@@ -13,7 +13,7 @@ import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryQueue, serveQueue } from '../memory-queue.ts'
 import { createMemoryTable } from '../memory-table.ts'
-import { createStillClock } from '../platform/still-clock.ts'
+import { createStillClock, type StillClock } from '../platform/still-clock.ts'
 import { createReceivers } from './receivers.ts'
 
 /** Filters as the app words them. */
@@ -47,30 +47,41 @@ export function someEvent(data: Record<string, unknown> = {}, item = 'action-1')
   }
 }
 
-/** Everything that deliveries need, in memory and on virtual time. */
-export async function createWorld() {
-  const clock = createStillClock()
+/** The tables of subscriptions and deliveries, on whatever storage. */
+export interface WorldTables {
+  streams: Table
+  subscriptions: Table
+  deliveries: Table
+}
+
+const inMemory = (): WorldTables => ({
+  streams: createMemoryTable('Streams'),
+  subscriptions: createMemoryTable('Subscriptions'),
+  deliveries: createMemoryTable('Deliveries'),
+})
+
+const createWorldQueues = (clock: StillClock) => ({
+  queue: createMemoryQueue(queueNames.deliveries, clock),
+  retryQueue: createMemoryQueue(queueNames.retries, clock),
+  poison: createMemoryQueue(`${queueNames.deliveries}-poison`, clock),
+  retryPoison: createMemoryQueue(`${queueNames.retries}-poison`, clock),
+})
+
+export type WorldQueues = ReturnType<typeof createWorldQueues>
+
+export type DeliveryWorld = Awaited<ReturnType<typeof createWorld>>
+
+/** Everything that deliveries need, in memory and on virtual time unless something else is given. */
+export async function createWorld({ clock = createStillClock(), tables = inMemory() } = {}) {
   const receivers = createReceivers(clock)
-  const tables = {
-    streams: createMemoryTable('Streams'),
-    subscriptions: createMemoryTable('Subscriptions'),
-    deliveries: createMemoryTable('Deliveries'),
-  }
-  const queues = {
-    queue: createMemoryQueue(queueNames.deliveries, clock),
-    retryQueue: createMemoryQueue(queueNames.retries, clock),
-    poison: createMemoryQueue(`${queueNames.deliveries}-poison`, clock),
-    retryPoison: createMemoryQueue(`${queueNames.retries}-poison`, clock),
-  }
+  const queues = createWorldQueues(clock)
   const lines: string[] = []
   const print = (line: string) => void lines.push(line)
   const log = createLog({ info: print, warn: print, error: print })
   await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
 
   /** Parts over the world's storage, some of it seen through another's eyes. */
-  function partsOver(
-    seen: { streams?: Table; subscriptions?: Table; deliveries?: Table; queue?: Queue; retryQueue?: Queue } = {},
-  ): EventsParts {
+  function partsOver(seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {}): EventsParts {
     return createEvents({
       ...vocabulary,
       feed: createFeed(seen.streams ?? tables.streams),
@@ -117,9 +128,8 @@ export async function createWorld() {
       return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
     },
 
-    /** Lets the host serve the queues. */
-    serve(by: EventsParts = parts): void {
-      const { queue, poison, retryQueue, retryPoison } = queues
+    /** Lets a host serve the queues. */
+    serve(by: EventsParts = parts, { queue, poison, retryQueue, retryPoison }: WorldQueues = queues): void {
       void serveQueue({ queue, poison, clock, handle: (message) => deliver(by, message) })
       void serveQueue({
         queue: retryQueue,

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../shared/platform/paging.ts'
+import {
+  afterSchema,
+  cutPage,
+  limitSchema,
+  nextLink,
+  ownedPosition,
+  positionOf,
+  toCursor,
+} from '../../shared/platform/paging.ts'
 
 describe('the limit', () => {
   test.each([
@@ -18,26 +26,28 @@ describe('the limit', () => {
 })
 
 describe('the cursor', () => {
-  const schema = afterSchema(z.strictObject({ seq: z.int().min(1) }))
+  const schema = afterSchema('things', z.strictObject({ seq: z.int().min(1) }))
 
   test('leads back to where the page before ended', () => {
-    expect(schema.parse(toCursor({ seq: 7 }))).toEqual({ seq: 7 })
-    expect(afterSchema(z.string()).parse(toCursor('ä😀/+?&'))).toBe('ä😀/+?&')
+    expect(schema.parse(toCursor('things', { seq: 7 }))).toEqual({ seq: 7 })
+    expect(afterSchema('things', z.string()).parse(toCursor('things', 'ä😀/+?&'))).toBe('ä😀/+?&')
     expect(schema.parse(undefined)).toBeUndefined()
   })
 
   test('needs no escape in a URL', () => {
-    expect(toCursor({ seq: 7, text: '>>>???ÿÿÿ😀' })).toMatch(/^[\w-]+$/)
+    expect(toCursor('things', { seq: 7, text: '>>>???ÿÿÿ😀' })).toMatch(/^[\w-]+$/)
   })
 
   test.each([
     '',
     'x',
     '!!!',
-    toCursor({ seq: 0 }),
-    toCursor({ seq: 1, more: 1 }),
-    toCursor('7'),
-    toCursor(null),
+    toCursor('things', { seq: 0 }),
+    toCursor('things', { seq: 1, more: 1 }),
+    toCursor('things', '7'),
+    toCursor('things', null),
+    toCursor('others', { seq: 7 }),
+    Buffer.from('{"seq":7}').toString('base64url'),
     'A'.repeat(3000),
   ])('that this list never gave is refused, without being echoed: %.30s', (cursor) => {
     const read = schema.safeParse(cursor)
@@ -47,15 +57,39 @@ describe('the cursor', () => {
   })
 })
 
+describe('a list of one among many owners', () => {
+  const schema = afterSchema('parts', ownedPosition(z.int()))
+  const cursor = schema.parse(toCursor('parts', ['one', 4]))
+
+  test('goes on where it was', () => {
+    expect(positionOf('one', cursor)).toBe(4)
+    expect(positionOf('one', schema.parse(undefined))).toBeUndefined()
+  })
+
+  test("refuses the cursor of another one's list", () => {
+    expect(() => positionOf('two', cursor)).toThrow('query.after is not a "next" of this list')
+  })
+})
+
+describe('a page', () => {
+  test.each([
+    [[1, 2, 3], [1, 2], 'after 2'],
+    [[1, 2], [1, 2], null],
+    [[], [], null],
+  ])('of two out of %j is %j, and its next is %s', (found, page, next) => {
+    expect(cutPage(found, 2, (last) => `after ${last}`)).toEqual({ page, next })
+  })
+})
+
 describe('the link to the next page', () => {
   test('repeats what was asked, and where to go on', () => {
-    const { link = '' } = nextLink('/api/things', { limit: 5, type: 'a b&c' }, toCursor(3))
+    const { link = '' } = nextLink('/api/things', { limit: 5, type: 'a b&c' }, toCursor('things', 3))
 
     const [, address = '', rel] = /^<([^<>]+)>; (.*)$/.exec(link) ?? []
     const url = new URL(address, 'https://app.example.test')
     expect(rel).toBe('rel="next"')
     expect(url.pathname).toBe('/api/things')
-    expect(Object.fromEntries(url.searchParams)).toEqual({ limit: '5', type: 'a b&c', after: toCursor(3) })
+    expect(Object.fromEntries(url.searchParams)).toEqual({ limit: '5', type: 'a b&c', after: toCursor('things', 3) })
   })
 
   test('is not there on the last page', () => {

@@ -17,6 +17,23 @@ function refusal(error: unknown) {
   return { status, headers, problem: problemSchema.parse(JSON.parse(String(body))) }
 }
 
+test("a problem is text that any reader takes, whatever the caller's names held", () => {
+  const name = `body.${'x'.repeat(3)}\ud83d`
+  const errors = [{ path: name, message: 'is not known here' }]
+  const facts = {
+    status: 400,
+    problem: 'invalid-request',
+    title: 'No',
+    detail: `${name} is not known here`,
+    errors,
+  } as const
+
+  const { body } = toProblem(new RequestError(facts), 'invocation-1') ?? {}
+
+  expect(String(body)).toContain('body.xxx\ufffd')
+  expect(String(body)).not.toContain('\\ud83d')
+})
+
 describe('an answer', () => {
   test('is JSON, with the headers of the route', () => {
     expect(toResponse({ status: 202, body: { a: 'ä' }, headers: { location: '/x' } })).toEqual({
@@ -38,7 +55,7 @@ describe('an answer', () => {
 test.each<[string, unknown, number, string]>([
   [
     'the caller',
-    new RequestError({ status: 404, problem: 'run-not-found', title: 'No such run' }),
+    new RequestError({ status: 404, problem: 'run-not-found', title: 'No such run', detail: 'It never was.' }),
     404,
     'run-not-found',
   ],
@@ -90,7 +107,13 @@ test.each([
   [90_000, '90'],
 ])('%d ms until the next try are told in whole seconds, at least one: %s', (retryAfterMs, seconds) => {
   const throttled = upstream({ status: 429, retryAfterMs })
-  const refused = new RequestError({ status: 429, problem: 'busy', title: 'Busy', retryAfterMs })
+  const refused = new RequestError({
+    status: 429,
+    problem: 'busy',
+    title: 'Busy',
+    detail: 'Others are faster.',
+    retryAfterMs,
+  })
 
   expect(refusal(throttled).headers).toMatchObject({ 'retry-after': seconds })
   expect(refusal(refused).headers).toMatchObject({ 'retry-after': seconds })

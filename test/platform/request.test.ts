@@ -65,7 +65,12 @@ describe('a good request', () => {
       query: { limit: '5' },
       body: { name: 'ä', sizes: [{ w: 1 }] },
       origin: 'https://app.example.test',
+      ifNoneMatch: null,
     })
+  })
+
+  test('tells the tags that the caller has', async () => {
+    expect((await read({ headers: { 'if-none-match': '"a", W/"b"' } })).ifNoneMatch).toBe('"a", W/"b"')
   })
 
   test('has the origin that the operator gave', async () => {
@@ -194,6 +199,42 @@ describe('a body', () => {
       status: 415,
       problem: 'unsupported-media-type',
     })
+  })
+
+  test.each([
+    'application/json; charset=utf-16',
+    'application/json;charset="iso-8859-1"',
+    'application/json; a=b; Charset=us-ascii',
+    'application/json; charset=',
+  ])('in another charset is 415 and is told what to send: %s', async (type) => {
+    expect(await refusal({ body: '{}', headers: { 'content-type': type } })).toMatchObject({
+      status: 415,
+      problem: 'unsupported-media-type',
+      detail: expect.stringContaining('charset'),
+      remedy: expect.stringContaining('UTF-8'),
+    })
+  })
+
+  test.each(['gzip', 'deflate', 'br', 'identity, gzip', 'zip'])('that is encoded as %s is 415', async (encoding) => {
+    const headers = { ...JSON_TYPE, 'content-encoding': encoding }
+
+    expect(await refusal({ body: '{}', headers })).toMatchObject({
+      status: 415,
+      detail: expect.stringContaining('Content-Encoding'),
+      remedy: expect.stringContaining('not compressed'),
+    })
+  })
+
+  test.each([
+    { 'content-type': 'application/json;charset="UTF-8"' },
+    { ...JSON_TYPE, 'content-encoding': 'identity' },
+    { ...JSON_TYPE, 'content-encoding': '' },
+  ])('that is plain UTF-8 and says so is read: %j', async (headers) => {
+    expect((await read({ body: '{"name":"x"}', headers })).body).toEqual({ name: 'x' })
+  })
+
+  test('that is not there may have any type', async () => {
+    expect((await read({ headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' } })).body).toEqual({})
   })
 
   test('is not looked at by a route that takes none', async () => {

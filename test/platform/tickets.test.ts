@@ -59,10 +59,29 @@ test('a ticket that is extended lasts from then on, and one that is not there do
   await clock.advance(20 * day)
   await tickets.extend(ticket, 30 * day)
   await tickets.extend('A'.repeat(43), 30 * day)
-  await clock.advance(29 * day)
+  await clock.advance(30 * day - 1)
+  const before = await tickets.redeem(ticket)
+  await clock.advance(day + 1)
+  const after = await tickets.redeem(ticket)
 
-  expect(await tickets.redeem(ticket)).toEqual(reading)
+  expect([before, after]).toEqual([reading, undefined])
   expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
+})
+
+test('a ticket that is used all the time is written once a day, and lasts from its last use all the same', async () => {
+  const day = 24 * 60 * 60 * 1000
+  const ticket = await tickets.issue(reading, 30 * day)
+  const etags = new Set<string>()
+
+  for (let hour = 0; hour < 72; hour++) {
+    await clock.advance(day / 24)
+    await tickets.extend(ticket, 30 * day)
+    etags.add((await Array.fromAsync(table.list({})))[0]?.etag ?? '')
+  }
+  await clock.advance(30 * day - 1)
+
+  expect(etags.size).toBe(3)
+  expect(await tickets.redeem(ticket)).toEqual(reading)
 })
 
 test('the table holds no ticket, only what tells a right one from a wrong one', async () => {

@@ -4,7 +4,15 @@ import { isOver, type Run } from '../../exports/run-record.ts'
 import { runSchema, runSummarySchema, viewFile, viewRun } from '../../exports/run-view.ts'
 import { startRun } from '../../exports/start-run.ts'
 import { RequestError } from '../../platform/errors.ts'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import {
+  afterSchema,
+  cutPage,
+  limitSchema,
+  nextLink,
+  ownedPosition,
+  positionOf,
+  toCursor,
+} from '../../platform/paging.ts'
 import type { Reply } from '../../platform/route.ts'
 import { type AvHealthParts, avHealthRoute } from '../parts.ts'
 
@@ -45,7 +53,7 @@ export const listExports = avHealthRoute({
   method: 'GET',
   path: 'av-health/exports',
   summary: 'Export runs, newest first',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.string().regex(RUN_ID)) }),
+  query: z.strictObject({ limit: limitSchema, after: afterSchema('runs', z.string().regex(RUN_ID)) }),
   answers: {
     200: {
       description: 'A page of runs.',
@@ -54,9 +62,7 @@ export const listExports = avHealthRoute({
   },
   async handle({ query: { limit, after } }, { engine }) {
     const found = await engine.runs.runs(limit + 1, after)
-    const page = found.slice(0, limit)
-    const last = page.at(-1)
-    const next = found.length > limit && last ? toCursor(last.runId) : null
+    const { page, next } = cutPage(found, limit, ({ runId }) => toCursor('runs', runId))
     const runs = await Promise.all(page.map((run) => viewRun(engine, run)))
     return { status: 200, body: { runs, next }, headers: nextLink('/api/av-health/exports', { limit }, next) }
   },
@@ -68,17 +74,16 @@ export const showExport = avHealthRoute({
   path: 'av-health/exports/{runId}',
   summary: 'One run with its files, counts and rejected lines',
   params: runIdParams,
-  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.int().min(0)) }),
+  query: z.strictObject({ limit: limitSchema, after: afterSchema('files', ownedPosition(z.int().min(0))) }),
   answers: { 200: { description: 'The run.', body: runSchema } },
   async handle({ params: { runId }, query: { limit, after } }, { engine }) {
     const run = await findRun(engine, runId)
     const files = []
-    for await (const file of engine.files.list(runId, after)) {
+    for await (const file of engine.files.list(runId, positionOf(runId, after))) {
       files.push(viewFile(file))
       if (files.length > limit) break
     }
-    const page = files.slice(0, limit)
-    const next = files.length > limit ? toCursor(page.at(-1)?.number) : null
+    const { page, next } = cutPage(files, limit, ({ number }) => toCursor('files', [runId, number]))
     const headers = nextLink(`/api/av-health/exports/${runId}`, { limit }, next)
     return { status: 200, body: { ...(await viewRun(engine, run)), files: page, next }, headers }
   },

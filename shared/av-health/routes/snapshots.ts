@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RUN_ID } from '../../exports/names.ts'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { afterSchema, cutPage, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
 import { avHealthRoute } from '../parts.ts'
 
 const snapshotSchema = z.strictObject({
@@ -18,7 +18,7 @@ export const listSnapshots = avHealthRoute({
   method: 'GET',
   path: 'av-health/snapshots',
   summary: 'The snapshots that are kept, newest first',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.string().regex(RUN_ID)) }),
+  query: z.strictObject({ limit: limitSchema, after: afterSchema('snapshots', z.string().regex(RUN_ID)) }),
   answers: {
     200: {
       description: 'A page of snapshots.',
@@ -28,7 +28,7 @@ export const listSnapshots = avHealthRoute({
   async handle({ query: { limit, after } }, { engine }) {
     const current = await engine.runs.current()
     const published = (await engine.runs.runs(10_000, after)).filter((run) => run.state === 'published' && run.snapshot)
-    const page = published.slice(0, limit)
+    const { page, next } = cutPage(published, limit, ({ runId }) => toCursor('snapshots', runId))
     const snapshots = page.map((run) => ({
       runId: run.runId,
       generatedTime: run.generatedTime,
@@ -38,7 +38,6 @@ export const listSnapshots = avHealthRoute({
       current: run.runId === current?.runId,
       table: run.snapshot,
     }))
-    const next = published.length > limit ? toCursor(page.at(-1)?.runId) : null
     return { status: 200, body: { snapshots, next }, headers: nextLink('/api/av-health/snapshots', { limit }, next) }
   },
 })

@@ -1,7 +1,15 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
-import { cursorSchema } from '../cursor.ts'
+import {
+  afterSchema,
+  cutPage,
+  limitSchema,
+  nextLink,
+  ownedPosition,
+  positionOf,
+  toCursor,
+} from '../../platform/paging.ts'
+import { cursorSchemaOf } from '../cursor.ts'
 import { type Delivery, deliveryKey, deliveryStates } from '../delivery.ts'
 import { eventsRoute } from '../parts.ts'
 import { replayAfter, replayDead } from '../replay.ts'
@@ -18,7 +26,7 @@ export const listDeliveries = eventsRoute({
   query: z.strictObject({
     state: z.enum(deliveryStates).optional(),
     limit: limitSchema,
-    after: afterSchema(z.string().max(100)),
+    after: afterSchema('deliveries', ownedPosition(z.string())),
   }),
   answers: {
     200: {
@@ -28,20 +36,21 @@ export const listDeliveries = eventsRoute({
   },
   async handle({ params: { id }, query: { state, limit, after } }, parts) {
     await findSubscription(parts, id)
+    const from = positionOf(id, after)
     const found: Delivery[] = []
     const query = {
       partitionKey: id,
       // The next key there can be.
-      ...(after === undefined ? {} : { from: `${after}!` }),
+      ...(from === undefined ? {} : { from: `${from}!` }),
       ...(state ? { where: { state } } : {}),
     }
     for await (const { delivery } of parts.deliveries.list(query)) {
       found.push(delivery)
       if (found.length > limit) break
     }
-    const page = found.slice(0, limit)
-    const last = page.at(-1)
-    const next = found.length > limit && last ? toCursor(deliveryKey(last.stream, last.seq)) : null
+    const { page, next } = cutPage(found, limit, ({ stream, seq }) =>
+      toCursor('deliveries', [id, deliveryKey(stream, seq)]),
+    )
     return {
       status: 200,
       body: { deliveries: page.map(viewDelivery), next },
@@ -50,28 +59,27 @@ export const listDeliveries = eventsRoute({
   },
 })
 
-export const replayDeliveries = eventsRoute({
-  name: 'replay-deliveries',
-  method: 'POST',
-  path: 'subscriptions/{id}/replay',
-  summary: 'Deliver again: everything after a cursor of the feed, or the dead letters',
-  params: subscriptionParams,
-  body: z
-    .strictObject({
-      after: afterSchema(cursorSchema).describe('A "next" of GET /api/events.'),
-      dead: z.literal(true).optional(),
-    })
-    .refine(({ after, dead }) => (after === undefined) !== (dead === undefined), 'needs either after or dead'),
-  answers: {
-    200: { description: 'How many deliveries were queued.', body: z.strictObject({ queued: z.int() }) },
-  },
-  async handle({ params: { id }, body: { after } }, parts) {
-    const subscription = await findSubscription(parts, id)
-    if (subscription.state === 'disabled') throw isDisabled(id)
-    const queued = after ? await replayAfter(parts, subscription, after) : await replayDead(parts, subscription)
-    return { status: 200, body: { queued } }
-  },
-})
+/** The route that delivers again; a cursor names streams of the app. */
+export const createReplayRoute = (streams: readonly string[]) =>
+  eventsRoute({
+    name: 'replay-deliveries',
+    method: 'POST',
+    path: 'subscriptions/{id}/replay',
+    summary: 'Deliver again: everything after a cursor of the feed, or the dead letters',
+    params: subscriptionParams,
+    body: z
+      .strictObject({ after: cursorSchemaOf(streams), dead: z.literal(true).optional() })
+      .refine(({ after, dead }) => (after === undefined) !== (dead === undefined), 'needs either after or dead'),
+    answers: {
+      200: { description: 'How many deliveries were queued.', body: z.strictObject({ queued: z.int() }) },
+    },
+    async handle({ params: { id }, body: { after } }, parts) {
+      const subscription = await findSubscription(parts, id)
+      if (subscription.state === 'disabled') throw isDisabled(id)
+      const queued = after ? await replayAfter(parts, subscription, after) : await replayDead(parts, subscription)
+      return { status: 200, body: { queued } }
+    },
+  })
 
 export const testSubscription = eventsRoute({
   name: 'test-subscription',

@@ -19,5 +19,6 @@ export const subscriptionNotFound = () =>
     status: 404,
     problem: 'subscription-not-found',
     title: 'There is no such subscription',
+    detail: 'None has this id: it never was, or it was deleted.',
     remedy: 'GET /api/subscriptions lists them.',
   })

@@ -1,7 +1,9 @@
 import type { Route } from '../../platform/route.ts'
-import type { Vocabulary } from '../filter.ts'
+import type { FilterWords } from '../filter.ts'
 import type { EventsParts } from '../parts.ts'
-import { listDeliveries, replayDeliveries, testSubscription } from './deliveries.ts'
+import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
+import type { FeedParts, FeedWords } from './event-filter.ts'
+import { createListEventsRoute } from './feed.ts'
 import {
   createSubscribeRoute,
   deleteSubscription,
@@ -11,12 +13,11 @@ import {
   showSubscription,
   unsubscribeByUrl,
 } from './subscriptions.ts'
+import { createTriggerRoute } from './trigger.ts'
 
 /** Every route about subscriptions and deliveries, their filter in the words of the app. */
-export const createSubscriptionRoutes = (
-  vocabulary: Pick<Vocabulary, 'streams' | 'filterFields'>,
-): Route<EventsParts>[] => [
-  createSubscribeRoute(vocabulary),
+export const createSubscriptionRoutes = (words: FilterWords): Route<EventsParts>[] => [
+  createSubscribeRoute(words),
   listSubscriptions,
   unsubscribeByUrl,
   showSubscription,
@@ -24,6 +25,12 @@ export const createSubscriptionRoutes = (
   enableSubscription,
   rotateSubscriptionSecret,
   listDeliveries,
-  replayDeliveries,
+  createReplayRoute(words.streams),
   testSubscription,
+]
+
+/** Every route that reads the feed. */
+export const createFeedRoutes = (words: FeedWords): Route<FeedParts>[] => [
+  createListEventsRoute(words),
+  createTriggerRoute(words),
 ]

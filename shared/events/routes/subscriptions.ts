@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { afterSchema, cutPage, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { plainText } from '../../platform/plain-text.ts'
 import { countOpen } from '../count-deliveries.ts'
 import { enable } from '../enable.ts'
-import { filterSchemaOf, type Vocabulary } from '../filter.ts'
+import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
 import { eventsRoute } from '../parts.ts'
 import { rotateSecret } from '../rotate-secret.ts'
 import { subscribe } from '../subscribe.ts'
@@ -20,7 +21,7 @@ import { findSubscription, subscriptionNotFound, subscriptionParams } from './fi
 const callbackUrl = z.string().min(1).max(16_384).describe('Where events are posted: public and https. Kept secret.')
 
 /** The route that makes subscriptions, its filter in the words of the app. */
-export const createSubscribeRoute = (vocabulary: Pick<Vocabulary, 'streams' | 'filterFields'>) =>
+export const createSubscribeRoute = (words: FilterWords) =>
   eventsRoute({
     name: 'create-subscription',
     method: 'POST',
@@ -28,8 +29,8 @@ export const createSubscribeRoute = (vocabulary: Pick<Vocabulary, 'streams' | 'f
     summary: 'Subscribe a callback URL to events, or give its subscription another filter',
     body: z.strictObject({
       callbackUrl,
-      description: z.string().max(500).optional(),
-      filter: filterSchemaOf(vocabulary).optional(),
+      description: plainText(500).optional(),
+      filter: filterSchemaOf(words).optional(),
       contentType: z.enum(contentTypes).optional(),
     }),
     answers: {
@@ -43,7 +44,7 @@ export const createSubscribeRoute = (vocabulary: Pick<Vocabulary, 'streams' | 'f
       const { subscription, isNew } = await subscribe(parts, {
         callbackUrl,
         description: description ?? null,
-        filter: defined(filter ?? {}),
+        filter: filterSchema.parse(filter ?? {}),
         contentType: contentType ?? 'application/cloudevents+json',
       })
       const headers = { location: `${origin}/api/subscriptions/${subscription.id}` }
@@ -58,7 +59,7 @@ export const listSubscriptions = eventsRoute({
   method: 'GET',
   path: 'subscriptions',
   summary: 'Subscriptions and how their deliveries fare',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema(z.string()) }),
+  query: z.strictObject({ limit: limitSchema, after: afterSchema('subscriptions', z.string()) }),
   answers: {
     200: {
       description: 'A page of subscriptions.',
@@ -68,8 +69,7 @@ export const listSubscriptions = eventsRoute({
   async handle({ query: { limit, after = '' } }, parts) {
     const [all, countOf] = await Promise.all([parts.subscriptions.all(), countOpen(parts)])
     const found = all.filter(({ id, state }) => id > after && state !== 'starting')
-    const page = found.slice(0, limit)
-    const next = found.length > limit ? toCursor(page.at(-1)?.id) : null
+    const { page, next } = cutPage(found, limit, ({ id }) => toCursor('subscriptions', id))
     const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
     return { status: 200, body: { subscriptions, next }, headers: nextLink('/api/subscriptions', { limit }, next) }
   },
@@ -150,7 +150,3 @@ export const rotateSubscriptionSecret = eventsRoute({
     return { status: 200, body: rotated }
   },
 })
-
-/** Without the members that are there and undefined. */
-const defined = <T>(members: Record<string, T | undefined>): Record<string, T> =>
-  Object.fromEntries(Object.entries(members).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])))
