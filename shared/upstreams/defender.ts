@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
+import { defenderRoles } from './grants.ts'
 import { type ODataPage, odataPages } from './odata-pages.ts'
 
 /** The files of the present antivirus-health export. */
@@ -32,10 +33,10 @@ export interface Defender {
 
 const ExportFiles = z.object({ exportFiles: z.array(z.string()), generatedTime: z.string().nullish() })
 
-/** Which lists of items there are, and which roles open them: the newest pages ask for write roles only, unconfirmed. */
+/** Which lists of items there are, and whose limit and roles they share. */
 const lists = {
-  machineactions: { family: 'machine-actions', roles: ['Machine.Read.All', 'Machine.ReadWrite.All'] },
-  investigations: { family: 'investigations', roles: ['Alert.Read.All', 'Alert.ReadWrite.All'] },
+  machineactions: { family: 'machine-actions', roles: defenderRoles['machine-actions'] },
+  investigations: { family: 'investigations', roles: defenderRoles.investigations },
 } as const
 
 /** A list of items by the last part of its path. */
@@ -58,14 +59,13 @@ export function createDefender(options: DefenderOptions): Defender {
       const url = at(`/api/${list}`)
       // The dollar goes out as it is, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      const ask = (page: URL) =>
-        call({ url: page, ...lists[list], roles: [...lists[list].roles], waitUpToMs: ITEM_WAIT_MS })
+      const ask = (page: URL) => call({ url: page, ...lists[list], waitUpToMs: ITEM_WAIT_MS })
       return odataPages({ url, upstream: 'defender', isTrusted, ask })
     },
     async item(list, id) {
       const url = at(`/api/${list}/${encodeURIComponent(id)}`)
       try {
-        const { body } = await call({ url, ...lists[list], roles: [...lists[list].roles], waitUpToMs: ITEM_WAIT_MS })
+        const { body } = await call({ url, ...lists[list], waitUpToMs: ITEM_WAIT_MS })
         return body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined
@@ -75,7 +75,7 @@ export function createDefender(options: DefenderOptions): Defender {
     async listExportFiles(sasValidHours) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
-      const { body } = await call({ url, family: 'export', roles: ['Vulnerability.Read.All'] })
+      const { body } = await call({ url, family: 'export', roles: defenderRoles.export })
       const list = ExportFiles.safeParse(body)
       if (!list.success) throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
@@ -89,7 +89,7 @@ export function createDefender(options: DefenderOptions): Defender {
           call({
             url,
             family: 'deviceavinfo',
-            roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+            roles: defenderRoles.deviceavinfo,
             waitUpToMs: PAGE_WAIT_MS,
           }),
       }),

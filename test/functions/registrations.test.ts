@@ -26,6 +26,8 @@ const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']
 const routes = [
   ['health', 'GET', 'health', 'anonymous'],
   ['status', 'GET', 'status', 'function'],
+  ['openapi', 'GET', 'openapi.json', 'anonymous'],
+  ['swagger', 'GET', 'swagger.json', 'anonymous'],
   ['start-av-health-export', 'POST', 'av-health/exports', 'function'],
   ['list-av-health-exports', 'GET', 'av-health/exports', 'function'],
   ['show-av-health-export', 'GET', 'av-health/exports/{runId}', 'function'],
@@ -48,6 +50,13 @@ const routes = [
   ['list-deliveries', 'GET', 'subscriptions/{id}/deliveries', 'function'],
   ['replay-deliveries', 'POST', 'subscriptions/{id}/replay', 'function'],
   ['test-subscription', 'POST', 'subscriptions/{id}/test', 'function'],
+  ['show-defender-session', 'GET', 'scan-history/defender/sessions/{id}', 'function'],
+  ['list-defender-sessions', 'GET', 'scan-history/defender/sessions', 'function'],
+  ['list-defender-definitions', 'GET', 'scan-history/defender/definitions', 'function'],
+  ['show-defender-definition', 'GET', 'scan-history/defender/definitions/{id}', 'function'],
+  ['show-tenable-scan', 'GET', 'scan-history/tenable/scans/{id}', 'function'],
+  ['list-tenable-runs', 'GET', 'scan-history/tenable/scans/{id}/runs', 'function'],
+  ['show-tenable-status', 'GET', 'scan-history/tenable/scans/{id}/status', 'function'],
   ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
 ]
 
@@ -70,7 +79,7 @@ test('exactly the promised functions are registered, each once', () => {
   expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
 })
 
-test('every route has the promised method, path and auth level; only health and continue ask for no key', () => {
+test('every route has the promised method, path and auth level; only health, continue and the descriptions ask for no key', () => {
   const found = ofType('httpTrigger').map(({ name, trigger }) => [
     name,
     ...z.array(z.string()).parse(trigger.methods),

@@ -6,6 +6,7 @@ import { ShapeError, UpstreamError, type UpstreamFacts } from '../../shared/plat
 import { createHttp } from '../../shared/platform/http.ts'
 import { createDefender } from '../../shared/upstreams/defender.ts'
 import { type DefenderOptions, defenderLimits } from '../../shared/upstreams/defender-call.ts'
+import { createMemoryTable } from '../memory-table.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
 
 const tokenOf = (payload: object) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.SECRETsignature`
@@ -18,7 +19,9 @@ async function defenderOf(steps: Step[], more: Partial<DefenderOptions> = {}) {
     asked.push(fresh)
     return tokenOf({ aud: 'https://aud', roles: ['Alert.Read.All'], n: asked.length })
   }
-  const budget = createBudget({ upstream: 'defender', clock, limits: defenderLimits })
+  const table = createMemoryTable('Budgets', clock)
+  await table.create()
+  const budget = createBudget({ upstream: 'defender', clock, limits: defenderLimits, table })
   const http = createHttp({ upstream: 'defender', clock, userAgent: 'relay-test', backoffMs: 1 })
   const defender = createDefender({ http, token, budget, baseUrl: server.url(), ...more })
   return { server, clock, budget, defender, asked }
@@ -193,7 +196,7 @@ test('a 403 names the roles that would do and the claims of our token', async ()
 
   const claims = { aud: 'https://aud', roles: ['Alert.Read.All'] }
   expect(ofExport).toMatchObject({ status: 403, code: 'Forbidden', said: 'no such role', claims })
-  expect(ofExport.missing).toEqual(['Vulnerability.Read.All'])
+  expect(ofExport.missing).toEqual(['Vulnerability.Read.All', 'Machine.ReadWrite.All'])
   expect(ofList.missing).toEqual(['Machine.Read.All', 'Machine.ReadWrite.All'])
 })
 
@@ -233,22 +236,39 @@ test('a 429 stops its family until the time that was said', async () => {
   expect(server.sent).toHaveLength(2)
 })
 
+test('too many calls at once stop the family for five seconds at most', async () => {
+  const body = '{"error":{"code":"429","message":"Too many concurrent requests. Try again in 10 minutes."}}'
+  const { defender, budget, clock } = await defenderOf([
+    { status: 429, body, headers: { 'retry-after': '600' } },
+    json({ exportFiles: [] }),
+  ])
+
+  const refused = await factsOf(defender.listExportFiles(1))
+  const left = await budget.left('export')
+  clock.advance(7000)
+  const list = await defender.listExportFiles(1)
+
+  expect(refused).toMatchObject({ status: 429, throttle: 'concurrency', retryAfterMs: 600_000 })
+  expect(Date.parse(left.stoppedUntil ?? '')).toBeLessThan(clock.now().getTime() + 7000)
+  expect(list.files).toEqual([])
+})
+
 test('every attempt takes a place in the budget, repeated ones too', async () => {
   const { defender, budget } = await defenderOf([{ status: 503 }, { status: 401 }, json({ exportFiles: [] })])
 
   await defender.listExportFiles(1)
 
-  expect(await budget.left('export')).toMatchObject({ minuteLeft: 2, hourLeft: 17 })
+  expect(await budget.left('export')).toMatchObject({ minuteLeft: 1, hourLeft: 15 })
 })
 
-test('the export never asks more often than five times a minute', async () => {
-  const { defender } = await defenderOf(Array.from({ length: 5 }, () => json({ exportFiles: [] })))
-  for (let call = 0; call < 5; call += 1) await defender.listExportFiles(1)
+test('the export never asks more often than nine tenths of five times a minute', async () => {
+  const { defender } = await defenderOf(Array.from({ length: 4 }, () => json({ exportFiles: [] })))
+  for (let call = 0; call < 4; call += 1) await defender.listExportFiles(1)
 
   const facts = await factsOf(defender.listExportFiles(1))
 
   expect(facts).toMatchObject({ code: 'OwnBudget', retryable: true })
-  expect(facts.retryAfterMs).toBeLessThanOrEqual(60_000)
+  expect(facts.retryAfterMs).toBeLessThanOrEqual(75_000)
 })
 
 test('a failure to get a token is told as it is', async () => {

@@ -1,0 +1,254 @@
+targetScope = 'resourceGroup'
+
+@description('Distinguishes several installations; part of most names: letters, digits and hyphens.')
+@minLength(2)
+@maxLength(16)
+param environmentName string
+
+@description('Region of everything; it must offer Flex Consumption with Node 24.')
+param location string = resourceGroup().location
+
+@description('Further tags.')
+param tags object = {}
+
+@description('false: private endpoints in a network of its own, and nobody outside of it reaches app, storage or vault.')
+param publicNetwork bool = true
+
+@description('Address range of that network, at least a /24.')
+param addressPrefix string = '10.60.0.0/24'
+
+@description('Memory of an instance: 512 is 0.25 core, 2048 is 1 core, 4096 is 2 cores.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 2048
+
+@description('Most instances of each scale group. Some regions still refuse less than 40.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Instances that are always there: durable, http, or function:<name>.')
+param alwaysReady alwaysReadyGroup[] = [
+  {
+    name: 'durable'
+    instanceCount: 1
+  }
+]
+
+@description('Defender cloud: commercial, us, eu, uk, au, swa, ina, aea, gcc, gcc-high or dod.')
+@allowed(['commercial', 'us', 'eu', 'uk', 'au', 'swa', 'ina', 'aea', 'gcc', 'gcc-high', 'dod'])
+param defenderCloud string = 'commercial'
+
+@description('When machine actions are looked at: NCRONTAB, UTC.')
+param machineActionsSchedule string = '0 * * * * *'
+
+@description('When investigations are looked at.')
+param investigationsSchedule string = '0 * * * * *'
+
+@description('When the antivirus-health export is fetched.')
+param avHealthSchedule string = '0 15 */12 * * *'
+
+@description('Durable task hub: a letter, then letters and digits; never changed while runs are in flight.')
+@minLength(3)
+@maxLength(45)
+param taskHubName string = 'DefenderRelay'
+
+@description('Further app settings by name, for instance OVERDUE_HOURS; texts only.')
+param extraSettings object = {}
+
+@description('true once both Tenable secrets are in the vault.')
+param tenableConfigured bool = false
+
+@description('Who may put the Tenable secrets into the vault: an object id, or empty.')
+param operatorPrincipalId string = ''
+
+@description('What that operator is.')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param operatorPrincipalType string = 'User'
+
+@description('true after a teardown, whose vault is still kept under its name.')
+param recoverVault bool = false
+
+@description('Client id of an app registration that guards the app (Easy Auth); empty: function keys alone.')
+param authClientId string = ''
+
+@description('Client ids of those who may call then; empty: every client of the tenant.')
+param authAllowedClientIds string[] = []
+
+@description('Resource id of the action group that alerts go to, or empty.')
+param actionGroupId string = ''
+
+@description('An instance count of a scale group.')
+type alwaysReadyGroup = {
+  @description('durable, http, blob, or function:<name> as it is registered.')
+  name: string
+
+  @minValue(1)
+  instanceCount: int
+}
+
+var token = uniqueString(resourceGroup().id, environmentName)
+var name = 'relay-${environmentName}-${take(token, 8)}'
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var packageContainer = 'app-package'
+// Declared, so that the first minutes know no missing queue; tables are made by the app.
+var queues = ['event-deliveries', 'event-deliveries-poison', 'event-retries', 'event-retries-poison']
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: 'id-${name}'
+  location: location
+  tags: allTags
+}
+
+module network 'modules/network.bicep' = if (!publicNetwork) {
+  name: 'network'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    addressPrefix: addressPrefix
+  }
+}
+
+module hostStorage 'modules/storage.bicep' = {
+  name: 'host-storage'
+  params: {
+    name: take('sthost${token}', 24)
+    location: location
+    tags: allTags
+    publicNetwork: publicNetwork
+    containers: [packageContainer]
+    principalId: identity.properties.principalId
+    roles: [
+      'b7e6dc6d-f1e8-4753-8033-0f276bb0955b' // Storage Blob Data Owner
+      '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
+      '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
+    ]
+  }
+}
+
+module dataStorage 'modules/storage.bicep' = {
+  name: 'data-storage'
+  params: {
+    name: take('stdata${token}', 24)
+    location: location
+    tags: allTags
+    publicNetwork: publicNetwork
+    queueNames: queues
+    principalId: identity.properties.principalId
+    roles: [
+      '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
+      '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
+    ]
+  }
+}
+
+module vault 'modules/vault.bicep' = {
+  name: 'vault'
+  params: {
+    // A vault's name stays taken for 90 days after a teardown.
+    name: 'kv-relay-${take(token, 13)}'
+    location: location
+    tags: allTags
+    publicNetwork: publicNetwork
+    principalId: identity.properties.principalId
+    tenableConfigured: tenableConfigured
+    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalType: operatorPrincipalType
+    recover: recoverVault
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    principalId: identity.properties.principalId
+  }
+}
+
+module endpoints 'modules/endpoints.bicep' = if (!publicNetwork) {
+  name: 'endpoints'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    subnetId: network!.outputs.endpointSubnetId
+    zoneIds: network!.outputs.zoneIds
+    hostAccountId: hostStorage.outputs.id
+    dataAccountId: dataStorage.outputs.id
+    vaultId: vault.outputs.id
+  }
+}
+
+module app 'modules/app.bicep' = {
+  name: 'app'
+  params: {
+    name: name
+    location: location
+    tags: allTags
+    publicNetwork: publicNetwork
+    subnetId: network.?outputs.appSubnetId ?? ''
+    identityId: identity.id
+    clientId: identity.properties.clientId
+    packageUri: '${hostStorage.outputs.endpoints.blob}${packageContainer}'
+    hostEndpoints: hostStorage.outputs.endpoints
+    dataEndpoints: dataStorage.outputs.endpoints
+    insightsConnectionString: monitoring.outputs.connectionString
+    vaultUri: vault.outputs.uri
+    tenableConfigured: tenableConfigured
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstanceCount: maximumInstanceCount
+    alwaysReady: alwaysReady
+    ownSettings: union(
+      {
+        TASKHUB_NAME: taskHubName
+        DEFENDER_CLOUD: defenderCloud
+        MACHINE_ACTIONS_SCHEDULE: machineActionsSchedule
+        INVESTIGATIONS_SCHEDULE: investigationsSchedule
+        AV_HEALTH_SCHEDULE: avHealthSchedule
+      },
+      extraSettings
+    )
+    authClientId: authClientId
+    authAllowedClientIds: authAllowedClientIds
+  }
+  // Without its endpoints the app would resolve the public addresses, which refuse it.
+  dependsOn: [endpoints]
+}
+
+module appEndpoint 'modules/private-endpoint.bicep' = if (!publicNetwork) {
+  name: 'app-endpoint'
+  params: {
+    name: 'pe-${name}-sites'
+    location: location
+    tags: allTags
+    subnetId: network!.outputs.endpointSubnetId
+    targetId: app.outputs.id
+    groupId: 'sites'
+    zoneId: network!.outputs.zoneIds.sites
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  params: {
+    location: location
+    tags: allTags
+    insightsId: monitoring.outputs.insightsId
+    actionGroupId: actionGroupId
+  }
+}
+
+@description('Name of the function app.')
+output RELAY_APP_NAME string = app.outputs.name
+
+@description('Where the app answers.')
+output RELAY_URL string = app.outputs.url
+
+@description('Object id of the identity: what the Defender app roles are granted to.')
+output RELAY_PRINCIPAL_ID string = identity.properties.principalId
+
+@description('Name of the vault that holds the Tenable secrets.')
+output RELAY_VAULT_NAME string = vault.outputs.name

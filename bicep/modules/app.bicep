@@ -1,0 +1,172 @@
+@minLength(2)
+@maxLength(60)
+param name string
+param location string
+param tags object
+
+@description('false: reachable through its private endpoint alone, for publishing too.')
+param publicNetwork bool
+
+@description('Subnet that the app calls out from, or empty.')
+param subnetId string
+
+@description('Resource id of the user-assigned identity.')
+param identityId string
+
+@description('Client id of the same identity.')
+param clientId string
+
+@description('Container of the deployment package.')
+param packageUri string
+
+@description('Endpoints of the host account.')
+param hostEndpoints object
+
+@description('Endpoints of the data account.')
+param dataEndpoints object
+
+param insightsConnectionString string
+
+@description('Ends with a slash.')
+param vaultUri string
+param tenableConfigured bool
+param instanceMemoryMB int
+param maximumInstanceCount int
+param alwaysReady { name: string, instanceCount: int }[]
+
+@description('Settings of the product by name.')
+param ownSettings object
+
+@description('Client id of the app registration behind Easy Auth, or empty.')
+param authClientId string
+param authAllowedClientIds string[]
+
+var platformSettings = {
+  AzureWebJobsStorage__blobServiceUri: hostEndpoints.blob
+  AzureWebJobsStorage__queueServiceUri: hostEndpoints.queue
+  AzureWebJobsStorage__tableServiceUri: hostEndpoints.table
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: clientId
+  AzureWebJobsDisableHomepage: 'true'
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
+  AZURE_CLIENT_ID: clientId
+  RELAY_STORAGE__tableServiceUri: dataEndpoints.table
+  RELAY_STORAGE__queueServiceUri: dataEndpoints.queue
+  RELAY_STORAGE__credential: 'managedidentity'
+  RELAY_STORAGE__clientId: clientId
+}
+
+// A reference to a secret that is not there would become the value.
+var tenableSettings = tenableConfigured
+  ? {
+      TENABLE_ACCESS_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/tenable-access-key/)'
+      TENABLE_SECRET_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/tenable-secret-key/)'
+    }
+  : {}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: 'plan-${name}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: { reserved: true }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'relay' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    publicNetworkAccess: publicNetwork ? 'Enabled' : 'Disabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageUri
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+        triggers: {
+          http: { perInstanceConcurrency: 16 }
+        }
+        alwaysReady: alwaysReady
+      }
+      runtime: {
+        name: 'node'
+        version: '24'
+      }
+    }
+    // Flex Consumption refuses most of what other plans take here.
+    siteConfig: { minTlsVersion: '1.2' }
+  }
+
+  // Replaces all settings at every deployment: what is set by hand is lost.
+  resource appSettings 'config' = {
+    name: 'appsettings'
+    properties: union(platformSettings, tenableSettings, ownSettings)
+  }
+
+  resource auth 'config' = if (!empty(authClientId)) {
+    name: 'authsettingsV2'
+    properties: {
+      platform: {
+        enabled: true
+        runtimeVersion: '~1'
+      }
+      httpSettings: { requireHttps: true }
+      login: {
+        tokenStore: { enabled: false }
+      }
+      globalValidation: {
+        requireAuthentication: true
+        unauthenticatedClientAction: 'Return401'
+        // Durable's own calls carry the hub's key; continue/ is guarded by its tickets.
+        excludedPaths: [
+          '/api/health'
+          '/api/continue/'
+          '/api/openapi.json'
+          '/api/swagger.json'
+          '/runtime/webhooks/'
+        ]
+      }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: {
+            clientId: authClientId
+            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+          }
+          validation: {
+            allowedAudiences: ['api://${authClientId}', authClientId]
+            defaultAuthorizationPolicy: { allowedApplications: authAllowedClientIds }
+          }
+        }
+      }
+    }
+    dependsOn: [appSettings]
+  }
+}
+
+output id string = app.id
+output name string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

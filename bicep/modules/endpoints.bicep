@@ -1,0 +1,35 @@
+param name string
+param location string
+param tags object
+param subnetId string
+
+@description('Ids of the DNS zones by service.')
+param zoneIds object
+param hostAccountId string
+param dataAccountId string
+param vaultId string
+
+var wanted = [
+  { of: 'host', service: 'blob', target: hostAccountId }
+  { of: 'host', service: 'queue', target: hostAccountId }
+  { of: 'host', service: 'table', target: hostAccountId }
+  { of: 'data', service: 'queue', target: dataAccountId }
+  { of: 'data', service: 'table', target: dataAccountId }
+  { of: 'relay', service: 'vault', target: vaultId }
+]
+
+// What the app needs before it starts; its own endpoint comes after it.
+module endpoint 'private-endpoint.bicep' = [
+  for one in wanted: {
+    name: 'endpoint-${one.of}-${one.service}'
+    params: {
+      name: 'pe-${name}-${one.of}-${one.service}'
+      location: location
+      tags: tags
+      subnetId: subnetId
+      targetId: one.target
+      groupId: one.service
+      zoneId: zoneIds[one.service]
+    }
+  }
+]

@@ -1,0 +1,83 @@
+@description('3 to 24 small letters and digits.')
+@minLength(3)
+@maxLength(24)
+param name string
+param location string
+param tags object
+
+@description('false: reachable through private endpoints alone.')
+param publicNetwork bool
+
+param containers string[] = []
+param queueNames string[] = []
+
+@description('Object id of the identity that works with the account.')
+param principalId string
+
+@description('Ids of the role definitions that it gets on the account.')
+param roles string[]
+
+resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: { name: 'Standard_LRS' }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    allowSharedKeyAccess: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: publicNetwork ? 'Enabled' : 'Disabled'
+    // Denying all but some addresses would shut the app out, which comes from private ones.
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: publicNetwork ? 'Allow' : 'Deny'
+    }
+  }
+
+  resource blobs 'blobServices' = {
+    name: 'default'
+
+    resource container 'containers' = [
+      for container in containers: {
+        name: container
+        properties: { publicAccess: 'None' }
+      }
+    ]
+  }
+
+  resource queues 'queueServices' = {
+    name: 'default'
+
+    resource queue 'queues' = [
+      for queue in queueNames: {
+        name: queue
+      }
+    ]
+  }
+}
+
+resource grants 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in roles: {
+    scope: account
+    name: guid(account.id, principalId, role)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+    }
+  }
+]
+
+output id string = account.id
+
+@description('Where the services of the account answer; each ends with a slash.')
+output endpoints object = {
+  blob: account.properties.primaryEndpoints.blob
+  queue: account.properties.primaryEndpoints.queue
+  table: account.properties.primaryEndpoints.table
+}

@@ -1,0 +1,93 @@
+@description('3 to 24 letters, digits and single hyphens, a letter first.')
+@minLength(3)
+@maxLength(24)
+param name string
+param location string
+param tags object
+
+@description('false: reachable through private endpoints alone.')
+param publicNetwork bool
+
+@description('Object id of the identity that reads the Tenable secrets.')
+param principalId string
+
+@description('Whether both secrets are there: only then can anybody be granted one of them.')
+param tenableConfigured bool
+
+@description('Who may set the secrets: an object id, or empty.')
+param operatorPrincipalId string
+
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param operatorPrincipalType string
+
+@description('Takes a soft-deleted vault of this name back instead of making one.')
+param recover bool
+
+var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+
+resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    createMode: recover ? 'recover' : 'default'
+    enableRbacAuthorization: true
+    enablePurgeProtection: true
+    softDeleteRetentionInDays: 90
+    publicNetworkAccess: publicNetwork ? 'Enabled' : 'Disabled'
+    networkAcls: {
+      bypass: 'None'
+      defaultAction: publicNetwork ? 'Allow' : 'Deny'
+    }
+  }
+
+  resource accessKey 'secrets' existing = {
+    name: 'tenable-access-key'
+  }
+
+  resource secretKey 'secrets' existing = {
+    name: 'tenable-secret-key'
+  }
+}
+
+resource readAccessKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tenableConfigured) {
+  scope: vault::accessKey
+  name: guid(vault::accessKey.id, principalId, secretsUser)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource readSecretKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tenableConfigured) {
+  scope: vault::secretKey
+  name: guid(vault::secretKey.id, principalId, secretsUser)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+    principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource setSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+  scope: vault
+  name: guid(vault.id, operatorPrincipalId, secretsOfficer)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsOfficer)
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+  }
+}
+
+output id string = vault.id
+output name string = vault.name
+
+@description('Ends with a slash.')
+output uri string = vault.properties.vaultUri

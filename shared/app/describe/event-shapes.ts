@@ -1,0 +1,62 @@
+import { z } from 'zod'
+import { SNAPSHOT_PUBLISHED } from '../../av-health/published-event.ts'
+import { changeKinds } from '../../changes/resource.ts'
+import { resources } from '../../changes/resources/index.ts'
+import { cloudEventSchema } from '../../events/event.ts'
+import { TEST_TYPE } from '../../events/test-delivery.ts'
+
+const text = z.string().nullable()
+const raw = z.record(z.string(), z.unknown())
+
+/** What the data of every change begins and ends with. */
+const change = {
+  id: z.string(),
+  resource: z.string(),
+  version: z.int().describe('Raised with every event of the item.'),
+  from: text.describe('The state before; null when it appeared.'),
+  to: text.describe('The state now; null when it is gone.'),
+  terminal: z.boolean().describe('Whether nothing follows the state.'),
+  reason: z.enum(['notFound', 'untracked']).nullable().describe('Why it is gone.'),
+  machineId: text,
+  computerDnsName: text,
+  openSince: z.string().optional().describe('Of an overdue item: since when it is open.'),
+  limitHours: z.number().optional().describe('Of an overdue item: how many hours are usual.'),
+  item: raw.nullable().describe("Defender's own object; null where it is larger than 256 KiB."),
+  itemOmitted: z.literal(true).optional(),
+}
+
+const machineAction = z.strictObject({
+  ...change,
+  ...{ type: text, requestor: text, requestorComment: text, scope: text, requestSource: text },
+  errorHResult: z.number().nullable(),
+  relatedFileInfo: raw.nullable(),
+  ...{ createdAt: text, updatedAt: text },
+})
+
+const investigation = z.strictObject({
+  ...change,
+  ...{ triggeringAlertId: text, statusDetails: text, cancelledBy: text, startedAt: text, endedAt: text },
+})
+
+const rows = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
+const snapshot = z.strictObject({
+  runId: z.string(),
+  generatedTime: text,
+  method: z.enum(['files', 'json']).nullable(),
+  devices: z.int(),
+  counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rows }),
+})
+
+const gap = z.strictObject({ stream: z.string(), fromSeq: z.int(), oldestSeq: z.int() })
+
+const changesOf = (prefix: string) => changeKinds.map((kind) => `${prefix}.${kind}`)
+const eventOf = (types: string[], data: z.ZodObject) => cloudEventSchema.extend({ type: z.enum(types), data })
+
+/** Every kind of event by the name of its shape; `type` tells them apart. */
+export const eventShapes = {
+  MachineActionEvent: eventOf(changesOf(resources['machine-actions'].eventPrefix), machineAction),
+  InvestigationEvent: eventOf(changesOf(resources.investigations.eventPrefix), investigation),
+  SnapshotPublishedEvent: eventOf([SNAPSHOT_PUBLISHED], snapshot),
+  GapEvent: eventOf(['defender-relay.gap'], gap),
+  TestEvent: eventOf([TEST_TYPE], z.strictObject({ subscription: z.string() })),
+}

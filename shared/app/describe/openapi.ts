@@ -1,0 +1,124 @@
+import type { HttpRoute } from '../answer.ts'
+import { VERSION } from '../version.ts'
+import type { OpenApi, Operation, Parameter, Response, Schema } from './document.ts'
+import { refusal, refusalsOf } from './refusals.ts'
+import { type DescribedSchemas, describeSchemas, reference } from './schemas.ts'
+
+const KEY = 'functionKey'
+
+/** The OpenAPI 3.0 description of routes, from the very declarations that check their requests. */
+export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
+  const schemas = describeSchemas(routes)
+  const paths: OpenApi['paths'] = {}
+  for (const route of routes) {
+    const path = `/${route.path}`
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: describeOperation(route, schemas) }
+  }
+  return {
+    openapi: '3.0.3',
+    info: {
+      title: 'defender-relay',
+      version: VERSION,
+      description: 'Change events, scan look-ups and antivirus-health history from Microsoft Defender for Endpoint.',
+    },
+    servers: [{ url: `${origin}/api` }],
+    security: [{ [KEY]: [] }],
+    paths,
+    components: {
+      schemas: schemas.named,
+      securitySchemes: { [KEY]: { type: 'apiKey', in: 'header', name: 'x-functions-key' } },
+    },
+  }
+}
+
+function describeOperation({ name, path, auth, route, ...rest }: HttpRoute, schemas: DescribedSchemas): Operation {
+  const body = route.body && schemas.of(route.body)
+  const parameters = [
+    ...parametersIn('path', schemas.of(route.params)),
+    ...parametersIn('query', schemas.of(route.query)),
+  ]
+  return {
+    operationId: toOperationId(name),
+    tags: [path.split('/')[0] ?? ''],
+    summary: toTitle(name),
+    description: `${route.summary}.`,
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body ? { requestBody: { required: Boolean(body.required), content: json(body) } } : {}),
+    responses: responsesOf({ name, path, auth, route, ...rest }, schemas),
+    ...(body?.properties?.callbackUrl && body.properties.filter ? { callbacks } : {}),
+    ...(auth === 'anonymous' ? { security: [] } : {}),
+  }
+}
+
+/** The id of the operation of a route, for instance `ListEvents`. */
+export const toOperationId = (name: string) => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
+
+/** A name in words, for instance `Machine id`. */
+export function toTitle(name: string): string {
+  const words = name.replace(/-/g, ' ').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}
+
+const json = (schema: Schema) => ({ 'application/json': { schema } })
+
+function parametersIn(place: Parameter['in'], { properties = {}, required = [] }: Schema): Parameter[] {
+  return Object.entries(properties).map(([name, { description, many: _, ...schema }]) => ({
+    name,
+    in: place,
+    required: required.includes(name),
+    ...(description ? { description } : {}),
+    schema,
+  }))
+}
+
+function responsesOf(route: HttpRoute, schemas: DescribedSchemas): Record<string, Response> {
+  const responses: Record<string, Response> = {}
+  for (const [status, { text, isProblem }] of refusalsOf(route)) {
+    responses[status] = isProblem ? problemAnswer(status, text) : { description: text }
+  }
+  for (const [status, { description, body }] of Object.entries(route.route.answers)) {
+    const described = body && schemas.of(body)
+    const headers = headersOf(Number(status), described, 304 in route.route.answers)
+    responses[status] = described
+      ? { description, ...(headers ? { headers } : {}), content: json(described) }
+      : Number(status) < 400
+        ? { description, ...(headers ? { headers } : {}) }
+        : problemAnswer(Number(status), description || refusal(Number(status)).text)
+  }
+  return responses
+}
+
+const problemAnswer = (status: number, description: string): Response => ({
+  description,
+  ...(status === 429 || status === 503 ? { headers: { 'Retry-After': header('Seconds to wait, where known.') } } : {}),
+  content: { 'application/problem+json': { schema: { $ref: reference('Problem') } } },
+})
+
+const header = (description: string, type = 'string') => ({ description, schema: { type } })
+
+function headersOf(status: number, body: Schema | undefined, isTagged: boolean): Response['headers'] {
+  if (status === 201) return { Location: header('What was made; DELETE ends it.') }
+  if (status === 202) return { Location: header('Ask here again.'), 'Retry-After': header('Seconds to wait.') }
+  const headers = {
+    ...(isTagged && status < 400 ? { ETag: header('For If-None-Match.') } : {}),
+    ...(body?.properties?.next ? { Link: header('The next page as rel="next", where there is one.') } : {}),
+  }
+  return Object.keys(headers).length > 0 ? headers : undefined
+}
+
+/** What is posted to whoever subscribes. */
+const callbacks = {
+  event: {
+    '{$request.body#/callbackUrl}': {
+      post: {
+        summary: 'One signed event',
+        description: 'Posted with the headers of Standard Webhooks until it is taken.',
+        requestBody: { required: true, content: json({ $ref: reference('CloudEvent') }) },
+        responses: {
+          '2XX': { description: 'It is taken.' },
+          410: { description: 'No more events: the subscription ends.' },
+        },
+      },
+    },
+  },
+}

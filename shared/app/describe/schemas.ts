@@ -1,0 +1,117 @@
+import { z } from 'zod'
+import { exportsReportSchema } from '../../av-health/report-exports.ts'
+import { changesReportSchema } from '../../changes/report-changes.ts'
+import { itemSchema } from '../../changes/routes/items.ts'
+import { cloudEventSchema } from '../../events/event.ts'
+import { filterSchema } from '../../events/filter.ts'
+import { streamReportSchema } from '../../events/report-streams.ts'
+import { failureSchema } from '../../events/subscription.ts'
+import { deliveryViewSchema, subscriptionReportSchema, subscriptionViewSchema } from '../../events/subscription-view.ts'
+import { runSchema, runSummarySchema } from '../../exports/run-view.ts'
+import { problemSchema } from '../../platform/reply.ts'
+import { upstreamReportSchema } from '../../platform/upstream-watch.ts'
+import { scanAnswerSchema } from '../../scan-history/reply.ts'
+import { scanSchema } from '../../scan-history/source.ts'
+import type { HttpRoute } from '../answer.ts'
+import { problemSchema as statusProblemSchema } from '../problems.ts'
+import type { Schema } from './document.ts'
+import { eventShapes } from './event-shapes.ts'
+
+/** The shapes that have names in the descriptions; a schema may also bring its own with `.meta({ id: 'Name' })`. */
+const shapes: Record<string, z.ZodType> = {
+  Problem: problemSchema,
+  StatusProblem: statusProblemSchema,
+  UpstreamReport: upstreamReportSchema,
+  ChangesReport: changesReportSchema,
+  StreamReport: streamReportSchema,
+  ExportsReport: exportsReportSchema,
+  Item: itemSchema,
+  CloudEvent: cloudEventSchema,
+  ...eventShapes,
+  Filter: filterSchema,
+  Subscription: subscriptionViewSchema,
+  SubscriptionReport: subscriptionReportSchema,
+  Delivery: deliveryViewSchema,
+  Failure: failureSchema,
+  ExportRunSummary: runSummarySchema,
+  ExportRun: runSchema,
+  Scan: scanSchema,
+  ScanAnswer: scanAnswerSchema,
+}
+
+/** What a shape is referred to by. */
+export const reference = (name: string) => `#/components/schemas/${name}`
+
+/** The schemas of all routes in the dialect of OpenAPI 3.0. */
+export interface DescribedSchemas {
+  /** What has a name. */
+  named: Record<string, Schema>
+  /** The description of one of the routes' own schemas. */
+  of(schema: z.ZodType): Schema
+}
+
+/** Describes what routes take and answer; throws for a schema that can't be described. */
+export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSchemas {
+  const taken = routes.flatMap(({ route: { params, query, body } }) => [params, query, ...(body ? [body] : [])])
+  const answered = routes.flatMap(({ route }) => Object.values(route.answers).flatMap(({ body }) => body ?? []))
+  const requests = describe({}, taken, 'input')
+  const answers = describe(shapes, answered, 'output')
+  return {
+    named: { ...requests.named, ...answers.named, CloudEvent: anyEvent },
+    of(schema) {
+      const described = requests.bySchema.get(schema) ?? answers.bySchema.get(schema)
+      if (!described) throw new Error('this schema stands in no route')
+      return described
+    },
+  }
+}
+
+const typesOf = (shape: (typeof eventShapes)[keyof typeof eventShapes]) => shape.shape.type.options
+
+/** The events one by one, where the routes' own schema knows of any. */
+const anyEvent: Schema = {
+  oneOf: Object.keys(eventShapes).map((name) => ({ $ref: reference(name) })),
+  discriminator: {
+    propertyName: 'type',
+    mapping: Object.fromEntries(
+      Object.entries(eventShapes).flatMap(([name, shape]) => typesOf(shape).map((type) => [type, reference(name)])),
+    ),
+  },
+}
+
+const ALL = 'all'
+
+function describe(names: Record<string, z.ZodType>, schemas: z.ZodType[], io: 'input' | 'output') {
+  const registry = z.registry<{ id: string }>()
+  for (const [id, schema] of Object.entries(names)) registry.add(schema, { id })
+  const list = [...new Set(schemas)]
+  // As members of one object they are written out where they stand, and named shapes in them become references.
+  registry.add(z.object({ ...list }), { id: ALL })
+  const found = z.toJSONSchema(registry, { target: 'openapi-3.0', io, uri: reference, override: tidy(io) })
+  const { [ALL]: all, __shared: own, ...named } = readSchemas(JSON.stringify(found.schemas))
+  return {
+    named: { ...named, ...own?.definitions },
+    bySchema: new Map(list.map((schema, index) => [schema, all?.properties?.[index] ?? {}])),
+  }
+}
+
+/** Shapes with a `.meta({ id })` stand apart from those of the registry; here all stand together. */
+function readSchemas(json: string): Record<string, Schema & { definitions?: Record<string, Schema> }> {
+  return JSON.parse(json.replaceAll('__shared#/definitions/', ''), (_key, value) => {
+    if (typeof value?.$id === 'string') delete value.$id
+    return value
+  })
+}
+
+const tidy =
+  (io: 'input' | 'output') =>
+  ({ jsonSchema: schema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void => {
+    // Every whole number in JSON has these bounds.
+    if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum
+    if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum
+    // The pattern of a time is hundreds of characters that the format says in one word.
+    if (schema.format) delete schema.pattern
+    // Readers of answers have to let new members pass.
+    if (io === 'output' && schema.additionalProperties === false) delete schema.additionalProperties
+    if (schema.nullable && schema.enum && !schema.enum.includes(null)) schema.enum.push(null)
+  }

@@ -1,0 +1,136 @@
+import type { OpenApi, Operation, Response, Schema } from './document.ts'
+
+/** An operation of a Swagger description. */
+export interface SwaggerOperation {
+  operationId: string
+  summary: string
+  parameters: SwaggerParameter[]
+  responses: Record<string, { description: string; schema?: Schema; headers?: Record<string, Schema> }>
+  [extension: `x-ms-${string}`]: unknown
+}
+
+/** A parameter, whose schema Swagger 2.0 writes into it unless it is the body. */
+export interface SwaggerParameter {
+  name: string
+  in: string
+  required: boolean
+  /** Of a body alone. */
+  schema?: Schema
+  [keyword: string]: unknown
+}
+
+/** The operations of a path, beside extensions that begin with `x-`. */
+export type SwaggerPath = Record<string, SwaggerOperation>
+
+/** The parts of a Swagger 2.0 description that are used here: https://swagger.io/specification/v2 */
+export interface Swagger {
+  swagger: '2.0'
+  info: OpenApi['info']
+  host: string
+  basePath: string
+  schemes: string[]
+  paths: Record<string, SwaggerPath>
+  definitions: Record<string, Schema>
+  [member: string]: unknown
+}
+
+type Named = Record<string, Schema>
+
+/**
+ * Says in Swagger 2.0 what an OpenAPI description says. What 2.0 has no word for is told more loosely: alternatives become
+ * one shape with the members of all, null is allowed by `x-nullable`.
+ */
+export function toSwagger({ info, servers, security, paths, components }: OpenApi): Swagger {
+  const { host, protocol, pathname } = new URL(servers[0]?.url ?? '')
+  const named = components.schemas
+  return {
+    swagger: '2.0',
+    info,
+    ...{ host, basePath: pathname, schemes: [protocol.slice(0, -1)] },
+    produces: ['application/json', 'application/problem+json'],
+    securityDefinitions: components.securitySchemes,
+    security,
+    paths: mapValues(paths, (operations) => mapValues(operations, (operation) => toOperation(operation, named))),
+    definitions: mapValues(named, (schema) => toSchema(schema, named)),
+  }
+}
+
+function toOperation(operation: Operation, named: Named): SwaggerOperation {
+  const { parameters = [], requestBody, responses, callbacks: _, ...rest } = operation
+  const body = requestBody?.content['application/json']?.schema
+  return {
+    ...rest,
+    ...(body ? { consumes: ['application/json'] } : {}),
+    parameters: [
+      ...parameters.map(({ schema, ...parameter }) => ({
+        ...toSchema(schema, named),
+        ...parameter,
+        ...(schema.type === 'array' ? { collectionFormat: 'multi' } : {}),
+      })),
+      ...(body ? [{ name: 'body', in: 'body', required: requestBody?.required, schema: toSchema(body, named) }] : []),
+    ],
+    responses: mapValues(responses, (response) => toResponse(response, named)),
+  }
+}
+
+function toResponse({ description, headers, content = {} }: Response, named: Named) {
+  const [media] = Object.values(content)
+  return {
+    description,
+    ...(headers ? { headers: mapValues(headers, (one) => ({ description: one.description, ...one.schema })) } : {}),
+    ...(media ? { schema: toSchema(media.schema, named) } : {}),
+  }
+}
+
+/** A schema without the words that Swagger 2.0 does not have. */
+function toSchema(schema: Schema, named: Named): Schema {
+  if (schema.$ref) return { $ref: schema.$ref.replace('#/components/schemas/', '#/definitions/') }
+  const { nullable, allOf, anyOf, oneOf, discriminator: _, enum: values, ...rest } = schema
+  const { properties, items, additionalProperties, ...plain } = rest
+  // An object that may be null is written out: beside a reference nothing else counts.
+  const base = allOf?.map((one) => toSchema(resolve(one, named), named))
+  const either = (anyOf ?? oneOf)?.map((one) => toSchema(resolve(one, named), named))
+  return {
+    ...Object.assign({}, ...(base ?? [])),
+    ...(either ? merge(either) : {}),
+    ...plain,
+    ...(values ? { enum: values.filter((value) => value !== null) } : {}),
+    ...(properties ? { properties: mapValues(properties, (one) => toSchema(one, named)) } : {}),
+    ...(items ? { items: toSchema(items, named) } : {}),
+    ...(typeof additionalProperties === 'object'
+      ? { additionalProperties: toSchema(additionalProperties, named) }
+      : additionalProperties === undefined
+        ? {}
+        : { additionalProperties }),
+    ...(nullable ? { 'x-nullable': true } : {}),
+  }
+}
+
+const resolve = (schema: Schema, named: Named): Schema => named[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
+
+/** What every one of several schemas lets pass, as narrow as one schema without alternatives can be. */
+function merge(schemas: Schema[]): Schema {
+  const [first = {}, ...others] = schemas
+  return others.reduce(mergeTwo, first)
+}
+
+function mergeTwo(one: Schema, other: Schema): Schema {
+  if (JSON.stringify(one) === JSON.stringify(other)) return one
+  if (one.type === undefined || one.type !== other.type) return {}
+  const nullable = one['x-nullable'] || other['x-nullable'] ? { 'x-nullable': true } : {}
+  const description = one.description ?? other.description
+  const kept = { type: one.type, ...(description ? { description } : {}), ...nullable }
+  if (one.type === 'array') return { ...kept, items: mergeTwo(one.items ?? {}, other.items ?? {}) }
+  if (one.type !== 'object') {
+    return one.enum && other.enum ? { ...kept, enum: [...new Set([...one.enum, ...other.enum])] } : kept
+  }
+  const properties = { ...one.properties }
+  for (const [name, schema] of Object.entries(other.properties ?? {})) {
+    properties[name] = properties[name] ? mergeTwo(properties[name], schema) : schema
+  }
+  const required = one.required?.filter((name) => other.required?.includes(name)) ?? []
+  return { ...kept, properties, ...(required.length > 0 ? { required } : {}) }
+}
+
+const mapValues = <From, To>(record: Record<string, From>, map: (value: From) => To): Record<string, To> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))

@@ -1,0 +1,20 @@
+import type { DefenderFamily } from './defender-call.ts'
+
+/** The application in Entra that holds Defender's app roles: WindowsDefenderATP. */
+export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
+
+/**
+ * The app roles that open each family of Defender routes: any one is enough, the first is the one to ask for. The newest
+ * pages ask for write roles only on both lists of items, unconfirmed; for the export two pages disagree.
+ * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
+ */
+export const defenderRoles = {
+  'machine-actions': ['Machine.Read.All', 'Machine.ReadWrite.All'],
+  investigations: ['Alert.Read.All', 'Alert.ReadWrite.All'],
+  'authenticated-scans': ['Machine.Read.All', 'Machine.ReadWrite.All'],
+  deviceavinfo: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+  export: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
+} as const satisfies Record<DefenderFamily, readonly [string, ...string[]]>
+
+/** What the Tenable user whose keys are used needs, in Tenable's words: a role and a permission on each scan. */
+export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'

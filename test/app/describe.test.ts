@@ -1,0 +1,221 @@
+import { readFileSync } from 'node:fs'
+import { compileErrors, validate } from '@readme/openapi-parser'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { bindRoutes } from '../../shared/app/answer.ts'
+import type { Schema } from '../../shared/app/describe/document.ts'
+import { eventShapes } from '../../shared/app/describe/event-shapes.ts'
+import { describeRoutes, PLACEHOLDER_ORIGIN } from '../../shared/app/describe/routes.ts'
+import { eventTypes } from '../../shared/app/events-section.ts'
+import { httpRoutes } from '../../shared/app/routes.ts'
+import { defineRoute } from '../../shared/platform/route.ts'
+import { createAnswerCheck, findPath, toChecker } from '../described-answers.ts'
+
+const MOST_BYTES = 1024 * 1024
+const { openapi, swagger } = describeRoutes(httpRoutes, PLACEHOLDER_ORIGIN)
+const shipped = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
+
+describe.each([
+  ['openapi.json', openapi],
+  ['swagger.json', swagger],
+])('docs/%s', (name, description) => {
+  test('is what the routes say by now', () => {
+    const isStale = JSON.stringify(JSON.parse(shipped(name))) !== JSON.stringify(description)
+
+    expect(isStale && 'stale: npm run describe writes it anew').toBe(false)
+  })
+
+  test('is valid', async () => {
+    const result = await validate(JSON.parse(shipped(name)))
+
+    expect(result.valid ? '' : compileErrors(result)).toBe('')
+  })
+
+  test('is small enough for a custom connector', () => {
+    expect(Buffer.byteLength(shipped(name))).toBeLessThan(MOST_BYTES)
+  })
+})
+
+test('every route is an operation with an id of its own, a title, and a security that is its own', () => {
+  const operations = httpRoutes.map(({ path, method }) => openapi.paths[`/${path}`]?.[method.toLowerCase()])
+
+  const ids = new Set(operations.map((operation) => operation?.operationId))
+  const open = operations.filter((operation) => operation?.security?.length === 0)
+  expect(ids.size).toBe(httpRoutes.length)
+  expect(operations.filter((operation) => !operation?.summary || !operation.description)).toEqual([])
+  expect(open.map((operation) => operation?.operationId)).toEqual(
+    httpRoutes.filter(({ auth }) => auth === 'anonymous').map(({ name }) => toId(name)),
+  )
+})
+
+test('a keyed route tells of 401, one with an id of 404, one with a body of 411, 413 and 415', () => {
+  const statusesOf = (path: string, method: string) => Object.keys(openapi.paths[path]?.[method]?.responses ?? {})
+
+  expect(statusesOf('/health', 'get')).toEqual(['200', '400', '500', '503'])
+  expect(statusesOf('/subscriptions/{id}/replay', 'post')).toEqual(
+    expect.arrayContaining(['200', '400', '401', '404', '409', '411', '413', '415', '500', '503']),
+  )
+  expect(statusesOf('/changes/{resource}/items', 'get')).not.toContain('404')
+  expect(statusesOf('/changes/{resource}/items/{id}', 'get')).toEqual(expect.arrayContaining(['404', '502', '504']))
+  expect(statusesOf('/scan-history/tenable/scans/{id}', 'get')).toContain('429')
+  expect(openapi.paths['/events']?.get?.responses[400]?.content).toEqual({
+    'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
+  })
+})
+
+test('headers and callbacks are described where there are any', () => {
+  const headersOf = (path: string, method: string, status: number) =>
+    Object.keys(openapi.paths[path]?.[method]?.responses[status]?.headers ?? {})
+
+  expect(headersOf('/subscriptions', 'post', 201)).toEqual(['Location'])
+  expect(headersOf('/events/trigger', 'get', 202)).toEqual(['Location', 'Retry-After'])
+  expect(headersOf('/events', 'get', 200)).toEqual(['Link'])
+  expect(headersOf('/openapi.json', 'get', 200)).toEqual(['ETag'])
+  expect(JSON.stringify(openapi.paths['/subscriptions']?.post?.callbacks)).toContain('#/components/schemas/CloudEvent')
+})
+
+test('every type of event that there is has a shape', () => {
+  const described = Object.values(eventShapes).flatMap((shape) => shape.shape.type.options)
+
+  expect(eventTypes.filter((type) => !described.includes(type))).toEqual([])
+})
+
+test('no reference leads nowhere, and Swagger has no word that version 2.0 does not know', () => {
+  const references = (text: string) => new Set([...text.matchAll(/"#\/[^"]+?\/([^/"]+)"/g)].map(([, name]) => name))
+
+  const [modern, old] = [JSON.stringify(openapi), JSON.stringify(swagger)]
+
+  expect([...references(modern)].filter((name) => !openapi.components.schemas[name ?? ''])).toEqual([])
+  expect([...references(old)].filter((name) => !swagger.definitions[name ?? ''])).toEqual([])
+  expect(old).not.toMatch(/"(?:nullable|oneOf|anyOf|discriminator|content|requestBody|callbacks)":/)
+})
+
+describe('a new route', () => {
+  const answer = z.strictObject({
+    state: z.enum(['on', 'off']).nullable(),
+    part: z.strictObject({ size: z.int() }).meta({ id: 'Part' }).nullable(),
+    either: z.union([
+      z.strictObject({ kind: z.enum(['a']), one: z.string(), same: z.enum(['x']).optional() }),
+      z.strictObject({ kind: z.enum(['b']), same: z.string().optional(), two: z.int(), one: z.string().nullable() }),
+    ]),
+    mixed: z.union([z.string(), z.int()]),
+  })
+  const listThings = defineRoute()({
+    name: 'list-things',
+    method: 'GET',
+    path: 'things/{thing}',
+    summary: 'Things',
+    params: z.strictObject({ thing: z.string() }),
+    query: z.strictObject({
+      id: z.array(z.string()).max(20).meta({ many: true }),
+      limit: z.string().default('100').transform(Number),
+    }),
+    body: z.strictObject({ name: z.string().optional() }),
+    answers: { 200: { description: 'Things.', body: answer }, 429: { description: 'Too many.' } },
+    handle: async () => ({ status: 200 }),
+  })
+  const made = describeRoutes(
+    bindRoutes([listThings], async () => undefined),
+    'https://relay.contoso.net',
+  )
+  const operation = made.openapi.paths['/things/{thing}']?.get
+  const old = made.swagger.paths['/things/{thing}']?.get
+
+  test('is described as it stands: lists, defaults, optional bodies, shapes with names, refusals of its own', () => {
+    const schema = operation?.responses[200]?.content?.['application/json']?.schema
+
+    expect(operation?.parameters).toMatchObject([
+      { name: 'thing', in: 'path', required: true },
+      { name: 'id', in: 'query', required: true, schema: { type: 'array', maxItems: 20 } },
+      { name: 'limit', in: 'query', required: false, schema: { type: 'string', default: '100' } },
+    ])
+    expect(operation?.parameters?.[1]?.schema).not.toHaveProperty('many')
+    expect(operation?.requestBody).toMatchObject({ required: false })
+    expect(schema?.properties).toMatchObject({
+      part: { nullable: true, allOf: [{ $ref: '#/components/schemas/Part' }] },
+      state: { nullable: true, enum: ['on', 'off', null] },
+    })
+    expect(made.openapi.components.schemas.Part).toMatchObject({ properties: { size: { type: 'integer' } } })
+    expect(operation?.responses[429]?.content).toHaveProperty(['application/problem+json'])
+  })
+
+  test('is described in Swagger with the members of all alternatives, none of them narrower than it was', () => {
+    const schema = old?.responses[200]?.schema
+
+    expect(old?.parameters).toMatchObject([
+      { name: 'thing', required: true, type: 'string' },
+      { name: 'id', required: true, type: 'array', collectionFormat: 'multi' },
+      { name: 'limit', required: false, default: '100', 'x-ms-visibility': 'advanced' },
+      { name: 'body', in: 'body', required: false },
+    ])
+    expect(schema?.properties).toEqual({
+      state: { type: 'string', enum: ['on', 'off'], 'x-nullable': true },
+      part: { type: 'object', properties: { size: { type: 'integer' } }, required: ['size'], 'x-nullable': true },
+      either: {
+        type: 'object',
+        properties: {
+          kind: { type: 'string', enum: ['a', 'b'] },
+          one: { type: 'string', 'x-nullable': true },
+          same: { type: 'string' },
+          two: { type: 'integer' },
+        },
+        required: ['kind', 'one'],
+      },
+      mixed: {},
+    })
+  })
+
+  test.each([
+    [{ state: null, part: null, either: { kind: 'a', one: 'x' }, mixed: 1 }, true],
+    [{ state: 'on', part: { size: 1 }, either: { kind: 'b', one: null, two: 2 }, mixed: 'x', more: 1 }, true],
+    [{ state: 'else', part: null, either: { kind: 'a', one: 'x' }, mixed: 1 }, false],
+    [{ state: null, part: { size: 'x' }, either: { kind: 'a', one: 'x' }, mixed: 1 }, false],
+    [{ state: null, part: null, either: { kind: 'c', one: 'x' }, mixed: 1 }, false],
+  ])('has both descriptions agree on the answer %#', (body, isGood) => {
+    const modern: Schema = operation?.responses[200]?.content?.['application/json']?.schema ?? {}
+
+    const judged = [
+      toChecker(modern, made.openapi.components.schemas).safeParse(body).success,
+      toChecker(old?.responses[200]?.schema ?? {}, made.swagger.definitions).safeParse(body).success,
+    ]
+
+    expect(judged).toEqual([isGood, isGood])
+  })
+})
+
+describe('an answer', () => {
+  const check = createAnswerCheck({ openapi, swagger })
+  const json = 'application/json; charset=utf-8'
+  const page = { events: [], next: 'x', more: false }
+  const event = { specversion: '1.0', type: 'defender-relay.else' }
+
+  test.each([
+    ['as it is described', 200, json, page, undefined],
+    ['without a body', 401, null, undefined, undefined],
+    ['with a status of its own', 418, json, page, 'is not described'],
+    ['with a body where none is described', 401, json, page, 'is not described'],
+    ['of another media type', 200, 'application/problem+json', page, 'is not described'],
+    ['without the body that is described', 200, null, undefined, 'is not described'],
+    ['with a member missing', 200, json, { ...page, next: undefined }, 'not as it is described'],
+    ['with an event of no shape', 200, json, { ...page, events: [event] }, 'not as it is described'],
+  ])('%s is judged so', (_name, status, contentType, body, told) => {
+    const judge = () => check({ method: 'GET', path: '/api/events', status, contentType, body })
+
+    if (told) expect(judge).toThrow(told)
+    else expect(judge).not.toThrow()
+  })
+
+  test('is looked up under the route that the host takes: a literal segment beats a parameter', () => {
+    const find = (path: string) => findPath(['/scans/{id}', '/scans/latest', '/scans'], path, () => true)
+
+    expect(['/api/scans/latest', '/api/scans/7', '/api/scans', '/api/scans/7/runs'].map(find)).toEqual([
+      ...['/scans/latest', '/scans/{id}', '/scans', undefined],
+    ])
+  })
+})
+
+const toId = (name: string) =>
+  name
+    .split('-')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('')

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { root } from '../functions/load-registrations.ts'
+import { at } from './find-breaches.ts'
+import { readTemplate, textOf } from './read-template.ts'
+import { readText, templateTexts } from './template-texts.ts'
+
+const main = readTemplate('bicep/main.bicep', templateTexts['bicep/main.bicep'] ?? '')
+const app = readTemplate('bicep/modules/app.bicep', templateTexts['bicep/modules/app.bicep'] ?? '')
+const given = [...readText('bicep/main.bicepparam').matchAll(/^param (\w+) = (.+)$/gm)]
+
+test('azd finds the templates, the package and the site', () => {
+  const azure = readText('azure.yaml')
+  const service = /^services:\n {2}(\w+):/m.exec(azure)?.[1]
+
+  const site = app.resources.find(({ type }) => type === 'Microsoft.Web/sites')
+  expect(site ? at(site, 'tags.azd-service-name').map(textOf) : []).toEqual([service])
+  expect(/^ {2}path: (.+)$/m.exec(azure)?.[1]).toBe('bicep')
+  expect(readText('local/package.ts')).toContain(`'${/dist: (.+)/.exec(azure)?.[1]}'`)
+  expect(azure).toContain('remoteBuild: false')
+  expect(JSON.parse(readText('package.json')).scripts).toHaveProperty(/run: npm run (\w+)/.exec(azure)?.[1] ?? '')
+})
+
+test('there is one parameter file, and it gives what the template asks for', () => {
+  const names = given.map(([, name = '']) => name)
+  const needed = [...main.parameters.values()].filter(({ fallback }) => !fallback).map(({ name }) => name)
+
+  expect(existsSync(join(root, 'bicep/main.parameters.json'))).toBe(false)
+  expect(names.filter((name) => !main.parameters.has(name))).toEqual([])
+  expect(needed.filter((name) => !names.includes(name))).toEqual([])
+})
+
+test('what the parameter file says without azd is what the template says', () => {
+  for (const [, name = '', value = ''] of given) {
+    const fallback = main.parameters.get(name)?.fallback
+    const otherwise = /readEnvironmentVariable\('\w+', '(.*?)'\)/.exec(value)?.[1] ?? value.replaceAll("'", '')
+    if (fallback && fallback.type !== 'member_expression') expect([name, otherwise]).toEqual([name, textOf(fallback)])
+  }
+})
+
+test('no template takes a secret, so that none can leak from a deployment', () => {
+  const names = Object.entries(templateTexts).flatMap(([path, text]) => [
+    ...readTemplate(path, text).parameters.values(),
+  ])
+
+  expect(
+    names.filter(({ name, decorators }) => decorators.has('secure') || /secret|password|apiKey/i.test(name)),
+  ).toEqual([])
+})
