@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
+import { closeFolder, makeFolder } from './private-folder.ts'
 
 const generatedTime = z.iso.datetime()
 const storedSource = z.discriminatedUnion('kind', [
@@ -37,20 +38,28 @@ export interface DataFolder extends FolderLock {
   save(): void
 }
 
-/** Opens a data folder, made when it is not there; throws a sentence when it can't be used or another process uses it. */
+/** What a data folder may hold; a folder with other things in it belongs to somebody else, too. */
+const ours = /^(?:azurite$|(?:state|lock)\.json)/
+
+/**
+ * Opens a data folder, made when it is not there and closed to other users; throws a sentence when it can't be used or
+ * another process uses it.
+ */
 export async function openDataFolder(dir: string, signal?: AbortSignal): Promise<DataFolder> {
   const file = join(dir, 'state.json')
+  const emulatorDir = join(dir, 'azurite')
   try {
-    mkdirSync(dir, { recursive: true })
+    makeFolder(dir)
     const lock = await lockFolder(dir, signal)
     try {
+      makeFolder(emulatorDir)
+      closeFolder(dir, ours)
       const state = readState(dir) ?? { keys: { master: newKey(), function: newKey() }, clockOffsetMs: 0 }
       const save = () => {
-        // Keys are in it: for this user alone.
         writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
         renameSync(`${file}.new`, file)
       }
-      return { ...lock, dir, emulatorDir: join(dir, 'azurite'), state, save }
+      return { ...lock, dir, emulatorDir, state, save }
     } catch (error) {
       lock.release()
       throw error

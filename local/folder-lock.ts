@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
@@ -21,12 +21,14 @@ export interface FolderLock {
 
 const LONGEST_SAVE_MS = 60_000
 const ABANDONED_MS = 2000
+const LONGEST_TURN_MS = 10_000
+const TURN_MS = 20
 
 /** Takes a folder for this process; throws when another one has it, and waits for an emulator that is still saving. */
 export async function lockFolder(dir: string, signal?: AbortSignal): Promise<FolderLock> {
   const file = join(dir, 'lock.json')
   const host = ownerOf(process.pid)
-  const emulator = await decideAlone(`${file}.new`, (decided) => {
+  const emulator = await decideAlone(`${file}.new`, signal, (decided) => {
     const lock = readLock(file)
     if (lock.host && isRunning(lock.host)) {
       throw new Error(
@@ -43,7 +45,7 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
     if (waitedMs >= LONGEST_SAVE_MS) {
       throw new Error(`The storage emulator of the last start, process ${emulator.pid}, does not end.`)
     }
-    await sleep(50, undefined, signal ? { signal } : {})
+    await sleep(50, undefined, { signal })
   }
   return {
     noteEmulator(pid) {
@@ -55,17 +57,17 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
 }
 
 /** Of several starts at the same moment one decides at a time: whoever creates the file `sign` first. */
-async function decideAlone<T>(sign: string, decide: (sign: string) => T): Promise<T> {
-  for (;;) {
+async function decideAlone<T>(sign: string, signal: AbortSignal | undefined, decide: (sign: string) => T): Promise<T> {
+  for (let waitedMs = 0; ; waitedMs += TURN_MS) {
     try {
       writeFileSync(sign, '', { flag: 'wx', mode: 0o600 })
       break
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      // Deciding takes no time: a sign that stays was left by a process that was killed over it.
-      const madeAtMs = statSync(sign, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
-      if (Date.now() - madeAtMs > ABANDONED_MS) rmSync(sign, { force: true })
-      else await sleep(20)
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || waitedMs >= LONGEST_TURN_MS) throw error
+      // Deciding takes no time: a sign that stays, or is from the future, was left by a process that was killed over it.
+      const found = lstatSync(sign, { throwIfNoEntry: false })
+      if (found && Math.abs(Date.now() - found.mtimeMs) > ABANDONED_MS) rmSync(sign, { force: true })
+      await sleep(TURN_MS, undefined, { signal })
     }
   }
   try {

@@ -1,4 +1,4 @@
-import { createReadStream, statSync } from 'node:fs'
+import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import type { Source } from './data-folder.ts'
@@ -16,22 +16,27 @@ export interface Known {
   published: string | null
 }
 
+type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'>
+
 /** Decides where the devices come from: what the data folder has, unless something else was asked for or a file has changed. */
-export async function chooseSource(
-  { fleet, files, upstream }: Pick<StartOptions, 'fleet' | 'files' | 'upstream'>,
-  known: Known,
-): Promise<Source> {
+export async function chooseSource(asked: Asked, known: Known): Promise<Source> {
   const { before } = known
-  if (upstream) return { kind: 'upstream' }
-  if (files.length > 0) return chooseFiles(files, known)
-  if (fleet === undefined && before?.kind === 'files') {
-    return chooseFiles(
-      before.files.map(({ path }) => path),
-      known,
-    )
-  }
+  const { fleet } = asked
+  if (asked.upstream) return { kind: 'upstream' }
+  const paths = pathsFor(asked, before)
+  if (paths.length > 0) return chooseFiles(paths, known)
   if (before?.kind === 'fleet' && (fleet === undefined || fleet === before.size)) return before
   return { kind: 'fleet', size: fleet ?? DEFAULT_FLEET, generatedTime: nextGeneratedTime(known) }
+}
+
+/** Throws one sentence when a file that a start is about can't be read. */
+export function refuseUnreadable(asked: Asked, before: Source | undefined): void {
+  for (const path of pathsFor(asked, before)) lookAt(path)
+}
+
+function pathsFor({ fleet, files, upstream }: Asked, before: Source | undefined): string[] {
+  const isAsked = files.length > 0 || fleet !== undefined || upstream !== undefined
+  return isAsked || before?.kind !== 'files' ? files : before.files.map(({ path }) => path)
 }
 
 async function chooseFiles(paths: string[], known: Known): Promise<Source> {
@@ -55,10 +60,20 @@ function nextGeneratedTime({ before, present, published }: Known): string {
 }
 
 function lookAt(path: string): { path: string; bytes: number; changedMs: number } {
-  const found = statSync(path, { throwIfNoEntry: false })
-  if (!found) throw new Error(`There is no file ${path}.`)
-  if (!found.isFile()) throw new Error(`${path} is not a file.`)
-  return { path, bytes: found.size, changedMs: found.mtimeMs }
+  try {
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (!found) throw new Error(`There is no file ${path}.`)
+    if (!found.isFile()) throw new Error(`${path} is not a file.`)
+    const file = openSync(path, 'r')
+    try {
+      readSync(file, Buffer.alloc(1))
+    } finally {
+      closeSync(file)
+    }
+    return { path, bytes: found.size, changedMs: found.mtimeMs }
+  } catch (error) {
+    throw asUnreadable(path, error)
+  }
 }
 
 /** Lines of a file, packed or not; stops counting once there are more than `most`. */
@@ -74,9 +89,13 @@ async function countLines(path: string, most: number): Promise<number> {
     if (/\.gz$/i.test(path)) await pipeline(createReadStream(path), createGunzip(), count)
     else await pipeline(createReadStream(path), count)
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    // A file that is damaged inside is for the import to refuse; one that can't be read at all is not.
-    if (code === 'EACCES' || code === 'EPERM') throw new Error(`${path} can't be read (${code}).`)
+    // A file that is damaged inside is for the import to refuse; one that can't be read is not.
+    if ((error as NodeJS.ErrnoException).syscall) throw asUnreadable(path, error)
   }
   return lines
+}
+
+function asUnreadable(path: string, error: unknown): unknown {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return syscall ? new Error(`${path} can't be read (${code}).`) : error
 }

@@ -8,6 +8,7 @@ import { createRunLedger } from '../shared/exports/run-ledger.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { type Azurite, startAzurite } from './azurite.ts'
+import { localCallbacks } from './callback-policy.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
@@ -66,14 +67,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const simulator = options.upstream ? undefined : await startSimulated(source, clock)
     if (simulator) started.push(simulator)
     const origin = options.upstream ?? simulator?.origin ?? ''
-    const env = settingsFor(azurite, origin)
+    const env = { ...settingsFor(azurite, origin), ...keysOf(simulator) }
     useParts({
       env,
       clock,
+      storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
       credential: createSimulatorCredential(origin, clock),
       upstreamOrigin: origin,
-      // The receiver is on this machine.
-      callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+      callbackPolicy: localCallbacks,
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
     })
@@ -129,6 +130,12 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   const startsAt = new Date(Date.parse(generatedTime) - 2 * 3_600_000).toISOString()
   return startSimulator({ clock, fleet, ...files, life: { startsAt, perHour: 120, investigationsPerHour: 30 } })
 }
+
+const keysOf = (simulator: Simulator | undefined) =>
+  simulator && {
+    TENABLE_ACCESS_KEY: simulator.tenableKeys.accessKey,
+    TENABLE_SECRET_KEY: simulator.tenableKeys.secretKey,
+  }
 
 /** Settings of the laptop; schedules and the like may be set from outside, but not where it stores and whom it asks. */
 function settingsFor(azurite: Azurite, origin: string): Record<string, string | undefined> {

@@ -5,11 +5,13 @@ import { followEvents } from './follow-events.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
 import { createProgress } from './progress.ts'
 import { describeReport, describeTries } from './report.ts'
-import { chooseSource } from './source.ts'
+import { chooseSource, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 
 /** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }
+const LONGEST_STOP_MS = 30_000
+const SPREADING_MS = 1000
 
 class Interrupted extends Error {
   readonly exitCode: number
@@ -42,12 +44,14 @@ async function main(): Promise<number> {
     return 0
   }
   const interrupt = new AbortController()
-  for (const [signal, code] of Object.entries(signalCodes)) {
-    process.on(signal, () => (interrupt.signal.aborted ? process.exit(code) : interrupt.abort(new Interrupted(code))))
+  const stop = (code: number) => {
+    if (interrupt.signal.aborted) process.exit(code)
+    interrupt.abort(new Interrupted(code))
+    // Whatever hangs: the emulator saves and leaves by itself when this process is gone.
+    setTimeout(() => process.exit(code), LONGEST_STOP_MS).unref()
   }
-  if (process.env.npm_lifecycle_event === 'start') {
-    whenParentIsGone(() => interrupt.abort(new Interrupted(signalCodes.SIGTERM)))
-  }
+  for (const [signal, code] of Object.entries(signalCodes)) process.on(signal, () => stop(code))
+  if (process.env.npm_lifecycle_event === 'start') whenParentIsGone(() => stop(signalCodes.SIGTERM))
   try {
     return await run(options, interrupt.signal)
   } catch (error) {
@@ -61,6 +65,7 @@ async function main(): Promise<number> {
 async function run(options: StartOptions, signal: AbortSignal): Promise<number> {
   const folder = await openDataFolder(options.data, signal)
   try {
+    refuseUnreadable(options, folder.state.source)
     if (options.key) folder.state.keys.function = options.key
     progress.say('starting storage emulator, simulated upstreams and functions host …')
     const stack = await startStack({
@@ -106,8 +111,6 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     folder.release()
   }
 }
-
-const SPREADING_MS = 1000
 
 /** Does the work; when it fails because storage has gone, that is what is said, however late it is noticed. */
 function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {

@@ -13,6 +13,8 @@ export interface ForcedAnswer {
   calls: number
   /** So many calls are answered as usual before; counts down. */
   passFirst?: number
+  /** What a 429 asks for; 7 when absent. */
+  retryAfterSeconds?: number
 }
 
 /** What can go wrong upstream; `nth file` counts files with rows in list order. */

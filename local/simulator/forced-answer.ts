@@ -19,11 +19,11 @@ const codes: Record<number, [code: string, message: string]> = {
 /** The answer that a fault puts in place of the real one, counted down; undefined when there is none (left). */
 export function forcedAnswer(fault: ForcedAnswer | null, form: 'defender' | 'blob' = 'defender'): Reply | undefined {
   if (!fault || !isDue(fault)) return undefined
-  const { answer } = fault
+  const { answer, retryAfterSeconds = 7 } = fault
   if (typeof answer === 'string') return brokenAnswer(answer)
   const [code, message] = codes[answer] ?? ['Error', 'Error']
   if (form === 'blob') return blobError(answer, answer === 503 ? 'ServerBusy' : code, message)
-  const wait = answer === 429 ? { 'retry-after': '7' } : undefined
+  const wait = answer === 429 ? { 'retry-after': String(retryAfterSeconds) } : undefined
   return defenderError(answer, code, message, randomUUID(), wait)
 }
 

@@ -1,8 +1,10 @@
-import type { Budget } from '../platform/budget.ts'
+import type { Budget, Lane } from '../platform/budget.ts'
 import { readClaims } from '../platform/claims.ts'
 import type { GetToken } from '../platform/credential.ts'
 import { UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
+import { heedThrottle } from '../platform/throttle.ts'
+import { heldBy, isDelegated, lackedGrants, USER_RIGHT } from './lacked-grants.ts'
 
 /** Families of Defender routes that share one limit. */
 export type DefenderFamily = keyof typeof defenderLimits
@@ -34,12 +36,16 @@ export interface DefenderRequest {
   url: URL
   family: DefenderFamily
   /** App roles of which any one is enough. */
-  roles: string[]
+  roles: readonly string[]
   /** Sent as JSON. */
   body?: unknown
   repeatable?: boolean
   /** How long to wait for a place in the budget. Default: not at all. */
   waitUpToMs?: number
+  /** Whose share of the budget it is. */
+  lane?: Lane
+  /** Reads an answer that is not JSON; see HttpCall. */
+  repair?(text: string): unknown
   timeoutMs?: number
 }
 
@@ -56,7 +62,7 @@ const DEFAULT_TIMEOUT_MS = 100_000
  */
 export function createDefenderCall({ http, token, budget, baseUrl, isTrustedHost }: DefenderOptions): DefenderCall {
   const isAllowed = (url: URL) => url.origin === baseUrl.origin || (isTrustedHost?.(url) ?? false)
-  return async ({ method = 'GET', url, family, roles, body, repeatable, waitUpToMs = 0, timeoutMs }) => {
+  return async ({ method = 'GET', url, family, roles, body, repeatable, waitUpToMs = 0, timeoutMs, lane, repair }) => {
     let bearer = await token()
     const name = `${method} ${url.pathname}`
     try {
@@ -73,10 +79,9 @@ export function createDefenderCall({ http, token, budget, baseUrl, isTrustedHost
         ...(repeatable !== undefined && { repeatable }),
         timeoutMs: timeoutMs ?? DEFAULT_TIMEOUT_MS,
         isAllowed,
-        admit: () => budget.take(family, { waitUpToMs }),
-        async onFailure({ facts: { status, retryAfterMs } }) {
-          if (status === 429 && retryAfterMs !== undefined) await budget.stop(family, retryAfterMs)
-        },
+        ...(repair && { repair }),
+        admit: () => budget.take(family, { waitUpToMs, ...(lane && { lane }) }),
+        onFailure: (error) => heedThrottle(budget, family, error),
         async onUnauthorized() {
           bearer = await token({ fresh: true })
           return { authorization: `Bearer ${bearer}` }
@@ -92,11 +97,18 @@ export function createDefenderCall({ http, token, budget, baseUrl, isTrustedHost
 /** Codes of a 403 that no role would mend. */
 const otherRefusals = new Set(['DisabledFeature', 'DisallowedOperation'])
 
-/** With 401 and 403: what our token says, and the roles to grant where it has none of them. */
-function explained(error: UpstreamError, { bearer, roles }: { bearer: string; roles: string[] }): UpstreamError {
+/** With 401 and 403: what our token says, and what to grant where it has none of the roles. */
+function explained(
+  error: UpstreamError,
+  { bearer, roles }: { bearer: string; roles: readonly string[] },
+): UpstreamError {
   const { status, code = '' } = error.facts
   if (status !== 401 && status !== 403) return error
-  const { aud, roles: held } = readClaims(bearer)
-  const isMissing = status === 403 && !otherRefusals.has(code) && !roles.some((role) => held.includes(role))
-  return new UpstreamError({ ...error.facts, ...(isMissing && { missing: roles }), claims: { aud, roles: held } })
+  const token = readClaims(bearer)
+  const lacked = lackedGrants(token, roles)
+  // With the permission it is the user who may not.
+  const missing = lacked.length === 0 && isDelegated(token) ? [USER_RIGHT] : lacked
+  const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
+  const claims = { aud: token.aud, roles: heldBy(token) }
+  return new UpstreamError({ ...error.facts, ...(isMissing && { missing }), claims })
 }

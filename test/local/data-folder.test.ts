@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openDataFolder, readState } from '../../local/data-folder.ts'
@@ -20,7 +29,7 @@ const readLock = (folder: string) => JSON.parse(readFileSync(join(folder, 'lock.
 const writeLock = (folder: string, lock: unknown) => writeFileSync(join(folder, 'lock.json'), JSON.stringify(lock))
 
 describe('the state', () => {
-  test('outlives the process that wrote it; its file is for this user alone', async () => {
+  test('outlives the process that wrote it', async () => {
     const dir = join(freshFolder(), 'made', 'on the way')
     const first = await openDataFolder(dir)
     first.state.source = { kind: 'fleet', size: 7, generatedTime: '2026-11-21T03:04:00Z' }
@@ -32,7 +41,6 @@ describe('the state', () => {
 
     expect(second.state).toEqual(first.state)
     expect(readState(dir)).toEqual(first.state)
-    expect(statSync(join(dir, 'state.json')).mode & 0o077).toBe(0)
     second.release()
   })
 
@@ -71,6 +79,76 @@ describe('the state', () => {
     const opening = openDataFolder(what === 'a file' ? file : join(file, 'below'))
 
     await expect(opening).rejects.toThrow(/^The data folder .* can't be used \((?:EEXIST|ENOTDIR) at \w+\): .*\.$/)
+  })
+  test.each(['/proc/x', '/proc/x/y'])(
+    '%s, where nobody can make a folder, ends a start with one sentence',
+    async (dir) => {
+      const ended = await runToEnd(['--once', '--data', dir])
+
+      expect(ended).toMatchObject({ code: 1, stdout: '' })
+      expect(ended.stderr).toMatch(
+        /^The data folder \/proc\/x.* can't be used \(\w+ at mkdir\): choose another --data\.\n$/,
+      )
+    },
+    30_000,
+  )
+
+  test('a folder that takes no files is refused in one sentence', async () => {
+    // The folder of a process takes none, not even from root.
+    const dir = existsSync('/proc/self') ? '/proc/self' : freshFolder()
+    if (dir !== '/proc/self') chmodSync(dir, 0o500)
+
+    const opening = openDataFolder(dir)
+
+    await expect(opening).rejects.toThrow(/^The data folder .* can't be used \(\w+ at open\): choose another --data\.$/)
+  })
+})
+
+describe('callback URLs and keys are for this user alone', () => {
+  /** Everything below a folder and itself, with its mode, that others may do something with. */
+  const openToOthers = (dir: string) =>
+    ['.', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })].filter(
+      (name) => (statSync(join(dir, name)).mode & 0o077) !== 0,
+    )
+
+  test('in a folder that was made, and in the folders on the way to it', async () => {
+    const above = freshFolder()
+
+    const folder = await openDataFolder(join(above, 'on the way', 'data'))
+    folder.save()
+    folder.noteEmulator(process.pid)
+    mkdirSync(join(folder.emulatorDir, 'below'))
+
+    expect(openToOthers(above)).toEqual(['on the way/data/azurite/below'])
+    folder.release()
+  })
+
+  test('in a folder that was open to others before, with everything the emulator left in it', async () => {
+    const dir = freshFolder()
+    mkdirSync(join(dir, 'azurite', 'below'), { recursive: true, mode: 0o755 })
+    for (const name of ['state.json', 'azurite/table.json', 'azurite/below/extent']) {
+      writeFileSync(join(dir, name), JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }))
+    }
+    chmodSync(dir, 0o755)
+    const before = openToOthers(dir)
+
+    const folder = await openDataFolder(dir)
+
+    expect(before).toHaveLength(6)
+    expect(openToOthers(dir)).toEqual([])
+    folder.release()
+  })
+
+  test('in a folder with other things in it they are closed, and the others are left as they were', async () => {
+    const dir = freshFolder()
+    writeFileSync(join(dir, 'azurite.txt'), '')
+    chmodSync(dir, 0o755)
+
+    const folder = await openDataFolder(dir)
+    folder.save()
+
+    expect(openToOthers(dir)).toEqual(['.', 'azurite.txt'])
+    folder.release()
   })
 })
 
@@ -147,11 +225,25 @@ describe('a folder belongs to one process at a time', () => {
     await expect(opening).rejects.toThrow('abort')
   })
 
-  test('a sign that a killed process left in the middle of deciding keeps nobody out', async () => {
+  test('waiting for another start that is deciding ends with Ctrl-C', async () => {
+    const dir = freshFolder()
+    writeFileSync(join(dir, 'lock.json.new'), '')
+    const interrupt = new AbortController()
+
+    const opening = openDataFolder(dir, interrupt.signal)
+    interrupt.abort(new Error('interrupted'))
+
+    await expect(opening).rejects.toThrow('abort')
+  })
+
+  test.each([
+    ['long ago', 1_700_000_000],
+    ['in the future', 4_000_000_000],
+  ])('a sign that a killed process left %s in the middle of deciding keeps nobody out', async (_when, seconds) => {
     const dir = freshFolder()
     const sign = join(dir, 'lock.json.new')
     writeFileSync(sign, '')
-    utimesSync(sign, 1_700_000_000, 1_700_000_000)
+    utimesSync(sign, seconds, seconds)
 
     const folder = await openDataFolder(dir)
 

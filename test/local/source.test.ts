@@ -1,10 +1,10 @@
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Source } from '../../local/data-folder.ts'
 import { LARGEST_FLEET } from '../../local/options.ts'
-import { chooseSource, type Known } from '../../local/source.ts'
+import { chooseSource, type Known, refuseUnreadable } from '../../local/source.ts'
 import { endAll, freshFolder } from './launch.ts'
 
 const nothing = { fleet: undefined, files: [], upstream: undefined }
@@ -83,5 +83,26 @@ describe('files', () => {
     expect(await choose('damaged.json.gz')).toMatchObject({ kind: 'files' })
     await expect(choose('missing.json')).rejects.toThrow(`There is no file ${join(folder, 'missing.json')}.`)
     await expect(choose('sub')).rejects.toThrow('is not a file.')
+  })
+
+  test('those that are remembered count only when nothing else is asked for', () => {
+    const path = join(folder, 'gone.json')
+    const before: Source = {
+      kind: 'files',
+      files: [{ path, bytes: 1, changedMs: 1 }],
+      generatedTime: '2026-11-21T03:04:00Z',
+    }
+
+    expect(() => refuseUnreadable(nothing, before)).toThrow(`There is no file ${path}.`)
+    expect(() => refuseUnreadable({ ...nothing, fleet: 5 }, before)).not.toThrow()
+    expect(() => refuseUnreadable({ ...nothing, upstream: 'http://127.0.0.1:9000' }, before)).not.toThrow()
+  })
+
+  test('one that is there but can not be read is refused', () => {
+    // Its first bytes are nobody's, not even root's.
+    const path = existsSync('/proc/self/mem') ? '/proc/self/mem' : write('closed.json', '{}\n')
+    if (path !== '/proc/self/mem') chmodSync(path, 0)
+
+    expect(() => refuseUnreadable({ ...nothing, files: [path] }, undefined)).toThrow(/can't be read \(E\w+\)\.$/)
   })
 })

@@ -1,0 +1,67 @@
+import { factsOf } from '../blocks.ts'
+import type { Command } from '../command.ts'
+import { isRecord, pick, pickEntries, pickList, pickText } from '../pick.ts'
+
+export const statusCommands: readonly Command[] = [
+  {
+    usage: 'status',
+    summary: 'How every flow fares, and what is left to do',
+    ask: () => ({ path: 'status' }),
+    show(body) {
+      const sections = pickEntries(body, 'sections')
+      const upstreams = pickEntries(body, 'upstreams').filter((one) => isRecord(pick(body, `upstreams.${one.name}`)))
+      return [
+        { facts: ['overall', 'version', 'time'].map((name) => [name, pick(body, name)]) },
+        { title: 'sections', rows: sections, columns: { section: 'name', state: 'state' } },
+        { title: 'problems', facts: sections.flatMap(problemsOf) },
+        {
+          title: 'upstreams',
+          rows: upstreams,
+          columns: { upstream: 'name', state: 'state', 'last ok': 'lastOkAt', 'last error': 'lastError.title' },
+        },
+        {
+          title: 'calls left',
+          rows: upstreams.flatMap((one) =>
+            pickEntries(one, 'budgets').map((budget) => ({ ...budget, upstream: one.name })),
+          ),
+          columns: {
+            ...{ upstream: 'upstream', family: 'name', 'this minute': 'minuteLeft', 'this hour': 'hourLeft' },
+            'stopped until': 'stoppedUntil',
+          },
+        },
+        {
+          title: 'changes',
+          rows: pickEntries(body, 'changes'),
+          columns: {
+            ...{ resource: 'name', open: 'openItems', 'oldest since': 'oldestOpen.since', lag: 'detectionLagSeconds' },
+            ...{ 'last poll': 'lastPoll.endedAt', 'next poll': 'nextPollAt', error: 'lastPoll.error' },
+          },
+        },
+        {
+          title: 'events',
+          rows: pickEntries(body, 'events'),
+          columns: { stream: 'name', oldest: 'oldest', newest: 'head', 'handed out': 'dispatched', lag: 'lagSeconds' },
+        },
+        { title: 'deliveries', facts: factsOf(pick(body, 'deliveries')) },
+        {
+          title: 'receivers in trouble',
+          rows: [
+            ...pickList(body, 'deliveries.failing').map((one) => ({ state: 'failing', one })),
+            ...pickList(body, 'deliveries.disabled').map((one) => ({ state: 'disabled', one })),
+          ],
+          columns: {
+            ...{ subscription: 'one.id', state: 'state', host: 'one.callbackHost' },
+            ...{ since: 'one.since', reason: 'one.reason' },
+          },
+        },
+        { title: 'antivirus health', facts: factsOf(pick(body, 'avHealth')) },
+      ]
+    },
+  },
+]
+
+const problemsOf = (section: Record<string, unknown>): [string, string][] =>
+  pickList(section, 'problems').map((one) => [
+    String(section.name),
+    [pickText(one, 'title'), pickText(one, 'remedy')].filter(Boolean).join('. '),
+  ])

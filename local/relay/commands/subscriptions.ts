@@ -1,0 +1,78 @@
+import { factsOf } from '../blocks.ts'
+import { path } from '../client.ts'
+import type { Command } from '../command.ts'
+import { UsageError } from '../errors.ts'
+import { pick, pickList } from '../pick.ts'
+
+const show = (body: unknown) => [{ facts: factsOf(body) }]
+
+export const subscriptionCommands: readonly Command[] = [
+  {
+    usage: 'subscriptions list',
+    summary: 'Who is told of events, and how that fares',
+    list: 'subscriptions',
+    ask: () => ({ path: 'subscriptions' }),
+    show: (body) => [
+      {
+        rows: pickList(body, 'subscriptions'),
+        columns: {
+          ...{ id: 'id', state: 'state', host: 'callbackHost', owed: 'owed', dead: 'dead' },
+          ...{ 'last delivered': 'lastDeliveredAt', 'last failure': 'lastFailure.reason', description: 'description' },
+        },
+      },
+    ],
+  },
+  {
+    usage: 'subscriptions show <subscription>',
+    summary: 'One subscription',
+    ask: ({ args: { subscription = '' } }) => ({ path: path`subscriptions/${subscription}` }),
+    show,
+  },
+  {
+    usage: 'subscriptions create <callbackUrl>',
+    summary: 'Subscribes a URL (- reads it from standard input); its signing secret is shown only now',
+    options: ['description', 'filter', 'content-type'],
+    ask: ({ args: { callbackUrl }, options: { description, filter, 'content-type': contentType } }) => ({
+      method: 'POST',
+      path: 'subscriptions',
+      body: { callbackUrl, description, contentType, filter: filter === undefined ? undefined : readFilter(filter) },
+    }),
+    show,
+  },
+  {
+    usage: 'subscriptions delete <subscription>',
+    summary: 'Deletes a subscription with everything it is owed',
+    ask: ({ args: { subscription = '' } }) => ({ method: 'DELETE', path: path`subscriptions/${subscription}` }),
+    show,
+  },
+  {
+    usage: 'subscriptions enable <subscription>',
+    summary: 'Enables a disabled subscription; what it is owed is delivered',
+    ask: ({ args: { subscription = '' } }) => ({ method: 'POST', path: path`subscriptions/${subscription}/enable` }),
+    show,
+  },
+  {
+    usage: 'subscriptions rotate-secret <subscription>',
+    summary: 'Gives a new signing secret; the old one is valid for 24 hours more',
+    ask: ({ args: { subscription = '' } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/rotate-secret`,
+    }),
+    show,
+  },
+  {
+    usage: 'subscriptions test <subscription>',
+    summary: 'Posts a test event now; ends with 1 when the receiver does not take it',
+    ask: ({ args: { subscription = '' } }) => ({ method: 'POST', path: path`subscriptions/${subscription}/test` }),
+    show,
+    isGood: (body) => pick(body, 'delivered') === true,
+  },
+]
+
+function readFilter(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
+  }
+}

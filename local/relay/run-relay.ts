@@ -1,0 +1,118 @@
+import { type Answer, type Ask, ask, follow } from './client.ts'
+import type { Command, Given } from './command.ts'
+import { commands } from './commands/index.ts'
+import { RelayError, UsageError } from './errors.ts'
+import { formatBlocks } from './format.ts'
+import type { Options } from './options.ts'
+import { isRecord, pick, pickList, pickText } from './pick.ts'
+import { toPlainLines } from './plain-text.ts'
+import { readCommandLine } from './read-command-line.ts'
+import { findTarget, type Target } from './target.ts'
+
+/** Where the command line was typed. */
+export interface Terminal {
+  env: Record<string, string | undefined>
+  /** The folder that paths are meant from. */
+  from: string
+  /** Characters a line; undefined where the output goes to no terminal. */
+  width: number | undefined
+  /** Write one or more whole lines. */
+  out(text: string): void
+  err(text: string): void
+  /** All of standard input. */
+  input(): Promise<string>
+  sleep(ms: number): Promise<void>
+}
+
+const USUAL_LIMIT = 100
+const LARGEST_PAGE = 1000
+const FOLLOW_MS = 5000
+
+/** Runs one command; answers the exit code: 0, 1 for a problem, 2 for a command line that can't be understood. */
+export async function runRelay(argv: string[], terminal: Terminal): Promise<number> {
+  try {
+    const line = readCommandLine(argv, commands)
+    if ('help' in line) {
+      terminal.out(line.help)
+      return 0
+    }
+    const { command, args, options } = line
+    for (const [name, value] of Object.entries(args)) if (value === '-') args[name] = (await terminal.input()).trim()
+    const target = await findTarget(options, terminal.env, terminal.from)
+    const safe = withoutKey(terminal, target)
+    try {
+      const given: Given = { args, options, ask: (one) => ask(target, one) }
+      return await (command.list ? readPages : askOnce)(command, given, safe)
+    } catch (error) {
+      if (!(error instanceof RelayError)) throw error
+      if (options.json && error.json) safe.out(error.json)
+      safe.err(error.message)
+      return 1
+    }
+  } catch (error) {
+    if (!(error instanceof UsageError || error instanceof RelayError)) throw error
+    terminal.err(toPlainLines(error.message))
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+/** Nothing that is written drives the terminal, and the key is never shown, whatever an app answers. */
+function withoutKey(terminal: Terminal, { key }: Target): Terminal {
+  const clean = (text: string) => toPlainLines(text).replaceAll(key, '***')
+  return { ...terminal, out: (text) => terminal.out(clean(text)), err: (text) => terminal.err(clean(text)) }
+}
+
+async function askOnce(command: Command, given: Given, terminal: Terminal): Promise<number> {
+  let answer = await given.ask(await command.ask(given))
+  let told = ''
+  while (answer.status === 202 && command.waits?.(given.options)) {
+    const state = pickText(answer.body, 'state') || 'not yet'
+    if (state !== told) terminal.err(`${state}: waiting …`)
+    told = state
+    if (answer.location === null) throw new RelayError('The app did not say where to go on.')
+    await terminal.sleep(answer.retryAfterMs)
+    answer = await follow(answer.location)
+  }
+  show(command, given.options, answer, terminal, true)
+  return command.isGood?.(answer.body) === false ? 1 : 0
+}
+
+async function readPages(command: Command, given: Given, terminal: Terminal): Promise<number> {
+  const { options } = given
+  const name = command.list ?? ''
+  const first = await command.ask(given)
+  let left = options.all || options.follow ? Number.POSITIVE_INFINITY : Number(options.limit ?? USUAL_LIMIT)
+  let query: Ask['query'] = { after: options.after, ...first.query }
+  for (let isFirst = true; ; isFirst = false) {
+    const limit = String(Math.min(left, LARGEST_PAGE))
+    const answer = await given.ask({ ...first, query: { ...query, limit } })
+    const rows = pickList(answer.body, name)
+    if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name))) throw new RelayError(`It lists no ${name}.`)
+    const isWorthIt = rows.length > 0 || (isFirst && !options.follow)
+    if (isWorthIt) show(command, options, answer, terminal, isFirst)
+    left -= rows.length
+    const next = pickText(answer.body, 'next')
+    const isEnd = next === '' || pick(answer.body, 'more') === false
+    if (isEnd && !options.follow) return 0
+    if (left <= 0) {
+      if (!options.json) terminal.err(`There is more: --all, or --after ${next}`)
+      return 0
+    }
+    if (isEnd) await terminal.sleep(FOLLOW_MS)
+    // The API takes a time to begin at or a place to go on from.
+    query = { ...query, since: undefined, after: next }
+  }
+}
+
+function show(command: Command, options: Options, answer: Answer, terminal: Terminal, isFirst: boolean): void {
+  if (options.json) {
+    if (answer.json) terminal.out(answer.json)
+    return
+  }
+  const { list, isWanted } = command
+  const rows = list && isWanted ? pickList(answer.body, list).filter((row) => isWanted(row, options)) : undefined
+  const body = rows && list && isRecord(answer.body) ? { ...answer.body, [list]: rows } : answer.body
+  const lines = formatBlocks(command.show(body), { isFirst, width: terminal.width })
+  if (lines.length > 0) terminal.out(lines.join('\n'))
+  else terminal.err(list ? `There are no ${list}.` : 'Done.')
+}

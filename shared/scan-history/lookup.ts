@@ -1,0 +1,146 @@
+import type { Clock } from '../platform/clock.ts'
+import { UpstreamError } from '../platform/errors.ts'
+import { type ScanCache, tagOf } from './cache.ts'
+import { toRefusal } from './refusal.ts'
+import { type Found, LATEST, type Question, type See } from './source.ts'
+
+/** An answer, from the cache or fresh. */
+export interface Entry {
+  answer: Record<string, unknown>
+  tag: string
+  /** When it was kept, RFC 3339; null for a fresh one. */
+  cachedAt: string | null
+  /** Whether it will never change any more. */
+  final: boolean
+  /** What it was made from; it may have to be asked for again, and then the fresh answer comes with it. */
+  withRaw(): Promise<Entry & { raw: unknown }>
+}
+
+/** What look-ups work with. */
+export interface LookupParts {
+  cache: ScanCache
+  join: (key: string, work: () => Promise<Map<string, Entry>>) => Promise<Map<string, Entry>>
+  clock: Clock
+  /** How long an answer is kept that will not change any more. */
+  finalMs: number
+  /** An answer that could not be kept is still an answer. */
+  onCacheFailure(error: unknown): void
+}
+
+/** How long other answers are kept. */
+export const BRIEF_MS = 30_000
+/** The host ends a request soon after 100 s. */
+const DEADLINE_MS = 90_000
+
+/**
+ * Answers a question about one or several ids, those that exist: out of the cache, or in one call for all that are not
+ * there; identical questions at the same time are one. Throws UpstreamError (`timeout` when it takes too long in all,
+ * retries included), ShapeError, and RequestError 429 when no call is allowed now.
+ */
+export async function lookup(
+  parts: LookupParts,
+  question: Question,
+  ids: readonly string[],
+  part = LATEST,
+): Promise<Map<string, Entry>> {
+  return inTime(parts.clock, question, () =>
+    parts.join(keyOf(question, ids, part), () => find(parts, question, ids, part)),
+  )
+}
+
+async function find(parts: LookupParts, question: Question, ids: readonly string[], part: string) {
+  const kept = await Promise.all(ids.map(async (id) => [id, await readKept(parts, question, id, part)] as const))
+  const missing = kept.flatMap(([id, entry]) => (entry ? [] : [id]))
+  const fresh = missing.length > 0 ? await ask(parts, question, missing, part) : new Map<string, Entry>()
+  return new Map(
+    kept.flatMap(([id, known]) => {
+      const entry = known ?? fresh.get(id)
+      return entry ? [[id, entry]] : []
+    }),
+  )
+}
+
+async function readKept(parts: LookupParts, question: Question, id: string, part: string): Promise<Entry | undefined> {
+  const key = { kind: question.kind, id, part }
+  const kept = await parts.cache.get(key)
+  if (!kept) return undefined
+  if ('see' in kept) return (await lookup(parts, question, [id], kept.see)).get(id)
+  const { tag, at, final } = kept
+  const answer = JSON.parse(kept.answer)
+  const withRaw = async () => {
+    const raw = await parts.cache.raw(key, tag)
+    if (raw !== undefined) return { ...entry, raw: JSON.parse(raw) }
+    return fresh(parts, question, id, part)
+  }
+  const entry: Entry = { answer, tag, cachedAt: at, final, withRaw }
+  return entry
+}
+
+async function ask(parts: LookupParts, question: Question, ids: readonly string[], part: string) {
+  const found = await askNow(question, ids, part)
+  const entries = new Map<string, Entry>()
+  for (const [id, one] of found) {
+    const entry =
+      'see' in one ? await follow(parts, question, id, part, one) : await keep(parts, question, id, part, one)
+    if (entry) entries.set(id, entry)
+  }
+  return entries
+}
+
+async function follow(parts: LookupParts, question: Question, id: string, part: string, { see }: See) {
+  await parts.cache.putSee({ kind: question.kind, id, part }, see, BRIEF_MS).catch(parts.onCacheFailure)
+  return (await lookup(parts, question, [id], see)).get(id)
+}
+
+async function keep(parts: LookupParts, { kind }: Question, id: string, part: string, found: Found): Promise<Entry> {
+  const entry = toEntry(found)
+  const texts = { answer: JSON.stringify(found.answer), raw: JSON.stringify(found.raw), tag: entry.tag }
+  const forMs = found.final ? parts.finalMs : BRIEF_MS
+  const { part: own = part } = found
+  try {
+    await parts.cache.put({ kind, id, part: own }, { ...texts, final: found.final }, forMs)
+    if (own !== part) await parts.cache.putSee({ kind, id, part }, own, forMs)
+  } catch (error) {
+    parts.onCacheFailure(error)
+  }
+  return entry
+}
+
+function toEntry({ answer, raw, final }: Found): Entry & { raw: unknown } {
+  const tag = tagOf(JSON.stringify(answer), JSON.stringify(raw))
+  const entry = { answer, tag, cachedAt: null, final, raw, withRaw: async () => entry }
+  return entry
+}
+
+/** Asks again for what was too large to be kept; it is not kept this time either. */
+async function fresh(parts: LookupParts, question: Question, id: string, part: string) {
+  const again = async () => {
+    const found = (await askNow(question, [id], part)).get(id)
+    return new Map(found && !('see' in found) ? [[id, toEntry(found)]] : [])
+  }
+  const key = `${keyOf(question, [id], part)}|raw`
+  const entry = (await inTime(parts.clock, question, () => parts.join(key, again))).get(id)
+  if (entry) return entry.withRaw()
+  throw new UpstreamError({ ...senderOf(question), status: 404, reason: 'refused', retryable: false })
+}
+
+const askNow = (question: Question, ids: readonly string[], part: string) =>
+  question.ask(ids, part).catch((error: unknown): never => {
+    throw toRefusal(error)
+  })
+
+const keyOf = ({ kind }: Question, ids: readonly string[], part: string) => `${kind}|${ids.join(',')}|${part}`
+
+const senderOf = ({ kind }: Question) => ({ upstream: kind.split('-')[0] ?? kind, call: `look-up of ${kind}` })
+
+async function inTime<T>(clock: Clock, question: Question, work: () => Promise<T>): Promise<T> {
+  const end = new AbortController()
+  const late = clock.sleep(DEADLINE_MS, end.signal).then((): never => {
+    throw new UpstreamError({ ...senderOf(question), reason: 'timeout', retryable: true })
+  })
+  try {
+    return await Promise.race([work(), late])
+  } finally {
+    end.abort()
+  }
+}

@@ -1,0 +1,171 @@
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { findLocal } from '../../local/relay/target.ts'
+import { typeRelay } from './relay-typed.ts'
+
+const key = 'key-of-the-operator'
+const stops: (() => void)[] = []
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop()
+})
+
+/** An app that answers as a test wants, and every request that came to it. */
+async function startApp(answer: RequestListener) {
+  const asked: { url: string; key: string | undefined }[] = []
+  const server = createServer((request, response) => {
+    asked.push({ url: request.url ?? '', key: request.headers['x-functions-key'] as string | undefined })
+    answer(request, response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  stops.push(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const origin = `http://127.0.0.1:${port}`
+  const relay = (line: string) => typeRelay([...line.split(' '), '--url', origin, '--key', key])
+  return { origin, port, asked, relay }
+}
+
+const json =
+  (body: unknown, status = 200, headers: Record<string, string> = {}): RequestListener =>
+  (_request, response) =>
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+
+test('an app that is not there is told in one sentence', async () => {
+  const { code, out, err } = await typeRelay(['status', '--url', 'http://127.0.0.1:9', '--key', key])
+
+  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect(err).toMatch(
+    /^http:\/\/127\.0\.0\.1:9 does not answer \(.+\): is the app running, and is this its address\?\n$/,
+  )
+})
+
+describe('what is no answer of ours is told in one sentence', () => {
+  test.each<[what: string, answer: RequestListener, told: string]>([
+    [
+      'a page of another app',
+      (_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>'),
+      'answered 200 with text/html: it is not defender-relay, or a version without this route.',
+    ],
+    [
+      'a sign-in page elsewhere',
+      (_request, response) => response.writeHead(302, { location: 'https://login.contoso.example/' }).end(),
+      'answered 302 with a redirect: it is not defender-relay, or a version without this route.',
+    ],
+    [
+      'an older app without the route',
+      (_request, response) => response.writeHead(404).end(),
+      'answered 404 with an empty body: it is not defender-relay, or a version without this route.',
+    ],
+    ['JSON of another app', json({ hello: 'there' }), 'It lists no runs.'],
+  ])('%s', async (_what, answer, told) => {
+    const { relay } = await startApp(answer)
+
+    const { code, out, err } = await relay('export list')
+
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    expect(err).toMatch(new RegExp(`^[^\\n]*${told}\\n$`))
+  })
+})
+
+describe('the key', () => {
+  test('stays with its origin: neither a redirect nor a Location takes it along', async () => {
+    const other = await startApp(json({ state: 'published' }))
+    const away = await startApp((_request, response) =>
+      response.writeHead(307, { location: `${other.origin}/api/status` }).end(),
+    )
+    const waiting = await startApp(json({}, 202, { location: `${other.origin}/api/continue/t1`, 'retry-after': '3' }))
+
+    await away.relay('status')
+    const waited = await waiting.relay('export wait 20200101000000abcd')
+
+    expect(waited.code).toBe(0)
+    expect(other.asked).toEqual([{ url: '/api/continue/t1', key: undefined }])
+    expect([away.asked, waiting.asked].flat().map((one) => one.key)).toEqual([key, key])
+  })
+
+  test('is not shown, whatever an app answers', async () => {
+    const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, remedy: key }
+    const refusing = await startApp(json(echo, 400))
+    const telling = await startApp(json({ overall: key }))
+
+    const answers = [
+      await refusing.relay('status'),
+      await refusing.relay('status --json'),
+      await telling.relay('status'),
+    ]
+
+    expect(answers.map(({ code }) => code)).toEqual([1, 1, 0])
+    for (const { out, err } of answers) expect(out + err).not.toContain(key)
+    expect(answers[2]?.out).toContain('***')
+  })
+
+  test('does not go to an address in the clear, nor is a Location there followed', async () => {
+    const waiting = await startApp(json({}, 202, { location: 'http://relay.contoso.example/api/continue/t1' }))
+
+    const clear = await typeRelay(['status', '--url', 'http://relay.contoso.example', '--key', key])
+    const waited = await waiting.relay('check machine-actions')
+
+    expect(clear).toMatchObject({ code: 2, err: expect.stringContaining('http only for this machine') })
+    expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to ask') })
+  })
+})
+
+test('a wait comes back when the app says, and says how it stands when that changes', async () => {
+  const states = ['listing', 'importing', 'importing']
+  const waits: number[] = []
+  const app = await startApp((request, response) => {
+    const state = states.shift()
+    const location = `http://${request.headers.host}/api/continue/t1`
+    if (state) json({ state }, 202, { location, 'retry-after': '7' })(request, response)
+    else json({ state: 'failed' })(request, response)
+  })
+
+  const waited = await typeRelay(['export', 'start', '--wait', '--url', app.origin, '--key', key], {
+    sleep: async (ms) => void waits.push(ms),
+  })
+
+  expect(waits).toEqual([7000, 7000, 7000])
+  expect(waited).toEqual({ code: 1, out: 'state  failed\n', err: 'listing: waiting …\nimporting: waiting …\n' })
+})
+
+test('every page of a list is read, in the order of their cursors', async () => {
+  const app = await startApp((request, response) => {
+    const after = Number(URL.parse(`http://x${request.url}`)?.searchParams.get('after') ?? 0)
+    json({ runs: [{ runId: `r${after}` }], next: after < 2 ? String(after + 1) : null })(request, response)
+  })
+
+  const shown = await app.relay('export list --all')
+  const raw = await app.relay('export list --all --json')
+
+  expect(shown.out.match(/^r\d|^run /gm)).toEqual(['run ', 'r0', 'r1', 'r2'])
+  expect(raw.out).toBe(
+    '{"runs":[{"runId":"r0"}],"next":"1"}\n{"runs":[{"runId":"r1"}],"next":"2"}\n{"runs":[{"runId":"r2"}],"next":null}\n',
+  )
+})
+
+test('what lies before since is not shown, although later pages hold it', async () => {
+  const app = await startApp((request, response) => {
+    const isFirst = request.url?.includes('since=') ?? false
+    const events = ['2026-11-20T10:00:00Z', '2026-11-20T12:00:00Z'].map((detectedat) => ({ detectedat }))
+    json({ events: isFirst ? [] : events, next: 'n', more: isFirst })(request, response)
+  })
+
+  const { out } = await app.relay('events list --since 2026-11-20T11:00:00Z')
+
+  expect(out.match(/^2026.{16}/gm)).toEqual(['2026-11-20T12:00:00Z'])
+  expect(app.asked.map(({ url }) => url)).toEqual([
+    '/api/events?since=2026-11-20T11%3A00%3A00Z&limit=100',
+    '/api/events?after=n&limit=100',
+  ])
+})
+
+test('the local app is the first one on the usual ports that says it is one, asked without a key', async () => {
+  const stranger = await startApp(json({ status: 'fine' }))
+  const relayed = await startApp(json({ status: 'unconfigured' }, 503))
+
+  const found = await findLocal([9, stranger.port, relayed.port])
+
+  expect(found).toBe(relayed.origin)
+  expect([...stranger.asked, ...relayed.asked].map((one) => one.key)).toEqual([undefined, undefined])
+  await expect(findLocal([9, stranger.port])).rejects.toThrow(/^No app serves on the ports 9 to \d+ of this machine/)
+})

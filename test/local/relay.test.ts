@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Terminal } from '../../local/relay/run-relay.ts'
+import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+import { startTestStack, type TestStack } from '../stack.ts'
+import { cellsOf, typeRelay } from './relay-typed.ts'
+
+let stack: TestStack
+beforeAll(async () => {
+  // Only what a test asks for is seen.
+  const never = '0 0 0 1 1 *'
+  stack = await startTestStack({
+    fleet: { size: 300, files: 2, badLines: 1 },
+    env: { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+  })
+  await relay('check machine-actions')
+  await relay('check investigations')
+})
+afterAll(() => stack.stop())
+
+/** Time passes for whoever waits, and for the queues a little of the real one. */
+const sleep = async (ms: number) => {
+  stack.clock.advance(ms)
+  await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+const typeLine = (argv: string[], terminal: Partial<Terminal> = {}) =>
+  typeRelay([...argv, '--url', stack.host.url, '--key', stack.keys.function], { sleep, ...terminal })
+const relay = (line: string, terminal?: Partial<Terminal>) => typeLine(line.split(' '), terminal)
+const relayJson = async (line: string) => JSON.parse((await relay(`${line} --json`)).out)
+
+describe('an export', () => {
+  test('is started, waited for and shown with every count and each rejected line', async () => {
+    const started = await relayJson('export start')
+    const waited = await relay(`export wait ${started.runId}`)
+    const shown = await relay('export show')
+    const listed = await relay('export list')
+
+    expect(waited).toMatchObject({ code: 0, out: expect.stringMatching(/^state +published$/m) })
+    expect(waited.err).toMatch(/: waiting …$/m)
+    expect(shown).toMatchObject({ code: 0, out: expect.stringMatching(/^counts\.imported +2$/m) })
+    expect(shown.out).toMatch(/\nrejected lines\nfile +line +reason +text\n\d/)
+    expect(cellsOf(listed.out)).toEqual([
+      ['run', 'state', 'method', 'started', 'ended', 'files', 'written', 'rejected', 'reason'],
+      [started.runId, 'published', 'files', expect.any(String), expect.any(String), '2', '300', '1', '–'],
+    ])
+    expect((await relay('snapshots list')).out).toContain(`AvHealthSnapshot${started.runId}`)
+    const [device] = stack.fleet.truth()
+    expect((await relay(`device ${device?.machineId}`)).out).toContain(String(device?.machineId))
+  })
+
+  test('that ends without a snapshot of its own ends the command as npm start does', async () => {
+    const unchanged = await relay('export start --wait')
+    const unknown = await relay('export wait 20200101000000abcd')
+
+    expect(unchanged).toMatchObject({ code: 0, out: expect.stringMatching(/^state +unchanged$/m) })
+    expect(unknown).toMatchObject({ code: 1, out: '' })
+    expect(unknown.err).toMatch(
+      /^There is no such run\n.+\nWhat to do: GET \/api\/av-health\/exports lists the runs\.\n$/,
+    )
+  })
+})
+
+describe('what is watched', () => {
+  test('can be listed, looked for, shown, waited for and told in its steps', async () => {
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending', type: 'Isolate', machineId: 'f'.repeat(40) })
+    const checked = await relay('check machine-actions')
+    const listed = await relay('items list machine-actions --type isolate')
+    stack.simulator.actions.change('a1', { status: 'Succeeded' })
+    await relay('check machine-actions')
+    const waited = await relay('items wait machine-actions a1')
+    const shown = await relay('items show machine-actions a1')
+    const events = await relay(`events list --machine ${'f'.repeat(40)}`)
+
+    expect(checked.out).toMatch(/^events +1$/m)
+    expect(cellsOf(listed.out)[1]?.slice(0, 2)).toEqual(['a1', 'Pending'])
+    expect(waited).toMatchObject({ code: 0, out: expect.stringMatching(/^outcome +terminal$/m) })
+    expect(shown.out).toMatch(/^state +Succeeded$/m)
+    expect(cellsOf(events.out).map((cells) => cells.slice(1, 4))).toEqual([
+      ['event', 'item', 'step'],
+      ['machine-action.appeared', 'a1', '· → Pending'],
+      ['machine-action.changed', 'a1', 'Pending → Succeeded'],
+    ])
+  })
+
+  test('an item that does not end in time is no good news', async () => {
+    stack.simulator.actions.put({ id: 'slow', status: 'Pending' })
+    await relay('check machine-actions')
+
+    const waited = await relay('items wait machine-actions slow --minutes 1')
+
+    expect(waited).toMatchObject({ code: 1, out: expect.stringMatching(/^outcome +deadline$/m) })
+  })
+
+  test('a list is cut at the limit with a word on where it goes on, or read to its end', async () => {
+    for (let count = 0; count < 7; count++) stack.simulator.actions.put({ id: `many-${count}`, type: 'Offboard' })
+    await relay('check machine-actions')
+
+    const cut = await relay('items list machine-actions --type Offboard --limit 3')
+    const [, after = ''] = /--after (\S+)/.exec(cut.err) ?? []
+    const rest = await relay(`items list machine-actions --type Offboard --after ${after} --all`)
+    const none = await relay('items list machine-actions --type Block')
+
+    const ids = [...cellsOf(cut.out).slice(1), ...cellsOf(rest.out).slice(1)].map(([id]) => id)
+    expect(ids).toEqual(Array.from({ length: 7 }, (_, count) => `many-${count}`))
+    expect(rest.err).toBe('')
+    expect(none).toEqual({ code: 0, out: '', err: 'There are no items.\n' })
+  })
+
+  test('whoever follows is told from now on, one page of the API a line', async () => {
+    const followed = { lines: [] as string[] }
+    const enough = new Error('seen enough')
+    const isOver = typeLine(['events', 'list', '--follow', '--json'], {
+      out: (line) => followed.lines.push(line),
+      async sleep() {
+        if (followed.lines.length > 0) throw enough
+        stack.simulator.actions.put({ id: 'followed', status: 'Pending' })
+        await relay('check machine-actions')
+      },
+    })
+
+    await expect(isOver).rejects.toBe(enough)
+
+    const events = followed.lines.flatMap((line) => JSON.parse(line).events)
+    expect(events.map(({ subject }) => subject)).toEqual(['followed'])
+  })
+
+  test('since leaves out what was detected before', async () => {
+    stack.clock.advance(60_000)
+    const since = stack.clock.now().toISOString()
+    stack.simulator.actions.put({ id: 'late', status: 'Pending' })
+    await relay('check machine-actions')
+
+    const events = await relay(`events list --since ${since} --all`)
+
+    expect(cellsOf(events.out).map((cells) => cells[2])).toEqual(['item', 'late'])
+  })
+})
+
+test('a subscription lives from its secret to its end, and what was given up is delivered again', async () => {
+  const receiver = stack.simulator.receiver('operator')
+  const created = JSON.parse(
+    (
+      await typeLine(['subscriptions', 'create', '-', '--filter', '{"terminalOnly":true}', '--json'], {
+        input: async () => `${receiver.url}\n`,
+      })
+    ).out,
+  )
+  const tested = await relay(`subscriptions test ${created.id}`)
+  receiver.setMode('refuse')
+  const refused = await relay(`subscriptions test ${created.id}`)
+  const rotated = await relayJson(`subscriptions rotate-secret ${created.id}`)
+  const shown = await relay(`subscriptions show ${created.id}`)
+  const enabled = await relay(`subscriptions enable ${created.id}`)
+  const owed = await relay(`deliveries list ${created.id} --state owed`)
+  const dead = await relay(`deliveries dead ${created.id}`)
+  const replayed = await relay(`deliveries replay ${created.id}`)
+  const listed = await relay('subscriptions list')
+  const deleted = await relay(`subscriptions delete ${created.id}`)
+  const gone = await relay(`subscriptions show ${created.id}`)
+
+  expect(created).toMatchObject({ secret: expect.stringMatching(/^whsec_/), filter: { terminalOnly: true } })
+  expect([tested.code, refused.code]).toEqual([0, 1])
+  expect(rotated.secret).not.toBe(created.secret)
+  expect(shown.out + listed.out + enabled.out).not.toContain('whsec_')
+  expect([owed.err, dead.err]).toEqual(['There are no deliveries.\n', 'There are no deliveries.\n'])
+  expect(replayed).toMatchObject({ code: 0, out: 'queued  0\n' })
+  expect(listed.out).toContain(created.id)
+  expect(deleted).toEqual({ code: 0, out: '', err: 'Done.\n' })
+  expect(gone.code).toBe(1)
+})
+
+test('scans are looked up at both sources', async () => {
+  const definitions = await relay('scans definitions')
+  const definition = await relay(`scans definition ${sampleDefinitions[0]}`)
+  const session = await relay(`scans session ${sampleSessions[1]}`)
+  const runs = await relay('scans runs 101')
+  const [, [run = ''] = []] = cellsOf(runs.out)
+  const one = await relay(`scans tenable 101 --run ${run}`)
+
+  expect(cellsOf(definitions.out).map(([id]) => id)).toEqual(['id', ...sampleDefinitions])
+  expect(definition.out).toMatch(/^name +Network devices$(?:.|\n)+^– +partial /m)
+  expect(session.out).toMatch(/^state +partial$(?:.|\n)+\ntargets\nip +hostname/m)
+  expect(one.out).toMatch(new RegExp(`^run\\.id +${run}$`, 'm'))
+  expect(one.out).toMatch(/\ntargets\nip +hostname/)
+})
+
+test('the status says how everything fares', async () => {
+  const { code, out } = await relay('status')
+
+  expect(code).toBe(0)
+  expect(out).toMatch(/^overall +ok$/m)
+  expect(out).toMatch(/^defender +ok +\d/m)
+  expect(out).toMatch(/^machine-actions +\d+ +\d{4}-/m)
+})
+
+test('for scripts the answer is what the API says', async () => {
+  const { body } = await stack.get('changes/machine-actions/items?limit=2')
+
+  expect(await relayJson('items list machine-actions --limit 2')).toEqual(body)
+  const refused = await relay('items list nonsense --json')
+  expect(refused.code).toBe(1)
+  expect(JSON.parse(refused.out)).toMatchObject({ type: 'urn:defender-relay:invalid-request', status: 400 })
+  expect(refused.err).toMatch(/resource must be one of machine-actions, investigations/)
+})
+
+test('names and comments of an attacker do not reach the terminal as commands', async () => {
+  const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp.exe\r\nfake  line'
+  stack.simulator.actions.put({ id: 'evil', type: 'Unisolate', requestorComment: evil, computerDnsName: evil })
+  await relay('check machine-actions')
+
+  const outputs = [
+    await relay('items list machine-actions --type Unisolate'),
+    await relay('items list machine-actions --type Unisolate', { width: 200 }),
+    await relay('items show machine-actions evil'),
+    await relay('events list --item evil'),
+    await relay('items list machine-actions --type Unisolate --json'),
+  ]
+
+  for (const { out } of outputs) {
+    expect(out).toContain('\\u001b]0;owned\\u0007')
+    expect(out).not.toMatch(/[^\P{C}\n]/u)
+  }
+  expect(outputs[0]?.out.split('\n')).toHaveLength(3)
+  expect(JSON.parse(outputs[4]?.out ?? '').items[0].requestorComment).toBe(evil)
+})
+
+test('a table fits the terminal', async () => {
+  const { out } = await relay('items list machine-actions', { width: 60 })
+
+  for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(60)
+  expect(out).toMatch(/^id +state/)
+})
+
+test('a wrong key is told in a sentence and is not shown', async () => {
+  const { code, out, err } = await typeRelay(['status', '--url', stack.host.url, '--key', 'not-the-right-key'])
+
+  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect(err).toBe(`${stack.host.url} refused the key (401): give a function key of this app.\n`)
+})
