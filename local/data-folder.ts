@@ -15,6 +15,7 @@ const storedSource = z.discriminatedUnion('kind', [
     generatedTime,
   }),
   z.object({ kind: z.literal('upstream') }),
+  z.object({ kind: z.literal('live') }),
 ])
 const storedState = z.object({
   keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),

@@ -10,6 +10,10 @@ export interface StartOptions {
   files: string[]
   /** Origin of another server laid out like the simulator. */
   upstream: string | undefined
+  /** The real Defender, as the settings name it. */
+  live: boolean
+  /** Absolute path of another settings file. */
+  settings: string | undefined
   port: number | undefined
   key: string | undefined
   /** Absolute path. */
@@ -27,9 +31,12 @@ antivirus-health export at once, then serves and ticks until Ctrl-C.
   --fleet N            devices of the simulated fleet (default: what is in the data folder, else 5000)
   --files F [F …]      import these export files (.json.gz, one JSON object a line) instead of a fleet
   --upstream ORIGIN    use another server laid out like the simulator, for instance http://127.0.0.1:9000
+  --live               ask the real Defender, with local.settings.json and whatever this machine is signed in with;
+                       imports nothing at once, unless with --once
+  --settings FILE      with --live: another file laid out like local.settings.json
   --port N             port of the host (default: 7071, or the next free one; 0: any free one)
   --key KEY            function key (default: made once and kept in the data folder)
-  --data DIR           where the emulator, the keys and the fleet are kept (default: .local)
+  --data DIR           where the emulator, the keys and the fleet are kept (default: .local, with --live .local/live)
   --verbose            print every log line of the functions
   --help               this page`
 
@@ -43,8 +50,10 @@ export const LARGEST_FLEET = 60_000
 export function readOptions(args: string[], from = process.cwd()): StartOptions {
   const { values, positionals } = parse(args)
   if (positionals.length > 0 && values.files.length === 0) throw new Error(`"${positionals[0]}" is not known here.`)
-  const sources = [values.fleet, values.files[0], values.upstream].filter((source) => source !== undefined)
-  if (sources.length > 1) throw new Error('Give one of --fleet, --files and --upstream.')
+  const live = values.live ? 'live' : undefined
+  const sources = [values.fleet, values.files[0], values.upstream, live].filter((source) => source !== undefined)
+  if (sources.length > 1) throw new Error('Give one of --fleet, --files, --upstream and --live.')
+  if (values.settings !== undefined && !live) throw new Error('--settings goes with --live.')
   const fleet = wholeNumber('--fleet', values.fleet, 1, 10_000_000)
   if (fleet !== undefined && fleet > LARGEST_FLEET) {
     throw new Error(`The storage emulator holds about ${LARGEST_FLEET} devices; choose a smaller --fleet.`)
@@ -60,9 +69,11 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
     fleet,
     files: files.map((file) => resolve(from, file)),
     upstream: values.upstream === undefined ? undefined : readOrigin(values.upstream),
+    live: values.live,
+    settings: values.settings === undefined ? undefined : resolve(from, values.settings),
     port: wholeNumber('--port', values.port, 0, 65_535),
     key: values.key,
-    data: values.data === undefined ? resolve('.local') : resolve(from, values.data),
+    data: values.data === undefined ? resolve(live ? '.local/live' : '.local') : resolve(from, values.data),
     verbose: values.verbose,
     help: values.help,
   }
@@ -78,6 +89,8 @@ function parse(args: string[]) {
         fleet: { type: 'string' },
         files: { type: 'string', multiple: true, default: [] },
         upstream: { type: 'string' },
+        live: { type: 'boolean', default: false },
+        settings: { type: 'string' },
         port: { type: 'string' },
         key: { type: 'string' },
         data: { type: 'string' },

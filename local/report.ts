@@ -41,3 +41,16 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     '\nServing; each event that is delivered to the built-in receiver is a line below. Ctrl-C stops everything.',
   ]
 }
+
+/** Commands to try on a host that serves the real Defender; nothing was imported yet. */
+export function describeLiveTries(url: string, key: string): string[] {
+  const curl = `curl -s -H 'x-functions-key: ${key}'`
+  return [
+    '\nTry:',
+    `  ${curl} '${url}/api/status?preflight=true'`,
+    `  ${curl} '${url}/api/events?limit=3'`,
+    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
+    `  ${curl} -X POST ${url}/api/av-health/exports`,
+    '\nServing the real Defender from this machine. Ctrl-C stops everything.',
+  ]
+}

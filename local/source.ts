@@ -16,12 +16,13 @@ export interface Known {
   published: string | null
 }
 
-type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'>
+type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'> & Partial<Pick<StartOptions, 'live'>>
 
 /** Decides where the devices come from: what the data folder has, unless something else was asked for or a file has changed. */
 export async function chooseSource(asked: Asked, known: Known): Promise<Source> {
   const { before } = known
   const { fleet } = asked
+  if (asked.live) return { kind: 'live' }
   if (asked.upstream) return { kind: 'upstream' }
   const paths = pathsFor(asked, before)
   if (paths.length > 0) return chooseFiles(paths, known)
@@ -29,13 +30,20 @@ export async function chooseSource(asked: Asked, known: Known): Promise<Source> 
   return { kind: 'fleet', size: fleet ?? DEFAULT_FLEET, generatedTime: nextGeneratedTime(known) }
 }
 
+/** Throws one sentence when a data folder would come to hold real and simulated data side by side. */
+export function refuseMixture({ live = false }: Asked, before: Source | undefined): void {
+  if (before && live !== (before.kind === 'live')) {
+    throw new Error(`This data folder holds ${live ? 'simulated' : 'real'} data: choose another --data.`)
+  }
+}
+
 /** Throws one sentence when a file that a start is about can't be read. */
 export function refuseUnreadable(asked: Asked, before: Source | undefined): void {
   for (const path of pathsFor(asked, before)) lookAt(path)
 }
 
-function pathsFor({ fleet, files, upstream }: Asked, before: Source | undefined): string[] {
-  const isAsked = files.length > 0 || fleet !== undefined || upstream !== undefined
+function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | undefined): string[] {
+  const isAsked = files.length > 0 || fleet !== undefined || upstream !== undefined || live
   return isAsked || before?.kind !== 'files' ? files : before.files.map(({ path }) => path)
 }
 

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { settingNames } from '../shared/app/settings.ts'
 import { theApp, useParts } from '../shared/app.ts'
 import { AV_HEALTH } from '../shared/av-health/export-kind.ts'
 import { endRun } from '../shared/exports/end-run.ts'
@@ -12,6 +11,7 @@ import { localCallbacks } from './callback-policy.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
+import { liveSettings, type Settings, settingsFor } from './laptop-settings.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
 import { createSimulatorCredential } from './simulator-credential.ts'
@@ -21,7 +21,7 @@ import type { Known } from './source.ts'
 export interface Stack {
   host: Host
   source: Source
-  /** The built-in upstreams; absent with `--upstream`. */
+  /** The built-in upstreams; absent with `--upstream` and `--live`. */
   simulator: Simulator | undefined
   /** Rejects when the storage emulator ends although nobody has stopped it: nothing works any more then. */
   broken: Promise<never>
@@ -32,6 +32,8 @@ export interface Stack {
 export interface StackOptions {
   folder: DataFolder
   upstream: string | undefined
+  /** Settings for the real Defender: then nothing of it is simulated. */
+  live: Settings | undefined
   port: number | undefined
   print(line: string): void
   /** Nothing more is started once it is aborted. */
@@ -64,22 +66,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       present: clock.now(),
       published: await publishedTime(azurite),
     })
-    const simulator = options.upstream ? undefined : await startSimulated(source, clock)
+    const { live, upstream } = options
+    const simulator = upstream || live ? undefined : await startSimulated(source, clock)
     if (simulator) started.push(simulator)
-    const origin = options.upstream ?? simulator?.origin ?? ''
-    const env = { ...settingsFor(azurite, origin), ...keysOf(simulator) }
+    const origin = upstream ?? simulator?.origin ?? ''
+    const env = live ? liveSettings(azurite, live) : settingsFor(azurite, origin, simulator)
+    const simulated = {
+      credential: createSimulatorCredential(origin, clock),
+      upstreamOrigin: origin,
+      callbackPolicy: localCallbacks,
+    }
     useParts({
       env,
       clock,
       storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
-      credential: createSimulatorCredential(origin, clock),
-      upstreamOrigin: origin,
-      callbackPolicy: localCallbacks,
+      ...(live ? {} : simulated),
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
     })
     // In this order: a kill in between leaves the old source, and the same is done again.
-    if (!isDeepStrictEqual(folder.state.source, source)) await replaceUnfinishedRun(print)
+    if (!live && !isDeepStrictEqual(folder.state.source, source)) await replaceUnfinishedRun(print)
     folder.state.source = source
     folder.save()
     signal.throwIfAborted()
@@ -123,43 +129,12 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
 }
 
 function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
-  const generatedTime = source.kind === 'upstream' ? clock.now().toISOString() : source.generatedTime
+  const generatedTime = 'generatedTime' in source ? source.generatedTime : clock.now().toISOString()
   const fleet = createFleet(source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime })
   const files = source.kind === 'files' ? { files: source.files.map(({ path }) => path) } : {}
   // From a fixed moment on, so that a restart shows the same items.
   const startsAt = new Date(Date.parse(generatedTime) - 2 * 3_600_000).toISOString()
   return startSimulator({ clock, fleet, ...files, life: { startsAt, perHour: 120, investigationsPerHour: 30 } })
-}
-
-const keysOf = (simulator: Simulator | undefined) =>
-  simulator && {
-    TENABLE_ACCESS_KEY: simulator.tenableKeys.accessKey,
-    TENABLE_SECRET_KEY: simulator.tenableKeys.secretKey,
-  }
-
-/** Settings of the laptop; schedules and the like may be set from outside, but not where it stores and whom it asks. */
-function settingsFor(azurite: Azurite, origin: string): Record<string, string | undefined> {
-  const storage = azurite.connectionString()
-  const ours = {
-    RELAY_STORAGE: storage,
-    AzureWebJobsStorage: storage,
-    DEFENDER_BASE_URL: `${origin}/defender`,
-    TENABLE_BASE_URL: `${origin}/tenable`,
-  }
-  const given = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => settingNames.includes(name) && !name.startsWith('RELAY_STORAGE')),
-  )
-  return {
-    TASKHUB_NAME: 'DefenderRelay',
-    AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
-    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
-    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
-    // The emulator's cost is quadratic in the rows of a partition.
-    AV_HEALTH_BUCKETS: '64',
-    AzureWebJobsDisableHomepage: 'true',
-    ...given,
-    ...ours,
-  }
 }
 
 /** The offset outlives the process: time never goes back for what is stored. */

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { preflight } from '../shared/app/preflight.ts'
+import { theApp } from '../shared/app.ts'
 import { openDataFolder } from './data-folder.ts'
+import { describeLooks } from './describe-looks.ts'
 import { exportOnce } from './export-once.ts'
 import { followEvents } from './follow-events.ts'
+import { readLocalSettings } from './laptop-settings.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
 import { createProgress } from './progress.ts'
-import { describeReport, describeTries } from './report.ts'
-import { chooseSource, refuseUnreadable } from './source.ts'
+import { describeLiveTries, describeReport, describeTries } from './report.ts'
+import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 
 /** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
@@ -65,12 +69,15 @@ async function main(): Promise<number> {
 async function run(options: StartOptions, signal: AbortSignal): Promise<number> {
   const folder = await openDataFolder(options.data, signal)
   try {
+    refuseMixture(options, folder.state.source)
     refuseUnreadable(options, folder.state.source)
+    const live = options.live ? readLocalSettings(options.settings) : undefined
     if (options.key) folder.state.keys.function = options.key
-    progress.say('starting storage emulator, simulated upstreams and functions host …')
+    progress.say(`starting storage emulator, ${live ? '' : 'simulated upstreams '}and functions host …`)
     const stack = await startStack({
       folder,
       upstream: options.upstream,
+      live,
       port: options.port,
       signal,
       print(line) {
@@ -82,6 +89,12 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { master, function: key } = folder.state.keys
     try {
       progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
+      if (live) for (const line of describeLooks(await preflight(theApp()))) progress.say(line)
+      if (live && !options.once) {
+        for (const line of describeLiveTries(url, key)) progress.say(line)
+        await Promise.race([aborted(signal), stack.broken])
+        return 0
+      }
       const resume = () => runTimer(url, master, 'resume-exports')
       const report = await unlessBroken(
         exportOnce({ url, key, signal, onProgress: progress.show, resume }),

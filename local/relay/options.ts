@@ -31,10 +31,12 @@ export const optionTable = {
   run: { type: 'string', value: 'ID', help: 'number or UUID of a run (default: the latest)' },
 } as const satisfies Record<string, { type: 'string' | 'boolean'; value?: string; short?: string; help: string }>
 
+/** The name of an option, without its dashes. */
 export type OptionName = keyof typeof optionTable
 
-/** What every command takes, and what every list takes besides. */
+/** What every command takes. */
 export const commonOptions: readonly OptionName[] = ['url', 'key', 'data', 'json', 'help']
+/** What every list takes besides. */
 export const listOptions: readonly OptionName[] = ['limit', 'all', 'after']
 
 /** Splits a command line into options and the rest; throws a `UsageError`. */
@@ -46,4 +48,5 @@ export function splitCommandLine(args: string[]) {
   }
 }
 
+/** The options that were typed. */
 export type Options = ReturnType<typeof splitCommandLine>['values']

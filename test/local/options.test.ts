@@ -17,6 +17,8 @@ describe('the command line', () => {
       fleet: 7,
       files: [],
       upstream: undefined,
+      live: false,
+      settings: undefined,
       port: 0,
       key: 'abcdefgh',
       data: '/somewhere/here',
@@ -26,6 +28,9 @@ describe('the command line', () => {
     expect(readOptions([])).toMatchObject({ once: false, fleet: undefined, data: resolve('.local'), help: false })
     expect(readOptions(['--files', 'a b', '/c', '--once'], '/x')).toMatchObject({ files: ['/x/a b', '/c'], once: true })
     expect(readOptions(['--upstream', 'http://127.0.0.1:9000/']).upstream).toBe('http://127.0.0.1:9000')
+    expect(readOptions(['--live', '--settings', 'a.json'], '/x')).toMatchObject({
+      ...{ live: true, settings: '/x/a.json', data: resolve('.local/live') },
+    })
     expect(readOptions(['-h']).help).toBe(true)
   })
 
@@ -51,8 +56,10 @@ describe('the command line', () => {
     ['--upstream http://me:secret@127.0.0.1:9000', '--upstream takes an origin'],
     ['--data=', '--data takes the path of a folder.'],
     ['--files=', '--files takes paths of files.'],
-    ['--fleet 5 --files a', 'Give one of --fleet, --files and --upstream.'],
-    ['--files a --upstream http://127.0.0.1:9000', 'Give one of --fleet, --files and --upstream.'],
+    ['--fleet 5 --files a', 'Give one of --fleet, --files, --upstream and --live.'],
+    ['--files a --upstream http://127.0.0.1:9000', 'Give one of --fleet, --files, --upstream and --live.'],
+    ['--live --fleet 5', 'Give one of --fleet, --files, --upstream and --live.'],
+    ['--settings a.json', '--settings goes with --live.'],
   ])('%s: is refused in one sentence', (typed, sentence) => {
     const read = () => readOptions(typed.split(' '))
 

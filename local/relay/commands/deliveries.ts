@@ -14,6 +14,7 @@ const show = (body: unknown): Block[] => [
   },
 ]
 
+/** What became of telling them. */
 export const deliveryCommands: readonly Command[] = [
   {
     usage: 'deliveries list <subscription>',

@@ -17,6 +17,7 @@ export const eventColumns: Columns = {
   requestor: 'data.requestor',
 }
 
+/** What was seen to change. */
 export const eventCommands: readonly Command[] = [
   {
     usage: 'events list',

@@ -6,6 +6,7 @@ import { pick, pickList, pickText } from '../pick.ts'
 
 const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
 
+/** Runs of the antivirus-health export. */
 export const exportCommands: readonly Command[] = [
   {
     usage: 'export start',

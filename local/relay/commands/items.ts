@@ -9,6 +9,7 @@ const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
 
 const story = (body: unknown) => ({ title: 'events', rows: pickList(body, 'events'), columns: eventColumns })
 
+/** What is watched upstream. */
 export const itemCommands: readonly Command[] = [
   {
     usage: 'items list <resource>',

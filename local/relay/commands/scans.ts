@@ -15,6 +15,7 @@ const showScan = (body: unknown): Block[] => [
   },
 ]
 
+/** Look-ups of scan histories. */
 export const scanCommands: readonly Command[] = [
   {
     usage: 'scans session <id>',

@@ -3,6 +3,7 @@ import { path } from '../client.ts'
 import type { Command } from '../command.ts'
 import { pickList } from '../pick.ts'
 
+/** What the exports have left. */
 export const snapshotCommands: readonly Command[] = [
   {
     usage: 'snapshots list',

@@ -2,6 +2,7 @@ import { factsOf } from '../blocks.ts'
 import type { Command } from '../command.ts'
 import { isRecord, pick, pickEntries, pickList, pickText } from '../pick.ts'
 
+/** The one page that tells whether all is well. */
 export const statusCommands: readonly Command[] = [
   {
     usage: 'status',

@@ -6,6 +6,7 @@ import { pick, pickList } from '../pick.ts'
 
 const show = (body: unknown) => [{ facts: factsOf(body) }]
 
+/** Who is told of events. */
 export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions list',

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { factsOf } from '../../local/relay/blocks.ts'
+import { formatBlocks } from '../../local/relay/format.ts'
+
+const columns = { id: 'id', name: 'who.name', seen: 'seen', note: 'note' }
+const rows = [
+  { id: 'a1', who: { name: '東京' }, seen: '2026-11-20T10:00:00.123Z', note: 'a word that goes on for long' },
+  { id: 'b22', who: { name: 'Lisboa' }, seen: null, note: ['one', 2] },
+]
+const page = { isFirst: true, width: undefined }
+
+test('columns are aligned, wide characters count twice, what is not there is a dash', () => {
+  expect(formatBlocks([{ rows, columns }], page)).toEqual([
+    'id   name    seen                  note',
+    'a1   東京    2026-11-20T10:00:00Z  a word that goes on for long',
+    'b22  Lisboa  –                     one, 2',
+  ])
+})
+
+test('in a narrow terminal the longest texts are cut first, then columns are left out at the end', () => {
+  expect(formatBlocks([{ rows, columns }], { ...page, width: 45 })).toEqual([
+    'id   name    seen             note',
+    'a1   東京    2026-11-20T10:…  a word that go…',
+    'b22  Lisboa  –                one, 2',
+  ])
+  expect(formatBlocks([{ rows, columns }], { ...page, width: 24 })).toEqual([
+    'id   name    seen',
+    'a1   東京    2026-11-20…',
+    'b22  Lisboa  –',
+  ])
+})
+
+test('later pages of a list are rows alone', () => {
+  const blocks = [{ facts: factsOf({ a: { b: 1 }, of: [{}] }) }, { rows: rows.slice(1), columns: { id: 'id' } }]
+
+  expect(formatBlocks(blocks, page)).toEqual(['a.b  1', 'id', 'b22'])
+  expect(formatBlocks(blocks, { ...page, isFirst: false })).toEqual(['b22'])
+})
+
+test('what a service names and says is written out where it could drive a terminal', () => {
+  const facts = factsOf({ 'a\u001b[2J': 'line\r\nbreak', 'b\u{e0041}': '\u2066\ud800' })
+
+  expect(formatBlocks([{ facts }], page)).toEqual([
+    'a\\u001b[2J     line\\u000d\\u000abreak',
+    'b\\udb40\\udc41  \\u2066\\ud800',
+  ])
+})
