@@ -1,17 +1,20 @@
-import type { Watch } from '../changes/poll.ts'
 import type { Resource } from '../changes/resource.ts'
 import { type ResourceName, resourceNames, resources } from '../changes/resources/index.ts'
+import type { Watch } from '../changes/watch.ts'
 import { readSection } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
 import type { Given } from './base.ts'
 import type { DefenderSection } from './defender-section.ts'
 import type { EventsSection } from './events-section.ts'
+import { createGate } from './preflight-gate.ts'
 import { changesSettings } from './settings.ts'
 
 /** The watch over machine actions and investigations, ready to use. */
 export interface ChangesSection {
   /** What one resource is watched with, telling its story to one invocation's log. */
   watch(name: ResourceName, log: Log): Watch
+  /** The same for a timer: it leaves an upstream alone for a while that has refused it. */
+  patientWatch(name: ResourceName, log: Log): Watch
   schedules: Record<ResourceName, string>
   eventRetentionDays: number
 }
@@ -23,21 +26,26 @@ export function createChangesSection(
   upstream: DefenderSection,
 ): ChangesSection {
   const settings = readSection('changes', env, changesSettings)
-  const { defender, watch: upstreamWatch, tenantId } = upstream
+  const { defender, watches, token, tenantId } = upstream
   // What is known lives as long as the process; every poll checks it against the head.
   const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Watch['memory']>
   const sourceOf = ({ list, filter }: Resource): Watch['source'] => ({
     list: (wanted) => defender.items(list, filter(wanted)),
     get: (id) => defender.item(list, id),
   })
+  const gateOf = (name: ResourceName) =>
+    createGate({ watch: watches[name], renew: () => token({ fresh: true }), clock })
+  const gates = { 'machine-actions': gateOf('machine-actions'), investigations: gateOf('investigations') }
+  const watch = (name: ResourceName, log: Log): Watch => ({
+    ...{ resource: resources[name], source: sourceOf(resources[name]), feed, clock, log, tenantId },
+    memory: memories[name],
+    overdueHours: settings.OVERDUE_HOURS,
+    tellBaseline: settings.CHANGES_TELL_BASELINE,
+    over: watches[name].over,
+  })
   return {
-    watch: (name, log) => ({
-      ...{ resource: resources[name], source: sourceOf(resources[name]), feed, clock, log, tenantId },
-      memory: memories[name],
-      overdueHours: settings.OVERDUE_HOURS,
-      tellBaseline: settings.CHANGES_TELL_BASELINE,
-      over: upstreamWatch.over,
-    }),
+    watch,
+    patientWatch: (name, log) => ({ ...watch(name, log), over: gates[name] }),
     schedules: {
       'machine-actions': settings.MACHINE_ACTIONS_SCHEDULE,
       investigations: settings.INVESTIGATIONS_SCHEDULE,

@@ -1,33 +1,12 @@
 import { timeKey } from '../platform/time-text.ts'
+import { isOpen, type KnownItem, openSince } from './known-item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
-
-/** What is remembered of an item: the fields that are compared. Times are text, as the service or our clock wrote them. */
-export interface KnownItem {
-  id: string
-  state: string
-  /** Raised with every event of the item. */
-  version: number
-  createdAt: string | null
-  updatedAt: string | null
-  firstSeenAt: string
-  /** When its state last changed, as far as we saw. */
-  changedAt: string
-  overdueTold: boolean
-  /** Since when the upstream answers that there is no such item. */
-  missingSince: string | null
-  /** A step out of a terminal state that was seen once. */
-  doubted: string | null
-  /** It was told to be gone; kept so that it can come back under new ids. */
-  gone: 'notFound' | 'untracked' | null
-}
 
 /** What one poll saw. */
 export interface Look {
   seen: ReadonlyMap<string, SeenItem>
   /** Ids that the upstream does not know. */
   missing: readonly string[]
-  /** Ids that were in the list of open items. */
-  openNow: ReadonlySet<string>
   now: Date
   /** Where the earliest window begins that the next poll can ask for. */
   windowStart: Date
@@ -124,10 +103,6 @@ function findOverdue(resource: Resource, item: KnownItem, seen: SeenItem, look: 
   return { id: item.id, item: told, kind: 'overdue', from: item.state, to: item.state, reason: null, seen }
 }
 
-/** Since when an item is open: its creation, or when we first saw it where the upstream does not say. */
-export const openSince = ({ createdAt, firstSeenAt }: Pick<KnownItem, 'createdAt' | 'firstSeenAt'>): string =>
-  createdAt !== null && !Number.isNaN(Date.parse(createdAt)) ? createdAt : firstSeenAt
-
 /** How many hours an item may stay open before that is told. */
 export const limitOf = (resource: Resource, state: string, usualHours: number): number =>
   resource.overdueHours[state] ?? usualHours
@@ -160,7 +135,7 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
     if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
     return isLongAgo(before.missingSince, LEAVE_MS, look) ? gone(before) : undefined
   }
-  if (before.gone === null && !isTerminal(resource, before.state)) return undefined
+  if (isOpen(resource, before)) return undefined
   const isPast = Date.parse(openSince(before)) < look.windowStart.getTime() - LEAVE_MS
   // A list that lags behind may still bring as open what ended just now.
   return isPast && isLongAgo(before.changedAt, LEAVE_MS, look) ? gone(before) : undefined
@@ -175,7 +150,7 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
  * missed once count as well: only some are asked at each look, and all would go bit by bit.
  */
 export function isPlausible(known: ReadonlyMap<string, KnownItem>, look: Look, resource: Resource): boolean {
-  const open = [...known.values()].filter((item) => !item.gone && !isTerminal(resource, item.state))
+  const open = [...known.values()].filter((item) => isOpen(resource, item))
   const going = open.filter(({ id, missingSince }) => missingSince !== null && !look.seen.has(id))
   return going.length <= Math.max(5, open.length / 10)
 }

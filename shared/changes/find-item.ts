@@ -1,7 +1,8 @@
-import { type KnownItem, openSince } from './detect.ts'
 import { type ItemData, seenData, toItemData, toKnown } from './item-row.ts'
-import type { Watch } from './poll.ts'
+import { type KnownItem, openSince } from './known-item.ts'
+import { readReport } from './poll-report.ts'
 import { isTerminal } from './resource.ts'
+import type { Watch } from './watch.ts'
 
 /** An item as answers show it: the promised fields, where it stands, and since when. */
 export interface ItemView extends Record<string, unknown> {
@@ -37,8 +38,8 @@ export async function findKnown(watch: Pick<Watch, 'resource' | 'feed'>, id: str
   const { resource, feed } = watch
   const columns = await feed.item(resource.name, id)
   if (!columns) return undefined
-  const poll = await feed.poll(resource.name)
-  return viewItem(watch, toKnown(id, columns), toItemData(columns), textOf(poll?.endedAt))
+  const report = await readReport(watch)
+  return viewItem(watch, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
 }
 
 /** An item as the upstream has it now; undefined when it knows none of this id. On investigations the id may be an alert's. */
@@ -53,5 +54,3 @@ export async function askUpstream({ resource, source, over, clock }: Watch, id: 
   }
   return viewItem({ resource }, known, seenData(resource, seen), now)
 }
-
-const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
 import type { Columns } from '../platform/table.ts'
-import type { KnownItem } from './detect.ts'
+import type { KnownItem } from './known-item.ts'
 import type { Resource, SeenItem } from './resource.ts'
 
 const text = z.string().nullable().default(null)

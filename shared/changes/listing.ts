@@ -4,7 +4,6 @@ import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
 /** What the lists of one poll brought. */
 export interface Listing {
   seen: Map<string, SeenItem>
-  openNow: Set<string>
   /** Rows without an id or a state. */
   unreadable: number
   /** The newest creation time, as the service wrote it; never later than its own clock, null when it does not tell that. */
@@ -13,7 +12,7 @@ export interface Listing {
 
 /** Reads both lists whole, what was created since a time and what is open now; throws when either can't be read to its end. */
 export async function readLists(resource: Resource, source: ItemSource, createdSince: string): Promise<Listing> {
-  const listing: Listing = { seen: new Map(), openNow: new Set(), unreadable: 0, newest: null }
+  const listing: Listing = { seen: new Map(), unreadable: 0, newest: null }
   const servedAt = await readList({ createdSince })
   await readList({ openNow: true })
   listing.newest = newestOf(listing.seen.values(), servedAt)
@@ -27,10 +26,7 @@ export async function readLists(resource: Resource, source: ItemSource, createdS
       for (const row of rows) {
         const item = resource.read(row)
         if (!item) listing.unreadable += 1
-        else {
-          if ('openNow' in wanted) listing.openNow.add(item.id)
-          keepNewest(listing.seen, item)
-        }
+        else keepNewest(listing.seen, item)
       }
     }
     return servedAt

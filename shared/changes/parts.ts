@@ -1,7 +1,7 @@
 import { defineRoute } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
-import type { Watch } from './poll.ts'
 import type { ResourceName } from './resources/index.ts'
+import type { Watch } from './watch.ts'
 
 /** What the routes of this domain work with. */
 export interface ChangesParts {

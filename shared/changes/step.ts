@@ -1,20 +1,23 @@
 import type { Feed } from '../events/feed.ts'
 import type { Step } from '../events/feed-rows.ts'
+import type { Log } from '../platform/log.ts'
 import { toTimeText } from '../platform/time-text.ts'
-import { type Change, limitOf, openSince } from './detect.ts'
+import { type Change, limitOf } from './detect.ts'
 import { type ItemData, seenData, toItemColumns, toItemData } from './item-row.ts'
+import { openSince } from './known-item.ts'
 import { isTerminal, type Resource } from './resource.ts'
 
 /** What a step is made with. */
 interface StepParts {
   resource: Resource
   feed: Pick<Feed, 'item'>
+  log: Pick<Log, 'correlation'>
   overdueHours: number
 }
 
 /** The write of a change: the item as it is now and, where there is something to tell, its event. */
 export async function toStep(parts: StepParts, change: Change, tenantId: string | null, now: Date): Promise<Step> {
-  const { resource, feed } = parts
+  const { resource, feed, log } = parts
   const { id, item, seen, kind } = change
   if (!item) return { item: { id, columns: null } }
   // Without an answer of the upstream the last one stays: rows are written whole.
@@ -32,6 +35,7 @@ export async function toStep(parts: StepParts, change: Change, tenantId: string 
     time: toTimeText(told ?? '') ?? detectedAt,
     detectedAt,
     data: toEventData(parts, change, data),
+    correlation: log.correlation,
   }
   return step
 }

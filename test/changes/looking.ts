@@ -1,5 +1,6 @@
-import { type Change, detect, type KnownItem, type Look } from '../../shared/changes/detect.ts'
-import { isTerminal, type Resource, type SeenItem } from '../../shared/changes/resource.ts'
+import { type Change, detect, type Look } from '../../shared/changes/detect.ts'
+import type { KnownItem } from '../../shared/changes/known-item.ts'
+import type { Resource, SeenItem } from '../../shared/changes/resource.ts'
 
 const HOUR_MS = 3_600_000
 const BEGIN_MS = Date.UTC(2026, 2, 1)
@@ -33,7 +34,6 @@ export function lookingAt(resource: Resource) {
     look({ hours, seen = [], missing = [], isSilent = false, windowStart = at(hours - 96) }: Glance): Change[] {
       const look: Look = {
         ...{ seen: new Map(seen.map((item) => [item.id, item])), missing, now: at(hours), isSilent, windowStart },
-        openNow: new Set(seen.filter(({ state }) => !isTerminal(resource, state)).map(({ id }) => id)),
         ...{ overdueHours: 73, freshVersion: next + 1 },
       }
       const changes = detect(resource, known, look)

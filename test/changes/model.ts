@@ -10,6 +10,9 @@ const toMs = (ticks: number) => TICKS_BEGIN_MS + Math.floor(ticks / TICKS_PER_MS
 const toTicks = (ms: number) => (ms - TICKS_BEGIN_MS) * TICKS_PER_MS
 const MINUTE_TICKS = MINUTE_MS * TICKS_PER_MS
 
+/** When the history of a model begins. */
+export const MODEL_BEGIN_MS = Date.UTC(2026, 2, 1)
+
 /** A clock that stands still until it is moved. */
 export interface ModelClock extends Clock {
   advance(minutes: number): void
@@ -17,7 +20,7 @@ export interface ModelClock extends Clock {
 
 /** Makes a model's clock. */
 export function createModelClock(): ModelClock {
-  let nowMs = Date.UTC(2026, 2, 1)
+  let nowMs = MODEL_BEGIN_MS
   function advance(minutes: number): void {
     nowMs += minutes * MINUTE_MS
   }
@@ -111,9 +114,10 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
     const now = history.findLast((entry) => entry.at <= at)
     if (!now || visibleAt > at || absences.filter((absence) => absence <= at).length % 2 === 1) return undefined
     const created = startsAt <= at ? toText(madeAt) : null
+    const machineId = `m${Number(id.slice(1)) % 2}`
     return resource.mayReopen
-      ? { id, state: now.state, startTime: created, endTime: null }
-      : { id, status: now.state, creationDateTimeUtc: created, lastUpdateDateTimeUtc: toText(now.at) }
+      ? { id, state: now.state, machineId, startTime: created, endTime: null }
+      : { id, status: now.state, machineId, creationDateTimeUtc: created, lastUpdateDateTimeUtc: toText(now.at) }
   }
 
   function select(wanted: Wanted, at: number) {

@@ -1,17 +1,21 @@
 import type { Scheduler } from 'fast-check'
-import { poll, type Watch } from '../../shared/changes/poll.ts'
+import { poll } from '../../shared/changes/poll.ts'
 import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
+import type { Watch } from '../../shared/changes/watch.ts'
+import { dispatch } from '../../shared/events/dispatch.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed.ts'
+import type { EventsParts } from '../../shared/events/parts.ts'
+import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { createModel, createModelClock, type Deed, type Lags, type Manner, type Model } from './model.ts'
+import type { Reaction } from '../events/receivers.ts'
+import { watchTable } from '../events/watched-storage.ts'
+import { type DeliveryWorld, MINUTE } from '../events/world.ts'
+import { createAudience } from './audience.ts'
+import { createFate, type Fate, type Fault, Planned, partsUnder } from './fate.ts'
+import { startHost } from './host.ts'
+import { createModel, type Deed, type Lags, type Manner, MODEL_BEGIN_MS, type Model } from './model.ts'
 import { createTurns, type Turn } from './turns.ts'
-
-/** What goes wrong with the request of this number: it alone, or with it the process. */
-export interface Fault {
-  at: number
-  kind: 'unsent' | 'unanswered' | 'dies before' | 'dies after'
-}
 
 /** How one poll goes: what fails, how stale the answers are, and what happens upstream during its calls. */
 export interface PollPlan {
@@ -20,13 +24,29 @@ export interface PollPlan {
   during: { call: number; deed: Deed }[]
 }
 
-export type Command = Deed | { do: 'wait'; minutes: number } | { do: 'poll'; plans: [PollPlan] | [PollPlan, PollPlan] }
+/** How one subscribes, so many turns after the others began: what for, how the receiver reacts until all is well, and what fails. */
+export interface JoinPlan {
+  wish: number
+  reactions: Reaction[]
+  fault: Fault | null
+  late: number
+}
+
+export type Command =
+  | Deed
+  | { do: 'wait'; minutes: number }
+  /** By one process or by two at the same moment, while somebody subscribes or nobody does. */
+  | { do: 'poll'; plans: [PollPlan] | [PollPlan, PollPlan]; join: JoinPlan | null }
+  | ({ do: 'join' } & JoinPlan)
+  | { do: 'chore'; chore: keyof typeof chores; fault: Fault | null }
 
 /** A whole history: what the world is like and what happens in it, in order. */
-export interface World extends Manner {
+export interface History extends Manner {
   resource: ResourceName
   tellBaseline: boolean
   commands: Command[]
+  /** What goes wrong while events are delivered. */
+  hostFaults: Fault[]
 }
 
 /** What came of it. */
@@ -36,116 +56,120 @@ export interface Story {
   model: Model
   /** Polls that ended well without having ended. */
   pretences: string[]
+  /** What receivers have to complain of. */
+  complaints: string[]
 }
 
-/** Parts that may be replaced by broken ones, to see that the property notices. */
-export interface Parts {
-  table: Table
-  makeFeed?: (table: Table) => Feed
+/** What a history is played on; parts may be replaced by broken ones, to see that the property notices. */
+export interface Stage {
+  world: DeliveryWorld
+  makeFeed?(table: Table): Feed
+  tamper?(parts: EventsParts): EventsParts
 }
 
-/** An error that a plan asked for. */
-export class Planned extends Error {}
+/** What timers do beside polling: catching up with what is to be handed out, and the hourly sweep. */
+export const chores = {
+  dispatch: async (parts: EventsParts, stream: string) => void (await dispatch(parts, stream)),
+  sweep: async (parts: EventsParts) => void (await sweepDeliveries(parts)),
+}
 
 const noPlan: PollPlan = { fault: null, lags: { created: 0, open: 0, item: 0 }, during: [] }
 /** So long after the last fault everything has been asked often enough, in minutes between polls. */
 const QUIET_MINUTES = [61, 1, 16, 16, 61, 16]
 
-/** Plays a history over a table, ends with a few quiet polls, and answers all that was shown and all that was told. */
-export async function play(
-  world: World,
-  { table, makeFeed = createFeed }: Parts,
-  scheduler: Scheduler,
-): Promise<Story> {
-  const clock = createModelClock()
-  const resource = resources[world.resource]
-  const model = createModel(resource, clock, world)
+/** Plays a history, ends with a few quiet polls and days, and answers all that was shown, told and delivered. */
+export async function play(history: History, stage: Stage, scheduler: Scheduler): Promise<Story> {
+  const { world, makeFeed = createFeed, tamper = (parts) => parts } = stage
+  const { clock } = world
+  await clock.advance(MODEL_BEGIN_MS)
+  const resource = resources[history.resource]
+  const model = createModel(resource, clock, history)
   const turns = createTurns(resource.name)
-  await table.create()
+  const audience = createAudience(world, resource.name)
   const pretences: string[] = []
-  const processes: Process[] = [{ memory: {} }, { memory: {} }]
+  const memories: Watch['memory'][] = [{}, {}]
+  const hostFaults = [...history.hostFaults]
+  startHost(world, hostFaults, tamper)
 
-  async function pollBy(number: 0 | 1, plan: PollPlan, isAlone: boolean): Promise<void> {
-    const process = processes[number] as Process
-    const line = turns.line(clock)
-    let asked = 0
-    let called = 0
-    let isDead = false
-
-    /** Every request of the process passes here. */
-    async function ask<T>(request: () => Promise<T>): Promise<T> {
-      if (!isAlone) await scheduler.schedule(Promise.resolve(), `process ${number}`)
-      const isHit = plan.fault?.at === asked++
-      const kind = isHit ? plan.fault?.kind : undefined
-      if (isDead || kind === 'unsent') throw new Planned()
-      isDead = kind === 'dies before' || kind === 'dies after'
-      if (kind === 'dies before') throw new Planned()
-      const answer = await request()
-      if (isHit) throw new Planned()
-      return answer
-    }
-
-    const source = model.source(plan.lags, (answer) =>
-      ask(async () => {
-        for (const { call, deed } of plan.during) if (call === called) model.perform(deed)
-        called += 1
-        return answer()
-      }),
-    )
-    const watch: Watch = {
-      ...{ resource, clock, overdueHours: 73, tellBaseline: world.tellBaseline, memory: process.memory },
-      source: line.sees(source),
-      feed: makeFeed(asking(line.lands(table), ask)),
-      log: { info() {}, warn() {}, error() {} },
-      tenantId: () => ask(async () => 'tenant'),
-      over: (call) => call(),
-    }
+  /** Works as a process of its own that may be struck; what is not alone takes turns with others. */
+  async function working(fault: Fault | null, isAlone: boolean, work: (fate: Fate) => Promise<void>): Promise<Fate> {
+    const turn = isAlone ? {} : { turn: () => scheduler.schedule(Promise.resolve()) }
+    const fate = createFate(fault ? [fault] : [], turn)
     try {
-      await poll(watch)
-      if (!line.isOver()) pretences.push(`a poll by process ${number} ended as if it had done its work`)
+      await work(fate)
     } catch (error) {
       // Whoever is overtaken again and again gives up, and looks again a minute later.
       if (!(error instanceof Planned) && !(error instanceof Error && error.name === 'StreamMoved')) throw error
     }
-    process.memory = isDead ? {} : watch.memory
+    return fate
   }
 
-  for (const command of world.commands) {
-    if (command.do === 'wait') clock.advance(command.minutes)
-    else if (command.do !== 'poll') model.perform(command)
-    else if (command.plans.length === 1) await pollBy(0, command.plans[0], true)
-    else {
-      const both = command.plans.map((plan, number) => pollBy(number === 0 ? 0 : 1, plan, false))
-      for (const ended of await scheduler.waitFor(Promise.allSettled(both)))
-        if (ended.status === 'rejected') throw ended.reason
-    }
+  async function pollBy(number: number, plan: PollPlan, isAlone: boolean): Promise<void> {
+    const memory = memories[number] ?? {}
+    const line = turns.line(clock)
+    let called = 0
+    const fate = await working(plan.fault, isAlone, async (own) => {
+      const source = model.source(plan.lags, (answer) =>
+        own.ask(() => {
+          for (const { call, deed } of plan.during) if (call === called) model.perform(deed)
+          called += 1
+          return answer()
+        }),
+      )
+      const watch: Watch = {
+        ...{ resource, clock, overdueHours: 73, tellBaseline: history.tellBaseline, memory },
+        source: line.sees(source),
+        feed: makeFeed(watchTable(line.lands(world.tables.streams), own)),
+        log: { info() {}, warn() {}, error() {} },
+        tenantId: () => own.ask(() => 'tenant'),
+        over: (call) => call(),
+      }
+      const { head } = await poll(watch).finally(() => {
+        memories[number] = watch.memory
+      })
+      if (!line.isOver()) pretences.push(`a poll by process ${number} ended as if it had done its work`)
+      await dispatch(partsUnder(world, own), resource.name, head)
+    })
+    if (fate.isDead()) memories[number] = {}
   }
+
+  /** What waits for a timer that runs each minute waits no longer than that. */
+  async function wait(minutes: number): Promise<void> {
+    const first = Math.min(minutes, 6)
+    await clock.advance(first * MINUTE)
+    await dispatch(world.parts, resource.name)
+    await clock.advance((minutes - first) * MINUTE)
+  }
+
+  async function join({ wish, reactions, fault, late }: JoinPlan, isAlone: boolean): Promise<void> {
+    for (let turn = 0; turn < late && !isAlone; turn++) await scheduler.schedule(Promise.resolve())
+    await working(fault, isAlone, (fate) => audience.join(partsUnder(world, fate), wish, reactions))
+  }
+
+  async function perform(command: Command): Promise<void> {
+    if (command.do === 'wait') await wait(command.minutes)
+    else if (command.do === 'join') await join(command, true)
+    else if (command.do === 'chore') {
+      const chore = chores[command.chore]
+      await working(command.fault, true, (fate) => chore(partsUnder(world, fate), resource.name))
+    } else if (command.do === 'poll') {
+      const { plans, join: joining } = command
+      if (plans.length === 1 && !joining) return pollBy(0, plans[0], true)
+      const together = plans.map((plan, number) => pollBy(number, plan, false))
+      if (joining) together.push(join(joining, false))
+      for (const ended of await scheduler.waitFor(Promise.allSettled(together)))
+        if (ended.status === 'rejected') throw ended.reason
+    } else model.perform(command)
+  }
+
+  for (const command of history.commands) await perform(command)
+  hostFaults.length = 0
   for (const minutes of QUIET_MINUTES) {
-    clock.advance(minutes)
+    await clock.advance(minutes * MINUTE)
     await pollBy(0, noPlan, true)
   }
-  const events = await createFeed(table).events(resource.name, 0, 100_000)
-  return { turns: turns.inOrder(), events, model, pretences }
-}
-
-interface Process {
-  memory: Watch['memory']
-}
-
-/** A table whose every request goes by `ask`. */
-function asking(table: Table, ask: <T>(request: () => Promise<T>) => Promise<T>): Table {
-  const page: Table['page'] = (query, options) => ask(() => table.page(query, options))
-  return {
-    ...{ name: table.name, page, create: table.create, drop: table.drop },
-    get: (partitionKey, rowKey) => ask(() => table.get(partitionKey, rowKey)),
-    transact: (operations) => ask(() => table.transact(operations)),
-    async *list(query) {
-      let next: string | undefined
-      do {
-        const answer: Awaited<ReturnType<typeof page>> = await page(query, next === undefined ? {} : { next })
-        yield* answer.rows
-        next = answer.next
-      } while (next !== undefined)
-    },
-  }
+  await wait(10)
+  await audience.settle()
+  const events = await world.feed.events(resource.name, 0, 100_000)
+  return { turns: turns.inOrder(), events, model, pretences, complaints: audience.complaints(events) }
 }

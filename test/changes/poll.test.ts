@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { poll, readWatch, type Watch } from '../../shared/changes/poll.ts'
+import { poll } from '../../shared/changes/poll.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import { readWatch, type Watch } from '../../shared/changes/watch.ts'
 import { createFeed } from '../../shared/events/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { kinds, openFeed } from '../events/feed-on.ts'
@@ -36,8 +37,8 @@ async function moveOn(watch: Watch, days: number): Promise<void> {
   shelf.put(action('newer', 'Failed', clock.now()))
   await poll(watch)
 }
-/** Everything that is stored but the note of who polls. */
-const stored = async () => (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => rowKey !== 'poll')
+/** Everything that is stored but the notes of polls that began or failed. */
+const stored = async () => (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 
 describe('the first look', () => {
   test('it asks for four days and everything open, and tells nobody', async () => {

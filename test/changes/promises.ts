@@ -11,7 +11,7 @@ const WINDOW_MS = 4 * 24 * HOUR_MS
 /** Every promise that a story breaks, in words; none is what it should be. */
 export function brokenPromises(resource: Resource, tellBaseline: boolean, story: Story): string[] {
   const { wrongs, beliefs } = judge(resource, tellBaseline, story.turns, story.events)
-  const form = [...story.pretences, ...misshapen(story.events)]
+  const form = [...story.pretences, ...misshapen(story.events), ...story.complaints]
   if (form.length > 0 || wrongs.length > 0) return [...form, ...wrongs]
   return [...invented(resource, story), ...unearthed(resource, tellBaseline, story), ...lost(resource, story, beliefs)]
 }

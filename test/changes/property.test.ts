@@ -1,60 +1,85 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { resources } from '../../shared/changes/resources/index.ts'
+import type { DeliveryMessage } from '../../shared/events/delivery.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed.ts'
+import type { EventsParts } from '../../shared/events/parts.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { isRefusal, type Table } from '../../shared/platform/table.ts'
-import { createMemoryTable } from '../memory-table.ts'
+import { watchTable } from '../events/watched-storage.ts'
+import { createWorld, type DeliveryWorld } from '../events/world.ts'
+import { createStillClock } from '../platform/still-clock.ts'
 import { freshStorage } from '../storage.ts'
-import { play } from './play.ts'
+import { histories } from './histories.ts'
+import { play, type Stage } from './play.ts'
 import { brokenPromises } from './promises.ts'
-import { worlds } from './worlds.ts'
 
 const runs = Number(process.env.PROPERTY_RUNS ?? 500)
 const seed = process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
-const timeout = 60_000 + runs * 100
+const timeout = 60_000 + runs * 200
 /** What is found by then is reported, made as small as it has become. */
 const inTime = { interruptAfterTimeLimit: timeout - 20_000, markInterruptAsFailure: true }
 
-/** Whether every promise is kept in whatever world. */
-const keepsPromises = (openTable: () => Table, makeFeed: (table: Table) => Feed = createFeed) =>
-  fc.asyncProperty(worlds, fc.scheduler(), async (world, scheduler) => {
-    const story = await play(world, { table: openTable(), makeFeed }, scheduler)
+/** Whether every promise is kept, whatever happens. */
+const keepsPromises = (openWorld: () => Promise<DeliveryWorld>, broken: Partial<Stage> = {}) =>
+  fc.asyncProperty(histories, fc.scheduler(), async (history, scheduler) => {
+    const story = await play(history, { world: await openWorld(), ...broken }, scheduler)
 
-    expect(brokenPromises(resources[world.resource], world.tellBaseline, story)).toEqual([])
+    expect(brokenPromises(resources[history.resource], history.tellBaseline, story)).toEqual([])
   })
 
-const inMemory = () => createMemoryTable('Streams')
-
-/** Whether a feed that is broken on purpose is found out; always by the same worlds. */
-async function isFoundOut(makeFeed: (table: Table) => Feed): Promise<boolean> {
-  const { failed } = await fc.check(keepsPromises(inMemory, makeFeed), { numRuns: 500, seed: 4, endOnFailure: true })
+/** Whether parts that are broken on purpose are found out; always by the same histories. */
+async function isFoundOut(broken: Partial<Stage>): Promise<boolean> {
+  const property = keepsPromises(() => createWorld(), broken)
+  const { failed } = await fc.check(property, { numRuns: 500, seed: 4, endOnFailure: true })
   return failed
 }
 
-test('whatever happens upstream and whatever fails, the feed tells each change that was seen, once', {
+test('whatever happens and whatever fails, each change that was seen is told once, and reaches whoever wants it', {
   timeout,
 }, async () => {
-  await fc.assert(keepsPromises(inMemory), { numRuns: runs, ...seed, ...inTime })
+  await fc.assert(
+    keepsPromises(() => createWorld()),
+    { numRuns: runs, ...seed, ...inTime },
+  )
 })
 
 test('the same holds on the table service', { timeout }, async () => {
-  const tables = createTables({ connectionString: await freshStorage() })
+  const openTable = createTables({ connectionString: await freshStorage() })
   let number = 0
-  const openTable = () => tables(`Streams${number++}`)
+  let underWay = 0
+  const whileBusy = <A extends unknown[], R>(request: (...args: A) => Promise<R>) => {
+    return (...args: A) => {
+      underWay += 1
+      return request(...args).finally(() => {
+        underWay -= 1
+      })
+    }
+  }
+  const open = (name: string) => {
+    const table = openTable(`${name}${number}`)
+    const { get, page, transact } = table
+    // Watched by nobody, so that its lists go by its pages.
+    return watchTable({ ...table, get: whileBusy(get), page: whileBusy(page), transact: whileBusy(transact) }, {})
+  }
+  const openWorld = () => {
+    number += 1
+    const tables = { streams: open('Streams'), subscriptions: open('Subscriptions'), deliveries: open('Deliveries') }
+    return createWorld({ clock: createStillClock(() => underWay > 0), tables })
+  }
 
-  await fc.assert(keepsPromises(openTable), { numRuns: Math.ceil(runs / 25), ...seed, endOnFailure: true })
+  await fc.assert(keepsPromises(openWorld), { numRuns: Math.ceil(runs / 25), ...seed, endOnFailure: true })
 })
 
 test('a feed that moves the watch before it writes the steps is found out', { timeout }, async () => {
   const hasty = (table: Table): Feed => {
-    const feed = createFeed(table)
+    const feed: Feed = createFeed(table)
     const append: Feed['append'] = async (before, steps, watch, poll) =>
       feed.append(watch === before.watch ? before : await moveWatch(table, before, watch), steps, watch, poll)
     return { ...feed, append }
   }
 
-  expect(await isFoundOut(hasty)).toBe(true)
+  expect(await isFoundOut({ makeFeed: hasty })).toBe(true)
 })
 
 /** Moves the watch alone, under the guard of the head. */
@@ -78,5 +103,36 @@ test('a feed that writes its head unguarded is found out', { timeout }, async ()
     return createFeed({ ...table, transact })
   }
 
-  expect(await isFoundOut(careless)).toBe(true)
+  expect(await isFoundOut({ makeFeed: careless })).toBe(true)
+})
+
+test('a delivery whose row is written before its next attempt is queued is found out', { timeout }, async () => {
+  const hasty = (parts: EventsParts): EventsParts => {
+    const unsent = new Map<string, () => Promise<void>>()
+    const keyOf = ({ subscription, stream, seq }: Pick<DeliveryMessage, 'subscription' | 'stream' | 'seq'>) =>
+      `${subscription} ${stream} ${seq}`
+    return {
+      ...parts,
+      queue: {
+        ...parts.queue,
+        async send(message, options) {
+          const next = message as DeliveryMessage
+          if (next.attempt === 1) await parts.queue.send(message, options)
+          else unsent.set(keyOf(next), () => parts.queue.send(message, options))
+        },
+      },
+      deliveries: {
+        ...parts.deliveries,
+        async replace(delivery, etag) {
+          const replaced = await parts.deliveries.replace(delivery, etag)
+          const send = unsent.get(keyOf(delivery))
+          unsent.delete(keyOf(delivery))
+          await send?.()
+          return replaced
+        },
+      },
+    }
+  }
+
+  expect(await isFoundOut({ tamper: hasty })).toBe(true)
 })

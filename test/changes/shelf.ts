@@ -1,6 +1,6 @@
-import type { Watch } from '../../shared/changes/poll.ts'
 import type { ItemSource, Resource, Wanted } from '../../shared/changes/resource.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import type { Watch } from '../../shared/changes/watch.ts'
 import { createFeed } from '../../shared/events/feed.ts'
 import type { Clock } from '../../shared/platform/clock.ts'
 import type { Table } from '../../shared/platform/table.ts'

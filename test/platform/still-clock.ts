@@ -6,11 +6,14 @@ export interface StillClock extends Clock {
   advance(ms: number): Promise<void>
 }
 
-/** Makes a still clock that begins at 0. */
-export function createStillClock(): StillClock {
+/** Makes a still clock that begins at 0; while something real is under way, it waits. */
+export function createStillClock(isBusy = () => false): StillClock {
   let nowMs = 0
   let sleepers: { dueMs: number; wake(): void }[] = []
-  const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+  const settled = async () => {
+    do await new Promise<void>((resolve) => setImmediate(resolve))
+    while (isBusy())
+  }
   return {
     now: () => new Date(nowMs),
     sleep: (ms) => new Promise((wake) => void sleepers.push({ dueMs: nowMs + ms, wake })),

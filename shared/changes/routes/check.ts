@@ -15,7 +15,7 @@ const subjectSchema = z.object({ resource: resourceParam, since: z.string() })
 const reportSchema = z.strictObject({
   ...{
     startedAt: z.string(),
-    endedAt: z.string().nullable(),
+    endedAt: z.string(),
     listed: z.int(),
     rechecked: z.int(),
     events: z.int(),

@@ -1,20 +1,25 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
 import { RequestError } from '../../platform/errors.ts'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import {
+  afterSchema,
+  cutPage,
+  limitSchema,
+  nextLink,
+  ownedPosition,
+  positionOf,
+  toCursor,
+} from '../../platform/paging.ts'
 import { askUpstream, findKnown, type ItemView, viewItem } from '../find-item.ts'
 import { toItemData, toKnown } from '../item-row.ts'
 import { changesRoute } from '../parts.ts'
-import type { Watch } from '../poll.ts'
+import { readReport } from '../poll-report.ts'
+import { itemIdSchema } from '../resource.ts'
 import { resourceNames } from '../resources/index.ts'
+import type { Watch } from '../watch.ts'
 
 /** The resource in a path. */
 export const resourceParam = z.enum(resourceNames, { error: `must be one of ${resourceNames.join(', ')}` })
-
-/** An item's id in a path. */
-export const idParam = z
-  .string()
-  .regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
 
 /** An item as answers show it. */
 export const itemSchema = z.looseObject({
@@ -39,7 +44,7 @@ export const listItems = changesRoute({
   query: z.strictObject({
     ...{ state: text, type: text, machineId: text, requestor: text, triggeringAlertId: text },
     limit: limitSchema,
-    after: afterSchema(z.string()),
+    after: afterSchema('items', ownedPosition(z.string())),
   }),
   answers: {
     200: {
@@ -49,16 +54,14 @@ export const listItems = changesRoute({
   },
   async handle({ params: { resource }, query: { limit, after, ...wanted } }, parts) {
     const watch = parts.watch(resource)
-    const poll = await watch.feed.poll(resource)
-    const lastCheckedAt = typeof poll?.endedAt === 'string' ? poll.endedAt : null
+    const lastCheckedAt = (await readReport(watch))?.endedAt ?? null
     const items: ItemView[] = []
-    for await (const { id, columns } of watch.feed.eachItem(resource, after)) {
+    for await (const { id, columns } of watch.feed.eachItem(resource, positionOf(resource, after))) {
       const view = viewItem(watch, toKnown(id, columns), toItemData(columns), lastCheckedAt)
       if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) items.push(view)
       if (items.length > limit) break
     }
-    const page = items.slice(0, limit)
-    const next = items.length > limit ? toCursor(page.at(-1)?.id) : null
+    const { page, next } = cutPage(items, limit, ({ id }) => toCursor('items', [resource, id]))
     const path = `/api/changes/${resource}/items`
     return { status: 200, body: { items: page, next }, headers: nextLink(path, { limit, ...wanted }, next) }
   },
@@ -72,7 +75,7 @@ export const showItem = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items/{id}',
   summary: 'One item with its whole known story',
-  params: z.strictObject({ resource: resourceParam, id: idParam }),
+  params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   answers: {
     200: { description: 'The item.', body: z.strictObject({ item: itemSchema, events: z.array(cloudEventSchema) }) },
   },

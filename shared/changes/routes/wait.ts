@@ -3,7 +3,8 @@ import { cloudEventSchema } from '../../events/event.ts'
 import type { Reply } from '../../platform/route.ts'
 import { askUpstream, findKnown, type ItemView } from '../find-item.ts'
 import { type ChangesParts, changesRoute } from '../parts.ts'
-import { idParam, itemSchema, resourceParam, storyOf, unknownItem } from './items.ts'
+import { itemIdSchema } from '../resource.ts'
+import { itemSchema, resourceParam, storyOf, unknownItem } from './items.ts'
 
 /** The name of the reading that a wait's ticket opens. */
 export const WAIT_READING = 'changes-wait'
@@ -28,7 +29,7 @@ export const waitForItem = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items/{id}/wait',
   summary: 'Answers 202 with a Location until the item has come to its end or the deadline has passed',
-  params: z.strictObject({ resource: resourceParam, id: idParam }),
+  params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   query: z.strictObject({ timeoutMinutes: minutes }),
   answers: {
     200: {

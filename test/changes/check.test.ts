@@ -1,0 +1,115 @@
+import { beforeEach, expect, test } from 'vitest'
+import { checkNow } from '../../shared/changes/check.ts'
+import { poll } from '../../shared/changes/poll.ts'
+import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
+import type { Watch } from '../../shared/changes/watch.ts'
+import { UpstreamError } from '../../shared/platform/errors.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { createStillClock, type StillClock } from '../platform/still-clock.ts'
+import { createShelf, watchOver } from './shelf.ts'
+
+const SECOND = 1000
+
+let clock: StillClock
+let shelf: ReturnType<typeof createShelf>
+let watch: Watch
+let told: number
+
+beforeEach(async () => {
+  clock = createStillClock()
+  const table = createMemoryTable('Streams')
+  await table.create()
+  shelf = createShelf(machineActions, clock)
+  watch = watchOver({ table, clock, source: shelf.source })
+  told = 0
+})
+
+const check = () =>
+  checkNow(watch, clock.now().toISOString(), 20 * SECOND, async () => {
+    told += 1
+  })
+const secondsOf = (time: string | undefined) => Date.parse(time ?? '') / SECOND
+
+/** A poll by another process, whose lists take so many seconds. */
+function pollSlowly(seconds: number): Promise<unknown> {
+  const source: Watch['source'] = {
+    ...shelf.source,
+    async *list(wanted) {
+      if ('openNow' in wanted) await clock.sleep(seconds * SECOND)
+      yield* shelf.source.list(wanted)
+    },
+  }
+  return poll({ ...watch, source, memory: {} })
+}
+
+test('a check polls at once when nobody else does, and hands out what it finds', async () => {
+  const report = await check()
+
+  expect(secondsOf(report?.startedAt)).toBe(0)
+  expect(told).toBe(1)
+})
+
+test('a check waits until the poll of somebody else has ended, and then polls itself', async () => {
+  const other = pollSlowly(5)
+  await clock.advance(SECOND)
+
+  const checking = check()
+  await clock.advance(10 * SECOND)
+  await other
+
+  expect(secondsOf((await checking)?.startedAt)).toBe(5.5)
+})
+
+test('two who wait for the same poll share the next one', async () => {
+  const other = pollSlowly(5)
+  await clock.advance(SECOND)
+  const one = check()
+  await clock.advance(100)
+  const two = check()
+  shelf.asked = []
+
+  await clock.advance(10 * SECOND)
+  await other
+
+  expect(secondsOf((await one)?.startedAt)).toBe(5.1)
+  expect(await two).toEqual(await one)
+  expect(shelf.asked).toHaveLength(3)
+})
+
+test('a check does not wait for a poll that failed', async () => {
+  const refusal = new UpstreamError({ upstream: 'defender', call: 'GET list', reason: 'refused', retryable: false })
+  shelf.fail = () => {
+    throw refusal
+  }
+  await expect(poll(watch)).rejects.toBe(refusal)
+  shelf.fail = () => {}
+  await clock.advance(SECOND)
+
+  expect(secondsOf((await check())?.startedAt)).toBe(1)
+})
+
+test('a check does not wait for a poll that has been silent for two minutes', async () => {
+  void pollSlowly(1000)
+  await clock.advance(120 * SECOND)
+
+  expect(secondsOf((await check())?.startedAt)).toBe(120)
+})
+
+test('whoever checks hears after 20 seconds that it takes longer, and what is found is handed out all the same', async () => {
+  const { source } = watch
+  watch.source = {
+    ...source,
+    async *list(wanted) {
+      if ('openNow' in wanted) await clock.sleep(60 * SECOND)
+      yield* source.list(wanted)
+    },
+  }
+
+  const checking = check()
+  await clock.advance(20 * SECOND)
+  const toldBefore = told
+  await clock.advance(60 * SECOND)
+
+  expect(await checking).toBeUndefined()
+  expect([toldBefore, told]).toEqual([0, 1])
+})
