@@ -5,7 +5,9 @@ import { type Base, createBase } from './app/base.ts'
 import { type ChangesSection, createChangesSection } from './app/changes-section.ts'
 import { createDefenderSection, type DefenderSection } from './app/defender-section.ts'
 import { createEventsSection, type EventsSection } from './app/events-section.ts'
+import { createScanHistorySection, type ScanHistorySection } from './app/scan-history-section.ts'
 import { isConfigured, publicBaseUrl } from './app/settings.ts'
+import { createTenableSection, type TenableSection, wantsTenable } from './app/tenable-section.ts'
 import type { CallbackPolicy } from './events/callback-address.ts'
 import type { Retention } from './exports/engine.ts'
 import type { Clock } from './platform/clock.ts'
@@ -15,6 +17,8 @@ export interface Overrides {
   env: Record<string, string | undefined>
   clock: Clock
   credential: TokenCredential
+  /** What a date of the data account is taken for, where the clock has been moved on. */
+  storageDate(date: Date): Date
   /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
@@ -33,6 +37,7 @@ let app: App | undefined
 /** The parts of the app, each section put together on first use: a section that is set up wrongly stops only its flow. */
 export interface App {
   clock: Clock
+  env: Overrides['env']
   /** Whether at least one section is set up; looks at settings alone. */
   isConfigured(): boolean
   /** How answers name the app, where the settings say so. */
@@ -42,6 +47,11 @@ export interface App {
   avHealth(): Promise<AvHealthSection>
   events(): Promise<EventsSection>
   changes(): Promise<ChangesSection>
+  /** Throws a ConfigError while a key is absent. */
+  tenable(): Promise<TenableSection>
+  /** Whether nobody has set up any key of Tenable. */
+  isTenableOff: boolean
+  scanHistory(): Promise<ScanHistorySection>
 }
 
 /** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
@@ -60,8 +70,11 @@ export function theApp(): App {
   const events = once(async () => createEventsSection(given, await base()))
   const avHealth = once(async () => createAvHealthSection(given, await base(), await defender(), await events()))
   const changes = once(async () => createChangesSection(given, await events(), await defender()))
+  const tenable = once(async () => createTenableSection(given, await base()))
+  const scanHistory = once(async () => createScanHistorySection(given, await base()))
   app = {
     clock,
+    env,
     isConfigured: () => isConfigured(env),
     publicBaseUrl: publicBaseUrl(env),
     base,
@@ -69,6 +82,9 @@ export function theApp(): App {
     avHealth,
     events,
     changes,
+    tenable,
+    isTenableOff: !wantsTenable(env),
+    scanHistory,
   }
   return app
 }

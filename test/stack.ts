@@ -4,20 +4,24 @@ import { startHost } from '../local/host/host.ts'
 import { type Faults, noFaults } from '../local/simulator/faults.ts'
 import { createFleet, type Fleet } from '../local/simulator/fleet.ts'
 import type { FleetOptions } from '../local/simulator/fleet-options.ts'
+import type { ScanOptions } from '../local/simulator/scans/scans.ts'
 import { startSimulator } from '../local/simulator/simulator.ts'
 import type { TokenOptions } from '../local/simulator/token-desk.ts'
 import { createSimulatorCredential } from '../local/simulator-credential.ts'
+import { describeRoutes } from '../shared/app/describe/routes.ts'
 import { httpRoutes } from '../shared/app/routes.ts'
 import { type Overrides, theApp, useParts } from '../shared/app.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { problemSchema } from '../shared/platform/reply.ts'
+import { createAnswerCheck, findPath } from './described-answers.ts'
 import { freshStorage } from './storage.ts'
 
 export interface TestStackOptions {
   fleet?: Partial<FleetOptions>
   faults?: Partial<Faults>
   token?: Partial<TokenOptions>
+  scans?: Partial<ScanOptions>
   env?: Record<string, string>
   retention?: Overrides['retention']
 }
@@ -42,11 +46,15 @@ export async function startTestStack(options: TestStackOptions = {}) {
     fleet,
     faults: { ...noFaults, ...options.faults },
     ...(options.token ? { token: options.token } : {}),
+    ...(options.scans ? { scans: options.scans } : {}),
   })
   const env = {
     RELAY_STORAGE: storage,
     AzureWebJobsStorage: storage,
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,
+    TENABLE_BASE_URL: `${simulator.origin}/tenable`,
+    TENABLE_ACCESS_KEY: simulator.tenableKeys.accessKey,
+    TENABLE_SECRET_KEY: simulator.tenableKeys.secretKey,
     AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
     MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
     INVESTIGATIONS_SCHEDULE: '0 * * * * *',
@@ -59,6 +67,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
     useParts({
       env: { ...env, ...changed },
       clock,
+      storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
       credential: createSimulatorCredential(simulator.origin, clock),
       upstreamOrigin: simulator.origin,
       callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
@@ -158,17 +167,21 @@ function waitsForTime({ state, reason, files }: Progress): boolean {
   return open.length > 0 && open.every((file) => file.state !== 'importing' && file.attempts > 0)
 }
 
-/** Holds every answer to the schema that its route declares, whatever else a test looks at. */
+const checkDescribed = createAnswerCheck(describeRoutes(httpRoutes, 'https://relay.contoso.net'))
+
+/** Holds every answer to the schema that its route declares and to both descriptions, whatever else a test looks at. */
 function checkAnswer(method: string, path: string, response: Response, body: unknown): void {
-  if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
+  const contentType = response.headers.get('content-type')
+  checkDescribed({ method, path, status: response.status, contentType, body })
+  if (contentType?.startsWith('application/problem+json')) {
     problemSchema.parse(body)
     return
   }
-  const route = httpRoutes.find((candidate) => {
-    const pattern = candidate.path.replace(/\{\w+\}/g, '[^/]+')
-    return candidate.method === method && new RegExp(`^/api/${pattern}/?$`, 'i').test(path)
-  })
-  const declared = route?.route.answers[response.status]
-  if (route && response.status < 400 && !declared) throw new Error(`${route.name} does not declare ${response.status}`)
-  declared?.body?.parse(body)
+  const template = findPath(
+    httpRoutes.map((route) => `/${route.path}`),
+    path,
+    (one) => httpRoutes.some((route) => `/${route.path}` === one && route.method === method),
+  )
+  const found = httpRoutes.find((route) => `/${route.path}` === template && route.method === method)
+  found?.route.answers[response.status]?.body?.parse(body)
 }

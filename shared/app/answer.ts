@@ -5,6 +5,7 @@ import { createLog, type Log } from '../platform/log.ts'
 import { toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import type { Route } from '../platform/route.ts'
+import { correlationOf } from './correlation.ts'
 
 /** What a handler's parts are made from: this invocation's log and durable client. */
 export interface Invocation {
@@ -18,13 +19,16 @@ export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path'
   answer(request: HttpRequest, context: InvocationContext, client: DurableClient): Promise<HttpResponseInit>
 }
 
-/** The log of an invocation. */
-export const logOf = (context: InvocationContext): Log =>
-  createLog({
-    info: (line) => context.info(line),
-    warn: (line) => context.warn(line),
-    error: (line) => context.error(line),
-  })
+/** The log of an invocation; what it does for somebody else is told under their id. */
+export const logOf = (context: InvocationContext, correlation: string = context.invocationId): Log =>
+  createLog(
+    {
+      info: (line) => context.info(line),
+      warn: (line) => context.warn(line),
+      error: (line) => context.error(line),
+    },
+    { correlation },
+  )
 
 /**
  * Binds routes to the parts they need. Expected errors become problem+json; what else is thrown is a bug and becomes the
@@ -41,15 +45,17 @@ export function bindRoutes<Parts>(
     auth: route.auth,
     route,
     async answer(request, context, client) {
-      const log = logOf(context)
+      const correlation = correlationOf(request.headers, context.invocationId)
+      const log = logOf(context, correlation)
       try {
         // A wrong request is told so even while the section is not set up.
         const input = await readRequest(route, request, theApp().publicBaseUrl)
         return toResponse(await route.handle(input, await parts({ log, client })))
       } catch (error) {
-        const problem = toProblem(error, context.invocationId)
+        const problem = toProblem(error, context.invocationId, correlation)
+        if (problem?.status === 429) log.warn('budget exhausted', { route: route.name, reason: String(error) })
+        if ((problem?.status ?? 500) >= 500) log.warn('request failed', { route: route.name, reason: String(error) })
         if (!problem) throw error
-        if ((problem.status ?? 500) >= 500) log.warn(`${route.name} failed`, { reason: String(error) })
         return problem
       }
     },

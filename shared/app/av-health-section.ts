@@ -8,6 +8,7 @@ import { createBatchWriter } from '../platform/batch-writer.ts'
 import { readSection } from '../platform/config.ts'
 import { createHttp } from '../platform/http.ts'
 import type { Log } from '../platform/log.ts'
+import type { UpstreamWatch } from '../platform/upstream-watch.ts'
 import { createExportFiles, httpsHostsUnder } from '../upstreams/export-file.ts'
 import { parseLink } from '../upstreams/export-link.ts'
 import type { Base, Given } from './base.ts'
@@ -31,7 +32,7 @@ const GRACE_MS = 60 * 60 * 1000
 export function createAvHealthSection(
   given: Given,
   { table }: Base,
-  { defender, cloud, watch, tenantId }: DefenderSection,
+  { defender, cloud, watches, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
 ): AvHealthSection {
   const { env, clock, upstreamOrigin } = given
@@ -40,14 +41,15 @@ export function createAvHealthSection(
     http: createHttp({ upstream: 'export-files', clock, userAgent: USER_AGENT }),
     isAllowedLink: upstreamOrigin ? ({ origin }) => origin === upstreamOrigin : httpsHostsUnder(cloud.blobSuffix),
   })
+  const hours = settings.AV_HEALTH_LINK_HOURS
   const kind = createAvHealthExport(
     {
       async listFiles() {
-        const { files, generatedTime } = await watch.over(() => defender.listExportFiles(settings.AV_HEALTH_LINK_HOURS))
+        const { files, generatedTime } = await watches.export.over(() => defender.listExportFiles(hours))
         return { generatedTime, files: files.map((link) => ({ link, path: parseLink(link).blobPath })) }
       },
       openFile: (link) => exportFiles.open(link),
-      pages: () => defender.deviceAvInfoPages(),
+      pages: () => watched(watches.deviceavinfo, defender.deviceAvInfoPages()),
     },
     { method: settings.AV_HEALTH_METHOD, buckets: settings.AV_HEALTH_BUCKETS },
   )
@@ -66,10 +68,19 @@ export function createAvHealthSection(
     async announce(run) {
       const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
       const told = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
-        publishedEvent(run, source, clock.now()),
+        { ...publishedEvent(run, source, clock.now()), correlation: log.correlation },
       ])
       if (told) await dispatch(events(log), AV_HEALTH)
     },
   })
   return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
+}
+
+/** Pages, each of them noted. */
+async function* watched<T>({ over }: UpstreamWatch, pages: AsyncGenerator<T>): AsyncGenerator<T> {
+  for (;;) {
+    const { value, done } = await over(() => pages.next())
+    if (done) return
+    yield value
+  }
 }

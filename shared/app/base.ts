@@ -24,13 +24,15 @@ export interface Base {
 export type Given = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
 /** Opens the data account and makes the tables that every flow uses. */
-export async function createBase({ env, clock, credential }: Given): Promise<Base> {
+export async function createBase({ env, clock, credential, storageDate }: Given): Promise<Base> {
   const settings = readSection('storage', env, baseSettings)
   const { DEFENDER_CLOUD } = readSection('defender', env, { DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD })
   const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
-  const table = createTables(accountOf(settings, identity))
+  const table = createTables(accountOf(settings, identity), { dateOf: storageDate })
   await Promise.all(
-    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries'].map((name) => table(name).create()),
+    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map((name) =>
+      table(name).create(),
+    ),
   )
   return {
     credential: identity,

@@ -1,6 +1,8 @@
 import { lookup } from 'node:dns/promises'
 import { AV_HEALTH } from '../av-health/export-kind.ts'
-import { resourceNames } from '../changes/resources/index.ts'
+import { SNAPSHOT_PUBLISHED } from '../av-health/published-event.ts'
+import { changeKinds } from '../changes/resource.ts'
+import { resourceNames, resources } from '../changes/resources/index.ts'
 import { createFeed, type Feed } from '../events/feed.ts'
 import { createEvents, type EventsParts, queueNames } from '../events/parts.ts'
 import { createHttp } from '../platform/http.ts'
@@ -10,6 +12,12 @@ import { USER_AGENT } from './version.ts'
 
 /** Every stream of events; those of the export are told only to whoever names them. */
 export const streams = [...resourceNames, AV_HEALTH] as const
+
+/** Every type of event that the feed holds. */
+export const eventTypes = [
+  ...resourceNames.flatMap((name) => changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`)),
+  SNAPSHOT_PUBLISHED,
+]
 
 /** The feed and its subscribers, ready to use. */
 export interface EventsSection {

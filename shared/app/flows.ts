@@ -23,26 +23,30 @@ import { renewLinks } from '../exports/renew-links.ts'
 import { resumeExports, startRun } from '../exports/start-run.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { logOf } from './answer.ts'
+import { carriedBy } from './correlation.ts'
 import { streams } from './events-section.ts'
 import { createExecutor } from './executor.ts'
+import { tellWatch } from './watchfulness.ts'
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
 
-const engineOf = async (context: InvocationContext): Promise<ExportEngine> =>
-  (await theApp().avHealth()).engine(logOf(context))
+const engineOf = async (context: InvocationContext, correlation?: string): Promise<ExportEngine> =>
+  (await theApp().avHealth()).engine(logOf(context, correlation))
 
 /** Starts the scheduled export run, or joins the one under way. */
 export const exportAvHealth: Flow = async (context, client) => {
   await startRun(await engineOf(context), createExecutor(client))
 }
 
-/** Takes over a run that nothing executes any more. */
+/** Tells where everything stands, then takes over a run that nothing executes any more. */
 export const resumeAvHealth: Flow = async (context, client) => {
+  // First: it has to be told also when what follows fails.
+  await tellWatch(theApp(), logOf(context))
   await resumeExports(await engineOf(context), createExecutor(client))
 }
 
-const eventsOf = async (context: InvocationContext): Promise<EventsParts> =>
-  (await theApp().events()).events(logOf(context))
+const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
+  (await theApp().events()).events(logOf(context, correlation))
 
 /** Hands out what a crash or another instance left in the feed. */
 export async function dispatchEvents(context: InvocationContext): Promise<void> {
@@ -52,9 +56,14 @@ export async function dispatchEvents(context: InvocationContext): Promise<void> 
 
 /** The verbs behind the queues of deliveries, by function. */
 export const deliveryVerbs = {
-  deliver: async (message: unknown, context: InvocationContext) => deliver(await eventsOf(context), message),
-  retry: async (message: unknown, context: InvocationContext) => deliverSlowly(await eventsOf(context), message),
-  bury: async (message: unknown, context: InvocationContext) => buryPoison(await eventsOf(context), message),
+  deliver: onMessage(deliver),
+  retry: onMessage(deliverSlowly),
+  bury: onMessage(buryPoison),
+}
+
+function onMessage(verb: (parts: EventsParts, message: unknown) => Promise<void>) {
+  return async (message: unknown, context: InvocationContext) =>
+    verb(await eventsOf(context, carriedBy(message)), message)
 }
 
 /** The resources that are watched, by name. */
@@ -62,9 +71,9 @@ export const watchedNames = resourceNames
 
 /** Looks once at what changed among the items of a resource. */
 export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
-  const { watch } = await theApp().changes()
+  const { patientWatch } = await theApp().changes()
   try {
-    const { head } = await poll(watch(name, logOf(context)))
+    const { head } = await poll(patientWatch(name, logOf(context)))
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
     // Told in log and status already; the next tick is the retry.
@@ -76,7 +85,7 @@ const DAY_MS = 24 * 60 * 60 * 1000
 /** How long the history of finished instances is kept for whoever looks into a failure. */
 const HISTORY_DAYS = 7
 
-/** Drops what is past its time: snapshots, tickets, durable history. */
+/** Drops what is past its time: snapshots, tickets, cached look-ups, durable history. */
 export const housekeeping: Flow = async (context, client) => {
   await expireSnapshots(await engineOf(context))
   const { base, changes, clock } = theApp()
@@ -86,6 +95,7 @@ export const housekeeping: Flow = async (context, client) => {
   const { feed } = await theApp().events()
   for (const stream of streams) await expireEvents({ feed, clock, log: events.log }, stream, eventRetentionDays)
   await (await base()).tickets.sweep()
+  await (await theApp().scanHistory()).cache.sweep()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await client.purgeInstanceHistoryBy({
     createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
@@ -105,7 +115,7 @@ type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
 const activity =
   <S extends z.ZodType>(input: S, verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>): Activity =>
   async (given, context) =>
-    verb(await engineOf(context), input.parse(given))
+    verb(await engineOf(context, carriedBy(given)), input.parse(given))
 
 /** The activities of the export engine by name. */
 export const exportActivities: Record<string, Activity> = {

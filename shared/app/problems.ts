@@ -4,6 +4,7 @@ import type { ChangesReport } from '../changes/report-changes.ts'
 import type { DeliveryReport } from '../events/count-deliveries.ts'
 import type { ConfigError } from '../platform/errors.ts'
 import type { UpstreamReport } from '../platform/upstream-watch.ts'
+import { grantDefender } from './preflight-remedies.ts'
 
 /** Something that is wrong, and what an operator can do about it. */
 export const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
@@ -23,21 +24,45 @@ export const storageProblem: Problem = {
     "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
 }
 
-const upstreamRemedies: Partial<Record<UpstreamReport['state'], string>> = {
-  forbidden:
-    "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
-  gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
-  throttled: 'Another app may be using the same app registration: limits count per application and tenant.',
-  unreachable: 'Check the network of the function app and the health of the service; the app tries again by itself.',
+/** What helps where there is no answer. */
+export const unreachable =
+  'Check the network of the function app and the health of the service; the app tries again by itself.'
+const upstreamRemedies: Record<'Defender' | 'Tenable', Partial<Record<UpstreamReport['state'], string>>> = {
+  Defender: {
+    forbidden:
+      "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
+    gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
+    throttled: 'Another app may be using the same app registration: limits count per application and tenant.',
+    unreachable,
+  },
+  Tenable: {
+    forbidden: 'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
+    gone: 'The route is gone: check TENABLE_BASE_URL.',
+    throttled: 'Another program may be using the same keys: limits count per Tenable user.',
+    unreachable,
+  },
 }
 
-/** What is wrong with an upstream. */
-export function upstreamProblems({ state, lastError }: UpstreamReport): Problem[] {
-  const remedy = upstreamRemedies[state]
-  if (!remedy) return []
-  const missing = lastError && lastError.missing.length > 0 ? ` (missing: ${lastError.missing.join(' or ')})` : ''
-  return [{ title: `Defender is ${state}: ${lastError?.title ?? ''}${missing}`, remedy }]
+/** What helps in a state of an upstream. */
+export const upstreamRemedy = (name: keyof typeof upstreamRemedies, state: UpstreamReport['state']): string =>
+  upstreamRemedies[name][state] ?? unreachable
+
+/** What is wrong with an upstream, as one flow sees it. */
+export function upstreamProblems(
+  name: keyof typeof upstreamRemedies,
+  { state, lastError }: UpstreamReport,
+  flow?: string,
+): Problem[] {
+  const usual = upstreamRemedies[name][state]
+  if (!usual) return []
+  const { title = '', missing = [] } = lastError ?? {}
+  const [first] = missing
+  const remedy = name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : usual
+  const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
+  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, remedy }]
 }
+
+const LATE = 'tokens show a new role after minutes to a day; GET /api/status?preflight=true looks at once'
 
 /** What is wrong with the export runs. */
 export function runProblems(last: ExportsReport['lastRun']): Problem[] {

@@ -10,14 +10,20 @@ import { changesRoutes } from '../changes/routes/index.ts'
 import { continueWait as continueItemWait, WAIT_READING as ITEM_READING } from '../changes/routes/wait.ts'
 import { dispatch } from '../events/dispatch.ts'
 import type { EventsParts } from '../events/parts.ts'
-import { continueTrigger, type FeedParts, listEvents, TRIGGER_READING, triggerOnEvents } from '../events/routes/feed.ts'
-import { createSubscriptionRoutes } from '../events/routes/index.ts'
+import type { FeedParts } from '../events/routes/event-filter.ts'
+import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
+import { continueTrigger, TRIGGER_READING } from '../events/routes/trigger.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute, type Reply } from '../platform/route.ts'
+import type { ScanHistoryParts } from '../scan-history/parts.ts'
+import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
+import { makeSource } from '../scan-history/sources/index.ts'
 import { bindRoutes, type HttpRoute, type Invocation } from './answer.ts'
-import { filterFields, streams } from './events-section.ts'
+import { type Descriptions, describeRoutes, showOpenApi, showSwagger } from './describe/routes.ts'
+import { eventTypes, filterFields, streams } from './events-section.ts'
 import { createExecutor } from './executor.ts'
-import { health, type StatusParts, status } from './status.ts'
+import { health } from './health.ts'
+import { type StatusParts, status } from './status.ts'
 
 async function avHealthParts({ log, client }: Invocation): Promise<AvHealthParts> {
   const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
@@ -43,6 +49,21 @@ const eventsParts = async ({ log }: Invocation): Promise<EventsParts> => (await 
 async function feedParts(): Promise<FeedParts> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
   return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+}
+
+async function scanHistoryParts({ log }: Invocation): Promise<ScanHistoryParts> {
+  const { parts } = await theApp().scanHistory()
+  return {
+    ...parts(log),
+    async defender() {
+      const { scans, watches } = await theApp().defender()
+      return makeSource.defender(scans, watches['authenticated-scans'].over)
+    },
+    async tenable() {
+      const { tenable, watch } = await theApp().tenable()
+      return makeSource.tenable(tenable, watch.over)
+    },
+  }
 }
 
 type Readings = Record<string, (subject: string, location: string, after?: string) => Promise<Reply>>
@@ -79,12 +100,17 @@ const continueReading = defineRoute<{ readings: Readings }>()({
 /** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [
   ...bindRoutes([health, status], statusParts),
+  ...bindRoutes([showOpenApi, showSwagger], async () => ({ describe })),
   ...bindRoutes(avHealthRoutes, avHealthParts),
   ...bindRoutes(changesRoutes, changesParts),
-  ...bindRoutes([listEvents, triggerOnEvents], feedParts),
-  ...bindRoutes(createSubscriptionRoutes({ streams, filterFields }), eventsParts),
+  ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedParts),
+  ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsParts),
+  ...bindRoutes(scanHistoryRoutes, scanHistoryParts),
   ...bindRoutes([continueReading], async (invocation) => ({ readings: readingsOf(invocation) })),
 ]
+
+/** Made anew for each origin, since answers name the one they were asked at. */
+const describe = (origin: string): Descriptions => describeRoutes(httpRoutes, origin)
 
 /** What tickets can open, by the name of the reading. */
 const readingsOf = (invocation: Invocation): Readings => ({

@@ -8,6 +8,9 @@ const origin = z
   .url({ protocol: /^https?$/, error: 'expected an http or https address' })
   .transform((text) => text.replace(/\/+$/, ''))
 
+/** Keys go there: only this very machine may be asked without TLS. */
+const isSafe = (address: string) => /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/.test(address)
+
 /** When a timer runs: the host leaves out a function whose schedule it can't read, and says so in its log alone. */
 const schedule = (usual: string) =>
   z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
@@ -55,9 +58,23 @@ export const avHealthSettings = {
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
 }
 
+/** Scan look-ups. Tenable is off while its keys are absent. */
+export const scanHistorySettings = {
+  TENABLE_BASE_URL: origin.refine(isSafe, 'expected an https address').default('https://cloud.tenable.com'),
+  TENABLE_ACCESS_KEY: z.string().optional(),
+  TENABLE_SECRET_KEY: z.string().optional(),
+  SCAN_CACHE_DAYS: wholeNumber(1, 3650).default(90),
+}
+
 /** Every setting that the app reads, and those that only the host reads: what a deployment may set. */
 export const settingNames = [
-  ...Object.keys({ ...baseSettings, ...defenderSettings, ...changesSettings, ...avHealthSettings }),
+  ...Object.keys({
+    ...baseSettings,
+    ...defenderSettings,
+    ...changesSettings,
+    ...avHealthSettings,
+    ...scanHistorySettings,
+  }),
   'RELAY_STORAGE__credential',
   'RELAY_STORAGE__clientId',
   'TASKHUB_NAME',

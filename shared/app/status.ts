@@ -6,12 +6,18 @@ import { resourceNames } from '../changes/resources/index.ts'
 import { reportDeliveries } from '../events/count-deliveries.ts'
 import { reportStream, streamReportSchema } from '../events/report-streams.ts'
 import { isStorageFailure } from '../platform/azure-table.ts'
+import type { Budget } from '../platform/budget.ts'
 import { ConfigError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
-import { upstreamReportSchema } from '../platform/upstream-watch.ts'
+import { type UpstreamWatch, upstreamReportSchema } from '../platform/upstream-watch.ts'
 import { streams } from './events-section.ts'
+import { comingEnds, toNotice } from './notices.ts'
+import { preflight } from './preflight.ts'
+import { preflightSchema } from './preflight-check.ts'
+import { flowProblems } from './preflight-flows.ts'
+import { isIdentityFailure } from './preflight-storage.ts'
 import {
   changeProblems,
   type Problem,
@@ -30,30 +36,19 @@ export interface StatusParts {
 }
 
 const route = defineRoute<StatusParts>()
-const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
-
-/** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
-export const health = route({
-  name: 'health',
-  method: 'GET',
-  path: 'health',
-  auth: 'anonymous',
-  summary: 'Whether the app is up',
-  answers: {
-    200: { description: 'At least one section is usable.', body: healthSchema },
-    503: { description: 'No section is set up.', body: healthSchema },
-  },
-  async handle(_input, { app }) {
-    const usable = app.isConfigured()
-    return { status: usable ? 200 : 503, body: { status: usable ? 'ok' : 'unconfigured' } }
-  },
-})
 
 const sectionSchema = z.strictObject({
   state: z.enum(['ok', 'unconfigured', 'degraded']),
   problems: z.array(problemSchema),
 })
-const budgetSchema = z.strictObject({ minuteLeft: z.int(), hourLeft: z.int(), stoppedUntil: z.string().nullable() })
+const budgetSchema = z.strictObject({
+  minuteLeft: z.int().nullable(),
+  hourLeft: z.int().nullable(),
+  stoppedUntil: z.string().nullable(),
+})
+
+/** Null while it is not set up. */
+const upstreamSchema = upstreamReportSchema.extend({ budgets: z.record(z.string(), budgetSchema) }).nullable()
 
 const deliveriesSchema = z.strictObject({
   owed: z.int(),
@@ -67,14 +62,14 @@ const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
   overall: z.enum(['ok', 'degraded', 'stopped']),
-  sections: z.strictObject({ changes: sectionSchema, avHealth: sectionSchema }),
-  upstreams: z.strictObject({
-    defender: upstreamReportSchema.extend({ budgets: z.record(z.string(), budgetSchema) }).nullable(),
-  }),
+  sections: z.strictObject({ changes: sectionSchema, scanHistory: sectionSchema, avHealth: sectionSchema }),
+  upstreams: z.strictObject({ defender: upstreamSchema, tenable: upstreamSchema }),
   changes: z.record(z.string(), changesReportSchema).nullable(),
   events: z.record(z.string(), streamReportSchema).nullable(),
   deliveries: deliveriesSchema.nullable(),
   avHealth: exportsReportSchema.nullable(),
+  notices: z.array(problemSchema).describe('What lies ahead; nothing is wrong yet.'),
+  preflight: preflightSchema.optional(),
 })
 
 /** What an operator needs to know, and what to do about it; always 200. */
@@ -83,16 +78,38 @@ export const status = route({
   method: 'GET',
   path: 'status',
   summary: 'How every flow fares, and what is left to do',
+  query: z.strictObject({
+    preflight: z.enum(['true', 'false']).optional().describe('true: asks every upstream whether each flow can run.'),
+  }),
   answers: { 200: { description: 'The status.', body: statusSchema } },
-  async handle(_input, parts) {
+  async handle({ query }, parts) {
     const now = parts.app.clock.now()
-    const defender = await usable(() => upstreamPart(parts))
+    // First: what it shows is told below.
+    const looks = query.preflight === 'true' ? await preflight(parts.app) : undefined
+    const defender = await usable(() => upstreamPart(parts.app.defender))
+    const tenable = await usable(() => upstreamPart(parts.app.tenable))
+    const scanHistory = await usable(parts.app.scanHistory)
     const changes = await usable(() => changesPart(parts, now))
     const avHealth = await usable(() => avHealthPart(parts, now))
-    const upstreamTrouble = defender.part ? upstreamProblems(defender.part) : []
+    const { part: flows } = await usable(() => flowProblems(parts.app))
+    const { part: ends } = await usable(() => comingEnds(parts.app))
+    const tenableTrouble = tenable.part ? upstreamProblems('Tenable', tenable.part) : []
+    // Whoever has set up no key does without it; one that is half set up is a mistake.
+    const tenableMistakes = tenable.missing && !parts.app.isTenableOff ? settingProblems(tenable.missing) : []
     const sections = {
-      changes: section(changes, [...upstreamTrouble, ...(changes.part ? changeProblems(changes.part, now) : [])]),
-      avHealth: section(avHealth, [...upstreamTrouble, ...runProblems(avHealth.part?.lastRun ?? null)]),
+      changes: section(changes, [
+        ...(flows?.changes ?? []),
+        ...(changes.part ? changeProblems(changes.part, now) : []),
+      ]),
+      // One source does without the other.
+      scanHistory: section(
+        { ...scanHistory, missing: scanHistory.missing ?? (tenable.part ? null : defender.missing) },
+        [
+          ...(defender.missing ? settingProblems(defender.missing) : (flows?.scanHistory ?? [])),
+          ...[...tenableMistakes, ...tenableTrouble],
+        ],
+      ),
+      avHealth: section(avHealth, [...(flows?.avHealth ?? []), ...runProblems(avHealth.part?.lastRun ?? null)]),
     }
     const states = Object.values(sections).map(({ state }) => state)
     const overall = states.every((state) => state === 'ok')
@@ -104,18 +121,20 @@ export const status = route({
       status: 200,
       body: {
         ...{ version: VERSION, time: now.toISOString(), overall, sections },
-        upstreams: { defender: defender.part },
+        upstreams: { defender: defender.part, tenable: tenable.part },
         changes: changes.part?.changes ?? null,
         events: changes.part?.events ?? null,
         deliveries: changes.part?.deliveries ?? null,
         avHealth: avHealth.part,
+        notices: (ends ?? []).map(toNotice),
+        ...(looks && { preflight: looks }),
       } satisfies z.infer<typeof statusSchema>,
     }
   },
 })
 
-async function upstreamPart({ app }: StatusParts) {
-  const { watch, budget } = await app.defender()
+async function upstreamPart<F extends string>(open: () => Promise<{ watch: UpstreamWatch; budget: Budget<F> }>) {
+  const { watch, budget } = await open()
   const [report, budgets] = await Promise.all([watch.report(), budget.report()])
   return { ...report, budgets }
 }
@@ -151,7 +170,7 @@ async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
     return { part: await make(), missing: null, isStorageDown: false }
   } catch (error) {
     if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
-    if (isStorageFailure(error)) return { part: null, missing: null, isStorageDown: true }
+    if (isStorageFailure(error) || isIdentityFailure(error)) return { part: null, missing: null, isStorageDown: true }
     throw error
   }
 }

@@ -1,4 +1,5 @@
 import {
+  type GetTableEntityOptions,
   odata,
   RestError,
   TableClient,
@@ -21,8 +22,13 @@ import {
 /** Where tables are: a connection string, or an endpoint that an identity may use. */
 export type TableAccount = { connectionString: string } | { endpoint: string; credential: TokenCredential }
 
+export interface TableOptions {
+  /** What the date of an answer is taken for; on a laptop, time may have been moved on. */
+  dateOf?: ((date: Date) => Date) | undefined
+}
+
 /** Opens tables of one storage account by name; nothing is created or asked until a table is used. */
-export function createTables(account: TableAccount): (name: string) => Table {
+export function createTables(account: TableAccount, { dateOf }: TableOptions = {}): (name: string) => Table {
   const options = { allowInsecureConnection: 'connectionString' in account }
   const opened = new Map<string, Table>()
   const open = (name: string) =>
@@ -32,7 +38,7 @@ export function createTables(account: TableAccount): (name: string) => Table {
   return (name) => {
     const known = opened.get(name)
     if (known) return known
-    const table = createAzureTable(open(name))
+    const table = createAzureTable(open(name), { dateOf })
     opened.set(name, table)
     return table
   }
@@ -49,7 +55,7 @@ export async function probeTables(account: TableAccount): Promise<void> {
 }
 
 /** A `Table` over the SDK's client. */
-export function createAzureTable(client: TableClient): Table {
+export function createAzureTable(client: TableClient, { dateOf = (date) => date }: TableOptions = {}): Table {
   async function page(query: Query, { limit = 1000, next }: { limit?: number; next?: string } = {}): Promise<Page> {
     const filter = toFilter(query)
     const pages = client
@@ -65,6 +71,19 @@ export function createAzureTable(client: TableClient): Table {
     return { rows: value.map(toRow), ...(value.continuationToken ? { next: value.continuationToken } : {}) }
   }
 
+  async function ask(partitionKey: string, rowKey: string): Promise<{ row: Row | undefined; sent: string }> {
+    let sent = ''
+    const onResponse: GetTableEntityOptions['onResponse'] = ({ headers }) => {
+      sent = headers.get('date') ?? ''
+    }
+    try {
+      return { row: toRow(await client.getEntity(partitionKey, rowKey, { onResponse })), sent }
+    } catch (error) {
+      if (error instanceof RestError && refusalOf(error)?.reason === 'missing') return { row: undefined, sent }
+      throw asRefusal(error)
+    }
+  }
+
   return {
     name: client.tableName,
     page,
@@ -74,13 +93,12 @@ export function createAzureTable(client: TableClient): Table {
     async drop() {
       await client.deleteTable()
     },
-    async get(partitionKey, rowKey) {
-      try {
-        return toRow(await client.getEntity(partitionKey, rowKey))
-      } catch (error) {
-        if (error instanceof RestError && refusalOf(error)?.reason === 'missing') return undefined
-        throw asRefusal(error)
-      }
+    get: async (partitionKey, rowKey) => (await ask(partitionKey, rowKey)).row,
+    async getDated(partitionKey, rowKey) {
+      const { row, sent } = await ask(partitionKey, rowKey)
+      const date = new Date(sent)
+      if (Number.isNaN(date.getTime())) throw new Error('the table service answered without a date')
+      return { row, date: dateOf(date) }
     },
     async *list(query) {
       let next: string | undefined

@@ -8,6 +8,10 @@ export interface Claims {
   scp: string | null
   /** The tenant's id. */
   tid: string | null
+  /** The object id of whom it stands for: an identity or a user. */
+  oid: string | null
+  /** The client id of the app that asked for it. */
+  appid: string | null
   exp: Date | null
 }
 
@@ -16,6 +20,8 @@ const Payload = z.object({
   roles: z.array(z.string()).catch([]),
   scp: z.string().nullable().catch(null),
   tid: z.string().nullable().catch(null),
+  oid: z.string().nullable().catch(null),
+  appid: z.string().nullable().catch(null),
   exp: z.number().nullable().catch(null),
 })
 

@@ -1,3 +1,5 @@
+import type { Throttle } from './throttle.ts'
+
 /** One setting that is missing or wrong, in words an operator can act on; never the value itself. */
 export interface SettingProblem {
   setting: string
@@ -49,6 +51,8 @@ export interface UpstreamFacts {
   code?: string
   retryable: boolean
   retryAfterMs?: number
+  /** With 429 of the upstream: what there was too much of. */
+  throttle?: Throttle
   /** Why there was no usable answer. */
   reason: 'refused' | 'timeout' | 'network' | 'too-large' | 'truncated' | 'forbidden-host'
   /** What the upstream said, redacted and short. */

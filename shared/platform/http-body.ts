@@ -48,11 +48,18 @@ export async function readStart(answer: RawAnswer, { sender, maxBytes, limit }: 
 }
 
 /** Parses the JSON of a success; undefined for 204, ShapeError for anything that is not JSON. */
-export function parseJson(text: string, { status, headers }: Omit<RawAnswer, 'body'>, sender: Sender): unknown {
+export function parseJson(
+  text: string,
+  { status, headers }: Omit<RawAnswer, 'body'>,
+  sender: Sender,
+  repair?: (text: string) => unknown,
+): unknown {
   if (status === 204) return undefined
   try {
     return JSON.parse(text)
   } catch {
+    const repaired = repair?.(text)
+    if (repaired !== undefined) return repaired
     const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
     throw new ShapeError(sender.upstream, sender.call, `not JSON: ${text.length} characters, ${type}`)
   }

@@ -24,6 +24,8 @@ export interface HttpCall {
   idleMs?: number
   /** For `json` and `text`: the longest body that is read, unpacked. Default 64 MiB. */
   maxBytes?: number
+  /** For `json`: reads a success that is not JSON; undefined when it can't either. */
+  repair?(text: string): unknown
   /** Whether this scheme and host may be asked; judged before anything is sent. */
   isAllowed(url: URL): boolean
   /** Awaited before every attempt, for instance a place in a call budget; its error ends the call. */
@@ -50,6 +52,8 @@ export interface Caller {
   upstream: string
   userAgent: string
   clock: Clock
+  /** Told of the headers of every answer; must not throw. */
+  onAnswer?(call: string, headers: Readonly<Record<string, string>>): Promise<void>
 }
 
 const ERROR_BODY_BYTES = 8192
@@ -63,6 +67,7 @@ export async function sendCall(call: HttpCall, caller: Caller, limit: AbortSigna
     throw new UpstreamError({ ...senderOf(call, caller), reason: 'forbidden-host', retryable: false })
   }
   const answer = await request(call, caller, limit)
+  await caller.onAnswer?.(call.name, answer.headers)
   if (answer.status >= 200 && answer.status < 300) return answer
   const sender = senderOf(call, caller)
   const text = await readStart(answer, { sender, maxBytes: ERROR_BODY_BYTES, limit })

@@ -1,6 +1,7 @@
 import type { UpstreamFacts } from './errors.ts'
 import { redact } from './redact.ts'
 import { retryAfterMs } from './retry-after.ts'
+import { throttleOf } from './throttle.ts'
 
 /** An answer that is not a success, as far as it was read. */
 export interface Refusal {
@@ -27,13 +28,16 @@ export function refusalFacts({ upstream, call, status, headers, date, text, secr
   const waitMs = retryAfterMs({ header: headers['retry-after'], body: text, date, now })
   const errorCode = word(headers['x-ms-error-code']) ?? word(code)
   const correlation = correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target)
+  const throttle = status === 429 ? throttleOf(text) : undefined
   const safe = said && shorten(redact(hide(said, secrets)))
   return {
     upstream,
     call,
     status,
     reason: 'refused',
-    retryable: isPassing(status),
+    // The same export again is refused for as long as the first one takes.
+    retryable: isPassing(status) && throttle !== 'duplicate-export',
+    ...(throttle && { throttle }),
     ...(errorCode && { code: errorCode }),
     ...(waitMs !== undefined && { retryAfterMs: waitMs }),
     ...(safe && { said: safe }),

@@ -16,6 +16,8 @@ export interface HttpOptions {
   backoffMs?: number
   /** A longer Retry-After is not waited for here but thrown, so that the caller can take a durable timer. Default 60 s. */
   longestWaitMs?: number
+  /** Told of the headers of every answer; must not throw. */
+  onAnswer?(call: string, headers: Readonly<Record<string, string>>): Promise<void>
 }
 
 /** An answer without its body. */
@@ -80,7 +82,7 @@ export function createHttp({ attempts = 4, backoffMs = 1000, longestWaitMs = 60_
     text,
     async json(call) {
       const { text: read, ...answer } = await text(call)
-      return { ...answer, body: parseJson(read, answer, senderOf(call, caller)) }
+      return { ...answer, body: parseJson(read, answer, senderOf(call, caller), call.repair) }
     },
     stream: (call) =>
       withRetries(call, async (current) => {

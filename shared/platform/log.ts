@@ -5,6 +5,8 @@ export type Facts = Record<string, unknown>
 
 /** Where lines go: fixed words first, facts beside them. */
 export interface Log {
+  /** The id that every line carries, from the request or the timer that began it all; absent where nothing is bound. */
+  readonly correlation?: string
   info(message: string, facts?: Facts): void
   warn(message: string, facts?: Facts): void
   error(message: string, facts?: Facts): void
@@ -17,10 +19,14 @@ export interface LineSink {
   error(line: string): void
 }
 
-/** Makes a log that writes `message {json}` lines to `sink`, every line redacted. */
-export function createLog(sink: LineSink): Log {
-  const line = (message: string, facts?: Facts) => redact(facts ? `${message} ${JSON.stringify(facts)}` : message)
+/** Makes a log that writes `message {json}` lines to `sink`, every line redacted and with the bound facts at its end. */
+export function createLog(sink: LineSink, bound: { correlation?: string } = {}): Log {
+  const line = (message: string, facts?: Facts) => {
+    const all = { ...facts, ...bound }
+    return redact(Object.keys(all).length > 0 ? `${message} ${JSON.stringify(all)}` : message)
+  }
   return {
+    ...bound,
     info: (message, facts) => sink.info(line(message, facts)),
     warn: (message, facts) => sink.warn(line(message, facts)),
     error: (message, facts) => sink.error(line(message, facts)),

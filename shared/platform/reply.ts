@@ -10,7 +10,10 @@ export const problemSchema = z.strictObject({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  instance: z.string().describe('The invocation id: what to look for in the log.'),
+  instance: z.string().describe('The invocation id.'),
+  correlation: z
+    .string()
+    .describe('What every line of the log about this request carries, and about all that it set going.'),
   remedy: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
 })
@@ -28,11 +31,11 @@ export function toResponse({ status, body, headers = {} }: Reply): HttpResponseI
 }
 
 /** The problem+json answer to an expected error; undefined for a bug, which must not be answered with its details. */
-export function toProblem(error: unknown, instance: string): HttpResponseInit | undefined {
+export function toProblem(error: unknown, instance: string, correlation: string): HttpResponseInit | undefined {
   const facts = problemOf(error)
   if (!facts) return undefined
   const { problem, retryAfterMs, ...members } = facts
-  const body: Problem = { type: `urn:defender-relay:${problem}`, ...members, instance }
+  const body: Problem = { type: `urn:defender-relay:${problem}`, ...members, instance, correlation }
   return {
     status: body.status,
     headers: {
@@ -45,7 +48,7 @@ export function toProblem(error: unknown, instance: string): HttpResponseInit | 
   }
 }
 
-type ProblemFacts = Omit<Problem, 'type' | 'instance'> & {
+type ProblemFacts = Omit<Problem, 'type' | 'instance' | 'correlation'> & {
   problem: string
   retryAfterMs?: number
 }
@@ -86,7 +89,9 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
     return { problem: 'upstream-timeout', status: 504, title: 'The upstream did not answer in time', ...later }
   }
   if (facts.status === 429) {
-    return { problem: 'upstream-throttled', status: 503, title: 'The upstream allows no more calls for now', ...later }
+    // Our own budget knows when there is room again; a refusal of the upstream is a failure of ours to be polite.
+    const status = facts.code === 'OwnBudget' ? 429 : 503
+    return { problem: 'upstream-throttled', status, title: 'The upstream allows no more calls for now', ...later }
   }
   if (facts.status === 401 || facts.status === 403) {
     const remedy = 'GET /api/status says what the app lacks: give it that.'

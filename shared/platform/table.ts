@@ -44,6 +44,8 @@ export interface Table {
   /** Drops the table; a table that is not there is fine. */
   drop(): Promise<void>
   get(partitionKey: string, rowKey: string): Promise<Row | undefined>
+  /** As `get`, with the `Date` of the answer, in whole seconds: the one clock that all instances share. */
+  getDated(partitionKey: string, rowKey: string): Promise<{ row: Row | undefined; date: Date }>
   /** One page; `next` of the page before goes on from there. */
   page(query: Query, options?: { limit?: number; next?: string }): Promise<Page>
   /** All rows of a query, page by page. */

@@ -105,10 +105,14 @@ function explained(
   const { status, code = '' } = error.facts
   if (status !== 401 && status !== 403) return error
   const token = readClaims(bearer)
+  const held = heldBy(token)
   const lacked = lackedGrants(token, roles)
-  // With the permission it is the user who may not.
-  const missing = lacked.length === 0 && isDelegated(token) ? [USER_RIGHT] : lacked
+  const missing = lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
   const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
-  const claims = { aud: token.aud, roles: heldBy(token) }
+  const claims = { aud: token.aud, roles: held }
   return new UpstreamError({ ...error.facts, ...(isMissing && { missing }), claims })
 }
+
+/** The pages disagree about roles: where ours is there and not enough, the service's own words name the others. */
+const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly string[]): string[] =>
+  (said.match(/\b[A-Z]\w+\.\w+\.All\b/g) ?? []).filter((role) => !held.includes(role))

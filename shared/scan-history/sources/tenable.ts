@@ -14,8 +14,10 @@ export interface TenableSource {
   status(id: string): Promise<string | undefined>
 }
 
+type ScanRoutes = Pick<Tenable, 'details' | 'history' | 'latestStatus'>
+
 /** Makes the source that Tenable is; `over` notes how its calls go. */
-export function createTenableSource(tenable: Tenable, over: UpstreamWatch['over']): TenableSource {
+export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['over']): TenableSource {
   async function detailsOf(id: string, run?: string): Promise<Found | undefined> {
     const details = await over(() => tenable.details(id, run))
     if (!details) return undefined

@@ -1,0 +1,17 @@
+import { z } from 'zod'
+
+/** A caller may choose the id of its request: a GUID, as Azure's own clients send it, so that no line can be forged by it. */
+const requestId = z.guid()
+/** https://www.w3.org/TR/trace-context/#traceparent-header */
+const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
+
+/** The id under which a request is told: the caller's own where it brings a well-formed one, else that of the invocation. */
+export function correlationOf(headers: Pick<Headers, 'get'>, invocationId: string): string {
+  const named = requestId.safeParse(headers.get('x-ms-client-request-id')).data
+  return named ?? traceparent.exec(headers.get('traceparent') ?? '')?.[1] ?? invocationId
+}
+
+const carrier = z.object({ correlation: z.string().regex(/^[\w-]{1,64}$/) })
+
+/** The id that a queue message or the input of an activity carries; undefined for one that was sent without. */
+export const carriedBy = (input: unknown): string | undefined => carrier.safeParse(input).data?.correlation

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createScanCache, tagOf } from '../../shared/scan-history/cache.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { freshStorage } from '../storage.ts'
+
+const key = { kind: 'tenable-scan', id: '7', part: 'run-1' }
+const entry = (answer: string, raw = answer) => ({ answer, raw, tag: tagOf(answer, raw), final: true })
+
+async function inMemory() {
+  const table = createMemoryTable('ScanCache')
+  await table.create()
+  const clock = createAdjustableClock()
+  return { table, clock, cache: createScanCache(table, clock) }
+}
+
+async function rowsOf(table: Table) {
+  const rows = []
+  for await (const row of table.list({})) rows.push(row)
+  return rows
+}
+
+test('an entry too large for a row is split over several and comes back whole, on the real thing', async () => {
+  const table = createTables({ connectionString: await freshStorage() })('ScanCache')
+  await table.create()
+  const clock = createAdjustableClock()
+  const raw = JSON.stringify(randomBytes(1_500_000).toString('base64'))
+  const kept = { ...entry('{"umlaut":"ä😀"}', raw) }
+
+  await createScanCache(table, clock).put(key, kept, 60_000)
+  const other = createScanCache(table, clock)
+
+  expect(await other.get(key)).toEqual({ answer: kept.answer, tag: kept.tag, at: expect.any(String), final: true })
+  expect((await other.raw(key, kept.tag)) === raw).toBe(true)
+  expect((await rowsOf(table)).length).toBeGreaterThan(3)
+})
+
+test('an entry too large for a transaction is not kept, and never cut', async () => {
+  const { table, cache } = await inMemory()
+  const kept = entry('{}', JSON.stringify(randomBytes(4_000_000).toString('base64')))
+
+  await cache.put(key, kept, 60_000)
+
+  expect(await cache.get(key)).toMatchObject({ answer: '{}' })
+  expect(await cache.raw(key, kept.tag)).toBeUndefined()
+  expect(await rowsOf(table)).toHaveLength(1)
+})
+
+test('an entry is there until its time is over, and swept afterwards', async () => {
+  const { table, clock, cache } = await inMemory()
+  await cache.put(key, entry('{"n":1}'), 30_000)
+  await cache.put({ ...key, id: '8' }, entry('{"n":2}'), 3_600_000)
+
+  clock.advance(29_000)
+  const before = await cache.get(key)
+  clock.advance(2000)
+  const after = await cache.get(key)
+  await cache.sweep()
+
+  expect(before).toMatchObject({ answer: '{"n":1}' })
+  expect(after).toBeUndefined()
+  expect((await rowsOf(table)).map(({ partitionKey }) => partitionKey)).toEqual(['tenable-scan|8', 'tenable-scan|8'])
+})
+
+test('rows of two writers are never put together', async () => {
+  const { table, cache } = await inMemory()
+  const [one, two] = [1, 2].map((n) => entry(`{"n":${n}}`, JSON.stringify(randomBytes(700_000).toString('base64') + n)))
+  if (!one || !two) throw new Error('there are two')
+  await cache.put(key, one, 60_000)
+  const [, second] = (await rowsOf(table)).filter(({ rowKey }) => rowKey.includes('|raw|'))
+  await cache.put(key, two, 60_000)
+
+  // As if the other one's second row came late.
+  const { partitionKey = '', rowKey = '', columns = {} } = second ?? {}
+  await table.transact([{ kind: 'upsert', partitionKey, rowKey, columns }])
+
+  expect(await cache.raw(key, two.tag)).toBeUndefined()
+  expect(await cache.raw(key, one.tag)).toBeUndefined()
+  expect(await cache.get(key)).toMatchObject({ answer: '{"n":2}' })
+})
+
+test('what belongs to another answer is not handed out, and what is left of a longer one is not read', async () => {
+  const { cache } = await inMemory()
+  const long = entry('{"n":1}', JSON.stringify(randomBytes(700_000).toString('base64')))
+  const short = entry('{"n":2}', '{"raw":2}')
+  await cache.put(key, long, 60_000)
+
+  await cache.put(key, short, 60_000)
+
+  expect(await cache.raw(key, long.tag)).toBeUndefined()
+  expect(await cache.raw(key, short.tag)).toBe('{"raw":2}')
+})
+
+test('a pointer tells which part has the answer, for as long as it was told to', async () => {
+  const { clock, cache } = await inMemory()
+  await cache.putSee({ ...key, part: 'latest' }, 'run-1', 30_000)
+
+  const before = await cache.get({ ...key, part: 'latest' })
+  clock.advance(31_000)
+
+  expect(before).toEqual({ see: 'run-1' })
+  expect(await cache.get({ ...key, part: 'latest' })).toBeUndefined()
+})
+
+test('keys that begin alike are told apart', async () => {
+  const { cache } = await inMemory()
+  await cache.put({ ...key, part: '10-0' }, entry('{"n":1}'), 60_000)
+
+  const others = [{ part: '10-00' }, { part: '10' }, { part: '1' }, { id: '77' }, { kind: 'tenable-runs' }]
+
+  for (const other of others) expect(await cache.get({ ...key, part: '10-0', ...other })).toBeUndefined()
+})

@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { RequestError, UpstreamError } from '../../shared/platform/errors.ts'
+import { createJoin } from '../../shared/platform/join.ts'
+import { createScanCache, type ScanCache } from '../../shared/scan-history/cache.ts'
+import { type Entry, type LookupParts, lookup } from '../../shared/scan-history/lookup.ts'
+import type { Found, Question, See } from '../../shared/scan-history/source.ts'
+import { createMemoryTable } from '../memory-table.ts'
+
+type Answers = Record<string, Found | See | Error>
+
+/** A question whose answers stand in a list, by id and part, and a look-up's parts. */
+async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
+  const table = createMemoryTable('ScanCache')
+  await table.create()
+  const clock = createAdjustableClock()
+  const asked: string[] = []
+  const failures: unknown[] = []
+  const question: Question = {
+    kind: 'tenable-scan',
+    async ask(ids, part) {
+      asked.push(`${ids}|${part}`)
+      const found = ids.flatMap((id) => {
+        const answer = answers[`${id}|${part}`]
+        if (answer instanceof Error) throw answer
+        return answer ? [[id, answer] as const] : []
+      })
+      return new Map(found)
+    },
+  }
+  const cache = { ...createScanCache(table, clock), ...changed }
+  const parts: LookupParts = {
+    ...{ cache, clock, join: createJoin<Map<string, Entry>>(), finalMs: 90 * 24 * 3_600_000 },
+    onCacheFailure: (error) => void failures.push(error),
+  }
+  return { parts, question, asked, clock, failures, answers }
+}
+
+const found = (n: number, more: Partial<Found> = {}): Found => ({ answer: { n }, raw: { n }, final: true, ...more })
+
+test('what will not change is asked for once, what may is asked for again after half a minute', async () => {
+  const { parts, question, asked, clock } = await asking({
+    'a|latest': found(1),
+    'b|latest': found(2, { final: false }),
+  })
+
+  for (const ms of [0, 29_000, 2000]) {
+    clock.advance(ms)
+    await lookup(parts, question, ['a'])
+    await lookup(parts, question, ['b'])
+  }
+
+  expect(asked).toEqual(['a|latest', 'b|latest', 'b|latest'])
+})
+
+test('of several ids only those that are not there are asked for, together', async () => {
+  const { parts, question, asked } = await asking({ 'a|latest': found(1), 'b|latest': found(2), 'c|latest': found(3) })
+  await lookup(parts, question, ['b'])
+
+  const entries = await lookup(parts, question, ['a', 'b', 'c', 'd'])
+
+  expect([...entries].map(([id, { answer }]) => [id, answer.n])).toEqual([
+    ['a', 1],
+    ['b', 2],
+    ['c', 3],
+  ])
+  expect(asked).toEqual(['b|latest', 'a,c,d|latest'])
+})
+
+test('the latest is looked for anew after half a minute, and its answer is asked for once', async () => {
+  const { parts, question, asked, clock, answers } = await asking({ 'a|latest': { see: 'r1' }, 'a|r1': found(1) })
+
+  await lookup(parts, question, ['a'])
+  await lookup(parts, question, ['a'])
+  clock.advance(31_000)
+  await lookup(parts, question, ['a'])
+  answers['a|latest'] = { see: 'r2' }
+  answers['a|r2'] = found(2)
+  clock.advance(31_000)
+  const entry = (await lookup(parts, question, ['a'])).get('a')
+
+  expect(entry?.answer).toEqual({ n: 2 })
+  expect(asked).toEqual(['a|latest', 'a|r1', 'a|latest', 'a|latest', 'a|r2'])
+})
+
+test('a refusal for want of calls is the caller’s 429, everybody’s who waits, and nobody’s who comes later', async () => {
+  const facts = { upstream: 'tenable', call: 'calls of scans', reason: 'refused', retryable: true } as const
+  const refusal = new UpstreamError({ ...facts, status: 429, code: 'OwnBudget', retryAfterMs: 7000 })
+  const { parts, question, asked, answers } = await asking({ 'a|latest': refusal })
+
+  const refused = await Promise.allSettled([lookup(parts, question, ['a']), lookup(parts, question, ['a'])])
+  answers['a|latest'] = found(1)
+  const later = await lookup(parts, question, ['a'])
+
+  const reasons = refused.map((one) => (one.status === 'rejected' ? one.reason : one))
+  expect(reasons).toEqual([expect.any(RequestError), expect.any(RequestError)])
+  expect(reasons[0].facts).toMatchObject({ status: 429, problem: 'upstream-throttled', retryAfterMs: 7000 })
+  expect(later.get('a')?.answer).toEqual({ n: 1 })
+  expect(asked).toHaveLength(2)
+})
+
+test('an answer that could not be kept is still an answer', async () => {
+  const { parts, question, failures } = await asking(
+    { 'a|latest': { see: 'r' }, 'a|r': found(1) },
+    { put: async () => Promise.reject(new Error('no storage')), putSee: async () => Promise.reject(new Error('none')) },
+  )
+
+  const entry = (await lookup(parts, question, ['a'])).get('a')
+
+  expect(entry?.answer).toEqual({ n: 1 })
+  expect(failures).toHaveLength(2)
+})
+
+test('a raw answer that was too large to be kept is asked for again, once for all who want it', async () => {
+  const { parts, question, asked } = await asking({ 'a|latest': found(1) }, { raw: async () => undefined })
+  await lookup(parts, question, ['a'])
+
+  const entries = await Promise.all([1, 2, 3].map(() => lookup(parts, question, ['a'])))
+  const raws = await Promise.all(entries.map((entry) => entry.get('a')?.withRaw()))
+
+  expect(raws.map((raw) => raw?.raw)).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }])
+  expect(asked).toEqual(['a|latest', 'a|latest'])
+})
+
+test('who waits too long is told so, and the work is not begun twice', async () => {
+  const { parts, question, clock, asked } = await asking({})
+  const slow: Question = {
+    ...question,
+    ask: async (ids, part) => {
+      asked.push(`${ids}|${part}`)
+      return new Promise(() => {})
+    },
+  }
+
+  const waiting = lookup(parts, slow, ['a'])
+  const also = lookup(parts, slow, ['a'])
+  const told = Promise.allSettled([waiting, also])
+  while (asked.length === 0) await undefined
+  clock.advance(91_000)
+
+  expect(await told).toMatchObject([
+    { status: 'rejected', reason: { facts: { reason: 'timeout', upstream: 'tenable' } } },
+    { status: 'rejected' },
+  ])
+  expect(asked).toHaveLength(1)
+})

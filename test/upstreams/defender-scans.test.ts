@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { ShapeError } from '../../shared/platform/errors.ts'
+import { createHttp } from '../../shared/platform/http.ts'
+import type { DefenderOptions } from '../../shared/upstreams/defender-call.ts'
+import { createDefenderScans } from '../../shared/upstreams/defender-scans.ts'
+import { json, type Step, scripted } from '../platform/http-script.ts'
+
+async function scansOf(...steps: Step[]) {
+  const server = await scripted(...steps)
+  const taken: unknown[] = []
+  const budget = {
+    take: async (...call: unknown[]) => void taken.push(call),
+    stop: async () => {},
+  } as unknown as DefenderOptions['budget']
+  const http = createHttp({ upstream: 'defender', clock: createAdjustableClock(), userAgent: 'test', attempts: 1 })
+  return { server, taken, scans: createDefenderScans({ http, token: async () => 't', budget, baseUrl: server.url() }) }
+}
+
+const at = '/api/DeviceAuthenticatedScanDefinitions'
+
+test('several sessions are one post, with the names as documented, out of the budget of persons', async () => {
+  const { scans, server, taken } = await scansOf(json({ value: [{ SessionIds: 'a' }] }))
+
+  const history = await scans.historyOfSessions(['a', 'b'])
+
+  expect(history?.rows).toEqual([{ SessionIds: 'a' }])
+  expect(server.sent[0]).toMatchObject({ method: 'POST', path: `${at}/GetScanHistoryBySessionId` })
+  expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual({ SessionIds: ['a', 'b'] })
+  expect(taken).toEqual([['authenticated-scans', { waitUpToMs: 0, lane: 'person' }]])
+})
+
+test('pages of a definition are counted in whole numbers', async () => {
+  const { scans, server } = await scansOf(json({ value: [] }))
+
+  await scans.historyOfDefinition('d', { top: 101, skip: 100_000 })
+
+  expect(server.sent[0]?.path).toBe(`${at}/GetScanHistoryByScanDefinitionId?$top=101&$skip=100000`)
+  expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual({ ScanDefinitionIds: ['d'] })
+})
+
+test('what a definition signs in with is hidden', async () => {
+  const { scans } = await scansOf(json({ value: [{ id: 'd', scanAuthenticationParams: { password: 'CANARY' } }] }))
+
+  const definitions = await scans.definitions()
+
+  expect(definitions?.rows).toEqual([{ id: 'd', scanAuthenticationParams: '[hidden]' }])
+  expect(JSON.stringify(definitions)).not.toContain('CANARY')
+})
+
+test('the published sample, which is not quite JSON, is read', async () => {
+  const body = `{ "value": [ { "SessionIds": "a", "ListScannedTargets": {
+    "Ip": "192.0.2.1", },
+    { "Ip": "192.0.2.2", },
+  } ] }`
+  const { scans } = await scansOf({ headers: { 'content-type': 'application/json' }, body })
+
+  const history = await scans.historyOfSessions(['a'])
+
+  expect(history?.rows).toEqual([{ SessionIds: 'a', ListScannedTargets: [{ Ip: '192.0.2.1' }, { Ip: '192.0.2.2' }] }])
+})
+
+test.each([
+  ['no rows', { value: [] }, []],
+  ['nothing in place of rows', { value: null }, []],
+  ['one row that is not in a list', { value: { SessionIds: 'a' } }, [{ SessionIds: 'a' }]],
+])('%s are rows', async (_case, body, rows) => {
+  const { scans } = await scansOf(json(body))
+
+  expect((await scans.historyOfSessions(['a']))?.rows).toEqual(rows)
+})
+
+test.each([
+  ['another member', json({ results: [] })],
+  ['rows that are none', json({ value: [1] })],
+  ['JSON that was cut short', { body: '{"value":[{"SessionIds":"a"' }],
+  ['a page of HTML', { headers: { 'content-type': 'text/html' }, body: '<html></html>' }],
+])('%s is a ShapeError and no empty list', async (_case, step) => {
+  const { scans } = await scansOf(step)
+
+  await expect(scans.historyOfSessions(['a'])).rejects.toThrow(ShapeError)
+})

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { heldBy, isDelegated, lackedGrants } from '../../shared/upstreams/lacked-grants.ts'
+
+const wanted = ['Machine.Read.All', 'Machine.ReadWrite.All']
+
+test('any one of the roles is enough, and without one all are named', () => {
+  expect(lackedGrants({ roles: ['Machine.ReadWrite.All'], scp: null }, wanted)).toEqual([])
+  expect(lackedGrants({ roles: ['Alert.Read.All'], scp: null }, wanted)).toEqual(wanted)
+})
+
+test('the permissions of a user are judged alike, by the names that they have there', () => {
+  expect(lackedGrants({ roles: [], scp: 'Alert.Read Machine.Read' }, wanted)).toEqual([])
+  expect(lackedGrants({ roles: [], scp: 'Alert.Read' }, wanted)).toEqual(['Machine.Read', 'Machine.ReadWrite'])
+  expect(lackedGrants({ roles: [], scp: '' }, wanted)).toEqual(['Machine.Read', 'Machine.ReadWrite'])
+})
+
+test('a token of a user is known by its permissions, of whatever kind', () => {
+  expect(isDelegated({ roles: ['Machine.Read.All'], scp: null })).toBe(false)
+  expect(isDelegated({ roles: [], scp: '' })).toBe(true)
+  expect(heldBy({ roles: ['A'], scp: ' B  C ' })).toEqual(['A', 'B', 'C'])
+})
