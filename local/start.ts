@@ -73,7 +73,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     refuseUnreadable(options, folder.state.source)
     const live = options.live ? readLocalSettings(options.settings) : undefined
     if (options.key) folder.state.keys.function = options.key
-    progress.say(`starting storage emulator, ${live ? '' : 'simulated upstreams '}and functions host …`)
+    progress.say(`starting storage emulator${live ? '' : ', simulated upstreams'} and functions host …`)
     const stack = await startStack({
       folder,
       upstream: options.upstream,

@@ -1,3 +1,4 @@
+import type { Clock } from '../shared/platform/clock.ts'
 import {
   type Columns,
   type Operation,
@@ -7,8 +8,11 @@ import {
   TableRefusal,
 } from '../shared/platform/table.ts'
 
-/** A table in memory that keeps the contract of the real one, for properties that need thousands of runs. */
-export function createMemoryTable(name: string): Table {
+/**
+ * A table in memory that keeps the contract of the real one, for properties that need thousands of runs. Its answers
+ * are dated by `clock`, to the second.
+ */
+export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { now: () => new Date() }): Table {
   let rows: Map<string, Row> | undefined
   let version = 0
   const keyOf = (partitionKey: string, rowKey: string) => `${partitionKey}\u0000${rowKey}`
@@ -27,6 +31,12 @@ export function createMemoryTable(name: string): Table {
       .filter((row) => partitionKey === undefined || row.partitionKey === partitionKey)
       .filter((row) => (from === undefined || row.rowKey >= from) && (before === undefined || row.rowKey < before))
       .filter((row) => Object.entries(where).every(([column, value]) => row.columns[column] === value))
+  }
+
+  async function get(partitionKey: string, rowKey: string): Promise<Row | undefined> {
+    await undefined
+    const row = open().get(keyOf(partitionKey, rowKey))
+    return row && { ...row, columns: { ...row.columns } }
   }
 
   async function page(query: Query, { limit = 1000, next = '' }: { limit?: number; next?: string } = {}) {
@@ -67,10 +77,10 @@ export function createMemoryTable(name: string): Table {
     async drop() {
       rows = undefined
     },
-    async get(partitionKey, rowKey) {
-      await undefined
-      const row = open().get(keyOf(partitionKey, rowKey))
-      return row && { ...row, columns: { ...row.columns } }
+    get,
+    async getDated(partitionKey, rowKey) {
+      const date = new Date(Math.floor(clock.now().getTime() / 1000) * 1000)
+      return { row: await get(partitionKey, rowKey), date }
     },
     async *list(query) {
       let next: string | undefined

@@ -7,17 +7,97 @@ param insightsId string
 @description('Resource id of the action group that is told, or empty.')
 param actionGroupId string
 
-// One entry a rule; the queries stand in files that the tests read.
+// One entry a rule; the queries stand in files that the tests evaluate over the lines that the app really logs.
 var rules = [
   {
-    name: 'no-poll'
-    displayName: 'defender-relay: no successful poll'
-    query: loadTextContent('../queries/no-poll.kql')
+    name: 'no-poll-machine-actions'
+    displayName: 'defender-relay: no successful poll of machine actions for 15 minutes'
+    query: loadTextContent('../queries/no-poll-machine-actions.kql')
     severity: 1
     evaluationFrequency: 'PT5M'
     windowSize: 'PT15M'
     operator: 'LessThan'
     threshold: 1
+  }
+  {
+    name: 'no-poll-investigations'
+    displayName: 'defender-relay: no successful poll of investigations for 15 minutes'
+    query: loadTextContent('../queries/no-poll-investigations.kql')
+    severity: 1
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    operator: 'LessThan'
+    threshold: 1
+  }
+  {
+    name: 'no-snapshot'
+    displayName: 'defender-relay: no snapshot published for 36 hours'
+    query: loadTextContent('../queries/no-snapshot.kql')
+    severity: 2
+    evaluationFrequency: 'PT1H'
+    windowSize: 'P2D'
+    operator: 'LessThan'
+    threshold: 1
+  }
+  {
+    name: 'failed-run'
+    displayName: 'defender-relay: an export run failed'
+    query: loadTextContent('../queries/failed-run.kql')
+    severity: 2
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
+    name: 'dead-letters'
+    displayName: 'defender-relay: deliveries were given up'
+    query: loadTextContent('../queries/dead-letters.kql')
+    severity: 2
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
+    name: 'rejects'
+    displayName: 'defender-relay: rows of the upstream could not be read'
+    query: loadTextContent('../queries/rejects.kql')
+    severity: 3
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
+    name: 'upstream-unreachable'
+    displayName: 'defender-relay: an upstream does not answer'
+    query: loadTextContent('../queries/upstream-unreachable.kql')
+    severity: 1
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT15M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
+    name: 'budget-exhausted'
+    displayName: 'defender-relay: the calls of an upstream are used up'
+    query: loadTextContent('../queries/budget-exhausted.kql')
+    severity: 3
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
+    name: 'endpoint-retirement'
+    displayName: 'defender-relay: an endpoint has ended or will'
+    query: loadTextContent('../queries/endpoint-retirement.kql')
+    severity: 1
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
   }
 ]
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ExportEngine } from '../exports/engine.ts'
+import type { Run } from '../exports/run-record.ts'
 
 /** How the exports fare. */
 export const exportsReportSchema = z.strictObject({
@@ -17,6 +18,7 @@ export const exportsReportSchema = z.strictObject({
       state: z.string(),
       reason: z.string().nullable(),
       endedAt: z.string().nullable(),
+      rejected: z.int().describe('Lines that could not be stored; known when the run is over.'),
     })
     .nullable(),
   nextRunAt: z.string().nullable(),
@@ -37,7 +39,9 @@ export async function reportExports({ runs, clock }: ExportEngine, nextRunAt: st
           ageSeconds: Math.round(ageMs / 1000),
         }
       : null,
-    lastRun: last ? { runId: last.runId, state: last.state, reason: last.reason, endedAt: last.endedAt } : null,
+    lastRun: last ? viewRun(last) : null,
     nextRunAt,
   }
 }
+
+const viewRun = ({ runId, state, reason, endedAt, rejected }: Run) => ({ runId, state, reason, endedAt, rejected })

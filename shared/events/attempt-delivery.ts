@@ -28,7 +28,7 @@ export async function attemptDelivery(
   { subscription, kept }: Owed,
   hasTurn = false,
 ): Promise<void> {
-  const { deliveries, feed, queue, clock } = parts
+  const { deliveries, feed, queue, clock, log } = parts
   const claimedUntil = new Date(clock.now().getTime() + CLAIM_MS).toISOString()
   const claimed: Delivery = { ...kept.delivery, claimedUntil }
   const etag = await deliveries.replace(claimed, kept.etag)
@@ -40,6 +40,9 @@ export async function attemptDelivery(
     const event = await feed.event(message.stream, message.seq)
     if (!event) return void (await bury(parts, held, { status: null, reason: 'event-expired' }))
     const outcome = await postEvent(parts, subscription, event)
+    const { stream, seq, attempt } = message
+    const { kind, ...answer } = outcome
+    log.info('delivery attempted', { subscription: subscription.id, stream, seq, attempt, outcome: kind, ...answer })
     await settle[outcome.kind](parts, { message, subscription, held, outcome: outcome as never, hasTurn })
   } catch (error) {
     // The message comes again by itself: it should find no claim, else it would never count its failures.

@@ -7,6 +7,7 @@ import {
   FIRST_ROUND,
   freshDelivery,
   nextMessage,
+  type OwedEvent,
   toDelivery,
   toDeliveryColumns,
 } from './delivery.ts'
@@ -16,9 +17,6 @@ export interface KeptDelivery {
   delivery: Delivery
   etag: string
 }
-
-/** An event that is owed. */
-export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'>
 
 export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
 

@@ -10,6 +10,8 @@ export const deliveryMessageSchema = z.object({
   seq: z.int().min(1),
   attempt: z.int().min(1),
   round: z.int().min(1),
+  /** Under which id to log it. */
+  correlation: z.string().optional(),
 })
 
 export type DeliveryMessage = z.infer<typeof deliveryMessageSchema>
@@ -37,7 +39,12 @@ export interface Delivery {
   /** When it was delivered or given up. */
   endedAt: string | null
   last: Failure | null
+  /** Under which id it is logged: that of the detection, or of whoever asked for it again. */
+  correlation: string | null
 }
+
+/** An event that is owed. */
+export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> & Partial<Pick<Delivery, 'correlation'>>
 
 /** The first round; what a replay queues has a later one. */
 export const FIRST_ROUND = 1
@@ -48,19 +55,20 @@ export const deliveryKey = (stream: string, seq: number): string => `${stream}|$
 /** A delivery that begins: owed at once, never tried. */
 export const freshDelivery = (
   subscription: string,
-  { stream, seq, eventId }: Pick<Delivery, 'stream' | 'seq' | 'eventId'>,
+  { stream, seq, eventId, correlation = null }: OwedEvent,
   round: number,
   now: Date,
 ): Delivery => ({
-  ...{ subscription, stream, seq, eventId, round },
+  ...{ subscription, stream, seq, eventId, round, correlation },
   ...{ state: 'owed', attempt: 0, putOff: 0, claimedUntil: null, endedAt: null, last: null },
   nextAttemptAt: now.toISOString(),
   owedSince: now.toISOString(),
 })
 
 /** The message of the attempt that comes next. */
-export const nextMessage = ({ subscription, stream, seq, round, attempt }: Delivery): DeliveryMessage => ({
+export const nextMessage = ({ subscription, stream, seq, round, attempt, correlation }: Delivery): DeliveryMessage => ({
   ...{ subscription, stream, seq, round },
+  ...(correlation && { correlation }),
   attempt: attempt + 1,
 })
 
@@ -71,7 +79,7 @@ export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery):
 }
 
 // A row has no null: it is kept as an empty text, or not at all.
-const time = z
+const textOrNull = z
   .string()
   .default('')
   .transform((text) => text || null)
@@ -84,10 +92,11 @@ const storedDelivery = z.object({
   round: z.number(),
   attempt: z.number(),
   putOff: z.number(),
-  nextAttemptAt: time,
-  claimedUntil: time,
+  nextAttemptAt: textOrNull,
+  claimedUntil: textOrNull,
   owedSince: z.string(),
-  endedAt: time,
+  endedAt: textOrNull,
+  correlation: textOrNull,
   last: z
     .string()
     .default('null')
@@ -101,6 +110,7 @@ export function toDeliveryColumns({ subscription: _, ...delivery }: Delivery): C
     nextAttemptAt: delivery.nextAttemptAt ?? '',
     claimedUntil: delivery.claimedUntil ?? '',
     endedAt: delivery.endedAt ?? '',
+    correlation: delivery.correlation ?? '',
     last: JSON.stringify(delivery.last),
     isOpen: delivery.state !== 'delivered',
   }

@@ -1,7 +1,7 @@
 import type { DeliveryMessage } from './delivery.ts'
 import { MOST_ROWS } from './delivery-ledger.ts'
-import type { CloudEvent } from './event.ts'
 import type { Head } from './feed.ts'
+import type { Traced } from './feed-rows.ts'
 import { matchesFilter, wantsStream } from './filter.ts'
 import type { EventsParts } from './parts.ts'
 import { sendMessages } from './send-messages.ts'
@@ -30,24 +30,25 @@ export async function dispatch(parts: EventsParts, stream: string, appended?: Pi
   let moved = dispatched
   let queued = 0
   while (wanting.length > 0 && at < last) {
-    const events = await feed.events(stream, at, Math.min(MOST_ROWS, last - at))
+    const events = await feed.tracedEvents(stream, at, Math.min(MOST_ROWS, last - at))
     if (events.length === 0) throw new Error(`the feed has no ${stream} after ${at}, though its head says so`)
     queued += await dispatchEvents(parts, stream, events, wanting)
-    at = moved = Number(events.at(-1)?.sequence)
+    at = moved = Number(events.at(-1)?.event.sequence)
     await feed.moveCounter(stream, 'dispatched', moved)
   }
   if (moved < last) await feed.moveCounter(stream, 'dispatched', last)
+  if (queued > 0) parts.log.info('deliveries queued', { stream, queued, upTo: last })
   return queued
 }
 
-async function dispatchEvents(parts: EventsParts, stream: string, events: CloudEvent[], wanting: Subscription[]) {
+async function dispatchEvents(parts: EventsParts, stream: string, events: Traced[], wanting: Subscription[]) {
   const { deliveries, queue, clock } = parts
   const owed = wanting.map((subscription) => ({
     id: subscription.id,
     events: events
-      .filter((event) => Number(event.sequence) > startOf(subscription, stream))
-      .filter((event) => matchesFilter(subscription.filter, event, parts))
-      .map((event) => ({ stream, seq: Number(event.sequence), eventId: event.id })),
+      .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
+      .filter(({ event }) => matchesFilter(subscription.filter, event, parts))
+      .map(({ event: { id, sequence }, correlation }) => ({ stream, seq: Number(sequence), eventId: id, correlation })),
   }))
   const messages: DeliveryMessage[] = []
   for (const { id, events } of owed)

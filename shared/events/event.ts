@@ -27,6 +27,8 @@ export interface NewEvent {
   time: string
   detectedAt: string
   data: Record<string, unknown>
+  /** Under which id the detection was logged: kept beside the event, shown to nobody. */
+  correlation?: string | undefined
 }
 
 /** The place of an event in its stream as text that sorts. */

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { deleteRows } from '../platform/delete-rows.ts'
-import { isRefusal, type Table } from '../platform/table.ts'
+import { isRefusal, type Row, type Table } from '../platform/table.ts'
 import type { CloudEvent } from './event.ts'
-import { eventKey, toEvent } from './feed-rows.ts'
+import { eventKey, toEvent, toTraced } from './feed-rows.ts'
 
 const storedSeq = z.object({ seq: z.number() })
 
@@ -15,19 +15,26 @@ export function createFeedReader(table: Table) {
       if (storedSeq.parse(row.columns).seq <= upTo) yield row
   }
 
+  async function rowsAfter(stream: string, after: number, limit: number): Promise<Row[]> {
+    const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
+    const rows: Row[] = []
+    let next: string | undefined
+    do {
+      const page = await table.page(query, { limit: limit - rows.length, ...(next ? { next } : {}) })
+      rows.push(...page.rows)
+      next = page.next
+    } while (next && rows.length < limit)
+    return rows
+  }
+
   return {
     /** Events of a stream after a seq, in order. */
-    async events(stream: string, after: number, limit: number): Promise<CloudEvent[]> {
-      const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
-      const events: CloudEvent[] = []
-      let next: string | undefined
-      do {
-        const page = await table.page(query, { limit: limit - events.length, ...(next ? { next } : {}) })
-        events.push(...page.rows.map(toEvent))
-        next = page.next
-      } while (next && events.length < limit)
-      return events
-    },
+    events: async (stream: string, after: number, limit: number): Promise<CloudEvent[]> =>
+      (await rowsAfter(stream, after, limit)).map(toEvent),
+
+    /** The same, each with the id under which its detection was logged. */
+    tracedEvents: async (stream: string, after: number, limit: number) =>
+      (await rowsAfter(stream, after, limit)).map(toTraced),
 
     /** Every event about an item that is kept, in order. */
     async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
 import type { Columns, Operation, Row } from '../platform/table.ts'
 import { type CloudEvent, cloudEventSchema, eventId, type NewEvent, toSequence } from './event.ts'
@@ -30,9 +31,13 @@ export function toItemOperation(stream: string, { id, columns }: ItemChange): Op
 
 /** The columns of an event at its place. */
 export function toEventColumns(stream: string, epoch: string, seq: number, event: NewEvent): Columns {
-  const { type, source, item, time, detectedAt, data } = event
+  const { type, source, item, time, detectedAt, data, correlation } = event
   const id = eventId(stream, epoch, event)
-  return { id, type, source, subject: item, time, detectedAt, seq, ...toTextColumns('data', JSON.stringify(data)) }
+  return {
+    ...{ id, type, source, subject: item, time, detectedAt, seq },
+    ...(correlation && { correlation }),
+    ...toTextColumns('data', JSON.stringify(data)),
+  }
 }
 
 /** Reads an event from its row. */
@@ -47,6 +52,20 @@ export function toEvent({ columns }: Row): CloudEvent {
     data: JSON.parse(fromTextColumns('data', columns)),
   })
 }
+
+const tracedRow = z.object({ correlation: z.string().nullable().default(null) })
+
+/** An event and the id under which its detection was logged. */
+export interface Traced {
+  event: CloudEvent
+  correlation: string | null
+}
+
+/** Reads an event and that id from its row. */
+export const toTraced = (row: Row): Traced => ({
+  event: toEvent(row),
+  correlation: tracedRow.parse(row.columns).correlation,
+})
 
 /** Cuts steps into transactions by number and size; a step stays whole. */
 export function splitSteps(steps: Step[]): Step[][] {

@@ -15,7 +15,7 @@ export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retr
 
 /** What subscriptions and deliveries work with. */
 export interface EventsParts extends Vocabulary {
-  feed: Pick<Feed, 'head' | 'events' | 'event' | 'counter' | 'moveCounter'>
+  feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
   /** Queue `event-deliveries`. */

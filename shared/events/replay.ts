@@ -1,5 +1,6 @@
 import { type Cursor, encodeCursor } from './cursor.ts'
-import { MOST_ROWS, type OwedEvent } from './delivery-ledger.ts'
+import type { OwedEvent } from './delivery.ts'
+import { MOST_ROWS } from './delivery-ledger.ts'
 import { matchesFilter, wantsStream } from './filter.ts'
 import { findStart, gapOf, refuseGap, type Start } from './find-start.ts'
 import type { EventsParts } from './parts.ts'

@@ -1,14 +1,17 @@
-import type { KeptDelivery, OwedEvent } from './delivery-ledger.ts'
+import type { OwedEvent } from './delivery.ts'
+import type { KeptDelivery } from './delivery-ledger.ts'
 import { MOST_ROWS } from './delivery-ledger.ts'
 import type { EventsParts } from './parts.ts'
 import { sendMessages } from './send-messages.ts'
 
 /** Begins a new round of every given event for a subscription, and answers how many. Events of a stream come in its order. */
 export async function requeue(
-  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock'>,
+  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock' | 'log'>,
   id: string,
   events: AsyncIterable<KeptDelivery> | AsyncIterable<OwedEvent>,
 ): Promise<number> {
+  // Whoever asks for it again has to find it under their own request.
+  const correlation = parts.log.correlation ?? null
   let queued = 0
   let batch: OwedEvent[] = []
   const flush = async () => {
@@ -21,7 +24,7 @@ export async function requeue(
   for await (const item of events) {
     const { stream, seq, eventId } = 'delivery' in item ? item.delivery : item
     if (batch.length === MOST_ROWS || (batch[0] && batch[0].stream !== stream)) await flush()
-    batch.push({ stream, seq, eventId })
+    batch.push({ stream, seq, eventId, correlation })
   }
   await flush()
   return queued

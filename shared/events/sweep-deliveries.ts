@@ -14,6 +14,10 @@ export interface SweepReport {
   requeued: number
   forgotten: number
   expired: number
+  /** What was owed and dead when it was looked at, and since when the oldest is owed. */
+  owed: number
+  dead: number
+  oldestOwedAt: string | null
 }
 
 /**
@@ -26,7 +30,7 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
   const now = clock.now()
   for (const one of await subscriptions.all()) if (isAbandoned(one, now)) await subscriptions.giveUp(one)
   const oldest = await readOldest(parts)
-  const report = { requeued: 0, forgotten: 0, expired: 0 }
+  const report: SweepReport = { requeued: 0, forgotten: 0, expired: 0, owed: 0, dead: 0, oldestOwedAt: null }
   let subscription: Subscription | undefined
   let at: string | undefined
   let probed = false
@@ -45,6 +49,7 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
       subscription = (await subscriptions.read(at))?.subscription
       probed = false
     }
+    if (subscription) count(report, delivery)
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) leaving.push(delivery)
     else if (delivery.state === 'owed' && isExpired) {
@@ -62,6 +67,13 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
   await leave()
   log.info('swept deliveries', { ...report })
   return report
+}
+
+function count(report: SweepReport, { state, owedSince }: Delivery): void {
+  if (state === 'dead') report.dead += 1
+  if (state !== 'owed') return
+  report.owed += 1
+  if (report.oldestOwedAt === null || owedSince < report.oldestOwedAt) report.oldestOwedAt = owedSince
 }
 
 async function readOldest({ feed, streams }: EventsParts): Promise<Map<string, number>> {

@@ -13,6 +13,8 @@ export interface RunRef {
   kind: string
   runId: string
   epoch: number
+  /** Under which id it is logged: that of the start. */
+  correlation?: string | undefined
 }
 
 /** Files of a run by their numbers, from 1. */

@@ -49,7 +49,9 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
       reason: null,
       endedAt: now,
     }))
-    engine.log.info('export run published', { runId: ref.runId, ...counts })
+    const { runId } = ref
+    if (counts.rejected > 0) engine.log.warn('rows rejected', { source: runId, rejected: counts.rejected })
+    engine.log.info('export run published', { runId, ...counts })
     await tidyRun(engine, ref, published)
     await expireSnapshots(engine)
   })

@@ -37,7 +37,8 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
     await unlessFenced(undefined, () => endRun(engine, ref, 'failed', `given up after ${MOST_EPOCHS} executions`))
     return
   }
-  await executor.start(exportNames.run, instanceId(ref), ref)
+  const carried = run?.correlation ? { correlation: run.correlation } : {}
+  await executor.start(exportNames.run, instanceId(ref), { ...ref, ...carried })
 }
 
 /** What the service says of an instance; whatever keeps it from answering makes nobody dead. */

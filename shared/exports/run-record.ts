@@ -57,6 +57,8 @@ const storedRun = z.object({
   notReadyAtFirst: count,
   linksRenewed: count,
   unknownFields: named,
+  /** Under which id the run is logged, whoever executes it. */
+  correlation: text,
 })
 
 /** A run as the ledger keeps it. Times are RFC 3339. */

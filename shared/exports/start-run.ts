@@ -22,6 +22,7 @@ export interface Started {
 /** Starts a run, or joins the one under way: of two starts at the same moment both get the same run. */
 export async function startRun(engine: ExportEngine, executor: Executor, order: StartOrder = {}): Promise<Started> {
   const { kind, runs, clock, log } = engine
+  const carried = log.correlation === undefined ? {} : { correlation: log.correlation }
   for (;;) {
     const active = await runs.active()
     if (active) {
@@ -42,10 +43,11 @@ export async function startRun(engine: ExportEngine, executor: Executor, order: 
       buckets: kind.buckets,
       startedAt: now,
       progressAt: now,
+      ...carried,
     })
     if (!(await runs.begin(run))) continue
     const ref = { kind: kind.name, runId, epoch: 1 }
-    await executor.start(exportNames.run, instanceId(ref), ref)
+    await executor.start(exportNames.run, instanceId(ref), { ...ref, ...carried })
     log.info('export run started', { runId, kind: kind.name })
     return { runId, state: run.state, joined: false }
   }

@@ -40,7 +40,7 @@ export async function askRoute<Parts, Body>(
   const response = await readRequest(route, request, ORIGIN)
     .then((input) => route.handle(input, parts))
     .then(toResponse, (error: unknown) => {
-      const problem = toProblem(error, 'invocation')
+      const problem = toProblem(error, 'invocation', 'correlation')
       if (problem) return problem
       throw error
     })

@@ -151,7 +151,7 @@ describe('an export by files', () => {
     const { body } = await stack.get('status')
     expect(body.upstreams.defender).toMatchObject({
       state: 'forbidden',
-      lastError: { status: 403, missing: ['Vulnerability.Read.All'] },
+      lastError: { status: 403, missing: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'] },
     })
   })
 

@@ -24,6 +24,7 @@ export function watched(tables: Tables, { before, after }: Watch): Tables {
       create: () => ask('create', () => table.create()),
       drop: () => ask('drop', () => table.drop()),
       get: (partitionKey, rowKey) => ask(`get ${rowKey}`, () => table.get(partitionKey, rowKey)),
+      getDated: (partitionKey, rowKey) => ask(`get ${rowKey}`, () => table.getDated(partitionKey, rowKey)),
       async *list(query) {
         let next: string | undefined
         do {

@@ -48,6 +48,15 @@ test('another fleet is another export, even within the same minute; the keys sta
   expect(keysOf(folder)).toEqual(keys)
 }, 120_000)
 
+test('an export that can not be made is told as it was answered', async () => {
+  const ended = await runToEnd(['--once', '--fleet', '50', '--data', freshFolder()], 'start.ts', {
+    AV_HEALTH_METHOD: 'none',
+  })
+
+  expect(ended).toMatchObject({ code: 1, stdout: '' })
+  expect(ended.stderr).toMatch(/^POST \/api\/av-health\/exports answered 503: .*AV_HEALTH_METHOD/m)
+}, 120_000)
+
 test('a port that was asked for and is in use is named in one sentence', async () => {
   const taken = createServer()
   const other = freshFolder()

@@ -1,172 +1,250 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createBudget } from '../../shared/platform/budget.ts'
-import { UpstreamError } from '../../shared/platform/errors.ts'
+import { type Budget, createBudget } from '../../shared/platform/budget.ts'
+import type { UpstreamError } from '../../shared/platform/errors.ts'
+import type { Table } from '../../shared/platform/table.ts'
+import { createMemoryTable } from '../memory-table.ts'
 import { createStillClock } from './still-clock.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
-const budgetOf = (perMinute: number, perHour: number) => {
+/** A still clock, a table dated by it, and budgets of as many instances as are asked for. */
+async function world(limits: Record<string, { perMinute: number; perHour: number } | null>) {
   const clock = createStillClock()
-  return { clock, budget: createBudget({ upstream: 'defender', clock, limits: { lists: { perMinute, perHour } } }) }
+  const memory = createMemoryTable('Budgets', clock)
+  await memory.create()
+  let fails = false
+  const requests: string[] = []
+  const ask = <T>(what: string, request: () => Promise<T>) => {
+    requests.push(what)
+    return fails ? Promise.reject(new Error('the table service is away')) : request()
+  }
+  const table: Table = {
+    ...memory,
+    getDated: (partitionKey, rowKey) => ask('get', () => memory.getDated(partitionKey, rowKey)),
+    transact: (operations) => ask('transact', () => memory.transact(operations)),
+  }
+  return {
+    ...{ clock, table, requests },
+    fail: (does: boolean) => {
+      fails = does
+    },
+    instance: (skewMs = 0) =>
+      createBudget({
+        upstream: 'defender',
+        clock: { now: () => new Date(clock.now().getTime() + skewMs), sleep: clock.sleep },
+        limits,
+        table,
+      }),
+  }
 }
 
-/** The facts that a take was refused with. */
+/** The facts that a take was refused with; undefined when it was not. */
 const refusalOf = (take: Promise<void>) =>
   take.then(
     () => undefined,
     (error: UpstreamError) => error.facts,
   )
 
-test('calls up to the limit of a minute are taken at once and the next is refused with its wait', async () => {
-  const { clock, budget } = budgetOf(2, 10)
+/** Takes until it is refused; answers how many it got. */
+async function drain(budget: Budget<string>, family: string, lane: 'person' | 'poll', most = 1000): Promise<number> {
+  for (let count = 0; count < most; count += 1) {
+    if (budget && (await refusalOf(budget.take(family, { lane })))) return count
+  }
+  return most
+}
 
-  await budget.take('lists')
-  await clock.advance(10_000)
-  await budget.take('lists')
-  const refused = await refusalOf(budget.take('lists'))
+test('one lane may use nine tenths of the limit, less what the other lane may still need', async () => {
+  const { instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
+  const [first, second] = [instance(), instance()]
 
-  expect(refused).toMatchObject({
-    upstream: 'defender',
-    status: 429,
-    code: 'OwnBudget',
-    retryable: true,
-    retryAfterMs: 50_000,
-  })
-  expect(await budget.left('lists')).toEqual({ minuteLeft: 0, hourLeft: 8, stoppedUntil: null })
+  const polls = (await drain(first, 'lists', 'poll')) + (await drain(second, 'lists', 'poll'))
+  const persons = await drain(second, 'lists', 'person')
+
+  expect(polls).toBe(83)
+  expect(persons).toBe(7)
 })
 
-test('the limit of an hour holds when every minute has places', async () => {
-  const { clock, budget } = budgetOf(2, 3)
-  for (let call = 0; call < 3; call += 1) {
-    await budget.take('lists')
+test('a call without a place is refused at once with the time to come back, and then there is one', async () => {
+  const { clock, instance } = await world({ export: { perMinute: 5, perHour: 20 } })
+  const budget = instance()
+  const count = await drain(budget, 'export', 'poll')
+
+  const refused = await refusalOf(budget.take('export'))
+  await clock.advance(refused?.retryAfterMs ?? 0)
+  const later = await refusalOf(budget.take('export'))
+
+  expect(count).toBe(4)
+  expect(refused).toMatchObject({ upstream: 'defender', status: 429, code: 'OwnBudget', retryable: true })
+  expect(refused?.retryAfterMs).toBeGreaterThan(MINUTE_MS)
+  expect(refused?.retryAfterMs).toBeLessThan(MINUTE_MS + 15_000)
+  expect(later).toBeUndefined()
+})
+
+test('a small limit is used up to nine tenths, minute and hour, and no place is wasted', async () => {
+  const { clock, instance } = await world({ export: { perMinute: 5, perHour: 20 } })
+  const [first, second] = [instance(), instance(1e9)]
+  let count = 0
+
+  for (let minute = 0; minute < 59; minute += 1) {
+    count += (await drain(first, 'export', 'poll', 2)) + (await drain(second, 'export', 'poll'))
     await clock.advance(MINUTE_MS)
   }
 
-  const refused = await refusalOf(budget.take('lists'))
-  await clock.advance(HOUR_MS - 3 * MINUTE_MS)
-  await budget.take('lists')
-
-  expect(refused?.retryAfterMs).toBe(HOUR_MS - 3 * MINUTE_MS)
+  expect(count).toBe(18)
 })
 
-test('a place frees itself a minute after its own call, not at the turn of a minute', async () => {
-  const { clock, budget } = budgetOf(2, 10)
-  await budget.take('lists')
-  await clock.advance(30_000)
-  await budget.take('lists')
-  await clock.advance(30_000)
-
-  await budget.take('lists')
-  const refused = await refusalOf(budget.take('lists'))
-
-  expect(refused?.retryAfterMs).toBe(30_000)
-})
-
-test('those who wait are served first come first served', async () => {
-  const { clock, budget } = budgetOf(1, 10)
+test('who waits is served first come first served as soon as there is a place', async () => {
+  const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
+  const budget = instance()
   await budget.take('lists')
   const served: string[] = []
   const wait = (name: string, waitUpToMs: number) => budget.take('lists', { waitUpToMs }).then(() => served.push(name))
 
-  const first = wait('first', 2 * MINUTE_MS)
-  const second = wait('second', 2 * MINUTE_MS)
-  const third = refusalOf(budget.take('lists', { waitUpToMs: 2 * MINUTE_MS }))
-  await clock.advance(MINUTE_MS)
+  const first = wait('first', 3 * MINUTE_MS)
+  const second = wait('second', 3 * MINUTE_MS)
+  const third = refusalOf(budget.take('lists', { waitUpToMs: 30_000 }))
+  await clock.advance(80_000)
   const afterOne = [...served]
-  await clock.advance(MINUTE_MS)
+  await clock.advance(80_000)
   await Promise.all([first, second])
 
   expect(afterOne).toEqual(['first'])
   expect(served).toEqual(['first', 'second'])
-  expect((await third)?.retryAfterMs).toBe(3 * MINUTE_MS)
+  expect(await third).toMatchObject({ code: 'OwnBudget' })
 })
 
-test('nothing is taken while the upstream asked us to stay away', async () => {
-  const { clock, budget } = budgetOf(5, 10)
+test('a stop counts at once where it was ordered, and for all others within ten seconds', async () => {
+  const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
+  const [first, second] = [instance(), instance(-1e8)]
+  await Promise.all(Array.from({ length: 10 }, () => second.take('lists')))
+  await second.take('lists')
 
-  await budget.stop('lists', 20_000)
-  await budget.stop('lists', 5000)
-  const refused = await refusalOf(budget.take('lists'))
-  const left = await budget.left('lists')
-  const waiting = budget.take('lists', { waitUpToMs: 20_000 })
-  await clock.advance(20_000)
-  await waiting
+  await first.stop('lists', 30_000)
+  await first.stop('lists', 1000)
+  const ordered = await refusalOf(first.take('lists'))
+  await clock.advance(10_000)
+  const other = await refusalOf(second.take('lists'))
+  const left = await second.left('lists')
+  await clock.advance(22_000)
+  const after = await refusalOf(second.take('lists'))
 
-  expect(refused?.retryAfterMs).toBe(20_000)
-  expect(left.stoppedUntil).toBe(new Date(20_000).toISOString())
-  expect(await budget.left('lists')).toEqual({ minuteLeft: 4, hourLeft: 9, stoppedUntil: null })
+  expect(ordered?.retryAfterMs).toBeGreaterThanOrEqual(30_000)
+  expect(other?.retryAfterMs).toBeGreaterThanOrEqual(20_000)
+  expect(left.stoppedUntil).toBe('1970-01-01T00:00:31.000Z')
+  expect(after).toBeUndefined()
 })
 
 test('a stop refuses at once those who can no longer be served in time, and keeps the others waiting', async () => {
-  const { clock, budget } = budgetOf(1, 10)
-  await budget.take('lists')
-  const hasty = refusalOf(budget.take('lists', { waitUpToMs: MINUTE_MS }))
-  const patient = budget.take('lists', { waitUpToMs: 10 * MINUTE_MS })
+  const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
+  const budget = instance()
+  await drain(budget, 'lists', 'poll')
+  const hasty = refusalOf(budget.take('lists', { waitUpToMs: 90_000 }))
+  const patient = refusalOf(budget.take('lists', { waitUpToMs: 10 * MINUTE_MS }))
 
-  await budget.stop('lists', 2 * MINUTE_MS)
+  await budget.stop('lists', 3 * MINUTE_MS)
   const refused = await hasty
-  await clock.advance(2 * MINUTE_MS)
-  await patient
+  await clock.advance(4 * MINUTE_MS)
 
-  expect(refused?.retryAfterMs).toBe(2 * MINUTE_MS)
-  expect(await budget.left('lists')).toMatchObject({ minuteLeft: 0 })
+  expect(refused?.retryAfterMs).toBeGreaterThanOrEqual(3 * MINUTE_MS)
+  expect(await patient).toBeUndefined()
 })
 
-test('families do not take from one another', async () => {
-  const clock = createStillClock()
-  const limits = { lists: { perMinute: 1, perHour: 5 }, exports: { perMinute: 2, perHour: 2 } }
-  const budget = createBudget({ upstream: 'defender', clock, limits })
+test('a crash loses no more than what was held', async () => {
+  const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
+  const dead = instance()
+  await drain(dead, 'lists', 'poll', 20)
+  const alive = instance()
 
-  await budget.take('lists')
-  await budget.stop('exports', 1000)
-  const report = await budget.report()
+  const { minuteLeft } = await alive.left('lists')
+  const rest = (await drain(alive, 'lists', 'poll')) + (await drain(alive, 'lists', 'person'))
+  await clock.advance(80_000)
+  const later = (await drain(alive, 'lists', 'poll')) + (await drain(alive, 'lists', 'person'))
+
+  expect(minuteLeft).toBeGreaterThanOrEqual(90 - 20 - 18)
+  expect(rest).toBe(minuteLeft)
+  expect(later).toBe(90)
+})
+
+test('what is left is told by every instance, and families do not take from one another', async () => {
+  const limits = { lists: { perMinute: 10, perHour: 50 }, export: { perMinute: 5, perHour: 20 }, scans: null }
+  const { instance } = await world(limits)
+  await instance().take('lists')
+  await instance().stop('export', 1000)
+
+  const report = await instance().report()
 
   expect(report).toEqual({
-    lists: { minuteLeft: 0, hourLeft: 4, stoppedUntil: null },
-    exports: { minuteLeft: 2, hourLeft: 2, stoppedUntil: new Date(1000).toISOString() },
+    lists: { minuteLeft: 8, hourLeft: 44, stoppedUntil: null },
+    export: { minuteLeft: 4, hourLeft: 18, stoppedUntil: '1970-01-01T00:00:02.000Z' },
+    scans: { minuteLeft: null, hourLeft: null, stoppedUntil: null },
   })
 })
 
-const step = fc.oneof(
-  fc.record({ kind: fc.constant('take' as const), ms: fc.constantFrom(0, 1000, MINUTE_MS, 5 * MINUTE_MS) }),
-  fc.record({ kind: fc.constant('advance' as const), ms: fc.nat({ max: 20 * MINUTE_MS }) }),
-  fc.record({ kind: fc.constant('advance' as const), ms: fc.constantFrom(1, 999, 1000, 59_999, MINUTE_MS, HOUR_MS) }),
-  fc.record({ kind: fc.constant('stop' as const), ms: fc.nat({ max: 3 * MINUTE_MS }) }),
-)
+test('a limit that nobody has published is learned from a refusal, and forgotten in time', async () => {
+  const { clock, instance } = await world({ scans: null })
+  const [first, second] = [instance(), instance()]
+  await Promise.all(Array.from({ length: 60 }, () => first.take('scans')))
 
-test('no rolling window ever holds more calls than its limit, and nobody who may wait is forgotten', async () => {
-  const limit = fc.record({ perMinute: fc.integer({ min: 1, max: 4 }), perHour: fc.integer({ min: 1, max: 8 }) })
-  await fc.assert(
-    fc.asyncProperty(limit, fc.array(step, { maxLength: 60 }), async ({ perMinute, perHour }, steps) => {
-      const { clock, budget } = budgetOf(perMinute, perHour)
-      const taken: number[] = []
-      const ends: Promise<unknown>[] = []
-      const stops: [number, number][] = []
-      for (const { kind, ms } of steps) {
-        const at = clock.now().getTime()
-        if (kind === 'advance') await clock.advance(ms)
-        else if (kind === 'stop') {
-          stops.push([at, at + ms])
-          await budget.stop('lists', ms)
-        } else {
-          const end = budget.take('lists', { waitUpToMs: ms }).then(() => taken.push(clock.now().getTime()))
-          ends.push(end.catch((error) => expect(error).toBeInstanceOf(UpstreamError)))
-        }
-      }
-      await clock.advance(10 * HOUR_MS)
-      await Promise.all(ends)
-      for (const [windowMs, most] of [
-        [MINUTE_MS, perMinute],
-        [HOUR_MS, perHour],
-      ] as const) {
-        for (const end of taken) {
-          expect(taken.filter((at) => at > end - windowMs && at <= end).length).toBeLessThanOrEqual(most)
-        }
-      }
-      for (const [from, until] of stops) expect(taken.filter((at) => at > from && at < until)).toEqual([])
-    }),
-    { numRuns: 300 },
-  )
+  await first.stop('scans', 30_000)
+  await clock.advance(80_000)
+  const learned = await second.left('scans')
+  const polls = await drain(second, 'scans', 'poll')
+  await clock.advance(20 * MINUTE_MS)
+  const grown = await second.left('scans')
+  await clock.advance(HOUR_MS)
+
+  expect(learned.minuteLeft).toBeGreaterThan(40)
+  expect(learned.minuteLeft).toBeLessThan(60)
+  expect(polls).toBeLessThan(60)
+  expect(grown.minuteLeft).toBeGreaterThan(200)
+  expect(await second.left('scans')).toEqual({ minuteLeft: null, hourLeft: null, stoppedUntil: null })
+})
+
+test('too many at once teach nothing about the rate', async () => {
+  const { clock, instance } = await world({ scans: null })
+  const budget = instance()
+  await budget.take('scans')
+
+  await budget.stop('scans', 5000, { isRate: false })
+  const stopped = await refusalOf(budget.take('scans'))
+  await clock.advance(7000)
+
+  expect(stopped).toMatchObject({ code: 'OwnBudget' })
+  expect(await budget.left('scans')).toEqual({ minuteLeft: null, hourLeft: null, stoppedUntil: null })
+})
+
+test('without the table nothing is taken but what is held, and a stop still counts here', async () => {
+  const { clock, fail, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
+  const budget = instance()
+  await Promise.all(Array.from({ length: 10 }, () => budget.take('lists')))
+  await budget.take('lists')
+  fail(true)
+
+  await budget.take('lists')
+  await budget.stop('lists', 20_000)
+  const stopped = await refusalOf(budget.take('lists'))
+  await clock.advance(25_000)
+
+  expect(stopped).toMatchObject({ code: 'OwnBudget' })
+  await expect(budget.take('lists')).rejects.toThrow('the table service is away')
+  fail(false)
+  expect(await refusalOf(budget.take('lists'))).toBeUndefined()
+})
+
+test('a poll of two calls a minute costs one read and one write', async () => {
+  const { clock, requests, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
+  const budget = instance()
+  const poll = async () => {
+    await budget.take('lists')
+    await budget.take('lists')
+    await clock.advance(MINUTE_MS)
+  }
+  await poll()
+  await poll()
+  requests.length = 0
+
+  await poll()
+
+  expect(requests).toEqual(['get', 'transact'])
 })

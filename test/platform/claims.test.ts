@@ -3,11 +3,19 @@ import { expect, test } from 'vitest'
 import { readClaims } from '../../shared/platform/claims.ts'
 
 const tokenOf = (payload: unknown) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.signature`
-const nothing = { aud: null, roles: [], scp: null, tid: null, exp: null }
+const nothing = { aud: null, roles: [], scp: null, tid: null, oid: null, appid: null, exp: null }
 
 test('the claims of a token are read', () => {
   const claims = readClaims(
-    tokenOf({ aud: 'https://api', roles: ['A', 'B'], scp: 'x y', tid: 't-1', exp: 1_800_000_000 }),
+    tokenOf({
+      aud: 'https://api',
+      roles: ['A', 'B'],
+      scp: 'x y',
+      tid: 't-1',
+      oid: 'o-1',
+      appid: 'a-1',
+      exp: 1_800_000_000,
+    }),
   )
 
   expect(claims).toEqual({
@@ -15,6 +23,8 @@ test('the claims of a token are read', () => {
     roles: ['A', 'B'],
     scp: 'x y',
     tid: 't-1',
+    oid: 'o-1',
+    appid: 'a-1',
     exp: new Date(1_800_000_000_000),
   })
 })

@@ -51,3 +51,15 @@ test('a secret in the words does not come through either', () => {
 
   expect(lines).toEqual(['warn GET https://x/c?sig=[hidden] failed'])
 })
+
+test('what is bound to a log stands at the end of every line, and the log says what it is', () => {
+  const lines: string[] = []
+  const keep = (line: string) => void lines.push(line)
+
+  const log = createLog({ info: keep, warn: keep, error: keep }, { correlation: 'c-1' })
+  log.info('watch', { correlation: 'forged', events: 1 })
+  log.warn('alone')
+
+  expect(lines).toEqual(['watch {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
+  expect(log.correlation).toBe('c-1')
+})

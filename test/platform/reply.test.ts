@@ -13,7 +13,7 @@ const upstream = (facts: Partial<UpstreamFacts>) =>
 
 /** The refusal as its reader gets it. */
 function refusal(error: unknown) {
-  const { status, headers, body } = toProblem(error, 'invocation-1') ?? {}
+  const { status, headers, body } = toProblem(error, 'invocation-1', 'correlation-1') ?? {}
   return { status, headers, problem: problemSchema.parse(JSON.parse(String(body))) }
 }
 
@@ -28,7 +28,7 @@ test("a problem is text that any reader takes, whatever the caller's names held"
     errors,
   } as const
 
-  const { body } = toProblem(new RequestError(facts), 'invocation-1') ?? {}
+  const { body } = toProblem(new RequestError(facts), 'invocation-1', 'correlation-1') ?? {}
 
   expect(String(body)).toContain('body.xxx\ufffd')
   expect(String(body)).not.toContain('\\ud83d')
@@ -79,7 +79,7 @@ test.each<[string, unknown, number, string]>([
 test.each([new Error('SECRET'), new TypeError('SECRET'), 'SECRET', undefined, { status: 404 }])(
   'a bug is not answered with its details: %s',
   (bug) => {
-    expect(toProblem(bug, 'invocation-1')).toBeUndefined()
+    expect(toProblem(bug, 'invocation-1', 'correlation-1')).toBeUndefined()
   },
 )
 

@@ -22,6 +22,22 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
       expect(await table.get('p', 'nobody')).toBeUndefined()
     })
 
+    test('a dated answer says when it was sent, in whole seconds, also when there is no row', async () => {
+      const [etag] = await table.transact([insert('a', { n: 1 })])
+      const beforeMs = Date.now()
+
+      const found = await table.getDated('p', 'a')
+      const nothing = await table.getDated('p', 'nobody')
+
+      expect(found.row).toEqual({ partitionKey: 'p', rowKey: 'a', etag, columns: { n: 1 } })
+      expect(nothing.row).toBeUndefined()
+      for (const { date } of [found, nothing]) {
+        expect(date.getTime() % 1000).toBe(0)
+        expect(date.getTime()).toBeGreaterThan(beforeMs - 1000)
+        expect(date.getTime()).toBeLessThanOrEqual(Date.now())
+      }
+    })
+
     test('texts of every kind come back as they were written', async () => {
       const columns = {
         empty: '',
@@ -126,6 +142,7 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
 
       await expect(table.transact([insert('a')])).rejects.toMatchObject({ reason: 'no-table' })
       await expect(table.get('p', 'a')).rejects.toMatchObject({ reason: 'no-table' })
+      await expect(table.getDated('p', 'a')).rejects.toMatchObject({ reason: 'no-table' })
       await expect(table.page({})).rejects.toMatchObject({ reason: 'no-table' })
     })
 

@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto'
+import azure from '@azure/functions'
+import { QueueClient } from '@azure/storage-queue'
+import type { DurableClient } from 'durable-functions'
+import { createAdjustableClock } from '../../local/clock.ts'
+import { noFaults } from '../../local/simulator/faults.ts'
+import { createFleet } from '../../local/simulator/fleet.ts'
+import type { FleetOptions } from '../../local/simulator/fleet-options.ts'
+import { startSimulator } from '../../local/simulator/simulator.ts'
+import { createSimulatorCredential } from '../../local/simulator-credential.ts'
+import * as flows from '../../shared/app/flows.ts'
+import { theApp, useParts } from '../../shared/app.ts'
+import { queueNames } from '../../shared/events/parts.ts'
+import { subscribe } from '../../shared/events/subscribe.ts'
+import { exportNames, type RunRef } from '../../shared/exports/names.ts'
+import type { Trace } from '../bicep/evaluate-query.ts'
+import { freshStorage } from '../storage.ts'
+
+export const MINUTE = 60_000
+export const HOUR = 60 * MINUTE
+
+export type PlayedDay = Awaited<ReturnType<typeof startDay>>
+
+/**
+ * The app's own functions over a real account and the simulated upstreams, called as their triggers would, on a clock that
+ * jumps from one to the next; every line that they log is kept with its time.
+ */
+export async function startDay(begin: Date) {
+  const storage = await freshStorage()
+  const clock = createAdjustableClock(begin.getTime() - Date.now())
+  const fleetAt = (more: Partial<FleetOptions> = {}) =>
+    createFleet({ size: 120, files: 2, badLines: 0, generatedTime: clock.now().toISOString(), ...more })
+  const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
+  useParts({
+    env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
+    clock,
+    storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
+    credential: createSimulatorCredential(simulator.origin, clock),
+    upstreamOrigin: simulator.origin,
+    callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+  })
+  const traces: Trace[] = []
+  const invocation = () =>
+    new azure.InvocationContext({
+      invocationId: randomUUID(),
+      functionName: 'played',
+      logHandler: (_level, ...words) => void traces.push({ at: clock.now(), message: words.join(' ') }),
+    })
+
+  /** What waits for the clock gets it. */
+  async function settled<T>(work: Promise<T>): Promise<T> {
+    let isDone = false
+    const done = work.finally(() => {
+      isDone = true
+    })
+    for (let looks = 0; !isDone; looks++) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      if (looks > 50) clock.advance(1000)
+    }
+    return done
+  }
+
+  async function execute(ref: RunRef): Promise<void> {
+    const act = (name: string, input: object) => flows.exportActivities[name]?.(input, invocation())
+    const begun = (await act(exportNames.beginRun, ref)) as { state: string; files?: number[] }
+    for (const file of begun.files ?? []) {
+      for (let attempt = 0; attempt < 4; attempt++) {
+        const outcome = (await act(exportNames.importFile, { ...ref, file })) as { state: string }
+        if (outcome.state === 'done') break
+      }
+    }
+    if (begun.state !== 'over') await act(exportNames.publishRun, ref)
+  }
+
+  let waiting: RunRef[] = []
+  // What the executor and the housekeeping ask of it, and no more.
+  const client = {
+    startNew: async (_name: string, { input }: { input: RunRef }) => void waiting.push(input),
+    purgeInstanceHistoryBy: async () => ({ instancesDeleted: 0 }),
+  } as unknown as DurableClient
+
+  const poison = new Set<string>()
+  async function serveQueue(): Promise<void> {
+    const queue = new QueueClient(storage, queueNames.deliveries)
+    for (;;) {
+      const { receivedMessageItems: messages } = await queue.receiveMessages({ numberOfMessages: 32 })
+      if (messages.length === 0) return
+      for (const { messageId, popReceipt, messageText } of messages) {
+        const message: { subscription: string } = JSON.parse(messageText)
+        const verb = poison.has(message.subscription) ? flows.deliveryVerbs.bury : flows.deliveryVerbs.deliver
+        await verb(message, invocation())
+        await queue.deleteMessage(messageId, popReceipt)
+      }
+    }
+  }
+
+  return {
+    clock,
+    simulator,
+    traces,
+    fleetAt,
+    /** Messages to these subscriptions have failed five times, for whatever reason. */
+    poison,
+
+    /** Somebody subscribes to everything. */
+    async subscribe(name: string): Promise<string> {
+      const parts = (await theApp().events()).events({ info() {}, warn() {}, error() {} })
+      const callbackUrl = simulator.receiver(name).url
+      const wanted = { callbackUrl, description: null, filter: {}, contentType: 'application/json' } as const
+      return (await subscribe(parts, wanted)).subscription.id
+    },
+
+    /** Runs what the timers of the next minutes run. */
+    async pass(ms: number, { except = [] as string[] } = {}): Promise<void> {
+      clock.advance(ms)
+      for (const name of flows.watchedNames) {
+        if (!except.includes(name)) await settled(flows.pollChanges(name, invocation()))
+      }
+      await flows.dispatchEvents(invocation())
+      await serveQueue()
+      await settled(flows.resumeAvHealth(invocation(), client))
+    },
+
+    housekeeping: () => settled(flows.housekeeping(invocation(), client)),
+
+    /** The scheduled export run, from its start to its end. */
+    async exportNow(): Promise<void> {
+      await settled(flows.exportAvHealth(invocation(), client))
+      const refs = waiting
+      waiting = []
+      for (const ref of refs) await settled(execute(ref))
+    },
+
+    stop: () => simulator.stop(),
+  }
+}

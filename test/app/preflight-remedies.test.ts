@@ -1,0 +1,39 @@
+import { describe, expect, test } from 'vitest'
+import { grantDefender, grantStorage } from '../../shared/app/preflight-remedies.ts'
+import { USER_RIGHT } from '../../shared/upstreams/lacked-grants.ts'
+
+const app = { oid: 'object-1', appid: 'client-1', roles: [], scp: null }
+const user = { ...app, scp: 'Machine.Read' }
+const env = { RELAY_STORAGE__queueServiceUri: 'https://contosodata.queue.core.windows.net' }
+const role = 'Storage Queue Data Contributor'
+
+describe('a grant on Defender', () => {
+  test('is given to the identity by the script, even where nobody knows its id yet', () => {
+    expect(grantDefender('Alert.Read.All', app)).toBe('sh bicep/grants/grant-roles.sh object-1 Alert.Read.All')
+    expect(grantDefender('Alert.Read.All', null)).toContain('<object id of the identity> Alert.Read.All')
+  })
+
+  test('is a delegated permission of the app that a user signs in with, or a right of the user', () => {
+    expect(grantDefender('Alert.Read', user)).toBe(
+      'az ad app permission grant --id client-1 --api fc780465-2017-40d4-a0c5-307022471b92 --scope Alert.Read',
+    )
+    expect(grantDefender(USER_RIGHT, user)).toContain('View Data')
+  })
+})
+
+describe('a role on the data account', () => {
+  test('is given on the account that the setting names, to whoever is signed in', () => {
+    const command = grantStorage(role, env, 'queue', app)
+
+    expect(command).toMatch(/^az role assignment create --role "Storage Queue Data Contributor"/)
+    expect(command).toContain('--assignee-object-id object-1 --assignee-principal-type ServicePrincipal')
+    expect(command).toContain(`"[?name=='contosodata'].id"`)
+    expect(grantStorage(role, env, 'queue', user)).toContain('--assignee-principal-type User')
+  })
+
+  test('is no help to a connection string', () => {
+    expect(grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, 'queue', app)).toMatch(
+      /RELAY_STORAGE=<value>/,
+    )
+  })
+})

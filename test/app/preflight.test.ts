@@ -1,0 +1,333 @@
+import { once } from 'node:events'
+import { createServer, request as forward, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { InvocationContext } from '@azure/functions'
+import { CredentialUnavailableError } from '@azure/identity'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { pollChanges } from '../../shared/app/flows.ts'
+import { flowGrants, grantedFlows, rolesToAskFor } from '../../shared/app/grants.ts'
+import type { FlowLook } from '../../shared/app/preflight-check.ts'
+import { useParts } from '../../shared/app.ts'
+import type { ResourceName } from '../../shared/changes/resources/index.ts'
+import { TENABLE_PERMISSION } from '../../shared/upstreams/grants.ts'
+import { startTestStack, type TestStack } from '../stack.ts'
+
+const never = '0 0 0 1 1 *'
+// The token desk holds on to this list: what it holds is what the next token says.
+const roles: string[] = []
+let stack: TestStack
+
+beforeAll(async () => {
+  stack = await startTestStack({
+    fleet: { size: 20, files: 1, badLines: 0 },
+    token: { roles },
+    env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+  })
+})
+beforeEach(() => {
+  grant(rolesToAskFor)
+  stack.simulator.setFaults({ tenableScansStatus: null, machineActionsStatus: null })
+  stack.configure()
+})
+afterAll(() => stack.stop())
+
+function grant(given: readonly string[]): void {
+  roles.splice(0, roles.length, ...given)
+}
+
+async function look(): Promise<{ looks: FlowLook[]; body: Record<string, unknown> }> {
+  const { status, body } = await stack.get('status?preflight=true')
+  expect(status).toBe(200)
+  return { looks: body.preflight, body }
+}
+
+const off = (looks: FlowLook[]) => looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
+const failed = (looks: FlowLook[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
+const needing = (role: string) => grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
+const calls = (path: string) => stack.simulator.requests.filter((request) => request.path.includes(path)).length
+
+test('with everything granted every flow is ready, and each was looked at to the end', async () => {
+  const { looks } = await look()
+
+  expect(looks.map(({ flow }) => flow)).toEqual([...grantedFlows])
+  expect(failed(looks)).toEqual([])
+  expect(looks.map(({ checks }) => checks.at(-1)?.name)).toEqual(grantedFlows.map(() => 'probe'))
+})
+
+test('without being asked for it the status answers as ever', async () => {
+  const { body } = await stack.get('status')
+  const { body: refused } = await stack.get('status?preflight=maybe')
+
+  expect(body).not.toHaveProperty('preflight')
+  expect(refused.type).toBe('urn:defender-relay:invalid-request')
+})
+
+describe('a role that is taken away', () => {
+  test.each(rolesToAskFor)('%s is named, and only the flows that need it are off', async (role) => {
+    grant(rolesToAskFor.filter((other) => other !== role))
+
+    const { looks } = await look()
+
+    expect(off(looks)).toEqual(needing(role))
+    for (const { name, problem, remedy } of failed(looks)) {
+      expect({ name, problem }).toEqual({ name: 'grant', problem: `${role} is missing` })
+      expect(remedy).toMatch(new RegExp(`^sh bicep/grants/grant-roles\\.sh .+ ${role}$`))
+    }
+  })
+
+  test('is no loss where the wider one is there already', async () => {
+    grant(['Machine.ReadWrite.All', 'Alert.ReadWrite.All', 'Machine.Read.All'])
+
+    expect(off((await look()).looks)).toEqual([])
+  })
+
+  test('is no loss to a method of the export that nobody has asked for', async () => {
+    grant(rolesToAskFor.filter((role) => role !== 'Vulnerability.Read.All'))
+    stack.configure({ AV_HEALTH_METHOD: 'json' })
+
+    const { looks } = await look()
+
+    expect(looks.find(({ flow }) => flow === 'av-health-files')).toMatchObject({ state: 'unused', checks: [] })
+    expect(off(looks)).toEqual([])
+  })
+})
+
+describe('Tenable', () => {
+  test.each([
+    ['forbidden', `${TENABLE_PERMISSION} is missing`, 'Tenable'],
+    ['unauthorized', 'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY is missing', 'az keyvault secret set'],
+  ] as const)('that answers %s is off alone, and what its user lacks is named', async (answer, problem, remedy) => {
+    stack.simulator.setFaults({ tenableScansStatus: { answer, calls: 1 } })
+
+    const { looks } = await look()
+
+    expect(off(looks)).toEqual(['tenable-scans'])
+    expect(failed(looks)).toMatchObject([{ name: 'probe', ok: false }])
+    expect(failed(looks)[0]?.problem).toContain(problem)
+    expect(failed(looks)[0]?.remedy).toContain(remedy)
+  })
+
+  test('without keys is not used, with one of them half set up', async () => {
+    stack.configure({ TENABLE_ACCESS_KEY: '', TENABLE_SECRET_KEY: '' })
+    const { looks: none } = await look()
+    stack.configure({ TENABLE_SECRET_KEY: '' })
+    const { looks: half } = await look()
+
+    expect(none.at(-1)).toEqual({ flow: 'tenable-scans', state: 'unused', checks: [] })
+    expect(off(half)).toEqual(['tenable-scans'])
+    expect(failed(half)).toMatchObject([{ name: 'settings', problem: 'TENABLE_SECRET_KEY is missing' }])
+  })
+})
+
+describe('the data account', () => {
+  const denying: RequestListener = (_request, response) => {
+    response.writeHead(403, { 'content-type': 'application/xml', 'x-ms-error-code': 'AuthorizationPermissionMismatch' })
+    response.end('<?xml version="1.0"?><Error><Code>AuthorizationPermissionMismatch</Code></Error>')
+  }
+
+  test('whose queues may not be written stops what tells events, and names the role', async () => {
+    const endpoint = `QueueEndpoint=${await serve(denying)}/account`
+    stack.configure({ RELAY_STORAGE: stack.storage.replace(/QueueEndpoint=[^;]+/, endpoint) })
+
+    const { looks, body } = await look()
+
+    const withQueues = grantedFlows.filter((flow) =>
+      flowGrants[flow].dataAccount.includes('Storage Queue Data Contributor'),
+    )
+    expect(off(looks)).toEqual(withQueues)
+    expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
+      new Set(['queues: Storage Queue Data Contributor is missing on the data account']),
+    )
+    expect(body).toMatchObject({ sections: { changes: { state: 'degraded' }, scanHistory: { state: 'ok' } } })
+  })
+
+  /** Passes everything on to the tables of the account, but writes of rows. */
+  const readOnly: RequestListener = (request, response) => {
+    if (request.url?.endsWith('$batch')) {
+      request.resume()
+      denying(request, response)
+      return
+    }
+    const { origin } = new URL(/TableEndpoint=([^;]+)/.exec(stack.storage)?.[1] ?? '')
+    const { method = 'GET', headers, url } = request
+    const onward = forward(`${origin}${url}`, { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers)
+      answer.pipe(response)
+    })
+    request.pipe(onward)
+  }
+
+  test.each([
+    ['made', denying],
+    ['written', readOnly],
+  ])('whose tables may not be %s stops everything, and names the role', async (_what, answer) => {
+    const { pathname } = new URL(/TableEndpoint=([^;]+)/.exec(stack.storage)?.[1] ?? '')
+    const endpoint = `TableEndpoint=${await serve(answer)}${pathname}`
+    stack.configure({ RELAY_STORAGE: stack.storage.replace(/TableEndpoint=[^;]+/, endpoint) })
+
+    const { looks } = await look()
+
+    expect(off(looks)).toEqual([...grantedFlows])
+    expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
+      new Set(['tables: Storage Table Data Contributor is missing on the data account']),
+    )
+  })
+
+  test('that nobody is signed in to use is told as such, and the status answers all the same', async () => {
+    const uri = (service: string) => `https://contosodata.${service}.core.windows.net`
+    useParts({
+      env: { RELAY_STORAGE__tableServiceUri: uri('table'), RELAY_STORAGE__queueServiceUri: uri('queue') },
+      clock: stack.clock,
+      credential: { getToken: () => Promise.reject(new CredentialUnavailableError('no identity')) },
+    })
+
+    const { looks, body } = await look()
+
+    expect(failed(looks)[0]).toMatchObject({ name: 'tables', remedy: expect.stringContaining('az login') })
+    expect(body).toMatchObject({ sections: { changes: { state: 'degraded' }, avHealth: { state: 'degraded' } } })
+  })
+
+  test('that is not set is named by its setting', async () => {
+    stack.configure({ RELAY_STORAGE: '' })
+
+    const { looks } = await look()
+
+    expect(failed(looks)[0]).toMatchObject({
+      problem: expect.stringContaining('RELAY_STORAGE__tableServiceUri is missing'),
+      remedy: expect.stringContaining('--settings RELAY_STORAGE__tableServiceUri=<value>'),
+    })
+  })
+})
+
+describe('the token', () => {
+  test('for the wrong audience is told as such, and nothing is asked with it', async () => {
+    stack.configure({ DEFENDER_AUDIENCE: 'https://api.security.microsoft.com' })
+    const before = calls('/defender/api')
+
+    const { looks } = await look()
+
+    expect(off(looks)).toEqual(grantedFlows.filter((flow) => flow !== 'tenable-scans'))
+    for (const { name, problem, remedy } of failed(looks)) {
+      expect(name).toBe('token')
+      expect(problem).toContain('The token is for https://api.security.microsoft.com')
+      expect(remedy).toContain('--setting-names DEFENDER_AUDIENCE')
+    }
+    expect(calls('/defender/api')).toBe(before)
+  })
+
+  test('that nobody gives is told as such', async () => {
+    stack.simulator.setFaults({ tokenStatus: { answer: 500, calls: Number.POSITIVE_INFINITY } })
+    const { looks } = await look()
+    stack.simulator.setFaults({ tokenStatus: null })
+
+    expect(new Set(failed(looks).map(({ name }) => name))).toEqual(new Set(['token']))
+    expect(off(looks)).not.toContain('tenable-scans')
+  })
+
+  /** Signs in with these claims: the simulated Entra knows apps alone. */
+  async function signIn(granted: { scp: string } | { roles: string[] }, answer: RequestListener): Promise<void> {
+    const env = { RELAY_STORAGE: stack.storage, DEFENDER_BASE_URL: await serve(answer) }
+    const claims = { aud: 'https://api.securitycenter.microsoft.com', appid: 'client-1', oid: 'object-1', ...granted }
+    const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`
+    const expiresOnTimestamp = stack.clock.now().getTime() + 3_600_000
+    useParts({ env, clock: stack.clock, credential: { getToken: async () => ({ token, expiresOnTimestamp }) } })
+  }
+  const json =
+    (status: number, body: unknown): RequestListener =>
+    (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(body))
+    }
+
+  test('of a user is judged by its delegated permissions as one of an app by its roles', async () => {
+    await signIn({ scp: 'Machine.Read Vulnerability.Read' }, json(200, { value: [], exportFiles: [] }))
+
+    const { looks } = await look()
+
+    expect(off(looks)).toEqual(['investigations'])
+    const [check] = failed(looks)
+    expect(check?.problem).toMatch(/^Alert\.Read is missing .*View Data/)
+    expect(check?.remedy).toContain('az ad app permission grant --id client-1')
+    expect(check?.remedy).toMatch(/--scope Alert\.Read$/)
+  })
+
+  test('of a user whom Defender refuses all the same lacks the right View Data', async () => {
+    await signIn({ scp: 'Machine.Read' }, json(403, { error: { code: 'Forbidden', message: 'no access' } }))
+
+    const { looks } = await look()
+
+    const actions = looks.find(({ flow }) => flow === 'machine-actions')
+    expect(actions?.checks.at(-1)).toMatchObject({ name: 'probe', ok: false })
+    expect(actions?.checks.at(-1)?.problem).toContain('the user right View Data is missing')
+    expect(actions?.checks.at(-1)?.remedy).toContain('View Data')
+  })
+
+  test('with a role that is not enough asks for the one that the refusal names', async () => {
+    const message = 'The application does not have any of the required application permissions (Machine.ReadWrite.All).'
+    await signIn({ roles: ['Machine.Read.All'] }, json(403, { error: { code: 'Forbidden', message } }))
+
+    const { looks } = await look()
+
+    const actions = looks.find(({ flow }) => flow === 'machine-actions')
+    expect(actions?.checks.at(-1)?.problem).toMatch(/^Machine\.ReadWrite\.All is missing/)
+    expect(actions?.checks.at(-1)?.remedy).toBe('sh bicep/grants/grant-roles.sh object-1 Machine.ReadWrite.All')
+  })
+})
+
+test('the export is asked once an hour at most, however often somebody looks', async () => {
+  stack.clock.advance(2 * 3_600_000)
+  const before = calls('InfoGatheringExport')
+
+  for (let times = 0; times < 3; times++) await look()
+  const within = calls('InfoGatheringExport')
+  stack.clock.advance(61 * 60_000)
+  await look()
+
+  expect(within - before).toBe(1)
+  expect(calls('InfoGatheringExport') - before).toBe(2)
+})
+
+describe('a flow without its grant', () => {
+  const poll = (name: ResourceName) => pollChanges(name, new InvocationContext({ logHandler: () => {} }))
+
+  test('is left alone for a quarter of an hour, says so in its section, and goes on at once when it has it', async () => {
+    grant(rolesToAskFor.filter((role) => role !== 'Alert.Read.All'))
+    const before = calls('/api/investigations')
+
+    for (let minute = 0; minute < 14; minute++) {
+      await poll('investigations')
+      await poll('machine-actions')
+      stack.clock.advance(60_000)
+    }
+    const { body: degraded } = await stack.get('status')
+    const asked = calls('/api/investigations') - before
+    stack.clock.advance(120_000)
+    await poll('investigations')
+    const again = calls('/api/investigations') - before - asked
+    grant(rolesToAskFor)
+    await look()
+    await poll('investigations')
+    const { body: mended } = await stack.get('status')
+
+    expect(asked).toBe(1)
+    expect(again).toBe(1)
+    expect(degraded.sections.scanHistory).toEqual({ state: 'ok', problems: [] })
+    expect(degraded.sections.avHealth).toEqual({ state: 'ok', problems: [] })
+    const [first] = degraded.sections.changes.problems
+    expect(first.title).toMatch(/^investigations: Defender is forbidden: .*\(missing: Alert\.Read\.All or /)
+    expect(first.remedy).toContain('grant-roles.sh <object id of the identity> Alert.Read.All')
+    expect(degraded.changes['machine-actions'].lastPoll.error).toBeNull()
+    expect(mended.sections.changes).toEqual({ state: 'ok', problems: [] })
+  })
+})
+
+async function serve(answer: RequestListener): Promise<string> {
+  const server = createServer(answer)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}

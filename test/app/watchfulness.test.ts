@@ -1,0 +1,177 @@
+import { afterEach, expect, test } from 'vitest'
+import { comingEnds, toNotice } from '../../shared/app/notices.ts'
+import { theApp } from '../../shared/app.ts'
+import { readAlertRules } from '../bicep/alert-rules.ts'
+import { findTraces, fires, readQuery, toMs } from '../bicep/evaluate-query.ts'
+import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
+
+const rules = readAlertRules().map((rule) => ({ ...rule, read: readQuery(rule.query), windowMs: toMs(rule.window) }))
+/** No rule is evaluated more often. */
+const EVERY = 5 * MINUTE
+/** Just often enough that nobody misses a poll. */
+const QUIET_STEP = 14 * MINUTE
+
+let day: PlayedDay
+afterEach(() => day.stop())
+
+async function begin(at: string): Promise<void> {
+  day = await startDay(new Date(at))
+  await day.exportNow()
+  await day.pass(MINUTE)
+}
+
+const firingAt = (now: Date) =>
+  rules
+    .filter((rule) => fires(rule, findTraces(rule.read, day.traces, rule.windowMs, now).length))
+    .map(({ name }) => name)
+
+/** Does something that takes time; answers every rule that fired meanwhile, or afterwards over the same lines. */
+async function firedDuring(work: () => Promise<void>): Promise<string[]> {
+  const fired = new Set<string>()
+  const beginMs = day.clock.now().getTime()
+  await work()
+  const endMs = day.clock.now().getTime()
+  for (let ms = beginMs + EVERY; ms < endMs; ms += EVERY) for (const name of firingAt(new Date(ms))) fired.add(name)
+  for (const name of firingAt(new Date(endMs))) fired.add(name)
+  return [...fired].toSorted()
+}
+
+async function quiet(ms: number, each: (step: number) => Promise<void> | void = () => {}): Promise<void> {
+  for (let step = 0; step * QUIET_STEP < ms; step++) {
+    await each(step)
+    await day.pass(QUIET_STEP)
+  }
+}
+
+const lines = (message: string) => day.traces.filter((trace) => trace.message.startsWith(`${message} {`))
+
+test('on a healthy day no alert fires, though much happens', { timeout: 200_000 }, async () => {
+  await begin('2026-09-01T00:00:00Z')
+  await day.subscribe('hook')
+
+  const fired = await firedDuring(() =>
+    quiet(24 * HOUR, async (step) => {
+      if (step % 4 === 0) day.simulator.actions.put({ id: `a${step}`, status: 'Pending' })
+      if (step % 4 === 2) day.simulator.actions.change(`a${step - 2}`, { status: 'Succeeded' })
+      if (step % 4 === 3) await day.housekeeping()
+      if (step % 50 === 49) {
+        day.simulator.setFleet(day.fleetAt())
+        await day.exportNow()
+      }
+    }),
+  )
+
+  expect(fired).toEqual([])
+  expect(lines('delivery attempted').length).toBeGreaterThan(40)
+  expect(lines('export run published')).toHaveLength(3)
+})
+
+async function idle(resource: string): Promise<void> {
+  for (let step = 0; step < 2; step++) await day.pass(8 * MINUTE, { except: [resource] })
+}
+
+/** What brings each alarm about, and nothing else. */
+const causes: Record<string, () => Promise<void>> = {
+  'no-poll-machine-actions': () => idle('machine-actions'),
+  'no-poll-investigations': () => idle('investigations'),
+  async 'upstream-unreachable'() {
+    day.simulator.setFaults({ machineActionsStatus: { answer: 503, calls: 4 } })
+    await day.pass(EVERY)
+  },
+  async 'endpoint-retirement'() {
+    day.simulator.setFaults({ investigationsStatus: { answer: 404, calls: 1 } })
+    await day.pass(EVERY)
+  },
+  async 'budget-exhausted'() {
+    day.simulator.setFaults({ machineActionsStatus: { answer: 429, calls: 1, retryAfterSeconds: 200 } })
+    await day.pass(EVERY)
+  },
+  async 'dead-letters'() {
+    day.poison.add(await day.subscribe('dead'))
+    day.simulator.actions.put({ id: 'dead', status: 'Pending' })
+    await day.pass(EVERY)
+  },
+  async 'failed-run'() {
+    day.simulator.setFaults({ badGzip: 1 })
+    day.simulator.setFleet(day.fleetAt())
+    await day.exportNow()
+    day.simulator.setFaults({ badGzip: 0 })
+  },
+  async rejects() {
+    day.simulator.setFleet(day.fleetAt({ badLines: 1 }))
+    await day.exportNow()
+  },
+  async 'no-snapshot'() {
+    await quiet(37 * HOUR, async (step) => {
+      if (step % 50 === 49) await day.exportNow()
+    })
+    expect(lines('export run ended').at(-1)?.message).toContain('"unchanged"')
+  },
+}
+
+test('in a day of every cause each alarm fires for its own, and for no other', { timeout: 200_000 }, async () => {
+  await begin('2026-09-01T00:00:00Z')
+  const fired: Record<string, string[]> = {}
+
+  for (const [name, cause] of Object.entries(causes)) {
+    fired[name] = await firedDuring(async () => {
+      await cause()
+      await day.pass(EVERY)
+    })
+    // Until it is over, by the next cause nothing may fire any more.
+    await quiet(40 * MINUTE)
+  }
+
+  expect(Object.keys(causes).toSorted()).toEqual(rules.map(({ name }) => name).toSorted())
+  expect(fired).toEqual(Object.fromEntries(Object.keys(causes).map((name) => [name, [name]])))
+})
+
+test('that nothing happened and that we stopped look different', async () => {
+  await begin('2026-09-01T00:00:00Z')
+  const seen = lines('watch').length
+
+  const nothing = await firedDuring(() => quiet(HOUR))
+  const seenInQuiet = lines('watch').length - seen
+  const stopped = await firedDuring(async () => day.clock.advance(HOUR))
+
+  expect([nothing, seenInQuiet]).toEqual([[], 5])
+  expect(stopped).toEqual(['no-poll-investigations', 'no-poll-machine-actions'])
+  expect(lines('watch').length - seen).toBe(5)
+})
+
+test('the line of the watch tells data age, oldest open item, lag, snapshot, rejects and what is left to call', async () => {
+  await begin('2026-09-01T00:00:00Z')
+  day.simulator.actions.put({ id: 'open', status: 'Pending' })
+  await day.pass(2 * MINUTE)
+  await day.pass(MINUTE)
+
+  const { message = '' } = lines('watch').at(-1) ?? {}
+
+  const facts = JSON.parse(message.slice(message.indexOf('{')))
+  const { 'machine-actions': actions } = facts.changes
+  expect(actions).toMatchObject({ pollAgeSeconds: expect.any(Number), error: null, openItems: 1 })
+  expect(actions.oldestOpenSeconds).toBeGreaterThanOrEqual(180)
+  expect(facts.events['machine-actions']).toEqual({ head: 1, dispatched: 1, lagSeconds: 0 })
+  expect(facts.avHealth).toMatchObject({ devices: 120, lastRun: 'published', rejected: 0 })
+  expect(facts.avHealth.snapshotAgeSeconds).toBeGreaterThanOrEqual(240)
+  expect(facts.upstreams['defender export']).toMatchObject({ state: 'ok', hourLeft: 17 })
+})
+
+test('an end that is announced is a notice early, and an alarm when it is near or an answer says so', async () => {
+  const notices = async () => (await comingEnds(theApp())).map((end) => toNotice(end).title)
+  await begin('2026-09-01T00:00:00Z')
+  const early = await notices()
+  day.clock.advance(60 * 24 * HOUR)
+  const later = [await notices(), await firedDuring(() => day.pass(MINUTE))]
+  await (await theApp().defender()).retirement.heed('GET /api/x', { sunset: 'Fri, 01 Jan 2027 00:00:00 GMT' })
+  const announced = [(await notices()).at(-1), await firedDuring(() => day.pass(MINUTE))]
+  day.clock.advance(70 * 24 * HOUR)
+  const near = [await notices(), await firedDuring(() => day.pass(MINUTE))]
+
+  const stale = 'no-snapshot'
+  const alarm = 'endpoint-retirement'
+  expect(early).toEqual([])
+  expect(later).toEqual([["Defender's API may end on 2027-02-01, in 93 days (MC1220762)"], [stale]])
+  expect(announced).toEqual(['Defender announces the end of GET /api/x on 2027-01-01', [alarm, stale]])
+  expect(near).toEqual([["Defender's API may end on 2027-02-01, in 23 days (MC1220762)"], [alarm, stale]])
+})

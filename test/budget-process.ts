@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createTables } from '../shared/platform/azure-table.ts'
+import { type Budget, createBudget, type Lane } from '../shared/platform/budget.ts'
+import type { Clock } from '../shared/platform/clock.ts'
+import { UpstreamError } from '../shared/platform/errors.ts'
+import { createHttp } from '../shared/platform/http.ts'
+import { heedThrottle } from '../shared/platform/throttle.ts'
+import { type DefenderFamily, defenderLimits } from '../shared/upstreams/defender-call.ts'
+import { counted, skewed } from './platform/budget-load.ts'
+
+/** One instance of the budget run: calls as often as it may until it is told the time is over. */
+const [connectionString = '', origin = '', untilMs = '0', skewMs = '0'] = process.argv.slice(2)
+const realClock: Clock = { now: () => new Date(), sleep: (ms) => sleep(ms) }
+const clock = skewed(realClock, () => Number(skewMs))
+const { table, requests } = counted(createTables({ connectionString })('Budgets'))
+const budget: Budget<DefenderFamily> = createBudget({ upstream: 'defender', clock, limits: defenderLimits, table })
+const http = createHttp({ upstream: 'defender', clock, userAgent: 'budget-run', attempts: 1 })
+
+async function hammer(family: DefenderFamily, lane: Lane, paceMs: number): Promise<void> {
+  while (Date.now() < Number(untilMs)) {
+    try {
+      await http.text({
+        method: 'GET',
+        url: new URL(`${origin}/${family}/${lane}`),
+        name: `GET /${family}`,
+        isAllowed: () => true,
+        admit: () => budget.take(family, { lane }),
+        onFailure: (error) => heedThrottle(budget, family, error),
+      })
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || error.facts.status !== 429) throw error
+    }
+    await sleep(paceMs)
+  }
+}
+
+const families: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
+await Promise.all(families.flatMap((family) => [hammer(family, 'person', 130), hammer(family, 'poll', 90)]))
+process.send?.(Object.fromEntries(families.map((family) => [family, requests(`calls|${family}`)])))
+process.disconnect()

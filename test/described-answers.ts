@@ -1,0 +1,69 @@
+import { z } from 'zod'
+import type { Response, Schema } from '../shared/app/describe/document.ts'
+import type { Descriptions } from '../shared/app/describe/routes.ts'
+
+/** An answer as it came over the wire; `body` is undefined where there was none. */
+export interface Answered {
+  method: string
+  /** Below the host, for instance `/api/events`. */
+  path: string
+  status: number
+  contentType: string | null
+  body: unknown
+}
+
+/** A schema of either description as something that checks; in both, references lead to `definitions`. */
+export function toChecker(schema: Schema, definitions: Record<string, Schema>): z.ZodType {
+  const text = JSON.stringify({ ...schema, definitions })
+    .replaceAll('#/components/schemas/', '#/definitions/')
+    .replaceAll('"x-nullable"', '"nullable"')
+  return z.fromJSONSchema(JSON.parse(text), { defaultTarget: 'openapi-3.0', registry: z.registry() })
+}
+
+/** Holds answers to both descriptions; throws for a status, a media type or a body that one of them does not tell of. */
+export function createAnswerCheck({ openapi, swagger }: Descriptions) {
+  const checkers = new Map<string, z.ZodType>()
+
+  function hold(key: string, schema: Schema, definitions: Record<string, Schema>, body: unknown): void {
+    const checker = checkers.get(key) ?? toChecker(schema, definitions)
+    checkers.set(key, checker)
+    const { error } = checker.safeParse(body)
+    if (error) throw new Error(`${key} is not as it is described: ${z.prettifyError(error)}`)
+  }
+
+  return ({ method, path, status, contentType, body }: Answered): void => {
+    const template = findPath(
+      Object.keys(openapi.paths),
+      path,
+      (one) => method.toLowerCase() in (openapi.paths[one] ?? {}),
+    )
+    if (!template) return
+    const described = openapi.paths[template]?.[method.toLowerCase()]?.responses[status]
+    const loosely = swagger.paths[template]?.[method.toLowerCase()]?.responses[status]
+    const key = `${method} ${template} ${status}`
+    if (!described || !loosely) throw new Error(`${key} is not described: declare it among the answers of the route`)
+    const schema = schemaFor(described, contentType)
+    if (!schema || !loosely.schema) {
+      if (body !== undefined || schema || loosely.schema) throw new Error(`${key}: ${contentType} is not described`)
+      return
+    }
+    hold(`${key} in OpenAPI`, schema, openapi.components.schemas, body)
+    hold(`${key} in Swagger`, loosely.schema, swagger.definitions, body)
+  }
+}
+
+const schemaFor = ({ content = {} }: Response, contentType: string | null): Schema | undefined =>
+  content[contentType?.split(';')[0]?.trim() ?? '']?.schema
+
+/** The template that a path goes by: a literal segment beats a parameter, as it does for the host. */
+export function findPath(
+  templates: string[],
+  path: string,
+  isKnown: (template: string) => boolean,
+): string | undefined {
+  const fits = (template: string) => new RegExp(`^/api${template.replace(/\{\w+\}/g, '[^/]+')}/?$`, 'i').test(path)
+  const parameters = (template: string) => template.split('{').length
+  return templates
+    .filter((template) => fits(template) && isKnown(template))
+    .toSorted((a, b) => parameters(a) - parameters(b))[0]
+}
