@@ -21,8 +21,6 @@ export interface Command {
   ask(given: Given): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
-  /** Whether a row of the list is shown; else every one. */
-  isWanted?(row: unknown, options: Options): boolean
   /** Whether a 202 is followed to its end; else the 202 is the answer. */
   waits?(options: Options): boolean
   show(body: unknown): Block[]

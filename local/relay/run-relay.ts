@@ -109,10 +109,8 @@ function show(command: Command, options: Options, answer: Answer, terminal: Term
     if (answer.json) terminal.out(answer.json)
     return
   }
-  const { list, isWanted } = command
-  const rows = list && isWanted ? pickList(answer.body, list).filter((row) => isWanted(row, options)) : undefined
-  const body = rows && list && isRecord(answer.body) ? { ...answer.body, [list]: rows } : answer.body
-  const lines = formatBlocks(command.show(body), { isFirst, width: terminal.width })
+  const { list } = command
+  const lines = formatBlocks(command.show(answer.body), { isFirst, width: terminal.width })
   if (lines.length > 0) terminal.out(lines.join('\n'))
   else terminal.err(list ? `There are no ${list}.` : 'Done.')
 }

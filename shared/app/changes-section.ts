@@ -1,6 +1,6 @@
 import type { Resource } from '../changes/resource.ts'
 import { type ResourceName, resourceNames, resources } from '../changes/resources/index.ts'
-import type { Watch } from '../changes/watch.ts'
+import type { Memory, Watch } from '../changes/watch.ts'
 import { readSection } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
 import type { Given } from './base.ts'
@@ -27,8 +27,7 @@ export function createChangesSection(
 ): ChangesSection {
   const settings = readSection('changes', env, changesSettings)
   const { defender, watches, token, tenantId } = upstream
-  // What is known lives as long as the process; every poll checks it against the head.
-  const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Watch['memory']>
+  const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Memory>
   const sourceOf = ({ list, filter }: Resource): Watch['source'] => ({
     list: (wanted) => defender.items(list, filter(wanted)),
     get: (id) => defender.item(list, id),

@@ -18,8 +18,10 @@ interface FamilyReport extends UpstreamReport, BudgetLeft {
   family: string
 }
 
-/** A failure that nothing has followed since is told for so long: some upstreams are asked once a week. */
-const FRESH_MS = 15 * 60_000
+/** A failure that nothing has followed since is told for so long: some routes are asked once a week, or never again. */
+const UNREACHABLE_MS = 15 * 60_000
+/** An export asks twice a day, and falls back to other routes where its own is gone. */
+const GONE_MS = 24 * 60 * 60_000
 
 /**
  * Tells where everything stands in one line `watch`, always, so that silence itself says something; and in a line of its own
@@ -46,9 +48,9 @@ export async function tellWatch(app: App, log: Log): Promise<void> {
 
 function tellFamily({ upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport, now: Date, log: Log) {
   const what = { upstream, family, reason: lastError?.title, at: lastError?.at }
-  if (state === 'gone') log.error('endpoint retirement', { cause: 'gone', ...what })
-  const isFresh = now.getTime() - Date.parse(lastError?.at ?? '') < FRESH_MS
-  if (state === 'unreachable' && isFresh) log.error('upstream unreachable', what)
+  const ageMs = now.getTime() - Date.parse(lastError?.at ?? '')
+  if (state === 'gone' && ageMs < GONE_MS) log.error('endpoint retirement', { cause: 'gone', ...what })
+  if (state === 'unreachable' && ageMs < UNREACHABLE_MS) log.error('upstream unreachable', what)
   if (hourLeft === 0 || stoppedUntil) log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
 }
 

@@ -27,7 +27,7 @@ export async function poll(watch: Watch): Promise<{ report: PollReport; head: He
     try {
       return await pollOnce(watch, startedAt)
     } catch (error) {
-      watch.memory = {}
+      watch.memory.last = undefined
       if (error instanceof StreamMoved && turn < MOST_TURNS) continue
       await tellFailure(watch, startedAt, error)
       throw error
@@ -81,7 +81,7 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const endedAt = clock.now().toISOString()
   const report = makeReport(resource, known, { startedAt, endedAt, listed, rechecked, unreadable, steps })
   const after = await feed.append(head, steps, JSON.stringify(next), toReportColumns(report))
-  watch.memory = { etag: after.etag, known }
+  watch.memory.last = { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource
   if (unreadable > 0) log.warn('rows rejected', { source: name, rejected: unreadable })
@@ -93,9 +93,9 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
 const startOf = (since: string, cursor: string | null) =>
   new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
-async function readKnown({ feed, resource, memory }: Watch, head: Head): Promise<Map<string, KnownItem>> {
+async function readKnown({ feed, resource, memory: { last } }: Watch, head: Head): Promise<Map<string, KnownItem>> {
   // A copy: what is changed below must not outlive a failure.
-  if (memory.known && memory.etag === head.etag) return new Map(memory.known)
+  if (last?.etag === head.etag) return new Map(last.known)
   const rows = await feed.items(resource.name, comparedColumns)
   return new Map(rows.map(({ id, columns }) => [id, toKnown(id, columns)]))
 }

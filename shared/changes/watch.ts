@@ -5,6 +5,11 @@ import type { Log } from '../platform/log.ts'
 import type { KnownItem } from './known-item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
+/** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
+export interface Memory {
+  last?: { etag: string; known: Map<string, KnownItem> } | undefined
+}
+
 /** What one resource is watched with. */
 export interface Watch {
   resource: Resource
@@ -12,8 +17,8 @@ export interface Watch {
   feed: Feed
   clock: Clock
   log: Log
-  /** What is known, as of a head; a poll that finds the head unmoved need not read it again. */
-  memory: { etag?: string; known?: Map<string, KnownItem> }
+  /** Outlives the invocation; every poll checks it against the head. */
+  readonly memory: Memory
   /** The tenant's id for the source of events; null while nobody knows it. */
   tenantId(): Promise<string | null>
   /** Makes a call to the upstream, noting how it went. */

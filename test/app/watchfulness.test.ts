@@ -175,3 +175,26 @@ test('an end that is announced is a notice early, and an alarm when it is near o
   expect(announced).toEqual(['Defender announces the end of GET /api/x on 2027-01-01', [alarm, stale]])
   expect(near).toEqual([["Defender's API may end on 2027-02-01, in 23 days (MC1220762)"], [alarm, stale]])
 })
+
+test('an export whose route is gone is an alarm though its pages still come, and what nothing follows is not told for ever', async () => {
+  await begin('2026-09-01T00:00:00Z')
+  const told = () => firedDuring(() => day.pass(EVERY))
+  const longAfter = async (ms: number) => {
+    day.clock.advance(ms)
+    await day.pass(EVERY)
+    await quiet(40 * MINUTE)
+    return told()
+  }
+
+  day.simulator.setFaults({ exportStatus: { answer: 404, calls: 1 } })
+  await day.exportNow()
+  const gone = await told()
+  const dayAfter = await longAfter(25 * HOUR)
+  day.simulator.setFaults({ exportStatus: { answer: 503, calls: 9 } })
+  await day.exportNow()
+  const unreachable = await told()
+  const hourAfter = await longAfter(HOUR)
+
+  expect([gone, dayAfter]).toEqual([['endpoint-retirement'], []])
+  expect([unreachable, hourAfter]).toEqual([['failed-run', 'upstream-unreachable'], []])
+})

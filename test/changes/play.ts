@@ -1,7 +1,7 @@
 import type { Scheduler } from 'fast-check'
 import { poll } from '../../shared/changes/poll.ts'
 import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
-import type { Watch } from '../../shared/changes/watch.ts'
+import type { Memory, Watch } from '../../shared/changes/watch.ts'
 import { dispatch } from '../../shared/events/dispatch.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed.ts'
@@ -87,7 +87,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   const turns = createTurns(resource.name)
   const audience = createAudience(world, resource.name)
   const pretences: string[] = []
-  const memories: Watch['memory'][] = [{}, {}]
+  const memories: Memory[] = [{}, {}]
   const hostFaults = [...history.hostFaults]
   startHost(world, hostFaults, tamper)
 
@@ -105,7 +105,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   }
 
   async function pollBy(number: number, plan: PollPlan, isAlone: boolean): Promise<void> {
-    const memory = memories[number] ?? {}
+    const memory = memories[number] as Memory
     const line = turns.line(clock)
     let called = 0
     const fate = await working(plan.fault, isAlone, async (own) => {
@@ -124,9 +124,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         tenantId: () => own.ask(() => 'tenant'),
         over: (call) => call(),
       }
-      const { head } = await poll(watch).finally(() => {
-        memories[number] = watch.memory
-      })
+      const { head } = await poll(watch)
       if (!line.isOver()) pretences.push(`a poll by process ${number} ended as if it had done its work`)
       await dispatch(partsUnder(world, own), resource.name, head)
     })

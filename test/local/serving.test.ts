@@ -101,5 +101,5 @@ describe.concurrent('a host that serves', () => {
     )
     for (const confidence of [canary, made.secret, made.secret.replace('whsec_', '')])
       expect(said).not.toContain(confidence)
-  }, 120_000)
+  }, 180_000)
 })

@@ -49,9 +49,7 @@ test('another fleet is another export, even within the same minute; the keys sta
 }, 120_000)
 
 test('an export that can not be made is told as it was answered', async () => {
-  const ended = await runToEnd(['--once', '--fleet', '50', '--data', freshFolder()], 'start.ts', {
-    AV_HEALTH_METHOD: 'none',
-  })
+  const ended = await runToEnd(once, 'start.ts', { AV_HEALTH_METHOD: 'none' })
 
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   expect(ended.stderr).toMatch(/^POST \/api\/av-health\/exports answered 503: .*AV_HEALTH_METHOD/m)

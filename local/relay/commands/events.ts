@@ -32,8 +32,6 @@ export const eventCommands: readonly Command[] = [
       if (!now) throw new RelayError('The app did not say where its events end.')
       return { path: 'events', query: { ...query, after: now } }
     },
-    // After its first page the API goes on from a place, and that may lie before the time.
-    isWanted: (row, { since }) => since === undefined || !(Date.parse(pickText(row, 'detectedat')) < Date.parse(since)),
     show: (body) => [{ rows: pickList(body, 'events'), columns: eventColumns }],
   },
 ]

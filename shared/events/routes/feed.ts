@@ -3,6 +3,7 @@ import { invalidRequest } from '../../platform/invalid-request.ts'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
 import { cursorSchemaOf, encodeCursor } from '../cursor.ts'
 import { type CloudEvent, cloudEventSchema } from '../event.ts'
+import { cursorSince } from '../find-since.ts'
 import { refuseGap } from '../find-start.ts'
 import { readFeed } from '../read-feed.ts'
 import { eventFilters, type FeedWords, feedRoute, isWanted, streamsOf } from './event-filter.ts'
@@ -16,7 +17,10 @@ export const createListEventsRoute = (words: FeedWords) =>
     summary: 'Events after a cursor, each stream in its own order',
     query: z.strictObject({
       ...eventFilters(words),
-      since: z.iso.datetime({ offset: true, error: 'must be an RFC 3339 time' }).optional(),
+      since: z.iso
+        .datetime({ offset: true, error: 'must be an RFC 3339 time' })
+        .optional()
+        .describe('Begin with the first event detected then or later; cannot stand beside after.'),
       limit: limitSchema,
       after: cursorSchemaOf(words.streams),
     }),
@@ -28,8 +32,11 @@ export const createListEventsRoute = (words: FeedWords) =>
     },
     async handle({ query: { limit, after, since, ...filter } }, parts) {
       if (after && since) throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
-      const matches = (event: CloudEvent) => isWanted(filter, event) && isSince(since, event)
-      const page = await readFeed(parts.feed, { streams: streamsOf(parts, filter), after: after ?? {}, limit, matches })
+      const { feed } = parts
+      const streams = streamsOf(parts, filter)
+      const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
+      const matches = (event: CloudEvent) => isWanted(filter, event)
+      const page = await readFeed(feed, { streams, after: from, limit, matches })
       const next = encodeCursor(page.next)
       const query = { limit, ...filter }
       if ('gap' in page) {
@@ -40,6 +47,3 @@ export const createListEventsRoute = (words: FeedWords) =>
       return { status: 200, body: { events, next, more }, headers: nextLink('/api/events', query, more ? next : null) }
     },
   })
-
-const isSince = (since: string | undefined, { detectedat }: CloudEvent): boolean =>
-  since === undefined || Date.parse(detectedat) >= Date.parse(since)
