@@ -53,9 +53,13 @@ export function bindRoutes<Parts>(
         return toResponse(await route.handle(input, await parts({ log, client })))
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
-        if (problem?.status === 429) log.warn('budget exhausted', { route: route.name, reason: String(error) })
-        if ((problem?.status ?? 500) >= 500) log.warn('request failed', { route: route.name, reason: String(error) })
-        if (!problem) throw error
+        if (!problem) {
+          log.error('request failed', { route: route.name, reason: 'a bug, which the host tells' })
+          throw error
+        }
+        const facts = { route: route.name, reason: String(error) }
+        if (problem.status === 429) log.warn('budget exhausted', facts)
+        if ((problem.status ?? 500) >= 500) log.warn('request failed', facts)
         return problem
       }
     },

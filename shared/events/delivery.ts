@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 import { toSequence } from './event.ts'
-import { type Failure, failureSchema } from './subscription.ts'
+import { type Failure, failureSchema, type Subscription } from './subscription.ts'
 
 /** What a queue message says: post this event to this subscription, as the n-th attempt of a round. No secret is in it. */
 export const deliveryMessageSchema = z.object({
@@ -77,6 +77,15 @@ export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery):
   if (delivery.state !== 'owed') return false
   return round > delivery.round || (round === delivery.round && attempt > delivery.attempt)
 }
+
+/**
+ * Whether a subscription that began after `from` is due an event: one from before is only when it was asked for again. It
+ * may have been queued while the subscription was being made.
+ */
+export const isDue = (
+  { stream, seq, round }: Pick<Delivery, 'stream' | 'seq' | 'round'>,
+  { from }: Subscription,
+): boolean => round > FIRST_ROUND || seq > (from[stream] ?? 0)
 
 // A row has no null: it is kept as an empty text, or not at all.
 const textOrNull = z

@@ -1,5 +1,5 @@
 import type { Owed } from './attempt-delivery.ts'
-import { type DeliveryMessage, deliveryMessageSchema, FIRST_ROUND, isNews } from './delivery.ts'
+import { type DeliveryMessage, deliveryMessageSchema, isDue, isNews } from './delivery.ts'
 import type { EventsParts } from './parts.ts'
 
 /** How long a message waits for a subscription that is being made. */
@@ -21,7 +21,7 @@ export async function findOwed(
   { subscriptions, deliveries, queue, clock }: EventsParts,
   message: DeliveryMessage,
 ): Promise<Owed | undefined> {
-  const { subscription: id, stream, seq, round } = message
+  const { subscription: id, stream, seq } = message
   const [found, kept] = await Promise.all([subscriptions.read(id), deliveries.read(id, stream, seq)])
   if (!kept) return undefined
   if (!found) {
@@ -34,7 +34,7 @@ export async function findOwed(
     await queue.send(message, { delaySeconds: START_SECONDS })
     return undefined
   }
-  if (round === FIRST_ROUND && seq <= (subscription.from[stream] ?? 0)) {
+  if (!isDue(message, subscription)) {
     await deliveries.forget(id, [kept.delivery])
     return undefined
   }

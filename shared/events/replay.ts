@@ -11,12 +11,13 @@ import type { Subscription } from './subscription.ts'
 export async function replayAfter(parts: EventsParts, subscription: Subscription, after: Cursor): Promise<number> {
   const wanted = parts.streams.filter((stream) => wantsStream(subscription.filter, stream, parts))
   const starts = await Promise.all(wanted.map((stream) => startOf(parts, stream, after)))
-  return requeue(parts, subscription.id, eventsAfter(parts, subscription, starts))
+  return requeue(parts, subscription, eventsAfter(parts, subscription, starts))
 }
 
 /** Delivers the dead letters of a subscription again; answers how many. */
-export async function replayDead(parts: EventsParts, { id }: Subscription): Promise<number> {
-  return requeue(parts, id, parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }))
+export async function replayDead(parts: EventsParts, subscription: Subscription): Promise<number> {
+  const { id } = subscription
+  return requeue(parts, subscription, parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }))
 }
 
 async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Promise<Start> {

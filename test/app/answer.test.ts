@@ -52,6 +52,7 @@ test('an expected error is answered as a problem that names the invocation', asy
     status: 409,
     detail: 'There are 200.',
     instance: 'invocation-1',
+    correlation: 'invocation-1',
   })
   expect(lines).toEqual([])
 })
@@ -66,17 +67,30 @@ test.each([
 
   expect(outcome.status).toBe(status)
   expect(lines).toHaveLength(1)
-  expect(lines[0]).toContain('greet failed')
+  expect(lines[0]).toMatch(/^warning: request failed \{"route":"greet",.*"correlation":"invocation-1"\}$/)
+})
+
+test('a request for which no call was left is told as such', async () => {
+  const facts = { upstream: 'defender', call: 'calls of x', status: 429, code: 'OwnBudget' } as const
+  const { outcome, lines } = await answer(async () => {
+    throw new UpstreamError({ ...facts, reason: 'refused', retryable: true })
+  })
+
+  expect(outcome.status).toBe(429)
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('budget exhausted {"route":"greet"')
 })
 
 test('a bug is not answered: it goes to the host, which keeps its details from the caller', async () => {
   const bug = new TypeError('undefined is not a function, sig=abc')
 
-  const { outcome } = await answer(async () => {
+  const { outcome, lines } = await answer(async () => {
     throw bug
   })
 
   expect(outcome.threw).toBe(bug)
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).not.toContain('undefined')
 })
 
 test('the name of the app is the public one where one is set, else that of the request', async () => {

@@ -1,6 +1,9 @@
 import { afterEach, expect, test } from 'vitest'
 import { comingEnds, toNotice } from '../../shared/app/notices.ts'
-import { theApp } from '../../shared/app.ts'
+import { VERSION } from '../../shared/app/version.ts'
+import { tellWatch } from '../../shared/app/watchfulness.ts'
+import { theApp, useParts } from '../../shared/app.ts'
+import { createLog } from '../../shared/platform/log.ts'
 import { readAlertRules } from '../bicep/alert-rules.ts'
 import { findTraces, fires, readQuery, toMs } from '../bicep/evaluate-query.ts'
 import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
@@ -155,6 +158,19 @@ test('the line of the watch tells data age, oldest open item, lag, snapshot, rej
   expect(facts.avHealth).toMatchObject({ devices: 120, lastRun: 'published', rejected: 0 })
   expect(facts.avHealth.snapshotAgeSeconds).toBeGreaterThanOrEqual(240)
   expect(facts.upstreams['defender export']).toMatchObject({ state: 'ok', hourLeft: 17 })
+})
+
+test('the line of the watch comes also where nothing is set up', async () => {
+  await begin('2026-09-01T00:00:00Z')
+  const written: string[] = []
+  const keep = (line: string) => void written.push(line)
+  useParts({ env: {}, clock: day.clock })
+
+  await tellWatch(theApp(), createLog({ info: keep, warn: keep, error: keep }))
+
+  expect(written).toEqual([
+    `watch ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,
+  ])
 })
 
 test('an end that is announced is a notice early, and an alarm when it is near or an answer says so', async () => {

@@ -10,10 +10,10 @@ const detected = 'detection-1'
 /** A world with one subscription whose messages nobody has taken yet. */
 async function worldWithOwed() {
   const world = await createWorld()
-  const { id } = await world.subscribe(HOST)
+  const subscription = await world.subscribe(HOST)
   await world.tell({ ...someEvent(), correlation: detected })
   const carried = (texts: string[]) => texts.map((text) => JSON.parse(text).correlation)
-  return { ...world, id, carried }
+  return { ...world, subscription, carried }
 }
 
 test('an event carries the id of its detection to the message, and shows it to nobody', async () => {
@@ -61,11 +61,11 @@ test('a message that was lost is sent again under the same id, since the row kee
 })
 
 test('what somebody asks for again carries the id of their request', async () => {
-  const { queues, carried, parts, id } = await worldWithOwed()
+  const { queues, carried, parts, subscription } = await worldWithOwed()
   const log = createLog({ info() {}, warn() {}, error() {} }, { correlation: 'request-1' })
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
 
-  await requeue({ ...parts, log }, id, parts.deliveries.list({ partitionKey: id }))
+  await requeue({ ...parts, log }, subscription, parts.deliveries.list({ partitionKey: subscription.id }))
 
   expect(carried(queues.queue.texts())).toEqual(['request-1'])
 })

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { buryPoison } from '../../shared/events/bury-poison.ts'
 import { encodeCursor } from '../../shared/events/cursor.ts'
 import { deliver } from '../../shared/events/deliver.ts'
+import { enable } from '../../shared/events/enable.ts'
 import { replayAfter, replayDead } from '../../shared/events/replay.ts'
 import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
 import { unsubscribe } from '../../shared/events/unsubscribe.ts'
@@ -36,6 +37,25 @@ test('a replay brings what passes the filter after a cursor, from before the sub
     [2, 2, 'delivered'],
     [4, 2, 'delivered'],
   ])
+})
+
+test('what was queued while a subscription was being made, and is from before it, is not asked for again', async () => {
+  const world = await createWorld()
+  let status = 410
+  world.receive(HOST, () => status)
+  const [before = ''] = await world.tell(someEvent())
+  const { id } = await world.subscribe(HOST)
+  await world.parts.deliveries.owe(id, [{ stream: 'machine-actions', seq: 1, eventId: before }], world.clock.now())
+  const [after] = await world.tell(someEvent())
+  world.serve()
+  await world.clock.advance(SECOND)
+
+  status = 200
+  await enable(world.parts, id)
+  await world.clock.advance(MINUTE)
+
+  expect(world.ids(HOST)).toEqual([after, after])
+  expect((await world.deliveriesOf(id)).map(({ seq, state }) => [seq, state])).toEqual([[2, 'delivered']])
 })
 
 test('a replay calls off what is queued of the round before', async () => {

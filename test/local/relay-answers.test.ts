@@ -154,7 +154,7 @@ test('a list that begins at a time goes on from a place: the API takes one of th
   expect(out.match(/^2026.{16}/gm)).toHaveLength(2)
   expect(app.asked.map(({ url }) => url)).toEqual([
     '/api/events?since=2026-11-20T11%3A00%3A00Z&limit=100',
-    '/api/events?after=n&limit=100',
+    '/api/events?after=n&limit=99',
   ])
 })
 
