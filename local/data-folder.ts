@@ -21,6 +21,8 @@ const storedState = z.object({
   keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),
   clockOffsetMs: z.number().min(0),
   source: storedSource.optional(),
+  /** Where the host serves while it does. */
+  url: z.string().optional(),
   /** What the built-in receiver was subscribed with. */
   callbackUrl: z.string().optional(),
 })

@@ -37,7 +37,11 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     `  ${curl} '${url}/api/events?limit=3'`,
     `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
     `  ${curl} ${url}/api/subscriptions`,
+    // One of each kind of scan stands in the simulator: 101 to 118, sessions and definitions.
+    `  ${curl} ${url}/api/scan-history/tenable/scans/101`,
+    `  ${curl} ${url}/api/scan-history/defender/definitions`,
     `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
+    `  npm run relay -- status --url ${url} --key ${key}`,
     '\nServing; each event that is delivered to the built-in receiver is a line below. Ctrl-C stops everything.',
   ]
 }

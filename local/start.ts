@@ -88,6 +88,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { url } = stack.host
     const { master, function: key } = folder.state.keys
     try {
+      folder.state.url = url
+      folder.save()
       progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
       if (live) for (const line of describeLooks(await preflight(theApp()))) progress.say(line)
       if (live && !options.once) {
@@ -118,6 +120,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     } finally {
       progress.end()
       progress.say('stopping …')
+      delete folder.state.url
+      folder.save()
       await stack.stop()
     }
   } finally {

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import { z } from 'zod'
 import { readState } from '../data-folder.ts'
 import { RelayError, UsageError } from './errors.ts'
 import type { Options } from './options.ts'
@@ -10,9 +9,6 @@ export interface Target {
   key: string
 }
 
-/** What `npm start` listens on where nobody chose a port. */
-const usualPorts = Array.from({ length: 20 }, (_, index) => 7071 + index)
-const LONGEST_LOOK_MS = 2000
 const KEY = /^[\x21-\x7e]{8,300}$/
 
 /** Whether an address may be asked: in the clear on this machine alone. */
@@ -20,8 +16,8 @@ export const isOwnOrigin = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 
 /**
- * Finds the app and its key: as given, else in the environment, else the one that `npm start` serves with the key of its
- * data folder. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key stays on this machine.
+ * Finds the app and its key: as given, else in the environment, else where `npm start` serves its data folder, with the key
+ * in it. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key stays on this machine.
  */
 export async function findTarget(
   { url, key, data }: Options,
@@ -38,35 +34,21 @@ export async function findTarget(
     return { origin, key: given }
   }
   const folder = resolve(from, data ?? '.local')
-  const kept = given ?? readKey(folder)
+  const state = readFolder(folder)
+  const kept = given ?? state?.keys.function
   if (kept === undefined)
     throw new RelayError(`Nothing was started in ${folder} yet: npm start, or name an app by --url.`)
-  return { origin: origin ?? (await findLocal(usualPorts)), key: kept }
+  const served = origin ?? state?.url
+  if (served === undefined) throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+  return { origin: served, key: kept }
 }
 
-function readKey(folder: string): string | undefined {
+function readFolder(folder: string) {
   try {
-    return readState(folder)?.keys.function
+    return readState(folder)
   } catch (error) {
     throw new RelayError((error as Error).message)
   }
-}
-
-const healthSchema = z.object({ status: z.enum(['ok', 'unconfigured']) })
-
-/** The origin of the first app on these ports of this machine; asked without a key. Throws a `RelayError` for none. */
-export async function findLocal(ports: readonly number[]): Promise<string> {
-  for (const port of ports) {
-    const origin = `http://127.0.0.1:${port}`
-    const signal = AbortSignal.timeout(LONGEST_LOOK_MS)
-    const answer = await fetch(`${origin}/api/health`, { redirect: 'manual', signal })
-      .then((response): Promise<unknown> => response.json())
-      .catch(() => undefined)
-    if (healthSchema.safeParse(answer).success) return origin
-  }
-  throw new RelayError(
-    `No app serves on the ports ${ports[0]} to ${ports.at(-1)} of this machine: npm start, or name one by --url.`,
-  )
 }
 
 function readOrigin(text: string): string {

@@ -1,7 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findLocal } from '../../local/relay/target.ts'
 import { typeRelay } from './relay-typed.ts'
 
 const key = 'key-of-the-operator'
@@ -156,15 +155,4 @@ test('a list that begins at a time goes on from a place: the API takes one of th
     '/api/events?since=2026-11-20T11%3A00%3A00Z&limit=100',
     '/api/events?after=n&limit=99',
   ])
-})
-
-test('the local app is the first one on the usual ports that says it is one, asked without a key', async () => {
-  const stranger = await startApp(json({ status: 'fine' }))
-  const relayed = await startApp(json({ status: 'unconfigured' }, 503))
-
-  const found = await findLocal([9, stranger.port, relayed.port])
-
-  expect(found).toBe(relayed.origin)
-  expect([...stranger.asked, ...relayed.asked].map((one) => one.key)).toEqual([undefined, undefined])
-  await expect(findLocal([9, stranger.port])).rejects.toThrow(/^No app serves on the ports 9 to \d+ of this machine/)
 })

@@ -91,6 +91,18 @@ describe('the app and its key', () => {
     await expect(target).rejects.toThrow('This app takes a function key')
   })
 
+  test('are those of the data folder while npm start serves it', async () => {
+    const dir = freshFolder()
+    const folder = await openDataFolder(dir)
+    folder.state.url = 'http://127.0.0.1:9'
+    folder.save()
+    folder.release()
+
+    const target = await findTarget({ data: dir }, {}, '/')
+
+    expect(target).toEqual({ origin: 'http://127.0.0.1:9', key: folder.state.keys.function })
+  })
+
   test('the key of a data folder is for this machine alone', async () => {
     const dir = freshFolder()
     const folder = await openDataFolder(dir)
@@ -101,6 +113,7 @@ describe('the app and its key', () => {
     expect(await findTarget({ url: 'http://127.0.0.1:9', data: dir }, { RELAY_KEY: '' }, '/')).toMatchObject({
       key: kept,
     })
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(/^Nothing serves .+ now: npm start/)
     await expect(findTarget({ url: far, data: dir }, {}, '/')).rejects.toThrow('This app takes a function key')
     writeFileSync(join(dir, 'state.json'), '{')
     await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(/state\.json is broken: delete it/)
