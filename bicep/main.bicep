@@ -17,6 +17,12 @@ param publicNetwork bool = true
 @description('Address range of that network, at least a /24.')
 param addressPrefix string = '10.60.0.0/24'
 
+@description('Ids of a hub\'s private DNS zones: blob, queue, table, vault and sites, all five; empty: zones of its own.')
+param privateDnsZoneIds object = {}
+
+@description('Addresses that the network asks for names, for instance a hub\'s resolver; empty: Azure\'s own.')
+param dnsServers string[] = []
+
 @description('Memory of an instance: 512 is 0.25 core, 2048 is 1 core, 4096 is 2 cores.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
@@ -53,7 +59,7 @@ param avHealthSchedule string = '0 15 */12 * * *'
 param taskHubName string = 'DefenderRelay'
 
 @description('Further app settings by name, for instance OVERDUE_HOURS; texts only.')
-param extraSettings object = {}
+param extraSettings { *: string } = {}
 
 @description('true once both Tenable secrets are in the vault.')
 param tenableConfigured bool = false
@@ -106,6 +112,8 @@ module network 'modules/network.bicep' = if (!publicNetwork) {
     location: location
     tags: allTags
     addressPrefix: addressPrefix
+    zoneIds: privateDnsZoneIds
+    dnsServers: dnsServers
   }
 }
 
@@ -155,6 +163,7 @@ module vault 'modules/vault.bicep' = {
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
     recover: recoverVault
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -234,6 +243,7 @@ module appEndpoint 'modules/private-endpoint.bicep' = if (!publicNetwork) {
 module alerts 'modules/alerts.bicep' = {
   name: 'alerts'
   params: {
+    name: name
     location: location
     tags: allTags
     insightsId: monitoring.outputs.insightsId

@@ -1,8 +1,7 @@
 using 'main.bicep'
 
-// azd hands these over; without azd the values on the right hold.
+// azd hands this over; without azd the value on the right holds. Everything is made in the group's region.
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'dev')
-param location = readEnvironmentVariable('AZURE_LOCATION', 'westeurope')
 
 // The object id of whoever puts the Tenable secrets into the vault, a user unless operatorPrincipalType says otherwise.
 param operatorPrincipalId = readEnvironmentVariable('RELAY_OPERATOR_ID', '')

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { DataFolder } from './data-folder.ts'
+import { toPlain } from './plain-text.ts'
 import type { Receiver } from './simulator/receiver.ts'
 
 /** Where the app is asked, and what it is told about. */
@@ -47,7 +48,7 @@ export async function followEvents({ url, key, folder, receiver, say }: FollowOp
   receiver.setSecret(secret)
   receiver.onDelivery(({ body, signatureOk }) => {
     const read = event.safeParse(body)
-    if (read.success) say(describeEvent(read.data, signatureOk))
+    if (read.success) say(toPlain(describeEvent(read.data, signatureOk)))
   })
 }
 

@@ -19,6 +19,9 @@ export interface Progress {
 const BAR = 30
 const LINE_EVERY_MS = 5000
 
+/** A file that has been tried and is to be tried again. */
+const isWaiting = (state: string) => state !== 'imported' && state !== 'failed' && state !== 'importing'
+
 /** Shows a run's progress: a bar that moves on a terminal, a line now and then elsewhere. */
 export function createProgress(screen: Screen): Progress {
   let bar = ''
@@ -27,8 +30,9 @@ export function createProgress(screen: Screen): Progress {
   return {
     show({ run, rowsPerSecond }) {
       const { imported, listed, parsed } = run.counts
-      const waiting = run.files.filter(({ state }) => state === 'not-ready' || state === 'expired').length
-      const tail = waiting > 0 ? `, ${waiting} waiting` : ''
+      const waiting = run.files.filter(({ state, reason }) => reason !== null && isWaiting(state))
+      const why = [...new Set(waiting.map(({ reason }) => reason))].join(', ')
+      const tail = waiting.length > 0 ? `, ${waiting.length} waiting: ${why}` : ''
       const text = `${run.state}: ${imported}/${listed} files, ${parsed} rows, ${rowsPerSecond} rows/s${tail}`
       if (screen.isTTY) {
         const full = listed > 0 ? Math.round((imported / listed) * BAR) : 0

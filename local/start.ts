@@ -7,6 +7,7 @@ import { exportOnce } from './export-once.ts'
 import { followEvents } from './follow-events.ts'
 import { readLocalSettings } from './laptop-settings.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
+import { toPlainLines } from './plain-text.ts'
 import { createProgress } from './progress.ts'
 import { describeLiveTries, describeReport, describeTries } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
@@ -81,7 +82,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       port: options.port,
       signal,
       print(line) {
-        if (options.verbose || /^(?:error|warn|Executed)/.test(line)) progress.say(line)
+        if (options.verbose || /^(?:error|warn|Executed)/.test(line)) progress.say(toPlainLines(line))
       },
       chooseSource: (known) => chooseSource(options, known),
     })

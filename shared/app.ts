@@ -5,12 +5,15 @@ import { type Base, createBase } from './app/base.ts'
 import { type ChangesSection, createChangesSection } from './app/changes-section.ts'
 import { createDefenderSection, type DefenderSection } from './app/defender-section.ts'
 import { createEventsSection, type EventsSection } from './app/events-section.ts'
+import type { FlowLook } from './app/preflight-check.ts'
 import { createScanHistorySection, type ScanHistorySection } from './app/scan-history-section.ts'
 import { isConfigured, publicBaseUrl } from './app/settings.ts'
 import { createTenableSection, type TenableSection, wantsTenable } from './app/tenable-section.ts'
 import type { CallbackPolicy } from './events/callback-address.ts'
 import type { Retention } from './exports/engine.ts'
 import type { Clock } from './platform/clock.ts'
+import { createJoin } from './platform/join.ts'
+import { once } from './platform/once.ts'
 
 /** What a laptop or a test puts in place of what the platform gives. */
 export interface Overrides {
@@ -52,6 +55,8 @@ export interface App {
   /** Whether nobody has set up any key of Tenable. */
   isTenableOff: boolean
   scanHistory(): Promise<ScanHistorySection>
+  /** Lets all who want to know at once whether every flow can run share one look. */
+  joinLook(key: 'preflight', look: () => Promise<FlowLook[]>): Promise<FlowLook[]>
 }
 
 /** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
@@ -85,18 +90,7 @@ export function theApp(): App {
     tenable,
     isTenableOff: !wantsTenable(env),
     scanHistory,
+    joinLook: createJoin(),
   }
   return app
-}
-
-/** Does it on the first call and keeps the result, but not a failure: what was mended works on the next call. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () => {
-    made ??= make().catch((error) => {
-      made = undefined
-      throw error
-    })
-    return made
-  }
 }

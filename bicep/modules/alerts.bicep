@@ -1,3 +1,5 @@
+@description('Part of each rule\'s name: another installation in the same group has rules of its own.')
+param name string
 param location string
 param tags object
 
@@ -103,7 +105,7 @@ var rules = [
 
 resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
-    name: 'alert-${rule.name}'
+    name: 'alert-${name}-${rule.name}'
     location: location
     tags: tags
     kind: 'LogAlert'

@@ -107,7 +107,8 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         maximumInstanceCount: maximumInstanceCount
         instanceMemoryMB: instanceMemoryMB
         triggers: {
-          http: { perInstanceConcurrency: 16 }
+          // 4, 16 or 32: what the service itself takes for each size.
+          http: { perInstanceConcurrency: instanceMemoryMB / 128 }
         }
         alwaysReady: alwaysReady
       }

@@ -42,6 +42,7 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+output workspaceId string = workspace.id
 output insightsId string = insights.id
 
 @description('Where telemetry goes; no secret, since local authentication is off.')

@@ -5,6 +5,12 @@ param tags object
 @description('At least a /24: a /26 for the app, a /26 for private endpoints.')
 param addressPrefix string
 
+@description('Ids of DNS zones that are there already, by what they are for; empty: zones of its own.')
+param zoneIds object
+
+@description('Addresses that the network asks for names; empty: Azure\'s own.')
+param dnsServers string[]
+
 var sitesZone = environment().name == 'AzureUSGovernment'
   ? 'privatelink.azurewebsites.us'
   : 'privatelink.azurewebsites.net'
@@ -45,6 +51,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
   tags: tags
   properties: {
     addressSpace: { addressPrefixes: [addressPrefix] }
+    dhcpOptions: { dnsServers: dnsServers }
     // Declared here and not as children: a network put again without its subnets has tried to delete them.
     subnets: [
       {
@@ -81,7 +88,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
 }
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for zone in items(zoneNames): {
+  for zone in items(zoneNames): if (empty(zoneIds)) {
     name: zone.value
     location: 'global'
     tags: tags
@@ -89,7 +96,7 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (zone, index) in items(zoneNames): {
+  for (zone, index) in items(zoneNames): if (empty(zoneIds)) {
     parent: zones[index]
     name: 'to-${name}'
     location: 'global'
@@ -105,10 +112,12 @@ output appSubnetId string = network::appSubnet.id
 output endpointSubnetId string = network::endpointSubnet.id
 
 @description('Ids of the DNS zones by what they are for.')
-output zoneIds object = {
-  blob: resourceId('Microsoft.Network/privateDnsZones', zoneNames.blob)
-  queue: resourceId('Microsoft.Network/privateDnsZones', zoneNames.queue)
-  table: resourceId('Microsoft.Network/privateDnsZones', zoneNames.table)
-  vault: resourceId('Microsoft.Network/privateDnsZones', zoneNames.vault)
-  sites: resourceId('Microsoft.Network/privateDnsZones', zoneNames.sites)
-}
+output zoneIds object = empty(zoneIds)
+  ? {
+      blob: resourceId('Microsoft.Network/privateDnsZones', zoneNames.blob)
+      queue: resourceId('Microsoft.Network/privateDnsZones', zoneNames.queue)
+      table: resourceId('Microsoft.Network/privateDnsZones', zoneNames.table)
+      vault: resourceId('Microsoft.Network/privateDnsZones', zoneNames.vault)
+      sites: resourceId('Microsoft.Network/privateDnsZones', zoneNames.sites)
+    }
+  : zoneIds

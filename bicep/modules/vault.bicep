@@ -23,6 +23,9 @@ param operatorPrincipalType string
 @description('Takes a soft-deleted vault of this name back instead of making one.')
 param recover bool
 
+@description('Resource id of the workspace that is told who read or set a secret.')
+param workspaceId string
+
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
@@ -83,6 +86,22 @@ resource setSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsOfficer)
     principalId: operatorPrincipalId
     principalType: operatorPrincipalType
+  }
+}
+
+// The storage accounts have none: each row of a snapshot would be a line of it.
+#disable-next-line use-recent-api-versions // the stable version knows no groups of categories
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  scope: vault
+  name: 'to-workspace'
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
   }
 }
 

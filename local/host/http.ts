@@ -69,6 +69,9 @@ async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostR
   return answerFunction(parts, { method, path, query, request, body })
 }
 
+/** A name or an address with its port: with anything else a request never comes as far as a function. */
+const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+
 async function answerFunction(parts: HttpParts, { method, path, query, request, body }: HostCall): Promise<HostReply> {
   const prefix = parts.routePrefix ? `/${parts.routePrefix}` : ''
   if (path.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return { status: 404 }
@@ -80,8 +83,9 @@ async function answerFunction(parts: HttpParts, { method, path, query, request, 
   )
   if (!found) return { status: 404 }
   if (!mayCall(found.route.authLevel, parts.keys, request.headers, query)) return { status: 401 }
-  const url = `http://${request.headers.host}${request.url}`
-  if (!URL.canParse(url)) return { status: 400 }
+  const { host = '' } = request.headers
+  const url = `http://${host}${request.url}`
+  if (!HOST.test(host) || !URL.canParse(url)) return { status: 400 }
   const outcome = await parts.run(found.route, {
     http: {
       method,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { retryAfterMs } from '../../shared/platform/retry-after.ts'
+import { toPlainJson } from '../plain-text.ts'
 import { RelayError, UsageError } from './errors.ts'
-import { toPlainJson } from './plain-text.ts'
 import { isOwnOrigin, type Target } from './target.ts'
 
 /** A request to the API; `path` stands below `/api/`. */

@@ -1,6 +1,6 @@
+import { toPlain } from '../plain-text.ts'
 import { type Block, cellOf, type Facts, type Table } from './blocks.ts'
 import { isRecord } from './pick.ts'
-import { toPlain } from './plain-text.ts'
 
 const GAP = '  '
 const NARROWEST = 10

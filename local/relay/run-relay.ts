@@ -1,3 +1,4 @@
+import { toPlainLines } from '../plain-text.ts'
 import { type Answer, type Ask, ask, follow } from './client.ts'
 import type { Command, Given } from './command.ts'
 import { commands } from './commands/index.ts'
@@ -5,7 +6,6 @@ import { RelayError, UsageError } from './errors.ts'
 import { formatBlocks } from './format.ts'
 import type { Options } from './options.ts'
 import { isRecord, pick, pickList, pickText } from './pick.ts'
-import { toPlainLines } from './plain-text.ts'
 import { readCommandLine } from './read-command-line.ts'
 import { findTarget, type Target } from './target.ts'
 

@@ -29,18 +29,16 @@ export async function findTarget(
   const isOfKey = origin !== undefined && (!env.RELAY_URL || readOrigin(env.RELAY_URL) === origin)
   const given = key ?? (isOfKey ? env.RELAY_KEY || undefined : undefined)
   if (given !== undefined && !KEY.test(given)) throw new UsageError('A key has 8 to 300 characters without spaces.')
-  if (origin !== undefined && !isLoopback(new URL(origin).hostname)) {
-    if (given === undefined) throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
-    return { origin, key: given }
-  }
+  if (origin !== undefined && given !== undefined) return { origin, key: given }
+  const isNear = origin === undefined || isLoopback(new URL(origin).hostname)
   const folder = resolve(from, data ?? '.local')
-  const state = readFolder(folder)
-  const kept = given ?? state?.keys.function
-  if (kept === undefined)
-    throw new RelayError(`Nothing was started in ${folder} yet: npm start, or name an app by --url.`)
-  const served = origin ?? state?.url
-  if (served === undefined) throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
-  return { origin: served, key: kept }
+  const state = isNear ? readFolder(folder) : undefined
+  // Another app of this machine has other keys, and ours is none of its business.
+  if (origin !== undefined && origin !== state?.url)
+    throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
+  if (!state) throw new RelayError(`Nothing was started in ${folder} yet: npm start, or name an app by --url.`)
+  if (state.url === undefined) throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+  return { origin: state.url, key: given ?? state.keys.function }
 }
 
 function readFolder(folder: string) {

@@ -1,6 +1,7 @@
 import type { Resource } from '../changes/resource.ts'
 import { type ResourceName, resourceNames, resources } from '../changes/resources/index.ts'
 import type { Memory, Watch } from '../changes/watch.ts'
+import type { Lane } from '../platform/budget.ts'
 import { readSection } from '../platform/config.ts'
 import type { Log } from '../platform/log.ts'
 import type { Given } from './base.ts'
@@ -11,9 +12,9 @@ import { changesSettings } from './settings.ts'
 
 /** The watch over machine actions and investigations, ready to use. */
 export interface ChangesSection {
-  /** What one resource is watched with, telling its story to one invocation's log. */
+  /** What one resource is watched with for whoever asks, telling its story to one invocation's log. */
   watch(name: ResourceName, log: Log): Watch
-  /** The same for a timer: it leaves an upstream alone for a while that has refused it. */
+  /** The same for a timer: calls in the other lane, and an upstream that has refused it is left alone for a while. */
   patientWatch(name: ResourceName, log: Log): Watch
   schedules: Record<ResourceName, string>
   eventRetentionDays: number
@@ -28,15 +29,15 @@ export function createChangesSection(
   const settings = readSection('changes', env, changesSettings)
   const { defender, watches, token, tenantId } = upstream
   const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Memory>
-  const sourceOf = ({ list, filter }: Resource): Watch['source'] => ({
-    list: (wanted) => defender.items(list, filter(wanted)),
-    get: (id) => defender.item(list, id),
+  const sourceOf = ({ list, filter }: Resource, lane: Lane): Watch['source'] => ({
+    list: (wanted) => defender.items(list, filter(wanted), lane),
+    get: (id) => defender.item(list, id, lane),
   })
   const gateOf = (name: ResourceName) =>
     createGate({ watch: watches[name], renew: () => token({ fresh: true }), clock })
   const gates = { 'machine-actions': gateOf('machine-actions'), investigations: gateOf('investigations') }
   const watch = (name: ResourceName, log: Log): Watch => ({
-    ...{ resource: resources[name], source: sourceOf(resources[name]), feed, clock, log, tenantId },
+    ...{ resource: resources[name], source: sourceOf(resources[name], 'person'), feed, clock, log, tenantId },
     memory: memories[name],
     overdueHours: settings.OVERDUE_HOURS,
     tellBaseline: settings.CHANGES_TELL_BASELINE,
@@ -44,7 +45,11 @@ export function createChangesSection(
   })
   return {
     watch,
-    patientWatch: (name, log) => ({ ...watch(name, log), over: gates[name] }),
+    patientWatch: (name, log) => ({
+      ...watch(name, log),
+      source: sourceOf(resources[name], 'poll'),
+      over: gates[name],
+    }),
     schedules: {
       'machine-actions': settings.MACHINE_ACTIONS_SCHEDULE,
       investigations: settings.INVESTIGATIONS_SCHEDULE,

@@ -4,7 +4,7 @@ import { OrchestrationRuntimeStatus } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export-kind.ts'
-import { poll } from '../changes/poll.ts'
+import { isTold, poll } from '../changes/poll.ts'
 import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
 import { buryPoison } from '../events/bury-poison.ts'
 import { deliver } from '../events/deliver.ts'
@@ -21,7 +21,7 @@ import { exportNames, RUN_ID } from '../exports/names.ts'
 import { publishRun } from '../exports/publish-run.ts'
 import { renewLinks } from '../exports/renew-links.ts'
 import { resumeExports, startRun } from '../exports/start-run.ts'
-import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { finishAll } from '../platform/finish-all.ts'
 import { logOf } from './answer.ts'
 import { carriedBy } from './correlation.ts'
 import { streams } from './events-section.ts'
@@ -40,9 +40,10 @@ export const exportAvHealth: Flow = async (context, client) => {
 
 /** Tells where everything stands, then takes over a run that nothing executes any more. */
 export const resumeAvHealth: Flow = async (context, client) => {
-  // First: it has to be told also when what follows fails.
-  await tellWatch(theApp(), logOf(context))
-  await resumeExports(await engineOf(context), createExecutor(client))
+  await finishAll([
+    () => tellWatch(theApp(), logOf(context)),
+    async () => resumeExports(await engineOf(context), createExecutor(client)),
+  ])
 }
 
 const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
@@ -51,7 +52,7 @@ const eventsOf = async (context: InvocationContext, correlation?: string): Promi
 /** Hands out what a crash or another instance left in the feed. */
 export async function dispatchEvents(context: InvocationContext): Promise<void> {
   const parts = await eventsOf(context)
-  for (const stream of streams) await dispatch(parts, stream)
+  await finishAll(streams.map((stream) => () => dispatch(parts, stream)))
 }
 
 /** The verbs behind the queues of deliveries, by function. */
@@ -77,7 +78,7 @@ export async function pollChanges(name: ResourceName, context: InvocationContext
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
     // Told in log and status already; the next tick is the retry.
-    if (!(error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError)) throw error
+    if (!isTold(error)) throw error
   }
 }
 
@@ -85,24 +86,28 @@ const DAY_MS = 24 * 60 * 60 * 1000
 /** How long the history of finished instances is kept for whoever looks into a failure. */
 const HISTORY_DAYS = 7
 
-/** Drops what is past its time: snapshots, tickets, cached look-ups, durable history. */
+/** Drops what is past its time: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
 export const housekeeping: Flow = async (context, client) => {
-  await expireSnapshots(await engineOf(context))
-  const { base, changes, clock } = theApp()
-  const { eventRetentionDays } = await changes()
-  const events = await eventsOf(context)
-  await sweepDeliveries(events)
-  const { feed } = await theApp().events()
-  for (const stream of streams) await expireEvents({ feed, clock, log: events.log }, stream, eventRetentionDays)
-  await (await base()).tickets.sweep()
-  await (await theApp().scanHistory()).cache.sweep()
+  const { base, changes, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
-  await client.purgeInstanceHistoryBy({
-    createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
-    createdTimeTo: new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS),
-    // Without the terminal statuses the service purges running instances too.
-    runtimeStatus: [Completed, Failed, Terminated],
-  })
+  await finishAll([
+    async () => expireSnapshots(await engineOf(context)),
+    async () => sweepDeliveries(await eventsOf(context)),
+    ...streams.map((stream) => async () => {
+      const { eventRetentionDays } = await changes()
+      const { feed } = await events()
+      await expireEvents({ feed, clock, log: logOf(context) }, stream, eventRetentionDays)
+    }),
+    async () => (await base()).tickets.sweep(),
+    async () => (await scanHistory()).cache.sweep(),
+    () =>
+      client.purgeInstanceHistoryBy({
+        createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
+        createdTimeTo: new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS),
+        // Without the terminal statuses the service purges running instances too.
+        runtimeStatus: [Completed, Failed, Terminated],
+      }),
+  ])
 }
 
 // Inputs come back from the task hub: they are read like anything else from outside.

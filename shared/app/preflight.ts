@@ -1,6 +1,7 @@
 import type { App } from '../app.ts'
 import { type Environment, readSection } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
+import { once } from '../platform/once.ts'
 import { flowGrants, type GrantedFlow, grantedFlows } from './grants.ts'
 import type { CheckName, FlowLook, Trouble } from './preflight-check.ts'
 import { familyOf, isUnused } from './preflight-flows.ts'
@@ -81,12 +82,4 @@ function lookAtSettings({ env }: App, flow: GrantedFlow): Trouble | undefined {
 function missingKey(env: Environment): Trouble | undefined {
   const missing = ['TENABLE_ACCESS_KEY', 'TENABLE_SECRET_KEY'].find((setting) => !env[setting]?.trim())
   return missing === undefined ? undefined : { problem: `${missing} is missing`, remedy: setSetting(missing) }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () => {
-    made ??= make()
-    return made
-  }
 }

@@ -5,9 +5,7 @@ import { changesReportSchema, reportChanges } from '../changes/report-changes.ts
 import { resourceNames } from '../changes/resources/index.ts'
 import { reportDeliveries } from '../events/count-deliveries.ts'
 import { reportStream, streamReportSchema } from '../events/report-streams.ts'
-import { isStorageFailure } from '../platform/azure-table.ts'
 import type { Budget } from '../platform/budget.ts'
-import { ConfigError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
@@ -17,7 +15,6 @@ import { comingEnds, toNotice } from './notices.ts'
 import { preflight } from './preflight.ts'
 import { preflightSchema } from './preflight-check.ts'
 import { flowProblems } from './preflight-flows.ts'
-import { isIdentityFailure } from './preflight-storage.ts'
 import {
   changeProblems,
   type Problem,
@@ -27,6 +24,7 @@ import {
   storageProblem,
   upstreamProblems,
 } from './problems.ts'
+import { type Part, usable } from './usable.ts'
 import { VERSION } from './version.ts'
 
 /** What the status works with. */
@@ -85,7 +83,8 @@ export const status = route({
   async handle({ query }, parts) {
     const now = parts.app.clock.now()
     // First: what it shows is told below.
-    const looks = query.preflight === 'true' ? await preflight(parts.app) : undefined
+    const looks =
+      query.preflight === 'true' ? await parts.app.joinLook('preflight', () => preflight(parts.app)) : undefined
     const defender = await usable(() => upstreamPart(parts.app.defender))
     const tenable = await usable(() => upstreamPart(parts.app.tenable))
     const scanHistory = await usable(parts.app.scanHistory)
@@ -155,24 +154,6 @@ async function changesPart({ app, log }: StatusParts, now: Date) {
 async function avHealthPart({ app, log }: StatusParts, now: Date) {
   const { engine, schedule } = await app.avHealth()
   return reportExports(engine(log), nextRun(schedule, now))
-}
-
-interface Part<T> {
-  part: T | null
-  missing: ConfigError | null
-  /** The data account did not answer. */
-  isStorageDown: boolean
-}
-
-/** The part, or why there is none: the status answers also when nothing else does. */
-async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
-  try {
-    return { part: await make(), missing: null, isStorageDown: false }
-  } catch (error) {
-    if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
-    if (isStorageFailure(error) || isIdentityFailure(error)) return { part: null, missing: null, isStorageDown: true }
-    throw error
-  }
 }
 
 function section({ missing, isStorageDown }: Part<unknown>, problems: Problem[]): z.infer<typeof sectionSchema> {

@@ -3,13 +3,12 @@ import { reportExports } from '../av-health/report-exports.ts'
 import { type ChangesReport, reportChanges } from '../changes/report-changes.ts'
 import { resourceNames } from '../changes/resources/index.ts'
 import { reportStream } from '../events/report-streams.ts'
-import { isStorageFailure } from '../platform/azure-table.ts'
 import type { BudgetLeft } from '../platform/budget.ts'
-import { ConfigError } from '../platform/errors.ts'
 import type { Facts, Log } from '../platform/log.ts'
 import type { UpstreamReport } from '../platform/upstream-watch.ts'
 import { streams } from './events-section.ts'
 import { comingEnds } from './notices.ts'
+import { usable } from './usable.ts'
 import { VERSION } from './version.ts'
 
 /** How one family of an upstream's routes fares, and what may still be asked of it. */
@@ -30,19 +29,19 @@ const GONE_MS = 24 * 60 * 60_000
  */
 export async function tellWatch(app: App, log: Log): Promise<void> {
   const now = app.clock.now()
-  const families = (await Promise.all([usable(() => defenderFamilies(app)), usable(() => tenableFamilies(app))])).flat()
+  const families = (await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])).flat()
   const known = families.filter((family) => family !== null)
   log.info('watch', {
     version: VERSION,
-    changes: await usable(() => changesFacts(app, log, now)),
-    events: await usable(() => eventsFacts(app, now)),
-    avHealth: await usable(() => exportFacts(app, log)),
+    changes: await partOf(() => changesFacts(app, log, now)),
+    events: await partOf(() => eventsFacts(app, now)),
+    avHealth: await partOf(() => exportFacts(app, log)),
     upstreams: Object.fromEntries(
       known.map(({ upstream, family, state, hourLeft }) => [`${upstream} ${family}`, { state, hourLeft }]),
     ),
   })
   for (const family of known) tellFamily(family, now, log)
-  for (const { isNear, ...end } of (await usable(() => comingEnds(app))) ?? [])
+  for (const { isNear, ...end } of (await partOf(() => comingEnds(app))) ?? [])
     if (isNear) log.warn('endpoint retirement', end)
 }
 
@@ -106,12 +105,5 @@ async function exportFacts(app: App, log: Log): Promise<Facts> {
 const secondsSince = (time: string | undefined, now: Date) =>
   time === undefined ? null : Math.round((now.getTime() - Date.parse(time)) / 1000)
 
-/** Null where a section is not set up or the data account does not answer: the line itself must come. */
-async function usable<T>(read: () => Promise<T>): Promise<T | null> {
-  try {
-    return await read()
-  } catch (error) {
-    if (error instanceof ConfigError || isStorageFailure(error)) return null
-    throw error
-  }
-}
+/** Null where there is no such part: the line itself must come. */
+const partOf = async <T>(read: () => Promise<T>): Promise<T | null> => (await usable(read)).part

@@ -1,4 +1,4 @@
-import { poll } from './poll.ts'
+import { isTold, poll } from './poll.ts'
 import { isPolling } from './poll-notes.ts'
 import { type PollReport, readReport } from './poll-report.ts'
 import type { Watch } from './watch.ts'
@@ -22,8 +22,9 @@ export async function checkNow(
   waitMs: number,
   afterPoll: () => Promise<void>,
 ): Promise<PollReport | undefined> {
-  const { clock } = watch
+  const { clock, memory } = watch
   const over = new AbortController()
+  // Rejects only when it is over, and then nobody listens.
   const late = clock.sleep(waitMs, over.signal).catch(() => {})
   const until = clock.now().getTime() + waitMs
   try {
@@ -41,9 +42,25 @@ export async function checkNow(
     over.abort()
   }
 
-  async function pollAndTell(): Promise<PollReport> {
-    const { report } = await poll(watch)
-    await afterPoll()
-    return report
+  /** One for all who ask this process at the same moment, before the poll has noted that it began. */
+  function pollAndTell(): Promise<PollReport> {
+    if (memory.checking) return memory.checking
+    const checking = poll(watch)
+      .then(async ({ report }) => {
+        await afterPoll()
+        return report
+      })
+      .finally(() => {
+        memory.checking = undefined
+      })
+    // Whoever asked may have had an answer by then, and hears no more of it.
+    checking.catch(tellUnexpected)
+    memory.checking = checking
+    return checking
+  }
+
+  function tellUnexpected(error: unknown): void {
+    if (isTold(error)) return
+    watch.log.error('poll failed', { resource: watch.resource.name, reason: String(error) })
   }
 }

@@ -105,7 +105,7 @@ function findOverdue(resource: Resource, item: KnownItem, seen: SeenItem, look: 
 
 /** How many hours an item may stay open before that is told. */
 export const limitOf = (resource: Resource, state: string, usualHours: number): number =>
-  resource.overdueHours[state] ?? usualHours
+  resource.overdueHours.get(state) ?? usualHours
 
 function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, look: Look): boolean {
   const times = [createdAt, updatedAt, changedAt].map((time) => Date.parse(time ?? ''))

@@ -47,7 +47,8 @@ export function makeReport(
   }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'> & { steps: Step[] },
 ): PollReport {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
-  const unknownStates: Record<string, number> = {}
+  // No prototype: a state may be called `constructor`.
+  const unknownStates: Record<string, number> = Object.create(null)
   let oldest: { id: string; since: string } | undefined
   for (const item of open) {
     if (!resource.openStates.includes(item.state)) unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1

@@ -35,8 +35,12 @@ export async function poll(watch: Watch): Promise<{ report: PollReport; head: He
   }
 }
 
+/** Whether a failure of a poll is one that its log and status have told; any other is a bug, or the data account's. */
+export const isTold = (error: unknown): error is UpstreamError | ShapeError | ConfigError =>
+  error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError
+
 async function tellFailure(watch: Watch, startedAt: string, error: unknown): Promise<void> {
-  if (!(error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError)) return
+  if (!isTold(error)) return
   const { resource, clock, log } = watch
   const facts = error instanceof UpstreamError ? error.facts : undefined
   const { status, code, missing, correlation: upstreamCorrelation } = facts ?? {}

@@ -39,7 +39,7 @@ export interface Resource {
   /** A step out of a terminal state is believed only when it was seen twice. */
   mayReopen: boolean
   /** Hours in one state of which more than the usual limit is normal. */
-  overdueHours: Readonly<Record<string, number>>
+  overdueHours: ReadonlyMap<string, number>
   /** The promised fields of an event's data that come from the item itself. */
   toData(item: SeenItem): Record<string, unknown>
   /** When it happened, by the item itself; undefined where the item does not tell. */

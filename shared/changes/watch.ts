@@ -3,10 +3,14 @@ import type { Feed, Head } from '../events/feed.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { KnownItem } from './known-item.ts'
+import type { PollReport } from './poll-report.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
-/** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
+/** What outlives an invocation. */
 export interface Memory {
+  /** The poll that somebody has asked for and that is under way in this process. */
+  checking?: Promise<PollReport> | undefined
+  /** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
 }
 

@@ -53,10 +53,14 @@ export async function noteFailure(
 
 /** Disables a subscription whose receiver said that it is gone for good. */
 export async function noteGone({ subscriptions, log }: NoteParts, id: string, lastFailure: Failure): Promise<void> {
-  await subscriptions.change(id, (one) => ({
-    ...{ state: 'disabled', lastFailure, postingUntil: null },
-    ...{ consecutiveFailures: one.consecutiveFailures + 1, failingSince: one.failingSince ?? lastFailure.at },
-    disabledReason: 'the receiver answered 410',
-  }))
-  log.warn('a subscription is disabled', { subscription: id, ...lastFailure })
+  let wasDisabled = false
+  await subscriptions.change(id, (one) => {
+    wasDisabled = one.state === 'disabled'
+    return {
+      ...{ state: 'disabled', lastFailure, postingUntil: null },
+      ...{ consecutiveFailures: one.consecutiveFailures + 1, failingSince: one.failingSince ?? lastFailure.at },
+      disabledReason: 'the receiver answered 410',
+    }
+  })
+  if (!wasDisabled) log.warn('a subscription is disabled', { subscription: id, ...lastFailure })
 }

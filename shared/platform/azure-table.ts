@@ -4,7 +4,6 @@ import {
   RestError,
   TableClient,
   type TableEntityResult,
-  TableServiceClient,
   type TransactionAction,
 } from '@azure/data-tables'
 import type { TokenCredential } from '@azure/identity'
@@ -42,16 +41,6 @@ export function createTables(account: TableAccount, { dateOf }: TableOptions = {
     opened.set(name, table)
     return table
   }
-}
-
-/** Whether the account answers at all: asks for its first table name. */
-export async function probeTables(account: TableAccount): Promise<void> {
-  const options = { allowInsecureConnection: 'connectionString' in account }
-  const service =
-    'connectionString' in account
-      ? TableServiceClient.fromConnectionString(account.connectionString, options)
-      : new TableServiceClient(account.endpoint, account.credential, options)
-  await service.listTables().byPage({ maxPageSize: 1 }).next()
 }
 
 /** A `Table` over the SDK's client. */

@@ -3,6 +3,7 @@ import { createBudgetLane } from './budget-lane.ts'
 import { createBudgetLedger } from './budget-ledger.ts'
 import { type Account, afterRefusal, learnedLimit } from './budget-row.ts'
 import {
+  addGiven,
   BUCKET_MS,
   bucketOf,
   type CallLimit,
@@ -16,7 +17,6 @@ import {
 } from './budget-window.ts'
 import type { Clock } from './clock.ts'
 import { UpstreamError } from './errors.ts'
-import type { Log } from './log.ts'
 import type { Table } from './table.ts'
 
 /** Where the calls of one family get their places; see `Budget` for what it promises. */
@@ -32,7 +32,6 @@ export interface DeskOptions {
   limit: CallLimit | null
   clock: Clock
   table: Table
-  log?: Log
 }
 
 /** How long places are good, from the beginning of their bucket; so a stop is seen by all within this time. */
@@ -50,7 +49,7 @@ const GATHER_BUCKETS = 2
 const SPREAD_MS = 3000
 
 /** Opens the desk of a family in this instance. */
-export function createDesk({ upstream, family, limit: given, clock, table, log }: DeskOptions): Desk {
+export function createDesk({ upstream, family, limit: given, clock, table }: DeskOptions): Desk {
   const { time, read, change } = createBudgetLedger(table, upstream, family, clock)
   const published = given && usableOf(given)
   const most = published ? Math.max(1, Math.floor(published.perMinute * AHEAD_SHARE)) : AHEAD_WITHOUT_LIMIT
@@ -86,10 +85,10 @@ export function createDesk({ upstream, family, limit: given, clock, table, log }
       const wanted = { person: 0, poll: 0 }
       for (const lane of asking) {
         wanted[lane] = lines[lane].wanted(most)
-        const places = limit ? placesIn(bucket, lane, [...account.given, got], limit) : wanted[lane]
+        const places = limit ? placesIn(bucket, lane, addGiven(account.given, got), limit) : wanted[lane]
         got = { ...got, [lane]: Math.min(wanted[lane], places) }
       }
-      const given = [...account.given, got]
+      const given = addGiven(account.given, got)
       for (const lane of asking) {
         const isShort = limit && got[lane] < wanted[lane]
         lines[lane].notBeforeMs = isShort ? comeBackAt(bucket, lane, given, limit) + delayMs : 0
@@ -168,9 +167,9 @@ export function createDesk({ upstream, family, limit: given, clock, table, log }
         stopUntil(untilMs)
         for (const lane of lanes) serve(lane)
         await change((account) => stopped(account, untilMs, isRate))
-      } catch (error) {
-        // What the upstream said is on its way to the caller: it must not be lost because of this.
-        log?.warn('a stop of calls is known to this instance alone', { upstream, family, ms, error: String(error) })
+      } catch {
+        // What the upstream said is on its way to the caller: it must not be lost because of this. Whoever takes
+        // next meets the same table, and hears of it.
       }
     },
     async left() {

@@ -39,6 +39,13 @@ export const usableOf = ({ perMinute, perHour }: CallLimit): CallLimit => ({
 /** The number of the bucket that a time belongs to. */
 export const bucketOf = (ms: number): number => Math.floor(ms / BUCKET_MS)
 
+/** Adds places of the newest bucket to what was given: one entry a bucket, so that an hour is bounded whoever calls how often. */
+export function addGiven(given: Given[], { bucket, person, poll }: Given): Given[] {
+  const last = given.at(-1)
+  if (last?.bucket !== bucket) return [...given, { bucket, person, poll }]
+  return [...given.slice(0, -1), { bucket, person: last.person + person, poll: last.poll + poll }]
+}
+
 /** What still counts in a bucket; the rest can be forgotten. */
 export const withinHour = (given: Given[], bucket: number): Given[] =>
   given.filter((one) => bucket - one.bucket < HOUR_BUCKETS)

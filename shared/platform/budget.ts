@@ -1,7 +1,6 @@
 import { createDesk } from './budget-desk.ts'
 import type { CallLimit, Lane } from './budget-window.ts'
 import type { Clock } from './clock.ts'
-import type { Log } from './log.ts'
 import type { Table } from './table.ts'
 
 export type { CallLimit, Lane } from './budget-window.ts'
@@ -52,7 +51,6 @@ export interface BudgetOptions<Family extends string> {
   limits: Record<Family, CallLimit | null>
   /** Table `Budgets`. */
   table: Table
-  log?: Log
 }
 
 /**

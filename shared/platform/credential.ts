@@ -79,7 +79,10 @@ const failure = (facts: Omit<UpstreamError['facts'], 'upstream' | 'call'>) =>
 
 const noIdentity = (detail = '') =>
   new ConfigError('identity', [
-    { setting: 'AZURE_CLIENT_ID', problem: `does not lead to an identity that may sign in here${detail}` },
+    {
+      setting: 'AZURE_CLIENT_ID',
+      problem: `is not set, or leads to no identity that may sign in here${detail}`,
+    },
   ])
 
 /** OAuth's words for a request that stays wrong however often it is repeated: a wrong identity or a wrong audience. */

@@ -59,6 +59,8 @@ export interface UpstreamFacts {
   said?: string
   /** The upstream's id of this failure, for its support. */
   correlation?: string
+  /** It may be about the one item that was asked for: nothing follows for the upstream as a whole. */
+  itemOnly?: boolean
   /** App roles of which any one would do, where the upstream refused for want of a permission. */
   missing?: string[]
   /** What our token says about itself, where the upstream refused it; never the token. */

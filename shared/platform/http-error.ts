@@ -66,7 +66,7 @@ function readBody(text: string): Body {
   const xml = (tag: string) => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(body)?.[1]
   if (xml('Code')) return { code: xml('Code'), said: xml('Message') }
   const title = /<title>([^<]*)<\/title>/i.exec(body)?.[1]
-  return { said: title ?? body.replace(/<[^>]*>/g, ' ') }
+  return { said: title ?? body.replace(/<[^<>]*>/g, ' ') }
 }
 
 /** Defender: `{error: {code, message, target}}`; Tenable: `{error: "…"}` or `{error, message}`; Entra: `error_description`. */

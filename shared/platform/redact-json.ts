@@ -1,6 +1,7 @@
 import { redact } from './redact.ts'
 
-const SECRET_NAME = /pass(?:word|phrase)|secret|credential|token|api_?-?keys?$|private_?key|community|auth\w*params/i
+const SECRET_NAME =
+  /pass(?:word|phrase)|secret|credential|token|api_?-?keys?$|private_?key|community|auth\w{0,40}params/i
 const HIDDEN = '[hidden]'
 
 /**
@@ -9,16 +10,26 @@ const HIDDEN = '[hidden]'
  */
 export function redactJson(value: unknown, secrets: string[] = []): unknown {
   const clean = (text: string) => redact(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text))
+  // Lists repeat the same few names a hundred thousand times.
+  const names = new Map<string, { name: string; isSecret: boolean }>()
+  const look = (name: string) => {
+    const known = names.get(name) ?? { name: clean(name), isSecret: SECRET_NAME.test(name) }
+    names.set(name, known)
+    return known
+  }
   const walk = (part: unknown): unknown => {
     if (typeof part === 'string') return clean(part)
     if (Array.isArray(part)) return part.map(walk)
     if (typeof part !== 'object' || part === null) return part
     return Object.fromEntries(
-      Object.entries(part).map(([name, inner]) => [clean(name), hides(name, inner) ? HIDDEN : walk(inner)]),
+      Object.entries(part).map(([given, inner]) => {
+        const { name, isSecret } = look(given)
+        return [name, isSecret && tells(inner) ? HIDDEN : walk(inner)]
+      }),
     )
   }
   return walk(value)
 }
 
 /** Null and a flag tell that there is none, or whether there is one. */
-const hides = (name: string, value: unknown) => value !== null && typeof value !== 'boolean' && SECRET_NAME.test(name)
+const tells = (value: unknown) => value !== null && typeof value !== 'boolean'

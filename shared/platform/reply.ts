@@ -90,8 +90,9 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
   }
   if (facts.status === 429) {
     // Our own budget knows when there is room again; a refusal of the upstream is a failure of ours to be polite.
-    const status = facts.code === 'OwnBudget' ? 429 : 503
-    return { problem: 'upstream-throttled', status, title: 'The upstream allows no more calls for now', ...later }
+    const [status, title] =
+      facts.code === 'OwnBudget' ? [429, 'No call is left for now'] : [503, 'The upstream allows no more calls for now']
+    return { problem: 'upstream-throttled', status, title, ...later }
   }
   if (facts.status === 401 || facts.status === 403) {
     const remedy = 'GET /api/status says what the app lacks: give it that.'

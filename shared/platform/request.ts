@@ -11,13 +11,20 @@ export async function readRequest(
   request: HttpRequest,
   publicBaseUrl: string | undefined,
 ): Promise<RouteInput<never, never, never>> {
-  const url = new URL(request.url)
+  const url = readUrl(request.url)
   const params = check('path', route.params, readParams(request))
   const query = check('query', route.query, readQuery(url, route.query))
   const body = route.body ? check('body', route.body, await readBody(request)) : {}
   const origin = publicBaseUrl ?? url.origin
   const ifNoneMatch = request.headers.get('if-none-match')
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
+}
+
+/** The host makes the URL from the `Host` header, which may hold anything. */
+function readUrl(text: string): URL {
+  const url = URL.parse(text)
+  if (url && !url.username && !url.password) return url
+  throw invalidRequest([{ path: 'header.host', message: 'must be the name of a host' }])
 }
 
 function readParams(request: HttpRequest): Record<string, string> {

@@ -30,8 +30,8 @@ export interface UpstreamWatch {
 }
 
 const stored = z.object({ at: z.string(), error: z.string().default('') })
-/** How exactly the time of the last good call is kept. */
-const OK_EVERY_MS = 5 * 60_000
+/** How exactly the time of the last good call is kept: less than the minute between two polls. */
+const OK_EVERY_MS = 50_000
 
 /** Opens the watch of an upstream: rows `ok` and `error` of table `Budgets`, written blindly; the later one tells the state. */
 export function createUpstreamWatch(table: Table, upstream: string, clock: Clock): UpstreamWatch {
@@ -69,12 +69,13 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
     async over(call) {
       try {
         const answer = await call()
-        // A courtesy to whoever asks for the status: losing it must not lose the answer.
+        // A courtesy to whoever asks for the status: losing it must not lose the answer, nor the error below.
         await noteOk().catch(() => {})
         return answer
       } catch (error) {
-        // Our own budget says nothing of the upstream.
-        if (error instanceof UpstreamError && error.facts.code !== 'OwnBudget') await noteError(error)
+        // Our own budget says nothing of the upstream, and one item not of all.
+        if (error instanceof UpstreamError && error.facts.code !== 'OwnBudget' && !error.facts.itemOnly)
+          await noteError(error).catch(() => {})
         throw error
       }
     },

@@ -26,7 +26,8 @@ const refusals = {
     problem: 'session-not-found',
     title: 'There is no such session',
     detail: 'Defender answers no history for it: it never was, or it is no longer kept.',
-    remedy: 'GET /api/scan-history/defender/definitions/{id} lists the sessions of a definition.',
+    remedy:
+      'GET /api/scan-history/defender/definitions/{id} shows the sessions of a definition; Defender does not always name their ids there.',
   },
   definition: {
     problem: 'definition-not-found',

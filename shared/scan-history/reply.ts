@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isKnownTag } from '../platform/not-modified.ts'
 import type { Reply } from '../platform/route.ts'
 import { BRIEF_MS, type Entry } from './lookup.ts'
 import { scanSchema } from './source.ts'
@@ -21,9 +22,6 @@ export const cachedSchema = z.strictObject({ at: z.string() }).nullable()
 /** A scan as answers show it. */
 export const scanAnswerSchema = scanSchema.extend({ cached: cachedSchema, raw: z.unknown().optional() })
 
-/** What every look-up answers when the caller has the present answer already. */
-export const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }
-
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 
 /** The members that an entry adds to an answer, and its tag with them. */
@@ -38,21 +36,22 @@ interface Asked {
   ifNoneMatch: string | null
   /** What beside the content makes the answer another one, for instance `raw`. */
   variant?: string
+  /** Beside ETag and Cache-Control, or in their place. */
+  headers?: Record<string, string>
 }
 
 /**
  * A 200 with ETag and Cache-Control, or a 304. The tag is a weak one: the same content is the same answer, whether it came
  * out of the cache or not. `fixed` answers are those to a question that will never have another one.
  */
-export function reply(body: unknown, tag: string, fixed: boolean, { ifNoneMatch, variant }: Asked): Reply {
+export function reply(
+  body: unknown,
+  tag: string,
+  fixed: boolean,
+  { ifNoneMatch, variant, headers: more }: Asked,
+): Reply {
   const etag = `W/"${tag}${variant ? `-${variant}` : ''}"`
   const maxAge = fixed ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
-  const headers = { etag, 'cache-control': `private, max-age=${maxAge}` }
-  return matches(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, body, headers }
-}
-
-/** Weak comparison, RFC 9110 13.1.2. */
-function matches(ifNoneMatch: string | null, etag: string): boolean {
-  const plain = (tag: string) => tag.trim().replace(/^W\//, '')
-  return ifNoneMatch?.split(',').some((tag) => tag.trim() === '*' || plain(tag) === plain(etag)) ?? false
+  const headers = { etag, 'cache-control': `private, max-age=${maxAge}`, ...more }
+  return isKnownTag(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, body, headers }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Lane } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
 import { defenderRoles } from './grants.ts'
@@ -22,13 +23,13 @@ export interface Defender {
   /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
   deviceAvInfoPages(): AsyncGenerator<ODataPage>
   /**
-   * The items that an OData filter lets through.
+   * The items that an OData filter lets through. `lane`: for whom; default `poll`.
    * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
    * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
    */
-  items(list: ListName, filter: string): AsyncGenerator<ODataPage>
+  items(list: ListName, filter: string, lane?: Lane): AsyncGenerator<ODataPage>
   /** One item; undefined when the service answers that there is none of this id. */
-  item(list: ListName, id: string): Promise<unknown | undefined>
+  item(list: ListName, id: string, lane?: Lane): Promise<unknown | undefined>
 }
 
 const ExportFiles = z.object({ exportFiles: z.array(z.string()), generatedTime: z.string().nullish() })
@@ -55,17 +56,17 @@ export function createDefender(options: DefenderOptions): Defender {
   const at = (path: string) => new URL(`${base}${path}`)
   const isTrusted = (url: URL) => url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
   return {
-    items(list, filter) {
+    items(list, filter, lane = 'poll') {
       const url = at(`/api/${list}`)
       // The dollar goes out as it is, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      const ask = (page: URL) => call({ url: page, ...lists[list], waitUpToMs: ITEM_WAIT_MS })
+      const ask = (page: URL) => call({ url: page, ...lists[list], lane, waitUpToMs: ITEM_WAIT_MS })
       return odataPages({ url, upstream: 'defender', isTrusted, ask })
     },
-    async item(list, id) {
+    async item(list, id, lane = 'poll') {
       const url = at(`/api/${list}/${encodeURIComponent(id)}`)
       try {
-        const { body } = await call({ url, ...lists[list], waitUpToMs: ITEM_WAIT_MS })
+        const { body } = await call({ url, ...lists[list], lane, waitUpToMs: ITEM_WAIT_MS })
         return body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined

@@ -88,26 +88,32 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
     }
   }
 
-  async function details(path: string, run: string | undefined) {
+  /** Asks about one scan: a permission is given on each, so that a refusal says nothing of the others. */
+  async function askAbout<T>(scan: string, rest: string, query: Record<string, string>, schema: z.ZodType<T>) {
     try {
-      return await ask(path, run === undefined ? {} : { history_id: run }, anyRecord)
+      return await ask(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
     } catch (error) {
-      const { status = 0, said = '' } = error instanceof UpstreamError ? error.facts : {}
-      if (!(error instanceof UpstreamError) || (status !== 403 && status !== 500)) throw error
-      throw new UpstreamError({ ...error.facts, said: `${said} (${WEB_APP})` })
+      if (!(error instanceof UpstreamError)) throw error
+      const { status, said = '' } = error.facts
+      if (status === 403 || (status === 500 && rest === ''))
+        throw new UpstreamError({
+          ...error.facts,
+          itemOnly: true,
+          ...(rest === '' && { said: `${said} (${WEB_APP})` }),
+        })
+      throw error
     }
   }
 
-  const at = (scan: string) => `/scans/${encodeURIComponent(scan)}`
   return {
-    details: (scan, run) => details(at(scan), run),
+    details: (scan, run) => askAbout(scan, '', run === undefined ? {} : { history_id: run }, anyRecord),
     async history(scan, { limit, offset }) {
       const query = { limit: String(limit), offset: String(offset), sort: 'start_date:desc', exclude_rollover: 'false' }
-      const page = await ask(`${at(scan)}/history`, query, History)
+      const page = await askAbout(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
     async latestStatus(scan) {
-      return (await ask(`${at(scan)}/latest-status`, {}, LatestStatus))?.status
+      return (await askAbout(scan, '/latest-status', {}, LatestStatus))?.status
     },
     async probe(since) {
       const seconds = Math.floor(since.getTime() / 1000)

@@ -39,6 +39,32 @@ test('what the parameter file says without azd is what the template says', () =>
   }
 })
 
+test('what comes from the environment as text becomes what the parameter is', () => {
+  const wrong = given.filter(([, name = '', value = '']) => {
+    const type = new RegExp(`^param ${name} (\\w+)`, 'm').exec(templateTexts['bicep/main.bicep'] ?? '')?.[1]
+    const read = /^(\w+\()?readEnvironmentVariable\('[A-Z_]+', '[^']*'\)(\)?)$/.exec(value)
+    return read ? (read[1] ?? '(') !== (type === 'string' ? '(' : `${type}(`) : /readEnvironment/.test(value)
+  })
+
+  expect(given.length).toBeGreaterThan(5)
+  expect(wrong.map(([line]) => line)).toEqual([])
+})
+
+test('the page on deployment lists every parameter, with its variable', () => {
+  const rows = [...readText('docs/deploy.md').matchAll(/^\| (`.+?|schedules.+?) \| (.+?) \|/gm)]
+  const listed = rows.flatMap(([, names = '', variable = '']) =>
+    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, /`(\w+)`/.exec(variable)?.[1]] as const),
+  )
+  const schedules = [...main.parameters.keys()].filter((name) => name.endsWith('Schedule'))
+  const variables = given.flatMap(([, name, value = '']) => {
+    const variable = /readEnvironmentVariable\('(\w+)'/.exec(value)?.[1]
+    return variable ? [[name, variable]] : []
+  })
+
+  expect([...listed.map(([name]) => name), ...schedules].toSorted()).toEqual([...main.parameters.keys()].toSorted())
+  for (const [name, variable] of variables) expect(Object.fromEntries(listed)).toHaveProperty([name ?? ''], variable)
+})
+
 test('no template takes a secret, so that none can leak from a deployment', () => {
   const names = Object.entries(templateTexts).flatMap(([path, text]) => [
     ...readTemplate(path, text).parameters.values(),

@@ -1,9 +1,10 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { Node } from 'web-tree-sitter'
 import { loadRegistrations, root } from '../functions/load-registrations.ts'
 import { at } from './find-breaches.ts'
 import { findItems, memberOf } from './find-literals.ts'
-import { readTemplate, textOf } from './read-template.ts'
+import { named, readTemplate, textOf, within } from './read-template.ts'
 import { templateTexts } from './template-texts.ts'
 
 const read = (path: string) => readTemplate(path, templateTexts[path] ?? '')
@@ -39,7 +40,7 @@ test('both Tenable settings refer to the secrets that are granted, without a ver
   expect(templateTexts['bicep/modules/vault.bicep']?.match(/= if \(tenableConfigured\)/g)).toHaveLength(2)
 })
 
-test('what asks for no key passes Easy Auth too', async () => {
+test('what asks for no key passes Easy Auth too, and nothing else but the calls of Durable', async () => {
   const functions = await loadRegistrations(join(root, 'functions/index.ts'))
   const open = functions.flatMap(({ trigger }) =>
     trigger.authLevel === 'anonymous' ? [`/api/${String(trigger.route).replace(/\{.*/, '')}`] : [],
@@ -47,8 +48,7 @@ test('what asks for no key passes Easy Auth too', async () => {
 
   const passed = app.resources.flatMap((one) => at(one, 'properties.globalValidation.excludedPaths[]').map(textOf))
 
-  expect(open.filter((path) => !passed.includes(path))).toEqual([])
-  expect(passed).toContain('/runtime/webhooks/')
+  expect(passed.toSorted()).toEqual([...open, '/runtime/webhooks/'].toSorted())
 })
 
 test('in a private network the app waits for every endpoint that it needs', () => {
@@ -63,6 +63,61 @@ test('in a private network the app waits for every endpoint that it needs', () =
   expect(services).toEqual(['host blob', 'host queue', 'host table', 'data queue', 'data table', 'relay vault'])
   expect(call ? at(call, 'dependsOn[]').map(({ text }) => text) : []).toEqual(['endpoints'])
   expect(given('appEndpoint', 'groupId')).toEqual(["'sites'"])
+})
+
+test('the app calls out of a subnet of its own through the NAT gateway, and endpoints lie in the other', () => {
+  const network = read('bicep/modules/network.bicep')
+  const isList = ({ type, text }: Node) => type === 'object_property' && text.startsWith('subnets:')
+  const [list] = within(network.root)
+    .filter(isList)
+    .flatMap((node) => named(node)[1] ?? [])
+  const subnets = (list ? named(list) : []).map((node) => {
+    const properties = memberOf(node, 'properties')
+    const has = (name: string) => (properties && memberOf(properties, name) ? [name] : [])
+    return [textOf(memberOf(node, 'name')), ...['natGateway', 'delegations', 'serviceEndpoints'].flatMap(has)]
+  })
+
+  expect(subnets).toEqual([['app', 'natGateway', 'delegations'], ['endpoints']])
+  expect(given('app', 'subnetId')).toEqual(["network.?outputs.appSubnetId ?? ''"])
+  for (const call of ['endpoints', 'appEndpoint'])
+    expect(given(call, 'subnetId')).toEqual(['network!.outputs.endpointSubnetId'])
+})
+
+test('every service that has an endpoint has a zone, of its own or of the hub', () => {
+  const network = read('bicep/modules/network.bicep')
+  const names = network.variables.get('zoneNames')
+  const zones = network.resources.filter(({ type }) => type.startsWith('Microsoft.Network/privateDnsZones'))
+  const text = templateTexts['bicep/modules/network.bicep'] ?? ''
+
+  const services = (names ? named(names) : []).map((node) => textOf(node.namedChild(0)))
+
+  expect(services).toEqual(['blob', 'queue', 'table', 'vault', 'sites'])
+  expect(network.outputs.get('zoneIds')?.text.match(/zoneNames\.\w+/g)).toEqual(
+    services.map((service) => `zoneNames.${service}`),
+  )
+  expect(text.match(/items\(zoneNames\): if \(empty\(zoneIds\)\)/g)).toHaveLength(zones.length)
+  expect(given('network', 'zoneIds')).toEqual(['privateDnsZoneIds'])
+})
+
+test('two installations in one group share nothing but DNS zones', () => {
+  const shared = /privateDnsZones$|roleAssignments$|diagnosticSettings$|^Microsoft\.Graph/
+  const resources = Object.keys(templateTexts).flatMap((path) => read(path).resources)
+  const own = resources.filter(({ type, version, isExisting }) => version && !isExisting && !shared.test(type))
+
+  const loose = own.filter((one) => !at(one, 'name').some(({ text }) => /(?<!\.)\bname\b/.test(text)))
+  const handedIn = main.modules.flatMap((call) => at(call, 'params.name').map(({ text }) => text))
+
+  expect(own.length).toBeGreaterThan(10)
+  expect(loose.map(({ name }) => name)).toEqual([])
+  expect(handedIn.filter((text) => !/\bname\b|\btoken\b/.test(text))).toEqual([])
+})
+
+test('who reads a secret is told to the workspace', () => {
+  const settings = vault.resources.filter(({ type }) => type === 'Microsoft.Insights/diagnosticSettings')
+
+  expect(settings.flatMap((one) => at(one, 'scope').map(({ text }) => text))).toEqual(['vault'])
+  expect(settings.flatMap((one) => at(one, 'properties.logs[].categoryGroup').map(textOf))).toEqual(['audit'])
+  expect(given('vault', 'workspaceId')).toEqual(['monitoring.outputs.workspaceId'])
 })
 
 test('no name grows longer than its service takes, and the host id stays whole', () => {

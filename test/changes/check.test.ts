@@ -113,3 +113,25 @@ test('whoever checks hears after 20 seconds that it takes longer, and what is fo
   expect(await checking).toBeUndefined()
   expect([toldBefore, told]).toEqual([0, 1])
 })
+
+test('those who check at the very same moment share one poll', async () => {
+  const reports = await Promise.all([check(), check(), check()])
+
+  expect(new Set(reports).size).toBe(1)
+  expect(told).toBe(1)
+  expect(shelf.asked).toHaveLength(2)
+})
+
+test('what nobody expected of a poll reaches the log, also when whoever checked has had an answer', async () => {
+  const lines: unknown[] = []
+  watch.log = { ...watch.log, error: (message, facts) => void lines.push([message, facts]) }
+  const checking = checkNow(watch, clock.now().toISOString(), 20 * SECOND, async () => {
+    await clock.sleep(30 * SECOND)
+    throw new Error('the queue is away')
+  })
+
+  await clock.advance(60 * SECOND)
+
+  expect(await checking).toBeUndefined()
+  expect(lines).toEqual([['poll failed', { resource: 'machine-actions', reason: 'Error: the queue is away' }]])
+})

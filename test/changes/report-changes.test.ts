@@ -107,3 +107,12 @@ describe('the report of a watch', () => {
     })
   })
 })
+
+test('a state that has the name of something in the language is a state like any other', async () => {
+  shelf.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
+
+  await poll(watch)
+
+  const { unknownStates } = await report()
+  expect(Object.entries(unknownStates)).toContainEqual(['constructor', 1])
+})

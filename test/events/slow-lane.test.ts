@@ -115,6 +115,18 @@ test('a receiver that is gone for good is asked no more, until it is enabled', a
   expect(world.ids(STALLING).slice(1).toSorted()).toEqual(ids.toSorted())
 })
 
+test('a receiver that is gone is told once in the log, however many posts it refuses', async () => {
+  const world = await createWorld()
+  world.receive(STALLING, () => 410)
+  await world.subscribe(STALLING)
+  world.serve()
+
+  await world.tell(...Array.from({ length: 10 }, () => someEvent()))
+  await world.clock.advance(MINUTE)
+
+  expect(world.lines.filter((line) => line.startsWith('a subscription is disabled'))).toHaveLength(1)
+})
+
 test('a failing receiver that puts us off is asked nothing before it said', async () => {
   const world = await createWorld()
   world.receive(STALLING, () => ({ status: 429, retryAfter: 1800 }))

@@ -13,7 +13,7 @@ const run: Run = {
   ...{ generatedTime: null, startedAt: '', endedAt: null, epoch: 1, snapshot: null, next: null },
   counts: { listed: 4, imported: 2, failed: 0, parsed: 1234, written: 1200, duplicates: 34, rejected: 0 },
   ...{ notReadyAtFirst: 1, linksRenewed: 0, unknownFields: {} },
-  files: [file('imported'), file('imported'), file('not-ready'), file('waiting')],
+  files: [file('imported'), file('imported'), { ...file('not-ready'), reason: 'not there yet' }, file('waiting')],
 }
 
 /** A screen that remembers what was written. */
@@ -58,7 +58,7 @@ test('elsewhere a state is told once, without anything that only a terminal read
   progress.end()
 
   expect(screen.written).toEqual([
-    'importing: 2/4 files, 1234 rows, 99 rows/s, 1 waiting\n',
+    'importing: 2/4 files, 1234 rows, 99 rows/s, 1 waiting: not there yet\n',
     'published: 2/4 files, 1234 rows, 100 rows/s\n',
   ])
 })

@@ -248,3 +248,15 @@ test('a poll of two calls a minute costs one read and one write', async () => {
 
   expect(requests).toEqual(['get', 'transact'])
 })
+
+test('however often calls are taken, the row holds one entry for five seconds', async () => {
+  const { instance, table, clock } = await world({ scans: null })
+
+  for (let count = 0; count < 60; count += 1) {
+    if (count === 30) await clock.advance(5000)
+    await instance().take('scans')
+  }
+
+  const row = await table.get('defender', 'calls|scans')
+  expect(row?.columns.given).toBe('[[0,0,30],[1,0,30]]')
+})

@@ -38,3 +38,11 @@ test('a name of the language itself is a name like any other', () => {
   expect(Object.keys(read as object)).toEqual(['__proto__'])
   expect((read as { evil?: boolean }).evil).toBeUndefined()
 })
+
+test('a text of millions of characters is read like a short one', () => {
+  const long = 'x'.repeat(10_000_000)
+
+  const read = readLeniently(`{"a": "${long}",}`)
+
+  expect((read as { a: string }).a === long).toBe(true)
+})

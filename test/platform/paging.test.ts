@@ -57,6 +57,10 @@ describe('the cursor', () => {
   })
 })
 
+test.each(['\ud800', 'a\u0000', '\u001b'])('a position that no key can hold is refused: %j', (position) => {
+  expect(afterSchema('things', z.string()).safeParse(toCursor('things', position)).success).toBe(false)
+})
+
 describe('a list of one among many owners', () => {
   const schema = afterSchema('parts', ownedPosition(z.int()))
   const cursor = schema.parse(toCursor('parts', ['one', 4]))

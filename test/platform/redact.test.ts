@@ -52,8 +52,10 @@ test('a long line takes no long time', () => {
   const nearly = '//a:'.repeat(50_000) + ';sig'.repeat(50_000) + '"signature'.repeat(50_000)
 
   const safe = redact(words) + redact(nearly)
+  const tokens = redact('-eyJaaaaa'.repeat(100_000))
 
   expect(safe).toHaveLength(words.length + nearly.length)
+  expect(tokens).toBe('-[hidden]')
 })
 
 test('redacting twice is the same as once', () => {

@@ -336,9 +336,23 @@ describe('failures upstream', () => {
 
     expect(tenable).toMatchObject({ status: 502, body: { type: 'urn:defender-relay:upstream-refused' } })
     expect(tenable.body.detail).toMatch(/missing: Scan Operator \[24\] \+ Can View \[16\].*id of this answer/)
-    expect(status.body.upstreams.tenable.state).toBe('forbidden')
-    expect(status.body.sections.scanHistory).toMatchObject({ state: 'degraded' })
+    // A permission is given on each scan: one refusal says nothing of the others.
+    expect(status.body.upstreams.tenable.state).not.toBe('forbidden')
+    expect(status.body.sections.scanHistory).toMatchObject({ state: 'ok' })
     expect(webApp.body.detail).toContain('scans of web applications')
+  })
+
+  test('what is said of one scan alone leaves the status as it was, keys that are refused do not', async () => {
+    await get('tenable/scans/101')
+
+    for (const id of [114, 115]) await get(`tenable/scans/${id}`)
+    const { body: alone } = await stack.get('status')
+    stack.simulator.setFaults({ tenableStatus: { answer: 'unauthorized', calls: 1 } })
+    await get('tenable/scans/101/status')
+    const { body: all } = await stack.get('status')
+
+    expect([alone.upstreams.tenable.state, alone.sections.scanHistory.state]).toEqual(['ok', 'ok'])
+    expect([all.upstreams.tenable.state, all.sections.scanHistory.state]).toEqual(['forbidden', 'degraded'])
   })
 
   test('500 of a web application is told as what it may be', async () => {

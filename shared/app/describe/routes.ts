@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { isKnownTag, notModified } from '../../platform/not-modified.ts'
 import { defineRoute, type Reply } from '../../platform/route.ts'
 import type { HttpRoute } from '../answer.ts'
 import { forDesigner } from './designer.ts'
@@ -22,11 +23,9 @@ export function describeRoutes(routes: HttpRoute[], origin: string): Description
   return { openapi, swagger: forDesigner(toSwagger(openapi)) }
 }
 
-const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }
-
 function tagged(body: object, ifNoneMatch: string | null): Reply {
   const etag = `"${createHash('sha256').update(JSON.stringify(body)).digest('hex')}"`
-  return ifNoneMatch?.includes(etag) ? { status: 304, headers: { etag } } : { status: 200, body, headers: { etag } }
+  return isKnownTag(ifNoneMatch, etag) ? { status: 304, headers: { etag } } : { status: 200, body, headers: { etag } }
 }
 
 const route = defineRoute<{ describe(origin: string): Descriptions }>()

@@ -41,7 +41,7 @@ export const investigations: Resource = {
   terminalStates,
   mayReopen: true,
   // An approval that nobody gives lapses after seven days.
-  overdueHours: { PendingApproval: 168 },
+  overdueHours: new Map([['PendingApproval', 168]]),
   read(raw) {
     const read = item.safeParse(raw)
     if (!read.success) return undefined

@@ -38,7 +38,7 @@ export const machineActions: Resource = {
     'openNow' in wanted ? anyState('status', openStates) : `creationDateTimeUtc ge ${wanted.createdSince}`,
   terminalStates: ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'],
   mayReopen: false,
-  overdueHours: {},
+  overdueHours: new Map(),
   read(raw) {
     const read = item.safeParse(raw)
     if (!read.success) return undefined

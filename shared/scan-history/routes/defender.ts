@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { notModified } from '../../platform/not-modified.ts'
 import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
 import { type ScanHistoryParts, scanRoute } from '../parts.ts'
 import { notFound } from '../refusal.ts'
-import { cachedSchema, idSchema, notModified, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
+import { cachedSchema, idSchema, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
 import { scanSchema, scanStates } from '../source.ts'
 
 const MOST_SESSIONS = 20
@@ -101,8 +102,8 @@ export const listDefinitions = scanRoute({
     const { list, tag, cached } = await definitionsOf(parts)
     const next = list.length > after + limit ? toCursor('definitions', after + limit) : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
-    const answer = reply(body, tag, false, { ifNoneMatch, variant: `${after}-${limit}` })
-    return withLink(answer, nextLink('/api/scan-history/defender/definitions', { limit }, next))
+    const headers = nextLink('/api/scan-history/defender/definitions', { limit }, next)
+    return reply(body, tag, false, { ifNoneMatch, variant: `${after}-${limit}`, headers })
   },
 })
 
@@ -138,12 +139,7 @@ export const showDefinition = scanRoute({
     const body = { ...{ cached: known.cached, ...opened?.body }, definition, sessions: page.sessions, next }
     const tag = tagOf(JSON.stringify(definition), opened?.tag ?? '')
     const variant = `${after}-${limit}${raw ? '-raw' : ''}`
-    const answer = reply(body, tag, false, { ifNoneMatch, variant })
-    return withLink(answer, nextLink(`/api/scan-history/defender/definitions/${id}`, { limit }, next))
+    const headers = nextLink(`/api/scan-history/defender/definitions/${id}`, { limit }, next)
+    return reply(body, tag, false, { ifNoneMatch, variant, headers })
   },
-})
-
-const withLink = (answer: ReturnType<typeof reply>, link: Record<string, string>) => ({
-  ...answer,
-  headers: { ...answer.headers, ...link },
 })

@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { notModified } from '../../platform/not-modified.ts'
 import { afterSchema, limitSchema, nextLink, ownedPosition, positionOf, toCursor } from '../../platform/paging.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
 import { scanRoute } from '../parts.ts'
 import { notFound, toRefusal } from '../refusal.ts'
-import { cachedSchema, idSchema, notModified, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
+import { cachedSchema, idSchema, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
 import { LATEST, scanStates } from '../source.ts'
 import { isOver, stateOf } from '../sources/tenable-answer.ts'
 
@@ -66,12 +67,9 @@ export const listRuns = scanRoute({
     const { body, tag } = await open(entry, false)
     const page = pageSchema.parse(body)
     const next = page.next === null ? null : toCursor('tenable-runs', [id, page.next])
-    const answer = reply({ ...page, next, cached: body.cached }, tag, false, {
-      ifNoneMatch,
-      variant: `${offset}-${limit}`,
-    })
-    const link = nextLink(`/api/scan-history/tenable/scans/${id}/runs`, { limit }, next)
-    return { ...answer, headers: { ...answer.headers, ...link } }
+    const variant = `${offset}-${limit}`
+    const headers = nextLink(`/api/scan-history/tenable/scans/${id}/runs`, { limit }, next)
+    return reply({ ...page, next, cached: body.cached }, tag, false, { ifNoneMatch, variant, headers })
   },
 })
 
@@ -95,9 +93,8 @@ export const showStatus = scanRoute({
     })
     if (upstreamState === undefined) throw notFound('scan')
     const state = stateOf(upstreamState)
-    const answer = reply({ id, state, upstreamState, over: isOver(state) }, tagOf(upstreamState), false, {
-      ifNoneMatch,
-    })
-    return { ...answer, headers: { ...answer.headers, 'cache-control': 'no-cache' } }
+    const headers = { 'cache-control': 'no-cache' }
+    const body = { id, state, upstreamState, over: isOver(state) }
+    return reply(body, tagOf(upstreamState), false, { ifNoneMatch, headers })
   },
 })

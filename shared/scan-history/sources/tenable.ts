@@ -74,7 +74,8 @@ export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['ov
 }
 
 /** It becomes part of a key and of a request. */
-const isRunId = (id: string | null | undefined): id is string => typeof id === 'string' && /^[\w-]{1,128}$/.test(id)
+const isRunId = (id: string | null | undefined): id is string =>
+  typeof id === 'string' && id !== LATEST && /^[\w-]{1,128}$/.test(id)
 
 function unfinished(id: string, run: ReturnType<typeof runOf>, row: Record<string, unknown>): Found {
   const { state, upstreamState, startedAt } = run

@@ -167,6 +167,17 @@ test('a body of 20 MB passes, more than 100 MB is a 500', async () => {
   expect(tooLarge).toMatch(/^HTTP\/1\.1 500 /)
 })
 
+test.each(['Host: user:pw@evil/..\r\n', 'Host:\r\n', 'Host: a b\r\n', ''])(
+  'no function sees a request with the header %j',
+  async (header) => {
+    const host = await startTestHost()
+
+    const answer = await sendRaw(host.url, `GET /api/echo HTTP/1.0\r\n${header}\r\n`)
+
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+  },
+)
+
 test('the root is a page unless the setting turns it off', async () => {
   const shown = await startTestHost()
   const off = await startTestHost({ settings: { TASKHUB_NAME: 'TestHub', AzureWebJobsDisableHomepage: 'true' } })

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { readText } from './template-texts.ts'
+
+const time = z.string().regex(/^\d\d:[0-5]\d:[0-5]\d$/, 'a bare number would be read as days')
+
+/** What Azure's host stops at, or takes in another sense, when it stands there differently; the file has no compiler. */
+const deployed = z.object({
+  version: z.literal('2.0'),
+  functionTimeout: time,
+  extensionBundle: z.object({
+    id: z.literal('Microsoft.Azure.Functions.ExtensionBundle'),
+    version: z.literal('[4.36.0, 5.0.0)'),
+  }),
+  extensions: z.object({
+    queues: z.object({
+      messageEncoding: z.enum(['none', 'base64']),
+      maxPollingInterval: time,
+      visibilityTimeout: time,
+      batchSize: z.int().min(1).max(32),
+    }),
+    durableTask: z.object({
+      hubName: z.literal('%TASKHUB_NAME%'),
+      // Runs that are in flight during an upgrade are told apart by these three.
+      defaultVersion: z.string().regex(/^\d+\.\d+$/),
+      versionMatchStrategy: z.literal('CurrentOrOlder'),
+      versionFailureStrategy: z.literal('Reject'),
+      storageProvider: z.object({
+        type: z.literal('AzureStorage'),
+        partitionCount: z.int().min(1).max(16),
+        // Flex Consumption scales late when the hub looks less often.
+        maxQueuePollingInterval: z.enum(['00:00:02', '00:00:05', '00:00:10']),
+        workItemQueueVisibilityTimeout: time,
+      }),
+      tracing: z.object({ traceInputsAndOutputs: z.literal(false) }),
+    }),
+  }),
+})
+
+test('host.json says what Azure takes, and what lets runs in flight outlive an upgrade', () => {
+  const { error } = deployed.safeParse(JSON.parse(readText('host.json')))
+
+  expect(error?.issues ?? []).toEqual([])
+})
+
+test('the page on upgrades names the version and the strategies that host.json has', () => {
+  const { extensions } = deployed.parse(JSON.parse(readText('host.json')))
+  const { defaultVersion, versionMatchStrategy, versionFailureStrategy } = extensions.durableTask
+  const upgrade = readText('docs/operate.md').split('\n## Upgrade')[1]?.split('\n## ')[0] ?? ''
+
+  for (const word of [defaultVersion, versionMatchStrategy, versionFailureStrategy])
+    expect(upgrade).toContain(`\`${word}\``)
+})

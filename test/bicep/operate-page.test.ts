@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { readAlertRules } from './alert-rules.ts'
+import { readText } from './template-texts.ts'
+
+const page = readText('docs/operate.md')
+const rowsOf = (section: string) =>
+  [...(page.split(`\n## ${section}\n`)[1]?.split('\n## ')[0] ?? '').matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) =>
+    row.split(/ *\| */),
+  )
+
+test('the page on operation lists every alert rule with its severity', () => {
+  const listed = rowsOf('Watch and alerts').flatMap(([names = '', severity]) =>
+    [...names.matchAll(/`([\w-]+)`/g)].map(([, name]) => `${name} ${severity}`),
+  )
+
+  expect(listed.toSorted()).toEqual(
+    readAlertRules()
+      .map(({ name, severity }) => `${name} ${severity}`)
+      .toSorted(),
+  )
+})
+
+test('the parts of the cost come to their sums', () => {
+  const rows = rowsOf('Cost')
+  const parts = rows.filter(({ length }) => length === 4).slice(1)
+  const column = (index: number) =>
+    parts.map((row) => Number.parseFloat(row[index]?.replace(/^\**(?:about )?/, '') ?? ''))
+
+  expect(parts.length).toBeGreaterThan(8)
+  for (const index of [2, 3]) {
+    const amounts = column(index)
+    const sum = amounts.slice(0, -1).reduce((a, b) => a + b, 0)
+    expect(Math.abs(sum - (amounts.at(-1) ?? 0))).toBeLessThan(1)
+  }
+})

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest'
+import { isKnownTag } from '../../shared/platform/not-modified.ts'
+
+test.each([
+  [`"a"`, `"a"`, true],
+  [`W/"a"`, `"a"`, true],
+  [`"a"`, `W/"a"`, true],
+  [`"b", W/"a"`, `"a"`, true],
+  ['*', `"a"`, true],
+  [`"b"`, `"a"`, false],
+  [`x"a"`, `"a"`, false],
+  ['', `"a"`, false],
+  [null, `"a"`, false],
+])('whoever has %j knows the answer %j: %j', (ifNoneMatch, etag, isKnown) => {
+  expect(isKnownTag(ifNoneMatch, etag)).toBe(isKnown)
+})
