@@ -1,5 +1,5 @@
 import type { Resource } from '../changes/resource.ts'
-import { type ResourceName, resourceNames, resources } from '../changes/resources/index.ts'
+import { type ResourceName, resources } from '../changes/resources/index.ts'
 import type { Memory, Watch } from '../changes/watch.ts'
 import type { Lane } from '../platform/budget.ts'
 import { readSection } from '../platform/config.ts'
@@ -28,7 +28,7 @@ export function createChangesSection(
 ): ChangesSection {
   const settings = readSection('changes', env, changesSettings)
   const { defender, watches, token, tenantId } = upstream
-  const memories = Object.fromEntries(resourceNames.map((name) => [name, {}])) as Record<ResourceName, Memory>
+  const memories: Record<ResourceName, Memory> = { 'machine-actions': {}, investigations: {} }
   const sourceOf = ({ list, filter }: Resource, lane: Lane): Watch['source'] => ({
     list: (wanted) => defender.items(list, filter(wanted), lane),
     get: (id) => defender.item(list, id, lane),

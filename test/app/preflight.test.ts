@@ -274,6 +274,15 @@ describe('the token', () => {
   })
 })
 
+test('those who look at the same time share one look', async () => {
+  const before = calls('/api/machineactions')
+
+  const all = await Promise.all([look(), look(), look()])
+
+  expect(all.map(({ looks }) => off(looks))).toEqual([[], [], []])
+  expect(calls('/api/machineactions') - before).toBeLessThan(3)
+})
+
 test('the export is asked once an hour at most, however often somebody looks', async () => {
   stack.clock.advance(2 * 3_600_000)
   const before = calls('InfoGatheringExport')
