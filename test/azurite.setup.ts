@@ -1,15 +1,19 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startAzurite } from '../local/azurite.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     accountsUrl: string
+    compiledFolder: string
   }
 }
 
-/** One emulator for the whole run; every ask at `accountsUrl` hands out an account that nobody had before. */
+/** One emulator and one folder of compiled files for the whole run; every ask at `accountsUrl` hands out an account that nobody had before. */
 export default async function setup(project: TestProject) {
   const accounts = Array.from({ length: 1000 }, (_, index) => `test${index}`)
   const azurite = await startAzurite({ accounts })
@@ -20,8 +24,12 @@ export default async function setup(project: TestProject) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   project.provide('accountsUrl', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  // Starts load the same files again and again: the second one finds them compiled.
+  const compiled = mkdtempSync(join(tmpdir(), 'defender-relay-compiled-'))
+  project.provide('compiledFolder', compiled)
   return async () => {
     server.close()
     await azurite.stop()
+    rmSync(compiled, { recursive: true, force: true, maxRetries: 5 })
   }
 }

@@ -104,8 +104,8 @@ async function killAndLook(upstream: Upstream, folder: string, moments: Moment[]
 async function startUpstream(): Promise<Upstream> {
   const clock = createAdjustableClock()
   // Slow enough that files end one after the other.
-  const faults = { ...noFaults, slowBytesPerSecond: 100_000 }
-  const fleet = createFleet({ size: 2500, files: FILES, badLines: 3, zeroRowFiles: 1 })
+  const faults = { ...noFaults, slowBytesPerSecond: 50_000 }
+  const fleet = createFleet({ size: 1250, files: FILES, badLines: 3, zeroRowFiles: 1 })
   return { clock, fleet, simulator: await startSimulator({ clock, fleet, faults }) }
 }
 

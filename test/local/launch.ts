@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
 import { z } from 'zod'
 import { onceSchema } from '../../local/export-once.ts'
 
@@ -30,8 +31,6 @@ export interface Launched {
 
 const running = new Set<Launched>()
 const folders: string[] = []
-// Starts load the same files again and again: the second one finds them compiled.
-const compiled = mkdtempSync(join(tmpdir(), 'defender-relay-compiled-'))
 
 /** Runs a program of `local/` with these arguments; `endAll` ends it when the test has not. */
 export function launch(args: string[], program = 'start.ts', env: Record<string, string> = {}): Launched {
@@ -39,7 +38,7 @@ export function launch(args: string[], program = 'start.ts', env: Record<string,
   const child = spawn(process.execPath, [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // As npm does it: a start whose parent, here the test, has died ends by itself.
-    env: { ...process.env, npm_lifecycle_event: 'start', NODE_COMPILE_CACHE: compiled, ...env },
+    env: { ...process.env, npm_lifecycle_event: 'start', NODE_COMPILE_CACHE: inject('compiledFolder'), ...env },
   })
   let stdout = ''
   let stderr = ''
@@ -104,7 +103,6 @@ export async function endAll(): Promise<void> {
     if (pid) await gone(pid)
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
-  rmSync(compiled, { recursive: true, force: true })
 }
 
 /** The `--once` line: the last one of standard output, checked against its promised shape. */

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
@@ -33,13 +34,13 @@ async function emulatorOf(folder: string): Promise<number> {
   }
 }
 
-/** Listens at the port that a host would take first, unless somebody does already. */
+/** Listens at the port that a host would take first; whoever keeps it longer than a test does keeps it for all of this one. */
 async function takeUsualPort(): Promise<Server> {
   const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.once('error', () => resolve())
-    server.listen(7071, '127.0.0.1', resolve)
-  })
+  for (let tries = 0; tries < 500 && !server.listening; tries++) {
+    server.listen(7071, '127.0.0.1')
+    await once(server, 'listening').catch(() => pause(20))
+  }
   return server
 }
 
