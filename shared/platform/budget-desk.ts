@@ -32,6 +32,7 @@ export interface DeskOptions {
   limit: CallLimit | null
   clock: Clock
   table: Table
+  random?: () => number
 }
 
 /** How long places are good, from the beginning of their bucket; so a stop is seen by all within this time. */
@@ -49,7 +50,8 @@ const GATHER_BUCKETS = 2
 const SPREAD_MS = 3000
 
 /** Opens the desk of a family in this instance. */
-export function createDesk({ upstream, family, limit: given, clock, table }: DeskOptions): Desk {
+export function createDesk({ random = Math.random, ...options }: DeskOptions): Desk {
+  const { upstream, family, limit: given, clock, table } = options
   const { time, read, change } = createBudgetLedger(table, upstream, family, clock)
   const published = given && usableOf(given)
   const most = published ? Math.max(1, Math.floor(published.perMinute * AHEAD_SHARE)) : AHEAD_WITHOUT_LIMIT
@@ -73,7 +75,7 @@ export function createDesk({ upstream, family, limit: given, clock, table }: Des
   /** Gets places for the lanes that need some. */
   async function fill(): Promise<void> {
     const asking = lanes.filter((lane) => mayAsk(lane) && lines[lane].wanted(most) > 0)
-    const delayMs = Math.floor(Math.random() * SPREAD_MS)
+    const delayMs = Math.floor(random() * SPREAD_MS)
     let got = { bucket: 0, person: 0, poll: 0 }
     const isStored = await change((account) => {
       stopUntil(account.stoppedUntilMs)

@@ -51,6 +51,8 @@ export interface BudgetOptions<Family extends string> {
   limits: Record<Family, CallLimit | null>
   /** Table `Budgets`. */
   table: Table
+  /** From 0 up to 1; by default `Math.random`. */
+  random?: () => number
 }
 
 /**

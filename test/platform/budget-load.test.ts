@@ -37,7 +37,7 @@ async function hammerForHours(hours: number, random: () => number, waitUpToMs: n
   const start = (index: number) => {
     let skewMs = (random() - 0.5) * 1e9
     const own = skewed(clock, () => skewMs)
-    const instance = startInstance(own, table, limit)
+    const instance = startInstance(own, table, limit, random)
     for (const lane of lanes) {
       const travelMs = () => Math.floor(random() * 400)
       const paceMs = 100 + Math.floor(random() * 200)

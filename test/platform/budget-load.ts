@@ -96,10 +96,10 @@ export async function hammer(options: {
 }
 
 /** Starts a process whose calls go through a budget of its own. */
-export function startInstance(clock: Clock, table: Table, limit: CallLimit | null): Instance {
+export function startInstance(clock: Clock, table: Table, limit: CallLimit | null, random = Math.random): Instance {
   let dead = false
   return {
-    budget: createBudget({ upstream: 'defender', clock, limits: { lists: limit }, table }),
+    budget: createBudget({ upstream: 'defender', clock, limits: { lists: limit }, table, random }),
     die() {
       dead = true
     },
