@@ -11,8 +11,9 @@ export function createStillClock(isBusy = () => false): StillClock {
   let nowMs = 0
   let sleepers: { dueMs: number; wake(): void }[] = []
   const settled = async () => {
-    do await new Promise<void>((resolve) => setImmediate(resolve))
-    while (isBusy())
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    // What is under way elsewhere needs the machine more than who waits for it.
+    while (isBusy()) await new Promise<void>((resolve) => setTimeout(resolve, 1))
   }
   return {
     now: () => new Date(nowMs),
