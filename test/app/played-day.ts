@@ -13,6 +13,7 @@ import { theApp, useParts } from '../../shared/app.ts'
 import { queueNames } from '../../shared/events/parts.ts'
 import { subscribe } from '../../shared/events/subscribe.ts'
 import { exportNames, type RunRef } from '../../shared/exports/names.ts'
+import type { Clock } from '../../shared/platform/clock.ts'
 import type { Trace } from '../bicep/evaluate-query.ts'
 import { freshStorage } from '../storage.ts'
 
@@ -28,12 +29,19 @@ export type PlayedDay = Awaited<ReturnType<typeof startDay>>
 export async function startDay(begin: Date) {
   const storage = await freshStorage()
   const clock = createAdjustableClock(begin.getTime() - Date.now())
+  let sleeping = 0
+  const sleep: Clock['sleep'] = (ms, signal) => {
+    sleeping += 1
+    return clock.sleep(ms, signal).finally(() => {
+      sleeping -= 1
+    })
+  }
   const fleetAt = (more: Partial<FleetOptions> = {}) =>
     createFleet({ size: 120, files: 2, badLines: 0, generatedTime: clock.now().toISOString(), ...more })
   const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
   useParts({
     env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
-    clock,
+    clock: { now: clock.now, sleep },
     storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
     credential: createSimulatorCredential(simulator.origin, clock),
     upstreamOrigin: simulator.origin,
@@ -47,15 +55,15 @@ export async function startDay(begin: Date) {
       logHandler: (_level, ...words) => void traces.push({ at: clock.now(), message: words.join(' ') }),
     })
 
-  /** What waits for the clock gets it. */
+  /** What waits for the clock gets it; what is slow for want of the machine does not make hours pass. */
   async function settled<T>(work: Promise<T>): Promise<T> {
     let isDone = false
     const done = work.finally(() => {
       isDone = true
     })
-    for (let looks = 0; !isDone; looks++) {
+    for (let looks = 0; !isDone; looks = sleeping > 0 ? looks + 1 : 0) {
       await new Promise((resolve) => setTimeout(resolve, 5))
-      if (looks > 50) clock.advance(1000)
+      if (looks > 20) clock.advance(1000)
     }
     return done
   }
