@@ -1,12 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { startAzurite } from '../local/azurite.ts'
-import { createAdjustableClock } from '../local/clock.ts'
-import { startHost } from '../local/host/host.ts'
-import { noFaults } from '../local/simulator/faults.ts'
-import { createFleet } from '../local/simulator/fleet.ts'
-import { startSimulator } from '../local/simulator/simulator.ts'
-import { createSimulatorCredential } from '../local/simulator-credential.ts'
-import { useParts } from '../shared/app.ts'
+import { percentile } from './percentile.ts'
+import { startApp } from './start-app.ts'
 
 /** Actions that change, and over how long: a little more than two polls of each minute. */
 const ACTIONS = 120
@@ -17,30 +10,15 @@ const SPREAD_MS = 130_000
  * detection lag (change to detection) and delivery (detection to arrival).
  */
 export async function benchDelivery(): Promise<void> {
-  const azurite = await startAzurite()
-  const clock = createAdjustableClock()
-  const simulator = await startSimulator({ clock, fleet: createFleet({ size: 10, files: 1 }), faults: noFaults })
-  const storage = azurite.connectionString()
-  const env = {
-    ...{ RELAY_STORAGE: storage, AzureWebJobsStorage: storage, TASKHUB_NAME: 'DefenderRelayBench' },
-    ...{ DEFENDER_BASE_URL: `${simulator.origin}/defender`, AV_HEALTH_SCHEDULE: '0 15 */12 * * *' },
-    ...{ MACHINE_ACTIONS_SCHEDULE: '0 * * * * *', INVESTIGATIONS_SCHEDULE: '0 * * * * *' },
-  }
-  useParts({
-    env,
-    clock,
-    credential: createSimulatorCredential(simulator.origin, clock),
-    upstreamOrigin: simulator.origin,
-    callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+  const { clock, simulator, url, key, stop } = await startApp({
+    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
+    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
+    AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
   })
-  const keys = { master: 'bench-master-key', function: 'bench-function-key' }
-  const hostJson = JSON.parse(readFileSync(new URL('../host.json', import.meta.url), 'utf8'))
-  const load = () => import('../functions/index.ts')
-  const host = await startHost({ load, storage, hostJson, settings: env, port: 0, keys, clock, print: () => {} })
   const post = (path: string, body: unknown) =>
-    fetch(`${host.url}/api/${path}`, {
+    fetch(`${url}/api/${path}`, {
       method: 'POST',
-      headers: { 'x-functions-key': keys.function, 'content-type': 'application/json' },
+      headers: { 'x-functions-key': key, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
   try {
@@ -68,15 +46,11 @@ export async function benchDelivery(): Promise<void> {
       posts.map(({ deliveryMs }) => deliveryMs),
     )
   } finally {
-    await host.stop()
-    await simulator.stop()
-    await azurite.stop()
+    await stop()
   }
 }
 
 function print(what: string, valuesMs: number[]): void {
-  const sorted = valuesMs.toSorted((a, b) => a - b)
-  const at = (share: number) =>
-    ((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) / 1000).toFixed(2)
+  const at = (share: number) => (percentile(valuesMs, share) / 1000).toFixed(2)
   console.log(`${what.padEnd(22)} p50 ${at(0.5)} s   p95 ${at(0.95)} s   max ${at(1)} s`)
 }
