@@ -25,12 +25,15 @@ export async function benchDelivery(): Promise<void> {
     const receiver = simulator.receiver('bench')
     await post('changes/machine-actions/check', {})
     await post('subscriptions', { callbackUrl: receiver.url })
-    console.log(`${ACTIONS} machine actions appear over ${SPREAD_MS / 1000} s; polls each minute; please wait …`)
+    console.log(
+      `${ACTIONS} machine actions appear over ${SPREAD_MS / 1000} s; polls each minute; please wait …`,
+    )
     for (let n = 0; n < ACTIONS; n++) {
       simulator.actions.put({ id: `bench-${n}`, status: 'Pending' })
       await clock.sleep(SPREAD_MS / ACTIONS)
     }
-    for (let waits = 0; receiver.unique().length < ACTIONS && waits < 140; waits++) await clock.sleep(500)
+    for (let waits = 0; receiver.unique().length < ACTIONS && waits < 140; waits++)
+      await clock.sleep(500)
     const posts = receiver.unique().map(({ body, at }) => {
       const { time, detectedat } = body as { time: string; detectedat: string }
       const detectedMs = Date.parse(detectedat)

@@ -1,7 +1,10 @@
 import { benchDelivery } from './delivery.ts'
 import { benchLookup } from './lookup.ts'
 
-const benches: Record<string, () => Promise<void>> = { delivery: benchDelivery, lookup: benchLookup }
+const benches: Record<string, () => Promise<void>> = {
+  delivery: benchDelivery,
+  lookup: benchLookup,
+}
 
 const name = process.argv[2] ?? ''
 const bench = benches[name]

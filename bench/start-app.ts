@@ -12,13 +12,21 @@ import { useParts } from '../shared/app.ts'
 export async function startApp(schedules: Record<string, string>) {
   const azurite = await startAzurite()
   const clock = createAdjustableClock()
-  const simulator = await startSimulator({ clock, fleet: createFleet({ size: 10, files: 1 }), faults: noFaults })
+  const simulator = await startSimulator({
+    clock,
+    fleet: createFleet({ size: 10, files: 1 }),
+    faults: noFaults,
+  })
   const storage = azurite.connectionString()
   const { accessKey, secretKey } = simulator.tenableKeys
   const settings = {
-    ...{ RELAY_STORAGE: storage, AzureWebJobsStorage: storage, TASKHUB_NAME: 'DefenderRelayBench' },
-    ...{ DEFENDER_BASE_URL: `${simulator.origin}/defender`, TENABLE_BASE_URL: `${simulator.origin}/tenable` },
-    ...{ TENABLE_ACCESS_KEY: accessKey, TENABLE_SECRET_KEY: secretKey },
+    RELAY_STORAGE: storage,
+    AzureWebJobsStorage: storage,
+    TASKHUB_NAME: 'DefenderRelayBench',
+    DEFENDER_BASE_URL: `${simulator.origin}/defender`,
+    TENABLE_BASE_URL: `${simulator.origin}/tenable`,
+    TENABLE_ACCESS_KEY: accessKey,
+    TENABLE_SECRET_KEY: secretKey,
     ...schedules,
   }
   useParts({
@@ -26,12 +34,24 @@ export async function startApp(schedules: Record<string, string>) {
     clock,
     credential: createSimulatorCredential(simulator.origin, clock),
     upstreamOrigin: simulator.origin,
-    callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+    callbackPolicy: {
+      allowLoopback: true,
+      resolve: async () => [{ address: '127.0.0.1', family: 4 }],
+    },
   })
   const keys = { master: 'bench-master-key', function: 'bench-function-key' }
   const hostJson = JSON.parse(readFileSync(new URL('../host.json', import.meta.url), 'utf8'))
   const load = () => import('../functions/index.ts')
-  const host = await startHost({ load, storage, hostJson, settings, port: 0, keys, clock, print: () => {} })
+  const host = await startHost({
+    load,
+    storage,
+    hostJson,
+    settings,
+    port: 0,
+    keys,
+    clock,
+    print: () => {},
+  })
   return {
     clock,
     simulator,

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 
 /** Azurite's published development key: the same on every machine, and no secret. */
-const DEVELOPMENT_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
+const DEVELOPMENT_KEY =
+  'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
 /** A running storage emulator. */
 export interface Azurite {
@@ -26,7 +27,11 @@ export interface AzuriteOptions {
 }
 
 /** Starts the storage emulator (blob, queue, table) on free loopback ports; rejects when it ends before it is ready. */
-export async function startAzurite({ dataDir, accounts = [], onSpawn }: AzuriteOptions = {}): Promise<Azurite> {
+export async function startAzurite({
+  dataDir,
+  accounts = [],
+  onSpawn,
+}: AzuriteOptions = {}): Promise<Azurite> {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js')
   const ports = ['blob', 'queue', 'table'].flatMap((service) => [`--${service}Port`, '0'])
   const child = fork(
@@ -45,7 +50,9 @@ export async function startAzurite({ dataDir, accounts = [], onSpawn }: AzuriteO
       execArgv: ['--import', new URL('./azurite-hook.mjs', import.meta.url).href],
       env: {
         ...process.env,
-        AZURITE_ACCOUNTS: ['devstoreaccount1', ...accounts].map((name) => `${name}:${DEVELOPMENT_KEY}`).join(';'),
+        AZURITE_ACCOUNTS: ['devstoreaccount1', ...accounts]
+          .map((name) => `${name}:${DEVELOPMENT_KEY}`)
+          .join(';'),
       },
     },
   )
@@ -60,7 +67,9 @@ export async function startAzurite({ dataDir, accounts = [], onSpawn }: AzuriteO
         'DefaultEndpointsProtocol=http',
         `AccountName=${account}`,
         `AccountKey=${DEVELOPMENT_KEY}`,
-        ...Object.entries(endpoints).map(([service, origin]) => `${service}Endpoint=${origin}/${account}`),
+        ...Object.entries(endpoints).map(
+          ([service, origin]) => `${service}Endpoint=${origin}/${account}`,
+        ),
       ].join(';'),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
@@ -89,9 +98,11 @@ function readEndpoints(child: ChildProcess, dataDir: string | undefined): Promis
       output?.on('data', (chunk) => {
         printed += chunk
         const found = Object.fromEntries(
-          [...printed.matchAll(/Azurite (Blob|Queue|Table) service is successfully listening at (http:\S+)/g)].map(
-            ([, service, origin]) => [service, origin],
-          ),
+          [
+            ...printed.matchAll(
+              /Azurite (Blob|Queue|Table) service is successfully listening at (http:\S+)/g,
+            ),
+          ].map(([, service, origin]) => [service, origin]),
         )
         if (Object.keys(found).length === 3) resolve(found as Endpoints)
       })

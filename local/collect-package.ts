@@ -12,7 +12,11 @@ const manifestSchema = z.object({
 const lockSchema = z.object({
   packages: z.record(
     z.string(),
-    z.object({ dev: z.boolean().optional(), optional: z.boolean().optional(), devOptional: z.boolean().optional() }),
+    z.object({
+      dev: z.boolean().optional(),
+      optional: z.boolean().optional(),
+      devOptional: z.boolean().optional(),
+    }),
   ),
 })
 
@@ -26,7 +30,9 @@ const ballast = /\.(?:map|[cm]?ts|md)$/i
  */
 export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntry[] {
   const read = (file: string) => readFileSync(join(root, file))
-  const { name, version, main, dependencies } = manifestSchema.parse(JSON.parse(read('package.json').toString()))
+  const { name, version, main, dependencies } = manifestSchema.parse(
+    JSON.parse(read('package.json').toString()),
+  )
   const { packages } = lockSchema.parse(JSON.parse(read('package-lock.json').toString()))
   const modules = Object.entries(packages).flatMap(([path, { dev, optional, devOptional }]) =>
     path === '' || dev || optional || devOptional ? [] : [path],
@@ -38,7 +44,8 @@ export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntr
     ...filesBelow(dist, 'dist'),
     ...modules.flatMap((path) => filesBelow(join(root, path), path)),
   ]
-  if (!entries.some(({ path }) => path === main)) throw new Error(`${main} is missing: npm run build makes it`)
+  if (!entries.some(({ path }) => path === main))
+    throw new Error(`${main} is missing: npm run build makes it`)
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 
@@ -48,6 +55,8 @@ function filesBelow(folder: string, path: string): ZipEntry[] {
     const to = posix.join(path, entry.name)
     // Modules within modules have lines of their own in the lock file.
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesBelow(from, to)
-    return entry.isFile() && !ballast.test(entry.name) ? [{ path: to, content: readFileSync(from) }] : []
+    return entry.isFile() && !ballast.test(entry.name)
+      ? [{ path: to, content: readFileSync(from) }]
+      : []
   })
 }

@@ -11,7 +11,8 @@ export async function compareSnapshot(
   method: 'files' | 'json' = 'files',
 ): Promise<string[]> {
   const rows = new Map<string, { bucket: string; columns: Columns }>()
-  for await (const row of table.list({})) rows.set(row.rowKey, { bucket: row.partitionKey, columns: row.columns })
+  for await (const row of table.list({}))
+    rows.set(row.rowKey, { bucket: row.partitionKey, columns: row.columns })
   const differences: string[] = []
   let devices = 0
   for (const device of truth) {
@@ -33,12 +34,18 @@ function compareDevice(
 ): string[] {
   const id = device.machineId
   const { firstFile, firstLine, file, line, other, ...columns } = row.columns
-  const found: Record<string, unknown> = { ...columns, other: typeof other === 'string' ? JSON.parse(other) : {} }
+  const found: Record<string, unknown> = {
+    ...columns,
+    other: typeof other === 'string' ? JSON.parse(other) : {},
+  }
   const expected: Record<string, unknown> = device
   const names = new Set([...Object.keys(found), ...Object.keys(expected)])
   const differences = [...names]
     .filter((name) => !isDeepStrictEqual(found[name], expected[name]))
-    .map((name) => `${id}: ${name} is ${JSON.stringify(found[name])} and should be ${JSON.stringify(expected[name])}`)
+    .map(
+      (name) =>
+        `${id}: ${name} is ${JSON.stringify(found[name])} and should be ${JSON.stringify(expected[name])}`,
+    )
   if (row.bucket !== bucketOf(id, buckets)) differences.push(`${id} is in bucket ${row.bucket}`)
   // Pages have no lasting places: a list that is asked for again may come in another order.
   const places =
@@ -50,7 +57,8 @@ function compareDevice(
         ]
   for (const place of places) {
     const known = sources.some((source) => source.file === place.file && source.line === place.line)
-    if (!known) differences.push(`${id}: nothing of it stands in line ${place.line} of file ${place.file}`)
+    if (!known)
+      differences.push(`${id}: nothing of it stands in line ${place.line} of file ${place.file}`)
   }
   return differences
 }

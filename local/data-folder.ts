@@ -57,7 +57,10 @@ export async function openDataFolder(dir: string, signal?: AbortSignal): Promise
     try {
       makeFolder(emulatorDir)
       closeFolder(dir, ours)
-      const state = readState(dir) ?? { keys: { master: newKey(), function: newKey() }, clockOffsetMs: 0 }
+      const state = readState(dir) ?? {
+        keys: { master: newKey(), function: newKey() },
+        clockOffsetMs: 0,
+      }
       const save = () => {
         writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
         renameSync(`${file}.new`, file)
@@ -99,7 +102,9 @@ const newKey = () => randomBytes(24).toString('base64url')
 function asUnusable(dir: string, error: unknown): unknown {
   const { code, syscall } = error as NodeJS.ErrnoException
   return syscall
-    ? new Error(`The data folder ${dir} can't be used (${code} at ${syscall}): choose another --data.`)
+    ? new Error(
+        `The data folder ${dir} can't be used (${code} at ${syscall}): choose another --data.`,
+      )
     : error
 }
 

@@ -39,7 +39,9 @@ const LOOK_EVERY_MS = 250
 const QUIET_MS = 5000
 
 const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
-const snapshotsSchema = z.object({ snapshots: z.array(z.object({ current: z.boolean(), devices: z.int() })) })
+const snapshotsSchema = z.object({
+  snapshots: z.array(z.object({ current: z.boolean(), devices: z.int() })),
+})
 
 /**
  * Runs one export over HTTP, as any caller would, and tells its progress until it is over. A run that was left unfinished is
@@ -63,9 +65,14 @@ type Call = <S extends z.ZodType>(method: string, path: string, answer: S) => Pr
 
 function callerOf({ url, key, signal }: OnceOptions): Call {
   return async (method, path, answer) => {
-    const response = await fetch(`${url}/api/${path}`, { method, headers: { 'x-functions-key': key }, signal })
+    const response = await fetch(`${url}/api/${path}`, {
+      method,
+      headers: { 'x-functions-key': key },
+      signal,
+    })
     const text = await response.text()
-    if (!response.ok) throw new Error(`${method} /api/${path} answered ${response.status}: ${text.slice(0, 500)}`)
+    if (!response.ok)
+      throw new Error(`${method} /api/${path} answered ${response.status}: ${text.slice(0, 500)}`)
     return answer.parse(JSON.parse(text))
   }
 }

@@ -43,7 +43,9 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
   // After a kill the emulator saves and leaves by itself; two on the same files would lose what the first one saves.
   for (let waitedMs = 0; emulator && isRunning(emulator); waitedMs += 50) {
     if (waitedMs >= LONGEST_SAVE_MS) {
-      throw new Error(`The storage emulator of the last start, process ${emulator.pid}, does not end.`)
+      throw new Error(
+        `The storage emulator of the last start, process ${emulator.pid}, does not end.`,
+      )
     }
     await sleep(50, undefined, { signal })
   }
@@ -57,16 +59,22 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
 }
 
 /** Of several starts at the same moment one decides at a time: whoever creates the file `sign` first. */
-async function decideAlone<T>(sign: string, signal: AbortSignal | undefined, decide: (sign: string) => T): Promise<T> {
+async function decideAlone<T>(
+  sign: string,
+  signal: AbortSignal | undefined,
+  decide: (sign: string) => T,
+): Promise<T> {
   for (let waitedMs = 0; ; waitedMs += TURN_MS) {
     try {
       writeFileSync(sign, '', { flag: 'wx', mode: 0o600 })
       break
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || waitedMs >= LONGEST_TURN_MS) throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || waitedMs >= LONGEST_TURN_MS)
+        throw error
       // Deciding takes no time: a sign that stays, or is from the future, was left by a process that was killed over it.
       const found = lstatSync(sign, { throwIfNoEntry: false })
-      if (found && Math.abs(Date.now() - found.mtimeMs) > ABANDONED_MS) rmSync(sign, { force: true })
+      if (found && Math.abs(Date.now() - found.mtimeMs) > ABANDONED_MS)
+        rmSync(sign, { force: true })
       await sleep(TURN_MS, undefined, { signal })
     }
   }

@@ -25,7 +25,13 @@ const event = z.object({
 })
 
 /** Subscribes the built-in receiver to every event, as any webhook would, and says each one that is delivered. */
-export async function followEvents({ url, key, folder, receiver, say }: FollowOptions): Promise<void> {
+export async function followEvents({
+  url,
+  key,
+  folder,
+  receiver,
+  say,
+}: FollowOptions): Promise<void> {
   const post = (path: string, body: unknown) =>
     fetch(`${url}/api/${path}`, {
       method: 'POST',
@@ -34,14 +40,18 @@ export async function followEvents({ url, key, folder, receiver, say }: FollowOp
     })
   const { callbackUrl: before } = folder.state
   // The receiver has another port after a restart: what was subscribed before leads nowhere.
-  if (before !== undefined && before !== receiver.url) await post('subscriptions/unsubscribe', { callbackUrl: before })
+  if (before !== undefined && before !== receiver.url)
+    await post('subscriptions/unsubscribe', { callbackUrl: before })
   const streams = ['machine-actions', 'investigations', 'av-health']
   const answer = await post('subscriptions', {
     callbackUrl: receiver.url,
     description: 'npm start',
     filter: { streams },
   })
-  if (!answer.ok) throw new Error(`the built-in receiver could not subscribe: ${answer.status} ${await answer.text()}`)
+  if (!answer.ok)
+    throw new Error(
+      `the built-in receiver could not subscribe: ${answer.status} ${await answer.text()}`,
+    )
   folder.state.callbackUrl = receiver.url
   folder.save()
   const { secret } = z.object({ secret: z.string().optional() }).parse(await answer.json())
@@ -53,7 +63,10 @@ export async function followEvents({ url, key, folder, receiver, say }: FollowOp
 }
 
 /** One line for one event: what it is about, old → new state. */
-function describeEvent({ type, subject, data }: z.infer<typeof event>, signatureOk: boolean | null): string {
+function describeEvent(
+  { type, subject, data }: z.infer<typeof event>,
+  signatureOk: boolean | null,
+): string {
   const about = [data.type, data.computerDnsName, data.requestor].filter(Boolean).join(', ')
   const step = data.from || data.to ? `${data.from ?? '·'} → ${data.to ?? '·'}` : ''
   const signature = signatureOk === false ? '  SIGNATURE IS WRONG' : ''

@@ -23,7 +23,11 @@ const storageOf = (azurite: Azurite) => ({
 })
 
 /** For a simulated Defender: schedules and the like may be set from outside, but not where it stores and whom it asks. */
-export function settingsFor(azurite: Azurite, origin: string, simulator: Simulator | undefined): Settings {
+export function settingsFor(
+  azurite: Azurite,
+  origin: string,
+  simulator: Simulator | undefined,
+): Settings {
   const given = Object.entries(process.env).filter(
     ([name]) => settingNames.includes(name) && !name.startsWith('RELAY_STORAGE'),
   )
@@ -70,6 +74,8 @@ export function readLocalSettings(file: string | undefined): Settings {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && file === undefined) return { ...process.env }
     if (code) throw new Error(`${name} can't be read (${code}).`)
-    throw new Error(`${name} is no settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts alone.`)
+    throw new Error(
+      `${name} is no settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts alone.`,
+    )
   }
 }

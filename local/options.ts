@@ -49,14 +49,19 @@ export const LARGEST_FLEET = 60_000
 /** Reads the command line; throws an Error whose message is one sentence for the person who typed it. */
 export function readOptions(args: string[], from = process.cwd()): StartOptions {
   const { values, positionals } = parse(args)
-  if (positionals.length > 0 && values.files.length === 0) throw new Error(`"${positionals[0]}" is not known here.`)
+  if (positionals.length > 0 && values.files.length === 0)
+    throw new Error(`"${positionals[0]}" is not known here.`)
   const live = values.live ? 'live' : undefined
-  const sources = [values.fleet, values.files[0], values.upstream, live].filter((source) => source !== undefined)
+  const sources = [values.fleet, values.files[0], values.upstream, live].filter(
+    (source) => source !== undefined,
+  )
   if (sources.length > 1) throw new Error('Give one of --fleet, --files, --upstream and --live.')
   if (values.settings !== undefined && !live) throw new Error('--settings goes with --live.')
   const fleet = wholeNumber('--fleet', values.fleet, 1, 10_000_000)
   if (fleet !== undefined && fleet > LARGEST_FLEET) {
-    throw new Error(`The storage emulator holds about ${LARGEST_FLEET} devices; choose a smaller --fleet.`)
+    throw new Error(
+      `The storage emulator holds about ${LARGEST_FLEET} devices; choose a smaller --fleet.`,
+    )
   }
   if (values.key !== undefined && !/^[\w.~=-]{8,200}$/.test(values.key)) {
     throw new Error('--key takes 8 to 200 letters, digits and . ~ = _ -')
@@ -73,7 +78,10 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
     settings: values.settings === undefined ? undefined : resolve(from, values.settings),
     port: wholeNumber('--port', values.port, 0, 65_535),
     key: values.key,
-    data: values.data === undefined ? resolve(live ? '.local/live' : '.local') : resolve(from, values.data),
+    data:
+      values.data === undefined
+        ? resolve(live ? '.local/live' : '.local')
+        : resolve(from, values.data),
     verbose: values.verbose,
     help: values.help,
   }
@@ -111,7 +119,12 @@ export function whatIsWrong({ message }: Error): string {
   return `${option} needs a value.`
 }
 
-function wholeNumber(name: string, text: string | undefined, least: number, most: number): number | undefined {
+function wholeNumber(
+  name: string,
+  text: string | undefined,
+  least: number,
+  most: number,
+): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
   if (/^\d{1,9}$/.test(text) && value >= least && value <= most) return value

@@ -17,4 +17,6 @@ for (const { path, content } of entries) {
 }
 const archive = zip(entries)
 writeFileSync(join(root, 'out/package.zip'), archive)
-console.log(`out/package.zip: ${entries.length} files, ${(archive.length / 2 ** 20).toFixed(1)} MiB`)
+console.log(
+  `out/package.zip: ${entries.length} files, ${(archive.length / 2 ** 20).toFixed(1)} MiB`,
+)

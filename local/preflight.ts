@@ -44,7 +44,9 @@ async function main(): Promise<number> {
 async function look(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
-    useParts({ env: { ...settings, ...(azurite && { RELAY_STORAGE: azurite.connectionString() }) } })
+    useParts({
+      env: { ...settings, ...(azurite && { RELAY_STORAGE: azurite.connectionString() }) },
+    })
     const looks = await preflight(theApp())
     const lines = isJson ? [JSON.stringify(looks, null, 2)] : describeLooks(looks)
     process.stdout.write(`${lines.join('\n')}\n`)
@@ -57,7 +59,9 @@ async function look(settings: Settings, isJson: boolean): Promise<number> {
 
 /** No account is named, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {
-  return RELAY_STORAGE ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE) : !RELAY_STORAGE__tableServiceUri
+  return RELAY_STORAGE
+    ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE)
+    : !RELAY_STORAGE__tableServiceUri
 }
 
 function readOptions(args: string[]) {
@@ -72,5 +76,8 @@ function readOptions(args: string[]) {
   // npm runs scripts in the package's folder; paths are meant from where it was called.
   const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env
   const from = (script === 'preflight' && calledFrom) || process.cwd()
-  return { ...values, settings: values.settings === undefined ? undefined : resolve(from, values.settings) }
+  return {
+    ...values,
+    settings: values.settings === undefined ? undefined : resolve(from, values.settings),
+  }
 }

@@ -14,7 +14,8 @@ export function makeFolder(dir: string): void {
     mkdirSync(dir, { mode: FOLDER_MODE })
   } catch (error) {
     // Another start may have been faster.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(dir).isDirectory()) throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(dir).isDirectory())
+      throw error
   }
 }
 

@@ -20,7 +20,8 @@ const BAR = 30
 const LINE_EVERY_MS = 5000
 
 /** A file that has been tried and is to be tried again. */
-const isWaiting = (state: string) => state !== 'imported' && state !== 'failed' && state !== 'importing'
+const isWaiting = (state: string) =>
+  state !== 'imported' && state !== 'failed' && state !== 'importing'
 
 /** Shows a run's progress: a bar that moves on a terminal, a line now and then elsewhere. */
 export function createProgress(screen: Screen): Progress {
@@ -37,7 +38,10 @@ export function createProgress(screen: Screen): Progress {
       if (screen.isTTY) {
         const full = listed > 0 ? Math.round((imported / listed) * BAR) : 0
         // A line that wraps could not be taken back.
-        bar = `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${text}`.slice(0, (screen.columns || 80) - 1)
+        bar = `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${text}`.slice(
+          0,
+          (screen.columns || 80) - 1,
+        )
         screen.write(`\r\x1b[2K${bar}`)
       } else if (run.state !== lastState || performance.now() - lastLineAt >= LINE_EVERY_MS) {
         lastState = run.state

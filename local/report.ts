@@ -3,7 +3,14 @@ import type { OnceReport } from './export-once.ts'
 import { createFleet } from './simulator/fleet.ts'
 
 /** What a run came to, for the person at the console. */
-export function describeReport({ runId, state, reason, counts, devices, ...rest }: OnceReport): string[] {
+export function describeReport({
+  runId,
+  state,
+  reason,
+  counts,
+  devices,
+  ...rest
+}: OnceReport): string[] {
   const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
   const unknown = Object.entries(rest.unknownFields).map(([name, times]) => `${name} × ${times}`)
   return [

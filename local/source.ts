@@ -16,7 +16,8 @@ export interface Known {
   published: string | null
 }
 
-type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'> & Partial<Pick<StartOptions, 'live'>>
+type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'> &
+  Partial<Pick<StartOptions, 'live'>>
 
 /** Decides where the devices come from: what the data folder has, unless something else was asked for or a file has changed. */
 export async function chooseSource(asked: Asked, known: Known): Promise<Source> {
@@ -33,7 +34,9 @@ export async function chooseSource(asked: Asked, known: Known): Promise<Source> 
 /** Throws one sentence when a data folder would come to hold real and simulated data side by side. */
 export function refuseMixture({ live = false }: Asked, before: Source | undefined): void {
   if (before && live !== (before.kind === 'live')) {
-    throw new Error(`This data folder holds ${live ? 'simulated' : 'real'} data: choose another --data.`)
+    throw new Error(
+      `This data folder holds ${live ? 'simulated' : 'real'} data: choose another --data.`,
+    )
   }
 }
 
@@ -50,11 +53,14 @@ function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | unde
 async function chooseFiles(paths: string[], known: Known): Promise<Source> {
   const files = paths.map(lookAt)
   const { before } = known
-  if (before?.kind === 'files' && JSON.stringify(before.files) === JSON.stringify(files)) return before
+  if (before?.kind === 'files' && JSON.stringify(before.files) === JSON.stringify(files))
+    return before
   let rows = 0
   for (const { path } of files) rows += await countLines(path, LARGEST_FLEET - rows)
   if (rows > LARGEST_FLEET) {
-    throw new Error(`The storage emulator holds about ${LARGEST_FLEET} devices and these files have more rows.`)
+    throw new Error(
+      `The storage emulator holds about ${LARGEST_FLEET} devices and these files have more rows.`,
+    )
   }
   return { kind: 'files', files, generatedTime: nextGeneratedTime(known) }
 }

@@ -49,11 +49,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const started: { stop(): Promise<void> }[] = []
   const stop = async () => {
     const failures: unknown[] = []
-    for (const part of started.splice(0).reverse()) await part.stop().catch((error) => failures.push(error))
+    for (const part of started.splice(0).reverse())
+      await part.stop().catch((error) => failures.push(error))
     if (failures.length > 0) throw failures[0]
   }
   try {
-    const azurite = await startAzurite({ dataDir: folder.emulatorDir, onSpawn: folder.noteEmulator })
+    const azurite = await startAzurite({
+      dataDir: folder.emulatorDir,
+      onSpawn: folder.noteEmulator,
+    })
     started.push(azurite)
     const broken = azurite.ended.then((): never => {
       throw new Error('The storage emulator has ended by itself: start again.')
@@ -130,11 +134,18 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
 
 function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
   const generatedTime = 'generatedTime' in source ? source.generatedTime : clock.now().toISOString()
-  const fleet = createFleet(source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime })
+  const fleet = createFleet(
+    source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime },
+  )
   const files = source.kind === 'files' ? { files: source.files.map(({ path }) => path) } : {}
   // From a fixed moment on, so that a restart shows the same items.
   const startsAt = new Date(Date.parse(generatedTime) - 2 * 3_600_000).toISOString()
-  return startSimulator({ clock, fleet, ...files, life: { startsAt, perHour: 120, investigationsPerHour: 30 } })
+  return startSimulator({
+    clock,
+    fleet,
+    ...files,
+    life: { startsAt, perHour: 120, investigationsPerHour: 30 },
+  })
 }
 
 /** The offset outlives the process: time never goes back for what is stored. */
@@ -157,13 +168,17 @@ function keepOffset(clock: AdjustableClock, folder: DataFolder): AdjustableClock
 const USUAL_PORT = 7071
 const PORTS_TRIED = 20
 
-async function startOnFreePort(wanted: number | undefined, start: (port: number) => Promise<Host>): Promise<Host> {
+async function startOnFreePort(
+  wanted: number | undefined,
+  start: (port: number) => Promise<Host>,
+): Promise<Host> {
   for (let port = wanted ?? USUAL_PORT; ; port++) {
     try {
       return await start(port)
     } catch (error) {
       const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-      if (inUse && wanted !== undefined) throw new Error(`Port ${wanted} is in use: choose another --port.`)
+      if (inUse && wanted !== undefined)
+        throw new Error(`Port ${wanted} is in use: choose another --port.`)
       if (inUse && port < USUAL_PORT + PORTS_TRIED) continue
       if (inUse) throw new Error(`Ports ${USUAL_PORT} to ${port} are in use: choose a --port.`)
       throw error

@@ -74,7 +74,9 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     refuseUnreadable(options, folder.state.source)
     const live = options.live ? readLocalSettings(options.settings) : undefined
     if (options.key) folder.state.keys.function = options.key
-    progress.say(`starting storage emulator${live ? '' : ', simulated upstreams'} and functions host …`)
+    progress.say(
+      `starting storage emulator${live ? '' : ', simulated upstreams'} and functions host …`,
+    )
     const stack = await startStack({
       folder,
       upstream: options.upstream,
@@ -82,7 +84,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       port: options.port,
       signal,
       print(line) {
-        if (options.verbose || /^(?:error|warn|Executed)/.test(line)) progress.say(toPlainLines(line))
+        if (options.verbose || /^(?:error|warn|Executed)/.test(line))
+          progress.say(toPlainLines(line))
       },
       chooseSource: (known) => chooseSource(options, known),
     })
@@ -114,7 +117,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
         const receiver = simulator.receiver('npm-start')
         await followEvents({ url, key, folder, receiver, say: progress.say })
       }
-      for (const line of describeTries({ url, key, report, source: stack.source })) progress.say(line)
+      for (const line of describeTries({ url, key, report, source: stack.source }))
+        progress.say(line)
       await Promise.race([aborted(signal), stack.broken])
       // Until then it serves, and being stopped is how that ends.
       return 0

@@ -5,7 +5,13 @@ import { createRunLedger } from '../shared/exports/run-ledger.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { startAzurite } from './azurite.ts'
 import { compareSnapshot } from './compare-snapshot.ts'
-import { type DataFolder, fleetOptions, openDataFolder, readState, type Source } from './data-folder.ts'
+import {
+  type DataFolder,
+  fleetOptions,
+  openDataFolder,
+  readState,
+  type Source,
+} from './data-folder.ts'
 import { whatIsWrong } from './options.ts'
 import { createFleet } from './simulator/fleet.ts'
 
@@ -44,20 +50,29 @@ async function verify(dir: string): Promise<number> {
   }
 }
 
-async function compareWith(source: Source & { kind: 'fleet' }, folder: DataFolder): Promise<number> {
+async function compareWith(
+  source: Source & { kind: 'fleet' },
+  folder: DataFolder,
+): Promise<number> {
   const azurite = await startAzurite({ dataDir: folder.emulatorDir, onSpawn: folder.noteEmulator })
   try {
     const tables = createTables({ connectionString: azurite.connectionString() })
     await tables('Exports').create()
     const current = await createRunLedger(tables('Exports'), AV_HEALTH).current()
     if (!current) throw new Error(`No snapshot was published yet: ${RUN_FIRST}.`)
-    if (current.method !== 'files' || Date.parse(current.generatedTime ?? '') !== Date.parse(source.generatedTime)) {
+    if (
+      current.method !== 'files' ||
+      Date.parse(current.generatedTime ?? '') !== Date.parse(source.generatedTime)
+    ) {
       throw new Error(`Snapshot ${current.runId} is not of the files of this fleet: ${RUN_FIRST}.`)
     }
     const fleet = createFleet(fleetOptions(source))
     const differences = await compareSnapshot(tables(current.table), current.buckets, fleet.truth())
     for (const difference of differences.slice(0, DIFFERENCES_SHOWN)) console.error(difference)
-    const verdict = differences.length === 0 ? 'exactly the fleet, field by field' : `${differences.length} differences`
+    const verdict =
+      differences.length === 0
+        ? 'exactly the fleet, field by field'
+        : `${differences.length} differences`
     console.log(`${current.table}: ${current.devices} devices, ${verdict}`)
     return differences.length === 0 ? 0 : 1
   } finally {

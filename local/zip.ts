@@ -17,7 +17,8 @@ const UNIX = 3 * 0x100
 
 /** Makes a zip archive in memory: up to 65,535 files and 4 GiB, deflated, no folders of their own. */
 export function zip(entries: ZipEntry[]): Buffer {
-  if (entries.length > 0xffff) throw new RangeError(`${entries.length} files are more than a plain zip holds`)
+  if (entries.length > 0xffff)
+    throw new RangeError(`${entries.length} files are more than a plain zip holds`)
   const bodies: Buffer[] = []
   const directory: Buffer[] = []
   let at = 0
@@ -50,7 +51,16 @@ export function zip(entries: ZipEntry[]): Buffer {
   }
   const list = Buffer.concat(directory)
   const { length } = entries
-  const end = numbers([4, 0x06054b50], [2, 0], [2, 0], [2, length], [2, length], [4, list.length], [4, at], [2, 0])
+  const end = numbers(
+    [4, 0x06054b50],
+    [2, 0],
+    [2, 0],
+    [2, length],
+    [2, length],
+    [4, list.length],
+    [4, at],
+    [2, 0],
+  )
   return Buffer.concat([...bodies, list, end])
 }
 

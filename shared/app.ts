@@ -73,7 +73,9 @@ export function theApp(): App {
   const base = once(() => createBase(given))
   const defender = once(async () => createDefenderSection(given, await base()))
   const events = once(async () => createEventsSection(given, await base()))
-  const avHealth = once(async () => createAvHealthSection(given, await base(), await defender(), await events()))
+  const avHealth = once(async () =>
+    createAvHealthSection(given, await base(), await defender(), await events()),
+  )
   const changes = once(async () => createChangesSection(given, await events(), await defender()))
   const tenable = once(async () => createTenableSection(given, await base()))
   const scanHistory = once(async () => createScanHistorySection(given, await base()))

@@ -13,7 +13,12 @@ const [connectionString = '', origin = '', untilMs = '0', skewMs = '0'] = proces
 const realClock: Clock = { now: () => new Date(), sleep: (ms) => sleep(ms) }
 const clock = skewed(realClock, () => Number(skewMs))
 const { table, requests } = counted(createTables({ connectionString })('Budgets'))
-const budget: Budget<DefenderFamily> = createBudget({ upstream: 'defender', clock, limits: defenderLimits, table })
+const budget: Budget<DefenderFamily> = createBudget({
+  upstream: 'defender',
+  clock,
+  limits: defenderLimits,
+  table,
+})
 const http = createHttp({ upstream: 'defender', clock, userAgent: 'budget-run', attempts: 1 })
 
 async function hammer(family: DefenderFamily, lane: Lane, paceMs: number): Promise<void> {
@@ -35,6 +40,8 @@ async function hammer(family: DefenderFamily, lane: Lane, paceMs: number): Promi
 }
 
 const families: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
-await Promise.all(families.flatMap((family) => [hammer(family, 'person', 130), hammer(family, 'poll', 90)]))
+await Promise.all(
+  families.flatMap((family) => [hammer(family, 'person', 130), hammer(family, 'poll', 90)]),
+)
 process.send?.(Object.fromEntries(families.map((family) => [family, requests(`calls|${family}`)])))
 process.disconnect()

@@ -14,7 +14,9 @@ for (const family of counted) upstreams.set(family, createUpstream())
 
 const server = createServer((request, response) => {
   const [, family = '', lane] = (request.url ?? '').split('/')
-  upstreams.get(family)?.seen.push({ atMs: Date.now(), instance: 0, lane: lane === 'person' ? 'person' : 'poll' })
+  upstreams
+    .get(family)
+    ?.seen.push({ atMs: Date.now(), instance: 0, lane: lane === 'person' ? 'person' : 'poll' })
   response.end('{}')
 })
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -26,7 +28,10 @@ const untilMs = startMs + minutes * 60_000
 /** Resolves with its storage requests by family. */
 async function runInstance(skewMs: number): Promise<Record<string, number>> {
   const child = fork(new URL('./budget-process.ts', import.meta.url), [
-    ...[azurite.connectionString(), origin, String(untilMs), String(skewMs)],
+    azurite.connectionString(),
+    origin,
+    String(untilMs),
+    String(skewMs),
   ])
   let requests: Record<string, number> = {}
   child.on('message', (told: Record<string, number>) => {

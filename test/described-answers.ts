@@ -17,14 +17,22 @@ export function toChecker(schema: Schema, definitions: Record<string, Schema>): 
   const text = JSON.stringify({ ...schema, definitions })
     .replaceAll('#/components/schemas/', '#/definitions/')
     .replaceAll('"x-nullable"', '"nullable"')
-  return z.fromJSONSchema(JSON.parse(text), { defaultTarget: 'openapi-3.0', registry: z.registry() })
+  return z.fromJSONSchema(JSON.parse(text), {
+    defaultTarget: 'openapi-3.0',
+    registry: z.registry(),
+  })
 }
 
 /** Holds answers to both descriptions; throws for a status, a media type or a body that one of them does not tell of. */
 export function createAnswerCheck({ openapi, swagger }: Descriptions) {
   const checkers = new Map<string, z.ZodType>()
 
-  function hold(key: string, schema: Schema, definitions: Record<string, Schema>, body: unknown): void {
+  function hold(
+    key: string,
+    schema: Schema,
+    definitions: Record<string, Schema>,
+    body: unknown,
+  ): void {
     const checker = checkers.get(key) ?? toChecker(schema, definitions)
     checkers.set(key, checker)
     const { error } = checker.safeParse(body)
@@ -41,10 +49,12 @@ export function createAnswerCheck({ openapi, swagger }: Descriptions) {
     const described = openapi.paths[template]?.[method.toLowerCase()]?.responses[status]
     const loosely = swagger.paths[template]?.[method.toLowerCase()]?.responses[status]
     const key = `${method} ${template} ${status}`
-    if (!described || !loosely) throw new Error(`${key} is not described: declare it among the answers of the route`)
+    if (!described || !loosely)
+      throw new Error(`${key} is not described: declare it among the answers of the route`)
     const schema = schemaFor(described, contentType)
     if (!schema || !loosely.schema) {
-      if (body !== undefined || schema || loosely.schema) throw new Error(`${key}: ${contentType} is not described`)
+      if (body !== undefined || schema || loosely.schema)
+        throw new Error(`${key}: ${contentType} is not described`)
       return
     }
     hold(`${key} in OpenAPI`, schema, openapi.components.schemas, body)
@@ -61,7 +71,8 @@ export function findPath(
   path: string,
   isKnown: (template: string) => boolean,
 ): string | undefined {
-  const fits = (template: string) => new RegExp(`^/api${template.replace(/\{\w+\}/g, '[^/]+')}/?$`, 'i').test(path)
+  const fits = (template: string) =>
+    new RegExp(`^/api${template.replace(/\{\w+\}/g, '[^/]+')}/?$`, 'i').test(path)
   const parameters = (template: string) => template.split('{').length
   return templates
     .filter((template) => fits(template) && isKnown(template))

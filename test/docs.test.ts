@@ -1,17 +1,24 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { avHealthSettings, baseSettings, defenderSettings, settingNames } from '../shared/app/settings.ts'
+import {
+  avHealthSettings,
+  baseSettings,
+  defenderSettings,
+  settingNames,
+} from '../shared/app/settings.ts'
 import { VERSION } from '../shared/app/version.ts'
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
 const readme = read('README.md')
 
 describe('the README', () => {
-  const rows = [...readme.matchAll(/^\| `([A-Z][A-Za-z_]+)` \| (.+?) \|/gm)].map(([, name = '', value = '']) => ({
-    name,
-    value: value.replaceAll('`', ''),
-  }))
+  const rows = [...readme.matchAll(/^\| `([A-Z][A-Za-z_]+)` \| (.+?) \|/gm)].map(
+    ([, name = '', value = '']) => ({
+      name,
+      value: value.replaceAll('`', ''),
+    }),
+  )
 
   test('lists exactly the settings that the app reads', () => {
     expect(rows.map(({ name }) => name).sort()).toEqual([...settingNames].sort())
@@ -19,7 +26,10 @@ describe('the README', () => {
 
   test('names the defaults that the code has', () => {
     const shapes = { ...baseSettings, ...defenderSettings, ...avHealthSettings }
-    const defaults = Object.entries(shapes).map(([name, shape]) => [name, shape.safeParse(undefined).data])
+    const defaults = Object.entries(shapes).map(([name, shape]) => [
+      name,
+      shape.safeParse(undefined).data,
+    ])
 
     for (const [name, value] of defaults.filter(([, known]) => known !== undefined)) {
       expect({ name, value: String(value) }).toEqual(rows.find((row) => row.name === name))
@@ -27,7 +37,9 @@ describe('the README', () => {
   })
 
   test('lists every problem type that the code answers', () => {
-    const sources = globSync('shared/**/*.ts', { cwd: fileURLToPath(new URL('..', import.meta.url)) })
+    const sources = globSync('shared/**/*.ts', {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+    })
     const answered = sources.flatMap((file) =>
       [...read(file).matchAll(/\bproblem: (?:\w+ \? )?'([a-z-]+)'(?: : '([a-z-]+)')?/g)].flatMap(
         ([, ...names]) => names,
@@ -40,10 +52,16 @@ describe('the README', () => {
   })
 
   test('and the architecture page name only files that exist', () => {
-    const named = [...`${readme}${read('docs/architecture.md')}`.matchAll(/`((?:shared|local|test|docs)\/[\w/.-]+)`/g)]
+    const named = [
+      ...`${readme}${read('docs/architecture.md')}`.matchAll(
+        /`((?:shared|local|test|docs)\/[\w/.-]+)`/g,
+      ),
+    ]
 
     expect(
-      named.map(([, file = '']) => file).filter((file) => !existsSync(new URL(`../${file}`, import.meta.url))),
+      named
+        .map(([, file = '']) => file)
+        .filter((file) => !existsSync(new URL(`../${file}`, import.meta.url))),
     ).toEqual([])
   })
 })

@@ -14,7 +14,8 @@ export interface Source {
   imports: Import[]
 }
 
-const BEGINNING = /(?:^|[(,=:[!&|?{};+\-*%^~<>]|\b(?:return|typeof|case|in|of|yield|await|void|delete|throw|else))\s*$/
+const BEGINNING =
+  /(?:^|[(,=:[!&|?{};+\-*%^~<>]|\b(?:return|typeof|case|in|of|yield|await|void|delete|throw|else))\s*$/
 
 /** Reads a source file: plain text is enough, as long as comments, quotes and patterns are told apart. */
 export function readSource(path: string, text: string): Source {
@@ -55,7 +56,11 @@ function strip(text: string): { code: string; quoted: string[] } {
   while (at < text.length) {
     if (take(/\/\/[^\n]*|\/\*[\s\S]*?\*\//y)) code += ' '
     else if (/['"]/.test(text[at] ?? ''))
-      keep(take(/'(?:\\[\s\S]|[^\\'\n])*'|"(?:\\[\s\S]|[^\\"\n])*"/y)?.slice(1, -1) ?? text[at++] ?? '')
+      keep(
+        take(/'(?:\\[\s\S]|[^\\'\n])*'|"(?:\\[\s\S]|[^\\"\n])*"/y)?.slice(1, -1) ??
+          text[at++] ??
+          '',
+      )
     else if (take(/`/y)) template()
     else if (
       text[at] === '/' &&
@@ -89,7 +94,10 @@ function imports(code: string, quoted: string[]): Import[] {
     from: quoted[Number(index)] ?? '',
     values: type ? [] : valuesOf(clause),
   }))
-  const whole = [...code.matchAll(BARE)].map(([, index]) => ({ from: quoted[Number(index)] ?? '', values: ['*'] }))
+  const whole = [...code.matchAll(BARE)].map(([, index]) => ({
+    from: quoted[Number(index)] ?? '',
+    values: ['*'],
+  }))
   return [...named, ...whole]
 }
 

@@ -19,7 +19,7 @@ const RANKS = [
 const ORCHESTRATIONS = ['shared/exports/run.ts']
 const NAMES = ['shared/exports/names.ts']
 const PARTS = 'shared/app.ts'
-const MOST_LINES = 200
+const MOST_LINES = 300
 const MOST_TRIGGER_LINES = 40
 
 /** Reads the sources of the project. */
@@ -38,9 +38,16 @@ export function readTree(root: string): Tree {
 
 /** Everything in which a tree breaks the rules of the house; each sentence names file and rule. */
 export function findBreaches(tree: Tree): string[] {
-  const sources = Object.entries(tree).flatMap(([path, text]) => (path.endsWith('.ts') ? [readSource(path, text)] : []))
-  const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(tree['package.json'] ?? '{}')
-  const packages = new Set([...builtinModules.map((name) => `node:${name}`), ...Object.keys(dependencies)])
+  const sources = Object.entries(tree).flatMap(([path, text]) =>
+    path.endsWith('.ts') ? [readSource(path, text)] : [],
+  )
+  const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(
+    tree['package.json'] ?? '{}',
+  )
+  const packages = new Set([
+    ...builtinModules.map((name) => `node:${name}`),
+    ...Object.keys(dependencies),
+  ])
   return sources.flatMap((source) =>
     [
       ...arrows(source, packages),
@@ -76,13 +83,19 @@ function arrows({ path, imports }: Source, packages: Set<string>): string[] {
         .join('/')
       if (room === 'functions' && name !== '@azure/functions' && name !== 'durable-functions')
         return [`a trigger may not import the package ${from}`]
-      return packages.has(name) ? [] : [`imports ${from}, which is no dependency (built-in modules begin with node:)`]
+      return packages.has(name)
+        ? []
+        : [`imports ${from}, which is no dependency (built-in modules begin with node:)`]
     }
     const to = posix.join(posix.dirname(path), from)
     const target = roomOf(to)
     if (!isDeployed(to)) return [`is deployed and imports ${to}, which is not`]
     if (!target) return [`imports ${to}, which stands in no room of the house`]
-    if (room === 'functions' && ![room, 'app'].includes(target) && ![...ORCHESTRATIONS, ...NAMES].includes(to))
+    if (
+      room === 'functions' &&
+      ![room, 'app'].includes(target) &&
+      ![...ORCHESTRATIONS, ...NAMES].includes(to)
+    )
       return [`a trigger may import the app, orchestrations and lists of names alone, not ${to}`]
     if (target === room || rankOf(target) > rankOf(room)) return []
     const way = rankOf(target) === rankOf(room) ? 'sideways' : 'to the left'
@@ -98,7 +111,10 @@ const worlds: [pattern: RegExp, what: string][] = [
   ],
   [/(?<![.\w$])set(?:Timeout|Interval|Immediate)\b(?!\s*:)/, 'time passes by the clock'],
   [/(?<![.\w$])useParts\b/, 'useParts is for laptops and tests'],
-  [/(?<![.\w$])require\s*\(|\bimport\s*\(\s*(?!'')/, 'imports are written out, so that the house can see them'],
+  [
+    /(?<![.\w$])require\s*\(|\bimport\s*\(\s*(?!'')/,
+    'imports are written out, so that the house can see them',
+  ],
 ]
 
 function outsideWorld({ path, code, imports }: Source): string[] {
@@ -112,19 +128,34 @@ function outsideWorld({ path, code, imports }: Source): string[] {
 }
 
 function orchestration({ path, code, imports }: Source): string[] {
-  if (NAMES.includes(path)) return imports.map(({ from }) => `a list of names imports nothing, not ${from}`)
+  if (NAMES.includes(path))
+    return imports.map(({ from }) => `a list of names imports nothing, not ${from}`)
   if (!ORCHESTRATIONS.includes(path))
     return isDeployed(path) && /\bOrchestrationContext\b/.test(code)
       ? ['an orchestration is not in the list of the house']
       : []
   const allowed = code.replace(/\bnew\s+Date\(context\.df\.currentUtcDateTime\b/g, '')
-  const wild = ['Math', 'Date', 'crypto', 'await', 'async', 'fetch', 'Promise', 'performance', 'Temporal']
+  const wild = [
+    'Math',
+    'Date',
+    'crypto',
+    'await',
+    'async',
+    'fetch',
+    'Promise',
+    'performance',
+    'Temporal',
+  ]
   return [
     ...imports
       .filter(({ from }) => from !== 'durable-functions' && from !== './names.ts')
-      .map(({ from }) => `an orchestration imports durable-functions and its names alone, not ${from}`),
+      .map(
+        ({ from }) => `an orchestration imports durable-functions and its names alone, not ${from}`,
+      ),
     ...wild
-      .filter((word) => new RegExp(`(?<![.\\w$])${word}\\b(?!\\.(?:ceil|max|min|floor)\\b)`).test(allowed))
+      .filter((word) =>
+        new RegExp(`(?<![.\\w$])${word}\\b(?!\\.(?:ceil|max|min|floor)\\b)`).test(allowed),
+      )
       .map((word) => `an orchestration is played again and again: ${word} may differ each time`),
   ]
 }
@@ -145,7 +176,8 @@ function form({ path, lines, code, imports }: Source): string[] {
     ...(/\bexport\s+default\b|\bas\s+default\b/.test(code) && !/\.setup\.ts$/.test(file)
       ? ['exports by name, not by default']
       : []),
-    ...(/^(?:utils?|helpers?|types?|common|misc)\.ts$/.test(file) || !/^[a-z0-9]+(?:[-.][a-z0-9]+)*\.ts$/.test(file)
+    ...(/^(?:utils?|helpers?|types?|common|misc)\.ts$/.test(file) ||
+    !/^[a-z0-9]+(?:[-.][a-z0-9]+)*\.ts$/.test(file)
       ? ['a file is named after its job, in kebab-case']
       : []),
     ...values
@@ -158,7 +190,10 @@ function form({ path, lines, code, imports }: Source): string[] {
 function list({ imports }: Source, sources: Source[]): string[] {
   const known = new Set(imports.map(({ from }) => posix.join('functions', from)))
   return sources
-    .filter(({ path }) => path.startsWith('functions/') && path !== 'functions/index.ts' && !known.has(path))
+    .filter(
+      ({ path }) =>
+        path.startsWith('functions/') && path !== 'functions/index.ts' && !known.has(path),
+    )
     .map(({ path }) => `does not import ${path}`)
 }
 

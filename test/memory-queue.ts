@@ -53,7 +53,8 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
 
   function held({ id, receipt }: Received): Kept {
     const message = open().find((one) => one.id === id)
-    if (!message || String(message.receipt) !== receipt) throw new Error('somebody else has this message now')
+    if (!message || String(message.receipt) !== receipt)
+      throw new Error('somebody else has this message now')
     return message
   }
 
@@ -126,7 +127,10 @@ const BATCH = 16
 const NEXT_BATCH_BELOW = 8
 
 /** Handles one received message as the host does: deleted when it went well, hidden for a while, and at last poison. */
-export async function handleReceived({ queue, poison, handle }: Service, message: Received): Promise<void> {
+export async function handleReceived(
+  { queue, poison, handle }: Service,
+  message: Received,
+): Promise<void> {
   try {
     await handle(JSON.parse(message.text), message.dequeueCount)
   } catch {
@@ -142,7 +146,8 @@ export async function serveQueue(service: Service): Promise<never> {
   const alarms = new Map<number, Promise<void>>()
   const wakeAt = (ms: number) => {
     const alarm =
-      alarms.get(ms) ?? clock.sleep(Math.max(ms - clock.now().getTime(), 0)).then(() => void alarms.delete(ms))
+      alarms.get(ms) ??
+      clock.sleep(Math.max(ms - clock.now().getTime(), 0)).then(() => void alarms.delete(ms))
     alarms.set(ms, alarm)
     return alarm
   }
@@ -150,7 +155,8 @@ export async function serveQueue(service: Service): Promise<never> {
   let freed = Promise.withResolvers<void>()
   for (;;) {
     const move = queue.moved()
-    const messages = running > NEXT_BATCH_BELOW ? [] : await queue.receive(BATCH, HIDDEN_WHILE_RUNNING_S)
+    const messages =
+      running > NEXT_BATCH_BELOW ? [] : await queue.receive(BATCH, HIDDEN_WHILE_RUNNING_S)
     for (const message of messages) {
       running += 1
       void handleReceived(service, message).finally(() => {
@@ -161,7 +167,10 @@ export async function serveQueue(service: Service): Promise<never> {
     if (messages.length > 0) continue
     const next = queue.nextVisibleMs()
     const isFull = running > NEXT_BATCH_BELOW
-    await Promise.race([freed.promise, ...(isFull ? [] : [move, ...(next === undefined ? [] : [wakeAt(next)])])])
+    await Promise.race([
+      freed.promise,
+      ...(isFull ? [] : [move, ...(next === undefined ? [] : [wakeAt(next)])]),
+    ])
     freed = Promise.withResolvers()
   }
 }

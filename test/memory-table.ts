@@ -12,7 +12,10 @@ import {
  * A table in memory that keeps the contract of the real one, for properties that need thousands of runs. Its answers
  * are dated by `clock`, to the second.
  */
-export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { now: () => new Date() }): Table {
+export function createMemoryTable(
+  name: string,
+  clock: Pick<Clock, 'now'> = { now: () => new Date() },
+): Table {
   let rows: Map<string, Row> | undefined
   let version = 0
   const keyOf = (partitionKey: string, rowKey: string) => `${partitionKey}\u0000${rowKey}`
@@ -29,8 +32,14 @@ export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { no
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([, row]) => row)
       .filter((row) => partitionKey === undefined || row.partitionKey === partitionKey)
-      .filter((row) => (from === undefined || row.rowKey >= from) && (before === undefined || row.rowKey < before))
-      .filter((row) => Object.entries(where).every(([column, value]) => row.columns[column] === value))
+      .filter(
+        (row) =>
+          (from === undefined || row.rowKey >= from) &&
+          (before === undefined || row.rowKey < before),
+      )
+      .filter((row) =>
+        Object.entries(where).every(([column, value]) => row.columns[column] === value),
+      )
   }
 
   async function get(partitionKey: string, rowKey: string): Promise<Row | undefined> {
@@ -39,7 +48,10 @@ export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { no
     return row && { ...row, columns: { ...row.columns } }
   }
 
-  async function page(query: Query, { limit = 1000, next = '' }: { limit?: number; next?: string } = {}) {
+  async function page(
+    query: Query,
+    { limit = 1000, next = '' }: { limit?: number; next?: string } = {},
+  ) {
     await undefined
     const found = matching(query, next)
     const answer = found.slice(0, limit)
@@ -56,8 +68,10 @@ export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { no
     const key = keyOf(partitionKey, rowKey)
     const known = draft.get(key)
     if (kind === 'insert' && known) throw new TableRefusal('exists', index)
-    if ((kind === 'replace' || kind === 'delete') && !known) throw new TableRefusal('missing', index)
-    if (kind === 'replace' && known?.etag !== operation.etag) throw new TableRefusal('changed', index)
+    if ((kind === 'replace' || kind === 'delete') && !known)
+      throw new TableRefusal('missing', index)
+    if (kind === 'replace' && known?.etag !== operation.etag)
+      throw new TableRefusal('changed', index)
     if (kind === 'delete') {
       draft.delete(key)
       return undefined
@@ -85,16 +99,22 @@ export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { no
     async *list(query) {
       let next: string | undefined
       do {
-        const answer: Awaited<ReturnType<typeof page>> = await page(query, next === undefined ? {} : { next })
+        const answer: Awaited<ReturnType<typeof page>> = await page(
+          query,
+          next === undefined ? {} : { next },
+        )
         yield* answer.rows
         next = answer.next
       } while (next !== undefined)
     },
     async transact(operations) {
       await undefined
-      const keys = new Set(operations.map(({ partitionKey, rowKey }) => keyOf(partitionKey, rowKey)))
+      const keys = new Set(
+        operations.map(({ partitionKey, rowKey }) => keyOf(partitionKey, rowKey)),
+      )
       const partitions = new Set(operations.map(({ partitionKey }) => partitionKey))
-      if (operations.length < 1 || operations.length > 100) throw new Error('a transaction has 1 to 100 operations')
+      if (operations.length < 1 || operations.length > 100)
+        throw new Error('a transaction has 1 to 100 operations')
       if (keys.size < operations.length) throw new Error('a transaction names a row twice')
       if (partitions.size > 1) throw new Error('a transaction stays in one partition')
       const draft = new Map(open())
@@ -106,5 +126,7 @@ export function createMemoryTable(name: string, clock: Pick<Clock, 'now'> = { no
 }
 
 function pick(columns: Columns, select?: string[]): Columns {
-  return Object.fromEntries(Object.entries(columns).filter(([column]) => !select || select.includes(column)))
+  return Object.fromEntries(
+    Object.entries(columns).filter(([column]) => !select || select.includes(column)),
+  )
 }

@@ -70,7 +70,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
       storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
       credential: createSimulatorCredential(simulator.origin, clock),
       upstreamOrigin: simulator.origin,
-      callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+      callbackPolicy: {
+        allowLoopback: true,
+        resolve: async () => [{ address: '127.0.0.1', family: 4 }],
+      },
       ...(options.retention ? { retention: options.retention } : {}),
     })
   configure()
@@ -104,7 +107,9 @@ export async function startTestStack(options: TestStackOptions = {}) {
 
   /** A run is over before what it leaves is tidied up. */
   async function settled(runId: string): Promise<void> {
-    const { runs } = (await theApp().avHealth()).engine(createLog({ info() {}, warn() {}, error() {} }))
+    const { runs } = (await theApp().avHealth()).engine(
+      createLog({ info() {}, warn() {}, error() {} }),
+    )
     for (let looks = 0; looks < 400 && (await runs.active())?.run === runId; looks++) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
@@ -124,7 +129,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
     request,
     get: (path: string) => request('GET', path),
     post: (path: string, body: unknown = {}) =>
-      request('POST', path, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      request('POST', path, {
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      }),
     /** The engine of the app under test. */
     async engine(): Promise<ExportEngine> {
       const log = (line: string) => void lines.push(line)

@@ -15,7 +15,10 @@ const runBody = z.object({ input: z.unknown().optional() })
 const clockBody = z.object({ advanceSeconds: z.number().min(0) })
 
 /** Answers `/admin/...`: run a timer now, move the clock; undefined for any other path. */
-export function answerAdmin({ keys, clock, runNow }: AdminParts, call: HostCall): HostReply | undefined {
+export function answerAdmin(
+  { keys, clock, runNow }: AdminParts,
+  call: HostCall,
+): HostReply | undefined {
   const [, area, what, name, ...rest] = call.path.split('/')
   if (area?.toLowerCase() !== 'admin') return undefined
   const refusal = refuseAdmin(keys, call.request.headers, call.query)
@@ -26,7 +29,9 @@ export function answerAdmin({ keys, clock, runNow }: AdminParts, call: HostCall)
     if (!runBody.safeParse(body).success) return { status: 400 }
     const started = runNow(name)
     if (started === undefined) return { status: 404 }
-    return started ? { status: 202 } : { status: 400, body: 'The embedded host runs only timers on demand.' }
+    return started
+      ? { status: 202 }
+      : { status: 400, body: 'The embedded host runs only timers on demand.' }
   }
   if (what === 'clock' && !name) {
     const read = clockBody.safeParse(body)
@@ -38,7 +43,11 @@ export function answerAdmin({ keys, clock, runNow }: AdminParts, call: HostCall)
 }
 
 function json(value: unknown): HostReply {
-  return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) }
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(value),
+  }
 }
 
 function parseJson(body: Buffer): unknown {

@@ -13,7 +13,11 @@ export interface TypedData {
 /** What a handler's file told the host when it registered a function. */
 export interface Registration {
   name: string
-  metadata: { name: string; bindings: Record<string, Record<string, unknown>>; retryOptions?: unknown }
+  metadata: {
+    name: string
+    bindings: Record<string, Record<string, unknown>>
+    retryOptions?: unknown
+  }
   callback: (...args: unknown[]) => unknown
 }
 
@@ -32,7 +36,11 @@ export interface InvocationInit {
 /** The library's side of one invocation. */
 export interface InvocationModel {
   getArguments(): Promise<{ context: unknown; inputs: unknown[] }>
-  invokeFunction(context: unknown, inputs: unknown[], callback: Registration['callback']): Promise<unknown>
+  invokeFunction(
+    context: unknown,
+    inputs: unknown[],
+    callback: Registration['callback'],
+  ): Promise<unknown>
   getResponse(context: unknown, result: unknown): Promise<{ returnValue?: TypedData | null }>
 }
 
@@ -54,7 +62,8 @@ const core = {
   hostVersion: '4.1037.0',
   registerFunction(metadata: Registration['metadata'], callback: Registration['callback']) {
     const { name } = metadata
-    if (registrations.has(name)) throw new Error(`A function with name "${name}" has already been registered.`)
+    if (registrations.has(name))
+      throw new Error(`A function with name "${name}" has already been registered.`)
     registrations.set(name, { name, metadata, callback })
   },
   registerHook(name: string) {

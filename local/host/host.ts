@@ -59,17 +59,27 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const { hubName, defaultVersion, maxActivities, maxOrchestrators } = hostJson.durable
   const invoker = createInvoker(print)
   const webhooks: Webhooks = {
-    ...{ origin: '', hubName },
-    ...{ systemKey: randomBytes(24).toString('base64url'), secret: randomBytes(24).toString('base64url') },
+    origin: '',
+    hubName,
+    systemKey: randomBytes(24).toString('base64url'),
+    secret: randomBytes(24).toString('base64url'),
   }
   const run: RunFunction = (fn, input, triggerMetadata = {}) => {
-    const extraInputs = Object.fromEntries(fn.clientBindings.map((name) => [name, { json: clientBinding(webhooks) }]))
+    const extraInputs = Object.fromEntries(
+      fn.clientBindings.map((name) => [name, { json: clientBinding(webhooks) }]),
+    )
     return invoker.invoke(fn.registration, fn.triggerName, { input, extraInputs, triggerMetadata })
   }
   const engine = createEngine({
     store: await openStore(storage, hubName),
-    ...{ clock, run, defaultVersion, maxActivities, maxOrchestrators, print },
-    ...{ orchestrators: ofKind('orchestrator'), activities: ofKind('activity') },
+    clock,
+    run,
+    defaultVersion,
+    maxActivities,
+    maxOrchestrators,
+    print,
+    orchestrators: ofKind('orchestrator'),
+    activities: ofKind('activity'),
   })
   const recovered = Promise.withResolvers<void>()
   let timers: Timers | undefined
@@ -103,19 +113,23 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   webhooks.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
-  const stopHearing = onUnhandledRejection((reason) => print(`error: unhandled rejection: ${stackOf(reason)}`))
+  const stopHearing = onUnhandledRejection((reason) =>
+    print(`error: unhandled rejection: ${stackOf(reason)}`),
+  )
   await engine.recover()
   recovered.resolve()
   timers = startTimers({
     functions: ofKind('timer'),
     table: await openTable(storage, `${hubName}Timers`),
-    ...{ clock, print },
+    clock,
+    print,
     run: async (fn, input) => void (await run(fn, input)),
   })
   const queues = startQueues({
     functions: ofKind('queue'),
     options: hostJson.queues,
-    ...{ clock, print },
+    clock,
+    print,
     run: async (fn, input, metadata) => (await run(fn, input, metadata)).ok,
   })
 
@@ -141,7 +155,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
 }
 
 /** One file that throws takes the whole app along, one function that cannot run only itself. */
-async function loadFunctions({ load, settings, clock, print }: HostOptions): Promise<AppFunction[]> {
+async function loadFunctions({
+  load,
+  settings,
+  clock,
+  print,
+}: HostOptions): Promise<AppFunction[]> {
   let registrations: Registration[]
   try {
     registrations = await collectRegistrations(load)
@@ -153,7 +172,9 @@ async function loadFunctions({ load, settings, clock, print }: HostOptions): Pro
     try {
       return [describeFunction(registration, settings, clock.now())]
     } catch (error) {
-      print(`error: The '${registration.name}' function is in error: ${error instanceof Error ? error.message : error}`)
+      print(
+        `error: The '${registration.name}' function is in error: ${error instanceof Error ? error.message : error}`,
+      )
       return []
     }
   })
@@ -162,7 +183,8 @@ async function loadFunctions({ load, settings, clock, print }: HostOptions): Pro
 async function settle(isQuiet: () => boolean) {
   // Real time: a clock that somebody moves must not cut this short.
   const until = performance.now() + LONGEST_STOP_MS
-  while (!isQuiet() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10))
+  while (!isQuiet() && performance.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
 /** The durable client's HTTP library obeys proxy variables, even on the way to this very process. */

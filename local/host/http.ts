@@ -30,7 +30,10 @@ export interface HttpParts {
   /** Admin and webhook routes; undefined = not one of them. */
   own(call: HostCall): Promise<HostReply | undefined>
   /** Undefined = the handler failed. */
-  run(fn: FunctionOf<'http'>, input: TypedData): Promise<{ value: TypedData | null | undefined } | undefined>
+  run(
+    fn: FunctionOf<'http'>,
+    input: TypedData,
+  ): Promise<{ value: TypedData | null | undefined } | undefined>
 }
 
 const LONGEST_TARGET = 8192 - 'GET  HTTP/1.1\r\n'.length
@@ -63,7 +66,11 @@ async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostR
   if (own) return own
   if (path === '/' && (method === 'GET' || method === 'HEAD')) {
     return parts.homepage
-      ? { status: 200, headers: { 'content-type': 'text/html' }, body: '<p>Your Functions app is up and running.</p>' }
+      ? {
+          status: 200,
+          headers: { 'content-type': 'text/html' },
+          body: '<p>Your Functions app is up and running.</p>',
+        }
       : { status: 204 }
   }
   return answerFunction(parts, { method, path, query, request, body })
@@ -72,7 +79,10 @@ async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostR
 /** A name or an address with its port: with anything else a request never comes as far as a function. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
 
-async function answerFunction(parts: HttpParts, { method, path, query, request, body }: HostCall): Promise<HostReply> {
+async function answerFunction(
+  parts: HttpParts,
+  { method, path, query, request, body }: HostCall,
+): Promise<HostReply> {
   const prefix = parts.routePrefix ? `/${parts.routePrefix}` : ''
   if (path.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return { status: 404 }
   const relative = path.slice(prefix.length)
@@ -107,11 +117,15 @@ function joinQuery(query: URLSearchParams): Record<string, string> {
     entry.values.push(value)
     joined.set(name.toLowerCase(), entry)
   }
-  return Object.fromEntries([...joined.values()].map(({ name, values }) => [name, values.join(',')]))
+  return Object.fromEntries(
+    [...joined.values()].map(({ name, values }) => [name, values.join(',')]),
+  )
 }
 
 function joinHeaders(request: IncomingMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value ?? '')]))
+  return Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [name, String(value ?? '')]),
+  )
 }
 
 const nullable = <Schema extends z.ZodType>(value: Schema) => z.object({ value }).optional()
@@ -139,7 +153,12 @@ const httpReply = z.object({
 })
 
 // What belongs to this connection is the server's to say, not a handler's.
-const connectionHeaders = new Set(['connection', 'transfer-encoding', 'content-length', 'keep-alive'])
+const connectionHeaders = new Set([
+  'connection',
+  'transfer-encoding',
+  'content-length',
+  'keep-alive',
+])
 
 function readReply(value: TypedData | null | undefined): HostReply {
   if (!value) return { status: 204 }
@@ -156,7 +175,9 @@ function readReply(value: TypedData | null | undefined): HostReply {
       cookie.maxAge && `Max-Age=${cookie.maxAge.value}`,
       cookie.secure?.value && 'Secure',
       cookie.httpOnly?.value && 'HttpOnly',
-      { lax: 'SameSite=Lax', strict: 'SameSite=Strict', explicitNone: 'SameSite=None' }[cookie.sameSite ?? ''],
+      { lax: 'SameSite=Lax', strict: 'SameSite=Strict', explicitNone: 'SameSite=None' }[
+        cookie.sameSite ?? ''
+      ],
     ]
       .filter(Boolean)
       .join('; '),

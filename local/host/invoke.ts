@@ -23,7 +23,11 @@ export type RunFunction = (
 
 /** Runs functions as the real worker does and knows whether one is under way. */
 export interface Invoker {
-  invoke(registration: Registration, triggerName: string, request: InvocationRequest): Promise<InvocationOutcome>
+  invoke(
+    registration: Registration,
+    triggerName: string,
+    request: InvocationRequest,
+  ): Promise<InvocationOutcome>
   /** Whether a run is under way. */
   isBusy(): boolean
 }
@@ -40,7 +44,11 @@ export function createInvoker(print: (line: string) => void): Invoker {
       const invocationId = randomUUID()
       running += 1
       try {
-        return { ok: true, invocationId, value: await run(registration, triggerName, request, invocationId, print) }
+        return {
+          ok: true,
+          invocationId,
+          value: await run(registration, triggerName, request, invocationId, print),
+        }
       } catch (thrown) {
         const error = thrown instanceof Error ? thrown : new Error(String(thrown))
         print(`Executed 'Functions.${registration.name}' (Failed, Id=${invocationId})`)

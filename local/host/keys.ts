@@ -9,14 +9,23 @@ export interface Keys {
 }
 
 /** Whether a call to a function of `level` may pass; a key in the header, even an empty one, hides the one in the query. */
-export function mayCall(level: AuthLevel, keys: Keys, headers: IncomingHttpHeaders, query: URLSearchParams): boolean {
+export function mayCall(
+  level: AuthLevel,
+  keys: Keys,
+  headers: IncomingHttpHeaders,
+  query: URLSearchParams,
+): boolean {
   if (level === 'anonymous') return true
   const given = givenKey(headers, query)
   return isSame(given, keys.master) || (level === 'function' && isSame(given, keys.function))
 }
 
 /** What an admin route answers to this caller: undefined lets it pass, 403 is for a key that is right but too small. */
-export function refuseAdmin(keys: Keys, headers: IncomingHttpHeaders, query: URLSearchParams): 401 | 403 | undefined {
+export function refuseAdmin(
+  keys: Keys,
+  headers: IncomingHttpHeaders,
+  query: URLSearchParams,
+): 401 | 403 | undefined {
   const given = givenKey(headers, query)
   if (isSame(given, keys.master)) return undefined
   return isSame(given, keys.function) ? 403 : 401

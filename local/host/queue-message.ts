@@ -9,7 +9,10 @@ export function readMessage(raw: string, encoding: 'none' | 'base64'): string | 
 }
 
 /** The trigger metadata of a message; fields of its own JSON win over the queue's. */
-export function queueMetadata(message: DequeuedMessageItem, text: string): Record<string, TypedData> {
+export function queueMetadata(
+  message: DequeuedMessageItem,
+  text: string,
+): Record<string, TypedData> {
   const own = {
     queueTrigger: text,
     dequeueCount: message.dequeueCount,
@@ -19,10 +22,9 @@ export function queueMetadata(message: DequeuedMessageItem, text: string): Recor
     nextVisibleTime: message.nextVisibleOn.toISOString(),
     popReceipt: message.popReceipt,
   }
-  const metadata = Object.entries({ ...own, ...fieldsOf(text) }).map(([name, value]): [string, TypedData] => [
-    name,
-    { json: JSON.stringify(value) },
-  ])
+  const metadata = Object.entries({ ...own, ...fieldsOf(text) }).map(
+    ([name, value]): [string, TypedData] => [name, { json: JSON.stringify(value) }],
+  )
   return Object.fromEntries(metadata)
 }
 

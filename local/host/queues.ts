@@ -47,7 +47,12 @@ function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal): { runn
   return inHand
 }
 
-async function pollOn(parts: QueueParts, fn: QueueFunction, signal: AbortSignal, inHand: { running: number }) {
+async function pollOn(
+  parts: QueueParts,
+  fn: QueueFunction,
+  signal: AbortSignal,
+  inHand: { running: number },
+) {
   const { options, clock, print } = parts
   const queue = new QueueClient(fn.connectionString, fn.queueName)
   let pauseMs = SHORTEST_POLL_MS
@@ -61,11 +66,14 @@ async function pollOn(parts: QueueParts, fn: QueueFunction, signal: AbortSignal,
         continue
       }
       const messages = await receive(queue, options.batchSize)
-      pauseMs = messages.length > 0 ? SHORTEST_POLL_MS : Math.min(pauseMs * 2, options.maxPollingIntervalMs)
+      pauseMs =
+        messages.length > 0 ? SHORTEST_POLL_MS : Math.min(pauseMs * 2, options.maxPollingIntervalMs)
       for (const message of messages) {
         inHand.running += 1
         void handle(parts, fn, queue, message)
-          .catch((error: unknown) => print(`error: [${fn.name}] message ${message.messageId}: ${error}`))
+          .catch((error: unknown) =>
+            print(`error: [${fn.name}] message ${message.messageId}: ${error}`),
+          )
           .finally(() => {
             inHand.running -= 1
             wake()
@@ -80,9 +88,15 @@ async function pollOn(parts: QueueParts, fn: QueueFunction, signal: AbortSignal,
   }
 }
 
-async function receive(queue: QueueClient, numberOfMessages: number): Promise<DequeuedMessageItem[]> {
+async function receive(
+  queue: QueueClient,
+  numberOfMessages: number,
+): Promise<DequeuedMessageItem[]> {
   try {
-    const answer = await queue.receiveMessages({ numberOfMessages, visibilityTimeout: HIDDEN_WHILE_RUNNING_S })
+    const answer = await queue.receiveMessages({
+      numberOfMessages,
+      visibilityTimeout: HIDDEN_WHILE_RUNNING_S,
+    })
     return answer.receivedMessageItems
   } catch (error) {
     // The trigger does not create its queue: until someone does, there is nothing to take.
@@ -91,18 +105,26 @@ async function receive(queue: QueueClient, numberOfMessages: number): Promise<De
   }
 }
 
-async function handle(parts: QueueParts, fn: QueueFunction, queue: QueueClient, message: DequeuedMessageItem) {
+async function handle(
+  parts: QueueParts,
+  fn: QueueFunction,
+  queue: QueueClient,
+  message: DequeuedMessageItem,
+) {
   const { options, print } = parts
   const text = readMessage(message.messageText, options.messageEncoding)
   if (text === undefined) print(`error: [${fn.name}] message ${message.messageId} is not base64`)
   // Whoever took it for the last time died over it: it is not tried again.
-  if (text === undefined || message.dequeueCount > options.maxDequeueCount) return toPoison(fn, queue, message)
+  if (text === undefined || message.dequeueCount > options.maxDequeueCount)
+    return toPoison(fn, queue, message)
 
   const hold = holdMessage(parts, queue, message)
   const done = await parts.run(fn, { string: text }, queueMetadata(message, text)).finally(hold.end)
   if (done) return void (await ignoreGone(queue.deleteMessage(message.messageId, hold.receipt())))
   if (message.dequeueCount >= options.maxDequeueCount) {
-    print(`error: [${fn.name}] message ${message.messageId} has failed ${message.dequeueCount} times`)
+    print(
+      `error: [${fn.name}] message ${message.messageId} has failed ${message.dequeueCount} times`,
+    )
     return toPoison(fn, queue, { ...message, popReceipt: hold.receipt() })
   }
   const hiddenS = Math.floor(options.visibilityTimeoutMs / 1000)
@@ -110,18 +132,28 @@ async function handle(parts: QueueParts, fn: QueueFunction, queue: QueueClient, 
 }
 
 /** Keeps a message hidden for as long as its function runs. */
-function holdMessage({ clock, print }: QueueParts, queue: QueueClient, message: DequeuedMessageItem) {
+function holdMessage(
+  { clock, print }: QueueParts,
+  queue: QueueClient,
+  message: DequeuedMessageItem,
+) {
   const ended = new AbortController()
   let receipt = message.popReceipt
   const renew = async () => {
     while (!ended.signal.aborted) {
       await clock.sleep((HIDDEN_WHILE_RUNNING_S * 1000) / 2, ended.signal)
-      const renewed = await queue.updateMessage(message.messageId, receipt, undefined, HIDDEN_WHILE_RUNNING_S)
+      const renewed = await queue.updateMessage(
+        message.messageId,
+        receipt,
+        undefined,
+        HIDDEN_WHILE_RUNNING_S,
+      )
       receipt = renewed.popReceipt ?? receipt
     }
   }
   const renewing = renew().catch((error: unknown) => {
-    if (!ended.signal.aborted) print(`error: message ${message.messageId} could not be kept: ${error}`)
+    if (!ended.signal.aborted)
+      print(`error: message ${message.messageId} could not be kept: ${error}`)
   })
   return {
     receipt: () => receipt,

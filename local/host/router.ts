@@ -1,5 +1,7 @@
 /** One part of a route between two slashes. */
-export type RouteSegment = { literal: string } | { parameter: string; optional: boolean; rest: boolean }
+export type RouteSegment =
+  | { literal: string }
+  | { parameter: string; optional: boolean; rest: boolean }
 
 /** A route that matched, with its parameters. */
 export interface RouteMatch<Route> {
@@ -12,7 +14,8 @@ export function parseRoute(route: string): RouteSegment[] {
   return split(route).map((text) => {
     const [, star, parameter, optional] = /^\{(\*{0,2})([A-Za-z_][\w-]*)(\?)?\}$/.exec(text) ?? []
     if (parameter) return { parameter, optional: Boolean(optional || star), rest: Boolean(star) }
-    if (/[{}]/.test(text)) throw new Error(`the embedded host does not support the route segment '${text}'`)
+    if (/[{}]/.test(text))
+      throw new Error(`the embedded host does not support the route segment '${text}'`)
     return { literal: text.toLowerCase() }
   })
 }
@@ -43,13 +46,18 @@ export function findRoute<Route extends { segments: RouteSegment[] }>(
   let best: { match: RouteMatch<Route>; rank: string } | undefined
   for (const route of routes) {
     const params = matchSegments(route.segments, parts)
-    const rank = route.segments.map((segment) => ('literal' in segment ? 0 : segment.rest ? 2 : 1)).join('')
+    const rank = route.segments
+      .map((segment) => ('literal' in segment ? 0 : segment.rest ? 2 : 1))
+      .join('')
     if (params && (!best || rank < best.rank)) best = { match: { route, params }, rank }
   }
   return best?.match
 }
 
-function matchSegments(segments: RouteSegment[], parts: string[]): Record<string, string> | undefined {
+function matchSegments(
+  segments: RouteSegment[],
+  parts: string[],
+): Record<string, string> | undefined {
   const params: Record<string, string> = {}
   let at = 0
   for (const segment of segments) {

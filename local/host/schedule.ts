@@ -12,11 +12,19 @@ export interface Schedule {
 export function parseSchedule(text: string): Schedule {
   const fields = text.trim().split(/\s+/)
   // croner knows more (L, W, #, nicknames) than NCRONTAB does.
-  const known = fields.every((field) => /^(\*|\d+|[A-Za-z]{3})([-/,](\*|\d+|[A-Za-z]{3}))*$/.test(field))
-  if (!known || fields.length < 5 || fields.length > 6) throw new Error(`the schedule '${text}' is not NCRONTAB`)
+  const known = fields.every((field) =>
+    /^(\*|\d+|[A-Za-z]{3})([-/,](\*|\d+|[A-Za-z]{3}))*$/.test(field),
+  )
+  if (!known || fields.length < 5 || fields.length > 6)
+    throw new Error(`the schedule '${text}' is not NCRONTAB`)
   let cron: Cron
   try {
-    cron = new Cron(fields.join(' '), { timezone: 'UTC', paused: true, domAndDow: true, mode: '5-or-6-parts' })
+    cron = new Cron(fields.join(' '), {
+      timezone: 'UTC',
+      paused: true,
+      domAndDow: true,
+      mode: '5-or-6-parts',
+    })
   } catch {
     throw new Error(`the schedule '${text}' is not NCRONTAB`)
   }

@@ -15,7 +15,12 @@ export interface HostJson {
     maxPollingIntervalMs: number
     visibilityTimeoutMs: number
   }
-  durable: { hubName: string; defaultVersion: string; maxActivities: number; maxOrchestrators: number }
+  durable: {
+    hubName: string
+    defaultVersion: string
+    maxActivities: number
+    maxOrchestrators: number
+  }
 }
 
 const schema = z.object({
@@ -36,7 +41,9 @@ const schema = z.object({
         .object({
           hubName: z.string().default(''),
           defaultVersion: z.string().default(''),
-          versionMatchStrategy: z.enum(['None', 'Strict', 'CurrentOrOlder']).default('CurrentOrOlder'),
+          versionMatchStrategy: z
+            .enum(['None', 'Strict', 'CurrentOrOlder'])
+            .default('CurrentOrOlder'),
           versionFailureStrategy: z.enum(['Reject', 'Fail']).default('Reject'),
           maxConcurrentActivityFunctions: z.number().int().min(1).default(10),
           maxConcurrentOrchestratorFunctions: z.number().int().min(1).default(10),
@@ -50,12 +57,16 @@ const schema = z.object({
 export function readHostJson(hostJson: unknown, settings: Settings): HostJson {
   const read = schema.safeParse(hostJson)
   if (!read.success) {
-    const problems = read.error.issues.map(({ path, message }) => ({ setting: path.join('.'), problem: message }))
+    const problems = read.error.issues.map(({ path, message }) => ({
+      setting: path.join('.'),
+      problem: message,
+    }))
     throw new ConfigError('host.json', problems)
   }
   const { http, queues, durableTask } = read.data.extensions
   const problems: SettingProblem[] = []
-  const check = (setting: string, problem: string | undefined) => problem && problems.push({ setting, problem })
+  const check = (setting: string, problem: string | undefined) =>
+    problem && problems.push({ setting, problem })
   const duration = (setting: string, text: string) => {
     const ms = parseTimeSpan(text)
     check(setting, ms === undefined ? 'is not a time span such as 00:00:30' : undefined)
@@ -64,13 +75,25 @@ export function readHostJson(hostJson: unknown, settings: Settings): HostJson {
 
   const hubName = resolveName(durableTask.hubName, settings) ?? ''
   const hubIsValid = /^[A-Za-z][A-Za-z0-9]{2,44}$/.test(hubName)
-  check('extensions.durableTask.hubName', hubIsValid ? undefined : 'is missing or not 3 to 45 letters and digits')
+  check(
+    'extensions.durableTask.hubName',
+    hubIsValid ? undefined : 'is missing or not 3 to 45 letters and digits',
+  )
   const encoding = queues.messageEncoding.toLowerCase()
-  check('extensions.queues.messageEncoding', /^(none|base64)$/.test(encoding) ? undefined : 'is not none or base64')
+  check(
+    'extensions.queues.messageEncoding',
+    /^(none|base64)$/.test(encoding) ? undefined : 'is not none or base64',
+  )
   const batchIsValid = queues.batchSize >= 1 && queues.batchSize <= 32
   check('extensions.queues.batchSize', batchIsValid ? undefined : 'is not 1 to 32')
-  const maxPollingIntervalMs = duration('extensions.queues.maxPollingInterval', queues.maxPollingInterval)
-  const visibilityTimeoutMs = duration('extensions.queues.visibilityTimeout', queues.visibilityTimeout)
+  const maxPollingIntervalMs = duration(
+    'extensions.queues.maxPollingInterval',
+    queues.maxPollingInterval,
+  )
+  const visibilityTimeoutMs = duration(
+    'extensions.queues.visibilityTimeout',
+    queues.visibilityTimeout,
+  )
   if (problems.length > 0) throw new ConfigError('host.json', problems)
 
   return {
@@ -106,7 +129,9 @@ export function resolveName(text: string, settings: Settings): string | undefine
 /** Reads a setting as the host does, whatever the case of its name. */
 export function readSetting(settings: Settings, name: string): string | undefined {
   const wanted = name.toLowerCase()
-  return settings[name] ?? Object.entries(settings).find(([key]) => key.toLowerCase() === wanted)?.[1]
+  return (
+    settings[name] ?? Object.entries(settings).find(([key]) => key.toLowerCase() === wanted)?.[1]
+  )
 }
 
 /** Milliseconds of a .NET time span (`[d.]hh:mm:ss[.fff]`); a bare number means days, as it does there. */
@@ -115,5 +140,7 @@ export function parseTimeSpan(text: string): number | undefined {
   const parts = /^(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?$/.exec(text)
   if (!parts) return undefined
   const [, days = '0', hours = '0', minutes = '0', seconds = '0'] = parts
-  return ((Number(days) * 24 + Number(hours)) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000
+  return (
+    ((Number(days) * 24 + Number(hours)) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000
+  )
 }

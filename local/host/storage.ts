@@ -7,7 +7,9 @@ export function isStatus(error: unknown, status: number): boolean {
 
 /** Opens a table of the emulator, creating it when it is not there. */
 export async function openTable(connectionString: string, name: string): Promise<TableClient> {
-  const table = TableClient.fromConnectionString(connectionString, name, { allowInsecureConnection: true })
+  const table = TableClient.fromConnectionString(connectionString, name, {
+    allowInsecureConnection: true,
+  })
   await table.createTable()
   return table
 }

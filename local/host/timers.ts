@@ -122,7 +122,11 @@ function timerInput(status: Status | undefined, isPastDue: boolean): TypedData {
 }
 
 const PARTITION = 'timer'
-const statusRow = z.object({ last: z.date().optional(), next: z.date().optional(), updated: z.date() })
+const statusRow = z.object({
+  last: z.date().optional(),
+  next: z.date().optional(),
+  updated: z.date(),
+})
 
 async function readStatus(table: TableClient, name: string): Promise<Status | undefined> {
   try {
@@ -136,7 +140,13 @@ async function readStatus(table: TableClient, name: string): Promise<Status | un
 
 async function writeStatus(table: TableClient, name: string, { last, next, updated }: Status) {
   await table.upsertEntity(
-    { partitionKey: PARTITION, rowKey: name, updated, ...(last && { last }), ...(next && { next }) },
+    {
+      partitionKey: PARTITION,
+      rowKey: name,
+      updated,
+      ...(last && { last }),
+      ...(next && { next }),
+    },
     'Replace',
   )
 }

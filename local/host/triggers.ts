@@ -18,7 +18,13 @@ export type AuthLevel = 'anonymous' | 'function' | 'admin'
 /** A function that this host can run, with everything its trigger needs resolved. */
 export type AppFunction = Common &
   (
-    | { kind: 'http'; route: string; segments: RouteSegment[]; methods: string[]; authLevel: AuthLevel }
+    | {
+        kind: 'http'
+        route: string
+        segments: RouteSegment[]
+        methods: string[]
+        authLevel: AuthLevel
+      }
     | { kind: 'timer'; schedule: Schedule; runOnStartup: boolean; monitored: boolean }
     | { kind: 'queue'; queueName: string; connectionString: string }
     | { kind: 'orchestrator' }
@@ -38,17 +44,25 @@ const timerBinding = z.object({
   runOnStartup: z.boolean().default(false),
   useMonitor: z.boolean().default(true),
 })
-const queueBinding = z.object({ queueName: z.string(), connection: z.string().default('AzureWebJobsStorage') })
+const queueBinding = z.object({
+  queueName: z.string(),
+  connection: z.string().default('AzureWebJobsStorage'),
+})
 
 /** Turns a registration into a function that can run; throws one sentence when this host cannot run it. */
-export function describeFunction(registration: Registration, settings: Settings, now: Date): AppFunction {
+export function describeFunction(
+  registration: Registration,
+  settings: Settings,
+  now: Date,
+): AppFunction {
   const { name, metadata } = registration
   const bindings = Object.entries(metadata.bindings)
   const typeOf = (binding: Record<string, unknown>) => String(binding.type).toLowerCase()
   const trigger = bindings.find(([, binding]) => typeOf(binding).endsWith('trigger'))
   if (!trigger) throw new Error('it has no trigger')
   const [triggerName, binding] = trigger
-  if (metadata.retryOptions) throw new Error('the embedded host does not support retry policies of functions')
+  if (metadata.retryOptions)
+    throw new Error('the embedded host does not support retry policies of functions')
   const clientBindings: string[] = []
   for (const [key, other] of bindings) {
     if (key === triggerName) continue
@@ -65,7 +79,13 @@ export function describeFunction(registration: Registration, settings: Settings,
     case 'timertrigger': {
       const { schedule: text, runOnStartup, useMonitor } = timerBinding.parse(binding)
       const schedule = parseSchedule(resolve(text, settings))
-      return { ...common, kind: 'timer', schedule, runOnStartup, monitored: useMonitor && schedule.isSlow(now) }
+      return {
+        ...common,
+        kind: 'timer',
+        schedule,
+        runOnStartup,
+        monitored: useMonitor && schedule.isSlow(now),
+      }
     }
     case 'queuetrigger': {
       const { queueName, connection } = queueBinding.parse(binding)

@@ -24,8 +24,14 @@ export const cellOf = (row: unknown, from: Columns[string]): unknown =>
   typeof from === 'string' ? pick(row, from) : from(row)
 
 /** What an object says, objects in it by their paths; lists of objects are left to tables. */
-export function factsOf(value: unknown, without: readonly string[] = [], path = ''): [string, unknown][] {
-  const entries = isRecord(value) ? Object.entries(value).filter(([name]) => !without.includes(name)) : []
+export function factsOf(
+  value: unknown,
+  without: readonly string[] = [],
+  path = '',
+): [string, unknown][] {
+  const entries = isRecord(value)
+    ? Object.entries(value).filter(([name]) => !without.includes(name))
+    : []
   return entries.flatMap(([name, one]): [string, unknown][] => {
     if (isRecord(one) && Object.keys(one).length > 0) return factsOf(one, [], `${path}${name}.`)
     return Array.isArray(one) && one.some(isRecord) ? [] : [[`${path}${name}`, one]]

@@ -34,17 +34,29 @@ export function path(parts: TemplateStringsArray, ...values: string[]): string {
 }
 
 /** Asks the app; throws a `RelayError` for whatever is no 2xx. The key goes to the target's own origin. */
-export function ask({ origin, key }: Target, { method = 'GET', path, query = {}, body }: Ask): Promise<Answer> {
+export function ask(
+  { origin, key }: Target,
+  { method = 'GET', path, query = {}, body }: Ask,
+): Promise<Answer> {
   const url = new URL(`${origin}/api/${path}`)
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value)
-  const headers = { 'x-functions-key': key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
-  return send(url, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) url.searchParams.set(name, value)
+  const headers = {
+    'x-functions-key': key,
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  }
+  return send(url, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
 }
 
 /** Asks what a `Location` points to, without the key: its ticket is enough. */
 export function follow(location: string): Promise<Answer> {
   const url = URL.parse(location)
-  if (!url || !isOwnOrigin(url)) throw new RelayError('The app said to go on at an address that is not safe to ask.')
+  if (!url || !isOwnOrigin(url))
+    throw new RelayError('The app said to go on at an address that is not safe to ask.')
   return send(url, {})
 }
 
@@ -64,7 +76,8 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
   const body = readJson(text)
   const json = body === undefined ? '' : toPlainJson(text)
   if (!response.ok) throw refusal(url.origin, response, body, json)
-  if (body === undefined && response.status !== 204) throw new RelayError(foreign(url.origin, response))
+  if (body === undefined && response.status !== 204)
+    throw new RelayError(foreign(url.origin, response))
   const header = response.headers.get('retry-after') ?? undefined
   return {
     status: response.status,
@@ -87,17 +100,23 @@ function refusal(origin: string, response: Response, body: unknown, json: string
   if (problem) {
     const { title, detail, remedy, errors } = problem
     const wrong = errors.map(({ path, message }) => `  ${path} ${message}`)
-    return new RelayError([title, detail, ...wrong, ...(remedy ? [`What to do: ${remedy}`] : [])].join('\n'), json)
+    return new RelayError(
+      [title, detail, ...wrong, ...(remedy ? [`What to do: ${remedy}`] : [])].join('\n'),
+      json,
+    )
   }
   if (response.status === 401 || response.status === 403) {
-    return new RelayError(`${origin} refused the key (${response.status}): give a function key of this app.`)
+    return new RelayError(
+      `${origin} refused the key (${response.status}): give a function key of this app.`,
+    )
   }
   return new RelayError(foreign(origin, response))
 }
 
 /** No answer of ours: a sign-in page, another app, or a version that does not have the route. */
 function foreign(origin: string, { status, headers }: Response): string {
-  const what = status >= 300 && status < 400 ? 'a redirect' : (headers.get('content-type') ?? 'an empty body')
+  const what =
+    status >= 300 && status < 400 ? 'a redirect' : (headers.get('content-type') ?? 'an empty body')
   return `${origin} answered ${status} with ${what}: it is not defender-relay, or a version without this route.`
 }
 
@@ -109,7 +128,10 @@ function readJson(text: string): unknown {
   }
 }
 
-const reasonSchema = z.object({ name: z.string(), cause: z.object({ code: z.string() }).optional().catch(undefined) })
+const reasonSchema = z.object({
+  name: z.string(),
+  cause: z.object({ code: z.string() }).optional().catch(undefined),
+})
 
 function causeOf(error: unknown): string {
   const { name, cause } = reasonSchema.parse(error)

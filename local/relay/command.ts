@@ -29,8 +29,12 @@ export interface Command {
 }
 
 /** The words of a command, without its arguments. */
-export const wordsOf = ({ usage }: Command): string[] => usage.split(' ').filter((word) => /^[a-z]/.test(word))
+export const wordsOf = ({ usage }: Command): string[] =>
+  usage.split(' ').filter((word) => /^[a-z]/.test(word))
 
 /** The arguments of a command in order. */
 export const argsOf = ({ usage }: Command): { name: string; isNeeded: boolean }[] =>
-  [...usage.matchAll(/([<[])(\w+)[>\]]/g)].map(([, bracket, name = '']) => ({ name, isNeeded: bracket === '<' }))
+  [...usage.matchAll(/([<[])(\w+)[>\]]/g)].map(([, bracket, name = '']) => ({
+    name,
+    isNeeded: bracket === '<',
+  }))

@@ -18,17 +18,24 @@ export interface Page {
 /** The lines of some blocks: columns aligned, long texts cut to the terminal, nothing in them that drives it. */
 export function formatBlocks(blocks: readonly Block[], page: Page): string[] {
   return blocks.flatMap((block) => {
-    const isEmpty = 'rows' in block ? block.rows.length === 0 : block.facts.length === 0 || !page.isFirst
+    const isEmpty =
+      'rows' in block ? block.rows.length === 0 : block.facts.length === 0 || !page.isFirst
     if (isEmpty) return []
     const lines = 'rows' in block ? formatTable(block, page) : formatFacts(block, page)
     return block.title ? ['', block.title, ...lines] : lines
   })
 }
 
-function formatTable({ title, rows, columns }: Table, { isFirst, width = Number.POSITIVE_INFINITY }: Page): string[] {
+function formatTable(
+  { title, rows, columns }: Table,
+  { isFirst, width = Number.POSITIVE_INFINITY }: Page,
+): string[] {
   const sources = Object.values(columns)
   const head = title || isFirst ? [Object.keys(columns)] : []
-  const cells = [...head, ...rows.map((row) => sources.map((source) => shortTime(toCell(cellOf(row, source)))))]
+  const cells = [
+    ...head,
+    ...rows.map((row) => sources.map((source) => shortTime(toCell(cellOf(row, source))))),
+  ]
   const widths = fit(
     sources.map((_, column) => longest(cells.map((row) => row[column] ?? ''))),
     width,
@@ -62,10 +69,12 @@ function fit(natural: readonly number[], width: number): number[] {
   return widths
 }
 
-const total = (widths: readonly number[]): number => widths.reduce((sum, one) => sum + GAP.length + one, -GAP.length)
+const total = (widths: readonly number[]): number =>
+  widths.reduce((sum, one) => sum + GAP.length + one, -GAP.length)
 
 /** Nobody reads fractions of a second in a table. */
-const shortTime = (cell: string): string => cell.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$/, '$1Z')
+const shortTime = (cell: string): string =>
+  cell.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$/, '$1Z')
 
 function toCell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '–'
@@ -74,13 +83,16 @@ function toCell(value: unknown): string {
   return toPlain(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }
 
-const longest = (texts: readonly string[]): number => texts.reduce((most, one) => Math.max(most, widthOf(one)), 0)
+const longest = (texts: readonly string[]): number =>
+  texts.reduce((most, one) => Math.max(most, widthOf(one)), 0)
 
-const widthOf = (text: string): number => [...text].reduce((sum, character) => sum + widthOfOne(character), 0)
+const widthOf = (text: string): number =>
+  [...text].reduce((sum, character) => sum + widthOfOne(character), 0)
 
 const widthOfOne = (character: string): number => (WIDE.test(character) ? 2 : 1)
 
-const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - widthOf(text)))
+const pad = (text: string, width: number): string =>
+  text + ' '.repeat(Math.max(0, width - widthOf(text)))
 
 function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text

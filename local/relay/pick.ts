@@ -5,7 +5,8 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** The value at a path such as `counts.written`; undefined where there is none. */
 export function pick(value: unknown, path: string): unknown {
   let at = value
-  for (const name of path.split('.')) at = isRecord(at) && Object.hasOwn(at, name) ? at[name] : undefined
+  for (const name of path.split('.'))
+    at = isRecord(at) && Object.hasOwn(at, name) ? at[name] : undefined
   return at
 }
 

@@ -1,10 +1,18 @@
 import { argsOf, type Command, wordsOf } from './command.ts'
 import { UsageError } from './errors.ts'
-import { commonOptions, listOptions, type OptionName, type Options, splitCommandLine } from './options.ts'
+import {
+  commonOptions,
+  listOptions,
+  type OptionName,
+  type Options,
+  splitCommandLine,
+} from './options.ts'
 import { describeCommand, describeCommands, listCommands } from './usage.ts'
 
 /** What was asked for: a page of help, or a command with its arguments. */
-export type CommandLine = { help: string } | { command: Command; args: Record<string, string>; options: Options }
+export type CommandLine =
+  | { help: string }
+  | { command: Command; args: Record<string, string>; options: Options }
 
 /** Understands a command line; throws a `UsageError`. */
 export function readCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
@@ -23,7 +31,8 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
   const args = readArgs(command, positionals.slice(words.length), hint)
   const taken = optionsOf(command)
   for (const name of Object.keys(options) as OptionName[]) {
-    if (!taken.includes(name)) throw new UsageError(`--${name} is not for "${words.join(' ')}".`, hint)
+    if (!taken.includes(name))
+      throw new UsageError(`--${name} is not for "${words.join(' ')}".`, hint)
   }
   const howMany = [options.limit, options.all, options.follow].filter((one) => one !== undefined)
   if (howMany.length > 1) throw new UsageError('Give one of --limit, --all and --follow.', hint)
@@ -42,7 +51,8 @@ export const optionsOf = ({ list, options = [] }: Command): OptionName[] => [
 
 function readArgs(command: Command, given: string[], hint: string): Record<string, string> {
   const names = argsOf(command)
-  if (given.length > names.length) throw new UsageError(`"${given[names.length]}" is one too many.`, hint)
+  if (given.length > names.length)
+    throw new UsageError(`"${given[names.length]}" is one too many.`, hint)
   const args = names.map(({ name, isNeeded }, index) => {
     const value = given[index]
     if (value === undefined && isNeeded) throw new UsageError(`<${name}> is missing.`, hint)
@@ -57,4 +67,5 @@ function helpOn(found: Command[], commands: readonly Command[]): string {
   return describeCommands(found.length > 0 ? found : commands)
 }
 
-const startsWith = (whole: string[], part: string[]): boolean => part.every((word, index) => whole[index] === word)
+const startsWith = (whole: string[], part: string[]): boolean =>
+  part.every((word, index) => whole[index] === word)

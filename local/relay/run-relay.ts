@@ -37,7 +37,8 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
       return 0
     }
     const { command, args, options } = line
-    for (const [name, value] of Object.entries(args)) if (value === '-') args[name] = (await terminal.input()).trim()
+    for (const [name, value] of Object.entries(args))
+      if (value === '-') args[name] = (await terminal.input()).trim()
     const target = await findTarget(options, terminal.env, terminal.from)
     const safe = withoutKey(terminal, target)
     try {
@@ -59,7 +60,11 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
 /** Nothing that is written drives the terminal, and the key is never shown, whatever an app answers. */
 function withoutKey(terminal: Terminal, { key }: Target): Terminal {
   const clean = (text: string) => toPlainLines(text).replaceAll(key, '***')
-  return { ...terminal, out: (text) => terminal.out(clean(text)), err: (text) => terminal.err(clean(text)) }
+  return {
+    ...terminal,
+    out: (text) => terminal.out(clean(text)),
+    err: (text) => terminal.err(clean(text)),
+  }
 }
 
 async function askOnce(command: Command, given: Given, terminal: Terminal): Promise<number> {
@@ -81,13 +86,15 @@ async function readPages(command: Command, given: Given, terminal: Terminal): Pr
   const { options } = given
   const name = command.list ?? ''
   const first = await command.ask(given)
-  let left = options.all || options.follow ? Number.POSITIVE_INFINITY : Number(options.limit ?? USUAL_LIMIT)
+  let left =
+    options.all || options.follow ? Number.POSITIVE_INFINITY : Number(options.limit ?? USUAL_LIMIT)
   let query: Ask['query'] = { after: options.after, ...first.query }
   for (let isFirst = true; ; isFirst = false) {
     const limit = String(Math.min(left, LARGEST_PAGE))
     const answer = await given.ask({ ...first, query: { ...query, limit } })
     const rows = pickList(answer.body, name)
-    if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name))) throw new RelayError(`It lists no ${name}.`)
+    if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name)))
+      throw new RelayError(`It lists no ${name}.`)
     const isWorthIt = rows.length > 0 || (isFirst && !options.follow)
     if (isWorthIt) show(command, options, answer, terminal, isFirst)
     left -= rows.length
@@ -104,7 +111,13 @@ async function readPages(command: Command, given: Given, terminal: Terminal): Pr
   }
 }
 
-function show(command: Command, options: Options, answer: Answer, terminal: Terminal, isFirst: boolean): void {
+function show(
+  command: Command,
+  options: Options,
+  answer: Answer,
+  terminal: Terminal,
+  isFirst: boolean,
+): void {
   if (options.json) {
     if (answer.json) terminal.out(answer.json)
     return

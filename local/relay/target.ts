@@ -28,7 +28,8 @@ export async function findTarget(
   const origin = address === undefined ? undefined : readOrigin(address)
   const isOfKey = origin !== undefined && (!env.RELAY_URL || readOrigin(env.RELAY_URL) === origin)
   const given = key ?? (isOfKey ? env.RELAY_KEY || undefined : undefined)
-  if (given !== undefined && !KEY.test(given)) throw new UsageError('A key has 8 to 300 characters without spaces.')
+  if (given !== undefined && !KEY.test(given))
+    throw new UsageError('A key has 8 to 300 characters without spaces.')
   if (origin !== undefined && given !== undefined) return { origin, key: given }
   const isNear = origin === undefined || isLoopback(new URL(origin).hostname)
   const folder = resolve(from, data ?? '.local')
@@ -36,8 +37,12 @@ export async function findTarget(
   // Another app of this machine has other keys, and ours is none of its business.
   if (origin !== undefined && origin !== state?.url)
     throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
-  if (!state) throw new RelayError(`Nothing was started in ${folder} yet: npm start, or name an app by --url.`)
-  if (state.url === undefined) throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+  if (!state)
+    throw new RelayError(
+      `Nothing was started in ${folder} yet: npm start, or name an app by --url.`,
+    )
+  if (state.url === undefined)
+    throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
   return { origin: state.url, key: given ?? state.keys.function }
 }
 
@@ -53,7 +58,10 @@ function readOrigin(text: string): string {
   const url = URL.parse(text)
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (url && isBare && isOwnOrigin(url)) return url.origin
-  throw new UsageError('An address is an origin such as https://relay.example.com; http only for this machine.')
+  throw new UsageError(
+    'An address is an origin such as https://relay.example.com; http only for this machine.',
+  )
 }
 
-const isLoopback = (hostname: string): boolean => /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)
+const isLoopback = (hostname: string): boolean =>
+  /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)

@@ -22,8 +22,17 @@ export const listCommands = (commands: readonly Command[]): string =>
   inColumns(commands.map(({ usage, summary }) => [usage, summary])).join('\n')
 
 /** The page on one command. */
-export const describeCommand = ({ usage, summary }: Command, options: readonly OptionName[]): string =>
-  [`Usage: ${CALL} ${usage} [options]`, '', summary, '', ...inColumns(options.map(describeOption))].join('\n')
+export const describeCommand = (
+  { usage, summary }: Command,
+  options: readonly OptionName[],
+): string =>
+  [
+    `Usage: ${CALL} ${usage} [options]`,
+    '',
+    summary,
+    '',
+    ...inColumns(options.map(describeOption)),
+  ].join('\n')
 
 function describeOption(name: OptionName): [string, string] {
   const option: { value?: string; help: string } = optionTable[name]

@@ -14,7 +14,12 @@ export function oversizedLine(n: number): string {
 }
 
 const withId = (id: unknown, name: string) =>
-  JSON.stringify({ RbacGroupName: 'Unassigned', Timestamp: '2026-01-02 03:04:05', DeviceName: name, DeviceId: id })
+  JSON.stringify({
+    RbacGroupName: 'Unassigned',
+    Timestamp: '2026-01-02 03:04:05',
+    DeviceName: name,
+    DeviceId: id,
+  })
 
 const kinds: [(n: number) => string, ...((n: number) => string)[]] = [
   (n) => `{"RbacGroupName":"Unassigned","DeviceName":"cut-${n}`,

@@ -14,7 +14,9 @@ export interface Refusal {
 }
 
 /** Counts the calls of each key over sliding windows of the clock; refused calls do not count. */
-export function createCallCounter(clock: Clock): (key: string, limits: CallLimit[]) => Refusal | undefined {
+export function createCallCounter(
+  clock: Clock,
+): (key: string, limits: CallLimit[]) => Refusal | undefined {
   const passed = new Map<string, number[]>()
   return (key, limits) => {
     const nowMs = clock.now().getTime()
@@ -25,7 +27,10 @@ export function createCallCounter(clock: Clock): (key: string, limits: CallLimit
       // With n calls too many, the n-th oldest has to leave the window first.
       const leaving = inWindow[inWindow.length - limit.calls]
       if (leaving === undefined) return []
-      return { limit, retryAfterSeconds: Math.max(1, Math.ceil((leaving + limit.seconds * 1000 - nowMs) / 1000)) }
+      return {
+        limit,
+        retryAfterSeconds: Math.max(1, Math.ceil((leaving + limit.seconds * 1000 - nowMs) / 1000)),
+      }
     })
     if (refusals.length === 0) calls.push(nowMs)
     passed.set(key, calls)

@@ -26,7 +26,11 @@ export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): C
     { lower: { ...base, seenAt: hours(19) }, higher: base, winner: 'lower' },
     { lower: base, higher: { ...base, seenAt: hours(19) }, winner: 'higher' },
     // An older sighting does not matter where the refresh is newer.
-    { lower: { ...base, seenAt: hours(3) }, higher: { refreshedAt: hours(0.5), seenAt: hours(90) }, winner: 'higher' },
+    {
+      lower: { ...base, seenAt: hours(3) },
+      higher: { refreshedAt: hours(0.5), seenAt: hours(90) },
+      winner: 'higher',
+    },
     // Newer by less than a second: as text, and cut to seconds, the two look alike or the wrong way round.
     { lower: base, higher: { ...base, refreshedAt: hours(1, '5') }, winner: 'higher' },
     { lower: { ...base, refreshedAt: hours(1, '0000001') }, higher: base, winner: 'lower' },

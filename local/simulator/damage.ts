@@ -13,7 +13,9 @@ export async function damage(file: ShelfFile, world: World, signal: AbortSignal)
   const { faults, clock } = world
   const harm = harmTo(file.filled, faults)
   const whole: Sent =
-    harm === 'unpacked' ? { body: file.openPlain(faults.legalWeird) } : await file.open(faults.legalWeird)
+    harm === 'unpacked'
+      ? { body: file.openPlain(faults.legalWeird) }
+      : await file.open(faults.legalWeird)
   let sent = whole
   if (harm === 'corrupt') sent = { ...whole, body: corrupt(whole.body) }
   if (harm === 'truncated') sent = { body: firstHalf(whole.body) }
@@ -57,7 +59,11 @@ async function* corrupt(body: Sent['body']): AsyncIterable<Buffer> {
     else {
       first = false
       const copy = Buffer.from(piece)
-      for (let at = Math.floor(copy.length * 0.6); at < Math.min(copy.length, copy.length * 0.6 + 8); at++) {
+      for (
+        let at = Math.floor(copy.length * 0.6);
+        at < Math.min(copy.length, copy.length * 0.6 + 8);
+        at++
+      ) {
         copy[at] = (copy[at] ?? 0) ^ 0xff
       }
       yield copy
@@ -67,7 +73,8 @@ async function* corrupt(body: Sent['body']): AsyncIterable<Buffer> {
 
 /** A file whose writer stopped half-way: nothing in the answer tells. */
 async function* firstHalf(body: Sent['body']): AsyncIterable<Buffer> {
-  for await (const piece of pieces(body)) return yield piece.subarray(0, Math.ceil(piece.length / 2))
+  for await (const piece of pieces(body))
+    return yield piece.subarray(0, Math.ceil(piece.length / 2))
 }
 
 /** Breaks the connection half-way. */
@@ -78,7 +85,11 @@ async function* cut(body: Sent['body']): AsyncIterable<Buffer> {
   throw new Error('cut off on purpose')
 }
 
-async function* paced(body: Sent['body'], pieceBytes: number, pause: () => Promise<void>): AsyncIterable<Buffer> {
+async function* paced(
+  body: Sent['body'],
+  pieceBytes: number,
+  pause: () => Promise<void>,
+): AsyncIterable<Buffer> {
   for await (const piece of pieces(body)) {
     for (let at = 0; at < piece.length; at += pieceBytes) {
       yield piece.subarray(at, at + pieceBytes)

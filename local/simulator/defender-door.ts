@@ -32,7 +32,9 @@ export function refuse(call: Call, world: World, door: Door): Reply | undefined 
     const message =
       `API calls quota exceeded! Maximum allowed ${limit.calls} per ${window} for the key ` +
       `Destination+TenantID+AppID. You can send requests again in ${retryAfterSeconds} seconds.`
-    return defenderError(429, '429', message, tenantId, { 'retry-after': String(retryAfterSeconds) })
+    return defenderError(429, '429', message, tenantId, {
+      'retry-after': String(retryAfterSeconds),
+    })
   }
 
   if (!door.roles.some((role) => grant.roles.includes(role))) {

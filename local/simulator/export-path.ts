@@ -14,7 +14,11 @@ export function exportPath(index: number, options: FleetOptions): string {
   const group = groupIndexOf(index, options)
   const part = index - Math.ceil((group * options.files) / options.groups)
   // One job writes all groups, which is why parts of different groups are named alike.
-  const job = guid(options.seed, generated.getTime() / 1000, options.sameLastSegment ? 0 : index + 1)
+  const job = guid(
+    options.seed,
+    generated.getTime() / 1000,
+    options.sameLastSegment ? 0 : index + 1,
+  )
   return [
     `${date}/${time.slice(0, 2)}${time.slice(3, 5)}/InfoGatheringExport/json`,
     `OrgId=${guid(options.seed, 77)}/_RbacGroupId=${groupNumber(group).id}`,

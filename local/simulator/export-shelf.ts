@@ -48,7 +48,12 @@ export function createExportShelf(first: Fleet, paths?: string[]): ExportShelf {
     const files = paths
       ? paths.map((path, index) => diskFile(path, index, fleet, paths.length))
       : fleetFiles(fleet, keep)
-    return { fleet, files, filledCount: files.filter(({ filled }) => filled >= 0).length, listings: 0 }
+    return {
+      fleet,
+      files,
+      filledCount: files.filter(({ filled }) => filled >= 0).length,
+      listings: 0,
+    }
   }
   let current = snapshotOf(first)
   let snapshots = [current]

@@ -81,4 +81,9 @@ export const usualFaults: Faults = {
 }
 
 /** Nothing goes wrong and nothing is odd. */
-export const noFaults: Faults = { ...usualFaults, notReadyFiles: 0, shortLivedLinks: 0, legalWeird: false }
+export const noFaults: Faults = {
+  ...usualFaults,
+  notReadyFiles: 0,
+  shortLivedLinks: 0,
+  legalWeird: false,
+}

@@ -30,7 +30,10 @@ export function mannerOf(index: number, weird: boolean): Manner {
 const pieceChars = 256 * 1024
 
 /** The file's text in pieces that do not end where lines end. */
-export function* textOf(lines: Iterable<string>, { lineEnd, head, tail }: Manner): Iterable<Buffer> {
+export function* textOf(
+  lines: Iterable<string>,
+  { lineEnd, head, tail }: Manner,
+): Iterable<Buffer> {
   let text: string = head
   let between = ''
   for (const line of lines) {

@@ -50,7 +50,8 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
     const k = layout.secondOf(device)
     if (k === undefined) return [{ place: home, times: undefined, stays: true }]
     const second = layout.placeOfSecond(k)
-    const homeIsLower = home.file === second.file ? home.line < second.line : home.file < second.file
+    const homeIsLower =
+      home.file === second.file ? home.line < second.line : home.file < second.file
     // The JSON method has no files, so nothing could settle a full tie there.
     const tieAllowed = method === 'files' && home.file !== second.file
     const { lower, higher, winner } = copiesOf(k, generatedMs, tieAllowed)
@@ -62,7 +63,14 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
   }
   function observation(device: number, copy: number, { place, times }: Appearance): Observation {
     const number = options.firstDevice + device
-    return observe({ number, seed, generatedMs, group: groupOf(place.file - 1), copy, ...(times && { times }) })
+    return observe({
+      number,
+      seed,
+      generatedMs,
+      group: groupOf(place.file - 1),
+      copy,
+      ...(times && { times }),
+    })
   }
   function spell<T>(device: number, copy: 0 | 1, method: Method, write: Spell<T>): T {
     const appearance = appearances(device, method)[copy]
@@ -79,7 +87,8 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
   function* linesOf(index: number): Iterable<string> {
     for (const stand of layout.stands(index)) {
       if ('home' in stand) yield spell(stand.home, 0, 'files', spellLine)
-      else if ('second' in stand) yield spell(layout.deviceOfSecond(stand.second), 1, 'files', spellLine)
+      else if ('second' in stand)
+        yield spell(layout.deviceOfSecond(stand.second), 1, 'files', spellLine)
       else if (stand.bad < options.badLines) yield badLine(stand.bad, seed)
       else yield oversizedLine(stand.bad - options.badLines)
     }

@@ -17,7 +17,10 @@ const codes: Record<number, [code: string, message: string]> = {
 }
 
 /** The answer that a fault puts in place of the real one, counted down; undefined when there is none (left). */
-export function forcedAnswer(fault: ForcedAnswer | null, form: 'defender' | 'blob' = 'defender'): Reply | undefined {
+export function forcedAnswer(
+  fault: ForcedAnswer | null,
+  form: 'defender' | 'blob' = 'defender',
+): Reply | undefined {
   if (!fault || !isDue(fault)) return undefined
   const { answer, retryAfterSeconds = 7 } = fault
   if (typeof answer === 'string') return brokenAnswer(answer)

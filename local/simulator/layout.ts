@@ -84,14 +84,18 @@ function put(list: Stand[] | undefined, stand: Stand): number {
 /** Indexes of the files that have rows. */
 function filledFiles({ files, zeroRowFiles }: FleetOptions): number[] {
   const empty = new Set(
-    Array.from({ length: zeroRowFiles }, (_, place) => Math.floor(((place + 1) * files) / (zeroRowFiles + 1))),
+    Array.from({ length: zeroRowFiles }, (_, place) =>
+      Math.floor(((place + 1) * files) / (zeroRowFiles + 1)),
+    ),
   )
   return Array.from({ length: files }, (_, index) => index).filter((index) => !empty.has(index))
 }
 
 /** The number of the first device of each file; weights 1, 2, 3 make the files uneven. */
 function startsOf(size: number, files: number, filled: number[]): number[] {
-  const weights = Array.from({ length: files }, (_, index) => (filled.includes(index) ? 1 + (index % 3) : 0))
+  const weights = Array.from({ length: files }, (_, index) =>
+    filled.includes(index) ? 1 + (index % 3) : 0,
+  )
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   let before = 0
   return weights.map((weight) => {

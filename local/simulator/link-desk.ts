@@ -13,7 +13,11 @@ export interface LinkDesk {
   /** The query of a link to `path`, with its signature. */
   sign(path: string, times: LinkTimes): string
   /** Whether the query opens `path` at `nowMs`: `forged` for anything altered, `expired` outside its time. */
-  check(path: string, query: URLSearchParams, nowMs: number): 'good' | 'expired' | 'key-expired' | 'forged'
+  check(
+    path: string,
+    query: URLSearchParams,
+    nowMs: number,
+  ): 'good' | 'expired' | 'key-expired' | 'forged'
 }
 
 /** Makes a link desk with a key of its own; each signature is told to `onSign`. */
@@ -21,7 +25,9 @@ export function createLinkDesk(tenantId: string, onSign: (signature: string) => 
   const key = randomBytes(32)
   const identity = { skoid: randomUUID(), sktid: tenantId, sks: 'b', skv: '2020-08-04' }
   const signatureOf = (path: string, query: URLSearchParams) => {
-    const signed = [...query].filter(([name]) => name !== 'sig').map(([name, value]) => `${name}=${value}`)
+    const signed = [...query]
+      .filter(([name]) => name !== 'sig')
+      .map(([name, value]) => `${name}=${value}`)
     return createHmac('sha256', key)
       .update(`${path}\n${signed.sort().join('\n')}`)
       .digest('base64')
@@ -31,7 +37,14 @@ export function createLinkDesk(tenantId: string, onSign: (signature: string) => 
       const query = new URLSearchParams({ sv: '2020-08-04' })
       if (keyEndsAtMs !== undefined) {
         const { skoid, sktid, sks, skv } = identity
-        const named = { skoid, sktid, skt: seconds(startsAtMs), ske: seconds(keyEndsAtMs), sks, skv }
+        const named = {
+          skoid,
+          sktid,
+          skt: seconds(startsAtMs),
+          ske: seconds(keyEndsAtMs),
+          sks,
+          skv,
+        }
         for (const [name, value] of Object.entries(named)) query.set(name, value)
       }
       const rest = { st: seconds(startsAtMs), se: seconds(endsAtMs), sr: 'b', sp: 'r' }

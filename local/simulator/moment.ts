@@ -34,7 +34,9 @@ export function tickText({ ms, ticks }: Instant): string {
 
 /** A text that sorts as the times do, whatever their fraction digits and zones; undefined for what is no time. */
 export function tickKey(text: unknown): string | undefined {
-  const found = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)$/.exec(String(text))
+  const found = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)$/.exec(
+    String(text),
+  )
   if (!found) return undefined
   const [whole, seconds = '', fraction = '', zone] = found
   const ms = Date.parse(whole)

@@ -31,17 +31,31 @@ export function observe({ number, seed, generatedMs, group, copy, times }: Sight
   )
   const [platform, osKind, osVersion] = systemOf(lasting)
   const name = deviceNameOf(number, lasting)
-  const ago = (longestMs: number) => momentAt(generatedMs - passing.next() * longestMs, fraction(passing))
+  const ago = (longestMs: number) =>
+    momentAt(generatedMs - passing.next() * longestMs, fraction(passing))
   const seenAt = times?.seenAt ?? ago(passing.chance(0.9) ? dayMs : 40 * dayMs)
-  const refreshedAt = times?.refreshedAt ?? (passing.chance(0.85) ? momentAt(generatedMs) : ago(12 * hourMs))
-  const base = { deviceId: deviceIdOf(number, seed), name, platform, osKind, osVersion, group, refreshedAt, seenAt }
+  const refreshedAt =
+    times?.refreshedAt ?? (passing.chance(0.85) ? momentAt(generatedMs) : ago(12 * hourMs))
+  const base = {
+    deviceId: deviceIdOf(number, seed),
+    name,
+    platform,
+    osKind,
+    osVersion,
+    group,
+    refreshedAt,
+    seenAt,
+  }
 
   if (osKind === null || lasting.chance(0.06)) return { ...base, ...nothingKnown(passing) }
   const form = lasting.next()
   const scanForm = form < 0.75 ? 'nested' : form < 0.87 ? 'flat' : 'both'
   const sparse = scanForm === 'flat' && lasting.chance(0.3)
   const known = <T>(value: T) => (sparse ? null : value)
-  const part = (major: string) => ({ ...avPart(major, generatedMs, lasting, passing), ...(sparse ? unknownPart : {}) })
+  const part = (major: string) => ({
+    ...avPart(major, generatedMs, lasting, passing),
+    ...(sparse ? unknownPart : {}),
+  })
   return {
     ...base,
     mode: modeOf(lasting, passing),
@@ -66,7 +80,13 @@ export function observe({ number, seed, generatedMs, group, copy, times }: Sight
   }
 }
 
-const unknownPart = { version: null, updatedAt: null, publishedAt: null, upToDate: null, ring: null }
+const unknownPart = {
+  version: null,
+  updatedAt: null,
+  publishedAt: null,
+  upToDate: null,
+  ring: null,
+}
 
 function nothingKnown(random: Random) {
   return {
@@ -105,7 +125,8 @@ function modeOf(lasting: Random, passing: Random): string {
 function avPart(major: string, generatedMs: number, lasting: Random, passing: Random): AvPart {
   const usual: Flag = lasting.chance(0.85) ? true : lasting.pick([false, false, 'unknown', null])
   const upToDate = passing.chance(0.03) ? passing.pick([true, false]) : usual
-  const publishedMs = generatedMs - (upToDate === false ? 8 + passing.next() * 30 : passing.next() * 3) * dayMs
+  const publishedMs =
+    generatedMs - (upToDate === false ? 8 + passing.next() * 30 : passing.next() * 3) * dayMs
   return {
     version: `${major}.${25_010 + lasting.int(80)}.${lasting.int(12)}`,
     updatedAt: passing.chance(0.95)
@@ -128,13 +149,18 @@ function scan(
   // Systems other than Windows had a dash where there was no scan.
   if (osKind !== 'windows' && random.chance(0.2)) return { result: '-', error: null, at: null }
   const result = random.chance(0.85) ? 'Completed' : random.pick(['Canceled', 'Failed', ''])
-  const error = result === 'Failed' ? random.pick(['0x80508023', '0x80004005']) : random.pick(['', null])
+  const error =
+    result === 'Failed' ? random.pick(['0x80508023', '0x80004005']) : random.pick(['', null])
   return resultOnly
     ? { result, error: null, at: null }
     : { result, error, at: random.chance(0.95) ? ago(9 * dayMs) : null }
 }
 
-function otherFacts(osKind: Observation['osKind'], lasting: Random, passing: Random): Record<string, unknown> {
+function otherFacts(
+  osKind: Observation['osKind'],
+  lasting: Random,
+  passing: Random,
+): Record<string, unknown> {
   const shared = {
     Log4j_CVE_2021_44228: lasting.pick([null, 'NotVulnerable', 'Vulnerable']),
     Log4jLocalScanVulnerable: lasting.pick([null, false, true]),
@@ -145,17 +171,26 @@ function otherFacts(osKind: Observation['osKind'], lasting: Random, passing: Ran
     WdavorHeartbeatEventType: osKind === 'windows' ? 'WdavEvent' : 'MdatpHealth',
   }
   if (osKind !== 'windows') {
-    return { ...shared, EBPFStatus: lasting.pick(['enabled', 'disabled', null]), IsAvEngineLoaded: passing.chance(0.9) }
+    return {
+      ...shared,
+      EBPFStatus: lasting.pick(['enabled', 'disabled', null]),
+      IsAvEngineLoaded: passing.chance(0.9),
+    }
   }
   return {
     ...shared,
     CVE_2022_30190_Mitigated: lasting.pick(['True', null]),
-    ...(lasting.chance(0.2) ? { AsrConfigurationStates: '{"56a863a9-875e-4185-98a7-b882c64b5ce5":"Block"}' } : {}),
-    ...(lasting.chance(0.1) ? { TlsClient12: 1, SslServer30: '0', Nested: { level: [1, 'two', null] } } : {}),
+    ...(lasting.chance(0.2)
+      ? { AsrConfigurationStates: '{"56a863a9-875e-4185-98a7-b882c64b5ce5":"Block"}' }
+      : {}),
+    ...(lasting.chance(0.1)
+      ? { TlsClient12: 1, SslServer30: '0', Nested: { level: [1, 'two', null] } }
+      : {}),
   }
 }
 
 function columns(number: number, random: Random): Record<string, unknown> {
-  if (number % 50 === 21) return { TemporaryColumn: random.pick(['a', 'b "quoted"']), NewScore: random.int(100) / 4 }
+  if (number % 50 === 21)
+    return { TemporaryColumn: random.pick(['a', 'b "quoted"']), NewScore: random.int(100) / 4 }
   return {}
 }

@@ -27,7 +27,12 @@ export function createRandom(...seeds: number[]): Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
   const int = (below: number) => Math.floor(next() * below)
-  return { next, int, chance: (chance) => next() < chance, pick: (list) => list[int(list.length)] ?? list[0] }
+  return {
+    next,
+    int,
+    chance: (chance) => next() < chance,
+    pick: (list) => list[int(list.length)] ?? list[0],
+  }
 }
 
 /** A text that looks like a GUID and is the same for the same numbers. */

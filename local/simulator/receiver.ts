@@ -92,7 +92,10 @@ export function createReceiver(
       signatureOk: secrets.length > 0 ? isSigned(signed, text, secrets) : null,
       timely: Math.abs(Number(signed.timestamp || Number.NaN) * 1000 - at.getTime()) <= toleranceMs,
       type: typeOf(body),
-      ...{ body, headers, at, attempt },
+      body,
+      headers,
+      at,
+      attempt,
       answered: 0,
     }
   }
@@ -150,7 +153,8 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
   return receiver
 }
 
-const listOf = (secret: string | string[] | undefined) => (secret === undefined ? [] : [secret].flat())
+const listOf = (secret: string | string[] | undefined) =>
+  secret === undefined ? [] : [secret].flat()
 
 function parsed(text: string): unknown {
   try {

@@ -43,7 +43,8 @@ export function blobError(status: number, code: string, message: string, detail 
 
 /** What a gateway in front of a service says when it has no better idea. */
 export function gatewayPage(status = 502): Reply {
-  const body = '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'
+  const body =
+    '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'
   return { status, headers: { 'content-type': 'text/html' }, body }
 }
 

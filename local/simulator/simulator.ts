@@ -91,7 +91,8 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     },
     scans,
     receiver(name) {
-      const receiver = receivers.get(name) ?? createReceiver({ clock }, () => `${server.origin}/receiver/${name}`)
+      const receiver =
+        receivers.get(name) ?? createReceiver({ clock }, () => `${server.origin}/receiver/${name}`)
       receivers.set(name, receiver)
       return receiver
     },
@@ -124,7 +125,8 @@ async function answer(call: RawCall, world: World): Promise<Reply> {
   const path = decodePath(call.url.pathname)
   for (const route of routes) {
     const match = path === undefined ? null : route.path.exec(path)
-    if (match && route.method === call.method) return route.answer({ ...call, caught: { ...match.groups } }, world)
+    if (match && route.method === call.method)
+      return route.answer({ ...call, caught: { ...match.groups } }, world)
   }
   if (call.url.pathname.startsWith('/blob/')) {
     return blobError(400, 'InvalidUri', 'The request URI is invalid.')

@@ -23,7 +23,11 @@ export function spellLine(seen: Observation, random: Random): string {
 
 type SpellTime = (moment: Moment | null) => string | null
 
-function gatheredInformation(seen: Observation, random: Random, time: SpellTime): Record<string, unknown> {
+function gatheredInformation(
+  seen: Observation,
+  random: Random,
+  time: SpellTime,
+): Record<string, unknown> {
   const { signature, engine, platformPart } = seen
   const flags = flagNames(random)
   const all = {
@@ -72,7 +76,10 @@ function flag(value: Flag, random: Random): boolean | string | null {
 function scans(seen: Observation, random: Random, time: SpellTime): Record<string, unknown> {
   const one = (scan: Scan | null) =>
     scan && { ScanStatus: scan.result, ErrorCode: scan.error, Timestamp: time(scan.at) }
-  const flat = { QuickScanResult: seen.quick?.result ?? null, FullScanResult: seen.full?.result ?? null }
+  const flat = {
+    QuickScanResult: seen.quick?.result ?? null,
+    FullScanResult: seen.full?.result ?? null,
+  }
   if (seen.scanForm === 'flat') return flat
   const none = !seen.quick && !seen.full && !seen.custom && random.chance(0.5)
   const nested = { Quick: one(seen.quick), Full: one(seen.full), Custom: one(seen.custom) }
@@ -82,7 +89,10 @@ function scans(seen: Observation, random: Random, time: SpellTime): Record<strin
 
 function lowerFirst(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [`${name.charAt(0).toLowerCase()}${name.slice(1)}`, value]),
+    Object.entries(fields).map(([name, value]) => [
+      `${name.charAt(0).toLowerCase()}${name.slice(1)}`,
+      value,
+    ]),
   )
 }
 

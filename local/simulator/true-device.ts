@@ -81,8 +81,13 @@ const fileColumns = new Set<TrueColumn>([
 ])
 
 /** Tells the truth of an observation as the given method lets it be known. */
-export function trueDevice(seen: Observation, sources: Place[], method: 'files' | 'json'): TrueDevice {
-  const other = method === 'files' ? withoutNulls({ ...seen.gatheredOther, ...seen.columnsOther }) : {}
+export function trueDevice(
+  seen: Observation,
+  sources: Place[],
+  method: 'files' | 'json',
+): TrueDevice {
+  const other =
+    method === 'files' ? withoutNulls({ ...seen.gatheredOther, ...seen.columnsOther }) : {}
   const device: TrueDevice = { machineId: seen.deviceId, other, sources }
   const columns = columnsOf(seen)
   for (const column of trueColumns) {

@@ -41,7 +41,8 @@ export async function send(reply: Reply, response: ServerResponse, clock: Clock)
   }
   for await (const piece of pieces) {
     if (response.destroyed) return
-    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (!response.write(piece))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
   }
   response.end()
 }

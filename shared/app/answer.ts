@@ -16,11 +16,18 @@ export interface Invocation {
 /** A route as the host sees it. */
 export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path' | 'auth'> {
   route: Pick<Route<never>, 'params' | 'query' | 'body' | 'answers' | 'summary'>
-  answer(request: HttpRequest, context: InvocationContext, client: DurableClient): Promise<HttpResponseInit>
+  answer(
+    request: HttpRequest,
+    context: InvocationContext,
+    client: DurableClient,
+  ): Promise<HttpResponseInit>
 }
 
 /** The log of an invocation; what it does for somebody else is told under their id. */
-export const logOf = (context: InvocationContext, correlation: string = context.invocationId): Log =>
+export const logOf = (
+  context: InvocationContext,
+  correlation: string = context.invocationId,
+): Log =>
   createLog(
     {
       info: (line) => context.info(line),

@@ -39,14 +39,21 @@ export function createAvHealthSection(
   const settings = readSection('avHealth', env, avHealthSettings)
   const exportFiles = createExportFiles({
     http: createHttp({ upstream: 'export-files', clock, userAgent: USER_AGENT }),
-    isAllowedLink: upstreamOrigin ? ({ origin }) => origin === upstreamOrigin : httpsHostsUnder(cloud.blobSuffix),
+    isAllowedLink: upstreamOrigin
+      ? ({ origin }) => origin === upstreamOrigin
+      : httpsHostsUnder(cloud.blobSuffix),
   })
   const hours = settings.AV_HEALTH_LINK_HOURS
   const kind = createAvHealthExport(
     {
       async listFiles() {
-        const { files, generatedTime } = await watches.export.over(() => defender.listExportFiles(hours))
-        return { generatedTime, files: files.map((link) => ({ link, path: parseLink(link).blobPath })) }
+        const { files, generatedTime } = await watches.export.over(() =>
+          defender.listExportFiles(hours),
+        )
+        return {
+          generatedTime,
+          files: files.map((link) => ({ link, path: parseLink(link).blobPath })),
+        }
       },
       openFile: (link) => exportFiles.open(link),
       pages: () => watched(watches.deviceavinfo, defender.deviceAvInfoPages()),

@@ -26,12 +26,14 @@ export type Given = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 /** Opens the data account and makes the tables that every flow uses. */
 export async function createBase({ env, clock, credential, storageDate }: Given): Promise<Base> {
   const settings = readSection('storage', env, baseSettings)
-  const { DEFENDER_CLOUD } = readSection('defender', env, { DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD })
+  const { DEFENDER_CLOUD } = readSection('defender', env, {
+    DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD,
+  })
   const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
   const table = createTables(accountOf(settings, identity), { dateOf: storageDate })
   await Promise.all(
-    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map((name) =>
-      table(name).create(),
+    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map(
+      (name) => table(name).create(),
     ),
   )
   return {
@@ -46,15 +48,19 @@ type StorageSettings = z.output<z.ZodObject<typeof baseSettings>>
 
 function accountOf(settings: StorageSettings, credential: TokenCredential): TableAccount {
   if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-  if (settings.RELAY_STORAGE__tableServiceUri) return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
+  if (settings.RELAY_STORAGE__tableServiceUri)
+    return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
   throw missing('RELAY_STORAGE__tableServiceUri')
 }
 
 function queueAccountOf(settings: StorageSettings, credential: TokenCredential): QueueAccount {
   if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-  if (settings.RELAY_STORAGE__queueServiceUri) return { endpoint: settings.RELAY_STORAGE__queueServiceUri, credential }
+  if (settings.RELAY_STORAGE__queueServiceUri)
+    return { endpoint: settings.RELAY_STORAGE__queueServiceUri, credential }
   throw missing('RELAY_STORAGE__queueServiceUri')
 }
 
 const missing = (setting: string) =>
-  new ConfigError('storage', [{ setting, problem: 'is missing (or RELAY_STORAGE, a connection string)' }])
+  new ConfigError('storage', [
+    { setting, problem: 'is missing (or RELAY_STORAGE, a connection string)' },
+  ])

@@ -35,9 +35,17 @@ export function createChangesSection(
   })
   const gateOf = (name: ResourceName) =>
     createGate({ watch: watches[name], renew: () => token({ fresh: true }), clock })
-  const gates = { 'machine-actions': gateOf('machine-actions'), investigations: gateOf('investigations') }
+  const gates = {
+    'machine-actions': gateOf('machine-actions'),
+    investigations: gateOf('investigations'),
+  }
   const watch = (name: ResourceName, log: Log): Watch => ({
-    ...{ resource: resources[name], source: sourceOf(resources[name], 'person'), feed, clock, log, tenantId },
+    resource: resources[name],
+    source: sourceOf(resources[name], 'person'),
+    feed,
+    clock,
+    log,
+    tenantId,
     memory: memories[name],
     overdueHours: settings.OVERDUE_HOURS,
     tellBaseline: settings.CHANGES_TELL_BASELINE,

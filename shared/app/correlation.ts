@@ -3,7 +3,8 @@ import { z } from 'zod'
 /** A caller may choose the id of its request: a GUID, as Azure's own clients send it, so that no line can be forged by it. */
 const requestId = z.guid()
 /** https://www.w3.org/TR/trace-context/#traceparent-header */
-const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
+const traceparent =
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
 
 /** The id under which a request is told: the caller's own where it brings a well-formed one, else that of the invocation. */
 export function correlationOf(headers: Pick<Headers, 'get'>, invocationId: string): string {
@@ -14,4 +15,5 @@ export function correlationOf(headers: Pick<Headers, 'get'>, invocationId: strin
 const carrier = z.object({ correlation: z.string().regex(/^[\w-]{1,64}$/) })
 
 /** The id that a queue message or the input of an activity carries; undefined for one that was sent without. */
-export const carriedBy = (input: unknown): string | undefined => carrier.safeParse(input).data?.correlation
+export const carriedBy = (input: unknown): string | undefined =>
+  carrier.safeParse(input).data?.correlation

@@ -36,16 +36,29 @@ export interface DefenderSection {
 const personal = { userAgent: USER_AGENT, attempts: 2, longestWaitMs: 5000 }
 
 /** Puts the client of Defender together from its settings. */
-export function createDefenderSection({ env, clock }: Given, { credential, table }: Base): DefenderSection {
+export function createDefenderSection(
+  { env, clock }: Given,
+  { credential, table }: Base,
+): DefenderSection {
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]
   const scope = scopeOf({ audience: settings.DEFENDER_AUDIENCE ?? cloud.audience })
   const { token } = createTokenSource({ credential, scope, clock })
-  const budget = createBudget({ upstream: 'defender', clock, limits: defenderLimits, table: table('Budgets') })
+  const budget = createBudget({
+    upstream: 'defender',
+    clock,
+    limits: defenderLimits,
+    table: table('Budgets'),
+  })
   const retirement = createRetirementWatch(table('Budgets'), 'defender', clock)
   const asked = { upstream: 'defender', clock, onAnswer: retirement.heed }
   const http = createHttp({ ...asked, userAgent: USER_AGENT })
-  const parts = { http, token, budget, baseUrl: new URL(settings.DEFENDER_BASE_URL ?? cloud.apiBase) }
+  const parts = {
+    http,
+    token,
+    budget,
+    baseUrl: new URL(settings.DEFENDER_BASE_URL ?? cloud.apiBase),
+  }
   const defender = createDefender(parts)
   const scans = createDefenderScans({ ...parts, http: createHttp({ ...asked, ...personal }) })
   const watch = createUpstreamWatch(table('Budgets'), 'defender', clock)
@@ -54,7 +67,13 @@ export function createDefenderSection({ env, clock }: Given, { credential, table
     return { report: own.report, over: (call) => watch.over(() => own.over(call)) }
   }
   return {
-    ...{ defender, scans, cloud, budget, watch, token, retirement },
+    defender,
+    scans,
+    cloud,
+    budget,
+    watch,
+    token,
+    retirement,
     watches: {
       'machine-actions': watchOf('machine-actions'),
       investigations: watchOf('investigations'),

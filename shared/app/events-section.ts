@@ -15,7 +15,9 @@ export const streams = [...resourceNames, AV_HEALTH] as const
 
 /** Every type of event that the feed holds. */
 export const eventTypes = [
-  ...resourceNames.flatMap((name) => changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`)),
+  ...resourceNames.flatMap((name) =>
+    changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`),
+  ),
   SNAPSHOT_PUBLISHED,
 ]
 
@@ -36,16 +38,23 @@ export const filterFields = {
 }
 
 /** Puts the feed and its delivery together; makes the queues. */
-export async function createEventsSection(given: Given, { table, queue }: Base): Promise<EventsSection> {
+export async function createEventsSection(
+  given: Given,
+  { table, queue }: Base,
+): Promise<EventsSection> {
   const { clock } = given
   const feed = createFeed(table('Streams'))
   const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
   await Promise.all([deliveries.create(), retries.create()])
   const parts = {
     feed,
-    ...{ streams, defaultStreams: resourceNames, filterFields },
-    ...{ subscriptions: table('Subscriptions'), deliveries: table('Deliveries') },
-    ...{ queue: deliveries, retryQueue: retries },
+    streams,
+    defaultStreams: resourceNames,
+    filterFields,
+    subscriptions: table('Subscriptions'),
+    deliveries: table('Deliveries'),
+    queue: deliveries,
+    retryQueue: retries,
     // The schedule of deliveries is the only retry.
     http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
     callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
@@ -56,5 +65,8 @@ export async function createEventsSection(given: Given, { table, queue }: Base):
 
 async function resolveAll(host: string) {
   const addresses = await lookup(host, { all: true, verbatim: true })
-  return addresses.map(({ address, family }) => ({ address, family: family === 6 ? (6 as const) : (4 as const) }))
+  return addresses.map(({ address, family }) => ({
+    address,
+    family: family === 6 ? (6 as const) : (4 as const),
+  }))
 }

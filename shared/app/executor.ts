@@ -36,5 +36,8 @@ export function createExecutor(client: DurableClient): Executor {
 
 /** The client throws plain errors that name the status in their text alone. */
 function isStatus(error: unknown, status: number): boolean {
-  return error instanceof Error && new RegExp(`(?:HTTP|status code:?)\\s*${status}\\b`, 'i').test(error.message)
+  return (
+    error instanceof Error &&
+    new RegExp(`(?:HTTP|status code:?)\\s*${status}\\b`, 'i').test(error.message)
+  )
 }

@@ -111,14 +111,21 @@ export const housekeeping: Flow = async (context, client) => {
 }
 
 // Inputs come back from the task hub: they are read like anything else from outside.
-const run = z.object({ kind: z.literal(AV_HEALTH), runId: z.string().regex(RUN_ID), epoch: z.int().min(1) })
+const run = z.object({
+  kind: z.literal(AV_HEALTH),
+  runId: z.string().regex(RUN_ID),
+  epoch: z.int().min(1),
+})
 const file = run.extend({ file: z.int().min(1) })
 const files = run.extend({ files: z.array(z.int().min(1)) })
 
 type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
 
 const activity =
-  <S extends z.ZodType>(input: S, verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>): Activity =>
+  <S extends z.ZodType>(
+    input: S,
+    verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>,
+  ): Activity =>
   async (given, context) =>
     verb(await engineOf(context, carriedBy(given)), input.parse(given))
 

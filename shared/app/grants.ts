@@ -2,7 +2,11 @@ import { defenderRoles, TENABLE_PERMISSION } from '../upstreams/grants.ts'
 
 /** The Azure roles of the app's identity by what they are granted on: each the narrowest that does. */
 export const azureRoles = {
-  hostAccount: ['Storage Blob Data Owner', 'Storage Queue Data Contributor', 'Storage Table Data Contributor'],
+  hostAccount: [
+    'Storage Blob Data Owner',
+    'Storage Queue Data Contributor',
+    'Storage Table Data Contributor',
+  ],
   dataAccount: ['Storage Queue Data Contributor', 'Storage Table Data Contributor'],
   tenableSecret: ['Key Vault Secrets User'],
   insights: ['Monitoring Metrics Publisher'],
@@ -43,7 +47,12 @@ export const flowGrants: Record<GrantedFlow, FlowGrants> = {
     tenable: null,
     dataAccount,
   },
-  investigations: { title: 'investigations', defender: defenderRoles.investigations, tenable: null, dataAccount },
+  investigations: {
+    title: 'investigations',
+    defender: defenderRoles.investigations,
+    tenable: null,
+    dataAccount,
+  },
   'av-health-files': {
     title: 'antivirus health, by files',
     defender: defenderRoles.export,

@@ -16,12 +16,22 @@ const ALARM_DAYS = 30
 
 /** The end of an endpoint that lies ahead: by the calendar, or by what an upstream says in its answers. */
 export type ComingEnd =
-  | { cause: 'date'; upstream: 'defender'; post: string; endsAt: string; daysLeft: number; isNear: boolean }
+  | {
+      cause: 'date'
+      upstream: 'defender'
+      post: string
+      endsAt: string
+      daysLeft: number
+      isNear: boolean
+    }
   | ({ cause: 'announced'; upstream: 'defender' | 'tenable'; isNear: true } & Announcement)
 
 /** Every end that lies ahead. */
 export async function comingEnds(app: App): Promise<ComingEnd[]> {
-  const announced = await Promise.all([announcedBy('defender', app.defender), announcedBy('tenable', app.tenable)])
+  const announced = await Promise.all([
+    announcedBy('defender', app.defender),
+    announcedBy('tenable', app.tenable),
+  ])
   return [...byDate(app.clock.now()), ...announced.flat()]
 }
 
@@ -29,7 +39,15 @@ function byDate(now: Date): ComingEnd[] {
   const daysLeft = Math.ceil((Date.parse(retirement.endsAt) - now.getTime()) / DAY_MS)
   // Afterwards the answers tell.
   if (daysLeft < 0 || daysLeft > NOTICE_DAYS) return []
-  return [{ cause: 'date', upstream: 'defender', ...retirement, daysLeft, isNear: daysLeft <= ALARM_DAYS }]
+  return [
+    {
+      cause: 'date',
+      upstream: 'defender',
+      ...retirement,
+      daysLeft,
+      isNear: daysLeft <= ALARM_DAYS,
+    },
+  ]
 }
 
 async function announcedBy(

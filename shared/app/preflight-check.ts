@@ -15,7 +15,9 @@ export interface Trouble {
 export const preflightSchema = z.array(
   z.strictObject({
     flow: z.enum(grantedFlows),
-    state: z.enum(['ready', 'off', 'unused']).describe('Off: it can not run. Unused: nobody has set it up to run.'),
+    state: z
+      .enum(['ready', 'off', 'unused'])
+      .describe('Off: it can not run. Unused: nobody has set it up to run.'),
     checks: z.array(
       z.strictObject({
         name: z.enum(checkNames),

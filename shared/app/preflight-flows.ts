@@ -14,14 +14,21 @@ export const familyOf: Record<GrantedFlow, DefenderFamily | null> = {
 }
 
 /** The method of the export under which a flow has nothing to do. */
-const unusedWith: Partial<Record<GrantedFlow, string>> = { 'av-health-files': 'json', 'av-health-pages': 'files' }
+const unusedWith: Partial<Record<GrantedFlow, string>> = {
+  'av-health-files': 'json',
+  'av-health-pages': 'files',
+}
 
 /** Whether nobody has set a flow up to run. */
 export const isUnused = ({ env, isTenableOff }: App, flow: GrantedFlow): boolean =>
-  flow === 'tenable-scans' ? isTenableOff : env.AV_HEALTH_METHOD?.trim() === (unusedWith[flow] ?? null)
+  flow === 'tenable-scans'
+    ? isTenableOff
+    : env.AV_HEALTH_METHOD?.trim() === (unusedWith[flow] ?? null)
 
 /** What Defender did to the flows of each section when they last asked it: one that is refused stops no other. */
-export async function flowProblems(app: App): Promise<Record<'changes' | 'scanHistory' | 'avHealth', Problem[]>> {
+export async function flowProblems(
+  app: App,
+): Promise<Record<'changes' | 'scanHistory' | 'avHealth', Problem[]>> {
   const { watches } = await app.defender()
   const problemsOf = async (...flows: GrantedFlow[]) => {
     const problems = flows.map(async (flow) => {

@@ -28,7 +28,8 @@ export function createGate({ watch, renew, clock }: GateOptions): UpstreamWatch[
     try {
       return await watch.over(call)
     } catch (error) {
-      const isRefusal = error instanceof UpstreamError && (error.facts.status === 401 || error.facts.status === 403)
+      const isRefusal =
+        error instanceof UpstreamError && (error.facts.status === 401 || error.facts.status === 403)
       if (isRefusal) refused = { error, atMs: clock.now().getTime() }
       throw error
     }

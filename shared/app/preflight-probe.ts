@@ -16,12 +16,20 @@ const LEFT_TO_RUNS = 10
  * Makes one cheap call of a family and notes how it went. The export is not asked where it has let us in within the last
  * hour, nor when half of its calls are used up: its token has been judged then, and its runs come first.
  */
-export async function probeDefender(app: App, family: DefenderFamily, claims: Claims): Promise<Trouble | undefined> {
+export async function probeDefender(
+  app: App,
+  family: DefenderFamily,
+  claims: Claims,
+): Promise<Trouble | undefined> {
   const { watches, probe, budget } = await app.defender()
   const watch = watches[family]
   if (family === 'export') {
-    const [{ state, lastOkAt }, { hourLeft }] = await Promise.all([watch.report(), budget.left('export')])
-    const isKnown = state === 'ok' && app.clock.now().getTime() - Date.parse(lastOkAt ?? '') < HOUR_MS
+    const [{ state, lastOkAt }, { hourLeft }] = await Promise.all([
+      watch.report(),
+      budget.left('export'),
+    ])
+    const isKnown =
+      state === 'ok' && app.clock.now().getTime() - Date.parse(lastOkAt ?? '') < HOUR_MS
     if (isKnown || (hourLeft !== null && hourLeft < LEFT_TO_RUNS)) return undefined
   }
   return probed(
@@ -58,13 +66,16 @@ async function probed(
     await watch.over(call)
     return undefined
   } catch (error) {
-    if (error instanceof ShapeError) return { problem: error.message, remedy: upstreamRemedy(name, 'gone') }
-    if (error instanceof ConfigError) return { problem: error.message, remedy: setSetting('AZURE_CLIENT_ID') }
+    if (error instanceof ShapeError)
+      return { problem: error.message, remedy: upstreamRemedy(name, 'gone') }
+    if (error instanceof ConfigError)
+      return { problem: error.message, remedy: setSetting('AZURE_CLIENT_ID') }
     if (!(error instanceof UpstreamError)) throw error
     // Our own budget says nothing of the upstream: the flow runs as soon as there is a call left.
     if (error.facts.code === 'OwnBudget') return undefined
     const [missing] = error.facts.missing ?? []
-    if (missing !== undefined) return { problem: `${missing} is missing: ${sentence(error)}`, remedy: grant(missing) }
+    if (missing !== undefined)
+      return { problem: `${missing} is missing: ${sentence(error)}`, remedy: grant(missing) }
     return { problem: sentence(error), remedy: upstreamRemedy(name, (await watch.report()).state) }
   }
 }

@@ -46,8 +46,15 @@ export const grantTenable = (missing: string): string =>
     : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value <key>, and tenable-secret-key'
 
 /** The command that grants a role on the data account. */
-export function grantStorage(role: string, env: Environment, service: 'table' | 'queue', identity: Identity): string {
-  const account = URL.parse(env[`RELAY_STORAGE__${service}ServiceUri`] ?? '')?.hostname.split('.')[0]
+export function grantStorage(
+  role: string,
+  env: Environment,
+  service: 'table' | 'queue',
+  identity: Identity,
+): string {
+  const account = URL.parse(env[`RELAY_STORAGE__${service}ServiceUri`] ?? '')?.hostname.split(
+    '.',
+  )[0]
   if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`
   const assignee = identity?.oid ?? '<object id of the identity>'
   const type = identity && isDelegated(identity) ? 'User' : 'ServicePrincipal'

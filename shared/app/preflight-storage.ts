@@ -15,7 +15,9 @@ export const lookAtTables = (app: App): Promise<Trouble | undefined> =>
   looked(app, 'table', null, async () => {
     const { table } = await app.base()
     const columns = { at: app.clock.now().toISOString() }
-    await table('Budgets').transact([{ kind: 'upsert', partitionKey: 'preflight', rowKey: 'written', columns }])
+    await table('Budgets').transact([
+      { kind: 'upsert', partitionKey: 'preflight', rowKey: 'written', columns },
+    ])
   })
 
 /** Whether the queues of deliveries are there or can be made; nothing is sent, since a function would take it. */
@@ -25,12 +27,17 @@ export const lookAtQueues = (app: App, identity: Identity): Promise<Trouble | un
     await Promise.all(Object.values(queueNames).map((name) => queue(name).create()))
   })
 
-const roles = { table: 'Storage Table Data Contributor', queue: 'Storage Queue Data Contributor' } as const
+const roles = {
+  table: 'Storage Table Data Contributor',
+  queue: 'Storage Queue Data Contributor',
+} as const
 
 /** Whether an error is the identity library's: nobody is signed in who could use the account. */
 export const isIdentityFailure = (error: unknown): boolean =>
   error instanceof Error &&
-  /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/.test(error.name)
+  /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/.test(
+    error.name,
+  )
 
 async function looked(
   { env }: App,
@@ -40,18 +47,27 @@ async function looked(
 ): Promise<Trouble | undefined> {
   const { remedy } = storageProblem
   try {
-    return await within(LONGEST_MS, look(), { problem: `The ${service} service of the data account is silent`, remedy })
+    return await within(LONGEST_MS, look(), {
+      problem: `The ${service} service of the data account is silent`,
+      remedy,
+    })
   } catch (error) {
     if (error instanceof ConfigError) return ofSettings(error)
     if (error instanceof RestError && (error.statusCode === 401 || error.statusCode === 403)) {
       const role = roles[service]
-      return { problem: `${role} is missing on the data account`, remedy: grantStorage(role, env, service, identity) }
+      return {
+        problem: `${role} is missing on the data account`,
+        remedy: grantStorage(role, env, service, identity),
+      }
     }
     if (isStorageFailure(error)) {
       return { problem: `The ${service} service of the data account does not answer`, remedy }
     }
     if (isIdentityFailure(error)) {
-      return { problem: `Nobody is signed in to use the ${service} service of the data account`, remedy: signIn }
+      return {
+        problem: `Nobody is signed in to use the ${service} service of the data account`,
+        remedy: signIn,
+      }
     }
     throw error
   }

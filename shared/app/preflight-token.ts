@@ -8,7 +8,9 @@ import { deleteSetting, grantDefender, signIn } from './preflight-remedies.ts'
 import { unreachable } from './problems.ts'
 
 /** What came of asking for a token: what it says, or why there is none that Defender would take. */
-export type TokenLook = { claims: Claims; trouble?: undefined } | { claims?: undefined; trouble: Trouble }
+export type TokenLook =
+  | { claims: Claims; trouble?: undefined }
+  | { claims?: undefined; trouble: Trouble }
 
 /** Asks for a new token, since a kept one knows nothing of new grants, and looks at whom it is for. */
 export async function lookAtToken(app: App): Promise<TokenLook> {
@@ -21,7 +23,8 @@ export async function lookAtToken(app: App): Promise<TokenLook> {
   } catch (error) {
     // The settings themselves have been looked at before: what is left is the identity's.
     if (error instanceof ConfigError) return { trouble: { problem: error.message, remedy: signIn } }
-    if (error instanceof UpstreamError) return { trouble: { problem: sentence(error), remedy: unreachable } }
+    if (error instanceof UpstreamError)
+      return { trouble: { problem: sentence(error), remedy: unreachable } }
     throw error
   }
 }
@@ -50,6 +53,8 @@ export function lookAtGrant(claims: Claims, roles: readonly string[]): Trouble |
   if (claims.aud === null) return undefined
   const [missing] = lackedGrants(claims, roles)
   if (missing === undefined) return undefined
-  const whose = isDelegated(claims) ? ` in the token of this user, who also needs the user right View Data` : ''
+  const whose = isDelegated(claims)
+    ? ` in the token of this user, who also needs the user right View Data`
+    : ''
   return { problem: `${missing} is missing${whose}`, remedy: grantDefender(missing, claims) }
 }

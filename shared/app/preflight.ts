@@ -9,7 +9,13 @@ import { probeDefender, probeTenable } from './preflight-probe.ts'
 import { ofSettings, setSetting } from './preflight-remedies.ts'
 import { lookAtQueues, lookAtTables } from './preflight-storage.ts'
 import { lookAtGrant, lookAtToken, type TokenLook } from './preflight-token.ts'
-import { avHealthSettings, baseSettings, changesSettings, defenderSettings, scanHistorySettings } from './settings.ts'
+import {
+  avHealthSettings,
+  baseSettings,
+  changesSettings,
+  defenderSettings,
+  scanHistorySettings,
+} from './settings.ts'
 
 const changes = { ...baseSettings, ...defenderSettings, ...changesSettings }
 const avHealth = { ...baseSettings, ...defenderSettings, ...avHealthSettings }
@@ -47,14 +53,26 @@ interface Shared {
 async function lookAtFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<FlowLook> {
   if (isUnused(app, flow)) return { flow, state: 'unused', checks: [] }
   const checks: FlowLook['checks'] = []
-  const passes = async (name: CheckName, look: Promise<Trouble | undefined> | Trouble | undefined) => {
+  const passes = async (
+    name: CheckName,
+    look: Promise<Trouble | undefined> | Trouble | undefined,
+  ) => {
     const trouble = await look
-    checks.push({ name, ok: !trouble, problem: trouble?.problem ?? null, remedy: trouble?.remedy ?? null })
+    checks.push({
+      name,
+      ok: !trouble,
+      problem: trouble?.problem ?? null,
+      remedy: trouble?.remedy ?? null,
+    })
     return !trouble
   }
-  if ((await passes('settings', lookAtSettings(app, flow))) && (await passes('tables', shared.tables()))) {
+  if (
+    (await passes('settings', lookAtSettings(app, flow))) &&
+    (await passes('tables', shared.tables()))
+  ) {
     const { defender, dataAccount } = flowGrants[flow]
-    if (dataAccount.includes('Storage Queue Data Contributor')) await passes('queues', shared.queues())
+    if (dataAccount.includes('Storage Queue Data Contributor'))
+      await passes('queues', shared.queues())
     const family = familyOf[flow]
     if (family === null) await passes('probe', probeTenable(app))
     else {
@@ -80,6 +98,10 @@ function lookAtSettings({ env }: App, flow: GrantedFlow): Trouble | undefined {
 
 /** One key alone opens nothing. */
 function missingKey(env: Environment): Trouble | undefined {
-  const missing = ['TENABLE_ACCESS_KEY', 'TENABLE_SECRET_KEY'].find((setting) => !env[setting]?.trim())
-  return missing === undefined ? undefined : { problem: `${missing} is missing`, remedy: setSetting(missing) }
+  const missing = ['TENABLE_ACCESS_KEY', 'TENABLE_SECRET_KEY'].find(
+    (setting) => !env[setting]?.trim(),
+  )
+  return missing === undefined
+    ? undefined
+    : { problem: `${missing} is missing`, remedy: setSetting(missing) }
 }

@@ -27,16 +27,21 @@ export const storageProblem: Problem = {
 /** What helps where there is no answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
-const upstreamRemedies: Record<'Defender' | 'Tenable', Partial<Record<UpstreamReport['state'], string>>> = {
+const upstreamRemedies: Record<
+  'Defender' | 'Tenable',
+  Partial<Record<UpstreamReport['state'], string>>
+> = {
   Defender: {
     forbidden:
       "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
     gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
-    throttled: 'Another app may be using the same app registration: limits count per application and tenant.',
+    throttled:
+      'Another app may be using the same app registration: limits count per application and tenant.',
     unreachable,
   },
   Tenable: {
-    forbidden: 'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
+    forbidden:
+      'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
     gone: 'The route is gone: check TENABLE_BASE_URL.',
     throttled: 'Another program may be using the same keys: limits count per Tenable user.',
     unreachable,
@@ -44,8 +49,10 @@ const upstreamRemedies: Record<'Defender' | 'Tenable', Partial<Record<UpstreamRe
 }
 
 /** What helps in a state of an upstream. */
-export const upstreamRemedy = (name: keyof typeof upstreamRemedies, state: UpstreamReport['state']): string =>
-  upstreamRemedies[name][state] ?? unreachable
+export const upstreamRemedy = (
+  name: keyof typeof upstreamRemedies,
+  state: UpstreamReport['state'],
+): string => upstreamRemedies[name][state] ?? unreachable
 
 /** What is wrong with an upstream, as one flow sees it. */
 export function upstreamProblems(
@@ -57,12 +64,14 @@ export function upstreamProblems(
   if (!usual) return []
   const { title = '', missing = [] } = lastError ?? {}
   const [first] = missing
-  const remedy = name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : usual
+  const remedy =
+    name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : usual
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
   return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, remedy }]
 }
 
-const LATE = 'tokens show a new role after minutes to a day; GET /api/status?preflight=true looks at once'
+const LATE =
+  'tokens show a new role after minutes to a day; GET /api/status?preflight=true looks at once'
 
 /** What is wrong with the export runs. */
 export function runProblems(last: ExportsReport['lastRun']): Problem[] {
@@ -95,7 +104,10 @@ export function changeProblems(
   }
   for (const { id, callbackHost, reason } of deliveries.disabled) {
     const remedy = `POST /api/subscriptions/${id}/enable once the receiver is mended, or delete it.`
-    problems.push({ title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`, remedy })
+    problems.push({
+      title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
+      remedy,
+    })
   }
   return problems
 }
@@ -115,7 +127,8 @@ function pollProblems(reports: Record<string, ChangesReport>, now: Date): Proble
     }
     const unknown = Object.keys(unknownStates)
     if (unknown.length > 0) {
-      const remedy = 'They are carried as they are and never taken for an end; a newer version may know them.'
+      const remedy =
+        'They are carried as they are and never taken for an end; a newer version may know them.'
       problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, remedy })
     }
     return problems

@@ -7,7 +7,10 @@ import type { ChangesParts } from '../changes/parts.ts'
 import { resourceNames } from '../changes/resources/index.ts'
 import { CHECK_READING, continueCheck } from '../changes/routes/check.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
-import { continueWait as continueItemWait, WAIT_READING as ITEM_READING } from '../changes/routes/wait.ts'
+import {
+  continueWait as continueItemWait,
+  WAIT_READING as ITEM_READING,
+} from '../changes/routes/wait.ts'
 import { dispatch } from '../events/dispatch.ts'
 import type { EventsParts } from '../events/parts.ts'
 import type { FeedParts } from '../events/routes/event-filter.ts'
@@ -44,7 +47,8 @@ async function changesParts({ log }: Invocation): Promise<ChangesParts> {
   }
 }
 
-const eventsParts = async ({ log }: Invocation): Promise<EventsParts> => (await theApp().events()).events(log)
+const eventsParts = async ({ log }: Invocation): Promise<EventsParts> =>
+  (await theApp().events()).events(log)
 
 async function feedParts(): Promise<FeedParts> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
@@ -66,7 +70,10 @@ async function scanHistoryParts({ log }: Invocation): Promise<ScanHistoryParts> 
   }
 }
 
-type Readings = Record<string, (subject: string, location: string, after?: string) => Promise<Reply>>
+type Readings = Record<
+  string,
+  (subject: string, location: string, after?: string) => Promise<Reply>
+>
 
 /** What a `Location` points to: the ticket in it opens one reading and nothing else. */
 const continueReading = defineRoute<{ readings: Readings }>()({
@@ -76,10 +83,15 @@ const continueReading = defineRoute<{ readings: Readings }>()({
   auth: 'anonymous',
   summary: 'Goes on with what a Location stands for',
   params: z.strictObject({ ticket: z.string() }),
-  query: z.strictObject({ after: z.string().max(2000).optional().describe("A trigger's place in the feed.") }),
+  query: z.strictObject({
+    after: z.string().max(2000).optional().describe("A trigger's place in the feed."),
+  }),
   answers: {
     200: { description: 'The reading has come to its end.', body: z.unknown() },
-    202: { description: 'Not yet: ask the same Location again after Retry-After.', body: z.unknown() },
+    202: {
+      description: 'Not yet: ask the same Location again after Retry-After.',
+      body: z.unknown(),
+    },
   },
   async handle({ params: { ticket }, query: { after }, origin }, { readings }) {
     const reading = await (await theApp().base()).tickets.redeem(ticket)
@@ -104,7 +116,10 @@ export const httpRoutes: HttpRoute[] = [
   ...bindRoutes(avHealthRoutes, avHealthParts),
   ...bindRoutes(changesRoutes, changesParts),
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedParts),
-  ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsParts),
+  ...bindRoutes(
+    createSubscriptionRoutes({ streams, types: eventTypes, filterFields }),
+    eventsParts,
+  ),
   ...bindRoutes(scanHistoryRoutes, scanHistoryParts),
   ...bindRoutes([continueReading], async (invocation) => ({ readings: readingsOf(invocation) })),
 ]
@@ -114,8 +129,12 @@ const describe = (origin: string): Descriptions => describeRoutes(httpRoutes, or
 
 /** What tickets can open, by the name of the reading. */
 const readingsOf = (invocation: Invocation): Readings => ({
-  [WAIT_READING]: async (subject, location) => continueWait(subject, location, await avHealthParts(invocation)),
-  [ITEM_READING]: async (subject, location) => continueItemWait(subject, location, await changesParts(invocation)),
-  [CHECK_READING]: async (subject, location) => continueCheck(subject, location, await changesParts(invocation)),
-  [TRIGGER_READING]: async (subject, location, after) => continueTrigger(subject, location, after, await feedParts()),
+  [WAIT_READING]: async (subject, location) =>
+    continueWait(subject, location, await avHealthParts(invocation)),
+  [ITEM_READING]: async (subject, location) =>
+    continueItemWait(subject, location, await changesParts(invocation)),
+  [CHECK_READING]: async (subject, location) =>
+    continueCheck(subject, location, await changesParts(invocation)),
+  [TRIGGER_READING]: async (subject, location, after) =>
+    continueTrigger(subject, location, after, await feedParts()),
 })

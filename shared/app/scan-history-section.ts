@@ -16,7 +16,10 @@ export interface ScanHistorySection {
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /** Puts the look-ups together from their settings. */
-export function createScanHistorySection({ env, clock }: Given, { table }: Base): ScanHistorySection {
+export function createScanHistorySection(
+  { env, clock }: Given,
+  { table }: Base,
+): ScanHistorySection {
   const { SCAN_CACHE_DAYS } = scanHistorySettings
   const settings = readSection('scanHistory', env, { SCAN_CACHE_DAYS })
   const cache = createScanCache(table('ScanCache'), clock)
@@ -25,7 +28,10 @@ export function createScanHistorySection({ env, clock }: Given, { table }: Base)
   return {
     cache,
     parts: (log) => ({
-      ...{ cache, join, clock, finalMs },
+      cache,
+      join,
+      clock,
+      finalMs,
       onCacheFailure: (error) => log.warn('an answer could not be kept', { reason: String(error) }),
     }),
   }

@@ -9,7 +9,8 @@ const origin = z
   .transform((text) => text.replace(/\/+$/, ''))
 
 /** Keys go there: only this very machine may be asked without TLS. */
-const isSafe = (address: string) => /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/.test(address)
+const isSafe = (address: string) =>
+  /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/.test(address)
 
 /** When a timer runs: the host leaves out a function whose schedule it can't read, and says so in its log alone. */
 const schedule = (usual: string) =>
@@ -19,7 +20,10 @@ const schedule = (usual: string) =>
 export const baseSettings = {
   RELAY_STORAGE: z
     .string()
-    .regex(/UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i, 'expected a storage connection string')
+    .regex(
+      /UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i,
+      'expected a storage connection string',
+    )
     .optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   RELAY_STORAGE__queueServiceUri: origin.optional(),
@@ -60,7 +64,9 @@ export const avHealthSettings = {
 
 /** Scan look-ups. Tenable is off while its keys are absent. */
 export const scanHistorySettings = {
-  TENABLE_BASE_URL: origin.refine(isSafe, 'expected an https address').default('https://cloud.tenable.com'),
+  TENABLE_BASE_URL: origin
+    .refine(isSafe, 'expected an https address')
+    .default('https://cloud.tenable.com'),
   TENABLE_ACCESS_KEY: z.string().optional(),
   TENABLE_SECRET_KEY: z.string().optional(),
   SCAN_CACHE_DAYS: wholeNumber(1, 3650).default(90),
@@ -88,7 +94,11 @@ export function publicBaseUrl(env: Environment): string | undefined {
 /** Whether at least one section has all it needs. */
 export function isConfigured(env: Environment): boolean {
   try {
-    const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readSection('storage', env, baseSettings)
+    const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readSection(
+      'storage',
+      env,
+      baseSettings,
+    )
     readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings })
     return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri)
   } catch (error) {

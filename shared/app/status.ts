@@ -46,21 +46,31 @@ const budgetSchema = z.strictObject({
 })
 
 /** Null while it is not set up. */
-const upstreamSchema = upstreamReportSchema.extend({ budgets: z.record(z.string(), budgetSchema) }).nullable()
+const upstreamSchema = upstreamReportSchema
+  .extend({ budgets: z.record(z.string(), budgetSchema) })
+  .nullable()
 
 const deliveriesSchema = z.strictObject({
   owed: z.int(),
   dead: z.int(),
   oldestOwedAt: z.string().nullable(),
-  failing: z.array(z.strictObject({ id: z.string(), callbackHost: z.string(), since: z.string().nullable() })),
-  disabled: z.array(z.strictObject({ id: z.string(), callbackHost: z.string(), reason: z.string().nullable() })),
+  failing: z.array(
+    z.strictObject({ id: z.string(), callbackHost: z.string(), since: z.string().nullable() }),
+  ),
+  disabled: z.array(
+    z.strictObject({ id: z.string(), callbackHost: z.string(), reason: z.string().nullable() }),
+  ),
 })
 
 const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
   overall: z.enum(['ok', 'degraded', 'stopped']),
-  sections: z.strictObject({ changes: sectionSchema, scanHistory: sectionSchema, avHealth: sectionSchema }),
+  sections: z.strictObject({
+    changes: sectionSchema,
+    scanHistory: sectionSchema,
+    avHealth: sectionSchema,
+  }),
   upstreams: z.strictObject({ defender: upstreamSchema, tenable: upstreamSchema }),
   changes: z.record(z.string(), changesReportSchema).nullable(),
   events: z.record(z.string(), streamReportSchema).nullable(),
@@ -77,14 +87,19 @@ export const status = route({
   path: 'status',
   summary: 'How every flow fares, and what is left to do',
   query: z.strictObject({
-    preflight: z.enum(['true', 'false']).optional().describe('true: asks every upstream whether each flow can run.'),
+    preflight: z
+      .enum(['true', 'false'])
+      .optional()
+      .describe('true: asks every upstream whether each flow can run.'),
   }),
   answers: { 200: { description: 'The status.', body: statusSchema } },
   async handle({ query }, parts) {
     const now = parts.app.clock.now()
     // First: what it shows is told below.
     const looks =
-      query.preflight === 'true' ? await parts.app.joinLook('preflight', () => preflight(parts.app)) : undefined
+      query.preflight === 'true'
+        ? await parts.app.joinLook('preflight', () => preflight(parts.app))
+        : undefined
     const defender = await usable(() => upstreamPart(parts.app.defender))
     const tenable = await usable(() => upstreamPart(parts.app.tenable))
     const scanHistory = await usable(parts.app.scanHistory)
@@ -94,7 +109,8 @@ export const status = route({
     const { part: ends } = await usable(() => comingEnds(parts.app))
     const tenableTrouble = tenable.part ? upstreamProblems('Tenable', tenable.part) : []
     // Whoever has set up no key does without it; one that is half set up is a mistake.
-    const tenableMistakes = tenable.missing && !parts.app.isTenableOff ? settingProblems(tenable.missing) : []
+    const tenableMistakes =
+      tenable.missing && !parts.app.isTenableOff ? settingProblems(tenable.missing) : []
     const sections = {
       changes: section(changes, [
         ...(flows?.changes ?? []),
@@ -102,13 +118,20 @@ export const status = route({
       ]),
       // One source does without the other.
       scanHistory: section(
-        { ...scanHistory, missing: scanHistory.missing ?? (tenable.part ? null : defender.missing) },
+        {
+          ...scanHistory,
+          missing: scanHistory.missing ?? (tenable.part ? null : defender.missing),
+        },
         [
           ...(defender.missing ? settingProblems(defender.missing) : (flows?.scanHistory ?? [])),
-          ...[...tenableMistakes, ...tenableTrouble],
+          ...tenableMistakes,
+          ...tenableTrouble,
         ],
       ),
-      avHealth: section(avHealth, [...(flows?.avHealth ?? []), ...runProblems(avHealth.part?.lastRun ?? null)]),
+      avHealth: section(avHealth, [
+        ...(flows?.avHealth ?? []),
+        ...runProblems(avHealth.part?.lastRun ?? null),
+      ]),
     }
     const states = Object.values(sections).map(({ state }) => state)
     const overall = states.every((state) => state === 'ok')
@@ -119,7 +142,10 @@ export const status = route({
     return {
       status: 200,
       body: {
-        ...{ version: VERSION, time: now.toISOString(), overall, sections },
+        version: VERSION,
+        time: now.toISOString(),
+        overall,
+        sections,
         upstreams: { defender: defender.part, tenable: tenable.part },
         changes: changes.part?.changes ?? null,
         events: changes.part?.events ?? null,
@@ -132,7 +158,9 @@ export const status = route({
   },
 })
 
-async function upstreamPart<F extends string>(open: () => Promise<{ watch: UpstreamWatch; budget: Budget<F> }>) {
+async function upstreamPart<F extends string>(
+  open: () => Promise<{ watch: UpstreamWatch; budget: Budget<F> }>,
+) {
   const { watch, budget } = await open()
   const [report, budgets] = await Promise.all([watch.report(), budget.report()])
   return { ...report, budgets }
@@ -141,7 +169,8 @@ async function upstreamPart<F extends string>(open: () => Promise<{ watch: Upstr
 async function changesPart({ app, log }: StatusParts, now: Date) {
   const [{ watch, schedules }, { feed, events }] = await Promise.all([app.changes(), app.events()])
   const reports = resourceNames.map(
-    async (name) => [name, await reportChanges(watch(name, log), nextRun(schedules[name], now))] as const,
+    async (name) =>
+      [name, await reportChanges(watch(name, log), nextRun(schedules[name], now))] as const,
   )
   const places = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
   return {
@@ -156,7 +185,10 @@ async function avHealthPart({ app, log }: StatusParts, now: Date) {
   return reportExports(engine(log), nextRun(schedule, now))
 }
 
-function section({ missing, isStorageDown }: Part<unknown>, problems: Problem[]): z.infer<typeof sectionSchema> {
+function section(
+  { missing, isStorageDown }: Part<unknown>,
+  problems: Problem[],
+): z.infer<typeof sectionSchema> {
   if (missing) return { state: 'unconfigured', problems: settingProblems(missing) }
   const all = isStorageDown ? [storageProblem] : problems
   return { state: all.length > 0 ? 'degraded' : 'ok', problems: all }

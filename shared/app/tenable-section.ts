@@ -4,7 +4,12 @@ import { ConfigError } from '../platform/errors.ts'
 import { createHttp } from '../platform/http.ts'
 import { createRetirementWatch, type RetirementWatch } from '../platform/retirement.ts'
 import { createUpstreamWatch, type UpstreamWatch } from '../platform/upstream-watch.ts'
-import { createTenable, type Tenable, type TenableFamily, tenableLimits } from '../upstreams/tenable.ts'
+import {
+  createTenable,
+  type Tenable,
+  type TenableFamily,
+  tenableLimits,
+} from '../upstreams/tenable.ts'
 import type { Base, Given } from './base.ts'
 import { scanHistorySettings } from './settings.ts'
 import { INTEGRATION_USER_AGENT } from './version.ts'
@@ -31,7 +36,12 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
   const settings = readSection('tenable', env, settingsOfTenable)
   const { TENABLE_ACCESS_KEY: accessKey, TENABLE_SECRET_KEY: secretKey } = settings
   if (!accessKey || !secretKey) throw new ConfigError('tenable', missingKeys(settings))
-  const budget = createBudget({ upstream: 'tenable', clock, limits: tenableLimits, table: table('Budgets') })
+  const budget = createBudget({
+    upstream: 'tenable',
+    clock,
+    limits: tenableLimits,
+    table: table('Budgets'),
+  })
   const retirement = createRetirementWatch(table('Budgets'), 'tenable', clock)
   const tenable = createTenable({
     // Somebody waits for the answer: few tries and short waits.
@@ -47,7 +57,12 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
     keys: { accessKey, secretKey },
     budget,
   })
-  return { tenable, budget, watch: createUpstreamWatch(table('Budgets'), 'tenable', clock), retirement }
+  return {
+    tenable,
+    budget,
+    watch: createUpstreamWatch(table('Budgets'), 'tenable', clock),
+    retirement,
+  }
 }
 
 const missingKeys = (settings: Record<string, unknown>) =>

@@ -16,7 +16,8 @@ export async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
     return { part: await make(), missing: null, isStorageDown: false }
   } catch (error) {
     if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
-    if (isStorageFailure(error) || isIdentityFailure(error)) return { part: null, missing: null, isStorageDown: true }
+    if (isStorageFailure(error) || isIdentityFailure(error))
+      return { part: null, missing: null, isStorageDown: true }
     throw error
   }
 }

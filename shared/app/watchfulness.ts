@@ -29,7 +29,9 @@ const GONE_MS = 24 * 60 * 60_000
  */
 export async function tellWatch(app: App, log: Log): Promise<void> {
   const now = app.clock.now()
-  const families = (await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])).flat()
+  const families = (
+    await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])
+  ).flat()
   const known = families.filter((family) => family !== null)
   log.info('watch', {
     version: VERSION,
@@ -37,7 +39,10 @@ export async function tellWatch(app: App, log: Log): Promise<void> {
     events: await partOf(() => eventsFacts(app, now)),
     avHealth: await partOf(() => exportFacts(app, log)),
     upstreams: Object.fromEntries(
-      known.map(({ upstream, family, state, hourLeft }) => [`${upstream} ${family}`, { state, hourLeft }]),
+      known.map(({ upstream, family, state, hourLeft }) => [
+        `${upstream} ${family}`,
+        { state, hourLeft },
+      ]),
     ),
   })
   for (const family of known) tellFamily(family, now, log)
@@ -45,19 +50,26 @@ export async function tellWatch(app: App, log: Log): Promise<void> {
     if (isNear) log.warn('endpoint retirement', end)
 }
 
-function tellFamily({ upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport, now: Date, log: Log) {
+function tellFamily(
+  { upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport,
+  now: Date,
+  log: Log,
+) {
   const what = { upstream, family, reason: lastError?.title, at: lastError?.at }
   const ageMs = now.getTime() - Date.parse(lastError?.at ?? '')
-  if (state === 'gone' && ageMs < GONE_MS) log.error('endpoint retirement', { cause: 'gone', ...what })
+  if (state === 'gone' && ageMs < GONE_MS)
+    log.error('endpoint retirement', { cause: 'gone', ...what })
   if (state === 'unreachable' && ageMs < UNREACHABLE_MS) log.error('upstream unreachable', what)
-  if (hourLeft === 0 || stoppedUntil) log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
+  if (hourLeft === 0 || stoppedUntil)
+    log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
 }
 
 async function defenderFamilies(app: App): Promise<FamilyReport[]> {
   const { watches, budget } = await app.defender()
   const left = await budget.report()
   const families = Object.entries(watches).map(async ([family, watch]) => ({
-    ...{ upstream: 'defender', family },
+    upstream: 'defender',
+    family,
     ...(await watch.report()),
     ...left[family as keyof typeof left],
   }))
@@ -73,10 +85,8 @@ async function tenableFamilies(app: App): Promise<FamilyReport[]> {
 async function changesFacts(app: App, log: Log, now: Date): Promise<Facts> {
   const { watch } = await app.changes()
   const reports = resourceNames.map(async (name) => {
-    const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport = await reportChanges(
-      watch(name, log),
-      null,
-    )
+    const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
+      await reportChanges(watch(name, log), null)
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
     const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
     return [
@@ -99,7 +109,12 @@ async function eventsFacts(app: App, now: Date): Promise<Facts> {
 async function exportFacts(app: App, log: Log): Promise<Facts> {
   const { current, lastRun } = await reportExports((await app.avHealth()).engine(log), null)
   const { state, rejected } = lastRun ?? {}
-  return { snapshotAgeSeconds: current?.ageSeconds, devices: current?.devices, lastRun: state, rejected }
+  return {
+    snapshotAgeSeconds: current?.ageSeconds,
+    devices: current?.devices,
+    lastRun: state,
+    rejected,
+  }
 }
 
 const secondsSince = (time: string | undefined, now: Date) =>

@@ -7,9 +7,28 @@ export interface Field {
   form: FieldForm
 }
 
-const text = ['computerDnsName', 'osKind', 'osPlatform', 'osVersion', 'avSignatureVersion', 'avEngineVersion']
-const moreText = ['avPlatformVersion', 'quickScanResult', 'quickScanError', 'fullScanResult', 'fullScanError']
-const rings = ['avSignatureRing', 'avPlatformRing', 'avEngineRing', 'cloudProtectionState', 'rbacGroupName']
+const text = [
+  'computerDnsName',
+  'osKind',
+  'osPlatform',
+  'osVersion',
+  'avSignatureVersion',
+  'avEngineVersion',
+]
+const moreText = [
+  'avPlatformVersion',
+  'quickScanResult',
+  'quickScanError',
+  'fullScanResult',
+  'fullScanError',
+]
+const rings = [
+  'avSignatureRing',
+  'avPlatformRing',
+  'avEngineRing',
+  'cloudProtectionState',
+  'rbacGroupName',
+]
 const customScan = ['customScanResult', 'customScanError']
 const times = [
   'lastSeenTime',
@@ -29,7 +48,11 @@ const times = [
 ]
 
 /** The up-to-date flags: text `true`, `false` or `unknown`. */
-export const flagColumns = ['avIsSignatureUpToDate', 'avIsEngineUpToDate', 'avIsPlatformUpToDate'] as const
+export const flagColumns = [
+  'avIsSignatureUpToDate',
+  'avIsEngineUpToDate',
+  'avIsPlatformUpToDate',
+] as const
 
 const fields = new Map<string, Field>()
 const add = (form: FieldForm, ...columns: string[]) => {
@@ -75,12 +98,14 @@ export function fieldOf(name: string): Field | undefined {
   const known = bySpelling.get(name)
   if (known || bySpelling.has(name)) return known
   const field = fields.get(name.toLowerCase())
-  if (name.length <= LONGEST_SPELLING && bySpelling.size < MOST_SPELLINGS) bySpelling.set(name, field)
+  if (name.length <= LONGEST_SPELLING && bySpelling.size < MOST_SPELLINGS)
+    bySpelling.set(name, field)
   return field
 }
 
 /** Whether a field is known to have nothing to do with antivirus health. TLS and SSL registry settings come in many names. */
-export const isBystander = (name: string): boolean => bystanders.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
+export const isBystander = (name: string): boolean =>
+  bystanders.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
 
 /** The meanings of `avMode`. */
 const modes = new Map([
@@ -100,7 +125,9 @@ export const modeName = (mode: string): string => modes.get(mode) ?? 'unknown'
 export function osKindOf(platform: string): string | undefined {
   if (/^windows/i.test(platform)) return 'windows'
   if (/^mac/i.test(platform)) return 'mac'
-  return /linux|ubuntu|debian|centos|redhat|rhel|suse|sles|fedora|oracle|amazon|alma|rocky|mariner/i.test(platform)
+  return /linux|ubuntu|debian|centos|redhat|rhel|suse|sles|fedora|oracle|amazon|alma|rocky|mariner/i.test(
+    platform,
+  )
     ? 'linux'
     : undefined
 }

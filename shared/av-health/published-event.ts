@@ -10,10 +10,17 @@ export function publishedEvent(run: Run, source: string, now: Date): NewEvent {
   const { listed, imported, failed, parsed, written, duplicates, rejected } = run
   const detectedAt = now.toISOString()
   return {
-    ...{ item: runId, version: 1, type: SNAPSHOT_PUBLISHED, source },
-    ...{ time: detectedAt, detectedAt },
+    item: runId,
+    version: 1,
+    type: SNAPSHOT_PUBLISHED,
+    source,
+    time: detectedAt,
+    detectedAt,
     data: {
-      ...{ runId, generatedTime, method, devices },
+      runId,
+      generatedTime,
+      method,
+      devices,
       counts: { listed, imported, failed, parsed, written, duplicates, rejected },
     },
   }

@@ -124,7 +124,13 @@ function readScans(name: string, value: unknown, reading: Reading): void {
   }
 }
 
-function setColumn(column: string, form: FieldForm, name: string, value: unknown, { columns, other }: Reading): void {
+function setColumn(
+  column: string,
+  form: FieldForm,
+  name: string,
+  value: unknown,
+  { columns, other }: Reading,
+): void {
   // Of the empty texts only the mode's has a meaning.
   if (isNothing(value) && !(value === '' && form === 'mode')) return
   const read = readValue(form, value)

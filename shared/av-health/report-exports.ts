@@ -27,9 +27,14 @@ export const exportsReportSchema = z.strictObject({
 export type ExportsReport = z.infer<typeof exportsReportSchema>
 
 /** Tells how the exports fare: the snapshot that readers see, the newest run, the next one. */
-export async function reportExports({ runs, clock }: ExportEngine, nextRunAt: string | null): Promise<ExportsReport> {
+export async function reportExports(
+  { runs, clock }: ExportEngine,
+  nextRunAt: string | null,
+): Promise<ExportsReport> {
   const [current, [last]] = await Promise.all([runs.current(), runs.runs(1)])
-  const ageMs = current ? clock.now().getTime() - Date.parse(current.generatedTime ?? current.publishedAt) : 0
+  const ageMs = current
+    ? clock.now().getTime() - Date.parse(current.generatedTime ?? current.publishedAt)
+    : 0
   return {
     current: current
       ? {
@@ -44,4 +49,10 @@ export async function reportExports({ runs, clock }: ExportEngine, nextRunAt: st
   }
 }
 
-const viewRun = ({ runId, state, reason, endedAt, rejected }: Run) => ({ runId, state, reason, endedAt, rejected })
+const viewRun = ({ runId, state, reason, endedAt, rejected }: Run) => ({
+  runId,
+  state,
+  reason,
+  endedAt,
+  rejected,
+})

@@ -39,7 +39,11 @@ const UNTRACKED_MS = 30 * DAY_MS
 const LEAVE_MS = DAY_MS
 
 /** What changed between what is known and what was seen: pure, each item at most one step a look, in the order they happened. */
-export function detect(resource: Resource, known: ReadonlyMap<string, KnownItem>, look: Look): Change[] {
+export function detect(
+  resource: Resource,
+  known: ReadonlyMap<string, KnownItem>,
+  look: Look,
+): Change[] {
   const changes: Change[] = []
   const missing = new Set(look.missing)
   const mayGo = isPlausible(known, look, resource)
@@ -50,7 +54,9 @@ export function detect(resource: Resource, known: ReadonlyMap<string, KnownItem>
   }
   for (const before of known.values()) {
     if (look.seen.has(before.id)) continue
-    const change = missing.has(before.id) ? miss(before, look, mayGo) : leave(resource, before, look)
+    const change = missing.has(before.id)
+      ? miss(before, look, mayGo)
+      : leave(resource, before, look)
     if (change) changes.push(change)
   }
   return changes.sort((a, b) => compareText(orderOf(a), orderOf(b)) || compareText(a.id, b.id))
@@ -61,20 +67,43 @@ function appear(seen: SeenItem, look: Look, before?: KnownItem): Change {
   const { id, state, createdAt, updatedAt } = seen
   // Of an item without a creation time nobody can tell.
   const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= look.windowStart.getTime())
-  const version = before ? before.version + 1 : mayHaveBeenKnown && !look.isSilent ? look.freshVersion : 1
+  const version = before
+    ? before.version + 1
+    : mayHaveBeenKnown && !look.isSilent
+      ? look.freshVersion
+      : 1
   const item: KnownItem = {
-    ...{ id, state, version, createdAt, updatedAt, firstSeenAt: before?.firstSeenAt ?? now, changedAt: now },
-    ...{ overdueTold: before?.overdueTold ?? false, missingSince: null, doubted: null, gone: null },
+    id,
+    state,
+    version,
+    createdAt,
+    updatedAt,
+    firstSeenAt: before?.firstSeenAt ?? now,
+    changedAt: now,
+    overdueTold: before?.overdueTold ?? false,
+    missingSince: null,
+    doubted: null,
+    gone: null,
   }
   return { id, item, ...tell(look, 'appeared'), from: null, to: state, reason: null, seen }
 }
 
-function compare(resource: Resource, before: KnownItem, seen: SeenItem, look: Look): Change | undefined {
-  const isOlder = Boolean(seen.updatedAt && before.updatedAt) && timeKey(seen.updatedAt) < timeKey(before.updatedAt)
+function compare(
+  resource: Resource,
+  before: KnownItem,
+  seen: SeenItem,
+  look: Look,
+): Change | undefined {
+  const isOlder =
+    Boolean(seen.updatedAt && before.updatedAt) &&
+    timeKey(seen.updatedAt) < timeKey(before.updatedAt)
   // A replica that lags behind: what it says was true once and has been told.
   if (isOlder) return undefined
   if (before.gone) {
-    const isAlive = before.gone === 'notFound' || before.state !== seen.state || before.updatedAt !== seen.updatedAt
+    const isAlive =
+      before.gone === 'notFound' ||
+      before.state !== seen.state ||
+      before.updatedAt !== seen.updatedAt
     if (isAlive) return appear(seen, look, before)
     return before.missingSince === null ? undefined : quiet({ ...before, missingSince: null }, seen)
   }
@@ -83,24 +112,52 @@ function compare(resource: Resource, before: KnownItem, seen: SeenItem, look: Lo
   const alive: KnownItem = { ...before, createdAt, updatedAt, missingSince: null, doubted: null }
   if (before.state === seen.state) {
     const overdue = findOverdue(resource, alive, seen, look)
-    const isNews = before.missingSince !== null || before.doubted !== null || before.createdAt !== createdAt
+    const isNews =
+      before.missingSince !== null || before.doubted !== null || before.createdAt !== createdAt
     return overdue ?? (isNews ? quiet(alive, seen) : undefined)
   }
   if (resource.mayReopen && isTerminal(resource, before.state) && before.doubted !== seen.state) {
     return quiet({ ...alive, doubted: seen.state }, seen)
   }
-  const item = { ...alive, state: seen.state, version: before.version + 1, changedAt: look.now.toISOString() }
-  return { id: seen.id, item, ...tell(look, 'changed'), from: before.state, to: seen.state, reason: null, seen }
+  const item = {
+    ...alive,
+    state: seen.state,
+    version: before.version + 1,
+    changedAt: look.now.toISOString(),
+  }
+  return {
+    id: seen.id,
+    item,
+    ...tell(look, 'changed'),
+    from: before.state,
+    to: seen.state,
+    reason: null,
+    seen,
+  }
 }
 
-function findOverdue(resource: Resource, item: KnownItem, seen: SeenItem, look: Look): Change | undefined {
+function findOverdue(
+  resource: Resource,
+  item: KnownItem,
+  seen: SeenItem,
+  look: Look,
+): Change | undefined {
   if (isTerminal(resource, item.state) || look.isSilent) return undefined
   if (isUntracked(item, look)) return goneNow(item, look, 'untracked', seen)
   const nowMs = look.now.getTime()
   const limitHours = limitOf(resource, item.state, look.overdueHours)
-  if (item.overdueTold || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS) return undefined
+  if (item.overdueTold || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS)
+    return undefined
   const told = { ...item, version: item.version + 1, overdueTold: true }
-  return { id: item.id, item: told, kind: 'overdue', from: item.state, to: item.state, reason: null, seen }
+  return {
+    id: item.id,
+    item: told,
+    kind: 'overdue',
+    from: item.state,
+    to: item.state,
+    reason: null,
+    seen,
+  }
 }
 
 /** How many hours an item may stay open before that is told. */
@@ -114,15 +171,25 @@ function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, look: Look)
 
 function miss(before: KnownItem, look: Look, mayGo: boolean): Change | undefined {
   if (before.gone) return undefined
-  if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
+  if (before.missingSince === null)
+    return quiet({ ...before, missingSince: look.now.toISOString() }, null)
   if (look.isSilent || !isLongAgo(before.missingSince, MISSING_MS, look)) return undefined
   if (mayGo) return goneNow(before, look, 'notFound', null)
   return isUntracked(before, look) ? goneNow(before, look, 'untracked', null) : undefined
 }
 
-function goneNow(before: KnownItem, look: Look, reason: 'notFound' | 'untracked', seen: SeenItem | null): Change {
+function goneNow(
+  before: KnownItem,
+  look: Look,
+  reason: 'notFound' | 'untracked',
+  seen: SeenItem | null,
+): Change {
   const item = {
-    ...{ ...before, version: before.version + 1, gone: reason, missingSince: null, doubted: null },
+    ...before,
+    version: before.version + 1,
+    gone: reason,
+    missingSince: null,
+    doubted: null,
     changedAt: look.now.toISOString(),
   }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
@@ -132,7 +199,8 @@ function goneNow(before: KnownItem, look: Look, reason: 'notFound' | 'untracked'
 function leave(resource: Resource, before: KnownItem, look: Look): Change | undefined {
   if (before.gone === 'untracked') {
     // One list that happened not to bring it would let it come back as if it were new.
-    if (before.missingSince === null) return quiet({ ...before, missingSince: look.now.toISOString() }, null)
+    if (before.missingSince === null)
+      return quiet({ ...before, missingSince: look.now.toISOString() }, null)
     return isLongAgo(before.missingSince, LEAVE_MS, look) ? gone(before) : undefined
   }
   if (isOpen(resource, before)) return undefined
@@ -149,22 +217,32 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
  * When so many would go at once, it is rather the upstream that has gone: nobody goes, and that is an alarm. Those that were
  * missed once count as well: only some are asked at each look, and all would go bit by bit.
  */
-export function isPlausible(known: ReadonlyMap<string, KnownItem>, look: Look, resource: Resource): boolean {
+export function isPlausible(
+  known: ReadonlyMap<string, KnownItem>,
+  look: Look,
+  resource: Resource,
+): boolean {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
   const going = open.filter(({ id, missingSince }) => missingSince !== null && !look.seen.has(id))
   return going.length <= Math.max(5, open.length / 10)
 }
 
-const isLongAgo = (time: string, ms: number, { now }: Look) => now.getTime() - Date.parse(time) >= ms
+const isLongAgo = (time: string, ms: number, { now }: Look) =>
+  now.getTime() - Date.parse(time) >= ms
 
-const tell = (look: Look, kind: ChangeKind): { kind?: ChangeKind } => (look.isSilent ? {} : { kind })
+const tell = (look: Look, kind: ChangeKind): { kind?: ChangeKind } =>
+  look.isSilent ? {} : { kind }
 
 const quiet = (item: KnownItem, seen: SeenItem | null): Change => ({
   id: item.id,
   item,
-  ...{ from: item.state, to: item.state, reason: null, seen },
+  from: item.state,
+  to: item.state,
+  reason: null,
+  seen,
 })
 
-const orderOf = ({ seen, item }: Change) => timeKey(seen?.updatedAt ?? seen?.createdAt ?? item?.changedAt ?? '')
+const orderOf = ({ seen, item }: Change) =>
+  timeKey(seen?.updatedAt ?? seen?.createdAt ?? item?.changedAt ?? '')
 
 const compareText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)

@@ -24,7 +24,11 @@ export function viewItem(
 ): ItemView {
   const terminal = isTerminal(resource, known.state)
   return {
-    ...{ id: known.id, resource: resource.name, version: known.version, state: known.state, terminal },
+    id: known.id,
+    resource: resource.name,
+    version: known.version,
+    state: known.state,
+    terminal,
     reason: known.gone,
     ...fields,
     openSince: terminal || known.gone ? null : openSince(known),
@@ -34,7 +38,10 @@ export function viewItem(
 }
 
 /** An item of the working set; undefined for one that is not in it. */
-export async function findKnown(watch: Pick<Watch, 'resource' | 'feed'>, id: string): Promise<ItemView | undefined> {
+export async function findKnown(
+  watch: Pick<Watch, 'resource' | 'feed'>,
+  id: string,
+): Promise<ItemView | undefined> {
   const { resource, feed } = watch
   const columns = await feed.item(resource.name, id)
   if (!columns) return undefined
@@ -43,14 +50,26 @@ export async function findKnown(watch: Pick<Watch, 'resource' | 'feed'>, id: str
 }
 
 /** An item as the upstream has it now; undefined when it knows none of this id. On investigations the id may be an alert's. */
-export async function askUpstream({ resource, source, over, clock }: Watch, id: string): Promise<ItemView | undefined> {
+export async function askUpstream(
+  { resource, source, over, clock }: Watch,
+  id: string,
+): Promise<ItemView | undefined> {
   const raw = await over(() => source.get(id))
   const seen = raw === undefined ? undefined : resource.read(raw)
   if (!seen) return undefined
   const now = clock.now().toISOString()
   const known: KnownItem = {
-    ...{ id: seen.id, state: seen.state, version: 0, createdAt: seen.createdAt, updatedAt: seen.updatedAt },
-    ...{ firstSeenAt: now, changedAt: now, overdueTold: false, missingSince: null, doubted: null, gone: null },
+    id: seen.id,
+    state: seen.state,
+    version: 0,
+    createdAt: seen.createdAt,
+    updatedAt: seen.updatedAt,
+    firstSeenAt: now,
+    changedAt: now,
+    overdueTold: false,
+    missingSince: null,
+    doubted: null,
+    gone: null,
   }
   return viewItem({ resource }, known, seenData(resource, seen), now)
 }

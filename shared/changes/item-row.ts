@@ -31,7 +31,10 @@ export interface ItemData {
 const MOST_RAW = 256 * 1024
 
 /** Reads what is compared. */
-export const toKnown = (id: string, columns: Columns): KnownItem => ({ id, ...storedItem.parse(columns) })
+export const toKnown = (id: string, columns: Columns): KnownItem => ({
+  id,
+  ...storedItem.parse(columns),
+})
 
 /** Reads what the item said. */
 export function toItemData(columns: Columns): ItemData {
@@ -45,7 +48,10 @@ const MOST_FIELD = 16_000
 /** What an answer says of an item. A raw item that is too large is left out, a text cut: a row that is too large stops all. */
 export function seenData(resource: Resource, seen: SeenItem): ItemData {
   const isLarge = JSON.stringify(seen.raw).length > MOST_RAW
-  const fields = Object.entries(resource.toData(seen)).map(([name, value]) => [name, shorten(value)])
+  const fields = Object.entries(resource.toData(seen)).map(([name, value]) => [
+    name,
+    shorten(value),
+  ])
   return { fields: Object.fromEntries(fields), raw: isLarge ? null : seen.raw }
 }
 

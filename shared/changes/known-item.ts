@@ -21,9 +21,14 @@ export interface KnownItem {
 }
 
 /** Whether an item has neither come to an end nor gone. */
-export const isOpen = (resource: Resource, { gone, state }: Pick<KnownItem, 'gone' | 'state'>): boolean =>
-  gone === null && !isTerminal(resource, state)
+export const isOpen = (
+  resource: Resource,
+  { gone, state }: Pick<KnownItem, 'gone' | 'state'>,
+): boolean => gone === null && !isTerminal(resource, state)
 
 /** Since when an item is open: its creation, or when we first saw it where the upstream does not say. */
-export const openSince = ({ createdAt, firstSeenAt }: Pick<KnownItem, 'createdAt' | 'firstSeenAt'>): string =>
+export const openSince = ({
+  createdAt,
+  firstSeenAt,
+}: Pick<KnownItem, 'createdAt' | 'firstSeenAt'>): string =>
   createdAt !== null && !Number.isNaN(Date.parse(createdAt)) ? createdAt : firstSeenAt

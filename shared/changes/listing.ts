@@ -11,7 +11,11 @@ export interface Listing {
 }
 
 /** Reads both lists whole, what was created since a time and what is open now; throws when either can't be read to its end. */
-export async function readLists(resource: Resource, source: ItemSource, createdSince: string): Promise<Listing> {
+export async function readLists(
+  resource: Resource,
+  source: ItemSource,
+  createdSince: string,
+): Promise<Listing> {
   const listing: Listing = { seen: new Map(), unreadable: 0, newest: null }
   const servedAt = await readList({ createdSince })
   await readList({ openNow: true })

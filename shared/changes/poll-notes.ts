@@ -22,9 +22,14 @@ export const noteFailed = ({ feed, resource }: Noted, failed: FailedPoll): Promi
   feed.notePoll(resource.name, 'failed', { ...failed })
 
 /** The last poll that ended well and the last one that failed. */
-export async function readEnded(watch: Noted): Promise<{ report?: PollReport; failed?: FailedPoll }> {
+export async function readEnded(
+  watch: Noted,
+): Promise<{ report?: PollReport; failed?: FailedPoll }> {
   const { feed, resource } = watch
-  const [report, failed] = await Promise.all([readReport(watch), feed.poll(resource.name, 'failed')])
+  const [report, failed] = await Promise.all([
+    readReport(watch),
+    feed.poll(resource.name, 'failed'),
+  ])
   return { ...(report && { report }), ...(failed && { failed: failedSchema.parse(failed) }) }
 }
 

@@ -8,11 +8,17 @@ import type { Watch } from './watch.ts'
 const text = z.string().nullable().default(null)
 
 const storedReport = z.object({
-  ...{ startedAt: z.string(), endedAt: z.string() },
-  ...{ listed: z.number(), rechecked: z.number(), events: z.number(), openItems: z.number() },
+  startedAt: z.string(),
+  endedAt: z.string(),
+  listed: z.number(),
+  rechecked: z.number(),
+  events: z.number(),
+  openItems: z.number(),
   /** Rows of the lists that could not be read. */
   unreadable: z.number().default(0),
-  unknownStates: z.string().transform((json) => z.record(z.string(), z.number()).parse(JSON.parse(json))),
+  unknownStates: z
+    .string()
+    .transform((json) => z.record(z.string(), z.number()).parse(JSON.parse(json))),
   oldestOpenId: text,
   oldestOpenSince: text,
   detectionLagSeconds: z.number().nullable().default(null),
@@ -44,22 +50,29 @@ export function makeReport(
   {
     steps,
     ...facts
-  }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'> & { steps: Step[] },
+  }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'> & {
+    steps: Step[]
+  },
 ): PollReport {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
   // No prototype: a state may be called `constructor`.
   const unknownStates: Record<string, number> = Object.create(null)
   let oldest: { id: string; since: string } | undefined
   for (const item of open) {
-    if (!resource.openStates.includes(item.state)) unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
+    if (!resource.openStates.includes(item.state))
+      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
     const since = openSince(item)
     if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
   }
   const events = steps.flatMap(({ event }) => event ?? [])
-  const lags = events.map(({ time, detectedAt }) => Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000))
+  const lags = events.map(({ time, detectedAt }) =>
+    Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000),
+  )
   return {
     ...facts,
-    ...{ events: events.length, openItems: open.length, unknownStates },
+    events: events.length,
+    openItems: open.length,
+    unknownStates,
     oldestOpenId: oldest?.id ?? null,
     oldestOpenSince: oldest?.since ?? null,
     detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,

@@ -50,7 +50,10 @@ async function tellFailure(watch: Watch, startedAt: string, error: unknown): Pro
   await noteFailed(watch, { startedAt, endedAt: clock.now().toISOString(), error: error.message })
 }
 
-async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: PollReport; head: Head }> {
+async function pollOnce(
+  watch: Watch,
+  startedAt: string,
+): Promise<{ report: PollReport; head: Head }> {
   const { resource, source, feed, clock, log } = watch
   const head = await feed.head(resource.name)
   const state = readWatch(head)
@@ -64,10 +67,15 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const lists = await watch.over(() => readLists(resource, source, listStart.toISOString()))
   const { seen, unreadable, newest } = lists
   const listed = seen.size
-  const { missing, rechecked, recheckAfter } = await watch.over(() => recheck(watch, known, seen, state.recheckAfter))
+  const { missing, rechecked, recheckAfter } = await watch.over(() =>
+    recheck(watch, known, seen, state.recheckAfter),
+  )
   const cursor = newest !== null && timeKey(newest) > timeKey(state.cursor) ? newest : state.cursor
   const look: Look = {
-    ...{ seen, missing, now, overdueHours: watch.overdueHours },
+    seen,
+    missing,
+    now,
+    overdueHours: watch.overdueHours,
     windowStart: new Date(Math.min(wideStart.getTime(), startOf(since, cursor).getTime())),
     isSilent: !state.baselineDone && !watch.tellBaseline,
     freshVersion: head.next + 1,
@@ -78,18 +86,37 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
   const tenantId = state.tenantId ?? (await watch.tenantId())
   const steps = await Promise.all(changes.map((change) => toStep(watch, change, tenantId, now)))
   const next: WatchState = {
-    ...{ cursor, since, tenantId, recheckAfter, baselineDone: true },
+    cursor,
+    since,
+    tenantId,
+    recheckAfter,
+    baselineDone: true,
     wideAt: isWide ? now.toISOString() : state.wideAt,
   }
   remember(known, changes)
   const endedAt = clock.now().toISOString()
-  const report = makeReport(resource, known, { startedAt, endedAt, listed, rechecked, unreadable, steps })
+  const report = makeReport(resource, known, {
+    startedAt,
+    endedAt,
+    listed,
+    rechecked,
+    unreadable,
+    steps,
+  })
   const after = await feed.append(head, steps, JSON.stringify(next), toReportColumns(report))
   watch.memory.last = { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource
   if (unreadable > 0) log.warn('rows rejected', { source: name, rejected: unreadable })
-  log.info('poll finished', { resource: name, listed, rechecked, events, openItems, unreadable, detectionLagSeconds })
+  log.info('poll finished', {
+    resource: name,
+    listed,
+    rechecked,
+    events,
+    openItems,
+    unreadable,
+    detectionLagSeconds,
+  })
   return { report, head: after }
 }
 
@@ -97,7 +124,10 @@ async function pollOnce(watch: Watch, startedAt: string): Promise<{ report: Poll
 const startOf = (since: string, cursor: string | null) =>
   new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
-async function readKnown({ feed, resource, memory: { last } }: Watch, head: Head): Promise<Map<string, KnownItem>> {
+async function readKnown(
+  { feed, resource, memory: { last } }: Watch,
+  head: Head,
+): Promise<Map<string, KnownItem>> {
   // A copy: what is changed below must not outlive a failure.
   if (last?.etag === head.etag) return new Map(last.known)
   const rows = await feed.items(resource.name, comparedColumns)

@@ -23,7 +23,10 @@ export async function recheck(
 ): Promise<Recheck> {
   const due = [...known.values()].filter((item) => !seen.has(item.id) && isOpen(resource, item))
   const ids = due.map(({ id }) => id).sort()
-  const asked = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)].slice(0, MOST_RECHECKS)
+  const asked = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)].slice(
+    0,
+    MOST_RECHECKS,
+  )
   const missing: string[] = []
   for (const id of asked) {
     const raw = await source.get(id)

@@ -8,8 +8,12 @@ export const changesReportSchema = z.strictObject({
   /** The last poll that ended, well or not; after one that failed, what the last good one brought. */
   lastPoll: z
     .strictObject({
-      ...{ startedAt: z.string(), endedAt: z.string() },
-      ...{ listed: z.int(), rechecked: z.int(), events: z.int(), unreadable: z.int() },
+      startedAt: z.string(),
+      endedAt: z.string(),
+      listed: z.int(),
+      rechecked: z.int(),
+      events: z.int(),
+      unreadable: z.int(),
       error: z.string().nullable(),
     })
     .nullable(),
@@ -23,12 +27,22 @@ export const changesReportSchema = z.strictObject({
 export type ChangesReport = z.infer<typeof changesReportSchema>
 
 const nothingYet = {
-  ...{ listed: 0, rechecked: 0, events: 0, unreadable: 0, openItems: 0, unknownStates: {} },
-  ...{ oldestOpenId: null, oldestOpenSince: null, detectionLagSeconds: null },
+  listed: 0,
+  rechecked: 0,
+  events: 0,
+  unreadable: 0,
+  openItems: 0,
+  unknownStates: {},
+  oldestOpenId: null,
+  oldestOpenSince: null,
+  detectionLagSeconds: null,
 }
 
 /** Tells how the watch over one resource fares. */
-export async function reportChanges(watch: Watch, nextPollAt: string | null): Promise<ChangesReport> {
+export async function reportChanges(
+  watch: Watch,
+  nextPollAt: string | null,
+): Promise<ChangesReport> {
   const { feed, resource } = watch
   const [head, { report, failed }] = await Promise.all([feed.head(resource.name), readEnded(watch)])
   const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
@@ -40,11 +54,19 @@ export async function reportChanges(watch: Watch, nextPollAt: string | null): Pr
     baselineDone: readWatch(head).baselineDone,
     lastPoll: ended
       ? {
-          ...{ startedAt: ended.startedAt, endedAt: ended.endedAt, listed, rechecked, events, unreadable },
+          startedAt: ended.startedAt,
+          endedAt: ended.endedAt,
+          listed,
+          rechecked,
+          events,
+          unreadable,
           error: failure?.error ?? null,
         }
       : null,
-    ...{ nextPollAt, openItems, unknownStates, detectionLagSeconds },
+    nextPollAt,
+    openItems,
+    unknownStates,
+    detectionLagSeconds,
     oldestOpen: id !== null && since !== null ? { id, since } : null,
   }
 }

@@ -60,8 +60,10 @@ export interface ItemSource {
 }
 
 /** Whether a state is an end; an unknown one never is. */
-export const isTerminal = ({ terminalStates }: Pick<Resource, 'terminalStates'>, state: string): boolean =>
-  terminalStates.includes(state)
+export const isTerminal = (
+  { terminalStates }: Pick<Resource, 'terminalStates'>,
+  state: string,
+): boolean => terminalStates.includes(state)
 
 /** A filter that lets through the given states of a field. */
 export const anyState = (field: string, states: readonly string[]): string =>

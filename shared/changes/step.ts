@@ -16,16 +16,24 @@ interface StepParts {
 }
 
 /** The write of a change: the item as it is now and, where there is something to tell, its event. */
-export async function toStep(parts: StepParts, change: Change, tenantId: string | null, now: Date): Promise<Step> {
+export async function toStep(
+  parts: StepParts,
+  change: Change,
+  tenantId: string | null,
+  now: Date,
+): Promise<Step> {
   const { resource, feed, log } = parts
   const { id, item, seen, kind } = change
   if (!item) return { item: { id, columns: null } }
   // Without an answer of the upstream the last one stays: rows are written whole.
-  const data = seen ? seenData(resource, seen) : toItemData((await feed.item(resource.name, id)) ?? {})
+  const data = seen
+    ? seenData(resource, seen)
+    : toItemData((await feed.item(resource.name, id)) ?? {})
   const step: Step = { item: { id, columns: toItemColumns(item, data) } }
   if (!kind) return step
   const detectedAt = now.toISOString()
-  const told = seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined
+  const told =
+    seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined
   step.event = {
     item: id,
     version: item.version,
@@ -52,7 +60,11 @@ function toEventData(
       ? { openSince: openSince(item), limitHours: limitOf(resource, item.state, overdueHours) }
       : {}
   return {
-    ...{ id, resource: resource.name, version: item?.version ?? 0, from, to },
+    id,
+    resource: resource.name,
+    version: item?.version ?? 0,
+    from,
+    to,
     terminal: isTerminal(resource, state),
     reason,
     ...fields,

@@ -47,4 +47,5 @@ const watchSchema = z.object({
 export type WatchState = z.output<typeof watchSchema>
 
 /** Reads where a watch stands. */
-export const readWatch = (head: Head): WatchState => watchSchema.parse(JSON.parse(head.watch || '{}'))
+export const readWatch = (head: Head): WatchState =>
+  watchSchema.parse(JSON.parse(head.watch || '{}'))

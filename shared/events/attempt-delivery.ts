@@ -42,8 +42,21 @@ export async function attemptDelivery(
     const outcome = await postEvent(parts, subscription, event)
     const { stream, seq, attempt } = message
     const { kind, ...answer } = outcome
-    log.info('delivery attempted', { subscription: subscription.id, stream, seq, attempt, outcome: kind, ...answer })
-    await settle[outcome.kind](parts, { message, subscription, held, outcome: outcome as never, hasTurn })
+    log.info('delivery attempted', {
+      subscription: subscription.id,
+      stream,
+      seq,
+      attempt,
+      outcome: kind,
+      ...answer,
+    })
+    await settle[outcome.kind](parts, {
+      message,
+      subscription,
+      held,
+      outcome: outcome as never,
+      hasTurn,
+    })
   } catch (error) {
     // The message comes again by itself: it should find no claim, else it would never count its failures.
     await deliveries.replace(kept.delivery, etag).catch(() => undefined)
@@ -60,14 +73,23 @@ interface Settling<O> {
 }
 
 type Settle = {
-  [Kind in Outcome['kind']]: (parts: EventsParts, settling: Settling<Extract<Outcome, { kind: Kind }>>) => Promise<void>
+  [Kind in Outcome['kind']]: (
+    parts: EventsParts,
+    settling: Settling<Extract<Outcome, { kind: Kind }>>,
+  ) => Promise<void>
 }
 
 const settle: Settle = {
   async delivered(parts, { message: { attempt }, subscription, held, outcome: { status } }) {
     const at = parts.clock.now().toISOString()
     const last = { at, status, reason: 'delivered' }
-    await write(parts, held, { state: 'delivered', attempt, last, nextAttemptAt: null, endedAt: at })
+    await write(parts, held, {
+      state: 'delivered',
+      attempt,
+      last,
+      nextAttemptAt: null,
+      endedAt: at,
+    })
     await noteSuccess(parts, subscription)
   },
 
@@ -90,7 +112,9 @@ const settle: Settle = {
     if (delaySeconds === undefined) await bury(parts, held, outcome, attempt)
     else {
       await parts.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
-      const nextAttemptAt = new Date(parts.clock.now().getTime() + delaySeconds * 1000).toISOString()
+      const nextAttemptAt = new Date(
+        parts.clock.now().getTime() + delaySeconds * 1000,
+      ).toISOString()
       await write(parts, held, { attempt, putOff, last, nextAttemptAt })
     }
     await noteFailure(parts, subscription, last, { hasTurn, waitMs })
@@ -105,7 +129,13 @@ export async function bury(
   attempt = held.delivery.attempt,
 ): Promise<boolean> {
   const last = failureOf(parts, cause)
-  const isDead = await write(parts, held, { state: 'dead', attempt, last, nextAttemptAt: null, endedAt: last.at })
+  const isDead = await write(parts, held, {
+    state: 'dead',
+    attempt,
+    last,
+    nextAttemptAt: null,
+    endedAt: last.at,
+  })
   const { subscription, stream, seq } = held.delivery
   if (isDead) parts.log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
   return isDead
@@ -122,5 +152,7 @@ async function write(
   { delivery, etag }: KeptDelivery,
   changes: Partial<Delivery>,
 ): Promise<boolean> {
-  return (await deliveries.replace({ ...delivery, claimedUntil: null, ...changes }, etag)) !== undefined
+  return (
+    (await deliveries.replace({ ...delivery, claimedUntil: null, ...changes }, etag)) !== undefined
+  )
 }

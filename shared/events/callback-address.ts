@@ -22,9 +22,10 @@ export interface Callback {
 
 /** Ports from 1024 on that speak another protocol: databases, caches, brokers, remote control, proxies, phones. */
 const foreignPorts = new Set([
-  1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260, 3306, 3389, 3659,
-  4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900, 5984, 5985, 5986, 6000, 6379, 6380, 6443, 6566, 6665, 6666,
-  6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10_080, 10_250, 10_255, 11_211, 27_017, 27_018, 27_019,
+  1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260,
+  3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900, 5984, 5985, 5986, 6000,
+  6379, 6380, 6443, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10_080,
+  10_250, 10_255, 11_211, 27_017, 27_018, 27_019,
 ])
 
 const innerNames =
@@ -67,7 +68,8 @@ export function normalizeCallback(text: string): string | undefined {
 
 function readUrl(text: string): URL {
   // The parser drops line breaks and turns backslashes: what it would mend is refused instead.
-  if (/[\p{C}\p{Z}\\]/u.test(text)) throw refused('It holds blanks, control characters or backslashes.')
+  if (/[\p{C}\p{Z}\\]/u.test(text))
+    throw refused('It holds blanks, control characters or backslashes.')
   const authority = /^https?:\/\/([^/?#]+)/i.exec(text)?.[1]
   const href = authority && normalizeCallback(text)
   if (!href) throw refused('It is no https URL.')
@@ -80,10 +82,13 @@ const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/
 function judgeUrl({ protocol, port }: URL, host: string): void {
   if (protocol !== 'https:') throw refused('It is no https URL.')
   const number = Number(port || 443)
-  if (number !== 443 && (number < 1024 || foreignPorts.has(number))) throw refused('Its port is not for webhooks.')
+  if (number !== 443 && (number < 1024 || foreignPorts.has(number)))
+    throw refused('Its port is not for webhooks.')
   if (ipaddr.isValid(host)) return
   const isPublicName =
-    /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) && !innerNames.test(host) && !host.split('.').includes('privatelink')
+    /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
+    !innerNames.test(host) &&
+    !host.split('.').includes('privatelink')
   if (!isPublicName) throw refused('Its host is no public name.')
 }
 
@@ -92,7 +97,9 @@ async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]>
   try {
     const addresses = await Promise.race([
       policy.resolve(host),
-      new Promise<never>((_, reject) => late.addEventListener('abort', () => reject(late.reason), { once: true })),
+      new Promise<never>((_, reject) =>
+        late.addEventListener('abort', () => reject(late.reason), { once: true }),
+      ),
     ])
     if (addresses.length > 0) return addresses
   } catch {
@@ -107,11 +114,13 @@ async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]>
   })
 }
 
-const isLoopback = (address: string) => ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
+const isLoopback = (address: string) =>
+  ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
 
 function judgeAddress(address: string, { allowLoopback }: CallbackPolicy): void {
   if (allowLoopback && isLoopback(address)) return
-  if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address))) throw refused('It leads to no public address.')
+  if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
+    throw refused('It leads to no public address.')
 }
 
 function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
@@ -125,6 +134,7 @@ function refused(detail: string): RequestError {
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    remedy: 'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
+    remedy:
+      'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
   })
 }

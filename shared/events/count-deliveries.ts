@@ -18,7 +18,10 @@ type CountParts = Pick<EventsParts, 'subscriptions' | 'deliveries'>
 const none: Counts = { owed: 0, dead: 0, oldestOwedAt: null }
 
 /** Counts what is not delivered, of one subscription or of all, by subscription; one request for every 1,000 of them. */
-export async function countOpen({ deliveries }: CountParts, id?: string): Promise<(id: string) => Counts> {
+export async function countOpen(
+  { deliveries }: CountParts,
+  id?: string,
+): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
   for await (const { delivery } of deliveries.list({
     ...(id === undefined ? {} : { partitionKey: id }),
@@ -50,8 +53,16 @@ export async function reportDeliveries(parts: CountParts): Promise<DeliveryRepor
   const disabled = all.filter(({ state }) => state === 'disabled')
   return {
     ...total,
-    failing: failing.map(({ id, callbackHost, failingSince }) => ({ id, callbackHost, since: failingSince })),
-    disabled: disabled.map(({ id, callbackHost, disabledReason }) => ({ id, callbackHost, reason: disabledReason })),
+    failing: failing.map(({ id, callbackHost, failingSince }) => ({
+      id,
+      callbackHost,
+      since: failingSince,
+    })),
+    disabled: disabled.map(({ id, callbackHost, disabledReason }) => ({
+      id,
+      callbackHost,
+      reason: disabledReason,
+    })),
   }
 }
 

@@ -15,7 +15,9 @@ const place = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
 
 /** A cursor of the feed as callers give it back; it may name no streams but these. */
 export const cursorSchemaOf = (streams: readonly string[]) =>
-  afterSchema(LIST, z.partialRecord(z.enum(streams), place)).describe('A "next" of GET /api/events.')
+  afterSchema(LIST, z.partialRecord(z.enum(streams), place)).describe(
+    'A "next" of GET /api/events.',
+  )
 
 /** The opaque text of a cursor. */
 export const encodeCursor = (cursor: Cursor): string => toCursor(LIST, cursor)

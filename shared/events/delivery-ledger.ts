@@ -34,9 +34,17 @@ export function createDeliveryLedger(table: Table) {
     columns: toDeliveryColumns(delivery),
   })
   const insertOf = (delivery: Delivery): Operation => ({ kind: 'insert', ...written(delivery) })
-  const replaceOf = (delivery: Delivery, etag: string): Operation => ({ kind: 'replace', ...written(delivery), etag })
+  const replaceOf = (delivery: Delivery, etag: string): Operation => ({
+    kind: 'replace',
+    ...written(delivery),
+    etag,
+  })
 
-  async function read(subscription: string, stream: string, seq: number): Promise<KeptDelivery | undefined> {
+  async function read(
+    subscription: string,
+    stream: string,
+    seq: number,
+  ): Promise<KeptDelivery | undefined> {
     const row = await table.get(subscription, deliveryKey(stream, seq))
     return row && { delivery: toDelivery(subscription, row.columns), etag: row.etag }
   }
@@ -47,17 +55,33 @@ export function createDeliveryLedger(table: Table) {
   }
 
   /** The deliveries of events of one stream, which come in its order. */
-  function between(subscription: string, [first, ...rest]: OwedEvent[]): AsyncGenerator<KeptDelivery> {
+  function between(
+    subscription: string,
+    [first, ...rest]: OwedEvent[],
+  ): AsyncGenerator<KeptDelivery> {
     const last = rest.at(-1) ?? first
     const from = deliveryKey(first?.stream ?? '', first?.seq ?? 0)
-    return list({ partitionKey: subscription, from, before: deliveryKey(last?.stream ?? '', (last?.seq ?? 0) + 1) })
+    return list({
+      partitionKey: subscription,
+      from,
+      before: deliveryKey(last?.stream ?? '', (last?.seq ?? 0) + 1),
+    })
   }
 
   /** Begins the next round of one delivery, whatever has become of it meanwhile. */
-  async function renewOne(subscription: string, event: OwedEvent, now: Date): Promise<DeliveryMessage> {
+  async function renewOne(
+    subscription: string,
+    event: OwedEvent,
+    now: Date,
+  ): Promise<DeliveryMessage> {
     for (;;) {
       const known = await read(subscription, event.stream, event.seq)
-      const next = freshDelivery(subscription, event, (known?.delivery.round ?? FIRST_ROUND) + 1, now)
+      const next = freshDelivery(
+        subscription,
+        event,
+        (known?.delivery.round ?? FIRST_ROUND) + 1,
+        now,
+      )
       try {
         await table.transact([known ? replaceOf(next, known.etag) : insertOf(next)])
         return nextMessage(next)
@@ -95,13 +119,17 @@ export function createDeliveryLedger(table: Table) {
           if (missing.length > 0) await table.transact(missing.map(insertOf))
           return fresh
             .map((delivery) => known.get(delivery.seq) ?? delivery)
-            .filter(({ state, round, attempt }) => state === 'owed' && round === FIRST_ROUND && attempt === 0)
+            .filter(
+              ({ state, round, attempt }) =>
+                state === 'owed' && round === FIRST_ROUND && attempt === 0,
+            )
             .map(nextMessage)
         } catch (error) {
           if (!isRefusal(error, 'exists')) throw error
         }
         known = new Map()
-        for await (const { delivery } of between(subscription, events)) known.set(delivery.seq, delivery)
+        for await (const { delivery } of between(subscription, events))
+          known.set(delivery.seq, delivery)
       }
     },
 
@@ -111,11 +139,21 @@ export function createDeliveryLedger(table: Table) {
       for await (const kept of between(subscription, events)) known.set(kept.delivery.seq, kept)
       const next = events.map((event) => {
         const kept = known.get(event.seq)
-        return { kept, delivery: freshDelivery(subscription, event, (kept?.delivery.round ?? FIRST_ROUND) + 1, now) }
+        return {
+          kept,
+          delivery: freshDelivery(
+            subscription,
+            event,
+            (kept?.delivery.round ?? FIRST_ROUND) + 1,
+            now,
+          ),
+        }
       })
       try {
         await table.transact(
-          next.map(({ kept, delivery }) => (kept ? replaceOf(delivery, kept.etag) : insertOf(delivery))),
+          next.map(({ kept, delivery }) =>
+            kept ? replaceOf(delivery, kept.etag) : insertOf(delivery),
+          ),
         )
         return next.map(({ delivery }) => nextMessage(delivery))
       } catch (error) {

@@ -44,7 +44,8 @@ export interface Delivery {
 }
 
 /** An event that is owed. */
-export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> & Partial<Pick<Delivery, 'correlation'>>
+export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
+  Partial<Pick<Delivery, 'correlation'>>
 
 /** The first round; what a replay queues has a later one. */
 export const FIRST_ROUND = 1
@@ -59,15 +60,35 @@ export const freshDelivery = (
   round: number,
   now: Date,
 ): Delivery => ({
-  ...{ subscription, stream, seq, eventId, round, correlation },
-  ...{ state: 'owed', attempt: 0, putOff: 0, claimedUntil: null, endedAt: null, last: null },
+  subscription,
+  stream,
+  seq,
+  eventId,
+  round,
+  correlation,
+  state: 'owed',
+  attempt: 0,
+  putOff: 0,
+  claimedUntil: null,
+  endedAt: null,
+  last: null,
   nextAttemptAt: now.toISOString(),
   owedSince: now.toISOString(),
 })
 
 /** The message of the attempt that comes next. */
-export const nextMessage = ({ subscription, stream, seq, round, attempt, correlation }: Delivery): DeliveryMessage => ({
-  ...{ subscription, stream, seq, round },
+export const nextMessage = ({
+  subscription,
+  stream,
+  seq,
+  round,
+  attempt,
+  correlation,
+}: Delivery): DeliveryMessage => ({
+  subscription,
+  stream,
+  seq,
+  round,
   ...(correlation && { correlation }),
   attempt: attempt + 1,
 })

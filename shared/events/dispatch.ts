@@ -15,13 +15,20 @@ import { isAbandoned, type Subscription } from './subscription.ts'
  * The order carries the promise: the head before the list (a subscription that is not in the list begins after this
  * head), each row before its message (the hourly sweep finds rows, nobody finds a message), both before `dispatched`.
  */
-export async function dispatch(parts: EventsParts, stream: string, appended?: Pick<Head, 'next'>): Promise<number> {
+export async function dispatch(
+  parts: EventsParts,
+  stream: string,
+  appended?: Pick<Head, 'next'>,
+): Promise<number> {
   const { feed, subscriptions, clock } = parts
   const head = appended ?? (await feed.head(stream))
   const now = clock.now()
   const all = await subscriptions.all()
-  for (const abandoned of all.filter((one) => isAbandoned(one, now))) await subscriptions.giveUp(abandoned)
-  const wanting = all.filter((one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, parts))
+  for (const abandoned of all.filter((one) => isAbandoned(one, now)))
+    await subscriptions.giveUp(abandoned)
+  const wanting = all.filter(
+    (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, parts),
+  )
   if (wanting.length === 0 && appended) return 0
   const last = head.next - 1
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
@@ -31,7 +38,8 @@ export async function dispatch(parts: EventsParts, stream: string, appended?: Pi
   let queued = 0
   while (wanting.length > 0 && at < last) {
     const events = await feed.tracedEvents(stream, at, Math.min(MOST_ROWS, last - at))
-    if (events.length === 0) throw new Error(`the feed has no ${stream} after ${at}, though its head says so`)
+    if (events.length === 0)
+      throw new Error(`the feed has no ${stream} after ${at}, though its head says so`)
     queued += await dispatchEvents(parts, stream, events, wanting)
     at = moved = Number(events.at(-1)?.event.sequence)
     await feed.moveCounter(stream, 'dispatched', moved)
@@ -41,14 +49,24 @@ export async function dispatch(parts: EventsParts, stream: string, appended?: Pi
   return queued
 }
 
-async function dispatchEvents(parts: EventsParts, stream: string, events: Traced[], wanting: Subscription[]) {
+async function dispatchEvents(
+  parts: EventsParts,
+  stream: string,
+  events: Traced[],
+  wanting: Subscription[],
+) {
   const { deliveries, queue, clock } = parts
   const owed = wanting.map((subscription) => ({
     id: subscription.id,
     events: events
       .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
       .filter(({ event }) => matchesFilter(subscription.filter, event, parts))
-      .map(({ event: { id, sequence }, correlation }) => ({ stream, seq: Number(sequence), eventId: id, correlation })),
+      .map(({ event: { id, sequence }, correlation }) => ({
+        stream,
+        seq: Number(sequence),
+        eventId: id,
+        correlation,
+      })),
   }))
   const messages: DeliveryMessage[] = []
   for (const { id, events } of owed)

@@ -14,6 +14,10 @@ export async function enable(parts: EventsParts, id: string): Promise<Subscripti
   })
   // First enabled, then queued: a message that meets a disabled subscription is dropped.
   if (subscription && wasDisabled)
-    await requeue(parts, subscription, parts.deliveries.list({ partitionKey: id, where: { state: 'owed' } }))
+    await requeue(
+      parts,
+      subscription,
+      parts.deliveries.list({ partitionKey: id, where: { state: 'owed' } }),
+    )
   return subscription
 }

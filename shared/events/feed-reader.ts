@@ -20,7 +20,10 @@ export function createFeedReader(table: Table) {
     const rows: Row[] = []
     let next: string | undefined
     do {
-      const page = await table.page(query, { limit: limit - rows.length, ...(next ? { next } : {}) })
+      const page = await table.page(query, {
+        limit: limit - rows.length,
+        ...(next ? { next } : {}),
+      })
       rows.push(...page.rows)
       next = page.next
     } while (next && rows.length < limit)
@@ -48,7 +51,10 @@ export function createFeedReader(table: Table) {
     },
 
     /** A counter beside the stream: `dispatched` or `oldest`; 0 before it was first set. */
-    async counter(stream: string, name: 'dispatched' | 'oldest'): Promise<{ seq: number; etag: string | undefined }> {
+    async counter(
+      stream: string,
+      name: 'dispatched' | 'oldest',
+    ): Promise<{ seq: number; etag: string | undefined }> {
       const row = await table.get(stream, name)
       return { seq: row ? storedSeq.parse(row.columns).seq : 0, etag: row?.etag }
     },
@@ -60,7 +66,9 @@ export function createFeedReader(table: Table) {
         if (row && storedSeq.parse(row.columns).seq >= seq) return
         const where = { ...key(stream, name), columns: { seq } }
         try {
-          await table.transact([row ? { kind: 'replace', ...where, etag: row.etag } : { kind: 'insert', ...where }])
+          await table.transact([
+            row ? { kind: 'replace', ...where, etag: row.etag } : { kind: 'insert', ...where },
+          ])
           return
         } catch (error) {
           if (!isRefusal(error, 'changed', 'exists')) throw error
@@ -70,7 +78,12 @@ export function createFeedReader(table: Table) {
 
     /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */
     async deleteEvents(stream: string, upTo: number): Promise<void> {
-      const events = { partitionKey: stream, from: 'event|', before: eventKey(upTo + 1), select: ['type'] }
+      const events = {
+        partitionKey: stream,
+        from: 'event|',
+        before: eventKey(upTo + 1),
+        select: ['type'],
+      }
       await deleteRows(table, table.list(events))
       await deleteRows(table, marksUpTo(stream, upTo))
     },

@@ -30,11 +30,22 @@ export function toItemOperation(stream: string, { id, columns }: ItemChange): Op
 }
 
 /** The columns of an event at its place. */
-export function toEventColumns(stream: string, epoch: string, seq: number, event: NewEvent): Columns {
+export function toEventColumns(
+  stream: string,
+  epoch: string,
+  seq: number,
+  event: NewEvent,
+): Columns {
   const { type, source, item, time, detectedAt, data, correlation } = event
   const id = eventId(stream, epoch, event)
   return {
-    ...{ id, type, source, subject: item, time, detectedAt, seq },
+    id,
+    type,
+    source,
+    subject: item,
+    time,
+    detectedAt,
+    seq,
     ...(correlation && { correlation }),
     ...toTextColumns('data', JSON.stringify(data)),
   }
@@ -45,7 +56,11 @@ export function toEvent({ columns }: Row): CloudEvent {
   const { id, type, source, subject, time, detectedAt, seq } = columns
   return cloudEventSchema.parse({
     specversion: '1.0',
-    ...{ id, source, type, subject, time },
+    id,
+    source,
+    type,
+    subject,
+    time,
     datacontenttype: 'application/json',
     detectedat: detectedAt,
     sequence: toSequence(Number(seq)),

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { fromTextColumns, toTextColumns } from '../platform/long-text.ts'
-import { type Columns, isRefusal, type Operation, type Query, type Table } from '../platform/table.ts'
+import {
+  type Columns,
+  isRefusal,
+  type Operation,
+  type Query,
+  type Table,
+} from '../platform/table.ts'
 import type { NewEvent } from './event.ts'
 import { createFeedReader } from './feed-reader.ts'
 import { eventKey, type Step, splitSteps, toEventColumns, toItemOperation } from './feed-rows.ts'
@@ -58,7 +64,12 @@ export function createFeed(table: Table) {
   }
 
   /** One guarded transaction; answers the head after it. */
-  async function write(before: Head, steps: Step[], watch: string, { mark, poll }: Beside = {}): Promise<Head> {
+  async function write(
+    before: Head,
+    steps: Step[],
+    watch: string,
+    { mark, poll }: Beside = {},
+  ): Promise<Head> {
     const { stream, epoch } = before
     let { next } = before
     const operations: Operation[] = []
@@ -76,7 +87,9 @@ export function createFeed(table: Table) {
     const columns = { next, epoch, ...toTextColumns('watch', watch) }
     const guarded: Operation[] = [
       { kind: 'replace', ...key(stream, 'head'), columns, etag: before.etag },
-      ...(mark ? [{ kind: 'insert' as const, ...key(stream, `mark|${mark}`), columns: { seq: next - 1 } }] : []),
+      ...(mark
+        ? [{ kind: 'insert' as const, ...key(stream, `mark|${mark}`), columns: { seq: next - 1 } }]
+        : []),
       ...(poll ? [{ kind: 'upsert' as const, ...key(stream, 'poll'), columns: poll }] : []),
       ...operations,
     ]
@@ -100,7 +113,9 @@ export function createFeed(table: Table) {
 
     /** Every item of a stream, with the given columns or whole, in the order of ids. */
     items: (stream: string, select?: string[]) =>
-      Array.fromAsync(listItems({ partitionKey: stream, from: 'item|', ...(select ? { select } : {}) })),
+      Array.fromAsync(
+        listItems({ partitionKey: stream, from: 'item|', ...(select ? { select } : {}) }),
+      ),
 
     /** Every item after an id, whole, in the order of ids. */
     eachItem: (stream: string, after?: string) =>
@@ -135,7 +150,10 @@ export function createFeed(table: Table) {
     },
 
     /** What was noted of the last poll of a stream that ended well, began or failed. */
-    async poll(stream: string, what: 'ended' | 'began' | 'failed' = 'ended'): Promise<Columns | undefined> {
+    async poll(
+      stream: string,
+      what: 'ended' | 'began' | 'failed' = 'ended',
+    ): Promise<Columns | undefined> {
       return (await table.get(stream, what === 'ended' ? 'poll' : `poll|${what}`))?.columns
     },
 
@@ -154,7 +172,8 @@ export function createFeed(table: Table) {
           return true
         } catch (error) {
           // Index 1 is the mark; an event that exists is a bug.
-          if (error instanceof StreamMoved || (isRefusal(error, 'exists') && error.index === 1)) continue
+          if (error instanceof StreamMoved || (isRefusal(error, 'exists') && error.index === 1))
+            continue
           throw error
         }
       }

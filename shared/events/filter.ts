@@ -36,12 +36,20 @@ export function filterSchemaOf({ streams, types, filterFields }: FilterWords) {
 }
 
 /** Whether a filter asks for a stream at all. */
-export function wantsStream({ streams }: Filter, stream: string, { defaultStreams }: Vocabulary): boolean {
+export function wantsStream(
+  { streams }: Filter,
+  stream: string,
+  { defaultStreams }: Vocabulary,
+): boolean {
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }
 
 /** Whether an event of a wanted stream passes: within a list any, across lists all, whatever the case of letters. */
-export function matchesFilter(filter: Filter, { type, data }: CloudEvent, { filterFields }: Vocabulary): boolean {
+export function matchesFilter(
+  filter: Filter,
+  { type, data }: CloudEvent,
+  { filterFields }: Vocabulary,
+): boolean {
   if (filter.terminalOnly === true && data.terminal !== true) return false
   return (
     isAnyOf(filter.types, [type]) &&
@@ -56,6 +64,8 @@ export function matchesFilter(filter: Filter, { type, data }: CloudEvent, { filt
 
 function isAnyOf(wanted: Filter[string] | undefined, values: unknown[]): boolean {
   if (!Array.isArray(wanted)) return true
-  const present = values.filter((value) => typeof value === 'string').map((value) => value.toLowerCase())
+  const present = values
+    .filter((value) => typeof value === 'string')
+    .map((value) => value.toLowerCase())
   return wanted.some((text) => present.includes(text.toLowerCase()))
 }

@@ -6,10 +6,15 @@ import type { EventsParts } from './parts.ts'
 const START_SECONDS = 5
 
 /** Reads a queue's message; undefined for one that nobody here has sent, which is told in the log and dropped. */
-export function readMessage({ log }: Pick<EventsParts, 'log'>, given: unknown): DeliveryMessage | undefined {
+export function readMessage(
+  { log }: Pick<EventsParts, 'log'>,
+  given: unknown,
+): DeliveryMessage | undefined {
   const read = deliveryMessageSchema.safeParse(given)
   if (read.success) return read.data
-  log.error('a queue message is none of ours', { paths: read.error.issues.map(({ path }) => path.join('.')) })
+  log.error('a queue message is none of ours', {
+    paths: read.error.issues.map(({ path }) => path.join('.')),
+  })
   return undefined
 }
 
@@ -22,7 +27,10 @@ export async function findOwed(
   message: DeliveryMessage,
 ): Promise<Owed | undefined> {
   const { subscription: id, stream, seq } = message
-  const [found, kept] = await Promise.all([subscriptions.read(id), deliveries.read(id, stream, seq)])
+  const [found, kept] = await Promise.all([
+    subscriptions.read(id),
+    deliveries.read(id, stream, seq),
+  ])
   if (!kept) return undefined
   if (!found) {
     await deliveries.forget(id, [kept.delivery])

@@ -7,8 +7,14 @@ const SKEW_MS = 10 * 60_000
 const LOOK_AT = 100
 
 /** The cursor before the first event of each stream that was detected at `since` or later; a few reads, however long the stream. */
-export async function cursorSince(feed: Feed, streams: readonly string[], since: Date): Promise<Cursor> {
-  const places = streams.map(async (stream) => [stream, await placeSince(feed, stream, since.getTime())] as const)
+export async function cursorSince(
+  feed: Feed,
+  streams: readonly string[],
+  since: Date,
+): Promise<Cursor> {
+  const places = streams.map(
+    async (stream) => [stream, await placeSince(feed, stream, since.getTime())] as const,
+  )
   return Object.fromEntries(await Promise.all(places))
 }
 

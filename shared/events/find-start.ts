@@ -22,23 +22,42 @@ export interface Gap {
 }
 
 /** Finds where to read a stream on; without a place that is before its oldest event. */
-export async function findStart(feed: Pick<Feed, 'counter' | 'head'>, stream: string, place?: Place): Promise<Start> {
-  const [counter, { epoch, next }] = await Promise.all([feed.counter(stream, 'oldest'), feed.head(stream)])
+export async function findStart(
+  feed: Pick<Feed, 'counter' | 'head'>,
+  stream: string,
+  place?: Place,
+): Promise<Start> {
+  const [counter, { epoch, next }] = await Promise.all([
+    feed.counter(stream, 'oldest'),
+    feed.head(stream),
+  ])
   const oldest = Math.max(counter.seq, 1)
   return { stream, epoch, from: place?.seq ?? oldest - 1, oldest, last: next - 1 }
 }
 
 /** Whether events are missing between a place and its start; no place handed out is ever ahead of a head read later. */
-export function gapOf({ stream, epoch, from, oldest, last }: Start, place: Place | undefined): Gap | undefined {
+export function gapOf(
+  { stream, epoch, from, oldest, last }: Start,
+  place: Place | undefined,
+): Gap | undefined {
   if (!place) return undefined
-  const gap = (reason: Gap['reason']): Gap => ({ stream, reason, fromSeq: from + 1, oldestSeq: oldest })
+  const gap = (reason: Gap['reason']): Gap => ({
+    stream,
+    reason,
+    fromSeq: from + 1,
+    oldestSeq: oldest,
+  })
   if (place.epoch !== epoch) return gap('reset')
   if (from > last) return gap('ahead')
   return from < oldest - 1 ? gap('expired') : undefined
 }
 
 /** The refusal of a cursor that a gap follows: `cursor-expired`, or `invalid-request` for one that no reader can have. */
-export function refuseGap({ stream, reason, fromSeq, oldestSeq }: Gap, path: string, remedy: string): RequestError {
+export function refuseGap(
+  { stream, reason, fromSeq, oldestSeq }: Gap,
+  path: string,
+  remedy: string,
+): RequestError {
   if (reason === 'ahead') {
     const message = `lies ahead of ${stream}: it comes from another data account, or from before this one was restored`
     return invalidRequest([{ path, message }])

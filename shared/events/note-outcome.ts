@@ -8,17 +8,22 @@ type NoteParts = Pick<EventsParts, 'subscriptions' | 'clock' | 'log'>
 const NOTE_AGAIN_MS = 10_000
 
 /** Notes that a subscription has taken an event: whatever it failed before is over. */
-export async function noteSuccess({ subscriptions, clock, log }: NoteParts, before: Subscription): Promise<void> {
+export async function noteSuccess(
+  { subscriptions, clock, log }: NoteParts,
+  before: Subscription,
+): Promise<void> {
   const now = clock.now()
   const isNoted = (one: Subscription) =>
-    one.consecutiveFailures === 0 && now.getTime() - Date.parse(one.lastDeliveredAt ?? '') < NOTE_AGAIN_MS
+    one.consecutiveFailures === 0 &&
+    now.getTime() - Date.parse(one.lastDeliveredAt ?? '') < NOTE_AGAIN_MS
   if (isNoted(before)) return
   await subscriptions.change(before.id, (one) => {
     if (isNoted(one)) return undefined
     const lastDeliveredAt = now.toISOString()
     return one.state === 'disabled' ? { lastDeliveredAt } : { ...healthy, lastDeliveredAt }
   })
-  if (before.state === 'failing') log.info('a subscription has recovered', { subscription: before.id })
+  if (before.state === 'failing')
+    log.info('a subscription has recovered', { subscription: before.id })
 }
 
 /**
@@ -43,7 +48,9 @@ export async function noteFailure(
       return { ...noted, state: 'disabled', disabledReason, postingUntil: null }
     }
     if (noted.consecutiveFailures < FAILURES_TO_FAILING) return noted
-    const pauseEnd = new Date(now.getTime() + Math.max(slowPauseMs(failingMs), waitMs)).toISOString()
+    const pauseEnd = new Date(
+      now.getTime() + Math.max(slowPauseMs(failingMs), waitMs),
+    ).toISOString()
     const isLater = !hasTurn && one.postingUntil !== null && one.postingUntil > pauseEnd
     return { ...noted, state: 'failing', postingUntil: isLater ? one.postingUntil : pauseEnd }
   })
@@ -52,13 +59,20 @@ export async function noteFailure(
 }
 
 /** Disables a subscription whose receiver said that it is gone for good. */
-export async function noteGone({ subscriptions, log }: NoteParts, id: string, lastFailure: Failure): Promise<void> {
+export async function noteGone(
+  { subscriptions, log }: NoteParts,
+  id: string,
+  lastFailure: Failure,
+): Promise<void> {
   let wasDisabled = false
   await subscriptions.change(id, (one) => {
     wasDisabled = one.state === 'disabled'
     return {
-      ...{ state: 'disabled', lastFailure, postingUntil: null },
-      ...{ consecutiveFailures: one.consecutiveFailures + 1, failingSince: one.failingSince ?? lastFailure.at },
+      state: 'disabled',
+      lastFailure,
+      postingUntil: null,
+      consecutiveFailures: one.consecutiveFailures + 1,
+      failingSince: one.failingSince ?? lastFailure.at,
       disabledReason: 'the receiver answered 410',
     }
   })

@@ -39,7 +39,12 @@ export interface EventsGiven extends Omit<EventsParts, 'subscriptions' | 'delive
 }
 
 /** Puts the parts together; nothing is created or asked until they are used. */
-export function createEvents({ subscriptions, deliveries, random = Math.random, ...given }: EventsGiven): EventsParts {
+export function createEvents({
+  subscriptions,
+  deliveries,
+  random = Math.random,
+  ...given
+}: EventsGiven): EventsParts {
   return {
     ...given,
     random,

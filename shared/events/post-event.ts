@@ -20,7 +20,11 @@ const DRAIN_MS = 2000
 type PostParts = Pick<EventsParts, 'http' | 'callbackPolicy' | 'clock'>
 
 /** Signs an event and posts it to a subscription's callback, which is judged anew. Never rejects for what the receiver does. */
-export async function postEvent(parts: PostParts, subscription: Subscription, event: CloudEvent): Promise<Outcome> {
+export async function postEvent(
+  parts: PostParts,
+  subscription: Subscription,
+  event: CloudEvent,
+): Promise<Outcome> {
   const { http, callbackPolicy, clock } = parts
   try {
     const { url, addresses } = await judgeCallback(subscription.callbackUrl, callbackPolicy)
@@ -42,7 +46,8 @@ export async function postEvent(parts: PostParts, subscription: Subscription, ev
     await drain(answer.body)
     return { kind: 'delivered', status: answer.status }
   } catch (error) {
-    if (error instanceof RequestError) return { kind: 'failed', status: null, reason: error.facts.problem }
+    if (error instanceof RequestError)
+      return { kind: 'failed', status: null, reason: error.facts.problem }
     if (error instanceof UpstreamError) return toFailure(error)
     throw error
   }

@@ -8,7 +8,11 @@ import { requeue } from './requeue.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Delivers again what is in the feed after a cursor and passes the subscription's filter; answers how many events. */
-export async function replayAfter(parts: EventsParts, subscription: Subscription, after: Cursor): Promise<number> {
+export async function replayAfter(
+  parts: EventsParts,
+  subscription: Subscription,
+  after: Cursor,
+): Promise<number> {
   const wanted = parts.streams.filter((stream) => wantsStream(subscription.filter, stream, parts))
   const starts = await Promise.all(wanted.map((stream) => startOf(parts, stream, after)))
   return requeue(parts, subscription, eventsAfter(parts, subscription, starts))
@@ -17,7 +21,11 @@ export async function replayAfter(parts: EventsParts, subscription: Subscription
 /** Delivers the dead letters of a subscription again; answers how many. */
 export async function replayDead(parts: EventsParts, subscription: Subscription): Promise<number> {
   const { id } = subscription
-  return requeue(parts, subscription, parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }))
+  return requeue(
+    parts,
+    subscription,
+    parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }),
+  )
 }
 
 async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Promise<Start> {
@@ -29,13 +37,18 @@ async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Pr
   throw refuseGap(gap, 'body.after', `Replay from ${next}, the oldest event that is kept.`)
 }
 
-async function* eventsAfter(parts: EventsParts, { filter }: Subscription, starts: Start[]): AsyncGenerator<OwedEvent> {
+async function* eventsAfter(
+  parts: EventsParts,
+  { filter }: Subscription,
+  starts: Start[],
+): AsyncGenerator<OwedEvent> {
   for (const { stream, from, last } of starts) {
     for (let at = from; at < last; ) {
       const events = await parts.feed.events(stream, at, Math.min(MOST_ROWS, last - at))
       if (events.length === 0) break
       for (const event of events)
-        if (matchesFilter(filter, event, parts)) yield { stream, seq: Number(event.sequence), eventId: event.id }
+        if (matchesFilter(filter, event, parts))
+          yield { stream, seq: Number(event.sequence), eventId: event.id }
       at = Number(events.at(-1)?.sequence)
     }
   }

@@ -2,7 +2,12 @@ const MINUTE = 60
 const HOUR = 60 * MINUTE
 
 /** How long to wait after the first, second … failure of a delivery; after the last one it is a dead letter. */
-const delaysSeconds = [5, 5 * MINUTE, 30 * MINUTE, ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR)]
+const delaysSeconds = [
+  5,
+  5 * MINUTE,
+  30 * MINUTE,
+  ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR),
+]
 
 /** By how much of itself a wait may grow by chance, so that what failed together does not come back together. */
 const JITTER = 0.1

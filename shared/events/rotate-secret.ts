@@ -11,6 +11,10 @@ export async function rotateSecret(
 ): Promise<{ secret: string; previousValidUntil: string } | undefined> {
   const secret = makeSecret()
   const previousValidUntil = new Date(clock.now().getTime() + OVERLAP_MS).toISOString()
-  const after = await subscriptions.change(id, (one) => ({ secret, previousSecret: one.secret, previousValidUntil }))
+  const after = await subscriptions.change(id, (one) => ({
+    secret,
+    previousSecret: one.secret,
+    previousValidUntil,
+  }))
   return after && { secret, previousValidUntil }
 }

@@ -16,7 +16,9 @@ export async function deliverSlowly(parts: EventsParts, given: unknown): Promise
   const { id, state } = owed.subscription
   const waitMs = state === 'failing' ? await takeTurn(parts, id) : 0
   if (waitMs === 0) return attemptDelivery(parts, message, owed, state === 'failing')
-  await parts.retryQueue.send(message, { delaySeconds: waitMs / 1000 + SPREAD_SECONDS * parts.random() })
+  await parts.retryQueue.send(message, {
+    delaySeconds: waitMs / 1000 + SPREAD_SECONDS * parts.random(),
+  })
 }
 
 /** Takes the turn to post for a failing subscription; answers 0, or how long somebody else has it. */

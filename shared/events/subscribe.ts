@@ -42,7 +42,8 @@ export async function subscribe(
     }
     const begun = await begin(parts, asked, place, kept?.subscription)
     // The row stands: only now the heads are read.
-    const subscription = begun && (await parts.subscriptions.finish(begun.id, await readHeads(parts, parts.streams)))
+    const subscription =
+      begun && (await parts.subscriptions.finish(begun.id, await readHeads(parts, parts.streams)))
     if (subscription) return { subscription, isNew: true }
   }
   throw new RequestError({
@@ -62,10 +63,17 @@ async function begin(
   unfinished: Subscription | undefined,
 ): Promise<Subscription | undefined> {
   const starting: Subscription = {
-    ...{ id: `sub_${randomBytes(10).toString('hex')}`, ...asked, ...healthy },
-    ...{ state: 'starting', from: {}, createdAt: clock.now().toISOString() },
-    ...{ secret: makeSecret(), previousSecret: null, previousValidUntil: null },
-    ...{ lastDeliveredAt: null, lastFailure: null },
+    id: `sub_${randomBytes(10).toString('hex')}`,
+    ...asked,
+    ...healthy,
+    state: 'starting',
+    from: {},
+    createdAt: clock.now().toISOString(),
+    secret: makeSecret(),
+    previousSecret: null,
+    previousValidUntil: null,
+    lastDeliveredAt: null,
+    lastFailure: null,
   }
   if (!(await subscriptions.begin(starting, place, unfinished))) return undefined
   // Counted with the new one in place: of two who come for the last place none is overlooked.
@@ -89,7 +97,9 @@ async function update(
 ): Promise<Subscription | undefined> {
   const { subscriptions, streams } = parts
   const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
-  const added = streams.filter((stream) => wantsStream(filter, stream, parts) && !wantsStream(before, stream, parts))
+  const added = streams.filter(
+    (stream) => wantsStream(filter, stream, parts) && !wantsStream(before, stream, parts),
+  )
   if (updated && added.length > 0) {
     // After the filter was written: whatever is appended from here on is dispatched by it.
     const heads = await readHeads(parts, added)
@@ -99,7 +109,10 @@ async function update(
   return updated && (await enable(parts, id))
 }
 
-async function readHeads({ feed }: EventsParts, streams: readonly string[]): Promise<Record<string, number>> {
+async function readHeads(
+  { feed }: EventsParts,
+  streams: readonly string[],
+): Promise<Record<string, number>> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }

@@ -39,8 +39,11 @@ export const deliveryViewSchema = z.strictObject({
 })
 
 /** What a subscription is, safe to show. */
-export function viewSubscription(subscription: Subscription): z.infer<typeof subscriptionViewSchema> {
-  const { id, state, callbackHost, description, filter, contentType, from, createdAt } = subscription
+export function viewSubscription(
+  subscription: Subscription,
+): z.infer<typeof subscriptionViewSchema> {
+  const { id, state, callbackHost, description, filter, contentType, from, createdAt } =
+    subscription
   const shown = state === 'starting' ? 'active' : state
   return { id, state: shown, callbackHost, description, filter, contentType, from, createdAt }
 }
@@ -53,7 +56,12 @@ export function reportSubscription(
   const { consecutiveFailures, lastDeliveredAt, lastFailure, disabledReason } = subscription
   return {
     ...viewSubscription(subscription),
-    ...{ consecutiveFailures, lastDeliveredAt, lastFailure, owed, dead, disabledReason },
+    consecutiveFailures,
+    lastDeliveredAt,
+    lastFailure,
+    owed,
+    dead,
+    disabledReason,
   }
 }
 

@@ -4,7 +4,11 @@ import { filterSchema } from './filter.ts'
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
 
 /** How a delivery went wrong: the status of the answer where there was one, and a fixed word, never the receiver's own. */
-export const failureSchema = z.strictObject({ at: z.string(), status: z.int().nullable(), reason: z.string() })
+export const failureSchema = z.strictObject({
+  at: z.string(),
+  status: z.int().nullable(),
+  reason: z.string(),
+})
 
 export type Failure = z.infer<typeof failureSchema>
 
@@ -48,7 +52,10 @@ export const healthy = {
 } as const satisfies Partial<Subscription>
 
 /** The secrets that sign at a moment. */
-export function secretsAt({ secret, previousSecret, previousValidUntil }: Subscription, now: Date): string[] {
+export function secretsAt(
+  { secret, previousSecret, previousValidUntil }: Subscription,
+  now: Date,
+): string[] {
   const overlaps = previousSecret !== null && Date.parse(previousValidUntil ?? '') > now.getTime()
   return overlaps ? [secret, previousSecret] : [secret]
 }

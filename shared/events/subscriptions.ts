@@ -49,7 +49,10 @@ export function createSubscriptions(table: Table) {
     /** The place of a callback URL, and the subscription that has it. */
     async find(callbackUrl: string): Promise<{ place: Place; kept: Kept | undefined }> {
       const row = await table.get(PARTITION, urlKey(callbackUrl))
-      return { place: { etag: row?.etag }, kept: row && (await read(pointer.parse(row.columns).id)) }
+      return {
+        place: { etag: row?.etag },
+        kept: row && (await read(pointer.parse(row.columns).id)),
+      }
     },
 
     /** All subscriptions, in one request. */
@@ -62,7 +65,11 @@ export function createSubscriptions(table: Table) {
      * Puts a subscription into the place of its callback URL, instead of an unfinished one that was found there. False when
      * the place has changed since it was found.
      */
-    async begin(subscription: Subscription, { etag }: Place, unfinished?: Subscription): Promise<boolean> {
+    async begin(
+      subscription: Subscription,
+      { etag }: Place,
+      unfinished?: Subscription,
+    ): Promise<boolean> {
       const { id, callbackUrl } = subscription
       const where = { ...at(urlKey(callbackUrl)), columns: { id } }
       return told([
@@ -112,7 +119,8 @@ export function createSubscriptions(table: Table) {
         if (!kept || !changes) return kept?.subscription
         const subscription = { ...kept.subscription, ...changes }
         const columns = toColumns(subscription)
-        if (await told([{ kind: 'replace', ...at(id), columns, etag: kept.etag }])) return subscription
+        if (await told([{ kind: 'replace', ...at(id), columns, etag: kept.etag }]))
+          return subscription
       }
     },
 
@@ -134,5 +142,8 @@ const toColumns = (subscription: Subscription) => ({
 })
 
 function toKept({ columns, etag }: Row): Kept {
-  return { subscription: subscriptionSchema.parse(JSON.parse(fromTextColumns('record', columns))), etag }
+  return {
+    subscription: subscriptionSchema.parse(JSON.parse(fromTextColumns('record', columns))),
+    etag,
+  }
 }

@@ -28,9 +28,17 @@ export interface SweepReport {
 export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> {
   const { deliveries, subscriptions, clock, log } = parts
   const now = clock.now()
-  for (const one of await subscriptions.all()) if (isAbandoned(one, now)) await subscriptions.giveUp(one)
+  for (const one of await subscriptions.all())
+    if (isAbandoned(one, now)) await subscriptions.giveUp(one)
   const oldest = await readOldest(parts)
-  const report: SweepReport = { requeued: 0, forgotten: 0, expired: 0, owed: 0, dead: 0, oldestOwedAt: null }
+  const report: SweepReport = {
+    requeued: 0,
+    forgotten: 0,
+    expired: 0,
+    owed: 0,
+    dead: 0,
+    oldestOwedAt: null,
+  }
   let subscription: Subscription | undefined
   let at: string | undefined
   let probed = false
@@ -73,11 +81,14 @@ function count(report: SweepReport, { state, owedSince }: Delivery): void {
   if (state === 'dead') report.dead += 1
   if (state !== 'owed') return
   report.owed += 1
-  if (report.oldestOwedAt === null || owedSince < report.oldestOwedAt) report.oldestOwedAt = owedSince
+  if (report.oldestOwedAt === null || owedSince < report.oldestOwedAt)
+    report.oldestOwedAt = owedSince
 }
 
 async function readOldest({ feed, streams }: EventsParts): Promise<Map<string, number>> {
-  const counters = streams.map(async (stream) => [stream, (await feed.counter(stream, 'oldest')).seq] as const)
+  const counters = streams.map(
+    async (stream) => [stream, (await feed.counter(stream, 'oldest')).seq] as const,
+  )
   return new Map(await Promise.all(counters))
 }
 
@@ -92,7 +103,10 @@ const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) 
   !(Date.parse(claimedUntil ?? '') > now.getTime())
 
 /** The message before the row: crashed in between, it is queued once more. */
-async function queueAgain({ queue, deliveries, clock }: EventsParts, { delivery, etag }: KeptDelivery): Promise<void> {
+async function queueAgain(
+  { queue, deliveries, clock }: EventsParts,
+  { delivery, etag }: KeptDelivery,
+): Promise<void> {
   await queue.send(nextMessage(delivery))
   await deliveries.replace({ ...delivery, nextAttemptAt: clock.now().toISOString() }, etag)
 }

@@ -19,14 +19,29 @@ export interface TestReport {
  * Posts one signed event at once, outside of all streams, and tells what the receiver answered. It is tried once, stands in
  * no ledger, and changes nothing about the subscription, whatever comes back.
  */
-export async function testDelivery(parts: EventsParts, subscription: Subscription): Promise<TestReport> {
+export async function testDelivery(
+  parts: EventsParts,
+  subscription: Subscription,
+): Promise<TestReport> {
   const time = parts.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
   const outcome = await postEvent(parts, subscription, {
-    ...{ specversion: '1.0', id, source: '/defender-relay/subscriptions', type: TEST_TYPE, subject: subscription.id },
-    ...{ time, datacontenttype: 'application/json', detectedat: time, sequence: toSequence(0) },
+    specversion: '1.0',
+    id,
+    source: '/defender-relay/subscriptions',
+    type: TEST_TYPE,
+    subject: subscription.id,
+    time,
+    datacontenttype: 'application/json',
+    detectedat: time,
+    sequence: toSequence(0),
     data: { subscription: subscription.id },
   })
   const { kind, status } = outcome
-  return { eventId: id, delivered: kind === 'delivered', status, reason: 'reason' in outcome ? outcome.reason : kind }
+  return {
+    eventId: id,
+    delivered: kind === 'delivered',
+    status,
+    reason: 'reason' in outcome ? outcome.reason : kind,
+  }
 }

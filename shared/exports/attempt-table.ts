@@ -8,13 +8,18 @@ import { isOver, type Run } from './run-record.ts'
 const nameOf = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
   attempt === 1 ? kind.snapshotTable(runId) : `${kind.snapshotTable(runId)}Attempt${attempt}`
 
-const attemptOf = (snapshot: string | null) => Number(/Attempt(\d+)$/.exec(snapshot ?? '')?.[1] ?? 1)
+const attemptOf = (snapshot: string | null) =>
+  Number(/Attempt(\d+)$/.exec(snapshot ?? '')?.[1] ?? 1)
 
 /**
  * The table for an attempt at the paged list. Each has its own: what an earlier attempt wrote, or writes even now, belongs
  * to another list, and a row has no fence.
  */
-export async function attemptTable(engine: ExportEngine, ref: RunRef, attempt: number): Promise<Table> {
+export async function attemptTable(
+  engine: ExportEngine,
+  ref: RunRef,
+  attempt: number,
+): Promise<Table> {
   const snapshot = nameOf(engine, ref.runId, attempt)
   if (attempt === 1) return engine.table(snapshot)
   await engine.runs.update(ref, (run) => {
@@ -22,7 +27,8 @@ export async function attemptTable(engine: ExportEngine, ref: RunRef, attempt: n
     if (attemptOf(run.snapshot) > attempt) throw new Fenced(ref.runId)
     return { ...run, snapshot }
   })
-  for (let earlier = 1; earlier < attempt; earlier++) await engine.table(nameOf(engine, ref.runId, earlier)).drop()
+  for (let earlier = 1; earlier < attempt; earlier++)
+    await engine.table(nameOf(engine, ref.runId, earlier)).drop()
   return createFor(engine, ref, snapshot)
 }
 

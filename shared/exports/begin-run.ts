@@ -45,7 +45,10 @@ type Offer = { method: ExportMethod; listing: Listing }
 type Refused = { reason: string } | { reason: string; seconds: number }
 
 /** The listing of the method that was asked for; `auto` falls back to the paged list where files are not to be had. */
-async function askForListing({ kind, log }: ExportEngine, { asked }: Run): Promise<Offer | Refused> {
+async function askForListing(
+  { kind, log }: ExportEngine,
+  { asked }: Run,
+): Promise<Offer | Refused> {
   if (asked === 'json') return { method: 'json', listing: pagedListing() }
   try {
     return { method: 'files', listing: await kind.listFiles() }
@@ -53,12 +56,19 @@ async function askForListing({ kind, log }: ExportEngine, { asked }: Run): Promi
     if (error instanceof UpstreamError) {
       const { status, retryable, retryAfterMs = 30_000 } = error.facts
       if (asked === 'auto' && (status === 403 || status === 404)) {
-        log.warn('export files are not to be had, the paged list is used', { reason: error.message })
+        log.warn('export files are not to be had, the paged list is used', {
+          reason: error.message,
+        })
         return { method: 'json', listing: pagedListing() }
       }
-      if (retryable) return { reason: error.message, seconds: Math.min(Math.ceil(retryAfterMs / 1000), 900) }
+      if (retryable)
+        return { reason: error.message, seconds: Math.min(Math.ceil(retryAfterMs / 1000), 900) }
     }
-    if (error instanceof UpstreamError || error instanceof ConfigError || error instanceof ShapeError) {
+    if (
+      error instanceof UpstreamError ||
+      error instanceof ConfigError ||
+      error instanceof ShapeError
+    ) {
       return { reason: error.message }
     }
     throw error
@@ -66,13 +76,26 @@ async function askForListing({ kind, log }: ExportEngine, { asked }: Run): Promi
 }
 
 /** The paged list is one unit without a link: it is restarted whole. */
-const pagedListing = (): Listing => ({ generatedTime: null, files: [{ path: 'paged-list', link: '' }] })
+const pagedListing = (): Listing => ({
+  generatedTime: null,
+  files: [{ path: 'paged-list', link: '' }],
+})
 
-async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { method, listing }: Offer): Promise<Begun> {
+async function acceptListing(
+  engine: ExportEngine,
+  ref: RunRef,
+  run: Run,
+  { method, listing }: Offer,
+): Promise<Begun> {
   const { kind, runs, files } = engine
   const over = await judge(engine, run, listing, method)
   if (over) {
-    await runs.update(ref, (known) => ({ ...known, state: 'listing', method, generatedTime: listing.generatedTime }))
+    await runs.update(ref, (known) => ({
+      ...known,
+      state: 'listing',
+      method,
+      generatedTime: listing.generatedTime,
+    }))
     await endRun(engine, ref, over.state, over.reason)
     return { state: 'over' }
   }
@@ -88,24 +111,37 @@ async function acceptListing(engine: ExportEngine, ref: RunRef, run: Run, { meth
   }))
   await createFor(engine, ref, snapshot)
   await files.write(ref, listing.files)
-  await runs.update(ref, (known) => ({ ...known, state: 'importing', listed: listing.files.length }))
+  await runs.update(ref, (known) => ({
+    ...known,
+    state: 'importing',
+    listed: listing.files.length,
+  }))
   return { state: 'importing', files: listing.files.map((_, index) => index + 1) }
 }
 
 /** Whether a listing is worth importing at all. */
 async function judge({ runs }: ExportEngine, run: Run, listing: Listing, method: ExportMethod) {
-  if (listing.files.length === 0) return { state: 'empty', reason: 'the upstream listed no file' } as const
+  if (listing.files.length === 0)
+    return { state: 'empty', reason: 'the upstream listed no file' } as const
   const current = await runs.current()
   if (!current || method === 'json') return undefined
   const { generatedTime } = listing
-  if (generatedTime && current.generatedTime && Date.parse(generatedTime) < Date.parse(current.generatedTime)) {
+  if (
+    generatedTime &&
+    current.generatedTime &&
+    Date.parse(generatedTime) < Date.parse(current.generatedTime)
+  ) {
     return { state: 'failed', reason: 'the listing is older than the published snapshot' } as const
   }
   const same = generatedTime
-    ? current.generatedTime !== null && Date.parse(generatedTime) === Date.parse(current.generatedTime)
+    ? current.generatedTime !== null &&
+      Date.parse(generatedTime) === Date.parse(current.generatedTime)
     : current.generatedTime === null && current.paths === digestPaths(listing.files)
   if (!same || run.force || current.method !== 'files') return undefined
-  return { state: 'unchanged', reason: `snapshot ${current.runId} holds this export already` } as const
+  return {
+    state: 'unchanged',
+    reason: `snapshot ${current.runId} holds this export already`,
+  } as const
 }
 
 /** A digest of a file set, whatever its order. */

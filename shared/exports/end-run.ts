@@ -4,10 +4,21 @@ import type { RunRef } from './names.ts'
 import { type Run, type RunState, sumNamed, sumRows } from './run-record.ts'
 
 /** Ends a run without publishing it: reason and counts are kept, its table goes, its links are erased. */
-export async function endRun(engine: ExportEngine, ref: RunRef, state: RunState, reason: string): Promise<void> {
+export async function endRun(
+  engine: ExportEngine,
+  ref: RunRef,
+  state: RunState,
+  reason: string,
+): Promise<void> {
   const { runs, files, clock, log } = engine
   const counts = countFiles(await files.all(ref.runId))
-  const ended = await runs.update(ref, (run) => ({ ...run, ...counts, state, reason, endedAt: stamp(clock) }))
+  const ended = await runs.update(ref, (run) => ({
+    ...run,
+    ...counts,
+    state,
+    reason,
+    endedAt: stamp(clock),
+  }))
   const level = state === 'failed' ? log.error : log.info
   level('export run ended', { runId: ref.runId, state, reason, ...counts })
   await tidyRun(engine, ref, ended)

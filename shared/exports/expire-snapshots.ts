@@ -23,7 +23,9 @@ export async function expireSnapshots({
   const nowMs = clock.now().getTime()
   const [current, active] = [await runs.current(), await runs.active()]
   const known = await runs.runs(MOST_RUNS)
-  const kept = known.filter((run) => run.state === 'published' && run.snapshot && run.runId !== current?.runId)
+  const kept = known.filter(
+    (run) => run.state === 'published' && run.snapshot && run.runId !== current?.runId,
+  )
   for (const [index, run] of kept.entries()) {
     if (!isExpired(run, index + 1)) continue
     await table(run.snapshot ?? '').drop()

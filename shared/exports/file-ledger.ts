@@ -22,10 +22,15 @@ export function createFileLedger(table: Table, kind: string) {
 
   const readFile = (rowKey: string, columns: Columns) => toFile(Number(rowKey), columns)
 
-  async function* list(runId: string, after = 0): AsyncGenerator<FileRecord & { rejects: Reject[] }> {
+  async function* list(
+    runId: string,
+    after = 0,
+  ): AsyncGenerator<FileRecord & { rejects: Reject[] }> {
     const { rowKey: from } = key(runId, after + 1)
     for await (const row of table.list({ ...fileRows(partition(runId)), from })) {
-      const rejects = storedRejects.parse(JSON.parse(fromTextColumns('rejects', row.columns) || '[]'))
+      const rejects = storedRejects.parse(
+        JSON.parse(fromTextColumns('rejects', row.columns) || '[]'),
+      )
       yield { ...readFile(row.rowKey, row.columns), rejects }
     }
   }
@@ -77,7 +82,11 @@ export function createFileLedger(table: Table, kind: string) {
         }),
       )
       await set.write([
-        ...surplus.map(({ partitionKey, rowKey }) => ({ kind: 'delete' as const, partitionKey, rowKey })),
+        ...surplus.map(({ partitionKey, rowKey }) => ({
+          kind: 'delete' as const,
+          partitionKey,
+          rowKey,
+        })),
         ...files.map(({ path, link }, index) => ({
           kind: 'upsert' as const,
           ...key(ref.runId, index + 1),
@@ -88,10 +97,14 @@ export function createFileLedger(table: Table, kind: string) {
 
     /** Forgets the files of a run. */
     async clear(runId: string): Promise<void> {
-      const rows = await Array.fromAsync(table.list({ partitionKey: partition(runId), select: ['epoch'] }))
+      const rows = await Array.fromAsync(
+        table.list({ partitionKey: partition(runId), select: ['epoch'] }),
+      )
       for (let start = 0; start < rows.length; start += 100) {
         const batch = rows.slice(start, start + 100)
-        await table.transact(batch.map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })))
+        await table.transact(
+          batch.map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })),
+        )
       }
     },
 
@@ -99,7 +112,8 @@ export function createFileLedger(table: Table, kind: string) {
     async raise(ref: RunRef): Promise<void> {
       await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
-        if (file.epoch < ref.epoch) await update({ ...ref, file: file.number }, (same) => same, undefined, true)
+        if (file.epoch < ref.epoch)
+          await update({ ...ref, file: file.number }, (same) => same, undefined, true)
       }
     },
 
@@ -108,7 +122,12 @@ export function createFileLedger(table: Table, kind: string) {
       await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.link || file.epoch < ref.epoch)
-          await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), undefined, true)
+          await update(
+            { ...ref, file: file.number },
+            (known) => ({ ...known, link: null }),
+            undefined,
+            true,
+          )
       }
     },
   }

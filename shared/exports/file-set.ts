@@ -44,7 +44,12 @@ export async function closeFileSet(table: Table, partitionKey: string, ref: RunR
   await takeGuard(table, partitionKey, ref, true)
 }
 
-async function takeGuard(table: Table, partitionKey: string, ref: RunRef, closed: boolean): Promise<string> {
+async function takeGuard(
+  table: Table,
+  partitionKey: string,
+  ref: RunRef,
+  closed: boolean,
+): Promise<string> {
   const key = { partitionKey, rowKey: GUARD }
   for (;;) {
     const row = await table.get(partitionKey, GUARD)
@@ -55,7 +60,9 @@ async function takeGuard(table: Table, partitionKey: string, ref: RunRef, closed
     const columns = { epoch: ref.epoch, closed }
     try {
       const [etag = ''] = await table.transact([
-        row ? { kind: 'replace', ...key, columns, etag: row.etag } : { kind: 'insert', ...key, columns },
+        row
+          ? { kind: 'replace', ...key, columns, etag: row.etag }
+          : { kind: 'insert', ...key, columns },
       ])
       return etag
     } catch (error) {

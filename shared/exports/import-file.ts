@@ -22,7 +22,9 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
     if (!run || run.epoch !== ref.epoch || run.state !== 'importing') throw new Fenced(ref.runId)
     const updatedAt = stamp(clock)
     const file = await files.update(ref, (known) =>
-      isFinal(known) ? known : { ...known, state: 'importing', attempts: known.attempts + 1, updatedAt },
+      isFinal(known)
+        ? known
+        : { ...known, state: 'importing', attempts: known.attempts + 1, updatedAt },
     )
     if (isFinal(file)) return { file: number, state: 'done' }
 
@@ -40,13 +42,19 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
           ...columns,
           // A link is a secret: it goes as soon as nobody needs it.
           link: final ? null : known.link,
-          notReadyAtFirst: known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
+          notReadyAtFirst:
+            known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
           updatedAt: stamp(clock),
         }
       },
       rejects,
     )
-    log.info('export file attempted', { ...ref, state: result.state, reason: result.reason, attempts: file.attempts })
+    log.info('export file attempted', {
+      ...ref,
+      state: result.state,
+      reason: result.reason,
+      attempts: file.attempts,
+    })
     if (final) return { file: number, state: 'done' }
     return { file: number, state: result.state === 'expired' ? 'expired' : 'again' }
   })
@@ -56,17 +64,27 @@ const isFinal = ({ state }: FileRecord) => state === 'imported' || state === 'fa
 
 type Result = { state: FileState; reason: string | null } & Partial<Imported>
 
-async function attempt(engine: ExportEngine, ref: FileRef, run: Run, file: FileRecord): Promise<Result> {
+async function attempt(
+  engine: ExportEngine,
+  ref: FileRef,
+  run: Run,
+  file: FileRecord,
+): Promise<Result> {
   try {
     const source = await openSource(engine, ref, run, file)
     if ('state' in source) return source
-    return { state: 'imported', reason: source.note, ...(await importRows(engine, ref, run, file, source)) }
+    return {
+      state: 'imported',
+      reason: source.note,
+      ...(await importRows(engine, ref, run, file, source)),
+    }
   } catch (error) {
     // Only the end of a run drops its table: this run is over, whoever ended it.
     if (isRefusal(error, 'no-table')) throw new Fenced(ref.runId)
     if (error instanceof UpstreamError) {
       // The app was pointed elsewhere since the listing: new links may lead where it may go now.
-      if (error.facts.reason === 'forbidden-host') return { state: 'expired', reason: error.message }
+      if (error.facts.reason === 'forbidden-host')
+        return { state: 'expired', reason: error.message }
       return { state: error.facts.retryable ? 'waiting' : 'failed', reason: error.message }
     }
     if (error instanceof ShapeError) {

@@ -13,7 +13,11 @@ const MOST_TEXT = 200
 const MOST_NAMES = 200
 
 /** What became of a file's rows. */
-export type Imported = RowCounts & { bytes: number; unknownFields: Record<string, number>; rejects: Reject[] }
+export type Imported = RowCounts & {
+  bytes: number
+  unknownFields: Record<string, number>
+  rejects: Reject[]
+}
 
 /** Writes all rows of a source into the run's snapshot and accounts for every one of them. */
 export async function importRows(
@@ -23,7 +27,9 @@ export async function importRows(
   file: FileRecord,
   source: Source,
 ): Promise<Imported> {
-  const table = source.restartsWhole ? await attemptTable(engine, ref, file.attempts) : engine.table(run.snapshot ?? '')
+  const table = source.restartsWhole
+    ? await attemptTable(engine, ref, file.attempts)
+    : engine.table(run.snapshot ?? '')
   const { freshness } = engine.kind
   const kind = { buckets: run.buckets, freshness }
   const writer = createSnapshotWriter({ table, kind, writer: engine.writer, file: file.number })
@@ -35,7 +41,8 @@ export async function importRows(
       for (const { line, text, size, row } of block) {
         counts.parsed += 1
         if (row.ok) {
-          for (const name of row.unknownFields) if (unknown.has(name) || unknown.size < MOST_NAMES) count(unknown, name)
+          for (const name of row.unknownFields)
+            if (unknown.has(name) || unknown.size < MOST_NAMES) count(unknown, name)
           await writer.add(row.id, row.columns, line, size)
         } else {
           counts.rejected += 1

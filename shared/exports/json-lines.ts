@@ -14,7 +14,10 @@ export const LONGEST_LINE = 256 * 1024
  * Splits bytes into lines, a block at a time, in constant memory: of a line that is too long only the beginning is kept.
  * Takes LF and CRLF, a byte order mark, and a last line without an end; blank lines are numbered and left out.
  */
-export async function* readLines(body: AsyncIterable<Buffer>, longest = LONGEST_LINE): AsyncGenerator<Line[]> {
+export async function* readLines(
+  body: AsyncIterable<Buffer>,
+  longest = LONGEST_LINE,
+): AsyncGenerator<Line[]> {
   const decoder = new StringDecoder('utf8')
   let rest = ''
   let length = 0

@@ -28,7 +28,10 @@ export interface FileRef extends RunRef {
 }
 
 /** What `begin-run` found: files to import, nothing to do, or try again later. */
-export type Begun = { state: 'importing'; files: number[] } | { state: 'over' } | { state: 'later'; seconds: number }
+export type Begun =
+  | { state: 'importing'; files: number[] }
+  | { state: 'over' }
+  | { state: 'later'; seconds: number }
 
 /** What became of one attempt at a file. Only `again` and `expired` are worth another. */
 export type FileOutcome = { file: number; state: 'done' | 'again' | 'expired' }
@@ -40,4 +43,5 @@ export type Renewed = { state: 'renewed' } | { state: 'later'; seconds: number }
 export const RUN_ID = /^\d{14}[a-z]{4}$/
 
 /** The durable instance that executes a run in one of its epochs. */
-export const instanceId = ({ runId, epoch }: Pick<RunRef, 'runId' | 'epoch'>): string => `${runId}-${epoch}`
+export const instanceId = ({ runId, epoch }: Pick<RunRef, 'runId' | 'epoch'>): string =>
+  `${runId}-${epoch}`

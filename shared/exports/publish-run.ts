@@ -20,11 +20,20 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     if (!run || run.epoch !== ref.epoch) throw new Fenced(ref.runId)
     if (isOver(run.state)) return tidyRun(engine, ref, run)
     if (run.state !== 'importing') {
-      return endRun(engine, ref, 'failed', `the upstream gave no listing: ${run.reason ?? 'no answer'}`)
+      return endRun(
+        engine,
+        ref,
+        'failed',
+        `the upstream gave no listing: ${run.reason ?? 'no answer'}`,
+      )
     }
     for await (const file of files.list(ref.runId)) {
       if (file.state === 'imported' || file.state === 'failed') continue
-      await files.update({ ...ref, file: file.number }, (known) => ({ ...known, state: 'failed', link: null }))
+      await files.update({ ...ref, file: file.number }, (known) => ({
+        ...known,
+        state: 'failed',
+        link: null,
+      }))
     }
     const all = await files.all(ref.runId)
     const counts = countFiles(all)
@@ -50,7 +59,8 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
       endedAt: now,
     }))
     const { runId } = ref
-    if (counts.rejected > 0) engine.log.warn('rows rejected', { source: runId, rejected: counts.rejected })
+    if (counts.rejected > 0)
+      engine.log.warn('rows rejected', { source: runId, rejected: counts.rejected })
     engine.log.info('export run published', { runId, ...counts })
     await tidyRun(engine, ref, published)
     await expireSnapshots(engine)
@@ -70,12 +80,15 @@ async function judge(
   const bad = files.filter((file) => file.state !== 'imported')
   if (bad.length > 0) {
     const named = bad.slice(0, 3).map((file) => `${file.path} (${file.reason ?? file.state})`)
-    return failed(run.reason ?? `${bad.length} of ${files.length} files failed: ${named.join(', ')}`)
+    return failed(
+      run.reason ?? `${bad.length} of ${files.length} files failed: ${named.join(', ')}`,
+    )
   }
   if (counts.listed !== run.listed || counts.imported !== run.listed) {
     return failed(`${counts.imported} of ${run.listed} listed files were imported`)
   }
-  if (counts.parsed !== counts.written + counts.duplicates + counts.rejected) return failed('the counts do not agree')
+  if (counts.parsed !== counts.written + counts.duplicates + counts.rejected)
+    return failed('the counts do not agree')
   if (counts.rejected > counts.parsed * MOST_REJECTED) {
     return failed(`${counts.rejected} of ${counts.parsed} lines were rejected`)
   }

@@ -23,10 +23,20 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     } catch (error) {
       await runs.update(ref, (run) => ({ ...run, renewingUntil: null }))
       if (error instanceof UpstreamError && error.facts.retryable) {
-        return { state: 'later', seconds: Math.min(Math.ceil((error.facts.retryAfterMs ?? 30_000) / 1000), 900) }
+        return {
+          state: 'later',
+          seconds: Math.min(Math.ceil((error.facts.retryAfterMs ?? 30_000) / 1000), 900),
+        }
       }
-      if (error instanceof UpstreamError || error instanceof ConfigError || error instanceof ShapeError) {
-        await runs.update(ref, (run) => ({ ...run, reason: `links could not be renewed: ${error.message}` }))
+      if (
+        error instanceof UpstreamError ||
+        error instanceof ConfigError ||
+        error instanceof ShapeError
+      ) {
+        await runs.update(ref, (run) => ({
+          ...run,
+          reason: `links could not be renewed: ${error.message}`,
+        }))
         return { state: 'over' }
       }
       throw error
@@ -37,7 +47,10 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       renewingUntil: null,
       progressAt: stamp(engine.clock),
     }))
-    if (!isSameTime(listing.generatedTime, run.generatedTime) || digestPaths(listing.files) !== digestPaths(known)) {
+    if (
+      !isSameTime(listing.generatedTime, run.generatedTime) ||
+      digestPaths(listing.files) !== digestPaths(known)
+    ) {
       await runs.update(ref, (before) => ({ ...before, reason: SUPERSEDED }))
       return { state: 'over' }
     }

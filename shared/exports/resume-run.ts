@@ -34,7 +34,9 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   if (status === 'live') await executor.terminate(instanceId(old), 'taken over')
   const run = await runs.run(ref.runId)
   if (ref.epoch > MOST_EPOCHS && run && !isOver(run.state)) {
-    await unlessFenced(undefined, () => endRun(engine, ref, 'failed', `given up after ${MOST_EPOCHS} executions`))
+    await unlessFenced(undefined, () =>
+      endRun(engine, ref, 'failed', `given up after ${MOST_EPOCHS} executions`),
+    )
     return
   }
   const carried = run?.correlation ? { correlation: run.correlation } : {}
@@ -46,7 +48,10 @@ async function statusOf({ log }: ExportEngine, executor: Executor, id: string) {
   try {
     return await executor.status(id)
   } catch (error) {
-    log.warn('the instance of an export run could not be looked up', { instance: id, reason: String(error) })
+    log.warn('the instance of an export run could not be looked up', {
+      instance: id,
+      reason: String(error),
+    })
     return 'unknown'
   }
 }
@@ -55,6 +60,7 @@ async function statusOf({ log }: ExportEngine, executor: Executor, id: string) {
 async function silenceMs({ runs, files, clock }: ExportEngine, runId: string): Promise<number> {
   const run = await runs.run(runId)
   let latest = run?.progressAt ?? ''
-  for await (const file of files.list(runId)) if (file.updatedAt && file.updatedAt > latest) latest = file.updatedAt
+  for await (const file of files.list(runId))
+    if (file.updatedAt && file.updatedAt > latest) latest = file.updatedAt
   return latest === '' ? 0 : clock.now().getTime() - Date.parse(latest)
 }

@@ -3,7 +3,15 @@ import { isRefusal, type Operation, type Row, type Table } from '../platform/tab
 import type { ExportKind } from './export-kind.ts'
 import { Fenced } from './fence.ts'
 import type { RunRef } from './names.ts'
-import { isOver, type Run, type RunState, runColumns, runStates, toColumns, toRun } from './run-record.ts'
+import {
+  isOver,
+  type Run,
+  type RunState,
+  runColumns,
+  runStates,
+  toColumns,
+  toRun,
+} from './run-record.ts'
 
 const storedActive = z.object({ run: z.string(), epoch: z.number() })
 const storedCurrent = z.object({
@@ -39,12 +47,21 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
   }
 
   /** Reads, changes and writes a run in one guarded transaction, again until nobody was faster. */
-  async function change(ref: RunRef, decide: (run: Run) => Run, others: () => Promise<Operation[]> = async () => []) {
+  async function change(
+    ref: RunRef,
+    decide: (run: Run) => Run,
+    others: () => Promise<Operation[]> = async () => [],
+  ) {
     for (;;) {
       const found = await readRun(ref.runId)
       if (!found || found.run.epoch !== ref.epoch) throw new Fenced(ref.runId)
       const run = decide(found.run)
-      const replace = { kind: 'replace', ...runKey(ref.runId), columns: runColumns(run), etag: found.row.etag } as const
+      const replace = {
+        kind: 'replace',
+        ...runKey(ref.runId),
+        columns: runColumns(run),
+        etag: found.row.etag,
+      } as const
       try {
         await table.transact([replace, ...(await others())])
         return run
@@ -109,13 +126,26 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     },
 
     /** Raises the epoch of a run that seems dead, at the given time. Undefined when somebody else was faster. */
-    async takeOver({ run: runId, epoch }: Active, progressAt?: string): Promise<RunRef | undefined> {
+    async takeOver(
+      { run: runId, epoch }: Active,
+      progressAt?: string,
+    ): Promise<RunRef | undefined> {
       const [active, found] = await Promise.all([table.get(kind, 'active'), readRun(runId)])
-      if (!active || !found || active.columns.run !== runId || active.columns.epoch !== epoch) return undefined
-      const next = { ...found.run, epoch: epoch + 1, progressAt: progressAt ?? found.run.progressAt }
+      if (!active || !found || active.columns.run !== runId || active.columns.epoch !== epoch)
+        return undefined
+      const next = {
+        ...found.run,
+        epoch: epoch + 1,
+        progressAt: progressAt ?? found.run.progressAt,
+      }
       try {
         await table.transact([
-          { kind: 'replace', ...key('active'), columns: { run: runId, epoch: next.epoch }, etag: active.etag },
+          {
+            kind: 'replace',
+            ...key('active'),
+            columns: { run: runId, epoch: next.epoch },
+            etag: active.etag,
+          },
           { kind: 'replace', ...runKey(runId), columns: runColumns(next), etag: found.row.etag },
         ])
         return { kind, runId, epoch: next.epoch }
@@ -144,7 +174,14 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
         return [
           { kind: 'replace', ...key('current'), columns: toColumns(current), etag: pointer.etag },
           ...(old && superseded
-            ? [{ kind: 'replace' as const, ...runKey(before), columns: superseded, etag: old.row.etag }]
+            ? [
+                {
+                  kind: 'replace' as const,
+                  ...runKey(before),
+                  columns: superseded,
+                  etag: old.row.etag,
+                },
+              ]
             : []),
         ]
       }),

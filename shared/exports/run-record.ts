@@ -2,14 +2,30 @@ import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 
 /** The states of a run, in the order they are passed; those after `importing` are final. */
-export const runStates = ['starting', 'listing', 'importing', 'published', 'unchanged', 'empty', 'failed'] as const
+export const runStates = [
+  'starting',
+  'listing',
+  'importing',
+  'published',
+  'unchanged',
+  'empty',
+  'failed',
+] as const
 export type RunState = (typeof runStates)[number]
 
 /** Whether a run has come to its end. */
-export const isOver = (state: RunState): boolean => runStates.indexOf(state) > runStates.indexOf('importing')
+export const isOver = (state: RunState): boolean =>
+  runStates.indexOf(state) > runStates.indexOf('importing')
 
 /** The states of a file within a run. */
-export const fileStates = ['waiting', 'importing', 'not-ready', 'expired', 'imported', 'failed'] as const
+export const fileStates = [
+  'waiting',
+  'importing',
+  'not-ready',
+  'expired',
+  'imported',
+  'failed',
+] as const
 export type FileState = (typeof fileStates)[number]
 
 /** What became of the rows: `parsed = written + duplicates + rejected`. */
@@ -93,10 +109,16 @@ export interface Reject {
 export type FileRecord = z.output<typeof storedFile> & { number: number }
 
 /** Reads a run from its row. */
-export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...storedRun.parse(columns) })
+export const toRun = (runId: string, columns: Columns): Run => ({
+  runId,
+  ...storedRun.parse(columns),
+})
 
 /** Reads a file from its row. */
-export const toFile = (number: number, columns: Columns): FileRecord => ({ number, ...storedFile.parse(columns) })
+export const toFile = (number: number, columns: Columns): FileRecord => ({
+  number,
+  ...storedFile.parse(columns),
+})
 
 /** The columns of a run; its id is its key. */
 export const runColumns = ({ runId: _key, ...columns }: Run): Columns => toColumns(columns)

@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { countFiles } from './end-run.ts'
 import type { ExportEngine } from './engine.ts'
-import { type FileRecord, fileStates, isOver, type Reject, type Run, runStates } from './run-record.ts'
+import {
+  type FileRecord,
+  fileStates,
+  isOver,
+  type Reject,
+  type Run,
+  runStates,
+} from './run-record.ts'
 
 const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
 
@@ -35,13 +42,18 @@ export const runSummarySchema = z.strictObject({
 })
 
 /** An export run with a page of its files. */
-export const runSchema = runSummarySchema.extend({ files: z.array(fileSchema), next: z.string().nullable() })
+export const runSchema = runSummarySchema.extend({
+  files: z.array(fileSchema),
+  next: z.string().nullable(),
+})
 
 export type RunSummary = z.infer<typeof runSummarySchema>
 
 /** A run as answers show it; the counts of one under way are those of its files so far. */
 export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<RunSummary> {
-  const counted = isOver(run.state) ? run : { ...run, ...countFiles(await files.all(run.runId)), listed: run.listed }
+  const counted = isOver(run.state)
+    ? run
+    : { ...run, ...countFiles(await files.all(run.runId)), listed: run.listed }
   const { listed, imported, failed, parsed, written, duplicates, rejected } = counted
   return {
     runId: run.runId,
@@ -64,6 +76,27 @@ export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<
 
 /** A file of a run as answers show it: never its link. */
 export function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
-  const { number, path, state, attempts, bytes, parsed, written, duplicates, rejected, reason, rejects } = file
-  return { number, path, state, attempts, bytes, counts: { parsed, written, duplicates, rejected }, reason, rejects }
+  const {
+    number,
+    path,
+    state,
+    attempts,
+    bytes,
+    parsed,
+    written,
+    duplicates,
+    rejected,
+    reason,
+    rejects,
+  } = file
+  return {
+    number,
+    path,
+    state,
+    attempts,
+    bytes,
+    counts: { parsed, written, duplicates, rejected },
+    reason,
+    rejects,
+  }
 }

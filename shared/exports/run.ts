@@ -41,7 +41,11 @@ export function* exportRun(context: OrchestrationContext): Generator<Task, void>
   }
   if (begun.state === 'importing') {
     const groups = chunk(begun.files, GROUP).map((files, index) =>
-      context.df.callSubOrchestrator(exportNames.importFiles, { ...ref, files }, `${instanceId(ref)}-${index + 1}`),
+      context.df.callSubOrchestrator(
+        exportNames.importFiles,
+        { ...ref, files },
+        `${instanceId(ref)}-${index + 1}`,
+      ),
     )
     yield* settle(context, groups)
   }
@@ -62,7 +66,10 @@ export function* importFiles(context: OrchestrationContext): Generator<Task, voi
     const expired = pending.filter((_, index) => state(index) === 'expired')
     const again = pending.filter((_, index) => state(index) === 'again')
 
-    const renewed = expired.length > 0 && renewals++ < RENEWALS && (yield* renew(context, { ...ref, files: expired }))
+    const renewed =
+      expired.length > 0 &&
+      renewals++ < RENEWALS &&
+      (yield* renew(context, { ...ref, files: expired }))
     const waited = again.length > 0 && waits < WAITS.length
     // While others go on with new links, those that are not ready are simply looked at with them.
     if (waited && !renewed) yield wait(context, WAITS[waits++] ?? 0)
@@ -103,9 +110,13 @@ function call(context: OrchestrationContext, name: string, input: unknown): Task
 }
 
 function wait(context: OrchestrationContext, seconds: number): Task {
-  return context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + Math.max(2, seconds) * 1000))
+  return context.df.createTimer(
+    new Date(context.df.currentUtcDateTime.getTime() + Math.max(2, seconds) * 1000),
+  )
 }
 
 function chunk<T>(items: T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size))
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, n) =>
+    items.slice(n * size, (n + 1) * size),
+  )
 }

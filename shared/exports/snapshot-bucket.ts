@@ -13,5 +13,8 @@ export function bucketOf(id: string, buckets: number): string {
 
 /** Every partition of a snapshot with so many buckets, in order. */
 export function allBuckets(buckets: number): string[] {
-  return [...Array.from({ length: buckets }, (_, place) => place.toString(16).padStart(2, '0')), LAST_BUCKET]
+  return [
+    ...Array.from({ length: buckets }, (_, place) => place.toString(16).padStart(2, '0')),
+    LAST_BUCKET,
+  ]
 }

@@ -44,7 +44,12 @@ interface Bucket {
  * Makes a writer whose counts hold whatever is repeated: a row belongs to the (file, line) that brought its device first,
  * which stays in the row; meeting one's own mark again is `written`, meeting another's is a `duplicate`, whichever data stays.
  */
-export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWriterOptions): SnapshotWriter {
+export function createSnapshotWriter({
+  table,
+  kind,
+  writer,
+  file,
+}: SnapshotWriterOptions): SnapshotWriter {
   const buckets = new Map<string, Bucket>()
   const counts = { written: 0, duplicates: 0 }
   let failure: { error: unknown } | undefined
@@ -52,9 +57,17 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
   async function add(id: string, columns: Columns, line: number, size: number): Promise<void> {
     if (failure) throw failure.error
     const partitionKey = bucketOf(id, kind.buckets)
-    const bucket = buckets.get(partitionKey) ?? { rows: new Map(), size: 0, underWay: Promise.resolve() }
+    const bucket = buckets.get(partitionKey) ?? {
+      rows: new Map(),
+      size: 0,
+      underWay: Promise.resolve(),
+    }
     buckets.set(partitionKey, bucket)
-    const candidate = { rowKey: id, columns: { ...columns, firstFile: file, firstLine: line, file, line }, size }
+    const candidate = {
+      rowKey: id,
+      columns: { ...columns, firstFile: file, firstLine: line, file, line },
+      size,
+    }
     const known = bucket.rows.get(id)
     if (known) {
       // The service refuses a batch that names a row twice.
@@ -115,7 +128,11 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
   }
 
   /** A row is there already: counts this one, and puts its data in place when it is newer. */
-  async function meet(partitionKey: string, { rowKey, columns }: Candidate, known?: Row): Promise<void> {
+  async function meet(
+    partitionKey: string,
+    { rowKey, columns }: Candidate,
+    known?: Row,
+  ): Promise<void> {
     for (let there = known; ; there = undefined) {
       there ??= await table.get(partitionKey, rowKey)
       if (!there) throw new Error(`a row of ${table.name} vanished during the import`)
@@ -123,7 +140,9 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
       if (isNewer(columns, there.columns)) {
         const newer = { ...columns, firstFile: Number(firstFile), firstLine: Number(firstLine) }
         try {
-          await table.transact([{ kind: 'replace', partitionKey, rowKey, columns: newer, etag: there.etag }])
+          await table.transact([
+            { kind: 'replace', partitionKey, rowKey, columns: newer, etag: there.etag },
+          ])
         } catch (error) {
           if (isRefusal(error, 'changed')) continue
           throw error
@@ -153,7 +172,8 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
   return {
     add,
     async finish() {
-      for (const [partitionKey, bucket] of buckets) if (bucket.rows.size > 0) await flush(partitionKey, bucket)
+      for (const [partitionKey, bucket] of buckets)
+        if (bucket.rows.size > 0) await flush(partitionKey, bucket)
       await settle()
       if (failure) throw failure.error
       return counts

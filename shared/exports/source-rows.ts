@@ -34,7 +34,8 @@ export async function openSource(
   file: FileRecord,
 ): Promise<Source | { state: FileState; reason: string }> {
   const { kind } = engine
-  if (run.method === 'json') return { blocks: readPages(engine, ref), note: null, bytes: () => 0, restartsWhole: true }
+  if (run.method === 'json')
+    return { blocks: readPages(engine, ref), note: null, bytes: () => 0, restartsWhole: true }
   if (!file.link) return { state: 'expired', reason: 'the file has no link' }
   const opened = await kind.openFile(file.link)
   if (opened.kind === 'empty')
@@ -67,7 +68,9 @@ async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator
       line: number,
       text,
       size: text.length,
-      row: tooLong ? { ok: false, reason: 'the line is too long' } : readText(text, kind.readFileRow),
+      row: tooLong
+        ? { ok: false, reason: 'the line is too long' }
+        : readText(text, kind.readFileRow),
     }))
   }
 }
@@ -82,7 +85,10 @@ function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
   return read(row)
 }
 
-async function* readPages({ kind, runs, clock }: ExportEngine, ref: FileRef): AsyncGenerator<SourceRow[]> {
+async function* readPages(
+  { kind, runs, clock }: ExportEngine,
+  ref: FileRef,
+): AsyncGenerator<SourceRow[]> {
   let line = 0
   for await (const { rows, date } of kind.pages()) {
     if (line === 0) {
@@ -93,7 +99,12 @@ async function* readPages({ kind, runs, clock }: ExportEngine, ref: FileRef): As
       line += 1
       const text = toText(value)
       if (text === undefined)
-        return { line, text: '', size: 0, row: { ok: false, reason: 'the row is nested too deeply' } }
+        return {
+          line,
+          text: '',
+          size: 0,
+          row: { ok: false, reason: 'the row is nested too deeply' },
+        }
       return { line, text, size: text.length, row: kind.readPageRow(value) }
     })
   }

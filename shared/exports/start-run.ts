@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import type { Columns } from '../platform/table.ts'
 import { type Executor, type ExportEngine, stamp } from './engine.ts'
 import type { ExportKind } from './export-kind.ts'
 import { exportNames, instanceId } from './names.ts'
@@ -20,16 +21,21 @@ export interface Started {
 }
 
 /** Starts a run, or joins the one under way: of two starts at the same moment both get the same run. */
-export async function startRun(engine: ExportEngine, executor: Executor, order: StartOrder = {}): Promise<Started> {
+export async function startRun(
+  engine: ExportEngine,
+  executor: Executor,
+  order: StartOrder = {},
+): Promise<Started> {
   const { kind, runs, clock, log } = engine
-  const carried = log.correlation === undefined ? {} : { correlation: log.correlation }
+  const carried: Columns = log.correlation === undefined ? {} : { correlation: log.correlation }
   for (;;) {
     const active = await runs.active()
     if (active) {
       await resumeRun(engine, executor)
       const run = await runs.run(active.run)
       // It may have ended between the two looks: then there is nothing to join.
-      if (run && (await runs.active())?.run === active.run) return { runId: active.run, state: run.state, joined: true }
+      if (run && (await runs.active())?.run === active.run)
+        return { runId: active.run, state: run.state, joined: true }
       continue
     }
     const now = stamp(clock)
@@ -64,8 +70,11 @@ export async function resumeExports(engine: ExportEngine, executor: Executor): P
 
 /** Ids sort as runs began, two within a second and a clock that went back included. */
 function newRunId(now: Date, last: string | undefined): string {
-  const [, year, month, day, hour, minute, second] = /^(....)(..)(..)(..)(..)(..)/.exec(last ?? '') ?? []
-  const afterLastMs = last ? Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) + 1000 : 0
+  const [, year, month, day, hour, minute, second] =
+    /^(....)(..)(..)(..)(..)(..)/.exec(last ?? '') ?? []
+  const afterLastMs = last
+    ? Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) + 1000
+    : 0
   const at = new Date(Math.max(now.getTime(), afterLastMs))
   const letters = Array.from({ length: 4 }, () => String.fromCharCode(97 + randomInt(26))).join('')
   return `${at.toISOString().replace(/\D/g, '').slice(0, 14)}${letters}`

@@ -3,7 +3,9 @@ import { QueueClient } from '@azure/storage-queue'
 import { type Queue, toVisibility } from './queue.ts'
 
 /** Where queues are: a connection string, or an endpoint that an identity may use. */
-export type QueueAccount = { connectionString: string } | { endpoint: string; credential: TokenCredential }
+export type QueueAccount =
+  | { connectionString: string }
+  | { endpoint: string; credential: TokenCredential }
 
 /** Expires never; the service's own default is seven days. */
 const FOR_EVER = -1

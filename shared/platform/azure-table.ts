@@ -19,7 +19,9 @@ import {
 } from './table.ts'
 
 /** Where tables are: a connection string, or an endpoint that an identity may use. */
-export type TableAccount = { connectionString: string } | { endpoint: string; credential: TokenCredential }
+export type TableAccount =
+  | { connectionString: string }
+  | { endpoint: string; credential: TokenCredential }
 
 export interface TableOptions {
   /** What the date of an answer is taken for; on a laptop, time may have been moved on. */
@@ -27,7 +29,10 @@ export interface TableOptions {
 }
 
 /** Opens tables of one storage account by name; nothing is created or asked until a table is used. */
-export function createTables(account: TableAccount, { dateOf }: TableOptions = {}): (name: string) => Table {
+export function createTables(
+  account: TableAccount,
+  { dateOf }: TableOptions = {},
+): (name: string) => Table {
   const options = { allowInsecureConnection: 'connectionString' in account }
   const opened = new Map<string, Table>()
   const open = (name: string) =>
@@ -44,8 +49,14 @@ export function createTables(account: TableAccount, { dateOf }: TableOptions = {
 }
 
 /** A `Table` over the SDK's client. */
-export function createAzureTable(client: TableClient, { dateOf = (date) => date }: TableOptions = {}): Table {
-  async function page(query: Query, { limit = 1000, next }: { limit?: number; next?: string } = {}): Promise<Page> {
+export function createAzureTable(
+  client: TableClient,
+  { dateOf = (date) => date }: TableOptions = {},
+): Table {
+  async function page(
+    query: Query,
+    { limit = 1000, next }: { limit?: number; next?: string } = {},
+  ): Promise<Page> {
     const filter = toFilter(query)
     const pages = client
       .listEntities({
@@ -57,10 +68,16 @@ export function createAzureTable(client: TableClient, { dateOf = (date) => date 
       .byPage({ maxPageSize: limit, ...(next ? { continuationToken: next } : {}) })
     const { value, done } = await told(pages.next())
     if (done) return { rows: [] }
-    return { rows: value.map(toRow), ...(value.continuationToken ? { next: value.continuationToken } : {}) }
+    return {
+      rows: value.map(toRow),
+      ...(value.continuationToken ? { next: value.continuationToken } : {}),
+    }
   }
 
-  async function ask(partitionKey: string, rowKey: string): Promise<{ row: Row | undefined; sent: string }> {
+  async function ask(
+    partitionKey: string,
+    rowKey: string,
+  ): Promise<{ row: Row | undefined; sent: string }> {
     let sent = ''
     const onResponse: GetTableEntityOptions['onResponse'] = ({ headers }) => {
       sent = headers.get('date') ?? ''
@@ -68,7 +85,8 @@ export function createAzureTable(client: TableClient, { dateOf = (date) => date 
     try {
       return { row: toRow(await client.getEntity(partitionKey, rowKey, { onResponse })), sent }
     } catch (error) {
-      if (error instanceof RestError && refusalOf(error)?.reason === 'missing') return { row: undefined, sent }
+      if (error instanceof RestError && refusalOf(error)?.reason === 'missing')
+        return { row: undefined, sent }
       throw asRefusal(error)
     }
   }
@@ -140,10 +158,18 @@ function toEntity(columns: Columns): Record<string, unknown> {
 }
 
 function toRow(entity: TableEntityResult<Record<string, unknown>>): Row {
-  const { partitionKey = '', rowKey = '', etag, timestamp: _timestamp, 'odata.metadata': _metadata, ...rest } = entity
+  const {
+    partitionKey = '',
+    rowKey = '',
+    etag,
+    timestamp: _timestamp,
+    'odata.metadata': _metadata,
+    ...rest
+  } = entity
   const columns: Columns = {}
   for (const [name, value] of Object.entries(rest)) {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') columns[name] = value
+    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+      columns[name] = value
   }
   return { partitionKey, rowKey, etag, columns }
 }
@@ -175,7 +201,9 @@ const refusals: Record<string, Refusal> = {
 }
 
 function refusalOf(error: RestError): { reason: Refusal; index: number } | undefined {
-  const details = error.details as { odataError?: { code?: string; message?: { value?: string } } } | undefined
+  const details = error.details as
+    | { odataError?: { code?: string; message?: { value?: string } } }
+    | undefined
   const reason = refusals[error.code ?? ''] ?? refusals[details?.odataError?.code ?? '']
   if (!reason) return undefined
   // A refused transaction names its first failing operation as `N:` before the message.

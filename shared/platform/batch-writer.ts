@@ -7,7 +7,10 @@ export interface NewRow {
 }
 
 /** What became of a batch: all rows are there, or none; `existsAt` is the first row that was there before. */
-export type BatchOutcome = { written: true } | { written: false; existsAt: number } | { written: false; tooLarge: true }
+export type BatchOutcome =
+  | { written: true }
+  | { written: false; existsAt: number }
+  | { written: false; tooLarge: true }
 
 /** Writes batches of new rows, so many at a time in the whole process. */
 export interface BatchWriter {
@@ -38,7 +41,8 @@ export function createBatchWriter({ inFlight }: { inFlight: number }): BatchWrit
         return { written: true }
       } catch (error) {
         if (isRefusal(error, 'exists')) return { written: false, existsAt: error.index }
-        if (isRefusal(error, 'too-large') && rows.length > 1) return { written: false, tooLarge: true }
+        if (isRefusal(error, 'too-large') && rows.length > 1)
+          return { written: false, tooLarge: true }
         throw error
       } finally {
         done()

@@ -54,23 +54,37 @@ export function createDesk({ random = Math.random, ...options }: DeskOptions): D
   const { upstream, family, limit: given, clock, table } = options
   const { time, read, change } = createBudgetLedger(table, upstream, family, clock)
   const published = given && usableOf(given)
-  const most = published ? Math.max(1, Math.floor(published.perMinute * AHEAD_SHARE)) : AHEAD_WITHOUT_LIMIT
-  const newLane = () => ({ ...createBudgetLane(clock, time, refusal), notBeforeMs: 0, isAttended: false })
+  const most = published
+    ? Math.max(1, Math.floor(published.perMinute * AHEAD_SHARE))
+    : AHEAD_WITHOUT_LIMIT
+  const newLane = () => ({
+    ...createBudgetLane(clock, time, refusal),
+    notBeforeMs: 0,
+    isAttended: false,
+  })
   const lines: Record<Lane, ReturnType<typeof newLane>> = { person: newLane(), poll: newLane() }
   let stoppedUntilMs = 0
   let filling: Promise<void> | undefined
 
   function refusal(retryAfterMs: number): UpstreamError {
-    const facts = { upstream, call: `calls of ${family}`, status: 429, code: 'OwnBudget', reason: 'refused' } as const
+    const facts = {
+      upstream,
+      call: `calls of ${family}`,
+      status: 429,
+      code: 'OwnBudget',
+      reason: 'refused',
+    } as const
     return new UpstreamError({ ...facts, retryable: true, retryAfterMs })
   }
 
   const limitAt = (account: Account) => published ?? learnedLimit(account, time.earliestMs())
-  const waitOf = (lane: Lane) => Math.max(lines[lane].notBeforeMs, stoppedUntilMs) - time.earliestMs()
+  const waitOf = (lane: Lane) =>
+    Math.max(lines[lane].notBeforeMs, stoppedUntilMs) - time.earliestMs()
   const serve = (lane: Lane) => lines[lane].serve(waitOf(lane))
 
   /** One way for both lanes: whoever would come soon comes along. */
-  const mayAsk = (lane: Lane) => lines[lane].held() === 0 && waitOf(lane) <= GATHER_BUCKETS * BUCKET_MS
+  const mayAsk = (lane: Lane) =>
+    lines[lane].held() === 0 && waitOf(lane) <= GATHER_BUCKETS * BUCKET_MS
 
   /** Gets places for the lanes that need some. */
   async function fill(): Promise<void> {
@@ -87,7 +101,9 @@ export function createDesk({ random = Math.random, ...options }: DeskOptions): D
       const wanted = { person: 0, poll: 0 }
       for (const lane of asking) {
         wanted[lane] = lines[lane].wanted(most)
-        const places = limit ? placesIn(bucket, lane, addGiven(account.given, got), limit) : wanted[lane]
+        const places = limit
+          ? placesIn(bucket, lane, addGiven(account.given, got), limit)
+          : wanted[lane]
         got = { ...got, [lane]: Math.min(wanted[lane], places) }
       }
       const given = addGiven(account.given, got)
@@ -101,7 +117,11 @@ export function createDesk({ random = Math.random, ...options }: DeskOptions): D
     const isLate = !isStored || time.latestMs() >= untilMs
     for (const lane of asking) {
       // What came too late to be used is given up, and asking again at once would waste more.
-      if (isLate) lines[lane].notBeforeMs = Math.max(lines[lane].notBeforeMs, time.earliestMs() + LEAST_WAIT_MS)
+      if (isLate)
+        lines[lane].notBeforeMs = Math.max(
+          lines[lane].notBeforeMs,
+          time.earliestMs() + LEAST_WAIT_MS,
+        )
       else lines[lane].hold(got[lane], untilMs)
       serve(lane)
     }

@@ -29,7 +29,11 @@ interface Waiter {
 const RECENT_MS = 10_000
 
 /** Opens a lane in which nobody waits. */
-export function createBudgetLane(clock: Clock, time: ServerTime, refuse: (waitMs: number) => Error): BudgetLane {
+export function createBudgetLane(
+  clock: Clock,
+  time: ServerTime,
+  refuse: (waitMs: number) => Error,
+): BudgetLane {
   let waiters: Waiter[] = []
   let held = { places: 0, untilMs: 0 }
   let needed = { sinceMs: Number.NEGATIVE_INFINITY, now: 0, before: 0 }
@@ -49,12 +53,15 @@ export function createBudgetLane(clock: Clock, time: ServerTime, refuse: (waitMs
       if (!isRecent()) {
         // Where more was needed and nothing given up, as little again would cost the way again.
         const hasWasted = held.places > 0 && time.latestMs() >= held.untilMs
-        const before = hasLacked && !hasWasted ? Math.max(needed.before, 2 * needed.now) : needed.now
+        const before =
+          hasLacked && !hasWasted ? Math.max(needed.before, 2 * needed.now) : needed.now
         needed = { sinceMs: nowMs(), now: 0, before }
         hasLacked = false
       }
       needed.now += 1
-      return new Promise((resolve, reject) => waiters.push({ deadlineMs: nowMs() + waitUpToMs, resolve, reject }))
+      return new Promise((resolve, reject) =>
+        waiters.push({ deadlineMs: nowMs() + waitUpToMs, resolve, reject }),
+      )
     },
     hold(places, untilMs) {
       held = { places, untilMs }
@@ -69,7 +76,8 @@ export function createBudgetLane(clock: Clock, time: ServerTime, refuse: (waitMs
       if (waitMs <= 0 || waiters.length === 0) return
       hasLacked = true
       const freeMs = nowMs() + waitMs
-      for (const { reject } of waiters.filter(({ deadlineMs }) => freeMs > deadlineMs)) reject(refuse(waitMs))
+      for (const { reject } of waiters.filter(({ deadlineMs }) => freeMs > deadlineMs))
+        reject(refuse(waitMs))
       waiters = waiters.filter(({ deadlineMs }) => freeMs <= deadlineMs)
     },
     fail(error) {

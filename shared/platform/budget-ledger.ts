@@ -19,7 +19,12 @@ export interface BudgetLedger {
 const MOST_TRIES = 20
 
 /** Opens the row of a family: partition = upstream, `calls|<family>`. */
-export function createBudgetLedger(table: Table, upstream: string, family: string, clock: Clock): BudgetLedger {
+export function createBudgetLedger(
+  table: Table,
+  upstream: string,
+  family: string,
+  clock: Clock,
+): BudgetLedger {
   const time = createServerTime(clock)
   const key = { partitionKey: upstream, rowKey: `calls|${family}` }
 
@@ -41,7 +46,9 @@ export function createBudgetLedger(table: Table, upstream: string, family: strin
         const columns = toColumns(changed, bucketOf(time.earliestMs()))
         try {
           await table.transact([
-            row ? { kind: 'replace', ...key, columns, etag: row.etag } : { kind: 'insert', ...key, columns },
+            row
+              ? { kind: 'replace', ...key, columns, etag: row.etag }
+              : { kind: 'insert', ...key, columns },
           ])
           return true
         } catch (error) {

@@ -15,7 +15,12 @@ export interface Account {
 const stored = z.object({
   given: z
     .string()
-    .pipe(z.preprocess((text) => JSON.parse(String(text)), z.array(z.tuple([z.int(), z.int(), z.int()])))),
+    .pipe(
+      z.preprocess(
+        (text) => JSON.parse(String(text)),
+        z.array(z.tuple([z.int(), z.int(), z.int()])),
+      ),
+    ),
   stoppedUntilMs: z.number(),
   learnedPerMinute: z.number(),
   learnedAtMs: z.number(),
@@ -35,7 +40,9 @@ export function readAccount(row: Row | undefined): Account {
 /** The columns of a family's row, without what has left the hour. */
 export function toColumns({ given, stoppedUntilMs, learned }: Account, bucket: number): Columns {
   return {
-    given: JSON.stringify(withinHour(given, bucket).map(({ bucket, person, poll }) => [bucket, person, poll])),
+    given: JSON.stringify(
+      withinHour(given, bucket).map(({ bucket, person, poll }) => [bucket, person, poll]),
+    ),
     stoppedUntilMs,
     learnedPerMinute: learned?.perMinute ?? 0,
     learnedAtMs: learned?.atMs ?? 0,
@@ -55,7 +62,10 @@ const LEAST_LEARNED = 4
 export function learnedLimit({ learned }: Account, nowMs: number): CallLimit | undefined {
   if (!learned || nowMs - learned.atMs >= FORGOTTEN_MS) return undefined
   const minutes = Math.max(0, (nowMs - learned.atMs) / MINUTE_MS)
-  return { perMinute: Math.floor(learned.perMinute * GROWTH ** minutes), perHour: Number.POSITIVE_INFINITY }
+  return {
+    perMinute: Math.floor(learned.perMinute * GROWTH ** minutes),
+    perHour: Number.POSITIVE_INFINITY,
+  }
 }
 
 /** The account of a family without a published limit after it was refused for its rate. */

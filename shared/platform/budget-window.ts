@@ -50,7 +50,8 @@ export function addGiven(given: Given[], { bucket, person, poll }: Given): Given
 export const withinHour = (given: Given[], bucket: number): Given[] =>
   given.filter((one) => bucket - one.bucket < HOUR_BUCKETS)
 
-const withinMinute = (given: Given[], bucket: number) => given.filter((one) => bucket - one.bucket < MINUTE_BUCKETS)
+const withinMinute = (given: Given[], bucket: number) =>
+  given.filter((one) => bucket - one.bucket < MINUTE_BUCKETS)
 
 /** The places given away within the minute and the hour that end with a bucket. */
 export const givenBy = (given: Given[], bucket: number): CallLimit => ({
@@ -67,11 +68,20 @@ export function placesIn(bucket: number, lane: Lane, given: Given[], limit: Call
   const hourLeft = limit.perHour - sum(withinHour(given, bucket))
   // A lane's own share is always there; beyond it, only what leaves both lanes theirs for the hour to come.
   const ownLeft = own - sum(minute, lane)
-  return Math.max(0, Math.min(minuteLeft, hourLeft, Math.max(ownLeft, spareIn(bucket, given, limit.perHour, own))))
+  return Math.max(
+    0,
+    Math.min(minuteLeft, hourLeft, Math.max(ownLeft, spareIn(bucket, given, limit.perHour, own))),
+  )
 }
 
 /** From which bucket on a lane may have so many places if nobody else takes any; an hour on, it may have all there are. */
-export function nextBucket(bucket: number, places: number, lane: Lane, given: Given[], limit: CallLimit): number {
+export function nextBucket(
+  bucket: number,
+  places: number,
+  lane: Lane,
+  given: Given[],
+  limit: CallLimit,
+): number {
   let next = bucket + 1
   while (next < bucket + HOUR_BUCKETS && placesIn(next, lane, given, limit) < places) next += 1
   return next

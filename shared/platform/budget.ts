@@ -59,10 +59,14 @@ export interface BudgetOptions<Family extends string> {
  * Makes a budget that all instances keep in one row a family, guarded by its ETag: no rolling minute or hour holds more
  * calls than nine tenths of its limit. An instance takes a few places at a time, good for at most ten seconds.
  */
-export function createBudget<Family extends string>(options: BudgetOptions<Family>): Budget<Family> {
+export function createBudget<Family extends string>(
+  options: BudgetOptions<Family>,
+): Budget<Family> {
   const { limits, ...shared } = options
   const families = Object.keys(limits) as Family[]
-  const desks = new Map(families.map((family) => [family, createDesk({ ...shared, family, limit: limits[family] })]))
+  const desks = new Map(
+    families.map((family) => [family, createDesk({ ...shared, family, limit: limits[family] })]),
+  )
 
   function deskOf(family: Family) {
     const desk = desks.get(family)
@@ -71,11 +75,14 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
   }
 
   return {
-    take: async (family, { lane = 'poll', waitUpToMs = 0 } = {}) => deskOf(family).take(lane, waitUpToMs),
+    take: async (family, { lane = 'poll', waitUpToMs = 0 } = {}) =>
+      deskOf(family).take(lane, waitUpToMs),
     stop: async (family, ms, { isRate = true } = {}) => deskOf(family).stop(ms, isRate),
     left: async (family) => deskOf(family).left(),
     async report() {
-      const rows = await Promise.all(families.map(async (family) => [family, await deskOf(family).left()] as const))
+      const rows = await Promise.all(
+        families.map(async (family) => [family, await deskOf(family).left()] as const),
+      )
       return Object.fromEntries(rows) as Record<Family, BudgetLeft>
     },
   }

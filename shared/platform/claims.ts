@@ -34,7 +34,9 @@ export function readClaims(token: string): Claims {
 
 function payloadOf(token: string): object {
   try {
-    const parsed: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+    const parsed: unknown = JSON.parse(
+      Buffer.from(token.split('.')[1] ?? '', 'base64url').toString(),
+    )
     return typeof parsed === 'object' && parsed !== null ? parsed : {}
   } catch {
     // An opaque token: it says nothing.

@@ -50,4 +50,7 @@ export const wholeNumber = (least: number, most: number) =>
     .string()
     .regex(/^\d{1,9}$/, `expected a whole number from ${least} to ${most}`)
     .transform(Number)
-    .refine((value) => value >= least && value <= most, `expected a whole number from ${least} to ${most}`)
+    .refine(
+      (value) => value >= least && value <= most,
+      `expected a whole number from ${least} to ${most}`,
+    )

@@ -1,4 +1,8 @@
-import { DefaultAzureCredential, ManagedIdentityCredential, type TokenCredential } from '@azure/identity'
+import {
+  DefaultAzureCredential,
+  ManagedIdentityCredential,
+  type TokenCredential,
+} from '@azure/identity'
 import type { Clock } from './clock.ts'
 import { ConfigError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
@@ -26,12 +30,19 @@ const SPARE_MS = 5 * 60_000
  * Keeps one token until shortly before it ends; callers at the same moment share one request. Throws ConfigError where
  * the operator has to mend the identity, else UpstreamError of `entra`.
  */
-export function createTokenSource({ credential, scope, clock, timeoutMs = 60_000 }: TokenSourceOptions): TokenSource {
+export function createTokenSource({
+  credential,
+  scope,
+  clock,
+  timeoutMs = 60_000,
+}: TokenSourceOptions): TokenSource {
   let kept: { token: string; usableUntilMs: number } | undefined
   let underWay: Promise<string> | undefined
 
   async function request(): Promise<string> {
-    const answer = await askWithin(timeoutMs, (abortSignal) => credential.getToken(scope, { abortSignal }))
+    const answer = await askWithin(timeoutMs, (abortSignal) =>
+      credential.getToken(scope, { abortSignal }),
+    )
     if (!answer) throw noIdentity()
     const usableUntilMs = answer.refreshAfterTimestamp ?? answer.expiresOnTimestamp - SPARE_MS
     kept = { token: answer.token, usableUntilMs }
@@ -53,7 +64,10 @@ export function createTokenSource({ credential, scope, clock, timeoutMs = 60_000
  * The identity to sign in with: on the platform, where both an identity endpoint and `AZURE_CLIENT_ID` are set, that
  * managed identity alone; elsewhere whatever the developer is signed in with.
  */
-export function makeCredential(env: Record<string, string | undefined>, authority?: string): TokenCredential {
+export function makeCredential(
+  env: Record<string, string | undefined>,
+  authority?: string,
+): TokenCredential {
   const { AZURE_CLIENT_ID: clientId, IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: header } = env
   if (clientId && endpoint && header) return new ManagedIdentityCredential({ clientId })
   return new DefaultAzureCredential({
@@ -62,10 +76,17 @@ export function makeCredential(env: Record<string, string | undefined>, authorit
   })
 }
 
-async function askWithin<T>(timeoutMs: number, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function askWithin<T>(
+  timeoutMs: number,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const signal = AbortSignal.timeout(timeoutMs)
   const late = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(failure({ reason: 'timeout', retryable: true })), { once: true })
+    signal.addEventListener(
+      'abort',
+      () => reject(failure({ reason: 'timeout', retryable: true })),
+      { once: true },
+    )
   })
   try {
     return await Promise.race([ask(signal), late])
@@ -86,14 +107,18 @@ const noIdentity = (detail = '') =>
   ])
 
 /** OAuth's words for a request that stays wrong however often it is repeated: a wrong identity or a wrong audience. */
-const lastingCodes = /^(invalid_|unauthorized_client$|access_denied$|consent_required$|interaction_required$)/
+const lastingCodes =
+  /^(invalid_|unauthorized_client$|access_denied$|consent_required$|interaction_required$)/
 
 function translate(error: unknown): Error {
   const chain = causesOf(error)
   const status = chain.map(statusOf).find((found) => found !== undefined)
-  const isPassing = status === 408 || status === 429 || (status ?? 0) >= 500 || chain.some(isNetworkFailure)
+  const isPassing =
+    status === 408 || status === 429 || (status ?? 0) >= 500 || chain.some(isNetworkFailure)
   if (!isPassing) {
-    const isOperators = chain.some(({ name, code }) => operatorNames.has(name) || lastingCodes.test(code))
+    const isOperators = chain.some(
+      ({ name, code }) => operatorNames.has(name) || lastingCodes.test(code),
+    )
     const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
     if (isOperators) return noIdentity(aadsts && ` (${aadsts})`)
   }
@@ -137,6 +162,8 @@ function causesOf(error: unknown): Cause[] {
   return chain
 }
 
-const statusOf = ({ status }: Cause) => (typeof status === 'number' && status >= 100 ? status : undefined)
+const statusOf = ({ status }: Cause) =>
+  typeof status === 'number' && status >= 100 ? status : undefined
 
-const isNetworkFailure = ({ code }: Cause) => /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)
+const isNetworkFailure = ({ code }: Cause) =>
+  /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)

@@ -12,7 +12,9 @@ export class ConfigError extends Error {
   readonly problems: SettingProblem[]
 
   constructor(section: string, problems: SettingProblem[]) {
-    super(`${section}: ${problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; ')}`)
+    super(
+      `${section}: ${problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; ')}`,
+    )
     this.name = 'ConfigError'
     this.section = section
     this.problems = problems
@@ -72,7 +74,10 @@ export class UpstreamError extends Error {
   readonly facts: UpstreamFacts
 
   constructor(facts: UpstreamFacts) {
-    const outcome = facts.status === undefined ? facts.reason : `${facts.status}${facts.code ? ` ${facts.code}` : ''}`
+    const outcome =
+      facts.status === undefined
+        ? facts.reason
+        : `${facts.status}${facts.code ? ` ${facts.code}` : ''}`
     super(`${facts.upstream}: ${facts.call}: ${outcome}`)
     this.name = 'UpstreamError'
     this.facts = facts

@@ -14,13 +14,17 @@ export interface Reading {
  * Reads a whole body as text, unpacked where the answer says gzip. Throws UpstreamError `timeout`, `truncated` (both
  * retryable) or `too-large`, and ShapeError for a damaged gzip body.
  */
-export async function readText(answer: RawAnswer, { sender, maxBytes, limit }: Reading): Promise<string> {
+export async function readText(
+  answer: RawAnswer,
+  { sender, maxBytes, limit }: Reading,
+): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   try {
     for await (const chunk of decoded(answer, sender, limit)) {
       length += chunk.length
-      if (length > maxBytes) throw new UpstreamError({ ...sender, reason: 'too-large', retryable: false })
+      if (length > maxBytes)
+        throw new UpstreamError({ ...sender, reason: 'too-large', retryable: false })
       chunks.push(chunk)
     }
   } catch (error) {
@@ -32,7 +36,10 @@ export async function readText(answer: RawAnswer, { sender, maxBytes, limit }: R
 }
 
 /** Reads the start of a refusal's body; however that fails, the status alone is still an answer. */
-export async function readStart(answer: RawAnswer, { sender, maxBytes, limit }: Reading): Promise<string> {
+export async function readStart(
+  answer: RawAnswer,
+  { sender, maxBytes, limit }: Reading,
+): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   try {
@@ -61,7 +68,11 @@ export function parseJson(
     const repaired = repair?.(text)
     if (repaired !== undefined) return repaired
     const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
-    throw new ShapeError(sender.upstream, sender.call, `not JSON: ${text.length} characters, ${type}`)
+    throw new ShapeError(
+      sender.upstream,
+      sender.call,
+      `not JSON: ${text.length} characters, ${type}`,
+    )
   }
 }
 

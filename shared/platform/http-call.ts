@@ -62,9 +62,17 @@ const ERROR_BODY_BYTES = 8192
  * Sends one attempt and resolves with a success whose body is unread; `limit` ends it until then. Everything else
  * becomes an UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
  */
-export async function sendCall(call: HttpCall, caller: Caller, limit: AbortSignal): Promise<RawAnswer> {
+export async function sendCall(
+  call: HttpCall,
+  caller: Caller,
+  limit: AbortSignal,
+): Promise<RawAnswer> {
   if (!isSendable(call)) {
-    throw new UpstreamError({ ...senderOf(call, caller), reason: 'forbidden-host', retryable: false })
+    throw new UpstreamError({
+      ...senderOf(call, caller),
+      reason: 'forbidden-host',
+      retryable: false,
+    })
   }
   const answer = await request(call, caller, limit)
   await caller.onAnswer?.(call.name, answer.headers)
@@ -77,10 +85,15 @@ export async function sendCall(call: HttpCall, caller: Caller, limit: AbortSigna
 }
 
 /** How errors name this call. */
-export const senderOf = (call: HttpCall, { upstream }: Caller): Sender => ({ upstream, call: call.name })
+export const senderOf = (call: HttpCall, { upstream }: Caller): Sender => ({
+  upstream,
+  call: call.name,
+})
 
 function isSendable({ url, isAllowed }: HttpCall): boolean {
-  return /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && isAllowed(url)
+  return (
+    /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && isAllowed(url)
+  )
 }
 
 async function request(call: HttpCall, caller: Caller, limit: AbortSignal): Promise<RawAnswer> {
@@ -111,9 +124,17 @@ async function request(call: HttpCall, caller: Caller, limit: AbortSignal): Prom
     return { status: answer.status, headers, date: dated, body: answer.data }
   } catch (error) {
     const sender = senderOf(call, caller)
-    const code = axios.isAxiosError(error) && /^[A-Z][A-Z0-9_]+$/.test(error.code ?? '') ? error.code : undefined
+    const code =
+      axios.isAxiosError(error) && /^[A-Z][A-Z0-9_]+$/.test(error.code ?? '')
+        ? error.code
+        : undefined
     if (limit.aborted) throw new UpstreamError({ ...sender, reason: 'timeout', retryable: true })
-    throw new UpstreamError({ ...sender, reason: 'network', retryable: isPassing(code), ...(code && { code }) })
+    throw new UpstreamError({
+      ...sender,
+      reason: 'network',
+      retryable: isPassing(code),
+      ...(code && { code }),
+    })
   } finally {
     limit.removeEventListener('abort', end)
   }

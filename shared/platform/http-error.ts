@@ -20,14 +20,25 @@ export interface Refusal {
 const SAID_LENGTH = 200
 
 /** Which statuses pass by themselves; everything else stays as it is however often we ask. */
-const isPassing = (status: number) => status === 408 || status === 429 || (status >= 500 && status !== 501)
+const isPassing = (status: number) =>
+  status === 408 || status === 429 || (status >= 500 && status !== 501)
 
 /** Reads the facts out of a refusal: JSON of any known form, XML, HTML, plain text or nothing at all. */
-export function refusalFacts({ upstream, call, status, headers, date, text, secrets, now }: Refusal): UpstreamFacts {
+export function refusalFacts({
+  upstream,
+  call,
+  status,
+  headers,
+  date,
+  text,
+  secrets,
+  now,
+}: Refusal): UpstreamFacts {
   const { code, said, target } = readBody(text)
   const waitMs = retryAfterMs({ header: headers['retry-after'], body: text, date, now })
   const errorCode = word(headers['x-ms-error-code']) ?? word(code)
-  const correlation = correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target)
+  const correlation =
+    correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target)
   const throttle = status === 429 ? throttleOf(text) : undefined
   const safe = said && shorten(redact(hide(said, secrets)))
   return {
@@ -45,7 +56,12 @@ export function refusalFacts({ upstream, call, status, headers, date, text, secr
   }
 }
 
-const correlationHeaders = ['x-ms-correlation-request-id', 'x-ms-request-id', 'request-id', 'x-request-uuid']
+const correlationHeaders = [
+  'x-ms-correlation-request-id',
+  'x-ms-request-id',
+  'request-id',
+  'x-request-uuid',
+]
 
 interface Body {
   code?: unknown
@@ -74,7 +90,11 @@ function readJson(json: unknown): Body {
   const top = asRecord(json)
   const inner = asRecord(top.error)
   const texts = [inner.message, top.message, top.error_description, top.error, inner.code]
-  return { code: inner.code ?? top.code, said: texts.find((text) => typeof text === 'string'), target: inner.target }
+  return {
+    code: inner.code ?? top.code,
+    said: texts.find((text) => typeof text === 'string'),
+    target: inner.target,
+  }
 }
 
 const asRecord = (value: unknown): Record<string, unknown> =>

@@ -14,7 +14,11 @@ export function secretsOf({ url, name, headers = {} }: HttpCall): string[] {
     .flatMap((raw) => [raw, ...new URLSearchParams(`value=${raw}`).values()])
   const fromPath = name.includes(url.pathname) ? [] : [url.pathname]
   return [...fromHeaders, ...fromQuery, ...fromPath]
-    .flatMap((value) => [value, encodeURIComponent(value), encodeURIComponent(encodeURIComponent(value))])
+    .flatMap((value) => [
+      value,
+      encodeURIComponent(value),
+      encodeURIComponent(encodeURIComponent(value)),
+    ])
     .filter((value) => value.length >= 12)
     .sort((a, b) => b.length - a.length)
 }

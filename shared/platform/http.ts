@@ -37,7 +37,12 @@ const DEFAULT_TIMEOUT_MS = 30_000
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 /** Makes the door for one upstream: allow-list, time and size limits, polite retries, errors without secrets. */
-export function createHttp({ attempts = 4, backoffMs = 1000, longestWaitMs = 60_000, ...caller }: HttpOptions): Http {
+export function createHttp({
+  attempts = 4,
+  backoffMs = 1000,
+  longestWaitMs = 60_000,
+  ...caller
+}: HttpOptions): Http {
   function withRetries<T>(call: HttpCall, attempt: (call: HttpCall) => Promise<T>): Promise<T> {
     let current = call
     let mayRenew = call.onUnauthorized !== undefined
@@ -50,7 +55,10 @@ export function createHttp({ attempts = 4, backoffMs = 1000, longestWaitMs = 60_
         await call.onFailure?.(error)
         if (error.facts.status !== 401 || !mayRenew) throw error
         mayRenew = false
-        current = { ...call, headers: { ...call.headers, ...(await final(call.onUnauthorized?.())) } }
+        current = {
+          ...call,
+          headers: { ...call.headers, ...(await final(call.onUnauthorized?.())) },
+        }
         return tryOnce()
       }
     }
@@ -58,7 +66,8 @@ export function createHttp({ attempts = 4, backoffMs = 1000, longestWaitMs = 60_
       retries: attempts - 1,
       minTimeout: 0,
       async shouldRetry({ error, attemptNumber }) {
-        if (!(error instanceof UpstreamError) || !error.facts.retryable || !isRepeatable(call)) return false
+        if (!(error instanceof UpstreamError) || !error.facts.retryable || !isRepeatable(call))
+          return false
         const ownWaitMs = backoffMs * 2 ** (attemptNumber - 1) * (1 - Math.random() / 2)
         const waitMs = error.facts.retryAfterMs ?? ownWaitMs
         if (waitMs > longestWaitMs) return false
@@ -89,13 +98,18 @@ export function createHttp({ attempts = 4, backoffMs = 1000, longestWaitMs = 60_
         const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs = timeoutMs } = call
         const answer = await sendCall(current, caller, AbortSignal.timeout(timeoutMs))
         const toError = (_: unknown, idle: boolean) =>
-          new UpstreamError({ ...senderOf(call, caller), reason: idle ? 'timeout' : 'truncated', retryable: true })
+          new UpstreamError({
+            ...senderOf(call, caller),
+            reason: idle ? 'timeout' : 'truncated',
+            retryable: true,
+          })
         return { ...answer, body: relay(answer.body, { toError, idleMs }) }
       }),
   }
 }
 
-const isRepeatable = ({ method, repeatable }: HttpCall) => repeatable ?? (method === 'GET' || method === 'HEAD')
+const isRepeatable = ({ method, repeatable }: HttpCall) =>
+  repeatable ?? (method === 'GET' || method === 'HEAD')
 
 /** Its failure is the caller's own, not the upstream's: it ends the call at once. */
 const final = async <T>(work: Promise<T> | undefined): Promise<T | undefined> => {

@@ -16,7 +16,9 @@ export function splitText(text: string, longest = LONGEST_PIECE): string[] {
 
 /** The columns `name`, `name2`, `name3` … that hold a long text together; none for an empty one. */
 export function toTextColumns(name: string, text: string): Record<string, string> {
-  return Object.fromEntries(splitText(text).map((piece, index) => [index === 0 ? name : `${name}${index + 1}`, piece]))
+  return Object.fromEntries(
+    splitText(text).map((piece, index) => [index === 0 ? name : `${name}${index + 1}`, piece]),
+  )
 }
 
 /** Puts together what `toTextColumns` took apart. */

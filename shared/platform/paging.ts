@@ -36,7 +36,8 @@ export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.st
 
 /** Where the list of an owner goes on; throws a `RequestError` for a cursor of another one's list. */
 export function positionOf<T>(owner: string, after: [string, T] | undefined): T | undefined {
-  if (after && after[0] !== owner) throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
+  if (after && after[0] !== owner)
+    throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
   return after?.[1]
 }
 
@@ -63,10 +64,15 @@ type Query = Record<string, string | number | undefined>
 /** Where to ask for what comes after a cursor, in the same words as before. */
 export function pathAfter(path: string, query: Query, cursor: string): string {
   const search = new URLSearchParams({ after: cursor })
-  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) search.set(name, String(value))
   return `${path}?${search}`
 }
 
 /** The `Link` header of a page that has a next one; none for the last page. */
-export const nextLink = (path: string, query: Query, next: string | null): Record<string, string> =>
+export const nextLink = (
+  path: string,
+  query: Query,
+  next: string | null,
+): Record<string, string> =>
   next === null ? {} : { link: `<${pathAfter(path, query, next)}>; rel="next"` }

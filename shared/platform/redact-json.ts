@@ -9,7 +9,8 @@ const HIDDEN = '[hidden]'
  * looks like one, and the given values are hidden wherever they stand, names included.
  */
 export function redactJson(value: unknown, secrets: string[] = []): unknown {
-  const clean = (text: string) => redact(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text))
+  const clean = (text: string) =>
+    redact(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text))
   // Lists repeat the same few names a hundred thousand times.
   const names = new Map<string, { name: string; isSecret: boolean }>()
   const look = (name: string) => {

@@ -2,12 +2,16 @@ const HIDDEN = '[hidden]'
 
 const queryNames =
   'sig|code|token|secret|key|password|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
-const headerNames = 'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
+const headerNames =
+  'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
 
 const secrets: [RegExp, string][] = [
   // SAS signatures and every other query or form value that opens a door, also inside HTML, JSON and another URL.
   [
-    new RegExp(`((?:^|[?&;]|\\\\u0026|%26|%3F)(?:${queryNames})(?:=|%3D))(?:(?!%26|\\\\)[^&;\\s"'<>])+`, 'gi'),
+    new RegExp(
+      `((?:^|[?&;]|\\\\u0026|%26|%3F)(?:${queryNames})(?:=|%3D))(?:(?!%26|\\\\)[^&;\\s"'<>])+`,
+      'gi',
+    ),
     `$1${HIDDEN}`,
   ],
   [/\b(Bearer\s+)[\w.~+/=-]+/gi, `$1${HIDDEN}`],
@@ -22,7 +26,10 @@ const secrets: [RegExp, string][] = [
   // A quoted value is a secret to its last quote; a bare one ends where the next thing begins.
   [new RegExp(`("(?:${headerNames})\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'), `$1${HIDDEN}`],
   [
-    new RegExp(`\\b((?:${headerNames})\\s*[:=]\\s*(?:(?:Basic|Bearer|SharedKey(?:Lite)?)\\s+)?)[^"\\s,;}]+`, 'gi'),
+    new RegExp(
+      `\\b((?:${headerNames})\\s*[:=]\\s*(?:(?:Basic|Bearer|SharedKey(?:Lite)?)\\s+)?)[^"\\s,;}]+`,
+      'gi',
+    ),
     `$1${HIDDEN}`,
   ],
 ]

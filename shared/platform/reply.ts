@@ -13,7 +13,9 @@ export const problemSchema = z.strictObject({
   instance: z.string().describe('The invocation id.'),
   correlation: z
     .string()
-    .describe('What every line of the log about this request carries, and about all that it set going.'),
+    .describe(
+      'What every line of the log about this request carries, and about all that it set going.',
+    ),
   remedy: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
 })
@@ -31,7 +33,11 @@ export function toResponse({ status, body, headers = {} }: Reply): HttpResponseI
 }
 
 /** The problem+json answer to an expected error; undefined for a bug, which must not be answered with its details. */
-export function toProblem(error: unknown, instance: string, correlation: string): HttpResponseInit | undefined {
+export function toProblem(
+  error: unknown,
+  instance: string,
+  correlation: string,
+): HttpResponseInit | undefined {
   const facts = problemOf(error)
   if (!facts) return undefined
   const { problem, retryAfterMs, ...members } = facts
@@ -40,11 +46,15 @@ export function toProblem(error: unknown, instance: string, correlation: string)
     status: body.status,
     headers: {
       'content-type': 'application/problem+json',
-      ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+      ...(retryAfterMs === undefined
+        ? {}
+        : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
     },
     // Value by value: cut out of the whole text, a secret could take a quote with it. A caller's own names may hold halves
     // of characters, or were cut within one: no strict reader would take them.
-    body: JSON.stringify(body, (_name, value) => (typeof value === 'string' ? redact(value.toWellFormed()) : value)),
+    body: JSON.stringify(body, (_name, value) =>
+      typeof value === 'string' ? redact(value.toWellFormed()) : value,
+    ),
   }
 }
 
@@ -86,17 +96,30 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
   ].join('; ')
   const later = { detail, remedy: 'Try again later.', ...retry }
   if (facts.reason === 'timeout') {
-    return { problem: 'upstream-timeout', status: 504, title: 'The upstream did not answer in time', ...later }
+    return {
+      problem: 'upstream-timeout',
+      status: 504,
+      title: 'The upstream did not answer in time',
+      ...later,
+    }
   }
   if (facts.status === 429) {
     // Our own budget knows when there is room again; a refusal of the upstream is a failure of ours to be polite.
     const [status, title] =
-      facts.code === 'OwnBudget' ? [429, 'No call is left for now'] : [503, 'The upstream allows no more calls for now']
+      facts.code === 'OwnBudget'
+        ? [429, 'No call is left for now']
+        : [503, 'The upstream allows no more calls for now']
     return { problem: 'upstream-throttled', status, title, ...later }
   }
   if (facts.status === 401 || facts.status === 403) {
     const remedy = 'GET /api/status says what the app lacks: give it that.'
-    return { problem: 'upstream-refused', status: 502, title: 'The upstream refused the app', ...later, remedy }
+    return {
+      problem: 'upstream-refused',
+      status: 502,
+      title: 'The upstream refused the app',
+      ...later,
+      remedy,
+    }
   }
   return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }
 }

@@ -50,9 +50,13 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
 /** Why a body is not even tried. The header is not repeated: it is the caller's. */
 function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
   const type = headers.get('content-type') ?? 'application/json'
-  if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type)) return 'Its Content-Type is not JSON.'
+  if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type))
+    return 'Its Content-Type is not JSON.'
   const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type)?.[1]
-  if (charset !== undefined && !/^utf-?8$/i.test(charset)) return 'Its Content-Type names a charset other than UTF-8.'
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    return 'Its Content-Type names a charset other than UTF-8.'
   const encoding = headers.get('content-encoding') ?? 'identity'
-  return /^(?:identity)?$/i.test(encoding.trim()) ? undefined : 'It has a Content-Encoding, such as gzip.'
+  return /^(?:identity)?$/i.test(encoding.trim())
+    ? undefined
+    : 'It has a Content-Encoding, such as gzip.'
 }

@@ -30,7 +30,8 @@ function readUrl(text: string): URL {
 function readParams(request: HttpRequest): Record<string, string> {
   for (const [name, value] of Object.entries(request.params)) {
     // The host leaves `%2F` encoded, so a percent sign is either that or an attempt at something worse.
-    if (value.includes('%')) throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
+    if (value.includes('%'))
+      throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
   }
   return request.params
 }
@@ -48,7 +49,9 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
     const values = url.searchParams.getAll(name)
     const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
     if (values.length > 1 && !takesMany)
-      throw invalidRequest([{ path: `query.${name.slice(0, 100)}`, message: 'stands more than once' }])
+      throw invalidRequest([
+        { path: `query.${name.slice(0, 100)}`, message: 'stands more than once' },
+      ])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query
@@ -60,7 +63,10 @@ function check(where: string, schema: z.ZodObject, given: unknown): unknown {
   const errors = read.error.issues.flatMap((issue) => {
     const path = [where, ...issue.path.map(String)].join('.')
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
-    return issue.keys.map((key) => ({ path: `${path}.${key.slice(0, 100)}`, message: 'is not known here' }))
+    return issue.keys.map((key) => ({
+      path: `${path}.${key.slice(0, 100)}`,
+      message: 'is not known here',
+    }))
   })
   throw invalidRequest(errors)
 }

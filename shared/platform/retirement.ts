@@ -26,17 +26,27 @@ const KEPT_MS = 24 * 60 * 60_000
  * Opens the watch of an upstream: row `retirement` of table `Budgets`. `Sunset` is RFC 8594, `Deprecation` RFC 9745; of
  * their texts only the day is kept.
  */
-export function createRetirementWatch(table: Table, upstream: string, clock: Clock): RetirementWatch {
+export function createRetirementWatch(
+  table: Table,
+  upstream: string,
+  clock: Clock,
+): RetirementWatch {
   const key = { partitionKey: upstream, rowKey: 'retirement' }
   let notedMs = Number.NEGATIVE_INFINITY
   return {
     async heed(call, { sunset, deprecation }) {
       const now = clock.now()
-      if ((sunset === undefined && deprecation === undefined) || now.getTime() - notedMs < NOTE_EVERY_MS) return
+      if (
+        (sunset === undefined && deprecation === undefined) ||
+        now.getTime() - notedMs < NOTE_EVERY_MS
+      )
+        return
       const endMs = Date.parse(sunset ?? '')
       const endsAt = Number.isNaN(endMs) ? '' : new Date(endMs).toISOString()
       try {
-        await table.transact([{ kind: 'upsert', ...key, columns: { at: now.toISOString(), call, endsAt } }])
+        await table.transact([
+          { kind: 'upsert', ...key, columns: { at: now.toISOString(), call, endsAt } },
+        ])
         notedMs = now.getTime()
       } catch {
         // The next answer says it again; this one must not be lost because of it.
@@ -46,7 +56,9 @@ export function createRetirementWatch(table: Table, upstream: string, clock: Clo
       const row = await table.get(key.partitionKey, key.rowKey)
       if (!row) return undefined
       const { at, call, endsAt } = stored.parse(row.columns)
-      return clock.now().getTime() - Date.parse(at) < KEPT_MS ? { call, endsAt: endsAt || null } : undefined
+      return clock.now().getTime() - Date.parse(at) < KEPT_MS
+        ? { call, endsAt: endsAt || null }
+        : undefined
     },
   }
 }

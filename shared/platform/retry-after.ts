@@ -29,6 +29,7 @@ function fromHeader(header: string, asOf: Date): number | undefined {
 
 /** Defender says it in words: "You can send requests again in 8 seconds." */
 function fromText(body: string): number | undefined {
-  const [, amount, unit = ''] = /\bagain (?:in|after) (\d{1,6}) (second|minute|hour)s?\b/i.exec(body) ?? []
+  const [, amount, unit = ''] =
+    /\bagain (?:in|after) (\d{1,6}) (second|minute|hour)s?\b/i.exec(body) ?? []
   return amount === undefined ? undefined : Number(amount) * (unitsMs[unit.toLowerCase()] ?? 0)
 }

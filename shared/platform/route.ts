@@ -38,7 +38,12 @@ export interface Route<Parts> {
   handle(input: RouteInput<never, never, never>, parts: Parts): Promise<Reply>
 }
 
-interface RouteDefinition<Parts, P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObject> {
+interface RouteDefinition<
+  Parts,
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodObject,
+> {
   name: string
   method: Route<Parts>['method']
   path: string
@@ -53,7 +58,11 @@ interface RouteDefinition<Parts, P extends z.ZodObject, Q extends z.ZodObject, B
 
 /** Declares a route; its handler's input has the types of its schemas. Whatever is not declared is refused with 400. */
 export function defineRoute<Parts>() {
-  return <P extends z.ZodObject = Nothing, Q extends z.ZodObject = Nothing, B extends z.ZodObject = Nothing>(
+  return <
+    P extends z.ZodObject = Nothing,
+    Q extends z.ZodObject = Nothing,
+    B extends z.ZodObject = Nothing,
+  >(
     definition: RouteDefinition<Parts, P, Q, B>,
   ): Route<Parts> => ({
     auth: 'function',

@@ -21,7 +21,8 @@ export function createServerTime(clock: Clock): ServerTime {
   let last = { dateMs: Number.POSITIVE_INFINITY, sentMs: 0, arrivedMs: 0 }
   const nowMs = () => clock.now().getTime()
   /** A clock that was put back says nothing about what has passed. */
-  const sinceMs = (fromMs: number) => (nowMs() < last.arrivedMs ? Number.POSITIVE_INFINITY : nowMs() - fromMs)
+  const sinceMs = (fromMs: number) =>
+    nowMs() < last.arrivedMs ? Number.POSITIVE_INFINITY : nowMs() - fromMs
   return {
     note(date, sentMs) {
       last = { dateMs: date.getTime(), sentMs, arrivedMs: nowMs() }

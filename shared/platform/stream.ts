@@ -18,7 +18,10 @@ export interface RelayOptions {
 }
 
 /** Passes bytes on as they come, with errors translated; ending either side ends the other. */
-export function relay(source: Readable | Promise<Readable>, { toError, idleMs }: RelayOptions): Readable {
+export function relay(
+  source: Readable | Promise<Readable>,
+  { toError, idleMs }: RelayOptions,
+): Readable {
   let from: Readable | undefined
   let isWanted = false
   let received = 0

@@ -6,8 +6,10 @@ export type Throttle = 'rate' | 'concurrency' | 'duplicate-export'
 
 /** Reads from the text of a 429 why it was sent. One that does not say, such as a page of the gateway, is about the rate. */
 export function throttleOf(text: string): Throttle {
-  if (/\b(?:duplicate|identical|same) export\b|\bexport [\w ]{0,20}already\b/i.test(text)) return 'duplicate-export'
-  const isAtOnce = /\bconcurren|\bsimultaneous|\bin parallel\b|\bat once\b|\bactive (?:scan|export|session|request)s\b/i
+  if (/\b(?:duplicate|identical|same) export\b|\bexport [\w ]{0,20}already\b/i.test(text))
+    return 'duplicate-export'
+  const isAtOnce =
+    /\bconcurren|\bsimultaneous|\bin parallel\b|\bat once\b|\bactive (?:scan|export|session|request)s\b/i
   return isAtOnce.test(text) ? 'concurrency' : 'rate'
 }
 

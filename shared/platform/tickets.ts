@@ -43,7 +43,12 @@ export function createTickets(table: Table, clock: Clock): Tickets {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
       await table.transact([
-        { kind: 'insert', partitionKey: PARTITION, rowKey: digest(ticket), columns: { ...reading, endsAt } },
+        {
+          kind: 'insert',
+          partitionKey: PARTITION,
+          rowKey: digest(ticket),
+          columns: { ...reading, endsAt },
+        },
       ])
       return ticket
     },
@@ -61,7 +66,9 @@ export function createTickets(table: Table, clock: Clock): Tickets {
       if (Date.parse(stored.parse(row.columns).endsAt) >= endsMs) return
       // A day more than asked: a ticket that is used each minute is written once a day.
       const columns = { ...row.columns, endsAt: new Date(endsMs + DAY_MS).toISOString() }
-      await table.transact([{ kind: 'upsert', partitionKey: PARTITION, rowKey: row.rowKey, columns }])
+      await table.transact([
+        { kind: 'upsert', partitionKey: PARTITION, rowKey: row.rowKey, columns },
+      ])
     },
     async sweep() {
       await deleteRows(table, ended(clock.now().toISOString()))

@@ -1,4 +1,5 @@
-const FORM = /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
+const FORM =
+  /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 
 /**
  * A time of either method as RFC 3339 UTC text, fraction digits as sent; a time without zone is UTC. Undefined for what is

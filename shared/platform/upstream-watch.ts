@@ -4,7 +4,14 @@ import { UpstreamError } from './errors.ts'
 import type { Columns, Table } from './table.ts'
 
 /** How an upstream fares, in one word an operator can act on. */
-export const upstreamStates = ['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown'] as const
+export const upstreamStates = [
+  'ok',
+  'forbidden',
+  'gone',
+  'throttled',
+  'unreachable',
+  'unknown',
+] as const
 
 const lastErrorSchema = z.strictObject({
   at: z.string(),
@@ -58,9 +65,9 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
 
   return {
     async report() {
-      const [ok, error] = (await Promise.all([table.get(upstream, 'ok'), table.get(upstream, 'error')])).map(
-        (row) => row && stored.parse(row.columns),
-      )
+      const [ok, error] = (
+        await Promise.all([table.get(upstream, 'ok'), table.get(upstream, 'error')])
+      ).map((row) => row && stored.parse(row.columns))
       const lastError = error ? lastErrorSchema.parse(JSON.parse(error.error)) : null
       const isOk = ok !== undefined && (error === undefined || ok.at >= error.at)
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
@@ -74,7 +81,11 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
         return answer
       } catch (error) {
         // Our own budget says nothing of the upstream, and one item not of all.
-        if (error instanceof UpstreamError && error.facts.code !== 'OwnBudget' && !error.facts.itemOnly)
+        if (
+          error instanceof UpstreamError &&
+          error.facts.code !== 'OwnBudget' &&
+          !error.facts.itemOnly
+        )
           await noteError(error).catch(() => {})
         throw error
       }

@@ -23,7 +23,11 @@ export interface ScanCache {
   /** What the answer with this tag was made from; undefined where it was too large to be kept. */
   raw(key: CacheKey, tag: string): Promise<string | undefined>
   /** Keeps an answer until it is out of date; one that is too large is not kept, and none is ever cut. */
-  put(key: CacheKey, kept: { answer: string; raw: string; tag: string; final: boolean }, forMs: number): Promise<void>
+  put(
+    key: CacheKey,
+    kept: { answer: string; raw: string; tag: string; final: boolean },
+    forMs: number,
+  ): Promise<void>
   /** Keeps that the answer is that of another part. */
   putSee(key: CacheKey, see: string, forMs: number): Promise<void>
   /** Drops what is out of date. */
@@ -36,8 +40,12 @@ const ROW_CHARS = 15 * LONGEST_PIECE
 const MOST_ROWS = 7
 
 const columnsSchema = z.object({
-  ...{ tag: z.string(), at: z.string(), expiresAt: z.string(), see: z.string() },
-  ...{ rows: z.number(), final: z.boolean() },
+  tag: z.string(),
+  at: z.string(),
+  expiresAt: z.string(),
+  see: z.string(),
+  rows: z.number(),
+  final: z.boolean(),
 })
 
 const pack = promisify(gzip)
@@ -59,12 +67,20 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     const range = { from: `${key.part}|${what}|`, before: `${key.part}|${what}}` }
     for await (const row of table.list({ partitionKey: partitionOf(key), ...range })) rows.push(row)
     const first = columnsSchema.safeParse(rows[0]?.columns)
-    if (!first.success || Date.parse(first.data.expiresAt) <= clock.now().getTime()) return undefined
+    if (!first.success || Date.parse(first.data.expiresAt) <= clock.now().getTime())
+      return undefined
     const whole = rows.slice(0, first.data.rows)
     // Another writer is at work, or a piece was swept.
-    if (whole.length < first.data.rows || whole.some(({ columns }) => columns.tag !== first.data.tag)) return undefined
+    if (
+      whole.length < first.data.rows ||
+      whole.some(({ columns }) => columns.tag !== first.data.tag)
+    )
+      return undefined
     const packed = whole.map(({ columns }) => fromTextColumns('text', columns)).join('')
-    return { columns: first.data, text: (await unpack(Buffer.from(packed, 'base64'))).toString('utf8') }
+    return {
+      columns: first.data,
+      text: (await unpack(Buffer.from(packed, 'base64'))).toString('utf8'),
+    }
   }
 
   async function write(
@@ -78,7 +94,9 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     const at = clock.now().toISOString()
     const operations = pieces.map(
       (piece, index): Operation => ({
-        ...{ kind: 'upsert', partitionKey: partitionOf(key), rowKey: `${key.part}|${what}|${index}` },
+        kind: 'upsert',
+        partitionKey: partitionOf(key),
+        rowKey: `${key.part}|${what}|${index}`,
         columns: { ...columns, at, rows: pieces.length, ...toTextColumns('text', piece) },
       }),
     )
@@ -105,7 +123,8 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },
-    putSee: (key, see, forMs) => write(key, 'answer', '', { tag: see, expiresAt: later(forMs), see, final: false }),
+    putSee: (key, see, forMs) =>
+      write(key, 'answer', '', { tag: see, expiresAt: later(forMs), see, final: false }),
     async sweep() {
       const now = clock.now().toISOString()
       let partition = ''

@@ -49,9 +49,12 @@ export async function lookup(
 }
 
 async function find(parts: LookupParts, question: Question, ids: readonly string[], part: string) {
-  const kept = await Promise.all(ids.map(async (id) => [id, await readKept(parts, question, id, part)] as const))
+  const kept = await Promise.all(
+    ids.map(async (id) => [id, await readKept(parts, question, id, part)] as const),
+  )
   const missing = kept.flatMap(([id, entry]) => (entry ? [] : [id]))
-  const fresh = missing.length > 0 ? await ask(parts, question, missing, part) : new Map<string, Entry>()
+  const fresh =
+    missing.length > 0 ? await ask(parts, question, missing, part) : new Map<string, Entry>()
   return new Map(
     kept.flatMap(([id, known]) => {
       const entry = known ?? fresh.get(id)
@@ -60,7 +63,12 @@ async function find(parts: LookupParts, question: Question, ids: readonly string
   )
 }
 
-async function readKept(parts: LookupParts, question: Question, id: string, part: string): Promise<Entry | undefined> {
+async function readKept(
+  parts: LookupParts,
+  question: Question,
+  id: string,
+  part: string,
+): Promise<Entry | undefined> {
   const key = { kind: question.kind, id, part }
   const kept = await parts.cache.get(key)
   if (!kept) return undefined
@@ -81,20 +89,40 @@ async function ask(parts: LookupParts, question: Question, ids: readonly string[
   const entries = new Map<string, Entry>()
   for (const [id, one] of found) {
     const entry =
-      'see' in one ? await follow(parts, question, id, part, one) : await keep(parts, question, id, part, one)
+      'see' in one
+        ? await follow(parts, question, id, part, one)
+        : await keep(parts, question, id, part, one)
     if (entry) entries.set(id, entry)
   }
   return entries
 }
 
-async function follow(parts: LookupParts, question: Question, id: string, part: string, { see }: See) {
-  await parts.cache.putSee({ kind: question.kind, id, part }, see, BRIEF_MS).catch(parts.onCacheFailure)
+async function follow(
+  parts: LookupParts,
+  question: Question,
+  id: string,
+  part: string,
+  { see }: See,
+) {
+  await parts.cache
+    .putSee({ kind: question.kind, id, part }, see, BRIEF_MS)
+    .catch(parts.onCacheFailure)
   return (await lookup(parts, question, [id], see)).get(id)
 }
 
-async function keep(parts: LookupParts, { kind }: Question, id: string, part: string, found: Found): Promise<Entry> {
+async function keep(
+  parts: LookupParts,
+  { kind }: Question,
+  id: string,
+  part: string,
+  found: Found,
+): Promise<Entry> {
   const entry = toEntry(found)
-  const texts = { answer: JSON.stringify(found.answer), raw: JSON.stringify(found.raw), tag: entry.tag }
+  const texts = {
+    answer: JSON.stringify(found.answer),
+    raw: JSON.stringify(found.raw),
+    tag: entry.tag,
+  }
   const forMs = found.final ? parts.finalMs : BRIEF_MS
   const { part: own = part } = found
   try {
@@ -121,7 +149,12 @@ async function fresh(parts: LookupParts, question: Question, id: string, part: s
   const key = `${keyOf(question, [id], part)}|raw`
   const entry = (await inTime(parts.clock, question, () => parts.join(key, again))).get(id)
   if (entry) return entry.withRaw()
-  throw new UpstreamError({ ...senderOf(question), status: 404, reason: 'refused', retryable: false })
+  throw new UpstreamError({
+    ...senderOf(question),
+    status: 404,
+    reason: 'refused',
+    retryable: false,
+  })
 }
 
 const askNow = (question: Question, ids: readonly string[], part: string) =>
@@ -129,9 +162,13 @@ const askNow = (question: Question, ids: readonly string[], part: string) =>
     throw toRefusal(error)
   })
 
-const keyOf = ({ kind }: Question, ids: readonly string[], part: string) => `${kind}|${ids.join(',')}|${part}`
+const keyOf = ({ kind }: Question, ids: readonly string[], part: string) =>
+  `${kind}|${ids.join(',')}|${part}`
 
-const senderOf = ({ kind }: Question) => ({ upstream: kind.split('-')[0] ?? kind, call: `look-up of ${kind}` })
+const senderOf = ({ kind }: Question) => ({
+  upstream: kind.split('-')[0] ?? kind,
+  call: `look-up of ${kind}`,
+})
 
 async function inTime<T>(clock: Clock, question: Question, work: () => Promise<T>): Promise<T> {
   const end = new AbortController()

@@ -6,7 +6,8 @@ export function textOf(value: unknown): string | null {
 
 /** The whole number of a field, also when it comes as text; null for anything else. */
 export function countOf(value: unknown): number | null {
-  const number = typeof value === 'string' && /^\d{1,15}$/.test(value.trim()) ? Number(value) : value
+  const number =
+    typeof value === 'string' && /^\d{1,15}$/.test(value.trim()) ? Number(value) : value
   return typeof number === 'number' && Number.isSafeInteger(number) ? number : null
 }
 
@@ -14,12 +15,16 @@ export function countOf(value: unknown): number | null {
 export function epochTimeOf(value: unknown): string | null {
   const seconds = countOf(value)
   // Beyond it lies no date that the format can hold.
-  return seconds === null || seconds <= 0 || seconds > 253_402_300_799 ? null : new Date(seconds * 1000).toISOString()
+  return seconds === null || seconds <= 0 || seconds > 253_402_300_799
+    ? null
+    : new Date(seconds * 1000).toISOString()
 }
 
 /** The fields of an object; none for what is no object. */
 export const fieldsOf = (value: unknown): Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {}
 
 /** The objects of a list; null for what is no list. */
 export const rowsOf = (value: unknown): Record<string, unknown>[] | null =>

@@ -9,7 +9,10 @@ export function toRefusal(error: unknown): unknown {
   return new RequestError({
     status: 429,
     problem: 'upstream-throttled',
-    title: code === 'OwnBudget' ? 'No call is left for now' : 'The upstream allows no more calls for now',
+    title:
+      code === 'OwnBudget'
+        ? 'No call is left for now'
+        : 'The upstream allows no more calls for now',
     detail: said ? `${error.message}: ${said}` : error.message,
     remedy: 'Send the request again after Retry-After.',
     retryAfterMs,
@@ -17,7 +20,8 @@ export function toRefusal(error: unknown): unknown {
 }
 
 /** The 404 that says what was not found. */
-export const notFound = (problem: NotFound): RequestError => new RequestError({ status: 404, ...refusals[problem] })
+export const notFound = (problem: NotFound): RequestError =>
+  new RequestError({ status: 404, ...refusals[problem] })
 
 type NotFound = keyof typeof refusals
 
@@ -44,7 +48,8 @@ const refusals = {
   run: {
     problem: 'scan-or-run-not-found',
     title: 'There is no such scan or no such run of it',
-    detail: 'Tenable answers with the same words when the scan is not there and when the run is not.',
+    detail:
+      'Tenable answers with the same words when the scan is not there and when the run is not.',
     remedy: 'GET /api/scan-history/tenable/scans/{id}/runs lists the runs of a scan that is there.',
   },
 } as const

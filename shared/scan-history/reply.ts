@@ -7,7 +7,10 @@ import { scanSchema } from './source.ts'
 /** An id in a path or a query: it goes into a request to the upstream. */
 export const idSchema = z
   .string()
-  .regex(/^(?!.*\.\.)[\w-][\w.-]{0,127}$/, 'must be 1 to 128 letters, digits, dashes, underscores or single dots')
+  .regex(
+    /^(?!.*\.\.)[\w-][\w.-]{0,127}$/,
+    'must be 1 to 128 letters, digits, dashes, underscores or single dots',
+  )
 
 /** Whether the upstream's own answer comes along. */
 export const rawSchema = z
@@ -20,7 +23,10 @@ export const rawSchema = z
 export const cachedSchema = z.strictObject({ at: z.string() }).nullable()
 
 /** A scan as answers show it. */
-export const scanAnswerSchema = scanSchema.extend({ cached: cachedSchema, raw: z.unknown().optional() })
+export const scanAnswerSchema = scanSchema.extend({
+  cached: cachedSchema,
+  raw: z.unknown().optional(),
+})
 
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 

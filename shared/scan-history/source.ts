@@ -2,17 +2,33 @@ import { z } from 'zod'
 
 /** How a run, or one target of it, stands; each source's own words are in `upstreamState`. */
 export const scanStates = [
-  ...(['completed', 'partial', 'failed', 'canceled', 'imported'] as const),
-  ...(['running', 'paused', 'pending', 'never-run', 'unknown'] as const),
+  'completed',
+  'partial',
+  'failed',
+  'canceled',
+  'imported',
+  'running',
+  'paused',
+  'pending',
+  'never-run',
+  'unknown',
 ] as const
 export type ScanState = (typeof scanStates)[number]
 
-const severities = { critical: z.int(), high: z.int(), medium: z.int(), low: z.int(), info: z.int() }
+const severities = {
+  critical: z.int(),
+  high: z.int(),
+  medium: z.int(),
+  low: z.int(),
+  info: z.int(),
+}
 const text = z.string().nullable()
 const count = z.int().nullable()
 
 const targetSchema = z.strictObject({
-  ...{ ip: text, hostname: text, description: text },
+  ip: text,
+  hostname: text,
+  description: text,
   state: z.enum(scanStates).nullable(),
   error: text,
   durationSeconds: z.number().nullable(),
@@ -31,13 +47,24 @@ export const scanSchema = z.strictObject({
   source: z.enum(['defender', 'tenable']),
   id: z.string().describe('What was asked for.'),
   run: z.strictObject({ id: text, number: z.int().nullable() }).nullable(),
-  ...{ definitionId: text, scannerId: text, orgId: text, name: text },
+  definitionId: text,
+  scannerId: text,
+  orgId: text,
+  name: text,
   state: z.enum(scanStates),
   upstreamState: text,
-  ...{ startedAt: text, endedAt: text, lastScannedAt: text },
+  startedAt: text,
+  endedAt: text,
+  lastScannedAt: text,
   counts: z.strictObject({
-    ...{ targets: count, succeeded: count, failed: count },
-    ...{ critical: count, high: count, medium: count, low: count, info: count },
+    targets: count,
+    succeeded: count,
+    failed: count,
+    critical: count,
+    high: count,
+    medium: count,
+    low: count,
+    info: count,
   }),
   targets: z.array(targetSchema).nullable(),
   completeness: completenessSchema,
@@ -72,7 +99,12 @@ export interface See {
  */
 export interface Question {
   /** Answers of one kind are kept together: part of a key, and never renamed. */
-  kind: 'defender-session' | 'defender-definition' | 'defender-definitions' | 'tenable-scan' | 'tenable-runs'
+  kind:
+    | 'defender-session'
+    | 'defender-definition'
+    | 'defender-definitions'
+    | 'tenable-scan'
+    | 'tenable-runs'
   /** Asks for the same part (a run, a page) of several ids, in as few calls as the upstream allows. */
   ask(ids: readonly string[], part: string): Promise<Map<string, Found | See>>
 }

@@ -1,5 +1,17 @@
 /** The Defender clouds by the name that the setting `DEFENDER_CLOUD` takes. */
-export const cloudNames = ['commercial', 'us', 'eu', 'uk', 'au', 'swa', 'ina', 'aea', 'gcc', 'gcc-high', 'dod'] as const
+export const cloudNames = [
+  'commercial',
+  'us',
+  'eu',
+  'uk',
+  'au',
+  'swa',
+  'ina',
+  'aea',
+  'gcc',
+  'gcc-high',
+  'dod',
+] as const
 export type CloudName = (typeof cloudNames)[number]
 
 /** Where one Defender cloud lives. */

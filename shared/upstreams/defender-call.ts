@@ -60,9 +60,26 @@ const DEFAULT_TIMEOUT_MS = 100_000
  * a stop of the family after 429, and with 403 the roles that are missing.
  * https://learn.microsoft.com/defender-endpoint/api/common-errors
  */
-export function createDefenderCall({ http, token, budget, baseUrl, isTrustedHost }: DefenderOptions): DefenderCall {
+export function createDefenderCall({
+  http,
+  token,
+  budget,
+  baseUrl,
+  isTrustedHost,
+}: DefenderOptions): DefenderCall {
   const isAllowed = (url: URL) => url.origin === baseUrl.origin || (isTrustedHost?.(url) ?? false)
-  return async ({ method = 'GET', url, family, roles, body, repeatable, waitUpToMs = 0, timeoutMs, lane, repair }) => {
+  return async ({
+    method = 'GET',
+    url,
+    family,
+    roles,
+    body,
+    repeatable,
+    waitUpToMs = 0,
+    timeoutMs,
+    lane,
+    repair,
+  }) => {
     let bearer = await token()
     const name = `${method} ${url.pathname}`
     try {
@@ -107,7 +124,8 @@ function explained(
   const token = readClaims(bearer)
   const held = heldBy(token)
   const lacked = lackedGrants(token, roles)
-  const missing = lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
+  const missing =
+    lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
   const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
   const claims = { aud: token.aud, roles: held }
   return new UpstreamError({ ...error.facts, ...(isMissing && { missing }), claims })

@@ -32,7 +32,10 @@ export interface Defender {
   item(list: ListName, id: string, lane?: Lane): Promise<unknown | undefined>
 }
 
-const ExportFiles = z.object({ exportFiles: z.array(z.string()), generatedTime: z.string().nullish() })
+const ExportFiles = z.object({
+  exportFiles: z.array(z.string()),
+  generatedTime: z.string().nullish(),
+})
 
 /** Which lists of items there are, and whose limit and roles they share. */
 const lists = {
@@ -54,7 +57,8 @@ export function createDefender(options: DefenderOptions): Defender {
   // A base may have a path of its own.
   const base = options.baseUrl.href.replace(/\/+$/, '')
   const at = (path: string) => new URL(`${base}${path}`)
-  const isTrusted = (url: URL) => url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
+  const isTrusted = (url: URL) =>
+    url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
   return {
     items(list, filter, lane = 'poll') {
       const url = at(`/api/${list}`)
@@ -78,7 +82,8 @@ export function createDefender(options: DefenderOptions): Defender {
       url.searchParams.set('sasValidHours', String(sasValidHours))
       const { body } = await call({ url, family: 'export', roles: defenderRoles.export })
       const list = ExportFiles.safeParse(body)
-      if (!list.success) throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
+      if (!list.success)
+        throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
     },
     deviceAvInfoPages: () =>

@@ -40,7 +40,8 @@ export function createExportFiles({ http, isAllowedLink }: ExportFilesOptions): 
           name: sender.call,
           isAllowed: isAllowedLink,
         })
-        if (await firstChunk(body)) return { kind: 'open', body, bytes: lengthOf(headers['content-length']) }
+        if (await firstChunk(body))
+          return { kind: 'open', body, bytes: lengthOf(headers['content-length']) }
         // The links are listed before the copy behind them has ended; until then a blob has no bytes.
         return { kind: headers['x-ms-copy-status'] === 'success' ? 'empty' : 'not-ready' }
       } catch (error) {
@@ -57,4 +58,5 @@ export function createExportFiles({ http, isAllowedLink }: ExportFilesOptions): 
 /** The lines of a file, unpacked; see `gunzipped` of the platform for its errors. */
 export const gunzipped = (body: Readable): Readable => unpack(body, sender)
 
-const lengthOf = (header: string | undefined) => (header && /^\d+$/.test(header) ? Number(header) : null)
+const lengthOf = (header: string | undefined) =>
+  header && /^\d+$/.test(header) ? Number(header) : null

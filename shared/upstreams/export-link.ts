@@ -19,9 +19,15 @@ export function parseLink(text: string): ExportLink {
   )
   const blobPath = decode(segments.slice(container + 1).join('/'))
   if (!url || !segments[container] || !blobPath) {
-    throw new ShapeError('defender', 'GET /api/machines/InfoGatheringExport', 'a listed file is not a link to a blob')
+    throw new ShapeError(
+      'defender',
+      'GET /api/machines/InfoGatheringExport',
+      'a listed file is not a link to a blob',
+    )
   }
-  const ends = ['se', 'ske'].map((name) => endMs(url.searchParams.get(name))).filter((ms) => !Number.isNaN(ms))
+  const ends = ['se', 'ske']
+    .map((name) => endMs(url.searchParams.get(name)))
+    .filter((ms) => !Number.isNaN(ms))
   return { blobPath, expiresAt: ends.length > 0 ? new Date(Math.min(...ends)) : null }
 }
 

@@ -9,7 +9,10 @@ type Held = Pick<Claims, 'roles' | 'scp'>
 export const isDelegated = ({ scp }: Held): boolean => scp !== null
 
 /** Everything that a token is allowed, app roles and delegated permissions alike. */
-export const heldBy = ({ roles, scp }: Held): string[] => [...roles, ...(scp ?? '').split(' ').filter(Boolean)]
+export const heldBy = ({ roles, scp }: Held): string[] => [
+  ...roles,
+  ...(scp ?? '').split(' ').filter(Boolean),
+]
 
 /**
  * The grants of which any one would do, named as this token would carry them; empty where it has one. The delegated

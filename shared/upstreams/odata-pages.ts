@@ -44,7 +44,8 @@ export async function* odataPages(options: ODataPagesOptions): AsyncGenerator<OD
     if (!page.success) throw broken('an answer without a list in `value`')
     const { value: rows, '@odata.nextLink': link } = page.data
     // A service that ignores `$skip` sends the same rows for ever.
-    if (rows.length > 0 && !isNew(seen, JSON.stringify([rows[0], rows.at(-1)]))) throw broken('a page that came twice')
+    if (rows.length > 0 && !isNew(seen, JSON.stringify([rows[0], rows.at(-1)])))
+      throw broken('a page that came twice')
     rowsSoFar += rows.length
     yield { rows, date }
     if (link) next = follow(link, asked, options)
@@ -62,7 +63,8 @@ function pageAt(url: URL, top: number, skip: number): URL {
 
 function follow(link: string, asked: URL, { url, upstream, isTrusted }: ODataPagesOptions): URL {
   const target = URL.parse(link, asked.href)
-  if (!target) throw new ShapeError(upstream, `GET ${url.pathname}`, 'a link to the next page that is no URL')
+  if (!target)
+    throw new ShapeError(upstream, `GET ${url.pathname}`, 'a link to the next page that is no URL')
   return isTrusted(target) ? target : new URL(`${target.pathname}${target.search}`, url)
 }
 

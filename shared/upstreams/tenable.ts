@@ -35,7 +35,10 @@ export interface Tenable {
   /** `run` by number or UUID; the latest without it. https://developer.tenable.com/reference/scans-details */
   details(scan: string, run?: string): Promise<Record<string, unknown> | undefined>
   /** https://developer.tenable.com/reference/scans-history */
-  history(scan: string, page: { limit: number; offset: number }): Promise<TenableHistoryPage | undefined>
+  history(
+    scan: string,
+    page: { limit: number; offset: number },
+  ): Promise<TenableHistoryPage | undefined>
   /** The status word. https://developer.tenable.com/reference/vm-scans-latest-status-get */
   latestStatus(scan: string): Promise<string | undefined>
   /**
@@ -60,7 +63,11 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
   const base = baseUrl.href.replace(/\/+$/, '')
   const secrets = [keys.accessKey, keys.secretKey]
 
-  async function ask<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>): Promise<T | undefined> {
+  async function ask<T>(
+    path: string,
+    query: Record<string, string>,
+    schema: z.ZodType<T>,
+  ): Promise<T | undefined> {
     const url = new URL(`${base}${path}`)
     url.search = new URLSearchParams(query).toString()
     const name = `GET ${url.pathname}`
@@ -89,7 +96,12 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
   }
 
   /** Asks about one scan: a permission is given on each, so that a refusal says nothing of the others. */
-  async function askAbout<T>(scan: string, rest: string, query: Record<string, string>, schema: z.ZodType<T>) {
+  async function askAbout<T>(
+    scan: string,
+    rest: string,
+    query: Record<string, string>,
+    schema: z.ZodType<T>,
+  ) {
     try {
       return await ask(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
     } catch (error) {
@@ -106,9 +118,15 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
   }
 
   return {
-    details: (scan, run) => askAbout(scan, '', run === undefined ? {} : { history_id: run }, anyRecord),
+    details: (scan, run) =>
+      askAbout(scan, '', run === undefined ? {} : { history_id: run }, anyRecord),
     async history(scan, { limit, offset }) {
-      const query = { limit: String(limit), offset: String(offset), sort: 'start_date:desc', exclude_rollover: 'false' }
+      const query = {
+        limit: String(limit),
+        offset: String(offset),
+        sort: 'start_date:desc',
+        exclude_rollover: 'false',
+      }
       const page = await askAbout(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
@@ -117,7 +135,9 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
     },
     async probe(since) {
       const seconds = Math.floor(since.getTime() / 1000)
-      return (await ask('/scans', { last_modification_date: String(seconds) }, anyRecord)) !== undefined
+      return (
+        (await ask('/scans', { last_modification_date: String(seconds) }, anyRecord)) !== undefined
+      )
     },
   }
 }
@@ -126,8 +146,11 @@ const WEB_APP = 'scans of web applications are answered so too: their results ar
 
 /** With 401 and 403: what the app lacks. */
 function explained(error: UpstreamError): UpstreamError {
-  if (error.facts.status === 401) return new UpstreamError({ ...error.facts, missing: [VALID_KEYS] })
-  return error.facts.status === 403 ? new UpstreamError({ ...error.facts, missing: [TENABLE_PERMISSION] }) : error
+  if (error.facts.status === 401)
+    return new UpstreamError({ ...error.facts, missing: [VALID_KEYS] })
+  return error.facts.status === 403
+    ? new UpstreamError({ ...error.facts, missing: [TENABLE_PERMISSION] })
+    : error
 }
 
 const VALID_KEYS = 'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY'

@@ -11,7 +11,10 @@ import { defineRoute, type Reply } from '../../shared/platform/route.ts'
 afterEach(() => useParts({}))
 
 /** Answers one request by a route that does what it is told. */
-async function answer(handle: (origin: string) => Promise<Reply>, env: Record<string, string> = {}) {
+async function answer(
+  handle: (origin: string) => Promise<Reply>,
+  env: Record<string, string> = {},
+) {
   useParts({ env })
   const lines: string[] = []
   const context: InvocationContext = new azure.InvocationContext({
@@ -26,7 +29,8 @@ async function answer(handle: (origin: string) => Promise<Reply>, env: Record<st
     summary: 'Greets',
     params: z.strictObject({ name: z.string().max(5) }),
     answers: { 200: { description: 'A greeting.' } },
-    handle: ({ params, origin }, { greeting }) => (params.name === 'a' ? handle(origin) : handle(greeting)),
+    handle: ({ params, origin }, { greeting }) =>
+      params.name === 'a' ? handle(origin) : handle(greeting),
   })
   const [bound] = bindRoutes([route], async () => ({ greeting: 'hello' }))
   const request: HttpRequest = new azure.HttpRequest({
@@ -36,13 +40,20 @@ async function answer(handle: (origin: string) => Promise<Reply>, env: Record<st
     headers: { 'x-functions-key': 'function-key' },
   })
   const client = {} as DurableClient
-  const outcome = await bound?.answer(request, context, client).catch((error: unknown) => ({ threw: error }))
+  const outcome = await bound
+    ?.answer(request, context, client)
+    .catch((error: unknown) => ({ threw: error }))
   return { outcome: outcome as { status?: number; body?: string; threw?: unknown }, lines, context }
 }
 
 test('an expected error is answered as a problem that names the invocation', async () => {
   const { outcome, lines } = await answer(async () => {
-    throw new RequestError({ status: 409, problem: 'too-many', title: 'Too many', detail: 'There are 200.' })
+    throw new RequestError({
+      status: 409,
+      problem: 'too-many',
+      title: 'Too many',
+      detail: 'There are 200.',
+    })
   })
 
   expect(outcome.status).toBe(409)
@@ -58,7 +69,16 @@ test('an expected error is answered as a problem that names the invocation', asy
 })
 
 test.each([
-  [new UpstreamError({ upstream: 'defender', call: 'GET /x', status: 503, retryable: true, reason: 'refused' }), 502],
+  [
+    new UpstreamError({
+      upstream: 'defender',
+      call: 'GET /x',
+      status: 503,
+      retryable: true,
+      reason: 'refused',
+    }),
+    502,
+  ],
   [new ShapeError('defender', 'GET /x', 'an answer without rows'), 502],
 ])('what an upstream did is answered, and one line of the log says so', async (error, status) => {
   const { outcome, lines } = await answer(async () => {
@@ -67,11 +87,18 @@ test.each([
 
   expect(outcome.status).toBe(status)
   expect(lines).toHaveLength(1)
-  expect(lines[0]).toMatch(/^warning: request failed \{"route":"greet",.*"correlation":"invocation-1"\}$/)
+  expect(lines[0]).toMatch(
+    /^warning: request failed \{"route":"greet",.*"correlation":"invocation-1"\}$/,
+  )
 })
 
 test('a request for which no call was left is told as such', async () => {
-  const facts = { upstream: 'defender', call: 'calls of x', status: 429, code: 'OwnBudget' } as const
+  const facts = {
+    upstream: 'defender',
+    call: 'calls of x',
+    status: 429,
+    code: 'OwnBudget',
+  } as const
   const { outcome, lines } = await answer(async () => {
     throw new UpstreamError({ ...facts, reason: 'refused', retryable: true })
   })
@@ -100,11 +127,9 @@ test('the name of the app is the public one where one is set, else that of the r
   const public_ = await answer(say, { PUBLIC_BASE_URL: 'https://relay.example.net/' })
   const wrong = await answer(say, { PUBLIC_BASE_URL: 'relay' })
 
-  expect([own, public_, wrong].map(({ outcome }) => JSON.parse(outcome.body ?? '').origin)).toEqual([
-    'http://host.example:7071',
-    'https://relay.example.net',
-    'http://host.example:7071',
-  ])
+  expect([own, public_, wrong].map(({ outcome }) => JSON.parse(outcome.body ?? '').origin)).toEqual(
+    ['http://host.example:7071', 'https://relay.example.net', 'http://host.example:7071'],
+  )
 })
 
 test('the log of an invocation hides secrets', async () => {

@@ -8,7 +8,11 @@ let stack: TestStack
 beforeAll(async () => {
   stack = await startTestStack({
     fleet: { size: 40, files: 2, badLines: 0 },
-    env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+    env: {
+      AV_HEALTH_SCHEDULE: never,
+      MACHINE_ACTIONS_SCHEDULE: never,
+      INVESTIGATIONS_SCHEDULE: never,
+    },
   })
   await stack.post('changes/machine-actions/check')
   await stack.post('subscriptions', {
@@ -26,7 +30,9 @@ const toldUnder = (id: string) =>
 
 /** The id that the newest line of some words carries. */
 const idOf = (words: string) =>
-  /"correlation":"([^"]+)"\}$/.exec(stack.lines.findLast((line) => line.includes(`] ${words} {`)) ?? '')?.[1] ?? ''
+  /"correlation":"([^"]+)"\}$/.exec(
+    stack.lines.findLast((line) => line.includes(`] ${words} {`)) ?? '',
+  )?.[1] ?? ''
 
 const until = async (isSo: () => boolean) => {
   for (let looks = 0; looks < 500 && !isSo(); looks++) {

@@ -13,7 +13,8 @@ import { createAnswerCheck, findPath, toChecker } from '../described-answers.ts'
 
 const MOST_BYTES = 1024 * 1024
 const { openapi, swagger } = describeRoutes(httpRoutes, PLACEHOLDER_ORIGIN)
-const shipped = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
+const shipped = (name: string) =>
+  readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
 
 describe.each([
   ['openapi.json', openapi],
@@ -37,26 +38,33 @@ describe.each([
 })
 
 test('every route is an operation with an id of its own, a title, and a security that is its own', () => {
-  const operations = httpRoutes.map(({ path, method }) => openapi.paths[`/${path}`]?.[method.toLowerCase()])
+  const operations = httpRoutes.map(
+    ({ path, method }) => openapi.paths[`/${path}`]?.[method.toLowerCase()],
+  )
 
   const ids = new Set(operations.map((operation) => operation?.operationId))
   const open = operations.filter((operation) => operation?.security?.length === 0)
   expect(ids.size).toBe(httpRoutes.length)
-  expect(operations.filter((operation) => !operation?.summary || !operation.description)).toEqual([])
+  expect(operations.filter((operation) => !operation?.summary || !operation.description)).toEqual(
+    [],
+  )
   expect(open.map((operation) => operation?.operationId)).toEqual(
     httpRoutes.filter(({ auth }) => auth === 'anonymous').map(({ name }) => toId(name)),
   )
 })
 
 test('a keyed route tells of 401, one with an id of 404, one with a body of 411, 413 and 415', () => {
-  const statusesOf = (path: string, method: string) => Object.keys(openapi.paths[path]?.[method]?.responses ?? {})
+  const statusesOf = (path: string, method: string) =>
+    Object.keys(openapi.paths[path]?.[method]?.responses ?? {})
 
   expect(statusesOf('/health', 'get')).toEqual(['200', '400', '500', '503'])
   expect(statusesOf('/subscriptions/{id}/replay', 'post')).toEqual(
     expect.arrayContaining(['200', '400', '401', '404', '409', '411', '413', '415', '500', '503']),
   )
   expect(statusesOf('/changes/{resource}/items', 'get')).not.toContain('404')
-  expect(statusesOf('/changes/{resource}/items/{id}', 'get')).toEqual(expect.arrayContaining(['404', '502', '504']))
+  expect(statusesOf('/changes/{resource}/items/{id}', 'get')).toEqual(
+    expect.arrayContaining(['404', '502', '504']),
+  )
   expect(statusesOf('/scan-history/tenable/scans/{id}', 'get')).toContain('429')
   expect(openapi.paths['/events']?.get?.responses[400]?.content).toEqual({
     'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
@@ -71,7 +79,9 @@ test('headers and callbacks are described where there are any', () => {
   expect(headersOf('/events/trigger', 'get', 202)).toEqual(['Location', 'Retry-After'])
   expect(headersOf('/events', 'get', 200)).toEqual(['Link'])
   expect(headersOf('/openapi.json', 'get', 200)).toEqual(['ETag'])
-  expect(JSON.stringify(openapi.paths['/subscriptions']?.post?.callbacks)).toContain('#/components/schemas/CloudEvent')
+  expect(JSON.stringify(openapi.paths['/subscriptions']?.post?.callbacks)).toContain(
+    '#/components/schemas/CloudEvent',
+  )
 })
 
 test('every type of event that there is has a shape', () => {
@@ -81,11 +91,14 @@ test('every type of event that there is has a shape', () => {
 })
 
 test('no reference leads nowhere, and Swagger has no word that version 2.0 does not know', () => {
-  const references = (text: string) => new Set([...text.matchAll(/"#\/[^"]+?\/([^/"]+)"/g)].map(([, name]) => name))
+  const references = (text: string) =>
+    new Set([...text.matchAll(/"#\/[^"]+?\/([^/"]+)"/g)].map(([, name]) => name))
 
   const [modern, old] = [JSON.stringify(openapi), JSON.stringify(swagger)]
 
-  expect([...references(modern)].filter((name) => !openapi.components.schemas[name ?? ''])).toEqual([])
+  expect([...references(modern)].filter((name) => !openapi.components.schemas[name ?? ''])).toEqual(
+    [],
+  )
   expect([...references(old)].filter((name) => !swagger.definitions[name ?? ''])).toEqual([])
   expect(old).not.toMatch(/"(?:nullable|oneOf|anyOf|discriminator|content|requestBody|callbacks)":/)
 })
@@ -96,7 +109,12 @@ describe('a new route', () => {
     part: z.strictObject({ size: z.int() }).meta({ id: 'Part' }).nullable(),
     either: z.union([
       z.strictObject({ kind: z.enum(['a']), one: z.string(), same: z.enum(['x']).optional() }),
-      z.strictObject({ kind: z.enum(['b']), same: z.string().optional(), two: z.int(), one: z.string().nullable() }),
+      z.strictObject({
+        kind: z.enum(['b']),
+        same: z.string().optional(),
+        two: z.int(),
+        one: z.string().nullable(),
+      }),
     ]),
     mixed: z.union([z.string(), z.int()]),
   })
@@ -135,7 +153,9 @@ describe('a new route', () => {
       part: { nullable: true, allOf: [{ $ref: '#/components/schemas/Part' }] },
       state: { nullable: true, enum: ['on', 'off', null] },
     })
-    expect(made.openapi.components.schemas.Part).toMatchObject({ properties: { size: { type: 'integer' } } })
+    expect(made.openapi.components.schemas.Part).toMatchObject({
+      properties: { size: { type: 'integer' } },
+    })
     expect(operation?.responses[429]?.content).toHaveProperty(['application/problem+json'])
   })
 
@@ -150,7 +170,12 @@ describe('a new route', () => {
     ])
     expect(schema?.properties).toEqual({
       state: { type: 'string', enum: ['on', 'off'], 'x-nullable': true },
-      part: { type: 'object', properties: { size: { type: 'integer' } }, required: ['size'], 'x-nullable': true },
+      part: {
+        type: 'object',
+        properties: { size: { type: 'integer' } },
+        required: ['size'],
+        'x-nullable': true,
+      },
       either: {
         type: 'object',
         properties: {
@@ -167,7 +192,16 @@ describe('a new route', () => {
 
   test.each([
     [{ state: null, part: null, either: { kind: 'a', one: 'x' }, mixed: 1 }, true],
-    [{ state: 'on', part: { size: 1 }, either: { kind: 'b', one: null, two: 2 }, mixed: 'x', more: 1 }, true],
+    [
+      {
+        state: 'on',
+        part: { size: 1 },
+        either: { kind: 'b', one: null, two: 2 },
+        mixed: 'x',
+        more: 1,
+      },
+      true,
+    ],
     [{ state: 'else', part: null, either: { kind: 'a', one: 'x' }, mixed: 1 }, false],
     [{ state: null, part: { size: 'x' }, either: { kind: 'a', one: 'x' }, mixed: 1 }, false],
     [{ state: null, part: null, either: { kind: 'c', one: 'x' }, mixed: 1 }, false],
@@ -176,7 +210,8 @@ describe('a new route', () => {
 
     const judged = [
       toChecker(modern, made.openapi.components.schemas).safeParse(body).success,
-      toChecker(old?.responses[200]?.schema ?? {}, made.swagger.definitions).safeParse(body).success,
+      toChecker(old?.responses[200]?.schema ?? {}, made.swagger.definitions).safeParse(body)
+        .success,
     ]
 
     expect(judged).toEqual([isGood, isGood])
@@ -197,7 +232,13 @@ describe('an answer', () => {
     ['of another media type', 200, 'application/problem+json', page, 'is not described'],
     ['without the body that is described', 200, null, undefined, 'is not described'],
     ['with a member missing', 200, json, { ...page, next: undefined }, 'not as it is described'],
-    ['with an event of no shape', 200, json, { ...page, events: [event] }, 'not as it is described'],
+    [
+      'with an event of no shape',
+      200,
+      json,
+      { ...page, events: [event] },
+      'not as it is described',
+    ],
   ])('%s is judged so', (_name, status, contentType, body, told) => {
     const judge = () => check({ method: 'GET', path: '/api/events', status, contentType, body })
 
@@ -206,11 +247,12 @@ describe('an answer', () => {
   })
 
   test('is looked up under the route that the host takes: a literal segment beats a parameter', () => {
-    const find = (path: string) => findPath(['/scans/{id}', '/scans/latest', '/scans'], path, () => true)
+    const find = (path: string) =>
+      findPath(['/scans/{id}', '/scans/latest', '/scans'], path, () => true)
 
-    expect(['/api/scans/latest', '/api/scans/7', '/api/scans', '/api/scans/7/runs'].map(find)).toEqual([
-      ...['/scans/latest', '/scans/{id}', '/scans', undefined],
-    ])
+    expect(
+      ['/api/scans/latest', '/api/scans/7', '/api/scans', '/api/scans/7/runs'].map(find),
+    ).toEqual(['/scans/latest', '/scans/{id}', '/scans', undefined])
   })
 })
 

@@ -30,10 +30,16 @@ interface Trigger {
 
 /** What the designer offers as the first step of a workflow. */
 function findTriggers(): Trigger[] {
-  return Object.entries(swagger.paths).flatMap(([path, { 'x-ms-notification-content': content, ...operations }]) =>
-    Object.entries(operations)
-      .filter(([, operation]) => operation['x-ms-trigger'] === 'single')
-      .map(([method, operation]) => ({ path, method, operation, content: contentOf(content, operation) })),
+  return Object.entries(swagger.paths).flatMap(
+    ([path, { 'x-ms-notification-content': content, ...operations }]) =>
+      Object.entries(operations)
+        .filter(([, operation]) => operation['x-ms-trigger'] === 'single')
+        .map(([method, operation]) => ({
+          path,
+          method,
+          operation,
+          content: contentOf(content, operation),
+        })),
   )
 }
 
@@ -47,11 +53,14 @@ const contentOf = (content: unknown, operation: SwaggerOperation): Schema | unde
   callbackOf(operation) ? (content as { schema: Schema } | undefined)?.schema : undefined
 
 /** An address as the description gives it. */
-const addressOf = (path: string) => `${swagger.schemes[0]}://${swagger.host}${swagger.basePath}${path}`
+const addressOf = (path: string) =>
+  `${swagger.schemes[0]}://${swagger.host}${swagger.basePath}${path}`
 
 /** The header that the description asks of a connection. */
 function keyHeader(): Record<string, string> {
-  const [scheme] = Object.values(swagger.securityDefinitions as Record<string, { in: string; name: string }>)
+  const [scheme] = Object.values(
+    swagger.securityDefinitions as Record<string, { in: string; name: string }>,
+  )
   expect(scheme?.in).toBe('header')
   return { [scheme?.name ?? '']: stack.keys.function }
 }
@@ -80,7 +89,15 @@ test('the designer finds two triggers, one that is called and one that polls, an
   )
   const event = swagger.definitions.CloudEvent?.properties
   expect(Object.keys(event?.data?.properties ?? {})).toEqual(
-    expect.arrayContaining(['machineId', 'from', 'to', 'terminal', 'requestor', 'triggeringAlertId', 'devices']),
+    expect.arrayContaining([
+      'machineId',
+      'from',
+      'to',
+      'terminal',
+      'requestor',
+      'triggeringAlertId',
+      'devices',
+    ]),
   )
 })
 
@@ -90,15 +107,25 @@ test('a workflow is subscribed through the webhook trigger, called with what is 
   const callback = callbackOf(trigger?.operation as SwaggerOperation) ?? ''
   const members = Object.entries(bodyOf(trigger?.operation.parameters ?? []))
   // The designer itself sends what is internal and has a default.
-  const presets = members.filter(([, one]) => one['x-ms-visibility'] === 'internal' && one.default !== undefined)
-  const body = { ...Object.fromEntries(presets.map(([name, one]) => [name, one.default])), [callback]: workflow.url }
+  const presets = members.filter(
+    ([, one]) => one['x-ms-visibility'] === 'internal' && one.default !== undefined,
+  )
+  const body = {
+    ...Object.fromEntries(presets.map(([name, one]) => [name, one.default])),
+    [callback]: workflow.url,
+  }
 
   const subscribed = await fetch(addressOf(trigger?.path ?? ''), {
     method: trigger?.method.toUpperCase() ?? '',
     headers: { ...keyHeader(), 'content-type': 'application/json' },
     body: JSON.stringify(body),
   })
-  stack.simulator.actions.put({ id: 'a1', status: 'Pending', type: 'Isolate', machineId: 'f'.repeat(40) })
+  stack.simulator.actions.put({
+    id: 'a1',
+    status: 'Pending',
+    type: 'Isolate',
+    machineId: 'f'.repeat(40),
+  })
   await check('machine-actions')
   await until(() => workflow.deliveries.length >= 1)
   const location = subscribed.headers.get('location') ?? ''
@@ -110,7 +137,9 @@ test('a workflow is subscribed through the webhook trigger, called with what is 
   expect(unsubscribed.status).toBe(204)
   const [delivery] = workflow.deliveries
   expect(delivery?.headers['content-type']).toBe('application/json')
-  expect(toChecker(trigger?.content ?? {}, swagger.definitions).safeParse(delivery?.body).error).toBeUndefined()
+  expect(
+    toChecker(trigger?.content ?? {}, swagger.definitions).safeParse(delivery?.body).error,
+  ).toBeUndefined()
   expect(eventShapes.MachineActionEvent.safeParse(delivery?.body).error).toBeUndefined()
 })
 
@@ -152,7 +181,9 @@ test('every kind of event is of its shape, to the last member', async () => {
 
   const events = [...changes.events, ...snapshots.body.events] as { type: string }[]
   const shapes = Object.values(eventShapes)
-  expect(events.filter((event) => !shapes.some((shape) => shape.safeParse(event).success))).toEqual([])
+  expect(events.filter((event) => !shapes.some((shape) => shape.safeParse(event).success))).toEqual(
+    [],
+  )
   expect(new Set(events.map(({ type }) => type)).size).toBe(4)
 })
 

@@ -37,7 +37,13 @@ export async function startDay(begin: Date) {
     })
   }
   const fleetAt = (more: Partial<FleetOptions> = {}) =>
-    createFleet({ size: 120, files: 2, badLines: 0, generatedTime: clock.now().toISOString(), ...more })
+    createFleet({
+      size: 120,
+      files: 2,
+      badLines: 0,
+      generatedTime: clock.now().toISOString(),
+      ...more,
+    })
   const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
   useParts({
     env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
@@ -45,14 +51,18 @@ export async function startDay(begin: Date) {
     storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
     credential: createSimulatorCredential(simulator.origin, clock),
     upstreamOrigin: simulator.origin,
-    callbackPolicy: { allowLoopback: true, resolve: async () => [{ address: '127.0.0.1', family: 4 }] },
+    callbackPolicy: {
+      allowLoopback: true,
+      resolve: async () => [{ address: '127.0.0.1', family: 4 }],
+    },
   })
   const traces: Trace[] = []
   const invocation = () =>
     new azure.InvocationContext({
       invocationId: randomUUID(),
       functionName: 'played',
-      logHandler: (_level, ...words) => void traces.push({ at: clock.now(), message: words.join(' ') }),
+      logHandler: (_level, ...words) =>
+        void traces.push({ at: clock.now(), message: words.join(' ') }),
     })
 
   /** What waits for the clock gets it; what is slow for want of the machine does not make hours pass. */
@@ -91,11 +101,15 @@ export async function startDay(begin: Date) {
   async function serveQueue(): Promise<void> {
     const queue = new QueueClient(storage, queueNames.deliveries)
     for (;;) {
-      const { receivedMessageItems: messages } = await queue.receiveMessages({ numberOfMessages: 32 })
+      const { receivedMessageItems: messages } = await queue.receiveMessages({
+        numberOfMessages: 32,
+      })
       if (messages.length === 0) return
       for (const { messageId, popReceipt, messageText } of messages) {
         const message: { subscription: string } = JSON.parse(messageText)
-        const verb = poison.has(message.subscription) ? flows.deliveryVerbs.bury : flows.deliveryVerbs.deliver
+        const verb = poison.has(message.subscription)
+          ? flows.deliveryVerbs.bury
+          : flows.deliveryVerbs.deliver
         await verb(message, invocation())
         await queue.deleteMessage(messageId, popReceipt)
       }
@@ -114,7 +128,12 @@ export async function startDay(begin: Date) {
     async subscribe(name: string): Promise<string> {
       const parts = (await theApp().events()).events({ info() {}, warn() {}, error() {} })
       const callbackUrl = simulator.receiver(name).url
-      const wanted = { callbackUrl, description: null, filter: {}, contentType: 'application/json' } as const
+      const wanted = {
+        callbackUrl,
+        description: null,
+        filter: {},
+        contentType: 'application/json',
+      } as const
       return (await subscribe(parts, wanted)).subscription.id
     },
 

@@ -6,7 +6,13 @@ import { createUpstreamWatch } from '../../shared/platform/upstream-watch.ts'
 import { createMemoryTable } from '../memory-table.ts'
 
 const refusal = (status: number) =>
-  new UpstreamError({ upstream: 'defender', call: 'GET /x', status, reason: 'refused', retryable: false })
+  new UpstreamError({
+    upstream: 'defender',
+    call: 'GET /x',
+    status,
+    reason: 'refused',
+    retryable: false,
+  })
 
 /** A gate before an upstream that answers what is set, and a second process that watches the same one. */
 async function setUp() {
@@ -26,24 +32,34 @@ async function setUp() {
     counts.renewals++
   }
   const gate = createGate({ watch, renew, clock })
-  return { clock, counts, upstream, other, call, ask: () => gate(call).catch((error: unknown) => error) }
+  return {
+    clock,
+    counts,
+    upstream,
+    other,
+    call,
+    ask: () => gate(call).catch((error: unknown) => error),
+  }
 }
 
-test.each([401, 403])('a %i is told again without a call until a quarter of an hour has passed', async (status) => {
-  const { clock, counts, upstream, ask } = await setUp()
-  upstream.error = refusal(status)
+test.each([401, 403])(
+  'a %i is told again without a call until a quarter of an hour has passed',
+  async (status) => {
+    const { clock, counts, upstream, ask } = await setUp()
+    upstream.error = refusal(status)
 
-  const first = await ask()
-  clock.advance(LOOK_AGAIN_MS - 1)
-  const again = await ask()
-  const before = { ...counts }
-  clock.advance(1)
-  await ask()
+    const first = await ask()
+    clock.advance(LOOK_AGAIN_MS - 1)
+    const again = await ask()
+    const before = { ...counts }
+    clock.advance(1)
+    await ask()
 
-  expect([first, again]).toEqual([upstream.error, upstream.error])
-  expect(before).toEqual({ calls: 1, renewals: 0 })
-  expect(counts).toEqual({ calls: 2, renewals: 1 })
-})
+    expect([first, again]).toEqual([upstream.error, upstream.error])
+    expect(before).toEqual({ calls: 1, renewals: 0 })
+    expect(counts).toEqual({ calls: 2, renewals: 1 })
+  },
+)
 
 test('whoever else is let in meanwhile opens it at once, with a new token', async () => {
   const { clock, counts, upstream, other, call, ask } = await setUp()

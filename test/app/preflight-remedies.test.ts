@@ -9,8 +9,12 @@ const role = 'Storage Queue Data Contributor'
 
 describe('a grant on Defender', () => {
   test('is given to the identity by the script, even where nobody knows its id yet', () => {
-    expect(grantDefender('Alert.Read.All', app)).toBe('sh bicep/grants/grant-roles.sh object-1 Alert.Read.All')
-    expect(grantDefender('Alert.Read.All', null)).toContain('<object id of the identity> Alert.Read.All')
+    expect(grantDefender('Alert.Read.All', app)).toBe(
+      'sh bicep/grants/grant-roles.sh object-1 Alert.Read.All',
+    )
+    expect(grantDefender('Alert.Read.All', null)).toContain(
+      '<object id of the identity> Alert.Read.All',
+    )
   })
 
   test('is a delegated permission of the app that a user signs in with, or a right of the user', () => {
@@ -26,14 +30,16 @@ describe('a role on the data account', () => {
     const command = grantStorage(role, env, 'queue', app)
 
     expect(command).toMatch(/^az role assignment create --role "Storage Queue Data Contributor"/)
-    expect(command).toContain('--assignee-object-id object-1 --assignee-principal-type ServicePrincipal')
+    expect(command).toContain(
+      '--assignee-object-id object-1 --assignee-principal-type ServicePrincipal',
+    )
     expect(command).toContain(`"[?name=='contosodata'].id"`)
     expect(grantStorage(role, env, 'queue', user)).toContain('--assignee-principal-type User')
   })
 
   test('is no help to a connection string', () => {
-    expect(grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, 'queue', app)).toMatch(
-      /RELAY_STORAGE=<value>/,
-    )
+    expect(
+      grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, 'queue', app),
+    ).toMatch(/RELAY_STORAGE=<value>/)
   })
 })

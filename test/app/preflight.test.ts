@@ -21,7 +21,11 @@ beforeAll(async () => {
   stack = await startTestStack({
     fleet: { size: 20, files: 1, badLines: 0 },
     token: { roles },
-    env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+    env: {
+      AV_HEALTH_SCHEDULE: never,
+      MACHINE_ACTIONS_SCHEDULE: never,
+      INVESTIGATIONS_SCHEDULE: never,
+    },
   })
 })
 beforeEach(() => {
@@ -41,10 +45,13 @@ async function look(): Promise<{ looks: FlowLook[]; body: Record<string, unknown
   return { looks: body.preflight, body }
 }
 
-const off = (looks: FlowLook[]) => looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
+const off = (looks: FlowLook[]) =>
+  looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
 const failed = (looks: FlowLook[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
-const needing = (role: string) => grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
-const calls = (path: string) => stack.simulator.requests.filter((request) => request.path.includes(path)).length
+const needing = (role: string) =>
+  grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
+const calls = (path: string) =>
+  stack.simulator.requests.filter((request) => request.path.includes(path)).length
 
 test('with everything granted every flow is ready, and each was looked at to the end', async () => {
   const { looks } = await look()
@@ -87,7 +94,10 @@ describe('a role that is taken away', () => {
 
     const { looks } = await look()
 
-    expect(looks.find(({ flow }) => flow === 'av-health-files')).toMatchObject({ state: 'unused', checks: [] })
+    expect(looks.find(({ flow }) => flow === 'av-health-files')).toMatchObject({
+      state: 'unused',
+      checks: [],
+    })
     expect(off(looks)).toEqual([])
   })
 })
@@ -95,17 +105,24 @@ describe('a role that is taken away', () => {
 describe('Tenable', () => {
   test.each([
     ['forbidden', `${TENABLE_PERMISSION} is missing`, 'Tenable'],
-    ['unauthorized', 'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY is missing', 'az keyvault secret set'],
-  ] as const)('that answers %s is off alone, and what its user lacks is named', async (answer, problem, remedy) => {
-    stack.simulator.setFaults({ tenableScansStatus: { answer, calls: 1 } })
+    [
+      'unauthorized',
+      'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY is missing',
+      'az keyvault secret set',
+    ],
+  ] as const)(
+    'that answers %s is off alone, and what its user lacks is named',
+    async (answer, problem, remedy) => {
+      stack.simulator.setFaults({ tenableScansStatus: { answer, calls: 1 } })
 
-    const { looks } = await look()
+      const { looks } = await look()
 
-    expect(off(looks)).toEqual(['tenable-scans'])
-    expect(failed(looks)).toMatchObject([{ name: 'probe', ok: false }])
-    expect(failed(looks)[0]?.problem).toContain(problem)
-    expect(failed(looks)[0]?.remedy).toContain(remedy)
-  })
+      expect(off(looks)).toEqual(['tenable-scans'])
+      expect(failed(looks)).toMatchObject([{ name: 'probe', ok: false }])
+      expect(failed(looks)[0]?.problem).toContain(problem)
+      expect(failed(looks)[0]?.remedy).toContain(remedy)
+    },
+  )
 
   test('without keys is not used, with one of them half set up', async () => {
     stack.configure({ TENABLE_ACCESS_KEY: '', TENABLE_SECRET_KEY: '' })
@@ -115,13 +132,18 @@ describe('Tenable', () => {
 
     expect(none.at(-1)).toEqual({ flow: 'tenable-scans', state: 'unused', checks: [] })
     expect(off(half)).toEqual(['tenable-scans'])
-    expect(failed(half)).toMatchObject([{ name: 'settings', problem: 'TENABLE_SECRET_KEY is missing' }])
+    expect(failed(half)).toMatchObject([
+      { name: 'settings', problem: 'TENABLE_SECRET_KEY is missing' },
+    ])
   })
 })
 
 describe('the data account', () => {
   const denying: RequestListener = (_request, response) => {
-    response.writeHead(403, { 'content-type': 'application/xml', 'x-ms-error-code': 'AuthorizationPermissionMismatch' })
+    response.writeHead(403, {
+      'content-type': 'application/xml',
+      'x-ms-error-code': 'AuthorizationPermissionMismatch',
+    })
     response.end('<?xml version="1.0"?><Error><Code>AuthorizationPermissionMismatch</Code></Error>')
   }
 
@@ -138,7 +160,9 @@ describe('the data account', () => {
     expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
       new Set(['queues: Storage Queue Data Contributor is missing on the data account']),
     )
-    expect(body).toMatchObject({ sections: { changes: { state: 'degraded' }, scanHistory: { state: 'ok' } } })
+    expect(body).toMatchObject({
+      sections: { changes: { state: 'degraded' }, scanHistory: { state: 'ok' } },
+    })
   })
 
   /** Passes everything on to the tables of the account, but writes of rows. */
@@ -176,15 +200,23 @@ describe('the data account', () => {
   test('that nobody is signed in to use is told as such, and the status answers all the same', async () => {
     const uri = (service: string) => `https://contosodata.${service}.core.windows.net`
     useParts({
-      env: { RELAY_STORAGE__tableServiceUri: uri('table'), RELAY_STORAGE__queueServiceUri: uri('queue') },
+      env: {
+        RELAY_STORAGE__tableServiceUri: uri('table'),
+        RELAY_STORAGE__queueServiceUri: uri('queue'),
+      },
       clock: stack.clock,
       credential: { getToken: () => Promise.reject(new CredentialUnavailableError('no identity')) },
     })
 
     const { looks, body } = await look()
 
-    expect(failed(looks)[0]).toMatchObject({ name: 'tables', remedy: expect.stringContaining('az login') })
-    expect(body).toMatchObject({ sections: { changes: { state: 'degraded' }, avHealth: { state: 'degraded' } } })
+    expect(failed(looks)[0]).toMatchObject({
+      name: 'tables',
+      remedy: expect.stringContaining('az login'),
+    })
+    expect(body).toMatchObject({
+      sections: { changes: { state: 'degraded' }, avHealth: { state: 'degraded' } },
+    })
   })
 
   test('that is not set is named by its setting', async () => {
@@ -225,12 +257,24 @@ describe('the token', () => {
   })
 
   /** Signs in with these claims: the simulated Entra knows apps alone. */
-  async function signIn(granted: { scp: string } | { roles: string[] }, answer: RequestListener): Promise<void> {
+  async function signIn(
+    granted: { scp: string } | { roles: string[] },
+    answer: RequestListener,
+  ): Promise<void> {
     const env = { RELAY_STORAGE: stack.storage, DEFENDER_BASE_URL: await serve(answer) }
-    const claims = { aud: 'https://api.securitycenter.microsoft.com', appid: 'client-1', oid: 'object-1', ...granted }
+    const claims = {
+      aud: 'https://api.securitycenter.microsoft.com',
+      appid: 'client-1',
+      oid: 'object-1',
+      ...granted,
+    }
     const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`
     const expiresOnTimestamp = stack.clock.now().getTime() + 3_600_000
-    useParts({ env, clock: stack.clock, credential: { getToken: async () => ({ token, expiresOnTimestamp }) } })
+    useParts({
+      env,
+      clock: stack.clock,
+      credential: { getToken: async () => ({ token, expiresOnTimestamp }) },
+    })
   }
   const json =
     (status: number, body: unknown): RequestListener =>
@@ -240,7 +284,10 @@ describe('the token', () => {
     }
 
   test('of a user is judged by its delegated permissions as one of an app by its roles', async () => {
-    await signIn({ scp: 'Machine.Read Vulnerability.Read' }, json(200, { value: [], exportFiles: [] }))
+    await signIn(
+      { scp: 'Machine.Read Vulnerability.Read' },
+      json(200, { value: [], exportFiles: [] }),
+    )
 
     const { looks } = await look()
 
@@ -252,7 +299,10 @@ describe('the token', () => {
   })
 
   test('of a user whom Defender refuses all the same lacks the right View Data', async () => {
-    await signIn({ scp: 'Machine.Read' }, json(403, { error: { code: 'Forbidden', message: 'no access' } }))
+    await signIn(
+      { scp: 'Machine.Read' },
+      json(403, { error: { code: 'Forbidden', message: 'no access' } }),
+    )
 
     const { looks } = await look()
 
@@ -263,14 +313,20 @@ describe('the token', () => {
   })
 
   test('with a role that is not enough asks for the one that the refusal names', async () => {
-    const message = 'The application does not have any of the required application permissions (Machine.ReadWrite.All).'
-    await signIn({ roles: ['Machine.Read.All'] }, json(403, { error: { code: 'Forbidden', message } }))
+    const message =
+      'The application does not have any of the required application permissions (Machine.ReadWrite.All).'
+    await signIn(
+      { roles: ['Machine.Read.All'] },
+      json(403, { error: { code: 'Forbidden', message } }),
+    )
 
     const { looks } = await look()
 
     const actions = looks.find(({ flow }) => flow === 'machine-actions')
     expect(actions?.checks.at(-1)?.problem).toMatch(/^Machine\.ReadWrite\.All is missing/)
-    expect(actions?.checks.at(-1)?.remedy).toBe('sh bicep/grants/grant-roles.sh object-1 Machine.ReadWrite.All')
+    expect(actions?.checks.at(-1)?.remedy).toBe(
+      'sh bicep/grants/grant-roles.sh object-1 Machine.ReadWrite.All',
+    )
   })
 })
 
@@ -297,7 +353,8 @@ test('the export is asked once an hour at most, however often somebody looks', a
 })
 
 describe('a flow without its grant', () => {
-  const poll = (name: ResourceName) => pollChanges(name, new InvocationContext({ logHandler: () => {} }))
+  const poll = (name: ResourceName) =>
+    pollChanges(name, new InvocationContext({ logHandler: () => {} }))
 
   test('is left alone for a quarter of an hour, says so in its section, and goes on at once when it has it', async () => {
     grant(rolesToAskFor.filter((role) => role !== 'Alert.Read.All'))
@@ -323,7 +380,9 @@ describe('a flow without its grant', () => {
     expect(degraded.sections.scanHistory).toEqual({ state: 'ok', problems: [] })
     expect(degraded.sections.avHealth).toEqual({ state: 'ok', problems: [] })
     const [first] = degraded.sections.changes.problems
-    expect(first.title).toMatch(/^investigations: Defender is forbidden: .*\(missing: Alert\.Read\.All or /)
+    expect(first.title).toMatch(
+      /^investigations: Defender is forbidden: .*\(missing: Alert\.Read\.All or /,
+    )
     expect(first.remedy).toContain('grant-roles.sh <object id of the identity> Alert.Read.All')
     expect(degraded.changes['machine-actions'].lastPoll.error).toBeNull()
     expect(mended.sections.changes).toEqual({ state: 'ok', problems: [] })

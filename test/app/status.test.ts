@@ -10,7 +10,11 @@ let stack: TestStack
 beforeAll(async () => {
   stack = await startTestStack({
     fleet: { size: 40, files: 2, badLines: 0 },
-    env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+    env: {
+      AV_HEALTH_SCHEDULE: never,
+      MACHINE_ACTIONS_SCHEDULE: never,
+      INVESTIGATIONS_SCHEDULE: never,
+    },
   })
 })
 beforeEach(() => stack.configure())
@@ -29,7 +33,10 @@ describe('health', () => {
   test.each([
     ['nothing is set up', { RELAY_STORAGE: '' }],
     ['the settings of every section are wrong', { DEFENDER_CLOUD: 'moon' }],
-    ['the storage is a reference that was not resolved', { RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=x)' }],
+    [
+      'the storage is a reference that was not resolved',
+      { RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=x)' },
+    ],
   ])('is 503 when %s', async (_case, env) => {
     stack.configure(env)
 
@@ -77,7 +84,11 @@ describe('status', () => {
     [{ AV_HEALTH_BUCKETS: '17-secret' }, 'AV_HEALTH_BUCKETS', '17-secret'],
     [{ AV_HEALTH_SCHEDULE: 'every-secret-day' }, 'AV_HEALTH_SCHEDULE', 'every-secret-day'],
     [{ DEFENDER_CLOUD: 'secret-moon' }, 'DEFENDER_CLOUD', 'secret-moon'],
-    [{ RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=https://secret)' }, 'RELAY_STORAGE', 'https://secret'],
+    [
+      { RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=https://secret)' },
+      'RELAY_STORAGE',
+      'https://secret',
+    ],
   ])('is 200 with %o, names the setting and not its value', async (env, setting, value) => {
     stack.configure(env)
 
@@ -90,11 +101,17 @@ describe('status', () => {
   })
 
   test('names every wrong setting of a section at once', async () => {
-    stack.configure({ AV_HEALTH_BUCKETS: '3', AV_HEALTH_METHOD: 'carrier pigeon', AV_HEALTH_LINK_HOURS: '24' })
+    stack.configure({
+      AV_HEALTH_BUCKETS: '3',
+      AV_HEALTH_METHOD: 'carrier pigeon',
+      AV_HEALTH_LINK_HOURS: '24',
+    })
 
     const { body } = await stack.get('status')
 
-    const named = body.sections.avHealth.problems.map(({ title }: { title: string }) => title.split(' ')[0])
+    const named = body.sections.avHealth.problems.map(
+      ({ title }: { title: string }) => title.split(' ')[0],
+    )
     expect(named.sort()).toEqual(['AV_HEALTH_BUCKETS', 'AV_HEALTH_LINK_HOURS', 'AV_HEALTH_METHOD'])
   })
 })
@@ -107,7 +124,10 @@ describe('a route of a section that is not set up', () => {
     const list = await stack.get('av-health/exports')
     const wrong = await stack.get('av-health/exports?limit=0')
 
-    expect(start).toMatchObject({ status: 503, body: { type: 'urn:defender-relay:not-configured' } })
+    expect(start).toMatchObject({
+      status: 503,
+      body: { type: 'urn:defender-relay:not-configured' },
+    })
     expect(start.body.detail).toContain('AV_HEALTH_METHOD')
     expect(JSON.stringify(start.body)).not.toContain('pigeon')
     expect(list.status).toBe(503)

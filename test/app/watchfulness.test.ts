@@ -8,7 +8,11 @@ import { readAlertRules } from '../bicep/alert-rules.ts'
 import { findTraces, fires, readQuery, toMs } from '../bicep/evaluate-query.ts'
 import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
 
-const rules = readAlertRules().map((rule) => ({ ...rule, read: readQuery(rule.query), windowMs: toMs(rule.window) }))
+const rules = readAlertRules().map((rule) => ({
+  ...rule,
+  read: readQuery(rule.query),
+  windowMs: toMs(rule.window),
+}))
 /** No rule is evaluated more often. */
 const EVERY = 5 * MINUTE
 /** Just often enough that nobody misses a poll. */
@@ -34,19 +38,24 @@ async function firedDuring(work: () => Promise<void>): Promise<string[]> {
   const beginMs = day.clock.now().getTime()
   await work()
   const endMs = day.clock.now().getTime()
-  for (let ms = beginMs + EVERY; ms < endMs; ms += EVERY) for (const name of firingAt(new Date(ms))) fired.add(name)
+  for (let ms = beginMs + EVERY; ms < endMs; ms += EVERY)
+    for (const name of firingAt(new Date(ms))) fired.add(name)
   for (const name of firingAt(new Date(endMs))) fired.add(name)
   return [...fired].toSorted()
 }
 
-async function quiet(ms: number, each: (step: number) => Promise<void> | void = () => {}): Promise<void> {
+async function quiet(
+  ms: number,
+  each: (step: number) => Promise<void> | void = () => {},
+): Promise<void> {
   for (let step = 0; step * QUIET_STEP < ms; step++) {
     await each(step)
     await day.pass(QUIET_STEP)
   }
 }
 
-const lines = (message: string) => day.traces.filter((trace) => trace.message.startsWith(`${message} {`))
+const lines = (message: string) =>
+  day.traces.filter((trace) => trace.message.startsWith(`${message} {`))
 
 test('on a healthy day no alert fires, though much happens', { timeout: 200_000 }, async () => {
   await begin('2026-09-01T00:00:00Z')
@@ -86,7 +95,9 @@ const causes: Record<string, () => Promise<void>> = {
     await day.pass(EVERY)
   },
   async 'budget-exhausted'() {
-    day.simulator.setFaults({ machineActionsStatus: { answer: 429, calls: 1, retryAfterSeconds: 200 } })
+    day.simulator.setFaults({
+      machineActionsStatus: { answer: 429, calls: 1, retryAfterSeconds: 200 },
+    })
     await day.pass(EVERY)
   },
   async 'dead-letters'() {
@@ -112,7 +123,9 @@ const causes: Record<string, () => Promise<void>> = {
   },
 }
 
-test('in a day of every cause each alarm fires for its own, and for no other', { timeout: 200_000 }, async () => {
+test('in a day of every cause each alarm fires for its own, and for no other', {
+  timeout: 200_000,
+}, async () => {
   await begin('2026-09-01T00:00:00Z')
   const fired: Record<string, string[]> = {}
 
@@ -179,7 +192,9 @@ test('an end that is announced is a notice early, and an alarm when it is near o
   const early = await notices()
   day.clock.advance(60 * 24 * HOUR)
   const later = [await notices(), await firedDuring(() => day.pass(MINUTE))]
-  await (await theApp().defender()).retirement.heed('GET /api/x', { sunset: 'Fri, 01 Jan 2027 00:00:00 GMT' })
+  await (await theApp().defender()).retirement.heed('GET /api/x', {
+    sunset: 'Fri, 01 Jan 2027 00:00:00 GMT',
+  })
   const announced = [(await notices()).at(-1), await firedDuring(() => day.pass(MINUTE))]
   day.clock.advance(70 * 24 * HOUR)
   const near = [await notices(), await firedDuring(() => day.pass(MINUTE))]
@@ -188,8 +203,14 @@ test('an end that is announced is a notice early, and an alarm when it is near o
   const alarm = 'endpoint-retirement'
   expect(early).toEqual([])
   expect(later).toEqual([["Defender's API may end on 2027-02-01, in 93 days (MC1220762)"], [stale]])
-  expect(announced).toEqual(['Defender announces the end of GET /api/x on 2027-01-01', [alarm, stale]])
-  expect(near).toEqual([["Defender's API may end on 2027-02-01, in 23 days (MC1220762)"], [alarm, stale]])
+  expect(announced).toEqual([
+    'Defender announces the end of GET /api/x on 2027-01-01',
+    [alarm, stale],
+  ])
+  expect(near).toEqual([
+    ["Defender's API may end on 2027-02-01, in 23 days (MC1220762)"],
+    [alarm, stale],
+  ])
 })
 
 test('an export whose route is gone is an alarm though its pages still come, and what nothing follows is not told for ever', async () => {

@@ -13,12 +13,17 @@ test.each([
   expect(fieldOf(name)?.column).toBe(column)
 })
 
-test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', '', 'avMode2', 'x'.repeat(10_000)])(
-  '%.20s stands for nothing, however often it is asked for',
-  (name) => {
-    expect([fieldOf(name), fieldOf(name)]).toEqual([undefined, undefined])
-  },
-)
+test.each([
+  '__proto__',
+  'constructor',
+  'toString',
+  'hasOwnProperty',
+  '',
+  'avMode2',
+  'x'.repeat(10_000),
+])('%.20s stands for nothing, however often it is asked for', (name) => {
+  expect([fieldOf(name), fieldOf(name)]).toEqual([undefined, undefined])
+})
 
 test('known names are found when thousands of unknown ones have gone by', () => {
   for (let n = 0; n < 5000; n++) fieldOf(`unknown${n}`)
@@ -60,7 +65,13 @@ test.each([
 })
 
 test('what has nothing to do with antivirus health is known for it', () => {
-  const names = ['EBPFStatus', 'Log4j_CVE_2021_44228', 'AsrConfigurationStates', 'Tls12ClientEnabled', 'SslV3']
+  const names = [
+    'EBPFStatus',
+    'Log4j_CVE_2021_44228',
+    'AsrConfigurationStates',
+    'Tls12ClientEnabled',
+    'SslV3',
+  ]
 
   expect(names.filter((name) => !isBystander(name))).toEqual([])
   expect(isBystander('AvSomethingNew')).toBe(false)

@@ -24,7 +24,11 @@ describe('a record of the JSON method', () => {
   test('has a column for every documented property, under its own name', () => {
     const sample = z
       .object({ value: z.array(z.unknown()) })
-      .parse(JSON.parse(readFileSync(new URL('../samples/device-av-info.json', import.meta.url), 'utf8')))
+      .parse(
+        JSON.parse(
+          readFileSync(new URL('../samples/device-av-info.json', import.meta.url), 'utf8'),
+        ),
+      )
 
     const { id, columns, other, unknownFields } = read(sample.value[0])
 
@@ -180,7 +184,10 @@ describe('a record of the files', () => {
   })
 
   test('does not keep what was opened a second time', () => {
-    const row = readDevice({ ...line, DeviceGatheredInfo: JSON.stringify({ ...gathered, Strange: 'only-here' }) })
+    const row = readDevice({
+      ...line,
+      DeviceGatheredInfo: JSON.stringify({ ...gathered, Strange: 'only-here' }),
+    })
 
     expect(JSON.stringify(row).split('only-here')).toHaveLength(2)
     expect(JSON.stringify(row)).not.toMatch(/DeviceGatheredInfo|AvScanResults|1\.1\.1.*1\.1\.1/)
@@ -191,7 +198,12 @@ describe('a record of the files', () => {
 
     const row = read({ DeviceId: 'ab12', DeviceGatheredInfo: JSON.stringify(nothing) })
 
-    expect(row).toEqual({ id: 'ab12', columns: { machineId: 'ab12', ...unknownFlags }, other: {}, unknownFields: [] })
+    expect(row).toEqual({
+      id: 'ab12',
+      columns: { machineId: 'ab12', ...unknownFlags },
+      other: {},
+      unknownFields: [],
+    })
   })
 
   test('keeps data that cannot be opened as it came', () => {
@@ -213,12 +225,20 @@ describe('scan results', () => {
   test('that come in both forms keep the first one', () => {
     const group = { Quick: { ScanStatus: 'Failed' } }
 
-    expect(columnsOf({ AvScanResults: group, QuickScanResult: 'Completed' }).quickScanResult).toBe('Failed')
-    expect(columnsOf({ QuickScanResult: 'Completed', AvScanResults: group }).quickScanResult).toBe('Completed')
+    expect(columnsOf({ AvScanResults: group, QuickScanResult: 'Completed' }).quickScanResult).toBe(
+      'Failed',
+    )
+    expect(columnsOf({ QuickScanResult: 'Completed', AvScanResults: group }).quickScanResult).toBe(
+      'Completed',
+    )
   })
 
   test('of a kind or with a part that nobody knows are kept', () => {
-    const scans = { Quick: { ScanStatus: 'Completed', Duration: 5 }, Deep: { ScanStatus: 'Failed' }, Full: 'no' }
+    const scans = {
+      Quick: { ScanStatus: 'Completed', Duration: 5 },
+      Deep: { ScanStatus: 'Failed' },
+      Full: 'no',
+    }
 
     const { other } = read({ DeviceId: 'a1', AvScanResults: JSON.stringify(scans) })
 
@@ -246,16 +266,23 @@ test.each([
   expect(other).toEqual({})
 })
 
-test.each([1, 'yes', ['True'], { toString: 1, valueOf: 1 }])('the flag %j is unknown, and kept as it came', (sent) => {
-  const { columns, other } = read({ DeviceId: 'a1', AvIsEngineUptodate: sent })
+test.each([1, 'yes', ['True'], { toString: 1, valueOf: 1 }])(
+  'the flag %j is unknown, and kept as it came',
+  (sent) => {
+    const { columns, other } = read({ DeviceId: 'a1', AvIsEngineUptodate: sent })
 
-  expect(columns.avIsEngineUpToDate).toBe('unknown')
-  expect(other).toEqual({ AvIsEngineUptodate: sent })
-})
+    expect(columns.avIsEngineUpToDate).toBe('unknown')
+    expect(other).toEqual({ AvIsEngineUptodate: sent })
+  },
+)
 
 test('of a flag in two spellings, one of them unknown, the known one counts', () => {
-  expect(columnsOf({ AvIsEngineUptodate: 'Unknown', avIsEngineUpToDate: 'True' }).avIsEngineUpToDate).toBe('true')
-  expect(columnsOf({ AvIsEngineUptodate: 'True', avIsEngineUpToDate: null }).avIsEngineUpToDate).toBe('true')
+  expect(
+    columnsOf({ AvIsEngineUptodate: 'Unknown', avIsEngineUpToDate: 'True' }).avIsEngineUpToDate,
+  ).toBe('true')
+  expect(
+    columnsOf({ AvIsEngineUptodate: 'True', avIsEngineUpToDate: null }).avIsEngineUpToDate,
+  ).toBe('true')
 })
 
 test.each([
@@ -297,20 +324,40 @@ test.each([
 })
 
 test('fields that nobody knows are kept and counted, wherever they stand', () => {
-  const row = read({ DeviceId: 'a1', New: 1, DeviceGatheredInfo: '{"AvNew":"x","Empty":"","None":null}' })
+  const row = read({
+    DeviceId: 'a1',
+    New: 1,
+    DeviceGatheredInfo: '{"AvNew":"x","Empty":"","None":null}',
+  })
 
   expect(row.other).toEqual({ New: 1, AvNew: 'x' })
   expect(row.unknownFields).toEqual(['New', 'AvNew'])
 })
 
 test('what the protocol says of a record is no field of it', () => {
-  expect(read({ '@odata.type': '#DeviceAvInfo', DeviceId: 'a1' })).toMatchObject({ other: {}, unknownFields: [] })
+  expect(read({ '@odata.type': '#DeviceAvInfo', DeviceId: 'a1' })).toMatchObject({
+    other: {},
+    unknownFields: [],
+  })
 })
 
 test('what is no name is counted under one that is: the ledger has no room for more', () => {
-  const row = read({ DeviceId: 'a1', ['x'.repeat(1000)]: 1, '\u0000': 2, '': 3, 'Two Words': 4, __proto_: 5 })
+  const row = read({
+    DeviceId: 'a1',
+    ['x'.repeat(1000)]: 1,
+    '\u0000': 2,
+    '': 3,
+    'Two Words': 4,
+    __proto_: 5,
+  })
 
-  expect(row.unknownFields.toSorted()).toEqual(['Two Words', '__proto_', 'no-name', 'no-name', 'no-name'])
+  expect(row.unknownFields.toSorted()).toEqual([
+    'Two Words',
+    '__proto_',
+    'no-name',
+    'no-name',
+    'no-name',
+  ])
 })
 
 test('what is too long for the remaining fields is left out, the longest first, and the number of those is told', () => {
@@ -323,13 +370,19 @@ test('what is too long for the remaining fields is left out, the longest first, 
 })
 
 describe('the device id', () => {
-  test.each(['machineId', 'MachineId', 'DeviceId', 'deviceId', 'deviceid', 'DEVICEID'])('may be called %s', (name) => {
-    expect(read({ [name]: 'AbC' }).id).toBe('abc')
-  })
+  test.each(['machineId', 'MachineId', 'DeviceId', 'deviceId', 'deviceid', 'DEVICEID'])(
+    'may be called %s',
+    (name) => {
+      expect(read({ [name]: 'AbC' }).id).toBe('abc')
+    },
+  )
 
-  test.each(['a', 'A'.repeat(128), 'x._-9', '0'.repeat(38), 'f'.repeat(45)])('may be %.50s', (id) => {
-    expect(read({ DeviceId: id }).id).toBe(id.toLowerCase())
-  })
+  test.each(['a', 'A'.repeat(128), 'x._-9', '0'.repeat(38), 'f'.repeat(45)])(
+    'may be %.50s',
+    (id) => {
+      expect(read({ DeviceId: id }).id).toBe(id.toLowerCase())
+    },
+  )
 
   test.each<[unknown, string]>([
     [undefined, 'the device id is missing'],
@@ -350,15 +403,22 @@ describe('the device id', () => {
 })
 
 describe('hostile input is refused or kept, and harms nobody', () => {
-  test.each([null, undefined, 1, 'text', true, [], [{ DeviceId: 'a1' }]])('%j is no record', (value) => {
-    expect(readDevice(value)).toEqual({ ok: false, reason: 'the line is not an object' })
-  })
+  test.each([null, undefined, 1, 'text', true, [], [{ DeviceId: 'a1' }]])(
+    '%j is no record',
+    (value) => {
+      expect(readDevice(value)).toEqual({ ok: false, reason: 'the line is not an object' })
+    },
+  )
 
   test('a prototype in disguise is a field like others', () => {
-    const row = read(JSON.parse('{"DeviceId":"a1","__proto__":{"osKind":"x"},"constructor":{"prototype":1}}'))
+    const row = read(
+      JSON.parse('{"DeviceId":"a1","__proto__":{"osKind":"x"},"constructor":{"prototype":1}}'),
+    )
 
     expect(row.columns).toEqual({ machineId: 'a1', ...unknownFlags })
-    expect(JSON.stringify(row.other)).toBe('{"__proto__":{"osKind":"x"},"constructor":{"prototype":1}}')
+    expect(JSON.stringify(row.other)).toBe(
+      '{"__proto__":{"osKind":"x"},"constructor":{"prototype":1}}',
+    )
     expect(Object.prototype).not.toHaveProperty('osKind')
   })
 
@@ -370,9 +430,25 @@ describe('hostile input is refused or kept, and harms nobody', () => {
   })
 
   test('a row that no entity takes refuses the line', () => {
-    const names = ['DeviceName', 'OsVersion', 'OsPlatform', 'osKind', 'avSignatureVersion', 'avEngineVersion']
-    const more = ['avPlatformVersion', 'quickScanResult', 'quickScanError', 'fullScanResult', 'fullScanError']
-    const wide = [...names, ...more, 'avEngineRing', 'cloudProtectionState'].map((name) => [name, 'x'.repeat(32_000)])
+    const names = [
+      'DeviceName',
+      'OsVersion',
+      'OsPlatform',
+      'osKind',
+      'avSignatureVersion',
+      'avEngineVersion',
+    ]
+    const more = [
+      'avPlatformVersion',
+      'quickScanResult',
+      'quickScanError',
+      'fullScanResult',
+      'fullScanError',
+    ]
+    const wide = [...names, ...more, 'avEngineRing', 'cloudProtectionState'].map((name) => [
+      name,
+      'x'.repeat(32_000),
+    ])
 
     expect(readDevice({ DeviceId: 'a1', ...Object.fromEntries(wide) })).toEqual({
       ok: false,
@@ -382,15 +458,31 @@ describe('hostile input is refused or kept, and harms nobody', () => {
 
   test.each([
     ['lists', `{"DeviceId":"a1","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
-    ['gathered data', `{"DeviceId":"a1",${'"DeviceGatheredInfo":{'.repeat(20_000)}${'}'.repeat(20_001)}`],
+    [
+      'gathered data',
+      `{"DeviceId":"a1",${'"DeviceGatheredInfo":{'.repeat(20_000)}${'}'.repeat(20_001)}`,
+    ],
   ])('%s nested tens of thousands deep refuse the line', (_what, text) => {
-    expect(readDevice(JSON.parse(text))).toEqual({ ok: false, reason: 'the line is nested too deeply' })
+    expect(readDevice(JSON.parse(text))).toEqual({
+      ok: false,
+      reason: 'the line is nested too deeply',
+    })
   })
 })
 
 test('whatever comes, reading does not throw, and what it gives fits a row of the table service', () => {
-  const known = ['DeviceId', 'machineId', 'avMode', 'DeviceGatheredInfo', 'AvScanResults', 'AvIsEngineUptodate']
-  const names = fc.oneof(fc.constantFrom(...known, 'Timestamp', 'rbacGroupId', 'osPlatform', '__proto__'), fc.string())
+  const known = [
+    'DeviceId',
+    'machineId',
+    'avMode',
+    'DeviceGatheredInfo',
+    'AvScanResults',
+    'AvIsEngineUptodate',
+  ]
+  const names = fc.oneof(
+    fc.constantFrom(...known, 'Timestamp', 'rbacGroupId', 'osPlatform', '__proto__'),
+    fc.string(),
+  )
   const long = fc.nat(40_000).map((length) => '\u0000'.repeat(length))
   const object = fc.dictionary(
     fc.constantFrom('toString', 'valueOf', 'Quick', 'ScanStatus', '__proto__'),

@@ -8,7 +8,11 @@ const DAY_MS = 24 * 60 * 60_000
 const never = '0 0 0 1 1 *'
 const quiet: TestStackOptions = {
   fleet: { size: 60, files: 5, badLines: 0 },
-  env: { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+  env: {
+    AV_HEALTH_SCHEDULE: never,
+    MACHINE_ACTIONS_SCHEDULE: never,
+    INVESTIGATIONS_SCHEDULE: never,
+  },
 }
 const unknownRun = '20200101000000abcd'
 
@@ -54,18 +58,21 @@ describe('a request that is refused', () => {
     ['GET', 'av-health/devices/abc'],
   ] as const
 
-  test.each(paths)('%s %s without a key, or with a wrong one, is 401 and says nothing', async (method, path) => {
-    const url = `${stack.host.url}/api/${path}`
+  test.each(paths)(
+    '%s %s without a key, or with a wrong one, is 401 and says nothing',
+    async (method, path) => {
+      const url = `${stack.host.url}/api/${path}`
 
-    const answers = await Promise.all([
-      fetch(url, { method }),
-      fetch(url, { method, headers: { 'x-functions-key': 'wrong' } }),
-      fetch(`${url}?code=wrong`, { method }),
-    ])
+      const answers = await Promise.all([
+        fetch(url, { method }),
+        fetch(url, { method, headers: { 'x-functions-key': 'wrong' } }),
+        fetch(`${url}?code=wrong`, { method }),
+      ])
 
-    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401])
-    expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(['', '', ''])
-  })
+      expect(answers.map(({ status }) => status)).toEqual([401, 401, 401])
+      expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(['', '', ''])
+    },
+  )
 
   test.each([
     ['PUT', 'av-health/exports'],
@@ -114,7 +121,10 @@ describe('a request that is refused', () => {
     [`av-health/exports?after=${unknownRun}`, 'query.after'],
     ['av-health/snapshots?limit=0', 'query.limit'],
     [`av-health/snapshots?after=${toCursor('snapshots', 'current')}`, 'query.after'],
-    [`av-health/exports/${unknownRun}?after=${toCursor('files', [unknownRun, unknownRun])}`, 'query.after'],
+    [
+      `av-health/exports/${unknownRun}?after=${toCursor('files', [unknownRun, unknownRun])}`,
+      'query.after',
+    ],
     [`av-health/exports/${unknownRun}?after=${toCursor('files', [unknownRun, -1])}`, 'query.after'],
     [`av-health/exports/${unknownRun}/wait?limit=1`, 'query.limit'],
     ['av-health/devices/abc?x=1', 'query.x'],
@@ -128,8 +138,10 @@ describe('a request that is refused', () => {
     expect(answer.body.errors).toEqual([{ path: where, message: expect.stringMatching(/./) }])
   })
 
-  const start = (body: string, headers: Record<string, string> = { 'content-type': 'application/json' }) =>
-    stack.request('POST', 'av-health/exports', { body, headers })
+  const start = (
+    body: string,
+    headers: Record<string, string> = { 'content-type': 'application/json' },
+  ) => stack.request('POST', 'av-health/exports', { body, headers })
 
   test.each([
     ['{"method":"files","colour":"red"}', ['body.colour']],
@@ -235,7 +247,9 @@ describe('lists', () => {
       const { body } = await stack.post('av-health/exports', { force: n === 2 })
       await stack.runToEnd(body.runId)
     }
-    runIds = (await stack.get('av-health/exports')).body.runs.map((one: { runId: string }) => one.runId)
+    runIds = (await stack.get('av-health/exports')).body.runs.map(
+      (one: { runId: string }) => one.runId,
+    )
   })
 
   /** Follows the Link headers of a list to its end. */
@@ -243,9 +257,14 @@ describe('lists', () => {
     const pages: unknown[][] = []
     let links = 0
     for (let next: string | undefined = path; next; ) {
-      const answer = await stack.request('GET', next.startsWith('/') ? `${stack.host.url}${next}` : next)
+      const answer = await stack.request(
+        'GET',
+        next.startsWith('/') ? `${stack.host.url}${next}` : next,
+      )
       pages.push(answer.body[name])
-      const link: string | undefined = /^<(.+)>; rel="next"$/.exec(answer.headers.get('link') ?? '')?.[1]
+      const link: string | undefined = /^<(.+)>; rel="next"$/.exec(
+        answer.headers.get('link') ?? '',
+      )?.[1]
       expect(new URL(link ?? '', stack.host.url).searchParams.get('after')).toBe(answer.body.next)
       next = link
       links += 1
@@ -288,12 +307,17 @@ describe('a Location', () => {
     const waited = await stack.get(`av-health/exports/${started.body.runId}/wait`)
     const locations = [started, waited].map(({ headers }) => headers.get('location') ?? '')
 
-    const early = await Promise.all(locations.map((location) => getRaw(stack.host.url, new URL(location).pathname)))
+    const early = await Promise.all(
+      locations.map((location) => getRaw(stack.host.url, new URL(location).pathname)),
+    )
     await stack.runToEnd(started.body.runId)
-    const late = await Promise.all(locations.map((location) => getRaw(stack.host.url, new URL(location).pathname)))
+    const late = await Promise.all(
+      locations.map((location) => getRaw(stack.host.url, new URL(location).pathname)),
+    )
 
     expect([started.status, waited.status]).toEqual([202, 202])
-    for (const location of locations) expect(location).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/api\/continue\/[\w-]{43}$/)
+    for (const location of locations)
+      expect(location).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/api\/continue\/[\w-]{43}$/)
     expect(new Set(locations).size).toBe(2)
     expect(started.headers.get('retry-after')).toBe('10')
     expect(early.map((answer) => answer.slice(9, 12))).toEqual(['202', '202'])
@@ -326,7 +350,12 @@ describe('a Location', () => {
     await stack.runToEnd(body.runId)
     const location = headers.get('location') ?? ''
     const altered = location.slice(0, -1) + (location.endsWith('A') ? 'B' : 'A')
-    const wrong = [altered, location.slice(0, -1), `${location}A`, location.replace(/[\w-]{43}$/, 'A'.repeat(43))]
+    const wrong = [
+      altered,
+      location.slice(0, -1),
+      `${location}A`,
+      location.replace(/[\w-]{43}$/, 'A'.repeat(43)),
+    ]
 
     const answers = await Promise.all(wrong.map((url) => stack.request('GET', url)))
 
@@ -356,8 +385,12 @@ describe('a Location', () => {
     await stack.runToEnd(body.runId)
     stack.configure()
 
-    expect(headers.get('location')).toMatch(/^https:\/\/relay\.example\.net\/api\/continue\/[\w-]{43}$/)
-    expect(early.headers.get('location')).toMatch(/^https:\/\/relay\.example\.net\/api\/continue\/[\w-]{43}$/)
+    expect(headers.get('location')).toMatch(
+      /^https:\/\/relay\.example\.net\/api\/continue\/[\w-]{43}$/,
+    )
+    expect(early.headers.get('location')).toMatch(
+      /^https:\/\/relay\.example\.net\/api\/continue\/[\w-]{43}$/,
+    )
   })
 })
 
@@ -390,7 +423,9 @@ describe('a device', () => {
     stack.configure({ AV_HEALTH_BUCKETS: '256' })
 
     const answers = await Promise.all(
-      [...stack.fleet.truth('files')].slice(0, 20).map(({ machineId }) => stack.get(`av-health/devices/${machineId}`)),
+      [...stack.fleet.truth('files')]
+        .slice(0, 20)
+        .map(({ machineId }) => stack.get(`av-health/devices/${machineId}`)),
     )
     stack.configure()
 

@@ -19,7 +19,9 @@ export interface AlertRule {
 }
 
 /** Every query file by its name. */
-export const queryFiles = globSync('bicep/queries/*.kql', { cwd: root }).map((path) => basename(path, '.kql'))
+export const queryFiles = globSync('bicep/queries/*.kql', { cwd: root }).map((path) =>
+  basename(path, '.kql'),
+)
 
 const path = 'bicep/modules/alerts.bicep'
 
@@ -29,11 +31,17 @@ export function readAlertRules(text = templateTexts[path] ?? ''): AlertRule[] {
   const list = template.variables.get('rules')
   return ((list && findItems(list, template, [template])) ?? []).map(({ node }) => {
     const member = (name: string) => textOf(memberOf(node, name))
-    const file = /^loadTextContent\('\.\.\/queries\/([\w-]+)\.kql'\)$/.exec(member('query'))?.[1] ?? ''
+    const file =
+      /^loadTextContent\('\.\.\/queries\/([\w-]+)\.kql'\)$/.exec(member('query'))?.[1] ?? ''
     return {
-      ...{ name: member('name'), file, query: readText(join('bicep/queries', `${file}.kql`)) },
-      ...{ severity: Number(member('severity')), operator: member('operator'), threshold: Number(member('threshold')) },
-      ...{ frequency: member('evaluationFrequency'), window: member('windowSize') },
+      name: member('name'),
+      file,
+      query: readText(join('bicep/queries', `${file}.kql`)),
+      severity: Number(member('severity')),
+      operator: member('operator'),
+      threshold: Number(member('threshold')),
+      frequency: member('evaluationFrequency'),
+      window: member('windowSize'),
     }
   })
 }

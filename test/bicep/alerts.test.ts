@@ -53,7 +53,8 @@ test('no telemetry of the app is left out: lines and exceptions are never sample
     'Exception',
     'Trace',
   ])
-  for (const level of Object.values(logging.logLevel ?? {})) expect(['Information', 'Debug', 'Trace']).toContain(level)
+  for (const level of Object.values(logging.logLevel ?? {}))
+    expect(['Information', 'Debug', 'Trace']).toContain(level)
 })
 
 test.each([

@@ -7,7 +7,11 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.Web/sites', 'properties.httpsOnly', /^true$/],
   ['Microsoft.Web/sites', 'properties.publicNetworkAccess', /^(?:En|Dis)abled$/],
   ['Microsoft.Web/sites', 'properties.siteConfig.minTlsVersion', /^1\.2$/],
-  ['Microsoft.Web/sites', 'properties.functionAppConfig.deployment.storage.type', /^blobContainer$/],
+  [
+    'Microsoft.Web/sites',
+    'properties.functionAppConfig.deployment.storage.type',
+    /^blobContainer$/,
+  ],
   [
     'Microsoft.Web/sites',
     'properties.functionAppConfig.deployment.storage.authentication.type',
@@ -15,7 +19,11 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ],
   ['Microsoft.Web/sites', 'properties.functionAppConfig.runtime.name', /^node$/],
   ['Microsoft.Web/sites', 'properties.functionAppConfig.runtime.version', /^24$/],
-  ['Microsoft.Web/sites', 'properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB', /^(?:512|2048|4096)$/],
+  [
+    'Microsoft.Web/sites',
+    'properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB',
+    /^(?:512|2048|4096)$/,
+  ],
   [
     'Microsoft.Web/sites',
     'properties.functionAppConfig.scaleAndConcurrency.maximumInstanceCount',
@@ -29,9 +37,17 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.Storage/storageAccounts', 'properties.supportsHttpsTrafficOnly', /^true$/],
   ['Microsoft.Storage/storageAccounts', 'properties.minimumTlsVersion', /^TLS1_2$/],
   ['Microsoft.Storage/storageAccounts', 'properties.publicNetworkAccess', /^(?:En|Dis)abled$/],
-  ['Microsoft.Storage/storageAccounts', 'properties.networkAcls.bypass', /^(?:None|AzureServices)$/],
+  [
+    'Microsoft.Storage/storageAccounts',
+    'properties.networkAcls.bypass',
+    /^(?:None|AzureServices)$/,
+  ],
   ['Microsoft.Storage/storageAccounts', 'properties.networkAcls.defaultAction', /^(?:Allow|Deny)$/],
-  ['Microsoft.Storage/storageAccounts/blobServices/containers', 'properties.publicAccess', /^None$/],
+  [
+    'Microsoft.Storage/storageAccounts/blobServices/containers',
+    'properties.publicAccess',
+    /^None$/,
+  ],
   [
     'Microsoft.Storage/storageAccounts/blobServices/containers',
     'name',
@@ -49,10 +65,18 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.KeyVault/vaults', 'properties.networkAcls.bypass', /^(?:None|AzureServices)$/],
   ['Microsoft.KeyVault/vaults', 'properties.networkAcls.defaultAction', /^(?:Allow|Deny)$/],
   ['Microsoft.KeyVault/vaults/secrets', 'name', /^[A-Za-z0-9-]{1,127}$/],
-  ['Microsoft.Authorization/roleAssignments', 'properties.principalType', /^(?:ServicePrincipal|User|Group)$/],
+  [
+    'Microsoft.Authorization/roleAssignments',
+    'properties.principalType',
+    /^(?:ServicePrincipal|User|Group)$/,
+  ],
   ['Microsoft.OperationalInsights/workspaces', 'properties.sku.name', /^PerGB2018$/],
   ['Microsoft.OperationalInsights/workspaces', 'properties.features.disableLocalAuth', /^true$/],
-  ['Microsoft.OperationalInsights/workspaces', 'properties.retentionInDays', /^(?:[3-9]\d|[1-6]\d\d|7[0-2]\d|730)$/],
+  [
+    'Microsoft.OperationalInsights/workspaces',
+    'properties.retentionInDays',
+    /^(?:[3-9]\d|[1-6]\d\d|7[0-2]\d|730)$/,
+  ],
   ['Microsoft.Insights/components', 'properties.DisableLocalAuth', /^true$/],
   [
     'Microsoft.Network/privateEndpoints',
@@ -62,9 +86,17 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.Network/privateEndpoints/privateDnsZoneGroups', 'name', /^default$/],
   ['Microsoft.Network/privateDnsZones', 'location', /^global$/],
   ['Microsoft.Network/privateDnsZones/virtualNetworkLinks', 'location', /^global$/],
-  ['Microsoft.Network/privateDnsZones/virtualNetworkLinks', 'properties.registrationEnabled', /^false$/],
+  [
+    'Microsoft.Network/privateDnsZones/virtualNetworkLinks',
+    'properties.registrationEnabled',
+    /^false$/,
+  ],
   ['Microsoft.Network/virtualNetworks', 'properties.subnets[].name', /^[A-Za-z0-9-]+$/],
-  ['Microsoft.Network/virtualNetworks', 'properties.subnets[].properties.defaultOutboundAccess', /^false$/],
+  [
+    'Microsoft.Network/virtualNetworks',
+    'properties.subnets[].properties.defaultOutboundAccess',
+    /^false$/,
+  ],
   [
     'Microsoft.Network/virtualNetworks',
     'properties.subnets[].properties.delegations[].properties.serviceName',
@@ -75,7 +107,11 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
     'properties.evaluationFrequency',
     /^(?:PT(?:[15]|10|15|30|45)M|PT[1-6]H|P1D)$/,
   ],
-  ['Microsoft.Insights/scheduledQueryRules', 'properties.windowSize', /^(?:PT(?:5|10|15|30|45)M|PT[1-6]H|P[12]D)$/],
+  [
+    'Microsoft.Insights/scheduledQueryRules',
+    'properties.windowSize',
+    /^(?:PT(?:5|10|15|30|45)M|PT[1-6]H|P[12]D)$/,
+  ],
   ['Microsoft.Insights/scheduledQueryRules', 'properties.severity', /^[0-4]$/],
   ['Microsoft.Insights/scheduledQueryRules', 'properties.autoMitigate', /^(?:true|false)$/],
   [
@@ -83,19 +119,31 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
     'properties.criteria.allOf[].operator',
     /^(?:Equals|(?:Greater|Less)Than(?:OrEqual)?)$/,
   ],
-  ['Microsoft.Insights/scheduledQueryRules', 'properties.criteria.allOf[].timeAggregation', /^Count$/],
+  [
+    'Microsoft.Insights/scheduledQueryRules',
+    'properties.criteria.allOf[].timeAggregation',
+    /^Count$/,
+  ],
   ['Microsoft.Insights/scheduledQueryRules', 'properties.criteria.allOf[].threshold', /^\d+$/],
 ]
 
 /** Values that a resource need not have, but when it has them they are these. */
 export const allowedWherePresent: [type: string, path: string, allowed: RegExp][] = [
-  ['Microsoft.Insights/diagnosticSettings', 'properties.logs[].categoryGroup', /^(?:audit|allLogs)$/],
+  [
+    'Microsoft.Insights/diagnosticSettings',
+    'properties.logs[].categoryGroup',
+    /^(?:audit|allLogs)$/,
+  ],
   [
     'Microsoft.Insights/diagnosticSettings',
     'properties.logs[].category',
     /^(?:Storage(?:Read|Write|Delete)|AuditEvent)$/,
   ],
-  ['Microsoft.Insights/diagnosticSettings', 'properties.metrics[].category', /^(?:AllMetrics|Transaction)$/],
+  [
+    'Microsoft.Insights/diagnosticSettings',
+    'properties.metrics[].category',
+    /^(?:AllMetrics|Transaction)$/,
+  ],
   ['Microsoft.Insights/actionGroups', 'location', /^global$/],
   ['Microsoft.Insights/actionGroups', 'properties.groupShortName', /^.{1,12}$/],
   ['Microsoft.KeyVault/vaults', 'properties.createMode', /^(?:default|recover)$/],

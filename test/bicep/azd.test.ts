@@ -19,12 +19,16 @@ test('azd finds the templates, the package and the site', () => {
   expect(/^ {2}path: (.+)$/m.exec(azure)?.[1]).toBe('bicep')
   expect(readText('local/package.ts')).toContain(`'${/dist: (.+)/.exec(azure)?.[1]}'`)
   expect(azure).toContain('remoteBuild: false')
-  expect(JSON.parse(readText('package.json')).scripts).toHaveProperty(/run: npm run (\w+)/.exec(azure)?.[1] ?? '')
+  expect(JSON.parse(readText('package.json')).scripts).toHaveProperty(
+    /run: npm run (\w+)/.exec(azure)?.[1] ?? '',
+  )
 })
 
 test('there is one parameter file, and it gives what the template asks for', () => {
   const names = given.map(([, name = '']) => name)
-  const needed = [...main.parameters.values()].filter(({ fallback }) => !fallback).map(({ name }) => name)
+  const needed = [...main.parameters.values()]
+    .filter(({ fallback }) => !fallback)
+    .map(({ name }) => name)
 
   expect(existsSync(join(root, 'bicep/main.parameters.json'))).toBe(false)
   expect(names.filter((name) => !main.parameters.has(name))).toEqual([])
@@ -34,16 +38,22 @@ test('there is one parameter file, and it gives what the template asks for', () 
 test('what the parameter file says without azd is what the template says', () => {
   for (const [, name = '', value = ''] of given) {
     const fallback = main.parameters.get(name)?.fallback
-    const otherwise = /readEnvironmentVariable\('\w+', '(.*?)'\)/.exec(value)?.[1] ?? value.replaceAll("'", '')
-    if (fallback && fallback.type !== 'member_expression') expect([name, otherwise]).toEqual([name, textOf(fallback)])
+    const otherwise =
+      /readEnvironmentVariable\('\w+', '(.*?)'\)/.exec(value)?.[1] ?? value.replaceAll("'", '')
+    if (fallback && fallback.type !== 'member_expression')
+      expect([name, otherwise]).toEqual([name, textOf(fallback)])
   }
 })
 
 test('what comes from the environment as text becomes what the parameter is', () => {
   const wrong = given.filter(([, name = '', value = '']) => {
-    const type = new RegExp(`^param ${name} (\\w+)`, 'm').exec(templateTexts['bicep/main.bicep'] ?? '')?.[1]
+    const type = new RegExp(`^param ${name} (\\w+)`, 'm').exec(
+      templateTexts['bicep/main.bicep'] ?? '',
+    )?.[1]
     const read = /^(\w+\()?readEnvironmentVariable\('[A-Z_]+', '[^']*'\)(\)?)$/.exec(value)
-    return read ? (read[1] ?? '(') !== (type === 'string' ? '(' : `${type}(`) : /readEnvironment/.test(value)
+    return read
+      ? (read[1] ?? '(') !== (type === 'string' ? '(' : `${type}(`)
+      : /readEnvironment/.test(value)
   })
 
   expect(given.length).toBeGreaterThan(5)
@@ -53,7 +63,9 @@ test('what comes from the environment as text becomes what the parameter is', ()
 test('the page on deployment lists every parameter, with its variable', () => {
   const rows = [...readText('docs/deploy.md').matchAll(/^\| (`.+?|schedules.+?) \| (.+?) \|/gm)]
   const listed = rows.flatMap(([, names = '', variable = '']) =>
-    [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, /`(\w+)`/.exec(variable)?.[1]] as const),
+    [...names.matchAll(/`(\w+)`/g)].map(
+      ([, name]) => [name, /`(\w+)`/.exec(variable)?.[1]] as const,
+    ),
   )
   const schedules = [...main.parameters.keys()].filter((name) => name.endsWith('Schedule'))
   const variables = given.flatMap(([, name, value = '']) => {
@@ -61,8 +73,11 @@ test('the page on deployment lists every parameter, with its variable', () => {
     return variable ? [[name, variable]] : []
   })
 
-  expect([...listed.map(([name]) => name), ...schedules].toSorted()).toEqual([...main.parameters.keys()].toSorted())
-  for (const [name, variable] of variables) expect(Object.fromEntries(listed)).toHaveProperty([name ?? ''], variable)
+  expect([...listed.map(([name]) => name), ...schedules].toSorted()).toEqual(
+    [...main.parameters.keys()].toSorted(),
+  )
+  for (const [name, variable] of variables)
+    expect(Object.fromEntries(listed)).toHaveProperty([name ?? ''], variable)
 })
 
 test('no template takes a secret, so that none can leak from a deployment', () => {
@@ -71,6 +86,8 @@ test('no template takes a secret, so that none can leak from a deployment', () =
   ])
 
   expect(
-    names.filter(({ name, decorators }) => decorators.has('secure') || /secret|password|apiKey/i.test(name)),
+    names.filter(
+      ({ name, decorators }) => decorators.has('secure') || /secret|password|apiKey/i.test(name),
+    ),
   ).toEqual([])
 })

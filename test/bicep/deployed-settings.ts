@@ -9,7 +9,8 @@ export function readSettings(texts: Record<string, string>): Map<string, Node> {
   const main = readTemplate('bicep/main.bicep', texts['bicep/main.bicep'] ?? '')
   const settings = app.resources.find(({ name }) => name === 'appSettings')
   const [written] = settings ? at(settings, 'properties') : []
-  const sources = written?.childForFieldName('arguments')?.namedChildren.map((one) => one?.text ?? '') ?? []
+  const sources =
+    written?.childForFieldName('arguments')?.namedChildren.map((one) => one?.text ?? '') ?? []
   const found = new Map<string, Node>()
   for (const source of sources) {
     const variable = app.variables.get(source)
@@ -32,14 +33,21 @@ export interface Demands {
 }
 
 /** Settings that are refused, missing, or neither set nor known by default. */
-export function findSettingBreaches(texts: Record<string, string>, { bound, required }: Demands): string[] {
+export function findSettingBreaches(
+  texts: Record<string, string>,
+  { bound, required }: Demands,
+): string[] {
   const settings = readSettings(texts)
   const refused = new Set(refusedSettings.map((name) => name.toLowerCase()))
   return [
-    ...[...settings.keys()].filter((name) => refused.has(name.toLowerCase())).map((name) => `${name} is refused`),
+    ...[...settings.keys()]
+      .filter((name) => refused.has(name.toLowerCase()))
+      .map((name) => `${name} is refused`),
     ...[...new Set([...neededSettings, ...bound, ...required])]
       .filter((name) => !settings.has(name) || settings.get(name)?.text === "''")
       .map((name) => `${name} is not set`),
-    ...[...settings].filter(([, { text }]) => /^(?:true|false|\d+)$/.test(text)).map(([name]) => `${name} is no text`),
+    ...[...settings]
+      .filter(([, { text }]) => /^(?:true|false|\d+)$/.test(text))
+      .map(([name]) => `${name} is no text`),
   ]
 }

@@ -38,7 +38,12 @@ export function readQuery(text: string): Query {
 }
 
 /** The lines that a query finds, of those before a moment. */
-export function findTraces({ message, hours, matches }: Query, traces: Trace[], windowMs: number, now: Date): Trace[] {
+export function findTraces(
+  { message, hours, matches }: Query,
+  traces: Trace[],
+  windowMs: number,
+  now: Date,
+): Trace[] {
   const fromMs = now.getTime() - Math.min(windowMs, hours === null ? windowMs : hours * 3_600_000)
   return traces.filter(({ at, message: line }) => {
     if (at.getTime() <= fromMs || at > now || !line.startsWith(`${message} {`)) return false
@@ -48,12 +53,16 @@ export function findTraces({ message, hours, matches }: Query, traces: Trace[], 
 
 /** Milliseconds of a duration such as PT15M or P2D. */
 export function toMs(duration: string): number {
-  const [, days = 0, hours = 0, minutes = 0] = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$/.exec(duration) ?? []
+  const [, days = 0, hours = 0, minutes = 0] =
+    /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$/.exec(duration) ?? []
   return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60_000
 }
 
 /** Whether a rule fires over so many lines: as Azure does, none counts as 0. */
-export function fires({ operator, threshold }: { operator: string; threshold: number }, count: number): boolean {
+export function fires(
+  { operator, threshold }: { operator: string; threshold: number },
+  count: number,
+): boolean {
   if (operator === 'GreaterThan') return count > threshold
   if (operator === 'LessThan') return count < threshold
   throw new Error(`an operator that no rule needs: ${operator}`)

@@ -33,10 +33,12 @@ function values(template: Template, all: Template[]): string[] {
       .filter((resource) => resource.type === type && (path === 'name' || !resource.isExisting))
       .flatMap((resource) => {
         const nodes = at(resource, path)
-        if (nodes.length === 0) return allowedWherePresent.includes(row) ? [] : [`${resource.name} has no ${path}`]
+        if (nodes.length === 0)
+          return allowedWherePresent.includes(row) ? [] : [`${resource.name} has no ${path}`]
         return nodes.flatMap((node) => {
           const found = findLiterals(node, template, all)
-          if (!found) return [`${resource.name}: nobody can see what ${path} comes to: ${node.text}`]
+          if (!found)
+            return [`${resource.name}: nobody can see what ${path} comes to: ${node.text}`]
           const wrong = found.filter((value) => !allowed.test(value))
           return wrong.map((value) => `${resource.name}: ${path} may not be ${value}`)
         })
@@ -47,14 +49,19 @@ function values(template: Template, all: Template[]): string[] {
 const versions = ({ resources }: Template) =>
   resources
     .filter(({ type, version }) => version !== undefined && apiVersions[type] !== version)
-    .map(({ name, type, version }) => `${name}: ${type} is asked for in ${version}, not ${apiVersions[type]}`)
+    .map(
+      ({ name, type, version }) =>
+        `${name}: ${type} is asked for in ${version}, not ${apiVersions[type]}`,
+    )
 
 /** Flex Consumption refuses most of siteConfig, in some regions only. */
 const siteConfig = ({ resources }: Template) =>
   resources
     .filter(({ type }) => type === 'Microsoft.Web/sites')
     .flatMap(({ values }) => values)
-    .filter(({ path }) => /^properties\.(?:siteConfig\.(?!minTlsVersion$)|endToEnd|vnetRoute|siteUpdate)/.test(path))
+    .filter(({ path }) =>
+      /^properties\.(?:siteConfig\.(?!minTlsVersion$)|endToEnd|vnetRoute|siteUpdate)/.test(path),
+    )
     .map(({ path }) => `Flex Consumption refuses ${path}`)
 
 /** Public or private endpoints, and nothing in between. */
@@ -62,11 +69,14 @@ function networks({ resources }: Template): string[] {
   return resources.flatMap((resource) => {
     const [access] = at(resource, 'properties.publicNetworkAccess')
     const [action] = at(resource, 'properties.networkAcls.defaultAction')
-    const rules = resource.values.filter(({ path }) => /networkAcls\.(?:ipRules|virtualNetworkRules)/.test(path))
+    const rules = resource.values.filter(({ path }) =>
+      /networkAcls\.(?:ipRules|virtualNetworkRules)/.test(path),
+    )
     const sides = [access, action].map((node) => node?.childForFieldName('condition')?.text)
     return [
       ...rules.map(({ path }) => `${resource.name}: ${path} does not let the app in`),
-      ...(action && (!sides[0] || sides[0] !== sides[1] || !/\? 'Allow' : 'Deny'$/.test(action.text))
+      ...(action &&
+      (!sides[0] || sides[0] !== sides[1] || !/\? 'Allow' : 'Deny'$/.test(action.text))
         ? [`${resource.name}: the network rules do not go with publicNetworkAccess`]
         : []),
       ...(access && !/\? 'Enabled' : 'Disabled'$/.test(access.text)
@@ -77,7 +87,9 @@ function networks({ resources }: Template): string[] {
 }
 
 function grants(template: Template, all: Template[]): string[] {
-  const assignments = template.resources.filter(({ type }) => type === 'Microsoft.Authorization/roleAssignments')
+  const assignments = template.resources.filter(
+    ({ type }) => type === 'Microsoft.Authorization/roleAssignments',
+  )
   return assignments.flatMap((assignment) => {
     const [id] = at(assignment, 'properties.roleDefinitionId')
     const [principal] = at(assignment, 'properties.principalId')
@@ -85,10 +97,16 @@ function grants(template: Template, all: Template[]): string[] {
     const [, role] = id?.childForFieldName('arguments')?.namedChildren ?? []
     const roles = role && findLiterals(role, template, all)
     return [
-      ...(/^subscriptionResourceId\('Microsoft\.Authorization\/roleDefinitions', /.test(id?.text ?? '')
+      ...(/^subscriptionResourceId\('Microsoft\.Authorization\/roleDefinitions', /.test(
+        id?.text ?? '',
+      )
         ? []
         : ['the id of a role definition is made by subscriptionResourceId']),
-      ...(roles ? roles.filter((one) => !roleIds[one]).map((one) => `no role that we know has the id ${one}`) : []),
+      ...(roles
+        ? roles
+            .filter((one) => !roleIds[one])
+            .map((one) => `no role that we know has the id ${one}`)
+        : []),
       ...(roles ? [] : ['nobody can see which role it is']),
       // A name of another seed collides after the identity was made anew.
       ...(principal && name?.text.startsWith('guid(') && name.text.includes(`, ${principal.text}, `)
@@ -97,7 +115,9 @@ function grants(template: Template, all: Template[]): string[] {
       ...(/^(?:p|operatorP)rincipalId$/.test(principal?.text ?? '')
         ? []
         : ['the principal is handed in by its object id']),
-      ...(at(assignment, 'scope').length === 1 ? [] : ['a grant is on one resource, never on the group']),
+      ...(at(assignment, 'scope').length === 1
+        ? []
+        : ['a grant is on one resource, never on the group']),
     ].map((sentence) => `${assignment.name}: ${sentence}`)
   })
 }
@@ -112,9 +132,13 @@ function calls(template: Template, all: Template[]): string[] {
     const refused = params.flatMap(({ name, decorators }) => {
       const list = decorators.get('allowed')
       const allowed = list && findLiterals(list, module, all)
-      const values = at(call, `params.${name}`).flatMap((node) => findLiterals(node, template, all) ?? [])
+      const values = at(call, `params.${name}`).flatMap(
+        (node) => findLiterals(node, template, all) ?? [],
+      )
       return allowed
-        ? values.filter((value) => !allowed.includes(value)).map((value) => `${name} may not be ${value}`)
+        ? values
+            .filter((value) => !allowed.includes(value))
+            .map((value) => `${name} may not be ${value}`)
         : []
     })
     return [
@@ -135,7 +159,8 @@ const hardCoded =
 /** Patterns that compile and are wrong wherever they stand. */
 const spellings = ({ root }: Template) =>
   within(root).flatMap((node) => {
-    if (node.type === 'string' && hardCoded.test(node.text)) return [`${node.text} is right in one cloud only`]
+    if (node.type === 'string' && hardCoded.test(node.text))
+      return [`${node.text} is right in one cloud only`]
     if (node.type === 'call_expression' && /^(?:list\w*|string)\(/.test(node.text))
       return [`${node.text} reads a key, or spells a boolean with a capital`]
     if (node.type === 'member_expression' && /^\w+\.identity\.principalId$/.test(node.text))
@@ -144,10 +169,13 @@ const spellings = ({ root }: Template) =>
   })
 
 function outputs({ outputs, parameters }: Template): string[] {
-  const secure = [...parameters.values()].filter(({ decorators }) => decorators.has('secure')).map(({ name }) => name)
+  const secure = [...parameters.values()]
+    .filter(({ decorators }) => decorators.has('secure'))
+    .map(({ name }) => name)
   return [...outputs].flatMap(([name, node]) => {
     const isSecret =
-      /\blist\w*\(|\.value\b|password/i.test(node.text) || secure.some((one) => node.text.split(/\W/).includes(one))
+      /\blist\w*\(|\.value\b|password/i.test(node.text) ||
+      secure.some((one) => node.text.split(/\W/).includes(one))
     return isSecret ? [`the output ${name} tells a secret`] : []
   })
 }

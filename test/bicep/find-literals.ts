@@ -2,7 +2,11 @@ import type { Node } from 'web-tree-sitter'
 import { named, type Template, textOf, within } from './read-template.ts'
 
 /** Every literal that an expression may come to, over modules and their callers; undefined where that can't be seen. */
-export function findLiterals(node: Node, template: Template, all: Template[]): string[] | undefined {
+export function findLiterals(
+  node: Node,
+  template: Template,
+  all: Template[],
+): string[] | undefined {
   const every = (nodes: Node[]) => {
     const found = nodes.map((one) => findLiterals(one, template, all))
     return found.some((one) => one === undefined) ? undefined : found.flatMap((one) => one ?? [])
@@ -12,12 +16,16 @@ export function findLiterals(node: Node, template: Template, all: Template[]): s
   if (/^(?:number|boolean)$/.test(node.type)) return [node.text]
   if (node.type === 'array') return every(named(node))
   if (node.type === 'ternary_expression')
-    return every(['consequence', 'alternative'].flatMap((side) => node.childForFieldName(side) ?? []))
+    return every(
+      ['consequence', 'alternative'].flatMap((side) => node.childForFieldName(side) ?? []),
+    )
   if (node.type === 'member_expression') {
     const [object, property] = named(node)
     const over = object && template.loops.get(object.text)
     if (!over || !property) return undefined
-    const members = findItems(over, template, all)?.flatMap((item) => memberOf(item.node, property.text) ?? [])
+    const members = findItems(over, template, all)?.flatMap(
+      (item) => memberOf(item.node, property.text) ?? [],
+    )
     return members && every(members)
   }
   if (node.type !== 'identifier') return undefined
@@ -27,8 +35,12 @@ export function findLiterals(node: Node, template: Template, all: Template[]): s
   if (variable) return findLiterals(variable, template, all)
   const allowed = template.parameters.get(node.text)?.decorators.get('allowed')
   if (allowed) return findLiterals(allowed, template, all)
-  const given = findGiven(node.text, template, all).map((one) => findLiterals(one.node, one.template, all))
-  return given.length === 0 || given.includes(undefined) ? undefined : given.flatMap((one) => one ?? [])
+  const given = findGiven(node.text, template, all).map((one) =>
+    findLiterals(one.node, one.template, all),
+  )
+  return given.length === 0 || given.includes(undefined)
+    ? undefined
+    : given.flatMap((one) => one ?? [])
 }
 
 interface Place {
@@ -41,7 +53,9 @@ export function findGiven(name: string, template: Template, all: Template[]): Pl
   const calls = all.flatMap((caller) =>
     caller.modules
       .filter(({ type }) => type === template.path)
-      .flatMap(({ values }) => values.filter(({ path }) => path === `params.${name}` || path === `params.${name}[]`))
+      .flatMap(({ values }) =>
+        values.filter(({ path }) => path === `params.${name}` || path === `params.${name}[]`),
+      )
       .map(({ node }) => ({ node, template: caller })),
   )
   const { fallback } = template.parameters.get(name) ?? {}
@@ -54,12 +68,18 @@ export function findItems(node: Node, template: Template, all: Template[]): Plac
   if (node.type !== 'identifier') return undefined
   const variable = template.variables.get(node.text)
   if (variable) return findItems(variable, template, all)
-  const lists = findGiven(node.text, template, all).map((given) => findItems(given.node, given.template, all))
-  return lists.length === 0 || lists.includes(undefined) ? undefined : lists.flatMap((list) => list ?? [])
+  const lists = findGiven(node.text, template, all).map((given) =>
+    findItems(given.node, given.template, all),
+  )
+  return lists.length === 0 || lists.includes(undefined)
+    ? undefined
+    : lists.flatMap((list) => list ?? [])
 }
 
 /** What an object has under a name. */
 export function memberOf(object: Node, name: string): Node | undefined {
-  const property = named(object).find((one) => one.type === 'object_property' && textOf(one.namedChild(0)) === name)
+  const property = named(object).find(
+    (one) => one.type === 'object_property' && textOf(one.namedChild(0)) === name,
+  )
   return property && named(property)[1]
 }

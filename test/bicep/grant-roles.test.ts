@@ -30,9 +30,13 @@ async function grant(roles: string[], env: Record<string, string> = {}) {
   const calls = join(folder, 'calls')
   writeFileSync(calls, '')
   const PATH = `${folder}${delimiter}/usr/bin${delimiter}/bin`
-  const ended = await promisify(execFile)('sh', [join(root, 'bicep/grants/grant-roles.sh'), ...roles], {
-    env: { PATH, CALLS: calls, ...env },
-  }).then(
+  const ended = await promisify(execFile)(
+    'sh',
+    [join(root, 'bicep/grants/grant-roles.sh'), ...roles],
+    {
+      env: { PATH, CALLS: calls, ...env },
+    },
+  ).then(
     ({ stdout }) => ({ code: 0, said: stdout }),
     ({ code, stderr }: { code: number; stderr: string }) => ({ code, said: stderr }),
   )
@@ -54,8 +58,12 @@ test('each role that is not there yet is granted on the cloud of the operator', 
     'Vulnerability.Read.All: granted',
   ])
   expect(posts).toHaveLength(2)
-  expect(posts[0]).toContain('https://graph.example/v1.0/servicePrincipals/principal/appRoleAssignments')
-  expect(posts[0]).toContain('{"principalId":"principal","resourceId":"defender","appRoleId":"id-alert"}')
+  expect(posts[0]).toContain(
+    'https://graph.example/v1.0/servicePrincipals/principal/appRoleAssignments',
+  )
+  expect(posts[0]).toContain(
+    '{"principalId":"principal","resourceId":"defender","appRoleId":"id-alert"}',
+  )
 })
 
 test('a role that does not exist and a tenant without Defender end it with a sentence', async () => {
@@ -63,7 +71,11 @@ test('a role that does not exist and a tenant without Defender end it with a sen
   const unlicensed = await grant(['principal'], { UNLICENSED: 'yes' })
   const nobody = await grant([])
 
-  expect(unknown).toMatchObject({ code: 1, said: 'WindowsDefenderATP has no app role No.Such.Role.\n', posts: [] })
+  expect(unknown).toMatchObject({
+    code: 1,
+    said: 'WindowsDefenderATP has no app role No.Such.Role.\n',
+    posts: [],
+  })
   expect(unlicensed).toMatchObject({ code: 1, posts: [] })
   expect(unlicensed.said).toContain('licence')
   expect(nobody.code).not.toBe(0)

@@ -11,17 +11,24 @@ const read = (path: string, texts = templateTexts) => readTemplate(path, texts[p
 
 /** Names of the roles that a template grants on a scope; those of a module's parameter by the call that gives them. */
 function granted(template: Template, scope: string): string[] {
-  const assignments = template.resources.filter((one) => at(one, 'scope').some(({ text }) => text === scope))
+  const assignments = template.resources.filter((one) =>
+    at(one, 'scope').some(({ text }) => text === scope),
+  )
   return assignments.flatMap((one) => {
     const [id] = at(one, 'properties.roleDefinitionId')
     const role = id?.childForFieldName('arguments')?.namedChildren[1]
-    return (role && findLiterals(role, template, [template])?.map((found) => roleIds[found] ?? found)) || []
+    return (
+      (role && findLiterals(role, template, [template])?.map((found) => roleIds[found] ?? found)) ||
+      []
+    )
   })
 }
 
 /** Names of the roles that a call of the storage module hands in. */
 function handedIn(main: Template, call: string): string[] {
-  const nodes = main.modules.filter(({ name }) => name === call).flatMap((one) => at(one, 'params.roles[]'))
+  const nodes = main.modules
+    .filter(({ name }) => name === call)
+    .flatMap((one) => at(one, 'params.roles[]'))
   return nodes.map((node) => roleIds[textOf(node)] ?? node.text)
 }
 
@@ -33,7 +40,9 @@ test('each scope is granted exactly the roles of the table in the code', () => {
   expect(handedIn(main, 'dataStorage').toSorted()).toEqual([...azureRoles.dataAccount])
   for (const secret of ['accessKey', 'secretKey'])
     expect(granted(vault, `vault::${secret}`)).toEqual([...azureRoles.tenableSecret])
-  expect(granted(read('bicep/modules/monitoring.bicep'), 'insights')).toEqual([...azureRoles.insights])
+  expect(granted(read('bicep/modules/monitoring.bicep'), 'insights')).toEqual([
+    ...azureRoles.insights,
+  ])
   expect(granted(vault, 'vault')).toEqual(['Key Vault Secrets Officer'])
 })
 
@@ -44,7 +53,13 @@ test('nobody but these scopes grants anything', () => {
       .flatMap((one) => at(one, 'scope').map(({ text }) => text)),
   )
 
-  expect(scopes.toSorted()).toEqual(['account', 'insights', 'vault', 'vault::accessKey', 'vault::secretKey'])
+  expect(scopes.toSorted()).toEqual([
+    'account',
+    'insights',
+    'vault',
+    'vault::accessKey',
+    'vault::secretKey',
+  ])
 })
 
 test('a role that is taken away in the templates is missed', () => {
@@ -54,7 +69,9 @@ test('a role that is taken away in the templates is missed', () => {
     '// Storage Table',
   )
 
-  expect(handedIn(read('bicep/main.bicep', texts), 'hostStorage')).not.toEqual([...azureRoles.hostAccount])
+  expect(handedIn(read('bicep/main.bicep', texts), 'hostStorage')).not.toEqual([
+    ...azureRoles.hostAccount,
+  ])
 })
 
 test('the Graph template and the script ask for the first role of every flow, on the application of the code', () => {
@@ -71,14 +88,20 @@ test('the Graph template and the script ask for the first role of every flow, on
 })
 
 test('the matrix in the README says what the code says', () => {
-  const section = readText('README.md').split('\n## What each flow needs')[1]?.split('\n## ')[0] ?? ''
+  const section =
+    readText('README.md').split('\n## What each flow needs')[1]?.split('\n## ')[0] ?? ''
   const rows = [...section.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | '))
 
-  const promised = Object.values(flowGrants).map(({ title, defender: [first, ...others], tenable, dataAccount }) => {
-    const instead = others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
-    const storage = dataAccount.map((role) => role.replace('Storage ', '').replace(' Data Contributor', '')).join(', ')
-    return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
-  })
+  const promised = Object.values(flowGrants).map(
+    ({ title, defender: [first, ...others], tenable, dataAccount }) => {
+      const instead =
+        others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
+      const storage = dataAccount
+        .map((role) => role.replace('Storage ', '').replace(' Data Contributor', ''))
+        .join(', ')
+      return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
+    },
+  )
   expect(rows.filter((row) => row.length === 4).slice(1)).toEqual(promised)
   expect(rows.filter((row) => row.length === 2).slice(1)).toEqual([
     ['host account', azureRoles.hostAccount.join(', ')],

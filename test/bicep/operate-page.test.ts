@@ -4,8 +4,8 @@ import { readText } from './template-texts.ts'
 
 const page = readText('docs/operate.md')
 const rowsOf = (section: string) =>
-  [...(page.split(`\n## ${section}\n`)[1]?.split('\n## ')[0] ?? '').matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) =>
-    row.split(/ *\| */),
+  [...(page.split(`\n## ${section}\n`)[1]?.split('\n## ')[0] ?? '').matchAll(/^\| (.+) \|$/gm)].map(
+    ([, row = '']) => row.split(/ *\| */),
   )
 
 test('the page on operation lists every alert rule with its severity', () => {

@@ -63,7 +63,8 @@ export function readTemplate(path: string, text: string): Template {
   }
   const decorators = new Map<string, Node | null>()
   for (const node of within(root)) {
-    if (node.isError || node.isMissing) template.faults.push(`line ${node.startPosition.row + 1}: ${node.text}`)
+    if (node.isError || node.isMissing)
+      template.faults.push(`line ${node.startPosition.row + 1}: ${node.text}`)
     if (node.type === 'for_statement') readLoop(template, node)
   }
   for (const node of named(root)) {
@@ -120,13 +121,22 @@ function ownerOf(node: Node | null): number | undefined {
 
 function declarationOf(node: Node, type: string): Declaration {
   const [name] = named(node)
-  const isExisting = node.children.some((child) => child?.type === 'existing' || child?.text === 'existing')
+  const isExisting = node.children.some(
+    (child) => child?.type === 'existing' || child?.text === 'existing',
+  )
   const body = named(node).at(-1)
-  return { name: name?.text ?? '', type, version: undefined, isExisting, values: body ? flatten(body, '') : [] }
+  return {
+    name: name?.text ?? '',
+    type,
+    version: undefined,
+    isExisting,
+    values: body ? flatten(body, '') : [],
+  }
 }
 
 function flatten(node: Node, path: string): Value[] {
-  const below = (one: Node) => (/^(?:object|array|call_expression|arguments)$/.test(one.type) ? flatten(one, path) : [])
+  const below = (one: Node) =>
+    /^(?:object|array|call_expression|arguments)$/.test(one.type) ? flatten(one, path) : []
   if (node.type === 'object') {
     return named(node).flatMap((property) => {
       const [key, value] = named(property)
@@ -141,7 +151,12 @@ function flatten(node: Node, path: string): Value[] {
   const self = isLoop || node.type === 'arguments' ? [] : [{ path, node }]
   // Loops, conditions and calls such as union() have objects within.
   const inner = isLoop ? [node.childForFieldName('body')] : named(node)
-  return [...self, ...inner.flatMap((one) => (one ? (isLoop ? flatten(one, path && `${path}[]`) : below(one)) : []))]
+  return [
+    ...self,
+    ...inner.flatMap((one) =>
+      one ? (isLoop ? flatten(one, path && `${path}[]`) : below(one)) : [],
+    ),
+  ]
 }
 
 /** The children that are neither punctuation nor comments. */
@@ -149,7 +164,11 @@ export const named = (node: Node): Node[] =>
   node.namedChildren.filter((child) => child !== null && child.type !== 'comment')
 
 /** A node and all that is in it. */
-export const within = (node: Node): Node[] => [node, ...node.children.flatMap((child) => (child ? within(child) : []))]
+export const within = (node: Node): Node[] => [
+  node,
+  ...node.children.flatMap((child) => (child ? within(child) : [])),
+]
 
 /** A literal text without its quotes; interpolations stay as they are written. */
-export const textOf = (node: Node | null | undefined): string => (node?.text ?? '').replace(/^'|'$/g, '')
+export const textOf = (node: Node | null | undefined): string =>
+  (node?.text ?? '').replace(/^'|'$/g, '')

@@ -9,10 +9,13 @@ import { findItems, findLiterals, memberOf } from './find-literals.ts'
 import { readTemplate, textOf } from './read-template.ts'
 import { readText, templateTexts, withChange } from './template-texts.ts'
 
-const isShape = (value: unknown): value is Record<string, z.ZodType> => typeof value === 'object' && value !== null
+const isShape = (value: unknown): value is Record<string, z.ZodType> =>
+  typeof value === 'object' && value !== null
 const shapes: Record<string, z.ZodType> = Object.assign(
   {},
-  ...Object.entries(settings).flatMap(([name, value]) => (/Settings$/.test(name) && isShape(value) ? [value] : [])),
+  ...Object.entries(settings).flatMap(([name, value]) =>
+    /Settings$/.test(name) && isShape(value) ? [value] : [],
+  ),
 )
 const main = readTemplate('bicep/main.bicep', templateTexts['bicep/main.bicep'] ?? '')
 
@@ -24,7 +27,9 @@ beforeAll(async () => {
   const bound = JSON.stringify(functions) + readText('host.json')
   demands = {
     bound: [...bound.matchAll(/%(\w+)%/g)].map(([, name = '']) => name),
-    required: settings.settingNames.filter((name) => shapes[name]?.safeParse(undefined).success === false),
+    required: settings.settingNames.filter(
+      (name) => shapes[name]?.safeParse(undefined).success === false,
+    ),
   }
 })
 
@@ -37,7 +42,9 @@ test('only settings that somebody reads are set', () => {
   const platform = /^(?:AzureWebJobs|APPLICATIONINSIGHTS_)/
   const names = [...readSettings(templateTexts).keys()]
 
-  expect(names.filter((name) => !platform.test(name) && !settings.settingNames.includes(name))).toEqual([])
+  expect(
+    names.filter((name) => !platform.test(name) && !settings.settingNames.includes(name)),
+  ).toEqual([])
 })
 
 test('every connection of a binding is set up for the identity', () => {
@@ -46,7 +53,8 @@ test('every connection of a binding is set up for the identity', () => {
 
   expect([...connections]).toEqual(['RELAY_STORAGE'])
   for (const connection of [...connections, 'AzureWebJobsStorage'])
-    for (const part of ['queueServiceUri', 'credential', 'clientId']) expect(names).toContain(`${connection}__${part}`)
+    for (const part of ['queueServiceUri', 'credential', 'clientId'])
+      expect(names).toContain(`${connection}__${part}`)
 })
 
 test.each<[path: string, from: string, to: string, said: string]>([
@@ -54,8 +62,18 @@ test.each<[path: string, from: string, to: string, said: string]>([
   ['bicep/main.bicep', 'TASKHUB_NAME: taskHubName', "TASKHUB_NAME: ''", 'TASKHUB_NAME is not set'],
   ['bicep/main.bicep', 'TASKHUB_NAME: ', "tz: 'UTC'\n TASKHUB_NAME: ", 'tz is refused'],
   ['bicep/modules/app.bicep', 'AZURE_CLIENT_ID: clientId', '', 'AZURE_CLIENT_ID is not set'],
-  ['bicep/modules/app.bicep', "Homepage: 'true'", 'Homepage: true', 'AzureWebJobsDisableHomepage is no text'],
-  ['bicep/modules/app.bicep', 'union(platformSettings, ', 'union(', 'RELAY_STORAGE__credential is not set'],
+  [
+    'bicep/modules/app.bicep',
+    "Homepage: 'true'",
+    'Homepage: true',
+    'AzureWebJobsDisableHomepage is no text',
+  ],
+  [
+    'bicep/modules/app.bicep',
+    'union(platformSettings, ',
+    'union(',
+    'RELAY_STORAGE__credential is not set',
+  ],
 ])('a breach is seen: %s with %s → %s', (path, from, to, said) => {
   expect(findSettingBreaches(withChange(path, from, to), demands)).toContain(said)
 })
@@ -64,7 +82,8 @@ test('defaults of the templates are those of the code', () => {
   for (const [name, node] of readSettings(templateTexts)) {
     const known = shapes[name]?.safeParse(undefined).data
     const fallback = main.parameters.get(node.text)?.fallback
-    if (known !== undefined && fallback) expect([name, textOf(fallback)]).toEqual([name, String(known)])
+    if (known !== undefined && fallback)
+      expect([name, textOf(fallback)]).toEqual([name, String(known)])
   }
   const hub = textOf(main.parameters.get('taskHubName')?.fallback)
   expect(hub).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
@@ -80,7 +99,9 @@ test('the clouds to choose from are those of the code', () => {
 })
 
 test('the queues that triggers read are declared, and no others', () => {
-  const read = functions.flatMap(({ trigger }) => (trigger.type === 'queueTrigger' ? String(trigger.queueName) : []))
+  const read = functions.flatMap(({ trigger }) =>
+    trigger.type === 'queueTrigger' ? String(trigger.queueName) : [],
+  )
   const queues = main.variables.get('queues')
 
   const declared = queues ? findLiterals(queues, main, [main]) : []

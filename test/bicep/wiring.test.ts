@@ -14,30 +14,42 @@ const vault = read('bicep/modules/vault.bicep')
 
 /** What a call of `main.bicep` hands in under a name, as it is written. */
 const given = (call: string, name: string) =>
-  main.modules.filter((one) => one.name === call).flatMap((one) => at(one, `params.${name}`).map(({ text }) => text))
+  main.modules
+    .filter((one) => one.name === call)
+    .flatMap((one) => at(one, `params.${name}`).map(({ text }) => text))
 
 test('the site gets the identity by its resource id, its settings by its client id, grants by its object id', () => {
   const [site] = app.resources.filter(({ type }) => type === 'Microsoft.Web/sites')
 
   expect(given('app', 'identityId')).toEqual(['identity.id'])
   expect(given('app', 'clientId')).toEqual(['identity.properties.clientId'])
-  expect(site ? at(site, 'properties.keyVaultReferenceIdentity').map(({ text }) => text) : []).toEqual(['identityId'])
+  expect(
+    site ? at(site, 'properties.keyVaultReferenceIdentity').map(({ text }) => text) : [],
+  ).toEqual(['identityId'])
   for (const call of ['hostStorage', 'dataStorage', 'vault', 'monitoring'])
     expect(given(call, 'principalId')).toEqual(['identity.properties.principalId'])
 })
 
 test('both Tenable settings refer to the secrets that are granted, without a version, once they are there', () => {
   const settings = app.variables.get('tenableSettings')
-  const secrets = vault.resources.filter(({ type }) => type.endsWith('/secrets')).flatMap((one) => at(one, 'name'))
-  const granting = vault.resources.filter((one) => at(one, 'scope').some(({ text }) => text.startsWith('vault::')))
+  const secrets = vault.resources
+    .filter(({ type }) => type.endsWith('/secrets'))
+    .flatMap((one) => at(one, 'name'))
+  const granting = vault.resources.filter((one) =>
+    at(one, 'scope').some(({ text }) => text.startsWith('vault::')),
+  )
 
   const references = [
-    ...(settings?.text ?? '').matchAll(/'@Microsoft\.KeyVault\(SecretUri=\$\{vaultUri\}secrets\/([\w-]+)\/\)'/g),
+    ...(settings?.text ?? '').matchAll(
+      /'@Microsoft\.KeyVault\(SecretUri=\$\{vaultUri\}secrets\/([\w-]+)\/\)'/g,
+    ),
   ]
   expect(references.map(([, name]) => name)).toEqual(secrets.map(textOf))
   expect(settings?.text).toMatch(/^tenableConfigured\s+\?/)
   expect(granting).toHaveLength(2)
-  expect(templateTexts['bicep/modules/vault.bicep']?.match(/= if \(tenableConfigured\)/g)).toHaveLength(2)
+  expect(
+    templateTexts['bicep/modules/vault.bicep']?.match(/= if \(tenableConfigured\)/g),
+  ).toHaveLength(2)
 })
 
 test('what asks for no key passes Easy Auth too, and nothing else but the calls of Durable', async () => {
@@ -46,7 +58,9 @@ test('what asks for no key passes Easy Auth too, and nothing else but the calls 
     trigger.authLevel === 'anonymous' ? [`/api/${String(trigger.route).replace(/\{.*/, '')}`] : [],
   )
 
-  const passed = app.resources.flatMap((one) => at(one, 'properties.globalValidation.excludedPaths[]').map(textOf))
+  const passed = app.resources.flatMap((one) =>
+    at(one, 'properties.globalValidation.excludedPaths[]').map(textOf),
+  )
 
   expect(passed.toSorted()).toEqual([...open, '/runtime/webhooks/'].toSorted())
 })
@@ -60,7 +74,14 @@ test('in a private network the app waits for every endpoint that it needs', () =
     ['of', 'service'].map((key) => textOf(memberOf(node, key))).join(' '),
   )
 
-  expect(services).toEqual(['host blob', 'host queue', 'host table', 'data queue', 'data table', 'relay vault'])
+  expect(services).toEqual([
+    'host blob',
+    'host queue',
+    'host table',
+    'data queue',
+    'data table',
+    'relay vault',
+  ])
   expect(call ? at(call, 'dependsOn[]').map(({ text }) => text) : []).toEqual(['endpoints'])
   expect(given('appEndpoint', 'groupId')).toEqual(["'sites'"])
 })
@@ -74,7 +95,10 @@ test('the app calls out of a subnet of its own through the NAT gateway, and endp
   const subnets = (list ? named(list) : []).map((node) => {
     const properties = memberOf(node, 'properties')
     const has = (name: string) => (properties && memberOf(properties, name) ? [name] : [])
-    return [textOf(memberOf(node, 'name')), ...['natGateway', 'delegations', 'serviceEndpoints'].flatMap(has)]
+    return [
+      textOf(memberOf(node, 'name')),
+      ...['natGateway', 'delegations', 'serviceEndpoints'].flatMap(has),
+    ]
   })
 
   expect(subnets).toEqual([['app', 'natGateway', 'delegations'], ['endpoints']])
@@ -86,7 +110,9 @@ test('the app calls out of a subnet of its own through the NAT gateway, and endp
 test('every service that has an endpoint has a zone, of its own or of the hub', () => {
   const network = read('bicep/modules/network.bicep')
   const names = network.variables.get('zoneNames')
-  const zones = network.resources.filter(({ type }) => type.startsWith('Microsoft.Network/privateDnsZones'))
+  const zones = network.resources.filter(({ type }) =>
+    type.startsWith('Microsoft.Network/privateDnsZones'),
+  )
   const text = templateTexts['bicep/modules/network.bicep'] ?? ''
 
   const services = (names ? named(names) : []).map((node) => textOf(node.namedChild(0)))
@@ -102,9 +128,13 @@ test('every service that has an endpoint has a zone, of its own or of the hub', 
 test('two installations in one group share nothing but DNS zones', () => {
   const shared = /privateDnsZones$|roleAssignments$|diagnosticSettings$|^Microsoft\.Graph/
   const resources = Object.keys(templateTexts).flatMap((path) => read(path).resources)
-  const own = resources.filter(({ type, version, isExisting }) => version && !isExisting && !shared.test(type))
+  const own = resources.filter(
+    ({ type, version, isExisting }) => version && !isExisting && !shared.test(type),
+  )
 
-  const loose = own.filter((one) => !at(one, 'name').some(({ text }) => /(?<!\.)\bname\b/.test(text)))
+  const loose = own.filter(
+    (one) => !at(one, 'name').some(({ text }) => /(?<!\.)\bname\b/.test(text)),
+  )
   const handedIn = main.modules.flatMap((call) => at(call, 'params.name').map(({ text }) => text))
 
   expect(own.length).toBeGreaterThan(10)
@@ -113,10 +143,14 @@ test('two installations in one group share nothing but DNS zones', () => {
 })
 
 test('who reads a secret is told to the workspace', () => {
-  const settings = vault.resources.filter(({ type }) => type === 'Microsoft.Insights/diagnosticSettings')
+  const settings = vault.resources.filter(
+    ({ type }) => type === 'Microsoft.Insights/diagnosticSettings',
+  )
 
   expect(settings.flatMap((one) => at(one, 'scope').map(({ text }) => text))).toEqual(['vault'])
-  expect(settings.flatMap((one) => at(one, 'properties.logs[].categoryGroup').map(textOf))).toEqual(['audit'])
+  expect(settings.flatMap((one) => at(one, 'properties.logs[].categoryGroup').map(textOf))).toEqual(
+    ['audit'],
+  )
   expect(given('vault', 'workspaceId')).toEqual(['monitoring.outputs.workspaceId'])
 })
 
@@ -124,7 +158,9 @@ test('no name grows longer than its service takes, and the host id stays whole',
   const most = Number(main.parameters.get('environmentName')?.decorators.get('maxLength')?.text)
   const fill = (text: string): string =>
     text
-      .replace(/^take\('(.*)', (\d+)\)$/, (_, inner: string, length) => fill(`'${inner}'`).slice(0, Number(length)))
+      .replace(/^take\('(.*)', (\d+)\)$/, (_, inner: string, length) =>
+        fill(`'${inner}'`).slice(0, Number(length)),
+      )
       .replace(/\$\{take\(token, (\d+)\)\}/g, (_, length) => 'a'.repeat(Number(length)))
       .replaceAll(`\${token}`, 'a'.repeat(13))
       .replaceAll(`\${environmentName}`, 'e'.repeat(most))

@@ -14,10 +14,14 @@ export const wishes: readonly { filter: Filter; isWanted(event: CloudEvent): boo
   { filter: {}, isWanted: () => true },
   { filter: { terminalOnly: true }, isWanted: ({ data }) => data.terminal === true },
   { filter: { machineIds: ['M1', 'm7'] }, isWanted: ({ data }) => data.machineId === 'm1' },
-  { filter: { states: ['failed', 'Paused'] }, isWanted: ({ data: { to } }) => to === 'Failed' || to === 'Paused' },
+  {
+    filter: { states: ['failed', 'Paused'] },
+    isWanted: ({ data: { to } }) => to === 'Failed' || to === 'Paused',
+  },
   {
     filter: { types: ['defender-relay.machine-action.changed'], machineIds: ['m0'] },
-    isWanted: ({ type, data }) => type === 'defender-relay.machine-action.changed' && data.machineId === 'm0',
+    isWanted: ({ type, data }) =>
+      type === 'defender-relay.machine-action.changed' && data.machineId === 'm0',
   },
   { filter: { streams: ['av-health'] }, isWanted: () => false },
 ]
@@ -56,7 +60,9 @@ export function createAudience(world: DeliveryWorld, stream: string) {
       })
       const { filter } = wishes[wish] ?? {}
       const { subscription } = await subscribe(parts, {
-        ...{ callbackUrl: `https://${host}/hook`, description: null, filter: filter ?? {} },
+        callbackUrl: `https://${host}/hook`,
+        description: null,
+        filter: filter ?? {},
         contentType: 'application/cloudevents+json',
       })
       receiver.subscribed = { subscription, told: (await world.feed.head(stream)).next - 1 }
@@ -79,7 +85,10 @@ export function createAudience(world: DeliveryWorld, stream: string) {
 
     /** Every broken promise of delivery, in words. */
     complaints(events: readonly CloudEvent[]): string[] {
-      return receivers.flatMap((receiver) => [...forged(receiver, events), ...unkept(receiver, stream, events)])
+      return receivers.flatMap((receiver) => [
+        ...forged(receiver, events),
+        ...unkept(receiver, stream, events),
+      ])
     },
   }
 }
@@ -87,21 +96,33 @@ export function createAudience(world: DeliveryWorld, stream: string) {
 /** What was posted that is not in the feed like that, under its own id. */
 function forged({ host, posts }: Receiver, events: readonly CloudEvent[]): string[] {
   return posts.flatMap(({ event, headers }) => {
-    const isTrue = isDeepStrictEqual(event, events[Number(event.sequence) - 1]) && headers['webhook-id'] === event.id
+    const isTrue =
+      isDeepStrictEqual(event, events[Number(event.sequence) - 1]) &&
+      headers['webhook-id'] === event.id
     return isTrue ? [] : [`${host} was posted ${event.id}, which is not in the feed like that`]
   })
 }
 
 /** What was due to whoever has a 201 and did not come, or came and was not due. */
-function unkept({ host, wish, posts, taken, subscribed }: Receiver, stream: string, events: readonly CloudEvent[]) {
+function unkept(
+  { host, wish, posts, taken, subscribed }: Receiver,
+  stream: string,
+  events: readonly CloudEvent[],
+) {
   if (!subscribed) return []
   const { subscription, told } = subscribed
   const from = subscription.from[stream] ?? 0
   if (from > told) return [`${host} begins after ${from}, and was subscribed at ${told}`]
-  const due = events.filter((event) => Number(event.sequence) > from && wishes[wish]?.isWanted(event))
+  const due = events.filter(
+    (event) => Number(event.sequence) > from && wishes[wish]?.isWanted(event),
+  )
   const ids = new Set(due.map(({ id }) => id))
   return [
-    ...due.flatMap(({ id, sequence }) => (taken.has(id) ? [] : [`${host} never got ${id}, the event ${sequence}`])),
-    ...posts.flatMap(({ event }) => (ids.has(event.id) ? [] : [`${host} got ${event.id}, which it does not want`])),
+    ...due.flatMap(({ id, sequence }) =>
+      taken.has(id) ? [] : [`${host} never got ${id}, the event ${sequence}`],
+    ),
+    ...posts.flatMap(({ event }) =>
+      ids.has(event.id) ? [] : [`${host} got ${event.id}, which it does not want`],
+    ),
   ]
 }

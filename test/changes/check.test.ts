@@ -77,7 +77,12 @@ test('two who wait for the same poll share the next one', async () => {
 })
 
 test('a check does not wait for a poll that failed', async () => {
-  const refusal = new UpstreamError({ upstream: 'defender', call: 'GET list', reason: 'refused', retryable: false })
+  const refusal = new UpstreamError({
+    upstream: 'defender',
+    call: 'GET list',
+    reason: 'refused',
+    retryable: false,
+  })
   shelf.fail = () => {
     throw refusal
   }
@@ -133,5 +138,7 @@ test('what nobody expected of a poll reaches the log, also when whoever checked 
   await clock.advance(60 * SECOND)
 
   expect(await checking).toBeUndefined()
-  expect(lines).toEqual([['poll failed', { resource: 'machine-actions', reason: 'Error: the queue is away' }]])
+  expect(lines).toEqual([
+    ['poll failed', { resource: 'machine-actions', reason: 'Error: the queue is away' }],
+  ])
 })

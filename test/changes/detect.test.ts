@@ -70,7 +70,10 @@ describe('states', () => {
     const actions = lookingAt(machineActions)
     actions.look({ hours: 1, seen: [{ ...shown('a', 'Pending'), updatedAt: before }] })
 
-    const told = actions.tell({ hours: 2, seen: [{ ...shown('a', 'Succeeded'), updatedAt: after }] })
+    const told = actions.tell({
+      hours: 2,
+      seen: [{ ...shown('a', 'Succeeded'), updatedAt: after }],
+    })
 
     expect(told).toHaveLength(isBelieved ? 1 : 0)
   })
@@ -126,10 +129,21 @@ describe('ends that are taken back', () => {
 
   test('an end that is seen again in between, or another state, begins the doubt anew', () => {
     const looking = lookingAt(investigations)
-    const states = ['Benign', 'Running', 'Benign', 'Running', 'Queued', 'Running', 'Failed', 'Failed']
+    const states = [
+      'Benign',
+      'Running',
+      'Benign',
+      'Running',
+      'Queued',
+      'Running',
+      'Failed',
+      'Failed',
+    ]
 
     const told = states.flatMap((state, hours) =>
-      looking.tell({ hours, seen: [shown('7', state, { updated: null })] }).map((text) => `${hours}: ${text}`),
+      looking
+        .tell({ hours, seen: [shown('7', state, { updated: null })] })
+        .map((text) => `${hours}: ${text}`),
     )
 
     expect(told).toEqual(['0: 7 appeared - > Benign', '7: 7 changed Benign > Failed'])
@@ -171,7 +185,8 @@ describe('items that stay open', () => {
 
   test('an investigation may wait seven days for an approval before it is overdue', () => {
     const looking = lookingAt(investigations)
-    const look = (hours: number) => looking.tell({ hours, seen: [shown('7', 'PendingApproval', { updated: null })] })
+    const look = (hours: number) =>
+      looking.tell({ hours, seen: [shown('7', 'PendingApproval', { updated: null })] })
 
     expect([look(1), look(74), look(168), look(168 + MINUTE), look(169)].flat()).toEqual([
       '7 appeared - > PendingApproval',
@@ -181,7 +196,8 @@ describe('items that stay open', () => {
 
   test('where the service gives no start, an item is open since it was first seen', () => {
     const looking = lookingAt(investigations)
-    const look = (hours: number) => looking.tell({ hours, seen: [{ ...shown('7', 'Queued'), createdAt: null }] })
+    const look = (hours: number) =>
+      looking.tell({ hours, seen: [{ ...shown('7', 'Queued'), createdAt: null }] })
 
     expect([look(100), look(173), look(173 + MINUTE)].flat()).toEqual([
       '7 appeared - > Queued',
@@ -198,20 +214,36 @@ describe('items that stay open', () => {
 
   test('after 30 days without a sign of life an item is gone as untracked, and not again while the list brings it', () => {
     const actions = lookingAt(machineActions)
-    const look = (hours: number) => actions.tell({ hours, seen: [shown('a', 'Pending', { updated: 10 })] })
+    const look = (hours: number) =>
+      actions.tell({ hours, seen: [shown('a', 'Pending', { updated: 10 })] })
 
-    const told = [look(0), look(80), look(730), look(730 + MINUTE), look(731), look(2000), look(4000)].flat()
+    const told = [
+      look(0),
+      look(80),
+      look(730),
+      look(730 + MINUTE),
+      look(731),
+      look(2000),
+      look(4000),
+    ].flat()
 
-    expect(told).toEqual(['a appeared - > Pending', 'a overdue Pending > Pending', 'a gone Pending > untracked'])
+    expect(told).toEqual([
+      'a appeared - > Pending',
+      'a overdue Pending > Pending',
+      'a gone Pending > untracked',
+    ])
   })
 
   test('a sign of life starts the 30 days anew, and its time is the one that a later row is compared with', () => {
     const actions = lookingAt(machineActions)
     actions.look({ hours: 0, seen: [shown('a', 'Pending')] })
     actions.look({ hours: 80, seen: [shown('a', 'Pending')] })
-    const look = (hours: number) => actions.tell({ hours, seen: [shown('a', 'Pending', { updated: 700 })] })
+    const look = (hours: number) =>
+      actions.tell({ hours, seen: [shown('a', 'Pending', { updated: 700 })] })
 
-    expect([look(700), look(1400), look(1421), look(1422), look(3000)].flat()).toEqual(['a gone Pending > untracked'])
+    expect([look(700), look(1400), look(1421), look(1422), look(3000)].flat()).toEqual([
+      'a gone Pending > untracked',
+    ])
   })
 
   test('a list that once fails to bring an untracked item does not make it new', () => {
@@ -263,7 +295,9 @@ describe('items that the service no longer knows', () => {
     actions.look({ hours: 1, seen: open(1) })
     const look = (minutes: number) => actions.tell({ hours: 2 + minutes * MINUTE, missing: ['a0'] })
 
-    expect([look(0), look(14), look(15), look(16), look(100)].flat()).toEqual(['a0 gone Pending > notFound'])
+    expect([look(0), look(14), look(15), look(16), look(100)].flat()).toEqual([
+      'a0 gone Pending > notFound',
+    ])
   })
 
   test('one that is seen in between is not gone', () => {
@@ -366,7 +400,9 @@ describe('leaving the set', () => {
     const actions = lookingAt(machineActions)
     actions.look({ hours: 1, seen: [shown('a', 'Succeeded')] })
 
-    const changes = [200, 400, 2000].flatMap((hours) => actions.look({ hours, seen: [shown('a', 'Succeeded')] }))
+    const changes = [200, 400, 2000].flatMap((hours) =>
+      actions.look({ hours, seen: [shown('a', 'Succeeded')] }),
+    )
 
     expect(changes).toEqual([])
     expect(actions.known.size).toBe(1)
@@ -410,14 +446,21 @@ describe('the first look', () => {
     const actions = lookingAt(machineActions)
     actions.look({ hours: 1, isSilent: true, seen: [shown('a', 'Pending')] })
 
-    const told = actions.tell({ hours: 1000, isSilent: true, seen: [shown('a', 'InProgress', { updated: 2 })] })
+    const told = actions.tell({
+      hours: 1000,
+      isSilent: true,
+      seen: [shown('a', 'InProgress', { updated: 2 })],
+    })
 
     expect(told).toEqual([])
     expect(actions.known.get('a')?.state).toBe('InProgress')
   })
 
   test('when it is to tell, it tells all it finds', () => {
-    const told = lookingAt(machineActions).tell({ hours: 1, seen: [shown('a', 'Pending'), shown('b', 'Failed')] })
+    const told = lookingAt(machineActions).tell({
+      hours: 1,
+      seen: [shown('a', 'Pending'), shown('b', 'Failed')],
+    })
 
     expect(told).toEqual(['a appeared - > Pending', 'b appeared - > Failed'])
   })
@@ -429,9 +472,15 @@ describe('ids', () => {
     const states = ['Pending', 'InProgress', 'Pending', 'InProgress']
 
     const ids = states
-      .flatMap((state, hours) => actions.look({ hours, seen: [shown('a', state, { updated: hours })] }))
+      .flatMap((state, hours) =>
+        actions.look({ hours, seen: [shown('a', state, { updated: hours })] }),
+      )
       .map(({ id, item, kind }) =>
-        eventId('machine-actions', 'epoch', { item: id, type: `${kind}`, version: item?.version ?? 0 }),
+        eventId('machine-actions', 'epoch', {
+          item: id,
+          type: `${kind}`,
+          version: item?.version ?? 0,
+        }),
       )
 
     expect(new Set(ids).size).toBe(4)
@@ -449,8 +498,14 @@ describe('ids', () => {
         .flatMap(({ kind, item: known }) => (kind ? [`${kind} ${known?.version}`] : []))
 
     const told = [
-      ...[versions(0, 'Running'), versions(1, 'Benign'), versions(300), versions(301, 'Running')],
-      ...[versions(302, 'Failed'), versions(700), versions(701, 'Running'), versions(702, 'Benign')],
+      versions(0, 'Running'),
+      versions(1, 'Benign'),
+      versions(300),
+      versions(301, 'Running'),
+      versions(302, 'Failed'),
+      versions(700),
+      versions(701, 'Running'),
+      versions(702, 'Benign'),
     ].flat()
 
     expect(told).toHaveLength(6)

@@ -30,7 +30,9 @@ async function until(isSo: () => Promise<boolean>, stepMs: number): Promise<void
 
 /** Everything that is known of a resource: head, items, events, the report of the last good poll. */
 async function stored(resource: string) {
-  const rows = createTables({ connectionString: stack.storage })('Streams').list({ partitionKey: resource })
+  const rows = createTables({ connectionString: stack.storage })('Streams').list({
+    partitionKey: resource,
+  })
   return (await Array.fromAsync(rows)).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 }
 
@@ -46,12 +48,18 @@ function limitByClock(): void {
 /** How an item of each resource begins and ends, and what stands in place of its list. */
 const watched = {
   'machine-actions': {
-    ...{ shelf: () => stack.simulator.actions, fault: 'machineActionsStatus' },
-    ...{ open: { status: 'Pending' }, over: { status: 'Succeeded' }, role: 'Machine.Read.All' },
+    shelf: () => stack.simulator.actions,
+    fault: 'machineActionsStatus',
+    open: { status: 'Pending' },
+    over: { status: 'Succeeded' },
+    role: 'Machine.Read.All',
   },
   investigations: {
-    ...{ shelf: () => stack.simulator.investigations, fault: 'investigationsStatus' },
-    ...{ open: { state: 'Running' }, over: { state: 'Benign' }, role: 'Alert.Read.All' },
+    shelf: () => stack.simulator.investigations,
+    fault: 'investigationsStatus',
+    open: { state: 'Running' },
+    over: { state: 'Benign' },
+    role: 'Alert.Read.All',
   },
 } as const
 
@@ -119,10 +127,15 @@ describe.each(resourceNames)('the list of %s failing', (resource) => {
     const { upstreams, sections } = await statusOf()
 
     expect(status).toBe(502)
-    expect(upstreams.defender.lastError).toMatchObject({ status: 403, missing: expect.arrayContaining([role]) })
+    expect(upstreams.defender.lastError).toMatchObject({
+      status: 403,
+      missing: expect.arrayContaining([role]),
+    })
     const titles = sections.changes.problems.map(({ title }: { title: string }) => title).join('\n')
     expect(titles).toContain(`(missing: ${role} or `)
-    expect(stack.lines.find((line) => line.includes(`poll failed {"resource":"${resource}"`))).toContain(role)
+    expect(
+      stack.lines.find((line) => line.includes(`poll failed {"resource":"${resource}"`)),
+    ).toContain(role)
     expect((await stored(resource)).map(({ rowKey }) => rowKey)).toEqual(['head'])
   })
 })

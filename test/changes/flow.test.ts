@@ -33,7 +33,12 @@ describe('a webhook', () => {
   test('gets each step of an action once, signed, as a CloudEvent', async () => {
     const receiver = stack.simulator.receiver('hook')
     const { status, body } = await stack.post('subscriptions', { callbackUrl: receiver.url })
-    stack.simulator.actions.put({ id: 'a1', status: 'Pending', type: 'Isolate', machineId: 'f'.repeat(40) })
+    stack.simulator.actions.put({
+      id: 'a1',
+      status: 'Pending',
+      type: 'Isolate',
+      machineId: 'f'.repeat(40),
+    })
     await check('machine-actions')
     stack.simulator.actions.change('a1', { status: 'Succeeded' })
     await check('machine-actions')
@@ -48,7 +53,11 @@ describe('a webhook', () => {
       return new CloudEvent(event as CloudEvent)
     })
     expect(events.map((event) => event.validate())).toEqual([true, true])
-    const steps = events.map(({ type, sequence, data }) => [sequence, type, (data as unknown as { to: string }).to])
+    const steps = events.map(({ type, sequence, data }) => [
+      sequence,
+      type,
+      (data as unknown as { to: string }).to,
+    ])
     expect(steps.toSorted()).toEqual([
       ['000000000001', 'defender-relay.machine-action.appeared', 'Pending'],
       ['000000000002', 'defender-relay.machine-action.changed', 'Succeeded'],
@@ -77,7 +86,10 @@ describe('a webhook', () => {
 
   test('of Logic Apps subscribes with 201 and a Location that takes DELETE', async () => {
     const receiver = stack.simulator.receiver('logic-app')
-    const created = await stack.post('subscriptions', { callbackUrl: receiver.url, filter: { terminalOnly: true } })
+    const created = await stack.post('subscriptions', {
+      callbackUrl: receiver.url,
+      filter: { terminalOnly: true },
+    })
     const location = created.headers.get('location') ?? ''
 
     const deleted = await stack.request('DELETE', location)
@@ -108,7 +120,9 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     const two = await follow(one.headers.get('location') ?? '')
     const end = await follow(two.headers.get('location') ?? '')
 
-    expect([first.status, nothing.status, one.status, two.status, end.status]).toEqual([202, 202, 200, 200, 202])
+    expect([first.status, nothing.status, one.status, two.status, end.status]).toEqual([
+      202, 202, 200, 200, 202,
+    ])
     expect([one.body.subject, two.body.subject].toSorted()).toEqual(['a1', 'a2'])
     expect([one.headers.get('retry-after'), two.headers.get('retry-after')]).toEqual(['0', '30'])
   })
@@ -156,7 +170,10 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     const done = await follow(location)
 
     expect([wait.status, still.status, done.status]).toEqual([202, 202, 200])
-    expect(done.body).toMatchObject({ outcome: 'terminal', item: { id: 'a1', state: 'Failed', terminal: true } })
+    expect(done.body).toMatchObject({
+      outcome: 'terminal',
+      item: { id: 'a1', state: 'Failed', terminal: true },
+    })
     expect(done.body.events).toHaveLength(2)
   })
 

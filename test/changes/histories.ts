@@ -12,8 +12,12 @@ const state = fc.nat(6)
 /** What may happen while a poll is under way: nothing vanishes then, since a page that shifts up hides a row. */
 const during: fc.Arbitrary<Deed> = fc.oneof(
   fc.record({
-    ...{ do: fc.constant('create' as const), item, state, lateMinutes: fc.constantFrom(0, 0, 5, 35) },
-    ...{ isTie: fc.boolean(), hasNoStart: fc.boolean() },
+    do: fc.constant('create' as const),
+    item,
+    state,
+    lateMinutes: fc.constantFrom(0, 0, 5, 35),
+    isTie: fc.boolean(),
+    hasNoStart: fc.boolean(),
   }),
   fc.record({ do: fc.constant('step' as const), item, state }),
   fc.record({ do: fc.constantFrom('touch' as const, 'start' as const), item }),
@@ -21,10 +25,17 @@ const during: fc.Arbitrary<Deed> = fc.oneof(
 
 const deed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 8, arbitrary: during },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'restore' as const), item }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'restore' as const), item }),
+  },
 )
 
-const crowd: fc.Arbitrary<Deed> = fc.record({ do: fc.constant('crowd' as const), count: fc.constant(55), state })
+const crowd: fc.Arbitrary<Deed> = fc.record({
+  do: fc.constant('crowd' as const),
+  count: fc.constant(55),
+  state,
+})
 
 /** Together with what a row may be late they stay below the overlap of an hour. */
 const lags: fc.Arbitrary<Lags> = fc.oneof(
@@ -32,14 +43,21 @@ const lags: fc.Arbitrary<Lags> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      ...{ created: fc.constantFrom(0, 3, 20), open: fc.constantFrom(0, 3, 20), item: fc.constantFrom(0, 20) },
+      created: fc.constantFrom(0, 3, 20),
+      open: fc.constantFrom(0, 3, 20),
+      item: fc.constantFrom(0, 20),
     }),
   },
 )
 
 const fault: fc.Arbitrary<Fault> = fc.record({
   at: fc.oneof(fc.nat(9), fc.nat(30), fc.nat(120)),
-  kind: fc.constantFrom('unsent' as const, 'unanswered' as const, 'dies before' as const, 'dies after' as const),
+  kind: fc.constantFrom(
+    'unsent' as const,
+    'unanswered' as const,
+    'dies before' as const,
+    'dies after' as const,
+  ),
 })
 
 const maybeFault = fc.option(fault)
@@ -52,9 +70,12 @@ const plan: fc.Arbitrary<PollPlan> = fc.record({
 
 const join: fc.Arbitrary<JoinPlan> = fc.record({
   wish: fc.nat(wishes.length - 1),
-  reactions: fc.array(fc.constantFrom<Reaction>(200, 500, 410, 'stall', 'refuse', { status: 429, retryAfter: 90 }), {
-    maxLength: 6,
-  }),
+  reactions: fc.array(
+    fc.constantFrom<Reaction>(200, 500, 410, 'stall', 'refuse', { status: 429, retryAfter: 90 }),
+    {
+      maxLength: 6,
+    },
+  ),
   fault: maybeFault,
   late: fc.nat(12),
 })
@@ -62,7 +83,10 @@ const maybeJoin = fc.option(join)
 
 const poll: fc.Arbitrary<Command> = fc.record({
   do: fc.constant('poll' as const),
-  plans: fc.oneof({ weight: 3, arbitrary: fc.tuple(plan) }, { weight: 1, arbitrary: fc.tuple(plan, plan) }),
+  plans: fc.oneof(
+    { weight: 3, arbitrary: fc.tuple(plan) },
+    { weight: 1, arbitrary: fc.tuple(plan, plan) },
+  ),
   join: maybeJoin,
 })
 
@@ -80,7 +104,12 @@ const chore: fc.Arbitrary<Command> = fc.record({
 
 /** Nobody polls for longer than the wide window reaches, and whoever does then has to get everything at once. */
 const outage: fc.Arbitrary<Command[]> = fc
-  .tuple(fc.array(during, { minLength: 1, maxLength: 3 }), fc.constantFrom(6000, 8640), during, poll)
+  .tuple(
+    fc.array(during, { minLength: 1, maxLength: 3 }),
+    fc.constantFrom(6000, 8640),
+    during,
+    poll,
+  )
   .map(([before, minutes, after, then]) => [...before, { do: 'wait', minutes }, after, then])
 
 const joining: fc.Arbitrary<Command> = join.map((given) => ({ do: 'join', ...given }))

@@ -4,7 +4,11 @@ import type { MemoryQueue } from '../memory-queue.ts'
 import { createFate, type Fate, type Fault, partsUnder } from './fate.ts'
 
 /** Serves the queues as the Functions host does. One that dies leaves its messages hidden, and a fresh one follows. */
-export function startHost(world: DeliveryWorld, faults: Fault[], tamper: (parts: EventsParts) => EventsParts): void {
+export function startHost(
+  world: DeliveryWorld,
+  faults: Fault[],
+  tamper: (parts: EventsParts) => EventsParts,
+): void {
   const fate = createFate(faults, { onDeath: () => startHost(world, faults, tamper) })
   world.serve(tamper(partsUnder(world, fate)), {
     queue: mortal(world.queues.queue, fate),

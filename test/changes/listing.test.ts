@@ -49,12 +49,18 @@ test('of a row that came twice the one that was updated last is true, wherever i
     SINCE,
   )
 
-  expect([first.seen.get('a')?.state, second.seen.get('a')?.state]).toEqual(['Succeeded', 'Succeeded'])
+  expect([first.seen.get('a')?.state, second.seen.get('a')?.state]).toEqual([
+    'Succeeded',
+    'Succeeded',
+  ])
 })
 
 test('of rows without update times the one that came last is true', async () => {
   const start = new Date(at(1))
-  const { source } = pages([[investigation('7', 'Running', start)]], [[investigation('7', 'PendingApproval', start)]])
+  const { source } = pages(
+    [[investigation('7', 'Running', start)]],
+    [[investigation('7', 'PendingApproval', start)]],
+  )
 
   const { seen } = await readLists(investigations, source, SINCE)
 
@@ -63,20 +69,34 @@ test('of rows without update times the one that came last is true', async () => 
 
 test('the newest creation time is found among all rows, seven digits apart', async () => {
   const { source } = pages(
-    [[action('a', 'Failed', '2026-03-01T11:00:00.1Z')], [action('b', 'Failed', '2026-03-01T11:00:00.1000001Z')]],
+    [
+      [action('a', 'Failed', '2026-03-01T11:00:00.1Z')],
+      [action('b', 'Failed', '2026-03-01T11:00:00.1000001Z')],
+    ],
     [[action('c', 'Pending', '2026-03-01T11:00:00Z')]],
   )
 
-  expect((await readLists(machineActions, source, SINCE)).newest).toBe('2026-03-01T11:00:00.1000001Z')
+  expect((await readLists(machineActions, source, SINCE)).newest).toBe(
+    '2026-03-01T11:00:00.1000001Z',
+  )
 })
 
 test.each([
-  ['beyond the date of the first answer', [date, new Date('2026-03-01T13:00:00Z')], '2026-03-01T12:30:00Z', null],
+  [
+    'beyond the date of the first answer',
+    [date, new Date('2026-03-01T13:00:00Z')],
+    '2026-03-01T12:30:00Z',
+    null,
+  ],
   ['at the date of the first answer', [date], '2026-03-01T12:00:00Z', '2026-03-01T12:00:00Z'],
   ['when no answer has a date', [undefined], at(0), null],
   ['that is none', [date], 'soon', null],
 ])('a creation time %s', async (_what, dates, created, newest) => {
-  const { source } = pages([[action('a', 'Failed', created)], [action('a', 'Failed', created)]], [], dates)
+  const { source } = pages(
+    [[action('a', 'Failed', created)], [action('a', 'Failed', created)]],
+    [],
+    dates,
+  )
 
   expect((await readLists(machineActions, source, SINCE)).newest).toBe(newest)
 })

@@ -10,7 +10,11 @@ export const at = (hours: number): Date => new Date(BEGIN_MS + Math.round(hours 
 export const textAt = (hours: number): string => at(hours).toISOString()
 
 /** An item as an answer shows it, created and last updated at given hours. */
-export function shown(id: string, state: string, { created = 0, updated = created as number | null } = {}): SeenItem {
+export function shown(
+  id: string,
+  state: string,
+  { created = 0, updated = created as number | null } = {},
+): SeenItem {
   const createdAt = textAt(created)
   const updatedAt = updated === null ? null : textAt(updated)
   return { id, state, createdAt, updatedAt, raw: { id, state } }
@@ -31,10 +35,21 @@ export function lookingAt(resource: Resource) {
   let next = 1
   return {
     known,
-    look({ hours, seen = [], missing = [], isSilent = false, windowStart = at(hours - 96) }: Glance): Change[] {
+    look({
+      hours,
+      seen = [],
+      missing = [],
+      isSilent = false,
+      windowStart = at(hours - 96),
+    }: Glance): Change[] {
       const look: Look = {
-        ...{ seen: new Map(seen.map((item) => [item.id, item])), missing, now: at(hours), isSilent, windowStart },
-        ...{ overdueHours: 73, freshVersion: next + 1 },
+        seen: new Map(seen.map((item) => [item.id, item])),
+        missing,
+        now: at(hours),
+        isSilent,
+        windowStart,
+        overdueHours: 73,
+        freshVersion: next + 1,
       }
       const changes = detect(resource, known, look)
       for (const { id, item, kind } of changes) {

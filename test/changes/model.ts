@@ -1,4 +1,9 @@
-import { type ItemSource, isTerminal, type Resource, type Wanted } from '../../shared/changes/resource.ts'
+import {
+  type ItemSource,
+  isTerminal,
+  type Resource,
+  type Wanted,
+} from '../../shared/changes/resource.ts'
 import type { Clock } from '../../shared/platform/clock.ts'
 
 const MINUTE_MS = 60_000
@@ -29,7 +34,14 @@ export function createModelClock(): ModelClock {
 
 /** What happens to an item upstream; `item` is its number. */
 export type Deed =
-  | { do: 'create'; item: number; state: number; lateMinutes: number; isTie: boolean; hasNoStart: boolean }
+  | {
+      do: 'create'
+      item: number
+      state: number
+      lateMinutes: number
+      isTie: boolean
+      hasNoStart: boolean
+    }
   | { do: 'crowd'; count: number; state: number }
   | { do: 'step'; item: number; state: number }
   | { do: 'touch' | 'start' | 'purge' | 'restore'; item: number }
@@ -66,7 +78,11 @@ export interface Manner {
 /** Makes an upstream whose truth is known. */
 export function createModel(resource: Resource, clock: Clock, { skewMinutes, pageSize }: Manner) {
   const items = new Map<string, TrueItem>()
-  const states = [...resource.openStates.slice(0, 3), ...resource.terminalStates.slice(0, 3), 'Paused']
+  const states = [
+    ...resource.openStates.slice(0, 3),
+    ...resource.terminalStates.slice(0, 3),
+    'Paused',
+  ]
   let last = 0
   let lastMadeAt = 0
   const present = () => Math.max(last, toTicks(clock.now().getTime() + skewMinutes * MINUTE_MS))
@@ -77,12 +93,25 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
     return last
   }
 
-  function make(id: string, state: string, lateMinutes: number, isTie: boolean, hasNoStart: boolean): void {
+  function make(
+    id: string,
+    state: string,
+    lateMinutes: number,
+    isTie: boolean,
+    hasNoStart: boolean,
+  ): void {
     const at = tick()
     lastMadeAt = isTie && at - lastMadeAt < 10 * MINUTE_TICKS ? lastMadeAt : at
     const visibleAt = Math.max(at, lastMadeAt + lateMinutes * MINUTE_TICKS)
     const startsAt = hasNoStart && resource.mayReopen ? Number.POSITIVE_INFINITY : 0
-    items.set(id, { id, madeAt: lastMadeAt, startsAt, visibleAt, history: [{ at, state }], absences: [] })
+    items.set(id, {
+      id,
+      madeAt: lastMadeAt,
+      startsAt,
+      visibleAt,
+      history: [{ at, state }],
+      absences: [],
+    })
   }
 
   /** Lets something happen; what makes no sense is nothing. */
@@ -112,18 +141,27 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
   /** The row of an item as the service has it at a tick; undefined while it shows none. */
   function rowAt({ id, madeAt, startsAt, visibleAt, history, absences }: TrueItem, at: number) {
     const now = history.findLast((entry) => entry.at <= at)
-    if (!now || visibleAt > at || absences.filter((absence) => absence <= at).length % 2 === 1) return undefined
+    if (!now || visibleAt > at || absences.filter((absence) => absence <= at).length % 2 === 1)
+      return undefined
     const created = startsAt <= at ? toText(madeAt) : null
     const machineId = `m${Number(id.slice(1)) % 2}`
     return resource.mayReopen
       ? { id, state: now.state, machineId, startTime: created, endTime: null }
-      : { id, status: now.state, machineId, creationDateTimeUtc: created, lastUpdateDateTimeUtc: toText(now.at) }
+      : {
+          id,
+          status: now.state,
+          machineId,
+          creationDateTimeUtc: created,
+          lastUpdateDateTimeUtc: toText(now.at),
+        }
   }
 
   function select(wanted: Wanted, at: number) {
     const isWanted = (item: TrueItem) =>
       'openNow' in wanted
-        ? resource.openStates.includes(item.history.findLast((entry) => entry.at <= at)?.state ?? '')
+        ? resource.openStates.includes(
+            item.history.findLast((entry) => entry.at <= at)?.state ?? '',
+          )
         : item.startsAt <= at && item.madeAt >= toTicks(Date.parse(wanted.createdSince))
     return [...items.values()]
       .filter(isWanted)

@@ -60,7 +60,11 @@ export function judge(
     const told = toldOf(events, turn)
     for (const id of new Set([...beliefs.keys(), ...shown.keys(), ...told.keys()])) {
       const glance: Glance = {
-        ...{ shown: shown.get(id), isMissing: turn.missing.includes(id), nowMs: turn.nowMs, isSilent, windowStartMs },
+        shown: shown.get(id),
+        isMissing: turn.missing.includes(id),
+        nowMs: turn.nowMs,
+        isSilent,
+        windowStartMs,
       }
       const before = beliefs.get(id) ?? [null]
       const outcomes = before.flatMap((belief) => outcomesOf(resource, belief, glance))
@@ -86,21 +90,37 @@ function outcomesOf(resource: Resource, belief: Belief | null, glance: Glance): 
   if (!shown) return belief ? unseen(resource, belief, glance) : [[null, '']]
   const fresh = (): Outcome => {
     const { state, created, updated } = shown
-    const after = { ...{ state, created, updated, doubt: null, missingSinceMs: null, gone: null }, movedMs: nowMs }
+    const after = {
+      state,
+      created,
+      updated,
+      doubt: null,
+      missingSinceMs: null,
+      gone: null,
+      movedMs: nowMs,
+    }
     const first = belief && !belief.hasLeft ? belief : { firstSeenMs: nowMs, isOverdueTold: false }
     const { firstSeenMs, isOverdueTold } = first
     return [{ ...after, firstSeenMs, isOverdueTold, hasLeft: false }, say(`appeared - > ${state}`)]
   }
   if (!belief || belief.hasLeft) return [fresh()]
-  if (shown.updated && belief.updated && keyOf(shown.updated) < keyOf(belief.updated)) return [[belief, '']]
+  if (shown.updated && belief.updated && keyOf(shown.updated) < keyOf(belief.updated))
+    return [[belief, '']]
   if (belief.gone) {
-    const isBack = belief.gone === 'notFound' || belief.state !== shown.state || belief.updated !== shown.updated
+    const isBack =
+      belief.gone === 'notFound' || belief.state !== shown.state || belief.updated !== shown.updated
     return [isBack ? fresh() : [{ ...belief, missingSinceMs: null }, '']]
   }
-  const alive: Belief = { ...belief, created: shown.created ?? belief.created, missingSinceMs: null, doubt: null }
+  const alive: Belief = {
+    ...belief,
+    created: shown.created ?? belief.created,
+    missingSinceMs: null,
+    doubt: null,
+  }
   const updated = shown.updated ?? belief.updated
   if (shown.state !== belief.state) {
-    const mustDoubt = resource.mayReopen && isTerminal(resource, belief.state) && belief.doubt !== shown.state
+    const mustDoubt =
+      resource.mayReopen && isTerminal(resource, belief.state) && belief.doubt !== shown.state
     if (mustDoubt) return [[{ ...alive, doubt: shown.state }, '']]
     const after = { ...alive, state: shown.state, updated, movedMs: nowMs }
     return [[after, say(`changed ${belief.state} > ${shown.state}`)]]
@@ -119,7 +139,10 @@ function lateness(resource: Resource, belief: Belief, nowMs: number): Outcome | 
   if (isTerminal(resource, state)) return undefined
   const signs = [created, updated].map((time) => (time ? Date.parse(time) : 0))
   if (nowMs - Math.max(...signs, movedMs) > 30 * DAY_MS)
-    return [{ ...belief, gone: 'untracked', missingSinceMs: null, movedMs: nowMs }, `gone ${state} > untracked`]
+    return [
+      { ...belief, gone: 'untracked', missingSinceMs: null, movedMs: nowMs },
+      `gone ${state} > untracked`,
+    ]
   const limitHours = state === 'PendingApproval' ? 168 : 73
   const openMs = nowMs - (created ? Date.parse(created) : firstSeenMs)
   if (isOverdueTold || openMs <= limitHours * HOUR_MS) return undefined
@@ -127,20 +150,31 @@ function lateness(resource: Resource, belief: Belief, nowMs: number): Outcome | 
 }
 
 /** An item that no list brought: asked by id and missing, or not asked. */
-function unseen(resource: Resource, belief: Belief, { isMissing, nowMs, isSilent, windowStartMs }: Glance): Outcome[] {
+function unseen(
+  resource: Resource,
+  belief: Belief,
+  { isMissing, nowMs, isSilent, windowStartMs }: Glance,
+): Outcome[] {
   const { gone, state, missingSinceMs, created, firstSeenMs, hasLeft } = belief
   const left: Outcome = [{ ...belief, hasLeft: true }, '']
   if (hasLeft) return [left]
   const absent: Outcome = [{ ...belief, missingSinceMs: missingSinceMs ?? nowMs }, '']
   const isLong = missingSinceMs !== null && nowMs - missingSinceMs >= HOUR_MS / 4
-  if (gone === 'untracked') return [missingSinceMs !== null && nowMs - missingSinceMs >= DAY_MS ? left : absent]
+  if (gone === 'untracked')
+    return [missingSinceMs !== null && nowMs - missingSinceMs >= DAY_MS ? left : absent]
   if (gone === null && !isTerminal(resource, state)) {
     if (!isMissing) return [[belief, '']]
     if (!isLong || isSilent) return [absent]
-    return [[{ ...belief, gone: 'notFound', missingSinceMs: null, movedMs: nowMs }, `gone ${state} > notFound`]]
+    return [
+      [
+        { ...belief, gone: 'notFound', missingSinceMs: null, movedMs: nowMs },
+        `gone ${state} > notFound`,
+      ],
+    ]
   }
   const isPast =
-    (created ? Date.parse(created) : firstSeenMs) < windowStartMs - DAY_MS && nowMs - belief.movedMs >= DAY_MS
+    (created ? Date.parse(created) : firstSeenMs) < windowStartMs - DAY_MS &&
+    nowMs - belief.movedMs >= DAY_MS
   // It may leave now; one that leaves earlier and is told again is a wrong.
   return isPast ? [[belief, ''], left] : [[belief, '']]
 }
@@ -153,7 +187,10 @@ function toldOf(events: CloudEvent[], turn: Turn): Map<string, string> {
     if (!event) continue
     const { from, to, reason } = event.data
     const words = `${event.type.split('.').at(-1)} ${from ?? '-'} > ${to ?? reason}`
-    told.set(event.subject, [told.get(event.subject), words].filter((text) => text !== undefined).join(' and '))
+    told.set(
+      event.subject,
+      [told.get(event.subject), words].filter((text) => text !== undefined).join(' and '),
+    )
   }
   return told
 }
@@ -167,9 +204,15 @@ function newestRows(rows: ShownRow[]): Map<string, ShownRow> {
   return newest
 }
 
-function newestCreation(shown: Map<string, ShownRow>, servedAtMs: number | null, before: string): string {
+function newestCreation(
+  shown: Map<string, ShownRow>,
+  servedAtMs: number | null,
+  before: string,
+): string {
   const limit = servedAtMs === null ? '' : keyOf(new Date(servedAtMs).toISOString())
-  const keys = [...shown.values()].map(({ created }) => keyOf(created)).filter((key) => key <= limit)
+  const keys = [...shown.values()]
+    .map(({ created }) => keyOf(created))
+    .filter((key) => key <= limit)
   return [before, ...keys].toSorted().at(-1) ?? ''
 }
 
@@ -180,4 +223,6 @@ function keyOf(time: string | null): string {
   return `${seconds}.${fraction.padEnd(7, '0')}`
 }
 
-const distinct = <T>(values: T[]): T[] => [...new Map(values.map((value) => [JSON.stringify(value), value])).values()]
+const distinct = <T>(values: T[]): T[] => [
+  ...new Map(values.map((value) => [JSON.stringify(value), value])).values(),
+]

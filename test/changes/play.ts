@@ -14,7 +14,14 @@ import { type DeliveryWorld, MINUTE } from '../events/world.ts'
 import { createAudience } from './audience.ts'
 import { createFate, type Fate, type Fault, Planned, partsUnder } from './fate.ts'
 import { startHost } from './host.ts'
-import { createModel, type Deed, type Lags, type Manner, MODEL_BEGIN_MS, type Model } from './model.ts'
+import {
+  createModel,
+  type Deed,
+  type Lags,
+  type Manner,
+  MODEL_BEGIN_MS,
+  type Model,
+} from './model.ts'
 import { createTurns, type Turn } from './turns.ts'
 
 /** How one poll goes: what fails, how stale the answers are, and what happens upstream during its calls. */
@@ -92,14 +99,19 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   startHost(world, hostFaults, tamper)
 
   /** Works as a process of its own that may be struck; what is not alone takes turns with others. */
-  async function working(fault: Fault | null, isAlone: boolean, work: (fate: Fate) => Promise<void>): Promise<Fate> {
+  async function working(
+    fault: Fault | null,
+    isAlone: boolean,
+    work: (fate: Fate) => Promise<void>,
+  ): Promise<Fate> {
     const turn = isAlone ? {} : { turn: () => scheduler.schedule(Promise.resolve()) }
     const fate = createFate(fault ? [fault] : [], turn)
     try {
       await work(fate)
     } catch (error) {
       // Whoever is overtaken again and again gives up, and looks again a minute later.
-      if (!(error instanceof Planned) && !(error instanceof Error && error.name === 'StreamMoved')) throw error
+      if (!(error instanceof Planned) && !(error instanceof Error && error.name === 'StreamMoved'))
+        throw error
     }
     return fate
   }
@@ -117,7 +129,11 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         }),
       )
       const watch: Watch = {
-        ...{ resource, clock, overdueHours: 73, tellBaseline: history.tellBaseline, memory },
+        resource,
+        clock,
+        overdueHours: 73,
+        tellBaseline: history.tellBaseline,
+        memory,
         source: line.sees(source),
         feed: makeFeed(watchTable(line.lands(world.tables.streams), own)),
         log: { info() {}, warn() {}, error() {} },
@@ -125,7 +141,8 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         over: (call) => call(),
       }
       const { head } = await poll(watch)
-      if (!line.isOver()) pretences.push(`a poll by process ${number} ended as if it had done its work`)
+      if (!line.isOver())
+        pretences.push(`a poll by process ${number} ended as if it had done its work`)
       await dispatch(partsUnder(world, own), resource.name, head)
     })
     if (fate.isDead()) memories[number] = {}
@@ -169,5 +186,11 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   await wait(10)
   await audience.settle()
   const events = await world.feed.events(resource.name, 0, 100_000)
-  return { turns: turns.inOrder(), events, model, pretences, complaints: audience.complaints(events) }
+  return {
+    turns: turns.inOrder(),
+    events,
+    model,
+    pretences,
+    complaints: audience.complaints(events),
+  }
 }

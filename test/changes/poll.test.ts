@@ -38,7 +38,8 @@ async function moveOn(watch: Watch, days: number): Promise<void> {
   await poll(watch)
 }
 /** Everything that is stored but the notes of polls that began or failed. */
-const stored = async () => (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
+const stored = async () =>
+  (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 
 describe('the first look', () => {
   test('it asks for four days and everything open, and tells nobody', async () => {
@@ -87,7 +88,10 @@ describe('the first look', () => {
 
 describe('the cursor', () => {
   test('it is the newest creation time as the service wrote it', async () => {
-    shelf.put(action('a', 'Failed', '2026-02-28T23:59:59.1234567Z'), action('b', 'Failed', '2026-02-28T23:59:59.12Z'))
+    shelf.put(
+      action('a', 'Failed', '2026-02-28T23:59:59.1234567Z'),
+      action('b', 'Failed', '2026-02-28T23:59:59.12Z'),
+    )
 
     await poll(open())
 
@@ -106,7 +110,10 @@ describe('the cursor', () => {
   })
 
   test('it is never later than the date of the answer', async () => {
-    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00Z'), action('b', 'Pending', '2026-03-01T00:00:00.5Z'))
+    shelf.put(
+      action('a', 'Failed', '2026-02-28T12:00:00Z'),
+      action('b', 'Pending', '2026-03-01T00:00:00.5Z'),
+    )
     shelf.date = () => new Date('2026-03-01T00:00:00Z')
 
     await poll(open())
@@ -142,29 +149,32 @@ describe('failures', () => {
     ['the list of what was created', /^created/],
     ['the list of what is open', /^open$/],
     ['the look-up of one item', /^lone$/],
-  ])('when %s fails, items, events and cursor stay exactly as they were', async (_what, failing) => {
-    shelf.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
-    const watch = open()
-    await poll(watch)
-    await moveOn(watch, 6)
-    shelf.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
-    const before = await stored()
-    const toldBefore = await told()
-    shelf.fail = (question) => {
-      if (failing.test(question)) throw new Error('no answer')
-    }
+  ])(
+    'when %s fails, items, events and cursor stay exactly as they were',
+    async (_what, failing) => {
+      shelf.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
+      const watch = open()
+      await poll(watch)
+      await moveOn(watch, 6)
+      shelf.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
+      const before = await stored()
+      const toldBefore = await told()
+      shelf.fail = (question) => {
+        if (failing.test(question)) throw new Error('no answer')
+      }
 
-    await expect(poll(watch)).rejects.toThrow('no answer')
-    const after = await stored()
-    shelf.fail = () => {}
-    await poll(watch)
+      await expect(poll(watch)).rejects.toThrow('no answer')
+      const after = await stored()
+      shelf.fail = () => {}
+      await poll(watch)
 
-    expect(after).toEqual(before)
-    expect((await told()).slice(toldBefore.length).toSorted()).toEqual([
-      'a changed Pending > Failed',
-      'b appeared - > Pending',
-    ])
-  })
+      expect(after).toEqual(before)
+      expect((await told()).slice(toldBefore.length).toSorted()).toEqual([
+        'a changed Pending > Failed',
+        'b appeared - > Pending',
+      ])
+    },
+  )
 
   test('a list that breaks off on its second page is no list', async () => {
     await poll(open())
@@ -190,7 +200,11 @@ describe('failures', () => {
     shelf.rows.set('y', { ...action('a/b?', 'Pending', clock.now()) })
     shelf.put(action('a', 'Pending', clock.now()))
 
-    await poll(open({ log: { info: (_text, facts) => lines.push(facts?.unreadable), warn() {}, error() {} } }))
+    await poll(
+      open({
+        log: { info: (_text, facts) => lines.push(facts?.unreadable), warn() {}, error() {} },
+      }),
+    )
 
     expect(await told()).toEqual(['a appeared - > Pending'])
     expect(lines).toEqual([3])
@@ -263,7 +277,9 @@ describe('what is asked', () => {
       await poll(watch)
     }
 
-    const wide = shelf.asked.flatMap((question, index) => (question.includes('2026-02-25T') ? [index / 2 + 1] : []))
+    const wide = shelf.asked.flatMap((question, index) =>
+      question.includes('2026-02-25T') ? [index / 2 + 1] : [],
+    )
     expect(wide).toEqual([60, 120, 180])
   })
 
@@ -298,7 +314,11 @@ describe('what is asked', () => {
     }
 
     // The one that moved on found them in its list.
-    expect(turns).toEqual([ids.slice(0, 50), ids.slice(50, 100), [...ids.slice(100), ...ids.slice(0, 30)]])
+    expect(turns).toEqual([
+      ids.slice(0, 50),
+      ids.slice(50, 100),
+      [...ids.slice(100), ...ids.slice(0, 30)],
+    ])
   })
 
   test('an open item that no list brings any more is asked by id, and its end is told', async () => {
@@ -339,7 +359,8 @@ describe('long runs', () => {
 
     for (let minute = 1; minute <= 12 * DAY; minute++) {
       clock.advance(1)
-      if (minute === 90) shelf.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
+      if (minute === 90)
+        shelf.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
       await poll(watch)
     }
 

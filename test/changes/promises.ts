@@ -13,7 +13,11 @@ export function brokenPromises(resource: Resource, tellBaseline: boolean, story:
   const { wrongs, beliefs } = judge(resource, tellBaseline, story.turns, story.events)
   const form = [...story.pretences, ...misshapen(story.events), ...story.complaints]
   if (form.length > 0 || wrongs.length > 0) return [...form, ...wrongs]
-  return [...invented(resource, story), ...unearthed(resource, tellBaseline, story), ...lost(resource, story, beliefs)]
+  return [
+    ...invented(resource, story),
+    ...unearthed(resource, tellBaseline, story),
+    ...lost(resource, story, beliefs),
+  ]
 }
 
 /** Places without gaps, ids without ties, each item a chain whose versions rise. */
@@ -24,7 +28,8 @@ function misshapen(events: CloudEvent[]): string[] {
     const place = `event ${index + 1} of ${event.subject}`
     if (Number(event.sequence) !== index + 1) wrongs.push(`${place} stands at ${event.sequence}`)
     const before = last.get(event.subject)
-    if (before && Number(before.data.version) >= Number(event.data.version)) wrongs.push(`${place} has an old version`)
+    if (before && Number(before.data.version) >= Number(event.data.version))
+      wrongs.push(`${place} has an old version`)
     // What was gone appears again; what was told before its item left the set may do so as well.
     const isAppeared = event.data.from === null
     if (before && !isAppeared && event.data.from !== before.data.to)
@@ -42,7 +47,9 @@ function invented(resource: Resource, { events, model }: Story): string[] {
     const history = model.items.get(subject)?.history ?? []
     if (data.to === null || data.from === data.to) return []
     const isTimed = typeof data.updatedAt === 'string'
-    const index = history.findIndex(({ at, state }) => state === data.to && (!isTimed || toText(at) === data.updatedAt))
+    const index = history.findIndex(
+      ({ at, state }) => state === data.to && (!isTimed || toText(at) === data.updatedAt),
+    )
     const isInOrder = !isTimed || resource.mayReopen || index >= (latest.get(subject) ?? 0)
     latest.set(subject, index)
     return index >= 0 && isInOrder ? [] : [`${subject} was never ${data.to} then`]
@@ -50,14 +57,20 @@ function invented(resource: Resource, { events, model }: Story): string[] {
 }
 
 /** What was over and older than the first look reaches, and did not move since, is history that nobody asked for. */
-function unearthed(resource: Resource, tellBaseline: boolean, { turns, events, model }: Story): string[] {
+function unearthed(
+  resource: Resource,
+  tellBaseline: boolean,
+  { turns, events, model }: Story,
+): string[] {
   const first = turns.find(({ isComplete }) => isComplete)
   if (!first || tellBaseline) return []
   return events.flatMap(({ subject }) => {
     const item = model.items.get(subject)
     const end = item?.history.at(-1)
     if (!item || !end || !resource.terminalStates.includes(end.state)) return []
-    const isOld = [item.madeAt, end.at].every((at) => Date.parse(toText(at)) < first.nowMs - WINDOW_MS - HOUR_MS)
+    const isOld = [item.madeAt, end.at].every(
+      (at) => Date.parse(toText(at)) < first.nowMs - WINDOW_MS - HOUR_MS,
+    )
     return isOld ? [`${subject} was over long before the first look, and was told`] : []
   })
 }
@@ -72,13 +85,17 @@ function lost(resource: Resource, { turns, model }: Story, beliefs: Beliefs): st
   if (!first || !final) return ['no poll came to its end']
   return [...model.items.values()].flatMap((item) => {
     const state = item.history.at(-1)?.state ?? ''
-    const isOver = (belief: Belief) => belief.gone !== null || resource.terminalStates.includes(belief.state)
+    const isOver = (belief: Belief) =>
+      belief.gone !== null || resource.terminalStates.includes(belief.state)
     const held = beliefs.get(item.id) ?? [null]
     if (!model.rowNow(item)) {
-      return held.every((belief) => !belief || isOver(belief)) ? [] : [`${item.id} vanished, and that was not told`]
+      return held.every((belief) => !belief || isOver(belief))
+        ? []
+        : [`${item.id} vanished, and that was not told`]
     }
     const isSince = (ms: number) => Date.parse(toText(item.madeAt)) > ms - WINDOW_MS + HOUR_MS
-    const isBound = resource.openStates.includes(state) || (isSince(first.nowMs) && item.startsAt === 0)
+    const isBound =
+      resource.openStates.includes(state) || (isSince(first.nowMs) && item.startsAt === 0)
     const isPast = !isSince(final.nowMs)
     const isTold = (belief: Belief | null) => {
       if (!belief) return isPast && item.absences.length > 0

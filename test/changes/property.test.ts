@@ -15,7 +15,8 @@ import { play, type Stage } from './play.ts'
 import { brokenPromises } from './promises.ts'
 
 const runs = Number(process.env.PROPERTY_RUNS ?? 500)
-const seed = process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
+const seed =
+  process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
 const timeout = 60_000 + runs * 200
 /** What is found by then is reported, made as small as it has become. */
 const inTime = { interruptAfterTimeLimit: timeout - 20_000, markInterruptAsFailure: true }
@@ -60,22 +61,40 @@ test('the same holds on the table service', { timeout }, async () => {
     const table = openTable(`${name}${number}`)
     const { get, page, transact } = table
     // Watched by nobody, so that its lists go by its pages.
-    return watchTable({ ...table, get: whileBusy(get), page: whileBusy(page), transact: whileBusy(transact) }, {})
+    return watchTable(
+      { ...table, get: whileBusy(get), page: whileBusy(page), transact: whileBusy(transact) },
+      {},
+    )
   }
   const openWorld = () => {
     number += 1
-    const tables = { streams: open('Streams'), subscriptions: open('Subscriptions'), deliveries: open('Deliveries') }
+    const tables = {
+      streams: open('Streams'),
+      subscriptions: open('Subscriptions'),
+      deliveries: open('Deliveries'),
+    }
     return createWorld({ clock: createStillClock(() => underWay > 0), tables })
   }
 
-  await fc.assert(keepsPromises(openWorld), { numRuns: Math.ceil(runs / 25), ...seed, endOnFailure: true })
+  await fc.assert(keepsPromises(openWorld), {
+    numRuns: Math.ceil(runs / 25),
+    ...seed,
+    endOnFailure: true,
+  })
 })
 
-test('a feed that moves the watch before it writes the steps is found out', { timeout }, async () => {
+test('a feed that moves the watch before it writes the steps is found out', {
+  timeout,
+}, async () => {
   const hasty = (table: Table): Feed => {
     const feed: Feed = createFeed(table)
     const append: Feed['append'] = async (before, steps, watch, poll) =>
-      feed.append(watch === before.watch ? before : await moveWatch(table, before, watch), steps, watch, poll)
+      feed.append(
+        watch === before.watch ? before : await moveWatch(table, before, watch),
+        steps,
+        watch,
+        poll,
+      )
     return { ...feed, append }
   }
 
@@ -98,7 +117,9 @@ test('a feed that writes its head unguarded is found out', { timeout }, async ()
   const careless = (table: Table): Feed => {
     const transact: Table['transact'] = (operations) =>
       table.transact(
-        operations.map((one) => (one.kind === 'replace' && one.rowKey === 'head' ? { ...one, kind: 'upsert' } : one)),
+        operations.map((one) =>
+          one.kind === 'replace' && one.rowKey === 'head' ? { ...one, kind: 'upsert' } : one,
+        ),
       )
     return createFeed({ ...table, transact })
   }
@@ -106,10 +127,16 @@ test('a feed that writes its head unguarded is found out', { timeout }, async ()
   expect(await isFoundOut({ makeFeed: careless })).toBe(true)
 })
 
-test('a delivery whose row is written before its next attempt is queued is found out', { timeout }, async () => {
+test('a delivery whose row is written before its next attempt is queued is found out', {
+  timeout,
+}, async () => {
   const hasty = (parts: EventsParts): EventsParts => {
     const unsent = new Map<string, () => Promise<void>>()
-    const keyOf = ({ subscription, stream, seq }: Pick<DeliveryMessage, 'subscription' | 'stream' | 'seq'>) =>
+    const keyOf = ({
+      subscription,
+      stream,
+      seq,
+    }: Pick<DeliveryMessage, 'subscription' | 'stream' | 'seq'>) =>
       `${subscription} ${stream} ${seq}`
     return {
       ...parts,

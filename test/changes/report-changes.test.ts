@@ -29,7 +29,12 @@ beforeEach(async () => {
 })
 
 const report = () => reportChanges(watch, null)
-const refusal = new UpstreamError({ upstream: 'defender', call: 'GET list', reason: 'refused', retryable: false })
+const refusal = new UpstreamError({
+  upstream: 'defender',
+  call: 'GET list',
+  reason: 'refused',
+  retryable: false,
+})
 
 /** Lets every question to the upstream fail after a minute, until it is told to mend. */
 function fail(): { mend(): void } {
@@ -57,7 +62,10 @@ describe('the report of a watch', () => {
     expect(await Promise.all(during)).toEqual([before])
     expect(before).toMatchObject({
       lastPoll: { startedAt: '2026-03-01T00:01:00.000Z', listed: 2, events: 1, error: null },
-      ...{ openItems: 2, oldestOpen: { id: 'a' }, unknownStates: { Paused: 1 }, detectionLagSeconds: 0 },
+      openItems: 2,
+      oldestOpen: { id: 'a' },
+      unknownStates: { Paused: 1 },
+      detectionLagSeconds: 0,
     })
   })
 
@@ -88,7 +96,10 @@ describe('the report of a watch', () => {
     await poll(watch)
 
     expect(await Promise.all(during)).toEqual([failed])
-    expect((await report()).lastPoll).toMatchObject({ startedAt: '2026-03-01T00:04:00.000Z', error: null })
+    expect((await report()).lastPoll).toMatchObject({
+      startedAt: '2026-03-01T00:04:00.000Z',
+      error: null,
+    })
   })
 
   test('tells the error of a first poll that failed, and nothing else', async () => {
@@ -102,7 +113,9 @@ describe('the report of a watch', () => {
 
     expect(before).toMatchObject({ baselineDone: false, lastPoll: null, openItems: 0 })
     expect(await report()).toMatchObject({
-      ...{ baselineDone: false, openItems: 0, oldestOpen: null },
+      baselineDone: false,
+      openItems: 0,
+      oldestOpen: null,
       lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: 0, error: refusal.message },
     })
   })

@@ -8,17 +8,26 @@ import { action, createShelf, type Row, watchOver } from './shelf.ts'
 
 /** What a real row carries beside the fields that matter here. */
 const rest = {
-  ...{
-    title: null,
-    requestorComment: 'Scan asked for by the weekly hygiene job',
-    computerDnsName: 'pc-1.contoso.example',
-  },
-  ...{ cancellationRequestor: null, cancellationComment: null, cancellationDateTimeUtc: null, errorHResult: 0 },
-  ...{ scope: 'Quick', relatedFileInfo: null, commands: [], troubleshootInfo: null, externalId: null },
-  ...{ requestSource: 'PublicApi', machineId: '0123456789abcdef0123456789abcdef01234567' },
+  title: null,
+  requestorComment: 'Scan asked for by the weekly hygiene job',
+  computerDnsName: 'pc-1.contoso.example',
+  cancellationRequestor: null,
+  cancellationComment: null,
+  cancellationDateTimeUtc: null,
+  errorHResult: 0,
+  scope: 'Quick',
+  relatedFileInfo: null,
+  commands: [],
+  troubleshootInfo: null,
+  externalId: null,
+  requestSource: 'PublicApi',
+  machineId: '0123456789abcdef0123456789abcdef01234567',
 }
 
-const ids = Array.from({ length: 10_000 }, (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`)
+const ids = Array.from(
+  { length: 10_000 },
+  (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
+)
 
 /** Ten thousand open items that are known, and a table that tells of every request. */
 async function prepare() {
@@ -27,7 +36,9 @@ async function prepare() {
   await memory.create()
   const shelf = createShelf(machineActions, clock)
   const requests: string[] = []
-  const table = watched(() => memory, { before: (request) => void requests.push(request.slice(0, 30)) })('Streams')
+  const table = watched(() => memory, {
+    before: (request) => void requests.push(request.slice(0, 30)),
+  })('Streams')
   const openWatch = () => watchOver({ table, clock, source: shelf.source })
   const born = clock.now()
   const put = (id: string, status: string): void =>

@@ -9,17 +9,37 @@ import type { Table } from '../../shared/platform/table.ts'
 export type Row = Record<string, unknown> & { id: string }
 
 /** A machine action, created and last updated at given times. */
-export const action = (id: string, status: string, created: Date | string, updated = created): Row => ({
-  ...{ id, type: 'RunAntiVirusScan', status, machineId: 'm1', requestor: 'somebody@example.com' },
+export const action = (
+  id: string,
+  status: string,
+  created: Date | string,
+  updated = created,
+): Row => ({
+  id,
+  type: 'RunAntiVirusScan',
+  status,
+  machineId: 'm1',
+  requestor: 'somebody@example.com',
   creationDateTimeUtc: typeof created === 'string' ? created : created.toISOString(),
   lastUpdateDateTimeUtc: typeof updated === 'string' ? updated : updated.toISOString(),
 })
 
 /** An investigation that began at a given time. */
-export const investigation = (id: string, state: string, started: Date | null, ended: Date | null = null): Row => ({
-  ...{ id, state, machineId: 'm1', computerDnsName: 'pc1', triggeringAlertId: `alert-${id}` },
-  ...{ startTime: started?.toISOString() ?? null, endTime: ended?.toISOString() ?? null },
-  ...{ statusDetails: null, cancelledBy: null },
+export const investigation = (
+  id: string,
+  state: string,
+  started: Date | null,
+  ended: Date | null = null,
+): Row => ({
+  id,
+  state,
+  machineId: 'm1',
+  computerDnsName: 'pc1',
+  triggeringAlertId: `alert-${id}`,
+  startTime: started?.toISOString() ?? null,
+  endTime: ended?.toISOString() ?? null,
+  statusDetails: null,
+  cancelledBy: null,
 })
 
 /** A source whose rows lie in the open: what is on the shelf is what it answers. */
@@ -70,7 +90,13 @@ export function watchOver(
 ): Watch {
   const { table, clock, source, resource = machineActions } = parts
   return {
-    ...{ resource, source, clock, feed: createFeed(table), memory: {}, overdueHours: 73, tellBaseline: false },
+    resource,
+    source,
+    clock,
+    feed: createFeed(table),
+    memory: {},
+    overdueHours: 73,
+    tellBaseline: false,
     log: { info() {}, warn() {}, error() {} },
     tenantId: async () => 'tenant',
     over: (call) => call(),

@@ -31,8 +31,14 @@ describe('the event of a machine action', () => {
     const { shelf, watch, events } = world
     const raw = {
       ...action('a', 'Pending', '2026-03-01T00:00:00.1234567Z', '2026-03-01T00:00:00.2Z'),
-      ...{ computerDnsName: 'pc1', requestorComment: 'why', scope: 'Full', requestSource: 'Portal', errorHResult: -5 },
-      ...{ relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' }, commands: [], externalId: null },
+      computerDnsName: 'pc1',
+      requestorComment: 'why',
+      scope: 'Full',
+      requestSource: 'Portal',
+      errorHResult: -5,
+      relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' },
+      commands: [],
+      externalId: null,
     }
     shelf.put(raw)
 
@@ -40,23 +46,35 @@ describe('the event of a machine action', () => {
 
     const [event] = await events()
     expect(event).toEqual({
-      ...{ specversion: '1.0', id: expect.any(String), datacontenttype: 'application/json', subject: 'a' },
-      ...{ type: 'defender-relay.machine-action.appeared', source: '/tenants/tenant/defender/machine-actions' },
-      ...{ time: '2026-03-01T00:00:00.2Z', detectedat: '2026-03-01T00:00:00.000Z', sequence: '000000000001' },
+      specversion: '1.0',
+      id: expect.any(String),
+      datacontenttype: 'application/json',
+      subject: 'a',
+      type: 'defender-relay.machine-action.appeared',
+      source: '/tenants/tenant/defender/machine-actions',
+      time: '2026-03-01T00:00:00.2Z',
+      detectedat: '2026-03-01T00:00:00.000Z',
+      sequence: '000000000001',
       data: {
-        ...{
-          id: 'a',
-          resource: 'machine-actions',
-          version: 1,
-          from: null,
-          to: 'Pending',
-          terminal: false,
-          reason: null,
-        },
-        ...{ machineId: 'm1', computerDnsName: 'pc1', type: 'RunAntiVirusScan', requestor: 'somebody@example.com' },
-        ...{ requestorComment: 'why', scope: 'Full', requestSource: 'Portal', errorHResult: -5 },
+        id: 'a',
+        resource: 'machine-actions',
+        version: 1,
+        from: null,
+        to: 'Pending',
+        terminal: false,
+        reason: null,
+        machineId: 'm1',
+        computerDnsName: 'pc1',
+        type: 'RunAntiVirusScan',
+        requestor: 'somebody@example.com',
+        requestorComment: 'why',
+        scope: 'Full',
+        requestSource: 'Portal',
+        errorHResult: -5,
         relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' },
-        ...{ createdAt: '2026-03-01T00:00:00.1234567Z', updatedAt: '2026-03-01T00:00:00.2Z', item: raw },
+        createdAt: '2026-03-01T00:00:00.1234567Z',
+        updatedAt: '2026-03-01T00:00:00.2Z',
+        item: raw,
       },
     })
   })
@@ -72,13 +90,23 @@ describe('the event of a machine action', () => {
     expect((await events()).at(-1)).toMatchObject({
       type: 'defender-relay.machine-action.changed',
       time: '2026-03-01T00:00:00.9Z',
-      data: { from: 'Pending', to: 'Cancelled', terminal: true, version: 2, item: { status: 'Canceled' } },
+      data: {
+        from: 'Pending',
+        to: 'Cancelled',
+        terminal: true,
+        version: 2,
+        item: { status: 'Canceled' },
+      },
     })
   })
 
   test('the older spelling of the update time is taken where the other is absent', async () => {
     const { shelf, watch, events } = world
-    const { lastUpdateDateTimeUtc: _absent, ...row } = action('a', 'Pending', '2026-03-01T00:00:00Z')
+    const { lastUpdateDateTimeUtc: _absent, ...row } = action(
+      'a',
+      'Pending',
+      '2026-03-01T00:00:00Z',
+    )
     shelf.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
 
     await poll(watch)
@@ -98,7 +126,8 @@ describe('the event of a machine action', () => {
     await poll(watch)
 
     expect((await events()).at(-1)).toMatchObject({
-      ...{ type: 'defender-relay.machine-action.overdue', time: '2026-03-04T02:00:00.000Z' },
+      type: 'defender-relay.machine-action.overdue',
+      time: '2026-03-04T02:00:00.000Z',
       data: { from: 'Pending', to: 'Pending', openSince: '2026-03-01T00:00:00Z', limitHours: 73 },
     })
   })
@@ -114,8 +143,16 @@ describe('the event of a machine action', () => {
     await poll(watch)
 
     expect((await events()).at(-1)).toMatchObject({
-      ...{ type: 'defender-relay.machine-action.gone', time: '2026-03-01T00:15:00.000Z' },
-      data: { from: 'Pending', to: null, reason: 'notFound', terminal: false, machineId: 'm1', item: { id: 'a' } },
+      type: 'defender-relay.machine-action.gone',
+      time: '2026-03-01T00:15:00.000Z',
+      data: {
+        from: 'Pending',
+        to: null,
+        reason: 'notFound',
+        terminal: false,
+        machineId: 'm1',
+        item: { id: 'a' },
+      },
     })
   })
 
@@ -125,7 +162,10 @@ describe('the event of a machine action', () => {
 
     await poll(watch)
 
-    expect((await events())[0]).toMatchObject({ time: '2026-03-01T00:00:00.000Z', data: { updatedAt: 'never' } })
+    expect((await events())[0]).toMatchObject({
+      time: '2026-03-01T00:00:00.000Z',
+      data: { updatedAt: 'never' },
+    })
   })
 })
 
@@ -148,9 +188,21 @@ describe('the event of an investigation', () => {
     const told = await events()
     expect(told.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
     expect(told.at(-1)?.data).toEqual({
-      ...{ id: '7', resource: 'investigations', version: 3, from: 'PendingApproval', to: 'Benign', terminal: true },
-      ...{ reason: null, machineId: 'm1', computerDnsName: 'pc1', triggeringAlertId: 'alert-7', statusDetails: null },
-      ...{ cancelledBy: null, startedAt: start.toISOString(), endedAt: '2026-03-01T00:10:00.000Z', item: raw },
+      id: '7',
+      resource: 'investigations',
+      version: 3,
+      from: 'PendingApproval',
+      to: 'Benign',
+      terminal: true,
+      reason: null,
+      machineId: 'm1',
+      computerDnsName: 'pc1',
+      triggeringAlertId: 'alert-7',
+      statusDetails: null,
+      cancelledBy: null,
+      startedAt: start.toISOString(),
+      endedAt: '2026-03-01T00:10:00.000Z',
+      item: raw,
     })
   })
 
@@ -168,13 +220,24 @@ describe.each(kinds)('items of any size, %s', (kind) => {
   test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
     const { shelf, watch, events } = await begin(machineActions, kind)
     const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
-    shelf.put({ ...action('large', 'Pending', '2026-03-01T00:00:00Z'), commands: commands(270_000) })
-    shelf.put({ ...action('small', 'Pending', '2026-03-01T00:00:00Z'), commands: commands(255_000) })
+    shelf.put({
+      ...action('large', 'Pending', '2026-03-01T00:00:00Z'),
+      commands: commands(270_000),
+    })
+    shelf.put({
+      ...action('small', 'Pending', '2026-03-01T00:00:00Z'),
+      commands: commands(255_000),
+    })
 
     await poll(watch)
 
     const [large, small] = await events()
-    expect(large?.data).toMatchObject({ id: 'large', item: null, itemOmitted: true, machineId: 'm1' })
+    expect(large?.data).toMatchObject({
+      id: 'large',
+      item: null,
+      itemOmitted: true,
+      machineId: 'm1',
+    })
     expect(small?.data.item).toEqual(shelf.rows.get('small'))
     expect(small?.data).not.toHaveProperty('itemOmitted')
   })
@@ -182,7 +245,11 @@ describe.each(kinds)('items of any size, %s', (kind) => {
   test('fields that are too large for a row are cut and stop nobody', async () => {
     const { shelf, watch, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
-    shelf.put({ ...action('a', 'Pending', '2026-03-01T00:00:00Z'), requestorComment: huge, relatedFileInfo: { huge } })
+    shelf.put({
+      ...action('a', 'Pending', '2026-03-01T00:00:00Z'),
+      requestorComment: huge,
+      relatedFileInfo: { huge },
+    })
 
     await poll(watch)
 
@@ -209,7 +276,12 @@ describe('what is asked of the service', () => {
     expect(resource.filter({ createdSince: '2026-03-01T00:00:00.000Z' })).toBe(created)
   })
 
-  test.each([machineActions, investigations])('$name: no state is both open and an end', (resource) => {
-    expect(resource.openStates.filter((state) => resource.terminalStates.includes(state))).toEqual([])
-  })
+  test.each([machineActions, investigations])(
+    '$name: no state is both open and an end',
+    (resource) => {
+      expect(
+        resource.openStates.filter((state) => resource.terminalStates.includes(state)),
+      ).toEqual([])
+    },
+  )
 })

@@ -39,8 +39,15 @@ export function createTurns(stream: string) {
 
     function begin(): void {
       turn = {
-        ...{ version, askedVersion: null, nowMs: clock.now().getTime(), servedAtMs: null },
-        ...{ rows: [], missing: [], seqs: [], hasMoved: false, isComplete: false },
+        version,
+        askedVersion: null,
+        nowMs: clock.now().getTime(),
+        servedAtMs: null,
+        rows: [],
+        missing: [],
+        seqs: [],
+        hasMoved: false,
+        isComplete: false,
       }
       turns.push(turn)
     }
@@ -65,9 +72,11 @@ export function createTurns(stream: string) {
             turn.hasMoved = true
           }
           if (keys.includes('head')) version += 1
-          for (const key of keys) if (key.startsWith('event|')) turn?.seqs.push(Number(key.slice(6)))
+          for (const key of keys)
+            if (key.startsWith('event|')) turn?.seqs.push(Number(key.slice(6)))
           const report = operations.find(({ rowKey }) => rowKey === 'poll')
-          if (turn && report && 'columns' in report && report.columns.endedAt !== undefined) turn.isComplete = true
+          if (turn && report && 'columns' in report && report.columns.endedAt !== undefined)
+            turn.isComplete = true
           return etags
         },
       }),
@@ -100,7 +109,9 @@ export function createTurns(stream: string) {
      */
     inOrder: () =>
       turns
-        .filter(({ hasMoved, version: before, askedVersion }) => hasMoved || askedVersion === before)
+        .filter(
+          ({ hasMoved, version: before, askedVersion }) => hasMoved || askedVersion === before,
+        )
         .toSorted((a, b) => a.version - b.version || Number(a.hasMoved) - Number(b.hasMoved)),
   }
 }

@@ -30,10 +30,17 @@ export async function askRoute<Parts, Body>(
       route.method === method &&
       pattern.length === segments.length &&
       pattern.every((part, index) => part.startsWith('{') || part === segments[index])
-    const names = pattern.flatMap((part, index) => (part.startsWith('{') ? [[part.slice(1, -1), segments[index]]] : []))
-    return fits ? [{ route, params: z.record(z.string(), z.string()).parse(Object.fromEntries(names)) }] : []
+    const names = pattern.flatMap((part, index) =>
+      part.startsWith('{') ? [[part.slice(1, -1), segments[index]]] : [],
+    )
+    return fits
+      ? [{ route, params: z.record(z.string(), z.string()).parse(Object.fromEntries(names)) }]
+      : []
   })
-  const [{ route, params }] = z.tuple([z.custom<(typeof found)[number]>()]).rest(z.unknown()).parse(found)
+  const [{ route, params }] = z
+    .tuple([z.custom<(typeof found)[number]>()])
+    .rest(z.unknown())
+    .parse(found)
   const body = sent === undefined ? {} : { body: { string: JSON.stringify(sent) } }
   const headers = { 'content-type': 'application/json' }
   const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
@@ -48,5 +55,10 @@ export async function askRoute<Parts, Body>(
   const status = response.status ?? 0
   const parsed: Body = JSON.parse(text || 'null')
   if (status < 300) expect(route.answers[status]?.body?.safeParse(parsed).error).toBeUndefined()
-  return { status, headers: z.record(z.string(), z.string()).parse(response.headers ?? {}), text, body: parsed }
+  return {
+    status,
+    headers: z.record(z.string(), z.string()).parse(response.headers ?? {}),
+    text,
+    body: parsed,
+  }
 }

@@ -46,11 +46,21 @@ async function openEvents() {
   const clock = createAdjustableClock()
   const [queue, retryQueue] = [queues(queueNames.deliveries), queues(queueNames.retries)]
   const names = ['Streams', 'Subscriptions', 'Deliveries']
-  await Promise.all([queue.create(), retryQueue.create(), ...names.map((name) => tables(name).create())])
+  await Promise.all([
+    queue.create(),
+    retryQueue.create(),
+    ...names.map((name) => tables(name).create()),
+  ])
   const feed = createFeed(tables('Streams'))
   const parts = createEvents({
-    ...{ ...vocabulary, feed, queue, retryQueue, clock, random: () => 0 },
-    ...{ subscriptions: tables('Subscriptions'), deliveries: tables('Deliveries') },
+    ...vocabulary,
+    feed,
+    queue,
+    retryQueue,
+    clock,
+    random: () => 0,
+    subscriptions: tables('Subscriptions'),
+    deliveries: tables('Deliveries'),
     http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
     callbackPolicy: { allowLoopback: true, resolve: async () => [] },
     log: createLog({ info: () => {}, warn: () => {}, error: () => {} }),
@@ -58,7 +68,10 @@ async function openEvents() {
 
   async function empty(name: string, handle: (message: unknown) => Promise<void>): Promise<number> {
     const client = new QueueClient(connectionString, name)
-    const { receivedMessageItems } = await client.receiveMessages({ numberOfMessages: 32, visibilityTimeout: 60 })
+    const { receivedMessageItems } = await client.receiveMessages({
+      numberOfMessages: 32,
+      visibilityTimeout: 60,
+    })
     await Promise.all(
       receivedMessageItems.map(async ({ messageId, popReceipt, messageText }) => {
         await handle(JSON.parse(messageText))
@@ -86,7 +99,9 @@ async function openEvents() {
 }
 
 const wantedOf = (callbackUrl: string) => ({
-  ...{ callbackUrl, description: null, filter: {} },
+  callbackUrl,
+  description: null,
+  filter: {},
   contentType: 'application/cloudevents+json' as const,
 })
 
@@ -115,7 +130,13 @@ test('on the storage services too, a receiver that was down gets everything afte
   expect(owed).toMatchObject({ owed: 8, dead: 0, oldestOwedAt: expect.any(String) })
   expect(report.failing.map(({ id }) => id)).toEqual([subscription.id])
   expect(new Set(receiver.ids.slice(8))).toEqual(new Set(ids))
-  expect(await reportDeliveries(parts)).toEqual({ owed: 0, dead: 0, oldestOwedAt: null, failing: [], disabled: [] })
+  expect(await reportDeliveries(parts)).toEqual({
+    owed: 0,
+    dead: 0,
+    oldestOwedAt: null,
+    failing: [],
+    disabled: [],
+  })
 })
 
 test('on the storage services too, a replay raises the round and a deletion leaves nothing', async () => {
@@ -129,7 +150,10 @@ test('on the storage services too, a replay raises the round and a deletion leav
   const queued = await replayAfter(parts, subscription, after)
   await serveUntil(() => receiver.ids.length >= 5)
   const list = () =>
-    Array.fromAsync(parts.deliveries.list({ partitionKey: subscription.id }), ({ delivery }) => delivery)
+    Array.fromAsync(
+      parts.deliveries.list({ partitionKey: subscription.id }),
+      ({ delivery }) => delivery,
+    )
   const rounds = (await list()).map(({ round, state }) => [round, state])
   await unsubscribe(parts, subscription.id)
 

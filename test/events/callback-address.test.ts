@@ -2,7 +2,11 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { type Address, type CallbackPolicy, judgeCallback } from '../../shared/events/callback-address.ts'
+import {
+  type Address,
+  type CallbackPolicy,
+  judgeCallback,
+} from '../../shared/events/callback-address.ts'
 import { postEvent } from '../../shared/events/post-event.ts'
 import { RequestError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
@@ -176,16 +180,23 @@ describe('hostile callback URLs', () => {
     expect(hostile.length).toBeGreaterThanOrEqual(60)
   })
 
-  test.each(hostile)('%s is refused when subscribing, and nothing of it is said', async (_, url) => {
-    const error = await refusal(judgeCallback(url, policy()))
+  test.each(hostile)(
+    '%s is refused when subscribing, and nothing of it is said',
+    async (_, url) => {
+      const error = await refusal(judgeCallback(url, policy()))
 
-    expect(error.facts).toMatchObject({ status: 400, problem: 'callback-refused' })
-    expect(JSON.stringify([error.facts, error.message, error.stack])).not.toContain(CANARY)
-  })
+      expect(error.facts).toMatchObject({ status: 400, problem: 'callback-refused' })
+      expect(JSON.stringify([error.facts, error.message, error.stack])).not.toContain(CANARY)
+    },
+  )
 
   test.each(hostile)('%s is refused again when posting, and not contacted', async (_, url) => {
     let calls = 0
-    const http = createHttp({ upstream: 'receiver', clock: createAdjustableClock(), userAgent: 'relay-test' })
+    const http = createHttp({
+      upstream: 'receiver',
+      clock: createAdjustableClock(),
+      userAgent: 'relay-test',
+    })
     const counted: typeof http = {
       ...http,
       stream(call) {
@@ -212,7 +223,11 @@ describe('hostile callback URLs', () => {
       resolve: async () => addresses.map((address) => ({ address, family: 4 })),
     }
     const url = `https://rebound.contoso.net:${port}/hook`
-    const http = createHttp({ upstream: 'receiver', clock: createAdjustableClock(), userAgent: 'relay-test' })
+    const http = createHttp({
+      upstream: 'receiver',
+      clock: createAdjustableClock(),
+      userAgent: 'relay-test',
+    })
 
     await judgeCallback(url, moving)
     addresses = ['127.0.0.1']
@@ -228,7 +243,11 @@ describe('hostile callback URLs', () => {
 
   test('the address that was judged is the one that is connected to', async () => {
     const { port, count } = await countConnections()
-    const http = createHttp({ upstream: 'receiver', clock: createAdjustableClock(), userAgent: 'relay-test' })
+    const http = createHttp({
+      upstream: 'receiver',
+      clock: createAdjustableClock(),
+      userAgent: 'relay-test',
+    })
     const url = `https://loopback.contoso.net:${port}/hook`
 
     // The name exists in the test's DNS alone.
@@ -270,10 +289,16 @@ test('a literal address is never looked up', async () => {
 test('a name that does not resolve has a reason of its own', async () => {
   const unknown = await refusal(judgeCallback(`https://unknown.contoso.net${at}`, policy()))
   const none = await refusal(
-    judgeCallback(`https://empty.contoso.net${at}`, { allowLoopback: false, resolve: async () => [] }),
+    judgeCallback(`https://empty.contoso.net${at}`, {
+      allowLoopback: false,
+      resolve: async () => [],
+    }),
   )
 
-  expect([unknown.facts.problem, none.facts.problem]).toEqual(['callback-unresolvable', 'callback-unresolvable'])
+  expect([unknown.facts.problem, none.facts.problem]).toEqual([
+    'callback-unresolvable',
+    'callback-unresolvable',
+  ])
   expect(JSON.stringify(unknown.facts)).not.toContain('unknown.contoso')
 })
 

@@ -55,7 +55,9 @@ test('a message that was lost is sent again under the same id, since the row kee
 
   expect(carried(queues.queue.texts())).toEqual([detected])
   expect({ requeued, owed, dead, oldestOwedAt }).toEqual({
-    ...{ requeued: 1, owed: 1, dead: 0 },
+    requeued: 1,
+    owed: 1,
+    dead: 0,
     oldestOwedAt: new Date(0).toISOString(),
   })
 })
@@ -65,7 +67,11 @@ test('what somebody asks for again carries the id of their request', async () =>
   const log = createLog({ info() {}, warn() {}, error() {} }, { correlation: 'request-1' })
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
 
-  await requeue({ ...parts, log }, subscription, parts.deliveries.list({ partitionKey: subscription.id }))
+  await requeue(
+    { ...parts, log },
+    subscription,
+    parts.deliveries.list({ partitionKey: subscription.id }),
+  )
 
   expect(carried(queues.queue.texts())).toEqual(['request-1'])
 })

@@ -82,31 +82,34 @@ test.each([
   ['fails and then takes it', [500, 200], 2],
   ['puts off and then takes it', [{ status: 429, retryAfter: 60 }, 200], 2],
   ['stalls and then takes it', ['stall' as const, 200], 2],
-])('wherever a delivery to a receiver dies that %s, the event arrives', async (_, reactions, least) => {
-  const deaths = await dieEverywhere(async (watch, what) => {
-    const world = await createWorld()
-    const left = [...reactions]
-    world.receive(HOST, () => left.shift() ?? 200)
-    const { id } = await world.subscribe(HOST)
-    const ids = await world.tell(someEvent())
-    const [message] = await world.queues.queue.receive(1, 30)
+])(
+  'wherever a delivery to a receiver dies that %s, the event arrives',
+  async (_, reactions, least) => {
+    const deaths = await dieEverywhere(async (watch, what) => {
+      const world = await createWorld()
+      const left = [...reactions]
+      world.receive(HOST, () => left.shift() ?? 200)
+      const { id } = await world.subscribe(HOST)
+      const ids = await world.tell(someEvent())
+      const [message] = await world.queues.queue.receive(1, 30)
 
-    const first = dying(deliver(partsUnder(world, watch), JSON.parse(message?.text ?? '')))
-    await world.clock.advance(31_000)
-    await first
-    // The message was not deleted: it comes again, while the claim of the dead still holds. No sweep is needed.
-    world.serve()
-    await world.clock.advance(HOUR)
+      const first = dying(deliver(partsUnder(world, watch), JSON.parse(message?.text ?? '')))
+      await world.clock.advance(31_000)
+      await first
+      // The message was not deleted: it comes again, while the claim of the dead still holds. No sweep is needed.
+      world.serve()
+      await world.clock.advance(HOUR)
 
-    expect([...new Set(world.ids(HOST))], what).toEqual(ids)
-    expect(world.posts.length, what).toBeGreaterThanOrEqual(least)
-    expect(world.posts.length, what).toBeLessThanOrEqual(least + 1)
-    expect((await world.deliveriesOf(id)).map(({ state }) => state)).toEqual(['delivered'])
-    expect(world.queues.queue.texts()).toEqual([])
-  })
+      expect([...new Set(world.ids(HOST))], what).toEqual(ids)
+      expect(world.posts.length, what).toBeGreaterThanOrEqual(least)
+      expect(world.posts.length, what).toBeLessThanOrEqual(least + 1)
+      expect((await world.deliveriesOf(id)).map(({ state }) => state)).toEqual(['delivered'])
+      expect(world.queues.queue.texts()).toEqual([])
+    })
 
-  expect(deaths).toBeGreaterThan(8)
-})
+    expect(deaths).toBeGreaterThan(8)
+  },
+)
 
 test('wherever the slow lane dies, everything arrives when the receiver is back', async () => {
   const deaths = await dieEverywhere(async (watch, what) => {
@@ -127,7 +130,10 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     world.serve()
     await goOn(world, 2)
 
-    expect([...new Set(world.posts.slice(-4).map(({ event }) => event.id))].toSorted(), what).toEqual(ids.toSorted())
+    expect(
+      [...new Set(world.posts.slice(-4).map(({ event }) => event.id))].toSorted(),
+      what,
+    ).toEqual(ids.toSorted())
     expect((await world.stateOf(id))?.state).toBe('active')
   })
 
@@ -168,7 +174,9 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
     await world.clock.advance(MINUTE)
 
     expect(queued).toBe(2)
-    expect(new Set(world.posts.slice(before).map(({ event }) => event.id)), what).toEqual(new Set(ids))
+    expect(new Set(world.posts.slice(before).map(({ event }) => event.id)), what).toEqual(
+      new Set(ids),
+    )
   })
 })
 
@@ -178,7 +186,8 @@ test('wherever a sweep dies, the next one brings what has lost its message', asy
     world.receive(HOST, () => 200)
     await world.subscribe(HOST)
     const ids = await world.tell(someEvent(), someEvent())
-    for (const message of await world.queues.queue.receive(32, 30)) await world.queues.queue.remove(message)
+    for (const message of await world.queues.queue.receive(32, 30))
+      await world.queues.queue.remove(message)
     await world.clock.advance(HOUR)
 
     await dying(sweepDeliveries(partsUnder(world, watch)))

@@ -20,7 +20,10 @@ test('a cursor is text that stands in a URL as it is', () => {
 test.each([
   ['no text of ours', 'hello'],
   ['a list', encodeCursor([] as unknown as Cursor)],
-  ['a stream that is not there', encodeCursor({ things: { epoch, seq: 1 }, more: { epoch, seq: 1 } })],
+  [
+    'a stream that is not there',
+    encodeCursor({ things: { epoch, seq: 1 }, more: { epoch, seq: 1 } }),
+  ],
   ['the "next" of another list', toCursor('subscriptions', { things: { epoch, seq: 1 } })],
   ['a place without an epoch', cursorOf(1)],
   ['a place before the first', cursorOf({ epoch, seq: -1 })],

@@ -22,13 +22,21 @@ export async function openFeed(kind: Kind): Promise<{ feed: Feed; table: Table }
 
 /** An event about an item, told by a version of it. */
 export const eventOf = (item: string, version = 1, more: Partial<NewEvent> = {}): NewEvent => ({
-  ...{ item, version, type: 'defender-relay.test', source: '/tenants/t/defender/things' },
-  ...{ time: '2026-03-01T00:00:00.1234567Z', detectedAt: '2026-03-01T00:00:01.000Z', data: { of: item } },
+  item,
+  version,
+  type: 'defender-relay.test',
+  source: '/tenants/t/defender/things',
+  time: '2026-03-01T00:00:00.1234567Z',
+  detectedAt: '2026-03-01T00:00:01.000Z',
+  data: { of: item },
   ...more,
 })
 
 /** The cursor that stands after these seqs of a feed's streams. */
-export async function cursorIn(feed: Pick<Feed, 'head'>, seqs: Record<string, number>): Promise<Cursor> {
+export async function cursorIn(
+  feed: Pick<Feed, 'head'>,
+  seqs: Record<string, number>,
+): Promise<Cursor> {
   const places = Object.entries(seqs).map(async ([stream, seq]) => {
     const { epoch } = await feed.head(stream)
     return [stream, { epoch, seq }] as const

@@ -34,9 +34,11 @@ async function prepare() {
   const get = (path: string) => askRoute<typeof parts, Body>(routes, parts, 'GET', path)
   const begin = async () => (await get('events/trigger')).headers.location ?? ''
   /** Follows a Location of a trigger, its cursor or another one. */
-  const follow = (location: string, after = new URL(location).searchParams.get('after') ?? undefined) =>
-    continueTrigger('{}', location.replace(/\?.*/, ''), after, parts)
-  return { ...{ clock, feed, append, tickets, get, begin, follow } }
+  const follow = (
+    location: string,
+    after = new URL(location).searchParams.get('after') ?? undefined,
+  ) => continueTrigger('{}', location.replace(/\?.*/, ''), after, parts)
+  return { clock, feed, append, tickets, get, begin, follow }
 }
 
 const at = (location: string) => location.replace(/^.*\/|\?.*$/g, '')
@@ -50,23 +52,28 @@ test('a reader goes on where it was, and at the end there is nothing yet', async
   await append(someEvent())
   const later = await get(`events?after=${end.body.next}`)
 
-  const seqs = [first, second, end, later].map(({ body }) => body.events.map(({ sequence }) => Number(sequence)))
+  const seqs = [first, second, end, later].map(({ body }) =>
+    body.events.map(({ sequence }) => Number(sequence)),
+  )
   expect(seqs).toEqual([[1, 2], [3], [], [4]])
 })
 
 test.each([
   ['type=defender-relay.machine-action.change', 'query.type', types.join(', ')],
   ['stream=machines', 'query.stream', streams.join(', ')],
-])('what no event can pass is refused, with what could be asked for: %s', async (query, path, allowed) => {
-  const { get } = await prepare()
+])(
+  'what no event can pass is refused, with what could be asked for: %s',
+  async (query, path, allowed) => {
+    const { get } = await prepare()
 
-  const answers = [await get(`events?${query}`), await get(`events/trigger?${query}`)]
+    const answers = [await get(`events?${query}`), await get(`events/trigger?${query}`)]
 
-  for (const { status, body } of answers) {
-    expect(status).toBe(400)
-    expect(body.errors).toEqual([{ path, message: `must be one of ${allowed}` }])
-  }
-})
+    for (const { status, body } of answers) {
+      expect(status).toBe(400)
+      expect(body.errors).toEqual([{ path, message: `must be one of ${allowed}` }])
+    }
+  },
+)
 
 test('a device that nobody knows is an open question: no events, no refusal', async () => {
   const { get } = await prepare()
@@ -86,7 +93,9 @@ test('the "next" of another list is refused', async () => {
 test('a cursor of a stream that is not there is refused', async () => {
   const { get } = await prepare()
 
-  const { status, body } = await get(`events?after=${encodeCursor({ things: { epoch: 'e', seq: 1 } })}`)
+  const { status, body } = await get(
+    `events?after=${encodeCursor({ things: { epoch: 'e', seq: 1 } })}`,
+  )
 
   expect([status, body.errors[0]?.path]).toEqual([400, 'query.after'])
 })
@@ -128,7 +137,10 @@ test.each(['of a feed that was begun anew', 'ahead of its feed'])(
     const gap = await follow(location, after)
     const next = await follow(gap.headers?.location ?? '')
 
-    expect(gap).toMatchObject({ status: 200, body: { type: 'defender-relay.gap', data: { oldestSeq: 1 } } })
+    expect(gap).toMatchObject({
+      status: 200,
+      body: { type: 'defender-relay.gap', data: { oldestSeq: 1 } },
+    })
     expect(next).toMatchObject({ status: 200, body: { sequence: '000000000001' } })
   },
 )

@@ -44,9 +44,15 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const [event] = await feed.events(stream, 0, 10)
     expect(event).toEqual({
-      ...{ specversion: '1.0', id: expect.stringMatching(/^things-[0-9a-f]{26}$/), subject: 'a' },
-      ...{ source: '/tenants/t/defender/things', type: 'defender-relay.test', datacontenttype: 'application/json' },
-      ...{ time: '2026-03-01T00:00:00.1234567Z', detectedat: '2026-03-01T00:00:01.000Z', sequence: '000000000001' },
+      specversion: '1.0',
+      id: expect.stringMatching(/^things-[0-9a-f]{26}$/),
+      subject: 'a',
+      source: '/tenants/t/defender/things',
+      type: 'defender-relay.test',
+      datacontenttype: 'application/json',
+      time: '2026-03-01T00:00:00.1234567Z',
+      detectedat: '2026-03-01T00:00:01.000Z',
+      sequence: '000000000001',
       data: { text: "it's <b>, ä😀" },
     })
     expect(await feed.event(stream, 1)).toEqual(event)
@@ -88,7 +94,9 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const events = await feed.events(stream, 0, 1000)
     expect(after.next).toBe(131)
-    expect(events.map(({ sequence }) => Number(sequence))).toEqual(Array.from({ length: 130 }, (_, n) => n + 1))
+    expect(events.map(({ sequence }) => Number(sequence))).toEqual(
+      Array.from({ length: 130 }, (_, n) => n + 1),
+    )
     expect(events.map(({ subject }) => subject)).toEqual(stepsOf(130).map(({ item }) => item?.id))
     expect(new Set(events.map(({ id }) => id)).size).toBe(130)
   })
@@ -100,7 +108,9 @@ describe.each(kinds)('a feed %s', (kind) => {
       const before = await feed.head(stream)
       const broken = createFeed(failing(table, [undefined, failure]))
 
-      await expect(broken.append(before, stepsOf(130), 'there', { endedAt: 'now' })).rejects.toBeInstanceOf(Lost)
+      await expect(
+        broken.append(before, stepsOf(130), 'there', { endedAt: 'now' }),
+      ).rejects.toBeInstanceOf(Lost)
 
       const written = failure === 'unsent' ? 49 : 98
       expect(await feed.head(stream)).toMatchObject({ next: written + 1, watch: '' })
@@ -115,7 +125,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     const before = await feed.head(stream)
     const impossible: Step = { item: { id: 'nobody', columns: null } }
 
-    await expect(feed.append(before, [...stepsOf(3), impossible], 'there', {})).rejects.toMatchObject({
+    await expect(
+      feed.append(before, [...stepsOf(3), impossible], 'there', {}),
+    ).rejects.toMatchObject({
       reason: 'missing',
     })
 
@@ -129,7 +141,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     const before = await feed.head(stream)
     await feed.append(before, [stepOf('a')], 'first', {})
 
-    await expect(feed.append(before, [stepOf('b')], 'second', {})).rejects.toBeInstanceOf(StreamMoved)
+    await expect(feed.append(before, [stepOf('b')], 'second', {})).rejects.toBeInstanceOf(
+      StreamMoved,
+    )
 
     expect((await feed.events(stream, 0, 10)).map(({ subject }) => subject)).toEqual(['a'])
     expect((await feed.head(stream)).watch).toBe('first')
@@ -148,10 +162,15 @@ describe.each(kinds)('a feed %s', (kind) => {
       },
     })
 
-    await expect(overtaken.append(before, stepsOf(60), 'mine', {})).rejects.toBeInstanceOf(StreamMoved)
+    await expect(overtaken.append(before, stepsOf(60), 'mine', {})).rejects.toBeInstanceOf(
+      StreamMoved,
+    )
 
     const events = await feed.events(stream, 0, 100)
-    expect(events.map(({ subject }) => subject)).toEqual([...stepsOf(49).map(({ item }) => item?.id), 'other'])
+    expect(events.map(({ subject }) => subject)).toEqual([
+      ...stepsOf(49).map(({ item }) => item?.id),
+      'other',
+    ])
     expect((await feed.head(stream)).watch).toBe('other')
   })
 
@@ -171,7 +190,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     await feed.head(stream)
     const events = [eventOf('run', 1), eventOf('run', 2)]
 
-    const did = await Promise.all([1, 2, 3].map(() => feed.appendOnce(stream, 'published|r', events)))
+    const did = await Promise.all(
+      [1, 2, 3].map(() => feed.appendOnce(stream, 'published|r', events)),
+    )
     const again = await feed.appendOnce(stream, 'published|r', events)
 
     expect(did.toSorted()).toEqual([false, false, true])
@@ -194,9 +215,14 @@ describe.each(kinds)('a feed %s', (kind) => {
   test('an append that meets an event at its place fails instead of trying for ever', async () => {
     const { feed, table } = await openFeed(kind)
     await feed.head(stream)
-    await table.transact([{ kind: 'insert', partitionKey: stream, rowKey: 'event|000000000001', columns: {} }])
+    await table.transact([
+      { kind: 'insert', partitionKey: stream, rowKey: 'event|000000000001', columns: {} },
+    ])
 
-    await expect(feed.appendOnce(stream, 'm', [eventOf('a')])).rejects.toMatchObject({ reason: 'exists', index: 2 })
+    await expect(feed.appendOnce(stream, 'm', [eventOf('a')])).rejects.toMatchObject({
+      reason: 'exists',
+      index: 2,
+    })
   })
 
   test('a counter never goes back, whoever moves it', async () => {
@@ -230,13 +256,19 @@ describe.each(kinds)('a feed %s', (kind) => {
     const head = await feed.append(await feed.head(stream), steps, '', {})
     await feed.append(head, [stepOf("it's", { version: 2 })], '', {})
 
-    expect((await feed.eventsAbout(stream, "it's")).map(({ sequence }) => Number(sequence))).toEqual([2, 4])
+    expect(
+      (await feed.eventsAbout(stream, "it's")).map(({ sequence }) => Number(sequence)),
+    ).toEqual([2, 4])
   })
 
   test('data of any length comes back whole, signs of two units at every edge', async () => {
     const { feed } = await openFeed(kind)
-    const texts = [31_985, 31_986, 31_987, 31_988, 31_989, 64_000].map((length) => `${'x'.repeat(length)}😀😀`)
-    const steps = texts.map((text, n) => stepOf(String(n), { text: `${text}${'ä'.repeat(40_000)}` }))
+    const texts = [31_985, 31_986, 31_987, 31_988, 31_989, 64_000].map(
+      (length) => `${'x'.repeat(length)}😀😀`,
+    )
+    const steps = texts.map((text, n) =>
+      stepOf(String(n), { text: `${text}${'ä'.repeat(40_000)}` }),
+    )
     const items: Step[] = steps.map(({ item, event }) => ({
       item: { id: item?.id ?? '', columns: { state: 'Pending' } },
       ...(event ? { event } : {}),
@@ -255,23 +287,32 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     await createFeed(counted).append(
       await feed.head(stream),
-      large.map(({ event, item }) => ({ item: { id: item?.id ?? '', columns: {} }, ...(event ? { event } : {}) })),
+      large.map(({ event, item }) => ({
+        item: { id: item?.id ?? '', columns: {} },
+        ...(event ? { event } : {}),
+      })),
       'there',
       {},
     )
 
     expect(await feed.events(stream, 0, 100)).toHaveLength(20)
     expect(sent.length).toBeGreaterThan(1)
-    for (const operations of sent) expect(Buffer.byteLength(JSON.stringify(operations))).toBeLessThan(4 * 1024 * 1024)
+    for (const operations of sent)
+      expect(Buffer.byteLength(JSON.stringify(operations))).toBeLessThan(4 * 1024 * 1024)
   })
 
   test('a transaction holds at most a hundred operations, and all of them when there is room', async () => {
     const { feed, table } = await openFeed(kind)
     const { table: counted, sent } = counting(table)
 
-    await createFeed(counted).append(await feed.head(stream), stepsOf(500), 'there', { endedAt: 'now' })
+    await createFeed(counted).append(await feed.head(stream), stepsOf(500), 'there', {
+      endedAt: 'now',
+    })
 
-    expect(sent.map((operations) => operations.length)).toEqual([...Array.from({ length: 10 }, () => 99), 22])
+    expect(sent.map((operations) => operations.length)).toEqual([
+      ...Array.from({ length: 10 }, () => 99),
+      22,
+    ])
   })
 
   test('a reader gets at most as many events as it asked for, from where it stands', async () => {

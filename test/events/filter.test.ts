@@ -1,11 +1,23 @@
 import { expect, test } from 'vitest'
 import type { CloudEvent } from '../../shared/events/event.ts'
-import { type Filter, filterSchemaOf, matchesFilter, wantsStream } from '../../shared/events/filter.ts'
+import {
+  type Filter,
+  filterSchemaOf,
+  matchesFilter,
+  wantsStream,
+} from '../../shared/events/filter.ts'
 import { vocabulary } from './world.ts'
 
 const event: CloudEvent = {
-  ...{ specversion: '1.0', id: 'i', source: 's', type: 'defender-relay.machine-action.changed', subject: 'a' },
-  ...{ time: 't', datacontenttype: 'application/json', detectedat: 't', sequence: '000000000001' },
+  specversion: '1.0',
+  id: 'i',
+  source: 's',
+  type: 'defender-relay.machine-action.changed',
+  subject: 'a',
+  time: 't',
+  datacontenttype: 'application/json',
+  detectedat: 't',
+  sequence: '000000000001',
   data: {
     machineId: 'ab12',
     type: 'Isolate',
@@ -46,7 +58,8 @@ test('a step that is not an end does not pass where only ends are wanted', () =>
 })
 
 test('without streams in a filter the usual ones are meant', () => {
-  const wanted = (filter: Filter) => vocabulary.streams.filter((stream) => wantsStream(filter, stream, vocabulary))
+  const wanted = (filter: Filter) =>
+    vocabulary.streams.filter((stream) => wantsStream(filter, stream, vocabulary))
 
   expect(wanted({})).toEqual(['machine-actions', 'investigations'])
   expect(wanted({ streams: ['av-health'] })).toEqual(['av-health'])
@@ -62,5 +75,7 @@ test.each([
   ['a text in place of a list', { machineIds: 'a' }],
   ['a word in place of a flag', { terminalOnly: 'yes' }],
 ])('a filter with %s is refused', (_, filter) => {
-  expect(filterSchemaOf({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success).toBe(false)
+  expect(
+    filterSchemaOf({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success,
+  ).toBe(false)
 })

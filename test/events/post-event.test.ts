@@ -26,7 +26,11 @@ const parts: Posting[0] = {
 }
 
 const post = (server: Script, more: Partial<Posting[1]> = {}) =>
-  postEvent(parts, { ...subscription, callbackUrl: server.url('/hook?sig=canary').href, ...more }, event)
+  postEvent(
+    parts,
+    { ...subscription, callbackUrl: server.url('/hook?sig=canary').href, ...more },
+    event,
+  )
 
 test('an event is posted as it is, with its signature, and 2xx is done', async () => {
   const server = await scripted({ status: 202 })
@@ -87,7 +91,10 @@ test('a success is a success, though its body never ends or breaks off', async (
 
 test('a redirect is not followed', async () => {
   const elsewhere = await scripted()
-  const server = await scripted({ status: 307, headers: { location: elsewhere.url('/other').href } })
+  const server = await scripted({
+    status: 307,
+    headers: { location: elsewhere.url('/other').href },
+  })
 
   expect(await post(server)).toEqual({ kind: 'failed', status: 307, reason: 'refused' })
 })
@@ -95,34 +102,59 @@ test('a redirect is not followed', async () => {
 test.each([
   ['410', { status: 410 }, { kind: 'gone', status: 410, reason: 'refused' }],
   ['404', { status: 404 }, { kind: 'failed', status: 404, reason: 'refused' }],
-  ['429 with a wait', { status: 429, headers: { 'retry-after': '90' } }, { status: 429, waitMs: 90_000 }],
-  ['503 with a wait beyond a day', { status: 503, headers: { 'retry-after': '900000' } }, { waitMs: 86_400_000 }],
+  [
+    '429 with a wait',
+    { status: 429, headers: { 'retry-after': '90' } },
+    { status: 429, waitMs: 90_000 },
+  ],
+  [
+    '503 with a wait beyond a day',
+    { status: 503, headers: { 'retry-after': '900000' } },
+    { waitMs: 86_400_000 },
+  ],
   [
     '500 with a wait',
     { status: 500, headers: { 'retry-after': '90' } },
     { kind: 'failed', status: 500, reason: 'refused' },
   ],
-])('%s is told with what matters and without what the receiver says', async (_, answer, expected) => {
-  const server = await scripted({ ...answer, body: 'canary of the receiver' })
+])(
+  '%s is told with what matters and without what the receiver says',
+  async (_, answer, expected) => {
+    const server = await scripted({ ...answer, body: 'canary of the receiver' })
 
-  const outcome = await post(server)
+    const outcome = await post(server)
 
-  expect(outcome).toMatchObject(expected)
-  expect(JSON.stringify(outcome)).not.toContain('canary')
-})
+    expect(outcome).toMatchObject(expected)
+    expect(JSON.stringify(outcome)).not.toContain('canary')
+  },
+)
 
 test('a receiver that is not there fails by the code of the network', async () => {
-  const outcome = await postEvent(parts, { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' }, event)
+  const outcome = await postEvent(
+    parts,
+    { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' },
+    event,
+  )
 
   expect(outcome).toEqual({ kind: 'failed', status: null, reason: 'ECONNREFUSED' })
 })
 
 test('the door is asked once, even one that would try again by itself', async () => {
   const server = await scripted({ status: 500 })
-  const eager = createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 4, backoffMs: 1 })
+  const eager = createHttp({
+    upstream: 'receiver',
+    clock,
+    userAgent: 'relay-test',
+    attempts: 4,
+    backoffMs: 1,
+  })
 
   const callbackUrl = server.url('/hook').href
-  const outcome = await postEvent({ ...parts, http: eager }, { ...subscription, callbackUrl }, event)
+  const outcome = await postEvent(
+    { ...parts, http: eager },
+    { ...subscription, callbackUrl },
+    event,
+  )
 
   expect(outcome).toMatchObject({ kind: 'failed', status: 500 })
 })

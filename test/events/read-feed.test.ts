@@ -26,7 +26,12 @@ function pageOf(page: FeedPage) {
 }
 
 /** Reads page after page to the end. */
-async function readAll(feed: Feed, limit: number, matches: (event: CloudEvent) => boolean = all, from: Cursor = {}) {
+async function readAll(
+  feed: Feed,
+  limit: number,
+  matches: (event: CloudEvent) => boolean = all,
+  from: Cursor = {},
+) {
   const events: CloudEvent[] = []
   const cursors: Cursor[] = []
   let after = from
@@ -47,7 +52,14 @@ describe.each(kinds)('a feed %s', (kind) => {
 
     const { events } = pageOf(await readFeed(feed, { streams, after: {}, limit: 10, matches: all }))
 
-    expect(places(events)).toEqual(['actions 1', 'others 1', 'others 2', 'actions 2', 'actions 3', 'others 3'])
+    expect(places(events)).toEqual([
+      'actions 1',
+      'others 1',
+      'others 2',
+      'actions 2',
+      'actions 3',
+      'others 3',
+    ])
   })
 
   test('a stream stays in its own order even where a clock went back', async () => {
@@ -62,25 +74,36 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(events).toHaveLength(5)
   })
 
-  test.each([1, 2, 3, 7, 100])('pages of %d bring every event once, in one order', async (limit) => {
-    const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 1, 2, 2, 3])
-    await tell(feed, 'others', [1, 2, 2, 9])
+  test.each([1, 2, 3, 7, 100])(
+    'pages of %d bring every event once, in one order',
+    async (limit) => {
+      const { feed } = await openFeed(kind)
+      await tell(feed, 'actions', [1, 1, 2, 2, 3])
+      await tell(feed, 'others', [1, 2, 2, 9])
 
-    const { events } = await readAll(feed, limit)
+      const { events } = await readAll(feed, limit)
 
-    expect(new Set(events.map(({ id }) => id)).size).toBe(9)
-    expect(places(events)).toEqual(places((await readAll(feed, 1000)).events))
-    expect(events.map(({ detectedat }) => detectedat)).toEqual(events.map(({ detectedat }) => detectedat).toSorted())
-  })
+      expect(new Set(events.map(({ id }) => id)).size).toBe(9)
+      expect(places(events)).toEqual(places((await readAll(feed, 1000)).events))
+      expect(events.map(({ detectedat }) => detectedat)).toEqual(
+        events.map(({ detectedat }) => detectedat).toSorted(),
+      )
+    },
+  )
 
   test('a filter moves the cursor past what it leaves out', async () => {
     const { feed } = await openFeed(kind)
     await tell(feed, 'actions', [1, 2, 3, 4])
 
-    const page = pageOf(await readFeed(feed, { streams, after: {}, limit: 10, matches: () => false }))
+    const page = pageOf(
+      await readFeed(feed, { streams, after: {}, limit: 10, matches: () => false }),
+    )
 
-    expect(page).toEqual({ events: [], next: await cursorIn(feed, { actions: 4, others: 0 }), more: false })
+    expect(page).toEqual({
+      events: [],
+      next: await cursorIn(feed, { actions: 4, others: 0 }),
+      more: false,
+    })
   })
 
   test('the cursor stands right behind the last event of a page, not behind what was merely read', async () => {
@@ -102,7 +125,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     await tell(feed, 'others', [3])
 
     const after = cursors.at(-1) ?? {}
-    const page = pageOf(await readFeed(feed, { streams: ['actions'], after, limit: 10, matches: all }))
+    const page = pageOf(
+      await readFeed(feed, { streams: ['actions'], after, limit: 10, matches: all }),
+    )
 
     expect(places(page.events)).toEqual(['actions 2'])
     expect(page.next).toEqual(await cursorIn(feed, { actions: 2, others: 0 }))
@@ -156,7 +181,12 @@ describe.each(kinds)('a feed %s', (kind) => {
     const { feed } = await openFeed(kind)
     await tell(feed, 'actions', [1, 2])
     const read = async (seq: number) =>
-      readFeed(feed, { streams, after: await cursorIn(feed, { actions: seq }), limit: 10, matches: all })
+      readFeed(feed, {
+        streams,
+        after: await cursorIn(feed, { actions: seq }),
+        limit: 10,
+        matches: all,
+      })
 
     expect(pageOf(await read(2)).events).toEqual([])
     expect(await read(3)).toMatchObject({ gap: { stream: 'actions', reason: 'ahead' } })
@@ -174,25 +204,32 @@ describe.each(kinds)('a feed %s', (kind) => {
   test.each([
     ['told', true],
     ['met by whoever has no place yet', false],
-  ])('events that are deleted while a page is read leave no silent gap: it is %s', async (_how, hasPlace) => {
-    const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2, 3, 4, 5])
-    const after = await cursorIn(feed, hasPlace ? { actions: 1 } : {})
-    const slow: Feed = {
-      ...feed,
-      async counter(stream, name) {
-        const answer = await feed.counter(stream, name)
-        await feed.moveCounter('actions', 'oldest', 4)
-        await feed.deleteEvents('actions', 3)
-        return answer
-      },
-    }
+  ])(
+    'events that are deleted while a page is read leave no silent gap: it is %s',
+    async (_how, hasPlace) => {
+      const { feed } = await openFeed(kind)
+      await tell(feed, 'actions', [1, 2, 3, 4, 5])
+      const after = await cursorIn(feed, hasPlace ? { actions: 1 } : {})
+      const slow: Feed = {
+        ...feed,
+        async counter(stream, name) {
+          const answer = await feed.counter(stream, name)
+          await feed.moveCounter('actions', 'oldest', 4)
+          await feed.deleteEvents('actions', 3)
+          return answer
+        },
+      }
 
-    const page = await readFeed(slow, { streams: ['actions'], after, limit: 10, matches: all })
+      const page = await readFeed(slow, { streams: ['actions'], after, limit: 10, matches: all })
 
-    if (hasPlace) expect(page).toMatchObject({ gap: { fromSeq: 2, oldestSeq: 4 }, next: { actions: { seq: 3 } } })
-    else expect(places(pageOf(page).events)).toEqual(['actions 4', 'actions 5'])
-  })
+      if (hasPlace)
+        expect(page).toMatchObject({
+          gap: { fromSeq: 2, oldestSeq: 4 },
+          next: { actions: { seq: 3 } },
+        })
+      else expect(places(pageOf(page).events)).toEqual(['actions 4', 'actions 5'])
+    },
+  )
 })
 
 test('at most 1,000 events are looked at for one page, whatever the number of streams', async () => {
@@ -220,7 +257,11 @@ test('at most 1,000 events are looked at for one page, whatever the number of st
 
   expect(first).toBeLessThanOrEqual(1000)
   expect(both.more).toBe(true)
-  expect([looked, one.next, one.more]).toEqual([1000, await cursorIn(feed, { actions: 1000 }), true])
+  expect([looked, one.next, one.more]).toEqual([
+    1000,
+    await cursorIn(feed, { actions: 1000 }),
+    true,
+  ])
 })
 
 test('a stream that was read only in part holds the others back, and nothing is skipped', async () => {
@@ -253,8 +294,15 @@ test('a hole in what was read ends the page before it, and the next page says wh
     },
   }
 
-  const page = pageOf(await readFeed(deleting, { streams: ['actions'], after: {}, limit: 10, matches: all }))
-  const next = await readFeed(feed, { streams: ['actions'], after: page.next, limit: 10, matches: all })
+  const page = pageOf(
+    await readFeed(deleting, { streams: ['actions'], after: {}, limit: 10, matches: all }),
+  )
+  const next = await readFeed(feed, {
+    streams: ['actions'],
+    after: page.next,
+    limit: 10,
+    matches: all,
+  })
 
   expect(places(page.events)).toEqual(['actions 1', 'actions 2', 'actions 3'])
   expect(next).toMatchObject({ gap: { fromSeq: 4, oldestSeq: 6 } })
@@ -266,5 +314,9 @@ test('a stream that is not there yet is an empty one', async () => {
   const feed = createFeed(table)
   const page = await readFeed(feed, { streams, after: {}, limit: 10, matches: all })
 
-  expect(page).toEqual({ events: [], next: await cursorIn(feed, { actions: 0, others: 0 }), more: false })
+  expect(page).toEqual({
+    events: [],
+    next: await cursorIn(feed, { actions: 0, others: 0 }),
+    more: false,
+  })
 })

@@ -26,7 +26,13 @@ export function createReceivers(clock: Clock) {
   const posts: Post[] = []
   const under = new Map<string, number>()
   const failure = (facts: Partial<UpstreamError['facts']>) =>
-    new UpstreamError({ upstream: 'callback', call: 'POST callback', reason: 'refused', retryable: true, ...facts })
+    new UpstreamError({
+      upstream: 'callback',
+      call: 'POST callback',
+      reason: 'refused',
+      retryable: true,
+      ...facts,
+    })
 
   async function stream({ url, headers = {}, body, isAllowed }: HttpCall) {
     if (!isAllowed(url)) throw new Error('a call was not allowed')
@@ -43,7 +49,10 @@ export function createReceivers(clock: Clock) {
       if (reaction === 'refuse') throw failure({ reason: 'network', code: 'ECONNREFUSED' })
       const { status, retryAfter } = typeof reaction === 'number' ? { status: reaction } : reaction
       if (status < 200 || status > 299)
-        throw failure({ status, ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter * 1000 }) })
+        throw failure({
+          status,
+          ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter * 1000 }),
+        })
       return { status, headers: {}, date: undefined, body: Readable.from([]) }
     } finally {
       under.set(url.host, (under.get(url.host) ?? 0) - 1)
@@ -64,6 +73,7 @@ export function createReceivers(clock: Clock) {
     /** How many posts to a host are under way. */
     underWay: (host: string): number => under.get(host) ?? 0,
     /** The ids that a host has taken, in their order, with repetitions. */
-    ids: (host: string): string[] => posts.filter((post) => post.host === host).map(({ event }) => event.id),
+    ids: (host: string): string[] =>
+      posts.filter((post) => post.host === host).map(({ event }) => event.id),
   }
 }

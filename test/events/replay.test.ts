@@ -33,7 +33,9 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   expect(queued).toBe(2)
   expect(world.ids(HOST)).toEqual([rest[2], rest[0], rest[2]])
   expect(world.ids(HOST)).not.toContain(before)
-  expect((await world.deliveriesOf(subscription.id)).map(({ seq, round, state }) => [seq, round, state])).toEqual([
+  expect(
+    (await world.deliveriesOf(subscription.id)).map(({ seq, round, state }) => [seq, round, state]),
+  ).toEqual([
     [2, 2, 'delivered'],
     [4, 2, 'delivered'],
   ])
@@ -45,7 +47,11 @@ test('what was queued while a subscription was being made, and is from before it
   world.receive(HOST, () => status)
   const [before = ''] = await world.tell(someEvent())
   const { id } = await world.subscribe(HOST)
-  await world.parts.deliveries.owe(id, [{ stream: 'machine-actions', seq: 1, eventId: before }], world.clock.now())
+  await world.parts.deliveries.owe(
+    id,
+    [{ stream: 'machine-actions', seq: 1, eventId: before }],
+    world.clock.now(),
+  )
   const [after] = await world.tell(someEvent())
   world.serve()
   await world.clock.advance(SECOND)
@@ -55,7 +61,9 @@ test('what was queued while a subscription was being made, and is from before it
   await world.clock.advance(MINUTE)
 
   expect(world.ids(HOST)).toEqual([after, after])
-  expect((await world.deliveriesOf(id)).map(({ seq, state }) => [seq, state])).toEqual([[2, 'delivered']])
+  expect((await world.deliveriesOf(id)).map(({ seq, state }) => [seq, state])).toEqual([
+    [2, 'delivered'],
+  ])
 })
 
 test('a replay calls off what is queued of the round before', async () => {
@@ -118,13 +126,21 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
   await world.tell(someEvent(), someEvent())
-  const broken = world.partsOver({ streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) } })
+  const broken = world.partsOver({
+    streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) },
+  })
   world.serve(broken)
   await world.clock.advance(30 * MINUTE)
   const dead = await world.deliveriesOf(id)
 
   const [first] = dead
-  await buryPoison(world.parts, { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 })
+  await buryPoison(world.parts, {
+    subscription: id,
+    stream: 'machine-actions',
+    seq: 1,
+    attempt: 1,
+    round: 1,
+  })
   await buryPoison(world.parts, { nonsense: true })
 
   expect(dead.map(({ state, last }) => [state, last?.reason])).toEqual([
@@ -173,7 +189,8 @@ test('what has lost its message is queued again after an hour, and not before', 
   world.receive(HOST, () => 200)
   await world.subscribe(HOST)
   const ids = await world.tell(someEvent())
-  for (const message of await world.queues.queue.receive(32, 30)) await world.queues.queue.remove(message)
+  for (const message of await world.queues.queue.receive(32, 30))
+    await world.queues.queue.remove(message)
   world.serve()
 
   await world.clock.advance(HOUR - SECOND)
@@ -206,7 +223,11 @@ test("what is finished is forgotten after three days, what is dead with its even
   const late = await seqs(id)
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
   await world.parts.subscriptions.remove(other)
-  await world.parts.deliveries.owe(other.id, [{ stream: 'machine-actions', seq: 7, eventId: 'x' }], new Date(0))
+  await world.parts.deliveries.owe(
+    other.id,
+    [{ stream: 'machine-actions', seq: 7, eventId: 'x' }],
+    new Date(0),
+  )
   await sweepDeliveries(world.parts)
 
   expect([early, late, await seqs(id), await seqs(other.id)]).toEqual([[1, 2], [2], [], []])

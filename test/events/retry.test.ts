@@ -4,10 +4,21 @@ import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
 import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
 
 const HOST = 'receiver.contoso.net'
-const schedule = [5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR]
+const schedule = [
+  5 * SECOND,
+  5 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  14 * HOUR,
+  20 * HOUR,
+  24 * HOUR,
+]
 
 test('the schedule has nine waits, each by chance up to a tenth longer and never shorter, and then ends', () => {
-  const waits = (chance: number) => schedule.map((_, index) => (retryDelaySeconds(index + 1, chance) ?? 0) * SECOND)
+  const waits = (chance: number) =>
+    schedule.map((_, index) => (retryDelaySeconds(index + 1, chance) ?? 0) * SECOND)
 
   expect(waits(0)).toEqual(schedule)
   expect(waits(1)).toEqual(schedule.map((wait) => Math.ceil((wait * 1.1) / SECOND) * SECOND))
@@ -34,11 +45,15 @@ test('an event that its receiver never takes is tried ten times by the schedule,
   await world.clock.advance(2 * DAY)
 
   const attempts = world.posts.filter(({ event }) => event.id === bad).map(({ atMs }) => atMs)
-  expect(attempts.slice(1).map((atMs, index) => Math.floor((atMs - (attempts[index] ?? 0)) / SECOND) * SECOND)).toEqual(
-    schedule,
-  )
+  expect(
+    attempts
+      .slice(1)
+      .map((atMs, index) => Math.floor((atMs - (attempts[index] ?? 0)) / SECOND) * SECOND),
+  ).toEqual(schedule)
   expect((await world.deliveriesOf(id))[0]).toMatchObject({
-    ...{ state: 'dead', attempt: 10, nextAttemptAt: null },
+    state: 'dead',
+    attempt: 10,
+    nextAttemptAt: null,
     last: { status: 500, reason: 'refused' },
   })
 })
@@ -82,7 +97,11 @@ test('a receiver that puts us off is asked again when it said, and its schedule 
   expect(gaps.slice(0, 2)).toEqual([90, 600])
   // The third failure makes the subscription failing: the slow lane takes the five seconds of the schedule and its own.
   expect(gaps[2]).toBeGreaterThanOrEqual(5)
-  expect((await world.deliveriesOf(id))[0]).toMatchObject({ state: 'delivered', attempt: 4, putOff: 2 })
+  expect((await world.deliveriesOf(id))[0]).toMatchObject({
+    state: 'delivered',
+    attempt: 4,
+    putOff: 2,
+  })
 })
 
 test.each([

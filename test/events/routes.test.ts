@@ -12,7 +12,10 @@ type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 const CALLBACK = `https://${HOST}/hook/canary-path?sig=canary-signature`
-const routes = createSubscriptionRoutes({ ...vocabulary, types: ['defender-relay.machine-action.changed'] })
+const routes = createSubscriptionRoutes({
+  ...vocabulary,
+  types: ['defender-relay.machine-action.changed'],
+})
 
 /** What answers may hold; the route's own schema has checked it. */
 interface Body {
@@ -32,15 +35,24 @@ test('a subscription is made with 201, its Location, where it begins, and its se
   const world = await createWorld()
   await world.tell(someEvent(), someEvent())
 
-  const made = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, filter: { states: ['Failed'] } })
-  const again = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, description: 'mine' })
+  const made = await ask(world, 'POST', 'subscriptions', {
+    callbackUrl: CALLBACK,
+    filter: { states: ['Failed'] },
+  })
+  const again = await ask(world, 'POST', 'subscriptions', {
+    callbackUrl: CALLBACK,
+    description: 'mine',
+  })
   const shown = await ask(world, 'GET', `subscriptions/${made.body.id}`)
 
   expect(made).toMatchObject({
     status: 201,
     headers: { location: `${ORIGIN}/api/subscriptions/${made.body.id}` },
     body: {
-      ...{ state: 'active', callbackHost: HOST, description: null, filter: { states: ['Failed'] } },
+      state: 'active',
+      callbackHost: HOST,
+      description: null,
+      filter: { states: ['Failed'] },
       contentType: 'application/cloudevents+json',
       from: { 'machine-actions': 2, investigations: 0, 'av-health': 0 },
       secret: expect.stringMatching(/^whsec_[\w+/]{43}=$/),
@@ -51,7 +63,12 @@ test('a subscription is made with 201, its Location, where it begins, and its se
   expect(again.body).not.toHaveProperty('secret')
   expect(shown.body).toEqual({
     ...again.body,
-    ...{ consecutiveFailures: 0, lastDeliveredAt: null, lastFailure: null, owed: 0, dead: 0, disabledReason: null },
+    consecutiveFailures: 0,
+    lastDeliveredAt: null,
+    lastFailure: null,
+    owed: 0,
+    dead: 0,
+    disabledReason: null,
   })
 })
 
@@ -60,12 +77,24 @@ test.each([
   ['no URL', {}, 'invalid-request'],
   ['an unknown member', { callbackUrl: CALLBACK, events: ['all'] }, 'invalid-request'],
   ['an unknown filter', { callbackUrl: CALLBACK, filter: { machines: ['a'] } }, 'invalid-request'],
-  ['a control character', { callbackUrl: CALLBACK, description: 'canary\u0000' }, 'invalid-request'],
+  [
+    'a control character',
+    { callbackUrl: CALLBACK, description: 'canary\u0000' },
+    'invalid-request',
+  ],
   ['half a character', { callbackUrl: CALLBACK, description: 'canary\ud800' }, 'invalid-request'],
-  ['a filter of no kind of event', { callbackUrl: CALLBACK, filter: { types: ['canary'] } }, 'invalid-request'],
+  [
+    'a filter of no kind of event',
+    { callbackUrl: CALLBACK, filter: { types: ['canary'] } },
+    'invalid-request',
+  ],
   ['another content type', { callbackUrl: CALLBACK, contentType: 'text/xml' }, 'invalid-request'],
 ])('a subscription with %s is refused', async (_, body, problem) => {
-  const { status, body: answer, text } = await ask(await createWorld(), 'POST', 'subscriptions', body)
+  const {
+    status,
+    body: answer,
+    text,
+  } = await ask(await createWorld(), 'POST', 'subscriptions', body)
 
   expect([status, answer.type]).toEqual([400, `urn:defender-relay:${problem}`])
   expect(text).not.toContain('canary')
@@ -75,7 +104,10 @@ test('a description may hold whatever people write', async () => {
   const world = await createWorld()
   const description = 'Für 東京,\n“wöchentlich” – 👩‍💻 e\u0301'
 
-  const { status, body } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK, description })
+  const { status, body } = await ask(world, 'POST', 'subscriptions', {
+    callbackUrl: CALLBACK,
+    description,
+  })
 
   expect([status, body]).toEqual([201, expect.objectContaining({ description })])
 })
@@ -91,7 +123,9 @@ test('the "next" of one list of deliveries is none of another one', async () => 
   const others = await ask(world, 'GET', `subscriptions/${other}/deliveries?after=${body.next}`)
   const events = await ask(world, 'GET', `subscriptions?after=${toCursor('events', {})}`)
 
-  expect([own.status, own.body.deliveries.length, others.status, events.status]).toEqual([200, 1, 400, 400])
+  expect([own.status, own.body.deliveries.length, others.status, events.status]).toEqual([
+    200, 1, 400, 400,
+  ])
 })
 
 test('subscriptions are listed page by page with how their deliveries fare', async () => {
@@ -104,7 +138,9 @@ test('subscriptions are listed page by page with how their deliveries fare', asy
   const second = await ask(world, 'GET', `subscriptions?limit=2&after=${first.body.next}`)
 
   const listed = [...first.body.subscriptions, ...second.body.subscriptions]
-  expect(listed.map(({ callbackHost }) => callbackHost).sort()).toEqual(['a', 'b', 'c'].map((n) => `${n}.contoso.net`))
+  expect(listed.map(({ callbackHost }) => callbackHost).sort()).toEqual(
+    ['a', 'b', 'c'].map((n) => `${n}.contoso.net`),
+  )
   expect(listed.map(({ owed }) => owed)).toEqual([1, 1, 1])
   expect(first.headers.link).toMatch(/^<\/api\/subscriptions\?.*limit=2.*>; rel="next"$/)
   expect(first.headers.link).toContain(`after=${first.body.next}`)
@@ -118,10 +154,14 @@ test('a subscription is deleted once; by its callback URL as often as one likes'
   const deleted = await ask(world, 'DELETE', `subscriptions/${one.id}`)
   const again = await ask(world, 'DELETE', `subscriptions/${one.id}`)
   await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  const left = await ask(world, 'POST', 'subscriptions/unsubscribe', { callbackUrl: `${CALLBACK}#part` })
+  const left = await ask(world, 'POST', 'subscriptions/unsubscribe', {
+    callbackUrl: `${CALLBACK}#part`,
+  })
   const leftAgain = await ask(world, 'POST', 'subscriptions/unsubscribe', { callbackUrl: CALLBACK })
 
-  expect([deleted.status, again.status, left.status, leftAgain.status]).toEqual([204, 404, 204, 204])
+  expect([deleted.status, again.status, left.status, leftAgain.status]).toEqual([
+    204, 404, 204, 204,
+  ])
   expect(again.body.type).toBe('urn:defender-relay:subscription-not-found')
   expect((await ask(world, 'GET', 'subscriptions')).body.subscriptions).toEqual([])
 })
@@ -146,7 +186,13 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   const ids = await world.tell(someEvent(), someEvent(), someEvent())
   for (const seq of [1, 2, 3]) {
-    const work = deliver(world.parts, { subscription: one.id, stream: 'machine-actions', seq, attempt: 1, round: 1 })
+    const work = deliver(world.parts, {
+      subscription: one.id,
+      stream: 'machine-actions',
+      seq,
+      attempt: 1,
+      round: 1,
+    })
     await world.clock.advance(SECOND)
     await work
   }
@@ -157,15 +203,25 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   const dead = await ask(world, 'GET', `${path}?state=dead`)
   const unknown = await ask(world, 'GET', `${path}?state=lost`)
 
-  expect([...first.body.deliveries, ...second.body.deliveries].map(({ eventId }) => eventId)).toEqual(ids)
+  expect(
+    [...first.body.deliveries, ...second.body.deliveries].map(({ eventId }) => eventId),
+  ).toEqual(ids)
   expect(first.body.deliveries[0]).toEqual({
-    ...{ stream: 'machine-actions', seq: 1, eventId: ids[0], state: 'owed', round: 1, attempt: 1 },
+    stream: 'machine-actions',
+    seq: 1,
+    eventId: ids[0],
+    state: 'owed',
+    round: 1,
+    attempt: 1,
     nextAttemptAt: expect.stringMatching(/^1970-01-01T00:00:05/),
     last: { at: expect.any(String), status: 500, reason: 'refused' },
   })
   expect([second.body.next, dead.body.deliveries, unknown.status]).toEqual([null, [], 400])
   expect((await ask(world, 'GET', `subscriptions/${one.id}`)).body).toMatchObject({
-    ...{ state: 'failing', consecutiveFailures: 3, owed: 3, dead: 0 },
+    state: 'failing',
+    consecutiveFailures: 3,
+    owed: 3,
+    dead: 0,
     lastFailure: { status: 500, reason: 'refused' },
   })
 })
@@ -197,13 +253,19 @@ test('a replay takes a cursor of the feed or the dead letters, not both and not 
 test('a replay for a disabled subscription is refused, and enabling answers how it stands', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  await world.parts.subscriptions.change(one.id, () => ({ state: 'disabled', disabledReason: 'so' }))
+  await world.parts.subscriptions.change(one.id, () => ({
+    state: 'disabled',
+    disabledReason: 'so',
+  }))
 
   const refused = await ask(world, 'POST', `subscriptions/${one.id}/replay`, { dead: true })
   const shown = await ask(world, 'GET', `subscriptions/${one.id}`)
   const enabled = await ask(world, 'POST', `subscriptions/${one.id}/enable`)
 
-  expect([refused.status, refused.body.type]).toEqual([409, 'urn:defender-relay:subscription-disabled'])
+  expect([refused.status, refused.body.type]).toEqual([
+    409,
+    'urn:defender-relay:subscription-disabled',
+  ])
   expect(shown.body).toMatchObject({ state: 'disabled', disabledReason: 'so' })
   expect(enabled).toMatchObject({ status: 200, body: { state: 'active', disabledReason: null } })
 })
@@ -217,7 +279,12 @@ test('a test tells what the receiver answers, and leaves the subscription as it 
   await world.clock.advance(SECOND)
   const { body } = await asked
 
-  expect(body).toEqual({ eventId: world.posts[0]?.event.id, delivered: false, status: 410, reason: 'refused' })
+  expect(body).toEqual({
+    eventId: world.posts[0]?.event.id,
+    delivered: false,
+    status: 410,
+    reason: 'refused',
+  })
   expect(world.posts[0]?.event).toMatchObject({ type: 'defender-relay.test', subject: one.id })
   expect((await world.stateOf(one.id))?.state).toBe('active')
   expect(await world.deliveriesOf(one.id)).toEqual([])
@@ -225,7 +292,14 @@ test('a test tells what the receiver answers, and leaves the subscription as it 
 
 test('neither a callback URL nor a secret stands in an answer, a log line, a message, or another table', async () => {
   const world = await createWorld()
-  const reactions = [500, 'stall' as const, 200, { status: 429, retryAfter: 9 }, 'refuse' as const, 410]
+  const reactions = [
+    500,
+    'stall' as const,
+    200,
+    { status: 429, retryAfter: 9 },
+    'refuse' as const,
+    410,
+  ]
   world.receive(HOST, () => reactions.shift() ?? 200)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   const { body: rotated } = await ask(world, 'POST', `subscriptions/${one.id}/rotate-secret`)
@@ -248,9 +322,18 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
   await world.clock.advance(4 * DAY)
   await sweepDeliveries(world.parts)
 
-  const others = [...(await world.tables.deliveries.page({})).rows, ...(await world.tables.streams.page({})).rows]
+  const others = [
+    ...(await world.tables.deliveries.page({})).rows,
+    ...(await world.tables.streams.page({})).rows,
+  ]
   const all = [...texts, ...world.lines, JSON.stringify(others)].join('\n')
   expect(world.lines.length).toBeGreaterThan(5)
-  for (const secret of ['canary', one.secret, rotated.secret, one.secret.slice(6), rotated.secret.slice(6)])
+  for (const secret of [
+    'canary',
+    one.secret,
+    rotated.secret,
+    one.secret.slice(6),
+    rotated.secret.slice(6),
+  ])
     expect(all).not.toContain(secret)
 })

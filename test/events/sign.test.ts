@@ -32,7 +32,10 @@ test('a signature is the one that the reference makes, over id, time and body', 
 })
 
 /** Whether the official library takes a post for genuine; its clock is the machine's, so the time is not what is tested. */
-function isGenuine({ headers, body }: { headers: Record<string, string>; body: string }, secret: string): boolean {
+function isGenuine(
+  { headers, body }: { headers: Record<string, string>; body: string },
+  secret: string,
+): boolean {
   const at = new Date(Number(headers['webhook-timestamp']) * 1000)
   const expected = new Webhook(secret).sign(headers['webhook-id'] ?? '', at, body)
   return (headers['webhook-signature'] ?? '').split(' ').includes(expected)
@@ -42,7 +45,10 @@ test('what is posted now verifies with the official library, and another secret 
   const secret = makeSecret()
   const body = '{"n":1}'
 
-  const headers = signMessage({ id: 'machine-actions-1', at: new Date(), body }, [makeSecret(), secret])
+  const headers = signMessage({ id: 'machine-actions-1', at: new Date(), body }, [
+    makeSecret(),
+    secret,
+  ])
 
   expect(new Webhook(secret).verify(body, headers)).toEqual({ n: 1 })
   expect(() => new Webhook(makeSecret()).verify(body, headers)).toThrow()
@@ -88,5 +94,7 @@ test('after a rotation both secrets sign for 24 hours, then the new one alone', 
     [true, true],
     [false, true],
   ])
-  expect(world.posts.map(({ headers }) => headers['webhook-signature']?.split(' ').length)).toEqual([2, 2, 1])
+  expect(world.posts.map(({ headers }) => headers['webhook-signature']?.split(' ').length)).toEqual(
+    [2, 2, 1],
+  )
 })

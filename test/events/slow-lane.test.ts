@@ -45,7 +45,9 @@ test('a failing receiver is posted to once at a time, and after it is back it ge
   expect(most).toBe(1)
   expect(triesWhileDown).toBeLessThan(100)
   expect((await world.stateOf(id))?.state).toBe('active')
-  expect(new Set(world.posts.slice(triesWhileDown).map(({ event }) => event.id))).toEqual(new Set(ids))
+  expect(new Set(world.posts.slice(triesWhileDown).map(({ event }) => event.id))).toEqual(
+    new Set(ids),
+  )
 })
 
 test('a receiver that takes an event between failures is not failing', async () => {
@@ -84,13 +86,21 @@ test('a receiver that only fails for five days is disabled and says why; enabled
   await world.clock.advance(MINUTE)
 
   expect(report.disabled).toEqual([
-    { id, callbackHost: STALLING, reason: expect.stringMatching(/^nothing was delivered since 1970-01-01T00:00/) },
+    {
+      id,
+      callbackHost: STALLING,
+      reason: expect.stringMatching(/^nothing was delivered since 1970-01-01T00:00/),
+    },
   ])
   expect(report.owed + report.dead).toBe(ids.length)
   expect(triesWhileDisabled).toBe(0)
   const taken = new Set(world.posts.slice(triesBefore).map(({ event }) => event.id))
   expect(taken.size).toBe(report.owed)
-  expect(await world.stateOf(id)).toMatchObject({ state: 'active', disabledReason: null, failingSince: null })
+  expect(await world.stateOf(id)).toMatchObject({
+    state: 'active',
+    disabledReason: null,
+    failingSince: null,
+  })
 })
 
 test('a receiver that is gone for good is asked no more, until it is enabled', async () => {
@@ -124,7 +134,9 @@ test('a receiver that is gone is told once in the log, however many posts it ref
   await world.tell(...Array.from({ length: 10 }, () => someEvent()))
   await world.clock.advance(MINUTE)
 
-  expect(world.lines.filter((line) => line.startsWith('a subscription is disabled'))).toHaveLength(1)
+  expect(world.lines.filter((line) => line.startsWith('a subscription is disabled'))).toHaveLength(
+    1,
+  )
 })
 
 test('a failing receiver that puts us off is asked nothing before it said', async () => {

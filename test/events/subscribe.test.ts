@@ -10,7 +10,9 @@ const HOST = 'receiver.contoso.net'
 
 const wantedOf = (host = HOST, filter: Filter = {}) => ({
   callbackUrl: `https://${host}/hook`,
-  ...{ description: null, filter, contentType: 'application/cloudevents+json' as const },
+  description: null,
+  filter,
+  contentType: 'application/cloudevents+json' as const,
 })
 
 type World = Awaited<ReturnType<typeof createWorld>>
@@ -47,7 +49,11 @@ function* mixes(a: number, b: number): Generator<string> {
 }
 
 /** Appends two events at once and dispatches them, as a poll does that has read the head before. */
-async function tellTwo(parts: World['parts'], feed: World['feed'], appended: () => void): Promise<void> {
+async function tellTwo(
+  parts: World['parts'],
+  feed: World['feed'],
+  appended: () => void,
+): Promise<void> {
   const before = await feed.head('machine-actions')
   const steps = [{ event: someEvent() }, { event: someEvent() }]
   // Through the watched table, so that it can be held too.
@@ -146,9 +152,10 @@ test('whoever subscribes anew after a crash in between gets a subscription and i
 test('what was begun and given up is cleaned up, and owes nothing', async () => {
   const world = await createWorld()
   const watch = dyingAt(2, 'after')
-  await subscribe(world.partsOver({ subscriptions: watchTable(world.tables.subscriptions, watch) }), wantedOf()).catch(
-    () => undefined,
-  )
+  await subscribe(
+    world.partsOver({ subscriptions: watchTable(world.tables.subscriptions, watch) }),
+    wantedOf(),
+  ).catch(() => undefined)
   await world.tell(someEvent())
   const begun = await world.parts.subscriptions.all()
   world.serve()
@@ -194,7 +201,9 @@ test('there are at most two hundred subscriptions, and a known callback URL stil
 
   const refused = subscribe(world.parts, wantedOf('one-more.contoso.net'))
 
-  await expect(refused).rejects.toMatchObject({ facts: { status: 409, problem: 'too-many-subscriptions' } })
+  await expect(refused).rejects.toMatchObject({
+    facts: { status: 409, problem: 'too-many-subscriptions' },
+  })
   expect(await world.parts.subscriptions.all()).toHaveLength(200)
   const again = await subscribe(world.parts, wantedOf('r7.contoso.net', { states: ['Failed'] }))
   expect([again.isNew, again.subscription.filter]).toEqual([false, { states: ['Failed'] }])
@@ -212,7 +221,10 @@ test('a filter with another stream begins there now', async () => {
   await world.clock.advance(MINUTE)
 
   expect(before.subscription.from['machine-actions']).toBe(0)
-  expect(after.subscription).toMatchObject({ id: before.subscription.id, from: { 'machine-actions': 2 } })
+  expect(after.subscription).toMatchObject({
+    id: before.subscription.id,
+    from: { 'machine-actions': 2 },
+  })
   expect(world.ids(HOST)).toEqual([id])
 })
 

@@ -7,7 +7,11 @@ export interface Watch {
   after?(request: string): Promise<void> | void
 }
 
-async function ask<T>({ before, after }: Watch, request: string, send: () => Promise<T>): Promise<T> {
+async function ask<T>(
+  { before, after }: Watch,
+  request: string,
+  send: () => Promise<T>,
+): Promise<T> {
   await before?.(request)
   const answer = await send()
   await after?.(request)
@@ -16,26 +20,36 @@ async function ask<T>({ before, after }: Watch, request: string, send: () => Pro
 
 /** A table that tells of every request. */
 export function watchTable(table: Table, watch: Watch): Table {
-  const page: Table['page'] = (query, options) => ask(watch, `page ${table.name}`, () => table.page(query, options))
+  const page: Table['page'] = (query, options) =>
+    ask(watch, `page ${table.name}`, () => table.page(query, options))
   return {
     ...table,
     page,
-    get: (partitionKey, rowKey) => ask(watch, `get ${table.name}`, () => table.get(partitionKey, rowKey)),
+    get: (partitionKey, rowKey) =>
+      ask(watch, `get ${table.name}`, () => table.get(partitionKey, rowKey)),
     async *list(query) {
       let next: string | undefined
       do {
-        const answer: Awaited<ReturnType<typeof page>> = await page(query, next === undefined ? {} : { next })
+        const answer: Awaited<ReturnType<typeof page>> = await page(
+          query,
+          next === undefined ? {} : { next },
+        )
         yield* answer.rows
         next = answer.next
       } while (next !== undefined)
     },
-    transact: (operations) => ask(watch, `transact ${table.name}`, () => table.transact(operations)),
+    transact: (operations) =>
+      ask(watch, `transact ${table.name}`, () => table.transact(operations)),
   }
 }
 
 /** A queue that tells of every message. */
 export function watchQueue(queue: Queue, watch: Watch): Queue {
-  return { ...queue, send: (message, options) => ask(watch, `send ${queue.name}`, () => queue.send(message, options)) }
+  return {
+    ...queue,
+    send: (message, options) =>
+      ask(watch, `send ${queue.name}`, () => queue.send(message, options)),
+  }
 }
 
 /** What a process meets that dies: nothing it does any more reaches storage. */

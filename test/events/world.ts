@@ -41,7 +41,11 @@ export function someEvent(data: Record<string, unknown> = {}, item = 'action-1')
   versions += 1
   const time = '2026-11-20T06:00:00Z'
   return {
-    ...{ item, version: versions, type: 'defender-relay.machine-action.changed', time, detectedAt: time },
+    item,
+    version: versions,
+    type: 'defender-relay.machine-action.changed',
+    time,
+    detectedAt: time,
     source: '/tenants/t/defender/machine-actions',
     data: { id: item, ...data },
   }
@@ -81,7 +85,9 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
 
   /** Parts over the world's storage, some of it seen through another's eyes. */
-  function partsOver(seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {}): EventsParts {
+  function partsOver(
+    seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
+  ): EventsParts {
     return createEvents({
       ...vocabulary,
       feed: createFeed(seen.streams ?? tables.streams),
@@ -90,8 +96,13 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       queue: seen.queue ?? queues.queue,
       retryQueue: seen.retryQueue ?? queues.retryQueue,
       http: receivers.http,
-      callbackPolicy: { allowLoopback: false, resolve: async () => [{ address: '20.50.2.9', family: 4 }] },
-      ...{ clock, log, random: () => 0 },
+      callbackPolicy: {
+        allowLoopback: false,
+        resolve: async () => [{ address: '20.50.2.9', family: 4 }],
+      },
+      clock,
+      log,
+      random: () => 0,
     })
   }
 
@@ -106,7 +117,15 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   }
 
   return {
-    ...{ clock, tables, queues, lines, parts, partsOver, feed, append, ...receivers },
+    clock,
+    tables,
+    queues,
+    lines,
+    parts,
+    partsOver,
+    feed,
+    append,
+    ...receivers,
 
     /** Subscribes a host. */
     async subscribe(host: string, filter: Filter = {}): Promise<Subscription> {
@@ -117,7 +136,8 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         filter,
         contentType,
       }
-      return (await subscribe(parts, { ...wanted, contentType: 'application/cloudevents+json' })).subscription
+      return (await subscribe(parts, { ...wanted, contentType: 'application/cloudevents+json' }))
+        .subscription
     },
 
     /** Appends events and dispatches them, as a poll does. */
@@ -129,7 +149,10 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     },
 
     /** Lets a host serve the queues. */
-    serve(by: EventsParts = parts, { queue, poison, retryQueue, retryPoison }: WorldQueues = queues): void {
+    serve(
+      by: EventsParts = parts,
+      { queue, poison, retryQueue, retryPoison }: WorldQueues = queues,
+    ): void {
       void serveQueue({ queue, poison, clock, handle: (message) => deliver(by, message) })
       void serveQueue({
         queue: retryQueue,
@@ -139,7 +162,12 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       })
       const nowhere = createMemoryQueue('nowhere', clock)
       for (const dead of [poison, retryPoison])
-        void serveQueue({ queue: dead, poison: nowhere, clock, handle: (message) => buryPoison(by, message) })
+        void serveQueue({
+          queue: dead,
+          poison: nowhere,
+          clock,
+          handle: (message) => buryPoison(by, message),
+        })
     },
 
     async stateOf(id: string): Promise<Subscription | undefined> {
@@ -148,7 +176,10 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
 
     /** The deliveries of a subscription in the order of the stream. */
     async deliveriesOf(id: string) {
-      return Array.fromAsync(parts.deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
+      return Array.fromAsync(
+        parts.deliveries.list({ partitionKey: id }),
+        ({ delivery }) => delivery,
+      )
     },
   }
 }

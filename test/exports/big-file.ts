@@ -27,7 +27,10 @@ const ROWS_A_PIECE = 200
 export function serveBigFile(rows: number): Promise<Loopback> {
   return listen(
     createServer((_request, response) => {
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'x-ms-copy-status': 'success' })
+      response.writeHead(200, {
+        'content-type': 'application/octet-stream',
+        'x-ms-copy-status': 'success',
+      })
       const packer = createGzip({ level: constants.Z_BEST_SPEED })
       pipeline(Readable.from(textOf(rows)), packer, response).catch(() => response.destroy())
     }),
@@ -36,8 +39,16 @@ export function serveBigFile(rows: number): Promise<Loopback> {
 
 /** Lines of a real-looking fleet, each again and again under other device ids. */
 function* textOf(rows: number): Generator<Buffer> {
-  const fleet = createFleet({ size: SAMPLES, files: 1, badLines: 0, duplicates: 0, zeroRowFiles: 0 })
-  const samples = [...(fleet.files[0]?.lines() ?? [])].map((line) => line.split(/(?<="DeviceId":")[^"]*/))
+  const fleet = createFleet({
+    size: SAMPLES,
+    files: 1,
+    badLines: 0,
+    duplicates: 0,
+    zeroRowFiles: 0,
+  })
+  const samples = [...(fleet.files[0]?.lines() ?? [])].map((line) =>
+    line.split(/(?<="DeviceId":")[^"]*/),
+  )
   let text = ''
   for (let row = 0; row < rows; row++) {
     const [before = '', after = ''] = samples[row % samples.length] ?? []
@@ -75,10 +86,16 @@ export async function countTables(): Promise<CountingTables> {
       for (let at = body.indexOf(INSERT); at >= 0; at = body.indexOf(INSERT, at + 1)) parts += 1
       rows += parts
       largest = Math.max(largest, parts)
-      response.writeHead(202, { 'content-type': 'multipart/mixed; boundary=batchresponse_b' }).end(answerOf(parts))
+      response
+        .writeHead(202, { 'content-type': 'multipart/mixed; boundary=batchresponse_b' })
+        .end(answerOf(parts))
     }),
   )
-  const account = ['DefaultEndpointsProtocol=http', 'AccountName=counting', 'AccountKey=Y291bnRpbmc=']
+  const account = [
+    'DefaultEndpointsProtocol=http',
+    'AccountName=counting',
+    'AccountKey=Y291bnRpbmc=',
+  ]
   return {
     ...loopback,
     connectionString: [...account, `TableEndpoint=${loopback.origin}/counting`].join(';'),
@@ -102,6 +119,7 @@ function answerOf(parts: number): string {
     '',
     '',
   ].join('\r\n')
-  const head = '--batchresponse_b\r\nContent-Type: multipart/mixed; boundary=changesetresponse_c\r\n\r\n'
+  const head =
+    '--batchresponse_b\r\nContent-Type: multipart/mixed; boundary=changesetresponse_c\r\n\r\n'
   return `${head}${part.repeat(parts)}--changesetresponse_c--\r\n--batchresponse_b--\r\n`
 }

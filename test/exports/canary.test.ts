@@ -4,7 +4,11 @@ import { startTestStack, type TestStack, type TestStackOptions } from '../stack.
 import { type StoredText, storedTexts } from './stored-texts.ts'
 
 const never = '0 0 0 1 1 *'
-const env = { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
+const env = {
+  AV_HEALTH_SCHEDULE: never,
+  MACHINE_ACTIONS_SCHEDULE: never,
+  INVESTIGATIONS_SCHEDULE: never,
+}
 
 let stack: TestStack
 /** Tickets that were given out in a Location. */
@@ -41,16 +45,25 @@ async function findSecrets() {
   const own = [...tickets, stack.keys.function, stack.keys.master]
   const find = (texts: StoredText[], secrets: string[]) => {
     const forms = secrets.flatMap(formsOf)
-    return texts.filter(({ text }) => forms.some((form) => text.includes(form))).map(({ where }) => where)
+    return texts
+      .filter(({ text }) => forms.some((form) => text.includes(form)))
+      .map(({ where }) => where)
   }
   const stored = await storedTexts(stack.storage)
-  const lines = stack.lines.map((text, index) => ({ where: `line ${index}: ${text.slice(0, 80)}`, text }))
+  const lines = stack.lines.map((text, index) => ({
+    where: `line ${index}: ${text.slice(0, 80)}`,
+    text,
+  }))
   const answers = stack.answers.map((text, index) => ({ where: `answer ${index}`, text }))
   // A ticket is for its caller to see, and for nobody else.
   return {
     issued: issued.length,
     texts: stored.length,
-    found: [...find(stored, [...issued, ...own]), ...find(lines, [...issued, ...own]), ...find(answers, issued)],
+    found: [
+      ...find(stored, [...issued, ...own]),
+      ...find(lines, [...issued, ...own]),
+      ...find(answers, issued),
+    ],
   }
 }
 
@@ -73,7 +86,13 @@ async function askEverything(runId: string) {
 
 test('a run that went through everything leaves no secret anywhere', async () => {
   await start({
-    faults: { notReadyFiles: 2, notReadySeconds: 30, shortLivedLinks: 2, dropMidway: 1, userDelegation: true },
+    faults: {
+      notReadyFiles: 2,
+      notReadySeconds: 30,
+      shortLivedLinks: 2,
+      dropMidway: 1,
+      userDelegation: true,
+    },
   })
 
   const runId = await startExport()
@@ -139,7 +158,9 @@ test('a run under way keeps links in the rows of its unfinished files, and nowhe
   const unfinished = (await files()).filter(({ state }) => state === 'not-ready')
   expect(unfinished).toHaveLength(2)
   expect(found).toEqual(
-    unfinished.map(({ number }) => `Exports av-health|${runId} ${String(number).padStart(6, '0')} link`),
+    unfinished.map(
+      ({ number }) => `Exports av-health|${runId} ${String(number).padStart(6, '0')} link`,
+    ),
   )
 })
 

@@ -2,7 +2,12 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { resumeExports, startRun } from '../../shared/exports/start-run.ts'
 import { createLog } from '../../shared/platform/log.ts'
-import { createListeningExecutor, createMemoryTables, createSmallEngine, createSmallUpstream } from './small-run.ts'
+import {
+  createListeningExecutor,
+  createMemoryTables,
+  createSmallEngine,
+  createSmallUpstream,
+} from './small-run.ts'
 
 test('a run that is taken over goes on under the id of its start, whoever takes it over', async () => {
   const { tables } = createMemoryTables()

@@ -31,7 +31,10 @@ async function prepare(retention: ExportEngine['retention']) {
   const { executor, started } = createListeningExecutor()
 
   async function publish(): Promise<string> {
-    upstream.upstream.now = { ...smallExport, generatedTime: clock.now().toISOString() } satisfies SmallExport
+    upstream.upstream.now = {
+      ...smallExport,
+      generatedTime: clock.now().toISOString(),
+    } satisfies SmallExport
     const { runId } = await startRun(engine, executor)
     await drive(engine, started.at(-1) as RunRef)
     return runId
@@ -45,7 +48,8 @@ async function prepare(retention: ExportEngine['retention']) {
     }
     return runIds
   }
-  const kept = async () => (await memory.names()).filter((name) => name !== 'Exports').map((name) => name.slice(16))
+  const kept = async () =>
+    (await memory.names()).filter((name) => name !== 'Exports').map((name) => name.slice(16))
   return { memory, clock, engine, publish, publishMany, kept }
 }
 
@@ -62,7 +66,10 @@ describe('a snapshot', () => {
   })
 
   test('goes when its days are over', async () => {
-    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 2, graceMs: HOUR_MS })
+    const { memory, clock, engine, publishMany, kept } = await prepare({
+      days: 2,
+      graceMs: HOUR_MS,
+    })
     const [first, second, third] = await publishMany(3, DAY_MS - HOUR_MS)
     const before = await kept()
 
@@ -71,7 +78,11 @@ describe('a snapshot', () => {
 
     expect(before).toEqual([first, second, third])
     expect(await kept()).toEqual([second, third])
-    expect(await engine.runs.run(first ?? '')).toMatchObject({ state: 'published', snapshot: null, written: 5 })
+    expect(await engine.runs.run(first ?? '')).toMatchObject({
+      state: 'published',
+      snapshot: null,
+      written: 5,
+    })
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })
 
@@ -85,7 +96,11 @@ describe('a snapshot', () => {
   })
 
   test('stays within the grace of whoever reads it still', async () => {
-    const { clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: HOUR_MS, newest: 1 })
+    const { clock, engine, publishMany, kept } = await prepare({
+      days: 1,
+      graceMs: HOUR_MS,
+      newest: 1,
+    })
     const [old, current] = await publishMany(2, 3 * DAY_MS)
     clock.advance(HOUR_MS - 1000)
     await expireSnapshots(engine)
@@ -101,9 +116,12 @@ describe('a snapshot', () => {
   test('whose drop was cut off is dropped again', async () => {
     const { memory, clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: 0 })
     const [old, current] = await publishMany(2, 2 * HOUR_MS)
-    const dropped: ExportEngine['runs']['dropped'] = () => Promise.reject(new Error('the process died'))
+    const dropped: ExportEngine['runs']['dropped'] = () =>
+      Promise.reject(new Error('the process died'))
     clock.advance(2 * DAY_MS)
-    await expect(expireSnapshots({ ...engine, runs: { ...engine.runs, dropped } })).rejects.toThrow('died')
+    await expect(expireSnapshots({ ...engine, runs: { ...engine.runs, dropped } })).rejects.toThrow(
+      'died',
+    )
 
     await expireSnapshots(engine)
 
@@ -113,7 +131,11 @@ describe('a snapshot', () => {
   })
 
   test('tables that no run names are nobody’s to drop', async () => {
-    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: 0, newest: 1 })
+    const { memory, clock, engine, publishMany, kept } = await prepare({
+      days: 1,
+      graceMs: 0,
+      newest: 1,
+    })
     await memory.tables('AvHealthSnapshot20200101000000abcd').create()
     const runIds = await publishMany(2, DAY_MS)
 
@@ -139,7 +161,9 @@ describe('a run', () => {
 
     expect(within).toMatchObject({ snapshot: `AvHealthSnapshot${old}` })
     expect((await engine.runs.runs(10)).map(({ runId }) => runId)).toEqual([current])
-    const rows = await Array.fromAsync(memory.tables('Exports').list({ partitionKey: `av-health|${old}` }))
+    const rows = await Array.fromAsync(
+      memory.tables('Exports').list({ partitionKey: `av-health|${old}` }),
+    )
     expect(rows).toEqual([])
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })

@@ -36,7 +36,10 @@ async function prepare(method: Method, n: number, storage: Storage) {
   await startRun(engine, executor)
   const first = started[0] as RunRef
   const held = heldAt(n)
-  const older = drive(createSmallEngine(watched(storage.tables, held), upstream, { method, clock }), first)
+  const older = drive(
+    createSmallEngine(watched(storage.tables, held), upstream, { method, clock }),
+    first,
+  )
   await Promise.race([held.arrived, older])
 
   /** Somebody takes the first executor for dead, wrongly; undefined when its run was over. */
@@ -72,7 +75,10 @@ async function wakesEarly(method: Method, n: number, storage: Storage) {
     await importAll(engine, second, begun.files)
     await publishRun(engine, second)
   }
-  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+  expect(
+    await brokenPromises(storage, engine, exports),
+    `held at request ${n}: ${held.requests[n]}`,
+  ).toEqual([])
   return held.requests.length
 }
 
@@ -85,7 +91,10 @@ async function wakesLate(method: Method, n: number, storage: Storage) {
   const { before, after } = await letGo()
 
   expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
-  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+  expect(
+    await brokenPromises(storage, engine, exports),
+    `held at request ${n}: ${held.requests[n]}`,
+  ).toEqual([])
 }
 
 /** The run was given up meanwhile, without anybody looking at it again. */
@@ -101,7 +110,10 @@ async function wakesAfterItWasGivenUp(method: Method, n: number, storage: Storag
   const { before, after } = await letGo()
 
   expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
-  expect(await brokenPromises(storage, engine, exports), `held at request ${n}: ${held.requests[n]}`).toEqual([])
+  expect(
+    await brokenPromises(storage, engine, exports),
+    `held at request ${n}: ${held.requests[n]}`,
+  ).toEqual([])
   return (await engine.runs.runs(1))[0]?.reason
 }
 
@@ -119,22 +131,27 @@ describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over
 
   test('changes nothing, and leaves no link and no table behind, when the run was given up meanwhile', async () => {
     const reasons = new Set<string | null | undefined>()
-    for (const n of everyRequest) reasons.add(await wakesAfterItWasGivenUp(method, n, createMemoryTables()))
+    for (const n of everyRequest)
+      reasons.add(await wakesAfterItWasGivenUp(method, n, createMemoryTables()))
 
     expect([...reasons]).toEqual(['given up after 10 executions', null])
   })
 })
 
-describe.each<Method>(['files', 'json'])('on a storage account, by %s, an executor that was taken over', (method) => {
-  test.each([5, 8, 11, 17, 40])('at its request %i changes nothing either', async (n) => {
-    await wakesEarly(method, n, await createStoredTables())
-    await wakesLate(method, n, await createStoredTables())
-  })
-})
+describe.each<Method>(['files', 'json'])(
+  'on a storage account, by %s, an executor that was taken over',
+  (method) => {
+    test.each([5, 8, 11, 17, 40])('at its request %i changes nothing either', async (n) => {
+      await wakesEarly(method, n, await createStoredTables())
+      await wakesLate(method, n, await createStoredTables())
+    })
+  },
+)
 
 test('a conclusion that lags behind its twin, and behind the next run, publishes nothing again', async () => {
   const storage = createMemoryTables()
-  const { engine, upstream, executor, started, first, another, clock } = await prepareListed(storage)
+  const { engine, upstream, executor, started, first, another, clock } =
+    await prepareListed(storage)
   const held = heldAt(0)
   const late = publishRun(another(held), first)
   while (!held.requests.at(-1)?.includes('insert current')) await held.step()
@@ -158,7 +175,8 @@ async function prepareListed(storage: Storage) {
   await storage.tables('Exports').create()
   const upstream = createSmallUpstream()
   const clock = createAdjustableClock()
-  const another = (watch: Watch = {}) => createSmallEngine(watched(storage.tables, watch), upstream, { clock })
+  const another = (watch: Watch = {}) =>
+    createSmallEngine(watched(storage.tables, watch), upstream, { clock })
   const engine = another()
   const { executor, started } = createListeningExecutor()
   await startRun(engine, executor)

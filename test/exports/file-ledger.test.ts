@@ -11,7 +11,10 @@ const RUN = '20260302100000aaaa'
 const ref = (epoch = 1) => ({ kind: 'av-health', runId: RUN, epoch })
 const fileRef = (file: number, epoch = 1): FileRef => ({ ...ref(epoch), file })
 const listing = (count: number) =>
-  Array.from({ length: count }, (_, n) => ({ path: `part-${n + 1}`, link: `https://x/part-${n + 1}?sig=S${n + 1}` }))
+  Array.from({ length: count }, (_, n) => ({
+    path: `part-${n + 1}`,
+    link: `https://x/part-${n + 1}?sig=S${n + 1}`,
+  }))
 
 let table: Table
 let ledger: FileLedger
@@ -75,11 +78,20 @@ describe('the rows of a listing', () => {
   test('that are written by two at once are those of one of them, never a mix', async () => {
     const other = listing(205).map(({ path, link }) => ({ path: `other-${path}`, link }))
 
-    const outcomes = await Promise.allSettled([ledger.write(ref(), listing(210)), ledger.write(ref(), other)])
+    const outcomes = await Promise.allSettled([
+      ledger.write(ref(), listing(210)),
+      ledger.write(ref(), other),
+    ])
 
-    const winners = [listing(210), other].filter((_, index) => outcomes[index]?.status === 'fulfilled')
-    expect(outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))).toEqual([expect.any(Fenced)])
-    expect((await ledger.all(RUN)).map(({ path }) => path)).toEqual(winners[0]?.map(({ path }) => path))
+    const winners = [listing(210), other].filter(
+      (_, index) => outcomes[index]?.status === 'fulfilled',
+    )
+    expect(outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))).toEqual([
+      expect.any(Fenced),
+    ])
+    expect((await ledger.all(RUN)).map(({ path }) => path)).toEqual(
+      winners[0]?.map(({ path }) => path),
+    )
   })
 
   test('are forgotten with their run', async () => {
@@ -100,7 +112,12 @@ describe('the rows of a listing', () => {
 })
 
 describe('an update', () => {
-  const imported = (file: FileRecord): FileRecord => ({ ...file, state: 'imported', link: null, written: 5 })
+  const imported = (file: FileRecord): FileRecord => ({
+    ...file,
+    state: 'imported',
+    link: null,
+    written: 5,
+  })
 
   test('changes one file and keeps its neighbours', async () => {
     await ledger.write(ref(), listing(3))
@@ -108,7 +125,11 @@ describe('an update', () => {
     const answer = await ledger.update(fileRef(2), imported)
 
     expect(answer).toMatchObject({ number: 2, state: 'imported', link: null, written: 5 })
-    expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual(['waiting', 'imported', 'waiting'])
+    expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual([
+      'waiting',
+      'imported',
+      'waiting',
+    ])
   })
 
   test('is fenced in an older epoch and in a newer one, and where no file is', async () => {
@@ -125,7 +146,9 @@ describe('an update', () => {
     await ledger.write(ref(), listing(1))
 
     await Promise.all(
-      Array.from({ length: 6 }, () => ledger.update(fileRef(1), (file) => ({ ...file, attempts: file.attempts + 1 }))),
+      Array.from({ length: 6 }, () =>
+        ledger.update(fileRef(1), (file) => ({ ...file, attempts: file.attempts + 1 })),
+      ),
     )
 
     expect((await ledger.all(RUN))[0]?.attempts).toBe(6)
@@ -155,7 +178,11 @@ describe('raising the epoch', () => {
   test('fences whoever works in the older one, and keeps what is known of each file', async () => {
     await ledger.write(ref(1), listing(3))
     const rejects = [{ line: 3, reason: 'the device id is missing', text: '{}' }]
-    await ledger.update(fileRef(2, 1), (file) => ({ ...file, state: 'imported', written: 5 }), rejects)
+    await ledger.update(
+      fileRef(2, 1),
+      (file) => ({ ...file, state: 'imported', written: 5 }),
+      rejects,
+    )
 
     await ledger.raise(ref(2))
 
@@ -190,7 +217,11 @@ describe('links', () => {
     await ledger.eraseLinks(ref(2))
 
     expect(await links()).toEqual([null, null, null])
-    expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual(['waiting', 'failed', 'waiting'])
+    expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual([
+      'waiting',
+      'failed',
+      'waiting',
+    ])
     expect(JSON.stringify(await Array.fromAsync(table.list({})))).not.toMatch(/sig=|https:/)
   })
 

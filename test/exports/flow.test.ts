@@ -22,12 +22,19 @@ afterEach(() => stack.stop())
 
 describe('an export by files', () => {
   test('ends with exactly the fleet, every row accounted for, through files not ready and links expired', async () => {
-    await start({ faults: { notReadyFiles: 2, notReadySeconds: 60, shortLivedLinks: 1, legalWeird: true } })
+    await start({
+      faults: { notReadyFiles: 2, notReadySeconds: 60, shortLivedLinks: 1, legalWeird: true },
+    })
 
     const run = await runExport()
 
     const { counts } = stack.fleet
-    expect(run).toMatchObject({ state: 'published', notReadyAtFirst: 2, linksRenewed: 1, method: 'files' })
+    expect(run).toMatchObject({
+      state: 'published',
+      notReadyAtFirst: 2,
+      linksRenewed: 1,
+      method: 'files',
+    })
     expect(run.counts).toMatchObject({
       parsed: counts.lines,
       written: counts.devices,
@@ -36,7 +43,9 @@ describe('an export by files', () => {
       listed: run.counts.imported,
       failed: 0,
     })
-    expect(run.files.flatMap((file: { rejects: unknown[] }) => file.rejects)).toHaveLength(counts.rejected)
+    expect(run.files.flatMap((file: { rejects: unknown[] }) => file.rejects)).toHaveLength(
+      counts.rejected,
+    )
     expect(await differences(run)).toEqual([])
     expect(stack.simulator.leaks).toEqual([])
   })
@@ -51,7 +60,9 @@ describe('an export by files', () => {
     expect(second).toMatchObject({ state: 'unchanged', snapshot: null, counts: { parsed: 0 } })
     expect(forced.state).toBe('published')
     const { body } = await stack.get('av-health/snapshots')
-    expect(body.snapshots.map((one: { runId: string; current: boolean }) => [one.runId, one.current])).toEqual([
+    expect(
+      body.snapshots.map((one: { runId: string; current: boolean }) => [one.runId, one.current]),
+    ).toEqual([
       [forced.runId, true],
       [first.runId, false],
     ])
@@ -82,9 +93,14 @@ describe('an export by files', () => {
     expect(bad.reason).toContain('1 of')
     const { body } = await stack.get('status')
     expect(body.avHealth.current.runId).toBe(good.runId)
-    expect(body).toMatchObject({ overall: 'degraded', sections: { avHealth: { state: 'degraded' } } })
+    expect(body).toMatchObject({
+      overall: 'degraded',
+      sections: { avHealth: { state: 'degraded' } },
+    })
     const engine = await stack.engine()
-    await expect(engine.table(`AvHealthSnapshot${bad.runId}`).page({})).rejects.toMatchObject({ reason: 'no-table' })
+    await expect(engine.table(`AvHealthSnapshot${bad.runId}`).page({})).rejects.toMatchObject({
+      reason: 'no-table',
+    })
   })
 
   test('a file that never becomes ready fails the run with that reason', async () => {
@@ -100,12 +116,14 @@ describe('an export by files', () => {
     await start({ faults: { shortLivedLinks: 1 } })
     const { body } = await stack.post('av-health/exports')
     const engine = await stack.engine()
-    while ((await engine.runs.run(body.runId))?.state !== 'importing') await new Promise((done) => setTimeout(done, 5))
+    while ((await engine.runs.run(body.runId))?.state !== 'importing')
+      await new Promise((done) => setTimeout(done, 5))
     stack.simulator.setFaults({ changeGeneratedTime: true })
 
     const first = await stack.runToEnd(body.runId)
     const { body: listed } = await stack.get('av-health/exports')
-    const again = listed.runs[0].runId === first.runId ? await afterResume(first.runId) : listed.runs[0].runId
+    const again =
+      listed.runs[0].runId === first.runId ? await afterResume(first.runId) : listed.runs[0].runId
     const second = await stack.runToEnd(again)
 
     // Either the listing came after the change, or the run met it and gave way.
@@ -171,7 +189,11 @@ describe('an export by pages', () => {
 
     const run = await runExport()
 
-    expect(run).toMatchObject({ state: 'published', method: 'json', counts: { listed: 1, imported: 1, rejected: 0 } })
+    expect(run).toMatchObject({
+      state: 'published',
+      method: 'json',
+      counts: { listed: 1, imported: 1, rejected: 0 },
+    })
     expect(Date.parse(run.generatedTime)).not.toBeNaN()
     expect(await differences(run, 'json')).toEqual([])
   })

@@ -41,10 +41,23 @@ const engine: ExportEngine = {
 
 const runId = '20261121030405abcd'
 const now = clock.now().toISOString()
-const run = { epoch: 1, state: 'importing', asked: 'files', force: false, method: 'files', startedAt: now }
+const run = {
+  epoch: 1,
+  state: 'importing',
+  asked: 'files',
+  force: false,
+  method: 'files',
+  startedAt: now,
+}
 await exportsTable.create()
 await engine.runs.begin(
-  toRun(runId, { ...run, progressAt: now, buckets: 16, listed: 1, snapshot: engine.kind.snapshotTable(runId) }),
+  toRun(runId, {
+    ...run,
+    progressAt: now,
+    buckets: 16,
+    listed: 1,
+    snapshot: engine.kind.snapshotTable(runId),
+  }),
 )
 const ref = { kind: AV_HEALTH, runId, epoch: 1 }
 await engine.files.write(ref, [{ path: 'the-only-one.json.gz', link }])

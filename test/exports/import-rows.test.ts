@@ -7,19 +7,33 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish-run.ts'
 import { startRun } from '../../shared/exports/start-run.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
-import { createListeningExecutor, createMemoryTables, createSmallEngine, createSmallUpstream } from './small-run.ts'
+import {
+  createListeningExecutor,
+  createMemoryTables,
+  createSmallEngine,
+  createSmallUpstream,
+} from './small-run.ts'
 import { heldAt, watched } from './watched-tables.ts'
 
 const id = (letter: string) => letter.repeat(40)
 const device = (letter: string, mode = 0) => ({ DeviceId: id(letter), AvMode: String(mode) })
-const textOf = (row: object | string | null) => (typeof row === 'string' ? row : JSON.stringify(row))
-const brokenOff = new UpstreamError({ upstream: 'defender', call: 'GET', reason: 'truncated', retryable: true })
+const textOf = (row: object | string | null) =>
+  typeof row === 'string' ? row : JSON.stringify(row)
+const brokenOff = new UpstreamError({
+  upstream: 'defender',
+  call: 'GET',
+  reason: 'truncated',
+  retryable: true,
+})
 
 /** A run whose one unit, a file or the paged list, is about to be imported for the first time. */
 async function prepare(method: 'files' | 'json') {
   const memory = createMemoryTables()
   await memory.tables('Exports').create()
-  const small = createSmallUpstream({ generatedTime: '2026-11-20T06:00:00Z', files: { 'group=1/only.json': [] } })
+  const small = createSmallUpstream({
+    generatedTime: '2026-11-20T06:00:00Z',
+    files: { 'group=1/only.json': [] },
+  })
   const { executor } = createListeningExecutor()
   const lines: string[] = []
   const engine = createSmallEngine(memory.tables, small, { method, lines })
@@ -53,7 +67,10 @@ async function prepare(method: 'files' | 'json') {
     return { ...engineOf, kind }
   }
   const attempt = (pages: (object | string | null)[][], tables = memory.tables) =>
-    importFile(offer(createSmallEngine(tables, small, { method, lines }), pages), { ...ref, file: 1 })
+    importFile(offer(createSmallEngine(tables, small, { method, lines }), pages), {
+      ...ref,
+      file: 1,
+    })
   const file = async () => (await engine.files.all(runId))[0]
   const snapshotRows = async () => {
     const current = await engine.runs.current()
@@ -75,7 +92,13 @@ describe('a file', () => {
     const second = await attempt(whole)
 
     expect([first.state, second.state]).toEqual(['again', 'done'])
-    expect(await file()).toMatchObject({ attempts: 2, parsed: 5, written: 3, duplicates: 1, rejected: 1 })
+    expect(await file()).toMatchObject({
+      attempts: 2,
+      parsed: 5,
+      written: 3,
+      duplicates: 1,
+      rejected: 1,
+    })
     expect(await file()).toMatchObject({ bytes: whole.flat().map(textOf).join('\n').length + 1 })
     await publishRun(engine, ref)
     expect(await engine.runs.run(ref.runId)).toMatchObject({
@@ -93,7 +116,8 @@ describe('a file', () => {
       [device('b', 1), device('c')],
     ]
     const cut = {
-      before: (request: string) => (request.includes('replace 000001') && ++notes > 1 ? died() : undefined),
+      before: (request: string) =>
+        request.includes('replace 000001') && ++notes > 1 ? died() : undefined,
     }
     let notes = 0
     const died = () => {
@@ -103,7 +127,13 @@ describe('a file', () => {
 
     await attempt(rows)
 
-    expect(await file()).toMatchObject({ state: 'imported', attempts: 2, parsed: 4, written: 3, duplicates: 1 })
+    expect(await file()).toMatchObject({
+      state: 'imported',
+      attempts: 2,
+      parsed: 4,
+      written: 3,
+      duplicates: 1,
+    })
     await publishRun(engine, ref)
     expect(await engine.runs.current()).toMatchObject({ devices: 3 })
   })
@@ -111,7 +141,10 @@ describe('a file', () => {
   test('keeps its first hundred rejected lines, each with number, reason and a beginning without secrets', async () => {
     const { attempt, file } = await prepare('files')
     const secret = 'https://store.example/x?sv=1&sig=abcdefghijklmnopqrstuvwxyz0123456789'
-    const bad = Array.from({ length: 120 }, (_, n) => `bad ${n} ${n === 1 ? secret : ''} ${'x'.repeat(300)}`)
+    const bad = Array.from(
+      { length: 120 },
+      (_, n) => `bad ${n} ${n === 1 ? secret : ''} ${'x'.repeat(300)}`,
+    )
 
     await attempt([[device('a'), ...bad]])
 
@@ -181,7 +214,10 @@ describe('a run is not published', () => {
     await parts.attempt([[device('a'), device('b')]])
     await parts.engine.files.update({ ...parts.ref, file: 1 }, (file) => ({ ...file, written: 1 }))
 
-    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: 'the counts do not agree' })
+    expect(await conclude(parts)).toMatchObject({
+      state: 'failed',
+      reason: 'the counts do not agree',
+    })
     expect(await parts.engine.runs.current()).toBeUndefined()
   })
 
@@ -190,7 +226,10 @@ describe('a run is not published', () => {
     await parts.attempt([[device('a')]])
     await parts.engine.runs.update(parts.ref, (run) => ({ ...run, listed: 2 }))
 
-    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: '1 of 2 listed files were imported' })
+    expect(await conclude(parts)).toMatchObject({
+      state: 'failed',
+      reason: '1 of 2 listed files were imported',
+    })
   })
 
   test('when no file held a device', async () => {
@@ -204,13 +243,29 @@ describe('a run is not published', () => {
     const parts = await prepare('files')
     const { engine, ref, attempt, memory } = parts
     await attempt([[device('a')]])
-    const newer = { runId: '20261121000000abcd', table: 'x', method: 'files', generatedTime: '2026-11-20T18:00:00Z' }
-    const current = { ...newer, paths: '', devices: 1, buckets: 4, publishedAt: '2026-11-20T18:00:00Z' }
+    const newer = {
+      runId: '20261121000000abcd',
+      table: 'x',
+      method: 'files',
+      generatedTime: '2026-11-20T18:00:00Z',
+    }
+    const current = {
+      ...newer,
+      paths: '',
+      devices: 1,
+      buckets: 4,
+      publishedAt: '2026-11-20T18:00:00Z',
+    }
     await memory
       .tables('Exports')
-      .transact([{ kind: 'insert', partitionKey: 'av-health', rowKey: 'current', columns: current }])
+      .transact([
+        { kind: 'insert', partitionKey: 'av-health', rowKey: 'current', columns: current },
+      ])
 
-    expect(await conclude(parts)).toMatchObject({ state: 'failed', reason: 'a newer snapshot was published meanwhile' })
+    expect(await conclude(parts)).toMatchObject({
+      state: 'failed',
+      reason: 'a newer snapshot was published meanwhile',
+    })
     expect(await engine.runs.current()).toMatchObject({ runId: newer.runId })
     expect(await engine.runs.run(ref.runId)).toMatchObject({ snapshot: null })
   })
@@ -252,7 +307,12 @@ describe('the paged list', () => {
     await publishRun(engine, ref)
 
     expect(await snapshotRows()).toEqual({ a: '1', c: '1', d: '1' })
-    expect(await engine.runs.run(ref.runId)).toMatchObject({ parsed: 3, written: 3, duplicates: 0, imported: 1 })
+    expect(await engine.runs.run(ref.runId)).toMatchObject({
+      parsed: 3,
+      written: 3,
+      duplicates: 0,
+      imported: 1,
+    })
     expect(await memory.names()).toHaveLength(2)
   })
 
@@ -264,7 +324,10 @@ describe('the paged list', () => {
       const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
       await attempt([[device('e')], [null]])
       const held = heldAt(n)
-      const late = attempt([[device('a'), device('b')], [device('7')]], watched(memory.tables, held))
+      const late = attempt(
+        [[device('a'), device('b')], [device('7')]],
+        watched(memory.tables, held),
+      )
       await Promise.race([held.arrived, late])
       await attempt([[device('b', 1), device('d', 1)]])
       await publishRun(engine, ref)
@@ -284,10 +347,15 @@ describe('the paged list', () => {
   )
 
   test('is never a mixture of two attempts that run at once, wherever they overtake each other', async () => {
-    for (const [n, m] of requests.flatMap((first) => requests.map((second) => [first, second] as const))) {
+    for (const [n, m] of requests.flatMap((first) =>
+      requests.map((second) => [first, second] as const),
+    )) {
       const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
       const [one, two] = [heldAt(n), heldAt(m)]
-      const first = attempt([[device('a'), device('b')], [device('7')]], watched(memory.tables, one))
+      const first = attempt(
+        [[device('a'), device('b')], [device('7')]],
+        watched(memory.tables, one),
+      )
       await Promise.race([one.arrived, first])
       const second = attempt([[device('b', 1), device('d', 1)]], watched(memory.tables, two))
       await Promise.race([two.arrived, second])

@@ -27,8 +27,12 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
   const clock = createAdjustableClock()
   const listening = createListeningExecutor()
   const published: string[] = []
-  const count = (request: string) => void (/(insert|replace) current/.test(request) && published.push(request))
-  const engine = createSmallEngine(watched(memory.tables, { after: count }), upstream, { method, clock })
+  const count = (request: string) =>
+    void (/(insert|replace) current/.test(request) && published.push(request))
+  const engine = createSmallEngine(watched(memory.tables, { after: count }), upstream, {
+    method,
+    clock,
+  })
   if (before) {
     await startRun(engine, listening.executor)
     await drive(engine, listening.started[0] as RunRef)
@@ -74,29 +78,40 @@ test.each(['files', 'json'] as const)(
   { timeout: 100_000 },
   async (method) => {
     await fc.assert(
-      fc.asyncProperty(fc.scheduler(), fc.boolean(), fc.nat(60), async (scheduler, replaced, changesAt) => {
-        const parts = await prepare(method, replaced ? smallExport : laterExport, replaced ? undefined : smallExport)
-        const { memory, upstream, clock, listening, engine, another, published, finish, first } = parts
-        let requests = 0
-        const older = drive(another(scheduler), first)
-        const newer = (async () => {
-          clock.advance(120_000)
-          const mine = another(scheduler)
-          await resumeRun(mine, listening.executor)
-          const second = listening.started.at(-1) as RunRef
-          if (second.epoch > first.epoch) await drive(mine, second)
-        })()
-        const change = (async () => {
-          while (requests++ < changesAt) await scheduler.schedule(Promise.resolve(), 'time goes by')
-          if (replaced) upstream.upstream.now = laterExport
-        })()
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.boolean(),
+        fc.nat(60),
+        async (scheduler, replaced, changesAt) => {
+          const parts = await prepare(
+            method,
+            replaced ? smallExport : laterExport,
+            replaced ? undefined : smallExport,
+          )
+          const { memory, upstream, clock, listening, engine, another, published, finish, first } =
+            parts
+          let requests = 0
+          const older = drive(another(scheduler), first)
+          const newer = (async () => {
+            clock.advance(120_000)
+            const mine = another(scheduler)
+            await resumeRun(mine, listening.executor)
+            const second = listening.started.at(-1) as RunRef
+            if (second.epoch > first.epoch) await drive(mine, second)
+          })()
+          const change = (async () => {
+            while (requests++ < changesAt)
+              await scheduler.schedule(Promise.resolve(), 'time goes by')
+            if (replaced) upstream.upstream.now = laterExport
+          })()
 
-        await scheduler.waitFor(Promise.all([older, newer, change]))
-        await finish()
+          await scheduler.waitFor(Promise.all([older, newer, change]))
+          await finish()
 
-        expect(await brokenPromises(memory, engine, [smallExport, laterExport])).toEqual([])
-        expect(published.length).toBeLessThanOrEqual(1)
-      }),
+          expect(await brokenPromises(memory, engine, [smallExport, laterExport])).toEqual([])
+          expect(published.length).toBeLessThanOrEqual(1)
+        },
+      ),
       { numRuns },
     )
   },
@@ -108,7 +123,10 @@ test.each(['files', 'json'] as const)(
   async (method) => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, taken) => {
-        const { memory, listening, engine, another, published, finish, first } = await prepare(method, smallExport)
+        const { memory, listening, engine, another, published, finish, first } = await prepare(
+          method,
+          smallExport,
+        )
         const third = async () => {
           const mine = another(scheduler)
           await resumeRun(mine, listening.executor)

@@ -26,7 +26,9 @@ test.each([
 })
 
 test('bytes that are no text do not stop the lines after them', async () => {
-  const read = await lines(blocks('a\n', Buffer.from([0xff, 0xc3, 0x0a]), 'b\n', Buffer.from([0xe2, 0x82])))
+  const read = await lines(
+    blocks('a\n', Buffer.from([0xff, 0xc3, 0x0a]), 'b\n', Buffer.from([0xe2, 0x82])),
+  )
 
   expect(read.map(({ number }) => number)).toEqual([1, 2, 3, 4])
   expect(read[2]).toEqual(line(3, 'b'))
@@ -42,7 +44,10 @@ describe('a line that is too long', () => {
   })
 
   test('is told even where its beginning is blank', async () => {
-    expect(await lines(blocks(' '.repeat(5), '     x\nb'), 7)).toEqual([line(1, '', true), line(2, 'b')])
+    expect(await lines(blocks(' '.repeat(5), '     x\nb'), 7)).toEqual([
+      line(1, '', true),
+      line(2, 'b'),
+    ])
   })
 
   test('may be endless: memory does not grow with it', async () => {
@@ -68,19 +73,29 @@ describe('a line that is too long', () => {
 })
 
 test('however the bytes are cut into blocks, the lines are the same', async () => {
-  const piece = fc.oneof(fc.constantFrom('\n', '\r\n', '\n\n', ' ', '\uFEFF', 'ä', '😀', '{"a":1}'), fc.string())
+  const piece = fc.oneof(
+    fc.constantFrom('\n', '\r\n', '\n\n', ' ', '\uFEFF', 'ä', '😀', '{"a":1}'),
+    fc.string(),
+  )
   const text = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''))
   const cuts = fc.array(fc.nat(300), { maxLength: 20 })
   await fc.assert(
     fc.asyncProperty(text, cuts, fc.integer({ min: 1, max: 30 }), async (given, at, longest) => {
       const bytes = Buffer.from(given)
-      const ends = [...at.map((end) => end % (bytes.length + 1)), bytes.length].toSorted((a, b) => a - b)
+      const ends = [...at.map((end) => end % (bytes.length + 1)), bytes.length].toSorted(
+        (a, b) => a - b,
+      )
       const cut = ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end))
 
-      const [whole, inPieces] = [await lines(blocks(bytes), longest), await lines(blocks(...cut), longest)]
+      const [whole, inPieces] = [
+        await lines(blocks(bytes), longest),
+        await lines(blocks(...cut), longest),
+      ]
 
       expect(inPieces).toEqual(whole)
-      const expected = given.split('\n').map((raw, index) => ({ number: index + 1, blank: raw.trim() === '', raw }))
+      const expected = given
+        .split('\n')
+        .map((raw, index) => ({ number: index + 1, blank: raw.trim() === '', raw }))
       const told = expected.filter(({ blank, raw }) => !blank || raw.length > longest)
       expect(whole.map(({ number }) => number)).toEqual(told.map(({ number }) => number))
     }),

@@ -8,10 +8,16 @@ import { countTables, serveBigFile } from './big-file.ts'
 const script = fileURLToPath(new URL('./import-one-file.ts', import.meta.url))
 // `npm run test:memory` asks for the size of a large tenant; the usual size takes as little time as still proves it.
 const isLarge = process.env.npm_lifecycle_event === 'test:memory'
-const { rows, oldSpaceMiB } = isLarge ? { rows: 400_000, oldSpaceMiB: 64 } : { rows: 30_000, oldSpaceMiB: 40 }
+const { rows, oldSpaceMiB } = isLarge
+  ? { rows: 400_000, oldSpaceMiB: 64 }
+  : { rows: 30_000, oldSpaceMiB: 40 }
 
 test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, { timeout: 300_000 }, async () => {
-  const [file, tables, ledger] = await Promise.all([serveBigFile(rows), countTables(), freshStorage()])
+  const [file, tables, ledger] = await Promise.all([
+    serveBigFile(rows),
+    countTables(),
+    freshStorage(),
+  ])
   onTestFinished(() => {
     file.close()
     tables.close()
@@ -30,7 +36,15 @@ test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, { timeout: 300_
   const report = JSON.parse(stdout)
   expect(report).toMatchObject({
     outcome: { state: 'done' },
-    file: { state: 'imported', attempts: 1, parsed: rows, written: rows, duplicates: 0, rejected: 0, reason: null },
+    file: {
+      state: 'imported',
+      attempts: 1,
+      parsed: rows,
+      written: rows,
+      duplicates: 0,
+      rejected: 0,
+      reason: null,
+    },
   })
   expect([tables.rows(), tables.largest()]).toEqual([rows, 100])
   // Packed bytes do not count as heap: a file held as it came would show here.

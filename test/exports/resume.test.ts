@@ -75,7 +75,10 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
         // A run that was over but for its tidying up is followed by one that has nothing new.
         expect(await ended(parts), `request ${n}`).toContain('published')
         expect(await ended(parts), `request ${n}`).not.toContain('failed')
-        expect(await brokenPromises(parts.memory, parts.engine, [smallExport]), `request ${n}`).toEqual([])
+        expect(
+          await brokenPromises(parts.memory, parts.engine, [smallExport]),
+          `request ${n}`,
+        ).toEqual([])
         const { runId = '' } = (await parts.engine.runs.current()) ?? {}
         expect(parts.upstream.upstream.announced, `request ${n}`).toContain(runId)
       }
@@ -95,27 +98,41 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
 
       // What is over is never given up: it needs only to be tidied up.
       if (await parts.engine.runs.active()) await parts.work()
-      expect(await brokenPromises(parts.memory, parts.engine, [smallExport]), `request ${n}`).toEqual([])
+      expect(
+        await brokenPromises(parts.memory, parts.engine, [smallExport]),
+        `request ${n}`,
+      ).toEqual([])
     }
   })
 
   test('processes that die again and again, while the upstream changes, never leave a wrong snapshot', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ n: fc.nat(60), when: fc.constantFrom('before', 'after'), change: fc.boolean() }), {
-          minLength: 2,
-          maxLength: 8,
-        }),
+        fc.array(
+          fc.record({
+            n: fc.nat(60),
+            when: fc.constantFrom('before', 'after'),
+            change: fc.boolean(),
+          }),
+          {
+            minLength: 2,
+            maxLength: 8,
+          },
+        ),
         async (deaths) => {
           const parts = await prepare(method)
           for (const { n, when, change } of deaths) {
-            if (change) parts.upstream.upstream.now = parts.upstream.upstream.now === smallExport ? laterExport : again
+            if (change)
+              parts.upstream.upstream.now =
+                parts.upstream.upstream.now === smallExport ? laterExport : again
             await parts.work(dyingAt(n, when))
           }
 
           for (let turn = 0; turn < 3; turn++) await parts.work()
 
-          expect(await brokenPromises(parts.memory, parts.engine, [smallExport, laterExport, again])).toEqual([])
+          expect(
+            await brokenPromises(parts.memory, parts.engine, [smallExport, laterExport, again]),
+          ).toEqual([])
           expect(await ended(parts)).toContain('published')
         },
       ),
@@ -149,7 +166,11 @@ describe('a run under way', () => {
     }
 
     const [run] = await engine.runs.runs(1)
-    expect(run).toMatchObject({ state: 'failed', reason: 'given up after 10 executions', epoch: 11 })
+    expect(run).toMatchObject({
+      state: 'failed',
+      reason: 'given up after 10 executions',
+      epoch: 11,
+    })
     expect(listening.started.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     expect(await brokenPromises(memory, engine, [])).toEqual([])
   })
@@ -186,7 +207,9 @@ describe('a run under way', () => {
 
   test('is left alone, and joined, when nobody can say how its instance fares', async () => {
     const { memory, clock, listening, engine, first, lines } = await begun(() =>
-      Promise.reject(new Error('HTTP 500, webhook https://host.example/?code=system-key-of-the-hub')),
+      Promise.reject(
+        new Error('HTTP 500, webhook https://host.example/?code=system-key-of-the-hub'),
+      ),
     )
     clock.advance(300 * MINUTE_MS)
     const before = await ledgerRows(memory.tables)
@@ -264,7 +287,9 @@ describe('the timer', () => {
     clock.advance(10 * MINUTE_MS)
     await resumeExports(engine, listening.executor)
 
-    expect(await engine.runs.runs(10)).toMatchObject([{ state: 'failed', reason: expect.stringContaining('3 of 3') }])
+    expect(await engine.runs.runs(10)).toMatchObject([
+      { state: 'failed', reason: expect.stringContaining('3 of 3') },
+    ])
   })
 })
 

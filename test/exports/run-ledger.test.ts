@@ -44,7 +44,12 @@ const pointer = (runId = FIRST): Current => ({
 const published = (run: Run): Run => ({ ...run, state: 'published' })
 
 test('an empty ledger knows of nothing', async () => {
-  const known = [await ledger.active(), await ledger.current(), await ledger.run(FIRST), await ledger.runs(10)]
+  const known = [
+    await ledger.active(),
+    await ledger.current(),
+    await ledger.run(FIRST),
+    await ledger.runs(10),
+  ]
 
   expect(known).toEqual([undefined, undefined, undefined, []])
 })
@@ -101,7 +106,9 @@ describe('updates', () => {
     await ledger.begin(newRun())
 
     await Promise.all(
-      Array.from({ length: 6 }, () => ledger.update(ref(), (run) => ({ ...run, linksRenewed: run.linksRenewed + 1 }))),
+      Array.from({ length: 6 }, () =>
+        ledger.update(ref(), (run) => ({ ...run, linksRenewed: run.linksRenewed + 1 })),
+      ),
     )
 
     expect((await ledger.run(FIRST))?.linksRenewed).toBe(6)
@@ -109,8 +116,17 @@ describe('updates', () => {
 
   test('keep every field, and take back what became null', async () => {
     await ledger.begin(newRun())
-    const full = { method: 'files', reason: "it's <late>", generatedTime: '2026-03-02T09:00:00Z', listed: 3 } as const
-    await ledger.update(ref(), (run) => ({ ...run, ...full, unknownFields: { AvNew: 2, 'Two Words': 1 } }))
+    const full = {
+      method: 'files',
+      reason: "it's <late>",
+      generatedTime: '2026-03-02T09:00:00Z',
+      listed: 3,
+    } as const
+    await ledger.update(ref(), (run) => ({
+      ...run,
+      ...full,
+      unknownFields: { AvNew: 2, 'Two Words': 1 },
+    }))
 
     await ledger.update(ref(), (run) => ({ ...run, reason: null }))
 
@@ -126,7 +142,9 @@ describe('updates', () => {
     await ledger.begin(newRun())
     await ledger.update(ref(), (run) => ({ ...run, state: 'importing' }))
 
-    await expect(ledger.update(ref(), (run) => ({ ...run, state: 'listing' }))).rejects.toBeInstanceOf(Fenced)
+    await expect(
+      ledger.update(ref(), (run) => ({ ...run, state: 'listing' })),
+    ).rejects.toBeInstanceOf(Fenced)
     await ledger.update(ref(), (run) => ({ ...run, state: 'failed', reason: 'why' }))
     await expect(ledger.update(ref(), published)).rejects.toBeInstanceOf(Fenced)
     await expect(ledger.publish(ref(), pointer(), published)).rejects.toBeInstanceOf(Fenced)
@@ -152,13 +170,18 @@ describe('taking over', () => {
     await expect(ledger.publish(ref(), pointer(), published)).rejects.toBeInstanceOf(Fenced)
     await expect(ledger.release(ref())).rejects.toBeInstanceOf(Fenced)
     expect(await ledger.run(FIRST)).toEqual({ ...newRun(), epoch: 2 })
-    expect([await ledger.current(), await ledger.active()]).toEqual([undefined, { run: FIRST, epoch: 2 }])
+    expect([await ledger.current(), await ledger.active()]).toEqual([
+      undefined,
+      { run: FIRST, epoch: 2 },
+    ])
   })
 
   test('at once by many is done by one', async () => {
     await ledger.begin(newRun())
 
-    const taken = await Promise.all(Array.from({ length: 6 }, () => ledger.takeOver({ run: FIRST, epoch: 1 })))
+    const taken = await Promise.all(
+      Array.from({ length: 6 }, () => ledger.takeOver({ run: FIRST, epoch: 1 })),
+    )
 
     expect(taken.filter((won) => won)).toEqual([ref(FIRST, 2)])
     expect((await ledger.run(FIRST))?.epoch).toBe(2)
@@ -196,13 +219,20 @@ describe('publishing', () => {
     await ledger.publish(ref(), pointer(), published)
     await ledger.release(ref())
     await ledger.begin(newRun(SECOND))
-    const later = { ...pointer(SECOND), publishedAt: '2026-03-02T13:00:00.000Z', generatedTime: '2026-03-02T09:00:00Z' }
+    const later = {
+      ...pointer(SECOND),
+      publishedAt: '2026-03-02T13:00:00.000Z',
+      generatedTime: '2026-03-02T09:00:00Z',
+    }
 
     await ledger.publish(ref(SECOND), later, published)
 
     expect(await ledger.current()).toEqual(later)
     expect(await ledger.run(SECOND)).toEqual(published(newRun(SECOND)))
-    expect(await ledger.run(FIRST)).toEqual({ ...published(newRun()), supersededAt: later.publishedAt })
+    expect(await ledger.run(FIRST)).toEqual({
+      ...published(newRun()),
+      supersededAt: later.publishedAt,
+    })
   })
 
   test('of a fenced run moves nothing at all', async () => {
@@ -212,7 +242,9 @@ describe('publishing', () => {
     await ledger.begin(newRun(SECOND))
     await ledger.takeOver({ run: SECOND, epoch: 1 })
 
-    await expect(ledger.publish(ref(SECOND), pointer(SECOND), published)).rejects.toBeInstanceOf(Fenced)
+    await expect(ledger.publish(ref(SECOND), pointer(SECOND), published)).rejects.toBeInstanceOf(
+      Fenced,
+    )
 
     expect(await ledger.current()).toEqual(pointer())
     expect((await ledger.run(FIRST))?.supersededAt).toBeNull()
@@ -223,7 +255,9 @@ describe('publishing', () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
 
-    await expect(ledger.publish(ref(), { ...pointer(), devices: 8 }, published)).rejects.toBeInstanceOf(Fenced)
+    await expect(
+      ledger.publish(ref(), { ...pointer(), devices: 8 }, published),
+    ).rejects.toBeInstanceOf(Fenced)
 
     expect(await ledger.current()).toEqual(pointer())
     expect(await ledger.run(FIRST)).toEqual(published(newRun()))
@@ -276,7 +310,9 @@ describe('the list of runs', () => {
     const third = await ledger.runs(2, second.at(-1)?.runId)
     const none = await ledger.runs(2, third.at(-1)?.runId)
 
-    expect([...first, ...second, ...third, ...none].map(({ runId }) => runId)).toEqual(ids.toReversed())
+    expect([...first, ...second, ...third, ...none].map(({ runId }) => runId)).toEqual(
+      ids.toReversed(),
+    )
     expect([first, second, third, none].map((page) => page.length)).toEqual([2, 2, 1, 0])
   })
 

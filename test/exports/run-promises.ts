@@ -33,7 +33,10 @@ export async function brokenPromises(
   const current = await runs.current()
 
   say(!rows.some(({ rowKey }) => rowKey === 'active'), 'a run is still active')
-  say(!rows.some(({ columns }) => columns.link || JSON.stringify(columns).includes('secret')), 'a link is left')
+  say(
+    !rows.some(({ columns }) => columns.link || JSON.stringify(columns).includes('secret')),
+    'a link is left',
+  )
   const named = all.flatMap(({ snapshot }) => snapshot ?? [])
   const stray = (await names()).filter((name) => name !== 'Exports' && !named.includes(name))
   say(stray.length === 0, `tables of nobody: ${stray}`)
@@ -41,13 +44,24 @@ export async function brokenPromises(
     all.every((run) => run.state === 'published' || run.snapshot === null),
     'a run without a snapshot names one',
   )
-  say(!all.some((run) => ['starting', 'listing', 'importing'].includes(run.state)), 'a run has not ended')
+  say(
+    !all.some((run) => ['starting', 'listing', 'importing'].includes(run.state)),
+    'a run has not ended',
+  )
   for (const run of all.filter(({ state, snapshot }) => state === 'published' && snapshot)) {
     broken.push(...(await brokenSnapshot(tables, run, exports)))
   }
   const published = all.find((run) => run.runId === current?.runId)
-  if (current) say(published?.state === 'published' && published.snapshot === current.table, 'current points astray')
-  if (current) say(published?.written === current.devices && published.supersededAt === null, 'current is not its run')
+  if (current)
+    say(
+      published?.state === 'published' && published.snapshot === current.table,
+      'current points astray',
+    )
+  if (current)
+    say(
+      published?.written === current.devices && published.supersededAt === null,
+      'current is not its run',
+    )
   return broken
 }
 
@@ -59,8 +73,10 @@ async function brokenSnapshot(tables: Tables, run: Run, exports: SmallExport[]):
   if (!exports.some((one) => sorted(devicesOf(one)) === sorted(found))) {
     broken.push(`${run.runId} holds no export of the upstream: ${sorted(found)}`)
   }
-  if (run.written !== rows.length) broken.push(`${run.runId} counts ${run.written} rows and has ${rows.length}`)
-  if (run.parsed !== run.written + run.duplicates + run.rejected) broken.push(`the rows of ${run.runId} do not add up`)
+  if (run.written !== rows.length)
+    broken.push(`${run.runId} counts ${run.written} rows and has ${rows.length}`)
+  if (run.parsed !== run.written + run.duplicates + run.rejected)
+    broken.push(`the rows of ${run.runId} do not add up`)
   if (run.imported !== run.listed || run.failed !== 0) broken.push(`${run.runId} is not whole`)
   return broken
 }

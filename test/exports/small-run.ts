@@ -50,16 +50,23 @@ export type Storage = ReturnType<typeof createMemoryTables>
 /** Tables of an untouched account of the emulator, for a sample of what is tried out in memory. */
 export async function createStoredTables(): Promise<Storage> {
   const connectionString = await freshStorage()
-  const service = TableServiceClient.fromConnectionString(connectionString, { allowInsecureConnection: true })
+  const service = TableServiceClient.fromConnectionString(connectionString, {
+    allowInsecureConnection: true,
+  })
   return {
     tables: createTables({ connectionString }),
-    names: async () => (await Array.fromAsync(service.listTables())).flatMap(({ name }) => name ?? []).sort(),
+    names: async () =>
+      (await Array.fromAsync(service.listTables())).flatMap(({ name }) => name ?? []).sort(),
   }
 }
 
 const id = (letter: string) => letter.repeat(40)
 const row = (letter: string, mode: number, seen = 1) =>
-  JSON.stringify({ DeviceId: id(letter), AvMode: String(mode), LastSeenTime: `2026-11-20T05:00:0${seen}Z` })
+  JSON.stringify({
+    DeviceId: id(letter),
+    AvMode: String(mode),
+    LastSeenTime: `2026-11-20T05:00:0${seen}Z`,
+  })
 
 /** What a small upstream holds: files of lines, or pages of rows. */
 export interface SmallExport {
@@ -86,7 +93,12 @@ export const laterExport: SmallExport = {
   },
 }
 
-const brokenOff = new UpstreamError({ upstream: 'small', call: 'GET list', reason: 'truncated', retryable: true })
+const brokenOff = new UpstreamError({
+  upstream: 'small',
+  call: 'GET list',
+  reason: 'truncated',
+  retryable: true,
+})
 
 /** An upstream in a few lines: the first listing holds a link that has expired, the first paged list breaks off. */
 export function createSmallUpstream(first = smallExport) {
@@ -109,13 +121,20 @@ export function createSmallUpstream(first = smallExport) {
       // A link leads to the export that it was listed with, whatever there is by now.
       const lines = stored.get(link)
       if (!lines) return { kind: 'gone' } as const
-      return { kind: 'open', body: Readable.from([Buffer.from(lines.join('\n'))]), bytes: null } as const
+      return {
+        kind: 'open',
+        body: Readable.from([Buffer.from(lines.join('\n'))]),
+        bytes: null,
+      } as const
     },
     async *pages() {
       upstream.asked += 1
       for (const [index, lines] of Object.values(upstream.now.files).entries()) {
         if (index > 0 && upstream.asked === 1) throw brokenOff
-        yield { rows: lines.map((line) => JSON.parse(line)), date: new Date('2026-11-20T07:00:00Z') }
+        yield {
+          rows: lines.map((line) => JSON.parse(line)),
+          date: new Date('2026-11-20T07:00:00Z'),
+        }
       }
     },
   }
@@ -152,7 +171,9 @@ export function createSmallEngine(
 }
 
 /** An executor that knows no instance and remembers what it was told to start. */
-export function createListeningExecutor(status: () => ReturnType<Executor['status']> = async () => 'absent') {
+export function createListeningExecutor(
+  status: () => ReturnType<Executor['status']> = async () => 'absent',
+) {
   const started: RunRef[] = []
   const terminated: string[] = []
   const executor: Executor = {

@@ -21,21 +21,33 @@ test.each([
   expect(bucketOf(id, buckets)).toBe(bucket)
 })
 
-test.each(layouts)('a scan of %d partitions comes in the order of the ids, first the hexadecimal ones', (buckets) => {
-  const id = fc.string({ unit: fc.constantFrom(...'0123456789abcdefz._-'), minLength: 1, maxLength: 6 })
-  fc.assert(
-    fc.property(fc.array(id), (ids) => {
-      const scanned = ids.toSorted((a, b) => {
-        const [mine, theirs] = [`${bucketOf(a, buckets)} ${a}`, `${bucketOf(b, buckets)} ${b}`]
-        return mine < theirs ? -1 : mine > theirs ? 1 : 0
-      })
+test.each(layouts)(
+  'a scan of %d partitions comes in the order of the ids, first the hexadecimal ones',
+  (buckets) => {
+    const id = fc.string({
+      unit: fc.constantFrom(...'0123456789abcdefz._-'),
+      minLength: 1,
+      maxLength: 6,
+    })
+    fc.assert(
+      fc.property(fc.array(id), (ids) => {
+        const scanned = ids.toSorted((a, b) => {
+          const [mine, theirs] = [`${bucketOf(a, buckets)} ${a}`, `${bucketOf(b, buckets)} ${b}`]
+          return mine < theirs ? -1 : mine > theirs ? 1 : 0
+        })
 
-      const isHex = (one: string) => /^[0-9a-f]{2}/.test(one)
-      expect(scanned).toEqual([...ids.filter(isHex).toSorted(), ...ids.filter((one) => !isHex(one)).toSorted()])
-      expect(ids.filter((one) => !allBuckets(buckets).includes(bucketOf(one, buckets)))).toEqual([])
-    }),
-  )
-})
+        const isHex = (one: string) => /^[0-9a-f]{2}/.test(one)
+        expect(scanned).toEqual([
+          ...ids.filter(isHex).toSorted(),
+          ...ids.filter((one) => !isHex(one)).toSorted(),
+        ])
+        expect(ids.filter((one) => !allBuckets(buckets).includes(bucketOf(one, buckets)))).toEqual(
+          [],
+        )
+      }),
+    )
+  },
+)
 
 test.each(layouts)('%d partitions share the ids equally and are listed in order', (buckets) => {
   const ids = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

@@ -21,7 +21,10 @@ interface File {
   attempts: (Failure | undefined)[][]
 }
 
-const freshness = (columns: Record<string, unknown>) => [String(columns.refreshed), String(columns.seen)]
+const freshness = (columns: Record<string, unknown>) => [
+  String(columns.refreshed),
+  String(columns.seen),
+]
 
 /** Imports the lines of one file once. */
 async function importOnce(table: Table, buckets: number, file: number, lines: Line[]) {
@@ -66,20 +69,34 @@ function expectedRows(files: File[]) {
 
 const tell = (rows: Row[]) =>
   rows
-    .map(({ rowKey: id, columns: { refreshed, seen, file, line } }) => ({ id, refreshed, seen, file, line }))
+    .map(({ rowKey: id, columns: { refreshed, seen, file, line } }) => ({
+      id,
+      refreshed,
+      seen,
+      file,
+      line,
+    }))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
 
 /** Imports the files all at once, then all of them again, and holds the promise of the counts. */
-async function accountsHold(table: Table, buckets: number, files: File[], settled = <T>(work: Promise<T>) => work) {
+async function accountsHold(
+  table: Table,
+  buckets: number,
+  files: File[],
+  settled = <T>(work: Promise<T>) => work,
+) {
   await table.create()
-  const all = () => settled(Promise.all(files.map((file, index) => importFile(table, buckets, index + 1, file))))
+  const all = () =>
+    settled(Promise.all(files.map((file, index) => importFile(table, buckets, index + 1, file))))
 
   const counts = await all()
   const rows = await Array.fromAsync(table.list({}))
   const again = await all()
   const rowsAgain = await Array.fromAsync(table.list({}))
 
-  expect(counts.map(({ written, duplicates }) => written + duplicates)).toEqual(files.map(({ lines }) => lines.length))
+  expect(counts.map(({ written, duplicates }) => written + duplicates)).toEqual(
+    files.map(({ lines }) => lines.length),
+  )
   expect(counts.reduce((sum, { written }) => sum + written, 0)).toBe(rows.length)
   expect(tell(rows)).toEqual(expectedRows(files))
   const mine = (file: number) => rows.filter(({ columns }) => columns.firstFile === file).length
@@ -88,24 +105,35 @@ async function accountsHold(table: Table, buckets: number, files: File[], settle
   expect(rowsAgain).toEqual(rows)
 }
 
-const ids = fc.tuple(fc.constantFrom('00', '0f', '7f', '80', 'ff', 'zz'), fc.nat(30)).map(([lead, n]) => `${lead}${n}`)
+const ids = fc
+  .tuple(fc.constantFrom('00', '0f', '7f', '80', 'ff', 'zz'), fc.nat(30))
+  .map(([lead, n]) => `${lead}${n}`)
 // A heavy row fills a batch alone.
-const size = fc.oneof({ weight: 20, arbitrary: fc.constant(100) }, { weight: 1, arbitrary: fc.constant(400_000) })
+const size = fc.oneof(
+  { weight: 20, arbitrary: fc.constant(100) },
+  { weight: 1, arbitrary: fc.constant(400_000) },
+)
 const lines = fc.record({ id: ids, refreshed: fc.nat(2), seen: fc.nat(2), size })
-const failure = fc.option(fc.constantFrom<Failure>('too-large', 'too-large', 'unsent', 'unanswered'), {
-  nil: undefined,
-  freq: 4,
-})
+const failure = fc.option(
+  fc.constantFrom<Failure>('too-large', 'too-large', 'unsent', 'unanswered'),
+  {
+    nil: undefined,
+    freq: 4,
+  },
+)
 const attempts = fc.array(fc.array(failure, { maxLength: 12 }), { maxLength: 3 })
-const file = (most: number) => fc.record({ lines: fc.array(lines, { maxLength: most, size: 'max' }), attempts })
+const file = (most: number) =>
+  fc.record({ lines: fc.array(lines, { maxLength: most, size: 'max' }), attempts })
 const buckets = fc.constantFrom(1, 2, 16)
 
 /** A table whose answers come in the order that the property explores. */
 function shuffled(table: Table, scheduler: Scheduler): Table {
   return {
     ...table,
-    get: (partitionKey, rowKey) => scheduler.schedule(Promise.resolve()).then(() => table.get(partitionKey, rowKey)),
-    transact: (operations) => scheduler.schedule(Promise.resolve()).then(() => table.transact(operations)),
+    get: (partitionKey, rowKey) =>
+      scheduler.schedule(Promise.resolve()).then(() => table.get(partitionKey, rowKey)),
+    transact: (operations) =>
+      scheduler.schedule(Promise.resolve()).then(() => table.transact(operations)),
   }
 }
 
@@ -130,17 +158,27 @@ describe('every row is accounted for, whatever is repeated, lost, refused or und
     const tables = createTables({ connectionString: await freshStorage() })
     let run = 0
     await fc.assert(
-      fc.asyncProperty(buckets, fc.array(file(60), { minLength: 1, maxLength: 2 }), async (layout, files) => {
-        run += 1
+      fc.asyncProperty(
+        buckets,
+        fc.array(file(60), { minLength: 1, maxLength: 2 }),
+        async (layout, files) => {
+          run += 1
 
-        await accountsHold(tables(`Snapshot${run}`), layout, files)
-      }),
+          await accountsHold(tables(`Snapshot${run}`), layout, files)
+        },
+      ),
       { numRuns: 25, endOnFailure: true },
     )
   })
 })
 
-const plain = (id: string, more: Partial<Line> = {}): Line => ({ id, refreshed: 0, seen: 0, size: 100, ...more })
+const plain = (id: string, more: Partial<Line> = {}): Line => ({
+  id,
+  refreshed: 0,
+  seen: 0,
+  size: 100,
+  ...more,
+})
 const number = (n: number) => n.toString(16).padStart(4, '0')
 
 /** A table that keeps the sizes of the transactions it is asked for. */
@@ -183,18 +221,32 @@ test('a row keeps the first line of the file that brought its device first, whic
   await table.create()
   await importOnce(table, 1, 2, [plain('00a'), plain('00a', { refreshed: 1 })])
 
-  const counts = await importOnce(table, 1, 1, [plain('00b'), plain('00a', { refreshed: 2 }), plain('00a')])
+  const counts = await importOnce(table, 1, 1, [
+    plain('00b'),
+    plain('00a', { refreshed: 2 }),
+    plain('00a'),
+  ])
 
   expect(counts).toEqual({ written: 1, duplicates: 2 })
-  expect((await table.get('00', '00a'))?.columns).toMatchObject({ firstFile: 2, firstLine: 1, file: 1, line: 2 })
+  expect((await table.get('00', '00a'))?.columns).toMatchObject({
+    firstFile: 2,
+    firstLine: 1,
+    file: 1,
+    line: 2,
+  })
 })
 
 test('a row that no transaction takes ends the import with the reason', async () => {
   const memory = createMemoryTable('Snapshot')
   await memory.create()
-  const table: Table = { ...memory, transact: async () => Promise.reject(new TableRefusal('too-large', 0)) }
+  const table: Table = {
+    ...memory,
+    transact: async () => Promise.reject(new TableRefusal('too-large', 0)),
+  }
 
-  await expect(importOnce(table, 1, 1, [plain('00a'), plain('00b')])).rejects.toMatchObject({ reason: 'too-large' })
+  await expect(importOnce(table, 1, 1, [plain('00a'), plain('00b')])).rejects.toMatchObject({
+    reason: 'too-large',
+  })
 })
 
 test('a table that was dropped ends the import at once, however many batches are left', async () => {
@@ -220,7 +272,9 @@ test('an import that is abandoned writes nothing more', async () => {
   await snapshot.abandon()
   const written = sizes.length
 
-  await expect(snapshot.add('ffff', { refreshed: 0, seen: 0 }, 151, 100)).rejects.toThrow('abandoned')
+  await expect(snapshot.add('ffff', { refreshed: 0, seen: 0 }, 151, 100)).rejects.toThrow(
+    'abandoned',
+  )
   await expect(snapshot.finish()).rejects.toThrow('abandoned')
   expect(sizes.length).toBe(written)
 })

@@ -28,18 +28,28 @@ function expectOneRun(starts: Started[]): void {
 describe('starts at the same moment in several processes', () => {
   test('give one run in its first epoch, however their requests mix', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 8 }), async (scheduler, callers) => {
-        const { tables } = createMemoryTables()
-        await tables('Exports').create()
-        const { executor, started } = createListeningExecutor()
-        const mixed = watched(tables, { before: (request) => scheduler.schedule(Promise.resolve(), request) })
-        const engines = Array.from({ length: callers }, () => createSmallEngine(mixed, createSmallUpstream()))
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.integer({ min: 2, max: 8 }),
+        async (scheduler, callers) => {
+          const { tables } = createMemoryTables()
+          await tables('Exports').create()
+          const { executor, started } = createListeningExecutor()
+          const mixed = watched(tables, {
+            before: (request) => scheduler.schedule(Promise.resolve(), request),
+          })
+          const engines = Array.from({ length: callers }, () =>
+            createSmallEngine(mixed, createSmallUpstream()),
+          )
 
-        const starts = await scheduler.waitFor(Promise.all(engines.map((engine) => startRun(engine, executor))))
+          const starts = await scheduler.waitFor(
+            Promise.all(engines.map((engine) => startRun(engine, executor))),
+          )
 
-        expectOneRun(starts)
-        expect(started).toEqual([{ kind: 'av-health', runId: starts[0]?.runId, epoch: 1 }])
-      }),
+          expectOneRun(starts)
+          expect(started).toEqual([{ kind: 'av-health', runId: starts[0]?.runId, epoch: 1 }])
+        },
+      ),
       { numRuns: 100 },
     )
   })
@@ -48,7 +58,9 @@ describe('starts at the same moment in several processes', () => {
     const tables = createTables({ connectionString: await freshStorage() })
     await tables('Exports').create()
     const { executor, started } = createListeningExecutor()
-    const engines = Array.from({ length: 8 }, () => createSmallEngine(tables, createSmallUpstream()))
+    const engines = Array.from({ length: 8 }, () =>
+      createSmallEngine(tables, createSmallUpstream()),
+    )
 
     const starts = await Promise.all(engines.map((engine) => startRun(engine, executor)))
 
@@ -85,7 +97,10 @@ describe('a process that dies between the ledger and the first instance', () => 
     const clock = createAdjustableClock()
     const engine = createSmallEngine(memory.tables, createSmallUpstream(), { clock })
     const listening = createListeningExecutor()
-    const dying = { ...listening.executor, start: () => Promise.reject(new Error('the process died')) }
+    const dying = {
+      ...listening.executor,
+      start: () => Promise.reject(new Error('the process died')),
+    }
     await expect(startRun(engine, dying)).rejects.toThrow('the process died')
     return { memory, clock, engine, ...listening }
   }
@@ -135,17 +150,24 @@ describe('on the host', () => {
     })
   const listRuns = async () => (await stack.get('av-health/exports')).body.runs
 
-  test.each([2, 8])('%i HTTP starts give one run, and one caller alone began it', async (callers) => {
-    stack = await startTestStack(small)
+  test.each([2, 8])(
+    '%i HTTP starts give one run, and one caller alone began it',
+    async (callers) => {
+      stack = await startTestStack(small)
 
-    const answers = await Promise.all(Array.from({ length: callers }, () => stack.post('av-health/exports')))
-    const run = await stack.runToEnd(answers[0]?.body.runId)
+      const answers = await Promise.all(
+        Array.from({ length: callers }, () => stack.post('av-health/exports')),
+      )
+      const run = await stack.runToEnd(answers[0]?.body.runId)
 
-    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: callers }, () => 202))
-    expectOneRun(answers.map(({ body }) => body))
-    expect(await listRuns()).toHaveLength(1)
-    expect(run).toMatchObject({ state: 'published', epoch: 1 })
-  })
+      expect(answers.map(({ status }) => status)).toEqual(
+        Array.from({ length: callers }, () => 202),
+      )
+      expectOneRun(answers.map(({ body }) => body))
+      expect(await listRuns()).toHaveLength(1)
+      expect(run).toMatchObject({ state: 'published', epoch: 1 })
+    },
+  )
 
   test('the timer and HTTP starts at once give one run', async () => {
     stack = await startTestStack(small)

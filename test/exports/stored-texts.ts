@@ -20,8 +20,15 @@ export async function storedTexts(connectionString: string): Promise<StoredText[
 async function tableTexts(connectionString: string): Promise<StoredText[]> {
   const options = { allowInsecureConnection: true }
   const found: StoredText[] = []
-  for await (const { name = '' } of TableServiceClient.fromConnectionString(connectionString, options).listTables()) {
-    for await (const row of TableClient.fromConnectionString(connectionString, name, options).listEntities()) {
+  for await (const { name = '' } of TableServiceClient.fromConnectionString(
+    connectionString,
+    options,
+  ).listTables()) {
+    for await (const row of TableClient.fromConnectionString(
+      connectionString,
+      name,
+      options,
+    ).listEntities()) {
       const { partitionKey, rowKey, ...columns } = row
       found.push({ where: `${name} ${partitionKey} ${rowKey}`, text: `${partitionKey} ${rowKey}` })
       for (const [column, value] of Object.entries(columns)) {
@@ -32,21 +39,29 @@ async function tableTexts(connectionString: string): Promise<StoredText[]> {
   return found
 }
 
-const textOf = (value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : String(value))
+const textOf = (value: unknown) =>
+  value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : String(value)
 
 async function queueTexts(connectionString: string): Promise<StoredText[]> {
   const service = QueueServiceClient.fromConnectionString(connectionString)
   const found: StoredText[] = []
   for await (const { name } of service.listQueues()) {
-    const { peekedMessageItems } = await service.getQueueClient(name).peekMessages({ numberOfMessages: 32 })
-    found.push({ where: `queue ${name}`, text: peekedMessageItems.map(({ messageText }) => messageText).join('\n') })
+    const { peekedMessageItems } = await service
+      .getQueueClient(name)
+      .peekMessages({ numberOfMessages: 32 })
+    found.push({
+      where: `queue ${name}`,
+      text: peekedMessageItems.map(({ messageText }) => messageText).join('\n'),
+    })
   }
   return found
 }
 
 /** There is no blob client among our packages: containers and blobs are listed with hand-signed requests. */
 async function blobTexts(connectionString: string): Promise<StoredText[]> {
-  const settings = Object.fromEntries(connectionString.split(';').map((part) => part.split(/=(.*)/s).slice(0, 2)))
+  const settings = Object.fromEntries(
+    connectionString.split(';').map((part) => part.split(/=(.*)/s).slice(0, 2)),
+  )
   const { AccountName: account, AccountKey: key, BlobEndpoint: endpoint } = settings
 
   async function ask(path: string, query: Record<string, string>): Promise<string> {
@@ -61,17 +76,27 @@ async function blobTexts(connectionString: string): Promise<StoredText[]> {
         .sort()
         .map(([name, value]) => `\n${name}:${value}`),
     ].join('')
-    const signature = createHmac('sha256', Buffer.from(key, 'base64')).update(signed).digest('base64')
-    const answer = await fetch(url, { headers: { ...headers, authorization: `SharedKey ${account}:${signature}` } })
+    const signature = createHmac('sha256', Buffer.from(key, 'base64'))
+      .update(signed)
+      .digest('base64')
+    const answer = await fetch(url, {
+      headers: { ...headers, authorization: `SharedKey ${account}:${signature}` },
+    })
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
     return answer.text()
   }
-  const namesIn = (xml: string) => [...xml.matchAll(/<Name>([^<]*)<\/Name>/g)].map(([, name = '']) => name)
+  const namesIn = (xml: string) =>
+    [...xml.matchAll(/<Name>([^<]*)<\/Name>/g)].map(([, name = '']) => name)
 
   const found: StoredText[] = []
   for (const container of namesIn(await ask('', { comp: 'list' }))) {
-    for (const blob of namesIn(await ask(`/${container}`, { restype: 'container', comp: 'list' }))) {
-      found.push({ where: `blob ${container}/${blob}`, text: await ask(`/${container}/${blob}`, {}) })
+    for (const blob of namesIn(
+      await ask(`/${container}`, { restype: 'container', comp: 'list' }),
+    )) {
+      found.push({
+        where: `blob ${container}/${blob}`,
+        text: await ask(`/${container}/${blob}`, {}),
+      })
     }
   }
   return found

@@ -24,11 +24,15 @@ export function watched(tables: Tables, { before, after }: Watch): Tables {
       create: () => ask('create', () => table.create()),
       drop: () => ask('drop', () => table.drop()),
       get: (partitionKey, rowKey) => ask(`get ${rowKey}`, () => table.get(partitionKey, rowKey)),
-      getDated: (partitionKey, rowKey) => ask(`get ${rowKey}`, () => table.getDated(partitionKey, rowKey)),
+      getDated: (partitionKey, rowKey) =>
+        ask(`get ${rowKey}`, () => table.getDated(partitionKey, rowKey)),
       async *list(query) {
         let next: string | undefined
         do {
-          const answer: Awaited<ReturnType<typeof page>> = await page(query, next === undefined ? {} : { next })
+          const answer: Awaited<ReturnType<typeof page>> = await page(
+            query,
+            next === undefined ? {} : { next },
+          )
           yield* answer.rows
           next = answer.next
         } while (next !== undefined)
@@ -50,7 +54,8 @@ export function dyingAt(n: number, when: 'before' | 'after'): Watch & { requests
   return {
     requests,
     before(request) {
-      if (requests.length > n || (requests.length === n && when === 'before')) throw new Died(request)
+      if (requests.length > n || (requests.length === n && when === 'before'))
+        throw new Died(request)
       requests.push(request)
     },
     after() {

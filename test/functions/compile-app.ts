@@ -6,7 +6,10 @@ import { root } from './load-registrations.ts'
 
 /** Compiles the app into a folder as `npm run build` does, and answers what the compiler complained of. */
 export async function compileApp(folder: string): Promise<string> {
-  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc')
+  const compiler = join(
+    dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
+    'bin/tsc',
+  )
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [compiler, '-p', 'tsconfig.build.json', '--outDir', folder],

@@ -19,11 +19,18 @@ export interface Registered {
 /** Loads a trigger list in a process of its own, with plain node, and answers what it registers. */
 export async function loadRegistrations(index: string): Promise<Registered[]> {
   const script = fileURLToPath(new URL('print-registrations.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [script, index], { cwd: root, env: {} })
+  const { stdout } = await promisify(execFile)(process.execPath, [script, index], {
+    cwd: root,
+    env: {},
+  })
   return registered.parse(JSON.parse(stdout)).map(({ name, bindings }) => {
     const all = Object.values(bindings)
     const [trigger, ...more] = all.filter(({ type }) => type.endsWith('Trigger'))
     if (!trigger || more.length > 0) throw new Error(`${name} has not exactly one trigger`)
-    return { name, trigger, others: all.filter((other) => other !== trigger).map(({ type }) => type) }
+    return {
+      name,
+      trigger,
+      others: all.filter((other) => other !== trigger).map(({ type }) => type),
+    }
   })
 }

@@ -74,7 +74,11 @@ const ofType = (type: string) => functions.filter(({ trigger }) => trigger.type 
 test('exactly the promised functions are registered, each once', () => {
   const names = functions.map(({ name }) => name)
 
-  const promised = [...[...timers, ...queues, ...routes].map(([name]) => name), ...orchestrations, ...activities]
+  const promised = [
+    ...[...timers, ...queues, ...routes].map(([name]) => name),
+    ...orchestrations,
+    ...activities,
+  ]
   expect(names.toSorted()).toEqual(promised.toSorted())
   expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
 })
@@ -106,7 +110,10 @@ test('every timer has the promised schedule, which comes true', () => {
   expect(found.toSorted()).toEqual(timers.toSorted())
   for (const [, schedule] of found) {
     const setting = /^%(\w+)%$/.exec(String(schedule))?.[1]
-    const cron = new Cron(setting ? (sample[setting] ?? '') : String(schedule), { mode: '6-part', timezone: 'UTC' })
+    const cron = new Cron(setting ? (sample[setting] ?? '') : String(schedule), {
+      mode: '6-part',
+      timezone: 'UTC',
+    })
     expect(cron.nextRun(), `${schedule}`).toBeInstanceOf(Date)
   }
 })
@@ -126,10 +133,13 @@ test('orchestrations and activities keep the names that running instances know',
 test('what starts or continues a run has the durable client', () => {
   const found = functions.filter(
     ({ name, trigger }) =>
-      trigger.type === 'httpTrigger' || ['export-av-health', 'resume-exports', 'housekeeping'].includes(name),
+      trigger.type === 'httpTrigger' ||
+      ['export-av-health', 'resume-exports', 'housekeeping'].includes(name),
   )
 
-  expect(found.filter(({ others }) => !others.includes('durableClient')).map(({ name }) => name)).toEqual([])
+  expect(
+    found.filter(({ others }) => !others.includes('durableClient')).map(({ name }) => name),
+  ).toEqual([])
 })
 
 test('every setting that a binding or host.json names has a value in the sample', () => {
@@ -144,17 +154,24 @@ test('every setting that a binding or host.json names has a value in the sample'
 })
 
 test('the sample holds every default as the app has it, and no setting that nobody reads', () => {
-  const isShape = (value: unknown): value is z.ZodRawShape => typeof value === 'object' && value !== null
+  const isShape = (value: unknown): value is z.ZodRawShape =>
+    typeof value === 'object' && value !== null
   const sections = Object.entries(settings).flatMap(([name, section]) =>
     name.endsWith('Settings') && isShape(section) ? [section] : [],
   )
   const read = sections.flatMap((section) => Object.entries(z.object(section).parse({})))
   const defaults = read.map(([name, value]) => [name, String(value)])
-  const hostOnly = ['FUNCTIONS_WORKER_RUNTIME', 'AzureWebJobsStorage', 'AzureWebJobsDisableHomepage']
+  const hostOnly = [
+    'FUNCTIONS_WORKER_RUNTIME',
+    'AzureWebJobsStorage',
+    'AzureWebJobsDisableHomepage',
+  ]
 
   expect(defaults.length).toBeGreaterThan(5)
   expect(sample).toMatchObject(Object.fromEntries(defaults))
-  expect(Object.keys(sample).filter((name) => ![...hostOnly, ...settings.settingNames].includes(name))).toEqual([])
+  expect(
+    Object.keys(sample).filter((name) => ![...hostOnly, ...settings.settingNames].includes(name)),
+  ).toEqual([])
   expect(sample.TASKHUB_NAME).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/)
   expect(sample.AzureWebJobsDisableHomepage).toBe('true')
 })

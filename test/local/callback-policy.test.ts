@@ -28,10 +28,14 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
   const storage = await freshStorage()
   const settingFor = (name: string) =>
     name === 'RELAY_STORAGE' ? storage : settingNames.includes(name) ? undefined : 'true'
-  useParts({ env: new Proxy({}, { get: (_env, name) => settingFor(String(name)), has: () => true }) })
+  useParts({
+    env: new Proxy({}, { get: (_env, name) => settingFor(String(name)), has: () => true }),
+  })
   onTestFinished(() => useParts({}))
 
-  const { callbackPolicy } = (await theApp().events()).events(createLog({ info() {}, warn() {}, error() {} }))
+  const { callbackPolicy } = (await theApp().events()).events(
+    createLog({ info() {}, warn() {}, error() {} }),
+  )
 
   expect(callbackPolicy.allowLoopback).toBe(false)
   await expect(judgeCallback('http://127.0.0.1:3000/hook', callbackPolicy)).rejects.toMatchObject({
@@ -41,18 +45,24 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
 
 test('the one policy that is written down in what is deployed refuses loopback; a laptop alone hands in another', () => {
   const tree = Object.entries(readTree(new URL('../..', import.meta.url).pathname))
-  const sources = tree.filter(([path]) => path.endsWith('.ts')).map(([path, text]) => readSource(path, text))
+  const sources = tree
+    .filter(([path]) => path.endsWith('.ts'))
+    .map(([path, text]) => readSource(path, text))
   const deployed = sources.filter(({ path }) => /^(?:shared|functions)\//.test(path))
 
   const valuesOf = (name: string) =>
     deployed.flatMap(({ code }) =>
-      [...code.matchAll(new RegExp(`\\b${name}: ?([\\w. ?]+)`, 'g'))].map(([, value]) => value?.trim()),
+      [...code.matchAll(new RegExp(`\\b${name}: ?([\\w. ?]+)`, 'g'))].map(([, value]) =>
+        value?.trim(),
+      ),
     )
   const others = sources.filter(({ path }) => !/^(?:shared|functions|test|bench)\//.test(path))
 
   expect(valuesOf('allowLoopback').sort()).toEqual(['boolean', 'false'])
-  expect(new Set(valuesOf('callbackPolicy'))).toEqual(new Set(['CallbackPolicy', 'given.callbackPolicy ??']))
-  expect(others.filter(({ code }) => /\bcallbackPolicy\b/.test(code)).map(({ path }) => path)).toEqual([
-    'local/stack.ts',
-  ])
+  expect(new Set(valuesOf('callbackPolicy'))).toEqual(
+    new Set(['CallbackPolicy', 'given.callbackPolicy ??']),
+  )
+  expect(
+    others.filter(({ code }) => /\bcallbackPolicy\b/.test(code)).map(({ path }) => path),
+  ).toEqual(['local/stack.ts'])
 })

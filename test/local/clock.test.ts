@@ -1,7 +1,17 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { advance, ask, askRun, endAll, freshFolder, hurry, type Launched, launch, pause } from './launch.ts'
+import {
+  advance,
+  ask,
+  askRun,
+  endAll,
+  freshFolder,
+  hurry,
+  type Launched,
+  launch,
+  pause,
+} from './launch.ts'
 
 afterAll(endAll)
 
@@ -69,7 +79,10 @@ describe('the clock of a running host', () => {
   /** A run of its own: the schedule, too, has come round while the clock was moved. */
   async function forceRun(start: Launched) {
     for (;;) {
-      const answer = await ask(start, folder, 'av-health/exports', { method: 'POST', body: '{"force":true}' })
+      const answer = await ask(start, folder, 'av-health/exports', {
+        method: 'POST',
+        body: '{"force":true}',
+      })
       const started = startedSchema.parse(answer)
       for (;;) {
         const run = await askRun(start, folder, started.runId)

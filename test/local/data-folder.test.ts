@@ -19,14 +19,17 @@ afterAll(endAll)
 
 /** A process that lives until it is killed. */
 async function bystander(): Promise<ChildProcess & { pid: number }> {
-  const child = spawn(process.execPath, ['-e', 'console.log(); setInterval(() => {}, 1000)'], { stdio: 'pipe' })
+  const child = spawn(process.execPath, ['-e', 'console.log(); setInterval(() => {}, 1000)'], {
+    stdio: 'pipe',
+  })
   onTestFinished(() => void child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   return child as typeof child & { pid: number }
 }
 
 const readLock = (folder: string) => JSON.parse(readFileSync(join(folder, 'lock.json'), 'utf8'))
-const writeLock = (folder: string, lock: unknown) => writeFileSync(join(folder, 'lock.json'), JSON.stringify(lock))
+const writeLock = (folder: string, lock: unknown) =>
+  writeFileSync(join(folder, 'lock.json'), JSON.stringify(lock))
 
 describe('the state', () => {
   test('outlives the process that wrote it', async () => {
@@ -48,16 +51,21 @@ describe('the state', () => {
     ['cut off', '{"keys": {"master": "a"'],
     ['of another shape', '{"keys": "none"}'],
     ['empty', ''],
-  ])('%s: is told in one sentence and left as it is, and the folder is free again', async (_how, text) => {
-    const dir = freshFolder()
-    writeFileSync(join(dir, 'state.json'), text)
+  ])(
+    '%s: is told in one sentence and left as it is, and the folder is free again',
+    async (_how, text) => {
+      const dir = freshFolder()
+      writeFileSync(join(dir, 'state.json'), text)
 
-    const opening = openDataFolder(dir)
+      const opening = openDataFolder(dir)
 
-    await expect(opening).rejects.toThrow(/^.*state\.json is broken: delete it, or choose another --data folder\.$/)
-    expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(text)
-    expect(existsSync(join(dir, 'lock.json'))).toBe(false)
-  })
+      await expect(opening).rejects.toThrow(
+        /^.*state\.json is broken: delete it, or choose another --data folder\.$/,
+      )
+      expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(text)
+      expect(existsSync(join(dir, 'lock.json'))).toBe(false)
+    },
+  )
 
   test('of the emulator, when it is broken, ends a start with one sentence that names its folder', async () => {
     const dir = freshFolder()
@@ -72,14 +80,19 @@ describe('the state', () => {
     expect(existsSync(join(dir, 'lock.json'))).toBe(false)
   }, 120_000)
 
-  test.each(['a file', 'below a file'])('a path that is %s is refused in one sentence', async (what) => {
-    const file = join(freshFolder(), 'file')
-    writeFileSync(file, '')
+  test.each(['a file', 'below a file'])(
+    'a path that is %s is refused in one sentence',
+    async (what) => {
+      const file = join(freshFolder(), 'file')
+      writeFileSync(file, '')
 
-    const opening = openDataFolder(what === 'a file' ? file : join(file, 'below'))
+      const opening = openDataFolder(what === 'a file' ? file : join(file, 'below'))
 
-    await expect(opening).rejects.toThrow(/^The data folder .* can't be used \((?:EEXIST|ENOTDIR) at \w+\): .*\.$/)
-  })
+      await expect(opening).rejects.toThrow(
+        /^The data folder .* can't be used \((?:EEXIST|ENOTDIR) at \w+\): .*\.$/,
+      )
+    },
+  )
   test.each(['/proc/x', '/proc/x/y'])(
     '%s, where nobody can make a folder, ends a start with one sentence',
     async (dir) => {
@@ -100,7 +113,9 @@ describe('the state', () => {
 
     const opening = openDataFolder(dir)
 
-    await expect(opening).rejects.toThrow(/^The data folder .* can't be used \(\w+ at open\): choose another --data\.$/)
+    await expect(opening).rejects.toThrow(
+      /^The data folder .* can't be used \(\w+ at open\): choose another --data\.$/,
+    )
   })
 })
 
@@ -127,7 +142,10 @@ describe('callback URLs and keys are for this user alone', () => {
     const dir = freshFolder()
     mkdirSync(join(dir, 'azurite', 'below'), { recursive: true, mode: 0o755 })
     for (const name of ['state.json', 'azurite/table.json', 'azurite/below/extent']) {
-      writeFileSync(join(dir, name), JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }))
+      writeFileSync(
+        join(dir, name),
+        JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }),
+      )
     }
     chmodSync(dir, 0o755)
     const before = openToOthers(dir)
@@ -161,7 +179,8 @@ describe('a folder belongs to one process at a time', () => {
     const opened = openings.filter((opening) => opening.status === 'fulfilled')
     expect(opened).toHaveLength(1)
     for (const opening of openings) {
-      if (opening.status === 'rejected') expect(opening.reason.message).toContain(`Process ${process.pid} already runs`)
+      if (opening.status === 'rejected')
+        expect(opening.reason.message).toContain(`Process ${process.pid} already runs`)
     }
     opened[0]?.value.release()
     const next = await openDataFolder(dir)
@@ -239,17 +258,20 @@ describe('a folder belongs to one process at a time', () => {
   test.each([
     ['long ago', 1_700_000_000],
     ['in the future', 4_000_000_000],
-  ])('a sign that a killed process left %s in the middle of deciding keeps nobody out', async (_when, seconds) => {
-    const dir = freshFolder()
-    const sign = join(dir, 'lock.json.new')
-    writeFileSync(sign, '')
-    utimesSync(sign, seconds, seconds)
+  ])(
+    'a sign that a killed process left %s in the middle of deciding keeps nobody out',
+    async (_when, seconds) => {
+      const dir = freshFolder()
+      const sign = join(dir, 'lock.json.new')
+      writeFileSync(sign, '')
+      utimesSync(sign, seconds, seconds)
 
-    const folder = await openDataFolder(dir)
+      const folder = await openDataFolder(dir)
 
-    expect(existsSync(sign)).toBe(false)
-    folder.release()
-  })
+      expect(existsSync(sign)).toBe(false)
+      folder.release()
+    },
+  )
 
   test('a broken lock is nobody’s', async () => {
     const dir = freshFolder()

@@ -5,10 +5,30 @@ import { exportOnce, type OnceOptions, type Run, type Standing } from '../../loc
 
 /** A run as the surface shows it. */
 const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
-  ...{ runId, kind: 'av-health', method: 'files', state, reason: null, generatedTime: null, startedAt: 'then' },
-  ...{ endedAt: null, epoch: 1, notReadyAtFirst: 0, linksRenewed: 0, unknownFields: {}, snapshot: null },
-  counts: { listed: 1, imported: 1, failed: 0, parsed, written: parsed, duplicates: 0, rejected: 0 },
-  ...{ files: [], next: null },
+  runId,
+  kind: 'av-health',
+  method: 'files',
+  state,
+  reason: null,
+  generatedTime: null,
+  startedAt: 'then',
+  endedAt: null,
+  epoch: 1,
+  notReadyAtFirst: 0,
+  linksRenewed: 0,
+  unknownFields: {},
+  snapshot: null,
+  counts: {
+    listed: 1,
+    imported: 1,
+    failed: 0,
+    parsed,
+    written: parsed,
+    duplicates: 0,
+    rejected: 0,
+  },
+  files: [],
+  next: null,
 })
 
 /** A host that gives these answers in turn, each to `METHOD path`. */
@@ -18,7 +38,9 @@ async function scripted(answers: [request: string, status: number, body: unknown
     const [expected, status, body] = answers.shift() ?? ['nothing', 500, {}]
     const request_ = `${request.method} ${request.url?.replace(/^\/api\/av-health\/|\?.*$/g, '')}`
     asked.push(request_)
-    response.writeHead(request_ === expected && request.headers['x-functions-key'] === 'k' ? status : 500)
+    response.writeHead(
+      request_ === expected && request.headers['x-functions-key'] === 'k' ? status : 500,
+    )
     response.end(JSON.stringify(body))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -30,7 +52,10 @@ async function scripted(answers: [request: string, status: number, body: unknown
   const seen: Standing[] = []
   const resumed: number[] = []
   const options: OnceOptions = {
-    ...{ url, key: 'k', signal: new AbortController().signal, quietMs: 100 },
+    url,
+    key: 'k',
+    signal: new AbortController().signal,
+    quietMs: 100,
     onProgress: (one) => seen.push(one),
     resume: async () => void resumed.push(seen.length),
   }
@@ -56,7 +81,13 @@ test('rows that an earlier process has read are not in the rate', async () => {
 
   const report = await ask()
 
-  expect(report).toMatchObject({ ok: true, runId: 'a', devices: 77, rowsPerSecond: 0, counts: { parsed: 5000 } })
+  expect(report).toMatchObject({
+    ok: true,
+    runId: 'a',
+    devices: 77,
+    rowsPerSecond: 0,
+    counts: { parsed: 5000 },
+  })
   expect(seen.map(({ run: { state } }) => state)).toEqual(['importing', 'published'])
   expect(left).toEqual([])
 })
@@ -105,5 +136,7 @@ test('a run of its own that fails is the answer', async () => {
 test('an answer that is no success is told with what it said', async () => {
   const { ask } = await scripted([['POST exports', 503, { title: 'Not set up' }]])
 
-  await expect(ask()).rejects.toThrow('POST /api/av-health/exports answered 503: {"title":"Not set up"}')
+  await expect(ask()).rejects.toThrow(
+    'POST /api/av-health/exports answered 503: {"title":"Not set up"}',
+  )
 })

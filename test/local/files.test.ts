@@ -35,7 +35,9 @@ async function differencesFrom(fleet: Fleet): Promise<string[]> {
   const azurite = await startAzurite({ dataDir: join(folder, 'azurite') })
   const tables = createTables({ connectionString: azurite.connectionString() })
   const current = await createRunLedger(tables('Exports'), AV_HEALTH).current()
-  const differences = current ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth()) : ['none']
+  const differences = current
+    ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth())
+    : ['none']
   await azurite.stop()
   return differences.slice(0, 5)
 }
@@ -48,7 +50,12 @@ test('files from disk, whatever their names, become exactly their devices', asyn
 
   const line = onceLine(await hurry(launch([...once, '--files', ...paths]), folder))
 
-  expect(line).toMatchObject({ ok: true, state: 'published', devices: 400, counts: { listed: 5, rejected: 2 } })
+  expect(line).toMatchObject({
+    ok: true,
+    state: 'published',
+    devices: 400,
+    counts: { listed: 5, rejected: 2 },
+  })
   expect(await differencesFrom(fleet)).toEqual([])
 }, 120_000)
 
@@ -64,7 +71,12 @@ test('files that have changed are a new export', async () => {
 
   const line = onceLine(await hurry(launch([...once, '--files', ...paths]), folder))
 
-  expect(line).toMatchObject({ ok: true, state: 'published', devices: 410, counts: { rejected: 1 } })
+  expect(line).toMatchObject({
+    ok: true,
+    state: 'published',
+    devices: 410,
+    counts: { rejected: 1 },
+  })
   expect(await differencesFrom(fleet)).toEqual([])
 }, 120_000)
 

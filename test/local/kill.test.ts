@@ -12,7 +12,17 @@ import { AV_HEALTH } from '../../shared/av-health/export-kind.ts'
 import { createFileLedger } from '../../shared/exports/file-ledger.ts'
 import { createRunLedger } from '../../shared/exports/run-ledger.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { type Ended, emulatorPid, endAll, freshFolder, gone, launch, onceLine, pause, runToEnd } from './launch.ts'
+import {
+  type Ended,
+  emulatorPid,
+  endAll,
+  freshFolder,
+  gone,
+  launch,
+  onceLine,
+  pause,
+  runToEnd,
+} from './launch.ts'
 
 // Printed with every failure: the moments of a run follow from it.
 const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31))
@@ -27,27 +37,39 @@ interface Moment {
 }
 
 const random = createRandom(seed)
-const moment = (requests: number, mostMs: number): Moment => ({ requests, afterMs: random.int(mostMs) })
+const moment = (requests: number, mostMs: number): Moment => ({
+  requests,
+  afterMs: random.int(mostMs),
+})
 const cases: [string, Moment[]][] = [
   ['twice in a row while it lists', [moment(1, 60), moment(1, 60)]],
-  ['while it imports, and again', [moment(4 + random.int(FILES - 3), 200), moment(1 + random.int(3), 200)]],
+  [
+    'while it imports, and again',
+    [moment(4 + random.int(FILES - 3), 200), moment(1 + random.int(3), 200)],
+  ],
   ['while it starts, and then anywhere', [moment(0, 1500), moment(random.int(ALL), 300)]],
 ]
 
 afterAll(endAll)
 
 describe.concurrent(`a host killed (seed ${seed})`, () => {
-  test.each(cases)('%s: the same run ends as if nothing had been', { timeout: 180_000 }, async (_when, moments) => {
-    const upstream = await startUpstream()
-    const folder = freshFolder()
+  test.each(cases)(
+    '%s: the same run ends as if nothing had been',
+    { timeout: 180_000 },
+    async (_when, moments) => {
+      const upstream = await startUpstream()
+      const folder = freshFolder()
 
-    const done = await killAndLook(upstream, folder, moments)
-    const last = await runToEnd(argsFor(upstream, folder))
+      const done = await killAndLook(upstream, folder, moments)
+      const last = await runToEnd(argsFor(upstream, folder))
 
-    await expectWhole(upstream, folder, last, done)
-  })
+      await expectWhole(upstream, folder, last, done)
+    },
+  )
 
-  test('while it publishes: it is published once, and afterwards unchanged', { timeout: 180_000 }, async () => {
+  test('while it publishes: it is published once, and afterwards unchanged', {
+    timeout: 180_000,
+  }, async () => {
     const upstream = await startUpstream()
     const folder = freshFolder()
 
@@ -56,18 +78,37 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
     const again = await runToEnd(argsFor(upstream, folder))
 
     await expectWhole(upstream, folder, last, done)
-    expect(onceLine(again)).toMatchObject({ ok: true, state: 'unchanged', devices: upstream.fleet.counts.devices })
+    expect(onceLine(again)).toMatchObject({
+      ok: true,
+      state: 'unchanged',
+      devices: upstream.fleet.counts.devices,
+    })
   })
 })
 
 /** One run, every file of it imported, all rows there and accounted for, and no finished file downloaded again. */
-async function expectWhole({ simulator, fleet }: Upstream, folder: string, last: Ended, done: Map<string, number>) {
+async function expectWhole(
+  { simulator, fleet }: Upstream,
+  folder: string,
+  last: Ended,
+  done: Map<string, number>,
+) {
   expect(last.code, last.stderr).toBe(0)
   expect(onceLine(last)).toMatchObject({ ok: true, devices: fleet.counts.devices })
   const { runs, differences } = await readBack(folder, fleet)
   const { lines: parsed, devices: written, duplicates, rejected } = fleet.counts
-  const counts = { listed: FILES, imported: FILES, failed: 0, parsed, written, duplicates, rejected }
-  expect(runs.filter(({ state }) => state !== 'unchanged')).toMatchObject([{ state: 'published', ...counts }])
+  const counts = {
+    listed: FILES,
+    imported: FILES,
+    failed: 0,
+    parsed,
+    written,
+    duplicates,
+    rejected,
+  }
+  expect(runs.filter(({ state }) => state !== 'unchanged')).toMatchObject([
+    { state: 'published', ...counts },
+  ])
   expect(differences).toEqual([])
   for (const [path, times] of done) expect(simulator.downloads.get(path), path).toBe(times)
   expect(simulator.leaks).toEqual([])
@@ -89,7 +130,11 @@ const argsFor = ({ simulator }: Upstream, folder: string) => [
 ]
 
 /** Starts and kills at each moment; answers how often each file that was finished by then had been downloaded. */
-async function killAndLook(upstream: Upstream, folder: string, moments: Moment[]): Promise<Map<string, number>> {
+async function killAndLook(
+  upstream: Upstream,
+  folder: string,
+  moments: Moment[],
+): Promise<Map<string, number>> {
   const done = new Map<string, number>()
   for (const kill of moments) {
     await killAt(kill, argsFor(upstream, folder), upstream.simulator)
@@ -110,7 +155,11 @@ async function startUpstream(): Promise<Upstream> {
 }
 
 /** Starts and kills; the emulator saves and leaves by itself, which is waited for. */
-async function killAt({ requests, afterMs }: Moment, args: string[], simulator: Simulator): Promise<void> {
+async function killAt(
+  { requests, afterMs }: Moment,
+  args: string[],
+  simulator: Simulator,
+): Promise<void> {
   const before = simulator.requests.length
   const { child, ended } = launch(args)
   let isOver = false
@@ -147,7 +196,9 @@ async function readBack(folder: string, fleet: Fleet) {
   const { azurite, tables, runs } = await open(folder)
   const current = await runs.current()
   const all = await runs.runs(100)
-  const differences = current ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth()) : ['none']
+  const differences = current
+    ? await compareSnapshot(tables(current.table), current.buckets, fleet.truth())
+    : ['none']
   await azurite.stop()
   return { runs: all, differences: differences.slice(0, 5) }
 }

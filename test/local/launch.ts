@@ -33,12 +33,21 @@ const running = new Set<Launched>()
 const folders: string[] = []
 
 /** Runs a program of `local/` with these arguments; `endAll` ends it when the test has not. */
-export function launch(args: string[], program = 'start.ts', env: Record<string, string> = {}): Launched {
+export function launch(
+  args: string[],
+  program = 'start.ts',
+  env: Record<string, string> = {},
+): Launched {
   const script = fileURLToPath(new URL(`../../local/${program}`, import.meta.url))
   const child = spawn(process.execPath, [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // As npm does it: a start whose parent, here the test, has died ends by itself.
-    env: { ...process.env, npm_lifecycle_event: 'start', NODE_COMPILE_CACHE: inject('compiledFolder'), ...env },
+    env: {
+      ...process.env,
+      npm_lifecycle_event: 'start',
+      NODE_COMPILE_CACHE: inject('compiledFolder'),
+      ...env,
+    },
   })
   let stdout = ''
   let stderr = ''
@@ -82,8 +91,11 @@ export function launch(args: string[], program = 'start.ts', env: Record<string,
 }
 
 /** Runs it to its end. */
-export const runToEnd = (args: string[], program?: string, env?: Record<string, string>): Promise<Ended> =>
-  launch(args, program, env).ended
+export const runToEnd = (
+  args: string[],
+  program?: string,
+  env?: Record<string, string>,
+): Promise<Ended> => launch(args, program, env).ended
 
 /** A folder that nobody has used. */
 export function freshFolder(): string {
@@ -106,7 +118,8 @@ export async function endAll(): Promise<void> {
 }
 
 /** The `--once` line: the last one of standard output, checked against its promised shape. */
-export const onceLine = ({ stdout }: Ended) => onceSchema.parse(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? ''))
+export const onceLine = ({ stdout }: Ended) =>
+  onceSchema.parse(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? ''))
 
 const stateSchema = z.object({ keys: z.object({ master: z.string(), function: z.string() }) })
 
@@ -168,7 +181,12 @@ const runSchema = z.object({
 const runsSchema = z.object({ runs: z.array(runSchema) })
 
 /** Asks the HTTP surface of a running start, with its function key. */
-export async function ask(start: Launched, folder: string, path: string, init: RequestInit = {}): Promise<unknown> {
+export async function ask(
+  start: Launched,
+  folder: string,
+  path: string,
+  init: RequestInit = {},
+): Promise<unknown> {
   const headers = { 'x-functions-key': keysOf(folder).function, 'content-type': 'application/json' }
   const response = await fetch(`${await start.url}/api/${path}`, { ...init, headers })
   return response.json()

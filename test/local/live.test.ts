@@ -21,13 +21,23 @@ let env: Record<string, string>
 beforeAll(async () => {
   const clock = createAdjustableClock()
   const token = { roles: ['Machine.Read.All', 'Vulnerability.Read.All'] }
-  simulator = await startSimulator({ clock, fleet: createFleet({ size: 30 }), faults: noFaults, token })
+  simulator = await startSimulator({
+    clock,
+    fleet: createFleet({ size: 30 }),
+    faults: noFaults,
+    token,
+  })
   const credential = createSimulatorCredential(simulator.origin, clock)
   identity.on('request', async ({ url }, response) => {
     const resource = new URL(url ?? '', 'http://127.0.0.1').searchParams.get('resource')
     const found = await credential.getToken(`${resource}/.default`)
     const expires = Math.floor((found?.expiresOnTimestamp ?? 0) / 1000)
-    const body = { access_token: found?.token, expires_on: String(expires), resource, token_type: 'Bearer' }
+    const body = {
+      access_token: found?.token,
+      expires_on: String(expires),
+      resource,
+      token_type: 'Bearer',
+    }
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
   })
   identity.listen(0, '127.0.0.1')
@@ -80,7 +90,9 @@ test('the preflight says of every flow whether it can run, and fails when one th
   expect(ended.code).toBe(1)
   expect(ended.stdout).toMatch(/^ {2}machine actions +ready$/m)
   expect(ended.stdout).toMatch(/^ {2}investigations +off +grant: Alert\.Read\.All is missing$/m)
-  expect(ended.stdout).toMatch(/^To mend it:\n {2}sh bicep\/grants\/grant-roles\.sh .* Alert\.Read\.All\n$/m)
+  expect(ended.stdout).toMatch(
+    /^To mend it:\n {2}sh bicep\/grants\/grant-roles\.sh .* Alert\.Read\.All\n$/m,
+  )
   expect(ended.stdout).toMatch(/^ {2}Tenable scan look-ups +unused$/m)
 })
 
@@ -100,9 +112,15 @@ test('a settings file that can not be used is named in one sentence', async () =
     runToEnd(['--bogus'], 'preflight.ts', env),
   ])
 
-  expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/can't be read \(ENOENT\)\.\n$/) })
+  expect(none).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/can't be read \(ENOENT\)\.\n$/),
+  })
   expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/is no settings file/) })
-  expect(option).toMatchObject({ code: 2, stderr: expect.stringMatching(/^--bogus is not known here/) })
+  expect(option).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^--bogus is not known here/),
+  })
 })
 
 test('a live start asks whom the settings name, keeps to the emulator and imports nothing by itself', async () => {
@@ -139,5 +157,8 @@ test('a live start imports one export when it is asked to, and its folder takes 
 
   expect(ended).toMatchObject({ code: 0 })
   expect(onceLine(ended)).toMatchObject({ state: 'published', method: 'json', devices: 30 })
-  expect(mixed).toMatchObject({ code: 1, stderr: expect.stringContaining('holds real data: choose another --data') })
+  expect(mixed).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('holds real data: choose another --data'),
+  })
 }, 120_000)

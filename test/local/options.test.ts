@@ -25,11 +25,23 @@ describe('the command line', () => {
       verbose: true,
       help: false,
     })
-    expect(readOptions([])).toMatchObject({ once: false, fleet: undefined, data: resolve('.local'), help: false })
-    expect(readOptions(['--files', 'a b', '/c', '--once'], '/x')).toMatchObject({ files: ['/x/a b', '/c'], once: true })
-    expect(readOptions(['--upstream', 'http://127.0.0.1:9000/']).upstream).toBe('http://127.0.0.1:9000')
+    expect(readOptions([])).toMatchObject({
+      once: false,
+      fleet: undefined,
+      data: resolve('.local'),
+      help: false,
+    })
+    expect(readOptions(['--files', 'a b', '/c', '--once'], '/x')).toMatchObject({
+      files: ['/x/a b', '/c'],
+      once: true,
+    })
+    expect(readOptions(['--upstream', 'http://127.0.0.1:9000/']).upstream).toBe(
+      'http://127.0.0.1:9000',
+    )
     expect(readOptions(['--live', '--settings', 'a.json'], '/x')).toMatchObject({
-      ...{ live: true, settings: '/x/a.json', data: resolve('.local/live') },
+      live: true,
+      settings: '/x/a.json',
+      data: resolve('.local/live'),
     })
     expect(readOptions(['-h']).help).toBe(true)
   })
@@ -57,7 +69,10 @@ describe('the command line', () => {
     ['--data=', '--data takes the path of a folder.'],
     ['--files=', '--files takes paths of files.'],
     ['--fleet 5 --files a', 'Give one of --fleet, --files, --upstream and --live.'],
-    ['--files a --upstream http://127.0.0.1:9000', 'Give one of --fleet, --files, --upstream and --live.'],
+    [
+      '--files a --upstream http://127.0.0.1:9000',
+      'Give one of --fleet, --files, --upstream and --live.',
+    ],
     ['--live --fleet 5', 'Give one of --fleet, --files, --upstream and --live.'],
     ['--settings a.json', '--settings goes with --live.'],
   ])('%s: is refused in one sentence', (typed, sentence) => {
@@ -70,7 +85,11 @@ describe('the command line', () => {
   test('what is wrong with it ends the start with 2 and shows how it is meant', async () => {
     const ended = await runToEnd(['--bogus'])
 
-    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: `--bogus is not known here.\n\n${USAGE}\n` })
+    expect(ended).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `--bogus is not known here.\n\n${USAGE}\n`,
+    })
   })
 
   test('--help shows how it is meant and starts nothing', async () => {
@@ -97,6 +116,7 @@ describe('an old Node', () => {
   })
 
   test('is the only one that is', async () => {
-    for (const version of ['24.0.0', '26.1.0']) expect(await under(version)).toEqual({ stdout: '', stderr: '' })
+    for (const version of ['24.0.0', '26.1.0'])
+      expect(await under(version)).toEqual({ stdout: '', stderr: '' })
   })
 })

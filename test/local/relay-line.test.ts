@@ -69,7 +69,9 @@ describe('help', () => {
     const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 
     expect(
-      [...new Set(commands.map((command) => wordsOf(command)[0]))].filter((word) => !readme.includes(`\`${word}`)),
+      [...new Set(commands.map((command) => wordsOf(command)[0]))].filter(
+        (word) => !readme.includes(`\`${word}`),
+      ),
     ).toEqual([])
   })
 })
@@ -79,7 +81,10 @@ describe('the app and its key', () => {
     const env = { RELAY_URL: far, RELAY_KEY: key }
 
     expect(await findTarget({}, env, '/')).toEqual({ origin: far, key })
-    expect(await findTarget({ key: 'another-key' }, env, '/')).toEqual({ origin: far, key: 'another-key' })
+    expect(await findTarget({ key: 'another-key' }, env, '/')).toEqual({
+      origin: far,
+      key: 'another-key',
+    })
     expect(await findTarget({ url: far }, { RELAY_KEY: key }, '/')).toEqual({ origin: far, key })
   })
 
@@ -109,11 +114,17 @@ describe('the app and its key', () => {
     folder.save()
     folder.release()
 
-    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(/^Nothing serves .+ now: npm start/)
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
+      /^Nothing serves .+ now: npm start/,
+    )
     for (const url of [far, 'http://127.0.0.1:9', 'http://localhost:9'])
-      await expect(findTarget({ url, data: dir }, {}, '/')).rejects.toThrow('This app takes a function key')
+      await expect(findTarget({ url, data: dir }, {}, '/')).rejects.toThrow(
+        'This app takes a function key',
+      )
     writeFileSync(join(dir, 'state.json'), '{')
-    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(/state\.json is broken: delete it/)
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
+      /state\.json is broken: delete it/,
+    )
     await expect(findTarget({ data: freshFolder() }, {}, '/')).rejects.toThrow(
       /^Nothing was started in .+ yet: npm start/,
     )
@@ -123,7 +134,10 @@ describe('the app and its key', () => {
 test('as a process it writes the answer alone to standard output and ends with the code', async () => {
   const server = createServer((_request, response) => response.end('{"runs":[],\n"next":null}'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const env = { RELAY_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, RELAY_KEY: key }
+  const env = {
+    RELAY_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    RELAY_KEY: key,
+  }
 
   const listed = await runToEnd(['export', 'list', '--json'], 'relay.ts', env)
   const wrong = await runToEnd(['export', 'lost'], 'relay.ts', env)

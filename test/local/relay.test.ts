@@ -24,7 +24,10 @@ const sleep = async (ms: number) => {
 }
 
 const typeLine = (argv: string[], terminal: Partial<Terminal> = {}) =>
-  typeRelay([...argv, '--url', stack.host.url, '--key', stack.keys.function], { sleep, ...terminal })
+  typeRelay([...argv, '--url', stack.host.url, '--key', stack.keys.function], {
+    sleep,
+    ...terminal,
+  })
 const relay = (line: string, terminal?: Partial<Terminal>) => typeLine(line.split(' '), terminal)
 const relayJson = async (line: string) => JSON.parse((await relay(`${line} --json`)).out)
 
@@ -41,7 +44,17 @@ describe('an export', () => {
     expect(shown.out).toMatch(/\nrejected lines\nfile +line +reason +text\n\d/)
     expect(cellsOf(listed.out)).toEqual([
       ['run', 'state', 'method', 'started', 'ended', 'files', 'written', 'rejected', 'reason'],
-      [started.runId, 'published', 'files', expect.any(String), expect.any(String), '2', '300', '1', '–'],
+      [
+        started.runId,
+        'published',
+        'files',
+        expect.any(String),
+        expect.any(String),
+        '2',
+        '300',
+        '1',
+        '–',
+      ],
     ])
     expect((await relay('snapshots list')).out).toContain(`AvHealthSnapshot${started.runId}`)
     const [device] = stack.fleet.truth()
@@ -62,7 +75,12 @@ describe('an export', () => {
 
 describe('what is watched', () => {
   test('can be listed, looked for, shown, waited for and told in its steps', async () => {
-    stack.simulator.actions.put({ id: 'a1', status: 'Pending', type: 'Isolate', machineId: 'f'.repeat(40) })
+    stack.simulator.actions.put({
+      id: 'a1',
+      status: 'Pending',
+      type: 'Isolate',
+      machineId: 'f'.repeat(40),
+    })
     const checked = await relay('check machine-actions')
     const listed = await relay('items list machine-actions --type isolate')
     stack.simulator.actions.change('a1', { status: 'Succeeded' })
@@ -92,7 +110,8 @@ describe('what is watched', () => {
   })
 
   test('a list is cut at the limit with a word on where it goes on, or read to its end', async () => {
-    for (let count = 0; count < 7; count++) stack.simulator.actions.put({ id: `many-${count}`, type: 'Offboard' })
+    for (let count = 0; count < 7; count++)
+      stack.simulator.actions.put({ id: `many-${count}`, type: 'Offboard' })
     await relay('check machine-actions')
 
     const cut = await relay('items list machine-actions --type Offboard --limit 3')
@@ -140,9 +159,12 @@ test('a subscription lives from its secret to its end, and what was given up is 
   const receiver = stack.simulator.receiver('operator')
   const created = JSON.parse(
     (
-      await typeLine(['subscriptions', 'create', '-', '--filter', '{"terminalOnly":true}', '--json'], {
-        input: async () => `${receiver.url}\n`,
-      })
+      await typeLine(
+        ['subscriptions', 'create', '-', '--filter', '{"terminalOnly":true}', '--json'],
+        {
+          input: async () => `${receiver.url}\n`,
+        },
+      )
     ).out,
   )
   const tested = await relay(`subscriptions test ${created.id}`)
@@ -164,11 +186,20 @@ test('a subscription lives from its secret to its end, and what was given up is 
   const deleted = await relay(`subscriptions delete ${created.id}`)
   const gone = await relay(`subscriptions show ${created.id}`)
 
-  expect(created).toMatchObject({ secret: expect.stringMatching(/^whsec_/), filter: { terminalOnly: true } })
+  expect(created).toMatchObject({
+    secret: expect.stringMatching(/^whsec_/),
+    filter: { terminalOnly: true },
+  })
   expect([tested.code, refused.code]).toEqual([0, 1])
   expect(rotated.secret).not.toBe(created.secret)
   expect(shown.out + listed.out + enabled.out).not.toContain('whsec_')
-  expect(cellsOf(owed.out)[1]?.slice(1, 6)).toEqual(['machine-actions', expect.any(String), 'owed', '1', '1'])
+  expect(cellsOf(owed.out)[1]?.slice(1, 6)).toEqual([
+    'machine-actions',
+    expect.any(String),
+    'owed',
+    '1',
+    '1',
+  ])
   expect(dead).toEqual({ code: 0, out: '', err: 'There are no deliveries.\n' })
   expect(replayed).toMatchObject({ code: 0, out: 'queued  0\n' })
   expect(listed.out).toContain(created.id)
@@ -206,13 +237,21 @@ test('for scripts the answer is what the API says', async () => {
   expect(await relayJson('items list machine-actions --limit 2')).toEqual(body)
   const refused = await relay('items list nonsense --json')
   expect(refused.code).toBe(1)
-  expect(JSON.parse(refused.out)).toMatchObject({ type: 'urn:defender-relay:invalid-request', status: 400 })
+  expect(JSON.parse(refused.out)).toMatchObject({
+    type: 'urn:defender-relay:invalid-request',
+    status: 400,
+  })
   expect(refused.err).toMatch(/resource must be one of machine-actions, investigations/)
 })
 
 test('names and comments of an attacker do not reach the terminal as commands', async () => {
   const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp.exe\r\nfake  line'
-  stack.simulator.actions.put({ id: 'evil', type: 'Unisolate', requestorComment: evil, computerDnsName: evil })
+  stack.simulator.actions.put({
+    id: 'evil',
+    type: 'Unisolate',
+    requestorComment: evil,
+    computerDnsName: evil,
+  })
   await relay('check machine-actions')
 
   const outputs = [
@@ -239,7 +278,13 @@ test('a table fits the terminal', async () => {
 })
 
 test('a wrong key is told in a sentence and is not shown', async () => {
-  const { code, out, err } = await typeRelay(['status', '--url', stack.host.url, '--key', 'not-the-right-key'])
+  const { code, out, err } = await typeRelay([
+    'status',
+    '--url',
+    stack.host.url,
+    '--key',
+    'not-the-right-key',
+  ])
 
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toBe(`${stack.host.url} refused the key (401): give a function key of this app.\n`)

@@ -6,7 +6,10 @@ import { startTestStack } from '../stack.ts'
 
 /** The arguments that a shell gives to the command of a line. */
 async function argumentsIn(line: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('sh', ['-c', line.trim().replace(/^curl /, `printf '%s\\n' `)])
+  const { stdout } = await promisify(execFile)('sh', [
+    '-c',
+    line.trim().replace(/^curl /, `printf '%s\\n' `),
+  ])
   return stdout.trimEnd().split('\n')
 }
 
@@ -18,7 +21,8 @@ async function follow([...words]: string[]): Promise<Response> {
     if (word === '-s') continue
     if (word === '-X') method = words.shift() ?? ''
     else if (word === '-d') body = words.shift()
-    else if (word === '-H') headers.append(...((words.shift() ?? '').split(': ') as [string, string]))
+    else if (word === '-H')
+      headers.append(...((words.shift() ?? '').split(': ') as [string, string]))
     else url = word
   }
   return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })

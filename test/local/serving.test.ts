@@ -21,7 +21,9 @@ import {
 afterAll(endAll)
 
 const madeSchema = z.object({ id: z.string(), secret: z.string() })
-const feedSchema = z.object({ events: z.array(z.object({ id: z.string(), type: z.string(), subject: z.string() })) })
+const feedSchema = z.object({
+  events: z.array(z.object({ id: z.string(), type: z.string(), subject: z.string() })),
+})
 
 /** Starts on a folder, with every log line printed, and waits until it serves. */
 async function serve(folder: string, ...args: string[]): Promise<Launched> {
@@ -32,7 +34,13 @@ async function serve(folder: string, ...args: string[]): Promise<Launched> {
 }
 
 /** Asks with the function key; the answer as it came. */
-async function ask(start: Launched, folder: string, method: string, path: string, body?: unknown): Promise<string> {
+async function ask(
+  start: Launched,
+  folder: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<string> {
   const headers = { 'x-functions-key': keysOf(folder).function, 'content-type': 'application/json' }
   const text = body === undefined ? {} : { body: JSON.stringify(body) }
   const response = await fetch(`${await start.url}/api/${path}`, { method, headers, ...text })
@@ -60,7 +68,12 @@ describe.concurrent('a host that serves', () => {
     const callbackUrl = `${receiver.url}?sig=${canary}`
     const answers: string[] = []
     const look = async (start: Launched) => {
-      for (const path of ['subscriptions', `subscriptions/${made.id}`, `subscriptions/${made.id}/deliveries`, 'status'])
+      for (const path of [
+        'subscriptions',
+        `subscriptions/${made.id}`,
+        `subscriptions/${made.id}/deliveries`,
+        'status',
+      ])
         answers.push(await ask(start, folder, 'GET', path))
       const feed = await ask(start, folder, 'GET', 'events?stream=machine-actions&limit=1000')
       answers.push(feed, await ask(start, folder, 'POST', 'subscriptions', { callbackUrl }))
@@ -68,7 +81,9 @@ describe.concurrent('a host that serves', () => {
     }
 
     const first = await serve(folder, '--fleet', '30')
-    const made = madeSchema.parse(bodyOf(await ask(first, folder, 'POST', 'subscriptions', { callbackUrl })))
+    const made = madeSchema.parse(
+      bodyOf(await ask(first, folder, 'POST', 'subscriptions', { callbackUrl })),
+    )
     answers.push(await tenMinutesLater(first, folder))
     await until(() => receiver.deliveries.length > 0)
     receiver.setMode('reset')
@@ -93,12 +108,15 @@ describe.concurrent('a host that serves', () => {
     expect(before.length).toBeGreaterThan(2)
     expect(after.slice(0, before.length)).toEqual(before)
     expect(answers.filter((answer) => answer.includes(made.id)).length).toBeGreaterThan(4)
-    expect(new Set(receiver.unique().map(({ signatureOk }) => signatureOk))).toEqual(new Set([true]))
+    expect(new Set(receiver.unique().map(({ signatureOk }) => signatureOk))).toEqual(
+      new Set([true]),
+    )
     expect(ended).toMatchObject({ code: 0, stdout: '' })
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
-    const said = [...answers, ...[await first.ended, ended].flatMap(({ stdout, stderr }) => [stdout, stderr])].join(
-      '\n',
-    )
+    const said = [
+      ...answers,
+      ...[await first.ended, ended].flatMap(({ stdout, stderr }) => [stdout, stderr]),
+    ].join('\n')
     for (const confidence of [canary, made.secret, made.secret.replace('whsec_', '')])
       expect(said).not.toContain(confidence)
   }, 180_000)

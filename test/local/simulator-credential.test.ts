@@ -16,7 +16,11 @@ const listWith = async (origin: string, token: string) => {
 
 test('a token opens Defender until it ends, and says on the local clock when that is', async () => {
   const clock = createAdjustableClock(3_600_000 * 50)
-  const simulator = await startSimulator({ clock, fleet: createFleet({ size: 1 }), token: { lifetimeSeconds: 600 } })
+  const simulator = await startSimulator({
+    clock,
+    fleet: createFleet({ size: 1 }),
+    token: { lifetimeSeconds: 600 },
+  })
   onTestFinished(simulator.stop)
   const credential = createSimulatorCredential(simulator.origin, clock)
 

@@ -8,7 +8,11 @@ import { chooseSource, type Known, refuseUnreadable } from '../../local/source.t
 import { endAll, freshFolder } from './launch.ts'
 
 const nothing = { fleet: undefined, files: [], upstream: undefined }
-const known: Known = { before: undefined, present: new Date('2026-11-21T03:04:05Z'), published: null }
+const known: Known = {
+  before: undefined,
+  present: new Date('2026-11-21T03:04:05Z'),
+  published: null,
+}
 const fleetOf = (size: number, generatedTime = '2026-11-21T03:04:00Z'): Source => ({
   kind: 'fleet',
   size,
@@ -30,11 +34,14 @@ describe('a fleet', () => {
   test.each([
     ['the fleet before', { before: fleetOf(70) }, '2026-11-21T03:05:00Z'],
     ['the published snapshot', { published: '2026-11-21T03:09:30Z' }, '2026-11-21T03:10:00Z'],
-  ])('is later than %s, for which it would be taken otherwise', async (_what, more, generatedTime) => {
-    const next = await chooseSource({ ...nothing, fleet: 71 }, { ...known, ...more })
+  ])(
+    'is later than %s, for which it would be taken otherwise',
+    async (_what, more, generatedTime) => {
+      const next = await chooseSource({ ...nothing, fleet: 71 }, { ...known, ...more })
 
-    expect(next).toEqual(fleetOf(71, generatedTime))
-  })
+      expect(next).toEqual(fleetOf(71, generatedTime))
+    },
+  )
 })
 
 describe('files', () => {
@@ -61,7 +68,10 @@ describe('files', () => {
   test('old ones are a new export all the same: their time is not the time of the export', async () => {
     const files = [write('old.json', '{}\n')]
 
-    const source = await chooseSource({ ...nothing, files }, { ...known, published: '2026-11-21T01:00:00Z' })
+    const source = await chooseSource(
+      { ...nothing, files },
+      { ...known, published: '2026-11-21T01:00:00Z' },
+    )
 
     expect(source).toMatchObject({ generatedTime: '2026-11-21T03:04:00Z' })
   })
@@ -72,16 +82,21 @@ describe('files', () => {
 
     const choice = chooseSource({ ...nothing, files }, known)
 
-    await expect(choice).rejects.toThrow(`The storage emulator holds about ${LARGEST_FLEET} devices`)
+    await expect(choice).rejects.toThrow(
+      `The storage emulator holds about ${LARGEST_FLEET} devices`,
+    )
   })
 
   test('damaged ones are for the import to refuse, missing ones and folders are refused at once', async () => {
     writeFileSync(join(folder, 'damaged.json.gz'), 'not packed')
     mkdirSync(join(folder, 'sub'))
-    const choose = (name: string) => chooseSource({ ...nothing, files: [join(folder, name)] }, known)
+    const choose = (name: string) =>
+      chooseSource({ ...nothing, files: [join(folder, name)] }, known)
 
     expect(await choose('damaged.json.gz')).toMatchObject({ kind: 'files' })
-    await expect(choose('missing.json')).rejects.toThrow(`There is no file ${join(folder, 'missing.json')}.`)
+    await expect(choose('missing.json')).rejects.toThrow(
+      `There is no file ${join(folder, 'missing.json')}.`,
+    )
     await expect(choose('sub')).rejects.toThrow('is not a file.')
   })
 
@@ -95,7 +110,9 @@ describe('files', () => {
 
     expect(() => refuseUnreadable(nothing, before)).toThrow(`There is no file ${path}.`)
     expect(() => refuseUnreadable({ ...nothing, fleet: 5 }, before)).not.toThrow()
-    expect(() => refuseUnreadable({ ...nothing, upstream: 'http://127.0.0.1:9000' }, before)).not.toThrow()
+    expect(() =>
+      refuseUnreadable({ ...nothing, upstream: 'http://127.0.0.1:9000' }, before),
+    ).not.toThrow()
   })
 
   test('one that is there but can not be read is refused', () => {
@@ -103,6 +120,8 @@ describe('files', () => {
     const path = existsSync('/proc/self/mem') ? '/proc/self/mem' : write('closed.json', '{}\n')
     if (path !== '/proc/self/mem') chmodSync(path, 0)
 
-    expect(() => refuseUnreadable({ ...nothing, files: [path] }, undefined)).toThrow(/can't be read \(E\w+\)\.$/)
+    expect(() => refuseUnreadable({ ...nothing, files: [path] }, undefined)).toThrow(
+      /can't be read \(E\w+\)\.$/,
+    )
   })
 })

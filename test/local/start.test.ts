@@ -19,7 +19,14 @@ test('one command imports the whole fleet and says so in one line', async () => 
   expect(ended).toMatchObject({ code: 0 })
   expect(ended.stdout.trimEnd().split('\n')).toHaveLength(1)
   const line = onceLine(ended)
-  expect(line).toMatchObject({ ok: true, state: 'published', method: 'files', devices: 1500, epoch: 1, reason: null })
+  expect(line).toMatchObject({
+    ok: true,
+    state: 'published',
+    method: 'files',
+    devices: 1500,
+    epoch: 1,
+    reason: null,
+  })
   const { listed, imported, failed, parsed, written, duplicates, rejected } = line.counts
   expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 1500 })
   expect(parsed).toBe(written + duplicates + rejected)
@@ -27,15 +34,27 @@ test('one command imports the whole fleet and says so in one line', async () => 
   expect(line.notReadyAtFirst).toBeGreaterThan(0)
   expect(line.linksRenewed).toBeGreaterThan(0)
   expect(line.rowsPerSecond).toBeGreaterThan(0)
-  expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('exactly the fleet') })
+  expect(await verify()).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('exactly the fleet'),
+  })
 }, 120_000)
 
 test('the same fleet again is unchanged, and the line tells of the snapshot that stands', async () => {
   const ended = await runToEnd(once)
 
   const line = onceLine(ended)
-  expect(line).toMatchObject({ ok: true, state: 'unchanged', devices: 1500, snapshot: null, rowsPerSecond: 0 })
-  expect(ended).toMatchObject({ code: 0, stderr: expect.stringContaining('1500 in the current snapshot') })
+  expect(line).toMatchObject({
+    ok: true,
+    state: 'unchanged',
+    devices: 1500,
+    snapshot: null,
+    rowsPerSecond: 0,
+  })
+  expect(ended).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining('1500 in the current snapshot'),
+  })
 }, 120_000)
 
 test('another fleet is another export, even within the same minute; the keys stay', async () => {
@@ -44,7 +63,10 @@ test('another fleet is another export, even within the same minute; the keys sta
   const ended = await hurry(launch([...once, '--fleet', '900']), folder)
 
   expect(onceLine(ended)).toMatchObject({ ok: true, state: 'published', devices: 900 })
-  expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('900 devices, exactly the fleet') })
+  expect(await verify()).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('900 devices, exactly the fleet'),
+  })
   expect(keysOf(folder)).toEqual(keys)
 }, 120_000)
 
@@ -63,7 +85,11 @@ test('a port that was asked for and is in use is named in one sentence', async (
 
   const ended = await runToEnd(['--once', '--fleet', '50', '--data', other, '--port', String(port)])
 
-  expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`Port ${port} is in use:`) })
+  expect(ended).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining(`Port ${port} is in use:`),
+  })
   expect(ended.stderr).not.toMatch(/^ {4}at /m)
   await new Promise((resolve) => taken.close(resolve))
 }, 120_000)

@@ -13,7 +13,11 @@ export function unzip(archive: Buffer): Map<string, Buffer> {
     // Method, time, sums and lengths stand in both places.
     const same = archive.subarray(at + 8, at + 30).equals(archive.subarray(head + 6, head + 28))
     const content = inflateRawSync(archive.subarray(body, body + archive.readUInt32LE(at + 20)))
-    if (!same || crc32(content) !== archive.readUInt32LE(at + 16) || content.length !== archive.readUInt32LE(at + 24))
+    if (
+      !same ||
+      crc32(content) !== archive.readUInt32LE(at + 16) ||
+      content.length !== archive.readUInt32LE(at + 24)
+    )
       throw new Error(`${name} is damaged`)
     if (files.has(name)) throw new Error(`${name} is there twice`)
     files.set(name, content)

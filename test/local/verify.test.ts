@@ -20,7 +20,11 @@ describe('a snapshot compared with its fleet', () => {
   let names = 0
 
   /** The row that a correct import leaves of a device. */
-  function rowOf({ sources, ...fields }: TrueDevice): { partitionKey: string; rowKey: string; columns: Columns } {
+  function rowOf({ sources, ...fields }: TrueDevice): {
+    partitionKey: string
+    rowKey: string
+    columns: Columns
+  } {
     const [place] = sources
     const { other, ...columns } = fields
     return {
@@ -29,16 +33,23 @@ describe('a snapshot compared with its fleet', () => {
       columns: {
         ...(columns as Columns),
         ...(Object.keys(other).length > 0 ? { other: JSON.stringify(other) } : {}),
-        ...{ file: place?.file ?? 0, line: place?.line ?? 0, firstFile: place?.file ?? 0, firstLine: place?.line ?? 0 },
+        file: place?.file ?? 0,
+        line: place?.line ?? 0,
+        firstFile: place?.file ?? 0,
+        firstLine: place?.line ?? 0,
       },
     }
   }
 
   /** A table that holds the fleet, the first device as `change` makes it. */
-  async function tableWith(change: (row: ReturnType<typeof rowOf>) => ReturnType<typeof rowOf>[] = (row) => [row]) {
+  async function tableWith(
+    change: (row: ReturnType<typeof rowOf>) => ReturnType<typeof rowOf>[] = (row) => [row],
+  ) {
     const table = tables(`Snapshot${names++}`)
     await table.create()
-    const rows = truth.map(rowOf).flatMap((row) => (row.rowKey === device?.machineId ? change(row) : [row]))
+    const rows = truth
+      .map(rowOf)
+      .flatMap((row) => (row.rowKey === device?.machineId ? change(row) : [row]))
     for (const row of rows) await table.transact([{ kind: 'insert', ...row } satisfies Operation])
     return table
   }
@@ -54,7 +65,11 @@ describe('a snapshot compared with its fleet', () => {
   type Row = ReturnType<typeof rowOf>
   test.each<[string, (row: Row) => Row[], string]>([
     ['a device is missing', () => [], 'is missing'],
-    ['a device is one too many', (row) => [row, { ...row, rowKey: `${row.rowKey}0` }], 'is not in the fleet of 12'],
+    [
+      'a device is one too many',
+      (row) => [row, { ...row, rowKey: `${row.rowKey}0` }],
+      'is not in the fleet of 12',
+    ],
     [
       'a field differs',
       (row) => [{ ...row, columns: { ...row.columns, osPlatform: 'Amiga' } }],
@@ -65,10 +80,22 @@ describe('a snapshot compared with its fleet', () => {
       (row) => [{ ...row, columns: { ...row.columns, cloudProtectionState: true } }],
       'is true',
     ],
-    ['a field is one too many', (row) => [{ ...row, columns: { ...row.columns, raw: '{}' } }], 'raw is "{}"'],
+    [
+      'a field is one too many',
+      (row) => [{ ...row, columns: { ...row.columns, raw: '{}' } }],
+      'raw is "{}"',
+    ],
     ['a device lies in another bucket', (row) => [{ ...row, partitionKey: '~' }], 'is in bucket ~'],
-    ['a device came from another line', (row) => [{ ...row, columns: { ...row.columns, line: 999 } }], 'line 999 of'],
-    ['its first line is another', (row) => [{ ...row, columns: { ...row.columns, firstLine: 999 } }], 'line 999 of'],
+    [
+      'a device came from another line',
+      (row) => [{ ...row, columns: { ...row.columns, line: 999 } }],
+      'line 999 of',
+    ],
+    [
+      'its first line is another',
+      (row) => [{ ...row, columns: { ...row.columns, firstLine: 999 } }],
+      'line 999 of',
+    ],
   ])('%s: is told', async (_what, change, difference) => {
     const differences = await compareSnapshot(await tableWith(change), BUCKETS, truth)
 
@@ -83,7 +110,9 @@ describe('npm run verify', () => {
     const unused = await runToEnd(['--data', `${folder}/unused`], 'verify.ts')
 
     expect(unused).toMatchObject({ code: 1, stdout: '' })
-    expect(unused.stderr).toBe(`${folder}/unused holds no fleet: run "npm start -- --once" first.\n`)
+    expect(unused.stderr).toBe(
+      `${folder}/unused holds no fleet: run "npm start -- --once" first.\n`,
+    )
   })
 
   test('does not disturb a start that uses the folder', async () => {
@@ -95,13 +124,19 @@ describe('npm run verify', () => {
     const ended = await runToEnd(['--data', dir], 'verify.ts')
 
     expect(ended).toMatchObject({ code: 1, stdout: '' })
-    expect(ended.stderr.trim()).toMatch(new RegExp(`^Process ${process.pid} already runs on .*\\.$`))
+    expect(ended.stderr.trim()).toMatch(
+      new RegExp(`^Process ${process.pid} already runs on .*\\.$`),
+    )
     folder.release()
   })
 
   test('shows how it is meant when it is called otherwise', async () => {
     const ended = await runToEnd(['--bogus'], 'verify.ts')
 
-    expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('--bogus is not known here.') })
+    expect(ended).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining('--bogus is not known here.'),
+    })
   })
 })

@@ -35,7 +35,8 @@ test('a batch with a row that is there already writes nothing and tells which on
 
 /** A table that does with writes what the test wants. */
 const doing = (transact: Table['transact']): Table => ({ ...createMemoryTable('Things'), transact })
-const refusing = (reason: 'too-large' | 'no-table') => doing(() => Promise.reject(new TableRefusal(reason, 0)))
+const refusing = (reason: 'too-large' | 'no-table') =>
+  doing(() => Promise.reject(new TableRefusal(reason, 0)))
 
 test('a batch that is too large is told as such, since halves may fit; a single row is not', async () => {
   const writer = createBatchWriter({ inFlight: 1 })
@@ -43,13 +44,17 @@ test('a batch that is too large is told as such, since halves may fit; a single 
   const outcome = await writer.insert(refusing('too-large'), 'p', rows('a', 'b'))
 
   expect(outcome).toEqual({ written: false, tooLarge: true })
-  await expect(writer.insert(refusing('too-large'), 'p', rows('a'))).rejects.toMatchObject({ reason: 'too-large' })
+  await expect(writer.insert(refusing('too-large'), 'p', rows('a'))).rejects.toMatchObject({
+    reason: 'too-large',
+  })
 })
 
 test('every other failure is thrown, and the next batch has its turn', async () => {
   const writer = createBatchWriter({ inFlight: 1 })
 
-  await expect(writer.insert(refusing('no-table'), 'p', rows('a'))).rejects.toMatchObject({ reason: 'no-table' })
+  await expect(writer.insert(refusing('no-table'), 'p', rows('a'))).rejects.toMatchObject({
+    reason: 'no-table',
+  })
 
   expect(await writer.insert(table, 'p', rows('a'))).toEqual({ written: true })
 })

@@ -6,14 +6,27 @@ import type { CallLimit, Lane } from '../../shared/platform/budget.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
-import { counted, createUpstream, HOUR_MS, hammer, MINUTE_MS, skewed, startInstance } from './budget-load.ts'
+import {
+  counted,
+  createUpstream,
+  HOUR_MS,
+  hammer,
+  MINUTE_MS,
+  skewed,
+  startInstance,
+} from './budget-load.ts'
 import { createStillClock } from './still-clock.ts'
 
 const lanes: Lane[] = ['person', 'poll']
 const full: CallLimit = { perMinute: 100, perHour: 1500 }
 
 /** Two instances with clocks that are wrong and go wrong, hammering through both lanes, dying and starting anew. */
-async function hammerForHours(hours: number, random: () => number, waitUpToMs: number, limit = full) {
+async function hammerForHours(
+  hours: number,
+  random: () => number,
+  waitUpToMs: number,
+  limit = full,
+) {
   const clock = createStillClock()
   const memory = createMemoryTable('Budgets', clock)
   await memory.create()
@@ -41,8 +54,8 @@ async function hammerForHours(hours: number, random: () => number, waitUpToMs: n
     for (const lane of lanes) {
       const travelMs = () => Math.floor(random() * 400)
       const paceMs = 100 + Math.floor(random() * 200)
-      hammer({ instance, index, lane, clock, upstream, paceMs, waitUpToMs, travelMs }).catch((error) =>
-        failures.push(error),
+      hammer({ instance, index, lane, clock, upstream, paceMs, waitUpToMs, travelMs }).catch(
+        (error) => failures.push(error),
       )
     }
     return {
@@ -91,7 +104,8 @@ describe('two instances whose clocks are wrong, hammering for two hours', () => 
       expect(upstream.most(HOUR_MS)).toBeLessThanOrEqual(full.perHour)
       expect(upstream.seen.length).toBeGreaterThan(2 * full.perHour * 0.8)
       // Once in a while an answer takes so long that a lane's share of 70 s is lost.
-      for (const lane of lanes) expect(upstream.longestGapMs(lane, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
+      for (const lane of lanes)
+        expect(upstream.longestGapMs(lane, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
       expect(requests / upstream.seen.length).toBeLessThanOrEqual(0.25)
     },
   )
@@ -120,7 +134,16 @@ test('two instances on the storage emulator never exceed a limit either, and get
       const own = skewed(clock, () => index * 1e8)
       const instance = startInstance(own, table, full)
       const work = lanes.map((lane) =>
-        hammer({ instance, index, lane, clock, upstream, paceMs: 200, waitUpToMs: 0, travelMs: () => 0 }),
+        hammer({
+          instance,
+          index,
+          lane,
+          clock,
+          upstream,
+          paceMs: 200,
+          waitUpToMs: 0,
+          travelMs: () => 0,
+        }),
       )
       return { instance, work }
     }),
@@ -137,44 +160,59 @@ test('two instances on the storage emulator never exceed a limit either, and get
   expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
   expect(upstream.seen.length).toBeGreaterThan(250)
   for (const lane of lanes) {
-    expect(upstream.longestGapMs(lane, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(2 * MINUTE_MS)
+    expect(upstream.longestGapMs(lane, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(
+      2 * MINUTE_MS,
+    )
   }
 })
 
 test('in whatever order the storage calls of two instances come, no place is given twice', async () => {
-  const takes = fc.array(fc.record({ instance: fc.nat({ max: 1 }), lane: fc.constantFrom(...lanes) }), {
-    minLength: 2,
-    maxLength: 24,
-  })
+  const takes = fc.array(
+    fc.record({ instance: fc.nat({ max: 1 }), lane: fc.constantFrom(...lanes) }),
+    {
+      minLength: 2,
+      maxLength: 24,
+    },
+  )
   await fc.assert(
-    fc.asyncProperty(fc.scheduler(), takes, fc.integer({ min: 2, max: 20 }), async (scheduler, calls, perMinute) => {
-      const clock = createStillClock()
-      const memory = createMemoryTable('Budgets', clock)
-      await memory.create()
-      const inTurn = <T>(request: () => Promise<T>) => scheduler.schedule(Promise.resolve()).then(request)
-      const table = {
-        ...memory,
-        getDated: (...key: Parameters<typeof memory.getDated>) => inTurn(() => memory.getDated(...key)),
-        transact: (...batch: Parameters<typeof memory.transact>) => inTurn(() => memory.transact(batch[0])),
-      }
-      const instances = [0, 1e7].map((skewMs) =>
-        startInstance(
-          skewed(clock, () => skewMs),
-          table,
-          { perMinute, perHour: 1500 },
-        ),
-      )
-      const takeAll = async () => {
-        const ends = calls.map(({ instance, lane }) => instances[instance]?.budget.take('lists', { lane }))
-        const settled = await scheduler.waitFor(Promise.allSettled(ends))
-        return settled.filter(({ status }) => status === 'fulfilled').length
-      }
+    fc.asyncProperty(
+      fc.scheduler(),
+      takes,
+      fc.integer({ min: 2, max: 20 }),
+      async (scheduler, calls, perMinute) => {
+        const clock = createStillClock()
+        const memory = createMemoryTable('Budgets', clock)
+        await memory.create()
+        const inTurn = <T>(request: () => Promise<T>) =>
+          scheduler.schedule(Promise.resolve()).then(request)
+        const table = {
+          ...memory,
+          getDated: (...key: Parameters<typeof memory.getDated>) =>
+            inTurn(() => memory.getDated(...key)),
+          transact: (...batch: Parameters<typeof memory.transact>) =>
+            inTurn(() => memory.transact(batch[0])),
+        }
+        const instances = [0, 1e7].map((skewMs) =>
+          startInstance(
+            skewed(clock, () => skewMs),
+            table,
+            { perMinute, perHour: 1500 },
+          ),
+        )
+        const takeAll = async () => {
+          const ends = calls.map(({ instance, lane }) =>
+            instances[instance]?.budget.take('lists', { lane }),
+          )
+          const settled = await scheduler.waitFor(Promise.allSettled(ends))
+          return settled.filter(({ status }) => status === 'fulfilled').length
+        }
 
-      const taken = (await takeAll()) + (await takeAll())
+        const taken = (await takeAll()) + (await takeAll())
 
-      expect(taken).toBeGreaterThan(0)
-      expect(taken).toBeLessThanOrEqual(Math.max(1, Math.floor(perMinute * 0.9)))
-    }),
+        expect(taken).toBeGreaterThan(0)
+        expect(taken).toBeLessThanOrEqual(Math.max(1, Math.floor(perMinute * 0.9)))
+      },
+    ),
     { numRuns: 300 },
   )
 })

@@ -1,4 +1,9 @@
-import { type Budget, type CallLimit, createBudget, type Lane } from '../../shared/platform/budget.ts'
+import {
+  type Budget,
+  type CallLimit,
+  createBudget,
+  type Lane,
+} from '../../shared/platform/budget.ts'
 import type { Clock } from '../../shared/platform/clock.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
@@ -96,7 +101,12 @@ export async function hammer(options: {
 }
 
 /** Starts a process whose calls go through a budget of its own. */
-export function startInstance(clock: Clock, table: Table, limit: CallLimit | null, random = Math.random): Instance {
+export function startInstance(
+  clock: Clock,
+  table: Table,
+  limit: CallLimit | null,
+  random = Math.random,
+): Instance {
   let dead = false
   return {
     budget: createBudget({ upstream: 'defender', clock, limits: { lists: limit }, table, random }),

@@ -34,7 +34,10 @@ const greedy = fc.array(
 /** How many calls the fullest stretch of time holds. */
 function fullest(calls: { atMs: number; count: number }[], windowMs: number): number {
   const held = calls.map(({ atMs }) =>
-    calls.reduce((sum, other) => sum + (other.atMs > atMs - windowMs && other.atMs <= atMs ? other.count : 0), 0),
+    calls.reduce(
+      (sum, other) => sum + (other.atMs > atMs - windowMs && other.atMs <= atMs ? other.count : 0),
+      0,
+    ),
   )
   return Math.max(0, ...held)
 }
@@ -52,8 +55,12 @@ test('wherever in its ten seconds a place is used, no rolling minute or hour hol
         given.push({ bucket, person: 0, poll: 0, [lane]: got })
         calls.push({ atMs: bucket * BUCKET_MS + lateMs, count: got })
       }
-      expect(fullest(calls, MINUTE_MS)).toBeLessThanOrEqual(published.perMinute === 1 ? 1 : published.perMinute * 0.9)
-      expect(fullest(calls, HOUR_MS)).toBeLessThanOrEqual(published.perHour === 1 ? 1 : published.perHour * 0.9)
+      expect(fullest(calls, MINUTE_MS)).toBeLessThanOrEqual(
+        published.perMinute === 1 ? 1 : published.perMinute * 0.9,
+      )
+      expect(fullest(calls, HOUR_MS)).toBeLessThanOrEqual(
+        published.perHour === 1 ? 1 : published.perHour * 0.9,
+      )
     }),
     { numRuns: 500 },
   )
@@ -97,19 +104,24 @@ test('a lane alone gets nearly all of the hour in the course of it', () => {
 
 test('the next bucket is the first that has so many places', () => {
   fc.assert(
-    fc.property(limits, greedy, fc.constantFrom<Lane>('person', 'poll'), (published, steps, lane) => {
-      const limit = usableOf(published)
-      let given: Given[] = []
-      let bucket = 1000
-      for (const step of steps) {
-        bucket += step.buckets
-        const got = Math.min(step.places, placesIn(bucket, step.lane, given, limit))
-        given = [...given, { bucket, person: 0, poll: 0, [step.lane]: got }]
-      }
-      const next = nextBucket(bucket, 1, lane, given, limit)
-      expect(placesIn(next, lane, given, limit)).toBeGreaterThan(0)
-      expect(next === bucket + 1 || placesIn(next - 1, lane, given, limit) === 0).toBe(true)
-    }),
+    fc.property(
+      limits,
+      greedy,
+      fc.constantFrom<Lane>('person', 'poll'),
+      (published, steps, lane) => {
+        const limit = usableOf(published)
+        let given: Given[] = []
+        let bucket = 1000
+        for (const step of steps) {
+          bucket += step.buckets
+          const got = Math.min(step.places, placesIn(bucket, step.lane, given, limit))
+          given = [...given, { bucket, person: 0, poll: 0, [step.lane]: got }]
+        }
+        const next = nextBucket(bucket, 1, lane, given, limit)
+        expect(placesIn(next, lane, given, limit)).toBeGreaterThan(0)
+        expect(next === bucket + 1 || placesIn(next - 1, lane, given, limit) === 0).toBe(true)
+      },
+    ),
     { numRuns: 200 },
   )
 })

@@ -25,7 +25,9 @@ async function world(limits: Record<string, { perMinute: number; perHour: number
     transact: (operations) => ask('transact', () => memory.transact(operations)),
   }
   return {
-    ...{ clock, table, requests },
+    clock,
+    table,
+    requests,
     fail: (does: boolean) => {
       fails = does
     },
@@ -47,7 +49,12 @@ const refusalOf = (take: Promise<void>) =>
   )
 
 /** Takes until it is refused; answers how many it got. */
-async function drain(budget: Budget<string>, family: string, lane: 'person' | 'poll', most = 1000): Promise<number> {
+async function drain(
+  budget: Budget<string>,
+  family: string,
+  lane: 'person' | 'poll',
+  most = 1000,
+): Promise<number> {
   for (let count = 0; count < most; count += 1) {
     if (budget && (await refusalOf(budget.take(family, { lane })))) return count
   }
@@ -75,7 +82,12 @@ test('a call without a place is refused at once with the time to come back, and 
   const later = await refusalOf(budget.take('export'))
 
   expect(count).toBe(4)
-  expect(refused).toMatchObject({ upstream: 'defender', status: 429, code: 'OwnBudget', retryable: true })
+  expect(refused).toMatchObject({
+    upstream: 'defender',
+    status: 429,
+    code: 'OwnBudget',
+    retryable: true,
+  })
   expect(refused?.retryAfterMs).toBeGreaterThan(MINUTE_MS)
   expect(refused?.retryAfterMs).toBeLessThan(MINUTE_MS + 15_000)
   expect(later).toBeUndefined()
@@ -99,7 +111,8 @@ test('who waits is served first come first served as soon as there is a place', 
   const budget = instance()
   await budget.take('lists')
   const served: string[] = []
-  const wait = (name: string, waitUpToMs: number) => budget.take('lists', { waitUpToMs }).then(() => served.push(name))
+  const wait = (name: string, waitUpToMs: number) =>
+    budget.take('lists', { waitUpToMs }).then(() => served.push(name))
 
   const first = wait('first', 3 * MINUTE_MS)
   const second = wait('second', 3 * MINUTE_MS)
@@ -167,7 +180,11 @@ test('a crash loses no more than what was held', async () => {
 })
 
 test('what is left is told by every instance, and families do not take from one another', async () => {
-  const limits = { lists: { perMinute: 10, perHour: 50 }, export: { perMinute: 5, perHour: 20 }, scans: null }
+  const limits = {
+    lists: { perMinute: 10, perHour: 50 },
+    export: { perMinute: 5, perHour: 20 },
+    scans: null,
+  }
   const { instance } = await world(limits)
   await instance().take('lists')
   await instance().stop('export', 1000)
@@ -198,7 +215,11 @@ test('a limit that nobody has published is learned from a refusal, and forgotten
   expect(learned.minuteLeft).toBeLessThan(60)
   expect(polls).toBeLessThan(60)
   expect(grown.minuteLeft).toBeGreaterThan(200)
-  expect(await second.left('scans')).toEqual({ minuteLeft: null, hourLeft: null, stoppedUntil: null })
+  expect(await second.left('scans')).toEqual({
+    minuteLeft: null,
+    hourLeft: null,
+    stoppedUntil: null,
+  })
 })
 
 test('too many at once teach nothing about the rate', async () => {
@@ -211,7 +232,11 @@ test('too many at once teach nothing about the rate', async () => {
   await clock.advance(7000)
 
   expect(stopped).toMatchObject({ code: 'OwnBudget' })
-  expect(await budget.left('scans')).toEqual({ minuteLeft: null, hourLeft: null, stoppedUntil: null })
+  expect(await budget.left('scans')).toEqual({
+    minuteLeft: null,
+    hourLeft: null,
+    stoppedUntil: null,
+  })
 })
 
 test('without the table nothing is taken but what is held, and a stop still counts here', async () => {

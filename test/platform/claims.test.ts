@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readClaims } from '../../shared/platform/claims.ts'
 
-const tokenOf = (payload: unknown) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.signature`
+const tokenOf = (payload: unknown) =>
+  `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.signature`
 const nothing = { aud: null, roles: [], scp: null, tid: null, oid: null, appid: null, exp: null }
 
 test('the claims of a token are read', () => {
@@ -36,7 +37,12 @@ test('a claim of a strange form is left out and the others stay', () => {
 })
 
 test('an opaque token says nothing', () => {
-  fc.assert(fc.property(fc.oneof(fc.string(), fc.json().map(tokenOf)), (token) => readClaims(token) !== undefined))
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.string(), fc.json().map(tokenOf)),
+      (token) => readClaims(token) !== undefined,
+    ),
+  )
   expect(readClaims('opaque')).toEqual(nothing)
   expect(readClaims(tokenOf(null))).toEqual(nothing)
 })

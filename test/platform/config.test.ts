@@ -29,7 +29,11 @@ test('a section is read with its defaults, and of the other settings nothing', (
 })
 
 test('blanks around a value do not count, and a blank value is none', () => {
-  const section = readSection('things', { HOST: ' https://x\n', KEY: ' k ', CLOUD: '', HOURS: ' 6 ', NOTE: ' ' }, shape)
+  const section = readSection(
+    'things',
+    { HOST: ' https://x\n', KEY: ' k ', CLOUD: '', HOURS: ' 6 ', NOTE: ' ' },
+    shape,
+  )
 
   expect(section).toEqual({ HOST: 'https://x', CLOUD: 'commercial', HOURS: 6, KEY: 'k' })
 })
@@ -47,7 +51,10 @@ test('every problem of a section is named at once, with what is expected and wit
 })
 
 test('a Key Vault reference that was not resolved is recognised as one', () => {
-  const problems = problemsOf({ HOST: 'https://x', KEY: '@Microsoft.KeyVault(SecretUri=https://v/secrets/SECRET)' })
+  const problems = problemsOf({
+    HOST: 'https://x',
+    KEY: '@Microsoft.KeyVault(SecretUri=https://v/secrets/SECRET)',
+  })
 
   expect(problems).toEqual({
     KEY: expect.stringMatching(/^is a Key Vault reference that was not resolved(?!.*SECRET)/),
@@ -55,11 +62,18 @@ test('a Key Vault reference that was not resolved is recognised as one', () => {
 })
 
 test('a Key Vault reference counts even where a setting could be left out', () => {
-  const problems = problemsOf({ HOST: 'https://x', KEY: 'k', NOTE: '@Microsoft.KeyVault(VaultName=v;SecretName=s)' })
+  const problems = problemsOf({
+    HOST: 'https://x',
+    KEY: 'k',
+    NOTE: '@Microsoft.KeyVault(VaultName=v;SecretName=s)',
+  })
 
   expect(Object.keys(problems)).toEqual(['NOTE'])
 })
 
-test.each(['0', '7', '-1', '1.5', '1e0', 'six', '0x1', '99999999999'])('%s is no whole number from 1 to 6', (text) => {
-  expect(wholeNumber(1, 6).safeParse(text).success).toBe(false)
-})
+test.each(['0', '7', '-1', '1.5', '1e0', 'six', '0x1', '99999999999'])(
+  '%s is no whole number from 1 to 6',
+  (text) => {
+    expect(wholeNumber(1, 6).safeParse(text).success).toBe(false)
+  },
+)

@@ -22,7 +22,11 @@ function countingCredential(clock = createAdjustableClock(), more: object = {}) 
     async getToken(wanted) {
       asked.push(String(wanted))
       await new Promise((resolve) => setImmediate(resolve))
-      return { token: `token-${asked.length}`, expiresOnTimestamp: clock.now().getTime() + HOUR_MS, ...more }
+      return {
+        token: `token-${asked.length}`,
+        expiresOnTimestamp: clock.now().getTime() + HOUR_MS,
+        ...more,
+      }
     },
   }
   return { clock, asked, credential }
@@ -55,7 +59,9 @@ test('a token is kept until shortly before its end', async () => {
 
 test('a token is replaced as soon as its issuer advises it', async () => {
   const clock = createAdjustableClock()
-  const { credential } = countingCredential(clock, { refreshAfterTimestamp: clock.now().getTime() + 1000 })
+  const { credential } = countingCredential(clock, {
+    refreshAfterTimestamp: clock.now().getTime() + 1000,
+  })
   const source = createTokenSource({ credential, scope, clock })
 
   const first = await source.token()
@@ -103,11 +109,18 @@ test('a failed request is not kept', async () => {
 test('a request that takes too long is a time-out', async () => {
   const error = await failureOf({ getToken: () => new Promise(() => {}) }, 50)
 
-  expect((error as UpstreamError).facts).toMatchObject({ upstream: 'entra', reason: 'timeout', retryable: true })
+  expect((error as UpstreamError).facts).toMatchObject({
+    upstream: 'entra',
+    reason: 'timeout',
+    retryable: true,
+  })
 })
 
 test.each<[string, unknown]>([
-  ['no identity at hand', new CredentialUnavailableError('EnvironmentCredential is unavailable: clientSecret=SECRET')],
+  [
+    'no identity at hand',
+    new CredentialUnavailableError('EnvironmentCredential is unavailable: clientSecret=SECRET'),
+  ],
   [
     'a wrong client id',
     new AuthenticationError(400, {
@@ -117,7 +130,10 @@ test.each<[string, unknown]>([
   ],
   [
     'a wrong audience',
-    new AuthenticationError(400, { error: 'invalid_resource', error_description: 'AADSTS500011: SECRET' }),
+    new AuthenticationError(400, {
+      error: 'invalid_resource',
+      error_description: 'AADSTS500011: SECRET',
+    }),
   ],
   ['a platform that refuses the identity', miError({ errorCode: 'invalid_request', status: 400 })],
 ])('%s is for the operator, without what was said', async (_, thrown) => {
@@ -129,31 +145,56 @@ test.each<[string, unknown]>([
 })
 
 test.each<[string, unknown, object]>([
-  ['an outage', new AuthenticationError(503, '<html>busy</html>'), { status: 503, retryable: true, reason: 'refused' }],
-  ['too many requests', new AuthenticationError(429, { error: 'x' }), { status: 429, retryable: true }],
-  ['a lost network', miError({ errorCode: 'network_error' }), { retryable: true, reason: 'network' }],
-  ['a refused connection', miError({ code: 'ECONNREFUSED' }), { retryable: true, reason: 'network' }],
+  [
+    'an outage',
+    new AuthenticationError(503, '<html>busy</html>'),
+    { status: 503, retryable: true, reason: 'refused' },
+  ],
+  [
+    'too many requests',
+    new AuthenticationError(429, { error: 'x' }),
+    { status: 429, retryable: true },
+  ],
+  [
+    'a lost network',
+    miError({ errorCode: 'network_error' }),
+    { retryable: true, reason: 'network' },
+  ],
+  [
+    'a refused connection',
+    miError({ code: 'ECONNREFUSED' }),
+    { retryable: true, reason: 'network' },
+  ],
   ['anything else', new Error('it broke with eyJSECRETa.eyJSECRETb.SECRETc'), { retryable: false }],
 ])('%s is told as a failure of entra, redacted', async (_, thrown, facts) => {
   const error = await failureOf(failing(thrown))
 
   expect(error).toBeInstanceOf(UpstreamError)
-  expect((error as UpstreamError).facts).toMatchObject({ upstream: 'entra', call: 'token', ...facts })
+  expect((error as UpstreamError).facts).toMatchObject({
+    upstream: 'entra',
+    call: 'token',
+    ...facts,
+  })
   expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SECRET')
 })
 
 /** As the SDK wraps it: one kind outside for every failure of a managed identity, the facts behind it. */
 function miError(facts: object): Error {
   const cause = Object.assign(new Error('behind'), facts)
-  return new CredentialUnavailableError('ManagedIdentityCredential: Authentication failed.', { cause })
+  return new CredentialUnavailableError('ManagedIdentityCredential: Authentication failed.', {
+    cause,
+  })
 }
 
 // One test for both answers: the SDK remembers the first endpoint that it found for as long as the process lives.
 test('on the platform its identity endpoint is asked for the named identity, and an unknown one is for the operator', async () => {
-  const server = await scripted(json({ access_token: 'mi-token', expires_on: Math.floor(Date.now() / 1000) + 3600 }), {
-    status: 400,
-    body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
-  })
+  const server = await scripted(
+    json({ access_token: 'mi-token', expires_on: Math.floor(Date.now() / 1000) + 3600 }),
+    {
+      status: 400,
+      body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
+    },
+  )
   // The SDK reads these two from the environment itself.
   process.env.IDENTITY_ENDPOINT = server.url('/msi/token').href
   process.env.IDENTITY_HEADER = 'header-secret'
@@ -176,8 +217,14 @@ test('on the platform its identity endpoint is asked for the named identity, and
 })
 
 test('away from the platform the identity is that of the developer', () => {
-  const withoutEndpoint = makeCredential({ AZURE_CLIENT_ID: 'id-1' }, 'https://login.microsoftonline.us')
-  const withoutId = makeCredential({ IDENTITY_ENDPOINT: 'http://127.0.0.1:1', IDENTITY_HEADER: 'x' })
+  const withoutEndpoint = makeCredential(
+    { AZURE_CLIENT_ID: 'id-1' },
+    'https://login.microsoftonline.us',
+  )
+  const withoutId = makeCredential({
+    IDENTITY_ENDPOINT: 'http://127.0.0.1:1',
+    IDENTITY_HEADER: 'x',
+  })
 
   expect(withoutEndpoint).toBeInstanceOf(DefaultAzureCredential)
   expect(withoutId).toBeInstanceOf(DefaultAzureCredential)

@@ -9,7 +9,8 @@ const key = (n: number) => ({ partitionKey: 'p', rowKey: String(n).padStart(4, '
 async function tableOf(count: number) {
   const table = createTables({ connectionString: await freshStorage() })('Things')
   await table.create()
-  for (let n = 0; n < count; n++) await table.transact([{ kind: 'insert', ...key(n), columns: { n } }])
+  for (let n = 0; n < count; n++)
+    await table.transact([{ kind: 'insert', ...key(n), columns: { n } }])
   return table
 }
 

@@ -17,5 +17,8 @@ test('what failed stops nothing that comes after it, and is thrown as it is', as
 test('several failures are thrown together and told by name', async () => {
   const failing = finishAll([fail(first), fail(second)])
 
-  await expect(failing).rejects.toMatchObject({ errors: [first, second], message: 'Error: first; Error: second' })
+  await expect(failing).rejects.toMatchObject({
+    errors: [first, second],
+    message: 'Error: first; Error: second',
+  })
 })

@@ -27,15 +27,27 @@ test.each<[string, string, object]>([
     { code: 'Forbidden', said: 'The roles are missing', correlation: '7d3c-01' },
   ],
   ['Tenable, short', '{"error":"Scan not found"}', { said: 'Scan not found' }],
-  ['Tenable, long', '{"statusCode":401,"error":"Unauthorized","message":"Bad keys."}', { said: 'Bad keys.' }],
-  ['Entra', '{"error":"invalid_client","error_description":"AADSTS1: no"}', { said: 'AADSTS1: no' }],
+  [
+    'Tenable, long',
+    '{"statusCode":401,"error":"Unauthorized","message":"Bad keys."}',
+    { said: 'Bad keys.' },
+  ],
+  [
+    'Entra',
+    '{"error":"invalid_client","error_description":"AADSTS1: no"}',
+    { said: 'AADSTS1: no' },
+  ],
   ['a numeric code', '{"error":{"code":429,"message":"slow"}}', { code: '429', said: 'slow' }],
   [
     'blob storage',
     '<?xml version="1.0"?><Error><Code>AuthenticationFailed</Code><Message>Make sure\nit is right.</Message></Error>',
     { code: 'AuthenticationFailed', said: 'Make sure it is right.' },
   ],
-  ['an HTML page', '<html><head><title>429 Too Many</title></head><body>x</body></html>', { said: '429 Too Many' }],
+  [
+    'an HTML page',
+    '<html><head><title>429 Too Many</title></head><body>x</body></html>',
+    { said: '429 Too Many' },
+  ],
   ['an HTML page without a title', '<h1>Bad</h1> <p>gateway</p>', { said: 'Bad gateway' }],
   ['plain text', ' no \n way ', { said: 'no way' }],
   ['JSON cut short', '{"error":{"code":"A', { said: '{"error":{"code":"A' }],
@@ -67,7 +79,11 @@ test('ids and codes come from headers first', () => {
 
 test('whatever the body, the facts are read, short and free of our secrets', () => {
   const secret = 'S3cr3tValue0123456789'
-  const anyBody = fc.oneof(fc.string(), fc.json(), fc.constantFrom('{', '<Code>', '[]', 'null', '{"error":null}'))
+  const anyBody = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.constantFrom('{', '<Code>', '[]', 'null', '{"error":null}'),
+  )
 
   fc.assert(
     fc.property(anyBody, anyBody, (before, after) => {
@@ -83,11 +99,23 @@ const secrets = ['tokenSECRETtoken', 'sig+SECRET/sig=', 'apiSECRETapi', 'bodySEC
 
 /** Servers that hand back all that they got, and that fail in the other ways. */
 const hostile: [string, Step][] = [
-  ['echoes it in JSON', (r, q) => r.writeHead(400).end(JSON.stringify({ error: { message: echo(q) } }))],
-  ['echoes it in HTML', (r, q) => r.writeHead(403).end(`<p>${echo(q).replaceAll('&', '&amp;')}</p>`)],
+  [
+    'echoes it in JSON',
+    (r, q) => r.writeHead(400).end(JSON.stringify({ error: { message: echo(q) } })),
+  ],
+  [
+    'echoes it in HTML',
+    (r, q) => r.writeHead(403).end(`<p>${echo(q).replaceAll('&', '&amp;')}</p>`),
+  ],
   ['echoes it percent-encoded', (r, q) => r.writeHead(404).end(encodeURIComponent(echo(q)))],
-  ['echoes it in its headers', (r, q) => r.writeHead(400, { 'x-ms-request-id': `${q.headers['x-apikeys']}` }).end()],
-  ['redirects to it', (r, q) => r.writeHead(302, { location: `https://other.invalid${q.url}` }).end()],
+  [
+    'echoes it in its headers',
+    (r, q) => r.writeHead(400, { 'x-ms-request-id': `${q.headers['x-apikeys']}` }).end(),
+  ],
+  [
+    'redirects to it',
+    (r, q) => r.writeHead(302, { location: `https://other.invalid${q.url}` }).end(),
+  ],
   ['sends no JSON', (r, q) => r.end(echo(q))],
   ['hangs up', (r) => r.socket?.resetAndDestroy()],
   ['says nothing', () => {}],
@@ -104,27 +132,37 @@ function echo({ url, headers }: IncomingMessage): string {
   return `${url} ${headers.authorization} ${headers['x-apikeys']}`
 }
 
-test.each(hostile)('an error about a server that %s shows no secret in any form', async (_, step) => {
-  const server = await scripted(step)
-  const url = server.url('/secret/path')
-  url.search = `?sv=1&sig=${encodeURIComponent('sig+SECRET/sig=')}`
-  const http = createHttp({ upstream: 'x', clock: createAdjustableClock(), userAgent: 'relay-test', attempts: 1 })
-  const headers = {
-    authorization: 'Bearer tokenSECRETtoken',
-    'x-apikeys': 'accessKey=apiSECRETapi; secretKey=apiSECRETapi',
-  }
-  const more = { timeoutMs: 80, body: 'bodySECRETbody', isAllowed: () => true }
+test.each(hostile)(
+  'an error about a server that %s shows no secret in any form',
+  async (_, step) => {
+    const server = await scripted(step)
+    const url = server.url('/secret/path')
+    url.search = `?sv=1&sig=${encodeURIComponent('sig+SECRET/sig=')}`
+    const http = createHttp({
+      upstream: 'x',
+      clock: createAdjustableClock(),
+      userAgent: 'relay-test',
+      attempts: 1,
+    })
+    const headers = {
+      authorization: 'Bearer tokenSECRETtoken',
+      'x-apikeys': 'accessKey=apiSECRETapi; secretKey=apiSECRETapi',
+    }
+    const more = { timeoutMs: 80, body: 'bodySECRETbody', isAllowed: () => true }
 
-  const error = await http.json({ method: 'POST', url, name: 'POST thing', headers, ...more }).catch((e: Error) => e)
+    const error = await http
+      .json({ method: 'POST', url, name: 'POST thing', headers, ...more })
+      .catch((e: Error) => e)
 
-  const shown = [
-    inspect(error, { depth: 9, showHidden: true }),
-    JSON.stringify(error),
-    String(error),
-    (error as Error).stack,
-    JSON.stringify(error instanceof UpstreamError ? error.facts : {}),
-  ].join('\n')
-  expect(error).toBeInstanceOf(Error)
-  expect(shown).not.toMatch(/SECRET|AxiosError|secret\/path/)
-  for (const secret of secrets) expect(shown).not.toContain(encodeURIComponent(secret))
-})
+    const shown = [
+      inspect(error, { depth: 9, showHidden: true }),
+      JSON.stringify(error),
+      String(error),
+      (error as Error).stack,
+      JSON.stringify(error instanceof UpstreamError ? error.facts : {}),
+    ].join('\n')
+    expect(error).toBeInstanceOf(Error)
+    expect(shown).not.toMatch(/SECRET|AxiosError|secret\/path/)
+    for (const secret of secrets) expect(shown).not.toContain(encodeURIComponent(secret))
+  },
+)

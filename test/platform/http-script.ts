@@ -1,4 +1,9 @@
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
@@ -42,7 +47,9 @@ export async function scripted(...steps: Step[]): Promise<Script> {
     server.closeAllConnections()
     server.close()
     if (sent.length !== steps.length) {
-      throw new Error(`${steps.length} answers were prepared and ${sent.length} requests came: mend the list of steps`)
+      throw new Error(
+        `${steps.length} answers were prepared and ${sent.length} requests came: mend the list of steps`,
+      )
     }
   })
   const { port } = server.address() as AddressInfo

@@ -10,7 +10,12 @@ import type { HttpCall } from '../../shared/platform/http-call.ts'
 import { firstChunk, gunzipped } from '../../shared/platform/stream.ts'
 import { scripted } from './http-script.ts'
 
-const http = createHttp({ upstream: 'files', clock: createAdjustableClock(), userAgent: 'relay-test', backoffMs: 1 })
+const http = createHttp({
+  upstream: 'files',
+  clock: createAdjustableClock(),
+  userAgent: 'relay-test',
+  backoffMs: 1,
+})
 
 const open = (url: URL, more: Partial<HttpCall> = {}) =>
   http.stream({ method: 'GET', url, name: 'GET file', isAllowed: () => true, ...more })
@@ -37,7 +42,10 @@ function noise(length: number): Buffer {
 
 test('bytes come as they are on the wire, packed or not', async () => {
   const packed = gzipSync('lines')
-  const server = await scripted({ headers: { 'content-encoding': 'gzip', 'x-thing': 'a' }, body: packed })
+  const server = await scripted({
+    headers: { 'content-encoding': 'gzip', 'x-thing': 'a' },
+    body: packed,
+  })
 
   const { status, headers, body } = await open(server.url())
   const bytes = await buffer(body)
@@ -92,7 +100,11 @@ test('a body that falls silent under a waiting reader ends as a time-out', async
   const { body } = await open(server.url(), { timeoutMs: 5000, idleMs: 60 })
   const reason = await reasonOf(buffer(body))
 
-  expect((reason as UpstreamError).facts).toMatchObject({ reason: 'timeout', retryable: true, call: 'GET file' })
+  expect((reason as UpstreamError).facts).toMatchObject({
+    reason: 'timeout',
+    retryable: true,
+    call: 'GET file',
+  })
 })
 
 test('a reader that takes its time does not count as silence', async () => {
@@ -183,14 +195,21 @@ test('a packed body that ends early is truncated', async () => {
 
   const reason = await reasonOf(buffer(gunzipped(body, sender)))
 
-  expect((reason as UpstreamError).facts).toMatchObject({ ...sender, reason: 'truncated', retryable: true })
+  expect((reason as UpstreamError).facts).toMatchObject({
+    ...sender,
+    reason: 'truncated',
+    retryable: true,
+  })
 })
 
 test('a damaged packed body is a ShapeError and ends its source', async () => {
   const damaged = gzipSync(noise(200_000)).fill(0xff, 2000, 2100)
-  const body = Readable.from([damaged.subarray(0, 3000), damaged.subarray(3000), deflateSync('x')], {
-    objectMode: false,
-  })
+  const body = Readable.from(
+    [damaged.subarray(0, 3000), damaged.subarray(3000), deflateSync('x')],
+    {
+      objectMode: false,
+    },
+  )
 
   const reason = await reasonOf(buffer(gunzipped(body, sender)))
 

@@ -38,14 +38,25 @@ const jsonOf = (server: Script, more: Partial<HttpCall> = {}, options: Partial<H
   http(options).json(call(server.url(), more))
 
 test('a success comes with status, headers, date and parsed body', async () => {
-  const server = await scripted(json({ value: [1] }, { date: 'Sat, 21 Nov 2026 10:00:00 GMT', 'x-thing': 'a' }))
+  const server = await scripted(
+    json({ value: [1] }, { date: 'Sat, 21 Nov 2026 10:00:00 GMT', 'x-thing': 'a' }),
+  )
 
-  const answer = await http().json(call(server.url('/a?$top=5&b=%2B'), { headers: { authorization: 'Bearer abc' } }))
+  const answer = await http().json(
+    call(server.url('/a?$top=5&b=%2B'), { headers: { authorization: 'Bearer abc' } }),
+  )
 
-  expect(answer).toMatchObject({ status: 200, body: { value: [1] }, date: new Date('2026-11-21T10:00:00Z') })
+  expect(answer).toMatchObject({
+    status: 200,
+    body: { value: [1] },
+    date: new Date('2026-11-21T10:00:00Z'),
+  })
   expect(answer.headers['x-thing']).toBe('a')
   expect(server.sent[0]).toMatchObject({ method: 'GET', path: '/a?$top=5&b=%2B' })
-  expect(server.sent[0]?.headers).toMatchObject({ authorization: 'Bearer abc', 'user-agent': 'relay-test' })
+  expect(server.sent[0]?.headers).toMatchObject({
+    authorization: 'Bearer abc',
+    'user-agent': 'relay-test',
+  })
 })
 
 test('a body goes out byte for byte', async () => {
@@ -76,7 +87,9 @@ test('an address that is not allowed is refused before anything is sent', async 
 
   const forbidden = await factsOf(http().json(call(server.url(), { isAllowed: () => false })))
   const named = await factsOf(http().stream(call(withUser)))
-  const otherScheme = await factsOf(http().json(call(new URL('data:text/plain,x'), { isAllowed: () => true })))
+  const otherScheme = await factsOf(
+    http().json(call(new URL('data:text/plain,x'), { isAllowed: () => true })),
+  )
 
   for (const facts of [forbidden, named, otherScheme]) {
     expect(facts).toMatchObject({ reason: 'forbidden-host', retryable: false })
@@ -128,7 +141,11 @@ test('a POST is tried again only when it says that this does no harm', async () 
 })
 
 test('tries end after the last attempt with the last refusal', async () => {
-  const server = await scripted({ status: 503 }, { status: 500 }, { status: 502, body: 'bad gateway' })
+  const server = await scripted(
+    { status: 503 },
+    { status: 500 },
+    { status: 502, body: 'bad gateway' },
+  )
 
   const facts = await factsOf(jsonOf(server, {}, { attempts: 3 }))
 
@@ -209,7 +226,10 @@ test('a refusal whose body drips still ends with its status', async () => {
 
 test('a body longer than the limit is given up while it is read, packed or not', async () => {
   const plain = await scripted({ body: '"'.padEnd(2000, 'x') })
-  const packed = await scripted({ headers: { 'content-encoding': 'gzip' }, body: gzipSync('x'.repeat(1_000_000)) })
+  const packed = await scripted({
+    headers: { 'content-encoding': 'gzip' },
+    body: gzipSync('x'.repeat(1_000_000)),
+  })
 
   const ofPlain = await factsOf(jsonOf(plain, { maxBytes: 1000 }))
   const ofPacked = await factsOf(jsonOf(packed, { maxBytes: 100_000 }))
@@ -234,7 +254,10 @@ test.each<[string, Record<string, string>]>([
 })
 
 test('a packed body that is cut short is truncated although the connection ended well', async () => {
-  const server = await scripted({ headers: { 'content-encoding': 'gzip' }, body: gzipSync('{"a":1}').subarray(0, 20) })
+  const server = await scripted({
+    headers: { 'content-encoding': 'gzip' },
+    body: gzipSync('{"a":1}').subarray(0, 20),
+  })
 
   const facts = await factsOf(jsonOf(server, {}, { attempts: 1 }))
 
@@ -266,10 +289,16 @@ test('a request that Node refuses to send fails once, and its values are not sho
 })
 
 test.each<[string, Step]>([
-  ['HTML', { headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<html>Sign in</html>' }],
+  [
+    'HTML',
+    { headers: { 'content-type': 'text/html; charset=utf-8' }, body: '<html>Sign in</html>' },
+  ],
   ['broken JSON', { headers: { 'content-type': 'application/json' }, body: '{"a":' }],
   ['nothing', { body: '' }],
-  ['fewer bytes announced than sent', (r) => r.socket?.end('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n{"a":1}')],
+  [
+    'fewer bytes announced than sent',
+    (r) => r.socket?.end('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n{"a":1}'),
+  ],
 ])('a success with %s is a ShapeError, asked for once', async (_, step) => {
   const server = await scripted(step)
 
@@ -301,13 +330,20 @@ test('a 401 brings one more try with fresh headers, and only one', async () => {
   const facts = await factsOf(jsonOf(refused, { headers, onUnauthorized }))
 
   expect(body).toEqual({ a: 1 })
-  expect(mended.sent[1]?.headers).toMatchObject({ authorization: 'Bearer fresh', accept: 'application/json' })
+  expect(mended.sent[1]?.headers).toMatchObject({
+    authorization: 'Bearer fresh',
+    accept: 'application/json',
+  })
   expect(facts).toMatchObject({ status: 401, retryable: false })
   expect(renewals).toBe(2)
 })
 
 test('every attempt is admitted first and its failure is told', async () => {
-  const server = await scripted({ status: 401 }, { status: 429, headers: { 'retry-after': '0' } }, json({}))
+  const server = await scripted(
+    { status: 401 },
+    { status: 429, headers: { 'retry-after': '0' } },
+    json({}),
+  )
   const log: (string | number | undefined)[] = []
 
   await jsonOf(server, {

@@ -14,20 +14,23 @@ test.each([
 })
 
 test.each([
-  ...[
-    '',
-    '{',
-    '{"a":1',
-    '{"value":[{"id":"f5',
-    '{"a" 1}',
-    '{a:1}',
-    '[1 2]',
-    '{"a":1 "b":2}',
-    '[,]',
-    '{"a":1}}',
-    '<html>',
-  ],
-  ...['{"a":"line\nbreak"}', '01', '"\\x"', '[1]x', '{"a":}', '['.repeat(5000)],
+  '',
+  '{',
+  '{"a":1',
+  '{"value":[{"id":"f5',
+  '{"a" 1}',
+  '{a:1}',
+  '[1 2]',
+  '{"a":1 "b":2}',
+  '[,]',
+  '{"a":1}}',
+  '<html>',
+  '{"a":"line\nbreak"}',
+  '01',
+  '"\\x"',
+  '[1]x',
+  '{"a":}',
+  '['.repeat(5000),
 ])('%s stays unread: nothing is guessed that was cut off', (text) => {
   expect(readLeniently(text)).toBeUndefined()
 })

@@ -1,15 +1,26 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { fromTextColumns, LONGEST_PIECE, splitText, toTextColumns } from '../../shared/platform/long-text.ts'
+import {
+  fromTextColumns,
+  LONGEST_PIECE,
+  splitText,
+  toTextColumns,
+} from '../../shared/platform/long-text.ts'
 
 test('whatever its length and characters, a text comes back whole from pieces that fit and are well-formed', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'grapheme', maxLength: 200 }), fc.integer({ min: 2, max: 20 }), (text, longest) => {
-      const pieces = splitText(text, longest)
+    fc.property(
+      fc.string({ unit: 'grapheme', maxLength: 200 }),
+      fc.integer({ min: 2, max: 20 }),
+      (text, longest) => {
+        const pieces = splitText(text, longest)
 
-      expect(pieces.join('')).toBe(text)
-      expect(pieces.filter((piece) => piece === '' || piece.length > longest || !piece.isWellFormed())).toEqual([])
-    }),
+        expect(pieces.join('')).toBe(text)
+        expect(
+          pieces.filter((piece) => piece === '' || piece.length > longest || !piece.isWellFormed()),
+        ).toEqual([])
+      },
+    ),
   )
 })
 

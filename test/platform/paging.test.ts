@@ -20,9 +20,12 @@ describe('the limit', () => {
     expect(limitSchema.parse(text)).toBe(limit)
   })
 
-  test.each(['0', '-1', '1001', '1e2', '01', ' 5', '5.0', '', 'all', '٥'])('"%s" is refused', (text) => {
-    expect(limitSchema.safeParse(text).success).toBe(false)
-  })
+  test.each(['0', '-1', '1001', '1e2', '01', ' 5', '5.0', '', 'all', '٥'])(
+    '"%s" is refused',
+    (text) => {
+      expect(limitSchema.safeParse(text).success).toBe(false)
+    },
+  )
 })
 
 describe('the cursor', () => {
@@ -57,9 +60,14 @@ describe('the cursor', () => {
   })
 })
 
-test.each(['\ud800', 'a\u0000', '\u001b'])('a position that no key can hold is refused: %j', (position) => {
-  expect(afterSchema('things', z.string()).safeParse(toCursor('things', position)).success).toBe(false)
-})
+test.each(['\ud800', 'a\u0000', '\u001b'])(
+  'a position that no key can hold is refused: %j',
+  (position) => {
+    expect(afterSchema('things', z.string()).safeParse(toCursor('things', position)).success).toBe(
+      false,
+    )
+  },
+)
 
 describe('a list of one among many owners', () => {
   const schema = afterSchema('parts', ownedPosition(z.int()))
@@ -87,13 +95,21 @@ describe('a page', () => {
 
 describe('the link to the next page', () => {
   test('repeats what was asked, and where to go on', () => {
-    const { link = '' } = nextLink('/api/things', { limit: 5, type: 'a b&c' }, toCursor('things', 3))
+    const { link = '' } = nextLink(
+      '/api/things',
+      { limit: 5, type: 'a b&c' },
+      toCursor('things', 3),
+    )
 
     const [, address = '', rel] = /^<([^<>]+)>; (.*)$/.exec(link) ?? []
     const url = new URL(address, 'https://app.example.test')
     expect(rel).toBe('rel="next"')
     expect(url.pathname).toBe('/api/things')
-    expect(Object.fromEntries(url.searchParams)).toEqual({ limit: '5', type: 'a b&c', after: toCursor('things', 3) })
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      limit: '5',
+      type: 'a b&c',
+      after: toCursor('things', 3),
+    })
   })
 
   test('is not there on the last page', () => {

@@ -17,7 +17,9 @@ promiseQueue('of the queue service', async () => {
         const options = { numberOfMessages: most, visibilityTimeout: hiddenSeconds }
         const { receivedMessageItems } = await client.receiveMessages(options)
         return receivedMessageItems.map(({ messageId, messageText, dequeueCount, popReceipt }) => ({
-          ...{ id: messageId, text: messageText, dequeueCount },
+          id: messageId,
+          text: messageText,
+          dequeueCount,
           receipt: popReceipt,
         }))
       },
@@ -43,7 +45,10 @@ test('a message never expires', async () => {
   await queue.create()
 
   await queue.send({ n: 1 })
-  const { receivedMessageItems } = await new QueueClient(connectionString, 'things').receiveMessages()
+  const { receivedMessageItems } = await new QueueClient(
+    connectionString,
+    'things',
+  ).receiveMessages()
 
   expect(receivedMessageItems[0]?.expiresOn.getUTCFullYear()).toBe(9999)
 })

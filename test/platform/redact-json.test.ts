@@ -2,17 +2,19 @@ import { expect, test } from 'vitest'
 import { redactJson } from '../../shared/platform/redact-json.ts'
 
 test.each([
-  ...['password', 'authPassword', 'clientSecret', 'scanAuthenticationParams', 'ScanAuthenticationParams'],
-  ...[
-    'communityString',
-    'access_token',
-    'apiKey',
-    'api-keys',
-    'private_key',
-    'credentials',
-    'passphrase',
-    'authParams',
-  ],
+  'password',
+  'authPassword',
+  'clientSecret',
+  'scanAuthenticationParams',
+  'ScanAuthenticationParams',
+  'communityString',
+  'access_token',
+  'apiKey',
+  'api-keys',
+  'private_key',
+  'credentials',
+  'passphrase',
+  'authParams',
 ])('what stands under %s is hidden, whatever it is', (name) => {
   const safe = redactJson({ list: [{ [name]: { deep: ['CANARY'] }, id: 7 }] })
 
@@ -20,17 +22,27 @@ test.each([
 })
 
 test('that there is none, or whether there is one, is no secret', () => {
-  const told = { scanAuthenticationParams: null, hasPassword: true, name: 'key scan', shared: 1, plugin_id: 19506 }
+  const told = {
+    scanAuthenticationParams: null,
+    hasPassword: true,
+    name: 'key scan',
+    shared: 1,
+    plugin_id: 19506,
+  }
 
   expect(redactJson(told)).toEqual(told)
 })
 
 test('texts lose what looks like a secret, and the given values wherever they stand', () => {
-  const safe = redactJson({ note: 'see https://x/?sig=abcdef and Bearer abc.def', 'my-key-1': ['uses my-key-1'] }, [
-    'my-key-1',
-  ])
+  const safe = redactJson(
+    { note: 'see https://x/?sig=abcdef and Bearer abc.def', 'my-key-1': ['uses my-key-1'] },
+    ['my-key-1'],
+  )
 
-  expect(safe).toEqual({ note: 'see https://x/?sig=[hidden] and Bearer [hidden]', '[hidden]': ['uses [hidden]'] })
+  expect(safe).toEqual({
+    note: 'see https://x/?sig=[hidden] and Bearer [hidden]',
+    '[hidden]': ['uses [hidden]'],
+  })
 })
 
 test('what comes in is not changed', () => {

@@ -14,7 +14,10 @@ test.each([
   ['a bearer token in escaped JSON', String.raw`{\"authorization\":\"Bearer SECRET\"}`],
   ['basic credentials', 'Authorization: Basic SECRET=='],
   ['a token', 'the token eyJSECRETa.eyJSECRETb.SECRETc is wrong'],
-  ['an account key', 'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET+/==;EndpointSuffix=x'],
+  [
+    'an account key',
+    'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET+/==;EndpointSuffix=x',
+  ],
   ['a shared access signature', 'BlobEndpoint=https://x;SharedAccessSignature=sv=1&sig=SECRET'],
   ['Tenable keys', 'X-ApiKeys: accessKey=SECRET; secretKey=SECRET;'],
   ['Tenable keys in JSON', '{"x-apikeys":"accessKey=SECRET; secretKey=SECRET"}'],

@@ -9,7 +9,13 @@ import {
 import { problemSchema, toProblem, toResponse } from '../../shared/platform/reply.ts'
 
 const upstream = (facts: Partial<UpstreamFacts>) =>
-  new UpstreamError({ upstream: 'defender', call: 'GET /api/x', retryable: false, reason: 'refused', ...facts })
+  new UpstreamError({
+    upstream: 'defender',
+    call: 'GET /api/x',
+    retryable: false,
+    reason: 'refused',
+    ...facts,
+  })
 
 /** The refusal as its reader gets it. */
 function refusal(error: unknown) {
@@ -55,26 +61,53 @@ describe('an answer', () => {
 test.each<[string, unknown, number, string]>([
   [
     'the caller',
-    new RequestError({ status: 404, problem: 'run-not-found', title: 'No such run', detail: 'It never was.' }),
+    new RequestError({
+      status: 404,
+      problem: 'run-not-found',
+      title: 'No such run',
+      detail: 'It never was.',
+    }),
     404,
     'run-not-found',
   ],
-  ['a setting', new ConfigError('storage', [{ setting: 'A', problem: 'is missing' }]), 503, 'not-configured'],
-  ['an unknown shape', new ShapeError('defender', 'GET /api/x', 'value is no list'), 502, 'upstream-changed'],
+  [
+    'a setting',
+    new ConfigError('storage', [{ setting: 'A', problem: 'is missing' }]),
+    503,
+    'not-configured',
+  ],
+  [
+    'an unknown shape',
+    new ShapeError('defender', 'GET /api/x', 'value is no list'),
+    502,
+    'upstream-changed',
+  ],
   ['a time limit', upstream({ reason: 'timeout' }), 504, 'upstream-timeout'],
   ['too many calls', upstream({ status: 429 }), 503, 'upstream-throttled'],
   ['a wrong token', upstream({ status: 401 }), 502, 'upstream-refused'],
   ['a missing permission', upstream({ status: 403 }), 502, 'upstream-refused'],
   ['a broken upstream', upstream({ status: 500 }), 502, 'upstream-unavailable'],
   ['no connection', upstream({ reason: 'network' }), 502, 'upstream-unavailable'],
-  ['a host that is not allowed', upstream({ reason: 'forbidden-host' }), 502, 'upstream-unavailable'],
-])('a failure for which %s is the reason is told in the promised form', (_who, error, status, name) => {
-  const told = refusal(error)
+  [
+    'a host that is not allowed',
+    upstream({ reason: 'forbidden-host' }),
+    502,
+    'upstream-unavailable',
+  ],
+])(
+  'a failure for which %s is the reason is told in the promised form',
+  (_who, error, status, name) => {
+    const told = refusal(error)
 
-  expect(told.status).toBe(status)
-  expect(told.headers).toMatchObject({ 'content-type': 'application/problem+json' })
-  expect(told.problem).toMatchObject({ type: `urn:defender-relay:${name}`, status, instance: 'invocation-1' })
-})
+    expect(told.status).toBe(status)
+    expect(told.headers).toMatchObject({ 'content-type': 'application/problem+json' })
+    expect(told.problem).toMatchObject({
+      type: `urn:defender-relay:${name}`,
+      status,
+      instance: 'invocation-1',
+    })
+  },
+)
 
 test.each([new Error('SECRET'), new TypeError('SECRET'), 'SECRET', undefined, { status: 404 }])(
   'a bug is not answered with its details: %s',
@@ -105,20 +138,23 @@ test.each([
   [1001, '2'],
   [0, '1'],
   [90_000, '90'],
-])('%d ms until the next try are told in whole seconds, at least one: %s', (retryAfterMs, seconds) => {
-  const throttled = upstream({ status: 429, retryAfterMs })
-  const refused = new RequestError({
-    status: 429,
-    problem: 'busy',
-    title: 'Busy',
-    detail: 'Others are faster.',
-    retryAfterMs,
-  })
+])(
+  '%d ms until the next try are told in whole seconds, at least one: %s',
+  (retryAfterMs, seconds) => {
+    const throttled = upstream({ status: 429, retryAfterMs })
+    const refused = new RequestError({
+      status: 429,
+      problem: 'busy',
+      title: 'Busy',
+      detail: 'Others are faster.',
+      retryAfterMs,
+    })
 
-  expect(refusal(throttled).headers).toMatchObject({ 'retry-after': seconds })
-  expect(refusal(refused).headers).toMatchObject({ 'retry-after': seconds })
-  expect(JSON.stringify(refusal(refused).problem)).not.toContain('retryAfterMs')
-})
+    expect(refusal(throttled).headers).toMatchObject({ 'retry-after': seconds })
+    expect(refusal(refused).headers).toMatchObject({ 'retry-after': seconds })
+    expect(JSON.stringify(refusal(refused).problem)).not.toContain('retryAfterMs')
+  },
+)
 
 test.each([
   'https://x.blob.core.windows.net/c/b?sv=1&sig=SECRET"quoted',

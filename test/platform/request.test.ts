@@ -15,7 +15,10 @@ const route = defineRoute<undefined>()({
     limit: z.string().optional(),
     id: z.array(z.string()).optional().meta({ many: true }),
   }),
-  body: z.strictObject({ name: z.string().optional(), sizes: z.array(z.strictObject({ w: z.int() })).optional() }),
+  body: z.strictObject({
+    name: z.string().optional(),
+    sizes: z.array(z.strictObject({ w: z.int() })).optional(),
+  }),
   answers: { 200: { description: 'Done.' } },
   handle: async () => ({ status: 200 }),
 })
@@ -54,7 +57,8 @@ async function refusal(given: Given) {
   throw new Error(`not refused: ${outcome}`)
 }
 
-const wrong = async (given: Given) => (await refusal(given)).errors?.map(({ path, message }) => `${path} ${message}`)
+const wrong = async (given: Given) =>
+  (await refusal(given)).errors?.map(({ path, message }) => `${path} ${message}`)
 
 describe('a good request', () => {
   test('is read by the schemas of its route', async () => {
@@ -70,11 +74,15 @@ describe('a good request', () => {
   })
 
   test('tells the tags that the caller has', async () => {
-    expect((await read({ headers: { 'if-none-match': '"a", W/"b"' } })).ifNoneMatch).toBe('"a", W/"b"')
+    expect((await read({ headers: { 'if-none-match': '"a", W/"b"' } })).ifNoneMatch).toBe(
+      '"a", W/"b"',
+    )
   })
 
   test('has the origin that the operator gave', async () => {
-    expect((await read({}, 'https://public.example.test')).origin).toBe('https://public.example.test')
+    expect((await read({}, 'https://public.example.test')).origin).toBe(
+      'https://public.example.test',
+    )
   })
 
   test.each([undefined, '', '{}'])('may have the body %j: nothing is said', async (body) => {
@@ -87,16 +95,21 @@ describe('a good request', () => {
     'Application/JSON',
     'application/cloudevents+json',
   ])('may have the content type %s', async (type) => {
-    expect((await read({ body: '{"name":"x"}', headers: { 'content-type': type } })).body).toEqual({ name: 'x' })
+    expect((await read({ body: '{"name":"x"}', headers: { 'content-type': type } })).body).toEqual({
+      name: 'x',
+    })
   })
 
   test('may have no content type', async () => {
     expect((await read({ body: '{"name":"x"}', headers: {} })).body).toEqual({ name: 'x' })
   })
 
-  test.each(['?code=SECRET', '?CODE=SECRET', '?code=a&code=b'])('may carry its key as %s', async (query) => {
-    expect((await read({ query })).query).toEqual({})
-  })
+  test.each(['?code=SECRET', '?CODE=SECRET', '?code=a&code=b'])(
+    'may carry its key as %s',
+    async (query) => {
+      expect((await read({ query })).query).toEqual({})
+    },
+  )
 
   test('may repeat what is a list, one value being a list too', async () => {
     expect((await read({ query: '?id=a&id=b%2Cc' })).query).toEqual({ id: ['a', 'b,c'] })
@@ -108,12 +121,16 @@ describe('a parameter', () => {
   test.each(['page=2', 'Limit=5', 'constructor=1', 'toString=1', '__proto__=1', 'hasOwnProperty='])(
     'that nobody declared is refused: %s',
     async (query) => {
-      expect(await wrong({ query: `?${query}` })).toEqual([`query.${query.split('=')[0]} is not known here`])
+      expect(await wrong({ query: `?${query}` })).toEqual([
+        `query.${query.split('=')[0]} is not known here`,
+      ])
     },
   )
 
   test('that stands twice is refused, not read as one with a comma', async () => {
-    expect(await wrong({ query: '?limit=5&limit=6' })).toEqual(['query.limit stands more than once'])
+    expect(await wrong({ query: '?limit=5&limit=6' })).toEqual([
+      'query.limit stands more than once',
+    ])
   })
 
   test.each(['a%2Fb', '%', 'a%'])('in the path with a percent sign is refused: %s', async (id) => {
@@ -121,7 +138,9 @@ describe('a parameter', () => {
   })
 
   test('in the path that its schema refuses is told', async () => {
-    expect(await wrong({ params: { id: 'SECRET' } })).toEqual([expect.stringMatching(/^path\.id (?!.*SECRET)/)])
+    expect(await wrong({ params: { id: 'SECRET' } })).toEqual([
+      expect.stringMatching(/^path\.id (?!.*SECRET)/),
+    ])
   })
 })
 
@@ -136,9 +155,12 @@ describe('a body', () => {
     expect(await wrong({ body })).toEqual(errors)
   })
 
-  test.each(['[]', 'null', '"text"', '5'])('%s is refused, since an object is wanted', async (body) => {
-    expect(await wrong({ body })).toEqual([expect.stringMatching(/^body /)])
-  })
+  test.each(['[]', 'null', '"text"', '5'])(
+    '%s is refused, since an object is wanted',
+    async (body) => {
+      expect(await wrong({ body })).toEqual([expect.stringMatching(/^body /)])
+    },
+  )
 
   test('that is no UTF-8 is refused, not mended', async () => {
     const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')])
@@ -169,7 +191,10 @@ describe('a body', () => {
   })
 
   test.each<[string, Given]>([
-    ['that says it is too large', { body: '{}', headers: { ...JSON_TYPE, 'content-length': String(256 * 1024 + 1) } }],
+    [
+      'that says it is too large',
+      { body: '{}', headers: { ...JSON_TYPE, 'content-length': String(256 * 1024 + 1) } },
+    ],
     ['that is too large without saying so', { body: `{"name":"${'x'.repeat(256 * 1024)}"}` }],
   ])('%s is 413', async (_what, given) => {
     expect(await refusal(given)).toMatchObject({ status: 413, problem: 'body-too-large' })
@@ -178,7 +203,9 @@ describe('a body', () => {
   test('of exactly the largest size is read', async () => {
     const body = '{}'.padEnd(256 * 1024)
 
-    expect((await read({ body, headers: { ...JSON_TYPE, 'content-length': String(body.length) } })).body).toEqual({})
+    expect(
+      (await read({ body, headers: { ...JSON_TYPE, 'content-length': String(body.length) } })).body,
+    ).toEqual({})
   })
 
   test('that the platform dropped because it came in chunks is 411, not an empty one', async () => {
@@ -215,15 +242,18 @@ describe('a body', () => {
     })
   })
 
-  test.each(['gzip', 'deflate', 'br', 'identity, gzip', 'zip'])('that is encoded as %s is 415', async (encoding) => {
-    const headers = { ...JSON_TYPE, 'content-encoding': encoding }
+  test.each(['gzip', 'deflate', 'br', 'identity, gzip', 'zip'])(
+    'that is encoded as %s is 415',
+    async (encoding) => {
+      const headers = { ...JSON_TYPE, 'content-encoding': encoding }
 
-    expect(await refusal({ body: '{}', headers })).toMatchObject({
-      status: 415,
-      detail: expect.stringContaining('Content-Encoding'),
-      remedy: expect.stringContaining('not compressed'),
-    })
-  })
+      expect(await refusal({ body: '{}', headers })).toMatchObject({
+        status: 415,
+        detail: expect.stringContaining('Content-Encoding'),
+        remedy: expect.stringContaining('not compressed'),
+      })
+    },
+  )
 
   test.each([
     { 'content-type': 'application/json;charset="UTF-8"' },
@@ -234,7 +264,9 @@ describe('a body', () => {
   })
 
   test('that is not there may have any type', async () => {
-    expect((await read({ headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' } })).body).toEqual({})
+    expect(
+      (await read({ headers: { 'content-type': 'text/plain', 'content-encoding': 'gzip' } })).body,
+    ).toEqual({})
   })
 
   test('is not looked at by a route that takes none', async () => {
@@ -254,11 +286,13 @@ test('a route asks for a key and takes nothing, unless it says otherwise', async
     handle: async () => ({ status: 204 }),
   })
 
-  expect([plain.auth, Object.keys(plain.params.shape), Object.keys(plain.query.shape), plain.body]).toEqual([
-    'function',
-    [],
-    [],
-    undefined,
-  ])
-  await expect(readRequest(plain, request({ query: '?a=1' }), undefined)).rejects.toBeInstanceOf(RequestError)
+  expect([
+    plain.auth,
+    Object.keys(plain.params.shape),
+    Object.keys(plain.query.shape),
+    plain.body,
+  ]).toEqual(['function', [], [], undefined])
+  await expect(readRequest(plain, request({ query: '?a=1' }), undefined)).rejects.toBeInstanceOf(
+    RequestError,
+  )
 })

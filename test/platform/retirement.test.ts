@@ -33,7 +33,13 @@ const open = () => createRetirementWatch(table, 'defender', clock)
 async function ask(answer: { status?: number; headers?: Record<string, string> }, watch = open()) {
   headers = answer.headers ?? {}
   status = answer.status ?? 200
-  const http = createHttp({ upstream: 'defender', clock, userAgent: 'test', attempts: 1, onAnswer: watch.heed })
+  const http = createHttp({
+    upstream: 'defender',
+    clock,
+    userAgent: 'test',
+    attempts: 1,
+    onAnswer: watch.heed,
+  })
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/api/list`)
   return http.json({ method: 'GET', url, name: 'GET /api/list', isAllowed: () => true })
 }
@@ -47,7 +53,11 @@ test('an upstream that announces nothing is not reported', async () => {
 test.each<[string, Record<string, string>, string | null]>([
   ['a day', { sunset: 'Mon, 01 Feb 2027 00:00:00 GMT' }, '2027-02-01T00:00:00.000Z'],
   ['that it is deprecated since a day', { deprecation: '@1688169599' }, null],
-  ['both', { deprecation: 'true', sunset: 'Mon, 01 Feb 2027 00:00:00 GMT' }, '2027-02-01T00:00:00.000Z'],
+  [
+    'both',
+    { deprecation: 'true', sunset: 'Mon, 01 Feb 2027 00:00:00 GMT' },
+    '2027-02-01T00:00:00.000Z',
+  ],
   ['something that is no day', { sunset: 'soon <script>' }, null],
 ])('an answer that says %s is noted for every instance', async (_what, said, endsAt) => {
   await ask({ headers: said })

@@ -28,6 +28,8 @@ describe('what is wrong is said in plain words', () => {
   })
 
   test('unless the schema has words of its own', () => {
-    expect(said(z.string().regex(/^x/, 'must begin with x'), 'canary')).toEqual(['must begin with x'])
+    expect(said(z.string().regex(/^x/, 'must begin with x'), 'canary')).toEqual([
+      'must begin with x',
+    ])
   })
 })

@@ -11,10 +11,18 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
       await table.create()
     })
 
-    const insert = (rowKey: string, columns = {}) => ({ kind: 'insert', partitionKey: 'p', rowKey, columns }) as const
+    const insert = (rowKey: string, columns = {}) =>
+      ({ kind: 'insert', partitionKey: 'p', rowKey, columns }) as const
 
     test('a row comes back as it was written, with numbers of every size', async () => {
-      const columns = { text: "it's <b>", flag: true, small: 7, large: 2 ** 40, fraction: 1.5, negative: -(2 ** 31) }
+      const columns = {
+        text: "it's <b>",
+        flag: true,
+        small: 7,
+        large: 2 ** 40,
+        fraction: 1.5,
+        negative: -(2 ** 31),
+      }
 
       await table.transact([insert('a|1', columns)])
 
@@ -62,7 +70,9 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
     })
 
     test('a transaction that names a row twice is refused whole', async () => {
-      await expect(table.transact([insert('a'), insert('b'), insert('a')])).rejects.toBeInstanceOf(Error)
+      await expect(table.transact([insert('a'), insert('b'), insert('a')])).rejects.toBeInstanceOf(
+        Error,
+      )
 
       expect((await table.page({})).rows).toEqual([])
     })
@@ -70,10 +80,19 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
     test('a row that changed since it was read is not overwritten', async () => {
       const [etag] = await table.transact([insert('a', { n: 1 })])
       const replace = (n: number) =>
-        ({ kind: 'replace', partitionKey: 'p', rowKey: 'a', columns: { n }, etag: etag ?? '' }) as const
+        ({
+          kind: 'replace',
+          partitionKey: 'p',
+          rowKey: 'a',
+          columns: { n },
+          etag: etag ?? '',
+        }) as const
       const [second] = await table.transact([replace(2)])
 
-      await expect(table.transact([replace(3)])).rejects.toMatchObject({ reason: 'changed', index: 0 })
+      await expect(table.transact([replace(3)])).rejects.toMatchObject({
+        reason: 'changed',
+        index: 0,
+      })
       const read = await table.get('p', 'a')
 
       expect(read?.columns).toEqual({ n: 2 })
@@ -83,7 +102,9 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
     test('a replace leaves no column of the row before', async () => {
       await table.transact([insert('a', { old: 'x', both: 1 })])
 
-      await table.transact([{ kind: 'upsert', partitionKey: 'p', rowKey: 'a', columns: { both: 2 } }])
+      await table.transact([
+        { kind: 'upsert', partitionKey: 'p', rowKey: 'a', columns: { both: 2 } },
+      ])
 
       expect((await table.get('p', 'a'))?.columns).toEqual({ both: 2 })
     })
@@ -95,19 +116,34 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
       await table.transact([remove])
 
       await expect(table.transact([remove])).rejects.toMatchObject({ reason: 'missing' })
-      const replace = { kind: 'replace', partitionKey: 'p', rowKey: 'a', columns: {}, etag } as const
-      await expect(table.transact([insert('b'), replace])).rejects.toMatchObject({ reason: 'missing', index: 1 })
+      const replace = {
+        kind: 'replace',
+        partitionKey: 'p',
+        rowKey: 'a',
+        columns: {},
+        etag,
+      } as const
+      await expect(table.transact([insert('b'), replace])).rejects.toMatchObject({
+        reason: 'missing',
+        index: 1,
+      })
     })
 
     test('ranges, equal columns and pages answer exactly their rows', async () => {
-      await table.transact(['a|1', 'a|2', 'a|3', 'b|1'].map((key, n) => insert(key, { even: n % 2 === 0 })))
+      await table.transact(
+        ['a|1', 'a|2', 'a|3', 'b|1'].map((key, n) => insert(key, { even: n % 2 === 0 })),
+      )
 
       const range = { partitionKey: 'p', from: 'a|', before: 'a}' }
       const first = await table.page(range, { limit: 2 })
       const second = await table.page(range, { limit: 2, next: first.next ?? '' })
       const even = await Array.fromAsync(table.list({ where: { even: true } }))
 
-      expect([...first.rows, ...second.rows].map((row) => row.rowKey)).toEqual(['a|1', 'a|2', 'a|3'])
+      expect([...first.rows, ...second.rows].map((row) => row.rowKey)).toEqual([
+        'a|1',
+        'a|2',
+        'a|3',
+      ])
       expect(second.next).toBeUndefined()
       expect(even.map((row) => row.rowKey)).toEqual(['a|1', 'a|3'])
     })

@@ -4,7 +4,9 @@ import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 import { promiseTable } from './table-contract.ts'
 
-promiseTable('of the table service', async () => createTables({ connectionString: await freshStorage() })('Things'))
+promiseTable('of the table service', async () =>
+  createTables({ connectionString: await freshStorage() })('Things'),
+)
 
 promiseTable('in memory', async () => createMemoryTable('Things'))
 

@@ -12,11 +12,18 @@ const atOnce = '{"error":"You have reached the limit of concurrent requests for 
 const sessions = '{"error":{"code":"429","message":"The limit of active sessions (25) is reached"}}'
 const duplicate =
   '{"status":429,"message":"Duplicate export not allowed. Please modify request or wait until existing export is complete."}'
-const template = '{"values":["a","b"],"strings":["Duplicate export (job_uuid="," container_uuid=","). not allowed."]}'
+const template =
+  '{"values":["a","b"],"strings":["Duplicate export (job_uuid="," container_uuid=","). not allowed."]}'
 
 const factsOf = (text: string, headers: Record<string, string> = {}, status = 429) =>
   refusalFacts({
-    ...{ upstream: 'tenable', call: 'GET /scans/1', status, headers, date: undefined, text, secrets: [] },
+    upstream: 'tenable',
+    call: 'GET /scans/1',
+    status,
+    headers,
+    date: undefined,
+    text,
+    secrets: [],
     now: new Date(0),
   })
 
@@ -27,12 +34,23 @@ test.each([
   ['an empty body', '', { 'retry-after': '3' }, 'rate', 3000, true],
   ['too many requests at once', atOnce, { 'retry-after': '60' }, 'concurrency', 60_000, true],
   ['too many sessions at once', sessions, {}, 'concurrency', undefined, true],
-  ['an export that is under way', duplicate, { 'retry-after': '5' }, 'duplicate-export', 5000, false],
+  [
+    'an export that is under way',
+    duplicate,
+    { 'retry-after': '5' },
+    'duplicate-export',
+    5000,
+    false,
+  ],
   ['an export that is under way, in pieces', template, {}, 'duplicate-export', undefined, false],
 ] as const)('%s is told apart', (_, text, headers, throttle, retryAfterMs, retryable) => {
   const facts = factsOf(text, headers)
 
-  expect([facts.throttle, facts.retryAfterMs, facts.retryable]).toEqual([throttle, retryAfterMs, retryable])
+  expect([facts.throttle, facts.retryAfterMs, facts.retryable]).toEqual([
+    throttle,
+    retryAfterMs,
+    retryable,
+  ])
 })
 
 test('what is no 429 is about no limit', () => {
@@ -44,11 +62,18 @@ test.each([
   [nginx, '', [['scans', 1000, undefined]]],
   [atOnce, '600', [['scans', 5000, { isRate: false }]]],
   [duplicate, '600', []],
-])('a refusal stops its family as long as it concerns others: %s, %s', async (text, header, stops) => {
-  const told: unknown[] = []
-  const budget = { stop: async (...how: unknown[]) => void told.push([how[0], how[1], how[2]]) }
+])(
+  'a refusal stops its family as long as it concerns others: %s, %s',
+  async (text, header, stops) => {
+    const told: unknown[] = []
+    const budget = { stop: async (...how: unknown[]) => void told.push([how[0], how[1], how[2]]) }
 
-  await heedThrottle(budget, 'scans', new UpstreamError(factsOf(text, header ? { 'retry-after': header } : {})))
+    await heedThrottle(
+      budget,
+      'scans',
+      new UpstreamError(factsOf(text, header ? { 'retry-after': header } : {})),
+    )
 
-  expect(told).toEqual(stops)
-})
+    expect(told).toEqual(stops)
+  },
+)

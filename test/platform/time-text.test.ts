@@ -45,8 +45,20 @@ test.each([
 const moment = fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true })
 
 test('keys sort as the times do, however many fraction digits and whatever zone they came with', () => {
-  const spelling = fc.record({ at: moment, digits: fc.nat(4), zoneMinutes: fc.integer({ min: -840, max: 840 }) })
-  const spell = ({ at, digits, zoneMinutes }: { at: Date; digits: number; zoneMinutes: number }) => {
+  const spelling = fc.record({
+    at: moment,
+    digits: fc.nat(4),
+    zoneMinutes: fc.integer({ min: -840, max: 840 }),
+  })
+  const spell = ({
+    at,
+    digits,
+    zoneMinutes,
+  }: {
+    at: Date
+    digits: number
+    zoneMinutes: number
+  }) => {
     const local = new Date(at.getTime() + zoneMinutes * 60_000).toISOString().slice(0, -1)
     const hours = String(Math.floor(Math.abs(zoneMinutes) / 60)).padStart(2, '0')
     const minutes = String(Math.abs(zoneMinutes) % 60).padStart(2, '0')
@@ -56,15 +68,20 @@ test('keys sort as the times do, however many fraction digits and whatever zone 
     fc.property(spelling, spelling, (a, b) => {
       const [first, second] = [timeKey(toTimeText(spell(a))), timeKey(toTimeText(spell(b)))]
 
-      expect(Math.sign(a.at.getTime() - b.at.getTime())).toBe(first < second ? -1 : first > second ? 1 : 0)
+      expect(Math.sign(a.at.getTime() - b.at.getTime())).toBe(
+        first < second ? -1 : first > second ? 1 : 0,
+      )
     }),
   )
 })
 
 test('a fraction is more than none, and an absent time is the oldest', () => {
-  const sorted = ['2026-03-02T00:00:00.1Z', undefined, '2026-03-02T00:00:00Z', '2026-03-02T00:00:00.09Z'].toSorted(
-    (a, b) => (timeKey(a) < timeKey(b) ? -1 : 1),
-  )
+  const sorted = [
+    '2026-03-02T00:00:00.1Z',
+    undefined,
+    '2026-03-02T00:00:00Z',
+    '2026-03-02T00:00:00.09Z',
+  ].toSorted((a, b) => (timeKey(a) < timeKey(b) ? -1 : 1))
 
   expect(sorted.map(timeKey)).toEqual([
     '2026-03-02T00:00:00.0000000',

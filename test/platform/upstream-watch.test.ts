@@ -17,7 +17,13 @@ beforeEach(async () => {
 
 const open = (upstream = 'defender') => createUpstreamWatch(table, upstream, clock)
 const failure = (facts: Partial<UpstreamFacts>) =>
-  new UpstreamError({ upstream: 'defender', call: 'GET /api/x', retryable: false, reason: 'refused', ...facts })
+  new UpstreamError({
+    upstream: 'defender',
+    call: 'GET /api/x',
+    retryable: false,
+    reason: 'refused',
+    ...facts,
+  })
 const fail = (error: unknown) => open().over(() => Promise.reject(error))
 
 test('of an upstream that was never called nothing is known', async () => {
@@ -30,7 +36,11 @@ test('a call that went well is noted for every instance, and its answer passes u
   const answer = await open().over(async () => ({ files: 3 }))
 
   expect(answer).toEqual({ files: 3 })
-  expect(await open().report()).toEqual({ state: 'ok', lastOkAt: '1970-01-01T00:00:01.000Z', lastError: null })
+  expect(await open().report()).toEqual({
+    state: 'ok',
+    lastOkAt: '1970-01-01T00:00:01.000Z',
+    lastError: null,
+  })
   expect((await open('tenable').report()).state).toBe('unknown')
 })
 
@@ -43,22 +53,25 @@ test.each<[Partial<UpstreamFacts>, string]>([
   [{ status: 503 }, 'unreachable'],
   [{ reason: 'network' }, 'unreachable'],
   [{ reason: 'timeout' }, 'unreachable'],
-])('a call that failed with %j leaves the upstream %s, and its error passes unchanged', async (facts, state) => {
-  const error = failure(facts)
+])(
+  'a call that failed with %j leaves the upstream %s, and its error passes unchanged',
+  async (facts, state) => {
+    const error = failure(facts)
 
-  await expect(fail(error)).rejects.toBe(error)
+    await expect(fail(error)).rejects.toBe(error)
 
-  expect(await open().report()).toEqual({
-    state,
-    lastOkAt: null,
-    lastError: {
-      at: '1970-01-01T00:00:00.000Z',
-      status: facts.status ?? null,
-      title: error.message,
-      missing: facts.missing ?? [],
-    },
-  })
-})
+    expect(await open().report()).toEqual({
+      state,
+      lastOkAt: null,
+      lastError: {
+        at: '1970-01-01T00:00:00.000Z',
+        status: facts.status ?? null,
+        title: error.message,
+        missing: facts.missing ?? [],
+      },
+    })
+  },
+)
 
 test('a call that goes well again keeps what went wrong before', async () => {
   await expect(fail(failure({ status: 403 }))).rejects.toThrow()

@@ -8,7 +8,12 @@ import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 
 const key = { kind: 'tenable-scan', id: '7', part: 'run-1' }
-const entry = (answer: string, raw = answer) => ({ answer, raw, tag: tagOf(answer, raw), final: true })
+const entry = (answer: string, raw = answer) => ({
+  answer,
+  raw,
+  tag: tagOf(answer, raw),
+  final: true,
+})
 
 async function inMemory() {
   const table = createMemoryTable('ScanCache')
@@ -33,7 +38,12 @@ test('an entry too large for a row is split over several and comes back whole, o
   await createScanCache(table, clock).put(key, kept, 60_000)
   const other = createScanCache(table, clock)
 
-  expect(await other.get(key)).toEqual({ answer: kept.answer, tag: kept.tag, at: expect.any(String), final: true })
+  expect(await other.get(key)).toEqual({
+    answer: kept.answer,
+    tag: kept.tag,
+    at: expect.any(String),
+    final: true,
+  })
   expect((await other.raw(key, kept.tag)) === raw).toBe(true)
   expect((await rowsOf(table)).length).toBeGreaterThan(3)
 })
@@ -62,12 +72,17 @@ test('an entry is there until its time is over, and swept afterwards', async () 
 
   expect(before).toMatchObject({ answer: '{"n":1}' })
   expect(after).toBeUndefined()
-  expect((await rowsOf(table)).map(({ partitionKey }) => partitionKey)).toEqual(['tenable-scan|8', 'tenable-scan|8'])
+  expect((await rowsOf(table)).map(({ partitionKey }) => partitionKey)).toEqual([
+    'tenable-scan|8',
+    'tenable-scan|8',
+  ])
 })
 
 test('rows of two writers are never put together', async () => {
   const { table, cache } = await inMemory()
-  const [one, two] = [1, 2].map((n) => entry(`{"n":${n}}`, JSON.stringify(randomBytes(700_000).toString('base64') + n)))
+  const [one, two] = [1, 2].map((n) =>
+    entry(`{"n":${n}}`, JSON.stringify(randomBytes(700_000).toString('base64') + n)),
+  )
   if (!one || !two) throw new Error('there are two')
   await cache.put(key, one, 60_000)
   const [, second] = (await rowsOf(table)).filter(({ rowKey }) => rowKey.includes('|raw|'))
@@ -109,7 +124,14 @@ test('keys that begin alike are told apart', async () => {
   const { cache } = await inMemory()
   await cache.put({ ...key, part: '10-0' }, entry('{"n":1}'), 60_000)
 
-  const others = [{ part: '10-00' }, { part: '10' }, { part: '1' }, { id: '77' }, { kind: 'tenable-runs' }]
+  const others = [
+    { part: '10-00' },
+    { part: '10' },
+    { part: '1' },
+    { id: '77' },
+    { kind: 'tenable-runs' },
+  ]
 
-  for (const other of others) expect(await cache.get({ ...key, part: '10-0', ...other })).toBeUndefined()
+  for (const other of others)
+    expect(await cache.get({ ...key, part: '10-0', ...other })).toBeUndefined()
 })

@@ -13,14 +13,20 @@ afterEach(() => stack.stop())
 /** What the cache holds, unpacked. */
 async function cachedTexts(): Promise<string[]> {
   const texts: string[] = []
-  for await (const { columns } of createTables({ connectionString: stack.storage })('ScanCache').list({})) {
+  for await (const { columns } of createTables({ connectionString: stack.storage })(
+    'ScanCache',
+  ).list({})) {
     texts.push(gunzipSync(Buffer.from(fromTextColumns('text', columns), 'base64')).toString())
   }
   return texts
 }
 
 test('keys, tokens and what scans sign in with are in no answer, log line, error or stored row', async () => {
-  const env = { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
+  const env = {
+    AV_HEALTH_SCHEDULE: never,
+    MACHINE_ACTIONS_SCHEDULE: never,
+    INVESTIGATIONS_SCHEDULE: never,
+  }
   stack = await startTestStack({ fleet: { size: 5, files: 1, badLines: 0 }, env })
   const { scans, tenableKeys, issuedSecrets, setFaults } = stack.simulator
   // As if somebody had pasted them there, or the service gave them back.
@@ -34,10 +40,14 @@ test('keys, tokens and what scans sign in with are in no answer, log line, error
     'defender/sessions/s401',
     `defender/definitions/${sampleDefinitions[0]}`,
   ]
-  for (const path of paths) expect((await stack.get(`scan-history/${path}?raw=true`)).status).toBe(200)
+  for (const path of paths)
+    expect((await stack.get(`scan-history/${path}?raw=true`)).status).toBe(200)
   for (const path of ['tenable/scans/401/runs', 'tenable/scans/401/status', 'defender/definitions'])
     expect((await stack.get(`scan-history/${path}`)).status).toBe(200)
-  setFaults({ tenableStatus: { answer: 'unauthorized', calls: 9 }, scanHistoryStatus: { answer: 403, calls: 9 } })
+  setFaults({
+    tenableStatus: { answer: 'unauthorized', calls: 9 },
+    scanHistoryStatus: { answer: 403, calls: 9 },
+  })
   stack.clock.advance(31_000)
   expect((await stack.get('scan-history/tenable/scans/401')).status).toBe(502)
   expect((await stack.get('scan-history/defender/sessions/s402')).status).toBe(502)

@@ -1,21 +1,39 @@
 import { describe, expect, test } from 'vitest'
 import { scanSchema } from '../../shared/scan-history/source.ts'
-import { readDefinition, readHistoryRow } from '../../shared/scan-history/sources/defender-answer.ts'
+import {
+  readDefinition,
+  readHistoryRow,
+} from '../../shared/scan-history/sources/defender-answer.ts'
 
 const read = (row: Record<string, unknown>) => scanSchema.parse(readHistoryRow(row, 'asked'))
 
 const target = (place: number, more: object = {}) => ({
-  ...{ Ip: `192.0.2.${place}`, Hostname: `printer-${place}`, ScannedDeviceDescription: 'Network device' },
-  ...{ ErrorMessage: '', ScanStatus: 'Success', ScanDuration: '00:08:30', ...more },
+  Ip: `192.0.2.${place}`,
+  Hostname: `printer-${place}`,
+  ScannedDeviceDescription: 'Network device',
+  ErrorMessage: '',
+  ScanStatus: 'Success',
+  ScanDuration: '00:08:30',
+  ...more,
 })
 const sample = {
-  ...{ orgId: 'org', ScanDefinitionIds: 'def', SessionIds: 'ses' },
-  ...{ NumberOfSuccessfullyScannedTargets: 2, NumberOfTargets: 2, ScanStatus: 'Success' },
-  ...{ LastScanned: '2022-12-19T15:14:24.5561791Z', ListScannedTargets: [target(1), target(2)] },
+  orgId: 'org',
+  ScanDefinitionIds: 'def',
+  SessionIds: 'ses',
+  NumberOfSuccessfullyScannedTargets: 2,
+  NumberOfTargets: 2,
+  ScanStatus: 'Success',
+  LastScanned: '2022-12-19T15:14:24.5561791Z',
+  ListScannedTargets: [target(1), target(2)],
 }
 const declared = {
-  ...{ orgId: 'org', scanDefinitionId: 'def', sessionId: 'ses', scannerId: 'scanner' },
-  ...{ numberOfSuccessfullyScannedTargets: 1, numberOfTargets: 2, scanStatus: 'PartialSuccess' },
+  orgId: 'org',
+  scanDefinitionId: 'def',
+  sessionId: 'ses',
+  scannerId: 'scanner',
+  numberOfSuccessfullyScannedTargets: 1,
+  numberOfTargets: 2,
+  scanStatus: 'PartialSuccess',
   generalErrorMessage: null,
   scannedTargets: [
     {
@@ -26,7 +44,13 @@ const declared = {
       scanStatus: 'Success',
       scanDuration: '00:08:30.5000000',
     },
-    { ip: '192.0.2.2', hostname: 'b', errorMessage: 'no route', scanStatus: 'Failure', scanDuration: null },
+    {
+      ip: '192.0.2.2',
+      hostname: 'b',
+      errorMessage: 'no route',
+      scanStatus: 'Failure',
+      scanDuration: null,
+    },
   ],
 }
 const none = { critical: null, high: null, medium: null, low: null, info: null }
@@ -40,15 +64,25 @@ test('the sample by session', () => {
     severities: null,
   }
   expect(read(sample)).toEqual({
-    ...{ source: 'defender', id: 'ses', run: { id: 'ses', number: null }, definitionId: 'def', orgId: 'org' },
-    ...{ scannerId: null, name: null, state: 'completed', upstreamState: 'Success', startedAt: null, endedAt: null },
+    source: 'defender',
+    id: 'ses',
+    run: { id: 'ses', number: null },
+    definitionId: 'def',
+    orgId: 'org',
+    scannerId: null,
+    name: null,
+    state: 'completed',
+    upstreamState: 'Success',
+    startedAt: null,
+    endedAt: null,
     lastScannedAt: '2022-12-19T15:14:24.5561791Z',
     counts: { targets: 2, succeeded: 2, failed: 0, ...none },
     targets: [
       { ip: '192.0.2.1', hostname: 'printer-1', ...shown },
       { ip: '192.0.2.2', hostname: 'printer-2', ...shown },
     ],
-    ...{ completeness: { kind: 'complete', reason: null, whereElse: null }, errorMessage: null },
+    completeness: { kind: 'complete', reason: null, whereElse: null },
+    errorMessage: null,
   })
 })
 
@@ -56,7 +90,11 @@ test('the shape that the metadata declares', () => {
   const scan = read(declared)
 
   expect(scan).toMatchObject({
-    ...{ run: { id: 'ses' }, definitionId: 'def', scannerId: 'scanner', state: 'partial', lastScannedAt: null },
+    run: { id: 'ses' },
+    definitionId: 'def',
+    scannerId: 'scanner',
+    state: 'partial',
+    lastScannedAt: null,
     counts: { targets: 2, succeeded: 1, failed: 1 },
     completeness: { kind: 'complete' },
   })
@@ -76,9 +114,18 @@ test('the sample by definition tells four things, and the answer where the rest 
 
   const [bare, withSession] = [read(row), read({ ...row, SessionIds: 'ses' })]
 
-  expect(bare).toMatchObject({ id: 'asked', run: null, state: 'partial', scannerId: 's', targets: null })
+  expect(bare).toMatchObject({
+    id: 'asked',
+    run: null,
+    state: 'partial',
+    scannerId: 's',
+    targets: null,
+  })
   expect(bare.counts).toEqual({ targets: null, succeeded: null, failed: null, ...none })
-  expect(bare.completeness).toMatchObject({ kind: 'partial', whereElse: 'Nowhere: Defender gives no more.' })
+  expect(bare.completeness).toMatchObject({
+    kind: 'partial',
+    whereElse: 'Nowhere: Defender gives no more.',
+  })
   expect(withSession.completeness.whereElse).toBe('GET /api/scan-history/defender/sessions/ses')
 })
 
@@ -119,8 +166,22 @@ test.each([
     [0, 0, 0],
   ],
   ['no list', bare, 'completed', 'partial', null, [2, 2, 0]],
-  ['a list of null', { ...bare, ListScannedTargets: null }, 'completed', 'partial', null, [2, 2, 0]],
-  ['a list that is too short', { ...sample, NumberOfTargets: 9 }, 'completed', 'partial', 2, [9, 2, 0]],
+  [
+    'a list of null',
+    { ...bare, ListScannedTargets: null },
+    'completed',
+    'partial',
+    null,
+    [2, 2, 0],
+  ],
+  [
+    'a list that is too short',
+    { ...sample, NumberOfTargets: 9 },
+    'completed',
+    'partial',
+    2,
+    [9, 2, 0],
+  ],
   [
     'counts as text',
     { ...bare, NumberOfTargets: '5', NumberOfSuccessfullyScannedTargets: '3' },
@@ -145,7 +206,14 @@ test.each([
     null,
     [null, null, null],
   ],
-  ['a failure without words', { SessionIds: 'ses', ScanStatus: 'Fail' }, 'failed', 'none', null, [null, null, null]],
+  [
+    'a failure without words',
+    { SessionIds: 'ses', ScanStatus: 'Fail' },
+    'failed',
+    'none',
+    null,
+    [null, null, null],
+  ],
   [
     'a failure with targets',
     {
@@ -161,14 +229,25 @@ test.each([
   ],
   ['a run under way', { ...bare, ScanStatus: 'InProgress' }, 'running', 'running', null, [2, 2, 0]],
   ['a run that waits', { ...bare, ScanStatus: 'Pending' }, 'pending', 'running', null, [2, 2, 0]],
-  ['a run that was cancelled', { ...sample, ScanStatus: 'Cancelled' }, 'canceled', 'complete', 2, [2, 2, 0]],
+  [
+    'a run that was cancelled',
+    { ...sample, ScanStatus: 'Cancelled' },
+    'canceled',
+    'complete',
+    2,
+    [2, 2, 0],
+  ],
   ['a new word', { ...sample, ScanStatus: 'Dreaming' }, 'unknown', 'partial', 2, [2, 2, 0]],
   ['no word', { SessionIds: 'ses' }, 'unknown', 'partial', null, [null, null, null]],
   ['nothing at all', {}, 'unknown', 'partial', null, [null, null, null]],
 ])('%s', (_case, row, state, kind, listed, [targets, succeeded, failed]) => {
   const scan = read(row)
 
-  expect(scan).toMatchObject({ state, completeness: { kind }, counts: { targets, succeeded, failed } })
+  expect(scan).toMatchObject({
+    state,
+    completeness: { kind },
+    counts: { targets, succeeded, failed },
+  })
   expect(scan.targets?.length ?? null).toBe(listed)
   if (kind !== 'complete') expect(scan.completeness.reason).toBeTruthy()
 })
@@ -206,19 +285,46 @@ describe('values', () => {
 
 test('a definition, whichever case its names have', () => {
   const definition = {
-    ...{ id: 'd', scanName: 'Printers', isActive: true, orgId: 'org', createdBy: 'me', intervalInHours: 4 },
-    ...{ scanType: 'Network', targetType: 'Ip', target: '192.0.2.1, 192.0.2.2', scanAuthenticationParams: '[hidden]' },
-    latestScan: { status: 'Fail', failureReason: 'no route', executionDateTime: '2022-12-19T15:14:24.55Z' },
+    id: 'd',
+    scanName: 'Printers',
+    isActive: true,
+    orgId: 'org',
+    createdBy: 'me',
+    intervalInHours: 4,
+    scanType: 'Network',
+    targetType: 'Ip',
+    target: '192.0.2.1, 192.0.2.2',
+    scanAuthenticationParams: '[hidden]',
+    latestScan: {
+      status: 'Fail',
+      failureReason: 'no route',
+      executionDateTime: '2022-12-19T15:14:24.55Z',
+    },
     ScannerAgent: { id: 's', machineId: 'm', machineName: 'n', LastSeen: '2022-12-19T15:14:24Z' },
   }
 
   expect(readDefinition(definition)).toEqual({
-    ...{ id: 'd', name: 'Printers', orgId: 'org', isActive: true, createdBy: 'me', intervalInHours: 4 },
-    ...{ scanType: 'Network', targetType: 'Ip', targets: ['192.0.2.1', '192.0.2.2'] },
+    id: 'd',
+    name: 'Printers',
+    orgId: 'org',
+    isActive: true,
+    createdBy: 'me',
+    intervalInHours: 4,
+    scanType: 'Network',
+    targetType: 'Ip',
+    targets: ['192.0.2.1', '192.0.2.2'],
     latestScan: {
-      ...{ state: 'failed', upstreamState: 'Fail', failureReason: 'no route', executedAt: '2022-12-19T15:14:24.55Z' },
+      state: 'failed',
+      upstreamState: 'Fail',
+      failureReason: 'no route',
+      executedAt: '2022-12-19T15:14:24.55Z',
     },
     scanner: { id: 's', machineId: 'm', machineName: 'n', lastSeen: '2022-12-19T15:14:24Z' },
   })
-  expect(readDefinition({ id: 'd' })).toMatchObject({ name: null, targets: null, latestScan: null, scanner: null })
+  expect(readDefinition({ id: 'd' })).toMatchObject({
+    name: null,
+    targets: null,
+    latestScan: null,
+    scanner: null,
+  })
 })

@@ -30,13 +30,21 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
   }
   const cache = { ...createScanCache(table, clock), ...changed }
   const parts: LookupParts = {
-    ...{ cache, clock, join: createJoin<Map<string, Entry>>(), finalMs: 90 * 24 * 3_600_000 },
+    cache,
+    clock,
+    join: createJoin<Map<string, Entry>>(),
+    finalMs: 90 * 24 * 3_600_000,
     onCacheFailure: (error) => void failures.push(error),
   }
   return { parts, question, asked, clock, failures, answers }
 }
 
-const found = (n: number, more: Partial<Found> = {}): Found => ({ answer: { n }, raw: { n }, final: true, ...more })
+const found = (n: number, more: Partial<Found> = {}): Found => ({
+  answer: { n },
+  raw: { n },
+  final: true,
+  ...more,
+})
 
 test('what will not change is asked for once, what may is asked for again after half a minute', async () => {
   const { parts, question, asked, clock } = await asking({
@@ -54,7 +62,11 @@ test('what will not change is asked for once, what may is asked for again after 
 })
 
 test('of several ids only those that are not there are asked for, together', async () => {
-  const { parts, question, asked } = await asking({ 'a|latest': found(1), 'b|latest': found(2), 'c|latest': found(3) })
+  const { parts, question, asked } = await asking({
+    'a|latest': found(1),
+    'b|latest': found(2),
+    'c|latest': found(3),
+  })
   await lookup(parts, question, ['b'])
 
   const entries = await lookup(parts, question, ['a', 'b', 'c', 'd'])
@@ -68,7 +80,10 @@ test('of several ids only those that are not there are asked for, together', asy
 })
 
 test('the latest is looked for anew after half a minute, and its answer is asked for once', async () => {
-  const { parts, question, asked, clock, answers } = await asking({ 'a|latest': { see: 'r1' }, 'a|r1': found(1) })
+  const { parts, question, asked, clock, answers } = await asking({
+    'a|latest': { see: 'r1' },
+    'a|r1': found(1),
+  })
 
   await lookup(parts, question, ['a'])
   await lookup(parts, question, ['a'])
@@ -84,17 +99,34 @@ test('the latest is looked for anew after half a minute, and its answer is asked
 })
 
 test('a refusal for want of calls is the caller’s 429, everybody’s who waits, and nobody’s who comes later', async () => {
-  const facts = { upstream: 'tenable', call: 'calls of scans', reason: 'refused', retryable: true } as const
-  const refusal = new UpstreamError({ ...facts, status: 429, code: 'OwnBudget', retryAfterMs: 7000 })
+  const facts = {
+    upstream: 'tenable',
+    call: 'calls of scans',
+    reason: 'refused',
+    retryable: true,
+  } as const
+  const refusal = new UpstreamError({
+    ...facts,
+    status: 429,
+    code: 'OwnBudget',
+    retryAfterMs: 7000,
+  })
   const { parts, question, asked, answers } = await asking({ 'a|latest': refusal })
 
-  const refused = await Promise.allSettled([lookup(parts, question, ['a']), lookup(parts, question, ['a'])])
+  const refused = await Promise.allSettled([
+    lookup(parts, question, ['a']),
+    lookup(parts, question, ['a']),
+  ])
   answers['a|latest'] = found(1)
   const later = await lookup(parts, question, ['a'])
 
   const reasons = refused.map((one) => (one.status === 'rejected' ? one.reason : one))
   expect(reasons).toEqual([expect.any(RequestError), expect.any(RequestError)])
-  expect(reasons[0].facts).toMatchObject({ status: 429, problem: 'upstream-throttled', retryAfterMs: 7000 })
+  expect(reasons[0].facts).toMatchObject({
+    status: 429,
+    problem: 'upstream-throttled',
+    retryAfterMs: 7000,
+  })
   expect(later.get('a')?.answer).toEqual({ n: 1 })
   expect(asked).toHaveLength(2)
 })
@@ -102,7 +134,10 @@ test('a refusal for want of calls is the caller’s 429, everybody’s who waits
 test('an answer that could not be kept is still an answer', async () => {
   const { parts, question, failures } = await asking(
     { 'a|latest': { see: 'r' }, 'a|r': found(1) },
-    { put: async () => Promise.reject(new Error('no storage')), putSee: async () => Promise.reject(new Error('none')) },
+    {
+      put: async () => Promise.reject(new Error('no storage')),
+      putSee: async () => Promise.reject(new Error('none')),
+    },
   )
 
   const entry = (await lookup(parts, question, ['a'])).get('a')
@@ -112,7 +147,10 @@ test('an answer that could not be kept is still an answer', async () => {
 })
 
 test('a raw answer that was too large to be kept is asked for again, once for all who want it', async () => {
-  const { parts, question, asked } = await asking({ 'a|latest': found(1) }, { raw: async () => undefined })
+  const { parts, question, asked } = await asking(
+    { 'a|latest': found(1) },
+    { raw: async () => undefined },
+  )
   await lookup(parts, question, ['a'])
 
   const entries = await Promise.all([1, 2, 3].map(() => lookup(parts, question, ['a'])))

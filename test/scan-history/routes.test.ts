@@ -9,7 +9,11 @@ const [network, windows, idle] = sampleDefinitions
 let stack: TestStack
 
 beforeAll(async () => {
-  const env = { AV_HEALTH_SCHEDULE: never, MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
+  const env = {
+    AV_HEALTH_SCHEDULE: never,
+    MACHINE_ACTIONS_SCHEDULE: never,
+    INVESTIGATIONS_SCHEDULE: never,
+  }
   stack = await startTestStack({ fleet: { size: 10, files: 1, badLines: 0 }, env })
 })
 beforeEach(() => {
@@ -17,8 +21,14 @@ beforeEach(() => {
   // Nothing is kept that long that was not over.
   stack.clock.advance(61_000)
   stack.simulator.setFaults({
-    ...{ scanHistoryStatus: null, scanDefinitionsStatus: null, scanHistoryShape: 'documented', tenableStatus: null },
-    ...{ tenableDetailsStatus: null, tenableHistoryStatus: null, tenableLatestStatus: null, slowScanSeconds: 0 },
+    scanHistoryStatus: null,
+    scanDefinitionsStatus: null,
+    scanHistoryShape: 'documented',
+    tenableStatus: null,
+    tenableDetailsStatus: null,
+    tenableHistoryStatus: null,
+    tenableLatestStatus: null,
+    slowScanSeconds: 0,
   })
 })
 afterAll(() => stack.stop())
@@ -35,10 +45,30 @@ const sent = (before: ReturnType<typeof calls>) =>
 
 describe('the six answers that must not be taken for each other', () => {
   test.each([
-    ['empty', 'tenable/scans/117', 200, { state: 'completed', targets: [], completeness: { kind: 'complete' } }],
-    ['archived', 'tenable/scans/111', 200, { state: 'completed', targets: null, completeness: { kind: 'archived' } }],
-    ['never run', 'tenable/scans/108', 200, { state: 'never-run', targets: null, completeness: { kind: 'none' } }],
-    ['running', 'tenable/scans/102', 200, { state: 'running', targets: null, completeness: { kind: 'running' } }],
+    [
+      'empty',
+      'tenable/scans/117',
+      200,
+      { state: 'completed', targets: [], completeness: { kind: 'complete' } },
+    ],
+    [
+      'archived',
+      'tenable/scans/111',
+      200,
+      { state: 'completed', targets: null, completeness: { kind: 'archived' } },
+    ],
+    [
+      'never run',
+      'tenable/scans/108',
+      200,
+      { state: 'never-run', targets: null, completeness: { kind: 'none' } },
+    ],
+    [
+      'running',
+      'tenable/scans/102',
+      200,
+      { state: 'running', targets: null, completeness: { kind: 'running' } },
+    ],
     ['forbidden', 'tenable/scans/114', 502, { type: 'urn:defender-relay:upstream-refused' }],
     ['not found', 'tenable/scans/99999', 404, { type: 'urn:defender-relay:scan-not-found' }],
   ])('%s', async (_case, path, status, body) => {
@@ -63,8 +93,14 @@ test.each([
   const byNumber = await get(`tenable/scans/${id}`)
   const byName = await get(`tenable/scans/${scheduleUuid}`)
 
-  expect(byNumber).toMatchObject({ status: 200, body: { state, completeness: { kind }, id: String(id) } })
-  expect(byName).toMatchObject({ status: 200, body: { state, completeness: { kind }, id: scheduleUuid } })
+  expect(byNumber).toMatchObject({
+    status: 200,
+    body: { state, completeness: { kind }, id: String(id) },
+  })
+  expect(byName).toMatchObject({
+    status: 200,
+    body: { state, completeness: { kind }, id: scheduleUuid },
+  })
 })
 
 describe('details are asked for only when they are needed', () => {
@@ -82,7 +118,11 @@ describe('details are asked for only when they are needed', () => {
     before = calls()
     const over = await get('tenable/scans/301')
 
-    expect(running.body).toMatchObject({ state: 'running', run: { number: 10030101 }, cached: null })
+    expect(running.body).toMatchObject({
+      state: 'running',
+      run: { number: 10030101 },
+      cached: null,
+    })
     expect(again.body.cached.at).toBeTruthy()
     expect(whileRunning).toEqual({ history: 1 })
     expect(over.body).toMatchObject({ state: 'completed', run: { number: 10030101 } })
@@ -103,7 +143,10 @@ describe('details are asked for only when they are needed', () => {
 
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
     expect(first).toEqual({ history: 1, 'latest-status': 1, details: 1 })
-    expect(other.body).toMatchObject({ targets: { length: 40 }, cached: { at: expect.any(String) } })
+    expect(other.body).toMatchObject({
+      targets: { length: 40 },
+      cached: { at: expect.any(String) },
+    })
     expect(sent(later)).toEqual({})
   })
 
@@ -138,7 +181,10 @@ describe('details are asked for only when they are needed', () => {
 
     const answer = await get(`tenable/scans/102?run=${body.run.id}`)
 
-    expect(answer).toMatchObject({ status: 404, body: { type: 'urn:defender-relay:scan-or-run-not-found' } })
+    expect(answer).toMatchObject({
+      status: 404,
+      body: { type: 'urn:defender-relay:scan-or-run-not-found' },
+    })
   })
 })
 
@@ -170,7 +216,10 @@ describe('ETags', () => {
   })
 
   test('the answer with the raw one in it is another one', async () => {
-    const [plain, raw] = [await get(`defender/sessions/${good}`), await get(`defender/sessions/${good}?raw=true`)]
+    const [plain, raw] = [
+      await get(`defender/sessions/${good}`),
+      await get(`defender/sessions/${good}?raw=true`),
+    ]
 
     expect(raw.headers.get('etag')).not.toBe(plain.headers.get('etag'))
   })
@@ -183,7 +232,10 @@ test('raw is what the source has said, fresh and out of the cache alike', async 
   const fresh = await get('tenable/scans/305?raw=true')
   const kept = await get('tenable/scans/305?raw=true')
 
-  expect(fresh.body.raw).toMatchObject({ info: { status: 'completed' }, vulnerabilities: expect.any(Array) })
+  expect(fresh.body.raw).toMatchObject({
+    info: { status: 'completed' },
+    vulnerabilities: expect.any(Array),
+  })
   expect(kept.body.raw).toEqual(fresh.body.raw)
   expect(kept.body.cached).not.toBeNull()
   expect(sent(before)).toMatchObject({ details: 1 })
@@ -196,7 +248,8 @@ describe('pages', () => {
     for (let pages = 0; path && pages < 5; pages++) {
       const { body, headers } = await get(path)
       runs.push(...body.runs.map(({ number }: { number: number }) => number))
-      const next = /<\/api\/scan-history\/([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1] ?? ''
+      const next =
+        /<\/api\/scan-history\/([^>]+)>; rel="next"/.exec(headers.get('link') ?? '')?.[1] ?? ''
       expect(Boolean(next)).toBe(body.next !== null)
       path = next
     }
@@ -211,7 +264,10 @@ describe('pages', () => {
   })
 
   test.each([108, 109, 110])('scan %i has no runs to list', async (id) => {
-    expect(await get(`tenable/scans/${id}/runs`)).toMatchObject({ status: 200, body: { runs: [], next: null } })
+    expect(await get(`tenable/scans/${id}/runs`)).toMatchObject({
+      status: 200,
+      body: { runs: [], next: null },
+    })
   })
 
   test('definitions, and the sessions of one', async () => {
@@ -231,7 +287,10 @@ describe('pages', () => {
     })
     expect(more.body).toMatchObject({ sessions: [{ state: 'partial' }], next: null })
     expect(none.body).toMatchObject({ definition: { isActive: false }, sessions: [], next: null })
-    expect(unknown).toMatchObject({ status: 404, body: { type: 'urn:defender-relay:definition-not-found' } })
+    expect(unknown).toMatchObject({
+      status: 404,
+      body: { type: 'urn:defender-relay:definition-not-found' },
+    })
   })
 })
 
@@ -247,8 +306,13 @@ describe('Defender sessions', () => {
 
       expect(status).toBe(200)
       expect(body).toMatchObject({
-        ...{ source: 'defender', id, run: { id }, state: 'completed', completeness: { kind: 'complete' } },
-        ...{ counts: { targets: 1, succeeded: 1, failed: 0 }, targets: [{ ip: '127.0.0.1', durationSeconds: 510 }] },
+        source: 'defender',
+        id,
+        run: { id },
+        state: 'completed',
+        completeness: { kind: 'complete' },
+        counts: { targets: 1, succeeded: 1, failed: 0 },
+        targets: [{ ip: '127.0.0.1', durationSeconds: 510 }],
       })
     },
   )
@@ -289,38 +353,66 @@ describe('Defender sessions', () => {
 })
 
 describe('ids that try to get out', () => {
-  const ids = ['..', 'a..b', '.a', '%2e%2e', '%2F', 'a%2Fb', 'a%5Cb', '%3Fx=1', 'a%00b', 'a%0d%0ab', 'a b', 'a%23', 'ä']
-  const paths = ['defender/sessions/ID', 'defender/definitions/ID', 'tenable/scans/ID', 'tenable/scans/ID/status']
+  const ids = [
+    '..',
+    'a..b',
+    '.a',
+    '%2e%2e',
+    '%2F',
+    'a%2Fb',
+    'a%5Cb',
+    '%3Fx=1',
+    'a%00b',
+    'a%0d%0ab',
+    'a b',
+    'a%23',
+    'ä',
+  ]
+  const paths = [
+    'defender/sessions/ID',
+    'defender/definitions/ID',
+    'tenable/scans/ID',
+    'tenable/scans/ID/status',
+  ]
 
   /** fetch() tidies a path up before it is sent. */
   const raw = (path: string) =>
     new Promise<number>((resolve, reject) => {
       const { hostname, port } = new URL(stack.host.url)
       const headers = { 'x-functions-key': stack.keys.function }
-      const asking = request({ hostname, port, path: encodeURI(path).replaceAll('%25', '%'), headers }, (answer) => {
-        answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
-      })
+      const asking = request(
+        { hostname, port, path: encodeURI(path).replaceAll('%25', '%'), headers },
+        (answer) => {
+          answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
+        },
+      )
       asking.on('error', reject).end()
     })
 
-  test.each([...paths, 'defender/sessions?id=ID', 'tenable/scans/101?run=ID', 'tenable/scans/ID/runs'])(
-    'are refused by %s, and nothing is sent',
-    async (path) => {
-      const before = calls()
+  test.each([
+    ...paths,
+    'defender/sessions?id=ID',
+    'tenable/scans/101?run=ID',
+    'tenable/scans/ID/runs',
+  ])('are refused by %s, and nothing is sent', async (path) => {
+    const before = calls()
 
-      const statuses = await Promise.all(ids.map((id) => raw(`/api/scan-history/${path.replace('ID', id)}`)))
-      const [long, longer] = await Promise.all(
-        [4000, 10_000].map((length) => raw(`/api/scan-history/${path.replace('ID', 'a'.repeat(length))}`)),
-      )
+    const statuses = await Promise.all(
+      ids.map((id) => raw(`/api/scan-history/${path.replace('ID', id)}`)),
+    )
+    const [long, longer] = await Promise.all(
+      [4000, 10_000].map((length) =>
+        raw(`/api/scan-history/${path.replace('ID', 'a'.repeat(length))}`),
+      ),
+    )
 
-      // Two dots lead to no route at all.
-      expect(statuses.filter((status) => status !== 400 && status !== 404)).toEqual([])
-      expect(long).toBe(400)
-      // The host itself takes no request line that long.
-      expect(longer).toBe(414)
-      expect(sent(before)).toEqual({})
-    },
-  )
+    // Two dots lead to no route at all.
+    expect(statuses.filter((status) => status !== 400 && status !== 404)).toEqual([])
+    expect(long).toBe(400)
+    // The host itself takes no request line that long.
+    expect(longer).toBe(414)
+    expect(sent(before)).toEqual({})
+  })
 })
 
 describe('failures upstream', () => {
@@ -334,8 +426,13 @@ describe('failures upstream', () => {
     const status = await stack.get('status')
     const webApp = await get('tenable/scans/114')
 
-    expect(tenable).toMatchObject({ status: 502, body: { type: 'urn:defender-relay:upstream-refused' } })
-    expect(tenable.body.detail).toMatch(/missing: Scan Operator \[24\] \+ Can View \[16\].*id of this answer/)
+    expect(tenable).toMatchObject({
+      status: 502,
+      body: { type: 'urn:defender-relay:upstream-refused' },
+    })
+    expect(tenable.body.detail).toMatch(
+      /missing: Scan Operator \[24\] \+ Can View \[16\].*id of this answer/,
+    )
     // A permission is given on each scan: one refusal says nothing of the others.
     expect(status.body.upstreams.tenable.state).not.toBe('forbidden')
     expect(status.body.sections.scanHistory).toMatchObject({ state: 'ok' })
@@ -352,13 +449,19 @@ describe('failures upstream', () => {
     const { body: all } = await stack.get('status')
 
     expect([alone.upstreams.tenable.state, alone.sections.scanHistory.state]).toEqual(['ok', 'ok'])
-    expect([all.upstreams.tenable.state, all.sections.scanHistory.state]).toEqual(['forbidden', 'degraded'])
+    expect([all.upstreams.tenable.state, all.sections.scanHistory.state]).toEqual([
+      'forbidden',
+      'degraded',
+    ])
   })
 
   test('500 of a web application is told as what it may be', async () => {
     const answer = await get('tenable/scans/115')
 
-    expect(answer).toMatchObject({ status: 502, body: { type: 'urn:defender-relay:upstream-unavailable' } })
+    expect(answer).toMatchObject({
+      status: 502,
+      body: { type: 'urn:defender-relay:upstream-unavailable' },
+    })
     expect(answer.body.detail).toContain('scans of web applications')
   })
 
@@ -371,7 +474,10 @@ describe('failures upstream', () => {
     const afterwards = sent(before)
 
     for (const { status, body, headers } of [first, second]) {
-      expect({ status, type: body.type }).toEqual({ status: 429, type: 'urn:defender-relay:upstream-throttled' })
+      expect({ status, type: body.type }).toEqual({
+        status: 429,
+        type: 'urn:defender-relay:upstream-throttled',
+      })
       expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
     }
     expect(afterwards).toEqual({})
@@ -385,22 +491,31 @@ describe('failures upstream', () => {
     while (sent(before)['by-session'] !== 1) await new Promise((resolve) => setTimeout(resolve, 5))
     stack.clock.advance(95_000)
 
-    expect(await waiting).toMatchObject({ status: 504, body: { type: 'urn:defender-relay:upstream-timeout' } })
-  })
-
-  test.each(['html-200', 'broken-json'] as const)('%s is a changed answer and no empty one', async (answer) => {
-    stack.simulator.setFaults({ tenableStatus: { answer, calls: 1 } })
-
-    expect(await get('tenable/scans/101/runs')).toMatchObject({
-      status: 502,
-      body: { type: 'urn:defender-relay:upstream-changed' },
+    expect(await waiting).toMatchObject({
+      status: 504,
+      body: { type: 'urn:defender-relay:upstream-timeout' },
     })
   })
+
+  test.each(['html-200', 'broken-json'] as const)(
+    '%s is a changed answer and no empty one',
+    async (answer) => {
+      stack.simulator.setFaults({ tenableStatus: { answer, calls: 1 } })
+
+      expect(await get('tenable/scans/101/runs')).toMatchObject({
+        status: 502,
+        body: { type: 'urn:defender-relay:upstream-changed' },
+      })
+    },
+  )
 
   test('a failure is not kept', async () => {
     stack.simulator.setFaults({ tenableHistoryStatus: { answer: 'forbidden', calls: 1 } })
 
-    const [first, second] = [await get('tenable/scans/101/runs'), await get('tenable/scans/101/runs')]
+    const [first, second] = [
+      await get('tenable/scans/101/runs'),
+      await get('tenable/scans/101/runs'),
+    ]
 
     expect([first.status, second.status]).toEqual([502, 200])
   })
@@ -416,7 +531,10 @@ describe('settings', () => {
     const defender = await get(`defender/sessions/${good}`)
     const { body } = await stack.get('status')
 
-    expect(tenable).toMatchObject({ status: 503, body: { type: 'urn:defender-relay:not-configured' } })
+    expect(tenable).toMatchObject({
+      status: 503,
+      body: { type: 'urn:defender-relay:not-configured' },
+    })
     expect(tenable.body.detail).toMatch(/TENABLE_ACCESS_KEY.*TENABLE_SECRET_KEY/)
     expect(defender.status).toBe(200)
     expect(body.upstreams.tenable).toBeNull()
@@ -429,8 +547,14 @@ describe('settings', () => {
       { TENABLE_SECRET_KEY: '@Microsoft.KeyVault(SecretUri=https://v/s)' },
       'TENABLE_SECRET_KEY is a Key Vault reference',
     ],
-    [{ TENABLE_BASE_URL: 'http://cloud.tenable.com' }, 'TENABLE_BASE_URL is wrong: expected an https address'],
-    [{ TENABLE_BASE_URL: 'http://127.0.0.1.evil.example' }, 'TENABLE_BASE_URL is wrong: expected an https address'],
+    [
+      { TENABLE_BASE_URL: 'http://cloud.tenable.com' },
+      'TENABLE_BASE_URL is wrong: expected an https address',
+    ],
+    [
+      { TENABLE_BASE_URL: 'http://127.0.0.1.evil.example' },
+      'TENABLE_BASE_URL is wrong: expected an https address',
+    ],
   ])('with %o Tenable is stopped alone, and status says why', async (env, title) => {
     stack.configure(env)
 
@@ -451,6 +575,9 @@ test('status tells what is left of both budgets', async () => {
 
   const { body } = await stack.get('status')
 
-  expect(body.upstreams.tenable).toMatchObject({ state: 'ok', budgets: { scans: { stoppedUntil: null } } })
+  expect(body.upstreams.tenable).toMatchObject({
+    state: 'ok',
+    budgets: { scans: { stoppedUntil: null } },
+  })
   expect(body.upstreams.defender.budgets).toHaveProperty('authenticated-scans')
 })

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { scanSchema } from '../../shared/scan-history/source.ts'
-import { isOver, readDetails, runOf, stateOf } from '../../shared/scan-history/sources/tenable-answer.ts'
+import {
+  isOver,
+  readDetails,
+  runOf,
+  stateOf,
+} from '../../shared/scan-history/sources/tenable-answer.ts'
 
 const UUID = 'b7a1c0de-0000-4000-8000-000000000001'
 const hosts = [
@@ -8,8 +13,15 @@ const hosts = [
   { hostname: 'web.contoso.example', critical: 0, high: '1', medium: null, low: 0, info: 10 },
 ]
 const info = {
-  ...{ uuid: UUID, name: 'Weekly', schedule_uuid: 'template-1', status: 'completed', hostcount: 2 },
-  ...{ scan_start: 1_763_000_000, scan_end: 1_763_003_600, timestamp: 1_763_003_700, is_archived: false },
+  uuid: UUID,
+  name: 'Weekly',
+  schedule_uuid: 'template-1',
+  status: 'completed',
+  hostcount: 2,
+  scan_start: 1_763_000_000,
+  scan_end: 1_763_003_600,
+  timestamp: 1_763_003_700,
+  is_archived: false,
 }
 const history = [{ history_id: 4711, uuid: UUID }]
 
@@ -19,27 +31,47 @@ test('details of a whole run become the shape that every source has', () => {
   const scan = read({ info, hosts, history, vulnerabilities: [{ plugin_id: 1 }] })
 
   expect(scan).toEqual({
-    ...{ source: 'tenable', id: '7', run: { id: UUID, number: 4711 }, definitionId: 'template-1', name: 'Weekly' },
-    ...{ scannerId: null, orgId: null, state: 'completed', upstreamState: 'completed', errorMessage: null },
+    source: 'tenable',
+    id: '7',
+    run: { id: UUID, number: 4711 },
+    definitionId: 'template-1',
+    name: 'Weekly',
+    scannerId: null,
+    orgId: null,
+    state: 'completed',
+    upstreamState: 'completed',
+    errorMessage: null,
     startedAt: '2025-11-13T02:13:20.000Z',
     endedAt: '2025-11-13T03:13:20.000Z',
     lastScannedAt: '2025-11-13T03:13:20.000Z',
-    counts: { targets: 2, succeeded: null, failed: null, critical: 1, high: 3, medium: 3, low: 4, info: 60 },
+    counts: {
+      targets: 2,
+      succeeded: null,
+      failed: null,
+      critical: 1,
+      high: 3,
+      medium: 3,
+      low: 4,
+      info: 60,
+    },
     targets: [
       {
-        ...{
-          ip: '192.0.2.7',
-          hostname: '192.0.2.7',
-          description: null,
-          state: null,
-          error: null,
-          durationSeconds: null,
-        },
+        ip: '192.0.2.7',
+        hostname: '192.0.2.7',
+        description: null,
+        state: null,
+        error: null,
+        durationSeconds: null,
         severities: { critical: 1, high: 2, medium: 3, low: 4, info: 50 },
       },
       {
-        ...{ ip: null, hostname: 'web.contoso.example', description: null, state: null, error: null },
-        ...{ durationSeconds: null, severities: { critical: 0, high: 1, medium: 0, low: 0, info: 10 } },
+        ip: null,
+        hostname: 'web.contoso.example',
+        description: null,
+        state: null,
+        error: null,
+        durationSeconds: null,
+        severities: { critical: 0, high: 1, medium: 0, low: 0, info: 10 },
       },
     ],
     completeness: { kind: 'complete', reason: null, whereElse: null },
@@ -51,17 +83,46 @@ const { hostcount: _hostcount, ...withoutCount } = info
 
 // What stands in the details → state, kind, targets, count of targets.
 test.each([
-  ['a run that found nothing', { info: { ...info, hostcount: 0 }, hosts: [] }, 'completed', 'complete', [], 0],
-  ['an archived run', { info: { ...withoutCount, is_archived: true }, history }, 'completed', 'archived', null, null],
+  [
+    'a run that found nothing',
+    { info: { ...info, hostcount: 0 }, hosts: [] },
+    'completed',
+    'complete',
+    [],
+    0,
+  ],
+  [
+    'an archived run',
+    { info: { ...withoutCount, is_archived: true }, history },
+    'completed',
+    'archived',
+    null,
+    null,
+  ],
   [
     'an archived run with empty lists all the same',
     { info: { ...info, is_archived: true }, hosts: [], vulnerabilities: [] },
-    ...(['completed', 'archived', null, 2] as const),
+    'completed',
+    'archived',
+    null,
+    2,
   ],
   [
     'an archived import',
-    { info: { ...withoutCount, status: 'imported', is_archived: true, targets: null, scan_type: null }, history },
-    ...(['imported', 'archived', null, null] as const),
+    {
+      info: {
+        ...withoutCount,
+        status: 'imported',
+        is_archived: true,
+        targets: null,
+        scan_type: null,
+      },
+      history,
+    },
+    'imported',
+    'archived',
+    null,
+    null,
   ],
   [
     'an import',
@@ -71,14 +132,38 @@ test.each([
     [],
     2,
   ],
-  ['a scan never run', { info: { ...info, uuid: null, status: 'empty', hostcount: 0 } }, 'never-run', 'none', null, 0],
+  [
+    'a scan never run',
+    { info: { ...info, uuid: null, status: 'empty', hostcount: 0 } },
+    'never-run',
+    'none',
+    null,
+    0,
+  ],
   [
     'a scan never run, with empty lists',
     { info: { ...info, status: 'empty', scan_start: 0, scan_end: 0 }, hosts: [] },
-    ...(['never-run', 'none', null, 2] as const),
+    'never-run',
+    'none',
+    null,
+    2,
   ],
-  ['a run under way', { info: { ...info, status: 'running', scan_end: null }, hosts: [] }, 'running', 'running', [], 2],
-  ['a run being indexed', { info: { ...info, status: 'publishing' }, hosts: [] }, 'running', 'running', [], 2],
+  [
+    'a run under way',
+    { info: { ...info, status: 'running', scan_end: null }, hosts: [] },
+    'running',
+    'running',
+    [],
+    2,
+  ],
+  [
+    'a run being indexed',
+    { info: { ...info, status: 'publishing' }, hosts: [] },
+    'running',
+    'running',
+    [],
+    2,
+  ],
   ['a paused run', { info: { ...info, status: 'paused' }, hosts: [] }, 'paused', 'running', [], 2],
   ['a pending run', { info: { ...info, status: 'pending' } }, 'pending', 'running', null, 2],
   [
@@ -97,7 +182,14 @@ test.each([
     [],
     0,
   ],
-  ['a run in a new state', { info: { ...info, status: 'dreaming' }, hosts: [] }, 'unknown', 'partial', [], 2],
+  [
+    'a run in a new state',
+    { info: { ...info, status: 'dreaming' }, hosts: [] },
+    'unknown',
+    'partial',
+    [],
+    2,
+  ],
   ['a run without a state', { info: { uuid: UUID }, hosts: [] }, 'unknown', 'partial', [], 0],
   ['a whole run without hosts', { info }, 'completed', 'partial', null, 2],
   [
@@ -137,10 +229,25 @@ describe('what an answer says of what is missing', () => {
 
 describe('states', () => {
   const words = {
-    ...{ completed: 'completed', imported: 'imported', canceled: 'canceled', stopped: 'canceled', aborted: 'failed' },
-    ...{ empty: 'never-run', pending: 'pending', paused: 'paused', initializing: 'running', running: 'running' },
-    ...{ pausing: 'running', resuming: 'running', stopping: 'running', publishing: 'running', processing: 'running' },
-    ...{ finished: 'unknown', constructor: 'unknown', '': 'unknown', Completed: 'completed' },
+    completed: 'completed',
+    imported: 'imported',
+    canceled: 'canceled',
+    stopped: 'canceled',
+    aborted: 'failed',
+    empty: 'never-run',
+    pending: 'pending',
+    paused: 'paused',
+    initializing: 'running',
+    running: 'running',
+    pausing: 'running',
+    resuming: 'running',
+    stopping: 'running',
+    publishing: 'running',
+    processing: 'running',
+    finished: 'unknown',
+    constructor: 'unknown',
+    '': 'unknown',
+    Completed: 'completed',
   }
 
   test.each(Object.entries(words))('%s is %s', (word, state) => {
@@ -163,8 +270,20 @@ test('loose types, zeros for never, and names of both lists of runs are read', (
     time_end: 0,
     is_archived: true,
   })
-  const inDetails = runOf({ history_id: 12, uuid: UUID, status: 'aborted', creation_date: 1_763_000_000 })
-  const odd = runOf({ id: {}, scan_uuid: '', status: null, time_start: -5, time_end: 1e300, is_archived: 'yes' })
+  const inDetails = runOf({
+    history_id: 12,
+    uuid: UUID,
+    status: 'aborted',
+    creation_date: 1_763_000_000,
+  })
+  const odd = runOf({
+    id: {},
+    scan_uuid: '',
+    status: null,
+    time_start: -5,
+    time_end: 1e300,
+    is_archived: 'yes',
+  })
 
   const run = {
     id: UUID,
@@ -177,14 +296,12 @@ test('loose types, zeros for never, and names of both lists of runs are read', (
   expect(listed).toEqual({ ...run, archived: true })
   expect(inDetails).toEqual({ ...run, archived: null })
   expect(odd).toEqual({
-    ...{
-      id: null,
-      number: null,
-      state: 'unknown',
-      upstreamState: null,
-      startedAt: null,
-      endedAt: null,
-      archived: null,
-    },
+    id: null,
+    number: null,
+    state: 'unknown',
+    upstreamState: null,
+    startedAt: null,
+    endedAt: null,
+    archived: null,
   })
 })

@@ -45,7 +45,10 @@ test('a run that is over is pointed at, not fetched', async () => {
 test('a newer run that is not listed yet is not passed off as the older one', async () => {
   const { latest, asked } = sourceOf({ run: done, status: 'running' })
 
-  expect(await latest()).toMatchObject({ final: false, answer: { state: 'running', run: null, targets: null } })
+  expect(await latest()).toMatchObject({
+    final: false,
+    answer: { state: 'running', run: null, targets: null },
+  })
   expect(asked).toEqual(['history', 'status'])
 })
 
@@ -55,7 +58,10 @@ test.each([
 ])('a scan with %s has details all the same, which may change', async (_case, run) => {
   const { latest, asked } = sourceOf({ run, status: 'imported', details })
 
-  expect(await latest()).toMatchObject({ final: false, answer: { run: { id: 'u-1' }, state: 'completed' } })
+  expect(await latest()).toMatchObject({
+    final: false,
+    answer: { run: { id: 'u-1' }, state: 'completed' },
+  })
   expect(asked).toEqual(['history', 'status', 'details latest'])
 })
 
@@ -64,7 +70,9 @@ test('a scan that nobody knows is not there, and one that never ran is', async (
   const never = sourceOf({ status: 'empty' })
 
   expect(await unknown.latest()).toBeUndefined()
-  expect(await never.latest()).toMatchObject({ answer: { state: 'never-run', completeness: { kind: 'none' } } })
+  expect(await never.latest()).toMatchObject({
+    answer: { state: 'never-run', completeness: { kind: 'none' } },
+  })
   expect(never.asked).toEqual(['history', 'status'])
 })
 
@@ -79,11 +87,18 @@ test('a run in a state that is not known is looked at, and not taken for an end'
   const found = (await source.scan.ask(['7'], 'u-1')).get('7')
 
   expect(await latest()).toEqual({ see: 'u-1' })
-  expect(found).toMatchObject({ final: false, answer: { state: 'unknown', completeness: { kind: 'partial' } } })
+  expect(found).toMatchObject({
+    final: false,
+    answer: { state: 'unknown', completeness: { kind: 'partial' } },
+  })
 })
 
 test('a run id that could not be part of a key is not pointed at', async () => {
-  const { latest, asked } = sourceOf({ run: { ...done, scan_uuid: '../x' }, status: 'completed', details })
+  const { latest, asked } = sourceOf({
+    run: { ...done, scan_uuid: '../x' },
+    status: 'completed',
+    details,
+  })
 
   expect(await latest()).toMatchObject({ answer: { state: 'completed' } })
   expect(asked).toEqual(['history', 'status', 'details latest'])

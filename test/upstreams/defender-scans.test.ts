@@ -13,8 +13,17 @@ async function scansOf(...steps: Step[]) {
     take: async (...call: unknown[]) => void taken.push(call),
     stop: async () => {},
   } as unknown as DefenderOptions['budget']
-  const http = createHttp({ upstream: 'defender', clock: createAdjustableClock(), userAgent: 'test', attempts: 1 })
-  return { server, taken, scans: createDefenderScans({ http, token: async () => 't', budget, baseUrl: server.url() }) }
+  const http = createHttp({
+    upstream: 'defender',
+    clock: createAdjustableClock(),
+    userAgent: 'test',
+    attempts: 1,
+  })
+  return {
+    server,
+    taken,
+    scans: createDefenderScans({ http, token: async () => 't', budget, baseUrl: server.url() }),
+  }
 }
 
 const at = '/api/DeviceAuthenticatedScanDefinitions'
@@ -40,7 +49,9 @@ test('pages of a definition are counted in whole numbers', async () => {
 })
 
 test('what a definition signs in with is hidden', async () => {
-  const { scans } = await scansOf(json({ value: [{ id: 'd', scanAuthenticationParams: { password: 'CANARY' } }] }))
+  const { scans } = await scansOf(
+    json({ value: [{ id: 'd', scanAuthenticationParams: { password: 'CANARY' } }] }),
+  )
 
   const definitions = await scans.definitions()
 
@@ -57,7 +68,9 @@ test('the published sample, which is not quite JSON, is read', async () => {
 
   const history = await scans.historyOfSessions(['a'])
 
-  expect(history?.rows).toEqual([{ SessionIds: 'a', ListScannedTargets: [{ Ip: '192.0.2.1' }, { Ip: '192.0.2.2' }] }])
+  expect(history?.rows).toEqual([
+    { SessionIds: 'a', ListScannedTargets: [{ Ip: '192.0.2.1' }, { Ip: '192.0.2.2' }] },
+  ])
 })
 
 test.each([

@@ -9,7 +9,8 @@ import { type DefenderOptions, defenderLimits } from '../../shared/upstreams/def
 import { createMemoryTable } from '../memory-table.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
 
-const tokenOf = (payload: object) => `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.SECRETsignature`
+const tokenOf = (payload: object) =>
+  `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.SECRETsignature`
 
 async function defenderOf(steps: Step[], more: Partial<DefenderOptions> = {}) {
   const server = await scripted(...steps)
@@ -54,14 +55,23 @@ test('the files of the export are listed with their links and the time they were
 
   const list = await defender.listExportFiles(1)
 
-  expect(list).toEqual({ files: ['https://a/1', 'https://a/2'], generatedTime: '2026-11-21T09:00Z' })
-  expect(server.sent[0]).toMatchObject({ method: 'GET', path: '/api/machines/InfoGatheringExport?sasValidHours=1' })
+  expect(list).toEqual({
+    files: ['https://a/1', 'https://a/2'],
+    generatedTime: '2026-11-21T09:00Z',
+  })
+  expect(server.sent[0]).toMatchObject({
+    method: 'GET',
+    path: '/api/machines/InfoGatheringExport?sasValidHours=1',
+  })
   expect(server.sent[0]?.headers).toMatchObject({ accept: 'application/json' })
   expect(server.sent[0]?.headers.authorization).toMatch(/^Bearer e30\./)
 })
 
 test('an export without files or time is an answer too', async () => {
-  const { defender } = await defenderOf([json({ exportFiles: [], generatedTime: null }), json({ exportFiles: [] })])
+  const { defender } = await defenderOf([
+    json({ exportFiles: [], generatedTime: null }),
+    json({ exportFiles: [] }),
+  ])
 
   const lists = [await defender.listExportFiles(1), await defender.listExportFiles(1)]
 
@@ -88,9 +98,12 @@ test('pages are asked for with $top, and links to the next are followed with our
   const date = 'Sat, 21 Nov 2026 10:00:00 GMT'
   const { defender, server } = await defenderOf([
     (response) =>
-      response
-        .writeHead(200, { date })
-        .end(JSON.stringify({ value: rows(2), '@odata.nextLink': `${server.url()}api/deviceavinfo?$skiptoken=a%2B1` })),
+      response.writeHead(200, { date }).end(
+        JSON.stringify({
+          value: rows(2),
+          '@odata.nextLink': `${server.url()}api/deviceavinfo?$skiptoken=a%2B1`,
+        }),
+      ),
     json({ value: rows(1, 2), '@odata.nextLink': '/api/deviceavinfo?$skiptoken=b' }),
     json({ value: [] }),
   ])
@@ -104,7 +117,9 @@ test('pages are asked for with $top, and links to the next are followed with our
     '/api/deviceavinfo?$skiptoken=a%2B1',
     '/api/deviceavinfo?$skiptoken=b',
   ])
-  expect(server.sent.every(({ headers }) => headers.authorization?.startsWith('Bearer '))).toBe(true)
+  expect(server.sent.every(({ headers }) => headers.authorization?.startsWith('Bearer '))).toBe(
+    true,
+  )
 })
 
 test('a link to a host that is not trusted is asked for at our own', async () => {
@@ -149,7 +164,10 @@ test('a full page without a link is followed by $skip as a plain integer', async
 })
 
 test.each<[string, Step[]]>([
-  ['a link leads back', [json({ value: rows(1), '@odata.nextLink': '/api/deviceavinfo?$top=10000' })]],
+  [
+    'a link leads back',
+    [json({ value: rows(1), '@odata.nextLink': '/api/deviceavinfo?$top=10000' })],
+  ],
   [
     'every link is new and every page the same',
     [
@@ -203,7 +221,9 @@ test('a 403 names the roles that would do and the claims of our token', async ()
 test('a 403 that no role would mend names none', async () => {
   const held = async () => tokenOf({ roles: ['Vulnerability.Read.All'] })
   const { defender } = await defenderOf([forbidden], { token: held })
-  const { defender: other } = await defenderOf([{ status: 403, body: '{"error":{"code":"DisabledFeature"}}' }])
+  const { defender: other } = await defenderOf([
+    { status: 403, body: '{"error":{"code":"DisabledFeature"}}' },
+  ])
 
   const withRole = await factsOf(defender.listExportFiles(1))
   const disabled = await factsOf(other.listExportFiles(1))
@@ -216,12 +236,20 @@ test.each([404, 410])('a route that is gone is told by its status %i', async (st
 
   const facts = await factsOf(defender.listExportFiles(1))
 
-  expect(facts).toMatchObject({ status, retryable: false, call: 'GET /api/machines/InfoGatheringExport' })
+  expect(facts).toMatchObject({
+    status,
+    retryable: false,
+    call: 'GET /api/machines/InfoGatheringExport',
+  })
 })
 
 test('a 429 stops its family until the time that was said', async () => {
-  const body = '{"error":{"code":"429","message":"quota exceeded! You can send requests again in 90 seconds."}}'
-  const { defender, budget, clock, server } = await defenderOf([{ status: 429, body }, json({ exportFiles: [] })])
+  const body =
+    '{"error":{"code":"429","message":"quota exceeded! You can send requests again in 90 seconds."}}'
+  const { defender, budget, clock, server } = await defenderOf([
+    { status: 429, body },
+    json({ exportFiles: [] }),
+  ])
 
   const refused = await factsOf(defender.listExportFiles(1))
   const stopped = await factsOf(defender.listExportFiles(1))
@@ -237,7 +265,8 @@ test('a 429 stops its family until the time that was said', async () => {
 })
 
 test('too many calls at once stop the family for five seconds at most', async () => {
-  const body = '{"error":{"code":"429","message":"Too many concurrent requests. Try again in 10 minutes."}}'
+  const body =
+    '{"error":{"code":"429","message":"Too many concurrent requests. Try again in 10 minutes."}}'
   const { defender, budget, clock } = await defenderOf([
     { status: 429, body, headers: { 'retry-after': '600' } },
     json({ exportFiles: [] }),
@@ -254,7 +283,11 @@ test('too many calls at once stop the family for five seconds at most', async ()
 })
 
 test('every attempt takes a place in the budget, repeated ones too', async () => {
-  const { defender, budget } = await defenderOf([{ status: 503 }, { status: 401 }, json({ exportFiles: [] })])
+  const { defender, budget } = await defenderOf([
+    { status: 503 },
+    { status: 401 },
+    json({ exportFiles: [] }),
+  ])
 
   await defender.listExportFiles(1)
 
@@ -285,7 +318,9 @@ test('a failure to get a token is told as it is', async () => {
   })
 
   const errors = await Promise.all(
-    [first, second].map(({ defender }) => defender.listExportFiles(1).catch((error: unknown) => error)),
+    [first, second].map(({ defender }) =>
+      defender.listExportFiles(1).catch((error: unknown) => error),
+    ),
   )
 
   expect(errors).toEqual([failure, failure])

@@ -5,12 +5,21 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { createExportFiles, gunzipped, httpsHostsUnder } from '../../shared/upstreams/export-file.ts'
+import {
+  createExportFiles,
+  gunzipped,
+  httpsHostsUnder,
+} from '../../shared/upstreams/export-file.ts'
 import { scripted } from '../platform/http-script.ts'
 
 const filesOf = (isAllowedLink: (url: URL) => boolean = () => true) => {
   const clock = createAdjustableClock()
-  const http = createHttp({ upstream: 'export-files', clock, userAgent: 'relay-test', backoffMs: 1 })
+  const http = createHttp({
+    upstream: 'export-files',
+    clock,
+    userAgent: 'relay-test',
+    backoffMs: 1,
+  })
   return createExportFiles({ http, isAllowedLink })
 }
 
@@ -18,7 +27,10 @@ const link = '/temp-1/OrgId=1/part-0.json.gz?sv=1&sig=SECRETSECRET%2B'
 
 test('a file that is there is opened, its bytes as they are and no token with the request', async () => {
   const packed = gzipSync('{"a":1}\n')
-  const server = await scripted({ body: packed, headers: { 'content-length': String(packed.length) } })
+  const server = await scripted({
+    body: packed,
+    headers: { 'content-length': String(packed.length) },
+  })
 
   const opened = await filesOf().open(server.url(link).href)
   const lines = opened.kind === 'open' ? await buffer(gunzipped(opened.body)) : ''
@@ -38,13 +50,23 @@ test('a file whose length is not announced is opened without one', async () => {
   const opened = await filesOf().open(server.url(link).href)
 
   expect(opened).toMatchObject({ kind: 'open', bytes: null })
-  expect(opened.kind === 'open' && (await buffer(opened.body)).toString()).toBe('{"a":1}\n{"a":2}\n')
+  expect(opened.kind === 'open' && (await buffer(opened.body)).toString()).toBe(
+    '{"a":1}\n{"a":2}\n',
+  )
 })
 
 test.each<[string, Record<string, string>, string]>([
-  ['whose copy has ended is empty', { 'x-ms-copy-status': 'success', 'content-length': '0' }, 'empty'],
+  [
+    'whose copy has ended is empty',
+    { 'x-ms-copy-status': 'success', 'content-length': '0' },
+    'empty',
+  ],
   ['whose copy has ended is empty, announced or not', { 'x-ms-copy-status': 'success' }, 'empty'],
-  ['whose copy is under way is not ready', { 'x-ms-copy-status': 'pending', 'content-length': '0' }, 'not-ready'],
+  [
+    'whose copy is under way is not ready',
+    { 'x-ms-copy-status': 'pending', 'content-length': '0' },
+    'not-ready',
+  ],
   ['whose copy has failed is not ready', { 'x-ms-copy-status': 'failed' }, 'not-ready'],
   ['that says nothing is not ready', {}, 'not-ready'],
 ])('a file of zero bytes %s', async (_, headers, kind) => {
@@ -56,7 +78,8 @@ test.each<[string, Record<string, string>, string]>([
 })
 
 test('a link past its time is expired and a blob that is not there is gone', async () => {
-  const denied = '<?xml version="1.0"?><Error><Code>AuthenticationFailed</Code><Message>time frame</Message></Error>'
+  const denied =
+    '<?xml version="1.0"?><Error><Code>AuthenticationFailed</Code><Message>time frame</Message></Error>'
   const server = await scripted({ status: 403, body: denied }, { status: 404, body: '<Error/>' })
 
   const expired = await filesOf().open(server.url(link).href)
@@ -66,7 +89,8 @@ test('a link past its time is expired and a blob that is not there is gone', asy
 })
 
 test('any other refusal is an UpstreamError that does not show the link', async () => {
-  const firewall = '<Error><Code>AuthorizationFailure</Code><Message>not from here</Message></Error>'
+  const firewall =
+    '<Error><Code>AuthorizationFailure</Code><Message>not from here</Message></Error>'
   const server = await scripted(
     { status: 409, body: `no to ${link}` },
     { status: 302, headers: { location: link } },

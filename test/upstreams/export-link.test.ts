@@ -4,14 +4,17 @@ import { ShapeError } from '../../shared/platform/errors.ts'
 import { parseLink } from '../../shared/upstreams/export-link.ts'
 
 const base = 'https://tvm1.blob.core.windows.net/temp-0f2a'
-const path = '2026-11-21/1001/InfoGatheringExport/json/OrgId=7d3c/_RbacGroupId=1001/part-00000.c000.json.gz'
+const path =
+  '2026-11-21/1001/InfoGatheringExport/json/OrgId=7d3c/_RbacGroupId=1001/part-00000.c000.json.gz'
 
 test('the identity of a file is its path below the container, whatever host, container, query and encoding', () => {
   const encoded = path.replaceAll('=', '%3D').replace('/json/', '/js%6Fn/')
 
-  const paths = [`${base}/${path}?sv=1&sig=a`, `${base}/${encoded}?sig=b`, `https://other.invalid/temp-9/${path}`].map(
-    (link) => parseLink(link).blobPath,
-  )
+  const paths = [
+    `${base}/${path}?sv=1&sig=a`,
+    `${base}/${encoded}?sig=b`,
+    `https://other.invalid/temp-9/${path}`,
+  ].map((link) => parseLink(link).blobPath)
 
   expect(paths).toEqual([path, path, path])
 })
@@ -24,8 +27,16 @@ test('files with one name in two groups are two files', () => {
 
 test.each<[string, string, string | null]>([
   ['the end of the signature', 'se=2026-11-21T16%3A36%3A00Z', '2026-11-21T16:36:00.000Z'],
-  ['the earlier end of the key', 'se=2026-11-21T16:36:00Z&ske=2026-11-21T15:00:00Z', '2026-11-21T15:00:00.000Z'],
-  ['the earlier end of the signature', 'se=2026-11-21T14:36:00Z&ske=2026-11-21T15:00:00Z', '2026-11-21T14:36:00.000Z'],
+  [
+    'the earlier end of the key',
+    'se=2026-11-21T16:36:00Z&ske=2026-11-21T15:00:00Z',
+    '2026-11-21T15:00:00.000Z',
+  ],
+  [
+    'the earlier end of the signature',
+    'se=2026-11-21T14:36:00Z&ske=2026-11-21T15:00:00Z',
+    '2026-11-21T14:36:00.000Z',
+  ],
   ['a day', 'se=2026-11-21', '2026-11-21T00:00:00.000Z'],
   ['a time without seconds', 'se=2026-11-21T10:00Z', '2026-11-21T10:00:00.000Z'],
   ['a time without a zone', 'se=2026-11-21T10:00:00', '2026-11-21T10:00:00.000Z'],
@@ -39,12 +50,15 @@ test.each<[string, string, string | null]>([
   expect(expiresAt?.toISOString() ?? null).toBe(expected)
 })
 
-test.each(['', 'part-0.json.gz', 'https://host', 'https://host/container', 'https://host/container/'])(
-  'a text that leads to no blob is a ShapeError: "%s"',
-  (text) => {
-    expect(() => parseLink(text)).toThrow(ShapeError)
-  },
-)
+test.each([
+  '',
+  'part-0.json.gz',
+  'https://host',
+  'https://host/container',
+  'https://host/container/',
+])('a text that leads to no blob is a ShapeError: "%s"', (text) => {
+  expect(() => parseLink(text)).toThrow(ShapeError)
+})
 
 test('a stray percent sign is kept, and no text makes anything but a link or a ShapeError that hides it', () => {
   expect(parseLink(`${base}/a%zz/b`).blobPath).toBe('a%zz/b')

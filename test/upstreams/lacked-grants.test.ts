@@ -10,8 +10,14 @@ test('any one of the roles is enough, and without one all are named', () => {
 
 test('the permissions of a user are judged alike, by the names that they have there', () => {
   expect(lackedGrants({ roles: [], scp: 'Alert.Read Machine.Read' }, wanted)).toEqual([])
-  expect(lackedGrants({ roles: [], scp: 'Alert.Read' }, wanted)).toEqual(['Machine.Read', 'Machine.ReadWrite'])
-  expect(lackedGrants({ roles: [], scp: '' }, wanted)).toEqual(['Machine.Read', 'Machine.ReadWrite'])
+  expect(lackedGrants({ roles: [], scp: 'Alert.Read' }, wanted)).toEqual([
+    'Machine.Read',
+    'Machine.ReadWrite',
+  ])
+  expect(lackedGrants({ roles: [], scp: '' }, wanted)).toEqual([
+    'Machine.Read',
+    'Machine.ReadWrite',
+  ])
 })
 
 test('a token of a user is known by its permissions, of whatever kind', () => {

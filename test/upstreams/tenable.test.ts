@@ -6,7 +6,10 @@ import { createHttp } from '../../shared/platform/http.ts'
 import { createTenable, type TenableOptions } from '../../shared/upstreams/tenable.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
 
-const keys = { accessKey: 'CANARY-access-key-0123456789', secretKey: 'CANARY-secret-key-0123456789' }
+const keys = {
+  accessKey: 'CANARY-access-key-0123456789',
+  secretKey: 'CANARY-secret-key-0123456789',
+}
 
 async function tenableOf(...steps: Step[]) {
   const server = await scripted(...steps)
@@ -16,8 +19,17 @@ async function tenableOf(...steps: Step[]) {
     take: async (family, { lane } = {}) => void taken.push(`take ${family} ${lane}`),
     stop: async (family, ms) => void taken.push(`stop ${family} ${ms}`),
   }
-  const http = createHttp({ upstream: 'tenable', clock, userAgent: 'Integration/1.0 (x; y; Build/1)', attempts: 1 })
-  return { server, taken, tenable: createTenable({ http, baseUrl: server.url('/base/'), keys, budget }) }
+  const http = createHttp({
+    upstream: 'tenable',
+    clock,
+    userAgent: 'Integration/1.0 (x; y; Build/1)',
+    attempts: 1,
+  })
+  return {
+    server,
+    taken,
+    tenable: createTenable({ http, baseUrl: server.url('/base/'), keys, budget }),
+  }
 }
 
 async function factsOf(promise: Promise<unknown>): Promise<UpstreamFacts> {
@@ -28,18 +40,25 @@ async function factsOf(promise: Promise<unknown>): Promise<UpstreamFacts> {
 }
 
 const refusal = (status: number, body: unknown, headers: Record<string, string> = {}): Step => ({
-  ...{ status, headers: { 'content-type': 'application/json', 'x-request-uuid': 'b7f0c1d2e3', ...headers } },
+  status,
+  headers: { 'content-type': 'application/json', 'x-request-uuid': 'b7f0c1d2e3', ...headers },
   body: typeof body === 'string' ? body : JSON.stringify(body),
 })
 
 test('details are asked for with both keys, the user agent and the run, each call out of the budget of persons', async () => {
-  const { tenable, server, taken } = await tenableOf(json({ info: { name: 'x' } }), json({ info: {} }))
+  const { tenable, server, taken } = await tenableOf(
+    json({ info: { name: 'x' } }),
+    json({ info: {} }),
+  )
 
   const latest = await tenable.details('template-1 2')
   await tenable.details('7', 'a-b')
 
   expect(latest).toEqual({ info: { name: 'x' } })
-  expect(server.sent.map(({ path }) => path)).toEqual(['/base/scans/template-1%202', '/base/scans/7?history_id=a-b'])
+  expect(server.sent.map(({ path }) => path)).toEqual([
+    '/base/scans/template-1%202',
+    '/base/scans/7?history_id=a-b',
+  ])
   expect(server.sent[0]?.headers).toMatchObject({
     'x-apikeys': `accessKey=${keys.accessKey}; secretKey=${keys.secretKey}`,
     'user-agent': 'Integration/1.0 (x; y; Build/1)',
@@ -50,7 +69,10 @@ test('details are asked for with both keys, the user agent and the run, each cal
 
 test('runs are asked for newest first, page by page', async () => {
   const row = { id: 5, scan_uuid: 'u', status: 'completed' }
-  const { tenable, server } = await tenableOf(json({ history: [row], pagination: { total: 9 } }), json({ history: [] }))
+  const { tenable, server } = await tenableOf(
+    json({ history: [row], pagination: { total: 9 } }),
+    json({ history: [] }),
+  )
 
   const pages = [
     await tenable.history('7', { limit: 1, offset: 3 }),
@@ -82,7 +104,11 @@ test('401 names the settings, 403 the permission; the id for the support is kept
   const { tenable } = await tenableOf(
     refusal(401, { statusCode: 401, error: 'Unauthorized', message: 'Invalid credentials.' }),
     refusal(403, { statusCode: 403, error: 'Forbidden', message: 'Insufficient scope' }),
-    refusal(403, { statusCode: 403, error: 'Forbidden', message: `Insufficient scope of ${keys.accessKey}` }),
+    refusal(403, {
+      statusCode: 403,
+      error: 'Forbidden',
+      message: `Insufficient scope of ${keys.accessKey}`,
+    }),
   )
 
   const unauthorized = await factsOf(tenable.latestStatus('1'))
@@ -101,7 +127,9 @@ test('401 names the settings, 403 the permission; the id for the support is kept
 
 test('a 429 that is a page of HTML stops the family for as long as its header says', async () => {
   const page = '<html><head><title>429 Too Many Requests</title></head><body>nginx</body></html>'
-  const { tenable, taken } = await tenableOf(refusal(429, page, { 'content-type': 'text/html', 'retry-after': '30' }))
+  const { tenable, taken } = await tenableOf(
+    refusal(429, page, { 'content-type': 'text/html', 'retry-after': '30' }),
+  )
 
   const facts = await factsOf(tenable.details('1'))
 
@@ -120,7 +148,11 @@ test.each([
 })
 
 test('keys and passwords that come back are hidden before anybody sees the answer', async () => {
-  const echo = { info: { name: `of ${keys.secretKey}` }, credentials: { ssh: 'CANARY' }, [keys.accessKey]: 1 }
+  const echo = {
+    info: { name: `of ${keys.secretKey}` },
+    credentials: { ssh: 'CANARY' },
+    [keys.accessKey]: 1,
+  }
   const { tenable } = await tenableOf(json(echo))
 
   const details = await tenable.details('1')

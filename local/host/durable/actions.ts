@@ -38,7 +38,11 @@ const leaf = z.discriminatedUnion('actionType', [
     version: z.string().optional(),
     retryOptions,
   }),
-  z.object({ actionType: z.literal(5), fireAt: z.string(), isCanceled: z.boolean().default(false) }),
+  z.object({
+    actionType: z.literal(5),
+    fireAt: z.string(),
+    isCanceled: z.boolean().default(false),
+  }),
 ])
 
 /** One thing an orchestrator has asked for. */
@@ -57,15 +61,20 @@ export function readActions(actions: unknown): Action[] {
       const all = compound.safeParse(action)
       if (all.success) return readActions(all.data.compoundActions)
       const { actionType } = anyAction.parse(action)
-      if (names[actionType]) throw new Error(`The embedded host does not support ${names[actionType]}.`)
+      if (names[actionType])
+        throw new Error(`The embedded host does not support ${names[actionType]}.`)
       const read = leaf.safeParse(action)
-      if (!read.success) throw new Error(`The embedded host cannot play an action: ${z.prettifyError(read.error)}`)
+      if (!read.success)
+        throw new Error(`The embedded host cannot play an action: ${z.prettifyError(read.error)}`)
       return [read.data]
     })
 }
 
 /** The event fields by which an action is scheduled, without its id. */
-export function toEventFields(action: Action, defaultVersion: string): EventFields & { EventType: number } {
+export function toEventFields(
+  action: Action,
+  defaultVersion: string,
+): EventFields & { EventType: number } {
   switch (action.actionType) {
     case 0:
     case 1:
@@ -73,7 +82,8 @@ export function toEventFields(action: Action, defaultVersion: string): EventFiel
       return {
         EventType: EventType.TaskScheduled,
         Name: action.functionName,
-        Input: typeof action.input === 'string' ? action.input : JSON.stringify(action.input ?? null),
+        Input:
+          typeof action.input === 'string' ? action.input : JSON.stringify(action.input ?? null),
       }
     case 2:
     case 3:

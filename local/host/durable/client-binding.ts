@@ -33,7 +33,10 @@ export function clientBinding({ origin, hubName, systemKey, secret }: Webhooks):
   })
 }
 
-function managementUrls(id: string, instance: (operation: string) => string): Record<string, string> {
+function managementUrls(
+  id: string,
+  instance: (operation: string) => string,
+): Record<string, string> {
   return {
     id,
     statusQueryGetUri: instance('?'),

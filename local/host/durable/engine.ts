@@ -60,7 +60,12 @@ export function createEngine(parts: HubParts): Engine {
   const hub = createHub(parts)
   const { store, live } = hub
   return {
-    async start({ name, id = randomUUID().replaceAll('-', ''), input, version = hub.defaultVersion }) {
+    async start({
+      name,
+      id = randomUUID().replaceAll('-', ''),
+      input,
+      version = hub.defaultVersion,
+    }) {
       const fn = hub.orchestrator(name)
       if (!fn)
         throw new UnknownOrchestrator(
@@ -74,7 +79,9 @@ export function createEngine(parts: HubParts): Engine {
     },
     async read(id) {
       const instance = live.get(id)
-      return instance ? { head: instance.head, history: instance.history, begun: new Map() } : store.read(id)
+      return instance
+        ? { head: instance.head, history: instance.history, begun: new Map() }
+        : store.read(id)
     },
     readHead: async (id) => live.get(id)?.head ?? store.readHead(id),
     async list() {
@@ -92,8 +99,11 @@ export function createEngine(parts: HubParts): Engine {
         const { head } = instance
         const events = [historyEventAt(now, EventType.ExecutionTerminated, { Input: reason })]
         instance.head = {
-          ...{ ...head, status: 'Terminated', updatedAt: now },
-          ...{ batches: head.batches + 1, output: JSON.stringify(reason) },
+          ...head,
+          status: 'Terminated',
+          updatedAt: now,
+          batches: head.batches + 1,
+          output: JSON.stringify(reason),
         }
         await persist(hub, () => store.commit(instance.head, events))
         await finish(hub, instance)

@@ -31,7 +31,13 @@ export interface Turn {
 }
 
 /** Decides what one episode adds to the history. `progress` is that before `head`, the events the episode began with. */
-export function decideTurn(progress: Progress, head: HistoryEvent[], answer: Answer, now: Date, version: string): Turn {
+export function decideTurn(
+  progress: Progress,
+  head: HistoryEvent[],
+  answer: Answer,
+  now: Date,
+  version: string,
+): Turn {
   const after: Progress = { ...progress, open: new Map(progress.open), tasks: [...progress.tasks] }
   const events: HistoryEvent[] = []
   const add = (type: number, fields: EventFields) => {
@@ -42,7 +48,9 @@ export function decideTurn(progress: Progress, head: HistoryEvent[], answer: Ans
   const end = (status: Turn['status'], output: unknown): Turn => {
     events.push(historyEventAt(now, EventType.OrchestratorCompleted))
     if (status !== 'Running') {
-      events.push(historyEventAt(now, EventType.ExecutionCompleted, { OrchestrationStatus: status }))
+      events.push(
+        historyEventAt(now, EventType.ExecutionCompleted, { OrchestrationStatus: status }),
+      )
     }
     return { events, status, output }
   }
@@ -63,10 +71,13 @@ export function decideTurn(progress: Progress, head: HistoryEvent[], answer: Ans
   }
   // The real host keeps an instance Running until its last timer has fired, unless that was cancelled.
   const canceled = new Set(
-    answer.actions.flatMap((action, task) => (action.actionType === 5 && action.isCanceled ? [task] : [])),
+    answer.actions.flatMap((action, task) =>
+      action.actionType === 5 && action.isCanceled ? [task] : [],
+    ),
   )
   const waiting = [...after.open.values()].some(
-    ({ EventType: type, Work }) => type === EventType.TimerCreated && !Work.pause && !canceled.has(Work.task),
+    ({ EventType: type, Work }) =>
+      type === EventType.TimerCreated && !Work.pause && !canceled.has(Work.task),
   )
   return answer.isDone && !waiting ? end('Completed', answer.output) : end('Running', null)
 }
@@ -87,7 +98,14 @@ function retry(
     const FireAt = nextAttemptAt(now, options, attempt).toISOString()
     add(EventType.TimerCreated, { FireAt, Work: { task, attempt, pause: true } })
   } else if (type === EventType.TimerFired && attempt < options.maxNumberOfAttempts) {
-    const { EventType: again, EventId: _id, Timestamp: _time, IsPlayed: _played, Work: _work, ...fields } = first
+    const {
+      EventType: again,
+      EventId: _id,
+      Timestamp: _time,
+      IsPlayed: _played,
+      Work: _work,
+      ...fields
+    } = first
     add(again, { ...fields, Work: { task, attempt: attempt + 1 } })
   }
 }

@@ -65,7 +65,13 @@ export type EventFields = Partial<HistoryEvent>
 
 /** Makes an event that happened at `moment`. */
 export function historyEventAt(moment: Date, type: number, fields: EventFields = {}): HistoryEvent {
-  return { EventId: -1, IsPlayed: false, ...fields, EventType: type, Timestamp: moment.toISOString() }
+  return {
+    EventId: -1,
+    IsPlayed: false,
+    ...fields,
+    EventType: type,
+    Timestamp: moment.toISOString(),
+  }
 }
 
 /** Something scheduled that has not ended: the event that scheduled it. */
@@ -103,6 +109,10 @@ export function advance(progress: Progress, events: HistoryEvent[]) {
 
 /** When the attempt after `attempt` (from 1) may begin, counted from `moment`. */
 export function nextAttemptAt(moment: Date, retry: RetryOptions, attempt: number): Date {
-  const grown = retry.firstRetryIntervalInMilliseconds * (retry.backoffCoefficient ?? 1) ** (attempt - 1)
-  return new Date(moment.getTime() + Math.min(grown, retry.maxRetryIntervalInMilliseconds ?? Number.POSITIVE_INFINITY))
+  const grown =
+    retry.firstRetryIntervalInMilliseconds * (retry.backoffCoefficient ?? 1) ** (attempt - 1)
+  return new Date(
+    moment.getTime() +
+      Math.min(grown, retry.maxRetryIntervalInMilliseconds ?? Number.POSITIVE_INFINITY),
+  )
 }

@@ -26,7 +26,8 @@ export async function answerDurable(
   else if (!isSame(query.get('code') ?? undefined, webhooks.systemKey)) return { status: 401 }
 
   const [area, name, operation] = parts
-  if (area === 'orchestrators' && name && method === 'POST') return start(engine, webhooks, call, name, operation)
+  if (area === 'orchestrators' && name && method === 'POST')
+    return start(engine, webhooks, call, name, operation)
   if (area === 'entities') return refuse('entities')
   if (area !== 'instances') return { status: 404 }
   if (!name) {
@@ -62,7 +63,12 @@ async function start(
   }
   try {
     const input = text === '' ? null : JSON.stringify(JSON.parse(text))
-    const started = await engine.start({ name, id, input, version: query.get('version') ?? undefined })
+    const started = await engine.start({
+      name,
+      id,
+      input,
+      version: query.get('version') ?? undefined,
+    })
     const statusQueryGetUri = `${origin}${WEBHOOK_PATH}/instances/${started}?code=${systemKey}`
     const headers = { location: statusQueryGetUri, 'retry-after': '10' }
     return { ...json(202, { id: started, statusQueryGetUri }, headers) }
@@ -74,7 +80,11 @@ async function start(
   }
 }
 
-async function readStatus(engine: Engine, { query, request }: HostCall, id: string): Promise<HostReply> {
+async function readStatus(
+  engine: Engine,
+  { query, request }: HostCall,
+  id: string,
+): Promise<HostReply> {
   const stored = await engine.read(id)
   if (!stored) return { status: 404 }
   const { status } = stored.head
@@ -83,7 +93,8 @@ async function readStatus(engine: Engine, { query, request }: HostCall, id: stri
     const location = `http://${request.headers.host}${request.url}`
     return json(202, body, { location, 'retry-after': '5' })
   }
-  const asError = status === 'Failed' && query.get('returnInternalServerErrorOnFailure')?.toLowerCase() === 'true'
+  const asError =
+    status === 'Failed' && query.get('returnInternalServerErrorOnFailure')?.toLowerCase() === 'true'
   return json(asError ? 500 : 200, body)
 }
 

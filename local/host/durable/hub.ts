@@ -94,13 +94,18 @@ export function enqueue(hub: Hub, instance: LiveInstance, job: () => Promise<voi
 }
 
 /** Writes until it is written or the host stops: what an orchestration has decided must not be lost to a storage hiccup. */
-export async function persist<Result>({ clock, stopping, print }: Hub, write: () => Promise<Result>): Promise<Result> {
+export async function persist<Result>(
+  { clock, stopping, print }: Hub,
+  write: () => Promise<Result>,
+): Promise<Result> {
   for (;;) {
     stopping.signal.throwIfAborted()
     try {
       return await write()
     } catch (error) {
-      print(`error: the state of an orchestration could not be written and is tried again: ${error}`)
+      print(
+        `error: the state of an orchestration could not be written and is tried again: ${error}`,
+      )
       await clock.sleep(1000, stopping.signal)
     }
   }

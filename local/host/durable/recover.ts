@@ -39,9 +39,16 @@ function resume(hub: Hub, instance: LiveInstance, work: OpenWork, begun: StoredI
   if (type !== EventType.TaskScheduled || !begun.has(EventId)) return beginWork(hub, instance, work)
   const completion = begun.get(EventId)
   if (completion) return play(hub, instance, completion)
-  hub.print(`error: the activity '${name}' of '${instance.head.id}' was running when the host ended: it has failed`)
+  hub.print(
+    `error: the activity '${name}' of '${instance.head.id}' was running when the host ended: it has failed`,
+  )
   const Reason = `Activity function '${name}' failed: node exited with code 137`
-  play(hub, instance, { EventType: EventType.TaskFailed, TaskScheduledId: EventId, Reason, Details: Reason })
+  play(hub, instance, {
+    EventType: EventType.TaskFailed,
+    TaskScheduledId: EventId,
+    Reason,
+    Details: Reason,
+  })
 }
 
 async function resumeChild(hub: Hub, instance: LiveInstance, work: OpenWork) {

@@ -65,7 +65,11 @@ function readAnswer(json: string): Answer {
   const { isDone, actions, output, customStatus } = state.parse(JSON.parse(json))
   const answer = { actions: [], isDone, output: output ?? null, customStatus }
   if (customStatus !== undefined && JSON.stringify(customStatus).length > LARGEST_CUSTOM_STATUS) {
-    return { ...answer, customStatus: undefined, failure: 'The custom status is larger than 16 KB of UTF-16 JSON.' }
+    return {
+      ...answer,
+      customStatus: undefined,
+      failure: 'The custom status is larger than 16 KB of UTF-16 JSON.',
+    }
   }
   try {
     return { ...answer, actions: readActions(actions), failure: undefined }

@@ -24,8 +24,15 @@ export function readFilter(query: URLSearchParams): InstanceFilter {
 }
 
 /** Whether an instance is meant. */
-export function matches({ from, to, statuses }: InstanceFilter, { createdAt, status }: ListedInstance): boolean {
-  return (!from || createdAt >= from) && (!to || createdAt <= to) && (statuses.size === 0 || statuses.has(status))
+export function matches(
+  { from, to, statuses }: InstanceFilter,
+  { createdAt, status }: ListedInstance,
+): boolean {
+  return (
+    (!from || createdAt >= from) &&
+    (!to || createdAt <= to) &&
+    (statuses.size === 0 || statuses.has(status))
+  )
 }
 
 /** Lists instances, 100 or `top` a page; `x-ms-continuation-token` leads to the next. */
@@ -37,14 +44,24 @@ export async function readList(engine: Engine, { query, request }: HostCall): Pr
   const found = (await engine.list()).filter((entry) => matches(filter, entry) && entry.id > after)
   const page = found.slice(0, size)
   const last = page.at(-1)
-  const next = found.length > page.length && last ? Buffer.from(last.id).toString('base64url') : undefined
+  const next =
+    found.length > page.length && last ? Buffer.from(last.id).toString('base64url') : undefined
   const body = page.map(({ id, name, status, createdAt, updatedAt }) => ({
-    ...{ name, instanceId: id, runtimeStatus: status, input: null, customStatus: null, output: null },
-    ...{ createdTime: seconds(createdAt), lastUpdatedTime: seconds(updatedAt) },
+    name,
+    instanceId: id,
+    runtimeStatus: status,
+    input: null,
+    customStatus: null,
+    output: null,
+    createdTime: seconds(createdAt),
+    lastUpdatedTime: seconds(updatedAt),
   }))
   return {
     status: 200,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...(next && { 'x-ms-continuation-token': next }) },
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      ...(next && { 'x-ms-continuation-token': next }),
+    },
     body: JSON.stringify(body),
   }
 }
@@ -63,7 +80,9 @@ export function statusBody({ head, history }: StoredInstance, query: URLSearchPa
     createdTime: seconds(head.createdAt),
     lastUpdatedTime: seconds(head.updatedAt),
     ...(asked('showHistory') === 'true' && {
-      historyEvents: history.map((event) => publicEvent(event, asked('showHistoryOutput') === 'true')),
+      historyEvents: history.map((event) =>
+        publicEvent(event, asked('showHistoryOutput') === 'true'),
+      ),
     }),
   }
 }

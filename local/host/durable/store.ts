@@ -1,7 +1,14 @@
 import { odata, type TableClient } from '@azure/data-tables'
 import { z } from 'zod'
 import { isStatus, openTable } from '../storage.ts'
-import { fromHeadRow, HEAD, type InstanceHead, type RuntimeStatus, runtimeStatus, toHeadRow } from './head-row.ts'
+import {
+  fromHeadRow,
+  HEAD,
+  type InstanceHead,
+  type RuntimeStatus,
+  runtimeStatus,
+  toHeadRow,
+} from './head-row.ts'
 import { type HistoryEvent, historyEvent } from './history.ts'
 import { joinText, pad, type Row, textRows } from './text-rows.ts'
 import { createRowWriter } from './write-rows.ts'
@@ -80,7 +87,8 @@ export async function openStore(connectionString: string, hubName: string): Prom
   const commit = async (head: InstanceHead, events: HistoryEvent[]) => {
     const batch = `${head.executionId}|batch|${pad(head.batches - 1, 8)}`
     const rows = textRows(head.id, batch, JSON.stringify(events))
-    if (head.output !== undefined) rows.push(...textRows(head.id, `${head.executionId}|output`, head.output))
+    if (head.output !== undefined)
+      rows.push(...textRows(head.id, `${head.executionId}|output`, head.output))
     await write(rows, toHeadRow(head))
   }
 
@@ -121,11 +129,21 @@ export async function openStore(connectionString: string, hubName: string): Prom
     },
     commit,
     async begin({ id, executionId }, taskId) {
-      await write([], { partitionKey: id, rowKey: `${executionId}|task|${pad(taskId, 8)}`, taskId, done: false })
+      await write([], {
+        partitionKey: id,
+        rowKey: `${executionId}|task|${pad(taskId, 8)}`,
+        taskId,
+        done: false,
+      })
     },
     async keep({ id, executionId }, taskId, completion) {
       const rowKey = `${executionId}|task|${pad(taskId, 8)}`
-      await write(textRows(id, rowKey, JSON.stringify(completion)), { partitionKey: id, rowKey, taskId, done: true })
+      await write(textRows(id, rowKey, JSON.stringify(completion)), {
+        partitionKey: id,
+        rowKey,
+        taskId,
+        done: true,
+      })
     },
     restore: (id) => load(id, true),
     read: (id) => load(id, false),
@@ -160,7 +178,9 @@ export async function openStore(connectionString: string, hubName: string): Prom
 
 async function readPartition(history: TableClient, id: string): Promise<Row[]> {
   const rows: Row[] = []
-  for await (const row of history.listEntities<Row>({ queryOptions: { filter: odata`PartitionKey eq ${id}` } })) {
+  for await (const row of history.listEntities<Row>({
+    queryOptions: { filter: odata`PartitionKey eq ${id}` },
+  })) {
     rows.push(row)
   }
   return rows

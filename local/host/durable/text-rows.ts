@@ -12,7 +12,8 @@ export function textRows(partitionKey: string, key: string, json: string): Row[]
   const rows: Row[] = []
   for (let at = 0; at < columns.length; at += COLUMNS) {
     const row: Row = { partitionKey, rowKey: `${key}|${pad(rows.length, 4)}` }
-    for (const [index, column] of columns.slice(at, at + COLUMNS).entries()) row[`text${pad(index, 2)}`] = column
+    for (const [index, column] of columns.slice(at, at + COLUMNS).entries())
+      row[`text${pad(index, 2)}`] = column
     rows.push(row)
   }
   return rows
@@ -21,7 +22,9 @@ export function textRows(partitionKey: string, key: string, json: string): Row[]
 /** Puts together what textRows has spread; the rows must be in the order of their keys. */
 export function joinText(rows: Row[]): string {
   return rows
-    .flatMap((row) => Array.from({ length: COLUMNS }, (_none, index) => row[`text${pad(index, 2)}`] ?? ''))
+    .flatMap((row) =>
+      Array.from({ length: COLUMNS }, (_none, index) => row[`text${pad(index, 2)}`] ?? ''),
+    )
     .join('')
 }
 

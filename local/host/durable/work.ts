@@ -17,7 +17,10 @@ export interface NewInstance {
 }
 
 /** Begins an instance; resolves when it is stored. One with the same id, live or not, is replaced. */
-export async function createInstance(hub: Hub, { id, name, input, version, parent }: NewInstance): Promise<void> {
+export async function createInstance(
+  hub: Hub,
+  { id, name, input, version, parent }: NewInstance,
+): Promise<void> {
   const now = hub.clock.now()
   const executionId = randomUUID().replaceAll('-', '')
   const history = [
@@ -30,8 +33,17 @@ export async function createInstance(hub: Hub, { id, name, input, version, paren
     }),
   ]
   const head: InstanceHead = {
-    ...{ id, executionId, name, version, status: 'Pending', createdAt: now, updatedAt: now, batches: 1 },
-    ...{ parent, customStatus: undefined, output: undefined },
+    id,
+    executionId,
+    name,
+    version,
+    status: 'Pending',
+    createdAt: now,
+    updatedAt: now,
+    batches: 1,
+    parent,
+    customStatus: undefined,
+    output: undefined,
   }
   const replaced = hub.live.get(id)
   const instance = admit(hub, head, history)
@@ -50,11 +62,17 @@ export function play(hub: Hub, instance: LiveInstance, completion: Completion | 
     if (ended !== undefined && !instance.progress.open.has(ended)) return
     const { name, id, parent } = instance.head
     const fn = hub.orchestrator(name)
-    if (!fn) return hub.print(`error: the orchestrator '${name}' is not registered: '${id}' will not go on`)
+    if (!fn)
+      return hub.print(
+        `error: the orchestrator '${name}' is not registered: '${id}' will not go on`,
+      )
     await hub.orchestratorPool.run(async () => {
       const now = hub.clock.now()
       const begin = completion
-        ? [historyEventAt(now, EventType.OrchestratorStarted), historyEventAt(now, completion.EventType, completion)]
+        ? [
+            historyEventAt(now, EventType.OrchestratorStarted),
+            historyEventAt(now, completion.EventType, completion),
+          ]
         : []
       const self = { id, parentId: parent?.instanceId, input: instance.input }
       const answer = await replay(hub.run, fn, self, [...instance.history, ...begin])
@@ -67,7 +85,8 @@ export function play(hub: Hub, instance: LiveInstance, completion: Completion | 
         status: turn.status,
         updatedAt: now,
         batches: instance.head.batches + 1,
-        customStatus: customStatus === undefined ? instance.head.customStatus : JSON.stringify(customStatus),
+        customStatus:
+          customStatus === undefined ? instance.head.customStatus : JSON.stringify(customStatus),
         output: turn.status === 'Running' ? undefined : JSON.stringify(turn.output ?? null),
       }
       await persist(hub, () => hub.store.commit(head, events))
@@ -75,7 +94,8 @@ export function play(hub: Hub, instance: LiveInstance, completion: Completion | 
       instance.history.push(...events)
       advance(instance.progress, events)
       if (turn.status !== 'Running') return finish(hub, instance)
-      for (const { Work, ...event } of turn.events) if (Work) beginWork(hub, instance, { ...event, Work })
+      for (const { Work, ...event } of turn.events)
+        if (Work) beginWork(hub, instance, { ...event, Work })
     })
   })
 }
@@ -93,12 +113,23 @@ export function tellParent(hub: Hub, { parent, status, output, name }: InstanceH
   if (!parent || waiting?.head.executionId !== parent.executionId) return
   const TaskScheduledId = parent.taskId
   if (status === 'Completed') {
-    const completion = { EventType: EventType.SubOrchestrationCompleted, TaskScheduledId, Result: output ?? 'null' }
+    const completion = {
+      EventType: EventType.SubOrchestrationCompleted,
+      TaskScheduledId,
+      Result: output ?? 'null',
+    }
     return play(hub, waiting, completion)
   }
   const Reason =
-    status === 'Terminated' ? `Orchestrator function '${name}' was terminated` : String(JSON.parse(output ?? '""'))
-  play(hub, waiting, { EventType: EventType.SubOrchestrationFailed, TaskScheduledId, Reason, Details: '' })
+    status === 'Terminated'
+      ? `Orchestrator function '${name}' was terminated`
+      : String(JSON.parse(output ?? '""'))
+  play(hub, waiting, {
+    EventType: EventType.SubOrchestrationFailed,
+    TaskScheduledId,
+    Reason,
+    Details: '',
+  })
 }
 
 /** Sets a piece of scheduled work going. */
@@ -108,10 +139,14 @@ export function beginWork(hub: Hub, instance: LiveInstance, work: OpenWork) {
   const { Name: name = '', Input: input = null, Version: version = hub.defaultVersion } = work
   const { id: instanceId, executionId } = instance.head
   createInstance(hub, {
-    ...{ id: childId(instance, work), name, input, version },
+    id: childId(instance, work),
+    name,
+    input,
+    version,
     parent: { instanceId, executionId, taskId: work.EventId },
   }).catch((error: unknown) => {
-    if (!hub.stopping.signal.aborted) hub.print(`error: the sub-orchestration '${name}' could not begin: ${error}`)
+    if (!hub.stopping.signal.aborted)
+      hub.print(`error: the sub-orchestration '${name}' could not begin: ${error}`)
   })
 }
 
@@ -128,18 +163,32 @@ function beginTimer(hub: Hub, instance: LiveInstance, { EventId: TimerId, FireAt
   )
 }
 
-function beginActivity(hub: Hub, instance: LiveInstance, { EventId: taskId, Name: name = '', Input }: OpenWork) {
+function beginActivity(
+  hub: Hub,
+  instance: LiveInstance,
+  { EventId: taskId, Name: name = '', Input }: OpenWork,
+) {
   const fn = hub.activity(name)
   if (!fn) {
-    return hub.print(`error: the activity '${name}' is not registered: '${instance.head.id}' waits for it for ever`)
+    return hub.print(
+      `error: the activity '${name}' is not registered: '${instance.head.id}' waits for it for ever`,
+    )
   }
   const run = async () => {
     const { head, ended } = instance
     if (!ended.signal.aborted) await persist(hub, () => hub.store.begin(head, taskId))
-    const outcome = await hub.run(fn, { json: Input ?? 'null' }, { instanceId: { string: head.id } })
+    const outcome = await hub.run(
+      fn,
+      { json: Input ?? 'null' },
+      { instanceId: { string: head.id } },
+    )
     if (ended.signal.aborted) return
     const completion: Completion = outcome.ok
-      ? { EventType: EventType.TaskCompleted, TaskScheduledId: taskId, Result: readResult(outcome.value) }
+      ? {
+          EventType: EventType.TaskCompleted,
+          TaskScheduledId: taskId,
+          Result: readResult(outcome.value),
+        }
       : {
           EventType: EventType.TaskFailed,
           TaskScheduledId: taskId,
@@ -159,9 +208,17 @@ function beginActivity(hub: Hub, instance: LiveInstance, { EventId: taskId, Name
 }
 
 function readResult(
-  value: { json?: string; string?: string; int?: number; double?: number; bytes?: Uint8Array } | null | undefined,
+  value:
+    | { json?: string; string?: string; int?: number; double?: number; bytes?: Uint8Array }
+    | null
+    | undefined,
 ): string {
   if (!value) return 'null'
   const { json, bytes, string, int, double } = value
-  return json ?? JSON.stringify(bytes ? Buffer.from(bytes).toString('base64') : (string ?? int ?? double ?? null))
+  return (
+    json ??
+    JSON.stringify(
+      bytes ? Buffer.from(bytes).toString('base64') : (string ?? int ?? double ?? null),
+    )
+  )
 }

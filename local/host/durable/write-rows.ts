@@ -27,7 +27,8 @@ export function createRowWriter(table: TableClient): RowWriter {
   }
   return {
     write: (rows, last) => submitAll([...rows, last].map((row) => ['upsert', row, 'Replace'])),
-    remove: (rows) => submitAll(rows.map(({ partitionKey, rowKey }) => ['delete', { partitionKey, rowKey }])),
+    remove: (rows) =>
+      submitAll(rows.map(({ partitionKey, rowKey }) => ['delete', { partitionKey, rowKey }])),
   }
 }
 

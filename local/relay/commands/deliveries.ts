@@ -8,8 +8,16 @@ const show = (body: unknown): Block[] => [
   {
     rows: pickList(body, 'deliveries'),
     columns: {
-      ...{ event: 'eventId', stream: 'stream', seq: 'seq', state: 'state', round: 'round', attempt: 'attempt' },
-      ...{ next: 'nextAttemptAt', 'last at': 'last.at', status: 'last.status', reason: 'last.reason' },
+      event: 'eventId',
+      stream: 'stream',
+      seq: 'seq',
+      state: 'state',
+      round: 'round',
+      attempt: 'attempt',
+      next: 'nextAttemptAt',
+      'last at': 'last.at',
+      status: 'last.status',
+      reason: 'last.reason',
     },
   },
 ]
@@ -39,7 +47,8 @@ export const deliveryCommands: readonly Command[] = [
   },
   {
     usage: 'deliveries replay <subscription>',
-    summary: 'Delivers again what was given up, or with --after everything after a "next" of the events',
+    summary:
+      'Delivers again what was given up, or with --after everything after a "next" of the events',
     options: ['after'],
     ask: ({ args: { subscription = '' }, options: { after } }) => ({
       method: 'POST',

@@ -26,7 +26,8 @@ export const eventCommands: readonly Command[] = [
     list: 'events',
     async ask({ options: { stream, type, machine, item, since, after, follow }, ask }) {
       const query = { stream, type, machineId: machine, itemId: item }
-      if (!follow || since !== undefined || after !== undefined) return { path: 'events', query: { ...query, since } }
+      if (!follow || since !== undefined || after !== undefined)
+        return { path: 'events', query: { ...query, since } }
       const { location } = await ask({ path: 'events/trigger', query })
       const now = location === null ? null : URL.parse(location)?.searchParams.get('after')
       if (!now) throw new RelayError('The app did not say where its events end.')

@@ -1,4 +1,4 @@
-import { factsOf } from '../blocks.ts'
+import { type Block, factsOf } from '../blocks.ts'
 import { path } from '../client.ts'
 import type { Command, Given } from '../command.ts'
 import { RelayError } from '../errors.ts'
@@ -12,7 +12,11 @@ export const exportCommands: readonly Command[] = [
     usage: 'export start',
     summary: 'Starts an antivirus-health export, or joins the one under way',
     options: ['method', 'force', 'wait'],
-    ask: ({ options: { method, force } }) => ({ method: 'POST', path: 'av-health/exports', body: { method, force } }),
+    ask: ({ options: { method, force } }) => ({
+      method: 'POST',
+      path: 'av-health/exports',
+      body: { method, force },
+    }),
     waits: ({ wait }) => wait === true,
     show: (body) => [{ facts: factsOf(body) }],
     isGood,
@@ -26,8 +30,15 @@ export const exportCommands: readonly Command[] = [
       {
         rows: pickList(body, 'runs'),
         columns: {
-          ...{ run: 'runId', state: 'state', method: 'method', started: 'startedAt', ended: 'endedAt' },
-          ...{ files: 'counts.listed', written: 'counts.written', rejected: 'counts.rejected', reason: 'reason' },
+          run: 'runId',
+          state: 'state',
+          method: 'method',
+          started: 'startedAt',
+          ended: 'endedAt',
+          files: 'counts.listed',
+          written: 'counts.written',
+          rejected: 'counts.rejected',
+          reason: 'reason',
         },
       },
     ],
@@ -37,20 +48,32 @@ export const exportCommands: readonly Command[] = [
     summary: 'One run, the newest by default, with its files and rejected lines',
     list: 'files',
     ask: async (given) => ({ path: path`av-health/exports/${await runIdOf(given)}` }),
-    show: (body) => [
+    show: (body): Block[] => [
       { facts: factsOf(body, ['files', 'next']) },
       {
         title: 'files',
         rows: pickList(body, 'files'),
         columns: {
-          ...{ file: 'number', state: 'state', attempts: 'attempts', bytes: 'bytes', written: 'counts.written' },
-          ...{ duplicates: 'counts.duplicates', rejected: 'counts.rejected', path: 'path', reason: 'reason' },
+          file: 'number',
+          state: 'state',
+          attempts: 'attempts',
+          bytes: 'bytes',
+          written: 'counts.written',
+          duplicates: 'counts.duplicates',
+          rejected: 'counts.rejected',
+          path: 'path',
+          reason: 'reason',
         },
       },
       {
         title: 'rejected lines',
         rows: pickList(body, 'files').flatMap(rejectsOf),
-        columns: { file: 'file.number', line: 'reject.line', reason: 'reject.reason', text: 'reject.text' },
+        columns: {
+          file: 'file.number',
+          line: 'reject.line',
+          reason: 'reject.reason',
+          text: 'reject.text',
+        },
       },
     ],
   },

@@ -7,7 +7,11 @@ import { eventColumns } from './events.ts'
 /** The raw item is for `--json`. */
 const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
 
-const story = (body: unknown) => ({ title: 'events', rows: pickList(body, 'events'), columns: eventColumns })
+const story = (body: unknown) => ({
+  title: 'events',
+  rows: pickList(body, 'events'),
+  columns: eventColumns,
+})
 
 /** What is watched upstream. */
 export const itemCommands: readonly Command[] = [
@@ -24,8 +28,13 @@ export const itemCommands: readonly Command[] = [
       {
         rows: pickList(body, 'items'),
         columns: {
-          ...{ id: 'id', state: 'state', 'open since': 'openSince', type: 'type', device: 'computerDnsName' },
-          ...{ requestor: 'requestor', comment: 'requestorComment' },
+          id: 'id',
+          state: 'state',
+          'open since': 'openSince',
+          type: 'type',
+          device: 'computerDnsName',
+          requestor: 'requestor',
+          comment: 'requestorComment',
         },
       },
     ],
@@ -33,7 +42,9 @@ export const itemCommands: readonly Command[] = [
   {
     usage: 'items show <resource> <id>',
     summary: 'One item with its whole known story',
-    ask: ({ args: { resource = '', id = '' } }) => ({ path: path`changes/${resource}/items/${id}` }),
+    ask: ({ args: { resource = '', id = '' } }) => ({
+      path: path`changes/${resource}/items/${id}`,
+    }),
     show: (body) => [itemFacts(pick(body, 'item')), story(body)],
   },
   {
@@ -45,13 +56,21 @@ export const itemCommands: readonly Command[] = [
       query: { timeoutMinutes: minutes },
     }),
     waits: () => true,
-    show: (body) => [{ facts: [['outcome', pick(body, 'outcome')]] }, itemFacts(pick(body, 'item')), story(body)],
+    show: (body) => [
+      { facts: [['outcome', pick(body, 'outcome')]] },
+      itemFacts(pick(body, 'item')),
+      story(body),
+    ],
     isGood: (body) => pick(body, 'outcome') === 'terminal',
   },
   {
     usage: 'check <resource>',
     summary: 'Polls machine-actions or investigations now',
-    ask: ({ args: { resource = '' } }) => ({ method: 'POST', path: path`changes/${resource}/check`, body: {} }),
+    ask: ({ args: { resource = '' } }) => ({
+      method: 'POST',
+      path: path`changes/${resource}/check`,
+      body: {},
+    }),
     waits: () => true,
     show: (body) => [{ facts: factsOf(body) }],
   },

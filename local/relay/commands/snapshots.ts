@@ -14,8 +14,13 @@ export const snapshotCommands: readonly Command[] = [
       {
         rows: pickList(body, 'snapshots'),
         columns: {
-          ...{ run: 'runId', current: 'current', devices: 'devices', method: 'method' },
-          ...{ generated: 'generatedTime', published: 'publishedAt', table: 'table' },
+          run: 'runId',
+          current: 'current',
+          devices: 'devices',
+          method: 'method',
+          generated: 'generatedTime',
+          published: 'publishedAt',
+          table: 'table',
         },
       },
     ],

@@ -1,4 +1,4 @@
-import { factsOf } from '../blocks.ts'
+import { type Block, factsOf } from '../blocks.ts'
 import type { Command } from '../command.ts'
 import { isRecord, pick, pickEntries, pickList, pickText } from '../pick.ts'
 
@@ -8,9 +8,11 @@ export const statusCommands: readonly Command[] = [
     usage: 'status',
     summary: 'How every flow fares, and what is left to do',
     ask: () => ({ path: 'status' }),
-    show(body) {
+    show(body): Block[] {
       const sections = pickEntries(body, 'sections')
-      const upstreams = pickEntries(body, 'upstreams').filter((one) => isRecord(pick(body, `upstreams.${one.name}`)))
+      const upstreams = pickEntries(body, 'upstreams').filter((one) =>
+        isRecord(pick(body, `upstreams.${one.name}`)),
+      )
       return [
         { facts: ['overall', 'version', 'time'].map((name) => [name, pick(body, name)]) },
         { title: 'sections', rows: sections, columns: { section: 'name', state: 'state' } },
@@ -18,7 +20,12 @@ export const statusCommands: readonly Command[] = [
         {
           title: 'upstreams',
           rows: upstreams,
-          columns: { upstream: 'name', state: 'state', 'last ok': 'lastOkAt', 'last error': 'lastError.title' },
+          columns: {
+            upstream: 'name',
+            state: 'state',
+            'last ok': 'lastOkAt',
+            'last error': 'lastError.title',
+          },
         },
         {
           title: 'calls left',
@@ -26,7 +33,10 @@ export const statusCommands: readonly Command[] = [
             pickEntries(one, 'budgets').map((budget) => ({ ...budget, upstream: one.name })),
           ),
           columns: {
-            ...{ upstream: 'upstream', family: 'name', 'this minute': 'minuteLeft', 'this hour': 'hourLeft' },
+            upstream: 'upstream',
+            family: 'name',
+            'this minute': 'minuteLeft',
+            'this hour': 'hourLeft',
             'stopped until': 'stoppedUntil',
           },
         },
@@ -34,14 +44,25 @@ export const statusCommands: readonly Command[] = [
           title: 'changes',
           rows: pickEntries(body, 'changes'),
           columns: {
-            ...{ resource: 'name', open: 'openItems', 'oldest since': 'oldestOpen.since', lag: 'detectionLagSeconds' },
-            ...{ 'last poll': 'lastPoll.endedAt', 'next poll': 'nextPollAt', error: 'lastPoll.error' },
+            resource: 'name',
+            open: 'openItems',
+            'oldest since': 'oldestOpen.since',
+            lag: 'detectionLagSeconds',
+            'last poll': 'lastPoll.endedAt',
+            'next poll': 'nextPollAt',
+            error: 'lastPoll.error',
           },
         },
         {
           title: 'events',
           rows: pickEntries(body, 'events'),
-          columns: { stream: 'name', oldest: 'oldest', newest: 'head', 'handed out': 'dispatched', lag: 'lagSeconds' },
+          columns: {
+            stream: 'name',
+            oldest: 'oldest',
+            newest: 'head',
+            'handed out': 'dispatched',
+            lag: 'lagSeconds',
+          },
         },
         { title: 'deliveries', facts: factsOf(pick(body, 'deliveries')) },
         {
@@ -51,8 +72,11 @@ export const statusCommands: readonly Command[] = [
             ...pickList(body, 'deliveries.disabled').map((one) => ({ state: 'disabled', one })),
           ],
           columns: {
-            ...{ subscription: 'one.id', state: 'state', host: 'one.callbackHost' },
-            ...{ since: 'one.since', reason: 'one.reason' },
+            subscription: 'one.id',
+            state: 'state',
+            host: 'one.callbackHost',
+            since: 'one.since',
+            reason: 'one.reason',
           },
         },
         { title: 'antivirus health', facts: factsOf(pick(body, 'avHealth')) },

@@ -17,8 +17,14 @@ export const subscriptionCommands: readonly Command[] = [
       {
         rows: pickList(body, 'subscriptions'),
         columns: {
-          ...{ id: 'id', state: 'state', host: 'callbackHost', owed: 'owed', dead: 'dead' },
-          ...{ 'last delivered': 'lastDeliveredAt', 'last failure': 'lastFailure.reason', description: 'description' },
+          id: 'id',
+          state: 'state',
+          host: 'callbackHost',
+          owed: 'owed',
+          dead: 'dead',
+          'last delivered': 'lastDeliveredAt',
+          'last failure': 'lastFailure.reason',
+          description: 'description',
         },
       },
     ],
@@ -31,25 +37,40 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions create <callbackUrl>',
-    summary: 'Subscribes a URL (- reads it from standard input); its signing secret is shown only now',
+    summary:
+      'Subscribes a URL (- reads it from standard input); its signing secret is shown only now',
     options: ['description', 'filter', 'content-type'],
-    ask: ({ args: { callbackUrl }, options: { description, filter, 'content-type': contentType } }) => ({
+    ask: ({
+      args: { callbackUrl },
+      options: { description, filter, 'content-type': contentType },
+    }) => ({
       method: 'POST',
       path: 'subscriptions',
-      body: { callbackUrl, description, contentType, filter: filter === undefined ? undefined : readFilter(filter) },
+      body: {
+        callbackUrl,
+        description,
+        contentType,
+        filter: filter === undefined ? undefined : readFilter(filter),
+      },
     }),
     show,
   },
   {
     usage: 'subscriptions delete <subscription>',
     summary: 'Deletes a subscription with everything it is owed',
-    ask: ({ args: { subscription = '' } }) => ({ method: 'DELETE', path: path`subscriptions/${subscription}` }),
+    ask: ({ args: { subscription = '' } }) => ({
+      method: 'DELETE',
+      path: path`subscriptions/${subscription}`,
+    }),
     show,
   },
   {
     usage: 'subscriptions enable <subscription>',
     summary: 'Enables a disabled subscription; what it is owed is delivered',
-    ask: ({ args: { subscription = '' } }) => ({ method: 'POST', path: path`subscriptions/${subscription}/enable` }),
+    ask: ({ args: { subscription = '' } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/enable`,
+    }),
     show,
   },
   {
@@ -64,7 +85,10 @@ export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions test <subscription>',
     summary: 'Posts a test event now; ends with 1 when the receiver does not take it',
-    ask: ({ args: { subscription = '' } }) => ({ method: 'POST', path: path`subscriptions/${subscription}/test` }),
+    ask: ({ args: { subscription = '' } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/test`,
+    }),
     show,
     isGood: (body) => pick(body, 'delivered') === true,
   },

@@ -3,7 +3,12 @@ import type { Item } from './item-kind.ts'
 import type { ItemScript } from './item-shelf.ts'
 import type { Teller } from './life.ts'
 import { commandsOf, movedCommands } from './live-response.ts'
-import { machineAction, rareActionTypes, requestSources, usualActionTypes } from './machine-action.ts'
+import {
+  machineAction,
+  rareActionTypes,
+  requestSources,
+  usualActionTypes,
+} from './machine-action.ts'
 import { type Step, tellLife } from './tell-life.ts'
 
 const secondMs = 1000
@@ -39,7 +44,10 @@ export function actionLife(place: number, bornMs: number, teller: Teller): ItemS
     requestSource: place % 16 >= 13 ? 'BulkAction' : shared.pick(requestSources),
   }
   return tellLife({
-    ...{ kind: machineAction, first, steps, retentionDays },
+    kind: machineAction,
+    first,
+    steps,
+    retentionDays,
     born: { ms: bornMs, ticks },
     lateSeconds: own.chance(0.1) ? own.int(lateSeconds + 1) : 0,
     along: (patch, before, at) => (type === 'LiveResponse' ? movedCommands(patch, before, at) : {}),
@@ -68,7 +76,10 @@ function courseOf(random: Random, unknownStates: boolean): { first: string; step
   const between = (least: number, most: number) => least + random.next() * (most - least)
   const soon = () => between(2 * secondMs, 90 * secondMs)
   const work = () => between(5 * secondMs, 10 * minuteMs)
-  const failed = { status: 'Failed', errorHResult: random.pick([-2147024891, -2147023436, -2147467259]) }
+  const failed = {
+    status: 'Failed',
+    errorHResult: random.pick([-2147024891, -2147023436, -2147467259]),
+  }
   const end = () => (random.chance(0.85) ? { status: 'Succeeded' } : failed)
   const roll = random.next()
   if (unknownStates && random.chance(0.05)) {
@@ -113,7 +124,8 @@ function courseOf(random: Random, unknownStates: boolean): { first: string; step
       ],
     }
   }
-  if (roll < 0.9) return { first: 'Pending', steps: [[timeOutMs + soon() / 10, { status: 'TimeOut' }]] }
+  if (roll < 0.9)
+    return { first: 'Pending', steps: [[timeOutMs + soon() / 10, { status: 'TimeOut' }]] }
   const cancelled = {
     status: 'Cancelled',
     cancellationRequestor: random.pick(requestors),

@@ -24,9 +24,13 @@ export interface Literal {
 export type Value = string | number | null
 
 /** A field that may be named in a query option. */
-export function fieldOf(name: string, { fields, entityType, allowUndocumented }: FilterScope): Field {
+export function fieldOf(
+  name: string,
+  { fields, entityType, allowUndocumented }: FilterScope,
+): Field {
   const field = Object.hasOwn(fields, name) ? fields[name] : undefined
-  if (!field) throw new QueryRefused(`Could not find a property named '${name}' on type '${entityType}'.`)
+  if (!field)
+    throw new QueryRefused(`Could not find a property named '${name}' on type '${entityType}'.`)
   if (field.documented || allowUndocumented) return field
   throw new QueryRefused(`The property '${name}' cannot be used in the $filter query option.`)
 }
@@ -46,7 +50,9 @@ export function literal({ kind, value }: Literal, { type }: Field, operator: str
 }
 
 function mismatch(value: string, operator: string): never {
-  throw new QueryRefused(`A binary operator with incompatible types was detected: '${operator}' with ${value}.`)
+  throw new QueryRefused(
+    `A binary operator with incompatible types was detected: '${operator}' with ${value}.`,
+  )
 }
 
 /** A field's value as it is compared. */

@@ -15,7 +15,9 @@ export function investigationLife(place: number, bornMs: number, teller: Teller)
   const random = createRandom(seed, place, 51)
   const { first, steps } = courseOf(place, random, unknownStates)
   return tellLife({
-    ...{ kind: investigation, steps, retentionDays },
+    kind: investigation,
+    steps,
+    retentionDays,
     first: {
       ...first,
       id: String(place),
@@ -30,22 +32,40 @@ export function investigationLife(place: number, bornMs: number, teller: Teller)
 type Patch = Record<string, unknown>
 
 /** One way for an investigation to go. All fourteen ends come about, one after the other. */
-function courseOf(place: number, random: Random, unknownStates: boolean): { first: Patch; steps: Step[] } {
+function courseOf(
+  place: number,
+  random: Random,
+  unknownStates: boolean,
+): { first: Patch; steps: Step[] } {
   const between = (least: number, most: number) => least + random.next() * (most - least)
   const soon = () => between(2 * secondMs, 3 * minuteMs)
   const work = () => between(30 * secondMs, 40 * minuteMs)
-  const end = endOf(endedInvestigationStates[place % endedInvestigationStates.length] ?? 'Benign', random)
+  const end = endOf(
+    endedInvestigationStates[place % endedInvestigationStates.length] ?? 'Benign',
+    random,
+  )
   const queued: Step[] = [[soon(), { state: 'Running' }]]
   const roll = random.next()
 
   if (unknownStates && random.chance(0.05)) {
-    return { first: { state: 'Queued' }, steps: [...queued, [work(), { state: 'Paused' }], [work(), end]] }
+    return {
+      first: { state: 'Queued' },
+      steps: [...queued, [work(), { state: 'Paused' }], [work(), end]],
+    }
   }
   // Some end before they begin.
   if (
-    ['UnsupportedOs', 'UnsupportedAlertType', 'SuppressedAlert', 'PreexistingAlert', 'Disabled'].includes(end.state)
+    [
+      'UnsupportedOs',
+      'UnsupportedAlertType',
+      'SuppressedAlert',
+      'PreexistingAlert',
+      'Disabled',
+    ].includes(end.state)
   ) {
-    return roll < 0.7 ? { first: end, steps: [] } : { first: { state: 'Queued' }, steps: [[soon(), end]] }
+    return roll < 0.7
+      ? { first: end, steps: [] }
+      : { first: { state: 'Queued' }, steps: [[soon(), end]] }
   }
   if (end.state === 'PartiallyInvestigated' && roll < 0.3) {
     const again: Step[] = [
@@ -65,7 +85,8 @@ function courseOf(place: number, random: Random, unknownStates: boolean): { firs
       ],
     }
   }
-  if (roll < 0.65) return { first: { state: 'Unknown', startTime: null }, steps: [...queued, [work(), end]] }
+  if (roll < 0.65)
+    return { first: { state: 'Unknown', startTime: null }, steps: [...queued, [work(), end]] }
   if (roll < 0.8) {
     const away = between(10 * minuteMs, 2 * dayMs)
     const paused: Step[] = [
@@ -90,7 +111,9 @@ function endOf(state: string, random: Random): Patch & { state: string } {
   return {
     state,
     statusDetails: details,
-    ...(state === 'TerminatedByUser' && { cancelledBy: random.pick(['analyst@contoso.example', 'Contoso SOAR']) }),
+    ...(state === 'TerminatedByUser' && {
+      cancelledBy: random.pick(['analyst@contoso.example', 'Contoso SOAR']),
+    }),
     ...(state === 'Failed' && random.chance(0.3) && { endTime: null }),
   }
 }

@@ -1,7 +1,13 @@
 import { momentAt, utcText } from '../moment.ts'
 import { documented, type ItemKind, undocumented } from './item-kind.ts'
 
-export const openInvestigationStates = ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued'] as const
+export const openInvestigationStates = [
+  'Unknown',
+  'Running',
+  'PendingApproval',
+  'PendingResource',
+  'Queued',
+] as const
 
 export const endedInvestigationStates = [
   'Terminated',

@@ -118,7 +118,10 @@ export function createItemShelf(
     },
     showOlder(id, seconds) {
       const { one } = present(id)
-      one.older = { untilMs: nowMs() + seconds * 1000, place: Math.max(0, placeAt(one, nowMs()) - 1) }
+      one.older = {
+        untilMs: nowMs() + seconds * 1000,
+        place: Math.max(0, placeAt(one, nowMs()) - 1),
+      }
     },
     onPage: (wanted) => {
       hook = wanted
@@ -137,7 +140,9 @@ export function createItemShelf(
       if (one) return shown(one, atMs) ?? undefined
       const { aliasField } = kind
       if (aliasField === null) return undefined
-      return [...kept.values()].flatMap((other) => shown(other, atMs) ?? []).findLast((item) => item[aliasField] === id)
+      return [...kept.values()]
+        .flatMap((other) => shown(other, atMs) ?? [])
+        .findLast((item) => item[aliasField] === id)
     },
     countCall: () => ++calls,
     sendPage: async (page) => hook?.(page),

@@ -63,7 +63,9 @@ export function createLife(options: LifeOptions): { actions: Births; investigati
   const { seed, perHour, investigationsPerHour } = options
   const teller: Teller = { options, subject: (...choice) => subjectOf(options, choice) }
   return {
-    actions: birthsOf(options, perHour, (place) => actionLife(place, bornAt(seed, perHour, leaderOf(place)), teller)),
+    actions: birthsOf(options, perHour, (place) =>
+      actionLife(place, bornAt(seed, perHour, leaderOf(place)), teller),
+    ),
     investigations: birthsOf(options, investigationsPerHour, (place) =>
       investigationLife(place, bornAt(seed + 1, investigationsPerHour, place), teller),
     ),
@@ -71,7 +73,11 @@ export function createLife(options: LifeOptions): { actions: Births; investigati
 }
 
 /** Places are counted from 1970, so that an item does not depend on when its life was started. */
-function birthsOf(options: LifeOptions, perHour: number, make: (place: number) => ItemScript): Births {
+function birthsOf(
+  options: LifeOptions,
+  perHour: number,
+  make: (place: number) => ItemScript,
+): Births {
   if (!(perHour > 0)) return () => []
   const placeAt = (ms: number) => Math.ceil((ms * perHour) / hourMs)
   let place = placeAt(Date.parse(options.startsAt))

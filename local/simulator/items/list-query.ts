@@ -17,10 +17,16 @@ const known = ['$filter', '$top', '$skip', '$orderby', '$count']
 const largestTop = 10_000
 
 /** Reads the query options of a list; throws QueryRefused for those that the service does not take. */
-export function readListQuery(query: URLSearchParams, kind: ItemKind, faults: ItemFaults): ListQuery {
+export function readListQuery(
+  query: URLSearchParams,
+  kind: ItemKind,
+  faults: ItemFaults,
+): ListQuery {
   for (const name of query.keys()) {
-    if (!known.includes(name)) throw new QueryRefused(`The query parameter '${name}' is not supported.`)
-    if (query.getAll(name).length > 1) throw new QueryRefused(`Query option '${name}' was specified more than once.`)
+    if (!known.includes(name))
+      throw new QueryRefused(`The query parameter '${name}' is not supported.`)
+    if (query.getAll(name).length > 1)
+      throw new QueryRefused(`Query option '${name}' was specified more than once.`)
   }
   const honoured = faults.orderAndCount === 'honoured'
   const filter = query.get('$filter')
@@ -62,9 +68,11 @@ function readOrder(text: string, kind: ItemKind): ListQuery['sort'] {
     const [, name = '', direction = 'asc'] = /^\s*(\w+)(?:\s+(asc|desc))?\s*$/.exec(part) ?? []
     const field = fieldOf(name, { ...kind, allowUndocumented: true })
     const sign = direction === 'desc' ? -1 : 1
-    return (a: Item, b: Item) => sign * compareValues(comparable(a[name], field), comparable(b[name], field))
+    return (a: Item, b: Item) =>
+      sign * compareValues(comparable(a[name], field), comparable(b[name], field))
   })
-  const first = (a: Item, b: Item) => orders.map((order) => order(a, b)).find((result) => result !== 0)
+  const first = (a: Item, b: Item) =>
+    orders.map((order) => order(a, b)).find((result) => result !== 0)
   return (rows) => rows.toSorted((a, b) => first(a, b) ?? 0)
 }
 

@@ -26,23 +26,42 @@ export function commandsOf(random: Random): Command[] {
   return Array.from({ length: count }, (_, index) => {
     const type = random.pick(['PutFile', 'RunScript', 'GetFile', 'RunPowerShell'])
     return {
-      ...{ index, startTime: null, endTime: null, commandStatus: 'Created', errors: [] },
+      index,
+      startTime: null,
+      endTime: null,
+      commandStatus: 'Created',
+      errors: [],
       command: { type, params: params[type] ?? [] },
     }
   })
 }
 
 /** How far the commands are once the action has moved on. */
-export function movedCommands({ status }: Record<string, unknown>, before: Item, at: string): Record<string, unknown> {
+export function movedCommands(
+  { status }: Record<string, unknown>,
+  before: Item,
+  at: string,
+): Record<string, unknown> {
   const commands = (before.commands as Command[]).map((command): Command => {
     if (status === 'InProgress') {
       const isFirst = command.index === 0
-      return { ...command, startTime: isFirst ? at : null, commandStatus: isFirst ? 'Executing' : 'Submitted' }
+      return {
+        ...command,
+        startTime: isFirst ? at : null,
+        commandStatus: isFirst ? 'Executing' : 'Submitted',
+      }
     }
     const startTime = command.startTime ?? at
-    if (status === 'Succeeded') return { ...command, startTime, endTime: at, commandStatus: 'Completed' }
+    if (status === 'Succeeded')
+      return { ...command, startTime, endTime: at, commandStatus: 'Completed' }
     if (status === undefined) return command
-    return { ...command, startTime, endTime: at, commandStatus: 'Failed', errors: ['The device did not answer.'] }
+    return {
+      ...command,
+      startTime,
+      endTime: at,
+      commandStatus: 'Failed',
+      errors: ['The device did not answer.'],
+    }
   })
   return { commands }
 }

@@ -1,7 +1,14 @@
 import { type Instant, tickText } from '../moment.ts'
 import { documented, type Item, type ItemKind, undocumented } from './item-kind.ts'
 
-export const actionStatuses = ['Pending', 'Cancelled', 'TimeOut', 'Failed', 'InProgress', 'Succeeded'] as const
+export const actionStatuses = [
+  'Pending',
+  'Cancelled',
+  'TimeOut',
+  'Failed',
+  'InProgress',
+  'Succeeded',
+] as const
 
 /** The types that the pages name. */
 export const usualActionTypes = [
@@ -112,7 +119,13 @@ export const machineAction: ItemKind = {
   },
   change(before, patch, at) {
     const isNew = patch.status !== undefined && patch.status !== before.status
-    return { ...before, lastUpdateDateTimeUtc: tickText(at), ...(isNew && ending(patch, at)), ...patch, id: before.id }
+    return {
+      ...before,
+      lastUpdateDateTimeUtc: tickText(at),
+      ...(isNew && ending(patch, at)),
+      ...patch,
+      id: before.id,
+    }
   },
 }
 

@@ -33,13 +33,17 @@ export const authenticatedScans: Route[] = [
     method: 'POST',
     path: new RegExp(`${base}\\/GetScanHistoryBySessionId$`, 'i'),
     answer: (call, world) =>
-      enter(call, world, 'by-session', world.faults.scanHistoryStatus, () => bySession(call, world)),
+      enter(call, world, 'by-session', world.faults.scanHistoryStatus, () =>
+        bySession(call, world),
+      ),
   },
   {
     method: 'POST',
     path: new RegExp(`${base}\\/GetScanHistoryByScanDefinitionId$`, 'i'),
     answer: (call, world) =>
-      enter(call, world, 'by-definition', world.faults.scanHistoryStatus, () => byDefinition(call, world)),
+      enter(call, world, 'by-definition', world.faults.scanHistoryStatus, () =>
+        byDefinition(call, world),
+      ),
   },
 ]
 
@@ -56,7 +60,10 @@ async function enter(
     { calls: 1500, seconds: 3600 },
   ]
   const refusal = refuse(call, world, {
-    ...{ quota: 'DeviceAuthenticatedScans', limits, roles: ['Machine.Read.All'], forced },
+    quota: 'DeviceAuthenticatedScans',
+    limits,
+    roles: ['Machine.Read.All'],
+    forced,
   })
   if (refusal) return refusal
   const { slowScanSeconds } = world.faults
@@ -67,7 +74,8 @@ async function enter(
 async function bySession(call: Call, world: World): Promise<Reply> {
   const ids = await idsOf(call, 'SessionIds')
   if (!ids) return badRequest('The field SessionIds is invalid.', 'InvalidRequestBody')
-  if (call.url.searchParams.size > 0) return badRequest('No query option is supported here.', 'ODataError')
+  if (call.url.searchParams.size > 0)
+    return badRequest('No query option is supported here.', 'ODataError')
   const sessions = ids.flatMap((id) => world.scans.sessions.get(id) ?? [])
   return told('GetScanHistoryBySessionId', sessions, 'session-sample', world)
 }
@@ -77,14 +85,24 @@ async function byDefinition(call: Call, world: World): Promise<Reply> {
   if (!ids) return badRequest('The field ScanDefinitionIds is invalid.', 'InvalidRequestBody')
   const query = call.url.searchParams
   const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
-  if (unknown !== undefined) return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
+  if (unknown !== undefined)
+    return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
   const top = wholeNumber(query.get('$top') ?? String(mostSessions))
   const skip = wholeNumber(query.get('$skip') ?? '0')
-  if (top === undefined || skip === undefined) return badRequest('$top and $skip must be whole numbers.', 'ODataError')
-  if (top > mostSessions) return badRequest(`The limit of ${mostSessions} for $top has been exceeded.`, 'ODataError')
-  const sessions = world.scans.sessions.all().filter(({ definitionId }) => ids.includes(definitionId))
+  if (top === undefined || skip === undefined)
+    return badRequest('$top and $skip must be whole numbers.', 'ODataError')
+  if (top > mostSessions)
+    return badRequest(`The limit of ${mostSessions} for $top has been exceeded.`, 'ODataError')
+  const sessions = world.scans.sessions
+    .all()
+    .filter(({ definitionId }) => ids.includes(definitionId))
   const newestFirst = sessions.sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))
-  return told('GetScanHistoryByScanDefinitionId', newestFirst.slice(skip, skip + top), 'definition-sample', world)
+  return told(
+    'GetScanHistoryByScanDefinitionId',
+    newestFirst.slice(skip, skip + top),
+    'definition-sample',
+    world,
+  )
 }
 
 /** The list of ids in the body, under its name as documented; undefined where there is none. */

@@ -44,7 +44,10 @@ async function download(
   const { faults } = world
   const readyAtMs = (snapshot.firstListedAtMs ?? nowMs) + faults.notReadySeconds * 1000
   if (file.filled >= 0 && file.filled < faults.notReadyFiles && nowMs < readyAtMs) {
-    const copied = { 'x-ms-copy-status': 'pending', 'x-ms-copy-progress': `0/${900_000 + file.index}` }
+    const copied = {
+      'x-ms-copy-status': 'pending',
+      'x-ms-copy-progress': `0/${900_000 + file.index}`,
+    }
     return { status: 200, headers: { ...headers(snapshot), ...copied }, body: '' }
   }
   world.downloads.set(file.path, (world.downloads.get(file.path) ?? 0) + 1)
@@ -67,7 +70,11 @@ const headers = ({ fleet }: Snapshot) => ({
   'x-ms-version': '2020-08-04',
 })
 
-function refusal(verdict: 'expired' | 'key-expired' | 'forged', { url }: Call, nowMs: number): Reply {
+function refusal(
+  verdict: 'expired' | 'key-expired' | 'forged',
+  { url }: Call,
+  nowMs: number,
+): Reply {
   const message =
     'Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly ' +
     'including the signature.'

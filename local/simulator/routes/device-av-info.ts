@@ -26,12 +26,14 @@ export const deviceAvInfo: Route = {
 
     const query = call.url.searchParams
     const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
-    if (unknown !== undefined) return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
+    if (unknown !== undefined)
+      return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
     const top = wholeNumber(query.get('$top') ?? String(defaultTop))
     const skip = wholeNumber(query.get('$skip') ?? '0')
     if (top === undefined || skip === undefined)
       return badRequest('$top and $skip must be whole numbers.', 'ODataError')
-    if (top > largestTop) return badRequest(`The limit of ${largestTop} for $top has been exceeded.`, 'ODataError')
+    if (top > largestTop)
+      return badRequest(`The limit of ${largestTop} for $top has been exceeded.`, 'ODataError')
 
     const { fleet } = world.shelf.current()
     const count = world.faults.rowsOnce ? fleet.options.size : fleet.jsonRowCount
@@ -48,7 +50,10 @@ export const deviceAvInfo: Route = {
     return json(200, {
       '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAvInfo`,
       value,
-      ...(next < count && !world.faults.missingNextLink && { '@odata.nextLink': `${base}?$top=${top}&$skip=${next}` }),
+      ...(next < count &&
+        !world.faults.missingNextLink && {
+          '@odata.nextLink': `${base}?$top=${top}&$skip=${next}`,
+        }),
     })
   },
 }

@@ -59,10 +59,13 @@ function listLinks(world: World, validHours: number): string[] {
   // The service copies anew for each listing, so that one snapshot is seen in several containers.
   const container = `temp-${guid(snapshot.fleet.options.seed, snapshot.listings, 31)}`
   const firstShortLived =
-    snapshot.listings === 1 ? snapshot.files.length - faults.shortLivedLinks : Number.POSITIVE_INFINITY
+    snapshot.listings === 1
+      ? snapshot.files.length - faults.shortLivedLinks
+      : Number.POSITIVE_INFINITY
   return snapshot.files.map(({ path, index }) => {
     // By turns already over when listed, and over a second later.
-    const short = index >= firstShortLived ? nowMs + ((index - firstShortLived) % 2) * 2000 - 1000 : undefined
+    const short =
+      index >= firstShortLived ? nowMs + ((index - firstShortLived) % 2) * 2000 - 1000 : undefined
     const whole = nowMs + validHours * hourMs
     const startsAtMs = short === undefined ? nowMs : nowMs - hourMs
     const times = faults.userDelegation

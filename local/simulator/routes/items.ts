@@ -37,7 +37,12 @@ export function itemRoutes(kind: ItemKind): Route[] {
   ]
 }
 
-function enter(call: Call, world: World, kind: ItemKind, forced: ForcedAnswer | null): Reply | undefined {
+function enter(
+  call: Call,
+  world: World,
+  kind: ItemKind,
+  forced: ForcedAnswer | null,
+): Reply | undefined {
   const limits = [
     { calls: 100, seconds: 60 },
     { calls: 1500, seconds: 3600 },
@@ -79,11 +84,16 @@ function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply
   const item = world.items[kind.list].find(id, lagMs(world, kind))
   const isMissed = item !== undefined && world.faults.missedItems > 0
   if (isMissed) world.faults.missedItems--
-  if (!item || isMissed) return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())
-  return json(200, { '@odata.context': `${contextOf(world, kind)}/$entity`, ...spelled(item, world) })
+  if (!item || isMissed)
+    return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())
+  return json(200, {
+    '@odata.context': `${contextOf(world, kind)}/$entity`,
+    ...spelled(item, world),
+  })
 }
 
-const contextOf = (world: World, { entitySet }: ItemKind) => `${world.origin()}/defender/api/$metadata#${entitySet}`
+const contextOf = (world: World, { entitySet }: ItemKind) =>
+  `${world.origin()}/defender/api/$metadata#${entitySet}`
 
 function linkTo(skip: number, url: URL, world: World): string {
   const options = [...url.searchParams].filter(([name]) => name !== '$skip')

@@ -46,14 +46,17 @@ function aboutScan(
 function list({ scans, clock }: World): Reply {
   const now = clock.now()
   return json(200, {
-    folders: [{ id: 3, name: 'My Scans', type: 'main', custom: 0, default_tag: 1, unread_count: 0 }],
+    folders: [
+      { id: 3, name: 'My Scans', type: 'main', custom: 0, default_tag: 1, unread_count: 0 },
+    ],
     scans: scans.tenable.all().map((scan) => spellScan(scan, now)),
     timestamp: Math.floor(now.getTime() / 1000),
   })
 }
 
 function details(scan: TenableScan, query: URLSearchParams, { clock, faults }: World): Reply {
-  if (scan.kind === 'web-app') return refusals[scan.webAppAnswer === 403 ? 'forbidden' : 'server-error']()
+  if (scan.kind === 'web-app')
+    return refusals[scan.webAppAnswer === 403 ? 'forbidden' : 'server-error']()
   const id = query.get('history_id')
   // A run that an agent has triggered can't be named.
   const run = id !== null && scan.kind === 'triggered-agent' ? undefined : findRun(scan, id)
@@ -70,7 +73,9 @@ function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   const order = readOrder(query.get('sort') ?? '')
   if (limit === undefined || offset === undefined || !order) return refusals['bad-request']()
   const hasRuns = scan.kind === 'remote' || scan.kind === 'web-app'
-  const shown = (hasRuns ? scan.runs : []).filter((run) => query.get('exclude_rollover') !== 'true' || !run.isRollover)
+  const shown = (hasRuns ? scan.runs : []).filter(
+    (run) => query.get('exclude_rollover') !== 'true' || !run.isRollover,
+  )
   const runs = faults.unsortedRuns === 'oldest-first' ? shown : shown.toReversed()
   // The first field decides; only where two runs are alike in it the next one does.
   for (const { name, order: way } of order.toReversed()) {
@@ -95,7 +100,9 @@ function readOrder(text: string): { name: string; order: string }[] | undefined 
     const [name = '', way = 'asc'] = part.split(':')
     return { name, order: way }
   })
-  return order.every((one) => Object.hasOwn(sortKeys, one.name) && /^(?:asc|desc)$/.test(one.order)) ? order : undefined
+  return order.every((one) => Object.hasOwn(sortKeys, one.name) && /^(?:asc|desc)$/.test(one.order))
+    ? order
+    : undefined
 }
 
 const compare = (a: string | number, b: string | number) => (a < b ? -1 : Number(a > b))

@@ -17,13 +17,26 @@ export const token: Route = {
     const clientId = form.get('client_id') ?? ''
     const audience = /^(.+)\/\.default$/.exec(form.get('scope') ?? '')?.[1]
     if (form.get('grant_type') !== 'client_credentials') {
-      return refusal(400, 'unsupported_grant_type', 'AADSTS70003: The app requested an unsupported grant type.')
+      return refusal(
+        400,
+        'unsupported_grant_type',
+        'AADSTS70003: The app requested an unsupported grant type.',
+      )
     }
-    if (!audience) return refusal(400, 'invalid_scope', 'AADSTS1002012: The provided value for scope is not valid.')
+    if (!audience)
+      return refusal(
+        400,
+        'invalid_scope',
+        'AADSTS1002012: The provided value for scope is not valid.',
+      )
     const { options } = world.tokens
     const known = options.clientId === undefined || options.clientId === clientId
     if (!clientId || !known) {
-      return refusal(400, 'unauthorized_client', 'AADSTS700016: Application was not found in the directory.')
+      return refusal(
+        400,
+        'unauthorized_client',
+        'AADSTS700016: Application was not found in the directory.',
+      )
     }
     const secret = form.get('client_secret')
     if (!secret || (options.clientSecret !== undefined && options.clientSecret !== secret)) {
@@ -39,4 +52,5 @@ export const token: Route = {
   },
 }
 
-const refusal = (status: number, error: string, text: string) => json(status, { error, error_description: text })
+const refusal = (status: number, error: string, text: string) =>
+  json(status, { error, error_description: text })

@@ -44,7 +44,10 @@ export interface ScanDefinition {
 }
 
 /** What a session is put there with. */
-export type GivenSession = Partial<Omit<ScanSession, 'targets'>> & { id: string; targets?: Partial<ScannedTarget>[] }
+export type GivenSession = Partial<Omit<ScanSession, 'targets'>> & {
+  id: string
+  targets?: Partial<ScannedTarget>[]
+}
 /** What a definition is put there with. */
 export type GivenDefinition = Partial<ScanDefinition> & { id: string }
 

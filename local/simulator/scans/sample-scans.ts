@@ -27,20 +27,48 @@ export function putSamples(
   tenable.put({ id: 106, name: 'Canceled', runs: [{ status: 'canceled', startedAt, hosts: 1 }] })
   tenable.put({ id: 107, name: 'Stopped', runs: [{ status: 'stopped', startedAt, hosts: 2 }] })
   tenable.put({ id: 108, name: 'Never launched', runs: [] })
-  tenable.put({ id: 109, name: 'Imported', kind: 'imported', runs: [{ startedAt: ago(10 * dayMs) }] })
+  tenable.put({
+    id: 109,
+    name: 'Imported',
+    kind: 'imported',
+    runs: [{ startedAt: ago(10 * dayMs) }],
+  })
   tenable.put({ id: 110, name: 'Triggered agents', kind: 'triggered-agent', runs: [{ startedAt }] })
-  tenable.put({ id: 111, name: 'Archived', runs: [{ startedAt: ago(47 * dayMs) }, { startedAt: ago(40 * dayMs) }] })
-  tenable.put({ id: 112, name: 'Archived long ago', kind: 'imported', runs: [{ startedAt: ago(70 * dayMs) }] })
+  tenable.put({
+    id: 111,
+    name: 'Archived',
+    runs: [{ startedAt: ago(47 * dayMs) }, { startedAt: ago(40 * dayMs) }],
+  })
+  tenable.put({
+    id: 112,
+    name: 'Archived long ago',
+    kind: 'imported',
+    runs: [{ startedAt: ago(70 * dayMs) }],
+  })
   tenable.put({ id: 113, name: 'Publishing', runs: [{ status: 'publishing', startedAt }] })
-  tenable.put({ id: 114, name: 'Web application', kind: 'web-app', webAppAnswer: 403, runs: [{ startedAt }] })
-  tenable.put({ id: 115, name: 'Other web application', kind: 'web-app', webAppAnswer: 500, runs: [{ startedAt }] })
+  tenable.put({
+    id: 114,
+    name: 'Web application',
+    kind: 'web-app',
+    webAppAnswer: 403,
+    runs: [{ startedAt }],
+  })
+  tenable.put({
+    id: 115,
+    name: 'Other web application',
+    kind: 'web-app',
+    webAppAnswer: 500,
+    runs: [{ startedAt }],
+  })
   tenable.put({ id: 116, name: 'Two thousand hosts', runs: [{ startedAt, hosts: 2000 }] })
   tenable.put({ id: 117, name: 'Nothing found', runs: [{ startedAt, hosts: 0 }] })
   tenable.put({
-    ...{ id: 118, name: 'Over in three minutes' },
+    id: 118,
+    name: 'Over in three minutes',
     runs: [
       {
-        ...{ status: 'running', startedAt: soon(-minuteMs) },
+        status: 'running',
+        startedAt: soon(-minuteMs),
         steps: [
           { at: soon(2 * minuteMs), status: 'publishing' },
           { at: soon(3 * minuteMs), status: 'completed' },
@@ -51,23 +79,34 @@ export function putSamples(
 
   const [network, windows, idle] = sampleDefinitions
   definitions.put({ id: network, scanName: 'Network devices' })
-  definitions.put({ id: windows, scanName: 'Windows devices', scanType: 'Windows', targetType: 'Hostname' })
+  definitions.put({
+    id: windows,
+    scanName: 'Windows devices',
+    scanType: 'Windows',
+    targetType: 'Hostname',
+  })
   definitions.put({ id: idle, scanName: 'Never run', isActive: false })
   const [good, partial, bad] = sampleSessions
   const lastScanned = (ms: number) => ago(ms).replace('Z', '.5561791Z')
-  sessions.put({ id: good, definitionId: network, lastScanned: lastScanned(4 * hourMs), targets: [{}, {}, {}] })
   sessions.put({
-    ...{ id: partial, definitionId: network, lastScanned: lastScanned(8 * hourMs), status: 'PartialSuccess' },
+    id: good,
+    definitionId: network,
+    lastScanned: lastScanned(4 * hourMs),
+    targets: [{}, {}, {}],
+  })
+  sessions.put({
+    id: partial,
+    definitionId: network,
+    lastScanned: lastScanned(8 * hourMs),
+    status: 'PartialSuccess',
     targets: [{}, { status: 'Failure' }],
   })
   sessions.put({
-    ...{
-      id: bad,
-      definitionId: windows,
-      lastScanned: lastScanned(dayMs),
-      status: 'Failure',
-      targets: [{ status: 'Failure' }],
-    },
+    id: bad,
+    definitionId: windows,
+    lastScanned: lastScanned(dayMs),
+    status: 'Failure',
+    targets: [{ status: 'Failure' }],
     generalError: 'The scanner could not sign in.',
   })
 }

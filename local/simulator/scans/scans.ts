@@ -49,7 +49,10 @@ export interface ServedScans extends Scans {
 
 // Always the same, so that another process, too, can call the simulator.
 const simulatedSecrets = {
-  keys: { accessKey: 'simulated-access-key-4d1f0c9a7b', secretKey: 'simulated-secret-key-e83b52c6d0' },
+  keys: {
+    accessKey: 'simulated-access-key-4d1f0c9a7b',
+    secretKey: 'simulated-secret-key-e83b52c6d0',
+  },
   canary: 'simulated-scan-password-96a7f3e1b2',
 }
 

@@ -4,7 +4,13 @@ import type { ScannedTarget, ScanSession } from './defender-scan.ts'
  * How a scan history is written: as in the sample of either page, as the service's metadata declares it, with one
  * target as an object in place of a list, or as the sample of the page on sessions really stands there (no valid JSON).
  */
-export type HistoryShape = 'documented' | 'session-sample' | 'definition-sample' | 'metadata' | 'one-target' | 'no-json'
+export type HistoryShape =
+  | 'documented'
+  | 'session-sample'
+  | 'definition-sample'
+  | 'metadata'
+  | 'one-target'
+  | 'no-json'
 
 /** What rows are written with. */
 export interface Spelling {
@@ -17,7 +23,10 @@ export interface Spelling {
 export function spellHistory(context: string, sessions: ScanSession[], spelling: Spelling): string {
   const { shape } = spelling
   if (shape !== 'no-json') {
-    return JSON.stringify({ '@odata.context': context, value: sessions.map((one) => spellRow(one, spelling)) })
+    return JSON.stringify({
+      '@odata.context': context,
+      value: sessions.map((one) => spellRow(one, spelling)),
+    })
   }
   const rows = sessions.map((one) => brokenRow(one, spelling))
   return `{\n "@odata.context": ${JSON.stringify(context)},\n    "value": [\n    ${rows.join(',\n    ')}\n  ]\n}`
@@ -84,8 +93,13 @@ function sampleTarget(target: ScannedTarget, words: Spelling['words']): Record<s
 
 /** The list opens as one object, further ones follow without a bracket, and commas trail. */
 function brokenRow(session: ScanSession, spelling: Spelling): string {
-  const { ListScannedTargets: _, ...row } = spellRow(session, { ...spelling, shape: 'session-sample' })
-  const lines = Object.entries(row).map(([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`)
+  const { ListScannedTargets: _, ...row } = spellRow(session, {
+    ...spelling,
+    shape: 'session-sample',
+  })
+  const lines = Object.entries(row).map(
+    ([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`,
+  )
   const targets = session.targets.map((target) => {
     const fields = Object.entries(sampleTarget(target, spelling.words))
     return `{\n${fields.map(([name, value]) => `         "${name}": ${JSON.stringify(value)},\n`).join('')}        },\n`
@@ -93,7 +107,8 @@ function brokenRow(session: ScanSession, spelling: Spelling): string {
   return `{\n${lines.join('')}     "ListScannedTargets": ${targets.join('        ')}    }`
 }
 
-const succeeded = ({ targets }: ScanSession) => targets.filter(({ status }) => status === 'Success').length
+const succeeded = ({ targets }: ScanSession) =>
+  targets.filter(({ status }) => status === 'Success').length
 
 const word = (status: string, words: Spelling['words']) =>
   words === 'spaced' ? status.replace(/(?<=[a-z])(?=[A-Z])/g, ' ') : status

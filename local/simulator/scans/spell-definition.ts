@@ -3,7 +3,10 @@ import type { World } from '../world.ts'
 import type { ScanDefinition } from './defender-scan.ts'
 
 /** A definition as the list has it, with its newest session and its scanner. */
-export function spellDefinition(definition: ScanDefinition, { scans, tokens }: World): Record<string, unknown> {
+export function spellDefinition(
+  definition: ScanDefinition,
+  { scans, tokens }: World,
+): Record<string, unknown> {
   const sessions = scans.sessions.all().filter(({ definitionId }) => definitionId === definition.id)
   const newest = sessions.sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))[0]
   const orgId = tokens.options.tenantId

@@ -5,13 +5,23 @@ import { findRun, runNow } from './tenable-scan.ts'
 type Json = Record<string, unknown>
 
 /** The details of a scan and one of its runs; `runs` are those that the details list, in their order. */
-export function spellDetails(scan: TenableScan, run: TenableRun | undefined, runs: TenableRun[], now: Date): Json {
+export function spellDetails(
+  scan: TenableScan,
+  run: TenableRun | undefined,
+  runs: TenableRun[],
+  now: Date,
+): Json {
   const stands = run && runNow(run, now)
-  const findings = run && stands ? findingsOf(run).slice(0, stands.startedAtMs === null ? 0 : undefined) : []
+  const findings =
+    run && stands ? findingsOf(run).slice(0, stands.startedAtMs === null ? 0 : undefined) : []
   const total = totalOf(findings)
   const rest = {
-    history: scan.kind === 'triggered-agent' ? [] : runs.map((one) => spellOwnHistory(scan, one, now)),
-    notes: findings.length > 0 ? [{ title: 'A note', message: 'One host answered late.', severity: 1 }] : [],
+    history:
+      scan.kind === 'triggered-agent' ? [] : runs.map((one) => spellOwnHistory(scan, one, now)),
+    notes:
+      findings.length > 0
+        ? [{ title: 'A note', message: 'One host answered late.', severity: 1 }]
+        : [],
     remediations: spellRemediations(total.high + total.critical, findings.length),
   }
   // What an archived run is without is not empty but not there.
@@ -28,7 +38,11 @@ export function spellDetails(scan: TenableScan, run: TenableRun | undefined, run
   }
 }
 
-function spellInfo(scan: TenableScan, run: TenableRun | undefined, stands: RunNow | undefined): Json {
+function spellInfo(
+  scan: TenableScan,
+  run: TenableRun | undefined,
+  stands: RunNow | undefined,
+): Json {
   const { kind } = scan
   const isImported = kind === 'imported'
   const isArchived = stands?.isArchived ?? false
@@ -49,7 +63,17 @@ function spellInfo(scan: TenableScan, run: TenableRun | undefined, stands: RunNo
     shared: null,
     object_id: scan.id,
     tag_targets: null,
-    acls: [{ permissions: 0, owner: null, display_name: null, name: null, uuid: null, id: null, type: 'default' }],
+    acls: [
+      {
+        permissions: 0,
+        owner: null,
+        display_name: null,
+        name: null,
+        uuid: null,
+        id: null,
+        type: 'default',
+      },
+    ],
     uuid: run?.uuid ?? null,
     status: stands?.status ?? 'empty',
     scan_type: own(kind === 'triggered-agent' ? 'agent' : 'ps'),
@@ -112,7 +136,9 @@ export function spellScan(scan: TenableScan, now: Date): Json {
     schedule_uuid: scan.scheduleUuid,
     name: scan.name,
     status: stands?.status ?? 'empty',
-    type: { remote: 'remote', 'triggered-agent': 'agent', imported: null, 'web-app': 'webapp' }[scan.kind],
+    type: { remote: 'remote', 'triggered-agent': 'agent', imported: null, 'web-app': 'webapp' }[
+      scan.kind
+    ],
     owner: 'scans@contoso.example',
     folder_id: 3,
     enabled: false,
@@ -128,22 +154,37 @@ export function spellScan(scan: TenableScan, now: Date): Json {
   }
 }
 
-const seconds = (ms: number | null | undefined) => (ms === null || ms === undefined ? null : Math.floor(ms / 1000))
+const seconds = (ms: number | null | undefined) =>
+  ms === null || ms === undefined ? null : Math.floor(ms / 1000)
 
 const spellRemediations = (cves: number, hosts: number): Json => ({
   num_cves: cves,
   num_hosts: hosts,
   num_remediated_cves: Math.floor(cves / 2),
   num_impacted_hosts: Math.ceil(hosts / 2),
-  remediations: cves === 0 ? [] : [{ vulns: cves, value: 'a1b2', hosts, remediation: 'Install the update.' }],
+  remediations:
+    cves === 0 ? [] : [{ vulns: cves, value: 'a1b2', hosts, remediation: 'Install the update.' }],
 })
 
 const complianceRow = {
-  ...{ count: 1, plugin_id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f', plugin_name: 'A setting', plugin_family: 'Policy' },
-  ...{ severity: 3, severity_index: 0 },
+  count: 1,
+  plugin_id: 'f0e1d2c3b4a5968778695a4b3c2d1e0f',
+  plugin_name: 'A setting',
+  plugin_family: 'Policy',
+  severity: 3,
+  severity_index: 0,
 }
 
 const filterRow = {
-  ...{ name: 'plugin.id', readable_name: 'Plugin ID', operators: ['eq', 'neq'], group_name: null },
-  control: { type: 'entry', regex: '^[0-9, ]+$', readable_regex: 'NUMBER', maxlength: 18, list: null },
+  name: 'plugin.id',
+  readable_name: 'Plugin ID',
+  operators: ['eq', 'neq'],
+  group_name: null,
+  control: {
+    type: 'entry',
+    regex: '^[0-9, ]+$',
+    readable_regex: 'NUMBER',
+    maxlength: 18,
+    list: null,
+  },
 }

@@ -15,7 +15,12 @@ const faultOf = {
 } as const
 
 /** Answers a call of Tenable as all its routes do: who asks and how often is looked at first, and every answer has its id. */
-export async function throughDoor(call: Call, world: World, route: TenableRoute, inside: () => Reply): Promise<Reply> {
+export async function throughDoor(
+  call: Call,
+  world: World,
+  route: TenableRoute,
+  inside: () => Reply,
+): Promise<Reply> {
   const { scans, faults, clock } = world
   scans.calls[route]++
   scans.userAgents.add(call.headers['user-agent'] ?? '')
@@ -38,17 +43,26 @@ export const withId = (reply: Reply): Reply => ({
 
 function refuse({ headers }: Call, { scans, faults, countCall }: World): Reply | undefined {
   if (!isKeyPair(headers['x-apikeys'], scans.keys)) return refusals.unauthorized()
-  if (faults.tenableCallsAtOnce > 0 && scans.callsUnderWay > faults.tenableCallsAtOnce) return refusals.concurrency()
+  if (faults.tenableCallsAtOnce > 0 && scans.callsUnderWay > faults.tenableCallsAtOnce)
+    return refusals.concurrency()
   if (faults.tenableCallsPerMinute <= 0) return undefined
   const refusal = countCall('tenable', [{ calls: faults.tenableCallsPerMinute, seconds: 60 }])
   if (!refusal) return undefined
   const reply = refusals.rate()
-  return { ...reply, headers: { ...reply.headers, 'retry-after': String(refusal.retryAfterSeconds) } }
+  return {
+    ...reply,
+    headers: { ...reply.headers, 'retry-after': String(refusal.retryAfterSeconds) },
+  }
 }
 
 /** `accessKey=…; secretKey=…`, whatever the spaces and with or without a semicolon at the end. */
-function isKeyPair(header: string | string[] | undefined, keys: { accessKey: string; secretKey: string }): boolean {
-  const found = /^\s*accessKey\s*=\s*([^;\s]+)\s*;\s*secretKey\s*=\s*([^;\s]+)\s*;?\s*$/.exec(String(header))
+function isKeyPair(
+  header: string | string[] | undefined,
+  keys: { accessKey: string; secretKey: string },
+): boolean {
+  const found = /^\s*accessKey\s*=\s*([^;\s]+)\s*;\s*secretKey\s*=\s*([^;\s]+)\s*;?\s*$/.exec(
+    String(header),
+  )
   return found?.[1] === keys.accessKey && found[2] === keys.secretKey
 }
 

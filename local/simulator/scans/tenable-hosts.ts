@@ -13,7 +13,13 @@ export interface Severities {
 export const severityNames = ['info', 'low', 'medium', 'high', 'critical'] as const
 
 /** The findings on each host of a run; the same for the same run where only their number is given. */
-export function findingsOf({ id, hosts }: { id: number; hosts: Severities[] | number }): Severities[] {
+export function findingsOf({
+  id,
+  hosts,
+}: {
+  id: number
+  hosts: Severities[] | number
+}): Severities[] {
   if (Array.isArray(hosts)) return hosts
   const random = createRandom(id, 53)
   return Array.from({ length: hosts }, () => ({

@@ -4,7 +4,8 @@ import { json, type Reply } from '../reply.ts'
 /** The ways in which Tenable says no. */
 export type TenableRefusal = keyof typeof refusals
 
-const told = (statusCode: number, error: string, message: string) => json(statusCode, { statusCode, error, message })
+const told = (statusCode: number, error: string, message: string) =>
+  json(statusCode, { statusCode, error, message })
 
 const tooMany: Reply = {
   status: 429,
@@ -53,5 +54,6 @@ export const refusals = {
       value_count: 2,
     }),
   'server-error': () => told(500, 'Internal Server Error', 'An internal server error occurred'),
-  'gateway-timeout': () => told(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
+  'gateway-timeout': () =>
+    told(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
 } satisfies Record<string, () => Reply>

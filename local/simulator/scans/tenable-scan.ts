@@ -56,16 +56,19 @@ export function fillTenableScan(given: GivenTenableScan, clock: Clock): TenableS
     webAppAnswer: 403,
     ...given,
     kind,
-    scheduleUuid: given.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
+    scheduleUuid:
+      given.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
     runs: runs.map((run, place) => {
       const { status = kind === 'imported' ? 'imported' : 'completed' } = run
       const weekOldMs = (runs.length - 1 - place) * 7 * dayMs
       const startedAt =
-        run.startedAt ?? (startlessStatuses.includes(status) ? null : timeAt(nowMs - 2 * hourMs - weekOldMs))
+        run.startedAt ??
+        (startlessStatuses.includes(status) ? null : timeAt(nowMs - 2 * hourMs - weekOldMs))
       const startMs = startedAt ? Date.parse(startedAt) : nowMs
       return {
         id: 10_000_000 + id * 100 + place,
-        uuid: kind === 'imported' ? longId(id, startMs / 1000) : guid(id, startMs / 1000, place, 51),
+        uuid:
+          kind === 'imported' ? longId(id, startMs / 1000) : guid(id, startMs / 1000, place, 51),
         steps: [],
         endedAt: overStatuses.includes(status) ? timeAt(Math.min(startMs + hourMs, nowMs)) : null,
         hosts: 3,
@@ -94,7 +97,8 @@ export function runNow(run: TenableRun, now: Date): RunNow {
   const last = done.at(-1)
   const status = last?.status ?? run.status
   const isOver = overStatuses.includes(status)
-  const started = run.startedAt ?? done.find((step) => !startlessStatuses.includes(step.status))?.at ?? null
+  const started =
+    run.startedAt ?? done.find((step) => !startlessStatuses.includes(step.status))?.at ?? null
   const ended = isOver ? (run.endedAt ?? last?.at ?? null) : null
   return {
     status,

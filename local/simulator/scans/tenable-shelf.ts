@@ -33,7 +33,9 @@ export function createTenableShelf(clock: Clock): TenableShelf {
     ...shelf,
     startRun(id, given = {}) {
       const startedAt = clock.now().toISOString()
-      shelf.change(id, { runs: [...(shelf.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }] })
+      shelf.change(id, {
+        runs: [...(shelf.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+      })
       return runOf(id).found
     },
     changeRun(id, patch, run) {
@@ -42,7 +44,10 @@ export function createTenableShelf(clock: Clock): TenableShelf {
       const { status, endedAtMs } = runNow(found, now)
       const changed = { ...found, status, steps: [], ...patch }
       const after = runNow(changed, now)
-      const started = after.startedAtMs === null && after.status !== 'pending' ? { startedAt: now.toISOString() } : {}
+      const started =
+        after.startedAtMs === null && after.status !== 'pending'
+          ? { startedAt: now.toISOString() }
+          : {}
       const ended = after.isOver && endedAtMs === null ? { endedAt: now.toISOString() } : {}
       const next = { ...changed, ...started, ...ended, ...patch }
       shelf.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })

@@ -19,11 +19,17 @@ const EVENT = { $ref: '#/definitions/CloudEvent' }
 const hints: Record<string, Hints> = {
   'create-subscription': {
     title: 'When a device event is delivered',
-    ...{ visibility: 'important', isTrigger: true, callback: 'callbackUrl' },
+    visibility: 'important',
+    isTrigger: true,
+    callback: 'callbackUrl',
     // A workflow gets what is not application/json as text in base64.
     presets: { contentType: 'application/json' },
   },
-  'trigger-on-events': { title: 'When there is a device event', visibility: 'important', isTrigger: true },
+  'trigger-on-events': {
+    title: 'When there is a device event',
+    visibility: 'important',
+    isTrigger: true,
+  },
   'delete-subscription': { visibility: 'internal' },
   unsubscribe: { visibility: 'internal' },
   continue: { visibility: 'internal' },
@@ -32,22 +38,34 @@ const hints: Record<string, Hints> = {
   swagger: { visibility: 'internal' },
 }
 
-const byOperation = new Map(Object.entries(hints).map(([name, hint]) => [toOperationId(name), hint]))
+const byOperation = new Map(
+  Object.entries(hints).map(([name, hint]) => [toOperationId(name), hint]),
+)
 
 /** A Swagger description with what Logic Apps needs of a connector: https://learn.microsoft.com/connectors/custom-connectors/openapi-extensions */
 export function forDesigner({ paths, ...swagger }: Swagger): Swagger {
   const hinted = Object.entries(paths).map(([path, operations]) => {
     const entries = Object.entries(operations).map(
-      ([method, operation]) => [method, hintOperation(operation, byOperation.get(operation.operationId))] as const,
+      ([method, operation]) =>
+        [method, hintOperation(operation, byOperation.get(operation.operationId))] as const,
     )
     const subscribes = entries.some(([, { operationId }]) => byOperation.get(operationId)?.callback)
     const content = { description: 'One event.', schema: EVENT }
-    return [path, { ...(subscribes ? { 'x-ms-notification-content': content } : {}), ...Object.fromEntries(entries) }]
+    return [
+      path,
+      {
+        ...(subscribes ? { 'x-ms-notification-content': content } : {}),
+        ...Object.fromEntries(entries),
+      },
+    ]
   })
   return { ...swagger, paths: Object.fromEntries(hinted) }
 }
 
-function hintOperation({ parameters, responses, ...operation }: SwaggerOperation, hint: Hints = {}): SwaggerOperation {
+function hintOperation(
+  { parameters, responses, ...operation }: SwaggerOperation,
+  hint: Hints = {},
+): SwaggerOperation {
   const polls = hint.isTrigger && !hint.callback
   return {
     ...operation,
@@ -56,15 +74,24 @@ function hintOperation({ parameters, responses, ...operation }: SwaggerOperation
     ...(hint.isTrigger ? { 'x-ms-trigger': 'single' } : {}),
     parameters: parameters.map((parameter) => hintParameter(parameter, hint)),
     // What the Location of a polling trigger answers is to the designer the trigger's own answer.
-    responses: polls ? { ...responses, 200: { description: 'One event.', schema: EVENT } } : responses,
+    responses: polls
+      ? { ...responses, 200: { description: 'One event.', schema: EVENT } }
+      : responses,
   }
 }
 
-function hintParameter(parameter: SwaggerParameter, { callback, presets = {} }: Hints): SwaggerParameter {
+function hintParameter(
+  parameter: SwaggerParameter,
+  { callback, presets = {} }: Hints,
+): SwaggerParameter {
   const { name, schema } = parameter
   if (!schema) {
     const isPaging = name === 'limit' || name === 'after'
-    return { ...parameter, 'x-ms-summary': toTitle(name), ...(isPaging ? { 'x-ms-visibility': 'advanced' } : {}) }
+    return {
+      ...parameter,
+      'x-ms-summary': toTitle(name),
+      ...(isPaging ? { 'x-ms-visibility': 'advanced' } : {}),
+    }
   }
   const internal = { 'x-ms-visibility': 'internal' }
   const members = Object.entries(schema.properties ?? {}).map(([member, one]) => [

@@ -53,5 +53,8 @@ export interface OpenApi {
   servers: { url: string }[]
   security: Record<string, string[]>[]
   paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema>; securitySchemes: Record<string, Record<string, string>> }
+  components: {
+    schemas: Record<string, Schema>
+    securitySchemes: Record<string, Record<string, string>>
+  }
 }

@@ -27,15 +27,24 @@ const change = {
 
 const machineAction = z.strictObject({
   ...change,
-  ...{ type: text, requestor: text, requestorComment: text, scope: text, requestSource: text },
+  type: text,
+  requestor: text,
+  requestorComment: text,
+  scope: text,
+  requestSource: text,
   errorHResult: z.number().nullable(),
   relatedFileInfo: raw.nullable(),
-  ...{ createdAt: text, updatedAt: text },
+  createdAt: text,
+  updatedAt: text,
 })
 
 const investigation = z.strictObject({
   ...change,
-  ...{ triggeringAlertId: text, statusDetails: text, cancelledBy: text, startedAt: text, endedAt: text },
+  triggeringAlertId: text,
+  statusDetails: text,
+  cancelledBy: text,
+  startedAt: text,
+  endedAt: text,
 })
 
 const rows = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
@@ -50,7 +59,8 @@ const snapshot = z.strictObject({
 const gap = z.strictObject({ stream: z.string(), fromSeq: z.int(), oldestSeq: z.int() })
 
 const changesOf = (prefix: string) => changeKinds.map((kind) => `${prefix}.${kind}`)
-const eventOf = (types: string[], data: z.ZodObject) => cloudEventSchema.extend({ type: z.enum(types), data })
+const eventOf = (types: string[], data: z.ZodObject) =>
+  cloudEventSchema.extend({ type: z.enum(types), data })
 
 /** Every kind of event by the name of its shape; `type` tells them apart. */
 export const eventShapes = {

@@ -12,14 +12,18 @@ export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
   const paths: OpenApi['paths'] = {}
   for (const route of routes) {
     const path = `/${route.path}`
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: describeOperation(route, schemas) }
+    paths[path] = {
+      ...paths[path],
+      [route.method.toLowerCase()]: describeOperation(route, schemas),
+    }
   }
   return {
     openapi: '3.0.3',
     info: {
       title: 'defender-relay',
       version: VERSION,
-      description: 'Change events, scan look-ups and antivirus-health history from Microsoft Defender for Endpoint.',
+      description:
+        'Change events, scan look-ups and antivirus-health history from Microsoft Defender for Endpoint.',
     },
     servers: [{ url: `${origin}/api` }],
     security: [{ [KEY]: [] }],
@@ -31,7 +35,10 @@ export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
   }
 }
 
-function describeOperation({ name, path, auth, route, ...rest }: HttpRoute, schemas: DescribedSchemas): Operation {
+function describeOperation(
+  { name, path, auth, route, ...rest }: HttpRoute,
+  schemas: DescribedSchemas,
+): Operation {
   const body = route.body && schemas.of(route.body)
   const parameters = [
     ...parametersIn('path', schemas.of(route.params)),
@@ -51,7 +58,8 @@ function describeOperation({ name, path, auth, route, ...rest }: HttpRoute, sche
 }
 
 /** The id of the operation of a route, for instance `ListEvents`. */
-export const toOperationId = (name: string) => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
+export const toOperationId = (name: string) =>
+  name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 /** A name in words, for instance `Machine id`. */
 export function toTitle(name: string): string {
@@ -61,7 +69,10 @@ export function toTitle(name: string): string {
 
 const json = (schema: Schema) => ({ 'application/json': { schema } })
 
-function parametersIn(place: Parameter['in'], { properties = {}, required = [] }: Schema): Parameter[] {
+function parametersIn(
+  place: Parameter['in'],
+  { properties = {}, required = [] }: Schema,
+): Parameter[] {
   return Object.entries(properties).map(([name, { description, many: _, ...schema }]) => ({
     name,
     in: place,
@@ -90,18 +101,27 @@ function responsesOf(route: HttpRoute, schemas: DescribedSchemas): Record<string
 
 const problemAnswer = (status: number, description: string): Response => ({
   description,
-  ...(status === 429 || status === 503 ? { headers: { 'Retry-After': header('Seconds to wait, where known.') } } : {}),
+  ...(status === 429 || status === 503
+    ? { headers: { 'Retry-After': header('Seconds to wait, where known.') } }
+    : {}),
   content: { 'application/problem+json': { schema: { $ref: reference('Problem') } } },
 })
 
 const header = (description: string, type = 'string') => ({ description, schema: { type } })
 
-function headersOf(status: number, body: Schema | undefined, isTagged: boolean): Response['headers'] {
+function headersOf(
+  status: number,
+  body: Schema | undefined,
+  isTagged: boolean,
+): Response['headers'] {
   if (status === 201) return { Location: header('What was made; DELETE ends it.') }
-  if (status === 202) return { Location: header('Ask here again.'), 'Retry-After': header('Seconds to wait.') }
+  if (status === 202)
+    return { Location: header('Ask here again.'), 'Retry-After': header('Seconds to wait.') }
   const headers = {
     ...(isTagged && status < 400 ? { ETag: header('For If-None-Match.') } : {}),
-    ...(body?.properties?.next ? { Link: header('The next page as rel="next", where there is one.') } : {}),
+    ...(body?.properties?.next
+      ? { Link: header('The next page as rel="next", where there is one.') }
+      : {}),
   }
   return Object.keys(headers).length > 0 ? headers : undefined
 }

@@ -32,7 +32,12 @@ const own: Record<string, number[]> = {
 const asking = ['changes', 'scan-history', 'continue']
 
 /** What a route may answer instead of its own answers, by status; a refusal without `isProblem` has no body. */
-export function refusalsOf({ name, path, auth, route }: HttpRoute): Map<number, { text: string; isProblem: boolean }> {
+export function refusalsOf({
+  name,
+  path,
+  auth,
+  route,
+}: HttpRoute): Map<number, { text: string; isProblem: boolean }> {
   const hasIds = Object.values(route.params.shape).some((schema) => !('options' in schema))
   const [first = ''] = path.split('/')
   const isBound = auth === 'function' || hasIds

@@ -25,7 +25,9 @@ export function describeRoutes(routes: HttpRoute[], origin: string): Description
 
 function tagged(body: object, ifNoneMatch: string | null): Reply {
   const etag = `"${createHash('sha256').update(JSON.stringify(body)).digest('hex')}"`
-  return isKnownTag(ifNoneMatch, etag) ? { status: 304, headers: { etag } } : { status: 200, body, headers: { etag } }
+  return isKnownTag(ifNoneMatch, etag)
+    ? { status: 304, headers: { etag } }
+    : { status: 200, body, headers: { etag } }
 }
 
 const route = defineRoute<{ describe(origin: string): Descriptions }>()
@@ -37,8 +39,12 @@ export const showOpenApi = route({
   path: 'openapi.json',
   auth: 'anonymous',
   summary: 'This API as OpenAPI 3.0',
-  answers: { 200: { description: 'The description.', body: z.looseObject({ openapi: z.string() }) }, 304: notModified },
-  handle: async ({ origin, ifNoneMatch }, { describe }) => tagged(describe(origin).openapi, ifNoneMatch),
+  answers: {
+    200: { description: 'The description.', body: z.looseObject({ openapi: z.string() }) },
+    304: notModified,
+  },
+  handle: async ({ origin, ifNoneMatch }, { describe }) =>
+    tagged(describe(origin).openapi, ifNoneMatch),
 })
 
 /** The description that a Logic Apps custom connector is made from. */
@@ -48,6 +54,10 @@ export const showSwagger = route({
   path: 'swagger.json',
   auth: 'anonymous',
   summary: 'This API as Swagger 2.0, with the triggers of a Logic Apps connector',
-  answers: { 200: { description: 'The description.', body: z.looseObject({ swagger: z.string() }) }, 304: notModified },
-  handle: async ({ origin, ifNoneMatch }, { describe }) => tagged(describe(origin).swagger, ifNoneMatch),
+  answers: {
+    200: { description: 'The description.', body: z.looseObject({ swagger: z.string() }) },
+    304: notModified,
+  },
+  handle: async ({ origin, ifNoneMatch }, { describe }) =>
+    tagged(describe(origin).swagger, ifNoneMatch),
 })

@@ -6,7 +6,11 @@ import { cloudEventSchema } from '../../events/event.ts'
 import { filterSchema } from '../../events/filter.ts'
 import { streamReportSchema } from '../../events/report-streams.ts'
 import { failureSchema } from '../../events/subscription.ts'
-import { deliveryViewSchema, subscriptionReportSchema, subscriptionViewSchema } from '../../events/subscription-view.ts'
+import {
+  deliveryViewSchema,
+  subscriptionReportSchema,
+  subscriptionViewSchema,
+} from '../../events/subscription-view.ts'
 import { runSchema, runSummarySchema } from '../../exports/run-view.ts'
 import { problemSchema } from '../../platform/reply.ts'
 import { upstreamReportSchema } from '../../platform/upstream-watch.ts'
@@ -52,8 +56,14 @@ export interface DescribedSchemas {
 
 /** Describes what routes take and answer; throws for a schema that can't be described. */
 export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSchemas {
-  const taken = routes.flatMap(({ route: { params, query, body } }) => [params, query, ...(body ? [body] : [])])
-  const answered = routes.flatMap(({ route }) => Object.values(route.answers).flatMap(({ body }) => body ?? []))
+  const taken = routes.flatMap(({ route: { params, query, body } }) => [
+    params,
+    query,
+    ...(body ? [body] : []),
+  ])
+  const answered = routes.flatMap(({ route }) =>
+    Object.values(route.answers).flatMap(({ body }) => body ?? []),
+  )
   const requests = describe({}, taken, 'input')
   const answers = describe(shapes, answered, 'output')
   return {
@@ -74,7 +84,9 @@ const anyEvent: Schema = {
   discriminator: {
     propertyName: 'type',
     mapping: Object.fromEntries(
-      Object.entries(eventShapes).flatMap(([name, shape]) => typesOf(shape).map((type) => [type, reference(name)])),
+      Object.entries(eventShapes).flatMap(([name, shape]) =>
+        typesOf(shape).map((type) => [type, reference(name)]),
+      ),
     ),
   },
 }
@@ -87,7 +99,12 @@ function describe(names: Record<string, z.ZodType>, schemas: z.ZodType[], io: 'i
   const list = [...new Set(schemas)]
   // As members of one object they are written out where they stand, and named shapes in them become references.
   registry.add(z.object({ ...list }), { id: ALL })
-  const found = z.toJSONSchema(registry, { target: 'openapi-3.0', io, uri: reference, override: tidy(io) })
+  const found = z.toJSONSchema(registry, {
+    target: 'openapi-3.0',
+    io,
+    uri: reference,
+    override: tidy(io),
+  })
   const { [ALL]: all, __shared: own, ...named } = readSchemas(JSON.stringify(found.schemas))
   return {
     named: { ...named, ...own?.definitions },
@@ -96,7 +113,9 @@ function describe(names: Record<string, z.ZodType>, schemas: z.ZodType[], io: 'i
 }
 
 /** Shapes with a `.meta({ id })` stand apart from those of the registry; here all stand together. */
-function readSchemas(json: string): Record<string, Schema & { definitions?: Record<string, Schema> }> {
+function readSchemas(
+  json: string,
+): Record<string, Schema & { definitions?: Record<string, Schema> }> {
   return JSON.parse(json.replaceAll('__shared#/definitions/', ''), (_key, value) => {
     if (typeof value?.$id === 'string') delete value.$id
     return value

@@ -5,7 +5,10 @@ export interface SwaggerOperation {
   operationId: string
   summary: string
   parameters: SwaggerParameter[]
-  responses: Record<string, { description: string; schema?: Schema; headers?: Record<string, Schema> }>
+  responses: Record<
+    string,
+    { description: string; schema?: Schema; headers?: Record<string, Schema> }
+  >
   [extension: `x-ms-${string}`]: unknown
 }
 
@@ -46,11 +49,15 @@ export function toSwagger({ info, servers, security, paths, components }: OpenAp
   return {
     swagger: '2.0',
     info,
-    ...{ host, basePath: pathname, schemes: [protocol.slice(0, -1)] },
+    host,
+    basePath: pathname,
+    schemes: [protocol.slice(0, -1)],
     produces: ['application/json', 'application/problem+json'],
     securityDefinitions: components.securitySchemes,
     security,
-    paths: mapValues(paths, (operations) => mapValues(operations, (operation) => toOperation(operation, named))),
+    paths: mapValues(paths, (operations) =>
+      mapValues(operations, (operation) => toOperation(operation, named)),
+    ),
     definitions: mapValues(named, (schema) => toSchema(schema, named)),
   }
 }
@@ -67,7 +74,16 @@ function toOperation(operation: Operation, named: Named): SwaggerOperation {
         ...parameter,
         ...(schema.type === 'array' ? { collectionFormat: 'multi' } : {}),
       })),
-      ...(body ? [{ name: 'body', in: 'body', required: requestBody?.required, schema: toSchema(body, named) }] : []),
+      ...(body
+        ? [
+            {
+              name: 'body',
+              in: 'body',
+              required: requestBody?.required,
+              schema: toSchema(body, named),
+            },
+          ]
+        : []),
     ],
     responses: mapValues(responses, (response) => toResponse(response, named)),
   }
@@ -77,7 +93,9 @@ function toResponse({ description, headers, content = {} }: Response, named: Nam
   const [media] = Object.values(content)
   return {
     description,
-    ...(headers ? { headers: mapValues(headers, (one) => ({ description: one.description, ...one.schema })) } : {}),
+    ...(headers
+      ? { headers: mapValues(headers, (one) => ({ description: one.description, ...one.schema })) }
+      : {}),
     ...(media ? { schema: toSchema(media.schema, named) } : {}),
   }
 }
@@ -106,7 +124,8 @@ function toSchema(schema: Schema, named: Named): Schema {
   }
 }
 
-const resolve = (schema: Schema, named: Named): Schema => named[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
+const resolve = (schema: Schema, named: Named): Schema =>
+  named[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
 
 /** What every one of several schemas lets pass, as narrow as one schema without alternatives can be. */
 function merge(schemas: Schema[]): Schema {
@@ -122,7 +141,9 @@ function mergeTwo(one: Schema, other: Schema): Schema {
   const kept = { type: one.type, ...(description ? { description } : {}), ...nullable }
   if (one.type === 'array') return { ...kept, items: mergeTwo(one.items ?? {}, other.items ?? {}) }
   if (one.type !== 'object') {
-    return one.enum && other.enum ? { ...kept, enum: [...new Set([...one.enum, ...other.enum])] } : kept
+    return one.enum && other.enum
+      ? { ...kept, enum: [...new Set([...one.enum, ...other.enum])] }
+      : kept
   }
   const properties = { ...one.properties }
   for (const [name, schema] of Object.entries(other.properties ?? {})) {
@@ -132,5 +153,8 @@ function mergeTwo(one: Schema, other: Schema): Schema {
   return { ...kept, properties, ...(required.length > 0 ? { required } : {}) }
 }
 
-const mapValues = <From, To>(record: Record<string, From>, map: (value: From) => To): Record<string, To> =>
+const mapValues = <From, To>(
+  record: Record<string, From>,
+  map: (value: From) => To,
+): Record<string, To> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))

@@ -19,7 +19,10 @@ export const showDevice = avHealthRoute({
   params: z.strictObject({
     machineId: z
       .string()
-      .regex(/^[0-9A-Za-z._-]{1,128}$/, 'must be 1 to 128 letters, digits, dots, dashes or underscores'),
+      .regex(
+        /^[0-9A-Za-z._-]{1,128}$/,
+        'must be 1 to 128 letters, digits, dots, dashes or underscores',
+      ),
   }),
   answers: { 200: { description: 'The device.', body: deviceSchema } },
   async handle({ params }, { engine }) {
@@ -31,17 +34,25 @@ export const showDevice = avHealthRoute({
         problem: 'device-not-in-snapshot',
         title: 'The current snapshot does not hold this device',
         detail: `Snapshot ${current.runId} holds ${current.devices} devices, and not this one.`,
-        remedy: 'Check the device id; a device that was onboarded since stands in the next snapshot.',
+        remedy:
+          'Check the device id; a device that was onboarded since stands in the next snapshot.',
       })
     }
     const { other, ...columns } = row.columns
-    const device = { ...columns, ...(typeof other === 'string' ? { other: JSON.parse(other) } : {}) }
+    const device = {
+      ...columns,
+      ...(typeof other === 'string' ? { other: JSON.parse(other) } : {}),
+    }
     const { runId, generatedTime } = current
     return { status: 200, body: { device, snapshot: { runId, generatedTime } } }
   },
 })
 
-async function find(engine: Pick<AvHealthParts['engine'], 'runs' | 'table'>, machineId: string, again = true) {
+async function find(
+  engine: Pick<AvHealthParts['engine'], 'runs' | 'table'>,
+  machineId: string,
+  again = true,
+) {
   const { runs, table } = engine
   const current = await runs.current()
   if (!current) {
@@ -54,7 +65,10 @@ async function find(engine: Pick<AvHealthParts['engine'], 'runs' | 'table'>, mac
     })
   }
   try {
-    return { current, row: await table(current.table).get(bucketOf(machineId, current.buckets), machineId) }
+    return {
+      current,
+      row: await table(current.table).get(bucketOf(machineId, current.buckets), machineId),
+    }
   } catch (error) {
     // Another snapshot became current, and this one's time was up, between the two reads.
     if (again && isRefusal(error, 'no-table')) return find(engine, machineId, false)

@@ -36,7 +36,10 @@ export const startExport = avHealthRoute({
     force: z.boolean().optional().describe('Import even what is published already.'),
   }),
   answers: {
-    202: { description: 'The run that is under way; Location answers when it is over.', body: startedSchema },
+    202: {
+      description: 'The run that is under way; Location answers when it is over.',
+      body: startedSchema,
+    },
   },
   async handle({ body, origin }, parts) {
     const { method, force } = body
@@ -53,7 +56,10 @@ export const listExports = avHealthRoute({
   method: 'GET',
   path: 'av-health/exports',
   summary: 'Export runs, newest first',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('runs', z.string().regex(RUN_ID)) }),
+  query: z.strictObject({
+    limit: limitSchema,
+    after: afterSchema('runs', z.string().regex(RUN_ID)),
+  }),
   answers: {
     200: {
       description: 'A page of runs.',
@@ -64,7 +70,11 @@ export const listExports = avHealthRoute({
     const found = await engine.runs.runs(limit + 1, after)
     const { page, next } = cutPage(found, limit, ({ runId }) => toCursor('runs', runId))
     const runs = await Promise.all(page.map((run) => viewRun(engine, run)))
-    return { status: 200, body: { runs, next }, headers: nextLink('/api/av-health/exports', { limit }, next) }
+    return {
+      status: 200,
+      body: { runs, next },
+      headers: nextLink('/api/av-health/exports', { limit }, next),
+    }
   },
 })
 
@@ -74,7 +84,10 @@ export const showExport = avHealthRoute({
   path: 'av-health/exports/{runId}',
   summary: 'One run with its files, counts and rejected lines',
   params: runIdParams,
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('files', ownedPosition(z.int().min(0))) }),
+  query: z.strictObject({
+    limit: limitSchema,
+    after: afterSchema('files', ownedPosition(z.int().min(0))),
+  }),
   answers: { 200: { description: 'The run.', body: runSchema } },
   async handle({ params: { runId }, query: { limit, after } }, { engine }) {
     const run = await findRun(engine, runId)
@@ -97,23 +110,42 @@ export const waitForExport = avHealthRoute({
   params: runIdParams,
   answers: {
     200: { description: 'The run is over.', body: runSummarySchema },
-    202: { description: 'Not yet: ask Location again after Retry-After.', body: startedSchema.omit({ joined: true }) },
+    202: {
+      description: 'Not yet: ask Location again after Retry-After.',
+      body: startedSchema.omit({ joined: true }),
+    },
   },
   async handle({ params: { runId }, origin }, parts) {
     const run = await findRun(parts.engine, runId)
     if (isOver(run.state)) return { status: 200, body: await viewRun(parts.engine, run) }
-    return { status: 202, body: { runId, state: run.state }, headers: await waitHeaders(parts, origin, runId) }
+    return {
+      status: 202,
+      body: { runId, state: run.state },
+      headers: await waitHeaders(parts, origin, runId),
+    }
   },
 })
 
 /** What a run's ticket reads: the wait, going on under the same ticket. */
-export async function continueWait(runId: string, location: string, { engine }: AvHealthParts): Promise<Reply> {
+export async function continueWait(
+  runId: string,
+  location: string,
+  { engine }: AvHealthParts,
+): Promise<Reply> {
   const run = await findRun(engine, runId)
   if (isOver(run.state)) return { status: 200, body: await viewRun(engine, run) }
-  return { status: 202, body: { runId, state: run.state }, headers: { location, 'retry-after': RETRY_AFTER_SECONDS } }
+  return {
+    status: 202,
+    body: { runId, state: run.state },
+    headers: { location, 'retry-after': RETRY_AFTER_SECONDS },
+  }
 }
 
-async function waitHeaders({ tickets }: AvHealthParts, origin: string, runId: string): Promise<Record<string, string>> {
+async function waitHeaders(
+  { tickets }: AvHealthParts,
+  origin: string,
+  runId: string,
+): Promise<Record<string, string>> {
   const ticket = await tickets.issue({ reading: WAIT_READING, subject: runId }, 2 * DAY_MS)
   return { location: `${origin}/api/continue/${ticket}`, 'retry-after': RETRY_AFTER_SECONDS }
 }

@@ -3,4 +3,11 @@ import { listExports, showExport, startExport, waitForExport } from './exports.t
 import { listSnapshots } from './snapshots.ts'
 
 /** Every route of the antivirus-health flow. */
-export const avHealthRoutes = [startExport, listExports, showExport, waitForExport, listSnapshots, showDevice]
+export const avHealthRoutes = [
+  startExport,
+  listExports,
+  showExport,
+  waitForExport,
+  listSnapshots,
+  showDevice,
+]

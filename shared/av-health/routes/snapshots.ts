@@ -18,7 +18,10 @@ export const listSnapshots = avHealthRoute({
   method: 'GET',
   path: 'av-health/snapshots',
   summary: 'The snapshots that are kept, newest first',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('snapshots', z.string().regex(RUN_ID)) }),
+  query: z.strictObject({
+    limit: limitSchema,
+    after: afterSchema('snapshots', z.string().regex(RUN_ID)),
+  }),
   answers: {
     200: {
       description: 'A page of snapshots.',
@@ -27,7 +30,9 @@ export const listSnapshots = avHealthRoute({
   },
   async handle({ query: { limit, after } }, { engine }) {
     const current = await engine.runs.current()
-    const published = (await engine.runs.runs(10_000, after)).filter((run) => run.state === 'published' && run.snapshot)
+    const published = (await engine.runs.runs(10_000, after)).filter(
+      (run) => run.state === 'published' && run.snapshot,
+    )
     const { page, next } = cutPage(published, limit, ({ runId }) => toCursor('snapshots', runId))
     const snapshots = page.map((run) => ({
       runId: run.runId,
@@ -38,6 +43,10 @@ export const listSnapshots = avHealthRoute({
       current: run.runId === current?.runId,
       table: run.snapshot,
     }))
-    return { status: 200, body: { snapshots, next }, headers: nextLink('/api/av-health/snapshots', { limit }, next) }
+    return {
+      status: 200,
+      body: { snapshots, next },
+      headers: nextLink('/api/av-health/snapshots', { limit }, next),
+    }
   },
 })

@@ -7,4 +7,7 @@ export const resourceNames = ['machine-actions', 'investigations'] as const
 export type ResourceName = (typeof resourceNames)[number]
 
 /** Every watched resource. */
-export const resources: Record<ResourceName, Resource> = { 'machine-actions': machineActions, investigations }
+export const resources: Record<ResourceName, Resource> = {
+  'machine-actions': machineActions,
+  investigations,
+}

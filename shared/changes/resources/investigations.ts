@@ -10,7 +10,13 @@ const item = z.looseObject({
   endTime: text,
 })
 
-const promised = ['machineId', 'computerDnsName', 'triggeringAlertId', 'statusDetails', 'cancelledBy'] as const
+const promised = [
+  'machineId',
+  'computerDnsName',
+  'triggeringAlertId',
+  'statusDetails',
+  'cancelledBy',
+] as const
 
 const openStates = ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued']
 
@@ -37,7 +43,8 @@ export const investigations: Resource = {
   eventPrefix: 'defender-relay.investigation',
   list: 'investigations',
   openStates,
-  filter: (wanted) => ('openNow' in wanted ? anyState('state', openStates) : `startTime ge ${wanted.createdSince}`),
+  filter: (wanted) =>
+    'openNow' in wanted ? anyState('state', openStates) : `startTime ge ${wanted.createdSince}`,
   terminalStates,
   mayReopen: true,
   // An approval that nobody gives lapses after seven days.

@@ -35,7 +35,9 @@ export const machineActions: Resource = {
   list: 'machineactions',
   openStates,
   filter: (wanted) =>
-    'openNow' in wanted ? anyState('status', openStates) : `creationDateTimeUtc ge ${wanted.createdSince}`,
+    'openNow' in wanted
+      ? anyState('status', openStates)
+      : `creationDateTimeUtc ge ${wanted.createdSince}`,
   terminalStates: ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'],
   mayReopen: false,
   overdueHours: new Map(),

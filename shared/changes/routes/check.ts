@@ -13,14 +13,12 @@ const DAY_MS = 24 * 60 * 60 * 1000
 const subjectSchema = z.object({ resource: resourceParam, since: z.string() })
 
 const reportSchema = z.strictObject({
-  ...{
-    startedAt: z.string(),
-    endedAt: z.string(),
-    listed: z.int(),
-    rechecked: z.int(),
-    events: z.int(),
-    openItems: z.int(),
-  },
+  startedAt: z.string(),
+  endedAt: z.string(),
+  listed: z.int(),
+  rechecked: z.int(),
+  events: z.int(),
+  openItems: z.int(),
   unknownStates: z.record(z.string(), z.int()),
 })
 
@@ -33,7 +31,10 @@ export const checkResource = changesRoute({
   body: z.strictObject({}),
   answers: {
     200: { description: 'The report of a poll that began after the request.', body: reportSchema },
-    202: { description: 'Still polling: ask Location after Retry-After.', body: z.strictObject({}) },
+    202: {
+      description: 'Still polling: ask Location after Retry-After.',
+      body: z.strictObject({}),
+    },
   },
   async handle({ params: { resource }, origin }, parts) {
     const watch = parts.watch(resource)
@@ -49,14 +50,30 @@ export const checkResource = changesRoute({
 })
 
 /** What a check's ticket reads. */
-export async function continueCheck(subject: string, location: string, parts: ChangesParts): Promise<Reply> {
+export async function continueCheck(
+  subject: string,
+  location: string,
+  parts: ChangesParts,
+): Promise<Reply> {
   const { resource, since } = subjectSchema.parse(JSON.parse(subject))
   const report = await findReport(parts.watch(resource), since)
   return report ? { status: 200, body: view(report) } : notYet(location)
 }
 
-const notYet = (location: string): Reply => ({ status: 202, body: {}, headers: { location, 'retry-after': '5' } })
+const notYet = (location: string): Reply => ({
+  status: 202,
+  body: {},
+  headers: { location, 'retry-after': '5' },
+})
 
-function view({ startedAt, endedAt, listed, rechecked, events, openItems, unknownStates }: PollReport) {
+function view({
+  startedAt,
+  endedAt,
+  listed,
+  rechecked,
+  events,
+  openItems,
+  unknownStates,
+}: PollReport) {
   return { startedAt, endedAt, listed, rechecked, events, openItems, unknownStates }
 }

@@ -19,7 +19,9 @@ import { resourceNames } from '../resources/index.ts'
 import type { Watch } from '../watch.ts'
 
 /** The resource in a path. */
-export const resourceParam = z.enum(resourceNames, { error: `must be one of ${resourceNames.join(', ')}` })
+export const resourceParam = z.enum(resourceNames, {
+  error: `must be one of ${resourceNames.join(', ')}`,
+})
 
 /** An item as answers show it. */
 export const itemSchema = z.looseObject({
@@ -42,7 +44,11 @@ export const listItems = changesRoute({
   summary: 'The items that are watched',
   params: z.strictObject({ resource: resourceParam }),
   query: z.strictObject({
-    ...{ state: text, type: text, machineId: text, requestor: text, triggeringAlertId: text },
+    state: text,
+    type: text,
+    machineId: text,
+    requestor: text,
+    triggeringAlertId: text,
     limit: limitSchema,
     after: afterSchema('items', ownedPosition(z.string())),
   }),
@@ -56,19 +62,27 @@ export const listItems = changesRoute({
     const watch = parts.watch(resource)
     const lastCheckedAt = (await readReport(watch))?.endedAt ?? null
     const items: ItemView[] = []
-    for await (const { id, columns } of watch.feed.eachItem(resource, positionOf(resource, after))) {
+    for await (const { id, columns } of watch.feed.eachItem(
+      resource,
+      positionOf(resource, after),
+    )) {
       const view = viewItem(watch, toKnown(id, columns), toItemData(columns), lastCheckedAt)
       if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) items.push(view)
       if (items.length > limit) break
     }
     const { page, next } = cutPage(items, limit, ({ id }) => toCursor('items', [resource, id]))
     const path = `/api/changes/${resource}/items`
-    return { status: 200, body: { items: page, next }, headers: nextLink(path, { limit, ...wanted }, next) }
+    return {
+      status: 200,
+      body: { items: page, next },
+      headers: nextLink(path, { limit, ...wanted }, next),
+    }
   },
 })
 
 const isSame = (wanted: string | undefined, value: unknown) =>
-  wanted === undefined || (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
+  wanted === undefined ||
+  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
 
 export const showItem = changesRoute({
   name: 'show-item',
@@ -77,7 +91,10 @@ export const showItem = changesRoute({
   summary: 'One item with its whole known story',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   answers: {
-    200: { description: 'The item.', body: z.strictObject({ item: itemSchema, events: z.array(cloudEventSchema) }) },
+    200: {
+      description: 'The item.',
+      body: z.strictObject({ item: itemSchema, events: z.array(cloudEventSchema) }),
+    },
   },
   async handle({ params: { resource, id } }, parts) {
     const watch = parts.watch(resource)
@@ -88,7 +105,8 @@ export const showItem = changesRoute({
 })
 
 /** Every event of an item that is still kept, in order. */
-export const storyOf = ({ feed, resource }: Watch, id: string) => feed.eventsAbout(resource.name, id)
+export const storyOf = ({ feed, resource }: Watch, id: string) =>
+  feed.eventsAbout(resource.name, id)
 
 export const unknownItem = (resource: string, id: string): RequestError =>
   new RequestError({

@@ -22,13 +22,19 @@ const minutes = z
   .transform(Number)
   .refine((value) => value <= 10_080, 'must be a whole number from 1 to 10080')
 
-const subjectSchema = z.object({ resource: resourceParam, id: z.string(), since: z.string(), deadline: z.string() })
+const subjectSchema = z.object({
+  resource: resourceParam,
+  id: z.string(),
+  since: z.string(),
+  deadline: z.string(),
+})
 
 export const waitForItem = changesRoute({
   name: 'wait-for-item',
   method: 'GET',
   path: 'changes/{resource}/items/{id}/wait',
-  summary: 'Answers 202 with a Location until the item has come to its end or the deadline has passed',
+  summary:
+    'Answers 202 with a Location until the item has come to its end or the deadline has passed',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   query: z.strictObject({ timeoutMinutes: minutes }),
   answers: {
@@ -49,13 +55,20 @@ export const waitForItem = changesRoute({
     const now = parts.watch(resource).clock.now()
     const deadline = new Date(now.getTime() + timeoutMinutes * MINUTE_MS).toISOString()
     const subject = JSON.stringify({ resource, id, since: now.toISOString(), deadline })
-    const ticket = await parts.tickets.issue({ reading: WAIT_READING, subject }, timeoutMinutes * MINUTE_MS + DAY_MS)
+    const ticket = await parts.tickets.issue(
+      { reading: WAIT_READING, subject },
+      timeoutMinutes * MINUTE_MS + DAY_MS,
+    )
     return continueWait(subject, `${origin}/api/continue/${ticket}`, parts)
   },
 })
 
 /** What a wait's ticket reads. */
-export async function continueWait(subject: string, location: string, parts: ChangesParts): Promise<Reply> {
+export async function continueWait(
+  subject: string,
+  location: string,
+  parts: ChangesParts,
+): Promise<Reply> {
   const { resource, id, since, deadline } = subjectSchema.parse(JSON.parse(subject))
   const watch = parts.watch(resource)
   const nowMs = watch.clock.now().getTime()

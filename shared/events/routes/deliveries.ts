@@ -21,7 +21,8 @@ export const listDeliveries = eventsRoute({
   name: 'list-deliveries',
   method: 'GET',
   path: 'subscriptions/{id}/deliveries',
-  summary: 'What a subscription is owed, what it has had in the last three days, and what was given up',
+  summary:
+    'What a subscription is owed, what it has had in the last three days, and what was given up',
   params: subscriptionParams,
   query: z.strictObject({
     state: z.enum(deliveryStates).optional(),
@@ -31,7 +32,10 @@ export const listDeliveries = eventsRoute({
   answers: {
     200: {
       description: 'A page of deliveries, stream by stream in its order.',
-      body: z.strictObject({ deliveries: z.array(deliveryViewSchema), next: z.string().nullable() }),
+      body: z.strictObject({
+        deliveries: z.array(deliveryViewSchema),
+        next: z.string().nullable(),
+      }),
     },
   },
   async handle({ params: { id }, query: { state, limit, after } }, parts) {
@@ -54,7 +58,11 @@ export const listDeliveries = eventsRoute({
     return {
       status: 200,
       body: { deliveries: page.map(viewDelivery), next },
-      headers: nextLink(`/api/subscriptions/${id}/deliveries`, { limit, ...(state ? { state } : {}) }, next),
+      headers: nextLink(
+        `/api/subscriptions/${id}/deliveries`,
+        { limit, ...(state ? { state } : {}) },
+        next,
+      ),
     }
   },
 })
@@ -69,14 +77,22 @@ export const createReplayRoute = (streams: readonly string[]) =>
     params: subscriptionParams,
     body: z
       .strictObject({ after: cursorSchemaOf(streams), dead: z.literal(true).optional() })
-      .refine(({ after, dead }) => (after === undefined) !== (dead === undefined), 'needs either after or dead'),
+      .refine(
+        ({ after, dead }) => (after === undefined) !== (dead === undefined),
+        'needs either after or dead',
+      ),
     answers: {
-      200: { description: 'How many deliveries were queued.', body: z.strictObject({ queued: z.int() }) },
+      200: {
+        description: 'How many deliveries were queued.',
+        body: z.strictObject({ queued: z.int() }),
+      },
     },
     async handle({ params: { id }, body: { after } }, parts) {
       const subscription = await findSubscription(parts, id)
       if (subscription.state === 'disabled') throw isDisabled(id)
-      const queued = after ? await replayAfter(parts, subscription, after) : await replayDead(parts, subscription)
+      const queued = after
+        ? await replayAfter(parts, subscription, after)
+        : await replayDead(parts, subscription)
       return { status: 200, body: { queued } }
     },
   })

@@ -36,18 +36,25 @@ export const eventFilters = ({ streams, types }: FeedWords) => ({
 
 /** What a reader wants of the feed. */
 export const eventFilter = z.object({
-  ...{ stream: z.string().optional(), type: z.string().optional() },
-  ...{ machineId: z.string().optional(), itemId: z.string().optional() },
+  stream: z.string().optional(),
+  type: z.string().optional(),
+  machineId: z.string().optional(),
+  itemId: z.string().optional(),
 })
 export type EventFilter = z.output<typeof eventFilter>
 
 /** The streams that a filter reads. */
-export const streamsOf = ({ defaultStreams }: FeedParts, { stream }: EventFilter): readonly string[] =>
-  stream === undefined ? defaultStreams : [stream]
+export const streamsOf = (
+  { defaultStreams }: FeedParts,
+  { stream }: EventFilter,
+): readonly string[] => (stream === undefined ? defaultStreams : [stream])
 
 /** Whether an event is what a filter wants, whatever the case of letters. */
 export const isWanted = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
-  isSame(type, event.type) && isSame(machineId, event.data.machineId) && isSame(itemId, event.subject)
+  isSame(type, event.type) &&
+  isSame(machineId, event.data.machineId) &&
+  isSame(itemId, event.subject)
 
 const isSame = (wanted: string | undefined, value: unknown) =>
-  wanted === undefined || (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
+  wanted === undefined ||
+  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())

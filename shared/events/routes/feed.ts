@@ -27,11 +27,16 @@ export const createListEventsRoute = (words: FeedWords) =>
     answers: {
       200: {
         description: 'A page of events; next is where to go on.',
-        body: z.strictObject({ events: z.array(cloudEventSchema), next: z.string(), more: z.boolean() }),
+        body: z.strictObject({
+          events: z.array(cloudEventSchema),
+          next: z.string(),
+          more: z.boolean(),
+        }),
       },
     },
     async handle({ query: { limit, after, since, ...filter } }, parts) {
-      if (after && since) throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
+      if (after && since)
+        throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
       const { feed } = parts
       const streams = streamsOf(parts, filter)
       const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
@@ -44,6 +49,10 @@ export const createListEventsRoute = (words: FeedWords) =>
         throw refuseGap(page.gap, 'query.after', remedy)
       }
       const { events, more } = page
-      return { status: 200, body: { events, next, more }, headers: nextLink('/api/events', query, more ? next : null) }
+      return {
+        status: 200,
+        body: { events, next, more },
+        headers: nextLink('/api/events', query, more ? next : null),
+      }
     },
   })

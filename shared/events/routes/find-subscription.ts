@@ -4,10 +4,15 @@ import type { EventsParts } from '../parts.ts'
 import type { Subscription } from '../subscription.ts'
 
 /** The path parameter of routes about one subscription. */
-export const subscriptionParams = z.strictObject({ id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id') })
+export const subscriptionParams = z.strictObject({
+  id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
+})
 
 /** The subscription of an id, once it is there for its caller; throws `subscription-not-found`. */
-export async function findSubscription({ subscriptions }: EventsParts, id: string): Promise<Subscription> {
+export async function findSubscription(
+  { subscriptions }: EventsParts,
+  id: string,
+): Promise<Subscription> {
   const kept = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
   if (kept && kept.subscription.state !== 'starting') return kept.subscription
   throw subscriptionNotFound()

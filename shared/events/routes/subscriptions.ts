@@ -18,7 +18,11 @@ import { unsubscribe, unsubscribeCallback } from '../unsubscribe.ts'
 import { findSubscription, subscriptionNotFound, subscriptionParams } from './find-subscription.ts'
 
 /** Logic Apps gives out URLs up to this length. */
-const callbackUrl = z.string().min(1).max(16_384).describe('Where events are posted: public and https. Kept secret.')
+const callbackUrl = z
+  .string()
+  .min(1)
+  .max(16_384)
+  .describe('Where events are posted: public and https. Kept secret.')
 
 /** The route that makes subscriptions, its filter in the words of the app. */
 export const createSubscribeRoute = (words: FilterWords) =>
@@ -35,10 +39,14 @@ export const createSubscribeRoute = (words: FilterWords) =>
     }),
     answers: {
       201: {
-        description: 'The subscription and, only here, its signing secret. Every event from now on is delivered.',
+        description:
+          'The subscription and, only here, its signing secret. Every event from now on is delivered.',
         body: subscriptionViewSchema.extend({ secret: z.string() }),
       },
-      200: { description: 'This callback URL is subscribed already; the filter is new.', body: subscriptionViewSchema },
+      200: {
+        description: 'This callback URL is subscribed already; the filter is new.',
+        body: subscriptionViewSchema,
+      },
     },
     async handle({ body: { callbackUrl, description, filter, contentType }, origin }, parts) {
       const { subscription, isNew } = await subscribe(parts, {
@@ -63,7 +71,10 @@ export const listSubscriptions = eventsRoute({
   answers: {
     200: {
       description: 'A page of subscriptions.',
-      body: z.strictObject({ subscriptions: z.array(subscriptionReportSchema), next: z.string().nullable() }),
+      body: z.strictObject({
+        subscriptions: z.array(subscriptionReportSchema),
+        next: z.string().nullable(),
+      }),
     },
   },
   async handle({ query: { limit, after = '' } }, parts) {
@@ -71,7 +82,11 @@ export const listSubscriptions = eventsRoute({
     const found = all.filter(({ id, state }) => id > after && state !== 'starting')
     const { page, next } = cutPage(found, limit, ({ id }) => toCursor('subscriptions', id))
     const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
-    return { status: 200, body: { subscriptions, next }, headers: nextLink('/api/subscriptions', { limit }, next) }
+    return {
+      status: 200,
+      body: { subscriptions, next },
+      headers: nextLink('/api/subscriptions', { limit }, next),
+    }
   },
 })
 
@@ -83,7 +98,10 @@ export const showSubscription = eventsRoute({
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, parts) {
-    const [subscription, countOf] = await Promise.all([findSubscription(parts, id), countOpen(parts, id)])
+    const [subscription, countOf] = await Promise.all([
+      findSubscription(parts, id),
+      countOpen(parts, id),
+    ])
     return { status: 200, body: reportSubscription(subscription, countOf(id)) }
   },
 })

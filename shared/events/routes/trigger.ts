@@ -29,9 +29,15 @@ export const createTriggerRoute = (words: FeedWords) =>
     name: 'trigger-on-events',
     method: 'GET',
     path: 'events/trigger',
-    summary: 'Polling trigger: 202 with a Location until there is an event, then 200 with one event',
+    summary:
+      'Polling trigger: 202 with a Location until there is an event, then 200 with one event',
     query: z.strictObject(eventFilters(words)),
-    answers: { 202: { description: 'Nothing yet: ask Location after Retry-After.', body: z.strictObject({}) } },
+    answers: {
+      202: {
+        description: 'Nothing yet: ask Location after Retry-After.',
+        body: z.strictObject({}),
+      },
+    },
     async handle({ query: filter, origin }, parts) {
       const cursor = await cursorAtNow(parts.feed, streamsOf(parts, filter))
       const ticket = await parts.tickets.issue(
@@ -54,7 +60,8 @@ export async function continueTrigger(
   const ticket = location.slice(location.lastIndexOf('/') + 1)
   await parts.tickets.extend(ticket, TRIGGER_MS)
   const { data: cursor, error } = cursorSchemaOf(parts.streams).safeParse(after)
-  if (error) throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
+  if (error)
+    throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
   const from = cursor ?? (await cursorAtNow(parts.feed, streams))
   const matches = (event: CloudEvent) => isWanted(filter, event)
   const page = await readFeed(parts.feed, { streams, after: from, limit: 1, matches })
@@ -86,7 +93,9 @@ function gapEvent({ stream, reason, fromSeq, oldestSeq }: Gap, now: Date): Cloud
     source: `/defender-relay/${stream}`,
     type: 'defender-relay.gap',
     subject: stream,
-    ...{ time, datacontenttype: 'application/json', detectedat: time },
+    time,
+    datacontenttype: 'application/json',
+    detectedat: time,
     sequence: toSequence(oldestSeq - 1),
     data: { stream, fromSeq, oldestSeq },
   }

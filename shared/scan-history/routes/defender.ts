@@ -45,7 +45,8 @@ export const listSessions = scanRoute({
   }),
   answers: {
     200: {
-      description: 'The sessions that there are, in the order of their ids, and the ids of those that are not there.',
+      description:
+        'The sessions that there are, in the order of their ids, and the ids of those that are not there.',
       body: z.strictObject({ sessions: z.array(scanAnswerSchema), notFound: z.array(z.string()) }),
     },
     304: notModified,
@@ -66,12 +67,26 @@ export const listSessions = scanRoute({
 })
 
 const definitionSchema = z.strictObject({
-  ...{ id: text, name: text, orgId: text, isActive: z.boolean().nullable(), createdBy: text },
-  ...{ intervalInHours: z.int().nullable(), scanType: text, targetType: text, targets: z.array(z.string()).nullable() },
+  id: text,
+  name: text,
+  orgId: text,
+  isActive: z.boolean().nullable(),
+  createdBy: text,
+  intervalInHours: z.int().nullable(),
+  scanType: text,
+  targetType: text,
+  targets: z.array(z.string()).nullable(),
   latestScan: z
-    .strictObject({ state: z.enum(scanStates), upstreamState: text, failureReason: text, executedAt: text })
+    .strictObject({
+      state: z.enum(scanStates),
+      upstreamState: text,
+      failureReason: text,
+      executedAt: text,
+    })
     .nullable(),
-  scanner: z.strictObject({ id: text, machineId: text, machineName: text, lastSeen: text }).nullable(),
+  scanner: z
+    .strictObject({ id: text, machineId: text, machineName: text, lastSeen: text })
+    .nullable(),
 })
 
 const offset = z.int().min(0).max(1_000_000)
@@ -94,7 +109,11 @@ export const listDefinitions = scanRoute({
   answers: {
     200: {
       description: 'A page of definitions in the order of their ids.',
-      body: z.strictObject({ definitions: z.array(definitionSchema), next: text, cached: cachedSchema }),
+      body: z.strictObject({
+        definitions: z.array(definitionSchema),
+        next: text,
+        cached: cachedSchema,
+      }),
     },
     304: notModified,
   },
@@ -115,14 +134,20 @@ export const showDefinition = scanRoute({
   path: 'scan-history/defender/definitions/{id}',
   summary: 'One definition with a page of its sessions',
   params: idParam,
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('definition-sessions', offset), raw: rawSchema }),
+  query: z.strictObject({
+    limit: limitSchema,
+    after: afterSchema('definition-sessions', offset),
+    raw: rawSchema,
+  }),
   answers: {
     200: {
       description: 'The definition (null when it is no longer listed) and its sessions.',
       body: z.strictObject({
         definition: definitionSchema.nullable(),
         sessions: z.array(scanSchema),
-        ...{ next: text, cached: cachedSchema, raw: z.unknown().optional() },
+        next: text,
+        cached: cachedSchema,
+        raw: z.unknown().optional(),
       }),
     },
     304: notModified,
@@ -136,7 +161,13 @@ export const showDefinition = scanRoute({
     const page = sessionsSchema.parse(opened?.body ?? { sessions: [], next: null })
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')
     const next = page.next === null ? null : toCursor('definition-sessions', page.next)
-    const body = { ...{ cached: known.cached, ...opened?.body }, definition, sessions: page.sessions, next }
+    const body = {
+      cached: known.cached,
+      ...opened?.body,
+      definition,
+      sessions: page.sessions,
+      next,
+    }
     const tag = tagOf(JSON.stringify(definition), opened?.tag ?? '')
     const variant = `${after}-${limit}${raw ? '-raw' : ''}`
     const headers = nextLink(`/api/scan-history/defender/definitions/${id}`, { limit }, next)

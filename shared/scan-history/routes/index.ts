@@ -3,6 +3,11 @@ import { listRuns, showScan, showStatus } from './tenable.ts'
 
 /** Every route of the scan look-ups. */
 export const scanHistoryRoutes = [
-  ...[showSession, listSessions, listDefinitions, showDefinition],
-  ...[showScan, listRuns, showStatus],
+  showSession,
+  listSessions,
+  listDefinitions,
+  showDefinition,
+  showScan,
+  listRuns,
+  showStatus,
 ]

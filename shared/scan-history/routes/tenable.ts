@@ -1,6 +1,13 @@
 import { z } from 'zod'
 import { notModified } from '../../platform/not-modified.ts'
-import { afterSchema, limitSchema, nextLink, ownedPosition, positionOf, toCursor } from '../../platform/paging.ts'
+import {
+  afterSchema,
+  limitSchema,
+  nextLink,
+  ownedPosition,
+  positionOf,
+  toCursor,
+} from '../../platform/paging.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
 import { scanRoute } from '../parts.ts'
@@ -32,13 +39,21 @@ export const showScan = scanRoute({
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
     const { body, tag, final } = await open(entry, raw)
     // Another run may be the latest soon.
-    return reply(body, tag, final && run !== undefined, { ifNoneMatch, ...(raw && { variant: 'raw' }) })
+    return reply(body, tag, final && run !== undefined, {
+      ifNoneMatch,
+      ...(raw && { variant: 'raw' }),
+    })
   },
 })
 
 const runSchema = z.strictObject({
-  ...{ id: text, number: z.int().nullable(), state: z.enum(scanStates), upstreamState: text },
-  ...{ startedAt: text, endedAt: text, archived: z.boolean().nullable() },
+  id: text,
+  number: z.int().nullable(),
+  state: z.enum(scanStates),
+  upstreamState: text,
+  startedAt: text,
+  endedAt: text,
+  archived: z.boolean().nullable(),
 })
 const pageSchema = z.object({ runs: z.array(runSchema), next: z.int().nullable() })
 
@@ -69,7 +84,11 @@ export const listRuns = scanRoute({
     const next = page.next === null ? null : toCursor('tenable-runs', [id, page.next])
     const variant = `${offset}-${limit}`
     const headers = nextLink(`/api/scan-history/tenable/scans/${id}/runs`, { limit }, next)
-    return reply({ ...page, next, cached: body.cached }, tag, false, { ifNoneMatch, variant, headers })
+    return reply({ ...page, next, cached: body.cached }, tag, false, {
+      ifNoneMatch,
+      variant,
+      headers,
+    })
   },
 })
 
@@ -82,7 +101,12 @@ export const showStatus = scanRoute({
   answers: {
     200: {
       description: 'The state.',
-      body: z.strictObject({ id: z.string(), state: z.enum(scanStates), upstreamState: text, over: z.boolean() }),
+      body: z.strictObject({
+        id: z.string(),
+        state: z.enum(scanStates),
+        upstreamState: text,
+        over: z.boolean(),
+      }),
     },
     304: notModified,
   },

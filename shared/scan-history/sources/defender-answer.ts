@@ -13,16 +13,29 @@ function get(fields: Fields, ...names: string[]): unknown {
   const value = names
     .map((name) => fields.get(name.toLowerCase()))
     .find((known) => known !== undefined && known !== null)
-  return Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object' ? value[0] : value
+  return Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object'
+    ? value[0]
+    : value
 }
 
 const states = new Map<string, ScanState>(
   Object.entries({
-    ...{ success: 'completed', succeeded: 'completed', completed: 'completed' },
-    ...{ partialsuccess: 'partial', partiallysucceeded: 'partial' },
-    ...{ failure: 'failed', fail: 'failed', failed: 'failed', error: 'failed' },
-    ...{ cancelled: 'canceled', canceled: 'canceled' },
-    ...{ inprogress: 'running', running: 'running', pending: 'pending', queued: 'pending', notstarted: 'pending' },
+    success: 'completed',
+    succeeded: 'completed',
+    completed: 'completed',
+    partialsuccess: 'partial',
+    partiallysucceeded: 'partial',
+    failure: 'failed',
+    fail: 'failed',
+    failed: 'failed',
+    error: 'failed',
+    cancelled: 'canceled',
+    canceled: 'canceled',
+    inprogress: 'running',
+    running: 'running',
+    pending: 'pending',
+    queued: 'pending',
+    notstarted: 'pending',
   } as const),
 )
 
@@ -56,23 +69,37 @@ export function readHistoryRow(row: Record<string, unknown>, id: string): Scan {
   const time = textOf(get(fields, 'LastScanned'))
   const succeeded = countOf(get(fields, 'NumberOfSuccessfullyScannedTargets'))
   const total = countOf(get(fields, 'NumberOfTargets'))
-  const counted = (wanted: ScanState) => targets?.filter((target) => target.state === wanted).length ?? null
+  const counted = (wanted: ScanState) =>
+    targets?.filter((target) => target.state === wanted).length ?? null
   const errorMessage = textOf(get(fields, 'generalErrorMessage'))
   const known = { state, word, targets, total: total ?? targets?.length ?? null, errorMessage }
   return {
-    ...{ source: 'defender', id: session ?? id, run: session ? { id: session, number: null } : null },
+    source: 'defender',
+    id: session ?? id,
+    run: session ? { id: session, number: null } : null,
     definitionId: textOf(get(fields, 'scanDefinitionId', 'ScanDefinitionIds')),
     scannerId: textOf(get(fields, 'ScannerId')),
     orgId: textOf(get(fields, 'orgId')),
-    ...{ name: null, state, upstreamState: word, startedAt: null, endedAt: null },
+    name: null,
+    state,
+    upstreamState: word,
+    startedAt: null,
+    endedAt: null,
     lastScannedAt: time === null ? null : (toTimeText(time) ?? null),
     counts: {
       targets: known.total,
       succeeded: succeeded ?? counted('completed'),
-      failed: counted('failed') ?? (total !== null && succeeded !== null ? total - succeeded : null),
-      ...{ critical: null, high: null, medium: null, low: null, info: null },
+      failed:
+        counted('failed') ?? (total !== null && succeeded !== null ? total - succeeded : null),
+      critical: null,
+      high: null,
+      medium: null,
+      low: null,
+      info: null,
     },
-    ...{ targets, completeness: completenessOf(known, session), errorMessage },
+    targets,
+    completeness: completenessOf(known, session),
+    errorMessage,
   }
 }
 
@@ -110,15 +137,27 @@ interface Known {
   errorMessage: string | null
 }
 
-function completenessOf({ state, word, targets, total, errorMessage }: Known, session: string | null): Completeness {
+function completenessOf(
+  { state, word, targets, total, errorMessage }: Known,
+  session: string | null,
+): Completeness {
   const bySession = session ? `GET /api/scan-history/defender/sessions/${session}` : NOWHERE
   if (state === 'running' || state === 'pending') {
-    return { kind: 'running', reason: `The run is not over: it is ${word}.`, whereElse: 'Ask again later.' }
+    return {
+      kind: 'running',
+      reason: `The run is not over: it is ${word}.`,
+      whereElse: 'Ask again later.',
+    }
   }
   if (state === 'unknown') {
-    return { kind: 'partial', reason: `The state ${word ?? '(none)'} is not known here.`, whereElse: bySession }
+    return {
+      kind: 'partial',
+      reason: `The state ${word ?? '(none)'} is not known here.`,
+      whereElse: bySession,
+    }
   }
-  if (targets && targets.length >= (total ?? 0)) return { kind: 'complete', reason: null, whereElse: null }
+  if (targets && targets.length >= (total ?? 0))
+    return { kind: 'complete', reason: null, whereElse: null }
   if (state === 'failed' && !targets) {
     return {
       kind: 'none',
@@ -126,7 +165,9 @@ function completenessOf({ state, word, targets, total, errorMessage }: Known, se
       whereElse: NOWHERE,
     }
   }
-  const reason = targets ? `${targets.length} of ${total} targets are listed.` : 'Defender lists no targets here.'
+  const reason = targets
+    ? `${targets.length} of ${total} targets are listed.`
+    : 'Defender lists no targets here.'
   return { kind: 'partial', reason, whereElse: bySession }
 }
 
@@ -138,9 +179,12 @@ export function readDefinition(row: Record<string, unknown>) {
   const isActive = get(fields, 'isActive')
   const status = textOf(get(latest, 'status'))
   return {
-    ...{ id: textOf(get(fields, 'id')), name: textOf(get(fields, 'scanName')), orgId: textOf(get(fields, 'orgId')) },
+    id: textOf(get(fields, 'id')),
+    name: textOf(get(fields, 'scanName')),
+    orgId: textOf(get(fields, 'orgId')),
     isActive: typeof isActive === 'boolean' ? isActive : null,
-    ...{ createdBy: textOf(get(fields, 'createdBy')), intervalInHours: countOf(get(fields, 'intervalInHours')) },
+    createdBy: textOf(get(fields, 'createdBy')),
+    intervalInHours: countOf(get(fields, 'intervalInHours')),
     scanType: textOf(get(fields, 'scanType')),
     targetType: textOf(get(fields, 'targetType')),
     targets:
@@ -151,7 +195,8 @@ export function readDefinition(row: Record<string, unknown>) {
       latest.size === 0
         ? null
         : {
-            ...{ state: stateOf(status), upstreamState: status },
+            state: stateOf(status),
+            upstreamState: status,
             failureReason: textOf(get(latest, 'failureReason')),
             executedAt: toTimeText(textOf(get(latest, 'executionDateTime')) ?? '') ?? null,
           },
@@ -159,7 +204,8 @@ export function readDefinition(row: Record<string, unknown>) {
       agent.size === 0
         ? null
         : {
-            ...{ id: textOf(get(agent, 'id')), machineId: textOf(get(agent, 'machineId')) },
+            id: textOf(get(agent, 'id')),
+            machineId: textOf(get(agent, 'machineId')),
             machineName: textOf(get(agent, 'machineName')),
             lastSeen: toTimeText(textOf(get(agent, 'lastSeen')) ?? '') ?? null,
           },

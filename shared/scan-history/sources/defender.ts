@@ -16,7 +16,10 @@ export interface DefenderSource {
 type Row = Record<string, unknown>
 
 /** Makes the source that Defender is; `over` notes how its calls go. */
-export function createDefenderSource(scans: DefenderScans, over: UpstreamWatch['over']): DefenderSource {
+export function createDefenderSource(
+  scans: DefenderScans,
+  over: UpstreamWatch['over'],
+): DefenderSource {
   return {
     sessions: {
       kind: 'defender-session',
@@ -30,7 +33,9 @@ export function createDefenderSource(scans: DefenderScans, over: UpstreamWatch['
       kind: 'defender-definitions',
       async ask([id = '']) {
         const { rows = [] } = (await over(() => scans.definitions())) ?? {}
-        const definitions = rows.map(readDefinition).sort((a, b) => ((a.id ?? '') < (b.id ?? '') ? -1 : 1))
+        const definitions = rows
+          .map(readDefinition)
+          .sort((a, b) => ((a.id ?? '') < (b.id ?? '') ? -1 : 1))
         return new Map([[id, { answer: { definitions }, raw: rows, final: false }]])
       },
     },
@@ -39,7 +44,8 @@ export function createDefenderSource(scans: DefenderScans, over: UpstreamWatch['
       async ask([id = ''], part) {
         const [limit = 0, offset = 0] = part.split('-').map(Number)
         // One more than wanted tells whether there is a next page.
-        const { rows = [] } = (await over(() => scans.historyOfDefinition(id, { top: limit + 1, skip: offset }))) ?? {}
+        const { rows = [] } =
+          (await over(() => scans.historyOfDefinition(id, { top: limit + 1, skip: offset }))) ?? {}
         const sessions = rows.slice(0, limit).map((row) => readHistoryRow(row, id))
         const answer = { sessions, next: rows.length > limit ? offset + limit : null }
         return new Map([[id, { answer, raw: rows.slice(0, limit), final: false }]])
@@ -66,10 +72,20 @@ function sessionFrom(rows: Row[], id: string): Found | undefined {
   const scans = rows.map((row) => readHistoryRow(row, id)).sort(newestFirst)
   const [newest] = scans
   if (!newest) return undefined
-  if (scans.length === 1) return { answer: { ...newest, id }, raw: rows[0], final: isOver(newest.state) }
+  if (scans.length === 1)
+    return { answer: { ...newest, id }, raw: rows[0], final: isOver(newest.state) }
   const reason = `Defender gave ${scans.length} rows for this session; this is the newest.`
-  const completeness = { kind: 'partial' as const, reason, whereElse: 'The same address with ?raw=true has them all.' }
-  return { answer: { ...newest, id, completeness }, raw: rows, final: scans.every(({ state }) => isOver(state)) }
+  const completeness = {
+    kind: 'partial' as const,
+    reason,
+    whereElse: 'The same address with ?raw=true has them all.',
+  }
+  return {
+    answer: { ...newest, id, completeness },
+    raw: rows,
+    final: scans.every(({ state }) => isOver(state)),
+  }
 }
 
-const newestFirst = (a: Scan, b: Scan) => ((a.lastScannedAt ?? '') > (b.lastScannedAt ?? '') ? -1 : 1)
+const newestFirst = (a: Scan, b: Scan) =>
+  (a.lastScannedAt ?? '') > (b.lastScannedAt ?? '') ? -1 : 1

@@ -2,7 +2,16 @@ import { ShapeError } from '../../platform/errors.ts'
 import type { UpstreamWatch } from '../../platform/upstream-watch.ts'
 import type { Tenable } from '../../upstreams/tenable.ts'
 import { type Found, LATEST, type Question, type See } from '../source.ts'
-import { isOver, isUnderWay, neverRun, notOver, readDetails, runOf, scanOf, stateOf } from './tenable-answer.ts'
+import {
+  isOver,
+  isUnderWay,
+  neverRun,
+  notOver,
+  readDetails,
+  runOf,
+  scanOf,
+  stateOf,
+} from './tenable-answer.ts'
 
 /** What Tenable can be asked for. */
 export interface TenableSource {
@@ -17,7 +26,10 @@ export interface TenableSource {
 type ScanRoutes = Pick<Tenable, 'details' | 'history' | 'latestStatus'>
 
 /** Makes the source that Tenable is; `over` notes how its calls go. */
-export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['over']): TenableSource {
+export function createTenableSource(
+  tenable: ScanRoutes,
+  over: UpstreamWatch['over'],
+): TenableSource {
   async function detailsOf(id: string, run?: string): Promise<Found | undefined> {
     const details = await over(() => tenable.details(id, run))
     if (!details) return undefined
@@ -43,12 +55,20 @@ export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['ov
     const state = stateOf(word)
     const raw = { status: word, ...(row && { history: [row] }) }
     if (state === 'never-run') {
-      return { answer: scanOf(id, { state, upstreamState: word, completeness: neverRun }), raw, final: false }
+      return {
+        answer: scanOf(id, { state, upstreamState: word, completeness: neverRun }),
+        raw,
+        final: false,
+      }
     }
     if (!isRunId(run?.id)) return detailsOf(id)
     if (!isUnderWay(state)) return { see: run.id }
     // A newer run has begun that is not listed yet.
-    return { answer: scanOf(id, { state, upstreamState: word, completeness: notOver(id, word) }), raw, final: false }
+    return {
+      answer: scanOf(id, { state, upstreamState: word, completeness: notOver(id, word) }),
+      raw,
+      final: false,
+    }
   }
 
   return {
@@ -65,7 +85,10 @@ export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['ov
           if (!page) return undefined
           const { rows, total } = page
           const more = total === null ? rows.length >= limit : offset + rows.length < total
-          const answer = { runs: rows.map(runOf), next: more && rows.length > 0 ? offset + rows.length : null }
+          const answer = {
+            runs: rows.map(runOf),
+            next: more && rows.length > 0 ? offset + rows.length : null,
+          }
           return { answer, raw: rows, final: false }
         }),
     },
@@ -77,10 +100,20 @@ export function createTenableSource(tenable: ScanRoutes, over: UpstreamWatch['ov
 const isRunId = (id: string | null | undefined): id is string =>
   typeof id === 'string' && id !== LATEST && /^[\w-]{1,128}$/.test(id)
 
-function unfinished(id: string, run: ReturnType<typeof runOf>, row: Record<string, unknown>): Found {
+function unfinished(
+  id: string,
+  run: ReturnType<typeof runOf>,
+  row: Record<string, unknown>,
+): Found {
   const { state, upstreamState, startedAt } = run
   const completeness = notOver(id, upstreamState)
-  const known = { run: { id: run.id, number: run.number }, state, upstreamState, startedAt, completeness }
+  const known = {
+    run: { id: run.id, number: run.number },
+    state,
+    upstreamState,
+    startedAt,
+    completeness,
+  }
   return { answer: scanOf(id, known), raw: { history: [row] }, final: false }
 }
 

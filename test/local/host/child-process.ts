@@ -16,7 +16,9 @@ export interface ChildHost {
 /** Starts `child.ts` on a storage account; it is killed when the test ends. */
 export async function startChildHost(storage: string): Promise<ChildHost> {
   const script = fileURLToPath(new URL('./child.ts', import.meta.url))
-  const child: ChildProcess = spawn(process.execPath, [script, storage], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child: ChildProcess = spawn(process.execPath, [script, storage], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const ended = once(child, 'exit')
   const kill = async () => {
     child.kill('SIGKILL')

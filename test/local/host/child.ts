@@ -10,7 +10,12 @@ const host = await startHost({
   load: () => import('./fixture.ts'),
   storage,
   hostJson: hostJson(),
-  settings: { TASKHUB_NAME: 'TestHub', QUEUES: storage, QUEUE_NAME: 'incoming', HOURLY: '0 0 * * * *' },
+  settings: {
+    TASKHUB_NAME: 'TestHub',
+    QUEUES: storage,
+    QUEUE_NAME: 'incoming',
+    HOURLY: '0 0 * * * *',
+  },
   port: 0,
   keys: { master: 'the-master-key', function: 'the-function-key' },
   clock: createAdjustableClock(),

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { ending, eventually, startOrchestration, startTestHost, statusOf, type TestHost } from './start.ts'
+import {
+  ending,
+  eventually,
+  startOrchestration,
+  startTestHost,
+  statusOf,
+  type TestHost,
+} from './start.ts'
 import { closeGate } from './witness.ts'
 
 async function client(host: TestHost, method: string, id = '', body?: unknown) {
@@ -8,7 +15,9 @@ async function client(host: TestHost, method: string, id = '', body?: unknown) {
 }
 
 async function isRunning(host: TestHost, id: string) {
-  await eventually(async () => ((await statusOf(host, id)).runtimeStatus === 'Running' ? true : undefined))
+  await eventually(async () =>
+    (await statusOf(host, id)).runtimeStatus === 'Running' ? true : undefined,
+  )
 }
 
 test('starting with the id of a live instance is a 409, with that of an ended one starts it anew', async () => {
@@ -106,7 +115,10 @@ test('a purge by filter needs a from-time and without statuses takes running ins
   await isRunning(host, 'running')
 
   const blind = await client(host, 'purge-by', '', { statuses: ['Completed'] })
-  const terminal = await client(host, 'purge-by', '', { from, statuses: ['Completed', 'Failed', 'Terminated'] })
+  const terminal = await client(host, 'purge-by', '', {
+    from,
+    statuses: ['Completed', 'Failed', 'Terminated'],
+  })
   const survivor = await statusOf(host, 'running')
   const all = await client(host, 'purge-by', '', { from })
   const nothing = await client(host, 'purge-by', '', { from })

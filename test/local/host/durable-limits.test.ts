@@ -25,7 +25,10 @@ test('what the host does not play fails the orchestration with a sentence that n
   await startOrchestration(host, 'races', 'race')
   const status = await ending(host, 'race')
 
-  expect(status).toMatchObject({ runtimeStatus: 'Failed', output: 'The embedded host does not support Task.any.' })
+  expect(status).toMatchObject({
+    runtimeStatus: 'Failed',
+    output: 'The embedded host does not support Task.any.',
+  })
 })
 
 test('an orchestrator that asks for something else in a replay fails as non-deterministic', async () => {
@@ -39,7 +42,9 @@ test('an orchestrator that asks for something else in a replay fails as non-dete
 })
 
 test('no more activities run at once than host.json allows', async () => {
-  const host = await startTestHost({ hostJson: hostJson({ durableTask: { maxConcurrentActivityFunctions: 3 } }) })
+  const host = await startTestHost({
+    hostJson: hostJson({ durableTask: { maxConcurrentActivityFunctions: 3 } }),
+  })
   const openGate = closeGate('double')
   const before = count('double')
 

@@ -61,7 +61,10 @@ test('RetryOptions(…, 3) makes three attempts in all', async () => {
     await eventually(() => (count('never') === attempts ? true : undefined))
     await eventually(async () => {
       host.clock.advance(waitMs / 10)
-      return count('never') > attempts || (await statusOf(host, 'tried')).runtimeStatus !== 'Running' ? true : undefined
+      return count('never') > attempts ||
+        (await statusOf(host, 'tried')).runtimeStatus !== 'Running'
+        ? true
+        : undefined
     })
   }
   const status = await ending(host, 'tried')
@@ -128,7 +131,9 @@ test('a durable timer of thirty days fires when the clock gets there, not before
   const host = await startTestHost()
 
   await startOrchestration(host, 'sleeper', 'asleep')
-  await eventually(async () => ((await statusOf(host, 'asleep')).runtimeStatus === 'Running' ? true : undefined))
+  await eventually(async () =>
+    (await statusOf(host, 'asleep')).runtimeStatus === 'Running' ? true : undefined,
+  )
   host.clock.advance(29 * 86_400_000)
   const before = await statusOf(host, 'asleep')
   host.clock.advance(86_400_000)
@@ -148,5 +153,7 @@ test('an orchestrator that throws fails with its message', async () => {
     runtimeStatus: 'Failed',
     output: "Orchestrator function 'fails' failed: the orchestrator broke",
   })
-  expect(host.lines.join('\n')).toMatch(/Executed 'Functions\.fails' \(Failed, Id=[\w-]+\)\nerror: \[fails\] the orch/)
+  expect(host.lines.join('\n')).toMatch(
+    /Executed 'Functions\.fails' \(Failed, Id=[\w-]+\)\nerror: \[fails\] the orch/,
+  )
 })

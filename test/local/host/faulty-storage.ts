@@ -1,4 +1,9 @@
-import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as forward,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
@@ -16,7 +21,11 @@ export interface FaultyStorage {
 }
 
 /** Lets `writes` table writes through, then nothing any more; with `unanswered` the next write still arrives, but its answer is lost. */
-export async function breakAfter(storage: string, writes: number, unanswered: boolean): Promise<FaultyStorage> {
+export async function breakAfter(
+  storage: string,
+  writes: number,
+  unanswered: boolean,
+): Promise<FaultyStorage> {
   const [, endpoint = ''] = /TableEndpoint=([^;]+)/.exec(storage) ?? []
   const target = new URL(endpoint)
   const broken = Promise.withResolvers<void>()
@@ -46,7 +55,13 @@ export async function breakAfter(storage: string, writes: number, unanswered: bo
   })
   const relay = (request: IncomingMessage, response: ServerResponse, lost: boolean) => {
     const { hostname, port } = target
-    const onward = forward({ hostname, port, path: request.url, method: request.method, headers: request.headers })
+    const onward = forward({
+      hostname,
+      port,
+      path: request.url,
+      method: request.method,
+      headers: request.headers,
+    })
     onward.on('response', (answer) => {
       if (lost) {
         answer.resume()

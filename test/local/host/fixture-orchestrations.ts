@@ -35,17 +35,22 @@ df.app.orchestration('hands', function* (context) {
 })
 df.app.orchestration('many', function* (context) {
   const count: number = context.df.getInput()
-  const tasks = Array.from({ length: count }, (_none, index) => context.df.callActivity('double', index))
+  const tasks = Array.from({ length: count }, (_none, index) =>
+    context.df.callActivity('double', index),
+  )
   const results: number[] = yield context.df.Task.all(tasks)
   return results.reduce((sum, result) => sum + result, 0)
 })
 df.app.orchestration('retries', function* (context) {
-  const { key, until, together }: { key: string; until: number; together?: number } = context.df.getInput()
+  const { key, until, together }: { key: string; until: number; together?: number } =
+    context.df.getInput()
   const options = new df.RetryOptions(5000, 3)
   options.backoffCoefficient = 2
   const task = context.df.callActivityWithRetry('break', options, { key, until })
   if (!together) return yield task
-  const others = Array.from({ length: together }, (_none, index) => context.df.callActivity('double', index))
+  const others = Array.from({ length: together }, (_none, index) =>
+    context.df.callActivity('double', index),
+  )
   return yield context.df.Task.all([task, ...others])
 })
 df.app.orchestration('fails', function* (context) {
@@ -63,7 +68,12 @@ df.app.orchestration('parent', function* (context) {
 df.app.orchestration('patient-parent', function* (context) {
   const options = new df.RetryOptions(2000, 2)
   try {
-    return yield context.df.callSubOrchestratorWithRetry('fails', options, 1, `${context.df.instanceId}-child`)
+    return yield context.df.callSubOrchestratorWithRetry(
+      'fails',
+      options,
+      1,
+      `${context.df.instanceId}-child`,
+    )
   } catch (error) {
     return String(error).split('\n')[0]
   }
@@ -87,15 +97,24 @@ df.app.orchestration('survives', function* (context) {
   return { doubled }
 })
 df.app.orchestration('careful', function* (context) {
-  return yield context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), context.df.getInput())
+  return yield context.df.callActivityWithRetry(
+    'double',
+    new df.RetryOptions(2000, 3),
+    context.df.getInput(),
+  )
 })
 df.app.orchestration('pair', function* (context) {
   const options = new df.RetryOptions(2000, 3)
-  return yield context.df.Task.all([10, 11].map((value) => context.df.callActivityWithRetry('double', options, value)))
+  return yield context.df.Task.all(
+    [10, 11].map((value) => context.df.callActivityWithRetry('double', options, value)),
+  )
 })
 df.app.orchestration('gives-up', function* (context) {
   try {
-    yield context.df.callActivityWithRetry('break', new df.RetryOptions(2000, 3), { key: 'given-up', until: 99 })
+    yield context.df.callActivityWithRetry('break', new df.RetryOptions(2000, 3), {
+      key: 'given-up',
+      until: 99,
+    })
   } catch {
     return yield context.df.callActivity('double', 21)
   }
@@ -108,10 +127,15 @@ df.app.orchestration('swells', function* (context) {
   return text.length
 })
 df.app.orchestration('errand', function* (context) {
-  const careful = (value: number) => context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), value)
+  const careful = (value: number) =>
+    context.df.callActivityWithRetry('double', new df.RetryOptions(2000, 3), value)
   const first: number = yield careful(1)
   const both: number[] = yield context.df.Task.all([careful(2), careful(3)])
-  const child: number = yield context.df.callSubOrchestrator('careful', 4, `${context.df.instanceId}-child`)
+  const child: number = yield context.df.callSubOrchestrator(
+    'careful',
+    4,
+    `${context.df.instanceId}-child`,
+  )
   yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 3000))
   return [first, ...both, child]
 })
@@ -124,7 +148,11 @@ df.app.orchestration('gathers', function* (context) {
 })
 df.app.orchestration('carries-on', function* (context) {
   try {
-    return yield context.df.callActivityWithRetry('wait', new df.RetryOptions(2000, 2), context.df.getInput())
+    return yield context.df.callActivityWithRetry(
+      'wait',
+      new df.RetryOptions(2000, 2),
+      context.df.getInput(),
+    )
   } catch (error) {
     return String(error)
   }
@@ -133,10 +161,17 @@ df.app.orchestration('lost-activity', function* (context) {
   yield context.df.callActivity('nobody-registered-this')
 })
 df.app.orchestration('lost-child', function* (context) {
-  yield context.df.callSubOrchestrator('nobody-registered-this', undefined, `${context.df.instanceId}-child`)
+  yield context.df.callSubOrchestrator(
+    'nobody-registered-this',
+    undefined,
+    `${context.df.instanceId}-child`,
+  )
 })
 df.app.orchestration('races', function* (context) {
-  yield context.df.Task.any([context.df.callActivity('double', 1), context.df.callActivity('double', 2)])
+  yield context.df.Task.any([
+    context.df.callActivity('double', 1),
+    context.df.callActivity('double', 2),
+  ])
 })
 df.app.orchestration('strays', function* (context) {
   const turn = seen.filter(({ what }) => what === 'strays').length

@@ -14,14 +14,34 @@ const echo: HttpHandler = async (request, context) => ({
   },
 })
 
-app.http('echo', { authLevel: 'anonymous', methods: ['GET', 'POST'], route: 'echo/{id?}', handler: echo })
+app.http('echo', {
+  authLevel: 'anonymous',
+  methods: ['GET', 'POST'],
+  route: 'echo/{id?}',
+  handler: echo,
+})
 app.http('by-id', { authLevel: 'anonymous', methods: ['GET'], route: 'items/{id}', handler: echo })
-app.http('by-name', { authLevel: 'anonymous', methods: ['GET'], route: 'items/summary', handler: echo })
+app.http('by-name', {
+  authLevel: 'anonymous',
+  methods: ['GET'],
+  route: 'items/summary',
+  handler: echo,
+})
 app.http('save', { authLevel: 'anonymous', methods: ['POST'], route: 'items/{id}', handler: echo })
 app.http('guarded', { authLevel: 'function', methods: ['GET'], handler: echo })
 app.http('owned', { authLevel: 'admin', methods: ['GET'], handler: echo })
-app.http('openapi', { authLevel: 'anonymous', methods: ['GET'], route: 'openapi.json', handler: echo })
-app.http('reserved', { authLevel: 'anonymous', methods: ['GET'], route: 'administer', handler: echo })
+app.http('openapi', {
+  authLevel: 'anonymous',
+  methods: ['GET'],
+  route: 'openapi.json',
+  handler: echo,
+})
+app.http('reserved', {
+  authLevel: 'anonymous',
+  methods: ['GET'],
+  route: 'administer',
+  handler: echo,
+})
 app.http('nothing', { authLevel: 'anonymous', handler: () => undefined as never })
 app.http('throws', {
   authLevel: 'anonymous',
@@ -52,15 +72,26 @@ app.http('statuses', {
   handler: (request) => ({
     status: Number(request.params.code),
     body: 'a body',
-    headers: { 'Retry-After': '7', Location: '/elsewhere', 'Content-Type': 'application/problem+json' },
+    headers: {
+      'Retry-After': '7',
+      Location: '/elsewhere',
+      'Content-Type': 'application/problem+json',
+    },
     cookies: [{ name: 'crumb', value: '1', httpOnly: true, sameSite: 'Lax' }],
   }),
 })
 
 app.timer('bad-cron', { schedule: 'every minute', handler: () => {} })
 app.timer('bad-name', { schedule: '%NOBODY_SET_THIS%', handler: () => {} })
-app.storageQueue('bad-connection', { queueName: 'x', connection: 'NOBODY_SET_THIS', handler: () => {} })
-app.generic('bad-binding', { trigger: { type: 'smokeSignalTrigger', name: 'smoke' }, handler: () => {} })
+app.storageQueue('bad-connection', {
+  queueName: 'x',
+  connection: 'NOBODY_SET_THIS',
+  handler: () => {},
+})
+app.generic('bad-binding', {
+  trigger: { type: 'smokeSignalTrigger', name: 'smoke' },
+  handler: () => {},
+})
 
 app.storageQueue('take', {
   queueName: '%QUEUE_NAME%',
@@ -92,7 +123,10 @@ df.app.client.http('start', {
     const text = await request.text()
     const { name = '', id = '' } = request.params
     try {
-      const started = await client.startNew(name, { instanceId: id, ...(text && { input: JSON.parse(text) }) })
+      const started = await client.startNew(name, {
+        instanceId: id,
+        ...(text && { input: JSON.parse(text) }),
+      })
       return { jsonBody: { id: started } }
     } catch (error) {
       return { status: 500, body: String(error) }
@@ -108,15 +142,21 @@ df.app.client.http('call-client', {
     const body = await request.text()
     try {
       if (method === 'status') return { jsonBody: await client.getStatus(id) }
-      if (method === 'terminate') return { jsonBody: (await client.terminate(id, 'enough')) ?? null }
+      if (method === 'terminate')
+        return { jsonBody: (await client.terminate(id, 'enough')) ?? null }
       if (method === 'purge') return { jsonBody: await client.purgeInstanceHistory(id) }
       if (method === 'raise') return { jsonBody: (await client.raiseEvent(id, 'event', 1)) ?? null }
       if (method === 'list') return { jsonBody: await client.getStatusAll() }
       if (method === 'links') return { jsonBody: client.createHttpManagementPayload(id) }
       const { from, statuses } = JSON.parse(body)
-      const filter = { ...(from && { createdTimeFrom: new Date(from) }), ...(statuses && { runtimeStatus: statuses }) }
+      const filter = {
+        ...(from && { createdTimeFrom: new Date(from) }),
+        ...(statuses && { runtimeStatus: statuses }),
+      }
       return {
-        jsonBody: await client.purgeInstanceHistoryBy(filter as Parameters<typeof client.purgeInstanceHistoryBy>[0]),
+        jsonBody: await client.purgeInstanceHistoryBy(
+          filter as Parameters<typeof client.purgeInstanceHistoryBy>[0],
+        ),
       }
     } catch (error) {
       return { status: 500, body: String(error) }

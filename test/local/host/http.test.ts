@@ -11,7 +11,8 @@ interface Echo {
   body: string
 }
 
-const echoed = async (response: Response | Promise<Response>) => (await (await response).json()) as Echo
+const echoed = async (response: Response | Promise<Response>) =>
+  (await (await response).json()) as Echo
 
 test('repeated query parameters are joined, whatever the case of their name, and the URL is untouched', async () => {
   const host = await startTestHost()
@@ -46,7 +47,11 @@ test('a literal segment beats a parameter, but only for its own methods', async 
   const write = await echoed(host.post('/api/items/summary'))
   const file = await echoed(host.get('/api/openapi.json'))
 
-  expect([read.functionName, write.functionName, file.functionName]).toEqual(['by-name', 'save', 'openapi'])
+  expect([read.functionName, write.functionName, file.functionName]).toEqual([
+    'by-name',
+    'save',
+    'openapi',
+  ])
 })
 
 test.each([
@@ -82,7 +87,9 @@ test.each([
 ])('%s with header %o and query "%s" answers %i', async (name, headers, query, status) => {
   const host = await startTestHost()
 
-  const answer = await host.get(`/api/${name}${query}`, { headers: headers as Record<string, string> })
+  const answer = await host.get(`/api/${name}${query}`, {
+    headers: headers as Record<string, string>,
+  })
   const text = await answer.text()
 
   expect(answer.status).toBe(status)
@@ -105,7 +112,9 @@ test('a promise that nobody waits for is printed and takes nothing down', async 
   const host = await startChildHost(await freshStorage())
 
   const first = await fetch(`${host.url}/api/floats`)
-  await eventually(() => host.lines.find((line) => line === 'error: unhandled rejection: Error: nobody waited'))
+  await eventually(() =>
+    host.lines.find((line) => line === 'error: unhandled rejection: Error: nobody waited'),
+  )
   const second = await fetch(`${host.url}/api/echo`)
 
   expect([first.status, second.status]).toEqual([200, 200])
@@ -138,7 +147,10 @@ test('a body arrives whole, a chunked one empty', async () => {
   const head = `POST /api/echo HTTP/1.1\r\nHost: ${new URL(host.url).host}\r\nConnection: close\r\n`
 
   const whole = await sendRaw(host.url, `${head}Content-Length: 5\r\n\r\nhello`)
-  const chunked = await sendRaw(host.url, `${head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`)
+  const chunked = await sendRaw(
+    host.url,
+    `${head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
+  )
 
   expect(whole).toContain('"body":"hello"')
   expect(chunked).toContain('"body":""')
@@ -159,7 +171,10 @@ test.each([
 test('a body of 20 MB passes, more than 100 MB is a 500', async () => {
   const host = await startTestHost()
 
-  const large = await host.get('/api/echo', { method: 'POST', body: Buffer.alloc(20 * 1024 * 1024, 'x') })
+  const large = await host.get('/api/echo', {
+    method: 'POST',
+    body: Buffer.alloc(20 * 1024 * 1024, 'x'),
+  })
   const head = `POST /api/echo HTTP/1.1\r\nHost: ${new URL(host.url).host}\r\n`
   const tooLarge = await sendRaw(host.url, `${head}Content-Length: 120000000\r\n\r\n`)
 
@@ -180,7 +195,9 @@ test.each(['Host: user:pw@evil/..\r\n', 'Host:\r\n', 'Host: a b\r\n', ''])(
 
 test('the root is a page unless the setting turns it off', async () => {
   const shown = await startTestHost()
-  const off = await startTestHost({ settings: { TASKHUB_NAME: 'TestHub', AzureWebJobsDisableHomepage: 'true' } })
+  const off = await startTestHost({
+    settings: { TASKHUB_NAME: 'TestHub', AzureWebJobsDisableHomepage: 'true' },
+  })
 
   const [page, none] = await Promise.all([shown.get('/'), off.get('/')])
 

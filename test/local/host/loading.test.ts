@@ -16,7 +16,12 @@ test('a function that cannot run is left out with one line, everything else runs
     'reserved',
   ])
   expect((await host.get('/api/echo')).status).toBe(200)
-  expect(host.functions).toContainEqual({ name: 'by-id', kind: 'http', route: 'items/{id}', methods: ['GET'] })
+  expect(host.functions).toContainEqual({
+    name: 'by-id',
+    kind: 'http',
+    route: 'items/{id}',
+    methods: ['GET'],
+  })
   expect(host.functions).toContainEqual({ name: 'hourly', kind: 'timer' })
 })
 
@@ -33,7 +38,9 @@ test('an entry file that throws leaves a host without functions', async () => {
 
   expect(host.functions).toEqual([])
   expect(answer.status).toBe(404)
-  expect(host.lines[0]).toMatch(/^error: Worker was unable to load entry point: Error: a mistake at the top/)
+  expect(host.lines[0]).toMatch(
+    /^error: Worker was unable to load entry point: Error: a mistake at the top/,
+  )
 })
 
 test('two functions of one name are such a mistake', async () => {
@@ -50,13 +57,29 @@ test('two functions of one name are such a mistake', async () => {
 })
 
 test.each([
-  ['a hub name that is not set', { durableTask: { hubName: '%NOBODY_SET_THIS%' } }, /hubName is missing/],
+  [
+    'a hub name that is not set',
+    { durableTask: { hubName: '%NOBODY_SET_THIS%' } },
+    /hubName is missing/,
+  ],
   ['no hub name', { durableTask: { hubName: undefined } }, /hubName is missing/],
   ['a hub name with a dash', { durableTask: { hubName: 'my-hub' } }, /hubName is missing or not/],
-  ['an unknown encoding', { queues: { messageEncoding: 'utf8' } }, /messageEncoding is not none or base64/],
+  [
+    'an unknown encoding',
+    { queues: { messageEncoding: 'utf8' } },
+    /messageEncoding is not none or base64/,
+  ],
   ['a batch of 33', { queues: { batchSize: 33 } }, /batchSize is not 1 to 32/],
-  ['a time that is none', { queues: { visibilityTimeout: 'soon' } }, /visibilityTimeout is not a time span/],
-  ['an unknown version strategy', { durableTask: { versionMatchStrategy: 'Newest' } }, /versionMatchStrategy/],
+  [
+    'a time that is none',
+    { queues: { visibilityTimeout: 'soon' } },
+    /visibilityTimeout is not a time span/,
+  ],
+  [
+    'an unknown version strategy',
+    { durableTask: { versionMatchStrategy: 'Newest' } },
+    /versionMatchStrategy/,
+  ],
 ])('%s in host.json keeps the whole host from starting', async (_what, change, sentence) => {
   const storage = await freshStorage()
 

@@ -36,7 +36,13 @@ test('a JSON message arrives parsed, with its own fields before those of the que
   expect(first?.message).toEqual({ id: 'my own', value: [1] })
   expect(first?.metadata).toMatchObject({ id: 'my own', value: [1], dequeueCount: 1 })
   expect(Object.keys(first?.metadata ?? {})).toEqual(
-    expect.arrayContaining(['queueTrigger', 'expirationTime', 'insertionTime', 'nextVisibleTime', 'popReceipt']),
+    expect.arrayContaining([
+      'queueTrigger',
+      'expirationTime',
+      'insertionTime',
+      'nextVisibleTime',
+      'popReceipt',
+    ]),
   )
 })
 
@@ -54,16 +60,21 @@ test('after five failures a message goes to the poison queue, for seven days', a
 
   await queue.sendMessage('"poison"', { messageTimeToLive: -1 })
   const [message] = await eventually(async () => {
-    const { receivedMessageItems } = await poison.receiveMessages().catch(() => ({ receivedMessageItems: [] }))
+    const { receivedMessageItems } = await poison
+      .receiveMessages()
+      .catch(() => ({ receivedMessageItems: [] }))
     return receivedMessageItems.length > 0 ? receivedMessageItems : undefined
   })
   await eventually(() => isEmpty(queue))
-  const livesDays = ((message?.expiresOn.getTime() ?? 0) - (message?.insertedOn.getTime() ?? 0)) / 86_400_000
+  const livesDays =
+    ((message?.expiresOn.getTime() ?? 0) - (message?.insertedOn.getTime() ?? 0)) / 86_400_000
 
   expect(message?.messageText).toBe('"poison"')
   expect(livesDays).toBeCloseTo(7, 1)
   expect(messages().map(({ metadata }) => metadata.dequeueCount)).toEqual([1, 2, 3, 4, 5])
-  expect(host.lines.filter((line) => line.startsWith("Executed 'Functions.take' (Failed"))).toHaveLength(5)
+  expect(
+    host.lines.filter((line) => line.startsWith("Executed 'Functions.take' (Failed")),
+  ).toHaveLength(5)
 })
 
 test('a failed message stays hidden for the visibility timeout', async () => {

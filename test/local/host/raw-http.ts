@@ -16,5 +16,8 @@ export function sendRaw(url: string, request: string): Promise<string> {
 
 /** A raw GET of a path, the connection closed after it. */
 export function getRaw(url: string, path: string): Promise<string> {
-  return sendRaw(url, `GET ${path} HTTP/1.1\r\nHost: ${new URL(url).host}\r\nConnection: close\r\n\r\n`)
+  return sendRaw(
+    url,
+    `GET ${path} HTTP/1.1\r\nHost: ${new URL(url).host}\r\nConnection: close\r\n\r\n`,
+  )
 }

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest'
 import { freshStorage } from '../../storage.ts'
 import { startChildHost } from './child-process.ts'
 import { breakAfter, type FaultyStorage } from './faulty-storage.ts'
-import { ending, eventually, startOrchestration, startTestHost, statusOf, type TestHost } from './start.ts'
+import {
+  ending,
+  eventually,
+  startOrchestration,
+  startTestHost,
+  statusOf,
+  type TestHost,
+} from './start.ts'
 import { closeGate, countOf, seen } from './witness.ts'
 
 const start = (url: string, name: string, id: string, input: unknown = null) =>
@@ -12,7 +19,9 @@ test('an orchestration goes on where a stopped host left it', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'family', { children: 3, name: 'sleeper' })
   await eventually(async () =>
-    (await statusOf(first, 'family-2').catch(() => undefined))?.runtimeStatus === 'Running' ? true : undefined,
+    (await statusOf(first, 'family-2').catch(() => undefined))?.runtimeStatus === 'Running'
+      ? true
+      : undefined,
   )
   await first.stop()
 
@@ -38,7 +47,9 @@ test('an activity that ran when the host was killed has failed; those before it 
   expect(killed.lines.filter((line) => line.includes('doubling'))).toHaveLength(3)
   expect(countOf('double')).toBe(before)
   expect(status.output).toMatchObject({ doubled: [2, 4, 6] })
-  expect(JSON.stringify(status.output)).toContain("Activity function 'wait' failed: node exited with code 137")
+  expect(JSON.stringify(status.output)).toContain(
+    "Activity function 'wait' failed: node exited with code 137",
+  )
 })
 
 test('with retry options the killed activities run again, and those that had not begun run once', async () => {
@@ -65,7 +76,9 @@ test('hundreds of sub-orchestrations go on after a restart', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'tribe', { children: 150, name: 'sleeper' })
   await eventually(async () =>
-    (await statusOf(first, 'tribe-149').catch(() => undefined))?.runtimeStatus === 'Running' ? true : undefined,
+    (await statusOf(first, 'tribe-149').catch(() => undefined))?.runtimeStatus === 'Running'
+      ? true
+      : undefined,
   )
   await first.stop()
 
@@ -163,7 +176,10 @@ test.each([
 )
 
 /** Runs an errand on storage that breaks off; true when it got through before that. */
-async function runErrandUntil(faulty: FaultyStorage, settings: Record<string, string>): Promise<boolean> {
+async function runErrandUntil(
+  faulty: FaultyStorage,
+  settings: Record<string, string>,
+): Promise<boolean> {
   const errand = async () => {
     const host = await startTestHost({ storage: faulty.connectionString, settings })
     faulty.signal.addEventListener('abort', () => void host.stop())

@@ -17,9 +17,15 @@ test.each([
   expect(schedule.isSlow(from)).toBe(slow)
 })
 
-test.each(['', 'every minute', '@hourly', '00:05:00', '0 0 L * *', '* * * *', '0 0 0 0 0 0 0', '61 * * * * *'])(
-  '"%s" is not a schedule',
-  (text) => {
-    expect(() => parseSchedule(text)).toThrow(/is not NCRONTAB$/)
-  },
-)
+test.each([
+  '',
+  'every minute',
+  '@hourly',
+  '00:05:00',
+  '0 0 L * *',
+  '* * * *',
+  '0 0 0 0 0 0 0',
+  '61 * * * * *',
+])('"%s" is not a schedule', (text) => {
+  expect(() => parseSchedule(text)).toThrow(/is not NCRONTAB$/)
+})

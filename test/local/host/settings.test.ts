@@ -44,7 +44,9 @@ test('attempts lie further and further apart, up to a limit', () => {
     maxRetryIntervalInMilliseconds: 15_000,
   }
 
-  const waits = [1, 2, 3, 4].map((attempt) => nextAttemptAt(begin, options, attempt).getTime() - begin.getTime())
+  const waits = [1, 2, 3, 4].map(
+    (attempt) => nextAttemptAt(begin, options, attempt).getTime() - begin.getTime(),
+  )
 
   expect(waits).toEqual([5000, 10_000, 15_000, 15_000])
 })

@@ -22,7 +22,12 @@ export async function startTestHost(change: Partial<HostOptions> = {}): Promise<
     load: () => import('./fixture.ts'),
     storage,
     hostJson: hostJson(),
-    settings: { TASKHUB_NAME: 'TestHub', QUEUES: storage, QUEUE_NAME: 'incoming', HOURLY: '0 0 * * * *' },
+    settings: {
+      TASKHUB_NAME: 'TestHub',
+      QUEUES: storage,
+      QUEUE_NAME: 'incoming',
+      HOURLY: '0 0 * * * *',
+    },
     port: 0,
     keys: { master: 'the-master-key', function: 'the-function-key' },
     clock: createAdjustableClock(),
@@ -45,12 +50,18 @@ export async function startTestHost(change: Partial<HostOptions> = {}): Promise<
     clock: options.clock,
     get: call,
     post: (path, body, headers = {}) =>
-      call(path, { method: 'POST', headers, ...(body !== undefined && { body: JSON.stringify(body) }) }),
+      call(path, {
+        method: 'POST',
+        headers,
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
   }
 }
 
 /** Asks again and again until the answer is not undefined. */
-export async function eventually<Result>(ask: () => Result | undefined | Promise<Result | undefined>): Promise<Result> {
+export async function eventually<Result>(
+  ask: () => Result | undefined | Promise<Result | undefined>,
+): Promise<Result> {
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
@@ -71,11 +82,21 @@ export async function statusOf(host: TestHost, id: string) {
   const response = await host.post(`/api/client/status/${id}`)
   const text = await response.text()
   if (!response.ok) throw new Error(text)
-  return JSON.parse(text) as { runtimeStatus: string; output: unknown; customStatus: unknown; input: unknown }
+  return JSON.parse(text) as {
+    runtimeStatus: string
+    output: unknown
+    customStatus: unknown
+    input: unknown
+  }
 }
 
 /** Starts an orchestration through the real durable client. */
-export async function startOrchestration(host: TestHost, name: string, id: string, input?: unknown): Promise<string> {
+export async function startOrchestration(
+  host: TestHost,
+  name: string,
+  id: string,
+  input?: unknown,
+): Promise<string> {
   const response = await host.post(`/api/start/${name}/${id}`, input)
   return response.text()
 }

@@ -11,7 +11,8 @@ interface TimerInput {
   scheduleStatus: { last: string; next: string } | null
 }
 
-const runs = () => seen.filter(({ what }) => what === 'hourly').map(({ value }) => value as TimerInput)
+const runs = () =>
+  seen.filter(({ what }) => what === 'hourly').map(({ value }) => value as TimerInput)
 
 /** A clock that stands so that nothing is due by itself while a test runs. */
 function clockAt(time: string) {
@@ -41,7 +42,10 @@ test('runs missed while nothing ran are made up for by one that is past due', as
   await first.stop()
   const before = runs().length
 
-  const second = await startTestHost({ storage: first.options.storage, clock: clockAt('2026-11-20T15:20:00Z') })
+  const second = await startTestHost({
+    storage: first.options.storage,
+    clock: clockAt('2026-11-20T15:20:00Z'),
+  })
   const late = await eventually(() => runs()[before])
   const usual = await nextRun(second, HOUR_MS)
 
@@ -88,7 +92,9 @@ test('runs asked for by the administrator overlap with each other', async () => 
   const before = runs().length
   const openGate = closeGate('hourly')
 
-  const answers = await Promise.all([1, 2].map(() => host.post('/admin/functions/hourly', { input: '' }, master)))
+  const answers = await Promise.all(
+    [1, 2].map(() => host.post('/admin/functions/hourly', { input: '' }, master)),
+  )
   await eventually(() => (runs().length - before === 2 ? true : undefined))
   openGate()
 
@@ -102,13 +108,21 @@ test('a schedule under a minute has no status', async () => {
   host.clock.advance(20_000)
   await eventually(() => (countOf('seconds') > before ? true : undefined))
 
-  expect(seen.findLast(({ what }) => what === 'seconds')?.value).toMatchObject({ scheduleStatus: null })
+  expect(seen.findLast(({ what }) => what === 'seconds')?.value).toMatchObject({
+    scheduleStatus: null,
+  })
 })
 
 test.each([
   ['no key', {}, '/admin/functions/hourly', { input: '' }, 401],
   ['a wrong key', { 'x-functions-key': 'wrong' }, '/admin/functions/hourly', { input: '' }, 401],
-  ['the function key', { 'x-functions-key': 'the-function-key' }, '/admin/functions/hourly', { input: '' }, 403],
+  [
+    'the function key',
+    { 'x-functions-key': 'the-function-key' },
+    '/admin/functions/hourly',
+    { input: '' },
+    403,
+  ],
   ['no body', master, '/admin/functions/hourly', undefined, 400],
   ['an unknown name', master, '/admin/functions/nobody', { input: '' }, 404],
   ['a function that is no timer', master, '/admin/functions/echo', { input: '' }, 400],

@@ -44,26 +44,49 @@ describe('how a history is written', () => {
     const { body } = await history('ScanDefinition', { ScanDefinitionIds: [network] })
 
     expect(body.value.map(Object.keys)).toEqual(
-      Array.from({ length: 2 }, () => ['ScanDefinitionIds', 'LastScanned', 'ScanStatus', 'ScannerId']),
+      Array.from({ length: 2 }, () => [
+        'ScanDefinitionIds',
+        'LastScanned',
+        'ScanStatus',
+        'ScannerId',
+      ]),
     )
-    expect(body.value.map((row: { ScanStatus: string }) => row.ScanStatus)).toEqual(['Success', 'Partial Success'])
+    expect(body.value.map((row: { ScanStatus: string }) => row.ScanStatus)).toEqual([
+      'Success',
+      'Partial Success',
+    ])
   })
 
   test('it can be as the metadata declares it: nine names, none of them a time', async () => {
-    const { history } = await startScanCaller({ faults: { scanHistoryShape: 'metadata', scanStatusWords: 'joined' } })
+    const { history } = await startScanCaller({
+      faults: { scanHistoryShape: 'metadata', scanStatusWords: 'joined' },
+    })
 
     const bySession = await history('Session', { SessionIds: [partial] })
     const byDefinition = await history('ScanDefinition', { ScanDefinitionIds: [network] })
 
     const [row] = bySession.body.value
     expect(Object.keys(row)).toEqual([
-      ...['orgId', 'scanDefinitionId', 'sessionId', 'scannerId', 'numberOfSuccessfullyScannedTargets'],
-      ...['numberOfTargets', 'scanStatus', 'generalErrorMessage', 'scannedTargets'],
+      'orgId',
+      'scanDefinitionId',
+      'sessionId',
+      'scannerId',
+      'numberOfSuccessfullyScannedTargets',
+      'numberOfTargets',
+      'scanStatus',
+      'generalErrorMessage',
+      'scannedTargets',
     ])
-    expect(row).toMatchObject({ scanStatus: 'PartialSuccess', numberOfSuccessfullyScannedTargets: 1 })
+    expect(row).toMatchObject({
+      scanStatus: 'PartialSuccess',
+      numberOfSuccessfullyScannedTargets: 1,
+    })
     expect(row.scannedTargets[1]).toEqual({
-      ...{ ip: '127.0.0.2', hostname: 'DESKTOP-Test2', scannedDeviceDescription: 'Network device 2' },
-      ...{ errorMessage: 'The target could not be reached.', scanStatus: 'Failure' },
+      ip: '127.0.0.2',
+      hostname: 'DESKTOP-Test2',
+      scannedDeviceDescription: 'Network device 2',
+      errorMessage: 'The target could not be reached.',
+      scanStatus: 'Failure',
       scanDuration: '00:08:30.0000000',
     })
     expect(byDefinition.body.value[1]).toEqual(row)
@@ -74,7 +97,10 @@ describe('how a history is written', () => {
 
     const { body } = await history('Session', { SessionIds: [bad] })
 
-    expect(body.value[0]).toMatchObject({ ScanStatus: 'Failure', ListScannedTargets: { Ip: '127.0.0.1' } })
+    expect(body.value[0]).toMatchObject({
+      ScanStatus: 'Failure',
+      ListScannedTargets: { Ip: '127.0.0.1' },
+    })
   })
 
   test('it can be as the sample really stands on its page, which is no JSON', async () => {
@@ -101,7 +127,8 @@ describe('how a history is written', () => {
       await history('ScanDefinition', { ScanDefinitionIds: [windows] }),
     ]
 
-    for (const { body } of answers) expect(Object.keys(body.value[0])).toEqual(expect.arrayContaining(names))
+    for (const { body } of answers)
+      expect(Object.keys(body.value[0])).toEqual(expect.arrayContaining(names))
   })
 })
 
@@ -113,15 +140,22 @@ describe('which sessions', () => {
     const none = await history('Session', { SessionIds: ['unknown'] })
     const never = await history('ScanDefinition', { ScanDefinitionIds: [idle] })
 
-    expect(several.body.value.map((row: { SessionIds: string }) => row.SessionIds)).toEqual([good, bad])
+    expect(several.body.value.map((row: { SessionIds: string }) => row.SessionIds)).toEqual([
+      good,
+      bad,
+    ])
     expect([none.status, none.body.value]).toEqual([200, []])
     expect([never.status, never.body.value]).toEqual([200, []])
   })
 
   test('$top and $skip count the sessions of a definition, of which 4,096 come at most', async () => {
-    const { simulator, history } = await startScanCaller({ faults: { scanHistoryShape: 'session-sample' } })
+    const { simulator, history } = await startScanCaller({
+      faults: { scanHistoryShape: 'session-sample' },
+    })
     for (let place = 0; place < 4100; place++) {
-      const lastScanned = new Date(Date.parse('2026-01-01T00:00:00Z') + place * 60_000).toISOString()
+      const lastScanned = new Date(
+        Date.parse('2026-01-01T00:00:00Z') + place * 60_000,
+      ).toISOString()
       simulator.scans.sessions.put({ id: `s${place}`, definitionId: 'many', lastScanned })
     }
     const page = async (query: string) => {
@@ -182,7 +216,10 @@ test('definitions tell what they sign in with, which nobody must pass on', async
   const secrets = Object.values<string>(body.value[0].scanAuthenticationParams)
   expect(secrets.some((secret) => simulator.issuedSecrets.has(secret))).toBe(true)
   expect(body.value[1]).toMatchObject({
-    ...{ scanType: 'Windows', targetType: 'Hostname', intervalInHours: 4, isActive: true },
+    scanType: 'Windows',
+    targetType: 'Hostname',
+    intervalInHours: 4,
+    isActive: true,
     latestScan: { status: 'Fail', failureReason: 'The scanner could not sign in.' },
     scannerAgent: { machineName: 'scanner.contoso.example' },
   })
@@ -219,11 +256,15 @@ describe('the door', () => {
   })
 
   test('takes 100 calls a minute for its three routes together, 1,500 an hour', async () => {
-    const { simulator, clock, history, definitions } = await startScanCaller({ token: { lifetimeSeconds: 90_000 } })
+    const { simulator, clock, history, definitions } = await startScanCaller({
+      token: { lifetimeSeconds: 90_000 },
+    })
     const hundred = () =>
       Promise.all(
         Array.from({ length: 100 }, (_, place) =>
-          place % 2 === 0 ? definitions() : history('ScanDefinition', { ScanDefinitionIds: [idle] }),
+          place % 2 === 0
+            ? definitions()
+            : history('ScanDefinition', { ScanDefinitionIds: [idle] }),
         ),
       )
     await hundred()
@@ -237,16 +278,25 @@ describe('the door', () => {
     const inHour = await definitions()
 
     expect([inMinute.status, inMinute.headers.get('retry-after')]).toEqual([429, '60'])
-    expect(inMinute.body.error).toMatchObject({ code: '429', message: expect.stringContaining('100 per 00:01:00') })
+    expect(inMinute.body.error).toMatchObject({
+      code: '429',
+      message: expect.stringContaining('100 per 00:01:00'),
+    })
     expect([inHour.status, inHour.headers.get('retry-after')]).toEqual([429, '2700'])
-    expect(simulator.scans.calls).toMatchObject({ 'by-session': 1, 'by-definition': 750, definitions: 751 })
+    expect(simulator.scans.calls).toMatchObject({
+      'by-session': 1,
+      'by-definition': 750,
+      definitions: 751,
+    })
   })
 
   test.each([
     ['scanHistoryStatus', [429, 429, 200]],
     ['scanDefinitionsStatus', [200, 200, 429]],
   ] as const)('%s is answered by its routes alone', async (fault, expected) => {
-    const { history, definitions } = await startScanCaller({ faults: { [fault]: { answer: 429, calls: 2 } } })
+    const { history, definitions } = await startScanCaller({
+      faults: { [fault]: { answer: 429, calls: 2 } },
+    })
 
     const answers = [
       await history('Session', { SessionIds: [good] }),

@@ -7,17 +7,20 @@ import { usualFaults } from '../../../local/simulator/faults.ts'
 import { createFleet } from '../../../local/simulator/fleet.ts'
 import { belowContainer, linesOf, startCaller } from './caller.ts'
 
-test.each([false, true])('the files hold the lines of the fleet (odd but legal forms: %s)', async (legalWeird) => {
-  const fleet = createFleet({ size: 2000, files: 13, badLines: 8, oversizedLines: 1 })
-  const { list } = await startCaller({ fleet, faults: { legalWeird } })
+test.each([false, true])(
+  'the files hold the lines of the fleet (odd but legal forms: %s)',
+  async (legalWeird) => {
+    const fleet = createFleet({ size: 2000, files: 13, badLines: 8, oversizedLines: 1 })
+    const { list } = await startCaller({ fleet, faults: { legalWeird } })
 
-  const { exportFiles, generatedTime } = await list()
-  const contents = await Promise.all(exportFiles.map(async (link) => linesOf(await fetch(link))))
+    const { exportFiles, generatedTime } = await list()
+    const contents = await Promise.all(exportFiles.map(async (link) => linesOf(await fetch(link))))
 
-  expect(contents).toEqual(fleet.files.map((file) => [...file.lines()]))
-  expect(exportFiles.map(belowContainer)).toEqual(fleet.files.map(({ path }) => path))
-  expect(generatedTime).toBe(fleet.options.generatedTime)
-})
+    expect(contents).toEqual(fleet.files.map((file) => [...file.lines()]))
+    expect(exportFiles.map(belowContainer)).toEqual(fleet.files.map(({ path }) => path))
+    expect(generatedTime).toBe(fleet.options.generatedTime)
+  },
+)
 
 test('a link ends when it says so', async () => {
   const { clock, list } = await startCaller()
@@ -30,7 +33,9 @@ test('a link ends when it says so', async () => {
   expect(good.status).toBe(200)
   expect(over.status).toBe(403)
   expect(over.headers.get('content-type')).toBe('application/xml')
-  expect(await over.text()).toMatch(/<Code>AuthenticationFailed<\/Code>.*not valid in the specified time frame/s)
+  expect(await over.text()).toMatch(
+    /<Code>AuthenticationFailed<\/Code>.*not valid in the specified time frame/s,
+  )
 })
 
 test.each<[string, (link: string) => string]>([
@@ -61,7 +66,9 @@ test('a second listing shows the same snapshot below another container', async (
 })
 
 test('a file whose copy is not ready is empty and says so, and is whole some seconds after the first listing', async () => {
-  const { clock, list, simulator } = await startCaller({ faults: { notReadyFiles: 1, notReadySeconds: 5 } })
+  const { clock, list, simulator } = await startCaller({
+    faults: { notReadyFiles: 1, notReadySeconds: 5 },
+  })
   const { exportFiles } = await list()
   const [link = '', other = ''] = exportFiles
 
@@ -90,26 +97,40 @@ test('a file without rows is empty and its copy is done', async () => {
   expect((await empty.arrayBuffer()).byteLength).toBe(0)
 })
 
-test.each([false, true])('links of the first listing can be short-lived (user delegation: %s)', async (delegated) => {
-  const { list, clock } = await startCaller({ faults: { shortLivedLinks: 2, userDelegation: delegated } })
-  const first = (await list()).exportFiles
-  const second = (await list()).exportFiles
-  clock.advance(2000)
+test.each([false, true])(
+  'links of the first listing can be short-lived (user delegation: %s)',
+  async (delegated) => {
+    const { list, clock } = await startCaller({
+      faults: { shortLivedLinks: 2, userDelegation: delegated },
+    })
+    const first = (await list()).exportFiles
+    const second = (await list()).exportFiles
+    clock.advance(2000)
 
-  const statuses = await Promise.all([...first, ...second].map(async (link) => (await fetch(link)).status))
+    const statuses = await Promise.all(
+      [...first, ...second].map(async (link) => (await fetch(link)).status),
+    )
 
-  const usable = first.length - 2
-  expect(statuses).toEqual([...Array(usable).fill(200), 403, 403, ...Array(second.length).fill(200)])
-  const cut = new URL(first.at(-1) ?? '').searchParams
-  expect(Date.parse(cut.get(delegated ? 'ske' : 'se') ?? '')).toBeLessThan(clock.now().getTime())
-  expect(cut.has('skoid')).toBe(delegated)
-})
+    const usable = first.length - 2
+    expect(statuses).toEqual([
+      ...Array(usable).fill(200),
+      403,
+      403,
+      ...Array(second.length).fill(200),
+    ])
+    const cut = new URL(first.at(-1) ?? '').searchParams
+    expect(Date.parse(cut.get(delegated ? 'ske' : 'se') ?? '')).toBeLessThan(clock.now().getTime())
+    expect(cut.has('skoid')).toBe(delegated)
+  },
+)
 
 test('every signature that was handed out is known, and a token brought to the store is refused and remembered', async () => {
   const { list, simulator, token } = await startCaller()
   const { exportFiles } = await list()
 
-  const leaked = await fetch(exportFiles[0] ?? '', { headers: { authorization: `Bearer ${await token()}` } })
+  const leaked = await fetch(exportFiles[0] ?? '', {
+    headers: { authorization: `Bearer ${await token()}` },
+  })
 
   expect(leaked.status).toBe(400)
   expect(simulator.leaks).toEqual([decodeURIComponent(new URL(exportFiles[0] ?? '').pathname)])
@@ -145,7 +166,9 @@ test('damaged, cut and unpacked files are files of their own', async () => {
   const { exportFiles } = await list()
 
   // The third of the four files has no rows.
-  const [damaged, cut, unpacked] = await Promise.all([0, 1, 3].map((index) => fetch(exportFiles[index] ?? '')))
+  const [damaged, cut, unpacked] = await Promise.all(
+    [0, 1, 3].map((index) => fetch(exportFiles[index] ?? '')),
+  )
 
   await expect(linesOf(damaged as Response)).rejects.toThrow()
   await expect(linesOf(cut as Response)).rejects.toThrow(/unexpected end of file/)
@@ -209,7 +232,9 @@ test('on a usual day one file is not ready, one link is over, and all is well so
   const fleet = createFleet({ size: 300 })
   const { list, clock } = await startCaller({ fleet, faults: usualFaults })
   const first = (await list()).exportFiles
-  const early = await Promise.all(first.map(async (link) => [(await fetch(link)).headers.get('x-ms-copy-status')]))
+  const early = await Promise.all(
+    first.map(async (link) => [(await fetch(link)).headers.get('x-ms-copy-status')]),
+  )
   clock.advance(usualFaults.notReadySeconds * 1000)
 
   const second = (await list()).exportFiles

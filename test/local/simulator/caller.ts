@@ -2,7 +2,11 @@ import { gunzipSync } from 'node:zlib'
 import { onTestFinished } from 'vitest'
 import { noFaults } from '../../../local/simulator/faults.ts'
 import { createFleet } from '../../../local/simulator/fleet.ts'
-import { type Simulator, type SimulatorOptions, startSimulator } from '../../../local/simulator/simulator.ts'
+import {
+  type Simulator,
+  type SimulatorOptions,
+  startSimulator,
+} from '../../../local/simulator/simulator.ts'
 import { createStillClock, type StillClock } from './still-clock.ts'
 
 /** What the list of files says. */
@@ -64,7 +68,10 @@ export function askToken(origin: string, form: Record<string, string> = {}): Pro
     client_secret: 'a secret',
     scope: 'https://api.securitycenter.microsoft.com/.default',
   }
-  return fetch(`${origin}/token`, { method: 'POST', body: new URLSearchParams({ ...usual, ...form }) })
+  return fetch(`${origin}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({ ...usual, ...form }),
+  })
 }
 
 /** The lines of a downloaded file, without the blank ones. */

@@ -14,7 +14,11 @@ test('a token opens Defender until its time is over on the clock', async () => {
   expect(early.status).toBe(200)
   expect(late.status).toBe(401)
   expect(await late.json()).toEqual({
-    error: { code: 'Unauthorized', message: expect.any(String), target: expect.stringMatching(/^[\da-f-]{36}$/) },
+    error: {
+      code: 'Unauthorized',
+      message: expect.any(String),
+      target: expect.stringMatching(/^[\da-f-]{36}$/),
+    },
   })
   expect((await fetch(`${simulator.origin}/defender/api/deviceavinfo`)).status).toBe(401)
 })
@@ -49,7 +53,9 @@ test('a wrong secret gets no token', async () => {
 
 test('a token without the role, or for another audience, is refused with the roles that would do', async () => {
   const { simulator, ask } = await startCaller({ token: { roles: ['Machine.Read.All'] } })
-  const foreign = await getToken(simulator.origin, { scope: 'https://api.security.microsoft.com/.default' })
+  const foreign = await getToken(simulator.origin, {
+    scope: 'https://api.security.microsoft.com/.default',
+  })
 
   const [lacking, elsewhere] = await Promise.all([
     ask(exportPath),
@@ -139,14 +145,21 @@ test('the JSON method gives twenty rows by default and at most 10,000, linked to
   let next: string | undefined = `${simulator.origin}/defender/api/deviceavinfo?$top=100`
   while (next) {
     const page = await fetch(next, { headers: { authorization: `Bearer ${await token()}` } })
-    const { value, '@odata.nextLink': link } = (await page.json()) as { value: unknown[]; '@odata.nextLink'?: string }
+    const { value, '@odata.nextLink': link } = (await page.json()) as {
+      value: unknown[]
+      '@odata.nextLink'?: string
+    }
     rows.push(...value)
     next = link
   }
 
   expect(rows).toEqual(JSON.parse(JSON.stringify([...fleet.jsonRows()])))
-  expect(((await (await ask('deviceavinfo')).json()) as { value: unknown[] }).value).toHaveLength(20)
-  expect(((await (await ask('deviceavinfo?$top=5&$skip=258')).json()) as { value: unknown[] }).value).toHaveLength(2)
+  expect(((await (await ask('deviceavinfo')).json()) as { value: unknown[] }).value).toHaveLength(
+    20,
+  )
+  expect(
+    ((await (await ask('deviceavinfo?$top=5&$skip=258')).json()) as { value: unknown[] }).value,
+  ).toHaveLength(2)
   expect((await ask('deviceavinfo?$top=10001')).status).toBe(400)
   expect((await ask('v1.0/deviceavinfo')).status).toBe(200)
 })
@@ -164,16 +177,23 @@ test('the JSON method can leave out its links and its second copies', async () =
   expect(rest.value).toHaveLength(10)
 })
 
-test.each([403, 404, 429, 500, 503] as const)('the listing can be made to answer %s so many times', async (answer) => {
-  const { ask } = await startCaller({ faults: { exportStatus: { answer, calls: 2 } } })
+test.each([403, 404, 429, 500, 503] as const)(
+  'the listing can be made to answer %s so many times',
+  async (answer) => {
+    const { ask } = await startCaller({ faults: { exportStatus: { answer, calls: 2 } } })
 
-  const statuses = [await ask(exportPath), await ask(exportPath), await ask(exportPath)].map(({ status }) => status)
+    const statuses = [await ask(exportPath), await ask(exportPath), await ask(exportPath)].map(
+      ({ status }) => status,
+    )
 
-  expect(statuses).toEqual([answer, answer, 200])
-})
+    expect(statuses).toEqual([answer, answer, 200])
+  },
+)
 
 test('the listing can be made to answer with a page of a gateway, or never', async () => {
-  const { ask, simulator } = await startCaller({ faults: { exportStatus: { answer: 'html', calls: 1 } } })
+  const { ask, simulator } = await startCaller({
+    faults: { exportStatus: { answer: 'html', calls: 1 } },
+  })
   const page = await ask(exportPath)
   simulator.setFaults({ exportStatus: { answer: 'timeout', calls: 1 } })
 

@@ -4,7 +4,8 @@ import { createFleet, type Fleet } from '../../../local/simulator/fleet.ts'
 import { columnsOf, readLine } from './read-line.ts'
 
 const allLines = (fleet: Fleet) => fleet.files.flatMap((file) => [...file.lines()])
-const digest = (fleet: Fleet) => createHash('sha256').update(allLines(fleet).join('\n')).digest('hex')
+const digest = (fleet: Fleet) =>
+  createHash('sha256').update(allLines(fleet).join('\n')).digest('hex')
 
 test('the same options make the same fleet, and another seed or time makes another one', () => {
   const first = createFleet({ size: 400, seed: 5 })
@@ -14,7 +15,9 @@ test('the same options make the same fleet, and another seed or time makes anoth
   expect(digest(again)).toBe(digest(first))
   expect(again.files.map(({ path }) => path)).toEqual(first.files.map(({ path }) => path))
   expect(digest(createFleet({ size: 400, seed: 6 }))).not.toBe(digest(first))
-  expect(digest(createFleet({ size: 400, seed: 5, generatedTime: '2026-11-20T12:00:00Z' }))).not.toBe(digest(first))
+  expect(
+    digest(createFleet({ size: 400, seed: 5, generatedTime: '2026-11-20T12:00:00Z' })),
+  ).not.toBe(digest(first))
 })
 
 test.each([
@@ -24,12 +27,23 @@ test.each([
   { size: 3, files: 8, duplicates: 3, badLines: 2 },
   { size: 500, files: 1, groups: 1, duplicates: 40 },
   { size: 2000, files: 2, duplicates: 2000, badLines: 30, oversizedLines: 2 },
-  { size: 777, files: 37, groups: 9, duplicates: 99, zeroRowFiles: 5, badLines: 11, firstDevice: 4000, seed: 9 },
+  {
+    size: 777,
+    files: 37,
+    groups: 9,
+    duplicates: 99,
+    zeroRowFiles: 5,
+    badLines: 11,
+    firstDevice: 4000,
+    seed: 9,
+  },
 ])('the counts are those of the lines: %j', (options) => {
   const fleet = createFleet(options)
 
   const perFile = fleet.files.map((file) => [...file.lines()])
-  const ids = perFile.flat().flatMap((line) => (readLine(line)?.machineId as string | undefined) ?? [])
+  const ids = perFile
+    .flat()
+    .flatMap((line) => (readLine(line)?.machineId as string | undefined) ?? [])
 
   expect(perFile.map(({ length }) => length)).toEqual(fleet.files.map(({ rows }) => rows))
   expect({
@@ -38,7 +52,9 @@ test.each([
     duplicates: ids.length - new Set(ids).size,
     rejected: perFile.flat().length - ids.length,
   }).toEqual(fleet.counts)
-  expect(fleet.counts.lines).toBe(fleet.counts.devices + fleet.counts.duplicates + fleet.counts.rejected)
+  expect(fleet.counts.lines).toBe(
+    fleet.counts.devices + fleet.counts.duplicates + fleet.counts.rejected,
+  )
 })
 
 test.each([
@@ -47,7 +63,10 @@ test.each([
   { size: 900, files: 7, groups: 7, duplicates: 900, seed: 42, badLines: 20 },
 ])('the truth is what a second, naive reading of the lines ends with: %j', (options) => {
   const fleet = createFleet(options)
-  const read = new Map<string, { columns: Record<string, unknown>; file: number; sources: object[] }>()
+  const read = new Map<
+    string,
+    { columns: Record<string, unknown>; file: number; sources: object[] }
+  >()
 
   fleet.files.forEach((file, index) => {
     let line = 0
@@ -58,7 +77,10 @@ test.each([
       const before = read.get(columns.machineId as string)
       const sources = [...(before?.sources ?? []), { file: index + 1, line }]
       const stays = before && newness(before.columns) >= newness(columns)
-      read.set(columns.machineId as string, stays ? { ...before, sources } : { columns, file: index + 1, sources })
+      read.set(
+        columns.machineId as string,
+        stays ? { ...before, sources } : { columns, file: index + 1, sources },
+      )
     }
   })
 
@@ -91,9 +113,9 @@ test('each way of choosing between two copies occurs, in both orders of the file
   expect(twice.some(({ sources: [a, b] }) => a?.file === b?.file)).toBe(true)
   expect(twice.some(({ sources: [a, b] }) => (a?.file ?? 0) < (b?.file ?? 0))).toBe(true)
   expect(twice.some(({ sources: [a, b] }) => (a?.file ?? 0) > (b?.file ?? 0))).toBe(true)
-  expect(new Set(twice.map(({ dataRefreshTimestamp }) => String(dataRefreshTimestamp).slice(11)))).toEqual(
-    new Set(['06:00:00Z', '05:00:00Z', '05:30:00Z', '05:00:00.5Z', '05:00:00.0000001Z']),
-  )
+  expect(
+    new Set(twice.map(({ dataRefreshTimestamp }) => String(dataRefreshTimestamp).slice(11))),
+  ).toEqual(new Set(['06:00:00Z', '05:00:00Z', '05:30:00Z', '05:00:00.5Z', '05:00:00.0000001Z']))
 })
 
 test.each([
@@ -181,7 +203,9 @@ test('a later fleet of the same seed has the same devices, a few of them changed
 test('fleets whose first devices differ share the rest', () => {
   const before = new Set([...createFleet({ size: 50 }).truth()].map(({ machineId }) => machineId))
 
-  const after = [...createFleet({ size: 50, firstDevice: 10 }).truth()].map(({ machineId }) => machineId)
+  const after = [...createFleet({ size: 50, firstDevice: 10 }).truth()].map(
+    ({ machineId }) => machineId,
+  )
 
   expect(after.filter((id) => before.has(id))).toHaveLength(40)
 })
@@ -206,7 +230,8 @@ test('the truth of the JSON method is its newest row of each device, columns as 
   for (const row of fleet.jsonRows()) {
     const columns = readJsonRow(row)
     const before = newest.get(columns.machineId as string)
-    if (!before || newness(columns) > newness(before)) newest.set(columns.machineId as string, columns)
+    if (!before || newness(columns) > newness(before))
+      newest.set(columns.machineId as string, columns)
   }
 
   const truth = [...fleet.truth('json')]

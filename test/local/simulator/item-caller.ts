@@ -18,7 +18,9 @@ export interface ItemCaller extends Caller {
 }
 
 /** Starts a simulator for one test, with somebody who reads lists of items. */
-export async function startItemCaller(options: Partial<SimulatorOptions> = {}): Promise<ItemCaller> {
+export async function startItemCaller(
+  options: Partial<SimulatorOptions> = {},
+): Promise<ItemCaller> {
   const caller = await startCaller(options)
   const page = async (list: string, query: Record<string, string> = {}) => {
     const response = await caller.ask(`${list}?${spell(query)}`)

@@ -7,11 +7,23 @@ const machineId = 'f46b9bb259ed4a7fb9981b73510e3cc7aa81ec1f'
 async function startFour() {
   const caller = await startItemCaller()
   const { actions } = caller.simulator
-  const at = (creationDateTimeUtc: string) => ({ creationDateTimeUtc, lastUpdateDateTimeUtc: creationDateTimeUtc })
+  const at = (creationDateTimeUtc: string) => ({
+    creationDateTimeUtc,
+    lastUpdateDateTimeUtc: creationDateTimeUtc,
+  })
   actions.put({ id: 'a', status: 'Pending', type: 'Isolate', ...at('2026-11-20T06:00:00Z') })
-  actions.put({ id: 'b', status: 'InProgress', requestor: "o'brien@contoso.example", ...at('2026-11-20T06:00:00.1Z') })
+  actions.put({
+    id: 'b',
+    status: 'InProgress',
+    requestor: "o'brien@contoso.example",
+    ...at('2026-11-20T06:00:00.1Z'),
+  })
   actions.put({ id: 'c', status: 'Succeeded', machineId, ...at('2026-11-20T06:00:00.1234567Z') })
-  actions.put({ id: '44cffc15-0e3d-4cbf-96aa-bf76f9b27f5e', status: 'TimeOut', ...at('2026-11-20T06:30:00.5Z') })
+  actions.put({
+    id: '44cffc15-0e3d-4cbf-96aa-bf76f9b27f5e',
+    status: 'TimeOut',
+    ...at('2026-11-20T06:30:00.5Z'),
+  })
   return caller
 }
 const d = '44cffc15-0e3d-4cbf-96aa-bf76f9b27f5e'
@@ -54,7 +66,10 @@ describe('a filter lets through what it says', () => {
 
     expect(await ids('investigations', 'startTime ge 2000-01-01T00:00:00Z')).toEqual(['2'])
     expect(await ids('investigations', 'startTime eq null')).toEqual(['1'])
-    expect(await ids('investigations', "state eq 'Queued' or state eq 'Running'")).toEqual(['1', '2'])
+    expect(await ids('investigations', "state eq 'Queued' or state eq 'Running'")).toEqual([
+      '1',
+      '2',
+    ])
     expect(await ids('investigations', "triggeringAlertId eq 'da2_1'")).toEqual(['2'])
   })
 })
@@ -71,7 +86,10 @@ describe('what the service does not take is answered 400 with code ODataError', 
     ["$filter=colour eq 'red'", /Could not find a property named 'colour' on type/],
     ["$filter=status constructor 'red'", /Syntax error at position 7/],
     ["$filter=constructor eq 'red'", /Could not find a property named 'constructor'/],
-    ['$filter=lastUpdateDateTimeUtc ge 2026-11-20T06:00:00Z', /'lastUpdateDateTimeUtc' cannot be used in the \$filter/],
+    [
+      '$filter=lastUpdateDateTimeUtc ge 2026-11-20T06:00:00Z',
+      /'lastUpdateDateTimeUtc' cannot be used in the \$filter/,
+    ],
     ["$filter=creationDateTimeUtc ge '2026-11-20T06:00:00Z'", /incompatible types/],
     ['$filter=creationDateTimeUtc ge 2026-11-20', /Syntax error|incompatible types/],
     ['$filter=creationDateTimeUtc ge 2026-13-20T06:00:00Z', /incompatible types/],
@@ -103,7 +121,9 @@ test('a filter over a field that is not documented is evaluated when that is swi
   const { simulator, ids } = await startFour()
   simulator.setFaults({ undocumentedFilters: 'evaluated' })
 
-  expect(await ids('machineactions', 'lastUpdateDateTimeUtc ge 2026-11-20T06:00:00.1234567Z')).toEqual([d, 'c'])
+  expect(
+    await ids('machineactions', 'lastUpdateDateTimeUtc ge 2026-11-20T06:00:00.1234567Z'),
+  ).toEqual([d, 'c'])
   expect(await ids('machineactions', 'errorHResult eq -2145844840')).toEqual([d])
 })
 
@@ -116,7 +136,10 @@ test('$orderby and $count are honoured or ignored', async () => {
   const ignored = await page('machineactions', query)
 
   expect([honoured['@odata.count'], honoured.value.map(({ id }) => id)]).toEqual([4, ['a', 'b']])
-  expect([ignored['@odata.count'], ignored.value.map(({ id }) => id)]).toEqual([undefined, [d, 'c']])
+  expect([ignored['@odata.count'], ignored.value.map(({ id }) => id)]).toEqual([
+    undefined,
+    [d, 'c'],
+  ])
 })
 
 describe('a list in pages', () => {
@@ -134,7 +157,8 @@ describe('a list in pages', () => {
     const { simulator, ask, page, token } = await putMany(230)
     const rows: { id: string }[] = []
 
-    let next: string | undefined = `${simulator.origin}/defender/api/machineactions?$filter=status%20eq%20'Pending'`
+    let next: string | undefined =
+      `${simulator.origin}/defender/api/machineactions?$filter=status%20eq%20'Pending'`
     while (next) {
       const response = await fetch(next, { headers: { authorization: `Bearer ${await token()}` } })
       const body = (await response.json()) as Awaited<ReturnType<typeof page>>
@@ -157,7 +181,9 @@ describe('a list in pages', () => {
 
     expect(pages.map(({ value }) => value.length)).toEqual([10, 10, 5, 0])
     expect(pages.flatMap(Object.keys)).not.toContain('@odata.nextLink')
-    expect(numbers(pages.flatMap(({ value }) => value))).toEqual(Array.from({ length: 25 }, (_, n) => 24 - n))
+    expect(numbers(pages.flatMap(({ value }) => value))).toEqual(
+      Array.from({ length: 25 }, (_, n) => 24 - n),
+    )
   })
 
   test('holds 10,000 rows in one page, and may be cut into smaller ones by the service', async () => {
@@ -183,7 +209,8 @@ describe('a list in pages', () => {
     })
 
     const pages = []
-    for (const $skip of ['0', '3', '6', '9']) pages.push(await page('machineactions', { $top: '3', $skip }))
+    for (const $skip of ['0', '3', '6', '9'])
+      pages.push(await page('machineactions', { $top: '3', $skip }))
 
     expect(pages.map(({ value }) => numbers(value))).toEqual([
       [8, 7, 6],

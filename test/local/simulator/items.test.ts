@@ -22,7 +22,12 @@ describe('by hand', () => {
     actions.remove('a')
     const after = await ask('machineactions/a')
 
-    expect(await before.json()).toMatchObject({ id: 'a', status: 'Succeeded', type: 'Isolate', scope: 'Selective' })
+    expect(await before.json()).toMatchObject({
+      id: 'a',
+      status: 'Succeeded',
+      type: 'Isolate',
+      scope: 'Selective',
+    })
     expect(after.status).toBe(404)
     expect(await after.json()).toMatchObject({ error: { code: 'ResourceNotFound' } })
     const steps = actions
@@ -45,10 +50,26 @@ describe('by hand', () => {
 
     expect(context).toMatch(/\/api\/\$metadata#MachineActions$/)
     expect(Object.keys(value[0] ?? {})).toEqual([
-      ...['id', 'type', 'title', 'requestor', 'requestorComment', 'status', 'machineId', 'computerDnsName'],
-      ...['creationDateTimeUtc', 'lastUpdateDateTimeUtc', 'cancellationRequestor', 'cancellationComment'],
-      ...['cancellationDateTimeUtc', 'errorHResult', 'scope', 'relatedFileInfo', 'commands', 'troubleshootInfo'],
-      ...['externalId', 'requestSource'],
+      'id',
+      'type',
+      'title',
+      'requestor',
+      'requestorComment',
+      'status',
+      'machineId',
+      'computerDnsName',
+      'creationDateTimeUtc',
+      'lastUpdateDateTimeUtc',
+      'cancellationRequestor',
+      'cancellationComment',
+      'cancellationDateTimeUtc',
+      'errorHResult',
+      'scope',
+      'relatedFileInfo',
+      'commands',
+      'troubleshootInfo',
+      'externalId',
+      'requestSource',
     ])
     expect(value[0]).toMatchObject({ title: null, scope: null, commands: [], errorHResult: 0 })
   })
@@ -58,9 +79,10 @@ describe('by hand', () => {
     simulator.actions.put({ id: 'a' })
     clock.advance(1)
 
-    const { cancellationDateTimeUtc, lastUpdateDateTimeUtc, errorHResult } = simulator.actions.change('a', {
-      status: 'Cancelled',
-    })
+    const { cancellationDateTimeUtc, lastUpdateDateTimeUtc, errorHResult } =
+      simulator.actions.change('a', {
+        status: 'Cancelled',
+      })
 
     const ticks = (time: unknown) => Number(String(time).slice(20, -1).padEnd(7, '0'))
     expect(ticks(lastUpdateDateTimeUtc) - ticks(cancellationDateTimeUtc)).toBe(1)
@@ -77,7 +99,10 @@ describe('by hand', () => {
     clock.advance(minuteMs)
     investigations.change('63017', { state: 'Benign' })
 
-    const [byId, byAlert] = await Promise.all([ask('investigations/63017'), ask('investigations/da6371_-598')])
+    const [byId, byAlert] = await Promise.all([
+      ask('investigations/63017'),
+      ask('investigations/da6371_-598'),
+    ])
 
     const found = await byId.json()
     expect(queued).toMatchObject({ startTime: null, endTime: null })
@@ -139,7 +164,9 @@ describe('what can go wrong', () => {
 
     const statuses = []
     for (let call = 0; call < 4; call++) {
-      statuses.push(((await (await ask('machineactions/a')).json()) as Record<string, unknown>).status)
+      statuses.push(
+        ((await (await ask('machineactions/a')).json()) as Record<string, unknown>).status,
+      )
     }
 
     expect(statuses).toEqual(['Failed', 'Pending', 'Failed', 'Pending'])
@@ -155,10 +182,15 @@ describe('what can go wrong', () => {
   })
 
   test('the time of the last update can be called as in the sample of the list page', async () => {
-    const { simulator, ask, page } = await startItemCaller({ faults: { updateTimeName: 'lastUpdateTimeUtc' } })
+    const { simulator, ask, page } = await startItemCaller({
+      faults: { updateTimeName: 'lastUpdateTimeUtc' },
+    })
     simulator.actions.put({ id: 'a', lastUpdateDateTimeUtc: '2026-11-20T06:59:00.1234567Z' })
 
-    const rows = [(await page('machineactions')).value[0], await (await ask('machineactions/a')).json()]
+    const rows = [
+      (await page('machineactions')).value[0],
+      await (await ask('machineactions/a')).json(),
+    ]
 
     for (const row of rows) {
       expect(row).toHaveProperty('lastUpdateTimeUtc', '2026-11-20T06:59:00.1234567Z')
@@ -171,7 +203,8 @@ describe('what can go wrong', () => {
     simulator.actions.put({ id: 'a' })
 
     const statuses = []
-    for (const id of ['a', 'none', 'a', 'a']) statuses.push((await ask(`machineactions/${id}`)).status)
+    for (const id of ['a', 'none', 'a', 'a'])
+      statuses.push((await ask(`machineactions/${id}`)).status)
 
     expect(statuses).toEqual([404, 404, 404, 200])
   })
@@ -181,31 +214,51 @@ describe('what can go wrong', () => {
     ['machineActionStatus', 'machineactions/a', 'machineactions'],
     ['investigationsStatus', 'investigations', 'investigations/a'],
     ['investigationStatus', 'investigations/a', 'investigations'],
-  ] as const)('%s is answered by %s alone, so many times, after so many others', async (fault, forced, other) => {
-    const { simulator, ask } = await startItemCaller({ faults: { [fault]: { answer: 500, calls: 2, passFirst: 1 } } })
-    simulator.actions.put({ id: 'a' })
-    simulator.investigations.put({ id: 'a' })
+  ] as const)(
+    '%s is answered by %s alone, so many times, after so many others',
+    async (fault, forced, other) => {
+      const { simulator, ask } = await startItemCaller({
+        faults: { [fault]: { answer: 500, calls: 2, passFirst: 1 } },
+      })
+      simulator.actions.put({ id: 'a' })
+      simulator.investigations.put({ id: 'a' })
 
-    const statuses = []
-    for (let call = 0; call < 4; call++) statuses.push((await ask(forced)).status, (await ask(other)).status)
+      const statuses = []
+      for (let call = 0; call < 4; call++)
+        statuses.push((await ask(forced)).status, (await ask(other)).status)
 
-    expect(statuses).toEqual([200, 200, 500, 200, 500, 200, 200, 200])
-  })
+      expect(statuses).toEqual([200, 200, 500, 200, 500, 200, 200, 200])
+    },
+  )
 
-  test.each([400, 401, 403, 404, 410, 429, 500, 503] as const)('a list can be made to answer %s', async (answer) => {
-    const { ask } = await startItemCaller({ faults: { machineActionsStatus: { answer, calls: 1 } } })
+  test.each([400, 401, 403, 404, 410, 429, 500, 503] as const)(
+    'a list can be made to answer %s',
+    async (answer) => {
+      const { ask } = await startItemCaller({
+        faults: { machineActionsStatus: { answer, calls: 1 } },
+      })
 
-    expect((await ask('machineactions')).status).toBe(answer)
-  })
+      expect((await ask('machineactions')).status).toBe(answer)
+    },
+  )
 
   test('a list can be a page of HTML, half a JSON, cut off, reset or never come', async () => {
     const { simulator, ask, token } = await startItemCaller()
     const authorization = `Bearer ${await token()}`
-    const broken = async (answer: 'html' | 'html-200' | 'broken-json' | 'truncated' | 'reset' | 'timeout') => {
+    const broken = async (
+      answer: 'html' | 'html-200' | 'broken-json' | 'truncated' | 'reset' | 'timeout',
+    ) => {
       simulator.setFaults({ machineActionsStatus: { answer, calls: 1 } })
       const url = `${simulator.origin}/defender/api/machineactions`
-      const response = await fetch(url, { headers: { authorization }, signal: AbortSignal.timeout(80) })
-      return { status: response.status, type: response.headers.get('content-type'), text: await response.text() }
+      const response = await fetch(url, {
+        headers: { authorization },
+        signal: AbortSignal.timeout(80),
+      })
+      return {
+        status: response.status,
+        type: response.headers.get('content-type'),
+        text: await response.text(),
+      }
     }
 
     expect(await broken('html')).toMatchObject({ status: 502, type: 'text/html' })
@@ -270,7 +323,11 @@ describe('the door', () => {
       return ask(`${list}?${spell({ $top: '1' })}`)
     }
 
-    const [reader, writer, stranger] = await Promise.all([statusFor(read), statusFor(write), statusFor(other)])
+    const [reader, writer, stranger] = await Promise.all([
+      statusFor(read),
+      statusFor(write),
+      statusFor(other),
+    ])
 
     expect([reader.status, writer.status, stranger.status]).toEqual([200, 200, 403])
     expect(await stranger.json()).toMatchObject({

@@ -39,13 +39,19 @@ describe('machine actions that live', () => {
     const all = actions.all()
 
     expect(sorted(all.map(({ status }) => status))).toEqual([...actionStatuses].sort())
-    expect(sorted(all.map(({ type }) => type))).toEqual([...usualActionTypes, ...rareActionTypes].sort())
-    expect(sorted(all.map(({ requestSource }) => requestSource))).toEqual([...requestSources].sort())
+    expect(sorted(all.map(({ type }) => type))).toEqual(
+      [...usualActionTypes, ...rareActionTypes].sort(),
+    )
+    expect(sorted(all.map(({ requestSource }) => requestSource))).toEqual(
+      [...requestSources].sort(),
+    )
   })
 
   test('are about devices of the fleet', () => {
     const { actions } = startLife()
-    const names = new Map([...createFleet(fleet).truth()].map((device) => [device.machineId, device.computerDnsName]))
+    const names = new Map(
+      [...createFleet(fleet).truth()].map((device) => [device.machineId, device.computerDnsName]),
+    )
 
     for (const { machineId, computerDnsName } of actions.all()) {
       expect(names.has(String(machineId))).toBe(true)
@@ -76,13 +82,17 @@ describe('machine actions that live', () => {
       return fraction
     })
 
-    expect(sorted(fractions.map(({ length }) => length))).toEqual(expect.arrayContaining([0, 5, 6, 7]))
+    expect(sorted(fractions.map(({ length }) => length))).toEqual(
+      expect.arrayContaining([0, 5, 6, 7]),
+    )
     expect(fractions.filter((fraction) => fraction.endsWith('0'))).toEqual([])
   })
 
   test('are now and then ordered for three devices at once, with all their times alike', () => {
     const { actions } = startLife()
-    const batches = Object.values(Object.groupBy(actions.all(), (item) => String(item.creationDateTimeUtc)))
+    const batches = Object.values(
+      Object.groupBy(actions.all(), (item) => String(item.creationDateTimeUtc)),
+    )
 
     const ties = batches.filter((batch) => batch && batch.length > 1)
 
@@ -100,23 +110,33 @@ describe('machine actions that live', () => {
 
     expect(sorted(of('Isolate').map(({ scope }) => scope))).toEqual(['Full', 'Selective'])
     expect(sorted(of('RunAntiVirusScan').map(({ scope }) => scope))).toEqual(['Full', 'Quick'])
-    expect(sorted(of('Offboard').map(({ scope, relatedFileInfo }) => scope ?? relatedFileInfo))).toEqual([null])
+    expect(
+      sorted(of('Offboard').map(({ scope, relatedFileInfo }) => scope ?? relatedFileInfo)),
+    ).toEqual([null])
     expect(of('StopAndQuarantineFile')[0]?.relatedFileInfo).toMatchObject({
       fileIdentifier: expect.stringMatching(/^[\da-f]{32,64}$/),
     })
-    expect(of('Troubleshoot')[0]?.troubleshootInfo).toMatchObject({ paramsJsonFormatVersion: '1.0' })
+    expect(of('Troubleshoot')[0]?.troubleshootInfo).toMatchObject({
+      paramsJsonFormatVersion: '1.0',
+    })
     const commandsOf = (status: string) =>
-      of('LiveResponse').flatMap((item) => (item.status === status ? (item.commands as Record<string, unknown>[]) : []))
+      of('LiveResponse').flatMap((item) =>
+        item.status === status ? (item.commands as Record<string, unknown>[]) : [],
+      )
     expect(commandsOf('Succeeded')[0]).toMatchObject({
       index: 0,
       commandStatus: 'Completed',
       errors: [],
       startTime: expect.stringMatching(/Z$/),
     })
-    expect(sorted(commandsOf('Pending').map(({ startTime, commandStatus }) => startTime ?? commandStatus))).toEqual([
-      'Created',
+    expect(
+      sorted(
+        commandsOf('Pending').map(({ startTime, commandStatus }) => startTime ?? commandStatus),
+      ),
+    ).toEqual(['Created'])
+    expect(sorted(commandsOf('TimeOut').map(({ commandStatus }) => commandStatus))).toEqual([
+      'Failed',
     ])
-    expect(sorted(commandsOf('TimeOut').map(({ commandStatus }) => commandStatus))).toEqual(['Failed'])
   })
 })
 
@@ -140,7 +160,9 @@ describe('investigations that live', () => {
     const histories = investigations.all().map(({ id }) => investigations.history(id))
 
     const twice = histories.filter((steps) => steps.filter(({ to }) => to === 'Running').length > 1)
-    const reopened = histories.filter((steps) => steps.some(({ from, to }) => from === 'PartiallyInvestigated' && to))
+    const reopened = histories.filter((steps) =>
+      steps.some(({ from, to }) => from === 'PartiallyInvestigated' && to),
+    )
     const longest = histories.flatMap((steps) =>
       steps.flatMap(({ from, at }, place) =>
         from === 'PendingApproval' ? [at.getTime() - (steps[place - 1]?.at.getTime() ?? 0)] : [],
@@ -193,7 +215,9 @@ test('the transitions that the lists show are those of the true history', async 
   }
 
   const until = clock.now().getTime() - 1000
-  const steps = simulator.actions.history().filter(({ at }) => at > startedAt && at.getTime() <= until)
+  const steps = simulator.actions
+    .history()
+    .filter(({ at }) => at > startedAt && at.getTime() <= until)
   const truth = steps.map(({ id, from, to }) => `${id} ${from ?? 'nothing'} → ${to}`)
   expect(truth.length).toBeGreaterThan(50)
   expect(seen.filter((step) => truth.includes(step)).sort()).toEqual(truth.sort())

@@ -9,7 +9,8 @@ export function readLine(line: string): Record<string, unknown> | undefined {
     return undefined
   }
   const id = top?.DeviceId
-  if (typeof id !== 'string' || !/^[0-9A-Za-z._-]{1,128}$/.test(id) || line.length > 2 ** 20) return undefined
+  if (typeof id !== 'string' || !/^[0-9A-Za-z._-]{1,128}$/.test(id) || line.length > 2 ** 20)
+    return undefined
   const gathered = lowerNames(unpack(top.DeviceGatheredInfo))
   const scans = lowerNames(unpack(take(gathered, 'avscanresults')))
   const read: Record<string, unknown> = { machineId: id.toLowerCase() }
@@ -27,7 +28,10 @@ export function readLine(line: string): Record<string, unknown> | undefined {
   const mode = take(gathered, 'avmode')
   if (mode !== null && mode !== undefined) {
     set('avMode', String(mode))
-    set('avModeName', ['active', 'passive', 'disabled', 'other', 'edr-block-mode', 'passive-audit'][Number(mode)])
+    set(
+      'avModeName',
+      ['active', 'passive', 'disabled', 'other', 'edr-block-mode', 'passive-audit'][Number(mode)],
+    )
     if (mode === '') read.avModeName = 'other'
     read.avModeName ??= 'unknown'
   }
@@ -40,7 +44,8 @@ export function readLine(line: string): Record<string, unknown> | undefined {
   }
   for (const part of ['Signature', 'Engine', 'Platform']) {
     const flag = take(gathered, `avis${part.toLowerCase()}uptodate`)
-    read[`avIs${part}UpToDate`] = flag === null || flag === undefined ? 'unknown' : String(flag).toLowerCase()
+    read[`avIs${part}UpToDate`] =
+      flag === null || flag === undefined ? 'unknown' : String(flag).toLowerCase()
   }
   for (const name of textNames) set(name, take(gathered, name.toLowerCase()))
   for (const name of timeNames) set(name, utc(take(gathered, name.toLowerCase())))
@@ -53,12 +58,23 @@ export function columnsOf({ sources, other, ...columns }: TrueDevice): Record<st
 }
 
 const textNames = [
-  ...['avSignatureVersion', 'avEngineVersion', 'avPlatformVersion', 'cloudProtectionState'],
-  ...['avSignatureRing', 'avPlatformRing', 'avEngineRing'],
+  'avSignatureVersion',
+  'avEngineVersion',
+  'avPlatformVersion',
+  'cloudProtectionState',
+  'avSignatureRing',
+  'avPlatformRing',
+  'avEngineRing',
 ]
 const timeNames = [
-  ...['avSignatureUpdateTime', 'avEngineUpdateTime', 'avPlatformUpdateTime', 'avSignaturePublishTime'],
-  ...['avEnginePublishTime', 'avPlatformPublishTime', 'avPlatformExpirationTime', 'avSignatureDataRefreshTime'],
+  'avSignatureUpdateTime',
+  'avEngineUpdateTime',
+  'avPlatformUpdateTime',
+  'avSignaturePublishTime',
+  'avEnginePublishTime',
+  'avPlatformPublishTime',
+  'avPlatformExpirationTime',
+  'avSignatureDataRefreshTime',
   'avModeDataRefreshTime',
 ]
 
@@ -67,7 +83,9 @@ function unpack(value: unknown): unknown {
 }
 
 function lowerNames(value: unknown): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(value ?? {}).map(([name, field]) => [name.toLowerCase(), field]))
+  return Object.fromEntries(
+    Object.entries(value ?? {}).map(([name, field]) => [name.toLowerCase(), field]),
+  )
 }
 
 function take(fields: Record<string, unknown>, name: string): unknown {
@@ -82,6 +100,8 @@ function kindOf(platform: string): string | undefined {
 }
 
 function utc(value: unknown): string | undefined {
-  const match = /^(\d{4}-\d\d-\d\d)[ T](\d{1,2}):(\d\d:\d\d(?:\.\d+)?)(?:Z|\+00:00)?$/.exec(String(value ?? ''))
+  const match = /^(\d{4}-\d\d-\d\d)[ T](\d{1,2}):(\d\d:\d\d(?:\.\d+)?)(?:Z|\+00:00)?$/.exec(
+    String(value ?? ''),
+  )
   return match ? `${match[1]}T${match[2]?.padStart(2, '0')}:${match[3]}Z` : undefined
 }

@@ -13,7 +13,10 @@ async function startReceiver(options: Partial<ReceiverOptions> = {}) {
   const clock = createStillClock()
   const receiver = await start({ clock, secret, ...options })
   onTestFinished(() => receiver.stop())
-  const post = (id: string, { body = event, secrets = [secret], url = receiver.url, timeoutMs = 20_000 } = {}) =>
+  const post = (
+    id: string,
+    { body = event, secrets = [secret], url = receiver.url, timeoutMs = 20_000 } = {},
+  ) =>
     fetch(url, {
       method: 'POST',
       body,
@@ -22,7 +25,9 @@ async function startReceiver(options: Partial<ReceiverOptions> = {}) {
         'content-type': 'application/cloudevents+json',
         'webhook-id': id,
         'webhook-timestamp': String(clock.now().getTime() / 1000),
-        'webhook-signature': secrets.map((one) => new Webhook(one).sign(id, clock.now(), event)).join(' '),
+        'webhook-signature': secrets
+          .map((one) => new Webhook(one).sign(id, clock.now(), event))
+          .join(' '),
       },
       signal: AbortSignal.timeout(timeoutMs),
     })
@@ -34,7 +39,11 @@ test('a delivery is remembered with its signature, its type and how often it has
   const told: string[] = []
   receiver.onDelivery(({ id }) => told.push(id))
 
-  const statuses = [(await post('one')).status, (await post('two')).status, (await post('one')).status]
+  const statuses = [
+    (await post('one')).status,
+    (await post('two')).status,
+    (await post('one')).status,
+  ]
 
   expect(statuses).toEqual([204, 204, 204])
   expect(receiver.deliveries.map(({ id, attempt }) => [id, attempt])).toEqual([
@@ -66,7 +75,11 @@ describe('a signature', () => {
     await fetch(receiver.url, {
       method: 'POST',
       body: event,
-      headers: { 'webhook-id': 'an-id', 'webhook-timestamp': '1', 'webhook-signature': `v1a,x v1,${signature}` },
+      headers: {
+        'webhook-id': 'an-id',
+        'webhook-timestamp': '1',
+        'webhook-signature': `v1a,x v1,${signature}`,
+      },
     })
 
     expect(receiver.deliveries[0]).toMatchObject({ signatureOk: true, timely: false })
@@ -77,10 +90,14 @@ describe('a signature', () => {
     ['another id', (headers) => headers.set('webhook-id', 'other')],
     ['another time', (headers) => headers.set('webhook-timestamp', '1')],
     ['no signature', (headers) => headers.delete('webhook-signature')],
-    ['a signature of another version', (headers) => headers.set('webhook-signature', `v2,${'A'.repeat(44)}`)],
+    [
+      'a signature of another version',
+      (headers) => headers.set('webhook-signature', `v2,${'A'.repeat(44)}`),
+    ],
     [
       'a cut signature',
-      (headers) => headers.set('webhook-signature', (headers.get('webhook-signature') ?? '').slice(0, -1)),
+      (headers) =>
+        headers.set('webhook-signature', (headers.get('webhook-signature') ?? '').slice(0, -1)),
     ],
   ])('with %s is wrong', async (_what, alter, body = event) => {
     const { receiver, clock } = await startReceiver()
@@ -106,7 +123,13 @@ describe('a signature', () => {
     receiver.setSecret(undefined)
     await post('unchecked')
 
-    expect(receiver.deliveries.map(({ signatureOk }) => signatureOk)).toEqual([true, false, true, true, null])
+    expect(receiver.deliveries.map(({ signatureOk }) => signatureOk)).toEqual([
+      true,
+      false,
+      true,
+      true,
+      null,
+    ])
   })
 })
 
@@ -156,11 +179,13 @@ describe('a bad receiver', () => {
     receiver.setMode('accept')
     await post('one')
 
-    expect(receiver.deliveries.map(({ id, attempt, answered }) => [id, attempt, answered])).toEqual([
-      ['one', 1, 0],
-      ['two', 1, 0],
-      ['one', 2, 204],
-    ])
+    expect(receiver.deliveries.map(({ id, attempt, answered }) => [id, attempt, answered])).toEqual(
+      [
+        ['one', 1, 0],
+        ['two', 1, 0],
+        ['one', 2, 204],
+      ],
+    )
     expect(receiver.unique().map(({ attempt }) => attempt)).toEqual([2])
   })
 
@@ -192,6 +217,8 @@ test('the simulator has receivers of its own, one for each name', async () => {
 
   expect(statuses).toEqual([204, 410])
   expect(simulator.receiver().url).toBe(`${simulator.origin}/receiver/default`)
-  expect(simulator.receiver().deliveries).toMatchObject([{ id: '', type: 'defender-relay.test', signatureOk: null }])
+  expect(simulator.receiver().deliveries).toMatchObject([
+    { id: '', type: 'defender-relay.test', signatureOk: null },
+  ])
   expect(simulator.receiver('second').deliveries).toHaveLength(1)
 })

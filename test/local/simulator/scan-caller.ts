@@ -24,17 +24,24 @@ export interface ScanCaller extends Caller {
 }
 
 /** Starts a simulator for one test, with somebody who looks up scans. */
-export async function startScanCaller(options: Partial<SimulatorOptions> = {}): Promise<ScanCaller> {
+export async function startScanCaller(
+  options: Partial<SimulatorOptions> = {},
+): Promise<ScanCaller> {
   const caller = await startCaller(options)
   const { origin, tenableKeys } = caller.simulator
   const keys = `accessKey=${tenableKeys.accessKey}; secretKey=${tenableKeys.secretKey}`
   return {
     ...caller,
     tenable: async (path, headers) =>
-      read(await fetch(`${origin}/tenable/${path}`, { headers: { 'x-apikeys': keys, ...headers } })),
+      read(
+        await fetch(`${origin}/tenable/${path}`, { headers: { 'x-apikeys': keys, ...headers } }),
+      ),
     async history(action, body, query = '') {
       const url = `${origin}/defender/api/DeviceAuthenticatedScanDefinitions/GetScanHistoryBy${action}Id${query}`
-      const headers = { authorization: `Bearer ${await caller.token()}`, 'content-type': 'application/json' }
+      const headers = {
+        authorization: `Bearer ${await caller.token()}`,
+        'content-type': 'application/json',
+      }
       return read(await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) }))
     },
     definitions: async () => read(await caller.ask('DeviceAuthenticatedScanDefinitions')),

@@ -7,7 +7,12 @@ import { spellLine } from '../../../local/simulator/spell-line.ts'
 import { trueDevice } from '../../../local/simulator/true-device.ts'
 
 /** Always the most usual spelling. */
-const usual: Random = { next: () => 0.5, int: () => 0, chance: () => false, pick: ([first]) => first }
+const usual: Random = {
+  next: () => 0.5,
+  int: () => 0,
+  chance: () => false,
+  pick: ([first]) => first,
+}
 /** Always the oddest spelling. */
 const odd: Random = { ...usual, next: () => 0.2, chance: () => true }
 
@@ -30,7 +35,13 @@ const seen: Observation = {
     upToDate: false,
     ring: 'Broad',
   },
-  engine: { version: '1.1.25010.1', updatedAt: null, publishedAt: null, upToDate: 'unknown', ring: null },
+  engine: {
+    version: '1.1.25010.1',
+    updatedAt: null,
+    publishedAt: null,
+    upToDate: 'unknown',
+    ring: null,
+  },
   platformPart: { version: null, updatedAt: null, publishedAt: null, upToDate: null, ring: null },
   platformExpiresAt: null,
   signatureRefreshedAt: null,
@@ -72,7 +83,11 @@ test('the oddest spelling of the same row is a different text', () => {
 
   expect(line.DeviceId).toBe('00AB')
   expect(line.Timestamp).toBe('2026-11-20 7:05:09')
-  expect(line.DeviceGatheredInfo).toMatchObject({ avMode: 4, avIsSignatureUpToDate: false, avIsPlatformUpToDate: null })
+  expect(line.DeviceGatheredInfo).toMatchObject({
+    avMode: 4,
+    avIsSignatureUpToDate: false,
+    avIsPlatformUpToDate: null,
+  })
 })
 
 test('the truth of a row does not depend on its spelling', () => {

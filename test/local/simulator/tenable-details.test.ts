@@ -10,27 +10,49 @@ describe('details', () => {
   test('tell what was found on each host, in seconds since 1970', async () => {
     const { simulator, tenable } = await startScanCaller({ scans: { samples: false } })
     simulator.scans.tenable.put({
-      ...{ id: 7, name: 'Servers' },
+      id: 7,
+      name: 'Servers',
       runs: [
-        { startedAt: '2026-11-19T10:00:00Z', endedAt: '2026-11-19T11:00:00Z', hosts: [found(10, 4), found(5, 0)] },
+        {
+          startedAt: '2026-11-19T10:00:00Z',
+          endedAt: '2026-11-19T11:00:00Z',
+          hosts: [found(10, 4), found(5, 0)],
+        },
       ],
     })
 
     const { status, body } = await tenable('scans/7')
 
     expect(status).toBe(200)
-    expect(Object.keys(body).sort()).toEqual([...goneKeys, 'history', 'info', 'notes', 'remediations'].sort())
+    expect(Object.keys(body).sort()).toEqual(
+      [...goneKeys, 'history', 'info', 'notes', 'remediations'].sort(),
+    )
     expect(body.info).toMatchObject({
-      ...{ name: 'Servers', status: 'completed', hostcount: 2, is_archived: false, scan_type: 'ps', object_id: 7 },
-      ...{ scan_start: 1_795_082_400, scan_end: 1_795_086_000, schedule_uuid: expect.stringMatching(/^template-/) },
+      name: 'Servers',
+      status: 'completed',
+      hostcount: 2,
+      is_archived: false,
+      scan_type: 'ps',
+      object_id: 7,
+      scan_start: 1_795_082_400,
+      scan_end: 1_795_086_000,
+      schedule_uuid: expect.stringMatching(/^template-/),
     })
     expect(body.hosts[0]).toMatchObject({
-      ...{ progress: '100-100/200-200', info: 10, critical: 4, host_index: 0 },
+      progress: '100-100/200-200',
+      info: 10,
+      critical: 4,
+      host_index: 0,
       // The number of findings, and a score with weights of ten.
-      ...{ severity: 20, score: 10 + 10 + 200 + 3000 + 40_000 },
-      severitycount: { item: [10, 1, 2, 3, 4].map((count, severitylevel) => ({ count, severitylevel })) },
+      severity: 20,
+      score: 10 + 10 + 200 + 3000 + 40_000,
+      severitycount: {
+        item: [10, 1, 2, 3, 4].map((count, severitylevel) => ({ count, severitylevel })),
+      },
     })
-    expect(body.vulnerabilities.map((one: { count: number }) => one.count)).toEqual([15, 2, 4, 6, 4])
+    expect(body.vulnerabilities.map((one: { count: number }) => one.count)).toEqual([
+      15, 2, 4, 6, 4,
+    ])
   })
 
   test('list runs under other names than the list of runs does', async () => {
@@ -41,15 +63,33 @@ describe('details', () => {
     const own = details.body.history[0]
     const listed = history.body.history[0]
     expect(Object.keys(own)).toEqual([
-      ...['history_id', 'uuid', 'owner_id', 'status', 'type', 'creation_date', 'last_modification_date'],
-      ...['scheduler', 'alt_targets_used', 'is_archived'],
+      'history_id',
+      'uuid',
+      'owner_id',
+      'status',
+      'type',
+      'creation_date',
+      'last_modification_date',
+      'scheduler',
+      'alt_targets_used',
+      'is_archived',
     ])
     expect(Object.keys(listed)).toEqual([
-      ...['id', 'scan_uuid', 'status', 'reporting_mode', 'is_archived', 'visibility', 'targets'],
-      ...['time_start', 'time_end'],
+      'id',
+      'scan_uuid',
+      'status',
+      'reporting_mode',
+      'is_archived',
+      'visibility',
+      'targets',
+      'time_start',
+      'time_end',
     ])
     expect([own.history_id, own.uuid, own.creation_date, own.last_modification_date]).toEqual([
-      ...[listed.id, listed.scan_uuid, listed.time_start, listed.time_end],
+      listed.id,
+      listed.scan_uuid,
+      listed.time_start,
+      listed.time_end,
     ])
   })
 
@@ -94,8 +134,12 @@ describe('details', () => {
       expect(body.remediations.num_hosts).toBe(3)
     }
     expect(imported.body.info).toMatchObject({
-      ...{ scan_type: null, targets: null, policy: null, scanner_name: null },
-      ...{ alt_targets_used: null, 'pci-can-upload': null },
+      scan_type: null,
+      targets: null,
+      policy: null,
+      scanner_name: null,
+      alt_targets_used: null,
+      'pci-can-upload': null,
     })
     expect(imported.body.history[0].type).toBeNull()
   })
@@ -129,10 +173,16 @@ describe('details', () => {
 
     const refused = await tenable('scans/114')
     const failed = await tenable('scans/115')
-    const [status, history] = [await tenable('scans/114/latest-status'), await tenable('scans/114/history')]
+    const [status, history] = [
+      await tenable('scans/114/latest-status'),
+      await tenable('scans/114/history'),
+    ]
 
     expect([refused.status, refused.body.message]).toEqual([403, 'Insufficient scope'])
-    expect([failed.status, Object.keys(failed.body)]).toEqual([500, ['statusCode', 'error', 'message']])
+    expect([failed.status, Object.keys(failed.body)]).toEqual([
+      500,
+      ['statusCode', 'error', 'message'],
+    ])
     expect(status.body).toEqual({ status: 'completed' })
     expect(history.body.history).toHaveLength(1)
   })

@@ -21,7 +21,8 @@ describe('the door', () => {
     expect(good.map(({ status }) => status)).toEqual([200, 200])
     for (const { status, body } of bad) {
       expect([status, body]).toEqual([
-        ...[401, { statusCode: 401, error: 'Unauthorized', message: 'Invalid credentials.' }],
+        401,
+        { statusCode: 401, error: 'Unauthorized', message: 'Invalid credentials.' },
       ])
     }
     expect([...simulator.issuedSecrets]).toEqual(expect.arrayContaining([accessKey, secretKey]))
@@ -46,7 +47,12 @@ describe('the door', () => {
     const ids = answers.map(({ headers }) => headers.get('x-request-uuid') ?? '')
     expect(new Set(ids).size).toBe(7)
     for (const id of ids) expect(id).toMatch(/^[\da-f]{32}$/)
-    expect(simulator.scans.calls).toMatchObject({ scans: 1, details: 3, history: 1, 'latest-status': 1 })
+    expect(simulator.scans.calls).toMatchObject({
+      scans: 1,
+      details: 3,
+      history: 1,
+      'latest-status': 1,
+    })
     expect(simulator.scans.userAgents).toContain(agent)
   })
 
@@ -73,7 +79,10 @@ describe('the door', () => {
     const passed = await tenable('scans/101/history')
 
     expect(refused.status).toBe(429)
-    expect(Object.fromEntries(refused.headers)).toMatchObject({ 'content-type': 'text/html', 'retry-after': '40' })
+    expect(Object.fromEntries(refused.headers)).toMatchObject({
+      'content-type': 'text/html',
+      'retry-after': '40',
+    })
     expect(refused.text).toMatch(/^<html>/)
     expect(passed.status).toBe(200)
   })
@@ -101,21 +110,35 @@ describe('the door', () => {
 describe('what can go wrong', () => {
   test.each<[TenableFault['answer'], number, string | RegExp]>([
     ['bad-request', 400, '{"error":"Invalid parameter"}'],
-    ['unauthorized', 401, '{"statusCode":401,"error":"Unauthorized","message":"Invalid credentials."}'],
+    [
+      'unauthorized',
+      401,
+      '{"statusCode":401,"error":"Unauthorized","message":"Invalid credentials."}',
+    ],
     ['forbidden', 403, '{"statusCode":403,"error":"Forbidden","message":"Insufficient scope"}'],
     ['not-found', 404, '{"error":"Scan not found"}'],
     ['no-such-path', 404, '{"error":"The requested file was not found"}'],
     ['rate', 429, /^<html>/],
     ['concurrency', 429, /^<html>/],
-    ['duplicate-export', 429, /^\{"status":429,"message":"Duplicate export not allowed\. .+ container_uuid=/],
-    ['duplicate-export-in-pieces', 429, /^\{"values":\[.+"strings":\["Duplicate export \(job_uuid="/],
+    [
+      'duplicate-export',
+      429,
+      /^\{"status":429,"message":"Duplicate export not allowed\. .+ container_uuid=/,
+    ],
+    [
+      'duplicate-export-in-pieces',
+      429,
+      /^\{"values":\[.+"strings":\["Duplicate export \(job_uuid="/,
+    ],
     ['server-error', 500, /^\{"statusCode":500,"error":/],
     ['gateway-timeout', 504, /^\{"statusCode":504,"error":"Gateway Timeout"/],
     ['html', 502, /^<html>/],
     ['html-200', 200, /^<html>/],
     ['broken-json', 200, /[^}]$/],
   ])('an answer can be %s', async (answer, status, text) => {
-    const { simulator, tenable } = await startScanCaller({ faults: { tenableStatus: { answer, calls: 1 } } })
+    const { simulator, tenable } = await startScanCaller({
+      faults: { tenableStatus: { answer, calls: 1 } },
+    })
 
     const forced = await tenable('scans/101')
 
@@ -133,7 +156,9 @@ describe('what can go wrong', () => {
     const broken = async (answer: TenableFault['answer']) => {
       simulator.setFaults({ tenableStatus: { answer, calls: 1 } })
       const signal = AbortSignal.timeout(80)
-      return (await fetch(`${origin}/tenable/scans/101`, { headers: { 'x-apikeys': keys }, signal })).text()
+      return (
+        await fetch(`${origin}/tenable/scans/101`, { headers: { 'x-apikeys': keys }, signal })
+      ).text()
     }
 
     await expect(broken('truncated')).rejects.toThrow('terminated')
@@ -148,7 +173,9 @@ describe('what can go wrong', () => {
     ['tenableLatestStatus', 'scans/101/latest-status'],
     ['tenableScansStatus', 'scans'],
   ] as const)('%s is answered by its route alone, after so many others', async (fault, path) => {
-    const { tenable } = await startScanCaller({ faults: { [fault]: { answer: 'forbidden', calls: 1, passFirst: 1 } } })
+    const { tenable } = await startScanCaller({
+      faults: { [fault]: { answer: 'forbidden', calls: 1, passFirst: 1 } },
+    })
     const all = ['scans/101', 'scans/101/history', 'scans/101/latest-status', 'scans']
 
     const refused = []

@@ -17,20 +17,23 @@ test.each([
   [113, 'publishing', 1, 3],
   [116, 'completed', 1, 2000],
   [117, 'completed', 1, 0],
-])('without further ado scan %s is %s, with %s listed runs and %s hosts', async (id, status, runs, hosts) => {
-  const { tenable } = await startScanCaller()
+])(
+  'without further ado scan %s is %s, with %s listed runs and %s hosts',
+  async (id, status, runs, hosts) => {
+    const { tenable } = await startScanCaller()
 
-  const latest = await tenable(`scans/${id}/latest-status`)
-  const history = await tenable(`scans/${id}/history`)
-  const details = await tenable(`scans/${id}`)
+    const latest = await tenable(`scans/${id}/latest-status`)
+    const history = await tenable(`scans/${id}/history`)
+    const details = await tenable(`scans/${id}`)
 
-  expect(latest.body).toEqual({ status })
-  expect(history.body.pagination.total).toBe(runs)
-  expect(details.body.info.status).toBe(status)
-  expect(details.body.hosts).toHaveLength(hosts)
-  const isUnderWay = ['running', 'paused', 'pending', 'publishing', 'empty'].includes(status)
-  expect(details.body.info.scan_end === null).toBe(isUnderWay)
-})
+    expect(latest.body).toEqual({ status })
+    expect(history.body.pagination.total).toBe(runs)
+    expect(details.body.info.status).toBe(status)
+    expect(details.body.hosts).toHaveLength(hosts)
+    const isUnderWay = ['running', 'paused', 'pending', 'publishing', 'empty'].includes(status)
+    expect(details.body.info.scan_end === null).toBe(isUnderWay)
+  },
+)
 
 test('a scan goes by three kinds of id: a number, 61 characters, or 52 where it was imported', async () => {
   const { tenable } = await startScanCaller()
@@ -48,15 +51,22 @@ test('a scan goes by three kinds of id: a number, 61 characters, or 52 where it 
 
 describe('runs', () => {
   test('come in pages, fifty by default, in the order that was asked for', async () => {
-    const { simulator, tenable } = await startScanCaller({ faults: { unsortedRuns: 'oldest-first' } })
-    const runs = Array.from({ length: 60 }, (_, place) => ({ status: place % 2 === 0 ? 'completed' : 'aborted' }))
+    const { simulator, tenable } = await startScanCaller({
+      faults: { unsortedRuns: 'oldest-first' },
+    })
+    const runs = Array.from({ length: 60 }, (_, place) => ({
+      status: place % 2 === 0 ? 'completed' : 'aborted',
+    }))
     simulator.scans.tenable.put({ id: 7, runs })
     const [oldest, second] = simulator.scans.tenable.get(7)?.runs ?? []
-    const ids = ({ body }: { body: { history: { id: number }[] } }) => body.history.map(({ id }) => id)
+    const ids = ({ body }: { body: { history: { id: number }[] } }) =>
+      body.history.map(({ id }) => id)
 
     const usual = await tenable('scans/7/history')
     const newest = await tenable('scans/7/history?limit=1&sort=start_date:desc')
-    const last = await tenable('scans/7/history?limit=20&offset=50&sort=start_date:desc&exclude_rollover=false')
+    const last = await tenable(
+      'scans/7/history?limit=20&offset=50&sort=start_date:desc&exclude_rollover=false',
+    )
     const byTwo = await tenable('scans/7/history?limit=1&sort=status:asc,start_date:asc')
     const refused = await tenable('scans/7/history?sort=colour:asc')
 
@@ -104,7 +114,10 @@ describe('runs', () => {
     clock.advance(5 * minuteMs)
     const { info } = (await tenable('scans/118')).body
 
-    expect([info.status, info.scan_end]).toEqual(['canceled', Date.parse('2026-11-20T07:01:00Z') / 1000])
+    expect([info.status, info.scan_end]).toEqual([
+      'canceled',
+      Date.parse('2026-11-20T07:01:00Z') / 1000,
+    ])
   })
 
   test('that an agent has triggered have no name', async () => {
@@ -112,7 +125,8 @@ describe('runs', () => {
     const run = simulator.scans.tenable.get(110)?.runs[0]
 
     const statuses = []
-    for (const query of ['', `?history_id=${run?.id}`]) statuses.push((await tenable(`scans/110${query}`)).status)
+    for (const query of ['', `?history_id=${run?.id}`])
+      statuses.push((await tenable(`scans/110${query}`)).status)
 
     expect(statuses).toEqual([200, 404])
   })
