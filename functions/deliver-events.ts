@@ -1,5 +1,5 @@
 import { app } from '@azure/functions'
-import { deliveryVerbs, dispatchEvents } from '../shared/app/flows.ts'
+import { deliveryVerbs, dispatchEvents } from '../shared/app/triggers.ts'
 
 const queues = [
   ['deliver-event', 'event-deliveries', 'deliver'],

@@ -1,6 +1,6 @@
 import { app } from '@azure/functions'
 import * as df from 'durable-functions'
-import { exportAvHealth, resumeAvHealth } from '../shared/app/flows.ts'
+import { exportAvHealth, resumeAvHealth } from '../shared/app/triggers.ts'
 
 app.timer('export-av-health', {
   schedule: '%AV_HEALTH_SCHEDULE%',

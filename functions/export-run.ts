@@ -1,5 +1,5 @@
 import * as df from 'durable-functions'
-import { exportActivities } from '../shared/app/flows.ts'
+import { exportActivities } from '../shared/app/triggers.ts'
 import { exportNames } from '../shared/exports/names.ts'
 import { exportRun, importFiles } from '../shared/exports/run.ts'
 

@@ -1,6 +1,6 @@
 import { app } from '@azure/functions'
 import * as df from 'durable-functions'
-import { housekeeping } from '../shared/app/flows.ts'
+import { housekeeping } from '../shared/app/triggers.ts'
 
 app.timer('housekeeping', {
   schedule: '0 35 * * * *',

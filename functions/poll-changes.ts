@@ -1,5 +1,5 @@
 import { app } from '@azure/functions'
-import { pollChanges, watchedNames } from '../shared/app/flows.ts'
+import { pollChanges, watchedNames } from '../shared/app/triggers.ts'
 
 for (const name of watchedNames) {
   app.timer(`poll-${name}`, {

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import type { CallbackPolicy } from '../shared/events/callback-address.ts'
+import type { CallbackPolicy } from '../shared/events/subscriptions/callback-url.ts'
 
 /** The rules for callbacks on a laptop: receivers on this machine are allowed, every other name is looked up and judged as ever. */
 export const localCallbacks: CallbackPolicy = {

@@ -1,4 +1,4 @@
-import type { Clock } from '../shared/platform/clock.ts'
+import type { Clock } from '../shared/platform/time.ts'
 
 /** A clock that runs as fast as the real one but can be moved forward; sleepers wake when their time has come. */
 export interface AdjustableClock extends Clock {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { bucketOf } from '../shared/exports/snapshot-bucket.ts'
+import { bucketOf } from '../shared/exports/snapshot-table.ts'
 import type { Columns, Table } from '../shared/platform/table.ts'
 import type { TrueDevice } from './simulator/true-device.ts'
 

@@ -1,5 +1,4 @@
-import { flowGrants } from '../shared/app/grants.ts'
-import type { FlowLook } from '../shared/app/preflight-check.ts'
+import { type FlowLook, flowGrants } from '../shared/app/flows.ts'
 
 /** A look at every flow, for people: a line a flow with what is wrong, then what mends it, each command once. */
 export function describeLooks(looks: readonly FlowLook[]): string[] {

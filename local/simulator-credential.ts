@@ -1,6 +1,6 @@
 import type { TokenCredential } from '@azure/identity'
 import { z } from 'zod'
-import type { Clock } from '../shared/platform/clock.ts'
+import type { Clock } from '../shared/platform/time.ts'
 
 const tokenAnswer = z.object({
   access_token: z.string().min(1),

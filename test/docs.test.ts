@@ -1,13 +1,13 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { VERSION } from '../shared/app/sections/base.ts'
 import {
   avHealthSettings,
   baseSettings,
   defenderSettings,
   settingNames,
 } from '../shared/app/settings.ts'
-import { VERSION } from '../shared/app/version.ts'
 
 const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
 const readme = read('README.md')

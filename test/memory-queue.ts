@@ -1,5 +1,5 @@
-import type { Clock } from '../shared/platform/clock.ts'
 import { type Queue, toVisibility } from '../shared/platform/queue.ts'
+import type { Clock } from '../shared/platform/time.ts'
 
 /** A message in the hand of a receiver; whoever receives it later has another receipt. */
 export interface Received {

@@ -1,4 +1,3 @@
-import type { Clock } from '../shared/platform/clock.ts'
 import {
   type Columns,
   type Operation,
@@ -7,6 +6,7 @@ import {
   type Table,
   TableRefusal,
 } from '../shared/platform/table.ts'
+import type { Clock } from '../shared/platform/time.ts'
 
 /**
  * A table in memory that keeps the contract of the real one, for properties that need thousands of runs. Its answers

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { retryAfterMs } from '../../shared/platform/retry-after.ts'
+import { retryAfterMs } from '../../shared/platform/http-error.ts'
 import { toPlainJson } from '../plain-text.ts'
 import { RelayError, UsageError } from './errors.ts'
 import { isOwnOrigin, type Target } from './target.ts'

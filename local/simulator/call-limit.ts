@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** So many calls in any stretch of so many seconds. */
 export interface CallLimit {

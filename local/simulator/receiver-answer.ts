@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import { gatewayPage, json, type Reply } from './reply.ts'
 
 /** How a receiver behaves; each is the name of a way to be a bad one, but for the first. */

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import { type ReceiverMode, receiverAnswer } from './receiver-answer.ts'
 import { json, type Reply } from './reply.ts'
 import type { Call } from './route.ts'

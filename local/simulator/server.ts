@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import { json, type Reply } from './reply.ts'
 import type { Call } from './route.ts'
 import { readBody, send } from './wire.ts'

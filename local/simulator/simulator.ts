@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import { createCallCounter } from './call-limit.ts'
 import { createExportShelf } from './export-shelf.ts'
 import { type Faults, usualFaults } from './faults.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import type { Reply } from './reply.ts'
 
 const largestBody = 2 ** 20

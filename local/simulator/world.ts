@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import type { createCallCounter } from './call-limit.ts'
 import type { ExportShelf } from './export-shelf.ts'
 import type { Faults } from './faults.ts'

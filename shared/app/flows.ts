@@ -1,138 +1,117 @@
-import type { InvocationContext } from '@azure/functions'
-import type { DurableClient } from 'durable-functions'
-import { OrchestrationRuntimeStatus } from 'durable-functions'
 import { z } from 'zod'
-import { theApp } from '../app.ts'
-import { AV_HEALTH } from '../av-health/export-kind.ts'
-import { isTold, poll } from '../changes/poll.ts'
-import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
-import { buryPoison } from '../events/bury-poison.ts'
-import { deliver } from '../events/deliver.ts'
-import { dispatch } from '../events/dispatch.ts'
-import { expireEvents } from '../events/expire-events.ts'
-import type { EventsParts } from '../events/parts.ts'
-import { deliverSlowly } from '../events/slow-lane.ts'
-import { sweepDeliveries } from '../events/sweep-deliveries.ts'
-import { beginRun } from '../exports/begin-run.ts'
-import type { ExportEngine } from '../exports/engine.ts'
-import { expireSnapshots } from '../exports/expire-snapshots.ts'
-import { importFile } from '../exports/import-file.ts'
-import { exportNames, RUN_ID } from '../exports/names.ts'
-import { publishRun } from '../exports/publish-run.ts'
-import { renewLinks } from '../exports/renew-links.ts'
-import { resumeExports, startRun } from '../exports/start-run.ts'
-import { finishAll } from '../platform/finish-all.ts'
-import { logOf } from './answer.ts'
-import { carriedBy } from './correlation.ts'
-import { streams } from './events-section.ts'
-import { createExecutor } from './executor.ts'
-import { tellWatch } from './watchfulness.ts'
+import { defenderRoles, TENABLE_PERMISSION } from '../upstreams/grants.ts'
 
-type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
+/** The Azure roles of the app's identity by what they are granted on: each the narrowest that does. */
+export const azureRoles = {
+  hostAccount: [
+    'Storage Blob Data Owner',
+    'Storage Queue Data Contributor',
+    'Storage Table Data Contributor',
+  ],
+  dataAccount: ['Storage Queue Data Contributor', 'Storage Table Data Contributor'],
+  tenableSecret: ['Key Vault Secrets User'],
+  insights: ['Monitoring Metrics Publisher'],
+} as const
 
-const engineOf = async (context: InvocationContext, correlation?: string): Promise<ExportEngine> =>
-  (await theApp().avHealth()).engine(logOf(context, correlation))
-
-/** Starts the scheduled export run, or joins the one under way. */
-export const exportAvHealth: Flow = async (context, client) => {
-  await startRun(await engineOf(context), createExecutor(client))
+/** What one flow needs beside what the host needs to run at all. */
+export interface FlowGrants {
+  /** How people call the flow. */
+  title: string
+  /** App roles on WindowsDefenderATP: any one is enough, the first is the one to ask for; empty where none is needed. */
+  defender: readonly string[]
+  /** The permission of the Tenable user, where the flow asks Tenable. */
+  tenable: string | null
+  /** Azure roles on the data account: all of them. */
+  dataAccount: readonly (typeof azureRoles.dataAccount)[number][]
 }
 
-/** Tells where everything stands, then takes over a run that nothing executes any more. */
-export const resumeAvHealth: Flow = async (context, client) => {
-  await finishAll([
-    () => tellWatch(theApp(), logOf(context)),
-    async () => resumeExports(await engineOf(context), createExecutor(client)),
-  ])
+/** The flows that can be switched off by a missing grant. */
+export const grantedFlows = [
+  'machine-actions',
+  'investigations',
+  'av-health-files',
+  'av-health-pages',
+  'defender-scans',
+  'tenable-scans',
+] as const
+export type GrantedFlow = (typeof grantedFlows)[number]
+
+const { dataAccount } = azureRoles
+// Look-ups write a cache and tell no events.
+const tables = ['Storage Table Data Contributor'] as const
+
+/** Which flow needs which grants: README, Bicep and preflight are held to this table. */
+export const flowGrants: Record<GrantedFlow, FlowGrants> = {
+  'machine-actions': {
+    title: 'machine actions',
+    defender: defenderRoles['machine-actions'],
+    tenable: null,
+    dataAccount,
+  },
+  investigations: {
+    title: 'investigations',
+    defender: defenderRoles.investigations,
+    tenable: null,
+    dataAccount,
+  },
+  'av-health-files': {
+    title: 'antivirus health, by files',
+    defender: defenderRoles.export,
+    tenable: null,
+    dataAccount,
+  },
+  'av-health-pages': {
+    title: 'antivirus health, by pages',
+    defender: defenderRoles.deviceavinfo,
+    tenable: null,
+    dataAccount,
+  },
+  'defender-scans': {
+    title: 'Defender scan look-ups',
+    defender: defenderRoles['authenticated-scans'],
+    tenable: null,
+    dataAccount: tables,
+  },
+  'tenable-scans': {
+    title: 'Tenable scan look-ups',
+    defender: [],
+    tenable: TENABLE_PERMISSION,
+    dataAccount: tables,
+  },
 }
 
-const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
-  (await theApp().events()).events(logOf(context, correlation))
+/** The app roles to ask for so that every flow works: the first of each, each once, in order of the alphabet. */
+export const rolesToAskFor: readonly string[] = [
+  ...new Set(Object.values(flowGrants).flatMap(({ defender: [first] }) => first ?? [])),
+].sort()
 
-/** Hands out what a crash or another instance left in the feed. */
-export async function dispatchEvents(context: InvocationContext): Promise<void> {
-  const parts = await eventsOf(context)
-  await finishAll(streams.map((stream) => () => dispatch(parts, stream)))
+/** What a flow is looked at for, in this order. */
+export const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const
+export type CheckName = (typeof checkNames)[number]
+
+/** Something that keeps a flow from running, and the one command that mends it. */
+export interface Trouble {
+  problem: string
+  remedy: string
 }
 
-/** The verbs behind the queues of deliveries, by function. */
-export const deliveryVerbs = {
-  deliver: onMessage(deliver),
-  retry: onMessage(deliverSlowly),
-  bury: onMessage(buryPoison),
-}
-
-function onMessage(verb: (parts: EventsParts, message: unknown) => Promise<void>) {
-  return async (message: unknown, context: InvocationContext) =>
-    verb(await eventsOf(context, carriedBy(message)), message)
-}
-
-/** The resources that are watched, by name. */
-export const watchedNames = resourceNames
-
-/** Looks once at what changed among the items of a resource. */
-export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
-  const { patientWatch } = await theApp().changes()
-  try {
-    const { head } = await poll(patientWatch(name, logOf(context)))
-    await dispatch(await eventsOf(context), name, head)
-  } catch (error) {
-    // Told in log and status already; the next tick is the retry.
-    if (!isTold(error)) throw error
-  }
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000
-/** How long the history of finished instances is kept for whoever looks into a failure. */
-const HISTORY_DAYS = 7
-
-/** Drops what is past its time: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
-export const housekeeping: Flow = async (context, client) => {
-  const { base, changes, events, scanHistory, clock } = theApp()
-  const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
-  await finishAll([
-    async () => expireSnapshots(await engineOf(context)),
-    async () => sweepDeliveries(await eventsOf(context)),
-    ...streams.map((stream) => async () => {
-      const { eventRetentionDays } = await changes()
-      const { feed } = await events()
-      await expireEvents({ feed, clock, log: logOf(context) }, stream, eventRetentionDays)
-    }),
-    async () => (await base()).tickets.sweep(),
-    async () => (await scanHistory()).cache.sweep(),
-    () =>
-      client.purgeInstanceHistoryBy({
-        createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
-        createdTimeTo: new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS),
-        // Without the terminal statuses the service purges running instances too.
-        runtimeStatus: [Completed, Failed, Terminated],
+/** What a look at every flow came to; a check that could not be made is not in the list. */
+export const preflightSchema = z.array(
+  z.strictObject({
+    flow: z.enum(grantedFlows),
+    state: z
+      .enum(['ready', 'off', 'unused'])
+      .describe('Off: it can not run. Unused: nobody has set it up to run.'),
+    checks: z.array(
+      z.strictObject({
+        name: z.enum(checkNames),
+        ok: z.boolean(),
+        problem: z.string().nullable(),
+        remedy: z.string().nullable(),
       }),
-  ])
-}
+    ),
+  }),
+)
 
-// Inputs come back from the task hub: they are read like anything else from outside.
-const run = z.object({
-  kind: z.literal(AV_HEALTH),
-  runId: z.string().regex(RUN_ID),
-  epoch: z.int().min(1),
-})
-const file = run.extend({ file: z.int().min(1) })
-const files = run.extend({ files: z.array(z.int().min(1)) })
-
-type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
-
-const activity =
-  <S extends z.ZodType>(
-    input: S,
-    verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>,
-  ): Activity =>
-  async (given, context) =>
-    verb(await engineOf(context, carriedBy(given)), input.parse(given))
-
-/** The activities of the export engine by name. */
-export const exportActivities: Record<string, Activity> = {
-  [exportNames.beginRun]: activity(run, beginRun),
-  [exportNames.importFile]: activity(file, importFile),
-  [exportNames.renewLinks]: activity(files, renewLinks),
-  [exportNames.publishRun]: activity(run, publishRun),
-}
+/** How one flow stands. */
+export type FlowLook = z.output<typeof preflightSchema>[number]

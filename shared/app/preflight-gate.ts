@@ -1,6 +1,6 @@
-import type { Clock } from '../platform/clock.ts'
 import { UpstreamError } from '../platform/errors.ts'
-import type { UpstreamWatch } from '../platform/upstream-watch.ts'
+import type { Clock } from '../platform/time.ts'
+import type { UpstreamWatch } from '../platform/upstream-health.ts'
 
 /** How long a timer does not ask again where it was refused for want of a grant. */
 export const LOOK_AGAIN_MS = 15 * 60_000

@@ -1,10 +1,13 @@
 import { z } from 'zod'
-import type { ExportsReport } from '../av-health/report-exports.ts'
-import type { ChangesReport } from '../changes/report-changes.ts'
-import type { DeliveryReport } from '../events/count-deliveries.ts'
-import type { ConfigError } from '../platform/errors.ts'
-import type { UpstreamReport } from '../platform/upstream-watch.ts'
-import { grantDefender } from './preflight-remedies.ts'
+import type { App } from '../app.ts'
+import type { ExportsReport } from '../av-health/export.ts'
+import type { ChangesReport } from '../changes/poll-state.ts'
+import type { DeliveryReport } from '../events/subscriptions/view.ts'
+import { ConfigError } from '../platform/errors.ts'
+import type { Announcement, UpstreamReport } from '../platform/upstream-health.ts'
+import type { DefenderFamily } from '../upstreams/defender-call.ts'
+import { grantDefender } from './fixes.ts'
+import { flowGrants, type GrantedFlow } from './flows.ts'
 
 /** Something that is wrong, and what an operator can do about it. */
 export const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
@@ -133,4 +136,116 @@ function pollProblems(reports: Record<string, ChangesReport>, now: Date): Proble
     }
     return problems
   })
+}
+
+/**
+ * Message Center post MC1220762: Microsoft's older Defender APIs stop on this day. It does not say which routes are meant,
+ * and most that the app asks have no counterpart in Microsoft Graph.
+ */
+const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
+const DAY_MS = 24 * 60 * 60_000
+/** From then on it stands in the status. */
+const NOTICE_DAYS = 120
+/** From then on it is an alarm. */
+const ALARM_DAYS = 30
+
+/** The end of an endpoint that lies ahead: by the calendar, or by what an upstream says in its answers. */
+export type ComingEnd =
+  | {
+      cause: 'date'
+      upstream: 'defender'
+      post: string
+      endsAt: string
+      daysLeft: number
+      isNear: boolean
+    }
+  | ({ cause: 'announced'; upstream: 'defender' | 'tenable'; isNear: true } & Announcement)
+
+/** Every end that lies ahead. */
+export async function comingEnds(app: App): Promise<ComingEnd[]> {
+  const announced = await Promise.all([
+    announcedBy('defender', app.defender),
+    announcedBy('tenable', app.tenable),
+  ])
+  return [...byDate(app.clock.now()), ...announced.flat()]
+}
+
+function byDate(now: Date): ComingEnd[] {
+  const daysLeft = Math.ceil((Date.parse(retirement.endsAt) - now.getTime()) / DAY_MS)
+  // Afterwards the answers tell.
+  if (daysLeft < 0 || daysLeft > NOTICE_DAYS) return []
+  return [
+    {
+      cause: 'date',
+      upstream: 'defender',
+      ...retirement,
+      daysLeft,
+      isNear: daysLeft <= ALARM_DAYS,
+    },
+  ]
+}
+
+async function announcedBy(
+  upstream: 'defender' | 'tenable',
+  open: () => Promise<{ retirement: { report(): Promise<Announcement | undefined> } }>,
+): Promise<ComingEnd[]> {
+  try {
+    const announcement = await (await open()).retirement.report()
+    return announcement ? [{ cause: 'announced', upstream, isNear: true, ...announcement }] : []
+  } catch (error) {
+    if (error instanceof ConfigError) return []
+    throw error
+  }
+}
+
+/** The same in words: nothing is wrong yet. */
+export const toNotice = (end: ComingEnd): Problem => ({
+  title:
+    end.cause === 'date'
+      ? `Defender's API may end on ${end.endsAt.slice(0, 10)}, in ${end.daysLeft} days (${end.post})`
+      : `${end.upstream === 'defender' ? 'Defender' : 'Tenable'} announces the end of ${end.call}${end.endsAt ? ` on ${end.endsAt.slice(0, 10)}` : ''}`,
+  remedy: 'Read the announcement, and look for a newer version of this app before that day.',
+})
+
+/** Which routes of Defender each flow asks; null where it asks none. */
+export const familyOf: Record<GrantedFlow, DefenderFamily | null> = {
+  'machine-actions': 'machine-actions',
+  investigations: 'investigations',
+  'av-health-files': 'export',
+  'av-health-pages': 'deviceavinfo',
+  'defender-scans': 'authenticated-scans',
+  'tenable-scans': null,
+}
+
+/** The method of the export under which a flow has nothing to do. */
+const unusedWith: Partial<Record<GrantedFlow, string>> = {
+  'av-health-files': 'json',
+  'av-health-pages': 'files',
+}
+
+/** Whether nobody has set a flow up to run. */
+export const isUnused = ({ env, isTenableOff }: App, flow: GrantedFlow): boolean =>
+  flow === 'tenable-scans'
+    ? isTenableOff
+    : env.AV_HEALTH_METHOD?.trim() === (unusedWith[flow] ?? null)
+
+/** What Defender did to the flows of each section when they last asked it: one that is refused stops no other. */
+export async function flowProblems(
+  app: App,
+): Promise<Record<'changes' | 'scanHistory' | 'avHealth', Problem[]>> {
+  const { watches } = await app.defender()
+  const problemsOf = async (...flows: GrantedFlow[]) => {
+    const problems = flows.map(async (flow) => {
+      const family = familyOf[flow]
+      if (family === null || isUnused(app, flow)) return []
+      return upstreamProblems('Defender', await watches[family].report(), flowGrants[flow].title)
+    })
+    return (await Promise.all(problems)).flat()
+  }
+  const [changes, scanHistory, avHealth] = await Promise.all([
+    problemsOf('machine-actions', 'investigations'),
+    problemsOf('defender-scans'),
+    problemsOf('av-health-files', 'av-health-pages'),
+  ])
+  return { changes, scanHistory, avHealth }
 }

@@ -1,31 +1,32 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
-import { exportsReportSchema, reportExports } from '../av-health/report-exports.ts'
-import { changesReportSchema, reportChanges } from '../changes/report-changes.ts'
+import { exportsReportSchema, reportExports } from '../av-health/export.ts'
+import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
 import { resourceNames } from '../changes/resources/index.ts'
-import { reportDeliveries } from '../events/count-deliveries.ts'
-import { reportStream, streamReportSchema } from '../events/report-streams.ts'
+import { reportStream, streamReportSchema } from '../events/feed/read.ts'
+import { reportDeliveries } from '../events/subscriptions/view.ts'
 import type { Budget } from '../platform/budget.ts'
 import type { Log } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
-import { type UpstreamWatch, upstreamReportSchema } from '../platform/upstream-watch.ts'
-import { streams } from './events-section.ts'
-import { comingEnds, toNotice } from './notices.ts'
+import { type UpstreamWatch, upstreamReportSchema } from '../platform/upstream-health.ts'
+import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
-import { preflightSchema } from './preflight-check.ts'
-import { flowProblems } from './preflight-flows.ts'
 import {
   changeProblems,
+  comingEnds,
+  flowProblems,
   type Problem,
   problemSchema,
   runProblems,
   settingProblems,
   storageProblem,
+  toNotice,
   upstreamProblems,
 } from './problems.ts'
+import { VERSION } from './sections/base.ts'
+import { streams } from './sections/events.ts'
 import { type Part, usable } from './usable.ts'
-import { VERSION } from './version.ts'
 
 /** What the status works with. */
 export interface StatusParts {
@@ -193,3 +194,23 @@ function section(
   const all = isStorageDown ? [storageProblem] : problems
   return { state: all.length > 0 ? 'degraded' : 'ok', problems: all }
 }
+
+const healthRoute = defineRoute<Pick<StatusParts, 'app'>>()
+const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
+
+/** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
+export const health = healthRoute({
+  name: 'health',
+  method: 'GET',
+  path: 'health',
+  auth: 'anonymous',
+  summary: 'Whether the app is up',
+  answers: {
+    200: { description: 'At least one section is usable.', body: healthSchema },
+    503: { description: 'No section is set up.', body: healthSchema },
+  },
+  async handle(_input, { app }) {
+    const usable = app.isConfigured()
+    return { status: usable ? 200 : 503, body: { status: usable ? 'ok' : 'unconfigured' } }
+  },
+})

@@ -1,6 +1,6 @@
 import { isStorageFailure } from '../platform/azure-table.ts'
 import { ConfigError } from '../platform/errors.ts'
-import { isIdentityFailure } from './preflight-storage.ts'
+import { isIdentityFailure } from './preflight.ts'
 
 /** A part of a report, or why there is none. */
 export interface Part<T> {

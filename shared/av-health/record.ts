@@ -1,7 +1,7 @@
-import type { ReadRow } from '../exports/export-kind.ts'
-import { LONGEST_PIECE } from '../platform/long-text.ts'
+import type { ReadRow } from '../exports/kind.ts'
 import type { Columns, Value } from '../platform/table.ts'
-import { timeKey, toTimeText } from '../platform/time-text.ts'
+import { LONGEST_PIECE } from '../platform/table-record.ts'
+import { timeKey, toTimeText } from '../platform/time.ts'
 import { type FieldForm, fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
 
 /** Device ids that may be keys. */

@@ -1,5 +1,5 @@
-import { timeKey } from '../platform/time-text.ts'
-import { isOpen, type KnownItem, openSince } from './known-item.ts'
+import { timeKey } from '../platform/time.ts'
+import { isOpen, type KnownItem, openSince } from './item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
 
 /** What one poll saw. */

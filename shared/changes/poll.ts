@@ -1,15 +1,31 @@
-import { type Head, StreamMoved } from '../events/feed.ts'
+import { type Feed, type Head, StreamMoved } from '../events/feed/feed.ts'
+import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
-import { timeKey } from '../platform/time-text.ts'
-import { type Change, detect, isPlausible, type Look } from './detect.ts'
-import { comparedColumns, toKnown } from './item-row.ts'
-import type { KnownItem } from './known-item.ts'
-import { readLists } from './listing.ts'
-import { noteBegun, noteFailed } from './poll-notes.ts'
-import { makeReport, type PollReport, toReportColumns } from './poll-report.ts'
-import { recheck } from './recheck.ts'
-import { toStep } from './step.ts'
-import { readWatch, type Watch, type WatchState } from './watch.ts'
+import type { Log } from '../platform/log.ts'
+import { timeKey, toTimeText } from '../platform/time.ts'
+import { type Change, detect, isPlausible, type Look, limitOf } from './detect.ts'
+import {
+  comparedColumns,
+  type ItemData,
+  type KnownItem,
+  openSince,
+  seenData,
+  toItemColumns,
+  toItemData,
+  toKnown,
+} from './item.ts'
+import { readLists, recheck } from './listing.ts'
+import {
+  makeReport,
+  noteBegun,
+  noteFailed,
+  type PollReport,
+  readWatch,
+  toReportColumns,
+  type Watch,
+  type WatchState,
+} from './poll-state.ts'
+import { isTerminal, type Resource } from './resource.ts'
 
 const HOUR_MS = 3_600_000
 const OVERLAP_MS = HOUR_MS
@@ -138,5 +154,72 @@ function remember(known: Map<string, KnownItem>, changes: readonly Change[]): vo
   for (const { id, item } of changes) {
     if (item) known.set(id, item)
     else known.delete(id)
+  }
+}
+
+/** What a step is made with. */
+interface StepParts {
+  resource: Resource
+  feed: Pick<Feed, 'item'>
+  log: Pick<Log, 'correlation'>
+  overdueHours: number
+}
+
+/** The write of a change: the item as it is now and, where there is something to tell, its event. */
+export async function toStep(
+  parts: StepParts,
+  change: Change,
+  tenantId: string | null,
+  now: Date,
+): Promise<Step> {
+  const { resource, feed, log } = parts
+  const { id, item, seen, kind } = change
+  if (!item) return { item: { id, columns: null } }
+  // Without an answer of the upstream the last one stays: rows are written whole.
+  const data = seen
+    ? seenData(resource, seen)
+    : toItemData((await feed.item(resource.name, id)) ?? {})
+  const step: Step = { item: { id, columns: toItemColumns(item, data) } }
+  if (!kind) return step
+  const detectedAt = now.toISOString()
+  const told =
+    seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined
+  step.event = {
+    item: id,
+    version: item.version,
+    type: `${resource.eventPrefix}.${kind}`,
+    source: `/tenants/${tenantId ?? 'unknown'}/defender/${resource.name}`,
+    // A text that is no time would make the event one that no receiver can parse.
+    time: toTimeText(told ?? '') ?? detectedAt,
+    detectedAt,
+    data: toEventData(parts, change, data),
+    correlation: log.correlation,
+  }
+  return step
+}
+
+function toEventData(
+  { resource, overdueHours }: StepParts,
+  change: Change,
+  { fields, raw }: ItemData,
+): Record<string, unknown> {
+  const { id, item, from, to, reason, kind } = change
+  const state = to ?? from ?? ''
+  const overdue =
+    kind === 'overdue' && item
+      ? { openSince: openSince(item), limitHours: limitOf(resource, item.state, overdueHours) }
+      : {}
+  return {
+    id,
+    resource: resource.name,
+    version: item?.version ?? 0,
+    from,
+    to,
+    terminal: isTerminal(resource, state),
+    reason,
+    ...fields,
+    ...overdue,
+    item: raw,
+    ...(raw === null ? { itemOmitted: true } : {}),
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { plainText } from '../platform/plain-text.ts'
+import { plainText } from '../platform/request.ts'
 import type { CloudEvent } from './event.ts'
 
 /** What a subscription wants: by name a list of texts of which any will do, and `terminalOnly`. All of them have to hold. */

@@ -1,11 +1,11 @@
 import type { BatchWriter } from '../platform/batch-writer.ts'
-import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Table } from '../platform/table.ts'
-import type { ExportKind } from './export-kind.ts'
-import type { FileLedger } from './file-ledger.ts'
-import type { RunLedger } from './run-ledger.ts'
+import type { Clock } from '../platform/time.ts'
+import type { FileLedger } from './file-store.ts'
+import type { ExportKind } from './kind.ts'
 import type { Run } from './run-record.ts'
+import type { RunLedger } from './run-store.ts'
 
 /** What the engine's verbs work with, for one kind of export. */
 export interface ExportEngine {

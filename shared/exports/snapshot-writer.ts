@@ -1,7 +1,7 @@
 import type { BatchWriter } from '../platform/batch-writer.ts'
 import { type Columns, isRefusal, type Row, type Table } from '../platform/table.ts'
-import type { ExportKind } from './export-kind.ts'
-import { bucketOf } from './snapshot-bucket.ts'
+import type { ExportKind } from './kind.ts'
+import { bucketOf } from './snapshot-table.ts'
 
 /** Most rows of one transaction. */
 const FULL = 100

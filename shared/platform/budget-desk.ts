@@ -15,9 +15,9 @@ import {
   placesIn,
   usableOf,
 } from './budget-window.ts'
-import type { Clock } from './clock.ts'
 import { UpstreamError } from './errors.ts'
 import type { Table } from './table.ts'
+import type { Clock } from './time.ts'
 
 /** Where the calls of one family get their places; see `Budget` for what it promises. */
 export interface Desk {

@@ -1,5 +1,5 @@
-import type { Clock } from './clock.ts'
 import type { ServerTime } from './server-time.ts'
+import type { Clock } from './time.ts'
 
 /** The calls of one lane that wait in this instance, and the places it holds for them. */
 export interface BudgetLane {

@@ -1,8 +1,8 @@
 import { type Account, readAccount, toColumns } from './budget-row.ts'
 import { bucketOf } from './budget-window.ts'
-import type { Clock } from './clock.ts'
 import { createServerTime, type ServerTime } from './server-time.ts'
 import { isRefusal, type Table } from './table.ts'
+import type { Clock } from './time.ts'
 
 /** The row in which all instances keep one family's calls, and the time by which they do. */
 export interface BudgetLedger {

@@ -1,7 +1,7 @@
 import { createDesk } from './budget-desk.ts'
 import type { CallLimit, Lane } from './budget-window.ts'
-import type { Clock } from './clock.ts'
 import type { Table } from './table.ts'
+import type { Clock } from './time.ts'
 
 export type { CallLimit, Lane } from './budget-window.ts'
 

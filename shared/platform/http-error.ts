@@ -1,6 +1,6 @@
 import type { UpstreamFacts } from './errors.ts'
+import type { HttpCall } from './http.ts'
 import { redact } from './redact.ts'
-import { retryAfterMs } from './retry-after.ts'
 import { throttleOf } from './throttle.ts'
 
 /** An answer that is not a success, as far as it was read. */
@@ -110,3 +110,62 @@ const hide = (text: string, secrets: string[]) =>
   secrets.reduce((safe, secret) => safe.replaceAll(secret, '[hidden]'), text)
 
 const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, SAID_LENGTH)
+
+const plainHeaders = new Set(['accept', 'accept-encoding', 'content-type', 'user-agent', 'prefer'])
+
+/** What a server could echo of a call, in the forms it could do so: header values, query values but OData's own, an unnamed path. */
+export function secretsOf({ url, name, headers = {} }: HttpCall): string[] {
+  const fromHeaders = Object.entries(headers).flatMap(([header, value]) =>
+    plainHeaders.has(header.toLowerCase()) ? [] : value.split(/[\s;,=]+/),
+  )
+  const fromQuery = url.search
+    .slice(1)
+    .split('&')
+    .flatMap((option) => (/^(\$|%24)/.test(option) ? [] : option.replace(/^[^=]*=/, '')))
+    .flatMap((raw) => [raw, ...new URLSearchParams(`value=${raw}`).values()])
+  const fromPath = name.includes(url.pathname) ? [] : [url.pathname]
+  return [...fromHeaders, ...fromQuery, ...fromPath]
+    .flatMap((value) => [
+      value,
+      encodeURIComponent(value),
+      encodeURIComponent(encodeURIComponent(value)),
+    ])
+    .filter((value) => value.length >= 12)
+    .sort((a, b) => b.length - a.length)
+}
+
+/** What an answer said about coming back: its header, its own clock, and its text. */
+export interface Waiting {
+  /** The `Retry-After` header: seconds or an HTTP date. */
+  header?: string | undefined
+  /** The answer's text, read where the header is silent. */
+  body?: string | undefined
+  /** The answer's `Date` header: an HTTP date is judged against the clock that wrote it. */
+  date?: Date | undefined
+  now: Date
+}
+
+/** Longer than any quota window we know; what goes beyond is a mistake of theirs. */
+const LONGEST_MS = 24 * 3_600_000
+
+const unitsMs: Record<string, number> = { second: 1000, minute: 60_000, hour: 3_600_000 }
+
+/** How many milliseconds to wait before asking again, 0 to one day; undefined when the answer says nothing about it. */
+export function retryAfterMs({ header, body, date, now }: Waiting): number | undefined {
+  const ms = fromHeader(header?.trim() ?? '', date ?? now) ?? fromText(body ?? '')
+  return ms === undefined ? undefined : Math.min(Math.max(Math.ceil(ms), 0), LONGEST_MS)
+}
+
+function fromHeader(header: string, asOf: Date): number | undefined {
+  if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1000
+  // Without the day's name, Date.parse takes nearly any number for a year.
+  const at = /^[a-z]{3,9}, /i.test(header) ? Date.parse(header) : Number.NaN
+  return Number.isNaN(at) ? undefined : at - asOf.getTime()
+}
+
+/** Defender says it in words: "You can send requests again in 8 seconds." */
+function fromText(body: string): number | undefined {
+  const [, amount, unit = ''] =
+    /\bagain (?:in|after) (\d{1,6}) (second|minute|hour)s?\b/i.exec(body) ?? []
+  return amount === undefined ? undefined : Number(amount) * (unitsMs[unit.toLowerCase()] ?? 0)
+}

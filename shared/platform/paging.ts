@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { invalidRequest } from './invalid-request.ts'
+import { invalidRequest } from './request.ts'
 
 /** How many rows a list answers: 1 to 1,000. */
 export const limitSchema = z

@@ -1,3 +1,6 @@
+import type { TokenCredential } from '@azure/identity'
+import { QueueClient } from '@azure/storage-queue'
+
 /** The longest that a message can be kept from sight: seven days. */
 export const LONGEST_DELAY_SECONDS = 604_800
 
@@ -16,3 +19,44 @@ export interface Queue {
 /** A delay as the service takes it. */
 export const toVisibility = (delaySeconds = 0): number =>
   Math.min(Math.max(Math.ceil(delaySeconds), 0), LONGEST_DELAY_SECONDS)
+
+/** Where queues are: a connection string, or an endpoint that an identity may use. */
+export type QueueAccount =
+  | { connectionString: string }
+  | { endpoint: string; credential: TokenCredential }
+
+/** Expires never; the service's own default is seven days. */
+const FOR_EVER = -1
+
+/** Opens queues of one storage account by name; nothing is created or asked until a queue is used. */
+export function createQueues(account: QueueAccount): (name: string) => Queue {
+  const opened = new Map<string, Queue>()
+  const open = (name: string) =>
+    'connectionString' in account
+      ? new QueueClient(account.connectionString, name)
+      : new QueueClient(`${account.endpoint.replace(/\/+$/, '')}/${name}`, account.credential)
+  return (name) => {
+    const known = opened.get(name)
+    if (known) return known
+    const queue = createAzureQueue(open(name))
+    opened.set(name, queue)
+    return queue
+  }
+}
+
+/** A `Queue` over the SDK's client; messages are plain text, as the host's `messageEncoding: none` reads them. */
+export function createAzureQueue(client: QueueClient): Queue {
+  return {
+    name: client.name,
+    async create() {
+      await client.createIfNotExists()
+    },
+    /** https://learn.microsoft.com/rest/api/storageservices/put-message */
+    async send(message, { delaySeconds } = {}) {
+      await client.sendMessage(JSON.stringify(message), {
+        messageTimeToLive: FOR_EVER,
+        visibilityTimeout: toVisibility(delaySeconds),
+      })
+    },
+  }
+}

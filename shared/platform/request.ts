@@ -1,9 +1,7 @@
 import type { HttpRequest } from '@azure/functions'
-import type { z } from 'zod'
-import { invalidRequest } from './invalid-request.ts'
-import { readBody } from './request-body.ts'
+import { z } from 'zod'
+import { RequestError } from './errors.ts'
 import type { Route, RouteInput } from './route.ts'
-import { sayIssue } from './say-issue.ts'
 
 /** Reads a request by the schemas of its route; throws a `RequestError` that names everything that is wrong with it. */
 export async function readRequest(
@@ -70,3 +68,131 @@ function check(where: string, schema: z.ZodObject, given: unknown): unknown {
   })
   throw invalidRequest(errors)
 }
+
+const MOST_BODY_BYTES = 256 * 1024
+
+/** Reads a body as JSON, nothing at all as `{}`; throws a `RequestError` for what is too large or in other words. */
+export async function readBody(request: HttpRequest): Promise<unknown> {
+  const declared = Number(request.headers.get('content-length') ?? 0)
+  const bytes = declared > MOST_BODY_BYTES ? undefined : Buffer.from(await request.arrayBuffer())
+  if (!bytes || bytes.length > MOST_BODY_BYTES) {
+    throw new RequestError({
+      status: 413,
+      problem: 'body-too-large',
+      title: 'The body is too large',
+      detail: `A body may have at most ${MOST_BODY_BYTES} bytes.`,
+      remedy: 'Send less in one request.',
+    })
+  }
+  if (bytes.length === 0) {
+    // The platform hands over a chunked body as an empty one: acting on that would ignore what the caller said.
+    if (/chunked/i.test(request.headers.get('transfer-encoding') ?? '')) {
+      throw new RequestError({
+        status: 411,
+        problem: 'length-required',
+        title: 'A body needs a content length',
+        detail: 'The body came in chunks, without its length.',
+        remedy: 'Send the body with a Content-Length header instead of chunked.',
+      })
+    }
+    return {}
+  }
+  const unreadable = whyUnreadable(request.headers)
+  if (unreadable) {
+    throw new RequestError({
+      status: 415,
+      problem: 'unsupported-media-type',
+      title: 'The body is not plain JSON in UTF-8',
+      detail: unreadable,
+      remedy: 'Send Content-Type: application/json and a JSON object in UTF-8, not compressed.',
+    })
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch {
+    throw invalidRequest([{ path: 'body', message: 'is not JSON' }])
+  }
+}
+
+/** Why a body is not even tried. The header is not repeated: it is the caller's. */
+function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
+  const type = headers.get('content-type') ?? 'application/json'
+  if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type))
+    return 'Its Content-Type is not JSON.'
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type)?.[1]
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    return 'Its Content-Type names a charset other than UTF-8.'
+  const encoding = headers.get('content-encoding') ?? 'identity'
+  return /^(?:identity)?$/i.test(encoding.trim())
+    ? undefined
+    : 'It has a Content-Encoding, such as gzip.'
+}
+
+/** Most problems that an answer names: it should not outgrow the request. */
+const MOST_ERRORS = 50
+
+/** The refusal of a request that is wrong in itself; each message is the rest of a sentence that begins with its path. */
+export function invalidRequest(wrong: { path: string; message: string }[]): RequestError {
+  const errors = wrong.slice(0, MOST_ERRORS)
+  return new RequestError({
+    status: 400,
+    problem: 'invalid-request',
+    title: 'The request is not valid',
+    detail: errors.map(({ path, message }) => `${path} ${message}`).join('; '),
+    remedy: 'Mend what errors names and send the request again.',
+    errors,
+  })
+}
+
+const kinds: Record<string, string> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+}
+
+/** What is wrong with a value, as the rest of a sentence that begins with its path; never the value itself. */
+export const sayIssue: z.core.$ZodErrorMap = (issue) => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined
+        ? 'is missing'
+        : `must be ${kinds[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`
+    case 'too_big':
+      return `must ${amount(issue.origin, 'at most', Number(issue.maximum))}`
+    case 'too_small':
+      return `must ${amount(issue.origin, 'at least', Number(issue.minimum))}`
+    default:
+      return 'does not have the form that is wanted here'
+  }
+}
+
+const units: Record<string, [one: string, more: string]> = {
+  string: ['character', 'characters'],
+  array: ['entry', 'entries'],
+}
+
+function amount(origin: string, bound: string, limit: number): string {
+  const unit = units[origin]?.[limit === 1 ? 0 : 1]
+  return unit ? `have ${bound} ${limit} ${unit}` : `be ${bound} ${limit}`
+}
+
+const CONTROL = /[^\P{Cc}\n\r\t]/u
+
+/**
+ * A text for people that any reader of JSON can take: of at most so many UTF-16 units, without half a character and without
+ * control characters other than line breaks and tabs.
+ */
+export const plainText = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .refine(
+      (text) => text.isWellFormed() && !CONTROL.test(text),
+      'must not hold control characters or halves of characters',
+    )

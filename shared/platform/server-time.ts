@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from './time.ts'
 
 /**
  * The time of a server between two bounds, from the date of its last answer and from how long ago that was: our own

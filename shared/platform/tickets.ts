@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import type { Clock } from './clock.ts'
-import { deleteRows } from './delete-rows.ts'
-import type { Table } from './table.ts'
+import { deleteRows, type Table } from './table.ts'
+import type { Clock } from './time.ts'
 
 /** What a ticket opens: one reading, by its name, with the one thing it reads. */
 export interface Reading {

@@ -2,10 +2,14 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import { z } from 'zod'
-import type { Clock } from '../platform/clock.ts'
-import { deleteRows } from '../platform/delete-rows.ts'
-import { fromTextColumns, LONGEST_PIECE, splitText, toTextColumns } from '../platform/long-text.ts'
-import { isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
+import { deleteRows, isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
+import {
+  fromTextColumns,
+  LONGEST_PIECE,
+  splitText,
+  toTextColumns,
+} from '../platform/table-record.ts'
+import type { Clock } from '../platform/time.ts'
 
 /** Whose answer it is: the kind of question, what was asked for, and which run or page of it. */
 export interface CacheKey {

@@ -1,7 +1,7 @@
-import type { Clock } from '../platform/clock.ts'
 import { UpstreamError } from '../platform/errors.ts'
+import type { Clock } from '../platform/time.ts'
 import { type ScanCache, tagOf } from './cache.ts'
-import { toRefusal } from './refusal.ts'
+import { toRefusal } from './routes/reply.ts'
 import { type Found, LATEST, type Question, type See } from './source.ts'
 
 /** An answer, from the cache or fresh. */

@@ -1,10 +1,9 @@
 import type { Budget, Lane } from '../platform/budget.ts'
-import { readClaims } from '../platform/claims.ts'
-import type { GetToken } from '../platform/credential.ts'
+import { type GetToken, readClaims } from '../platform/credential.ts'
 import { UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
 import { heedThrottle } from '../platform/throttle.ts'
-import { heldBy, isDelegated, lackedGrants, USER_RIGHT } from './lacked-grants.ts'
+import { heldBy, isDelegated, lackedGrants, USER_RIGHT } from './grants.ts'
 
 /** Families of Defender routes that share one limit. */
 export type DefenderFamily = keyof typeof defenderLimits

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Budget } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
-import { redactJson } from '../platform/redact-json.ts'
+import { redactJson } from '../platform/redact.ts'
 import { heedThrottle } from '../platform/throttle.ts'
 import { TENABLE_PERMISSION } from './grants.ts'
 

@@ -2,7 +2,7 @@ import azure, { type HttpRequest, type InvocationContext } from '@azure/function
 import type { DurableClient } from 'durable-functions'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
-import { bindRoutes, logOf } from '../../shared/app/answer.ts'
+import { bindRoutes, logOf } from '../../shared/app/http.ts'
 import { useParts } from '../../shared/app.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
 import { problemSchema } from '../../shared/platform/reply.ts'

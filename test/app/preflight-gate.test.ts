@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { createGate, LOOK_AGAIN_MS } from '../../shared/app/preflight-gate.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
-import { createUpstreamWatch } from '../../shared/platform/upstream-watch.ts'
+import { createUpstreamWatch } from '../../shared/platform/upstream-health.ts'
 import { createMemoryTable } from '../memory-table.ts'
 
 const refusal = (status: number) =>

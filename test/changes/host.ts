@@ -1,4 +1,4 @@
-import type { EventsParts } from '../../shared/events/parts.ts'
+import type { EventsParts } from '../../shared/events/deps.ts'
 import type { DeliveryWorld, WorldQueues } from '../events/world.ts'
 import type { MemoryQueue } from '../memory-queue.ts'
 import { createFate, type Fate, type Fault, partsUnder } from './fate.ts'

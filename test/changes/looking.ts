@@ -1,5 +1,5 @@
 import { type Change, detect, type Look } from '../../shared/changes/detect.ts'
-import type { KnownItem } from '../../shared/changes/known-item.ts'
+import type { KnownItem } from '../../shared/changes/item.ts'
 import type { Resource, SeenItem } from '../../shared/changes/resource.ts'
 
 const HOUR_MS = 3_600_000

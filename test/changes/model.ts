@@ -4,7 +4,7 @@ import {
   type Resource,
   type Wanted,
 } from '../../shared/changes/resource.ts'
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 const MINUTE_MS = 60_000
 /** The service counts in steps of 100 ns; ticks begin here, since a number can't hold them from 1970 on. */

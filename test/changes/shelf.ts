@@ -1,9 +1,9 @@
+import type { Watch } from '../../shared/changes/poll-state.ts'
 import type { ItemSource, Resource, Wanted } from '../../shared/changes/resource.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import type { Watch } from '../../shared/changes/watch.ts'
-import { createFeed } from '../../shared/events/feed.ts'
-import type { Clock } from '../../shared/platform/clock.ts'
+import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** A row as the service sends it, whatever the resource. */
 export type Row = Record<string, unknown> & { id: string }

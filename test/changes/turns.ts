@@ -1,6 +1,6 @@
 import type { ItemSource } from '../../shared/changes/resource.ts'
-import type { Clock } from '../../shared/platform/clock.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** A row as an answer showed it, whatever the resource. */
 export interface ShownRow {

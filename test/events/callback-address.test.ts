@@ -1,13 +1,12 @@
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
+import { postEvent } from '../../shared/events/delivery/post.ts'
 import {
   type Address,
   type CallbackPolicy,
   judgeCallback,
-} from '../../shared/events/callback-address.ts'
-import { postEvent } from '../../shared/events/post-event.ts'
+} from '../../shared/events/subscriptions/callback-url.ts'
 import { RequestError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
 import { createWorld, someEvent } from './world.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { requeue } from '../../shared/events/requeue.ts'
-import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { requeue } from '../../shared/events/delivery/replay.ts'
+import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import { createWorld, DAY, HOUR, SECOND, someEvent } from './world.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Cursor, cursorSchemaOf, encodeCursor } from '../../shared/events/cursor.ts'
+import { type Cursor, cursorSchemaOf, encodeCursor } from '../../shared/events/feed/read.ts'
 import { toCursor } from '../../shared/platform/paging.ts'
 
 const schema = cursorSchemaOf(['things', 'others'])

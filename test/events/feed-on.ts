@@ -1,6 +1,6 @@
-import type { Cursor } from '../../shared/events/cursor.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
-import { createFeed, type Feed } from '../../shared/events/feed.ts'
+import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
+import type { Cursor } from '../../shared/events/feed/read.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'

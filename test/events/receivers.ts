@@ -1,10 +1,9 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
 import { type CloudEvent, cloudEventSchema } from '../../shared/events/event.ts'
-import type { Clock } from '../../shared/platform/clock.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
-import type { Http } from '../../shared/platform/http.ts'
-import type { HttpCall } from '../../shared/platform/http-call.ts'
+import type { Http, HttpCall } from '../../shared/platform/http.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** What arrived at a receiver. */
 export interface Post {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { reportDeliveries } from '../../shared/events/count-deliveries.ts'
-import { enable } from '../../shared/events/enable.ts'
-import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
+import { enable } from '../../shared/events/subscriptions/subscribe.ts'
+import { reportDeliveries } from '../../shared/events/subscriptions/view.ts'
 import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
 
 const HEALTHY = 'healthy.contoso.net'

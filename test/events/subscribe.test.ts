@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { dispatch } from '../../shared/events/dispatch.ts'
+import { dispatch } from '../../shared/events/delivery/dispatch.ts'
+import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import type { Filter } from '../../shared/events/filter.ts'
-import { subscribe } from '../../shared/events/subscribe.ts'
-import { sweepDeliveries } from '../../shared/events/sweep-deliveries.ts'
+import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import { dyingAt, stepping, watchQueue, watchTable } from './watched-storage.ts'
 import { createWorld, MINUTE, someEvent } from './world.ts'
 

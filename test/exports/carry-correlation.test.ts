@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { resumeExports, startRun } from '../../shared/exports/start-run.ts'
+import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import {
   createListeningExecutor,

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
-import { expireSnapshots } from '../../shared/exports/expire-snapshots.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { startRun } from '../../shared/exports/start-run.ts'
+import { expireSnapshots } from '../../shared/exports/publish.ts'
+import { startRun } from '../../shared/exports/start.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 import { brokenPromises } from './run-promises.ts'
 import {

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { beginRun } from '../../shared/exports/begin-run.ts'
+import { beginRun } from '../../shared/exports/begin.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish-run.ts'
-import { resumeRun } from '../../shared/exports/resume-run.ts'
-import { startRun } from '../../shared/exports/start-run.ts'
+import { publishRun } from '../../shared/exports/publish.ts'
+import { resumeRun, startRun } from '../../shared/exports/start.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { beginRun } from '../../shared/exports/begin-run.ts'
+import { beginRun } from '../../shared/exports/begin.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
-import { importFile } from '../../shared/exports/import-file.ts'
+import { importFile } from '../../shared/exports/import.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish-run.ts'
-import { startRun } from '../../shared/exports/start-run.ts'
+import { publishRun } from '../../shared/exports/publish.ts'
+import { startRun } from '../../shared/exports/start.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import {
   createListeningExecutor,

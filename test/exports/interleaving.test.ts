@@ -2,8 +2,7 @@ import fc, { type Scheduler } from 'fast-check'
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { resumeRun } from '../../shared/exports/resume-run.ts'
-import { startRun } from '../../shared/exports/start-run.ts'
+import { resumeRun, startRun } from '../../shared/exports/start.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Line, LONGEST_LINE, readLines } from '../../shared/exports/json-lines.ts'
+import { type Line, LONGEST_LINE, readLines } from '../../shared/exports/source-rows.ts'
 
 async function* blocks(...given: (string | Buffer)[]): AsyncGenerator<Buffer> {
   for (const block of given) yield typeof block === 'string' ? Buffer.from(block) : block

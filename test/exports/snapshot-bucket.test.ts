@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { allBuckets, bucketOf } from '../../shared/exports/snapshot-bucket.ts'
+import { allBuckets, bucketOf } from '../../shared/exports/snapshot-table.ts'
 
 const layouts = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 

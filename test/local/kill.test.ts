@@ -8,9 +8,9 @@ import { noFaults } from '../../local/simulator/faults.ts'
 import { createFleet, type Fleet } from '../../local/simulator/fleet.ts'
 import { createRandom } from '../../local/simulator/random.ts'
 import { type Simulator, startSimulator } from '../../local/simulator/simulator.ts'
-import { AV_HEALTH } from '../../shared/av-health/export-kind.ts'
-import { createFileLedger } from '../../shared/exports/file-ledger.ts'
-import { createRunLedger } from '../../shared/exports/run-ledger.ts'
+import { AV_HEALTH } from '../../shared/av-health/export.ts'
+import { createFileLedger } from '../../shared/exports/file-store.ts'
+import { createRunLedger } from '../../shared/exports/run-store.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import {
   type Ended,

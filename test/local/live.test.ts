@@ -10,7 +10,7 @@ import { noFaults } from '../../local/simulator/faults.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
 import { type Simulator, startSimulator } from '../../local/simulator/simulator.ts'
 import { createSimulatorCredential } from '../../local/simulator-credential.ts'
-import { preflightSchema } from '../../shared/app/preflight-check.ts'
+import { preflightSchema } from '../../shared/app/flows.ts'
 import { ask, endAll, freshFolder, launch, onceLine, runToEnd } from './launch.ts'
 
 const never = '0 0 0 1 1 *'

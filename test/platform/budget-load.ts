@@ -4,9 +4,9 @@ import {
   createBudget,
   type Lane,
 } from '../../shared/platform/budget.ts'
-import type { Clock } from '../../shared/platform/clock.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** A call as the upstream saw it. */
 export interface Seen {

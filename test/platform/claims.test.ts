@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readClaims } from '../../shared/platform/claims.ts'
+import { readClaims } from '../../shared/platform/credential.ts'
 
 const tokenOf = (payload: unknown) =>
   `e30.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.signature`

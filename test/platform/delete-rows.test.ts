@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { deleteRows } from '../../shared/platform/delete-rows.ts'
+import { deleteRows } from '../../shared/platform/table.ts'
 import { freshStorage } from '../storage.ts'
 
 const key = (n: number) => ({ partitionKey: 'p', rowKey: String(n).padStart(4, '0') })

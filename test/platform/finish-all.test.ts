@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { finishAll } from '../../shared/platform/finish-all.ts'
+import { finishAll } from '../../shared/platform/errors.ts'
 
 const first = new Error('first')
 const second = new Error('second')

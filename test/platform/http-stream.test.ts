@@ -4,10 +4,9 @@ import { inspect } from 'node:util'
 import { deflateSync, gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
+import { firstChunk, gunzipped } from '../../shared/platform/body.ts'
 import { ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
-import { createHttp } from '../../shared/platform/http.ts'
-import type { HttpCall } from '../../shared/platform/http-call.ts'
-import { firstChunk, gunzipped } from '../../shared/platform/stream.ts'
+import { createHttp, type HttpCall } from '../../shared/platform/http.ts'
 import { scripted } from './http-script.ts'
 
 const http = createHttp({

@@ -3,8 +3,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
-import { createHttp, type HttpOptions } from '../../shared/platform/http.ts'
-import type { HttpCall } from '../../shared/platform/http-call.ts'
+import { createHttp, type HttpCall, type HttpOptions } from '../../shared/platform/http.ts'
 import { json, type Script, type Step, scripted } from './http-script.ts'
 
 const http = (options: Partial<HttpOptions> = {}) =>

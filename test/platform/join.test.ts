@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createJoin } from '../../shared/platform/join.ts'
+import { createJoin } from '../../shared/platform/single-flight.ts'
 
 test('work that is asked for under one key at the same time is done once, and again afterwards', async () => {
   const join = createJoin<number>()

@@ -5,7 +5,7 @@ import {
   LONGEST_PIECE,
   splitText,
   toTextColumns,
-} from '../../shared/platform/long-text.ts'
+} from '../../shared/platform/table-record.ts'
 
 test('whatever its length and characters, a text comes back whole from pieces that fit and are well-formed', () => {
   fc.assert(

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isKnownTag } from '../../shared/platform/not-modified.ts'
+import { isKnownTag } from '../../shared/platform/reply.ts'
 
 test.each([
   [`"a"`, `"a"`, true],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { plainText } from '../../shared/platform/plain-text.ts'
+import { plainText } from '../../shared/platform/request.ts'
 
 const schema = plainText(20)
 

@@ -1,6 +1,6 @@
 import { QueueClient } from '@azure/storage-queue'
 import { expect, test } from 'vitest'
-import { createQueues } from '../../shared/platform/azure-queue.ts'
+import { createQueues } from '../../shared/platform/queue.ts'
 import { createMemoryQueue } from '../memory-queue.ts'
 import { freshStorage } from '../storage.ts'
 import { passMoment, promiseQueue } from './queue-contract.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { redactJson } from '../../shared/platform/redact-json.ts'
+import { redactJson } from '../../shared/platform/redact.ts'
 
 test.each([
   'password',

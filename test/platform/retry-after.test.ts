@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { retryAfterMs } from '../../shared/platform/retry-after.ts'
+import { retryAfterMs } from '../../shared/platform/http-error.ts'
 
 const now = new Date('2026-11-21T10:00:00Z')
 const defender429 =

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { sayIssue } from '../../shared/platform/say-issue.ts'
+import { sayIssue } from '../../shared/platform/request.ts'
 
 const said = (schema: z.ZodType, given: unknown) =>
   schema.safeParse(given, { error: sayIssue }).error?.issues.map(({ message }) => message)

@@ -1,4 +1,4 @@
-import type { Clock } from '../../shared/platform/clock.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 
 /** A clock that moves only when it is told to, from sleeper to sleeper: what wakes at a time sees exactly that time. */
 export interface StillClock extends Clock {

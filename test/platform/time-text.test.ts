@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { timeKey, toTimeText } from '../../shared/platform/time-text.ts'
+import { timeKey, toTimeText } from '../../shared/platform/time.ts'
 
 test.each([
   ['2026-03-02T09:15:45Z', '2026-03-02T09:15:45Z'],

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { createUpstreamWatch } from '../../shared/platform/upstream-watch.ts'
+import { createUpstreamWatch } from '../../shared/platform/upstream-health.ts'
 import { freshStorage } from '../storage.ts'
 import { createStillClock, type StillClock } from './still-clock.ts'
 

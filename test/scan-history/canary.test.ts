@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { sampleDefinitions } from '../../local/simulator/scans/sample-scans.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { fromTextColumns } from '../../shared/platform/long-text.ts'
+import { fromTextColumns } from '../../shared/platform/table-record.ts'
 import { storedTexts } from '../exports/stored-texts.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { RequestError, UpstreamError } from '../../shared/platform/errors.ts'
-import { createJoin } from '../../shared/platform/join.ts'
+import { createJoin } from '../../shared/platform/single-flight.ts'
 import { createScanCache, type ScanCache } from '../../shared/scan-history/cache.ts'
 import { type Entry, type LookupParts, lookup } from '../../shared/scan-history/lookup.ts'
 import type { Found, Question, See } from '../../shared/scan-history/source.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../shared/platform/errors.ts'
-import { parseLink } from '../../shared/upstreams/export-link.ts'
+import { parseLink } from '../../shared/upstreams/export-file.ts'
 
 const base = 'https://tvm1.blob.core.windows.net/temp-0f2a'
 const path =

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { heldBy, isDelegated, lackedGrants } from '../../shared/upstreams/lacked-grants.ts'
+import { heldBy, isDelegated, lackedGrants } from '../../shared/upstreams/grants.ts'
 
 const wanted = ['Machine.Read.All', 'Machine.ReadWrite.All']
 

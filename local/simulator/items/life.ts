@@ -1,4 +1,4 @@
-import type { Clock } from '../../../shared/platform/clock.ts'
+import type { Clock } from '../../../shared/platform/time.ts'
 import { deviceIdOf, deviceNameOf, systemOf } from '../device-identity.ts'
 import type { FleetOptions } from '../fleet-options.ts'
 import { createRandom } from '../random.ts'

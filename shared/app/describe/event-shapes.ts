@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { SNAPSHOT_PUBLISHED } from '../../av-health/published-event.ts'
+import { SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
 import { changeKinds } from '../../changes/resource.ts'
 import { resources } from '../../changes/resources/index.ts'
+import { TEST_TYPE } from '../../events/delivery/post.ts'
 import { cloudEventSchema } from '../../events/event.ts'
-import { TEST_TYPE } from '../../events/test-delivery.ts'
 
 const text = z.string().nullable()
 const raw = z.record(z.string(), z.unknown())

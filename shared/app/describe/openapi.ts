@@ -1,5 +1,5 @@
-import type { HttpRoute } from '../answer.ts'
-import { VERSION } from '../version.ts'
+import type { HttpRoute } from '../http.ts'
+import { VERSION } from '../sections/base.ts'
 import type { OpenApi, Operation, Parameter, Response, Schema } from './document.ts'
 import { refusal, refusalsOf } from './refusals.ts'
 import { type DescribedSchemas, describeSchemas, reference } from './schemas.ts'

@@ -1,4 +1,4 @@
-import type { HttpRoute } from '../answer.ts'
+import type { HttpRoute } from '../http.ts'
 
 /** Answers without a body that the platform gives. */
 const bare: Record<number, string> = {

@@ -1,6 +1,5 @@
 import { checkResource } from './check.ts'
-import { listItems, showItem } from './items.ts'
-import { waitForItem } from './wait.ts'
+import { listItems, showItem, waitForItem } from './items.ts'
 
 /** Every route of the watch over changes. */
 export const changesRoutes = [listItems, showItem, waitForItem, checkResource]

@@ -9,13 +9,13 @@ import {
   positionOf,
   toCursor,
 } from '../../platform/paging.ts'
-import { cursorSchemaOf } from '../cursor.ts'
-import { type Delivery, deliveryKey, deliveryStates } from '../delivery.ts'
-import { eventsRoute } from '../parts.ts'
-import { replayAfter, replayDead } from '../replay.ts'
-import { deliveryViewSchema, viewDelivery } from '../subscription-view.ts'
-import { testDelivery } from '../test-delivery.ts'
-import { findSubscription, subscriptionParams } from './find-subscription.ts'
+import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
+import { testDelivery } from '../delivery/post.ts'
+import { replayAfter, replayDead } from '../delivery/replay.ts'
+import { eventsRoute } from '../deps.ts'
+import { cursorSchemaOf } from '../feed/read.ts'
+import { deliveryViewSchema, viewDelivery } from '../subscriptions/view.ts'
+import { findSubscription, subscriptionParams } from './subscriptions.ts'
 
 export const listDeliveries = eventsRoute({
   name: 'list-deliveries',

@@ -1,9 +1,13 @@
 import type { Route } from '../../platform/route.ts'
+import type { EventsParts } from '../deps.ts'
 import type { FilterWords } from '../filter.ts'
-import type { EventsParts } from '../parts.ts'
 import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
-import type { FeedParts, FeedWords } from './event-filter.ts'
-import { createListEventsRoute } from './feed.ts'
+import {
+  createListEventsRoute,
+  createTriggerRoute,
+  type FeedParts,
+  type FeedWords,
+} from './feed.ts'
 import {
   createSubscribeRoute,
   deleteSubscription,
@@ -13,7 +17,6 @@ import {
   showSubscription,
   unsubscribeByUrl,
 } from './subscriptions.ts'
-import { createTriggerRoute } from './trigger.ts'
 
 /** Every route about subscriptions and deliveries, their filter in the words of the app. */
 export const createSubscriptionRoutes = (words: FilterWords): Route<EventsParts>[] => [

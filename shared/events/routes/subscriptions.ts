@@ -1,21 +1,49 @@
 import { z } from 'zod'
+import { RequestError } from '../../platform/errors.ts'
 import { afterSchema, cutPage, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
-import { plainText } from '../../platform/plain-text.ts'
-import { countOpen } from '../count-deliveries.ts'
-import { enable } from '../enable.ts'
+import { plainText } from '../../platform/request.ts'
+import { type EventsParts, eventsRoute } from '../deps.ts'
 import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
-import { eventsRoute } from '../parts.ts'
-import { rotateSecret } from '../rotate-secret.ts'
-import { subscribe } from '../subscribe.ts'
-import { contentTypes } from '../subscription.ts'
 import {
+  enable,
+  rotateSecret,
+  subscribe,
+  unsubscribe,
+  unsubscribeCallback,
+} from '../subscriptions/subscribe.ts'
+import { contentTypes, type Subscription } from '../subscriptions/subscription.ts'
+import {
+  countOpen,
   reportSubscription,
   subscriptionReportSchema,
   subscriptionViewSchema,
   viewSubscription,
-} from '../subscription-view.ts'
-import { unsubscribe, unsubscribeCallback } from '../unsubscribe.ts'
-import { findSubscription, subscriptionNotFound, subscriptionParams } from './find-subscription.ts'
+} from '../subscriptions/view.ts'
+
+/** The path parameter of routes about one subscription. */
+export const subscriptionParams = z.strictObject({
+  id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
+})
+
+/** The subscription of an id, once it is there for its caller; throws `subscription-not-found`. */
+export async function findSubscription(
+  { subscriptions }: EventsParts,
+  id: string,
+): Promise<Subscription> {
+  const kept = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
+  if (kept && kept.subscription.state !== 'starting') return kept.subscription
+  throw subscriptionNotFound()
+}
+
+/** The refusal of an id that nobody has. */
+export const subscriptionNotFound = () =>
+  new RequestError({
+    status: 404,
+    problem: 'subscription-not-found',
+    title: 'There is no such subscription',
+    detail: 'None has this id: it never was, or it was deleted.',
+    remedy: 'GET /api/subscriptions lists them.',
+  })
 
 /** Logic Apps gives out URLs up to this length. */
 const callbackUrl = z

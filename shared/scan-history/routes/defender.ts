@@ -1,12 +1,20 @@
 import { z } from 'zod'
-import { notModified } from '../../platform/not-modified.ts'
 import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { notModified } from '../../platform/reply.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
-import { type ScanHistoryParts, scanRoute } from '../parts.ts'
-import { notFound } from '../refusal.ts'
-import { cachedSchema, idSchema, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
 import { scanSchema, scanStates } from '../source.ts'
+import {
+  cachedSchema,
+  idSchema,
+  notFound,
+  open,
+  rawSchema,
+  reply,
+  type ScanHistoryParts,
+  scanAnswerSchema,
+  scanRoute,
+} from './reply.ts'
 
 const MOST_SESSIONS = 20
 const idParam = z.strictObject({ id: idSchema })

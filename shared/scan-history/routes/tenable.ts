@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { notModified } from '../../platform/not-modified.ts'
 import {
   afterSchema,
   limitSchema,
@@ -8,13 +7,22 @@ import {
   positionOf,
   toCursor,
 } from '../../platform/paging.ts'
+import { notModified } from '../../platform/reply.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
-import { scanRoute } from '../parts.ts'
-import { notFound, toRefusal } from '../refusal.ts'
-import { cachedSchema, idSchema, open, rawSchema, reply, scanAnswerSchema } from '../reply.ts'
 import { LATEST, scanStates } from '../source.ts'
-import { isOver, stateOf } from '../sources/tenable-answer.ts'
+import { isOver, stateOf } from '../sources/tenable.ts'
+import {
+  cachedSchema,
+  idSchema,
+  notFound,
+  open,
+  rawSchema,
+  reply,
+  scanAnswerSchema,
+  scanRoute,
+  toRefusal,
+} from './reply.ts'
 
 const idParam = z.strictObject({ id: idSchema })
 const text = z.string().nullable()

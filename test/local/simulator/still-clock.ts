@@ -1,4 +1,4 @@
-import type { Clock } from '../../../shared/platform/clock.ts'
+import type { Clock } from '../../../shared/platform/time.ts'
 
 /** A clock that stands still until it is moved; sleepers wake when their time has come. */
 export interface StillClock extends Clock {

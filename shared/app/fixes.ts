@@ -1,0 +1,67 @@
+import type { Environment } from '../platform/config.ts'
+import type { Claims } from '../platform/credential.ts'
+import type { ConfigError } from '../platform/errors.ts'
+import {
+  DEFENDER_APP_ID,
+  isDelegated,
+  TENABLE_PERMISSION,
+  USER_RIGHT,
+} from '../upstreams/grants.ts'
+import type { Trouble } from './flows.ts'
+
+/** What is known of whom the app signs in as; null before there was a token. */
+export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
+
+const APP = '--name <app> --resource-group <group>'
+
+/** The command that gives settings their values. */
+export const setSetting = (...settings: string[]): string => {
+  const values = settings.map((setting) => `${setting}=<value>`).join(' ')
+  return `az functionapp config appsettings set ${APP} --settings ${values} (on a laptop: in local.settings.json)`
+}
+
+/** What is wrong with settings, and the command that mends them all. */
+export const ofSettings = ({ problems }: ConfigError): Trouble => ({
+  problem: problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; '),
+  remedy: setSetting(...problems.map(({ setting }) => setting)),
+})
+
+/** The command that takes a setting away. */
+export const deleteSetting = (setting: string): string =>
+  `az functionapp config appsettings delete ${APP} --setting-names ${setting} (on a laptop: in local.settings.json)`
+
+/** What makes it possible to sign in. */
+export const signIn = `az login on a laptop; in Azure: ${setSetting('AZURE_CLIENT_ID')}`
+
+/** The command that grants what a token lacks on Defender: an app role, a delegated permission, or a user's right. */
+export function grantDefender(missing: string, identity: Identity): string {
+  if (missing === USER_RIGHT)
+    return 'Defender portal, Settings > Endpoints > Roles: a role with View Data for this user'
+  if (identity && isDelegated(identity)) {
+    return `az ad app permission grant --id ${identity.appid ?? '<client id>'} --api ${DEFENDER_APP_ID} --scope ${missing}`
+  }
+  return `sh bicep/grants/grant-roles.sh ${identity?.oid ?? '<object id of the identity>'} ${missing}`
+}
+
+/** What gives the Tenable user its rights, or the app good keys. */
+export const grantTenable = (missing: string): string =>
+  missing === TENABLE_PERMISSION
+    ? 'Tenable, Settings > Access Control: this permission for the user of the keys'
+    : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value <key>, and tenable-secret-key'
+
+/** The command that grants a role on the data account. */
+export function grantStorage(
+  role: string,
+  env: Environment,
+  service: 'table' | 'queue',
+  identity: Identity,
+): string {
+  const account = URL.parse(env[`RELAY_STORAGE__${service}ServiceUri`] ?? '')?.hostname.split(
+    '.',
+  )[0]
+  if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`
+  const assignee = identity?.oid ?? '<object id of the identity>'
+  const type = identity && isDelegated(identity) ? 'User' : 'ServicePrincipal'
+  const scope = `$(az storage account list --query "[?name=='${account}'].id" --output tsv)`
+  return `az role assignment create --role "${role}" --assignee-object-id ${assignee} --assignee-principal-type ${type} --scope "${scope}"`
+}

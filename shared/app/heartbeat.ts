@@ -1,0 +1,124 @@
+import type { App } from '../app.ts'
+import { reportExports } from '../av-health/export.ts'
+import { type ChangesReport, reportChanges } from '../changes/poll-state.ts'
+import { resourceNames } from '../changes/resources/index.ts'
+import { reportStream } from '../events/feed/read.ts'
+import type { BudgetLeft } from '../platform/budget.ts'
+import type { Facts, Log } from '../platform/log.ts'
+import type { UpstreamReport } from '../platform/upstream-health.ts'
+import { comingEnds } from './problems.ts'
+import { VERSION } from './sections/base.ts'
+import { streams } from './sections/events.ts'
+import { usable } from './usable.ts'
+
+/** How one family of an upstream's routes fares, and what may still be asked of it. */
+interface FamilyReport extends UpstreamReport, BudgetLeft {
+  upstream: string
+  family: string
+}
+
+/** A failure that nothing has followed since is told for so long: some routes are asked once a week, or never again. */
+const UNREACHABLE_MS = 15 * 60_000
+/** An export asks twice a day, and falls back to other routes where its own is gone. */
+const GONE_MS = 24 * 60 * 60_000
+
+/**
+ * Tells where everything stands in one line `watch`, always, so that silence itself says something; and in a line of its own
+ * each that an upstream is unreachable, that a budget is used up, and that an endpoint has ended or will. The alert rules
+ * read these lines. Asks tables by key, and no upstream.
+ */
+export async function tellWatch(app: App, log: Log): Promise<void> {
+  const now = app.clock.now()
+  const families = (
+    await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])
+  ).flat()
+  const known = families.filter((family) => family !== null)
+  log.info('watch', {
+    version: VERSION,
+    changes: await partOf(() => changesFacts(app, log, now)),
+    events: await partOf(() => eventsFacts(app, now)),
+    avHealth: await partOf(() => exportFacts(app, log)),
+    upstreams: Object.fromEntries(
+      known.map(({ upstream, family, state, hourLeft }) => [
+        `${upstream} ${family}`,
+        { state, hourLeft },
+      ]),
+    ),
+  })
+  for (const family of known) tellFamily(family, now, log)
+  for (const { isNear, ...end } of (await partOf(() => comingEnds(app))) ?? [])
+    if (isNear) log.warn('endpoint retirement', end)
+}
+
+function tellFamily(
+  { upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport,
+  now: Date,
+  log: Log,
+) {
+  const what = { upstream, family, reason: lastError?.title, at: lastError?.at }
+  const ageMs = now.getTime() - Date.parse(lastError?.at ?? '')
+  if (state === 'gone' && ageMs < GONE_MS)
+    log.error('endpoint retirement', { cause: 'gone', ...what })
+  if (state === 'unreachable' && ageMs < UNREACHABLE_MS) log.error('upstream unreachable', what)
+  if (hourLeft === 0 || stoppedUntil)
+    log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
+}
+
+async function defenderFamilies(app: App): Promise<FamilyReport[]> {
+  const { watches, budget } = await app.defender()
+  const left = await budget.report()
+  const families = Object.entries(watches).map(async ([family, watch]) => ({
+    upstream: 'defender',
+    family,
+    ...(await watch.report()),
+    ...left[family as keyof typeof left],
+  }))
+  return Promise.all(families)
+}
+
+async function tenableFamilies(app: App): Promise<FamilyReport[]> {
+  const { watch, budget } = await app.tenable()
+  const [report, { scans }] = await Promise.all([watch.report(), budget.report()])
+  return [{ upstream: 'tenable', family: 'scans', ...report, ...scans }]
+}
+
+async function changesFacts(app: App, log: Log, now: Date): Promise<Facts> {
+  const { watch } = await app.changes()
+  const reports = resourceNames.map(async (name) => {
+    const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
+      await reportChanges(watch(name, log), null)
+    const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
+    const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
+    return [
+      name,
+      { pollAgeSeconds, error: lastPoll?.error, openItems, oldestOpenSeconds, detectionLagSeconds },
+    ] as const
+  })
+  return Object.fromEntries(await Promise.all(reports))
+}
+
+async function eventsFacts(app: App, now: Date): Promise<Facts> {
+  const { feed } = await app.events()
+  const reports = streams.map(async (name) => {
+    const { head, dispatched, lagSeconds } = await reportStream(feed, name, now)
+    return [name, { head, dispatched, lagSeconds }] as const
+  })
+  return Object.fromEntries(await Promise.all(reports))
+}
+
+async function exportFacts(app: App, log: Log): Promise<Facts> {
+  const { current, lastRun } = await reportExports((await app.avHealth()).engine(log), null)
+  const { state, rejected } = lastRun ?? {}
+  return {
+    snapshotAgeSeconds: current?.ageSeconds,
+    devices: current?.devices,
+    lastRun: state,
+    rejected,
+  }
+}
+
+const secondsSince = (time: string | undefined, now: Date) =>
+  time === undefined ? null : Math.round((now.getTime() - Date.parse(time)) / 1000)
+
+/** Null where there is no such part: the line itself must come. */
+const partOf = async <T>(read: () => Promise<T>): Promise<T | null> => (await usable(read)).part

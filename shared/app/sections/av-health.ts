@@ -1,0 +1,90 @@
+import { AV_HEALTH, createAvHealthExport, publishedEvent } from '../../av-health/export.ts'
+import { dispatch } from '../../events/delivery/dispatch.ts'
+import type { ExportEngine } from '../../exports/engine.ts'
+import { createFileLedger } from '../../exports/file-store.ts'
+import { createRunLedger } from '../../exports/run-store.ts'
+import { createBatchWriter } from '../../platform/batch-writer.ts'
+import { readSection } from '../../platform/config.ts'
+import { createHttp } from '../../platform/http.ts'
+import type { Log } from '../../platform/log.ts'
+import type { UpstreamWatch } from '../../platform/upstream-health.ts'
+import { createExportFiles, httpsHostsUnder, parseLink } from '../../upstreams/export-file.ts'
+import { avHealthSettings } from '../settings.ts'
+import { type Base, type Given, USER_AGENT } from './base.ts'
+import type { DefenderSection } from './defender.ts'
+import type { EventsSection } from './events.ts'
+
+/** The antivirus-health flow, ready to use. */
+export interface AvHealthSection {
+  /** The engine, telling its story to one invocation's log. */
+  engine(log: Log): ExportEngine
+  schedule: string
+}
+
+/** Batches under way at once: more brings nothing at the latencies of the service. */
+const IN_FLIGHT = 8
+const GRACE_MS = 60 * 60 * 1000
+
+/** Puts the antivirus-health flow together from its settings. */
+export function createAvHealthSection(
+  given: Given,
+  { table }: Base,
+  { defender, cloud, watches, tenantId }: DefenderSection,
+  { feed, events }: EventsSection,
+): AvHealthSection {
+  const { env, clock, upstreamOrigin } = given
+  const settings = readSection('avHealth', env, avHealthSettings)
+  const exportFiles = createExportFiles({
+    http: createHttp({ upstream: 'export-files', clock, userAgent: USER_AGENT }),
+    isAllowedLink: upstreamOrigin
+      ? ({ origin }) => origin === upstreamOrigin
+      : httpsHostsUnder(cloud.blobSuffix),
+  })
+  const hours = settings.AV_HEALTH_LINK_HOURS
+  const kind = createAvHealthExport(
+    {
+      async listFiles() {
+        const { files, generatedTime } = await watches.export.over(() =>
+          defender.listExportFiles(hours),
+        )
+        return {
+          generatedTime,
+          files: files.map((link) => ({ link, path: parseLink(link).blobPath })),
+        }
+      },
+      openFile: (link) => exportFiles.open(link),
+      pages: () => watched(watches.deviceavinfo, defender.deviceAvInfoPages()),
+    },
+    { method: settings.AV_HEALTH_METHOD, buckets: settings.AV_HEALTH_BUCKETS },
+  )
+  const parts = {
+    kind,
+    runs: createRunLedger(table('Exports'), AV_HEALTH),
+    files: createFileLedger(table('Exports'), AV_HEALTH),
+    table,
+    writer: createBatchWriter({ inFlight: IN_FLIGHT }),
+    clock,
+    retention: { days: settings.AV_HEALTH_RETENTION_DAYS, graceMs: GRACE_MS, ...given.retention },
+  }
+  const engine = (log: Log): ExportEngine => ({
+    ...parts,
+    log,
+    async announce(run) {
+      const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
+      const told = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
+        { ...publishedEvent(run, source, clock.now()), correlation: log.correlation },
+      ])
+      if (told) await dispatch(events(log), AV_HEALTH)
+    },
+  })
+  return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
+}
+
+/** Pages, each of them noted. */
+async function* watched<T>({ over }: UpstreamWatch, pages: AsyncGenerator<T>): AsyncGenerator<T> {
+  for (;;) {
+    const { value, done } = await over(() => pages.next())
+    if (done) return
+    yield value
+  }
+}

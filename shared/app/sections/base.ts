@@ -1,0 +1,74 @@
+import type { TokenCredential } from '@azure/identity'
+import type { z } from 'zod'
+import type { Overrides } from '../../app.ts'
+import { createTables, type TableAccount } from '../../platform/azure-table.ts'
+import { readSection } from '../../platform/config.ts'
+import { makeCredential } from '../../platform/credential.ts'
+import { ConfigError } from '../../platform/errors.ts'
+import { createQueues, type Queue, type QueueAccount } from '../../platform/queue.ts'
+import type { Table } from '../../platform/table.ts'
+import { createTickets, type Tickets } from '../../platform/tickets.ts'
+import { clouds } from '../../upstreams/clouds.ts'
+import { baseSettings, defenderSettings } from '../settings.ts'
+
+/** What every section stands on. */
+export interface Base {
+  credential: TokenCredential
+  table(name: string): Table
+  queue(name: string): Queue
+  tickets: Tickets
+}
+
+/** Overrides with what every process has. */
+export type Given = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
+
+/** Opens the data account and makes the tables that every flow uses. */
+export async function createBase({ env, clock, credential, storageDate }: Given): Promise<Base> {
+  const settings = readSection('storage', env, baseSettings)
+  const { DEFENDER_CLOUD } = readSection('defender', env, {
+    DEFENDER_CLOUD: defenderSettings.DEFENDER_CLOUD,
+  })
+  const identity = credential ?? makeCredential(env, clouds[DEFENDER_CLOUD].authority)
+  const table = createTables(accountOf(settings, identity), { dateOf: storageDate })
+  await Promise.all(
+    ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map(
+      (name) => table(name).create(),
+    ),
+  )
+  return {
+    credential: identity,
+    table,
+    queue: createQueues(queueAccountOf(settings, identity)),
+    tickets: createTickets(table('Tickets'), clock),
+  }
+}
+
+type StorageSettings = z.output<z.ZodObject<typeof baseSettings>>
+
+function accountOf(settings: StorageSettings, credential: TokenCredential): TableAccount {
+  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
+  if (settings.RELAY_STORAGE__tableServiceUri)
+    return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
+  throw missing('RELAY_STORAGE__tableServiceUri')
+}
+
+function queueAccountOf(settings: StorageSettings, credential: TokenCredential): QueueAccount {
+  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
+  if (settings.RELAY_STORAGE__queueServiceUri)
+    return { endpoint: settings.RELAY_STORAGE__queueServiceUri, credential }
+  throw missing('RELAY_STORAGE__queueServiceUri')
+}
+
+const missing = (setting: string) =>
+  new ConfigError('storage', [
+    { setting, problem: 'is missing (or RELAY_STORAGE, a connection string)' },
+  ])
+
+/** The version of the app, as package.json has it. */
+export const VERSION = '0.1.0'
+
+/** How the app calls itself to the services it asks. */
+export const USER_AGENT = `defender-relay/${VERSION}`
+
+/** The form that Tenable asks of integrations. https://developer.tenable.com/docs/user-agent-header */
+export const INTEGRATION_USER_AGENT = `Integration/1.0 (defender-relay; scan-history; Build/${VERSION}) ${USER_AGENT}`

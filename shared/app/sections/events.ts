@@ -1,0 +1,70 @@
+import { lookup } from 'node:dns/promises'
+import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
+import { changeKinds } from '../../changes/resource.ts'
+import { resourceNames, resources } from '../../changes/resources/index.ts'
+import { createEvents, type EventsParts, queueNames } from '../../events/deps.ts'
+import { createFeed, type Feed } from '../../events/feed/feed.ts'
+import { createHttp } from '../../platform/http.ts'
+import type { Log } from '../../platform/log.ts'
+import { type Base, type Given, USER_AGENT } from './base.ts'
+
+/** Every stream of events; those of the export are told only to whoever names them. */
+export const streams = [...resourceNames, AV_HEALTH] as const
+
+/** Every type of event that the feed holds. */
+export const eventTypes = [
+  ...resourceNames.flatMap((name) =>
+    changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`),
+  ),
+  SNAPSHOT_PUBLISHED,
+]
+
+/** The feed and its subscribers, ready to use. */
+export interface EventsSection {
+  feed: Feed
+  /** The parts of subscriptions and deliveries, telling their story to one invocation's log. */
+  events(log: Log): EventsParts
+}
+
+/** Which members of an event's data each filter of a subscription looks at. */
+export const filterFields = {
+  machineIds: ['machineId'],
+  actionTypes: ['type'],
+  requestors: ['requestor'],
+  states: ['to'],
+  triggeringAlertIds: ['triggeringAlertId'],
+}
+
+/** Puts the feed and its delivery together; makes the queues. */
+export async function createEventsSection(
+  given: Given,
+  { table, queue }: Base,
+): Promise<EventsSection> {
+  const { clock } = given
+  const feed = createFeed(table('Streams'))
+  const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
+  await Promise.all([deliveries.create(), retries.create()])
+  const parts = {
+    feed,
+    streams,
+    defaultStreams: resourceNames,
+    filterFields,
+    subscriptions: table('Subscriptions'),
+    deliveries: table('Deliveries'),
+    queue: deliveries,
+    retryQueue: retries,
+    // The schedule of deliveries is the only retry.
+    http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
+    callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
+    clock,
+  }
+  return { feed, events: (log) => createEvents({ ...parts, log }) }
+}
+
+async function resolveAll(host: string) {
+  const addresses = await lookup(host, { all: true, verbatim: true })
+  return addresses.map(({ address, family }) => ({
+    address,
+    family: family === 6 ? (6 as const) : (4 as const),
+  }))
+}

@@ -1,0 +1,38 @@
+import { readSection } from '../../platform/config.ts'
+import type { Log } from '../../platform/log.ts'
+import { createJoin } from '../../platform/single-flight.ts'
+import { createScanCache, type ScanCache } from '../../scan-history/cache.ts'
+import type { Entry, LookupParts } from '../../scan-history/lookup.ts'
+import { scanHistorySettings } from '../settings.ts'
+import type { Base, Given } from './base.ts'
+
+/** What look-ups of every source share, ready to use. */
+export interface ScanHistorySection {
+  cache: ScanCache
+  /** The parts of a look-up, telling its story to one invocation's log. */
+  parts(log: Log): LookupParts
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/** Puts the look-ups together from their settings. */
+export function createScanHistorySection(
+  { env, clock }: Given,
+  { table }: Base,
+): ScanHistorySection {
+  const { SCAN_CACHE_DAYS } = scanHistorySettings
+  const settings = readSection('scanHistory', env, { SCAN_CACHE_DAYS })
+  const cache = createScanCache(table('ScanCache'), clock)
+  const join = createJoin<Map<string, Entry>>()
+  const finalMs = settings.SCAN_CACHE_DAYS * DAY_MS
+  return {
+    cache,
+    parts: (log) => ({
+      cache,
+      join,
+      clock,
+      finalMs,
+      onCacheFailure: (error) => log.warn('an answer could not be kept', { reason: String(error) }),
+    }),
+  }
+}

@@ -1,0 +1,133 @@
+import type { InvocationContext } from '@azure/functions'
+import { type DurableClient, OrchestrationRuntimeStatus } from 'durable-functions'
+import { z } from 'zod'
+import { theApp } from '../app.ts'
+import { AV_HEALTH } from '../av-health/export.ts'
+import { isTold, poll } from '../changes/poll.ts'
+import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
+import { buryPoison, deliver, deliverSlowly } from '../events/delivery/attempt.ts'
+import { dispatch } from '../events/delivery/dispatch.ts'
+import { sweepDeliveries } from '../events/delivery/sweep.ts'
+import type { EventsParts } from '../events/deps.ts'
+import { expireEvents } from '../events/feed/expire.ts'
+import { beginRun, renewLinks } from '../exports/begin.ts'
+import type { ExportEngine } from '../exports/engine.ts'
+import { importFile } from '../exports/import.ts'
+import { exportNames, RUN_ID } from '../exports/names.ts'
+import { expireSnapshots, publishRun } from '../exports/publish.ts'
+import { resumeExports, startRun } from '../exports/start.ts'
+import { finishAll } from '../platform/errors.ts'
+import { createExecutor } from './executor.ts'
+import { tellWatch } from './heartbeat.ts'
+import { logOf } from './http.ts'
+import { streams } from './sections/events.ts'
+import { carriedBy } from './trace.ts'
+
+type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
+
+const engineOf = async (context: InvocationContext, correlation?: string): Promise<ExportEngine> =>
+  (await theApp().avHealth()).engine(logOf(context, correlation))
+
+/** Starts the scheduled export run, or joins the one under way. */
+export const exportAvHealth: Flow = async (context, client) => {
+  await startRun(await engineOf(context), createExecutor(client))
+}
+
+/** Tells where everything stands, then takes over a run that nothing executes any more. */
+export const resumeAvHealth: Flow = async (context, client) => {
+  await finishAll([
+    () => tellWatch(theApp(), logOf(context)),
+    async () => resumeExports(await engineOf(context), createExecutor(client)),
+  ])
+}
+
+const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
+  (await theApp().events()).events(logOf(context, correlation))
+
+/** Hands out what a crash or another instance left in the feed. */
+export async function dispatchEvents(context: InvocationContext): Promise<void> {
+  const parts = await eventsOf(context)
+  await finishAll(streams.map((stream) => () => dispatch(parts, stream)))
+}
+
+/** The verbs behind the queues of deliveries, by function. */
+export const deliveryVerbs = {
+  deliver: onMessage(deliver),
+  retry: onMessage(deliverSlowly),
+  bury: onMessage(buryPoison),
+}
+
+function onMessage(verb: (parts: EventsParts, message: unknown) => Promise<void>) {
+  return async (message: unknown, context: InvocationContext) =>
+    verb(await eventsOf(context, carriedBy(message)), message)
+}
+
+/** The resources that are watched, by name. */
+export const watchedNames = resourceNames
+
+/** Looks once at what changed among the items of a resource. */
+export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
+  const { patientWatch } = await theApp().changes()
+  try {
+    const { head } = await poll(patientWatch(name, logOf(context)))
+    await dispatch(await eventsOf(context), name, head)
+  } catch (error) {
+    // Told in log and status already; the next tick is the retry.
+    if (!isTold(error)) throw error
+  }
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+/** How long the history of finished instances is kept for whoever looks into a failure. */
+const HISTORY_DAYS = 7
+
+/** Drops what is past its time: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
+export const housekeeping: Flow = async (context, client) => {
+  const { base, changes, events, scanHistory, clock } = theApp()
+  const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
+  await finishAll([
+    async () => expireSnapshots(await engineOf(context)),
+    async () => sweepDeliveries(await eventsOf(context)),
+    ...streams.map((stream) => async () => {
+      const { eventRetentionDays } = await changes()
+      const { feed } = await events()
+      await expireEvents({ feed, clock, log: logOf(context) }, stream, eventRetentionDays)
+    }),
+    async () => (await base()).tickets.sweep(),
+    async () => (await scanHistory()).cache.sweep(),
+    () =>
+      client.purgeInstanceHistoryBy({
+        createdTimeFrom: new Date('2020-01-01T00:00:00Z'),
+        createdTimeTo: new Date(clock.now().getTime() - HISTORY_DAYS * DAY_MS),
+        // Without the terminal statuses the service purges running instances too.
+        runtimeStatus: [Completed, Failed, Terminated],
+      }),
+  ])
+}
+
+// Inputs come back from the task hub: they are read like anything else from outside.
+const run = z.object({
+  kind: z.literal(AV_HEALTH),
+  runId: z.string().regex(RUN_ID),
+  epoch: z.int().min(1),
+})
+const file = run.extend({ file: z.int().min(1) })
+const files = run.extend({ files: z.array(z.int().min(1)) })
+
+type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
+
+const activity =
+  <S extends z.ZodType>(
+    input: S,
+    verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>,
+  ): Activity =>
+  async (given, context) =>
+    verb(await engineOf(context, carriedBy(given)), input.parse(given))
+
+/** The activities of the export engine by name. */
+export const exportActivities: Record<string, Activity> = {
+  [exportNames.beginRun]: activity(run, beginRun),
+  [exportNames.importFile]: activity(file, importFile),
+  [exportNames.renewLinks]: activity(files, renewLinks),
+  [exportNames.publishRun]: activity(run, publishRun),
+}

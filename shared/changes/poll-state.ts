@@ -1,0 +1,237 @@
+import { z } from 'zod'
+import type { Feed, Head } from '../events/feed/feed.ts'
+import type { Step } from '../events/feed/rows.ts'
+import type { Log } from '../platform/log.ts'
+import type { Columns } from '../platform/table.ts'
+import type { Clock } from '../platform/time.ts'
+import { isOpen, type KnownItem, openSince } from './item.ts'
+import type { ItemSource, Resource } from './resource.ts'
+
+/** What outlives an invocation. */
+export interface Memory {
+  /** The poll that somebody has asked for and that is under way in this process. */
+  checking?: Promise<PollReport> | undefined
+  /** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
+  last?: { etag: string; known: Map<string, KnownItem> } | undefined
+}
+
+/** What one resource is watched with. */
+export interface Watch {
+  resource: Resource
+  source: ItemSource
+  feed: Feed
+  clock: Clock
+  log: Log
+  /** Outlives the invocation; every poll checks it against the head. */
+  readonly memory: Memory
+  /** The tenant's id for the source of events; null while nobody knows it. */
+  tenantId(): Promise<string | null>
+  /** Makes a call to the upstream, noting how it went. */
+  over<T>(call: () => Promise<T>): Promise<T>
+  overdueHours: number
+  /** Tell what the first look finds. */
+  tellBaseline: boolean
+}
+
+const watchSchema = z.object({
+  cursor: z.string().nullable().default(null),
+  /** Where the window of the first look began: what is older and over was never ours to tell. */
+  since: z.string().nullable().default(null),
+  wideAt: z.string().nullable().default(null),
+  baselineDone: z.boolean().default(false),
+  tenantId: z.string().nullable().default(null),
+  /** The id after which the open items that no list brings are asked for next. */
+  recheckAfter: z.string().default(''),
+})
+
+/** Where the watch of a resource stands. */
+export type WatchState = z.output<typeof watchSchema>
+
+/** Reads where a watch stands. */
+export const readWatch = (head: Head): WatchState =>
+  watchSchema.parse(JSON.parse(head.watch || '{}'))
+
+const text = z.string().nullable().default(null)
+
+const storedReport = z.object({
+  startedAt: z.string(),
+  endedAt: z.string(),
+  listed: z.number(),
+  rechecked: z.number(),
+  events: z.number(),
+  openItems: z.number(),
+  /** Rows of the lists that could not be read. */
+  unreadable: z.number().default(0),
+  unknownStates: z
+    .string()
+    .transform((json) => z.record(z.string(), z.number()).parse(JSON.parse(json))),
+  oldestOpenId: text,
+  oldestOpenSince: text,
+  detectionLagSeconds: z.number().nullable().default(null),
+})
+
+/** What a poll that ended well brought, and how it left the watch. */
+export type PollReport = z.output<typeof storedReport>
+
+/** The report of the last poll that ended well. */
+export async function readReport({
+  feed,
+  resource,
+}: Pick<Watch, 'feed' | 'resource'>): Promise<PollReport | undefined> {
+  const columns = await feed.poll(resource.name)
+  return columns && storedReport.parse(columns)
+}
+
+/** The columns of a report: nulls are left out. */
+export function toReportColumns({ unknownStates, ...report }: PollReport): Columns {
+  const columns: Columns = { unknownStates: JSON.stringify(unknownStates) }
+  for (const [name, value] of Object.entries(report)) if (value !== null) columns[name] = value
+  return columns
+}
+
+/** The report of a poll that has written these steps. */
+export function makeReport(
+  resource: Resource,
+  known: ReadonlyMap<string, KnownItem>,
+  {
+    steps,
+    ...facts
+  }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'> & {
+    steps: Step[]
+  },
+): PollReport {
+  const open = [...known.values()].filter((item) => isOpen(resource, item))
+  // No prototype: a state may be called `constructor`.
+  const unknownStates: Record<string, number> = Object.create(null)
+  let oldest: { id: string; since: string } | undefined
+  for (const item of open) {
+    if (!resource.openStates.includes(item.state))
+      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
+    const since = openSince(item)
+    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
+  }
+  const events = steps.flatMap(({ event }) => event ?? [])
+  const lags = events.map(({ time, detectedAt }) =>
+    Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000),
+  )
+  return {
+    ...facts,
+    events: events.length,
+    openItems: open.length,
+    unknownStates,
+    oldestOpenId: oldest?.id ?? null,
+    oldestOpenSince: oldest?.since ?? null,
+    detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,
+  }
+}
+
+/** A poll that has not ended after so long counts as dead. */
+const RUNNING_MS = 120_000
+
+const beganSchema = z.object({ startedAt: z.string() })
+const failedSchema = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
+
+/** A poll that failed. */
+export type FailedPoll = z.output<typeof failedSchema>
+
+type Noted = Pick<Watch, 'feed' | 'resource'>
+
+/** Notes that a poll has begun: whoever wants one as well may wait for it. */
+export const noteBegun = ({ feed, resource }: Noted, startedAt: string): Promise<void> =>
+  feed.notePoll(resource.name, 'began', { startedAt })
+
+/** Notes that a poll has failed; the report of the last one that ended well stays. */
+export const noteFailed = ({ feed, resource }: Noted, failed: FailedPoll): Promise<void> =>
+  feed.notePoll(resource.name, 'failed', { ...failed })
+
+/** The last poll that ended well and the last one that failed. */
+export async function readEnded(
+  watch: Noted,
+): Promise<{ report?: PollReport; failed?: FailedPoll }> {
+  const { feed, resource } = watch
+  const [report, failed] = await Promise.all([
+    readReport(watch),
+    feed.poll(resource.name, 'failed'),
+  ])
+  return { ...(report && { report }), ...(failed && { failed: failedSchema.parse(failed) }) }
+}
+
+/** Whether a poll has begun that may still be running. */
+export async function isPolling(watch: Noted & Pick<Watch, 'clock'>): Promise<boolean> {
+  const { feed, resource, clock } = watch
+  const noted = await feed.poll(resource.name, 'began')
+  if (!noted) return false
+  const { startedAt } = beganSchema.parse(noted)
+  const { report, failed } = await readEnded(watch)
+  const hasEnded = [report, failed].some((ended) => ended && ended.startedAt >= startedAt)
+  return !hasEnded && clock.now().getTime() - Date.parse(startedAt) < RUNNING_MS
+}
+
+/** How the watch over one resource fares. */
+export const changesReportSchema = z.strictObject({
+  baselineDone: z.boolean(),
+  /** The last poll that ended, well or not; after one that failed, what the last good one brought. */
+  lastPoll: z
+    .strictObject({
+      startedAt: z.string(),
+      endedAt: z.string(),
+      listed: z.int(),
+      rechecked: z.int(),
+      events: z.int(),
+      unreadable: z.int(),
+      error: z.string().nullable(),
+    })
+    .nullable(),
+  nextPollAt: z.string().nullable(),
+  openItems: z.int(),
+  oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
+  unknownStates: z.record(z.string(), z.int()),
+  detectionLagSeconds: z.int().nullable(),
+})
+
+export type ChangesReport = z.infer<typeof changesReportSchema>
+
+const nothingYet = {
+  listed: 0,
+  rechecked: 0,
+  events: 0,
+  unreadable: 0,
+  openItems: 0,
+  unknownStates: {},
+  oldestOpenId: null,
+  oldestOpenSince: null,
+  detectionLagSeconds: null,
+}
+
+/** Tells how the watch over one resource fares. */
+export async function reportChanges(
+  watch: Watch,
+  nextPollAt: string | null,
+): Promise<ChangesReport> {
+  const { feed, resource } = watch
+  const [head, { report, failed }] = await Promise.all([feed.head(resource.name), readEnded(watch)])
+  const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
+  const ended = failure ?? report
+  const { listed, rechecked, events, unreadable, ...left } = report ?? nothingYet
+  const { openItems, unknownStates, detectionLagSeconds, ...rest } = left
+  const { oldestOpenId: id, oldestOpenSince: since } = rest
+  return {
+    baselineDone: readWatch(head).baselineDone,
+    lastPoll: ended
+      ? {
+          startedAt: ended.startedAt,
+          endedAt: ended.endedAt,
+          listed,
+          rechecked,
+          events,
+          unreadable,
+          error: failure?.error ?? null,
+        }
+      : null,
+    nextPollAt,
+    openItems,
+    unknownStates,
+    detectionLagSeconds,
+    oldestOpen: id !== null && since !== null ? { id, since } : null,
+  }
+}

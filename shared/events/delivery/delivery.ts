@@ -1,0 +1,153 @@
+import { z } from 'zod'
+import type { Columns } from '../../platform/table.ts'
+import { toSequence } from '../event.ts'
+import { type Failure, failureSchema, type Subscription } from '../subscriptions/subscription.ts'
+
+/** What a queue message says: post this event to this subscription, as the n-th attempt of a round. No secret is in it. */
+export const deliveryMessageSchema = z.object({
+  subscription: z.string(),
+  stream: z.string(),
+  seq: z.int().min(1),
+  attempt: z.int().min(1),
+  round: z.int().min(1),
+  /** Under which id to log it. */
+  correlation: z.string().optional(),
+})
+
+export type DeliveryMessage = z.infer<typeof deliveryMessageSchema>
+
+export const deliveryStates = ['owed', 'delivered', 'dead'] as const
+
+/** One event owed to one subscription. */
+export interface Delivery {
+  subscription: string
+  stream: string
+  seq: number
+  eventId: string
+  state: (typeof deliveryStates)[number]
+  /** Raised by every replay; what is queued for an earlier round is dropped. */
+  round: number
+  /** The attempts of this round that have ended. */
+  attempt: number
+  /** How many of them were put off by the receiver itself: the schedule does not count them. */
+  putOff: number
+  nextAttemptAt: string | null
+  /** Nobody else posts it before. */
+  claimedUntil: string | null
+  /** When it became owed: a replay makes it owed anew. */
+  owedSince: string
+  /** When it was delivered or given up. */
+  endedAt: string | null
+  last: Failure | null
+  /** Under which id it is logged: that of the detection, or of whoever asked for it again. */
+  correlation: string | null
+}
+
+/** An event that is owed. */
+export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
+  Partial<Pick<Delivery, 'correlation'>>
+
+/** The first round; what a replay queues has a later one. */
+export const FIRST_ROUND = 1
+
+/** The key of a delivery within its subscription. */
+export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
+
+/** A delivery that begins: owed at once, never tried. */
+export const freshDelivery = (
+  subscription: string,
+  { stream, seq, eventId, correlation = null }: OwedEvent,
+  round: number,
+  now: Date,
+): Delivery => ({
+  subscription,
+  stream,
+  seq,
+  eventId,
+  round,
+  correlation,
+  state: 'owed',
+  attempt: 0,
+  putOff: 0,
+  claimedUntil: null,
+  endedAt: null,
+  last: null,
+  nextAttemptAt: now.toISOString(),
+  owedSince: now.toISOString(),
+})
+
+/** The message of the attempt that comes next. */
+export const nextMessage = ({
+  subscription,
+  stream,
+  seq,
+  round,
+  attempt,
+  correlation,
+}: Delivery): DeliveryMessage => ({
+  subscription,
+  stream,
+  seq,
+  round,
+  ...(correlation && { correlation }),
+  attempt: attempt + 1,
+})
+
+/** Whether a message asks for something that has not happened: a later round, or a later attempt of this one. */
+export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery): boolean {
+  if (delivery.state !== 'owed') return false
+  return round > delivery.round || (round === delivery.round && attempt > delivery.attempt)
+}
+
+/**
+ * Whether a subscription that began after `from` is due an event: one from before is only when it was asked for again. It
+ * may have been queued while the subscription was being made.
+ */
+export const isDue = (
+  { stream, seq, round }: Pick<Delivery, 'stream' | 'seq' | 'round'>,
+  { from }: Subscription,
+): boolean => round > FIRST_ROUND || seq > (from[stream] ?? 0)
+
+// A row has no null: it is kept as an empty text, or not at all.
+const textOrNull = z
+  .string()
+  .default('')
+  .transform((text) => text || null)
+
+const storedDelivery = z.object({
+  stream: z.string(),
+  seq: z.number(),
+  eventId: z.string(),
+  state: z.enum(deliveryStates),
+  round: z.number(),
+  attempt: z.number(),
+  putOff: z.number(),
+  nextAttemptAt: textOrNull,
+  claimedUntil: textOrNull,
+  owedSince: z.string(),
+  endedAt: textOrNull,
+  correlation: textOrNull,
+  last: z
+    .string()
+    .default('null')
+    .transform((text) => failureSchema.nullable().parse(JSON.parse(text))),
+})
+
+/** The columns of a delivery. `isOpen` finds what is not delivered by one filter. */
+export function toDeliveryColumns({ subscription: _, ...delivery }: Delivery): Columns {
+  return {
+    ...delivery,
+    nextAttemptAt: delivery.nextAttemptAt ?? '',
+    claimedUntil: delivery.claimedUntil ?? '',
+    endedAt: delivery.endedAt ?? '',
+    correlation: delivery.correlation ?? '',
+    last: JSON.stringify(delivery.last),
+    isOpen: delivery.state !== 'delivered',
+  }
+}
+
+/** Reads a delivery from its row. */
+export const toDelivery = (subscription: string, columns: Columns): Delivery => ({
+  subscription,
+  ...storedDelivery.parse(columns),
+})

@@ -1,0 +1,151 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { RequestError, UpstreamError } from '../../platform/errors.ts'
+import type { EventsParts } from '../deps.ts'
+import { type CloudEvent, toSequence } from '../event.ts'
+import { judgeCallback } from '../subscriptions/callback-url.ts'
+import { type Subscription, secretsAt } from '../subscriptions/subscription.ts'
+
+/** What became of one post. `reason` is a fixed word or a code of the network, never what the receiver said. */
+export type Outcome =
+  | { kind: 'delivered'; status: number }
+  | { kind: 'gone'; status: 410; reason: string }
+  | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
+
+const ANSWER_MS = 15_000
+/** How much of a success is read, and for how long: enough to use the connection again, whatever more there is. */
+const DRAIN_BYTES = 64 * 1024
+const DRAIN_MS = 2000
+
+type PostParts = Pick<EventsParts, 'http' | 'callbackPolicy' | 'clock'>
+
+/** Signs an event and posts it to a subscription's callback, which is judged anew. Never rejects for what the receiver does. */
+export async function postEvent(
+  parts: PostParts,
+  subscription: Subscription,
+  event: CloudEvent,
+): Promise<Outcome> {
+  const { http, callbackPolicy, clock } = parts
+  try {
+    const { url, addresses } = await judgeCallback(subscription.callbackUrl, callbackPolicy)
+    const body = JSON.stringify(event)
+    const at = clock.now()
+    const answer = await http.stream({
+      method: 'POST',
+      url,
+      name: 'POST callback',
+      headers: {
+        'content-type': subscription.contentType,
+        ...signMessage({ id: event.id, at, body }, secretsAt(subscription, at)),
+      },
+      body,
+      timeoutMs: ANSWER_MS,
+      isAllowed: ({ href }) => href === url.href,
+      ...(addresses ? { addresses } : {}),
+    })
+    await drain(answer.body)
+    return { kind: 'delivered', status: answer.status }
+  } catch (error) {
+    if (error instanceof RequestError)
+      return { kind: 'failed', status: null, reason: error.facts.problem }
+    if (error instanceof UpstreamError) return toFailure(error)
+    throw error
+  }
+}
+
+function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
+  if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }
+  if (status === 410) return { kind: 'gone', status, reason }
+  const isPutOff = (status === 429 || status === 503) && retryAfterMs !== undefined
+  return { kind: 'failed', status, reason, ...(isPutOff ? { waitMs: retryAfterMs } : {}) }
+}
+
+/** The status is what counts: an answer that is long, drips or breaks off has taken the event all the same. */
+async function drain(body: Readable): Promise<void> {
+  const late = AbortSignal.timeout(DRAIN_MS)
+  const end = () => body.destroy()
+  late.addEventListener('abort', end, { once: true })
+  let length = 0
+  try {
+    for await (const chunk of body) {
+      length += (chunk as Buffer).length
+      if (length > DRAIN_BYTES) break
+    }
+  } catch {
+    // Broken off, or too slow.
+  } finally {
+    late.removeEventListener('abort', end)
+    body.destroy()
+  }
+}
+
+const PREFIX = 'whsec_'
+
+/** A new signing secret: `whsec_` and 32 random bytes in base64. */
+export const makeSecret = (): string => PREFIX + randomBytes(32).toString('base64')
+
+/** What is signed: the id and the body of a message, sent at `at`. */
+export interface Message {
+  id: string
+  at: Date
+  body: string
+}
+
+/**
+ * The headers of a signed message, one signature for each secret.
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function signMessage({ id, at, body }: Message, secrets: string[]): Record<string, string> {
+  const seconds = Math.floor(at.getTime() / 1000)
+  const signatures = secrets.map((secret) => {
+    const key = Buffer.from(secret.slice(PREFIX.length), 'base64')
+    return `v1,${createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64')}`
+  })
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': signatures.join(' '),
+  }
+}
+
+/** The type of the event that a test posts. */
+export const TEST_TYPE = 'defender-relay.test'
+
+/** What a test has found. */
+export interface TestReport {
+  eventId: string
+  delivered: boolean
+  status: number | null
+  reason: string
+}
+
+/**
+ * Posts one signed event at once, outside of all streams, and tells what the receiver answered. It is tried once, stands in
+ * no ledger, and changes nothing about the subscription, whatever comes back.
+ */
+export async function testDelivery(
+  parts: EventsParts,
+  subscription: Subscription,
+): Promise<TestReport> {
+  const time = parts.clock.now().toISOString()
+  const id = `test-${randomBytes(13).toString('hex')}`
+  const outcome = await postEvent(parts, subscription, {
+    specversion: '1.0',
+    id,
+    source: '/defender-relay/subscriptions',
+    type: TEST_TYPE,
+    subject: subscription.id,
+    time,
+    datacontenttype: 'application/json',
+    detectedat: time,
+    sequence: toSequence(0),
+    data: { subscription: subscription.id },
+  })
+  const { kind, status } = outcome
+  return {
+    eventId: id,
+    delivered: kind === 'delivered',
+    status,
+    reason: 'reason' in outcome ? outcome.reason : kind,
+  }
+}

@@ -1,0 +1,199 @@
+import { z } from 'zod'
+import {
+  type Columns,
+  deleteRows,
+  isRefusal,
+  type Operation,
+  type Row,
+  type Table,
+} from '../../platform/table.ts'
+import { fromTextColumns, toTextColumns } from '../../platform/table-record.ts'
+import { type CloudEvent, cloudEventSchema, eventId, type NewEvent, toSequence } from '../event.ts'
+
+/** A watched item: columns to keep, or null to let it leave the set. */
+export interface ItemChange {
+  id: string
+  columns: Columns | null
+}
+
+/** What happened to one item: at most one event, and the item as it is now. They are written together or not at all. */
+export interface Step {
+  item?: ItemChange
+  event?: NewEvent
+}
+
+/** The row key of an event. */
+export const eventKey = (seq: number): string => `event|${toSequence(seq)}`
+
+/** Most operations of one transaction besides head and mark. */
+const MOST_OPERATIONS = 98
+/** Most UTF-16 units of one transaction: well below 4 MiB however they are encoded. */
+const MOST_UNITS = 600_000
+
+/** The write of an item. */
+export function toItemOperation(stream: string, { id, columns }: ItemChange): Operation {
+  const where = { partitionKey: stream, rowKey: `item|${id}` }
+  return columns ? { kind: 'upsert', ...where, columns } : { kind: 'delete', ...where }
+}
+
+/** The columns of an event at its place. */
+export function toEventColumns(
+  stream: string,
+  epoch: string,
+  seq: number,
+  event: NewEvent,
+): Columns {
+  const { type, source, item, time, detectedAt, data, correlation } = event
+  const id = eventId(stream, epoch, event)
+  return {
+    id,
+    type,
+    source,
+    subject: item,
+    time,
+    detectedAt,
+    seq,
+    ...(correlation && { correlation }),
+    ...toTextColumns('data', JSON.stringify(data)),
+  }
+}
+
+/** Reads an event from its row. */
+export function toEvent({ columns }: Row): CloudEvent {
+  const { id, type, source, subject, time, detectedAt, seq } = columns
+  return cloudEventSchema.parse({
+    specversion: '1.0',
+    id,
+    source,
+    type,
+    subject,
+    time,
+    datacontenttype: 'application/json',
+    detectedat: detectedAt,
+    sequence: toSequence(Number(seq)),
+    data: JSON.parse(fromTextColumns('data', columns)),
+  })
+}
+
+const tracedRow = z.object({ correlation: z.string().nullable().default(null) })
+
+/** An event and the id under which its detection was logged. */
+export interface Traced {
+  event: CloudEvent
+  correlation: string | null
+}
+
+/** Reads an event and that id from its row. */
+export const toTraced = (row: Row): Traced => ({
+  event: toEvent(row),
+  correlation: tracedRow.parse(row.columns).correlation,
+})
+
+/** Cuts steps into transactions by number and size; a step stays whole. */
+export function splitSteps(steps: Step[]): Step[][] {
+  const parts: Step[][] = []
+  let part: Step[] = []
+  let operations = 0
+  let units = 0
+  for (const step of steps) {
+    const takes = (step.item ? 1 : 0) + (step.event ? 1 : 0)
+    const size = JSON.stringify(step).length
+    if (part.length > 0 && (operations + takes > MOST_OPERATIONS || units + size > MOST_UNITS)) {
+      parts.push(part)
+      part = []
+      operations = 0
+      units = 0
+    }
+    part.push(step)
+    operations += takes
+    units += size
+  }
+  if (part.length > 0) parts.push(part)
+  return parts
+}
+
+const storedSeq = z.object({ seq: z.number() })
+
+/** Reads events of a feed, and keeps the counters beside its streams. */
+export function createFeedReader(table: Table) {
+  const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
+
+  async function* marksUpTo(stream: string, upTo: number) {
+    for await (const row of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' }))
+      if (storedSeq.parse(row.columns).seq <= upTo) yield row
+  }
+
+  async function rowsAfter(stream: string, after: number, limit: number): Promise<Row[]> {
+    const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
+    const rows: Row[] = []
+    let next: string | undefined
+    do {
+      const page = await table.page(query, {
+        limit: limit - rows.length,
+        ...(next ? { next } : {}),
+      })
+      rows.push(...page.rows)
+      next = page.next
+    } while (next && rows.length < limit)
+    return rows
+  }
+
+  return {
+    /** Events of a stream after a seq, in order. */
+    events: async (stream: string, after: number, limit: number): Promise<CloudEvent[]> =>
+      (await rowsAfter(stream, after, limit)).map(toEvent),
+
+    /** The same, each with the id under which its detection was logged. */
+    tracedEvents: async (stream: string, after: number, limit: number) =>
+      (await rowsAfter(stream, after, limit)).map(toTraced),
+
+    /** Every event about an item that is kept, in order. */
+    async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {
+      const query = { partitionKey: stream, from: 'event|', before: 'event}', where: { subject } }
+      return (await Array.fromAsync(table.list(query))).map(toEvent)
+    },
+
+    async event(stream: string, seq: number): Promise<CloudEvent | undefined> {
+      const row = await table.get(stream, eventKey(seq))
+      return row && toEvent(row)
+    },
+
+    /** A counter beside the stream: `dispatched` or `oldest`; 0 before it was first set. */
+    async counter(
+      stream: string,
+      name: 'dispatched' | 'oldest',
+    ): Promise<{ seq: number; etag: string | undefined }> {
+      const row = await table.get(stream, name)
+      return { seq: row ? storedSeq.parse(row.columns).seq : 0, etag: row?.etag }
+    },
+
+    /** Moves a counter forward, never back: it stands at `seq` or further afterwards, by our hand or another's. */
+    async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
+      for (;;) {
+        const row = await table.get(stream, name)
+        if (row && storedSeq.parse(row.columns).seq >= seq) return
+        const where = { ...key(stream, name), columns: { seq } }
+        try {
+          await table.transact([
+            row ? { kind: 'replace', ...where, etag: row.etag } : { kind: 'insert', ...where },
+          ])
+          return
+        } catch (error) {
+          if (!isRefusal(error, 'changed', 'exists')) throw error
+        }
+      }
+    },
+
+    /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */
+    async deleteEvents(stream: string, upTo: number): Promise<void> {
+      const events = {
+        partitionKey: stream,
+        from: 'event|',
+        before: eventKey(upTo + 1),
+        select: ['type'],
+      }
+      await deleteRows(table, table.list(events))
+      await deleteRows(table, marksUpTo(stream, upTo))
+    },
+  }
+}

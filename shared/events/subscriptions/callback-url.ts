@@ -1,0 +1,140 @@
+import ipaddr from 'ipaddr.js'
+import { RequestError } from '../../platform/errors.ts'
+
+/** An address that a name stands for. */
+export interface Address {
+  address: string
+  family: 4 | 6
+}
+
+/** How callback addresses are found and judged; only a laptop allows loopback. */
+export interface CallbackPolicy {
+  allowLoopback: boolean
+  /** All addresses of a name; none, or a rejection, when it does not resolve. */
+  resolve(host: string): Promise<Address[]>
+}
+
+/** Where a callback goes: its URL, and the judged addresses of its name; a literal address stands in the URL itself. */
+export interface Callback {
+  url: URL
+  addresses?: Address[]
+}
+
+/** Ports from 1024 on that speak another protocol: databases, caches, brokers, remote control, proxies, phones. */
+const foreignPorts = new Set([
+  1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260,
+  3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900, 5984, 5985, 5986, 6000,
+  6379, 6380, 6443, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10_080,
+  10_250, 10_255, 11_211, 27_017, 27_018, 27_019,
+])
+
+const innerNames =
+  /\.(?:local|internal|lan|corp|intranet|home\.arpa|localhost|localdomain|test|example|invalid|onion|arpa|svc)$/
+
+/** Answers on it belong to the platform that the app runs on, though it looks public. */
+const PLATFORM_ADDRESS = '168.63.129.16'
+
+/** How long a name may take to resolve. */
+const RESOLVE_MS = 10_000
+
+/**
+ * Judges a callback URL by itself and by every address of its name. Throws a `RequestError`, `callback-refused` or
+ * `callback-unresolvable`, which never holds the URL.
+ */
+export async function judgeCallback(text: string, policy: CallbackPolicy): Promise<Callback> {
+  const url = readUrl(text)
+  const host = hostOf(url)
+  const isLocal = policy.allowLoopback && (host === 'localhost' || isLoopback(host))
+  if (!isLocal) judgeUrl(url, host)
+  if (ipaddr.isValid(host)) {
+    judgeAddress(host, policy)
+    return { url }
+  }
+  const addresses = await resolve(host, policy)
+  for (const { address } of addresses) {
+    if (isLocal && !isLoopback(address)) throw refused('Its name does not stand for this machine.')
+    judgeAddress(address, policy)
+  }
+  return { url, addresses }
+}
+
+/** The callback URL as it is kept and compared; undefined for what is no URL at all. */
+export function normalizeCallback(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  url.hash = ''
+  return url.href
+}
+
+function readUrl(text: string): URL {
+  // The parser drops line breaks and turns backslashes: what it would mend is refused instead.
+  if (/[\p{C}\p{Z}\\]/u.test(text))
+    throw refused('It holds blanks, control characters or backslashes.')
+  const authority = /^https?:\/\/([^/?#]+)/i.exec(text)?.[1]
+  const href = authority && normalizeCallback(text)
+  if (!href) throw refused('It is no https URL.')
+  if (authority.includes('@')) throw refused('It holds a user name or password.')
+  return new URL(href)
+}
+
+const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+
+function judgeUrl({ protocol, port }: URL, host: string): void {
+  if (protocol !== 'https:') throw refused('It is no https URL.')
+  const number = Number(port || 443)
+  if (number !== 443 && (number < 1024 || foreignPorts.has(number)))
+    throw refused('Its port is not for webhooks.')
+  if (ipaddr.isValid(host)) return
+  const isPublicName =
+    /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
+    !innerNames.test(host) &&
+    !host.split('.').includes('privatelink')
+  if (!isPublicName) throw refused('Its host is no public name.')
+}
+
+async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]> {
+  const late = AbortSignal.timeout(RESOLVE_MS)
+  try {
+    const addresses = await Promise.race([
+      policy.resolve(host),
+      new Promise<never>((_, reject) =>
+        late.addEventListener('abort', () => reject(late.reason), { once: true }),
+      ),
+    ])
+    if (addresses.length > 0) return addresses
+  } catch {
+    // However it failed: there is no address to go to, and the resolver's error would name the host.
+  }
+  throw new RequestError({
+    status: 400,
+    problem: 'callback-unresolvable',
+    title: 'The name of the callback URL does not resolve',
+    detail: 'No address is known for its host.',
+    remedy: 'Check the host of callbackUrl, or try again once its name is known to public DNS.',
+  })
+}
+
+const isLoopback = (address: string) =>
+  ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
+
+function judgeAddress(address: string, { allowLoopback }: CallbackPolicy): void {
+  if (allowLoopback && isLoopback(address)) return
+  if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
+    throw refused('It leads to no public address.')
+}
+
+function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+  if (address.range() !== 'unicast' || address.toString() === PLATFORM_ADDRESS) return false
+  return address.kind() === 'ipv4' || (address.toByteArray()[0] ?? 0) >> 5 === 1
+}
+
+function refused(detail: string): RequestError {
+  return new RequestError({
+    status: 400,
+    problem: 'callback-refused',
+    title: 'The callback URL is not allowed',
+    detail,
+    remedy:
+      'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
+  })
+}

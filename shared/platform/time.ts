@@ -1,0 +1,37 @@
+/** Time as the app sees it: one object, so that tests and laptops can move it. */
+export interface Clock {
+  /** The present moment. */
+  now(): Date
+  /** Resolves after `ms` milliseconds of this clock; rejects with the signal's reason when it is aborted first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+const FORM =
+  /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
+
+/**
+ * A time of either method as RFC 3339 UTC text, fraction digits as sent; a time without zone is UTC. Undefined for what is
+ * not a time.
+ */
+export function toTimeText(sent: string): string | undefined {
+  const found = FORM.exec(sent.trim())
+  if (!found) return undefined
+  const [, date = '', hour = '', minute = '', second = '', fraction = '', zone = 'Z'] = found
+  const local = `${date}T${hour.padStart(2, '0')}:${minute}:${second}`
+  const ms = Date.parse(`${local}Z`)
+  // The parser takes 30 February for a day in March, and hour 24 for the next day.
+  if (Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(local)) return undefined
+  const offset = /^([+-])(\d{2}):?(\d{2})$/.exec(zone)
+  if (!offset || zone.slice(1).replace(':', '') === '0000') return `${local}${fraction}Z`
+  const minutes = (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1)
+  const utc = new Date(ms - minutes * 60_000).toISOString()
+  // Years beyond four digits are written with a sign: they would not sort.
+  return /^\d/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : undefined
+}
+
+/** A key that sorts as the times do, whatever their number of fraction digits; an absent time sorts first. */
+export function timeKey(time: unknown): string {
+  if (typeof time !== 'string' || time === '') return ''
+  const [seconds = '', fraction = ''] = time.replace(/Z$/, '').split('.')
+  return `${seconds}.${fraction.padEnd(7, '0')}`
+}

@@ -1,0 +1,165 @@
+import { z } from 'zod'
+import { UpstreamError } from './errors.ts'
+import type { Columns, Table } from './table.ts'
+import type { Clock } from './time.ts'
+
+/** How an upstream fares, in one word an operator can act on. */
+export const upstreamStates = [
+  'ok',
+  'forbidden',
+  'gone',
+  'throttled',
+  'unreachable',
+  'unknown',
+] as const
+
+const lastErrorSchema = z.strictObject({
+  at: z.string(),
+  status: z.int().nullable(),
+  title: z.string(),
+  missing: z.array(z.string()),
+})
+
+/** What is known of an upstream, whichever instance saw it. */
+export const upstreamReportSchema = z.strictObject({
+  state: z.enum(upstreamStates),
+  lastOkAt: z.string().nullable(),
+  lastError: lastErrorSchema.nullable(),
+})
+
+export type UpstreamReport = z.infer<typeof upstreamReportSchema>
+
+/** Remembers in a table how the calls to one upstream went, so that every instance can tell. */
+export interface UpstreamWatch {
+  /** Makes a call and notes how it went; its answer and its error pass unchanged. */
+  over<T>(call: () => Promise<T>): Promise<T>
+  report(): Promise<UpstreamReport>
+}
+
+const stored = z.object({ at: z.string(), error: z.string().default('') })
+/** How exactly the time of the last good call is kept: less than the minute between two polls. */
+const OK_EVERY_MS = 50_000
+
+/** Opens the watch of an upstream: rows `ok` and `error` of table `Budgets`, written blindly; the later one tells the state. */
+export function createUpstreamWatch(table: Table, upstream: string, clock: Clock): UpstreamWatch {
+  let notedOkMs = Number.NEGATIVE_INFINITY
+
+  const note = (rowKey: 'ok' | 'error', columns: Columns) =>
+    table.transact([{ kind: 'upsert', partitionKey: upstream, rowKey, columns }])
+
+  async function noteOk(): Promise<void> {
+    const now = clock.now()
+    if (now.getTime() - notedOkMs < OK_EVERY_MS) return
+    await note('ok', { at: now.toISOString() })
+    notedOkMs = now.getTime()
+  }
+
+  async function noteError(error: UpstreamError): Promise<void> {
+    const { status = null, missing = [] } = error.facts
+    const at = clock.now().toISOString()
+    const lastError = { at, status, title: error.message, missing: [...missing] }
+    await note('error', { at, error: JSON.stringify(lastError) })
+    // The next good call is news.
+    notedOkMs = Number.NEGATIVE_INFINITY
+  }
+
+  return {
+    async report() {
+      const [ok, error] = (
+        await Promise.all([table.get(upstream, 'ok'), table.get(upstream, 'error')])
+      ).map((row) => row && stored.parse(row.columns))
+      const lastError = error ? lastErrorSchema.parse(JSON.parse(error.error)) : null
+      const isOk = ok !== undefined && (error === undefined || ok.at >= error.at)
+      const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
+      return { state, lastOkAt: ok?.at ?? null, lastError }
+    },
+    async over(call) {
+      try {
+        const answer = await call()
+        // A courtesy to whoever asks for the status: losing it must not lose the answer, nor the error below.
+        await noteOk().catch(() => {})
+        return answer
+      } catch (error) {
+        // Our own budget says nothing of the upstream, and one item not of all.
+        if (
+          error instanceof UpstreamError &&
+          error.facts.code !== 'OwnBudget' &&
+          !error.facts.itemOnly
+        )
+          await noteError(error).catch(() => {})
+        throw error
+      }
+    },
+  }
+}
+
+function stateOf(status: number | null): UpstreamReport['state'] {
+  if (status === 401 || status === 403) return 'forbidden'
+  if (status === 404 || status === 410) return 'gone'
+  return status === 429 ? 'throttled' : 'unreachable'
+}
+
+const storedAnnouncement = z.object({
+  at: z.string(),
+  call: z.string(),
+  endsAt: z.string().default(''),
+})
+
+/** What an upstream has said of the end of one of its routes; `endsAt` is null where it named no day. */
+export interface Announcement {
+  call: string
+  endsAt: string | null
+}
+
+/** Listens for announcements in the headers of answers, for every instance. */
+export interface RetirementWatch {
+  /** Notes an announcement, if there is one; never throws. */
+  heed(call: string, headers: Readonly<Record<string, string>>): Promise<void>
+  /** The last announcement; undefined when there was none within a day. */
+  report(): Promise<Announcement | undefined>
+}
+
+const NOTE_EVERY_MS = 5 * 60_000
+/** The rarest calls come twice a day. */
+const KEPT_MS = 24 * 60 * 60_000
+
+/**
+ * Opens the watch of an upstream: row `retirement` of table `Budgets`. `Sunset` is RFC 8594, `Deprecation` RFC 9745; of
+ * their texts only the day is kept.
+ */
+export function createRetirementWatch(
+  table: Table,
+  upstream: string,
+  clock: Clock,
+): RetirementWatch {
+  const key = { partitionKey: upstream, rowKey: 'retirement' }
+  let notedMs = Number.NEGATIVE_INFINITY
+  return {
+    async heed(call, { sunset, deprecation }) {
+      const now = clock.now()
+      if (
+        (sunset === undefined && deprecation === undefined) ||
+        now.getTime() - notedMs < NOTE_EVERY_MS
+      )
+        return
+      const endMs = Date.parse(sunset ?? '')
+      const endsAt = Number.isNaN(endMs) ? '' : new Date(endMs).toISOString()
+      try {
+        await table.transact([
+          { kind: 'upsert', ...key, columns: { at: now.toISOString(), call, endsAt } },
+        ])
+        notedMs = now.getTime()
+      } catch {
+        // The next answer says it again; this one must not be lost because of it.
+      }
+    },
+    async report() {
+      const row = await table.get(key.partitionKey, key.rowKey)
+      if (!row) return undefined
+      const { at, call, endsAt } = storedAnnouncement.parse(row.columns)
+      return clock.now().getTime() - Date.parse(at) < KEPT_MS
+        ? { call, endsAt: endsAt || null }
+        : undefined
+    },
+  }
+}
