@@ -1,11 +1,11 @@
 import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
+import { MINUTE_MS } from '../shared/platform/time.ts'
 import type { Source } from './data-folder.ts'
 import { LARGEST_FLEET, type StartOptions } from './options.ts'
 
 const DEFAULT_FLEET = 5000
-const MINUTE_MS = 60_000
 
 /** What a choice depends on besides the command line. */
 export interface Known {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { TokenCredential } from '@azure/identity'
 import type { FlowLook } from './app/flows.ts'
 import { type AvHealthSection, createAvHealthSection } from './app/sections/av-health.ts'
+import type { Overrides } from './app/sections/base.ts'
 import { type Base, createBase } from './app/sections/base.ts'
 import { type ChangesSection, createChangesSection } from './app/sections/changes.ts'
 import { createDefenderSection, type DefenderSection } from './app/sections/defender.ts'
@@ -9,24 +9,8 @@ import { createEventsSection, type EventsSection } from './app/sections/events.t
 import { createScanHistorySection, type ScanHistorySection } from './app/sections/scan-history.ts'
 import { createTenableSection, type TenableSection, wantsTenable } from './app/sections/tenable.ts'
 import { isConfigured, publicBaseUrl } from './app/settings.ts'
-import type { CallbackPolicy } from './events/subscriptions/callback-url.ts'
-import type { Retention } from './exports/engine.ts'
 import { createJoin, once } from './platform/single-flight.ts'
 import type { Clock } from './platform/time.ts'
-
-/** What a laptop or a test puts in place of what the platform gives. */
-export interface Overrides {
-  env: Record<string, string | undefined>
-  clock: Clock
-  credential: TokenCredential
-  /** What a date of the data account is taken for, where the clock has been moved on. */
-  storageDate(date: Date): Date
-  /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
-  upstreamOrigin: string
-  retention: Partial<Retention>
-  /** Where callbacks may lead. */
-  callbackPolicy: CallbackPolicy
-}
 
 const systemClock: Clock = {
   now: () => new Date(),

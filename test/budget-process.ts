@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createTables } from '../shared/platform/azure-table.ts'
-import { type Budget, createBudget, type Lane } from '../shared/platform/budget.ts'
+import { type Budget, createBudget, heedThrottle, type Lane } from '../shared/platform/budget.ts'
 import { UpstreamError } from '../shared/platform/errors.ts'
 import { createHttp } from '../shared/platform/http.ts'
-import { heedThrottle } from '../shared/platform/throttle.ts'
 import type { Clock } from '../shared/platform/time.ts'
-import { type DefenderFamily, defenderLimits } from '../shared/upstreams/defender-call.ts'
+import { type DefenderFamily, defenderLimits } from '../shared/upstreams/grants.ts'
 import { counted, skewed } from './platform/budget-load.ts'
 
 /** One instance of the budget run: calls as often as it may until it is told the time is over. */

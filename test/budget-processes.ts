@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { startAzurite } from '../local/azurite.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
-import { type DefenderFamily, defenderLimits } from '../shared/upstreams/defender-call.ts'
+import { type DefenderFamily, defenderLimits } from '../shared/upstreams/grants.ts'
 import { createUpstream } from './platform/budget-load.ts'
 
 /** Two processes share one budget for real minutes (default 3) while a server counts; ends with 1 when it was too much. */

@@ -5,6 +5,7 @@ import { resourceNames } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import type { BudgetLeft } from '../platform/budget.ts'
 import type { Facts, Log } from '../platform/log.ts'
+import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { UpstreamReport } from '../platform/upstream-health.ts'
 import { comingEnds } from './problems.ts'
 import { VERSION } from './sections/base.ts'
@@ -18,9 +19,9 @@ interface FamilyReport extends UpstreamReport, BudgetLeft {
 }
 
 /** A failure that nothing has followed since is told for so long: some routes are asked once a week, or never again. */
-const UNREACHABLE_MS = 15 * 60_000
+const UNREACHABLE_MS = 15 * MINUTE_MS
 /** An export asks twice a day, and falls back to other routes where its own is gone. */
-const GONE_MS = 24 * 60 * 60_000
+const GONE_MS = DAY_MS
 
 /**
  * Tells where everything stands in one line `watch`, always, so that silence itself says something; and in a line of its own

@@ -1,9 +1,9 @@
 import { UpstreamError } from '../platform/errors.ts'
-import type { Clock } from '../platform/time.ts'
+import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import type { UpstreamWatch } from '../platform/upstream-health.ts'
 
 /** How long a timer does not ask again where it was refused for want of a grant. */
-export const LOOK_AGAIN_MS = 15 * 60_000
+export const LOOK_AGAIN_MS = 15 * MINUTE_MS
 
 export interface GateOptions {
   watch: UpstreamWatch

@@ -1,8 +1,9 @@
 import type { App } from '../app.ts'
 import { type Claims, readClaims } from '../platform/credential.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { HOUR_MS } from '../platform/time.ts'
 import type { UpstreamWatch } from '../platform/upstream-health.ts'
-import type { DefenderFamily } from '../upstreams/defender-call.ts'
+import type { DefenderFamily } from '../upstreams/grants.ts'
 import { DEFENDER_APP_ID, defenderRoles, isDelegated, lackedGrants } from '../upstreams/grants.ts'
 import { deleteSetting, grantDefender, grantTenable, setSetting, signIn } from './fixes.ts'
 import type { Trouble } from './flows.ts'
@@ -60,7 +61,6 @@ export function lookAtGrant(claims: Claims, roles: readonly string[]): Trouble |
   return { problem: `${missing} is missing${whose}`, remedy: grantDefender(missing, claims) }
 }
 
-const HOUR_MS = 60 * 60_000
 /** The export's twenty calls an hour belong to its runs: a probe leaves them half. */
 const LEFT_TO_RUNS = 10
 

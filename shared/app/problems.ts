@@ -4,8 +4,9 @@ import type { ExportsReport } from '../av-health/export.ts'
 import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
 import { ConfigError } from '../platform/errors.ts'
+import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { Announcement, UpstreamReport } from '../platform/upstream-health.ts'
-import type { DefenderFamily } from '../upstreams/defender-call.ts'
+import type { DefenderFamily } from '../upstreams/grants.ts'
 import { grantDefender } from './fixes.ts'
 import { flowGrants, type GrantedFlow } from './flows.ts'
 
@@ -88,7 +89,7 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
 }
 
 /** A watch that has not looked for so long has stopped, which is not the same as nothing having happened. */
-const SILENT_MS = 15 * 60_000
+const SILENT_MS = 15 * MINUTE_MS
 
 /** What is wrong with the watch and with the deliveries of what it finds. */
 export function changeProblems(
@@ -143,7 +144,6 @@ function pollProblems(reports: Record<string, ChangesReport>, now: Date): Proble
  * and most that the app asks have no counterpart in Microsoft Graph.
  */
 const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
-const DAY_MS = 24 * 60 * 60_000
 /** From then on it stands in the status. */
 const NOTICE_DAYS = 120
 /** From then on it is an alarm. */

@@ -17,6 +17,7 @@ import { exportNames, RUN_ID } from '../exports/names.ts'
 import { expireSnapshots, publishRun } from '../exports/publish.ts'
 import { resumeExports, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
+import { DAY_MS } from '../platform/time.ts'
 import { createExecutor } from './executor.ts'
 import { tellWatch } from './heartbeat.ts'
 import { logOf } from './http.ts'
@@ -77,7 +78,6 @@ export async function pollChanges(name: ResourceName, context: InvocationContext
   }
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000
 /** How long the history of finished instances is kept for whoever looks into a failure. */
 const HISTORY_DAYS = 7
 

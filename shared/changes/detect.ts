@@ -1,4 +1,4 @@
-import { timeKey } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, timeKey } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
 
@@ -28,9 +28,6 @@ export interface Change {
   seen: SeenItem | null
 }
 
-const MINUTE_MS = 60_000
-const HOUR_MS = 60 * MINUTE_MS
-const DAY_MS = 24 * HOUR_MS
 /** How far apart the two looks must be that make a missing item gone. */
 const MISSING_MS = 15 * MINUTE_MS
 /** An open item without any sign of life for so long is no longer watched. */

@@ -3,7 +3,7 @@ import type { Feed, Head } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import type { Log } from '../platform/log.ts'
 import type { Columns } from '../platform/table.ts'
-import type { Clock } from '../platform/time.ts'
+import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
@@ -126,7 +126,7 @@ export function makeReport(
 }
 
 /** A poll that has not ended after so long counts as dead. */
-const RUNNING_MS = 120_000
+const RUNNING_MS = 2 * MINUTE_MS
 
 const beganSchema = z.object({ startedAt: z.string() })
 const failedSchema = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })

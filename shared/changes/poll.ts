@@ -2,7 +2,7 @@ import { type Feed, type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Log } from '../platform/log.ts'
-import { timeKey, toTimeText } from '../platform/time.ts'
+import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
 import { type Change, detect, isPlausible, type Look, limitOf } from './detect.ts'
 import {
   comparedColumns,
@@ -27,7 +27,6 @@ import {
 } from './poll-state.ts'
 import { isTerminal, type Resource } from './resource.ts'
 
-const HOUR_MS = 3_600_000
 const OVERLAP_MS = HOUR_MS
 const WIDE_MS = 4 * 24 * HOUR_MS
 const MOST_TURNS = 5

@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { MINUTE_MS } from '../platform/time.ts'
 import { type ExportEngine, stamp } from './engine.ts'
+import { digestPaths } from './file-store.ts'
 import type { ExportMethod, Listing } from './kind.ts'
 import type { Begun, FilesRef, Renewed, RunRef } from './names.ts'
 import { endRun } from './publish.ts'
@@ -143,14 +144,8 @@ async function judge({ runs }: ExportEngine, run: Run, listing: Listing, method:
   } as const
 }
 
-/** A digest of a file set, whatever its order. */
-export function digestPaths(files: { path: string }[]): string {
-  const paths = files.map((file) => file.path).sort()
-  return createHash('sha256').update(paths.join('\n')).digest('hex')
-}
-
 /** How long one renewal keeps the others waiting; then it counts as dead. */
-const CLAIM_MS = 60_000
+const CLAIM_MS = MINUTE_MS
 
 /**
  * Gets new links for all files of the run that are not done, with one upstream call however many ask at once. Files are

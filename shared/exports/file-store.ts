@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import {
   type Columns,
@@ -210,4 +211,10 @@ async function takeGuard(
       if (!isRefusal(error, 'changed', 'exists')) throw error
     }
   }
+}
+
+/** A digest of a file set, whatever its order. */
+export function digestPaths(files: { path: string }[]): string {
+  const paths = files.map((file) => file.path).sort()
+  return createHash('sha256').update(paths.join('\n')).digest('hex')
 }

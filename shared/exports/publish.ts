@@ -1,5 +1,6 @@
-import { digestPaths } from './begin.ts'
+import { DAY_MS } from '../platform/time.ts'
 import { type ExportEngine, stamp } from './engine.ts'
+import { digestPaths } from './file-store.ts'
 import type { RunRef } from './names.ts'
 import {
   Fenced,
@@ -157,7 +158,6 @@ export function countFiles(files: Awaited<ReturnType<ExportEngine['files']['all'
   }
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000
 /** The accounts of runs outlive their snapshots. */
 const RUN_DAYS = 90
 const MOST_RUNS = 10_000

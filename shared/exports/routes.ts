@@ -11,6 +11,7 @@ import {
 } from '../platform/paging.ts'
 import { defineRoute, type Reply } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
+import { DAY_MS } from '../platform/time.ts'
 import type { Executor, ExportEngine } from './engine.ts'
 import { RUN_ID } from './names.ts'
 import { countFiles } from './publish.ts'
@@ -128,7 +129,6 @@ export const avHealthRoute = defineRoute<AvHealthParts>()
 /** The name of the reading that a run's ticket opens. */
 export const WAIT_READING = 'av-health-export'
 
-const DAY_MS = 24 * 60 * 60 * 1000
 /** How soon to look again at a run under way. */
 const RETRY_AFTER_SECONDS = '10'
 

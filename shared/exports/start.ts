@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { Columns } from '../platform/table.ts'
+import { HOUR_MS } from '../platform/time.ts'
 import { SUPERSEDED } from './begin.ts'
 import { type Executor, type ExportEngine, stamp } from './engine.ts'
 import type { ExportKind } from './kind.ts'
@@ -81,7 +82,7 @@ function newRunId(now: Date, last: string | undefined): string {
 }
 
 /** A run without any progress for so long is taken over even when its instance looks alive. */
-const SILENCE_MS = 2 * 60 * 60 * 1000
+const SILENCE_MS = 2 * HOUR_MS
 
 /** An instance that nobody knows may be about to be started by whoever has just begun the run. */
 const START_MS = 60 * 1000

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type CallLimit, type Given, givenBy, withinHour } from './budget-window.ts'
 import type { Columns, Row } from './table.ts'
+import { MINUTE_MS } from './time.ts'
 
 /** What all instances know of one family's calls; times are the table service's, in epoch milliseconds. */
 export interface Account {
@@ -49,7 +50,6 @@ export function toColumns({ given, stoppedUntilMs, learned }: Account, bucket: n
   }
 }
 
-const MINUTE_MS = 60_000
 /** How fast a learned limit comes back, each minute. */
 const GROWTH = 1.1
 const FORGOTTEN_MS = 60 * MINUTE_MS

@@ -1,5 +1,6 @@
 import { createDesk } from './budget-desk.ts'
 import type { CallLimit, Lane } from './budget-window.ts'
+import type { UpstreamError } from './errors.ts'
 import type { Table } from './table.ts'
 import type { Clock } from './time.ts'
 
@@ -85,5 +86,26 @@ export function createBudget<Family extends string>(
       )
       return Object.fromEntries(rows) as Record<Family, BudgetLeft>
     },
+  }
+}
+
+/** Where no time was said. */
+const UNKNOWN_MS = 1000
+
+/** Calls under way end soon; that many at once were too many does not forbid the next one for long. */
+const LONGEST_CONCURRENCY_MS = 5000
+
+/**
+ * What a refused call tells its budget: a rate stops the family for as long as was said, too many at once for at most
+ * five seconds, and an export that is under way concerns nobody else.
+ */
+export async function heedThrottle<Family extends string>(
+  budget: Pick<Budget<Family>, 'stop'>,
+  family: Family,
+  { facts: { throttle, retryAfterMs = UNKNOWN_MS } }: UpstreamError,
+): Promise<void> {
+  if (throttle === 'rate') await budget.stop(family, retryAfterMs)
+  if (throttle === 'concurrency') {
+    await budget.stop(family, Math.min(retryAfterMs, LONGEST_CONCURRENCY_MS), { isRate: false })
   }
 }

@@ -6,7 +6,7 @@ import {
 import { z } from 'zod'
 import { ConfigError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
-import type { Clock } from './time.ts'
+import { type Clock, MINUTE_MS } from './time.ts'
 
 /** Resolves with a bearer token; `fresh` asks for a new one, for use after a 401. */
 export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
@@ -25,7 +25,7 @@ export interface TokenSource {
 }
 
 /** A token this near to its end is not used any more: the call that carries it may take minutes. */
-const SPARE_MS = 5 * 60_000
+const SPARE_MS = 5 * MINUTE_MS
 
 /**
  * Keeps one token until shortly before it ends; callers at the same moment share one request. Throws ConfigError where
@@ -35,7 +35,7 @@ export function createTokenSource({
   credential,
   scope,
   clock,
-  timeoutMs = 60_000,
+  timeoutMs = MINUTE_MS,
 }: TokenSourceOptions): TokenSource {
   let kept: { token: string; usableUntilMs: number } | undefined
   let underWay: Promise<string> | undefined

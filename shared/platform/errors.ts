@@ -1,5 +1,3 @@
-import type { Throttle } from './throttle.ts'
-
 /** One setting that is missing or wrong, in words an operator can act on; never the value itself. */
 export interface SettingProblem {
   setting: string
@@ -110,3 +108,6 @@ export async function finishAll(works: Iterable<() => Promise<unknown>>): Promis
   if (failures.length === 1) throw failures[0]
   if (failures.length > 1) throw new AggregateError(failures, failures.map(String).join('; '))
 }
+
+/** Why an upstream answered 429: too many calls in a time, too many at once, or the same export is under way already. */
+export type Throttle = 'rate' | 'concurrency' | 'duplicate-export'

@@ -1,7 +1,7 @@
-import type { UpstreamFacts } from './errors.ts'
+import type { Throttle, UpstreamFacts } from './errors.ts'
 import type { HttpCall } from './http.ts'
 import { redact } from './redact.ts'
-import { throttleOf } from './throttle.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
 /** An answer that is not a success, as far as it was read. */
 export interface Refusal {
@@ -146,9 +146,9 @@ export interface Waiting {
 }
 
 /** Longer than any quota window we know; what goes beyond is a mistake of theirs. */
-const LONGEST_MS = 24 * 3_600_000
+const LONGEST_MS = DAY_MS
 
-const unitsMs: Record<string, number> = { second: 1000, minute: 60_000, hour: 3_600_000 }
+const unitsMs: Record<string, number> = { second: 1000, minute: MINUTE_MS, hour: HOUR_MS }
 
 /** How many milliseconds to wait before asking again, 0 to one day; undefined when the answer says nothing about it. */
 export function retryAfterMs({ header, body, date, now }: Waiting): number | undefined {
@@ -168,4 +168,13 @@ function fromText(body: string): number | undefined {
   const [, amount, unit = ''] =
     /\bagain (?:in|after) (\d{1,6}) (second|minute|hour)s?\b/i.exec(body) ?? []
   return amount === undefined ? undefined : Number(amount) * (unitsMs[unit.toLowerCase()] ?? 0)
+}
+
+/** Reads from the text of a 429 why it was sent. One that does not say, such as a page of the gateway, is about the rate. */
+export function throttleOf(text: string): Throttle {
+  if (/\b(?:duplicate|identical|same) export\b|\bexport [\w ]{0,20}already\b/i.test(text))
+    return 'duplicate-export'
+  const isAtOnce =
+    /\bconcurren|\bsimultaneous|\bin parallel\b|\bat once\b|\bactive (?:scan|export|session|request)s\b/i
+  return isAtOnce.test(text) ? 'concurrency' : 'rate'
 }

@@ -4,7 +4,7 @@ import pRetry, { AbortError } from 'p-retry'
 import { parseJson, readStart, readText, relay, type Sender } from './body.ts'
 import { UpstreamError } from './errors.ts'
 import { refusalFacts, secretsOf } from './http-error.ts'
-import type { Clock } from './time.ts'
+import { type Clock, MINUTE_MS } from './time.ts'
 
 export interface HttpOptions {
   /** The name in errors, for instance `defender`. */
@@ -41,7 +41,7 @@ const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 export function createHttp({
   attempts = 4,
   backoffMs = 1000,
-  longestWaitMs = 60_000,
+  longestWaitMs = MINUTE_MS,
   ...caller
 }: HttpOptions): Http {
   function withRetries<T>(call: HttpCall, attempt: (call: HttpCall) => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { deleteRows, type Table } from './table.ts'
-import type { Clock } from './time.ts'
+import { type Clock, DAY_MS } from './time.ts'
 
 /** What a ticket opens: one reading, by its name, with the one thing it reads. */
 export interface Reading {
@@ -22,7 +22,6 @@ export interface Tickets {
 }
 
 const PARTITION = 'ticket'
-const DAY_MS = 24 * 60 * 60 * 1000
 const stored = z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() })
 
 /** What a ticket looks like: 256 random bits. */

@@ -1,3 +1,8 @@
+export const SECOND_MS = 1000
+export const MINUTE_MS = 60 * SECOND_MS
+export const HOUR_MS = 60 * MINUTE_MS
+export const DAY_MS = 24 * HOUR_MS
+
 /** Time as the app sees it: one object, so that tests and laptops can move it. */
 export interface Clock {
   /** The present moment. */
@@ -24,7 +29,7 @@ export function toTimeText(sent: string): string | undefined {
   const offset = /^([+-])(\d{2}):?(\d{2})$/.exec(zone)
   if (!offset || zone.slice(1).replace(':', '') === '0000') return `${local}${fraction}Z`
   const minutes = (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1)
-  const utc = new Date(ms - minutes * 60_000).toISOString()
+  const utc = new Date(ms - minutes * MINUTE_MS).toISOString()
   // Years beyond four digits are written with a sign: they would not sort.
   return /^\d/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : undefined
 }

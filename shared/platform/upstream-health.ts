@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { UpstreamError } from './errors.ts'
 import type { Columns, Table } from './table.ts'
-import type { Clock } from './time.ts'
+import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
 
 /** How an upstream fares, in one word an operator can act on. */
 export const upstreamStates = [
@@ -119,9 +119,9 @@ export interface RetirementWatch {
   report(): Promise<Announcement | undefined>
 }
 
-const NOTE_EVERY_MS = 5 * 60_000
+const NOTE_EVERY_MS = 5 * MINUTE_MS
 /** The rarest calls come twice a day. */
-const KEPT_MS = 24 * 60 * 60_000
+const KEPT_MS = DAY_MS
 
 /**
  * Opens the watch of an upstream: row `retirement` of table `Budgets`. `Sunset` is RFC 8594, `Deprecation` RFC 9745; of

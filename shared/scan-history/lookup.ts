@@ -1,7 +1,7 @@
-import { UpstreamError } from '../platform/errors.ts'
-import type { Clock } from '../platform/time.ts'
+import { RequestError, UpstreamError } from '../platform/errors.ts'
+import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { type ScanCache, tagOf } from './cache.ts'
-import { toRefusal } from './routes/reply.ts'
+
 import { type Found, LATEST, type Question, type See } from './source.ts'
 
 /** An answer, from the cache or fresh. */
@@ -180,4 +180,23 @@ async function inTime<T>(clock: Clock, question: Question, work: () => Promise<T
   } finally {
     end.abort()
   }
+}
+
+const UNKNOWN_WAIT_MS = MINUTE_MS
+
+/** The error as whoever waits for the answer gets it: no call allowed now is theirs to send again, 429. */
+export function toRefusal(error: unknown): unknown {
+  if (!(error instanceof UpstreamError) || error.facts.status !== 429) return error
+  const { said, code, retryAfterMs = UNKNOWN_WAIT_MS } = error.facts
+  return new RequestError({
+    status: 429,
+    problem: 'upstream-throttled',
+    title:
+      code === 'OwnBudget'
+        ? 'No call is left for now'
+        : 'The upstream allows no more calls for now',
+    detail: said ? `${error.message}: ${said}` : error.message,
+    remedy: 'Send the request again after Retry-After.',
+    retryAfterMs,
+  })
 }

@@ -1,24 +1,10 @@
 import type { Budget, Lane } from '../platform/budget.ts'
+import { heedThrottle } from '../platform/budget.ts'
 import { type GetToken, readClaims } from '../platform/credential.ts'
 import { UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
-import { heedThrottle } from '../platform/throttle.ts'
+import type { DefenderFamily } from './grants.ts'
 import { heldBy, isDelegated, lackedGrants, USER_RIGHT } from './grants.ts'
-
-/** Families of Defender routes that share one limit. */
-export type DefenderFamily = keyof typeof defenderLimits
-
-/**
- * Published limits, per application and tenant. For the export two pages disagree; these are the stricter ones.
- * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
- */
-export const defenderLimits = {
-  'machine-actions': { perMinute: 100, perHour: 1500 },
-  investigations: { perMinute: 100, perHour: 1500 },
-  'authenticated-scans': { perMinute: 100, perHour: 1500 },
-  deviceavinfo: { perMinute: 30, perHour: 1000 },
-  export: { perMinute: 5, perHour: 20 },
-} as const
 
 export interface DefenderOptions {
   http: Http

@@ -3,8 +3,9 @@ import type { Lane } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { readLeniently } from '../platform/lenient-json.ts'
 import { redactJson } from '../platform/redact.ts'
-import { createDefenderCall, type DefenderFamily, type DefenderOptions } from './defender-call.ts'
-import { defenderRoles } from './grants.ts'
+import { MINUTE_MS } from '../platform/time.ts'
+import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
+import { type DefenderFamily, defenderRoles } from './grants.ts'
 import { type ODataPage, odataPages } from './odata-pages.ts'
 
 /** The files of the present antivirus-health export. */
@@ -49,7 +50,7 @@ const lists = {
 export type ListName = keyof typeof lists
 
 /** A page waits for a place in the budget as long as the window of a minute lasts. */
-const PAGE_WAIT_MS = 60_000
+const PAGE_WAIT_MS = MINUTE_MS
 /** A poll each minute would rather skip than stand in a queue. */
 const ITEM_WAIT_MS = 20_000
 
@@ -128,7 +129,7 @@ export interface DefenderScans {
 
 const FAMILY = 'authenticated-scans'
 const PATH = '/api/DeviceAuthenticatedScanDefinitions'
-const SCANS_TIMEOUT_MS = 60_000
+const SCANS_TIMEOUT_MS = MINUTE_MS
 
 const anyRecord = z.record(z.string(), z.unknown())
 /** One sample of a single row still wraps it in a list, others may not. */

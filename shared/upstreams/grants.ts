@@ -1,5 +1,4 @@
 import type { Claims } from '../platform/credential.ts'
-import type { DefenderFamily } from './defender-call.ts'
 
 /** The application in Entra that holds Defender's app roles: WindowsDefenderATP. */
 export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
@@ -45,3 +44,18 @@ export function lackedGrants(token: Held, roles: readonly string[]): string[] {
 }
 
 const scopeNameOf = (role: string) => role.replace(/\.All$/, '')
+
+/** Families of Defender routes that share one limit. */
+export type DefenderFamily = keyof typeof defenderLimits
+
+/**
+ * Published limits, per application and tenant. For the export two pages disagree; these are the stricter ones.
+ * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
+ */
+export const defenderLimits = {
+  'machine-actions': { perMinute: 100, perHour: 1500 },
+  investigations: { perMinute: 100, perHour: 1500 },
+  'authenticated-scans': { perMinute: 100, perHour: 1500 },
+  deviceavinfo: { perMinute: 30, perHour: 1000 },
+  export: { perMinute: 5, perHour: 20 },
+} as const

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { Budget } from '../platform/budget.ts'
+import { heedThrottle } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 import { redactJson } from '../platform/redact.ts'
-import { heedThrottle } from '../platform/throttle.ts'
+import { MINUTE_MS } from '../platform/time.ts'
 import { TENABLE_PERMISSION } from './grants.ts'
 
 /** Families of Tenable routes that share one limit. */
@@ -56,7 +57,7 @@ const History = z.object({
 const LatestStatus = z.object({ status: z.string() })
 
 /** Details of thousands of hosts take the service a while. */
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = MINUTE_MS
 
 /** Makes the client of one Tenable container. https://developer.tenable.com/docs/authorization */
 export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): Tenable {

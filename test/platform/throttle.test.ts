@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { heedThrottle } from '../../shared/platform/budget.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { refusalFacts } from '../../shared/platform/http-error.ts'
-import { heedThrottle } from '../../shared/platform/throttle.ts'
 
 const nginx =
   '<html><head><title>429 Too Many Requests</title></head><body><h1>429 Too Many Requests</h1></body></html>'

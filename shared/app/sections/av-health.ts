@@ -7,6 +7,7 @@ import { createBatchWriter } from '../../platform/batch-writer.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Log } from '../../platform/log.ts'
+import { HOUR_MS } from '../../platform/time.ts'
 import type { UpstreamWatch } from '../../platform/upstream-health.ts'
 import { createExportFiles, httpsHostsUnder, parseLink } from '../../upstreams/export-file.ts'
 import { avHealthSettings } from '../settings.ts'
@@ -23,7 +24,7 @@ export interface AvHealthSection {
 
 /** Batches under way at once: more brings nothing at the latencies of the service. */
 const IN_FLIGHT = 8
-const GRACE_MS = 60 * 60 * 1000
+const GRACE_MS = HOUR_MS
 
 /** Puts the antivirus-health flow together from its settings. */
 export function createAvHealthSection(

@@ -1,6 +1,7 @@
 import type { TokenCredential } from '@azure/identity'
 import type { z } from 'zod'
-import type { Overrides } from '../../app.ts'
+import type { CallbackPolicy } from '../../events/subscriptions/callback-url.ts'
+import type { Retention } from '../../exports/engine.ts'
 import { createTables, type TableAccount } from '../../platform/azure-table.ts'
 import { readSection } from '../../platform/config.ts'
 import { makeCredential } from '../../platform/credential.ts'
@@ -8,6 +9,7 @@ import { ConfigError } from '../../platform/errors.ts'
 import { createQueues, type Queue, type QueueAccount } from '../../platform/queue.ts'
 import type { Table } from '../../platform/table.ts'
 import { createTickets, type Tickets } from '../../platform/tickets.ts'
+import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
 import { baseSettings, defenderSettings } from '../settings.ts'
 
@@ -72,3 +74,17 @@ export const USER_AGENT = `defender-relay/${VERSION}`
 
 /** The form that Tenable asks of integrations. https://developer.tenable.com/docs/user-agent-header */
 export const INTEGRATION_USER_AGENT = `Integration/1.0 (defender-relay; scan-history; Build/${VERSION}) ${USER_AGENT}`
+
+/** What a laptop or a test puts in place of what the platform gives. */
+export interface Overrides {
+  env: Record<string, string | undefined>
+  clock: Clock
+  credential: TokenCredential
+  /** What a date of the data account is taken for, where the clock has been moved on. */
+  storageDate(date: Date): Date
+  /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
+  upstreamOrigin: string
+  retention: Partial<Retention>
+  /** Where callbacks may lead. */
+  callbackPolicy: CallbackPolicy
+}

@@ -17,7 +17,7 @@ import {
   type DefenderProbe,
   type DefenderScans,
 } from '../../upstreams/defender.ts'
-import { type DefenderFamily, defenderLimits } from '../../upstreams/defender-call.ts'
+import { type DefenderFamily, defenderLimits } from '../../upstreams/grants.ts'
 import { defenderSettings } from '../settings.ts'
 import { type Base, type Given, USER_AGENT } from './base.ts'
 

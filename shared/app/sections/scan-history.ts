@@ -1,6 +1,7 @@
 import { readSection } from '../../platform/config.ts'
 import type { Log } from '../../platform/log.ts'
 import { createJoin } from '../../platform/single-flight.ts'
+import { DAY_MS } from '../../platform/time.ts'
 import { createScanCache, type ScanCache } from '../../scan-history/cache.ts'
 import type { Entry, LookupParts } from '../../scan-history/lookup.ts'
 import { scanHistorySettings } from '../settings.ts'
@@ -12,8 +13,6 @@ export interface ScanHistorySection {
   /** The parts of a look-up, telling its story to one invocation's log. */
   parts(log: Log): LookupParts
 }
-
-const DAY_MS = 24 * 60 * 60 * 1000
 
 /** Puts the look-ups together from their settings. */
 export function createScanHistorySection(

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Reply } from '../../platform/route.ts'
+import { DAY_MS } from '../../platform/time.ts'
 import { type ChangesParts, changesRoute } from '../deps.ts'
 import { isTold, poll } from '../poll.ts'
 import { isPolling, type PollReport, readReport, type Watch } from '../poll-state.ts'
@@ -71,7 +72,6 @@ export async function checkNow(
 export const CHECK_READING = 'changes-check'
 
 const WAIT_MS = 20_000
-const DAY_MS = 24 * 60 * 60 * 1000
 const subjectSchema = z.object({ resource: resourceParam, since: z.string() })
 
 const reportSchema = z.strictObject({

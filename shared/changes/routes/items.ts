@@ -11,6 +11,7 @@ import {
   toCursor,
 } from '../../platform/paging.ts'
 import type { Reply } from '../../platform/route.ts'
+import { DAY_MS, MINUTE_MS } from '../../platform/time.ts'
 import { type ChangesParts, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { readReport, type Watch } from '../poll-state.ts'
@@ -189,8 +190,6 @@ export const unknownItem = (resource: string, id: string): RequestError =>
 /** The name of the reading that a wait's ticket opens. */
 export const WAIT_READING = 'changes-wait'
 
-const MINUTE_MS = 60_000
-const DAY_MS = 24 * 60 * MINUTE_MS
 /** So long an id that nobody knows may still be on its way. */
 const UNKNOWN_MS = 2 * MINUTE_MS
 const LOOK_AGAIN_SECONDS = '20'

@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsParts } from '../deps.ts'
 import { noteFailure, noteGone, noteSuccess } from '../subscriptions/health.ts'
 import type { Failure, Subscription } from '../subscriptions/subscription.ts'
@@ -124,7 +125,7 @@ export interface Owed {
 }
 
 /** How long a delivery belongs to whoever claimed it; a post takes far less. */
-export const CLAIM_MS = 60_000
+export const CLAIM_MS = MINUTE_MS
 
 /** A receiver that puts us off for no time at all is still given this. */
 const SHORTEST_WAIT_SECONDS = 5

@@ -1,3 +1,4 @@
+import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import type { EventsParts } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
 import { bury } from './attempt.ts'
@@ -5,9 +6,9 @@ import { type Delivery, nextMessage } from './delivery.ts'
 import type { KeptDelivery } from './store.ts'
 
 /** How long a finished delivery is kept for whoever asks. */
-const KEPT_MS = 3 * 24 * 60 * 60 * 1000
+const KEPT_MS = 3 * DAY_MS
 /** What is owed for so long after its time has lost its message. */
-const OVERDUE_MS = 60 * 60 * 1000
+const OVERDUE_MS = HOUR_MS
 
 /** What a sweep has done. */
 export interface SweepReport {

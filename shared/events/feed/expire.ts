@@ -1,8 +1,7 @@
 import type { Log } from '../../platform/log.ts'
-import type { Clock } from '../../platform/time.ts'
+import { type Clock, DAY_MS } from '../../platform/time.ts'
 import type { Feed } from './feed.ts'
 
-const DAY_MS = 24 * 60 * 60 * 1000
 const PAGE = 1000
 
 /**

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { afterSchema, toCursor } from '../../platform/paging.ts'
 import { invalidRequest } from '../../platform/request.ts'
+import { MINUTE_MS } from '../../platform/time.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Feed } from './feed.ts'
 
@@ -179,7 +180,7 @@ export function refuseGap(
 }
 
 /** By how much the clocks of two instances may differ: in so long a stretch the times of a stream may not be in order. */
-const SKEW_MS = 10 * 60_000
+const SKEW_MS = 10 * MINUTE_MS
 const LOOK_AT = 100
 
 /** The cursor before the first event of each stream that was detected at `since` or later; a few reads, however long the stream. */

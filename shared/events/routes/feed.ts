@@ -3,6 +3,7 @@ import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
 import { invalidRequest, plainText } from '../../platform/request.ts'
 import { defineRoute, type Reply } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
+import { DAY_MS } from '../../platform/time.ts'
 import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
 import type { Feed } from '../feed/feed.ts'
 import {
@@ -122,7 +123,6 @@ export const createListEventsRoute = (words: FeedWords) =>
 /** The name of the reading that a trigger's ticket opens. */
 export const TRIGGER_READING = 'events-trigger'
 
-const DAY_MS = 24 * 60 * 60 * 1000
 /** How long a trigger's ticket is good after its last use. */
 const TRIGGER_MS = 30 * DAY_MS
 const LOOK_AGAIN_SECONDS = '30'

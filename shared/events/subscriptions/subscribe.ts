@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { RequestError } from '../../platform/errors.ts'
+import { DAY_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
 import { requeue } from '../delivery/replay.ts'
 import type { EventsParts } from '../deps.ts'
@@ -146,7 +147,7 @@ export async function unsubscribeCallback(
 }
 
 /** For how long the secret before still signs. */
-const OVERLAP_MS = 24 * 60 * 60 * 1000
+const OVERLAP_MS = DAY_MS
 
 /** Gives a subscription a new secret; the one before signs beside it for 24 hours. Undefined when there is none. */
 export async function rotateSecret(

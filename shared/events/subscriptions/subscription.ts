@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MINUTE_MS } from '../../platform/time.ts'
 import { filterSchema } from '../filter.ts'
 
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
@@ -61,7 +62,7 @@ export function secretsAt(
 }
 
 /** A start that is older than this was given up by whoever made it. */
-const LONGEST_START_MS = 5 * 60_000
+const LONGEST_START_MS = 5 * MINUTE_MS
 
 /** Whether a subscription was never finished and never will be. */
 export const isAbandoned = ({ state, createdAt }: Subscription, now: Date): boolean =>

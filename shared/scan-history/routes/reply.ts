@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { RequestError, UpstreamError } from '../../platform/errors.ts'
+import { RequestError } from '../../platform/errors.ts'
 import { isKnownTag } from '../../platform/reply.ts'
 import { defineRoute, type Reply } from '../../platform/route.ts'
 import { BRIEF_MS, type Entry, type LookupParts } from '../lookup.ts'
@@ -72,25 +72,6 @@ export function reply(
   const maxAge = fixed ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
   const headers = { etag, 'cache-control': `private, max-age=${maxAge}`, ...more }
   return isKnownTag(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, body, headers }
-}
-
-const UNKNOWN_WAIT_MS = 60_000
-
-/** The error as whoever waits for the answer gets it: no call allowed now is theirs to send again, 429. */
-export function toRefusal(error: unknown): unknown {
-  if (!(error instanceof UpstreamError) || error.facts.status !== 429) return error
-  const { said, code, retryAfterMs = UNKNOWN_WAIT_MS } = error.facts
-  return new RequestError({
-    status: 429,
-    problem: 'upstream-throttled',
-    title:
-      code === 'OwnBudget'
-        ? 'No call is left for now'
-        : 'The upstream allows no more calls for now',
-    detail: said ? `${error.message}: ${said}` : error.message,
-    remedy: 'Send the request again after Retry-After.',
-    retryAfterMs,
-  })
 }
 
 /** The 404 that says what was not found. */

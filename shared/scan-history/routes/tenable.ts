@@ -9,7 +9,7 @@ import {
 } from '../../platform/paging.ts'
 import { notModified } from '../../platform/reply.ts'
 import { tagOf } from '../cache.ts'
-import { lookup } from '../lookup.ts'
+import { lookup, toRefusal } from '../lookup.ts'
 import { LATEST, scanStates } from '../source.ts'
 import { isOver, stateOf } from '../sources/tenable.ts'
 import {
@@ -21,7 +21,6 @@ import {
   reply,
   scanAnswerSchema,
   scanRoute,
-  toRefusal,
 } from './reply.ts'
 
 const idParam = z.strictObject({ id: idSchema })
