@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take longest, most of it waiting: begun last, they would run alone at the end. */
 const longest = [
-  'app/watchfulness',
+  'app/heartbeat',
   'local/kill',
   'changes/property',
   'local/host/recovery',

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { requeue } from '../../shared/events/delivery/replay.ts'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import { createLog } from '../../shared/platform/log.ts'
-import { createWorld, DAY, HOUR, SECOND, someEvent } from './world.ts'
+import { requeue } from '../../../shared/events/delivery/replay.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import { createLog } from '../../../shared/platform/log.ts'
+import { createWorld, DAY, HOUR, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 const detected = 'detection-1'

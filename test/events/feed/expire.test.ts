@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { createAdjustableClock } from '../../local/clock.ts'
-import { expireEvents } from '../../shared/events/feed/expire.ts'
-import { createFeed } from '../../shared/events/feed/feed.ts'
-import { readFeed } from '../../shared/events/feed/read.ts'
-import { createLog } from '../../shared/platform/log.ts'
-import { createMemoryTable } from '../memory-table.ts'
-import { cursorIn } from './feed-on.ts'
+import { createAdjustableClock } from '../../../local/clock.ts'
+import { expireEvents } from '../../../shared/events/feed/expire.ts'
+import { createFeed } from '../../../shared/events/feed/feed.ts'
+import { readFeed } from '../../../shared/events/feed/read.ts'
+import { createLog } from '../../../shared/platform/log.ts'
+import { createMemoryTable } from '../../memory-table.ts'
+import { cursorIn } from '../feed-on.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const quiet = createLog({ info: () => {}, warn: () => {}, error: () => {} })

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { ShapeError } from '../../shared/platform/errors.ts'
-import { LATEST } from '../../shared/scan-history/source.ts'
-import { createTenableSource } from '../../shared/scan-history/sources/tenable.ts'
-import type { Tenable } from '../../shared/upstreams/tenable.ts'
+import { ShapeError } from '../../../shared/platform/errors.ts'
+import { LATEST } from '../../../shared/scan-history/source.ts'
+import { createTenableSource } from '../../../shared/scan-history/sources/tenable.ts'
+import type { Tenable } from '../../../shared/upstreams/tenable.ts'
 
 interface Says {
   /** The newest listed run; null: there is no list, undefined: it is empty. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type Cursor, cursorSchemaOf, encodeCursor } from '../../shared/events/feed/read.ts'
-import { toCursor } from '../../shared/platform/paging.ts'
+import { type Cursor, cursorSchemaOf, encodeCursor } from '../../../shared/events/feed/read.ts'
+import { toCursor } from '../../../shared/platform/paging.ts'
 
 const schema = cursorSchemaOf(['things', 'others'])
 const epoch = '0123456789abcdef'

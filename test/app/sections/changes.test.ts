@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { theApp } from '../../shared/app.ts'
-import { createLog } from '../../shared/platform/log.ts'
-import { type PlayedDay, startDay } from './played-day.ts'
+import { theApp } from '../../../shared/app.ts'
+import { createLog } from '../../../shared/platform/log.ts'
+import { type PlayedDay, startDay } from '../played-day.ts'
 
 const log = createLog({ info() {}, warn() {}, error() {} })
 

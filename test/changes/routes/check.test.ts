@@ -1,12 +1,12 @@
 import { beforeEach, expect, test } from 'vitest'
-import { poll } from '../../shared/changes/poll.ts'
-import type { Watch } from '../../shared/changes/poll-state.ts'
-import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { checkNow } from '../../shared/changes/routes/check.ts'
-import { UpstreamError } from '../../shared/platform/errors.ts'
-import { createMemoryTable } from '../memory-table.ts'
-import { createStillClock, type StillClock } from '../platform/still-clock.ts'
-import { createShelf, watchOver } from './shelf.ts'
+import { poll } from '../../../shared/changes/poll.ts'
+import type { Watch } from '../../../shared/changes/poll-state.ts'
+import { machineActions } from '../../../shared/changes/resources/machine-actions.ts'
+import { checkNow } from '../../../shared/changes/routes/check.ts'
+import { UpstreamError } from '../../../shared/platform/errors.ts'
+import { createMemoryTable } from '../../memory-table.ts'
+import { createStillClock, type StillClock } from '../../platform/still-clock.ts'
+import { createShelf, watchOver } from '../shelf.ts'
 
 const SECOND = 1000
 

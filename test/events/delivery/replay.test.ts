@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { buryPoison, deliver } from '../../shared/events/delivery/attempt.ts'
-import { replayAfter, replayDead } from '../../shared/events/delivery/replay.ts'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import { encodeCursor } from '../../shared/events/feed/read.ts'
-import { enable, unsubscribe } from '../../shared/events/subscriptions/subscribe.ts'
-import { cursorIn } from './feed-on.ts'
-import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
+import { buryPoison, deliver } from '../../../shared/events/delivery/attempt.ts'
+import { replayAfter, replayDead } from '../../../shared/events/delivery/replay.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import { encodeCursor } from '../../../shared/events/feed/read.ts'
+import { enable, unsubscribe } from '../../../shared/events/subscriptions/subscribe.ts'
+import { cursorIn } from '../feed-on.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 

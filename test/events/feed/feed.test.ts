@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { createFeed, StreamMoved } from '../../shared/events/feed/feed.ts'
-import type { Step } from '../../shared/events/feed/rows.ts'
-import type { Operation, Table } from '../../shared/platform/table.ts'
-import { failing, Lost } from '../exports/failing-table.ts'
-import { eventOf, kinds, openFeed } from './feed-on.ts'
+import { createFeed, StreamMoved } from '../../../shared/events/feed/feed.ts'
+import type { Step } from '../../../shared/events/feed/rows.ts'
+import type { Operation, Table } from '../../../shared/platform/table.ts'
+import { failing, Lost } from '../../exports/failing-table.ts'
+import { eventOf, kinds, openFeed } from '../feed-on.ts'
 
 const stream = 'things'
 

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
-import { deliver, deliverSlowly } from '../../shared/events/delivery/attempt.ts'
-import { dispatch } from '../../shared/events/delivery/dispatch.ts'
-import { replayAfter } from '../../shared/events/delivery/replay.ts'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import type { EventsParts } from '../../shared/events/deps.ts'
-import { enable } from '../../shared/events/subscriptions/subscribe.ts'
-import { cursorIn } from './feed-on.ts'
-import { Died, dyingAt, type Watch, watchQueue, watchTable } from './watched-storage.ts'
-import { createWorld, DAY, HOUR, MINUTE, someEvent } from './world.ts'
+import { deliver, deliverSlowly } from '../../../shared/events/delivery/attempt.ts'
+import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
+import { replayAfter } from '../../../shared/events/delivery/replay.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import type { EventsParts } from '../../../shared/events/deps.ts'
+import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
+import { cursorIn } from '../feed-on.ts'
+import { Died, dyingAt, type Watch, watchQueue, watchTable } from '../watched-storage.ts'
+import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>
 

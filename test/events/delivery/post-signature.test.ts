@@ -1,9 +1,9 @@
 import { CloudEvent } from 'cloudevents'
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
-import { makeSecret, signMessage } from '../../shared/events/delivery/post.ts'
-import { rotateSecret } from '../../shared/events/subscriptions/subscribe.ts'
-import { createWorld, DAY, HOUR, MINUTE, someEvent } from './world.ts'
+import { makeSecret, signMessage } from '../../../shared/events/delivery/post.ts'
+import { rotateSecret } from '../../../shared/events/subscriptions/subscribe.ts'
+import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createWorld, someEvent } from './world.ts'
+import { createWorld, someEvent } from '../world.ts'
 
 test('an event is posted once to every subscription that wants it', async () => {
   const world = await createWorld()

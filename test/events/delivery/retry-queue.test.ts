@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import { enable } from '../../shared/events/subscriptions/subscribe.ts'
-import { reportDeliveries } from '../../shared/events/subscriptions/view.ts'
-import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
+import { reportDeliveries } from '../../../shared/events/subscriptions/view.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
 const HEALTHY = 'healthy.contoso.net'
 const STALLING = 'stalling.contoso.net'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { retryDelaySeconds, slowPauseMs } from '../../shared/events/delivery/retry-schedule.ts'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from './world.ts'
+import { retryDelaySeconds, slowPauseMs } from '../../../shared/events/delivery/retry-schedule.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 const schedule = [

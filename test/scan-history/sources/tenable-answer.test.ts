@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { scanSchema } from '../../shared/scan-history/source.ts'
-import { isOver, readDetails, runOf, stateOf } from '../../shared/scan-history/sources/tenable.ts'
+import { scanSchema } from '../../../shared/scan-history/source.ts'
+import {
+  isOver,
+  readDetails,
+  runOf,
+  stateOf,
+} from '../../../shared/scan-history/sources/tenable.ts'
 
 const UUID = 'b7a1c0de-0000-4000-8000-000000000001'
 const hosts = [

@@ -1,15 +1,15 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createAdjustableClock } from '../../local/clock.ts'
-import { postEvent } from '../../shared/events/delivery/post.ts'
+import { createAdjustableClock } from '../../../local/clock.ts'
+import { postEvent } from '../../../shared/events/delivery/post.ts'
 import {
   type Address,
   type CallbackPolicy,
   judgeCallback,
-} from '../../shared/events/subscriptions/callback-url.ts'
-import { RequestError } from '../../shared/platform/errors.ts'
-import { createHttp } from '../../shared/platform/http.ts'
-import { createWorld, someEvent } from './world.ts'
+} from '../../../shared/events/subscriptions/callback-url.ts'
+import { RequestError } from '../../../shared/platform/errors.ts'
+import { createHttp } from '../../../shared/platform/http.ts'
+import { createWorld, someEvent } from '../world.ts'
 
 const CANARY = 'canary-7f3a'
 

@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from 'vitest'
-import { createAdjustableClock } from '../../local/clock.ts'
-import { postEvent } from '../../shared/events/delivery/post.ts'
-import { createHttp } from '../../shared/platform/http.ts'
-import { type Script, scripted } from '../platform/http-script.ts'
-import { createWorld, someEvent } from './world.ts'
+import { createAdjustableClock } from '../../../local/clock.ts'
+import { postEvent } from '../../../shared/events/delivery/post.ts'
+import { createHttp } from '../../../shared/platform/http.ts'
+import { type Script, scripted } from '../../platform/http-script.ts'
+import { createWorld, someEvent } from '../world.ts'
 
 type Posting = Parameters<typeof postEvent>
 

@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import type { CloudEvent } from '../../shared/events/event.ts'
-import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
-import { type Cursor, cursorAtNow, type FeedPage, readFeed } from '../../shared/events/feed/read.ts'
-import { cursorIn, eventOf, kinds, openFeed } from './feed-on.ts'
+import type { CloudEvent } from '../../../shared/events/event.ts'
+import { createFeed, type Feed } from '../../../shared/events/feed/feed.ts'
+import {
+  type Cursor,
+  cursorAtNow,
+  type FeedPage,
+  readFeed,
+} from '../../../shared/events/feed/read.ts'
+import { cursorIn, eventOf, kinds, openFeed } from '../feed-on.ts'
 
 const streams = ['actions', 'others']
 const all = () => true

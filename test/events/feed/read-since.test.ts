@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { cursorSince } from '../../shared/events/feed/read.ts'
-import { eventOf, openFeed } from './feed-on.ts'
+import { cursorSince } from '../../../shared/events/feed/read.ts'
+import { eventOf, openFeed } from '../feed-on.ts'
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 2, 1) + seconds * 1000)
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { scanSchema } from '../../shared/scan-history/source.ts'
-import { readDefinition, readHistoryRow } from '../../shared/scan-history/sources/defender.ts'
+import { scanSchema } from '../../../shared/scan-history/source.ts'
+import { readDefinition, readHistoryRow } from '../../../shared/scan-history/sources/defender.ts'
 
 const read = (row: Record<string, unknown>) => scanSchema.parse(readHistoryRow(row, 'asked'))
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { dispatch } from '../../shared/events/delivery/dispatch.ts'
-import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import type { Filter } from '../../shared/events/filter.ts'
-import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
-import { dyingAt, stepping, watchQueue, watchTable } from './watched-storage.ts'
-import { createWorld, MINUTE, someEvent } from './world.ts'
+import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
+import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import type { Filter } from '../../../shared/events/filter.ts'
+import { subscribe } from '../../../shared/events/subscriptions/subscribe.ts'
+import { dyingAt, stepping, watchQueue, watchTable } from '../watched-storage.ts'
+import { createWorld, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 
