@@ -1,3 +1,35 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
+
+/** A source tree: paths below the root with forward slashes, and what stands in the files. */
+export type Tree = Record<string, string>
+
+const FOLDERS = ['functions', 'shared', 'local', 'bench', 'test']
+
+/** Reads the sources of the project, and the two files that say how they are built and formatted. */
+export function readTree(root: string): Tree {
+  const tree: Tree = {}
+  for (const name of ['package.json', 'biome.json'])
+    tree[name] = readFileSync(join(root, name), 'utf8')
+  for (const folder of FOLDERS) {
+    // A clone has no empty folders.
+    if (!existsSync(join(root, folder))) continue
+    for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+      const name = posix.join(folder, path.replaceAll('\\', '/'))
+      if (name.endsWith('.ts')) tree[name] = readFileSync(join(root, name), 'utf8')
+    }
+  }
+  return tree
+}
+
+/** Reads every source file of a tree. */
+export const readSources = (tree: Tree): Source[] =>
+  Object.entries(tree).flatMap(([path, text]) =>
+    path.endsWith('.ts') ? [readSource(path, text)] : [],
+  )
+
+export const isDeployed = (path: string) => /^(?:shared|functions)\//.test(path)
+
 /** One import, re-export or literal dynamic import of a file. */
 export interface Import {
   from: string
@@ -9,6 +41,7 @@ export interface Import {
 export interface Source {
   path: string
   lines: number
+  characters: number
   /** The code without comments, and every text in quotes replaced by `''`. */
   code: string
   imports: Import[]
@@ -22,6 +55,7 @@ export function readSource(path: string, text: string): Source {
   const { code, quoted } = strip(text)
   return {
     path,
+    characters: text.length,
     lines: text.replace(/\n$/, '').split('\n').length,
     code: code.replace(/'\d+'/g, "''"),
     imports: imports(code, quoted),

@@ -1,12 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { join, posix } from 'node:path'
-import { readSource, type Source } from './house-source.ts'
+import { posix } from 'node:path'
+import { limits, measure } from './house-measure.ts'
+import { isDeployed, readSources, type Source, type Tree } from './house-source.ts'
 
-/** A source tree: paths below the root with forward slashes, and what stands in the files. */
-export type Tree = Record<string, string>
-
-const FOLDERS = ['functions', 'shared', 'local', 'bench', 'test']
 /** From left to right; an arrow goes to the right or stays in its room. */
 const RANKS = [
   ['functions'],
@@ -19,28 +15,11 @@ const RANKS = [
 const ORCHESTRATIONS = ['shared/exports/run.ts']
 const NAMES = ['shared/exports/names.ts']
 const PARTS = 'shared/app.ts'
-const MOST_LINES = 300
-const MOST_TRIGGER_LINES = 40
-
-/** Reads the sources of the project. */
-export function readTree(root: string): Tree {
-  const tree: Tree = { 'package.json': readFileSync(join(root, 'package.json'), 'utf8') }
-  for (const folder of FOLDERS) {
-    // A clone has no empty folders.
-    if (!existsSync(join(root, folder))) continue
-    for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-      const name = posix.join(folder, path.replaceAll('\\', '/'))
-      if (name.endsWith('.ts')) tree[name] = readFileSync(join(root, name), 'utf8')
-    }
-  }
-  return tree
-}
+const MAX_TRIGGER_LINES = 40
 
 /** Everything in which a tree breaks the rules of the house; each sentence names file and rule. */
 export function findBreaches(tree: Tree): string[] {
-  const sources = Object.entries(tree).flatMap(([path, text]) =>
-    path.endsWith('.ts') ? [readSource(path, text)] : [],
-  )
+  const sources = readSources(tree)
   const { dependencies = {} }: { dependencies?: Record<string, string> } = JSON.parse(
     tree['package.json'] ?? '{}',
   )
@@ -48,7 +27,7 @@ export function findBreaches(tree: Tree): string[] {
     ...builtinModules.map((name) => `node:${name}`),
     ...Object.keys(dependencies),
   ])
-  return sources.flatMap((source) =>
+  const perFile = sources.flatMap((source) =>
     [
       ...arrows(source, packages),
       ...outsideWorld(source),
@@ -58,9 +37,8 @@ export function findBreaches(tree: Tree): string[] {
       ...(source.path.startsWith('test/') ? tests(source) : []),
     ].map((sentence) => `${source.path}: ${sentence}`),
   )
+  return [...perFile, ...width(tree), ...size(sources)]
 }
-
-const isDeployed = (path: string) => /^(?:shared|functions)\//.test(path)
 
 /** The room of a file: a folder of `shared/`, where `app.ts` belongs to `app`. Undefined outside of all rooms. */
 function roomOf(path: string): string | undefined {
@@ -167,11 +145,11 @@ function form({ path, lines, code, imports }: Source): string[] {
   const values = imports.flatMap(({ from, values }) => (from === '@azure/functions' ? values : []))
   const isTest = path.startsWith('test/')
   return [
-    ...(lines > MOST_LINES && !isTest && !path.startsWith('bench/')
-      ? [`has ${lines} lines, ${MOST_LINES} are the most`]
+    ...(lines > limits.lines && !isTest && !path.startsWith('bench/')
+      ? [`has ${lines} lines, ${limits.lines} are the most`]
       : []),
-    ...(lines > MOST_TRIGGER_LINES && path.startsWith('functions/')
-      ? [`a trigger has at most ${MOST_TRIGGER_LINES} lines`]
+    ...(lines > MAX_TRIGGER_LINES && path.startsWith('functions/')
+      ? [`a trigger has at most ${MAX_TRIGGER_LINES} lines`]
       : []),
     ...(/\bexport\s+default\b|\bas\s+default\b/.test(code) && !/\.setup\.ts$/.test(file)
       ? ['exports by name, not by default']
@@ -206,5 +184,32 @@ function tests({ code }: Source): string[] {
       ? ['a test is skipped, or the only one']
       : []),
     ...(/\btoMatch(?:Inline|File)?Snapshot\b/.test(code) ? ['a snapshot promises nothing'] : []),
+  ]
+}
+
+/** Lines are counted at one width: a wider one would make every file shorter. */
+function width(tree: Tree): string[] {
+  const widths = [...(tree['biome.json'] ?? '').matchAll(/"lineWidth"\s*:\s*(\d+)/g)].map(
+    ([, digits]) => Number(digits),
+  )
+  return widths.length > 0 && widths.every((value) => value === limits.lineWidth)
+    ? []
+    : [`biome.json: lineWidth is ${limits.lineWidth}, since lines are counted at that width`]
+}
+
+/** What is deployed as a whole: how much it is, and how its files hang together. */
+function size(sources: Source[]): string[] {
+  const { files, characters, circles, singleUse } = measure(sources)
+  return [
+    ...circles.map((circle) => `a circle of files: ${circle.join(', ')}`),
+    ...(singleUse.length > limits.singleUse
+      ? [
+          `${singleUse.length} files have one importer, in their own folder, ${limits.singleUse} are the most: ${singleUse.join(', ')}`,
+        ]
+      : []),
+    ...(files > limits.files ? [`${files} files are deployed, ${limits.files} are the most`] : []),
+    ...(characters > limits.characters
+      ? [`${characters} characters are deployed, ${limits.characters} are the most`]
+      : []),
   ]
 }

@@ -4,8 +4,7 @@ import { settingNames } from '../../shared/app/settings.ts'
 import { theApp, useParts } from '../../shared/app.ts'
 import { judgeCallback } from '../../shared/events/subscriptions/callback-url.ts'
 import { createLog } from '../../shared/platform/log.ts'
-import { readTree } from '../house.ts'
-import { readSource } from '../house-source.ts'
+import { readSource, readTree } from '../house-source.ts'
 import { freshStorage } from '../storage.ts'
 
 test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[::1]:3000/hook'])(

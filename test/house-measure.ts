@@ -1,0 +1,156 @@
+import { posix } from 'node:path'
+import { isDeployed, type Source } from './house-source.ts'
+
+/** What the house may be at most. */
+export const limits = {
+  /** In what is deployed. */
+  files: 125,
+  characters: 550_000,
+  /** In one file, at this width. */
+  lines: 300,
+  lineWidth: 100,
+  /** Deployed files whose only importer sits in the same folder: they could stand in that file. */
+  singleUse: 12,
+} as const
+
+/** A way through the code that a reader follows, and how many files it may take. */
+export interface Walk {
+  name: string
+  /** The files that hold the steps of the flow. */
+  from: string[]
+  /** Files that the flow does not pass, though one of its files imports them. */
+  past?: string[]
+  max?: number
+}
+
+/**
+ * The walks that are counted. A walk begins at the files that hold the flow's steps, and its files are these and all
+ * that they import, directly or not; type imports count, since a contract is read as well. It goes past the files that
+ * are named with it, together with what only these import. Rooms to the left of its first file can't be on it: they
+ * only put parts together, and arrows never go left.
+ *
+ * The first edition (220 files) took 62, 34 and 46 files for the first three.
+ */
+export const walks: Walk[] = [
+  {
+    name: 'page → webhook',
+    from: [
+      'shared/upstreams/defender.ts',
+      'shared/changes/poll.ts',
+      'shared/events/delivery/dispatch.ts',
+      'shared/events/delivery/attempt.ts',
+    ],
+    // Read only for the words of a refusal.
+    past: ['shared/upstreams/grants.ts'],
+    max: 40,
+  },
+  {
+    name: 'export link → row',
+    from: [
+      'shared/exports/import.ts',
+      'shared/upstreams/export-file.ts',
+      'shared/av-health/record.ts',
+    ],
+    // Downloads have no call budget.
+    past: ['shared/platform/budget.ts'],
+    max: 26,
+  },
+  {
+    name: 'Tenable look-up',
+    from: ['shared/scan-history/routes/tenable.ts', 'shared/scan-history/sources/tenable.ts'],
+    past: ['shared/upstreams/grants.ts'],
+    max: 32,
+  },
+  {
+    // SCAN_CACHE_DAYS, from the environment to the time that an answer is kept.
+    name: 'setting → use',
+    from: ['shared/app/sections/scan-history.ts'],
+    // Hands over the environment; the other parts that it makes are not on the way.
+    past: ['shared/app/sections/base.ts'],
+  },
+  {
+    name: 'request → log line',
+    from: ['shared/app/http.ts'],
+    // Puts the whole app together.
+    past: ['shared/app.ts'],
+  },
+]
+
+/** The figures of what is deployed. */
+export function measure(all: Source[]) {
+  const sources = all.filter(({ path }) => isDeployed(path))
+  const graph = graphOf(sources)
+  return {
+    files: sources.length,
+    characters: sources.reduce((sum, { characters }) => sum + characters, 0),
+    longest: sources.map(({ path, lines }) => ({ path, lines })).sort((a, b) => b.lines - a.lines),
+    circles: circlesOf(graph),
+    singleUse: singleUseOf(graph),
+  }
+}
+
+/** The files on a walk. Throws when a file that the walk names is not there any more. */
+export function walkFiles(all: Source[], { name, from, past = [] }: Walk): string[] {
+  const graph = graphOf(all.filter(({ path }) => isDeployed(path)))
+  const gone = [...from, ...past].filter((path) => !graph.has(path))
+  if (gone.length > 0) throw new Error(`the walk "${name}" names files that are not there: ${gone}`)
+  for (const path of past) graph.delete(path)
+  return [...new Set([...from, ...from.flatMap((path) => [...reachable(graph, path)])])].sort()
+}
+
+/** The files that a file imports, by its path. */
+type Graph = Map<string, Set<string>>
+
+function graphOf(sources: Source[]): Graph {
+  const paths = new Set(sources.map(({ path }) => path))
+  return new Map(
+    sources.map(({ path, imports }) => {
+      const targets = imports.map(({ from }) => posix.join(posix.dirname(path), from))
+      return [path, new Set(targets.filter((target) => paths.has(target)))]
+    }),
+  )
+}
+
+/** All that a file imports, directly or not; the file itself only where it stands in a circle. */
+function reachable(graph: Graph, start: string): Set<string> {
+  const found = new Set<string>()
+  const open = [start]
+  for (let path = open.pop(); path !== undefined; path = open.pop())
+    for (const target of graph.get(path) ?? [])
+      if (graph.has(target) && !found.has(target)) {
+        found.add(target)
+        open.push(target)
+      }
+  return found
+}
+
+/** Groups of files of which each imports all others, directly or not. */
+function circlesOf(graph: Graph): string[][] {
+  const reach = new Map([...graph.keys()].map((path) => [path, reachable(graph, path)]))
+  const groups = [...reach].flatMap(([path, targets]) =>
+    targets.has(path)
+      ? [
+          [...targets]
+            .filter((target) => reach.get(target)?.has(path))
+            .sort()
+            .join(' '),
+        ]
+      : [],
+  )
+  return [...new Set(groups)].map((group) => group.split(' '))
+}
+
+/** Files whose only importer sits in the same folder; members of a list are not among them. */
+function singleUseOf(graph: Graph): string[] {
+  return [...graph.keys()].filter((path) => {
+    const [importer, ...others] = [...graph].flatMap(([from, targets]) =>
+      targets.has(path) ? [from] : [],
+    )
+    return (
+      importer !== undefined &&
+      others.length === 0 &&
+      posix.dirname(importer) === posix.dirname(path) &&
+      posix.basename(importer) !== 'index.ts'
+    )
+  })
+}
