@@ -4,7 +4,7 @@ import { Cron } from 'croner'
 import { beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import * as settings from '../../shared/app/settings.ts'
-import { loadRegistrations, type Registered, root } from './load-registrations.ts'
+import { loadDescriptions, loadRegistrations, type Registered, root } from './load-registrations.ts'
 
 // Names and routes are promises: dashboards, alerts, running instances and callers hold on to them.
 const timers = [
@@ -93,6 +93,20 @@ test('every route has the promised method, path and auth level; only health, con
 
   expect(found).toEqual(expect.arrayContaining(routes))
   expect(found).toHaveLength(routes.length)
+})
+
+test('both descriptions, as the app answers them, tell of every route that is registered and of no other', async () => {
+  const descriptions = await loadDescriptions(join(root, 'functions/index.ts'))
+
+  const registered = ofType('httpTrigger').map(
+    ({ trigger }) => `${String(trigger.methods).toLowerCase()} /${trigger.route}`,
+  )
+  for (const { paths } of Object.values(descriptions)) {
+    const described = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).flatMap((key) => (key.startsWith('x-') ? [] : `${key} ${path}`)),
+    )
+    expect(described.toSorted()).toEqual(registered.toSorted())
+  }
 })
 
 test('no route begins with what the host keeps for itself, and no two take the same requests', () => {
