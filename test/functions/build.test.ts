@@ -2,12 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { compileApp } from './compile-app.ts'
-import {
-  loadDescriptions,
-  loadRegistrations,
-  placedDescriptions,
-  root,
-} from './load-registrations.ts'
+import { loadApp, placedDescriptions, root } from './load-registrations.ts'
 
 test('the compiled app loads with plain node, registers what its sources register and answers its descriptions', async () => {
   // Below the project, since the compiled files look for their packages upwards.
@@ -18,10 +13,9 @@ test('the compiled app loads with plain node, registers what its sources registe
   const complaints = await compileApp(built)
   expect(complaints).toBe('')
   const indexes = [join(built, 'functions/index.js'), join(root, 'functions/index.ts')]
-  const [compiled, sources] = await Promise.all(indexes.map(loadRegistrations))
-  const descriptions = await Promise.all(indexes.map(loadDescriptions))
+  const [compiled, sources] = await Promise.all(indexes.map(loadApp))
 
-  expect(compiled?.length).toBeGreaterThan(0)
+  expect(compiled?.functions.length).toBeGreaterThan(0)
   expect(compiled).toEqual(sources)
-  expect(descriptions).toEqual([placedDescriptions(), placedDescriptions()])
+  expect(compiled?.descriptions).toEqual(placedDescriptions())
 })

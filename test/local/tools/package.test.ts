@@ -7,7 +7,7 @@ import { collectPackage } from '../../../local/tools/collect-package.ts'
 import { zip } from '../../../local/tools/zip.ts'
 import { compileApp } from '../../functions/compile-app.ts'
 import {
-  loadDescriptions,
+  loadApp,
   loadRegistrations,
   placedDescriptions,
   root,
@@ -31,12 +31,11 @@ test('the package, unpacked in an empty folder, loads with plain node, registers
   }
 
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  const unpacked = await loadRegistrations(join(folder, manifest.main))
-  const descriptions = await loadDescriptions(join(folder, manifest.main))
+  const unpacked = await loadApp(join(folder, manifest.main))
 
-  expect(unpacked).toEqual(await loadRegistrations(join(root, 'functions/index.ts')))
-  expect(unpacked.length).toBeGreaterThan(30)
-  expect(descriptions).toEqual(placedDescriptions())
+  expect(unpacked.functions).toEqual(await loadRegistrations(join(root, 'functions/index.ts')))
+  expect(unpacked.functions.length).toBeGreaterThan(30)
+  expect(unpacked.descriptions).toEqual(placedDescriptions())
 })
 
 test('the package holds production modules alone, no Node and nothing of this machine', async () => {
