@@ -18,7 +18,7 @@ const longest = [
   'changes/flow',
   'local/live',
   'exports/memory',
-  'local/package',
+  'local/tools/package',
   'local/clock',
   'scan-history/routes',
   'exports/resume',

@@ -8,14 +8,14 @@ import type { ScanOptions } from '../local/simulator/scans/scans.ts'
 import { startSimulator } from '../local/simulator/simulator.ts'
 import type { TokenOptions } from '../local/simulator/token-desk.ts'
 import { createSimulatorCredential } from '../local/simulator-credential.ts'
-import { describeRoutes } from '../shared/app/describe/routes.ts'
+import { describeRoutes } from '../local/tools/describe/routes.ts'
 import { httpRoutes } from '../shared/app/routes.ts'
 import type { Overrides } from '../shared/app/sections/base.ts'
 import { theApp, useParts } from '../shared/app.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { problemSchema } from '../shared/platform/reply.ts'
-import { createAnswerCheck, findPath } from './described-answers.ts'
+import { createAnswerCheck, findPath } from './local/tools/described-answers.ts'
 import { freshStorage } from './storage.ts'
 
 export interface TestStackOptions {
@@ -176,7 +176,7 @@ function waitsForTime({ state, reason, files }: Progress): boolean {
   return open.length > 0 && open.every((file) => file.state !== 'importing' && file.attempts > 0)
 }
 
-const checkDescribed = createAnswerCheck(describeRoutes(httpRoutes, 'https://relay.contoso.net'))
+const checkDescribed = createAnswerCheck(describeRoutes(httpRoutes))
 
 /** Holds every answer to the schema that its route declares and to both descriptions, whatever else a test looks at. */
 function checkAnswer(method: string, path: string, response: Response, body: unknown): void {

@@ -14,7 +14,7 @@ export const azureRoles = {
 } as const
 
 /** What one flow needs beside what the host needs to run at all. */
-export interface FlowGrants {
+interface FlowGrants {
   /** How people call the flow. */
   title: string
   /** App roles on WindowsDefenderATP: any one is enough, the first is the one to ask for; empty where none is needed. */
@@ -86,7 +86,7 @@ export const rolesToAskFor: readonly string[] = [
 ].sort()
 
 /** What a flow is looked at for, in this order. */
-export const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const
+const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const
 export type CheckName = (typeof checkNames)[number]
 
 /** Something that keeps a flow from running, and the one command that mends it. */

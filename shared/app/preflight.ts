@@ -117,7 +117,7 @@ function missingKey(env: Environment): Trouble | undefined {
 const LONGEST_MS = 20_000
 
 /** Whether rows can be written: one row of its own in table `Budgets`. */
-export const lookAtTables = (app: App): Promise<Trouble | undefined> =>
+const lookAtTables = (app: App): Promise<Trouble | undefined> =>
   looked(app, 'table', null, async () => {
     const { table } = await app.base()
     const columns = { at: app.clock.now().toISOString() }
@@ -127,7 +127,7 @@ export const lookAtTables = (app: App): Promise<Trouble | undefined> =>
   })
 
 /** Whether the queues of deliveries are there or can be made; nothing is sent, since a function would take it. */
-export const lookAtQueues = (app: App, identity: Identity): Promise<Trouble | undefined> =>
+const lookAtQueues = (app: App, identity: Identity): Promise<Trouble | undefined> =>
   looked(app, 'queue', identity, async () => {
     const { queue } = await app.base()
     await Promise.all(Object.values(queueNames).map((name) => queue(name).create()))

@@ -32,7 +32,7 @@ export async function lookAtToken(app: App): Promise<TokenLook> {
 }
 
 /** What an error says, with the upstream's own words. */
-export const sentence = ({ message, facts: { said } }: UpstreamError): string =>
+const sentence = ({ message, facts: { said } }: UpstreamError): string =>
   said ? `${message}: ${said}` : message
 
 /** Names of the one resource; a token may carry any of them. */

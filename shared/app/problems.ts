@@ -150,7 +150,7 @@ const NOTICE_DAYS = 120
 const ALARM_DAYS = 30
 
 /** The end of an endpoint that lies ahead: by the calendar, or by what an upstream says in its answers. */
-export type ComingEnd =
+type ComingEnd =
   | {
       cause: 'date'
       upstream: 'defender'

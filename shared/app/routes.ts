@@ -19,7 +19,7 @@ import { defineRoute, type Reply } from '../platform/route.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import type { ScanHistoryParts } from '../scan-history/routes/reply.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
-import { type Descriptions, describeRoutes, showOpenApi, showSwagger } from './describe/routes.ts'
+import { showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
 import { bindRoutes, type HttpRoute, type Invocation } from './http.ts'
 import { eventTypes, filterFields, streams } from './sections/events.ts'
@@ -109,7 +109,7 @@ const continueReading = defineRoute<{ readings: Readings }>()({
 /** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [
   ...bindRoutes([health, status], statusParts),
-  ...bindRoutes([showOpenApi, showSwagger], async () => ({ describe })),
+  ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
   ...bindRoutes(avHealthRoutes, avHealthParts),
   ...bindRoutes(changesRoutes, changesParts),
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedParts),
@@ -120,9 +120,6 @@ export const httpRoutes: HttpRoute[] = [
   ...bindRoutes(scanHistoryRoutes, scanHistoryParts),
   ...bindRoutes([continueReading], async (invocation) => ({ readings: readingsOf(invocation) })),
 ]
-
-/** Made anew for each origin, since answers name the one they were asked at. */
-const describe = (origin: string): Descriptions => describeRoutes(httpRoutes, origin)
 
 /** What tickets can open, by the name of the reading. */
 const readingsOf = (invocation: Invocation): Readings => ({

@@ -9,7 +9,7 @@ import { freshness, readDevice } from './record.ts'
 export const AV_HEALTH = 'av-health'
 
 /** What the engine needs of the upstream to export antivirus health. */
-export type AvHealthSource = Pick<ExportKind, 'listFiles' | 'openFile' | 'pages'>
+type AvHealthSource = Pick<ExportKind, 'listFiles' | 'openFile' | 'pages'>
 
 /** The antivirus-health export of Defender for Endpoint, by files or as a paged list. */
 export function createAvHealthExport(

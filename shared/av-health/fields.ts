@@ -2,7 +2,7 @@
 export type FieldForm = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'gathered'
 
 /** A field of the snapshot row and how its value is read. */
-export interface Field {
+interface Field {
   column: string
   form: FieldForm
 }

@@ -19,7 +19,7 @@ const deviceSchema = z.strictObject({
   snapshot: z.strictObject({ runId: z.string(), generatedTime: z.string().nullable() }),
 })
 
-export const showDevice = avHealthRoute({
+const showDevice = avHealthRoute({
   name: 'show-av-health-device',
   method: 'GET',
   path: 'av-health/devices/{machineId}',

@@ -4,7 +4,7 @@ import type { Watch } from './poll-state.ts'
 import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
 
 /** What the lists of one poll brought. */
-export interface Listing {
+interface Listing {
   seen: Map<string, SeenItem>
   /** Rows without an id or a state. */
   unreadable: number
@@ -40,7 +40,7 @@ export async function readLists(
 }
 
 /** An item may come twice, from two pages that shifted or two lists: what was updated last is true, else what came last. */
-export function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
+function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
   const known = seen.get(item.id)
   if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
 }
@@ -60,7 +60,7 @@ function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string
 const MOST_RECHECKS = 50
 
 /** What asking for single items brought, beside what was added to the lists. */
-export interface Recheck {
+interface Recheck {
   /** Ids that the upstream does not know. */
   missing: string[]
   rechecked: number

@@ -132,7 +132,7 @@ const beganSchema = z.object({ startedAt: z.string() })
 const failedSchema = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
 
 /** A poll that failed. */
-export type FailedPoll = z.output<typeof failedSchema>
+type FailedPoll = z.output<typeof failedSchema>
 
 type Noted = Pick<Watch, 'feed' | 'resource'>
 
@@ -145,9 +145,7 @@ export const noteFailed = ({ feed, resource }: Noted, failed: FailedPoll): Promi
   feed.notePoll(resource.name, 'failed', { ...failed })
 
 /** The last poll that ended well and the last one that failed. */
-export async function readEnded(
-  watch: Noted,
-): Promise<{ report?: PollReport; failed?: FailedPoll }> {
+async function readEnded(watch: Noted): Promise<{ report?: PollReport; failed?: FailedPoll }> {
   const { feed, resource } = watch
   const [report, failed] = await Promise.all([
     readReport(watch),

@@ -165,7 +165,7 @@ interface StepParts {
 }
 
 /** The write of a change: the item as it is now and, where there is something to tell, its event. */
-export async function toStep(
+async function toStep(
   parts: StepParts,
   change: Change,
   tenantId: string | null,

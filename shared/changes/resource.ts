@@ -19,7 +19,7 @@ export interface SeenItem {
 export type Wanted = { createdSince: string } | { openNow: true }
 
 /** One page of items. */
-export interface ItemPage {
+interface ItemPage {
   rows: unknown[]
   date: Date | undefined
 }

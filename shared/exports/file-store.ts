@@ -153,13 +153,13 @@ const storedGuard = z.object({ epoch: z.number(), closed: z.boolean() })
 const FULL = 99
 
 /** The rows of a run's files, without the guard beside them. */
-export const fileRows = (partitionKey: string): Query => ({ partitionKey, before: GUARD })
+const fileRows = (partitionKey: string): Query => ({ partitionKey, before: GUARD })
 
 /**
  * Opens the set of a run's files to be written anew: whoever opened it before fails at its next write. Throws `Fenced` when
  * the set was opened in a newer epoch, or is complete in this one.
  */
-export async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
+async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
   let etag = await takeGuard(table, partitionKey, ref, false)
   return {
     /** Writes everything, and closes the set with its last transaction. */
@@ -182,7 +182,7 @@ export async function openFileSet(table: Table, partitionKey: string, ref: RunRe
 }
 
 /** Closes the set of a run's files for this epoch and all before it. */
-export async function closeFileSet(table: Table, partitionKey: string, ref: RunRef): Promise<void> {
+async function closeFileSet(table: Table, partitionKey: string, ref: RunRef): Promise<void> {
   await takeGuard(table, partitionKey, ref, true)
 }
 

@@ -111,14 +111,14 @@ const MOST_TEXT = 200
 const MOST_NAMES = 200
 
 /** What became of a file's rows. */
-export type Imported = RowCounts & {
+type Imported = RowCounts & {
   bytes: number
   unknownFields: Record<string, number>
   rejects: Reject[]
 }
 
 /** Writes all rows of a source into the run's snapshot and accounts for every one of them. */
-export async function importRows(
+async function importRows(
   engine: ExportEngine,
   ref: FileRef,
   run: Run,

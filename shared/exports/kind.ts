@@ -14,7 +14,7 @@ export interface ListedFile {
 }
 
 /** What opening a file's link gave. */
-export type OpenedFile =
+type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: number | null }
   | { kind: 'empty' }
   | { kind: 'not-ready' }

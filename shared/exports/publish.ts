@@ -133,7 +133,7 @@ export async function endRun(
 }
 
 /** What is left to do once a run's end stands in the ledger; harmless to repeat. */
-export async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
+async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
   const { runs, files, table } = engine
   if (run.method === 'json') await dropOtherAttempts(engine, run)
   if (run.state !== 'published' && run.snapshot) {

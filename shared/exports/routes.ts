@@ -62,7 +62,7 @@ export const runSchema = runSummarySchema.extend({
   next: z.string().nullable(),
 })
 
-export type RunSummary = z.infer<typeof runSummarySchema>
+type RunSummary = z.infer<typeof runSummarySchema>
 
 /** A run as answers show it; the counts of one under way are those of its files so far. */
 export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<RunSummary> {
@@ -90,7 +90,7 @@ export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<
 }
 
 /** A file of a run as answers show it: never its link. */
-export function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
+function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
   const {
     number,
     path,

@@ -28,7 +28,7 @@ const storedCurrent = z.object({
 })
 
 /** Which run is under way, and in which epoch. */
-export type Active = z.output<typeof storedActive>
+type Active = z.output<typeof storedActive>
 
 /** The snapshot that readers see. */
 export type Current = z.output<typeof storedCurrent>

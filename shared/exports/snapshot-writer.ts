@@ -10,7 +10,7 @@ const HEAVY = 400_000
 /** Single conflicts a batch may have before all its rows are looked up at once. */
 const PATIENCE = 3
 
-export interface SnapshotWriterOptions {
+interface SnapshotWriterOptions {
   table: Table
   kind: Pick<ExportKind, 'buckets' | 'freshness'>
   writer: BatchWriter
@@ -19,7 +19,7 @@ export interface SnapshotWriterOptions {
 }
 
 /** Writes the rows of one file into a snapshot table and counts them. */
-export interface SnapshotWriter {
+interface SnapshotWriter {
   /** Takes a row; waits when its partition has a full batch under way. `size` is about its length in UTF-16 units. */
   add(id: string, columns: Columns, line: number, size: number): Promise<void>
   /** Writes what is left; then every row is accounted for. */

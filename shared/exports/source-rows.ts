@@ -8,7 +8,7 @@ import type { FileRef } from './names.ts'
 import type { FileRecord, FileState, Run } from './run-record.ts'
 
 /** A row as it came, read or refused; `size` is its length in UTF-16 units. */
-export interface SourceRow {
+interface SourceRow {
   line: number
   text: string
   size: number

@@ -9,7 +9,7 @@ import { endRun } from './publish.ts'
 import { isOver, toRun, unlessFenced } from './run-record.ts'
 
 /** What a caller may ask of a run: another method, or to import even what is published already. */
-export interface StartOrder {
+interface StartOrder {
   method?: ExportKind['method']
   force?: boolean
 }

@@ -18,10 +18,13 @@ export async function readRequest(
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
 }
 
+/** With a name or an address and perhaps a port: URLs let quotes and braces pass too, which no answer may repeat. */
+const PLAIN_URL = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?\//i
+
 /** The host makes the URL from the `Host` header, which may hold anything. */
 function readUrl(text: string): URL {
-  const url = URL.parse(text)
-  if (url && !url.username && !url.password) return url
+  const url = PLAIN_URL.test(text) ? URL.parse(text) : null
+  if (url) return url
   throw invalidRequest([{ path: 'header.host', message: 'must be the name of a host' }])
 }
 

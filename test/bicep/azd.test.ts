@@ -17,7 +17,7 @@ test('azd finds the templates, the package and the site', () => {
   const site = app.resources.find(({ type }) => type === 'Microsoft.Web/sites')
   expect(site ? at(site, 'tags.azd-service-name').map(textOf) : []).toEqual([service])
   expect(/^ {2}path: (.+)$/m.exec(azure)?.[1]).toBe('bicep')
-  expect(readText('local/package.ts')).toContain(`'${/dist: (.+)/.exec(azure)?.[1]}'`)
+  expect(readText('local/tools/package.ts')).toContain(`'${/dist: (.+)/.exec(azure)?.[1]}'`)
   expect(azure).toContain('remoteBuild: false')
   expect(JSON.parse(readText('package.json')).scripts).toHaveProperty(
     /run: npm run (\w+)/.exec(azure)?.[1] ?? '',

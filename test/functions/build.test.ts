@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { compileApp } from './compile-app.ts'
-import { loadRegistrations, root } from './load-registrations.ts'
+import { loadApp, placedDescriptions, root } from './load-registrations.ts'
 
-test('the compiled app loads with plain node and registers what its sources register', async () => {
+test('the compiled app loads with plain node, registers what its sources register and answers its descriptions', async () => {
   // Below the project, since the compiled files look for their packages upwards.
   await mkdir(join(root, '.local'), { recursive: true })
   const built = await mkdtemp(join(root, '.local', 'build-test-'))
@@ -12,10 +12,10 @@ test('the compiled app loads with plain node and registers what its sources regi
 
   const complaints = await compileApp(built)
   expect(complaints).toBe('')
-  const [compiled, sources] = await Promise.all(
-    [join(built, 'functions/index.js'), join(root, 'functions/index.ts')].map(loadRegistrations),
-  )
+  const indexes = [join(built, 'functions/index.js'), join(root, 'functions/index.ts')]
+  const [compiled, sources] = await Promise.all(indexes.map(loadApp))
 
-  expect(compiled?.length).toBeGreaterThan(0)
+  expect(compiled?.functions.length).toBeGreaterThan(0)
   expect(compiled).toEqual(sources)
+  expect(compiled?.descriptions).toEqual(placedDescriptions())
 })

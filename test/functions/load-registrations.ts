@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { z } from 'zod'
@@ -7,7 +10,11 @@ import { z } from 'zod'
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const binding = z.looseObject({ type: z.string() })
-const registered = z.array(z.object({ name: z.string(), bindings: z.record(z.string(), binding) }))
+const described = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+const printed = z.object({
+  registered: z.array(z.object({ name: z.string(), bindings: z.record(z.string(), binding) })),
+  descriptions: z.object({ openapi: described, swagger: described }),
+})
 
 /** A function as the platform knows it: its trigger, and the types of its other bindings. */
 export interface Registered {
@@ -16,14 +23,20 @@ export interface Registered {
   others: string[]
 }
 
-/** Loads a trigger list in a process of its own, with plain node, and answers what it registers. */
-export async function loadRegistrations(index: string): Promise<Registered[]> {
+/** What the app of a trigger list registers, and its descriptions as it answers them at `https://relay.example.net`. */
+export interface LoadedApp {
+  functions: Registered[]
+  descriptions: z.output<typeof printed>['descriptions']
+}
+
+/** Loads a trigger list in a process of its own, with plain node. */
+export async function loadApp(index: string): Promise<LoadedApp> {
   const script = fileURLToPath(new URL('print-registrations.ts', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [script, index], {
-    cwd: root,
-    env: {},
-  })
-  return registered.parse(JSON.parse(stdout)).map(({ name, bindings }) => {
+  // In a folder of nobody's: the app must not look for its files there.
+  const options = { cwd: tmpdir(), env: {}, maxBuffer: 16 * 1024 * 1024 }
+  const { stdout } = await promisify(execFile)(process.execPath, [script, index], options)
+  const { registered, descriptions } = printed.parse(JSON.parse(stdout))
+  const functions = registered.map(({ name, bindings }) => {
     const all = Object.values(bindings)
     const [trigger, ...more] = all.filter(({ type }) => type.endsWith('Trigger'))
     if (!trigger || more.length > 0) throw new Error(`${name} has not exactly one trigger`)
@@ -33,4 +46,19 @@ export async function loadRegistrations(index: string): Promise<Registered[]> {
       others: all.filter((other) => other !== trigger).map(({ type }) => type),
     }
   })
+  return { functions, descriptions }
+}
+
+/** What a trigger list registers. */
+export const loadRegistrations = async (index: string): Promise<Registered[]> =>
+  (await loadApp(index)).functions
+
+/** What the app has to answer there as its descriptions. */
+export function placedDescriptions(): object {
+  const read = (name: string) => JSON.parse(readFileSync(join(root, 'docs', name), 'utf8'))
+  const place = { host: 'relay.example.net', basePath: '/api', schemes: ['https'] }
+  return {
+    openapi: { ...read('openapi.json'), servers: [{ url: 'https://relay.example.net/api' }] },
+    swagger: { ...read('swagger.json'), ...place },
+  }
 }

@@ -4,7 +4,7 @@ import { Cron } from 'croner'
 import { beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import * as settings from '../../shared/app/settings.ts'
-import { loadRegistrations, type Registered, root } from './load-registrations.ts'
+import { type LoadedApp, loadApp, root } from './load-registrations.ts'
 
 // Names and routes are promises: dashboards, alerts, running instances and callers hold on to them.
 const timers = [
@@ -60,13 +60,14 @@ const routes = [
   ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
 ]
 
-let functions: Registered[]
+let functions: LoadedApp['functions']
+let descriptions: LoadedApp['descriptions']
 const sample = z
   .object({ IsEncrypted: z.literal(false), Values: z.record(z.string(), z.string()) })
   .parse(JSON.parse(readFileSync(join(root, 'local.settings.sample.json'), 'utf8'))).Values
 
 beforeAll(async () => {
-  functions = await loadRegistrations(join(root, 'functions/index.ts'))
+  ;({ functions, descriptions } = await loadApp(join(root, 'functions/index.ts')))
 })
 
 const ofType = (type: string) => functions.filter(({ trigger }) => trigger.type === type)
@@ -93,6 +94,18 @@ test('every route has the promised method, path and auth level; only health, con
 
   expect(found).toEqual(expect.arrayContaining(routes))
   expect(found).toHaveLength(routes.length)
+})
+
+test('both descriptions, as the app answers them, tell of every route that is registered and of no other', () => {
+  const registered = ofType('httpTrigger').map(
+    ({ trigger }) => `${String(trigger.methods).toLowerCase()} /${trigger.route}`,
+  )
+  for (const { paths } of Object.values(descriptions)) {
+    const described = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).flatMap((key) => (key.startsWith('x-') ? [] : `${key} ${path}`)),
+    )
+    expect(described.toSorted()).toEqual(registered.toSorted())
+  }
 })
 
 test('no route begins with what the host keeps for itself, and no two take the same requests', () => {

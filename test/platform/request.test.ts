@@ -1,4 +1,4 @@
-import azure from '@azure/functions'
+import azure, { type HttpRequest } from '@azure/functions'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { RequestError } from '../../shared/platform/errors.ts'
@@ -114,6 +114,40 @@ describe('a good request', () => {
   test('may repeat what is a list, one value being a list too', async () => {
     expect((await read({ query: '?id=a&id=b%2Cc' })).query).toEqual({ id: ['a', 'b,c'] })
     expect((await read({ query: '?id=a' })).query).toEqual({ id: ['a'] })
+  })
+})
+
+describe('a host', () => {
+  /** As it stands in the URL: the library itself refuses some of these before a route sees them. */
+  const at = (host: string) => {
+    const given = { url: `http://${host}/api`, params: {}, headers: new Headers() }
+    return readRequest({ ...bare, body: undefined }, given as unknown as HttpRequest, undefined)
+  }
+
+  test.each([
+    ['app.example.test', 'http://app.example.test'],
+    ['APP_1.example.test:7071', 'http://app_1.example.test:7071'],
+    ['127.0.0.1:80', 'http://127.0.0.1'],
+    ['[::1]:7071', 'http://[::1]:7071'],
+  ])(
+    'that is a name or an address is where answers say that the app is: %s',
+    async (host, origin) => {
+      expect((await at(host)).origin).toBe(origin)
+    },
+  )
+
+  test.each([
+    ...`"a 'a \`a {a} (a) a,b a;b a=b a&b a$b a!b a*b a+b a|b a^b a~ a<b <script>`.split(' '),
+    ...'a%22b a%3Cb a%00b me@a me:pw@a a:port a:99999 a: [::1 [a] [::1]x / a\\ \u00e4 \u2028'.split(
+      ' ',
+    ),
+    ...['', 'a b', 'a\tb', 'a\uff02b'],
+  ])('that is anything else is refused and not repeated: %j', async (host) => {
+    const refused = await at(host).catch((error: unknown) => error)
+
+    const wrong = [{ path: 'header.host', message: 'must be the name of a host' }]
+    expect(refused).toBeInstanceOf(RequestError)
+    expect((refused as RequestError).facts).toMatchObject({ status: 400, errors: wrong })
   })
 })
 

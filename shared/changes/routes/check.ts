@@ -10,7 +10,7 @@ import { resourceParam } from './items.ts'
 const LOOK_EVERY_MS = 500
 
 /** The report of a poll that began after `since` and ended well; undefined while there is none. */
-export async function findReport(watch: Watch, since: string): Promise<PollReport | undefined> {
+async function findReport(watch: Watch, since: string): Promise<PollReport | undefined> {
   const report = await readReport(watch)
   return report && report.startedAt >= since ? report : undefined
 }

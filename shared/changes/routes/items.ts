@@ -19,7 +19,7 @@ import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resourceNames } from '../resources/index.ts'
 
 /** An item as answers show it: the promised fields, where it stands, and since when. */
-export interface ItemView extends Record<string, unknown> {
+interface ItemView extends Record<string, unknown> {
   id: string
   resource: string
   version: number
@@ -30,7 +30,7 @@ export interface ItemView extends Record<string, unknown> {
 }
 
 /** Shows an item of the working set. */
-export function viewItem(
+function viewItem(
   { resource }: Pick<Watch, 'resource'>,
   known: KnownItem,
   { fields, raw }: ItemData,
@@ -64,7 +64,7 @@ export async function findKnown(
 }
 
 /** An item as the upstream has it now; undefined when it knows none of this id. On investigations the id may be an alert's. */
-export async function askUpstream(
+async function askUpstream(
   { resource, source, over, clock }: Watch,
   id: string,
 ): Promise<ItemView | undefined> {
@@ -175,10 +175,9 @@ export const showItem = changesRoute({
 })
 
 /** Every event of an item that is still kept, in order. */
-export const storyOf = ({ feed, resource }: Watch, id: string) =>
-  feed.eventsAbout(resource.name, id)
+const storyOf = ({ feed, resource }: Watch, id: string) => feed.eventsAbout(resource.name, id)
 
-export const unknownItem = (resource: string, id: string): RequestError =>
+const unknownItem = (resource: string, id: string): RequestError =>
   new RequestError({
     status: 404,
     problem: 'item-not-found',

@@ -34,12 +34,12 @@ export interface FeedWords {
 }
 
 /** Declares a route of the feed. */
-export const feedRoute = defineRoute<FeedParts>()
+const feedRoute = defineRoute<FeedParts>()
 
 const text = plainText(300).min(1).optional()
 
 /** What a reader may want of the feed, as query parameters. */
-export const eventFilters = ({ streams, types }: FeedWords) => ({
+const eventFilters = ({ streams, types }: FeedWords) => ({
   stream: z.enum(streams).optional().describe('Only this stream.'),
   type: z.enum(types).optional().describe('Only events of this type.'),
   machineId: text.describe('Only events about this device.'),
@@ -47,22 +47,20 @@ export const eventFilters = ({ streams, types }: FeedWords) => ({
 })
 
 /** What a reader wants of the feed. */
-export const eventFilter = z.object({
+const eventFilter = z.object({
   stream: z.string().optional(),
   type: z.string().optional(),
   machineId: z.string().optional(),
   itemId: z.string().optional(),
 })
-export type EventFilter = z.output<typeof eventFilter>
+type EventFilter = z.output<typeof eventFilter>
 
 /** The streams that a filter reads. */
-export const streamsOf = (
-  { defaultStreams }: FeedParts,
-  { stream }: EventFilter,
-): readonly string[] => (stream === undefined ? defaultStreams : [stream])
+const streamsOf = ({ defaultStreams }: FeedParts, { stream }: EventFilter): readonly string[] =>
+  stream === undefined ? defaultStreams : [stream]
 
 /** Whether an event is what a filter wants, whatever the case of letters. */
-export const isWanted = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
+const isWanted = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
   isSame(type, event.type) &&
   isSame(machineId, event.data.machineId) &&
   isSame(itemId, event.subject)

@@ -36,7 +36,7 @@ export async function findSubscription(
 }
 
 /** The refusal of an id that nobody has. */
-export const subscriptionNotFound = () =>
+const subscriptionNotFound = () =>
   new RequestError({
     status: 404,
     problem: 'subscription-not-found',

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
-import { changeKinds } from '../../changes/resource.ts'
-import { resources } from '../../changes/resources/index.ts'
-import { TEST_TYPE } from '../../events/delivery/post.ts'
-import { cloudEventSchema } from '../../events/event.ts'
+import { SNAPSHOT_PUBLISHED } from '../../../shared/av-health/export.ts'
+import { changeKinds } from '../../../shared/changes/resource.ts'
+import { resources } from '../../../shared/changes/resources/index.ts'
+import { TEST_TYPE } from '../../../shared/events/delivery/post.ts'
+import { cloudEventSchema } from '../../../shared/events/event.ts'
 
 const text = z.string().nullable()
 const raw = z.record(z.string(), z.unknown())

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Response, Schema } from '../shared/app/describe/document.ts'
-import type { Descriptions } from '../shared/app/describe/routes.ts'
+import type { Response, Schema } from '../../../local/tools/describe/document.ts'
+import type { Descriptions } from '../../../local/tools/describe/routes.ts'
 
 /** An answer as it came over the wire; `body` is undefined where there was none. */
 export interface Answered {

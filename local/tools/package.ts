@@ -6,7 +6,7 @@ import { zip } from './zip.ts'
 
 // Makes the deployment package from what `npm run build` has compiled: as a folder, which azd zips and publishes, and as
 // a zip for everybody else.
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = join(root, 'out/package')
 const entries = collectPackage(root)
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { Schema } from '../../shared/app/describe/document.ts'
-import { eventShapes } from '../../shared/app/describe/event-shapes.ts'
-import type { Swagger, SwaggerOperation } from '../../shared/app/describe/swagger.ts'
-import { toChecker } from '../described-answers.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import type { Schema } from '../../../local/tools/describe/document.ts'
+import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
+import type { Swagger, SwaggerOperation } from '../../../local/tools/describe/swagger.ts'
+import { startTestStack, type TestStack } from '../../stack.ts'
+import { toChecker } from './described-answers.ts'
 
 let stack: TestStack
 let swagger: Swagger

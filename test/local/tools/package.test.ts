@@ -3,10 +3,15 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { collectPackage } from '../../local/collect-package.ts'
-import { zip } from '../../local/zip.ts'
-import { compileApp } from '../functions/compile-app.ts'
-import { loadRegistrations, root } from '../functions/load-registrations.ts'
+import { collectPackage } from '../../../local/tools/collect-package.ts'
+import { zip } from '../../../local/tools/zip.ts'
+import { compileApp } from '../../functions/compile-app.ts'
+import {
+  loadApp,
+  loadRegistrations,
+  placedDescriptions,
+  root,
+} from '../../functions/load-registrations.ts'
 import { unzip } from './unzip.ts'
 
 async function emptyFolder(): Promise<string> {
@@ -15,7 +20,7 @@ async function emptyFolder(): Promise<string> {
   return folder
 }
 
-test('the package, unpacked in an empty folder, loads with plain node and registers every function', async () => {
+test('the package, unpacked in an empty folder, loads with plain node, registers every function and answers its descriptions', async () => {
   const dist = await emptyFolder()
   await compileApp(dist)
   const files = unzip(zip(collectPackage(root, dist)))
@@ -26,10 +31,11 @@ test('the package, unpacked in an empty folder, loads with plain node and regist
   }
 
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  const unpacked = await loadRegistrations(join(folder, manifest.main))
+  const unpacked = await loadApp(join(folder, manifest.main))
 
-  expect(unpacked).toEqual(await loadRegistrations(join(root, 'functions/index.ts')))
-  expect(unpacked.length).toBeGreaterThan(30)
+  expect(unpacked.functions).toEqual(await loadRegistrations(join(root, 'functions/index.ts')))
+  expect(unpacked.functions.length).toBeGreaterThan(30)
+  expect(unpacked.descriptions).toEqual(placedDescriptions())
 })
 
 test('the package holds production modules alone, no Node and nothing of this machine', async () => {
@@ -45,7 +51,11 @@ test('the package holds production modules alone, no Node and nothing of this ma
     paths.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
   )
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  expect([...tops]).toEqual(['dist', 'host.json', 'node_modules', 'package.json'])
+  expect([...tops]).toEqual(['dist', 'docs', 'host.json', 'node_modules', 'package.json'])
+  expect(paths.filter((path) => path.startsWith('docs/'))).toEqual([
+    'docs/openapi.json',
+    'docs/swagger.json',
+  ])
   expect(Object.keys(manifest.dependencies).filter((name) => !modules.has(name))).toEqual([])
   expect(
     [...Object.keys(manifest.devDependencies), 'node'].filter((name) => modules.has(name)),
@@ -85,6 +95,6 @@ test('.funcignore leaves in what must be published, and makes no remote build of
   // A pattern without a leading slash would take folders of the same name out of dist and node_modules.
   expect(lines.filter((line) => !/^(?:\/|\.|local\.settings\.json$)/.test(line))).toEqual([])
   expect(
-    lines.filter((line) => /node_modules|dist|out\b|host\.json|package|^\*/.test(line)),
+    lines.filter((line) => /node_modules|dist|docs|out\b|host\.json|package|^\*/.test(line)),
   ).toEqual([])
 })

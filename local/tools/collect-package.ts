@@ -23,9 +23,11 @@ const lockSchema = z.object({
 /** Nobody reads these in Azure, and they are two thirds of the size. */
 const ballast = /\.(?:map|[cm]?ts|md)$/i
 
+const descriptions = ['docs/openapi.json', 'docs/swagger.json']
+
 /**
- * What is deployed: the compiled files of the folder `dist`, host.json, a package.json that says no more than the
- * platform asks, and the production modules as the lock file names them. Optional modules stay behind: they are the Node
+ * What is deployed: the compiled files of the folder `dist`, host.json, the API descriptions, a package.json that says no
+ * more than the platform asks, and the production modules as the lock file names them. Optional modules stay behind: they are the Node
  * binary that laptops run on, and Azure has its own.
  */
 export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntry[] {
@@ -41,6 +43,7 @@ export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntr
   const entries = [
     { path: 'host.json', content: read('host.json') },
     { path: 'package.json', content: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
+    ...descriptions.map((path) => ({ path, content: read(path) })),
     ...filesBelow(dist, 'dist'),
     ...modules.flatMap((path) => filesBelow(join(root, path), path)),
   ]

@@ -2,19 +2,19 @@ import { readFileSync } from 'node:fs'
 import { compileErrors, validate } from '@readme/openapi-parser'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import type { Schema } from '../../shared/app/describe/document.ts'
-import { eventShapes } from '../../shared/app/describe/event-shapes.ts'
-import { describeRoutes, PLACEHOLDER_ORIGIN } from '../../shared/app/describe/routes.ts'
-import { bindRoutes } from '../../shared/app/http.ts'
-import { httpRoutes } from '../../shared/app/routes.ts'
-import { eventTypes } from '../../shared/app/sections/events.ts'
-import { defineRoute } from '../../shared/platform/route.ts'
-import { createAnswerCheck, findPath, toChecker } from '../described-answers.ts'
+import type { Schema } from '../../../local/tools/describe/document.ts'
+import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
+import { describeRoutes } from '../../../local/tools/describe/routes.ts'
+import { bindRoutes } from '../../../shared/app/http.ts'
+import { httpRoutes } from '../../../shared/app/routes.ts'
+import { eventTypes } from '../../../shared/app/sections/events.ts'
+import { defineRoute } from '../../../shared/platform/route.ts'
+import { createAnswerCheck, findPath, toChecker } from './described-answers.ts'
 
 const MOST_BYTES = 1024 * 1024
-const { openapi, swagger } = describeRoutes(httpRoutes, PLACEHOLDER_ORIGIN)
+const { openapi, swagger } = describeRoutes(httpRoutes)
 const shipped = (name: string) =>
-  readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8')
+  readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
 
 describe.each([
   ['openapi.json', openapi],
@@ -23,7 +23,7 @@ describe.each([
   test('is what the routes say by now', () => {
     const isStale = JSON.stringify(JSON.parse(shipped(name))) !== JSON.stringify(description)
 
-    expect(isStale && 'stale: npm run describe writes it anew').toBe(false)
+    expect(isStale && `docs/${name} is stale: npm run describe writes it anew`).toBe(false)
   })
 
   test('is valid', async () => {
@@ -132,10 +132,7 @@ describe('a new route', () => {
     answers: { 200: { description: 'Things.', body: answer }, 429: { description: 'Too many.' } },
     handle: async () => ({ status: 200 }),
   })
-  const made = describeRoutes(
-    bindRoutes([listThings], async () => undefined),
-    'https://relay.contoso.net',
-  )
+  const made = describeRoutes(bindRoutes([listThings], async () => undefined))
   const operation = made.openapi.paths['/things/{thing}']?.get
   const old = made.swagger.paths['/things/{thing}']?.get
 

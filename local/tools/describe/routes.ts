@@ -1,0 +1,20 @@
+import type { HttpRoute } from '../../../shared/app/http.ts'
+import { forDesigner } from './designer.ts'
+import type { OpenApi } from './document.ts'
+import { describeOpenApi } from './openapi.ts'
+import { type Swagger, toSwagger } from './swagger.ts'
+
+/** The descriptions of a whole app. */
+export interface Descriptions {
+  openapi: OpenApi
+  swagger: Swagger
+}
+
+/** Where the committed descriptions say that the app is; the app puts its own origin in its place. */
+const PLACEHOLDER_ORIGIN = 'https://your-app.azurewebsites.net'
+
+/** Describes routes once in OpenAPI 3.0 and, for Logic Apps, in Swagger 2.0. */
+export function describeRoutes(routes: HttpRoute[]): Descriptions {
+  const openapi = describeOpenApi(routes, PLACEHOLDER_ORIGIN)
+  return { openapi, swagger: forDesigner(toSwagger(openapi)) }
+}
