@@ -78,8 +78,7 @@ export function makeCredential({
         const app = new ManagedIdentityApplication({
           managedIdentityIdParams: { userAssignedClientId: clientId },
         })
-        const resource = String(scope).replace(/\/\.default$/, '')
-        await app.acquireToken({ resource, forceRefresh: true }).catch((cause) => {
+        await app.acquireToken({ resource: String(scope), forceRefresh: true }).catch((cause) => {
           // As the SDK wraps it.
           throw new CredentialUnavailableError('Managed identity: no new token', { cause })
         })
