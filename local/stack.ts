@@ -124,7 +124,7 @@ async function publishedTime(azurite: Azurite): Promise<string | null> {
 /** A run over other devices can't be finished any more: its files are gone. */
 async function replaceUnfinishedRun(print: (line: string) => void): Promise<void> {
   const log = createLog({ info: () => undefined, warn: print, error: () => undefined })
-  const engine = (await theApp().avHealth()).engine(log)
+  const engine = (await theApp().avHealth()).engine({ log, trace: {} })
   const active = await engine.runs.active()
   const ref = active && (await engine.runs.takeOver(active))
   if (!ref) return

@@ -7,8 +7,8 @@ import { type ChangesSection, createChangesSection } from './app/sections/change
 import { createDefenderSection, type DefenderSection } from './app/sections/defender.ts'
 import { createEventsSection, type EventsSection } from './app/sections/events.ts'
 import { createScanHistorySection, type ScanHistorySection } from './app/sections/scan-history.ts'
-import { createTenableSection, type TenableSection, wantsTenable } from './app/sections/tenable.ts'
-import { isConfigured, publicBaseUrl } from './app/settings.ts'
+import { createTenableSection, type TenableSection } from './app/sections/tenable.ts'
+import { isConfigured, publicBaseUrl, wantsTenable } from './app/settings.ts'
 import { createJoin, once } from './platform/single-flight.ts'
 import type { Clock } from './platform/time.ts'
 

@@ -202,6 +202,21 @@ describe('a breach is told with its file and its rule', () => {
       'process is read in shared/app.ts alone',
     ],
     [
+      'a setting read by hand',
+      add('shared/app/flows.ts', 'const level = app.env.LEVEL?.trim()'),
+      'settings are read through their schema, by shared/platform/config.ts',
+    ],
+    [
+      'a setting read by a computed name',
+      add('shared/app/flows.ts', 'const level = env[name]'),
+      'settings are read through their schema, by shared/platform/config.ts',
+    ],
+    [
+      'a setting taken out of the environment',
+      add('shared/app/flows.ts', 'const { LEVEL: level } = app.env'),
+      'settings are read through their schema, by shared/platform/config.ts',
+    ],
+    [
       'an imported environment',
       add('shared/platform/log.ts', "import { env } from 'node:process'"),
       'imports node:process: the outside world is seen in shared/app.ts alone',

@@ -16,6 +16,7 @@ const ORCHESTRATIONS = ['shared/exports/run.ts']
 const NAMES = ['shared/exports/names.ts']
 const PARTS = 'shared/app.ts'
 const MAX_TRIGGER_LINES = 40
+const SETTINGS = 'shared/platform/config.ts'
 
 /** Everything in which a tree breaks the rules of the house; each sentence names file and rule. */
 export function findBreaches(tree: Tree): string[] {
@@ -95,10 +96,15 @@ const worlds: [pattern: RegExp, what: string][] = [
   ],
 ]
 
+const settingByHand = /(?<!process\.)\benv\s*(?:\??\.\s*[A-Z]|(?:\?\.)?\[)|\}\s*=\s*(?:\w+\.)*env\b/
+
 function outsideWorld({ path, code, imports }: Source): string[] {
   if (!isDeployed(path) || path === PARTS) return []
   return [
     ...worlds.filter(([pattern]) => pattern.test(code)).map(([, what]) => what),
+    ...(path !== SETTINGS && settingByHand.test(code)
+      ? [`settings are read through their schema, by ${SETTINGS}`]
+      : []),
     ...imports
       .filter(({ from }) => /^(?:node:)?(?:process|timers|perf_hooks)(?:\/|$)/.test(from))
       .map(({ from }) => `imports ${from}: the outside world is seen in shared/app.ts alone`),

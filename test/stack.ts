@@ -108,9 +108,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
 
   /** A run is over before what it leaves is tidied up. */
   async function settled(runId: string): Promise<void> {
-    const { runs } = (await theApp().avHealth()).engine(
-      createLog({ info() {}, warn() {}, error() {} }),
-    )
+    const { runs } = (await theApp().avHealth()).engine({
+      log: createLog({ info() {}, warn() {}, error() {} }),
+      trace: {},
+    })
     for (let looks = 0; looks < 400 && (await runs.active())?.run === runId; looks++) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
@@ -137,7 +138,10 @@ export async function startTestStack(options: TestStackOptions = {}) {
     /** The engine of the app under test. */
     async engine(): Promise<ExportEngine> {
       const log = (line: string) => void lines.push(line)
-      return (await theApp().avHealth()).engine(createLog({ info: log, warn: log, error: log }))
+      return (await theApp().avHealth()).engine({
+        log: createLog({ info: log, warn: log, error: log }),
+        trace: {},
+      })
     },
     /** Waits until a run is over, moving time on whenever it waits for time, and answers the run. */
     async runToEnd(runId: string) {

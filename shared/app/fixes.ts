@@ -1,4 +1,4 @@
-import type { Environment } from '../platform/config.ts'
+import { type Environment, readUsable } from '../platform/config.ts'
 import type { Claims } from '../platform/credential.ts'
 import type { ConfigError } from '../platform/errors.ts'
 import {
@@ -8,6 +8,7 @@ import {
   USER_RIGHT,
 } from '../upstreams/grants.ts'
 import type { Trouble } from './flows.ts'
+import { baseSettings } from './settings.ts'
 
 /** What is known of whom the app signs in as; null before there was a token. */
 export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
@@ -56,9 +57,8 @@ export function grantStorage(
   service: 'table' | 'queue',
   identity: Identity,
 ): string {
-  const account = URL.parse(env[`RELAY_STORAGE__${service}ServiceUri`] ?? '')?.hostname.split(
-    '.',
-  )[0]
+  const address = readUsable(env, baseSettings)[`RELAY_STORAGE__${service}ServiceUri`]
+  const account = URL.parse(address ?? '')?.hostname.split('.')[0]
   if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`
   const assignee = identity?.oid ?? '<object id of the identity>'
   const type = identity && isDelegated(identity) ? 'User' : 'ServicePrincipal'

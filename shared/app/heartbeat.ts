@@ -4,13 +4,12 @@ import { type ChangesReport, reportChanges } from '../changes/poll-state.ts'
 import { resourceNames } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import type { BudgetLeft } from '../platform/budget.ts'
-import type { Facts, Log } from '../platform/log.ts'
+import type { Facts, Log, Traced } from '../platform/log.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { UpstreamReport } from '../platform/upstream-health.ts'
-import { comingEnds } from './problems.ts'
+import { comingEnds, usable } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
-import { usable } from './usable.ts'
 
 /** How one family of an upstream's routes fares, and what may still be asked of it. */
 interface FamilyReport extends UpstreamReport, BudgetLeft {
@@ -28,7 +27,8 @@ const GONE_MS = DAY_MS
  * each that an upstream is unreachable, that a budget is used up, and that an endpoint has ended or will. The alert rules
  * read these lines. Asks tables by key, and no upstream.
  */
-export async function tellWatch(app: App, log: Log): Promise<void> {
+export async function tellWatch(app: App, traced: Traced): Promise<void> {
+  const { log } = traced
   const now = app.clock.now()
   const families = (
     await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])
@@ -36,9 +36,9 @@ export async function tellWatch(app: App, log: Log): Promise<void> {
   const known = families.filter((family) => family !== null)
   log.info('watch', {
     version: VERSION,
-    changes: await partOf(() => changesFacts(app, log, now)),
+    changes: await partOf(() => changesFacts(app, traced, now)),
     events: await partOf(() => eventsFacts(app, now)),
-    avHealth: await partOf(() => exportFacts(app, log)),
+    avHealth: await partOf(() => exportFacts(app, traced)),
     upstreams: Object.fromEntries(
       known.map(({ upstream, family, state, hourLeft }) => [
         `${upstream} ${family}`,
@@ -83,11 +83,11 @@ async function tenableFamilies(app: App): Promise<FamilyReport[]> {
   return [{ upstream: 'tenable', family: 'scans', ...report, ...scans }]
 }
 
-async function changesFacts(app: App, log: Log, now: Date): Promise<Facts> {
+async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts> {
   const { watch } = await app.changes()
   const reports = resourceNames.map(async (name) => {
     const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
-      await reportChanges(watch(name, log), null)
+      await reportChanges(watch(name, traced), null)
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
     const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
     return [
@@ -107,8 +107,8 @@ async function eventsFacts(app: App, now: Date): Promise<Facts> {
   return Object.fromEntries(await Promise.all(reports))
 }
 
-async function exportFacts(app: App, log: Log): Promise<Facts> {
-  const { current, lastRun } = await reportExports((await app.avHealth()).engine(log), null)
+async function exportFacts(app: App, traced: Traced): Promise<Facts> {
+  const { current, lastRun } = await reportExports((await app.avHealth()).engine(traced), null)
   const { state, rejected } = lastRun ?? {}
   return {
     snapshotAgeSeconds: current?.ageSeconds,

@@ -1,15 +1,14 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { theApp } from '../app.ts'
-import { createLog, type Log } from '../platform/log.ts'
+import { createLog, type Traced } from '../platform/log.ts'
 import { toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import type { Route } from '../platform/route.ts'
 import { correlationOf } from './trace.ts'
 
-/** What a handler's parts are made from: this invocation's log and durable client. */
-export interface Invocation {
-  log: Log
+/** What a handler's parts are made from: this invocation's log, trace and durable client. */
+export interface Invocation extends Traced {
   client: DurableClient
 }
 
@@ -23,19 +22,19 @@ export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path'
   ): Promise<HttpResponseInit>
 }
 
-/** The log of an invocation; what it does for somebody else is told under their id. */
-export const logOf = (
+/** The log and trace of an invocation; what it does for somebody else goes under their id. */
+export function tracedOf(
   context: InvocationContext,
   correlation: string = context.invocationId,
-): Log =>
-  createLog(
-    {
-      info: (line) => context.info(line),
-      warn: (line) => context.warn(line),
-      error: (line) => context.error(line),
-    },
-    { correlation },
-  )
+): Traced {
+  const trace = { correlation }
+  const sink = {
+    info: (line: string) => context.info(line),
+    warn: (line: string) => context.warn(line),
+    error: (line: string) => context.error(line),
+  }
+  return { log: createLog(sink, trace), trace }
+}
 
 /**
  * Binds routes to the parts they need. Expected errors become problem+json; what else is thrown is a bug and becomes the
@@ -53,11 +52,12 @@ export function bindRoutes<Parts>(
     route,
     async answer(request, context, client) {
       const correlation = correlationOf(request.headers, context.invocationId)
-      const log = logOf(context, correlation)
+      const traced = tracedOf(context, correlation)
+      const { log } = traced
       try {
         // A wrong request is told so even while the section is not set up.
         const input = await readRequest(route, request, theApp().publicBaseUrl)
-        return toResponse(await route.handle(input, await parts({ log, client })))
+        return toResponse(await route.handle(input, await parts({ ...traced, client })))
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
         if (!problem) {

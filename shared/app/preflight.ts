@@ -1,11 +1,11 @@
 import { RestError } from '@azure/data-tables'
 import type { App } from '../app.ts'
 import { queueNames } from '../events/deps.ts'
-import { isStorageFailure } from '../platform/azure-table.ts'
-import { type Environment, readSection } from '../platform/config.ts'
+import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
+import { readSection } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { once } from '../platform/single-flight.ts'
-import { grantStorage, type Identity, ofSettings, setSetting, signIn } from './fixes.ts'
+import { grantStorage, type Identity, ofSettings, signIn } from './fixes.ts'
 import {
   type CheckName,
   type FlowLook,
@@ -21,6 +21,7 @@ import {
   baseSettings,
   changesSettings,
   defenderSettings,
+  readTenable,
   scanHistorySettings,
 } from './settings.ts'
 
@@ -96,21 +97,13 @@ async function lookAtFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<
 function lookAtSettings({ env }: App, flow: GrantedFlow): Trouble | undefined {
   try {
     readSection(flow, env, settings[flow])
-    return flow === 'tenable-scans' ? missingKey(env) : undefined
+    // One key alone opens nothing.
+    if (flow === 'tenable-scans') readTenable(env)
+    return undefined
   } catch (error) {
     if (error instanceof ConfigError) return ofSettings(error)
     throw error
   }
-}
-
-/** One key alone opens nothing. */
-function missingKey(env: Environment): Trouble | undefined {
-  const missing = ['TENABLE_ACCESS_KEY', 'TENABLE_SECRET_KEY'].find(
-    (setting) => !env[setting]?.trim(),
-  )
-  return missing === undefined
-    ? undefined
-    : { problem: `${missing} is missing`, remedy: setSetting(missing) }
 }
 
 /** The SDK tries for longer than somebody waits. */
@@ -137,13 +130,6 @@ const roles = {
   table: 'Storage Table Data Contributor',
   queue: 'Storage Queue Data Contributor',
 } as const
-
-/** Whether an error is the identity library's: nobody is signed in who could use the account. */
-export const isIdentityFailure = (error: unknown): boolean =>
-  error instanceof Error &&
-  /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/.test(
-    error.name,
-  )
 
 async function looked(
   { env }: App,

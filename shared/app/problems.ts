@@ -3,16 +3,39 @@ import type { App } from '../app.ts'
 import type { ExportsReport } from '../av-health/export.ts'
 import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
+import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
+import { readUsable } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { Announcement, UpstreamReport } from '../platform/upstream-health.ts'
 import type { DefenderFamily } from '../upstreams/grants.ts'
 import { grantDefender } from './fixes.ts'
 import { flowGrants, type GrantedFlow } from './flows.ts'
+import { avHealthSettings } from './settings.ts'
 
 /** Something that is wrong, and what an operator can do about it. */
 export const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
 export type Problem = z.infer<typeof problemSchema>
+
+/** A part of a report, or why there is none. */
+export interface Part<T> {
+  part: T | null
+  missing: ConfigError | null
+  /** The data account did not answer, or nobody is signed in to ask it. */
+  isStorageDown: boolean
+}
+
+/** The part, or why there is none: reports come also when nothing else does. */
+export async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
+  try {
+    return { part: await make(), missing: null, isStorageDown: false }
+  } catch (error) {
+    if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
+    if (isStorageFailure(error) || isIdentityFailure(error))
+      return { part: null, missing: null, isStorageDown: true }
+    throw error
+  }
+}
 
 /** What is wrong with the settings of a section. */
 export const settingProblems = ({ problems }: ConfigError): Problem[] =>
@@ -91,12 +114,9 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
 /** A watch that has not looked for so long has stopped, which is not the same as nothing having happened. */
 const SILENT_MS = 15 * MINUTE_MS
 
-/** What is wrong with the watch and with the deliveries of what it finds. */
-export function changeProblems(
-  { changes, deliveries }: { changes: Record<string, ChangesReport>; deliveries: DeliveryReport },
-  now: Date,
-): Problem[] {
-  const problems = pollProblems(changes, now)
+/** What is wrong with deliveries. */
+export function deliveryProblems(deliveries: DeliveryReport): Problem[] {
+  const problems: Problem[] = []
   if (deliveries.dead > 0) {
     const remedy =
       'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
@@ -116,7 +136,8 @@ export function changeProblems(
   return problems
 }
 
-function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
+/** What is wrong with polls. */
+export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
   return Object.entries(reports).flatMap(([name, { lastPoll, unknownStates }]) => {
     const problems: Problem[] = []
     if (lastPoll?.error) {
@@ -227,7 +248,7 @@ const unusedWith: Partial<Record<GrantedFlow, string>> = {
 export const isUnused = ({ env, isTenableOff }: App, flow: GrantedFlow): boolean =>
   flow === 'tenable-scans'
     ? isTenableOff
-    : env.AV_HEALTH_METHOD?.trim() === (unusedWith[flow] ?? null)
+    : readUsable(env, avHealthSettings).AV_HEALTH_METHOD === (unusedWith[flow] ?? null)
 
 /** What Defender did to the flows of each section when they last asked it: one that is refused stops no other. */
 export async function flowProblems(

@@ -25,18 +25,22 @@ import { bindRoutes, type HttpRoute, type Invocation } from './http.ts'
 import { eventTypes, filterFields, streams } from './sections/events.ts'
 import { health, type StatusParts, status } from './status.ts'
 
-async function avHealthParts({ log, client }: Invocation): Promise<AvHealthParts> {
+async function avHealthParts(invocation: Invocation): Promise<AvHealthParts> {
   const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
-  return { engine: engine(log), executor: createExecutor(client), tickets }
+  return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
 }
 
-const statusParts = async ({ log }: Invocation): Promise<StatusParts> => ({ app: theApp(), log })
+const statusParts = async ({ log, trace }: Invocation): Promise<StatusParts> => ({
+  app: theApp(),
+  log,
+  trace,
+})
 
-async function changesParts({ log }: Invocation): Promise<ChangesParts> {
+async function changesParts(invocation: Invocation): Promise<ChangesParts> {
   const [{ tickets }, { watch }] = await Promise.all([theApp().base(), theApp().changes()])
-  const parts = (await theApp().events()).events(log)
+  const parts = (await theApp().events()).events(invocation)
   return {
-    watch: (name) => watch(name, log),
+    watch: (name) => watch(name, invocation),
     dispatch: async (stream) => {
       await dispatch(parts, stream)
     },
@@ -44,8 +48,8 @@ async function changesParts({ log }: Invocation): Promise<ChangesParts> {
   }
 }
 
-const eventsParts = async ({ log }: Invocation): Promise<EventsParts> =>
-  (await theApp().events()).events(log)
+const eventsParts = async (invocation: Invocation): Promise<EventsParts> =>
+  (await theApp().events()).events(invocation)
 
 async function feedParts(): Promise<FeedParts> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])

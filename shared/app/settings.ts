@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Environment, readSection, wholeNumber } from '../platform/config.ts'
+import { type Environment, readSection, readUsable, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { isSchedule } from '../platform/schedule.ts'
 import { cloudNames } from '../upstreams/clouds.ts'
@@ -29,6 +29,12 @@ export const baseSettings = {
   RELAY_STORAGE__queueServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
   PUBLIC_BASE_URL: origin.optional(),
+}
+
+/** What the platform sets where it has identities to give; the SDK reads the same two by itself. */
+export const platformSettings = {
+  IDENTITY_ENDPOINT: z.string().optional(),
+  IDENTITY_HEADER: z.string().optional(),
 }
 
 /** The upstream Defender for Endpoint. */
@@ -87,22 +93,55 @@ export const settingNames = [
 ]
 
 /** How answers name the app; undefined where nothing, or nothing usable, is set. */
-export function publicBaseUrl(env: Environment): string | undefined {
-  return baseSettings.PUBLIC_BASE_URL.safeParse(env.PUBLIC_BASE_URL?.trim()).data
+export const publicBaseUrl = (env: Environment): string | undefined =>
+  readUsable(env, baseSettings).PUBLIC_BASE_URL
+
+/** Reads the settings of Tenable; throws a ConfigError that names every key that is absent. */
+export function readTenable(env: Environment) {
+  const { SCAN_CACHE_DAYS: _, ...tenableSettings } = scanHistorySettings
+  const settings = readSection('tenable', env, tenableSettings)
+  const {
+    TENABLE_BASE_URL,
+    TENABLE_ACCESS_KEY: accessKey,
+    TENABLE_SECRET_KEY: secretKey,
+  } = settings
+  if (accessKey && secretKey) return { baseUrl: TENABLE_BASE_URL, keys: { accessKey, secretKey } }
+  const missing = [!accessKey && 'TENABLE_ACCESS_KEY', !secretKey && 'TENABLE_SECRET_KEY']
+  throw new ConfigError(
+    'tenable',
+    missing
+      .filter((setting) => setting !== false)
+      .map((setting) => ({ setting, problem: 'is missing' })),
+  )
+}
+
+/** Whether somebody means to use Tenable: one of its keys is set, be it wrongly. */
+export function wantsTenable(env: Environment): boolean {
+  const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = scanHistorySettings
+  const keys = { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY }
+  return unlessWrong(() => Object.keys(readSection('tenable', env, keys)).length > 0, true)
 }
 
 /** Whether at least one section has all it needs. */
 export function isConfigured(env: Environment): boolean {
+  const isReadable = (read: () => unknown) => unlessWrong(() => Boolean(read()), false)
+  const hasStorage = isReadable(() => {
+    const storage = readSection('storage', env, baseSettings)
+    return storage.RELAY_STORAGE ?? storage.RELAY_STORAGE__tableServiceUri
+  })
+  const sections = [
+    () => readSection('changes', env, { ...defenderSettings, ...changesSettings }),
+    () => readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings }),
+    () => readTenable(env),
+  ]
+  return hasStorage && sections.some(isReadable)
+}
+
+function unlessWrong<T>(read: () => T, otherwise: T): T {
   try {
-    const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readSection(
-      'storage',
-      env,
-      baseSettings,
-    )
-    readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings })
-    return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri)
+    return read()
   } catch (error) {
-    if (error instanceof ConfigError) return false
+    if (error instanceof ConfigError) return otherwise
     throw error
   }
 }

@@ -6,32 +6,33 @@ import { resourceNames } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
 import { reportDeliveries } from '../events/subscriptions/view.ts'
 import type { Budget } from '../platform/budget.ts'
-import type { Log } from '../platform/log.ts'
+import type { Traced } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
 import { type UpstreamWatch, upstreamReportSchema } from '../platform/upstream-health.ts'
 import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
 import {
-  changeProblems,
   comingEnds,
+  deliveryProblems,
   flowProblems,
+  type Part,
   type Problem,
+  pollProblems,
   problemSchema,
   runProblems,
   settingProblems,
   storageProblem,
   toNotice,
   upstreamProblems,
+  usable,
 } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
-import { type Part, usable } from './usable.ts'
 
 /** What the status works with. */
-export interface StatusParts {
+export interface StatusParts extends Traced {
   app: App
-  log: Log
 }
 
 const route = defineRoute<StatusParts>()
@@ -105,6 +106,7 @@ export const status = route({
     const tenable = await usable(() => upstreamPart(parts.app.tenable))
     const scanHistory = await usable(parts.app.scanHistory)
     const changes = await usable(() => changesPart(parts, now))
+    const events = await usable(() => eventsPart(parts, now))
     const avHealth = await usable(() => avHealthPart(parts, now))
     const { part: flows } = await usable(() => flowProblems(parts.app))
     const { part: ends } = await usable(() => comingEnds(parts.app))
@@ -115,7 +117,8 @@ export const status = route({
     const sections = {
       changes: section(changes, [
         ...(flows?.changes ?? []),
-        ...(changes.part ? changeProblems(changes.part, now) : []),
+        ...(changes.part ? pollProblems(changes.part, now) : []),
+        ...(events.part ? deliveryProblems(events.part.deliveries) : []),
       ]),
       // One source does without the other.
       scanHistory: section(
@@ -148,9 +151,9 @@ export const status = route({
         overall,
         sections,
         upstreams: { defender: defender.part, tenable: tenable.part },
-        changes: changes.part?.changes ?? null,
-        events: changes.part?.events ?? null,
-        deliveries: changes.part?.deliveries ?? null,
+        changes: changes.part,
+        events: events.part?.events ?? null,
+        deliveries: events.part?.deliveries ?? null,
         avHealth: avHealth.part,
         notices: (ends ?? []).map(toNotice),
         ...(looks && { preflight: looks }),
@@ -167,23 +170,27 @@ async function upstreamPart<F extends string>(
   return { ...report, budgets }
 }
 
-async function changesPart({ app, log }: StatusParts, now: Date) {
-  const [{ watch, schedules }, { feed, events }] = await Promise.all([app.changes(), app.events()])
+async function changesPart({ app, ...traced }: StatusParts, now: Date) {
+  const { watch, schedules } = await app.changes()
   const reports = resourceNames.map(
     async (name) =>
-      [name, await reportChanges(watch(name, log), nextRun(schedules[name], now))] as const,
+      [name, await reportChanges(watch(name, traced), nextRun(schedules[name], now))] as const,
   )
+  return Object.fromEntries(await Promise.all(reports))
+}
+
+async function eventsPart({ app, ...traced }: StatusParts, now: Date) {
+  const { feed, events } = await app.events()
   const places = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
   return {
-    changes: Object.fromEntries(await Promise.all(reports)),
     events: Object.fromEntries(await Promise.all(places)),
-    deliveries: await reportDeliveries(events(log)),
+    deliveries: await reportDeliveries(events(traced)),
   }
 }
 
-async function avHealthPart({ app, log }: StatusParts, now: Date) {
+async function avHealthPart({ app, ...traced }: StatusParts, now: Date) {
   const { engine, schedule } = await app.avHealth()
-  return reportExports(engine(log), nextRun(schedule, now))
+  return reportExports(engine(traced), nextRun(schedule, now))
 }
 
 function section(

@@ -20,14 +20,14 @@ import { finishAll } from '../platform/errors.ts'
 import { DAY_MS } from '../platform/time.ts'
 import { createExecutor } from './executor.ts'
 import { tellWatch } from './heartbeat.ts'
-import { logOf } from './http.ts'
+import { tracedOf } from './http.ts'
 import { streams } from './sections/events.ts'
 import { carriedBy } from './trace.ts'
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
 
 const engineOf = async (context: InvocationContext, correlation?: string): Promise<ExportEngine> =>
-  (await theApp().avHealth()).engine(logOf(context, correlation))
+  (await theApp().avHealth()).engine(tracedOf(context, correlation))
 
 /** Starts the scheduled export run, or joins the one under way. */
 export const exportAvHealth: Flow = async (context, client) => {
@@ -37,13 +37,13 @@ export const exportAvHealth: Flow = async (context, client) => {
 /** Tells where everything stands, then takes over a run that nothing executes any more. */
 export const resumeAvHealth: Flow = async (context, client) => {
   await finishAll([
-    () => tellWatch(theApp(), logOf(context)),
+    () => tellWatch(theApp(), tracedOf(context)),
     async () => resumeExports(await engineOf(context), createExecutor(client)),
   ])
 }
 
 const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
-  (await theApp().events()).events(logOf(context, correlation))
+  (await theApp().events()).events(tracedOf(context, correlation))
 
 /** Hands out what a crash or another instance left in the feed. */
 export async function dispatchEvents(context: InvocationContext): Promise<void> {
@@ -68,9 +68,9 @@ export const watchedNames = resourceNames
 
 /** Looks once at what changed among the items of a resource. */
 export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
-  const { patientWatch } = await theApp().changes()
+  const { watch } = await theApp().changes()
   try {
-    const { head } = await poll(patientWatch(name, logOf(context)))
+    const { head } = await poll(watch(name, tracedOf(context), 'poll'))
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
     // Told in log and status already; the next tick is the retry.
@@ -83,15 +83,14 @@ const HISTORY_DAYS = 7
 
 /** Drops what is past its time: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
 export const housekeeping: Flow = async (context, client) => {
-  const { base, changes, events, scanHistory, clock } = theApp()
+  const { base, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await finishAll([
     async () => expireSnapshots(await engineOf(context)),
     async () => sweepDeliveries(await eventsOf(context)),
     ...streams.map((stream) => async () => {
-      const { eventRetentionDays } = await changes()
-      const { feed } = await events()
-      await expireEvents({ feed, clock, log: logOf(context) }, stream, eventRetentionDays)
+      const { feed, retentionDays } = await events()
+      await expireEvents({ feed, clock, log: tracedOf(context).log }, stream, retentionDays())
     }),
     async () => (await base()).tickets.sweep(),
     async () => (await scanHistory()).cache.sweep(),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Feed, Head } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
-import type { Log } from '../platform/log.ts'
+import type { Traced } from '../platform/log.ts'
 import type { Columns } from '../platform/table.ts'
 import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
@@ -16,12 +16,11 @@ export interface Memory {
 }
 
 /** What one resource is watched with. */
-export interface Watch {
+export interface Watch extends Traced {
   resource: Resource
   source: ItemSource
   feed: Feed
   clock: Clock
-  log: Log
   /** Outlives the invocation; every poll checks it against the head. */
   readonly memory: Memory
   /** The tenant's id for the source of events; null while nobody knows it. */

@@ -1,7 +1,7 @@
 import { type Feed, type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
-import type { Log } from '../platform/log.ts'
+import type { Trace } from '../platform/log.ts'
 import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
 import { type Change, detect, isPlausible, type Look, limitOf } from './detect.ts'
 import {
@@ -160,7 +160,7 @@ function remember(known: Map<string, KnownItem>, changes: readonly Change[]): vo
 interface StepParts {
   resource: Resource
   feed: Pick<Feed, 'item'>
-  log: Pick<Log, 'correlation'>
+  trace: Trace
   overdueHours: number
 }
 
@@ -171,7 +171,7 @@ async function toStep(
   tenantId: string | null,
   now: Date,
 ): Promise<Step> {
-  const { resource, feed, log } = parts
+  const { resource, feed, trace } = parts
   const { id, item, seen, kind } = change
   if (!item) return { item: { id, columns: null } }
   // Without an answer of the upstream the last one stays: rows are written whole.
@@ -192,7 +192,7 @@ async function toStep(
     time: toTimeText(told ?? '') ?? detectedAt,
     detectedAt,
     data: toEventData(parts, change, data),
-    correlation: log.correlation,
+    correlation: trace.correlation,
   }
   return step
 }

@@ -1,5 +1,5 @@
 import type { Http } from '../platform/http.ts'
-import type { Log } from '../platform/log.ts'
+import type { Traced } from '../platform/log.ts'
 import type { Queue } from '../platform/queue.ts'
 import { defineRoute } from '../platform/route.ts'
 import type { Table } from '../platform/table.ts'
@@ -14,7 +14,7 @@ import { createSubscriptions, type Subscriptions } from './subscriptions/store.t
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
 
 /** What subscriptions and deliveries work with. */
-export interface EventsParts extends Vocabulary {
+export interface EventsParts extends Vocabulary, Traced {
   feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
@@ -26,7 +26,6 @@ export interface EventsParts extends Vocabulary {
   http: Http
   callbackPolicy: CallbackPolicy
   clock: Clock
-  log: Log
   /** A number from 0 to 1 by chance. */
   random(): number
 }

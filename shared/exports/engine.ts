@@ -1,5 +1,5 @@
 import type { BatchWriter } from '../platform/batch-writer.ts'
-import type { Log } from '../platform/log.ts'
+import type { Traced } from '../platform/log.ts'
 import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
 import type { FileLedger } from './file-store.ts'
@@ -8,7 +8,7 @@ import type { Run } from './run-record.ts'
 import type { RunLedger } from './run-store.ts'
 
 /** What the engine's verbs work with, for one kind of export. */
-export interface ExportEngine {
+export interface ExportEngine extends Traced {
   kind: ExportKind
   runs: RunLedger
   files: FileLedger
@@ -18,7 +18,6 @@ export interface ExportEngine {
   /** Tells that a run was published; done again after a crash, so it must tell once by itself. */
   announce(run: Run): Promise<void>
   clock: Clock
-  log: Log
   /** How long snapshots are kept, and how many at most. */
   retention: Retention
 }

@@ -27,8 +27,8 @@ export async function startRun(
   executor: Executor,
   order: StartOrder = {},
 ): Promise<Started> {
-  const { kind, runs, clock, log } = engine
-  const carried: Columns = log.correlation === undefined ? {} : { correlation: log.correlation }
+  const { kind, runs, clock, log, trace } = engine
+  const carried: Columns = trace.correlation === undefined ? {} : { correlation: trace.correlation }
   for (;;) {
     const active = await runs.active()
     if (active) {

@@ -213,3 +213,10 @@ function refusalOf(error: RestError): { reason: Refusal; index: number } | undef
 
 /** Whether an error is the storage service's: no answer, or one that we know nothing better to do with. */
 export const isStorageFailure = (error: unknown): boolean => error instanceof RestError
+
+/** Whether an error is the identity library's: nobody is signed in who could use the account. */
+export const isIdentityFailure = (error: unknown): boolean =>
+  error instanceof Error &&
+  /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/.test(
+    error.name,
+  )

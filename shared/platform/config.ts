@@ -36,6 +36,22 @@ export function readSection<S extends z.ZodRawShape>(
   throw new ConfigError(section, problems)
 }
 
+/** The settings as far as they can be read: one that is wrong counts as absent. Whoever depends on it says that it is wrong. */
+export function readUsable<S extends z.ZodRawShape>(
+  env: Environment,
+  shape: S,
+): Partial<z.output<z.ZodObject<S>>> {
+  const usable = Object.entries(shape).map(([setting, schema]) => {
+    try {
+      return readSection('any', env, { [setting]: schema })
+    } catch (error) {
+      if (error instanceof ConfigError) return {}
+      throw error
+    }
+  })
+  return Object.assign({}, ...usable)
+}
+
 const UNRESOLVED =
   'is a Key Vault reference that was not resolved: check that the secret exists and that the identity may read it'
 

@@ -1,80 +1,102 @@
 import {
+  CredentialUnavailableError,
   DefaultAzureCredential,
   ManagedIdentityCredential,
   type TokenCredential,
 } from '@azure/identity'
+import { ManagedIdentityApplication } from '@azure/msal-node'
 import { z } from 'zod'
 import { ConfigError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
-import { type Clock, MINUTE_MS } from './time.ts'
+import { createJoin } from './single-flight.ts'
+import { MINUTE_MS } from './time.ts'
 
-/** Resolves with a bearer token; `fresh` asks for a new one, for use after a 401. */
+/** Resolves with a bearer token; `fresh` has its issuer asked for a new one, for use after a 401 or 403. */
 export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
 
+/** Whom the app signs in as. The SDK keeps the tokens of its credentials, and renews them in time. */
+export interface Credential extends TokenCredential {
+  /** The same, but asks the issuer although a token is kept; absent where none is kept. */
+  getNewToken?: TokenCredential['getToken']
+}
+
 export interface TokenSourceOptions {
-  credential: TokenCredential
+  credential: Credential
   /** For instance `https://api.securitycenter.microsoft.com/.default`. */
   scope: string
-  clock: Clock
   /** How long one request for a token may take, in real time. Default 60 s: the platform's own retries take 25 s. */
   timeoutMs?: number
 }
 
-export interface TokenSource {
-  token: GetToken
-}
-
-/** A token this near to its end is not used any more: the call that carries it may take minutes. */
-const SPARE_MS = 5 * MINUTE_MS
-
 /**
- * Keeps one token until shortly before it ends; callers at the same moment share one request. Throws ConfigError where
- * the operator has to mend the identity, else UpstreamError of `entra`.
+ * Makes the way to get tokens of one scope; callers at the same moment share one request. It throws ConfigError where
+ * the operator has to fix the identity, else UpstreamError of `entra`.
  */
 export function createTokenSource({
   credential,
   scope,
-  clock,
   timeoutMs = MINUTE_MS,
-}: TokenSourceOptions): TokenSource {
-  let kept: { token: string; usableUntilMs: number } | undefined
-  let underWay: Promise<string> | undefined
+}: TokenSourceOptions): GetToken {
+  const join = createJoin<string>()
+  return ({ fresh = false } = {}) =>
+    join(fresh ? 'fresh' : 'any', async () => {
+      const answer = await askWithin(timeoutMs, (abortSignal) =>
+        fresh && credential.getNewToken
+          ? credential.getNewToken(scope, { abortSignal })
+          : credential.getToken(scope, { abortSignal }),
+      )
+      if (!answer) throw noIdentity()
+      return answer.token
+    })
+}
 
-  async function request(): Promise<string> {
-    const answer = await askWithin(timeoutMs, (abortSignal) =>
-      credential.getToken(scope, { abortSignal }),
-    )
-    if (!answer) throw noIdentity()
-    const usableUntilMs = answer.refreshAfterTimestamp ?? answer.expiresOnTimestamp - SPARE_MS
-    kept = { token: answer.token, usableUntilMs }
-    return answer.token
-  }
-
-  return {
-    async token({ fresh = false } = {}) {
-      if (kept && !fresh && kept.usableUntilMs > clock.now().getTime()) return kept.token
-      underWay ??= request().finally(() => {
-        underWay = undefined
-      })
-      return underWay
-    },
-  }
+export interface CredentialOptions {
+  /** The client id of the identity that was assigned to the app. */
+  clientId?: string
+  /** The platform has an endpoint that gives tokens to the identities of the app. */
+  hasEndpoint: boolean
+  /** Where a developer signs in. */
+  authority?: string
 }
 
 /**
- * The identity to sign in with: on the platform, where both an identity endpoint and `AZURE_CLIENT_ID` are set, that
- * managed identity alone; elsewhere whatever the developer is signed in with.
+ * The identity to sign in with: on the platform the managed identity with this client id alone; elsewhere whatever the
+ * developer is signed in with.
  */
-export function makeCredential(
-  env: Record<string, string | undefined>,
-  authority?: string,
-): TokenCredential {
-  const { AZURE_CLIENT_ID: clientId, IDENTITY_ENDPOINT: endpoint, IDENTITY_HEADER: header } = env
-  if (clientId && endpoint && header) return new ManagedIdentityCredential({ clientId })
-  return new DefaultAzureCredential({
-    ...(clientId && { managedIdentityClientId: clientId }),
-    ...(authority && { authorityHost: authority }),
-  })
+export function makeCredential({
+  clientId,
+  hasEndpoint,
+  authority,
+}: CredentialOptions): Credential {
+  if (clientId && hasEndpoint) {
+    const managed = new ManagedIdentityCredential({ clientId })
+    return {
+      getToken: (scope, options) => managed.getToken(scope, options),
+      async getNewToken(scope, options) {
+        // MSAL keeps the tokens of managed identities once for the whole process: a new credential would answer with the
+        // old one, and the SDK passes no claims on. Asked like this it replaces what it keeps.
+        const app = new ManagedIdentityApplication({
+          managedIdentityIdParams: { userAssignedClientId: clientId },
+        })
+        await app.acquireToken({ resource: String(scope), forceRefresh: true }).catch((cause) => {
+          // As the SDK wraps it.
+          throw new CredentialUnavailableError('Managed identity: no new token', { cause })
+        })
+        return managed.getToken(scope, options)
+      },
+    }
+  }
+  // Here each credential keeps its own tokens, and a new one starts with none.
+  const signIn = () =>
+    new DefaultAzureCredential({ managedIdentityClientId: clientId, authorityHost: authority })
+  let current = signIn()
+  return {
+    getToken: (scope, options) => current.getToken(scope, options),
+    getNewToken(scope, options) {
+      current = signIn()
+      return current.getToken(scope, options)
+    },
+  }
 }
 
 async function askWithin<T>(

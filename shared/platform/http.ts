@@ -46,7 +46,7 @@ export function createHttp({
 }: HttpOptions): Http {
   function withRetries<T>(call: HttpCall, attempt: (call: HttpCall) => Promise<T>): Promise<T> {
     let current = call
-    let mayRenew = call.onUnauthorized !== undefined
+    let mayRenew = call.renewCredentials !== undefined
     const tryOnce = async (): Promise<T> => {
       await final(current.admit?.())
       try {
@@ -54,11 +54,12 @@ export function createHttp({
       } catch (error) {
         if (!(error instanceof UpstreamError)) throw error
         await call.onFailure?.(error)
-        if (error.facts.status !== 401 || !mayRenew) throw error
+        const isRefusal = error.facts.status === 401 || error.facts.status === 403
+        if (!isRefusal || !mayRenew) throw error
         mayRenew = false
         current = {
           ...call,
-          headers: { ...call.headers, ...(await final(call.onUnauthorized?.())) },
+          headers: { ...call.headers, ...(await final(call.renewCredentials?.())) },
         }
         return tryOnce()
       }
@@ -146,8 +147,8 @@ export interface HttpCall {
   admit?(): Promise<void>
   /** Told of every failed attempt, also of those that are tried again. */
   onFailure?(error: UpstreamError): Promise<void>
-  /** Called once on a 401: brings the headers of one more try at once. */
-  onUnauthorized?(): Promise<Record<string, string>>
+  /** Called once on a 401 or 403: brings the headers of one more try at once. */
+  renewCredentials?(): Promise<Record<string, string>>
   /** Addresses of the host that somebody has already looked up and judged: used in place of DNS. */
   addresses?: { address: string; family: 4 | 6 }[]
 }

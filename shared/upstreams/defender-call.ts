@@ -41,7 +41,7 @@ export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body
 const DEFAULT_TIMEOUT_MS = 100_000
 
 /**
- * Makes the one way to ask Defender: bearer token (one fresh one after a 401), a place in the budget for every attempt,
+ * Makes the one way to ask Defender: bearer token (a new one once after a 401 or 403: the old one knows nothing of a new grant), a place in the budget for every attempt,
  * a stop of the family after 429, and with 403 the roles that are missing.
  * https://learn.microsoft.com/defender-endpoint/api/common-errors
  */
@@ -84,7 +84,7 @@ export function createDefenderCall({
         ...(repair && { repair }),
         admit: () => budget.take(family, { waitUpToMs, ...(lane && { lane }) }),
         onFailure: (error) => heedThrottle(budget, family, error),
-        async onUnauthorized() {
+        async renewCredentials() {
           bearer = await token({ fresh: true })
           return { authorization: `Bearer ${bearer}` }
         },

@@ -179,7 +179,10 @@ test('the line of the watch comes also where nothing is set up', async () => {
   const keep = (line: string) => void written.push(line)
   useParts({ env: {}, clock: day.clock })
 
-  await tellWatch(theApp(), createLog({ info: keep, warn: keep, error: keep }))
+  await tellWatch(theApp(), {
+    log: createLog({ info: keep, warn: keep, error: keep }),
+    trace: {},
+  })
 
   expect(written).toEqual([
     `watch ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,

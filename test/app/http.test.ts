@@ -2,7 +2,7 @@ import azure, { type HttpRequest, type InvocationContext } from '@azure/function
 import type { DurableClient } from 'durable-functions'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
-import { bindRoutes, logOf } from '../../shared/app/http.ts'
+import { bindRoutes, tracedOf } from '../../shared/app/http.ts'
 import { useParts } from '../../shared/app.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
 import { problemSchema } from '../../shared/platform/reply.ts'
@@ -135,7 +135,7 @@ test('the name of the app is the public one where one is set, else that of the r
 test('the log of an invocation hides secrets', async () => {
   const { context, lines } = await answer(async () => ({ status: 200 }))
 
-  logOf(context).warn('met a link', { link: 'https://store.example/x?sig=abcdefgh' })
+  tracedOf(context).log.warn('met a link', { link: 'https://store.example/x?sig=abcdefgh' })
 
   expect(lines.join()).toContain('met a link')
   expect(lines.join()).not.toContain('abcdefgh')

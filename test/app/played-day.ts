@@ -126,7 +126,10 @@ export async function startDay(begin: Date) {
 
     /** Somebody subscribes to everything. */
     async subscribe(name: string): Promise<string> {
-      const parts = (await theApp().events()).events({ info() {}, warn() {}, error() {} })
+      const parts = (await theApp().events()).events({
+        log: { info() {}, warn() {}, error() {} },
+        trace: {},
+      })
       const callbackUrl = simulator.receiver(name).url
       const wanted = {
         callbackUrl,

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { FlowLook } from '../../shared/app/flows.ts'
+import { theApp } from '../../shared/app.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 
 const never = '0 0 0 1 1 *'
@@ -32,7 +34,7 @@ describe('health', () => {
 
   test.each([
     ['nothing is set up', { RELAY_STORAGE: '' }],
-    ['the settings of every section are wrong', { DEFENDER_CLOUD: 'moon' }],
+    ['the settings of every section are wrong', { DEFENDER_CLOUD: 'moon', TENABLE_SECRET_KEY: '' }],
     [
       'the storage is a reference that was not resolved',
       { RELAY_STORAGE: '@Microsoft.KeyVault(SecretUri=x)' },
@@ -56,6 +58,46 @@ describe('health', () => {
     silent.close()
     silent.closeAllConnections()
   })
+})
+
+test('a wrong cloud of Defender stops its flows alone: Tenable, events and storage go on', async () => {
+  stack.configure({ DEFENDER_CLOUD: 'moon' })
+
+  const { body } = await stack.get('status?preflight=true')
+  const health = await fetch(`${stack.host.url}/api/health`)
+  const answers = [
+    await stack.get('scan-history/tenable/scans/117'),
+    await stack.get('events'),
+    await stack.post('subscriptions', { callbackUrl: stack.simulator.receiver('hook').url }),
+    await stack.post('changes/investigations/check'),
+    await stack.get('av-health/exports'),
+  ]
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 201, 503, 503])
+  expect(health.status).toBe(200)
+  // The housekeeping asks it before it drops old events.
+  expect((await theApp().events()).retentionDays()).toBe(30)
+  expect(body.overall).toBe('degraded')
+  expect(body.sections).toMatchObject({
+    changes: { state: 'unconfigured' },
+    scanHistory: { state: 'degraded' },
+    avHealth: { state: 'unconfigured' },
+  })
+  expect(body.upstreams).toMatchObject({ defender: null, tenable: { state: 'ok' } })
+  expect(body.events).toHaveProperty('investigations')
+  expect(body.deliveries).toMatchObject({ owed: 0 })
+  const looks: FlowLook[] = body.preflight
+  expect(looks.filter(({ state }) => state === 'ready').map(({ flow }) => flow)).toEqual([
+    'tenable-scans',
+  ])
+  expect(looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))).toEqual(
+    Array(5).fill(
+      expect.objectContaining({
+        name: 'settings',
+        problem: expect.stringMatching(/^DEFENDER_CLOUD/),
+      }),
+    ),
+  )
 })
 
 describe('status', () => {

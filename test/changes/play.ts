@@ -137,6 +137,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         source: line.sees(source),
         feed: makeFeed(watchTable(line.lands(world.tables.streams), own)),
         log: { info() {}, warn() {}, error() {} },
+        trace: {},
         tenantId: () => own.ask(() => 'tenant'),
         over: (call) => call(),
       }

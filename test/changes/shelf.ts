@@ -98,6 +98,7 @@ export function watchOver(
     overdueHours: 73,
     tellBaseline: false,
     log: { info() {}, warn() {}, error() {} },
+    trace: {},
     tenantId: async () => 'tenant',
     over: (call) => call(),
     ...more,

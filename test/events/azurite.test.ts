@@ -62,6 +62,7 @@ async function openEvents() {
     http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
     callbackPolicy: { allowLoopback: true, resolve: async () => [] },
     log: createLog({ info: () => {}, warn: () => {}, error: () => {} }),
+    trace: {},
   })
 
   async function empty(name: string, handle: (message: unknown) => Promise<void>): Promise<number> {

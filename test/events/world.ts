@@ -88,6 +88,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   ): EventsParts {
     return createEvents({
       ...vocabulary,
+      trace: {},
       feed: createFeed(seen.streams ?? tables.streams),
       subscriptions: seen.subscriptions ?? tables.subscriptions,
       deliveries: seen.deliveries ?? tables.deliveries,

@@ -36,6 +36,7 @@ const engine: ExportEngine = {
   announce: refuse,
   clock,
   log: { info: () => {}, warn: () => {}, error: () => {} },
+  trace: {},
   retention: { days: 1, graceMs: 0 },
 }
 

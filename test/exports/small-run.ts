@@ -165,6 +165,7 @@ export function createSmallEngine(
     announce: async ({ runId }) => void upstream.announced.add(runId),
     clock,
     log: createLog({ info: keep, warn: keep, error: keep }),
+    trace: {},
     retention: given.retention ?? { days: 30, graceMs: 3_600_000 },
   }
 }

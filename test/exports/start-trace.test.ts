@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { resumeExports, startRun } from '../../shared/exports/start.ts'
-import { createLog } from '../../shared/platform/log.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
@@ -16,7 +15,7 @@ test('a run that is taken over goes on under the id of its start, whoever takes 
   const engine = createSmallEngine(tables, createSmallUpstream(), { clock })
   const under = (correlation: string) => ({
     ...engine,
-    log: createLog({ info() {}, warn() {}, error() {} }, { correlation }),
+    trace: { correlation },
   })
   const { executor, started } = createListeningExecutor()
   await startRun(under('start-1'), executor)

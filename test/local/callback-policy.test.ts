@@ -32,9 +32,10 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
   })
   onTestFinished(() => useParts({}))
 
-  const { callbackPolicy } = (await theApp().events()).events(
-    createLog({ info() {}, warn() {}, error() {} }),
-  )
+  const { callbackPolicy } = (await theApp().events()).events({
+    log: createLog({ info() {}, warn() {}, error() {} }),
+    trace: {},
+  })
 
   expect(callbackPolicy.allowLoopback).toBe(false)
   await expect(judgeCallback('http://127.0.0.1:3000/hook', callbackPolicy)).rejects.toMatchObject({

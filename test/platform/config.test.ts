@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { readSection, wholeNumber } from '../../shared/platform/config.ts'
+import { readSection, readUsable, wholeNumber } from '../../shared/platform/config.ts'
 import { ConfigError } from '../../shared/platform/errors.ts'
 
 const shape = {
@@ -69,6 +69,12 @@ test('a Key Vault reference counts even where a setting could be left out', () =
   })
 
   expect(Object.keys(problems)).toEqual(['NOTE'])
+})
+
+test('what is usable is read beside what is wrong, absent or not resolved', () => {
+  const env = { HOST: ' https://x ', CLOUD: 'moon', NOTE: '@Microsoft.KeyVault(SecretUri=x)' }
+
+  expect(readUsable(env, shape)).toEqual({ HOST: 'https://x', HOURS: 1 })
 })
 
 test.each(['0', '7', '-1', '1.5', '1e0', 'six', '0x1', '99999999999'])(

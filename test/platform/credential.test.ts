@@ -1,109 +1,84 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
 import { inspect } from 'node:util'
 import {
   AuthenticationError,
   CredentialUnavailableError,
-  DefaultAzureCredential,
-  ManagedIdentityCredential,
   type TokenCredential,
 } from '@azure/identity'
 import { expect, onTestFinished, test } from 'vitest'
-import { createAdjustableClock } from '../../local/clock.ts'
-import { createTokenSource, makeCredential } from '../../shared/platform/credential.ts'
+import {
+  type Credential,
+  createTokenSource,
+  makeCredential,
+} from '../../shared/platform/credential.ts'
 import { ConfigError, UpstreamError } from '../../shared/platform/errors.ts'
 import { json, scripted } from './http-script.ts'
 
 const scope = 'https://api.example.invalid/.default'
-const HOUR_MS = 3_600_000
 
-/** A credential that gives `token-1`, `token-2` …, each an hour long. */
-function countingCredential(clock = createAdjustableClock(), more: object = {}) {
+/** A credential that keeps nothing and gives `token-1`, `token-2` … */
+function countingCredential() {
   const asked: string[] = []
   const credential: TokenCredential = {
     async getToken(wanted) {
-      asked.push(String(wanted))
+      const token = `token-${asked.push(String(wanted))}`
       await new Promise((resolve) => setImmediate(resolve))
-      return {
-        token: `token-${asked.length}`,
-        expiresOnTimestamp: clock.now().getTime() + HOUR_MS,
-        ...more,
-      }
+      return { token, expiresOnTimestamp: Date.now() + 3_600_000 }
     },
   }
-  return { clock, asked, credential }
+  return { asked, credential }
 }
 
-const sourceOf = (credential: TokenCredential, timeoutMs = 5000) =>
-  createTokenSource({ credential, scope, clock: createAdjustableClock(), timeoutMs })
+const sourceOf = (credential: Credential, timeoutMs = 5000) =>
+  createTokenSource({ credential, scope, timeoutMs })
 
 const failing = (error: unknown): TokenCredential => ({ getToken: () => Promise.reject(error) })
 
 /** What asking for a token ends in. */
-const failureOf = (credential: TokenCredential, timeoutMs?: number): Promise<unknown> =>
-  sourceOf(credential, timeoutMs)
-    .token()
-    .catch((error: unknown) => error)
-
-test('a token is kept until shortly before its end', async () => {
-  const { clock, asked, credential } = countingCredential()
-  const source = createTokenSource({ credential, scope, clock })
-
-  const first = await source.token()
-  clock.advance(HOUR_MS - 6 * 60_000)
-  const same = await source.token()
-  clock.advance(2 * 60_000)
-  const next = await source.token()
-
-  expect([first, same, next]).toEqual(['token-1', 'token-1', 'token-2'])
-  expect(asked).toEqual([scope, scope])
-})
-
-test('a token is replaced as soon as its issuer advises it', async () => {
-  const clock = createAdjustableClock()
-  const { credential } = countingCredential(clock, {
-    refreshAfterTimestamp: clock.now().getTime() + 1000,
-  })
-  const source = createTokenSource({ credential, scope, clock })
-
-  const first = await source.token()
-  clock.advance(1001)
-  const next = await source.token()
-
-  expect([first, next]).toEqual(['token-1', 'token-2'])
-})
+const failureOf = (credential: Credential, timeoutMs?: number): Promise<unknown> =>
+  sourceOf(credential, timeoutMs)().catch((error: unknown) => error)
 
 test('callers at the same moment share one request, also for a fresh token', async () => {
-  const { asked, clock, credential } = countingCredential()
-  const source = createTokenSource({ credential, scope, clock })
+  const { asked, credential } = countingCredential()
+  const token = sourceOf(credential)
 
-  const tokens = await Promise.all([source.token(), source.token(), source.token()])
-  const fresh = await Promise.all([source.token({ fresh: true }), source.token({ fresh: true })])
-  const kept = await source.token()
+  const tokens = await Promise.all([token(), token(), token()])
+  const fresh = await Promise.all([token({ fresh: true }), token({ fresh: true })])
+  const next = await token()
 
   expect(tokens).toEqual(['token-1', 'token-1', 'token-1'])
   expect(fresh).toEqual(['token-2', 'token-2'])
-  expect(kept).toBe('token-2')
-  expect(asked).toHaveLength(2)
+  // Keeping is the credential's own work.
+  expect(next).toBe('token-3')
+  expect(asked).toEqual([scope, scope, scope])
+})
+
+test('a fresh token is not one that a request under way brings', async () => {
+  const { credential } = countingCredential()
+  const token = sourceOf(credential)
+
+  const [any, fresh] = await Promise.all([token(), token({ fresh: true })])
+
+  expect([any, fresh]).toEqual(['token-1', 'token-2'])
 })
 
 test('a failed request is not kept', async () => {
-  const { clock, credential } = countingCredential()
+  const { credential } = countingCredential()
   let failures = 1
-  const source = createTokenSource({
-    scope,
-    clock,
-    credential: {
-      getToken: async (wanted) => {
-        if (failures-- > 0) throw new AuthenticationError(503, { error: 'temporarily_unavailable' })
-        return credential.getToken(wanted)
-      },
+  const token = sourceOf({
+    getToken: async (wanted) => {
+      if (failures-- > 0) throw new AuthenticationError(503, { error: 'temporarily_unavailable' })
+      return credential.getToken(wanted)
     },
   })
 
-  const failed = await source.token().catch((error: unknown) => error)
-  const token = await source.token()
+  const failed = await token().catch((error: unknown) => error)
+  const second = await token()
 
   expect(failed).toBeInstanceOf(UpstreamError)
-  expect(token).toBe('token-1')
+  expect(second).toBe('token-1')
 })
 
 test('a request that takes too long is a time-out', async () => {
@@ -186,46 +161,72 @@ function miError(facts: object): Error {
   })
 }
 
-// One test for both answers: the SDK remembers the first endpoint that it found for as long as the process lives.
-test('on the platform its identity endpoint is asked for the named identity, and an unknown one is for the operator', async () => {
-  const server = await scripted(
-    json({ access_token: 'mi-token', expires_on: Math.floor(Date.now() / 1000) + 3600 }),
-    {
-      status: 400,
-      body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
-    },
-  )
-  // The SDK reads these two from the environment itself.
-  process.env.IDENTITY_ENDPOINT = server.url('/msi/token').href
-  process.env.IDENTITY_HEADER = 'header-secret'
+/** Sets variables that the SDK reads from the environment itself. */
+function setEnv(variables: Record<string, string>): void {
+  const before = { ...process.env }
+  Object.assign(process.env, variables)
   onTestFinished(() => {
-    delete process.env.IDENTITY_ENDPOINT
-    delete process.env.IDENTITY_HEADER
+    for (const name of Object.keys(variables)) {
+      if (before[name] === undefined) delete process.env[name]
+      else process.env[name] = before[name]
+    }
   })
+}
 
-  const known = makeCredential({ ...process.env, AZURE_CLIENT_ID: 'id-1' })
-  const token = await sourceOf(known).token()
-  const error = await failureOf(makeCredential({ ...process.env, AZURE_CLIENT_ID: 'id-2' }))
+// One test for all answers: the SDK remembers the first endpoint that it found for as long as the process lives.
+test('on the platform its identity endpoint gives tokens to the named identity, anew when a fresh one is asked for', async () => {
+  const given = (access_token: string) =>
+    json({ access_token, expires_on: Math.floor(Date.now() / 1000) + 24 * 3600 })
+  const unknown = {
+    status: 400,
+    body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
+  }
+  const server = await scripted(given('mi-1'), given('mi-2'), given('mi-3'), unknown, unknown)
+  setEnv({ IDENTITY_ENDPOINT: server.url('/msi/token').href, IDENTITY_HEADER: 'header-secret' })
+  const managed = (clientId: string) => makeCredential({ clientId, hasEndpoint: true })
+  const token = sourceOf(managed('id-1'))
 
-  expect(known).toBeInstanceOf(ManagedIdentityCredential)
-  expect(token).toBe('mi-token')
+  const first = [await token(), await token()]
+  const renewed = [await token({ fresh: true }), await token()]
+  const again = [await token({ fresh: true }), await sourceOf(managed('id-1'))()]
+  const errors = [
+    await failureOf(managed('id-2')),
+    await sourceOf(managed('id-2'))({ fresh: true }).catch((error: unknown) => error),
+  ]
+
+  expect(first).toEqual(['mi-1', 'mi-1'])
+  expect(renewed).toEqual(['mi-2', 'mi-2'])
+  expect(again).toEqual(['mi-3', 'mi-3'])
   const asked = server.sent.map(({ path }) => new URL(path, server.url()).searchParams)
-  expect(asked.map((query) => query.get('client_id'))).toEqual(['id-1', 'id-2'])
-  expect(asked[0]?.get('resource')).toBe('https://api.example.invalid')
-  expect(error).toBeInstanceOf(ConfigError)
-  expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('header-secret')
+  const ids = ['id-1', 'id-1', 'id-1', 'id-2', 'id-2']
+  expect(asked.map((query) => query.get('client_id'))).toEqual(ids)
+  expect(new Set(asked.map((query) => query.get('resource')))).toEqual(
+    new Set(['https://api.example.invalid']),
+  )
+  for (const error of errors) {
+    expect(error).toBeInstanceOf(ConfigError)
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('header-secret')
+  }
 })
 
-test('away from the platform the identity is that of the developer', () => {
-  const withoutEndpoint = makeCredential(
-    { AZURE_CLIENT_ID: 'id-1' },
-    'https://login.microsoftonline.us',
-  )
-  const withoutId = makeCredential({
-    IDENTITY_ENDPOINT: 'http://127.0.0.1:1',
-    IDENTITY_HEADER: 'x',
+test.each([
+  { clientId: 'id-1', hasEndpoint: false, authority: 'https://login.microsoftonline.us' },
+  { clientId: undefined, hasEndpoint: true },
+])('away from the platform the identity is that of the developer: %o', async (options) => {
+  const folder = mkdtempSync(join(tmpdir(), 'az-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const log = join(folder, 'calls')
+  const answer = JSON.stringify({ accessToken: 'az-token', expires_on: Date.now() / 1000 + 3600 })
+  writeFileSync(join(folder, 'az'), `#!/bin/sh\necho "$@" >> '${log}'\necho '${answer}'\n`)
+  chmodSync(join(folder, 'az'), 0o755)
+  setEnv({
+    AZURE_TOKEN_CREDENTIALS: 'AzureCliCredential',
+    PATH: `${folder}${delimiter}${process.env.PATH}`,
   })
+  const token = sourceOf(makeCredential(options), 60_000)
 
-  expect(withoutEndpoint).toBeInstanceOf(DefaultAzureCredential)
-  expect(withoutId).toBeInstanceOf(DefaultAzureCredential)
+  const tokens = [await token(), await token({ fresh: true })]
+
+  expect(tokens).toEqual(['az-token', 'az-token'])
+  expect(readFileSync(log, 'utf8')).toMatch(/^(?:account get-access-token .*\n){2}$/)
 })

@@ -315,27 +315,30 @@ test('a byte order mark in front of JSON is no harm', async () => {
   expect(body).toEqual({ a: 1 })
 })
 
-test('a 401 brings one more try with fresh headers, and only one', async () => {
-  const mended = await scripted({ status: 401 }, json({ a: 1 }))
-  const refused = await scripted({ status: 401 }, { status: 401 })
-  let renewals = 0
-  const onUnauthorized = async () => {
-    renewals += 1
-    return { authorization: 'Bearer fresh' }
-  }
-  const headers = { authorization: 'Bearer stale', accept: 'application/json' }
+test.each([401, 403])(
+  'a %i brings one more try with fresh headers, and only one',
+  async (status) => {
+    const mended = await scripted({ status }, json({ a: 1 }))
+    const refused = await scripted({ status }, { status })
+    let renewals = 0
+    const renewCredentials = async () => {
+      renewals += 1
+      return { authorization: 'Bearer fresh' }
+    }
+    const headers = { authorization: 'Bearer stale', accept: 'application/json' }
 
-  const { body } = await jsonOf(mended, { headers, onUnauthorized })
-  const facts = await factsOf(jsonOf(refused, { headers, onUnauthorized }))
+    const { body } = await jsonOf(mended, { headers, renewCredentials })
+    const facts = await factsOf(jsonOf(refused, { headers, renewCredentials }))
 
-  expect(body).toEqual({ a: 1 })
-  expect(mended.sent[1]?.headers).toMatchObject({
-    authorization: 'Bearer fresh',
-    accept: 'application/json',
-  })
-  expect(facts).toMatchObject({ status: 401, retryable: false })
-  expect(renewals).toBe(2)
-})
+    expect(body).toEqual({ a: 1 })
+    expect(mended.sent[1]?.headers).toMatchObject({
+      authorization: 'Bearer fresh',
+      accept: 'application/json',
+    })
+    expect(facts).toMatchObject({ status, retryable: false })
+    expect(renewals).toBe(2)
+  },
+)
 
 test('every attempt is admitted first and its failure is told', async () => {
   const server = await scripted(
@@ -348,7 +351,7 @@ test('every attempt is admitted first and its failure is told', async () => {
   await jsonOf(server, {
     admit: async () => void log.push('admit'),
     onFailure: async ({ facts }) => void log.push(facts.status),
-    onUnauthorized: async () => ({}),
+    renewCredentials: async () => ({}),
   })
 
   expect(log).toEqual(['admit', 401, 'admit', 429, 'admit'])

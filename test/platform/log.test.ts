@@ -52,7 +52,7 @@ test('a secret in the words does not come through either', () => {
   expect(lines).toEqual(['warn GET https://x/c?sig=[hidden] failed'])
 })
 
-test('what is bound to a log stands at the end of every line, and the log says what it is', () => {
+test('what is bound to a log stands at the end of every line', () => {
   const lines: string[] = []
   const keep = (line: string) => void lines.push(line)
 
@@ -61,5 +61,4 @@ test('what is bound to a log stands at the end of every line, and the log says w
   log.warn('alone')
 
   expect(lines).toEqual(['watch {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
-  expect(log.correlation).toBe('c-1')
 })

@@ -183,32 +183,41 @@ test.each<[string, Step[]]>([
   await expect(all(defender.deviceAvInfoPages())).rejects.toThrow(ShapeError)
 })
 
-test('a 401 brings one fresh token', async () => {
-  const { defender, asked } = await defenderOf([{ status: 401 }, json({ exportFiles: [] })])
+test.each([401, 403])('a %i brings one more try, with a fresh token', async (status) => {
+  const { defender, asked, server } = await defenderOf([{ status }, json({ exportFiles: [] })])
 
   await defender.listExportFiles(1)
 
   expect(asked).toEqual([false, true])
+  const [first, second] = server.sent.map(({ headers }) => headers.authorization)
+  expect(second).not.toBe(first)
 })
 
-test('a second 401 ends the call and says whom our token was for', async () => {
-  const { defender, asked } = await defenderOf([{ status: 401 }, { status: 401 }])
+test.each([401, 403])(
+  'a second %i ends the call and says whom our token was for; the next call is made again',
+  async (status) => {
+    const { defender, asked } = await defenderOf([
+      { status },
+      { status },
+      json({ exportFiles: [] }),
+    ])
 
-  const facts = await factsOf(defender.listExportFiles(1))
+    const facts = await factsOf(defender.listExportFiles(1))
+    await defender.listExportFiles(1)
 
-  expect(facts).toMatchObject({
-    status: 401,
-    retryable: false,
-    claims: { aud: 'https://aud', roles: ['Alert.Read.All'] },
-  })
-  expect(facts.missing).toBeUndefined()
-  expect(asked).toEqual([false, true])
-})
+    expect(facts).toMatchObject({
+      status,
+      retryable: false,
+      claims: { aud: 'https://aud', roles: ['Alert.Read.All'] },
+    })
+    expect(asked).toEqual([false, true, false])
+  },
+)
 
 const forbidden = { status: 403, body: '{"error":{"code":"Forbidden","message":"no such role"}}' }
 
 test('a 403 names the roles that would do and the claims of our token', async () => {
-  const { defender } = await defenderOf([forbidden, forbidden])
+  const { defender } = await defenderOf([forbidden, forbidden, forbidden, forbidden])
 
   const ofExport = await factsOf(defender.listExportFiles(1))
   const ofList = await factsOf(all(defender.deviceAvInfoPages()))
@@ -221,10 +230,9 @@ test('a 403 names the roles that would do and the claims of our token', async ()
 
 test('a 403 that no role would mend names none', async () => {
   const held = async () => tokenOf({ roles: ['Vulnerability.Read.All'] })
-  const { defender } = await defenderOf([forbidden], { token: held })
-  const { defender: other } = await defenderOf([
-    { status: 403, body: '{"error":{"code":"DisabledFeature"}}' },
-  ])
+  const { defender } = await defenderOf([forbidden, forbidden], { token: held })
+  const off = { status: 403, body: '{"error":{"code":"DisabledFeature"}}' }
+  const { defender: other } = await defenderOf([off, off])
 
   const withRole = await factsOf(defender.listExportFiles(1))
   const disabled = await factsOf(other.listExportFiles(1))

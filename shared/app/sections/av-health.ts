@@ -6,7 +6,7 @@ import { createRunLedger } from '../../exports/run-store.ts'
 import { createBatchWriter } from '../../platform/batch-writer.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
-import type { Log } from '../../platform/log.ts'
+import type { Traced } from '../../platform/log.ts'
 import { HOUR_MS } from '../../platform/time.ts'
 import type { UpstreamWatch } from '../../platform/upstream-health.ts'
 import { createExportFiles, httpsHostsUnder, parseLink } from '../../upstreams/export-file.ts'
@@ -17,8 +17,8 @@ import type { EventsSection } from './events.ts'
 
 /** The antivirus-health flow, ready to use. */
 export interface AvHealthSection {
-  /** The engine, telling its story to one invocation's log. */
-  engine(log: Log): ExportEngine
+  /** The engine for one invocation. */
+  engine(traced: Traced): ExportEngine
   schedule: string
 }
 
@@ -67,15 +67,16 @@ export function createAvHealthSection(
     clock,
     retention: { days: settings.AV_HEALTH_RETENTION_DAYS, graceMs: GRACE_MS, ...given.retention },
   }
-  const engine = (log: Log): ExportEngine => ({
+  const engine = ({ log, trace }: Traced): ExportEngine => ({
     ...parts,
     log,
+    trace,
     async announce(run) {
       const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
       const told = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
-        { ...publishedEvent(run, source, clock.now()), correlation: log.correlation },
+        { ...publishedEvent(run, source, clock.now()), correlation: trace.correlation },
       ])
-      if (told) await dispatch(events(log), AV_HEALTH)
+      if (told) await dispatch(events({ log, trace }), AV_HEALTH)
     },
   })
   return { engine, schedule: settings.AV_HEALTH_SCHEDULE }

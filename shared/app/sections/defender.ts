@@ -50,7 +50,7 @@ export function createDefenderSection(
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]
   const scope = scopeOf({ audience: settings.DEFENDER_AUDIENCE ?? cloud.audience })
-  const { token } = createTokenSource({ credential, scope, clock })
+  const token = createTokenSource({ credential, scope })
   const budget = createBudget({
     upstream: 'defender',
     clock,

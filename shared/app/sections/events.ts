@@ -4,8 +4,10 @@ import { changeKinds } from '../../changes/resource.ts'
 import { resourceNames, resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsParts, queueNames } from '../../events/deps.ts'
 import { createFeed, type Feed } from '../../events/feed/feed.ts'
+import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
-import type { Log } from '../../platform/log.ts'
+import type { Traced } from '../../platform/log.ts'
+import { changesSettings } from '../settings.ts'
 import { type Base, type Given, USER_AGENT } from './base.ts'
 
 /** Every stream of events; those of the export are told only to whoever names them. */
@@ -22,8 +24,10 @@ export const eventTypes = [
 /** The feed and its subscribers, ready to use. */
 export interface EventsSection {
   feed: Feed
-  /** The parts of subscriptions and deliveries, telling their story to one invocation's log. */
-  events(log: Log): EventsParts
+  /** The parts of subscriptions and deliveries for one invocation. */
+  events(traced: Traced): EventsParts
+  /** How long events are kept; throws a ConfigError where the setting is wrong, which stops nothing else. */
+  retentionDays(): number
 }
 
 /** Which members of an event's data each filter of a subscription looks at. */
@@ -41,6 +45,7 @@ export async function createEventsSection(
   { table, queue }: Base,
 ): Promise<EventsSection> {
   const { clock } = given
+  const { EVENT_RETENTION_DAYS } = changesSettings
   const feed = createFeed(table('Streams'))
   const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
   await Promise.all([deliveries.create(), retries.create()])
@@ -58,7 +63,12 @@ export async function createEventsSection(
     callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
     clock,
   }
-  return { feed, events: (log) => createEvents({ ...parts, log }) }
+  return {
+    feed,
+    events: ({ log, trace }) => createEvents({ ...parts, log, trace }),
+    retentionDays: () =>
+      readSection('events', given.env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
+  }
 }
 
 async function resolveAll(host: string) {

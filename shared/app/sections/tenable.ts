@@ -1,6 +1,4 @@
 import { type Budget, createBudget } from '../../platform/budget.ts'
-import { type Environment, readSection } from '../../platform/config.ts'
-import { ConfigError } from '../../platform/errors.ts'
 import { createHttp } from '../../platform/http.ts'
 import {
   createRetirementWatch,
@@ -14,7 +12,7 @@ import {
   type TenableFamily,
   tenableLimits,
 } from '../../upstreams/tenable.ts'
-import { scanHistorySettings } from '../settings.ts'
+import { readTenable } from '../settings.ts'
 import { type Base, type Given, INTEGRATION_USER_AGENT } from './base.ts'
 
 /** The upstream Tenable. */
@@ -27,18 +25,10 @@ export interface TenableSection {
   retirement: RetirementWatch
 }
 
-const { SCAN_CACHE_DAYS: _days, ...settingsOfTenable } = scanHistorySettings
-
-/** Whether somebody means to use Tenable: a part of its keys is there. */
-export const wantsTenable = (env: Environment): boolean =>
-  Boolean(env.TENABLE_ACCESS_KEY?.trim() || env.TENABLE_SECRET_KEY?.trim())
-
 /** Puts the client of Tenable together from its settings; throws a ConfigError while a key is absent. */
 export function createTenableSection(given: Given, { table }: Base): TenableSection {
   const { env, clock } = given
-  const settings = readSection('tenable', env, settingsOfTenable)
-  const { TENABLE_ACCESS_KEY: accessKey, TENABLE_SECRET_KEY: secretKey } = settings
-  if (!accessKey || !secretKey) throw new ConfigError('tenable', missingKeys(settings))
+  const { baseUrl, keys } = readTenable(env)
   const budget = createBudget({
     upstream: 'tenable',
     clock,
@@ -56,8 +46,8 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
       attempts: 2,
       longestWaitMs: 5000,
     }),
-    baseUrl: new URL(settings.TENABLE_BASE_URL),
-    keys: { accessKey, secretKey },
+    baseUrl: new URL(baseUrl),
+    keys,
     budget,
   })
   return {
@@ -67,8 +57,3 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
     retirement,
   }
 }
-
-const missingKeys = (settings: Record<string, unknown>) =>
-  ['TENABLE_ACCESS_KEY', 'TENABLE_SECRET_KEY']
-    .filter((setting) => !settings[setting])
-    .map((setting) => ({ setting, problem: 'is missing' }))

@@ -58,13 +58,13 @@ async function* eventsAfter(
  * What it was never due is forgotten instead: a new round would make it due.
  */
 export async function requeue(
-  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock' | 'log'>,
+  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock' | 'trace'>,
   subscription: Subscription,
   events: AsyncIterable<KeptDelivery> | AsyncIterable<OwedEvent>,
 ): Promise<number> {
   const { id } = subscription
   // Whoever asks for it again has to find it under their own request.
-  const correlation = parts.log.correlation ?? null
+  const correlation = parts.trace.correlation ?? null
   let queued = 0
   let batch: OwedEvent[] = []
   const flush = async () => {

@@ -3,7 +3,7 @@ import { theApp } from '../../../shared/app.ts'
 import { createLog } from '../../../shared/platform/log.ts'
 import { type PlayedDay, startDay } from '../played-day.ts'
 
-const log = createLog({ info() {}, warn() {}, error() {} })
+const traced = { log: createLog({ info() {}, warn() {}, error() {} }), trace: {} }
 
 let day: PlayedDay
 beforeEach(async () => {
@@ -23,15 +23,15 @@ async function taken(): Promise<{ person: number; poll: number }> {
 test('whoever asks for an item takes no place from the timer', async () => {
   const { watch } = await theApp().changes()
 
-  await watch('machine-actions', log).source.get('nobody-knows-it')
+  await watch('machine-actions', traced).source.get('nobody-knows-it')
 
   expect(await taken()).toEqual({ person: 1, poll: 0 })
 })
 
 test('the timer takes no place from whoever asks', async () => {
-  const { patientWatch } = await theApp().changes()
+  const { watch } = await theApp().changes()
 
-  await patientWatch('machine-actions', log).source.get('nobody-knows-it')
+  await watch('machine-actions', traced, 'poll').source.get('nobody-knows-it')
 
   expect(await taken()).toEqual({ person: 0, poll: 1 })
 })

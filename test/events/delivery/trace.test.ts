@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { requeue } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
-import { createLog } from '../../../shared/platform/log.ts'
 import { createWorld, DAY, HOUR, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
@@ -64,11 +63,10 @@ test('a message that was lost is sent again under the same id, since the row kee
 
 test('what somebody asks for again carries the id of their request', async () => {
   const { queues, carried, parts, subscription } = await worldWithOwed()
-  const log = createLog({ info() {}, warn() {}, error() {} }, { correlation: 'request-1' })
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
 
   await requeue(
-    { ...parts, log },
+    { ...parts, trace: { correlation: 'request-1' } },
     subscription,
     parts.deliveries.list({ partitionKey: subscription.id }),
   )

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { isConfigured, publicBaseUrl, wantsTenable } from '../../shared/app/settings.ts'
+
+const unresolved = '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)'
+
+test.each([
+  [{}, false],
+  [{ TENABLE_ACCESS_KEY: ' ', TENABLE_SECRET_KEY: '' }, false],
+  [{ TENABLE_SECRET_KEY: 's' }, true],
+  // Somebody has set it up, and it does not work: that is a mistake to tell of.
+  [{ TENABLE_ACCESS_KEY: unresolved, TENABLE_SECRET_KEY: unresolved }, true],
+])('whether Tenable is meant to be used with %o: %o', (env, wanted) => {
+  expect(wantsTenable(env)).toBe(wanted)
+})
+
+const keys = { TENABLE_ACCESS_KEY: 'a', TENABLE_SECRET_KEY: 's' }
+const storage = { RELAY_STORAGE: 'UseDevelopmentStorage=true' }
+
+test.each([
+  [{}, false],
+  [storage, true],
+  [{ RELAY_STORAGE__tableServiceUri: 'https://a.table.core.windows.net' }, true],
+  [{ ...storage, AZURE_CLIENT_ID: 'nobody' }, false],
+  [{ ...storage, DEFENDER_CLOUD: 'moon' }, false],
+  [{ ...storage, DEFENDER_CLOUD: 'moon', ...keys }, true],
+  [{ ...storage, AV_HEALTH_BUCKETS: '3' }, true],
+  [{ ...keys, DEFENDER_CLOUD: 'commercial' }, false],
+])('whether a section has all it needs with %o: %o', (env, expected) => {
+  expect(isConfigured(env)).toBe(expected)
+})
+
+test.each([
+  [{}, undefined],
+  [{ PUBLIC_BASE_URL: ' https://relay.contoso.net/ ' }, 'https://relay.contoso.net'],
+  [{ PUBLIC_BASE_URL: 'relay.contoso.net' }, undefined],
+])('answers name the app as the settings %o say: %o', (env, expected) => {
+  expect(publicBaseUrl(env)).toBe(expected)
+})
