@@ -3,7 +3,7 @@ import { type Columns, isRefusal, type Key, type Operation, type Row, type Table
 
 /** How a record becomes the columns of a row, and comes back. */
 export interface RowCodec<T> {
-  toColumns(record: T): Columns
+  toColumns(record: NoInfer<T>): Columns
   read(columns: Columns): T
 }
 
