@@ -4,7 +4,7 @@ import { isRefusal, type Operation, type Query, type Table } from '../platform/t
 import { createRecords, rowCodec } from '../platform/table-record.ts'
 import type { ListedFile } from './kind.ts'
 import type { FileRef, RunRef } from './names.ts'
-import { Fenced, type FileRecord, fileRow } from './run-record.ts'
+import { Fenced, type FileRecord, fileRow, newFile } from './run-record.ts'
 
 /** What is kept of every file of a run, one partition a run of table `Exports`. */
 export type FileLedger = ReturnType<typeof createFileLedger>
@@ -43,8 +43,7 @@ export function createFileLedger(table: Table, kind: string) {
   return {
     list,
 
-    update: (ref: FileRef, decide: (file: FileRecord) => FileRecord | undefined) =>
-      update(ref, decide),
+    update,
 
     all: (runId: string): Promise<FileRecord[]> => Array.fromAsync(list(runId)),
 
@@ -67,11 +66,9 @@ export function createFileLedger(table: Table, kind: string) {
           partitionKey,
           rowKey,
         })),
-        ...files.map(({ path, link }, index) => ({
-          kind: 'upsert' as const,
-          ...key(ref.runId, index + 1),
-          columns: fileRow.toColumns({ epoch: ref.epoch, state: 'waiting', path, link }),
-        })),
+        ...files.map(({ path, link }, index) =>
+          records.overwrite(key(ref.runId, index + 1), newFile(ref.epoch, path, link)),
+        ),
       ])
     },
 

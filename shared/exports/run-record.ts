@@ -39,7 +39,7 @@ export interface RowCounts {
 
 export const noRows: RowCounts = { parsed: 0, written: 0, duplicates: 0, rejected: 0 }
 
-const text = z.string().nullable().default(null)
+const text = z.string().nullable()
 const count = z.number().default(0)
 const named = z.record(z.string(), z.number()).default({})
 
@@ -48,7 +48,7 @@ const storedRun = z.object({
   state: z.enum(runStates),
   asked: z.enum(['auto', 'files', 'json']),
   force: z.boolean(),
-  method: z.enum(['files', 'json']).nullable().default(null),
+  method: z.enum(['files', 'json']).nullable(),
   reason: text,
   generatedTime: text,
   startedAt: z.string(),
@@ -109,6 +109,10 @@ export const runRow = rowCodec(storedRun)
 
 /** The row of a file; its number is its key. */
 export const fileRow = rowCodec(storedFile)
+
+/** A file that was listed and nothing more. */
+export const newFile = (epoch: number, path: string, link: string) =>
+  storedFile.parse({ epoch, state: 'waiting', path, link, reason: null, updatedAt: null })
 
 /** Reads a run from its row. */
 export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })

@@ -10,7 +10,7 @@ const storedCurrent = z.object({
   runId: z.string(),
   table: z.string(),
   method: z.enum(['files', 'json']),
-  generatedTime: z.string().nullable().default(null),
+  generatedTime: z.string().nullable(),
   /** Digest of the listing's paths: what tells two listings apart when the upstream gives no time. */
   paths: z.string().default(''),
   devices: z.number(),
