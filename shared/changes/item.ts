@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
-import { fromTextColumns, toTextColumns } from '../platform/table-record.ts'
+import { rowCodec } from '../platform/table-record.ts'
 import { isTerminal, type Resource, type SeenItem } from './resource.ts'
 
 /** What is remembered of an item: the fields that are compared. Times are text, as the service or our clock wrote them. */
@@ -36,7 +36,7 @@ export const openSince = ({
 }: Pick<KnownItem, 'createdAt' | 'firstSeenAt'>): string =>
   createdAt !== null && !Number.isNaN(Date.parse(createdAt)) ? createdAt : firstSeenAt
 
-const text = z.string().nullable().default(null)
+const text = z.string().nullable()
 const storedItem = z.object({
   state: z.string(),
   version: z.number(),
@@ -47,17 +47,22 @@ const storedItem = z.object({
   overdueTold: z.boolean().default(false),
   missingSince: text,
   doubted: text,
-  gone: z.enum(['notFound', 'untracked']).nullable().default(null),
+  gone: z.enum(['notFound', 'untracked']).nullable(),
 })
 
+const storedData = z.object({
+  fields: z.record(z.string(), z.unknown()).default({}),
+  raw: z.record(z.string(), z.unknown()).nullable(),
+})
+
+const knownRow = rowCodec(storedItem)
+const dataRow = rowCodec(storedData)
+
 /** The columns that a poll reads; the item itself stands beside them. */
-export const comparedColumns = Object.keys(storedItem.shape)
+export const comparedColumns = knownRow.names
 
 /** What the item itself said when it was last written: the promised fields and the raw answer. */
-export interface ItemData {
-  fields: Record<string, unknown>
-  raw: Record<string, unknown> | null
-}
+export type ItemData = z.output<typeof storedData>
 
 /** Most UTF-16 units of a raw item that is kept and told. */
 const MOST_RAW = 256 * 1024
@@ -65,14 +70,11 @@ const MOST_RAW = 256 * 1024
 /** Reads what is compared. */
 export const toKnown = (id: string, columns: Columns): KnownItem => ({
   id,
-  ...storedItem.parse(columns),
+  ...knownRow.read(columns),
 })
 
 /** Reads what the item said. */
-export function toItemData(columns: Columns): ItemData {
-  const json = fromTextColumns('data', columns)
-  return json ? (JSON.parse(json) as ItemData) : { fields: {}, raw: null }
-}
+export const toItemData = (columns: Columns): ItemData => dataRow.read(columns)
 
 /** Most UTF-16 units of one promised field: all of them and the raw item fit into a row together. */
 const MOST_FIELD = 16_000
@@ -93,9 +95,8 @@ function shorten(value: unknown): unknown {
   return typeof value === 'string' ? value.slice(0, MOST_FIELD / 8) : null
 }
 
-/** The columns of an item: nulls are left out. */
-export function toItemColumns({ id: _key, ...known }: KnownItem, data: ItemData): Columns {
-  const columns: Columns = {}
-  for (const [name, value] of Object.entries(known)) if (value !== null) columns[name] = value
-  return { ...columns, ...toTextColumns('data', JSON.stringify(data)) }
-}
+/** The columns of an item; its id is its key. */
+export const toItemColumns = (known: KnownItem, data: ItemData): Columns => ({
+  ...knownRow.toColumns(known),
+  ...dataRow.toColumns(data),
+})

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Feed, Head } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import type { Traced } from '../platform/log.ts'
-import type { Columns } from '../platform/table.ts'
+import { rowCodec } from '../platform/table-record.ts'
 import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
@@ -50,8 +50,6 @@ export type WatchState = z.output<typeof watchSchema>
 export const readWatch = (head: Head): WatchState =>
   watchSchema.parse(JSON.parse(head.watch || '{}'))
 
-const text = z.string().nullable().default(null)
-
 const storedReport = z.object({
   startedAt: z.string(),
   endedAt: z.string(),
@@ -61,16 +59,16 @@ const storedReport = z.object({
   openItems: z.number(),
   /** Rows of the lists that could not be read. */
   unreadable: z.number().default(0),
-  unknownStates: z
-    .string()
-    .transform((json) => z.record(z.string(), z.number()).parse(JSON.parse(json))),
-  oldestOpenId: text,
-  oldestOpenSince: text,
-  detectionLagSeconds: z.number().nullable().default(null),
+  unknownStates: z.record(z.string(), z.number()),
+  oldestOpenId: z.string().nullable(),
+  oldestOpenSince: z.string().nullable(),
+  detectionLagSeconds: z.number().nullable(),
 })
 
 /** What a poll that ended well brought, and how it left the watch. */
 export type PollReport = z.output<typeof storedReport>
+
+export const reportRow = rowCodec(storedReport)
 
 /** The report of the last poll that ended well. */
 export async function readReport({
@@ -78,14 +76,7 @@ export async function readReport({
   resource,
 }: Pick<Watch, 'feed' | 'resource'>): Promise<PollReport | undefined> {
   const columns = await feed.poll(resource.name)
-  return columns && storedReport.parse(columns)
-}
-
-/** The columns of a report: nulls are left out. */
-export function toReportColumns({ unknownStates, ...report }: PollReport): Columns {
-  const columns: Columns = { unknownStates: JSON.stringify(unknownStates) }
-  for (const [name, value] of Object.entries(report)) if (value !== null) columns[name] = value
-  return columns
+  return columns && reportRow.read(columns)
 }
 
 /** The report of a poll that has written these steps. */
@@ -127,21 +118,23 @@ export function makeReport(
 /** A poll that has not ended after so long counts as dead. */
 const RUNNING_MS = 2 * MINUTE_MS
 
-const beganSchema = z.object({ startedAt: z.string() })
-const failedSchema = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
+const beganRow = rowCodec(z.object({ startedAt: z.string() }))
+const storedFailure = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
 
 /** A poll that failed. */
-type FailedPoll = z.output<typeof failedSchema>
+type FailedPoll = z.output<typeof storedFailure>
+
+const failedRow = rowCodec(storedFailure)
 
 type Noted = Pick<Watch, 'feed' | 'resource'>
 
 /** Notes that a poll has begun: whoever wants one as well may wait for it. */
 export const noteBegun = ({ feed, resource }: Noted, startedAt: string): Promise<void> =>
-  feed.notePoll(resource.name, 'began', { startedAt })
+  feed.notePoll(resource.name, 'began', beganRow.toColumns({ startedAt }))
 
 /** Notes that a poll has failed; the report of the last one that ended well stays. */
 export const noteFailed = ({ feed, resource }: Noted, failed: FailedPoll): Promise<void> =>
-  feed.notePoll(resource.name, 'failed', { ...failed })
+  feed.notePoll(resource.name, 'failed', failedRow.toColumns(failed))
 
 /** The last poll that ended well and the last one that failed. */
 async function readEnded(watch: Noted): Promise<{ report?: PollReport; failed?: FailedPoll }> {
@@ -150,7 +143,7 @@ async function readEnded(watch: Noted): Promise<{ report?: PollReport; failed?: 
     readReport(watch),
     feed.poll(resource.name, 'failed'),
   ])
-  return { ...(report && { report }), ...(failed && { failed: failedSchema.parse(failed) }) }
+  return { ...(report && { report }), ...(failed && { failed: failedRow.read(failed) }) }
 }
 
 /** Whether a poll has begun that may still be running. */
@@ -158,7 +151,7 @@ export async function isPolling(watch: Noted & Pick<Watch, 'clock'>): Promise<bo
   const { feed, resource, clock } = watch
   const noted = await feed.poll(resource.name, 'began')
   if (!noted) return false
-  const { startedAt } = beganSchema.parse(noted)
+  const { startedAt } = beganRow.read(noted)
   const { report, failed } = await readEnded(watch)
   const hasEnded = [report, failed].some((ended) => ended && ended.startedAt >= startedAt)
   return !hasEnded && clock.now().getTime() - Date.parse(startedAt) < RUNNING_MS

@@ -21,7 +21,7 @@ import {
   noteFailed,
   type PollReport,
   readWatch,
-  toReportColumns,
+  reportRow,
   type Watch,
   type WatchState,
 } from './poll-state.ts'
@@ -118,7 +118,7 @@ async function pollOnce(
     unreadable,
     steps,
   })
-  const after = await feed.append(head, steps, JSON.stringify(next), toReportColumns(report))
+  const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
   watch.memory.last = { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource

@@ -1,4 +1,5 @@
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
+import { lease } from '../platform/table-record.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import { digestPaths } from './file-store.ts'
@@ -220,10 +221,10 @@ async function areStillExpired({ files }: ExportEngine, ref: FilesRef): Promise<
 /** One renewal at a time; whoever comes meanwhile waits and then finds the new links. */
 async function claim({ runs, clock }: ExportEngine, ref: FilesRef): Promise<boolean> {
   let mine = false
-  await runs.update(ref, (run: Run) => {
-    const nowMs = clock.now().getTime()
-    mine = run.renewingUntil === null || Date.parse(run.renewingUntil) <= nowMs
-    return mine ? { ...run, renewingUntil: new Date(nowMs + CLAIM_MS).toISOString() } : run
+  await runs.update(ref, (run) => {
+    const taken = lease(run, 'renewingUntil', CLAIM_MS, clock.now())
+    mine = taken.waitMs === 0
+    return taken.record
   })
   return mine
 }

@@ -1,84 +1,51 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import {
-  type Columns,
-  isRefusal,
-  type Operation,
-  type Query,
-  type Table,
-} from '../platform/table.ts'
-import { fromTextColumns, toTextColumns } from '../platform/table-record.ts'
+import { isRefusal, type Operation, type Query, type Table } from '../platform/table.ts'
+import { createRecords, rowCodec } from '../platform/table-record.ts'
 import type { ListedFile } from './kind.ts'
 import type { FileRef, RunRef } from './names.ts'
-import {
-  Fenced,
-  type FileRecord,
-  fileColumns,
-  type Reject,
-  toColumns,
-  toFile,
-} from './run-record.ts'
-
-const storedRejects = z.array(z.object({ line: z.number(), reason: z.string(), text: z.string() }))
+import { Fenced, type FileRecord, fileRow, newFile } from './run-record.ts'
 
 /** What is kept of every file of a run, one partition a run of table `Exports`. */
 export type FileLedger = ReturnType<typeof createFileLedger>
 
 /** Opens the file rows of a kind's runs. */
 export function createFileLedger(table: Table, kind: string) {
+  const records = createRecords(table, fileRow)
   const partition = (runId: string) => `${kind}|${runId}`
   const key = (runId: string, number: number) => ({
     partitionKey: partition(runId),
     rowKey: String(number).padStart(6, '0'),
   })
 
-  const readFile = (rowKey: string, columns: Columns) => toFile(Number(rowKey), columns)
-
-  async function* list(
-    runId: string,
-    after = 0,
-  ): AsyncGenerator<FileRecord & { rejects: Reject[] }> {
+  async function* list(runId: string, after = 0): AsyncGenerator<FileRecord> {
     const { rowKey: from } = key(runId, after + 1)
-    for await (const row of table.list({ ...fileRows(partition(runId)), from })) {
-      const rejects = storedRejects.parse(
-        JSON.parse(fromTextColumns('rejects', row.columns) || '[]'),
-      )
-      yield { ...readFile(row.rowKey, row.columns), rejects }
-    }
+    for await (const { rowKey, columns } of table.list({ ...fileRows(partition(runId)), from }))
+      yield { number: Number(rowKey), ...fileRow.read(columns) }
   }
 
-  /** Reads, changes and writes a file's row, again until nobody was faster; rejects stay unless new ones are given. */
+  /** Changes a file, or leaves it; throws `Fenced` for another epoch, and with `mayRaise` for an older one only. */
   async function update(
-    ref: FileRef,
-    decide: (file: FileRecord) => FileRecord,
-    rejects?: Reject[],
+    { runId, epoch, file: number }: FileRef,
+    decide: (file: FileRecord) => FileRecord | undefined,
     mayRaise = false,
   ): Promise<FileRecord> {
-    const { partitionKey, rowKey } = key(ref.runId, ref.file)
-    for (;;) {
-      const row = await table.get(partitionKey, rowKey)
-      const known = row && readFile(rowKey, row.columns)
-      if (!row || !known || (mayRaise ? known.epoch > ref.epoch : known.epoch !== ref.epoch))
-        throw new Fenced(ref.runId)
-      const file = { ...decide(known), epoch: ref.epoch }
-      const kept = rejects ? JSON.stringify(rejects) : fromTextColumns('rejects', row.columns)
-      const columns = { ...fileColumns(file), ...toTextColumns('rejects', kept) }
-      try {
-        await table.transact([{ kind: 'replace', partitionKey, rowKey, columns, etag: row.etag }])
-        return file
-      } catch (error) {
-        if (!isRefusal(error, 'changed', 'missing')) throw error
-      }
-    }
+    const updated = await records.update(key(runId, number), (known) => {
+      if (!known || (mayRaise ? known.epoch > epoch : known.epoch !== epoch))
+        throw new Fenced(runId)
+      const file = decide({ number, ...known })
+      return file && { ...file, epoch }
+    })
+    if (!updated) throw new Fenced(runId)
+    return { number, ...updated.record }
   }
 
   return {
     list,
+
     update,
 
-    async all(runId: string): Promise<(FileRecord & { rejects: Reject[] })[]> {
-      return Array.fromAsync(list(runId))
-    },
+    all: (runId: string): Promise<FileRecord[]> => Array.fromAsync(list(runId)),
 
     /**
      * Writes the rows of a listing; numbers begin at 1, in the order of the list. Rows of an earlier listing are forgotten.
@@ -99,11 +66,9 @@ export function createFileLedger(table: Table, kind: string) {
           partitionKey,
           rowKey,
         })),
-        ...files.map(({ path, link }, index) => ({
-          kind: 'upsert' as const,
-          ...key(ref.runId, index + 1),
-          columns: toColumns({ epoch: ref.epoch, state: 'waiting', path, link }),
-        })),
+        ...files.map(({ path, link }, index) =>
+          records.overwrite(key(ref.runId, index + 1), newFile(ref.epoch, path, link)),
+        ),
       ])
     },
 
@@ -125,7 +90,7 @@ export function createFileLedger(table: Table, kind: string) {
       await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.epoch < ref.epoch)
-          await update({ ...ref, file: file.number }, (same) => same, undefined, true)
+          await update({ ...ref, file: file.number }, (same) => same, true)
       }
     },
 
@@ -134,12 +99,7 @@ export function createFileLedger(table: Table, kind: string) {
       await closeFileSet(table, partition(ref.runId), ref)
       for await (const file of list(ref.runId)) {
         if (file.link || file.epoch < ref.epoch)
-          await update(
-            { ...ref, file: file.number },
-            (known) => ({ ...known, link: null }),
-            undefined,
-            true,
-          )
+          await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), true)
       }
     },
   }
@@ -147,7 +107,7 @@ export function createFileLedger(table: Table, kind: string) {
 
 /** Who may list the files of a run: a row beside theirs, changed in every transaction that adds or takes away a file. */
 const GUARD = 'listing'
-const storedGuard = z.object({ epoch: z.number(), closed: z.boolean() })
+const guardRow = rowCodec(z.object({ epoch: z.number(), closed: z.boolean() }))
 
 /** Most operations of one transaction, less the guard's. */
 const FULL = 99
@@ -160,15 +120,16 @@ const fileRows = (partitionKey: string): Query => ({ partitionKey, before: GUARD
  * the set was opened in a newer epoch, or is complete in this one.
  */
 async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
+  const guards = createRecords(table, guardRow)
   let etag = await takeGuard(table, partitionKey, ref, false)
   return {
     /** Writes everything, and closes the set with its last transaction. */
     async write(operations: Operation[]): Promise<void> {
       for (let start = 0; start < operations.length; start += FULL) {
-        const columns = { epoch: ref.epoch, closed: start + FULL >= operations.length }
+        const guard = { epoch: ref.epoch, closed: start + FULL >= operations.length }
         try {
           const etags = await table.transact([
-            { kind: 'replace', partitionKey, rowKey: GUARD, columns, etag },
+            guards.write({ partitionKey, rowKey: GUARD }, guard, etag),
             ...operations.slice(start, start + FULL),
           ])
           etag = etags[0] ?? ''
@@ -193,24 +154,12 @@ async function takeGuard(
   closed: boolean,
 ): Promise<string> {
   const key = { partitionKey, rowKey: GUARD }
-  for (;;) {
-    const row = await table.get(partitionKey, GUARD)
-    const known = row && storedGuard.parse(row.columns)
+  const taken = await createRecords(table, guardRow).update(key, (known) => {
     const isComplete = known?.epoch === ref.epoch && known.closed
     if (known && (known.epoch > ref.epoch || (isComplete && !closed))) throw new Fenced(ref.runId)
-    if (row && isComplete) return row.etag
-    const columns = { epoch: ref.epoch, closed }
-    try {
-      const [etag = ''] = await table.transact([
-        row
-          ? { kind: 'replace', ...key, columns, etag: row.etag }
-          : { kind: 'insert', ...key, columns },
-      ])
-      return etag
-    } catch (error) {
-      if (!isRefusal(error, 'changed', 'exists')) throw error
-    }
-  }
+    return isComplete ? undefined : { epoch: ref.epoch, closed }
+  })
+  return taken?.etag ?? ''
 }
 
 /** A digest of a file set, whatever its order. */

@@ -33,32 +33,27 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
     const updatedAt = stamp(clock)
     const file = await files.update(ref, (known) =>
       isFinal(known)
-        ? known
+        ? undefined
         : { ...known, state: 'importing', attempts: known.attempts + 1, updatedAt },
     )
     if (isFinal(file)) return { file: number, state: 'done' }
 
     const result = await attempt(engine, ref, run, file)
-    const { rejects, ...columns } = result
     const final = result.state === 'imported' || result.state === 'failed'
-    await files.update(
-      ref,
-      (known) => {
-        // The same activity may run twice at once: what is final stays, and of the paged list only the last attempt counts.
-        const isOvertaken = run.method === 'json' && known.attempts !== file.attempts
-        if (isFinal(known) || isOvertaken) throw new Fenced(ref.runId)
-        return {
-          ...known,
-          ...columns,
-          // A link is a secret: it goes as soon as nobody needs it.
-          link: final ? null : known.link,
-          notReadyAtFirst:
-            known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
-          updatedAt: stamp(clock),
-        }
-      },
-      rejects,
-    )
+    await files.update(ref, (known) => {
+      // The same activity may run twice at once: what is final stays, and of the paged list only the last attempt counts.
+      const isOvertaken = run.method === 'json' && known.attempts !== file.attempts
+      if (isFinal(known) || isOvertaken) throw new Fenced(ref.runId)
+      return {
+        ...known,
+        ...result,
+        // A link is a secret: it goes as soon as nobody needs it.
+        link: final ? null : known.link,
+        notReadyAtFirst:
+          known.notReadyAtFirst || (result.state === 'not-ready' && known.attempts === 1),
+        updatedAt: stamp(clock),
+      }
+    })
     log.info('export file attempted', {
       ...ref,
       state: result.state,

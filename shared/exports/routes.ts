@@ -15,14 +15,7 @@ import { DAY_MS } from '../platform/time.ts'
 import type { Executor, ExportEngine } from './engine.ts'
 import { RUN_ID } from './names.ts'
 import { countFiles } from './publish.ts'
-import {
-  type FileRecord,
-  fileStates,
-  isOver,
-  type Reject,
-  type Run,
-  runStates,
-} from './run-record.ts'
+import { type FileRecord, fileStates, isOver, type Run, runStates } from './run-record.ts'
 import { startRun } from './start.ts'
 
 const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
@@ -90,7 +83,7 @@ export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<
 }
 
 /** A file of a run as answers show it: never its link. */
-function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
+function viewFile(file: FileRecord): z.infer<typeof fileSchema> {
   const {
     number,
     path,

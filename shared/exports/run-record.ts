@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
+import { rowCodec } from '../platform/table-record.ts'
 
 /** The states of a run, in the order they are passed; those after `importing` are final. */
 export const runStates = [
@@ -38,19 +39,16 @@ export interface RowCounts {
 
 export const noRows: RowCounts = { parsed: 0, written: 0, duplicates: 0, rejected: 0 }
 
-const text = z.string().nullable().default(null)
+const text = z.string().nullable()
 const count = z.number().default(0)
-const named = z
-  .string()
-  .default('{}')
-  .transform((json) => z.record(z.string(), z.number()).parse(JSON.parse(json)))
+const named = z.record(z.string(), z.number()).default({})
 
 const storedRun = z.object({
   epoch: z.number(),
   state: z.enum(runStates),
   asked: z.enum(['auto', 'files', 'json']),
   force: z.boolean(),
-  method: z.enum(['files', 'json']).nullable().default(null),
+  method: z.enum(['files', 'json']).nullable(),
   reason: text,
   generatedTime: text,
   startedAt: z.string(),
@@ -80,6 +78,10 @@ const storedRun = z.object({
 /** A run as the ledger keeps it. Times are RFC 3339. */
 export type Run = z.output<typeof storedRun> & { runId: string }
 
+/** A line that could not be stored, with its number (from 1) and the first 200 characters of it. */
+const rejectSchema = z.object({ line: z.number(), reason: z.string(), text: z.string() })
+export type Reject = z.output<typeof rejectSchema>
+
 const storedFile = z.object({
   epoch: z.number(),
   state: z.enum(fileStates),
@@ -96,45 +98,24 @@ const storedFile = z.object({
   notReadyAtFirst: z.boolean().default(false),
   updatedAt: text,
   unknownFields: named,
+  rejects: z.array(rejectSchema).default([]),
 })
 
-/** A line that could not be stored, with its number (from 1) and the first 200 characters of it. */
-export interface Reject {
-  line: number
-  reason: string
-  text: string
-}
-
-/** A file of a run as the ledger keeps it; its rejects stand beside it. */
+/** A file of a run as the ledger keeps it. */
 export type FileRecord = z.output<typeof storedFile> & { number: number }
 
+/** The row of a run; its id is its key. */
+export const runRow = rowCodec(storedRun)
+
+/** The row of a file; its number is its key. */
+export const fileRow = rowCodec(storedFile)
+
+/** A file that was listed and nothing more. */
+export const newFile = (epoch: number, path: string, link: string) =>
+  storedFile.parse({ epoch, state: 'waiting', path, link, reason: null, updatedAt: null })
+
 /** Reads a run from its row. */
-export const toRun = (runId: string, columns: Columns): Run => ({
-  runId,
-  ...storedRun.parse(columns),
-})
-
-/** Reads a file from its row. */
-export const toFile = (number: number, columns: Columns): FileRecord => ({
-  number,
-  ...storedFile.parse(columns),
-})
-
-/** The columns of a run; its id is its key. */
-export const runColumns = ({ runId: _key, ...columns }: Run): Columns => toColumns(columns)
-
-/** The columns of a file; its number is its key. */
-export const fileColumns = ({ number: _key, ...columns }: FileRecord): Columns => toColumns(columns)
-
-/** The columns of a record: nulls are left out, records become JSON. */
-export function toColumns(record: Record<string, unknown>): Columns {
-  const columns: Columns = {}
-  for (const [name, value] of Object.entries(record)) {
-    if (value === null || value === undefined) continue
-    columns[name] = typeof value === 'object' ? JSON.stringify(value) : (value as Columns[string])
-  }
-  return columns
-}
+export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })
 
 /** Adds up row counts. */
 export function sumRows(counts: RowCounts[]): RowCounts {

@@ -1,24 +1,16 @@
 import { z } from 'zod'
-import { isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
+import { deleteRows, type Operation, type Table } from '../platform/table.ts'
+import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
 import type { ExportKind } from './kind.ts'
 import type { RunRef } from './names.ts'
-import {
-  Fenced,
-  isOver,
-  type Run,
-  type RunState,
-  runColumns,
-  runStates,
-  toColumns,
-  toRun,
-} from './run-record.ts'
+import { Fenced, isOver, type Run, type RunState, runRow, runStates, toRun } from './run-record.ts'
 
 const storedActive = z.object({ run: z.string(), epoch: z.number() })
 const storedCurrent = z.object({
   runId: z.string(),
   table: z.string(),
   method: z.enum(['files', 'json']),
-  generatedTime: z.string().nullable().default(null),
+  generatedTime: z.string().nullable(),
   /** Digest of the listing's paths: what tells two listings apart when the upstream gives no time. */
   paths: z.string().default(''),
   devices: z.number(),
@@ -40,49 +32,43 @@ export type RunLedger = ReturnType<typeof createRunLedger>
 export function createRunLedger(table: Table, kind: ExportKind['name']) {
   const key = (rowKey: string) => ({ partitionKey: kind, rowKey })
   const runKey = (runId: string) => key(`run|${runId}`)
+  const runs = createRecords(table, runRow)
+  const actives = createRecords(table, rowCodec(storedActive))
+  const currents = createRecords(table, rowCodec(storedCurrent))
 
-  async function readRun(runId: string): Promise<{ row: Row; run: Run } | undefined> {
-    const row = await table.get(kind, `run|${runId}`)
-    return row && { row, run: toRun(runId, row.columns) }
+  async function readRun(runId: string): Promise<Stored<Run> | undefined> {
+    const stored = await runs.read(runKey(runId))
+    return stored && { ...stored, record: { runId, ...stored.record } }
   }
 
-  /** Reads, changes and writes a run in one guarded transaction, again until nobody was faster. */
+  /** Changes a run, and what `beside` says, in one guarded transaction; throws `Fenced` for another epoch. */
   async function change(
-    ref: RunRef,
-    decide: (run: Run) => Run,
-    others: () => Promise<Operation[]> = async () => [],
-  ) {
-    for (;;) {
-      const found = await readRun(ref.runId)
-      if (!found || found.run.epoch !== ref.epoch) throw new Fenced(ref.runId)
-      const run = decide(found.run)
-      const replace = {
-        kind: 'replace',
-        ...runKey(ref.runId),
-        columns: runColumns(run),
-        etag: found.row.etag,
-      } as const
-      try {
-        await table.transact([replace, ...(await others())])
-        return run
-      } catch (error) {
-        if (!isRefusal(error, 'changed', 'exists', 'missing')) throw error
-      }
-    }
+    { runId, epoch }: RunRef,
+    decide: (run: Run) => Run | undefined,
+    beside?: () => Promise<Operation[]>,
+  ): Promise<Run> {
+    const changed = await runs.update(
+      runKey(runId),
+      (known) => {
+        if (known?.epoch !== epoch) throw new Fenced(runId)
+        return decide({ runId, ...known })
+      },
+      { beside },
+    )
+    if (!changed) throw new Fenced(runId)
+    return { runId, ...changed.record }
   }
 
   /** An activity may run twice in one epoch: the one that lags behind must not bring a run back, nor touch one that is over. */
-  const forward = (decide: (run: Run) => Run) => (known: Run) => {
+  const forward = (decide: (run: Run) => Run | undefined) => (known: Run) => {
     const run = decide(known)
-    const isBack = place(run.state) < place(known.state)
+    const isBack = run !== undefined && place(run.state) < place(known.state)
     if (isBack || isOver(known.state)) throw new Fenced(known.runId)
     return run
   }
 
-  const readActive = async (): Promise<Active | undefined> => {
-    const row = await table.get(kind, 'active')
-    return row && storedActive.parse(row.columns)
-  }
+  const readActive = async (): Promise<Active | undefined> =>
+    (await actives.read(key('active')))?.record
 
   return {
     /** The run under way, if any. */
@@ -90,12 +76,11 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
 
     /** The published snapshot, if any. */
     async current(): Promise<Current | undefined> {
-      const row = await table.get(kind, 'current')
-      return row && storedCurrent.parse(row.columns)
+      return (await currents.read(key('current')))?.record
     },
 
     async run(runId: string): Promise<Run | undefined> {
-      return (await readRun(runId))?.run
+      return (await readRun(runId))?.record
     },
 
     /** Runs from the newest to the oldest, at most `limit`, older than `after` when given. */
@@ -112,17 +97,13 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
 
     /** Begins a run unless one is under way; of two at the same moment one wins. Answers whether this one did. */
     async begin(run: Run): Promise<boolean> {
-      try {
-        await table.transact([
-          { kind: 'insert', ...key('active'), columns: { run: run.runId, epoch: run.epoch } },
-          { kind: 'insert', ...runKey(run.runId), columns: runColumns(run) },
-        ])
-        return true
-      } catch (error) {
-        // The answer to a transaction that went through may have been lost, and it was sent again.
-        if (isRefusal(error, 'exists')) return (await readActive())?.run === run.runId
-        throw error
-      }
+      const { runId, epoch } = run
+      const etags = await tryTransact(table, [
+        actives.write(key('active'), { run: runId, epoch }, undefined),
+        runs.write(runKey(runId), run, undefined),
+      ])
+      // The answer to a transaction that went through may have been lost, and it was sent again.
+      return etags !== undefined || (await readActive())?.run === runId
     },
 
     /** Raises the epoch of a run that seems dead, at the given time. Undefined when somebody else was faster. */
@@ -130,33 +111,25 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
       { run: runId, epoch }: Active,
       progressAt?: string,
     ): Promise<RunRef | undefined> {
-      const [active, found] = await Promise.all([table.get(kind, 'active'), readRun(runId)])
-      if (!active || !found || active.columns.run !== runId || active.columns.epoch !== epoch)
+      const [active, run] = await Promise.all([actives.read(key('active')), readRun(runId)])
+      if (!active || !run || active.record.run !== runId || active.record.epoch !== epoch)
         return undefined
       const next = {
-        ...found.run,
+        ...run.record,
         epoch: epoch + 1,
-        progressAt: progressAt ?? found.run.progressAt,
+        progressAt: progressAt ?? run.record.progressAt,
       }
-      try {
-        await table.transact([
-          {
-            kind: 'replace',
-            ...key('active'),
-            columns: { run: runId, epoch: next.epoch },
-            etag: active.etag,
-          },
-          { kind: 'replace', ...runKey(runId), columns: runColumns(next), etag: found.row.etag },
-        ])
-        return { kind, runId, epoch: next.epoch }
-      } catch (error) {
-        if (isRefusal(error, 'changed', 'missing')) return undefined
-        throw error
-      }
+      // Once, not again: a run that has moved meanwhile is not dead.
+      const etags = await tryTransact(table, [
+        actives.write(key('active'), { run: runId, epoch: next.epoch }, active.etag),
+        runs.write(runKey(runId), next, run.etag),
+      ])
+      return etags && { kind, runId, epoch: next.epoch }
     },
 
-    /** Changes a run that is not over; throws `Fenced` for an older epoch, and for a step back. */
-    update: (ref: RunRef, decide: (run: Run) => Run): Promise<Run> => change(ref, forward(decide)),
+    /** Changes a run that is not over, or leaves it; throws `Fenced` for an older epoch, and for a step back. */
+    update: (ref: RunRef, decide: (run: Run) => Run | undefined): Promise<Run> =>
+      change(ref, forward(decide)),
 
     /** Writes down that the snapshot of a run that is over was dropped. */
     dropped: (ref: RunRef): Promise<Run> => change(ref, (run) => ({ ...run, snapshot: null })),
@@ -164,26 +137,16 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     /** Makes a run's snapshot the one that readers see: pointer, run and the run it replaces move together. */
     publish: (ref: RunRef, current: Current, decide: (run: Run) => Run): Promise<Run> =>
       change(ref, forward(decide), async () => {
-        const pointer = await table.get(kind, 'current')
-        if (!pointer) return [{ kind: 'insert', ...key('current'), columns: toColumns(current) }]
-        const before = storedCurrent.parse(pointer.columns).runId
+        const pointer = await currents.read(key('current'))
+        const moved = currents.write(key('current'), current, pointer?.etag)
+        if (!pointer) return [moved]
+        const before = pointer.record.runId
         // Somebody else has published it while this one looked.
         if (before === ref.runId) throw new Fenced(ref.runId)
         const old = await readRun(before)
-        const superseded = old && runColumns({ ...old.run, supersededAt: current.publishedAt })
-        return [
-          { kind: 'replace', ...key('current'), columns: toColumns(current), etag: pointer.etag },
-          ...(old && superseded
-            ? [
-                {
-                  kind: 'replace' as const,
-                  ...runKey(before),
-                  columns: superseded,
-                  etag: old.row.etag,
-                },
-              ]
-            : []),
-        ]
+        if (!old) return [moved]
+        const superseded = { ...old.record, supersededAt: current.publishedAt }
+        return [moved, runs.write(runKey(before), superseded, old.etag)]
       }),
 
     /** Ends a run's claim on being the only one; a run that has ended already is fine. */
@@ -192,21 +155,15 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
         ref,
         (run) => run,
         async () => {
-          const active = await table.get(kind, 'active')
-          return active?.columns.run === ref.runId ? [{ kind: 'delete', ...key('active') }] : []
+          const active = await readActive()
+          return active?.run === ref.runId ? [{ kind: 'delete', ...key('active') }] : []
         },
       )
     },
 
     /** Forgets runs; those that are forgotten already are fine. */
     async forget(runIds: string[]): Promise<void> {
-      for (const runId of runIds) {
-        try {
-          await table.transact([{ kind: 'delete', ...runKey(runId) }])
-        } catch (error) {
-          if (!isRefusal(error, 'missing')) throw error
-        }
-      }
+      await deleteRows(table, runIds.map(runKey))
     },
   }
 }

@@ -1,3 +1,177 @@
+import type { z } from 'zod'
+import { type Columns, isRefusal, type Key, type Operation, type Row, type Table } from './table.ts'
+
+/** How a record becomes the columns of a row, and comes back. */
+export interface RowCodec<T> {
+  toColumns(record: NoInfer<T>): Columns
+  read(columns: Columns): T
+}
+
+/** A record with the ETag that guards its next write. */
+export interface Stored<T> {
+  record: T
+  etag: string
+}
+
+/** A record as an update left it; `isWritten` says whether that update wrote it. */
+export interface Updated<T> extends Stored<T> {
+  isWritten: boolean
+}
+
+interface UpdateOptions<T> {
+  /** What else the same transaction does: made again for every try, after the row was read. */
+  beside?: (record: T) => Operation[] | Promise<Operation[]>
+  /** After so many conflicts it gives up; without it, it never does. */
+  tries?: number
+}
+
+/** The kinds of column that hold a member as it is; every other member is stored as JSON text. */
+const plain = new Set(['string', 'number', 'boolean', 'enum', 'literal'])
+
+/**
+ * The row codec of a schema without transforms. A null or undefined member has no column; what has no column is read as
+ * null, or as the schema's default where it may not be null. Lists and records are JSON text. A text that is too long for
+ * one column goes on in `name2`, `name3` …
+ */
+export function rowCodec<S extends z.ZodObject>(schema: S) {
+  const members = Object.entries(schema.shape as Record<string, z.ZodType>).map(
+    ([name, member]) => ({
+      name,
+      isNullable: member.isNullable(),
+      isJson: !plain.has(innerType(member)),
+    }),
+  )
+  const names = members.map(({ name }) => name)
+  const mixed = names.find((name) => /\d$/.test(name) && names.includes(name.replace(/\d+$/, '')))
+  if (mixed) throw new Error(`column ${mixed} could be taken for the rest of another one`)
+
+  function toRecord(columns: Columns): Record<string, unknown> {
+    const record: Record<string, unknown> = {}
+    for (const { name, isNullable, isJson } of members) {
+      const value = columns[name]
+      if (value === undefined) {
+        if (isNullable) record[name] = null
+      } else if (typeof value === 'string') {
+        const text = fromTextColumns(name, columns)
+        record[name] = isJson ? JSON.parse(text) : text
+      } else record[name] = value
+    }
+    return record
+  }
+
+  return {
+    /** The columns, as a query selects them when no text is too long for one. */
+    names,
+    toColumns(record: z.input<S>): Columns {
+      const columns: Columns = {}
+      for (const { name, isJson } of members) {
+        const value = (record as Record<string, unknown>)[name]
+        if (value === null || value === undefined) continue
+        const column = isJson ? JSON.stringify(value) : value
+        if (typeof column === 'string') Object.assign(columns, toTextColumns(name, column))
+        else columns[name] = column as number | boolean
+      }
+      return columns
+    },
+    /** Reads a record; throws for columns that are none of this schema. */
+    read: (columns: Columns): z.output<S> => schema.parse(toRecord(columns)),
+    /** The same; undefined for columns that are none of this schema. */
+    tryRead: (columns: Columns): z.output<S> | undefined =>
+      schema.safeParse(toRecord(columns)).data,
+  }
+}
+
+/** The type below `nullable`, `default` and the like. */
+function innerType(member: z.ZodType): string {
+  const { def } = member
+  return 'innerType' in def ? innerType(def.innerType as z.ZodType) : def.type
+}
+
+/** The rows of a table that hold records of one kind. */
+export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: RowCodec<T>) {
+  async function read({ partitionKey, rowKey }: Key): Promise<Stored<T> | undefined> {
+    const row = await table.get(partitionKey, rowKey)
+    return row && toStored(row)
+  }
+
+  const toStored = ({ columns, etag }: Row): Stored<T> => ({ record: codec.read(columns), etag })
+
+  /** The guarded write of a record: replaces what was read with this ETag; without one nothing was there. */
+  function write({ partitionKey, rowKey }: Key, record: T, etag: string | undefined): Operation {
+    const row = { partitionKey, rowKey, columns: codec.toColumns(record) }
+    return etag === undefined ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag }
+  }
+
+  return {
+    read,
+    toStored,
+    write,
+
+    /** The write of a record over whatever is there. */
+    overwrite: ({ partitionKey, rowKey }: Key, record: T): Operation => ({
+      kind: 'upsert',
+      partitionKey,
+      rowKey,
+      columns: codec.toColumns(record),
+    }),
+
+    /**
+     * Reads a row and writes what `decide` makes of it, again from the start whenever another writer was faster. `decide`
+     * gets undefined where there is no row: a record is inserted then; it answers undefined to leave the row. Answers the
+     * record as it is afterwards: undefined when there is none, or when others were faster `tries` times.
+     */
+    async update(
+      key: Key,
+      decide: (record: T | undefined) => T | undefined,
+      { beside, tries = Number.POSITIVE_INFINITY }: UpdateOptions<T> = {},
+    ): Promise<Updated<T> | undefined> {
+      for (let left = tries; left > 0; left -= 1) {
+        const before = await read(key)
+        const record = decide(before?.record)
+        if (record === undefined) return before && { ...before, isWritten: false }
+        const others = (await beside?.(record)) ?? []
+        const etags = await tryTransact(table, [write(key, record, before?.etag), ...others])
+        if (etags) return { record, etag: etags[0] ?? '', isWritten: true }
+      }
+      return undefined
+    },
+  }
+}
+
+/** The conflicts that mean that another writer was faster: whoever has read before, reads again. */
+const overtaken = ['changed', 'exists', 'missing'] as const
+
+/** Does all operations and answers the new ETags; undefined, and nothing is done, when another writer was faster. */
+export async function tryTransact(
+  table: Pick<Table, 'transact'>,
+  operations: Operation[],
+): Promise<(string | undefined)[] | undefined> {
+  try {
+    return await table.transact(operations)
+  } catch (error) {
+    if (isRefusal(error, ...overtaken)) return undefined
+    throw error
+  }
+}
+
+/**
+ * Takes a lease whose end stands in a column of the record: the record to write, where nobody has it at `now`; else how
+ * long somebody has it. Only a guarded write makes it one's own; null in the column gives it back.
+ */
+export function lease<C extends string, T extends Record<C, string | null>>(
+  record: T,
+  column: C,
+  ms: number,
+  now: Date,
+): { record: T; waitMs: 0 } | { record: undefined; waitMs: number } {
+  const waitMs = Date.parse(record[column] ?? '') - now.getTime()
+  if (waitMs > 0) return { record: undefined, waitMs }
+  return {
+    record: { ...record, [column]: new Date(now.getTime() + ms).toISOString() },
+    waitMs: 0,
+  }
+}
+
 /** Longest piece that a text column takes, with slack below the service's 32,768 UTF-16 units. */
 export const LONGEST_PIECE = 32_000
 
@@ -14,8 +188,9 @@ export function splitText(text: string, longest = LONGEST_PIECE): string[] {
   return pieces
 }
 
-/** The columns `name`, `name2`, `name3` … that hold a long text together; none for an empty one. */
+/** The columns `name`, `name2`, `name3` … that hold a text together; an empty one is there as well. */
 export function toTextColumns(name: string, text: string): Record<string, string> {
+  if (text.length <= LONGEST_PIECE) return { [name]: text }
   return Object.fromEntries(
     splitText(text).map((piece, index) => [index === 0 ? name : `${name}${index + 1}`, piece]),
   )

@@ -77,7 +77,8 @@ export function isRefusal(error: unknown, ...reasons: Refusal[]): error is Table
 
 const MOST_ROWS = 100
 
-type Key = Pick<Row, 'partitionKey' | 'rowKey'>
+/** Where a row is. */
+export type Key = Pick<Row, 'partitionKey' | 'rowKey'>
 
 /** Deletes rows of one partition; those that are gone already, by another's hand, are fine. */
 export async function deleteRows(

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { deleteRows, type Table } from './table.ts'
+import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS } from './time.ts'
 
 /** What a ticket opens: one reading, by its name, with the one thing it reads. */
@@ -22,51 +23,47 @@ export interface Tickets {
 }
 
 const PARTITION = 'ticket'
-const stored = z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() })
+const ticketRow = rowCodec(
+  z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() }),
+)
 
 /** What a ticket looks like: 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
 
 /** Opens the tickets kept in a table. */
 export function createTickets(table: Table, clock: Clock): Tickets {
-  const digest = (ticket: string) => createHash('sha256').update(ticket).digest('hex')
+  const records = createRecords(table, ticketRow)
+  const keyOf = (ticket: string) => ({
+    partitionKey: PARTITION,
+    rowKey: createHash('sha256').update(ticket).digest('hex'),
+  })
 
   async function* ended(now: string) {
     for await (const row of table.list({ partitionKey: PARTITION }))
-      if (stored.parse(row.columns).endsAt <= now) yield row
+      if (ticketRow.read(row.columns).endsAt <= now) yield row
   }
 
   return {
     async issue(reading, forMs) {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
-      await table.transact([
-        {
-          kind: 'insert',
-          partitionKey: PARTITION,
-          rowKey: digest(ticket),
-          columns: { ...reading, endsAt },
-        },
-      ])
+      await table.transact([records.write(keyOf(ticket), { ...reading, endsAt }, undefined)])
       return ticket
     },
     async redeem(ticket) {
       if (!TICKET.test(ticket)) return undefined
-      const row = await table.get(PARTITION, digest(ticket))
-      if (!row) return undefined
-      const { endsAt, ...reading } = stored.parse(row.columns)
+      const stored = await records.read(keyOf(ticket))
+      if (!stored) return undefined
+      const { endsAt, ...reading } = stored.record
       return Date.parse(endsAt) > clock.now().getTime() ? reading : undefined
     },
     async extend(ticket, forMs) {
-      const row = await table.get(PARTITION, digest(ticket))
-      if (!row) return
       const endsMs = clock.now().getTime() + forMs
-      if (Date.parse(stored.parse(row.columns).endsAt) >= endsMs) return
       // A day more than asked: a ticket that is used each minute is written once a day.
-      const columns = { ...row.columns, endsAt: new Date(endsMs + DAY_MS).toISOString() }
-      await table.transact([
-        { kind: 'upsert', partitionKey: PARTITION, rowKey: row.rowKey, columns },
-      ])
+      const endsAt = new Date(endsMs + DAY_MS).toISOString()
+      await records.update(keyOf(ticket), (known) =>
+        known && Date.parse(known.endsAt) < endsMs ? { ...known, endsAt } : undefined,
+      )
     },
     async sweep() {
       await deleteRows(table, ended(clock.now().toISOString()))

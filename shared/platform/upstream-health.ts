@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { UpstreamError } from './errors.ts'
-import type { Columns, Table } from './table.ts'
+import type { Operation, Table } from './table.ts'
+import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
 
 /** How an upstream fares, in one word an operator can act on. */
@@ -36,7 +37,8 @@ export interface UpstreamWatch {
   report(): Promise<UpstreamReport>
 }
 
-const stored = z.object({ at: z.string(), error: z.string().default('') })
+const okRow = rowCodec(z.object({ at: z.string() }))
+const errorRow = rowCodec(lastErrorSchema)
 /** How exactly the time of the last good call is kept: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
 
@@ -44,13 +46,16 @@ const OK_EVERY_MS = 50_000
 export function createUpstreamWatch(table: Table, upstream: string, clock: Clock): UpstreamWatch {
   let notedOkMs = Number.NEGATIVE_INFINITY
 
-  const note = (rowKey: 'ok' | 'error', columns: Columns) =>
-    table.transact([{ kind: 'upsert', partitionKey: upstream, rowKey, columns }])
+  const oks = createRecords(table, okRow)
+  const errors = createRecords(table, errorRow)
+  const okKey = { partitionKey: upstream, rowKey: 'ok' }
+  const errorKey = { partitionKey: upstream, rowKey: 'error' }
+  const note = (operation: Operation) => table.transact([operation])
 
   async function noteOk(): Promise<void> {
     const now = clock.now()
     if (now.getTime() - notedOkMs < OK_EVERY_MS) return
-    await note('ok', { at: now.toISOString() })
+    await note(oks.overwrite(okKey, { at: now.toISOString() }))
     notedOkMs = now.getTime()
   }
 
@@ -58,20 +63,19 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
     const { status = null, missing = [] } = error.facts
     const at = clock.now().toISOString()
     const lastError = { at, status, title: error.message, missing: [...missing] }
-    await note('error', { at, error: JSON.stringify(lastError) })
+    await note(errors.overwrite(errorKey, lastError))
     // The next good call is news.
     notedOkMs = Number.NEGATIVE_INFINITY
   }
 
   return {
     async report() {
-      const [ok, error] = (
-        await Promise.all([table.get(upstream, 'ok'), table.get(upstream, 'error')])
-      ).map((row) => row && stored.parse(row.columns))
-      const lastError = error ? lastErrorSchema.parse(JSON.parse(error.error)) : null
-      const isOk = ok !== undefined && (error === undefined || ok.at >= error.at)
+      const [ok, error] = await Promise.all([oks.read(okKey), errors.read(errorKey)])
+      const lastOkAt = ok?.record.at ?? null
+      const lastError = error?.record ?? null
+      const isOk = lastOkAt !== null && (lastError === null || lastOkAt >= lastError.at)
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
-      return { state, lastOkAt: ok?.at ?? null, lastError }
+      return { state, lastOkAt, lastError }
     },
     async over(call) {
       try {
@@ -99,11 +103,9 @@ function stateOf(status: number | null): UpstreamReport['state'] {
   return status === 429 ? 'throttled' : 'unreachable'
 }
 
-const storedAnnouncement = z.object({
-  at: z.string(),
-  call: z.string(),
-  endsAt: z.string().default(''),
-})
+const announcementRow = rowCodec(
+  z.object({ at: z.string(), call: z.string(), endsAt: z.string().nullable() }),
+)
 
 /** What an upstream has said of the end of one of its routes; `endsAt` is null where it named no day. */
 export interface Announcement {
@@ -132,6 +134,7 @@ export function createRetirementWatch(
   upstream: string,
   clock: Clock,
 ): RetirementWatch {
+  const records = createRecords(table, announcementRow)
   const key = { partitionKey: upstream, rowKey: 'retirement' }
   let notedMs = Number.NEGATIVE_INFINITY
   return {
@@ -143,23 +146,19 @@ export function createRetirementWatch(
       )
         return
       const endMs = Date.parse(sunset ?? '')
-      const endsAt = Number.isNaN(endMs) ? '' : new Date(endMs).toISOString()
+      const endsAt = Number.isNaN(endMs) ? null : new Date(endMs).toISOString()
       try {
-        await table.transact([
-          { kind: 'upsert', ...key, columns: { at: now.toISOString(), call, endsAt } },
-        ])
+        await table.transact([records.overwrite(key, { at: now.toISOString(), call, endsAt })])
         notedMs = now.getTime()
       } catch {
         // The next answer says it again; this one must not be lost because of it.
       }
     },
     async report() {
-      const row = await table.get(key.partitionKey, key.rowKey)
-      if (!row) return undefined
-      const { at, call, endsAt } = storedAnnouncement.parse(row.columns)
-      return clock.now().getTime() - Date.parse(at) < KEPT_MS
-        ? { call, endsAt: endsAt || null }
-        : undefined
+      const stored = await records.read(key)
+      if (!stored) return undefined
+      const { at, call, endsAt } = stored.record
+      return clock.now().getTime() - Date.parse(at) < KEPT_MS ? { call, endsAt } : undefined
     },
   }
 }

@@ -3,12 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import { z } from 'zod'
 import { deleteRows, isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
-import {
-  fromTextColumns,
-  LONGEST_PIECE,
-  splitText,
-  toTextColumns,
-} from '../platform/table-record.ts'
+import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
 
 /** Whose answer it is: the kind of question, what was asked for, and which run or page of it. */
@@ -43,14 +38,19 @@ const ROW_CHARS = 15 * LONGEST_PIECE
 /** A transaction may have 4 MiB. */
 const MOST_ROWS = 7
 
-const columnsSchema = z.object({
+const storedPiece = z.object({
   tag: z.string(),
   at: z.string(),
   expiresAt: z.string(),
-  see: z.string(),
+  see: z.string().nullable(),
   rows: z.number(),
   final: z.boolean(),
+  text: z.string(),
 })
+
+type Piece = z.output<typeof storedPiece>
+
+const pieceRow = rowCodec(storedPiece)
 
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)
@@ -63,35 +63,25 @@ export const tagOf = (...texts: string[]): string =>
 export function createScanCache(table: Table, clock: Clock): ScanCache {
   const later = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
 
-  async function read(
-    key: CacheKey,
-    what: string,
-  ): Promise<{ columns: z.output<typeof columnsSchema>; text: string } | undefined> {
-    const rows: Row[] = []
+  async function read(key: CacheKey, what: string): Promise<Piece | undefined> {
     const range = { from: `${key.part}|${what}|`, before: `${key.part}|${what}}` }
-    for await (const row of table.list({ partitionKey: partitionOf(key), ...range })) rows.push(row)
-    const first = columnsSchema.safeParse(rows[0]?.columns)
-    if (!first.success || Date.parse(first.data.expiresAt) <= clock.now().getTime())
-      return undefined
-    const whole = rows.slice(0, first.data.rows)
+    const list = table.list({ partitionKey: partitionOf(key), ...range })
+    const pieces = await Array.fromAsync(list, ({ columns }) => pieceRow.tryRead(columns))
+    const [first] = pieces
+    if (!first || Date.parse(first.expiresAt) <= clock.now().getTime()) return undefined
+    const whole = pieces.slice(0, first.rows)
     // Another writer is at work, or a piece was swept.
-    if (
-      whole.length < first.data.rows ||
-      whole.some(({ columns }) => columns.tag !== first.data.tag)
-    )
+    if (whole.length < first.rows || whole.some((piece) => piece?.tag !== first.tag))
       return undefined
-    const packed = whole.map(({ columns }) => fromTextColumns('text', columns)).join('')
-    return {
-      columns: first.data,
-      text: (await unpack(Buffer.from(packed, 'base64'))).toString('utf8'),
-    }
+    const packed = whole.map((piece) => piece?.text).join('')
+    return { ...first, text: (await unpack(Buffer.from(packed, 'base64'))).toString('utf8') }
   }
 
   async function write(
     key: CacheKey,
     what: string,
     text: string,
-    columns: Omit<z.output<typeof columnsSchema>, 'rows' | 'at'>,
+    columns: Omit<Piece, 'rows' | 'at' | 'text'>,
   ) {
     const pieces = splitText((await pack(text)).toString('base64'), ROW_CHARS)
     if (pieces.length > MOST_ROWS) return
@@ -101,7 +91,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
         kind: 'upsert',
         partitionKey: partitionOf(key),
         rowKey: `${key.part}|${what}|${index}`,
-        columns: { ...columns, at, rows: pieces.length, ...toTextColumns('text', piece) },
+        columns: pieceRow.toColumns({ ...columns, at, rows: pieces.length, text: piece }),
       }),
     )
     try {
@@ -115,15 +105,15 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     async get(key) {
       const found = await read(key, 'answer')
       if (!found) return undefined
-      const { see, tag, at, final } = found.columns
-      return see === '' ? { answer: found.text, tag, at, final } : { see }
+      const { see, text, tag, at, final } = found
+      return see === null ? { answer: text, tag, at, final } : { see }
     },
     async raw(key, tag) {
       const found = await read(key, 'raw')
-      return found?.columns.tag === tag ? found.text : undefined
+      return found?.tag === tag ? found.text : undefined
     },
     async put(key, { answer, raw, tag, final }, forMs) {
-      const columns = { tag, expiresAt: later(forMs), see: '', final }
+      const columns = { tag, expiresAt: later(forMs), see: null, final }
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },

@@ -170,7 +170,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     },
 
     async stateOf(id: string): Promise<Subscription | undefined> {
-      return (await parts.subscriptions.read(id))?.subscription
+      return parts.subscriptions.read(id)
     },
 
     /** The deliveries of a subscription in the order of the stream. */

@@ -161,10 +161,10 @@ describe('an update', () => {
       text: `😀"\u0001${'x"'.repeat(98)}`,
     }))
 
-    await ledger.update(fileRef(1), imported, rejects)
+    await ledger.update(fileRef(1), (file) => ({ ...imported(file), rejects }))
     await ledger.update(fileRef(1), (file) => ({ ...file, reason: 'noted' }))
     const [kept] = await ledger.all(RUN)
-    await ledger.update(fileRef(1), (file) => file, rejects.slice(0, 1))
+    await ledger.update(fileRef(1), (file) => ({ ...file, rejects: rejects.slice(0, 1) }))
     const [fewer] = await ledger.all(RUN)
 
     expect(JSON.stringify(rejects).length).toBeGreaterThan(32_768)
@@ -177,11 +177,12 @@ describe('raising the epoch', () => {
   test('fences whoever works in the older one, and keeps what is known of each file', async () => {
     await ledger.write(ref(1), listing(3))
     const rejects = [{ line: 3, reason: 'the device id is missing', text: '{}' }]
-    await ledger.update(
-      fileRef(2, 1),
-      (file) => ({ ...file, state: 'imported', written: 5 }),
+    await ledger.update(fileRef(2, 1), (file) => ({
+      ...file,
+      state: 'imported',
+      written: 5,
       rejects,
-    )
+    }))
 
     await ledger.raise(ref(2))
 

@@ -1,3 +1,4 @@
+import { lease } from '../../platform/table-record.ts'
 import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsParts } from '../deps.ts'
 import { noteFailure, noteGone, noteSuccess } from '../subscriptions/health.ts'
@@ -44,11 +45,11 @@ export async function deliverSlowly(parts: EventsParts, given: unknown): Promise
 /** Takes the turn to post for a failing subscription; answers 0, or how long somebody else has it. */
 async function takeTurn({ subscriptions, clock }: EventsParts, id: string): Promise<number> {
   let waitMs = 0
-  await subscriptions.change(id, ({ state, postingUntil }) => {
-    const now = clock.now().getTime()
-    waitMs = state === 'failing' ? Math.max(Date.parse(postingUntil ?? '') - now || 0, 0) : 0
-    if (waitMs > 0 || state !== 'failing') return undefined
-    return { postingUntil: new Date(now + CLAIM_MS).toISOString() }
+  await subscriptions.change(id, (one) => {
+    const isFailing = one.state === 'failing'
+    const taken = isFailing ? lease(one, 'postingUntil', CLAIM_MS, clock.now()) : undefined
+    waitMs = taken?.waitMs ?? 0
+    return taken?.record
   })
   return waitMs
 }
@@ -57,11 +58,11 @@ async function takeTurn({ subscriptions, clock }: EventsParts, id: string): Prom
 export async function buryPoison(parts: EventsParts, given: unknown): Promise<void> {
   const message = readMessage(parts, given)
   if (!message) return
-  for (;;) {
-    const kept = await parts.deliveries.read(message.subscription, message.stream, message.seq)
-    if (!kept || !isNews(message, kept.delivery)) return
-    if (await bury(parts, kept, { status: null, reason: 'poison' }, message.attempt)) return
-  }
+  const dead = deadOf(parts, { status: null, reason: 'poison' }, message.attempt)
+  const isDead = await parts.deliveries.change(message, (delivery) =>
+    isNews(message, delivery) ? { ...delivery, ...dead } : undefined,
+  )
+  if (isDead) tellDead(parts, message, dead)
 }
 
 /** How long a message waits for a subscription that is being made. */
@@ -89,17 +90,16 @@ export async function findOwed(
   message: DeliveryMessage,
 ): Promise<Owed | undefined> {
   const { subscription: id, stream, seq } = message
-  const [found, kept] = await Promise.all([
+  const [subscription, kept] = await Promise.all([
     subscriptions.read(id),
     deliveries.read(id, stream, seq),
   ])
   if (!kept) return undefined
-  if (!found) {
+  if (!subscription) {
     await deliveries.forget(id, [kept.delivery])
     return undefined
   }
   if (!isNews(message, kept.delivery)) return undefined
-  const { subscription } = found
   if (subscription.state === 'starting') {
     await queue.send(message, { delaySeconds: START_SECONDS })
     return undefined
@@ -240,18 +240,28 @@ export async function bury(
   cause: { status: number | null; reason: string },
   attempt = held.delivery.attempt,
 ): Promise<boolean> {
-  const last = failureOf(parts, cause)
-  const isDead = await write(parts, held, {
-    state: 'dead',
-    attempt,
-    last,
-    nextAttemptAt: null,
-    endedAt: last.at,
-  })
-  const { subscription, stream, seq } = held.delivery
-  if (isDead) parts.log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
+  const dead = deadOf(parts, cause, attempt)
+  const isDead = await write(parts, held, dead)
+  if (isDead) tellDead(parts, held.delivery, dead)
   return isDead
 }
+
+/** What a delivery is when it is given up. */
+function deadOf(
+  parts: Pick<EventsParts, 'clock'>,
+  cause: { status: number | null; reason: string },
+  attempt: number,
+) {
+  const last = failureOf(parts, cause)
+  const state = 'dead' as const
+  return { state, attempt, last, nextAttemptAt: null, claimedUntil: null, endedAt: last.at }
+}
+
+const tellDead = (
+  { log }: Pick<EventsParts, 'log'>,
+  { subscription, stream, seq }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
+  { attempt, last }: ReturnType<typeof deadOf>,
+) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
 
 const failureOf = (
   { clock }: Pick<EventsParts, 'clock'>,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Columns } from '../../platform/table.ts'
+import { type RowCodec, rowCodec } from '../../platform/table-record.ts'
 import { toSequence } from '../event.ts'
 import { type Failure, failureSchema, type Subscription } from '../subscriptions/subscription.ts'
 
@@ -108,46 +108,30 @@ export const isDue = (
   { from }: Subscription,
 ): boolean => round > FIRST_ROUND || seq > (from[stream] ?? 0)
 
-// A row has no null: it is kept as an empty text, or not at all.
-const textOrNull = z
-  .string()
-  .default('')
-  .transform((text) => text || null)
+const stored = rowCodec(
+  z.object({
+    stream: z.string(),
+    seq: z.number(),
+    eventId: z.string(),
+    state: z.enum(deliveryStates),
+    round: z.number(),
+    attempt: z.number(),
+    putOff: z.number(),
+    nextAttemptAt: z.string().nullable(),
+    claimedUntil: z.string().nullable(),
+    owedSince: z.string(),
+    endedAt: z.string().nullable(),
+    correlation: z.string().nullable(),
+    last: failureSchema.nullable(),
+  }),
+)
 
-const storedDelivery = z.object({
-  stream: z.string(),
-  seq: z.number(),
-  eventId: z.string(),
-  state: z.enum(deliveryStates),
-  round: z.number(),
-  attempt: z.number(),
-  putOff: z.number(),
-  nextAttemptAt: textOrNull,
-  claimedUntil: textOrNull,
-  owedSince: z.string(),
-  endedAt: textOrNull,
-  correlation: textOrNull,
-  last: z
-    .string()
-    .default('null')
-    .transform((text) => failureSchema.nullable().parse(JSON.parse(text))),
-})
-
-/** The columns of a delivery. `isOpen` finds what is not delivered by one filter. */
-export function toDeliveryColumns({ subscription: _, ...delivery }: Delivery): Columns {
-  return {
-    ...delivery,
-    nextAttemptAt: delivery.nextAttemptAt ?? '',
-    claimedUntil: delivery.claimedUntil ?? '',
-    endedAt: delivery.endedAt ?? '',
-    correlation: delivery.correlation ?? '',
-    last: JSON.stringify(delivery.last),
+/** The row of a delivery; its subscription is its partition. */
+export const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
+  read: stored.read,
+  // `isOpen` finds what is not delivered by one filter.
+  toColumns: (delivery) => ({
+    ...stored.toColumns(delivery),
     isOpen: delivery.state !== 'delivered',
-  }
+  }),
 }
-
-/** Reads a delivery from its row. */
-export const toDelivery = (subscription: string, columns: Columns): Delivery => ({
-  subscription,
-  ...storedDelivery.parse(columns),
-})

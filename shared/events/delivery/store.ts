@@ -1,14 +1,14 @@
 import { deleteRows, isRefusal, type Operation, type Table } from '../../platform/table.ts'
+import { createRecords, tryTransact } from '../../platform/table-record.ts'
 import {
   type Delivery,
   type DeliveryMessage,
   deliveryKey,
+  deliveryRow,
   FIRST_ROUND,
   freshDelivery,
   nextMessage,
   type OwedEvent,
-  toDelivery,
-  toDeliveryColumns,
 } from './delivery.ts'
 
 /** A delivery with the ETag it was read with. */
@@ -24,33 +24,26 @@ export const MOST_ROWS = 100
 
 /** The deliveries kept in a table: a partition a subscription, a row an event. */
 export function createDeliveryLedger(table: Table) {
+  const records = createRecords(table, deliveryRow)
   const at = (subscription: string, { stream, seq }: Pick<Delivery, 'stream' | 'seq'>) => ({
     partitionKey: subscription,
     rowKey: deliveryKey(stream, seq),
   })
-  const written = (delivery: Delivery) => ({
-    ...at(delivery.subscription, delivery),
-    columns: toDeliveryColumns(delivery),
-  })
-  const insertOf = (delivery: Delivery): Operation => ({ kind: 'insert', ...written(delivery) })
-  const replaceOf = (delivery: Delivery, etag: string): Operation => ({
-    kind: 'replace',
-    ...written(delivery),
-    etag,
-  })
+  const write = (delivery: Delivery, etag: string | undefined): Operation =>
+    records.write(at(delivery.subscription, delivery), delivery, etag)
 
   async function read(
     subscription: string,
     stream: string,
     seq: number,
   ): Promise<KeptDelivery | undefined> {
-    const row = await table.get(subscription, deliveryKey(stream, seq))
-    return row && { delivery: toDelivery(subscription, row.columns), etag: row.etag }
+    const stored = await records.read(at(subscription, { stream, seq }))
+    return stored && { delivery: { subscription, ...stored.record }, etag: stored.etag }
   }
 
   async function* list(query: Parameters<Table['list']>[0]): AsyncGenerator<KeptDelivery> {
     for await (const { partitionKey, columns, etag } of table.list(query))
-      yield { delivery: toDelivery(partitionKey, columns), etag }
+      yield { delivery: { subscription: partitionKey, ...deliveryRow.read(columns) }, etag }
   }
 
   /** The deliveries of events of one stream, which come in its order. */
@@ -73,21 +66,12 @@ export function createDeliveryLedger(table: Table) {
     event: OwedEvent,
     now: Date,
   ): Promise<DeliveryMessage> {
-    for (;;) {
-      const known = await read(subscription, event.stream, event.seq)
-      const next = freshDelivery(
-        subscription,
-        event,
-        (known?.delivery.round ?? FIRST_ROUND) + 1,
-        now,
-      )
-      try {
-        await table.transact([known ? replaceOf(next, known.etag) : insertOf(next)])
-        return nextMessage(next)
-      } catch (error) {
-        if (!isRefusal(error, 'changed', 'exists', 'missing')) throw error
-      }
-    }
+    let next = freshDelivery(subscription, event, FIRST_ROUND + 1, now)
+    await records.update(at(subscription, event), (known) => {
+      next = { ...next, round: (known?.round ?? FIRST_ROUND) + 1 }
+      return next
+    })
+    return nextMessage(next)
   }
 
   return {
@@ -96,13 +80,19 @@ export function createDeliveryLedger(table: Table) {
 
     /** Replaces a delivery that is still as it was read, and answers its new ETag; undefined when it is not. */
     async replace(delivery: Delivery, etag: string): Promise<string | undefined> {
-      try {
-        const [next] = await table.transact([replaceOf(delivery, etag)])
-        return next
-      } catch (error) {
-        if (isRefusal(error, 'changed', 'missing')) return undefined
-        throw error
-      }
+      return (await tryTransact(table, [write(delivery, etag)]))?.[0]
+    },
+
+    /** Changes a delivery as `decide` says, unless that answers undefined; answers whether it did. */
+    async change(
+      { subscription, ...place }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
+      decide: (delivery: Delivery) => Delivery | undefined,
+    ): Promise<boolean> {
+      const changed = await records.update(
+        at(subscription, place),
+        (known) => known && decide({ subscription, ...known }),
+      )
+      return changed?.isWritten ?? false
     },
 
     /**
@@ -115,7 +105,7 @@ export function createDeliveryLedger(table: Table) {
       for (;;) {
         const missing = fresh.filter(({ seq }) => !known.has(seq))
         try {
-          if (missing.length > 0) await table.transact(missing.map(insertOf))
+          if (missing.length > 0) await table.transact(missing.map((one) => write(one, undefined)))
           return fresh
             .map((delivery) => known.get(delivery.seq) ?? delivery)
             .filter(
@@ -148,16 +138,9 @@ export function createDeliveryLedger(table: Table) {
           ),
         }
       })
-      try {
-        await table.transact(
-          next.map(({ kept, delivery }) =>
-            kept ? replaceOf(delivery, kept.etag) : insertOf(delivery),
-          ),
-        )
+      const operations = next.map(({ kept, delivery }) => write(delivery, kept?.etag))
+      if (await tryTransact(table, operations))
         return next.map(({ delivery }) => nextMessage(delivery))
-      } catch (error) {
-        if (!isRefusal(error, 'changed', 'exists', 'missing')) throw error
-      }
       return Promise.all(events.map((event) => renewOne(subscription, event, now)))
     },
 

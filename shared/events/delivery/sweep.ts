@@ -55,7 +55,7 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
       await leave()
       at = delivery.subscription
       // Asked now, not before the scan: it may have been made since.
-      subscription = (await subscriptions.read(at))?.subscription
+      subscription = await subscriptions.read(at)
       probed = false
     }
     if (subscription) count(report, delivery)

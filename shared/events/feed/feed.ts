@@ -7,12 +7,13 @@ import {
   type Query,
   type Table,
 } from '../../platform/table.ts'
-import { fromTextColumns, toTextColumns } from '../../platform/table-record.ts'
+import { createRecords, rowCodec } from '../../platform/table-record.ts'
 import type { NewEvent } from '../event.ts'
 import {
   createFeedReader,
   eventKey,
   type Step,
+  seqRow,
   splitSteps,
   toEventColumns,
   toItemOperation,
@@ -39,7 +40,9 @@ export class StreamMoved extends Error {
 /** The streams of events: one partition of table `Streams` each, changed by transactions that carry the head's ETag. */
 export type Feed = ReturnType<typeof createFeed>
 
-const storedHead = z.object({ next: z.number(), epoch: z.string(), watch: z.string().default('') })
+const headRow = rowCodec(
+  z.object({ next: z.number(), epoch: z.string(), watch: z.string().default('') }),
+)
 
 interface Beside {
   mark?: string
@@ -48,25 +51,14 @@ interface Beside {
 
 /** Opens the feed kept in a table. */
 export function createFeed(table: Table) {
+  const heads = createRecords(table, headRow)
+  const marks = createRecords(table, seqRow)
   const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
 
   async function head(stream: string): Promise<Head> {
-    for (;;) {
-      const row = await table.get(stream, 'head')
-      if (row)
-        return {
-          stream,
-          ...storedHead.parse(row.columns),
-          watch: fromTextColumns('watch', row.columns),
-          etag: row.etag,
-        }
-      const columns = { next: 1, epoch: randomBytes(8).toString('hex') }
-      try {
-        await table.transact([{ kind: 'insert', ...key(stream, 'head'), columns }])
-      } catch (error) {
-        if (!isRefusal(error, 'exists')) throw error
-      }
-    }
+    const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), watch: '' }
+    const stored = await heads.update(key(stream, 'head'), (known) => (known ? undefined : fresh))
+    return { stream, ...(stored?.record ?? fresh), etag: stored?.etag ?? '' }
   }
 
   /** One guarded transaction; answers the head after it. */
@@ -90,12 +82,9 @@ export function createFeed(table: Table) {
         next += 1
       }
     }
-    const columns = { next, epoch, ...toTextColumns('watch', watch) }
     const guarded: Operation[] = [
-      { kind: 'replace', ...key(stream, 'head'), columns, etag: before.etag },
-      ...(mark
-        ? [{ kind: 'insert' as const, ...key(stream, `mark|${mark}`), columns: { seq: next - 1 } }]
-        : []),
+      heads.write(key(stream, 'head'), { next, epoch, watch }, before.etag),
+      ...(mark ? [marks.write(key(stream, `mark|${mark}`), { seq: next - 1 }, undefined)] : []),
       ...(poll ? [{ kind: 'upsert' as const, ...key(stream, 'poll'), columns: poll }] : []),
       ...operations,
     ]

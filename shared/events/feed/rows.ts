@@ -2,13 +2,12 @@ import { z } from 'zod'
 import {
   type Columns,
   deleteRows,
-  isRefusal,
   type Operation,
   type Row,
   type Table,
 } from '../../platform/table.ts'
-import { fromTextColumns, toTextColumns } from '../../platform/table-record.ts'
-import { type CloudEvent, cloudEventSchema, eventId, type NewEvent, toSequence } from '../event.ts'
+import { createRecords, rowCodec } from '../../platform/table-record.ts'
+import { type CloudEvent, eventId, type NewEvent, toSequence } from '../event.ts'
 
 /** A watched item: columns to keep, or null to let it leave the set. */
 export interface ItemChange {
@@ -36,46 +35,30 @@ export function toItemOperation(stream: string, { id, columns }: ItemChange): Op
   return columns ? { kind: 'upsert', ...where, columns } : { kind: 'delete', ...where }
 }
 
+const eventRow = rowCodec(
+  z.object({
+    id: z.string(),
+    type: z.string(),
+    source: z.string(),
+    subject: z.string(),
+    time: z.string(),
+    detectedAt: z.string(),
+    seq: z.number(),
+    data: z.record(z.string(), z.unknown()),
+    correlation: z.string().nullish(),
+  }),
+)
+
 /** The columns of an event at its place. */
 export function toEventColumns(
   stream: string,
   epoch: string,
   seq: number,
-  event: NewEvent,
+  { item, version, ...event }: NewEvent,
 ): Columns {
-  const { type, source, item, time, detectedAt, data, correlation } = event
-  const id = eventId(stream, epoch, event)
-  return {
-    id,
-    type,
-    source,
-    subject: item,
-    time,
-    detectedAt,
-    seq,
-    ...(correlation && { correlation }),
-    ...toTextColumns('data', JSON.stringify(data)),
-  }
+  const id = eventId(stream, epoch, { item, type: event.type, version })
+  return eventRow.toColumns({ ...event, id, seq, subject: item })
 }
-
-/** Reads an event from its row. */
-export function toEvent({ columns }: Row): CloudEvent {
-  const { id, type, source, subject, time, detectedAt, seq } = columns
-  return cloudEventSchema.parse({
-    specversion: '1.0',
-    id,
-    source,
-    type,
-    subject,
-    time,
-    datacontenttype: 'application/json',
-    detectedat: detectedAt,
-    sequence: toSequence(Number(seq)),
-    data: JSON.parse(fromTextColumns('data', columns)),
-  })
-}
-
-const tracedRow = z.object({ correlation: z.string().nullable().default(null) })
 
 /** An event and the id under which its detection was logged. */
 export interface Traced {
@@ -84,10 +67,20 @@ export interface Traced {
 }
 
 /** Reads an event and that id from its row. */
-export const toTraced = (row: Row): Traced => ({
-  event: toEvent(row),
-  correlation: tracedRow.parse(row.columns).correlation,
-})
+export function toTraced({ columns }: Row): Traced {
+  const { detectedAt, seq, correlation = null, ...rest } = eventRow.read(columns)
+  const event: CloudEvent = {
+    specversion: '1.0',
+    datacontenttype: 'application/json',
+    detectedat: detectedAt,
+    sequence: toSequence(seq),
+    ...rest,
+  }
+  return { event, correlation }
+}
+
+/** Reads an event from its row. */
+export const toEvent = (row: Row): CloudEvent => toTraced(row).event
 
 /** Cuts steps into transactions by number and size; a step stays whole. */
 export function splitSteps(steps: Step[]): Step[][] {
@@ -112,15 +105,16 @@ export function splitSteps(steps: Step[]): Step[][] {
   return parts
 }
 
-const storedSeq = z.object({ seq: z.number() })
+/** How far something has come: a counter beside a stream, or the place of a mark. */
+export const seqRow = rowCodec(z.object({ seq: z.number() }))
 
 /** Reads events of a feed, and keeps the counters beside its streams. */
 export function createFeedReader(table: Table) {
-  const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
+  const counters = createRecords(table, seqRow)
 
   async function* marksUpTo(stream: string, upTo: number) {
     for await (const row of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' }))
-      if (storedSeq.parse(row.columns).seq <= upTo) yield row
+      if (seqRow.read(row.columns).seq <= upTo) yield row
   }
 
   async function rowsAfter(stream: string, after: number, limit: number): Promise<Row[]> {
@@ -159,29 +153,16 @@ export function createFeedReader(table: Table) {
     },
 
     /** A counter beside the stream: `dispatched` or `oldest`; 0 before it was first set. */
-    async counter(
-      stream: string,
-      name: 'dispatched' | 'oldest',
-    ): Promise<{ seq: number; etag: string | undefined }> {
-      const row = await table.get(stream, name)
-      return { seq: row ? storedSeq.parse(row.columns).seq : 0, etag: row?.etag }
+    async counter(stream: string, name: 'dispatched' | 'oldest'): Promise<{ seq: number }> {
+      const stored = await counters.read({ partitionKey: stream, rowKey: name })
+      return { seq: stored?.record.seq ?? 0 }
     },
 
     /** Moves a counter forward, never back: it stands at `seq` or further afterwards, by our hand or another's. */
     async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
-      for (;;) {
-        const row = await table.get(stream, name)
-        if (row && storedSeq.parse(row.columns).seq >= seq) return
-        const where = { ...key(stream, name), columns: { seq } }
-        try {
-          await table.transact([
-            row ? { kind: 'replace', ...where, etag: row.etag } : { kind: 'insert', ...where },
-          ])
-          return
-        } catch (error) {
-          if (!isRefusal(error, 'changed', 'exists')) throw error
-        }
-      }
+      await counters.update({ partitionKey: stream, rowKey: name }, (known) =>
+        known && known.seq >= seq ? undefined : { seq },
+      )
     },
 
     /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */

@@ -30,8 +30,8 @@ export async function findSubscription(
   { subscriptions }: EventsParts,
   id: string,
 ): Promise<Subscription> {
-  const kept = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
-  if (kept && kept.subscription.state !== 'starting') return kept.subscription
+  const subscription = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
+  if (subscription && subscription.state !== 'starting') return subscription
   throw subscriptionNotFound()
 }
 

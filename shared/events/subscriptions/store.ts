@@ -1,14 +1,8 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { isRefusal, type Operation, type Row, type Table } from '../../platform/table.ts'
-import { fromTextColumns, toTextColumns } from '../../platform/table-record.ts'
+import type { Operation, Table } from '../../platform/table.ts'
+import { createRecords, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
-
-/** A subscription with the ETag it was read with. */
-export interface Kept {
-  subscription: Subscription
-  etag: string
-}
 
 /** The place of a callback URL as it was found; without an ETag nobody has had it yet. */
 export interface Place {
@@ -19,46 +13,39 @@ export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 const PARTITION = 'subscription'
 const ALL = { partitionKey: PARTITION, from: 'sub_', before: 'sub`' }
-const pointer = z.object({ id: z.string() })
+const subscriptionRow = rowCodec(subscriptionSchema)
+const urlRow = rowCodec(z.object({ id: z.string() }))
 
 /** The subscriptions kept in a table: a row each, and a row beside it by which its callback URL is found. */
 export function createSubscriptions(table: Table) {
+  const records = createRecords(table, subscriptionRow)
+  const urls = createRecords(table, urlRow)
   const at = (rowKey: string) => ({ partitionKey: PARTITION, rowKey })
   // By digest: a URL does not fit a key.
-  const urlKey = (url: string) => `url|${createHash('sha256').update(url).digest('hex')}`
+  const atUrl = (url: string) => at(`url|${createHash('sha256').update(url).digest('hex')}`)
 
-  async function read(id: string): Promise<Kept | undefined> {
-    const row = await table.get(PARTITION, id)
-    return row && toKept(row)
-  }
+  const read = async (id: string): Promise<Subscription | undefined> =>
+    (await records.read(at(id)))?.record
 
-  /** Whether a transaction was done, or refused because the rows are not as they were found. */
-  async function told(operations: Operation[]): Promise<boolean> {
-    try {
-      await table.transact(operations)
-      return true
-    } catch (error) {
-      if (isRefusal(error, 'changed', 'exists', 'missing')) return false
-      throw error
-    }
-  }
+  /** Whether a transaction was done; it is not when the rows are no longer as they were found. */
+  const isDone = async (operations: Operation[]): Promise<boolean> =>
+    (await tryTransact(table, operations)) !== undefined
 
   return {
     read,
 
     /** The place of a callback URL, and the subscription that has it. */
-    async find(callbackUrl: string): Promise<{ place: Place; kept: Kept | undefined }> {
-      const row = await table.get(PARTITION, urlKey(callbackUrl))
-      return {
-        place: { etag: row?.etag },
-        kept: row && (await read(pointer.parse(row.columns).id)),
-      }
+    async find(
+      callbackUrl: string,
+    ): Promise<{ place: Place; subscription: Subscription | undefined }> {
+      const url = await urls.read(atUrl(callbackUrl))
+      return { place: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
     },
 
     /** All subscriptions, in one request. */
     async all(): Promise<Subscription[]> {
       const rows = await Array.fromAsync(table.list(ALL))
-      return rows.map((row) => toKept(row).subscription)
+      return rows.map(({ columns }) => subscriptionRow.read(columns))
     },
 
     /**
@@ -71,37 +58,33 @@ export function createSubscriptions(table: Table) {
       unfinished?: Subscription,
     ): Promise<boolean> {
       const { id, callbackUrl } = subscription
-      const where = { ...at(urlKey(callbackUrl)), columns: { id } }
-      return told([
+      return isDone([
         ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
-        etag === undefined ? { kind: 'insert', ...where } : { kind: 'replace', ...where, etag },
-        { kind: 'insert', ...at(id), columns: toColumns(subscription) },
+        urls.write(atUrl(callbackUrl), { id }, etag),
+        records.write(at(id), subscription, undefined),
       ])
     },
 
     /** Makes a begun subscription active; undefined when it was removed or lost its place. */
     async finish(id: string, from: Subscription['from']): Promise<Subscription | undefined> {
-      for (;;) {
-        const kept = await read(id)
-        if (kept?.subscription.state !== 'starting') return undefined
-        const subscription: Subscription = { ...kept.subscription, state: 'active', from }
-        const isDone = await told([
-          { kind: 'replace', ...at(id), columns: toColumns(subscription), etag: kept.etag },
-          // Touched, so that whoever has found it unfinished comes too late.
-          { kind: 'upsert', ...at(urlKey(subscription.callbackUrl)), columns: { id } },
-        ])
-        if (isDone) return subscription
-      }
+      const finished = await records.update(
+        at(id),
+        (known) =>
+          known?.state === 'starting' ? { ...known, state: 'active' as const, from } : undefined,
+        // Touched, so that whoever has found it unfinished comes too late.
+        { beside: ({ callbackUrl }) => [urls.overwrite(atUrl(callbackUrl), { id })] },
+      )
+      return finished?.isWritten ? finished.record : undefined
     },
 
     /** Removes a subscription that was begun and given up, unless somebody has gone on with it. */
     async giveUp({ id, callbackUrl }: Subscription): Promise<void> {
-      const row = await table.get(PARTITION, urlKey(callbackUrl))
-      if (!row || (await read(id))?.subscription.state !== 'starting') return
+      const url = await urls.read(atUrl(callbackUrl))
+      if (!url || (await read(id))?.state !== 'starting') return
       // The place stays, empty: a delete has no guard of its own, the replace beside it has.
-      await told([
+      await isDone([
         { kind: 'delete', ...at(id) },
-        { kind: 'replace', ...at(urlKey(callbackUrl)), columns: row.columns, etag: row.etag },
+        urls.write(atUrl(callbackUrl), url.record, url.etag),
       ])
     },
 
@@ -113,37 +96,19 @@ export function createSubscriptions(table: Table) {
       id: string,
       judge: (now: Subscription) => Partial<Subscription> | undefined,
     ): Promise<Subscription | undefined> {
-      for (;;) {
-        const kept = await read(id)
-        const changes = kept && judge(kept.subscription)
-        if (!kept || !changes) return kept?.subscription
-        const subscription = { ...kept.subscription, ...changes }
-        const columns = toColumns(subscription)
-        if (await told([{ kind: 'replace', ...at(id), columns, etag: kept.etag }]))
-          return subscription
-      }
+      const stored = await records.update(at(id), (known) => {
+        const changes = known && judge(known)
+        return changes && { ...known, ...changes }
+      })
+      return stored?.record
     },
 
     /** Removes a subscription; false when there is none any more. */
     async remove({ id, callbackUrl }: Subscription): Promise<boolean> {
-      return told([
+      return isDone([
         { kind: 'delete', ...at(id) },
-        { kind: 'delete', ...at(urlKey(callbackUrl)) },
+        { kind: 'delete', ...atUrl(callbackUrl) },
       ])
     },
-  }
-}
-
-// The state and the host stand beside the record for whoever looks into the table.
-const toColumns = (subscription: Subscription) => ({
-  state: subscription.state,
-  callbackHost: subscription.callbackHost,
-  ...toTextColumns('record', JSON.stringify(subscription)),
-})
-
-function toKept({ columns, etag }: Row): Kept {
-  return {
-    subscription: subscriptionSchema.parse(JSON.parse(fromTextColumns('record', columns))),
-    etag,
   }
 }

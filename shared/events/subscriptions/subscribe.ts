@@ -35,13 +35,13 @@ export async function subscribe(
   const { url } = await judgeCallback(wanted.callbackUrl, parts.callbackPolicy)
   const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
   for (let turn = 1; turn <= MOST_TURNS; turn++) {
-    const { place, kept } = await parts.subscriptions.find(url.href)
-    if (kept && kept.subscription.state !== 'starting') {
-      const subscription = await update(parts, kept.subscription, wanted)
+    const { place, subscription: known } = await parts.subscriptions.find(url.href)
+    if (known && known.state !== 'starting') {
+      const subscription = await update(parts, known, wanted)
       if (subscription) return { subscription, isNew: false }
       continue
     }
-    const begun = await begin(parts, asked, place, kept?.subscription)
+    const begun = await begin(parts, asked, place, known)
     // The row stands: only now the heads are read.
     const subscription =
       begun && (await parts.subscriptions.finish(begun.id, await readHeads(parts, parts.streams)))
@@ -125,8 +125,8 @@ export async function unsubscribe(
   { subscriptions, deliveries }: UnsubscribeParts,
   id: string,
 ): Promise<boolean> {
-  const kept = await subscriptions.read(id)
-  if (!kept || !(await subscriptions.remove(kept.subscription))) return false
+  const subscription = await subscriptions.read(id)
+  if (!subscription || !(await subscriptions.remove(subscription))) return false
   // What a crash leaves behind, the hourly sweep takes away.
   const rows = await Array.fromAsync(
     deliveries.list({ partitionKey: id }),
@@ -142,8 +142,9 @@ export async function unsubscribeCallback(
   callbackUrl: string,
 ): Promise<boolean> {
   const href = normalizeCallback(callbackUrl)
-  const kept = href === undefined ? undefined : (await parts.subscriptions.find(href)).kept
-  return kept !== undefined && unsubscribe(parts, kept.subscription.id)
+  if (href === undefined) return false
+  const { subscription } = await parts.subscriptions.find(href)
+  return subscription !== undefined && unsubscribe(parts, subscription.id)
 }
 
 /** For how long the secret before still signs. */

@@ -1,0 +1,390 @@
+import fc from 'fast-check'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import type { Operation, Table } from '../../shared/platform/table.ts'
+import {
+  createRecords,
+  fromTextColumns,
+  LONGEST_PIECE,
+  lease,
+  rowCodec,
+  splitText,
+  toTextColumns,
+} from '../../shared/platform/table-record.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { freshStorage } from '../storage.ts'
+
+const kinds = {
+  'in memory': async () => createMemoryTable('Things'),
+  'on the table service': async () =>
+    createTables({ connectionString: await freshStorage() })('Things'),
+}
+
+const thing = z.object({
+  text: z.string(),
+  kind: z.enum(['one', 'two']),
+  count: z.number(),
+  flag: z.boolean(),
+  note: z.string().nullable(),
+  size: z.number().nullable(),
+  isSure: z.boolean().nullable(),
+  since: z.string().nullable().default(null),
+  list: z.array(z.object({ line: z.number(), text: z.string() })),
+  nested: z.record(z.string(), z.unknown()).nullable(),
+  extra: z.string().optional(),
+  tally: z.record(z.string(), z.number()).default({}),
+})
+const thingRow = rowCodec(thing)
+
+const long = fc
+  .tuple(fc.string({ unit: 'grapheme', maxLength: 5 }), fc.integer({ min: 0, max: 3 }))
+  .map(([some, times]) => `${'x'.repeat(times * (LONGEST_PIECE - 1))}😀${some}`)
+const text = fc.oneof(fc.constant(''), fc.string({ unit: 'grapheme', maxLength: 20 }), {
+  arbitrary: long,
+  weight: 1,
+})
+const number = fc.oneof(
+  fc.integer(),
+  fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
+)
+const name = fc.string({ maxLength: 8 }).filter((one) => one !== '__proto__')
+const things: fc.Arbitrary<z.output<typeof thing>> = fc.record({
+  text,
+  kind: fc.constantFrom('one', 'two'),
+  count: number,
+  flag: fc.boolean(),
+  note: fc.option(text),
+  size: fc.option(number),
+  isSure: fc.option(fc.boolean()),
+  since: fc.option(text),
+  list: fc.array(fc.record({ line: fc.integer(), text }), { maxLength: 3 }),
+  nested: fc.option(
+    fc.dictionary(name, fc.oneof(text, fc.constant(null), fc.jsonValue({ depthSize: 'small' }))),
+  ),
+  extra: fc.option(text, { nil: undefined }),
+  tally: fc.dictionary(name, fc.integer()),
+})
+const least = {
+  text: '',
+  kind: 'one',
+  count: 0,
+  flag: false,
+  note: null,
+  size: null,
+  isSure: null,
+  list: [],
+  nested: null,
+} as const
+
+describe('a row codec', () => {
+  test('gives back what it was given, whatever is null or absent, long or nested', () => {
+    fc.assert(
+      fc.property(things, (record) => {
+        const columns = thingRow.toColumns(record)
+
+        expect(thingRow.read(columns)).toEqual(JSON.parse(JSON.stringify(record)))
+        for (const value of Object.values(columns)) {
+          expect(['string', 'number', 'boolean']).toContain(typeof value)
+          expect(String(value).length).toBeLessThanOrEqual(LONGEST_PIECE)
+        }
+      }),
+    )
+  })
+
+  test('has no column for what is null or absent, and one for what is empty, false or zero', () => {
+    const columns = thingRow.toColumns({ ...least, list: [], extra: undefined })
+
+    expect(columns).toEqual({ text: '', kind: 'one', count: 0, flag: false, list: '[]' })
+  })
+
+  test('stores texts, numbers and flags as they are, so that a query finds them', () => {
+    const plain = { ...least, note: 'a', size: 1, isSure: true, since: '2026-03-02', extra: 'b' }
+
+    const columns = thingRow.toColumns({ ...plain, list: [], nested: { a: null } })
+
+    expect(columns).toEqual({ ...plain, list: '[]', nested: '{"a":null}' })
+  })
+
+  test('reads what has no column as null, or as its default', () => {
+    const columns = thingRow.toColumns({ ...least, list: [] })
+
+    expect(thingRow.read(columns)).toEqual({ ...least, since: null, list: [], tally: {} })
+  })
+
+  test('refuses columns that are none of its records, and ignores those that it does not know', () => {
+    const { kind: _gone, ...columns } = thingRow.toColumns({ ...least, list: [] })
+
+    expect(() => thingRow.read(columns)).toThrow('kind')
+    expect(thingRow.tryRead(columns)).toBeUndefined()
+    expect(thingRow.tryRead({ ...columns, kind: 'two', other: 1 })).toEqual({
+      ...least,
+      kind: 'two',
+      since: null,
+      list: [],
+      tally: {},
+    })
+  })
+
+  test('is not made where a column could be taken for the rest of another one', () => {
+    expect(() => rowCodec(z.object({ text: z.string(), text2: z.string() }))).toThrow('text2')
+  })
+})
+
+const counterRow = rowCodec(z.object({ count: z.number(), by: z.string().nullable() }))
+const key = { partitionKey: 'p', rowKey: 'counter' }
+const beside = { partitionKey: 'p', rowKey: 'beside' }
+
+/** A table whose transactions are preceded by what somebody else does, once each. */
+function withOthers(table: Table, others: (() => Promise<unknown>)[]): Table {
+  const transact = async (operations: Operation[]) => {
+    await others.shift()?.()
+    return table.transact(operations)
+  }
+  return { ...table, transact }
+}
+
+describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
+  let table: Table
+
+  beforeEach(async () => {
+    table = await open()
+    await table.create()
+  })
+
+  const counters = (others: (() => Promise<unknown>)[] = []) =>
+    createRecords(withOthers(table, others), counterRow)
+  const add = (known: { count: number } | undefined) => ({
+    count: (known?.count ?? 0) + 1,
+    by: null,
+  })
+  const countAfter = async () => (await counters().read(key))?.record.count
+
+  test('writes records that come back as they were', async () => {
+    const records = createRecords(table, thingRow)
+    const some = fc.sample(things, 20)
+    const keyOf = (index: number) => ({ partitionKey: 'p', rowKey: String(index) })
+
+    await table.transact(
+      some.map((record, index) => records.write(keyOf(index), record, undefined)),
+    )
+
+    for (const [index, record] of some.entries())
+      expect((await records.read(keyOf(index)))?.record).toEqual(record)
+  })
+
+  test('inserts, replaces, and leaves what is to be left; its ETag guards the next write', async () => {
+    const absent = await counters().update(key, () => undefined)
+    const inserted = await counters().update(key, add)
+    const replaced = await counters().update(key, add)
+    const left = await counters().update(key, () => undefined)
+
+    expect(absent).toBeUndefined()
+    expect([inserted?.record.count, inserted?.isWritten]).toEqual([1, true])
+    expect([replaced?.record.count, replaced?.isWritten]).toEqual([2, true])
+    expect(left).toEqual({ ...replaced, isWritten: false })
+    await table.transact([counters().write(key, { count: 7, by: null }, left?.etag)])
+    expect(await countAfter()).toBe(7)
+  })
+
+  test('loses no write of many at once, from no row on', async () => {
+    await Promise.all(Array.from({ length: 8 }, () => counters().update(key, add)))
+
+    expect(await countAfter()).toBe(8)
+  })
+
+  test.each([
+    ['inserted', []],
+    ['changed', [add]],
+  ])('begins again when another writer has %s the row', async (_what, before) => {
+    for (const decide of before) await counters().update(key, decide)
+    const other = () => counters().update(key, add)
+
+    const updated = await counters([other, other]).update(key, add)
+
+    expect(updated?.record.count).toBe(before.length + 3)
+    expect(await countAfter()).toBe(before.length + 3)
+  })
+
+  test('begins again when the row is gone meanwhile', async () => {
+    await counters().update(key, () => ({ count: 5, by: null }))
+
+    const updated = await counters([() => table.transact([{ kind: 'delete', ...key }])]).update(
+      key,
+      add,
+    )
+
+    expect(updated?.record.count).toBe(1)
+  })
+
+  test('does what stands beside it in the same transaction, made again for each try', async () => {
+    const other = () => counters().update(key, add)
+    const made: number[] = []
+
+    await counters([other]).update(key, add, {
+      beside: async (record) => {
+        made.push(record.count)
+        return [counters().write(beside, record, undefined)]
+      },
+    })
+
+    expect(made).toEqual([1, 2])
+    expect((await counters().read(beside))?.record.count).toBe(2)
+  })
+
+  test('does nothing at all while what stands beside it meets a conflict', async () => {
+    await table.transact([counters().overwrite(beside, { count: 1, by: 'another' })])
+
+    const updated = await counters().update(key, add, {
+      beside: (record) => [counters().write(beside, record, undefined)],
+      tries: 3,
+    })
+
+    expect(updated).toBeUndefined()
+    expect(await countAfter()).toBeUndefined()
+    expect((await counters().read(beside))?.record.by).toBe('another')
+  })
+
+  test('gives up after so many conflicts as it was told, and leaves what the others wrote', async () => {
+    const others = Array.from({ length: 3 }, () => () => counters().update(key, add))
+
+    const third = await counters([...others]).update(key, add, { tries: 3 })
+    const fourth = await counters([...others]).update(key, add, { tries: 4 })
+
+    expect(third).toBeUndefined()
+    expect(fourth?.record.count).toBe(7)
+  })
+
+  test('throws what `decide` throws', async () => {
+    await expect(
+      counters().update(key, () => {
+        throw new Error('fenced')
+      }),
+    ).rejects.toThrow('fenced')
+  })
+
+  test('throws what is no conflict', async () => {
+    const gone = counters([() => table.drop()]).update(key, add, { tries: 1 })
+
+    await expect(gone).rejects.toMatchObject({ reason: 'no-table' })
+  })
+
+  test('writes over whatever is there only when it is told to', async () => {
+    await counters().update(key, add)
+    const blind = counters().write(key, { count: 9, by: null }, undefined)
+
+    await expect(table.transact([blind])).rejects.toMatchObject({ reason: 'exists' })
+    await table.transact([counters().overwrite(key, { count: 9, by: 'me' })])
+
+    expect((await counters().read(key))?.record).toEqual({ count: 9, by: 'me' })
+  })
+})
+
+test('however two writers are interleaved, none of their updates is lost', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), async (scheduler) => {
+      const table = createMemoryTable('Things')
+      await table.create()
+      const scheduled = {
+        get: scheduler.scheduleFunction(table.get),
+        transact: scheduler.scheduleFunction(table.transact),
+      }
+      const records = createRecords(scheduled, rowCodec(z.object({ by: z.array(z.string()) })))
+      const write = async (who: string) => {
+        for (const turn of [1, 2])
+          await records.update(key, (known) => ({ by: [...(known?.by ?? []), `${who}${turn}`] }))
+      }
+
+      const done = Promise.all([write('a'), write('b')])
+      await scheduler.waitFor(done)
+
+      const by = JSON.parse(String((await table.get('p', 'counter'))?.columns.by))
+      expect(by.toSorted()).toEqual(['a1', 'a2', 'b1', 'b2'])
+      expect(by.indexOf('a1')).toBeLessThan(by.indexOf('a2'))
+    }),
+  )
+})
+
+describe('a lease', () => {
+  const now = new Date('2026-03-02T10:00:00.000Z')
+  const at = (seconds: number) => new Date(now.getTime() + seconds * 1000).toISOString()
+
+  test.each([
+    ['nobody has had', null],
+    ['has just ended', at(0)],
+    ['ended long ago', at(-1000)],
+    ['says no time', 'soon'],
+  ])('that %s is taken, for its time', (_what, until) => {
+    const { record, waitMs } = lease({ until, other: 1 }, 'until', 60_000, now)
+
+    expect([record, waitMs]).toEqual([{ until: at(60), other: 1 }, 0])
+  })
+
+  test('that somebody has is left alone, and says how long', () => {
+    expect(lease({ until: at(15) }, 'until', 60_000, now)).toEqual({
+      record: undefined,
+      waitMs: 15_000,
+    })
+  })
+
+  test('is had by one of many who want it at once', async () => {
+    const table = createMemoryTable('Things')
+    await table.create()
+    const records = createRecords(table, rowCodec(z.object({ until: z.string().nullable() })))
+
+    const taken = await Promise.all(
+      Array.from({ length: 6 }, () =>
+        records.update(key, (known = { until: null }) => lease(known, 'until', 60_000, now).record),
+      ),
+    )
+
+    expect(taken.map((one) => one?.isWritten).toSorted()).toEqual([
+      ...Array.from({ length: 5 }, () => false),
+      true,
+    ])
+  })
+})
+
+test('whatever its length and characters, a text comes back whole from pieces that fit and are well-formed', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: 'grapheme', maxLength: 200 }),
+      fc.integer({ min: 2, max: 20 }),
+      (text, longest) => {
+        const pieces = splitText(text, longest)
+
+        expect(pieces.join('')).toBe(text)
+        expect(
+          pieces.filter((piece) => piece === '' || piece.length > longest || !piece.isWellFormed()),
+        ).toEqual([])
+      },
+    ),
+  )
+})
+
+test.each([0, 1, LONGEST_PIECE, LONGEST_PIECE + 1, 3 * LONGEST_PIECE + 7])(
+  'a text of %d units comes back',
+  (length) => {
+    const text = 'x'.repeat(length)
+
+    const columns = toTextColumns('rejects', text)
+
+    // An empty text has its column, so that it is not taken for an absent one.
+    expect(Object.keys(columns)).toHaveLength(Math.max(1, Math.ceil(length / LONGEST_PIECE)))
+    expect(fromTextColumns('rejects', { other: 1, ...columns })).toBe(text)
+  },
+)
+
+test('the pieces stand in columns that are numbered from the second on', () => {
+  expect(Object.keys(toTextColumns('rejects', 'x'.repeat(2 * LONGEST_PIECE + 1)))).toEqual([
+    'rejects',
+    'rejects2',
+    'rejects3',
+  ])
+})
+
+test('a character is never cut in two', () => {
+  const [first = '', second] = splitText(`${'x'.repeat(LONGEST_PIECE - 1)}😀`)
+
+  expect([first.length, second]).toEqual([LONGEST_PIECE - 1, '😀'])
+})
