@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { bucketOf } from '../shared/exports/snapshot-table.ts'
 import type { Columns, Table } from '../shared/platform/table.ts'
-import type { TrueDevice } from './simulator/true-device.ts'
+import type { TrueDevice } from './simulator/expected-device.ts'
 
 /** How a snapshot table differs from its fleet; empty when every device and every field is as it should be. */
 export async function compareSnapshot(

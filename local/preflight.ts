@@ -3,9 +3,9 @@ import { parseArgs } from 'node:util'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp, useParts } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
-import { describeLooks } from './describe-looks.ts'
-import { readLocalSettings, type Settings } from './laptop-settings.ts'
+import { readLocalSettings, type Settings } from './laptop.ts'
 import { whatIsWrong } from './options.ts'
+import { describeLooks } from './report.ts'
 
 const USAGE = `Usage: npm run preflight [-- options]
 

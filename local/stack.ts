@@ -7,14 +7,18 @@ import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { type Azurite, startAzurite } from './azurite.ts'
-import { localCallbacks } from './callback-policy.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
-import { liveSettings, type Settings, settingsFor } from './laptop-settings.ts'
+import {
+  createSimulatorCredential,
+  liveSettings,
+  localCallbacks,
+  type Settings,
+  settingsFor,
+} from './laptop.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
-import { createSimulatorCredential } from './simulator-credential.ts'
 import type { Known } from './source.ts'
 
 /** Everything that runs on a laptop, started in order. */

@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp } from '../shared/app.ts'
+import { exportOnce, followEvents } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
-import { describeLooks } from './describe-looks.ts'
-import { exportOnce } from './export-once.ts'
-import { followEvents } from './follow-events.ts'
-import { readLocalSettings } from './laptop-settings.ts'
+import { readLocalSettings } from './laptop.ts'
 import { readOptions, type StartOptions, USAGE } from './options.ts'
-import { toPlainLines } from './plain-text.ts'
-import { createProgress } from './progress.ts'
-import { describeLiveTries, describeReport, describeTries } from './report.ts'
+import { describeLiveTries, describeLooks, describeReport, describeTries } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
+import { createProgress, toPlainLines } from './terminal.ts'
 
 /** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }

@@ -1,13 +1,17 @@
-import { toPlainLines } from '../plain-text.ts'
-import { type Answer, type Ask, ask, follow } from './client.ts'
-import type { Command, Given } from './command.ts'
+import { toPlainLines } from '../terminal.ts'
+import {
+  type Answer,
+  type Ask,
+  ask,
+  findTarget,
+  follow,
+  RelayError,
+  type Target,
+  UsageError,
+} from './client.ts'
+import { type Command, type Given, type Options, readCommandLine } from './command-line.ts'
 import { commands } from './commands/index.ts'
-import { RelayError, UsageError } from './errors.ts'
-import { formatBlocks } from './format.ts'
-import type { Options } from './options.ts'
-import { isRecord, pick, pickList, pickText } from './pick.ts'
-import { readCommandLine } from './read-command-line.ts'
-import { findTarget, type Target } from './target.ts'
+import { formatBlocks, isRecord, pick, pickList, pickText } from './format.ts'
 
 /** Where the command line was typed. */
 export interface Terminal {

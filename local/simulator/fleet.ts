@@ -1,15 +1,18 @@
-import { badLine, oversizedLine } from './bad-line.ts'
-import { type CopyTimes, copiesOf } from './copies.ts'
-import { exportPath, groupIndexOf } from './export-path.ts'
-import { completeOptions, type FleetOptions } from './fleet-options.ts'
-import { groupNumber } from './groups.ts'
-import { layOut, type Place } from './layout.ts'
-import type { Observation } from './observation.ts'
+import type { Observation } from './device.ts'
+import { spellJsonRow, spellLine } from './encode-device.ts'
+import { type TrueDevice, trueDevice } from './expected-device.ts'
+import {
+  completeOptions,
+  exportPath,
+  type FleetOptions,
+  groupIndexOf,
+  groupNumber,
+  layOut,
+  type Place,
+} from './layout.ts'
+import { type Moment, momentAt } from './moment.ts'
 import { observe } from './observe.ts'
 import { createRandom } from './random.ts'
-import { spellJsonRow } from './spell-json.ts'
-import { spellLine } from './spell-line.ts'
-import { type TrueDevice, trueDevice } from './true-device.ts'
 
 /** One file of the export. */
 export interface FleetFile {
@@ -135,3 +138,78 @@ interface Appearance {
   times: CopyTimes | undefined
   stays: boolean
 }
+
+/** When a copy was refreshed and when its device was last seen. */
+export interface CopyTimes {
+  refreshedAt: Moment
+  seenAt: Moment
+}
+
+/** The two copies of a device that stands twice, and which of them must stay. */
+export interface Copies {
+  lower: CopyTimes
+  higher: CopyTimes
+  winner: 'lower' | 'higher'
+}
+
+/**
+ * The times of the k-th device that stands twice; `lower` is the copy in the file with the lower number. The newest
+ * refresh stays, then the newest sighting, then the lower file: the cases take turns. No full tie unless `tieAllowed`.
+ */
+export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): Copies {
+  const hours = (ago: number, fraction = '') => momentAt(generatedMs - ago * 3_600_000, fraction)
+  const base = { refreshedAt: hours(1), seenAt: hours(20) }
+  const cases: Copies[] = [
+    { lower: { ...base, refreshedAt: hours(0) }, higher: base, winner: 'lower' },
+    { lower: base, higher: { ...base, refreshedAt: hours(0) }, winner: 'higher' },
+    { lower: { ...base, seenAt: hours(19) }, higher: base, winner: 'lower' },
+    { lower: base, higher: { ...base, seenAt: hours(19) }, winner: 'higher' },
+    // An older sighting does not matter where the refresh is newer.
+    {
+      lower: { ...base, seenAt: hours(3) },
+      higher: { refreshedAt: hours(0.5), seenAt: hours(90) },
+      winner: 'higher',
+    },
+    // Newer by less than a second: as text, and cut to seconds, the two look alike or the wrong way round.
+    { lower: base, higher: { ...base, refreshedAt: hours(1, '5') }, winner: 'higher' },
+    { lower: { ...base, refreshedAt: hours(1, '0000001') }, higher: base, winner: 'lower' },
+    { lower: base, higher: base, winner: 'lower' },
+  ]
+  const usable = tieAllowed ? cases : cases.slice(0, -1)
+  return usable[k % usable.length] ?? { lower: base, higher: base, winner: 'lower' }
+}
+
+const mebibyte = 2 ** 20
+
+/** The n-th line that no import can take; the kinds take turns. */
+export function badLine(n: number, seed: number): string {
+  const kind = kinds[n % kinds.length] ?? kinds[0]
+  return kind(createRandom(seed, n, 5).int(10 ** 9))
+}
+
+/** A line above 1 MiB that would be good otherwise. */
+export function oversizedLine(n: number): string {
+  return withId(`${String(n).padStart(39, '0')}f`, 'x'.repeat(mebibyte))
+}
+
+const withId = (id: unknown, name: string) =>
+  JSON.stringify({
+    RbacGroupName: 'Unassigned',
+    Timestamp: '2026-01-02 03:04:05',
+    DeviceName: name,
+    DeviceId: id,
+  })
+
+const kinds: [(n: number) => string, ...((n: number) => string)[]] = [
+  (n) => `{"RbacGroupName":"Unassigned","DeviceName":"cut-${n}`,
+  (n) => `this line ${n} is not JSON`,
+  (n) => JSON.stringify({ DeviceName: `no-id-${n}`, OsPlatform: 'Windows11' }),
+  (n) => withId(null, `null-id-${n}`),
+  (n) => withId('', `empty-id-${n}`),
+  (n) => withId(`${n}/../${n}`, 'slashes'),
+  (n) => withId(`${n}#?`, 'forbidden in keys'),
+  (n) => withId(`back\\slash-"${n}"`, 'quotes'),
+  (n) => withId(String(n).padStart(129, '0'), 'too long an id'),
+  () => '[]',
+  (n) => withId(`control-\u0001-${n}`, 'control character'),
+]

@@ -1,7 +1,14 @@
-import { deviceIdOf, deviceNameOf, systemOf } from './device-identity.ts'
-import type { Moment } from './moment.ts'
-import { momentAt } from './moment.ts'
-import type { AvPart, Flag, Group, Observation, Scan } from './observation.ts'
+import {
+  type AvPart,
+  deviceIdOf,
+  deviceNameOf,
+  type Flag,
+  type Group,
+  type Observation,
+  type Scan,
+  systemOf,
+} from './device.ts'
+import { type Moment, momentAt } from './moment.ts'
 import { createRandom, type Random } from './random.ts'
 
 /** Which row of which device to imagine. */

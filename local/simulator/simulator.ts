@@ -1,23 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../shared/platform/time.ts'
-import { createCallCounter } from './call-limit.ts'
-import { createExportShelf } from './export-shelf.ts'
+import { token } from './auth.ts'
+import { createExportShelf } from './export-store.ts'
 import { type Faults, usualFaults } from './faults.ts'
 import type { Fleet } from './fleet.ts'
+import { createLinkDesk, createTokenDesk, type TokenOptions } from './issuers.ts'
 import { investigation } from './items/investigation.ts'
-import { createItemShelf, type ItemShelf } from './items/item-shelf.ts'
-import { createLife, type LifeOptions, usualLife } from './items/life.ts'
+import type { LifeOptions } from './items/item.ts'
+import { createItemShelf, type ItemShelf } from './items/item-store.ts'
+import { createLife, usualLife } from './items/life.ts'
 import { machineAction } from './items/machine-action.ts'
-import { createLinkDesk } from './link-desk.ts'
 import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
 import { blobError, defenderError, type Reply } from './reply.ts'
-import { routes } from './routes/index.ts'
+import { authenticatedScans } from './routes/authenticated-scans.ts'
+import { blob } from './routes/blob.ts'
+import { deviceAvInfo, informationGatheringExport } from './routes/exports.ts'
+import { itemRoutes } from './routes/items.ts'
+import { refusals, tenable, withId } from './routes/tenable.ts'
 import { createScans, type ScanOptions, type Scans } from './scans/scans.ts'
-import { withId } from './scans/tenable-door.ts'
-import { refusals } from './scans/tenable-refusal.ts'
 import { type RawCall, type RequestRecord, startServer } from './server.ts'
-import { createTokenDesk, type TokenOptions } from './token-desk.ts'
-import type { World } from './world.ts'
+import { createCallCounter, type Route, type World } from './world.ts'
 
 /** What a simulator is started with. */
 export interface SimulatorOptions {
@@ -142,3 +144,25 @@ function decodePath(path: string): string | undefined {
     return undefined
   }
 }
+
+const path = /^\/receiver\/(?<name>[\w-]{1,64})(?:\/elsewhere)?$/
+
+/** Receivers of events, one for each name; GET is for whoever follows a redirect that way. */
+export const receivers: Route[] = (['POST', 'GET'] as const).map((method) => ({
+  method,
+  path: method === 'POST' ? path : /^\/receiver\/(?<name>[\w-]{1,64})\/elsewhere$/,
+  answer: (call, world) => world.receiver(call.caught.name ?? '').answer(call),
+}))
+
+/** All that the simulator answers. */
+export const routes: Route[] = [
+  token,
+  informationGatheringExport,
+  deviceAvInfo,
+  ...itemRoutes(machineAction),
+  ...itemRoutes(investigation),
+  ...authenticatedScans,
+  ...tenable,
+  blob,
+  ...receivers,
+]

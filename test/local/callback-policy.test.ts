@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { localCallbacks } from '../../local/callback-policy.ts'
+import { localCallbacks } from '../../local/laptop.ts'
 import { settingNames } from '../../shared/app/settings.ts'
 import { theApp, useParts } from '../../shared/app.ts'
 import { judgeCallback } from '../../shared/events/subscriptions/callback-url.ts'

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { exportOnce, type OnceOptions, type Run, type Standing } from '../../local/export-once.ts'
+import { exportOnce, type OnceOptions, type Run, type Standing } from '../../local/app-client.ts'
 
 /** A run as the surface shows it. */
 const run = (runId: string, state: Run['state'], parsed = 0): Run => ({

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import type { Run } from '../../local/export-once.ts'
-import { createProgress, type Screen } from '../../local/progress.ts'
+import type { Run } from '../../local/app-client.ts'
+import { createProgress, type Screen } from '../../local/terminal.ts'
 
 const file = (state: Run['files'][number]['state']): Run['files'][number] => ({
   number: 1,

@@ -2,9 +2,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
+import { createSimulatorCredential } from '../../local/laptop.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
-import { createSimulatorCredential } from '../../local/simulator-credential.ts'
 
 const SCOPE = 'https://api.securitycenter.microsoft.com/.default'
 

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Completion, decideTurn } from './episode.ts'
-import type { InstanceHead } from './head-row.ts'
 import { advance, EventType, historyEventAt, type OpenWork } from './history.ts'
-import { admit, dismiss, enqueue, type Hub, type LiveInstance, persist } from './hub.ts'
-import { PoolClosed } from './pool.ts'
+import { admit, dismiss, enqueue, type Hub, type LiveInstance, PoolClosed, persist } from './hub.ts'
 import { replay } from './replay.ts'
+import type { InstanceHead } from './store.ts'
 
 /** What a new instance is given. */
 export interface NewInstance {

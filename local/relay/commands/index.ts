@@ -1,12 +1,9 @@
-import type { Command } from '../command.ts'
-import { deliveryCommands } from './deliveries.ts'
-import { eventCommands } from './events.ts'
-import { exportCommands } from './exports.ts'
-import { itemCommands } from './items.ts'
+import type { Command } from '../command-line.ts'
+import { exportCommands, snapshotCommands } from './av-health.ts'
+import { eventCommands, itemCommands } from './changes.ts'
 import { scanCommands } from './scans.ts'
-import { snapshotCommands } from './snapshots.ts'
 import { statusCommands } from './status.ts'
-import { subscriptionCommands } from './subscriptions.ts'
+import { deliveryCommands, subscriptionCommands } from './subscriptions.ts'
 
 /** Every command of the operator's command line. */
 export const commands: readonly Command[] = [

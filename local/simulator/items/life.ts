@@ -1,42 +1,10 @@
 import type { Clock } from '../../../shared/platform/time.ts'
-import { deviceIdOf, deviceNameOf, systemOf } from '../device-identity.ts'
-import type { FleetOptions } from '../fleet-options.ts'
+import { deviceIdOf, deviceNameOf, systemOf } from '../device.ts'
+import type { FleetOptions } from '../layout.ts'
 import { createRandom } from '../random.ts'
-import { actionLife, leaderOf } from './action-life.ts'
-import { investigationLife } from './investigation-life.ts'
-import type { ItemScript } from './item-shelf.ts'
-
-/** What a tenant's life is made of; the same options and clock make the same items with the same histories. */
-export interface LifeOptions {
-  seed: number
-  /** RFC 3339: nothing was created before. A later start with the same seed and rates shows the same later items. */
-  startsAt: string
-  /** Machine actions created an hour. */
-  perHour: number
-  /** Investigations started an hour. */
-  investigationsPerHour: number
-  /** Days after which an item is purged. */
-  retentionDays: number
-  /** One row in ten stands in lists only up to so long after its creation. */
-  lateSeconds: number
-  /** Now and then an item is in a state that no page names. */
-  unknownStates: boolean
-  /** Whose devices the items are about. */
-  devices: Pick<FleetOptions, 'size' | 'seed' | 'firstDevice'>
-}
-
-/** A device that an item is about. */
-export interface Subject {
-  machineId: string
-  computerDnsName: string | null
-}
-
-/** What lives are told with. */
-export interface Teller {
-  options: LifeOptions
-  /** The device that belongs to these numbers. */
-  subject(...choice: number[]): Subject
-}
+import { actionLife, leaderOf } from './action-timeline.ts'
+import { investigationLife } from './investigation.ts'
+import type { ItemScript, LifeOptions, Subject, Teller } from './item.ts'
 
 /** What hands over the items that were born since it was last asked. */
 export type Births = (untilMs: number) => ItemScript[]

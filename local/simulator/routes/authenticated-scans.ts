@@ -1,12 +1,10 @@
-import { badRequest, refuse } from '../defender-door.ts'
+import { badRequest, authorize as refuse } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import { json, type Reply } from '../reply.ts'
-import type { Call, Route } from '../route.ts'
-import type { ScanSession } from '../scans/defender-scan.ts'
+import { type ScanSession, spellDefinition, spellHistory } from '../scans/defender-scan.ts'
 import type { DefenderScanRoute } from '../scans/scans.ts'
-import { spellHistory } from '../scans/spell-defender-scan.ts'
-import { spellDefinition } from '../scans/spell-definition.ts'
-import type { World } from '../world.ts'
+import type { Call } from '../server.ts'
+import type { Route, World } from '../world.ts'
 
 const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinitions'
 const mostSessions = 4096

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { badRequest, refuse } from '../defender-door.ts'
+import { badRequest, authorize as refuse } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
-import { QueryRefused } from '../items/field-value.ts'
-import type { Item, ItemKind } from '../items/item-kind.ts'
-import { readListQuery } from '../items/list-query.ts'
+import type { Item, ItemKind } from '../items/item.ts'
+import { QueryRefused, readListQuery } from '../items/list-query.ts'
 import { defenderError, json, type Reply } from '../reply.ts'
-import type { Call, Route } from '../route.ts'
-import type { World } from '../world.ts'
+import type { Call } from '../server.ts'
+import type { Route, World } from '../world.ts'
 
 /** Which faults stand before the two routes of a kind. */
 const forcedBy = {

@@ -1,11 +1,12 @@
-import { json, type Reply } from '../reply.ts'
-import type { Route } from '../route.ts'
+import { randomUUID } from 'node:crypto'
+import type { TenableFault } from '../faults.ts'
+import { guid } from '../random.ts'
+import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
+import { spellDetails, spellRun, spellScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
-import { spellDetails, spellRun, spellScan } from '../scans/spell-tenable-scan.ts'
-import { throughDoor } from '../scans/tenable-door.ts'
-import { refusals } from '../scans/tenable-refusal.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
-import type { World } from '../world.ts'
+import type { Call } from '../server.ts'
+import type { Route, World } from '../world.ts'
 
 /**
  * Tenable's scans: their list, the details of a run, the list of a scan's runs, and the newest run's status.
@@ -107,3 +108,126 @@ function readOrder(text: string): { name: string; order: string }[] | undefined 
 
 const compare = (a: string | number, b: string | number) => (a < b ? -1 : Number(a > b))
 const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
+
+const faultOf = {
+  details: 'tenableDetailsStatus',
+  history: 'tenableHistoryStatus',
+  'latest-status': 'tenableLatestStatus',
+  scans: 'tenableScansStatus',
+} as const
+
+/** Answers a call of Tenable as all its routes do: who asks and how often is looked at first, and every answer has its id. */
+export async function throughDoor(
+  call: Call,
+  world: World,
+  route: TenableRoute,
+  inside: () => Reply,
+): Promise<Reply> {
+  const { scans, faults, clock } = world
+  scans.calls[route]++
+  scans.userAgents.add(call.headers['user-agent'] ?? '')
+  scans.callsUnderWay++
+  try {
+    const refused = refuse(call, world)
+    if (refused) return withId(refused)
+    if (faults.slowScanSeconds > 0) await clock.sleep(faults.slowScanSeconds * 1000, call.signal)
+    return withId(forced(faults.tenableStatus) ?? forced(faults[faultOf[route]]) ?? inside())
+  } finally {
+    scans.callsUnderWay--
+  }
+}
+
+/** Adds the id that Tenable gives each of its answers. */
+export const withId = (reply: Reply): Reply => ({
+  ...reply,
+  headers: { 'x-request-uuid': randomUUID().replaceAll('-', ''), ...reply.headers },
+})
+
+function refuse({ headers }: Call, { scans, faults, countCall }: World): Reply | undefined {
+  if (!isKeyPair(headers['x-apikeys'], scans.keys)) return refusals.unauthorized()
+  if (faults.tenableCallsAtOnce > 0 && scans.callsUnderWay > faults.tenableCallsAtOnce)
+    return refusals.concurrency()
+  if (faults.tenableCallsPerMinute <= 0) return undefined
+  const refusal = countCall('tenable', [{ calls: faults.tenableCallsPerMinute, seconds: 60 }])
+  if (!refusal) return undefined
+  const reply = refusals.rate()
+  return {
+    ...reply,
+    headers: { ...reply.headers, 'retry-after': String(refusal.retryAfterSeconds) },
+  }
+}
+
+/** `accessKey=…; secretKey=…`, whatever the spaces and with or without a semicolon at the end. */
+function isKeyPair(
+  header: string | string[] | undefined,
+  keys: { accessKey: string; secretKey: string },
+): boolean {
+  const found = /^\s*accessKey\s*=\s*([^;\s]+)\s*;\s*secretKey\s*=\s*([^;\s]+)\s*;?\s*$/.exec(
+    String(header),
+  )
+  return found?.[1] === keys.accessKey && found[2] === keys.secretKey
+}
+
+function forced(fault: TenableFault | null): Reply | undefined {
+  if (!fault || !isDue(fault)) return undefined
+  return fault.answer in refusals
+    ? refusals[fault.answer as keyof typeof refusals]()
+    : brokenAnswer(fault.answer as Exclude<TenableFault['answer'], keyof typeof refusals>)
+}
+
+/** The ways in which Tenable says no. */
+export type TenableRefusal = keyof typeof refusals
+
+const told = (statusCode: number, error: string, message: string) =>
+  json(statusCode, { statusCode, error, message })
+
+const tooMany: Reply = {
+  status: 429,
+  headers: { 'content-type': 'text/html', 'retry-after': '30', server: 'tenable.io' },
+  body:
+    '<html>\r\n<head><title>429 Too Many Requests</title></head>\r\n<body>\r\n' +
+    '<center><h1>429 Too Many Requests</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n',
+}
+
+const duplicate = 'Please modify request or wait until existing export is complete'
+const [job, container] = [guid(1, 57), guid(1, 58)]
+
+/** Each refusal as it was recorded or, where nobody has recorded it, as the vendor's pages describe it. */
+export const refusals = {
+  'bad-request': () => json(400, { error: 'Invalid parameter' }),
+  unauthorized: () => told(401, 'Unauthorized', 'Invalid credentials.'),
+  forbidden: () => told(403, 'Forbidden', 'Insufficient scope'),
+  'not-found': () => json(404, { error: 'Scan not found' }),
+  'no-such-path': () => json(404, { error: 'The requested file was not found' }),
+  /** Too many calls in a minute: a page of the gateway, before any service has seen the call. */
+  rate: () => tooMany,
+  /** Too much at a time: the same page from behind a gateway; nobody has recorded what else tells the two apart. */
+  concurrency: () => ({
+    ...tooMany,
+    headers: {
+      ...tooMany.headers,
+      'x-gateway-site-id': 'nginx-router-b-eng-us-east-1',
+      'x-path-handler': 'tenable-io-scans',
+    },
+  }),
+  /** The same export is running: as one of the two export services says it … */
+  'duplicate-export': () =>
+    json(429, {
+      status: 429,
+      message: `Duplicate export not allowed. ${duplicate} (job_uuid=${job} container_uuid=${container} createdAt=2026-11-20T06:58:15.082Z)`,
+    }),
+  /** … and as the other one does, which sends its message in pieces. */
+  'duplicate-export-in-pieces': () =>
+    json(429, {
+      values: [job, container],
+      strings: ['Duplicate export (job_uuid=', ' container_uuid=', `). not allowed. ${duplicate}.`],
+      empty: false,
+      bytes: Buffer.from(
+        `Duplicate export (job_uuid=${job} container_uuid=${container}). not allowed. ${duplicate}.`,
+      ).toString('base64'),
+      value_count: 2,
+    }),
+  'server-error': () => told(500, 'Internal Server Error', 'An internal server error occurred'),
+  'gateway-timeout': () =>
+    told(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
+} satisfies Record<string, () => Reply>

@@ -8,9 +8,14 @@ import {
   type ScanSession,
 } from './defender-scan.ts'
 import { putSamples } from './sample-scans.ts'
-import { createScanShelf, type ScanShelf } from './scan-shelf.ts'
-import type { GivenTenableScan } from './tenable-scan.ts'
-import { createTenableShelf, type TenableShelf } from './tenable-shelf.ts'
+import {
+  fillTenableScan,
+  findRun,
+  type GivenTenableScan,
+  runNow,
+  type TenableRun,
+  type TenableScan,
+} from './tenable-scan.ts'
 
 /** The routes of Tenable that have something to tell. */
 export type TenableRoute = 'scans' | 'details' | 'history' | 'latest-status'
@@ -87,4 +92,90 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
   for (const one of sessions) scans.sessions.put(one)
   for (const one of tenable) scans.tenable.put(one)
   return scans
+}
+
+/** The scans of one kind that a tenant has, in the order in which they were put there. */
+export interface ScanShelf<Given, Kept extends Given> {
+  /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
+  put(given: Given): Kept
+  /** Changes one now; what else it has stays. */
+  change(id: string | number, patch: Partial<Given>): Kept
+  remove(id: string | number): void
+  get(id: string | number): Kept | undefined
+  all(): Kept[]
+}
+
+/** Makes a shelf; `fill` completes what is put there and leaves alone what is complete, `idsOf` are its ids, the first one its own. */
+export function createScanShelf<Given, Kept extends Given>(
+  fill: (given: Given) => Kept,
+  idsOf: (kept: Kept) => (string | number)[],
+): ScanShelf<Given, Kept> {
+  const kept = new Map<string, Kept>()
+  const keyOf = (one: Kept) => String(idsOf(one)[0])
+  const get = (id: string | number) =>
+    kept.get(String(id)) ?? [...kept.values()].find((one) => idsOf(one).includes(String(id)))
+  const put = (given: Given) => {
+    const one = fill(given)
+    kept.set(keyOf(one), one)
+    return one
+  }
+  const present = (id: string | number) => {
+    const one = get(id)
+    if (!one) throw new Error(`There is no scan ${id}.`)
+    return one
+  }
+  return {
+    put,
+    change: (id, patch) => put({ ...present(id), ...patch }),
+    remove: (id) => kept.delete(keyOf(present(id))),
+    get,
+    all: () => [...kept.values()],
+  }
+}
+
+/** Tenable's scans, found by number or by `schedule_uuid`; their runs can be moved on by hand. */
+export interface TenableShelf extends ScanShelf<GivenTenableScan, TenableScan> {
+  /** Starts a new run now. */
+  startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
+  /** Changes a run now, the newest one by default; a new status starts or ends it, and its steps to come are off. */
+  changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
+}
+
+/** Makes the shelf. */
+export function createTenableShelf(clock: Clock): TenableShelf {
+  const shelf = createScanShelf(
+    (given: GivenTenableScan) => fillTenableScan(given, clock),
+    ({ id, scheduleUuid }: TenableScan) => [id, scheduleUuid],
+  )
+  function runOf(id: string | number, run: string | number | null = null) {
+    const scan = shelf.get(id)
+    const found = scan && findRun(scan, run === null ? null : String(run))
+    if (!scan || !found) throw new Error(`There is no such run of scan ${id}.`)
+    return { scan, found }
+  }
+  return {
+    ...shelf,
+    startRun(id, given = {}) {
+      const startedAt = clock.now().toISOString()
+      shelf.change(id, {
+        runs: [...(shelf.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+      })
+      return runOf(id).found
+    },
+    changeRun(id, patch, run) {
+      const { scan, found } = runOf(id, run)
+      const now = clock.now()
+      const { status, endedAtMs } = runNow(found, now)
+      const changed = { ...found, status, steps: [], ...patch }
+      const after = runNow(changed, now)
+      const started =
+        after.startedAtMs === null && after.status !== 'pending'
+          ? { startedAt: now.toISOString() }
+          : {}
+      const ended = after.isOver && endedAtMs === null ? { endedAt: now.toISOString() } : {}
+      const next = { ...changed, ...started, ...ended, ...patch }
+      shelf.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })
+      return runOf(id, next.id).found
+    },
+  }
 }

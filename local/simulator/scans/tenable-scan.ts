@@ -1,6 +1,5 @@
 import type { Clock } from '../../../shared/platform/time.ts'
-import { guid, hexText } from '../random.ts'
-import type { Severities } from './tenable-hosts.ts'
+import { createRandom, guid, hexText } from '../random.ts'
 
 /** One run of a scan; times are RFC 3339. */
 export interface TenableRun {
@@ -118,3 +117,41 @@ const timeAt = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
 
 /** 52 characters that look like a UUID with a long end. */
 const longId = (...seeds: number[]) => `${guid(...seeds).slice(0, 24)}${hexText(28, ...seeds, 52)}`
+
+/** Findings by severity. */
+export interface Severities {
+  info: number
+  low: number
+  medium: number
+  high: number
+  critical: number
+}
+
+/** From the lowest on, as the levels 0 to 4 count them. */
+export const severityNames = ['info', 'low', 'medium', 'high', 'critical'] as const
+
+/** The findings on each host of a run; the same for the same run where only their number is given. */
+export function findingsOf({
+  id,
+  hosts,
+}: {
+  id: number
+  hosts: Severities[] | number
+}): Severities[] {
+  if (Array.isArray(hosts)) return hosts
+  const random = createRandom(id, 53)
+  return Array.from({ length: hosts }, () => ({
+    info: 10 + random.int(60),
+    low: random.int(4),
+    medium: random.int(12),
+    high: random.int(6),
+    critical: random.chance(0.3) ? random.int(4) : 0,
+  }))
+}
+
+/** Findings of all hosts together. */
+export function totalOf(findings: Severities[]): Severities {
+  const total: Severities = { info: 0, low: 0, medium: 0, high: 0, critical: 0 }
+  for (const one of findings) for (const name of severityNames) total[name] += one[name]
+  return total
+}

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createPool, PoolClosed } from '../../../local/host/durable/pool.ts'
+import { createPool, PoolClosed } from '../../../local/host/durable/hub.ts'
 
 test('no more jobs than places run at once, in the order they came, also when new ones come in between', async () => {
   const pool = createPool(2)

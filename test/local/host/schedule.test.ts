@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseSchedule } from '../../../local/host/schedule.ts'
+import { parseSchedule } from '../../../local/host/triggers.ts'
 
 const from = new Date('2026-11-20T10:30:15Z')
 

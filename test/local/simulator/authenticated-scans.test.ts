@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { HistoryShape } from '../../../local/simulator/faults.ts'
 import { sampleDefinitions, sampleSessions } from '../../../local/simulator/scans/sample-scans.ts'
-import type { HistoryShape } from '../../../local/simulator/scans/spell-defender-scan.ts'
 import { startScanCaller } from './scan-caller.ts'
 
 const [good, partial, bad] = sampleSessions

@@ -1,4 +1,4 @@
-import type { TrueDevice } from '../../../local/simulator/true-device.ts'
+import type { TrueDevice } from '../../../local/simulator/expected-device.ts'
 
 /** A second, naive reading of an export line, written from the description of the format: slow, plain, for comparison. */
 export function readLine(line: string): Record<string, unknown> | undefined {

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest'
+import type { Observation } from '../../../local/simulator/device.ts'
+import { spellJsonRow, spellLine } from '../../../local/simulator/encode-device.ts'
+import { trueDevice } from '../../../local/simulator/expected-device.ts'
 import { momentAt } from '../../../local/simulator/moment.ts'
-import type { Observation } from '../../../local/simulator/observation.ts'
 import type { Random } from '../../../local/simulator/random.ts'
-import { spellJsonRow } from '../../../local/simulator/spell-json.ts'
-import { spellLine } from '../../../local/simulator/spell-line.ts'
-import { trueDevice } from '../../../local/simulator/true-device.ts'
 
 /** Always the most usual spelling. */
 const usual: Random = {

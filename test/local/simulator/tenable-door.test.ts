@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { TenableFault } from '../../../local/simulator/scans/scan-faults.ts'
+import type { TenableFault } from '../../../local/simulator/faults.ts'
 import { startScanCaller } from './scan-caller.ts'
 
 describe('the door', () => {

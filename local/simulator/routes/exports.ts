@@ -1,0 +1,133 @@
+import { badRequest, authorize as refuse } from '../auth.ts'
+import { createFleet } from '../fleet.ts'
+import { guid } from '../random.ts'
+import { json } from '../reply.ts'
+import type { Route, World } from '../world.ts'
+
+const hourMs = 3_600_000
+
+/**
+ * The export via files: a list of links to one snapshot.
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/get-assessment-information-gathering
+ */
+export const informationGatheringExport: Route = {
+  method: 'GET',
+  path: /^\/defender\/api(\/v1\.0)?\/machines\/InfoGatheringExport$/i,
+  answer(call, world) {
+    const refusal = refuse(call, world, {
+      quota: 'InfoGatheringExport',
+      limits: [
+        { calls: 5, seconds: 60 },
+        { calls: 20, seconds: 3600 },
+      ],
+      roles: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
+      forced: world.faults.exportStatus,
+    })
+    if (refusal) return refusal
+
+    // Without the parameter links were seen to live three hours.
+    const asked = call.url.searchParams.get('sasValidHours') ?? '3'
+    const validHours = /^\d{1,4}$/.test(asked) ? Number(asked) : Number.NaN
+    if (!(validHours >= 1 && validHours <= 6)) {
+      return badRequest('sasValidHours must be a whole number between 1 and 6.', 'InvalidInput')
+    }
+
+    if (world.faults.changeGeneratedTime) nextSnapshot(world)
+    const snapshot = world.shelf.current()
+    return json(200, {
+      '@odata.context': `${world.origin()}/defender/api/$metadata#microsoft.windowsDefenderATP.api.ExportFilesResponse`,
+      exportFiles: world.faults.emptyList ? [] : listLinks(world, validHours),
+      generatedTime: world.faults.nullGeneratedTime ? null : snapshot.fleet.options.generatedTime,
+    })
+  },
+}
+
+function nextSnapshot(world: World): void {
+  const { options } = world.shelf.current().fleet
+  const generatedTime = `${new Date(Date.parse(options.generatedTime) + 6 * hourMs).toISOString().slice(0, 19)}Z`
+  world.faults.changeGeneratedTime = false
+  world.shelf.put(createFleet({ ...options, generatedTime }))
+}
+
+function listLinks(world: World, validHours: number): string[] {
+  const { faults, links } = world
+  const snapshot = world.shelf.current()
+  const nowMs = world.clock.now().getTime()
+  snapshot.firstListedAtMs ??= nowMs
+  snapshot.listings++
+  // The service copies anew for each listing, so that one snapshot is seen in several containers.
+  const container = `temp-${guid(snapshot.fleet.options.seed, snapshot.listings, 31)}`
+  const firstShortLived =
+    snapshot.listings === 1
+      ? snapshot.files.length - faults.shortLivedLinks
+      : Number.POSITIVE_INFINITY
+  return snapshot.files.map(({ path, index }) => {
+    // By turns already over when listed, and over a second later.
+    const short =
+      index >= firstShortLived ? nowMs + ((index - firstShortLived) % 2) * 2000 - 1000 : undefined
+    const whole = nowMs + validHours * hourMs
+    const startsAtMs = short === undefined ? nowMs : nowMs - hourMs
+    const times = faults.userDelegation
+      ? { startsAtMs, endsAtMs: whole, keyEndsAtMs: short ?? whole }
+      : { startsAtMs, endsAtMs: short ?? whole }
+    return `${world.origin()}/blob/${container}/${path}?${links.sign(`${container}/${path}`, times)}`
+  })
+}
+
+const defaultTop = 20
+const largestTop = 10_000
+
+/**
+ * The JSON method: antivirus health page by page.
+ * https://learn.microsoft.com/en-us/defender-endpoint/api/device-health-export-antivirus-health-report-api
+ */
+export const deviceAvInfo: Route = {
+  method: 'GET',
+  path: /^\/defender\/api(\/v1\.0)?\/deviceavinfo$/i,
+  answer(call, world) {
+    const refusal = refuse(call, world, {
+      quota: 'deviceavinfo',
+      limits: [
+        { calls: 30, seconds: 60 },
+        { calls: 1000, seconds: 3600 },
+      ],
+      roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+      forced: world.faults.jsonStatus,
+    })
+    if (refusal) return refusal
+
+    const query = call.url.searchParams
+    const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
+    if (unknown !== undefined)
+      return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
+    const top = wholeNumber(query.get('$top') ?? String(defaultTop))
+    const skip = wholeNumber(query.get('$skip') ?? '0')
+    if (top === undefined || skip === undefined)
+      return badRequest('$top and $skip must be whole numbers.', 'ODataError')
+    if (top > largestTop)
+      return badRequest(`The limit of ${largestTop} for $top has been exceeded.`, 'ODataError')
+
+    const { fleet } = world.shelf.current()
+    const count = world.faults.rowsOnce ? fleet.options.size : fleet.jsonRowCount
+    const value: unknown[] = []
+    const wanted = Math.min(top, count - skip)
+    if (wanted > 0) {
+      for (const row of fleet.jsonRows(skip)) {
+        value.push(row)
+        if (value.length === wanted) break
+      }
+    }
+    const next = skip + top
+    const base = `${world.origin()}${call.url.pathname}`
+    return json(200, {
+      '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAvInfo`,
+      value,
+      ...(next < count &&
+        !world.faults.missingNextLink && {
+          '@odata.nextLink': `${base}?$top=${top}&$skip=${next}`,
+        }),
+    })
+  },
+}
+
+const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
