@@ -5,7 +5,7 @@ import type { Call } from './server.ts'
 import type { CallLimit, Route, World } from './world.ts'
 
 /** What a Defender route asks of its callers. */
-export interface Door {
+export interface Guard {
   /** Name of the quota that its calls count for. */
   quota: string
   limits: CallLimit[]
@@ -15,15 +15,15 @@ export interface Door {
 }
 
 /** Refuses who may not in, as Defender does: no token 401, too many calls 429, no role 403; undefined lets in. */
-export function authorize(call: Call, world: World, door: Door): Reply | undefined {
+export function authorize(call: Call, world: World, guard: Guard): Reply | undefined {
   const grant = world.tokens.grantOf(call.headers.authorization)
   if (!grant) return defenderError(401, 'Unauthorized', 'Unauthorized', randomUUID())
 
-  const forced = forcedAnswer(door.forced)
+  const forced = forcedAnswer(guard.forced)
   if (forced) return forced
 
   const tenantId = world.tokens.options.tenantId
-  const refusal = world.countCall(`${door.quota} ${tenantId} ${grant.clientId}`, door.limits)
+  const refusal = world.countCall(`${guard.quota} ${tenantId} ${grant.clientId}`, guard.limits)
   if (refusal) {
     const { limit, retryAfterSeconds } = refusal
     const window = new Date(limit.seconds * 1000).toISOString().slice(11, 19)
@@ -35,10 +35,10 @@ export function authorize(call: Call, world: World, door: Door): Reply | undefin
     })
   }
 
-  if (!door.roles.some((role) => grant.roles.includes(role))) {
+  if (!guard.roles.some((role) => grant.roles.includes(role))) {
     const message =
       'The application does not have any of the required application permissions ' +
-      `(${door.roles.join(', ')}) to access the resource.`
+      `(${guard.roles.join(', ')}) to access the resource.`
     return defenderError(403, 'Forbidden', message, randomUUID())
   }
   return undefined

@@ -20,13 +20,13 @@ export interface AvPart {
   ring: string | null
 }
 
-/** One device as one row shows it, free of any spelling: what is true, whatever a line makes of it. */
+/** One device as one row shows it, before it is encoded: what is true, however a line writes it. */
 export interface Observation {
   /** Lower case. */
   deviceId: string
   name: string | null
   platform: string
-  /** What the platform tells; null when it tells nothing. */
+  /** What the platform says; null when it says nothing. */
   osKind: 'windows' | 'mac' | 'linux' | null
   osVersion: string
   group: Group
@@ -116,7 +116,7 @@ const others: [System, ...System[]] = [
   ['Linux', 'linux', 'ubuntu_linux_22.04'],
   ['Linux', 'linux', 'enterprise_linux_9.4'],
 ]
-/** Platforms that tell nothing of the kinds we know. */
+/** Platforms of none of the kinds that we know. */
 const phones: [System, ...System[]] = [
   ['Android', null, '14.0'],
   ['iOS', null, '17.5.1'],

@@ -1,10 +1,10 @@
 import type { Flag, Observation, Scan } from './device.ts'
-import { type Moment, spellInFile, spellInJson } from './moment.ts'
+import { type Moment, encodeFileTime, encodeJsonTime } from './moment.ts'
 import type { Random } from './random.ts'
 
-/** Writes an observation as one line of an export file, in one of the spellings that occur. */
-export function spellLine(seen: Observation, random: Random): string {
-  const time = (moment: Moment | null) => (moment ? spellInFile(moment, random) : null)
+/** Writes an observation as one line of an export file, in one of the ways that occur. */
+export function encodeLine(seen: Observation, random: Random): string {
+  const time = (moment: Moment | null) => (moment ? encodeFileTime(moment, random) : null)
   const gathered = gatheredInformation(seen, random, time)
   return JSON.stringify({
     RbacGroupName: seen.group.name,
@@ -21,12 +21,12 @@ export function spellLine(seen: Observation, random: Random): string {
   })
 }
 
-type SpellTime = (moment: Moment | null) => string | null
+type EncodeTime = (moment: Moment | null) => string | null
 
 function gatheredInformation(
   seen: Observation,
   random: Random,
-  time: SpellTime,
+  time: EncodeTime,
 ): Record<string, unknown> {
   const { signature, engine, platformPart } = seen
   const flags = flagNames(random)
@@ -53,8 +53,8 @@ function gatheredInformation(
     AvEngineRing: engine.ring,
     AvSignatureDataRefreshTime: time(seen.signatureRefreshedAt),
   }
-  const spelled = random.chance(0.02) ? lowerFirst(all) : all
-  return seen.sparse ? withoutNulls(spelled) : { ...spelled, ...seen.gatheredOther }
+  const encoded = random.chance(0.02) ? lowerFirst(all) : all
+  return seen.sparse ? withoutNulls(encoded) : { ...encoded, ...seen.gatheredOther }
 }
 
 function flagNames(random: Random) {
@@ -73,7 +73,7 @@ function fileFlag(value: Flag, random: Random): boolean | string | null {
   return random.chance(0.6) ? value : text
 }
 
-function scans(seen: Observation, random: Random, time: SpellTime): Record<string, unknown> {
+function scans(seen: Observation, random: Random, time: EncodeTime): Record<string, unknown> {
   const one = (scan: Scan | null) =>
     scan && { ScanStatus: scan.result, ErrorCode: scan.error, Timestamp: time(scan.at) }
   const flat = {
@@ -83,8 +83,8 @@ function scans(seen: Observation, random: Random, time: SpellTime): Record<strin
   if (seen.scanForm === 'flat') return flat
   const none = !seen.quick && !seen.full && !seen.custom && random.chance(0.5)
   const nested = { Quick: one(seen.quick), Full: one(seen.full), Custom: one(seen.custom) }
-  const spelled = none ? null : random.chance(0.05) ? nested : JSON.stringify(nested)
-  return seen.scanForm === 'both' ? { AvScanResults: spelled, ...flat } : { AvScanResults: spelled }
+  const encoded = none ? null : random.chance(0.05) ? nested : JSON.stringify(nested)
+  return seen.scanForm === 'both' ? { AvScanResults: encoded, ...flat } : { AvScanResults: encoded }
 }
 
 function lowerFirst(fields: Record<string, unknown>): Record<string, unknown> {
@@ -104,8 +104,8 @@ function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> 
  * Writes an observation as one row of the JSON method.
  * https://learn.microsoft.com/en-us/defender-endpoint/api/device-health-export-antivirus-health-report-api
  */
-export function spellJsonRow(seen: Observation, random: Random): Record<string, unknown> {
-  const time = (moment: Moment | null) => (moment ? spellInJson(moment, random) : null)
+export function encodeJsonRow(seen: Observation, random: Random): Record<string, unknown> {
+  const time = (moment: Moment | null) => (moment ? encodeJsonTime(moment, random) : null)
   const { signature, engine, platformPart } = seen
   const id = random.chance(0.1) ? seen.deviceId.toUpperCase() : seen.deviceId
   return {

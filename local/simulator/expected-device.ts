@@ -3,7 +3,7 @@ import type { Place } from './layout.ts'
 import { type Moment, utcText } from './moment.ts'
 
 /** The columns that a device can have beside its id, by their promised names. */
-export const trueColumns = [
+export const expectedColumns = [
   'computerDnsName',
   'osKind',
   'osPlatform',
@@ -45,10 +45,10 @@ export const trueColumns = [
 ] as const
 
 /** The name of one of these columns. */
-export type TrueColumn = (typeof trueColumns)[number]
+export type ExpectedColumn = (typeof expectedColumns)[number]
 
 /** What a correct import ends with for one device; a column is absent where the source is silent. */
-export interface TrueDevice extends Partial<Record<TrueColumn, string | number>> {
+export interface ExpectedDevice extends Partial<Record<ExpectedColumn, string | number>> {
   /** Lower case. */
   machineId: string
   /** Fields that are no column, with their own names and values; null ones count as not sent. */
@@ -68,7 +68,7 @@ const modeNames: Record<string, string> = {
 }
 
 /** Columns that only the files method knows. */
-const fileColumns = new Set<TrueColumn>([
+const fileColumns = new Set<ExpectedColumn>([
   'customScanResult',
   'customScanError',
   'customScanTime',
@@ -80,24 +80,24 @@ const fileColumns = new Set<TrueColumn>([
   'avEngineRing',
 ])
 
-/** Tells the truth of an observation as the given method lets it be known. */
-export function trueDevice(
+/** What a correct import by the given method makes of an observation. */
+export function expectedDevice(
   seen: Observation,
   sources: Place[],
   method: 'files' | 'json',
-): TrueDevice {
+): ExpectedDevice {
   const other =
     method === 'files' ? withoutNulls({ ...seen.gatheredOther, ...seen.columnsOther }) : {}
-  const device: TrueDevice = { machineId: seen.deviceId, other, sources }
+  const device: ExpectedDevice = { machineId: seen.deviceId, other, sources }
   const columns = columnsOf(seen)
-  for (const column of trueColumns) {
+  for (const column of expectedColumns) {
     const value = columns[column]
     if (value !== null && (method === 'files' || !fileColumns.has(column))) device[column] = value
   }
   return device
 }
 
-function columnsOf(seen: Observation): Record<TrueColumn, string | number | null> {
+function columnsOf(seen: Observation): Record<ExpectedColumn, string | number | null> {
   const { signature, engine, platformPart, quick, full, custom } = seen
   const time = (moment: Moment | null | undefined) => (moment ? utcText(moment) : null)
   return {

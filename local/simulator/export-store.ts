@@ -6,7 +6,7 @@ import type { Fleet } from './fleet.ts'
 import { exportPath } from './layout.ts'
 
 /** One blob of a snapshot. */
-export interface ShelfFile {
+export interface StoredFile {
   /** Path below the container. */
   path: string
   /** Place in the list, from 0. */
@@ -22,7 +22,7 @@ export interface ShelfFile {
 /** A snapshot as it lies in the store. */
 export interface Snapshot {
   fleet: Fleet
-  files: ShelfFile[]
+  files: StoredFile[]
   /** Files with rows. */
   filledCount: number
   listings: number
@@ -35,15 +35,15 @@ const keptBytes = 64 * 2 ** 20
 const snapshotsKept = 4
 
 /** Keeps the newest snapshots; links to older ones lead nowhere. */
-export interface ExportShelf {
+export interface ExportStore {
   current(): Snapshot
   put(fleet: Fleet): void
   /** The blob at a path below the container, the newest snapshot's first. */
-  find(path: string): { snapshot: Snapshot; file: ShelfFile } | undefined
+  find(path: string): { snapshot: Snapshot; file: StoredFile } | undefined
 }
 
-/** Makes the shelf; `paths` are files on disk that every snapshot shows in place of the fleet's own. */
-export function createExportShelf(first: Fleet, paths?: string[]): ExportShelf {
+/** Makes the store; `paths` are files on disk that every snapshot shows in place of the fleet's own. */
+export function createExportStore(first: Fleet, paths?: string[]): ExportStore {
   const keep = createKeeper()
   const snapshotOf = (fleet: Fleet): Snapshot => {
     const files = paths
@@ -74,7 +74,7 @@ export function createExportShelf(first: Fleet, paths?: string[]): ExportShelf {
   }
 }
 
-function fleetFiles(fleet: Fleet, keep: Keep): ShelfFile[] {
+function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
   let filled = 0
   return fleet.files.map((source, index) => {
     const owner = {}
@@ -95,7 +95,7 @@ function fleetFiles(fleet: Fleet, keep: Keep): ShelfFile[] {
   })
 }
 
-function diskFile(path: string, index: number, fleet: Fleet, files: number): ShelfFile {
+function diskFile(path: string, index: number, fleet: Fleet, files: number): StoredFile {
   const packed = /\.gz$/i.test(path)
   const read = (): AsyncIterable<Buffer> => createReadStream(path)
   return {

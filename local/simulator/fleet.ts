@@ -1,6 +1,6 @@
 import type { Observation } from './device.ts'
-import { spellJsonRow, spellLine } from './encode-device.ts'
-import { type TrueDevice, trueDevice } from './expected-device.ts'
+import { encodeJsonRow, encodeLine } from './encode-device.ts'
+import { type ExpectedDevice, expectedDevice } from './expected-device.ts'
 import {
   completeOptions,
   exportPath,
@@ -36,7 +36,7 @@ export interface Fleet {
   /** The JSON method's rows from `skip` on. */
   jsonRows(skip?: number): Iterable<Record<string, unknown>>
   /** What a correct import by the given method (files) ends with: each device once, in order of number. */
-  truth(method?: Method): Iterable<TrueDevice>
+  truth(method?: Method): Iterable<ExpectedDevice>
   counts: { lines: number; devices: number; duplicates: number; rejected: number }
 }
 
@@ -75,7 +75,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
       ...(times && { times }),
     })
   }
-  function spell<T>(device: number, copy: 0 | 1, method: Method, write: Spell<T>): T {
+  function encode<T>(device: number, copy: 0 | 1, method: Method, write: Encode<T>): T {
     const appearance = appearances(device, method)[copy]
     if (!appearance) throw new Error(`device ${device} has no copy ${copy}`)
     const random = createRandom(
@@ -89,9 +89,9 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
   }
   function* linesOf(index: number): Iterable<string> {
     for (const stand of layout.stands(index)) {
-      if ('home' in stand) yield spell(stand.home, 0, 'files', spellLine)
+      if ('home' in stand) yield encode(stand.home, 0, 'files', encodeLine)
       else if ('second' in stand)
-        yield spell(layout.deviceOfSecond(stand.second), 1, 'files', spellLine)
+        yield encode(layout.deviceOfSecond(stand.second), 1, 'files', encodeLine)
       else if (stand.bad < options.badLines) yield badLine(stand.bad, seed)
       else yield oversizedLine(stand.bad - options.badLines)
     }
@@ -107,9 +107,9 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
     })),
     jsonRowCount: size + duplicates,
     *jsonRows(skip = 0) {
-      for (let row = skip; row < size; row++) yield spell(row, 0, 'json', spellJsonRow)
+      for (let row = skip; row < size; row++) yield encode(row, 0, 'json', encodeJsonRow)
       for (let k = Math.max(0, skip - size); k < duplicates; k++) {
-        yield spell(layout.deviceOfSecond(k), 1, 'json', spellJsonRow)
+        yield encode(layout.deviceOfSecond(k), 1, 'json', encodeJsonRow)
       }
     },
     *truth(method = 'files') {
@@ -117,7 +117,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
         const all = appearances(device, method)
         const copy = all.findIndex(({ stays }) => stays)
         const sources = method === 'files' ? all.map(({ place }) => place) : []
-        yield trueDevice(observation(device, copy, all[copy] as Appearance), sources, method)
+        yield expectedDevice(observation(device, copy, all[copy] as Appearance), sources, method)
       }
     },
     counts: {
@@ -130,7 +130,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
 }
 
 type Method = 'files' | 'json'
-type Spell<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
+type Encode<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
 
 /** One standing of a device: where, when (for devices that stand twice), and whether it is the one to keep. */
 interface Appearance {

@@ -27,19 +27,19 @@ export interface Grant {
 }
 
 /** Issues tokens and knows them again. */
-export interface TokenDesk {
+export interface TokenIssuer {
   options: TokenOptions
   issue(clientId: string, audience: string): { token: string; expiresInSeconds: number }
   /** The grant behind an `Authorization` header; undefined when there is none or it has ended. */
   grantOf(authorization: string | undefined): Grant | undefined
 }
 
-/** Makes a token desk; each token is told to `onIssue`. */
-export function createTokenDesk(
+/** Makes a token issuer; `onIssue` gets each token. */
+export function createTokenIssuer(
   clock: Clock,
   given: Partial<TokenOptions>,
   onIssue: (token: string) => void,
-): TokenDesk {
+): TokenIssuer {
   const options: TokenOptions = {
     tenantId: '5b1f4d0e-6f0a-4c53-9d0f-2f8f0b6c7a11',
     roles: ['Machine.Read.All', 'Vulnerability.Read.All', 'Alert.Read.All'],
@@ -90,7 +90,7 @@ export interface LinkTimes {
 }
 
 /** Signs links to blobs and checks them. */
-export interface LinkDesk {
+export interface LinkIssuer {
   /** The query of a link to `path`, with its signature. */
   sign(path: string, times: LinkTimes): string
   /** Whether the query opens `path` at `nowMs`: `forged` for anything altered, `expired` outside its time. */
@@ -101,8 +101,8 @@ export interface LinkDesk {
   ): 'good' | 'expired' | 'key-expired' | 'forged'
 }
 
-/** Makes a link desk with a key of its own; each signature is told to `onSign`. */
-export function createLinkDesk(tenantId: string, onSign: (signature: string) => void): LinkDesk {
+/** Makes a link issuer with a key of its own; `onSign` gets each signature. */
+export function createLinkIssuer(tenantId: string, onSign: (signature: string) => void): LinkIssuer {
   const key = randomBytes(32)
   const identity = { skoid: randomUUID(), sktid: tenantId, sks: 'b', skv: '2020-08-04' }
   const signatureOf = (path: string, query: URLSearchParams) => {

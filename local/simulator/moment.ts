@@ -45,7 +45,7 @@ export function tickKey(text: unknown): string | undefined {
 }
 
 /** One of the ways in which export files write a time. */
-export function spellInFile(moment: Moment, random: Random): string {
+export function encodeFileTime(moment: Moment, random: Random): string {
   const seconds = secondsText(moment)
   const fraction = fractionText(moment)
   const way = random.next()
@@ -57,7 +57,7 @@ export function spellInFile(moment: Moment, random: Random): string {
 }
 
 /** One of the ways in which the JSON method writes a time. */
-export function spellInJson(moment: Moment, random: Random): string {
+export function encodeJsonTime(moment: Moment, random: Random): string {
   return `${secondsText(moment)}${fractionText(moment)}${random.chance(0.2) ? '+00:00' : 'Z'}`
 }
 

@@ -180,7 +180,7 @@ export type ReceiverMode =
   | 'drip'
   | 'huge'
 
-interface AnswerParts {
+interface AnswerContext {
   status: number
   retryAfter: string | null
   clock: Clock
@@ -188,7 +188,7 @@ interface AnswerParts {
   url: string
 }
 
-const answers: Record<ReceiverMode, (parts: AnswerParts) => Reply> = {
+const answers: Record<ReceiverMode, (context: AnswerContext) => Reply> = {
   accept: () => ({ status: 204 }),
   refuse: ({ status }) => json(status, { error: 'refused on purpose' }),
   stall: () => ({ status: 0, silent: true }),
@@ -215,8 +215,8 @@ const answers: Record<ReceiverMode, (parts: AnswerParts) => Reply> = {
 }
 
 /** What a receiver of this mode answers to a post. */
-export const receiverAnswer = (mode: ReceiverMode, parts: AnswerParts): Reply =>
-  answers[mode](parts)
+export const receiverAnswer = (mode: ReceiverMode, context: AnswerContext): Reply =>
+  answers[mode](context)
 
 /** A byte a second, without end. */
 async function* drops(clock: Clock, signal: AbortSignal): AsyncIterable<Buffer> {

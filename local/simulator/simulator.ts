@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../shared/platform/time.ts'
 import { token } from './auth.ts'
-import { createExportShelf } from './export-store.ts'
+import { createExportStore } from './export-store.ts'
 import { type Faults, usualFaults } from './faults.ts'
 import type { Fleet } from './fleet.ts'
-import { createLinkDesk, createTokenDesk, type TokenOptions } from './issuers.ts'
+import { createLinkIssuer, createTokenIssuer, type TokenOptions } from './issuers.ts'
 import { investigation } from './items/investigation.ts'
 import type { LifeOptions } from './items/item.ts'
-import { createItemShelf, type ItemShelf } from './items/item-store.ts'
+import { createItemStore, type ItemStore } from './items/item-store.ts'
 import { createLife, usualLife } from './items/life.ts'
 import { machineAction } from './items/machine-action.ts'
 import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
@@ -54,9 +54,9 @@ export interface Simulator {
   /** The faults as they stand now, countdowns included. */
   faults: Faults
   /** The tenant's machine actions, living or put there by hand. */
-  actions: ItemShelf
+  actions: ItemStore
   /** The tenant's investigations. */
-  investigations: ItemShelf
+  investigations: ItemStore
   /** The scans of both upstreams. */
   scans: Scans
   /** What opens Tenable. */
@@ -74,7 +74,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const { clock, fleet } = options
   const issuedSecrets = new Set<string>()
   const faults: Faults = { ...usualFaults, ...options.faults }
-  const tokens = createTokenDesk(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
+  const tokens = createTokenIssuer(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
   const life = options.life && createLife({ ...usualLife(clock, fleet.options), ...options.life })
   const scans = createScans(clock, options.scans)
   issuedSecrets.add(scans.keys.accessKey).add(scans.keys.secretKey).add(scans.canary)
@@ -83,13 +83,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     clock,
     faults,
     tokens,
-    links: createLinkDesk(tokens.options.tenantId, (signature) => {
+    links: createLinkIssuer(tokens.options.tenantId, (signature) => {
       issuedSecrets.add(signature).add(encodeURIComponent(signature))
     }),
-    shelf: createExportShelf(fleet, options.files),
+    exports: createExportStore(fleet, options.files),
     items: {
-      machineactions: createItemShelf(machineAction, clock, life?.actions),
-      investigations: createItemShelf(investigation, clock, life?.investigations),
+      machineactions: createItemStore(machineAction, clock, life?.actions),
+      investigations: createItemStore(investigation, clock, life?.investigations),
     },
     scans,
     receiver(name) {
@@ -117,7 +117,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     scans,
     tenableKeys: scans.keys,
     receiver: (name = 'default') => world.receiver(name),
-    setFleet: (changed) => world.shelf.put(changed),
+    setFleet: (changed) => world.exports.put(changed),
     setFaults: (changed) => Object.assign(faults, changed),
     stop: () => server.stop(),
   }

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../../shared/platform/time.ts'
-import type { ExportShelf } from './export-store.ts'
+import type { ExportStore } from './export-store.ts'
 import type { Faults } from './faults.ts'
-import type { LinkDesk, TokenDesk } from './issuers.ts'
+import type { LinkIssuer, TokenIssuer } from './issuers.ts'
 import type { ItemKind } from './items/item.ts'
-import type { ServedShelf } from './items/item-store.ts'
+import type { ServedItems } from './items/item-store.ts'
 import type { MountedReceiver } from './receiver.ts'
 import type { Reply } from './reply.ts'
 import type { ServedScans } from './scans/scans.ts'
@@ -14,10 +14,10 @@ import type { Call } from './server.ts'
 export interface World {
   clock: Clock
   faults: Faults
-  tokens: TokenDesk
-  links: LinkDesk
-  shelf: ExportShelf
-  items: Record<ItemKind['list'], ServedShelf>
+  tokens: TokenIssuer
+  links: LinkIssuer
+  exports: ExportStore
+  items: Record<ItemKind['list'], ServedItems>
   scans: ServedScans
   /** The receiver of a name, made when it is first asked for. */
   receiver(name: string): MountedReceiver

@@ -7,12 +7,12 @@ import {
   dismiss,
   enqueue,
   type Hub,
-  type HubParts,
+  type HubDeps,
   type LiveInstance,
   persist,
 } from './hub.ts'
 import type { InstanceHead, ListedInstance, RuntimeStatus, StoredInstance } from './store.ts'
-import { beginWork, childId, createInstance, finish, play, tellParent } from './work.ts'
+import { beginWork, childId, createInstance, finish, play, notifyParent } from './work.ts'
 
 /** What a caller asks of a new orchestration. */
 export interface StartRequest {
@@ -64,8 +64,8 @@ export class UnknownOrchestrator extends Error {
 }
 
 /** Makes the engine of a hub; nothing runs before `recover`. */
-export function createEngine(parts: HubParts): Engine {
-  const hub = createHub(parts)
+export function createEngine(deps: HubDeps): Engine {
+  const hub = createHub(deps)
   const { store, live } = hub
   return {
     async start({
@@ -78,7 +78,7 @@ export function createEngine(parts: HubParts): Engine {
       if (!fn)
         throw new UnknownOrchestrator(
           name,
-          parts.orchestrators.map((known) => known.name),
+          deps.orchestrators.map((known) => known.name),
         )
       const known = live.get(id)
       if (known) throw new InstanceIsLive(known.head.status)
@@ -193,6 +193,6 @@ async function resumeChild(hub: Hub, instance: LiveInstance, work: OpenWork) {
     parent?.executionId === instance.head.executionId && parent.taskId === work.EventId
   if (isMine(hub.live.get(id)?.head.parent)) return
   const stored = await persist(hub, () => hub.store.read(id))
-  if (stored && isMine(stored.head.parent)) tellParent(hub, stored.head)
+  if (stored && isMine(stored.head.parent)) notifyParent(hub, stored.head)
   else beginWork(hub, instance, work)
 }

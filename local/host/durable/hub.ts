@@ -4,7 +4,7 @@ import { advance, emptyProgress, type HistoryEvent, type Progress } from './hist
 import type { InstanceHead, Store } from './store.ts'
 
 /** What a hub is made of. */
-export interface HubParts {
+export interface HubDeps {
   store: Store
   clock: AdjustableClock
   run: RunFunction
@@ -32,7 +32,7 @@ export interface LiveInstance {
 }
 
 /** A task hub in memory: its live instances and the two pools in which they run. */
-export interface Hub extends HubParts {
+export interface Hub extends HubDeps {
   live: Map<string, LiveInstance>
   orchestratorPool: Pool
   activityPool: Pool
@@ -42,19 +42,19 @@ export interface Hub extends HubParts {
 }
 
 /** Makes a hub without instances. */
-export function createHub(parts: HubParts): Hub {
+export function createHub(deps: HubDeps): Hub {
   const byName = <Fn extends { name: string }>(functions: Fn[]) => {
     const map = new Map(functions.map((fn) => [fn.name.toLowerCase(), fn]))
     return (name: string) => map.get(name.toLowerCase())
   }
   return {
-    ...parts,
+    ...deps,
     live: new Map(),
-    orchestratorPool: createPool(parts.maxOrchestrators),
-    activityPool: createPool(parts.maxActivities),
+    orchestratorPool: createPool(deps.maxOrchestrators),
+    activityPool: createPool(deps.maxActivities),
     stopping: new AbortController(),
-    orchestrator: byName(parts.orchestrators),
-    activity: byName(parts.activities),
+    orchestrator: byName(deps.orchestrators),
+    activity: byName(deps.activities),
   }
 }
 

@@ -1,5 +1,5 @@
 import { createRandom, guid, hexText, type Random } from '../random.ts'
-import { type Item, type ItemScript, type Step, type Teller, tellLife } from './item.ts'
+import { type Item, type Timeline, type Step, type LifeContext, createTimeline } from './item.ts'
 import {
   machineAction,
   rareActionTypes,
@@ -17,8 +17,8 @@ const timeOutMs = 72 * hourMs + 14 * minuteMs
 export const leaderOf = (place: number): number => place - Math.max(0, (place % 16) - 13)
 
 /** The life of the machine action at a place, from its creation to its purge. */
-export function actionLife(place: number, bornMs: number, teller: Teller): ItemScript {
-  const { seed, unknownStates, lateSeconds, retentionDays } = teller.options
+export function actionTimeline(place: number, bornMs: number, life: LifeContext): Timeline {
+  const { seed, unknownStates, lateSeconds, retentionDays } = life.options
   // What a batch shares comes from its leader, what is each one's own from its place.
   const shared = createRandom(seed, leaderOf(place), 41)
   const own = createRandom(seed, place, 42)
@@ -31,7 +31,7 @@ export function actionLife(place: number, bornMs: number, teller: Teller): ItemS
     requestor: shared.pick(requestors),
     requestorComment: shared.pick(comments),
     status,
-    ...teller.subject(place, 44),
+    ...life.subject(place, 44),
     scope: scopeOf(type, shared),
     relatedFileInfo: fileOf(type, shared),
     commands: type === 'LiveResponse' ? commandsOf(shared) : [],
@@ -39,7 +39,7 @@ export function actionLife(place: number, bornMs: number, teller: Teller): ItemS
     externalId: own.chance(0.1) ? guid(seed, place, 45) : null,
     requestSource: place % 16 >= 13 ? 'BulkAction' : shared.pick(requestSources),
   }
-  return tellLife({
+  return createTimeline({
     kind: machineAction,
     first,
     steps,

@@ -3,10 +3,10 @@ import { createRandom, hexText, type Random } from '../random.ts'
 import {
   documented,
   type ItemKind,
-  type ItemScript,
+  type Timeline,
   type Step,
-  type Teller,
-  tellLife,
+  type LifeContext,
+  createTimeline,
   undocumented,
 } from './item.ts'
 
@@ -94,11 +94,11 @@ const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 
 /** The life of the investigation at a place, from its start to its purge; its id is its place. */
-export function investigationLife(place: number, bornMs: number, teller: Teller): ItemScript {
-  const { seed, lateSeconds, retentionDays, unknownStates } = teller.options
+export function investigationTimeline(place: number, bornMs: number, life: LifeContext): Timeline {
+  const { seed, lateSeconds, retentionDays, unknownStates } = life.options
   const random = createRandom(seed, place, 51)
   const { first, steps } = courseOf(place, random, unknownStates)
-  return tellLife({
+  return createTimeline({
     kind: investigation,
     steps,
     retentionDays,
@@ -106,7 +106,7 @@ export function investigationLife(place: number, bornMs: number, teller: Teller)
       ...first,
       id: String(place),
       triggeringAlertId: `da${hexText(18, seed, place, 52)}_${random.int(2 ** 30)}`,
-      ...teller.subject(place, 53),
+      ...life.subject(place, 53),
     },
     born: { ms: bornMs, ticks: 0 },
     lateSeconds: random.chance(0.1) ? random.int(lateSeconds + 1) : 0,

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/platform/time.ts'
 import { scramble } from '../random.ts'
-import type { Item, ItemKind, ItemScript } from './item.ts'
+import type { Item, ItemKind, Timeline } from './item.ts'
 
 /** A step that really happened. `from` is null when the item was created, `to` when it was purged. */
 export interface Transition {
@@ -18,7 +18,7 @@ export interface PageSent {
 }
 
 /** The machine actions, or the investigations, of the tenant, on the simulator's clock. */
-export interface ItemShelf {
+export interface ItemStore {
   /** Puts an item there now; fields that are not given are filled in. An item of the same id is replaced. */
   put(given: Item, options?: { lateSeconds?: number }): Item
   /** Changes an item now; its last update and what else goes along with a new state are filled in. */
@@ -36,8 +36,8 @@ export interface ItemShelf {
   onPage(hook: ((page: PageSent) => void | Promise<void>) | null): void
 }
 
-/** What the routes need of a shelf. */
-export interface ServedShelf extends ItemShelf {
+/** What the routes need of a store. */
+export interface ServedItems extends ItemStore {
   /** The rows of the list as it was `agoMs` ago, in order of creation. */
   rows(agoMs: number, lateSeconds: number): Item[]
   /** The item of this id, or else the newest one with this alias. */
@@ -47,47 +47,47 @@ export interface ServedShelf extends ItemShelf {
   countCall(): number
 }
 
-type Kept = ItemScript & { older?: { untilMs: number; place: number } }
+type StoredItem = Timeline & { older?: { untilMs: number; place: number } }
 
-/** Makes a shelf; `births` hands over what has been born by itself since it was last asked. */
-export function createItemShelf(
+/** Makes a store; `births` gives the items that were created by themselves since the last call. */
+export function createItemStore(
   kind: ItemKind,
   clock: Clock,
-  births: (untilMs: number) => ItemScript[] = () => [],
-): ServedShelf {
-  const kept = new Map<string, Kept>()
-  let hook: Parameters<ItemShelf['onPage']>[0] = null
+  births: (untilMs: number) => Timeline[] = () => [],
+): ServedItems {
+  const stored = new Map<string, StoredItem>()
+  let hook: Parameters<ItemStore['onPage']>[0] = null
   let calls = 0
   const nowMs = () => clock.now().getTime()
 
-  /** What stands on the shelf, all that was born until now included. */
-  function settled(): Map<string, Kept> {
-    for (const script of births(nowMs())) kept.set(script.id, script)
-    return kept
+  /** All items, with those that were created by themselves until now. */
+  function settled(): Map<string, StoredItem> {
+    for (const script of births(nowMs())) stored.set(script.id, script)
+    return stored
   }
-  function shown(one: Kept, atMs: number): Item | null {
+  function shown(one: StoredItem, atMs: number): Item | null {
     const place = placeAt(one, atMs)
     const isOld = one.older !== undefined && nowMs() < one.older.untilMs
     return one.versions[isOld ? Math.min(place, one.older?.place ?? place) : place]?.item ?? null
   }
-  function add(one: Kept, item: Item | null): void {
+  function add(one: StoredItem, item: Item | null): void {
     // What was to become of it by itself will not happen now.
     one.versions = [...one.versions.slice(0, placeAt(one, nowMs()) + 1), { atMs: nowMs(), item }]
   }
-  function present(id: string): { one: Kept; item: Item } {
+  function present(id: string): { one: StoredItem; item: Item } {
     const one = settled().get(id)
     const item = one?.versions[placeAt(one, nowMs())]?.item
     if (!one || !item) throw new Error(`There is no item ${id}.`)
     return { one, item }
   }
   const now = (id: string) => ({ ms: nowMs(), ticks: ticksOf(id) })
-  const current = (one: Kept) => one.versions[placeAt(one, nowMs())]?.item ?? undefined
+  const current = (one: StoredItem) => one.versions[placeAt(one, nowMs())]?.item ?? undefined
 
   return {
     put(given, { lateSeconds = 0 } = {}) {
       const one = settled().get(given.id) ?? { id: given.id, lateSeconds, versions: [] }
       const item = kind.create(given, now(given.id))
-      kept.set(given.id, one)
+      stored.set(given.id, one)
       add(one, item)
       return item
     },
@@ -132,7 +132,7 @@ export function createItemShelf(
       if (one) return shown(one, atMs) ?? undefined
       const { aliasField } = kind
       if (aliasField === null) return undefined
-      return [...kept.values()]
+      return [...stored.values()]
         .flatMap((other) => shown(other, atMs) ?? [])
         .findLast((item) => item[aliasField] === id)
     },
@@ -142,13 +142,13 @@ export function createItemShelf(
 }
 
 /** The place of the version that stands at a time; -1 before there is one. */
-function placeAt({ versions }: ItemScript, atMs: number): number {
+function placeAt({ versions }: Timeline, atMs: number): number {
   let place = versions.length - 1
   while (place >= 0 && (versions[place]?.atMs ?? 0) > atMs) place--
   return place
 }
 
-function stepsOf(one: ItemScript, stateField: string, untilMs: number): Transition[] {
+function stepsOf(one: Timeline, stateField: string, untilMs: number): Transition[] {
   const steps: Transition[] = []
   let from: string | null = null
   for (const { atMs, item } of one.versions) {

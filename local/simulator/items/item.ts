@@ -39,7 +39,7 @@ export const documented = (type: Field['type']): Field => ({ type, documented: t
 export const undocumented = (type: Field['type']): Field => ({ type, documented: false })
 
 /** What becomes of one item: all it ever was and will be, in order of time; null once it is purged. */
-export interface ItemScript {
+export interface Timeline {
   id: string
   /** It stands in lists only so long after its creation. */
   lateSeconds: number
@@ -49,8 +49,8 @@ export interface ItemScript {
 /** A step of an item's life: so long after the one before, what changes. */
 export type Step = [afterMs: number, patch: Record<string, unknown>]
 
-/** What the life of an item is told from. */
-export interface LifeParts {
+/** What a timeline is made of. */
+export interface TimelineOptions {
   kind: ItemKind
   first: Item
   steps: Step[]
@@ -63,10 +63,10 @@ export interface LifeParts {
 
 const dayMs = 86_400_000
 
-/** Tells an item's life from its creation through its steps to its purge. */
-export function tellLife({ kind, first, steps, born, along, ...rest }: LifeParts): ItemScript {
+/** Makes the timeline of an item: its creation, its steps, its purge. */
+export function createTimeline({ kind, first, steps, born, along, ...rest }: TimelineOptions): Timeline {
   let item = kind.create(first, born)
-  const versions: ItemScript['versions'] = [{ atMs: born.ms, item }]
+  const versions: Timeline['versions'] = [{ atMs: born.ms, item }]
   let atMs = born.ms
   for (const [afterMs, patch] of steps) {
     atMs += Math.floor(afterMs)
@@ -104,8 +104,8 @@ export interface Subject {
   computerDnsName: string | null
 }
 
-/** What lives are told with. */
-export interface Teller {
+/** What timelines are made with. */
+export interface LifeContext {
   options: LifeOptions
   /** The device that belongs to these numbers. */
   subject(...choice: number[]): Subject

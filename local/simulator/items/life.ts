@@ -2,12 +2,12 @@ import type { Clock } from '../../../shared/platform/time.ts'
 import { deviceIdOf, deviceNameOf, systemOf } from '../device.ts'
 import type { FleetOptions } from '../layout.ts'
 import { createRandom } from '../random.ts'
-import { actionLife, leaderOf } from './action-timeline.ts'
-import { investigationLife } from './investigation.ts'
-import type { ItemScript, LifeOptions, Subject, Teller } from './item.ts'
+import { actionTimeline, leaderOf } from './action-timeline.ts'
+import { investigationTimeline } from './investigation.ts'
+import type { Timeline, LifeOptions, Subject, LifeContext } from './item.ts'
 
 /** What hands over the items that were born since it was last asked. */
-export type Births = (untilMs: number) => ItemScript[]
+export type Births = (untilMs: number) => Timeline[]
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
@@ -29,13 +29,13 @@ export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOption
 /** Makes the births of a tenant's machine actions and investigations. */
 export function createLife(options: LifeOptions): { actions: Births; investigations: Births } {
   const { seed, perHour, investigationsPerHour } = options
-  const teller: Teller = { options, subject: (...choice) => subjectOf(options, choice) }
+  const context: LifeContext = { options, subject: (...choice) => subjectOf(options, choice) }
   return {
     actions: birthsOf(options, perHour, (place) =>
-      actionLife(place, bornAt(seed, perHour, leaderOf(place)), teller),
+      actionTimeline(place, bornAt(seed, perHour, leaderOf(place)), context),
     ),
     investigations: birthsOf(options, investigationsPerHour, (place) =>
-      investigationLife(place, bornAt(seed + 1, investigationsPerHour, place), teller),
+      investigationTimeline(place, bornAt(seed + 1, investigationsPerHour, place), context),
     ),
   }
 }
@@ -44,12 +44,12 @@ export function createLife(options: LifeOptions): { actions: Births; investigati
 function birthsOf(
   options: LifeOptions,
   perHour: number,
-  make: (place: number) => ItemScript,
+  make: (place: number) => Timeline,
 ): Births {
   if (!(perHour > 0)) return () => []
   const placeAt = (ms: number) => Math.ceil((ms * perHour) / hourMs)
   let place = placeAt(Date.parse(options.startsAt))
-  let next: ItemScript | undefined
+  let next: Timeline | undefined
   return (untilMs) => {
     // After a long leap of the clock nobody could see the items that have come and gone within it.
     const least = placeAt(untilMs - options.retentionDays * dayMs)
@@ -57,7 +57,7 @@ function birthsOf(
       place = least
       next = undefined
     }
-    const born: ItemScript[] = []
+    const born: Timeline[] = []
     for (;;) {
       next ??= make(place)
       if ((next.versions[0]?.atMs ?? 0) > untilMs) return born

@@ -1,7 +1,7 @@
 import { badRequest, authorize as refuse } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import { json, type Reply } from '../reply.ts'
-import { type ScanSession, spellDefinition, spellHistory } from '../scans/defender-scan.ts'
+import { type ScanSession, encodeDefinition, encodeHistory } from '../scans/defender-scan.ts'
 import type { DefenderScanRoute } from '../scans/scans.ts'
 import type { Call } from '../server.ts'
 import type { Route, World } from '../world.ts'
@@ -23,7 +23,7 @@ export const authenticatedScans: Route[] = [
       enter(call, world, 'definitions', world.faults.scanDefinitionsStatus, async () =>
         json(200, {
           '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAuthenticatedScanDefinitions`,
-          value: world.scans.definitions.all().map((one) => spellDefinition(one, world)),
+          value: world.scans.definitions.all().map((one) => encodeDefinition(one, world)),
         }),
       ),
   },
@@ -121,10 +121,10 @@ function told(
   { faults, tokens, origin }: World,
 ): Reply {
   const shape = faults.scanHistoryShape === 'documented' ? documented : faults.scanHistoryShape
-  const spelling = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
+  const format = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
   // The samples name the call itself where other answers name the metadata.
   const context = `${origin()}/defender/api/DeviceAuthenticatedScanDefinitions/${action}`
-  return { ...json(200, null), body: spellHistory(context, sessions, spelling) }
+  return { ...json(200, null), body: encodeHistory(context, sessions, format) }
 }
 
 const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)

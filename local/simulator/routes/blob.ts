@@ -1,4 +1,4 @@
-import type { ShelfFile, Snapshot } from '../export-store.ts'
+import type { StoredFile, Snapshot } from '../export-store.ts'
 import type { Faults } from '../faults.ts'
 import { blobError, forcedAnswer, type Reply } from '../reply.ts'
 import type { Call } from '../server.ts'
@@ -27,7 +27,7 @@ export const blob: Route = {
     const nowMs = world.clock.now().getTime()
     const verdict = world.links.check(`${container}/${path}`, call.url.searchParams, nowMs)
     if (verdict !== 'good') return refusal(verdict, call, nowMs)
-    const found = world.shelf.find(path)
+    const found = world.exports.find(path)
     if (!found) return blobError(404, 'BlobNotFound', 'The specified blob does not exist.')
     return download(found.snapshot, found.file, world, call.signal, nowMs)
   },
@@ -35,7 +35,7 @@ export const blob: Route = {
 
 async function download(
   snapshot: Snapshot,
-  file: ShelfFile,
+  file: StoredFile,
   world: World,
   signal: AbortSignal,
   nowMs: number,
@@ -94,7 +94,7 @@ export interface Sent {
 }
 
 /** Opens a file with rows and does to its bytes what the faults say. */
-export async function damage(file: ShelfFile, world: World, signal: AbortSignal): Promise<Sent> {
+export async function damage(file: StoredFile, world: World, signal: AbortSignal): Promise<Sent> {
   const { faults, clock } = world
   const harm = harmTo(file.filled, faults)
   const whole: Sent =

@@ -33,7 +33,7 @@ export const informationGatheringExport: Route = {
     }
 
     if (world.faults.changeGeneratedTime) nextSnapshot(world)
-    const snapshot = world.shelf.current()
+    const snapshot = world.exports.current()
     return json(200, {
       '@odata.context': `${world.origin()}/defender/api/$metadata#microsoft.windowsDefenderATP.api.ExportFilesResponse`,
       exportFiles: world.faults.emptyList ? [] : listLinks(world, validHours),
@@ -43,15 +43,15 @@ export const informationGatheringExport: Route = {
 }
 
 function nextSnapshot(world: World): void {
-  const { options } = world.shelf.current().fleet
+  const { options } = world.exports.current().fleet
   const generatedTime = `${new Date(Date.parse(options.generatedTime) + 6 * hourMs).toISOString().slice(0, 19)}Z`
   world.faults.changeGeneratedTime = false
-  world.shelf.put(createFleet({ ...options, generatedTime }))
+  world.exports.put(createFleet({ ...options, generatedTime }))
 }
 
 function listLinks(world: World, validHours: number): string[] {
   const { faults, links } = world
-  const snapshot = world.shelf.current()
+  const snapshot = world.exports.current()
   const nowMs = world.clock.now().getTime()
   snapshot.firstListedAtMs ??= nowMs
   snapshot.listings++
@@ -107,7 +107,7 @@ export const deviceAvInfo: Route = {
     if (top > largestTop)
       return badRequest(`The limit of ${largestTop} for $top has been exceeded.`, 'ODataError')
 
-    const { fleet } = world.shelf.current()
+    const { fleet } = world.exports.current()
     const count = world.faults.rowsOnce ? fleet.options.size : fleet.jsonRowCount
     const value: unknown[] = []
     const wanted = Math.min(top, count - skip)

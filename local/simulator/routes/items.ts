@@ -57,7 +57,7 @@ function lagMs({ faults: { staleReplica }, items }: World, { list }: ItemKind): 
 
 async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply> {
   const { faults } = world
-  const shelf = world.items[kind.list]
+  const store = world.items[kind.list]
   let query: ReturnType<typeof readListQuery>
   try {
     query = readListQuery(url.searchParams, kind, faults)
@@ -65,16 +65,16 @@ async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply>
     if (error instanceof QueryRefused) return badRequest(error.message, 'ODataError')
     throw error
   }
-  const all = query.sort(shelf.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
+  const all = query.sort(store.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
   const size = Math.min(query.top ?? faults.defaultPageRows, faults.mostPageRows)
   const rows = all.slice(query.skip, query.skip + size)
   const next = query.skip + rows.length
   const isLinked = faults.itemPaging === 'nextLink' && rows.length > 0 && next < all.length
-  await shelf.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
+  await store.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
   return json(200, {
     '@odata.context': contextOf(world, kind),
     ...(query.isCounted && { '@odata.count': all.length }),
-    value: rows.map((row) => spelled(row, world)),
+    value: rows.map((row) => encoded(row, world)),
     ...(isLinked && { '@odata.nextLink': linkTo(next, url, world) }),
   })
 }
@@ -87,7 +87,7 @@ function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply
     return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())
   return json(200, {
     '@odata.context': `${contextOf(world, kind)}/$entity`,
-    ...spelled(item, world),
+    ...encoded(item, world),
   })
 }
 
@@ -102,7 +102,7 @@ function linkTo(skip: number, url: URL, world: World): string {
   return `${world.origin()}${url.pathname}?${query.join('&')}`
 }
 
-function spelled(item: Item, { faults }: World): Item {
+function encoded(item: Item, { faults }: World): Item {
   if (faults.updateTimeName === 'lastUpdateDateTimeUtc') return item
   const names = Object.entries(item).map(([name, value]) => [
     name === 'lastUpdateDateTimeUtc' ? faults.updateTimeName : name,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { TenableFault } from '../faults.ts'
 import { guid } from '../random.ts'
 import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
-import { spellDetails, spellRun, spellScan } from '../scans/encode-tenable-scan.ts'
+import { encodeDetails, encodeRun, encodeScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
 import type { Call } from '../server.ts'
@@ -18,7 +18,7 @@ export const tenable: Route[] = [
   {
     method: 'GET',
     path: /^\/tenable\/scans$/,
-    answer: (call, world) => throughDoor(call, world, 'scans', () => list(world)),
+    answer: (call, world) => guarded(call, world, 'scans', () => list(world)),
   },
   aboutScan('details', '', (scan, query, world) => details(scan, query, world)),
   aboutScan('history', '\\/history', (scan, query, world) => history(scan, query, world)),
@@ -37,7 +37,7 @@ function aboutScan(
     method: 'GET',
     path: new RegExp(`^\\/tenable\\/scans\\/(?<id>[^/]+)${end}$`),
     answer: (call, world) =>
-      throughDoor(call, world, route, () => {
+      guarded(call, world, route, () => {
         const scan = world.scans.tenable.get(call.caught.id ?? '')
         return scan ? answer(scan, call.url.searchParams, world) : refusals['not-found']()
       }),
@@ -50,7 +50,7 @@ function list({ scans, clock }: World): Reply {
     folders: [
       { id: 3, name: 'My Scans', type: 'main', custom: 0, default_tag: 1, unread_count: 0 },
     ],
-    scans: scans.tenable.all().map((scan) => spellScan(scan, now)),
+    scans: scans.tenable.all().map((scan) => encodeScan(scan, now)),
     timestamp: Math.floor(now.getTime() / 1000),
   })
 }
@@ -64,7 +64,7 @@ function details(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   // The text does not tell whether it was the scan or the run.
   if (id !== null && !run) return refusals['not-found']()
   const runs = faults.unsortedRuns === 'oldest-first' ? scan.runs : scan.runs.toReversed()
-  return json(200, spellDetails(scan, run, runs, clock.now()))
+  return json(200, encodeDetails(scan, run, runs, clock.now()))
 }
 
 function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: World): Reply {
@@ -85,7 +85,7 @@ function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   }
   return json(200, {
     pagination: { offset, total: runs.length, sort: order, limit },
-    history: runs.slice(offset, offset + limit).map((run) => spellRun(run, now)),
+    history: runs.slice(offset, offset + limit).map((run) => encodeRun(run, now)),
   })
 }
 
@@ -117,7 +117,7 @@ const faultOf = {
 } as const
 
 /** Answers a call of Tenable as all its routes do: who asks and how often is looked at first, and every answer has its id. */
-export async function throughDoor(
+export async function guarded(
   call: Call,
   world: World,
   route: TenableRoute,

@@ -4,7 +4,7 @@ import { tickText } from '../moment.ts'
 import { guid, hexText } from '../random.ts'
 import type { World } from '../world.ts'
 
-/** How a session or a target ended, as the metadata spells it; other words are carried as they are. */
+/** How a session or a target ended, in the words of the metadata; other words stay as they are. */
 export type ScanStatus = 'Success' | 'PartialSuccess' | 'Failure' | (string & {})
 
 /** One target of a session. */
@@ -102,27 +102,27 @@ export function fillDefinition(given: GivenDefinition, canary: string): ScanDefi
 }
 
 /** What rows are written with. */
-export interface Spelling {
+export interface HistoryFormat {
   shape: Exclude<HistoryShape, 'documented'>
   words: 'spaced' | 'joined'
   orgId: string
 }
 
 /** The body of an answer with these sessions. */
-export function spellHistory(context: string, sessions: ScanSession[], spelling: Spelling): string {
-  const { shape } = spelling
+export function encodeHistory(context: string, sessions: ScanSession[], format: HistoryFormat): string {
+  const { shape } = format
   if (shape !== 'no-json') {
     return JSON.stringify({
       '@odata.context': context,
-      value: sessions.map((one) => spellRow(one, spelling)),
+      value: sessions.map((one) => encodeRow(one, format)),
     })
   }
-  const rows = sessions.map((one) => brokenRow(one, spelling))
+  const rows = sessions.map((one) => brokenRow(one, format))
   return `{\n "@odata.context": ${JSON.stringify(context)},\n    "value": [\n    ${rows.join(',\n    ')}\n  ]\n}`
 }
 
-function spellRow(session: ScanSession, spelling: Spelling): Record<string, unknown> {
-  const { shape, words, orgId } = spelling
+function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, unknown> {
+  const { shape, words, orgId } = format
   const status = word(session.status, words)
   if (shape === 'definition-sample') {
     return {
@@ -132,7 +132,7 @@ function spellRow(session: ScanSession, spelling: Spelling): Record<string, unkn
       ScannerId: session.scannerId,
     }
   }
-  if (shape === 'metadata') return declaredRow(session, spelling)
+  if (shape === 'metadata') return declaredRow(session, format)
   const targets = session.targets.map((target) => sampleTarget(target, words))
   return {
     orgId,
@@ -147,7 +147,7 @@ function spellRow(session: ScanSession, spelling: Spelling): Record<string, unkn
 }
 
 /** There is no time in it. */
-function declaredRow(session: ScanSession, { words, orgId }: Spelling): Record<string, unknown> {
+function declaredRow(session: ScanSession, { words, orgId }: HistoryFormat): Record<string, unknown> {
   return {
     orgId,
     scanDefinitionId: session.definitionId,
@@ -169,7 +169,7 @@ function declaredRow(session: ScanSession, { words, orgId }: Spelling): Record<s
   }
 }
 
-function sampleTarget(target: ScannedTarget, words: Spelling['words']): Record<string, unknown> {
+function sampleTarget(target: ScannedTarget, words: HistoryFormat['words']): Record<string, unknown> {
   return {
     Ip: target.ip,
     Hostname: target.hostname,
@@ -181,16 +181,16 @@ function sampleTarget(target: ScannedTarget, words: Spelling['words']): Record<s
 }
 
 /** The list opens as one object, further ones follow without a bracket, and commas trail. */
-function brokenRow(session: ScanSession, spelling: Spelling): string {
-  const { ListScannedTargets: _, ...row } = spellRow(session, {
-    ...spelling,
+function brokenRow(session: ScanSession, format: HistoryFormat): string {
+  const { ListScannedTargets: _, ...row } = encodeRow(session, {
+    ...format,
     shape: 'session-sample',
   })
   const lines = Object.entries(row).map(
     ([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`,
   )
   const targets = session.targets.map((target) => {
-    const fields = Object.entries(sampleTarget(target, spelling.words))
+    const fields = Object.entries(sampleTarget(target, format.words))
     return `{\n${fields.map(([name, value]) => `         "${name}": ${JSON.stringify(value)},\n`).join('')}        },\n`
   })
   return `{\n${lines.join('')}     "ListScannedTargets": ${targets.join('        ')}    }`
@@ -199,11 +199,11 @@ function brokenRow(session: ScanSession, spelling: Spelling): string {
 const succeeded = ({ targets }: ScanSession) =>
   targets.filter(({ status }) => status === 'Success').length
 
-const word = (status: string, words: Spelling['words']) =>
+const word = (status: string, words: HistoryFormat['words']) =>
   words === 'spaced' ? status.replace(/(?<=[a-z])(?=[A-Z])/g, ' ') : status
 
 /** A definition as the list has it, with its newest session and its scanner. */
-export function spellDefinition(
+export function encodeDefinition(
   definition: ScanDefinition,
   { scans, tokens }: World,
 ): Record<string, unknown> {

@@ -14,7 +14,7 @@ import {
 type Json = Record<string, unknown>
 
 /** The details of a scan and one of its runs; `runs` are those that the details list, in their order. */
-export function spellDetails(
+export function encodeDetails(
   scan: TenableScan,
   run: TenableRun | undefined,
   runs: TenableRun[],
@@ -26,20 +26,20 @@ export function spellDetails(
   const total = totalOf(findings)
   const rest = {
     history:
-      scan.kind === 'triggered-agent' ? [] : runs.map((one) => spellOwnHistory(scan, one, now)),
+      scan.kind === 'triggered-agent' ? [] : runs.map((one) => encodeOwnHistory(scan, one, now)),
     notes:
       findings.length > 0
         ? [{ title: 'A note', message: 'One host answered late.', severity: 1 }]
         : [],
-    remediations: spellRemediations(total.high + total.critical, findings.length),
+    remediations: encodeRemediations(total.high + total.critical, findings.length),
   }
   // What an archived run is without is not empty but not there.
-  if (stands?.isArchived) return { info: spellInfo(scan, run, stands), ...rest }
+  if (stands?.isArchived) return { info: encodeInfo(scan, run, stands), ...rest }
   const done = stands?.isOver === false ? 0.5 : 1
   return {
-    info: { ...spellInfo(scan, run, stands), hostcount: findings.length },
-    hosts: findings.map((found, place) => spellHost(found, place, done)),
-    vulnerabilities: spellVulnerabilities(total),
+    info: { ...encodeInfo(scan, run, stands), hostcount: findings.length },
+    hosts: findings.map((found, place) => encodeHost(found, place, done)),
+    vulnerabilities: encodeVulnerabilities(total),
     comphosts: [],
     compliance: findings.length > 0 ? [complianceRow] : [],
     filters: [filterRow],
@@ -47,7 +47,7 @@ export function spellDetails(
   }
 }
 
-function spellInfo(
+function encodeInfo(
   scan: TenableScan,
   run: TenableRun | undefined,
   stands: RunNow | undefined,
@@ -102,7 +102,7 @@ function spellInfo(
 }
 
 /** A run as the details list it: not under the names of the list of runs. */
-function spellOwnHistory(scan: TenableScan, run: TenableRun, now: Date): Json {
+function encodeOwnHistory(scan: TenableScan, run: TenableRun, now: Date): Json {
   const stands = runNow(run, now)
   return {
     history_id: run.id,
@@ -119,7 +119,7 @@ function spellOwnHistory(scan: TenableScan, run: TenableRun, now: Date): Json {
 }
 
 /** A run as the list of runs has it. */
-export function spellRun(run: TenableRun, now: Date): Json {
+export function encodeRun(run: TenableRun, now: Date): Json {
   const stands = runNow(run, now)
   return {
     id: run.id,
@@ -135,7 +135,7 @@ export function spellRun(run: TenableRun, now: Date): Json {
 }
 
 /** A scan as the list of scans has it; a scan that was never launched has dates of 0. */
-export function spellScan(scan: TenableScan, now: Date): Json {
+export function encodeScan(scan: TenableScan, now: Date): Json {
   const newest = findRun(scan, null)
   const stands = newest && runNow(newest, now)
   const start = seconds(stands?.startedAtMs) ?? 0
@@ -166,7 +166,7 @@ export function spellScan(scan: TenableScan, now: Date): Json {
 const seconds = (ms: number | null | undefined) =>
   ms === null || ms === undefined ? null : Math.floor(ms / 1000)
 
-const spellRemediations = (cves: number, hosts: number): Json => ({
+const encodeRemediations = (cves: number, hosts: number): Json => ({
   num_cves: cves,
   num_hosts: hosts,
   num_remediated_cves: Math.floor(cves / 2),
@@ -199,7 +199,7 @@ const filterRow = {
 }
 
 /** A row of `hosts[]`; `done` is the share of its checks that have been made. */
-export function spellHost(found: Severities, place: number, done: number): Record<string, unknown> {
+export function encodeHost(found: Severities, place: number, done: number): Record<string, unknown> {
   const counts = severityNames.map((name) => found[name])
   const checks = Math.round(200 * done)
   return {
@@ -222,7 +222,7 @@ export function spellHost(found: Severities, place: number, done: number): Recor
 }
 
 /** Rows of `vulnerabilities[]`: here one plugin stands for each severity. */
-export function spellVulnerabilities(total: Severities): Record<string, unknown>[] {
+export function encodeVulnerabilities(total: Severities): Record<string, unknown>[] {
   return severityNames.flatMap((name, severity) =>
     total[name] === 0
       ? []

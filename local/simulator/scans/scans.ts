@@ -17,7 +17,7 @@ import {
   type TenableScan,
 } from './tenable-scan.ts'
 
-/** The routes of Tenable that have something to tell. */
+/** The routes of Tenable that are served. */
 export type TenableRoute = 'scans' | 'details' | 'history' | 'latest-status'
 /** The routes of Defender's authenticated scans. */
 export type DefenderScanRoute = 'definitions' | 'by-session' | 'by-definition'
@@ -33,9 +33,9 @@ export interface ScanOptions {
 
 /** The scans of both upstreams, to look at and to change. */
 export interface Scans {
-  definitions: ScanShelf<GivenDefinition, ScanDefinition>
-  sessions: ScanShelf<GivenSession, ScanSession>
-  tenable: TenableShelf
+  definitions: ScanStore<GivenDefinition, ScanDefinition>
+  sessions: ScanStore<GivenSession, ScanSession>
+  tenable: TenableStore
   /** Calls of each route until now, refused ones included. */
   calls: Record<TenableRoute | DefenderScanRoute, number>
   /** What Tenable's callers called themselves. */
@@ -65,15 +65,15 @@ const simulatedSecrets = {
 export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): ServedScans {
   const { samples = true, definitions = [], sessions = [], tenable = [] } = given
   const scans: ServedScans = {
-    definitions: createScanShelf(
+    definitions: createScanStore(
       (one) => fillDefinition(one, simulatedSecrets.canary),
       ({ id }) => [id],
     ),
-    sessions: createScanShelf(
+    sessions: createScanStore(
       (one) => fillSession(one, clock),
       ({ id }) => [id],
     ),
-    tenable: createTenableShelf(clock),
+    tenable: createTenableStore(clock),
     calls: {
       scans: 0,
       details: 0,
@@ -95,7 +95,7 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
 }
 
 /** The scans of one kind that a tenant has, in the order in which they were put there. */
-export interface ScanShelf<Given, Kept extends Given> {
+export interface ScanStore<Given, Kept extends Given> {
   /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
   put(given: Given): Kept
   /** Changes one now; what else it has stays. */
@@ -105,11 +105,11 @@ export interface ScanShelf<Given, Kept extends Given> {
   all(): Kept[]
 }
 
-/** Makes a shelf; `fill` completes what is put there and leaves alone what is complete, `idsOf` are its ids, the first one its own. */
-export function createScanShelf<Given, Kept extends Given>(
+/** Makes a store; `fill` completes what is put there and does not change what is complete. The first of `idsOf` is the key. */
+export function createScanStore<Given, Kept extends Given>(
   fill: (given: Given) => Kept,
   idsOf: (kept: Kept) => (string | number)[],
-): ScanShelf<Given, Kept> {
+): ScanStore<Given, Kept> {
   const kept = new Map<string, Kept>()
   const keyOf = (one: Kept) => String(idsOf(one)[0])
   const get = (id: string | number) =>
@@ -134,31 +134,31 @@ export function createScanShelf<Given, Kept extends Given>(
 }
 
 /** Tenable's scans, found by number or by `schedule_uuid`; their runs can be moved on by hand. */
-export interface TenableShelf extends ScanShelf<GivenTenableScan, TenableScan> {
+export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
   /** Starts a new run now. */
   startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
   /** Changes a run now, the newest one by default; a new status starts or ends it, and its steps to come are off. */
   changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
 }
 
-/** Makes the shelf. */
-export function createTenableShelf(clock: Clock): TenableShelf {
-  const shelf = createScanShelf(
+/** Makes the store of Tenable scans. */
+export function createTenableStore(clock: Clock): TenableStore {
+  const store = createScanStore(
     (given: GivenTenableScan) => fillTenableScan(given, clock),
     ({ id, scheduleUuid }: TenableScan) => [id, scheduleUuid],
   )
   function runOf(id: string | number, run: string | number | null = null) {
-    const scan = shelf.get(id)
+    const scan = store.get(id)
     const found = scan && findRun(scan, run === null ? null : String(run))
     if (!scan || !found) throw new Error(`There is no such run of scan ${id}.`)
     return { scan, found }
   }
   return {
-    ...shelf,
+    ...store,
     startRun(id, given = {}) {
       const startedAt = clock.now().toISOString()
-      shelf.change(id, {
-        runs: [...(shelf.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+      store.change(id, {
+        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
       })
       return runOf(id).found
     },
@@ -174,7 +174,7 @@ export function createTenableShelf(clock: Clock): TenableShelf {
           : {}
       const ended = after.isOver && endedAtMs === null ? { endedAt: now.toISOString() } : {}
       const next = { ...changed, ...started, ...ended, ...patch }
-      shelf.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })
+      store.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })
       return runOf(id, next.id).found
     },
   }

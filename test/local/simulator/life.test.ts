@@ -6,7 +6,7 @@ import {
   openInvestigationStates,
 } from '../../../local/simulator/items/investigation.ts'
 import type { LifeOptions } from '../../../local/simulator/items/item.ts'
-import { createItemShelf } from '../../../local/simulator/items/item-store.ts'
+import { createItemStore } from '../../../local/simulator/items/item-store.ts'
 import { createLife, usualLife } from '../../../local/simulator/items/life.ts'
 import {
   actionStatuses,
@@ -27,8 +27,8 @@ function startLife(options: Partial<LifeOptions> = {}, clock = createStillClock(
   const life = createLife({ ...usualLife(clock, fleet), ...options })
   return {
     clock,
-    actions: createItemShelf(machineAction, clock, life.actions),
-    investigations: createItemShelf(investigation, clock, life.investigations),
+    actions: createItemStore(machineAction, clock, life.actions),
+    investigations: createItemStore(investigation, clock, life.investigations),
   }
 }
 const sorted = (values: Iterable<unknown>) => [...new Set(values)].sort()

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Observation } from '../../../local/simulator/device.ts'
-import { spellJsonRow, spellLine } from '../../../local/simulator/encode-device.ts'
-import { trueDevice } from '../../../local/simulator/expected-device.ts'
+import { encodeJsonRow, encodeLine } from '../../../local/simulator/encode-device.ts'
+import { expectedDevice } from '../../../local/simulator/expected-device.ts'
 import { momentAt } from '../../../local/simulator/moment.ts'
 import type { Random } from '../../../local/simulator/random.ts'
 
@@ -56,7 +56,7 @@ const seen: Observation = {
 }
 
 test('a line holds the scans as text inside text', () => {
-  const line = spellLine(seen, usual)
+  const line = encodeLine(seen, usual)
 
   expect(line).toBe(
     '{"RbacGroupName":"Servers","Timestamp":"2026-11-20 07:05:09","LastSeenTime":"2026-11-19 23:59:59.1230000",' +
@@ -78,7 +78,7 @@ test('a line holds the scans as text inside text', () => {
 })
 
 test('the oddest spelling of the same row is a different text', () => {
-  const line = JSON.parse(spellLine(seen, odd))
+  const line = JSON.parse(encodeLine(seen, odd))
 
   expect(line.DeviceId).toBe('00AB')
   expect(line.Timestamp).toBe('2026-11-20 7:05:09')
@@ -90,7 +90,7 @@ test('the oddest spelling of the same row is a different text', () => {
 })
 
 test('the truth of a row does not depend on its spelling', () => {
-  const device = trueDevice(seen, [{ file: 1, line: 2 }], 'files')
+  const device = expectedDevice(seen, [{ file: 1, line: 2 }], 'files')
 
   expect(device).toEqual({
     machineId: '00ab',
@@ -120,7 +120,7 @@ test('the truth of a row does not depend on its spelling', () => {
 })
 
 test('the JSON method writes flags as text, scans flat and empty text for nothing', () => {
-  const row = spellJsonRow(seen, usual)
+  const row = encodeJsonRow(seen, usual)
 
   expect(row).toMatchObject({
     id: '00ab',
