@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { runSchema, runSummarySchema } from '../shared/exports/routes.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './simulator/receiver.ts'
-import { toPlain } from './terminal.ts'
 
 /** An export run as the HTTP surface shows it. */
 export type Run = z.infer<typeof runSchema>
@@ -164,7 +163,7 @@ export async function followEvents({
   receiver.setSecret(secret)
   receiver.onDelivery(({ body, signatureOk }) => {
     const read = event.safeParse(body)
-    if (read.success) say(toPlain(describeEvent(read.data, signatureOk)))
+    if (read.success) say(describeEvent(read.data, signatureOk))
   })
 }
 
@@ -177,4 +176,10 @@ function describeEvent(
   const step = data.from || data.to ? `${data.from ?? '·'} → ${data.to ?? '·'}` : ''
   const signature = signatureOk === false ? '  SIGNATURE IS WRONG' : ''
   return `event  ${type.replace('defender-relay.', '').padEnd(26)} ${subject}  ${step}  ${about.slice(0, 80)}${signature}`
+}
+
+/** Runs a timer of the host now. */
+export async function runTimer(url: string, masterKey: string, name: string): Promise<void> {
+  const headers = { 'x-functions-key': masterKey, 'content-type': 'application/json' }
+  await fetch(`${url}/admin/functions/${name}`, { method: 'POST', headers, body: '{}' })
 }

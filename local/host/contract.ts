@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import Module from 'node:module'
-import type { AppFunction } from './triggers.ts'
 
 /** A value as it crosses from host to library and back; exactly one member is set. */
 export interface TypedData {

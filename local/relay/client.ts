@@ -2,8 +2,8 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { retryAfterMs } from '../../shared/platform/http-error.ts'
 import { readState } from '../data-folder.ts'
+import { readOrigin } from '../options.ts'
 import { toPlainJson } from '../terminal.ts'
-import type { Options } from './command-line.ts'
 
 /** The app that is asked, and the key it takes. */
 export interface Target {
@@ -22,13 +22,14 @@ export const isOwnOrigin = ({ protocol, hostname }: URL): boolean =>
  * in it. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key stays on this machine.
  */
 export async function findTarget(
-  { url, key, data }: Options,
+  { url, key, data }: { url?: string; key?: string; data?: string },
   env: Record<string, string | undefined>,
   from: string,
 ): Promise<Target> {
   const address = url ?? (env.RELAY_URL || undefined)
-  const origin = address === undefined ? undefined : readOrigin(address)
-  const isOfKey = origin !== undefined && (!env.RELAY_URL || readOrigin(env.RELAY_URL) === origin)
+  const origin = address === undefined ? undefined : readOwnOrigin(address)
+  const isOfKey =
+    origin !== undefined && (!env.RELAY_URL || readOwnOrigin(env.RELAY_URL) === origin)
   const given = key ?? (isOfKey ? env.RELAY_KEY || undefined : undefined)
   if (given !== undefined && !KEY.test(given))
     throw new UsageError('A key has 8 to 300 characters without spaces.')
@@ -56,10 +57,9 @@ function readFolder(folder: string) {
   }
 }
 
-function readOrigin(text: string): string {
-  const url = URL.parse(text)
-  const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
-  if (url && isBare && isOwnOrigin(url)) return url.origin
+function readOwnOrigin(text: string): string {
+  const url = readOrigin(text)
+  if (url && isOwnOrigin(url)) return url.origin
   throw new UsageError(
     'An address is an origin such as https://relay.example.com; http only for this machine.',
   )
@@ -105,15 +105,9 @@ export function ask(
   const url = new URL(`${origin}/api/${path}`)
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value)
-  const headers = {
-    'x-functions-key': key,
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-  }
-  return send(url, {
-    method,
-    headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
+  const headers = new Headers({ 'x-functions-key': key })
+  if (body !== undefined) headers.set('content-type', 'application/json')
+  return send(url, { method, headers, body: JSON.stringify(body) })
 }
 
 /** Asks what a `Location` points to, without the key: its ticket is enough. */
@@ -139,7 +133,7 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
   }
   const body = readJson(text)
   const json = body === undefined ? '' : toPlainJson(text)
-  if (!response.ok) throw refusal(url.origin, response, body, json)
+  if (!response.ok) throw asError(url.origin, response, body, json)
   if (body === undefined && response.status !== 204)
     throw new RelayError(foreign(url.origin, response))
   const header = response.headers.get('retry-after') ?? undefined
@@ -159,15 +153,13 @@ const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
 })
 
-function refusal(origin: string, response: Response, body: unknown, json: string): RelayError {
+function asError(origin: string, response: Response, body: unknown, json: string): RelayError {
   const { data: problem } = problemSchema.safeParse(body)
   if (problem) {
     const { title, detail, remedy, errors } = problem
-    const wrong = errors.map(({ path, message }) => `  ${path} ${message}`)
-    return new RelayError(
-      [title, detail, ...wrong, ...(remedy ? [`What to do: ${remedy}`] : [])].join('\n'),
-      json,
-    )
+    const lines = [title, detail, ...errors.map(({ path, message }) => `  ${path} ${message}`)]
+    if (remedy) lines.push(`What to do: ${remedy}`)
+    return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {
     return new RelayError(
@@ -204,7 +196,7 @@ function causeOf(error: unknown): string {
 
 /** What was asked for did not come about; the message is for the person who asked. */
 export class RelayError extends Error {
-  /** The answer that told so, where it is JSON. */
+  /** The answer of the app, where it is JSON. */
   readonly json: string | undefined
 
   constructor(message: string, json?: string) {

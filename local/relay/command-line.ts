@@ -4,7 +4,7 @@ import { type Answer, type Ask, UsageError } from './client.ts'
 import type { Block } from './format.ts'
 
 /** What a command was given. */
-export interface Given {
+export interface CommandInput {
   /** By the names in its usage; empty where one was left out. */
   args: Record<string, string>
   options: Options
@@ -19,7 +19,7 @@ export interface Command {
   summary: string
   /** Beside those that every command, or every list, takes. */
   options?: readonly OptionName[]
-  ask(given: Given): Ask | Promise<Ask>
+  ask(input: CommandInput): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
   /** Whether a 202 is followed to its end; else the 202 is the answer. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ForcedAnswer } from './faults.ts'
 import { defenderError, forcedAnswer, json, type Reply } from './reply.ts'
-import type { Call } from './server.ts'
+import { type Call, wholeNumber } from './server.ts'
 import type { CallLimit, Route, World } from './world.ts'
 
 /** What a Defender route asks of its callers. */
@@ -49,6 +49,23 @@ export function badRequest(message: string, code = 'BadRequest'): Reply {
   return defenderError(400, code, message, randomUUID())
 }
 
+/** Reads `$top` and `$skip`; a reply where the query has something else or too much. */
+export function readPage(
+  query: URLSearchParams,
+  { usual, most }: { usual: number; most: number },
+): { top: number; skip: number } | Reply {
+  const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
+  if (unknown !== undefined)
+    return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
+  const top = wholeNumber(query.get('$top') ?? String(usual))
+  const skip = wholeNumber(query.get('$skip') ?? '0')
+  if (top === undefined || skip === undefined)
+    return badRequest('$top and $skip must be whole numbers.', 'ODataError')
+  if (top > most)
+    return badRequest(`The limit of ${most} for $top has been exceeded.`, 'ODataError')
+  return { top, skip }
+}
+
 /**
  * The token endpoint for client credentials.
  * https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-client-creds-grant-flow
@@ -70,12 +87,13 @@ export const token: Route = {
         'AADSTS70003: The app requested an unsupported grant type.',
       )
     }
-    if (!audience)
+    if (!audience) {
       return tokenError(
         400,
         'invalid_scope',
         'AADSTS1002012: The provided value for scope is not valid.',
       )
+    }
     const { options } = world.tokens
     const known = options.clientId === undefined || options.clientId === clientId
     if (!clientId || !known) {

@@ -1,5 +1,5 @@
 import type { Flag, Observation, Scan } from './device.ts'
-import { type Moment, encodeFileTime, encodeJsonTime } from './moment.ts'
+import { encodeFileTime, encodeJsonTime, type Moment } from './moment.ts'
 import type { Random } from './random.ts'
 
 /** Writes an observation as one line of an export file, in one of the ways that occur. */

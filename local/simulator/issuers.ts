@@ -102,7 +102,10 @@ export interface LinkIssuer {
 }
 
 /** Makes a link issuer with a key of its own; `onSign` gets each signature. */
-export function createLinkIssuer(tenantId: string, onSign: (signature: string) => void): LinkIssuer {
+export function createLinkIssuer(
+  tenantId: string,
+  onSign: (signature: string) => void,
+): LinkIssuer {
   const key = randomBytes(32)
   const identity = { skoid: randomUUID(), sktid: tenantId, sks: 'b', skv: '2020-08-04' }
   const signatureOf = (path: string, query: URLSearchParams) => {

@@ -10,6 +10,18 @@ import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../shared/platform/time.ts'
 import { json, type Reply } from './reply.ts'
 
+/** A request as a route sees it. */
+export interface Call {
+  url: URL
+  headers: IncomingHttpHeaders
+  /** The whole body as text, at most 1 MiB. */
+  body(): Promise<string>
+  /** What the groups of the route's path caught. */
+  caught: Record<string, string>
+  /** Aborted when the caller has gone or the server stops. */
+  signal: AbortSignal
+}
+
 /** A request that came in. */
 export interface RequestRecord {
   method: string
@@ -79,18 +91,6 @@ export async function startServer(
   }
 }
 
-/** A request as a route sees it. */
-export interface Call {
-  url: URL
-  headers: IncomingHttpHeaders
-  /** The whole body as text, at most 1 MiB. */
-  body(): Promise<string>
-  /** What the groups of the route's path caught. */
-  caught: Record<string, string>
-  /** Aborted when the caller has gone or the server stops. */
-  signal: AbortSignal
-}
-
 const largestBody = 2 ** 20
 
 /** The whole body of a request as text; fails above 1 MiB. */
@@ -133,3 +133,7 @@ export async function send(reply: Reply, response: ServerResponse, clock: Clock)
   }
   response.end()
 }
+
+/** The number that a text of up to nine digits stands for. */
+export const wholeNumber = (text: string): number | undefined =>
+  /^\d{1,9}$/.test(text) ? Number(text) : undefined

@@ -1,4 +1,3 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../../shared/platform/time.ts'
 import type { ExportStore } from './export-store.ts'
 import type { Faults } from './faults.ts'

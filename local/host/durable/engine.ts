@@ -12,7 +12,7 @@ import {
   persist,
 } from './hub.ts'
 import type { InstanceHead, ListedInstance, RuntimeStatus, StoredInstance } from './store.ts'
-import { beginWork, childId, createInstance, finish, play, notifyParent } from './work.ts'
+import { beginWork, childId, createInstance, finish, notifyParent, play } from './work.ts'
 
 /** What a caller asks of a new orchestration. */
 export interface StartRequest {

@@ -1,11 +1,11 @@
 import { path, RelayError } from '../client.ts'
-import type { Command, Given } from '../command-line.ts'
+import type { Command, CommandInput } from '../command-line.ts'
 import { type Block, factsOf, pick, pickList, pickText } from '../format.ts'
 
 const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
 
-/** Runs of the antivirus-health export. */
-export const exportCommands: readonly Command[] = [
+/** Runs of the antivirus-health export, and the snapshots that they leave. */
+export const avHealthCommands: readonly Command[] = [
   {
     usage: 'export start',
     summary: 'Starts an antivirus-health export, or joins the one under way',
@@ -83,23 +83,6 @@ export const exportCommands: readonly Command[] = [
     show: (body) => [{ facts: factsOf(body) }],
     isGood,
   },
-]
-
-async function runIdOf({ args: { runId }, ask }: Given): Promise<string> {
-  if (runId) return runId
-  const { body } = await ask({ path: 'av-health/exports', query: { limit: '1' } })
-  const newest = pickText(pickList(body, 'runs')[0], 'runId')
-  if (newest) return newest
-  throw new RelayError('There is no run yet: "export start" makes one.')
-}
-
-/** Told apart as `npm start -- --once` does. */
-function isGood(body: unknown): boolean {
-  return !['failed', 'empty'].includes(String(pick(body, 'state')))
-}
-
-/** What the exports have left. */
-export const snapshotCommands: readonly Command[] = [
   {
     usage: 'snapshots list',
     summary: 'The antivirus-health snapshots that are kept, newest first',
@@ -127,3 +110,16 @@ export const snapshotCommands: readonly Command[] = [
     show: (body) => [{ facts: factsOf(body) }],
   },
 ]
+
+async function runIdOf({ args: { runId }, ask }: CommandInput): Promise<string> {
+  if (runId) return runId
+  const { body } = await ask({ path: 'av-health/exports', query: { limit: '1' } })
+  const newest = pickText(pickList(body, 'runs')[0], 'runId')
+  if (newest) return newest
+  throw new RelayError('There is no run yet: "export start" makes one.')
+}
+
+/** Told apart as `npm start -- --once` does. */
+function isGood(body: unknown): boolean {
+  return !['failed', 'empty'].includes(String(pick(body, 'state')))
+}

@@ -11,8 +11,8 @@ const story = (body: unknown) => ({
   columns: eventColumns,
 })
 
-/** What is watched upstream. */
-export const itemCommands: readonly Command[] = [
+/** The watched items, and the changes that were detected. */
+export const changeCommands: readonly Command[] = [
   {
     usage: 'items list <resource>',
     summary: 'What is watched among machine-actions or investigations',
@@ -72,24 +72,6 @@ export const itemCommands: readonly Command[] = [
     waits: () => true,
     show: (body) => [{ facts: factsOf(body) }],
   },
-]
-
-/** How events are shown: what happened to whom, old → new state. */
-export const eventColumns: Columns = {
-  detected: 'detectedat',
-  event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
-  item: 'subject',
-  step(row) {
-    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
-    return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
-  },
-  type: 'data.type',
-  device: 'data.computerDnsName',
-  requestor: 'data.requestor',
-}
-
-/** What was seen to change. */
-export const eventCommands: readonly Command[] = [
   {
     usage: 'events list',
     summary: 'Every change that was seen, oldest first',
@@ -107,3 +89,17 @@ export const eventCommands: readonly Command[] = [
     show: (body) => [{ rows: pickList(body, 'events'), columns: eventColumns }],
   },
 ]
+
+/** How events are shown: what happened to whom, old → new state. */
+const eventColumns: Columns = {
+  detected: 'detectedat',
+  event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
+  item: 'subject',
+  step(row) {
+    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
+    return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
+  },
+  type: 'data.type',
+  device: 'data.computerDnsName',
+  requestor: 'data.requestor',
+}

@@ -4,7 +4,7 @@ import { type Block, factsOf, pick, pickList } from '../format.ts'
 
 const show = (body: unknown) => [{ facts: factsOf(body) }]
 
-/** Who is told of events. */
+/** Who gets events, and what became of each delivery. */
 export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions list',
@@ -90,36 +90,6 @@ export const subscriptionCommands: readonly Command[] = [
     show,
     isGood: (body) => pick(body, 'delivered') === true,
   },
-]
-
-function readFilter(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
-  }
-}
-
-const showDeliveries = (body: unknown): Block[] => [
-  {
-    rows: pickList(body, 'deliveries'),
-    columns: {
-      event: 'eventId',
-      stream: 'stream',
-      seq: 'seq',
-      state: 'state',
-      round: 'round',
-      attempt: 'attempt',
-      next: 'nextAttemptAt',
-      'last at': 'last.at',
-      status: 'last.status',
-      reason: 'last.reason',
-    },
-  },
-]
-
-/** What became of telling them. */
-export const deliveryCommands: readonly Command[] = [
   {
     usage: 'deliveries list <subscription>',
     summary: 'What a subscription is owed, was delivered lately, or was given up',
@@ -154,3 +124,31 @@ export const deliveryCommands: readonly Command[] = [
     show: (body) => [{ facts: factsOf(body) }],
   },
 ]
+
+function readFilter(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
+  }
+}
+
+function showDeliveries(body: unknown): Block[] {
+  return [
+    {
+      rows: pickList(body, 'deliveries'),
+      columns: {
+        event: 'eventId',
+        stream: 'stream',
+        seq: 'seq',
+        state: 'state',
+        round: 'round',
+        attempt: 'attempt',
+        next: 'nextAttemptAt',
+        'last at': 'last.at',
+        status: 'last.status',
+        reason: 'last.reason',
+      },
+    },
+  ]
+}

@@ -1,5 +1,5 @@
 import { createRandom, guid, hexText, type Random } from '../random.ts'
-import { type Item, type Timeline, type Step, type LifeContext, createTimeline } from './item.ts'
+import { createTimeline, type Item, type LifeContext, type Step, type Timeline } from './item.ts'
 import {
   machineAction,
   rareActionTypes,

@@ -1,12 +1,12 @@
 import { momentAt, utcText } from '../moment.ts'
 import { createRandom, hexText, type Random } from '../random.ts'
 import {
+  createTimeline,
   documented,
   type ItemKind,
-  type Timeline,
-  type Step,
   type LifeContext,
-  createTimeline,
+  type Step,
+  type Timeline,
   undocumented,
 } from './item.ts'
 

@@ -64,7 +64,14 @@ export interface TimelineOptions {
 const dayMs = 86_400_000
 
 /** Makes the timeline of an item: its creation, its steps, its purge. */
-export function createTimeline({ kind, first, steps, born, along, ...rest }: TimelineOptions): Timeline {
+export function createTimeline({
+  kind,
+  first,
+  steps,
+  born,
+  along,
+  ...rest
+}: TimelineOptions): Timeline {
   let item = kind.create(first, born)
   const versions: Timeline['versions'] = [{ atMs: born.ms, item }]
   let atMs = born.ms

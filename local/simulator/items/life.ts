@@ -4,7 +4,7 @@ import type { FleetOptions } from '../layout.ts'
 import { createRandom } from '../random.ts'
 import { actionTimeline, leaderOf } from './action-timeline.ts'
 import { investigationTimeline } from './investigation.ts'
-import type { Timeline, LifeOptions, Subject, LifeContext } from './item.ts'
+import type { LifeContext, LifeOptions, Subject, Timeline } from './item.ts'
 
 /** What hands over the items that were born since it was last asked. */
 export type Births = (untilMs: number) => Timeline[]

@@ -1,4 +1,4 @@
-import type { ItemFaults } from '../faults.ts'
+import type { Faults } from '../faults.ts'
 import { tickKey } from '../moment.ts'
 import { documented, type Field, type Item, type ItemKind } from './item.ts'
 
@@ -16,11 +16,7 @@ const known = ['$filter', '$top', '$skip', '$orderby', '$count']
 const largestTop = 10_000
 
 /** Reads the query options of a list; throws QueryRefused for those that the service does not take. */
-export function readListQuery(
-  query: URLSearchParams,
-  kind: ItemKind,
-  faults: ItemFaults,
-): ListQuery {
+export function readListQuery(query: URLSearchParams, kind: ItemKind, faults: Faults): ListQuery {
   for (const name of query.keys()) {
     if (!known.includes(name))
       throw new QueryRefused(`The query parameter '${name}' is not supported.`)

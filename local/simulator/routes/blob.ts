@@ -1,4 +1,4 @@
-import type { StoredFile, Snapshot } from '../export-store.ts'
+import type { Snapshot, StoredFile } from '../export-store.ts'
 import type { Faults } from '../faults.ts'
 import { blobError, forcedAnswer, type Reply } from '../reply.ts'
 import type { Call } from '../server.ts'

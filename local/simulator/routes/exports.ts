@@ -1,4 +1,4 @@
-import { badRequest, authorize as refuse } from '../auth.ts'
+import { authorize, badRequest, readPage } from '../auth.ts'
 import { createFleet } from '../fleet.ts'
 import { guid } from '../random.ts'
 import { json } from '../reply.ts'
@@ -14,7 +14,7 @@ export const informationGatheringExport: Route = {
   method: 'GET',
   path: /^\/defender\/api(\/v1\.0)?\/machines\/InfoGatheringExport$/i,
   answer(call, world) {
-    const refusal = refuse(call, world, {
+    const refusal = authorize(call, world, {
       quota: 'InfoGatheringExport',
       limits: [
         { calls: 5, seconds: 60 },
@@ -74,9 +74,6 @@ function listLinks(world: World, validHours: number): string[] {
   })
 }
 
-const defaultTop = 20
-const largestTop = 10_000
-
 /**
  * The JSON method: antivirus health page by page.
  * https://learn.microsoft.com/en-us/defender-endpoint/api/device-health-export-antivirus-health-report-api
@@ -85,7 +82,7 @@ export const deviceAvInfo: Route = {
   method: 'GET',
   path: /^\/defender\/api(\/v1\.0)?\/deviceavinfo$/i,
   answer(call, world) {
-    const refusal = refuse(call, world, {
+    const refusal = authorize(call, world, {
       quota: 'deviceavinfo',
       limits: [
         { calls: 30, seconds: 60 },
@@ -96,17 +93,9 @@ export const deviceAvInfo: Route = {
     })
     if (refusal) return refusal
 
-    const query = call.url.searchParams
-    const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
-    if (unknown !== undefined)
-      return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
-    const top = wholeNumber(query.get('$top') ?? String(defaultTop))
-    const skip = wholeNumber(query.get('$skip') ?? '0')
-    if (top === undefined || skip === undefined)
-      return badRequest('$top and $skip must be whole numbers.', 'ODataError')
-    if (top > largestTop)
-      return badRequest(`The limit of ${largestTop} for $top has been exceeded.`, 'ODataError')
-
+    const page = readPage(call.url.searchParams, { usual: 20, most: 10_000 })
+    if ('status' in page) return page
+    const { top, skip } = page
     const { fleet } = world.exports.current()
     const count = world.faults.rowsOnce ? fleet.options.size : fleet.jsonRowCount
     const value: unknown[] = []
@@ -119,15 +108,11 @@ export const deviceAvInfo: Route = {
     }
     const next = skip + top
     const base = `${world.origin()}${call.url.pathname}`
+    const isLinked = next < count && !world.faults.missingNextLink
     return json(200, {
       '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAvInfo`,
       value,
-      ...(next < count &&
-        !world.faults.missingNextLink && {
-          '@odata.nextLink': `${base}?$top=${top}&$skip=${next}`,
-        }),
+      '@odata.nextLink': isLinked ? `${base}?$top=${top}&$skip=${next}` : undefined,
     })
   },
 }
-
-const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)

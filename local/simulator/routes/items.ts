@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { badRequest, authorize as refuse } from '../auth.ts'
+import { authorize, badRequest } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import type { Item, ItemKind } from '../items/item.ts'
 import { QueryRefused, readListQuery } from '../items/list-query.ts'
@@ -46,7 +46,7 @@ function enter(
     { calls: 100, seconds: 60 },
     { calls: 1500, seconds: 3600 },
   ]
-  return refuse(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
+  return authorize(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
 }
 
 /** How far behind the replica is that answers this call. */

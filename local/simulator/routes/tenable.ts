@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { TenableFault } from '../faults.ts'
+import type { TenableFault, TenableRefusal } from '../faults.ts'
 import { guid } from '../random.ts'
 import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
 import { encodeDetails, encodeRun, encodeScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
-import type { Call } from '../server.ts'
+import { type Call, wholeNumber } from '../server.ts'
 import type { Route, World } from '../world.ts'
 
 /**
@@ -107,7 +107,6 @@ function readOrder(text: string): { name: string; order: string }[] | undefined 
 }
 
 const compare = (a: string | number, b: string | number) => (a < b ? -1 : Number(a > b))
-const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
 
 const faultOf = {
   details: 'tenableDetailsStatus',
@@ -170,15 +169,12 @@ function isKeyPair(
 
 function forced(fault: TenableFault | null): Reply | undefined {
   if (!fault || !isDue(fault)) return undefined
-  return fault.answer in refusals
-    ? refusals[fault.answer as keyof typeof refusals]()
-    : brokenAnswer(fault.answer as Exclude<TenableFault['answer'], keyof typeof refusals>)
+  return Object.hasOwn(refusals, fault.answer)
+    ? refusals[fault.answer as TenableRefusal]()
+    : brokenAnswer(fault.answer as Exclude<TenableFault['answer'], TenableRefusal>)
 }
 
-/** The ways in which Tenable says no. */
-export type TenableRefusal = keyof typeof refusals
-
-const told = (statusCode: number, error: string, message: string) =>
+const errorReply = (statusCode: number, error: string, message: string) =>
   json(statusCode, { statusCode, error, message })
 
 const tooMany: Reply = {
@@ -193,10 +189,10 @@ const duplicate = 'Please modify request or wait until existing export is comple
 const [job, container] = [guid(1, 57), guid(1, 58)]
 
 /** Each refusal as it was recorded or, where nobody has recorded it, as the vendor's pages describe it. */
-export const refusals = {
+export const refusals: Record<TenableRefusal, () => Reply> = {
   'bad-request': () => json(400, { error: 'Invalid parameter' }),
-  unauthorized: () => told(401, 'Unauthorized', 'Invalid credentials.'),
-  forbidden: () => told(403, 'Forbidden', 'Insufficient scope'),
+  unauthorized: () => errorReply(401, 'Unauthorized', 'Invalid credentials.'),
+  forbidden: () => errorReply(403, 'Forbidden', 'Insufficient scope'),
   'not-found': () => json(404, { error: 'Scan not found' }),
   'no-such-path': () => json(404, { error: 'The requested file was not found' }),
   /** Too many calls in a minute: a page of the gateway, before any service has seen the call. */
@@ -227,7 +223,8 @@ export const refusals = {
       ).toString('base64'),
       value_count: 2,
     }),
-  'server-error': () => told(500, 'Internal Server Error', 'An internal server error occurred'),
+  'server-error': () =>
+    errorReply(500, 'Internal Server Error', 'An internal server error occurred'),
   'gateway-timeout': () =>
-    told(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
-} satisfies Record<string, () => Reply>
+    errorReply(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
+}

@@ -2,7 +2,6 @@ import type { Clock } from '../../../shared/platform/time.ts'
 import type { HistoryShape } from '../faults.ts'
 import { tickText } from '../moment.ts'
 import { guid, hexText } from '../random.ts'
-import type { World } from '../world.ts'
 
 /** How a session or a target ended, in the words of the metadata; other words stay as they are. */
 export type ScanStatus = 'Success' | 'PartialSuccess' | 'Failure' | (string & {})
@@ -101,6 +100,41 @@ export function fillDefinition(given: GivenDefinition, canary: string): ScanDefi
   }
 }
 
+/** A definition as the list of definitions has it, with the newest of all these sessions and its scanner. */
+export function encodeDefinition(
+  definition: ScanDefinition,
+  sessions: ScanSession[],
+  orgId: string,
+): Record<string, unknown> {
+  const newest = sessions
+    .filter(({ definitionId }) => definitionId === definition.id)
+    .sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))[0]
+  const machineId = hexText(40, 1, 59)
+  return {
+    ...definition,
+    orgId,
+    createdBy: 'scans@contoso.example',
+    latestScan: newest
+      ? {
+          status: newest.status === 'Failure' ? 'Fail' : 'Success',
+          failureReason: newest.generalError,
+          executionDateTime: newest.lastScanned,
+        }
+      : null,
+    scannerAgent: {
+      id: `${orgId}_${machineId}`,
+      machineId,
+      machineName: 'scanner.contoso.example',
+      lastSeen: newest?.lastScanned ?? null,
+      // The samples do not agree on how this one is written.
+      AssignedApplicationId: '4c1e5b2a-9d0f-4a77-8e11-3b6c0d5f7a90',
+      scannerSoftwareVersion: '7.1.1.0',
+      lastCommandExecutionTimestamp: newest?.lastScanned ?? null,
+      mdeClientVersion: '10.8295.22621.1019',
+    },
+  }
+}
+
 /** What rows are written with. */
 export interface HistoryFormat {
   shape: Exclude<HistoryShape, 'documented'>
@@ -109,7 +143,11 @@ export interface HistoryFormat {
 }
 
 /** The body of an answer with these sessions. */
-export function encodeHistory(context: string, sessions: ScanSession[], format: HistoryFormat): string {
+export function encodeHistory(
+  context: string,
+  sessions: ScanSession[],
+  format: HistoryFormat,
+): string {
   const { shape } = format
   if (shape !== 'no-json') {
     return JSON.stringify({
@@ -147,7 +185,10 @@ function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, 
 }
 
 /** There is no time in it. */
-function declaredRow(session: ScanSession, { words, orgId }: HistoryFormat): Record<string, unknown> {
+function declaredRow(
+  session: ScanSession,
+  { words, orgId }: HistoryFormat,
+): Record<string, unknown> {
   return {
     orgId,
     scanDefinitionId: session.definitionId,
@@ -169,7 +210,10 @@ function declaredRow(session: ScanSession, { words, orgId }: HistoryFormat): Rec
   }
 }
 
-function sampleTarget(target: ScannedTarget, words: HistoryFormat['words']): Record<string, unknown> {
+function sampleTarget(
+  target: ScannedTarget,
+  words: HistoryFormat['words'],
+): Record<string, unknown> {
   return {
     Ip: target.ip,
     Hostname: target.hostname,
@@ -201,37 +245,3 @@ const succeeded = ({ targets }: ScanSession) =>
 
 const word = (status: string, words: HistoryFormat['words']) =>
   words === 'spaced' ? status.replace(/(?<=[a-z])(?=[A-Z])/g, ' ') : status
-
-/** A definition as the list has it, with its newest session and its scanner. */
-export function encodeDefinition(
-  definition: ScanDefinition,
-  { scans, tokens }: World,
-): Record<string, unknown> {
-  const sessions = scans.sessions.all().filter(({ definitionId }) => definitionId === definition.id)
-  const newest = sessions.sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))[0]
-  const orgId = tokens.options.tenantId
-  const machineId = hexText(40, 1, 59)
-  return {
-    ...definition,
-    orgId,
-    createdBy: 'scans@contoso.example',
-    latestScan: newest
-      ? {
-          status: newest.status === 'Failure' ? 'Fail' : 'Success',
-          failureReason: newest.generalError,
-          executionDateTime: newest.lastScanned,
-        }
-      : null,
-    scannerAgent: {
-      id: `${orgId}_${machineId}`,
-      machineId,
-      machineName: 'scanner.contoso.example',
-      lastSeen: newest?.lastScanned ?? null,
-      // The samples do not agree on how this one is written.
-      AssignedApplicationId: '4c1e5b2a-9d0f-4a77-8e11-3b6c0d5f7a90',
-      scannerSoftwareVersion: '7.1.1.0',
-      lastCommandExecutionTimestamp: newest?.lastScanned ?? null,
-      mdeClientVersion: '10.8295.22621.1019',
-    },
-  }
-}

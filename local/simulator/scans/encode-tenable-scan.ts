@@ -1,4 +1,4 @@
-import { createRandom, guid } from '../random.ts'
+import { guid } from '../random.ts'
 import {
   findingsOf,
   findRun,
@@ -199,7 +199,11 @@ const filterRow = {
 }
 
 /** A row of `hosts[]`; `done` is the share of its checks that have been made. */
-export function encodeHost(found: Severities, place: number, done: number): Record<string, unknown> {
+export function encodeHost(
+  found: Severities,
+  place: number,
+  done: number,
+): Record<string, unknown> {
   const counts = severityNames.map((name) => found[name])
   const checks = Math.round(200 * done)
   return {

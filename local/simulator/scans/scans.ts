@@ -7,7 +7,7 @@ import {
   type ScanDefinition,
   type ScanSession,
 } from './defender-scan.ts'
-import { putSamples } from './sample-scans.ts'
+import { sampleScans } from './sample-scans.ts'
 import {
   fillTenableScan,
   findRun,
@@ -87,36 +87,39 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
     ...simulatedSecrets,
     callsUnderWay: 0,
   }
-  if (samples) putSamples(scans, clock.now())
-  for (const one of definitions) scans.definitions.put(one)
-  for (const one of sessions) scans.sessions.put(one)
-  for (const one of tenable) scans.tenable.put(one)
+  const beginnings = [{ definitions, sessions, tenable }]
+  if (samples) beginnings.unshift(sampleScans(clock.now()))
+  for (const beginning of beginnings) {
+    for (const one of beginning.definitions) scans.definitions.put(one)
+    for (const one of beginning.sessions) scans.sessions.put(one)
+    for (const one of beginning.tenable) scans.tenable.put(one)
+  }
   return scans
 }
 
 /** The scans of one kind that a tenant has, in the order in which they were put there. */
-export interface ScanStore<Given, Kept extends Given> {
+export interface ScanStore<Given, Stored extends Given> {
   /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
-  put(given: Given): Kept
+  put(given: Given): Stored
   /** Changes one now; what else it has stays. */
-  change(id: string | number, patch: Partial<Given>): Kept
+  change(id: string | number, patch: Partial<Given>): Stored
   remove(id: string | number): void
-  get(id: string | number): Kept | undefined
-  all(): Kept[]
+  get(id: string | number): Stored | undefined
+  all(): Stored[]
 }
 
 /** Makes a store; `fill` completes what is put there and does not change what is complete. The first of `idsOf` is the key. */
-export function createScanStore<Given, Kept extends Given>(
-  fill: (given: Given) => Kept,
-  idsOf: (kept: Kept) => (string | number)[],
-): ScanStore<Given, Kept> {
-  const kept = new Map<string, Kept>()
-  const keyOf = (one: Kept) => String(idsOf(one)[0])
+export function createScanStore<Given, Stored extends Given>(
+  fill: (given: Given) => Stored,
+  idsOf: (stored: Stored) => (string | number)[],
+): ScanStore<Given, Stored> {
+  const stored = new Map<string, Stored>()
+  const keyOf = (one: Stored) => String(idsOf(one)[0])
   const get = (id: string | number) =>
-    kept.get(String(id)) ?? [...kept.values()].find((one) => idsOf(one).includes(String(id)))
+    stored.get(String(id)) ?? [...stored.values()].find((one) => idsOf(one).includes(String(id)))
   const put = (given: Given) => {
     const one = fill(given)
-    kept.set(keyOf(one), one)
+    stored.set(keyOf(one), one)
     return one
   }
   const present = (id: string | number) => {
@@ -127,9 +130,9 @@ export function createScanStore<Given, Kept extends Given>(
   return {
     put,
     change: (id, patch) => put({ ...present(id), ...patch }),
-    remove: (id) => kept.delete(keyOf(present(id))),
+    remove: (id) => stored.delete(keyOf(present(id))),
     get,
-    all: () => [...kept.values()],
+    all: () => [...stored.values()],
   }
 }
 
@@ -168,12 +171,14 @@ export function createTenableStore(clock: Clock): TenableStore {
       const { status, endedAtMs } = runNow(found, now)
       const changed = { ...found, status, steps: [], ...patch }
       const after = runNow(changed, now)
-      const started =
-        after.startedAtMs === null && after.status !== 'pending'
-          ? { startedAt: now.toISOString() }
-          : {}
-      const ended = after.isOver && endedAtMs === null ? { endedAt: now.toISOString() } : {}
-      const next = { ...changed, ...started, ...ended, ...patch }
+      const starts = after.startedAtMs === null && after.status !== 'pending'
+      const ends = after.isOver && endedAtMs === null
+      const next = {
+        ...changed,
+        startedAt: starts ? now.toISOString() : changed.startedAt,
+        endedAt: ends ? now.toISOString() : changed.endedAt,
+        ...patch,
+      }
       store.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })
       return runOf(id, next.id).found
     },
