@@ -21,6 +21,19 @@ export interface HostReply {
   body?: string | Uint8Array
 }
 
+/** A reply with a JSON body. */
+export function jsonReply(
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): HostReply {
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify(value),
+  }
+}
+
 /** What the HTTP server needs: what it serves and how it runs a function. */
 export interface HttpDeps {
   functions: FunctionOf<'http'>[]
@@ -183,7 +196,7 @@ function readReply(value: TypedData | null | undefined): HostReply {
       .join('; '),
   )
   if (set.length > 0) headers['set-cookie'] = set
-  return { status, headers, ...(body?.bytes && { body: body.bytes }) }
+  return { status, headers, body: body?.bytes }
 }
 
 /** Undefined = larger than the host takes. A chunked body is read away: the real host hands over an empty one. */
@@ -238,17 +251,9 @@ export function answerAdmin(
     const read = clockBody.safeParse(body)
     if (!read.success) return { status: 400 }
     clock.advance(read.data.advanceSeconds * 1000)
-    return json({ now: clock.now().toISOString(), offsetSeconds: clock.offsetMs / 1000 })
+    return jsonReply(200, { now: clock.now().toISOString(), offsetSeconds: clock.offsetMs / 1000 })
   }
   return { status: 404 }
-}
-
-function json(value: unknown): HostReply {
-  return {
-    status: 200,
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(value),
-  }
 }
 
 function parseJson(body: Buffer): unknown {

@@ -140,13 +140,7 @@ async function readStatus(table: TableClient, name: string): Promise<Status | un
 
 async function writeStatus(table: TableClient, name: string, { last, next, updated }: Status) {
   await table.upsertEntity(
-    {
-      partitionKey: PARTITION,
-      rowKey: name,
-      updated,
-      ...(last && { last }),
-      ...(next && { next }),
-    },
+    { partitionKey: PARTITION, rowKey: name, updated, last, next },
     'Replace',
   )
 }

@@ -56,8 +56,8 @@ export function decideTurn(
   if (strayed) return end('Failed', strayed)
   for (const action of answer.actions.slice(after.tasks.length)) {
     const { EventType: type, ...fields } = toEventFields(action, version)
-    const options = 'retryOptions' in action ? { retry: action.retryOptions } : {}
-    add(type, { ...fields, Work: { task: after.tasks.length, attempt: 1, ...options } })
+    const retry = 'retryOptions' in action ? action.retryOptions : undefined
+    add(type, { ...fields, Work: { task: after.tasks.length, attempt: 1, retry } })
   }
   // The real host keeps an instance Running until its last timer has fired, unless that was cancelled.
   const canceled = new Set(

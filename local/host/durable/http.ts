@@ -1,4 +1,4 @@
-import type { HostCall, HostReply } from '../http.ts'
+import { type HostCall, type HostReply, jsonReply } from '../http.ts'
 import { isSame } from '../router.ts'
 import { type Engine, InstanceIsLive, UnknownOrchestrator } from './engine.ts'
 import type { HistoryEvent } from './history.ts'
@@ -32,28 +32,21 @@ export function clientBinding({ origin, hubName, systemKey, secret }: Webhooks):
       createNewInstancePostUri: `${creation}?code=${systemKey}`,
       createAndWaitOnNewInstancePostUri: `${creation}?timeout={timeoutInSeconds}&pollingInterval={intervalInSeconds}&code=${systemKey}`,
     },
-    managementUrls: managementUrls(ID, instance),
+    managementUrls: {
+      id: ID,
+      statusQueryGetUri: instance('?'),
+      sendEventPostUri: instance('/raiseEvent/{eventName}?'),
+      terminatePostUri: instance('/terminate?reason={text}&'),
+      rewindPostUri: instance('/rewind?reason={text}&'),
+      purgeHistoryDeleteUri: instance('?'),
+      restartPostUri: instance('/restart?'),
+      suspendPostUri: instance('/suspend?reason={text}&'),
+      resumePostUri: instance('/resume?reason={text}&'),
+    },
     baseUrl: base,
     requiredQueryStringParameters: `code=${systemKey}`,
     rpcBaseUrl: `${base}/${secret}/`,
   })
-}
-
-function managementUrls(
-  id: string,
-  instance: (operation: string) => string,
-): Record<string, string> {
-  return {
-    id,
-    statusQueryGetUri: instance('?'),
-    sendEventPostUri: instance('/raiseEvent/{eventName}?'),
-    terminatePostUri: instance('/terminate?reason={text}&'),
-    rewindPostUri: instance('/rewind?reason={text}&'),
-    purgeHistoryDeleteUri: instance('?'),
-    restartPostUri: instance('/restart?'),
-    suspendPostUri: instance('/suspend?reason={text}&'),
-    resumePostUri: instance('/resume?reason={text}&'),
-  }
 }
 
 const ended = new Set<RuntimeStatus>(['Completed', 'Failed', 'Terminated'])
@@ -87,7 +80,7 @@ export async function answerDurable(
   }
   if (method === 'GET' && !operation) return readStatus(engine, call, name)
   if (method === 'DELETE' && !operation) {
-    return (await engine.purge(name)) ? json(200, { instancesDeleted: 1 }) : { status: 404 }
+    return (await engine.purge(name)) ? jsonReply(200, { instancesDeleted: 1 }) : { status: 404 }
   }
   if (method !== 'POST' || !operation) return { status: 404 }
   const head = await engine.readHead(name)
@@ -110,7 +103,7 @@ async function start(
   const text = body.toString('utf8')
   // What can't be a key of a table can't be the id of an instance.
   if (id !== undefined && !/^[^@/\\#?%\p{Cc}][^/\\#?%\p{Cc}]{0,99}$/u.test(id)) {
-    return json(400, `'${id}' cannot be the id of an instance.`)
+    return jsonReply(400, `'${id}' cannot be the id of an instance.`)
   }
   try {
     const input = text === '' ? null : JSON.stringify(JSON.parse(text))
@@ -122,11 +115,11 @@ async function start(
     })
     const statusQueryGetUri = `${origin}${WEBHOOK_PATH}/instances/${started}?code=${systemKey}`
     const headers = { location: statusQueryGetUri, 'retry-after': '10' }
-    return { ...json(202, { id: started, statusQueryGetUri }, headers) }
+    return jsonReply(202, { id: started, statusQueryGetUri }, headers)
   } catch (error) {
-    if (error instanceof InstanceIsLive) return json(409, error.message)
-    if (error instanceof UnknownOrchestrator) return json(400, error.message)
-    if (error instanceof SyntaxError) return json(400, { Message: 'Invalid JSON content' })
+    if (error instanceof InstanceIsLive) return jsonReply(409, error.message)
+    if (error instanceof UnknownOrchestrator) return jsonReply(400, error.message)
+    if (error instanceof SyntaxError) return jsonReply(400, { Message: 'Invalid JSON content' })
     throw error
   }
 }
@@ -142,34 +135,26 @@ async function readStatus(
   const body = statusBody(stored, query)
   if (!ended.has(status)) {
     const location = `http://${request.headers.host}${request.url}`
-    return json(202, body, { location, 'retry-after': '5' })
+    return jsonReply(202, body, { location, 'retry-after': '5' })
   }
   const asError =
     status === 'Failed' && query.get('returnInternalServerErrorOnFailure')?.toLowerCase() === 'true'
-  return json(asError ? 500 : 200, body)
+  return jsonReply(asError ? 500 : 200, body)
 }
 
 /** Without `runtimeStatus` running instances are purged too, as the real one does. */
 async function purgeMany(engine: Engine, query: URLSearchParams): Promise<HostReply> {
   const filter = readFilter(query)
-  if (!filter.from) return json(400, "Please provide value for 'createdTimeFrom' parameter.")
+  if (!filter.from) return jsonReply(400, "Please provide value for 'createdTimeFrom' parameter.")
   let instancesDeleted = 0
   for (const entry of await engine.list()) {
     if (matches(filter, entry) && (await engine.purge(entry.id))) instancesDeleted += 1
   }
-  return instancesDeleted > 0 ? json(200, { instancesDeleted }) : { status: 404 }
+  return instancesDeleted > 0 ? jsonReply(200, { instancesDeleted }) : { status: 404 }
 }
 
 function refuse(what: string): HostReply {
-  return json(501, `The embedded host does not support ${what}.`)
-}
-
-function json(status: number, value: unknown, headers: Record<string, string> = {}): HostReply {
-  return {
-    status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
-    body: JSON.stringify(value),
-  }
+  return jsonReply(501, `The embedded host does not support ${what}.`)
 }
 
 /** Which instances a caller means. */
@@ -225,14 +210,7 @@ export async function readList(engine: Engine, { query, request }: HostCall): Pr
     createdTime: seconds(createdAt),
     lastUpdatedTime: seconds(updatedAt),
   }))
-  return {
-    status: 200,
-    headers: {
-      'content-type': 'application/json; charset=utf-8',
-      ...(next && { 'x-ms-continuation-token': next }),
-    },
-    body: JSON.stringify(body),
-  }
+  return jsonReply(200, body, next ? { 'x-ms-continuation-token': next } : {})
 }
 
 /** The body of a status answer. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { FunctionOf, RunFunction } from '../triggers.ts'
-import { type EventFields, EventType, type HistoryEvent } from './history.ts'
+import { type EventFields, EventType, type HistoryEvent, retryOptions } from './history.ts'
 
 const MARK = '\n\n$OutOfProcData$:'
 const SCHEMA_V4 = 3
@@ -85,7 +85,7 @@ export interface Answer {
   failure: string | undefined
 }
 
-const names: Record<number, string> = {
+const unsupportedActions: Record<number, string> = {
   4: 'continueAsNew',
   6: 'waitForExternalEvent',
   7: 'callEntity',
@@ -96,17 +96,18 @@ const names: Record<number, string> = {
   14: 'lock',
 }
 
-const retryOptions = z.object({
-  firstRetryIntervalInMilliseconds: z.number(),
-  maxNumberOfAttempts: z.number(),
-  backoffCoefficient: z.number().optional(),
-  maxRetryIntervalInMilliseconds: z.number().optional(),
+const supportedRetry = retryOptions.extend({
   retryTimeoutInMilliseconds: z.never('the embedded host does not support it').optional(),
 })
 const input = z.unknown().optional()
-const leaf = z.discriminatedUnion('actionType', [
+const supportedAction = z.discriminatedUnion('actionType', [
   z.object({ actionType: z.literal(0), functionName: z.string(), input }),
-  z.object({ actionType: z.literal(1), functionName: z.string(), input, retryOptions }),
+  z.object({
+    actionType: z.literal(1),
+    functionName: z.string(),
+    input,
+    retryOptions: supportedRetry,
+  }),
   z.object({
     actionType: z.literal(2),
     functionName: z.string(),
@@ -120,7 +121,7 @@ const leaf = z.discriminatedUnion('actionType', [
     input,
     instanceId: z.string().optional(),
     version: z.string().optional(),
-    retryOptions,
+    retryOptions: supportedRetry,
   }),
   z.object({
     actionType: z.literal(5),
@@ -130,7 +131,7 @@ const leaf = z.discriminatedUnion('actionType', [
 ])
 
 /** One thing an orchestrator has asked for. */
-export type Action = z.infer<typeof leaf>
+export type Action = z.infer<typeof supportedAction>
 
 const compound = z.object({ actionType: z.literal(12), compoundActions: z.array(z.unknown()) })
 const anyAction = z.object({ actionType: z.number() })
@@ -145,9 +146,9 @@ export function readActions(actions: unknown): Action[] {
       const all = compound.safeParse(action)
       if (all.success) return readActions(all.data.compoundActions)
       const { actionType } = anyAction.parse(action)
-      if (names[actionType])
-        throw new Error(`The embedded host does not support ${names[actionType]}.`)
-      const read = leaf.safeParse(action)
+      if (unsupportedActions[actionType])
+        throw new Error(`The embedded host does not support ${unsupportedActions[actionType]}.`)
+      const read = supportedAction.safeParse(action)
       if (!read.success)
         throw new Error(`The embedded host cannot play an action: ${z.prettifyError(read.error)}`)
       return [read.data]
@@ -176,7 +177,7 @@ export function toEventFields(
         Name: action.functionName,
         Input: action.input === undefined ? null : JSON.stringify(action.input),
         Version: action.version ?? defaultVersion,
-        ...(action.instanceId && { InstanceId: action.instanceId }),
+        InstanceId: action.instanceId || undefined,
       }
     case 5:
       return { EventType: EventType.TimerCreated, FireAt: action.fireAt }

@@ -12,10 +12,10 @@ import {
 import { type HistoryEvent, historyEvent } from './history.ts'
 
 /** The row key of a head in the partition of its instance. */
-export const HEAD = 'head'
+const HEAD = 'head'
 
 /** How an instance stands, in the real host's words. */
-export const runtimeStatus = z.enum(['Pending', 'Running', 'Completed', 'Failed', 'Terminated'])
+const runtimeStatus = z.enum(['Pending', 'Running', 'Completed', 'Failed', 'Terminated'])
 /** How an instance stands. */
 export type RuntimeStatus = z.infer<typeof runtimeStatus>
 
@@ -52,19 +52,19 @@ const headRow = z.object({
   hasOutput: z.boolean(),
 })
 /** The row in which a head is kept, without its output. */
-export function toHeadRow({ id, parent, customStatus, output, ...rest }: InstanceHead): Row {
+function toHeadRow({ id, parent, customStatus, output, ...rest }: InstanceHead): Row {
   return {
     partitionKey: id,
     rowKey: HEAD,
     ...rest,
     hasOutput: output !== undefined,
-    ...(parent && { parent: JSON.stringify(parent) }),
-    ...(customStatus !== undefined && { customStatus }),
+    parent: parent && JSON.stringify(parent),
+    customStatus,
   }
 }
 
 /** Reads such a row. */
-export function fromHeadRow(id: string, row: object): InstanceHead {
+function fromHeadRow(id: string, row: object): InstanceHead {
   const { parent, customStatus, hasOutput: _has, ...rest } = headRow.parse(row)
   const link = parent === undefined ? undefined : parentLink.parse(JSON.parse(parent))
   return { id, ...rest, parent: link, customStatus, output: undefined }
