@@ -144,7 +144,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     functions: functions.map((fn) => ({
       name: fn.name,
       kind: fn.kind,
-      ...(fn.kind === 'http' && { route: fn.route, methods: fn.methods }),
+      route: fn.kind === 'http' ? fn.route : undefined,
+      methods: fn.kind === 'http' ? fn.methods : undefined,
     })),
     async stop() {
       stopping = true

@@ -1,5 +1,6 @@
 import { Cron } from 'croner'
 import { z } from 'zod'
+import { MINUTE_MS } from '../../shared/platform/time.ts'
 import type { InvocationOutcome, Registration, TypedData } from './contract.ts'
 import { type AuthLevel, parseRoute, type RouteSegment } from './router.ts'
 import { readSetting, resolveName, type Settings } from './settings.ts'
@@ -164,7 +165,7 @@ export function parseSchedule(text: string): Schedule {
       let from = next(moment)
       for (let seen = 0; seen < 10 && from; seen += 1) {
         const after = next(from)
-        if (after && after.getTime() - from.getTime() < 60_000) return false
+        if (after && after.getTime() - from.getTime() < MINUTE_MS) return false
         from = after
       }
       return true

@@ -129,3 +129,8 @@ export function systemOf(random: Random): System {
   if (roll < 0.7) return olderDesktop
   return random.pick(random.chance(0.03) ? phones : others)
 }
+
+/** The fields that have a value. */
+export function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
+}

@@ -1,4 +1,4 @@
-import type { Flag, Observation, Scan } from './device.ts'
+import { type Flag, type Observation, type Scan, withoutNulls } from './device.ts'
 import { encodeFileTime, encodeJsonTime, type Moment } from './moment.ts'
 import type { Random } from './random.ts'
 
@@ -94,10 +94,6 @@ function lowerFirst(fields: Record<string, unknown>): Record<string, unknown> {
       value,
     ]),
   )
-}
-
-function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
 }
 
 /**

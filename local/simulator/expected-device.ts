@@ -1,4 +1,4 @@
-import type { Flag, Observation } from './device.ts'
+import { type Flag, type Observation, withoutNulls } from './device.ts'
 import type { Place } from './layout.ts'
 import { type Moment, utcText } from './moment.ts'
 
@@ -143,7 +143,3 @@ function columnsOf(seen: Observation): Record<ExpectedColumn, string | number | 
 }
 
 const flagText = (value: Flag) => (value === null ? 'unknown' : String(value))
-
-function withoutNulls(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null))
-}

@@ -10,7 +10,7 @@ import {
   layOut,
   type Place,
 } from './layout.ts'
-import { type Moment, momentAt } from './moment.ts'
+import { hourMs, type Moment, momentAt } from './moment.ts'
 import { observe } from './observe.ts'
 import { createRandom } from './random.ts'
 
@@ -72,7 +72,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
       generatedMs,
       group: groupOf(place.file - 1),
       copy,
-      ...(times && { times }),
+      times,
     })
   }
   function encode<T>(device: number, copy: 0 | 1, method: Method, write: Encode<T>): T {
@@ -157,7 +157,7 @@ export interface Copies {
  * refresh stays, then the newest sighting, then the lower file: the cases take turns. No full tie unless `tieAllowed`.
  */
 export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): Copies {
-  const hours = (ago: number, fraction = '') => momentAt(generatedMs - ago * 3_600_000, fraction)
+  const hours = (ago: number, fraction = '') => momentAt(generatedMs - ago * hourMs, fraction)
   const base = { refreshedAt: hours(1), seenAt: hours(20) }
   const cases: Copies[] = [
     { lower: { ...base, refreshedAt: hours(0) }, higher: base, winner: 'lower' },

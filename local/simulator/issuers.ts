@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../../shared/platform/time.ts'
+import { momentAt, utcText } from './moment.ts'
 
 /** Whom tokens are made for and what they allow. */
 export interface TokenOptions {
@@ -150,4 +151,4 @@ export function createLinkIssuer(
   }
 }
 
-const seconds = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
+const seconds = (ms: number) => utcText(momentAt(ms))

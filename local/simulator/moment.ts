@@ -1,5 +1,10 @@
 import type { Random } from './random.ts'
 
+export const secondMs = 1000
+export const minuteMs = 60 * secondMs
+export const hourMs = 60 * minuteMs
+export const dayMs = 24 * hourMs
+
 /** A moment as an upstream would know it: whole seconds, and the fraction digits it happens to send. */
 export interface Moment {
   /** Milliseconds since 1970, a whole number of seconds. */

@@ -1,3 +1,4 @@
+import { hourMs, minuteMs, secondMs } from '../moment.ts'
 import { createRandom, guid, hexText, type Random } from '../random.ts'
 import { createTimeline, type Item, type LifeContext, type Step, type Timeline } from './item.ts'
 import {
@@ -7,9 +8,6 @@ import {
   usualActionTypes,
 } from './machine-action.ts'
 
-const secondMs = 1000
-const minuteMs = 60 * secondMs
-const hourMs = 60 * minuteMs
 /** An action that no device has fetched by then ends as `TimeOut`. */
 const timeOutMs = 72 * hourMs + 14 * minuteMs
 

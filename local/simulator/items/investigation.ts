@@ -1,4 +1,4 @@
-import { momentAt, utcText } from '../moment.ts'
+import { dayMs, hourMs, minuteMs, momentAt, secondMs, utcText } from '../moment.ts'
 import { createRandom, hexText, type Random } from '../random.ts'
 import {
   createTimeline,
@@ -87,11 +87,6 @@ export const investigation: ItemKind = {
     return { ...before, ...along, ...patch, id: before.id }
   },
 }
-
-const secondMs = 1000
-const minuteMs = 60 * secondMs
-const hourMs = 60 * minuteMs
-const dayMs = 24 * hourMs
 
 /** The life of the investigation at a place, from its start to its purge; its id is its place. */
 export function investigationTimeline(place: number, bornMs: number, life: LifeContext): Timeline {

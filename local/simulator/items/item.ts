@@ -1,5 +1,5 @@
 import type { FleetOptions } from '../layout.ts'
-import { type Instant, tickText } from '../moment.ts'
+import { dayMs, type Instant, tickText } from '../moment.ts'
 
 /** An item as the service sends it; all its fields stand there, nulls too. */
 export type Item = { id: string } & Record<string, unknown>
@@ -60,8 +60,6 @@ export interface TimelineOptions {
   /** What changes along with a step, of which the time is only now known. */
   along?(patch: Record<string, unknown>, before: Item, at: string): Record<string, unknown>
 }
-
-const dayMs = 86_400_000
 
 /** Makes the timeline of an item: its creation, its steps, its purge. */
 export function createTimeline({

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/platform/time.ts'
 import { deviceIdOf, deviceNameOf, systemOf } from '../device.ts'
 import type { FleetOptions } from '../layout.ts'
+import { dayMs, hourMs } from '../moment.ts'
 import { createRandom } from '../random.ts'
 import { actionTimeline, leaderOf } from './action-timeline.ts'
 import { investigationTimeline } from './investigation.ts'
@@ -8,9 +9,6 @@ import type { LifeContext, LifeOptions, Subject, Timeline } from './item.ts'
 
 /** What hands over the items that were born since it was last asked. */
 export type Births = (untilMs: number) => Timeline[]
-
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
 
 /** A life that began long enough ago to hold an item of every age; its devices are those of the fleet. */
 export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOptions): LifeOptions {

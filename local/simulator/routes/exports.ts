@@ -1,10 +1,9 @@
 import { authorize, badRequest, readPage } from '../auth.ts'
 import { createFleet } from '../fleet.ts'
+import { hourMs, momentAt, utcText } from '../moment.ts'
 import { guid } from '../random.ts'
 import { json } from '../reply.ts'
 import type { Route, World } from '../world.ts'
-
-const hourMs = 3_600_000
 
 /**
  * The export via files: a list of links to one snapshot.
@@ -44,7 +43,7 @@ export const informationGatheringExport: Route = {
 
 function nextSnapshot(world: World): void {
   const { options } = world.exports.current().fleet
-  const generatedTime = `${new Date(Date.parse(options.generatedTime) + 6 * hourMs).toISOString().slice(0, 19)}Z`
+  const generatedTime = utcText(momentAt(Date.parse(options.generatedTime) + 6 * hourMs))
   world.faults.changeGeneratedTime = false
   world.exports.put(createFleet({ ...options, generatedTime }))
 }

@@ -73,9 +73,9 @@ async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply>
   await store.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
   return json(200, {
     '@odata.context': contextOf(world, kind),
-    ...(query.isCounted && { '@odata.count': all.length }),
+    '@odata.count': query.isCounted ? all.length : undefined,
     value: rows.map((row) => encoded(row, world)),
-    ...(isLinked && { '@odata.nextLink': linkTo(next, url, world) }),
+    '@odata.nextLink': isLinked ? linkTo(next, url, world) : undefined,
   })
 }
 

@@ -1,15 +1,12 @@
+import { dayMs, hourMs, minuteMs, momentAt, utcText } from '../moment.ts'
 import type { GivenDefinition, GivenSession } from './defender-scan.ts'
 import type { GivenTenableScan } from './tenable-scan.ts'
-
-const minuteMs = 60_000
-const hourMs = 60 * minuteMs
-const dayMs = 24 * hourMs
 
 /** One scan of each kind, with the same ids each time; times are counted from the last midnight. */
 export function sampleScans(now: Date) {
   // So that a restart on the same day shows the same runs.
   const midnightMs = Math.floor(now.getTime() / dayMs) * dayMs
-  const ago = (ms: number) => `${new Date(midnightMs - ms).toISOString().slice(0, 19)}Z`
+  const ago = (ms: number) => utcText(momentAt(midnightMs - ms))
   const soon = (ms: number) => new Date(now.getTime() + ms).toISOString()
   const startedAt = ago(2 * hourMs)
   const [network, windows, idle] = sampleDefinitions

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../shared/platform/time.ts'
+import { dayMs, hourMs, momentAt, utcText } from '../moment.ts'
 import { createRandom, guid, hexText } from '../random.ts'
 
 /** One run of a scan; times are RFC 3339. */
@@ -39,8 +40,6 @@ export type GivenTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
   runs?: Partial<TenableRun>[]
 }
 
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
 const archivedAfterMs = 35 * dayMs
 /** No run in one of these states will change by itself. */
 const overStatuses = ['completed', 'imported', 'canceled', 'aborted', 'stopped']
@@ -113,7 +112,7 @@ export function findRun({ runs }: TenableScan, id: string | null): TenableRun | 
   return id === null ? runs.at(-1) : runs.find((run) => String(run.id) === id || run.uuid === id)
 }
 
-const timeAt = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
+const timeAt = (ms: number) => utcText(momentAt(ms))
 
 /** 52 characters that look like a UUID with a long end. */
 const longId = (...seeds: number[]) => `${guid(...seeds).slice(0, 24)}${hexText(28, ...seeds, 52)}`
