@@ -46,7 +46,7 @@ const snapshotsSchema = z.object({
 })
 
 /**
- * Runs one export over HTTP, as any caller would, and tells its progress until it is over. A run that was left unfinished is
+ * Runs one export over HTTP, as any caller would, and reports its progress until it is over. A run that was left unfinished is
  * finished; when that one fails, a new one has its turn.
  */
 export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
@@ -79,7 +79,7 @@ function callerOf({ url, key, signal }: OnceOptions): Call {
   }
 }
 
-/** Looks at a run again and again until it is over. */
+/** Polls a run until it is over. */
 async function follow(
   { signal, onProgress, resume, quietMs = QUIET_MS }: OnceOptions,
   call: Call,
@@ -108,7 +108,7 @@ async function follow(
   }
 }
 
-/** Where the app is asked, and what it is told about. */
+/** The app, the receiver that subscribes to it, and where each event becomes a line. */
 export interface FollowOptions {
   url: string
   key: string
@@ -129,7 +129,7 @@ const event = z.object({
   }),
 })
 
-/** Subscribes the built-in receiver to every event, as any webhook would, and says each one that is delivered. */
+/** Subscribes the built-in receiver to every event, as any webhook would, and prints each one that is delivered. */
 export async function followEvents({
   url,
   key,

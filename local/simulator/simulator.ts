@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../shared/platform/time.ts'
-import { token } from './auth.ts'
 import { createExportStore } from './export-store.ts'
 import { type Faults, usualFaults } from './faults.ts'
 import type { Fleet } from './fleet.ts'
@@ -12,6 +11,7 @@ import { createLife, usualLife } from './items/life.ts'
 import { machineAction } from './items/machine-action.ts'
 import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
 import { blobError, defenderError, type Reply } from './reply.ts'
+import { createCallCounter, type Route, token, type World } from './route.ts'
 import { authenticatedScans } from './routes/authenticated-scans.ts'
 import { blob } from './routes/blob.ts'
 import { deviceAvInfo, informationGatheringExport } from './routes/exports.ts'
@@ -19,7 +19,6 @@ import { itemRoutes } from './routes/items.ts'
 import { refusals, tenable, withId } from './routes/tenable.ts'
 import { createScans, type ScanOptions, type Scans } from './scans/scans.ts'
 import { type RawCall, type RequestRecord, startServer } from './server.ts'
-import { createCallCounter, type Route, type World } from './world.ts'
 
 /** What a simulator is started with. */
 export interface SimulatorOptions {

@@ -1,10 +1,9 @@
-import { authorize, badRequest, readPage } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import { json, type Reply } from '../reply.ts'
+import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
 import { encodeDefinition, encodeHistory, type ScanSession } from '../scans/defender-scan.ts'
 import type { DefenderScanRoute } from '../scans/scans.ts'
 import type { Call } from '../server.ts'
-import type { Route, World } from '../world.ts'
 
 const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinitions'
 const MAX_SESSIONS = 4096

@@ -1,8 +1,8 @@
 import type { Snapshot, StoredFile } from '../export-store.ts'
 import type { Faults } from '../faults.ts'
 import { blobError, forcedAnswer, type Reply } from '../reply.ts'
+import type { Route, World } from '../route.ts'
 import type { Call } from '../server.ts'
-import type { Route, World } from '../world.ts'
 
 /**
  * The blob store behind the links.

@@ -1,9 +1,8 @@
-import { authorize, badRequest, readPage } from '../auth.ts'
 import { createFleet } from '../fleet.ts'
 import { hourMs, momentAt, utcText } from '../moment.ts'
 import { guid } from '../random.ts'
 import { json } from '../reply.ts'
-import type { Route, World } from '../world.ts'
+import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
 
 /**
  * The export via files: a list of links to one snapshot.

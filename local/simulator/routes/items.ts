@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { authorize, badRequest } from '../auth.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import type { Item, ItemKind } from '../items/item.ts'
 import { QueryRefused, readListQuery } from '../items/list-query.ts'
 import { defenderError, json, type Reply } from '../reply.ts'
+import { authorize, badRequest, type Route, type World } from '../route.ts'
 import type { Call } from '../server.ts'
-import type { Route, World } from '../world.ts'
 
 /** Which faults stand before the two routes of a kind. */
 const forcedBy = {

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { TenableFault, TenableRefusal } from '../faults.ts'
 import { guid } from '../random.ts'
 import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
+import type { Route, World } from '../route.ts'
 import { encodeDetails, encodeRun, encodeScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
 import { type Call, wholeNumber } from '../server.ts'
-import type { Route, World } from '../world.ts'
 
 /**
  * Tenable's scans: their list, the details of a run, the list of a scan's runs, and the newest run's status.

@@ -1,0 +1,127 @@
+import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+
+const owner = z.object({
+  pid: z.int(),
+  /** When it began, in the system's own terms: process ids are given out again. Null where the system does not say. */
+  began: z.string().nullable(),
+})
+const stored = z.object({ host: owner.optional(), emulator: owner.optional() })
+
+type Owner = z.output<typeof owner>
+
+/** A folder that belongs to this process until it is released, or until the process ends. */
+export interface FolderLock {
+  /** Notes the emulator's process, so that the next start can wait for it. */
+  noteEmulator(pid: number): void
+  release(): void
+}
+
+const LONGEST_SAVE_MS = 60_000
+const ABANDONED_MS = 2000
+const LONGEST_TURN_MS = 10_000
+const TURN_MS = 20
+
+/** Takes a folder for this process; throws when another one has it, and waits for an emulator that is still saving. */
+export async function lockFolder(dir: string, signal?: AbortSignal): Promise<FolderLock> {
+  const file = join(dir, 'lock.json')
+  const host = ownerOf(process.pid)
+  const emulator = await decideAlone(`${file}.new`, signal, (decided) => {
+    const lock = readLock(file)
+    if (lock.host && isRunning(lock.host)) {
+      throw new Error(
+        `Process ${lock.host.pid} already runs on ${dir}: stop it first, or choose another --data folder.`,
+      )
+    }
+    writeLock(decided, { host, emulator: lock.emulator })
+    renameSync(decided, file)
+    return lock.emulator
+  })
+  const release = () => rmSync(file, { force: true })
+  // After a kill the emulator saves and leaves by itself; two on the same files would lose what the first one saves.
+  for (let waitedMs = 0; emulator && isRunning(emulator); waitedMs += 50) {
+    if (waitedMs >= LONGEST_SAVE_MS) {
+      throw new Error(
+        `The storage emulator of the last start, process ${emulator.pid}, does not end.`,
+      )
+    }
+    await sleep(50, undefined, { signal })
+  }
+  return {
+    noteEmulator(pid) {
+      writeLock(`${file}.${process.pid}`, { host, emulator: ownerOf(pid) })
+      renameSync(`${file}.${process.pid}`, file)
+    },
+    release,
+  }
+}
+
+/** Of several starts at the same moment one decides at a time: whoever creates the file `sign` first. */
+async function decideAlone<T>(
+  sign: string,
+  signal: AbortSignal | undefined,
+  decide: (sign: string) => T,
+): Promise<T> {
+  for (let waitedMs = 0; ; waitedMs += TURN_MS) {
+    try {
+      writeFileSync(sign, '', { flag: 'wx', mode: 0o600 })
+      break
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || waitedMs >= LONGEST_TURN_MS)
+        throw error
+      // Deciding takes no time: a sign that stays, or is from the future, was left by a process that was killed over it.
+      const found = lstatSync(sign, { throwIfNoEntry: false })
+      if (found && Math.abs(Date.now() - found.mtimeMs) > ABANDONED_MS)
+        rmSync(sign, { force: true })
+      await sleep(TURN_MS, undefined, { signal })
+    }
+  }
+  try {
+    return decide(sign)
+  } finally {
+    rmSync(sign, { force: true })
+  }
+}
+
+function readLock(file: string): z.output<typeof stored> {
+  try {
+    return stored.parse(JSON.parse(readFileSync(file, 'utf8')))
+  } catch {
+    // Never written, or cut off when the machine went down: whoever had it is gone.
+    return {}
+  }
+}
+
+function writeLock(file: string, lock: { host: Owner; emulator: Owner | undefined }): void {
+  writeFileSync(file, `${JSON.stringify(lock)}\n`, { mode: 0o600 })
+}
+
+const ownerOf = (pid: number): Owner => ({ pid, began: readProcess(pid)?.began ?? null })
+
+function isRunning({ pid, began }: Owner): boolean {
+  if (process.platform === 'linux') {
+    const found = readProcess(pid)
+    return found !== undefined && found.began === began
+  }
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** What Linux says of a process; undefined when it has ended, also when nobody has taken note of that yet. */
+function readProcess(pid: number): { began: string } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name, in brackets, may hold anything; the state comes after it, the time of the start 19 words later.
+    const words = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    const [state, began] = [words[0], words[19]]
+    return began === undefined || state === 'Z' || state === 'X' ? undefined : { began }
+  } catch {
+    return undefined
+  }
+}
