@@ -226,7 +226,7 @@ test('definitions tell what they sign in with, which nobody must pass on', async
   expect(body.value[2].latestScan).toBeNull()
 })
 
-describe('the door', () => {
+describe('authorization', () => {
   test.each([
     ['Machine.Read.All', 200],
     ['Machine.ReadWrite.All', 403],

@@ -5,14 +5,14 @@ import { expectedDevice } from '../../../local/simulator/expected-device.ts'
 import { momentAt } from '../../../local/simulator/moment.ts'
 import type { Random } from '../../../local/simulator/random.ts'
 
-/** Always the most usual spelling. */
+/** Always the most usual way to write a row. */
 const usual: Random = {
   next: () => 0.5,
   int: () => 0,
   chance: () => false,
   pick: ([first]) => first,
 }
-/** Always the oddest spelling. */
+/** Always the oddest way to write a row. */
 const odd: Random = { ...usual, next: () => 0.2, chance: () => true }
 
 const at = (text: string, fraction?: string) => momentAt(Date.parse(text), fraction)
@@ -77,7 +77,7 @@ test('a line holds the scans as text inside text', () => {
   )
 })
 
-test('the oddest spelling of the same row is a different text', () => {
+test('the oddest way to write a row of the same row is a different text', () => {
   const line = JSON.parse(encodeLine(seen, odd))
 
   expect(line.DeviceId).toBe('00AB')
@@ -89,7 +89,7 @@ test('the oddest spelling of the same row is a different text', () => {
   })
 })
 
-test('the truth of a row does not depend on its spelling', () => {
+test('what is expected of a row does not depend on how it is written', () => {
   const device = expectedDevice(seen, [{ file: 1, line: 2 }], 'files')
 
   expect(device).toEqual({

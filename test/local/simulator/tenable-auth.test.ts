@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { TenableFault } from '../../../local/simulator/faults.ts'
 import { startScanCaller } from './scan-caller.ts'
 
-describe('the door', () => {
+describe('authorization', () => {
   test('opens for the key pair alone, however its header is spaced', async () => {
     const { simulator, tenable } = await startScanCaller()
     const { accessKey, secretKey } = simulator.tenableKeys
