@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { startAzurite } from '../local/azurite.ts'
 import { createAdjustableClock } from '../local/clock.ts'
 import { startHost } from '../local/host/host.ts'
+import { createSimulatorCredential } from '../local/laptop.ts'
 import { noFaults } from '../local/simulator/faults.ts'
 import { createFleet } from '../local/simulator/fleet.ts'
 import { startSimulator } from '../local/simulator/simulator.ts'
-import { createSimulatorCredential } from '../local/simulator-credential.ts'
 import { useParts } from '../shared/app.ts'
 
 /** Starts the app on the embedded host over the emulator and the simulated upstreams; `schedules` say when its timers run. */

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { bucketOf } from '../shared/exports/snapshot-table.ts'
 import type { Columns, Table } from '../shared/platform/table.ts'
-import type { TrueDevice } from './simulator/true-device.ts'
+import type { ExpectedDevice } from './simulator/expected-device.ts'
 
 /** How a snapshot table differs from its fleet; empty when every device and every field is as it should be. */
 export async function compareSnapshot(
   table: Table,
   buckets: number,
-  truth: Iterable<TrueDevice>,
+  truth: Iterable<ExpectedDevice>,
   method: 'files' | 'json' = 'files',
 ): Promise<string[]> {
   const rows = new Map<string, { bucket: string; columns: Columns }>()
@@ -29,7 +29,7 @@ export async function compareSnapshot(
 function compareDevice(
   row: { bucket: string; columns: Columns },
   buckets: number,
-  { sources, ...device }: TrueDevice,
+  { sources, ...device }: ExpectedDevice,
   method: 'files' | 'json',
 ): string[] {
   const id = device.machineId

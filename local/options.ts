@@ -73,7 +73,7 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
     once: values.once,
     fleet,
     files: files.map((file) => resolve(from, file)),
-    upstream: values.upstream === undefined ? undefined : readOrigin(values.upstream),
+    upstream: values.upstream === undefined ? undefined : readUpstream(values.upstream),
     live: values.live,
     settings: values.settings === undefined ? undefined : resolve(from, values.settings),
     port: wholeNumber('--port', values.port, 0, 65_535),
@@ -131,9 +131,21 @@ function wholeNumber(
   throw new Error(`${name} takes a whole number from ${least} to ${most}.`)
 }
 
-function readOrigin(text: string): string {
-  const url = URL.parse(text)
-  const bare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
-  if (url && bare && /^https?:$/.test(url.protocol)) return url.origin
+function readUpstream(text: string): string {
+  const url = readOrigin(text)
+  if (url && /^https?:$/.test(url.protocol)) return url.origin
   throw new Error('--upstream takes an origin such as http://127.0.0.1:9000')
+}
+
+/** A text that is an origin and nothing more; undefined for any other. */
+export function readOrigin(text: string): URL | undefined {
+  const url = URL.parse(text)
+  const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
+  return url && isBare ? url : undefined
+}
+
+/** The folder that paths on a command line are meant from: npm runs scripts in the folder of the package. */
+export function callerFolder(script: string): string {
+  const { npm_lifecycle_event: running, INIT_CWD: calledFrom } = process.env
+  return (running === script && calledFrom) || process.cwd()
 }

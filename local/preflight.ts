@@ -3,9 +3,9 @@ import { parseArgs } from 'node:util'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp, useParts } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
-import { describeLooks } from './describe-looks.ts'
-import { readLocalSettings, type Settings } from './laptop-settings.ts'
-import { whatIsWrong } from './options.ts'
+import { readLocalSettings, type Settings } from './laptop.ts'
+import { callerFolder, whatIsWrong } from './options.ts'
+import { describeLooks } from './report.ts'
 
 const USAGE = `Usage: npm run preflight [-- options]
 
@@ -44,9 +44,8 @@ async function main(): Promise<number> {
 async function look(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
-    useParts({
-      env: { ...settings, ...(azurite && { RELAY_STORAGE: azurite.connectionString() }) },
-    })
+    const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
+    useParts({ env: { ...settings, RELAY_STORAGE: storage } })
     const looks = await preflight(theApp())
     const lines = isJson ? [JSON.stringify(looks, null, 2)] : describeLooks(looks)
     process.stdout.write(`${lines.join('\n')}\n`)
@@ -73,11 +72,9 @@ function readOptions(args: string[]) {
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
-  // npm runs scripts in the package's folder; paths are meant from where it was called.
-  const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env
-  const from = (script === 'preflight' && calledFrom) || process.cwd()
+  const { settings } = values
   return {
     ...values,
-    settings: values.settings === undefined ? undefined : resolve(from, values.settings),
+    settings: settings === undefined ? undefined : resolve(callerFolder('preflight'), settings),
   }
 }

@@ -6,15 +6,20 @@ import { endRun } from '../shared/exports/publish.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { createLog } from '../shared/platform/log.ts'
+import { HOUR_MS } from '../shared/platform/time.ts'
 import { type Azurite, startAzurite } from './azurite.ts'
-import { localCallbacks } from './callback-policy.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
-import { liveSettings, type Settings, settingsFor } from './laptop-settings.ts'
+import {
+  createSimulatorCredential,
+  liveSettings,
+  localCallbacks,
+  type Settings,
+  settingsFor,
+} from './laptop.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
-import { createSimulatorCredential } from './simulator-credential.ts'
 import type { Known } from './source.ts'
 
 /** Everything that runs on a laptop, started in order. */
@@ -137,13 +142,12 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   const fleet = createFleet(
     source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime },
   )
-  const files = source.kind === 'files' ? { files: source.files.map(({ path }) => path) } : {}
   // From a fixed moment on, so that a restart shows the same items.
-  const startsAt = new Date(Date.parse(generatedTime) - 2 * 3_600_000).toISOString()
+  const startsAt = new Date(Date.parse(generatedTime) - 2 * HOUR_MS).toISOString()
   return startSimulator({
     clock,
     fleet,
-    ...files,
+    files: source.kind === 'files' ? source.files.map(({ path }) => path) : undefined,
     life: { startsAt, perHour: 120, investigationsPerHour: 30 },
   })
 }

@@ -1,17 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp } from '../shared/app.ts'
+import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
-import { describeLooks } from './describe-looks.ts'
-import { exportOnce } from './export-once.ts'
-import { followEvents } from './follow-events.ts'
-import { readLocalSettings } from './laptop-settings.ts'
-import { readOptions, type StartOptions, USAGE } from './options.ts'
-import { toPlainLines } from './plain-text.ts'
-import { createProgress } from './progress.ts'
-import { describeLiveTries, describeReport, describeTries } from './report.ts'
+import { readLocalSettings } from './laptop.ts'
+import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
+import { describeLiveTries, describeLooks, describeReport, describeTries } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
+import { createProgress, toPlain, toPlainLines } from './terminal.ts'
 
 /** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }
@@ -37,9 +34,7 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   let options: StartOptions
   try {
-    // npm runs scripts in the package's folder; paths are meant from where it was called.
-    const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env
-    options = readOptions(process.argv.slice(2), script === 'start' ? calledFrom : undefined)
+    options = readOptions(process.argv.slice(2), callerFolder('start'))
   } catch (error) {
     progress.say(`${(error as Error).message}\n\n${USAGE}`)
     return 2
@@ -115,7 +110,8 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       const { simulator } = stack
       if (simulator) {
         const receiver = simulator.receiver('npm-start')
-        await followEvents({ url, key, folder, receiver, say: progress.say })
+        const say = (line: string) => progress.say(toPlain(line))
+        await followEvents({ url, key, folder, receiver, say })
       }
       for (const line of describeTries({ url, key, report, source: stack.source }))
         progress.say(line)
@@ -159,10 +155,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** Runs a timer of the host now. */
-async function runTimer(url: string, masterKey: string, name: string): Promise<void> {
-  const headers = { 'x-functions-key': masterKey, 'content-type': 'application/json' }
-  await fetch(`${url}/admin/functions/${name}`, { method: 'POST', headers, body: '{}' })
 }

@@ -12,7 +12,7 @@ import {
   readState,
   type Source,
 } from './data-folder.ts'
-import { whatIsWrong } from './options.ts'
+import { callerFolder, whatIsWrong } from './options.ts'
 import { createFleet } from './simulator/fleet.ts'
 
 const RUN_FIRST = 'run "npm start -- --once" first'
@@ -23,9 +23,8 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   let dir: string
   try {
-    const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env
     const { data } = parseArgs({ options: { data: { type: 'string' } } }).values
-    dir = data ? resolve((script === 'verify' && calledFrom) || '.', data) : resolve('.local')
+    dir = data ? resolve(callerFolder('verify'), data) : resolve('.local')
   } catch (error) {
     console.error(`${whatIsWrong(error as Error)}\n\nUsage: npm run verify -- [--data DIR]`)
     return 2

@@ -1,21 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { AdjustableClock } from '../clock.ts'
-import { answerAdmin } from './admin.ts'
-import { collectRegistrations, installContract, type Registration } from './contract.ts'
-import { clientBinding, type Webhooks } from './durable/client-binding.ts'
+import {
+  collectRegistrations,
+  createInvoker,
+  installContract,
+  type Registration,
+} from './contract.ts'
 import { createEngine } from './durable/engine.ts'
-import { answerDurable, isDurable } from './durable/http.ts'
+import { answerDurable, clientBinding, isDurable, type Webhooks } from './durable/http.ts'
 import { openStore } from './durable/store.ts'
-import { createHttpServer } from './http.ts'
-import { createInvoker, type RunFunction } from './invoke.ts'
-import type { Keys } from './keys.ts'
+import { answerAdmin, createHttpServer } from './http.ts'
 import { startQueues } from './queues.ts'
+import type { Keys } from './router.ts'
 import { readHostJson, type Settings } from './settings.ts'
 import { openTable } from './storage.ts'
 import { startTimers, type Timers } from './timers.ts'
-import { type AppFunction, describeFunction, type FunctionOf } from './triggers.ts'
-import { onUnhandledRejection } from './unhandled.ts'
+import {
+  type AppFunction,
+  describeFunction,
+  type FunctionOf,
+  type RunFunction,
+} from './triggers.ts'
 
 /** What a host is started with. */
 export interface HostOptions {
@@ -138,7 +144,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     functions: functions.map((fn) => ({
       name: fn.name,
       kind: fn.kind,
-      ...(fn.kind === 'http' && { route: fn.route, methods: fn.methods }),
+      route: fn.kind === 'http' ? fn.route : undefined,
+      methods: fn.kind === 'http' ? fn.methods : undefined,
     })),
     async stop() {
       stopping = true
@@ -198,4 +205,20 @@ function bypassProxy() {
 
 function stackOf(reason: unknown) {
   return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
+}
+
+const listeners = new Set<(reason: unknown) => void>()
+
+function notifyAll(reason: unknown) {
+  for (const listener of listeners) listener(reason)
+}
+
+/** Hears of promises that were rejected while nobody waited for them, which then end the process no more; the returned function stops it. */
+export function onUnhandledRejection(listener: (reason: unknown) => void): () => void {
+  if (listeners.size === 0) process.on('unhandledRejection', notifyAll)
+  listeners.add(listener)
+  return () => {
+    listeners.delete(listener)
+    if (listeners.size === 0) process.off('unhandledRejection', notifyAll)
+  }
 }

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { z } from 'zod'
+import type { AdjustableClock } from '../clock.ts'
 import type { TypedData } from './contract.ts'
-import { type Keys, mayCall } from './keys.ts'
-import { findRoute, normalisePath } from './router.ts'
+import { findRoute, type Keys, mayCall, normalisePath, refuseAdmin } from './router.ts'
 import type { FunctionOf } from './triggers.ts'
 
 /** A call to the host, its path normalised and its body read. */
@@ -21,8 +21,21 @@ export interface HostReply {
   body?: string | Uint8Array
 }
 
-/** Parts of the HTTP front: what it serves and how a function of it is run. */
-export interface HttpParts {
+/** A reply with a JSON body. */
+export function jsonReply(
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): HostReply {
+  return {
+    status,
+    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
+    body: JSON.stringify(value),
+  }
+}
+
+/** What the HTTP server needs: what it serves and how it runs a function. */
+export interface HttpDeps {
   functions: FunctionOf<'http'>[]
   routePrefix: string
   keys: Keys
@@ -41,17 +54,17 @@ const LONGEST_HEADERS = 32_768
 const LARGEST_BODY = 100 * 1024 * 1024
 
 /** Makes the HTTP server of the host; it does not listen yet. */
-export function createHttpServer(parts: HttpParts): Server {
-  // Node's own limit stands far behind ours: it cannot tell a long URL from long headers.
+export function createHttpServer(deps: HttpDeps): Server {
+  // Node's own limit stands far behind ours: it does not distinguish a long URL from long headers.
   return createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
-    answer(parts, request).then(
+    answer(deps, request).then(
       (reply) => send(response, reply),
       () => send(response, { status: 500 }),
     )
   })
 }
 
-async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostReply> {
+async function answer(deps: HttpDeps, request: IncomingMessage): Promise<HostReply> {
   const { url: target = '/', method = 'GET' } = request
   if (target.length > LONGEST_TARGET) return { status: 414 }
   const headerBytes = request.rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
@@ -62,10 +75,10 @@ async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostR
   const mark = target.indexOf('?')
   const path = normalisePath(mark < 0 ? target : target.slice(0, mark))
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1))
-  const own = await parts.own({ method, path, query, request, body })
+  const own = await deps.own({ method, path, query, request, body })
   if (own) return own
   if (path === '/' && (method === 'GET' || method === 'HEAD')) {
-    return parts.homepage
+    return deps.homepage
       ? {
           status: 200,
           headers: { 'content-type': 'text/html' },
@@ -73,30 +86,30 @@ async function answer(parts: HttpParts, request: IncomingMessage): Promise<HostR
         }
       : { status: 204 }
   }
-  return answerFunction(parts, { method, path, query, request, body })
+  return answerFunction(deps, { method, path, query, request, body })
 }
 
 /** A name or an address with its port: with anything else a request never comes as far as a function. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
 
 async function answerFunction(
-  parts: HttpParts,
+  deps: HttpDeps,
   { method, path, query, request, body }: HostCall,
 ): Promise<HostReply> {
-  const prefix = parts.routePrefix ? `/${parts.routePrefix}` : ''
+  const prefix = deps.routePrefix ? `/${deps.routePrefix}` : ''
   if (path.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return { status: 404 }
   const relative = path.slice(prefix.length)
   if (relative !== '' && !relative.startsWith('/')) return { status: 404 }
   const found = findRoute(
-    parts.functions.filter((fn) => fn.methods.includes(method)),
+    deps.functions.filter((fn) => fn.methods.includes(method)),
     relative,
   )
   if (!found) return { status: 404 }
-  if (!mayCall(found.route.authLevel, parts.keys, request.headers, query)) return { status: 401 }
+  if (!mayCall(found.route.authLevel, deps.keys, request.headers, query)) return { status: 401 }
   const { host = '' } = request.headers
   const url = `http://${host}${request.url}`
   if (!HOST.test(host) || !URL.canParse(url)) return { status: 400 }
-  const outcome = await parts.run(found.route, {
+  const outcome = await deps.run(found.route, {
     http: {
       method,
       url,
@@ -183,7 +196,7 @@ function readReply(value: TypedData | null | undefined): HostReply {
       .join('; '),
   )
   if (set.length > 0) headers['set-cookie'] = set
-  return { status, headers, ...(body?.bytes && { body: body.bytes }) }
+  return { status, headers, body: body?.bytes }
 }
 
 /** Undefined = larger than the host takes. A chunked body is read away: the real host hands over an empty one. */
@@ -202,4 +215,51 @@ function send(response: ServerResponse, { status, headers = {}, body }: HostRepl
   if (!bare) response.setHeader('content-length', bytes?.length ?? 0)
   response.writeHead(status)
   response.end(bytes)
+}
+
+/** What the admin routes can reach. */
+export interface AdminDeps {
+  keys: Keys
+  clock: AdjustableClock
+  /** Starts a run of a timer now; undefined = no function has that name, false = it is not a timer. */
+  runNow(name: string): boolean | undefined
+}
+
+const runBody = z.object({ input: z.unknown().optional() })
+const clockBody = z.object({ advanceSeconds: z.number().min(0) })
+
+/** Answers `/admin/...`: run a timer now, move the clock; undefined for any other path. */
+export function answerAdmin(
+  { keys, clock, runNow }: AdminDeps,
+  call: HostCall,
+): HostReply | undefined {
+  const [, area, what, name, ...rest] = call.path.split('/')
+  if (area?.toLowerCase() !== 'admin') return undefined
+  const refusal = refuseAdmin(keys, call.request.headers, call.query)
+  if (refusal) return { status: refusal }
+  if (call.method !== 'POST' || rest.length > 0) return { status: 404 }
+  const body = parseJson(call.body)
+  if (what === 'functions' && name) {
+    if (!runBody.safeParse(body).success) return { status: 400 }
+    const started = runNow(name)
+    if (started === undefined) return { status: 404 }
+    return started
+      ? { status: 202 }
+      : { status: 400, body: 'The embedded host runs only timers on demand.' }
+  }
+  if (what === 'clock' && !name) {
+    const read = clockBody.safeParse(body)
+    if (!read.success) return { status: 400 }
+    clock.advance(read.data.advanceSeconds * 1000)
+    return jsonReply(200, { now: clock.now().toISOString(), offsetSeconds: clock.offsetMs / 1000 })
+  }
+  return { status: 404 }
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
 }

@@ -1,7 +1,6 @@
 import { type DequeuedMessageItem, QueueClient } from '@azure/storage-queue'
 import type { AdjustableClock } from '../clock.ts'
 import type { TypedData } from './contract.ts'
-import { queueMetadata, readMessage } from './queue-message.ts'
 import type { HostJson } from './settings.ts'
 import { isStatus } from './storage.ts'
 import type { FunctionOf } from './triggers.ts'
@@ -9,7 +8,7 @@ import type { FunctionOf } from './triggers.ts'
 type QueueFunction = FunctionOf<'queue'>
 
 /** What queue triggers need. */
-export interface QueueParts {
+export interface QueueDeps {
   functions: QueueFunction[]
   options: HostJson['queues']
   clock: AdjustableClock
@@ -31,9 +30,9 @@ export interface Queues {
 }
 
 /** Starts polling every queue. */
-export function startQueues(parts: QueueParts): Queues {
+export function startQueues(deps: QueueDeps): Queues {
   const stopping = new AbortController()
-  const polls = parts.functions.map((fn) => poll(parts, fn, stopping.signal))
+  const polls = deps.functions.map((fn) => poll(deps, fn, stopping.signal))
   return {
     stop: () => stopping.abort(new Error('the host stops')),
     isBusy: () => polls.some(({ running }) => running > 0),
@@ -41,19 +40,19 @@ export function startQueues(parts: QueueParts): Queues {
 }
 
 /** Polls one queue; answers at once and keeps count of the messages in hand. */
-function poll(parts: QueueParts, fn: QueueFunction, signal: AbortSignal): { running: number } {
+function poll(deps: QueueDeps, fn: QueueFunction, signal: AbortSignal): { running: number } {
   const inHand = { running: 0 }
-  void pollOn(parts, fn, signal, inHand)
+  void pollOn(deps, fn, signal, inHand)
   return inHand
 }
 
 async function pollOn(
-  parts: QueueParts,
+  deps: QueueDeps,
   fn: QueueFunction,
   signal: AbortSignal,
   inHand: { running: number },
 ) {
-  const { options, clock, print } = parts
+  const { options, clock, print } = deps
   const queue = new QueueClient(fn.connectionString, fn.queueName)
   let pauseMs = SHORTEST_POLL_MS
   let wake = () => {}
@@ -70,7 +69,7 @@ async function pollOn(
         messages.length > 0 ? SHORTEST_POLL_MS : Math.min(pauseMs * 2, options.maxPollingIntervalMs)
       for (const message of messages) {
         inHand.running += 1
-        void handle(parts, fn, queue, message)
+        void handle(deps, fn, queue, message)
           .catch((error: unknown) =>
             print(`error: [${fn.name}] message ${message.messageId}: ${error}`),
           )
@@ -106,20 +105,20 @@ async function receive(
 }
 
 async function handle(
-  parts: QueueParts,
+  deps: QueueDeps,
   fn: QueueFunction,
   queue: QueueClient,
   message: DequeuedMessageItem,
 ) {
-  const { options, print } = parts
+  const { options, print } = deps
   const text = readMessage(message.messageText, options.messageEncoding)
   if (text === undefined) print(`error: [${fn.name}] message ${message.messageId} is not base64`)
   // Whoever took it for the last time died over it: it is not tried again.
   if (text === undefined || message.dequeueCount > options.maxDequeueCount)
     return toPoison(fn, queue, message)
 
-  const hold = holdMessage(parts, queue, message)
-  const done = await parts.run(fn, { string: text }, queueMetadata(message, text)).finally(hold.end)
+  const hold = holdMessage(deps, queue, message)
+  const done = await deps.run(fn, { string: text }, queueMetadata(message, text)).finally(hold.end)
   if (done) return void (await ignoreGone(queue.deleteMessage(message.messageId, hold.receipt())))
   if (message.dequeueCount >= options.maxDequeueCount) {
     print(
@@ -133,7 +132,7 @@ async function handle(
 
 /** Keeps a message hidden for as long as its function runs. */
 function holdMessage(
-  { clock, print }: QueueParts,
+  { clock, print }: QueueDeps,
   queue: QueueClient,
   message: DequeuedMessageItem,
 ) {
@@ -182,5 +181,41 @@ async function ignoreGone(call: Promise<unknown>) {
     await call
   } catch (error) {
     if (!isStatus(error, 404)) throw error
+  }
+}
+
+/** The text inside a message; undefined when it is not in the queue's encoding. */
+export function readMessage(raw: string, encoding: 'none' | 'base64'): string | undefined {
+  if (encoding === 'none') return raw
+  const bytes = Buffer.from(raw, 'base64')
+  return bytes.toString('base64') === raw.trim() ? bytes.toString('utf8') : undefined
+}
+
+/** The trigger metadata of a message; fields of its own JSON win over the queue's. */
+export function queueMetadata(
+  message: DequeuedMessageItem,
+  text: string,
+): Record<string, TypedData> {
+  const own = {
+    queueTrigger: text,
+    dequeueCount: message.dequeueCount,
+    expirationTime: message.expiresOn.toISOString(),
+    id: message.messageId,
+    insertionTime: message.insertedOn.toISOString(),
+    nextVisibleTime: message.nextVisibleOn.toISOString(),
+    popReceipt: message.popReceipt,
+  }
+  const metadata = Object.entries({ ...own, ...fieldsOf(text) }).map(
+    ([name, value]): [string, TypedData] => [name, { json: JSON.stringify(value) }],
+  )
+  return Object.fromEntries(metadata)
+}
+
+function fieldsOf(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+  } catch {
+    return {}
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ConfigError, type SettingProblem } from '../../shared/platform/errors.ts'
+import { DAY_MS } from '../../shared/platform/time.ts'
 
 /** App settings by name. */
 export type Settings = Record<string, string | undefined>
@@ -136,7 +137,7 @@ export function readSetting(settings: Settings, name: string): string | undefine
 
 /** Milliseconds of a .NET time span (`[d.]hh:mm:ss[.fff]`); a bare number means days, as it does there. */
 export function parseTimeSpan(text: string): number | undefined {
-  if (/^\d+$/.test(text)) return Number(text) * 86_400_000
+  if (/^\d+$/.test(text)) return Number(text) * DAY_MS
   const parts = /^(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?$/.exec(text)
   if (!parts) return undefined
   const [, days = '0', hours = '0', minutes = '0', seconds = '0'] = parts

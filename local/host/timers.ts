@@ -8,7 +8,7 @@ import type { FunctionOf } from './triggers.ts'
 type TimerFunction = FunctionOf<'timer'>
 
 /** What timers need. */
-export interface TimerParts {
+export interface TimerDeps {
   functions: TimerFunction[]
   /** Where schedules of a minute or longer are remembered. */
   table: TableClient
@@ -37,7 +37,7 @@ interface Status {
 }
 
 /** Starts every timer; a schedule missed while nothing ran is made up for once, with `isPastDue`. */
-export function startTimers(parts: TimerParts): Timers {
+export function startTimers(deps: TimerDeps): Timers {
   const stopping = new AbortController()
   let busy = 0
   const tracked: Track = async (work) => {
@@ -48,16 +48,16 @@ export function startTimers(parts: TimerParts): Timers {
       busy -= 1
     }
   }
-  for (const fn of parts.functions) {
-    keepTime(parts, fn, tracked, stopping.signal).catch((error: unknown) => {
-      if (!stopping.signal.aborted) parts.print(`error: [${fn.name}] the timer stopped: ${error}`)
+  for (const fn of deps.functions) {
+    keepTime(deps, fn, tracked, stopping.signal).catch((error: unknown) => {
+      if (!stopping.signal.aborted) deps.print(`error: [${fn.name}] the timer stopped: ${error}`)
     })
   }
   return {
     runNow(name) {
-      const fn = parts.functions.find((timer) => timer.name.toLowerCase() === name.toLowerCase())
+      const fn = deps.functions.find((timer) => timer.name.toLowerCase() === name.toLowerCase())
       if (!fn) return undefined
-      void parts.run(fn, timerInput(undefined, false))
+      void deps.run(fn, timerInput(undefined, false))
       return true
     },
     stop: () => stopping.abort(new Error('the host stops')),
@@ -66,7 +66,7 @@ export function startTimers(parts: TimerParts): Timers {
 }
 
 async function keepTime(
-  { table, clock, run, print }: TimerParts,
+  { table, clock, run, print }: TimerDeps,
   fn: TimerFunction,
   tracked: Track,
   signal: AbortSignal,
@@ -140,13 +140,7 @@ async function readStatus(table: TableClient, name: string): Promise<Status | un
 
 async function writeStatus(table: TableClient, name: string, { last, next, updated }: Status) {
   await table.upsertEntity(
-    {
-      partitionKey: PARTITION,
-      rowKey: name,
-      updated,
-      ...(last && { last }),
-      ...(next && { next }),
-    },
+    { partitionKey: PARTITION, rowKey: name, updated, last, next },
     'Replace',
   )
 }

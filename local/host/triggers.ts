@@ -1,7 +1,8 @@
+import { Cron } from 'croner'
 import { z } from 'zod'
-import type { Registration } from './contract.ts'
-import { parseRoute, type RouteSegment } from './router.ts'
-import { parseSchedule, type Schedule } from './schedule.ts'
+import { MINUTE_MS } from '../../shared/platform/time.ts'
+import type { InvocationOutcome, Registration, TypedData } from './contract.ts'
+import { type AuthLevel, parseRoute, type RouteSegment } from './router.ts'
 import { readSetting, resolveName, type Settings } from './settings.ts'
 
 interface Common {
@@ -11,9 +12,6 @@ interface Common {
   /** Names of the bindings through which the handler gets a durable client. */
   clientBindings: string[]
 }
-
-/** How much key a caller of an HTTP function needs. */
-export type AuthLevel = 'anonymous' | 'function' | 'admin'
 
 /** A function that this host can run, with everything its trigger needs resolved. */
 export type AppFunction = Common &
@@ -123,4 +121,54 @@ function resolve(text: string, settings: Settings) {
   const resolved = resolveName(text, settings)
   if (!resolved) throw new Error(`'${text}' does not resolve to a value`)
   return resolved
+}
+
+/** Runs a function of this host with what its trigger hands to it. */
+export type RunFunction = (
+  fn: AppFunction,
+  input: TypedData,
+  triggerMetadata?: Record<string, TypedData>,
+) => Promise<InvocationOutcome>
+
+/** When a timer runs, in UTC. */
+export interface Schedule {
+  /** The first occurrence after `moment`; undefined when there is none. */
+  next(moment: Date): Date | undefined
+  /** Whether a minute or more always lies between two runs, counted from `moment`: only such a schedule is remembered. */
+  isSlow(moment: Date): boolean
+}
+
+/** Reads an NCRONTAB expression (6 fields, or 5 without seconds); throws a sentence for anything else. */
+export function parseSchedule(text: string): Schedule {
+  const fields = text.trim().split(/\s+/)
+  // croner knows more (L, W, #, nicknames) than NCRONTAB does.
+  const known = fields.every((field) =>
+    /^(\*|\d+|[A-Za-z]{3})([-/,](\*|\d+|[A-Za-z]{3}))*$/.test(field),
+  )
+  if (!known || fields.length < 5 || fields.length > 6)
+    throw new Error(`the schedule '${text}' is not NCRONTAB`)
+  let cron: Cron
+  try {
+    cron = new Cron(fields.join(' '), {
+      timezone: 'UTC',
+      paused: true,
+      domAndDow: true,
+      mode: '5-or-6-parts',
+    })
+  } catch {
+    throw new Error(`the schedule '${text}' is not NCRONTAB`)
+  }
+  const next = (moment: Date) => cron.nextRun(moment) ?? undefined
+  return {
+    next,
+    isSlow(moment) {
+      let from = next(moment)
+      for (let seen = 0; seen < 10 && from; seen += 1) {
+        const after = next(from)
+        if (after && after.getTime() - from.getTime() < MINUTE_MS) return false
+        from = after
+      }
+      return true
+    },
+  }
 }

@@ -1,8 +1,72 @@
+import { resolve } from 'node:path'
 import { z } from 'zod'
 import { retryAfterMs } from '../../shared/platform/http-error.ts'
-import { toPlainJson } from '../plain-text.ts'
-import { RelayError, UsageError } from './errors.ts'
-import { isOwnOrigin, type Target } from './target.ts'
+import { readState } from '../data-folder.ts'
+import { readOrigin } from '../options.ts'
+import { toPlainJson } from '../terminal.ts'
+
+/** The app that is asked, and the key it takes. */
+export interface Target {
+  origin: string
+  key: string
+}
+
+const KEY = /^[\x21-\x7e]{8,300}$/
+
+/** Whether an address may be asked: in the clear on this machine alone. */
+export const isOwnOrigin = ({ protocol, hostname }: URL): boolean =>
+  protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
+
+/**
+ * Finds the app and its key: as given, else in the environment, else where `npm start` serves its data folder, with the key
+ * in it. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key stays on this machine.
+ */
+export async function findTarget(
+  { url, key, data }: { url?: string; key?: string; data?: string },
+  env: Record<string, string | undefined>,
+  from: string,
+): Promise<Target> {
+  const address = url ?? (env.RELAY_URL || undefined)
+  const origin = address === undefined ? undefined : readOwnOrigin(address)
+  const isOfKey =
+    origin !== undefined && (!env.RELAY_URL || readOwnOrigin(env.RELAY_URL) === origin)
+  const given = key ?? (isOfKey ? env.RELAY_KEY || undefined : undefined)
+  if (given !== undefined && !KEY.test(given))
+    throw new UsageError('A key has 8 to 300 characters without spaces.')
+  if (origin !== undefined && given !== undefined) return { origin, key: given }
+  const isNear = origin === undefined || isLoopback(new URL(origin).hostname)
+  const folder = resolve(from, data ?? '.local')
+  const state = isNear ? readFolder(folder) : undefined
+  // Another app of this machine has other keys, and ours is none of its business.
+  if (origin !== undefined && origin !== state?.url)
+    throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
+  if (!state)
+    throw new RelayError(
+      `Nothing was started in ${folder} yet: npm start, or name an app by --url.`,
+    )
+  if (state.url === undefined)
+    throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+  return { origin: state.url, key: given ?? state.keys.function }
+}
+
+function readFolder(folder: string) {
+  try {
+    return readState(folder)
+  } catch (error) {
+    throw new RelayError((error as Error).message)
+  }
+}
+
+function readOwnOrigin(text: string): string {
+  const url = readOrigin(text)
+  if (url && isOwnOrigin(url)) return url.origin
+  throw new UsageError(
+    'An address is an origin such as https://relay.example.com; http only for this machine.',
+  )
+}
+
+const isLoopback = (hostname: string): boolean =>
+  /^(?:127(?:\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)
 
 /** A request to the API; `path` stands below `/api/`. */
 export interface Ask {
@@ -41,15 +105,9 @@ export function ask(
   const url = new URL(`${origin}/api/${path}`)
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value)
-  const headers = {
-    'x-functions-key': key,
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-  }
-  return send(url, {
-    method,
-    headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
+  const headers = new Headers({ 'x-functions-key': key })
+  if (body !== undefined) headers.set('content-type', 'application/json')
+  return send(url, { method, headers, body: JSON.stringify(body) })
 }
 
 /** Asks what a `Location` points to, without the key: its ticket is enough. */
@@ -75,7 +133,7 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
   }
   const body = readJson(text)
   const json = body === undefined ? '' : toPlainJson(text)
-  if (!response.ok) throw refusal(url.origin, response, body, json)
+  if (!response.ok) throw asError(url.origin, response, body, json)
   if (body === undefined && response.status !== 204)
     throw new RelayError(foreign(url.origin, response))
   const header = response.headers.get('retry-after') ?? undefined
@@ -95,15 +153,13 @@ const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
 })
 
-function refusal(origin: string, response: Response, body: unknown, json: string): RelayError {
+function asError(origin: string, response: Response, body: unknown, json: string): RelayError {
   const { data: problem } = problemSchema.safeParse(body)
   if (problem) {
     const { title, detail, remedy, errors } = problem
-    const wrong = errors.map(({ path, message }) => `  ${path} ${message}`)
-    return new RelayError(
-      [title, detail, ...wrong, ...(remedy ? [`What to do: ${remedy}`] : [])].join('\n'),
-      json,
-    )
+    const lines = [title, detail, ...errors.map(({ path, message }) => `  ${path} ${message}`)]
+    if (remedy) lines.push(`What to do: ${remedy}`)
+    return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {
     return new RelayError(
@@ -136,4 +192,24 @@ const reasonSchema = z.object({
 function causeOf(error: unknown): string {
   const { name, cause } = reasonSchema.parse(error)
   return cause?.code ?? (name === 'TimeoutError' ? 'too slow' : 'the connection failed')
+}
+
+/** What was asked for did not come about; the message is for the person who asked. */
+export class RelayError extends Error {
+  /** The answer of the app, where it is JSON. */
+  readonly json: string | undefined
+
+  constructor(message: string, json?: string) {
+    super(message)
+    this.name = 'RelayError'
+    this.json = json
+  }
+}
+
+/** The command line can't be understood; the message says what is wrong and where to read on. */
+export class UsageError extends Error {
+  constructor(message: string, hint = 'npm run relay -- --help') {
+    super(`${message}\nSee: ${hint}`)
+    this.name = 'UsageError'
+  }
 }

@@ -1,6 +1,42 @@
-import { toPlain } from '../plain-text.ts'
-import { type Block, cellOf, type Facts, type Table } from './blocks.ts'
-import { isRecord } from './pick.ts'
+import { toPlain } from '../terminal.ts'
+
+/** Where a column finds its cells: the path of a field, or what is made of the row. */
+export type Columns = Record<string, string | ((row: unknown) => unknown)>
+
+/** Rows below one another. Without a title it is the list that was asked for. */
+export interface Table {
+  title?: string
+  rows: readonly unknown[]
+  columns: Columns
+}
+
+/** Names with their values. */
+export interface Facts {
+  title?: string
+  facts: readonly (readonly [name: string, value: unknown])[]
+}
+
+/** A part of what a person is shown. */
+export type Block = Table | Facts
+
+/** The cell of a row in a column. */
+export const cellOf = (row: unknown, from: Columns[string]): unknown =>
+  typeof from === 'string' ? pick(row, from) : from(row)
+
+/** What an object says, objects in it by their paths; lists of objects are left to tables. */
+export function factsOf(
+  value: unknown,
+  without: readonly string[] = [],
+  path = '',
+): [string, unknown][] {
+  const entries = isRecord(value)
+    ? Object.entries(value).filter(([name]) => !without.includes(name))
+    : []
+  return entries.flatMap(([name, one]): [string, unknown][] => {
+    if (isRecord(one) && Object.keys(one).length > 0) return factsOf(one, [], `${path}${name}.`)
+    return Array.isArray(one) && one.some(isRecord) ? [] : [[`${path}${name}`, one]]
+  })
+}
 
 const GAP = '  '
 const NARROWEST = 10
@@ -104,4 +140,35 @@ function cut(text: string, width: number): string {
     kept += character
   }
   return `${kept}…`
+}
+
+/** Whether a value of JSON is an object. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The value at a path such as `counts.written`; undefined where there is none. */
+export function pick(value: unknown, path: string): unknown {
+  let at = value
+  for (const name of path.split('.'))
+    at = isRecord(at) && Object.hasOwn(at, name) ? at[name] : undefined
+  return at
+}
+
+/** The list at a path; an empty one where there is none. */
+export function pickList(value: unknown, path: string): unknown[] {
+  const list = pick(value, path)
+  return Array.isArray(list) ? list : []
+}
+
+/** The text at a path; an empty one where there is none. */
+export function pickText(value: unknown, path: string): string {
+  const text = pick(value, path)
+  return typeof text === 'string' ? text : ''
+}
+
+/** The members of the object at a path as rows, their names in `name`. */
+export function pickEntries(value: unknown, path: string): Record<string, unknown>[] {
+  const found = pick(value, path)
+  if (!isRecord(found)) return []
+  return Object.entries(found).map(([name, one]) => ({ name, ...(isRecord(one) ? one : {}) }))
 }

@@ -1,13 +1,17 @@
-import { toPlainLines } from '../plain-text.ts'
-import { type Answer, type Ask, ask, follow } from './client.ts'
-import type { Command, Given } from './command.ts'
+import { toPlainLines } from '../terminal.ts'
+import {
+  type Answer,
+  type Ask,
+  ask,
+  findTarget,
+  follow,
+  RelayError,
+  type Target,
+  UsageError,
+} from './client.ts'
+import { type Command, type CommandInput, type Options, readCommandLine } from './command-line.ts'
 import { commands } from './commands/index.ts'
-import { RelayError, UsageError } from './errors.ts'
-import { formatBlocks } from './format.ts'
-import type { Options } from './options.ts'
-import { isRecord, pick, pickList, pickText } from './pick.ts'
-import { readCommandLine } from './read-command-line.ts'
-import { findTarget, type Target } from './target.ts'
+import { formatBlocks, isRecord, pick, pickList, pickText } from './format.ts'
 
 /** Where the command line was typed. */
 export interface Terminal {
@@ -42,8 +46,8 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
     const target = await findTarget(options, terminal.env, terminal.from)
     const safe = withoutKey(terminal, target)
     try {
-      const given: Given = { args, options, ask: (one) => ask(target, one) }
-      return await (command.list ? readPages : askOnce)(command, given, safe)
+      const input: CommandInput = { args, options, ask: (one) => ask(target, one) }
+      return await (command.list ? readPages : askOnce)(command, input, safe)
     } catch (error) {
       if (!(error instanceof RelayError)) throw error
       if (options.json && error.json) safe.out(error.json)
@@ -67,31 +71,35 @@ function withoutKey(terminal: Terminal, { key }: Target): Terminal {
   }
 }
 
-async function askOnce(command: Command, given: Given, terminal: Terminal): Promise<number> {
-  let answer = await given.ask(await command.ask(given))
-  let told = ''
-  while (answer.status === 202 && command.waits?.(given.options)) {
+async function askOnce(command: Command, input: CommandInput, terminal: Terminal): Promise<number> {
+  let answer = await input.ask(await command.ask(input))
+  let lastState = ''
+  while (answer.status === 202 && command.waits?.(input.options)) {
     const state = pickText(answer.body, 'state') || 'not yet'
-    if (state !== told) terminal.err(`${state}: waiting …`)
-    told = state
+    if (state !== lastState) terminal.err(`${state}: waiting …`)
+    lastState = state
     if (answer.location === null) throw new RelayError('The app did not say where to go on.')
     await terminal.sleep(answer.retryAfterMs)
     answer = await follow(answer.location)
   }
-  show(command, given.options, answer, terminal, true)
+  show(command, input.options, answer, terminal, true)
   return command.isGood?.(answer.body) === false ? 1 : 0
 }
 
-async function readPages(command: Command, given: Given, terminal: Terminal): Promise<number> {
-  const { options } = given
+async function readPages(
+  command: Command,
+  input: CommandInput,
+  terminal: Terminal,
+): Promise<number> {
+  const { options } = input
   const name = command.list ?? ''
-  const first = await command.ask(given)
+  const first = await command.ask(input)
   let left =
     options.all || options.follow ? Number.POSITIVE_INFINITY : Number(options.limit ?? USUAL_LIMIT)
   let query: Ask['query'] = { after: options.after, ...first.query }
   for (let isFirst = true; ; isFirst = false) {
     const limit = String(Math.min(left, LARGEST_PAGE))
-    const answer = await given.ask({ ...first, query: { ...query, limit } })
+    const answer = await input.ask({ ...first, query: { ...query, limit } })
     const rows = pickList(answer.body, name)
     if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name)))
       throw new RelayError(`It lists no ${name}.`)

@@ -1,15 +1,18 @@
-import { badLine, oversizedLine } from './bad-line.ts'
-import { type CopyTimes, copiesOf } from './copies.ts'
-import { exportPath, groupIndexOf } from './export-path.ts'
-import { completeOptions, type FleetOptions } from './fleet-options.ts'
-import { groupNumber } from './groups.ts'
-import { layOut, type Place } from './layout.ts'
-import type { Observation } from './observation.ts'
+import type { Observation } from './device.ts'
+import { encodeJsonRow, encodeLine } from './encode-device.ts'
+import { type ExpectedDevice, expectedDevice } from './expected-device.ts'
+import {
+  completeOptions,
+  exportPath,
+  type FleetOptions,
+  groupIndexOf,
+  groupNumber,
+  layOut,
+  type Place,
+} from './layout.ts'
+import { hourMs, type Moment, momentAt } from './moment.ts'
 import { observe } from './observe.ts'
 import { createRandom } from './random.ts'
-import { spellJsonRow } from './spell-json.ts'
-import { spellLine } from './spell-line.ts'
-import { type TrueDevice, trueDevice } from './true-device.ts'
 
 /** One file of the export. */
 export interface FleetFile {
@@ -33,7 +36,7 @@ export interface Fleet {
   /** The JSON method's rows from `skip` on. */
   jsonRows(skip?: number): Iterable<Record<string, unknown>>
   /** What a correct import by the given method (files) ends with: each device once, in order of number. */
-  truth(method?: Method): Iterable<TrueDevice>
+  truth(method?: Method): Iterable<ExpectedDevice>
   counts: { lines: number; devices: number; duplicates: number; rejected: number }
 }
 
@@ -69,10 +72,10 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
       generatedMs,
       group: groupOf(place.file - 1),
       copy,
-      ...(times && { times }),
+      times,
     })
   }
-  function spell<T>(device: number, copy: 0 | 1, method: Method, write: Spell<T>): T {
+  function encode<T>(device: number, copy: 0 | 1, method: Method, write: Encode<T>): T {
     const appearance = appearances(device, method)[copy]
     if (!appearance) throw new Error(`device ${device} has no copy ${copy}`)
     const random = createRandom(
@@ -86,9 +89,9 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
   }
   function* linesOf(index: number): Iterable<string> {
     for (const stand of layout.stands(index)) {
-      if ('home' in stand) yield spell(stand.home, 0, 'files', spellLine)
+      if ('home' in stand) yield encode(stand.home, 0, 'files', encodeLine)
       else if ('second' in stand)
-        yield spell(layout.deviceOfSecond(stand.second), 1, 'files', spellLine)
+        yield encode(layout.deviceOfSecond(stand.second), 1, 'files', encodeLine)
       else if (stand.bad < options.badLines) yield badLine(stand.bad, seed)
       else yield oversizedLine(stand.bad - options.badLines)
     }
@@ -104,9 +107,9 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
     })),
     jsonRowCount: size + duplicates,
     *jsonRows(skip = 0) {
-      for (let row = skip; row < size; row++) yield spell(row, 0, 'json', spellJsonRow)
+      for (let row = skip; row < size; row++) yield encode(row, 0, 'json', encodeJsonRow)
       for (let k = Math.max(0, skip - size); k < duplicates; k++) {
-        yield spell(layout.deviceOfSecond(k), 1, 'json', spellJsonRow)
+        yield encode(layout.deviceOfSecond(k), 1, 'json', encodeJsonRow)
       }
     },
     *truth(method = 'files') {
@@ -114,7 +117,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
         const all = appearances(device, method)
         const copy = all.findIndex(({ stays }) => stays)
         const sources = method === 'files' ? all.map(({ place }) => place) : []
-        yield trueDevice(observation(device, copy, all[copy] as Appearance), sources, method)
+        yield expectedDevice(observation(device, copy, all[copy] as Appearance), sources, method)
       }
     },
     counts: {
@@ -127,7 +130,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
 }
 
 type Method = 'files' | 'json'
-type Spell<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
+type Encode<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
 
 /** One standing of a device: where, when (for devices that stand twice), and whether it is the one to keep. */
 interface Appearance {
@@ -135,3 +138,78 @@ interface Appearance {
   times: CopyTimes | undefined
   stays: boolean
 }
+
+/** When a copy was refreshed and when its device was last seen. */
+export interface CopyTimes {
+  refreshedAt: Moment
+  seenAt: Moment
+}
+
+/** The two copies of a device that stands twice, and which of them must stay. */
+export interface Copies {
+  lower: CopyTimes
+  higher: CopyTimes
+  winner: 'lower' | 'higher'
+}
+
+/**
+ * The times of the k-th device that stands twice; `lower` is the copy in the file with the lower number. The newest
+ * refresh stays, then the newest sighting, then the lower file: the cases take turns. No full tie unless `tieAllowed`.
+ */
+export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): Copies {
+  const hours = (ago: number, fraction = '') => momentAt(generatedMs - ago * hourMs, fraction)
+  const base = { refreshedAt: hours(1), seenAt: hours(20) }
+  const cases: Copies[] = [
+    { lower: { ...base, refreshedAt: hours(0) }, higher: base, winner: 'lower' },
+    { lower: base, higher: { ...base, refreshedAt: hours(0) }, winner: 'higher' },
+    { lower: { ...base, seenAt: hours(19) }, higher: base, winner: 'lower' },
+    { lower: base, higher: { ...base, seenAt: hours(19) }, winner: 'higher' },
+    // An older sighting does not matter where the refresh is newer.
+    {
+      lower: { ...base, seenAt: hours(3) },
+      higher: { refreshedAt: hours(0.5), seenAt: hours(90) },
+      winner: 'higher',
+    },
+    // Newer by less than a second: as text, and cut to seconds, the two look alike or the wrong way round.
+    { lower: base, higher: { ...base, refreshedAt: hours(1, '5') }, winner: 'higher' },
+    { lower: { ...base, refreshedAt: hours(1, '0000001') }, higher: base, winner: 'lower' },
+    { lower: base, higher: base, winner: 'lower' },
+  ]
+  const usable = tieAllowed ? cases : cases.slice(0, -1)
+  return usable[k % usable.length] ?? { lower: base, higher: base, winner: 'lower' }
+}
+
+const mebibyte = 2 ** 20
+
+/** The n-th line that no import can take; the kinds take turns. */
+export function badLine(n: number, seed: number): string {
+  const kind = kinds[n % kinds.length] ?? kinds[0]
+  return kind(createRandom(seed, n, 5).int(10 ** 9))
+}
+
+/** A line above 1 MiB that would be good otherwise. */
+export function oversizedLine(n: number): string {
+  return withId(`${String(n).padStart(39, '0')}f`, 'x'.repeat(mebibyte))
+}
+
+const withId = (id: unknown, name: string) =>
+  JSON.stringify({
+    RbacGroupName: 'Unassigned',
+    Timestamp: '2026-01-02 03:04:05',
+    DeviceName: name,
+    DeviceId: id,
+  })
+
+const kinds: [(n: number) => string, ...((n: number) => string)[]] = [
+  (n) => `{"RbacGroupName":"Unassigned","DeviceName":"cut-${n}`,
+  (n) => `this line ${n} is not JSON`,
+  (n) => JSON.stringify({ DeviceName: `no-id-${n}`, OsPlatform: 'Windows11' }),
+  (n) => withId(null, `null-id-${n}`),
+  (n) => withId('', `empty-id-${n}`),
+  (n) => withId(`${n}/../${n}`, 'slashes'),
+  (n) => withId(`${n}#?`, 'forbidden in keys'),
+  (n) => withId(`back\\slash-"${n}"`, 'quotes'),
+  (n) => withId(String(n).padStart(129, '0'), 'too long an id'),
+  () => '[]',
+  (n) => withId(`control-\u0001-${n}`, 'control character'),
+]

@@ -1,4 +1,49 @@
-import type { FleetOptions } from './fleet-options.ts'
+import type { Group } from './device.ts'
+import { guid } from './random.ts'
+
+/** What a fleet is made of; the same options make the same fleet, byte for byte. */
+export interface FleetOptions {
+  /** Devices. */
+  size: number
+  /** Files of the export, those without rows included. */
+  files: number
+  /** Device groups; files are split by group, so at most one a file. */
+  groups: number
+  seed: number
+  /** RFC 3339, UTC. A later one with the same seed shows the same devices, a few of them changed. */
+  generatedTime: string
+  /** Lines that no import can take: not JSON, no device id, an id with forbidden characters. */
+  badLines: number
+  /** Lines above 1 MiB, refused as well; beside `badLines`. */
+  oversizedLines: number
+  /** Devices that stand in two places: mostly two files, now and then twice in one file. */
+  duplicates: number
+  /** Files without a row; among `files`. */
+  zeroRowFiles: number
+  /** Number of the first device: fleets of one seed share the devices whose numbers both have. */
+  firstDevice: number
+  /** Files of different groups share their last path segment. */
+  sameLastSegment: boolean
+}
+
+/** Fills in what was not said and cuts what cannot be (more duplicates than devices, more groups than files). */
+export function completeOptions(given: Partial<FleetOptions>): FleetOptions {
+  const size = Math.max(0, given.size ?? 1000)
+  const files = Math.max(1, given.files ?? Math.min(400, Math.max(4, Math.ceil(size / 2500))))
+  return {
+    size,
+    files,
+    groups: Math.min(files, Math.max(1, given.groups ?? 4)),
+    seed: given.seed ?? 1,
+    generatedTime: given.generatedTime ?? '2026-11-20T06:00:00Z',
+    badLines: given.badLines ?? Math.min(11, Math.floor(size / 200)),
+    oversizedLines: given.oversizedLines ?? 0,
+    duplicates: Math.min(size, given.duplicates ?? Math.floor(size / 50)),
+    zeroRowFiles: Math.min(files - 1, given.zeroRowFiles ?? (files > 3 ? 1 : 0)),
+    firstDevice: given.firstDevice ?? 0,
+    sameLastSegment: given.sameLastSegment ?? true,
+  }
+}
 
 /** A place in the export: file number in list order and line number, both from 1. */
 export interface Place {
@@ -122,4 +167,40 @@ function secondFile(k: number, home: number, filled: number[]): number {
   const others = filled.length - 1
   const step = others === 0 || k % 16 === 15 ? 0 : 1 + (k % others)
   return filled[(home + step) % filled.length] ?? 0
+}
+
+/** Which group (from 0) the file at `index` (from 0) belongs to: neighbours share one. */
+export function groupIndexOf(index: number, { files, groups }: FleetOptions): number {
+  return Math.floor((index * groups) / files)
+}
+
+/** The file's path below the container: date and time of the snapshot, organisation, group, part of the writing job. */
+export function exportPath(index: number, options: FleetOptions): string {
+  const generated = new Date(options.generatedTime)
+  const [date = '', time = ''] = generated.toISOString().split('T')
+  const group = groupIndexOf(index, options)
+  const part = index - Math.ceil((group * options.files) / options.groups)
+  // One job writes all groups, which is why parts of different groups are named alike.
+  const job = guid(
+    options.seed,
+    generated.getTime() / 1000,
+    options.sameLastSegment ? 0 : index + 1,
+  )
+  return [
+    `${date}/${time.slice(0, 2)}${time.slice(3, 5)}/InfoGatheringExport/json`,
+    `OrgId=${guid(options.seed, 77)}/_RbacGroupId=${groupNumber(group).id}`,
+    `part-${String(part).padStart(5, '0')}-${job}.c000.json.gz`,
+  ].join('/')
+}
+
+const known: Group[] = [
+  { id: 0, name: 'Unassigned' },
+  { id: 1, name: 'Production-Servers' },
+  { id: 1001, name: 'Finance & "Trading" <EMEA>' },
+  { id: 12275, name: 'Büro Süd \\ 東京' },
+]
+
+/** The n-th device group of the tenant, from 0. */
+export function groupNumber(n: number): Group {
+  return known[n] ?? { id: 20_000 + n * 7, name: `Group ${n}` }
 }

@@ -25,7 +25,7 @@ const simulator = await startSimulator({
   fleet: createFleet({
     size: Number(values.fleet),
     seed: Number(values.seed),
-    ...(generatedTime && { generatedTime }),
+    generatedTime,
     ...fleet,
   }),
   faults,

@@ -1,5 +1,10 @@
 import type { Random } from './random.ts'
 
+export const secondMs = 1000
+export const minuteMs = 60 * secondMs
+export const hourMs = 60 * minuteMs
+export const dayMs = 24 * hourMs
+
 /** A moment as an upstream would know it: whole seconds, and the fraction digits it happens to send. */
 export interface Moment {
   /** Milliseconds since 1970, a whole number of seconds. */
@@ -45,7 +50,7 @@ export function tickKey(text: unknown): string | undefined {
 }
 
 /** One of the ways in which export files write a time. */
-export function spellInFile(moment: Moment, random: Random): string {
+export function encodeFileTime(moment: Moment, random: Random): string {
   const seconds = secondsText(moment)
   const fraction = fractionText(moment)
   const way = random.next()
@@ -57,7 +62,7 @@ export function spellInFile(moment: Moment, random: Random): string {
 }
 
 /** One of the ways in which the JSON method writes a time. */
-export function spellInJson(moment: Moment, random: Random): string {
+export function encodeJsonTime(moment: Moment, random: Random): string {
   return `${secondsText(moment)}${fractionText(moment)}${random.chance(0.2) ? '+00:00' : 'Z'}`
 }
 

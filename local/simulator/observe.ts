@@ -1,7 +1,14 @@
-import { deviceIdOf, deviceNameOf, systemOf } from './device-identity.ts'
-import type { Moment } from './moment.ts'
-import { momentAt } from './moment.ts'
-import type { AvPart, Flag, Group, Observation, Scan } from './observation.ts'
+import {
+  type AvPart,
+  deviceIdOf,
+  deviceNameOf,
+  type Flag,
+  type Group,
+  type Observation,
+  type Scan,
+  systemOf,
+} from './device.ts'
+import { dayMs, hourMs, type Moment, momentAt } from './moment.ts'
 import { createRandom, type Random } from './random.ts'
 
 /** Which row of which device to imagine. */
@@ -15,9 +22,6 @@ export interface Sighting {
   /** Set for devices that stand twice, so that it is known which copy is the newer one. */
   times?: { refreshedAt: Moment; seenAt: Moment }
 }
-
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
 
 /** Imagines what one row says of a device; the same sighting is always imagined alike. */
 export function observe({ number, seed, generatedMs, group, copy, times }: Sighting): Observation {

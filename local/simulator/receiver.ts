@@ -1,10 +1,8 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../../shared/platform/time.ts'
-import { type ReceiverMode, receiverAnswer } from './receiver-answer.ts'
-import { json, type Reply } from './reply.ts'
-import type { Call } from './route.ts'
-import { startServer } from './server.ts'
-import { isSigned } from './webhook-signature.ts'
+import { gatewayPage, json, type Reply } from './reply.ts'
+import { type Call, startServer } from './server.ts'
 
 /** A post that came in. */
 export interface Delivery {
@@ -167,4 +165,92 @@ function parsed(text: string): unknown {
 function typeOf(body: unknown): string | null {
   const type = typeof body === 'object' && body !== null && 'type' in body ? body.type : undefined
   return typeof type === 'string' ? type : null
+}
+
+/** How a receiver behaves; each is the name of a way to be a bad one, but for the first. */
+export type ReceiverMode =
+  | 'accept'
+  | 'refuse'
+  | 'stall'
+  | 'gone'
+  | 'throttle'
+  | 'reset'
+  | 'html'
+  | 'redirect'
+  | 'drip'
+  | 'huge'
+
+interface AnswerContext {
+  status: number
+  retryAfter: string | null
+  clock: Clock
+  signal: AbortSignal
+  url: string
+}
+
+const answers: Record<ReceiverMode, (context: AnswerContext) => Reply> = {
+  accept: () => ({ status: 204 }),
+  refuse: ({ status }) => json(status, { error: 'refused on purpose' }),
+  stall: () => ({ status: 0, silent: true }),
+  gone: () => json(410, { error: 'gone' }),
+  throttle: ({ status, retryAfter }) =>
+    json(
+      status === 503 ? 503 : 429,
+      { error: 'too many' },
+      retryAfter === null ? {} : { 'retry-after': retryAfter },
+    ),
+  reset: () => ({ status: 0, reset: true }),
+  html: () => gatewayPage(),
+  redirect: ({ url }) => ({ status: 307, headers: { location: `${url}/elsewhere` } }),
+  drip: ({ clock, signal }) => ({
+    status: 200,
+    headers: { 'content-type': 'text/plain' },
+    body: drops(clock, signal),
+  }),
+  huge: () => ({
+    status: 200,
+    headers: { 'content-type': 'text/plain' },
+    body: Buffer.alloc(8 * 2 ** 20, 'x'),
+  }),
+}
+
+/** What a receiver of this mode answers to a post. */
+export const receiverAnswer = (mode: ReceiverMode, context: AnswerContext): Reply =>
+  answers[mode](context)
+
+/** A byte a second, without end. */
+async function* drops(clock: Clock, signal: AbortSignal): AsyncIterable<Buffer> {
+  for (;;) {
+    yield Buffer.from('.')
+    await clock.sleep(1000, signal)
+  }
+}
+
+/** The headers of a delivery that its signature is about. */
+export interface SignedHeaders {
+  id: string
+  timestamp: string
+  /** One or more of `v1,<base64>`, with spaces between. */
+  signature: string
+}
+
+/**
+ * Whether one of the signatures was made with one of the secrets (`whsec_` and base64).
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function isSigned(
+  { id, timestamp, signature }: SignedHeaders,
+  body: string,
+  secrets: string[],
+): boolean {
+  const given = signature
+    .split(' ')
+    .flatMap((part) => (part.startsWith('v1,') ? [Buffer.from(part.slice(3))] : []))
+  return secrets.some((secret) => {
+    const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64')
+    const right = Buffer.from(
+      createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64'),
+    )
+    return given.some((one) => one.length === right.length && timingSafeEqual(one, right))
+  })
 }

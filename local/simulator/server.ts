@@ -1,10 +1,26 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../shared/platform/time.ts'
 import { json, type Reply } from './reply.ts'
-import type { Call } from './route.ts'
-import { readBody, send } from './wire.ts'
+
+/** A request as a route sees it. */
+export interface Call {
+  url: URL
+  headers: IncomingHttpHeaders
+  /** The whole body as text, at most 1 MiB. */
+  body(): Promise<string>
+  /** What the groups of the route's path caught. */
+  caught: Record<string, string>
+  /** Aborted when the caller has gone or the server stops. */
+  signal: AbortSignal
+}
 
 /** A request that came in. */
 export interface RequestRecord {
@@ -74,3 +90,50 @@ export async function startServer(
     },
   }
 }
+
+const largestBody = 2 ** 20
+
+/** The whole body of a request as text; fails above 1 MiB. */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = []
+  let size = 0
+  for await (const piece of request) {
+    size += piece.length
+    if (size > largestBody) throw new Error('the body is too large')
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString()
+}
+
+/** Sends a reply, dated by the clock; a body that fails midway breaks the connection, as a lost server would. */
+export async function send(reply: Reply, response: ServerResponse, clock: Clock): Promise<void> {
+  if (reply.silent) return
+  if (reply.reset) {
+    response.socket?.resetAndDestroy()
+    return
+  }
+  const { body = '', length } = reply
+  const pieces = typeof body === 'string' || Buffer.isBuffer(body) ? undefined : body
+  const size = pieces ? length : Buffer.byteLength(body as string | Buffer)
+  response.sendDate = false
+  response.writeHead(reply.status, {
+    date: clock.now().toUTCString(),
+    'x-ms-request-id': randomUUID(),
+    ...reply.headers,
+    ...(size !== undefined && { 'content-length': size }),
+  })
+  if (!pieces) {
+    response.end(body)
+    return
+  }
+  for await (const piece of pieces) {
+    if (response.destroyed) return
+    if (!response.write(piece))
+      await Promise.race([once(response, 'drain'), once(response, 'close')])
+  }
+  response.end()
+}
+
+/** The number that a text of up to nine digits stands for. */
+export const wholeNumber = (text: string): number | undefined =>
+  /^\d{1,9}$/.test(text) ? Number(text) : undefined

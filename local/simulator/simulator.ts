@@ -1,23 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../shared/platform/time.ts'
-import { createCallCounter } from './call-limit.ts'
-import { createExportShelf } from './export-shelf.ts'
+import { createExportStore } from './export-store.ts'
 import { type Faults, usualFaults } from './faults.ts'
 import type { Fleet } from './fleet.ts'
+import { createLinkIssuer, createTokenIssuer, type TokenOptions } from './issuers.ts'
 import { investigation } from './items/investigation.ts'
-import { createItemShelf, type ItemShelf } from './items/item-shelf.ts'
-import { createLife, type LifeOptions, usualLife } from './items/life.ts'
+import type { LifeOptions } from './items/item.ts'
+import { createItemStore, type ItemStore } from './items/item-store.ts'
+import { createLife, usualLife } from './items/life.ts'
 import { machineAction } from './items/machine-action.ts'
-import { createLinkDesk } from './link-desk.ts'
 import { createReceiver, type MountedReceiver, type Receiver } from './receiver.ts'
 import { blobError, defenderError, type Reply } from './reply.ts'
-import { routes } from './routes/index.ts'
+import { createCallCounter, type Route, token, type World } from './route.ts'
+import { authenticatedScans } from './routes/authenticated-scans.ts'
+import { blob } from './routes/blob.ts'
+import { deviceAvInfo, informationGatheringExport } from './routes/exports.ts'
+import { itemRoutes } from './routes/items.ts'
+import { refusals, tenable, withId } from './routes/tenable.ts'
 import { createScans, type ScanOptions, type Scans } from './scans/scans.ts'
-import { withId } from './scans/tenable-door.ts'
-import { refusals } from './scans/tenable-refusal.ts'
 import { type RawCall, type RequestRecord, startServer } from './server.ts'
-import { createTokenDesk, type TokenOptions } from './token-desk.ts'
-import type { World } from './world.ts'
 
 /** What a simulator is started with. */
 export interface SimulatorOptions {
@@ -52,9 +53,9 @@ export interface Simulator {
   /** The faults as they stand now, countdowns included. */
   faults: Faults
   /** The tenant's machine actions, living or put there by hand. */
-  actions: ItemShelf
+  actions: ItemStore
   /** The tenant's investigations. */
-  investigations: ItemShelf
+  investigations: ItemStore
   /** The scans of both upstreams. */
   scans: Scans
   /** What opens Tenable. */
@@ -72,7 +73,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
   const { clock, fleet } = options
   const issuedSecrets = new Set<string>()
   const faults: Faults = { ...usualFaults, ...options.faults }
-  const tokens = createTokenDesk(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
+  const tokens = createTokenIssuer(clock, options.token ?? {}, (token) => issuedSecrets.add(token))
   const life = options.life && createLife({ ...usualLife(clock, fleet.options), ...options.life })
   const scans = createScans(clock, options.scans)
   issuedSecrets.add(scans.keys.accessKey).add(scans.keys.secretKey).add(scans.canary)
@@ -81,13 +82,13 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     clock,
     faults,
     tokens,
-    links: createLinkDesk(tokens.options.tenantId, (signature) => {
+    links: createLinkIssuer(tokens.options.tenantId, (signature) => {
       issuedSecrets.add(signature).add(encodeURIComponent(signature))
     }),
-    shelf: createExportShelf(fleet, options.files),
+    exports: createExportStore(fleet, options.files),
     items: {
-      machineactions: createItemShelf(machineAction, clock, life?.actions),
-      investigations: createItemShelf(investigation, clock, life?.investigations),
+      machineactions: createItemStore(machineAction, clock, life?.actions),
+      investigations: createItemStore(investigation, clock, life?.investigations),
     },
     scans,
     receiver(name) {
@@ -115,7 +116,7 @@ export async function startSimulator(options: SimulatorOptions): Promise<Simulat
     scans,
     tenableKeys: scans.keys,
     receiver: (name = 'default') => world.receiver(name),
-    setFleet: (changed) => world.shelf.put(changed),
+    setFleet: (changed) => world.exports.put(changed),
     setFaults: (changed) => Object.assign(faults, changed),
     stop: () => server.stop(),
   }
@@ -142,3 +143,25 @@ function decodePath(path: string): string | undefined {
     return undefined
   }
 }
+
+const path = /^\/receiver\/(?<name>[\w-]{1,64})(?:\/elsewhere)?$/
+
+/** Receivers of events, one for each name; GET is for whoever follows a redirect that way. */
+export const receivers: Route[] = (['POST', 'GET'] as const).map((method) => ({
+  method,
+  path: method === 'POST' ? path : /^\/receiver\/(?<name>[\w-]{1,64})\/elsewhere$/,
+  answer: (call, world) => world.receiver(call.caught.name ?? '').answer(call),
+}))
+
+/** All that the simulator answers. */
+export const routes: Route[] = [
+  token,
+  informationGatheringExport,
+  deviceAvInfo,
+  ...itemRoutes(machineAction),
+  ...itemRoutes(investigation),
+  ...authenticatedScans,
+  ...tenable,
+  blob,
+  ...receivers,
+]

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import { z } from 'zod'
-import { onceSchema } from '../../local/export-once.ts'
+import { onceSchema } from '../../local/app-client.ts'
 
 /** How a process ended, and what it wrote. */
 export interface Ended {

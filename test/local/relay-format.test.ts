@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { factsOf } from '../../local/relay/blocks.ts'
-import { formatBlocks } from '../../local/relay/format.ts'
+import { factsOf, formatBlocks } from '../../local/relay/format.ts'
 
 const columns = { id: 'id', name: 'who.name', seen: 'seen', note: 'note' }
 const rows = [

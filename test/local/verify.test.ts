@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compareSnapshot } from '../../local/compare-snapshot.ts'
 import { openDataFolder } from '../../local/data-folder.ts'
+import type { ExpectedDevice } from '../../local/simulator/expected-device.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
-import type { TrueDevice } from '../../local/simulator/true-device.ts'
 import { bucketOf } from '../../shared/exports/snapshot-table.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Columns, Operation, Table } from '../../shared/platform/table.ts'
@@ -20,7 +20,7 @@ describe('a snapshot compared with its fleet', () => {
   let names = 0
 
   /** The row that a correct import leaves of a device. */
-  function rowOf({ sources, ...fields }: TrueDevice): {
+  function rowOf({ sources, ...fields }: ExpectedDevice): {
     partitionKey: string
     rowKey: string
     columns: Columns

@@ -1,4 +1,3 @@
-import { type Action, toEventFields } from './actions.ts'
 import {
   advance,
   type EventFields,
@@ -9,19 +8,10 @@ import {
   type OpenWork,
   type Progress,
 } from './history.ts'
+import { type Action, type Answer, toEventFields } from './replay.ts'
 
 /** How a piece of scheduled work ended. */
 export type Completion = EventFields & { EventType: number }
-
-/** What the orchestrator answered when it was replayed. */
-export interface Answer {
-  actions: Action[]
-  isDone: boolean
-  output: unknown
-  customStatus: unknown
-  /** Why it failed; undefined = it did not. */
-  failure: string | undefined
-}
 
 /** The events that one episode adds behind those it began with, and how the instance stands after it. */
 export interface Turn {
@@ -66,8 +56,8 @@ export function decideTurn(
   if (strayed) return end('Failed', strayed)
   for (const action of answer.actions.slice(after.tasks.length)) {
     const { EventType: type, ...fields } = toEventFields(action, version)
-    const options = 'retryOptions' in action ? { retry: action.retryOptions } : {}
-    add(type, { ...fields, Work: { task: after.tasks.length, attempt: 1, ...options } })
+    const retry = 'retryOptions' in action ? action.retryOptions : undefined
+    add(type, { ...fields, Work: { task: after.tasks.length, attempt: 1, retry } })
   }
   // The real host keeps an instance Running until its last timer has fired, unless that was cancelled.
   const canceled = new Set(

@@ -17,7 +17,8 @@ export const EventType = {
   OrchestratorCompleted: 13,
 } as const
 
-const retryOptions = z.object({
+/** How often and how far apart a task is tried. */
+export const retryOptions = z.object({
   firstRetryIntervalInMilliseconds: z.number(),
   maxNumberOfAttempts: z.number(),
   backoffCoefficient: z.number().nullish(),

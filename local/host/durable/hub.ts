@@ -1,13 +1,10 @@
 import type { AdjustableClock } from '../../clock.ts'
-import type { RunFunction } from '../invoke.ts'
-import type { FunctionOf } from '../triggers.ts'
-import type { InstanceHead } from './head-row.ts'
+import type { FunctionOf, RunFunction } from '../triggers.ts'
 import { advance, emptyProgress, type HistoryEvent, type Progress } from './history.ts'
-import { createPool, type Pool, PoolClosed } from './pool.ts'
-import type { Store } from './store.ts'
+import type { InstanceHead, Store } from './store.ts'
 
 /** What a hub is made of. */
-export interface HubParts {
+export interface HubDeps {
   store: Store
   clock: AdjustableClock
   run: RunFunction
@@ -35,7 +32,7 @@ export interface LiveInstance {
 }
 
 /** A task hub in memory: its live instances and the two pools in which they run. */
-export interface Hub extends HubParts {
+export interface Hub extends HubDeps {
   live: Map<string, LiveInstance>
   orchestratorPool: Pool
   activityPool: Pool
@@ -45,19 +42,19 @@ export interface Hub extends HubParts {
 }
 
 /** Makes a hub without instances. */
-export function createHub(parts: HubParts): Hub {
+export function createHub(deps: HubDeps): Hub {
   const byName = <Fn extends { name: string }>(functions: Fn[]) => {
     const map = new Map(functions.map((fn) => [fn.name.toLowerCase(), fn]))
     return (name: string) => map.get(name.toLowerCase())
   }
   return {
-    ...parts,
+    ...deps,
     live: new Map(),
-    orchestratorPool: createPool(parts.maxOrchestrators),
-    activityPool: createPool(parts.maxActivities),
+    orchestratorPool: createPool(deps.maxOrchestrators),
+    activityPool: createPool(deps.maxActivities),
     stopping: new AbortController(),
-    orchestrator: byName(parts.orchestrators),
-    activity: byName(parts.activities),
+    orchestrator: byName(deps.orchestrators),
+    activity: byName(deps.activities),
   }
 }
 
@@ -108,5 +105,54 @@ export async function persist<Result>(
       )
       await clock.sleep(1000, stopping.signal)
     }
+  }
+}
+
+/** Runs jobs in the order they came, at most so many at once. */
+export interface Pool {
+  /** Resolves when the job has run; rejects when the pool was closed before its turn came. */
+  run<Result>(job: () => Promise<Result>): Promise<Result>
+  /** Jobs that have not begun never will. */
+  close(): void
+}
+
+/** Makes a pool of `size` places. */
+export function createPool(size: number): Pool {
+  const waiting: { begin(): void; refuse(): void }[] = []
+  let free = size
+  let closed = false
+  // A place goes straight to who waits longest, so that nobody who comes in between can take it.
+  const release = () => {
+    const next = waiting.shift()
+    if (next) next.begin()
+    else free += 1
+  }
+  return {
+    async run(job) {
+      if (closed) throw new PoolClosed()
+      if (free > 0) free -= 1
+      else {
+        await new Promise<void>((begin, reject) => {
+          waiting.push({ begin, refuse: () => reject(new PoolClosed()) })
+        })
+      }
+      try {
+        return await job()
+      } finally {
+        release()
+      }
+    },
+    close() {
+      closed = true
+      for (const { refuse } of waiting.splice(0)) refuse()
+    },
+  }
+}
+
+/** The host stops: this job was not begun. */
+export class PoolClosed extends Error {
+  constructor() {
+    super('the host stops')
+    this.name = 'PoolClosed'
   }
 }

@@ -1,17 +1,74 @@
 import { odata, type TableClient } from '@azure/data-tables'
 import { z } from 'zod'
-import { isStatus, openTable } from '../storage.ts'
 import {
-  fromHeadRow,
-  HEAD,
-  type InstanceHead,
-  type RuntimeStatus,
-  runtimeStatus,
-  toHeadRow,
-} from './head-row.ts'
+  createRowWriter,
+  isStatus,
+  joinText,
+  openTable,
+  pad,
+  type Row,
+  textRows,
+} from '../storage.ts'
 import { type HistoryEvent, historyEvent } from './history.ts'
-import { joinText, pad, type Row, textRows } from './text-rows.ts'
-import { createRowWriter } from './write-rows.ts'
+
+/** The row key of a head in the partition of its instance. */
+const HEAD = 'head'
+
+/** How an instance stands, in the real host's words. */
+const runtimeStatus = z.enum(['Pending', 'Running', 'Completed', 'Failed', 'Terminated'])
+/** How an instance stands. */
+export type RuntimeStatus = z.infer<typeof runtimeStatus>
+
+const parentLink = z.object({ instanceId: z.string(), executionId: z.string(), taskId: z.number() })
+
+/** The head of one execution of an instance. */
+export interface InstanceHead {
+  id: string
+  executionId: string
+  name: string
+  version: string
+  status: RuntimeStatus
+  createdAt: Date
+  updatedAt: Date
+  /** Which task of which execution waits for this one. */
+  parent: z.infer<typeof parentLink> | undefined
+  /** JSON, like `output`. */
+  customStatus: string | undefined
+  output: string | undefined
+  /** How many batches of events are part of the history; rows beyond were never finished. */
+  batches: number
+}
+
+const headRow = z.object({
+  executionId: z.string(),
+  name: z.string(),
+  version: z.string(),
+  status: runtimeStatus,
+  createdAt: z.date(),
+  updatedAt: z.date(),
+  parent: z.string().optional(),
+  customStatus: z.string().optional(),
+  batches: z.number(),
+  hasOutput: z.boolean(),
+})
+/** The row in which a head is kept, without its output. */
+function toHeadRow({ id, parent, customStatus, output, ...rest }: InstanceHead): Row {
+  return {
+    partitionKey: id,
+    rowKey: HEAD,
+    ...rest,
+    hasOutput: output !== undefined,
+    parent: parent && JSON.stringify(parent),
+    customStatus,
+  }
+}
+
+/** Reads such a row. */
+function fromHeadRow(id: string, row: object): InstanceHead {
+  const { parent, customStatus, hasOutput: _has, ...rest } = headRow.parse(row)
+  const link = parent === undefined ? undefined : parentLink.parse(JSON.parse(parent))
+  return { id, ...rest, parent: link, customStatus, output: undefined }
+}
 
 /** An instance as it is stored. */
 export interface StoredInstance {

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Completion, decideTurn } from './episode.ts'
-import type { InstanceHead } from './head-row.ts'
 import { advance, EventType, historyEventAt, type OpenWork } from './history.ts'
-import { admit, dismiss, enqueue, type Hub, type LiveInstance, persist } from './hub.ts'
-import { PoolClosed } from './pool.ts'
+import { admit, dismiss, enqueue, type Hub, type LiveInstance, PoolClosed, persist } from './hub.ts'
 import { replay } from './replay.ts'
+import type { InstanceHead } from './store.ts'
 
 /** What a new instance is given. */
 export interface NewInstance {
@@ -100,15 +99,15 @@ export function play(hub: Hub, instance: LiveInstance, completion: Completion | 
   })
 }
 
-/** Writes down that an instance has ended and tells the one that waits for it. Its head already says so. */
+/** Writes down that an instance has ended and notifies the instance that waits for it. Its head already says so. */
 export async function finish(hub: Hub, instance: LiveInstance): Promise<void> {
   dismiss(hub, instance)
   await persist(hub, () => hub.store.close(instance.head))
-  tellParent(hub, instance.head)
+  notifyParent(hub, instance.head)
 }
 
 /** Gives the outcome of an ended instance to its parent, if that is live and the same execution still. */
-export function tellParent(hub: Hub, { parent, status, output, name }: InstanceHead) {
+export function notifyParent(hub: Hub, { parent, status, output, name }: InstanceHead) {
   const waiting = parent && hub.live.get(parent.instanceId)
   if (!parent || waiting?.head.executionId !== parent.executionId) return
   const TaskScheduledId = parent.taskId

@@ -1,7 +1,6 @@
-import { type Block, factsOf } from '../blocks.ts'
 import { path } from '../client.ts'
-import type { Command } from '../command.ts'
-import { pick, pickList } from '../pick.ts'
+import type { Command } from '../command-line.ts'
+import { type Block, factsOf, pick, pickList } from '../format.ts'
 
 const showScan = (body: unknown): Block[] => [
   { facts: factsOf(body, ['targets', 'raw']) },

@@ -1,6 +1,5 @@
-import { type Block, factsOf } from '../blocks.ts'
-import type { Command } from '../command.ts'
-import { isRecord, pick, pickEntries, pickList, pickText } from '../pick.ts'
+import type { Command } from '../command-line.ts'
+import { type Block, factsOf, isRecord, pick, pickEntries, pickList, pickText } from '../format.ts'
 
 /** The one page that tells whether all is well. */
 export const statusCommands: readonly Command[] = [

@@ -1,12 +1,10 @@
-import { factsOf } from '../blocks.ts'
-import { path } from '../client.ts'
-import type { Command } from '../command.ts'
-import { UsageError } from '../errors.ts'
-import { pick, pickList } from '../pick.ts'
+import { path, UsageError } from '../client.ts'
+import type { Command } from '../command-line.ts'
+import { type Block, factsOf, pick, pickList } from '../format.ts'
 
 const show = (body: unknown) => [{ facts: factsOf(body) }]
 
-/** Who is told of events. */
+/** Who gets events, and what became of each delivery. */
 export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions list',
@@ -92,6 +90,39 @@ export const subscriptionCommands: readonly Command[] = [
     show,
     isGood: (body) => pick(body, 'delivered') === true,
   },
+  {
+    usage: 'deliveries list <subscription>',
+    summary: 'What a subscription is owed, was delivered lately, or was given up',
+    options: ['state'],
+    list: 'deliveries',
+    ask: ({ args: { subscription = '' }, options: { state } }) => ({
+      path: path`subscriptions/${subscription}/deliveries`,
+      query: { state },
+    }),
+    show: showDeliveries,
+  },
+  {
+    usage: 'deliveries dead <subscription>',
+    summary: 'What was given up',
+    list: 'deliveries',
+    ask: ({ args: { subscription = '' } }) => ({
+      path: path`subscriptions/${subscription}/deliveries`,
+      query: { state: 'dead' },
+    }),
+    show: showDeliveries,
+  },
+  {
+    usage: 'deliveries replay <subscription>',
+    summary:
+      'Delivers again what was given up, or with --after everything after a "next" of the events',
+    options: ['after'],
+    ask: ({ args: { subscription = '' }, options: { after } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/replay`,
+      body: after === undefined ? { dead: true } : { after },
+    }),
+    show: (body) => [{ facts: factsOf(body) }],
+  },
 ]
 
 function readFilter(text: string): unknown {
@@ -100,4 +131,24 @@ function readFilter(text: string): unknown {
   } catch {
     throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
   }
+}
+
+function showDeliveries(body: unknown): Block[] {
+  return [
+    {
+      rows: pickList(body, 'deliveries'),
+      columns: {
+        event: 'eventId',
+        stream: 'stream',
+        seq: 'seq',
+        state: 'state',
+        round: 'round',
+        attempt: 'attempt',
+        next: 'nextAttemptAt',
+        'last at': 'last.at',
+        status: 'last.status',
+        reason: 'last.reason',
+      },
+    },
+  ]
 }

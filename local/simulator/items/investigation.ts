@@ -1,5 +1,14 @@
-import { momentAt, utcText } from '../moment.ts'
-import { documented, type ItemKind, undocumented } from './item-kind.ts'
+import { dayMs, hourMs, minuteMs, momentAt, secondMs, utcText } from '../moment.ts'
+import { createRandom, hexText, type Random } from '../random.ts'
+import {
+  createTimeline,
+  documented,
+  type ItemKind,
+  type LifeContext,
+  type Step,
+  type Timeline,
+  undocumented,
+} from './item.ts'
 
 export const openInvestigationStates = [
   'Unknown',
@@ -77,4 +86,113 @@ export const investigation: ItemKind = {
           }
     return { ...before, ...along, ...patch, id: before.id }
   },
+}
+
+/** The life of the investigation at a place, from its start to its purge; its id is its place. */
+export function investigationTimeline(place: number, bornMs: number, life: LifeContext): Timeline {
+  const { seed, lateSeconds, retentionDays, unknownStates } = life.options
+  const random = createRandom(seed, place, 51)
+  const { first, steps } = courseOf(place, random, unknownStates)
+  return createTimeline({
+    kind: investigation,
+    steps,
+    retentionDays,
+    first: {
+      ...first,
+      id: String(place),
+      triggeringAlertId: `da${hexText(18, seed, place, 52)}_${random.int(2 ** 30)}`,
+      ...life.subject(place, 53),
+    },
+    born: { ms: bornMs, ticks: 0 },
+    lateSeconds: random.chance(0.1) ? random.int(lateSeconds + 1) : 0,
+  })
+}
+
+type Patch = Record<string, unknown>
+
+/** One way for an investigation to go. All fourteen ends come about, one after the other. */
+function courseOf(
+  place: number,
+  random: Random,
+  unknownStates: boolean,
+): { first: Patch; steps: Step[] } {
+  const between = (least: number, most: number) => least + random.next() * (most - least)
+  const soon = () => between(2 * secondMs, 3 * minuteMs)
+  const work = () => between(30 * secondMs, 40 * minuteMs)
+  const end = endOf(
+    endedInvestigationStates[place % endedInvestigationStates.length] ?? 'Benign',
+    random,
+  )
+  const queued: Step[] = [[soon(), { state: 'Running' }]]
+  const roll = random.next()
+
+  if (unknownStates && random.chance(0.05)) {
+    return {
+      first: { state: 'Queued' },
+      steps: [...queued, [work(), { state: 'Paused' }], [work(), end]],
+    }
+  }
+  // Some end before they begin.
+  if (
+    [
+      'UnsupportedOs',
+      'UnsupportedAlertType',
+      'SuppressedAlert',
+      'PreexistingAlert',
+      'Disabled',
+    ].includes(end.state)
+  ) {
+    return roll < 0.7
+      ? { first: end, steps: [] }
+      : { first: { state: 'Queued' }, steps: [[soon(), end]] }
+  }
+  if (end.state === 'PartiallyInvestigated' && roll < 0.3) {
+    const again: Step[] = [
+      [soon(), { state: 'Running' }],
+      [work(), endOf('Benign', random)],
+    ]
+    return { first: { state: 'Running' }, steps: [[work(), end], ...again] }
+  }
+  if (roll < 0.35) return { first: { state: 'Running' }, steps: [[work(), end]] }
+  if (roll < 0.6) {
+    const wait = random.chance(0.2) ? between(hourMs, 12 * hourMs) : soon()
+    return {
+      first: { state: 'Queued' },
+      steps: [
+        [wait, { state: 'Running' }],
+        [work(), end],
+      ],
+    }
+  }
+  if (roll < 0.65)
+    return { first: { state: 'Unknown', startTime: null }, steps: [...queued, [work(), end]] }
+  if (roll < 0.8) {
+    const away = between(10 * minuteMs, 2 * dayMs)
+    const paused: Step[] = [
+      [work(), { state: 'PendingResource', statusDetails: 'The device is not available.' }],
+      [away, { state: 'Running', statusDetails: null }],
+    ]
+    return { first: { state: 'Queued' }, steps: [...queued, ...paused, [work(), end]] }
+  }
+  // Somebody approves in time, or nobody does.
+  const answered = between(20 * minuteMs, 6 * dayMs)
+  const approval: Step = [work(), { state: 'PendingApproval' }]
+  const lapsed = endOf('TerminatedBySystem', random)
+  return {
+    first: { state: 'Queued' },
+    steps: [...queued, approval, random.chance(0.8) ? [answered, end] : [7 * dayMs, lapsed]],
+  }
+}
+
+/** What an end looks like beside its state; now and then it has no time. */
+function endOf(state: string, random: Random): Patch & { state: string } {
+  const details = random.pick([null, 'No threats were found.', 'See "actions" & <evidence>'])
+  return {
+    state,
+    statusDetails: details,
+    ...(state === 'TerminatedByUser' && {
+      cancelledBy: random.pick(['analyst@contoso.example', 'Contoso SOAR']),
+    }),
+    ...(state === 'Failed' && random.chance(0.3) && { endTime: null }),
+  }
 }

@@ -1,48 +1,14 @@
 import type { Clock } from '../../../shared/platform/time.ts'
-import { deviceIdOf, deviceNameOf, systemOf } from '../device-identity.ts'
-import type { FleetOptions } from '../fleet-options.ts'
+import { deviceIdOf, deviceNameOf, systemOf } from '../device.ts'
+import type { FleetOptions } from '../layout.ts'
+import { dayMs, hourMs } from '../moment.ts'
 import { createRandom } from '../random.ts'
-import { actionLife, leaderOf } from './action-life.ts'
-import { investigationLife } from './investigation-life.ts'
-import type { ItemScript } from './item-shelf.ts'
-
-/** What a tenant's life is made of; the same options and clock make the same items with the same histories. */
-export interface LifeOptions {
-  seed: number
-  /** RFC 3339: nothing was created before. A later start with the same seed and rates shows the same later items. */
-  startsAt: string
-  /** Machine actions created an hour. */
-  perHour: number
-  /** Investigations started an hour. */
-  investigationsPerHour: number
-  /** Days after which an item is purged. */
-  retentionDays: number
-  /** One row in ten stands in lists only up to so long after its creation. */
-  lateSeconds: number
-  /** Now and then an item is in a state that no page names. */
-  unknownStates: boolean
-  /** Whose devices the items are about. */
-  devices: Pick<FleetOptions, 'size' | 'seed' | 'firstDevice'>
-}
-
-/** A device that an item is about. */
-export interface Subject {
-  machineId: string
-  computerDnsName: string | null
-}
-
-/** What lives are told with. */
-export interface Teller {
-  options: LifeOptions
-  /** The device that belongs to these numbers. */
-  subject(...choice: number[]): Subject
-}
+import { actionTimeline, leaderOf } from './action-timeline.ts'
+import { investigationTimeline } from './investigation.ts'
+import type { LifeContext, LifeOptions, Subject, Timeline } from './item.ts'
 
 /** What hands over the items that were born since it was last asked. */
-export type Births = (untilMs: number) => ItemScript[]
-
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
+export type Births = (untilMs: number) => Timeline[]
 
 /** A life that began long enough ago to hold an item of every age; its devices are those of the fleet. */
 export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOptions): LifeOptions {
@@ -61,13 +27,13 @@ export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOption
 /** Makes the births of a tenant's machine actions and investigations. */
 export function createLife(options: LifeOptions): { actions: Births; investigations: Births } {
   const { seed, perHour, investigationsPerHour } = options
-  const teller: Teller = { options, subject: (...choice) => subjectOf(options, choice) }
+  const context: LifeContext = { options, subject: (...choice) => subjectOf(options, choice) }
   return {
     actions: birthsOf(options, perHour, (place) =>
-      actionLife(place, bornAt(seed, perHour, leaderOf(place)), teller),
+      actionTimeline(place, bornAt(seed, perHour, leaderOf(place)), context),
     ),
     investigations: birthsOf(options, investigationsPerHour, (place) =>
-      investigationLife(place, bornAt(seed + 1, investigationsPerHour, place), teller),
+      investigationTimeline(place, bornAt(seed + 1, investigationsPerHour, place), context),
     ),
   }
 }
@@ -76,12 +42,12 @@ export function createLife(options: LifeOptions): { actions: Births; investigati
 function birthsOf(
   options: LifeOptions,
   perHour: number,
-  make: (place: number) => ItemScript,
+  make: (place: number) => Timeline,
 ): Births {
   if (!(perHour > 0)) return () => []
   const placeAt = (ms: number) => Math.ceil((ms * perHour) / hourMs)
   let place = placeAt(Date.parse(options.startsAt))
-  let next: ItemScript | undefined
+  let next: Timeline | undefined
   return (untilMs) => {
     // After a long leap of the clock nobody could see the items that have come and gone within it.
     const least = placeAt(untilMs - options.retentionDays * dayMs)
@@ -89,7 +55,7 @@ function birthsOf(
       place = least
       next = undefined
     }
-    const born: ItemScript[] = []
+    const born: Timeline[] = []
     for (;;) {
       next ??= make(place)
       if ((next.versions[0]?.atMs ?? 0) > untilMs) return born

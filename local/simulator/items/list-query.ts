@@ -1,7 +1,6 @@
-import { comparable, fieldOf, QueryRefused } from './field-value.ts'
-import type { ItemFaults } from './item-faults.ts'
-import { documented, type Item, type ItemKind } from './item-kind.ts'
-import { type Passes, readFilter } from './odata-filter.ts'
+import type { Faults } from '../faults.ts'
+import { tickKey } from '../moment.ts'
+import { documented, type Field, type Item, type ItemKind } from './item.ts'
 
 /** What a list was asked for. */
 export interface ListQuery {
@@ -17,11 +16,7 @@ const known = ['$filter', '$top', '$skip', '$orderby', '$count']
 const largestTop = 10_000
 
 /** Reads the query options of a list; throws QueryRefused for those that the service does not take. */
-export function readListQuery(
-  query: URLSearchParams,
-  kind: ItemKind,
-  faults: ItemFaults,
-): ListQuery {
+export function readListQuery(query: URLSearchParams, kind: ItemKind, faults: Faults): ListQuery {
   for (const name of query.keys()) {
     if (!known.includes(name))
       throw new QueryRefused(`The query parameter '${name}' is not supported.`)
@@ -80,4 +75,168 @@ function compareValues(a: string | number | null, b: string | number | null): nu
   if (a === b) return 0
   if (a === null) return -1
   return b === null || a > b ? 1 : -1
+}
+
+/** Whether an item passes a filter. */
+export type Passes = (item: Item) => boolean
+
+type Token = Literal & { at: number }
+type Comparison = (order: number) => boolean
+
+const forms: [Token['kind'], RegExp][] = [
+  ['text', /'(?:[^']|'')*'/y],
+  ['time', /\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)/y],
+  ['guid', /[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}/iy],
+  ['number', /-?\d+(?:\.\d+)?/y],
+  ['word', /[A-Za-z_]\w*/y],
+  ['mark', /[(),]/y],
+]
+
+const comparisons = new Map<string, Comparison>([
+  ['eq', (order) => order === 0],
+  ['ne', (order) => order !== 0],
+  ['gt', (order) => order > 0],
+  ['ge', (order) => order >= 0],
+  ['lt', (order) => order < 0],
+  ['le', (order) => order <= 0],
+])
+
+/** Reads the part of OData's `$filter` that Defender's lists are asked with; throws QueryRefused for all else. */
+export function readFilter(text: string, scope: FilterScope): Passes {
+  const tokens = tokensOf(text)
+  let next = 0
+  const is = (value: string, kind: Token['kind'] = 'word') =>
+    tokens[next]?.kind === kind && tokens[next]?.value === value
+  const skip = (value: string, kind?: Token['kind']) => is(value, kind) && next++ >= 0
+  const take = () => tokens[next++] ?? unexpected(undefined, text)
+  const expect = (value: string) => {
+    if (!skip(value, 'mark')) unexpected(tokens[next], text)
+  }
+
+  function chain(word: 'or' | 'and', part: () => Passes): Passes {
+    const parts = [part()]
+    while (skip(word)) parts.push(part())
+    if (parts.length === 1) return parts[0] as Passes
+    return word === 'or'
+      ? (item) => parts.some((passes) => passes(item))
+      : (item) => parts.every((passes) => passes(item))
+  }
+  const either = (): Passes => chain('or', () => chain('and', term))
+  function term(): Passes {
+    if (skip('(', 'mark')) {
+      const inner = either()
+      expect(')')
+      return inner
+    }
+    const name = take()
+    if (name.kind !== 'word') unexpected(name, text)
+    const field = fieldOf(name.value, scope)
+    const operator = take()
+    if (operator.kind === 'word' && operator.value === 'in') {
+      expect('(')
+      const values = [literal(take(), field, 'in')]
+      while (skip(',', 'mark')) values.push(literal(take(), field, 'in'))
+      expect(')')
+      return (item) => values.includes(comparable(item[name.value], field))
+    }
+    const holds = operator.kind === 'word' ? comparisons.get(operator.value) : undefined
+    if (!holds) unexpected(operator, text)
+    const wanted = literal(take(), field, operator.value)
+    return (item) => compare(comparable(item[name.value], field), wanted, operator.value, holds)
+  }
+
+  const passes = either()
+  if (next < tokens.length) unexpected(tokens[next], text)
+  return passes
+}
+
+function tokensOf(text: string): Token[] {
+  const tokens: Token[] = []
+  for (let at = 0; at < text.length; ) {
+    if (text[at] === ' ') {
+      at++
+      continue
+    }
+    const found = forms.flatMap(([kind, form]) => {
+      form.lastIndex = at
+      const value = form.exec(text)?.[0]
+      return value === undefined ? [] : [{ kind, value, at }]
+    })[0]
+    if (!found) return unexpected({ kind: 'mark', value: text[at] ?? '', at }, text)
+    tokens.push(found)
+    at += found.value.length
+  }
+  return tokens
+}
+
+/** Null equals null and is neither before nor after anything. */
+function compare(value: Value, wanted: Value, operator: string, holds: Comparison): boolean {
+  if (value !== null && wanted !== null) return holds(value < wanted ? -1 : value > wanted ? 1 : 0)
+  return operator === (value === wanted ? 'eq' : 'ne')
+}
+
+function unexpected(token: Token | undefined, text: string): never {
+  const where = token ? `at position ${token.at} in '${text}'` : `at the end of '${text}'`
+  throw new QueryRefused(`Syntax error ${where}.`)
+}
+
+/** A query option that the service does not take; the message is its answer. */
+export class QueryRefused extends Error {
+  override name = 'QueryRefused'
+}
+
+/** What a filter is read with. */
+export interface FilterScope {
+  fields: Readonly<Record<string, Field>>
+  entityType: string
+  /** Fields that no page documents as filterable may be named too. */
+  allowUndocumented: boolean
+}
+
+/** A word of a filter, by its form. */
+export interface Literal {
+  kind: 'text' | 'time' | 'guid' | 'number' | 'word' | 'mark'
+  value: string
+}
+
+/** A value as it is compared: times as sortable text. */
+export type Value = string | number | null
+
+/** A field that may be named in a query option. */
+export function fieldOf(
+  name: string,
+  { fields, entityType, allowUndocumented }: FilterScope,
+): Field {
+  const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+  if (!field)
+    throw new QueryRefused(`Could not find a property named '${name}' on type '${entityType}'.`)
+  if (field.documented || allowUndocumented) return field
+  throw new QueryRefused(`The property '${name}' cannot be used in the $filter query option.`)
+}
+
+/** A literal as it is compared with a field; throws QueryRefused where the two do not go together. */
+export function literal({ kind, value }: Literal, { type }: Field, operator: string): Value {
+  if (kind === 'word' && value === 'null') return null
+  const text = kind === 'text' ? value.slice(1, -1).replaceAll("''", "'") : value
+  if (type === 'number' && kind === 'number') return Number(value)
+  if (type === 'time' && kind === 'time') return tickKey(value) ?? mismatch(value, operator)
+  if (type === 'text' && (kind === 'text' || kind === 'guid')) return text
+  if (Array.isArray(type) && kind === 'text' && ['eq', 'ne', 'in'].includes(operator)) {
+    if (type.includes(text)) return text
+    throw new QueryRefused(`The string '${text}' is not a valid enumeration type constant.`)
+  }
+  return mismatch(value, operator)
+}
+
+function mismatch(value: string, operator: string): never {
+  throw new QueryRefused(
+    `A binary operator with incompatible types was detected: '${operator}' with ${value}.`,
+  )
+}
+
+/** A field's value as it is compared. */
+export function comparable(value: unknown, { type }: Field): Value {
+  if (value === null || value === undefined) return null
+  if (type === 'number') return Number(value)
+  return type === 'time' ? (tickKey(value) ?? null) : String(value)
 }

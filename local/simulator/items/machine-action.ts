@@ -1,5 +1,5 @@
 import { type Instant, tickText } from '../moment.ts'
-import { documented, type Item, type ItemKind, undocumented } from './item-kind.ts'
+import { documented, type Item, type ItemKind, undocumented } from './item.ts'
 
 export const actionStatuses = [
   'Pending',

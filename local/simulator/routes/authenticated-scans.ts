@@ -1,15 +1,12 @@
-import { badRequest, refuse } from '../defender-door.ts'
 import type { ForcedAnswer } from '../faults.ts'
 import { json, type Reply } from '../reply.ts'
-import type { Call, Route } from '../route.ts'
-import type { ScanSession } from '../scans/defender-scan.ts'
+import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
+import { encodeDefinition, encodeHistory, type ScanSession } from '../scans/defender-scan.ts'
 import type { DefenderScanRoute } from '../scans/scans.ts'
-import { spellHistory } from '../scans/spell-defender-scan.ts'
-import { spellDefinition } from '../scans/spell-definition.ts'
-import type { World } from '../world.ts'
+import type { Call } from '../server.ts'
 
 const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinitions'
-const mostSessions = 4096
+const MAX_SESSIONS = 4096
 
 /**
  * Defender's authenticated scans: the definitions, and what was scanned by session and by definition.
@@ -25,7 +22,11 @@ export const authenticatedScans: Route[] = [
       enter(call, world, 'definitions', world.faults.scanDefinitionsStatus, async () =>
         json(200, {
           '@odata.context': `${world.origin()}/defender/api/$metadata#DeviceAuthenticatedScanDefinitions`,
-          value: world.scans.definitions.all().map((one) => spellDefinition(one, world)),
+          value: world.scans.definitions
+            .all()
+            .map((one) =>
+              encodeDefinition(one, world.scans.sessions.all(), world.tokens.options.tenantId),
+            ),
         }),
       ),
   },
@@ -59,7 +60,7 @@ async function enter(
     { calls: 100, seconds: 60 },
     { calls: 1500, seconds: 3600 },
   ]
-  const refusal = refuse(call, world, {
+  const refusal = authorize(call, world, {
     quota: 'DeviceAuthenticatedScans',
     limits,
     roles: ['Machine.Read.All'],
@@ -77,27 +78,20 @@ async function bySession(call: Call, world: World): Promise<Reply> {
   if (call.url.searchParams.size > 0)
     return badRequest('No query option is supported here.', 'ODataError')
   const sessions = ids.flatMap((id) => world.scans.sessions.get(id) ?? [])
-  return told('GetScanHistoryBySessionId', sessions, 'session-sample', world)
+  return historyReply('GetScanHistoryBySessionId', sessions, 'session-sample', world)
 }
 
 async function byDefinition(call: Call, world: World): Promise<Reply> {
   const ids = await idsOf(call, 'ScanDefinitionIds')
   if (!ids) return badRequest('The field ScanDefinitionIds is invalid.', 'InvalidRequestBody')
-  const query = call.url.searchParams
-  const unknown = [...query.keys()].find((name) => name !== '$top' && name !== '$skip')
-  if (unknown !== undefined)
-    return badRequest(`The query option ${unknown} is not supported here.`, 'ODataError')
-  const top = wholeNumber(query.get('$top') ?? String(mostSessions))
-  const skip = wholeNumber(query.get('$skip') ?? '0')
-  if (top === undefined || skip === undefined)
-    return badRequest('$top and $skip must be whole numbers.', 'ODataError')
-  if (top > mostSessions)
-    return badRequest(`The limit of ${mostSessions} for $top has been exceeded.`, 'ODataError')
+  const page = readPage(call.url.searchParams, { usual: MAX_SESSIONS, most: MAX_SESSIONS })
+  if ('status' in page) return page
+  const { top, skip } = page
   const sessions = world.scans.sessions
     .all()
     .filter(({ definitionId }) => ids.includes(definitionId))
   const newestFirst = sessions.sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))
-  return told(
+  return historyReply(
     'GetScanHistoryByScanDefinitionId',
     newestFirst.slice(skip, skip + top),
     'definition-sample',
@@ -116,17 +110,15 @@ async function idsOf(call: Call, name: string): Promise<string[] | undefined> {
   }
 }
 
-function told(
+function historyReply(
   action: string,
   sessions: ScanSession[],
   documented: 'session-sample' | 'definition-sample',
   { faults, tokens, origin }: World,
 ): Reply {
   const shape = faults.scanHistoryShape === 'documented' ? documented : faults.scanHistoryShape
-  const spelling = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
+  const format = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
   // The samples name the call itself where other answers name the metadata.
   const context = `${origin()}/defender/api/DeviceAuthenticatedScanDefinitions/${action}`
-  return { ...json(200, null), body: spellHistory(context, sessions, spelling) }
+  return { ...json(200, null), body: encodeHistory(context, sessions, format) }
 }
-
-const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)

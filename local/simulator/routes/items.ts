@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { badRequest, refuse } from '../defender-door.ts'
 import type { ForcedAnswer } from '../faults.ts'
-import { QueryRefused } from '../items/field-value.ts'
-import type { Item, ItemKind } from '../items/item-kind.ts'
-import { readListQuery } from '../items/list-query.ts'
+import type { Item, ItemKind } from '../items/item.ts'
+import { QueryRefused, readListQuery } from '../items/list-query.ts'
 import { defenderError, json, type Reply } from '../reply.ts'
-import type { Call, Route } from '../route.ts'
-import type { World } from '../world.ts'
+import { authorize, badRequest, type Route, type World } from '../route.ts'
+import type { Call } from '../server.ts'
 
 /** Which faults stand before the two routes of a kind. */
 const forcedBy = {
@@ -47,7 +45,7 @@ function enter(
     { calls: 100, seconds: 60 },
     { calls: 1500, seconds: 3600 },
   ]
-  return refuse(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
+  return authorize(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
 }
 
 /** How far behind the replica is that answers this call. */
@@ -58,7 +56,7 @@ function lagMs({ faults: { staleReplica }, items }: World, { list }: ItemKind): 
 
 async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply> {
   const { faults } = world
-  const shelf = world.items[kind.list]
+  const store = world.items[kind.list]
   let query: ReturnType<typeof readListQuery>
   try {
     query = readListQuery(url.searchParams, kind, faults)
@@ -66,17 +64,17 @@ async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply>
     if (error instanceof QueryRefused) return badRequest(error.message, 'ODataError')
     throw error
   }
-  const all = query.sort(shelf.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
+  const all = query.sort(store.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
   const size = Math.min(query.top ?? faults.defaultPageRows, faults.mostPageRows)
   const rows = all.slice(query.skip, query.skip + size)
   const next = query.skip + rows.length
   const isLinked = faults.itemPaging === 'nextLink' && rows.length > 0 && next < all.length
-  await shelf.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
+  await store.sendPage({ number: Math.floor(query.skip / Math.max(1, size)) + 1, rows })
   return json(200, {
     '@odata.context': contextOf(world, kind),
-    ...(query.isCounted && { '@odata.count': all.length }),
-    value: rows.map((row) => spelled(row, world)),
-    ...(isLinked && { '@odata.nextLink': linkTo(next, url, world) }),
+    '@odata.count': query.isCounted ? all.length : undefined,
+    value: rows.map((row) => encoded(row, world)),
+    '@odata.nextLink': isLinked ? linkTo(next, url, world) : undefined,
   })
 }
 
@@ -88,7 +86,7 @@ function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply
     return defenderError(404, 'ResourceNotFound', `Resource ${id} was not found.`, randomUUID())
   return json(200, {
     '@odata.context': `${contextOf(world, kind)}/$entity`,
-    ...spelled(item, world),
+    ...encoded(item, world),
   })
 }
 
@@ -103,7 +101,7 @@ function linkTo(skip: number, url: URL, world: World): string {
   return `${world.origin()}${url.pathname}?${query.join('&')}`
 }
 
-function spelled(item: Item, { faults }: World): Item {
+function encoded(item: Item, { faults }: World): Item {
   if (faults.updateTimeName === 'lastUpdateDateTimeUtc') return item
   const names = Object.entries(item).map(([name, value]) => [
     name === 'lastUpdateDateTimeUtc' ? faults.updateTimeName : name,

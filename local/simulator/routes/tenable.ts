@@ -1,11 +1,12 @@
-import { json, type Reply } from '../reply.ts'
-import type { Route } from '../route.ts'
+import { randomUUID } from 'node:crypto'
+import type { TenableFault, TenableRefusal } from '../faults.ts'
+import { guid } from '../random.ts'
+import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
+import type { Route, World } from '../route.ts'
+import { encodeDetails, encodeRun, encodeScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
-import { spellDetails, spellRun, spellScan } from '../scans/spell-tenable-scan.ts'
-import { throughDoor } from '../scans/tenable-door.ts'
-import { refusals } from '../scans/tenable-refusal.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
-import type { World } from '../world.ts'
+import { type Call, wholeNumber } from '../server.ts'
 
 /**
  * Tenable's scans: their list, the details of a run, the list of a scan's runs, and the newest run's status.
@@ -17,7 +18,7 @@ export const tenable: Route[] = [
   {
     method: 'GET',
     path: /^\/tenable\/scans$/,
-    answer: (call, world) => throughDoor(call, world, 'scans', () => list(world)),
+    answer: (call, world) => guarded(call, world, 'scans', () => list(world)),
   },
   aboutScan('details', '', (scan, query, world) => details(scan, query, world)),
   aboutScan('history', '\\/history', (scan, query, world) => history(scan, query, world)),
@@ -36,7 +37,7 @@ function aboutScan(
     method: 'GET',
     path: new RegExp(`^\\/tenable\\/scans\\/(?<id>[^/]+)${end}$`),
     answer: (call, world) =>
-      throughDoor(call, world, route, () => {
+      guarded(call, world, route, () => {
         const scan = world.scans.tenable.get(call.caught.id ?? '')
         return scan ? answer(scan, call.url.searchParams, world) : refusals['not-found']()
       }),
@@ -49,7 +50,7 @@ function list({ scans, clock }: World): Reply {
     folders: [
       { id: 3, name: 'My Scans', type: 'main', custom: 0, default_tag: 1, unread_count: 0 },
     ],
-    scans: scans.tenable.all().map((scan) => spellScan(scan, now)),
+    scans: scans.tenable.all().map((scan) => encodeScan(scan, now)),
     timestamp: Math.floor(now.getTime() / 1000),
   })
 }
@@ -63,7 +64,7 @@ function details(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   // The text does not tell whether it was the scan or the run.
   if (id !== null && !run) return refusals['not-found']()
   const runs = faults.unsortedRuns === 'oldest-first' ? scan.runs : scan.runs.toReversed()
-  return json(200, spellDetails(scan, run, runs, clock.now()))
+  return json(200, encodeDetails(scan, run, runs, clock.now()))
 }
 
 function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: World): Reply {
@@ -84,7 +85,7 @@ function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   }
   return json(200, {
     pagination: { offset, total: runs.length, sort: order, limit },
-    history: runs.slice(offset, offset + limit).map((run) => spellRun(run, now)),
+    history: runs.slice(offset, offset + limit).map((run) => encodeRun(run, now)),
   })
 }
 
@@ -106,4 +107,124 @@ function readOrder(text: string): { name: string; order: string }[] | undefined 
 }
 
 const compare = (a: string | number, b: string | number) => (a < b ? -1 : Number(a > b))
-const wholeNumber = (text: string) => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
+
+const faultOf = {
+  details: 'tenableDetailsStatus',
+  history: 'tenableHistoryStatus',
+  'latest-status': 'tenableLatestStatus',
+  scans: 'tenableScansStatus',
+} as const
+
+/** Answers a call of Tenable as all its routes do: who asks and how often is looked at first, and every answer has its id. */
+export async function guarded(
+  call: Call,
+  world: World,
+  route: TenableRoute,
+  inside: () => Reply,
+): Promise<Reply> {
+  const { scans, faults, clock } = world
+  scans.calls[route]++
+  scans.userAgents.add(call.headers['user-agent'] ?? '')
+  scans.callsUnderWay++
+  try {
+    const refused = refuse(call, world)
+    if (refused) return withId(refused)
+    if (faults.slowScanSeconds > 0) await clock.sleep(faults.slowScanSeconds * 1000, call.signal)
+    return withId(forced(faults.tenableStatus) ?? forced(faults[faultOf[route]]) ?? inside())
+  } finally {
+    scans.callsUnderWay--
+  }
+}
+
+/** Adds the id that Tenable gives each of its answers. */
+export const withId = (reply: Reply): Reply => ({
+  ...reply,
+  headers: { 'x-request-uuid': randomUUID().replaceAll('-', ''), ...reply.headers },
+})
+
+function refuse({ headers }: Call, { scans, faults, countCall }: World): Reply | undefined {
+  if (!isKeyPair(headers['x-apikeys'], scans.keys)) return refusals.unauthorized()
+  if (faults.tenableCallsAtOnce > 0 && scans.callsUnderWay > faults.tenableCallsAtOnce)
+    return refusals.concurrency()
+  if (faults.tenableCallsPerMinute <= 0) return undefined
+  const refusal = countCall('tenable', [{ calls: faults.tenableCallsPerMinute, seconds: 60 }])
+  if (!refusal) return undefined
+  const reply = refusals.rate()
+  return {
+    ...reply,
+    headers: { ...reply.headers, 'retry-after': String(refusal.retryAfterSeconds) },
+  }
+}
+
+/** `accessKey=…; secretKey=…`, whatever the spaces and with or without a semicolon at the end. */
+function isKeyPair(
+  header: string | string[] | undefined,
+  keys: { accessKey: string; secretKey: string },
+): boolean {
+  const found = /^\s*accessKey\s*=\s*([^;\s]+)\s*;\s*secretKey\s*=\s*([^;\s]+)\s*;?\s*$/.exec(
+    String(header),
+  )
+  return found?.[1] === keys.accessKey && found[2] === keys.secretKey
+}
+
+function forced(fault: TenableFault | null): Reply | undefined {
+  if (!fault || !isDue(fault)) return undefined
+  return Object.hasOwn(refusals, fault.answer)
+    ? refusals[fault.answer as TenableRefusal]()
+    : brokenAnswer(fault.answer as Exclude<TenableFault['answer'], TenableRefusal>)
+}
+
+const errorReply = (statusCode: number, error: string, message: string) =>
+  json(statusCode, { statusCode, error, message })
+
+const tooMany: Reply = {
+  status: 429,
+  headers: { 'content-type': 'text/html', 'retry-after': '30', server: 'tenable.io' },
+  body:
+    '<html>\r\n<head><title>429 Too Many Requests</title></head>\r\n<body>\r\n' +
+    '<center><h1>429 Too Many Requests</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n',
+}
+
+const duplicate = 'Please modify request or wait until existing export is complete'
+const [job, container] = [guid(1, 57), guid(1, 58)]
+
+/** Each refusal as it was recorded or, where nobody has recorded it, as the vendor's pages describe it. */
+export const refusals: Record<TenableRefusal, () => Reply> = {
+  'bad-request': () => json(400, { error: 'Invalid parameter' }),
+  unauthorized: () => errorReply(401, 'Unauthorized', 'Invalid credentials.'),
+  forbidden: () => errorReply(403, 'Forbidden', 'Insufficient scope'),
+  'not-found': () => json(404, { error: 'Scan not found' }),
+  'no-such-path': () => json(404, { error: 'The requested file was not found' }),
+  /** Too many calls in a minute: a page of the gateway, before any service has seen the call. */
+  rate: () => tooMany,
+  /** Too much at a time: the same page from behind a gateway; nobody has recorded what else tells the two apart. */
+  concurrency: () => ({
+    ...tooMany,
+    headers: {
+      ...tooMany.headers,
+      'x-gateway-site-id': 'nginx-router-b-eng-us-east-1',
+      'x-path-handler': 'tenable-io-scans',
+    },
+  }),
+  /** The same export is running: as one of the two export services says it … */
+  'duplicate-export': () =>
+    json(429, {
+      status: 429,
+      message: `Duplicate export not allowed. ${duplicate} (job_uuid=${job} container_uuid=${container} createdAt=2026-11-20T06:58:15.082Z)`,
+    }),
+  /** … and as the other one does, which sends its message in pieces. */
+  'duplicate-export-in-pieces': () =>
+    json(429, {
+      values: [job, container],
+      strings: ['Duplicate export (job_uuid=', ' container_uuid=', `). not allowed. ${duplicate}.`],
+      empty: false,
+      bytes: Buffer.from(
+        `Duplicate export (job_uuid=${job} container_uuid=${container}). not allowed. ${duplicate}.`,
+      ).toString('base64'),
+      value_count: 2,
+    }),
+  'server-error': () =>
+    errorReply(500, 'Internal Server Error', 'An internal server error occurred'),
+  'gateway-timeout': () =>
+    errorReply(504, 'Gateway Timeout', 'Please wait a moment and try your request again.'),
+}

@@ -1,8 +1,9 @@
 import type { Clock } from '../../../shared/platform/time.ts'
+import type { HistoryShape } from '../faults.ts'
 import { tickText } from '../moment.ts'
 import { guid, hexText } from '../random.ts'
 
-/** How a session or a target ended, as the metadata spells it; other words are carried as they are. */
+/** How a session or a target ended, in the words of the metadata; other words stay as they are. */
 export type ScanStatus = 'Success' | 'PartialSuccess' | 'Failure' | (string & {})
 
 /** One target of a session. */
@@ -98,3 +99,149 @@ export function fillDefinition(given: GivenDefinition, canary: string): ScanDefi
     ...given,
   }
 }
+
+/** A definition as the list of definitions has it, with the newest of all these sessions and its scanner. */
+export function encodeDefinition(
+  definition: ScanDefinition,
+  sessions: ScanSession[],
+  orgId: string,
+): Record<string, unknown> {
+  const newest = sessions
+    .filter(({ definitionId }) => definitionId === definition.id)
+    .sort((a, b) => b.lastScanned.localeCompare(a.lastScanned))[0]
+  const machineId = hexText(40, 1, 59)
+  return {
+    ...definition,
+    orgId,
+    createdBy: 'scans@contoso.example',
+    latestScan: newest
+      ? {
+          status: newest.status === 'Failure' ? 'Fail' : 'Success',
+          failureReason: newest.generalError,
+          executionDateTime: newest.lastScanned,
+        }
+      : null,
+    scannerAgent: {
+      id: `${orgId}_${machineId}`,
+      machineId,
+      machineName: 'scanner.contoso.example',
+      lastSeen: newest?.lastScanned ?? null,
+      // The samples do not agree on how this one is written.
+      AssignedApplicationId: '4c1e5b2a-9d0f-4a77-8e11-3b6c0d5f7a90',
+      scannerSoftwareVersion: '7.1.1.0',
+      lastCommandExecutionTimestamp: newest?.lastScanned ?? null,
+      mdeClientVersion: '10.8295.22621.1019',
+    },
+  }
+}
+
+/** What rows are written with. */
+export interface HistoryFormat {
+  shape: Exclude<HistoryShape, 'documented'>
+  words: 'spaced' | 'joined'
+  orgId: string
+}
+
+/** The body of an answer with these sessions. */
+export function encodeHistory(
+  context: string,
+  sessions: ScanSession[],
+  format: HistoryFormat,
+): string {
+  const { shape } = format
+  if (shape !== 'no-json') {
+    return JSON.stringify({
+      '@odata.context': context,
+      value: sessions.map((one) => encodeRow(one, format)),
+    })
+  }
+  const rows = sessions.map((one) => brokenRow(one, format))
+  return `{\n "@odata.context": ${JSON.stringify(context)},\n    "value": [\n    ${rows.join(',\n    ')}\n  ]\n}`
+}
+
+function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, unknown> {
+  const { shape, words, orgId } = format
+  const status = word(session.status, words)
+  if (shape === 'definition-sample') {
+    return {
+      ScanDefinitionIds: session.definitionId,
+      LastScanned: session.lastScanned,
+      ScanStatus: status,
+      ScannerId: session.scannerId,
+    }
+  }
+  if (shape === 'metadata') return declaredRow(session, format)
+  const targets = session.targets.map((target) => sampleTarget(target, words))
+  return {
+    orgId,
+    ScanDefinitionIds: session.definitionId,
+    SessionIds: session.id,
+    NumberOfSuccessfullyScannedTargets: succeeded(session),
+    NumberOfTargets: session.targets.length,
+    ScanStatus: status,
+    LastScanned: session.lastScanned,
+    ListScannedTargets: shape === 'one-target' ? (targets[0] ?? null) : targets,
+  }
+}
+
+/** There is no time in it. */
+function declaredRow(
+  session: ScanSession,
+  { words, orgId }: HistoryFormat,
+): Record<string, unknown> {
+  return {
+    orgId,
+    scanDefinitionId: session.definitionId,
+    sessionId: session.id,
+    scannerId: session.scannerId,
+    numberOfSuccessfullyScannedTargets: succeeded(session),
+    numberOfTargets: session.targets.length,
+    scanStatus: word(session.status, words),
+    generalErrorMessage: session.generalError,
+    scannedTargets: session.targets.map((target) => ({
+      ip: target.ip,
+      hostname: target.hostname,
+      scannedDeviceDescription: target.description,
+      errorMessage: target.error,
+      scanStatus: target.status,
+      // A time of day, with as many digits as a tick needs.
+      scanDuration: `${target.duration}.0000000`,
+    })),
+  }
+}
+
+function sampleTarget(
+  target: ScannedTarget,
+  words: HistoryFormat['words'],
+): Record<string, unknown> {
+  return {
+    Ip: target.ip,
+    Hostname: target.hostname,
+    ScannedDeviceDescription: target.description,
+    ErrorMessage: target.error,
+    ScanStatus: word(target.status, words),
+    ScanDuration: target.duration,
+  }
+}
+
+/** The list opens as one object, further ones follow without a bracket, and commas trail. */
+function brokenRow(session: ScanSession, format: HistoryFormat): string {
+  const { ListScannedTargets: _, ...row } = encodeRow(session, {
+    ...format,
+    shape: 'session-sample',
+  })
+  const lines = Object.entries(row).map(
+    ([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`,
+  )
+  const targets = session.targets.map((target) => {
+    const fields = Object.entries(sampleTarget(target, format.words))
+    return `{\n${fields.map(([name, value]) => `         "${name}": ${JSON.stringify(value)},\n`).join('')}        },\n`
+  })
+  return `{\n${lines.join('')}     "ListScannedTargets": ${targets.join('        ')}    }`
+}
+
+const succeeded = ({ targets }: ScanSession) =>
+  targets.filter(({ status }) => status === 'Success').length
+
+const word = (status: string, words: HistoryFormat['words']) =>
+  words === 'spaced' ? status.replace(/(?<=[a-z])(?=[A-Z])/g, ' ') : status

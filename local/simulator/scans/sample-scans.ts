@@ -1,114 +1,115 @@
-import type { Scans } from './scans.ts'
+import { dayMs, hourMs, minuteMs, momentAt, utcText } from '../moment.ts'
+import type { GivenDefinition, GivenSession } from './defender-scan.ts'
+import type { GivenTenableScan } from './tenable-scan.ts'
 
-const minuteMs = 60_000
-const hourMs = 60 * minuteMs
-const dayMs = 24 * hourMs
-
-/** Puts one scan of each kind there, all with the same ids each time; times are counted from the last midnight. */
-export function putSamples(
-  { definitions, sessions, tenable }: Pick<Scans, 'definitions' | 'sessions' | 'tenable'>,
-  now: Date,
-): void {
+/** One scan of each kind, with the same ids each time; times are counted from the last midnight. */
+export function sampleScans(now: Date) {
   // So that a restart on the same day shows the same runs.
   const midnightMs = Math.floor(now.getTime() / dayMs) * dayMs
-  const ago = (ms: number) => `${new Date(midnightMs - ms).toISOString().slice(0, 19)}Z`
+  const ago = (ms: number) => utcText(momentAt(midnightMs - ms))
   const soon = (ms: number) => new Date(now.getTime() + ms).toISOString()
   const startedAt = ago(2 * hourMs)
-
-  tenable.put({
-    id: 101,
-    name: 'Weekly servers',
-    runs: [21, 14, 7, 0].map((days) => ({ startedAt: ago(days * dayMs + hourMs) })),
-  })
-  tenable.put({ id: 102, name: 'Running', runs: [{ status: 'running', startedAt }] })
-  tenable.put({ id: 103, name: 'Paused', runs: [{ status: 'paused', startedAt }] })
-  tenable.put({ id: 104, name: 'Pending', runs: [{ status: 'pending', hosts: 0 }] })
-  tenable.put({ id: 105, name: 'Aborted', runs: [{ status: 'aborted', startedAt, hosts: 1 }] })
-  tenable.put({ id: 106, name: 'Canceled', runs: [{ status: 'canceled', startedAt, hosts: 1 }] })
-  tenable.put({ id: 107, name: 'Stopped', runs: [{ status: 'stopped', startedAt, hosts: 2 }] })
-  tenable.put({ id: 108, name: 'Never launched', runs: [] })
-  tenable.put({
-    id: 109,
-    name: 'Imported',
-    kind: 'imported',
-    runs: [{ startedAt: ago(10 * dayMs) }],
-  })
-  tenable.put({ id: 110, name: 'Triggered agents', kind: 'triggered-agent', runs: [{ startedAt }] })
-  tenable.put({
-    id: 111,
-    name: 'Archived',
-    runs: [{ startedAt: ago(47 * dayMs) }, { startedAt: ago(40 * dayMs) }],
-  })
-  tenable.put({
-    id: 112,
-    name: 'Archived long ago',
-    kind: 'imported',
-    runs: [{ startedAt: ago(70 * dayMs) }],
-  })
-  tenable.put({ id: 113, name: 'Publishing', runs: [{ status: 'publishing', startedAt }] })
-  tenable.put({
-    id: 114,
-    name: 'Web application',
-    kind: 'web-app',
-    webAppAnswer: 403,
-    runs: [{ startedAt }],
-  })
-  tenable.put({
-    id: 115,
-    name: 'Other web application',
-    kind: 'web-app',
-    webAppAnswer: 500,
-    runs: [{ startedAt }],
-  })
-  tenable.put({ id: 116, name: 'Two thousand hosts', runs: [{ startedAt, hosts: 2000 }] })
-  tenable.put({ id: 117, name: 'Nothing found', runs: [{ startedAt, hosts: 0 }] })
-  tenable.put({
-    id: 118,
-    name: 'Over in three minutes',
-    runs: [
-      {
-        status: 'running',
-        startedAt: soon(-minuteMs),
-        steps: [
-          { at: soon(2 * minuteMs), status: 'publishing' },
-          { at: soon(3 * minuteMs), status: 'completed' },
-        ],
-      },
-    ],
-  })
-
   const [network, windows, idle] = sampleDefinitions
-  definitions.put({ id: network, scanName: 'Network devices' })
-  definitions.put({
-    id: windows,
-    scanName: 'Windows devices',
-    scanType: 'Windows',
-    targetType: 'Hostname',
-  })
-  definitions.put({ id: idle, scanName: 'Never run', isActive: false })
   const [good, partial, bad] = sampleSessions
   const lastScanned = (ms: number) => ago(ms).replace('Z', '.5561791Z')
-  sessions.put({
-    id: good,
-    definitionId: network,
-    lastScanned: lastScanned(4 * hourMs),
-    targets: [{}, {}, {}],
-  })
-  sessions.put({
-    id: partial,
-    definitionId: network,
-    lastScanned: lastScanned(8 * hourMs),
-    status: 'PartialSuccess',
-    targets: [{}, { status: 'Failure' }],
-  })
-  sessions.put({
-    id: bad,
-    definitionId: windows,
-    lastScanned: lastScanned(dayMs),
-    status: 'Failure',
-    targets: [{ status: 'Failure' }],
-    generalError: 'The scanner could not sign in.',
-  })
+
+  const tenable: GivenTenableScan[] = [
+    {
+      id: 101,
+      name: 'Weekly servers',
+      runs: [21, 14, 7, 0].map((days) => ({ startedAt: ago(days * dayMs + hourMs) })),
+    },
+    { id: 102, name: 'Running', runs: [{ status: 'running', startedAt }] },
+    { id: 103, name: 'Paused', runs: [{ status: 'paused', startedAt }] },
+    { id: 104, name: 'Pending', runs: [{ status: 'pending', hosts: 0 }] },
+    { id: 105, name: 'Aborted', runs: [{ status: 'aborted', startedAt, hosts: 1 }] },
+    { id: 106, name: 'Canceled', runs: [{ status: 'canceled', startedAt, hosts: 1 }] },
+    { id: 107, name: 'Stopped', runs: [{ status: 'stopped', startedAt, hosts: 2 }] },
+    { id: 108, name: 'Never launched', runs: [] },
+    {
+      id: 109,
+      name: 'Imported',
+      kind: 'imported',
+      runs: [{ startedAt: ago(10 * dayMs) }],
+    },
+    { id: 110, name: 'Triggered agents', kind: 'triggered-agent', runs: [{ startedAt }] },
+    {
+      id: 111,
+      name: 'Archived',
+      runs: [{ startedAt: ago(47 * dayMs) }, { startedAt: ago(40 * dayMs) }],
+    },
+    {
+      id: 112,
+      name: 'Archived long ago',
+      kind: 'imported',
+      runs: [{ startedAt: ago(70 * dayMs) }],
+    },
+    { id: 113, name: 'Publishing', runs: [{ status: 'publishing', startedAt }] },
+    {
+      id: 114,
+      name: 'Web application',
+      kind: 'web-app',
+      webAppAnswer: 403,
+      runs: [{ startedAt }],
+    },
+    {
+      id: 115,
+      name: 'Other web application',
+      kind: 'web-app',
+      webAppAnswer: 500,
+      runs: [{ startedAt }],
+    },
+    { id: 116, name: 'Two thousand hosts', runs: [{ startedAt, hosts: 2000 }] },
+    { id: 117, name: 'Nothing found', runs: [{ startedAt, hosts: 0 }] },
+    {
+      id: 118,
+      name: 'Over in three minutes',
+      runs: [
+        {
+          status: 'running',
+          startedAt: soon(-minuteMs),
+          steps: [
+            { at: soon(2 * minuteMs), status: 'publishing' },
+            { at: soon(3 * minuteMs), status: 'completed' },
+          ],
+        },
+      ],
+    },
+  ]
+  const definitions: GivenDefinition[] = [
+    { id: network, scanName: 'Network devices' },
+    {
+      id: windows,
+      scanName: 'Windows devices',
+      scanType: 'Windows',
+      targetType: 'Hostname',
+    },
+    { id: idle, scanName: 'Never run', isActive: false },
+  ]
+  const sessions: GivenSession[] = [
+    {
+      id: good,
+      definitionId: network,
+      lastScanned: lastScanned(4 * hourMs),
+      targets: [{}, {}, {}],
+    },
+    {
+      id: partial,
+      definitionId: network,
+      lastScanned: lastScanned(8 * hourMs),
+      status: 'PartialSuccess',
+      targets: [{}, { status: 'Failure' }],
+    },
+    {
+      id: bad,
+      definitionId: windows,
+      lastScanned: lastScanned(dayMs),
+      status: 'Failure',
+      targets: [{ status: 'Failure' }],
+      generalError: 'The scanner could not sign in.',
+    },
+  ]
+  return { tenable, definitions, sessions }
 }
 
 /** Definitions of authenticated scans: of network devices, of Windows devices, never run. */

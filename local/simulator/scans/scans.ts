@@ -7,12 +7,17 @@ import {
   type ScanDefinition,
   type ScanSession,
 } from './defender-scan.ts'
-import { putSamples } from './sample-scans.ts'
-import { createScanShelf, type ScanShelf } from './scan-shelf.ts'
-import type { GivenTenableScan } from './tenable-scan.ts'
-import { createTenableShelf, type TenableShelf } from './tenable-shelf.ts'
+import { sampleScans } from './sample-scans.ts'
+import {
+  fillTenableScan,
+  findRun,
+  type GivenTenableScan,
+  runNow,
+  type TenableRun,
+  type TenableScan,
+} from './tenable-scan.ts'
 
-/** The routes of Tenable that have something to tell. */
+/** The routes of Tenable that are served. */
 export type TenableRoute = 'scans' | 'details' | 'history' | 'latest-status'
 /** The routes of Defender's authenticated scans. */
 export type DefenderScanRoute = 'definitions' | 'by-session' | 'by-definition'
@@ -28,9 +33,9 @@ export interface ScanOptions {
 
 /** The scans of both upstreams, to look at and to change. */
 export interface Scans {
-  definitions: ScanShelf<GivenDefinition, ScanDefinition>
-  sessions: ScanShelf<GivenSession, ScanSession>
-  tenable: TenableShelf
+  definitions: ScanStore<GivenDefinition, ScanDefinition>
+  sessions: ScanStore<GivenSession, ScanSession>
+  tenable: TenableStore
   /** Calls of each route until now, refused ones included. */
   calls: Record<TenableRoute | DefenderScanRoute, number>
   /** What Tenable's callers called themselves. */
@@ -60,15 +65,15 @@ const simulatedSecrets = {
 export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): ServedScans {
   const { samples = true, definitions = [], sessions = [], tenable = [] } = given
   const scans: ServedScans = {
-    definitions: createScanShelf(
+    definitions: createScanStore(
       (one) => fillDefinition(one, simulatedSecrets.canary),
       ({ id }) => [id],
     ),
-    sessions: createScanShelf(
+    sessions: createScanStore(
       (one) => fillSession(one, clock),
       ({ id }) => [id],
     ),
-    tenable: createTenableShelf(clock),
+    tenable: createTenableStore(clock),
     calls: {
       scans: 0,
       details: 0,
@@ -82,9 +87,100 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
     ...simulatedSecrets,
     callsUnderWay: 0,
   }
-  if (samples) putSamples(scans, clock.now())
-  for (const one of definitions) scans.definitions.put(one)
-  for (const one of sessions) scans.sessions.put(one)
-  for (const one of tenable) scans.tenable.put(one)
+  const beginnings = [{ definitions, sessions, tenable }]
+  if (samples) beginnings.unshift(sampleScans(clock.now()))
+  for (const beginning of beginnings) {
+    for (const one of beginning.definitions) scans.definitions.put(one)
+    for (const one of beginning.sessions) scans.sessions.put(one)
+    for (const one of beginning.tenable) scans.tenable.put(one)
+  }
   return scans
+}
+
+/** The scans of one kind that a tenant has, in the order in which they were put there. */
+export interface ScanStore<Given, Stored extends Given> {
+  /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
+  put(given: Given): Stored
+  /** Changes one now; what else it has stays. */
+  change(id: string | number, patch: Partial<Given>): Stored
+  remove(id: string | number): void
+  get(id: string | number): Stored | undefined
+  all(): Stored[]
+}
+
+/** Makes a store; `fill` completes what is put there and does not change what is complete. The first of `idsOf` is the key. */
+export function createScanStore<Given, Stored extends Given>(
+  fill: (given: Given) => Stored,
+  idsOf: (stored: Stored) => (string | number)[],
+): ScanStore<Given, Stored> {
+  const stored = new Map<string, Stored>()
+  const keyOf = (one: Stored) => String(idsOf(one)[0])
+  const get = (id: string | number) =>
+    stored.get(String(id)) ?? [...stored.values()].find((one) => idsOf(one).includes(String(id)))
+  const put = (given: Given) => {
+    const one = fill(given)
+    stored.set(keyOf(one), one)
+    return one
+  }
+  const present = (id: string | number) => {
+    const one = get(id)
+    if (!one) throw new Error(`There is no scan ${id}.`)
+    return one
+  }
+  return {
+    put,
+    change: (id, patch) => put({ ...present(id), ...patch }),
+    remove: (id) => stored.delete(keyOf(present(id))),
+    get,
+    all: () => [...stored.values()],
+  }
+}
+
+/** Tenable's scans, found by number or by `schedule_uuid`; their runs can be moved on by hand. */
+export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
+  /** Starts a new run now. */
+  startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
+  /** Changes a run now, the newest one by default; a new status starts or ends it, and its steps to come are off. */
+  changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
+}
+
+/** Makes the store of Tenable scans. */
+export function createTenableStore(clock: Clock): TenableStore {
+  const store = createScanStore(
+    (given: GivenTenableScan) => fillTenableScan(given, clock),
+    ({ id, scheduleUuid }: TenableScan) => [id, scheduleUuid],
+  )
+  function runOf(id: string | number, run: string | number | null = null) {
+    const scan = store.get(id)
+    const found = scan && findRun(scan, run === null ? null : String(run))
+    if (!scan || !found) throw new Error(`There is no such run of scan ${id}.`)
+    return { scan, found }
+  }
+  return {
+    ...store,
+    startRun(id, given = {}) {
+      const startedAt = clock.now().toISOString()
+      store.change(id, {
+        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+      })
+      return runOf(id).found
+    },
+    changeRun(id, patch, run) {
+      const { scan, found } = runOf(id, run)
+      const now = clock.now()
+      const { status, endedAtMs } = runNow(found, now)
+      const changed = { ...found, status, steps: [], ...patch }
+      const after = runNow(changed, now)
+      const starts = after.startedAtMs === null && after.status !== 'pending'
+      const ends = after.isOver && endedAtMs === null
+      const next = {
+        ...changed,
+        startedAt: starts ? now.toISOString() : changed.startedAt,
+        endedAt: ends ? now.toISOString() : changed.endedAt,
+        ...patch,
+      }
+      store.change(id, { runs: scan.runs.map((one) => (one === found ? next : one)) })
+      return runOf(id, next.id).found
+    },
+  }
 }

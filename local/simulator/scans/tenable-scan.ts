@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/platform/time.ts'
-import { guid, hexText } from '../random.ts'
-import type { Severities } from './tenable-hosts.ts'
+import { dayMs, hourMs, momentAt, utcText } from '../moment.ts'
+import { createRandom, guid, hexText } from '../random.ts'
 
 /** One run of a scan; times are RFC 3339. */
 export interface TenableRun {
@@ -40,8 +40,6 @@ export type GivenTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
   runs?: Partial<TenableRun>[]
 }
 
-const hourMs = 3_600_000
-const dayMs = 24 * hourMs
 const archivedAfterMs = 35 * dayMs
 /** No run in one of these states will change by itself. */
 const overStatuses = ['completed', 'imported', 'canceled', 'aborted', 'stopped']
@@ -114,7 +112,45 @@ export function findRun({ runs }: TenableScan, id: string | null): TenableRun | 
   return id === null ? runs.at(-1) : runs.find((run) => String(run.id) === id || run.uuid === id)
 }
 
-const timeAt = (ms: number) => `${new Date(ms).toISOString().slice(0, 19)}Z`
+const timeAt = (ms: number) => utcText(momentAt(ms))
 
 /** 52 characters that look like a UUID with a long end. */
 const longId = (...seeds: number[]) => `${guid(...seeds).slice(0, 24)}${hexText(28, ...seeds, 52)}`
+
+/** Findings by severity. */
+export interface Severities {
+  info: number
+  low: number
+  medium: number
+  high: number
+  critical: number
+}
+
+/** From the lowest on, as the levels 0 to 4 count them. */
+export const severityNames = ['info', 'low', 'medium', 'high', 'critical'] as const
+
+/** The findings on each host of a run; the same for the same run where only their number is given. */
+export function findingsOf({
+  id,
+  hosts,
+}: {
+  id: number
+  hosts: Severities[] | number
+}): Severities[] {
+  if (Array.isArray(hosts)) return hosts
+  const random = createRandom(id, 53)
+  return Array.from({ length: hosts }, () => ({
+    info: 10 + random.int(60),
+    low: random.int(4),
+    medium: random.int(12),
+    high: random.int(6),
+    critical: random.chance(0.3) ? random.int(4) : 0,
+  }))
+}
+
+/** Findings of all hosts together. */
+export function totalOf(findings: Severities[]): Severities {
+  const total: Severities = { info: 0, low: 0, medium: 0, high: 0, critical: 0 }
+  for (const one of findings) for (const name of severityNames) total[name] += one[name]
+  return total
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import type { HistoryShape } from '../../../local/simulator/faults.ts'
 import { sampleDefinitions, sampleSessions } from '../../../local/simulator/scans/sample-scans.ts'
-import type { HistoryShape } from '../../../local/simulator/scans/spell-defender-scan.ts'
 import { startScanCaller } from './scan-caller.ts'
 
 const [good, partial, bad] = sampleSessions
@@ -226,7 +226,7 @@ test('definitions tell what they sign in with, which nobody must pass on', async
   expect(body.value[2].latestScan).toBeNull()
 })
 
-describe('the door', () => {
+describe('authorization', () => {
   test.each([
     ['Machine.Read.All', 200],
     ['Machine.ReadWrite.All', 403],

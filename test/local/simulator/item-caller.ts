@@ -23,7 +23,7 @@ export async function startItemCaller(
 ): Promise<ItemCaller> {
   const caller = await startCaller(options)
   const page = async (list: string, query: Record<string, string> = {}) => {
-    const response = await caller.ask(`${list}?${spell(query)}`)
+    const response = await caller.ask(`${list}?${encodeQuery(query)}`)
     if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
     return (await response.json()) as Page
   }
@@ -33,7 +33,7 @@ export async function startItemCaller(
 }
 
 /** The dollar goes out as it is, as clients write it. */
-export const spell = (query: Record<string, string>): string =>
+export const encodeQuery = (query: Record<string, string>): string =>
   Object.entries(query)
     .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
     .join('&')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { spell, startItemCaller } from './item-caller.ts'
+import { encodeQuery, startItemCaller } from './item-caller.ts'
 
 const minuteMs = 60_000
 const allTop = { $top: '10000' }
@@ -273,7 +273,7 @@ describe('what can go wrong', () => {
   })
 })
 
-describe('the door', () => {
+describe('authorization', () => {
   test('takes 100 calls a minute for lists and items together, and names the seconds to wait', async () => {
     const { simulator, clock, ask } = await startItemCaller({ token: { tenantId: 'a-tenant' } })
     simulator.actions.put({ id: 'a' })
@@ -320,7 +320,7 @@ describe('the door', () => {
   ])('opens %s for %s or %s', async (list, read, write, other) => {
     const statusFor = async (role: string) => {
       const { ask } = await startItemCaller({ token: { roles: [role] } })
-      return ask(`${list}?${spell({ $top: '1' })}`)
+      return ask(`${list}?${encodeQuery({ $top: '1' })}`)
     }
 
     const [reader, writer, stranger] = await Promise.all([

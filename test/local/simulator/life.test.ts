@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { createFleet } from '../../../local/simulator/fleet.ts'
-import { completeOptions } from '../../../local/simulator/fleet-options.ts'
 import {
   endedInvestigationStates,
   investigation,
   openInvestigationStates,
 } from '../../../local/simulator/items/investigation.ts'
-import { createItemShelf } from '../../../local/simulator/items/item-shelf.ts'
-import { createLife, type LifeOptions, usualLife } from '../../../local/simulator/items/life.ts'
+import type { LifeOptions } from '../../../local/simulator/items/item.ts'
+import { createItemStore } from '../../../local/simulator/items/item-store.ts'
+import { createLife, usualLife } from '../../../local/simulator/items/life.ts'
 import {
   actionStatuses,
   machineAction,
@@ -15,6 +15,7 @@ import {
   requestSources,
   usualActionTypes,
 } from '../../../local/simulator/items/machine-action.ts'
+import { completeOptions } from '../../../local/simulator/layout.ts'
 import { startItemCaller } from './item-caller.ts'
 import { createStillClock } from './still-clock.ts'
 
@@ -26,8 +27,8 @@ function startLife(options: Partial<LifeOptions> = {}, clock = createStillClock(
   const life = createLife({ ...usualLife(clock, fleet), ...options })
   return {
     clock,
-    actions: createItemShelf(machineAction, clock, life.actions),
-    investigations: createItemShelf(investigation, clock, life.investigations),
+    actions: createItemStore(machineAction, clock, life.actions),
+    investigations: createItemStore(investigation, clock, life.investigations),
   }
 }
 const sorted = (values: Iterable<unknown>) => [...new Set(values)].sort()

@@ -1,4 +1,4 @@
-import type { TrueDevice } from '../../../local/simulator/true-device.ts'
+import type { ExpectedDevice } from '../../../local/simulator/expected-device.ts'
 
 /** A second, naive reading of an export line, written from the description of the format: slow, plain, for comparison. */
 export function readLine(line: string): Record<string, unknown> | undefined {
@@ -53,7 +53,7 @@ export function readLine(line: string): Record<string, unknown> | undefined {
 }
 
 /** The same columns of a true device. */
-export function columnsOf({ sources, other, ...columns }: TrueDevice): Record<string, unknown> {
+export function columnsOf({ sources, other, ...columns }: ExpectedDevice): Record<string, unknown> {
   return columns
 }
 

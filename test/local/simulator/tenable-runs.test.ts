@@ -133,13 +133,13 @@ describe('runs', () => {
 
   test('are started and moved on by hand', async () => {
     const { simulator, clock, tenable } = await startScanCaller()
-    const { tenable: shelf } = simulator.scans
-    const { uuid } = shelf.startRun(108, { status: 'pending', startedAt: null, hosts: 1 })
+    const { tenable: store } = simulator.scans
+    const { uuid } = store.startRun(108, { status: 'pending', startedAt: null, hosts: 1 })
 
     const seen = []
     for (const status of ['pending', 'running', 'completed']) {
       clock.advance(minuteMs)
-      shelf.changeRun(108, { status })
+      store.changeRun(108, { status })
       const { info, hosts } = (await tenable('scans/108')).body
       seen.push([info.uuid, info.status, info.scan_start, info.scan_end, hosts.length])
     }
@@ -150,8 +150,8 @@ describe('runs', () => {
       [uuid, 'running', at(2), null, 1],
       [uuid, 'completed', at(2), at(3), 1],
     ])
-    shelf.remove(108)
+    store.remove(108)
     expect((await tenable('scans/108')).status).toBe(404)
-    expect(() => shelf.changeRun(108, {})).toThrow('There is no such run of scan 108.')
+    expect(() => store.changeRun(108, {})).toThrow('There is no such run of scan 108.')
   })
 })

@@ -1,0 +1,185 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { runSchema, runSummarySchema } from '../shared/exports/routes.ts'
+import type { DataFolder } from './data-folder.ts'
+import type { Receiver } from './simulator/receiver.ts'
+
+/** An export run as the HTTP surface shows it. */
+export type Run = z.infer<typeof runSchema>
+
+/** What the main job came to: the `--once` line. */
+export const onceSchema = runSummarySchema.extend({
+  ok: z.boolean(),
+  /** Devices in the current snapshot, whichever run made it. */
+  devices: z.int(),
+  seconds: z.number(),
+  /** Rows that this process has read, a second; a run that was taken up again has others. */
+  rowsPerSecond: z.int(),
+})
+export type OnceReport = z.infer<typeof onceSchema>
+
+/** How a run stands. */
+export interface Standing {
+  run: Run
+  rowsPerSecond: number
+}
+
+export interface OnceOptions {
+  url: string
+  /** A function key. */
+  key: string
+  signal: AbortSignal
+  onProgress(standing: Standing): void
+  /** Looks after runs that nothing executes any more, as a timer does every few minutes. */
+  resume(): Promise<void>
+  /** After how long without any change that is asked for. */
+  quietMs?: number
+}
+
+const finalStates = new Set<Run['state']>(['published', 'unchanged', 'empty', 'failed'])
+const LOOK_EVERY_MS = 250
+const QUIET_MS = 5000
+
+const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
+const snapshotsSchema = z.object({
+  snapshots: z.array(z.object({ current: z.boolean(), devices: z.int() })),
+})
+
+/**
+ * Runs one export over HTTP, as any caller would, and reports its progress until it is over. A run that was left unfinished is
+ * finished; when that one fails, a new one has its turn.
+ */
+export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
+  const call = callerOf(options)
+  const start = () => call('POST', 'av-health/exports', startedSchema)
+  const first = await start()
+  let end = await follow(options, call, first)
+  if (end.run.state === 'failed' && first.joined) end = await follow(options, call, await start())
+  const { seconds, rowsPerSecond } = end
+  const { files: _files, next: _next, ...summary } = end.run
+  const { snapshots } = await call('GET', 'av-health/snapshots', snapshotsSchema)
+  const devices = snapshots.find(({ current }) => current)?.devices ?? 0
+  const ok = summary.state === 'published' || summary.state === 'unchanged'
+  return { ok, ...summary, devices, seconds: Math.round(seconds * 10) / 10, rowsPerSecond }
+}
+
+type Call = <S extends z.ZodType>(method: string, path: string, answer: S) => Promise<z.output<S>>
+
+function callerOf({ url, key, signal }: OnceOptions): Call {
+  return async (method, path, answer) => {
+    const response = await fetch(`${url}/api/${path}`, {
+      method,
+      headers: { 'x-functions-key': key },
+      signal,
+    })
+    const text = await response.text()
+    if (!response.ok)
+      throw new Error(`${method} /api/${path} answered ${response.status}: ${text.slice(0, 500)}`)
+    return answer.parse(JSON.parse(text))
+  }
+}
+
+/** Polls a run until it is over. */
+async function follow(
+  { signal, onProgress, resume, quietMs = QUIET_MS }: OnceOptions,
+  call: Call,
+  { runId, joined }: z.output<typeof startedSchema>,
+): Promise<Standing & { seconds: number }> {
+  const beganAt = performance.now()
+  let rowsBefore = joined ? undefined : 0
+  let seen = ''
+  let changedAt = beganAt
+  for (;;) {
+    const run = await call('GET', `av-health/exports/${runId}?limit=1000`, runSchema)
+    rowsBefore ??= run.counts.parsed
+    const seconds = (performance.now() - beganAt) / 1000
+    const rowsPerSecond = Math.round((run.counts.parsed - rowsBefore) / Math.max(seconds, 0.1))
+    onProgress({ run, rowsPerSecond })
+    if (finalStates.has(run.state)) return { run, rowsPerSecond, seconds }
+
+    const look = JSON.stringify(run)
+    if (look !== seen) [seen, changedAt] = [look, performance.now()]
+    else if (performance.now() - changedAt > quietMs) {
+      // An activity that was killed again and again takes its orchestration along: nobody should wait for the timer.
+      await resume()
+      changedAt = performance.now()
+    }
+    await sleep(LOOK_EVERY_MS, undefined, { signal })
+  }
+}
+
+/** The app, the receiver that subscribes to it, and where each event becomes a line. */
+export interface FollowOptions {
+  url: string
+  key: string
+  folder: DataFolder
+  receiver: Receiver
+  say(line: string): void
+}
+
+const event = z.object({
+  type: z.string(),
+  subject: z.string(),
+  data: z.looseObject({
+    from: z.string().nullish(),
+    to: z.string().nullish(),
+    type: z.string().nullish(),
+    computerDnsName: z.string().nullish(),
+    requestor: z.string().nullish(),
+  }),
+})
+
+/** Subscribes the built-in receiver to every event, as any webhook would, and prints each one that is delivered. */
+export async function followEvents({
+  url,
+  key,
+  folder,
+  receiver,
+  say,
+}: FollowOptions): Promise<void> {
+  const post = (path: string, body: unknown) =>
+    fetch(`${url}/api/${path}`, {
+      method: 'POST',
+      headers: { 'x-functions-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const { callbackUrl: before } = folder.state
+  // The receiver has another port after a restart: what was subscribed before leads nowhere.
+  if (before !== undefined && before !== receiver.url)
+    await post('subscriptions/unsubscribe', { callbackUrl: before })
+  const streams = ['machine-actions', 'investigations', 'av-health']
+  const answer = await post('subscriptions', {
+    callbackUrl: receiver.url,
+    description: 'npm start',
+    filter: { streams },
+  })
+  if (!answer.ok)
+    throw new Error(
+      `the built-in receiver could not subscribe: ${answer.status} ${await answer.text()}`,
+    )
+  folder.state.callbackUrl = receiver.url
+  folder.save()
+  const { secret } = z.object({ secret: z.string().optional() }).parse(await answer.json())
+  receiver.setSecret(secret)
+  receiver.onDelivery(({ body, signatureOk }) => {
+    const read = event.safeParse(body)
+    if (read.success) say(describeEvent(read.data, signatureOk))
+  })
+}
+
+/** One line for one event: what it is about, old → new state. */
+function describeEvent(
+  { type, subject, data }: z.infer<typeof event>,
+  signatureOk: boolean | null,
+): string {
+  const about = [data.type, data.computerDnsName, data.requestor].filter(Boolean).join(', ')
+  const step = data.from || data.to ? `${data.from ?? '·'} → ${data.to ?? '·'}` : ''
+  const signature = signatureOk === false ? '  SIGNATURE IS WRONG' : ''
+  return `event  ${type.replace('defender-relay.', '').padEnd(26)} ${subject}  ${step}  ${about.slice(0, 80)}${signature}`
+}
+
+/** Runs a timer of the host now. */
+export async function runTimer(url: string, masterKey: string, name: string): Promise<void> {
+  const headers = { 'x-functions-key': masterKey, 'content-type': 'application/json' }
+  await fetch(`${url}/admin/functions/${name}`, { method: 'POST', headers, body: '{}' })
+}

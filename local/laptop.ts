@@ -1,0 +1,125 @@
+import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import type { TokenCredential } from '@azure/identity'
+import { z } from 'zod'
+import { settingNames } from '../shared/app/settings.ts'
+import type { CallbackPolicy } from '../shared/events/subscriptions/callback-url.ts'
+import type { Clock } from '../shared/platform/time.ts'
+import type { Azurite } from './azurite.ts'
+import type { Simulator } from './simulator/simulator.ts'
+
+/** Settings by name, as the platform would hand them over. */
+export type Settings = Record<string, string | undefined>
+
+const usual = {
+  TASKHUB_NAME: 'DefenderRelay',
+  AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+  MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
+  INVESTIGATIONS_SCHEDULE: '0 * * * * *',
+  // The emulator's cost is quadratic in the rows of a partition.
+  AV_HEALTH_BUCKETS: '64',
+  AzureWebJobsDisableHomepage: 'true',
+}
+
+const storageOf = (azurite: Azurite) => ({
+  RELAY_STORAGE: azurite.connectionString(),
+  AzureWebJobsStorage: azurite.connectionString(),
+})
+
+/** For a simulated Defender: schedules and the like may be set from outside, but not where it stores and whom it asks. */
+export function settingsFor(
+  azurite: Azurite,
+  origin: string,
+  simulator: Simulator | undefined,
+): Settings {
+  const given = Object.entries(process.env).filter(
+    ([name]) => settingNames.includes(name) && !name.startsWith('RELAY_STORAGE'),
+  )
+  return {
+    ...usual,
+    ...Object.fromEntries(given),
+    ...storageOf(azurite),
+    DEFENDER_BASE_URL: `${origin}/defender`,
+    TENABLE_BASE_URL: `${origin}/tenable`,
+    ...(simulator && {
+      TENABLE_ACCESS_KEY: simulator.tenableKeys.accessKey,
+      TENABLE_SECRET_KEY: simulator.tenableKeys.secretKey,
+    }),
+  }
+}
+
+/** For the real Defender: everything as it is set, but where it stores. */
+export const liveSettings = (azurite: Azurite, given: Settings): Settings => ({
+  ...usual,
+  ...given,
+  ...storageOf(azurite),
+})
+
+const fileSchema = z.object({
+  IsEncrypted: z.literal(false).optional(),
+  Values: z.record(z.string(), z.string()),
+})
+const USUAL_FILE = new URL('../local.settings.json', import.meta.url)
+
+/**
+ * The settings of `local.settings.json`, or of another file laid out like it, under those of this process, which win as
+ * they do with Core Tools. Throws one sentence where the file can't be read; without the usual one there are none.
+ */
+export function readLocalSettings(file: string | undefined): Settings {
+  const name = file ?? 'local.settings.json'
+  try {
+    const { Values } = fileSchema.parse(JSON.parse(readFileSync(file ?? USUAL_FILE, 'utf8')))
+    // The identity library looks for these itself.
+    for (const [setting, value] of Object.entries(Values)) {
+      if (setting.startsWith('AZURE_') && value !== '') process.env[setting] ??= value
+    }
+    return { ...Values, ...process.env }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' && file === undefined) return { ...process.env }
+    if (code) throw new Error(`${name} can't be read (${code}).`)
+    throw new Error(
+      `${name} is no settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts alone.`,
+    )
+  }
+}
+
+/** The rules for callbacks on a laptop: receivers on this machine are allowed, every other name is looked up and judged as ever. */
+export const localCallbacks: CallbackPolicy = {
+  allowLoopback: true,
+  async resolve(host) {
+    if (/(?:^|\.)localhost$/.test(host)) return [{ address: '127.0.0.1', family: 4 }]
+    const addresses = await lookup(host, { all: true, verbatim: true })
+    return addresses.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }))
+  },
+}
+
+const tokenAnswer = z.object({
+  access_token: z.string().min(1),
+  expires_in: z.coerce.number().positive(),
+})
+const LONGEST_WAIT_MS = 30_000
+
+/** Signs in at the token endpoint of a simulator: `POST /token` with a client-credentials form. */
+export function createSimulatorCredential(origin: string, clock: Clock): TokenCredential {
+  return {
+    async getToken(scopes) {
+      const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes
+      const form = {
+        grant_type: 'client_credentials',
+        client_id: 'local',
+        client_secret: 'local',
+        scope,
+      }
+      const response = await fetch(`${origin}/token`, {
+        method: 'POST',
+        body: new URLSearchParams(form),
+        signal: AbortSignal.timeout(LONGEST_WAIT_MS),
+      })
+      if (!response.ok)
+        throw new Error(`the simulator's token endpoint answered ${response.status}`)
+      const { access_token: token, expires_in: seconds } = tokenAnswer.parse(await response.json())
+      return { token, expiresOnTimestamp: clock.now().getTime() + seconds * 1000 }
+    },
+  }
+}

@@ -1,0 +1,216 @@
+import { parseArgs } from 'node:util'
+import { whatIsWrong } from '../options.ts'
+import { type Answer, type Ask, UsageError } from './client.ts'
+import type { Block } from './format.ts'
+
+/** What a command was given. */
+export interface CommandInput {
+  /** By the names in its usage; empty where one was left out. */
+  args: Record<string, string>
+  options: Options
+  /** Asks the app something beforehand. */
+  ask(ask: Ask): Promise<Answer>
+}
+
+/** One command: a request, and how its answer is shown to a person. */
+export interface Command {
+  /** As it is typed: its words, then `<needed>` and `[optional]` arguments. */
+  usage: string
+  summary: string
+  /** Beside those that every command, or every list, takes. */
+  options?: readonly OptionName[]
+  ask(input: CommandInput): Ask | Promise<Ask>
+  /** The name of the list in the answer: it is read page by page. */
+  list?: string
+  /** Whether a 202 is followed to its end; else the 202 is the answer. */
+  waits?(options: Options): boolean
+  show(body: unknown): Block[]
+  /** Whether the answer is good news; else the command ends with 1. */
+  isGood?(body: unknown): boolean
+}
+
+/** The words of a command, without its arguments. */
+export const wordsOf = ({ usage }: Command): string[] =>
+  usage.split(' ').filter((word) => /^[a-z]/.test(word))
+
+/** The arguments of a command in order. */
+export const argsOf = ({ usage }: Command): { name: string; isNeeded: boolean }[] =>
+  [...usage.matchAll(/([<[])(\w+)[>\]]/g)].map(([, bracket, name = '']) => ({
+    name,
+    isNeeded: bracket === '<',
+  }))
+
+/** What was asked for: a page of help, or a command with its arguments. */
+export type CommandLine =
+  | { help: string }
+  | { command: Command; args: Record<string, string>; options: Options }
+
+/** Understands a command line; throws a `UsageError`. */
+export function readCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
+  const { values: options, positionals } = splitCommandLine(argv)
+  const begun = commands.filter((command) => startsWith(positionals, wordsOf(command)))
+  const meant = commands.filter((command) => startsWith(wordsOf(command), positionals))
+  if (options.help) return { help: helpOn(begun.length > 0 ? begun : meant, commands) }
+  const command = begun[0]
+  if (!command) {
+    if (positionals.length === 0) throw new UsageError('Say what to do.')
+    if (meant.length > 0) throw new UsageError(`Say which:\n${listCommands(meant)}`)
+    throw new UsageError(`"${positionals.join(' ')}" is not known here.`)
+  }
+  const words = wordsOf(command)
+  const hint = `npm run relay -- ${words.join(' ')} --help`
+  const args = readArgs(command, positionals.slice(words.length), hint)
+  const taken = optionsOf(command)
+  for (const name of Object.keys(options) as OptionName[]) {
+    if (!taken.includes(name))
+      throw new UsageError(`--${name} is not for "${words.join(' ')}".`, hint)
+  }
+  const howMany = [options.limit, options.all, options.follow].filter((one) => one !== undefined)
+  if (howMany.length > 1) throw new UsageError('Give one of --limit, --all and --follow.', hint)
+  if (options.limit !== undefined && !/^[1-9]\d{0,6}$/.test(options.limit)) {
+    throw new UsageError('--limit takes a whole number from 1 to 9999999.', hint)
+  }
+  return { command, args, options }
+}
+
+/** Every option that a command takes. */
+export const optionsOf = ({ list, options = [] }: Command): OptionName[] => [
+  ...options,
+  ...(list ? listOptions : []),
+  ...commonOptions,
+]
+
+function readArgs(command: Command, given: string[], hint: string): Record<string, string> {
+  const names = argsOf(command)
+  if (given.length > names.length)
+    throw new UsageError(`"${given[names.length]}" is one too many.`, hint)
+  const args = names.map(({ name, isNeeded }, index) => {
+    const value = given[index]
+    if (value === undefined && isNeeded) throw new UsageError(`<${name}> is missing.`, hint)
+    return [name, value ?? ''] as const
+  })
+  return Object.fromEntries(args)
+}
+
+function helpOn(found: Command[], commands: readonly Command[]): string {
+  const [one, ...others] = found
+  if (one && others.length === 0) return describeCommand(one, optionsOf(one))
+  return describeCommands(found.length > 0 ? found : commands)
+}
+
+const startsWith = (whole: string[], part: string[]): boolean =>
+  part.every((word, index) => whole[index] === word)
+
+const CALL = 'npm run relay --'
+
+/** The page on some commands, or on all. */
+export function describeCommands(commands: readonly Command[]): string {
+  return [
+    `Usage: ${CALL} <command> [options]`,
+    '',
+    listCommands(commands),
+    '',
+    'Every command takes --url, --key, --data, --json and --help, lists also --limit, --all and --after. It asks the app that',
+    'npm start serves on this machine, or the one that --url or RELAY_URL names, with the function key of --key or RELAY_KEY.',
+    'Ends with 0; with 1 when the answer is a problem or no good news; with 2 when the command line is wrong.',
+    'Scripts: npm run --silent relay -- … --json',
+  ].join('\n')
+}
+
+/** A line for each command. */
+export const listCommands = (commands: readonly Command[]): string =>
+  inColumns(commands.map(({ usage, summary }) => [usage, summary])).join('\n')
+
+/** The page on one command. */
+export const describeCommand = (
+  { usage, summary }: Command,
+  options: readonly OptionName[],
+): string =>
+  [
+    `Usage: ${CALL} ${usage} [options]`,
+    '',
+    summary,
+    '',
+    ...inColumns(options.map(describeOption)),
+  ].join('\n')
+
+function describeOption(name: OptionName): [string, string] {
+  const option: { value?: string; help: string } = optionTable[name]
+  return [`--${name}${option.value ? ` ${option.value}` : ''}`, option.help]
+}
+
+function inColumns(rows: [string, string][]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+}
+
+/** Every option there is; `value` is what its help calls the text it takes. */
+export const optionTable = {
+  url: {
+    type: 'string',
+    value: 'ORIGIN',
+    help: 'the app (default: RELAY_URL, else the local one)',
+  },
+  key: {
+    type: 'string',
+    value: 'KEY',
+    help: 'function key (default: RELAY_KEY, else the one of the data folder)',
+  },
+  data: { type: 'string', value: 'DIR', help: 'data folder of the local app (default: .local)' },
+  json: { type: 'boolean', help: 'what the API answers, one answer a line' },
+  help: { type: 'boolean', short: 'h', help: 'this page' },
+  limit: { type: 'string', value: 'N', help: 'most rows (default: 100)' },
+  all: { type: 'boolean', help: 'every row' },
+  after: { type: 'string', value: 'NEXT', help: 'go on after the "next" of an earlier answer' },
+  follow: {
+    type: 'boolean',
+    help: 'wait for more; begins now unless --since or --after says where',
+  },
+  since: { type: 'string', value: 'TIME', help: 'only what was detected since, RFC 3339' },
+  stream: { type: 'string', value: 'NAME', help: 'machine-actions, investigations or av-health' },
+  type: { type: 'string', value: 'TYPE', help: 'only this type' },
+  machine: { type: 'string', value: 'ID', help: 'only this device' },
+  item: { type: 'string', value: 'ID', help: 'only this item' },
+  state: { type: 'string', value: 'STATE', help: 'only this state' },
+  requestor: { type: 'string', value: 'WHO', help: 'only what was asked for by this one' },
+  alert: { type: 'string', value: 'ID', help: 'only what this alert has triggered' },
+  method: { type: 'string', value: 'METHOD', help: 'auto, files or json' },
+  force: { type: 'boolean', help: 'also when the export was imported before' },
+  wait: { type: 'boolean', help: 'until it is over' },
+  minutes: { type: 'string', value: 'N', help: 'longest wait, 1 to 10080 (default: 4380)' },
+  description: { type: 'string', value: 'TEXT', help: 'a word on what it is for' },
+  filter: {
+    type: 'string',
+    value: 'JSON',
+    help: `such as '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
+  },
+  'content-type': {
+    type: 'string',
+    value: 'TYPE',
+    help: 'application/cloudevents+json or application/json',
+  },
+  run: { type: 'string', value: 'ID', help: 'number or UUID of a run (default: the latest)' },
+} as const satisfies Record<
+  string,
+  { type: 'string' | 'boolean'; value?: string; short?: string; help: string }
+>
+
+/** The name of an option, without its dashes. */
+export type OptionName = keyof typeof optionTable
+
+/** What every command takes. */
+export const commonOptions: readonly OptionName[] = ['url', 'key', 'data', 'json', 'help']
+/** What every list takes besides. */
+export const listOptions: readonly OptionName[] = ['limit', 'all', 'after']
+
+/** Splits a command line into options and the rest; throws a `UsageError`. */
+export function splitCommandLine(args: string[]) {
+  try {
+    return parseArgs({ args, allowPositionals: true, options: optionTable })
+  } catch (error) {
+    throw new UsageError(whatIsWrong(error as Error))
+  }
+}
+
+/** The options that were typed. */
+export type Options = ReturnType<typeof splitCommandLine>['values']

@@ -1,0 +1,125 @@
+import { path, RelayError } from '../client.ts'
+import type { Command, CommandInput } from '../command-line.ts'
+import { type Block, factsOf, pick, pickList, pickText } from '../format.ts'
+
+const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
+
+/** Runs of the antivirus-health export, and the snapshots that they leave. */
+export const avHealthCommands: readonly Command[] = [
+  {
+    usage: 'export start',
+    summary: 'Starts an antivirus-health export, or joins the one under way',
+    options: ['method', 'force', 'wait'],
+    ask: ({ options: { method, force } }) => ({
+      method: 'POST',
+      path: 'av-health/exports',
+      body: { method, force },
+    }),
+    waits: ({ wait }) => wait === true,
+    show: (body) => [{ facts: factsOf(body) }],
+    isGood,
+  },
+  {
+    usage: 'export list',
+    summary: 'Export runs, newest first',
+    list: 'runs',
+    ask: () => ({ path: 'av-health/exports' }),
+    show: (body) => [
+      {
+        rows: pickList(body, 'runs'),
+        columns: {
+          run: 'runId',
+          state: 'state',
+          method: 'method',
+          started: 'startedAt',
+          ended: 'endedAt',
+          files: 'counts.listed',
+          written: 'counts.written',
+          rejected: 'counts.rejected',
+          reason: 'reason',
+        },
+      },
+    ],
+  },
+  {
+    usage: 'export show [runId]',
+    summary: 'One run, the newest by default, with its files and rejected lines',
+    list: 'files',
+    ask: async (given) => ({ path: path`av-health/exports/${await runIdOf(given)}` }),
+    show: (body): Block[] => [
+      { facts: factsOf(body, ['files', 'next']) },
+      {
+        title: 'files',
+        rows: pickList(body, 'files'),
+        columns: {
+          file: 'number',
+          state: 'state',
+          attempts: 'attempts',
+          bytes: 'bytes',
+          written: 'counts.written',
+          duplicates: 'counts.duplicates',
+          rejected: 'counts.rejected',
+          path: 'path',
+          reason: 'reason',
+        },
+      },
+      {
+        title: 'rejected lines',
+        rows: pickList(body, 'files').flatMap(rejectsOf),
+        columns: {
+          file: 'file.number',
+          line: 'reject.line',
+          reason: 'reject.reason',
+          text: 'reject.text',
+        },
+      },
+    ],
+  },
+  {
+    usage: 'export wait [runId]',
+    summary: 'Waits until a run, the newest by default, is over; ends with 1 when it failed',
+    ask: async (given) => ({ path: path`av-health/exports/${await runIdOf(given)}/wait` }),
+    waits: () => true,
+    show: (body) => [{ facts: factsOf(body) }],
+    isGood,
+  },
+  {
+    usage: 'snapshots list',
+    summary: 'The antivirus-health snapshots that are kept, newest first',
+    list: 'snapshots',
+    ask: () => ({ path: 'av-health/snapshots' }),
+    show: (body) => [
+      {
+        rows: pickList(body, 'snapshots'),
+        columns: {
+          run: 'runId',
+          current: 'current',
+          devices: 'devices',
+          method: 'method',
+          generated: 'generatedTime',
+          published: 'publishedAt',
+          table: 'table',
+        },
+      },
+    ],
+  },
+  {
+    usage: 'device <machineId>',
+    summary: 'One device as the current snapshot has it',
+    ask: ({ args: { machineId = '' } }) => ({ path: path`av-health/devices/${machineId}` }),
+    show: (body) => [{ facts: factsOf(body) }],
+  },
+]
+
+async function runIdOf({ args: { runId }, ask }: CommandInput): Promise<string> {
+  if (runId) return runId
+  const { body } = await ask({ path: 'av-health/exports', query: { limit: '1' } })
+  const newest = pickText(pickList(body, 'runs')[0], 'runId')
+  if (newest) return newest
+  throw new RelayError('There is no run yet: "export start" makes one.')
+}
+
+/** Told apart as `npm start -- --once` does. */
+function isGood(body: unknown): boolean {
+  return !['failed', 'empty'].includes(String(pick(body, 'state')))
+}

@@ -1,0 +1,105 @@
+import { path, RelayError } from '../client.ts'
+import type { Command } from '../command-line.ts'
+import { type Columns, factsOf, pick, pickList, pickText } from '../format.ts'
+
+/** The raw item is for `--json`. */
+const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
+
+const story = (body: unknown) => ({
+  title: 'events',
+  rows: pickList(body, 'events'),
+  columns: eventColumns,
+})
+
+/** The watched items, and the changes that were detected. */
+export const changeCommands: readonly Command[] = [
+  {
+    usage: 'items list <resource>',
+    summary: 'What is watched among machine-actions or investigations',
+    options: ['state', 'type', 'machine', 'requestor', 'alert'],
+    list: 'items',
+    ask: ({ args: { resource = '' }, options: { state, type, machine, requestor, alert } }) => ({
+      path: path`changes/${resource}/items`,
+      query: { state, type, requestor, machineId: machine, triggeringAlertId: alert },
+    }),
+    show: (body) => [
+      {
+        rows: pickList(body, 'items'),
+        columns: {
+          id: 'id',
+          state: 'state',
+          'open since': 'openSince',
+          type: 'type',
+          device: 'computerDnsName',
+          requestor: 'requestor',
+          comment: 'requestorComment',
+        },
+      },
+    ],
+  },
+  {
+    usage: 'items show <resource> <id>',
+    summary: 'One item with its whole known story',
+    ask: ({ args: { resource = '', id = '' } }) => ({
+      path: path`changes/${resource}/items/${id}`,
+    }),
+    show: (body) => [itemFacts(pick(body, 'item')), story(body)],
+  },
+  {
+    usage: 'items wait <resource> <id>',
+    summary: 'Waits until an item has come to its end, then shows it',
+    options: ['minutes'],
+    ask: ({ args: { resource = '', id = '' }, options: { minutes } }) => ({
+      path: path`changes/${resource}/items/${id}/wait`,
+      query: { timeoutMinutes: minutes },
+    }),
+    waits: () => true,
+    show: (body) => [
+      { facts: [['outcome', pick(body, 'outcome')]] },
+      itemFacts(pick(body, 'item')),
+      story(body),
+    ],
+    isGood: (body) => pick(body, 'outcome') === 'terminal',
+  },
+  {
+    usage: 'check <resource>',
+    summary: 'Polls machine-actions or investigations now',
+    ask: ({ args: { resource = '' } }) => ({
+      method: 'POST',
+      path: path`changes/${resource}/check`,
+      body: {},
+    }),
+    waits: () => true,
+    show: (body) => [{ facts: factsOf(body) }],
+  },
+  {
+    usage: 'events list',
+    summary: 'Every change that was seen, oldest first',
+    options: ['stream', 'type', 'machine', 'item', 'since', 'follow'],
+    list: 'events',
+    async ask({ options: { stream, type, machine, item, since, after, follow }, ask }) {
+      const query = { stream, type, machineId: machine, itemId: item }
+      if (!follow || since !== undefined || after !== undefined)
+        return { path: 'events', query: { ...query, since } }
+      const { location } = await ask({ path: 'events/trigger', query })
+      const now = location === null ? null : URL.parse(location)?.searchParams.get('after')
+      if (!now) throw new RelayError('The app did not say where its events end.')
+      return { path: 'events', query: { ...query, after: now } }
+    },
+    show: (body) => [{ rows: pickList(body, 'events'), columns: eventColumns }],
+  },
+]
+
+/** How events are shown: what happened to whom, old → new state. */
+const eventColumns: Columns = {
+  detected: 'detectedat',
+  event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
+  item: 'subject',
+  step(row) {
+    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
+    return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
+  },
+  type: 'data.type',
+  device: 'data.computerDnsName',
+  requestor: 'data.requestor',
+}

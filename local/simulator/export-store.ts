@@ -1,0 +1,214 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { pipeline, Readable } from 'node:stream'
+import { constants, createGzip } from 'node:zlib'
+import type { Fleet } from './fleet.ts'
+import { exportPath } from './layout.ts'
+
+/** One blob of a snapshot. */
+export interface StoredFile {
+  /** Path below the container. */
+  path: string
+  /** Place in the list, from 0. */
+  index: number
+  /** Place among the files with rows, from 0; -1 for one without. */
+  filled: number
+  /** The bytes as the service keeps them; `length` when it is known without making them. */
+  open(weird: boolean): Promise<{ body: Buffer | AsyncIterable<Buffer>; length?: number }>
+  /** The same text, not packed. */
+  openPlain(weird: boolean): AsyncIterable<Buffer>
+}
+
+/** A snapshot as it lies in the store. */
+export interface Snapshot {
+  fleet: Fleet
+  files: StoredFile[]
+  /** Files with rows. */
+  filledCount: number
+  listings: number
+  firstListedAtMs?: number
+}
+
+// Above this many lines a file is packed anew for each download and sent without a length: memory stays as it is.
+const keptRows = 30_000
+const keptBytes = 64 * 2 ** 20
+const snapshotsKept = 4
+
+/** Keeps the newest snapshots; links to older ones lead nowhere. */
+export interface ExportStore {
+  current(): Snapshot
+  put(fleet: Fleet): void
+  /** The blob at a path below the container, the newest snapshot's first. */
+  find(path: string): { snapshot: Snapshot; file: StoredFile } | undefined
+}
+
+/** Makes the store; `paths` are files on disk that every snapshot shows in place of the fleet's own. */
+export function createExportStore(first: Fleet, paths?: string[]): ExportStore {
+  const keep = createKeeper()
+  const snapshotOf = (fleet: Fleet): Snapshot => {
+    const files = paths
+      ? paths.map((path, index) => diskFile(path, index, fleet, paths.length))
+      : fleetFiles(fleet, keep)
+    return {
+      fleet,
+      files,
+      filledCount: files.filter(({ filled }) => filled >= 0).length,
+      listings: 0,
+    }
+  }
+  let current = snapshotOf(first)
+  let snapshots = [current]
+  return {
+    current: () => current,
+    put(fleet) {
+      current = snapshotOf(fleet)
+      snapshots = [current, ...snapshots].slice(0, snapshotsKept)
+    },
+    find(path) {
+      for (const snapshot of snapshots) {
+        const file = snapshot.files.find((candidate) => candidate.path === path)
+        if (file) return { snapshot, file }
+      }
+      return undefined
+    },
+  }
+}
+
+function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
+  let filled = 0
+  return fleet.files.map((source, index) => {
+    const owner = {}
+    return {
+      path: source.path,
+      index,
+      filled: source.rows > 0 ? filled++ : -1,
+      async open(weird) {
+        const pieces = () => pack(source.lines(), mannerOf(index, weird))
+        if (source.rows > keptRows) return { body: pieces() }
+        const body = await keep(owner, weird, () => gather(pieces()))
+        return { body, length: body.length }
+      },
+      async *openPlain(weird) {
+        yield* textOf(source.lines(), mannerOf(index, weird))
+      },
+    }
+  })
+}
+
+function diskFile(path: string, index: number, fleet: Fleet, files: number): StoredFile {
+  const packed = /\.gz$/i.test(path)
+  const read = (): AsyncIterable<Buffer> => createReadStream(path)
+  return {
+    path: exportPath(index, { ...fleet.options, files, groups: 1 }),
+    index,
+    filled: index,
+    async open() {
+      if (packed) return { body: read(), length: (await stat(path)).size }
+      return { body: packOne(read()) }
+    },
+    openPlain: read,
+  }
+}
+
+type Keep = (owner: object, weird: boolean, make: () => Promise<Buffer>) => Promise<Buffer>
+
+/** Remembers packed files up to a modest total; the longest unused one goes first. */
+function createKeeper(): Keep {
+  const kept = new Map<string, Promise<Buffer>>()
+  const names = new WeakMap<object, number>()
+  let named = 0
+  let total = 0
+  return async (owner, weird, make) => {
+    if (!names.has(owner)) names.set(owner, named++)
+    const name = `${names.get(owner)} ${weird}`
+    const known = kept.get(name)
+    const body = known ?? make()
+    kept.delete(name)
+    kept.set(name, body)
+    if (!known) total += (await body).length
+    for (const [oldest, old] of kept) {
+      if (total <= keptBytes || oldest === name) break
+      kept.delete(oldest)
+      total -= (await old).length
+    }
+    return body
+  }
+}
+
+/** How the text of a file is written; all of it is legal. */
+export interface Manner {
+  lineEnd: '\n' | '\r\n'
+  /** What stands before the first line. */
+  head: '' | '\ufeff'
+  /** What stands after the last line in place of its line end. */
+  tail: '' | '\n' | '\n\n  \n\n'
+  /** The file has several gzip members, and they do not end where lines end. */
+  members: boolean
+}
+
+const plain: Manner = { lineEnd: '\n', head: '', tail: '\n', members: false }
+const manners: Manner[] = [
+  plain,
+  { ...plain, lineEnd: '\r\n' },
+  { ...plain, head: '\ufeff' },
+  { ...plain, members: true },
+  { ...plain, tail: '\n\n  \n\n' },
+  { ...plain, tail: '' },
+]
+
+/** The manner of the file at `index` (from 0): plain unless `weird`. */
+export function mannerOf(index: number, weird: boolean): Manner {
+  return (weird && manners[index % manners.length]) || plain
+}
+
+const pieceChars = 256 * 1024
+
+/** The file's text in pieces that do not end where lines end. */
+export function* textOf(
+  lines: Iterable<string>,
+  { lineEnd, head, tail }: Manner,
+): Iterable<Buffer> {
+  let text: string = head
+  let between = ''
+  for (const line of lines) {
+    text += between + line
+    between = lineEnd
+    if (text.length > pieceChars) {
+      yield Buffer.from(text)
+      text = ''
+    }
+  }
+  if (text || between) yield Buffer.from(text + tail)
+}
+
+/** The file's text, packed; other work goes on meanwhile. */
+export async function* pack(lines: Iterable<string>, manner: Manner): AsyncIterable<Buffer> {
+  if (!manner.members) return yield* packOne(breathing(textOf(lines, manner)))
+  for await (const piece of breathing(textOf(lines, manner))) {
+    // Cut in the middle of a line: members end wherever the writer's buffer was full.
+    const middle = Math.floor(piece.length / 2)
+    yield* packOne([piece.subarray(0, middle)])
+    yield* packOne([piece.subarray(middle)])
+  }
+}
+
+/** Packs the pieces as one gzip member; an error of theirs comes out at the other end. */
+export function packOne(pieces: Iterable<Buffer> | AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  const packer = createGzip({ level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 })
+  // Whoever reads the packer sees the error; the callback only keeps it from being thrown elsewhere.
+  return pipeline(Readable.from(pieces), packer, () => {})
+}
+
+async function* breathing(pieces: Iterable<Buffer>): AsyncIterable<Buffer> {
+  for (const piece of pieces) {
+    yield piece
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** All pieces in one. */
+export async function gather(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = []
+  for await (const piece of pieces) all.push(piece)
+  return Buffer.concat(all)
+}

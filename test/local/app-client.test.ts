@@ -1,0 +1,142 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { exportOnce, type OnceOptions, type Run, type Standing } from '../../local/app-client.ts'
+
+/** A run as the surface shows it. */
+const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
+  runId,
+  kind: 'av-health',
+  method: 'files',
+  state,
+  reason: null,
+  generatedTime: null,
+  startedAt: 'then',
+  endedAt: null,
+  epoch: 1,
+  notReadyAtFirst: 0,
+  linksRenewed: 0,
+  unknownFields: {},
+  snapshot: null,
+  counts: {
+    listed: 1,
+    imported: 1,
+    failed: 0,
+    parsed,
+    written: parsed,
+    duplicates: 0,
+    rejected: 0,
+  },
+  files: [],
+  next: null,
+})
+
+/** A host that gives these answers in turn, each to `METHOD path`. */
+async function scripted(answers: [request: string, status: number, body: unknown][]) {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    const [expected, status, body] = answers.shift() ?? ['nothing', 500, {}]
+    const request_ = `${request.method} ${request.url?.replace(/^\/api\/av-health\/|\?.*$/g, '')}`
+    asked.push(request_)
+    response.writeHead(
+      request_ === expected && request.headers['x-functions-key'] === 'k' ? status : 500,
+    )
+    response.end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const seen: Standing[] = []
+  const resumed: number[] = []
+  const options: OnceOptions = {
+    url,
+    key: 'k',
+    signal: new AbortController().signal,
+    quietMs: 100,
+    onProgress: (one) => seen.push(one),
+    resume: async () => void resumed.push(seen.length),
+  }
+  return { left: answers, seen, resumed, ask: () => exportOnce(options) }
+}
+
+const started = (runId: string, joined: boolean) => ({ runId, state: 'starting', joined })
+const snapshots = {
+  snapshots: [
+    { current: false, devices: 1 },
+    { current: true, devices: 77 },
+  ],
+  next: null,
+}
+
+test('rows that an earlier process has read are not in the rate', async () => {
+  const { ask, seen, left } = await scripted([
+    ['POST exports', 202, started('a', true)],
+    ['GET exports/a', 200, run('a', 'importing', 5000)],
+    ['GET exports/a', 200, run('a', 'published', 5000)],
+    ['GET snapshots', 200, snapshots],
+  ])
+
+  const report = await ask()
+
+  expect(report).toMatchObject({
+    ok: true,
+    runId: 'a',
+    devices: 77,
+    rowsPerSecond: 0,
+    counts: { parsed: 5000 },
+  })
+  expect(seen.map(({ run: { state } }) => state)).toEqual(['importing', 'published'])
+  expect(left).toEqual([])
+})
+
+test('a run that stands still is looked after, one that moves is not', async () => {
+  const { ask, resumed } = await scripted([
+    ['POST exports', 202, started('a', true)],
+    ['GET exports/a', 200, run('a', 'listing')],
+    ['GET exports/a', 200, run('a', 'importing')],
+    ['GET exports/a', 200, run('a', 'importing')],
+    ['GET exports/a', 200, run('a', 'published')],
+    ['GET snapshots', 200, snapshots],
+  ])
+
+  await ask()
+
+  // After the third look, the first that was like the one before.
+  expect(resumed).toEqual([3])
+})
+
+test('a run that was left unfinished and then fails makes way for a new one, once', async () => {
+  const { ask, left } = await scripted([
+    ['POST exports', 202, started('old', true)],
+    ['GET exports/old', 200, run('old', 'failed')],
+    ['POST exports', 202, started('new', true)],
+    ['GET exports/new', 200, run('new', 'failed')],
+    ['GET snapshots', 200, { snapshots: [], next: null }],
+  ])
+
+  const report = await ask()
+
+  expect(report).toMatchObject({ ok: false, runId: 'new', state: 'failed', devices: 0 })
+  expect(left).toEqual([])
+})
+
+test('a run of its own that fails is the answer', async () => {
+  const { ask } = await scripted([
+    ['POST exports', 202, started('a', false)],
+    ['GET exports/a', 200, run('a', 'empty')],
+    ['GET snapshots', 200, snapshots],
+  ])
+
+  expect(await ask()).toMatchObject({ ok: false, state: 'empty' })
+})
+
+test('an answer that is no success is told with what it said', async () => {
+  const { ask } = await scripted([['POST exports', 503, { title: 'Not set up' }]])
+
+  await expect(ask()).rejects.toThrow(
+    'POST /api/av-health/exports answered 503: {"title":"Not set up"}',
+  )
+})

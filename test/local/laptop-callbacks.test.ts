@@ -1,0 +1,68 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { localCallbacks } from '../../local/laptop.ts'
+import { settingNames } from '../../shared/app/settings.ts'
+import { theApp, useParts } from '../../shared/app.ts'
+import { judgeCallback } from '../../shared/events/subscriptions/callback-url.ts'
+import { createLog } from '../../shared/platform/log.ts'
+import { readSource, readTree } from '../house-source.ts'
+import { freshStorage } from '../storage.ts'
+
+test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[::1]:3000/hook'])(
+  'a laptop takes a callback to itself: %s',
+  async (callback) => {
+    const { url } = await judgeCallback(callback, localCallbacks)
+
+    expect(url.href).toBe(callback)
+  },
+)
+
+test('a name that stands for nothing is not taken for this machine', async () => {
+  // Longer than a label may be: no resolver knows it, and none is asked.
+  const judging = judgeCallback(`https://${'a'.repeat(64)}.contoso.com/hook`, localCallbacks)
+
+  await expect(judging).rejects.toMatchObject({ facts: { problem: 'callback-unresolvable' } })
+})
+
+test('only a laptop takes loopback: no variable of the environment makes the deployed app do it', async () => {
+  const storage = await freshStorage()
+  const settingFor = (name: string) =>
+    name === 'RELAY_STORAGE' ? storage : settingNames.includes(name) ? undefined : 'true'
+  useParts({
+    env: new Proxy({}, { get: (_env, name) => settingFor(String(name)), has: () => true }),
+  })
+  onTestFinished(() => useParts({}))
+
+  const { callbackPolicy } = (await theApp().events()).events({
+    log: createLog({ info() {}, warn() {}, error() {} }),
+    trace: {},
+  })
+
+  expect(callbackPolicy.allowLoopback).toBe(false)
+  await expect(judgeCallback('http://127.0.0.1:3000/hook', callbackPolicy)).rejects.toMatchObject({
+    facts: { problem: 'callback-refused' },
+  })
+})
+
+test('the one policy that is written down in what is deployed refuses loopback; a laptop alone hands in another', () => {
+  const tree = Object.entries(readTree(new URL('../..', import.meta.url).pathname))
+  const sources = tree
+    .filter(([path]) => path.endsWith('.ts'))
+    .map(([path, text]) => readSource(path, text))
+  const deployed = sources.filter(({ path }) => /^(?:shared|functions)\//.test(path))
+
+  const valuesOf = (name: string) =>
+    deployed.flatMap(({ code }) =>
+      [...code.matchAll(new RegExp(`\\b${name}: ?([\\w. ?]+)`, 'g'))].map(([, value]) =>
+        value?.trim(),
+      ),
+    )
+  const others = sources.filter(({ path }) => !/^(?:shared|functions|test|bench)\//.test(path))
+
+  expect(valuesOf('allowLoopback').sort()).toEqual(['boolean', 'false'])
+  expect(new Set(valuesOf('callbackPolicy'))).toEqual(
+    new Set(['CallbackPolicy', 'given.callbackPolicy ??']),
+  )
+  expect(
+    others.filter(({ code }) => /\bcallbackPolicy\b/.test(code)).map(({ path }) => path),
+  ).toEqual(['local/stack.ts'])
+})

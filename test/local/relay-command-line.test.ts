@@ -1,0 +1,148 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { openDataFolder } from '../../local/data-folder.ts'
+import { findTarget } from '../../local/relay/client.ts'
+import { wordsOf } from '../../local/relay/command-line.ts'
+import { commands } from '../../local/relay/commands/index.ts'
+import { endAll, freshFolder, runToEnd } from './launch.ts'
+import { typeRelay } from './relay-typed.ts'
+
+afterAll(endAll)
+
+const key = 'key-of-the-operator'
+const far = 'https://relay.contoso.example'
+
+describe('a wrong command line ends with 2 and a hint', () => {
+  test.each([
+    ['', 'Say what to do.'],
+    ['stauts', '"stauts" is not known here.'],
+    ['export', 'Say which:\n  export start'],
+    ['export stop', '"export stop" is not known here.'],
+    ['items show machine-actions', '<id> is missing.'],
+    ['items show machine-actions a b', '"b" is one too many.'],
+    ['subscriptions delete ..', '".." is no id.'],
+    ['status --limit 3', '--limit is not for "status".'],
+    ['status --bogus', '--bogus is not known here.'],
+    ['events list --limit 0', '--limit takes a whole number from 1 to 9999999.'],
+    ['events list --limit 3 --all', 'Give one of --limit, --all and --follow.'],
+    ['events list --since', '--since needs a value.'],
+    ['subscriptions create https://x.example --filter {', '--filter takes JSON.'],
+    ['status --url relay.contoso.example', 'An address is an origin'],
+    ['status --url https://me:secret@relay.contoso.example', 'An address is an origin'],
+    ['status --key short', 'A key has 8 to 300 characters'],
+  ])('%s', async (line, told) => {
+    const given = /--url|--key/.test(line) ? [] : ['--url', far, '--key', key]
+
+    const { code, out, err } = await typeRelay([...line.split(' ').filter(Boolean), ...given])
+
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(told)
+    expect(err).toMatch(/\nSee: npm run relay -- .*--help\n$/)
+    expect(err).not.toMatch(/secret/)
+  })
+})
+
+describe('help', () => {
+  test('names every command, and each one has a page with its options', async () => {
+    const { code, out } = await typeRelay(['--help'])
+
+    expect(code).toBe(0)
+    for (const command of commands) {
+      const page = await typeRelay([...wordsOf(command), '--help'])
+      expect(out).toContain(`  ${command.usage} `)
+      expect(page.out).toContain(command.summary)
+      for (const option of command.options ?? []) expect(page.out).toContain(`--${option}`)
+    }
+  })
+
+  test('is read by group, too', async () => {
+    const { out } = await typeRelay(['deliveries', '-h'])
+
+    expect(out).toContain('deliveries replay <subscription>')
+    expect(out).not.toContain('export start')
+  })
+
+  test('and the README name every group of commands', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+
+    expect(
+      [...new Set(commands.map((command) => wordsOf(command)[0]))].filter(
+        (word) => !readme.includes(`\`${word}`),
+      ),
+    ).toEqual([])
+  })
+})
+
+describe('the app and its key', () => {
+  test('are those of the command line, else of the environment', async () => {
+    const env = { RELAY_URL: far, RELAY_KEY: key }
+
+    expect(await findTarget({}, env, '/')).toEqual({ origin: far, key })
+    expect(await findTarget({ key: 'another-key' }, env, '/')).toEqual({
+      origin: far,
+      key: 'another-key',
+    })
+    expect(await findTarget({ url: far }, { RELAY_KEY: key }, '/')).toEqual({ origin: far, key })
+  })
+
+  test("a key of the environment stays with the environment's address", async () => {
+    const env = { RELAY_URL: far, RELAY_KEY: key }
+
+    const target = findTarget({ url: 'https://other.contoso.example' }, env, '/')
+
+    await expect(target).rejects.toThrow('This app takes a function key')
+  })
+
+  test('are those of the data folder while npm start serves it', async () => {
+    const dir = freshFolder()
+    const folder = await openDataFolder(dir)
+    folder.state.url = 'http://127.0.0.1:9'
+    folder.save()
+    folder.release()
+
+    const target = await findTarget({ data: dir }, {}, '/')
+
+    expect(target).toEqual({ origin: 'http://127.0.0.1:9', key: folder.state.keys.function })
+  })
+
+  test('the key of a data folder is for its own app alone', async () => {
+    const dir = freshFolder()
+    const folder = await openDataFolder(dir)
+    folder.save()
+    folder.release()
+
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
+      /^Nothing serves .+ now: npm start/,
+    )
+    for (const url of [far, 'http://127.0.0.1:9', 'http://localhost:9'])
+      await expect(findTarget({ url, data: dir }, {}, '/')).rejects.toThrow(
+        'This app takes a function key',
+      )
+    writeFileSync(join(dir, 'state.json'), '{')
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
+      /state\.json is broken: delete it/,
+    )
+    await expect(findTarget({ data: freshFolder() }, {}, '/')).rejects.toThrow(
+      /^Nothing was started in .+ yet: npm start/,
+    )
+  })
+})
+
+test('as a process it writes the answer alone to standard output and ends with the code', async () => {
+  const server = createServer((_request, response) => response.end('{"runs":[],\n"next":null}'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const env = {
+    RELAY_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    RELAY_KEY: key,
+  }
+
+  const listed = await runToEnd(['export', 'list', '--json'], 'relay.ts', env)
+  const wrong = await runToEnd(['export', 'lost'], 'relay.ts', env)
+
+  expect(listed).toMatchObject({ code: 0, stdout: '{"runs":[], "next":null}\n', stderr: '' })
+  expect(wrong).toMatchObject({ code: 2, stdout: '' })
+  await new Promise((resolve) => server.close(resolve))
+})
