@@ -1,8 +1,8 @@
 import type { ScannedTarget, ScanSession } from './defender-scan.ts'
 
 /**
- * How a scan history is written: as in the sample of either page, as the service's metadata declares it, with one
- * target as an object in place of a list, or as the sample of the page on sessions really stands there (no valid JSON).
+ * How a scan history is written: as in the sample of either page, as the service's metadata declares it, or with one
+ * target as an object in place of a list.
  */
 export type HistoryShape =
   | 'documented'
@@ -10,7 +10,6 @@ export type HistoryShape =
   | 'definition-sample'
   | 'metadata'
   | 'one-target'
-  | 'no-json'
 
 /** What rows are written with. */
 export interface Spelling {
@@ -21,15 +20,8 @@ export interface Spelling {
 
 /** The body of an answer with these sessions. */
 export function spellHistory(context: string, sessions: ScanSession[], spelling: Spelling): string {
-  const { shape } = spelling
-  if (shape !== 'no-json') {
-    return JSON.stringify({
-      '@odata.context': context,
-      value: sessions.map((one) => spellRow(one, spelling)),
-    })
-  }
-  const rows = sessions.map((one) => brokenRow(one, spelling))
-  return `{\n "@odata.context": ${JSON.stringify(context)},\n    "value": [\n    ${rows.join(',\n    ')}\n  ]\n}`
+  const value = sessions.map((one) => spellRow(one, spelling))
+  return JSON.stringify({ '@odata.context': context, value })
 }
 
 function spellRow(session: ScanSession, spelling: Spelling): Record<string, unknown> {
@@ -89,22 +81,6 @@ function sampleTarget(target: ScannedTarget, words: Spelling['words']): Record<s
     ScanStatus: word(target.status, words),
     ScanDuration: target.duration,
   }
-}
-
-/** The list opens as one object, further ones follow without a bracket, and commas trail. */
-function brokenRow(session: ScanSession, spelling: Spelling): string {
-  const { ListScannedTargets: _, ...row } = spellRow(session, {
-    ...spelling,
-    shape: 'session-sample',
-  })
-  const lines = Object.entries(row).map(
-    ([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`,
-  )
-  const targets = session.targets.map((target) => {
-    const fields = Object.entries(sampleTarget(target, spelling.words))
-    return `{\n${fields.map(([name, value]) => `         "${name}": ${JSON.stringify(value)},\n`).join('')}        },\n`
-  })
-  return `{\n${lines.join('')}     "ListScannedTargets": ${targets.join('        ')}    }`
 }
 
 const succeeded = ({ targets }: ScanSession) =>
