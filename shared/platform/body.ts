@@ -110,43 +110,38 @@ export async function peek(body: Readable): Promise<Buffer | null> {
   return start
 }
 
-/** The bytes as they come over the wire. */
-function receive(incoming: Incoming, bytes: ByteCounts): AsyncGenerator<Buffer> {
-  const { body, sender, limit, idleMs } = incoming
+/** The bytes as they come over the wire, within the limits of time. */
+async function* receive(
+  { body, sender, limit, idleMs }: Incoming,
+  bytes: ByteCounts,
+): AsyncGenerator<Buffer> {
   addAbortSignal(limit, body)
-  // A failure before the first read must not end the process; the reader finds it.
-  body.on('error', () => {})
   const state = { isWaiting: true, isIdle: false, isOver: false }
-  async function* read() {
-    if (idleMs !== undefined) watchIdle(idleMs)
-    try {
-      for await (const chunk of body) {
-        state.isWaiting = false
-        bytes.packed += chunk.length
-        yield chunk
-        state.isWaiting = true
-      }
-    } catch {
-      const reason = state.isIdle || limit.aborted ? 'timeout' : 'truncated'
-      throw new UpstreamError({ ...sender, reason, retryable: true })
-    } finally {
-      state.isOver = true
-    }
-  }
-  /** Looks four times per limit: no timer per chunk, a quarter late at most. */
-  function watchIdle(ms: number, before?: number, looks = 0) {
-    if (state.isOver) return
+  let silentLooks = 0
+  /** Four times per limit: no timer per chunk, a quarter late at most. */
+  const look = (before?: number) => {
+    if (state.isOver || idleMs === undefined) return
     const now = state.isWaiting ? bytes.packed : undefined
-    const silent = now !== undefined && now === before ? looks + 1 : 0
-    if (silent < 4) {
-      const next = () => watchIdle(ms, now, silent)
-      AbortSignal.timeout(Math.ceil(ms / 4)).addEventListener('abort', next, { once: true })
-    } else {
-      state.isIdle = true
-      body.destroy()
-    }
+    silentLooks = now !== undefined && now === before ? silentLooks + 1 : 0
+    state.isIdle = silentLooks === 4
+    if (state.isIdle) return void body.destroy()
+    const next = AbortSignal.timeout(Math.ceil(idleMs / 4))
+    next.addEventListener('abort', () => look(now), { once: true })
   }
-  return read()
+  look()
+  try {
+    for await (const chunk of body) {
+      state.isWaiting = false
+      bytes.packed += chunk.length
+      yield chunk
+      state.isWaiting = true
+    }
+  } catch {
+    const reason = state.isIdle || limit.aborted ? 'timeout' : 'truncated'
+    throw new UpstreamError({ ...sender, reason, retryable: true })
+  } finally {
+    state.isOver = true
+  }
 }
 
 /** The bytes unpacked, within all limits. */

@@ -148,7 +148,7 @@ test.each(hostile)(
       authorization: 'Bearer tokenSECRETtoken',
       'x-apikeys': 'accessKey=apiSECRETapi; secretKey=apiSECRETapi',
     }
-    const more = { timeoutMs: 80, body: 'bodySECRETbody', isAllowed: () => true }
+    const more = { timeoutMs: 1500, body: 'bodySECRETbody', isAllowed: () => true }
 
     const error = await http
       .json({ method: 'POST', url, name: 'POST thing', headers, ...more })
