@@ -26,8 +26,8 @@ export interface TenableFault extends Omit<ForcedAnswer, 'answer'> {
 }
 
 /**
- * How a scan history is written: as in the sample of either page, as the service's metadata declares it, with one
- * target as an object in place of a list, or as the sample of the page on sessions really stands there (no valid JSON).
+ * How a scan history is written: as in the sample of either page, as the service's metadata declares it, or with one
+ * target as an object in place of a list.
  */
 export type HistoryShape =
   | 'documented'
@@ -35,7 +35,6 @@ export type HistoryShape =
   | 'definition-sample'
   | 'metadata'
   | 'one-target'
-  | 'no-json'
 
 /** What can go wrong upstream, and what nobody has confirmed of its answers. `nth file` counts files with rows in list order. */
 export interface Faults {

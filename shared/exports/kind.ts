@@ -13,9 +13,9 @@ export interface ListedFile {
   link: string
 }
 
-/** What opening a file's link gave. */
+/** What opening a file's link gave; the body comes unpacked. */
 type OpenedFile =
-  | { kind: 'open'; body: Readable; bytes: number | null }
+  | { kind: 'open'; body: Readable; bytes: { packed: number } }
   | { kind: 'empty' }
   | { kind: 'not-ready' }
   | { kind: 'expired' }

@@ -1,7 +1,5 @@
-import { type Readable, Transform } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
-import { gunzipped } from '../upstreams/export-file.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { ReadRow } from './kind.ts'
 import type { FileRef } from './names.ts'
@@ -20,7 +18,7 @@ export interface Source {
   blocks: AsyncIterable<SourceRow[]>
   /** Something to note although all is well. */
   note: string | null
-  /** How many bytes have come so far. */
+  /** How many bytes have come so far, packed. */
   bytes(): number
   /** The paged list can't be asked for twice and give the same: its table must hold nothing but this attempt. */
   restartsWhole: boolean
@@ -41,17 +39,12 @@ export async function openSource(
   if (opened.kind === 'empty')
     return { blocks: noRows(), note: 'the file is empty', bytes: () => 0, restartsWhole: false }
   if (opened.kind !== 'open') return closed[opened.kind]
-  let bytes = 0
-  // Not a listener: one would see the first chunk twice, since it is looked at and put back.
-  const counted = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length
-      done(null, chunk)
-    },
-  })
-  // Its failure reaches the reader through the counted stream itself.
-  pipeline(opened.body, counted).catch(() => {})
-  return { blocks: readFile(engine, counted), note: null, bytes: () => bytes, restartsWhole: false }
+  return {
+    blocks: readFile(engine, opened.body),
+    note: null,
+    bytes: () => opened.bytes.packed,
+    restartsWhole: false,
+  }
 }
 
 const closed = {
@@ -63,7 +56,7 @@ const closed = {
 async function* noRows(): AsyncGenerator<SourceRow[]> {}
 
 async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator<SourceRow[]> {
-  for await (const lines of readLines(gunzipped(body))) {
+  for await (const lines of readLines(body)) {
     yield lines.map(({ number, text, tooLong }) => ({
       line: number,
       text,

@@ -1,86 +1,8 @@
-import { addAbortSignal, Readable } from 'node:stream'
+import { once } from 'node:events'
+import { addAbortSignal, Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
+import { createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { ShapeError, UpstreamError } from './errors.ts'
-import type { RawAnswer } from './http.ts'
-
-/** Where a body comes from and how much of it is wanted; `limit` ends the reading, also of a body that drips. */
-export interface Reading {
-  sender: Sender
-  maxBytes: number
-  limit: AbortSignal
-}
-
-/**
- * Reads a whole body as text, unpacked where the answer says gzip. Throws UpstreamError `timeout`, `truncated` (both
- * retryable) or `too-large`, and ShapeError for a damaged gzip body.
- */
-export async function readText(
-  answer: RawAnswer,
-  { sender, maxBytes, limit }: Reading,
-): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of decoded(answer, sender, limit)) {
-      length += chunk.length
-      if (length > maxBytes)
-        throw new UpstreamError({ ...sender, reason: 'too-large', retryable: false })
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    if (limit.aborted) throw new UpstreamError({ ...sender, reason: 'timeout', retryable: true })
-    if (error instanceof UpstreamError || error instanceof ShapeError) throw error
-    throw new UpstreamError({ ...sender, reason: 'truncated', retryable: true })
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks))
-}
-
-/** Reads the start of a refusal's body; however that fails, the status alone is still an answer. */
-export async function readStart(
-  answer: RawAnswer,
-  { sender, maxBytes, limit }: Reading,
-): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of decoded(answer, sender, limit)) {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length >= maxBytes) break
-    }
-  } catch {
-    // Cut off, damaged or too slow: what came is enough.
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks).subarray(0, maxBytes))
-}
-
-/** Parses the JSON of a success; undefined for 204, ShapeError for anything that is not JSON. */
-export function parseJson(
-  text: string,
-  { status, headers }: Omit<RawAnswer, 'body'>,
-  sender: Sender,
-  repair?: (text: string) => unknown,
-): unknown {
-  if (status === 204) return undefined
-  try {
-    return JSON.parse(text)
-  } catch {
-    const repaired = repair?.(text)
-    if (repaired !== undefined) return repaired
-    const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
-    throw new ShapeError(
-      sender.upstream,
-      sender.call,
-      `not JSON: ${text.length} characters, ${type}`,
-    )
-  }
-}
-
-function decoded({ headers, body }: RawAnswer, sender: Sender, limit: AbortSignal): Readable {
-  addAbortSignal(limit, body)
-  return headers['content-encoding'] === 'gzip' ? gunzipped(body, sender) : body
-}
 
 /** Who sends a body, for the errors about it. */
 export interface Sender {
@@ -89,133 +11,194 @@ export interface Sender {
   call: string
 }
 
-export interface RelayOptions {
-  /** Turns what went wrong into an error that is safe to show; `idle` says that the source was silent for too long. */
-  toError(cause: unknown, idle: boolean): Error
-  /** Ends the stream when a waiting reader got nothing for this long; a reader that is busy elsewhere is not counted. */
+/** A body that nobody has read yet, and how much of it may be read. */
+export interface Incoming {
+  body: Readable
+  /** Lower-case names. */
+  headers: Readonly<Record<string, string>>
+  sender: Sender
+  /** Ends the reading, also of a body that drips. */
+  limit: AbortSignal
+  /** How long a waiting reader may get nothing; a reader that is busy elsewhere is not counted. Default: no limit. */
   idleMs?: number
+  /** The longest body that is read, unpacked. Default: no limit. */
+  maxBytes?: number
 }
 
-/** Passes bytes on as they come, with errors translated; ending either side ends the other. */
-export function relay(
-  source: Readable | Promise<Readable>,
-  { toError, idleMs }: RelayOptions,
-): Readable {
-  let from: Readable | undefined
-  let isWanted = false
-  let received = 0
-  const out = new Readable({
-    read() {
-      isWanted = true
-      from?.resume()
-    },
-    destroy(error, done) {
-      stopWatching()
-      from?.destroy()
-      done(error)
-    },
-  })
-  const stopWatching = watchIdle(idleMs, {
-    progress: () => (from?.isPaused() ? undefined : received),
-    onIdle: () => out.destroy(toError(undefined, true)),
-  })
-  // An error that comes before anybody listens must not end the process; pipeline and for-await find it afterwards.
-  out.on('error', () => {})
-
-  function attach(opened: Readable): void {
-    if (out.destroyed) return void opened.destroy()
-    if (opened.readableEnded) return void out.push(null)
-    if (opened.destroyed) return void out.destroy(toError(opened.errored, false))
-    from = opened
-    opened.pause()
-    opened.on('data', (chunk: Buffer) => {
-      received += 1
-      if (!out.push(chunk)) opened.pause()
-    })
-    opened.on('end', () => {
-      stopWatching()
-      out.push(null)
-    })
-    opened.on('error', (cause) => out.destroy(toError(cause, false)))
-    opened.on('close', () => {
-      if (!opened.readableEnded) out.destroy(toError(undefined, false))
-    })
-    if (isWanted) opened.resume()
-  }
-
-  if (source instanceof Promise) source.then(attach, (cause) => out.destroy(toError(cause, false)))
-  else attach(source)
-  return out
+/** How many bytes of a body have come so far, and how many they were when they were unpacked. */
+export interface ByteCounts {
+  packed: number
+  unpacked: number
 }
 
-/** The first chunk of a body, left in its place; null when the body has no bytes at all. */
-export async function firstChunk(body: Readable): Promise<Buffer | null> {
-  for (;;) {
-    if (body.errored) throw body.errored
-    const chunk: Buffer | null = body.read()
-    if (chunk) {
-      body.unshift(chunk)
-      return chunk
+/** A body that unpacks to more than this may be at most so many times as long as it came. */
+const FREE_BYTES = 8 * 1024 * 1024
+const MAX_RATIO = 100
+
+/**
+ * Reads a whole body as text. Throws UpstreamError `timeout`, `truncated` (both retryable) or `too-large`, and
+ * ShapeError for a damaged body, an unknown encoding, or one that unpacks to more than 100 times its size.
+ */
+export async function readText(incoming: Incoming): Promise<string> {
+  return toText(await Array.fromAsync(unpack(incoming)))
+}
+
+/** Reads the start of a failed answer's body; however that fails, the status alone is still an answer. */
+export async function readStart(incoming: Incoming, bytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    for await (const chunk of unpack(incoming)) {
+      chunks.push(chunk.subarray(0, bytes - length))
+      length += chunk.length
+      if (length >= bytes) break
     }
-    if (body.readableEnded) return null
-    if (body.destroyed) throw new Error('the body was closed before its end')
-    await new Promise<void>((resolve) => {
-      const events = ['readable', 'end', 'error', 'close']
-      const go = () => {
-        for (const event of events) body.off(event, go)
-        resolve()
-      }
-      for (const event of events) body.on(event, go)
-    })
+  } catch {
+    // Cut off, damaged or too slow: what came is enough.
+  }
+  return toText(chunks)
+}
+
+/** Without a byte order mark. */
+const toText = (chunks: Buffer[]) => new TextDecoder().decode(Buffer.concat(chunks))
+
+/** Parses the JSON of a success; undefined for 204, ShapeError for anything that is not JSON. */
+export function parseJson(
+  text: string,
+  { status, headers }: { status: number; headers: Readonly<Record<string, string>> },
+  { upstream, call }: Sender,
+): unknown {
+  if (status === 204) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
+    throw new ShapeError(upstream, call, `not JSON: ${text.length} characters, ${type}`)
   }
 }
 
 /**
- * Unpacks a body that begins like gzip and leaves any other as it is (a proxy may have unpacked it already); memory
- * stays constant. A body cut short fails as `truncated`, a damaged one as ShapeError.
+ * Hands a body on as it comes, unpacked or as it is on the wire, in constant memory and with the errors of `readText`;
+ * destroying it closes the connection.
  */
-export function gunzipped(body: Readable, { upstream, call }: Sender): Readable {
-  const out = relay(unpack(body), {
-    toError(cause) {
-      if (cause instanceof UpstreamError || cause instanceof ShapeError) return cause
-      if (cause instanceof Error && 'code' in cause && cause.code === 'Z_DATA_ERROR') {
-        return new ShapeError(upstream, call, 'a body that begins like gzip and is not')
-      }
-      return new UpstreamError({ upstream, call, retryable: true, reason: 'truncated' })
+export function passThrough(incoming: Incoming, unpacked: boolean) {
+  const bytes: ByteCounts = { packed: 0, unpacked: 0 }
+  const chunks = unpacked ? unpack(incoming, bytes) : receive(incoming, bytes)
+  const body = new Readable({
+    read() {
+      chunks.next().then(
+        ({ done, value }) => body.push(done ? null : value),
+        (error) => body.destroy(error),
+      )
+    },
+    destroy(error, done) {
+      incoming.body.destroy()
+      done(error)
     },
   })
-  return out.once('close', () => body.destroy())
+  // An error that comes before anybody listens must not end the process; pipeline and for-await find it afterwards.
+  body.on('error', () => {})
+  return { body, bytes }
 }
 
-async function unpack(body: Readable): Promise<Readable> {
-  const start = await firstChunk(body)
-  if (start?.[0] !== 0x1f || (start.length > 1 && start[1] !== 0x8b)) return body
-  const gunzip = createGunzip({ chunkSize: 65_536 })
-  // Its failure reaches the reader through the gunzip itself.
-  pipeline(body, gunzip).catch(() => {})
-  return gunzip
+/** The first bytes of a body, left in their place; null when it has none at all. */
+export async function peek(body: Readable): Promise<Buffer | null> {
+  if (body.errored) throw body.errored
+  if (body.readableLength === 0 && !body.readableEnded) await once(body, 'readable')
+  const start: Buffer | null = body.read()
+  if (start) body.unshift(start)
+  return start
 }
 
-/** Looks four times per limit whether a reader waits and nothing came: no timer per chunk, a quarter late at most. */
-function watchIdle(
-  idleMs: number | undefined,
-  { progress, onIdle }: { progress(): number | undefined; onIdle(): void },
-): () => void {
-  if (idleMs === undefined) return () => {}
-  let last: number | undefined
-  let silentTicks = 0
-  let signal: AbortSignal
-  const tick = () => {
-    const seen = progress()
-    silentTicks = seen !== undefined && seen === last ? silentTicks + 1 : 0
-    last = seen
-    if (silentTicks >= 4) onIdle()
-    else arm()
+/** The bytes as they come over the wire, within the limits of time. */
+async function* receive(
+  { body, sender, limit, idleMs }: Incoming,
+  bytes: ByteCounts,
+): AsyncGenerator<Buffer> {
+  addAbortSignal(limit, body)
+  const state = { isWaiting: true, isIdle: false, isOver: false }
+  let silentLooks = 0
+  /** Four times per limit: no timer per chunk, a quarter late at most. */
+  const look = (before?: number) => {
+    if (state.isOver || idleMs === undefined) return
+    const now = state.isWaiting ? bytes.packed : undefined
+    silentLooks = now !== undefined && now === before ? silentLooks + 1 : 0
+    state.isIdle = silentLooks === 4
+    if (state.isIdle) return void body.destroy()
+    const next = AbortSignal.timeout(Math.ceil(idleMs / 4))
+    next.addEventListener('abort', () => look(now), { once: true })
   }
-  const arm = () => {
-    signal = AbortSignal.timeout(Math.ceil(idleMs / 4))
-    signal.addEventListener('abort', tick, { once: true })
+  look()
+  try {
+    for await (const chunk of body) {
+      state.isWaiting = false
+      bytes.packed += chunk.length
+      yield chunk
+      state.isWaiting = true
+    }
+  } catch {
+    const reason = state.isIdle || limit.aborted ? 'timeout' : 'truncated'
+    throw new UpstreamError({ ...sender, reason, retryable: true })
+  } finally {
+    state.isOver = true
   }
-  arm()
-  return () => signal.removeEventListener('abort', tick)
+}
+
+/** The bytes unpacked, within all limits. */
+async function* unpack(
+  incoming: Incoming,
+  bytes: ByteCounts = { packed: 0, unpacked: 0 },
+): AsyncGenerator<Buffer> {
+  const { body, headers, sender, maxBytes = Number.POSITIVE_INFINITY } = incoming
+  const wrong = (what: string) => new ShapeError(sender.upstream, sender.call, what)
+  const encoding = (headers['content-encoding'] ?? '').trim().toLowerCase()
+  const packed = receive(incoming, bytes)
+  try {
+    if (!encodings.has(encoding)) throw wrong(`a body in the encoding ${shown(encoding)}`)
+    for await (const chunk of decode(packed, encoding)) {
+      bytes.unpacked += chunk.length
+      if (bytes.unpacked > maxBytes)
+        throw new UpstreamError({ ...sender, reason: 'too-large', retryable: false })
+      if (bytes.unpacked > Math.max(FREE_BYTES, MAX_RATIO * bytes.packed))
+        throw wrong(`a body that unpacks to more than ${MAX_RATIO} times its size`)
+      yield chunk
+    }
+  } catch (error) {
+    if (error instanceof UpstreamError || error instanceof ShapeError) throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    // zlib calls the end that is missing Z_BUF_ERROR.
+    if (/^Z_(?!BUF)/.test(code)) throw wrong(`a damaged body in the encoding ${encoding || 'gzip'}`)
+    throw new UpstreamError({ ...sender, reason: 'truncated', retryable: true })
+  } finally {
+    body.destroy()
+  }
+}
+
+const encodings = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
+
+/** Names of encodings are short words; anything else in their place is not repeated. */
+const shown = (encoding: string) =>
+  /^[a-z][\w-]{0,10}(, ?[a-z][\w-]{0,10}){0,3}$/.test(encoding) ? `"${encoding}"` : 'of no name'
+
+async function* decode(packed: AsyncGenerator<Buffer>, encoding: string): AsyncGenerator<Buffer> {
+  const start = await packed.next()
+  if (start.done) return
+  const decoder = decoderFor(encoding, start.value)
+  async function* whole() {
+    yield start.value
+    yield* packed
+  }
+  if (!decoder) return yield* whole()
+  // Its failure reaches the reader through the decoder itself.
+  pipeline(whole(), decoder).catch(() => {})
+  yield* decoder
+}
+
+/** The first bytes count more than the header: a proxy may have unpacked a body already, a store may not say that it is packed. */
+function decoderFor(encoding: string, [first = 0, second]: Buffer): Transform | undefined {
+  const options = { chunkSize: 65_536 }
+  if (first === 0x1f && (second ?? 0x8b) === 0x8b) return createGunzip(options)
+  if (encoding !== 'deflate') return undefined
+  // Some servers send the bare format, without the header of zlib.
+  return (first & 0x0f) === 8 ? createInflate(options) : createInflateRaw(options)
 }

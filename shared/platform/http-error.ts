@@ -1,10 +1,9 @@
 import type { Throttle, UpstreamFacts } from './errors.ts'
-import type { HttpCall } from './http.ts'
 import { redact } from './redact.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
 /** An answer that is not a success, as far as it was read. */
-export interface Refusal {
+export interface FailedAnswer {
   upstream: string
   call: string
   status: number
@@ -20,11 +19,11 @@ export interface Refusal {
 const SAID_LENGTH = 200
 
 /** Which statuses pass by themselves; everything else stays as it is however often we ask. */
-const isPassing = (status: number) =>
+const isTransient = (status: number) =>
   status === 408 || status === 429 || (status >= 500 && status !== 501)
 
-/** Reads the facts out of a refusal: JSON of any known form, XML, HTML, plain text or nothing at all. */
-export function refusalFacts({
+/** Reads the facts out of a failed answer: JSON of any known form, XML, HTML, plain text or nothing at all. */
+export function failureFacts({
   upstream,
   call,
   status,
@@ -33,26 +32,25 @@ export function refusalFacts({
   text,
   secrets,
   now,
-}: Refusal): UpstreamFacts {
+}: FailedAnswer): UpstreamFacts {
   const { code, said, target } = readBody(text)
   const waitMs = retryAfterMs({ header: headers['retry-after'], body: text, date, now })
   const errorCode = word(headers['x-ms-error-code']) ?? word(code)
   const correlation =
     correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target)
   const throttle = status === 429 ? throttleOf(text) : undefined
-  const safe = said && shorten(redact(hide(said, secrets)))
   return {
     upstream,
     call,
     status,
     reason: 'refused',
     // The same export again is refused for as long as the first one takes.
-    retryable: isPassing(status) && throttle !== 'duplicate-export',
-    ...(throttle && { throttle }),
-    ...(errorCode && { code: errorCode }),
-    ...(waitMs !== undefined && { retryAfterMs: waitMs }),
-    ...(safe && { said: safe }),
-    ...(correlation && { correlation }),
+    retryable: isTransient(status) && throttle !== 'duplicate-export',
+    throttle,
+    code: errorCode,
+    retryAfterMs: waitMs,
+    said: (said && shorten(redact(hide(said, secrets)))) || undefined,
+    correlation,
   }
 }
 
@@ -65,7 +63,7 @@ const correlationHeaders = [
 
 interface Body {
   code?: unknown
-  said?: string | undefined
+  said?: string
   target?: unknown
 }
 
@@ -113,8 +111,14 @@ const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, SAID
 
 const plainHeaders = new Set(['accept', 'accept-encoding', 'content-type', 'user-agent', 'prefer'])
 
+interface SentCall {
+  url: URL
+  name: string
+  headers?: Record<string, string>
+}
+
 /** What a server could echo of a call, in the forms it could do so: header values, query values but OData's own, an unnamed path. */
-export function secretsOf({ url, name, headers = {} }: HttpCall): string[] {
+export function secretsOf({ url, name, headers = {} }: SentCall): string[] {
   const fromHeaders = Object.entries(headers).flatMap(([header, value]) =>
     plainHeaders.has(header.toLowerCase()) ? [] : value.split(/[\s;,=]+/),
   )
@@ -137,11 +141,11 @@ export function secretsOf({ url, name, headers = {} }: HttpCall): string[] {
 /** What an answer said about coming back: its header, its own clock, and its text. */
 export interface Waiting {
   /** The `Retry-After` header: seconds or an HTTP date. */
-  header?: string | undefined
+  header?: string
   /** The answer's text, read where the header is silent. */
-  body?: string | undefined
-  /** The answer's `Date` header: an HTTP date is judged against the clock that wrote it. */
-  date?: Date | undefined
+  body?: string
+  /** The answer's `Date` header: an HTTP date is compared with the clock that wrote it. */
+  date?: Date
   now: Date
 }
 

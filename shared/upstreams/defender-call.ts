@@ -29,8 +29,6 @@ export interface DefenderRequest {
   waitUpToMs?: number
   /** Whose share of the budget it is. */
   lane?: Lane
-  /** Reads an answer that is not JSON; see HttpCall. */
-  repair?(text: string): unknown
   timeoutMs?: number
 }
 
@@ -63,7 +61,6 @@ export function createDefenderCall({
     waitUpToMs = 0,
     timeoutMs,
     lane,
-    repair,
   }) => {
     let bearer = await token()
     const name = `${method} ${url.pathname}`
@@ -81,7 +78,6 @@ export function createDefenderCall({
         ...(repeatable !== undefined && { repeatable }),
         timeoutMs: timeoutMs ?? DEFAULT_TIMEOUT_MS,
         isAllowed,
-        ...(repair && { repair }),
         admit: () => budget.take(family, { waitUpToMs, ...(lane && { lane }) }),
         onFailure: (error) => heedThrottle(budget, family, error),
         async renewCredentials() {

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { Lane } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
-import { readLeniently } from '../platform/lenient-json.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
@@ -160,9 +159,8 @@ export function createDefenderScans(options: DefenderOptions): DefenderScans {
         lane: 'person',
         roles: defenderRoles[FAMILY],
         timeoutMs: SCANS_TIMEOUT_MS,
-        // The posts only read. The published sample of their answer is not quite JSON.
+        // The posts only read.
         ...(body !== undefined && { body, repeatable: true }),
-        repair: readLeniently,
       })
       const safe = redactJson(answer.body)
       const read = Rows.safeParse(safe)

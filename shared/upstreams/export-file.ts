@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
-import { firstChunk, gunzipped as unpack } from '../platform/body.ts'
+import { type ByteCounts, peek } from '../platform/body.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 
-/** What opening a link gave. Only `open` has bytes; `not-ready` may be tried again later, `expired` needs a new link. */
+/** What opening a link gave. Only `open` has a body, unpacked; `not-ready` may be tried again later, `expired` needs a new link. */
 export type OpenedFile =
-  | { kind: 'open'; body: Readable /** Packed, where the store says so. */; bytes: number | null }
+  | { kind: 'open'; body: Readable; bytes: ByteCounts }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
 export interface ExportFilesOptions {
@@ -16,11 +16,13 @@ export interface ExportFilesOptions {
 
 /** The store that the links of an export lead to. */
 export interface ExportFiles {
-  /** Opens one link, without our token; UpstreamError for what the five answers do not cover. */
+  /** Opens one link, without our token; throws like `Http.stream` for what the five answers do not cover. */
   open(link: string): Promise<OpenedFile>
 }
 
-const sender = { upstream: 'export-files', call: 'GET export file' }
+const CALL = 'GET export file'
+/** Several times the file of the largest tenant that we know of. */
+const MAX_BYTES = 8 * 1024 ** 3
 
 /** Allows https links to hosts that end in `suffix` (which begins with a dot), on the usual port. */
 export function httpsHostsUnder(suffix: string): (url: URL) => boolean {
@@ -32,16 +34,24 @@ export function createExportFiles({ http, isAllowedLink }: ExportFilesOptions): 
   return {
     async open(link) {
       const url = URL.parse(link)
-      if (!url) throw new UpstreamError({ ...sender, reason: 'forbidden-host', retryable: false })
+      if (!url)
+        throw new UpstreamError({
+          upstream: 'export-files',
+          call: CALL,
+          reason: 'forbidden-host',
+          retryable: false,
+        })
       try {
-        const { body, headers } = await http.stream({
+        const { body, bytes, headers } = await http.stream({
           method: 'GET',
           url,
-          name: sender.call,
+          name: CALL,
+          unpack: true,
+          maxBytes: MAX_BYTES,
           isAllowed: isAllowedLink,
         })
-        if (await firstChunk(body))
-          return { kind: 'open', body, bytes: lengthOf(headers['content-length']) }
+        await peek(body)
+        if (bytes.packed > 0) return { kind: 'open', body, bytes }
         // The links are listed before the copy behind them has ended; until then a blob has no bytes.
         return { kind: headers['x-ms-copy-status'] === 'success' ? 'empty' : 'not-ready' }
       } catch (error) {
@@ -54,12 +64,6 @@ export function createExportFiles({ http, isAllowedLink }: ExportFilesOptions): 
     },
   }
 }
-
-/** The lines of a file, unpacked; see `gunzipped` of the platform for its errors. */
-export const gunzipped = (body: Readable): Readable => unpack(body, sender)
-
-const lengthOf = (header: string | undefined) =>
-  header && /^\d+$/.test(header) ? Number(header) : null
 
 /** What a link to an export file says: which file it is, and until when it opens. The link itself is a secret. */
 export interface ExportLink {

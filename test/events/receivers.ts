@@ -52,7 +52,8 @@ export function createReceivers(clock: Clock) {
           status,
           ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter * 1000 }),
         })
-      return { status, headers: {}, date: undefined, body: Readable.from([]) }
+      const body = Readable.from([])
+      return { status, headers: {}, date: undefined, body, bytes: { packed: 0, unpacked: 0 } }
     } finally {
       under.set(url.host, (under.get(url.host) ?? 0) - 1)
     }

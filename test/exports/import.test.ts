@@ -53,15 +53,18 @@ async function prepare(method: 'files' | 'json') {
       },
       async openFile() {
         const text = pages.map((page) => page.map(textOf))
+        const bytes = { packed: 0 }
         const body = Readable.from(
           (async function* () {
             for (const page of text) {
               if (page.includes('null')) throw brokenOff
-              yield Buffer.from(`${page.join('\n')}\n`)
+              const block = Buffer.from(`${page.join('\n')}\n`)
+              bytes.packed += block.length
+              yield block
             }
           })(),
         )
-        return { kind: 'open', body, bytes: null } as const
+        return { kind: 'open', body, bytes } as const
       },
     }
     return { ...engineOf, kind }
@@ -283,7 +286,7 @@ test('a download is ended when its rows cannot be stored', async () => {
     },
   })
   const closed = new Promise((resolve) => body.once('close', resolve))
-  const openFile = async () => ({ kind: 'open', body, bytes: null }) as const
+  const openFile = async () => ({ kind: 'open', body, bytes: { packed: 0 } }) as const
   const endless = { ...engine, kind: { ...engine.kind, openFile } }
   const failing = watched(memory.tables, {
     before(request) {

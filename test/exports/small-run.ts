@@ -120,10 +120,11 @@ export function createSmallUpstream(first = smallExport) {
       // A link leads to the export that it was listed with, whatever there is by now.
       const lines = stored.get(link)
       if (!lines) return { kind: 'gone' } as const
+      const text = Buffer.from(lines.join('\n'))
       return {
         kind: 'open',
-        body: Readable.from([Buffer.from(lines.join('\n'))]),
-        bytes: null,
+        body: Readable.from([text]),
+        bytes: { packed: text.length },
       } as const
     },
     async *pages() {

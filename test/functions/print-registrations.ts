@@ -1,7 +1,6 @@
 import { pathToFileURL } from 'node:url'
-import { collectRegistrations, installContract } from '../../local/host/contract.ts'
+import { collectRegistrations, createInvoker, installContract } from '../../local/host/contract.ts'
 import { clientBinding } from '../../local/host/durable/http.ts'
-import { createInvoker } from '../../local/host/triggers.ts'
 
 // Loads the trigger list named on the command line as the platform does; prints what it registers, and its descriptions as
 // it answers them.

@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { type Refusal, refusalFacts } from '../../shared/platform/http-error.ts'
+import { type FailedAnswer, failureFacts } from '../../shared/platform/http-error.ts'
 import { type Step, scripted } from './http-script.ts'
 
-const refusal = (text: string, more: Partial<Refusal> = {}): Refusal => ({
+const refusal = (text: string, more: Partial<FailedAnswer> = {}): FailedAnswer => ({
   upstream: 'defender',
   call: 'GET /api/things',
   status: 400,
@@ -52,13 +52,13 @@ test.each<[string, string, object]>([
   ['plain text', ' no \n way ', { said: 'no way' }],
   ['JSON cut short', '{"error":{"code":"A', { said: '{"error":{"code":"A' }],
 ])('the code and the words of %s are read', (_, text, facts) => {
-  const read = refusalFacts(refusal(text))
+  const read = failureFacts(refusal(text))
 
   expect(read).toMatchObject(facts)
 })
 
 test('a refusal without a body has nothing but its status', () => {
-  const read = refusalFacts(refusal(''))
+  const read = failureFacts(refusal(''))
 
   expect(read).toEqual({
     upstream: 'defender',
@@ -72,7 +72,7 @@ test('a refusal without a body has nothing but its status', () => {
 test('ids and codes come from headers first', () => {
   const headers = { 'x-ms-request-id': 'ab-12', 'x-ms-error-code': 'BlobNotFound' }
 
-  const read = refusalFacts(refusal('{"error":{"code":"other","target":"t"}}', { headers }))
+  const read = failureFacts(refusal('{"error":{"code":"other","target":"t"}}', { headers }))
 
   expect(read).toMatchObject({ correlation: 'ab-12', code: 'BlobNotFound' })
 })
@@ -88,7 +88,7 @@ test('whatever the body, the facts are read, short and free of our secrets', () 
   fc.assert(
     fc.property(anyBody, anyBody, (before, after) => {
       const text = `${before}${secret}${after}`
-      const { said = '' } = refusalFacts(refusal(text, { secrets: [secret] }))
+      const { said = '' } = failureFacts(refusal(text, { secrets: [secret] }))
       expect(said.length).toBeLessThanOrEqual(200)
       expect(said).not.toContain(secret)
     }),
@@ -148,7 +148,7 @@ test.each(hostile)(
       authorization: 'Bearer tokenSECRETtoken',
       'x-apikeys': 'accessKey=apiSECRETapi; secretKey=apiSECRETapi',
     }
-    const more = { timeoutMs: 80, body: 'bodySECRETbody', isAllowed: () => true }
+    const more = { timeoutMs: 1500, body: 'bodySECRETbody', isAllowed: () => true }
 
     const error = await http
       .json({ method: 'POST', url, name: 'POST thing', headers, ...more })

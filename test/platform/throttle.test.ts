@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { heedThrottle } from '../../shared/platform/budget.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
-import { refusalFacts } from '../../shared/platform/http-error.ts'
+import { failureFacts } from '../../shared/platform/http-error.ts'
 
 const nginx =
   '<html><head><title>429 Too Many Requests</title></head><body><h1>429 Too Many Requests</h1></body></html>'
@@ -16,7 +16,7 @@ const template =
   '{"values":["a","b"],"strings":["Duplicate export (job_uuid="," container_uuid=","). not allowed."]}'
 
 const factsOf = (text: string, headers: Record<string, string> = {}, status = 429) =>
-  refusalFacts({
+  failureFacts({
     upstream: 'tenable',
     call: 'GET /scans/1',
     status,
@@ -54,7 +54,7 @@ test.each([
 })
 
 test('what is no 429 is about no limit', () => {
-  expect(factsOf(duplicate, {}, 503)).not.toHaveProperty('throttle')
+  expect(factsOf(duplicate, {}, 503).throttle).toBeUndefined()
 })
 
 test.each([

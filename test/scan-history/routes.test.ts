@@ -295,7 +295,7 @@ describe('pages', () => {
 })
 
 describe('Defender sessions', () => {
-  test.each(['documented', 'session-sample', 'metadata', 'one-target', 'no-json'] as const)(
+  test.each(['documented', 'session-sample', 'metadata', 'one-target'] as const)(
     'in the shape %s are the same scans',
     async (scanHistoryShape) => {
       const id = `${scanHistoryShape.replace('-', '')}0000`

@@ -148,15 +148,8 @@ export function encodeHistory(
   sessions: ScanSession[],
   format: HistoryFormat,
 ): string {
-  const { shape } = format
-  if (shape !== 'no-json') {
-    return JSON.stringify({
-      '@odata.context': context,
-      value: sessions.map((one) => encodeRow(one, format)),
-    })
-  }
-  const rows = sessions.map((one) => brokenRow(one, format))
-  return `{\n "@odata.context": ${JSON.stringify(context)},\n    "value": [\n    ${rows.join(',\n    ')}\n  ]\n}`
+  const value = sessions.map((one) => encodeRow(one, format))
+  return JSON.stringify({ '@odata.context': context, value })
 }
 
 function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, unknown> {
@@ -222,22 +215,6 @@ function sampleTarget(
     ScanStatus: word(target.status, words),
     ScanDuration: target.duration,
   }
-}
-
-/** The list opens as one object, further ones follow without a bracket, and commas trail. */
-function brokenRow(session: ScanSession, format: HistoryFormat): string {
-  const { ListScannedTargets: _, ...row } = encodeRow(session, {
-    ...format,
-    shape: 'session-sample',
-  })
-  const lines = Object.entries(row).map(
-    ([name, value]) => `     "${name}": ${JSON.stringify(value)},\n`,
-  )
-  const targets = session.targets.map((target) => {
-    const fields = Object.entries(sampleTarget(target, format.words))
-    return `{\n${fields.map(([name, value]) => `         "${name}": ${JSON.stringify(value)},\n`).join('')}        },\n`
-  })
-  return `{\n${lines.join('')}     "ListScannedTargets": ${targets.join('        ')}    }`
 }
 
 const succeeded = ({ targets }: ScanSession) =>

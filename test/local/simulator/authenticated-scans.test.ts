@@ -103,19 +103,6 @@ describe('how a history is written', () => {
     })
   })
 
-  test('it can be as the sample really stands on its page, which is no JSON', async () => {
-    const { history } = await startScanCaller({ faults: { scanHistoryShape: 'no-json' } })
-
-    const { headers, text, body } = await history('Session', { SessionIds: [good] })
-
-    expect(headers.get('content-type')).toMatch(/^application\/json/)
-    expect(body).toBeUndefined()
-    expect(text.match(/"ListScannedTargets": \{/g)).toHaveLength(1)
-    expect(text.match(/"Ip": "127\.0\.0\.\d",/g)).toHaveLength(3)
-    expect(text).toMatch(/"ScanDuration": "00:08:30",\s+\},\s+\{\s+"Ip"/)
-    expect(text).toMatch(/\},\s+\}\s+\]\s+\}$/)
-  })
-
   test.each<[HistoryShape, string[]]>([
     ['session-sample', ['NumberOfTargets', 'ListScannedTargets']],
     ['definition-sample', ['ScannerId']],
