@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { describeRoutes, PLACEHOLDER_ORIGIN } from '../shared/app/describe/routes.ts'
-import { httpRoutes } from '../shared/app/routes.ts'
+import { httpRoutes } from '../shared/app/http.ts'
 
 // Writes the descriptions that are shipped.
 const folder = new URL('../docs/', import.meta.url)

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { runSchema, runSummarySchema } from '../shared/exports/routes.ts'
+import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 
 /** An export run as the HTTP surface shows it. */
 export type Run = z.infer<typeof runSchema>

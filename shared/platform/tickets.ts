@@ -3,18 +3,18 @@ import { z } from 'zod'
 import { deleteRows, type Table } from './table.ts'
 import { type Clock, DAY_MS } from './time.ts'
 
-/** What a ticket opens: one reading, by its name, with the one thing it reads. */
-export interface Reading {
-  reading: string
+/** What a ticket opens: one continuation, by its name, of one subject. */
+export interface Continuation {
+  name: string
   subject: string
 }
 
-/** Hands out and honours the tickets behind `Location`: whoever has one may do its one reading until it ends. */
+/** Hands out and honours the tickets behind `Location`: whoever has one may continue that one thing until it ends. */
 export interface Tickets {
   /** Makes a ticket that is good for `forMs` milliseconds; only its digest is kept. */
-  issue(reading: Reading, forMs: number): Promise<string>
+  issue(continuation: Continuation, forMs: number): Promise<string>
   /** What a ticket opens; undefined for one that was never issued or has ended. */
-  redeem(ticket: string): Promise<Reading | undefined>
+  resolve(ticket: string): Promise<Continuation | undefined>
   /** Lets a ticket be good for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
   extend(ticket: string, forMs: number): Promise<void>
   /** Forgets the tickets that have ended. */
@@ -22,7 +22,7 @@ export interface Tickets {
 }
 
 const PARTITION = 'ticket'
-const stored = z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() })
+const stored = z.object({ name: z.string(), subject: z.string(), endsAt: z.string() })
 
 /** What a ticket looks like: 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
@@ -37,7 +37,7 @@ export function createTickets(table: Table, clock: Clock): Tickets {
   }
 
   return {
-    async issue(reading, forMs) {
+    async issue(continuation, forMs) {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
       await table.transact([
@@ -45,17 +45,17 @@ export function createTickets(table: Table, clock: Clock): Tickets {
           kind: 'insert',
           partitionKey: PARTITION,
           rowKey: digest(ticket),
-          columns: { ...reading, endsAt },
+          columns: { ...continuation, endsAt },
         },
       ])
       return ticket
     },
-    async redeem(ticket) {
+    async resolve(ticket) {
       if (!TICKET.test(ticket)) return undefined
       const row = await table.get(PARTITION, digest(ticket))
       if (!row) return undefined
-      const { endsAt, ...reading } = stored.parse(row.columns)
-      return Date.parse(endsAt) > clock.now().getTime() ? reading : undefined
+      const { endsAt, ...continuation } = stored.parse(row.columns)
+      return Date.parse(endsAt) > clock.now().getTime() ? continuation : undefined
     },
     async extend(ticket, forMs) {
       const row = await table.get(PARTITION, digest(ticket))

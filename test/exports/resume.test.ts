@@ -5,7 +5,7 @@ import { beginRun, SUPERSEDED } from '../../shared/exports/begin.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
-import { viewRun } from '../../shared/exports/routes.ts'
+import { viewRun } from '../../shared/exports/view.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {

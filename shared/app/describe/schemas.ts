@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { exportsReportSchema } from '../../av-health/export.ts'
 import { changesReportSchema } from '../../changes/poll-state.ts'
 import { itemSchema } from '../../changes/routes/items.ts'
 import { cloudEventSchema } from '../../events/event.ts'
@@ -11,7 +10,7 @@ import {
   subscriptionReportSchema,
   subscriptionViewSchema,
 } from '../../events/subscriptions/view.ts'
-import { runSchema, runSummarySchema } from '../../exports/routes.ts'
+import { exportsReportSchema, runSchema, runSummarySchema } from '../../exports/view.ts'
 import { problemSchema } from '../../platform/reply.ts'
 import { upstreamReportSchema } from '../../platform/upstream-health.ts'
 import { scanAnswerSchema } from '../../scan-history/routes/reply.ts'
