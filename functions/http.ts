@@ -1,6 +1,6 @@
 import { app } from '@azure/functions'
 import * as df from 'durable-functions'
-import { httpRoutes } from '../shared/app/routes.ts'
+import { httpRoutes } from '../shared/app/http.ts'
 
 for (const { name, method, path, auth, answer } of httpRoutes) {
   app.http(name, {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
-import { runSchema, runSummarySchema } from '../shared/exports/routes.ts'
+import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './simulator/receiver.ts'
 

@@ -9,7 +9,7 @@ import { createEventsSection, type EventsSection } from './app/sections/events.t
 import { createScanHistorySection, type ScanHistorySection } from './app/sections/scan-history.ts'
 import { createTenableSection, type TenableSection } from './app/sections/tenable.ts'
 import { isConfigured, publicBaseUrl, wantsTenable } from './app/settings.ts'
-import { createJoin, once } from './platform/single-flight.ts'
+import { singleFlight } from './platform/single-flight.ts'
 import type { Clock } from './platform/time.ts'
 
 const systemClock: Clock = {
@@ -53,6 +53,7 @@ export function theApp(): App {
   if (app) return app
   const { env = process.env, clock = systemClock } = overrides
   const given = { ...overrides, env, clock }
+  const once = <T>(make: () => Promise<T>) => singleFlight(make, { keep: true })
   const base = once(() => createBase(given))
   const defender = once(async () => createDefenderSection(given, await base()))
   const events = once(async () => createEventsSection(given, await base()))
@@ -75,7 +76,7 @@ export function theApp(): App {
     tenable,
     isTenableOff: !wantsTenable(env),
     scanHistory,
-    joinLook: createJoin(),
+    joinLook: singleFlight((_key: 'preflight', look: () => Promise<FlowLook[]>) => look()),
   }
   return app
 }

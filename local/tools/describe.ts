@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { httpRoutes } from '../../shared/app/routes.ts'
+import { httpRoutes } from '../../shared/app/http.ts'
 import { describeRoutes } from './describe/routes.ts'
 
 // Writes the descriptions that the app answers.

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises'
 import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { isKnownTag, notModified } from '../platform/reply.ts'
-import { defineRoute, type Reply, type Route } from '../platform/route.ts'
-import { once } from '../platform/single-flight.ts'
+import { isKnownTag, notModified, type Reply } from '../platform/reply.ts'
+import { defineRoute, type Route } from '../platform/route.ts'
+import { singleFlight } from '../platform/single-flight.ts'
 
 /** The description that most tools read. */
 export const showOpenApi = describe({
@@ -37,12 +37,15 @@ interface Description {
 /** Answers what `npm run describe` has written to `docs/`, with the origin that the caller uses put in. */
 function describe({ name, summary, body, place }: Description): Route<unknown> {
   // Read on first use: no other route depends on the file.
-  const read = once(async () => {
-    // The root is one folder further up from what is compiled than from the sources.
-    const root = dirname(findPackageJSON(import.meta.url) ?? '')
-    const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
-    return { text, description: body.parse(JSON.parse(text)) }
-  })
+  const read = singleFlight(
+    async () => {
+      // The root is one folder further up from what is compiled than from the sources.
+      const root = dirname(findPackageJSON(import.meta.url) ?? '')
+      const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
+      return { text, description: body.parse(JSON.parse(text)) }
+    },
+    { keep: true },
+  )
   return defineRoute<unknown>()({
     name,
     method: 'GET',

@@ -1,10 +1,28 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
+import { z } from 'zod'
 import { theApp } from '../app.ts'
+import { avHealthRoutes } from '../av-health/routes.ts'
+import type { ChangesParts } from '../changes/deps.ts'
+import { resourceNames } from '../changes/resources/index.ts'
+import { changesRoutes } from '../changes/routes/index.ts'
+import { dispatch } from '../events/delivery/dispatch.ts'
+import type { EventsParts } from '../events/deps.ts'
+import type { FeedParts } from '../events/routes/feed.ts'
+import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
+import type { ExportDeps } from '../exports/routes.ts'
+import { RequestError } from '../platform/errors.ts'
 import { createLog, type Traced } from '../platform/log.ts'
 import { toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
-import type { Route } from '../platform/route.ts'
+import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
+import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
+import type { ScanHistoryParts } from '../scan-history/routes/reply.ts'
+import { makeSource } from '../scan-history/sources/index.ts'
+import { showOpenApi, showSwagger } from './descriptions.ts'
+import { createExecutor } from './executor.ts'
+import { eventTypes, filterFields, streams } from './sections/events.ts'
+import { type StatusParts, status } from './status.ts'
 import { correlationOf } from './trace.ts'
 
 /** What a handler's parts are made from: this invocation's log, trace and durable client. */
@@ -20,6 +38,8 @@ export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path'
     context: InvocationContext,
     client: DurableClient,
   ): Promise<HttpResponseInit>
+  /** Only on a long-polling route. */
+  continuation?: RouteContinuation<Invocation>
 }
 
 /** The log and trace of an invocation; what it does for somebody else goes under their id. */
@@ -50,6 +70,7 @@ export function bindRoutes<Parts>(
     path: route.path,
     auth: route.auth,
     route,
+    continuation: route.continuation && bindContinuation(route.continuation, parts),
     async answer(request, context, client) {
       const correlation = correlationOf(request.headers, context.invocationId)
       const traced = tracedOf(context, correlation)
@@ -72,3 +93,125 @@ export function bindRoutes<Parts>(
     },
   }))
 }
+
+const bindContinuation = <Parts>(
+  { name, resume }: RouteContinuation<Parts>,
+  parts: (invocation: Invocation) => Promise<Parts>,
+): RouteContinuation<Invocation> => ({
+  name,
+  resume: async (resumed, invocation) => resume(resumed, await parts(invocation)),
+})
+
+async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
+  const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
+  return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
+}
+
+const statusParts = async ({ log, trace }: Invocation): Promise<StatusParts> => ({
+  app: theApp(),
+  log,
+  trace,
+})
+
+async function changesParts(invocation: Invocation): Promise<ChangesParts> {
+  const [{ tickets }, { watch }] = await Promise.all([theApp().base(), theApp().changes()])
+  const parts = (await theApp().events()).events(invocation)
+  return {
+    watch: (name) => watch(name, invocation),
+    dispatch: async (stream) => {
+      await dispatch(parts, stream)
+    },
+    tickets,
+  }
+}
+
+const eventsParts = async (invocation: Invocation): Promise<EventsParts> =>
+  (await theApp().events()).events(invocation)
+
+async function feedParts(): Promise<FeedParts> {
+  const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
+  return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+}
+
+async function scanHistoryParts({ log }: Invocation): Promise<ScanHistoryParts> {
+  const { parts } = await theApp().scanHistory()
+  return {
+    ...parts(log),
+    async defender() {
+      const { scans, watches } = await theApp().defender()
+      return makeSource.defender(scans, watches['authenticated-scans'].over)
+    },
+    async tenable() {
+      const { tenable, watch } = await theApp().tenable()
+      return makeSource.tenable(tenable, watch.over)
+    },
+  }
+}
+
+const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
+
+/** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
+const health = defineRoute<StatusParts>()({
+  name: 'health',
+  method: 'GET',
+  path: 'health',
+  auth: 'anonymous',
+  summary: 'Whether the app is up',
+  answers: {
+    200: { description: 'At least one section is usable.', body: healthSchema },
+    503: { description: 'No section is set up.', body: healthSchema },
+  },
+  async handle(_input, { app }) {
+    const usable = app.isConfigured()
+    return { status: usable ? 200 : 503, body: { status: usable ? 'ok' : 'unconfigured' } }
+  },
+})
+
+/** What a `Location` points to: the ticket in it opens one continuation and nothing else. */
+const continueRoute = defineRoute<Invocation>()({
+  name: 'continue',
+  method: 'GET',
+  path: 'continue/{ticket}',
+  auth: 'anonymous',
+  summary: 'Goes on with what a Location stands for',
+  params: z.strictObject({ ticket: z.string() }),
+  query: z.strictObject({
+    after: z.string().max(2000).optional().describe("A trigger's place in the feed."),
+  }),
+  answers: {
+    200: { description: 'The reading has come to its end.', body: z.unknown() },
+    202: {
+      description: 'Not yet: ask the same Location again after Retry-After.',
+      body: z.unknown(),
+    },
+  },
+  async handle({ params: { ticket }, query: { after }, origin }, invocation) {
+    const opened = await (await theApp().base()).tickets.resolve(ticket)
+    const route = opened && httpRoutes.find((one) => one.continuation?.name === opened.name)
+    if (!opened || !route?.continuation) {
+      throw new RequestError({
+        status: 404,
+        problem: 'ticket-not-found',
+        title: 'This address leads nowhere',
+        detail: 'It was never given out, or its time is over.',
+        remedy: 'Make the request that gave the Location once more.',
+      })
+    }
+    return route.continuation.resume({ ticket, subject: opened.subject, origin, after }, invocation)
+  },
+})
+
+/** Every HTTP route of the app, ready for the host. */
+export const httpRoutes: HttpRoute[] = [
+  ...bindRoutes([health, status], statusParts),
+  ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
+  ...bindRoutes(avHealthRoutes, exportDeps),
+  ...bindRoutes(changesRoutes, changesParts),
+  ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedParts),
+  ...bindRoutes(
+    createSubscriptionRoutes({ streams, types: eventTypes, filterFields }),
+    eventsParts,
+  ),
+  ...bindRoutes(scanHistoryRoutes, scanHistoryParts),
+  ...bindRoutes([continueRoute], async (invocation) => invocation),
+]

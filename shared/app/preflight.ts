@@ -4,7 +4,7 @@ import { queueNames } from '../events/deps.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { readSection } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
-import { once } from '../platform/single-flight.ts'
+import { singleFlight } from '../platform/single-flight.ts'
 import { grantStorage, type Identity, ofSettings, signIn } from './fixes.ts'
 import {
   type CheckName,
@@ -42,10 +42,12 @@ const settings = {
  * so that a flow which was refused before goes on at once.
  */
 export async function preflight(app: App): Promise<FlowLook[]> {
-  const token = once(() => lookAtToken(app))
+  const token = singleFlight(() => lookAtToken(app), { keep: true })
   const shared: Shared = {
-    tables: once(() => lookAtTables(app)),
-    queues: once(async () => lookAtQueues(app, (await token()).claims ?? null)),
+    tables: singleFlight(() => lookAtTables(app), { keep: true }),
+    queues: singleFlight(async () => lookAtQueues(app, (await token()).claims ?? null), {
+      keep: true,
+    }),
     token,
   }
   return Promise.all(grantedFlows.map((flow) => lookAtFlow(app, flow, shared)))

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
-import { exportsReportSchema, reportExports } from '../av-health/export.ts'
 import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
 import { resourceNames } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
 import { reportDeliveries } from '../events/subscriptions/view.ts'
+import { exportsReportSchema, reportExports } from '../exports/view.ts'
 import type { Budget } from '../platform/budget.ts'
 import type { Traced } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
@@ -201,23 +201,3 @@ function section(
   const all = isStorageDown ? [storageProblem] : problems
   return { state: all.length > 0 ? 'degraded' : 'ok', problems: all }
 }
-
-const healthRoute = defineRoute<Pick<StatusParts, 'app'>>()
-const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
-
-/** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
-export const health = healthRoute({
-  name: 'health',
-  method: 'GET',
-  path: 'health',
-  auth: 'anonymous',
-  summary: 'Whether the app is up',
-  answers: {
-    200: { description: 'At least one section is usable.', body: healthSchema },
-    503: { description: 'No section is set up.', body: healthSchema },
-  },
-  async handle(_input, { app }) {
-    const usable = app.isConfigured()
-    return { status: usable ? 200 : 503, body: { status: usable ? 'ok' : 'unconfigured' } }
-  },
-})

@@ -1,16 +1,10 @@
 import { z } from 'zod'
-import {
-  type AvHealthParts,
-  avHealthRoute,
-  listExports,
-  listSnapshots,
-  showExport,
-  startExport,
-  waitForExport,
-} from '../exports/routes.ts'
+import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
 import { bucketOf } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
+import { defineRoute } from '../platform/route.ts'
 import { isRefusal } from '../platform/table.ts'
+import { AV_HEALTH } from './export.ts'
 
 const deviceSchema = z.strictObject({
   device: z
@@ -19,7 +13,7 @@ const deviceSchema = z.strictObject({
   snapshot: z.strictObject({ runId: z.string(), generatedTime: z.string().nullable() }),
 })
 
-const showDevice = avHealthRoute({
+const showDevice = defineRoute<ExportDeps>()({
   name: 'show-av-health-device',
   method: 'GET',
   path: 'av-health/devices/{machineId}',
@@ -57,7 +51,7 @@ const showDevice = avHealthRoute({
 })
 
 async function find(
-  engine: Pick<AvHealthParts['engine'], 'runs' | 'table'>,
+  engine: Pick<ExportDeps['engine'], 'runs' | 'table'>,
   machineId: string,
   again = true,
 ) {
@@ -85,11 +79,4 @@ async function find(
 }
 
 /** Every route of the antivirus-health flow. */
-export const avHealthRoutes = [
-  startExport,
-  listExports,
-  showExport,
-  waitForExport,
-  listSnapshots,
-  showDevice,
-]
+export const avHealthRoutes = [...createExportRoutes(AV_HEALTH), showDevice]

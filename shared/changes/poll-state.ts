@@ -9,8 +9,8 @@ import type { ItemSource, Resource } from './resource.ts'
 
 /** What outlives an invocation. */
 export interface Memory {
-  /** The poll that somebody has asked for and that is under way in this process. */
-  checking?: Promise<PollReport> | undefined
+  /** Polls for whoever asks, one poll for all who ask this process at once. */
+  check?: (resource: string, watch: Watch, afterPoll: () => Promise<void>) => Promise<PollReport>
   /** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
 }

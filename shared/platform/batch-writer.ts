@@ -1,3 +1,4 @@
+import pLimit from 'p-limit'
 import { type Columns, isRefusal, type Table } from './table.ts'
 
 /** A new row of a batch. */
@@ -20,33 +21,20 @@ export interface BatchWriter {
 
 /** Makes a batch writer that keeps at most `inFlight` requests under way. */
 export function createBatchWriter({ inFlight }: { inFlight: number }): BatchWriter {
-  const waiting: (() => void)[] = []
-  let free = inFlight
-
-  async function turn(): Promise<void> {
-    if (free > 0) free -= 1
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-  }
-  function done(): void {
-    const next = waiting.shift()
-    if (next) next()
-    else free += 1
-  }
+  const limit = pLimit(inFlight)
 
   return {
-    async insert(table, partitionKey, rows) {
-      await turn()
-      try {
-        await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))
-        return { written: true }
-      } catch (error) {
-        if (isRefusal(error, 'exists')) return { written: false, existsAt: error.index }
-        if (isRefusal(error, 'too-large') && rows.length > 1)
-          return { written: false, tooLarge: true }
-        throw error
-      } finally {
-        done()
-      }
-    },
+    insert: (table, partitionKey, rows) =>
+      limit(async () => {
+        try {
+          await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))
+          return { written: true }
+        } catch (error) {
+          if (isRefusal(error, 'exists')) return { written: false, existsAt: error.index }
+          if (isRefusal(error, 'too-large') && rows.length > 1)
+            return { written: false, tooLarge: true }
+          throw error
+        }
+      }),
   }
 }

@@ -8,7 +8,7 @@ import { ManagedIdentityApplication } from '@azure/msal-node'
 import { z } from 'zod'
 import { ConfigError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
-import { createJoin } from './single-flight.ts'
+import { singleFlight } from './single-flight.ts'
 import { MINUTE_MS } from './time.ts'
 
 /** Resolves with a bearer token; `fresh` has its issuer asked for a new one, for use after a 401 or 403. */
@@ -37,17 +37,16 @@ export function createTokenSource({
   scope,
   timeoutMs = MINUTE_MS,
 }: TokenSourceOptions): GetToken {
-  const join = createJoin<string>()
-  return ({ fresh = false } = {}) =>
-    join(fresh ? 'fresh' : 'any', async () => {
-      const answer = await askWithin(timeoutMs, (abortSignal) =>
-        fresh && credential.getNewToken
-          ? credential.getNewToken(scope, { abortSignal })
-          : credential.getToken(scope, { abortSignal }),
-      )
-      if (!answer) throw noIdentity()
-      return answer.token
-    })
+  const request = singleFlight(async (which: 'fresh' | 'any') => {
+    const answer = await askWithin(timeoutMs, (abortSignal) =>
+      which === 'fresh' && credential.getNewToken
+        ? credential.getNewToken(scope, { abortSignal })
+        : credential.getToken(scope, { abortSignal }),
+    )
+    if (!answer) throw noIdentity()
+    return answer.token
+  })
+  return ({ fresh = false } = {}) => request(fresh ? 'fresh' : 'any')
 }
 
 export interface CredentialOptions {

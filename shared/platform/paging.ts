@@ -34,11 +34,13 @@ export const toCursor = (list: string, position: unknown): string =>
 /** A position in one of many lists of a kind, for instance the files of one run: whose list, and where in it. */
 export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
 
+const anyOwned = ownedPosition(z.unknown()).optional()
+
 /** Where the list of an owner goes on; throws a `RequestError` for a cursor of another one's list. */
-export function positionOf<T>(owner: string, after: [string, T] | undefined): T | undefined {
-  if (after && after[0] !== owner)
-    throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
-  return after?.[1]
+export function positionOf(owner: string, after: unknown): unknown {
+  const [whose, position] = anyOwned.parse(after) ?? [owner]
+  if (whose !== owner) throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
+  return position
 }
 
 function decode(cursor: string): unknown {
@@ -52,14 +54,14 @@ function decode(cursor: string): unknown {
   }
 }
 
-/** Cuts a page out of what was found, of which one more than `limit` tells that there is a next one. */
-export function cutPage<T>(found: T[], limit: number, cursorAt: (last: T) => string) {
+/** Cuts a page out of what was found, of which one more than `limit` tells that there is a next one after the last's position. */
+export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) => P) {
   const page = found.slice(0, limit)
   const last = page.at(-1)
-  return { page, next: found.length > limit && last !== undefined ? cursorAt(last) : null }
+  return { page, next: found.length > limit && last !== undefined ? positionAt(last) : null }
 }
 
-type Query = Record<string, string | number | undefined>
+type Query = Record<string, unknown>
 
 /** Where to ask for what comes after a cursor, in the same words as before. */
 export function pathAfter(path: string, query: Query, cursor: string): string {

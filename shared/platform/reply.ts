@@ -2,7 +2,13 @@ import type { HttpResponseInit } from '@azure/functions'
 import { z } from 'zod'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
-import type { Reply } from './route.ts'
+
+/** What a handler answers: a status, a JSON body, headers. */
+export interface Reply {
+  status: number
+  body?: unknown
+  headers?: Record<string, string>
+}
 
 /** The body of every refusal, RFC 9457. */
 export const problemSchema = z.strictObject({

@@ -1,11 +1,21 @@
 import type { HttpRequest } from '@azure/functions'
 import { z } from 'zod'
 import { RequestError } from './errors.ts'
-import type { Route, RouteInput } from './route.ts'
+
+/** The request as a handler sees it: checked by the route's own schemas. */
+export interface RouteInput<Params, Query, Body> {
+  params: Params
+  query: Query
+  body: Body
+  /** The origin that `Location` and links are made from, for instance `https://app.example.net`. */
+  origin: string
+  /** The tags that the caller has, as `If-None-Match` brought them. */
+  ifNoneMatch: string | null
+}
 
 /** Reads a request by the schemas of its route; throws a `RequestError` that names everything that is wrong with it. */
 export async function readRequest(
-  route: Pick<Route<never>, 'params' | 'query' | 'body'>,
+  route: { params: z.ZodObject; query: z.ZodObject; body?: z.ZodObject },
   request: HttpRequest,
   publicBaseUrl: string | undefined,
 ): Promise<RouteInput<never, never, never>> {

@@ -1,23 +1,20 @@
-/** Lets identical work that is asked for at the same time be done once; a failure is everybody's too, and not kept. */
-export function createJoin<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
-  const underWay = new Map<string, Promise<T>>()
-  return (key, work) => {
-    const known = underWay.get(key)
+/**
+ * Lets identical work that is asked for at the same time be done once: calls with the same first argument share one result.
+ * A failure is told to all who wait for it and is never kept; a success is kept only with `keep`.
+ */
+export function singleFlight<Args extends [key?: string, ...rest: unknown[]], T>(
+  work: (...args: Args) => Promise<T>,
+  { keep = false } = {},
+): (...args: Args) => Promise<T> {
+  const flights = new Map<string | undefined, Promise<T>>()
+  return (...args) => {
+    const [key] = args
+    const known = flights.get(key)
     if (known !== undefined) return known
-    const started = work().finally(() => underWay.delete(key))
-    underWay.set(key, started)
-    return started
-  }
-}
-
-/** Does it on the first call and keeps the result, but not a failure: what was mended works on the next call. */
-export function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () => {
-    made ??= make().catch((error) => {
-      made = undefined
-      throw error
-    })
-    return made
+    const flight = work(...args)
+    flights.set(key, flight)
+    const end = () => flights.delete(key)
+    flight.then(keep ? undefined : end, end)
+    return flight
   }
 }

@@ -4,18 +4,18 @@ import { deleteRows, type Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS } from './time.ts'
 
-/** What a ticket opens: one reading, by its name, with the one thing it reads. */
-export interface Reading {
-  reading: string
+/** What a ticket opens: one continuation, by its name, of one subject. */
+export interface Continuation {
+  name: string
   subject: string
 }
 
-/** Hands out and honours the tickets behind `Location`: whoever has one may do its one reading until it ends. */
+/** Hands out and honours the tickets behind `Location`: whoever has one may continue that one thing until it ends. */
 export interface Tickets {
   /** Makes a ticket that is good for `forMs` milliseconds; only its digest is kept. */
-  issue(reading: Reading, forMs: number): Promise<string>
+  issue(continuation: Continuation, forMs: number): Promise<string>
   /** What a ticket opens; undefined for one that was never issued or has ended. */
-  redeem(ticket: string): Promise<Reading | undefined>
+  resolve(ticket: string): Promise<Continuation | undefined>
   /** Lets a ticket be good for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
   extend(ticket: string, forMs: number): Promise<void>
   /** Forgets the tickets that have ended. */
@@ -23,9 +23,7 @@ export interface Tickets {
 }
 
 const PARTITION = 'ticket'
-const ticketRow = rowCodec(
-  z.object({ reading: z.string(), subject: z.string(), endsAt: z.string() }),
-)
+const ticketRow = rowCodec(z.object({ name: z.string(), subject: z.string(), endsAt: z.string() }))
 
 /** What a ticket looks like: 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
@@ -44,18 +42,18 @@ export function createTickets(table: Table, clock: Clock): Tickets {
   }
 
   return {
-    async issue(reading, forMs) {
+    async issue(continuation, forMs) {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
-      await table.transact([records.write(keyOf(ticket), { ...reading, endsAt }, undefined)])
+      await table.transact([records.write(keyOf(ticket), { ...continuation, endsAt }, undefined)])
       return ticket
     },
-    async redeem(ticket) {
+    async resolve(ticket) {
       if (!TICKET.test(ticket)) return undefined
       const stored = await records.read(keyOf(ticket))
       if (!stored) return undefined
-      const { endsAt, ...reading } = stored.record
-      return Date.parse(endsAt) > clock.now().getTime() ? reading : undefined
+      const { endsAt, ...continuation } = stored.record
+      return Date.parse(endsAt) > clock.now().getTime() ? continuation : undefined
     },
     async extend(ticket, forMs) {
       const endsMs = clock.now().getTime() + forMs

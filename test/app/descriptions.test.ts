@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import azure, { type InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { afterEach, expect, test } from 'vitest'
-import { httpRoutes } from '../../shared/app/routes.ts'
+import { httpRoutes } from '../../shared/app/http.ts'
 import { useParts } from '../../shared/app.ts'
 
 afterEach(() => useParts({}))

@@ -5,8 +5,8 @@ import { z } from 'zod'
 import { bindRoutes, tracedOf } from '../../shared/app/http.ts'
 import { useParts } from '../../shared/app.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
-import { problemSchema } from '../../shared/platform/reply.ts'
-import { defineRoute, type Reply } from '../../shared/platform/route.ts'
+import { problemSchema, type Reply } from '../../shared/platform/reply.ts'
+import { defineRoute } from '../../shared/platform/route.ts'
 
 afterEach(() => useParts({}))
 

@@ -21,6 +21,7 @@ export async function askRoute<Parts, Body>(
   method: string,
   path: string,
   sent?: unknown,
+  ifNoneMatch?: string,
 ): Promise<Answer<Body>> {
   const url = new URL(`/api/${path}`, ORIGIN)
   const segments = url.pathname.split('/').slice(2)
@@ -42,7 +43,10 @@ export async function askRoute<Parts, Body>(
     .rest(z.unknown())
     .parse(found)
   const body = sent === undefined ? {} : { body: { string: JSON.stringify(sent) } }
-  const headers = { 'content-type': 'application/json' }
+  const headers = {
+    'content-type': 'application/json',
+    ...(ifNoneMatch && { 'if-none-match': ifNoneMatch }),
+  }
   const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
   const response = await readRequest(route, request, ORIGIN)
     .then((input) => route.handle(input, parts))

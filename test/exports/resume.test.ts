@@ -5,8 +5,8 @@ import { beginRun, SUPERSEDED } from '../../shared/exports/begin.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
-import { viewRun } from '../../shared/exports/routes.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
+import { viewRun } from '../../shared/exports/view.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
-import { createJoin } from '../../shared/platform/single-flight.ts'
+import { singleFlight } from '../../shared/platform/single-flight.ts'
+
+const joining = <T>() => singleFlight((_key: string, work: () => Promise<T>) => work())
 
 test('work that is asked for under one key at the same time is done once, and again afterwards', async () => {
-  const join = createJoin<number>()
+  const join = joining<number>()
   let done = 0
   const work = async () => ++done
 
@@ -14,7 +16,7 @@ test('work that is asked for under one key at the same time is done once, and ag
 })
 
 test('a failure is told to everybody who waits, and to nobody who comes later', async () => {
-  const join = createJoin<string>()
+  const join = joining<string>()
   const failing = async () => Promise.reject(new Error('no'))
 
   const together = await Promise.allSettled([join('a', failing), join('a', failing)])
@@ -22,4 +24,19 @@ test('a failure is told to everybody who waits, and to nobody who comes later', 
 
   expect(together.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   expect(later).toBe('yes')
+})
+
+test('what is to be kept is done once, but a failure is tried again', async () => {
+  let tries = 0
+  const make = singleFlight(
+    async () => {
+      if (++tries === 1) throw new Error('no')
+      return tries
+    },
+    { keep: true },
+  )
+
+  await expect(make()).rejects.toThrow('no')
+
+  expect([await make(), await make()]).toEqual([2, 2])
 })

@@ -8,7 +8,7 @@ import { createStillClock, type StillClock } from './still-clock.ts'
 let clock: StillClock
 let table: Table
 let tickets: Tickets
-const reading = { reading: 'av-health-export', subject: '20260302100000aaaa' }
+const continuation = { name: 'av-health-export', subject: '20260302100000aaaa' }
 
 beforeEach(async () => {
   clock = createStillClock()
@@ -17,60 +17,65 @@ beforeEach(async () => {
   tickets = createTickets(table, clock)
 })
 
-test('a ticket opens its one reading, as often as it is shown', async () => {
-  const ticket = await tickets.issue(reading, 1000)
+test('a ticket opens its one continuation, as often as it is shown', async () => {
+  const ticket = await tickets.issue(continuation, 1000)
 
   expect(ticket).toMatch(TICKET)
-  expect([await tickets.redeem(ticket), await tickets.redeem(ticket)]).toEqual([reading, reading])
+  expect([await tickets.resolve(ticket), await tickets.resolve(ticket)]).toEqual([
+    continuation,
+    continuation,
+  ])
 })
 
 test('a ticket that was never issued opens nothing', async () => {
-  const ticket = await tickets.issue(reading, 1000)
+  const ticket = await tickets.issue(continuation, 1000)
   const other = `${ticket.slice(0, -1)}${ticket.endsWith('A') ? 'E' : 'A'}`
 
   const opened = await Promise.all(
-    ['', 'x', other, `${ticket} `, `${ticket}A`, "' or 1 eq 1", '../head'].map(tickets.redeem),
+    ['', 'x', other, `${ticket} `, `${ticket}A`, "' or 1 eq 1", '../head'].map(tickets.resolve),
   )
 
   expect(opened.filter((one) => one)).toEqual([])
 })
 
-test('no two tickets are the same, even for the same reading', async () => {
-  const issued = await Promise.all(Array.from({ length: 20 }, () => tickets.issue(reading, 1000)))
+test('no two tickets are the same, even for the same continuation', async () => {
+  const issued = await Promise.all(
+    Array.from({ length: 20 }, () => tickets.issue(continuation, 1000)),
+  )
 
   expect(new Set(issued).size).toBe(20)
 })
 
 test('a ticket ends with its time', async () => {
-  const ticket = await tickets.issue(reading, 1000)
+  const ticket = await tickets.issue(continuation, 1000)
 
   await clock.advance(999)
-  const before = await tickets.redeem(ticket)
+  const before = await tickets.resolve(ticket)
   await clock.advance(1)
-  const after = await tickets.redeem(ticket)
+  const after = await tickets.resolve(ticket)
 
-  expect([before, after]).toEqual([reading, undefined])
+  expect([before, after]).toEqual([continuation, undefined])
 })
 
 test('a ticket that is extended lasts from then on, and one that is not there does not come to be', async () => {
   const day = 24 * 60 * 60 * 1000
-  const ticket = await tickets.issue(reading, 30 * day)
+  const ticket = await tickets.issue(continuation, 30 * day)
 
   await clock.advance(20 * day)
   await tickets.extend(ticket, 30 * day)
   await tickets.extend('A'.repeat(43), 30 * day)
   await clock.advance(30 * day - 1)
-  const before = await tickets.redeem(ticket)
+  const before = await tickets.resolve(ticket)
   await clock.advance(day + 1)
-  const after = await tickets.redeem(ticket)
+  const after = await tickets.resolve(ticket)
 
-  expect([before, after]).toEqual([reading, undefined])
+  expect([before, after]).toEqual([continuation, undefined])
   expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
 })
 
 test('a ticket that is used all the time is written once a day, and lasts from its last use all the same', async () => {
   const day = 24 * 60 * 60 * 1000
-  const ticket = await tickets.issue(reading, 30 * day)
+  const ticket = await tickets.issue(continuation, 30 * day)
   const etags = new Set<string>()
 
   for (let hour = 0; hour < 72; hour++) {
@@ -81,11 +86,11 @@ test('a ticket that is used all the time is written once a day, and lasts from i
   await clock.advance(30 * day - 1)
 
   expect(etags.size).toBe(3)
-  expect(await tickets.redeem(ticket)).toEqual(reading)
+  expect(await tickets.resolve(ticket)).toEqual(continuation)
 })
 
 test('the table holds no ticket, only what tells a right one from a wrong one', async () => {
-  const ticket = await tickets.issue(reading, 1000)
+  const ticket = await tickets.issue(continuation, 1000)
 
   const rows = await Array.fromAsync(table.list({}))
 
@@ -94,13 +99,13 @@ test('the table holds no ticket, only what tells a right one from a wrong one', 
 })
 
 test('sweeping forgets the tickets that have ended, and no others', async () => {
-  await tickets.issue(reading, 1000)
-  const living = await tickets.issue(reading, 5000)
+  await tickets.issue(continuation, 1000)
+  const living = await tickets.issue(continuation, 5000)
   await clock.advance(2000)
 
   // Two instances may sweep at once.
   await Promise.all([tickets.sweep(), tickets.sweep()])
 
   expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
-  expect(await tickets.redeem(living)).toEqual(reading)
+  expect(await tickets.resolve(living)).toEqual(continuation)
 })

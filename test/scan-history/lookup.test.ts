@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { RequestError, UpstreamError } from '../../shared/platform/errors.ts'
-import { createJoin } from '../../shared/platform/single-flight.ts'
+import { singleFlight } from '../../shared/platform/single-flight.ts'
 import { createScanCache, type ScanCache } from '../../shared/scan-history/cache.ts'
 import { type Entry, type LookupParts, lookup } from '../../shared/scan-history/lookup.ts'
 import type { Found, Question, See } from '../../shared/scan-history/source.ts'
@@ -32,7 +32,7 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
   const parts: LookupParts = {
     cache,
     clock,
-    join: createJoin<Map<string, Entry>>(),
+    join: singleFlight((_key: string, work: () => Promise<Map<string, Entry>>) => work()),
     finalMs: 90 * 24 * 3_600_000,
     onCacheFailure: (error) => void failures.push(error),
   }

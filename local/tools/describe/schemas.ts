@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import type { HttpRoute } from '../../../shared/app/http.ts'
 import { problemSchema as statusProblemSchema } from '../../../shared/app/problems.ts'
-import { exportsReportSchema } from '../../../shared/av-health/export.ts'
 import { changesReportSchema } from '../../../shared/changes/poll-state.ts'
 import { itemSchema } from '../../../shared/changes/routes/items.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'
@@ -13,7 +12,7 @@ import {
   subscriptionReportSchema,
   subscriptionViewSchema,
 } from '../../../shared/events/subscriptions/view.ts'
-import { runSchema, runSummarySchema } from '../../../shared/exports/routes.ts'
+import { exportsReportSchema, runSchema, runSummarySchema } from '../../../shared/exports/view.ts'
 import { problemSchema } from '../../../shared/platform/reply.ts'
 import { upstreamReportSchema } from '../../../shared/platform/upstream-health.ts'
 import { scanAnswerSchema } from '../../../shared/scan-history/routes/reply.ts'

@@ -1,6 +1,6 @@
 import { readSection } from '../../platform/config.ts'
 import type { Log } from '../../platform/log.ts'
-import { createJoin } from '../../platform/single-flight.ts'
+import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { createScanCache, type ScanCache } from '../../scan-history/cache.ts'
 import type { Entry, LookupParts } from '../../scan-history/lookup.ts'
@@ -22,7 +22,7 @@ export function createScanHistorySection(
   const { SCAN_CACHE_DAYS } = scanHistorySettings
   const settings = readSection('scanHistory', env, { SCAN_CACHE_DAYS })
   const cache = createScanCache(table('ScanCache'), clock)
-  const join = createJoin<Map<string, Entry>>()
+  const join = singleFlight((_key: string, work: () => Promise<Map<string, Entry>>) => work())
   const finalMs = settings.SCAN_CACHE_DAYS * DAY_MS
   return {
     cache,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { Reply } from '../../platform/route.ts'
+import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
-import { type ChangesParts, changesRoute } from '../deps.ts'
+import { changesRoute } from '../deps.ts'
 import { isTold, poll } from '../poll.ts'
 import { isPolling, type PollReport, readReport, type Watch } from '../poll-state.ts'
 import { resourceParam } from './items.ts'
@@ -25,7 +25,8 @@ export async function checkNow(
   waitMs: number,
   afterPoll: () => Promise<void>,
 ): Promise<PollReport | undefined> {
-  const { clock, memory } = watch
+  const { clock, memory, resource } = watch
+  memory.check ??= singleFlight(pollFor)
   const over = new AbortController()
   // Rejects only when it is over, and then nobody listens.
   const late = clock.sleep(waitMs, over.signal).catch(() => {})
@@ -36,7 +37,7 @@ export async function checkNow(
       if (report) return report
       if (await isPolling(watch)) await clock.sleep(LOOK_EVERY_MS)
       else {
-        const own = await Promise.race([pollAndTell(), late])
+        const own = await Promise.race([memory.check(resource.name, watch, afterPoll), late])
         if (own && own.startedAt >= since) return own
       }
     }
@@ -44,35 +45,22 @@ export async function checkNow(
   } finally {
     over.abort()
   }
+}
 
-  /** One for all who ask this process at the same moment, before the poll has noted that it began. */
-  function pollAndTell(): Promise<PollReport> {
-    if (memory.checking) return memory.checking
-    const checking = poll(watch)
-      .then(async ({ report }) => {
-        await afterPoll()
-        return report
-      })
-      .finally(() => {
-        memory.checking = undefined
-      })
-    // Whoever asked may have had an answer by then, and hears no more of it.
-    checking.catch(tellUnexpected)
-    memory.checking = checking
-    return checking
-  }
-
-  function tellUnexpected(error: unknown): void {
-    if (isTold(error)) return
-    watch.log.error('poll failed', { resource: watch.resource.name, reason: String(error) })
+/** Polls for callers, of whom none may be waiting any more when it fails. */
+async function pollFor(_resource: string, watch: Watch, afterPoll: () => Promise<void>) {
+  try {
+    const { report } = await poll(watch)
+    await afterPoll()
+    return report
+  } catch (error) {
+    if (!isTold(error))
+      watch.log.error('poll failed', { resource: watch.resource.name, reason: String(error) })
+    throw error
   }
 }
 
-/** The name of the reading that a check's ticket opens. */
-export const CHECK_READING = 'changes-check'
-
 const WAIT_MS = 20_000
-const subjectSchema = z.object({ resource: resourceParam, since: z.string() })
 
 const reportSchema = z.strictObject({
   startedAt: z.string(),
@@ -98,35 +86,24 @@ export const checkResource = changesRoute({
       body: z.strictObject({}),
     },
   },
-  async handle({ params: { resource }, origin }, parts) {
-    const watch = parts.watch(resource)
+  longPoll: {
+    name: 'changes-check',
+    subject: z.object({ resource: resourceParam, since: z.string() }),
+    lifetimeMs: () => DAY_MS,
+    retryAfterSeconds: 5,
+    read: async ({ resource, since }, deps) =>
+      answer(await findReport(deps.watch(resource), since)),
+  },
+  async handle({ params: { resource } }, deps) {
+    const watch = deps.watch(resource)
     const since = watch.clock.now().toISOString()
-    const report = await checkNow(watch, since, WAIT_MS, () => parts.dispatch(resource))
-    if (report) return { status: 200, body: view(report) }
-    const ticket = await parts.tickets.issue(
-      { reading: CHECK_READING, subject: JSON.stringify({ resource, since }) },
-      DAY_MS,
-    )
-    return notYet(`${origin}/api/continue/${ticket}`)
+    const report = await checkNow(watch, since, WAIT_MS, () => deps.dispatch(resource))
+    return { ...answer(report), subject: { resource, since } }
   },
 })
 
-/** What a check's ticket reads. */
-export async function continueCheck(
-  subject: string,
-  location: string,
-  parts: ChangesParts,
-): Promise<Reply> {
-  const { resource, since } = subjectSchema.parse(JSON.parse(subject))
-  const report = await findReport(parts.watch(resource), since)
-  return report ? { status: 200, body: view(report) } : notYet(location)
-}
-
-const notYet = (location: string): Reply => ({
-  status: 202,
-  body: {},
-  headers: { location, 'retry-after': '5' },
-})
+const answer = (report: PollReport | undefined) =>
+  report ? { status: 200, body: view(report) } : { status: 202, body: {} }
 
 function view({
   startedAt,

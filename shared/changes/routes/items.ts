@@ -1,16 +1,8 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
 import { RequestError } from '../../platform/errors.ts'
-import {
-  afterSchema,
-  cutPage,
-  limitSchema,
-  nextLink,
-  ownedPosition,
-  positionOf,
-  toCursor,
-} from '../../platform/paging.ts'
-import type { Reply } from '../../platform/route.ts'
+import { cutPage } from '../../platform/paging.ts'
+import type { LongPollOption } from '../../platform/route.ts'
 import { DAY_MS, MINUTE_MS } from '../../platform/time.ts'
 import { type ChangesParts, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
@@ -119,34 +111,20 @@ export const listItems = changesRoute({
     machineId: text,
     requestor: text,
     triggeringAlertId: text,
-    limit: limitSchema,
-    after: afterSchema('items', ownedPosition(z.string())),
   }),
-  answers: {
-    200: {
-      description: 'A page of items.',
-      body: z.strictObject({ items: z.array(itemSchema), next: z.string().nullable() }),
-    },
-  },
+  answers: { 200: { description: 'A page of items.' } },
+  list: { name: 'items', of: itemSchema, owner: 'resource', position: z.string() },
   async handle({ params: { resource }, query: { limit, after, ...wanted } }, parts) {
     const watch = parts.watch(resource)
     const lastCheckedAt = (await readReport(watch))?.endedAt ?? null
-    const items: ItemView[] = []
-    for await (const { id, columns } of watch.feed.eachItem(
-      resource,
-      positionOf(resource, after),
-    )) {
+    const found: ItemView[] = []
+    for await (const { id, columns } of watch.feed.eachItem(resource, after)) {
       const view = viewItem(watch, toKnown(id, columns), toItemData(columns), lastCheckedAt)
-      if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) items.push(view)
-      if (items.length > limit) break
+      if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) found.push(view)
+      if (found.length > limit) break
     }
-    const { page, next } = cutPage(items, limit, ({ id }) => toCursor('items', [resource, id]))
-    const path = `/api/changes/${resource}/items`
-    return {
-      status: 200,
-      body: { items: page, next },
-      headers: nextLink(path, { limit, ...wanted }, next),
-    }
+    const { page: items, next } = cutPage(found, limit, ({ id }) => id)
+    return { status: 200, body: { items, next } }
   },
 })
 
@@ -186,12 +164,8 @@ const unknownItem = (resource: string, id: string): RequestError =>
     remedy: `GET /api/changes/${resource}/items lists what is watched.`,
   })
 
-/** The name of the reading that a wait's ticket opens. */
-export const WAIT_READING = 'changes-wait'
-
 /** So long an id that nobody knows may still be on its way. */
 const UNKNOWN_MS = 2 * MINUTE_MS
-const LOOK_AGAIN_SECONDS = '20'
 
 const minutes = z
   .string()
@@ -200,12 +174,33 @@ const minutes = z
   .transform(Number)
   .refine((value) => value <= 10_080, 'must be a whole number from 1 to 10080')
 
-const subjectSchema = z.object({
+const waited = z.object({
   resource: resourceParam,
   id: z.string(),
   since: z.string(),
   deadline: z.string(),
 })
+
+const wait = {
+  name: 'changes-wait',
+  subject: waited,
+  lifetimeMs: ({ since, deadline }) => Date.parse(deadline) - Date.parse(since) + DAY_MS,
+  retryAfterSeconds: 20,
+  async read({ resource, id, since, deadline }, deps) {
+    const watch = deps.watch(resource)
+    const nowMs = watch.clock.now().getTime()
+    const item = (await findKnown(watch, id)) ?? (await askUpstream(watch, id))
+    const end = async (outcome: string) => ({
+      status: 200,
+      body: { outcome, item: item ?? null, events: await storyOf(watch, item?.id ?? id) },
+    })
+    if (item?.terminal) return end('terminal')
+    if (item?.reason) return end('gone')
+    if (nowMs >= Date.parse(deadline)) return end('deadline')
+    if (!item && nowMs - Date.parse(since) >= UNKNOWN_MS) throw unknownItem(resource, id)
+    return { status: 202, body: { id, state: item?.state ?? null } }
+  },
+} satisfies LongPollOption<ChangesParts, typeof waited>
 
 export const waitForItem = changesRoute({
   name: 'wait-for-item',
@@ -229,39 +224,11 @@ export const waitForItem = changesRoute({
       body: z.strictObject({ id: z.string(), state: z.string().nullable() }),
     },
   },
-  async handle({ params: { resource, id }, query: { timeoutMinutes }, origin }, parts) {
-    const now = parts.watch(resource).clock.now()
+  longPoll: wait,
+  async handle({ params: { resource, id }, query: { timeoutMinutes } }, deps) {
+    const now = deps.watch(resource).clock.now()
     const deadline = new Date(now.getTime() + timeoutMinutes * MINUTE_MS).toISOString()
-    const subject = JSON.stringify({ resource, id, since: now.toISOString(), deadline })
-    const ticket = await parts.tickets.issue(
-      { reading: WAIT_READING, subject },
-      timeoutMinutes * MINUTE_MS + DAY_MS,
-    )
-    return continueWait(subject, `${origin}/api/continue/${ticket}`, parts)
+    const subject = { resource, id, since: now.toISOString(), deadline }
+    return { ...(await wait.read(subject, deps)), subject }
   },
 })
-
-/** What a wait's ticket reads. */
-export async function continueWait(
-  subject: string,
-  location: string,
-  parts: ChangesParts,
-): Promise<Reply> {
-  const { resource, id, since, deadline } = subjectSchema.parse(JSON.parse(subject))
-  const watch = parts.watch(resource)
-  const nowMs = watch.clock.now().getTime()
-  const item = (await findKnown(watch, id)) ?? (await askUpstream(watch, id))
-  const answer = async (outcome: string, about: ItemView | null): Promise<Reply> => ({
-    status: 200,
-    body: { outcome, item: about, events: await storyOf(watch, about?.id ?? id) },
-  })
-  if (item?.terminal) return answer('terminal', item)
-  if (item?.reason) return answer('gone', item)
-  if (nowMs >= Date.parse(deadline)) return answer('deadline', item ?? null)
-  if (!item && nowMs - Date.parse(since) >= UNKNOWN_MS) throw unknownItem(resource, id)
-  return {
-    status: 202,
-    body: { id, state: item?.state ?? null },
-    headers: { location, 'retry-after': LOOK_AGAIN_SECONDS },
-  }
-}

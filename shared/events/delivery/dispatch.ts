@@ -1,3 +1,4 @@
+import pLimit from 'p-limit'
 import type { Queue } from '../../platform/queue.ts'
 import type { EventsParts } from '../deps.ts'
 import type { Head } from '../feed/feed.ts'
@@ -88,9 +89,5 @@ const IN_FLIGHT = 16
 
 /** Sends messages, many at a time and in their order; resolves when the queue has them all. */
 export async function sendMessages(queue: Queue, messages: DeliveryMessage[]): Promise<void> {
-  const rest = messages.values()
-  const sendOn = async () => {
-    for (const message of rest) await queue.send(message)
-  }
-  await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, messages.length) }, sendOn))
+  await pLimit(IN_FLIGHT).map(messages, (message) => queue.send(message))
 }

@@ -1,14 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
-import {
-  afterSchema,
-  cutPage,
-  limitSchema,
-  nextLink,
-  ownedPosition,
-  positionOf,
-  toCursor,
-} from '../../platform/paging.ts'
+import { cutPage } from '../../platform/paging.ts'
 import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
 import { testDelivery } from '../delivery/post.ts'
 import { replayAfter, replayDead } from '../delivery/replay.ts'
@@ -24,46 +16,24 @@ export const listDeliveries = eventsRoute({
   summary:
     'What a subscription is owed, what it has had in the last three days, and what was given up',
   params: subscriptionParams,
-  query: z.strictObject({
-    state: z.enum(deliveryStates).optional(),
-    limit: limitSchema,
-    after: afterSchema('deliveries', ownedPosition(z.string())),
-  }),
-  answers: {
-    200: {
-      description: 'A page of deliveries, stream by stream in its order.',
-      body: z.strictObject({
-        deliveries: z.array(deliveryViewSchema),
-        next: z.string().nullable(),
-      }),
-    },
-  },
+  query: z.strictObject({ state: z.enum(deliveryStates).optional() }),
+  answers: { 200: { description: 'A page of deliveries, stream by stream in its order.' } },
+  list: { name: 'deliveries', of: deliveryViewSchema, owner: 'id', position: z.string() },
   async handle({ params: { id }, query: { state, limit, after } }, parts) {
     await findSubscription(parts, id)
-    const from = positionOf(id, after)
     const found: Delivery[] = []
     const query = {
       partitionKey: id,
       // The next key there can be.
-      ...(from === undefined ? {} : { from: `${from}!` }),
-      ...(state ? { where: { state } } : {}),
+      from: after === undefined ? undefined : `${after}!`,
+      where: state && { state },
     }
     for await (const { delivery } of parts.deliveries.list(query)) {
       found.push(delivery)
       if (found.length > limit) break
     }
-    const { page, next } = cutPage(found, limit, ({ stream, seq }) =>
-      toCursor('deliveries', [id, deliveryKey(stream, seq)]),
-    )
-    return {
-      status: 200,
-      body: { deliveries: page.map(viewDelivery), next },
-      headers: nextLink(
-        `/api/subscriptions/${id}/deliveries`,
-        { limit, ...(state ? { state } : {}) },
-        next,
-      ),
-    }
+    const { page, next } = cutPage(found, limit, ({ stream, seq }) => deliveryKey(stream, seq))
+    return { status: 200, body: { deliveries: page.map(viewDelivery), next } }
   },
 })
 

@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
 import { invalidRequest, plainText } from '../../platform/request.ts'
-import { defineRoute, type Reply } from '../../platform/route.ts'
+import { defineRoute, type LongPollReply } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
 import type { Feed } from '../feed/feed.ts'
 import {
-  type Cursor,
   cursorAtNow,
   cursorSchemaOf,
   cursorSince,
@@ -118,12 +117,8 @@ export const createListEventsRoute = (words: FeedWords) =>
     },
   })
 
-/** The name of the reading that a trigger's ticket opens. */
-export const TRIGGER_READING = 'events-trigger'
-
 /** How long a trigger's ticket is good after its last use. */
 const TRIGGER_MS = 30 * DAY_MS
-const LOOK_AGAIN_SECONDS = '30'
 
 /** The route that begins a polling trigger, its streams and types in the words of the app. */
 export const createTriggerRoute = (words: FeedWords) =>
@@ -140,52 +135,42 @@ export const createTriggerRoute = (words: FeedWords) =>
         body: z.strictObject({}),
       },
     },
-    async handle({ query: filter, origin }, parts) {
-      const cursor = await cursorAtNow(parts.feed, streamsOf(parts, filter))
-      const ticket = await parts.tickets.issue(
-        { reading: TRIGGER_READING, subject: JSON.stringify(filter) },
-        TRIGGER_MS,
-      )
-      return waiting(`${origin}/api/continue/${ticket}`, cursor)
+    longPoll: {
+      name: 'events-trigger',
+      subject: eventFilter,
+      lifetimeMs: () => TRIGGER_MS,
+      isRenewed: true,
+      retryAfterSeconds: 30,
+      read: readTrigger,
+    },
+    async handle({ query: filter }, deps) {
+      const cursor = await cursorAtNow(deps.feed, streamsOf(deps, filter))
+      return { status: 202, body: {}, after: encodeCursor(cursor), subject: filter }
     },
   })
 
-/** What a trigger's ticket reads: the next event, or a gap told once when the events after its cursor are gone. */
-export async function continueTrigger(
-  subject: string,
-  location: string,
-  after: string | undefined,
-  parts: FeedParts,
-): Promise<Reply> {
-  const filter = eventFilter.parse(JSON.parse(subject))
-  const streams = streamsOf(parts, filter)
-  const ticket = location.slice(location.lastIndexOf('/') + 1)
-  await parts.tickets.extend(ticket, TRIGGER_MS)
-  const { data: cursor, error } = cursorSchemaOf(parts.streams).safeParse(after)
+/** The next event after a trigger's cursor, or a gap told once when the events after it are gone. */
+async function readTrigger(
+  filter: EventFilter,
+  deps: FeedParts,
+  cursor?: string,
+): Promise<LongPollReply> {
+  const { feed, streams: known, now } = deps
+  const streams = streamsOf(deps, filter)
+  const { data: after, error } = cursorSchemaOf(known).safeParse(cursor)
   if (error)
     throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
-  const from = cursor ?? (await cursorAtNow(parts.feed, streams))
+  const from = after ?? (await cursorAtNow(feed, streams))
   const matches = (event: CloudEvent) => isWanted(filter, event)
-  const page = await readFeed(parts.feed, { streams, after: from, limit: 1, matches })
-  if ('gap' in page) return fire(location, page.next, gapEvent(page.gap, parts.now()), true)
-  const [event] = page.events
-  if (event) return fire(location, page.next, event, page.more)
-  return waiting(location, page.next, page.more ? '1' : LOOK_AGAIN_SECONDS)
+  const page = await readFeed(feed, { streams, after: from, limit: 1, matches })
+  const next = { after: encodeCursor(page.next) }
+  if ('gap' in page)
+    return { status: 200, body: gapEvent(page.gap, now()), retryAfterSeconds: 0, ...next }
+  const { events, more } = page
+  const [event] = events
+  if (event) return { status: 200, body: event, retryAfterSeconds: more ? 0 : undefined, ...next }
+  return { status: 202, body: {}, retryAfterSeconds: more ? 1 : undefined, ...next }
 }
-
-const at = (location: string, cursor: Cursor) => `${location}?after=${encodeCursor(cursor)}`
-
-const waiting = (location: string, cursor: Cursor, seconds = LOOK_AGAIN_SECONDS): Reply => ({
-  status: 202,
-  body: {},
-  headers: { location: at(location, cursor), 'retry-after': seconds },
-})
-
-const fire = (location: string, cursor: Cursor, body: CloudEvent, more: boolean): Reply => ({
-  status: 200,
-  body,
-  headers: { location: at(location, cursor), 'retry-after': more ? '0' : LOOK_AGAIN_SECONDS },
-})
 
 function gapEvent({ stream, reason, fromSeq, oldestSeq }: Gap, now: Date): CloudEvent {
   const time = now.toISOString()

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
-import { afterSchema, cutPage, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
+import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
 import { type EventsParts, eventsRoute } from '../deps.ts'
 import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
@@ -95,26 +95,14 @@ export const listSubscriptions = eventsRoute({
   method: 'GET',
   path: 'subscriptions',
   summary: 'Subscriptions and how their deliveries fare',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('subscriptions', z.string()) }),
-  answers: {
-    200: {
-      description: 'A page of subscriptions.',
-      body: z.strictObject({
-        subscriptions: z.array(subscriptionReportSchema),
-        next: z.string().nullable(),
-      }),
-    },
-  },
+  answers: { 200: { description: 'A page of subscriptions.' } },
+  list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
   async handle({ query: { limit, after = '' } }, parts) {
     const [all, countOf] = await Promise.all([parts.subscriptions.all(), countOpen(parts)])
     const found = all.filter(({ id, state }) => id > after && state !== 'starting')
-    const { page, next } = cutPage(found, limit, ({ id }) => toCursor('subscriptions', id))
+    const { page, next } = cutPage(found, limit, ({ id }) => id)
     const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
-    return {
-      status: 200,
-      body: { subscriptions, next },
-      headers: nextLink('/api/subscriptions', { limit }, next),
-    }
+    return { status: 200, body: { subscriptions, next } }
   },
 })
 

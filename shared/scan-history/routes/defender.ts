@@ -1,16 +1,14 @@
 import { z } from 'zod'
-import { afterSchema, limitSchema, nextLink, toCursor } from '../../platform/paging.ts'
-import { notModified } from '../../platform/reply.ts'
 import { tagOf } from '../cache.ts'
 import { lookup } from '../lookup.ts'
 import { scanSchema, scanStates } from '../source.ts'
 import {
   cachedSchema,
   idSchema,
+  keepFor,
   notFound,
   open,
   rawSchema,
-  reply,
   type ScanHistoryParts,
   scanAnswerSchema,
   scanRoute,
@@ -26,14 +24,14 @@ export const showSession = scanRoute({
   path: 'scan-history/defender/sessions/{id}',
   summary: 'One session of an authenticated scan',
   params: idParam,
-  query: z.strictObject({ raw: rawSchema }),
-  answers: { 200: { description: 'The session.', body: scanAnswerSchema }, 304: notModified },
-  async handle({ params: { id }, query: { raw }, ifNoneMatch }, parts) {
+  answers: { 200: { description: 'The session.', body: scanAnswerSchema } },
+  cached: { raw: rawSchema },
+  async handle({ params: { id }, query: { raw } }, parts) {
     const { sessions } = await parts.defender()
     const entry = (await lookup(parts, sessions, [id])).get(id)
     if (!entry) throw notFound('session')
     const { body, tag, final } = await open(entry, raw)
-    return reply(body, tag, final, { ifNoneMatch, ...(raw && { variant: 'raw' }) })
+    return { status: 200, body, tag, headers: keepFor(final) }
   },
 })
 
@@ -49,7 +47,6 @@ export const listSessions = scanRoute({
       .max(MOST_SESSIONS)
       .describe(`Stands once for every session, up to ${MOST_SESSIONS} times.`)
       .meta({ many: true }),
-    raw: rawSchema,
   }),
   answers: {
     200: {
@@ -57,10 +54,10 @@ export const listSessions = scanRoute({
         'The sessions that there are, in the order of their ids, and the ids of those that are not there.',
       body: z.strictObject({ sessions: z.array(scanAnswerSchema), notFound: z.array(z.string()) }),
     },
-    304: notModified,
     404: { description: 'None of them is there.' },
   },
-  async handle({ query: { id, raw }, ifNoneMatch }, parts) {
+  cached: { raw: rawSchema },
+  async handle({ query: { id, raw } }, parts) {
     const ids = [...new Set(id)].sort()
     const { sessions } = await parts.defender()
     const entries = await lookup(parts, sessions, ids)
@@ -70,7 +67,7 @@ export const listSessions = scanRoute({
     const tag = tagOf(...opened.map((one) => one.tag), ...missing)
     const body = { sessions: opened.map((one) => one.body), notFound: missing }
     const fixed = missing.length === 0 && opened.every(({ final }) => final)
-    return reply(body, tag, fixed, { ifNoneMatch, ...(raw && { variant: 'raw' }) })
+    return { status: 200, body, tag, headers: keepFor(fixed) }
   },
 })
 
@@ -113,24 +110,19 @@ export const listDefinitions = scanRoute({
   method: 'GET',
   path: 'scan-history/defender/definitions',
   summary: 'The definitions of authenticated scans, without their credentials',
-  query: z.strictObject({ limit: limitSchema, after: afterSchema('definitions', offset) }),
-  answers: {
-    200: {
-      description: 'A page of definitions in the order of their ids.',
-      body: z.strictObject({
-        definitions: z.array(definitionSchema),
-        next: text,
-        cached: cachedSchema,
-      }),
-    },
-    304: notModified,
+  answers: { 200: { description: 'A page of definitions in the order of their ids.' } },
+  list: {
+    name: 'definitions',
+    of: definitionSchema,
+    position: offset,
+    more: { cached: cachedSchema },
   },
-  async handle({ query: { limit, after = 0 }, ifNoneMatch }, parts) {
+  cached: {},
+  async handle({ query: { limit, after = 0 } }, parts) {
     const { list, tag, cached } = await definitionsOf(parts)
-    const next = list.length > after + limit ? toCursor('definitions', after + limit) : null
+    const next = list.length > after + limit ? after + limit : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
-    const headers = nextLink('/api/scan-history/defender/definitions', { limit }, next)
-    return reply(body, tag, false, { ifNoneMatch, variant: `${after}-${limit}`, headers })
+    return { status: 200, body, tag, headers: keepFor(false) }
   },
 })
 
@@ -142,11 +134,6 @@ export const showDefinition = scanRoute({
   path: 'scan-history/defender/definitions/{id}',
   summary: 'One definition with a page of its sessions',
   params: idParam,
-  query: z.strictObject({
-    limit: limitSchema,
-    after: afterSchema('definition-sessions', offset),
-    raw: rawSchema,
-  }),
   answers: {
     200: {
       description: 'The definition (null when it is no longer listed) and its sessions.',
@@ -158,9 +145,10 @@ export const showDefinition = scanRoute({
         raw: z.unknown().optional(),
       }),
     },
-    304: notModified,
   },
-  async handle({ params: { id }, query: { limit, after = 0, raw }, ifNoneMatch }, parts) {
+  list: { name: 'definition-sessions', position: offset },
+  cached: { raw: rawSchema },
+  async handle({ params: { id }, query: { limit, after = 0, raw } }, parts) {
     const { sessionsOfDefinition } = await parts.defender()
     const known = await definitionsOf(parts)
     const definition = known.list.find((one) => one.id?.toLowerCase() === id.toLowerCase()) ?? null
@@ -168,17 +156,8 @@ export const showDefinition = scanRoute({
     const opened = entry && (await open(entry, raw))
     const page = sessionsSchema.parse(opened?.body ?? { sessions: [], next: null })
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')
-    const next = page.next === null ? null : toCursor('definition-sessions', page.next)
-    const body = {
-      cached: known.cached,
-      ...opened?.body,
-      definition,
-      sessions: page.sessions,
-      next,
-    }
+    const body = { cached: known.cached, ...opened?.body, definition, ...page }
     const tag = tagOf(JSON.stringify(definition), opened?.tag ?? '')
-    const variant = `${after}-${limit}${raw ? '-raw' : ''}`
-    const headers = nextLink(`/api/scan-history/defender/definitions/${id}`, { limit }, next)
-    return reply(body, tag, false, { ifNoneMatch, variant, headers })
+    return { status: 200, body, tag, headers: keepFor(false) }
   },
 })

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
-import { isKnownTag } from '../../platform/reply.ts'
-import { defineRoute, type Reply } from '../../platform/route.ts'
+import { defineRoute } from '../../platform/route.ts'
 import { BRIEF_MS, type Entry, type LookupParts } from '../lookup.ts'
 import { scanSchema } from '../source.ts'
 import type { DefenderSource } from '../sources/defender.ts'
@@ -40,8 +39,6 @@ export const scanAnswerSchema = scanSchema.extend({
   raw: z.unknown().optional(),
 })
 
-const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
-
 /** The members that an entry adds to an answer, and its tag with them. */
 export async function open(entry: Entry, wantsRaw: boolean) {
   const opened = wantsRaw ? await entry.withRaw() : entry
@@ -50,29 +47,12 @@ export async function open(entry: Entry, wantsRaw: boolean) {
   return { body: { ...opened.answer, cached, ...raw }, tag: opened.tag, final: opened.final }
 }
 
-interface Asked {
-  ifNoneMatch: string | null
-  /** What beside the content makes the answer another one, for instance `raw`. */
-  variant?: string
-  /** Beside ETag and Cache-Control, or in their place. */
-  headers?: Record<string, string>
-}
+const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 
-/**
- * A 200 with ETag and Cache-Control, or a 304. The tag is a weak one: the same content is the same answer, whether it came
- * out of the cache or not. `fixed` answers are those to a question that will never have another one.
- */
-export function reply(
-  body: unknown,
-  tag: string,
-  fixed: boolean,
-  { ifNoneMatch, variant, headers: more }: Asked,
-): Reply {
-  const etag = `W/"${tag}${variant ? `-${variant}` : ''}"`
-  const maxAge = fixed ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
-  const headers = { etag, 'cache-control': `private, max-age=${maxAge}`, ...more }
-  return isKnownTag(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, body, headers }
-}
+/** How long a caller may keep an answer; a final one is that to a question which will never have another one. */
+export const keepFor = (isFinal: boolean) => ({
+  'cache-control': `private, max-age=${isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000}`,
+})
 
 /** The 404 that says what was not found. */
 export const notFound = (problem: NotFound): RequestError =>

@@ -1,13 +1,4 @@
 import { z } from 'zod'
-import {
-  afterSchema,
-  limitSchema,
-  nextLink,
-  ownedPosition,
-  positionOf,
-  toCursor,
-} from '../../platform/paging.ts'
-import { notModified } from '../../platform/reply.ts'
 import { tagOf } from '../cache.ts'
 import { lookup, toRefusal } from '../lookup.ts'
 import { LATEST, scanStates } from '../source.ts'
@@ -15,10 +6,10 @@ import { isOver, stateOf } from '../sources/tenable.ts'
 import {
   cachedSchema,
   idSchema,
+  keepFor,
   notFound,
   open,
   rawSchema,
-  reply,
   scanAnswerSchema,
   scanRoute,
 } from './reply.ts'
@@ -37,19 +28,16 @@ export const showScan = scanRoute({
       .refine((run) => run !== LATEST, 'must be the number or the UUID of a run')
       .optional()
       .describe('The number or the UUID of a run; the latest by default.'),
-    raw: rawSchema,
   }),
-  answers: { 200: { description: 'The run.', body: scanAnswerSchema }, 304: notModified },
-  async handle({ params: { id }, query: { run, raw }, ifNoneMatch }, parts) {
+  answers: { 200: { description: 'The run.', body: scanAnswerSchema } },
+  cached: { raw: rawSchema },
+  async handle({ params: { id }, query: { run, raw } }, parts) {
     const { scan } = await parts.tenable()
     const entry = (await lookup(parts, scan, [id], run)).get(id)
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
     const { body, tag, final } = await open(entry, raw)
     // Another run may be the latest soon.
-    return reply(body, tag, final && run !== undefined, {
-      ifNoneMatch,
-      ...(raw && { variant: 'raw' }),
-    })
+    return { status: 200, body, tag, headers: keepFor(final && run !== undefined) }
   },
 })
 
@@ -70,32 +58,27 @@ export const listRuns = scanRoute({
   path: 'scan-history/tenable/scans/{id}/runs',
   summary: 'The runs of a scan, newest first',
   params: idParam,
-  query: z.strictObject({
-    limit: limitSchema,
-    after: afterSchema('tenable-runs', ownedPosition(z.int().min(0).max(1_000_000))),
-  }),
   answers: {
     200: {
       description: 'A page of runs. Scans that were imported, or are triggered, have none to list.',
-      body: z.strictObject({ runs: z.array(runSchema), next: text, cached: cachedSchema }),
     },
-    304: notModified,
   },
-  async handle({ params: { id }, query: { limit, after }, ifNoneMatch }, parts) {
-    const offset = positionOf(id, after) ?? 0
+  list: {
+    name: 'tenable-runs',
+    member: 'runs',
+    of: runSchema,
+    owner: 'id',
+    position: z.int().min(0).max(1_000_000),
+    more: { cached: cachedSchema },
+  },
+  cached: {},
+  async handle({ params: { id }, query: { limit, after = 0 } }, parts) {
     const { runs } = await parts.tenable()
-    const entry = (await lookup(parts, runs, [id], `${limit}-${offset}`)).get(id)
+    const entry = (await lookup(parts, runs, [id], `${limit}-${after}`)).get(id)
     if (!entry) throw notFound('scan')
     const { body, tag } = await open(entry, false)
-    const page = pageSchema.parse(body)
-    const next = page.next === null ? null : toCursor('tenable-runs', [id, page.next])
-    const variant = `${offset}-${limit}`
-    const headers = nextLink(`/api/scan-history/tenable/scans/${id}/runs`, { limit }, next)
-    return reply({ ...page, next, cached: body.cached }, tag, false, {
-      ifNoneMatch,
-      variant,
-      headers,
-    })
+    const page = { ...pageSchema.parse(body), cached: body.cached }
+    return { status: 200, body: page, tag, headers: keepFor(false) }
   },
 })
 
@@ -115,9 +98,9 @@ export const showStatus = scanRoute({
         over: z.boolean(),
       }),
     },
-    304: notModified,
   },
-  async handle({ params: { id }, ifNoneMatch }, parts) {
+  cached: {},
+  async handle({ params: { id } }, parts) {
     const { status } = await parts.tenable()
     const upstreamState = await status(id).catch((error: unknown): never => {
       throw toRefusal(error)
@@ -126,6 +109,6 @@ export const showStatus = scanRoute({
     const state = stateOf(upstreamState)
     const headers = { 'cache-control': 'no-cache' }
     const body = { id, state, upstreamState, over: isOver(state) }
-    return reply(body, tagOf(upstreamState), false, { ifNoneMatch, headers })
+    return { status: 200, body, tag: tagOf(upstreamState), headers }
   },
 })

@@ -1,0 +1,158 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { cutPage, toCursor } from '../../shared/platform/paging.ts'
+import { defineRoute } from '../../shared/platform/route.ts'
+import { createTickets, type Tickets } from '../../shared/platform/tickets.ts'
+import { DAY_MS } from '../../shared/platform/time.ts'
+import { askRoute, ORIGIN } from '../events/ask-route.ts'
+import { createMemoryTable } from '../memory-table.ts'
+import { createStillClock } from './still-clock.ts'
+
+interface Deps {
+  numbers: number[]
+  tickets: Tickets
+}
+
+const route = defineRoute<Deps>()
+const declared = { method: 'GET', summary: 'For a test' } as const
+
+const listNumbers = route({
+  ...declared,
+  name: 'list-numbers',
+  path: 'boxes/{box}/numbers',
+  params: z.strictObject({ box: z.string() }),
+  query: z.strictObject({ color: z.string().optional() }),
+  answers: { 200: { description: 'A page of numbers.' } },
+  list: { name: 'numbers', of: z.int(), owner: 'box', position: z.int() },
+  cached: { full: z.stringbool().default(false) },
+  async handle({ query: { limit, after = 0, full } }, { numbers }) {
+    const found = numbers.filter((one) => one > after)
+    const { page, next } = cutPage(found, limit, (last) => last)
+    return { status: 200, body: { numbers: page, next }, tag: full ? 'all' : 'some' }
+  },
+})
+
+const waitForNumber = route({
+  ...declared,
+  name: 'wait-for-number',
+  path: 'numbers/{number}/wait',
+  params: z.strictObject({ number: z.string() }),
+  answers: {},
+  longPoll: {
+    name: 'number-wait',
+    subject: z.strictObject({ number: z.int() }),
+    lifetimeMs: ({ number }) => number * DAY_MS,
+    isRenewed: true,
+    retryAfterSeconds: 7,
+    async read({ number }, { numbers }, after) {
+      return numbers.includes(number)
+        ? { status: 200, body: { number, after } }
+        : {
+            status: 202,
+            body: {},
+            after: `${after ?? ''}x`,
+            retryAfterSeconds: after ? 1 : undefined,
+          }
+    },
+  },
+  async handle({ params }, { numbers }) {
+    const number = Number(params.number)
+    return { status: numbers.includes(number) ? 200 : 202, body: {}, subject: { number } }
+  },
+})
+
+async function prepare() {
+  const clock = createStillClock()
+  const table = createMemoryTable('Tickets')
+  await table.create()
+  const tickets = createTickets(table, clock)
+  const deps: Deps = { numbers: [1, 2, 3], tickets }
+  const get = (path: string, ifNoneMatch?: string) =>
+    askRoute<Deps, { numbers: number[]; next: string | null; detail: string }>(
+      [listNumbers, waitForNumber],
+      deps,
+      'GET',
+      path,
+      undefined,
+      ifNoneMatch,
+    )
+  const issued = () => Array.fromAsync(table.list({}))
+  return { clock, tickets, deps, get, issued }
+}
+
+test('a list goes on where its page ended, with the same filters, and has no link on its last page', async () => {
+  const { get } = await prepare()
+
+  const first = await get('boxes/a/numbers?limit=2&color=red&full=true')
+  const [, path = ''] = /^<\/api\/([^>]*)>; rel="next"$/.exec(first.headers.link ?? '') ?? []
+  const last = await get(path)
+
+  expect(first.body).toEqual({ numbers: [1, 2], next: toCursor('numbers', ['a', 2]) })
+  expect(path).toBe(`boxes/a/numbers?after=${first.body.next}&limit=2&color=red`)
+  expect(last.body).toEqual({ numbers: [3], next: null })
+  expect(last.headers.link).toBeUndefined()
+})
+
+test.each([
+  ['of another list', toCursor('letters', ['a', 2])],
+  ['of another owner', toCursor('numbers', ['b', 2])],
+  ['without an owner', toCursor('numbers', 2)],
+])('a cursor %s is refused', async (_what, cursor) => {
+  const { get } = await prepare()
+
+  const { status, body } = await get(`boxes/a/numbers?after=${cursor}`)
+
+  expect([status, body.detail]).toEqual([400, 'query.after is not a "next" of this list'])
+})
+
+test('who has an answer already gets 304 with the same headers; another page or flag is another answer', async () => {
+  const { get } = await prepare()
+  const path = 'boxes/a/numbers?limit=1'
+
+  const { headers } = await get(path)
+  const tag = headers.etag ?? ''
+  const known = await get(path, tag)
+  const others = [
+    await get('boxes/a/numbers?limit=2', tag),
+    await get(`${path}&after=${toCursor('numbers', ['a', 1])}`, tag),
+    await get(`${path}&full=true`, tag),
+  ]
+
+  expect(tag).toBe('W/"some-0-1"')
+  expect(known).toMatchObject({ status: 304, text: '', headers: { etag: tag, link: headers.link } })
+  expect(others.map(({ status }) => status)).toEqual([200, 200, 200])
+  expect(others[2]?.headers.etag).toBe('W/"all-0-1-full"')
+})
+
+test('what is there at once needs no ticket', async () => {
+  const { get, issued } = await prepare()
+
+  const { status, headers } = await get('numbers/3/wait')
+
+  expect([status, headers.location, await issued()]).toEqual([200, undefined, []])
+})
+
+test('a ticket goes on with its subject until that is there, and each use lets it live again', async () => {
+  const { clock, deps, get, tickets } = await prepare()
+  const { continuation } = waitForNumber
+
+  const first = await get('numbers/5/wait')
+  const [, ticket = ''] = /\/api\/continue\/(.*)$/.exec(first.headers.location ?? '') ?? []
+  const opened = await tickets.resolve(ticket)
+  const resume = (after?: string) =>
+    continuation?.resume({ ticket, subject: opened?.subject ?? '', origin: ORIGIN, after }, deps)
+  await clock.advance(5 * DAY_MS - 1)
+  const second = await resume()
+  await clock.advance(5 * DAY_MS - 1)
+  const third = await resume('x')
+  deps.numbers.push(5)
+  const last = await resume('xx')
+
+  const here = `${ORIGIN}/api/continue/${ticket}`
+  expect(first).toMatchObject({ status: 202, headers: { location: here, 'retry-after': '7' } })
+  expect(opened).toEqual({ name: continuation?.name, subject: '{"number":5}' })
+  expect(second?.headers).toEqual({ location: `${here}?after=x`, 'retry-after': '7' })
+  expect(third?.headers).toEqual({ location: `${here}?after=xx`, 'retry-after': '1' })
+  expect(last).toEqual({ status: 200, body: { number: 5, after: 'xx' } })
+  expect(await tickets.resolve(ticket)).toBeDefined()
+})
