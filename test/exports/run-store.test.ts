@@ -203,6 +203,23 @@ describe('taking over', () => {
     expect([run?.epoch, run?.reason]).toEqual(won ? [2, null] : [1, 'from the old epoch'])
   })
 
+  test('of a run that moves at that moment does nothing: it is not dead', async () => {
+    await ledger.begin(newRun())
+    const late: Table['transact'] = async (operations) => {
+      await ledger.update(ref(), (run) => ({ ...run, reason: 'alive' }))
+      return table.transact(operations)
+    }
+
+    const taken = await createRunLedger({ ...table, transact: late }, 'av-health').takeOver({
+      run: FIRST,
+      epoch: 1,
+    })
+
+    expect(taken).toBeUndefined()
+    expect(await ledger.active()).toEqual({ run: FIRST, epoch: 1 })
+    expect(await ledger.run(FIRST)).toMatchObject({ epoch: 1, reason: 'alive' })
+  })
+
   test('of a run that is no longer under way does nothing', async () => {
     await ledger.begin(newRun())
     await ledger.release(ref())
