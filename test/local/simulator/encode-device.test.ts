@@ -77,7 +77,7 @@ test('a line holds the scans as text inside text', () => {
   )
 })
 
-test('the oddest way to write a row of the same row is a different text', () => {
+test('the oddest way to write the same row is a different text', () => {
   const line = JSON.parse(encodeLine(seen, odd))
 
   expect(line.DeviceId).toBe('00AB')
