@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import type { CallLimit, Lane } from '../../shared/platform/budget.ts'
+import type { CallLimit, Priority } from '../../shared/platform/budget.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
@@ -17,10 +17,10 @@ import {
 } from './budget-load.ts'
 import { createStillClock } from './still-clock.ts'
 
-const lanes: Lane[] = ['person', 'poll']
+const priorities: Priority[] = ['interactive', 'background']
 const full: CallLimit = { perMinute: 100, perHour: 1500 }
 
-/** Two instances with clocks that are wrong and go wrong, hammering through both lanes, dying and starting anew. */
+/** Two instances with clocks that are wrong and go wrong, hammering through both priorities, dying and starting anew. */
 async function hammerForHours(
   hours: number,
   random: () => number,
@@ -51,10 +51,10 @@ async function hammerForHours(
     let skewMs = (random() - 0.5) * 1e9
     const own = skewed(clock, () => skewMs)
     const instance = startInstance(own, table, limit, random)
-    for (const lane of lanes) {
+    for (const priority of priorities) {
       const travelMs = () => Math.floor(random() * 400)
       const paceMs = 100 + Math.floor(random() * 200)
-      hammer({ instance, index, lane, clock, upstream, paceMs, waitUpToMs, travelMs }).catch(
+      hammer({ instance, index, priority, clock, upstream, paceMs, waitUpToMs, travelMs }).catch(
         (error) => failures.push(error),
       )
     }
@@ -96,16 +96,16 @@ describe('two instances whose clocks are wrong, hammering for two hours', () => 
     [2, 20_000],
     [3, 60_000],
   ])(
-    'never exceed the limits, starve no lane and ask the table once for four calls (%i, wait %i ms)',
+    'never exceed the limits, starve no priority and ask the table once for four calls (%i, wait %i ms)',
     async (seed, waitUpToMs) => {
       const { upstream, requests, endMs } = await hammerForHours(2, seeded(seed), waitUpToMs)
 
       expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
       expect(upstream.most(HOUR_MS)).toBeLessThanOrEqual(full.perHour)
       expect(upstream.seen.length).toBeGreaterThan(2 * full.perHour * 0.8)
-      // Once in a while an answer takes so long that a lane's share of 70 s is lost.
-      for (const lane of lanes)
-        expect(upstream.longestGapMs(lane, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
+      // Once in a while an answer takes so long that a priority's share of 70 s is lost.
+      for (const priority of priorities)
+        expect(upstream.longestGapMs(priority, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
       expect(requests / upstream.seen.length).toBeLessThanOrEqual(0.25)
     },
   )
@@ -133,11 +133,11 @@ test('two instances on the storage emulator never exceed a limit either, and get
       await table.create()
       const own = skewed(clock, () => index * 1e8)
       const instance = startInstance(own, table, full)
-      const work = lanes.map((lane) =>
+      const work = priorities.map((priority) =>
         hammer({
           instance,
           index,
-          lane,
+          priority,
           clock,
           upstream,
           paceMs: 200,
@@ -159,8 +159,8 @@ test('two instances on the storage emulator never exceed a limit either, and get
 
   expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
   expect(upstream.seen.length).toBeGreaterThan(250)
-  for (const lane of lanes) {
-    expect(upstream.longestGapMs(lane, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(
+  for (const priority of priorities) {
+    expect(upstream.longestGapMs(priority, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(
       2 * MINUTE_MS,
     )
   }
@@ -168,7 +168,7 @@ test('two instances on the storage emulator never exceed a limit either, and get
 
 test('in whatever order the storage calls of two instances come, no place is given twice', async () => {
   const takes = fc.array(
-    fc.record({ instance: fc.nat({ max: 1 }), lane: fc.constantFrom(...lanes) }),
+    fc.record({ instance: fc.nat({ max: 1 }), priority: fc.constantFrom(...priorities) }),
     {
       minLength: 2,
       maxLength: 24,
@@ -200,8 +200,8 @@ test('in whatever order the storage calls of two instances come, no place is giv
           ),
         )
         const takeAll = async () => {
-          const ends = calls.map(({ instance, lane }) =>
-            instances[instance]?.budget.take('lists', { lane }),
+          const ends = calls.map(({ instance, priority }) =>
+            instances[instance]?.budget.acquire('lists', { priority }),
           )
           const settled = await scheduler.waitFor(Promise.allSettled(ends))
           return settled.filter(({ status }) => status === 'fulfilled').length

@@ -52,21 +52,21 @@ const refusalOf = (take: Promise<void>) =>
 async function drain(
   budget: Budget<string>,
   family: string,
-  lane: 'person' | 'poll',
+  priority: 'interactive' | 'background',
   most = 1000,
 ): Promise<number> {
   for (let count = 0; count < most; count += 1) {
-    if (budget && (await refusalOf(budget.take(family, { lane })))) return count
+    if (budget && (await refusalOf(budget.acquire(family, { priority })))) return count
   }
   return most
 }
 
-test('one lane may use nine tenths of the limit, less what the other lane may still need', async () => {
+test('one priority may use nine tenths of the limit, less what the other priority may still need', async () => {
   const { instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const [first, second] = [instance(), instance()]
 
-  const polls = (await drain(first, 'lists', 'poll')) + (await drain(second, 'lists', 'poll'))
-  const persons = await drain(second, 'lists', 'person')
+  const polls = (await drain(first, 'lists', 'background')) + (await drain(second, 'lists', 'background'))
+  const persons = await drain(second, 'lists', 'interactive')
 
   expect(polls).toBe(83)
   expect(persons).toBe(7)
@@ -75,11 +75,11 @@ test('one lane may use nine tenths of the limit, less what the other lane may st
 test('a call without a place is refused at once with the time to come back, and then there is one', async () => {
   const { clock, instance } = await world({ export: { perMinute: 5, perHour: 20 } })
   const budget = instance()
-  const count = await drain(budget, 'export', 'poll')
+  const count = await drain(budget, 'export', 'background')
 
-  const refused = await refusalOf(budget.take('export'))
+  const refused = await refusalOf(budget.acquire('export'))
   await clock.advance(refused?.retryAfterMs ?? 0)
-  const later = await refusalOf(budget.take('export'))
+  const later = await refusalOf(budget.acquire('export'))
 
   expect(count).toBe(4)
   expect(refused).toMatchObject({
@@ -99,7 +99,7 @@ test('a small limit is used up to nine tenths, minute and hour, and no place is 
   let count = 0
 
   for (let minute = 0; minute < 59; minute += 1) {
-    count += (await drain(first, 'export', 'poll', 2)) + (await drain(second, 'export', 'poll'))
+    count += (await drain(first, 'export', 'background', 2)) + (await drain(second, 'export', 'background'))
     await clock.advance(MINUTE_MS)
   }
 
@@ -109,14 +109,14 @@ test('a small limit is used up to nine tenths, minute and hour, and no place is 
 test('who waits is served first come first served as soon as there is a place', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
   const budget = instance()
-  await budget.take('lists')
+  await budget.acquire('lists')
   const served: string[] = []
   const wait = (name: string, waitUpToMs: number) =>
-    budget.take('lists', { waitUpToMs }).then(() => served.push(name))
+    budget.acquire('lists', { waitUpToMs }).then(() => served.push(name))
 
   const first = wait('first', 3 * MINUTE_MS)
   const second = wait('second', 3 * MINUTE_MS)
-  const third = refusalOf(budget.take('lists', { waitUpToMs: 30_000 }))
+  const third = refusalOf(budget.acquire('lists', { waitUpToMs: 30_000 }))
   await clock.advance(80_000)
   const afterOne = [...served]
   await clock.advance(80_000)
@@ -130,17 +130,17 @@ test('who waits is served first come first served as soon as there is a place', 
 test('a stop counts at once where it was ordered, and for all others within ten seconds', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const [first, second] = [instance(), instance(-1e8)]
-  await Promise.all(Array.from({ length: 10 }, () => second.take('lists')))
-  await second.take('lists')
+  await Promise.all(Array.from({ length: 10 }, () => second.acquire('lists')))
+  await second.acquire('lists')
 
   await first.stop('lists', 30_000)
   await first.stop('lists', 1000)
-  const ordered = await refusalOf(first.take('lists'))
+  const ordered = await refusalOf(first.acquire('lists'))
   await clock.advance(10_000)
-  const other = await refusalOf(second.take('lists'))
+  const other = await refusalOf(second.acquire('lists'))
   const left = await second.left('lists')
   await clock.advance(22_000)
-  const after = await refusalOf(second.take('lists'))
+  const after = await refusalOf(second.acquire('lists'))
 
   expect(ordered?.retryAfterMs).toBeGreaterThanOrEqual(30_000)
   expect(other?.retryAfterMs).toBeGreaterThanOrEqual(20_000)
@@ -151,9 +151,9 @@ test('a stop counts at once where it was ordered, and for all others within ten 
 test('a stop refuses at once those who can no longer be served in time, and keeps the others waiting', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
   const budget = instance()
-  await drain(budget, 'lists', 'poll')
-  const hasty = refusalOf(budget.take('lists', { waitUpToMs: 90_000 }))
-  const patient = refusalOf(budget.take('lists', { waitUpToMs: 10 * MINUTE_MS }))
+  await drain(budget, 'lists', 'background')
+  const hasty = refusalOf(budget.acquire('lists', { waitUpToMs: 90_000 }))
+  const patient = refusalOf(budget.acquire('lists', { waitUpToMs: 10 * MINUTE_MS }))
 
   await budget.stop('lists', 3 * MINUTE_MS)
   const refused = await hasty
@@ -166,13 +166,13 @@ test('a stop refuses at once those who can no longer be served in time, and keep
 test('a crash loses no more than what was held', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const dead = instance()
-  await drain(dead, 'lists', 'poll', 20)
+  await drain(dead, 'lists', 'background', 20)
   const alive = instance()
 
   const { minuteLeft } = await alive.left('lists')
-  const rest = (await drain(alive, 'lists', 'poll')) + (await drain(alive, 'lists', 'person'))
+  const rest = (await drain(alive, 'lists', 'background')) + (await drain(alive, 'lists', 'interactive'))
   await clock.advance(80_000)
-  const later = (await drain(alive, 'lists', 'poll')) + (await drain(alive, 'lists', 'person'))
+  const later = (await drain(alive, 'lists', 'background')) + (await drain(alive, 'lists', 'interactive'))
 
   expect(minuteLeft).toBeGreaterThanOrEqual(90 - 20 - 18)
   expect(rest).toBe(minuteLeft)
@@ -186,7 +186,7 @@ test('what is left is told by every instance, and families do not take from one 
     scans: null,
   }
   const { instance } = await world(limits)
-  await instance().take('lists')
+  await instance().acquire('lists')
   await instance().stop('export', 1000)
 
   const report = await instance().report()
@@ -201,12 +201,12 @@ test('what is left is told by every instance, and families do not take from one 
 test('a limit that nobody has published is learned from a refusal, and forgotten in time', async () => {
   const { clock, instance } = await world({ scans: null })
   const [first, second] = [instance(), instance()]
-  await Promise.all(Array.from({ length: 60 }, () => first.take('scans')))
+  await Promise.all(Array.from({ length: 60 }, () => first.acquire('scans')))
 
   await first.stop('scans', 30_000)
   await clock.advance(80_000)
   const learned = await second.left('scans')
-  const polls = await drain(second, 'scans', 'poll')
+  const polls = await drain(second, 'scans', 'background')
   await clock.advance(20 * MINUTE_MS)
   const grown = await second.left('scans')
   await clock.advance(HOUR_MS)
@@ -225,10 +225,10 @@ test('a limit that nobody has published is learned from a refusal, and forgotten
 test('too many at once teach nothing about the rate', async () => {
   const { clock, instance } = await world({ scans: null })
   const budget = instance()
-  await budget.take('scans')
+  await budget.acquire('scans')
 
   await budget.stop('scans', 5000, { isRate: false })
-  const stopped = await refusalOf(budget.take('scans'))
+  const stopped = await refusalOf(budget.acquire('scans'))
   await clock.advance(7000)
 
   expect(stopped).toMatchObject({ code: 'OwnBudget' })
@@ -242,27 +242,27 @@ test('too many at once teach nothing about the rate', async () => {
 test('without the table nothing is taken but what is held, and a stop still counts here', async () => {
   const { clock, fail, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const budget = instance()
-  await Promise.all(Array.from({ length: 10 }, () => budget.take('lists')))
-  await budget.take('lists')
+  await Promise.all(Array.from({ length: 10 }, () => budget.acquire('lists')))
+  await budget.acquire('lists')
   fail(true)
 
-  await budget.take('lists')
+  await budget.acquire('lists')
   await budget.stop('lists', 20_000)
-  const stopped = await refusalOf(budget.take('lists'))
+  const stopped = await refusalOf(budget.acquire('lists'))
   await clock.advance(25_000)
 
   expect(stopped).toMatchObject({ code: 'OwnBudget' })
-  await expect(budget.take('lists')).rejects.toThrow('the table service is away')
+  await expect(budget.acquire('lists')).rejects.toThrow('the table service is away')
   fail(false)
-  expect(await refusalOf(budget.take('lists'))).toBeUndefined()
+  expect(await refusalOf(budget.acquire('lists'))).toBeUndefined()
 })
 
 test('a poll of two calls a minute costs one read and one write', async () => {
   const { clock, requests, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const budget = instance()
   const poll = async () => {
-    await budget.take('lists')
-    await budget.take('lists')
+    await budget.acquire('lists')
+    await budget.acquire('lists')
     await clock.advance(MINUTE_MS)
   }
   await poll()
@@ -279,7 +279,7 @@ test('however often calls are taken, the row holds one entry for five seconds', 
 
   for (let count = 0; count < 60; count += 1) {
     if (count === 30) await clock.advance(5000)
-    await instance().take('scans')
+    await instance().acquire('scans')
   }
 
   const row = await table.get('defender', 'calls|scans')

@@ -1,7 +1,7 @@
 import type { Memory, Watch } from '../../changes/poll-state.ts'
 import type { Resource } from '../../changes/resource.ts'
 import { type ResourceName, resources } from '../../changes/resources/index.ts'
-import type { Lane } from '../../platform/budget.ts'
+import type { Priority } from '../../platform/budget.ts'
 import { readSection } from '../../platform/config.ts'
 import type { Log } from '../../platform/log.ts'
 import { createGate } from '../preflight-gate.ts'
@@ -14,7 +14,7 @@ import type { EventsSection } from './events.ts'
 export interface ChangesSection {
   /** What one resource is watched with for whoever asks, telling its story to one invocation's log. */
   watch(name: ResourceName, log: Log): Watch
-  /** The same for a timer: calls in the other lane, and an upstream that has refused it is left alone for a while. */
+  /** The same for a timer: `background` calls, and an upstream that has refused it is left alone for a while. */
   patientWatch(name: ResourceName, log: Log): Watch
   schedules: Record<ResourceName, string>
   eventRetentionDays: number
@@ -29,9 +29,9 @@ export function createChangesSection(
   const settings = readSection('changes', env, changesSettings)
   const { defender, watches, token, tenantId } = upstream
   const memories: Record<ResourceName, Memory> = { 'machine-actions': {}, investigations: {} }
-  const sourceOf = ({ list, filter }: Resource, lane: Lane): Watch['source'] => ({
-    list: (wanted) => defender.items(list, filter(wanted), lane),
-    get: (id) => defender.item(list, id, lane),
+  const sourceOf = ({ list, filter }: Resource, priority: Priority): Watch['source'] => ({
+    list: (wanted) => defender.items(list, filter(wanted), priority),
+    get: (id) => defender.item(list, id, priority),
   })
   const gateOf = (name: ResourceName) =>
     createGate({ watch: watches[name], renew: () => token({ fresh: true }), clock })
@@ -41,7 +41,7 @@ export function createChangesSection(
   }
   const watch = (name: ResourceName, log: Log): Watch => ({
     resource: resources[name],
-    source: sourceOf(resources[name], 'person'),
+    source: sourceOf(resources[name], 'interactive'),
     feed,
     clock,
     log,
@@ -55,7 +55,7 @@ export function createChangesSection(
     watch,
     patientWatch: (name, log) => ({
       ...watch(name, log),
-      source: sourceOf(resources[name], 'poll'),
+      source: sourceOf(resources[name], 'background'),
       over: gates[name],
     }),
     schedules: {
