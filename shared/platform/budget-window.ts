@@ -132,8 +132,15 @@ function spareIn(bucket: number, used: Used[], perHour: number, own: number): nu
 
 /** The first bucket from `bucket` on in which a priority may have a token, if nobody else uses any. */
 export function firstBucket(bucket: number, priority: Priority, used: Used[], limit: CallLimit) {
-  let first = bucket
-  while (first < bucket + HOUR_BUCKETS && tokensIn(first, priority, used, limit) === 0) first += 1
+  const hasToken = (candidate: number) => tokensIn(candidate, priority, used, limit) > 0
+  if (hasToken(bucket)) return bucket
+  // Time only frees tokens, and an hour frees all: half of the buckets that are left are enough to look at.
+  let [before, first] = [bucket, bucket + HOUR_BUCKETS]
+  while (first - before > 1) {
+    const middle = Math.floor((before + first) / 2)
+    if (hasToken(middle)) first = middle
+    else before = middle
+  }
   return first
 }
 

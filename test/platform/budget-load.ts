@@ -128,22 +128,23 @@ export async function hammer(options: {
   waitUpToMs: number
   travelMs: () => number
   /** Told how long each call has waited for its token or its refusal. */
-  onSettled?: (waitedMs: number) => void
+  onSettled?: (waitedMs: number, isServed: boolean) => void
 }): Promise<void> {
   const { instance, index, priority, clock, upstream, paceMs, waitUpToMs, travelMs } = options
   while (!instance.isDead()) {
     const askedMs = clock.now().getTime()
-    const settle = () => options.onSettled?.(clock.now().getTime() - askedMs)
+    const settle = (isServed: boolean) =>
+      options.onSettled?.(clock.now().getTime() - askedMs, isServed)
     try {
       await instance.budget.acquire('lists', { priority, waitUpToMs })
-      settle()
+      settle(true)
       if (instance.isDead()) return
       const ms = travelMs()
       if (ms > 0) await clock.sleep(ms)
       upstream.seen.push({ atMs: clock.now().getTime(), instance: index, priority })
     } catch (error) {
       if (!(error instanceof UpstreamError) || error.facts.code !== 'OwnBudget') throw error
-      settle()
+      settle(false)
     }
     await clock.sleep(paceMs)
   }
