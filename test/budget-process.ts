@@ -1,6 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createTables } from '../shared/platform/azure-table.ts'
-import { type Budget, createBudget, heedThrottle, type Lane } from '../shared/platform/budget.ts'
+import {
+  type Budget,
+  createBudget,
+  type Priority,
+  recordThrottle,
+} from '../shared/platform/budget.ts'
 import { UpstreamError } from '../shared/platform/errors.ts'
 import { createHttp } from '../shared/platform/http.ts'
 import type { Clock } from '../shared/platform/time.ts'
@@ -20,16 +25,16 @@ const budget: Budget<DefenderFamily> = createBudget({
 })
 const http = createHttp({ upstream: 'defender', clock, userAgent: 'budget-run', attempts: 1 })
 
-async function hammer(family: DefenderFamily, lane: Lane, paceMs: number): Promise<void> {
+async function hammer(family: DefenderFamily, priority: Priority, paceMs: number): Promise<void> {
   while (Date.now() < Number(untilMs)) {
     try {
       await http.text({
         method: 'GET',
-        url: new URL(`${origin}/${family}/${lane}`),
+        url: new URL(`${origin}/${family}/${priority}`),
         name: `GET /${family}`,
         isAllowed: () => true,
-        admit: () => budget.take(family, { lane }),
-        onFailure: (error) => heedThrottle(budget, family, error),
+        admit: () => budget.acquire(family, { priority }),
+        onFailure: (error) => recordThrottle(budget, family, error),
       })
     } catch (error) {
       if (!(error instanceof UpstreamError) || error.facts.status !== 429) throw error
@@ -40,7 +45,10 @@ async function hammer(family: DefenderFamily, lane: Lane, paceMs: number): Promi
 
 const families: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
 await Promise.all(
-  families.flatMap((family) => [hammer(family, 'person', 130), hammer(family, 'poll', 90)]),
+  families.flatMap((family) => [
+    hammer(family, 'interactive', 130),
+    hammer(family, 'background', 90),
+  ]),
 )
 process.send?.(Object.fromEntries(families.map((family) => [family, requests(`calls|${family}`)])))
 process.disconnect()

@@ -13,10 +13,14 @@ const counted: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
 for (const family of counted) upstreams.set(family, createUpstream())
 
 const server = createServer((request, response) => {
-  const [, family = '', lane] = (request.url ?? '').split('/')
+  const [, family = '', priority] = (request.url ?? '').split('/')
   upstreams
     .get(family)
-    ?.seen.push({ atMs: Date.now(), instance: 0, lane: lane === 'person' ? 'person' : 'poll' })
+    ?.seen.push({
+      atMs: Date.now(),
+      instance: 0,
+      priority: priority === 'interactive' ? 'interactive' : 'background',
+    })
   response.end('{}')
 })
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -48,7 +52,9 @@ try {
   for (const family of counted) {
     const { seen, most, longestGapMs } = upstreams.get(family) ?? createUpstream()
     const { perMinute } = defenderLimits[family]
-    const gaps = (['person', 'poll'] as const).map((lane) => longestGapMs(lane, startMs, untilMs))
+    const gaps = (['interactive', 'background'] as const).map((priority) =>
+      longestGapMs(priority, startMs, untilMs),
+    )
     const fullest = most(60_000)
     console.log(
       `${family}: ${seen.length} calls, at most ${fullest} of ${perMinute} in any minute,`,

@@ -70,7 +70,7 @@ export const watchedNames = resourceNames
 export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
   const { watch } = await theApp().changes()
   try {
-    const { head } = await poll(watch(name, tracedOf(context), 'poll'))
+    const { head } = await poll(watch(name, tracedOf(context), 'background'))
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
     // Told in log and status already; the next tick is the retry.

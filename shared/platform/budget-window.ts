@@ -1,8 +1,12 @@
-/** For whom a call is made; neither lane can take the places that the other needs. */
-export type Lane = 'person' | 'poll'
+import { z } from 'zod'
+import type { Columns, Row } from './table.ts'
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from './time.ts'
 
-/** The lanes, in the order in which they are served. */
-export const lanes = ['person', 'poll'] as const satisfies Lane[]
+/** For whom a call is made, in the order in which they are served; neither can use up the share of the other. */
+export const priorities = ['interactive', 'background'] as const
+
+/** `interactive`: somebody waits for the answer; `background`: timers and the export. */
+export type Priority = (typeof priorities)[number]
 
 /** How many calls an upstream allows in any minute and in any hour. */
 export interface CallLimit {
@@ -10,25 +14,87 @@ export interface CallLimit {
   perHour: number
 }
 
-/** The places that were given away in one bucket of five seconds of the table service's time. */
-export interface Given {
-  bucket: number
-  person: number
-  poll: number
+/** How many tokens were used in one bucket of the table service's time. */
+export type Used = Record<Priority | 'bucket', number>
+
+/** How long a bucket lasts. Counting by bucket bounds the row of an hour, whoever calls how often. */
+export const BUCKET_MS = 5000
+/** A token is good for so long from the start of its bucket: it is stored in this one and used in the next at the latest. */
+export const TOKEN_MS = 2 * BUCKET_MS
+/** Calls of buckets that are so far apart can't meet in one minute or one hour, even if a token is used late. */
+const MINUTE_BUCKETS = (MINUTE_MS + TOKEN_MS) / BUCKET_MS
+/** With 50 s to spare. */
+const HOUR_BUCKETS = (HOUR_MS + MINUTE_MS) / BUCKET_MS
+/** Of a published limit; what others do under our name, and what a slow network shifts, has the rest. */
+const USED_SHARE = 0.9
+/** The part of a limit that each priority has for itself, so that a flood of the one does not starve the other. */
+const PRIORITY_SHARE = 0.3
+/** Of the rate at which we were refused, so much is tried next where no limit is published. */
+const STEP_DOWN = 0.75
+/** How fast a learned limit comes back, each minute: upstreams change theirs without notice. */
+const GROWTH = 1.1
+const FORGOTTEN_MS = HOUR_MS
+/** The smallest number that Tenable has published for any of its routes. */
+const MIN_LEARNED = 4
+
+const usedSchema = z.array(
+  z
+    .tuple([z.int(), z.int(), z.int()])
+    .transform(([bucket, interactive, background]): Used => ({ bucket, interactive, background })),
+)
+const accountSchema = z.object({
+  /** In the order of their buckets. */
+  used: z
+    .string()
+    .transform((text): unknown => JSON.parse(text))
+    .pipe(usedSchema),
+  /** No call before; times are the table service's, in epoch milliseconds. */
+  stoppedUntilMs: z.number(),
+  /** The limit as it was learned; 0 as long as nothing was refused. */
+  learnedPerMinute: z.number(),
+  learnedAtMs: z.number(),
+})
+
+/** What all instances know of one family's calls. */
+export type Account = z.infer<typeof accountSchema>
+
+/** Reads the row of a family; before its first call there is none. */
+export const readAccount = (row: Row | undefined): Account =>
+  row
+    ? accountSchema.parse(row.columns)
+    : { used: [], stoppedUntilMs: 0, learnedPerMinute: 0, learnedAtMs: 0 }
+
+/** The columns of a family's row. */
+export const toColumns = ({ used, ...columns }: Account): Columns => ({
+  ...columns,
+  used: JSON.stringify(used.map((one) => [one.bucket, one.interactive, one.background])),
+})
+
+/** The bucket to count in; another server of the table service may be a little behind the one that answered last. */
+export const bucketAt = (ms: number, used: Used[]): number =>
+  Math.max(Math.floor(ms / BUCKET_MS), used.at(-1)?.bucket ?? 0)
+
+/** Counts tokens in the newest bucket, and leaves out what has left the hour. */
+export function addUsed(used: Used[], bucket: number, priority: Priority, tokens: number): Used[] {
+  if (tokens === 0) return used
+  const last = used.at(-1) ?? { bucket: 0, interactive: 0, background: 0 }
+  const current = last.bucket === bucket ? last : { bucket, interactive: 0, background: 0 }
+  const earlier = used.filter((one) => one.bucket < bucket && bucket - one.bucket < HOUR_BUCKETS)
+  return [...earlier, { ...current, [priority]: current[priority] + tokens }]
 }
 
-/** How long a bucket lasts. */
-export const BUCKET_MS = 5000
-/**
- * Places are used up to five seconds after their bucket: calls of buckets that are this many apart can't meet in one
- * minute, or in one hour. That is 65 s and a good 60 min before the present bucket, in the hour with some to spare.
- */
-const MINUTE_BUCKETS = 14
-const HOUR_BUCKETS = 732
-/** What others do under our name, and what a slow network shifts, has the rest. */
-const USED_SHARE = 0.9
-/** The part of a limit that each lane has for itself. */
-const LANE_SHARE = 0.3
+/** How many tokens were used in the minute and the hour that end with a bucket. */
+export function usedBy(used: Used[], bucket: number) {
+  const minute = { interactive: 0, background: 0 }
+  let perHour = 0
+  for (const one of used) {
+    if (bucket - one.bucket >= HOUR_BUCKETS) continue
+    perHour += one.interactive + one.background
+    if (bucket - one.bucket >= MINUTE_BUCKETS) continue
+    for (const priority of priorities) minute[priority] += one[priority]
+  }
+  return { minute, perMinute: minute.interactive + minute.background, perHour }
+}
 
 /** What of an upstream's limit is used. */
 export const usableOf = ({ perMinute, perHour }: CallLimit): CallLimit => ({
@@ -36,77 +102,82 @@ export const usableOf = ({ perMinute, perHour }: CallLimit): CallLimit => ({
   perHour: Math.max(1, Math.floor(perHour * USED_SHARE)),
 })
 
-/** The number of the bucket that a time belongs to. */
-export const bucketOf = (ms: number): number => Math.floor(ms / BUCKET_MS)
-
-/** Adds places of the newest bucket to what was given: one entry a bucket, so that an hour is bounded whoever calls how often. */
-export function addGiven(given: Given[], { bucket, person, poll }: Given): Given[] {
-  const last = given.at(-1)
-  if (last?.bucket !== bucket) return [...given, { bucket, person, poll }]
-  return [...given.slice(0, -1), { bucket, person: last.person + person, poll: last.poll + poll }]
+/** How many tokens a priority may have in a bucket, beside those that were used already. `limit` is the usable one. */
+export function tokensIn(bucket: number, priority: Priority, used: Used[], limit: CallLimit) {
+  const share = Math.min(limit.perMinute, limit.perHour / Math.ceil(HOUR_BUCKETS / MINUTE_BUCKETS))
+  const own = Math.floor(PRIORITY_SHARE * share)
+  const { minute, perHour } = usedBy(used, bucket)
+  const other = minute[priority === 'interactive' ? 'background' : 'interactive']
+  const minuteLeft = limit.perMinute - minute[priority] - Math.max(own, other)
+  // The own share is always there; beyond it, only what leaves both priorities theirs for the hour to come.
+  const mayHave = Math.max(own - minute[priority], spareIn(bucket, used, limit.perHour, own))
+  return Math.max(0, Math.min(minuteLeft, limit.perHour - perHour, mayHave))
 }
-
-/** What still counts in a bucket; the rest can be forgotten. */
-export const withinHour = (given: Given[], bucket: number): Given[] =>
-  given.filter((one) => bucket - one.bucket < HOUR_BUCKETS)
-
-const withinMinute = (given: Given[], bucket: number) =>
-  given.filter((one) => bucket - one.bucket < MINUTE_BUCKETS)
-
-/** The places given away within the minute and the hour that end with a bucket. */
-export const givenBy = (given: Given[], bucket: number): CallLimit => ({
-  perMinute: sum(withinMinute(given, bucket)),
-  perHour: sum(withinHour(given, bucket)),
-})
-
-/** How many places a lane may have in a bucket, beside those that were given away already. `limit` is the usable one. */
-export function placesIn(bucket: number, lane: Lane, given: Given[], limit: CallLimit): number {
-  const own = ownShare(limit)
-  const other = lane === 'person' ? 'poll' : 'person'
-  const minute = withinMinute(given, bucket)
-  const minuteLeft = limit.perMinute - sum(minute) - Math.max(0, own - sum(minute, other))
-  const hourLeft = limit.perHour - sum(withinHour(given, bucket))
-  // A lane's own share is always there; beyond it, only what leaves both lanes theirs for the hour to come.
-  const ownLeft = own - sum(minute, lane)
-  return Math.max(
-    0,
-    Math.min(minuteLeft, hourLeft, Math.max(ownLeft, spareIn(bucket, given, limit.perHour, own))),
-  )
-}
-
-/** From which bucket on a lane may have so many places if nobody else takes any; an hour on, it may have all there are. */
-export function nextBucket(
-  bucket: number,
-  places: number,
-  lane: Lane,
-  given: Given[],
-  limit: CallLimit,
-): number {
-  let next = bucket + 1
-  while (next < bucket + HOUR_BUCKETS && placesIn(next, lane, given, limit) < places) next += 1
-  return next
-}
-
-/** How many places a lane has for itself in any minute, whatever the other one took. */
-const ownShare = ({ perMinute, perHour }: CallLimit): number =>
-  Math.floor(LANE_SHARE * Math.min(perMinute, perHour / Math.ceil(HOUR_BUCKETS / MINUTE_BUCKETS)))
 
 /**
- * How many places nobody will need: what was given away since any bucket, and what both lanes may take of their own
- * until that bucket leaves the hour, must stay below the limit.
+ * How many tokens nobody will need: what was used since any bucket, and what both priorities may use of their own until
+ * that bucket leaves the hour, must stay below the limit.
  */
-function spareIn(bucket: number, given: Given[], perHour: number, own: number): number {
+function spareIn(bucket: number, used: Used[], perHour: number, own: number): number {
   const reserved = (buckets: number) => 2 * own * (Math.ceil(buckets / MINUTE_BUCKETS) + 1)
   let spare = perHour - reserved(HOUR_BUCKETS)
   let since = 0
-  for (const one of withinHour(given, bucket).toReversed()) {
-    since += one.person + one.poll
+  for (const one of used.toReversed()) {
+    if (bucket - one.bucket >= HOUR_BUCKETS) break
+    since += one.interactive + one.background
     spare = Math.min(spare, perHour - since - reserved(HOUR_BUCKETS - (bucket - one.bucket)))
   }
   return spare
 }
 
-const sum = (given: Given[], ...of: Lane[]): number => {
-  const which = of.length > 0 ? of : lanes
-  return given.reduce((total, one) => which.reduce((part, lane) => part + one[lane], total), 0)
+/** The first bucket from `bucket` on in which a priority may have a token, if nobody else uses any. */
+export function firstBucket(bucket: number, priority: Priority, used: Used[], limit: CallLimit) {
+  const hasToken = (candidate: number) => tokensIn(candidate, priority, used, limit) > 0
+  if (hasToken(bucket)) return bucket
+  // Time only frees tokens, and an hour frees all: half of the buckets that are left are enough to look at.
+  let [before, first] = [bucket, bucket + HOUR_BUCKETS]
+  while (first - before > 1) {
+    const middle = Math.floor((before + first) / 2)
+    if (hasToken(middle)) first = middle
+    else before = middle
+  }
+  return first
+}
+
+/** The limit that was learned, as it has grown since; undefined when there is none. */
+export function learnedLimit(account: Account, nowMs: number): CallLimit | undefined {
+  const { learnedPerMinute, learnedAtMs } = account
+  if (learnedPerMinute === 0 || nowMs - learnedAtMs >= FORGOTTEN_MS) return undefined
+  const minutes = Math.max(0, (nowMs - learnedAtMs) / MINUTE_MS)
+  const perMinute = Math.floor(learnedPerMinute * GROWTH ** minutes)
+  return { perMinute, perHour: Number.POSITIVE_INFINITY }
+}
+
+/** The account of a family without a published limit after it was refused for its rate. */
+export function afterRefusal(account: Account, nowMs: number): Account {
+  const { perMinute } = usedBy(account.used, bucketAt(nowMs, []))
+  const learnedPerMinute = Math.max(MIN_LEARNED, Math.floor(perMinute * STEP_DOWN))
+  return { ...account, learnedPerMinute, learnedAtMs: nowMs }
+}
+
+/** When a server has answered: by its `Date`, and by our clock when the request left and the answer arrived. */
+export interface DatedAnswer {
+  dateMs: number
+  sentMs: number
+  arrivedMs: number
+}
+
+/**
+ * The time of that server between two bounds. Our own clock may be wrong by any amount, since only differences of it
+ * count; but one that was put back says nothing about what has passed. Both are Infinity when nothing is known.
+ */
+export function serverTime(answer: DatedAnswer | undefined, nowMs: number) {
+  if (!answer || nowMs < answer.arrivedMs)
+    return { earliestMs: Number.POSITIVE_INFINITY, latestMs: Number.POSITIVE_INFINITY }
+  const { dateMs, sentMs, arrivedMs } = answer
+  // A `Date` leaves out up to a second.
+  return {
+    earliestMs: dateMs + nowMs - arrivedMs,
+    latestMs: dateMs + SECOND_MS + nowMs - sentMs,
+  }
 }

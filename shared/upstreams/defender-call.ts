@@ -1,5 +1,5 @@
-import type { Budget, Lane } from '../platform/budget.ts'
-import { heedThrottle } from '../platform/budget.ts'
+import type { Budget, Priority } from '../platform/budget.ts'
+import { recordThrottle } from '../platform/budget.ts'
 import { type GetToken, readClaims } from '../platform/credential.ts'
 import { UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
@@ -25,10 +25,10 @@ export interface DefenderRequest {
   /** Sent as JSON. */
   body?: unknown
   repeatable?: boolean
-  /** How long to wait for a place in the budget. Default: not at all. */
+  /** How long to wait for a token of the budget. Default: not at all. */
   waitUpToMs?: number
   /** Whose share of the budget it is. */
-  lane?: Lane
+  priority?: Priority
   timeoutMs?: number
 }
 
@@ -39,7 +39,7 @@ export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body
 const DEFAULT_TIMEOUT_MS = 100_000
 
 /**
- * Makes the one way to ask Defender: bearer token (a new one once after a 401 or 403: the old one knows nothing of a new grant), a place in the budget for every attempt,
+ * Makes the one way to ask Defender: bearer token (a new one once after 401 or 403), a token of the budget for every attempt,
  * a stop of the family after 429, and with 403 the roles that are missing.
  * https://learn.microsoft.com/defender-endpoint/api/common-errors
  */
@@ -60,7 +60,7 @@ export function createDefenderCall({
     repeatable,
     waitUpToMs = 0,
     timeoutMs,
-    lane,
+    priority,
   }) => {
     let bearer = await token()
     const name = `${method} ${url.pathname}`
@@ -78,8 +78,8 @@ export function createDefenderCall({
         ...(repeatable !== undefined && { repeatable }),
         timeoutMs: timeoutMs ?? DEFAULT_TIMEOUT_MS,
         isAllowed,
-        admit: () => budget.take(family, { waitUpToMs, ...(lane && { lane }) }),
-        onFailure: (error) => heedThrottle(budget, family, error),
+        admit: () => budget.acquire(family, { waitUpToMs, priority }),
+        onFailure: (error) => recordThrottle(budget, family, error),
         async renewCredentials() {
           bearer = await token({ fresh: true })
           return { authorization: `Bearer ${bearer}` }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Lane } from '../platform/budget.ts'
+import type { Priority } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
@@ -25,13 +25,13 @@ export interface Defender {
   /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
   deviceAvInfoPages(): AsyncGenerator<ODataPage>
   /**
-   * The items that an OData filter lets through. `lane`: for whom; default `poll`.
+   * The items that an OData filter lets through. `priority`: default `background`.
    * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
    * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
    */
-  items(list: ListName, filter: string, lane?: Lane): AsyncGenerator<ODataPage>
+  items(list: ListName, filter: string, priority?: Priority): AsyncGenerator<ODataPage>
   /** One item; undefined when the service answers that there is none of this id. */
-  item(list: ListName, id: string, lane?: Lane): Promise<unknown | undefined>
+  item(list: ListName, id: string, priority?: Priority): Promise<unknown | undefined>
 }
 
 const ExportFiles = z.object({
@@ -48,7 +48,7 @@ const lists = {
 /** A list of items by the last part of its path. */
 export type ListName = keyof typeof lists
 
-/** A page waits for a place in the budget as long as the window of a minute lasts. */
+/** A page waits for a token of the budget as long as the window of a minute lasts. */
 const PAGE_WAIT_MS = MINUTE_MS
 /** A poll each minute would rather skip than stand in a queue. */
 const ITEM_WAIT_MS = 20_000
@@ -62,17 +62,18 @@ export function createDefender(options: DefenderOptions): Defender {
   const isTrusted = (url: URL) =>
     url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
   return {
-    items(list, filter, lane = 'poll') {
+    items(list, filter, priority = 'background') {
       const url = at(`/api/${list}`)
       // The dollar goes out as it is, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      const ask = (page: URL) => call({ url: page, ...lists[list], lane, waitUpToMs: ITEM_WAIT_MS })
+      const ask = (page: URL) =>
+        call({ url: page, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
       return odataPages({ url, upstream: 'defender', isTrusted, ask })
     },
-    async item(list, id, lane = 'poll') {
+    async item(list, id, priority = 'background') {
       const url = at(`/api/${list}/${encodeURIComponent(id)}`)
       try {
-        const { body } = await call({ url, ...lists[list], lane, waitUpToMs: ITEM_WAIT_MS })
+        const { body } = await call({ url, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
         return body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined
@@ -156,7 +157,7 @@ export function createDefenderScans(options: DefenderOptions): DefenderScans {
         method,
         url,
         family: FAMILY,
-        lane: 'person',
+        priority: 'interactive',
         roles: defenderRoles[FAMILY],
         timeoutMs: SCANS_TIMEOUT_MS,
         // The posts only read.
@@ -210,7 +211,7 @@ export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
       url,
       family,
       roles: defenderRoles[family],
-      lane: 'person',
+      priority: 'interactive',
       timeoutMs: PROBE_TIMEOUT_MS,
     })
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Budget } from '../platform/budget.ts'
-import { heedThrottle } from '../platform/budget.ts'
+import { recordThrottle } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 import { redactJson } from '../platform/redact.ts'
@@ -17,7 +17,7 @@ export interface TenableOptions {
   http: Http
   baseUrl: URL
   keys: { accessKey: string; secretKey: string }
-  budget: Pick<Budget<TenableFamily>, 'take' | 'stop'>
+  budget: Pick<Budget<TenableFamily>, 'acquire' | 'stop'>
 }
 
 /** A page of a scan's runs, newest first. */
@@ -83,8 +83,8 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
         },
         timeoutMs: TIMEOUT_MS,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
-        admit: () => budget.take('scans', { lane: 'person' }),
-        onFailure: (error) => heedThrottle(budget, 'scans', error),
+        admit: () => budget.acquire('scans', { priority: 'interactive' }),
+        onFailure: (error) => recordThrottle(budget, 'scans', error),
       })
       const read = schema.safeParse(redactJson(body, secrets))
       if (!read.success) throw new ShapeError('tenable', name, 'an answer of another shape')

@@ -2,48 +2,127 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import type { CallLimit, Lane } from '../../shared/platform/budget.ts'
-import type { Table } from '../../shared/platform/table.ts'
+import type { CallLimit, Priority } from '../../shared/platform/budget.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 import {
+  away,
   counted,
   createUpstream,
-  HOUR_MS,
   hammer,
-  MINUTE_MS,
+  seeded,
   skewed,
   startInstance,
 } from './budget-load.ts'
 import { createStillClock } from './still-clock.ts'
 
-const lanes: Lane[] = ['person', 'poll']
+const priorities: Priority[] = ['interactive', 'background']
 const full: CallLimit = { perMinute: 100, perHour: 1500 }
 
-/** Two instances with clocks that are wrong and go wrong, hammering through both lanes, dying and starting anew. */
+/** A still clock and a table in memory that is some milliseconds away. */
+async function world(wayMs: () => number) {
+  const clock = createStillClock()
+  const memory = createMemoryTable('Budgets', clock)
+  await memory.create()
+  const { table, requests } = counted(memory)
+  return { clock, requests, table: away(table, clock, () => Math.floor(wayMs())) }
+}
+
+/** Who calls: an instance's callers of one priority, each again so long after its last call. */
+interface Callers {
+  instance: number
+  priority: Priority
+  count: number
+  paceMs: number
+  waitUpToMs: number
+}
+
+/** Lets callers of three instances, whose clocks are wrong by a day, share one limit for some minutes. */
+async function share(minutes: number, callers: Callers[]) {
+  const random = seeded(7)
+  const { clock, table, requests } = await world(() => 2 + random() * 10)
+  const upstream = createUpstream()
+  const settled: { priority: Priority; waitedMs: number; isServed: boolean }[] = []
+  const instances = [0, 1, -1].map((days) =>
+    startInstance(
+      skewed(clock, () => days * DAY_MS),
+      table,
+      full,
+      random,
+    ),
+  )
+  const all = callers.flatMap((caller) => Array.from({ length: caller.count }, () => caller))
+  const running = all.map(({ instance: index, priority, paceMs, waitUpToMs }) => {
+    const instance = instances[index] ?? startInstance(clock, table, full)
+    const onSettled = (waitedMs: number, isServed: boolean) =>
+      settled.push({ priority, waitedMs, isServed })
+    const by = { instance, index, priority, clock, upstream, paceMs, waitUpToMs }
+    return hammer({ ...by, travelMs: () => 200, onSettled })
+  })
+  await clock.advance(minutes * MINUTE_MS)
+  for (const instance of instances) instance.die()
+  await Promise.all([...running, clock.advance(2 * MINUTE_MS)])
+  return { upstream, settled, perCall: requests() / upstream.seen.length }
+}
+
+const everywhere = (callers: Omit<Callers, 'instance'>): Callers[] =>
+  [0, 1, 2].map((instance) => ({ ...callers, instance }))
+
+test('three instances with nine callers each share the limit fairly, and none waits longer than it would', async () => {
+  const patient = { paceMs: 500, waitUpToMs: 20_000 }
+
+  const { upstream, settled, perCall } = await share(15, [
+    ...everywhere({ ...patient, priority: 'interactive', count: 3 }),
+    ...everywhere({ ...patient, priority: 'background', count: 6 }),
+  ])
+
+  const shares = [0, 1, 2].map(
+    (index) => upstream.seen.filter(({ instance }) => instance === index).length,
+  )
+  expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(90)
+  expect(upstream.most(MINUTE_MS)).toBeGreaterThan(80)
+  expect(Math.min(...shares)).toBeGreaterThan(0.7 * Math.max(...shares))
+  expect(settled.filter(({ waitedMs }) => waitedMs > 20_000)).toEqual([])
+  expect(perCall).toBeLessThanOrEqual(6)
+})
+
+test.each([
+  ['one caller alone', 2, (callers: Callers[]) => callers.slice(0, 1)],
+  ['one caller in each of three instances', 6, (callers: Callers[]) => callers],
+])('a call costs few storage requests: %s', async (_, most, who) => {
+  const hasty = { count: 1, paceMs: 100, waitUpToMs: 0 }
+
+  const { perCall } = await share(0.5, who(everywhere({ ...hasty, priority: 'background' })))
+
+  expect(perCall).toBeLessThanOrEqual(most)
+})
+
+test.each([
+  ['interactive', 'background'],
+  ['background', 'interactive'],
+] as const)('%s calls get their share at once while %s calls flood', async (quiet, flooding) => {
+  const { settled } = await share(80, [
+    ...everywhere({ priority: flooding, count: 3, paceMs: 1000, waitUpToMs: MINUTE_MS }),
+    { instance: 0, priority: quiet, count: 1, paceMs: 10_000, waitUpToMs: 0 },
+  ])
+
+  const calls = settled.filter(({ priority }) => priority === quiet)
+  expect(calls.length).toBeGreaterThan(400)
+  expect(calls.filter(({ isServed }) => !isServed)).toEqual([])
+})
+
+/** Two instances with clocks that are wrong and go wrong, hammering with both priorities, dying and starting again. */
 async function hammerForHours(
   hours: number,
   random: () => number,
   waitUpToMs: number,
   limit = full,
 ) {
-  const clock = createStillClock()
-  const memory = createMemoryTable('Budgets', clock)
-  await memory.create()
-  const { table: near, requests } = counted(memory)
-  /** Most answers take a moment, and now and then one takes longer than a lease lasts. */
-  const away = async <T>(request: () => Promise<T>): Promise<T> => {
-    const ms = Math.floor(random() < 0.01 ? random() * 15_000 : random() * 60)
-    await clock.sleep(ms)
-    const answer = await request()
-    await clock.sleep(ms)
-    return answer
-  }
-  const table: Table = {
-    ...near,
-    getDated: (partitionKey, rowKey) => away(() => near.getDated(partitionKey, rowKey)),
-    transact: (operations) => away(() => near.transact(operations)),
-  }
+  // Most answers take a moment, and now and then one takes longer than a token is good for.
+  const { clock, table, requests } = await world(() =>
+    random() < 0.01 ? random() * 15_000 : random() * 60,
+  )
   const upstream = createUpstream()
   const failures: unknown[] = []
 
@@ -51,10 +130,10 @@ async function hammerForHours(
     let skewMs = (random() - 0.5) * 1e9
     const own = skewed(clock, () => skewMs)
     const instance = startInstance(own, table, limit, random)
-    for (const lane of lanes) {
+    for (const priority of priorities) {
       const travelMs = () => Math.floor(random() * 400)
-      const paceMs = 100 + Math.floor(random() * 200)
-      hammer({ instance, index, lane, clock, upstream, paceMs, waitUpToMs, travelMs }).catch(
+      const paceMs = 400 + Math.floor(random() * 800)
+      hammer({ instance, index, priority, clock, upstream, paceMs, waitUpToMs, travelMs }).catch(
         (error) => failures.push(error),
       )
     }
@@ -81,32 +160,23 @@ async function hammerForHours(
   return { upstream, requests: requests(), endMs: hours * HOUR_MS }
 }
 
-/** Numbers that look random and are the same each time. */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
-    return state / 2 ** 31
-  }
-}
-
 describe('two instances whose clocks are wrong, hammering for two hours', () => {
   test.each([
     [1, 0],
     [2, 20_000],
     [3, 60_000],
   ])(
-    'never exceed the limits, starve no lane and ask the table once for four calls (%i, wait %i ms)',
+    'never exceed the limits, starve no priority and ask the table six times a call at most (%i, wait %i ms)',
     async (seed, waitUpToMs) => {
       const { upstream, requests, endMs } = await hammerForHours(2, seeded(seed), waitUpToMs)
 
       expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
       expect(upstream.most(HOUR_MS)).toBeLessThanOrEqual(full.perHour)
       expect(upstream.seen.length).toBeGreaterThan(2 * full.perHour * 0.8)
-      // Once in a while an answer takes so long that a lane's share of 70 s is lost.
-      for (const lane of lanes)
-        expect(upstream.longestGapMs(lane, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
-      expect(requests / upstream.seen.length).toBeLessThanOrEqual(0.25)
+      // Once in a while an answer takes so long that a priority's share of 70 s is lost.
+      for (const priority of priorities)
+        expect(upstream.longestGapMs(priority, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
+      expect(requests / upstream.seen.length).toBeLessThanOrEqual(6)
     },
   )
 
@@ -131,20 +201,13 @@ test('two instances on the storage emulator never exceed a limit either, and get
     [0, 1].map(async (index) => {
       const table = createTables({ connectionString }, { dateOf })('Budgets')
       await table.create()
-      const own = skewed(clock, () => index * 1e8)
-      const instance = startInstance(own, table, full)
-      const work = lanes.map((lane) =>
-        hammer({
-          instance,
-          index,
-          lane,
-          clock,
-          upstream,
-          paceMs: 200,
-          waitUpToMs: 0,
-          travelMs: () => 0,
-        }),
+      const instance = startInstance(
+        skewed(clock, () => index * 1e8),
+        table,
+        full,
       )
+      const by = { instance, index, clock, upstream, paceMs: 200, waitUpToMs: 0 }
+      const work = priorities.map((priority) => hammer({ ...by, priority, travelMs: () => 0 }))
       return { instance, work }
     }),
   )
@@ -159,25 +222,22 @@ test('two instances on the storage emulator never exceed a limit either, and get
 
   expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
   expect(upstream.seen.length).toBeGreaterThan(250)
-  for (const lane of lanes) {
-    expect(upstream.longestGapMs(lane, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(
+  for (const priority of priorities) {
+    expect(upstream.longestGapMs(priority, startMs, startMs + 5 * MINUTE_MS)).toBeLessThan(
       2 * MINUTE_MS,
     )
   }
 })
 
-test('in whatever order the storage calls of two instances come, no place is given twice', async () => {
-  const takes = fc.array(
-    fc.record({ instance: fc.nat({ max: 1 }), lane: fc.constantFrom(...lanes) }),
-    {
-      minLength: 2,
-      maxLength: 24,
-    },
+test('in whatever order the storage calls of two instances come, no token is used twice', async () => {
+  const acquires = fc.array(
+    fc.record({ instance: fc.nat({ max: 1 }), priority: fc.constantFrom(...priorities) }),
+    { minLength: 2, maxLength: 24 },
   )
   await fc.assert(
     fc.asyncProperty(
       fc.scheduler(),
-      takes,
+      acquires,
       fc.integer({ min: 2, max: 20 }),
       async (scheduler, calls, perMinute) => {
         const clock = createStillClock()
@@ -199,18 +259,18 @@ test('in whatever order the storage calls of two instances come, no place is giv
             { perMinute, perHour: 1500 },
           ),
         )
-        const takeAll = async () => {
-          const ends = calls.map(({ instance, lane }) =>
-            instances[instance]?.budget.take('lists', { lane }),
+        const acquireAll = async () => {
+          const ends = calls.map(({ instance, priority }) =>
+            instances[instance]?.budget.acquire('lists', { priority }),
           )
           const settled = await scheduler.waitFor(Promise.allSettled(ends))
           return settled.filter(({ status }) => status === 'fulfilled').length
         }
 
-        const taken = (await takeAll()) + (await takeAll())
+        const used = (await acquireAll()) + (await acquireAll())
 
-        expect(taken).toBeGreaterThan(0)
-        expect(taken).toBeLessThanOrEqual(Math.max(1, Math.floor(perMinute * 0.9)))
+        expect(used).toBeGreaterThan(0)
+        expect(used).toBeLessThanOrEqual(Math.max(1, Math.floor(perMinute * 0.9)))
       },
     ),
     { numRuns: 300 },

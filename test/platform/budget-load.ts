@@ -2,7 +2,7 @@ import {
   type Budget,
   type CallLimit,
   createBudget,
-  type Lane,
+  type Priority,
 } from '../../shared/platform/budget.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
@@ -12,15 +12,15 @@ import type { Clock } from '../../shared/platform/time.ts'
 export interface Seen {
   atMs: number
   instance: number
-  lane: Lane
+  priority: Priority
 }
 
 export interface Upstream {
   seen: Seen[]
   /** The most calls in any stretch of so many milliseconds. */
   most(windowMs: number): number
-  /** The longest time without a call of a lane. */
-  longestGapMs(lane: Lane, fromMs: number, untilMs: number): number
+  /** The longest time without a call of a priority. */
+  longestGapMs(priority: Priority, fromMs: number, untilMs: number): number
 }
 
 /** An upstream that notes when its calls come. */
@@ -36,8 +36,8 @@ export function createUpstream(): Upstream {
         return Math.max(most, index - first + 1)
       }, 0)
     },
-    longestGapMs(lane, fromMs, untilMs) {
-      const times = seen.filter((call) => call.lane === lane).map(({ atMs }) => atMs)
+    longestGapMs(priority, fromMs, untilMs) {
+      const times = seen.filter((call) => call.priority === priority).map(({ atMs }) => atMs)
       const all = [fromMs, ...times.sort((a, b) => a - b), untilMs]
       return Math.max(...all.map((atMs, index) => atMs - (all[index - 1] ?? fromMs)))
     },
@@ -67,37 +67,37 @@ export function counted(table: Table): { table: Table; requests(rowKey?: string)
   }
 }
 
+/** A table that is so far away, there and back; each way again. */
+export function away(table: Table, clock: Clock, wayMs: () => number): Table {
+  const far = async <T>(request: () => Promise<T>): Promise<T> => {
+    await clock.sleep(wayMs())
+    try {
+      return await request()
+    } finally {
+      await clock.sleep(wayMs())
+    }
+  }
+  return {
+    ...table,
+    getDated: (partitionKey, rowKey) => far(() => table.getDated(partitionKey, rowKey)),
+    transact: (operations) => far(() => table.transact(operations)),
+  }
+}
+
+/** Numbers that look random and are the same each time. */
+export function seeded(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+    return state / 2 ** 31
+  }
+}
+
 /** A process with its budget. */
 export interface Instance {
   budget: Budget<'lists'>
   die(): void
   isDead(): boolean
-}
-
-/** Calls as often as it may until it dies, every `paceMs`, and waits no longer than it is told. */
-export async function hammer(options: {
-  instance: Instance
-  index: number
-  lane: Lane
-  clock: Clock
-  upstream: Upstream
-  paceMs: number
-  waitUpToMs: number
-  travelMs: () => number
-}): Promise<void> {
-  const { instance, index, lane, clock, upstream, paceMs, waitUpToMs, travelMs } = options
-  while (!instance.isDead()) {
-    try {
-      await instance.budget.take('lists', { lane, waitUpToMs })
-      if (instance.isDead()) return
-      const ms = travelMs()
-      if (ms > 0) await clock.sleep(ms)
-      upstream.seen.push({ atMs: clock.now().getTime(), instance: index, lane })
-    } catch (error) {
-      if (!(error instanceof UpstreamError) || error.facts.code !== 'OwnBudget') throw error
-    }
-    await clock.sleep(paceMs)
-  }
 }
 
 /** Starts a process whose calls go through a budget of its own. */
@@ -117,5 +117,35 @@ export function startInstance(
   }
 }
 
-export const MINUTE_MS = 60_000
-export const HOUR_MS = 3_600_000
+/** Calls as often as it may until it dies, every `paceMs`, and waits no longer than it is told. */
+export async function hammer(options: {
+  instance: Instance
+  index: number
+  priority: Priority
+  clock: Clock
+  upstream: Upstream
+  paceMs: number
+  waitUpToMs: number
+  travelMs: () => number
+  /** Told how long each call has waited for its token or its refusal. */
+  onSettled?: (waitedMs: number, isServed: boolean) => void
+}): Promise<void> {
+  const { instance, index, priority, clock, upstream, paceMs, waitUpToMs, travelMs } = options
+  while (!instance.isDead()) {
+    const askedMs = clock.now().getTime()
+    const settle = (isServed: boolean) =>
+      options.onSettled?.(clock.now().getTime() - askedMs, isServed)
+    try {
+      await instance.budget.acquire('lists', { priority, waitUpToMs })
+      settle(true)
+      if (instance.isDead()) return
+      const ms = travelMs()
+      if (ms > 0) await clock.sleep(ms)
+      upstream.seen.push({ atMs: clock.now().getTime(), instance: index, priority })
+    } catch (error) {
+      if (!(error instanceof UpstreamError) || error.facts.code !== 'OwnBudget') throw error
+      settle(false)
+    }
+    await clock.sleep(paceMs)
+  }
+}

@@ -1,19 +1,20 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  addUsed,
   BUCKET_MS,
   type CallLimit,
-  type Given,
-  givenBy,
-  type Lane,
-  nextBucket,
-  placesIn,
+  firstBucket,
+  type Priority,
+  priorities,
+  serverTime,
+  TOKEN_MS,
+  tokensIn,
+  type Used,
   usableOf,
-  withinHour,
+  usedBy,
 } from '../../shared/platform/budget-window.ts'
-
-const MINUTE_MS = 60_000
-const HOUR_MS = 3_600_000
+import { HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'
 
 const limits = fc.constantFrom<CallLimit>(
   { perMinute: 100, perHour: 1500 },
@@ -21,15 +22,29 @@ const limits = fc.constantFrom<CallLimit>(
   { perMinute: 5, perHour: 20 },
   { perMinute: 1, perHour: 1 },
 )
+const anyPriority = fc.constantFrom(...priorities)
 const greedy = fc.array(
   fc.record({
     buckets: fc.oneof(fc.constantFrom(0, 1, 13, 14), fc.nat({ max: 200 })),
-    lane: fc.constantFrom<Lane>('person', 'poll'),
-    places: fc.oneof(fc.constant(1000), fc.integer({ min: 1, max: 30 })),
-    lateMs: fc.nat({ max: 2 * BUCKET_MS - 1 }),
+    priority: anyPriority,
+    wanted: fc.oneof(fc.constant(1000), fc.integer({ min: 1, max: 30 })),
+    lateMs: fc.nat({ max: TOKEN_MS - 1 }),
   }),
   { maxLength: 120, size: 'max' },
 )
+
+/** An hour of one family that is used as far as its limit lets it. */
+function account(limit: CallLimit) {
+  let used: Used[] = []
+  return {
+    used: () => used,
+    acquire(bucket: number, priority: Priority, wanted: number): number {
+      const tokens = Math.min(wanted, tokensIn(bucket, priority, used, limit))
+      used = addUsed(used, bucket, priority, tokens)
+      return tokens
+    },
+  }
+}
 
 /** How many calls the fullest stretch of time holds. */
 function fullest(calls: { atMs: number; count: number }[], windowMs: number): number {
@@ -42,18 +57,16 @@ function fullest(calls: { atMs: number; count: number }[], windowMs: number): nu
   return Math.max(0, ...held)
 }
 
-test('wherever in its ten seconds a place is used, no rolling minute or hour holds more than nine tenths', () => {
+test('wherever in its ten seconds a token is used, no rolling minute or hour holds more than nine tenths', () => {
   fc.assert(
     fc.property(limits, greedy, (published, steps) => {
-      const limit = usableOf(published)
-      const given: Given[] = []
+      const { acquire } = account(usableOf(published))
       const calls: { atMs: number; count: number }[] = []
       let bucket = 1000
-      for (const { buckets, lane, places, lateMs } of steps) {
+      for (const { buckets, priority, wanted, lateMs } of steps) {
         bucket += buckets
-        const got = Math.min(places, placesIn(bucket, lane, given, limit))
-        given.push({ bucket, person: 0, poll: 0, [lane]: got })
-        calls.push({ atMs: bucket * BUCKET_MS + lateMs, count: got })
+        const count = acquire(bucket, priority, wanted)
+        calls.push({ atMs: bucket * BUCKET_MS + lateMs, count })
       }
       expect(fullest(calls, MINUTE_MS)).toBeLessThanOrEqual(
         published.perMinute === 1 ? 1 : published.perMinute * 0.9,
@@ -66,62 +79,68 @@ test('wherever in its ten seconds a place is used, no rolling minute or hour hol
   )
 })
 
-test('whatever one lane takes, the other has its share in every seventy seconds', () => {
+test('whatever one priority uses, the other has its share in every seventy seconds', () => {
   fc.assert(
-    fc.property(greedy, fc.constantFrom<Lane>('person', 'poll'), (steps, patient) => {
-      const limit = usableOf({ perMinute: 100, perHour: 1500 })
-      const other = patient === 'person' ? 'poll' : 'person'
-      let given: Given[] = []
+    fc.property(greedy, anyPriority, (steps, patient) => {
+      const { acquire } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+      const other = patient === 'interactive' ? 'background' : 'interactive'
       let bucket = 1000
       let lastMs = Number.NEGATIVE_INFINITY
-      const take = (lane: Lane, places: number) => {
-        const got = Math.min(places, placesIn(bucket, lane, given, limit))
-        given = [...withinHour(given, bucket), { bucket, person: 0, poll: 0, [lane]: got }]
-        return got
-      }
-      for (const { buckets, places } of steps) {
+      for (const { buckets, wanted } of steps) {
         bucket += buckets
-        take(other, places)
+        acquire(bucket, other, wanted)
         if ((bucket - 14) * BUCKET_MS < lastMs) continue
         lastMs = bucket * BUCKET_MS
-        expect(take(patient, 7)).toBe(7)
+        expect(acquire(bucket, patient, 7)).toBe(7)
       }
     }),
     { numRuns: 500 },
   )
 })
 
-test('a lane alone gets nearly all of the hour in the course of it', () => {
-  const limit = usableOf({ perMinute: 100, perHour: 1500 })
-  const given: Given[] = []
-  for (let bucket = 0; bucket < 732; bucket += 1) {
-    given.push({ bucket, person: 0, poll: placesIn(bucket, 'poll', given, limit) })
-  }
+test('a priority alone gets nearly all of the hour in the course of it', () => {
+  const { acquire, used } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+  for (let bucket = 0; bucket < 732; bucket += 1) acquire(bucket, 'background', 1000)
 
-  // What both lanes are kept free for does not divide evenly.
-  expect(givenBy(given, 731).perHour).toBeGreaterThan(1350 * 0.97)
+  // What both priorities are kept free for does not divide evenly.
+  expect(usedBy(used(), 731).perHour).toBeGreaterThan(1350 * 0.97)
 })
 
-test('the next bucket is the first that has so many places', () => {
+test('the first bucket with a token has one, and none before it has', () => {
   fc.assert(
-    fc.property(
-      limits,
-      greedy,
-      fc.constantFrom<Lane>('person', 'poll'),
-      (published, steps, lane) => {
-        const limit = usableOf(published)
-        let given: Given[] = []
-        let bucket = 1000
-        for (const step of steps) {
-          bucket += step.buckets
-          const got = Math.min(step.places, placesIn(bucket, step.lane, given, limit))
-          given = [...given, { bucket, person: 0, poll: 0, [step.lane]: got }]
-        }
-        const next = nextBucket(bucket, 1, lane, given, limit)
-        expect(placesIn(next, lane, given, limit)).toBeGreaterThan(0)
-        expect(next === bucket + 1 || placesIn(next - 1, lane, given, limit) === 0).toBe(true)
-      },
-    ),
+    fc.property(limits, greedy, anyPriority, (published, steps, priority) => {
+      const limit = usableOf(published)
+      const { acquire, used } = account(limit)
+      let bucket = 1000
+      for (const step of steps) {
+        bucket += step.buckets
+        acquire(bucket, step.priority, step.wanted)
+      }
+      const first = firstBucket(bucket, priority, used(), limit)
+      expect(tokensIn(first, priority, used(), limit)).toBeGreaterThan(0)
+      expect(first === bucket || tokensIn(first - 1, priority, used(), limit) === 0).toBe(true)
+    }),
     { numRuns: 200 },
+  )
+})
+
+test('whatever our clock shows, the time of a server lies between its bounds; a clock that was put back knows none', () => {
+  const spans = fc.tuple(fc.nat(20_000), fc.nat(20_000), fc.nat(20_000), fc.integer())
+  fc.assert(
+    fc.property(fc.nat(), spans, (stampedMs, [toMs, backMs, laterMs, skewMs]) => {
+      const answer = {
+        dateMs: Math.floor(stampedMs / 1000) * 1000,
+        sentMs: stampedMs - toMs + skewMs,
+        arrivedMs: stampedMs + backMs + skewMs,
+      }
+      const nowMs = stampedMs + backMs + laterMs
+
+      const { earliestMs, latestMs } = serverTime(answer, nowMs + skewMs)
+      const before = serverTime(answer, answer.arrivedMs - 1)
+
+      expect(earliestMs).toBeLessThanOrEqual(nowMs)
+      expect(latestMs).toBeGreaterThanOrEqual(nowMs)
+      expect(before.latestMs).toBe(Number.POSITIVE_INFINITY)
+    }),
   )
 })

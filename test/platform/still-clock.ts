@@ -17,7 +17,16 @@ export function createStillClock(isBusy = () => false): StillClock {
   }
   return {
     now: () => new Date(nowMs),
-    sleep: (ms) => new Promise((wake) => void sleepers.push({ dueMs: nowMs + ms, wake })),
+    sleep: (ms, signal) =>
+      new Promise((wake, reject) => {
+        const sleeper = { dueMs: nowMs + ms, wake }
+        sleepers.push(sleeper)
+        const abort = () => {
+          sleepers = sleepers.filter((one) => one !== sleeper)
+          reject(signal?.reason)
+        }
+        signal?.addEventListener('abort', abort, { once: true })
+      }),
     async advance(ms) {
       const endMs = nowMs + ms
       await settled()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { heedThrottle } from '../../shared/platform/budget.ts'
+import { recordThrottle } from '../../shared/platform/budget.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { failureFacts } from '../../shared/platform/http-error.ts'
 
@@ -68,7 +68,7 @@ test.each([
     const told: unknown[] = []
     const budget = { stop: async (...how: unknown[]) => void told.push([how[0], how[1], how[2]]) }
 
-    await heedThrottle(
+    await recordThrottle(
       budget,
       'scans',
       new UpstreamError(factsOf(text, header ? { 'retry-after': header } : {})),

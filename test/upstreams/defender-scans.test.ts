@@ -8,9 +8,9 @@ import { json, type Step, scripted } from '../platform/http-script.ts'
 
 async function scansOf(...steps: Step[]) {
   const server = await scripted(...steps)
-  const taken: unknown[] = []
+  const used: unknown[] = []
   const budget = {
-    take: async (...call: unknown[]) => void taken.push(call),
+    acquire: async (...call: unknown[]) => void used.push(call),
     stop: async () => {},
   } as unknown as DefenderOptions['budget']
   const http = createHttp({
@@ -21,22 +21,22 @@ async function scansOf(...steps: Step[]) {
   })
   return {
     server,
-    taken,
+    used,
     scans: createDefenderScans({ http, token: async () => 't', budget, baseUrl: server.url() }),
   }
 }
 
 const at = '/api/DeviceAuthenticatedScanDefinitions'
 
-test('several sessions are one post, with the names as documented, out of the budget of persons', async () => {
-  const { scans, server, taken } = await scansOf(json({ value: [{ SessionIds: 'a' }] }))
+test('several sessions are one post, with the names as documented, out of the interactive share', async () => {
+  const { scans, server, used } = await scansOf(json({ value: [{ SessionIds: 'a' }] }))
 
   const history = await scans.historyOfSessions(['a', 'b'])
 
   expect(history?.rows).toEqual([{ SessionIds: 'a' }])
   expect(server.sent[0]).toMatchObject({ method: 'POST', path: `${at}/GetScanHistoryBySessionId` })
   expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual({ SessionIds: ['a', 'b'] })
-  expect(taken).toEqual([['authenticated-scans', { waitUpToMs: 0, lane: 'person' }]])
+  expect(used).toEqual([['authenticated-scans', { waitUpToMs: 0, priority: 'interactive' }]])
 })
 
 test('pages of a definition are counted in whole numbers', async () => {

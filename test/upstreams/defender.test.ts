@@ -291,7 +291,7 @@ test('too many calls at once stop the family for five seconds at most', async ()
   expect(list.files).toEqual([])
 })
 
-test('every attempt takes a place in the budget, repeated ones too', async () => {
+test('every attempt uses a token of the budget, repeated ones too', async () => {
   const { defender, budget } = await defenderOf([
     { status: 503 },
     { status: 401 },

@@ -14,10 +14,10 @@ const keys = {
 async function tenableOf(...steps: Step[]) {
   const server = await scripted(...steps)
   const clock = createAdjustableClock()
-  const taken: string[] = []
+  const used: string[] = []
   const budget: TenableOptions['budget'] = {
-    take: async (family, { lane } = {}) => void taken.push(`take ${family} ${lane}`),
-    stop: async (family, ms) => void taken.push(`stop ${family} ${ms}`),
+    acquire: async (family, { priority } = {}) => void used.push(`acquire ${family} ${priority}`),
+    stop: async (family, ms) => void used.push(`stop ${family} ${ms}`),
   }
   const http = createHttp({
     upstream: 'tenable',
@@ -27,7 +27,7 @@ async function tenableOf(...steps: Step[]) {
   })
   return {
     server,
-    taken,
+    used,
     tenable: createTenable({ http, baseUrl: server.url('/base/'), keys, budget }),
   }
 }
@@ -45,8 +45,8 @@ const refusal = (status: number, body: unknown, headers: Record<string, string> 
   body: typeof body === 'string' ? body : JSON.stringify(body),
 })
 
-test('details are asked for with both keys, the user agent and the run, each call out of the budget of persons', async () => {
-  const { tenable, server, taken } = await tenableOf(
+test('details are asked for with both keys, the user agent and the run, each call out of the interactive share', async () => {
+  const { tenable, server, used } = await tenableOf(
     json({ info: { name: 'x' } }),
     json({ info: {} }),
   )
@@ -64,7 +64,7 @@ test('details are asked for with both keys, the user agent and the run, each cal
     'user-agent': 'Integration/1.0 (x; y; Build/1)',
     accept: 'application/json',
   })
-  expect(taken).toEqual(['take scans person', 'take scans person'])
+  expect(used).toEqual(['acquire scans interactive', 'acquire scans interactive'])
 })
 
 test('runs are asked for newest first, page by page', async () => {
@@ -127,14 +127,14 @@ test('401 names the settings, 403 the permission; the id for the support is kept
 
 test('a 429 that is a page of HTML stops the family for as long as its header says', async () => {
   const page = '<html><head><title>429 Too Many Requests</title></head><body>nginx</body></html>'
-  const { tenable, taken } = await tenableOf(
+  const { tenable, used } = await tenableOf(
     refusal(429, page, { 'content-type': 'text/html', 'retry-after': '30' }),
   )
 
   const facts = await factsOf(tenable.details('1'))
 
   expect(facts).toMatchObject({ status: 429, retryAfterMs: 30_000, said: '429 Too Many Requests' })
-  expect(taken).toEqual(['take scans person', 'stop scans 30000'])
+  expect(used).toEqual(['acquire scans interactive', 'stop scans 30000'])
 })
 
 test.each([

@@ -1,7 +1,7 @@
 import type { Memory, Watch } from '../../changes/poll-state.ts'
 import type { Resource } from '../../changes/resource.ts'
 import { type ResourceName, resources } from '../../changes/resources/index.ts'
-import type { Lane } from '../../platform/budget.ts'
+import type { Priority } from '../../platform/budget.ts'
 import { readSection } from '../../platform/config.ts'
 import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
@@ -11,8 +11,8 @@ import type { EventsSection } from './events.ts'
 
 /** The watch over machine actions and investigations, ready to use. */
 export interface ChangesSection {
-  /** What one resource is watched with for one invocation; a timer makes its calls in lane `poll`. */
-  watch(name: ResourceName, traced: Traced, lane?: Lane): Watch
+  /** What one resource is watched with for one invocation; a timer makes its calls in the priority `background`. */
+  watch(name: ResourceName, traced: Traced, priority?: Priority): Watch
   schedules: Record<ResourceName, string>
 }
 
@@ -25,14 +25,14 @@ export function createChangesSection(
   const settings = readSection('changes', env, changesSettings)
   const { defender, watches, tenantId } = upstream
   const memories: Record<ResourceName, Memory> = { 'machine-actions': {}, investigations: {} }
-  const sourceOf = ({ list, filter }: Resource, lane: Lane): Watch['source'] => ({
-    list: (wanted) => defender.items(list, filter(wanted), lane),
-    get: (id) => defender.item(list, id, lane),
+  const sourceOf = ({ list, filter }: Resource, priority: Priority): Watch['source'] => ({
+    list: (wanted) => defender.items(list, filter(wanted), priority),
+    get: (id) => defender.item(list, id, priority),
   })
   return {
-    watch: (name, { log, trace }, lane = 'person') => ({
+    watch: (name, { log, trace }, priority = 'interactive') => ({
       resource: resources[name],
-      source: sourceOf(resources[name], lane),
+      source: sourceOf(resources[name], priority),
       feed,
       clock,
       log,

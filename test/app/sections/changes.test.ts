@@ -11,27 +11,27 @@ beforeEach(async () => {
 })
 afterEach(() => day.stop())
 
-/** The places that calls of machine actions took, by lane. */
-async function taken(): Promise<{ person: number; poll: number }> {
+/** The tokens that calls of machine actions used, by priority. */
+async function used(): Promise<{ interactive: number; background: number }> {
   const { table } = await theApp().base()
   const row = await table('Budgets').get('defender', 'calls|machine-actions')
-  const given: number[][] = JSON.parse(String(row?.columns.given ?? '[]'))
-  const sum = (column: number) => given.reduce((total, entry) => total + (entry[column] ?? 0), 0)
-  return { person: sum(1), poll: sum(2) }
+  const entries: number[][] = JSON.parse(String(row?.columns.used ?? '[]'))
+  const sum = (column: number) => entries.reduce((total, entry) => total + (entry[column] ?? 0), 0)
+  return { interactive: sum(1), background: sum(2) }
 }
 
-test('whoever asks for an item takes no place from the timer', async () => {
+test('whoever asks for an item uses no token of the timer', async () => {
   const { watch } = await theApp().changes()
 
   await watch('machine-actions', traced).source.get('nobody-knows-it')
 
-  expect(await taken()).toEqual({ person: 1, poll: 0 })
+  expect(await used()).toEqual({ interactive: 1, background: 0 })
 })
 
 test('the timer takes no place from whoever asks', async () => {
   const { watch } = await theApp().changes()
 
-  await watch('machine-actions', traced, 'poll').source.get('nobody-knows-it')
+  await watch('machine-actions', traced, 'background').source.get('nobody-knows-it')
 
-  expect(await taken()).toEqual({ person: 0, poll: 1 })
+  expect(await used()).toEqual({ interactive: 0, background: 1 })
 })
