@@ -6,7 +6,7 @@ import { createSimulatorCredential } from '../local/laptop.ts'
 import { noFaults } from '../local/simulator/faults.ts'
 import { createFleet } from '../local/simulator/fleet.ts'
 import { startSimulator } from '../local/simulator/simulator.ts'
-import { useParts } from '../shared/app.ts'
+import { useOverrides } from '../shared/app.ts'
 
 /** Starts the app on the embedded host over the emulator and the simulated upstreams; `schedules` say when its timers run. */
 export async function startApp(schedules: Record<string, string>) {
@@ -29,7 +29,7 @@ export async function startApp(schedules: Record<string, string>) {
     TENABLE_SECRET_KEY: secretKey,
     ...schedules,
   }
-  useParts({
+  useOverrides({
     env: settings,
     clock,
     credential: createSimulatorCredential(simulator.origin, clock),

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { preflight } from '../shared/app/preflight.ts'
-import { theApp, useParts } from '../shared/app.ts'
+import { theApp, useOverrides } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
 import { readLocalSettings, type Settings } from './laptop.ts'
 import { callerFolder, whatIsWrong } from './options.ts'
@@ -45,7 +45,7 @@ async function look(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
     const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
-    useParts({ env: { ...settings, RELAY_STORAGE: storage } })
+    useOverrides({ env: { ...settings, RELAY_STORAGE: storage } })
     const looks = await preflight(theApp())
     const lines = isJson ? [JSON.stringify(looks, null, 2)] : describeLooks(looks)
     process.stdout.write(`${lines.join('\n')}\n`)

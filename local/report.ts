@@ -1,4 +1,4 @@
-import { type FlowLook, flowGrants } from '../shared/app/flows.ts'
+import { type FlowCheck, flowGrants } from '../shared/app/flows.ts'
 import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
@@ -68,7 +68,7 @@ export function describeLiveTries(url: string, key: string): string[] {
 }
 
 /** A look at every flow, for people: a line a flow with what is wrong, then what mends it, each command once. */
-export function describeLooks(looks: readonly FlowLook[]): string[] {
+export function describeLooks(looks: readonly FlowCheck[]): string[] {
   const width = Math.max(...looks.map(({ flow }) => flowGrants[flow].title.length))
   const lines = looks.flatMap(({ flow, state, checks }) => {
     const problems = checks.flatMap(({ name, problem }) =>
@@ -78,10 +78,8 @@ export function describeLooks(looks: readonly FlowLook[]): string[] {
     const head = `  ${flowGrants[flow].title.padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
     return [head, ...others.map((problem) => `${' '.repeat(width + 12)}${problem}`)]
   })
-  const remedies = new Set(
-    looks.flatMap(({ checks }) => checks.flatMap(({ remedy }) => remedy ?? [])),
-  )
+  const remedies = new Set(looks.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
   return remedies.size === 0
     ? lines
-    : [...lines, '\nTo mend it:', ...[...remedies].map((remedy) => `  ${remedy}`)]
+    : [...lines, '\nTo mend it:', ...[...remedies].map((fix) => `  ${fix}`)]
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { theApp, useParts } from '../shared/app.ts'
+import { theApp, useOverrides } from '../shared/app.ts'
 import { AV_HEALTH } from '../shared/av-health/export.ts'
 import { endRun } from '../shared/exports/publish.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
@@ -85,7 +85,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       upstreamOrigin: origin,
       callbackPolicy: localCallbacks,
     }
-    useParts({
+    useOverrides({
       env,
       clock,
       storageDate: (date) => new Date(date.getTime() + clock.offsetMs),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FlowLook } from './app/flows.ts'
+import type { FlowCheck } from './app/flows.ts'
 import { type AvHealthSection, createAvHealthSection } from './app/sections/av-health.ts'
 import type { Overrides } from './app/sections/base.ts'
 import { type Base, createBase } from './app/sections/base.ts'
@@ -39,11 +39,11 @@ export interface App {
   isTenableOff: boolean
   scanHistory(): Promise<ScanHistorySection>
   /** Lets all who want to know at once whether every flow can run share one look. */
-  joinLook(key: 'preflight', look: () => Promise<FlowLook[]>): Promise<FlowLook[]>
+  joinChecks(key: 'preflight', look: () => Promise<FlowCheck[]>): Promise<FlowCheck[]>
 }
 
 /** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
-export function useParts(given: Partial<Overrides>): void {
+export function useOverrides(given: Partial<Overrides>): void {
   overrides = given
   app = undefined
 }
@@ -76,7 +76,7 @@ export function theApp(): App {
     tenable,
     isTenableOff: !wantsTenable(env),
     scanHistory,
-    joinLook: singleFlight((_key: 'preflight', look: () => Promise<FlowLook[]>) => look()),
+    joinChecks: singleFlight((_key: 'preflight', look: () => Promise<FlowCheck[]>) => look()),
   }
   return app
 }

@@ -14,13 +14,11 @@ for (const family of counted) upstreams.set(family, createUpstream())
 
 const server = createServer((request, response) => {
   const [, family = '', priority] = (request.url ?? '').split('/')
-  upstreams
-    .get(family)
-    ?.seen.push({
-      atMs: Date.now(),
-      instance: 0,
-      priority: priority === 'interactive' ? 'interactive' : 'background',
-    })
+  upstreams.get(family)?.seen.push({
+    atMs: Date.now(),
+    instance: 0,
+    priority: priority === 'interactive' ? 'interactive' : 'background',
+  })
   response.end('{}')
 })
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -37,7 +37,7 @@ interface Kept {
   receipt: number
 }
 
-const MOST_BYTES = 65_536
+const MAX_BYTES = 65_536
 
 /** Makes a queue in memory; it exists once it was created. */
 export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): MemoryQueue {
@@ -72,7 +72,7 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
     async send(message, { delaySeconds } = {}) {
       await undefined
       const text = JSON.stringify(message)
-      if (Buffer.byteLength(text) > MOST_BYTES) throw new Error('the message is too large')
+      if (Buffer.byteLength(text) > MAX_BYTES) throw new Error('the message is too large')
       count += 1
       const visibleMs = nowMs() + toVisibility(delaySeconds) * 1000
       open().push({ id: String(count), text, visibleMs, dequeueCount: 0, receipt: 0 })
@@ -113,13 +113,13 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
 /** How a queue is served. */
 export interface Service {
   queue: MemoryQueue
-  /** Takes what has failed `MOST_FAILURES` times. */
+  /** Takes what has failed `MAX_FAILURES` times. */
   poison: Queue
   clock: Clock
   handle(message: unknown, dequeueCount: number): Promise<void>
 }
 
-const MOST_FAILURES = 5
+const MAX_FAILURES = 5
 const HIDDEN_WHILE_RUNNING_S = 600
 const HIDDEN_AFTER_FAILURE_S = 30
 /** Of one batch, and under which number in hand the next one is fetched: at most 24 run at once. */
@@ -134,7 +134,7 @@ export async function handleReceived(
   try {
     await handle(JSON.parse(message.text), message.dequeueCount)
   } catch {
-    if (message.dequeueCount < MOST_FAILURES) return queue.hide(message, HIDDEN_AFTER_FAILURE_S)
+    if (message.dequeueCount < MAX_FAILURES) return queue.hide(message, HIDDEN_AFTER_FAILURE_S)
     await poison.send(JSON.parse(message.text))
   }
   await queue.remove(message)

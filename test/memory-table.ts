@@ -4,7 +4,7 @@ import {
   type Query,
   type Row,
   type Table,
-  TableRefusal,
+  TableConflict,
 } from '../shared/platform/table.ts'
 import type { Clock } from '../shared/platform/time.ts'
 
@@ -21,7 +21,7 @@ export function createMemoryTable(
   const keyOf = (partitionKey: string, rowKey: string) => `${partitionKey}\u0000${rowKey}`
 
   function open(): Map<string, Row> {
-    if (!rows) throw new TableRefusal('no-table', 0)
+    if (!rows) throw new TableConflict('no-table', 0)
     return rows
   }
 
@@ -67,11 +67,11 @@ export function createMemoryTable(
     const { kind, partitionKey, rowKey } = operation
     const key = keyOf(partitionKey, rowKey)
     const known = draft.get(key)
-    if (kind === 'insert' && known) throw new TableRefusal('exists', index)
+    if (kind === 'insert' && known) throw new TableConflict('exists', index)
     if ((kind === 'replace' || kind === 'delete') && !known)
-      throw new TableRefusal('missing', index)
+      throw new TableConflict('missing', index)
     if (kind === 'replace' && known?.etag !== operation.etag)
-      throw new TableRefusal('changed', index)
+      throw new TableConflict('changed', index)
     if (kind === 'delete') {
       draft.delete(key)
       return undefined

@@ -11,7 +11,7 @@ import { startSimulator } from '../local/simulator/simulator.ts'
 import { describeRoutes } from '../local/tools/describe/routes.ts'
 import { httpRoutes } from '../shared/app/http.ts'
 import type { Overrides } from '../shared/app/sections/base.ts'
-import { theApp, useParts } from '../shared/app.ts'
+import { theApp, useOverrides } from '../shared/app.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { problemSchema } from '../shared/platform/reply.ts'
@@ -65,7 +65,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
   }
   /** Starts the app anew in this process, its settings changed: as after a change of the app's settings. */
   const configure = (changed: Record<string, string> = {}) =>
-    useParts({
+    useOverrides({
       env: { ...env, ...changed },
       clock,
       storageDate: (date) => new Date(date.getTime() + clock.offsetMs),

@@ -45,10 +45,10 @@ export function findRoute<Route extends { segments: RouteSegment[] }>(
   routes: Route[],
   path: string,
 ): RouteMatch<Route> | undefined {
-  const parts = split(path)
+  const deps = split(path)
   let best: { match: RouteMatch<Route>; rank: string } | undefined
   for (const route of routes) {
-    const params = matchSegments(route.segments, parts)
+    const params = matchSegments(route.segments, deps)
     const rank = route.segments
       .map((segment) => ('literal' in segment ? 0 : segment.rest ? 2 : 1))
       .join('')
@@ -59,23 +59,23 @@ export function findRoute<Route extends { segments: RouteSegment[] }>(
 
 function matchSegments(
   segments: RouteSegment[],
-  parts: string[],
+  deps: string[],
 ): Record<string, string> | undefined {
   const params: Record<string, string> = {}
   let at = 0
   for (const segment of segments) {
-    const part = parts[at]
+    const part = deps[at]
     if ('literal' in segment) {
       if (part?.toLowerCase() !== segment.literal) return undefined
     } else if (segment.rest) {
-      if (part !== undefined) params[segment.parameter] = parts.slice(at).join('/')
-      at = parts.length
+      if (part !== undefined) params[segment.parameter] = deps.slice(at).join('/')
+      at = deps.length
       continue
     } else if (part !== undefined) params[segment.parameter] = part
     else if (!segment.optional) return undefined
     at += 1
   }
-  return at >= parts.length ? params : undefined
+  return at >= deps.length ? params : undefined
 }
 
 function split(path: string) {

@@ -138,9 +138,9 @@ export function readSetting(settings: Settings, name: string): string | undefine
 /** Milliseconds of a .NET time span (`[d.]hh:mm:ss[.fff]`); a bare number means days, as it does there. */
 export function parseTimeSpan(text: string): number | undefined {
   if (/^\d+$/.test(text)) return Number(text) * DAY_MS
-  const parts = /^(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?$/.exec(text)
-  if (!parts) return undefined
-  const [, days = '0', hours = '0', minutes = '0', seconds = '0'] = parts
+  const deps = /^(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d+)?))?$/.exec(text)
+  if (!deps) return undefined
+  const [, days = '0', hours = '0', minutes = '0', seconds = '0'] = deps
   return (
     ((Number(days) * 24 + Number(hours)) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000
   )

@@ -50,22 +50,22 @@ export function pad(value: number, digits: number): string {
 }
 
 function splitText(text: string): string[] {
-  const parts: string[] = []
+  const deps: string[] = []
   let at = 0
   while (at < text.length) {
     let end = Math.min(at + COLUMN_UNITS, text.length)
     // Never between the two halves of one character.
     const last = text.charCodeAt(end - 1)
     if (end < text.length && last >= 0xd800 && last <= 0xdbff) end -= 1
-    parts.push(text.slice(at, end))
+    deps.push(text.slice(at, end))
     at = end
   }
-  return parts.length > 0 ? parts : ['']
+  return deps.length > 0 ? deps : ['']
 }
 
 // An entity group transaction takes 100 rows and 4 MiB; its own text around each row takes a little of that.
-const MOST_ROWS = 100
-const MOST_BYTES = 3 * 1024 * 1024
+const MAX_ROWS = 100
+const MAX_BYTES = 3 * 1024 * 1024
 const BYTES_AROUND_ROW = 1024
 
 /** Writes and removes rows of one partition. */
@@ -99,7 +99,7 @@ function groupRows(actions: TransactionAction[]): TransactionAction[][] {
   let bytes = 0
   for (const action of actions) {
     const size = Buffer.byteLength(JSON.stringify(action[1])) + BYTES_AROUND_ROW
-    if ((groups.at(-1)?.length ?? 0) >= MOST_ROWS || bytes + size > MOST_BYTES) {
+    if ((groups.at(-1)?.length ?? 0) >= MAX_ROWS || bytes + size > MAX_BYTES) {
       groups.push([])
       bytes = 0
     }

@@ -91,10 +91,10 @@ const LONGEST_MS = 240_000
 const USUAL_WAIT_MS = 10_000
 
 /** Writes a path, every value in it as one segment; throws a `UsageError` for one that would lead elsewhere. */
-export function path(parts: TemplateStringsArray, ...values: string[]): string {
+export function path(deps: TemplateStringsArray, ...values: string[]): string {
   const odd = values.find((value) => /^\.{0,2}$/.test(value))
   if (odd !== undefined) throw new UsageError(`"${odd}" is no id.`)
-  return String.raw({ raw: parts }, ...values.map(encodeURIComponent))
+  return String.raw({ raw: deps }, ...values.map(encodeURIComponent))
 }
 
 /** Asks the app; throws a `RelayError` for whatever is no 2xx. The key goes to the target's own origin. */
@@ -149,16 +149,16 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
 const problemSchema = z.object({
   title: z.string(),
   detail: z.string(),
-  remedy: z.string().optional(),
+  fix: z.string().optional(),
   errors: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
 })
 
 function asError(origin: string, response: Response, body: unknown, json: string): RelayError {
   const { data: problem } = problemSchema.safeParse(body)
   if (problem) {
-    const { title, detail, remedy, errors } = problem
+    const { title, detail, fix, errors } = problem
     const lines = [title, detail, ...errors.map(({ path, message }) => `  ${path} ${message}`)]
-    if (remedy) lines.push(`What to do: ${remedy}`)
+    if (fix) lines.push(`What to do: ${fix}`)
     return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {

@@ -65,9 +65,9 @@ export function zip(entries: ZipEntry[]): Buffer {
 }
 
 /** Little-endian numbers of so many bytes each. */
-function numbers(...parts: [bytes: 2 | 4, value: number][]): Buffer {
+function numbers(...deps: [bytes: 2 | 4, value: number][]): Buffer {
   return Buffer.concat(
-    parts.map(([bytes, value]) => {
+    deps.map(([bytes, value]) => {
       const buffer = Buffer.alloc(bytes)
       buffer.writeUIntLE(value, 0, bytes)
       return buffer

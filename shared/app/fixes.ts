@@ -7,7 +7,7 @@ import {
   TENABLE_PERMISSION,
   USER_RIGHT,
 } from '../upstreams/grants.ts'
-import type { Trouble } from './flows.ts'
+import type { Finding } from './flows.ts'
 import { baseSettings } from './settings.ts'
 
 /** What is known of whom the app signs in as; null before there was a token. */
@@ -22,9 +22,9 @@ export const setSetting = (...settings: string[]): string => {
 }
 
 /** What is wrong with settings, and the command that mends them all. */
-export const ofSettings = ({ problems }: ConfigError): Trouble => ({
+export const ofSettings = ({ problems }: ConfigError): Finding => ({
   problem: problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; '),
-  remedy: setSetting(...problems.map(({ setting }) => setting)),
+  fix: setSetting(...problems.map(({ setting }) => setting)),
 })
 
 /** The command that takes a setting away. */

@@ -90,9 +90,9 @@ const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] a
 export type CheckName = (typeof checkNames)[number]
 
 /** Something that keeps a flow from running, and the one command that mends it. */
-export interface Trouble {
+export interface Finding {
   problem: string
-  remedy: string
+  fix: string
 }
 
 /** What a look at every flow came to; a check that could not be made is not in the list. */
@@ -107,11 +107,11 @@ export const preflightSchema = z.array(
         name: z.enum(checkNames),
         ok: z.boolean(),
         problem: z.string().nullable(),
-        remedy: z.string().nullable(),
+        fix: z.string().nullable(),
       }),
     ),
   }),
 )
 
 /** How one flow stands. */
-export type FlowLook = z.output<typeof preflightSchema>[number]
+export type FlowCheck = z.output<typeof preflightSchema>[number]

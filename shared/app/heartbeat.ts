@@ -7,7 +7,7 @@ import type { BudgetLeft } from '../platform/budget.ts'
 import type { Facts, Log, Traced } from '../platform/log.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { UpstreamReport } from '../platform/upstream-health.ts'
-import { comingEnds, usable } from './problems.ts'
+import { comingEnds, tryLoad } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
 
@@ -27,7 +27,7 @@ const GONE_MS = DAY_MS
  * each that an upstream is unreachable, that a budget is used up, and that an endpoint has ended or will. The alert rules
  * read these lines. Asks tables by key, and no upstream.
  */
-export async function tellWatch(app: App, traced: Traced): Promise<void> {
+export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
   const { log } = traced
   const now = app.clock.now()
   const families = (
@@ -46,12 +46,12 @@ export async function tellWatch(app: App, traced: Traced): Promise<void> {
       ]),
     ),
   })
-  for (const family of known) tellFamily(family, now, log)
+  for (const family of known) emitFamily(family, now, log)
   for (const { isNear, ...end } of (await partOf(() => comingEnds(app))) ?? [])
     if (isNear) log.warn('endpoint retirement', end)
 }
 
-function tellFamily(
+function emitFamily(
   { upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport,
   now: Date,
   log: Log,
@@ -66,28 +66,28 @@ function tellFamily(
 }
 
 async function defenderFamilies(app: App): Promise<FamilyReport[]> {
-  const { watches, budget } = await app.defender()
+  const { familyHealth, budget } = await app.defender()
   const left = await budget.report()
-  const families = Object.entries(watches).map(async ([family, watch]) => ({
+  const families = Object.entries(familyHealth).map(async ([family, health]) => ({
     upstream: 'defender',
     family,
-    ...(await watch.report()),
+    ...(await health.report()),
     ...left[family as keyof typeof left],
   }))
   return Promise.all(families)
 }
 
 async function tenableFamilies(app: App): Promise<FamilyReport[]> {
-  const { watch, budget } = await app.tenable()
-  const [report, { scans }] = await Promise.all([watch.report(), budget.report()])
+  const { health, budget } = await app.tenable()
+  const [report, { scans }] = await Promise.all([health.report(), budget.report()])
   return [{ upstream: 'tenable', family: 'scans', ...report, ...scans }]
 }
 
 async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts> {
-  const { watch } = await app.changes()
+  const { context: pollContext } = await app.changes()
   const reports = resourceNames.map(async (name) => {
     const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
-      await reportChanges(watch(name, traced), null)
+      await reportChanges(pollContext(name, traced), null)
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
     const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
     return [
@@ -122,4 +122,4 @@ const secondsSince = (time: string | undefined, now: Date) =>
   time === undefined ? null : Math.round((now.getTime() - Date.parse(time)) / 1000)
 
 /** Null where there is no such part: the line itself must come. */
-const partOf = async <T>(read: () => Promise<T>): Promise<T | null> => (await usable(read)).part
+const partOf = async <T>(read: () => Promise<T>): Promise<T | null> => (await tryLoad(read)).value

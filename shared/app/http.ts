@@ -3,12 +3,12 @@ import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { avHealthRoutes } from '../av-health/routes.ts'
-import type { ChangesParts } from '../changes/deps.ts'
+import type { ChangesDeps } from '../changes/deps.ts'
 import { resourceNames } from '../changes/resources/index.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
-import type { EventsParts } from '../events/deps.ts'
-import type { FeedParts } from '../events/routes/feed.ts'
+import type { EventsDeps } from '../events/deps.ts'
+import type { FeedDeps } from '../events/routes/feed.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
 import type { ExportDeps } from '../exports/routes.ts'
 import { RequestError } from '../platform/errors.ts'
@@ -17,13 +17,13 @@ import { toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
-import type { ScanHistoryParts } from '../scan-history/routes/reply.ts'
+import type { ScanHistoryDeps } from '../scan-history/routes/reply.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
 import { eventTypes, filterFields, streams } from './sections/events.ts'
-import { type StatusParts, status } from './status.ts'
-import { correlationOf } from './trace.ts'
+import { type StatusDeps, status } from './status.ts'
+import { correlationFor } from './trace.ts'
 
 /** What a handler's parts are made from: this invocation's log, trace and durable client. */
 export interface Invocation extends Traced {
@@ -62,7 +62,7 @@ export function tracedOf(
  */
 export function bindRoutes<Parts>(
   routes: Route<Parts>[],
-  parts: (invocation: Invocation) => Promise<Parts>,
+  deps: (invocation: Invocation) => Promise<Parts>,
 ): HttpRoute[] {
   return routes.map((route) => ({
     name: route.name,
@@ -70,15 +70,15 @@ export function bindRoutes<Parts>(
     path: route.path,
     auth: route.auth,
     route,
-    continuation: route.continuation && bindContinuation(route.continuation, parts),
+    continuation: route.continuation && bindContinuation(route.continuation, deps),
     async answer(request, context, client) {
-      const correlation = correlationOf(request.headers, context.invocationId)
+      const correlation = correlationFor(request.headers, context.invocationId)
       const traced = tracedOf(context, correlation)
       const { log } = traced
       try {
         // A wrong request is told so even while the section is not set up.
         const input = await readRequest(route, request, theApp().publicBaseUrl)
-        return toResponse(await route.handle(input, await parts({ ...traced, client })))
+        return toResponse(await route.handle(input, await deps({ ...traced, client })))
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
         if (!problem) {
@@ -96,10 +96,10 @@ export function bindRoutes<Parts>(
 
 const bindContinuation = <Parts>(
   { name, resume }: RouteContinuation<Parts>,
-  parts: (invocation: Invocation) => Promise<Parts>,
+  deps: (invocation: Invocation) => Promise<Parts>,
 ): RouteContinuation<Invocation> => ({
   name,
-  resume: async (resumed, invocation) => resume(resumed, await parts(invocation)),
+  resume: async (resumed, invocation) => resume(resumed, await deps(invocation)),
 })
 
 async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
@@ -107,43 +107,46 @@ async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
   return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
 }
 
-const statusParts = async ({ log, trace }: Invocation): Promise<StatusParts> => ({
+const statusDeps = async ({ log, trace }: Invocation): Promise<StatusDeps> => ({
   app: theApp(),
   log,
   trace,
 })
 
-async function changesParts(invocation: Invocation): Promise<ChangesParts> {
-  const [{ tickets }, { watch }] = await Promise.all([theApp().base(), theApp().changes()])
-  const parts = (await theApp().events()).events(invocation)
+async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {
+  const [{ tickets }, { context: pollContext }] = await Promise.all([
+    theApp().base(),
+    theApp().changes(),
+  ])
+  const deps = (await theApp().events()).events(invocation)
   return {
-    watch: (name) => watch(name, invocation),
+    context: (name) => pollContext(name, invocation),
     dispatch: async (stream) => {
-      await dispatch(parts, stream)
+      await dispatch(deps, stream)
     },
     tickets,
   }
 }
 
-const eventsParts = async (invocation: Invocation): Promise<EventsParts> =>
+const eventsDeps = async (invocation: Invocation): Promise<EventsDeps> =>
   (await theApp().events()).events(invocation)
 
-async function feedParts(): Promise<FeedParts> {
+async function feedDeps(): Promise<FeedDeps> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
   return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
 }
 
-async function scanHistoryParts({ log }: Invocation): Promise<ScanHistoryParts> {
-  const { parts } = await theApp().scanHistory()
+async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
+  const { deps } = await theApp().scanHistory()
   return {
-    ...parts(log),
+    ...deps(log),
     async defender() {
-      const { scans, watches } = await theApp().defender()
-      return makeSource.defender(scans, watches['authenticated-scans'].over)
+      const { scans, familyHealth } = await theApp().defender()
+      return makeSource.defender(scans, familyHealth['authenticated-scans'].track)
     },
     async tenable() {
-      const { tenable, watch } = await theApp().tenable()
-      return makeSource.tenable(tenable, watch.over)
+      const { tenable, health } = await theApp().tenable()
+      return makeSource.tenable(tenable, health.track)
     },
   }
 }
@@ -151,7 +154,7 @@ async function scanHistoryParts({ log }: Invocation): Promise<ScanHistoryParts> 
 const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
 
 /** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
-const health = defineRoute<StatusParts>()({
+const health = defineRoute<StatusDeps>()({
   name: 'health',
   method: 'GET',
   path: 'health',
@@ -194,7 +197,7 @@ const continueRoute = defineRoute<Invocation>()({
         problem: 'ticket-not-found',
         title: 'This address leads nowhere',
         detail: 'It was never given out, or its time is over.',
-        remedy: 'Make the request that gave the Location once more.',
+        fix: 'Make the request that gave the Location once more.',
       })
     }
     return route.continuation.resume({ ticket, subject: opened.subject, origin, after }, invocation)
@@ -203,15 +206,12 @@ const continueRoute = defineRoute<Invocation>()({
 
 /** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [
-  ...bindRoutes([health, status], statusParts),
+  ...bindRoutes([health, status], statusDeps),
   ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
-  ...bindRoutes(changesRoutes, changesParts),
-  ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedParts),
-  ...bindRoutes(
-    createSubscriptionRoutes({ streams, types: eventTypes, filterFields }),
-    eventsParts,
-  ),
-  ...bindRoutes(scanHistoryRoutes, scanHistoryParts),
+  ...bindRoutes(changesRoutes, changesDeps),
+  ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedDeps),
+  ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsDeps),
+  ...bindRoutes(scanHistoryRoutes, scanHistoryDeps),
   ...bindRoutes([continueRoute], async (invocation) => invocation),
 ]

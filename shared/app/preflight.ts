@@ -8,13 +8,13 @@ import { singleFlight } from '../platform/single-flight.ts'
 import { grantStorage, type Identity, ofSettings, signIn } from './fixes.ts'
 import {
   type CheckName,
-  type FlowLook,
+  type Finding,
+  type FlowCheck,
   flowGrants,
   type GrantedFlow,
   grantedFlows,
-  type Trouble,
 } from './flows.ts'
-import { lookAtGrant, lookAtToken, probeDefender, probeTenable, type TokenLook } from './probes.ts'
+import { checkGrant, checkToken, probeDefender, probeTenable, type TokenCheck } from './probes.ts'
 import { familyOf, isUnused, storageProblem } from './problems.ts'
 import {
   avHealthSettings,
@@ -41,43 +41,43 @@ const settings = {
  * Looks whether each flow can run: settings, storage, token, grant, and one cheap live call. What an answer shows is noted,
  * so that a flow which was refused before goes on at once.
  */
-export async function preflight(app: App): Promise<FlowLook[]> {
-  const token = singleFlight(() => lookAtToken(app), { keep: true })
+export async function preflight(app: App): Promise<FlowCheck[]> {
+  const token = singleFlight(() => checkToken(app), { keep: true })
   const shared: Shared = {
-    tables: singleFlight(() => lookAtTables(app), { keep: true }),
-    queues: singleFlight(async () => lookAtQueues(app, (await token()).claims ?? null), {
+    tables: singleFlight(() => checkTables(app), { keep: true }),
+    queues: singleFlight(async () => checkQueues(app, (await token()).claims ?? null), {
       keep: true,
     }),
     token,
   }
-  return Promise.all(grantedFlows.map((flow) => lookAtFlow(app, flow, shared)))
+  return Promise.all(grantedFlows.map((flow) => checkFlow(app, flow, shared)))
 }
 
 /** What several flows stand on is looked at once. */
 interface Shared {
-  tables(): Promise<Trouble | undefined>
-  queues(): Promise<Trouble | undefined>
-  token(): Promise<TokenLook>
+  tables(): Promise<Finding | undefined>
+  queues(): Promise<Finding | undefined>
+  token(): Promise<TokenCheck>
 }
 
-async function lookAtFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<FlowLook> {
+async function checkFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<FlowCheck> {
   if (isUnused(app, flow)) return { flow, state: 'unused', checks: [] }
-  const checks: FlowLook['checks'] = []
+  const checks: FlowCheck['checks'] = []
   const passes = async (
     name: CheckName,
-    look: Promise<Trouble | undefined> | Trouble | undefined,
+    look: Promise<Finding | undefined> | Finding | undefined,
   ) => {
-    const trouble = await look
+    const finding = await look
     checks.push({
       name,
-      ok: !trouble,
-      problem: trouble?.problem ?? null,
-      remedy: trouble?.remedy ?? null,
+      ok: !finding,
+      problem: finding?.problem ?? null,
+      fix: finding?.fix ?? null,
     })
-    return !trouble
+    return !finding
   }
   if (
-    (await passes('settings', lookAtSettings(app, flow))) &&
+    (await passes('settings', checkSettings(app, flow))) &&
     (await passes('tables', shared.tables()))
   ) {
     const { defender, dataAccount } = flowGrants[flow]
@@ -86,9 +86,9 @@ async function lookAtFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<
     const family = familyOf[flow]
     if (family === null) await passes('probe', probeTenable(app))
     else {
-      const { claims, trouble } = await shared.token()
-      const isKnown = (await passes('token', trouble)) && claims !== undefined
-      if (isKnown && (await passes('grant', lookAtGrant(claims, defender)))) {
+      const { claims, finding } = await shared.token()
+      const isKnown = (await passes('token', finding)) && claims !== undefined
+      if (isKnown && (await passes('grant', checkGrant(claims, defender)))) {
         await passes('probe', probeDefender(app, family, claims))
       }
     }
@@ -96,7 +96,7 @@ async function lookAtFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<
   return { flow, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
 }
 
-function lookAtSettings({ env }: App, flow: GrantedFlow): Trouble | undefined {
+function checkSettings({ env }: App, flow: GrantedFlow): Finding | undefined {
   try {
     readSection(flow, env, settings[flow])
     // One key alone opens nothing.
@@ -112,8 +112,8 @@ function lookAtSettings({ env }: App, flow: GrantedFlow): Trouble | undefined {
 const LONGEST_MS = 20_000
 
 /** Whether rows can be written: one row of its own in table `Budgets`. */
-const lookAtTables = (app: App): Promise<Trouble | undefined> =>
-  looked(app, 'table', null, async () => {
+const checkTables = (app: App): Promise<Finding | undefined> =>
+  checkStorage(app, 'table', null, async () => {
     const { table } = await app.base()
     const columns = { at: app.clock.now().toISOString() }
     await table('Budgets').transact([
@@ -122,8 +122,8 @@ const lookAtTables = (app: App): Promise<Trouble | undefined> =>
   })
 
 /** Whether the queues of deliveries are there or can be made; nothing is sent, since a function would take it. */
-const lookAtQueues = (app: App, identity: Identity): Promise<Trouble | undefined> =>
-  looked(app, 'queue', identity, async () => {
+const checkQueues = (app: App, identity: Identity): Promise<Finding | undefined> =>
+  checkStorage(app, 'queue', identity, async () => {
     const { queue } = await app.base()
     await Promise.all(Object.values(queueNames).map((name) => queue(name).create()))
   })
@@ -133,17 +133,17 @@ const roles = {
   queue: 'Storage Queue Data Contributor',
 } as const
 
-async function looked(
+async function checkStorage(
   { env }: App,
   service: 'table' | 'queue',
   identity: Identity,
   look: () => Promise<void>,
-): Promise<Trouble | undefined> {
-  const { remedy } = storageProblem
+): Promise<Finding | undefined> {
+  const { fix } = storageProblem
   try {
     return await within(LONGEST_MS, look(), {
       problem: `The ${service} service of the data account is silent`,
-      remedy,
+      fix: fix,
     })
   } catch (error) {
     if (error instanceof ConfigError) return ofSettings(error)
@@ -151,16 +151,16 @@ async function looked(
       const role = roles[service]
       return {
         problem: `${role} is missing on the data account`,
-        remedy: grantStorage(role, env, service, identity),
+        fix: grantStorage(role, env, service, identity),
       }
     }
     if (isStorageFailure(error)) {
-      return { problem: `The ${service} service of the data account does not answer`, remedy }
+      return { problem: `The ${service} service of the data account does not answer`, fix: fix }
     }
     if (isIdentityFailure(error)) {
       return {
         problem: `Nobody is signed in to use the ${service} service of the data account`,
-        remedy: signIn,
+        fix: signIn,
       }
     }
     throw error
@@ -168,9 +168,9 @@ async function looked(
 }
 
 /** In real time: what is waited for is not ours. */
-function within(ms: number, work: Promise<void>, late: Trouble): Promise<Trouble | undefined> {
+function within(ms: number, work: Promise<void>, late: Finding): Promise<Finding | undefined> {
   const signal = AbortSignal.timeout(ms)
-  const over = new Promise<Trouble>((resolve) => {
+  const over = new Promise<Finding>((resolve) => {
     signal.addEventListener('abort', () => resolve(late), { once: true })
   })
   return Promise.race([work.then(() => undefined), over])

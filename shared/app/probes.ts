@@ -2,31 +2,31 @@ import type { App } from '../app.ts'
 import { type Claims, readClaims } from '../platform/credential.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { HOUR_MS } from '../platform/time.ts'
-import type { UpstreamWatch } from '../platform/upstream-health.ts'
+import type { UpstreamHealth } from '../platform/upstream-health.ts'
 import type { DefenderFamily } from '../upstreams/grants.ts'
 import { DEFENDER_APP_ID, defenderRoles, isDelegated, lackedGrants } from '../upstreams/grants.ts'
 import { deleteSetting, grantDefender, grantTenable, setSetting, signIn } from './fixes.ts'
-import type { Trouble } from './flows.ts'
-import { unreachable, upstreamRemedy } from './problems.ts'
+import type { Finding } from './flows.ts'
+import { unreachable, upstreamFix } from './problems.ts'
 
 /** What came of asking for a token: what it says, or why there is none that Defender would take. */
-export type TokenLook =
-  | { claims: Claims; trouble?: undefined }
-  | { claims?: undefined; trouble: Trouble }
+export type TokenCheck =
+  | { claims: Claims; finding?: undefined }
+  | { claims?: undefined; finding: Finding }
 
 /** Asks for a new token, since a kept one knows nothing of new grants, and looks at whom it is for. */
-export async function lookAtToken(app: App): Promise<TokenLook> {
+export async function checkToken(app: App): Promise<TokenCheck> {
   try {
     const { token, cloud } = await app.defender()
     const claims = readClaims(await token({ fresh: true }))
     if (isForDefender(claims, cloud.audience)) return { claims }
     const problem = `The token is for ${claims.aud}: Defender's permissions stand in tokens for ${cloud.audience}`
-    return { trouble: { problem, remedy: deleteSetting('DEFENDER_AUDIENCE') } }
+    return { finding: { problem, fix: deleteSetting('DEFENDER_AUDIENCE') } }
   } catch (error) {
     // The settings themselves have been looked at before: what is left is the identity's.
-    if (error instanceof ConfigError) return { trouble: { problem: error.message, remedy: signIn } }
+    if (error instanceof ConfigError) return { finding: { problem: error.message, fix: signIn } }
     if (error instanceof UpstreamError)
-      return { trouble: { problem: sentence(error), remedy: unreachable } }
+      return { finding: { problem: sentence(error), fix: unreachable } }
     throw error
   }
 }
@@ -51,14 +51,14 @@ function isForDefender(claims: Claims, ofCloud: string): boolean {
 }
 
 /** Whether a token carries one of the roles of a flow; names the one to ask for. A token that says nothing may carry all. */
-export function lookAtGrant(claims: Claims, roles: readonly string[]): Trouble | undefined {
+export function checkGrant(claims: Claims, roles: readonly string[]): Finding | undefined {
   if (claims.aud === null) return undefined
   const [missing] = lackedGrants(claims, roles)
   if (missing === undefined) return undefined
   const whose = isDelegated(claims)
     ? ` in the token of this user, who also needs the user right View Data`
     : ''
-  return { problem: `${missing} is missing${whose}`, remedy: grantDefender(missing, claims) }
+  return { problem: `${missing} is missing${whose}`, fix: grantDefender(missing, claims) }
 }
 
 /** The export's twenty calls an hour belong to its runs: a probe leaves them half. */
@@ -72,12 +72,12 @@ export async function probeDefender(
   app: App,
   family: DefenderFamily,
   claims: Claims,
-): Promise<Trouble | undefined> {
-  const { watches, probe, budget } = await app.defender()
-  const watch = watches[family]
+): Promise<Finding | undefined> {
+  const { familyHealth, probe, budget } = await app.defender()
+  const health = familyHealth[family]
   if (family === 'export') {
     const [{ state, lastOkAt }, { hourLeft }] = await Promise.all([
-      watch.report(),
+      health.report(),
       budget.left('export'),
     ])
     const isKnown =
@@ -86,48 +86,48 @@ export async function probeDefender(
   }
   return probed(
     'Defender',
-    watch,
+    health,
     () => probe(family),
     (missing) => grantDefender(missing, claims),
   )
 }
 
 /** Makes one cheap call of Tenable: it shows what the keys are good for, not what each scan allows. */
-export async function probeTenable(app: App): Promise<Trouble | undefined> {
-  const { tenable, watch } = await app.tenable()
+export async function probeTenable(app: App): Promise<Finding | undefined> {
+  const { tenable, health } = await app.tenable()
   let isThere = true
-  const trouble = await probed(
+  const finding = await probed(
     'Tenable',
-    watch,
+    health,
     async () => {
       isThere = await tenable.probe(app.clock.now())
     },
     grantTenable,
   )
   const problem = 'TENABLE_BASE_URL leads to no Tenable'
-  return isThere ? trouble : { problem, remedy: setSetting('TENABLE_BASE_URL') }
+  return isThere ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
 }
 
 async function probed(
   name: 'Defender' | 'Tenable',
-  watch: UpstreamWatch,
+  health: UpstreamHealth,
   call: () => Promise<void>,
   grant: (missing: string) => string,
-): Promise<Trouble | undefined> {
+): Promise<Finding | undefined> {
   try {
-    await watch.over(call)
+    await health.track(call)
     return undefined
   } catch (error) {
     if (error instanceof ShapeError)
-      return { problem: error.message, remedy: upstreamRemedy(name, 'gone') }
+      return { problem: error.message, fix: upstreamFix(name, 'gone') }
     if (error instanceof ConfigError)
-      return { problem: error.message, remedy: setSetting('AZURE_CLIENT_ID') }
+      return { problem: error.message, fix: setSetting('AZURE_CLIENT_ID') }
     if (!(error instanceof UpstreamError)) throw error
     // Our own budget says nothing of the upstream: the flow runs as soon as there is a call left.
     if (error.facts.code === 'OwnBudget') return undefined
     const [missing] = error.facts.missing ?? []
     if (missing !== undefined)
-      return { problem: `${missing} is missing: ${sentence(error)}`, remedy: grant(missing) }
-    return { problem: sentence(error), remedy: upstreamRemedy(name, (await watch.report()).state) }
+      return { problem: `${missing} is missing: ${sentence(error)}`, fix: grant(missing) }
+    return { problem: sentence(error), fix: upstreamFix(name, (await health.report()).state) }
   }
 }

@@ -14,25 +14,25 @@ import { flowGrants, type GrantedFlow } from './flows.ts'
 import { avHealthSettings } from './settings.ts'
 
 /** Something that is wrong, and what an operator can do about it. */
-export const problemSchema = z.strictObject({ title: z.string(), remedy: z.string() })
+export const problemSchema = z.strictObject({ title: z.string(), fix: z.string() })
 export type Problem = z.infer<typeof problemSchema>
 
 /** A part of a report, or why there is none. */
-export interface Part<T> {
-  part: T | null
+export interface Loaded<T> {
+  value: T | null
   missing: ConfigError | null
   /** The data account did not answer, or nobody is signed in to ask it. */
   isStorageDown: boolean
 }
 
 /** The part, or why there is none: reports come also when nothing else does. */
-export async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
+export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
   try {
-    return { part: await make(), missing: null, isStorageDown: false }
+    return { value: await make(), missing: null, isStorageDown: false }
   } catch (error) {
-    if (error instanceof ConfigError) return { part: null, missing: error, isStorageDown: false }
+    if (error instanceof ConfigError) return { value: null, missing: error, isStorageDown: false }
     if (isStorageFailure(error) || isIdentityFailure(error))
-      return { part: null, missing: null, isStorageDown: true }
+      return { value: null, missing: null, isStorageDown: true }
     throw error
   }
 }
@@ -41,20 +41,19 @@ export async function usable<T>(make: () => Promise<T>): Promise<Part<T>> {
 export const settingProblems = ({ problems }: ConfigError): Problem[] =>
   problems.map(({ setting, problem }) => ({
     title: `${setting} ${problem}`,
-    remedy: `Set ${setting} in the settings of the function app.`,
+    fix: `Set ${setting} in the settings of the function app.`,
   }))
 
 /** What is wrong when the data account does not answer. */
 export const storageProblem: Problem = {
   title: 'The data account does not answer',
-  remedy:
-    "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
+  fix: "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
 }
 
 /** What helps where there is no answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
-const upstreamRemedies: Record<
+const upstreamFixes: Record<
   'Defender' | 'Tenable',
   Partial<Record<UpstreamReport['state'], string>>
 > = {
@@ -76,25 +75,25 @@ const upstreamRemedies: Record<
 }
 
 /** What helps in a state of an upstream. */
-export const upstreamRemedy = (
-  name: keyof typeof upstreamRemedies,
+export const upstreamFix = (
+  name: keyof typeof upstreamFixes,
   state: UpstreamReport['state'],
-): string => upstreamRemedies[name][state] ?? unreachable
+): string => upstreamFixes[name][state] ?? unreachable
 
 /** What is wrong with an upstream, as one flow sees it. */
 export function upstreamProblems(
-  name: keyof typeof upstreamRemedies,
+  name: keyof typeof upstreamFixes,
   { state, lastError }: UpstreamReport,
   flow?: string,
 ): Problem[] {
-  const usual = upstreamRemedies[name][state]
+  const usual = upstreamFixes[name][state]
   if (!usual) return []
   const { title = '', missing = [] } = lastError ?? {}
   const [first] = missing
-  const remedy =
+  const fix =
     name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : usual
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
-  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, remedy }]
+  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix: fix }]
 }
 
 const LATE =
@@ -106,7 +105,7 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
   return [
     {
       title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      remedy: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run begins anew.`,
+      fix: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run begins anew.`,
     },
   ]
 }
@@ -118,19 +117,19 @@ const SILENT_MS = 15 * MINUTE_MS
 export function deliveryProblems(deliveries: DeliveryReport): Problem[] {
   const problems: Problem[] = []
   if (deliveries.dead > 0) {
-    const remedy =
+    const fix =
       'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
-    problems.push({ title: `${deliveries.dead} deliveries were given up`, remedy })
+    problems.push({ title: `${deliveries.dead} deliveries were given up`, fix: fix })
   }
   for (const { id, callbackHost } of deliveries.failing) {
-    const remedy = 'Mend the receiver: what it is owed is kept and tried again.'
-    problems.push({ title: `Subscription ${id} to ${callbackHost} is failing`, remedy })
+    const fix = 'Mend the receiver: what it is owed is kept and tried again.'
+    problems.push({ title: `Subscription ${id} to ${callbackHost} is failing`, fix: fix })
   }
   for (const { id, callbackHost, reason } of deliveries.disabled) {
-    const remedy = `POST /api/subscriptions/${id}/enable once the receiver is mended, or delete it.`
+    const fix = `POST /api/subscriptions/${id}/enable once the receiver is mended, or delete it.`
     problems.push({
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
-      remedy,
+      fix: fix,
     })
   }
   return problems
@@ -143,18 +142,18 @@ export function pollProblems(reports: Record<string, ChangesReport>, now: Date):
     if (lastPoll?.error) {
       problems.push({
         title: `The last poll of ${name} failed: ${lastPoll.error}`,
-        remedy: 'The next poll tries again.',
+        fix: 'The next poll tries again.',
       })
     }
     if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > SILENT_MS) {
-      const remedy = 'Check that the function app runs and that its timers are not disabled.'
-      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, remedy })
+      const fix = 'Check that the function app runs and that its timers are not disabled.'
+      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, fix: fix })
     }
     const unknown = Object.keys(unknownStates)
     if (unknown.length > 0) {
-      const remedy =
+      const fix =
         'They are carried as they are and never taken for an end; a newer version may know them.'
-      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, remedy })
+      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, fix: fix })
     }
     return problems
   })
@@ -208,10 +207,10 @@ function byDate(now: Date): ComingEnd[] {
 
 async function announcedBy(
   upstream: 'defender' | 'tenable',
-  open: () => Promise<{ retirement: { report(): Promise<Announcement | undefined> } }>,
+  open: () => Promise<{ deprecation: { report(): Promise<Announcement | undefined> } }>,
 ): Promise<ComingEnd[]> {
   try {
-    const announcement = await (await open()).retirement.report()
+    const announcement = await (await open()).deprecation.report()
     return announcement ? [{ cause: 'announced', upstream, isNear: true, ...announcement }] : []
   } catch (error) {
     if (error instanceof ConfigError) return []
@@ -225,7 +224,7 @@ export const toNotice = (end: ComingEnd): Problem => ({
     end.cause === 'date'
       ? `Defender's API may end on ${end.endsAt.slice(0, 10)}, in ${end.daysLeft} days (${end.post})`
       : `${end.upstream === 'defender' ? 'Defender' : 'Tenable'} announces the end of ${end.call}${end.endsAt ? ` on ${end.endsAt.slice(0, 10)}` : ''}`,
-  remedy: 'Read the announcement, and look for a newer version of this app before that day.',
+  fix: 'Read the announcement, and look for a newer version of this app before that day.',
 })
 
 /** Which routes of Defender each flow asks; null where it asks none. */
@@ -254,12 +253,16 @@ export const isUnused = ({ env, isTenableOff }: App, flow: GrantedFlow): boolean
 export async function flowProblems(
   app: App,
 ): Promise<Record<'changes' | 'scanHistory' | 'avHealth', Problem[]>> {
-  const { watches } = await app.defender()
+  const { familyHealth } = await app.defender()
   const problemsOf = async (...flows: GrantedFlow[]) => {
     const problems = flows.map(async (flow) => {
       const family = familyOf[flow]
       if (family === null || isUnused(app, flow)) return []
-      return upstreamProblems('Defender', await watches[family].report(), flowGrants[flow].title)
+      return upstreamProblems(
+        'Defender',
+        await familyHealth[family].report(),
+        flowGrants[flow].title,
+      )
     })
     return (await Promise.all(problems)).flat()
   }

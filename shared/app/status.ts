@@ -9,14 +9,14 @@ import type { Budget } from '../platform/budget.ts'
 import type { Traced } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
-import { type UpstreamWatch, upstreamReportSchema } from '../platform/upstream-health.ts'
+import { type UpstreamHealth, upstreamReportSchema } from '../platform/upstream-health.ts'
 import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
 import {
   comingEnds,
   deliveryProblems,
   flowProblems,
-  type Part,
+  type Loaded,
   type Problem,
   pollProblems,
   problemSchema,
@@ -24,18 +24,18 @@ import {
   settingProblems,
   storageProblem,
   toNotice,
+  tryLoad,
   upstreamProblems,
-  usable,
 } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
 
 /** What the status works with. */
-export interface StatusParts extends Traced {
+export interface StatusDeps extends Traced {
   app: App
 }
 
-const route = defineRoute<StatusParts>()
+const route = defineRoute<StatusDeps>()
 
 const sectionSchema = z.strictObject({
   state: z.enum(['ok', 'unconfigured', 'degraded']),
@@ -53,9 +53,9 @@ const upstreamSchema = upstreamReportSchema
   .nullable()
 
 const deliveriesSchema = z.strictObject({
-  owed: z.int(),
+  pending: z.int(),
   dead: z.int(),
-  oldestOwedAt: z.string().nullable(),
+  oldestPendingAt: z.string().nullable(),
   failing: z.array(
     z.strictObject({ id: z.string(), callbackHost: z.string(), since: z.string().nullable() }),
   ),
@@ -95,36 +95,36 @@ export const status = route({
       .describe('true: asks every upstream whether each flow can run.'),
   }),
   answers: { 200: { description: 'The status.', body: statusSchema } },
-  async handle({ query }, parts) {
-    const now = parts.app.clock.now()
+  async handle({ query }, deps) {
+    const now = deps.app.clock.now()
     // First: what it shows is told below.
-    const looks =
+    const checks =
       query.preflight === 'true'
-        ? await parts.app.joinLook('preflight', () => preflight(parts.app))
+        ? await deps.app.joinChecks('preflight', () => preflight(deps.app))
         : undefined
-    const defender = await usable(() => upstreamPart(parts.app.defender))
-    const tenable = await usable(() => upstreamPart(parts.app.tenable))
-    const scanHistory = await usable(parts.app.scanHistory)
-    const changes = await usable(() => changesPart(parts, now))
-    const events = await usable(() => eventsPart(parts, now))
-    const avHealth = await usable(() => avHealthPart(parts, now))
-    const { part: flows } = await usable(() => flowProblems(parts.app))
-    const { part: ends } = await usable(() => comingEnds(parts.app))
-    const tenableTrouble = tenable.part ? upstreamProblems('Tenable', tenable.part) : []
+    const defender = await tryLoad(() => upstreamPart(deps.app.defender))
+    const tenable = await tryLoad(() => upstreamPart(deps.app.tenable))
+    const scanHistory = await tryLoad(deps.app.scanHistory)
+    const changes = await tryLoad(() => changesPart(deps, now))
+    const events = await tryLoad(() => eventsPart(deps, now))
+    const avHealth = await tryLoad(() => avHealthPart(deps, now))
+    const { value: flows } = await tryLoad(() => flowProblems(deps.app))
+    const { value: ends } = await tryLoad(() => comingEnds(deps.app))
+    const tenableTrouble = tenable.value ? upstreamProblems('Tenable', tenable.value) : []
     // Whoever has set up no key does without it; one that is half set up is a mistake.
     const tenableMistakes =
-      tenable.missing && !parts.app.isTenableOff ? settingProblems(tenable.missing) : []
+      tenable.missing && !deps.app.isTenableOff ? settingProblems(tenable.missing) : []
     const sections = {
       changes: section(changes, [
         ...(flows?.changes ?? []),
-        ...(changes.part ? pollProblems(changes.part, now) : []),
-        ...(events.part ? deliveryProblems(events.part.deliveries) : []),
+        ...(changes.value ? pollProblems(changes.value, now) : []),
+        ...(events.value ? deliveryProblems(events.value.deliveries) : []),
       ]),
       // One source does without the other.
       scanHistory: section(
         {
           ...scanHistory,
-          missing: scanHistory.missing ?? (tenable.part ? null : defender.missing),
+          missing: scanHistory.missing ?? (tenable.value ? null : defender.missing),
         },
         [
           ...(defender.missing ? settingProblems(defender.missing) : (flows?.scanHistory ?? [])),
@@ -134,7 +134,7 @@ export const status = route({
       ),
       avHealth: section(avHealth, [
         ...(flows?.avHealth ?? []),
-        ...runProblems(avHealth.part?.lastRun ?? null),
+        ...runProblems(avHealth.value?.lastRun ?? null),
       ]),
     }
     const states = Object.values(sections).map(({ state }) => state)
@@ -150,36 +150,39 @@ export const status = route({
         time: now.toISOString(),
         overall,
         sections,
-        upstreams: { defender: defender.part, tenable: tenable.part },
-        changes: changes.part,
-        events: events.part?.events ?? null,
-        deliveries: events.part?.deliveries ?? null,
-        avHealth: avHealth.part,
+        upstreams: { defender: defender.value, tenable: tenable.value },
+        changes: changes.value,
+        events: events.value?.events ?? null,
+        deliveries: events.value?.deliveries ?? null,
+        avHealth: avHealth.value,
         notices: (ends ?? []).map(toNotice),
-        ...(looks && { preflight: looks }),
+        ...(checks && { preflight: checks }),
       } satisfies z.infer<typeof statusSchema>,
     }
   },
 })
 
 async function upstreamPart<F extends string>(
-  open: () => Promise<{ watch: UpstreamWatch; budget: Budget<F> }>,
+  open: () => Promise<{ health: UpstreamHealth; budget: Budget<F> }>,
 ) {
-  const { watch, budget } = await open()
-  const [report, budgets] = await Promise.all([watch.report(), budget.report()])
+  const { health, budget } = await open()
+  const [report, budgets] = await Promise.all([health.report(), budget.report()])
   return { ...report, budgets }
 }
 
-async function changesPart({ app, ...traced }: StatusParts, now: Date) {
-  const { watch, schedules } = await app.changes()
+async function changesPart({ app, ...traced }: StatusDeps, now: Date) {
+  const { context: pollContext, schedules } = await app.changes()
   const reports = resourceNames.map(
     async (name) =>
-      [name, await reportChanges(watch(name, traced), nextRun(schedules[name], now))] as const,
+      [
+        name,
+        await reportChanges(pollContext(name, traced), nextRun(schedules[name], now)),
+      ] as const,
   )
   return Object.fromEntries(await Promise.all(reports))
 }
 
-async function eventsPart({ app, ...traced }: StatusParts, now: Date) {
+async function eventsPart({ app, ...traced }: StatusDeps, now: Date) {
   const { feed, events } = await app.events()
   const places = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
   return {
@@ -188,13 +191,13 @@ async function eventsPart({ app, ...traced }: StatusParts, now: Date) {
   }
 }
 
-async function avHealthPart({ app, ...traced }: StatusParts, now: Date) {
+async function avHealthPart({ app, ...traced }: StatusDeps, now: Date) {
   const { engine, schedule } = await app.avHealth()
   return reportExports(engine(traced), nextRun(schedule, now))
 }
 
 function section(
-  { missing, isStorageDown }: Part<unknown>,
+  { missing, isStorageDown }: Loaded<unknown>,
   problems: Problem[],
 ): z.infer<typeof sectionSchema> {
   if (missing) return { state: 'unconfigured', problems: settingProblems(missing) }

@@ -7,7 +7,7 @@ const traceparent =
   /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
 
 /** The id under which a request is told: the caller's own where it brings a well-formed one, else that of the invocation. */
-export function correlationOf(headers: Pick<Headers, 'get'>, invocationId: string): string {
+export function correlationFor(headers: Pick<Headers, 'get'>, invocationId: string): string {
   const named = requestId.safeParse(headers.get('x-ms-client-request-id')).data
   return named ?? traceparent.exec(headers.get('traceparent') ?? '')?.[1] ?? invocationId
 }
@@ -15,5 +15,5 @@ export function correlationOf(headers: Pick<Headers, 'get'>, invocationId: strin
 const carrier = z.object({ correlation: z.string().regex(/^[\w-]{1,64}$/) })
 
 /** The id that a queue message or the input of an activity carries; undefined for one that was sent without. */
-export const carriedBy = (input: unknown): string | undefined =>
+export const correlationIn = (input: unknown): string | undefined =>
   carrier.safeParse(input).data?.correlation

@@ -3,12 +3,12 @@ import { type DurableClient, OrchestrationRuntimeStatus } from 'durable-function
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export.ts'
-import { isTold, poll } from '../changes/poll.ts'
+import { isExpectedError, poll } from '../changes/poll.ts'
 import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
-import { buryPoison, deliver, deliverSlowly } from '../events/delivery/attempt.ts'
+import { deliver, deliverSlowly, handlePoison } from '../events/delivery/attempt.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
-import type { EventsParts } from '../events/deps.ts'
+import type { EventsDeps } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/expire.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import type { ExportEngine } from '../exports/engine.ts'
@@ -19,10 +19,10 @@ import { resumeExports, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
 import { DAY_MS } from '../platform/time.ts'
 import { createExecutor } from './executor.ts'
-import { tellWatch } from './heartbeat.ts'
+import { emitHeartbeat } from './heartbeat.ts'
 import { tracedOf } from './http.ts'
 import { streams } from './sections/events.ts'
-import { carriedBy } from './trace.ts'
+import { correlationIn } from './trace.ts'
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
 
@@ -37,30 +37,30 @@ export const exportAvHealth: Flow = async (context, client) => {
 /** Tells where everything stands, then takes over a run that nothing executes any more. */
 export const resumeAvHealth: Flow = async (context, client) => {
   await finishAll([
-    () => tellWatch(theApp(), tracedOf(context)),
+    () => emitHeartbeat(theApp(), tracedOf(context)),
     async () => resumeExports(await engineOf(context), createExecutor(client)),
   ])
 }
 
-const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsParts> =>
+const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsDeps> =>
   (await theApp().events()).events(tracedOf(context, correlation))
 
 /** Hands out what a crash or another instance left in the feed. */
 export async function dispatchEvents(context: InvocationContext): Promise<void> {
-  const parts = await eventsOf(context)
-  await finishAll(streams.map((stream) => () => dispatch(parts, stream)))
+  const deps = await eventsOf(context)
+  await finishAll(streams.map((stream) => () => dispatch(deps, stream)))
 }
 
 /** The verbs behind the queues of deliveries, by function. */
 export const deliveryVerbs = {
   deliver: onMessage(deliver),
   retry: onMessage(deliverSlowly),
-  bury: onMessage(buryPoison),
+  deadLetter: onMessage(handlePoison),
 }
 
-function onMessage(verb: (parts: EventsParts, message: unknown) => Promise<void>) {
+function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) {
   return async (message: unknown, context: InvocationContext) =>
-    verb(await eventsOf(context, carriedBy(message)), message)
+    verb(await eventsOf(context, correlationIn(message)), message)
 }
 
 /** The resources that are watched, by name. */
@@ -68,13 +68,13 @@ export const watchedNames = resourceNames
 
 /** Looks once at what changed among the items of a resource. */
 export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
-  const { watch } = await theApp().changes()
+  const { context: pollContext } = await theApp().changes()
   try {
-    const { head } = await poll(watch(name, tracedOf(context), 'background'))
+    const { head } = await poll(pollContext(name, tracedOf(context), 'background'))
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
     // Told in log and status already; the next tick is the retry.
-    if (!isTold(error)) throw error
+    if (!isExpectedError(error)) throw error
   }
 }
 
@@ -121,7 +121,7 @@ const activity =
     verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>,
   ): Activity =>
   async (given, context) =>
-    verb(await engineOf(context, carriedBy(given)), input.parse(given))
+    verb(await engineOf(context, correlationIn(given)), input.parse(given))
 
 /** The activities of the export engine by name. */
 export const exportActivities: Record<string, Activity> = {

@@ -1,10 +1,10 @@
 /** How a field's value is read. */
-export type FieldForm = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'gathered'
+export type FieldType = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'gathered'
 
 /** A field of the snapshot row and how its value is read. */
 interface Field {
   column: string
-  form: FieldForm
+  type: FieldType
 }
 
 const text = [
@@ -55,8 +55,8 @@ export const flagColumns = [
 ] as const
 
 const fields = new Map<string, Field>()
-const add = (form: FieldForm, ...columns: string[]) => {
-  for (const column of columns) fields.set(column.toLowerCase(), { column, form })
+const add = (type: FieldType, ...columns: string[]) => {
+  for (const column of columns) fields.set(column.toLowerCase(), { column, type: type })
 }
 add('text', ...text, ...moreText, ...rings, ...customScan)
 add('time', ...times)
@@ -67,11 +67,11 @@ add('scans', 'avScanResults')
 add('gathered', 'deviceGatheredInfo')
 
 // The files' own names for columns of the JSON method.
-fields.set('devicename', { column: 'computerDnsName', form: 'text' })
-fields.set('timestamp', { column: 'dataRefreshTimestamp', form: 'time' })
+fields.set('devicename', { column: 'computerDnsName', type: 'text' })
+fields.set('timestamp', { column: 'dataRefreshTimestamp', type: 'time' })
 
 /** Fields that came with the export and are known, but say nothing of antivirus health: kept, and not counted as unknown. */
-const bystanders = new Set(
+const ignoredFields = new Set(
   [
     'id',
     'wdavorHeartbeatEventType',
@@ -90,7 +90,7 @@ const bystanders = new Set(
 
 // Names come in many spellings but few: each is looked up by its lower-case form once.
 const bySpelling = new Map<string, Field | undefined>()
-const MOST_SPELLINGS = 2000
+const MAX_SPELLINGS = 2000
 const LONGEST_SPELLING = 64
 
 /** The field a name stands for, in whatever spelling; undefined for others. */
@@ -98,14 +98,14 @@ export function fieldOf(name: string): Field | undefined {
   const known = bySpelling.get(name)
   if (known || bySpelling.has(name)) return known
   const field = fields.get(name.toLowerCase())
-  if (name.length <= LONGEST_SPELLING && bySpelling.size < MOST_SPELLINGS)
+  if (name.length <= LONGEST_SPELLING && bySpelling.size < MAX_SPELLINGS)
     bySpelling.set(name, field)
   return field
 }
 
 /** Whether a field is known to have nothing to do with antivirus health. TLS and SSL registry settings come in many names. */
-export const isBystander = (name: string): boolean =>
-  bystanders.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
+export const isIgnored = (name: string): boolean =>
+  ignoredFields.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
 
 /** The meanings of `avMode`. */
 const modes = new Map([

@@ -2,21 +2,21 @@ import type { ReadRow } from '../exports/kind.ts'
 import type { Columns, Value } from '../platform/table.ts'
 import { LONGEST_PIECE } from '../platform/table-record.ts'
 import { timeKey, toTimeText } from '../platform/time.ts'
-import { type FieldForm, fieldOf, flagColumns, isBystander, modeName, osKindOf } from './fields.ts'
+import { type FieldType, fieldOf, flagColumns, isIgnored, modeName, osKindOf } from './fields.ts'
 
 /** Device ids that may be keys. */
 const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
 
 /** Most characters of the JSON in `other`. */
-const MOST_OTHER = 30_000
+const MAX_OTHER = 30_000
 
 /** Most UTF-16 units of a row: with slack below the 1 MiB of an entity. */
-const MOST_ROW = 400_000
+const MAX_ROW = 400_000
 
 type Source = Record<string, unknown>
 
 /** What is collected while a record is read: columns, and the fields that have no column. */
-interface Reading {
+interface ReadState {
   columns: Columns
   other: Source
   unknownFields: string[]
@@ -34,7 +34,11 @@ export function readDevice(value: unknown): ReadRow {
   if (!DEVICE_ID.test(id)) return { ok: false, reason: 'the device id can be no key' }
   const machineId = id.toLowerCase()
   // No prototype: a field may be called `__proto__`.
-  const reading: Reading = { columns: { machineId }, other: Object.create(null), unknownFields: [] }
+  const reading: ReadState = {
+    columns: { machineId },
+    other: Object.create(null),
+    unknownFields: [],
+  }
   try {
     readFields(value, reading, id)
     finish(reading)
@@ -49,7 +53,7 @@ export function readDevice(value: unknown): ReadRow {
     if (column.length > LONGEST_PIECE) return { ok: false, reason: 'a field is too long' }
     size += column.length
   }
-  if (size > MOST_ROW) return { ok: false, reason: 'the line is too long' }
+  if (size > MAX_ROW) return { ok: false, reason: 'the line is too long' }
   return { ok: true, id: machineId, columns: reading.columns, unknownFields: reading.unknownFields }
 }
 
@@ -75,18 +79,18 @@ function deviceIdOf(source: Source): string | undefined {
   return typeof id === 'string' && id !== '' ? id : undefined
 }
 
-function readFields(source: Source, reading: Reading, id: string): void {
+function readFields(source: Source, reading: ReadState, id: string): void {
   for (const [name, value] of Object.entries(source)) {
     const field = fieldOf(name)
     if (!field) keep(name, value, reading, id)
-    else if (field.form === 'gathered') readGathered(name, value, reading, id)
-    else if (field.form === 'scans') readScans(name, value, reading)
-    else setColumn(field.column, field.form, name, value, reading)
+    else if (field.type === 'gathered') readGathered(name, value, reading, id)
+    else if (field.type === 'scans') readScans(name, value, reading)
+    else setColumn(field.column, field.type, name, value, reading)
   }
 }
 
 /** The antivirus data of a file row: an object, mostly written as text. */
-function readGathered(name: string, value: unknown, reading: Reading, id: string): void {
+function readGathered(name: string, value: unknown, reading: ReadState, id: string): void {
   const gathered = typeof value === 'string' ? parse(value) : value
   if (isObject(gathered)) readFields(gathered, reading, id)
   else if (!isNothing(value)) reading.other[name] = value
@@ -99,7 +103,7 @@ const scanKinds: [kind: string, column: string][] = [
 ]
 
 /** `{Quick, Full, Custom}` of `{ScanStatus, ErrorCode, Timestamp}`, again mostly as text; results beside it count as well. */
-function readScans(name: string, value: unknown, reading: Reading): void {
+function readScans(name: string, value: unknown, reading: ReadState): void {
   const scans = typeof value === 'string' ? parse(value) : value
   if (!isObject(scans)) {
     if (!isNothing(value)) reading.other[name] = value
@@ -126,10 +130,10 @@ function readScans(name: string, value: unknown, reading: Reading): void {
 
 function setColumn(
   column: string,
-  form: FieldForm,
+  form: FieldType,
   name: string,
   value: unknown,
-  { columns, other }: Reading,
+  { columns, other }: ReadState,
 ): void {
   // Of the empty texts only the mode's has a meaning.
   if (isNothing(value) && !(value === '' && form === 'mode')) return
@@ -140,7 +144,7 @@ function setColumn(
   else if (form !== 'flag' || read !== 'unknown') columns[column] ??= read
 }
 
-function readValue(form: FieldForm, value: unknown): Value | undefined {
+function readValue(form: FieldType, value: unknown): Value | undefined {
   const text = readText(value)
   if (text === undefined) return undefined
   if (form === 'time') return toTimeText(text)
@@ -156,15 +160,15 @@ function readText(value: unknown): string | undefined {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
 }
 
-function keep(name: string, value: unknown, { other, unknownFields }: Reading, id: string): void {
+function keep(name: string, value: unknown, { other, unknownFields }: ReadState, id: string): void {
   if (/^(?:device|machine)id$/i.test(name) || name.startsWith('@odata.')) return
   if (isNothing(value) || (name.toLowerCase() === 'id' && value === id)) return
   other[name] = value
   // Names are counted in the ledger, which has room for what looks like a name.
-  if (!isBystander(name)) unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
+  if (!isIgnored(name)) unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
 }
 
-function finish({ columns, other }: Reading): void {
+function finish({ columns, other }: ReadState): void {
   for (const flag of flagColumns) columns[flag] ??= 'unknown'
   if (typeof columns.avMode === 'string') columns.avModeName = modeName(columns.avMode)
   if (columns.osKind === undefined && typeof columns.osPlatform === 'string') {
@@ -180,19 +184,19 @@ function cut(other: Source): string | undefined {
   const entries = Object.entries(other)
   if (entries.length === 0) return undefined
   const json = JSON.stringify(other)
-  if (json.length <= MOST_OTHER) return json
+  if (json.length <= MAX_OTHER) return json
   const bySize = entries
     .map(([name, value]) => ({ name, value, size: JSON.stringify({ [name]: value }).length }))
     .sort((a, b) => a.size - b.size)
-  const kept: Source = Object.create(null)
+  const stored: Source = Object.create(null)
   let size = 200
   let omitted = 0
   for (const entry of bySize) {
     size += entry.size
-    if (size > MOST_OTHER) omitted += 1
-    else kept[entry.name] = entry.value
+    if (size > MAX_OTHER) omitted += 1
+    else stored[entry.name] = entry.value
   }
-  return JSON.stringify({ ...kept, omittedFields: omitted })
+  return JSON.stringify({ ...stored, omittedFields: omitted })
 }
 
 function parse(text: string): unknown {

@@ -3,7 +3,7 @@ import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
 import { bucketOf } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
-import { isRefusal } from '../platform/table.ts'
+import { isConflict } from '../platform/table.ts'
 import { AV_HEALTH } from './export.ts'
 
 const deviceSchema = z.strictObject({
@@ -36,8 +36,7 @@ const showDevice = defineRoute<ExportDeps>()({
         problem: 'device-not-in-snapshot',
         title: 'The current snapshot does not hold this device',
         detail: `Snapshot ${current.runId} holds ${current.devices} devices, and not this one.`,
-        remedy:
-          'Check the device id; a device that was onboarded since stands in the next snapshot.',
+        fix: 'Check the device id; a device that was onboarded since stands in the next snapshot.',
       })
     }
     const { other, ...columns } = row.columns
@@ -63,7 +62,7 @@ async function find(
       problem: 'no-snapshot-yet',
       title: 'There is no snapshot yet',
       detail: 'No export has been published so far, so nothing is known of any device.',
-      remedy: 'POST /api/av-health/exports starts an export.',
+      fix: 'POST /api/av-health/exports starts an export.',
     })
   }
   try {
@@ -73,7 +72,7 @@ async function find(
     }
   } catch (error) {
     // Another snapshot became current, and this one's time was up, between the two reads.
-    if (again && isRefusal(error, 'no-table')) return find(engine, machineId, false)
+    if (again && isConflict(error, 'no-table')) return find(engine, machineId, false)
     throw error
   }
 }

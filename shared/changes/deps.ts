@@ -1,15 +1,15 @@
 import { defineRoute } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
-import type { Watch } from './poll-state.ts'
+import type { PollContext } from './poll-state.ts'
 import type { ResourceName } from './resources/index.ts'
 
 /** What the routes of this domain work with. */
-export interface ChangesParts {
-  watch(name: ResourceName): Watch
+export interface ChangesDeps {
+  context(name: ResourceName): PollContext
   /** Hands new events of a stream to their subscribers. */
   dispatch(stream: string): Promise<void>
   tickets: Tickets
 }
 
 /** Declares a route of this domain. */
-export const changesRoute = defineRoute<ChangesParts>()
+export const changesRoute = defineRoute<ChangesDeps>()

@@ -3,7 +3,7 @@ import { isOpen, type KnownItem, openSince } from './item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
 
 /** What one poll saw. */
-export interface Look {
+export interface PollResult {
   seen: ReadonlyMap<string, SeenItem>
   /** Ids that the upstream does not know. */
   missing: readonly string[]
@@ -39,35 +39,35 @@ const LEAVE_MS = DAY_MS
 export function detect(
   resource: Resource,
   known: ReadonlyMap<string, KnownItem>,
-  look: Look,
+  result: PollResult,
 ): Change[] {
   const changes: Change[] = []
-  const missing = new Set(look.missing)
-  const mayGo = isPlausible(known, look, resource)
-  for (const item of look.seen.values()) {
+  const missing = new Set(result.missing)
+  const mayGo = isPlausible(known, result, resource)
+  for (const item of result.seen.values()) {
     const before = known.get(item.id)
-    const change = before ? compare(resource, before, item, look) : appear(item, look)
+    const change = before ? compare(resource, before, item, result) : appear(item, result)
     if (change) changes.push(change)
   }
   for (const before of known.values()) {
-    if (look.seen.has(before.id)) continue
+    if (result.seen.has(before.id)) continue
     const change = missing.has(before.id)
-      ? miss(before, look, mayGo)
-      : leave(resource, before, look)
+      ? markMissing(before, result, mayGo)
+      : prune(resource, before, result)
     if (change) changes.push(change)
   }
   return changes.sort((a, b) => compareText(orderOf(a), orderOf(b)) || compareText(a.id, b.id))
 }
 
-function appear(seen: SeenItem, look: Look, before?: KnownItem): Change {
-  const now = look.now.toISOString()
+function appear(seen: SeenItem, result: PollResult, before?: KnownItem): Change {
+  const now = result.now.toISOString()
   const { id, state, createdAt, updatedAt } = seen
   // Of an item without a creation time nobody can tell.
-  const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= look.windowStart.getTime())
+  const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= result.windowStart.getTime())
   const version = before
     ? before.version + 1
-    : mayHaveBeenKnown && !look.isSilent
-      ? look.freshVersion
+    : mayHaveBeenKnown && !result.isSilent
+      ? result.freshVersion
       : 1
   const item: KnownItem = {
     id,
@@ -77,19 +77,19 @@ function appear(seen: SeenItem, look: Look, before?: KnownItem): Change {
     updatedAt,
     firstSeenAt: before?.firstSeenAt ?? now,
     changedAt: now,
-    overdueTold: before?.overdueTold ?? false,
+    overdueSent: before?.overdueSent ?? false,
     missingSince: null,
-    doubted: null,
+    unconfirmedState: null,
     gone: null,
   }
-  return { id, item, ...tell(look, 'appeared'), from: null, to: state, reason: null, seen }
+  return { id, item, ...tell(result, 'appeared'), from: null, to: state, reason: null, seen }
 }
 
 function compare(
   resource: Resource,
   before: KnownItem,
   seen: SeenItem,
-  look: Look,
+  result: PollResult,
 ): Change | undefined {
   const isOlder =
     Boolean(seen.updatedAt && before.updatedAt) &&
@@ -101,31 +101,43 @@ function compare(
       before.gone === 'notFound' ||
       before.state !== seen.state ||
       before.updatedAt !== seen.updatedAt
-    if (isAlive) return appear(seen, look, before)
+    if (isAlive) return appear(seen, result, before)
     return before.missingSince === null ? undefined : quiet({ ...before, missingSince: null }, seen)
   }
   const createdAt = seen.createdAt ?? before.createdAt
   const updatedAt = seen.updatedAt ?? before.updatedAt
-  const alive: KnownItem = { ...before, createdAt, updatedAt, missingSince: null, doubted: null }
+  const alive: KnownItem = {
+    ...before,
+    createdAt,
+    updatedAt,
+    missingSince: null,
+    unconfirmedState: null,
+  }
   if (before.state === seen.state) {
-    const overdue = findOverdue(resource, alive, seen, look)
+    const overdue = findOverdue(resource, alive, seen, result)
     const isNews =
-      before.missingSince !== null || before.doubted !== null || before.createdAt !== createdAt
+      before.missingSince !== null ||
+      before.unconfirmedState !== null ||
+      before.createdAt !== createdAt
     return overdue ?? (isNews ? quiet(alive, seen) : undefined)
   }
-  if (resource.mayReopen && isTerminal(resource, before.state) && before.doubted !== seen.state) {
-    return quiet({ ...alive, doubted: seen.state }, seen)
+  if (
+    resource.mayReopen &&
+    isTerminal(resource, before.state) &&
+    before.unconfirmedState !== seen.state
+  ) {
+    return quiet({ ...alive, unconfirmedState: seen.state }, seen)
   }
   const item = {
     ...alive,
     state: seen.state,
     version: before.version + 1,
-    changedAt: look.now.toISOString(),
+    changedAt: result.now.toISOString(),
   }
   return {
     id: seen.id,
     item,
-    ...tell(look, 'changed'),
+    ...tell(result, 'changed'),
     from: before.state,
     to: seen.state,
     reason: null,
@@ -137,13 +149,13 @@ function findOverdue(
   resource: Resource,
   item: KnownItem,
   seen: SeenItem,
-  look: Look,
+  result: PollResult,
 ): Change | undefined {
-  if (isTerminal(resource, item.state) || look.isSilent) return undefined
-  if (isUntracked(item, look)) return goneNow(item, look, 'untracked', seen)
-  const nowMs = look.now.getTime()
-  const limitHours = limitOf(resource, item.state, look.overdueHours)
-  if (item.overdueTold || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS)
+  if (isTerminal(resource, item.state) || result.isSilent) return undefined
+  if (isUntracked(item, result)) return goneNow(item, result, 'untracked', seen)
+  const nowMs = result.now.getTime()
+  const limitHours = limitFor(resource, item.state, result.overdueHours)
+  if (item.overdueSent || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS)
     return undefined
   const told = { ...item, version: item.version + 1, overdueTold: true }
   return {
@@ -158,26 +170,26 @@ function findOverdue(
 }
 
 /** How many hours an item may stay open before that is told. */
-export const limitOf = (resource: Resource, state: string, usualHours: number): number =>
+export const limitFor = (resource: Resource, state: string, usualHours: number): number =>
   resource.overdueHours.get(state) ?? usualHours
 
-function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, look: Look): boolean {
+function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, result: PollResult): boolean {
   const times = [createdAt, updatedAt, changedAt].map((time) => Date.parse(time ?? ''))
-  return look.now.getTime() - Math.max(...times.filter((ms) => !Number.isNaN(ms))) > UNTRACKED_MS
+  return result.now.getTime() - Math.max(...times.filter((ms) => !Number.isNaN(ms))) > UNTRACKED_MS
 }
 
-function miss(before: KnownItem, look: Look, mayGo: boolean): Change | undefined {
+function markMissing(before: KnownItem, result: PollResult, mayGo: boolean): Change | undefined {
   if (before.gone) return undefined
   if (before.missingSince === null)
-    return quiet({ ...before, missingSince: look.now.toISOString() }, null)
-  if (look.isSilent || !isLongAgo(before.missingSince, MISSING_MS, look)) return undefined
-  if (mayGo) return goneNow(before, look, 'notFound', null)
-  return isUntracked(before, look) ? goneNow(before, look, 'untracked', null) : undefined
+    return quiet({ ...before, missingSince: result.now.toISOString() }, null)
+  if (result.isSilent || !isLongAgo(before.missingSince, MISSING_MS, result)) return undefined
+  if (mayGo) return goneNow(before, result, 'notFound', null)
+  return isUntracked(before, result) ? goneNow(before, result, 'untracked', null) : undefined
 }
 
 function goneNow(
   before: KnownItem,
-  look: Look,
+  result: PollResult,
   reason: 'notFound' | 'untracked',
   seen: SeenItem | null,
 ): Change {
@@ -187,23 +199,23 @@ function goneNow(
     gone: reason,
     missingSince: null,
     doubted: null,
-    changedAt: look.now.toISOString(),
+    changedAt: result.now.toISOString(),
   }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
 }
 
 /** What is over and can be in no window any more leaves the set; a list that still brought it would tell it anew. */
-function leave(resource: Resource, before: KnownItem, look: Look): Change | undefined {
+function prune(resource: Resource, before: KnownItem, result: PollResult): Change | undefined {
   if (before.gone === 'untracked') {
     // One list that happened not to bring it would let it come back as if it were new.
     if (before.missingSince === null)
-      return quiet({ ...before, missingSince: look.now.toISOString() }, null)
-    return isLongAgo(before.missingSince, LEAVE_MS, look) ? gone(before) : undefined
+      return quiet({ ...before, missingSince: result.now.toISOString() }, null)
+    return isLongAgo(before.missingSince, LEAVE_MS, result) ? gone(before) : undefined
   }
   if (isOpen(resource, before)) return undefined
-  const isPast = Date.parse(openSince(before)) < look.windowStart.getTime() - LEAVE_MS
+  const isPast = Date.parse(openSince(before)) < result.windowStart.getTime() - LEAVE_MS
   // A list that lags behind may still bring as open what ended just now.
-  return isPast && isLongAgo(before.changedAt, LEAVE_MS, look) ? gone(before) : undefined
+  return isPast && isLongAgo(before.changedAt, LEAVE_MS, result) ? gone(before) : undefined
 
   function gone({ id }: KnownItem): Change {
     return { id, item: null, from: null, to: null, reason: null, seen: null }
@@ -216,19 +228,19 @@ function leave(resource: Resource, before: KnownItem, look: Look): Change | unde
  */
 export function isPlausible(
   known: ReadonlyMap<string, KnownItem>,
-  look: Look,
+  result: PollResult,
   resource: Resource,
 ): boolean {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
-  const going = open.filter(({ id, missingSince }) => missingSince !== null && !look.seen.has(id))
+  const going = open.filter(({ id, missingSince }) => missingSince !== null && !result.seen.has(id))
   return going.length <= Math.max(5, open.length / 10)
 }
 
-const isLongAgo = (time: string, ms: number, { now }: Look) =>
+const isLongAgo = (time: string, ms: number, { now }: PollResult) =>
   now.getTime() - Date.parse(time) >= ms
 
-const tell = (look: Look, kind: ChangeKind): { kind?: ChangeKind } =>
-  look.isSilent ? {} : { kind }
+const tell = (result: PollResult, kind: ChangeKind): { kind?: ChangeKind } =>
+  result.isSilent ? {} : { kind }
 
 const quiet = (item: KnownItem, seen: SeenItem | null): Change => ({
   id: item.id,

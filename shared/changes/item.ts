@@ -14,11 +14,11 @@ export interface KnownItem {
   firstSeenAt: string
   /** When its state last changed, as far as we saw. */
   changedAt: string
-  overdueTold: boolean
+  overdueSent: boolean
   /** Since when the upstream answers that there is no such item. */
   missingSince: string | null
   /** A step out of a terminal state that was seen once. */
-  doubted: string | null
+  unconfirmedState: string | null
   /** It was told to be gone; kept so that it can come back under new ids. */
   gone: 'notFound' | 'untracked' | null
 }
@@ -44,9 +44,9 @@ const storedItem = z.object({
   updatedAt: text,
   firstSeenAt: z.string(),
   changedAt: z.string(),
-  overdueTold: z.boolean().default(false),
+  overdueSent: z.boolean().default(false),
   missingSince: text,
-  doubted: text,
+  unconfirmedState: text,
   gone: z.enum(['notFound', 'untracked']).nullable(),
 })
 
@@ -65,7 +65,7 @@ export const comparedColumns = knownRow.names
 export type ItemData = z.output<typeof storedData>
 
 /** Most UTF-16 units of a raw item that is kept and told. */
-const MOST_RAW = 256 * 1024
+const MAX_RAW = 256 * 1024
 
 /** Reads what is compared. */
 export const toKnown = (id: string, columns: Columns): KnownItem => ({
@@ -77,11 +77,11 @@ export const toKnown = (id: string, columns: Columns): KnownItem => ({
 export const toItemData = (columns: Columns): ItemData => dataRow.read(columns)
 
 /** Most UTF-16 units of one promised field: all of them and the raw item fit into a row together. */
-const MOST_FIELD = 16_000
+const MAX_FIELD = 16_000
 
 /** What an answer says of an item. A raw item that is too large is left out, a text cut: a row that is too large stops all. */
 export function seenData(resource: Resource, seen: SeenItem): ItemData {
-  const isLarge = JSON.stringify(seen.raw).length > MOST_RAW
+  const isLarge = JSON.stringify(seen.raw).length > MAX_RAW
   const fields = Object.entries(resource.toData(seen)).map(([name, value]) => [
     name,
     shorten(value),
@@ -90,9 +90,9 @@ export function seenData(resource: Resource, seen: SeenItem): ItemData {
 }
 
 function shorten(value: unknown): unknown {
-  const isLong = JSON.stringify(value ?? null).length > MOST_FIELD
+  const isLong = JSON.stringify(value ?? null).length > MAX_FIELD
   if (!isLong) return value
-  return typeof value === 'string' ? value.slice(0, MOST_FIELD / 8) : null
+  return typeof value === 'string' ? value.slice(0, MAX_FIELD / 8) : null
 }
 
 /** The columns of an item; its id is its key. */

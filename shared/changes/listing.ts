@@ -1,6 +1,6 @@
 import { timeKey } from '../platform/time.ts'
 import { isOpen, type KnownItem } from './item.ts'
-import type { Watch } from './poll-state.ts'
+import type { PollContext } from './poll-state.ts'
 import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
 
 /** What the lists of one poll brought. */
@@ -57,7 +57,7 @@ function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string
   return newest
 }
 
-const MOST_RECHECKS = 50
+const MAX_RECHECKS = 50
 
 /** What asking for single items brought, beside what was added to the lists. */
 interface Recheck {
@@ -70,7 +70,7 @@ interface Recheck {
 
 /** Asks by id for the open items that no list brought, some at a time, and adds what is answered to `seen`. */
 export async function recheck(
-  { resource, source }: Pick<Watch, 'resource' | 'source'>,
+  { resource, source }: Pick<PollContext, 'resource' | 'source'>,
   known: ReadonlyMap<string, KnownItem>,
   seen: Map<string, SeenItem>,
   after: string,
@@ -79,7 +79,7 @@ export async function recheck(
   const ids = due.map(({ id }) => id).sort()
   const asked = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)].slice(
     0,
-    MOST_RECHECKS,
+    MAX_RECHECKS,
   )
   const missing: string[] = []
   for (const id of asked) {

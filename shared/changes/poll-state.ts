@@ -10,13 +10,17 @@ import type { ItemSource, Resource } from './resource.ts'
 /** What outlives an invocation. */
 export interface Memory {
   /** Polls for whoever asks, one poll for all who ask this process at once. */
-  check?: (resource: string, watch: Watch, afterPoll: () => Promise<void>) => Promise<PollReport>
+  check?: (
+    resource: string,
+    context: PollContext,
+    afterPoll: () => Promise<void>,
+  ) => Promise<PollReport>
   /** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
 }
 
 /** What one resource is watched with. */
-export interface Watch extends Traced {
+export interface PollContext extends Traced {
   resource: Resource
   source: ItemSource
   feed: Feed
@@ -26,13 +30,13 @@ export interface Watch extends Traced {
   /** The tenant's id for the source of events; null while nobody knows it. */
   tenantId(): Promise<string | null>
   /** Makes a call to the upstream, noting how it went. */
-  over<T>(call: () => Promise<T>): Promise<T>
+  track<T>(call: () => Promise<T>): Promise<T>
   overdueHours: number
   /** Tell what the first look finds. */
-  tellBaseline: boolean
+  emitBaseline: boolean
 }
 
-const watchSchema = z.object({
+const pollStateSchema = z.object({
   cursor: z.string().nullable().default(null),
   /** Where the window of the first look began: what is older and over was never ours to tell. */
   since: z.string().nullable().default(null),
@@ -44,11 +48,11 @@ const watchSchema = z.object({
 })
 
 /** Where the watch of a resource stands. */
-export type WatchState = z.output<typeof watchSchema>
+export type PollState = z.output<typeof pollStateSchema>
 
 /** Reads where a watch stands. */
-export const readWatch = (head: Head): WatchState =>
-  watchSchema.parse(JSON.parse(head.watch || '{}'))
+export const readPollState = (head: Head): PollState =>
+  pollStateSchema.parse(JSON.parse(head.state || '{}'))
 
 const storedReport = z.object({
   startedAt: z.string(),
@@ -74,7 +78,7 @@ export const reportRow = rowCodec(storedReport)
 export async function readReport({
   feed,
   resource,
-}: Pick<Watch, 'feed' | 'resource'>): Promise<PollReport | undefined> {
+}: Pick<PollContext, 'feed' | 'resource'>): Promise<PollReport | undefined> {
   const columns = await feed.poll(resource.name)
   return columns && reportRow.read(columns)
 }
@@ -126,33 +130,35 @@ type FailedPoll = z.output<typeof storedFailure>
 
 const failedRow = rowCodec(storedFailure)
 
-type Noted = Pick<Watch, 'feed' | 'resource'>
+type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 
 /** Notes that a poll has begun: whoever wants one as well may wait for it. */
-export const noteBegun = ({ feed, resource }: Noted, startedAt: string): Promise<void> =>
-  feed.notePoll(resource.name, 'began', beganRow.toColumns({ startedAt }))
+export const recordStart = ({ feed, resource }: StreamRef, startedAt: string): Promise<void> =>
+  feed.recordPoll(resource.name, 'began', beganRow.toColumns({ startedAt }))
 
 /** Notes that a poll has failed; the report of the last one that ended well stays. */
-export const noteFailed = ({ feed, resource }: Noted, failed: FailedPoll): Promise<void> =>
-  feed.notePoll(resource.name, 'failed', failedRow.toColumns(failed))
+export const recordFailure = ({ feed, resource }: StreamRef, failed: FailedPoll): Promise<void> =>
+  feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
 
 /** The last poll that ended well and the last one that failed. */
-async function readEnded(watch: Noted): Promise<{ report?: PollReport; failed?: FailedPoll }> {
-  const { feed, resource } = watch
+async function readEnded(
+  context: StreamRef,
+): Promise<{ report?: PollReport; failed?: FailedPoll }> {
+  const { feed, resource } = context
   const [report, failed] = await Promise.all([
-    readReport(watch),
+    readReport(context),
     feed.poll(resource.name, 'failed'),
   ])
   return { ...(report && { report }), ...(failed && { failed: failedRow.read(failed) }) }
 }
 
 /** Whether a poll has begun that may still be running. */
-export async function isPolling(watch: Noted & Pick<Watch, 'clock'>): Promise<boolean> {
-  const { feed, resource, clock } = watch
+export async function isPolling(context: StreamRef & Pick<PollContext, 'clock'>): Promise<boolean> {
+  const { feed, resource, clock } = context
   const noted = await feed.poll(resource.name, 'began')
   if (!noted) return false
   const { startedAt } = beganRow.read(noted)
-  const { report, failed } = await readEnded(watch)
+  const { report, failed } = await readEnded(context)
   const hasEnded = [report, failed].some((ended) => ended && ended.startedAt >= startedAt)
   return !hasEnded && clock.now().getTime() - Date.parse(startedAt) < RUNNING_MS
 }
@@ -195,18 +201,21 @@ const nothingYet = {
 
 /** Tells how the watch over one resource fares. */
 export async function reportChanges(
-  watch: Watch,
+  context: PollContext,
   nextPollAt: string | null,
 ): Promise<ChangesReport> {
-  const { feed, resource } = watch
-  const [head, { report, failed }] = await Promise.all([feed.head(resource.name), readEnded(watch)])
+  const { feed, resource } = context
+  const [head, { report, failed }] = await Promise.all([
+    feed.head(resource.name),
+    readEnded(context),
+  ])
   const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
   const ended = failure ?? report
   const { listed, rechecked, events, unreadable, ...left } = report ?? nothingYet
   const { openItems, unknownStates, detectionLagSeconds, ...rest } = left
   const { oldestOpenId: id, oldestOpenSince: since } = rest
   return {
-    baselineDone: readWatch(head).baselineDone,
+    baselineDone: readPollState(head).baselineDone,
     lastPoll: ended
       ? {
           startedAt: ended.startedAt,

@@ -3,7 +3,7 @@ import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Trace } from '../platform/log.ts'
 import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
-import { type Change, detect, isPlausible, type Look, limitOf } from './detect.ts'
+import { type Change, detect, isPlausible, limitFor, type PollResult } from './detect.ts'
 import {
   comparedColumns,
   type ItemData,
@@ -17,90 +17,100 @@ import {
 import { readLists, recheck } from './listing.ts'
 import {
   makeReport,
-  noteBegun,
-  noteFailed,
+  type PollContext,
   type PollReport,
-  readWatch,
+  type PollState,
+  readPollState,
+  recordFailure,
+  recordStart,
   reportRow,
-  type Watch,
-  type WatchState,
 } from './poll-state.ts'
 import { isTerminal, type Resource } from './resource.ts'
 
 const OVERLAP_MS = HOUR_MS
 const WIDE_MS = 4 * 24 * HOUR_MS
-const MOST_TURNS = 5
+const MAX_TURNS = 5
 
 /**
  * Looks once at everything that may have changed and writes it down: one event a change, together with what is known now and
  * where the watch stands. Nothing moves unless the whole list was read; whoever was overtaken lists anew.
  */
-export async function poll(watch: Watch): Promise<{ report: PollReport; head: Head }> {
-  const startedAt = watch.clock.now().toISOString()
-  await noteBegun(watch, startedAt)
+export async function poll(context: PollContext): Promise<{ report: PollReport; head: Head }> {
+  const startedAt = context.clock.now().toISOString()
+  await recordStart(context, startedAt)
   for (let turn = 1; ; turn++) {
     try {
-      return await pollOnce(watch, startedAt)
+      return await pollOnce(context, startedAt)
     } catch (error) {
-      watch.memory.last = undefined
-      if (error instanceof StreamMoved && turn < MOST_TURNS) continue
-      await tellFailure(watch, startedAt, error)
+      context.memory.last = undefined
+      if (error instanceof StreamMoved && turn < MAX_TURNS) continue
+      await recordPollFailure(context, startedAt, error)
       throw error
     }
   }
 }
 
 /** Whether a failure of a poll is one that its log and status have told; any other is a bug, or the data account's. */
-export const isTold = (error: unknown): error is UpstreamError | ShapeError | ConfigError =>
+export const isExpectedError = (
+  error: unknown,
+): error is UpstreamError | ShapeError | ConfigError =>
   error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError
 
-async function tellFailure(watch: Watch, startedAt: string, error: unknown): Promise<void> {
-  if (!isTold(error)) return
-  const { resource, clock, log } = watch
+async function recordPollFailure(
+  context: PollContext,
+  startedAt: string,
+  error: unknown,
+): Promise<void> {
+  if (!isExpectedError(error)) return
+  const { resource, clock, log } = context
   const facts = error instanceof UpstreamError ? error.facts : undefined
   const { status, code, missing, correlation: upstreamCorrelation } = facts ?? {}
   const told = { status, code, missing, upstreamCorrelation }
   if (status === 429) log.warn('budget exhausted', { upstream: facts?.upstream, call: facts?.call })
   log.error('poll failed', { resource: resource.name, reason: error.message, ...told })
-  await noteFailed(watch, { startedAt, endedAt: clock.now().toISOString(), error: error.message })
+  await recordFailure(context, {
+    startedAt,
+    endedAt: clock.now().toISOString(),
+    error: error.message,
+  })
 }
 
 async function pollOnce(
-  watch: Watch,
+  context: PollContext,
   startedAt: string,
 ): Promise<{ report: PollReport; head: Head }> {
-  const { resource, source, feed, clock, log } = watch
+  const { resource, source, feed, clock, log } = context
   const head = await feed.head(resource.name)
-  const state = readWatch(head)
-  const known = await readKnown(watch, head)
+  const state = readPollState(head)
+  const known = await readKnown(context, head)
   const now = clock.now()
   const wideStart = new Date(now.getTime() - WIDE_MS)
   const isWide = state.wideAt === null || now.getTime() - Date.parse(state.wideAt) >= HOUR_MS
   const since = state.since ?? wideStart.toISOString()
-  const cursorStart = startOf(since, state.cursor)
+  const cursorStart = startAt(since, state.cursor)
   const listStart = isWide && wideStart < cursorStart ? wideStart : cursorStart
-  const lists = await watch.over(() => readLists(resource, source, listStart.toISOString()))
+  const lists = await context.track(() => readLists(resource, source, listStart.toISOString()))
   const { seen, unreadable, newest } = lists
   const listed = seen.size
-  const { missing, rechecked, recheckAfter } = await watch.over(() =>
-    recheck(watch, known, seen, state.recheckAfter),
+  const { missing, rechecked, recheckAfter } = await context.track(() =>
+    recheck(context, known, seen, state.recheckAfter),
   )
   const cursor = newest !== null && timeKey(newest) > timeKey(state.cursor) ? newest : state.cursor
-  const look: Look = {
+  const result: PollResult = {
     seen,
     missing,
     now,
-    overdueHours: watch.overdueHours,
-    windowStart: new Date(Math.min(wideStart.getTime(), startOf(since, cursor).getTime())),
-    isSilent: !state.baselineDone && !watch.tellBaseline,
+    overdueHours: context.overdueHours,
+    windowStart: new Date(Math.min(wideStart.getTime(), startAt(since, cursor).getTime())),
+    isSilent: !state.baselineDone && !context.emitBaseline,
     freshVersion: head.next + 1,
   }
-  const changes = detect(resource, known, look)
-  if (!isPlausible(known, look, resource))
+  const changes = detect(resource, known, result)
+  if (!isPlausible(known, result, resource))
     log.error('too many items would be gone at once', { resource: resource.name })
-  const tenantId = state.tenantId ?? (await watch.tenantId())
-  const steps = await Promise.all(changes.map((change) => toStep(watch, change, tenantId, now)))
-  const next: WatchState = {
+  const tenantId = state.tenantId ?? (await context.tenantId())
+  const steps = await Promise.all(changes.map((change) => toStep(context, change, tenantId, now)))
+  const next: PollState = {
     cursor,
     since,
     tenantId,
@@ -119,7 +129,7 @@ async function pollOnce(
     steps,
   })
   const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
-  watch.memory.last = { etag: after.etag, known }
+  context.memory.last = { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource
   if (unreadable > 0) log.warn('rows rejected', { source: name, rejected: unreadable })
@@ -136,11 +146,11 @@ async function pollOnce(
 }
 
 /** Where a list begins that follows the cursor. While nothing was seen yet it is where the first look began. */
-const startOf = (since: string, cursor: string | null) =>
+const startAt = (since: string, cursor: string | null) =>
   new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
 async function readKnown(
-  { feed, resource, memory: { last } }: Watch,
+  { feed, resource, memory: { last } }: PollContext,
   head: Head,
 ): Promise<Map<string, KnownItem>> {
   // A copy: what is changed below must not outlive a failure.
@@ -157,7 +167,7 @@ function remember(known: Map<string, KnownItem>, changes: readonly Change[]): vo
 }
 
 /** What a step is made with. */
-interface StepParts {
+interface StepDeps {
   resource: Resource
   feed: Pick<Feed, 'item'>
   trace: Trace
@@ -166,12 +176,12 @@ interface StepParts {
 
 /** The write of a change: the item as it is now and, where there is something to tell, its event. */
 async function toStep(
-  parts: StepParts,
+  deps: StepDeps,
   change: Change,
   tenantId: string | null,
   now: Date,
 ): Promise<Step> {
-  const { resource, feed, trace } = parts
+  const { resource, feed, trace } = deps
   const { id, item, seen, kind } = change
   if (!item) return { item: { id, columns: null } }
   // Without an answer of the upstream the last one stays: rows are written whole.
@@ -191,14 +201,14 @@ async function toStep(
     // A text that is no time would make the event one that no receiver can parse.
     time: toTimeText(told ?? '') ?? detectedAt,
     detectedAt,
-    data: toEventData(parts, change, data),
+    data: toEventData(deps, change, data),
     correlation: trace.correlation,
   }
   return step
 }
 
 function toEventData(
-  { resource, overdueHours }: StepParts,
+  { resource, overdueHours }: StepDeps,
   change: Change,
   { fields, raw }: ItemData,
 ): Record<string, unknown> {
@@ -206,7 +216,7 @@ function toEventData(
   const state = to ?? from ?? ''
   const overdue =
     kind === 'overdue' && item
-      ? { openSince: openSince(item), limitHours: limitOf(resource, item.state, overdueHours) }
+      ? { openSince: openSince(item), limitHours: limitFor(resource, item.state, overdueHours) }
       : {}
   return {
     id,

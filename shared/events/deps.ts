@@ -14,7 +14,7 @@ import { createSubscriptions, type Subscriptions } from './subscriptions/store.t
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
 
 /** What subscriptions and deliveries work with. */
-export interface EventsParts extends Vocabulary, Traced {
+export interface EventsDeps extends Vocabulary, Traced {
   feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
@@ -31,7 +31,7 @@ export interface EventsParts extends Vocabulary, Traced {
 }
 
 /** What the app brings: tables `Subscriptions` and `Deliveries`, queues, and everything else as it is. */
-export interface EventsGiven extends Omit<EventsParts, 'subscriptions' | 'deliveries' | 'random'> {
+export interface EventsOptions extends Omit<EventsDeps, 'subscriptions' | 'deliveries' | 'random'> {
   subscriptions: Table
   deliveries: Table
   random?: () => number
@@ -43,7 +43,7 @@ export function createEvents({
   deliveries,
   random = Math.random,
   ...given
-}: EventsGiven): EventsParts {
+}: EventsOptions): EventsDeps {
   return {
     ...given,
     random,
@@ -53,4 +53,4 @@ export function createEvents({
 }
 
 /** Declares a route of this engine. */
-export const eventsRoute = defineRoute<EventsParts>()
+export const eventsRoute = defineRoute<EventsDeps>()

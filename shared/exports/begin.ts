@@ -27,7 +27,7 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
       return { state: 'importing', files: all.filter(isUndone).map((file) => file.number) }
     }
     await runs.update(ref, (known) => ({ ...known, state: 'listing', progressAt: stamp(clock) }))
-    const offer = await askForListing(engine, run)
+    const offer = await requestListing(engine, run)
     if ('seconds' in offer) {
       await runs.update(ref, (known) => ({ ...known, state: 'listing', reason: offer.reason }))
       return { state: 'later', seconds: offer.seconds }
@@ -46,7 +46,7 @@ type Offer = { method: ExportMethod; listing: Listing }
 type Refused = { reason: string } | { reason: string; seconds: number }
 
 /** The listing of the method that was asked for; `auto` falls back to the paged list where files are not to be had. */
-async function askForListing(
+async function requestListing(
   { kind, log }: ExportEngine,
   { asked }: Run,
 ): Promise<Offer | Refused> {
@@ -89,7 +89,7 @@ async function acceptListing(
   { method, listing }: Offer,
 ): Promise<Begun> {
   const { kind, runs, files } = engine
-  const over = await judge(engine, run, listing, method)
+  const over = await decideListing(engine, run, listing, method)
   if (over) {
     await runs.update(ref, (known) => ({
       ...known,
@@ -121,7 +121,12 @@ async function acceptListing(
 }
 
 /** Whether a listing is worth importing at all. */
-async function judge({ runs }: ExportEngine, run: Run, listing: Listing, method: ExportMethod) {
+async function decideListing(
+  { runs }: ExportEngine,
+  run: Run,
+  listing: Listing,
+  method: ExportMethod,
+) {
   if (listing.files.length === 0)
     return { state: 'empty', reason: 'the upstream listed no file' } as const
   const current = await runs.current()

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { isRefusal, type Operation, type Query, type Table } from '../platform/table.ts'
+import { isConflict, type Operation, type Query, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec } from '../platform/table-record.ts'
 import type { ListedFile } from './kind.ts'
 import type { FileRef, RunRef } from './names.ts'
@@ -134,7 +134,7 @@ async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
           ])
           etag = etags[0] ?? ''
         } catch (error) {
-          if (isRefusal(error, 'changed')) throw new Fenced(ref.runId)
+          if (isConflict(error, 'changed')) throw new Fenced(ref.runId)
           throw error
         }
       }

@@ -1,6 +1,6 @@
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redact } from '../platform/redact.ts'
-import { isRefusal } from '../platform/table.ts'
+import { isConflict } from '../platform/table.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { FileOutcome, FileRef } from './names.ts'
 import {
@@ -85,7 +85,7 @@ async function attempt(
     }
   } catch (error) {
     // Only the end of a run drops its table: this run is over, whoever ended it.
-    if (isRefusal(error, 'no-table')) throw new Fenced(ref.runId)
+    if (isConflict(error, 'no-table')) throw new Fenced(ref.runId)
     if (error instanceof UpstreamError) {
       // The app was pointed elsewhere since the listing: new links may lead where it may go now.
       if (error.facts.reason === 'forbidden-host')
@@ -100,10 +100,10 @@ async function attempt(
 }
 
 /** Most rejected lines kept of one file, and most characters of each. */
-const MOST_REJECTS = 100
-const MOST_TEXT = 200
+const MAX_REJECTS = 100
+const MAX_TEXT = 200
 /** Most names of unknown fields counted in one file. */
-const MOST_NAMES = 200
+const MAX_NAMES = 200
 
 /** What became of a file's rows. */
 type Imported = RowCounts & {
@@ -135,12 +135,12 @@ async function importRows(
         counts.parsed += 1
         if (row.ok) {
           for (const name of row.unknownFields)
-            if (unknown.has(name) || unknown.size < MOST_NAMES) count(unknown, name)
+            if (unknown.has(name) || unknown.size < MAX_NAMES) count(unknown, name)
           await writer.add(row.id, row.columns, line, size)
         } else {
           counts.rejected += 1
-          if (rejects.length < MOST_REJECTS)
-            rejects.push({ line, reason: row.reason, text: redact(text).slice(0, MOST_TEXT) })
+          if (rejects.length < MAX_REJECTS)
+            rejects.push({ line, reason: row.reason, text: redact(text).slice(0, MAX_TEXT) })
         }
       }
     }

@@ -14,7 +14,7 @@ import {
 import { dropOtherAttempts } from './snapshot-table.ts'
 
 /** Share of rejected lines from which a run is not to be trusted. */
-const MOST_REJECTED = 0.01
+const MAX_REJECTED = 0.01
 
 /**
  * Concludes a run from what the ledger says: its snapshot becomes the current one when every listed file was imported and
@@ -44,7 +44,7 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     }
     const all = await files.all(ref.runId)
     const counts = countFiles(all)
-    const over = await judge(engine, run, counts, all)
+    const over = await decideOutcome(engine, run, counts, all)
     if (over) return endRun(engine, ref, over.state, over.reason)
 
     const now = stamp(engine.clock)
@@ -77,7 +77,7 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
 type Counts = ReturnType<typeof countFiles>
 
 /** Why a run must not be published, if there is a reason. */
-async function judge(
+async function decideOutcome(
   { runs }: ExportEngine,
   run: Run,
   counts: Counts,
@@ -96,7 +96,7 @@ async function judge(
   }
   if (counts.parsed !== counts.written + counts.duplicates + counts.rejected)
     return failed('the counts do not agree')
-  if (counts.rejected > counts.parsed * MOST_REJECTED) {
+  if (counts.rejected > counts.parsed * MAX_REJECTED) {
     return failed(`${counts.rejected} of ${counts.parsed} lines were rejected`)
   }
   if (counts.written === 0) return { state: 'empty', reason: 'no file held a device' }
@@ -160,7 +160,7 @@ export function countFiles(files: Awaited<ReturnType<ExportEngine['files']['all'
 
 /** The accounts of runs outlive their snapshots. */
 const RUN_DAYS = 90
-const MOST_RUNS = 10_000
+const MAX_RUNS = 10_000
 
 /**
  * Drops the snapshots that are past their time, and forgets the runs of long ago. Only tables named in run rows are dropped,
@@ -177,11 +177,11 @@ export async function expireSnapshots({
 }: ExportEngine): Promise<void> {
   const nowMs = clock.now().getTime()
   const [current, active] = [await runs.current(), await runs.active()]
-  const known = await runs.runs(MOST_RUNS)
-  const kept = known.filter(
+  const known = await runs.runs(MAX_RUNS)
+  const stored = known.filter(
     (run) => run.state === 'published' && run.snapshot && run.runId !== current?.runId,
   )
-  for (const [index, run] of kept.entries()) {
+  for (const [index, run] of stored.entries()) {
     if (!isExpired(run, index + 1)) continue
     await table(run.snapshot ?? '').drop()
     const ref = { kind: kind.name, runId: run.runId, epoch: run.epoch }

@@ -41,7 +41,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       problem: 'run-not-found',
       title: 'There is no such run',
       detail: `Run ${runId} is not in the ledger: it never was, or it was forgotten with its time.`,
-      remedy: `GET /api/${kind}/exports lists the runs.`,
+      fix: `GET /api/${kind}/exports lists the runs.`,
     })
   }
 

@@ -1,5 +1,5 @@
 import type { BatchWriter } from '../platform/batch-writer.ts'
-import { type Columns, isRefusal, type Row, type Table } from '../platform/table.ts'
+import { type Columns, isConflict, type Row, type Table } from '../platform/table.ts'
 import type { ExportKind } from './kind.ts'
 import { bucketOf } from './snapshot-table.ts'
 
@@ -144,7 +144,7 @@ export function createSnapshotWriter({
             { kind: 'replace', partitionKey, rowKey, columns: newer, etag: there.etag },
           ])
         } catch (error) {
-          if (isRefusal(error, 'changed')) continue
+          if (isConflict(error, 'changed')) continue
           throw error
         }
       }

@@ -88,7 +88,7 @@ const SILENCE_MS = 2 * HOUR_MS
 const START_MS = 60 * 1000
 
 /** A run that was taken over so often fails: whatever ends it will end it again. */
-const MOST_EPOCHS = 10
+const MAX_EPOCHS = 10
 
 /**
  * Takes over the run under way when nothing executes it any more: its instance has ended or is unknown to the service, or
@@ -110,9 +110,9 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   log.warn('export run taken over', { runId: ref.runId, epoch: ref.epoch, instance: status })
   if (status === 'live') await executor.terminate(instanceId(old), 'taken over')
   const run = await runs.run(ref.runId)
-  if (ref.epoch > MOST_EPOCHS && run && !isOver(run.state)) {
+  if (ref.epoch > MAX_EPOCHS && run && !isOver(run.state)) {
     await unlessFenced(undefined, () =>
-      endRun(engine, ref, 'failed', `given up after ${MOST_EPOCHS} executions`),
+      endRun(engine, ref, 'failed', `given up after ${MAX_EPOCHS} executions`),
     )
     return
   }

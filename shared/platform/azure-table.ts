@@ -9,13 +9,13 @@ import {
 import type { TokenCredential } from '@azure/identity'
 import {
   type Columns,
+  type ConflictReason,
   type Operation,
   type Page,
   type Query,
-  type Refusal,
   type Row,
   type Table,
-  TableRefusal,
+  TableConflict,
 } from './table.ts'
 
 /** Where tables are: a connection string, or an endpoint that an identity may use. */
@@ -66,7 +66,7 @@ export function createAzureTable(
         },
       })
       .byPage({ maxPageSize: limit, ...(next ? { continuationToken: next } : {}) })
-    const { value, done } = await told(pages.next())
+    const { value, done } = await withConflicts(pages.next())
     if (done) return { rows: [] }
     return {
       rows: value.map(toRow),
@@ -85,9 +85,9 @@ export function createAzureTable(
     try {
       return { row: toRow(await client.getEntity(partitionKey, rowKey, { onResponse })), sent }
     } catch (error) {
-      if (error instanceof RestError && refusalOf(error)?.reason === 'missing')
+      if (error instanceof RestError && conflictIn(error)?.reason === 'missing')
         return { row: undefined, sent }
-      throw asRefusal(error)
+      throw asConflict(error)
     }
   }
 
@@ -116,7 +116,7 @@ export function createAzureTable(
       } while (next)
     },
     async transact(operations) {
-      const answer = await told(client.submitTransaction(operations.map(toAction)))
+      const answer = await withConflicts(client.submitTransaction(operations.map(toAction)))
       return answer.subResponses.map((part) => part.etag)
     },
   }
@@ -174,21 +174,21 @@ function toRow(entity: TableEntityResult<Record<string, unknown>>): Row {
   return { partitionKey, rowKey, etag, columns }
 }
 
-async function told<T>(answer: Promise<T>): Promise<T> {
+async function withConflicts<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {
-    throw asRefusal(error)
+    throw asConflict(error)
   }
 }
 
-function asRefusal(error: unknown): unknown {
+function asConflict(error: unknown): unknown {
   if (!(error instanceof RestError)) return error
-  const refusal = refusalOf(error)
-  return refusal ? new TableRefusal(refusal.reason, refusal.index) : error
+  const refusal = conflictIn(error)
+  return refusal ? new TableConflict(refusal.reason, refusal.index) : error
 }
 
-const refusals: Record<string, Refusal> = {
+const conflictCodes: Record<string, ConflictReason> = {
   EntityAlreadyExists: 'exists',
   UpdateConditionNotSatisfied: 'changed',
   ConditionNotMet: 'changed',
@@ -200,11 +200,11 @@ const refusals: Record<string, Refusal> = {
   EntityTooLarge: 'too-large',
 }
 
-function refusalOf(error: RestError): { reason: Refusal; index: number } | undefined {
+function conflictIn(error: RestError): { reason: ConflictReason; index: number } | undefined {
   const details = error.details as
     | { odataError?: { code?: string; message?: { value?: string } } }
     | undefined
-  const reason = refusals[error.code ?? ''] ?? refusals[details?.odataError?.code ?? '']
+  const reason = conflictCodes[error.code ?? ''] ?? conflictCodes[details?.odataError?.code ?? '']
   if (!reason) return undefined
   // A refused transaction names its first failing operation as `N:` before the message.
   const index = /^\s*(\d+):/.exec(details?.odataError?.message?.value ?? error.message)?.[1]

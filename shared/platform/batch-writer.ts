@@ -1,5 +1,5 @@
 import pLimit from 'p-limit'
-import { type Columns, isRefusal, type Table } from './table.ts'
+import { type Columns, isConflict, type Table } from './table.ts'
 
 /** A new row of a batch. */
 export interface NewRow {
@@ -30,8 +30,8 @@ export function createBatchWriter({ inFlight }: { inFlight: number }): BatchWrit
           await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))
           return { written: true }
         } catch (error) {
-          if (isRefusal(error, 'exists')) return { written: false, existsAt: error.index }
-          if (isRefusal(error, 'too-large') && rows.length > 1)
+          if (isConflict(error, 'exists')) return { written: false, existsAt: error.index }
+          if (isConflict(error, 'too-large') && rows.length > 1)
             return { written: false, tooLarge: true }
           throw error
         }

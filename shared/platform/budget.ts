@@ -20,7 +20,7 @@ import {
 } from './budget-window.ts'
 import { UpstreamError } from './errors.ts'
 import { singleFlight } from './single-flight.ts'
-import { isRefusal, type Table } from './table.ts'
+import { isConflict, type Table } from './table.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
 export type { CallLimit, Priority } from './budget-window.ts'
@@ -165,7 +165,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
         await table.transact([{ ...key, ...change, columns: toColumns(changed) }])
         return changed
       } catch (error) {
-        if (!isRefusal(error, 'exists', 'changed', 'missing')) throw error
+        if (!isConflict(error, 'exists', 'changed', 'missing')) throw error
       }
     }
   }

@@ -25,7 +25,7 @@ export interface RequestFacts {
   problem: string
   title: string
   detail: string
-  remedy?: string
+  fix?: string
   errors?: { path: string; message: string }[]
   retryAfterMs?: number
 }

@@ -22,7 +22,7 @@ export const problemSchema = z.strictObject({
     .describe(
       'What every line of the log about this request carries, and about all that it set going.',
     ),
-  remedy: z.string().optional(),
+  fix: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
 })
 
@@ -77,7 +77,7 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       status: 503,
       title: 'This part of the app is not set up',
       detail: error.message,
-      remedy: 'Set the named settings of the function app, then try again.',
+      fix: 'Set the named settings of the function app, then try again.',
     }
   }
   if (error instanceof ShapeError) {
@@ -86,7 +86,7 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       status: 502,
       title: 'The upstream answered in an unknown shape',
       detail: error.message,
-      remedy: 'A newer version of this app may know it; GET /api/status tells more.',
+      fix: 'A newer version of this app may know it; GET /api/status tells more.',
     }
   }
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
@@ -100,7 +100,7 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
     ...(missing.length > 0 ? [`missing: ${missing.join(' or ')}`] : []),
     ...(correlation ? [`the upstream's id of this answer: ${correlation}`] : []),
   ].join('; ')
-  const later = { detail, remedy: 'Try again later.', ...retry }
+  const later = { detail, fix: 'Try again later.', ...retry }
   if (facts.reason === 'timeout') {
     return {
       problem: 'upstream-timeout',
@@ -118,13 +118,13 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
     return { problem: 'upstream-throttled', status, title, ...later }
   }
   if (facts.status === 401 || facts.status === 403) {
-    const remedy = 'GET /api/status says what the app lacks: give it that.'
+    const fix = 'GET /api/status says what the app lacks: give it that.'
     return {
       problem: 'upstream-refused',
       status: 502,
       title: 'The upstream refused the app',
       ...later,
-      remedy,
+      fix: fix,
     }
   }
   return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }

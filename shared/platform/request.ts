@@ -69,7 +69,7 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
 }
 
 function check(where: string, schema: z.ZodObject, given: unknown): unknown {
-  const read = schema.safeParse(given, { error: sayIssue })
+  const read = schema.safeParse(given, { error: describeIssue })
   if (read.success) return read.data
   const errors = read.error.issues.flatMap((issue) => {
     const path = [where, ...issue.path.map(String)].join('.')
@@ -82,19 +82,19 @@ function check(where: string, schema: z.ZodObject, given: unknown): unknown {
   throw invalidRequest(errors)
 }
 
-const MOST_BODY_BYTES = 256 * 1024
+const MAX_BODY_BYTES = 256 * 1024
 
 /** Reads a body as JSON, nothing at all as `{}`; throws a `RequestError` for what is too large or in other words. */
 export async function readBody(request: HttpRequest): Promise<unknown> {
   const declared = Number(request.headers.get('content-length') ?? 0)
-  const bytes = declared > MOST_BODY_BYTES ? undefined : Buffer.from(await request.arrayBuffer())
-  if (!bytes || bytes.length > MOST_BODY_BYTES) {
+  const bytes = declared > MAX_BODY_BYTES ? undefined : Buffer.from(await request.arrayBuffer())
+  if (!bytes || bytes.length > MAX_BODY_BYTES) {
     throw new RequestError({
       status: 413,
       problem: 'body-too-large',
       title: 'The body is too large',
-      detail: `A body may have at most ${MOST_BODY_BYTES} bytes.`,
-      remedy: 'Send less in one request.',
+      detail: `A body may have at most ${MAX_BODY_BYTES} bytes.`,
+      fix: 'Send less in one request.',
     })
   }
   if (bytes.length === 0) {
@@ -105,7 +105,7 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
         problem: 'length-required',
         title: 'A body needs a content length',
         detail: 'The body came in chunks, without its length.',
-        remedy: 'Send the body with a Content-Length header instead of chunked.',
+        fix: 'Send the body with a Content-Length header instead of chunked.',
       })
     }
     return {}
@@ -117,7 +117,7 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
       problem: 'unsupported-media-type',
       title: 'The body is not plain JSON in UTF-8',
       detail: unreadable,
-      remedy: 'Send Content-Type: application/json and a JSON object in UTF-8, not compressed.',
+      fix: 'Send Content-Type: application/json and a JSON object in UTF-8, not compressed.',
     })
   }
   try {
@@ -142,17 +142,17 @@ function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
 }
 
 /** Most problems that an answer names: it should not outgrow the request. */
-const MOST_ERRORS = 50
+const MAX_ERRORS = 50
 
 /** The refusal of a request that is wrong in itself; each message is the rest of a sentence that begins with its path. */
 export function invalidRequest(wrong: { path: string; message: string }[]): RequestError {
-  const errors = wrong.slice(0, MOST_ERRORS)
+  const errors = wrong.slice(0, MAX_ERRORS)
   return new RequestError({
     status: 400,
     problem: 'invalid-request',
     title: 'The request is not valid',
     detail: errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    remedy: 'Mend what errors names and send the request again.',
+    fix: 'Mend what errors names and send the request again.',
     errors,
   })
 }
@@ -168,7 +168,7 @@ const kinds: Record<string, string> = {
 }
 
 /** What is wrong with a value, as the rest of a sentence that begins with its path; never the value itself. */
-export const sayIssue: z.core.$ZodErrorMap = (issue) => {
+export const describeIssue: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
       return issue.input === undefined

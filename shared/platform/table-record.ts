@@ -1,5 +1,12 @@
 import type { z } from 'zod'
-import { type Columns, isRefusal, type Key, type Operation, type Row, type Table } from './table.ts'
+import {
+  type Columns,
+  isConflict,
+  type Key,
+  type Operation,
+  type Row,
+  type Table,
+} from './table.ts'
 
 /** How a record becomes the columns of a row, and comes back. */
 export interface RowCodec<T> {
@@ -149,7 +156,7 @@ export async function tryTransact(
   try {
     return await table.transact(operations)
   } catch (error) {
-    if (isRefusal(error, ...overtaken)) return undefined
+    if (isConflict(error, ...overtaken)) return undefined
     throw error
   }
 }

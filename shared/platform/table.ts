@@ -55,14 +55,14 @@ export interface Table {
 }
 
 /** Why the table service did nothing: an answer the caller expects and acts on, not a failure. */
-export type Refusal = 'exists' | 'changed' | 'missing' | 'no-table' | 'too-large'
+export type ConflictReason = 'exists' | 'changed' | 'missing' | 'no-table' | 'too-large'
 
 /** A refused transaction: `index` is the first failing operation, and the only one the service names. */
-export class TableRefusal extends Error {
-  readonly reason: Refusal
+export class TableConflict extends Error {
+  readonly reason: ConflictReason
   readonly index: number
 
-  constructor(reason: Refusal, index: number) {
+  constructor(reason: ConflictReason, index: number) {
     super(`the table service refused operation ${index}: ${reason}`)
     this.name = 'TableRefusal'
     this.reason = reason
@@ -71,11 +71,11 @@ export class TableRefusal extends Error {
 }
 
 /** Whether an error is a refusal, of one of the given reasons when any are given. */
-export function isRefusal(error: unknown, ...reasons: Refusal[]): error is TableRefusal {
-  return error instanceof TableRefusal && (reasons.length === 0 || reasons.includes(error.reason))
+export function isConflict(error: unknown, ...reasons: ConflictReason[]): error is TableConflict {
+  return error instanceof TableConflict && (reasons.length === 0 || reasons.includes(error.reason))
 }
 
-const MOST_ROWS = 100
+const MAX_ROWS = 100
 
 /** Where a row is. */
 export type Key = Pick<Row, 'partitionKey' | 'rowKey'>
@@ -88,7 +88,7 @@ export async function deleteRows(
   let batch: Operation[] = []
   for await (const { partitionKey, rowKey } of keys) {
     batch.push({ kind: 'delete', partitionKey, rowKey })
-    if (batch.length < MOST_ROWS) continue
+    if (batch.length < MAX_ROWS) continue
     await deleteBatch(table, batch)
     batch = []
   }
@@ -99,7 +99,7 @@ async function deleteBatch(table: Table, operations: Operation[]): Promise<void>
   try {
     await table.transact(operations)
   } catch (error) {
-    if (!isRefusal(error, 'missing')) throw error
+    if (!isConflict(error, 'missing')) throw error
     if (operations.length > 1)
       for (const operation of operations) await deleteBatch(table, [operation])
   }

@@ -31,9 +31,9 @@ export const upstreamReportSchema = z.strictObject({
 export type UpstreamReport = z.infer<typeof upstreamReportSchema>
 
 /** Remembers in a table how the calls to one upstream went, so that every instance can tell. */
-export interface UpstreamWatch {
+export interface UpstreamHealth {
   /** Makes a call and notes how it went; its answer and its error pass unchanged. */
-  over<T>(call: () => Promise<T>): Promise<T>
+  track<T>(call: () => Promise<T>): Promise<T>
   report(): Promise<UpstreamReport>
 }
 
@@ -43,8 +43,8 @@ const errorRow = rowCodec(lastErrorSchema)
 const OK_EVERY_MS = 50_000
 
 /** Opens the watch of an upstream: rows `ok` and `error` of table `Budgets`, written blindly; the later one tells the state. */
-export function createUpstreamWatch(table: Table, upstream: string, clock: Clock): UpstreamWatch {
-  let notedOkMs = Number.NEGATIVE_INFINITY
+export function createUpstreamHealth(table: Table, upstream: string, clock: Clock): UpstreamHealth {
+  let recordedOkMs = Number.NEGATIVE_INFINITY
 
   const oks = createRecords(table, okRow)
   const errors = createRecords(table, errorRow)
@@ -52,20 +52,20 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
   const errorKey = { partitionKey: upstream, rowKey: 'error' }
   const note = (operation: Operation) => table.transact([operation])
 
-  async function noteOk(): Promise<void> {
+  async function recordOk(): Promise<void> {
     const now = clock.now()
-    if (now.getTime() - notedOkMs < OK_EVERY_MS) return
+    if (now.getTime() - recordedOkMs < OK_EVERY_MS) return
     await note(oks.overwrite(okKey, { at: now.toISOString() }))
-    notedOkMs = now.getTime()
+    recordedOkMs = now.getTime()
   }
 
-  async function noteError(error: UpstreamError): Promise<void> {
+  async function recordError(error: UpstreamError): Promise<void> {
     const { status = null, missing = [] } = error.facts
     const at = clock.now().toISOString()
     const lastError = { at, status, title: error.message, missing: [...missing] }
     await note(errors.overwrite(errorKey, lastError))
     // The next good call is news.
-    notedOkMs = Number.NEGATIVE_INFINITY
+    recordedOkMs = Number.NEGATIVE_INFINITY
   }
 
   return {
@@ -77,11 +77,11 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
       return { state, lastOkAt, lastError }
     },
-    async over(call) {
+    async track(call) {
       try {
         const answer = await call()
         // A courtesy to whoever asks for the status: losing it must not lose the answer, nor the error below.
-        await noteOk().catch(() => {})
+        await recordOk().catch(() => {})
         return answer
       } catch (error) {
         // Our own budget says nothing of the upstream, and one item not of all.
@@ -90,7 +90,7 @@ export function createUpstreamWatch(table: Table, upstream: string, clock: Clock
           error.facts.code !== 'OwnBudget' &&
           !error.facts.itemOnly
         )
-          await noteError(error).catch(() => {})
+          await recordError(error).catch(() => {})
         throw error
       }
     },
@@ -114,9 +114,9 @@ export interface Announcement {
 }
 
 /** Listens for announcements in the headers of answers, for every instance. */
-export interface RetirementWatch {
+export interface DeprecationMonitor {
   /** Notes an announcement, if there is one; never throws. */
-  heed(call: string, headers: Readonly<Record<string, string>>): Promise<void>
+  observe(call: string, headers: Readonly<Record<string, string>>): Promise<void>
   /** The last announcement; undefined when there was none within a day. */
   report(): Promise<Announcement | undefined>
 }
@@ -129,27 +129,27 @@ const KEPT_MS = DAY_MS
  * Opens the watch of an upstream: row `retirement` of table `Budgets`. `Sunset` is RFC 8594, `Deprecation` RFC 9745; of
  * their texts only the day is kept.
  */
-export function createRetirementWatch(
+export function createDeprecationMonitor(
   table: Table,
   upstream: string,
   clock: Clock,
-): RetirementWatch {
+): DeprecationMonitor {
   const records = createRecords(table, announcementRow)
   const key = { partitionKey: upstream, rowKey: 'retirement' }
-  let notedMs = Number.NEGATIVE_INFINITY
+  let recordedMs = Number.NEGATIVE_INFINITY
   return {
-    async heed(call, { sunset, deprecation }) {
+    async observe(call, { sunset, deprecation }) {
       const now = clock.now()
       if (
         (sunset === undefined && deprecation === undefined) ||
-        now.getTime() - notedMs < NOTE_EVERY_MS
+        now.getTime() - recordedMs < NOTE_EVERY_MS
       )
         return
       const endMs = Date.parse(sunset ?? '')
       const endsAt = Number.isNaN(endMs) ? null : new Date(endMs).toISOString()
       try {
         await table.transact([records.overwrite(key, { at: now.toISOString(), call, endsAt })])
-        notedMs = now.getTime()
+        recordedMs = now.getTime()
       } catch {
         // The next answer says it again; this one must not be lost because of it.
       }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import { z } from 'zod'
-import { deleteRows, isRefusal, type Operation, type Row, type Table } from '../platform/table.ts'
+import { deleteRows, isConflict, type Operation, type Row, type Table } from '../platform/table.ts'
 import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
 
@@ -14,21 +14,21 @@ export interface CacheKey {
 }
 
 /** An answer that was kept, or which other part has it. */
-export type Kept = { see: string } | { answer: string; tag: string; at: string; final: boolean }
+export type Cached = { alias: string } | { answer: string; tag: string; at: string; final: boolean }
 
 /** Answers in table `ScanCache`, shared by all instances. */
 export interface ScanCache {
-  get(key: CacheKey): Promise<Kept | undefined>
+  get(key: CacheKey): Promise<Cached | undefined>
   /** What the answer with this tag was made from; undefined where it was too large to be kept. */
   raw(key: CacheKey, tag: string): Promise<string | undefined>
   /** Keeps an answer until it is out of date; one that is too large is not kept, and none is ever cut. */
   put(
     key: CacheKey,
-    kept: { answer: string; raw: string; tag: string; final: boolean },
+    stored: { answer: string; raw: string; tag: string; final: boolean },
     forMs: number,
   ): Promise<void>
   /** Keeps that the answer is that of another part. */
-  putSee(key: CacheKey, see: string, forMs: number): Promise<void>
+  putAlias(key: CacheKey, alias: string, forMs: number): Promise<void>
   /** Drops what is out of date. */
   sweep(): Promise<void>
 }
@@ -36,13 +36,13 @@ export interface ScanCache {
 /** A row may have 1 MiB in UTF-16; the rest is for its other columns. */
 const ROW_CHARS = 15 * LONGEST_PIECE
 /** A transaction may have 4 MiB. */
-const MOST_ROWS = 7
+const MAX_ROWS = 7
 
 const storedPiece = z.object({
   tag: z.string(),
   at: z.string(),
   expiresAt: z.string(),
-  see: z.string().nullable(),
+  alias: z.string().nullable(),
   rows: z.number(),
   final: z.boolean(),
   text: z.string(),
@@ -84,7 +84,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     columns: Omit<Piece, 'rows' | 'at' | 'text'>,
   ) {
     const pieces = splitText((await pack(text)).toString('base64'), ROW_CHARS)
-    if (pieces.length > MOST_ROWS) return
+    if (pieces.length > MAX_ROWS) return
     const at = clock.now().toISOString()
     const operations = pieces.map(
       (piece, index): Operation => ({
@@ -97,7 +97,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     try {
       await table.transact(operations)
     } catch (error) {
-      if (!isRefusal(error, 'too-large')) throw error
+      if (!isConflict(error, 'too-large')) throw error
     }
   }
 
@@ -105,20 +105,20 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
     async get(key) {
       const found = await read(key, 'answer')
       if (!found) return undefined
-      const { see, text, tag, at, final } = found
-      return see === null ? { answer: text, tag, at, final } : { see }
+      const { alias, text, tag, at, final } = found
+      return alias === null ? { answer: text, tag, at, final } : { alias: alias }
     },
     async raw(key, tag) {
       const found = await read(key, 'raw')
       return found?.tag === tag ? found.text : undefined
     },
     async put(key, { answer, raw, tag, final }, forMs) {
-      const columns = { tag, expiresAt: later(forMs), see: null, final }
+      const columns = { tag, expiresAt: later(forMs), alias: null, final }
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },
-    putSee: (key, see, forMs) =>
-      write(key, 'answer', '', { tag: see, expiresAt: later(forMs), see, final: false }),
+    putAlias: (key, alias, forMs) =>
+      write(key, 'answer', '', { tag: alias, expiresAt: later(forMs), alias: alias, final: false }),
     async sweep() {
       const now = clock.now().toISOString()
       let partition = ''

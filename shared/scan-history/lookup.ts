@@ -2,7 +2,7 @@ import { RequestError, UpstreamError } from '../platform/errors.ts'
 import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { type ScanCache, tagOf } from './cache.ts'
 
-import { type Found, LATEST, type Question, type See } from './source.ts'
+import { type Alias, type Fetched, LATEST, type Query } from './source.ts'
 
 /** An answer, from the cache or fresh. */
 export interface Entry {
@@ -17,7 +17,7 @@ export interface Entry {
 }
 
 /** What look-ups work with. */
-export interface LookupParts {
+export interface LookupDeps {
   cache: ScanCache
   join: (key: string, work: () => Promise<Map<string, Entry>>) => Promise<Map<string, Entry>>
   clock: Clock
@@ -38,25 +38,27 @@ const DEADLINE_MS = 90_000
  * retries included), ShapeError, and RequestError 429 when no call is allowed now.
  */
 export async function lookup(
-  parts: LookupParts,
-  question: Question,
+  deps: LookupDeps,
+  question: Query,
   ids: readonly string[],
   part = LATEST,
 ): Promise<Map<string, Entry>> {
-  return inTime(parts.clock, question, () =>
-    parts.join(keyOf(question, ids, part), () => find(parts, question, ids, part)),
+  return inTime(deps.clock, question, () =>
+    deps.join(keyOf(question, ids, part), () => find(deps, question, ids, part)),
   )
 }
 
-async function find(parts: LookupParts, question: Question, ids: readonly string[], part: string) {
-  const kept = await Promise.all(
-    ids.map(async (id) => [id, await readKept(parts, question, id, part)] as const),
+async function find(deps: LookupDeps, question: Query, ids: readonly string[], part: string) {
+  const stored = await Promise.all(
+    ids.map(async (id) => [id, await readKept(deps, question, id, part)] as const),
   )
-  const missing = kept.flatMap(([id, entry]) => (entry ? [] : [id]))
+  const missing = stored.flatMap(([id, entry]) => (entry ? [] : [id]))
   const fresh =
-    missing.length > 0 ? await ask(parts, question, missing, part) : new Map<string, Entry>()
+    missing.length > 0
+      ? await fetchMissing(deps, question, missing, part)
+      : new Map<string, Entry>()
   return new Map(
-    kept.flatMap(([id, known]) => {
+    stored.flatMap(([id, known]) => {
       const entry = known ?? fresh.get(id)
       return entry ? [[id, entry]] : []
     }),
@@ -64,58 +66,63 @@ async function find(parts: LookupParts, question: Question, ids: readonly string
 }
 
 async function readKept(
-  parts: LookupParts,
-  question: Question,
+  deps: LookupDeps,
+  question: Query,
   id: string,
   part: string,
 ): Promise<Entry | undefined> {
   const key = { kind: question.kind, id, part }
-  const kept = await parts.cache.get(key)
-  if (!kept) return undefined
-  if ('see' in kept) return (await lookup(parts, question, [id], kept.see)).get(id)
-  const { tag, at, final } = kept
-  const answer = JSON.parse(kept.answer)
+  const stored = await deps.cache.get(key)
+  if (!stored) return undefined
+  if ('alias' in stored) return (await lookup(deps, question, [id], stored.alias)).get(id)
+  const { tag, at, final } = stored
+  const answer = JSON.parse(stored.answer)
   const withRaw = async () => {
-    const raw = await parts.cache.raw(key, tag)
+    const raw = await deps.cache.raw(key, tag)
     if (raw !== undefined) return { ...entry, raw: JSON.parse(raw) }
-    return fresh(parts, question, id, part)
+    return fresh(deps, question, id, part)
   }
   const entry: Entry = { answer, tag, cachedAt: at, final, withRaw }
   return entry
 }
 
-async function ask(parts: LookupParts, question: Question, ids: readonly string[], part: string) {
-  const found = await askNow(question, ids, part)
+async function fetchMissing(
+  deps: LookupDeps,
+  question: Query,
+  ids: readonly string[],
+  part: string,
+) {
+  const found = await fetchNow(question, ids, part)
   const entries = new Map<string, Entry>()
   for (const [id, one] of found) {
     const entry =
-      'see' in one
-        ? await follow(parts, question, id, part, one)
-        : await keep(parts, question, id, part, one)
+      'alias' in one
+        ? await resolveAlias(deps, question, id, part, one)
+        : await keep(deps, question, id, part, one)
     if (entry) entries.set(id, entry)
   }
   return entries
 }
 
-async function follow(
-  parts: LookupParts,
-  question: Question,
+async function resolveAlias(
+  deps: LookupDeps,
+  question: Query,
   id: string,
   part: string,
-  { see }: See,
+  { alias: see }: Alias,
 ) {
-  await parts.cache
-    .putSee({ kind: question.kind, id, part }, see, BRIEF_MS)
-    .catch(parts.onCacheFailure)
-  return (await lookup(parts, question, [id], see)).get(id)
+  await deps.cache
+    .putAlias({ kind: question.kind, id, part }, see, BRIEF_MS)
+    .catch(deps.onCacheFailure)
+  return (await lookup(deps, question, [id], see)).get(id)
 }
 
 async function keep(
-  parts: LookupParts,
-  { kind }: Question,
+  deps: LookupDeps,
+  { kind }: Query,
   id: string,
   part: string,
-  found: Found,
+  found: Fetched,
 ): Promise<Entry> {
   const entry = toEntry(found)
   const texts = {
@@ -123,31 +130,31 @@ async function keep(
     raw: JSON.stringify(found.raw),
     tag: entry.tag,
   }
-  const forMs = found.final ? parts.finalMs : BRIEF_MS
+  const forMs = found.final ? deps.finalMs : BRIEF_MS
   const { part: own = part } = found
   try {
-    await parts.cache.put({ kind, id, part: own }, { ...texts, final: found.final }, forMs)
-    if (own !== part) await parts.cache.putSee({ kind, id, part }, own, forMs)
+    await deps.cache.put({ kind, id, part: own }, { ...texts, final: found.final }, forMs)
+    if (own !== part) await deps.cache.putAlias({ kind, id, part }, own, forMs)
   } catch (error) {
-    parts.onCacheFailure(error)
+    deps.onCacheFailure(error)
   }
   return entry
 }
 
-function toEntry({ answer, raw, final }: Found): Entry & { raw: unknown } {
+function toEntry({ answer, raw, final }: Fetched): Entry & { raw: unknown } {
   const tag = tagOf(JSON.stringify(answer), JSON.stringify(raw))
   const entry = { answer, tag, cachedAt: null, final, raw, withRaw: async () => entry }
   return entry
 }
 
 /** Asks again for what was too large to be kept; it is not kept this time either. */
-async function fresh(parts: LookupParts, question: Question, id: string, part: string) {
+async function fresh(deps: LookupDeps, question: Query, id: string, part: string) {
   const again = async () => {
-    const found = (await askNow(question, [id], part)).get(id)
-    return new Map(found && !('see' in found) ? [[id, toEntry(found)]] : [])
+    const found = (await fetchNow(question, [id], part)).get(id)
+    return new Map(found && !('alias' in found) ? [[id, toEntry(found)]] : [])
   }
   const key = `${keyOf(question, [id], part)}|raw`
-  const entry = (await inTime(parts.clock, question, () => parts.join(key, again))).get(id)
+  const entry = (await inTime(deps.clock, question, () => deps.join(key, again))).get(id)
   if (entry) return entry.withRaw()
   throw new UpstreamError({
     ...senderOf(question),
@@ -157,20 +164,20 @@ async function fresh(parts: LookupParts, question: Question, id: string, part: s
   })
 }
 
-const askNow = (question: Question, ids: readonly string[], part: string) =>
-  question.ask(ids, part).catch((error: unknown): never => {
-    throw toRefusal(error)
+const fetchNow = (question: Query, ids: readonly string[], part: string) =>
+  question.fetch(ids, part).catch((error: unknown): never => {
+    throw toCallerError(error)
   })
 
-const keyOf = ({ kind }: Question, ids: readonly string[], part: string) =>
+const keyOf = ({ kind }: Query, ids: readonly string[], part: string) =>
   `${kind}|${ids.join(',')}|${part}`
 
-const senderOf = ({ kind }: Question) => ({
+const senderOf = ({ kind }: Query) => ({
   upstream: kind.split('-')[0] ?? kind,
   call: `look-up of ${kind}`,
 })
 
-async function inTime<T>(clock: Clock, question: Question, work: () => Promise<T>): Promise<T> {
+async function inTime<T>(clock: Clock, question: Query, work: () => Promise<T>): Promise<T> {
   const end = new AbortController()
   const late = clock.sleep(DEADLINE_MS, end.signal).then((): never => {
     throw new UpstreamError({ ...senderOf(question), reason: 'timeout', retryable: true })
@@ -185,7 +192,7 @@ async function inTime<T>(clock: Clock, question: Question, work: () => Promise<T
 const UNKNOWN_WAIT_MS = MINUTE_MS
 
 /** The error as whoever waits for the answer gets it: no call allowed now is theirs to send again, 429. */
-export function toRefusal(error: unknown): unknown {
+export function toCallerError(error: unknown): unknown {
   if (!(error instanceof UpstreamError) || error.facts.status !== 429) return error
   const { said, code, retryAfterMs = UNKNOWN_WAIT_MS } = error.facts
   return new RequestError({
@@ -196,7 +203,7 @@ export function toRefusal(error: unknown): unknown {
         ? 'No call is left for now'
         : 'The upstream allows no more calls for now',
     detail: said ? `${error.message}: ${said}` : error.message,
-    remedy: 'Send the request again after Retry-After.',
+    fix: 'Send the request again after Retry-After.',
     retryAfterMs,
   })
 }

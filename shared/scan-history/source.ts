@@ -79,7 +79,7 @@ export type Completeness = z.infer<typeof completenessSchema>
 export const LATEST = 'latest'
 
 /** What a source found: the answer in our shape, what it was made from, and whether it will never change any more. */
-export interface Found {
+export interface Fetched {
   answer: Record<string, unknown>
   /** Parsed JSON without secrets. */
   raw: unknown
@@ -89,15 +89,15 @@ export interface Found {
 }
 
 /** The answer is that of another part: which run is the latest one. */
-export interface See {
-  see: string
+export interface Alias {
+  alias: string
 }
 
 /**
  * One kind of thing that a source can be asked for. What is not in the answer does not exist upstream; that somebody may
  * not see it, or that nobody answers, is thrown.
  */
-export interface Question {
+export interface Query {
   /** Answers of one kind are kept together: part of a key, and never renamed. */
   kind:
     | 'defender-session'
@@ -106,5 +106,5 @@ export interface Question {
     | 'tenable-scan'
     | 'tenable-runs'
   /** Asks for the same part (a run, a page) of several ids, in as few calls as the upstream allows. */
-  ask(ids: readonly string[], part: string): Promise<Map<string, Found | See>>
+  fetch(ids: readonly string[], part: string): Promise<Map<string, Fetched | Alias>>
 }

@@ -22,7 +22,7 @@ export interface ODataPagesOptions {
 const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string().nullish() })
 
 /** More would be ten million rows: a list that does not end. */
-const MOST_PAGES = 1000
+const MAX_PAGES = 1000
 
 /**
  * Reads a list page by page: follows `@odata.nextLink`, goes on with `$skip` behind a full page that has none, and
@@ -37,7 +37,7 @@ export async function* odataPages(options: ODataPagesOptions): AsyncGenerator<OD
   let next: URL | undefined = pageAt(url, top, 0)
   while (next) {
     const asked: URL = next
-    if (seen.size > 2 * MOST_PAGES) throw broken(`a list of more than ${MOST_PAGES} pages`)
+    if (seen.size > 2 * MAX_PAGES) throw broken(`a list of more than ${MAX_PAGES} pages`)
     if (!isNew(seen, asked.href)) throw broken('a list whose links go in circles')
     const { body, date } = await ask(asked)
     const page = Page.safeParse(body)

@@ -3,9 +3,9 @@ import azure, { type InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { afterEach, expect, test } from 'vitest'
 import { httpRoutes } from '../../shared/app/http.ts'
-import { useParts } from '../../shared/app.ts'
+import { useOverrides } from '../../shared/app.ts'
 
-afterEach(() => useParts({}))
+afterEach(() => useOverrides({}))
 
 const names = ['openapi', 'swagger']
 
@@ -20,7 +20,7 @@ async function ask(
   name: string,
   { host = 'relay.example.net', env = {}, ifNoneMatch }: Asked = {},
 ) {
-  useParts({ env })
+  useOverrides({ env })
   const route = httpRoutes.find((one) => one.name === name)
   const request = new azure.HttpRequest({
     method: 'GET',

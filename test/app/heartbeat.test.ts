@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
-import { tellWatch } from '../../shared/app/heartbeat.ts'
+import { emitHeartbeat } from '../../shared/app/heartbeat.ts'
 import { comingEnds, toNotice } from '../../shared/app/problems.ts'
 import { VERSION } from '../../shared/app/sections/base.ts'
-import { theApp, useParts } from '../../shared/app.ts'
+import { theApp, useOverrides } from '../../shared/app.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import { readAlertRules } from '../bicep/alert-rules.ts'
 import { findTraces, fires, readQuery, toMs } from '../bicep/evaluate-query.ts'
@@ -177,9 +177,9 @@ test('the line of the watch comes also where nothing is set up', async () => {
   await begin('2026-09-01T00:00:00Z')
   const written: string[] = []
   const keep = (line: string) => void written.push(line)
-  useParts({ env: {}, clock: day.clock })
+  useOverrides({ env: {}, clock: day.clock })
 
-  await tellWatch(theApp(), {
+  await emitHeartbeat(theApp(), {
     log: createLog({ info: keep, warn: keep, error: keep }),
     trace: {},
   })
@@ -195,7 +195,7 @@ test('an end that is announced is a notice early, and an alarm when it is near o
   const early = await notices()
   day.clock.advance(60 * 24 * HOUR)
   const later = [await notices(), await firedDuring(() => day.pass(MINUTE))]
-  await (await theApp().defender()).retirement.heed('GET /api/x', {
+  await (await theApp().defender()).deprecation.observe('GET /api/x', {
     sunset: 'Fri, 01 Jan 2027 00:00:00 GMT',
   })
   const announced = [(await notices()).at(-1), await firedDuring(() => day.pass(MINUTE))]

@@ -3,19 +3,19 @@ import type { DurableClient } from 'durable-functions'
 import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { bindRoutes, tracedOf } from '../../shared/app/http.ts'
-import { useParts } from '../../shared/app.ts'
+import { useOverrides } from '../../shared/app.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
 import { problemSchema, type Reply } from '../../shared/platform/reply.ts'
 import { defineRoute } from '../../shared/platform/route.ts'
 
-afterEach(() => useParts({}))
+afterEach(() => useOverrides({}))
 
 /** Answers one request by a route that does what it is told. */
 async function answer(
   handle: (origin: string) => Promise<Reply>,
   env: Record<string, string> = {},
 ) {
-  useParts({ env })
+  useOverrides({ env })
   const lines: string[] = []
   const context: InvocationContext = new azure.InvocationContext({
     functionName: 'greet',

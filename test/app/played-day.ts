@@ -9,7 +9,7 @@ import { createFleet } from '../../local/simulator/fleet.ts'
 import type { FleetOptions } from '../../local/simulator/layout.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
 import * as flows from '../../shared/app/triggers.ts'
-import { theApp, useParts } from '../../shared/app.ts'
+import { theApp, useOverrides } from '../../shared/app.ts'
 import { queueNames } from '../../shared/events/deps.ts'
 import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import { exportNames, type RunRef } from '../../shared/exports/names.ts'
@@ -45,7 +45,7 @@ export async function startDay(begin: Date) {
       ...more,
     })
   const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
-  useParts({
+  useOverrides({
     env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
     clock: { now: clock.now, sleep },
     storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
@@ -108,7 +108,7 @@ export async function startDay(begin: Date) {
       for (const { messageId, popReceipt, messageText } of messages) {
         const message: { subscription: string } = JSON.parse(messageText)
         const verb = poison.has(message.subscription)
-          ? flows.deliveryVerbs.bury
+          ? flows.deliveryVerbs.deadLetter
           : flows.deliveryVerbs.deliver
         await verb(message, invocation())
         await queue.deleteMessage(messageId, popReceipt)
@@ -126,7 +126,7 @@ export async function startDay(begin: Date) {
 
     /** Somebody subscribes to everything. */
     async subscribe(name: string): Promise<string> {
-      const parts = (await theApp().events()).events({
+      const deps = (await theApp().events()).events({
         log: { info() {}, warn() {}, error() {} },
         trace: {},
       })
@@ -137,7 +137,7 @@ export async function startDay(begin: Date) {
         filter: {},
         contentType: 'application/json',
       } as const
-      return (await subscribe(parts, wanted)).subscription.id
+      return (await subscribe(deps, wanted)).subscription.id
     },
 
     /** Runs what the timers of the next minutes run. */

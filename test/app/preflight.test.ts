@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { InvocationContext } from '@azure/functions'
 import { CredentialUnavailableError } from '@azure/identity'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type FlowLook, flowGrants, grantedFlows, rolesToAskFor } from '../../shared/app/flows.ts'
+import { type FlowCheck, flowGrants, grantedFlows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { pollChanges } from '../../shared/app/triggers.ts'
-import { useParts } from '../../shared/app.ts'
+import { useOverrides } from '../../shared/app.ts'
 import type { ResourceName } from '../../shared/changes/resources/index.ts'
 import { TENABLE_PERMISSION } from '../../shared/upstreams/grants.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
@@ -38,15 +38,15 @@ function grant(given: readonly string[]): void {
   roles.splice(0, roles.length, ...given)
 }
 
-async function look(): Promise<{ looks: FlowLook[]; body: Record<string, unknown> }> {
+async function look(): Promise<{ looks: FlowCheck[]; body: Record<string, unknown> }> {
   const { status, body } = await stack.get('status?preflight=true')
   expect(status).toBe(200)
   return { looks: body.preflight, body }
 }
 
-const off = (looks: FlowLook[]) =>
+const off = (looks: FlowCheck[]) =>
   looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
-const failed = (looks: FlowLook[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
+const failed = (looks: FlowCheck[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
 const needing = (role: string) =>
   grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
 const calls = (path: string) =>
@@ -75,9 +75,9 @@ describe('a role that is taken away', () => {
     const { looks } = await look()
 
     expect(off(looks)).toEqual(needing(role))
-    for (const { name, problem, remedy } of failed(looks)) {
+    for (const { name, problem, fix } of failed(looks)) {
       expect({ name, problem }).toEqual({ name: 'grant', problem: `${role} is missing` })
-      expect(remedy).toMatch(new RegExp(`^sh bicep/grants/grant-roles\\.sh .+ ${role}$`))
+      expect(fix).toMatch(new RegExp(`^sh bicep/grants/grant-roles\\.sh .+ ${role}$`))
     }
   })
 
@@ -111,7 +111,7 @@ describe('Tenable', () => {
     ],
   ] as const)(
     'that answers %s is off alone, and what its user lacks is named',
-    async (answer, problem, remedy) => {
+    async (answer, problem, fix) => {
       stack.simulator.setFaults({ tenableScansStatus: { answer, calls: 1 } })
 
       const { looks } = await look()
@@ -119,7 +119,7 @@ describe('Tenable', () => {
       expect(off(looks)).toEqual(['tenable-scans'])
       expect(failed(looks)).toMatchObject([{ name: 'probe', ok: false }])
       expect(failed(looks)[0]?.problem).toContain(problem)
-      expect(failed(looks)[0]?.remedy).toContain(remedy)
+      expect(failed(looks)[0]?.fix).toContain(fix)
     },
   )
 
@@ -198,7 +198,7 @@ describe('the data account', () => {
 
   test('that nobody is signed in to use is told as such, and the status answers all the same', async () => {
     const uri = (service: string) => `https://contosodata.${service}.core.windows.net`
-    useParts({
+    useOverrides({
       env: {
         RELAY_STORAGE__tableServiceUri: uri('table'),
         RELAY_STORAGE__queueServiceUri: uri('queue'),
@@ -211,7 +211,7 @@ describe('the data account', () => {
 
     expect(failed(looks)[0]).toMatchObject({
       name: 'tables',
-      remedy: expect.stringContaining('az login'),
+      fix: expect.stringContaining('az login'),
     })
     expect(body).toMatchObject({
       sections: { changes: { state: 'degraded' }, avHealth: { state: 'degraded' } },
@@ -225,7 +225,7 @@ describe('the data account', () => {
 
     expect(failed(looks)[0]).toMatchObject({
       problem: expect.stringContaining('RELAY_STORAGE__tableServiceUri is missing'),
-      remedy: expect.stringContaining('--settings RELAY_STORAGE__tableServiceUri=<value>'),
+      fix: expect.stringContaining('--settings RELAY_STORAGE__tableServiceUri=<value>'),
     })
   })
 })
@@ -238,10 +238,10 @@ describe('the token', () => {
     const { looks } = await look()
 
     expect(off(looks)).toEqual(grantedFlows.filter((flow) => flow !== 'tenable-scans'))
-    for (const { name, problem, remedy } of failed(looks)) {
+    for (const { name, problem, fix } of failed(looks)) {
       expect(name).toBe('token')
       expect(problem).toContain('The token is for https://api.security.microsoft.com')
-      expect(remedy).toContain('--setting-names DEFENDER_AUDIENCE')
+      expect(fix).toContain('--setting-names DEFENDER_AUDIENCE')
     }
     expect(calls('/defender/api')).toBe(before)
   })
@@ -269,7 +269,7 @@ describe('the token', () => {
     }
     const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.signature`
     const expiresOnTimestamp = stack.clock.now().getTime() + 3_600_000
-    useParts({
+    useOverrides({
       env,
       clock: stack.clock,
       credential: { getToken: async () => ({ token, expiresOnTimestamp }) },
@@ -293,8 +293,8 @@ describe('the token', () => {
     expect(off(looks)).toEqual(['investigations'])
     const [check] = failed(looks)
     expect(check?.problem).toMatch(/^Alert\.Read is missing .*View Data/)
-    expect(check?.remedy).toContain('az ad app permission grant --id client-1')
-    expect(check?.remedy).toMatch(/--scope Alert\.Read$/)
+    expect(check?.fix).toContain('az ad app permission grant --id client-1')
+    expect(check?.fix).toMatch(/--scope Alert\.Read$/)
   })
 
   test('of a user whom Defender refuses all the same lacks the right View Data', async () => {
@@ -308,7 +308,7 @@ describe('the token', () => {
     const actions = looks.find(({ flow }) => flow === 'machine-actions')
     expect(actions?.checks.at(-1)).toMatchObject({ name: 'probe', ok: false })
     expect(actions?.checks.at(-1)?.problem).toContain('the user right View Data is missing')
-    expect(actions?.checks.at(-1)?.remedy).toContain('View Data')
+    expect(actions?.checks.at(-1)?.fix).toContain('View Data')
   })
 
   test('with a role that is not enough asks for the one that the refusal names', async () => {
@@ -323,7 +323,7 @@ describe('the token', () => {
 
     const actions = looks.find(({ flow }) => flow === 'machine-actions')
     expect(actions?.checks.at(-1)?.problem).toMatch(/^Machine\.ReadWrite\.All is missing/)
-    expect(actions?.checks.at(-1)?.remedy).toBe(
+    expect(actions?.checks.at(-1)?.fix).toBe(
       'sh bicep/grants/grant-roles.sh object-1 Machine.ReadWrite.All',
     )
   })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { FlowLook } from '../../shared/app/flows.ts'
+import type { FlowCheck } from '../../shared/app/flows.ts'
 import { theApp } from '../../shared/app.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 
@@ -85,8 +85,8 @@ test('a wrong cloud of Defender stops its flows alone: Tenable, events and stora
   })
   expect(body.upstreams).toMatchObject({ defender: null, tenable: { state: 'ok' } })
   expect(body.events).toHaveProperty('investigations')
-  expect(body.deliveries).toMatchObject({ owed: 0 })
-  const looks: FlowLook[] = body.preflight
+  expect(body.deliveries).toMatchObject({ pending: 0 })
+  const looks: FlowCheck[] = body.preflight
   expect(looks.filter(({ state }) => state === 'ready').map(({ flow }) => flow)).toEqual([
     'tenable-scans',
   ])

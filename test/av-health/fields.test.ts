@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { fieldOf, isBystander, modeName, osKindOf } from '../../shared/av-health/fields.ts'
+import { fieldOf, isIgnored, modeName, osKindOf } from '../../shared/av-health/fields.ts'
 
 test.each([
   ['AvIsSignatureUptoDate', 'avIsSignatureUpToDate'],
@@ -73,6 +73,6 @@ test('what has nothing to do with antivirus health is known for it', () => {
     'SslV3',
   ]
 
-  expect(names.filter((name) => !isBystander(name))).toEqual([])
-  expect(isBystander('AvSomethingNew')).toBe(false)
+  expect(names.filter((name) => !isIgnored(name))).toEqual([])
+  expect(isIgnored('AvSomethingNew')).toBe(false)
 })

@@ -22,11 +22,11 @@ test('the page on operation lists every alert rule with its severity', () => {
 
 test('the parts of the cost come to their sums', () => {
   const rows = rowsOf('Cost')
-  const parts = rows.filter(({ length }) => length === 4).slice(1)
+  const deps = rows.filter(({ length }) => length === 4).slice(1)
   const column = (index: number) =>
-    parts.map((row) => Number.parseFloat(row[index]?.replace(/^\**(?:about )?/, '') ?? ''))
+    deps.map((row) => Number.parseFloat(row[index]?.replace(/^\**(?:about )?/, '') ?? ''))
 
-  expect(parts.length).toBeGreaterThan(8)
+  expect(deps.length).toBeGreaterThan(8)
   for (const index of [2, 3]) {
     const amounts = column(index)
     const sum = amounts.slice(0, -1).reduce((a, b) => a + b, 0)

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { replayDead } from '../../shared/events/delivery/replay.ts'
-import type { EventsParts } from '../../shared/events/deps.ts'
+import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import type { Filter } from '../../shared/events/filter.ts'
 import { enable, subscribe } from '../../shared/events/subscriptions/subscribe.ts'
@@ -26,7 +26,7 @@ export const wishes: readonly { filter: Filter; isWanted(event: CloudEvent): boo
 ]
 
 /** Who comes later is turned away: more of them show nothing new. */
-const MOST_RECEIVERS = 3
+const MAX_RECEIVERS = 3
 
 /** A receiver: what it wishes, how it reacts until all is well, and what it has been given. */
 interface Receiver {
@@ -45,8 +45,8 @@ export function createAudience(world: DeliveryWorld, stream: string) {
 
   return {
     /** Lets one more subscribe. Throws as its process does: then it may have been subscribed or not, and was not told. */
-    async join(parts: EventsParts, wish: number, reactions: readonly Reaction[]): Promise<void> {
-      if (receivers.length >= MOST_RECEIVERS) return
+    async join(deps: EventsDeps, wish: number, reactions: readonly Reaction[]): Promise<void> {
+      if (receivers.length >= MAX_RECEIVERS) return
       const left = [...reactions]
       const host = `receiver${receivers.length}.contoso.net`
       const receiver: Receiver = { host, wish, posts: [], taken: new Set() }
@@ -58,7 +58,7 @@ export function createAudience(world: DeliveryWorld, stream: string) {
         return reaction
       })
       const { filter } = wishes[wish] ?? {}
-      const { subscription } = await subscribe(parts, {
+      const { subscription } = await subscribe(deps, {
         callbackUrl: `https://${host}/hook`,
         description: null,
         filter: filter ?? {},
@@ -72,10 +72,10 @@ export function createAudience(world: DeliveryWorld, stream: string) {
       for (let round = 0; round < 10; round++) {
         await world.clock.advance(3 * DAY)
         let isHelped = false
-        for (const subscription of await world.parts.subscriptions.all()) {
+        for (const subscription of await world.deps.subscriptions.all()) {
           const isDisabled = subscription.state === 'disabled'
-          if (isDisabled) await enable(world.parts, subscription.id)
-          const replayed = await replayDead(world.parts, subscription)
+          if (isDisabled) await enable(world.deps, subscription.id)
+          const replayed = await replayDead(world.deps, subscription)
           isHelped ||= isDisabled || replayed > 0
         }
         if (!isHelped) return

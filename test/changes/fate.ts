@@ -59,7 +59,7 @@ export function createFate(
 /** What events are dispatched and delivered with by a process of this fate. */
 export function partsUnder(world: DeliveryWorld, fate: Fate) {
   const { streams, subscriptions, deliveries } = world.tables
-  const parts = world.partsOver({
+  const deps = world.partsOver({
     streams: watchTable(streams, fate),
     subscriptions: watchTable(subscriptions, fate),
     deliveries: watchTable(deliveries, fate),
@@ -67,7 +67,7 @@ export function partsUnder(world: DeliveryWorld, fate: Fate) {
     retryQueue: watchQueue(world.queues.retryQueue, fate),
   })
   return {
-    ...parts,
-    http: { ...parts.http, stream: (call) => fate.ask(() => parts.http.stream(call)) },
-  } as typeof parts
+    ...deps,
+    http: { ...deps.http, stream: (call) => fate.ask(() => deps.http.stream(call)) },
+  } as typeof deps
 }

@@ -64,7 +64,7 @@ describe('a webhook', () => {
     ])
     expect(new Set(events.map(({ id }) => id)).size).toBe(2)
     const { body: shown } = await stack.get(`subscriptions/${body.id}`)
-    expect(shown).toMatchObject({ state: 'active', owed: 0, dead: 0, consecutiveFailures: 0 })
+    expect(shown).toMatchObject({ state: 'active', pending: 0, dead: 0, consecutiveFailures: 0 })
     expect(JSON.stringify(shown)).not.toContain(body.secret)
   })
 
@@ -80,7 +80,7 @@ describe('a webhook', () => {
     receiver.setMode('accept')
     await until(() => receiver.unique().length === 1)
 
-    expect(failing.deliveries).toMatchObject({ owed: 1, dead: 0 })
+    expect(failing.deliveries).toMatchObject({ pending: 1, dead: 0 })
     await until(async () => (await stack.get(`subscriptions/${body.id}`)).body.owed === 0)
   })
 

@@ -133,7 +133,7 @@ const commands: fc.Arbitrary<Command[]> = fc
     ),
     { minLength: 4, maxLength: 30, size: 'max' },
   )
-  .map((parts) => parts.flat())
+  .map((deps) => deps.flat())
 
 /** Histories of every kind. */
 export const histories: fc.Arbitrary<History> = fc.record({

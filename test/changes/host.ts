@@ -1,4 +1,4 @@
-import type { EventsParts } from '../../shared/events/deps.ts'
+import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { DeliveryWorld, WorldQueues } from '../events/world.ts'
 import type { MemoryQueue } from '../memory-queue.ts'
 import { createFate, type Fate, type Fault, partsUnder } from './fate.ts'
@@ -7,7 +7,7 @@ import { createFate, type Fate, type Fault, partsUnder } from './fate.ts'
 export function startHost(
   world: DeliveryWorld,
   faults: Fault[],
-  tamper: (parts: EventsParts) => EventsParts,
+  tamper: (deps: EventsDeps) => EventsDeps,
 ): void {
   const fate = createFate(faults, { onDeath: () => startHost(world, faults, tamper) })
   world.serve(tamper(partsUnder(world, fate)), {

@@ -1,4 +1,4 @@
-import { type Change, detect, type Look } from '../../shared/changes/detect.ts'
+import { type Change, detect, type PollResult } from '../../shared/changes/detect.ts'
 import type { KnownItem } from '../../shared/changes/item.ts'
 import type { Resource, SeenItem } from '../../shared/changes/resource.ts'
 
@@ -42,7 +42,7 @@ export function lookingAt(resource: Resource) {
       isSilent = false,
       windowStart = at(hours - 96),
     }: Glance): Change[] {
-      const look: Look = {
+      const look: PollResult = {
         seen: new Map(seen.map((item) => [item.id, item])),
         missing,
         now: at(hours),

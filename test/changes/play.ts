@@ -1,10 +1,10 @@
 import type { Scheduler } from 'fast-check'
 import { poll } from '../../shared/changes/poll.ts'
-import type { Memory, Watch } from '../../shared/changes/poll-state.ts'
+import type { Memory, PollContext } from '../../shared/changes/poll-state.ts'
 import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
-import type { EventsParts } from '../../shared/events/deps.ts'
+import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
@@ -71,13 +71,13 @@ export interface Story {
 export interface Stage {
   world: DeliveryWorld
   makeFeed?(table: Table): Feed
-  tamper?(parts: EventsParts): EventsParts
+  tamper?(deps: EventsDeps): EventsDeps
 }
 
 /** What timers do beside polling: catching up with what is to be handed out, and the hourly sweep. */
 export const chores = {
-  dispatch: async (parts: EventsParts, stream: string) => void (await dispatch(parts, stream)),
-  sweep: async (parts: EventsParts) => void (await sweepDeliveries(parts)),
+  dispatch: async (deps: EventsDeps, stream: string) => void (await dispatch(deps, stream)),
+  sweep: async (deps: EventsDeps) => void (await sweepDeliveries(deps)),
 }
 
 const noPlan: PollPlan = { fault: null, lags: { created: 0, open: 0, item: 0 }, during: [] }
@@ -86,7 +86,7 @@ const QUIET_MINUTES = [61, 1, 16, 16, 61, 16]
 
 /** Plays a history, ends with a few quiet polls and days, and answers all that was shown, told and delivered. */
 export async function play(history: History, stage: Stage, scheduler: Scheduler): Promise<Story> {
-  const { world, makeFeed = createFeed, tamper = (parts) => parts } = stage
+  const { world, makeFeed = createFeed, tamper = (deps) => deps } = stage
   const { clock } = world
   await clock.advance(MODEL_BEGIN_MS)
   const resource = resources[history.resource]
@@ -128,20 +128,20 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
           return answer()
         }),
       )
-      const watch: Watch = {
+      const context: PollContext = {
         resource,
         clock,
         overdueHours: 73,
-        tellBaseline: history.tellBaseline,
+        emitBaseline: history.tellBaseline,
         memory,
         source: line.sees(source),
         feed: makeFeed(watchTable(line.lands(world.tables.streams), own)),
         log: { info() {}, warn() {}, error() {} },
         trace: {},
         tenantId: () => own.ask(() => 'tenant'),
-        over: (call) => call(),
+        track: (call) => call(),
       }
-      const { head } = await poll(watch)
+      const { head } = await poll(context)
       if (!line.isOver())
         pretences.push(`a poll by process ${number} ended as if it had done its work`)
       await dispatch(partsUnder(world, own), resource.name, head)
@@ -153,7 +153,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   async function wait(minutes: number): Promise<void> {
     const first = Math.min(minutes, 6)
     await clock.advance(first * MINUTE)
-    await dispatch(world.parts, resource.name)
+    await dispatch(world.deps, resource.name)
     await clock.advance((minutes - first) * MINUTE)
   }
 

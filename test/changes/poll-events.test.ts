@@ -15,10 +15,10 @@ async function begin(resource: Resource, kind: Kind = 'in memory') {
   const clock = createModelClock()
   const { table } = await openFeed(kind)
   const shelf = createShelf(resource, clock)
-  const watch = watchOver({ table, clock, source: shelf.source, resource })
-  await poll(watch)
+  const context = watchOver({ table, clock, source: shelf.source, resource })
+  await poll(context)
   const events = () => createFeed(table).events(resource.name, 0, 1000)
-  return { clock, shelf, watch, events }
+  return { clock, shelf, context: context, events }
 }
 
 describe('the event of a machine action', () => {
@@ -28,7 +28,7 @@ describe('the event of a machine action', () => {
   })
 
   test('it has every promised field and the raw item', async () => {
-    const { shelf, watch, events } = world
+    const { shelf, context, events } = world
     const raw = {
       ...action('a', 'Pending', '2026-03-01T00:00:00.1234567Z', '2026-03-01T00:00:00.2Z'),
       computerDnsName: 'pc1',
@@ -42,7 +42,7 @@ describe('the event of a machine action', () => {
     }
     shelf.put(raw)
 
-    await poll(watch)
+    await poll(context)
 
     const [event] = await events()
     expect(event).toEqual({
@@ -80,12 +80,12 @@ describe('the event of a machine action', () => {
   })
 
   test('a change tells both states, the end is marked, and the time is the last update', async () => {
-    const { shelf, watch, events } = world
+    const { shelf, context, events } = world
     shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
-    await poll(watch)
+    await poll(context)
     shelf.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events()).at(-1)).toMatchObject({
       type: 'defender-relay.machine-action.changed',
@@ -101,7 +101,7 @@ describe('the event of a machine action', () => {
   })
 
   test('the older spelling of the update time is taken where the other is absent', async () => {
-    const { shelf, watch, events } = world
+    const { shelf, context, events } = world
     const { lastUpdateDateTimeUtc: _absent, ...row } = action(
       'a',
       'Pending',
@@ -109,7 +109,7 @@ describe('the event of a machine action', () => {
     )
     shelf.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events())[0]).toMatchObject({
       time: '2026-03-01T00:00:00.5Z',
@@ -118,12 +118,12 @@ describe('the event of a machine action', () => {
   })
 
   test('one that is overdue says since when and by what limit', async () => {
-    const { clock, shelf, watch, events } = world
+    const { clock, shelf, context, events } = world
     shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
-    await poll(watch)
+    await poll(context)
     clock.advance(74 * HOUR)
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events()).at(-1)).toMatchObject({
       type: 'defender-relay.machine-action.overdue',
@@ -133,14 +133,14 @@ describe('the event of a machine action', () => {
   })
 
   test('one that is gone keeps what was known of it', async () => {
-    const { clock, shelf, watch, events } = world
+    const { clock, shelf, context, events } = world
     shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
-    await poll(watch)
+    await poll(context)
     shelf.rows.clear()
-    await poll(watch)
+    await poll(context)
     clock.advance(15)
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events()).at(-1)).toMatchObject({
       type: 'defender-relay.machine-action.gone',
@@ -157,10 +157,10 @@ describe('the event of a machine action', () => {
   })
 
   test('a time that is none does not become the time of an event', async () => {
-    const { shelf, watch, events } = world
+    const { shelf, context, events } = world
     shelf.put(action('a', 'Pending', 'soon', 'never'))
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events())[0]).toMatchObject({
       time: '2026-03-01T00:00:00.000Z',
@@ -171,19 +171,19 @@ describe('the event of a machine action', () => {
 
 describe('the event of an investigation', () => {
   test('it has every promised field; its time is the start, then the end', async () => {
-    const { clock, shelf, watch, events } = await begin(investigations)
+    const { clock, shelf, context, events } = await begin(investigations)
     const start = clock.now()
     shelf.put(investigation('7', 'Running', start))
-    await poll(watch)
+    await poll(context)
     clock.advance(5)
     shelf.put(investigation('7', 'PendingApproval', start))
-    await poll(watch)
+    await poll(context)
     clock.advance(5)
     const raw = investigation('7', 'Benign', start, clock.now())
     shelf.put(raw)
     clock.advance(1)
 
-    await poll(watch)
+    await poll(context)
 
     const told = await events()
     expect(told.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
@@ -207,10 +207,10 @@ describe('the event of an investigation', () => {
   })
 
   test('an id that comes as a number is text', async () => {
-    const { shelf, watch, events } = await begin(investigations)
+    const { shelf, context, events } = await begin(investigations)
     shelf.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
 
-    await poll(watch)
+    await poll(context)
 
     expect((await events())[0]).toMatchObject({ subject: '7', data: { id: '7', startedAt: null } })
   })
@@ -218,7 +218,7 @@ describe('the event of an investigation', () => {
 
 describe.each(kinds)('items of any size, %s', (kind) => {
   test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
-    const { shelf, watch, events } = await begin(machineActions, kind)
+    const { shelf, context, events } = await begin(machineActions, kind)
     const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
     shelf.put({
       ...action('large', 'Pending', '2026-03-01T00:00:00Z'),
@@ -229,7 +229,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
       commands: commands(255_000),
     })
 
-    await poll(watch)
+    await poll(context)
 
     const [large, small] = await events()
     expect(large?.data).toMatchObject({
@@ -243,7 +243,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
   })
 
   test('fields that are too large for a row are cut and stop nobody', async () => {
-    const { shelf, watch, events } = await begin(machineActions, kind)
+    const { shelf, context, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
     shelf.put({
       ...action('a', 'Pending', '2026-03-01T00:00:00Z'),
@@ -251,7 +251,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
       relatedFileInfo: { huge },
     })
 
-    await poll(watch)
+    await poll(context)
 
     const [event] = await events()
     expect(String(event?.data.requestorComment)).toMatch(/^ä{1000,}$/)

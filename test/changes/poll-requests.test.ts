@@ -44,27 +44,27 @@ async function prepare() {
   const put = (id: string, status: string): void =>
     shelf.put({ ...action(id, status, born, clock.now()), ...rest } as Row)
   for (const id of ids) put(id, 'Pending')
-  const watch = openWatch()
-  await poll({ ...watch })
+  const context = openWatch()
+  await poll({ ...context })
   /** Lets a minute pass in which one item in twenty moves. */
   const moveOn = (status: string) => {
     clock.advance(1)
     for (const id of ids.filter((_, n) => n % 20 === 0)) put(id, status)
     requests.length = 0
   }
-  return { watch, openWatch, moveOn, requests, clock }
+  return { context: context, openWatch, moveOn, requests, clock }
 }
 
 test('a poll of 10,000 items of which 500 changed makes at most 23 storage requests cold and 13 warm', async () => {
   const { openWatch, moveOn, requests } = await prepare()
-  const watch = openWatch()
+  const context = openWatch()
 
   moveOn('InProgress')
-  const cold = await poll({ ...watch })
+  const cold = await poll({ ...context })
   const coldRequests = requests.length
   moveOn('Succeeded')
   // Each invocation has a watch of its own: what was learnt must not rest in it.
-  const warm = await poll({ ...watch })
+  const warm = await poll({ ...context })
   const warmRequests = requests.length
 
   expect([cold.report.events, warm.report.events]).toEqual([500, 500])
@@ -73,12 +73,12 @@ test('a poll of 10,000 items of which 500 changed makes at most 23 storage reque
 })
 
 test('a poll that finds nothing new makes three storage requests, and a wide one as well', async () => {
-  const { watch, requests, clock } = await prepare()
+  const { context, requests, clock } = await prepare()
 
   for (const minutes of [1, 60]) {
     clock.advance(minutes)
     requests.length = 0
-    await poll({ ...watch })
+    await poll({ ...context })
 
     expect(requests).toHaveLength(3)
   }

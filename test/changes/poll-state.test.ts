@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { poll } from '../../shared/changes/poll.ts'
-import { reportChanges, type Watch } from '../../shared/changes/poll-state.ts'
+import { type PollContext, reportChanges } from '../../shared/changes/poll-state.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { findKnown } from '../../shared/changes/routes/items.ts'
+import { readItem } from '../../shared/changes/routes/items.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { createModelClock, type ModelClock } from './model.ts'
@@ -10,7 +10,7 @@ import { action, createShelf, watchOver } from './shelf.ts'
 
 let clock: ModelClock
 let shelf: ReturnType<typeof createShelf>
-let watch: Watch
+let context: PollContext
 
 /** A watch that has looked once, at an open item and at one in a state that nobody knows. */
 beforeEach(async () => {
@@ -18,16 +18,16 @@ beforeEach(async () => {
   const table = createMemoryTable('Streams')
   await table.create()
   shelf = createShelf(machineActions, clock)
-  watch = watchOver({ table, clock, source: shelf.source })
+  context = watchOver({ table, clock, source: shelf.source })
   shelf.put(action('a', 'Pending', clock.now()))
-  await poll(watch)
+  await poll(context)
   clock.advance(1)
   shelf.put(action('b', 'Paused', clock.now()))
-  await poll(watch)
+  await poll(context)
   clock.advance(1)
 })
 
-const report = () => reportChanges(watch, null)
+const report = () => reportChanges(context, null)
 const refusal = new UpstreamError({
   upstream: 'defender',
   call: 'GET list',
@@ -56,7 +56,7 @@ describe('the report of a watch', () => {
       if (question === 'open') during.push(report())
     }
 
-    await poll(watch)
+    await poll(context)
 
     expect(await Promise.all(during)).toEqual([before])
     expect(before).toMatchObject({
@@ -70,20 +70,20 @@ describe('the report of a watch', () => {
 
   test('keeps what the last good poll brought after one that failed, whose times and error it tells', async () => {
     const before = await report()
-    const checkedAt = (await findKnown(watch, 'a'))?.lastCheckedAt
+    const checkedAt = (await readItem(context, 'a'))?.lastCheckedAt
     fail()
 
-    await expect(poll(watch)).rejects.toBe(refusal)
+    await expect(poll(context)).rejects.toBe(refusal)
 
     const startedAt = '2026-03-01T00:02:00.000Z'
     const failed = { startedAt, endedAt: '2026-03-01T00:03:00.000Z', error: refusal.message }
     expect(await report()).toEqual({ ...before, lastPoll: { ...before.lastPoll, ...failed } })
-    expect((await findKnown(watch, 'a'))?.lastCheckedAt).toBe(checkedAt)
+    expect((await readItem(context, 'a'))?.lastCheckedAt).toBe(checkedAt)
   })
 
   test('tells an error while the next poll runs, until one ends well', async () => {
     const { mend } = fail()
-    await expect(poll(watch)).rejects.toBe(refusal)
+    await expect(poll(context)).rejects.toBe(refusal)
     const failed = await report()
     mend()
     clock.advance(1)
@@ -92,7 +92,7 @@ describe('the report of a watch', () => {
       if (question === 'open') during.push(report())
     }
 
-    await poll(watch)
+    await poll(context)
 
     expect(await Promise.all(during)).toEqual([failed])
     expect((await report()).lastPoll).toMatchObject({
@@ -104,11 +104,11 @@ describe('the report of a watch', () => {
   test('tells the error of a first poll that failed, and nothing else', async () => {
     const table = createMemoryTable('Streams')
     await table.create()
-    watch = watchOver({ table, clock, source: shelf.source })
+    context = watchOver({ table, clock, source: shelf.source })
     const before = await report()
     fail()
 
-    await expect(poll(watch)).rejects.toBe(refusal)
+    await expect(poll(context)).rejects.toBe(refusal)
 
     expect(before).toMatchObject({ baselineDone: false, lastPoll: null, openItems: 0 })
     expect(await report()).toMatchObject({
@@ -123,7 +123,7 @@ describe('the report of a watch', () => {
 test('a state that has the name of something in the language is a state like any other', async () => {
   shelf.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
 
-  await poll(watch)
+  await poll(context)
 
   const { unknownStates } = await report()
   expect(Object.entries(unknownStates)).toContainEqual(['constructor', 1])

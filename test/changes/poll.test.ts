@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { poll } from '../../shared/changes/poll.ts'
-import { readWatch, type Watch } from '../../shared/changes/poll-state.ts'
+import { type PollContext, readPollState } from '../../shared/changes/poll-state.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
@@ -25,17 +25,18 @@ beforeEach(async () => {
   shelf = createShelf(machineActions, clock)
 })
 
-const open = (more: Partial<Watch> = {}) => watchOver({ table, clock, source: shelf.source }, more)
+const open = (more: Partial<PollContext> = {}) =>
+  watchOver({ table, clock, source: shelf.source }, more)
 const told = async () =>
   (await createFeed(table).events(stream, 0, 100_000)).map(({ type, subject, data }) =>
     [subject, type.split('.').at(-1), data.from ?? '-', '>', data.to ?? data.reason].join(' '),
   )
-const watched = async () => readWatch(await createFeed(table).head(stream))
+const watched = async () => readPollState(await createFeed(table).head(stream))
 /** Lets days pass until a newer item has moved the lists on, so that they bring none of the older ones that they don't know. */
-async function moveOn(watch: Watch, days: number): Promise<void> {
+async function moveOn(context: PollContext, days: number): Promise<void> {
   clock.advance(days * DAY)
   shelf.put(action('newer', 'Failed', clock.now()))
-  await poll(watch)
+  await poll(context)
 }
 /** Everything that is stored but the notes of polls that began or failed. */
 const stored = async () =>
@@ -57,7 +58,7 @@ describe('the first look', () => {
   test('when it is to tell, it tells what it finds', async () => {
     shelf.put(action('a', 'Pending', clock.now()))
 
-    await poll(open({ tellBaseline: true }))
+    await poll(open({ emitBaseline: true }))
 
     expect(await told()).toEqual(['a appeared - > Pending'])
   })
@@ -153,9 +154,9 @@ describe('failures', () => {
     'when %s fails, items, events and cursor stay exactly as they were',
     async (_what, failing) => {
       shelf.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
-      const watch = open()
-      await poll(watch)
-      await moveOn(watch, 6)
+      const context = open()
+      await poll(context)
+      await moveOn(context, 6)
       shelf.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
       const before = await stored()
       const toldBefore = await told()
@@ -163,10 +164,10 @@ describe('failures', () => {
         if (failing.test(question)) throw new Error('no answer')
       }
 
-      await expect(poll(watch)).rejects.toThrow('no answer')
+      await expect(poll(context)).rejects.toThrow('no answer')
       const after = await stored()
       shelf.fail = () => {}
-      await poll(watch)
+      await poll(context)
 
       expect(after).toEqual(before)
       expect((await told()).slice(toldBefore.length).toSorted()).toEqual([
@@ -179,7 +180,7 @@ describe('failures', () => {
   test('a list that breaks off on its second page is no list', async () => {
     await poll(open())
     const before = await stored()
-    const broken: Watch['source'] = {
+    const broken: PollContext['source'] = {
       ...shelf.source,
       async *list() {
         yield { rows: [action('a', 'Pending', clock.now())], date: clock.now() }
@@ -214,14 +215,14 @@ describe('failures', () => {
 describe.each(kinds)('two polls at the same moment, %s', (kind) => {
   test('each event is written once', async () => {
     const { table: shared } = await openFeed(kind)
-    const parts = { table: shared, clock, source: shelf.source }
-    const [one, other] = [watchOver(parts), watchOver(parts)]
+    const deps = { table: shared, clock, source: shelf.source }
+    const [one, other] = [watchOver(deps), watchOver(deps)]
     await poll(one)
     await poll(other)
     const ids = Array.from({ length: 60 }, (_, n) => `a${n}`)
     shelf.put(...ids.map((id) => action(id, 'Pending', clock.now())))
 
-    await Promise.all([poll(one), poll(other), poll(watchOver(parts))])
+    await Promise.all([poll(one), poll(other), poll(watchOver(deps))])
 
     const events = await createFeed(shared).events(stream, 0, 1000)
     expect(events.map(({ subject }) => subject).toSorted()).toEqual(ids.toSorted())
@@ -230,12 +231,12 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
 
   test('whoever was overtaken looks anew before it ends', async () => {
     const { table: shared } = await openFeed(kind)
-    const parts = { table: shared, clock, source: shelf.source }
-    const [slow, quick] = [watchOver(parts), watchOver(parts)]
+    const deps = { table: shared, clock, source: shelf.source }
+    const [slow, quick] = [watchOver(deps), watchOver(deps)]
     await poll(slow)
     shelf.put(action('a', 'Pending', clock.now()))
     let isFirst = true
-    const source: Watch['source'] = {
+    const source: PollContext['source'] = {
       ...shelf.source,
       async *list(wanted) {
         yield* shelf.source.list(wanted)
@@ -255,10 +256,10 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
 
   test('two first looks tell nobody', async () => {
     const { table: shared } = await openFeed(kind)
-    const parts = { table: shared, clock, source: shelf.source }
+    const deps = { table: shared, clock, source: shelf.source }
     shelf.put(...Array.from({ length: 60 }, (_, n) => action(`a${n}`, 'Pending', clock.now())))
 
-    await Promise.all([poll(watchOver(parts)), poll(watchOver(parts))])
+    await Promise.all([poll(watchOver(deps)), poll(watchOver(deps))])
 
     expect(await createFeed(shared).events(stream, 0, 10)).toEqual([])
     expect(await createFeed(shared).items(stream)).toHaveLength(60)
@@ -268,13 +269,13 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
 describe('what is asked', () => {
   test('once an hour the list reaches back four days', async () => {
     shelf.put(action('a', 'Failed', clock.now()))
-    const watch = open()
-    await poll(watch)
+    const context = open()
+    await poll(context)
     shelf.asked = []
 
     for (let minute = 1; minute <= 180; minute++) {
       clock.advance(1)
-      await poll(watch)
+      await poll(context)
     }
 
     const wide = shelf.asked.flatMap((question, index) =>
@@ -301,14 +302,14 @@ describe('what is asked', () => {
   test('at most 50 items are asked by id at a poll, and the others in turn', async () => {
     const ids = Array.from({ length: 120 }, (_, n) => `p${String(n).padStart(3, '0')}`)
     shelf.put(...ids.map((id) => action(id, 'Paused', clock.now())))
-    const watch = open()
-    await poll(watch)
-    await moveOn(watch, 6)
+    const context = open()
+    await poll(context)
+    await moveOn(context, 6)
 
     const turns: string[][] = []
     for (let turn = 0; turn < 3; turn++) {
       shelf.asked = []
-      const { report } = await poll(watch)
+      const { report } = await poll(context)
       turns.push(shelf.asked.filter((question) => question.startsWith('p')))
       expect(report.rechecked).toBe(50)
     }
@@ -336,13 +337,13 @@ describe('what is asked', () => {
 
   test('what answers to an alert id is not taken for the item', async () => {
     const looking = createShelf(investigations, clock)
-    const parts = { table, clock, source: looking.source, resource: investigations }
+    const deps = { table, clock, source: looking.source, resource: investigations }
     looking.put(investigation('7', 'Waiting', clock.now()))
-    await poll(watchOver(parts))
+    await poll(watchOver(deps))
     clock.advance(7 * DAY)
     looking.rows.set('7', investigation('8', 'Benign', clock.now()))
 
-    await poll(watchOver(parts))
+    await poll(watchOver(deps))
 
     const events = await createFeed(table).events(investigations.name, 0, 10)
     expect(events.map(({ subject, data }) => [subject, data.to])).toEqual([['8', 'Benign']])
@@ -353,37 +354,37 @@ describe('long runs', () => {
   test('a quiet tenant polled each minute for twelve days has two events for its one action', {
     timeout: 90_000,
   }, async () => {
-    const watch = open()
-    await poll(watch)
+    const context = open()
+    await poll(context)
     shelf.put(action('a', 'Pending', clock.now()))
 
     for (let minute = 1; minute <= 12 * DAY; minute++) {
       clock.advance(1)
       if (minute === 90)
         shelf.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
-      await poll(watch)
+      await poll(context)
     }
 
     expect(await told()).toEqual(['a appeared - > Pending', 'a changed Pending > Succeeded'])
   })
 
   test('an item leaves when newer ones have moved the windows on, and is not told again', async () => {
-    const watch = open()
-    await poll(watch)
+    const context = open()
+    await poll(context)
     shelf.put(action('a', 'Succeeded', clock.now()))
-    await poll(watch)
+    await poll(context)
     clock.advance(12 * DAY)
-    await poll(watch)
-    const kept = await watch.feed.items(stream)
+    await poll(context)
+    const kept = await context.feed.items(stream)
     shelf.put(action('b', 'Succeeded', clock.now()))
 
     for (let hour = 1; hour <= 48; hour++) {
       clock.advance(HOUR)
-      await poll(watch)
+      await poll(context)
     }
 
     expect(kept.map(({ id }) => id)).toEqual(['a'])
-    expect((await watch.feed.items(stream)).map(({ id }) => id)).toEqual(['b'])
+    expect((await context.feed.items(stream)).map(({ id }) => id)).toEqual(['b'])
     expect(await told()).toEqual(['a appeared - > Succeeded', 'b appeared - > Succeeded'])
   })
 

@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { resources } from '../../shared/changes/resources/index.ts'
 import type { DeliveryMessage } from '../../shared/events/delivery/delivery.ts'
-import type { EventsParts } from '../../shared/events/deps.ts'
+import type { EventsDeps } from '../../shared/events/deps.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed/feed.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { isRefusal, type Table } from '../../shared/platform/table.ts'
+import { isConflict, type Table } from '../../shared/platform/table.ts'
 import { watchTable } from '../events/watched-storage.ts'
 import { createWorld, type DeliveryWorld } from '../events/world.ts'
 import { createStillClock } from '../platform/still-clock.ts'
@@ -88,11 +88,11 @@ test('a feed that moves the watch before it writes the steps is found out', {
 }, async () => {
   const hasty = (table: Table): Feed => {
     const feed: Feed = createFeed(table)
-    const append: Feed['append'] = async (before, steps, watch, poll) =>
+    const append: Feed['append'] = async (before, steps, context, poll) =>
       feed.append(
-        watch === before.watch ? before : await moveWatch(table, before, watch),
+        context === before.state ? before : await moveWatch(table, before, context),
         steps,
-        watch,
+        context,
         poll,
       )
     return { ...feed, append }
@@ -102,14 +102,14 @@ test('a feed that moves the watch before it writes the steps is found out', {
 })
 
 /** Moves the watch alone, under the guard of the head. */
-async function moveWatch(table: Table, before: Head, watch: string): Promise<Head> {
+async function moveWatch(table: Table, before: Head, context: string): Promise<Head> {
   const { stream, etag: guard, next, epoch } = before
-  const head = { partitionKey: stream, rowKey: 'head', columns: { next, epoch, watch } }
+  const head = { partitionKey: stream, rowKey: 'head', columns: { next, epoch, context: context } }
   try {
     const [etag = ''] = await table.transact([{ kind: 'replace', ...head, etag: guard }])
-    return { ...before, watch, etag }
+    return { ...before, state: context, etag }
   } catch (error) {
-    throw isRefusal(error, 'changed') ? new StreamMoved(stream) : error
+    throw isConflict(error, 'changed') ? new StreamMoved(stream) : error
   }
 }
 
@@ -130,7 +130,7 @@ test('a feed that writes its head unguarded is found out', { timeout }, async ()
 test('a delivery whose row is written before its next attempt is queued is found out', {
   timeout,
 }, async () => {
-  const hasty = (parts: EventsParts): EventsParts => {
+  const hasty = (deps: EventsDeps): EventsDeps => {
     const unsent = new Map<string, () => Promise<void>>()
     const keyOf = ({
       subscription,
@@ -139,19 +139,19 @@ test('a delivery whose row is written before its next attempt is queued is found
     }: Pick<DeliveryMessage, 'subscription' | 'stream' | 'seq'>) =>
       `${subscription} ${stream} ${seq}`
     return {
-      ...parts,
+      ...deps,
       queue: {
-        ...parts.queue,
+        ...deps.queue,
         async send(message, options) {
           const next = message as DeliveryMessage
-          if (next.attempt === 1) await parts.queue.send(message, options)
-          else unsent.set(keyOf(next), () => parts.queue.send(message, options))
+          if (next.attempt === 1) await deps.queue.send(message, options)
+          else unsent.set(keyOf(next), () => deps.queue.send(message, options))
         },
       },
       deliveries: {
-        ...parts.deliveries,
+        ...deps.deliveries,
         async replace(delivery, etag) {
-          const replaced = await parts.deliveries.replace(delivery, etag)
+          const replaced = await deps.deliveries.replace(delivery, etag)
           const send = unsent.get(keyOf(delivery))
           unsent.delete(keyOf(delivery))
           await send?.()

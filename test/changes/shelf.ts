@@ -1,4 +1,4 @@
-import type { Watch } from '../../shared/changes/poll-state.ts'
+import type { PollContext } from '../../shared/changes/poll-state.ts'
 import type { ItemSource, Resource, Wanted } from '../../shared/changes/resource.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
@@ -85,10 +85,10 @@ export function createShelf(resource: Resource, clock: Clock) {
 
 /** What a resource is watched with: a feed over a table, and the given source and clock. */
 export function watchOver(
-  parts: { table: Table; clock: Clock; source: ItemSource; resource?: Resource },
-  more: Partial<Watch> = {},
-): Watch {
-  const { table, clock, source, resource = machineActions } = parts
+  deps: { table: Table; clock: Clock; source: ItemSource; resource?: Resource },
+  more: Partial<PollContext> = {},
+): PollContext {
+  const { table, clock, source, resource = machineActions } = deps
   return {
     resource,
     source,
@@ -96,11 +96,11 @@ export function watchOver(
     feed: createFeed(table),
     memory: {},
     overdueHours: 73,
-    tellBaseline: false,
+    emitBaseline: false,
     log: { info() {}, warn() {}, error() {} },
     trace: {},
     tenantId: async () => 'tenant',
-    over: (call) => call(),
+    track: (call) => call(),
     ...more,
   }
 }

@@ -17,7 +17,7 @@ export interface Answer<Body> {
 /** Sends a request to the route that has its method and path, and checks the answer with the route's own schema. */
 export async function askRoute<Parts, Body>(
   routes: Route<Parts>[],
-  parts: Parts,
+  deps: Parts,
   method: string,
   path: string,
   sent?: unknown,
@@ -49,7 +49,7 @@ export async function askRoute<Parts, Body>(
   }
   const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
   const response = await readRequest(route, request, ORIGIN)
-    .then((input) => route.handle(input, parts))
+    .then((input) => route.handle(input, deps))
     .then(toResponse, (error: unknown) => {
       const problem = toProblem(error, 'invocation', 'correlation')
       if (problem) return problem

@@ -50,7 +50,7 @@ async function openEvents() {
     ...names.map((name) => tables(name).create()),
   ])
   const feed = createFeed(tables('Streams'))
-  const parts = createEvents({
+  const deps = createEvents({
     ...vocabulary,
     feed,
     queue,
@@ -83,18 +83,18 @@ async function openEvents() {
   async function serveUntil(isDone: () => boolean): Promise<void> {
     while (!isDone()) {
       const handled =
-        (await empty(queueNames.deliveries, (message) => deliver(parts, message))) +
-        (await empty(queueNames.retries, (message) => deliverSlowly(parts, message)))
+        (await empty(queueNames.deliveries, (message) => deliver(deps, message))) +
+        (await empty(queueNames.retries, (message) => deliverSlowly(deps, message)))
       if (handled === 0) await sleep(50)
     }
   }
   async function tell(count: number): Promise<string[]> {
     const before = await feed.head('machine-actions')
     const steps = Array.from({ length: count }, () => ({ event: someEvent() }))
-    await dispatch(parts, 'machine-actions', await feed.append(before, steps, '', {}))
+    await dispatch(deps, 'machine-actions', await feed.append(before, steps, '', {}))
     return (await feed.events('machine-actions', before.next - 1, count)).map(({ id }) => id)
   }
-  return { parts, clock, tell, serveUntil }
+  return { deps: deps, clock, tell, serveUntil }
 }
 
 const wantedOf = (callbackUrl: string) => ({
@@ -106,33 +106,33 @@ const wantedOf = (callbackUrl: string) => ({
 
 test('on the storage services too, a receiver that was down gets everything afterwards, and the books agree', async () => {
   const receiver = await startReceiver()
-  const { parts, clock, tell, serveUntil } = await openEvents()
-  const { subscription, isNew } = await subscribe(parts, wantedOf(receiver.url))
-  const again = await subscribe(parts, wantedOf(receiver.url))
+  const { deps, clock, tell, serveUntil } = await openEvents()
+  const { subscription, isNew } = await subscribe(deps, wantedOf(receiver.url))
+  const again = await subscribe(deps, wantedOf(receiver.url))
   receiver.status = 503
 
   const ids = await tell(8)
   await serveUntil(() => receiver.ids.length >= 8)
-  const owed = (await countOpen(parts))(subscription.id)
-  const report = await reportDeliveries(parts)
+  const pending = (await countOpen(deps))(subscription.id)
+  const report = await reportDeliveries(deps)
   receiver.status = 200
   // The queue's time is real: the messages that wait are taken to be lost, and the hourly sweep finds their rows. The first
   // one to arrive opens the way for the others.
   for (let hour = 0; hour < 3; hour++) {
     clock.advance(2 * HOUR)
-    await sweepDeliveries(parts)
+    await sweepDeliveries(deps)
     const least = hour === 0 ? 9 : 16
     await serveUntil(() => receiver.ids.length >= least)
   }
 
   expect([isNew, again.isNew, again.subscription.id]).toEqual([true, false, subscription.id])
-  expect(owed).toMatchObject({ owed: 8, dead: 0, oldestOwedAt: expect.any(String) })
+  expect(pending).toMatchObject({ pending: 8, dead: 0, oldestPendingAt: expect.any(String) })
   expect(report.failing.map(({ id }) => id)).toEqual([subscription.id])
   expect(new Set(receiver.ids.slice(8))).toEqual(new Set(ids))
-  expect(await reportDeliveries(parts)).toEqual({
-    owed: 0,
+  expect(await reportDeliveries(deps)).toEqual({
+    pending: 0,
     dead: 0,
-    oldestOwedAt: null,
+    oldestPendingAt: null,
     failing: [],
     disabled: [],
   })
@@ -140,21 +140,21 @@ test('on the storage services too, a receiver that was down gets everything afte
 
 test('on the storage services too, a replay raises the round and a deletion leaves nothing', async () => {
   const receiver = await startReceiver()
-  const { parts, tell, serveUntil } = await openEvents()
-  const { subscription } = await subscribe(parts, wantedOf(receiver.url))
+  const { deps, tell, serveUntil } = await openEvents()
+  const { subscription } = await subscribe(deps, wantedOf(receiver.url))
   await tell(3)
   await serveUntil(() => receiver.ids.length >= 3)
 
-  const after = await cursorIn(parts.feed, { 'machine-actions': 1, investigations: 0 })
-  const queued = await replayAfter(parts, subscription, after)
+  const after = await cursorIn(deps.feed, { 'machine-actions': 1, investigations: 0 })
+  const queued = await replayAfter(deps, subscription, after)
   await serveUntil(() => receiver.ids.length >= 5)
   const list = () =>
     Array.fromAsync(
-      parts.deliveries.list({ partitionKey: subscription.id }),
+      deps.deliveries.list({ partitionKey: subscription.id }),
       ({ delivery }) => delivery,
     )
-  const rounds = (await list()).map(({ round, state }) => [round, state])
-  await unsubscribe(parts, subscription.id)
+  const rounds = (await list()).map(({ generation: round, state }) => [round, state])
+  await unsubscribe(deps, subscription.id)
 
   expect(queued).toBe(2)
   expect(rounds).toEqual([
@@ -163,5 +163,5 @@ test('on the storage services too, a replay raises the round and a deletion leav
     [2, 'delivered'],
   ])
   expect(await list()).toEqual([])
-  expect(await parts.subscriptions.all()).toEqual([])
+  expect(await deps.subscriptions.all()).toEqual([])
 })

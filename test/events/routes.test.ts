@@ -24,12 +24,12 @@ interface Body {
   type: string
   next: string | null
   queued?: number
-  subscriptions: { callbackHost: string; owed: number }[]
+  subscriptions: { callbackHost: string; pending: number }[]
   deliveries: { eventId: string }[]
 }
 
 const ask = (world: World, method: string, path: string, sent?: unknown): Promise<Answer<Body>> =>
-  askRoute(routes, world.parts, method, path, sent)
+  askRoute(routes, world.deps, method, path, sent)
 
 test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
   const world = await createWorld()
@@ -66,7 +66,7 @@ test('a subscription is made with 201, its Location, where it begins, and its se
     consecutiveFailures: 0,
     lastDeliveredAt: null,
     lastFailure: null,
-    owed: 0,
+    pending: 0,
     dead: 0,
     disabledReason: null,
   })
@@ -141,7 +141,7 @@ test('subscriptions are listed page by page with how their deliveries fare', asy
   expect(listed.map(({ callbackHost }) => callbackHost).sort()).toEqual(
     ['a', 'b', 'c'].map((n) => `${n}.contoso.net`),
   )
-  expect(listed.map(({ owed }) => owed)).toEqual([1, 1, 1])
+  expect(listed.map(({ pending }) => pending)).toEqual([1, 1, 1])
   expect(first.headers.link).toMatch(/^<\/api\/subscriptions\?.*limit=2.*>; rel="next"$/)
   expect(first.headers.link).toContain(`after=${first.body.next}`)
   expect(second.body.next).toBeNull()
@@ -186,7 +186,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   const ids = await world.tell(someEvent(), someEvent(), someEvent())
   for (const seq of [1, 2, 3]) {
-    const work = deliver(world.parts, {
+    const work = deliver(world.deps, {
       subscription: one.id,
       stream: 'machine-actions',
       seq,
@@ -220,7 +220,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   expect((await ask(world, 'GET', `subscriptions/${one.id}`)).body).toMatchObject({
     state: 'failing',
     consecutiveFailures: 3,
-    owed: 3,
+    pending: 3,
     dead: 0,
     lastFailure: { status: 500, reason: 'refused' },
   })
@@ -253,7 +253,7 @@ test('a replay takes a cursor of the feed or the dead letters, not both and not 
 test('a replay for a disabled subscription is refused, and enabling answers how it stands', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  await world.parts.subscriptions.change(one.id, () => ({
+  await world.deps.subscriptions.change(one.id, () => ({
     state: 'disabled',
     disabledReason: 'so',
   }))
@@ -311,7 +311,7 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
     await world.tell(someEvent(), someEvent())
     await world.clock.advance(HOUR)
     texts.push(...world.queues.queue.texts(), ...world.queues.retryQueue.texts())
-    await sweepDeliveries(world.parts)
+    await sweepDeliveries(world.deps)
     keep(await ask(world, 'GET', `subscriptions/${one.id}`))
   }
   keep(await ask(world, 'GET', 'subscriptions'))
@@ -320,7 +320,7 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
   keep(await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK }))
   await world.clock.advance(MINUTE)
   await world.clock.advance(4 * DAY)
-  await sweepDeliveries(world.parts)
+  await sweepDeliveries(world.deps)
 
   const others = [
     ...(await world.tables.deliveries.page({})).rows,

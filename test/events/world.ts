@@ -1,6 +1,6 @@
-import { buryPoison, deliver, deliverSlowly } from '../../shared/events/delivery/attempt.ts'
+import { deliver, deliverSlowly, handlePoison } from '../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
-import { createEvents, type EventsParts, queueNames } from '../../shared/events/deps.ts'
+import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Filter, Vocabulary } from '../../shared/events/filter.ts'
@@ -85,7 +85,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   /** Parts over the world's storage, some of it seen through another's eyes. */
   function partsOver(
     seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
-  ): EventsParts {
+  ): EventsDeps {
     return createEvents({
       ...vocabulary,
       trace: {},
@@ -105,7 +105,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     })
   }
 
-  const parts = partsOver()
+  const deps = partsOver()
   const feed = createFeed(tables.streams)
 
   async function append(...events: NewEvent[]): Promise<void> {
@@ -120,7 +120,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     tables,
     queues,
     lines,
-    parts,
+    deps: deps,
     partsOver,
     feed,
     append,
@@ -135,7 +135,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         filter,
         contentType,
       }
-      return (await subscribe(parts, { ...wanted, contentType: 'application/cloudevents+json' }))
+      return (await subscribe(deps, { ...wanted, contentType: 'application/cloudevents+json' }))
         .subscription
     },
 
@@ -143,13 +143,13 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     async tell(...events: NewEvent[]): Promise<string[]> {
       const { next } = await feed.head('machine-actions')
       await append(...events)
-      await dispatch(parts, 'machine-actions', await feed.head('machine-actions'))
+      await dispatch(deps, 'machine-actions', await feed.head('machine-actions'))
       return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
     },
 
     /** Lets a host serve the queues. */
     serve(
-      by: EventsParts = parts,
+      by: EventsDeps = deps,
       { queue, poison, retryQueue, retryPoison }: WorldQueues = queues,
     ): void {
       void serveQueue({ queue, poison, clock, handle: (message) => deliver(by, message) })
@@ -165,20 +165,17 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
           queue: dead,
           poison: nowhere,
           clock,
-          handle: (message) => buryPoison(by, message),
+          handle: (message) => handlePoison(by, message),
         })
     },
 
     async stateOf(id: string): Promise<Subscription | undefined> {
-      return parts.subscriptions.read(id)
+      return deps.subscriptions.read(id)
     },
 
     /** The deliveries of a subscription in the order of the stream. */
     async deliveriesOf(id: string) {
-      return Array.fromAsync(
-        parts.deliveries.list({ partitionKey: id }),
-        ({ delivery }) => delivery,
-      )
+      return Array.fromAsync(deps.deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
     },
   }
 }

@@ -82,13 +82,13 @@ export async function countTables(): Promise<CountingTables> {
     createServer(async (request, response) => {
       const body = Buffer.concat(await Array.fromAsync(request))
       if (!request.url?.includes('/$batch')) return response.writeHead(501).end()
-      let parts = 0
-      for (let at = body.indexOf(INSERT); at >= 0; at = body.indexOf(INSERT, at + 1)) parts += 1
-      rows += parts
-      largest = Math.max(largest, parts)
+      let deps = 0
+      for (let at = body.indexOf(INSERT); at >= 0; at = body.indexOf(INSERT, at + 1)) deps += 1
+      rows += deps
+      largest = Math.max(largest, deps)
       response
         .writeHead(202, { 'content-type': 'multipart/mixed; boundary=batchresponse_b' })
-        .end(answerOf(parts))
+        .end(answerOf(deps))
     }),
   )
   const account = [
@@ -105,7 +105,7 @@ export async function countTables(): Promise<CountingTables> {
 }
 
 /** What the service answers to a batch that went through. */
-function answerOf(parts: number): string {
+function answerOf(deps: number): string {
   const part = [
     '--changesetresponse_c',
     'Content-Type: application/http',
@@ -121,5 +121,5 @@ function answerOf(parts: number): string {
   ].join('\r\n')
   const head =
     '--batchresponse_b\r\nContent-Type: multipart/mixed; boundary=changesetresponse_c\r\n\r\n'
-  return `${head}${part.repeat(parts)}--changesetresponse_c--\r\n--batchresponse_b--\r\n`
+  return `${head}${part.repeat(deps)}--changesetresponse_c--\r\n--batchresponse_b--\r\n`
 }

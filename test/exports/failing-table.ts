@@ -1,4 +1,4 @@
-import { type Operation, type Table, TableRefusal } from '../../shared/platform/table.ts'
+import { type Operation, type Table, TableConflict } from '../../shared/platform/table.ts'
 
 /** What goes wrong with a request: it never arrives, it is done and its answer is lost, or it is refused as too large. */
 export type Failure = 'unsent' | 'unanswered' | 'too-large'
@@ -15,7 +15,7 @@ export function failing(table: Table, plan: (Failure | undefined)[]): Table {
 
   async function ask<T>(request: () => Promise<T>, operations: Operation[] = []): Promise<T> {
     const failure = left.shift()
-    if (failure === 'too-large' && operations.length > 1) throw new TableRefusal('too-large', 0)
+    if (failure === 'too-large' && operations.length > 1) throw new TableConflict('too-large', 0)
     if (failure === 'unsent') throw new Lost('the request never arrived')
     const answer = await request()
     if (failure === 'unanswered') throw new Lost('the answer was lost')

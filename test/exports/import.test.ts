@@ -213,38 +213,38 @@ describe('a run is not published', () => {
   }
 
   test('when a row of a file is unaccounted for', async () => {
-    const parts = await prepare('files')
-    await parts.attempt([[device('a'), device('b')]])
-    await parts.engine.files.update({ ...parts.ref, file: 1 }, (file) => ({ ...file, written: 1 }))
+    const deps = await prepare('files')
+    await deps.attempt([[device('a'), device('b')]])
+    await deps.engine.files.update({ ...deps.ref, file: 1 }, (file) => ({ ...file, written: 1 }))
 
-    expect(await conclude(parts)).toMatchObject({
+    expect(await conclude(deps)).toMatchObject({
       state: 'failed',
       reason: 'the counts do not agree',
     })
-    expect(await parts.engine.runs.current()).toBeUndefined()
+    expect(await deps.engine.runs.current()).toBeUndefined()
   })
 
   test('when a listed file has no row any more', async () => {
-    const parts = await prepare('files')
-    await parts.attempt([[device('a')]])
-    await parts.engine.runs.update(parts.ref, (run) => ({ ...run, listed: 2 }))
+    const deps = await prepare('files')
+    await deps.attempt([[device('a')]])
+    await deps.engine.runs.update(deps.ref, (run) => ({ ...run, listed: 2 }))
 
-    expect(await conclude(parts)).toMatchObject({
+    expect(await conclude(deps)).toMatchObject({
       state: 'failed',
       reason: '1 of 2 listed files were imported',
     })
   })
 
   test('when no file held a device', async () => {
-    const parts = await prepare('files')
-    await parts.attempt([[]])
+    const deps = await prepare('files')
+    await deps.attempt([[]])
 
-    expect(await conclude(parts)).toMatchObject({ state: 'empty', reason: 'no file held a device' })
+    expect(await conclude(deps)).toMatchObject({ state: 'empty', reason: 'no file held a device' })
   })
 
   test('when a newer export was published before it', async () => {
-    const parts = await prepare('files')
-    const { engine, ref, attempt, memory } = parts
+    const deps = await prepare('files')
+    const { engine, ref, attempt, memory } = deps
     await attempt([[device('a')]])
     const newer = {
       runId: '20261121000000abcd',
@@ -265,7 +265,7 @@ describe('a run is not published', () => {
         { kind: 'insert', partitionKey: 'av-health', rowKey: 'current', columns: current },
       ])
 
-    expect(await conclude(parts)).toMatchObject({
+    expect(await conclude(deps)).toMatchObject({
       state: 'failed',
       reason: 'a newer snapshot was published meanwhile',
     })

@@ -82,13 +82,13 @@ test.each(['files', 'json'] as const)(
         fc.boolean(),
         fc.nat(60),
         async (scheduler, replaced, changesAt) => {
-          const parts = await prepare(
+          const deps = await prepare(
             method,
             replaced ? smallExport : laterExport,
             replaced ? undefined : smallExport,
           )
           const { memory, upstream, clock, listening, engine, another, published, finish, first } =
-            parts
+            deps
           let requests = 0
           const older = drive(another(scheduler), first)
           const newer = (async () => {

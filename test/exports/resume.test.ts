@@ -65,20 +65,20 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
     async (when) => {
       let died = 0
       for (let n = 0; n < ALL; n++) {
-        const parts = await prepare(method)
-        if (!(await parts.work(dyingAt(n, when)))) died += 1
+        const deps = await prepare(method)
+        if (!(await deps.work(dyingAt(n, when)))) died += 1
 
-        await parts.work()
+        await deps.work()
 
         // A run that was over but for its tidying up is followed by one that has nothing new.
-        expect(await ended(parts), `request ${n}`).toContain('published')
-        expect(await ended(parts), `request ${n}`).not.toContain('failed')
+        expect(await ended(deps), `request ${n}`).toContain('published')
+        expect(await ended(deps), `request ${n}`).not.toContain('failed')
         expect(
-          await brokenPromises(parts.memory, parts.engine, [smallExport]),
+          await brokenPromises(deps.memory, deps.engine, [smallExport]),
           `request ${n}`,
         ).toEqual([])
-        const { runId = '' } = (await parts.engine.runs.current()) ?? {}
-        expect(parts.upstream.upstream.announced, `request ${n}`).toContain(runId)
+        const { runId = '' } = (await deps.engine.runs.current()) ?? {}
+        expect(deps.upstream.upstream.announced, `request ${n}`).toContain(runId)
       }
       expect(died).toBeGreaterThan(30)
     },
@@ -86,20 +86,19 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
 
   test('a process that dies at any request leaves nothing behind when the run is given up', async () => {
     for (let n = 0; n < ALL; n++) {
-      const parts = await prepare(method)
-      await parts.work(dyingAt(n, 'after'))
+      const deps = await prepare(method)
+      await deps.work(dyingAt(n, 'after'))
 
       for (let turn = 0; turn < 11; turn++) {
-        parts.clock.advance(2 * MINUTE_MS)
-        await resumeRun(parts.engine, parts.listening.executor)
+        deps.clock.advance(2 * MINUTE_MS)
+        await resumeRun(deps.engine, deps.listening.executor)
       }
 
       // What is over is never given up: it needs only to be tidied up.
-      if (await parts.engine.runs.active()) await parts.work()
-      expect(
-        await brokenPromises(parts.memory, parts.engine, [smallExport]),
-        `request ${n}`,
-      ).toEqual([])
+      if (await deps.engine.runs.active()) await deps.work()
+      expect(await brokenPromises(deps.memory, deps.engine, [smallExport]), `request ${n}`).toEqual(
+        [],
+      )
     }
   })
 
@@ -118,20 +117,20 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
           },
         ),
         async (deaths) => {
-          const parts = await prepare(method)
+          const deps = await prepare(method)
           for (const { n, when, change } of deaths) {
             if (change)
-              parts.upstream.upstream.now =
-                parts.upstream.upstream.now === smallExport ? laterExport : again
-            await parts.work(dyingAt(n, when))
+              deps.upstream.upstream.now =
+                deps.upstream.upstream.now === smallExport ? laterExport : again
+            await deps.work(dyingAt(n, when))
           }
 
-          for (let turn = 0; turn < 3; turn++) await parts.work()
+          for (let turn = 0; turn < 3; turn++) await deps.work()
 
           expect(
-            await brokenPromises(parts.memory, parts.engine, [smallExport, laterExport, again]),
+            await brokenPromises(deps.memory, deps.engine, [smallExport, laterExport, again]),
           ).toEqual([])
-          expect(await ended(parts)).toContain('published')
+          expect(await ended(deps)).toContain('published')
         },
       ),
       { numRuns: 150 },
@@ -143,13 +142,13 @@ describe.each<Method>(['files', 'json'])('on a storage account, by %s', (method)
   test.each([1, 4, 10, 14, 18, 30, 45, 60])(
     'a process that dies at its request %i leaves a run that the next one publishes whole',
     async (n) => {
-      const parts = await prepare(method, await createStoredTables())
-      await parts.work(dyingAt(n, 'after'))
+      const deps = await prepare(method, await createStoredTables())
+      await deps.work(dyingAt(n, 'after'))
 
-      await parts.work()
+      await deps.work()
 
-      expect(await ended(parts)).toContain('published')
-      expect(await brokenPromises(parts.memory, parts.engine, [smallExport])).toEqual([])
+      expect(await ended(deps)).toContain('published')
+      expect(await brokenPromises(deps.memory, deps.engine, [smallExport])).toEqual([])
     },
   )
 })
@@ -293,11 +292,11 @@ describe('the timer', () => {
 
 /** A run whose files are listed; `status` is what the service says of its instance. */
 async function begun(status?: Parameters<typeof createListeningExecutor>[0]) {
-  const parts = { ...(await prepare('files')), listening: createListeningExecutor(status) }
-  const { runId } = await startRun(parts.engine, parts.listening.executor)
+  const deps = { ...(await prepare('files')), listening: createListeningExecutor(status) }
+  const { runId } = await startRun(deps.engine, deps.listening.executor)
   const first: RunRef = { kind: 'av-health', runId, epoch: 1 }
-  await beginRun(parts.engine, first)
-  return { ...parts, first }
+  await beginRun(deps.engine, first)
+  return { ...deps, first }
 }
 
 /** The first fleet at a later time. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { createSnapshotWriter } from '../../shared/exports/snapshot-writer.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
-import { type Row, type Table, TableRefusal } from '../../shared/platform/table.ts'
+import { type Row, type Table, TableConflict } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 import { type Failure, failing, Lost } from './failing-table.ts'
@@ -241,7 +241,7 @@ test('a row that no transaction takes ends the import with the reason', async ()
   await memory.create()
   const table: Table = {
     ...memory,
-    transact: async () => Promise.reject(new TableRefusal('too-large', 0)),
+    transact: async () => Promise.reject(new TableConflict('too-large', 0)),
   }
 
   await expect(importOnce(table, 1, 1, [plain('00a'), plain('00b')])).rejects.toMatchObject({

@@ -1,8 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { localCallbacks } from '../../local/laptop.ts'
 import { settingNames } from '../../shared/app/settings.ts'
-import { theApp, useParts } from '../../shared/app.ts'
-import { judgeCallback } from '../../shared/events/subscriptions/callback-url.ts'
+import { theApp, useOverrides } from '../../shared/app.ts'
+import { validateCallbackUrl } from '../../shared/events/subscriptions/callback-url.ts'
 import { createLog } from '../../shared/platform/log.ts'
 import { readSource, readTree } from '../house-source.ts'
 import { freshStorage } from '../storage.ts'
@@ -10,7 +10,7 @@ import { freshStorage } from '../storage.ts'
 test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[::1]:3000/hook'])(
   'a laptop takes a callback to itself: %s',
   async (callback) => {
-    const { url } = await judgeCallback(callback, localCallbacks)
+    const { url } = await validateCallbackUrl(callback, localCallbacks)
 
     expect(url.href).toBe(callback)
   },
@@ -18,7 +18,7 @@ test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[
 
 test('a name that stands for nothing is not taken for this machine', async () => {
   // Longer than a label may be: no resolver knows it, and none is asked.
-  const judging = judgeCallback(`https://${'a'.repeat(64)}.contoso.com/hook`, localCallbacks)
+  const judging = validateCallbackUrl(`https://${'a'.repeat(64)}.contoso.com/hook`, localCallbacks)
 
   await expect(judging).rejects.toMatchObject({ facts: { problem: 'callback-unresolvable' } })
 })
@@ -27,10 +27,10 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
   const storage = await freshStorage()
   const settingFor = (name: string) =>
     name === 'RELAY_STORAGE' ? storage : settingNames.includes(name) ? undefined : 'true'
-  useParts({
+  useOverrides({
     env: new Proxy({}, { get: (_env, name) => settingFor(String(name)), has: () => true }),
   })
-  onTestFinished(() => useParts({}))
+  onTestFinished(() => useOverrides({}))
 
   const { callbackPolicy } = (await theApp().events()).events({
     log: createLog({ info() {}, warn() {}, error() {} }),
@@ -38,7 +38,9 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
   })
 
   expect(callbackPolicy.allowLoopback).toBe(false)
-  await expect(judgeCallback('http://127.0.0.1:3000/hook', callbackPolicy)).rejects.toMatchObject({
+  await expect(
+    validateCallbackUrl('http://127.0.0.1:3000/hook', callbackPolicy),
+  ).rejects.toMatchObject({
     facts: { problem: 'callback-refused' },
   })
 })

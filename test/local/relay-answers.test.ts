@@ -98,7 +98,7 @@ describe('the key', () => {
   })
 
   test('is not shown, whatever an app answers', async () => {
-    const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, remedy: key }
+    const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, fix: key }
     const refusing = await startApp(json(echo, 400))
     const telling = await startApp(json({ overall: key }))
 

@@ -175,10 +175,10 @@ test('a subscription lives from its secret to its end, and what was given up is 
   const enabled = await relay(`subscriptions enable ${created.id}`)
   stack.simulator.actions.put({ id: 'refused', status: 'Succeeded' })
   await relay('check machine-actions')
-  let owed = await relay(`deliveries list ${created.id} --state owed`)
-  for (let looks = 0; looks < 400 && !/ 500 /.test(owed.out); looks++) {
+  let pending = await relay(`deliveries list ${created.id} --state owed`)
+  for (let looks = 0; looks < 400 && !/ 500 /.test(pending.out); looks++) {
     await sleep(0)
-    owed = await relay(`deliveries list ${created.id} --state owed`)
+    pending = await relay(`deliveries list ${created.id} --state owed`)
   }
   const dead = await relay(`deliveries dead ${created.id}`)
   const replayed = await relay(`deliveries replay ${created.id}`)
@@ -193,7 +193,7 @@ test('a subscription lives from its secret to its end, and what was given up is 
   expect([tested.code, refused.code]).toEqual([0, 1])
   expect(rotated.secret).not.toBe(created.secret)
   expect(shown.out + listed.out + enabled.out).not.toContain('whsec_')
-  expect(cellsOf(owed.out)[1]?.slice(1, 6)).toEqual([
+  expect(cellsOf(pending.out)[1]?.slice(1, 6)).toEqual([
     'machine-actions',
     expect.any(String),
     'owed',

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
-import { type Table, TableRefusal } from '../../shared/platform/table.ts'
+import { type Table, TableConflict } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 
@@ -36,7 +36,7 @@ test('a batch with a row that is there already writes nothing and tells which on
 /** A table that does with writes what the test wants. */
 const doing = (transact: Table['transact']): Table => ({ ...createMemoryTable('Things'), transact })
 const refusing = (reason: 'too-large' | 'no-table') =>
-  doing(() => Promise.reject(new TableRefusal(reason, 0)))
+  doing(() => Promise.reject(new TableConflict(reason, 0)))
 
 test('a batch that is too large is told as such, since halves may fit; a single row is not', async () => {
   const writer = createBatchWriter({ inFlight: 1 })

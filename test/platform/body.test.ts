@@ -51,11 +51,11 @@ async function factsOf(promise: Promise<unknown>) {
 }
 
 /** Writes exactly these bytes to whoever connects, and ends the connection after them. */
-async function raw(...parts: (string | Buffer)[]): Promise<URL> {
+async function raw(...deps: (string | Buffer)[]): Promise<URL> {
   const server = createServer((socket) => {
     socket.on('error', () => {})
     socket.once('data', () => {
-      for (const part of parts) socket.write(part)
+      for (const part of deps) socket.write(part)
       socket.end()
     })
   })

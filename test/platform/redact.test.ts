@@ -65,8 +65,8 @@ test('redacting twice is the same as once', () => {
   fc.assert(
     fc.property(
       fc.array(fc.constantFrom('&sig=', 'Bearer ', 'x', '"', ' ', '%26', 'code=', '?', 'v1,', '=')),
-      (parts) => {
-        const once = redact(parts.join(''))
+      (deps) => {
+        const once = redact(deps.join(''))
         expect(redact(once)).toBe(once)
       },
     ),

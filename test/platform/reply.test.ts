@@ -123,13 +123,13 @@ test('a refusal names every field that is wrong, and a remedy', () => {
     problem: 'invalid-request',
     title: 'Not valid',
     detail: 'd',
-    remedy: 'r',
+    fix: 'r',
     errors,
   } as const
 
   const { problem } = refusal(new RequestError(facts))
 
-  expect(problem).toMatchObject({ title: 'Not valid', detail: 'd', remedy: 'r', errors })
+  expect(problem).toMatchObject({ title: 'Not valid', detail: 'd', fix: 'r', errors })
 })
 
 test.each([

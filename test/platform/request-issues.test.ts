@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { sayIssue } from '../../shared/platform/request.ts'
+import { describeIssue } from '../../shared/platform/request.ts'
 
 const said = (schema: z.ZodType, given: unknown) =>
-  schema.safeParse(given, { error: sayIssue }).error?.issues.map(({ message }) => message)
+  schema.safeParse(given, { error: describeIssue }).error?.issues.map(({ message }) => message)
 
 describe('what is wrong is said in plain words', () => {
   test.each<[string, z.ZodType, unknown]>([

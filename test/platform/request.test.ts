@@ -272,7 +272,7 @@ describe('a body', () => {
       status: 415,
       problem: 'unsupported-media-type',
       detail: expect.stringContaining('charset'),
-      remedy: expect.stringContaining('UTF-8'),
+      fix: expect.stringContaining('UTF-8'),
     })
   })
 
@@ -284,7 +284,7 @@ describe('a body', () => {
       expect(await refusal({ body: '{}', headers })).toMatchObject({
         status: 415,
         detail: expect.stringContaining('Content-Encoding'),
-        remedy: expect.stringContaining('not compressed'),
+        fix: expect.stringContaining('not compressed'),
       })
     },
   )

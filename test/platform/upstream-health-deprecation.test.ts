@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createHttp } from '../../shared/platform/http.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { createRetirementWatch } from '../../shared/platform/upstream-health.ts'
+import { createDeprecationMonitor } from '../../shared/platform/upstream-health.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { createStillClock, type StillClock } from './still-clock.ts'
 
@@ -27,7 +27,7 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
-const open = () => createRetirementWatch(table, 'defender', clock)
+const open = () => createDeprecationMonitor(table, 'defender', clock)
 
 /** One call of an upstream that is listened to. */
 async function ask(answer: { status?: number; headers?: Record<string, string> }, watch = open()) {
@@ -38,7 +38,7 @@ async function ask(answer: { status?: number; headers?: Record<string, string> }
     clock,
     userAgent: 'test',
     attempts: 1,
-    onAnswer: watch.heed,
+    onAnswer: watch.observe,
   })
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/api/list`)
   return http.json({ method: 'GET', url, name: 'GET /api/list', isAllowed: () => true })
@@ -80,7 +80,7 @@ test('what is not said any more is forgotten after a day', async () => {
 
 test('a table that does not answer loses the announcement, not the answer', async () => {
   const transact = () => Promise.reject(new Error('no table'))
-  const watch = createRetirementWatch({ ...table, transact }, 'defender', clock)
+  const watch = createDeprecationMonitor({ ...table, transact }, 'defender', clock)
 
   const { body } = await ask({ headers: { deprecation: 'true' } }, watch)
 

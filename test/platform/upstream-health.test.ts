@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { createUpstreamWatch } from '../../shared/platform/upstream-health.ts'
+import { createUpstreamHealth } from '../../shared/platform/upstream-health.ts'
 import { freshStorage } from '../storage.ts'
 import { createStillClock, type StillClock } from './still-clock.ts'
 
@@ -15,7 +15,7 @@ beforeEach(async () => {
   await table.create()
 })
 
-const open = (upstream = 'defender') => createUpstreamWatch(table, upstream, clock)
+const open = (upstream = 'defender') => createUpstreamHealth(table, upstream, clock)
 const failure = (facts: Partial<UpstreamFacts>) =>
   new UpstreamError({
     upstream: 'defender',
@@ -24,7 +24,7 @@ const failure = (facts: Partial<UpstreamFacts>) =>
     reason: 'refused',
     ...facts,
   })
-const fail = (error: unknown) => open().over(() => Promise.reject(error))
+const fail = (error: unknown) => open().track(() => Promise.reject(error))
 
 test('of an upstream that was never called nothing is known', async () => {
   expect(await open().report()).toEqual({ state: 'unknown', lastOkAt: null, lastError: null })
@@ -33,7 +33,7 @@ test('of an upstream that was never called nothing is known', async () => {
 test('a call that went well is noted for every instance, and its answer passes unchanged', async () => {
   await clock.advance(1000)
 
-  const answer = await open().over(async () => ({ files: 3 }))
+  const answer = await open().track(async () => ({ files: 3 }))
 
   expect(answer).toEqual({ files: 3 })
   expect(await open().report()).toEqual({
@@ -77,7 +77,7 @@ test('a call that goes well again keeps what went wrong before', async () => {
   await expect(fail(failure({ status: 403 }))).rejects.toThrow()
   await clock.advance(1000)
 
-  await open().over(async () => 1)
+  await open().track(async () => 1)
 
   expect(await open().report()).toMatchObject({
     state: 'ok',
@@ -92,10 +92,10 @@ test('the time of the last good call is kept to within a minute, not at every ca
     writes += 1
     return table.transact(operations)
   }
-  const watch = createUpstreamWatch({ ...table, transact }, 'defender', clock)
+  const watch = createUpstreamHealth({ ...table, transact }, 'defender', clock)
 
   for (let tick = 0; tick < 12; tick++) {
-    await watch.over(async () => tick)
+    await watch.track(async () => tick)
     const { lastOkAt } = await watch.report()
     expect(clock.now().getTime() - Date.parse(lastOkAt ?? '')).toBeLessThan(60_000)
     await clock.advance(15_000)

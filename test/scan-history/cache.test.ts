@@ -111,7 +111,7 @@ test('what belongs to another answer is not handed out, and what is left of a lo
 
 test('a pointer tells which part has the answer, for as long as it was told to', async () => {
   const { clock, cache } = await inMemory()
-  await cache.putSee({ ...key, part: 'latest' }, 'run-1', 30_000)
+  await cache.putAlias({ ...key, part: 'latest' }, 'run-1', 30_000)
 
   const before = await cache.get({ ...key, part: 'latest' })
   clock.advance(31_000)

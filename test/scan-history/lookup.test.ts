@@ -3,11 +3,11 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { RequestError, UpstreamError } from '../../shared/platform/errors.ts'
 import { singleFlight } from '../../shared/platform/single-flight.ts'
 import { createScanCache, type ScanCache } from '../../shared/scan-history/cache.ts'
-import { type Entry, type LookupParts, lookup } from '../../shared/scan-history/lookup.ts'
-import type { Found, Question, See } from '../../shared/scan-history/source.ts'
+import { type Entry, type LookupDeps, lookup } from '../../shared/scan-history/lookup.ts'
+import type { Alias, Fetched, Query } from '../../shared/scan-history/source.ts'
 import { createMemoryTable } from '../memory-table.ts'
 
-type Answers = Record<string, Found | See | Error>
+type Answers = Record<string, Fetched | Alias | Error>
 
 /** A question whose answers stand in a list, by id and part, and a look-up's parts. */
 async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
@@ -16,9 +16,9 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
   const clock = createAdjustableClock()
   const asked: string[] = []
   const failures: unknown[] = []
-  const question: Question = {
+  const question: Query = {
     kind: 'tenable-scan',
-    async ask(ids, part) {
+    async fetch(ids, part) {
       asked.push(`${ids}|${part}`)
       const found = ids.flatMap((id) => {
         const answer = answers[`${id}|${part}`]
@@ -29,17 +29,17 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
     },
   }
   const cache = { ...createScanCache(table, clock), ...changed }
-  const parts: LookupParts = {
+  const deps: LookupDeps = {
     cache,
     clock,
     join: singleFlight((_key: string, work: () => Promise<Map<string, Entry>>) => work()),
     finalMs: 90 * 24 * 3_600_000,
     onCacheFailure: (error) => void failures.push(error),
   }
-  return { parts, question, asked, clock, failures, answers }
+  return { deps: deps, question, asked, clock, failures, answers }
 }
 
-const found = (n: number, more: Partial<Found> = {}): Found => ({
+const found = (n: number, more: Partial<Fetched> = {}): Fetched => ({
   answer: { n },
   raw: { n },
   final: true,
@@ -47,29 +47,29 @@ const found = (n: number, more: Partial<Found> = {}): Found => ({
 })
 
 test('what will not change is asked for once, what may is asked for again after half a minute', async () => {
-  const { parts, question, asked, clock } = await asking({
+  const { deps, question, asked, clock } = await asking({
     'a|latest': found(1),
     'b|latest': found(2, { final: false }),
   })
 
   for (const ms of [0, 29_000, 2000]) {
     clock.advance(ms)
-    await lookup(parts, question, ['a'])
-    await lookup(parts, question, ['b'])
+    await lookup(deps, question, ['a'])
+    await lookup(deps, question, ['b'])
   }
 
   expect(asked).toEqual(['a|latest', 'b|latest', 'b|latest'])
 })
 
 test('of several ids only those that are not there are asked for, together', async () => {
-  const { parts, question, asked } = await asking({
+  const { deps, question, asked } = await asking({
     'a|latest': found(1),
     'b|latest': found(2),
     'c|latest': found(3),
   })
-  await lookup(parts, question, ['b'])
+  await lookup(deps, question, ['b'])
 
-  const entries = await lookup(parts, question, ['a', 'b', 'c', 'd'])
+  const entries = await lookup(deps, question, ['a', 'b', 'c', 'd'])
 
   expect([...entries].map(([id, { answer }]) => [id, answer.n])).toEqual([
     ['a', 1],
@@ -80,19 +80,19 @@ test('of several ids only those that are not there are asked for, together', asy
 })
 
 test('the latest is looked for anew after half a minute, and its answer is asked for once', async () => {
-  const { parts, question, asked, clock, answers } = await asking({
-    'a|latest': { see: 'r1' },
+  const { deps, question, asked, clock, answers } = await asking({
+    'a|latest': { alias: 'r1' },
     'a|r1': found(1),
   })
 
-  await lookup(parts, question, ['a'])
-  await lookup(parts, question, ['a'])
+  await lookup(deps, question, ['a'])
+  await lookup(deps, question, ['a'])
   clock.advance(31_000)
-  await lookup(parts, question, ['a'])
-  answers['a|latest'] = { see: 'r2' }
+  await lookup(deps, question, ['a'])
+  answers['a|latest'] = { alias: 'r2' }
   answers['a|r2'] = found(2)
   clock.advance(31_000)
-  const entry = (await lookup(parts, question, ['a'])).get('a')
+  const entry = (await lookup(deps, question, ['a'])).get('a')
 
   expect(entry?.answer).toEqual({ n: 2 })
   expect(asked).toEqual(['a|latest', 'a|r1', 'a|latest', 'a|latest', 'a|r2'])
@@ -111,14 +111,14 @@ test('a refusal for want of calls is the caller’s 429, everybody’s who waits
     code: 'OwnBudget',
     retryAfterMs: 7000,
   })
-  const { parts, question, asked, answers } = await asking({ 'a|latest': refusal })
+  const { deps, question, asked, answers } = await asking({ 'a|latest': refusal })
 
   const refused = await Promise.allSettled([
-    lookup(parts, question, ['a']),
-    lookup(parts, question, ['a']),
+    lookup(deps, question, ['a']),
+    lookup(deps, question, ['a']),
   ])
   answers['a|latest'] = found(1)
-  const later = await lookup(parts, question, ['a'])
+  const later = await lookup(deps, question, ['a'])
 
   const reasons = refused.map((one) => (one.status === 'rejected' ? one.reason : one))
   expect(reasons).toEqual([expect.any(RequestError), expect.any(RequestError)])
@@ -132,28 +132,28 @@ test('a refusal for want of calls is the caller’s 429, everybody’s who waits
 })
 
 test('an answer that could not be kept is still an answer', async () => {
-  const { parts, question, failures } = await asking(
-    { 'a|latest': { see: 'r' }, 'a|r': found(1) },
+  const { deps, question, failures } = await asking(
+    { 'a|latest': { alias: 'r' }, 'a|r': found(1) },
     {
       put: async () => Promise.reject(new Error('no storage')),
-      putSee: async () => Promise.reject(new Error('none')),
+      putAlias: async () => Promise.reject(new Error('none')),
     },
   )
 
-  const entry = (await lookup(parts, question, ['a'])).get('a')
+  const entry = (await lookup(deps, question, ['a'])).get('a')
 
   expect(entry?.answer).toEqual({ n: 1 })
   expect(failures).toHaveLength(2)
 })
 
 test('a raw answer that was too large to be kept is asked for again, once for all who want it', async () => {
-  const { parts, question, asked } = await asking(
+  const { deps, question, asked } = await asking(
     { 'a|latest': found(1) },
     { raw: async () => undefined },
   )
-  await lookup(parts, question, ['a'])
+  await lookup(deps, question, ['a'])
 
-  const entries = await Promise.all([1, 2, 3].map(() => lookup(parts, question, ['a'])))
+  const entries = await Promise.all([1, 2, 3].map(() => lookup(deps, question, ['a'])))
   const raws = await Promise.all(entries.map((entry) => entry.get('a')?.withRaw()))
 
   expect(raws.map((raw) => raw?.raw)).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }])
@@ -161,17 +161,17 @@ test('a raw answer that was too large to be kept is asked for again, once for al
 })
 
 test('who waits too long is told so, and the work is not begun twice', async () => {
-  const { parts, question, clock, asked } = await asking({})
-  const slow: Question = {
+  const { deps, question, clock, asked } = await asking({})
+  const slow: Query = {
     ...question,
-    ask: async (ids, part) => {
+    fetch: async (ids, part) => {
       asked.push(`${ids}|${part}`)
       return new Promise(() => {})
     },
   }
 
-  const waiting = lookup(parts, slow, ['a'])
-  const also = lookup(parts, slow, ['a'])
+  const waiting = lookup(deps, slow, ['a'])
+  const also = lookup(deps, slow, ['a'])
   const told = Promise.allSettled([waiting, also])
   while (asked.length === 0) await undefined
   clock.advance(91_000)

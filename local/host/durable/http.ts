@@ -65,11 +65,11 @@ export async function answerDurable(
 ): Promise<HostReply | undefined> {
   const { path, query, method } = call
   if (!isDurable(call)) return undefined
-  const parts = path.slice(WEBHOOK_PATH.length + 1).split('/')
-  if (isSame(parts[0], webhooks.secret)) parts.shift()
+  const deps = path.slice(WEBHOOK_PATH.length + 1).split('/')
+  if (isSame(deps[0], webhooks.secret)) deps.shift()
   else if (!isSame(query.get('code') ?? undefined, webhooks.systemKey)) return { status: 401 }
 
-  const [area, name, operation] = parts
+  const [area, name, operation] = deps
   if (area === 'orchestrators' && name && method === 'POST')
     return start(engine, webhooks, call, name, operation)
   if (area === 'entities') return refuse('entities')

@@ -18,7 +18,7 @@ export const subscriptionCommands: readonly Command[] = [
           id: 'id',
           state: 'state',
           host: 'callbackHost',
-          owed: 'owed',
+          pending: 'owed',
           dead: 'dead',
           'last delivered': 'lastDeliveredAt',
           'last failure': 'lastFailure.reason',

@@ -114,12 +114,12 @@ export function readFilter(text: string, scope: FilterScope): Passes {
   }
 
   function chain(word: 'or' | 'and', part: () => Passes): Passes {
-    const parts = [part()]
-    while (skip(word)) parts.push(part())
-    if (parts.length === 1) return parts[0] as Passes
+    const deps = [part()]
+    while (skip(word)) deps.push(part())
+    if (deps.length === 1) return deps[0] as Passes
     return word === 'or'
-      ? (item) => parts.some((passes) => passes(item))
-      : (item) => parts.every((passes) => passes(item))
+      ? (item) => deps.some((passes) => passes(item))
+      : (item) => deps.every((passes) => passes(item))
   }
   const either = (): Passes => chain('or', () => chain('and', term))
   function term(): Passes {

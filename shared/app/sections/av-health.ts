@@ -8,10 +8,10 @@ import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Traced } from '../../platform/log.ts'
 import { HOUR_MS } from '../../platform/time.ts'
-import type { UpstreamWatch } from '../../platform/upstream-health.ts'
+import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import { createExportFiles, httpsHostsUnder, parseLink } from '../../upstreams/export-file.ts'
 import { avHealthSettings } from '../settings.ts'
-import { type Base, type Given, USER_AGENT } from './base.ts'
+import { type Base, type Options, USER_AGENT } from './base.ts'
 import type { DefenderSection } from './defender.ts'
 import type { EventsSection } from './events.ts'
 
@@ -28,9 +28,9 @@ const GRACE_MS = HOUR_MS
 
 /** Puts the antivirus-health flow together from its settings. */
 export function createAvHealthSection(
-  given: Given,
+  given: Options,
   { table }: Base,
-  { defender, cloud, watches, tenantId }: DefenderSection,
+  { defender, cloud, familyHealth, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
 ): AvHealthSection {
   const { env, clock, upstreamOrigin } = given
@@ -45,7 +45,7 @@ export function createAvHealthSection(
   const kind = createAvHealthExport(
     {
       async listFiles() {
-        const { files, generatedTime } = await watches.export.over(() =>
+        const { files, generatedTime } = await familyHealth.export.track(() =>
           defender.listExportFiles(hours),
         )
         return {
@@ -54,11 +54,11 @@ export function createAvHealthSection(
         }
       },
       openFile: (link) => exportFiles.open(link),
-      pages: () => watched(watches.deviceavinfo, defender.deviceAvInfoPages()),
+      pages: () => watched(familyHealth.deviceavinfo, defender.deviceAvInfoPages()),
     },
     { method: settings.AV_HEALTH_METHOD, buckets: settings.AV_HEALTH_BUCKETS },
   )
-  const parts = {
+  const deps = {
     kind,
     runs: createRunLedger(table('Exports'), AV_HEALTH),
     files: createFileLedger(table('Exports'), AV_HEALTH),
@@ -68,7 +68,7 @@ export function createAvHealthSection(
     retention: { days: settings.AV_HEALTH_RETENTION_DAYS, graceMs: GRACE_MS, ...given.retention },
   }
   const engine = ({ log, trace }: Traced): ExportEngine => ({
-    ...parts,
+    ...deps,
     log,
     trace,
     async announce(run) {
@@ -83,7 +83,10 @@ export function createAvHealthSection(
 }
 
 /** Pages, each of them noted. */
-async function* watched<T>({ over }: UpstreamWatch, pages: AsyncGenerator<T>): AsyncGenerator<T> {
+async function* watched<T>(
+  { track: over }: UpstreamHealth,
+  pages: AsyncGenerator<T>,
+): AsyncGenerator<T> {
   for (;;) {
     const { value, done } = await over(() => pages.next())
     if (done) return

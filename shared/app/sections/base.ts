@@ -21,7 +21,7 @@ export interface Base {
 }
 
 /** Overrides with what every process has. */
-export type Given = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
+export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
 /** Opens the data account and makes the tables that every flow uses. */
 export async function createBase({
@@ -29,7 +29,7 @@ export async function createBase({
   clock,
   credential: given,
   storageDate,
-}: Given): Promise<Base> {
+}: Options): Promise<Base> {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops Defender's flows, which say so themselves, and nothing else.
   const { DEFENDER_CLOUD = 'commercial' } = readUsable(env, defenderSettings)

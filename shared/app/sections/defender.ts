@@ -3,10 +3,10 @@ import { readSection } from '../../platform/config.ts'
 import { createTokenSource, type GetToken, readClaims } from '../../platform/credential.ts'
 import { createHttp } from '../../platform/http.ts'
 import {
-  createRetirementWatch,
-  createUpstreamWatch,
-  type RetirementWatch,
-  type UpstreamWatch,
+  createDeprecationMonitor,
+  createUpstreamHealth,
+  type DeprecationMonitor,
+  type UpstreamHealth,
 } from '../../platform/upstream-health.ts'
 import { type Cloud, clouds, scopeOf } from '../../upstreams/clouds.ts'
 import {
@@ -19,7 +19,7 @@ import {
 } from '../../upstreams/defender.ts'
 import { type DefenderFamily, defenderLimits } from '../../upstreams/grants.ts'
 import { defenderSettings } from '../settings.ts'
-import { type Base, type Given, USER_AGENT } from './base.ts'
+import { type Base, type Options, USER_AGENT } from './base.ts'
 
 /** The upstream Defender, as every flow uses it. */
 export interface DefenderSection {
@@ -28,11 +28,11 @@ export interface DefenderSection {
   cloud: Cloud
   budget: Budget<DefenderFamily>
   /** How the upstream fares. */
-  watch: UpstreamWatch
+  health: UpstreamHealth
   /** How each family of its routes fares; notes for the whole, too. */
-  watches: Record<DefenderFamily, UpstreamWatch>
+  familyHealth: Record<DefenderFamily, UpstreamHealth>
   /** What it announces of its own end. */
-  retirement: RetirementWatch
+  deprecation: DeprecationMonitor
   token: GetToken
   probe: DefenderProbe
   /** The id of the tenant that tokens are for; null where they do not tell. */
@@ -44,7 +44,7 @@ const personal = { userAgent: USER_AGENT, attempts: 2, longestWaitMs: 5000 }
 
 /** Puts the client of Defender together from its settings. */
 export function createDefenderSection(
-  { env, clock }: Given,
+  { env, clock }: Options,
   { credential, table }: Base,
 ): DefenderSection {
   const settings = readSection('defender', env, defenderSettings)
@@ -57,31 +57,31 @@ export function createDefenderSection(
     limits: defenderLimits,
     table: table('Budgets'),
   })
-  const retirement = createRetirementWatch(table('Budgets'), 'defender', clock)
-  const asked = { upstream: 'defender', clock, onAnswer: retirement.heed }
+  const deprecation = createDeprecationMonitor(table('Budgets'), 'defender', clock)
+  const asked = { upstream: 'defender', clock, onAnswer: deprecation.observe }
   const http = createHttp({ ...asked, userAgent: USER_AGENT })
-  const parts = {
+  const deps = {
     http,
     token,
     budget,
     baseUrl: new URL(settings.DEFENDER_BASE_URL ?? cloud.apiBase),
   }
-  const defender = createDefender(parts)
-  const scans = createDefenderScans({ ...parts, http: createHttp({ ...asked, ...personal }) })
-  const watch = createUpstreamWatch(table('Budgets'), 'defender', clock)
-  const watchOf = (family: DefenderFamily): UpstreamWatch => {
-    const own = createUpstreamWatch(table('Budgets'), `defender|${family}`, clock)
-    return { report: own.report, over: (call) => watch.over(() => own.over(call)) }
+  const defender = createDefender(deps)
+  const scans = createDefenderScans({ ...deps, http: createHttp({ ...asked, ...personal }) })
+  const health = createUpstreamHealth(table('Budgets'), 'defender', clock)
+  const watchOf = (family: DefenderFamily): UpstreamHealth => {
+    const own = createUpstreamHealth(table('Budgets'), `defender|${family}`, clock)
+    return { report: own.report, track: (call) => health.track(() => own.track(call)) }
   }
   return {
     defender,
     scans,
     cloud,
     budget,
-    watch,
+    health: health,
     token,
-    retirement,
-    watches: {
+    deprecation: deprecation,
+    familyHealth: {
       'machine-actions': watchOf('machine-actions'),
       investigations: watchOf('investigations'),
       'authenticated-scans': watchOf('authenticated-scans'),
@@ -90,7 +90,7 @@ export function createDefenderSection(
     },
     // Somebody waits, and a failure is the answer.
     probe: createDefenderProbe({
-      ...parts,
+      ...deps,
       http: createHttp({ ...asked, ...personal, attempts: 1 }),
     }),
     tenantId: async () => settings.DEFENDER_TENANT_ID ?? readClaims(await token()).tid,

@@ -2,13 +2,13 @@ import { lookup } from 'node:dns/promises'
 import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
 import { changeKinds } from '../../changes/resource.ts'
 import { resourceNames, resources } from '../../changes/resources/index.ts'
-import { createEvents, type EventsParts, queueNames } from '../../events/deps.ts'
+import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
 import { createFeed, type Feed } from '../../events/feed/feed.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
-import { type Base, type Given, USER_AGENT } from './base.ts'
+import { type Base, type Options, USER_AGENT } from './base.ts'
 
 /** Every stream of events; those of the export are told only to whoever names them. */
 export const streams = [...resourceNames, AV_HEALTH] as const
@@ -25,7 +25,7 @@ export const eventTypes = [
 export interface EventsSection {
   feed: Feed
   /** The parts of subscriptions and deliveries for one invocation. */
-  events(traced: Traced): EventsParts
+  events(traced: Traced): EventsDeps
   /** How long events are kept; throws a ConfigError where the setting is wrong, which stops nothing else. */
   retentionDays(): number
 }
@@ -41,7 +41,7 @@ export const filterFields = {
 
 /** Puts the feed and its delivery together; makes the queues. */
 export async function createEventsSection(
-  given: Given,
+  given: Options,
   { table, queue }: Base,
 ): Promise<EventsSection> {
   const { clock } = given
@@ -49,7 +49,7 @@ export async function createEventsSection(
   const feed = createFeed(table('Streams'))
   const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
   await Promise.all([deliveries.create(), retries.create()])
-  const parts = {
+  const deps = {
     feed,
     streams,
     defaultStreams: resourceNames,
@@ -65,7 +65,7 @@ export async function createEventsSection(
   }
   return {
     feed,
-    events: ({ log, trace }) => createEvents({ ...parts, log, trace }),
+    events: ({ log, trace }) => createEvents({ ...deps, log, trace }),
     retentionDays: () =>
       readSection('events', given.env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
   }

@@ -3,20 +3,20 @@ import type { Log } from '../../platform/log.ts'
 import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { createScanCache, type ScanCache } from '../../scan-history/cache.ts'
-import type { Entry, LookupParts } from '../../scan-history/lookup.ts'
+import type { Entry, LookupDeps } from '../../scan-history/lookup.ts'
 import { scanHistorySettings } from '../settings.ts'
-import type { Base, Given } from './base.ts'
+import type { Base, Options } from './base.ts'
 
 /** What look-ups of every source share, ready to use. */
 export interface ScanHistorySection {
   cache: ScanCache
   /** The parts of a look-up, telling its story to one invocation's log. */
-  parts(log: Log): LookupParts
+  deps(log: Log): LookupDeps
 }
 
 /** Puts the look-ups together from their settings. */
 export function createScanHistorySection(
-  { env, clock }: Given,
+  { env, clock }: Options,
   { table }: Base,
 ): ScanHistorySection {
   const { SCAN_CACHE_DAYS } = scanHistorySettings
@@ -26,7 +26,7 @@ export function createScanHistorySection(
   const finalMs = settings.SCAN_CACHE_DAYS * DAY_MS
   return {
     cache,
-    parts: (log) => ({
+    deps: (log) => ({
       cache,
       join,
       clock,

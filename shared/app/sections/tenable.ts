@@ -1,10 +1,10 @@
 import { type Budget, createBudget } from '../../platform/budget.ts'
 import { createHttp } from '../../platform/http.ts'
 import {
-  createRetirementWatch,
-  createUpstreamWatch,
-  type RetirementWatch,
-  type UpstreamWatch,
+  createDeprecationMonitor,
+  createUpstreamHealth,
+  type DeprecationMonitor,
+  type UpstreamHealth,
 } from '../../platform/upstream-health.ts'
 import {
   createTenable,
@@ -13,20 +13,20 @@ import {
   tenableLimits,
 } from '../../upstreams/tenable.ts'
 import { readTenable } from '../settings.ts'
-import { type Base, type Given, INTEGRATION_USER_AGENT } from './base.ts'
+import { type Base, INTEGRATION_USER_AGENT, type Options } from './base.ts'
 
 /** The upstream Tenable. */
 export interface TenableSection {
   tenable: Tenable
   budget: Budget<TenableFamily>
   /** How the upstream fares. */
-  watch: UpstreamWatch
+  health: UpstreamHealth
   /** What it announces of its own end. */
-  retirement: RetirementWatch
+  deprecation: DeprecationMonitor
 }
 
 /** Puts the client of Tenable together from its settings; throws a ConfigError while a key is absent. */
-export function createTenableSection(given: Given, { table }: Base): TenableSection {
+export function createTenableSection(given: Options, { table }: Base): TenableSection {
   const { env, clock } = given
   const { baseUrl, keys } = readTenable(env)
   const budget = createBudget({
@@ -35,13 +35,13 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
     limits: tenableLimits,
     table: table('Budgets'),
   })
-  const retirement = createRetirementWatch(table('Budgets'), 'tenable', clock)
+  const deprecation = createDeprecationMonitor(table('Budgets'), 'tenable', clock)
   const tenable = createTenable({
     // Somebody waits for the answer: few tries and short waits.
     http: createHttp({
       upstream: 'tenable',
       clock,
-      onAnswer: retirement.heed,
+      onAnswer: deprecation.observe,
       userAgent: INTEGRATION_USER_AGENT,
       attempts: 2,
       longestWaitMs: 5000,
@@ -53,7 +53,7 @@ export function createTenableSection(given: Given, { table }: Base): TenableSect
   return {
     tenable,
     budget,
-    watch: createUpstreamWatch(table('Budgets'), 'tenable', clock),
-    retirement,
+    health: createUpstreamHealth(table('Budgets'), 'tenable', clock),
+    deprecation: deprecation,
   }
 }

@@ -2,16 +2,16 @@ import { z } from 'zod'
 import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { changesRoute } from '../deps.ts'
-import { isTold, poll } from '../poll.ts'
-import { isPolling, type PollReport, readReport, type Watch } from '../poll-state.ts'
+import { isExpectedError, poll } from '../poll.ts'
+import { isPolling, type PollContext, type PollReport, readReport } from '../poll-state.ts'
 import { resourceParam } from './items.ts'
 
 /** How often to look whether a poll that somebody else began has ended. */
 const LOOK_EVERY_MS = 500
 
 /** The report of a poll that began after `since` and ended well; undefined while there is none. */
-async function findReport(watch: Watch, since: string): Promise<PollReport | undefined> {
-  const report = await readReport(watch)
+async function findReport(context: PollContext, since: string): Promise<PollReport | undefined> {
+  const report = await readReport(context)
   return report && report.startedAt >= since ? report : undefined
 }
 
@@ -20,12 +20,12 @@ async function findReport(watch: Watch, since: string): Promise<PollReport | und
  * Undefined when none has ended within `waitMs`; one that is under way then goes on.
  */
 export async function checkNow(
-  watch: Watch,
+  context: PollContext,
   since: string,
   waitMs: number,
   afterPoll: () => Promise<void>,
 ): Promise<PollReport | undefined> {
-  const { clock, memory, resource } = watch
+  const { clock, memory, resource } = context
   memory.check ??= singleFlight(pollFor)
   const over = new AbortController()
   // Rejects only when it is over, and then nobody listens.
@@ -33,11 +33,11 @@ export async function checkNow(
   const until = clock.now().getTime() + waitMs
   try {
     while (clock.now().getTime() < until) {
-      const report = await findReport(watch, since)
+      const report = await findReport(context, since)
       if (report) return report
-      if (await isPolling(watch)) await clock.sleep(LOOK_EVERY_MS)
+      if (await isPolling(context)) await clock.sleep(LOOK_EVERY_MS)
       else {
-        const own = await Promise.race([memory.check(resource.name, watch, afterPoll), late])
+        const own = await Promise.race([memory.check(resource.name, context, afterPoll), late])
         if (own && own.startedAt >= since) return own
       }
     }
@@ -48,14 +48,14 @@ export async function checkNow(
 }
 
 /** Polls for callers, of whom none may be waiting any more when it fails. */
-async function pollFor(_resource: string, watch: Watch, afterPoll: () => Promise<void>) {
+async function pollFor(_resource: string, context: PollContext, afterPoll: () => Promise<void>) {
   try {
-    const { report } = await poll(watch)
+    const { report } = await poll(context)
     await afterPoll()
     return report
   } catch (error) {
-    if (!isTold(error))
-      watch.log.error('poll failed', { resource: watch.resource.name, reason: String(error) })
+    if (!isExpectedError(error))
+      context.log.error('poll failed', { resource: context.resource.name, reason: String(error) })
     throw error
   }
 }
@@ -92,12 +92,12 @@ export const checkResource = changesRoute({
     lifetimeMs: () => DAY_MS,
     retryAfterSeconds: 5,
     read: async ({ resource, since }, deps) =>
-      answer(await findReport(deps.watch(resource), since)),
+      answer(await findReport(deps.context(resource), since)),
   },
   async handle({ params: { resource } }, deps) {
-    const watch = deps.watch(resource)
-    const since = watch.clock.now().toISOString()
-    const report = await checkNow(watch, since, WAIT_MS, () => deps.dispatch(resource))
+    const context = deps.context(resource)
+    const since = context.clock.now().toISOString()
+    const report = await checkNow(context, since, WAIT_MS, () => deps.dispatch(resource))
     return { ...answer(report), subject: { resource, since } }
   },
 })

@@ -4,9 +4,9 @@ import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import type { LongPollOption } from '../../platform/route.ts'
 import { DAY_MS, MINUTE_MS } from '../../platform/time.ts'
-import { type ChangesParts, changesRoute } from '../deps.ts'
+import { type ChangesDeps, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
-import { readReport, type Watch } from '../poll-state.ts'
+import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resourceNames } from '../resources/index.ts'
 
@@ -23,7 +23,7 @@ interface ItemView extends Record<string, unknown> {
 
 /** Shows an item of the working set. */
 function viewItem(
-  { resource }: Pick<Watch, 'resource'>,
+  { resource }: Pick<PollContext, 'resource'>,
   known: KnownItem,
   { fields, raw }: ItemData,
   lastCheckedAt: string | null,
@@ -44,20 +44,20 @@ function viewItem(
 }
 
 /** An item of the working set; undefined for one that is not in it. */
-export async function findKnown(
-  watch: Pick<Watch, 'resource' | 'feed'>,
+export async function readItem(
+  context: Pick<PollContext, 'resource' | 'feed'>,
   id: string,
 ): Promise<ItemView | undefined> {
-  const { resource, feed } = watch
+  const { resource, feed } = context
   const columns = await feed.item(resource.name, id)
   if (!columns) return undefined
-  const report = await readReport(watch)
-  return viewItem(watch, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
+  const report = await readReport(context)
+  return viewItem(context, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
 }
 
 /** An item as the upstream has it now; undefined when it knows none of this id. On investigations the id may be an alert's. */
-async function askUpstream(
-  { resource, source, over, clock }: Watch,
+async function fetchItem(
+  { resource, source, track: over, clock }: PollContext,
   id: string,
 ): Promise<ItemView | undefined> {
   const raw = await over(() => source.get(id))
@@ -72,9 +72,9 @@ async function askUpstream(
     updatedAt: seen.updatedAt,
     firstSeenAt: now,
     changedAt: now,
-    overdueTold: false,
+    overdueSent: false,
     missingSince: null,
-    doubted: null,
+    unconfirmedState: null,
     gone: null,
   }
   return viewItem({ resource }, known, seenData(resource, seen), now)
@@ -114,12 +114,12 @@ export const listItems = changesRoute({
   }),
   answers: { 200: { description: 'A page of items.' } },
   list: { name: 'items', of: itemSchema, owner: 'resource', position: z.string() },
-  async handle({ params: { resource }, query: { limit, after, ...wanted } }, parts) {
-    const watch = parts.watch(resource)
-    const lastCheckedAt = (await readReport(watch))?.endedAt ?? null
+  async handle({ params: { resource }, query: { limit, after, ...wanted } }, deps) {
+    const context = deps.context(resource)
+    const lastCheckedAt = (await readReport(context))?.endedAt ?? null
     const found: ItemView[] = []
-    for await (const { id, columns } of watch.feed.eachItem(resource, after)) {
-      const view = viewItem(watch, toKnown(id, columns), toItemData(columns), lastCheckedAt)
+    for await (const { id, columns } of context.feed.eachItem(resource, after)) {
+      const view = viewItem(context, toKnown(id, columns), toItemData(columns), lastCheckedAt)
       if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) found.push(view)
       if (found.length > limit) break
     }
@@ -144,16 +144,16 @@ export const showItem = changesRoute({
       body: z.strictObject({ item: itemSchema, events: z.array(cloudEventSchema) }),
     },
   },
-  async handle({ params: { resource, id } }, parts) {
-    const watch = parts.watch(resource)
-    const item = (await findKnown(watch, id)) ?? (await askUpstream(watch, id))
+  async handle({ params: { resource, id } }, deps) {
+    const context = deps.context(resource)
+    const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
     if (!item) throw unknownItem(resource, id)
-    return { status: 200, body: { item, events: await storyOf(watch, item.id) } }
+    return { status: 200, body: { item, events: await storyOf(context, item.id) } }
   },
 })
 
 /** Every event of an item that is still kept, in order. */
-const storyOf = ({ feed, resource }: Watch, id: string) => feed.eventsAbout(resource.name, id)
+const storyOf = ({ feed, resource }: PollContext, id: string) => feed.eventsAbout(resource.name, id)
 
 const unknownItem = (resource: string, id: string): RequestError =>
   new RequestError({
@@ -161,7 +161,7 @@ const unknownItem = (resource: string, id: string): RequestError =>
     problem: 'item-not-found',
     title: 'There is no such item',
     detail: `Neither the app nor Defender knows ${id} among the ${resource}.`,
-    remedy: `GET /api/changes/${resource}/items lists what is watched.`,
+    fix: `GET /api/changes/${resource}/items lists what is watched.`,
   })
 
 /** So long an id that nobody knows may still be on its way. */
@@ -187,12 +187,12 @@ const wait = {
   lifetimeMs: ({ since, deadline }) => Date.parse(deadline) - Date.parse(since) + DAY_MS,
   retryAfterSeconds: 20,
   async read({ resource, id, since, deadline }, deps) {
-    const watch = deps.watch(resource)
-    const nowMs = watch.clock.now().getTime()
-    const item = (await findKnown(watch, id)) ?? (await askUpstream(watch, id))
+    const context = deps.context(resource)
+    const nowMs = context.clock.now().getTime()
+    const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
     const end = async (outcome: string) => ({
       status: 200,
-      body: { outcome, item: item ?? null, events: await storyOf(watch, item?.id ?? id) },
+      body: { outcome, item: item ?? null, events: await storyOf(context, item?.id ?? id) },
     })
     if (item?.terminal) return end('terminal')
     if (item?.reason) return end('gone')
@@ -200,7 +200,7 @@ const wait = {
     if (!item && nowMs - Date.parse(since) >= UNKNOWN_MS) throw unknownItem(resource, id)
     return { status: 202, body: { id, state: item?.state ?? null } }
   },
-} satisfies LongPollOption<ChangesParts, typeof waited>
+} satisfies LongPollOption<ChangesDeps, typeof waited>
 
 export const waitForItem = changesRoute({
   name: 'wait-for-item',
@@ -226,7 +226,7 @@ export const waitForItem = changesRoute({
   },
   longPoll: wait,
   async handle({ params: { resource, id }, query: { timeoutMinutes } }, deps) {
-    const now = deps.watch(resource).clock.now()
+    const now = deps.context(resource).clock.now()
     const deadline = new Date(now.getTime() + timeoutMinutes * MINUTE_MS).toISOString()
     const subject = { resource, id, since: now.toISOString(), deadline }
     return { ...(await wait.read(subject, deps)), subject }

@@ -1,26 +1,26 @@
 import { lease } from '../../platform/table-record.ts'
 import { MINUTE_MS } from '../../platform/time.ts'
-import type { EventsParts } from '../deps.ts'
-import { noteFailure, noteGone, noteSuccess } from '../subscriptions/health.ts'
+import type { EventsDeps } from '../deps.ts'
+import { recordFailure, recordGone, recordSuccess } from '../subscriptions/health.ts'
 import type { Failure, Subscription } from '../subscriptions/subscription.ts'
 import {
   type Delivery,
   type DeliveryMessage,
   deliveryMessageSchema,
-  isDue,
-  isNews,
+  isAddressedTo,
+  isCurrent,
 } from './delivery.ts'
 import { type Outcome, postEvent } from './post.ts'
 import { retryDelaySeconds } from './retry-schedule.ts'
-import type { KeptDelivery } from './store.ts'
+import type { StoredDelivery } from './store.ts'
 
 /** Takes a message of queue `event-deliveries`: posts what is owed, or hands it to the slow lane unposted. */
-export async function deliver(parts: EventsParts, given: unknown): Promise<void> {
-  const message = readMessage(parts, given)
-  const owed = message && (await findOwed(parts, message))
-  if (!owed) return
-  if (owed.subscription.state === 'failing') await parts.retryQueue.send(message)
-  else await attemptDelivery(parts, message, owed)
+export async function deliver(deps: EventsDeps, given: unknown): Promise<void> {
+  const message = readMessage(deps, given)
+  const pending = message && (await loadDelivery(deps, message))
+  if (!pending) return
+  if (pending.subscription.state === 'failing') await deps.retryQueue.send(message)
+  else await attemptDelivery(deps, message, pending)
 }
 
 /** Over how long the messages that wait for one subscription are spread. */
@@ -30,24 +30,24 @@ const SPREAD_SECONDS = 10
  * Takes a message of queue `event-retries`: one post at a time for a failing subscription, with a pause after each
  * failure, while the other messages wait without losing an attempt. The first success opens the main lane again.
  */
-export async function deliverSlowly(parts: EventsParts, given: unknown): Promise<void> {
-  const message = readMessage(parts, given)
-  const owed = message && (await findOwed(parts, message))
-  if (!owed) return
-  const { id, state } = owed.subscription
-  const waitMs = state === 'failing' ? await takeTurn(parts, id) : 0
-  if (waitMs === 0) return attemptDelivery(parts, message, owed, state === 'failing')
-  await parts.retryQueue.send(message, {
-    delaySeconds: waitMs / 1000 + SPREAD_SECONDS * parts.random(),
+export async function deliverSlowly(deps: EventsDeps, given: unknown): Promise<void> {
+  const message = readMessage(deps, given)
+  const pending = message && (await loadDelivery(deps, message))
+  if (!pending) return
+  const { id, state } = pending.subscription
+  const waitMs = state === 'failing' ? await acquireSendLease(deps, id) : 0
+  if (waitMs === 0) return attemptDelivery(deps, message, pending, state === 'failing')
+  await deps.retryQueue.send(message, {
+    delaySeconds: waitMs / 1000 + SPREAD_SECONDS * deps.random(),
   })
 }
 
 /** Takes the turn to post for a failing subscription; answers 0, or how long somebody else has it. */
-async function takeTurn({ subscriptions, clock }: EventsParts, id: string): Promise<number> {
+async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string): Promise<number> {
   let waitMs = 0
   await subscriptions.change(id, (one) => {
     const isFailing = one.state === 'failing'
-    const taken = isFailing ? lease(one, 'postingUntil', CLAIM_MS, clock.now()) : undefined
+    const taken = isFailing ? lease(one, 'sendUntil', CLAIM_MS, clock.now()) : undefined
     waitMs = taken?.waitMs ?? 0
     return taken?.record
   })
@@ -55,14 +55,14 @@ async function takeTurn({ subscriptions, clock }: EventsParts, id: string): Prom
 }
 
 /** Takes a message of a poison queue, which failed five times: what it asked for becomes a dead letter, if still owed. */
-export async function buryPoison(parts: EventsParts, given: unknown): Promise<void> {
-  const message = readMessage(parts, given)
+export async function handlePoison(deps: EventsDeps, given: unknown): Promise<void> {
+  const message = readMessage(deps, given)
   if (!message) return
-  const dead = deadOf(parts, { status: null, reason: 'poison' }, message.attempt)
-  const isDead = await parts.deliveries.change(message, (delivery) =>
-    isNews(message, delivery) ? { ...delivery, ...dead } : undefined,
+  const dead = deadOf(deps, { status: null, reason: 'poison' }, message.attempt)
+  const isDead = await deps.deliveries.change(message, (delivery) =>
+    isCurrent(message, delivery) ? { ...delivery, ...dead } : undefined,
   )
-  if (isDead) tellDead(parts, message, dead)
+  if (isDead) tellDead(deps, message, dead)
 }
 
 /** How long a message waits for a subscription that is being made. */
@@ -70,7 +70,7 @@ const START_SECONDS = 5
 
 /** Reads a queue's message; undefined for one that nobody here has sent, which is told in the log and dropped. */
 export function readMessage(
-  { log }: Pick<EventsParts, 'log'>,
+  { log }: Pick<EventsDeps, 'log'>,
   given: unknown,
 ): DeliveryMessage | undefined {
   const read = deliveryMessageSchema.safeParse(given)
@@ -85,43 +85,43 @@ export function readMessage(
  * Finds what a message asks for. Undefined when there is nothing to do now: it is done, it has come too early and is
  * queued again, or its subscription is gone, disabled or begins after it.
  */
-export async function findOwed(
-  { subscriptions, deliveries, queue, clock }: EventsParts,
+export async function loadDelivery(
+  { subscriptions, deliveries, queue, clock }: EventsDeps,
   message: DeliveryMessage,
-): Promise<Owed | undefined> {
+): Promise<PendingDelivery | undefined> {
   const { subscription: id, stream, seq } = message
-  const [subscription, kept] = await Promise.all([
+  const [subscription, stored] = await Promise.all([
     subscriptions.read(id),
     deliveries.read(id, stream, seq),
   ])
-  if (!kept) return undefined
+  if (!stored) return undefined
   if (!subscription) {
-    await deliveries.forget(id, [kept.delivery])
+    await deliveries.forget(id, [stored.delivery])
     return undefined
   }
-  if (!isNews(message, kept.delivery)) return undefined
+  if (!isCurrent(message, stored.delivery)) return undefined
   if (subscription.state === 'starting') {
     await queue.send(message, { delaySeconds: START_SECONDS })
     return undefined
   }
-  if (!isDue(message, subscription)) {
-    await deliveries.forget(id, [kept.delivery])
+  if (!isAddressedTo(message, subscription)) {
+    await deliveries.forget(id, [stored.delivery])
     return undefined
   }
   if (subscription.state === 'disabled') return undefined
-  const claimedMs = Date.parse(kept.delivery.claimedUntil ?? '') - clock.now().getTime()
+  const claimedMs = Date.parse(stored.delivery.claimedUntil ?? '') - clock.now().getTime()
   if (claimedMs > 0) {
     // Should the one who claimed it die, this message is what is left.
     await queue.send(message, { delaySeconds: claimedMs / 1000 })
     return undefined
   }
-  return { subscription, kept }
+  return { subscription, stored: stored }
 }
 
 /** What a message asks for and nobody else does: a delivery that is owed, and whom. */
-export interface Owed {
+export interface PendingDelivery {
   subscription: Subscription
-  kept: KeptDelivery
+  stored: StoredDelivery
 }
 
 /** How long a delivery belongs to whoever claimed it; a post takes far less. */
@@ -135,23 +135,24 @@ const SHORTEST_WAIT_SECONDS = 5
  * repeats the post, and never loses it.
  */
 export async function attemptDelivery(
-  parts: EventsParts,
+  deps: EventsDeps,
   message: DeliveryMessage,
-  { subscription, kept }: Owed,
+  { subscription, stored }: PendingDelivery,
   hasTurn = false,
 ): Promise<void> {
-  const { deliveries, feed, queue, clock, log } = parts
+  const { deliveries, feed, queue, clock, log } = deps
   const claimedUntil = new Date(clock.now().getTime() + CLAIM_MS).toISOString()
-  const claimed: Delivery = { ...kept.delivery, claimedUntil }
-  const etag = await deliveries.replace(claimed, kept.etag)
+  const claimed: Delivery = { ...stored.delivery, claimedUntil }
+  const etag = await deliveries.replace(claimed, stored.etag)
   // Somebody else was faster: should they die over it, this message is what is left.
   if (!etag) return queue.send(message, { delaySeconds: CLAIM_MS / 1000 })
-  const held = { delivery: { ...claimed, round: message.round }, etag }
+  const held = { delivery: { ...claimed, round: message.generation }, etag }
 
   try {
     const event = await feed.event(message.stream, message.seq)
-    if (!event) return void (await bury(parts, held, { status: null, reason: 'event-expired' }))
-    const outcome = await postEvent(parts, subscription, event)
+    if (!event)
+      return void (await deadLetter(deps, held, { status: null, reason: 'event-expired' }))
+    const outcome = await postEvent(deps, subscription, event)
     const { stream, seq, attempt } = message
     const { kind, ...answer } = outcome
     log.info('delivery attempted', {
@@ -162,7 +163,7 @@ export async function attemptDelivery(
       outcome: kind,
       ...answer,
     })
-    await settle[outcome.kind](parts, {
+    await settle[outcome.kind](deps, {
       message,
       subscription,
       held,
@@ -171,7 +172,7 @@ export async function attemptDelivery(
     })
   } catch (error) {
     // The message comes again by itself: it should find no claim, else it would never count its failures.
-    await deliveries.replace(kept.delivery, etag).catch(() => undefined)
+    await deliveries.replace(stored.delivery, etag).catch(() => undefined)
     throw error
   }
 }
@@ -179,99 +180,97 @@ export async function attemptDelivery(
 interface Settling<O> {
   message: DeliveryMessage
   subscription: Subscription
-  held: KeptDelivery
+  held: StoredDelivery
   outcome: O
   hasTurn: boolean
 }
 
 type Settle = {
   [Kind in Outcome['kind']]: (
-    parts: EventsParts,
+    deps: EventsDeps,
     settling: Settling<Extract<Outcome, { kind: Kind }>>,
   ) => Promise<void>
 }
 
 const settle: Settle = {
-  async delivered(parts, { message: { attempt }, subscription, held, outcome: { status } }) {
-    const at = parts.clock.now().toISOString()
+  async delivered(deps, { message: { attempt }, subscription, held, outcome: { status } }) {
+    const at = deps.clock.now().toISOString()
     const last = { at, status, reason: 'delivered' }
-    await write(parts, held, {
+    await write(deps, held, {
       state: 'delivered',
       attempt,
       last,
       nextAttemptAt: null,
       endedAt: at,
     })
-    await noteSuccess(parts, subscription)
+    await recordSuccess(deps, subscription)
   },
 
-  async gone(parts, { message: { attempt }, subscription, held, outcome }) {
-    const last = failureOf(parts, outcome)
-    await noteGone(parts, subscription.id, last)
+  async gone(deps, { message: { attempt }, subscription, held, outcome }) {
+    const last = failureOf(deps, outcome)
+    await recordGone(deps, subscription.id, last)
     // Still owed: enabling the subscription queues it again.
-    await write(parts, held, { attempt, last })
+    await write(deps, held, { attempt, last })
   },
 
-  async failed(parts, { message, subscription, held, outcome, hasTurn }) {
+  async failed(deps, { message, subscription, held, outcome, hasTurn }) {
     const { attempt } = message
     const { waitMs } = outcome
-    const last = failureOf(parts, outcome)
+    const last = failureOf(deps, outcome)
     const putOff = held.delivery.putOff + (waitMs === undefined ? 0 : 1)
     const delaySeconds =
       waitMs === undefined
-        ? retryDelaySeconds(attempt - putOff, parts.random())
+        ? retryDelaySeconds(attempt - putOff, deps.random())
         : Math.max(Math.ceil(waitMs / 1000), SHORTEST_WAIT_SECONDS)
-    if (delaySeconds === undefined) await bury(parts, held, outcome, attempt)
+    if (delaySeconds === undefined) await deadLetter(deps, held, outcome, attempt)
     else {
-      await parts.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
-      const nextAttemptAt = new Date(
-        parts.clock.now().getTime() + delaySeconds * 1000,
-      ).toISOString()
-      await write(parts, held, { attempt, putOff, last, nextAttemptAt })
+      await deps.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
+      const nextAttemptAt = new Date(deps.clock.now().getTime() + delaySeconds * 1000).toISOString()
+      await write(deps, held, { attempt, putOff, last, nextAttemptAt })
     }
-    await noteFailure(parts, subscription, last, { hasTurn, waitMs })
+    await recordFailure(deps, subscription, last, { hasTurn, waitMs })
   },
 }
 
 /** Gives a delivery up: it is listed as dead and can be replayed. False when it has moved on meanwhile. */
-export async function bury(
-  parts: Pick<EventsParts, 'deliveries' | 'clock' | 'log'>,
-  held: KeptDelivery,
+export async function deadLetter(
+  deps: Pick<EventsDeps, 'deliveries' | 'clock' | 'log'>,
+  held: StoredDelivery,
   cause: { status: number | null; reason: string },
   attempt = held.delivery.attempt,
 ): Promise<boolean> {
-  const dead = deadOf(parts, cause, attempt)
-  const isDead = await write(parts, held, dead)
-  if (isDead) tellDead(parts, held.delivery, dead)
+  const dead = deadOf(deps, cause, attempt)
+  const isDead = await write(deps, held, dead)
+  if (isDead) tellDead(deps, held.delivery, dead)
   return isDead
 }
 
 /** What a delivery is when it is given up. */
 function deadOf(
-  parts: Pick<EventsParts, 'clock'>,
+  deps: Pick<EventsDeps, 'clock'>,
   cause: { status: number | null; reason: string },
   attempt: number,
 ) {
-  const last = failureOf(parts, cause)
+  const last = failureOf(deps, cause)
   const state = 'dead' as const
   return { state, attempt, last, nextAttemptAt: null, claimedUntil: null, endedAt: last.at }
 }
 
 const tellDead = (
-  { log }: Pick<EventsParts, 'log'>,
+  { log }: Pick<EventsDeps, 'log'>,
   { subscription, stream, seq }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
   { attempt, last }: ReturnType<typeof deadOf>,
 ) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
 
 const failureOf = (
-  { clock }: Pick<EventsParts, 'clock'>,
+  { clock }: Pick<EventsDeps, 'clock'>,
   { status, reason }: { status: number | null; reason: string },
 ): Failure => ({ at: clock.now().toISOString(), status, reason })
 
 /** A row that moved on meanwhile stays as it is: it was replayed, deleted, or claimed by another after our time. */
 async function write(
-  { deliveries }: Pick<EventsParts, 'deliveries'>,
-  { delivery, etag }: KeptDelivery,
+  { deliveries }: Pick<EventsDeps, 'deliveries'>,
+  { delivery, etag }: StoredDelivery,
   changes: Partial<Delivery>,
 ): Promise<boolean> {
   return (

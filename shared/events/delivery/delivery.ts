@@ -9,7 +9,7 @@ export const deliveryMessageSchema = z.object({
   stream: z.string(),
   seq: z.int().min(1),
   attempt: z.int().min(1),
-  round: z.int().min(1),
+  generation: z.int().min(1),
   /** Under which id to log it. */
   correlation: z.string().optional(),
 })
@@ -26,7 +26,7 @@ export interface Delivery {
   eventId: string
   state: (typeof deliveryStates)[number]
   /** Raised by every replay; what is queued for an earlier round is dropped. */
-  round: number
+  generation: number
   /** The attempts of this round that have ended. */
   attempt: number
   /** How many of them were put off by the receiver itself: the schedule does not count them. */
@@ -35,7 +35,7 @@ export interface Delivery {
   /** Nobody else posts it before. */
   claimedUntil: string | null
   /** When it became owed: a replay makes it owed anew. */
-  owedSince: string
+  pendingSince: string
   /** When it was delivered or given up. */
   endedAt: string | null
   last: Failure | null
@@ -44,11 +44,11 @@ export interface Delivery {
 }
 
 /** An event that is owed. */
-export type OwedEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
+export type PendingEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
   Partial<Pick<Delivery, 'correlation'>>
 
 /** The first round; what a replay queues has a later one. */
-export const FIRST_ROUND = 1
+export const FIRST_GENERATION = 1
 
 /** The key of a delivery within its subscription. */
 export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
@@ -56,15 +56,15 @@ export const deliveryKey = (stream: string, seq: number): string => `${stream}|$
 /** A delivery that begins: owed at once, never tried. */
 export const freshDelivery = (
   subscription: string,
-  { stream, seq, eventId, correlation = null }: OwedEvent,
-  round: number,
+  { stream, seq, eventId, correlation = null }: PendingEvent,
+  generation: number,
   now: Date,
 ): Delivery => ({
   subscription,
   stream,
   seq,
   eventId,
-  round,
+  generation: generation,
   correlation,
   state: 'owed',
   attempt: 0,
@@ -73,7 +73,7 @@ export const freshDelivery = (
   endedAt: null,
   last: null,
   nextAttemptAt: now.toISOString(),
-  owedSince: now.toISOString(),
+  pendingSince: now.toISOString(),
 })
 
 /** The message of the attempt that comes next. */
@@ -81,32 +81,35 @@ export const nextMessage = ({
   subscription,
   stream,
   seq,
-  round,
+  generation,
   attempt,
   correlation,
 }: Delivery): DeliveryMessage => ({
   subscription,
   stream,
   seq,
-  round,
+  generation: generation,
   ...(correlation && { correlation }),
   attempt: attempt + 1,
 })
 
 /** Whether a message asks for something that has not happened: a later round, or a later attempt of this one. */
-export function isNews({ round, attempt }: DeliveryMessage, delivery: Delivery): boolean {
+export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: Delivery): boolean {
   if (delivery.state !== 'owed') return false
-  return round > delivery.round || (round === delivery.round && attempt > delivery.attempt)
+  return (
+    generation > delivery.generation ||
+    (generation === delivery.generation && attempt > delivery.attempt)
+  )
 }
 
 /**
  * Whether a subscription that began after `from` is due an event: one from before is only when it was asked for again. It
  * may have been queued while the subscription was being made.
  */
-export const isDue = (
-  { stream, seq, round }: Pick<Delivery, 'stream' | 'seq' | 'round'>,
+export const isAddressedTo = (
+  { stream, seq, generation }: Pick<Delivery, 'stream' | 'seq' | 'generation'>,
   { from }: Subscription,
-): boolean => round > FIRST_ROUND || seq > (from[stream] ?? 0)
+): boolean => generation > FIRST_GENERATION || seq > (from[stream] ?? 0)
 
 const stored = rowCodec(
   z.object({
@@ -114,12 +117,12 @@ const stored = rowCodec(
     seq: z.number(),
     eventId: z.string(),
     state: z.enum(deliveryStates),
-    round: z.number(),
+    generation: z.number(),
     attempt: z.number(),
     putOff: z.number(),
     nextAttemptAt: z.string().nullable(),
     claimedUntil: z.string().nullable(),
-    owedSince: z.string(),
+    pendingSince: z.string(),
     endedAt: z.string().nullable(),
     correlation: z.string().nullable(),
     last: failureSchema.nullable(),

@@ -1,12 +1,12 @@
 import pLimit from 'p-limit'
 import type { Queue } from '../../platform/queue.ts'
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import type { Head } from '../feed/feed.ts'
 import type { Traced } from '../feed/rows.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
 import type { DeliveryMessage } from './delivery.ts'
-import { MOST_ROWS } from './store.ts'
+import { MAX_ROWS } from './store.ts'
 
 /**
  * Queues what a stream owes its subscriptions, each event once a subscription, and answers how many messages that took.
@@ -17,18 +17,18 @@ import { MOST_ROWS } from './store.ts'
  * head), each row before its message (the hourly sweep finds rows, nobody finds a message), both before `dispatched`.
  */
 export async function dispatch(
-  parts: EventsParts,
+  deps: EventsDeps,
   stream: string,
   appended?: Pick<Head, 'next'>,
 ): Promise<number> {
-  const { feed, subscriptions, clock } = parts
+  const { feed, subscriptions, clock } = deps
   const head = appended ?? (await feed.head(stream))
   const now = clock.now()
   const all = await subscriptions.all()
   for (const abandoned of all.filter((one) => isAbandoned(one, now)))
     await subscriptions.giveUp(abandoned)
   const wanting = all.filter(
-    (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, parts),
+    (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, deps),
   )
   if (wanting.length === 0 && appended) return 0
   const last = head.next - 1
@@ -38,30 +38,30 @@ export async function dispatch(
   let moved = dispatched
   let queued = 0
   while (wanting.length > 0 && at < last) {
-    const events = await feed.tracedEvents(stream, at, Math.min(MOST_ROWS, last - at))
+    const events = await feed.tracedEvents(stream, at, Math.min(MAX_ROWS, last - at))
     if (events.length === 0)
       throw new Error(`the feed has no ${stream} after ${at}, though its head says so`)
-    queued += await dispatchEvents(parts, stream, events, wanting)
+    queued += await dispatchEvents(deps, stream, events, wanting)
     at = moved = Number(events.at(-1)?.event.sequence)
     await feed.moveCounter(stream, 'dispatched', moved)
   }
   if (moved < last) await feed.moveCounter(stream, 'dispatched', last)
-  if (queued > 0) parts.log.info('deliveries queued', { stream, queued, upTo: last })
+  if (queued > 0) deps.log.info('deliveries queued', { stream, queued, upTo: last })
   return queued
 }
 
 async function dispatchEvents(
-  parts: EventsParts,
+  deps: EventsDeps,
   stream: string,
   events: Traced[],
   wanting: Subscription[],
 ) {
-  const { deliveries, queue, clock } = parts
-  const owed = wanting.map((subscription) => ({
+  const { deliveries, queue, clock } = deps
+  const pending = wanting.map((subscription) => ({
     id: subscription.id,
     events: events
       .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
-      .filter(({ event }) => matchesFilter(subscription.filter, event, parts))
+      .filter(({ event }) => matchesFilter(subscription.filter, event, deps))
       .map(({ event: { id, sequence }, correlation }) => ({
         stream,
         seq: Number(sequence),
@@ -70,8 +70,8 @@ async function dispatchEvents(
       })),
   }))
   const messages: DeliveryMessage[] = []
-  for (const { id, events } of owed)
-    if (events.length > 0) messages.push(...(await deliveries.owe(id, events, clock.now())))
+  for (const { id, events } of pending)
+    if (events.length > 0) messages.push(...(await deliveries.enqueue(id, events, clock.now())))
   // In the order of events, so that one subscription's pile stands in nobody's way.
   await sendMessages(
     queue,

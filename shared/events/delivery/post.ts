@@ -1,9 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import { type CloudEvent, toSequence } from '../event.ts'
-import { judgeCallback } from '../subscriptions/callback-url.ts'
+import { validateCallbackUrl } from '../subscriptions/callback-url.ts'
 import { type Subscription, secretsAt } from '../subscriptions/subscription.ts'
 
 /** What became of one post. `reason` is a fixed word or a code of the network, never what the receiver said. */
@@ -17,17 +17,17 @@ const ANSWER_MS = 15_000
 const DRAIN_BYTES = 64 * 1024
 const DRAIN_MS = 2000
 
-type PostParts = Pick<EventsParts, 'http' | 'callbackPolicy' | 'clock'>
+type PostDeps = Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>
 
 /** Signs an event and posts it to a subscription's callback, which is judged anew. Never rejects for what the receiver does. */
 export async function postEvent(
-  parts: PostParts,
+  deps: PostDeps,
   subscription: Subscription,
   event: CloudEvent,
 ): Promise<Outcome> {
-  const { http, callbackPolicy, clock } = parts
+  const { http, callbackPolicy, clock } = deps
   try {
-    const { url, addresses } = await judgeCallback(subscription.callbackUrl, callbackPolicy)
+    const { url, addresses } = await validateCallbackUrl(subscription.callbackUrl, callbackPolicy)
     const body = JSON.stringify(event)
     const at = clock.now()
     const answer = await http.stream({
@@ -124,12 +124,12 @@ export interface TestReport {
  * no ledger, and changes nothing about the subscription, whatever comes back.
  */
 export async function testDelivery(
-  parts: EventsParts,
+  deps: EventsDeps,
   subscription: Subscription,
 ): Promise<TestReport> {
-  const time = parts.clock.now().toISOString()
+  const time = deps.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
-  const outcome = await postEvent(parts, subscription, {
+  const outcome = await postEvent(deps, subscription, {
     specversion: '1.0',
     id,
     source: '/defender-relay/subscriptions',

@@ -1,33 +1,33 @@
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import { type Cursor, encodeCursor, findStart, gapOf, refuseGap, type Start } from '../feed/read.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
-import { isDue, type OwedEvent } from './delivery.ts'
+import { isAddressedTo, type PendingEvent } from './delivery.ts'
 import { sendMessages } from './dispatch.ts'
-import { type KeptDelivery, MOST_ROWS } from './store.ts'
+import { MAX_ROWS, type StoredDelivery } from './store.ts'
 
 /** Delivers again what is in the feed after a cursor and passes the subscription's filter; answers how many events. */
 export async function replayAfter(
-  parts: EventsParts,
+  deps: EventsDeps,
   subscription: Subscription,
   after: Cursor,
 ): Promise<number> {
-  const wanted = parts.streams.filter((stream) => wantsStream(subscription.filter, stream, parts))
-  const starts = await Promise.all(wanted.map((stream) => startOf(parts, stream, after)))
-  return requeue(parts, subscription, eventsAfter(parts, subscription, starts))
+  const wanted = deps.streams.filter((stream) => wantsStream(subscription.filter, stream, deps))
+  const starts = await Promise.all(wanted.map((stream) => startOf(deps, stream, after)))
+  return redeliverAll(deps, subscription, eventsAfter(deps, subscription, starts))
 }
 
 /** Delivers the dead letters of a subscription again; answers how many. */
-export async function replayDead(parts: EventsParts, subscription: Subscription): Promise<number> {
+export async function replayDead(deps: EventsDeps, subscription: Subscription): Promise<number> {
   const { id } = subscription
-  return requeue(
-    parts,
+  return redeliverAll(
+    deps,
     subscription,
-    parts.deliveries.list({ partitionKey: id, where: { state: 'dead' } }),
+    deps.deliveries.list({ partitionKey: id, where: { state: 'dead' } }),
   )
 }
 
-async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Promise<Start> {
+async function startOf({ feed }: EventsDeps, stream: string, after: Cursor): Promise<Start> {
   const place = after[stream]
   const start = await findStart(feed, stream, place)
   const gap = gapOf(start, place)
@@ -37,16 +37,16 @@ async function startOf({ feed }: EventsParts, stream: string, after: Cursor): Pr
 }
 
 async function* eventsAfter(
-  parts: EventsParts,
+  deps: EventsDeps,
   { filter }: Subscription,
   starts: Start[],
-): AsyncGenerator<OwedEvent> {
+): AsyncGenerator<PendingEvent> {
   for (const { stream, from, last } of starts) {
     for (let at = from; at < last; ) {
-      const events = await parts.feed.events(stream, at, Math.min(MOST_ROWS, last - at))
+      const events = await deps.feed.events(stream, at, Math.min(MAX_ROWS, last - at))
       if (events.length === 0) break
       for (const event of events)
-        if (matchesFilter(filter, event, parts))
+        if (matchesFilter(filter, event, deps))
           yield { stream, seq: Number(event.sequence), eventId: event.id }
       at = Number(events.at(-1)?.sequence)
     }
@@ -57,30 +57,30 @@ async function* eventsAfter(
  * Begins a new round of every given event for a subscription, and answers how many. Events of a stream come in its order.
  * What it was never due is forgotten instead: a new round would make it due.
  */
-export async function requeue(
-  parts: Pick<EventsParts, 'deliveries' | 'queue' | 'clock' | 'trace'>,
+export async function redeliverAll(
+  deps: Pick<EventsDeps, 'deliveries' | 'queue' | 'clock' | 'trace'>,
   subscription: Subscription,
-  events: AsyncIterable<KeptDelivery> | AsyncIterable<OwedEvent>,
+  events: AsyncIterable<StoredDelivery> | AsyncIterable<PendingEvent>,
 ): Promise<number> {
   const { id } = subscription
   // Whoever asks for it again has to find it under their own request.
-  const correlation = parts.trace.correlation ?? null
+  const correlation = deps.trace.correlation ?? null
   let queued = 0
-  let batch: OwedEvent[] = []
+  let batch: PendingEvent[] = []
   const flush = async () => {
     if (batch.length === 0) return
     // Rows before messages: what is not sent after a crash is found by the sweep.
-    await sendMessages(parts.queue, await parts.deliveries.renew(id, batch, parts.clock.now()))
+    await sendMessages(deps.queue, await deps.deliveries.redeliver(id, batch, deps.clock.now()))
     queued += batch.length
     batch = []
   }
   for await (const item of events) {
-    if ('delivery' in item && !isDue(item.delivery, subscription)) {
-      await parts.deliveries.forget(id, [item.delivery])
+    if ('delivery' in item && !isAddressedTo(item.delivery, subscription)) {
+      await deps.deliveries.forget(id, [item.delivery])
       continue
     }
     const { stream, seq, eventId } = 'delivery' in item ? item.delivery : item
-    if (batch.length === MOST_ROWS || (batch[0] && batch[0].stream !== stream)) await flush()
+    if (batch.length === MAX_ROWS || (batch[0] && batch[0].stream !== stream)) await flush()
     batch.push({ stream, seq, eventId, correlation })
   }
   await flush()

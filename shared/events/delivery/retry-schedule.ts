@@ -28,8 +28,8 @@ const SHORTEST_PAUSE_MS = 5000
 const LONGEST_PAUSE_MS = 5 * MINUTE * 1000
 
 /** How long the slow lane waits after a failure: a quarter of the time that failures have lasted, 5 s to 5 min. */
-export const slowPauseMs = (failingMs: number): number =>
+export const retryPauseMs = (failingMs: number): number =>
   Math.min(Math.max(failingMs / 4, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
 
 /** How long a subscription may only fail until it is disabled. */
-export const MOST_FAILING_MS = 5 * 24 * HOUR * 1000
+export const MAX_FAILING_MS = 5 * 24 * HOUR * 1000

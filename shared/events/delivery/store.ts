@@ -1,18 +1,18 @@
-import { deleteRows, isRefusal, type Operation, type Table } from '../../platform/table.ts'
+import { deleteRows, isConflict, type Operation, type Table } from '../../platform/table.ts'
 import { createRecords, tryTransact } from '../../platform/table-record.ts'
 import {
   type Delivery,
   type DeliveryMessage,
   deliveryKey,
   deliveryRow,
-  FIRST_ROUND,
+  FIRST_GENERATION,
   freshDelivery,
   nextMessage,
-  type OwedEvent,
+  type PendingEvent,
 } from './delivery.ts'
 
 /** A delivery with the ETag it was read with. */
-export interface KeptDelivery {
+export interface StoredDelivery {
   delivery: Delivery
   etag: string
 }
@@ -20,7 +20,7 @@ export interface KeptDelivery {
 export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
 
 /** Most rows of one call. */
-export const MOST_ROWS = 100
+export const MAX_ROWS = 100
 
 /** The deliveries kept in a table: a partition a subscription, a row an event. */
 export function createDeliveryLedger(table: Table) {
@@ -36,12 +36,12 @@ export function createDeliveryLedger(table: Table) {
     subscription: string,
     stream: string,
     seq: number,
-  ): Promise<KeptDelivery | undefined> {
+  ): Promise<StoredDelivery | undefined> {
     const stored = await records.read(at(subscription, { stream, seq }))
     return stored && { delivery: { subscription, ...stored.record }, etag: stored.etag }
   }
 
-  async function* list(query: Parameters<Table['list']>[0]): AsyncGenerator<KeptDelivery> {
+  async function* list(query: Parameters<Table['list']>[0]): AsyncGenerator<StoredDelivery> {
     for await (const { partitionKey, columns, etag } of table.list(query))
       yield { delivery: { subscription: partitionKey, ...deliveryRow.read(columns) }, etag }
   }
@@ -49,8 +49,8 @@ export function createDeliveryLedger(table: Table) {
   /** The deliveries of events of one stream, which come in its order. */
   function between(
     subscription: string,
-    [first, ...rest]: OwedEvent[],
-  ): AsyncGenerator<KeptDelivery> {
+    [first, ...rest]: PendingEvent[],
+  ): AsyncGenerator<StoredDelivery> {
     const last = rest.at(-1) ?? first
     const from = deliveryKey(first?.stream ?? '', first?.seq ?? 0)
     return list({
@@ -61,14 +61,14 @@ export function createDeliveryLedger(table: Table) {
   }
 
   /** Begins the next round of one delivery, whatever has become of it meanwhile. */
-  async function renewOne(
+  async function redeliverOne(
     subscription: string,
-    event: OwedEvent,
+    event: PendingEvent,
     now: Date,
   ): Promise<DeliveryMessage> {
-    let next = freshDelivery(subscription, event, FIRST_ROUND + 1, now)
+    let next = freshDelivery(subscription, event, FIRST_GENERATION + 1, now)
     await records.update(at(subscription, event), (known) => {
-      next = { ...next, round: (known?.round ?? FIRST_ROUND) + 1 }
+      next = { ...next, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
       return next
     })
     return nextMessage(next)
@@ -96,11 +96,15 @@ export function createDeliveryLedger(table: Table) {
     },
 
     /**
-     * Makes up to `MOST_ROWS` events of one stream, in its order, owed to a subscription, those that are not in the ledger
+     * Makes up to `MAX_ROWS` events of one stream, in its order, owed to a subscription, those that are not in the ledger
      * yet. Answers the first messages of those that were never tried: a crash may have come between row and message.
      */
-    async owe(subscription: string, events: OwedEvent[], now: Date): Promise<DeliveryMessage[]> {
-      const fresh = events.map((event) => freshDelivery(subscription, event, FIRST_ROUND, now))
+    async enqueue(
+      subscription: string,
+      events: PendingEvent[],
+      now: Date,
+    ): Promise<DeliveryMessage[]> {
+      const fresh = events.map((event) => freshDelivery(subscription, event, FIRST_GENERATION, now))
       let known = new Map<number, Delivery>()
       for (;;) {
         const missing = fresh.filter(({ seq }) => !known.has(seq))
@@ -109,12 +113,12 @@ export function createDeliveryLedger(table: Table) {
           return fresh
             .map((delivery) => known.get(delivery.seq) ?? delivery)
             .filter(
-              ({ state, round, attempt }) =>
-                state === 'owed' && round === FIRST_ROUND && attempt === 0,
+              ({ state, generation: round, attempt }) =>
+                state === 'owed' && round === FIRST_GENERATION && attempt === 0,
             )
             .map(nextMessage)
         } catch (error) {
-          if (!isRefusal(error, 'exists')) throw error
+          if (!isConflict(error, 'exists')) throw error
         }
         known = new Map()
         for await (const { delivery } of between(subscription, events))
@@ -122,26 +126,31 @@ export function createDeliveryLedger(table: Table) {
       }
     },
 
-    /** Makes up to `MOST_ROWS` events of one stream, in its order, owed in a new round; answers its first messages. */
-    async renew(subscription: string, events: OwedEvent[], now: Date): Promise<DeliveryMessage[]> {
-      const known = new Map<number, KeptDelivery>()
-      for await (const kept of between(subscription, events)) known.set(kept.delivery.seq, kept)
+    /** Makes up to `MAX_ROWS` events of one stream, in its order, owed in a new round; answers its first messages. */
+    async redeliver(
+      subscription: string,
+      events: PendingEvent[],
+      now: Date,
+    ): Promise<DeliveryMessage[]> {
+      const known = new Map<number, StoredDelivery>()
+      for await (const stored of between(subscription, events))
+        known.set(stored.delivery.seq, stored)
       const next = events.map((event) => {
-        const kept = known.get(event.seq)
+        const stored = known.get(event.seq)
         return {
-          kept,
+          stored: stored,
           delivery: freshDelivery(
             subscription,
             event,
-            (kept?.delivery.round ?? FIRST_ROUND) + 1,
+            (stored?.delivery.generation ?? FIRST_GENERATION) + 1,
             now,
           ),
         }
       })
-      const operations = next.map(({ kept, delivery }) => write(delivery, kept?.etag))
+      const operations = next.map(({ stored, delivery }) => write(delivery, stored?.etag))
       if (await tryTransact(table, operations))
         return next.map(({ delivery }) => nextMessage(delivery))
-      return Promise.all(events.map((event) => renewOne(subscription, event, now)))
+      return Promise.all(events.map((event) => redeliverOne(subscription, event, now)))
     },
 
     /** Deletes deliveries of one subscription; those that are gone already are fine. */

@@ -1,9 +1,9 @@
 import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
-import { bury } from './attempt.ts'
+import { deadLetter } from './attempt.ts'
 import { type Delivery, nextMessage } from './delivery.ts'
-import type { KeptDelivery } from './store.ts'
+import type { StoredDelivery } from './store.ts'
 
 /** How long a finished delivery is kept for whoever asks. */
 const KEPT_MS = 3 * DAY_MS
@@ -16,9 +16,9 @@ export interface SweepReport {
   forgotten: number
   expired: number
   /** What was owed and dead when it was looked at, and since when the oldest is owed. */
-  owed: number
+  pending: number
   dead: number
-  oldestOwedAt: string | null
+  oldestPendingAt: string | null
 }
 
 /**
@@ -26,19 +26,19 @@ export interface SweepReport {
  * event, or left of a subscription that is gone. For a failing subscription one message suffices: the others wait in the
  * slow lane; for a disabled one nothing is queued.
  */
-export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> {
-  const { deliveries, subscriptions, clock, log } = parts
+export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
+  const { deliveries, subscriptions, clock, log } = deps
   const now = clock.now()
   for (const one of await subscriptions.all())
     if (isAbandoned(one, now)) await subscriptions.giveUp(one)
-  const oldest = await readOldest(parts)
+  const oldest = await readOldest(deps)
   const report: SweepReport = {
     requeued: 0,
     forgotten: 0,
     expired: 0,
-    owed: 0,
+    pending: 0,
     dead: 0,
-    oldestOwedAt: null,
+    oldestPendingAt: null,
   }
   let subscription: Subscription | undefined
   let at: string | undefined
@@ -49,8 +49,8 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
     report.forgotten += leaving.length
     leaving = []
   }
-  for await (const kept of deliveries.list({})) {
-    const { delivery } = kept
+  for await (const stored of deliveries.list({})) {
+    const { delivery } = stored
     if (delivery.subscription !== at) {
       await leave()
       at = delivery.subscription
@@ -62,12 +62,13 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) leaving.push(delivery)
     else if (delivery.state === 'owed' && isExpired) {
-      if (await bury(parts, kept, { status: null, reason: 'event-expired' })) report.expired += 1
+      if (await deadLetter(deps, stored, { status: null, reason: 'event-expired' }))
+        report.expired += 1
     } else if (
       isOverdue(delivery, now) &&
       (subscription.state === 'active' || (subscription.state === 'failing' && !probed))
     ) {
-      await queueAgain(parts, kept)
+      await queueAgain(deps, stored)
       report.requeued += 1
       probed = true
     }
@@ -78,15 +79,15 @@ export async function sweepDeliveries(parts: EventsParts): Promise<SweepReport> 
   return report
 }
 
-function count(report: SweepReport, { state, owedSince }: Delivery): void {
+function count(report: SweepReport, { state, pendingSince: owedSince }: Delivery): void {
   if (state === 'dead') report.dead += 1
   if (state !== 'owed') return
-  report.owed += 1
-  if (report.oldestOwedAt === null || owedSince < report.oldestOwedAt)
-    report.oldestOwedAt = owedSince
+  report.pending += 1
+  if (report.oldestPendingAt === null || owedSince < report.oldestPendingAt)
+    report.oldestPendingAt = owedSince
 }
 
-async function readOldest({ feed, streams }: EventsParts): Promise<Map<string, number>> {
+async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, number>> {
   const counters = streams.map(
     async (stream) => [stream, (await feed.counter(stream, 'oldest')).seq] as const,
   )
@@ -105,8 +106,8 @@ const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) 
 
 /** The message before the row: crashed in between, it is queued once more. */
 async function queueAgain(
-  { queue, deliveries, clock }: EventsParts,
-  { delivery, etag }: KeptDelivery,
+  { queue, deliveries, clock }: EventsDeps,
+  { delivery, etag }: StoredDelivery,
 ): Promise<void> {
   await queue.send(nextMessage(delivery))
   await deliveries.replace({ ...delivery, nextAttemptAt: clock.now().toISOString() }, etag)

@@ -19,12 +19,12 @@ export async function expireEvents(
   let upTo = Math.max(oldest - 1, 0)
   for (;;) {
     const events = await feed.events(stream, upTo, PAGE)
-    const kept = events.findIndex(
+    const stored = events.findIndex(
       ({ detectedat, sequence }) => detectedat >= cutoff || Number(sequence) > dispatched,
     )
     upTo =
-      kept === -1 ? Number(events.at(-1)?.sequence ?? upTo) : Number(events[kept]?.sequence) - 1
-    if (kept !== -1 || events.length < PAGE) break
+      stored === -1 ? Number(events.at(-1)?.sequence ?? upTo) : Number(events[stored]?.sequence) - 1
+    if (stored !== -1 || events.length < PAGE) break
   }
   if (upTo < Math.max(oldest, 1)) {
     // A crash may have come between the counter and the deletion.

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import {
   type Columns,
-  isRefusal,
+  isConflict,
   type Operation,
   type Query,
   type Table,
@@ -25,7 +25,7 @@ export interface Head {
   /** The seq that the next event will have; the first one has 1. */
   next: number
   epoch: string
-  watch: string
+  state: string
   etag: string
 }
 
@@ -41,7 +41,7 @@ export class StreamMoved extends Error {
 export type Feed = ReturnType<typeof createFeed>
 
 const headRow = rowCodec(
-  z.object({ next: z.number(), epoch: z.string(), watch: z.string().default('') }),
+  z.object({ next: z.number(), epoch: z.string(), state: z.string().default('') }),
 )
 
 interface Beside {
@@ -56,7 +56,7 @@ export function createFeed(table: Table) {
   const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
 
   async function head(stream: string): Promise<Head> {
-    const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), watch: '' }
+    const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '' }
     const stored = await heads.update(key(stream, 'head'), (known) => (known ? undefined : fresh))
     return { stream, ...(stored?.record ?? fresh), etag: stored?.etag ?? '' }
   }
@@ -65,7 +65,7 @@ export function createFeed(table: Table) {
   async function write(
     before: Head,
     steps: Step[],
-    watch: string,
+    state: string,
     { mark, poll }: Beside = {},
   ): Promise<Head> {
     const { stream, epoch } = before
@@ -83,16 +83,16 @@ export function createFeed(table: Table) {
       }
     }
     const guarded: Operation[] = [
-      heads.write(key(stream, 'head'), { next, epoch, watch }, before.etag),
+      heads.write(key(stream, 'head'), { next, epoch, state: state }, before.etag),
       ...(mark ? [marks.write(key(stream, `mark|${mark}`), { seq: next - 1 }, undefined)] : []),
       ...(poll ? [{ kind: 'upsert' as const, ...key(stream, 'poll'), columns: poll }] : []),
       ...operations,
     ]
     try {
       const [etag = ''] = await table.transact(guarded)
-      return { stream, next, epoch, watch, etag }
+      return { stream, next, epoch, state: state, etag }
     } catch (error) {
-      if (isRefusal(error, 'changed') && error.index === 0) throw new StreamMoved(stream)
+      if (isConflict(error, 'changed') && error.index === 0) throw new StreamMoved(stream)
       // An item that somebody else removed with the head unmoved can't be: the head guards every change of items.
       throw error
     }
@@ -126,12 +126,12 @@ export function createFeed(table: Table) {
      * only, so that a crash in between is met by looking again. Throws `StreamMoved` when another writer was faster; what
      * was written until then stays.
      */
-    async append(before: Head, steps: Step[], watch: string, poll: Columns): Promise<Head> {
-      const parts = splitSteps(steps)
-      const last = parts.pop() ?? []
+    async append(before: Head, steps: Step[], state: string, poll: Columns): Promise<Head> {
+      const chunks = splitSteps(steps)
+      const last = chunks.pop() ?? []
       let at = before
-      for (const part of parts) at = await write(at, part, before.watch)
-      if (last.length > 0 || watch !== before.watch) return write(at, last, watch, { poll })
+      for (const part of chunks) at = await write(at, part, before.state)
+      if (last.length > 0 || state !== before.state) return write(at, last, state, { poll })
       await table.transact([{ kind: 'upsert', ...key(before.stream, 'poll'), columns: poll }])
       return at
     },
@@ -140,7 +140,7 @@ export function createFeed(table: Table) {
      * Notes that a poll of a stream began or failed, beside the report of the last one that ended well, which stays; no
      * guard, a courtesy to whoever asks.
      */
-    async notePoll(stream: string, what: 'began' | 'failed', note: Columns): Promise<void> {
+    async recordPoll(stream: string, what: 'began' | 'failed', note: Columns): Promise<void> {
       await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns: note }])
     },
 
@@ -161,13 +161,13 @@ export function createFeed(table: Table) {
           await write(
             before,
             events.map((event) => ({ event })),
-            before.watch,
+            before.state,
             { mark },
           )
           return true
         } catch (error) {
           // Index 1 is the mark; an event that exists is a bug.
-          if (error instanceof StreamMoved || (isRefusal(error, 'exists') && error.index === 1))
+          if (error instanceof StreamMoved || (isConflict(error, 'exists') && error.index === 1))
             continue
           throw error
         }

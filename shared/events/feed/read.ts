@@ -7,13 +7,13 @@ import type { CloudEvent } from '../event.ts'
 import type { Feed } from './feed.ts'
 
 /** Up to which seq a stream was read; its epoch tells a stream that was begun anew from the one before. */
-export interface Place {
+export interface StreamPosition {
   epoch: string
   seq: number
 }
 
 /** The place in each stream; a stream that is missing is read from its oldest event. */
-export type Cursor = Partial<Record<string, Place>>
+export type Cursor = Partial<Record<string, StreamPosition>>
 
 const LIST = 'events'
 const place = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
@@ -41,7 +41,7 @@ export type FeedPage =
   | { gap: Gap; next: Cursor }
 
 /** Most events looked at for one page, wanted or not. */
-const MOST_LOOKED_AT = 1000
+const MAX_LOOKED_AT = 1000
 
 /**
  * Reads on after a cursor: streams merged by the time of detection, each strictly in its own order. The cursor moves past
@@ -51,7 +51,7 @@ export async function readFeed(
   feed: Feed,
   { streams, after, limit, matches }: FeedQuery,
 ): Promise<FeedPage> {
-  const share = Math.max(1, Math.floor(MOST_LOOKED_AT / streams.length))
+  const share = Math.max(1, Math.floor(MAX_LOOKED_AT / streams.length))
   const queues = await Promise.all(
     streams.map(async (stream) => {
       const place = after[stream]
@@ -130,7 +130,7 @@ export interface Gap {
 export async function findStart(
   feed: Pick<Feed, 'counter' | 'head'>,
   stream: string,
-  place?: Place,
+  place?: StreamPosition,
 ): Promise<Start> {
   const [counter, { epoch, next }] = await Promise.all([
     feed.counter(stream, 'oldest'),
@@ -143,7 +143,7 @@ export async function findStart(
 /** Whether events are missing between a place and its start; no place handed out is ever ahead of a head read later. */
 export function gapOf(
   { stream, epoch, from, oldest, last }: Start,
-  place: Place | undefined,
+  place: StreamPosition | undefined,
 ): Gap | undefined {
   if (!place) return undefined
   const gap = (reason: Gap['reason']): Gap => ({
@@ -161,7 +161,7 @@ export function gapOf(
 export function refuseGap(
   { stream, reason, fromSeq, oldestSeq }: Gap,
   path: string,
-  remedy: string,
+  fix: string,
 ): RequestError {
   if (reason === 'ahead') {
     const message = `lies ahead of ${stream}: it comes from another data account, or from before this one was restored`
@@ -175,7 +175,7 @@ export function refuseGap(
       reason === 'reset'
         ? `${stream} was begun anew since, in an empty data account; its oldest event is ${oldestSeq}.`
         : `${stream} begins at ${oldestSeq} by now; the events from ${fromSeq} on were kept for their time.`,
-    remedy,
+    fix: fix,
   })
 }
 
@@ -195,7 +195,7 @@ export async function cursorSince(
   return Object.fromEntries(await Promise.all(places))
 }
 
-async function placeSince(feed: Feed, stream: string, sinceMs: number): Promise<Place> {
+async function placeSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
   const { epoch, from, last } = await findStart(feed, stream)
   let before = from
   for (let beyond = last + 1; beyond - before > 1; ) {

@@ -25,9 +25,9 @@ export interface Step {
 export const eventKey = (seq: number): string => `event|${toSequence(seq)}`
 
 /** Most operations of one transaction besides head and mark. */
-const MOST_OPERATIONS = 98
+const MAX_OPERATIONS = 98
 /** Most UTF-16 units of one transaction: well below 4 MiB however they are encoded. */
-const MOST_UNITS = 600_000
+const MAX_UNITS = 600_000
 
 /** The write of an item. */
 export function toItemOperation(stream: string, { id, columns }: ItemChange): Operation {
@@ -84,15 +84,15 @@ export const toEvent = (row: Row): CloudEvent => toTraced(row).event
 
 /** Cuts steps into transactions by number and size; a step stays whole. */
 export function splitSteps(steps: Step[]): Step[][] {
-  const parts: Step[][] = []
+  const chunks: Step[][] = []
   let part: Step[] = []
   let operations = 0
   let units = 0
   for (const step of steps) {
     const takes = (step.item ? 1 : 0) + (step.event ? 1 : 0)
     const size = JSON.stringify(step).length
-    if (part.length > 0 && (operations + takes > MOST_OPERATIONS || units + size > MOST_UNITS)) {
-      parts.push(part)
+    if (part.length > 0 && (operations + takes > MAX_OPERATIONS || units + size > MAX_UNITS)) {
+      chunks.push(part)
       part = []
       operations = 0
       units = 0
@@ -101,8 +101,8 @@ export function splitSteps(steps: Step[]): Step[][] {
     operations += takes
     units += size
   }
-  if (part.length > 0) parts.push(part)
-  return parts
+  if (part.length > 0) chunks.push(part)
+  return chunks
 }
 
 /** How far something has come: a counter beside a stream, or the place of a mark. */

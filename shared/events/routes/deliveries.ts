@@ -19,8 +19,8 @@ export const listDeliveries = eventsRoute({
   query: z.strictObject({ state: z.enum(deliveryStates).optional() }),
   answers: { 200: { description: 'A page of deliveries, stream by stream in its order.' } },
   list: { name: 'deliveries', of: deliveryViewSchema, owner: 'id', position: z.string() },
-  async handle({ params: { id }, query: { state, limit, after } }, parts) {
-    await findSubscription(parts, id)
+  async handle({ params: { id }, query: { state, limit, after } }, deps) {
+    await findSubscription(deps, id)
     const found: Delivery[] = []
     const query = {
       partitionKey: id,
@@ -28,7 +28,7 @@ export const listDeliveries = eventsRoute({
       from: after === undefined ? undefined : `${after}!`,
       where: state && { state },
     }
-    for await (const { delivery } of parts.deliveries.list(query)) {
+    for await (const { delivery } of deps.deliveries.list(query)) {
       found.push(delivery)
       if (found.length > limit) break
     }
@@ -57,12 +57,12 @@ export const createReplayRoute = (streams: readonly string[]) =>
         body: z.strictObject({ queued: z.int() }),
       },
     },
-    async handle({ params: { id }, body: { after } }, parts) {
-      const subscription = await findSubscription(parts, id)
+    async handle({ params: { id }, body: { after } }, deps) {
+      const subscription = await findSubscription(deps, id)
       if (subscription.state === 'disabled') throw isDisabled(id)
       const queued = after
-        ? await replayAfter(parts, subscription, after)
-        : await replayDead(parts, subscription)
+        ? await replayAfter(deps, subscription, after)
+        : await replayDead(deps, subscription)
       return { status: 200, body: { queued } }
     },
   })
@@ -84,8 +84,8 @@ export const testSubscription = eventsRoute({
       }),
     },
   },
-  async handle({ params: { id } }, parts) {
-    return { status: 200, body: await testDelivery(parts, await findSubscription(parts, id)) }
+  async handle({ params: { id } }, deps) {
+    return { status: 200, body: await testDelivery(deps, await findSubscription(deps, id)) }
   },
 })
 
@@ -95,5 +95,5 @@ const isDisabled = (id: string) =>
     problem: 'subscription-disabled',
     title: 'The subscription is disabled',
     detail: 'Nothing is delivered to it until it is enabled.',
-    remedy: `POST /api/subscriptions/${id}/enable first.`,
+    fix: `POST /api/subscriptions/${id}/enable first.`,
   })

@@ -17,7 +17,7 @@ import {
 } from '../feed/read.ts'
 
 /** What the feed routes work with. */
-export interface FeedParts {
+export interface FeedDeps {
   feed: Feed
   /** Every stream, and those that are read when a caller names none. */
   streams: readonly string[]
@@ -33,7 +33,7 @@ export interface FeedWords {
 }
 
 /** Declares a route of the feed. */
-const feedRoute = defineRoute<FeedParts>()
+const feedRoute = defineRoute<FeedDeps>()
 
 const text = plainText(300).min(1).optional()
 
@@ -55,7 +55,7 @@ const eventFilter = z.object({
 type EventFilter = z.output<typeof eventFilter>
 
 /** The streams that a filter reads. */
-const streamsOf = ({ defaultStreams }: FeedParts, { stream }: EventFilter): readonly string[] =>
+const streamsOf = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
   stream === undefined ? defaultStreams : [stream]
 
 /** Whether an event is what a filter wants, whatever the case of letters. */
@@ -94,19 +94,19 @@ export const createListEventsRoute = (words: FeedWords) =>
         }),
       },
     },
-    async handle({ query: { limit, after, since, ...filter } }, parts) {
+    async handle({ query: { limit, after, since, ...filter } }, deps) {
       if (after && since)
         throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
-      const { feed } = parts
-      const streams = streamsOf(parts, filter)
+      const { feed } = deps
+      const streams = streamsOf(deps, filter)
       const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
       const matches = (event: CloudEvent) => isWanted(filter, event)
       const page = await readFeed(feed, { streams, after: from, limit, matches })
       const next = encodeCursor(page.next)
       const query = { limit, ...filter }
       if ('gap' in page) {
-        const remedy = `GET ${pathAfter('/api/events', query, next)} goes on with the oldest event.`
-        throw refuseGap(page.gap, 'query.after', remedy)
+        const fix = `GET ${pathAfter('/api/events', query, next)} goes on with the oldest event.`
+        throw refuseGap(page.gap, 'query.after', fix)
       }
       const { events, more } = page
       return {
@@ -152,7 +152,7 @@ export const createTriggerRoute = (words: FeedWords) =>
 /** The next event after a trigger's cursor, or a gap told once when the events after it are gone. */
 async function readTrigger(
   filter: EventFilter,
-  deps: FeedParts,
+  deps: FeedDeps,
   cursor?: string,
 ): Promise<LongPollReply> {
   const { feed, streams: known, now } = deps

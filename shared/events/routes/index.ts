@@ -1,13 +1,8 @@
 import type { Route } from '../../platform/route.ts'
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import type { FilterWords } from '../filter.ts'
 import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
-import {
-  createListEventsRoute,
-  createTriggerRoute,
-  type FeedParts,
-  type FeedWords,
-} from './feed.ts'
+import { createListEventsRoute, createTriggerRoute, type FeedDeps, type FeedWords } from './feed.ts'
 import {
   createSubscribeRoute,
   deleteSubscription,
@@ -19,7 +14,7 @@ import {
 } from './subscriptions.ts'
 
 /** Every route about subscriptions and deliveries, their filter in the words of the app. */
-export const createSubscriptionRoutes = (words: FilterWords): Route<EventsParts>[] => [
+export const createSubscriptionRoutes = (words: FilterWords): Route<EventsDeps>[] => [
   createSubscribeRoute(words),
   listSubscriptions,
   unsubscribeByUrl,
@@ -33,7 +28,7 @@ export const createSubscriptionRoutes = (words: FilterWords): Route<EventsParts>
 ]
 
 /** Every route that reads the feed. */
-export const createFeedRoutes = (words: FeedWords): Route<FeedParts>[] => [
+export const createFeedRoutes = (words: FeedWords): Route<FeedDeps>[] => [
   createListEventsRoute(words),
   createTriggerRoute(words),
 ]

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
-import { type EventsParts, eventsRoute } from '../deps.ts'
+import { type EventsDeps, eventsRoute } from '../deps.ts'
 import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
 import {
   enable,
@@ -27,7 +27,7 @@ export const subscriptionParams = z.strictObject({
 
 /** The subscription of an id, once it is there for its caller; throws `subscription-not-found`. */
 export async function findSubscription(
-  { subscriptions }: EventsParts,
+  { subscriptions }: EventsDeps,
   id: string,
 ): Promise<Subscription> {
   const subscription = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
@@ -42,7 +42,7 @@ const subscriptionNotFound = () =>
     problem: 'subscription-not-found',
     title: 'There is no such subscription',
     detail: 'None has this id: it never was, or it was deleted.',
-    remedy: 'GET /api/subscriptions lists them.',
+    fix: 'GET /api/subscriptions lists them.',
   })
 
 /** Logic Apps gives out URLs up to this length. */
@@ -76,8 +76,8 @@ export const createSubscribeRoute = (words: FilterWords) =>
         body: subscriptionViewSchema,
       },
     },
-    async handle({ body: { callbackUrl, description, filter, contentType }, origin }, parts) {
-      const { subscription, isNew } = await subscribe(parts, {
+    async handle({ body: { callbackUrl, description, filter, contentType }, origin }, deps) {
+      const { subscription, isNew } = await subscribe(deps, {
         callbackUrl,
         description: description ?? null,
         filter: filterSchema.parse(filter ?? {}),
@@ -97,8 +97,8 @@ export const listSubscriptions = eventsRoute({
   summary: 'Subscriptions and how their deliveries fare',
   answers: { 200: { description: 'A page of subscriptions.' } },
   list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
-  async handle({ query: { limit, after = '' } }, parts) {
-    const [all, countOf] = await Promise.all([parts.subscriptions.all(), countOpen(parts)])
+  async handle({ query: { limit, after = '' } }, deps) {
+    const [all, countOf] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
     const found = all.filter(({ id, state }) => id > after && state !== 'starting')
     const { page, next } = cutPage(found, limit, ({ id }) => id)
     const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
@@ -113,10 +113,10 @@ export const showSubscription = eventsRoute({
   summary: 'One subscription and how its deliveries fare',
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
-  async handle({ params: { id } }, parts) {
+  async handle({ params: { id } }, deps) {
     const [subscription, countOf] = await Promise.all([
-      findSubscription(parts, id),
-      countOpen(parts, id),
+      findSubscription(deps, id),
+      countOpen(deps, id),
     ])
     return { status: 200, body: reportSubscription(subscription, countOf(id)) }
   },
@@ -129,9 +129,9 @@ export const deleteSubscription = eventsRoute({
   summary: 'Delete a subscription with everything it is owed',
   params: subscriptionParams,
   answers: { 204: { description: 'It is gone.' } },
-  async handle({ params: { id } }, parts) {
-    await findSubscription(parts, id)
-    if (!(await unsubscribe(parts, id))) throw subscriptionNotFound()
+  async handle({ params: { id } }, deps) {
+    await findSubscription(deps, id)
+    if (!(await unsubscribe(deps, id))) throw subscriptionNotFound()
     return { status: 204 }
   },
 })
@@ -143,8 +143,8 @@ export const unsubscribeByUrl = eventsRoute({
   summary: 'Delete the subscription of a callback URL, for callers that know nothing else of it',
   body: z.strictObject({ callbackUrl }),
   answers: { 204: { description: 'No subscription has this callback URL any more.' } },
-  async handle({ body }, parts) {
-    await unsubscribeCallback(parts, body.callbackUrl)
+  async handle({ body }, deps) {
+    await unsubscribeCallback(deps, body.callbackUrl)
     return { status: 204 }
   },
 })
@@ -156,11 +156,11 @@ export const enableSubscription = eventsRoute({
   summary: 'Enable a disabled subscription; what it is owed is delivered',
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
-  async handle({ params: { id } }, parts) {
-    await findSubscription(parts, id)
-    const subscription = await enable(parts, id)
+  async handle({ params: { id } }, deps) {
+    await findSubscription(deps, id)
+    const subscription = await enable(deps, id)
     if (!subscription) throw subscriptionNotFound()
-    const countOf = await countOpen(parts, id)
+    const countOf = await countOpen(deps, id)
     return { status: 200, body: reportSubscription(subscription, countOf(id)) }
   },
 })
@@ -177,9 +177,9 @@ export const rotateSubscriptionSecret = eventsRoute({
       body: z.strictObject({ secret: z.string(), previousValidUntil: z.string() }),
     },
   },
-  async handle({ params: { id } }, parts) {
-    await findSubscription(parts, id)
-    const rotated = await rotateSecret(parts, id)
+  async handle({ params: { id } }, deps) {
+    await findSubscription(deps, id)
+    const rotated = await rotateSecret(deps, id)
     if (!rotated) throw subscriptionNotFound()
     return { status: 200, body: rotated }
   },

@@ -41,19 +41,19 @@ const RESOLVE_MS = 10_000
  * Judges a callback URL by itself and by every address of its name. Throws a `RequestError`, `callback-refused` or
  * `callback-unresolvable`, which never holds the URL.
  */
-export async function judgeCallback(text: string, policy: CallbackPolicy): Promise<Callback> {
+export async function validateCallbackUrl(text: string, policy: CallbackPolicy): Promise<Callback> {
   const url = readUrl(text)
   const host = hostOf(url)
   const isLocal = policy.allowLoopback && (host === 'localhost' || isLoopback(host))
-  if (!isLocal) judgeUrl(url, host)
+  if (!isLocal) validateUrl(url, host)
   if (ipaddr.isValid(host)) {
-    judgeAddress(host, policy)
+    validateAddress(host, policy)
     return { url }
   }
   const addresses = await resolve(host, policy)
   for (const { address } of addresses) {
     if (isLocal && !isLoopback(address)) throw refused('Its name does not stand for this machine.')
-    judgeAddress(address, policy)
+    validateAddress(address, policy)
   }
   return { url, addresses }
 }
@@ -79,7 +79,7 @@ function readUrl(text: string): URL {
 
 const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 
-function judgeUrl({ protocol, port }: URL, host: string): void {
+function validateUrl({ protocol, port }: URL, host: string): void {
   if (protocol !== 'https:') throw refused('It is no https URL.')
   const number = Number(port || 443)
   if (number !== 443 && (number < 1024 || foreignPorts.has(number)))
@@ -110,14 +110,14 @@ async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]>
     problem: 'callback-unresolvable',
     title: 'The name of the callback URL does not resolve',
     detail: 'No address is known for its host.',
-    remedy: 'Check the host of callbackUrl, or try again once its name is known to public DNS.',
+    fix: 'Check the host of callbackUrl, or try again once its name is known to public DNS.',
   })
 }
 
 const isLoopback = (address: string) =>
   ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
 
-function judgeAddress(address: string, { allowLoopback }: CallbackPolicy): void {
+function validateAddress(address: string, { allowLoopback }: CallbackPolicy): void {
   if (allowLoopback && isLoopback(address)) return
   if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
     throw refused('It leads to no public address.')
@@ -134,7 +134,6 @@ function refused(detail: string): RequestError {
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    remedy:
-      'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
+    fix: 'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
   })
 }

@@ -1,15 +1,15 @@
-import { FAILURES_TO_FAILING, MOST_FAILING_MS, slowPauseMs } from '../delivery/retry-schedule.ts'
-import type { EventsParts } from '../deps.ts'
+import { FAILURES_TO_FAILING, MAX_FAILING_MS, retryPauseMs } from '../delivery/retry-schedule.ts'
+import type { EventsDeps } from '../deps.ts'
 import { type Failure, healthy, type Subscription } from './subscription.ts'
 
-type NoteParts = Pick<EventsParts, 'subscriptions' | 'clock' | 'log'>
+type HealthDeps = Pick<EventsDeps, 'subscriptions' | 'clock' | 'log'>
 
 /** A later success is not noted within this time of an earlier one: the row is everybody's. */
 const NOTE_AGAIN_MS = 10_000
 
 /** Notes that a subscription has taken an event: whatever it failed before is over. */
-export async function noteSuccess(
-  { subscriptions, clock, log }: NoteParts,
+export async function recordSuccess(
+  { subscriptions, clock, log }: HealthDeps,
   before: Subscription,
 ): Promise<void> {
   const now = clock.now()
@@ -31,8 +31,8 @@ export async function noteSuccess(
  * disable it. `hasTurn` says that this was the one post of the slow lane, whose turn ends with it; the next one comes after a
  * pause, and not before the receiver wants to be asked again.
  */
-export async function noteFailure(
-  { subscriptions, clock, log }: NoteParts,
+export async function recordFailure(
+  { subscriptions, clock, log }: HealthDeps,
   before: Subscription,
   lastFailure: Failure,
   { hasTurn, waitMs = 0 }: { hasTurn: boolean; waitMs?: number | undefined },
@@ -43,24 +43,24 @@ export async function noteFailure(
     const failingSince = one.failingSince ?? lastFailure.at
     const failingMs = now.getTime() - Date.parse(failingSince)
     const noted = { lastFailure, failingSince, consecutiveFailures: one.consecutiveFailures + 1 }
-    if (failingMs >= MOST_FAILING_MS) {
+    if (failingMs >= MAX_FAILING_MS) {
       const disabledReason = `nothing was delivered since ${failingSince}`
-      return { ...noted, state: 'disabled', disabledReason, postingUntil: null }
+      return { ...noted, state: 'disabled', disabledReason, sendUntil: null }
     }
     if (noted.consecutiveFailures < FAILURES_TO_FAILING) return noted
     const pauseEnd = new Date(
-      now.getTime() + Math.max(slowPauseMs(failingMs), waitMs),
+      now.getTime() + Math.max(retryPauseMs(failingMs), waitMs),
     ).toISOString()
-    const isLater = !hasTurn && one.postingUntil !== null && one.postingUntil > pauseEnd
-    return { ...noted, state: 'failing', postingUntil: isLater ? one.postingUntil : pauseEnd }
+    const isLater = !hasTurn && one.sendUntil !== null && one.sendUntil > pauseEnd
+    return { ...noted, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })
   if (after && after.state !== before.state)
     log.warn(`a subscription is ${after.state}`, { subscription: after.id, ...lastFailure })
 }
 
 /** Disables a subscription whose receiver said that it is gone for good. */
-export async function noteGone(
-  { subscriptions, log }: NoteParts,
+export async function recordGone(
+  { subscriptions, log }: HealthDeps,
   id: string,
   lastFailure: Failure,
 ): Promise<void> {
@@ -70,7 +70,7 @@ export async function noteGone(
     return {
       state: 'disabled',
       lastFailure,
-      postingUntil: null,
+      sendUntil: null,
       consecutiveFailures: one.consecutiveFailures + 1,
       failingSince: one.failingSince ?? lastFailure.at,
       disabledReason: 'the receiver answered 410',

@@ -5,7 +5,7 @@ import { createRecords, rowCodec, tryTransact } from '../../platform/table-recor
 import { type Subscription, subscriptionSchema } from './subscription.ts'
 
 /** The place of a callback URL as it was found; without an ETag nobody has had it yet. */
-export interface Place {
+export interface UrlClaim {
   etag: string | undefined
 }
 
@@ -37,7 +37,7 @@ export function createSubscriptions(table: Table) {
     /** The place of a callback URL, and the subscription that has it. */
     async find(
       callbackUrl: string,
-    ): Promise<{ place: Place; subscription: Subscription | undefined }> {
+    ): Promise<{ place: UrlClaim; subscription: Subscription | undefined }> {
       const url = await urls.read(atUrl(callbackUrl))
       return { place: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
     },
@@ -54,7 +54,7 @@ export function createSubscriptions(table: Table) {
      */
     async begin(
       subscription: Subscription,
-      { etag }: Place,
+      { etag }: UrlClaim,
       unfinished?: Subscription,
     ): Promise<boolean> {
       const { id, callbackUrl } = subscription

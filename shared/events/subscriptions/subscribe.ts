@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { RequestError } from '../../platform/errors.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
-import { requeue } from '../delivery/replay.ts'
-import type { EventsParts } from '../deps.ts'
+import { redeliverAll } from '../delivery/replay.ts'
+import type { EventsDeps } from '../deps.ts'
 import { type Filter, wantsStream } from '../filter.ts'
-import { judgeCallback, normalizeCallback } from './callback-url.ts'
-import type { Place } from './store.ts'
+import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
+import type { UrlClaim } from './store.ts'
 import { healthy, isAbandoned, type Subscription } from './subscription.ts'
 
 /** What a caller asks for. */
@@ -18,10 +18,10 @@ export interface Wanted {
 }
 
 /** Most subscriptions of an app. */
-export const MOST_SUBSCRIPTIONS = 200
+export const MAX_SUBSCRIPTIONS = 200
 
 /** How often a callback URL is tried for when others want the same one at the same moment. */
-const MOST_TURNS = 20
+const MAX_TURNS = 20
 
 /**
  * Makes a subscription, or gives the one that this callback URL has the new filter. It gets every event that is appended
@@ -29,38 +29,38 @@ const MOST_TURNS = 20
  * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`.
  */
 export async function subscribe(
-  parts: EventsParts,
+  deps: EventsDeps,
   wanted: Wanted,
 ): Promise<{ subscription: Subscription; isNew: boolean }> {
-  const { url } = await judgeCallback(wanted.callbackUrl, parts.callbackPolicy)
+  const { url } = await validateCallbackUrl(wanted.callbackUrl, deps.callbackPolicy)
   const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
-  for (let turn = 1; turn <= MOST_TURNS; turn++) {
-    const { place, subscription: known } = await parts.subscriptions.find(url.href)
+  for (let turn = 1; turn <= MAX_TURNS; turn++) {
+    const { place, subscription: known } = await deps.subscriptions.find(url.href)
     if (known && known.state !== 'starting') {
-      const subscription = await update(parts, known, wanted)
+      const subscription = await update(deps, known, wanted)
       if (subscription) return { subscription, isNew: false }
       continue
     }
-    const begun = await begin(parts, asked, place, known)
+    const begun = await begin(deps, asked, place, known)
     // The row stands: only now the heads are read.
     const subscription =
-      begun && (await parts.subscriptions.finish(begun.id, await readHeads(parts, parts.streams)))
+      begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
     if (subscription) return { subscription, isNew: true }
   }
   throw new RequestError({
     status: 409,
     problem: 'subscription-busy',
     title: 'Others are subscribing the same callback URL',
-    detail: `It changed hands ${MOST_TURNS} times while this request tried for it.`,
-    remedy: 'Try again in a moment.',
+    detail: `It changed hands ${MAX_TURNS} times while this request tried for it.`,
+    fix: 'Try again in a moment.',
   })
 }
 
 /** Writes the row as `starting`; undefined when somebody else was faster. */
 async function begin(
-  { subscriptions, clock }: EventsParts,
+  { subscriptions, clock }: EventsDeps,
   asked: Wanted & { callbackHost: string },
-  place: Place,
+  place: UrlClaim,
   unfinished: Subscription | undefined,
 ): Promise<Subscription | undefined> {
   const starting: Subscription = {
@@ -80,49 +80,49 @@ async function begin(
   // Counted with the new one in place: of two who come for the last place none is overlooked.
   const all = await subscriptions.all()
   const present = all.filter((one) => !isAbandoned(one, clock.now()))
-  if (present.length <= MOST_SUBSCRIPTIONS) return starting
+  if (present.length <= MAX_SUBSCRIPTIONS) return starting
   await subscriptions.remove(starting)
   throw new RequestError({
     status: 409,
     problem: 'too-many-subscriptions',
     title: 'There are too many subscriptions',
-    detail: `There are ${MOST_SUBSCRIPTIONS} already.`,
-    remedy: 'Delete one that nobody needs, or let one receiver pass events on.',
+    detail: `There are ${MAX_SUBSCRIPTIONS} already.`,
+    fix: 'Delete one that nobody needs, or let one receiver pass events on.',
   })
 }
 
 async function update(
-  parts: EventsParts,
+  deps: EventsDeps,
   { id, filter: before }: Subscription,
   { filter, description, contentType }: Wanted,
 ): Promise<Subscription | undefined> {
-  const { subscriptions, streams } = parts
+  const { subscriptions, streams } = deps
   const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
   const added = streams.filter(
-    (stream) => wantsStream(filter, stream, parts) && !wantsStream(before, stream, parts),
+    (stream) => wantsStream(filter, stream, deps) && !wantsStream(before, stream, deps),
   )
   if (updated && added.length > 0) {
     // After the filter was written: whatever is appended from here on is dispatched by it.
-    const heads = await readHeads(parts, added)
+    const heads = await readHeads(deps, added)
     await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
   }
   // Whoever subscribes again wants events: a receiver that was given up is back.
-  return updated && (await enable(parts, id))
+  return updated && (await enable(deps, id))
 }
 
 async function readHeads(
-  { feed }: EventsParts,
+  { feed }: EventsDeps,
   streams: readonly string[],
 ): Promise<Record<string, number>> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-type UnsubscribeParts = Pick<EventsParts, 'subscriptions' | 'deliveries'>
+type UnsubscribeDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
 
 /** Deletes a subscription with everything it was owed; false when there is none. */
 export async function unsubscribe(
-  { subscriptions, deliveries }: UnsubscribeParts,
+  { subscriptions, deliveries }: UnsubscribeDeps,
   id: string,
 ): Promise<boolean> {
   const subscription = await subscriptions.read(id)
@@ -138,13 +138,13 @@ export async function unsubscribe(
 
 /** Deletes the subscription of a callback URL; false when it has none. */
 export async function unsubscribeCallback(
-  parts: UnsubscribeParts,
+  deps: UnsubscribeDeps,
   callbackUrl: string,
 ): Promise<boolean> {
   const href = normalizeCallback(callbackUrl)
   if (href === undefined) return false
-  const { subscription } = await parts.subscriptions.find(href)
-  return subscription !== undefined && unsubscribe(parts, subscription.id)
+  const { subscription } = await deps.subscriptions.find(href)
+  return subscription !== undefined && unsubscribe(deps, subscription.id)
 }
 
 /** For how long the secret before still signs. */
@@ -152,7 +152,7 @@ const OVERLAP_MS = DAY_MS
 
 /** Gives a subscription a new secret; the one before signs beside it for 24 hours. Undefined when there is none. */
 export async function rotateSecret(
-  { subscriptions, clock }: Pick<EventsParts, 'subscriptions' | 'clock'>,
+  { subscriptions, clock }: Pick<EventsDeps, 'subscriptions' | 'clock'>,
   id: string,
 ): Promise<{ secret: string; previousValidUntil: string } | undefined> {
   const secret = makeSecret()
@@ -169,18 +169,18 @@ export async function rotateSecret(
  * Enables a disabled subscription and queues everything it is owed anew; one that is not disabled stays as it is.
  * Answers how it stands; undefined when there is none.
  */
-export async function enable(parts: EventsParts, id: string): Promise<Subscription | undefined> {
+export async function enable(deps: EventsDeps, id: string): Promise<Subscription | undefined> {
   let wasDisabled = false
-  const subscription = await parts.subscriptions.change(id, ({ state }) => {
+  const subscription = await deps.subscriptions.change(id, ({ state }) => {
     wasDisabled = state === 'disabled'
     return wasDisabled ? healthy : undefined
   })
   // First enabled, then queued: a message that meets a disabled subscription is dropped.
   if (subscription && wasDisabled)
-    await requeue(
-      parts,
+    await redeliverAll(
+      deps,
       subscription,
-      parts.deliveries.list({ partitionKey: id, where: { state: 'owed' } }),
+      deps.deliveries.list({ partitionKey: id, where: { state: 'owed' } }),
     )
   return subscription
 }

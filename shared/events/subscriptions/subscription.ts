@@ -38,7 +38,7 @@ export const subscriptionSchema = z.object({
   lastFailure: failureSchema.nullable(),
   disabledReason: z.string().nullable(),
   /** While it is failing: nobody else posts before. */
-  postingUntil: z.string().nullable(),
+  sendUntil: z.string().nullable(),
 })
 
 export type Subscription = z.infer<typeof subscriptionSchema>
@@ -49,7 +49,7 @@ export const healthy = {
   consecutiveFailures: 0,
   failingSince: null,
   disabledReason: null,
-  postingUntil: null,
+  sendUntil: null,
 } as const satisfies Partial<Subscription>
 
 /** The secrets that sign at a moment. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Delivery, deliveryStates } from '../delivery/delivery.ts'
-import type { EventsParts } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import { filterSchema } from '../filter.ts'
 import { contentTypes, failureSchema, type Subscription } from './subscription.ts'
 
@@ -21,7 +21,7 @@ export const subscriptionReportSchema = subscriptionViewSchema.extend({
   consecutiveFailures: z.int(),
   lastDeliveredAt: z.string().nullable(),
   lastFailure: failureSchema.nullable(),
-  owed: z.int(),
+  pending: z.int(),
   dead: z.int(),
   disabledReason: z.string().nullable(),
 })
@@ -51,7 +51,7 @@ export function viewSubscription(
 /** What a subscription is and how its deliveries fare. */
 export function reportSubscription(
   subscription: Subscription,
-  { owed, dead }: Counts,
+  { pending, dead }: Counts,
 ): z.infer<typeof subscriptionReportSchema> {
   const { consecutiveFailures, lastDeliveredAt, lastFailure, disabledReason } = subscription
   return {
@@ -59,7 +59,7 @@ export function reportSubscription(
     consecutiveFailures,
     lastDeliveredAt,
     lastFailure,
-    owed,
+    pending: pending,
     dead,
     disabledReason,
   }
@@ -67,15 +67,15 @@ export function reportSubscription(
 
 /** What became of a delivery so far. */
 export function viewDelivery(delivery: Delivery): z.infer<typeof deliveryViewSchema> {
-  const { stream, seq, eventId, state, round, attempt, nextAttemptAt, last } = delivery
+  const { stream, seq, eventId, state, generation: round, attempt, nextAttemptAt, last } = delivery
   return { stream, seq, eventId, state, round, attempt, nextAttemptAt, last }
 }
 
 /** What a subscription is owed and what was given up. */
 export interface Counts {
-  owed: number
+  pending: number
   dead: number
-  oldestOwedAt: string | null
+  oldestPendingAt: string | null
 }
 
 /** Deliveries as the status shows them. */
@@ -84,13 +84,13 @@ export interface DeliveryReport extends Counts {
   disabled: { id: string; callbackHost: string; reason: string | null }[]
 }
 
-type CountParts = Pick<EventsParts, 'subscriptions' | 'deliveries'>
+type CountDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
 
-const none: Counts = { owed: 0, dead: 0, oldestOwedAt: null }
+const none: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 
 /** Counts what is not delivered, of one subscription or of all, by subscription; one request for every 1,000 of them. */
 export async function countOpen(
-  { deliveries }: CountParts,
+  { deliveries }: CountDeps,
   id?: string,
 ): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
@@ -98,12 +98,12 @@ export async function countOpen(
     ...(id === undefined ? {} : { partitionKey: id }),
     where: { isOpen: true },
   })) {
-    const { subscription, state, owedSince } = delivery
+    const { subscription, state, pendingSince: owedSince } = delivery
     const count = counts.get(subscription) ?? { ...none }
     if (state === 'dead') count.dead += 1
     else {
-      count.owed += 1
-      count.oldestOwedAt = earlier(count.oldestOwedAt, owedSince)
+      count.pending += 1
+      count.oldestPendingAt = earlier(count.oldestPendingAt, owedSince)
     }
     counts.set(subscription, count)
   }
@@ -111,14 +111,14 @@ export async function countOpen(
 }
 
 /** Everything that is owed and dead, and the subscriptions that need somebody to look. */
-export async function reportDeliveries(parts: CountParts): Promise<DeliveryReport> {
-  const [all, countOf] = await Promise.all([parts.subscriptions.all(), countOpen(parts)])
+export async function reportDeliveries(deps: CountDeps): Promise<DeliveryReport> {
+  const [all, countOf] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
   const total = { ...none }
   for (const { id } of all) {
-    const { owed, dead, oldestOwedAt } = countOf(id)
-    total.owed += owed
+    const { pending, dead, oldestPendingAt } = countOf(id)
+    total.pending += pending
     total.dead += dead
-    if (oldestOwedAt) total.oldestOwedAt = earlier(total.oldestOwedAt, oldestOwedAt)
+    if (oldestPendingAt) total.oldestPendingAt = earlier(total.oldestPendingAt, oldestPendingAt)
   }
   const failing = all.filter(({ state }) => state === 'failing')
   const disabled = all.filter(({ state }) => state === 'disabled')

@@ -9,12 +9,12 @@ import {
   notFound,
   open,
   rawSchema,
-  type ScanHistoryParts,
+  type ScanHistoryDeps,
   scanAnswerSchema,
   scanRoute,
 } from './reply.ts'
 
-const MOST_SESSIONS = 20
+const MAX_SESSIONS = 20
 const idParam = z.strictObject({ id: idSchema })
 const text = z.string().nullable()
 
@@ -26,9 +26,9 @@ export const showSession = scanRoute({
   params: idParam,
   answers: { 200: { description: 'The session.', body: scanAnswerSchema } },
   cached: { raw: rawSchema },
-  async handle({ params: { id }, query: { raw } }, parts) {
-    const { sessions } = await parts.defender()
-    const entry = (await lookup(parts, sessions, [id])).get(id)
+  async handle({ params: { id }, query: { raw } }, deps) {
+    const { sessions } = await deps.defender()
+    const entry = (await lookup(deps, sessions, [id])).get(id)
     if (!entry) throw notFound('session')
     const { body, tag, final } = await open(entry, raw)
     return { status: 200, body, tag, headers: keepFor(final) }
@@ -44,8 +44,8 @@ export const listSessions = scanRoute({
     id: z
       .array(idSchema)
       .min(1)
-      .max(MOST_SESSIONS)
-      .describe(`Stands once for every session, up to ${MOST_SESSIONS} times.`)
+      .max(MAX_SESSIONS)
+      .describe(`Stands once for every session, up to ${MAX_SESSIONS} times.`)
       .meta({ many: true }),
   }),
   answers: {
@@ -57,10 +57,10 @@ export const listSessions = scanRoute({
     404: { description: 'None of them is there.' },
   },
   cached: { raw: rawSchema },
-  async handle({ query: { id, raw } }, parts) {
+  async handle({ query: { id, raw } }, deps) {
     const ids = [...new Set(id)].sort()
-    const { sessions } = await parts.defender()
-    const entries = await lookup(parts, sessions, ids)
+    const { sessions } = await deps.defender()
+    const entries = await lookup(deps, sessions, ids)
     if (entries.size === 0) throw notFound('session')
     const opened = await Promise.all([...entries.values()].map((entry) => open(entry, raw)))
     const missing = ids.filter((one) => !entries.has(one))
@@ -98,9 +98,9 @@ const offset = z.int().min(0).max(1_000_000)
 const definitionsSchema = z.object({ definitions: z.array(definitionSchema) })
 const DEFINITIONS = 'all'
 
-async function definitionsOf(parts: ScanHistoryParts) {
-  const { definitions } = await parts.defender()
-  const entry = (await lookup(parts, definitions, [DEFINITIONS])).get(DEFINITIONS)
+async function definitionsOf(deps: ScanHistoryDeps) {
+  const { definitions } = await deps.defender()
+  const entry = (await lookup(deps, definitions, [DEFINITIONS])).get(DEFINITIONS)
   const list = entry ? definitionsSchema.parse(entry.answer).definitions : []
   return { list, tag: entry?.tag ?? '', cached: entry?.cachedAt ? { at: entry.cachedAt } : null }
 }
@@ -118,8 +118,8 @@ export const listDefinitions = scanRoute({
     more: { cached: cachedSchema },
   },
   cached: {},
-  async handle({ query: { limit, after = 0 } }, parts) {
-    const { list, tag, cached } = await definitionsOf(parts)
+  async handle({ query: { limit, after = 0 } }, deps) {
+    const { list, tag, cached } = await definitionsOf(deps)
     const next = list.length > after + limit ? after + limit : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
     return { status: 200, body, tag, headers: keepFor(false) }
@@ -148,11 +148,11 @@ export const showDefinition = scanRoute({
   },
   list: { name: 'definition-sessions', position: offset },
   cached: { raw: rawSchema },
-  async handle({ params: { id }, query: { limit, after = 0, raw } }, parts) {
-    const { sessionsOfDefinition } = await parts.defender()
-    const known = await definitionsOf(parts)
+  async handle({ params: { id }, query: { limit, after = 0, raw } }, deps) {
+    const { sessionsOfDefinition } = await deps.defender()
+    const known = await definitionsOf(deps)
     const definition = known.list.find((one) => one.id?.toLowerCase() === id.toLowerCase()) ?? null
-    const entry = (await lookup(parts, sessionsOfDefinition, [id], `${limit}-${after}`)).get(id)
+    const entry = (await lookup(deps, sessionsOfDefinition, [id], `${limit}-${after}`)).get(id)
     const opened = entry && (await open(entry, raw))
     const page = sessionsSchema.parse(opened?.body ?? { sessions: [], next: null })
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')

@@ -1,19 +1,19 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { defineRoute } from '../../platform/route.ts'
-import { BRIEF_MS, type Entry, type LookupParts } from '../lookup.ts'
+import { BRIEF_MS, type Entry, type LookupDeps } from '../lookup.ts'
 import { scanSchema } from '../source.ts'
 import type { DefenderSource } from '../sources/defender.ts'
 import type { TenableSource } from '../sources/tenable.ts'
 
 /** What the routes of this domain work with. A source that is not set up throws a ConfigError and stops no other. */
-export interface ScanHistoryParts extends LookupParts {
+export interface ScanHistoryDeps extends LookupDeps {
   defender(): Promise<DefenderSource>
   tenable(): Promise<TenableSource>
 }
 
 /** Declares a route of this domain. */
-export const scanRoute = defineRoute<ScanHistoryParts>()
+export const scanRoute = defineRoute<ScanHistoryDeps>()
 
 /** An id in a path or a query: it goes into a request to the upstream. */
 export const idSchema = z
@@ -65,26 +65,25 @@ const refusals = {
     problem: 'session-not-found',
     title: 'There is no such session',
     detail: 'Defender answers no history for it: it never was, or it is no longer kept.',
-    remedy:
-      'GET /api/scan-history/defender/definitions/{id} shows the sessions of a definition; Defender does not always name their ids there.',
+    fix: 'GET /api/scan-history/defender/definitions/{id} shows the sessions of a definition; Defender does not always name their ids there.',
   },
   definition: {
     problem: 'definition-not-found',
     title: 'There is no such definition',
     detail: 'Defender neither lists this definition nor answers any session of it.',
-    remedy: 'GET /api/scan-history/defender/definitions lists the definitions.',
+    fix: 'GET /api/scan-history/defender/definitions lists the definitions.',
   },
   scan: {
     problem: 'scan-not-found',
     title: 'There is no such scan',
     detail: 'Tenable answers that it has no such scan, or none that the user of the keys can see.',
-    remedy: 'Use the id or the schedule_uuid of the scan.',
+    fix: 'Use the id or the schedule_uuid of the scan.',
   },
   run: {
     problem: 'scan-or-run-not-found',
     title: 'There is no such scan or no such run of it',
     detail:
       'Tenable answers with the same words when the scan is not there and when the run is not.',
-    remedy: 'GET /api/scan-history/tenable/scans/{id}/runs lists the runs of a scan that is there.',
+    fix: 'GET /api/scan-history/tenable/scans/{id}/runs lists the runs of a scan that is there.',
   },
 } as const

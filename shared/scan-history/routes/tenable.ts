@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { tagOf } from '../cache.ts'
-import { lookup, toRefusal } from '../lookup.ts'
+import { lookup, toCallerError } from '../lookup.ts'
 import { LATEST, scanStates } from '../source.ts'
 import { isOver, stateOf } from '../sources/tenable.ts'
 import {
@@ -31,9 +31,9 @@ export const showScan = scanRoute({
   }),
   answers: { 200: { description: 'The run.', body: scanAnswerSchema } },
   cached: { raw: rawSchema },
-  async handle({ params: { id }, query: { run, raw } }, parts) {
-    const { scan } = await parts.tenable()
-    const entry = (await lookup(parts, scan, [id], run)).get(id)
+  async handle({ params: { id }, query: { run, raw } }, deps) {
+    const { scan } = await deps.tenable()
+    const entry = (await lookup(deps, scan, [id], run)).get(id)
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
     const { body, tag, final } = await open(entry, raw)
     // Another run may be the latest soon.
@@ -72,9 +72,9 @@ export const listRuns = scanRoute({
     more: { cached: cachedSchema },
   },
   cached: {},
-  async handle({ params: { id }, query: { limit, after = 0 } }, parts) {
-    const { runs } = await parts.tenable()
-    const entry = (await lookup(parts, runs, [id], `${limit}-${after}`)).get(id)
+  async handle({ params: { id }, query: { limit, after = 0 } }, deps) {
+    const { runs } = await deps.tenable()
+    const entry = (await lookup(deps, runs, [id], `${limit}-${after}`)).get(id)
     if (!entry) throw notFound('scan')
     const { body, tag } = await open(entry, false)
     const page = { ...pageSchema.parse(body), cached: body.cached }
@@ -100,10 +100,10 @@ export const showStatus = scanRoute({
     },
   },
   cached: {},
-  async handle({ params: { id } }, parts) {
-    const { status } = await parts.tenable()
+  async handle({ params: { id } }, deps) {
+    const { status } = await deps.tenable()
     const upstreamState = await status(id).catch((error: unknown): never => {
-      throw toRefusal(error)
+      throw toCallerError(error)
     })
     if (upstreamState === undefined) throw notFound('scan')
     const state = stateOf(upstreamState)

@@ -1,17 +1,17 @@
 import { ShapeError } from '../../platform/errors.ts'
 import { toTimeText } from '../../platform/time.ts'
-import type { UpstreamWatch } from '../../platform/upstream-health.ts'
+import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { DefenderScans } from '../../upstreams/defender.ts'
 import { countOf, rowsOf, textOf } from '../fields.ts'
-import type { Completeness, Found, Question, Scan, ScanState, Target } from '../source.ts'
+import type { Completeness, Fetched, Query, Scan, ScanState, Target } from '../source.ts'
 
 /** What Defender can be asked for. */
 export interface DefenderSource {
-  sessions: Question
+  sessions: Query
   /** Every definition; the id plays no part. */
-  definitions: Question
+  definitions: Query
   /** A page of the sessions of a definition; the part is `<limit>-<offset>`. */
-  sessionsOfDefinition: Question
+  sessionsOfDefinition: Query
 }
 
 type Row = Record<string, unknown>
@@ -19,12 +19,12 @@ type Row = Record<string, unknown>
 /** Makes the source that Defender is; `over` notes how its calls go. */
 export function createDefenderSource(
   scans: DefenderScans,
-  over: UpstreamWatch['over'],
+  over: UpstreamHealth['track'],
 ): DefenderSource {
   return {
     sessions: {
       kind: 'defender-session',
-      async ask(ids) {
+      async fetch(ids) {
         const { rows = [] } = (await over(() => scans.historyOfSessions(ids))) ?? {}
         const found = ids.map((id) => [id, sessionFrom(rowsAbout(id, ids, rows), id)] as const)
         return new Map(found.flatMap(([id, session]) => (session ? [[id, session]] : [])))
@@ -32,7 +32,7 @@ export function createDefenderSource(
     },
     definitions: {
       kind: 'defender-definitions',
-      async ask([id = '']) {
+      async fetch([id = '']) {
         const { rows = [] } = (await over(() => scans.definitions())) ?? {}
         const definitions = rows
           .map(readDefinition)
@@ -42,7 +42,7 @@ export function createDefenderSource(
     },
     sessionsOfDefinition: {
       kind: 'defender-definition',
-      async ask([id = ''], part) {
+      async fetch([id = ''], part) {
         const [limit = 0, offset = 0] = part.split('-').map(Number)
         // One more than wanted tells whether there is a next page.
         const { rows = [] } =
@@ -69,7 +69,7 @@ function rowsAbout(id: string, ids: readonly string[], rows: Row[]): Row[] {
   return rows.filter((row) => plain(sessionOf(row) ?? id) === plain(id))
 }
 
-function sessionFrom(rows: Row[], id: string): Found | undefined {
+function sessionFrom(rows: Row[], id: string): Fetched | undefined {
   const scans = rows.map((row) => readHistoryRow(row, id)).sort(newestFirst)
   const [newest] = scans
   if (!newest) return undefined

@@ -1,25 +1,25 @@
 import { isIP } from 'node:net'
 import { ShapeError } from '../../platform/errors.ts'
-import type { UpstreamWatch } from '../../platform/upstream-health.ts'
+import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { Tenable } from '../../upstreams/tenable.ts'
 import { countOf, epochTimeOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
 import {
+  type Alias,
   type Completeness,
-  type Found,
+  type Fetched,
   LATEST,
-  type Question,
+  type Query,
   type Scan,
   type ScanState,
-  type See,
   type Target,
 } from '../source.ts'
 
 /** What Tenable can be asked for. */
 export interface TenableSource {
   /** A scan's run by number or UUID, or its latest one. */
-  scan: Question
+  scan: Query
   /** A page of a scan's runs; the part is `<limit>-<offset>`. */
-  runs: Question
+  runs: Query
   /** How the latest run stands; undefined where there is no such scan. */
   status(id: string): Promise<string | undefined>
 }
@@ -29,9 +29,9 @@ type ScanRoutes = Pick<Tenable, 'details' | 'history' | 'latestStatus'>
 /** Makes the source that Tenable is; `over` notes how its calls go. */
 export function createTenableSource(
   tenable: ScanRoutes,
-  over: UpstreamWatch['over'],
+  over: UpstreamHealth['track'],
 ): TenableSource {
-  async function detailsOf(id: string, run?: string): Promise<Found | undefined> {
+  async function detailsOf(id: string, run?: string): Promise<Fetched | undefined> {
     const details = await over(() => tenable.details(id, run))
     if (!details) return undefined
     if (typeof details.info !== 'object' || details.info === null) {
@@ -45,7 +45,7 @@ export function createTenableSource(
   }
 
   /** Asks the cheap routes first: details are for runs that are over, and for scans that have no list of runs. */
-  async function latestOf(id: string): Promise<Found | See | undefined> {
+  async function latestOf(id: string): Promise<Fetched | Alias | undefined> {
     // Scans that were imported or triggered have no runs to list.
     const page = await over(() => tenable.history(id, { limit: 1, offset: 0 }))
     const [row] = page?.rows ?? []
@@ -63,7 +63,7 @@ export function createTenableSource(
       }
     }
     if (!isRunId(run?.id)) return detailsOf(id)
-    if (!isUnderWay(state)) return { see: run.id }
+    if (!isUnderWay(state)) return { alias: run.id }
     // A newer run has begun that is not listed yet.
     return {
       answer: scanOf(id, { state, upstreamState: word, completeness: notOver(id, word) }),
@@ -75,11 +75,12 @@ export function createTenableSource(
   return {
     scan: {
       kind: 'tenable-scan',
-      ask: (ids, run) => eachOf(ids, (id) => (run === LATEST ? latestOf(id) : detailsOf(id, run))),
+      fetch: (ids, run) =>
+        eachOf(ids, (id) => (run === LATEST ? latestOf(id) : detailsOf(id, run))),
     },
     runs: {
       kind: 'tenable-runs',
-      ask: (ids, part) =>
+      fetch: (ids, part) =>
         eachOf(ids, async (id) => {
           const [limit = 0, offset = 0] = part.split('-').map(Number)
           const page = await over(() => tenable.history(id, { limit, offset }))
@@ -105,7 +106,7 @@ function unfinished(
   id: string,
   run: ReturnType<typeof runOf>,
   row: Record<string, unknown>,
-): Found {
+): Fetched {
   const { state, upstreamState, startedAt } = run
   const completeness = notOver(id, upstreamState)
   const known = {

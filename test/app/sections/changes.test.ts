@@ -21,7 +21,7 @@ async function used(): Promise<{ interactive: number; background: number }> {
 }
 
 test('whoever asks for an item uses no token of the timer', async () => {
-  const { watch } = await theApp().changes()
+  const { context: watch } = await theApp().changes()
 
   await watch('machine-actions', traced).source.get('nobody-knows-it')
 
@@ -29,7 +29,7 @@ test('whoever asks for an item uses no token of the timer', async () => {
 })
 
 test('the timer takes no place from whoever asks', async () => {
-  const { watch } = await theApp().changes()
+  const { context: watch } = await theApp().changes()
 
   await watch('machine-actions', traced, 'background').source.get('nobody-knows-it')
 

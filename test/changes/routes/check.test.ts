@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { poll } from '../../../shared/changes/poll.ts'
-import type { Watch } from '../../../shared/changes/poll-state.ts'
+import type { PollContext } from '../../../shared/changes/poll-state.ts'
 import { machineActions } from '../../../shared/changes/resources/machine-actions.ts'
 import { checkNow } from '../../../shared/changes/routes/check.ts'
 import { UpstreamError } from '../../../shared/platform/errors.ts'
@@ -12,7 +12,7 @@ const SECOND = 1000
 
 let clock: StillClock
 let shelf: ReturnType<typeof createShelf>
-let watch: Watch
+let context: PollContext
 let told: number
 
 beforeEach(async () => {
@@ -20,26 +20,26 @@ beforeEach(async () => {
   const table = createMemoryTable('Streams')
   await table.create()
   shelf = createShelf(machineActions, clock)
-  watch = watchOver({ table, clock, source: shelf.source })
+  context = watchOver({ table, clock, source: shelf.source })
   told = 0
 })
 
 const check = () =>
-  checkNow(watch, clock.now().toISOString(), 20 * SECOND, async () => {
+  checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {
     told += 1
   })
 const secondsOf = (time: string | undefined) => Date.parse(time ?? '') / SECOND
 
 /** A poll by another process, whose lists take so many seconds. */
 function pollSlowly(seconds: number): Promise<unknown> {
-  const source: Watch['source'] = {
+  const source: PollContext['source'] = {
     ...shelf.source,
     async *list(wanted) {
       if ('openNow' in wanted) await clock.sleep(seconds * SECOND)
       yield* shelf.source.list(wanted)
     },
   }
-  return poll({ ...watch, source, memory: {} })
+  return poll({ ...context, source, memory: {} })
 }
 
 test('a check polls at once when nobody else does, and hands out what it finds', async () => {
@@ -86,7 +86,7 @@ test('a check does not wait for a poll that failed', async () => {
   shelf.fail = () => {
     throw refusal
   }
-  await expect(poll(watch)).rejects.toBe(refusal)
+  await expect(poll(context)).rejects.toBe(refusal)
   shelf.fail = () => {}
   await clock.advance(SECOND)
 
@@ -101,8 +101,8 @@ test('a check does not wait for a poll that has been silent for two minutes', as
 })
 
 test('whoever checks hears after 20 seconds that it takes longer, and what is found is handed out all the same', async () => {
-  const { source } = watch
-  watch.source = {
+  const { source } = context
+  context.source = {
     ...source,
     async *list(wanted) {
       if ('openNow' in wanted) await clock.sleep(60 * SECOND)
@@ -129,8 +129,8 @@ test('those who check at the very same moment share one poll', async () => {
 
 test('what nobody expected of a poll reaches the log, also when whoever checked has had an answer', async () => {
   const lines: unknown[] = []
-  watch.log = { ...watch.log, error: (message, facts) => void lines.push([message, facts]) }
-  const checking = checkNow(watch, clock.now().toISOString(), 20 * SECOND, async () => {
+  context.log = { ...context.log, error: (message, facts) => void lines.push([message, facts]) }
+  const checking = checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {
     await clock.sleep(30 * SECOND)
     throw new Error('the queue is away')
   })

@@ -3,7 +3,7 @@ import { deliver, deliverSlowly } from '../../../shared/events/delivery/attempt.
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { replayAfter } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
-import type { EventsParts } from '../../../shared/events/deps.ts'
+import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
 import { cursorIn } from '../feed-on.ts'
 import { Died, dyingAt, type Watch, watchQueue, watchTable } from '../watched-storage.ts'
@@ -13,7 +13,7 @@ type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 
-function partsUnder(world: World, watch: Watch): EventsParts {
+function partsUnder(world: World, watch: Watch): EventsDeps {
   const { streams, subscriptions, deliveries } = world.tables
   return world.partsOver({
     streams: watchTable(streams, watch),
@@ -49,9 +49,9 @@ const dying = async (work: Promise<unknown>): Promise<void> => {
 /** What the timers do: catch up each minute, sweep each hour. */
 async function goOn(world: World, hours: number): Promise<void> {
   for (let hour = 0; hour < hours; hour++) {
-    await dispatch(world.parts, 'machine-actions')
+    await dispatch(world.deps, 'machine-actions')
     await world.clock.advance(HOUR + MINUTE)
-    await sweepDeliveries(world.parts)
+    await sweepDeliveries(world.deps)
   }
   await world.clock.advance(DAY)
 }
@@ -117,7 +117,7 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     world.receive(HOST, () => (isDown ? 500 : 200))
     const { id } = await world.subscribe(HOST)
     const ids = await world.tell(someEvent(), someEvent(), someEvent(), someEvent())
-    await world.parts.subscriptions.change(id, () => ({ state: 'failing', consecutiveFailures: 3 }))
+    await world.deps.subscriptions.change(id, () => ({ state: 'failing', consecutiveFailures: 3 }))
     const [message] = await world.queues.queue.receive(1, 30)
     await world.queues.retryQueue.send(JSON.parse(message?.text ?? ''))
     const [moved] = await world.queues.retryQueue.receive(1, 30)
@@ -144,13 +144,13 @@ test('wherever enabling dies, what was owed arrives', async () => {
     const world = await createWorld()
     world.receive(HOST, () => 200)
     const { id } = await world.subscribe(HOST)
-    await world.parts.subscriptions.change(id, () => ({ state: 'disabled' }))
+    await world.deps.subscriptions.change(id, () => ({ state: 'disabled' }))
     const ids = await world.tell(someEvent(), someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
 
     await dying(enable(partsUnder(world, watch), id))
-    if ((await world.stateOf(id))?.state === 'disabled') await enable(world.parts, id)
+    if ((await world.stateOf(id))?.state === 'disabled') await enable(world.deps, id)
     await goOn(world, 2)
 
     expect(world.ids(HOST).toSorted(), what).toEqual(ids.toSorted())
@@ -169,7 +169,7 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
 
     const after = await cursorIn(world.feed, { 'machine-actions': 0 })
     await dying(replayAfter(partsUnder(world, watch), subscription, after))
-    const queued = await replayAfter(world.parts, subscription, after)
+    const queued = await replayAfter(world.deps, subscription, after)
     await world.clock.advance(MINUTE)
 
     expect(queued).toBe(2)

@@ -78,7 +78,7 @@ test('after a rotation both secrets sign for 24 hours, then the new one alone', 
   world.receive(HOST, () => 200)
   const { id, secret: first } = await world.subscribe(HOST)
   world.serve()
-  const rotated = await rotateSecret(world.parts, id)
+  const rotated = await rotateSecret(world.deps, id)
 
   await world.tell(someEvent())
   await world.clock.advance(DAY - HOUR)

@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 
 const clock = createAdjustableClock()
-const parts: Posting[0] = {
+const deps: Posting[0] = {
   clock,
   http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
   callbackPolicy: { allowLoopback: true, resolve: async () => [] },
@@ -27,7 +27,7 @@ const parts: Posting[0] = {
 
 const post = (server: Script, more: Partial<Posting[1]> = {}) =>
   postEvent(
-    parts,
+    deps,
     { ...subscription, callbackUrl: server.url('/hook?sig=canary').href, ...more },
     event,
   )
@@ -131,7 +131,7 @@ test.each([
 
 test('a receiver that is not there fails by the code of the network', async () => {
   const outcome = await postEvent(
-    parts,
+    deps,
     { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' },
     event,
   )
@@ -150,11 +150,7 @@ test('the door is asked once, even one that would try again by itself', async ()
   })
 
   const callbackUrl = server.url('/hook').href
-  const outcome = await postEvent(
-    { ...parts, http: eager },
-    { ...subscription, callbackUrl },
-    event,
-  )
+  const outcome = await postEvent({ ...deps, http: eager }, { ...subscription, callbackUrl }, event)
 
   expect(outcome).toMatchObject({ kind: 'failed', status: 500 })
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { buryPoison, deliver } from '../../../shared/events/delivery/attempt.ts'
+import { deliver, handlePoison } from '../../../shared/events/delivery/attempt.ts'
 import { replayAfter, replayDead } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import { encodeCursor } from '../../../shared/events/feed/read.ts'
@@ -25,14 +25,18 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   rest.push(...(await world.tell(someEvent({ machineId: 'm1' }))))
   await world.clock.advance(MINUTE)
 
-  const queued = await replayAfter(world.parts, subscription, await atCursor(world, 1))
+  const queued = await replayAfter(world.deps, subscription, await atCursor(world, 1))
   await world.clock.advance(MINUTE)
 
   expect(queued).toBe(2)
   expect(world.ids(HOST)).toEqual([rest[2], rest[0], rest[2]])
   expect(world.ids(HOST)).not.toContain(before)
   expect(
-    (await world.deliveriesOf(subscription.id)).map(({ seq, round, state }) => [seq, round, state]),
+    (await world.deliveriesOf(subscription.id)).map(({ seq, generation: round, state }) => [
+      seq,
+      round,
+      state,
+    ]),
   ).toEqual([
     [2, 2, 'delivered'],
     [4, 2, 'delivered'],
@@ -45,7 +49,7 @@ test('what was queued while a subscription was being made, and is from before it
   world.receive(HOST, () => status)
   const [before = ''] = await world.tell(someEvent())
   const { id } = await world.subscribe(HOST)
-  await world.parts.deliveries.owe(
+  await world.deps.deliveries.enqueue(
     id,
     [{ stream: 'machine-actions', seq: 1, eventId: before }],
     world.clock.now(),
@@ -55,7 +59,7 @@ test('what was queued while a subscription was being made, and is from before it
   await world.clock.advance(SECOND)
 
   status = 200
-  await enable(world.parts, id)
+  await enable(world.deps, id)
   await world.clock.advance(MINUTE)
 
   expect(world.ids(HOST)).toEqual([after, after])
@@ -74,7 +78,7 @@ test('a replay calls off what is queued of the round before', async () => {
   await world.clock.advance(SECOND)
 
   status = 200
-  await replayAfter(world.parts, subscription, await atCursor(world, 0))
+  await replayAfter(world.deps, subscription, await atCursor(world, 0))
   await world.clock.advance(HOUR)
 
   expect(world.posts).toHaveLength(2)
@@ -96,7 +100,7 @@ test('dead letters are delivered when they are replayed', async () => {
   const posted = world.posts.length
 
   isDown = false
-  const queued = await replayDead(world.parts, subscription)
+  const queued = await replayDead(world.deps, subscription)
   await world.clock.advance(MINUTE)
 
   expect(states.filter((state) => state !== 'delivered')).toEqual(['dead'])
@@ -110,13 +114,13 @@ test('a cursor before what is kept is told so, with the place to go on from', as
   await world.tell(someEvent(), someEvent(), someEvent())
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
 
-  const late = replayAfter(world.parts, subscription, await atCursor(world, 1))
+  const late = replayAfter(world.deps, subscription, await atCursor(world, 1))
 
   const next = encodeCursor(await atCursor(world, 2))
   await expect(late).rejects.toMatchObject({
-    facts: { status: 410, problem: 'cursor-expired', remedy: expect.stringContaining(next) },
+    facts: { status: 410, problem: 'cursor-expired', fix: expect.stringContaining(next) },
   })
-  expect(await replayAfter(world.parts, subscription, await atCursor(world, 2))).toBe(1)
+  expect(await replayAfter(world.deps, subscription, await atCursor(world, 2))).toBe(1)
 })
 
 test('a message that fails five times becomes a dead letter, unless it is done meanwhile', async () => {
@@ -132,14 +136,14 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   const dead = await world.deliveriesOf(id)
 
   const [first] = dead
-  await buryPoison(world.parts, {
+  await handlePoison(world.deps, {
     subscription: id,
     stream: 'machine-actions',
     seq: 1,
     attempt: 1,
     round: 1,
   })
-  await buryPoison(world.parts, { nonsense: true })
+  await handlePoison(world.deps, { nonsense: true })
 
   expect(dead.map(({ state, last }) => [state, last?.reason])).toEqual([
     ['dead', 'poison'],
@@ -155,15 +159,15 @@ test('a message that is done, of an earlier round, or of nobody is dropped', asy
   const { id } = await world.subscribe(HOST)
   await world.tell(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
-  const delivered = deliver(world.parts, message)
+  const delivered = deliver(world.deps, message)
   await world.clock.advance(SECOND)
   await delivered
 
-  await deliver(world.parts, message)
-  await deliver(world.parts, { ...message, attempt: 2 })
-  await deliver(world.parts, { ...message, seq: 9 })
-  await deliver(world.parts, { ...message, subscription: 'sub_unknown' })
-  await deliver(world.parts, 'nonsense')
+  await deliver(world.deps, message)
+  await deliver(world.deps, { ...message, attempt: 2 })
+  await deliver(world.deps, { ...message, seq: 9 })
+  await deliver(world.deps, { ...message, subscription: 'sub_unknown' })
+  await deliver(world.deps, 'nonsense')
 
   expect(world.posts).toHaveLength(1)
 })
@@ -175,7 +179,7 @@ test('two who take the same message at the same moment post it once', async () =
   await world.tell(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
 
-  const both = Promise.all([deliver(world.parts, message), deliver(world.parts, message)])
+  const both = Promise.all([deliver(world.deps, message), deliver(world.deps, message)])
   await world.clock.advance(SECOND)
   await both
 
@@ -192,9 +196,9 @@ test('what has lost its message is queued again after an hour, and not before', 
   world.serve()
 
   await world.clock.advance(HOUR - SECOND)
-  const early = await sweepDeliveries(world.parts)
+  const early = await sweepDeliveries(world.deps)
   await world.clock.advance(SECOND)
-  const late = await sweepDeliveries(world.parts)
+  const late = await sweepDeliveries(world.deps)
   await world.clock.advance(MINUTE)
 
   expect([early.requeued, late.requeued]).toEqual([0, 1])
@@ -209,24 +213,24 @@ test("what is finished is forgotten after three days, what is dead with its even
   const other = await world.subscribe('other.contoso.net')
   await world.tell(someEvent(), someEvent({ isBad: true }))
   const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, round: 1 }
-  await buryPoison(world.parts, poison)
+  await handlePoison(world.deps, poison)
   world.serve()
   await world.clock.advance(3 * DAY - HOUR)
   const seqs = async (of: string) => (await world.deliveriesOf(of)).map(({ seq }) => seq)
 
-  await sweepDeliveries(world.parts)
+  await sweepDeliveries(world.deps)
   const early = await seqs(id)
   await world.clock.advance(2 * HOUR)
-  await sweepDeliveries(world.parts)
+  await sweepDeliveries(world.deps)
   const late = await seqs(id)
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
-  await world.parts.subscriptions.remove(other)
-  await world.parts.deliveries.owe(
+  await world.deps.subscriptions.remove(other)
+  await world.deps.deliveries.enqueue(
     other.id,
     [{ stream: 'machine-actions', seq: 7, eventId: 'x' }],
     new Date(0),
   )
-  await sweepDeliveries(world.parts)
+  await sweepDeliveries(world.deps)
 
   expect([early, late, await seqs(id), await seqs(other.id)]).toEqual([[1, 2], [2], [], []])
 })
@@ -239,8 +243,8 @@ test('of a deleted subscription nothing is left, and nothing more is posted', as
   await world.tell(someEvent(), someEvent())
   await world.clock.advance(SECOND)
 
-  const isGone = await unsubscribe(world.parts, id)
-  const isGoneAgain = await unsubscribe(world.parts, id)
+  const isGone = await unsubscribe(world.deps, id)
+  const isGoneAgain = await unsubscribe(world.deps, id)
   await world.clock.advance(DAY)
 
   expect([isGone, isGoneAgain]).toEqual([true, false])

@@ -75,14 +75,14 @@ test('a receiver that only fails for five days is disabled and says why; enabled
   for (let hour = 0; hour < 6 * 24; hour++) {
     if (hour % 12 === 0) ids.push(...(await world.tell(someEvent())))
     await world.clock.advance(HOUR)
-    await sweepDeliveries(world.parts)
+    await sweepDeliveries(world.deps)
   }
   const triesBefore = world.posts.length
   await world.clock.advance(DAY)
-  const report = await reportDeliveries(world.parts)
+  const report = await reportDeliveries(world.deps)
   const triesWhileDisabled = world.posts.length - triesBefore
   isDown = false
-  await enable(world.parts, id)
+  await enable(world.deps, id)
   await world.clock.advance(MINUTE)
 
   expect(report.disabled).toEqual([
@@ -92,10 +92,10 @@ test('a receiver that only fails for five days is disabled and says why; enabled
       reason: expect.stringMatching(/^nothing was delivered since 1970-01-01T00:00/),
     },
   ])
-  expect(report.owed + report.dead).toBe(ids.length)
+  expect(report.pending + report.dead).toBe(ids.length)
   expect(triesWhileDisabled).toBe(0)
   const taken = new Set(world.posts.slice(triesBefore).map(({ event }) => event.id))
-  expect(taken.size).toBe(report.owed)
+  expect(taken.size).toBe(report.pending)
   expect(await world.stateOf(id)).toMatchObject({
     state: 'active',
     disabledReason: null,
@@ -117,7 +117,7 @@ test('a receiver that is gone for good is asked no more, until it is enabled', a
   const triesBefore = world.posts.length
   const disabled = await world.stateOf(id)
   status = 200
-  await enable(world.parts, id)
+  await enable(world.deps, id)
   await world.clock.advance(MINUTE)
 
   expect(triesBefore).toBe(1)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { retryDelaySeconds, slowPauseMs } from '../../../shared/events/delivery/retry-schedule.ts'
+import { retryDelaySeconds, retryPauseMs } from '../../../shared/events/delivery/retry-schedule.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
@@ -26,7 +26,7 @@ test('the schedule has nine waits, each by chance up to a tenth longer and never
 })
 
 test('the slow lane pauses longer the longer a receiver fails, within bounds', () => {
-  expect([0, 60_000, 10 * MINUTE, DAY].map(slowPauseMs)).toEqual([5000, 15_000, 150_000, 300_000])
+  expect([0, 60_000, 10 * MINUTE, DAY].map(retryPauseMs)).toEqual([5000, 15_000, 150_000, 300_000])
 })
 
 test('an event that its receiver never takes is tried ten times by the schedule, then it is a dead letter', async () => {
@@ -69,7 +69,7 @@ test('a receiver that is down for two days gets everything afterwards, each unde
   for (let hour = 1; hour <= 48; hour++) {
     if (hour % 6 === 0) ids.push(...(await world.tell(someEvent())))
     await world.clock.advance(HOUR)
-    await sweepDeliveries(world.parts)
+    await sweepDeliveries(world.deps)
   }
   isDown = false
   const triesBefore = world.posts.length

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { requeue } from '../../../shared/events/delivery/replay.ts'
+import { redeliverAll } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import { createWorld, DAY, HOUR, SECOND, someEvent } from '../world.ts'
 
@@ -46,29 +46,29 @@ test('later attempts and the slow lane carry it on', async () => {
 })
 
 test('a message that was lost is sent again under the same id, since the row keeps it', async () => {
-  const { queues, carried, clock, parts } = await worldWithOwed()
+  const { queues, carried, clock, deps } = await worldWithOwed()
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
   await clock.advance(2 * HOUR)
 
-  const { requeued, owed, dead, oldestOwedAt } = await sweepDeliveries(parts)
+  const { requeued, pending, dead, oldestPendingAt } = await sweepDeliveries(deps)
 
   expect(carried(queues.queue.texts())).toEqual([detected])
-  expect({ requeued, owed, dead, oldestOwedAt }).toEqual({
+  expect({ requeued, pending: pending, dead, oldestPendingAt: oldestPendingAt }).toEqual({
     requeued: 1,
-    owed: 1,
+    pending: 1,
     dead: 0,
-    oldestOwedAt: new Date(0).toISOString(),
+    oldestPendingAt: new Date(0).toISOString(),
   })
 })
 
 test('what somebody asks for again carries the id of their request', async () => {
-  const { queues, carried, parts, subscription } = await worldWithOwed()
+  const { queues, carried, deps, subscription } = await worldWithOwed()
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
 
-  await requeue(
-    { ...parts, trace: { correlation: 'request-1' } },
+  await redeliverAll(
+    { ...deps, trace: { correlation: 'request-1' } },
     subscription,
-    parts.deliveries.list({ partitionKey: subscription.id }),
+    deps.deliveries.list({ partitionKey: subscription.id }),
   )
 
   expect(carried(queues.queue.texts())).toEqual(['request-1'])

@@ -146,7 +146,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     )
 
     expect((await feed.events(stream, 0, 10)).map(({ subject }) => subject)).toEqual(['a'])
-    expect((await feed.head(stream)).watch).toBe('first')
+    expect((await feed.head(stream)).state).toBe('first')
   })
 
   test('whoever is overtaken between two parts keeps the first, and the other goes on after it', async () => {
@@ -171,7 +171,7 @@ describe.each(kinds)('a feed %s', (kind) => {
       ...stepsOf(49).map(({ item }) => item?.id),
       'other',
     ])
-    expect((await feed.head(stream)).watch).toBe('other')
+    expect((await feed.head(stream)).state).toBe('other')
   })
 
   test('a poll that changed nothing leaves the head as it was and is noted all the same', async () => {

@@ -18,7 +18,7 @@ interface Body {
   next: string
   type: string
   detail: string
-  remedy: string
+  fix: string
   errors: { path: string; message: string }[]
 }
 
@@ -29,8 +29,8 @@ async function prepare() {
   const table = createMemoryTable('Tickets')
   await table.create()
   const tickets = createTickets(table, clock)
-  const parts = { feed, streams, defaultStreams, tickets, now: clock.now }
-  const get = (path: string) => askRoute<typeof parts, Body>(routes, parts, 'GET', path)
+  const deps = { feed, streams, defaultStreams, tickets, now: clock.now }
+  const get = (path: string) => askRoute<typeof deps, Body>(routes, deps, 'GET', path)
   const begin = async () => (await get('events/trigger')).headers.location ?? ''
   /** Follows a Location of a trigger, its cursor or another one. */
   const follow = async (
@@ -41,10 +41,7 @@ async function prepare() {
     const route = routes.find(({ continuation }) => continuation?.name === opened?.name)
     if (!opened || !route?.continuation) throw new Error('the ticket opens nothing')
     const { subject } = opened
-    return route.continuation.resume(
-      { ticket: at(location), subject, origin: ORIGIN, after },
-      parts,
-    )
+    return route.continuation.resume({ ticket: at(location), subject, origin: ORIGIN, after }, deps)
   }
   return { clock, feed, append, tickets, get, begin, follow }
 }
@@ -124,7 +121,7 @@ test('a cursor of a feed that was begun anew is told where the new one begins', 
   const { body: old } = await before.get('events')
 
   const late = await get(`events?stream=machine-actions&after=${old.next}`)
-  const [, path = ''] = /GET \/api\/(\S+) goes on/.exec(late.body.remedy) ?? []
+  const [, path = ''] = /GET \/api\/(\S+) goes on/.exec(late.body.fix) ?? []
   const on = await get(path)
 
   expect([late.status, late.body.type]).toEqual([410, 'urn:defender-relay:cursor-expired'])

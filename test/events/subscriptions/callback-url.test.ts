@@ -5,7 +5,7 @@ import { postEvent } from '../../../shared/events/delivery/post.ts'
 import {
   type Address,
   type CallbackPolicy,
-  judgeCallback,
+  validateCallbackUrl,
 } from '../../../shared/events/subscriptions/callback-url.ts'
 import { RequestError } from '../../../shared/platform/errors.ts'
 import { createHttp } from '../../../shared/platform/http.ts'
@@ -182,7 +182,7 @@ describe('hostile callback URLs', () => {
   test.each(hostile)(
     '%s is refused when subscribing, and nothing of it is said',
     async (_, url) => {
-      const error = await refusal(judgeCallback(url, policy()))
+      const error = await refusal(validateCallbackUrl(url, policy()))
 
       expect(error.facts).toMatchObject({ status: 400, problem: 'callback-refused' })
       expect(JSON.stringify([error.facts, error.message, error.stack])).not.toContain(CANARY)
@@ -228,7 +228,7 @@ describe('hostile callback URLs', () => {
       userAgent: 'relay-test',
     })
 
-    await judgeCallback(url, moving)
+    await validateCallbackUrl(url, moving)
     addresses = ['127.0.0.1']
     const outcome = await postEvent(
       { http, callbackPolicy: moving, clock: createAdjustableClock() },
@@ -269,7 +269,7 @@ test.each([
   'https://20.50.2.9/hook',
   'https://[2603:1030:7::5]/hook',
 ])('%s is a callback', async (url) => {
-  const { addresses } = await judgeCallback(url, policy())
+  const { addresses } = await validateCallbackUrl(url, policy())
 
   expect(addresses?.map(({ address }) => address)).toEqual(
     url.toLowerCase().includes('public') ? ['20.50.2.9', '2603:1030:7::5'] : undefined,
@@ -279,16 +279,16 @@ test.each([
 test('a literal address is never looked up', async () => {
   const watched = policy()
 
-  await judgeCallback('https://20.50.2.9/hook', watched)
-  await refusal(judgeCallback('https://127.1/hook', watched))
+  await validateCallbackUrl('https://20.50.2.9/hook', watched)
+  await refusal(validateCallbackUrl('https://127.1/hook', watched))
 
   expect(watched.asked).toEqual([])
 })
 
 test('a name that does not resolve has a reason of its own', async () => {
-  const unknown = await refusal(judgeCallback(`https://unknown.contoso.net${at}`, policy()))
+  const unknown = await refusal(validateCallbackUrl(`https://unknown.contoso.net${at}`, policy()))
   const none = await refusal(
-    judgeCallback(`https://empty.contoso.net${at}`, {
+    validateCallbackUrl(`https://empty.contoso.net${at}`, {
       allowLoopback: false,
       resolve: async () => [],
     }),
@@ -304,9 +304,9 @@ test('a name that does not resolve has a reason of its own', async () => {
 test.each(['http://127.0.0.1:7099/hook', 'http://[::1]:7099/hook', 'https://127.0.0.1/hook'])(
   '%s is a callback on a laptop alone',
   async (url) => {
-    await refusal(judgeCallback(url, policy()))
+    await refusal(validateCallbackUrl(url, policy()))
 
-    expect((await judgeCallback(url, policy(true))).url.href).toBe(url)
+    expect((await validateCallbackUrl(url, policy(true))).url.href).toBe(url)
   },
 )
 
@@ -317,5 +317,7 @@ test.each([
   ['a user name', `http://user@127.0.0.1${at}`],
   ['the metadata service', `http://169.254.169.254${at}`],
 ])('a laptop refuses %s all the same', async (_, url) => {
-  expect((await refusal(judgeCallback(url, policy(true)))).facts.problem).toBe('callback-refused')
+  expect((await refusal(validateCallbackUrl(url, policy(true)))).facts.problem).toBe(
+    'callback-refused',
+  )
 })

@@ -18,16 +18,16 @@ const wantedOf = (host = HOST, filter: Filter = {}) => ({
 type World = Awaited<ReturnType<typeof createWorld>>
 
 /** Parts of one stream whose every request waits for its step. */
-function steppedParts(world: World) {
+function steppedDeps(world: World) {
   const watch = stepping()
   const { streams, subscriptions, deliveries } = world.tables
-  const parts = world.partsOver({
+  const deps = world.partsOver({
     streams: watchTable(streams, watch),
     subscriptions: watchTable(subscriptions, watch),
     deliveries: watchTable(deliveries, watch),
     queue: watchQueue(world.queues.queue, watch),
   })
-  return { parts: { ...parts, streams: ['machine-actions'] }, watch }
+  return { deps: { ...deps, streams: ['machine-actions'] }, watch }
 }
 
 /** Lets work go on until it is done. */
@@ -50,16 +50,16 @@ function* mixes(a: number, b: number): Generator<string> {
 
 /** Appends two events at once and dispatches them, as a poll does that has read the head before. */
 async function tellTwo(
-  parts: World['parts'],
+  deps: World['deps'],
   feed: World['feed'],
   appended: () => void,
 ): Promise<void> {
   const before = await feed.head('machine-actions')
   const steps = [{ event: someEvent() }, { event: someEvent() }]
   // Through the watched table, so that it can be held too.
-  const after = await (parts.feed as World['feed']).append(before, steps, '', {})
+  const after = await (deps.feed as World['feed']).append(before, steps, '', {})
   appended()
-  await dispatch(parts, 'machine-actions', after)
+  await dispatch(deps, 'machine-actions', after)
 }
 
 test('whatever is appended after the answer is delivered, however making and appending are mixed', async () => {
@@ -69,13 +69,13 @@ test('whatever is appended after the answer is delivered, however making and app
     runs += 1
     const world = await createWorld()
     world.receive(HOST, () => 200)
-    const [creator, teller] = [steppedParts(world), steppedParts(world)]
+    const [creator, teller] = [steppedDeps(world), steppedDeps(world)]
     let from: number | undefined
     let isLate = false
-    const created = subscribe(creator.parts, wantedOf()).then(({ subscription }) => {
+    const created = subscribe(creator.deps, wantedOf()).then(({ subscription }) => {
       from = subscription.from['machine-actions']
     })
-    const told = tellTwo(teller.parts, world.feed, () => {
+    const told = tellTwo(teller.deps, world.feed, () => {
       isLate = from !== undefined
     })
     await new Promise<void>((resolve) => setImmediate(resolve))
@@ -99,8 +99,8 @@ test('whatever is appended after the answer is delivered, however making and app
 test('two who subscribe the same callback URL at the same moment make one subscription, however they are mixed', async () => {
   for (const mix of mixes(6, 6)) {
     const world = await createWorld()
-    const [one, other] = [steppedParts(world), steppedParts(world)]
-    const made = [subscribe(one.parts, wantedOf()), subscribe(other.parts, wantedOf())]
+    const [one, other] = [steppedDeps(world), steppedDeps(world)]
+    const made = [subscribe(one.deps, wantedOf()), subscribe(other.deps, wantedOf())]
     await new Promise<void>((resolve) => setImmediate(resolve))
     for (const turn of mix) await (turn === 'a' ? one : other).watch.step()
     // Side by side from here on: neither waits for the other.
@@ -113,7 +113,7 @@ test('two who subscribe the same callback URL at the same moment make one subscr
     await finish(sideBySide, both)
     const answers = await both
 
-    const [kept, ...more] = await world.parts.subscriptions.all()
+    const [kept, ...more] = await world.deps.subscriptions.all()
     expect(more, mix).toEqual([])
     expect(kept?.state, mix).toBe('active')
     expect(
@@ -136,13 +136,13 @@ test('whoever subscribes anew after a crash in between gets a subscription and i
     })
     const first = await subscribe(dying, wantedOf()).catch(() => undefined)
 
-    const second = await subscribe(world.parts, wantedOf())
+    const second = await subscribe(world.deps, wantedOf())
     const ids = await world.tell(someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
 
     expect(world.ids(HOST)).toEqual(ids)
-    expect(await world.parts.subscriptions.all()).toHaveLength(1)
+    expect(await world.deps.subscriptions.all()).toHaveLength(1)
     if (first) break
     // The last request is the one that makes it active: its answer alone was lost.
     expect(second.isNew || second.subscription.state === 'active').toBe(true)
@@ -157,37 +157,37 @@ test('what was begun and given up is cleaned up, and owes nothing', async () => 
     wantedOf(),
   ).catch(() => undefined)
   await world.tell(someEvent())
-  const begun = await world.parts.subscriptions.all()
+  const begun = await world.deps.subscriptions.all()
   world.serve()
 
   await world.clock.advance(6 * MINUTE)
-  await dispatch(world.parts, 'machine-actions')
+  await dispatch(world.deps, 'machine-actions')
   await world.clock.advance(MINUTE)
-  await sweepDeliveries(world.parts)
+  await sweepDeliveries(world.deps)
 
   expect(begun.map(({ state }) => state)).toEqual(['starting'])
-  expect(await world.parts.subscriptions.all()).toEqual([])
+  expect(await world.deps.subscriptions.all()).toEqual([])
   expect((await world.tables.deliveries.page({})).rows).toEqual([])
   expect(world.queues.queue.texts()).toEqual([])
-  expect((await subscribe(world.parts, wantedOf())).isNew).toBe(true)
+  expect((await subscribe(world.deps, wantedOf())).isNew).toBe(true)
 })
 
 test('whoever takes longer to subscribe than a start may take is not cleaned up after the answer', async () => {
   for (const mix of mixes(5, 6)) {
     const world = await createWorld()
-    const [creator, cleaner] = [steppedParts(world), steppedParts(world)]
-    const created = subscribe(creator.parts, wantedOf())
+    const [creator, cleaner] = [steppedDeps(world), steppedDeps(world)]
+    const created = subscribe(creator.deps, wantedOf())
     // Found, begun and counted: from here on the row could be taken for given up.
     for (let n = 0; n < 3; n++) await creator.watch.step()
     await world.clock.advance(6 * MINUTE)
 
-    const cleaned = dispatch(cleaner.parts, 'machine-actions')
+    const cleaned = dispatch(cleaner.deps, 'machine-actions')
     await new Promise<void>((resolve) => setImmediate(resolve))
     for (const turn of mix) await (turn === 'a' ? creator : cleaner).watch.step()
     await finish(creator.watch, created)
     await finish(cleaner.watch, cleaned)
 
-    const all = await world.parts.subscriptions.all()
+    const all = await world.deps.subscriptions.all()
     expect(
       all.map(({ state, secret }) => [state, secret]),
       mix,
@@ -197,25 +197,25 @@ test('whoever takes longer to subscribe than a start may take is not cleaned up 
 
 test('there are at most two hundred subscriptions, and a known callback URL still gets its new filter', async () => {
   const world = await createWorld()
-  for (let n = 0; n < 200; n++) await subscribe(world.parts, wantedOf(`r${n}.contoso.net`))
+  for (let n = 0; n < 200; n++) await subscribe(world.deps, wantedOf(`r${n}.contoso.net`))
 
-  const refused = subscribe(world.parts, wantedOf('one-more.contoso.net'))
+  const refused = subscribe(world.deps, wantedOf('one-more.contoso.net'))
 
   await expect(refused).rejects.toMatchObject({
     facts: { status: 409, problem: 'too-many-subscriptions' },
   })
-  expect(await world.parts.subscriptions.all()).toHaveLength(200)
-  const again = await subscribe(world.parts, wantedOf('r7.contoso.net', { states: ['Failed'] }))
+  expect(await world.deps.subscriptions.all()).toHaveLength(200)
+  const again = await subscribe(world.deps, wantedOf('r7.contoso.net', { states: ['Failed'] }))
   expect([again.isNew, again.subscription.filter]).toEqual([false, { states: ['Failed'] }])
 })
 
 test('a filter with another stream begins there now', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
-  const before = await subscribe(world.parts, wantedOf(HOST, { streams: ['investigations'] }))
+  const before = await subscribe(world.deps, wantedOf(HOST, { streams: ['investigations'] }))
   await world.tell(someEvent(), someEvent())
 
-  const after = await subscribe(world.parts, wantedOf(HOST, { streams: ['machine-actions'] }))
+  const after = await subscribe(world.deps, wantedOf(HOST, { streams: ['machine-actions'] }))
   const [id] = await world.tell(someEvent())
   world.serve()
   await world.clock.advance(MINUTE)
@@ -232,13 +232,13 @@ test('whoever subscribes again after being disabled is enabled, and gets what wa
   const world = await createWorld()
   let status = 410
   world.receive(HOST, () => status)
-  await subscribe(world.parts, wantedOf())
+  await subscribe(world.deps, wantedOf())
   world.serve()
   const ids = await world.tell(someEvent())
   await world.clock.advance(MINUTE)
 
   status = 200
-  const { subscription } = await subscribe(world.parts, wantedOf())
+  const { subscription } = await subscribe(world.deps, wantedOf())
   await world.clock.advance(MINUTE)
 
   expect(subscription.state).toBe('active')
@@ -250,7 +250,7 @@ test('without a subscription a dispatch after an append is one request, and the 
   const requests: string[] = []
   const watch = { before: (request: string) => void requests.push(request) }
   const { streams, subscriptions, deliveries } = world.tables
-  const parts = world.partsOver({
+  const deps = world.partsOver({
     streams: watchTable(streams, watch),
     subscriptions: watchTable(subscriptions, watch),
     deliveries: watchTable(deliveries, watch),
@@ -258,9 +258,9 @@ test('without a subscription a dispatch after an append is one request, and the 
   await world.append(someEvent(), someEvent())
   const head = await world.feed.head('machine-actions')
 
-  await dispatch(parts, 'machine-actions', head)
+  await dispatch(deps, 'machine-actions', head)
   const afterAppend = [...requests]
-  await dispatch(parts, 'machine-actions')
+  await dispatch(deps, 'machine-actions')
 
   expect(afterAppend).toEqual(['page Subscriptions'])
   expect((await world.feed.counter('machine-actions', 'dispatched')).seq).toBe(2)
@@ -269,10 +269,10 @@ test('without a subscription a dispatch after an append is one request, and the 
 test('two dispatches at the same moment owe each event once', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
-  const { subscription } = await subscribe(world.parts, wantedOf())
+  const { subscription } = await subscribe(world.deps, wantedOf())
   await world.append(...Array.from({ length: 120 }, () => someEvent()))
 
-  await Promise.all([1, 2, 3].map(() => dispatch(world.parts, 'machine-actions')))
+  await Promise.all([1, 2, 3].map(() => dispatch(world.deps, 'machine-actions')))
   world.serve()
   await world.clock.advance(MINUTE)
 

@@ -10,7 +10,7 @@ import { eventTypes } from '../../../shared/app/sections/events.ts'
 import { defineRoute } from '../../../shared/platform/route.ts'
 import { createAnswerCheck, findPath, toChecker } from './described-answers.ts'
 
-const MOST_BYTES = 1024 * 1024
+const MAX_BYTES = 1024 * 1024
 const { openapi, swagger } = describeRoutes(httpRoutes)
 const shipped = (name: string) =>
   readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8')
@@ -32,7 +32,7 @@ describe.each([
   })
 
   test('is small enough for a custom connector', () => {
-    expect(Buffer.byteLength(shipped(name))).toBeLessThan(MOST_BYTES)
+    expect(Buffer.byteLength(shipped(name))).toBeLessThan(MAX_BYTES)
   })
 })
 

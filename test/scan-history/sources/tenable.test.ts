@@ -29,7 +29,7 @@ function sourceOf({ run, status, details }: Says) {
     },
   }
   const source = createTenableSource(tenable, (call) => call())
-  return { asked, latest: async () => (await source.scan.ask(['7'], LATEST)).get('7'), source }
+  return { asked, latest: async () => (await source.scan.fetch(['7'], LATEST)).get('7'), source }
 }
 
 const done = { id: 1, scan_uuid: 'u-1', status: 'completed' }
@@ -84,7 +84,7 @@ test('a run in a state that is not known is looked at, and not taken for an end'
     details: { info: { ...details.info, status: 'dreaming' } },
   })
 
-  const found = (await source.scan.ask(['7'], 'u-1')).get('7')
+  const found = (await source.scan.fetch(['7'], 'u-1')).get('7')
 
   expect(await latest()).toEqual({ see: 'u-1' })
   expect(found).toMatchObject({
@@ -107,14 +107,14 @@ test('a run id that could not be part of a key is not pointed at', async () => {
 test('details without their head are a ShapeError and no empty run', async () => {
   const { source } = sourceOf({ details: { hosts: [] } })
 
-  await expect(source.scan.ask(['7'], 'u-1')).rejects.toThrow(ShapeError)
+  await expect(source.scan.fetch(['7'], 'u-1')).rejects.toThrow(ShapeError)
 })
 
 test('without a total a full page has a next one, and a short page none', async () => {
   const { source } = sourceOf({ run: done })
 
-  const full = (await source.runs.ask(['7'], '1-4')).get('7')
-  const short = (await source.runs.ask(['7'], '2-4')).get('7')
+  const full = (await source.runs.fetch(['7'], '1-4')).get('7')
+  const short = (await source.runs.fetch(['7'], '2-4')).get('7')
 
   expect(full).toMatchObject({ answer: { next: 5 } })
   expect(short).toMatchObject({ answer: { next: null } })
