@@ -377,7 +377,7 @@ describe('a flow without its grant', () => {
     expect(first.title).toMatch(
       /^investigations: Defender is forbidden: .*\(missing: Alert\.Read\.All or /,
     )
-    expect(first.remedy).toContain('grant-roles.sh <object id of the identity> Alert.Read.All')
+    expect(first.fix).toContain('grant-roles.sh <object id of the identity> Alert.Read.All')
     expect(degraded.changes['machine-actions'].lastPoll.error).toBeNull()
     expect(mended.sections.changes).toEqual({ state: 'ok', problems: [] })
   })

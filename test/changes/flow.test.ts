@@ -81,7 +81,7 @@ describe('a webhook', () => {
     await until(() => receiver.unique().length === 1)
 
     expect(failing.deliveries).toMatchObject({ pending: 1, dead: 0 })
-    await until(async () => (await stack.get(`subscriptions/${body.id}`)).body.owed === 0)
+    await until(async () => (await stack.get(`subscriptions/${body.id}`)).body.pending === 0)
   })
 
   test('of Logic Apps subscribes with 201 and a Location that takes DELETE', async () => {

@@ -138,7 +138,7 @@ test('on the storage services too, a receiver that was down gets everything afte
   })
 })
 
-test('on the storage services too, a replay raises the round and a deletion leaves nothing', async () => {
+test('on the storage services too, a replay raises the generation and a deletion leaves nothing', async () => {
   const receiver = await startReceiver()
   const { deps, tell, serveUntil } = await openEvents()
   const { subscription } = await subscribe(deps, wantedOf(receiver.url))
@@ -153,7 +153,7 @@ test('on the storage services too, a replay raises the round and a deletion leav
       deps.deliveries.list({ partitionKey: subscription.id }),
       ({ delivery }) => delivery,
     )
-  const rounds = (await list()).map(({ generation: round, state }) => [round, state])
+  const rounds = (await list()).map(({ generation, state }) => [generation, state])
   await unsubscribe(deps, subscription.id)
 
   expect(queued).toBe(2)

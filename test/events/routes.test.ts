@@ -191,15 +191,15 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
       stream: 'machine-actions',
       seq,
       attempt: 1,
-      round: 1,
+      generation: 1,
     })
     await world.clock.advance(SECOND)
     await work
   }
   const path = `subscriptions/${one.id}/deliveries`
 
-  const first = await ask(world, 'GET', `${path}?state=owed&limit=2`)
-  const second = await ask(world, 'GET', `${path}?state=owed&limit=2&after=${first.body.next}`)
+  const first = await ask(world, 'GET', `${path}?state=pending&limit=2`)
+  const second = await ask(world, 'GET', `${path}?state=pending&limit=2&after=${first.body.next}`)
   const dead = await ask(world, 'GET', `${path}?state=dead`)
   const unknown = await ask(world, 'GET', `${path}?state=lost`)
 
@@ -210,8 +210,8 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
     stream: 'machine-actions',
     seq: 1,
     eventId: ids[0],
-    state: 'owed',
-    round: 1,
+    state: 'pending',
+    generation: 1,
     attempt: 1,
     nextAttemptAt: expect.stringMatching(/^1970-01-01T00:00:05/),
     last: { at: expect.any(String), status: 500, reason: 'refused' },

@@ -175,10 +175,10 @@ test('a subscription lives from its secret to its end, and what was given up is 
   const enabled = await relay(`subscriptions enable ${created.id}`)
   stack.simulator.actions.put({ id: 'refused', status: 'Succeeded' })
   await relay('check machine-actions')
-  let pending = await relay(`deliveries list ${created.id} --state owed`)
+  let pending = await relay(`deliveries list ${created.id} --state pending`)
   for (let looks = 0; looks < 400 && !/ 500 /.test(pending.out); looks++) {
     await sleep(0)
-    pending = await relay(`deliveries list ${created.id} --state owed`)
+    pending = await relay(`deliveries list ${created.id} --state pending`)
   }
   const dead = await relay(`deliveries dead ${created.id}`)
   const replayed = await relay(`deliveries replay ${created.id}`)
@@ -196,7 +196,7 @@ test('a subscription lives from its secret to its end, and what was given up is 
   expect(cellsOf(pending.out)[1]?.slice(1, 6)).toEqual([
     'machine-actions',
     expect.any(String),
-    'owed',
+    'pending',
     '1',
     '1',
   ])

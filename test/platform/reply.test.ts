@@ -116,7 +116,7 @@ test.each([new Error('SECRET'), new TypeError('SECRET'), 'SECRET', undefined, { 
   },
 )
 
-test('a refusal names every field that is wrong, and a remedy', () => {
+test('a refusal names every field that is wrong, and a fix', () => {
   const errors = [{ path: 'body.name', message: 'is missing' }]
   const facts = {
     status: 400,

@@ -87,5 +87,5 @@ export const statusCommands: readonly Command[] = [
 const problemsOf = (section: Record<string, unknown>): [string, string][] =>
   pickList(section, 'problems').map((one) => [
     String(section.name),
-    [pickText(one, 'title'), pickText(one, 'remedy')].filter(Boolean).join('. '),
+    [pickText(one, 'title'), pickText(one, 'fix')].filter(Boolean).join('. '),
   ])

@@ -153,7 +153,7 @@ const meanings: Record<number, string> = {
   400: 'The request is not valid; errors names everything that is wrong with it.',
   404: 'There is no such thing.',
   409: 'What is there already stands against it.',
-  410: 'It was there once and is gone; remedy says where to go on.',
+  410: 'It was there once and is gone; fix says where to go on.',
   411: 'A body needs a Content-Length.',
   413: 'The body is larger than 256 KiB.',
   415: 'The body is not JSON.',

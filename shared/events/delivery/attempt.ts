@@ -146,7 +146,7 @@ export async function attemptDelivery(
   const etag = await deliveries.replace(claimed, stored.etag)
   // Somebody else was faster: should they die over it, this message is what is left.
   if (!etag) return queue.send(message, { delaySeconds: CLAIM_MS / 1000 })
-  const held = { delivery: { ...claimed, round: message.generation }, etag }
+  const held = { delivery: { ...claimed, generation: message.generation }, etag }
 
   try {
     const event = await feed.event(message.stream, message.seq)

@@ -3,7 +3,7 @@ import { type RowCodec, rowCodec } from '../../platform/table-record.ts'
 import { toSequence } from '../event.ts'
 import { type Failure, failureSchema, type Subscription } from '../subscriptions/subscription.ts'
 
-/** What a queue message says: post this event to this subscription, as the n-th attempt of a round. No secret is in it. */
+/** What a queue message says: post this event to this subscription, as the n-th attempt of a generation. No secret is in it. */
 export const deliveryMessageSchema = z.object({
   subscription: z.string(),
   stream: z.string(),
@@ -16,7 +16,7 @@ export const deliveryMessageSchema = z.object({
 
 export type DeliveryMessage = z.infer<typeof deliveryMessageSchema>
 
-export const deliveryStates = ['owed', 'delivered', 'dead'] as const
+export const deliveryStates = ['pending', 'delivered', 'dead'] as const
 
 /** One event owed to one subscription. */
 export interface Delivery {
@@ -25,9 +25,9 @@ export interface Delivery {
   seq: number
   eventId: string
   state: (typeof deliveryStates)[number]
-  /** Raised by every replay; what is queued for an earlier round is dropped. */
+  /** Raised by every replay; what is queued for an earlier generation is dropped. */
   generation: number
-  /** The attempts of this round that have ended. */
+  /** The attempts of this generation that have ended. */
   attempt: number
   /** How many of them were put off by the receiver itself: the schedule does not count them. */
   putOff: number
@@ -47,7 +47,7 @@ export interface Delivery {
 export type PendingEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
   Partial<Pick<Delivery, 'correlation'>>
 
-/** The first round; what a replay queues has a later one. */
+/** The first generation; what a replay queues has a later one. */
 export const FIRST_GENERATION = 1
 
 /** The key of a delivery within its subscription. */
@@ -66,7 +66,7 @@ export const freshDelivery = (
   eventId,
   generation: generation,
   correlation,
-  state: 'owed',
+  state: 'pending',
   attempt: 0,
   putOff: 0,
   claimedUntil: null,
@@ -93,9 +93,9 @@ export const nextMessage = ({
   attempt: attempt + 1,
 })
 
-/** Whether a message asks for something that has not happened: a later round, or a later attempt of this one. */
+/** Whether a message asks for something that has not happened: a later generation, or a later attempt of this one. */
 export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: Delivery): boolean {
-  if (delivery.state !== 'owed') return false
+  if (delivery.state !== 'pending') return false
   return (
     generation > delivery.generation ||
     (generation === delivery.generation && attempt > delivery.attempt)

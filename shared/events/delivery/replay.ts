@@ -54,8 +54,8 @@ async function* eventsAfter(
 }
 
 /**
- * Begins a new round of every given event for a subscription, and answers how many. Events of a stream come in its order.
- * What it was never due is forgotten instead: a new round would make it due.
+ * Begins a new generation of every given event for a subscription, and answers how many. Events of a stream come in its order.
+ * What it was never due is forgotten instead: a new generation would make it due.
  */
 export async function redeliverAll(
   deps: Pick<EventsDeps, 'deliveries' | 'queue' | 'clock' | 'trace'>,

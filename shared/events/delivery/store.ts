@@ -60,7 +60,7 @@ export function createDeliveryLedger(table: Table) {
     })
   }
 
-  /** Begins the next round of one delivery, whatever has become of it meanwhile. */
+  /** Begins the next generation of one delivery, whatever has become of it meanwhile. */
   async function redeliverOne(
     subscription: string,
     event: PendingEvent,
@@ -113,8 +113,8 @@ export function createDeliveryLedger(table: Table) {
           return fresh
             .map((delivery) => known.get(delivery.seq) ?? delivery)
             .filter(
-              ({ state, generation: round, attempt }) =>
-                state === 'owed' && round === FIRST_GENERATION && attempt === 0,
+              ({ state, generation, attempt }) =>
+                state === 'pending' && generation === FIRST_GENERATION && attempt === 0,
             )
             .map(nextMessage)
         } catch (error) {
@@ -126,7 +126,7 @@ export function createDeliveryLedger(table: Table) {
       }
     },
 
-    /** Makes up to `MAX_ROWS` events of one stream, in its order, owed in a new round; answers its first messages. */
+    /** Makes up to `MAX_ROWS` events of one stream, in its order, owed in a new generation; answers its first messages. */
     async redeliver(
       subscription: string,
       events: PendingEvent[],

@@ -61,7 +61,7 @@ export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
     if (subscription) count(report, delivery)
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) leaving.push(delivery)
-    else if (delivery.state === 'owed' && isExpired) {
+    else if (delivery.state === 'pending' && isExpired) {
       if (await deadLetter(deps, stored, { status: null, reason: 'event-expired' }))
         report.expired += 1
     } else if (
@@ -81,7 +81,7 @@ export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
 
 function count(report: SweepReport, { state, pendingSince: owedSince }: Delivery): void {
   if (state === 'dead') report.dead += 1
-  if (state !== 'owed') return
+  if (state !== 'pending') return
   report.pending += 1
   if (report.oldestPendingAt === null || owedSince < report.oldestPendingAt)
     report.oldestPendingAt = owedSince
@@ -100,7 +100,7 @@ function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date)
 }
 
 const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) =>
-  state === 'owed' &&
+  state === 'pending' &&
   now.getTime() - Date.parse(nextAttemptAt ?? '') >= OVERDUE_MS &&
   !(Date.parse(claimedUntil ?? '') > now.getTime())
 

@@ -180,7 +180,7 @@ export async function enable(deps: EventsDeps, id: string): Promise<Subscription
     await redeliverAll(
       deps,
       subscription,
-      deps.deliveries.list({ partitionKey: id, where: { state: 'owed' } }),
+      deps.deliveries.list({ partitionKey: id, where: { state: 'pending' } }),
     )
   return subscription
 }

@@ -32,7 +32,7 @@ export const deliveryViewSchema = z.strictObject({
   seq: z.int(),
   eventId: z.string(),
   state: z.enum(deliveryStates),
-  round: z.int(),
+  generation: z.int(),
   attempt: z.int(),
   nextAttemptAt: z.string().nullable(),
   last: failureSchema.nullable(),
@@ -67,8 +67,8 @@ export function reportSubscription(
 
 /** What became of a delivery so far. */
 export function viewDelivery(delivery: Delivery): z.infer<typeof deliveryViewSchema> {
-  const { stream, seq, eventId, state, generation: round, attempt, nextAttemptAt, last } = delivery
-  return { stream, seq, eventId, state, round, attempt, nextAttemptAt, last }
+  const { stream, seq, eventId, state, generation, attempt, nextAttemptAt, last } = delivery
+  return { stream, seq, eventId, state, generation, attempt, nextAttemptAt, last }
 }
 
 /** What a subscription is owed and what was given up. */

@@ -32,9 +32,9 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   expect(world.ids(HOST)).toEqual([rest[2], rest[0], rest[2]])
   expect(world.ids(HOST)).not.toContain(before)
   expect(
-    (await world.deliveriesOf(subscription.id)).map(({ seq, generation: round, state }) => [
+    (await world.deliveriesOf(subscription.id)).map(({ seq, generation, state }) => [
       seq,
-      round,
+      generation,
       state,
     ]),
   ).toEqual([
@@ -68,7 +68,7 @@ test('what was queued while a subscription was being made, and is from before it
   ])
 })
 
-test('a replay calls off what is queued of the round before', async () => {
+test('a replay calls off what is queued of the generation before', async () => {
   const world = await createWorld()
   let status = 500
   world.receive(HOST, () => status)
@@ -141,7 +141,7 @@ test('a message that fails five times becomes a dead letter, unless it is done m
     stream: 'machine-actions',
     seq: 1,
     attempt: 1,
-    round: 1,
+    generation: 1,
   })
   await handlePoison(world.deps, { nonsense: true })
 
@@ -153,12 +153,12 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   expect(world.posts).toEqual([])
 })
 
-test('a message that is done, of an earlier round, or of nobody is dropped', async () => {
+test('a message that is done, of an earlier generation, or of nobody is dropped', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
   await world.tell(someEvent())
-  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
+  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
   const delivered = deliver(world.deps, message)
   await world.clock.advance(SECOND)
   await delivered
@@ -177,7 +177,7 @@ test('two who take the same message at the same moment post it once', async () =
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
   await world.tell(someEvent())
-  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, round: 1 }
+  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
 
   const both = Promise.all([deliver(world.deps, message), deliver(world.deps, message)])
   await world.clock.advance(SECOND)
@@ -212,7 +212,7 @@ test("what is finished is forgotten after three days, what is dead with its even
   const { id } = await world.subscribe(HOST)
   const other = await world.subscribe('other.contoso.net')
   await world.tell(someEvent(), someEvent({ isBad: true }))
-  const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, round: 1 }
+  const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, generation: 1 }
   await handlePoison(world.deps, poison)
   world.serve()
   await world.clock.advance(3 * DAY - HOUR)
