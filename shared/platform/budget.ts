@@ -67,7 +67,7 @@ export interface BudgetOptions<Family extends string> {
 
 /** The server's time is known to the second, and a token costs two requests. */
 const MIN_WAIT_MS = 2 * SECOND_MS
-/** All instances wait for the same moment; whoever comes first differs, and who is late finds what is left. */
+/** All instances wait for the same moment: without this, the one that is nearest to the table would take all. */
 const SPREAD_MS = SECOND_MS
 /** Stops that were ordered this close together are one. */
 const SAME_STOP_MS = SECOND_MS
@@ -82,21 +82,17 @@ export function createBudget<Family extends string>(
   options: BudgetOptions<Family>,
 ): Budget<Family> {
   const families = Object.keys(options.limits) as Family[]
-  const limiters = new Map(families.map((family) => [family, createLimiter(options, family)]))
-
-  function limiterOf(family: Family) {
-    const limiter = limiters.get(family)
-    if (!limiter) throw new Error(`${options.upstream} has no calls of ${family}`)
-    return limiter
-  }
+  const limiters = Object.fromEntries(
+    families.map((family) => [family, createLimiter(options, family)]),
+  ) as Record<Family, ReturnType<typeof createLimiter>>
 
   return {
     acquire: async (family, { priority = 'background', waitUpToMs = 0 } = {}) =>
-      limiterOf(family).acquire(priority, waitUpToMs),
-    stop: async (family, ms, { isRate = true } = {}) => limiterOf(family).stop(ms, isRate),
-    left: async (family) => limiterOf(family).left(),
+      limiters[family].acquire(priority, waitUpToMs),
+    stop: async (family, ms, { isRate = true } = {}) => limiters[family].stop(ms, isRate),
+    left: async (family) => limiters[family].left(),
     async report() {
-      const left = families.map(async (family) => [family, await limiterOf(family).left()] as const)
+      const left = families.map(async (family) => [family, await limiters[family].left()] as const)
       return Object.fromEntries(await Promise.all(left)) as Record<Family, BudgetLeft>
     },
   }
