@@ -57,7 +57,7 @@ try {
     console.log(
       `${family}: ${seen.length} calls, at most ${fullest} of ${perMinute} in any minute,`,
       `${requests.reduce((sum, one) => sum + (one[family] ?? 0), 0)} storage requests,`,
-      `longest time without a call: person ${gaps[0]} ms, poll ${gaps[1]} ms`,
+      `longest time without a call: interactive ${gaps[0]} ms, background ${gaps[1]} ms`,
     )
     if (fullest > perMinute || seen.length === 0) process.exitCode = 1
   }
