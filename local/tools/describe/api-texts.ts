@@ -56,7 +56,7 @@ plain name or address, with or without a port, is refused with 400.
 
 ## Limits
 
-Every answer comes within 100 seconds. A call to an upstream needs a token of the [call budget](architecture.md#the-call-budget), which
+A call to an upstream needs a token of the [call budget](architecture.md#the-call-budget), which
 all instances share. When no token comes in time, the answer is \`upstream-throttled\` with \`Retry-After\`; no request hangs.`
 
 /** A chapter of the page: the routes whose path begins with one of the tags. */
@@ -115,7 +115,7 @@ answer holds everything, if not why not, and where the rest is. Null means that 
 
 Answers about finished runs are cached for \`SCAN_CACHE_DAYS\` and shared by all instances, other answers for 30 seconds. \`cached.at\` is
 the time of the answer. Identical look-ups at the same time are one call upstream. \`?raw=true\` adds the source's own answer
-(vulnerabilities, compliance, remediations), parsed and without secrets.
+(vulnerabilities, compliance, remediations), parsed and without secrets. Every look-up answers within 100 seconds.
 
 In \`npm start\` there is one scan of each kind to try. Tenable: 101 has four runs, 102 is running, 105 aborted, 108 never ran, 109 is
 imported, 111 archived, 114 a web-app scan, 116 has 2,000 hosts, 118 is over three minutes after the start, 999 does not exist. Defender:
