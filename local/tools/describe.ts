@@ -1,9 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { httpRoutes } from '../../shared/app/http.ts'
+import { describePage } from './describe/api-page.ts'
 import { describeRoutes } from './describe/routes.ts'
 
-// Writes the descriptions that the app answers.
-for (const [name, description] of Object.entries(describeRoutes(httpRoutes))) {
-  const file = new URL(`../../docs/${name}.json`, import.meta.url)
-  writeFileSync(file, `${JSON.stringify(description, null, 2)}\n`)
-}
+const write = (name: string, text: string) =>
+  writeFileSync(new URL(`../../docs/${name}`, import.meta.url), text)
+
+// The descriptions that the app answers, and the page for people.
+const { openapi, swagger } = describeRoutes(httpRoutes)
+write('openapi.json', `${JSON.stringify(openapi, null, 2)}\n`)
+write('swagger.json', `${JSON.stringify(swagger, null, 2)}\n`)
+write('api.md', describePage(openapi))

@@ -9,7 +9,7 @@ const rowsOf = (section: string) =>
   )
 
 test('the page on operation lists every alert rule with its severity', () => {
-  const listed = rowsOf('Watch and alerts').flatMap(([names = '', severity]) =>
+  const listed = rowsOf('Heartbeat and alerts').flatMap(([names = '', severity]) =>
     [...names.matchAll(/`([\w-]+)`/g)].map(([, name]) => `${name} ${severity}`),
   )
 

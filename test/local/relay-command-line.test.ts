@@ -65,12 +65,12 @@ describe('help', () => {
     expect(out).not.toContain('export start')
   })
 
-  test('and the README name every group of commands', () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  test('and the page on laptops name every group of commands', () => {
+    const page = readFileSync(new URL('../../docs/laptop.md', import.meta.url), 'utf8')
 
     expect(
       [...new Set(commands.map((command) => wordsOf(command)[0]))].filter(
-        (word) => !readme.includes(`\`${word}`),
+        (word) => !page.includes(`\`${word}`),
       ),
     ).toEqual([])
   })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { compileErrors, validate } from '@readme/openapi-parser'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { describePage } from '../../../local/tools/describe/api-page.ts'
 import type { Schema } from '../../../local/tools/describe/document.ts'
 import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
 import { describeRoutes } from '../../../local/tools/describe/routes.ts'
@@ -34,6 +35,14 @@ describe.each([
   test('is small enough for a custom connector', () => {
     expect(Buffer.byteLength(shipped(name))).toBeLessThan(MAX_BYTES)
   })
+})
+
+test('docs/api.md is the page of the current routes, each with its own heading', () => {
+  const page = describePage(openapi)
+  const headings = httpRoutes.map(({ method, path }) => `\n### \`${method} /api/${path}\`\n`)
+
+  expect(shipped('api.md') !== page && 'docs/api.md is stale: npm run describe').toBe(false)
+  expect(headings.filter((heading) => !page.includes(heading))).toEqual([])
 })
 
 test('every route is an operation with an id of its own, a title, and a security that is its own', () => {

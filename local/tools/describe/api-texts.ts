@@ -1,0 +1,153 @@
+/** What `docs/api.md` says before its tables. */
+export const introduction = `# API
+
+For those who call the app: scripts, Logic Apps, other services.
+
+<!-- Made by \`npm run describe\` from the schemas of the routes. Texts: local/tools/describe/api-texts.ts and problem-types.ts -->
+
+The same API as a machine reads it: \`GET /api/openapi.json\` (OpenAPI 3.0) and \`GET /api/swagger.json\` (Swagger 2.0 with the
+triggers of a Logic Apps connector). Copies are in \`docs/openapi.json\` and \`docs/swagger.json\`; their host is a placeholder.
+Events, webhooks and Logic Apps have [a page of their own](logic-apps.md).
+
+## Keys
+
+Send the function key in the header \`x-functions-key\`, or as \`?code=KEY\`. When both are there, the header counts. These routes need no
+key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue/{ticket}\`.
+
+## Requests
+
+A body is JSON in UTF-8. It is not compressed (else 415), has at most 256 KiB (else 413) and comes with \`Content-Length\` (a chunked
+body is answered with 411). An unknown parameter or member is refused with 400.
+
+Streams and event types are closed lists: another value is refused with 400. States, action types and requestors are Defender's own
+words, and Defender may add some: an unknown one is accepted and matches nothing.
+
+## Errors
+
+Errors are \`application/problem+json\` (RFC 9457) with \`type\`, \`title\`, \`status\`, \`detail\`, \`instance\` (the invocation),
+\`correlation\` and, where there is one, \`fix\`: what to do. A wrong request also has \`errors\`, one entry for each fault.
+
+\`correlation\` is in every log line about the request, and about the deliveries that the request causes. It is your own GUID in
+\`x-ms-client-request-id\`; without one it is the trace id of \`traceparent\`, and without that the id of the invocation.
+
+The Functions host refuses some requests before the app sees them. These answers have no body: 401 and 403 (the key), 404 (no such
+route or method), 414 (the URL is too long). A fault of the app is a 500 without a body; its log has the reason.
+
+## Lists and cursors
+
+A list takes \`limit\` (1 to 1,000) and \`after\`. It answers \`next\`, which is the \`after\` of the next page; on the last page \`next\`
+is null. The header \`Link\` has the address of the next page. A cursor belongs to its list: another list refuses it with 400.
+\`GET /api/events\` always answers \`next\`, since more events may come; \`more\` says whether there are some already.
+
+## Long answers
+
+A 202 has a \`Location\` and \`Retry-After\`. Ask the \`Location\` again after so many seconds, until it answers 200. A \`Location\` holds
+a ticket and needs no key, because callers such as Logic Apps drop their headers when they follow one. Treat it as a secret.
+
+## Cached answers
+
+Scan look-ups and the API descriptions have an \`ETag\`. Send it in \`If-None-Match\`; 304 means that nothing has changed.
+
+## Addresses in answers
+
+\`Location\` and the API descriptions repeat the \`Host\` header of the request. Behind a gateway set \`PUBLIC_BASE_URL\`. Else a caller who
+can send another \`Host\` through the gateway decides where the next request goes, with a ticket in its address. A \`Host\` that is not a
+plain name or address, with or without a port, is refused with 400.
+
+## Limits
+
+A call to an upstream needs a token of the [call budget](architecture.md#the-call-budget), which
+all instances share. When no token comes in time, the answer is \`upstream-throttled\` with \`Retry-After\`; no request hangs.`
+
+/** A chapter of the page: the routes whose path begins with one of the tags. */
+interface Section {
+  title: string
+  tags: string[]
+  text?: string
+}
+
+export const sections: Section[] = [
+  { title: 'The app', tags: ['health', 'status', 'openapi.json', 'swagger.json'] },
+  {
+    title: 'Antivirus health',
+    tags: ['av-health'],
+    text: `A run ends in one of these states:
+
+| state | meaning |
+|---|---|
+| \`published\` | Every listed file was imported; the snapshot is the current one. |
+| \`unchanged\` | This export was imported before. |
+| \`empty\` | The export offers no device. Nothing is replaced: a snapshot without devices would say that the fleet is gone. |
+| \`failed\` | With a reason. The previous snapshot stays current. The next scheduled run starts from the beginning. |
+
+- A snapshot is published only when every listed file was imported and \`parsed = written + duplicates + rejected\`. More than 1 %
+  rejected lines fail the run.
+- A device that is in two files is stored once: the row with the newest \`dataRefreshTimestamp\`, then the newest \`lastSeenTime\`, then
+  the lower file number.
+- A flag is \`true\`, \`false\` or \`unknown\`, never a wrong boolean. Fields without a column are stored in \`other\`; unknown fields are
+  counted.
+- Each snapshot is a table \`AvHealthSnapshot<run id>\`. PartitionKey is a bucket of the machine id (\`00\`…, \`~\`), RowKey the machine id.
+  Columns have the names of Microsoft's JSON method, times are RFC 3339 in UTC.`,
+  },
+  {
+    title: 'Changes',
+    tags: ['changes'],
+    text: '`{resource}` is `machine-actions` or `investigations`. An item is one machine action or one investigation.',
+  },
+  { title: 'Events', tags: ['events'] },
+  { title: 'Subscriptions', tags: ['subscriptions'] },
+  {
+    title: 'Scan history',
+    tags: ['scan-history'],
+    text: `Both sources have one shape: \`state\`, \`counts\`, \`targets\`, times, and \`completeness\`. \`completeness\` says whether the
+answer holds everything, if not why not, and where the rest is. Null means that the source does not say.
+
+| answer | meaning |
+|---|---|
+| \`targets: []\`, \`complete\` | The run is over and has no targets. |
+| \`targets: null\`, \`archived\` | A Tenable run older than 35 days. Tenable no longer shows its hosts; the export has them (after 60 days only as nessus or csv). |
+| \`targets: null\`, \`running\` | The run is not over. Hosts are asked for when it is. |
+| \`targets: null\`, \`none\` | The scan never ran, or failed before it began. |
+| \`partial\` | The list was cut short, or the source lists fewer targets than it counts. |
+| 404 | There is no such scan, run or session. Tenable has the same words for scan and run. |
+| 502 \`upstream-refused\` | The app may not see it. \`detail\` names the missing role or permission. |
+| 429 with \`Retry-After\` | No call is left for now, or the upstream allows none. |
+
+Answers about finished runs are cached for \`SCAN_CACHE_DAYS\` and shared by all instances, other answers for 30 seconds. \`cached.at\` is
+the time of the answer. Identical look-ups at the same time are one call upstream. \`?raw=true\` adds the source's own answer
+(vulnerabilities, compliance, remediations), parsed and without secrets. Every look-up answers within 100 seconds.
+
+In \`npm start\` there is one scan of each kind to try. Tenable: 101 has four runs, 102 is running, 105 aborted, 108 never ran, 109 is
+imported, 111 archived, 114 a web-app scan, 116 has 2,000 hosts, 118 is over three minutes after the start, 999 does not exist. Defender:
+\`GET /api/scan-history/defender/definitions\` lists the scans; sessions are \`01decc497f4b4ec49a5fc4e12597f8c8\`, the same with \`02…\`
+(partial) and with \`03…\` (failed).`,
+  },
+  { title: 'Tickets', tags: ['continue'] },
+]
+
+/** Facts about a route that its schemas do not hold. */
+export const notes: Record<string, string> = {
+  'GET /api/health': 'Anyone may ask, so the answer has no detail.',
+  'GET /api/status':
+    'Names everything that is wrong and what to do about it; `notices` says what is not wrong yet but will be. `preflight=true` also checks whether each flow can run, see [Preflight](deploy.md#preflight).',
+  'POST /api/av-health/exports': 'An empty body is `{}`.',
+  'GET /api/changes/{resource}/items/{id}':
+    'An id that is not in the working set is asked for at Defender.',
+  'GET /api/changes/{resource}/items/{id}/wait':
+    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404.',
+  'POST /api/changes/{resource}/check':
+    'Requests at the same time share one poll. After 20 seconds the answer is 202.',
+  'GET /api/events':
+    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`; `av-health` is there only for callers who name it.',
+  'GET /api/events/trigger':
+    'A `Location` is valid until 30 days after its last use. The trigger begins with the next event, not with old ones.',
+  'POST /api/subscriptions':
+    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 without a secret.',
+  'GET /api/subscriptions/{id}/deliveries':
+    'Delivered ones are listed for three days, dead ones as long as their event is stored.',
+  'POST /api/subscriptions/{id}/replay':
+    'Send either `after` or `dead`. A disabled subscription is refused with 409.',
+  'GET /api/scan-history/defender/sessions':
+    'For example `sessions?id=a&id=b`. 404 only when no session of them exists.',
+  'GET /api/continue/{ticket}': 'The address is made by the app. Do not build it yourself.',
+}

@@ -1,0 +1,98 @@
+/** One type of problem: the statuses that it comes with, and what it means. */
+interface ProblemType {
+  statuses: number[]
+  meaning: string
+}
+
+/** Every `type` of a problem, without `urn:defender-relay:`. A test compares the names and statuses with the code. */
+export const problemTypes: Record<string, ProblemType> = {
+  'invalid-request': {
+    statuses: [400],
+    meaning:
+      'The path, the query, the body or the `Host` header is wrong. `errors` names each fault with its place.',
+  },
+  'callback-refused': {
+    statuses: [400],
+    meaning:
+      'The callback URL is not allowed: see [rules for callback URLs](logic-apps.md#rules-for-callback-urls).',
+  },
+  'callback-unresolvable': {
+    statuses: [400],
+    meaning: 'The host name of the callback URL has no address in DNS.',
+  },
+  'body-too-large': { statuses: [413], meaning: 'The body is larger than 256 KiB.' },
+  'length-required': {
+    statuses: [411],
+    meaning: 'The body came in chunks. Send it with `Content-Length`.',
+  },
+  'unsupported-media-type': {
+    statuses: [415],
+    meaning: 'The body is not JSON, not UTF-8, or compressed.',
+  },
+  'run-not-found': { statuses: [404], meaning: 'There is no export run with this id.' },
+  'device-not-in-snapshot': {
+    statuses: [404],
+    meaning: 'There is a current snapshot, and it does not hold this device.',
+  },
+  'no-snapshot-yet': { statuses: [404], meaning: 'No snapshot was published yet.' },
+  'item-not-found': {
+    statuses: [404],
+    meaning: 'Neither the app nor Defender knows this machine action or investigation.',
+  },
+  'session-not-found': {
+    statuses: [404],
+    meaning: 'Defender has no such session of an authenticated scan, or keeps it no longer.',
+  },
+  'definition-not-found': {
+    statuses: [404],
+    meaning: 'Defender does not list this scan definition and has no session of it.',
+  },
+  'scan-not-found': { statuses: [404], meaning: 'Tenable has no such scan.' },
+  'scan-or-run-not-found': {
+    statuses: [404],
+    meaning:
+      'Tenable has no such scan, or the scan has no such run. Tenable answers both with the same words.',
+  },
+  'subscription-not-found': { statuses: [404], meaning: 'There is no subscription with this id.' },
+  'ticket-not-found': {
+    statuses: [404],
+    meaning: 'The ticket of a `Location` is unknown or has expired. Make the first request again.',
+  },
+  'subscription-busy': {
+    statuses: [409],
+    meaning: 'Other requests subscribe the same callback URL at this moment. Try again.',
+  },
+  'subscription-disabled': {
+    statuses: [409],
+    meaning: 'The subscription is disabled. Enable it before you replay.',
+  },
+  'too-many-subscriptions': { statuses: [409], meaning: 'There are 200 subscriptions already.' },
+  'cursor-expired': {
+    statuses: [410],
+    meaning:
+      'The events after this cursor are no longer stored, or the data account was emptied. `fix` says where to go on.',
+  },
+  'not-configured': {
+    statuses: [503],
+    meaning: 'A setting of this part is missing or wrong. `detail` names it.',
+  },
+  'upstream-refused': {
+    statuses: [502],
+    meaning:
+      'Defender or Tenable refuses the app (401, 403). `detail` names the missing role or permission.',
+  },
+  'upstream-unavailable': {
+    statuses: [502],
+    meaning: 'The upstream failed: another error status, or no connection.',
+  },
+  'upstream-timeout': { statuses: [504], meaning: 'The upstream did not answer in time.' },
+  'upstream-throttled': {
+    statuses: [429, 503],
+    meaning:
+      'No call is left. 429: the call budget of the app is used up, or, on a scan look-up, the upstream allows no more calls. 503: on other routes, the upstream allows no more calls. Both have `Retry-After`.',
+  },
+  'upstream-changed': {
+    statuses: [502],
+    meaning: 'The upstream answered in an unknown shape. A newer version of this app may know it.',
+  },
+}
