@@ -6,7 +6,7 @@ import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
 import { createDeliveryLedger, type DeliveryLedger } from './delivery/store.ts'
 import type { Feed } from './feed/feed.ts'
-import type { Vocabulary } from './filter.ts'
+import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
 
@@ -14,7 +14,7 @@ import { createSubscriptions, type Subscriptions } from './subscriptions/store.t
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
 
 /** What subscriptions and deliveries work with. */
-export interface EventsDeps extends Vocabulary, Traced {
+export interface EventsDeps extends StreamConfig, Traced {
   feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger

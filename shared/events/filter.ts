@@ -8,7 +8,7 @@ export const filterSchema = z.record(z.string(), z.union([z.array(z.string()), z
 export type Filter = z.infer<typeof filterSchema>
 
 /** The words in which filters are written; the app brings them, the engine knows none. */
-export interface Vocabulary {
+export interface StreamConfig {
   /** Every stream there is. */
   streams: readonly string[]
   /** The streams of a subscription that names none. */
@@ -20,12 +20,12 @@ export interface Vocabulary {
 const list = z.array(plainText(256).min(1)).min(1).max(1000)
 
 /** What filters may name: the streams, the types of events, and the lists. */
-export interface FilterWords extends Pick<Vocabulary, 'streams' | 'filterFields'> {
+export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFields'> {
   types: readonly string[]
 }
 
 /** The schema of a filter in these words; what they don't name is refused. Values of lists are open: Defender's may grow. */
-export function filterSchemaOf({ streams, types, filterFields }: FilterWords) {
+export function filterSchemaFor({ streams, types, filterFields }: EventCatalog) {
   const fields = Object.keys(filterFields).map((name) => [name, list.optional()] as const)
   return z.strictObject({
     streams: z.array(z.enum(streams)).min(1).optional(),
@@ -39,7 +39,7 @@ export function filterSchemaOf({ streams, types, filterFields }: FilterWords) {
 export function wantsStream(
   { streams }: Filter,
   stream: string,
-  { defaultStreams }: Vocabulary,
+  { defaultStreams }: StreamConfig,
 ): boolean {
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }
@@ -48,7 +48,7 @@ export function wantsStream(
 export function matchesFilter(
   filter: Filter,
   { type, data }: CloudEvent,
-  { filterFields }: Vocabulary,
+  { filterFields }: StreamConfig,
 ): boolean {
   if (filter.terminalOnly === true && data.terminal !== true) return false
   return (

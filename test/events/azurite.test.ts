@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { QueueClient } from '@azure/storage-queue'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { deliver, deliverSlowly } from '../../shared/events/delivery/attempt.ts'
+import { deliver, retryDelivery } from '../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { replayAfter } from '../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
@@ -84,7 +84,7 @@ async function openEvents() {
     while (!isDone()) {
       const handled =
         (await empty(queueNames.deliveries, (message) => deliver(deps, message))) +
-        (await empty(queueNames.retries, (message) => deliverSlowly(deps, message)))
+        (await empty(queueNames.retries, (message) => retryDelivery(deps, message)))
       if (handled === 0) await sleep(50)
     }
   }

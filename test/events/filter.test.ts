@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import {
   type Filter,
-  filterSchemaOf,
+  filterSchemaFor,
   matchesFilter,
   wantsStream,
 } from '../../shared/events/filter.ts'
@@ -76,6 +76,6 @@ test.each([
   ['a word in place of a flag', { terminalOnly: 'yes' }],
 ])('a filter with %s is refused', (_, filter) => {
   expect(
-    filterSchemaOf({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success,
+    filterSchemaFor({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success,
   ).toBe(false)
 })

@@ -1,9 +1,9 @@
-import { deliver, deliverSlowly, handlePoison } from '../../shared/events/delivery/attempt.ts'
+import { deliver, handlePoison, retryDelivery } from '../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
-import type { Filter, Vocabulary } from '../../shared/events/filter.ts'
+import type { Filter, StreamConfig } from '../../shared/events/filter.ts'
 import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import type { Subscription } from '../../shared/events/subscriptions/subscription.ts'
 import { createLog } from '../../shared/platform/log.ts'
@@ -15,7 +15,7 @@ import { createStillClock, type StillClock } from '../platform/still-clock.ts'
 import { createReceivers } from './receivers.ts'
 
 /** Filters as the app words them. */
-export const vocabulary: Vocabulary = {
+export const vocabulary: StreamConfig = {
   streams: ['machine-actions', 'investigations', 'av-health'],
   defaultStreams: ['machine-actions', 'investigations'],
   filterFields: {
@@ -157,7 +157,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         queue: retryQueue,
         poison: retryPoison,
         clock,
-        handle: (message) => deliverSlowly(by, message),
+        handle: (message) => retryDelivery(by, message),
       })
       const nowhere = createMemoryQueue('nowhere', clock)
       for (const dead of [poison, retryPoison])

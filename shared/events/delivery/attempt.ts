@@ -30,7 +30,7 @@ const SPREAD_SECONDS = 10
  * Takes a message of queue `event-retries`: one post at a time for a failing subscription, with a pause after each
  * failure, while the other messages wait without losing an attempt. The first success opens the main lane again.
  */
-export async function deliverSlowly(deps: EventsDeps, given: unknown): Promise<void> {
+export async function retryDelivery(deps: EventsDeps, given: unknown): Promise<void> {
   const message = readMessage(deps, given)
   const pending = message && (await loadDelivery(deps, message))
   if (!pending) return
@@ -58,11 +58,11 @@ async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string
 export async function handlePoison(deps: EventsDeps, given: unknown): Promise<void> {
   const message = readMessage(deps, given)
   if (!message) return
-  const dead = deadOf(deps, { status: null, reason: 'poison' }, message.attempt)
+  const dead = deadFields(deps, { status: null, reason: 'poison' }, message.attempt)
   const isDead = await deps.deliveries.change(message, (delivery) =>
     isCurrent(message, delivery) ? { ...delivery, ...dead } : undefined,
   )
-  if (isDead) tellDead(deps, message, dead)
+  if (isDead) logDead(deps, message, dead)
 }
 
 /** How long a message waits for a subscription that is being made. */
@@ -138,7 +138,7 @@ export async function attemptDelivery(
   deps: EventsDeps,
   message: DeliveryMessage,
   { subscription, stored }: PendingDelivery,
-  hasTurn = false,
+  hasLease = false,
 ): Promise<void> {
   const { deliveries, feed, queue, clock, log } = deps
   const claimedUntil = new Date(clock.now().getTime() + CLAIM_MS).toISOString()
@@ -168,7 +168,7 @@ export async function attemptDelivery(
       subscription,
       held,
       outcome: outcome as never,
-      hasTurn,
+      hasLease: hasLease,
     })
   } catch (error) {
     // The message comes again by itself: it should find no claim, else it would never count its failures.
@@ -182,7 +182,7 @@ interface Settling<O> {
   subscription: Subscription
   held: StoredDelivery
   outcome: O
-  hasTurn: boolean
+  hasLease: boolean
 }
 
 type Settle = {
@@ -207,17 +207,17 @@ const settle: Settle = {
   },
 
   async gone(deps, { message: { attempt }, subscription, held, outcome }) {
-    const last = failureOf(deps, outcome)
+    const last = toFailure(deps, outcome)
     await recordGone(deps, subscription.id, last)
     // Still owed: enabling the subscription queues it again.
     await write(deps, held, { attempt, last })
   },
 
-  async failed(deps, { message, subscription, held, outcome, hasTurn }) {
+  async failed(deps, { message, subscription, held, outcome, hasLease }) {
     const { attempt } = message
     const { waitMs } = outcome
-    const last = failureOf(deps, outcome)
-    const putOff = held.delivery.putOff + (waitMs === undefined ? 0 : 1)
+    const last = toFailure(deps, outcome)
+    const putOff = held.delivery.deferrals + (waitMs === undefined ? 0 : 1)
     const delaySeconds =
       waitMs === undefined
         ? retryDelaySeconds(attempt - putOff, deps.random())
@@ -226,9 +226,9 @@ const settle: Settle = {
     else {
       await deps.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
       const nextAttemptAt = new Date(deps.clock.now().getTime() + delaySeconds * 1000).toISOString()
-      await write(deps, held, { attempt, putOff, last, nextAttemptAt })
+      await write(deps, held, { attempt, deferrals: putOff, last, nextAttemptAt })
     }
-    await recordFailure(deps, subscription, last, { hasTurn, waitMs })
+    await recordFailure(deps, subscription, last, { hasLease: hasLease, waitMs })
   },
 }
 
@@ -239,30 +239,30 @@ export async function deadLetter(
   cause: { status: number | null; reason: string },
   attempt = held.delivery.attempt,
 ): Promise<boolean> {
-  const dead = deadOf(deps, cause, attempt)
+  const dead = deadFields(deps, cause, attempt)
   const isDead = await write(deps, held, dead)
-  if (isDead) tellDead(deps, held.delivery, dead)
+  if (isDead) logDead(deps, held.delivery, dead)
   return isDead
 }
 
 /** What a delivery is when it is given up. */
-function deadOf(
+function deadFields(
   deps: Pick<EventsDeps, 'clock'>,
   cause: { status: number | null; reason: string },
   attempt: number,
 ) {
-  const last = failureOf(deps, cause)
+  const last = toFailure(deps, cause)
   const state = 'dead' as const
   return { state, attempt, last, nextAttemptAt: null, claimedUntil: null, endedAt: last.at }
 }
 
-const tellDead = (
+const logDead = (
   { log }: Pick<EventsDeps, 'log'>,
   { subscription, stream, seq }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
-  { attempt, last }: ReturnType<typeof deadOf>,
+  { attempt, last }: ReturnType<typeof deadFields>,
 ) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
 
-const failureOf = (
+const toFailure = (
   { clock }: Pick<EventsDeps, 'clock'>,
   { status, reason }: { status: number | null; reason: string },
 ): Failure => ({ at: clock.now().toISOString(), status, reason })

@@ -30,7 +30,7 @@ export interface Delivery {
   /** The attempts of this generation that have ended. */
   attempt: number
   /** How many of them were put off by the receiver itself: the schedule does not count them. */
-  putOff: number
+  deferrals: number
   nextAttemptAt: string | null
   /** Nobody else posts it before. */
   claimedUntil: string | null
@@ -54,7 +54,7 @@ export const FIRST_GENERATION = 1
 export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
 
 /** A delivery that begins: owed at once, never tried. */
-export const freshDelivery = (
+export const newDelivery = (
   subscription: string,
   { stream, seq, eventId, correlation = null }: PendingEvent,
   generation: number,
@@ -68,7 +68,7 @@ export const freshDelivery = (
   correlation,
   state: 'pending',
   attempt: 0,
-  putOff: 0,
+  deferrals: 0,
   claimedUntil: null,
   endedAt: null,
   last: null,
@@ -119,7 +119,7 @@ const stored = rowCodec(
     state: z.enum(deliveryStates),
     generation: z.number(),
     attempt: z.number(),
-    putOff: z.number(),
+    deferrals: z.number(),
     nextAttemptAt: z.string().nullable(),
     claimedUntil: z.string().nullable(),
     pendingSince: z.string(),

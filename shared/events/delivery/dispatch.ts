@@ -2,7 +2,7 @@ import pLimit from 'p-limit'
 import type { Queue } from '../../platform/queue.ts'
 import type { EventsDeps } from '../deps.ts'
 import type { Head } from '../feed/feed.ts'
-import type { Traced } from '../feed/rows.ts'
+import type { TracedEvent } from '../feed/rows.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
 import type { DeliveryMessage } from './delivery.ts'
@@ -26,7 +26,7 @@ export async function dispatch(
   const now = clock.now()
   const all = await subscriptions.all()
   for (const abandoned of all.filter((one) => isAbandoned(one, now)))
-    await subscriptions.giveUp(abandoned)
+    await subscriptions.removeAbandoned(abandoned)
   const wanting = all.filter(
     (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, deps),
   )
@@ -53,7 +53,7 @@ export async function dispatch(
 async function dispatchEvents(
   deps: EventsDeps,
   stream: string,
-  events: Traced[],
+  events: TracedEvent[],
   wanting: Subscription[],
 ) {
   const { deliveries, queue, clock } = deps

@@ -1,5 +1,12 @@
 import type { EventsDeps } from '../deps.ts'
-import { type Cursor, encodeCursor, findStart, gapOf, refuseGap, type Start } from '../feed/read.ts'
+import {
+  type Cursor,
+  encodeCursor,
+  findGap,
+  gapError,
+  readStart,
+  type Start,
+} from '../feed/read.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
 import { isAddressedTo, type PendingEvent } from './delivery.ts'
@@ -29,11 +36,11 @@ export async function replayDead(deps: EventsDeps, subscription: Subscription): 
 
 async function startOf({ feed }: EventsDeps, stream: string, after: Cursor): Promise<Start> {
   const place = after[stream]
-  const start = await findStart(feed, stream, place)
-  const gap = gapOf(start, place)
+  const start = await readStart(feed, stream, place)
+  const gap = findGap(start, place)
   if (!gap) return start
   const next = encodeCursor({ ...after, [stream]: { epoch: start.epoch, seq: start.oldest - 1 } })
-  throw refuseGap(gap, 'body.after', `Replay from ${next}, the oldest event that is kept.`)
+  throw gapError(gap, 'body.after', `Replay from ${next}, the oldest event that is kept.`)
 }
 
 async function* eventsAfter(

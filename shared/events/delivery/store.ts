@@ -6,7 +6,7 @@ import {
   deliveryKey,
   deliveryRow,
   FIRST_GENERATION,
-  freshDelivery,
+  newDelivery,
   nextMessage,
   type PendingEvent,
 } from './delivery.ts'
@@ -66,7 +66,7 @@ export function createDeliveryLedger(table: Table) {
     event: PendingEvent,
     now: Date,
   ): Promise<DeliveryMessage> {
-    let next = freshDelivery(subscription, event, FIRST_GENERATION + 1, now)
+    let next = newDelivery(subscription, event, FIRST_GENERATION + 1, now)
     await records.update(at(subscription, event), (known) => {
       next = { ...next, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
       return next
@@ -104,7 +104,7 @@ export function createDeliveryLedger(table: Table) {
       events: PendingEvent[],
       now: Date,
     ): Promise<DeliveryMessage[]> {
-      const fresh = events.map((event) => freshDelivery(subscription, event, FIRST_GENERATION, now))
+      const fresh = events.map((event) => newDelivery(subscription, event, FIRST_GENERATION, now))
       let known = new Map<number, Delivery>()
       for (;;) {
         const missing = fresh.filter(({ seq }) => !known.has(seq))
@@ -139,7 +139,7 @@ export function createDeliveryLedger(table: Table) {
         const stored = known.get(event.seq)
         return {
           stored: stored,
-          delivery: freshDelivery(
+          delivery: newDelivery(
             subscription,
             event,
             (stored?.delivery.generation ?? FIRST_GENERATION) + 1,

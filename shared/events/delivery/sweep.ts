@@ -30,7 +30,7 @@ export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
   const { deliveries, subscriptions, clock, log } = deps
   const now = clock.now()
   for (const one of await subscriptions.all())
-    if (isAbandoned(one, now)) await subscriptions.giveUp(one)
+    if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
   const oldest = await readOldest(deps)
   const report: SweepReport = {
     requeued: 0,

@@ -44,7 +44,7 @@ const headRow = rowCodec(
   z.object({ next: z.number(), epoch: z.string(), state: z.string().default('') }),
 )
 
-interface Beside {
+interface Extras {
   mark?: string
   poll?: Columns
 }
@@ -66,7 +66,7 @@ export function createFeed(table: Table) {
     before: Head,
     steps: Step[],
     state: string,
-    { mark, poll }: Beside = {},
+    { mark, poll }: Extras = {},
   ): Promise<Head> {
     const { stream, epoch } = before
     let { next } = before

@@ -19,7 +19,7 @@ const LIST = 'events'
 const place = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
 
 /** A cursor of the feed as callers give it back; it may name no streams but these. */
-export const cursorSchemaOf = (streams: readonly string[]) =>
+export const cursorSchemaFor = (streams: readonly string[]) =>
   afterSchema(LIST, z.partialRecord(z.enum(streams), place)).describe(
     'A "next" of GET /api/events.',
   )
@@ -55,7 +55,7 @@ export async function readFeed(
   const queues = await Promise.all(
     streams.map(async (stream) => {
       const place = after[stream]
-      const start = await findStart(feed, stream, place)
+      const start = await readStart(feed, stream, place)
       const read = await feed.events(stream, start.from, share)
       // Events may have been deleted since `oldest` was read: what does not follow without a hole is not given.
       const first = Number(read[0]?.sequence ?? 0)
@@ -70,7 +70,7 @@ export async function readFeed(
         from,
         at: from,
         events,
-        gap: gapOf({ ...start, from, oldest }, place),
+        gap: findGap({ ...start, from, oldest }, place),
       }
     }),
   )
@@ -127,7 +127,7 @@ export interface Gap {
 }
 
 /** Finds where to read a stream on; without a place that is before its oldest event. */
-export async function findStart(
+export async function readStart(
   feed: Pick<Feed, 'counter' | 'head'>,
   stream: string,
   place?: StreamPosition,
@@ -141,7 +141,7 @@ export async function findStart(
 }
 
 /** Whether events are missing between a place and its start; no place handed out is ever ahead of a head read later. */
-export function gapOf(
+export function findGap(
   { stream, epoch, from, oldest, last }: Start,
   place: StreamPosition | undefined,
 ): Gap | undefined {
@@ -158,7 +158,7 @@ export function gapOf(
 }
 
 /** The refusal of a cursor that a gap follows: `cursor-expired`, or `invalid-request` for one that no reader can have. */
-export function refuseGap(
+export function gapError(
   { stream, reason, fromSeq, oldestSeq }: Gap,
   path: string,
   fix: string,
@@ -190,13 +190,13 @@ export async function cursorSince(
   since: Date,
 ): Promise<Cursor> {
   const places = streams.map(
-    async (stream) => [stream, await placeSince(feed, stream, since.getTime())] as const,
+    async (stream) => [stream, await positionSince(feed, stream, since.getTime())] as const,
   )
   return Object.fromEntries(await Promise.all(places))
 }
 
-async function placeSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
-  const { epoch, from, last } = await findStart(feed, stream)
+async function positionSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
+  const { epoch, from, last } = await readStart(feed, stream)
   let before = from
   for (let beyond = last + 1; beyond - before > 1; ) {
     const middle = Math.floor((before + beyond) / 2)

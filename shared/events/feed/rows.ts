@@ -61,13 +61,13 @@ export function toEventColumns(
 }
 
 /** An event and the id under which its detection was logged. */
-export interface Traced {
+export interface TracedEvent {
   event: CloudEvent
   correlation: string | null
 }
 
 /** Reads an event and that id from its row. */
-export function toTraced({ columns }: Row): Traced {
+export function toTracedEvent({ columns }: Row): TracedEvent {
   const { detectedAt, seq, correlation = null, ...rest } = eventRow.read(columns)
   const event: CloudEvent = {
     specversion: '1.0',
@@ -80,7 +80,7 @@ export function toTraced({ columns }: Row): Traced {
 }
 
 /** Reads an event from its row. */
-export const toEvent = (row: Row): CloudEvent => toTraced(row).event
+export const toEvent = (row: Row): CloudEvent => toTracedEvent(row).event
 
 /** Cuts steps into transactions by number and size; a step stays whole. */
 export function splitSteps(steps: Step[]): Step[][] {
@@ -139,7 +139,7 @@ export function createFeedReader(table: Table) {
 
     /** The same, each with the id under which its detection was logged. */
     tracedEvents: async (stream: string, after: number, limit: number) =>
-      (await rowsAfter(stream, after, limit)).map(toTraced),
+      (await rowsAfter(stream, after, limit)).map(toTracedEvent),
 
     /** Every event about an item that is kept, in order. */
     async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {

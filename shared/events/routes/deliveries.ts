@@ -5,7 +5,7 @@ import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery
 import { testDelivery } from '../delivery/post.ts'
 import { replayAfter, replayDead } from '../delivery/replay.ts'
 import { eventsRoute } from '../deps.ts'
-import { cursorSchemaOf } from '../feed/read.ts'
+import { cursorSchemaFor } from '../feed/read.ts'
 import { deliveryViewSchema, viewDelivery } from '../subscriptions/view.ts'
 import { findSubscription, subscriptionParams } from './subscriptions.ts'
 
@@ -46,7 +46,7 @@ export const createReplayRoute = (streams: readonly string[]) =>
     summary: 'Deliver again: everything after a cursor of the feed, or the dead letters',
     params: subscriptionParams,
     body: z
-      .strictObject({ after: cursorSchemaOf(streams), dead: z.literal(true).optional() })
+      .strictObject({ after: cursorSchemaFor(streams), dead: z.literal(true).optional() })
       .refine(
         ({ after, dead }) => (after === undefined) !== (dead === undefined),
         'needs either after or dead',

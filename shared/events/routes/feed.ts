@@ -8,12 +8,12 @@ import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
 import type { Feed } from '../feed/feed.ts'
 import {
   cursorAtNow,
-  cursorSchemaOf,
+  cursorSchemaFor,
   cursorSince,
   encodeCursor,
   type Gap,
+  gapError,
   readFeed,
-  refuseGap,
 } from '../feed/read.ts'
 
 /** What the feed routes work with. */
@@ -55,7 +55,7 @@ const eventFilter = z.object({
 type EventFilter = z.output<typeof eventFilter>
 
 /** The streams that a filter reads. */
-const streamsOf = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
+const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
   stream === undefined ? defaultStreams : [stream]
 
 /** Whether an event is what a filter wants, whatever the case of letters. */
@@ -82,7 +82,7 @@ export const createListEventsRoute = (words: FeedWords) =>
         .optional()
         .describe('Begin with the first event detected then or later; cannot stand beside after.'),
       limit: limitSchema,
-      after: cursorSchemaOf(words.streams),
+      after: cursorSchemaFor(words.streams),
     }),
     answers: {
       200: {
@@ -98,7 +98,7 @@ export const createListEventsRoute = (words: FeedWords) =>
       if (after && since)
         throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
       const { feed } = deps
-      const streams = streamsOf(deps, filter)
+      const streams = streamsFor(deps, filter)
       const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
       const matches = (event: CloudEvent) => isWanted(filter, event)
       const page = await readFeed(feed, { streams, after: from, limit, matches })
@@ -106,7 +106,7 @@ export const createListEventsRoute = (words: FeedWords) =>
       const query = { limit, ...filter }
       if ('gap' in page) {
         const fix = `GET ${pathAfter('/api/events', query, next)} goes on with the oldest event.`
-        throw refuseGap(page.gap, 'query.after', fix)
+        throw gapError(page.gap, 'query.after', fix)
       }
       const { events, more } = page
       return {
@@ -144,7 +144,7 @@ export const createTriggerRoute = (words: FeedWords) =>
       read: readTrigger,
     },
     async handle({ query: filter }, deps) {
-      const cursor = await cursorAtNow(deps.feed, streamsOf(deps, filter))
+      const cursor = await cursorAtNow(deps.feed, streamsFor(deps, filter))
       return { status: 202, body: {}, after: encodeCursor(cursor), subject: filter }
     },
   })
@@ -156,8 +156,8 @@ async function readTrigger(
   cursor?: string,
 ): Promise<LongPollReply> {
   const { feed, streams: known, now } = deps
-  const streams = streamsOf(deps, filter)
-  const { data: after, error } = cursorSchemaOf(known).safeParse(cursor)
+  const streams = streamsFor(deps, filter)
+  const { data: after, error } = cursorSchemaFor(known).safeParse(cursor)
   if (error)
     throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
   const from = after ?? (await cursorAtNow(feed, streams))

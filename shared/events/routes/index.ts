@@ -1,6 +1,6 @@
 import type { Route } from '../../platform/route.ts'
 import type { EventsDeps } from '../deps.ts'
-import type { FilterWords } from '../filter.ts'
+import type { EventCatalog } from '../filter.ts'
 import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
 import { createListEventsRoute, createTriggerRoute, type FeedDeps, type FeedWords } from './feed.ts'
 import {
@@ -14,7 +14,7 @@ import {
 } from './subscriptions.ts'
 
 /** Every route about subscriptions and deliveries, their filter in the words of the app. */
-export const createSubscriptionRoutes = (words: FilterWords): Route<EventsDeps>[] => [
+export const createSubscriptionRoutes = (words: EventCatalog): Route<EventsDeps>[] => [
   createSubscribeRoute(words),
   listSubscriptions,
   unsubscribeByUrl,

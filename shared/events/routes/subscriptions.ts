@@ -3,7 +3,7 @@ import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
 import { type EventsDeps, eventsRoute } from '../deps.ts'
-import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
+import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
 import {
   enable,
   rotateSecret,
@@ -53,7 +53,7 @@ const callbackUrl = z
   .describe('Where events are posted: public and https. Kept secret.')
 
 /** The route that makes subscriptions, its filter in the words of the app. */
-export const createSubscribeRoute = (words: FilterWords) =>
+export const createSubscribeRoute = (words: EventCatalog) =>
   eventsRoute({
     name: 'create-subscription',
     method: 'POST',
@@ -62,7 +62,7 @@ export const createSubscribeRoute = (words: FilterWords) =>
     body: z.strictObject({
       callbackUrl,
       description: plainText(500).optional(),
-      filter: filterSchemaOf(words).optional(),
+      filter: filterSchemaFor(words).optional(),
       contentType: z.enum(contentTypes).optional(),
     }),
     answers: {

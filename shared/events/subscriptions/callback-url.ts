@@ -21,14 +21,14 @@ export interface Callback {
 }
 
 /** Ports from 1024 on that speak another protocol: databases, caches, brokers, remote control, proxies, phones. */
-const foreignPorts = new Set([
+const blockedPorts = new Set([
   1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260,
   3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900, 5984, 5985, 5986, 6000,
   6379, 6380, 6443, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10_080,
   10_250, 10_255, 11_211, 27_017, 27_018, 27_019,
 ])
 
-const innerNames =
+const privateNames =
   /\.(?:local|internal|lan|corp|intranet|home\.arpa|localhost|localdomain|test|example|invalid|onion|arpa|svc)$/
 
 /** Answers on it belong to the platform that the app runs on, though it looks public. */
@@ -82,12 +82,12 @@ const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/
 function validateUrl({ protocol, port }: URL, host: string): void {
   if (protocol !== 'https:') throw refused('It is no https URL.')
   const number = Number(port || 443)
-  if (number !== 443 && (number < 1024 || foreignPorts.has(number)))
+  if (number !== 443 && (number < 1024 || blockedPorts.has(number)))
     throw refused('Its port is not for webhooks.')
   if (ipaddr.isValid(host)) return
   const isPublicName =
     /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
-    !innerNames.test(host) &&
+    !privateNames.test(host) &&
     !host.split('.').includes('privatelink')
   if (!isPublicName) throw refused('Its host is no public name.')
 }

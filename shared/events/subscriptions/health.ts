@@ -35,7 +35,7 @@ export async function recordFailure(
   { subscriptions, clock, log }: HealthDeps,
   before: Subscription,
   lastFailure: Failure,
-  { hasTurn, waitMs = 0 }: { hasTurn: boolean; waitMs?: number | undefined },
+  { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number | undefined },
 ): Promise<void> {
   const now = clock.now()
   const after = await subscriptions.change(before.id, (one) => {
@@ -51,7 +51,7 @@ export async function recordFailure(
     const pauseEnd = new Date(
       now.getTime() + Math.max(retryPauseMs(failingMs), waitMs),
     ).toISOString()
-    const isLater = !hasTurn && one.sendUntil !== null && one.sendUntil > pauseEnd
+    const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
     return { ...noted, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })
   if (after && after.state !== before.state)

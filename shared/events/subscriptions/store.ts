@@ -28,7 +28,7 @@ export function createSubscriptions(table: Table) {
     (await records.read(at(id)))?.record
 
   /** Whether a transaction was done; it is not when the rows are no longer as they were found. */
-  const isDone = async (operations: Operation[]): Promise<boolean> =>
+  const tryWrite = async (operations: Operation[]): Promise<boolean> =>
     (await tryTransact(table, operations)) !== undefined
 
   return {
@@ -37,9 +37,9 @@ export function createSubscriptions(table: Table) {
     /** The place of a callback URL, and the subscription that has it. */
     async find(
       callbackUrl: string,
-    ): Promise<{ place: UrlClaim; subscription: Subscription | undefined }> {
+    ): Promise<{ claim: UrlClaim; subscription: Subscription | undefined }> {
       const url = await urls.read(atUrl(callbackUrl))
-      return { place: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
+      return { claim: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
     },
 
     /** All subscriptions, in one request. */
@@ -58,7 +58,7 @@ export function createSubscriptions(table: Table) {
       unfinished?: Subscription,
     ): Promise<boolean> {
       const { id, callbackUrl } = subscription
-      return isDone([
+      return tryWrite([
         ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
         urls.write(atUrl(callbackUrl), { id }, etag),
         records.write(at(id), subscription, undefined),
@@ -78,11 +78,11 @@ export function createSubscriptions(table: Table) {
     },
 
     /** Removes a subscription that was begun and given up, unless somebody has gone on with it. */
-    async giveUp({ id, callbackUrl }: Subscription): Promise<void> {
+    async removeAbandoned({ id, callbackUrl }: Subscription): Promise<void> {
       const url = await urls.read(atUrl(callbackUrl))
       if (!url || (await read(id))?.state !== 'starting') return
       // The place stays, empty: a delete has no guard of its own, the replace beside it has.
-      await isDone([
+      await tryWrite([
         { kind: 'delete', ...at(id) },
         urls.write(atUrl(callbackUrl), url.record, url.etag),
       ])
@@ -105,7 +105,7 @@ export function createSubscriptions(table: Table) {
 
     /** Removes a subscription; false when there is none any more. */
     async remove({ id, callbackUrl }: Subscription): Promise<boolean> {
-      return isDone([
+      return tryWrite([
         { kind: 'delete', ...at(id) },
         { kind: 'delete', ...atUrl(callbackUrl) },
       ])

@@ -10,7 +10,7 @@ import type { UrlClaim } from './store.ts'
 import { healthy, isAbandoned, type Subscription } from './subscription.ts'
 
 /** What a caller asks for. */
-export interface Wanted {
+export interface SubscriptionRequest {
   callbackUrl: string
   description: string | null
   filter: Filter
@@ -30,12 +30,12 @@ const MAX_TURNS = 20
  */
 export async function subscribe(
   deps: EventsDeps,
-  wanted: Wanted,
+  wanted: SubscriptionRequest,
 ): Promise<{ subscription: Subscription; isNew: boolean }> {
   const { url } = await validateCallbackUrl(wanted.callbackUrl, deps.callbackPolicy)
   const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
   for (let turn = 1; turn <= MAX_TURNS; turn++) {
-    const { place, subscription: known } = await deps.subscriptions.find(url.href)
+    const { claim: place, subscription: known } = await deps.subscriptions.find(url.href)
     if (known && known.state !== 'starting') {
       const subscription = await update(deps, known, wanted)
       if (subscription) return { subscription, isNew: false }
@@ -59,7 +59,7 @@ export async function subscribe(
 /** Writes the row as `starting`; undefined when somebody else was faster. */
 async function begin(
   { subscriptions, clock }: EventsDeps,
-  asked: Wanted & { callbackHost: string },
+  asked: SubscriptionRequest & { callbackHost: string },
   place: UrlClaim,
   unfinished: Subscription | undefined,
 ): Promise<Subscription | undefined> {
@@ -94,7 +94,7 @@ async function begin(
 async function update(
   deps: EventsDeps,
   { id, filter: before }: Subscription,
-  { filter, description, contentType }: Wanted,
+  { filter, description, contentType }: SubscriptionRequest,
 ): Promise<Subscription | undefined> {
   const { subscriptions, streams } = deps
   const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))

@@ -86,7 +86,7 @@ export interface DeliveryReport extends Counts {
 
 type CountDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
 
-const none: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
+const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 
 /** Counts what is not delivered, of one subscription or of all, by subscription; one request for every 1,000 of them. */
 export async function countOpen(
@@ -99,7 +99,7 @@ export async function countOpen(
     where: { isOpen: true },
   })) {
     const { subscription, state, pendingSince: owedSince } = delivery
-    const count = counts.get(subscription) ?? { ...none }
+    const count = counts.get(subscription) ?? { ...zero }
     if (state === 'dead') count.dead += 1
     else {
       count.pending += 1
@@ -107,13 +107,13 @@ export async function countOpen(
     }
     counts.set(subscription, count)
   }
-  return (of) => counts.get(of) ?? none
+  return (of) => counts.get(of) ?? zero
 }
 
 /** Everything that is owed and dead, and the subscriptions that need somebody to look. */
 export async function reportDeliveries(deps: CountDeps): Promise<DeliveryReport> {
   const [all, countOf] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
-  const total = { ...none }
+  const total = { ...zero }
   for (const { id } of all) {
     const { pending, dead, oldestPendingAt } = countOf(id)
     total.pending += pending

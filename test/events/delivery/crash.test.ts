@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { deliver, deliverSlowly } from '../../../shared/events/delivery/attempt.ts'
+import { deliver, retryDelivery } from '../../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { replayAfter } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
@@ -122,7 +122,7 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     await world.queues.retryQueue.send(JSON.parse(message?.text ?? ''))
     const [moved] = await world.queues.retryQueue.receive(1, 30)
 
-    const first = dying(deliverSlowly(partsUnder(world, watch), JSON.parse(moved?.text ?? '')))
+    const first = dying(retryDelivery(partsUnder(world, watch), JSON.parse(moved?.text ?? '')))
     await world.clock.advance(MINUTE)
     await first
     isDown = false

@@ -100,7 +100,7 @@ test('a receiver that puts us off is asked again when it said, and its schedule 
   expect((await world.deliveriesOf(id))[0]).toMatchObject({
     state: 'delivered',
     attempt: 4,
-    putOff: 2,
+    deferrals: 2,
   })
 })
 

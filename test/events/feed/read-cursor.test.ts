@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { type Cursor, cursorSchemaOf, encodeCursor } from '../../../shared/events/feed/read.ts'
+import { type Cursor, cursorSchemaFor, encodeCursor } from '../../../shared/events/feed/read.ts'
 import { toCursor } from '../../../shared/platform/paging.ts'
 
-const schema = cursorSchemaOf(['things', 'others'])
+const schema = cursorSchemaFor(['things', 'others'])
 const epoch = '0123456789abcdef'
 const cursorOf = (things: unknown) => encodeCursor({ things } as Cursor)
 
