@@ -11,7 +11,7 @@ import {
   type PendingEvent,
 } from './delivery.ts'
 
-/** A delivery with the ETag it was read with. */
+/** A delivery with its ETag. */
 export interface StoredDelivery {
   delivery: Delivery
   etag: string
@@ -19,10 +19,10 @@ export interface StoredDelivery {
 
 export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
 
-/** Most rows of one call. */
+/** At most so many rows in one call. */
 export const MAX_ROWS = 100
 
-/** The deliveries kept in a table: a partition a subscription, a row an event. */
+/** Opens the table of deliveries: one partition for each subscription, one row for each event. */
 export function createDeliveryLedger(table: Table) {
   const records = createRecords(table, deliveryRow)
   const at = (subscription: string, { stream, seq }: Pick<Delivery, 'stream' | 'seq'>) => ({
@@ -46,21 +46,20 @@ export function createDeliveryLedger(table: Table) {
       yield { delivery: { subscription: partitionKey, ...deliveryRow.read(columns) }, etag }
   }
 
-  /** The deliveries of events of one stream, which come in its order. */
+  /** The deliveries from the first to the last of these events, which are of one stream and in its order. */
   function between(
     subscription: string,
     [first, ...rest]: PendingEvent[],
   ): AsyncGenerator<StoredDelivery> {
     const last = rest.at(-1) ?? first
-    const from = deliveryKey(first?.stream ?? '', first?.seq ?? 0)
     return list({
       partitionKey: subscription,
-      from,
+      from: deliveryKey(first?.stream ?? '', first?.seq ?? 0),
       before: deliveryKey(last?.stream ?? '', (last?.seq ?? 0) + 1),
     })
   }
 
-  /** Begins the next generation of one delivery, whatever has become of it meanwhile. */
+  /** Begins the next generation of one delivery, in whatever state it is by now. */
   async function redeliverOne(
     subscription: string,
     event: PendingEvent,
@@ -78,26 +77,26 @@ export function createDeliveryLedger(table: Table) {
     read,
     list,
 
-    /** Replaces a delivery that is still as it was read, and answers its new ETag; undefined when it is not. */
+    /** Replaces a delivery and answers its new ETag; undefined when it has changed since it was read. */
     async replace(delivery: Delivery, etag: string): Promise<string | undefined> {
       return (await tryTransact(table, [write(delivery, etag)]))?.[0]
     },
 
-    /** Changes a delivery as `decide` says, unless that answers undefined; answers whether it did. */
+    /** Changes a delivery as `decide` says, which answers undefined to leave it; answers whether it was changed. */
     async change(
-      { subscription, ...place }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
+      { subscription, ...position }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
       decide: (delivery: Delivery) => Delivery | undefined,
     ): Promise<boolean> {
       const changed = await records.update(
-        at(subscription, place),
+        at(subscription, position),
         (known) => known && decide({ subscription, ...known }),
       )
       return changed?.isWritten ?? false
     },
 
     /**
-     * Makes up to `MAX_ROWS` events of one stream, in its order, owed to a subscription, those that are not in the ledger
-     * yet. Answers the first messages of those that were never tried: a crash may have come between row and message.
+     * Writes pending deliveries for up to `MAX_ROWS` events of one stream, in its order, where there are none yet. Answers
+     * the first message of each one without an attempt, also of earlier ones: a crash may have lost their messages.
      */
     async enqueue(
       subscription: string,
@@ -126,7 +125,7 @@ export function createDeliveryLedger(table: Table) {
       }
     },
 
-    /** Makes up to `MAX_ROWS` events of one stream, in its order, owed in a new generation; answers its first messages. */
+    /** Begins a new generation for up to `MAX_ROWS` events of one stream, in its order; answers its first messages. */
     async redeliver(
       subscription: string,
       events: PendingEvent[],
@@ -137,15 +136,8 @@ export function createDeliveryLedger(table: Table) {
         known.set(stored.delivery.seq, stored)
       const next = events.map((event) => {
         const stored = known.get(event.seq)
-        return {
-          stored: stored,
-          delivery: newDelivery(
-            subscription,
-            event,
-            (stored?.delivery.generation ?? FIRST_GENERATION) + 1,
-            now,
-          ),
-        }
+        const generation = (stored?.delivery.generation ?? FIRST_GENERATION) + 1
+        return { stored, delivery: newDelivery(subscription, event, generation, now) }
       })
       const operations = next.map(({ stored, delivery }) => write(delivery, stored?.etag))
       if (await tryTransact(table, operations))
@@ -153,7 +145,7 @@ export function createDeliveryLedger(table: Table) {
       return Promise.all(events.map((event) => redeliverOne(subscription, event, now)))
     },
 
-    /** Deletes deliveries of one subscription; those that are gone already are fine. */
+    /** Deletes deliveries of one subscription; one that is already deleted is no error. */
     async forget(subscription: string, events: Pick<Delivery, 'stream' | 'seq'>[]): Promise<void> {
       await deleteRows(
         table,
