@@ -9,7 +9,7 @@ import { deliver, retryDelivery, handlePoison } from '../events/delivery/attempt
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
 import type { EventsDeps } from '../events/deps.ts'
-import { expireEvents } from '../events/feed/expire.ts'
+import { expireEvents } from '../events/feed/feed.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import type { ExportEngine } from '../exports/engine.ts'
 import { importFile } from '../exports/import.ts'

@@ -16,11 +16,9 @@ import type { StoredDelivery } from './store.ts'
 
 /** Handles a message of queue `event-deliveries`: posts the event, or moves the message to the retry queue. */
 export async function deliver(deps: EventsDeps, text: unknown): Promise<void> {
-  const message = readMessage(deps, text)
-  const pending = message && (await loadDelivery(deps, message))
-  if (!pending) return
-  if (pending.subscription.state === 'failing') await deps.retryQueue.send(message)
-  else await attemptDelivery(deps, message, pending)
+  const pending = await loadDelivery(deps, readMessage(deps, text))
+  if (pending?.subscription.state === 'failing') await deps.retryQueue.send(pending.message)
+  else if (pending) await attemptDelivery(deps, pending)
 }
 
 /** The messages that wait for one subscription come back spread over this time. */
@@ -31,15 +29,13 @@ const SPREAD_SECONDS = 10
  * failure; messages that wait for the send lease lose no attempt. The first success ends this.
  */
 export async function retryDelivery(deps: EventsDeps, text: unknown): Promise<void> {
-  const message = readMessage(deps, text)
-  const pending = message && (await loadDelivery(deps, message))
+  const pending = await loadDelivery(deps, readMessage(deps, text))
   if (!pending) return
   const { id, state } = pending.subscription
   const waitMs = state === 'failing' ? await acquireSendLease(deps, id) : 0
-  if (waitMs === 0) return attemptDelivery(deps, message, pending, state === 'failing')
-  await deps.retryQueue.send(message, {
-    delaySeconds: waitMs / 1000 + SPREAD_SECONDS * deps.random(),
-  })
+  if (waitMs === 0) return attemptDelivery(deps, pending, state === 'failing')
+  const delaySeconds = waitMs / 1000 + SPREAD_SECONDS * deps.random()
+  await deps.retryQueue.send(pending.message, { delaySeconds })
 }
 
 /** Acquires the send lease of a failing subscription. Answers 0, or how many milliseconds another holder has it. */
@@ -80,6 +76,7 @@ export function readMessage(
 }
 
 interface PendingDelivery {
+  message: DeliveryMessage
   subscription: Subscription
   stored: StoredDelivery
 }
@@ -90,8 +87,9 @@ interface PendingDelivery {
  */
 async function loadDelivery(
   { subscriptions, deliveries, queue, clock }: EventsDeps,
-  message: DeliveryMessage,
+  message: DeliveryMessage | undefined,
 ): Promise<PendingDelivery | undefined> {
+  if (!message) return undefined
   const { subscription: id, stream, seq } = message
   const [subscription, stored] = await Promise.all([
     subscriptions.read(id),
@@ -119,7 +117,7 @@ async function loadDelivery(
     await queue.send(message, { delaySeconds: claimedMs / 1000 })
     return undefined
   }
-  return { subscription, stored }
+  return { message, subscription, stored }
 }
 
 /** How long a claim or a send lease lasts. A post takes far less. */
@@ -134,8 +132,7 @@ const SHORTEST_WAIT_SECONDS = 5
  */
 async function attemptDelivery(
   deps: EventsDeps,
-  message: DeliveryMessage,
-  { subscription, stored }: PendingDelivery,
+  { message, subscription, stored }: PendingDelivery,
   hasLease = false,
 ): Promise<void> {
   const { deliveries, feed, queue, clock, log } = deps
@@ -161,7 +158,7 @@ async function attemptDelivery(
       outcome: kind,
       ...answer,
     })
-    await settle(deps, { message, subscription, claimed, outcome, hasLease })
+    await settle(deps, { message, subscription, stored: claimed }, outcome, hasLease)
   } catch (error) {
     // The host sends the message again. With a claim in its way it would never count as failed.
     await deliveries.replace(stored.delivery, etag).catch(() => undefined)
@@ -169,17 +166,11 @@ async function attemptDelivery(
   }
 }
 
-interface Attempt {
-  message: DeliveryMessage
-  subscription: Subscription
-  claimed: StoredDelivery
-  outcome: Outcome
-  hasLease: boolean
-}
-
 async function settle(
   deps: EventsDeps,
-  { message, subscription, claimed, outcome, hasLease }: Attempt,
+  { message, subscription, stored: claimed }: PendingDelivery,
+  outcome: Outcome,
+  hasLease: boolean,
 ): Promise<void> {
   const { attempt } = message
   if (outcome.kind === 'delivered') {

@@ -10,35 +10,19 @@ const RETENTION_MS = 3 * DAY_MS
 /** A delivery that is pending for so long after its time has lost its message. */
 const OVERDUE_MS = HOUR_MS
 
-interface SweepReport {
-  requeued: number
-  forgotten: number
-  expired: number
-  /** The deliveries that this sweep read as pending or dead. */
-  pending: number
-  dead: number
-  oldestPendingAt: string | null
-}
-
 /**
  * Runs hourly. Queues pending deliveries again that are an hour overdue: only one of a failing subscription, since its
  * other messages wait in the retry queue, and none of a disabled one. Deletes deliveries that were delivered three days
  * ago, dead letters whose event expired, and deliveries of deleted subscriptions.
  */
-export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
+export async function sweepDeliveries(deps: EventsDeps) {
   const { deliveries, subscriptions, clock, log } = deps
   const now = clock.now()
   for (const one of await subscriptions.all())
     if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
   const oldest = await readOldest(deps)
-  const report: SweepReport = {
-    requeued: 0,
-    forgotten: 0,
-    expired: 0,
-    pending: 0,
-    dead: 0,
-    oldestPendingAt: null,
-  }
+  const report = { requeued: 0, forgotten: 0, expired: 0, pending: 0, dead: 0 }
+  let oldestPendingAt: string | null = null
   let subscription: Subscription | undefined
   let at: string | undefined
   let isProbed = false
@@ -57,7 +41,12 @@ export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
       subscription = await subscriptions.read(at)
       isProbed = false
     }
-    if (subscription) count(report, delivery)
+    if (subscription && delivery.state !== 'delivered') {
+      report[delivery.state] += 1
+      const { state, pendingSince } = delivery
+      if (state === 'pending' && (oldestPendingAt === null || pendingSince < oldestPendingAt))
+        oldestPendingAt = pendingSince
+    }
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) finished.push(delivery)
     else if (delivery.state === 'pending' && isExpired) {
@@ -74,16 +63,8 @@ export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
     if (finished.length === 100) await flush()
   }
   await flush()
-  log.info('swept deliveries', { ...report })
-  return report
-}
-
-function count(report: SweepReport, { state, pendingSince }: Delivery): void {
-  if (state === 'dead') report.dead += 1
-  if (state !== 'pending') return
-  report.pending += 1
-  if (report.oldestPendingAt === null || pendingSince < report.oldestPendingAt)
-    report.oldestPendingAt = pendingSince
+  log.info('swept deliveries', { ...report, oldestPendingAt })
+  return { ...report, oldestPendingAt }
 }
 
 async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, number>> {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { expireEvents } from '../../../shared/events/feed/expire.ts'
-import { createFeed } from '../../../shared/events/feed/feed.ts'
+import { createFeed, expireEvents } from '../../../shared/events/feed/feed.ts'
 import { readFeed } from '../../../shared/events/feed/read.ts'
 import { createLog } from '../../../shared/platform/log.ts'
 import { createMemoryTable } from '../../memory-table.ts'
