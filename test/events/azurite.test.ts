@@ -18,7 +18,7 @@ import { createLog } from '../../shared/platform/log.ts'
 import { createQueues } from '../../shared/platform/queue.ts'
 import { freshStorage } from '../storage.ts'
 import { cursorIn } from './feed-on.ts'
-import { HOUR, someEvent, vocabulary } from './world.ts'
+import { HOUR, someEvent, streamConfig } from './world.ts'
 
 /** A receiver on loopback that takes or refuses what it is told to. */
 async function startReceiver() {
@@ -51,7 +51,7 @@ async function openEvents() {
   ])
   const feed = createFeed(tables('Streams'))
   const deps = createEvents({
-    ...vocabulary,
+    ...streamConfig,
     feed,
     queue,
     retryQueue,

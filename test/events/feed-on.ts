@@ -37,9 +37,9 @@ export async function cursorIn(
   feed: Pick<Feed, 'head'>,
   seqs: Record<string, number>,
 ): Promise<Cursor> {
-  const places = Object.entries(seqs).map(async ([stream, seq]) => {
+  const positions = Object.entries(seqs).map(async ([stream, seq]) => {
     const { epoch } = await feed.head(stream)
     return [stream, { epoch, seq }] as const
   })
-  return Object.fromEntries(await Promise.all(places))
+  return Object.fromEntries(await Promise.all(positions))
 }

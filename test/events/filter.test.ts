@@ -6,7 +6,7 @@ import {
   matchesFilter,
   wantsStream,
 } from '../../shared/events/filter.ts'
-import { vocabulary } from './world.ts'
+import { streamConfig } from './world.ts'
 
 const event: CloudEvent = {
   specversion: '1.0',
@@ -48,18 +48,18 @@ test.each<[what: string, filter: Filter, isWanted: boolean]>([
     false,
   ],
 ])('a filter for %s is kept to', (_, filter, isWanted) => {
-  expect(matchesFilter(filter, event, vocabulary)).toBe(isWanted)
+  expect(matchesFilter(filter, event, streamConfig)).toBe(isWanted)
 })
 
 test('a step that is not an end does not pass where only ends are wanted', () => {
   const open = { ...event, data: { ...event.data, terminal: false } }
 
-  expect(matchesFilter({ terminalOnly: true }, open, vocabulary)).toBe(false)
+  expect(matchesFilter({ terminalOnly: true }, open, streamConfig)).toBe(false)
 })
 
 test('without streams in a filter the usual ones are meant', () => {
   const wanted = (filter: Filter) =>
-    vocabulary.streams.filter((stream) => wantsStream(filter, stream, vocabulary))
+    streamConfig.streams.filter((stream) => wantsStream(filter, stream, streamConfig))
 
   expect(wanted({})).toEqual(['machine-actions', 'investigations'])
   expect(wanted({ streams: ['av-health'] })).toEqual(['av-health'])
@@ -76,6 +76,6 @@ test.each([
   ['a word in place of a flag', { terminalOnly: 'yes' }],
 ])('a filter with %s is refused', (_, filter) => {
   expect(
-    filterSchemaFor({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success,
+    filterSchemaFor({ ...streamConfig, types: ['things.changed'] }).safeParse(filter).success,
   ).toBe(false)
 })

@@ -71,7 +71,7 @@ export function createReceivers(clock: Clock) {
       receivers.set(host, receiver)
     },
     /** How many posts to a host are under way. */
-    underWay: (host: string): number => under.get(host) ?? 0,
+    inFlight: (host: string): number => under.get(host) ?? 0,
     /** The ids that a host has taken, in their order, with repetitions. */
     ids: (host: string): string[] =>
       posts.filter((post) => post.host === host).map(({ event }) => event.id),

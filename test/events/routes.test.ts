@@ -6,14 +6,14 @@ import { createSubscriptionRoutes } from '../../shared/events/routes/index.ts'
 import { toCursor } from '../../shared/platform/paging.ts'
 import { type Answer, askRoute, ORIGIN } from './ask-route.ts'
 import { cursorIn } from './feed-on.ts'
-import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, vocabulary } from './world.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, streamConfig } from './world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 const CALLBACK = `https://${HOST}/hook/canary-path?sig=canary-signature`
 const routes = createSubscriptionRoutes({
-  ...vocabulary,
+  ...streamConfig,
   types: ['defender-relay.machine-action.changed'],
 })
 
@@ -33,7 +33,7 @@ const ask = (world: World, method: string, path: string, sent?: unknown): Promis
 
 test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
   const world = await createWorld()
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const made = await ask(world, 'POST', 'subscriptions', {
     callbackUrl: CALLBACK,
@@ -116,7 +116,7 @@ test('the "next" of one list of deliveries is none of another one', async () => 
   const world = await createWorld()
   const { id } = await world.subscribe('a.contoso.net')
   const { id: other } = await world.subscribe('b.contoso.net')
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const { body } = await ask(world, 'GET', `subscriptions/${id}/deliveries?limit=1`)
   const own = await ask(world, 'GET', `subscriptions/${id}/deliveries?after=${body.next}`)
@@ -132,7 +132,7 @@ test('subscriptions are listed page by page with how their deliveries fare', asy
   const world = await createWorld()
   for (const name of ['a', 'b', 'c'])
     await ask(world, 'POST', 'subscriptions', { callbackUrl: `https://${name}.contoso.net/` })
-  await world.tell(someEvent())
+  await world.emit(someEvent())
 
   const first = await ask(world, 'GET', 'subscriptions?limit=2')
   const second = await ask(world, 'GET', `subscriptions?limit=2&after=${first.body.next}`)
@@ -184,7 +184,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   const world = await createWorld()
   world.receive(HOST, () => 500)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  const ids = await world.tell(someEvent(), someEvent(), someEvent())
+  const ids = await world.emit(someEvent(), someEvent(), someEvent())
   for (const seq of [1, 2, 3]) {
     const work = deliver(world.deps, {
       subscription: one.id,
@@ -229,7 +229,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
 test('a replay takes a cursor of the feed or the dead letters, not both and not nothing', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   const path = `subscriptions/${one.id}/replay`
   const after = encodeCursor(await cursorIn(world.feed, { 'machine-actions': 1 }))
 
@@ -308,7 +308,7 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
   world.serve()
 
   for (let n = 0; n < 8; n++) {
-    await world.tell(someEvent(), someEvent())
+    await world.emit(someEvent(), someEvent())
     await world.clock.advance(HOUR)
     texts.push(...world.queues.queue.texts(), ...world.queues.retryQueue.texts())
     await sweepDeliveries(world.deps)

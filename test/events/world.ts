@@ -15,7 +15,7 @@ import { createStillClock, type StillClock } from '../platform/still-clock.ts'
 import { createReceivers } from './receivers.ts'
 
 /** Filters as the app words them. */
-export const vocabulary: StreamConfig = {
+export const streamConfig: StreamConfig = {
   streams: ['machine-actions', 'investigations', 'av-health'],
   defaultStreams: ['machine-actions', 'investigations'],
   filterFields: {
@@ -83,11 +83,11 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
 
   /** Parts over the world's storage, some of it seen through another's eyes. */
-  function partsOver(
+  function depsOver(
     seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
   ): EventsDeps {
     return createEvents({
-      ...vocabulary,
+      ...streamConfig,
       trace: {},
       feed: createFeed(seen.streams ?? tables.streams),
       subscriptions: seen.subscriptions ?? tables.subscriptions,
@@ -105,7 +105,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     })
   }
 
-  const deps = partsOver()
+  const deps = depsOver()
   const feed = createFeed(tables.streams)
 
   async function append(...events: NewEvent[]): Promise<void> {
@@ -121,7 +121,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     queues,
     lines,
     deps: deps,
-    partsOver,
+    depsOver: depsOver,
     feed,
     append,
     ...receivers,
@@ -129,18 +129,18 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     /** Subscribes a host. */
     async subscribe(host: string, filter: Filter = {}): Promise<Subscription> {
       const contentType = 'application/cloudevents+json'
-      const wanted = {
+      const request = {
         callbackUrl: `https://${host}/hook?sig=canary-of-${host}`,
         description: null,
         filter,
         contentType,
       }
-      return (await subscribe(deps, { ...wanted, contentType: 'application/cloudevents+json' }))
+      return (await subscribe(deps, { ...request, contentType: 'application/cloudevents+json' }))
         .subscription
     },
 
     /** Appends events and dispatches them, as a poll does. */
-    async tell(...events: NewEvent[]): Promise<string[]> {
+    async emit(...events: NewEvent[]): Promise<string[]> {
       const { next } = await feed.head('machine-actions')
       await append(...events)
       await dispatch(deps, 'machine-actions', await feed.head('machine-actions'))

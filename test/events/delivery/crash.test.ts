@@ -6,32 +6,40 @@ import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
 import { cursorIn } from '../feed-on.ts'
-import { Died, dyingAt, type Watch, watchQueue, watchTable } from '../watched-storage.ts'
+import {
+  Crashed,
+  crashAt,
+  type Interceptor,
+  interceptQueue,
+  interceptTable,
+} from '../intercepted-storage.ts'
 import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 
-function partsUnder(world: World, watch: Watch): EventsDeps {
+function partsUnder(world: World, watch: Interceptor): EventsDeps {
   const { streams, subscriptions, deliveries } = world.tables
-  return world.partsOver({
-    streams: watchTable(streams, watch),
-    subscriptions: watchTable(subscriptions, watch),
-    deliveries: watchTable(deliveries, watch),
-    queue: watchQueue(world.queues.queue, watch),
-    retryQueue: watchQueue(world.queues.retryQueue, watch),
+  return world.depsOver({
+    streams: interceptTable(streams, watch),
+    subscriptions: interceptTable(subscriptions, watch),
+    deliveries: interceptTable(deliveries, watch),
+    queue: interceptQueue(world.queues.queue, watch),
+    retryQueue: interceptQueue(world.queues.retryQueue, watch),
   })
 }
 
 /** Runs work again and again, each time dying one request later, until it lives; answers how often it died. */
-async function dieEverywhere(run: (watch: Watch, what: string) => Promise<void>): Promise<number> {
+async function dieEverywhere(
+  run: (watch: Interceptor, what: string) => Promise<void>,
+): Promise<number> {
   let deaths = 0
   for (const when of ['before', 'after'] as const) {
     for (let n = 0; ; n++) {
-      const watch = dyingAt(n, when)
+      const watch = crashAt(n, when)
       await run(watch, `${when} request ${n}`)
-      if (!watch.hasDied()) break
+      if (!watch.hasCrashed()) break
       deaths += 1
     }
   }
@@ -42,7 +50,7 @@ const dying = async (work: Promise<unknown>): Promise<void> => {
   try {
     await work
   } catch (error) {
-    if (!(error instanceof Died)) throw error
+    if (!(error instanceof Crashed)) throw error
   }
 }
 
@@ -89,7 +97,7 @@ test.each([
       const left = [...reactions]
       world.receive(HOST, () => left.shift() ?? 200)
       const { id } = await world.subscribe(HOST)
-      const ids = await world.tell(someEvent())
+      const ids = await world.emit(someEvent())
       const [message] = await world.queues.queue.receive(1, 30)
 
       const first = dying(deliver(partsUnder(world, watch), JSON.parse(message?.text ?? '')))
@@ -116,7 +124,7 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     let isDown = true
     world.receive(HOST, () => (isDown ? 500 : 200))
     const { id } = await world.subscribe(HOST)
-    const ids = await world.tell(someEvent(), someEvent(), someEvent(), someEvent())
+    const ids = await world.emit(someEvent(), someEvent(), someEvent(), someEvent())
     await world.deps.subscriptions.change(id, () => ({ state: 'failing', consecutiveFailures: 3 }))
     const [message] = await world.queues.queue.receive(1, 30)
     await world.queues.retryQueue.send(JSON.parse(message?.text ?? ''))
@@ -145,7 +153,7 @@ test('wherever enabling dies, what was owed arrives', async () => {
     world.receive(HOST, () => 200)
     const { id } = await world.subscribe(HOST)
     await world.deps.subscriptions.change(id, () => ({ state: 'disabled' }))
-    const ids = await world.tell(someEvent(), someEvent())
+    const ids = await world.emit(someEvent(), someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
 
@@ -162,7 +170,7 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
     const world = await createWorld()
     world.receive(HOST, () => 200)
     const subscription = await world.subscribe(HOST)
-    const ids = await world.tell(someEvent(), someEvent())
+    const ids = await world.emit(someEvent(), someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
     const before = world.posts.length
@@ -184,7 +192,7 @@ test('wherever a sweep dies, the next one brings what has lost its message', asy
     const world = await createWorld()
     world.receive(HOST, () => 200)
     await world.subscribe(HOST)
-    const ids = await world.tell(someEvent(), someEvent())
+    const ids = await world.emit(someEvent(), someEvent())
     for (const message of await world.queues.queue.receive(32, 30))
       await world.queues.queue.remove(message)
     await world.clock.advance(HOUR)

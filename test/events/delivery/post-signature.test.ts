@@ -61,7 +61,7 @@ test('a body is a CloudEvent by the official library, and says its own id in the
   const { secret } = await world.subscribe(HOST)
   world.serve()
 
-  const ids = await world.tell(someEvent({ machineId: 'm1', from: null, to: 'Pending' }))
+  const ids = await world.emit(someEvent({ machineId: 'm1', from: null, to: 'Pending' }))
   await world.clock.advance(MINUTE)
 
   const [post] = world.posts
@@ -80,11 +80,11 @@ test('after a rotation both secrets sign for 24 hours, then the new one alone', 
   world.serve()
   const rotated = await rotateSecret(world.deps, id)
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(DAY - HOUR)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(2 * HOUR)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(HOUR)
 
   const second = rotated?.secret ?? ''

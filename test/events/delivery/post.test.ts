@@ -12,7 +12,7 @@ let subscription: Posting[1]
 beforeAll(async () => {
   const world = await createWorld()
   subscription = await world.subscribe('receiver.contoso.net')
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const [first] = await world.feed.events('machine-actions', 0, 1)
   if (!first) throw new Error('nothing was told')
   event = first

@@ -15,14 +15,14 @@ const atCursor = ({ feed }: Awaited<ReturnType<typeof createWorld>>, seq: number
 test('a replay brings what passes the filter after a cursor, from before the subscription too, under the same ids', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
-  const [before, ...rest] = await world.tell(
+  const [before, ...rest] = await world.emit(
     someEvent({ machineId: 'm1' }),
     someEvent({ machineId: 'm1' }),
     someEvent({ machineId: 'm2' }),
   )
   const subscription = await world.subscribe(HOST, { machineIds: ['m1'] })
   world.serve()
-  rest.push(...(await world.tell(someEvent({ machineId: 'm1' }))))
+  rest.push(...(await world.emit(someEvent({ machineId: 'm1' }))))
   await world.clock.advance(MINUTE)
 
   const queued = await replayAfter(world.deps, subscription, await atCursor(world, 1))
@@ -47,14 +47,14 @@ test('what was queued while a subscription was being made, and is from before it
   const world = await createWorld()
   let status = 410
   world.receive(HOST, () => status)
-  const [before = ''] = await world.tell(someEvent())
+  const [before = ''] = await world.emit(someEvent())
   const { id } = await world.subscribe(HOST)
   await world.deps.deliveries.enqueue(
     id,
     [{ stream: 'machine-actions', seq: 1, eventId: before }],
     world.clock.now(),
   )
-  const [after] = await world.tell(someEvent())
+  const [after] = await world.emit(someEvent())
   world.serve()
   await world.clock.advance(SECOND)
 
@@ -74,7 +74,7 @@ test('a replay calls off what is queued of the generation before', async () => {
   world.receive(HOST, () => status)
   const subscription = await world.subscribe(HOST)
   world.serve()
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(SECOND)
 
   status = 200
@@ -91,9 +91,9 @@ test('dead letters are delivered when they are replayed', async () => {
   world.receive(HOST, ({ event }) => (isDown && event.data.isBad ? 400 : 200))
   const subscription = await world.subscribe(HOST)
   world.serve()
-  const [bad] = await world.tell(someEvent({ isBad: true }))
+  const [bad] = await world.emit(someEvent({ isBad: true }))
   for (let hour = 0; hour < 4 * 24; hour++) {
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(HOUR)
   }
   const states = (await world.deliveriesOf(subscription.id)).map(({ state }) => state)
@@ -111,7 +111,7 @@ test('dead letters are delivered when they are replayed', async () => {
 test('a cursor before what is kept is told so, with the place to go on from', async () => {
   const world = await createWorld()
   const subscription = await world.subscribe(HOST)
-  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent(), someEvent())
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
 
   const late = replayAfter(world.deps, subscription, await atCursor(world, 1))
@@ -127,8 +127,8 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent(), someEvent())
-  const broken = world.partsOver({
+  await world.emit(someEvent(), someEvent())
+  const broken = world.depsOver({
     streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) },
   })
   world.serve(broken)
@@ -157,7 +157,7 @@ test('a message that is done, of an earlier generation, or of nobody is dropped'
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
   const delivered = deliver(world.deps, message)
   await world.clock.advance(SECOND)
@@ -176,7 +176,7 @@ test('two who take the same message at the same moment post it once', async () =
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
 
   const both = Promise.all([deliver(world.deps, message), deliver(world.deps, message)])
@@ -190,7 +190,7 @@ test('what has lost its message is queued again after an hour, and not before', 
   const world = await createWorld()
   world.receive(HOST, () => 200)
   await world.subscribe(HOST)
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   for (const message of await world.queues.queue.receive(32, 30))
     await world.queues.queue.remove(message)
   world.serve()
@@ -211,7 +211,7 @@ test("what is finished is forgotten after three days, what is dead with its even
   world.receive('other.contoso.net', () => 200)
   const { id } = await world.subscribe(HOST)
   const other = await world.subscribe('other.contoso.net')
-  await world.tell(someEvent(), someEvent({ isBad: true }))
+  await world.emit(someEvent(), someEvent({ isBad: true }))
   const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, generation: 1 }
   await handlePoison(world.deps, poison)
   world.serve()
@@ -240,7 +240,7 @@ test('of a deleted subscription nothing is left, and nothing more is posted', as
   world.receive(HOST, () => 500)
   const { id } = await world.subscribe(HOST)
   world.serve()
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   await world.clock.advance(SECOND)
 
   const isGone = await unsubscribe(world.deps, id)

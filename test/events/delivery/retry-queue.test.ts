@@ -15,7 +15,7 @@ test('of 500 events a healthy receiver has everything within 20 seconds while an
   await world.subscribe(HEALTHY)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 500 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 500 }, () => someEvent()))
   await world.clock.advance(20 * SECOND)
 
   expect(world.ids(HEALTHY).toSorted()).toEqual(ids.toSorted())
@@ -26,14 +26,14 @@ test('a failing receiver is posted to once at a time, and after it is back it ge
   let isDown = true
   let most = 0
   world.receive(STALLING, () => {
-    if (isFailing && isDown) most = Math.max(most, world.underWay(STALLING))
+    if (isFailing && isDown) most = Math.max(most, world.inFlight(STALLING))
     return isDown ? 'stall' : 200
   })
   let isFailing = false
   const { id } = await world.subscribe(STALLING)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 60 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 60 }, () => someEvent()))
   await world.clock.advance(16 * SECOND)
   isFailing = (await world.stateOf(id))?.state === 'failing'
   await world.clock.advance(2 * HOUR)
@@ -58,7 +58,7 @@ test('a receiver that takes an event between failures is not failing', async () 
   world.serve()
 
   for (let n = 0; n < 6; n++) {
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(HOUR)
     expect((await world.stateOf(id))?.state).toBe('active')
   }
@@ -73,7 +73,7 @@ test('a receiver that only fails for five days is disabled and says why; enabled
 
   const ids: string[] = []
   for (let hour = 0; hour < 6 * 24; hour++) {
-    if (hour % 12 === 0) ids.push(...(await world.tell(someEvent())))
+    if (hour % 12 === 0) ids.push(...(await world.emit(someEvent())))
     await world.clock.advance(HOUR)
     await sweepDeliveries(world.deps)
   }
@@ -110,9 +110,9 @@ test('a receiver that is gone for good is asked no more, until it is enabled', a
   const { id } = await world.subscribe(STALLING)
   world.serve()
 
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   await world.clock.advance(MINUTE)
-  ids.push(...(await world.tell(someEvent(), someEvent())))
+  ids.push(...(await world.emit(someEvent(), someEvent())))
   await world.clock.advance(DAY)
   const triesBefore = world.posts.length
   const disabled = await world.stateOf(id)
@@ -131,7 +131,7 @@ test('a receiver that is gone is told once in the log, however many posts it ref
   await world.subscribe(STALLING)
   world.serve()
 
-  await world.tell(...Array.from({ length: 10 }, () => someEvent()))
+  await world.emit(...Array.from({ length: 10 }, () => someEvent()))
   await world.clock.advance(MINUTE)
 
   expect(world.lines.filter((line) => line.startsWith('a subscription is disabled'))).toHaveLength(
@@ -144,10 +144,10 @@ test('a failing receiver that puts us off is asked nothing before it said', asyn
   world.receive(STALLING, () => ({ status: 429, retryAfter: 1800 }))
   const { id } = await world.subscribe(STALLING)
   world.serve()
-  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent(), someEvent())
   await world.clock.advance(SECOND)
 
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   await world.clock.advance(29 * MINUTE)
   const early = world.posts.length
   world.receive(STALLING, () => 200)

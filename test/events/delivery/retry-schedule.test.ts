@@ -35,11 +35,11 @@ test('an event that its receiver never takes is tried ten times by the schedule,
   world.receive(HOST, ({ event }) => (event.data.isBad ? 500 : 200))
   world.serve()
 
-  const [bad] = await world.tell(someEvent({ isBad: true }))
+  const [bad] = await world.emit(someEvent({ isBad: true }))
   // Another event now and then keeps the subscription out of the slow lane, and the schedule exact.
   for (const wait of schedule) {
     await world.clock.advance(SECOND)
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(wait - SECOND + 40)
   }
   await world.clock.advance(2 * DAY)
@@ -65,9 +65,9 @@ test('a receiver that is down for two days gets everything afterwards, each unde
   const { id } = await world.subscribe(HOST)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 20 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 20 }, () => someEvent()))
   for (let hour = 1; hour <= 48; hour++) {
-    if (hour % 6 === 0) ids.push(...(await world.tell(someEvent())))
+    if (hour % 6 === 0) ids.push(...(await world.emit(someEvent())))
     await world.clock.advance(HOUR)
     await sweepDeliveries(world.deps)
   }
@@ -88,7 +88,7 @@ test('a receiver that puts us off is asked again when it said, and its schedule 
   const { id } = await world.subscribe(HOST)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(HOUR)
 
   const gaps = world.posts
@@ -115,7 +115,7 @@ test.each([
   await world.subscribe(HOST)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(MINUTE)
 
   const [first, second] = world.posts.map(({ atMs }) => atMs)

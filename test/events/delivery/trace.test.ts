@@ -10,7 +10,7 @@ const detected = 'detection-1'
 async function worldWithOwed() {
   const world = await createWorld()
   const subscription = await world.subscribe(HOST)
-  await world.tell({ ...someEvent(), correlation: detected })
+  await world.emit({ ...someEvent(), correlation: detected })
   const carried = (texts: string[]) => texts.map((text) => JSON.parse(text).correlation)
   return { ...world, subscription, carried }
 }
@@ -30,7 +30,7 @@ test('an event carries the id of its detection to the message, and shows it to n
 })
 
 test('later attempts and the slow lane carry it on', async () => {
-  const { queues, carried, clock, receive, serve, tell } = await worldWithOwed()
+  const { queues, carried, clock, receive, serve, emit: tell } = await worldWithOwed()
   receive(HOST, () => 500)
   serve()
 
@@ -80,7 +80,7 @@ test('an event from before ids were kept is delivered all the same', async () =>
   world.receive(HOST, () => 200)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(DAY)
 
   expect(world.posts).toHaveLength(1)

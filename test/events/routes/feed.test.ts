@@ -7,9 +7,9 @@ import { createTickets } from '../../../shared/platform/tickets.ts'
 import { createMemoryTable } from '../../memory-table.ts'
 import { askRoute, ORIGIN } from '../ask-route.ts'
 import { cursorIn } from '../feed-on.ts'
-import { createWorld, DAY, someEvent, vocabulary } from '../world.ts'
+import { createWorld, DAY, someEvent, streamConfig } from '../world.ts'
 
-const { streams, defaultStreams } = vocabulary
+const { streams, defaultStreams } = streamConfig
 const types = ['defender-relay.machine-action.changed', 'defender-relay.machine-action.gone']
 const routes = createFeedRoutes({ streams, types })
 

@@ -169,7 +169,7 @@ describe('hostile callback URLs', () => {
   beforeAll(async () => {
     const world = await createWorld()
     subscription = await world.subscribe('public.contoso.net')
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     const [first] = await world.feed.events('machine-actions', 0, 1)
     if (!first) throw new Error('nothing was told')
     event = first

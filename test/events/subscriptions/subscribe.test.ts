@@ -3,7 +3,7 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import type { Filter } from '../../../shared/events/filter.ts'
 import { subscribe } from '../../../shared/events/subscriptions/subscribe.ts'
-import { dyingAt, stepping, watchQueue, watchTable } from '../watched-storage.ts'
+import { crashAt, interceptQueue, interceptTable, stepping } from '../intercepted-storage.ts'
 import { createWorld, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
@@ -21,11 +21,11 @@ type World = Awaited<ReturnType<typeof createWorld>>
 function steppedDeps(world: World) {
   const watch = stepping()
   const { streams, subscriptions, deliveries } = world.tables
-  const deps = world.partsOver({
-    streams: watchTable(streams, watch),
-    subscriptions: watchTable(subscriptions, watch),
-    deliveries: watchTable(deliveries, watch),
-    queue: watchQueue(world.queues.queue, watch),
+  const deps = world.depsOver({
+    streams: interceptTable(streams, watch),
+    subscriptions: interceptTable(subscriptions, watch),
+    deliveries: interceptTable(deliveries, watch),
+    queue: interceptQueue(world.queues.queue, watch),
   })
   return { deps: { ...deps, streams: ['machine-actions'] }, watch }
 }
@@ -128,16 +128,16 @@ test('whoever subscribes anew after a crash in between gets a subscription and i
   for (let n = 0; ; n++) {
     const world = await createWorld()
     world.receive(HOST, () => 200)
-    const watch = dyingAt(n, 'after')
+    const watch = crashAt(n, 'after')
     const { subscriptions, streams } = world.tables
-    const dying = world.partsOver({
-      streams: watchTable(streams, watch),
-      subscriptions: watchTable(subscriptions, watch),
+    const dying = world.depsOver({
+      streams: interceptTable(streams, watch),
+      subscriptions: interceptTable(subscriptions, watch),
     })
     const first = await subscribe(dying, wantedOf()).catch(() => undefined)
 
     const second = await subscribe(world.deps, wantedOf())
-    const ids = await world.tell(someEvent())
+    const ids = await world.emit(someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
 
@@ -151,12 +151,12 @@ test('whoever subscribes anew after a crash in between gets a subscription and i
 
 test('what was begun and given up is cleaned up, and owes nothing', async () => {
   const world = await createWorld()
-  const watch = dyingAt(2, 'after')
+  const watch = crashAt(2, 'after')
   await subscribe(
-    world.partsOver({ subscriptions: watchTable(world.tables.subscriptions, watch) }),
+    world.depsOver({ subscriptions: interceptTable(world.tables.subscriptions, watch) }),
     wantedOf(),
   ).catch(() => undefined)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const begun = await world.deps.subscriptions.all()
   world.serve()
 
@@ -213,10 +213,10 @@ test('a filter with another stream begins there now', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const before = await subscribe(world.deps, wantedOf(HOST, { streams: ['investigations'] }))
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const after = await subscribe(world.deps, wantedOf(HOST, { streams: ['machine-actions'] }))
-  const [id] = await world.tell(someEvent())
+  const [id] = await world.emit(someEvent())
   world.serve()
   await world.clock.advance(MINUTE)
 
@@ -234,7 +234,7 @@ test('whoever subscribes again after being disabled is enabled, and gets what wa
   world.receive(HOST, () => status)
   await subscribe(world.deps, wantedOf())
   world.serve()
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   await world.clock.advance(MINUTE)
 
   status = 200
@@ -250,10 +250,10 @@ test('without a subscription a dispatch after an append is one request, and the 
   const requests: string[] = []
   const watch = { before: (request: string) => void requests.push(request) }
   const { streams, subscriptions, deliveries } = world.tables
-  const deps = world.partsOver({
-    streams: watchTable(streams, watch),
-    subscriptions: watchTable(subscriptions, watch),
-    deliveries: watchTable(deliveries, watch),
+  const deps = world.depsOver({
+    streams: interceptTable(streams, watch),
+    subscriptions: interceptTable(subscriptions, watch),
+    deliveries: interceptTable(deliveries, watch),
   })
   await world.append(someEvent(), someEvent())
   const head = await world.feed.head('machine-actions')

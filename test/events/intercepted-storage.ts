@@ -2,13 +2,13 @@ import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
 
 /** Asked before a request is sent and when it has landed; may wait, or throw in its place. */
-export interface Watch {
+export interface Interceptor {
   before?(request: string): Promise<void> | void
   after?(request: string): Promise<void> | void
 }
 
 async function ask<T>(
-  { before, after }: Watch,
+  { before, after }: Interceptor,
   request: string,
   send: () => Promise<T>,
 ): Promise<T> {
@@ -19,14 +19,14 @@ async function ask<T>(
 }
 
 /** A table that tells of every request. */
-export function watchTable(table: Table, watch: Watch): Table {
+export function interceptTable(table: Table, interceptor: Interceptor): Table {
   const page: Table['page'] = (query, options) =>
-    ask(watch, `page ${table.name}`, () => table.page(query, options))
+    ask(interceptor, `page ${table.name}`, () => table.page(query, options))
   return {
     ...table,
     page,
     get: (partitionKey, rowKey) =>
-      ask(watch, `get ${table.name}`, () => table.get(partitionKey, rowKey)),
+      ask(interceptor, `get ${table.name}`, () => table.get(partitionKey, rowKey)),
     async *list(query) {
       let next: string | undefined
       do {
@@ -39,42 +39,45 @@ export function watchTable(table: Table, watch: Watch): Table {
       } while (next !== undefined)
     },
     transact: (operations) =>
-      ask(watch, `transact ${table.name}`, () => table.transact(operations)),
+      ask(interceptor, `transact ${table.name}`, () => table.transact(operations)),
   }
 }
 
 /** A queue that tells of every message. */
-export function watchQueue(queue: Queue, watch: Watch): Queue {
+export function interceptQueue(queue: Queue, interceptor: Interceptor): Queue {
   return {
     ...queue,
     send: (message, options) =>
-      ask(watch, `send ${queue.name}`, () => queue.send(message, options)),
+      ask(interceptor, `send ${queue.name}`, () => queue.send(message, options)),
   }
 }
 
 /** What a process meets that dies: nothing it does any more reaches storage. */
-export class Died extends Error {}
+export class Crashed extends Error {}
 
 /** A watch that lets a process die at its n-th request, from 0, before it is sent or when it has landed. */
-export function dyingAt(n: number, when: 'before' | 'after'): Watch & { hasDied(): boolean } {
+export function crashAt(
+  n: number,
+  when: 'before' | 'after',
+): Interceptor & { hasCrashed(): boolean } {
   let count = 0
-  let hasDied = false
+  let hasCrashed = false
   return {
-    hasDied: () => hasDied,
+    hasCrashed: () => hasCrashed,
     before(request) {
-      hasDied ||= when === 'before' && count === n
-      if (hasDied) throw new Died(request)
+      hasCrashed ||= when === 'before' && count === n
+      if (hasCrashed) throw new Crashed(request)
       count += 1
     },
     after(request) {
-      hasDied ||= when === 'after' && count > n
-      if (hasDied) throw new Died(request)
+      hasCrashed ||= when === 'after' && count > n
+      if (hasCrashed) throw new Crashed(request)
     },
   }
 }
 
 /** A watch that lets requests through only as they are called for, one by one. */
-export function stepping(): Watch & { step(): Promise<void>; requests: string[] } {
+export function stepping(): Interceptor & { step(): Promise<void>; requests: string[] } {
   const requests: string[] = []
   const waiting: (() => void)[] = []
   return {
