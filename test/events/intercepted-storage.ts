@@ -1,7 +1,7 @@
 import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
 
-/** Asked before a request is sent and when it has landed; may wait, or throw in its place. */
+/** Called before a request is sent and after it is done; may wait, or throw instead. */
 export interface Interceptor {
   before?(request: string): Promise<void> | void
   after?(request: string): Promise<void> | void
@@ -18,7 +18,7 @@ async function ask<T>(
   return answer
 }
 
-/** A table that tells of every request. */
+/** A table that calls the interceptor for every request. */
 export function interceptTable(table: Table, interceptor: Interceptor): Table {
   const page: Table['page'] = (query, options) =>
     ask(interceptor, `page ${table.name}`, () => table.page(query, options))
@@ -43,7 +43,7 @@ export function interceptTable(table: Table, interceptor: Interceptor): Table {
   }
 }
 
-/** A queue that tells of every message. */
+/** A queue that calls the interceptor for every message. */
 export function interceptQueue(queue: Queue, interceptor: Interceptor): Queue {
   return {
     ...queue,
@@ -52,10 +52,10 @@ export function interceptQueue(queue: Queue, interceptor: Interceptor): Queue {
   }
 }
 
-/** What a process meets that dies: nothing it does any more reaches storage. */
+/** Thrown to a crashed process: none of its later requests reaches storage. */
 export class Crashed extends Error {}
 
-/** A watch that lets a process die at its n-th request, from 0, before it is sent or when it has landed. */
+/** Crashes a process at its n-th request, from 0, before it is sent or after it is done. */
 export function crashAt(
   n: number,
   when: 'before' | 'after',
@@ -76,19 +76,19 @@ export function crashAt(
   }
 }
 
-/** A watch that lets requests through only as they are called for, one by one. */
+/** Lets requests through one by one, each when `step` is called. */
 export function stepping(): Interceptor & { step(): Promise<void>; requests: string[] } {
   const requests: string[] = []
   const waiting: (() => void)[] = []
   return {
     requests,
     async before(request) {
-      const turn = Promise.withResolvers<void>()
-      waiting.push(turn.resolve)
-      await turn.promise
+      const permit = Promise.withResolvers<void>()
+      waiting.push(permit.resolve)
+      await permit.promise
       requests.push(request)
     },
-    /** Lets the request that waits go on, if there is one, until everybody waits again. */
+    /** Sends the waiting request, if there is one, until all wait again. */
     async step() {
       waiting.shift()?.()
       await new Promise<void>((resolve) => setImmediate(resolve))

@@ -17,7 +17,7 @@ const routes = createSubscriptionRoutes({
   types: ['defender-relay.machine-action.changed'],
 })
 
-/** What answers may hold; the route's own schema has checked it. */
+/** The members of answers, which the route's own schema has checked. */
 interface Body {
   id: string
   secret: string
@@ -31,7 +31,7 @@ interface Body {
 const ask = (world: World, method: string, path: string, sent?: unknown): Promise<Answer<Body>> =>
   askRoute(routes, world.deps, method, path, sent)
 
-test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
+test('a new subscription answers 201, its Location, where it begins, and its secret once', async () => {
   const world = await createWorld()
   await world.emit(someEvent(), someEvent())
 
@@ -84,7 +84,7 @@ test.each([
   ],
   ['half a character', { callbackUrl: CALLBACK, description: 'canary\ud800' }, 'invalid-request'],
   [
-    'a filter of no kind of event',
+    'a filter with an unknown event type',
     { callbackUrl: CALLBACK, filter: { types: ['canary'] } },
     'invalid-request',
   ],
@@ -100,7 +100,7 @@ test.each([
   expect(text).not.toContain('canary')
 })
 
-test('a description may hold whatever people write', async () => {
+test('a description may be any text', async () => {
   const world = await createWorld()
   const description = 'Für 東京,\n“wöchentlich” – 👩‍💻 e\u0301'
 
@@ -112,7 +112,7 @@ test('a description may hold whatever people write', async () => {
   expect([status, body]).toEqual([201, expect.objectContaining({ description })])
 })
 
-test('the "next" of one list of deliveries is none of another one', async () => {
+test('the "next" of one list of deliveries is refused by another one', async () => {
   const world = await createWorld()
   const { id } = await world.subscribe('a.contoso.net')
   const { id: other } = await world.subscribe('b.contoso.net')
@@ -128,7 +128,7 @@ test('the "next" of one list of deliveries is none of another one', async () => 
   ])
 })
 
-test('subscriptions are listed page by page with how their deliveries fare', async () => {
+test('subscriptions are listed page by page with the status of their deliveries', async () => {
   const world = await createWorld()
   for (const name of ['a', 'b', 'c'])
     await ask(world, 'POST', 'subscriptions', { callbackUrl: `https://${name}.contoso.net/` })
@@ -147,7 +147,7 @@ test('subscriptions are listed page by page with how their deliveries fare', asy
   expect(second.body.next).toBeNull()
 })
 
-test('a subscription is deleted once; by its callback URL as often as one likes', async () => {
+test('a subscription is deleted once; by its callback URL any number of times', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
 
@@ -173,7 +173,7 @@ test.each([
   ['POST', '/rotate-secret'],
   ['POST', '/test'],
   ['GET', '/deliveries'],
-])('%s of a subscription that is not there is 404 (%s)', async (method, rest) => {
+])('%s of an unknown subscription is 404 (%s)', async (method, rest) => {
   const world = await createWorld()
 
   for (const id of ['sub_0', 'nope', 'url'])
@@ -226,7 +226,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   })
 })
 
-test('a replay takes a cursor of the feed or the dead letters, not both and not nothing', async () => {
+test('a replay takes either a cursor of the feed or the dead letters', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   await world.emit(someEvent(), someEvent())
@@ -250,7 +250,7 @@ test('a replay takes a cursor of the feed or the dead letters, not both and not 
   ])
 })
 
-test('a replay for a disabled subscription is refused, and enabling answers how it stands', async () => {
+test('a replay for a disabled subscription is refused, and enabling answers the subscription', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   await world.deps.subscriptions.change(one.id, () => ({
@@ -270,7 +270,7 @@ test('a replay for a disabled subscription is refused, and enabling answers how 
   expect(enabled).toMatchObject({ status: 200, body: { state: 'active', disabledReason: null } })
 })
 
-test('a test tells what the receiver answers, and leaves the subscription as it is', async () => {
+test('a test answers the outcome, and leaves the subscription as it is', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 410)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
@@ -290,7 +290,7 @@ test('a test tells what the receiver answers, and leaves the subscription as it 
   expect(await world.deliveriesOf(one.id)).toEqual([])
 })
 
-test('neither a callback URL nor a secret stands in an answer, a log line, a message, or another table', async () => {
+test('no callback URL and no secret is in an answer, a log line, a message, or another table', async () => {
   const world = await createWorld()
   const reactions = [
     500,

@@ -14,7 +14,7 @@ import { createMemoryTable } from '../memory-table.ts'
 import { createStillClock, type StillClock } from '../platform/still-clock.ts'
 import { createReceivers } from './receivers.ts'
 
-/** Filters as the app words them. */
+/** The streams and filter fields of the app. */
 export const streamConfig: StreamConfig = {
   streams: ['machine-actions', 'investigations', 'av-health'],
   defaultStreams: ['machine-actions', 'investigations'],
@@ -34,7 +34,7 @@ export const DAY = 24 * HOUR
 
 let versions = 0
 
-/** An event that nobody has told before. */
+/** A new event. */
 export function someEvent(data: Record<string, unknown> = {}, item = 'action-1'): NewEvent {
   versions += 1
   const time = '2026-11-20T06:00:00Z'
@@ -49,7 +49,7 @@ export function someEvent(data: Record<string, unknown> = {}, item = 'action-1')
   }
 }
 
-/** The tables of subscriptions and deliveries, on whatever storage. */
+/** The tables of feed, subscriptions and deliveries. */
 export interface WorldTables {
   streams: Table
   subscriptions: Table
@@ -73,7 +73,7 @@ export type WorldQueues = ReturnType<typeof createWorldQueues>
 
 export type DeliveryWorld = Awaited<ReturnType<typeof createWorld>>
 
-/** Everything that deliveries need, in memory and on virtual time unless something else is given. */
+/** Everything that deliveries need, in memory and on virtual time by default. */
 export async function createWorld({ clock = createStillClock(), tables = inMemory() } = {}) {
   const receivers = createReceivers(clock)
   const queues = createWorldQueues(clock)
@@ -82,7 +82,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   const log = createLog({ info: print, warn: print, error: print })
   await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
 
-  /** Parts over the world's storage, some of it seen through another's eyes. */
+  /** Dependencies over the world's storage, some of it replaced. */
   function depsOver(
     seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
   ): EventsDeps {
@@ -120,7 +120,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     tables,
     queues,
     lines,
-    deps: deps,
+    deps,
     depsOver: depsOver,
     feed,
     append,
@@ -147,7 +147,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
     },
 
-    /** Lets a host serve the queues. */
+    /** Handles the messages of all queues. */
     serve(
       by: EventsDeps = deps,
       { queue, poison, retryQueue, retryPoison }: WorldQueues = queues,

@@ -19,34 +19,34 @@ type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 
-function partsUnder(world: World, watch: Interceptor): EventsDeps {
+function depsUnder(world: World, interceptor: Interceptor): EventsDeps {
   const { streams, subscriptions, deliveries } = world.tables
   return world.depsOver({
-    streams: interceptTable(streams, watch),
-    subscriptions: interceptTable(subscriptions, watch),
-    deliveries: interceptTable(deliveries, watch),
-    queue: interceptQueue(world.queues.queue, watch),
-    retryQueue: interceptQueue(world.queues.retryQueue, watch),
+    streams: interceptTable(streams, interceptor),
+    subscriptions: interceptTable(subscriptions, interceptor),
+    deliveries: interceptTable(deliveries, interceptor),
+    queue: interceptQueue(world.queues.queue, interceptor),
+    retryQueue: interceptQueue(world.queues.retryQueue, interceptor),
   })
 }
 
-/** Runs work again and again, each time dying one request later, until it lives; answers how often it died. */
-async function dieEverywhere(
-  run: (watch: Interceptor, what: string) => Promise<void>,
+/** Repeats work that crashes one request later each time, until it does not; answers the number of crashes. */
+async function crashEverywhere(
+  run: (interceptor: Interceptor, what: string) => Promise<void>,
 ): Promise<number> {
-  let deaths = 0
+  let crashes = 0
   for (const when of ['before', 'after'] as const) {
     for (let n = 0; ; n++) {
-      const watch = crashAt(n, when)
-      await run(watch, `${when} request ${n}`)
-      if (!watch.hasCrashed()) break
-      deaths += 1
+      const interceptor = crashAt(n, when)
+      await run(interceptor, `${when} request ${n}`)
+      if (!interceptor.hasCrashed()) break
+      crashes += 1
     }
   }
-  return deaths
+  return crashes
 }
 
-const dying = async (work: Promise<unknown>): Promise<void> => {
+const untilCrash = async (work: Promise<unknown>): Promise<void> => {
   try {
     await work
   } catch (error) {
@@ -54,7 +54,7 @@ const dying = async (work: Promise<unknown>): Promise<void> => {
   }
 }
 
-/** What the timers do: catch up each minute, sweep each hour. */
+/** Does the work of the timers: dispatch each minute, sweep each hour. */
 async function goOn(world: World, hours: number): Promise<void> {
   for (let hour = 0; hour < hours; hour++) {
     await dispatch(world.deps, 'machine-actions')
@@ -64,15 +64,15 @@ async function goOn(world: World, hours: number): Promise<void> {
   await world.clock.advance(DAY)
 }
 
-test('wherever a dispatch dies, every event arrives under its one id', async () => {
-  const deaths = await dieEverywhere(async (watch, what) => {
+test('after a crash anywhere in a dispatch, every event arrives under its one id', async () => {
+  const crashes = await crashEverywhere(async (interceptor, what) => {
     const world = await createWorld()
     world.receive(HOST, () => 200)
     const { id } = await world.subscribe(HOST)
     await world.append(someEvent(), someEvent(), someEvent())
     const ids = (await world.feed.events('machine-actions', 0, 10)).map((event) => event.id)
 
-    await dying(dispatch(partsUnder(world, watch), 'machine-actions'))
+    await untilCrash(dispatch(depsUnder(world, interceptor), 'machine-actions'))
     world.serve()
     await goOn(world, 2)
 
@@ -81,18 +81,18 @@ test('wherever a dispatch dies, every event arrives under its one id', async () 
     expect((await world.feed.counter('machine-actions', 'dispatched')).seq, what).toBe(3)
   })
 
-  expect(deaths).toBeGreaterThan(15)
+  expect(crashes).toBeGreaterThan(15)
 })
 
 test.each([
-  ['takes it', [200], 1],
-  ['fails and then takes it', [500, 200], 2],
-  ['puts off and then takes it', [{ status: 429, retryAfter: 60 }, 200], 2],
-  ['stalls and then takes it', ['stall' as const, 200], 2],
+  ['accepts it', [200], 1],
+  ['fails and then accepts it', [500, 200], 2],
+  ['answers Retry-After and then accepts it', [{ status: 429, retryAfter: 60 }, 200], 2],
+  ['stalls and then accepts it', ['stall' as const, 200], 2],
 ])(
-  'wherever a delivery to a receiver dies that %s, the event arrives',
+  'after a crash anywhere in a delivery to a receiver that %s, the event arrives',
   async (_, reactions, least) => {
-    const deaths = await dieEverywhere(async (watch, what) => {
+    const crashes = await crashEverywhere(async (interceptor, what) => {
       const world = await createWorld()
       const left = [...reactions]
       world.receive(HOST, () => left.shift() ?? 200)
@@ -100,10 +100,12 @@ test.each([
       const ids = await world.emit(someEvent())
       const [message] = await world.queues.queue.receive(1, 30)
 
-      const first = dying(deliver(partsUnder(world, watch), JSON.parse(message?.text ?? '')))
+      const first = untilCrash(
+        deliver(depsUnder(world, interceptor), JSON.parse(message?.text ?? '')),
+      )
       await world.clock.advance(31_000)
       await first
-      // The message was not deleted: it comes again, while the claim of the dead still holds. No sweep is needed.
+      // The message was not deleted: it comes again while the claim of the crashed process lasts. No sweep is needed.
       world.serve()
       await world.clock.advance(HOUR)
 
@@ -114,12 +116,12 @@ test.each([
       expect(world.queues.queue.texts()).toEqual([])
     })
 
-    expect(deaths).toBeGreaterThan(8)
+    expect(crashes).toBeGreaterThan(8)
   },
 )
 
-test('wherever the slow lane dies, everything arrives when the receiver is back', async () => {
-  const deaths = await dieEverywhere(async (watch, what) => {
+test('after a crash anywhere in the retry queue, every event arrives when the receiver is back', async () => {
+  const crashes = await crashEverywhere(async (interceptor, what) => {
     const world = await createWorld()
     let isDown = true
     world.receive(HOST, () => (isDown ? 500 : 200))
@@ -130,7 +132,9 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     await world.queues.retryQueue.send(JSON.parse(message?.text ?? ''))
     const [moved] = await world.queues.retryQueue.receive(1, 30)
 
-    const first = dying(retryDelivery(partsUnder(world, watch), JSON.parse(moved?.text ?? '')))
+    const first = untilCrash(
+      retryDelivery(depsUnder(world, interceptor), JSON.parse(moved?.text ?? '')),
+    )
     await world.clock.advance(MINUTE)
     await first
     isDown = false
@@ -144,11 +148,11 @@ test('wherever the slow lane dies, everything arrives when the receiver is back'
     expect((await world.stateOf(id))?.state).toBe('active')
   })
 
-  expect(deaths).toBeGreaterThan(15)
+  expect(crashes).toBeGreaterThan(15)
 })
 
-test('wherever enabling dies, what was owed arrives', async () => {
-  await dieEverywhere(async (watch, what) => {
+test('after a crash anywhere in enabling, every pending event arrives', async () => {
+  await crashEverywhere(async (interceptor, what) => {
     const world = await createWorld()
     world.receive(HOST, () => 200)
     const { id } = await world.subscribe(HOST)
@@ -157,7 +161,7 @@ test('wherever enabling dies, what was owed arrives', async () => {
     world.serve()
     await world.clock.advance(MINUTE)
 
-    await dying(enable(partsUnder(world, watch), id))
+    await untilCrash(enable(depsUnder(world, interceptor), id))
     if ((await world.stateOf(id))?.state === 'disabled') await enable(world.deps, id)
     await goOn(world, 2)
 
@@ -165,8 +169,8 @@ test('wherever enabling dies, what was owed arrives', async () => {
   })
 })
 
-test('wherever a replay dies, asked for again it brings everything', async () => {
-  await dieEverywhere(async (watch, what) => {
+test('after a crash anywhere in a replay, a second replay delivers everything', async () => {
+  await crashEverywhere(async (interceptor, what) => {
     const world = await createWorld()
     world.receive(HOST, () => 200)
     const subscription = await world.subscribe(HOST)
@@ -176,7 +180,7 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
     const before = world.posts.length
 
     const after = await cursorIn(world.feed, { 'machine-actions': 0 })
-    await dying(replayAfter(partsUnder(world, watch), subscription, after))
+    await untilCrash(replayAfter(depsUnder(world, interceptor), subscription, after))
     const queued = await replayAfter(world.deps, subscription, after)
     await world.clock.advance(MINUTE)
 
@@ -187,8 +191,8 @@ test('wherever a replay dies, asked for again it brings everything', async () =>
   })
 })
 
-test('wherever a sweep dies, the next one brings what has lost its message', async () => {
-  const deaths = await dieEverywhere(async (watch, what) => {
+test('after a crash anywhere in a sweep, the next one delivers what has lost its message', async () => {
+  const crashes = await crashEverywhere(async (interceptor, what) => {
     const world = await createWorld()
     world.receive(HOST, () => 200)
     await world.subscribe(HOST)
@@ -197,12 +201,12 @@ test('wherever a sweep dies, the next one brings what has lost its message', asy
       await world.queues.queue.remove(message)
     await world.clock.advance(HOUR)
 
-    await dying(sweepDeliveries(partsUnder(world, watch)))
+    await untilCrash(sweepDeliveries(depsUnder(world, interceptor)))
     world.serve()
     await goOn(world, 2)
 
     expect(world.ids(HOST).toSorted(), what).toEqual(ids.toSorted())
   })
 
-  expect(deaths).toBeGreaterThan(8)
+  expect(crashes).toBeGreaterThan(8)
 })

@@ -12,7 +12,7 @@ const HOST = 'receiver.contoso.net'
 const atCursor = ({ feed }: Awaited<ReturnType<typeof createWorld>>, seq: number) =>
   cursorIn(feed, { 'machine-actions': seq, investigations: 0, 'av-health': 0 })
 
-test('a replay brings what passes the filter after a cursor, from before the subscription too, under the same ids', async () => {
+test('a replay delivers what passes the filter after a cursor, also from before the subscription, under the same ids', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const [before, ...rest] = await world.emit(
@@ -43,7 +43,7 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   ])
 })
 
-test('what was queued while a subscription was being made, and is from before it, is not asked for again', async () => {
+test('an event from before a subscription, queued while it was starting, is not redelivered', async () => {
   const world = await createWorld()
   let status = 410
   world.receive(HOST, () => status)
@@ -68,7 +68,7 @@ test('what was queued while a subscription was being made, and is from before it
   ])
 })
 
-test('a replay calls off what is queued of the generation before', async () => {
+test('a replay cancels the queued messages of the earlier generation', async () => {
   const world = await createWorld()
   let status = 500
   world.receive(HOST, () => status)
@@ -108,7 +108,7 @@ test('dead letters are delivered when they are replayed', async () => {
   expect(world.posts.slice(posted).map(({ event }) => event.id)).toEqual([bad])
 })
 
-test('a cursor before what is kept is told so, with the place to go on from', async () => {
+test('a cursor before the stored events is refused with the cursor to continue from', async () => {
   const world = await createWorld()
   const subscription = await world.subscribe(HOST)
   await world.emit(someEvent(), someEvent(), someEvent())
@@ -123,7 +123,7 @@ test('a cursor before what is kept is told so, with the place to go on from', as
   expect(await replayAfter(world.deps, subscription, await atCursor(world, 2))).toBe(1)
 })
 
-test('a message that fails five times becomes a dead letter, unless it is done meanwhile', async () => {
+test('a message that fails five times becomes a dead letter, unless it was delivered meanwhile', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
@@ -153,7 +153,7 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   expect(world.posts).toEqual([])
 })
 
-test('a message that is done, of an earlier generation, or of nobody is dropped', async () => {
+test('a message that is done, of an earlier generation, or unknown is dropped', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
@@ -172,7 +172,7 @@ test('a message that is done, of an earlier generation, or of nobody is dropped'
   expect(world.posts).toHaveLength(1)
 })
 
-test('two who take the same message at the same moment post it once', async () => {
+test('two processes that take the same message at the same time post it once', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
@@ -186,7 +186,7 @@ test('two who take the same message at the same moment post it once', async () =
   expect(world.posts).toHaveLength(1)
 })
 
-test('what has lost its message is queued again after an hour, and not before', async () => {
+test('a delivery that lost its message is queued again after an hour, and not before', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   await world.subscribe(HOST)
@@ -235,7 +235,7 @@ test("what is finished is forgotten after three days, what is dead with its even
   expect([early, late, await seqs(id), await seqs(other.id)]).toEqual([[1, 2], [2], [], []])
 })
 
-test('of a deleted subscription nothing is left, and nothing more is posted', async () => {
+test('a deleted subscription leaves nothing, and nothing more is posted', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 500)
   const { id } = await world.subscribe(HOST)
