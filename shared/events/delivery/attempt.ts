@@ -9,10 +9,10 @@ import {
   deliveryMessageSchema,
   isAddressedTo,
   isCurrent,
+  type StoredDelivery,
 } from './delivery.ts'
 import { type Outcome, postEvent } from './post.ts'
 import { retryDelaySeconds } from './retry-schedule.ts'
-import type { StoredDelivery } from './store.ts'
 
 /** Handles a message of queue `event-deliveries`: posts the event, or moves the message to the retry queue. */
 export async function deliver(deps: EventsDeps, text: unknown): Promise<void> {
@@ -205,7 +205,7 @@ type Cause = Pick<Failure, 'status' | 'reason'>
 
 /** Makes a delivery a dead letter, which is listed and can be replayed. False when its row changed meanwhile. */
 export async function deadLetter(
-  deps: Pick<EventsDeps, 'deliveries' | 'clock' | 'log'>,
+  deps: EventsDeps,
   stored: StoredDelivery,
   cause: Cause,
   attempt = stored.delivery.attempt,
@@ -216,14 +216,14 @@ export async function deadLetter(
   return isDead
 }
 
-function deadFields(deps: Pick<EventsDeps, 'clock'>, cause: Cause, attempt: number) {
+function deadFields(deps: EventsDeps, cause: Cause, attempt: number) {
   const last = toFailure(deps, cause)
   const state = 'dead' as const
   return { state, attempt, last, nextAttemptAt: null, claimedUntil: null, endedAt: last.at }
 }
 
 const logDead = (
-  { log }: Pick<EventsDeps, 'log'>,
+  { log }: EventsDeps,
   { subscription, stream, seq }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
   { attempt, last }: ReturnType<typeof deadFields>,
 ) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
@@ -236,7 +236,7 @@ const toFailure = ({ clock }: Pick<EventsDeps, 'clock'>, { status, reason }: Cau
 
 /** Leaves a row that changed meanwhile: it was replayed, deleted, or claimed by another process after our claim. */
 async function write(
-  { deliveries }: Pick<EventsDeps, 'deliveries'>,
+  { deliveries }: EventsDeps,
   { delivery, etag }: StoredDelivery,
   changes: Partial<Delivery>,
 ): Promise<boolean> {

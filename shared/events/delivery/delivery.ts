@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type RowCodec, rowCodec } from '../../platform/table-record.ts'
+import { deleteRows, isConflict, type Operation, type Table } from '../../platform/table.ts'
+import { createRecords, type RowCodec, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { toSequence } from '../event.ts'
 import { failureSchema, type Subscription } from '../subscriptions/subscription.ts'
 
@@ -52,13 +53,13 @@ export type PendingEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
   Partial<Pick<Delivery, 'correlation'>>
 
 /** The first generation; a replay makes a later one. */
-export const FIRST_GENERATION = 1
+const FIRST_GENERATION = 1
 
 /** The row key of a delivery. */
 export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
 
 /** A delivery without any attempt, pending from now on. */
-export const newDelivery = (
+const newDelivery = (
   subscription: string,
   event: PendingEvent,
   generation: number,
@@ -114,11 +115,152 @@ export const isAddressedTo = (
 ): boolean => generation > FIRST_GENERATION || seq > (from[stream] ?? 0)
 
 /** The row of a delivery; its subscription is its partition. */
-export const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
+const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
   read: stored.read,
   // One filter on `isOpen` finds what is not delivered.
   toColumns: (delivery) => ({
     ...stored.toColumns(delivery),
     isOpen: delivery.state !== 'delivered',
   }),
+}
+
+/** A delivery with its ETag. */
+export interface StoredDelivery {
+  delivery: Delivery
+  etag: string
+}
+
+export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
+
+/** At most so many rows in one call. */
+export const MAX_ROWS = 100
+
+/** Opens the table of deliveries: one partition for each subscription, one row for each event. */
+export function createDeliveryLedger(table: Table) {
+  const records = createRecords(table, deliveryRow)
+  const at = (subscription: string, { stream, seq }: Pick<Delivery, 'stream' | 'seq'>) => ({
+    partitionKey: subscription,
+    rowKey: deliveryKey(stream, seq),
+  })
+  const write = (delivery: Delivery, etag: string | undefined): Operation =>
+    records.write(at(delivery.subscription, delivery), delivery, etag)
+
+  async function read(
+    subscription: string,
+    stream: string,
+    seq: number,
+  ): Promise<StoredDelivery | undefined> {
+    const stored = await records.read(at(subscription, { stream, seq }))
+    return stored && { delivery: { subscription, ...stored.record }, etag: stored.etag }
+  }
+
+  async function* list(query: Parameters<Table['list']>[0]): AsyncGenerator<StoredDelivery> {
+    for await (const { partitionKey, columns, etag } of table.list(query))
+      yield { delivery: { subscription: partitionKey, ...deliveryRow.read(columns) }, etag }
+  }
+
+  /** Reads the deliveries from the first to the last of these events, which are of one stream and in its order; by seq. */
+  async function readKnown(
+    subscription: string,
+    events: PendingEvent[],
+  ): Promise<Map<number, StoredDelivery>> {
+    const [first, last] = [events[0], events.at(-1)]
+    const known = new Map<number, StoredDelivery>()
+    if (!first || !last) return known
+    const from = deliveryKey(first.stream, first.seq)
+    const before = deliveryKey(last.stream, last.seq + 1)
+    for await (const stored of list({ partitionKey: subscription, from, before }))
+      known.set(stored.delivery.seq, stored)
+    return known
+  }
+
+  /** Begins the next generation of one delivery, in whatever state it is by now. */
+  async function redeliverOne(
+    subscription: string,
+    event: PendingEvent,
+    now: Date,
+  ): Promise<DeliveryMessage> {
+    let next = newDelivery(subscription, event, FIRST_GENERATION + 1, now)
+    await records.update(at(subscription, event), (known) => {
+      next = { ...next, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
+      return next
+    })
+    return nextMessage(next)
+  }
+
+  return {
+    read,
+    list,
+
+    /** Replaces a delivery and answers its new ETag; undefined when it has changed since it was read. */
+    async replace(delivery: Delivery, etag: string): Promise<string | undefined> {
+      return (await tryTransact(table, [write(delivery, etag)]))?.[0]
+    },
+
+    /** Changes a delivery as `decide` says, which answers undefined to leave it; answers whether it was changed. */
+    async change(
+      { subscription, ...position }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
+      decide: (delivery: Delivery) => Delivery | undefined,
+    ): Promise<boolean> {
+      const changed = await records.update(
+        at(subscription, position),
+        (known) => known && decide({ subscription, ...known }),
+      )
+      return changed?.isWritten ?? false
+    },
+
+    /**
+     * Writes pending deliveries for up to `MAX_ROWS` events of one stream, in its order, where there are none yet. Answers
+     * the first message of each one without an attempt, also of earlier ones: a crash may have lost their messages.
+     */
+    async enqueue(
+      subscription: string,
+      events: PendingEvent[],
+      now: Date,
+    ): Promise<DeliveryMessage[]> {
+      const fresh = events.map((event) => newDelivery(subscription, event, FIRST_GENERATION, now))
+      for (let known = new Map<number, StoredDelivery>(); ; ) {
+        const missing = fresh.filter(({ seq }) => !known.has(seq))
+        try {
+          if (missing.length > 0) await table.transact(missing.map((one) => write(one, undefined)))
+          return fresh
+            .map((delivery) => known.get(delivery.seq)?.delivery ?? delivery)
+            .filter(
+              ({ state, generation, attempt }) =>
+                state === 'pending' && generation === FIRST_GENERATION && attempt === 0,
+            )
+            .map(nextMessage)
+        } catch (error) {
+          if (!isConflict(error, 'exists')) throw error
+        }
+        known = await readKnown(subscription, events)
+      }
+    },
+
+    /** Begins a new generation for up to `MAX_ROWS` events of one stream, in its order; answers its first messages. */
+    async redeliver(
+      subscription: string,
+      events: PendingEvent[],
+      now: Date,
+    ): Promise<DeliveryMessage[]> {
+      const known = await readKnown(subscription, events)
+      const next = events.map((event) => {
+        const stored = known.get(event.seq)
+        const generation = (stored?.delivery.generation ?? FIRST_GENERATION) + 1
+        return { stored, delivery: newDelivery(subscription, event, generation, now) }
+      })
+      const operations = next.map(({ stored, delivery }) => write(delivery, stored?.etag))
+      if (await tryTransact(table, operations))
+        return next.map(({ delivery }) => nextMessage(delivery))
+      return Promise.all(events.map((event) => redeliverOne(subscription, event, now)))
+    },
+
+    /** Deletes deliveries of one subscription; one that is already deleted is no error. */
+    async forget(subscription: string, events: Pick<Delivery, 'stream' | 'seq'>[]): Promise<void> {
+      await deleteRows(
+        table,
+        events.map((event) => at(subscription, event)),
+      )
+    },
+  }
 }

@@ -5,8 +5,7 @@ import type { Head } from '../feed/feed.ts'
 import type { TracedEvent } from '../feed/rows.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
-import type { DeliveryMessage } from './delivery.ts'
-import { MAX_ROWS } from './store.ts'
+import { type DeliveryMessage, MAX_ROWS } from './delivery.ts'
 
 /**
  * Queues the new events of a stream, each once for every subscription that wants it, and answers the number of messages.

@@ -17,11 +17,9 @@ const ANSWER_MS = 15_000
 const DRAIN_BYTES = 64 * 1024
 const DRAIN_MS = 2000
 
-type PostDeps = Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>
-
 /** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
-  deps: PostDeps,
+  deps: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
   subscription: Subscription,
   event: CloudEvent,
 ): Promise<Outcome> {

@@ -9,9 +9,8 @@ import {
 } from '../feed/read.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
-import { isAddressedTo, type PendingEvent } from './delivery.ts'
+import { isAddressedTo, MAX_ROWS, type PendingEvent, type StoredDelivery } from './delivery.ts'
 import { sendMessages } from './dispatch.ts'
-import { MAX_ROWS, type StoredDelivery } from './store.ts'
 
 /** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
 export async function replayAfter(
@@ -61,7 +60,7 @@ async function* eventsAfter(
  * order. A delivery that is not addressed to the subscription is deleted: a new generation would address it.
  */
 export async function redeliverAll(
-  deps: Pick<EventsDeps, 'deliveries' | 'queue' | 'clock' | 'trace'>,
+  deps: EventsDeps,
   subscription: Subscription,
   events: AsyncIterable<StoredDelivery> | AsyncIterable<PendingEvent>,
 ): Promise<number> {

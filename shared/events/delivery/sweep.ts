@@ -2,8 +2,7 @@ import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
 import { deadLetter } from './attempt.ts'
-import { type Delivery, nextMessage } from './delivery.ts'
-import type { StoredDelivery } from './store.ts'
+import { type Delivery, nextMessage, type StoredDelivery } from './delivery.ts'
 
 /** How long a delivered one stays listed. */
 const RETENTION_MS = 3 * DAY_MS

@@ -2,14 +2,12 @@ import { FAILURES_TO_FAILING, MAX_FAILING_MS, retryPauseMs } from '../delivery/r
 import type { EventsDeps } from '../deps.ts'
 import { type Failure, healthy, type Subscription } from './subscription.ts'
 
-type HealthDeps = Pick<EventsDeps, 'subscriptions' | 'clock' | 'log'>
-
 /** A success within this time of a recorded one is not recorded: it would be one write for every delivery. */
 const RECORD_AGAIN_MS = 10_000
 
 /** Records a success, which ends all earlier failures. */
 export async function recordSuccess(
-  { subscriptions, clock, log }: HealthDeps,
+  { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
 ): Promise<void> {
   const now = clock.now()
@@ -32,7 +30,7 @@ export async function recordSuccess(
  * receiver's `Retry-After`.
  */
 export async function recordFailure(
-  { subscriptions, clock, log }: HealthDeps,
+  { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
   lastFailure: Failure,
   { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
@@ -60,7 +58,7 @@ export async function recordFailure(
 
 /** Disables a subscription whose receiver answered 410. */
 export async function recordGone(
-  { subscriptions, log }: HealthDeps,
+  { subscriptions, log }: EventsDeps,
   id: string,
   lastFailure: Failure,
 ): Promise<void> {

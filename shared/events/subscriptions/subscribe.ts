@@ -115,11 +115,9 @@ async function readHeads(
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-type UnsubscribeDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
-
 /** Deletes a subscription with its deliveries; false when there is none. */
 export async function unsubscribe(
-  { subscriptions, deliveries }: UnsubscribeDeps,
+  { subscriptions, deliveries }: EventsDeps,
   id: string,
 ): Promise<boolean> {
   const subscription = await subscriptions.read(id)
@@ -134,10 +132,7 @@ export async function unsubscribe(
 }
 
 /** Deletes the subscription of a callback URL; false when it has none. */
-export async function unsubscribeCallback(
-  deps: UnsubscribeDeps,
-  callbackUrl: string,
-): Promise<boolean> {
+export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string): Promise<boolean> {
   const href = normalizeCallback(callbackUrl)
   if (href === undefined) return false
   const { subscription } = await deps.subscriptions.find(href)
@@ -146,7 +141,7 @@ export async function unsubscribeCallback(
 
 /** Gives a subscription a new secret; the old one also signs for 24 hours. Undefined when there is no subscription. */
 export async function rotateSecret(
-  { subscriptions, clock }: Pick<EventsDeps, 'subscriptions' | 'clock'>,
+  { subscriptions, clock }: EventsDeps,
   id: string,
 ): Promise<{ secret: string; previousValidUntil: string } | undefined> {
   const secret = makeSecret()

@@ -61,13 +61,11 @@ export interface DeliveryReport extends Counts {
   disabled: { id: string; callbackHost: string; reason: string | null }[]
 }
 
-type CountDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
-
 const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 
 /** Counts pending and dead deliveries by subscription, of one or all of them. One request reads 1,000 of them. */
 export async function countOpen(
-  { deliveries }: CountDeps,
+  { deliveries }: EventsDeps,
   id?: string,
 ): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
@@ -86,7 +84,7 @@ export async function countOpen(
 }
 
 /** Counts all deliveries, and lists the subscriptions that are failing or disabled. */
-export async function reportDeliveries(deps: CountDeps): Promise<DeliveryReport> {
+export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport> {
   const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
   const total = { ...zero }
   for (const { id } of all) {
