@@ -4,8 +4,8 @@ import { deliveryVerbs, dispatchEvents } from '../shared/app/triggers.ts'
 const queues = [
   ['deliver-event', 'event-deliveries', 'deliver'],
   ['retry-event', 'event-retries', 'retry'],
-  ['bury-delivery', 'event-deliveries-poison', 'deadLetter'],
-  ['bury-retry', 'event-retries-poison', 'deadLetter'],
+  ['dead-letter-delivery', 'event-deliveries-poison', 'deadLetter'],
+  ['dead-letter-retry', 'event-retries-poison', 'deadLetter'],
 ] as const
 
 for (const [name, queueName, verb] of queues) {

@@ -5,11 +5,11 @@ import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export.ts'
 import { isExpectedError, poll } from '../changes/poll.ts'
 import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
-import { deliver, deliverSlowly, handlePoison } from '../events/delivery/attempt.ts'
+import { deliver, retryDelivery, handlePoison } from '../events/delivery/attempt.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
 import type { EventsDeps } from '../events/deps.ts'
-import { expireEvents } from '../events/feed/expire.ts'
+import { expireEvents } from '../events/feed/feed.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import type { ExportEngine } from '../exports/engine.ts'
 import { importFile } from '../exports/import.ts'
@@ -54,7 +54,7 @@ export async function dispatchEvents(context: InvocationContext): Promise<void> 
 /** The verbs behind the queues of deliveries, by function. */
 export const deliveryVerbs = {
   deliver: onMessage(deliver),
-  retry: onMessage(deliverSlowly),
+  retry: onMessage(retryDelivery),
   deadLetter: onMessage(handlePoison),
 }
 

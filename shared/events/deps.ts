@@ -4,53 +4,52 @@ import type { Queue } from '../platform/queue.ts'
 import { defineRoute } from '../platform/route.ts'
 import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
-import { createDeliveryLedger, type DeliveryLedger } from './delivery/store.ts'
+import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.ts'
 import type { Feed } from './feed/feed.ts'
-import type { Vocabulary } from './filter.ts'
+import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
 
-/** The names of the queues, each with a `-poison` one beside it that the host makes. */
+/** The names of the queues. The host makes a `-poison` queue for each. */
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
 
-/** What subscriptions and deliveries work with. */
-export interface EventsDeps extends Vocabulary, Traced {
+export interface EventsDeps extends StreamConfig, Traced {
   feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
   /** Queue `event-deliveries`. */
   queue: Queue
-  /** Queue `event-retries`, the slow lane. */
+  /** Queue `event-retries`. */
   retryQueue: Queue
-  /** Its retries do not count here: the schedule of deliveries is ours. */
+  /** Makes one attempt: the retry schedule of deliveries is in `retry-schedule.ts`. */
   http: Http
   callbackPolicy: CallbackPolicy
   clock: Clock
-  /** A number from 0 to 1 by chance. */
+  /** A random number from 0 to 1. */
   random(): number
 }
 
-/** What the app brings: tables `Subscriptions` and `Deliveries`, queues, and everything else as it is. */
+/** The dependencies as the app has them, with the tables `Subscriptions` and `Deliveries`. */
 export interface EventsOptions extends Omit<EventsDeps, 'subscriptions' | 'deliveries' | 'random'> {
   subscriptions: Table
   deliveries: Table
   random?: () => number
 }
 
-/** Puts the parts together; nothing is created or asked until they are used. */
+/** Opens subscriptions and deliveries. It sends no request. */
 export function createEvents({
   subscriptions,
   deliveries,
   random = Math.random,
-  ...given
+  ...rest
 }: EventsOptions): EventsDeps {
   return {
-    ...given,
+    ...rest,
     random,
     subscriptions: createSubscriptions(subscriptions),
     deliveries: createDeliveryLedger(deliveries),
   }
 }
 
-/** Declares a route of this engine. */
+/** Declares a route of subscriptions and deliveries. */
 export const eventsRoute = defineRoute<EventsDeps>()

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
-/** A CloudEvent as the feed keeps it and answers give it. `sequence` is its place in its stream, 12 digits. */
+/** A CloudEvent as answers show it. `sequence` is its position in its stream, with 12 digits. */
 export const cloudEventSchema = z.strictObject({
   specversion: z.literal('1.0'),
   id: z.string(),
@@ -17,9 +17,9 @@ export const cloudEventSchema = z.strictObject({
 
 export type CloudEvent = z.infer<typeof cloudEventSchema>
 
-/** An event that is about to be appended: everything but its place and its id. */
+/** An event to append, without id and sequence. */
 export interface NewEvent {
-  /** The item it is about; with its version and type it makes the id. */
+  /** The item it is about. The id is made from item, version and type. */
   item: string
   version: number
   type: string
@@ -27,16 +27,16 @@ export interface NewEvent {
   time: string
   detectedAt: string
   data: Record<string, unknown>
-  /** Under which id the detection was logged: kept beside the event, shown to nobody. */
-  correlation?: string | undefined
+  /** The correlation id of the detection. It is stored and is in no answer. */
+  correlation?: string
 }
 
-/** The place of an event in its stream as text that sorts. */
+/** The position of an event in its stream as text that sorts. */
 export const toSequence = (seq: number): string => String(seq).padStart(12, '0')
 
 /**
- * The id of an event, fixed before it is written: whoever tells the same step of the same item twice tells it under one
- * id, and a state entered twice has two, since the version was raised. The stream's epoch keeps two feeds apart.
+ * The id of an event, known before it is written. The same step of an item always has the same id; a state that an item
+ * enters twice has two ids, since the version is higher. The stream's epoch separates feeds of different data accounts.
  */
 export function eventId(
   stream: string,

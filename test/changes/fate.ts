@@ -1,4 +1,4 @@
-import { type Watch, watchQueue, watchTable } from '../events/watched-storage.ts'
+import { type Interceptor, interceptQueue, interceptTable } from '../events/intercepted-storage.ts'
 import type { DeliveryWorld } from '../events/world.ts'
 
 /** What goes wrong with a request, so many after the fault before: with it alone, or with the process. */
@@ -11,7 +11,7 @@ export interface Fault {
 export class Planned extends Error {}
 
 /** What becomes of one process: every request of it passes here. */
-export interface Fate extends Required<Watch> {
+export interface Fate extends Required<Interceptor> {
   isDead(): boolean
   /** A request that is not to storage. */
   ask<T>(request: () => T | Promise<T>): Promise<T>
@@ -59,12 +59,12 @@ export function createFate(
 /** What events are dispatched and delivered with by a process of this fate. */
 export function partsUnder(world: DeliveryWorld, fate: Fate) {
   const { streams, subscriptions, deliveries } = world.tables
-  const deps = world.partsOver({
-    streams: watchTable(streams, fate),
-    subscriptions: watchTable(subscriptions, fate),
-    deliveries: watchTable(deliveries, fate),
-    queue: watchQueue(world.queues.queue, fate),
-    retryQueue: watchQueue(world.queues.retryQueue, fate),
+  const deps = world.depsOver({
+    streams: interceptTable(streams, fate),
+    subscriptions: interceptTable(subscriptions, fate),
+    deliveries: interceptTable(deliveries, fate),
+    queue: interceptQueue(world.queues.queue, fate),
+    retryQueue: interceptQueue(world.queues.retryQueue, fate),
   })
   return {
     ...deps,

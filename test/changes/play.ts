@@ -8,8 +8,8 @@ import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import { interceptTable } from '../events/intercepted-storage.ts'
 import type { Reaction } from '../events/receivers.ts'
-import { watchTable } from '../events/watched-storage.ts'
 import { type DeliveryWorld, MINUTE } from '../events/world.ts'
 import { createAudience } from './audience.ts'
 import { createFate, type Fate, type Fault, Planned, partsUnder } from './fate.ts'
@@ -135,7 +135,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         emitBaseline: history.tellBaseline,
         memory,
         source: line.sees(source),
-        feed: makeFeed(watchTable(line.lands(world.tables.streams), own)),
+        feed: makeFeed(interceptTable(line.lands(world.tables.streams), own)),
         log: { info() {}, warn() {}, error() {} },
         trace: {},
         tenantId: () => own.ask(() => 'tenant'),

@@ -6,7 +6,7 @@ import type { EventsDeps } from '../../shared/events/deps.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed/feed.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { isConflict, type Table } from '../../shared/platform/table.ts'
-import { watchTable } from '../events/watched-storage.ts'
+import { interceptTable } from '../events/intercepted-storage.ts'
 import { createWorld, type DeliveryWorld } from '../events/world.ts'
 import { createStillClock } from '../platform/still-clock.ts'
 import { freshStorage } from '../storage.ts'
@@ -61,7 +61,7 @@ test('the same holds on the table service', { timeout }, async () => {
     const table = openTable(`${name}${number}`)
     const { get, page, transact } = table
     // Watched by nobody, so that its lists go by its pages.
-    return watchTable(
+    return interceptTable(
       { ...table, get: whileBusy(get), page: whileBusy(page), transact: whileBusy(transact) },
       {},
     )

@@ -14,10 +14,10 @@ export interface Answer<Body> {
   body: Body
 }
 
-/** Sends a request to the route that has its method and path, and checks the answer with the route's own schema. */
-export async function askRoute<Parts, Body>(
-  routes: Route<Parts>[],
-  deps: Parts,
+/** Sends a request to the route of this method and path, and checks the answer with the route's own schema. */
+export async function askRoute<Deps, Body>(
+  routes: Route<Deps>[],
+  deps: Deps,
   method: string,
   path: string,
   sent?: unknown,

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { QueueClient } from '@azure/storage-queue'
 import { expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
-import { deliver, deliverSlowly } from '../../shared/events/delivery/attempt.ts'
+import { deliver, retryDelivery } from '../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { replayAfter } from '../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
@@ -18,9 +18,9 @@ import { createLog } from '../../shared/platform/log.ts'
 import { createQueues } from '../../shared/platform/queue.ts'
 import { freshStorage } from '../storage.ts'
 import { cursorIn } from './feed-on.ts'
-import { HOUR, someEvent, vocabulary } from './world.ts'
+import { HOUR, someEvent, streamConfig } from './world.ts'
 
-/** A receiver on loopback that takes or refuses what it is told to. */
+/** A receiver on loopback that accepts or refuses. */
 async function startReceiver() {
   const receiver = { status: 200, ids: [] as string[], url: '' }
   const server = createServer((request, response) => {
@@ -36,7 +36,7 @@ async function startReceiver() {
   return receiver
 }
 
-/** The parts on the emulator, and a host that empties both queues once. */
+/** The dependencies on Azurite, and a host that empties both queues once. */
 async function openEvents() {
   const connectionString = await freshStorage()
   const tables = createTables({ connectionString })
@@ -51,7 +51,7 @@ async function openEvents() {
   ])
   const feed = createFeed(tables('Streams'))
   const deps = createEvents({
-    ...vocabulary,
+    ...streamConfig,
     feed,
     queue,
     retryQueue,
@@ -79,22 +79,22 @@ async function openEvents() {
     )
     return receivedMessageItems.length
   }
-  /** Serves both queues until the receiver has what is asked for, or the time is over. */
+  /** Serves both queues until the receiver has these events, or the time is over. */
   async function serveUntil(isDone: () => boolean): Promise<void> {
     while (!isDone()) {
       const handled =
         (await empty(queueNames.deliveries, (message) => deliver(deps, message))) +
-        (await empty(queueNames.retries, (message) => deliverSlowly(deps, message)))
+        (await empty(queueNames.retries, (message) => retryDelivery(deps, message)))
       if (handled === 0) await sleep(50)
     }
   }
-  async function tell(count: number): Promise<string[]> {
+  async function append(count: number): Promise<string[]> {
     const before = await feed.head('machine-actions')
     const steps = Array.from({ length: count }, () => ({ event: someEvent() }))
     await dispatch(deps, 'machine-actions', await feed.append(before, steps, '', {}))
     return (await feed.events('machine-actions', before.next - 1, count)).map(({ id }) => id)
   }
-  return { deps: deps, clock, tell, serveUntil }
+  return { deps, clock, append, serveUntil }
 }
 
 const wantedOf = (callbackUrl: string) => ({
@@ -104,20 +104,20 @@ const wantedOf = (callbackUrl: string) => ({
   contentType: 'application/cloudevents+json' as const,
 })
 
-test('on the storage services too, a receiver that was down gets everything afterwards, and the books agree', async () => {
+test('on Azurite too, a receiver that was down gets everything afterwards, and the rows agree', async () => {
   const receiver = await startReceiver()
-  const { deps, clock, tell, serveUntil } = await openEvents()
+  const { deps, clock, append, serveUntil } = await openEvents()
   const { subscription, isNew } = await subscribe(deps, wantedOf(receiver.url))
   const again = await subscribe(deps, wantedOf(receiver.url))
   receiver.status = 503
 
-  const ids = await tell(8)
+  const ids = await append(8)
   await serveUntil(() => receiver.ids.length >= 8)
   const pending = (await countOpen(deps))(subscription.id)
   const report = await reportDeliveries(deps)
   receiver.status = 200
-  // The queue's time is real: the messages that wait are taken to be lost, and the hourly sweep finds their rows. The first
-  // one to arrive opens the way for the others.
+  // The queue's time is real: delayed messages count as lost, and the hourly sweep finds their rows. The first success
+  // ends the failing state.
   for (let hour = 0; hour < 3; hour++) {
     clock.advance(2 * HOUR)
     await sweepDeliveries(deps)
@@ -138,11 +138,11 @@ test('on the storage services too, a receiver that was down gets everything afte
   })
 })
 
-test('on the storage services too, a replay raises the generation and a deletion leaves nothing', async () => {
+test('on Azurite too, a replay raises the generation and a deletion leaves nothing', async () => {
   const receiver = await startReceiver()
-  const { deps, tell, serveUntil } = await openEvents()
+  const { deps, append, serveUntil } = await openEvents()
   const { subscription } = await subscribe(deps, wantedOf(receiver.url))
-  await tell(3)
+  await append(3)
   await serveUntil(() => receiver.ids.length >= 3)
 
   const after = await cursorIn(deps.feed, { 'machine-actions': 1, investigations: 0 })
@@ -153,11 +153,11 @@ test('on the storage services too, a replay raises the generation and a deletion
       deps.deliveries.list({ partitionKey: subscription.id }),
       ({ delivery }) => delivery,
     )
-  const rounds = (await list()).map(({ generation, state }) => [generation, state])
+  const generations = (await list()).map(({ generation, state }) => [generation, state])
   await unsubscribe(deps, subscription.id)
 
   expect(queued).toBe(2)
-  expect(rounds).toEqual([
+  expect(generations).toEqual([
     [1, 'delivered'],
     [2, 'delivered'],
     [2, 'delivered'],

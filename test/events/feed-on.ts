@@ -6,11 +6,11 @@ import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 
-/** The tables that a feed is tried on: what is true on one must be true on the other. */
+/** The tables that a feed is tested on: both must behave alike. */
 export const kinds = ['in memory', 'on the table service'] as const
 export type Kind = (typeof kinds)[number]
 
-/** A feed of its own with the table it is kept in. */
+/** A new feed with its table. */
 export async function openFeed(kind: Kind): Promise<{ feed: Feed; table: Table }> {
   const table =
     kind === 'in memory'
@@ -20,7 +20,7 @@ export async function openFeed(kind: Kind): Promise<{ feed: Feed; table: Table }
   return { feed: createFeed(table), table }
 }
 
-/** An event about an item, told by a version of it. */
+/** An event about a version of an item. */
 export const eventOf = (item: string, version = 1, more: Partial<NewEvent> = {}): NewEvent => ({
   item,
   version,
@@ -32,14 +32,14 @@ export const eventOf = (item: string, version = 1, more: Partial<NewEvent> = {})
   ...more,
 })
 
-/** The cursor that stands after these seqs of a feed's streams. */
+/** The cursor after these seqs of a feed's streams. */
 export async function cursorIn(
   feed: Pick<Feed, 'head'>,
   seqs: Record<string, number>,
 ): Promise<Cursor> {
-  const places = Object.entries(seqs).map(async ([stream, seq]) => {
+  const positions = Object.entries(seqs).map(async ([stream, seq]) => {
     const { epoch } = await feed.head(stream)
     return [stream, { epoch, seq }] as const
   })
-  return Object.fromEntries(await Promise.all(places))
+  return Object.fromEntries(await Promise.all(positions))
 }

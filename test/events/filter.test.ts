@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import {
   type Filter,
-  filterSchemaOf,
+  filterSchemaFor,
   matchesFilter,
   wantsStream,
 } from '../../shared/events/filter.ts'
-import { vocabulary } from './world.ts'
+import { streamConfig } from './world.ts'
 
 const event: CloudEvent = {
   specversion: '1.0',
@@ -38,9 +38,9 @@ test.each<[what: string, filter: Filter, isWanted: boolean]>([
   ['its requestor', { requestors: ['anna@CONTOSO.net'] }, true],
   ['its state', { states: ['succeeded'] }, true],
   ['another state', { states: ['Failed'] }, false],
-  ['an alert where there is none', { triggeringAlertIds: ['da1'] }, false],
-  ['only ends', { terminalOnly: true }, true],
-  ['not only ends', { terminalOnly: false }, true],
+  ['an alert of an event without one', { triggeringAlertIds: ['da1'] }, false],
+  ['only terminal events', { terminalOnly: true }, true],
+  ['all events', { terminalOnly: false }, true],
   ['its machine and another action', { machineIds: ['ab12'], actionTypes: ['Offboard'] }, false],
   [
     'its machine and its action, but another end',
@@ -48,18 +48,18 @@ test.each<[what: string, filter: Filter, isWanted: boolean]>([
     false,
   ],
 ])('a filter for %s is kept to', (_, filter, isWanted) => {
-  expect(matchesFilter(filter, event, vocabulary)).toBe(isWanted)
+  expect(matchesFilter(filter, event, streamConfig)).toBe(isWanted)
 })
 
-test('a step that is not an end does not pass where only ends are wanted', () => {
+test('an event that is not terminal does not pass terminalOnly', () => {
   const open = { ...event, data: { ...event.data, terminal: false } }
 
-  expect(matchesFilter({ terminalOnly: true }, open, vocabulary)).toBe(false)
+  expect(matchesFilter({ terminalOnly: true }, open, streamConfig)).toBe(false)
 })
 
-test('without streams in a filter the usual ones are meant', () => {
+test('a filter without streams means the default streams', () => {
   const wanted = (filter: Filter) =>
-    vocabulary.streams.filter((stream) => wantsStream(filter, stream, vocabulary))
+    streamConfig.streams.filter((stream) => wantsStream(filter, stream, streamConfig))
 
   expect(wanted({})).toEqual(['machine-actions', 'investigations'])
   expect(wanted({ streams: ['av-health'] })).toEqual(['av-health'])
@@ -71,11 +71,11 @@ test.each([
   ['an unknown type', { types: ['things.changes'] }],
   ['a control character', { states: ['Failed\u0000'] }],
   ['half a character', { machineIds: ['\ud800'] }],
-  ['an empty list, which nothing could pass', { machineIds: [] }],
-  ['a text in place of a list', { machineIds: 'a' }],
-  ['a word in place of a flag', { terminalOnly: 'yes' }],
+  ['an empty list, which no event can pass', { machineIds: [] }],
+  ['a text instead of a list', { machineIds: 'a' }],
+  ['a text instead of a flag', { terminalOnly: 'yes' }],
 ])('a filter with %s is refused', (_, filter) => {
   expect(
-    filterSchemaOf({ ...vocabulary, types: ['things.changed'] }).safeParse(filter).success,
+    filterSchemaFor({ ...streamConfig, types: ['things.changed'] }).safeParse(filter).success,
   ).toBe(false)
 })

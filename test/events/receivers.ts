@@ -14,16 +14,16 @@ export interface Post {
   event: CloudEvent
 }
 
-/** What a receiver answers: a status, perhaps with a wait in seconds; `stall` never answers, `refuse` has no one there. */
+/** What a receiver answers: a status, also with a Retry-After in seconds; `stall` never answers, `refuse` refuses to connect. */
 export type Reaction = number | { status: number; retryAfter: number } | 'stall' | 'refuse'
 
 export type Receiver = (post: Post) => Reaction
 
-/** The world's receivers by host, and the door through which posts reach them on virtual time. */
+/** The world's receivers by host, and the HTTP client that posts to them on virtual time. */
 export function createReceivers(clock: Clock) {
   const receivers = new Map<string, Receiver>()
   const posts: Post[] = []
-  const under = new Map<string, number>()
+  const active = new Map<string, number>()
   const failure = (facts: Partial<UpstreamError['facts']>) =>
     new UpstreamError({
       upstream: 'callback',
@@ -39,10 +39,10 @@ export function createReceivers(clock: Clock) {
     const event = cloudEventSchema.parse(z.json().parse(JSON.parse(text)))
     const post = { atMs: clock.now().getTime(), host: url.host, headers, body: text, event }
     posts.push(post)
-    under.set(url.host, (under.get(url.host) ?? 0) + 1)
+    active.set(url.host, (active.get(url.host) ?? 0) + 1)
     try {
       const reaction = receivers.get(url.host)?.(post) ?? 'refuse'
-      // Every answer takes its time, so that posts can meet.
+      // Every answer takes time, so that posts can overlap.
       await clock.sleep(reaction === 'stall' ? 15_000 : 20)
       if (reaction === 'stall') throw failure({ reason: 'timeout' })
       if (reaction === 'refuse') throw failure({ reason: 'network', code: 'ECONNREFUSED' })
@@ -55,24 +55,24 @@ export function createReceivers(clock: Clock) {
       const body = Readable.from([])
       return { status, headers: {}, date: undefined, body, bytes: { packed: 0, unpacked: 0 } }
     } finally {
-      under.set(url.host, (under.get(url.host) ?? 0) - 1)
+      active.set(url.host, (active.get(url.host) ?? 0) - 1)
     }
   }
 
   const never = async () => {
-    throw new Error('events are posted, nothing else')
+    throw new Error('only posts are expected')
   }
   const http: Http = { json: never, text: never, stream }
   return {
     http,
     posts,
-    /** Lets a host react to whatever is posted to it. */
+    /** Sets how a host reacts to posts. */
     receive(host: string, receiver: Receiver): void {
       receivers.set(host, receiver)
     },
-    /** How many posts to a host are under way. */
-    underWay: (host: string): number => under.get(host) ?? 0,
-    /** The ids that a host has taken, in their order, with repetitions. */
+    /** The number of posts to a host without an answer yet. */
+    inFlight: (host: string): number => active.get(host) ?? 0,
+    /** The ids of the events posted to a host, in order, with repetitions. */
     ids: (host: string): string[] =>
       posts.filter((post) => post.host === host).map(({ event }) => event.id),
   }

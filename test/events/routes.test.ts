@@ -6,18 +6,18 @@ import { createSubscriptionRoutes } from '../../shared/events/routes/index.ts'
 import { toCursor } from '../../shared/platform/paging.ts'
 import { type Answer, askRoute, ORIGIN } from './ask-route.ts'
 import { cursorIn } from './feed-on.ts'
-import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, vocabulary } from './world.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent, streamConfig } from './world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>
 
 const HOST = 'receiver.contoso.net'
 const CALLBACK = `https://${HOST}/hook/canary-path?sig=canary-signature`
 const routes = createSubscriptionRoutes({
-  ...vocabulary,
+  ...streamConfig,
   types: ['defender-relay.machine-action.changed'],
 })
 
-/** What answers may hold; the route's own schema has checked it. */
+/** The members of answers, which the route's own schema has checked. */
 interface Body {
   id: string
   secret: string
@@ -31,9 +31,9 @@ interface Body {
 const ask = (world: World, method: string, path: string, sent?: unknown): Promise<Answer<Body>> =>
   askRoute(routes, world.deps, method, path, sent)
 
-test('a subscription is made with 201, its Location, where it begins, and its secret once', async () => {
+test('a new subscription answers 201, its Location, where it begins, and its secret once', async () => {
   const world = await createWorld()
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const made = await ask(world, 'POST', 'subscriptions', {
     callbackUrl: CALLBACK,
@@ -84,7 +84,7 @@ test.each([
   ],
   ['half a character', { callbackUrl: CALLBACK, description: 'canary\ud800' }, 'invalid-request'],
   [
-    'a filter of no kind of event',
+    'a filter with an unknown event type',
     { callbackUrl: CALLBACK, filter: { types: ['canary'] } },
     'invalid-request',
   ],
@@ -100,7 +100,7 @@ test.each([
   expect(text).not.toContain('canary')
 })
 
-test('a description may hold whatever people write', async () => {
+test('a description may be any text', async () => {
   const world = await createWorld()
   const description = 'Für 東京,\n“wöchentlich” – 👩‍💻 e\u0301'
 
@@ -112,11 +112,11 @@ test('a description may hold whatever people write', async () => {
   expect([status, body]).toEqual([201, expect.objectContaining({ description })])
 })
 
-test('the "next" of one list of deliveries is none of another one', async () => {
+test('the "next" of one list of deliveries is refused by another one', async () => {
   const world = await createWorld()
   const { id } = await world.subscribe('a.contoso.net')
   const { id: other } = await world.subscribe('b.contoso.net')
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const { body } = await ask(world, 'GET', `subscriptions/${id}/deliveries?limit=1`)
   const own = await ask(world, 'GET', `subscriptions/${id}/deliveries?after=${body.next}`)
@@ -128,11 +128,11 @@ test('the "next" of one list of deliveries is none of another one', async () => 
   ])
 })
 
-test('subscriptions are listed page by page with how their deliveries fare', async () => {
+test('subscriptions are listed page by page with the status of their deliveries', async () => {
   const world = await createWorld()
   for (const name of ['a', 'b', 'c'])
     await ask(world, 'POST', 'subscriptions', { callbackUrl: `https://${name}.contoso.net/` })
-  await world.tell(someEvent())
+  await world.emit(someEvent())
 
   const first = await ask(world, 'GET', 'subscriptions?limit=2')
   const second = await ask(world, 'GET', `subscriptions?limit=2&after=${first.body.next}`)
@@ -147,7 +147,7 @@ test('subscriptions are listed page by page with how their deliveries fare', asy
   expect(second.body.next).toBeNull()
 })
 
-test('a subscription is deleted once; by its callback URL as often as one likes', async () => {
+test('a subscription is deleted once; by its callback URL any number of times', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
 
@@ -173,7 +173,7 @@ test.each([
   ['POST', '/rotate-secret'],
   ['POST', '/test'],
   ['GET', '/deliveries'],
-])('%s of a subscription that is not there is 404 (%s)', async (method, rest) => {
+])('%s of an unknown subscription is 404 (%s)', async (method, rest) => {
   const world = await createWorld()
 
   for (const id of ['sub_0', 'nope', 'url'])
@@ -184,7 +184,7 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   const world = await createWorld()
   world.receive(HOST, () => 500)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  const ids = await world.tell(someEvent(), someEvent(), someEvent())
+  const ids = await world.emit(someEvent(), someEvent(), someEvent())
   for (const seq of [1, 2, 3]) {
     const work = deliver(world.deps, {
       subscription: one.id,
@@ -226,10 +226,10 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   })
 })
 
-test('a replay takes a cursor of the feed or the dead letters, not both and not nothing', async () => {
+test('a replay takes either a cursor of the feed or the dead letters', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   const path = `subscriptions/${one.id}/replay`
   const after = encodeCursor(await cursorIn(world.feed, { 'machine-actions': 1 }))
 
@@ -250,7 +250,7 @@ test('a replay takes a cursor of the feed or the dead letters, not both and not 
   ])
 })
 
-test('a replay for a disabled subscription is refused, and enabling answers how it stands', async () => {
+test('a replay for a disabled subscription is refused, and enabling answers the subscription', async () => {
   const world = await createWorld()
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   await world.deps.subscriptions.change(one.id, () => ({
@@ -270,7 +270,7 @@ test('a replay for a disabled subscription is refused, and enabling answers how 
   expect(enabled).toMatchObject({ status: 200, body: { state: 'active', disabledReason: null } })
 })
 
-test('a test tells what the receiver answers, and leaves the subscription as it is', async () => {
+test('a test answers the outcome, and leaves the subscription as it is', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 410)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
@@ -290,7 +290,7 @@ test('a test tells what the receiver answers, and leaves the subscription as it 
   expect(await world.deliveriesOf(one.id)).toEqual([])
 })
 
-test('neither a callback URL nor a secret stands in an answer, a log line, a message, or another table', async () => {
+test('no callback URL and no secret is in an answer, a log line, a message, or another table', async () => {
   const world = await createWorld()
   const reactions = [
     500,
@@ -308,7 +308,7 @@ test('neither a callback URL nor a secret stands in an answer, a log line, a mes
   world.serve()
 
   for (let n = 0; n < 8; n++) {
-    await world.tell(someEvent(), someEvent())
+    await world.emit(someEvent(), someEvent())
     await world.clock.advance(HOUR)
     texts.push(...world.queues.queue.texts(), ...world.queues.retryQueue.texts())
     await sweepDeliveries(world.deps)

@@ -1,9 +1,9 @@
-import { deliver, deliverSlowly, handlePoison } from '../../shared/events/delivery/attempt.ts'
+import { deliver, handlePoison, retryDelivery } from '../../shared/events/delivery/attempt.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
-import type { Filter, Vocabulary } from '../../shared/events/filter.ts'
+import type { Filter, StreamConfig } from '../../shared/events/filter.ts'
 import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import type { Subscription } from '../../shared/events/subscriptions/subscription.ts'
 import { createLog } from '../../shared/platform/log.ts'
@@ -14,8 +14,8 @@ import { createMemoryTable } from '../memory-table.ts'
 import { createStillClock, type StillClock } from '../platform/still-clock.ts'
 import { createReceivers } from './receivers.ts'
 
-/** Filters as the app words them. */
-export const vocabulary: Vocabulary = {
+/** The streams and filter fields of the app. */
+export const streamConfig: StreamConfig = {
   streams: ['machine-actions', 'investigations', 'av-health'],
   defaultStreams: ['machine-actions', 'investigations'],
   filterFields: {
@@ -34,7 +34,7 @@ export const DAY = 24 * HOUR
 
 let versions = 0
 
-/** An event that nobody has told before. */
+/** A new event. */
 export function someEvent(data: Record<string, unknown> = {}, item = 'action-1'): NewEvent {
   versions += 1
   const time = '2026-11-20T06:00:00Z'
@@ -49,7 +49,7 @@ export function someEvent(data: Record<string, unknown> = {}, item = 'action-1')
   }
 }
 
-/** The tables of subscriptions and deliveries, on whatever storage. */
+/** The tables of feed, subscriptions and deliveries. */
 export interface WorldTables {
   streams: Table
   subscriptions: Table
@@ -73,7 +73,7 @@ export type WorldQueues = ReturnType<typeof createWorldQueues>
 
 export type DeliveryWorld = Awaited<ReturnType<typeof createWorld>>
 
-/** Everything that deliveries need, in memory and on virtual time unless something else is given. */
+/** Everything that deliveries need, in memory and on virtual time by default. */
 export async function createWorld({ clock = createStillClock(), tables = inMemory() } = {}) {
   const receivers = createReceivers(clock)
   const queues = createWorldQueues(clock)
@@ -82,12 +82,12 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
   const log = createLog({ info: print, warn: print, error: print })
   await Promise.all([...Object.values(tables), ...Object.values(queues)].map((one) => one.create()))
 
-  /** Parts over the world's storage, some of it seen through another's eyes. */
-  function partsOver(
+  /** Dependencies over the world's storage, some of it replaced. */
+  function depsOver(
     seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
   ): EventsDeps {
     return createEvents({
-      ...vocabulary,
+      ...streamConfig,
       trace: {},
       feed: createFeed(seen.streams ?? tables.streams),
       subscriptions: seen.subscriptions ?? tables.subscriptions,
@@ -105,7 +105,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     })
   }
 
-  const deps = partsOver()
+  const deps = depsOver()
   const feed = createFeed(tables.streams)
 
   async function append(...events: NewEvent[]): Promise<void> {
@@ -120,8 +120,8 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     tables,
     queues,
     lines,
-    deps: deps,
-    partsOver,
+    deps,
+    depsOver: depsOver,
     feed,
     append,
     ...receivers,
@@ -129,25 +129,25 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     /** Subscribes a host. */
     async subscribe(host: string, filter: Filter = {}): Promise<Subscription> {
       const contentType = 'application/cloudevents+json'
-      const wanted = {
+      const request = {
         callbackUrl: `https://${host}/hook?sig=canary-of-${host}`,
         description: null,
         filter,
         contentType,
       }
-      return (await subscribe(deps, { ...wanted, contentType: 'application/cloudevents+json' }))
+      return (await subscribe(deps, { ...request, contentType: 'application/cloudevents+json' }))
         .subscription
     },
 
     /** Appends events and dispatches them, as a poll does. */
-    async tell(...events: NewEvent[]): Promise<string[]> {
+    async emit(...events: NewEvent[]): Promise<string[]> {
       const { next } = await feed.head('machine-actions')
       await append(...events)
       await dispatch(deps, 'machine-actions', await feed.head('machine-actions'))
       return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
     },
 
-    /** Lets a host serve the queues. */
+    /** Handles the messages of all queues. */
     serve(
       by: EventsDeps = deps,
       { queue, poison, retryQueue, retryPoison }: WorldQueues = queues,
@@ -157,7 +157,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         queue: retryQueue,
         poison: retryPoison,
         clock,
-        handle: (message) => deliverSlowly(by, message),
+        handle: (message) => retryDelivery(by, message),
       })
       const nowhere = createMemoryQueue('nowhere', clock)
       for (const dead of [poison, retryPoison])

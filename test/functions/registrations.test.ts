@@ -18,8 +18,8 @@ const timers = [
 const queues = [
   ['deliver-event', 'event-deliveries'],
   ['retry-event', 'event-retries'],
-  ['bury-delivery', 'event-deliveries-poison'],
-  ['bury-retry', 'event-retries-poison'],
+  ['dead-letter-delivery', 'event-deliveries-poison'],
+  ['dead-letter-retry', 'event-retries-poison'],
 ]
 const orchestrations = ['export-run', 'export-import-files']
 const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']

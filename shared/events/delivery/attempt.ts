@@ -9,40 +9,36 @@ import {
   deliveryMessageSchema,
   isAddressedTo,
   isCurrent,
+  type StoredDelivery,
 } from './delivery.ts'
 import { type Outcome, postEvent } from './post.ts'
 import { retryDelaySeconds } from './retry-schedule.ts'
-import type { StoredDelivery } from './store.ts'
 
-/** Takes a message of queue `event-deliveries`: posts what is owed, or hands it to the slow lane unposted. */
-export async function deliver(deps: EventsDeps, given: unknown): Promise<void> {
-  const message = readMessage(deps, given)
-  const pending = message && (await loadDelivery(deps, message))
-  if (!pending) return
-  if (pending.subscription.state === 'failing') await deps.retryQueue.send(message)
-  else await attemptDelivery(deps, message, pending)
+/** Handles a message of queue `event-deliveries`: posts the event, or moves the message to the retry queue. */
+export async function deliver(deps: EventsDeps, text: unknown): Promise<void> {
+  const pending = await loadDelivery(deps, readMessage(deps, text))
+  if (pending?.subscription.state === 'failing') await deps.retryQueue.send(pending.message)
+  else if (pending) await attemptDelivery(deps, pending)
 }
 
-/** Over how long the messages that wait for one subscription are spread. */
+/** The messages that wait for one subscription come back spread over this time. */
 const SPREAD_SECONDS = 10
 
 /**
- * Takes a message of queue `event-retries`: one post at a time for a failing subscription, with a pause after each
- * failure, while the other messages wait without losing an attempt. The first success opens the main lane again.
+ * Handles a message of queue `event-retries`. A failing subscription gets one post at a time, with a pause after each
+ * failure; messages that wait for the send lease lose no attempt. The first success ends this.
  */
-export async function deliverSlowly(deps: EventsDeps, given: unknown): Promise<void> {
-  const message = readMessage(deps, given)
-  const pending = message && (await loadDelivery(deps, message))
+export async function retryDelivery(deps: EventsDeps, text: unknown): Promise<void> {
+  const pending = await loadDelivery(deps, readMessage(deps, text))
   if (!pending) return
   const { id, state } = pending.subscription
   const waitMs = state === 'failing' ? await acquireSendLease(deps, id) : 0
-  if (waitMs === 0) return attemptDelivery(deps, message, pending, state === 'failing')
-  await deps.retryQueue.send(message, {
-    delaySeconds: waitMs / 1000 + SPREAD_SECONDS * deps.random(),
-  })
+  if (waitMs === 0) return attemptDelivery(deps, pending, state === 'failing')
+  const delaySeconds = waitMs / 1000 + SPREAD_SECONDS * deps.random()
+  await deps.retryQueue.send(pending.message, { delaySeconds })
 }
 
-/** Takes the turn to post for a failing subscription; answers 0, or how long somebody else has it. */
+/** Acquires the send lease of a failing subscription. Answers 0, or how many milliseconds another holder has it. */
 async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string): Promise<number> {
   let waitMs = 0
   await subscriptions.change(id, (one) => {
@@ -54,106 +50,105 @@ async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string
   return waitMs
 }
 
-/** Takes a message of a poison queue, which failed five times: what it asked for becomes a dead letter, if still owed. */
-export async function handlePoison(deps: EventsDeps, given: unknown): Promise<void> {
-  const message = readMessage(deps, given)
+/** Handles a message of a poison queue, which failed five times: its delivery becomes a dead letter if it is pending. */
+export async function handlePoison(deps: EventsDeps, text: unknown): Promise<void> {
+  const message = readMessage(deps, text)
   if (!message) return
-  const dead = deadOf(deps, { status: null, reason: 'poison' }, message.attempt)
+  const dead = deadFields(deps, { status: null, reason: 'poison' }, message.attempt)
   const isDead = await deps.deliveries.change(message, (delivery) =>
     isCurrent(message, delivery) ? { ...delivery, ...dead } : undefined,
   )
-  if (isDead) tellDead(deps, message, dead)
+  if (isDead) logDead(deps, message, dead)
 }
 
-/** How long a message waits for a subscription that is being made. */
+/** How long a message waits for a subscription that is still `starting`. */
 const START_SECONDS = 5
 
-/** Reads a queue's message; undefined for one that nobody here has sent, which is told in the log and dropped. */
+/** Reads a queue message. An unknown one is logged and dropped: the answer is undefined. */
 export function readMessage(
   { log }: Pick<EventsDeps, 'log'>,
-  given: unknown,
+  text: unknown,
 ): DeliveryMessage | undefined {
-  const read = deliveryMessageSchema.safeParse(given)
-  if (read.success) return read.data
-  log.error('a queue message is none of ours', {
-    paths: read.error.issues.map(({ path }) => path.join('.')),
-  })
-  return undefined
+  const { data, error } = deliveryMessageSchema.safeParse(text)
+  if (error)
+    log.error('unknown queue message', { paths: error.issues.map(({ path }) => path.join('.')) })
+  return data
+}
+
+interface PendingDelivery {
+  message: DeliveryMessage
+  subscription: Subscription
+  stored: StoredDelivery
 }
 
 /**
- * Finds what a message asks for. Undefined when there is nothing to do now: it is done, it has come too early and is
- * queued again, or its subscription is gone, disabled or begins after it.
+ * Loads the delivery of a message. Undefined when there is nothing to do now: the attempt is done, the message is too
+ * early and is queued again, or the subscription is deleted, disabled or begins after the event.
  */
-export async function loadDelivery(
+async function loadDelivery(
   { subscriptions, deliveries, queue, clock }: EventsDeps,
-  message: DeliveryMessage,
+  message: DeliveryMessage | undefined,
 ): Promise<PendingDelivery | undefined> {
+  if (!message) return undefined
   const { subscription: id, stream, seq } = message
   const [subscription, stored] = await Promise.all([
     subscriptions.read(id),
     deliveries.read(id, stream, seq),
   ])
   if (!stored) return undefined
+  const { delivery } = stored
   if (!subscription) {
-    await deliveries.forget(id, [stored.delivery])
+    await deliveries.forget(id, [delivery])
     return undefined
   }
-  if (!isCurrent(message, stored.delivery)) return undefined
+  if (!isCurrent(message, delivery)) return undefined
   if (subscription.state === 'starting') {
     await queue.send(message, { delaySeconds: START_SECONDS })
     return undefined
   }
   if (!isAddressedTo(message, subscription)) {
-    await deliveries.forget(id, [stored.delivery])
+    await deliveries.forget(id, [delivery])
     return undefined
   }
   if (subscription.state === 'disabled') return undefined
-  const claimedMs = Date.parse(stored.delivery.claimedUntil ?? '') - clock.now().getTime()
+  const claimedMs = Date.parse(delivery.claimedUntil ?? '') - clock.now().getTime()
   if (claimedMs > 0) {
-    // Should the one who claimed it die, this message is what is left.
+    // If the process that claimed it crashes, only this message is left.
     await queue.send(message, { delaySeconds: claimedMs / 1000 })
     return undefined
   }
-  return { subscription, stored: stored }
+  return { message, subscription, stored }
 }
 
-/** What a message asks for and nobody else does: a delivery that is owed, and whom. */
-export interface PendingDelivery {
-  subscription: Subscription
-  stored: StoredDelivery
-}
+/** How long a claim or a send lease lasts. A post takes far less. */
+const CLAIM_MS = MINUTE_MS
 
-/** How long a delivery belongs to whoever claimed it; a post takes far less. */
-export const CLAIM_MS = MINUTE_MS
-
-/** A receiver that puts us off for no time at all is still given this. */
+/** The least wait after an answer with `Retry-After`. */
 const SHORTEST_WAIT_SECONDS = 5
 
 /**
- * Claims a delivery, posts its event and settles it. What comes next is queued before the row says so: a crash anywhere
- * repeats the post, and never loses it.
+ * Claims a delivery, posts its event and writes the outcome. The next message is queued before the row is written: a
+ * crash at any point repeats the post and never loses it.
  */
-export async function attemptDelivery(
+async function attemptDelivery(
   deps: EventsDeps,
-  message: DeliveryMessage,
-  { subscription, stored }: PendingDelivery,
-  hasTurn = false,
+  { message, subscription, stored }: PendingDelivery,
+  hasLease = false,
 ): Promise<void> {
   const { deliveries, feed, queue, clock, log } = deps
   const claimedUntil = new Date(clock.now().getTime() + CLAIM_MS).toISOString()
-  const claimed: Delivery = { ...stored.delivery, claimedUntil }
-  const etag = await deliveries.replace(claimed, stored.etag)
-  // Somebody else was faster: should they die over it, this message is what is left.
+  const delivery: Delivery = { ...stored.delivery, claimedUntil }
+  const etag = await deliveries.replace(delivery, stored.etag)
+  // Another process claimed it first. If that process crashes, only this message is left.
   if (!etag) return queue.send(message, { delaySeconds: CLAIM_MS / 1000 })
-  const held = { delivery: { ...claimed, generation: message.generation }, etag }
+  const { stream, seq, attempt, generation } = message
+  const claimed = { delivery: { ...delivery, generation }, etag }
 
   try {
-    const event = await feed.event(message.stream, message.seq)
+    const event = await feed.event(stream, seq)
     if (!event)
-      return void (await deadLetter(deps, held, { status: null, reason: 'event-expired' }))
+      return void (await deadLetter(deps, claimed, { status: null, reason: 'event-expired' }))
     const outcome = await postEvent(deps, subscription, event)
-    const { stream, seq, attempt } = message
     const { kind, ...answer } = outcome
     log.info('delivery attempted', {
       subscription: subscription.id,
@@ -163,117 +158,88 @@ export async function attemptDelivery(
       outcome: kind,
       ...answer,
     })
-    await settle[outcome.kind](deps, {
-      message,
-      subscription,
-      held,
-      outcome: outcome as never,
-      hasTurn,
-    })
+    await settle(deps, { message, subscription, stored: claimed }, outcome, hasLease)
   } catch (error) {
-    // The message comes again by itself: it should find no claim, else it would never count its failures.
+    // The host sends the message again. With a claim in its way it would never count as failed.
     await deliveries.replace(stored.delivery, etag).catch(() => undefined)
     throw error
   }
 }
 
-interface Settling<O> {
-  message: DeliveryMessage
-  subscription: Subscription
-  held: StoredDelivery
-  outcome: O
-  hasTurn: boolean
-}
-
-type Settle = {
-  [Kind in Outcome['kind']]: (
-    deps: EventsDeps,
-    settling: Settling<Extract<Outcome, { kind: Kind }>>,
-  ) => Promise<void>
-}
-
-const settle: Settle = {
-  async delivered(deps, { message: { attempt }, subscription, held, outcome: { status } }) {
-    const at = deps.clock.now().toISOString()
-    const last = { at, status, reason: 'delivered' }
-    await write(deps, held, {
-      state: 'delivered',
-      attempt,
-      last,
-      nextAttemptAt: null,
-      endedAt: at,
-    })
-    await recordSuccess(deps, subscription)
-  },
-
-  async gone(deps, { message: { attempt }, subscription, held, outcome }) {
-    const last = failureOf(deps, outcome)
+async function settle(
+  deps: EventsDeps,
+  { message, subscription, stored: claimed }: PendingDelivery,
+  outcome: Outcome,
+  hasLease: boolean,
+): Promise<void> {
+  const { attempt } = message
+  if (outcome.kind === 'delivered') {
+    const last = toFailure(deps, { status: outcome.status, reason: 'delivered' })
+    const done = { state: 'delivered', nextAttemptAt: null, endedAt: last.at } as const
+    await write(deps, claimed, { ...done, attempt, last })
+    return recordSuccess(deps, subscription)
+  }
+  const last = toFailure(deps, outcome)
+  if (outcome.kind === 'gone') {
     await recordGone(deps, subscription.id, last)
-    // Still owed: enabling the subscription queues it again.
-    await write(deps, held, { attempt, last })
-  },
-
-  async failed(deps, { message, subscription, held, outcome, hasTurn }) {
-    const { attempt } = message
-    const { waitMs } = outcome
-    const last = failureOf(deps, outcome)
-    const putOff = held.delivery.putOff + (waitMs === undefined ? 0 : 1)
-    const delaySeconds =
-      waitMs === undefined
-        ? retryDelaySeconds(attempt - putOff, deps.random())
-        : Math.max(Math.ceil(waitMs / 1000), SHORTEST_WAIT_SECONDS)
-    if (delaySeconds === undefined) await deadLetter(deps, held, outcome, attempt)
-    else {
-      await deps.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
-      const nextAttemptAt = new Date(deps.clock.now().getTime() + delaySeconds * 1000).toISOString()
-      await write(deps, held, { attempt, putOff, last, nextAttemptAt })
-    }
-    await recordFailure(deps, subscription, last, { hasTurn, waitMs })
-  },
+    // Still pending: enabling the subscription queues it again.
+    await write(deps, claimed, { attempt, last })
+    return
+  }
+  const { waitMs } = outcome
+  const deferrals = claimed.delivery.deferrals + (waitMs === undefined ? 0 : 1)
+  const delaySeconds =
+    waitMs === undefined
+      ? retryDelaySeconds(attempt - deferrals, deps.random())
+      : Math.max(Math.ceil(waitMs / 1000), SHORTEST_WAIT_SECONDS)
+  if (delaySeconds === undefined) await deadLetter(deps, claimed, outcome, attempt)
+  else {
+    await deps.queue.send({ ...message, attempt: attempt + 1 }, { delaySeconds })
+    const nextAttemptAt = new Date(deps.clock.now().getTime() + delaySeconds * 1000).toISOString()
+    await write(deps, claimed, { attempt, deferrals, last, nextAttemptAt })
+  }
+  await recordFailure(deps, subscription, last, { hasLease, waitMs })
 }
 
-/** Gives a delivery up: it is listed as dead and can be replayed. False when it has moved on meanwhile. */
+type Cause = Pick<Failure, 'status' | 'reason'>
+
+/** Makes a delivery a dead letter, which is listed and can be replayed. False when its row changed meanwhile. */
 export async function deadLetter(
-  deps: Pick<EventsDeps, 'deliveries' | 'clock' | 'log'>,
-  held: StoredDelivery,
-  cause: { status: number | null; reason: string },
-  attempt = held.delivery.attempt,
+  deps: EventsDeps,
+  stored: StoredDelivery,
+  cause: Cause,
+  attempt = stored.delivery.attempt,
 ): Promise<boolean> {
-  const dead = deadOf(deps, cause, attempt)
-  const isDead = await write(deps, held, dead)
-  if (isDead) tellDead(deps, held.delivery, dead)
+  const dead = deadFields(deps, cause, attempt)
+  const isDead = await write(deps, stored, dead)
+  if (isDead) logDead(deps, stored.delivery, dead)
   return isDead
 }
 
-/** What a delivery is when it is given up. */
-function deadOf(
-  deps: Pick<EventsDeps, 'clock'>,
-  cause: { status: number | null; reason: string },
-  attempt: number,
-) {
-  const last = failureOf(deps, cause)
+function deadFields(deps: EventsDeps, cause: Cause, attempt: number) {
+  const last = toFailure(deps, cause)
   const state = 'dead' as const
   return { state, attempt, last, nextAttemptAt: null, claimedUntil: null, endedAt: last.at }
 }
 
-const tellDead = (
-  { log }: Pick<EventsDeps, 'log'>,
+const logDead = (
+  { log }: EventsDeps,
   { subscription, stream, seq }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
-  { attempt, last }: ReturnType<typeof deadOf>,
+  { attempt, last }: ReturnType<typeof deadFields>,
 ) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
 
-const failureOf = (
-  { clock }: Pick<EventsDeps, 'clock'>,
-  { status, reason }: { status: number | null; reason: string },
-): Failure => ({ at: clock.now().toISOString(), status, reason })
+const toFailure = ({ clock }: Pick<EventsDeps, 'clock'>, { status, reason }: Cause): Failure => ({
+  at: clock.now().toISOString(),
+  status,
+  reason,
+})
 
-/** A row that moved on meanwhile stays as it is: it was replayed, deleted, or claimed by another after our time. */
+/** Leaves a row that changed meanwhile: it was replayed, deleted, or claimed by another process after our claim. */
 async function write(
-  { deliveries }: Pick<EventsDeps, 'deliveries'>,
+  { deliveries }: EventsDeps,
   { delivery, etag }: StoredDelivery,
   changes: Partial<Delivery>,
 ): Promise<boolean> {
-  return (
-    (await deliveries.replace({ ...delivery, claimedUntil: null, ...changes }, etag)) !== undefined
-  )
+  const etagAfter = await deliveries.replace({ ...delivery, claimedUntil: null, ...changes }, etag)
+  return etagAfter !== undefined
 }

@@ -2,19 +2,18 @@ import pLimit from 'p-limit'
 import type { Queue } from '../../platform/queue.ts'
 import type { EventsDeps } from '../deps.ts'
 import type { Head } from '../feed/feed.ts'
-import type { Traced } from '../feed/rows.ts'
+import type { TracedEvent } from '../feed/rows.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
-import type { DeliveryMessage } from './delivery.ts'
-import { MAX_ROWS } from './store.ts'
+import { type DeliveryMessage, MAX_ROWS } from './delivery.ts'
 
 /**
- * Queues what a stream owes its subscriptions, each event once a subscription, and answers how many messages that took.
- * Whoever has just appended gives the head that it left; without one the head is read, and `dispatched` follows it also
- * when nobody wants the stream.
+ * Queues the new events of a stream, each once for every subscription that wants it, and answers the number of messages.
+ * A caller that has just appended passes the head after it. Without one the head is read, and `dispatched` follows it
+ * even when no subscription wants the stream.
  *
- * The order carries the promise: the head before the list (a subscription that is not in the list begins after this
- * head), each row before its message (the hourly sweep finds rows, nobody finds a message), both before `dispatched`.
+ * The order keeps the promise: the head is read before the list (a subscription that is not in the list begins after
+ * this head), each row is written before its message (the hourly sweep finds rows, but no messages), `dispatched` last.
  */
 export async function dispatch(
   deps: EventsDeps,
@@ -26,22 +25,22 @@ export async function dispatch(
   const now = clock.now()
   const all = await subscriptions.all()
   for (const abandoned of all.filter((one) => isAbandoned(one, now)))
-    await subscriptions.giveUp(abandoned)
-  const wanting = all.filter(
+    await subscriptions.removeAbandoned(abandoned)
+  const interested = all.filter(
     (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, deps),
   )
-  if (wanting.length === 0 && appended) return 0
+  if (interested.length === 0 && appended) return 0
   const last = head.next - 1
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
-  const starts = wanting.map((one) => startOf(one, stream))
+  const starts = interested.map((one) => startOf(one, stream))
   let at = Math.max(dispatched, Math.min(last, ...starts))
   let moved = dispatched
   let queued = 0
-  while (wanting.length > 0 && at < last) {
+  while (interested.length > 0 && at < last) {
     const events = await feed.tracedEvents(stream, at, Math.min(MAX_ROWS, last - at))
     if (events.length === 0)
-      throw new Error(`the feed has no ${stream} after ${at}, though its head says so`)
-    queued += await dispatchEvents(deps, stream, events, wanting)
+      throw new Error(`the head of ${stream} is ${last}, but no event after ${at} is found`)
+    queued += await dispatchEvents(deps, stream, events, interested)
     at = moved = Number(events.at(-1)?.event.sequence)
     await feed.moveCounter(stream, 'dispatched', moved)
   }
@@ -53,26 +52,21 @@ export async function dispatch(
 async function dispatchEvents(
   deps: EventsDeps,
   stream: string,
-  events: Traced[],
-  wanting: Subscription[],
+  events: TracedEvent[],
+  interested: Subscription[],
 ) {
   const { deliveries, queue, clock } = deps
-  const pending = wanting.map((subscription) => ({
-    id: subscription.id,
-    events: events
-      .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
-      .filter(({ event }) => matchesFilter(subscription.filter, event, deps))
-      .map(({ event: { id, sequence }, correlation }) => ({
-        stream,
-        seq: Number(sequence),
-        eventId: id,
-        correlation,
-      })),
-  }))
   const messages: DeliveryMessage[] = []
-  for (const { id, events } of pending)
-    if (events.length > 0) messages.push(...(await deliveries.enqueue(id, events, clock.now())))
-  // In the order of events, so that one subscription's pile stands in nobody's way.
+  for (const subscription of interested) {
+    const pending = events
+      .map(({ event, correlation }) => ({ event, correlation, seq: Number(event.sequence) }))
+      .filter(({ seq }) => seq > startOf(subscription, stream))
+      .filter(({ event }) => matchesFilter(subscription.filter, event, deps))
+      .map(({ event, seq, correlation }) => ({ stream, seq, eventId: event.id, correlation }))
+    if (pending.length > 0)
+      messages.push(...(await deliveries.enqueue(subscription.id, pending, clock.now())))
+  }
+  // In the order of events: the messages of one subscription do not delay the others.
   await sendMessages(
     queue,
     messages.toSorted((a, b) => a.seq - b.seq),
@@ -80,14 +74,13 @@ async function dispatchEvents(
   return messages.length
 }
 
-/** After which seq a subscription wants events. One that is still starting does not know: whatever it is owed is judged when it is posted. */
+/** After which seq a subscription wants events. It is unknown while `starting`: the attempt checks each event then. */
 const startOf = ({ state, from }: Subscription, stream: string): number =>
   state === 'starting' ? 0 : (from[stream] ?? 0)
 
-/** Sends under way at once. */
 const IN_FLIGHT = 16
 
-/** Sends messages, many at a time and in their order; resolves when the queue has them all. */
+/** Sends messages in their order, several at a time; resolves when the queue has them all. */
 export async function sendMessages(queue: Queue, messages: DeliveryMessage[]): Promise<void> {
   await pLimit(IN_FLIGHT).map(messages, (message) => queue.send(message))
 }

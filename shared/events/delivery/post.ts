@@ -6,22 +6,20 @@ import { type CloudEvent, toSequence } from '../event.ts'
 import { validateCallbackUrl } from '../subscriptions/callback-url.ts'
 import { type Subscription, secretsAt } from '../subscriptions/subscription.ts'
 
-/** What became of one post. `reason` is a fixed word or a code of the network, never what the receiver said. */
+/** The outcome of one post. `reason` is a fixed word or a network error code, never text of the receiver. */
 export type Outcome =
   | { kind: 'delivered'; status: number }
   | { kind: 'gone'; status: 410; reason: string }
   | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
 
 const ANSWER_MS = 15_000
-/** How much of a success is read, and for how long: enough to use the connection again, whatever more there is. */
+/** How much of a success is read, and for how long: enough to use the connection again. */
 const DRAIN_BYTES = 64 * 1024
 const DRAIN_MS = 2000
 
-type PostDeps = Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>
-
-/** Signs an event and posts it to a subscription's callback, which is judged anew. Never rejects for what the receiver does. */
+/** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
-  deps: PostDeps,
+  deps: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
   subscription: Subscription,
   event: CloudEvent,
 ): Promise<Outcome> {
@@ -41,7 +39,7 @@ export async function postEvent(
       body,
       timeoutMs: ANSWER_MS,
       isAllowed: ({ href }) => href === url.href,
-      ...(addresses ? { addresses } : {}),
+      addresses,
     })
     await drain(answer.body)
     return { kind: 'delivered', status: answer.status }
@@ -56,15 +54,15 @@ export async function postEvent(
 function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
   if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }
   if (status === 410) return { kind: 'gone', status, reason }
-  const isPutOff = (status === 429 || status === 503) && retryAfterMs !== undefined
-  return { kind: 'failed', status, reason, ...(isPutOff ? { waitMs: retryAfterMs } : {}) }
+  const isDeferred = (status === 429 || status === 503) && retryAfterMs !== undefined
+  return { kind: 'failed', status, reason, waitMs: isDeferred ? retryAfterMs : undefined }
 }
 
-/** The status is what counts: an answer that is long, drips or breaks off has taken the event all the same. */
+/** Only the status counts: a body that is long, slow or cut off changes nothing. */
 async function drain(body: Readable): Promise<void> {
-  const late = AbortSignal.timeout(DRAIN_MS)
+  const timeout = AbortSignal.timeout(DRAIN_MS)
   const end = () => body.destroy()
-  late.addEventListener('abort', end, { once: true })
+  timeout.addEventListener('abort', end, { once: true })
   let length = 0
   try {
     for await (const chunk of body) {
@@ -72,9 +70,9 @@ async function drain(body: Readable): Promise<void> {
       if (length > DRAIN_BYTES) break
     }
   } catch {
-    // Broken off, or too slow.
+    // Cut off, or too slow.
   } finally {
-    late.removeEventListener('abort', end)
+    timeout.removeEventListener('abort', end)
     body.destroy()
   }
 }
@@ -84,18 +82,14 @@ const PREFIX = 'whsec_'
 /** A new signing secret: `whsec_` and 32 random bytes in base64. */
 export const makeSecret = (): string => PREFIX + randomBytes(32).toString('base64')
 
-/** What is signed: the id and the body of a message, sent at `at`. */
-export interface Message {
-  id: string
-  at: Date
-  body: string
-}
-
 /**
- * The headers of a signed message, one signature for each secret.
+ * The headers of a message that is sent at `at`, with one signature for each secret.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
-export function signMessage({ id, at, body }: Message, secrets: string[]): Record<string, string> {
+export function signMessage(
+  { id, at, body }: { id: string; at: Date; body: string },
+  secrets: string[],
+): Record<string, string> {
   const seconds = Math.floor(at.getTime() / 1000)
   const signatures = secrets.map((secret) => {
     const key = Buffer.from(secret.slice(PREFIX.length), 'base64')
@@ -111,22 +105,11 @@ export function signMessage({ id, at, body }: Message, secrets: string[]): Recor
 /** The type of the event that a test posts. */
 export const TEST_TYPE = 'defender-relay.test'
 
-/** What a test has found. */
-export interface TestReport {
-  eventId: string
-  delivered: boolean
-  status: number | null
-  reason: string
-}
-
 /**
- * Posts one signed event at once, outside of all streams, and tells what the receiver answered. It is tried once, stands in
- * no ledger, and changes nothing about the subscription, whatever comes back.
+ * Posts one signed event of no stream and answers the outcome. There is one attempt and no row, and the subscription
+ * stays as it is.
  */
-export async function testDelivery(
-  deps: EventsDeps,
-  subscription: Subscription,
-): Promise<TestReport> {
+export async function testDelivery(deps: EventsDeps, subscription: Subscription) {
   const time = deps.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
   const outcome = await postEvent(deps, subscription, {

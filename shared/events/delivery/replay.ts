@@ -1,12 +1,18 @@
 import type { EventsDeps } from '../deps.ts'
-import { type Cursor, encodeCursor, findStart, gapOf, refuseGap, type Start } from '../feed/read.ts'
+import {
+  type Cursor,
+  encodeCursor,
+  findGap,
+  gapError,
+  readStart,
+  type Start,
+} from '../feed/read.ts'
 import { matchesFilter, wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
-import { isAddressedTo, type PendingEvent } from './delivery.ts'
+import { isAddressedTo, MAX_ROWS, type PendingEvent, type StoredDelivery } from './delivery.ts'
 import { sendMessages } from './dispatch.ts'
-import { MAX_ROWS, type StoredDelivery } from './store.ts'
 
-/** Delivers again what is in the feed after a cursor and passes the subscription's filter; answers how many events. */
+/** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
 export async function replayAfter(
   deps: EventsDeps,
   subscription: Subscription,
@@ -19,21 +25,17 @@ export async function replayAfter(
 
 /** Delivers the dead letters of a subscription again; answers how many. */
 export async function replayDead(deps: EventsDeps, subscription: Subscription): Promise<number> {
-  const { id } = subscription
-  return redeliverAll(
-    deps,
-    subscription,
-    deps.deliveries.list({ partitionKey: id, where: { state: 'dead' } }),
-  )
+  const query = { partitionKey: subscription.id, where: { state: 'dead' } }
+  return redeliverAll(deps, subscription, deps.deliveries.list(query))
 }
 
 async function startOf({ feed }: EventsDeps, stream: string, after: Cursor): Promise<Start> {
-  const place = after[stream]
-  const start = await findStart(feed, stream, place)
-  const gap = gapOf(start, place)
+  const position = after[stream]
+  const start = await readStart(feed, stream, position)
+  const gap = findGap(start, position)
   if (!gap) return start
   const next = encodeCursor({ ...after, [stream]: { epoch: start.epoch, seq: start.oldest - 1 } })
-  throw refuseGap(gap, 'body.after', `Replay from ${next}, the oldest event that is kept.`)
+  throw gapError(gap, 'body.after', `Replay from ${next}, the oldest stored event.`)
 }
 
 async function* eventsAfter(
@@ -54,22 +56,22 @@ async function* eventsAfter(
 }
 
 /**
- * Begins a new generation of every given event for a subscription, and answers how many. Events of a stream come in its order.
- * What it was never due is forgotten instead: a new generation would make it due.
+ * Begins a new generation of each event for a subscription, and answers how many. The events of a stream come in its
+ * order. A delivery that is not addressed to the subscription is deleted: a new generation would address it.
  */
 export async function redeliverAll(
-  deps: Pick<EventsDeps, 'deliveries' | 'queue' | 'clock' | 'trace'>,
+  deps: EventsDeps,
   subscription: Subscription,
   events: AsyncIterable<StoredDelivery> | AsyncIterable<PendingEvent>,
 ): Promise<number> {
   const { id } = subscription
-  // Whoever asks for it again has to find it under their own request.
+  // A replay is logged under the request that asked for it.
   const correlation = deps.trace.correlation ?? null
   let queued = 0
   let batch: PendingEvent[] = []
   const flush = async () => {
     if (batch.length === 0) return
-    // Rows before messages: what is not sent after a crash is found by the sweep.
+    // Rows before messages: after a crash the sweep finds the rows.
     await sendMessages(deps.queue, await deps.deliveries.redeliver(id, batch, deps.clock.now()))
     queued += batch.length
     batch = []

@@ -2,89 +2,68 @@ import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
 import { deadLetter } from './attempt.ts'
-import { type Delivery, nextMessage } from './delivery.ts'
-import type { StoredDelivery } from './store.ts'
+import { type Delivery, nextMessage, type StoredDelivery } from './delivery.ts'
 
-/** How long a finished delivery is kept for whoever asks. */
-const KEPT_MS = 3 * DAY_MS
-/** What is owed for so long after its time has lost its message. */
+/** How long a delivered one stays listed. */
+const RETENTION_MS = 3 * DAY_MS
+/** A delivery that is pending for so long after its time has lost its message. */
 const OVERDUE_MS = HOUR_MS
 
-/** What a sweep has done. */
-export interface SweepReport {
-  requeued: number
-  forgotten: number
-  expired: number
-  /** What was owed and dead when it was looked at, and since when the oldest is owed. */
-  pending: number
-  dead: number
-  oldestPendingAt: string | null
-}
-
 /**
- * Hourly: queues again what is owed and an hour overdue, and forgets what is finished for three days, dead together with its
- * event, or left of a subscription that is gone. For a failing subscription one message suffices: the others wait in the
- * slow lane; for a disabled one nothing is queued.
+ * Runs hourly. Queues pending deliveries again that are an hour overdue: only one of a failing subscription, since its
+ * other messages wait in the retry queue, and none of a disabled one. Deletes deliveries that were delivered three days
+ * ago, dead letters whose event expired, and deliveries of deleted subscriptions.
  */
-export async function sweepDeliveries(deps: EventsDeps): Promise<SweepReport> {
+export async function sweepDeliveries(deps: EventsDeps) {
   const { deliveries, subscriptions, clock, log } = deps
   const now = clock.now()
   for (const one of await subscriptions.all())
-    if (isAbandoned(one, now)) await subscriptions.giveUp(one)
+    if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
   const oldest = await readOldest(deps)
-  const report: SweepReport = {
-    requeued: 0,
-    forgotten: 0,
-    expired: 0,
-    pending: 0,
-    dead: 0,
-    oldestPendingAt: null,
-  }
+  const report = { requeued: 0, forgotten: 0, expired: 0, pending: 0, dead: 0 }
+  let oldestPendingAt: string | null = null
   let subscription: Subscription | undefined
   let at: string | undefined
-  let probed = false
-  let leaving: Delivery[] = []
-  const leave = async () => {
-    if (at !== undefined && leaving.length > 0) await deliveries.forget(at, leaving)
-    report.forgotten += leaving.length
-    leaving = []
+  let isProbed = false
+  let finished: Delivery[] = []
+  const flush = async () => {
+    if (at !== undefined && finished.length > 0) await deliveries.forget(at, finished)
+    report.forgotten += finished.length
+    finished = []
   }
   for await (const stored of deliveries.list({})) {
     const { delivery } = stored
     if (delivery.subscription !== at) {
-      await leave()
+      await flush()
       at = delivery.subscription
-      // Asked now, not before the scan: it may have been made since.
+      // Read now, not before the scan: it may be new.
       subscription = await subscriptions.read(at)
-      probed = false
+      isProbed = false
     }
-    if (subscription) count(report, delivery)
+    if (subscription && delivery.state !== 'delivered') {
+      report[delivery.state] += 1
+      const { state, pendingSince } = delivery
+      if (state === 'pending' && (oldestPendingAt === null || pendingSince < oldestPendingAt))
+        oldestPendingAt = pendingSince
+    }
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
-    if (!subscription || isFinished(delivery, isExpired, now)) leaving.push(delivery)
+    if (!subscription || isFinished(delivery, isExpired, now)) finished.push(delivery)
     else if (delivery.state === 'pending' && isExpired) {
       if (await deadLetter(deps, stored, { status: null, reason: 'event-expired' }))
         report.expired += 1
     } else if (
       isOverdue(delivery, now) &&
-      (subscription.state === 'active' || (subscription.state === 'failing' && !probed))
+      (subscription.state === 'active' || (subscription.state === 'failing' && !isProbed))
     ) {
       await queueAgain(deps, stored)
       report.requeued += 1
-      probed = true
+      isProbed = true
     }
-    if (leaving.length === 100) await leave()
+    if (finished.length === 100) await flush()
   }
-  await leave()
-  log.info('swept deliveries', { ...report })
-  return report
-}
-
-function count(report: SweepReport, { state, pendingSince: owedSince }: Delivery): void {
-  if (state === 'dead') report.dead += 1
-  if (state !== 'pending') return
-  report.pending += 1
-  if (report.oldestPendingAt === null || owedSince < report.oldestPendingAt)
-    report.oldestPendingAt = owedSince
+  await flush()
+  log.info('swept deliveries', { ...report, oldestPendingAt })
+  return { ...report, oldestPendingAt }
 }
 
 async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, number>> {
@@ -96,7 +75,7 @@ async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, nu
 
 function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date): boolean {
   if (state === 'dead') return isExpired
-  return state === 'delivered' && now.getTime() - Date.parse(endedAt ?? '') > KEPT_MS
+  return state === 'delivered' && now.getTime() - Date.parse(endedAt ?? '') > RETENTION_MS
 }
 
 const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) =>
@@ -104,7 +83,7 @@ const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) 
   now.getTime() - Date.parse(nextAttemptAt ?? '') >= OVERDUE_MS &&
   !(Date.parse(claimedUntil ?? '') > now.getTime())
 
-/** The message before the row: crashed in between, it is queued once more. */
+/** The message before the row: after a crash between them it is queued once more. */
 async function queueAgain(
   { queue, deliveries, clock }: EventsDeps,
   { delivery, etag }: StoredDelivery,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import type { Log } from '../../platform/log.ts'
 import {
   type Columns,
   isConflict,
@@ -8,6 +9,7 @@ import {
   type Table,
 } from '../../platform/table.ts'
 import { createRecords, rowCodec } from '../../platform/table-record.ts'
+import { type Clock, DAY_MS } from '../../platform/time.ts'
 import type { NewEvent } from '../event.ts'
 import {
   createFeedReader,
@@ -19,17 +21,18 @@ import {
   toItemOperation,
 } from './rows.ts'
 
-/** Where a stream stands. `watch` belongs to whoever feeds it and moves only with the stream. */
+/** The head row of a stream. */
 export interface Head {
   stream: string
-  /** The seq that the next event will have; the first one has 1. */
+  /** The seq of the next event; the first event has 1. */
   next: number
   epoch: string
+  /** The state of the poll that appends, as text. It changes only together with the stream. */
   state: string
   etag: string
 }
 
-/** Somebody else has moved the stream since its head was read: read again, judge again. */
+/** Another writer has moved the stream since its head was read: read it and decide again. */
 export class StreamMoved extends Error {
   constructor(stream: string) {
     super(`${stream} was moved by another writer`)
@@ -37,19 +40,13 @@ export class StreamMoved extends Error {
   }
 }
 
-/** The streams of events: one partition of table `Streams` each, changed by transactions that carry the head's ETag. */
+/** The streams of events: a partition of table `Streams` each. Every change is a transaction with the head's ETag. */
 export type Feed = ReturnType<typeof createFeed>
 
 const headRow = rowCodec(
   z.object({ next: z.number(), epoch: z.string(), state: z.string().default('') }),
 )
 
-interface Beside {
-  mark?: string
-  poll?: Columns
-}
-
-/** Opens the feed kept in a table. */
 export function createFeed(table: Table) {
   const heads = createRecords(table, headRow)
   const marks = createRecords(table, seqRow)
@@ -61,12 +58,12 @@ export function createFeed(table: Table) {
     return { stream, ...(stored?.record ?? fresh), etag: stored?.etag ?? '' }
   }
 
-  /** One guarded transaction; answers the head after it. */
+  /** Writes one transaction and answers the head after it. */
   async function write(
     before: Head,
     steps: Step[],
     state: string,
-    { mark, poll }: Beside = {},
+    { mark, poll }: { mark?: string; poll?: Columns } = {},
   ): Promise<Head> {
     const { stream, epoch } = before
     let { next } = before
@@ -83,17 +80,17 @@ export function createFeed(table: Table) {
       }
     }
     const guarded: Operation[] = [
-      heads.write(key(stream, 'head'), { next, epoch, state: state }, before.etag),
+      heads.write(key(stream, 'head'), { next, epoch, state }, before.etag),
       ...(mark ? [marks.write(key(stream, `mark|${mark}`), { seq: next - 1 }, undefined)] : []),
       ...(poll ? [{ kind: 'upsert' as const, ...key(stream, 'poll'), columns: poll }] : []),
       ...operations,
     ]
     try {
       const [etag = ''] = await table.transact(guarded)
-      return { stream, next, epoch, state: state, etag }
+      return { stream, next, epoch, state, etag }
     } catch (error) {
       if (isConflict(error, 'changed') && error.index === 0) throw new StreamMoved(stream)
-      // An item that somebody else removed with the head unmoved can't be: the head guards every change of items.
+      // No other conflict is expected: the head's ETag guards every change of items.
       throw error
     }
   }
@@ -106,15 +103,13 @@ export function createFeed(table: Table) {
   return {
     head,
 
-    /** Every item of a stream, with the given columns or whole, in the order of ids. */
+    /** Every item of a stream by id, with these columns or all. */
     items: (stream: string, select?: string[]) =>
-      Array.fromAsync(
-        listItems({ partitionKey: stream, from: 'item|', ...(select ? { select } : {}) }),
-      ),
+      Array.fromAsync(listItems({ partitionKey: stream, from: 'item|', select })),
 
-    /** Every item after an id, whole, in the order of ids. */
+    /** Every item after an id, by id, with all columns. */
     eachItem: (stream: string, after?: string) =>
-      // The next key there can be.
+      // The lowest key after it.
       listItems({ partitionKey: stream, from: after === undefined ? 'item|' : `item|${after}!` }),
 
     async item(stream: string, id: string): Promise<Columns | undefined> {
@@ -122,29 +117,26 @@ export function createFeed(table: Table) {
     },
 
     /**
-     * Writes steps in order, as many transactions as they need. `watch` and the report of the `poll` move with the last one
-     * only, so that a crash in between is met by looking again. Throws `StreamMoved` when another writer was faster; what
-     * was written until then stays.
+     * Writes steps in order, in as many transactions as they need. `state` and the report of the `poll` are in the last
+     * one: after a crash before it the poll is repeated. Throws `StreamMoved` when another writer was faster; what was
+     * written before stays.
      */
     async append(before: Head, steps: Step[], state: string, poll: Columns): Promise<Head> {
       const chunks = splitSteps(steps)
       const last = chunks.pop() ?? []
       let at = before
-      for (const part of chunks) at = await write(at, part, before.state)
+      for (const chunk of chunks) at = await write(at, chunk, before.state)
       if (last.length > 0 || state !== before.state) return write(at, last, state, { poll })
       await table.transact([{ kind: 'upsert', ...key(before.stream, 'poll'), columns: poll }])
       return at
     },
 
-    /**
-     * Notes that a poll of a stream began or failed, beside the report of the last one that ended well, which stays; no
-     * guard, a courtesy to whoever asks.
-     */
-    async recordPoll(stream: string, what: 'began' | 'failed', note: Columns): Promise<void> {
-      await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns: note }])
+    /** Records that a poll of a stream began or failed. The report of the last successful one stays. */
+    async recordPoll(stream: string, what: 'began' | 'failed', columns: Columns): Promise<void> {
+      await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns }])
     },
 
-    /** What was noted of the last poll of a stream that ended well, began or failed. */
+    /** The record of the last poll of a stream that ended with success, began or failed. */
     async poll(
       stream: string,
       what: 'ended' | 'began' | 'failed' = 'ended',
@@ -152,7 +144,7 @@ export function createFeed(table: Table) {
       return (await table.get(stream, what === 'ended' ? 'poll' : `poll|${what}`))?.columns
     },
 
-    /** Appends events once under a mark; answers whether this call did. At most 49. */
+    /** Appends at most 49 events once under a mark; answers whether this call did. */
     async appendOnce(stream: string, mark: string, events: NewEvent[]): Promise<boolean> {
       for (;;) {
         if (await table.get(stream, `mark|${mark}`)) return false
@@ -176,4 +168,38 @@ export function createFeed(table: Table) {
 
     ...createFeedReader(table),
   }
+}
+
+const PAGE = 1000
+
+/**
+ * Deletes the expired events of a stream, but none that is not dispatched yet. `oldest` moves before anything is deleted,
+ * so that readers are told.
+ */
+export async function expireEvents(
+  { feed, clock, log }: { feed: Feed; clock: Clock; log: Log },
+  stream: string,
+  retentionDays: number,
+): Promise<void> {
+  const cutoff = new Date(clock.now().getTime() - retentionDays * DAY_MS).toISOString()
+  const { seq: dispatched } = await feed.counter(stream, 'dispatched')
+  const { seq: oldest } = await feed.counter(stream, 'oldest')
+  let upTo = Math.max(oldest - 1, 0)
+  for (;;) {
+    const events = await feed.events(stream, upTo, PAGE)
+    const first = events.findIndex(
+      ({ detectedat, sequence }) => detectedat >= cutoff || Number(sequence) > dispatched,
+    )
+    upTo =
+      first === -1 ? Number(events.at(-1)?.sequence ?? upTo) : Number(events[first]?.sequence) - 1
+    if (first !== -1 || events.length < PAGE) break
+  }
+  if (upTo < Math.max(oldest, 1)) {
+    // The last run may have crashed between the counter and the deletion.
+    if (oldest > 1) await feed.deleteEvents(stream, oldest - 1)
+    return
+  }
+  await feed.moveCounter(stream, 'oldest', upTo + 1)
+  await feed.deleteEvents(stream, upTo)
+  log.info('expired events deleted', { stream, upTo })
 }

@@ -6,28 +6,26 @@ import { MINUTE_MS } from '../../platform/time.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Feed } from './feed.ts'
 
-/** Up to which seq a stream was read; its epoch tells a stream that was begun anew from the one before. */
+/** The seq of the last event read in a stream. The epoch changes when a stream begins again in an empty data account. */
 export interface StreamPosition {
   epoch: string
   seq: number
 }
 
-/** The place in each stream; a stream that is missing is read from its oldest event. */
+/** A position in each stream; a stream without one is read from its oldest event. */
 export type Cursor = Partial<Record<string, StreamPosition>>
 
 const LIST = 'events'
-const place = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
+const position = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
 
-/** A cursor of the feed as callers give it back; it may name no streams but these. */
-export const cursorSchemaOf = (streams: readonly string[]) =>
-  afterSchema(LIST, z.partialRecord(z.enum(streams), place)).describe(
+/** The schema of a cursor as callers send it. It may name only these streams. */
+export const cursorSchemaFor = (streams: readonly string[]) =>
+  afterSchema(LIST, z.partialRecord(z.enum(streams), position)).describe(
     'A "next" of GET /api/events.',
   )
 
-/** The opaque text of a cursor. */
 export const encodeCursor = (cursor: Cursor): string => toCursor(LIST, cursor)
 
-/** What a reader wants of the feed. */
 export interface FeedQuery {
   streams: readonly string[]
   after: Cursor
@@ -35,50 +33,42 @@ export interface FeedQuery {
   matches(event: CloudEvent): boolean
 }
 
-/** A page of the feed, or what a reader can't go on over and where it can. */
+/** A page of the feed; or the gap after the cursor, and the cursor after the gap. */
 export type FeedPage =
   | { events: CloudEvent[]; next: Cursor; more: boolean }
   | { gap: Gap; next: Cursor }
 
-/** Most events looked at for one page, wanted or not. */
-const MAX_LOOKED_AT = 1000
+/** Events read for one page, whether they match or not. */
+const MAX_READ = 1000
 
 /**
- * Reads on after a cursor: streams merged by the time of detection, each strictly in its own order. The cursor moves past
- * what the reader did not want; it never moves past what was not looked at.
+ * Reads the events after a cursor: streams merged by the time of detection, each strictly in its own order. The next
+ * cursor is after the events that did not match, and never after an event that was not examined.
  */
 export async function readFeed(
   feed: Feed,
   { streams, after, limit, matches }: FeedQuery,
 ): Promise<FeedPage> {
-  const share = Math.max(1, Math.floor(MAX_LOOKED_AT / streams.length))
+  const share = Math.max(1, Math.floor(MAX_READ / streams.length))
   const queues = await Promise.all(
     streams.map(async (stream) => {
-      const place = after[stream]
-      const start = await findStart(feed, stream, place)
+      const position = after[stream]
+      const start = await readStart(feed, stream, position)
       const read = await feed.events(stream, start.from, share)
-      // Events may have been deleted since `oldest` was read: what does not follow without a hole is not given.
+      // Events may have been deleted since `oldest` was read: the page ends before a hole.
       const first = Number(read[0]?.sequence ?? 0)
       const oldest = first > start.from + 1 ? first : start.oldest
-      const from = place ? start.from : oldest - 1
+      const from = position ? start.from : oldest - 1
       const events = read.filter((event, index) => Number(event.sequence) === from + 1 + index)
-      const { epoch } = start
-      return {
-        stream,
-        epoch,
-        oldest,
-        from,
-        at: from,
-        events,
-        gap: gapOf({ ...start, from, oldest }, place),
-      }
+      const gap = findGap({ ...start, from, oldest }, position)
+      return { stream, epoch: start.epoch, oldest, from, at: from, events, gap }
     }),
   )
   for (const { stream, epoch, oldest, gap } of queues)
     if (gap) return { gap, next: { ...after, [stream]: { epoch, seq: oldest - 1 } } }
   const events: CloudEvent[] = []
   while (events.length < limit) {
-    // A stream that was read only in part stops the merge at its end: what comes next there may be older.
+    // The merge stops at the end of a stream that has more events: the next one there may be older.
     const isCut = queues.some(
       (queue) => queue.events.length === 0 && queue.at - queue.from >= share,
     )
@@ -100,7 +90,7 @@ export async function readFeed(
 
 const detectedAt = ({ events }: { events: CloudEvent[] }): string => events[0]?.detectedat ?? ''
 
-/** The cursor that stands at the end of each stream: only what comes after is read. */
+/** The cursor at the end of each stream. */
 export async function cursorAtNow(feed: Feed, streams: readonly string[]): Promise<Cursor> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(
@@ -108,17 +98,17 @@ export async function cursorAtNow(feed: Feed, streams: readonly string[]): Promi
   )
 }
 
-/** Where reading a stream begins: after seq `from`. */
+/** Where a stream is read: after seq `from`. */
 export interface Start {
   stream: string
   epoch: string
   from: number
-  /** The oldest event that is kept, or the first one there will be. */
+  /** The oldest stored event; in an empty stream the first one to come. */
   oldest: number
   last: number
 }
 
-/** What keeps a reader from going on where it was: events past their time, a stream begun anew, or one that is not so far. */
+/** Events that are missing after a cursor: they expired, the stream began again, or the cursor is ahead of it. */
 export interface Gap {
   stream: string
   reason: 'expired' | 'reset' | 'ahead'
@@ -126,45 +116,45 @@ export interface Gap {
   oldestSeq: number
 }
 
-/** Finds where to read a stream on; without a place that is before its oldest event. */
-export async function findStart(
+/** Reads where to continue a stream; without a position that is before its oldest event. */
+export async function readStart(
   feed: Pick<Feed, 'counter' | 'head'>,
   stream: string,
-  place?: StreamPosition,
+  position?: StreamPosition,
 ): Promise<Start> {
   const [counter, { epoch, next }] = await Promise.all([
     feed.counter(stream, 'oldest'),
     feed.head(stream),
   ])
   const oldest = Math.max(counter.seq, 1)
-  return { stream, epoch, from: place?.seq ?? oldest - 1, oldest, last: next - 1 }
+  return { stream, epoch, from: position?.seq ?? oldest - 1, oldest, last: next - 1 }
 }
 
-/** Whether events are missing between a place and its start; no place handed out is ever ahead of a head read later. */
-export function gapOf(
+/** The gap between a position and its stream. A position that we gave out is never ahead of a head that is read later. */
+export function findGap(
   { stream, epoch, from, oldest, last }: Start,
-  place: StreamPosition | undefined,
+  position: StreamPosition | undefined,
 ): Gap | undefined {
-  if (!place) return undefined
+  if (!position) return undefined
   const gap = (reason: Gap['reason']): Gap => ({
     stream,
     reason,
     fromSeq: from + 1,
     oldestSeq: oldest,
   })
-  if (place.epoch !== epoch) return gap('reset')
+  if (position.epoch !== epoch) return gap('reset')
   if (from > last) return gap('ahead')
   return from < oldest - 1 ? gap('expired') : undefined
 }
 
-/** The refusal of a cursor that a gap follows: `cursor-expired`, or `invalid-request` for one that no reader can have. */
-export function refuseGap(
+/** The error of a cursor with a gap: `cursor-expired`, or `invalid-request` for one that is ahead. */
+export function gapError(
   { stream, reason, fromSeq, oldestSeq }: Gap,
   path: string,
   fix: string,
 ): RequestError {
   if (reason === 'ahead') {
-    const message = `lies ahead of ${stream}: it comes from another data account, or from before this one was restored`
+    const message = `is ahead of ${stream}: it comes from another data account, or from before this one was restored`
     return invalidRequest([{ path, message }])
   }
   return new RequestError({
@@ -173,48 +163,48 @@ export function refuseGap(
     title: 'The events after this cursor are gone',
     detail:
       reason === 'reset'
-        ? `${stream} was begun anew since, in an empty data account; its oldest event is ${oldestSeq}.`
-        : `${stream} begins at ${oldestSeq} by now; the events from ${fromSeq} on were kept for their time.`,
-    fix: fix,
+        ? `${stream} began again in an empty data account; its oldest event is ${oldestSeq}.`
+        : `The events of ${stream} from ${fromSeq} on expired; its oldest event is ${oldestSeq}.`,
+    fix,
   })
 }
 
-/** By how much the clocks of two instances may differ: in so long a stretch the times of a stream may not be in order. */
+/** How far the clocks of two instances may differ: within this, the times of a stream may be out of order. */
 const SKEW_MS = 10 * MINUTE_MS
-const LOOK_AT = 100
+const PAGE = 100
 
-/** The cursor before the first event of each stream that was detected at `since` or later; a few reads, however long the stream. */
+/** The cursor before the first event of each stream that was detected at `since` or later, by binary search. */
 export async function cursorSince(
   feed: Feed,
   streams: readonly string[],
   since: Date,
 ): Promise<Cursor> {
-  const places = streams.map(
-    async (stream) => [stream, await placeSince(feed, stream, since.getTime())] as const,
+  const positions = streams.map(
+    async (stream) => [stream, await positionSince(feed, stream, since.getTime())] as const,
   )
-  return Object.fromEntries(await Promise.all(places))
+  return Object.fromEntries(await Promise.all(positions))
 }
 
-async function placeSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
-  const { epoch, from, last } = await findStart(feed, stream)
+async function positionSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
+  const { epoch, from, last } = await readStart(feed, stream)
   let before = from
   for (let beyond = last + 1; beyond - before > 1; ) {
     const middle = Math.floor((before + beyond) / 2)
     const event = await feed.event(stream, middle)
-    // One that is gone by now was older than all that are kept.
+    // A deleted event was older than all that are stored.
     if (!event || Date.parse(event.detectedat) < sinceMs - SKEW_MS) before = middle
     else beyond = middle
   }
   for (;;) {
-    const events = await feed.events(stream, before, LOOK_AT)
+    const events = await feed.events(stream, before, PAGE)
     const first = events.find(({ detectedat }) => Date.parse(detectedat) >= sinceMs)
     if (first) return { epoch, seq: Number(first.sequence) - 1 }
-    if (events.length < LOOK_AT) return { epoch, seq: Number(events.at(-1)?.sequence ?? before) }
+    if (events.length < PAGE) return { epoch, seq: Number(events.at(-1)?.sequence ?? before) }
     before = Number(events.at(-1)?.sequence)
   }
 }
 
-/** Where one stream stands. */
+/** The status of one stream. */
 export const streamReportSchema = z.strictObject({
   head: z.int(),
   oldest: z.int(),
@@ -224,7 +214,7 @@ export const streamReportSchema = z.strictObject({
 
 export type StreamReport = z.infer<typeof streamReportSchema>
 
-/** Tells where a stream stands; the lag is the age of the oldest event that was not handed out yet. */
+/** Reads the status of a stream. The lag is the age of the oldest event that is not dispatched yet. */
 export async function reportStream(feed: Feed, stream: string, now: Date): Promise<StreamReport> {
   const head = await feed.head(stream)
   const [{ seq: oldest }, { seq: dispatched }] = await Promise.all([

@@ -9,13 +9,13 @@ import {
 import { createRecords, rowCodec } from '../../platform/table-record.ts'
 import { type CloudEvent, eventId, type NewEvent, toSequence } from '../event.ts'
 
-/** A watched item: columns to keep, or null to let it leave the set. */
+/** The new columns of an item, or null to delete it. */
 export interface ItemChange {
   id: string
   columns: Columns | null
 }
 
-/** What happened to one item: at most one event, and the item as it is now. They are written together or not at all. */
+/** One change of one item: the item as it is now, and at most one event. Both are in one transaction. */
 export interface Step {
   item?: ItemChange
   event?: NewEvent
@@ -24,12 +24,11 @@ export interface Step {
 /** The row key of an event. */
 export const eventKey = (seq: number): string => `event|${toSequence(seq)}`
 
-/** Most operations of one transaction besides head and mark. */
+/** Operations in one transaction, besides head and mark. */
 const MAX_OPERATIONS = 98
-/** Most UTF-16 units of one transaction: well below 4 MiB however they are encoded. */
+/** UTF-16 units in one transaction: well below 4 MiB in every encoding. */
 const MAX_UNITS = 600_000
 
-/** The write of an item. */
 export function toItemOperation(stream: string, { id, columns }: ItemChange): Operation {
   const where = { partitionKey: stream, rowKey: `item|${id}` }
   return columns ? { kind: 'upsert', ...where, columns } : { kind: 'delete', ...where }
@@ -49,7 +48,6 @@ const eventRow = rowCodec(
   }),
 )
 
-/** The columns of an event at its place. */
 export function toEventColumns(
   stream: string,
   epoch: string,
@@ -60,14 +58,13 @@ export function toEventColumns(
   return eventRow.toColumns({ ...event, id, seq, subject: item })
 }
 
-/** An event and the id under which its detection was logged. */
-export interface Traced {
+/** An event and the correlation id of its detection. */
+export interface TracedEvent {
   event: CloudEvent
   correlation: string | null
 }
 
-/** Reads an event and that id from its row. */
-export function toTraced({ columns }: Row): Traced {
+function toTracedEvent({ columns }: Row): TracedEvent {
   const { detectedAt, seq, correlation = null, ...rest } = eventRow.read(columns)
   const event: CloudEvent = {
     specversion: '1.0',
@@ -79,36 +76,35 @@ export function toTraced({ columns }: Row): Traced {
   return { event, correlation }
 }
 
-/** Reads an event from its row. */
-export const toEvent = (row: Row): CloudEvent => toTraced(row).event
+const toEvent = (row: Row): CloudEvent => toTracedEvent(row).event
 
-/** Cuts steps into transactions by number and size; a step stays whole. */
+/** Splits steps into transactions by number and size; a step stays whole. */
 export function splitSteps(steps: Step[]): Step[][] {
   const chunks: Step[][] = []
-  let part: Step[] = []
+  let chunk: Step[] = []
   let operations = 0
   let units = 0
   for (const step of steps) {
     const takes = (step.item ? 1 : 0) + (step.event ? 1 : 0)
     const size = JSON.stringify(step).length
-    if (part.length > 0 && (operations + takes > MAX_OPERATIONS || units + size > MAX_UNITS)) {
-      chunks.push(part)
-      part = []
+    if (chunk.length > 0 && (operations + takes > MAX_OPERATIONS || units + size > MAX_UNITS)) {
+      chunks.push(chunk)
+      chunk = []
       operations = 0
       units = 0
     }
-    part.push(step)
+    chunk.push(step)
     operations += takes
     units += size
   }
-  if (part.length > 0) chunks.push(part)
+  if (chunk.length > 0) chunks.push(chunk)
   return chunks
 }
 
-/** How far something has come: a counter beside a stream, or the place of a mark. */
+/** A counter of a stream, or the position of a mark. */
 export const seqRow = rowCodec(z.object({ seq: z.number() }))
 
-/** Reads events of a feed, and keeps the counters beside its streams. */
+/** Reads and deletes events, and moves the counters of streams. */
 export function createFeedReader(table: Table) {
   const counters = createRecords(table, seqRow)
 
@@ -122,10 +118,7 @@ export function createFeedReader(table: Table) {
     const rows: Row[] = []
     let next: string | undefined
     do {
-      const page = await table.page(query, {
-        limit: limit - rows.length,
-        ...(next ? { next } : {}),
-      })
+      const page = await table.page(query, { limit: limit - rows.length, next })
       rows.push(...page.rows)
       next = page.next
     } while (next && rows.length < limit)
@@ -137,11 +130,11 @@ export function createFeedReader(table: Table) {
     events: async (stream: string, after: number, limit: number): Promise<CloudEvent[]> =>
       (await rowsAfter(stream, after, limit)).map(toEvent),
 
-    /** The same, each with the id under which its detection was logged. */
+    /** The same, each with the correlation id of its detection. */
     tracedEvents: async (stream: string, after: number, limit: number) =>
-      (await rowsAfter(stream, after, limit)).map(toTraced),
+      (await rowsAfter(stream, after, limit)).map(toTracedEvent),
 
-    /** Every event about an item that is kept, in order. */
+    /** Every stored event about an item, in order. */
     async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {
       const query = { partitionKey: stream, from: 'event|', before: 'event}', where: { subject } }
       return (await Array.fromAsync(table.list(query))).map(toEvent)
@@ -152,20 +145,20 @@ export function createFeedReader(table: Table) {
       return row && toEvent(row)
     },
 
-    /** A counter beside the stream: `dispatched` or `oldest`; 0 before it was first set. */
+    /** A counter of a stream; 0 before it was first set. */
     async counter(stream: string, name: 'dispatched' | 'oldest'): Promise<{ seq: number }> {
       const stored = await counters.read({ partitionKey: stream, rowKey: name })
       return { seq: stored?.record.seq ?? 0 }
     },
 
-    /** Moves a counter forward, never back: it stands at `seq` or further afterwards, by our hand or another's. */
+    /** Moves a counter forward, never back: afterwards it is `seq` or higher. */
     async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
       await counters.update({ partitionKey: stream, rowKey: name }, (known) =>
         known && known.seq >= seq ? undefined : { seq },
       )
     },
 
-    /** Deletes events up to a seq, and marks that were set before them; `oldest` has to stand beyond them already. */
+    /** Deletes events up to a seq, and the marks up to it. `oldest` must be beyond them already. */
     async deleteEvents(stream: string, upTo: number): Promise<void> {
       const events = {
         partitionKey: stream,

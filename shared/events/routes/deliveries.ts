@@ -5,7 +5,7 @@ import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery
 import { testDelivery } from '../delivery/post.ts'
 import { replayAfter, replayDead } from '../delivery/replay.ts'
 import { eventsRoute } from '../deps.ts'
-import { cursorSchemaOf } from '../feed/read.ts'
+import { cursorSchemaFor } from '../feed/read.ts'
 import { deliveryViewSchema, viewDelivery } from '../subscriptions/view.ts'
 import { findSubscription, subscriptionParams } from './subscriptions.ts'
 
@@ -13,18 +13,17 @@ export const listDeliveries = eventsRoute({
   name: 'list-deliveries',
   method: 'GET',
   path: 'subscriptions/{id}/deliveries',
-  summary:
-    'What a subscription is owed, what it has had in the last three days, and what was given up',
+  summary: 'Deliveries of a subscription: pending, dead, and delivered in the last three days',
   params: subscriptionParams,
   query: z.strictObject({ state: z.enum(deliveryStates).optional() }),
-  answers: { 200: { description: 'A page of deliveries, stream by stream in its order.' } },
+  answers: { 200: { description: 'A page of deliveries, by stream and sequence.' } },
   list: { name: 'deliveries', of: deliveryViewSchema, owner: 'id', position: z.string() },
   async handle({ params: { id }, query: { state, limit, after } }, deps) {
     await findSubscription(deps, id)
     const found: Delivery[] = []
     const query = {
       partitionKey: id,
-      // The next key there can be.
+      // The lowest key after it.
       from: after === undefined ? undefined : `${after}!`,
       where: state && { state },
     }
@@ -37,16 +36,15 @@ export const listDeliveries = eventsRoute({
   },
 })
 
-/** The route that delivers again; a cursor names streams of the app. */
 export const createReplayRoute = (streams: readonly string[]) =>
   eventsRoute({
     name: 'replay-deliveries',
     method: 'POST',
     path: 'subscriptions/{id}/replay',
-    summary: 'Deliver again: everything after a cursor of the feed, or the dead letters',
+    summary: 'Deliver again: all events after a cursor of the feed, or the dead letters',
     params: subscriptionParams,
     body: z
-      .strictObject({ after: cursorSchemaOf(streams), dead: z.literal(true).optional() })
+      .strictObject({ after: cursorSchemaFor(streams), dead: z.literal(true).optional() })
       .refine(
         ({ after, dead }) => (after === undefined) !== (dead === undefined),
         'needs either after or dead',
@@ -71,11 +69,11 @@ export const testSubscription = eventsRoute({
   name: 'test-subscription',
   method: 'POST',
   path: 'subscriptions/{id}/test',
-  summary: 'Post one signed test event now and tell what the receiver answered',
+  summary: 'Post one signed test event now and answer the outcome',
   params: subscriptionParams,
   answers: {
     200: {
-      description: 'What came of it; the subscription stays as it is.',
+      description: 'The outcome. The subscription stays as it is.',
       body: z.strictObject({
         eventId: z.string(),
         delivered: z.boolean(),
@@ -94,6 +92,6 @@ const isDisabled = (id: string) =>
     status: 409,
     problem: 'subscription-disabled',
     title: 'The subscription is disabled',
-    detail: 'Nothing is delivered to it until it is enabled.',
+    detail: 'It gets no deliveries until it is enabled.',
     fix: `POST /api/subscriptions/${id}/enable first.`,
   })

@@ -8,58 +8,50 @@ import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
 import type { Feed } from '../feed/feed.ts'
 import {
   cursorAtNow,
-  cursorSchemaOf,
+  cursorSchemaFor,
   cursorSince,
   encodeCursor,
   type Gap,
+  gapError,
   readFeed,
-  refuseGap,
 } from '../feed/read.ts'
+import type { EventCatalog } from '../filter.ts'
 
-/** What the feed routes work with. */
 export interface FeedDeps {
   feed: Feed
-  /** Every stream, and those that are read when a caller names none. */
   streams: readonly string[]
+  /** The streams that are read when a caller names none. */
   defaultStreams: readonly string[]
   tickets: Tickets
   now(): Date
 }
 
-/** The streams and event types there are: the app brings them. */
-export interface FeedWords {
-  streams: readonly string[]
-  types: readonly string[]
-}
+/** The names that readers of the feed may use. */
+export type FeedCatalog = Pick<EventCatalog, 'streams' | 'types'>
 
-/** Declares a route of the feed. */
 const feedRoute = defineRoute<FeedDeps>()
 
 const text = plainText(300).min(1).optional()
 
-/** What a reader may want of the feed, as query parameters. */
-const eventFilters = ({ streams, types }: FeedWords) => ({
+const eventFilters = ({ streams, types }: FeedCatalog) => ({
   stream: z.enum(streams).optional().describe('Only this stream.'),
   type: z.enum(types).optional().describe('Only events of this type.'),
   machineId: text.describe('Only events about this device.'),
   itemId: text.describe('Only events about this item.'),
 })
 
-/** What a reader wants of the feed. */
-const eventFilter = z.object({
-  stream: z.string().optional(),
-  type: z.string().optional(),
-  machineId: z.string().optional(),
-  itemId: z.string().optional(),
-})
+/** A filter as a ticket stores it, for 30 days: the names in the catalog may change meanwhile. */
+const eventFilter = z.partialRecord(
+  z.enum(['stream', 'type', 'machineId', 'itemId']),
+  z.string().optional(),
+)
 type EventFilter = z.output<typeof eventFilter>
 
-/** The streams that a filter reads. */
-const streamsOf = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
+const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
   stream === undefined ? defaultStreams : [stream]
 
-/** Whether an event is what a filter wants, whatever the case of letters. */
-const isWanted = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
+/** Whether an event passes a filter. Upper and lower case are equal. */
+const isMatch = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
   isSame(type, event.type) &&
   isSame(machineId, event.data.machineId) &&
   isSame(itemId, event.subject)
@@ -68,25 +60,26 @@ const isSame = (wanted: string | undefined, value: unknown) =>
   wanted === undefined ||
   (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
 
-/** The route that reads the feed, its streams and types in the words of the app. */
-export const createListEventsRoute = (words: FeedWords) =>
+export const createListEventsRoute = (catalog: FeedCatalog) =>
   feedRoute({
     name: 'list-events',
     method: 'GET',
     path: 'events',
     summary: 'Events after a cursor, each stream in its own order',
     query: z.strictObject({
-      ...eventFilters(words),
+      ...eventFilters(catalog),
       since: z.iso
         .datetime({ offset: true, error: 'must be an RFC 3339 time' })
         .optional()
-        .describe('Begin with the first event detected then or later; cannot stand beside after.'),
+        .describe(
+          'Begin with the first event detected at this time or later. Not together with after.',
+        ),
       limit: limitSchema,
-      after: cursorSchemaOf(words.streams),
+      after: cursorSchemaFor(catalog.streams),
     }),
     answers: {
       200: {
-        description: 'A page of events; next is where to go on.',
+        description: 'A page of events; next is the cursor after it.',
         body: z.strictObject({
           events: z.array(cloudEventSchema),
           next: z.string(),
@@ -96,17 +89,19 @@ export const createListEventsRoute = (words: FeedWords) =>
     },
     async handle({ query: { limit, after, since, ...filter } }, deps) {
       if (after && since)
-        throw invalidRequest([{ path: 'query.since', message: 'cannot stand beside after' }])
+        throw invalidRequest([
+          { path: 'query.since', message: 'cannot be used together with after' },
+        ])
       const { feed } = deps
-      const streams = streamsOf(deps, filter)
+      const streams = streamsFor(deps, filter)
       const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
-      const matches = (event: CloudEvent) => isWanted(filter, event)
+      const matches = (event: CloudEvent) => isMatch(filter, event)
       const page = await readFeed(feed, { streams, after: from, limit, matches })
       const next = encodeCursor(page.next)
       const query = { limit, ...filter }
       if ('gap' in page) {
-        const fix = `GET ${pathAfter('/api/events', query, next)} goes on with the oldest event.`
-        throw refuseGap(page.gap, 'query.after', fix)
+        const fix = `GET ${pathAfter('/api/events', query, next)} continues with the oldest event.`
+        throw gapError(page.gap, 'query.after', fix)
       }
       const { events, more } = page
       return {
@@ -117,21 +112,20 @@ export const createListEventsRoute = (words: FeedWords) =>
     },
   })
 
-/** How long a trigger's ticket is good after its last use. */
+/** How long a trigger's ticket is valid after its last use. */
 const TRIGGER_MS = 30 * DAY_MS
 
-/** The route that begins a polling trigger, its streams and types in the words of the app. */
-export const createTriggerRoute = (words: FeedWords) =>
+export const createTriggerRoute = (catalog: FeedCatalog) =>
   feedRoute({
     name: 'trigger-on-events',
     method: 'GET',
     path: 'events/trigger',
     summary:
       'Polling trigger: 202 with a Location until there is an event, then 200 with one event',
-    query: z.strictObject(eventFilters(words)),
+    query: z.strictObject(eventFilters(catalog)),
     answers: {
       202: {
-        description: 'Nothing yet: ask Location after Retry-After.',
+        description: 'No event yet: GET Location after Retry-After.',
         body: z.strictObject({}),
       },
     },
@@ -144,24 +138,24 @@ export const createTriggerRoute = (words: FeedWords) =>
       read: readTrigger,
     },
     async handle({ query: filter }, deps) {
-      const cursor = await cursorAtNow(deps.feed, streamsOf(deps, filter))
+      const cursor = await cursorAtNow(deps.feed, streamsFor(deps, filter))
       return { status: 202, body: {}, after: encodeCursor(cursor), subject: filter }
     },
   })
 
-/** The next event after a trigger's cursor, or a gap told once when the events after it are gone. */
+/** The next event after a trigger's cursor; or once a gap event, when the events after the cursor are gone. */
 async function readTrigger(
   filter: EventFilter,
   deps: FeedDeps,
   cursor?: string,
 ): Promise<LongPollReply> {
   const { feed, streams: known, now } = deps
-  const streams = streamsOf(deps, filter)
-  const { data: after, error } = cursorSchemaOf(known).safeParse(cursor)
+  const streams = streamsFor(deps, filter)
+  const { data: after, error } = cursorSchemaFor(known).safeParse(cursor)
   if (error)
     throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
   const from = after ?? (await cursorAtNow(feed, streams))
-  const matches = (event: CloudEvent) => isWanted(filter, event)
+  const matches = (event: CloudEvent) => isMatch(filter, event)
   const page = await readFeed(feed, { streams, after: from, limit: 1, matches })
   const next = { after: encodeCursor(page.next) }
   if ('gap' in page)

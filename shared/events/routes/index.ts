@@ -1,8 +1,13 @@
 import type { Route } from '../../platform/route.ts'
 import type { EventsDeps } from '../deps.ts'
-import type { FilterWords } from '../filter.ts'
+import type { EventCatalog } from '../filter.ts'
 import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
-import { createListEventsRoute, createTriggerRoute, type FeedDeps, type FeedWords } from './feed.ts'
+import {
+  createListEventsRoute,
+  createTriggerRoute,
+  type FeedCatalog,
+  type FeedDeps,
+} from './feed.ts'
 import {
   createSubscribeRoute,
   deleteSubscription,
@@ -13,9 +18,9 @@ import {
   unsubscribeByUrl,
 } from './subscriptions.ts'
 
-/** Every route about subscriptions and deliveries, their filter in the words of the app. */
-export const createSubscriptionRoutes = (words: FilterWords): Route<EventsDeps>[] => [
-  createSubscribeRoute(words),
+/** The routes of subscriptions and deliveries. */
+export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDeps>[] => [
+  createSubscribeRoute(catalog),
   listSubscriptions,
   unsubscribeByUrl,
   showSubscription,
@@ -23,12 +28,12 @@ export const createSubscriptionRoutes = (words: FilterWords): Route<EventsDeps>[
   enableSubscription,
   rotateSubscriptionSecret,
   listDeliveries,
-  createReplayRoute(words.streams),
+  createReplayRoute(catalog.streams),
   testSubscription,
 ]
 
-/** Every route that reads the feed. */
-export const createFeedRoutes = (words: FeedWords): Route<FeedDeps>[] => [
-  createListEventsRoute(words),
-  createTriggerRoute(words),
+/** The routes of the feed. */
+export const createFeedRoutes = (catalog: FeedCatalog): Route<FeedDeps>[] => [
+  createListEventsRoute(catalog),
+  createTriggerRoute(catalog),
 ]

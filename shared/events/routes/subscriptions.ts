@@ -3,7 +3,7 @@ import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
 import { type EventsDeps, eventsRoute } from '../deps.ts'
-import { type FilterWords, filterSchema, filterSchemaOf } from '../filter.ts'
+import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
 import {
   enable,
   rotateSecret,
@@ -20,12 +20,11 @@ import {
   viewSubscription,
 } from '../subscriptions/view.ts'
 
-/** The path parameter of routes about one subscription. */
 export const subscriptionParams = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
 })
 
-/** The subscription of an id, once it is there for its caller; throws `subscription-not-found`. */
+/** Reads a finished subscription; throws `subscription-not-found`. */
 export async function findSubscription(
   { subscriptions }: EventsDeps,
   id: string,
@@ -35,44 +34,42 @@ export async function findSubscription(
   throw subscriptionNotFound()
 }
 
-/** The refusal of an id that nobody has. */
 const subscriptionNotFound = () =>
   new RequestError({
     status: 404,
     problem: 'subscription-not-found',
     title: 'There is no such subscription',
-    detail: 'None has this id: it never was, or it was deleted.',
+    detail: 'No subscription has this id, or it was deleted.',
     fix: 'GET /api/subscriptions lists them.',
   })
 
-/** Logic Apps gives out URLs up to this length. */
+// Callback URLs of Logic Apps have up to 16,384 characters.
 const callbackUrl = z
   .string()
   .min(1)
   .max(16_384)
   .describe('Where events are posted: public and https. Kept secret.')
 
-/** The route that makes subscriptions, its filter in the words of the app. */
-export const createSubscribeRoute = (words: FilterWords) =>
+export const createSubscribeRoute = (catalog: EventCatalog) =>
   eventsRoute({
     name: 'create-subscription',
     method: 'POST',
     path: 'subscriptions',
-    summary: 'Subscribe a callback URL to events, or give its subscription another filter',
+    summary: 'Subscribe a callback URL to events, or change the filter of its subscription',
     body: z.strictObject({
       callbackUrl,
       description: plainText(500).optional(),
-      filter: filterSchemaOf(words).optional(),
+      filter: filterSchemaFor(catalog).optional(),
       contentType: z.enum(contentTypes).optional(),
     }),
     answers: {
       201: {
         description:
-          'The subscription and, only here, its signing secret. Every event from now on is delivered.',
+          'The new subscription with its signing secret, shown only here. Every later event is delivered.',
         body: subscriptionViewSchema.extend({ secret: z.string() }),
       },
       200: {
-        description: 'This callback URL is subscribed already; the filter is new.',
+        description: 'This callback URL was already subscribed; the filter is changed.',
         body: subscriptionViewSchema,
       },
     },
@@ -94,14 +91,14 @@ export const listSubscriptions = eventsRoute({
   name: 'list-subscriptions',
   method: 'GET',
   path: 'subscriptions',
-  summary: 'Subscriptions and how their deliveries fare',
+  summary: 'Subscriptions and the status of their deliveries',
   answers: { 200: { description: 'A page of subscriptions.' } },
   list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
   async handle({ query: { limit, after = '' } }, deps) {
-    const [all, countOf] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
+    const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
     const found = all.filter(({ id, state }) => id > after && state !== 'starting')
     const { page, next } = cutPage(found, limit, ({ id }) => id)
-    const subscriptions = page.map((one) => reportSubscription(one, countOf(one.id)))
+    const subscriptions = page.map((one) => reportSubscription(one, countsFor(one.id)))
     return { status: 200, body: { subscriptions, next } }
   },
 })
@@ -110,15 +107,15 @@ export const showSubscription = eventsRoute({
   name: 'show-subscription',
   method: 'GET',
   path: 'subscriptions/{id}',
-  summary: 'One subscription and how its deliveries fare',
+  summary: 'One subscription and the status of its deliveries',
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, deps) {
-    const [subscription, countOf] = await Promise.all([
+    const [subscription, countsFor] = await Promise.all([
       findSubscription(deps, id),
       countOpen(deps, id),
     ])
-    return { status: 200, body: reportSubscription(subscription, countOf(id)) }
+    return { status: 200, body: reportSubscription(subscription, countsFor(id)) }
   },
 })
 
@@ -126,9 +123,9 @@ export const deleteSubscription = eventsRoute({
   name: 'delete-subscription',
   method: 'DELETE',
   path: 'subscriptions/{id}',
-  summary: 'Delete a subscription with everything it is owed',
+  summary: 'Delete a subscription with its deliveries',
   params: subscriptionParams,
-  answers: { 204: { description: 'It is gone.' } },
+  answers: { 204: { description: 'The subscription is deleted.' } },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
     if (!(await unsubscribe(deps, id))) throw subscriptionNotFound()
@@ -140,9 +137,9 @@ export const unsubscribeByUrl = eventsRoute({
   name: 'unsubscribe',
   method: 'POST',
   path: 'subscriptions/unsubscribe',
-  summary: 'Delete the subscription of a callback URL, for callers that know nothing else of it',
+  summary: 'Delete the subscription of a callback URL, for callers that have no id',
   body: z.strictObject({ callbackUrl }),
-  answers: { 204: { description: 'No subscription has this callback URL any more.' } },
+  answers: { 204: { description: 'No subscription has this callback URL.' } },
   async handle({ body }, deps) {
     await unsubscribeCallback(deps, body.callbackUrl)
     return { status: 204 }
@@ -153,15 +150,15 @@ export const enableSubscription = eventsRoute({
   name: 'enable-subscription',
   method: 'POST',
   path: 'subscriptions/{id}/enable',
-  summary: 'Enable a disabled subscription; what it is owed is delivered',
+  summary: 'Enable a disabled subscription and deliver its pending events',
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
     const subscription = await enable(deps, id)
     if (!subscription) throw subscriptionNotFound()
-    const countOf = await countOpen(deps, id)
-    return { status: 200, body: reportSubscription(subscription, countOf(id)) }
+    const countsFor = await countOpen(deps, id)
+    return { status: 200, body: reportSubscription(subscription, countsFor(id)) }
   },
 })
 
@@ -169,7 +166,7 @@ export const rotateSubscriptionSecret = eventsRoute({
   name: 'rotate-subscription-secret',
   method: 'POST',
   path: 'subscriptions/{id}/rotate-secret',
-  summary: 'Give a subscription a new signing secret; the old one signs beside it for 24 hours',
+  summary: 'Give a subscription a new signing secret; the old one also signs for 24 hours',
   params: subscriptionParams,
   answers: {
     200: {

@@ -1,45 +1,44 @@
 import ipaddr from 'ipaddr.js'
 import { RequestError } from '../../platform/errors.ts'
 
-/** An address that a name stands for. */
+/** An address of a host name. */
 export interface Address {
   address: string
   family: 4 | 6
 }
 
-/** How callback addresses are found and judged; only a laptop allows loopback. */
+/** How callback URLs are validated. Only a laptop allows loopback addresses. */
 export interface CallbackPolicy {
   allowLoopback: boolean
-  /** All addresses of a name; none, or a rejection, when it does not resolve. */
+  /** All addresses of a host name; an empty list or a rejection when it does not resolve. */
   resolve(host: string): Promise<Address[]>
 }
 
-/** Where a callback goes: its URL, and the judged addresses of its name; a literal address stands in the URL itself. */
-export interface Callback {
+/** A valid callback URL, and the valid addresses of its host name, if it is a name. */
+interface Callback {
   url: URL
   addresses?: Address[]
 }
 
-/** Ports from 1024 on that speak another protocol: databases, caches, brokers, remote control, proxies, phones. */
-const foreignPorts = new Set([
+/** Ports of other protocols from 1024 on: databases, caches, brokers, remote control, proxies, phones. */
+const blockedPorts = new Set([
   1080, 1433, 1434, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260,
   3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900, 5984, 5985, 5986, 6000,
   6379, 6380, 6443, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10_080,
   10_250, 10_255, 11_211, 27_017, 27_018, 27_019,
 ])
 
-const innerNames =
+const privateNames =
   /\.(?:local|internal|lan|corp|intranet|home\.arpa|localhost|localdomain|test|example|invalid|onion|arpa|svc)$/
 
-/** Answers on it belong to the platform that the app runs on, though it looks public. */
+/** An address of the Azure platform itself, though it is in a public range. */
 const PLATFORM_ADDRESS = '168.63.129.16'
 
-/** How long a name may take to resolve. */
 const RESOLVE_MS = 10_000
 
 /**
- * Judges a callback URL by itself and by every address of its name. Throws a `RequestError`, `callback-refused` or
- * `callback-unresolvable`, which never holds the URL.
+ * Validates a callback URL and every address of its host name. Throws a `RequestError`, `callback-refused` or
+ * `callback-unresolvable`, which never contains the URL.
  */
 export async function validateCallbackUrl(text: string, policy: CallbackPolicy): Promise<Callback> {
   const url = readUrl(text)
@@ -52,13 +51,13 @@ export async function validateCallbackUrl(text: string, policy: CallbackPolicy):
   }
   const addresses = await resolve(host, policy)
   for (const { address } of addresses) {
-    if (isLocal && !isLoopback(address)) throw refused('Its name does not stand for this machine.')
+    if (isLocal && !isLoopback(address)) throw refused('Its host name is not this machine.')
     validateAddress(address, policy)
   }
   return { url, addresses }
 }
 
-/** The callback URL as it is kept and compared; undefined for what is no URL at all. */
+/** The callback URL as it is stored and compared; undefined for a text that is not a URL. */
 export function normalizeCallback(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
@@ -67,50 +66,50 @@ export function normalizeCallback(text: string): string | undefined {
 }
 
 function readUrl(text: string): URL {
-  // The parser drops line breaks and turns backslashes: what it would mend is refused instead.
+  // The parser drops line breaks and changes backslashes to slashes: such a text is refused instead.
   if (/[\p{C}\p{Z}\\]/u.test(text))
-    throw refused('It holds blanks, control characters or backslashes.')
+    throw refused('It contains blanks, control characters or backslashes.')
   const authority = /^https?:\/\/([^/?#]+)/i.exec(text)?.[1]
   const href = authority && normalizeCallback(text)
-  if (!href) throw refused('It is no https URL.')
-  if (authority.includes('@')) throw refused('It holds a user name or password.')
+  if (!href) throw refused('It is not an https URL.')
+  if (authority.includes('@')) throw refused('It contains a user name or password.')
   return new URL(href)
 }
 
 const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 
 function validateUrl({ protocol, port }: URL, host: string): void {
-  if (protocol !== 'https:') throw refused('It is no https URL.')
+  if (protocol !== 'https:') throw refused('It is not an https URL.')
   const number = Number(port || 443)
-  if (number !== 443 && (number < 1024 || foreignPorts.has(number)))
-    throw refused('Its port is not for webhooks.')
+  if (number !== 443 && (number < 1024 || blockedPorts.has(number)))
+    throw refused('Its port is not allowed.')
   if (ipaddr.isValid(host)) return
   const isPublicName =
     /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
-    !innerNames.test(host) &&
+    !privateNames.test(host) &&
     !host.split('.').includes('privatelink')
-  if (!isPublicName) throw refused('Its host is no public name.')
+  if (!isPublicName) throw refused('Its host is not a public name.')
 }
 
 async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]> {
-  const late = AbortSignal.timeout(RESOLVE_MS)
+  const timeout = AbortSignal.timeout(RESOLVE_MS)
   try {
     const addresses = await Promise.race([
       policy.resolve(host),
       new Promise<never>((_, reject) =>
-        late.addEventListener('abort', () => reject(late.reason), { once: true }),
+        timeout.addEventListener('abort', () => reject(timeout.reason), { once: true }),
       ),
     ])
     if (addresses.length > 0) return addresses
   } catch {
-    // However it failed: there is no address to go to, and the resolver's error would name the host.
+    // For any error: there is no address, and the resolver's error would name the host.
   }
   throw new RequestError({
     status: 400,
     problem: 'callback-unresolvable',
-    title: 'The name of the callback URL does not resolve',
-    detail: 'No address is known for its host.',
-    fix: 'Check the host of callbackUrl, or try again once its name is known to public DNS.',
+    title: 'The host name of the callback URL does not resolve',
+    detail: 'Its host name has no address.',
+    fix: 'Check the host of callbackUrl, or try again when public DNS knows it.',
   })
 }
 
@@ -120,7 +119,7 @@ const isLoopback = (address: string) =>
 function validateAddress(address: string, { allowLoopback }: CallbackPolicy): void {
   if (allowLoopback && isLoopback(address)) return
   if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
-    throw refused('It leads to no public address.')
+    throw refused('Its address is not public.')
 }
 
 function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
@@ -134,6 +133,6 @@ function refused(detail: string): RequestError {
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    fix: 'Give an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
+    fix: 'Use an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
   })
 }

@@ -2,23 +2,21 @@ import { FAILURES_TO_FAILING, MAX_FAILING_MS, retryPauseMs } from '../delivery/r
 import type { EventsDeps } from '../deps.ts'
 import { type Failure, healthy, type Subscription } from './subscription.ts'
 
-type HealthDeps = Pick<EventsDeps, 'subscriptions' | 'clock' | 'log'>
+/** A success within this time of a recorded one is not recorded: it would be one write for every delivery. */
+const RECORD_AGAIN_MS = 10_000
 
-/** A later success is not noted within this time of an earlier one: the row is everybody's. */
-const NOTE_AGAIN_MS = 10_000
-
-/** Notes that a subscription has taken an event: whatever it failed before is over. */
+/** Records a success, which ends all earlier failures. */
 export async function recordSuccess(
-  { subscriptions, clock, log }: HealthDeps,
+  { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
 ): Promise<void> {
   const now = clock.now()
-  const isNoted = (one: Subscription) =>
+  const isRecorded = (one: Subscription) =>
     one.consecutiveFailures === 0 &&
-    now.getTime() - Date.parse(one.lastDeliveredAt ?? '') < NOTE_AGAIN_MS
-  if (isNoted(before)) return
+    now.getTime() - Date.parse(one.lastDeliveredAt ?? '') < RECORD_AGAIN_MS
+  if (isRecorded(before)) return
   await subscriptions.change(before.id, (one) => {
-    if (isNoted(one)) return undefined
+    if (isRecorded(one)) return undefined
     const lastDeliveredAt = now.toISOString()
     return one.state === 'disabled' ? { lastDeliveredAt } : { ...healthy, lastDeliveredAt }
   })
@@ -27,40 +25,40 @@ export async function recordSuccess(
 }
 
 /**
- * Notes that a post has failed. The third failure in a row makes the subscription `failing`, five days of nothing else
- * disable it. `hasTurn` says that this was the one post of the slow lane, whose turn ends with it; the next one comes after a
- * pause, and not before the receiver wants to be asked again.
+ * Records a failed post. The third failure in a row makes the subscription `failing`; five days with failures only
+ * disable it. A caller that has the send lease gives it back: the next post comes after a pause, and not before the
+ * receiver's `Retry-After`.
  */
 export async function recordFailure(
-  { subscriptions, clock, log }: HealthDeps,
+  { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
   lastFailure: Failure,
-  { hasTurn, waitMs = 0 }: { hasTurn: boolean; waitMs?: number | undefined },
+  { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
 ): Promise<void> {
   const now = clock.now()
   const after = await subscriptions.change(before.id, (one) => {
     if (one.state === 'disabled') return { lastFailure }
     const failingSince = one.failingSince ?? lastFailure.at
     const failingMs = now.getTime() - Date.parse(failingSince)
-    const noted = { lastFailure, failingSince, consecutiveFailures: one.consecutiveFailures + 1 }
+    const failed = { lastFailure, failingSince, consecutiveFailures: one.consecutiveFailures + 1 }
     if (failingMs >= MAX_FAILING_MS) {
-      const disabledReason = `nothing was delivered since ${failingSince}`
-      return { ...noted, state: 'disabled', disabledReason, sendUntil: null }
+      const disabledReason = `every delivery since ${failingSince} failed`
+      return { ...failed, state: 'disabled', disabledReason, sendUntil: null }
     }
-    if (noted.consecutiveFailures < FAILURES_TO_FAILING) return noted
+    if (failed.consecutiveFailures < FAILURES_TO_FAILING) return failed
     const pauseEnd = new Date(
       now.getTime() + Math.max(retryPauseMs(failingMs), waitMs),
     ).toISOString()
-    const isLater = !hasTurn && one.sendUntil !== null && one.sendUntil > pauseEnd
-    return { ...noted, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
+    const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
+    return { ...failed, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })
   if (after && after.state !== before.state)
     log.warn(`a subscription is ${after.state}`, { subscription: after.id, ...lastFailure })
 }
 
-/** Disables a subscription whose receiver said that it is gone for good. */
+/** Disables a subscription whose receiver answered 410. */
 export async function recordGone(
-  { subscriptions, log }: HealthDeps,
+  { subscriptions, log }: EventsDeps,
   id: string,
   lastFailure: Failure,
 ): Promise<void> {

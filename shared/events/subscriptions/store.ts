@@ -4,7 +4,7 @@ import type { Operation, Table } from '../../platform/table.ts'
 import { createRecords, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
 
-/** The place of a callback URL as it was found; without an ETag nobody has had it yet. */
+/** The claim of a callback URL as it was read; without an ETag there was none. */
 export interface UrlClaim {
   etag: string | undefined
 }
@@ -16,30 +16,30 @@ const ALL = { partitionKey: PARTITION, from: 'sub_', before: 'sub`' }
 const subscriptionRow = rowCodec(subscriptionSchema)
 const urlRow = rowCodec(z.object({ id: z.string() }))
 
-/** The subscriptions kept in a table: a row each, and a row beside it by which its callback URL is found. */
+/** Opens the table of subscriptions: a row for each, and a row that claims its callback URL. */
 export function createSubscriptions(table: Table) {
   const records = createRecords(table, subscriptionRow)
   const urls = createRecords(table, urlRow)
   const at = (rowKey: string) => ({ partitionKey: PARTITION, rowKey })
-  // By digest: a URL does not fit a key.
+  // A digest: a URL is too long for a key.
   const atUrl = (url: string) => at(`url|${createHash('sha256').update(url).digest('hex')}`)
 
   const read = async (id: string): Promise<Subscription | undefined> =>
     (await records.read(at(id)))?.record
 
-  /** Whether a transaction was done; it is not when the rows are no longer as they were found. */
-  const isDone = async (operations: Operation[]): Promise<boolean> =>
+  /** Whether a transaction was written: not when its rows have changed since they were read. */
+  const tryWrite = async (operations: Operation[]): Promise<boolean> =>
     (await tryTransact(table, operations)) !== undefined
 
   return {
     read,
 
-    /** The place of a callback URL, and the subscription that has it. */
+    /** The claim of a callback URL, and the subscription that has it. */
     async find(
       callbackUrl: string,
-    ): Promise<{ place: UrlClaim; subscription: Subscription | undefined }> {
+    ): Promise<{ claim: UrlClaim; subscription: Subscription | undefined }> {
       const url = await urls.read(atUrl(callbackUrl))
-      return { place: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
+      return { claim: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
     },
 
     /** All subscriptions, in one request. */
@@ -49,8 +49,8 @@ export function createSubscriptions(table: Table) {
     },
 
     /**
-     * Puts a subscription into the place of its callback URL, instead of an unfinished one that was found there. False when
-     * the place has changed since it was found.
+     * Writes a subscription and claims its callback URL, in place of an unfinished one that has the claim. False when the
+     * claim has changed since it was read.
      */
     async begin(
       subscription: Subscription,
@@ -58,54 +58,54 @@ export function createSubscriptions(table: Table) {
       unfinished?: Subscription,
     ): Promise<boolean> {
       const { id, callbackUrl } = subscription
-      return isDone([
+      return tryWrite([
         ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
         urls.write(atUrl(callbackUrl), { id }, etag),
         records.write(at(id), subscription, undefined),
       ])
     },
 
-    /** Makes a begun subscription active; undefined when it was removed or lost its place. */
+    /** Makes a `starting` subscription active; undefined when it was removed or lost its claim. */
     async finish(id: string, from: Subscription['from']): Promise<Subscription | undefined> {
       const finished = await records.update(
         at(id),
         (known) =>
           known?.state === 'starting' ? { ...known, state: 'active' as const, from } : undefined,
-        // Touched, so that whoever has found it unfinished comes too late.
+        // Changes the ETag of the claim: a caller that read this one as unfinished can't replace it.
         { beside: ({ callbackUrl }) => [urls.overwrite(atUrl(callbackUrl), { id })] },
       )
       return finished?.isWritten ? finished.record : undefined
     },
 
-    /** Removes a subscription that was begun and given up, unless somebody has gone on with it. */
-    async giveUp({ id, callbackUrl }: Subscription): Promise<void> {
+    /** Removes an abandoned subscription, unless it was finished or replaced meanwhile. */
+    async removeAbandoned({ id, callbackUrl }: Subscription): Promise<void> {
       const url = await urls.read(atUrl(callbackUrl))
       if (!url || (await read(id))?.state !== 'starting') return
-      // The place stays, empty: a delete has no guard of its own, the replace beside it has.
-      await isDone([
+      // The claim row stays, without a subscription: a delete has no ETag guard, the replace has one.
+      await tryWrite([
         { kind: 'delete', ...at(id) },
         urls.write(atUrl(callbackUrl), url.record, url.etag),
       ])
     },
 
     /**
-     * Changes a subscription as `judge` says, which is asked again when somebody else was faster and answers undefined to
-     * leave it. Answers how it stands afterwards; undefined when there is none.
+     * Changes a subscription as `decide` says, which is called again when another writer was faster, and answers
+     * undefined to leave it. Answers the subscription afterwards; undefined when there is none.
      */
     async change(
       id: string,
-      judge: (now: Subscription) => Partial<Subscription> | undefined,
+      decide: (current: Subscription) => Partial<Subscription> | undefined,
     ): Promise<Subscription | undefined> {
       const stored = await records.update(at(id), (known) => {
-        const changes = known && judge(known)
+        const changes = known && decide(known)
         return changes && { ...known, ...changes }
       })
       return stored?.record
     },
 
-    /** Removes a subscription; false when there is none any more. */
+    /** Removes a subscription; false when it is already removed. */
     async remove({ id, callbackUrl }: Subscription): Promise<boolean> {
-      return isDone([
+      return tryWrite([
         { kind: 'delete', ...at(id) },
         { kind: 'delete', ...atUrl(callbackUrl) },
       ])

@@ -9,40 +9,37 @@ import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
 import type { UrlClaim } from './store.ts'
 import { healthy, isAbandoned, type Subscription } from './subscription.ts'
 
-/** What a caller asks for. */
-export interface Wanted {
+interface SubscriptionRequest {
   callbackUrl: string
   description: string | null
   filter: Filter
   contentType: Subscription['contentType']
 }
 
-/** Most subscriptions of an app. */
-export const MAX_SUBSCRIPTIONS = 200
+const MAX_SUBSCRIPTIONS = 200
 
-/** How often a callback URL is tried for when others want the same one at the same moment. */
-const MAX_TURNS = 20
+/** Tries of one request while other requests subscribe the same callback URL. */
+const MAX_TRIES = 20
 
 /**
- * Makes a subscription, or gives the one that this callback URL has the new filter. It gets every event that is appended
- * after this has resolved: the row stands before the heads are read, and whoever dispatches reads them the other way round.
- * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`.
+ * Makes a subscription, or updates the one of this callback URL. It gets every event that is appended after this
+ * resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
+ * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`, `subscription-busy`.
  */
 export async function subscribe(
   deps: EventsDeps,
-  wanted: Wanted,
+  request: SubscriptionRequest,
 ): Promise<{ subscription: Subscription; isNew: boolean }> {
-  const { url } = await validateCallbackUrl(wanted.callbackUrl, deps.callbackPolicy)
-  const asked = { ...wanted, callbackUrl: url.href, callbackHost: url.host }
-  for (let turn = 1; turn <= MAX_TURNS; turn++) {
-    const { place, subscription: known } = await deps.subscriptions.find(url.href)
+  const { url } = await validateCallbackUrl(request.callbackUrl, deps.callbackPolicy)
+  const members = { ...request, callbackUrl: url.href, callbackHost: url.host }
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const { claim, subscription: known } = await deps.subscriptions.find(url.href)
     if (known && known.state !== 'starting') {
-      const subscription = await update(deps, known, wanted)
+      const subscription = await update(deps, known, request)
       if (subscription) return { subscription, isNew: false }
       continue
     }
-    const begun = await begin(deps, asked, place, known)
-    // The row stands: only now the heads are read.
+    const begun = await begin(deps, members, claim, known)
     const subscription =
       begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
     if (subscription) return { subscription, isNew: true }
@@ -50,22 +47,22 @@ export async function subscribe(
   throw new RequestError({
     status: 409,
     problem: 'subscription-busy',
-    title: 'Others are subscribing the same callback URL',
-    detail: `It changed hands ${MAX_TURNS} times while this request tried for it.`,
+    title: 'Other requests are subscribing the same callback URL',
+    detail: `They were faster ${MAX_TRIES} times.`,
     fix: 'Try again in a moment.',
   })
 }
 
-/** Writes the row as `starting`; undefined when somebody else was faster. */
+/** Writes the row as `starting`; undefined when another request was faster. */
 async function begin(
   { subscriptions, clock }: EventsDeps,
-  asked: Wanted & { callbackHost: string },
-  place: UrlClaim,
+  members: SubscriptionRequest & { callbackHost: string },
+  claim: UrlClaim,
   unfinished: Subscription | undefined,
 ): Promise<Subscription | undefined> {
   const starting: Subscription = {
     id: `sub_${randomBytes(10).toString('hex')}`,
-    ...asked,
+    ...members,
     ...healthy,
     state: 'starting',
     from: {},
@@ -76,8 +73,8 @@ async function begin(
     lastDeliveredAt: null,
     lastFailure: null,
   }
-  if (!(await subscriptions.begin(starting, place, unfinished))) return undefined
-  // Counted with the new one in place: of two who come for the last place none is overlooked.
+  if (!(await subscriptions.begin(starting, claim, unfinished))) return undefined
+  // Counted after the write: two requests at the same time can't both miss each other.
   const all = await subscriptions.all()
   const present = all.filter((one) => !isAbandoned(one, clock.now()))
   if (present.length <= MAX_SUBSCRIPTIONS) return starting
@@ -86,15 +83,15 @@ async function begin(
     status: 409,
     problem: 'too-many-subscriptions',
     title: 'There are too many subscriptions',
-    detail: `There are ${MAX_SUBSCRIPTIONS} already.`,
-    fix: 'Delete one that nobody needs, or let one receiver pass events on.',
+    detail: `There are already ${MAX_SUBSCRIPTIONS}.`,
+    fix: 'Delete one that is not needed, or let one receiver forward events.',
   })
 }
 
 async function update(
   deps: EventsDeps,
   { id, filter: before }: Subscription,
-  { filter, description, contentType }: Wanted,
+  { filter, description, contentType }: SubscriptionRequest,
 ): Promise<Subscription | undefined> {
   const { subscriptions, streams } = deps
   const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
@@ -102,11 +99,11 @@ async function update(
     (stream) => wantsStream(filter, stream, deps) && !wantsStream(before, stream, deps),
   )
   if (updated && added.length > 0) {
-    // After the filter was written: whatever is appended from here on is dispatched by it.
+    // Read after the filter was written: every later event is dispatched by the new filter.
     const heads = await readHeads(deps, added)
     await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
   }
-  // Whoever subscribes again wants events: a receiver that was given up is back.
+  // To subscribe again also enables a disabled subscription.
   return updated && (await enable(deps, id))
 }
 
@@ -118,16 +115,14 @@ async function readHeads(
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-type UnsubscribeDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
-
-/** Deletes a subscription with everything it was owed; false when there is none. */
+/** Deletes a subscription with its deliveries; false when there is none. */
 export async function unsubscribe(
-  { subscriptions, deliveries }: UnsubscribeDeps,
+  { subscriptions, deliveries }: EventsDeps,
   id: string,
 ): Promise<boolean> {
   const subscription = await subscriptions.read(id)
   if (!subscription || !(await subscriptions.remove(subscription))) return false
-  // What a crash leaves behind, the hourly sweep takes away.
+  // After a crash here the hourly sweep deletes the rest.
   const rows = await Array.fromAsync(
     deliveries.list({ partitionKey: id }),
     ({ delivery }) => delivery,
@@ -137,26 +132,20 @@ export async function unsubscribe(
 }
 
 /** Deletes the subscription of a callback URL; false when it has none. */
-export async function unsubscribeCallback(
-  deps: UnsubscribeDeps,
-  callbackUrl: string,
-): Promise<boolean> {
+export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string): Promise<boolean> {
   const href = normalizeCallback(callbackUrl)
   if (href === undefined) return false
   const { subscription } = await deps.subscriptions.find(href)
   return subscription !== undefined && unsubscribe(deps, subscription.id)
 }
 
-/** For how long the secret before still signs. */
-const OVERLAP_MS = DAY_MS
-
-/** Gives a subscription a new secret; the one before signs beside it for 24 hours. Undefined when there is none. */
+/** Gives a subscription a new secret; the old one also signs for 24 hours. Undefined when there is no subscription. */
 export async function rotateSecret(
-  { subscriptions, clock }: Pick<EventsDeps, 'subscriptions' | 'clock'>,
+  { subscriptions, clock }: EventsDeps,
   id: string,
 ): Promise<{ secret: string; previousValidUntil: string } | undefined> {
   const secret = makeSecret()
-  const previousValidUntil = new Date(clock.now().getTime() + OVERLAP_MS).toISOString()
+  const previousValidUntil = new Date(clock.now().getTime() + DAY_MS).toISOString()
   const after = await subscriptions.change(id, (one) => ({
     secret,
     previousSecret: one.secret,
@@ -166,8 +155,8 @@ export async function rotateSecret(
 }
 
 /**
- * Enables a disabled subscription and queues everything it is owed anew; one that is not disabled stays as it is.
- * Answers how it stands; undefined when there is none.
+ * Enables a disabled subscription and queues its pending deliveries again; any other stays as it is. Answers the
+ * subscription; undefined when there is none.
  */
 export async function enable(deps: EventsDeps, id: string): Promise<Subscription | undefined> {
   let wasDisabled = false
@@ -175,12 +164,9 @@ export async function enable(deps: EventsDeps, id: string): Promise<Subscription
     wasDisabled = state === 'disabled'
     return wasDisabled ? healthy : undefined
   })
-  // First enabled, then queued: a message that meets a disabled subscription is dropped.
+  // Enabled before queued: a message of a disabled subscription is dropped.
+  const query = { partitionKey: id, where: { state: 'pending' } }
   if (subscription && wasDisabled)
-    await redeliverAll(
-      deps,
-      subscription,
-      deps.deliveries.list({ partitionKey: id, where: { state: 'pending' } }),
-    )
+    await redeliverAll(deps, subscription, deps.deliveries.list(query))
   return subscription
 }

@@ -4,7 +4,7 @@ import { filterSchema } from '../filter.ts'
 
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
 
-/** How a delivery went wrong: the status of the answer where there was one, and a fixed word, never the receiver's own. */
+/** The last failure: the status of the answer, if there was one, and a fixed reason, never text of the receiver. */
 export const failureSchema = z.strictObject({
   at: z.string(),
   status: z.int().nullable(),
@@ -13,37 +13,37 @@ export const failureSchema = z.strictObject({
 
 export type Failure = z.infer<typeof failureSchema>
 
-/** A subscription as it is kept; its callback URL and its secrets stand nowhere else. */
+/** A subscription as it is stored. Its callback URL and secrets are in no other row. */
 export const subscriptionSchema = z.object({
   id: z.string(),
-  /** `starting`: its streams are being read, and nobody was told of it yet. `failing`: it goes through the slow lane. */
+  /** `starting`: not finished, and in no answer yet. `failing`: delivered through the retry queue. */
   state: z.enum(['starting', 'active', 'failing', 'disabled']),
   callbackUrl: z.string(),
   callbackHost: z.string(),
   description: z.string().nullable(),
   filter: filterSchema,
   contentType: z.enum(contentTypes),
-  /** Events after these are delivered. */
+  /** By stream: events after this seq are delivered. */
   from: z.record(z.string(), z.number()),
   createdAt: z.string(),
   secret: z.string(),
-  /** Signs beside `secret` until its time is over. */
+  /** Also signs until `previousValidUntil`. */
   previousSecret: z.string().nullable(),
   previousValidUntil: z.string().nullable(),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
   failingSince: z.string().nullable(),
-  /** Exact to ten seconds while deliveries succeed. */
+  /** Up to ten seconds old while deliveries succeed. */
   lastDeliveredAt: z.string().nullable(),
   lastFailure: failureSchema.nullable(),
   disabledReason: z.string().nullable(),
-  /** While it is failing: nobody else posts before. */
+  /** The end of the send lease or of the pause, while it is failing: no other process posts before. */
   sendUntil: z.string().nullable(),
 })
 
 export type Subscription = z.infer<typeof subscriptionSchema>
 
-/** What a subscription's row is at its best: no failure known, no claim held. */
+/** The columns of a subscription without failures. */
 export const healthy = {
   state: 'active',
   consecutiveFailures: 0,
@@ -52,7 +52,7 @@ export const healthy = {
   sendUntil: null,
 } as const satisfies Partial<Subscription>
 
-/** The secrets that sign at a moment. */
+/** The secrets that sign at this time. */
 export function secretsAt(
   { secret, previousSecret, previousValidUntil }: Subscription,
   now: Date,
@@ -61,9 +61,8 @@ export function secretsAt(
   return overlaps ? [secret, previousSecret] : [secret]
 }
 
-/** A start that is older than this was given up by whoever made it. */
+/** After this time a subscription that is still `starting` is abandoned. */
 const LONGEST_START_MS = 5 * MINUTE_MS
 
-/** Whether a subscription was never finished and never will be. */
 export const isAbandoned = ({ state, createdAt }: Subscription, now: Date): boolean =>
   state === 'starting' && now.getTime() - Date.parse(createdAt) > LONGEST_START_MS

@@ -1,29 +1,30 @@
 import { z } from 'zod'
 import { type Delivery, deliveryStates } from '../delivery/delivery.ts'
 import type { EventsDeps } from '../deps.ts'
-import { filterSchema } from '../filter.ts'
-import { contentTypes, failureSchema, type Subscription } from './subscription.ts'
+import { failureSchema, type Subscription, subscriptionSchema } from './subscription.ts'
 
-/** A subscription as answers show it: neither its callback URL nor a secret. */
+const stored = subscriptionSchema.shape
+
+/** A subscription as answers show it: without its callback URL and secrets. */
 export const subscriptionViewSchema = z.strictObject({
-  id: z.string(),
-  state: z.enum(['active', 'failing', 'disabled']),
-  callbackHost: z.string(),
-  description: z.string().nullable(),
-  filter: filterSchema,
-  contentType: z.enum(contentTypes),
+  id: stored.id,
+  state: stored.state.exclude(['starting']),
+  callbackHost: stored.callbackHost,
+  description: stored.description,
+  filter: stored.filter,
+  contentType: stored.contentType,
   from: z.record(z.string(), z.int()).describe('Events after these are delivered.'),
-  createdAt: z.string(),
+  createdAt: stored.createdAt,
 })
 
-/** The same with how its deliveries fare. */
+/** The same with the status of its deliveries. */
 export const subscriptionReportSchema = subscriptionViewSchema.extend({
   consecutiveFailures: z.int(),
-  lastDeliveredAt: z.string().nullable(),
-  lastFailure: failureSchema.nullable(),
+  lastDeliveredAt: stored.lastDeliveredAt,
+  lastFailure: stored.lastFailure,
   pending: z.int(),
   dead: z.int(),
-  disabledReason: z.string().nullable(),
+  disabledReason: stored.disabledReason,
 })
 
 /** A delivery as answers show it. */
@@ -38,101 +39,72 @@ export const deliveryViewSchema = z.strictObject({
   last: failureSchema.nullable(),
 })
 
-/** What a subscription is, safe to show. */
-export function viewSubscription(
-  subscription: Subscription,
-): z.infer<typeof subscriptionViewSchema> {
-  const { id, state, callbackHost, description, filter, contentType, from, createdAt } =
-    subscription
-  const shown = state === 'starting' ? 'active' : state
-  return { id, state: shown, callbackHost, description, filter, contentType, from, createdAt }
-}
+/** The members of a subscription that answers show. */
+export const viewSubscription = (subscription: Subscription) =>
+  subscriptionViewSchema.strip().parse(subscription)
 
-/** What a subscription is and how its deliveries fare. */
-export function reportSubscription(
-  subscription: Subscription,
-  { pending, dead }: Counts,
-): z.infer<typeof subscriptionReportSchema> {
-  const { consecutiveFailures, lastDeliveredAt, lastFailure, disabledReason } = subscription
-  return {
-    ...viewSubscription(subscription),
-    consecutiveFailures,
-    lastDeliveredAt,
-    lastFailure,
-    pending: pending,
-    dead,
-    disabledReason,
-  }
-}
+export const reportSubscription = (subscription: Subscription, counts: Counts) =>
+  subscriptionReportSchema.strip().parse({ ...subscription, ...counts })
 
-/** What became of a delivery so far. */
-export function viewDelivery(delivery: Delivery): z.infer<typeof deliveryViewSchema> {
-  const { stream, seq, eventId, state, generation, attempt, nextAttemptAt, last } = delivery
-  return { stream, seq, eventId, state, generation, attempt, nextAttemptAt, last }
-}
+export const viewDelivery = (delivery: Delivery) => deliveryViewSchema.strip().parse(delivery)
 
-/** What a subscription is owed and what was given up. */
-export interface Counts {
+/** The number of pending deliveries and dead letters. */
+interface Counts {
   pending: number
   dead: number
   oldestPendingAt: string | null
 }
 
-/** Deliveries as the status shows them. */
+/** The deliveries of all subscriptions, for the status. */
 export interface DeliveryReport extends Counts {
   failing: { id: string; callbackHost: string; since: string | null }[]
   disabled: { id: string; callbackHost: string; reason: string | null }[]
 }
 
-type CountDeps = Pick<EventsDeps, 'subscriptions' | 'deliveries'>
+const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 
-const none: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
-
-/** Counts what is not delivered, of one subscription or of all, by subscription; one request for every 1,000 of them. */
+/** Counts pending and dead deliveries by subscription, of one or all of them. One request reads 1,000 of them. */
 export async function countOpen(
-  { deliveries }: CountDeps,
+  { deliveries }: EventsDeps,
   id?: string,
 ): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
-  for await (const { delivery } of deliveries.list({
-    ...(id === undefined ? {} : { partitionKey: id }),
-    where: { isOpen: true },
-  })) {
-    const { subscription, state, pendingSince: owedSince } = delivery
-    const count = counts.get(subscription) ?? { ...none }
+  const query = { partitionKey: id, where: { isOpen: true } }
+  for await (const { delivery } of deliveries.list(query)) {
+    const { subscription, state, pendingSince } = delivery
+    const count = counts.get(subscription) ?? { ...zero }
     if (state === 'dead') count.dead += 1
     else {
       count.pending += 1
-      count.oldestPendingAt = earlier(count.oldestPendingAt, owedSince)
+      count.oldestPendingAt = earlier(count.oldestPendingAt, pendingSince)
     }
     counts.set(subscription, count)
   }
-  return (of) => counts.get(of) ?? none
+  return (subscription) => counts.get(subscription) ?? zero
 }
 
-/** Everything that is owed and dead, and the subscriptions that need somebody to look. */
-export async function reportDeliveries(deps: CountDeps): Promise<DeliveryReport> {
-  const [all, countOf] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
-  const total = { ...none }
+/** Counts all deliveries, and lists the subscriptions that are failing or disabled. */
+export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport> {
+  const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
+  const total = { ...zero }
   for (const { id } of all) {
-    const { pending, dead, oldestPendingAt } = countOf(id)
+    const { pending, dead, oldestPendingAt } = countsFor(id)
     total.pending += pending
     total.dead += dead
     if (oldestPendingAt) total.oldestPendingAt = earlier(total.oldestPendingAt, oldestPendingAt)
   }
-  const failing = all.filter(({ state }) => state === 'failing')
-  const disabled = all.filter(({ state }) => state === 'disabled')
+  const inState = (state: Subscription['state']) => all.filter((one) => one.state === state)
   return {
     ...total,
-    failing: failing.map(({ id, callbackHost, failingSince }) => ({
+    failing: inState('failing').map(({ id, callbackHost, failingSince: since }) => ({
       id,
       callbackHost,
-      since: failingSince,
+      since,
     })),
-    disabled: disabled.map(({ id, callbackHost, disabledReason }) => ({
+    disabled: inState('disabled').map(({ id, callbackHost, disabledReason: reason }) => ({
       id,
       callbackHost,
-      reason: disabledReason,
+      reason,
     })),
   }
 }

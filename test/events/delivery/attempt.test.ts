@@ -10,7 +10,7 @@ test('an event is posted once to every subscription that wants it', async () => 
   await world.subscribe('three.contoso.net', { machineIds: ['other'] })
   world.serve()
 
-  const ids = await world.tell(someEvent({ machineId: 'm1' }), someEvent({ machineId: 'm2' }))
+  const ids = await world.emit(someEvent({ machineId: 'm1' }), someEvent({ machineId: 'm2' }))
   await world.clock.advance(10_000)
 
   expect(world.ids('one.contoso.net').sort()).toEqual(ids.toSorted())

@@ -7,7 +7,7 @@ import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 
-test('a secret is recognised by its prefix and holds 32 random bytes', () => {
+test('a secret has its prefix and 32 random bytes', () => {
   const secrets = [makeSecret(), makeSecret()]
 
   expect(new Set(secrets).size).toBe(2)
@@ -17,7 +17,7 @@ test('a secret is recognised by its prefix and holds 32 random bytes', () => {
   }
 })
 
-test('a signature is the one that the reference makes, over id, time and body', () => {
+test('a signature equals the reference, over id, time and body', () => {
   const secret = makeSecret()
   const at = new Date('2026-11-20T06:00:00.900Z')
   const body = '{"text":"ä😀"}'
@@ -31,7 +31,7 @@ test('a signature is the one that the reference makes, over id, time and body', 
   })
 })
 
-/** Whether the official library takes a post for genuine; its clock is the machine's, so the time is not what is tested. */
+/** Whether the official library verifies a post. It uses the machine's clock, so the time is not tested. */
 function isGenuine(
   { headers, body }: { headers: Record<string, string>; body: string },
   secret: string,
@@ -41,7 +41,7 @@ function isGenuine(
   return (headers['webhook-signature'] ?? '').split(' ').includes(expected)
 }
 
-test('what is posted now verifies with the official library, and another secret does not open it', () => {
+test('a post verifies with the official library, and not with another secret', () => {
   const secret = makeSecret()
   const body = '{"n":1}'
 
@@ -55,13 +55,13 @@ test('what is posted now verifies with the official library, and another secret 
   expect(() => new Webhook(secret).verify('{"n":2}', headers)).toThrow()
 })
 
-test('a body is a CloudEvent by the official library, and says its own id in the signature', async () => {
+test('a body is a CloudEvent by the official library, and its id is signed', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { secret } = await world.subscribe(HOST)
   world.serve()
 
-  const ids = await world.tell(someEvent({ machineId: 'm1', from: null, to: 'Pending' }))
+  const ids = await world.emit(someEvent({ machineId: 'm1', from: null, to: 'Pending' }))
   await world.clock.advance(MINUTE)
 
   const [post] = world.posts
@@ -80,11 +80,11 @@ test('after a rotation both secrets sign for 24 hours, then the new one alone', 
   world.serve()
   const rotated = await rotateSecret(world.deps, id)
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(DAY - HOUR)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(2 * HOUR)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(HOUR)
 
   const second = rotated?.secret ?? ''

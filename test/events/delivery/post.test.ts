@@ -12,9 +12,9 @@ let subscription: Posting[1]
 beforeAll(async () => {
   const world = await createWorld()
   subscription = await world.subscribe('receiver.contoso.net')
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const [first] = await world.feed.events('machine-actions', 0, 1)
-  if (!first) throw new Error('nothing was told')
+  if (!first) throw new Error('no event was appended')
   event = first
 })
 
@@ -48,7 +48,7 @@ test('an event is posted as it is, with its signature, and 2xx is done', async (
   })
 })
 
-test('a subscription may choose another name for the same body', async () => {
+test('a subscription may choose another content type for the same body', async () => {
   const server = await scripted({})
 
   await post(server, { contentType: 'application/json' })
@@ -57,7 +57,7 @@ test('a subscription may choose another name for the same body', async () => {
   expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual(event)
 })
 
-test('a success is a success, however long its body is', async () => {
+test('a success counts, whatever the length of its body', async () => {
   const wasClosed = Promise.withResolvers<void>()
   let poured = 0
   const server = await scripted((response) => {
@@ -78,7 +78,7 @@ test('a success is a success, however long its body is', async () => {
   expect(poured).toBeLessThan(32 * 1024 * 1024)
 })
 
-test('a success is a success, though its body never ends or breaks off', async () => {
+test('a success counts, even when its body never ends or is cut off', async () => {
   const dripping = await scripted((response) => response.writeHead(200).write('{'))
   const breaking = await scripted((response) => {
     response.writeHead(200, { 'content-length': '100' }).write('{')
@@ -117,19 +117,16 @@ test.each([
     { status: 500, headers: { 'retry-after': '90' } },
     { kind: 'failed', status: 500, reason: 'refused' },
   ],
-])(
-  '%s is told with what matters and without what the receiver says',
-  async (_, answer, expected) => {
-    const server = await scripted({ ...answer, body: 'canary of the receiver' })
+])('the outcome of %s has its facts and no text of the receiver', async (_, answer, expected) => {
+  const server = await scripted({ ...answer, body: 'canary of the receiver' })
 
-    const outcome = await post(server)
+  const outcome = await post(server)
 
-    expect(outcome).toMatchObject(expected)
-    expect(JSON.stringify(outcome)).not.toContain('canary')
-  },
-)
+  expect(outcome).toMatchObject(expected)
+  expect(JSON.stringify(outcome)).not.toContain('canary')
+})
 
-test('a receiver that is not there fails by the code of the network', async () => {
+test('a post without a receiver fails with the network error code', async () => {
   const outcome = await postEvent(
     deps,
     { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' },
@@ -139,7 +136,7 @@ test('a receiver that is not there fails by the code of the network', async () =
   expect(outcome).toEqual({ kind: 'failed', status: null, reason: 'ECONNREFUSED' })
 })
 
-test('the door is asked once, even one that would try again by itself', async () => {
+test('a post is sent once, even by an HTTP client that retries', async () => {
   const server = await scripted({ status: 500 })
   const eager = createHttp({
     upstream: 'receiver',

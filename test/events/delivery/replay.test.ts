@@ -12,17 +12,17 @@ const HOST = 'receiver.contoso.net'
 const atCursor = ({ feed }: Awaited<ReturnType<typeof createWorld>>, seq: number) =>
   cursorIn(feed, { 'machine-actions': seq, investigations: 0, 'av-health': 0 })
 
-test('a replay brings what passes the filter after a cursor, from before the subscription too, under the same ids', async () => {
+test('a replay delivers what passes the filter after a cursor, also from before the subscription, under the same ids', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
-  const [before, ...rest] = await world.tell(
+  const [before, ...rest] = await world.emit(
     someEvent({ machineId: 'm1' }),
     someEvent({ machineId: 'm1' }),
     someEvent({ machineId: 'm2' }),
   )
   const subscription = await world.subscribe(HOST, { machineIds: ['m1'] })
   world.serve()
-  rest.push(...(await world.tell(someEvent({ machineId: 'm1' }))))
+  rest.push(...(await world.emit(someEvent({ machineId: 'm1' }))))
   await world.clock.advance(MINUTE)
 
   const queued = await replayAfter(world.deps, subscription, await atCursor(world, 1))
@@ -43,18 +43,18 @@ test('a replay brings what passes the filter after a cursor, from before the sub
   ])
 })
 
-test('what was queued while a subscription was being made, and is from before it, is not asked for again', async () => {
+test('an event from before a subscription, queued while it was starting, is not redelivered', async () => {
   const world = await createWorld()
   let status = 410
   world.receive(HOST, () => status)
-  const [before = ''] = await world.tell(someEvent())
+  const [before = ''] = await world.emit(someEvent())
   const { id } = await world.subscribe(HOST)
   await world.deps.deliveries.enqueue(
     id,
     [{ stream: 'machine-actions', seq: 1, eventId: before }],
     world.clock.now(),
   )
-  const [after] = await world.tell(someEvent())
+  const [after] = await world.emit(someEvent())
   world.serve()
   await world.clock.advance(SECOND)
 
@@ -68,13 +68,13 @@ test('what was queued while a subscription was being made, and is from before it
   ])
 })
 
-test('a replay calls off what is queued of the generation before', async () => {
+test('a replay cancels the queued messages of the earlier generation', async () => {
   const world = await createWorld()
   let status = 500
   world.receive(HOST, () => status)
   const subscription = await world.subscribe(HOST)
   world.serve()
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(SECOND)
 
   status = 200
@@ -91,9 +91,9 @@ test('dead letters are delivered when they are replayed', async () => {
   world.receive(HOST, ({ event }) => (isDown && event.data.isBad ? 400 : 200))
   const subscription = await world.subscribe(HOST)
   world.serve()
-  const [bad] = await world.tell(someEvent({ isBad: true }))
+  const [bad] = await world.emit(someEvent({ isBad: true }))
   for (let hour = 0; hour < 4 * 24; hour++) {
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(HOUR)
   }
   const states = (await world.deliveriesOf(subscription.id)).map(({ state }) => state)
@@ -108,10 +108,10 @@ test('dead letters are delivered when they are replayed', async () => {
   expect(world.posts.slice(posted).map(({ event }) => event.id)).toEqual([bad])
 })
 
-test('a cursor before what is kept is told so, with the place to go on from', async () => {
+test('a cursor before the stored events is refused with the cursor to continue from', async () => {
   const world = await createWorld()
   const subscription = await world.subscribe(HOST)
-  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent(), someEvent())
   await world.feed.moveCounter('machine-actions', 'oldest', 3)
 
   const late = replayAfter(world.deps, subscription, await atCursor(world, 1))
@@ -123,12 +123,12 @@ test('a cursor before what is kept is told so, with the place to go on from', as
   expect(await replayAfter(world.deps, subscription, await atCursor(world, 2))).toBe(1)
 })
 
-test('a message that fails five times becomes a dead letter, unless it is done meanwhile', async () => {
+test('a message that fails five times becomes a dead letter, unless it was delivered meanwhile', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent(), someEvent())
-  const broken = world.partsOver({
+  await world.emit(someEvent(), someEvent())
+  const broken = world.depsOver({
     streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) },
   })
   world.serve(broken)
@@ -153,11 +153,11 @@ test('a message that fails five times becomes a dead letter, unless it is done m
   expect(world.posts).toEqual([])
 })
 
-test('a message that is done, of an earlier generation, or of nobody is dropped', async () => {
+test('a message that is done, of an earlier generation, or unknown is dropped', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
   const delivered = deliver(world.deps, message)
   await world.clock.advance(SECOND)
@@ -172,11 +172,11 @@ test('a message that is done, of an earlier generation, or of nobody is dropped'
   expect(world.posts).toHaveLength(1)
 })
 
-test('two who take the same message at the same moment post it once', async () => {
+test('two processes that take the same message at the same time post it once', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
 
   const both = Promise.all([deliver(world.deps, message), deliver(world.deps, message)])
@@ -186,11 +186,11 @@ test('two who take the same message at the same moment post it once', async () =
   expect(world.posts).toHaveLength(1)
 })
 
-test('what has lost its message is queued again after an hour, and not before', async () => {
+test('a delivery that lost its message is queued again after an hour, and not before', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   await world.subscribe(HOST)
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   for (const message of await world.queues.queue.receive(32, 30))
     await world.queues.queue.remove(message)
   world.serve()
@@ -211,7 +211,7 @@ test("what is finished is forgotten after three days, what is dead with its even
   world.receive('other.contoso.net', () => 200)
   const { id } = await world.subscribe(HOST)
   const other = await world.subscribe('other.contoso.net')
-  await world.tell(someEvent(), someEvent({ isBad: true }))
+  await world.emit(someEvent(), someEvent({ isBad: true }))
   const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, generation: 1 }
   await handlePoison(world.deps, poison)
   world.serve()
@@ -235,12 +235,12 @@ test("what is finished is forgotten after three days, what is dead with its even
   expect([early, late, await seqs(id), await seqs(other.id)]).toEqual([[1, 2], [2], [], []])
 })
 
-test('of a deleted subscription nothing is left, and nothing more is posted', async () => {
+test('a deleted subscription leaves nothing, and nothing more is posted', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 500)
   const { id } = await world.subscribe(HOST)
   world.serve()
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   await world.clock.advance(SECOND)
 
   const isGone = await unsubscribe(world.deps, id)

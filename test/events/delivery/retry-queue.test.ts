@@ -7,7 +7,7 @@ import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 const HEALTHY = 'healthy.contoso.net'
 const STALLING = 'stalling.contoso.net'
 
-test('of 500 events a healthy receiver has everything within 20 seconds while another one stalls', async () => {
+test('a healthy receiver has all of 500 events within 20 seconds while another one stalls', async () => {
   const world = await createWorld()
   world.receive(HEALTHY, () => 200)
   world.receive(STALLING, () => 'stall')
@@ -15,25 +15,25 @@ test('of 500 events a healthy receiver has everything within 20 seconds while an
   await world.subscribe(HEALTHY)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 500 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 500 }, () => someEvent()))
   await world.clock.advance(20 * SECOND)
 
   expect(world.ids(HEALTHY).toSorted()).toEqual(ids.toSorted())
 })
 
-test('a failing receiver is posted to once at a time, and after it is back it gets the rest', async () => {
+test('a failing receiver gets one post at a time, and the rest when it is back', async () => {
   const world = await createWorld()
   let isDown = true
   let most = 0
   world.receive(STALLING, () => {
-    if (isFailing && isDown) most = Math.max(most, world.underWay(STALLING))
+    if (isFailing && isDown) most = Math.max(most, world.inFlight(STALLING))
     return isDown ? 'stall' : 200
   })
   let isFailing = false
   const { id } = await world.subscribe(STALLING)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 60 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 60 }, () => someEvent()))
   await world.clock.advance(16 * SECOND)
   isFailing = (await world.stateOf(id))?.state === 'failing'
   await world.clock.advance(2 * HOUR)
@@ -50,7 +50,7 @@ test('a failing receiver is posted to once at a time, and after it is back it ge
   )
 })
 
-test('a receiver that takes an event between failures is not failing', async () => {
+test('a receiver that accepts an event between failures is not failing', async () => {
   const world = await createWorld()
   let count = 0
   world.receive(HEALTHY, () => (++count % 3 === 0 ? 200 : 500))
@@ -58,13 +58,13 @@ test('a receiver that takes an event between failures is not failing', async () 
   world.serve()
 
   for (let n = 0; n < 6; n++) {
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(HOUR)
     expect((await world.stateOf(id))?.state).toBe('active')
   }
 })
 
-test('a receiver that only fails for five days is disabled and says why; enabled again it gets all it is owed', async () => {
+test('a subscription with only failures for five days is disabled with a reason; enabled again it gets all pending events', async () => {
   const world = await createWorld()
   let isDown = true
   world.receive(STALLING, () => (isDown ? 503 : 200))
@@ -73,7 +73,7 @@ test('a receiver that only fails for five days is disabled and says why; enabled
 
   const ids: string[] = []
   for (let hour = 0; hour < 6 * 24; hour++) {
-    if (hour % 12 === 0) ids.push(...(await world.tell(someEvent())))
+    if (hour % 12 === 0) ids.push(...(await world.emit(someEvent())))
     await world.clock.advance(HOUR)
     await sweepDeliveries(world.deps)
   }
@@ -89,7 +89,7 @@ test('a receiver that only fails for five days is disabled and says why; enabled
     {
       id,
       callbackHost: STALLING,
-      reason: expect.stringMatching(/^nothing was delivered since 1970-01-01T00:00/),
+      reason: expect.stringMatching(/^every delivery since 1970-01-01T00:00/),
     },
   ])
   expect(report.pending + report.dead).toBe(ids.length)
@@ -103,16 +103,16 @@ test('a receiver that only fails for five days is disabled and says why; enabled
   })
 })
 
-test('a receiver that is gone for good is asked no more, until it is enabled', async () => {
+test('a receiver that answers 410 gets no more posts until it is enabled', async () => {
   const world = await createWorld()
   let status = 410
   world.receive(STALLING, () => status)
   const { id } = await world.subscribe(STALLING)
   world.serve()
 
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   await world.clock.advance(MINUTE)
-  ids.push(...(await world.tell(someEvent(), someEvent())))
+  ids.push(...(await world.emit(someEvent(), someEvent())))
   await world.clock.advance(DAY)
   const triesBefore = world.posts.length
   const disabled = await world.stateOf(id)
@@ -125,13 +125,13 @@ test('a receiver that is gone for good is asked no more, until it is enabled', a
   expect(world.ids(STALLING).slice(1).toSorted()).toEqual(ids.toSorted())
 })
 
-test('a receiver that is gone is told once in the log, however many posts it refuses', async () => {
+test('a receiver that answers 410 is logged once, however many posts it refuses', async () => {
   const world = await createWorld()
   world.receive(STALLING, () => 410)
   await world.subscribe(STALLING)
   world.serve()
 
-  await world.tell(...Array.from({ length: 10 }, () => someEvent()))
+  await world.emit(...Array.from({ length: 10 }, () => someEvent()))
   await world.clock.advance(MINUTE)
 
   expect(world.lines.filter((line) => line.startsWith('a subscription is disabled'))).toHaveLength(
@@ -139,15 +139,15 @@ test('a receiver that is gone is told once in the log, however many posts it ref
   )
 })
 
-test('a failing receiver that puts us off is asked nothing before it said', async () => {
+test('a failing receiver with Retry-After gets no post before that time', async () => {
   const world = await createWorld()
   world.receive(STALLING, () => ({ status: 429, retryAfter: 1800 }))
   const { id } = await world.subscribe(STALLING)
   world.serve()
-  await world.tell(someEvent(), someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent(), someEvent())
   await world.clock.advance(SECOND)
 
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
   await world.clock.advance(29 * MINUTE)
   const early = world.posts.length
   world.receive(STALLING, () => 200)

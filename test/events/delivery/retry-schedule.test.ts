@@ -16,7 +16,7 @@ const schedule = [
   24 * HOUR,
 ]
 
-test('the schedule has nine waits, each by chance up to a tenth longer and never shorter, and then ends', () => {
+test('the schedule has nine waits, each randomly up to a tenth longer and never shorter, and then ends', () => {
   const waits = (chance: number) =>
     schedule.map((_, index) => (retryDelaySeconds(index + 1, chance) ?? 0) * SECOND)
 
@@ -25,21 +25,21 @@ test('the schedule has nine waits, each by chance up to a tenth longer and never
   expect(retryDelaySeconds(10, 0)).toBeUndefined()
 })
 
-test('the slow lane pauses longer the longer a receiver fails, within bounds', () => {
+test('the pause grows with the time that a receiver fails, within limits', () => {
   expect([0, 60_000, 10 * MINUTE, DAY].map(retryPauseMs)).toEqual([5000, 15_000, 150_000, 300_000])
 })
 
-test('an event that its receiver never takes is tried ten times by the schedule, then it is a dead letter', async () => {
+test('an event that its receiver never accepts is tried ten times by the schedule, then it is a dead letter', async () => {
   const world = await createWorld()
   const { id } = await world.subscribe(HOST)
   world.receive(HOST, ({ event }) => (event.data.isBad ? 500 : 200))
   world.serve()
 
-  const [bad] = await world.tell(someEvent({ isBad: true }))
-  // Another event now and then keeps the subscription out of the slow lane, and the schedule exact.
+  const [bad] = await world.emit(someEvent({ isBad: true }))
+  // Other successful events keep the subscription out of the retry queue, and the schedule exact.
   for (const wait of schedule) {
     await world.clock.advance(SECOND)
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     await world.clock.advance(wait - SECOND + 40)
   }
   await world.clock.advance(2 * DAY)
@@ -65,9 +65,9 @@ test('a receiver that is down for two days gets everything afterwards, each unde
   const { id } = await world.subscribe(HOST)
   world.serve()
 
-  const ids = await world.tell(...Array.from({ length: 20 }, () => someEvent()))
+  const ids = await world.emit(...Array.from({ length: 20 }, () => someEvent()))
   for (let hour = 1; hour <= 48; hour++) {
-    if (hour % 6 === 0) ids.push(...(await world.tell(someEvent())))
+    if (hour % 6 === 0) ids.push(...(await world.emit(someEvent())))
     await world.clock.advance(HOUR)
     await sweepDeliveries(world.deps)
   }
@@ -81,41 +81,41 @@ test('a receiver that is down for two days gets everything afterwards, each unde
   expect(await world.stateOf(id)).toMatchObject({ state: 'active', consecutiveFailures: 0 })
 })
 
-test('a receiver that puts us off is asked again when it said, and its schedule goes on afterwards', async () => {
+test('a receiver that answers with Retry-After gets the next post at that time, and its schedule continues afterwards', async () => {
   const world = await createWorld()
   const reactions = [{ status: 429, retryAfter: 90 }, { status: 503, retryAfter: 600 }, 500, 200]
   world.receive(HOST, () => reactions.shift() ?? 200)
   const { id } = await world.subscribe(HOST)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(HOUR)
 
   const gaps = world.posts
     .slice(1)
     .map(({ atMs }, index) => Math.floor((atMs - (world.posts[index]?.atMs ?? 0)) / SECOND))
   expect(gaps.slice(0, 2)).toEqual([90, 600])
-  // The third failure makes the subscription failing: the slow lane takes the five seconds of the schedule and its own.
+  // The third failure makes the subscription failing: the wait is the five seconds of the schedule and the pause.
   expect(gaps[2]).toBeGreaterThanOrEqual(5)
   expect((await world.deliveriesOf(id))[0]).toMatchObject({
     state: 'delivered',
     attempt: 4,
-    putOff: 2,
+    deferrals: 2,
   })
 })
 
 test.each([
-  ['a wait without a number', { status: 429, retryAfter: 0 }, 5],
+  ['a Retry-After of 0', { status: 429, retryAfter: 0 }, 5],
   ['a plain 503', 503, 5],
-  ['a 500 that names a wait', { status: 500, retryAfter: 90 }, 5],
-])('%s is followed after five seconds', async (_, reaction, seconds) => {
+  ['a 500 with Retry-After', { status: 500, retryAfter: 90 }, 5],
+])('%s is followed by a post after five seconds', async (_, reaction, seconds) => {
   const world = await createWorld()
   const reactions = [reaction]
   world.receive(HOST, () => reactions.shift() ?? 200)
   await world.subscribe(HOST)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(MINUTE)
 
   const [first, second] = world.posts.map(({ atMs }) => atMs)

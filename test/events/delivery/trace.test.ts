@@ -6,17 +6,17 @@ import { createWorld, DAY, HOUR, SECOND, someEvent } from '../world.ts'
 const HOST = 'receiver.contoso.net'
 const detected = 'detection-1'
 
-/** A world with one subscription whose messages nobody has taken yet. */
-async function worldWithOwed() {
+/** A world with one subscription whose messages are still queued. */
+async function worldWithPending() {
   const world = await createWorld()
   const subscription = await world.subscribe(HOST)
-  await world.tell({ ...someEvent(), correlation: detected })
+  await world.emit({ ...someEvent(), correlation: detected })
   const carried = (texts: string[]) => texts.map((text) => JSON.parse(text).correlation)
   return { ...world, subscription, carried }
 }
 
-test('an event carries the id of its detection to the message, and shows it to nobody', async () => {
-  const { queues, carried, feed, posts, serve, clock, receive } = await worldWithOwed()
+test('a message carries the correlation id of the detection, and the event does not show it', async () => {
+  const { queues, carried, feed, posts, serve, clock, receive } = await worldWithPending()
   receive(HOST, () => 200)
   const sent = carried(queues.queue.texts())
 
@@ -29,24 +29,24 @@ test('an event carries the id of its detection to the message, and shows it to n
   expect(JSON.stringify(await feed.events('machine-actions', 0, 10))).not.toContain(detected)
 })
 
-test('later attempts and the slow lane carry it on', async () => {
-  const { queues, carried, clock, receive, serve, tell } = await worldWithOwed()
+test('later attempts and the retry queue keep the correlation id', async () => {
+  const { queues, carried, clock, receive, serve, emit } = await worldWithPending()
   receive(HOST, () => 500)
   serve()
 
   await clock.advance(SECOND)
   const second = carried(queues.queue.texts())
-  for (let more = 0; more < 3; more++) await tell({ ...someEvent(), correlation: detected })
+  for (let more = 0; more < 3; more++) await emit({ ...someEvent(), correlation: detected })
   await clock.advance(10 * SECOND)
-  const slow = carried([...queues.queue.texts(), ...queues.retryQueue.texts()])
+  const retried = carried([...queues.queue.texts(), ...queues.retryQueue.texts()])
 
   expect(second).toEqual([detected])
-  expect(slow).toHaveLength(4)
-  expect(new Set(slow)).toEqual(new Set([detected]))
+  expect(retried).toHaveLength(4)
+  expect(new Set(retried)).toEqual(new Set([detected]))
 })
 
-test('a message that was lost is sent again under the same id, since the row keeps it', async () => {
-  const { queues, carried, clock, deps } = await worldWithOwed()
+test('a lost message is sent again with the same correlation id, since the row has it', async () => {
+  const { queues, carried, clock, deps } = await worldWithPending()
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
   await clock.advance(2 * HOUR)
 
@@ -61,8 +61,8 @@ test('a message that was lost is sent again under the same id, since the row kee
   })
 })
 
-test('what somebody asks for again carries the id of their request', async () => {
-  const { queues, carried, deps, subscription } = await worldWithOwed()
+test('a replayed event carries the correlation id of the request', async () => {
+  const { queues, carried, deps, subscription } = await worldWithPending()
   for (const message of await queues.queue.receive(32, 60)) await queues.queue.remove(message)
 
   await redeliverAll(
@@ -74,13 +74,13 @@ test('what somebody asks for again carries the id of their request', async () =>
   expect(carried(queues.queue.texts())).toEqual(['request-1'])
 })
 
-test('an event from before ids were kept is delivered all the same', async () => {
+test('an event without a correlation id is delivered too', async () => {
   const world = await createWorld()
   await world.subscribe(HOST)
   world.receive(HOST, () => 200)
   world.serve()
 
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   await world.clock.advance(DAY)
 
   expect(world.posts).toHaveLength(1)

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { expireEvents } from '../../../shared/events/feed/expire.ts'
-import { createFeed } from '../../../shared/events/feed/feed.ts'
+import { createFeed, expireEvents } from '../../../shared/events/feed/feed.ts'
 import { readFeed } from '../../../shared/events/feed/read.ts'
 import { createLog } from '../../../shared/platform/log.ts'
 import { createMemoryTable } from '../../memory-table.ts'
@@ -35,7 +34,7 @@ async function feedOfDays(days: number) {
 
 const all = { streams: ['things'], limit: 1000, matches: () => true }
 
-test('what is past its time goes, what is younger stays, and readers who come too late are told', async () => {
+test('expired events are deleted, younger ones stay, and late readers get the gap', async () => {
   const { feed, clock } = await feedOfDays(20)
   await feed.moveCounter('things', 'dispatched', 20)
 
@@ -52,7 +51,7 @@ test('what is past its time goes, what is younger stays, and readers who come to
   })
 })
 
-test('nothing goes that is still to be handed out', async () => {
+test('no event is deleted that is not dispatched', async () => {
   const { feed, clock } = await feedOfDays(20)
   await feed.moveCounter('things', 'dispatched', 5)
 
@@ -62,7 +61,7 @@ test('nothing goes that is still to be handed out', async () => {
   expect(oldest?.sequence).toBe('000000000006')
 })
 
-test('a crash between the counter and the deletion is mended the next time, and a second time changes nothing', async () => {
+test('a crash between the counter and the deletion is fixed in the next run, and a second run changes nothing', async () => {
   const { feed, clock } = await feedOfDays(20)
   await feed.moveCounter('things', 'dispatched', 20)
   await feed.moveCounter('things', 'oldest', 14)

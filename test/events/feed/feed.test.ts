@@ -15,7 +15,7 @@ const stepOf = (id: string, more: { text?: string; version?: number } = {}): Ste
 const stepsOf = (count: number, text = '') =>
   Array.from({ length: count }, (_, n) => stepOf(String(n).padStart(4, '0'), { text }))
 
-/** A table that tells what was sent to it. */
+/** A table that records what was sent to it. */
 function counting(table: Table): { table: Table; sent: Operation[][] } {
   const sent: Operation[][] = []
   const transact: Table['transact'] = (operations) => {
@@ -26,17 +26,17 @@ function counting(table: Table): { table: Table; sent: Operation[][] } {
 }
 
 describe.each(kinds)('a feed %s', (kind) => {
-  test('a stream begins empty, and whoever asks first opens it for all', async () => {
+  test('a stream begins empty, and all first readers get the same head', async () => {
     const { feed } = await openFeed(kind)
 
     const [one, other] = await Promise.all([feed.head(stream), feed.head(stream)])
 
-    expect(one).toMatchObject({ stream, next: 1, watch: '' })
+    expect(one).toMatchObject({ stream, next: 1, state: '' })
     expect(other.epoch).toBe(one.epoch)
     expect((await feed.head('others')).epoch).not.toBe(one.epoch)
   })
 
-  test('an event comes back as it was told, with an id and its place', async () => {
+  test('an event is read as it was appended, with an id and its sequence', async () => {
     const { feed } = await openFeed(kind)
     const step = stepOf('a', { text: "it's <b>, ä😀" })
 
@@ -57,10 +57,10 @@ describe.each(kinds)('a feed %s', (kind) => {
     })
     expect(await feed.event(stream, 1)).toEqual(event)
     expect(await feed.event(stream, 2)).toBeUndefined()
-    expect(await feed.head(stream)).toMatchObject({ next: 2, watch: 'there' })
+    expect(await feed.head(stream)).toMatchObject({ next: 2, state: 'there' })
   })
 
-  test('items are read in the order of their ids, with the wanted columns, from any of them on', async () => {
+  test('items are read in the order of their ids, with the selected columns, after any of them', async () => {
     const { feed } = await openFeed(kind)
     await feed.append(
       await feed.head(stream),
@@ -77,7 +77,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect((await feed.item(stream, 'a'))?.state).toBe('Pending')
   })
 
-  test('an item that leaves is no longer there, and needs no event', async () => {
+  test('an item is deleted without an event', async () => {
     const { feed } = await openFeed(kind)
     const first = await feed.append(await feed.head(stream), [stepOf('a')], '', {})
 
@@ -87,7 +87,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(second.next).toBe(first.next)
   })
 
-  test('hundreds of steps have seqs without gap or tie, in their order', async () => {
+  test('hundreds of steps have consecutive seqs in their order', async () => {
     const { feed } = await openFeed(kind)
 
     const after = await feed.append(await feed.head(stream), stepsOf(130), 'there', {})
@@ -102,7 +102,7 @@ describe.each(kinds)('a feed %s', (kind) => {
   })
 
   test.each(['unsent', 'unanswered'] as const)(
-    'when the second of three parts is %s, whole parts stand and the watch has not moved',
+    'when the second of three transactions is %s, whole transactions are stored and the state has not moved',
     async (failure) => {
       const { feed, table } = await openFeed(kind)
       const before = await feed.head(stream)
@@ -113,14 +113,14 @@ describe.each(kinds)('a feed %s', (kind) => {
       ).rejects.toBeInstanceOf(Lost)
 
       const written = failure === 'unsent' ? 49 : 98
-      expect(await feed.head(stream)).toMatchObject({ next: written + 1, watch: '' })
+      expect(await feed.head(stream)).toMatchObject({ next: written + 1, state: '' })
       expect(await feed.items(stream)).toHaveLength(written)
       expect(await feed.events(stream, 0, 1000)).toHaveLength(written)
       expect(await feed.poll(stream)).toBeUndefined()
     },
   )
 
-  test('a part is written whole or not at all', async () => {
+  test('a transaction is written whole or not at all', async () => {
     const { feed } = await openFeed(kind)
     const before = await feed.head(stream)
     const impossible: Step = { item: { id: 'nobody', columns: null } }
@@ -136,7 +136,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(await feed.events(stream, 0, 10)).toEqual([])
   })
 
-  test('whoever was overtaken is told so, and has written nothing', async () => {
+  test('a writer that was overtaken gets StreamMoved and has written nothing', async () => {
     const { feed } = await openFeed(kind)
     const before = await feed.head(stream)
     await feed.append(before, [stepOf('a')], 'first', {})
@@ -149,7 +149,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect((await feed.head(stream)).state).toBe('first')
   })
 
-  test('whoever is overtaken between two parts keeps the first, and the other goes on after it', async () => {
+  test('a writer overtaken between two transactions keeps the first, and the other writer continues after it', async () => {
     const { feed, table } = await openFeed(kind)
     const before = await feed.head(stream)
     let part = 0
@@ -174,7 +174,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect((await feed.head(stream)).state).toBe('other')
   })
 
-  test('a poll that changed nothing leaves the head as it was and is noted all the same', async () => {
+  test('a poll without changes leaves the head as it was and is recorded', async () => {
     const { feed } = await openFeed(kind)
     const before = await feed.append(await feed.head(stream), [stepOf('a')], 'there', {})
 
@@ -185,7 +185,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(await feed.poll(stream)).toEqual({ endedAt: 'now' })
   })
 
-  test('two who append under one mark at the same moment: one does', async () => {
+  test('of two appends under one mark at the same time one is written', async () => {
     const { feed } = await openFeed(kind)
     await feed.head(stream)
     const events = [eventOf('run', 1), eventOf('run', 2)]
@@ -200,7 +200,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(await feed.events(stream, 0, 10)).toHaveLength(2)
   })
 
-  test('what was appended under a mark leaves the watch alone, and a lost answer is no second append', async () => {
+  test('an append under a mark leaves the state, and a lost answer causes no second append', async () => {
     const { feed, table } = await openFeed(kind)
     await feed.append(await feed.head(stream), [], 'there', {})
     const broken = createFeed(failing(table, [undefined, undefined, 'unanswered']))
@@ -209,10 +209,10 @@ describe.each(kinds)('a feed %s', (kind) => {
     const again = await feed.appendOnce(stream, 'm', [eventOf('a')])
 
     expect(again).toBe(false)
-    expect(await feed.head(stream)).toMatchObject({ next: 2, watch: 'there' })
+    expect(await feed.head(stream)).toMatchObject({ next: 2, state: 'there' })
   })
 
-  test('an append that meets an event at its place fails instead of trying for ever', async () => {
+  test('an append to a seq that exists fails instead of trying for ever', async () => {
     const { feed, table } = await openFeed(kind)
     await feed.head(stream)
     await table.transact([
@@ -225,7 +225,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     })
   })
 
-  test('a counter never goes back, whoever moves it', async () => {
+  test('a counter never goes back', async () => {
     const { feed } = await openFeed(kind)
 
     await Promise.all([5, 9, 3, 7].map((seq) => feed.moveCounter(stream, 'dispatched', seq)))
@@ -250,7 +250,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect((await feed.head(stream)).next).toBe(123)
   })
 
-  test('of one item every event is found, in order', async () => {
+  test('every event of an item is found, in order', async () => {
     const { feed } = await openFeed(kind)
     const steps = [stepOf('a'), stepOf("it's"), stepOf('a2')]
     const head = await feed.append(await feed.head(stream), steps, '', {})
@@ -261,7 +261,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     ).toEqual([2, 4])
   })
 
-  test('data of any length comes back whole, signs of two units at every edge', async () => {
+  test('data of any length is read whole, with surrogate pairs at every edge', async () => {
     const { feed } = await openFeed(kind)
     const texts = [31_985, 31_986, 31_987, 31_988, 31_989, 64_000].map(
       (length) => `${'x'.repeat(length)}😀😀`,
@@ -280,7 +280,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(events.map(({ data }) => data)).toEqual(steps.map(({ event }) => event?.data))
   })
 
-  test('steps that are large together go in several transactions, each below the limit of the service', async () => {
+  test('large steps go in several transactions, each below the limit of the service', async () => {
     const { feed, table } = await openFeed(kind)
     const { table: counted, sent } = counting(table)
     const large = stepsOf(20, '"😀'.repeat(10_000))
@@ -315,7 +315,7 @@ describe.each(kinds)('a feed %s', (kind) => {
     ])
   })
 
-  test('a reader gets at most as many events as it asked for, from where it stands', async () => {
+  test('a reader gets at most as many events as it asked for, after its position', async () => {
     const { feed } = await openFeed(kind)
     await feed.append(await feed.head(stream), stepsOf(60), '', {})
 

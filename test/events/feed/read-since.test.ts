@@ -5,7 +5,7 @@ import { eventOf, openFeed } from '../feed-on.ts'
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 2, 1) + seconds * 1000)
 
-/** A stream of one event for each second given, detected then, and how many of its events have expired. */
+/** A stream with one event for each second, detected then, and the number of its expired events. */
 async function streamOf(seconds: number[], expired = 0) {
   const { feed } = await openFeed('in memory')
   const steps = seconds.map((second, index) => ({
@@ -22,7 +22,7 @@ async function streamOf(seconds: number[], expired = 0) {
 describe('reading from a time on', () => {
   test.each([
     ['before all events', 0, 0],
-    ['at the very time of one', 30, 1],
+    ['at the time of one', 30, 1],
     ['between two', 31, 2],
     ['after all', 99, 4],
   ])('begins before the first event detected then or later: %s', async (_what, since, seq) => {
@@ -33,7 +33,7 @@ describe('reading from a time on', () => {
     expect([actions?.seq, others?.seq]).toEqual([seq, 0])
   })
 
-  test('leaves no event out, however long the stream, whatever has expired and though clocks differ by minutes', async () => {
+  test('leaves no event out, for any length of stream, any expired events and clocks that differ by minutes', async () => {
     const step = fc.record({ ahead: fc.nat(150), back: fc.nat(290) })
     await fc.assert(
       fc.asyncProperty(

@@ -13,8 +13,8 @@ const streams = ['actions', 'others']
 const all = () => true
 const timeOf = (second: number) => new Date(Date.UTC(2026, 2, 1, 0, 0, second)).toISOString()
 
-/** Appends an event for each second given, detected then. */
-async function tell(feed: Feed, stream: string, seconds: number[]): Promise<void> {
+/** Appends an event for each second, detected then. */
+async function append(feed: Feed, stream: string, seconds: number[]): Promise<void> {
   const steps = seconds.map((second, index) => ({
     event: eventOf(`${stream}-${index}`, second, { detectedAt: timeOf(second) }),
   }))
@@ -29,7 +29,7 @@ function pageOf(page: FeedPage) {
   return page
 }
 
-/** Reads page after page to the end. */
+/** Reads all pages to the end. */
 async function readAll(
   feed: Feed,
   limit: number,
@@ -51,8 +51,8 @@ async function readAll(
 describe.each(kinds)('a feed %s', (kind) => {
   test('two streams are merged by the time of detection', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 4, 5])
-    await tell(feed, 'others', [2, 3, 6])
+    await append(feed, 'actions', [1, 4, 5])
+    await append(feed, 'others', [2, 3, 6])
 
     const { events } = pageOf(await readFeed(feed, { streams, after: {}, limit: 10, matches: all }))
 
@@ -66,10 +66,10 @@ describe.each(kinds)('a feed %s', (kind) => {
     ])
   })
 
-  test('a stream stays in its own order even where a clock went back', async () => {
+  test('a stream keeps its own order even when a clock went back', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [9, 1, 5])
-    await tell(feed, 'others', [2, 7])
+    await append(feed, 'actions', [9, 1, 5])
+    await append(feed, 'others', [2, 7])
 
     const { events } = await readAll(feed, 2)
 
@@ -78,26 +78,23 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(events).toHaveLength(5)
   })
 
-  test.each([1, 2, 3, 7, 100])(
-    'pages of %d bring every event once, in one order',
-    async (limit) => {
-      const { feed } = await openFeed(kind)
-      await tell(feed, 'actions', [1, 1, 2, 2, 3])
-      await tell(feed, 'others', [1, 2, 2, 9])
-
-      const { events } = await readAll(feed, limit)
-
-      expect(new Set(events.map(({ id }) => id)).size).toBe(9)
-      expect(places(events)).toEqual(places((await readAll(feed, 1000)).events))
-      expect(events.map(({ detectedat }) => detectedat)).toEqual(
-        events.map(({ detectedat }) => detectedat).toSorted(),
-      )
-    },
-  )
-
-  test('a filter moves the cursor past what it leaves out', async () => {
+  test.each([1, 2, 3, 7, 100])('pages of %d have every event once, in one order', async (limit) => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2, 3, 4])
+    await append(feed, 'actions', [1, 1, 2, 2, 3])
+    await append(feed, 'others', [1, 2, 2, 9])
+
+    const { events } = await readAll(feed, limit)
+
+    expect(new Set(events.map(({ id }) => id)).size).toBe(9)
+    expect(places(events)).toEqual(places((await readAll(feed, 1000)).events))
+    expect(events.map(({ detectedat }) => detectedat)).toEqual(
+      events.map(({ detectedat }) => detectedat).toSorted(),
+    )
+  })
+
+  test('the cursor moves past events that the filter leaves out', async () => {
+    const { feed } = await openFeed(kind)
+    await append(feed, 'actions', [1, 2, 3, 4])
 
     const page = pageOf(
       await readFeed(feed, { streams, after: {}, limit: 10, matches: () => false }),
@@ -110,10 +107,10 @@ describe.each(kinds)('a feed %s', (kind) => {
     })
   })
 
-  test('the cursor stands right behind the last event of a page, not behind what was merely read', async () => {
+  test('the cursor is after the last event of a page, not after the last event read', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 3, 5])
-    await tell(feed, 'others', [2, 4])
+    await append(feed, 'actions', [1, 3, 5])
+    await append(feed, 'others', [2, 4])
 
     const page = pageOf(await readFeed(feed, { streams, after: {}, limit: 3, matches: all }))
 
@@ -121,12 +118,12 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(page.more).toBe(true)
   })
 
-  test('what is appended after the end was read comes next, and a stream that is not asked for keeps its place', async () => {
+  test('what is appended later comes next, and a stream that is not read keeps its position', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1])
+    await append(feed, 'actions', [1])
     const { cursors } = await readAll(feed, 10)
-    await tell(feed, 'actions', [2])
-    await tell(feed, 'others', [3])
+    await append(feed, 'actions', [2])
+    await append(feed, 'others', [3])
 
     const after = cursors.at(-1) ?? {}
     const page = pageOf(
@@ -137,20 +134,20 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(page.next).toEqual(await cursorIn(feed, { actions: 2, others: 0 }))
   })
 
-  test('a cursor at now brings only what comes after it', async () => {
+  test('a cursor at the end has only later events after it', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2])
+    await append(feed, 'actions', [1, 2])
 
     const now = await cursorAtNow(feed, streams)
-    await tell(feed, 'others', [3])
+    await append(feed, 'others', [3])
 
     expect(now).toEqual(await cursorIn(feed, { actions: 2, others: 0 }))
     expect(places((await readAll(feed, 10, all, now)).events)).toEqual(['others 1'])
   })
 
-  test('a cursor below the oldest event is told what it missed and where to go on', async () => {
+  test('a cursor before the oldest event gets the gap and where to continue', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2, 3, 4, 5])
+    await append(feed, 'actions', [1, 2, 3, 4, 5])
     await feed.moveCounter('actions', 'oldest', 4)
     const read = async (seq: number) => {
       const after = await cursorIn(feed, { actions: seq, others: 0 })
@@ -167,11 +164,11 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(places(justInTime.events)).toEqual(['actions 4', 'actions 5'])
   })
 
-  test('a cursor of a feed that was begun anew since is told so, and where the new one begins', async () => {
+  test('a cursor of a feed that began again gets the gap and where the new feed begins', async () => {
     const { feed } = await openFeed(kind)
     const { feed: before } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2, 3])
-    await tell(before, 'actions', [1, 2, 3])
+    await append(feed, 'actions', [1, 2, 3])
+    await append(before, 'actions', [1, 2, 3])
     const after = await cursorAtNow(before, ['actions'])
 
     const page = await readFeed(feed, { streams, after, limit: 10, matches: all })
@@ -181,9 +178,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(places(on.events)).toEqual(['actions 1', 'actions 2', 'actions 3'])
   })
 
-  test('a cursor is good at the end of its stream, and beyond it is none of this feed', async () => {
+  test('a cursor is valid at the end of its stream, and refused beyond it', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2])
+    await append(feed, 'actions', [1, 2])
     const read = async (seq: number) =>
       readFeed(feed, {
         streams,
@@ -196,9 +193,9 @@ describe.each(kinds)('a feed %s', (kind) => {
     expect(await read(3)).toMatchObject({ gap: { stream: 'actions', reason: 'ahead' } })
   })
 
-  test('without a place a stream is read from its oldest event', async () => {
+  test('without a position a stream is read from its oldest event', async () => {
     const { feed } = await openFeed(kind)
-    await tell(feed, 'actions', [1, 2, 3])
+    await append(feed, 'actions', [1, 2, 3])
     await feed.moveCounter('actions', 'oldest', 3)
     await feed.deleteEvents('actions', 2)
 
@@ -206,13 +203,13 @@ describe.each(kinds)('a feed %s', (kind) => {
   })
 
   test.each([
-    ['told', true],
-    ['met by whoever has no place yet', false],
+    ['a gap', true],
+    ['no gap for a reader without a position', false],
   ])(
     'events that are deleted while a page is read leave no silent gap: it is %s',
     async (_how, hasPlace) => {
       const { feed } = await openFeed(kind)
-      await tell(feed, 'actions', [1, 2, 3, 4, 5])
+      await append(feed, 'actions', [1, 2, 3, 4, 5])
       const after = await cursorIn(feed, hasPlace ? { actions: 1 } : {})
       const slow: Feed = {
         ...feed,
@@ -236,14 +233,14 @@ describe.each(kinds)('a feed %s', (kind) => {
   )
 })
 
-test('at most 1,000 events are looked at for one page, whatever the number of streams', async () => {
+test('at most 1,000 events are read for one page, whatever the number of streams', async () => {
   const { feed } = await openFeed('in memory')
-  await tell(
+  await append(
     feed,
     'actions',
     Array.from({ length: 1200 }, (_, n) => n),
   )
-  await tell(
+  await append(
     feed,
     'others',
     Array.from({ length: 700 }, (_, n) => n),
@@ -268,14 +265,14 @@ test('at most 1,000 events are looked at for one page, whatever the number of st
   ])
 })
 
-test('a stream that was read only in part holds the others back, and nothing is skipped', async () => {
+test('a stream with unread events holds the others back, and nothing is skipped', async () => {
   const { feed } = await openFeed('in memory')
-  await tell(
+  await append(
     feed,
     'actions',
     Array.from({ length: 1300 }, () => 1),
   )
-  await tell(feed, 'others', [2, 3])
+  await append(feed, 'others', [2, 3])
 
   const first = pageOf(await readFeed(feed, { streams, after: {}, limit: 1000, matches: all }))
   const { events, pages } = await readAll(feed, 1000)
@@ -286,9 +283,9 @@ test('a stream that was read only in part holds the others back, and nothing is 
   expect(pages).toBeGreaterThan(2)
 })
 
-test('a hole in what was read ends the page before it, and the next page says what is missing', async () => {
+test('a page ends before a hole, and the next page says what is missing', async () => {
   const { feed } = await openFeed('in memory')
-  await tell(feed, 'actions', [1, 2, 3, 4, 5, 6])
+  await append(feed, 'actions', [1, 2, 3, 4, 5, 6])
   const deleting: Feed = {
     ...feed,
     async events(...asked) {
@@ -312,7 +309,7 @@ test('a hole in what was read ends the page before it, and the next page says wh
   expect(next).toMatchObject({ gap: { fromSeq: 4, oldestSeq: 6 } })
 })
 
-test('a stream that is not there yet is an empty one', async () => {
+test('a stream that does not exist yet is empty', async () => {
   const { table } = await openFeed('in memory')
 
   const feed = createFeed(table)

@@ -7,9 +7,9 @@ import { createTickets } from '../../../shared/platform/tickets.ts'
 import { createMemoryTable } from '../../memory-table.ts'
 import { askRoute, ORIGIN } from '../ask-route.ts'
 import { cursorIn } from '../feed-on.ts'
-import { createWorld, DAY, someEvent, vocabulary } from '../world.ts'
+import { createWorld, DAY, someEvent, streamConfig } from '../world.ts'
 
-const { streams, defaultStreams } = vocabulary
+const { streams, defaultStreams } = streamConfig
 const types = ['defender-relay.machine-action.changed', 'defender-relay.machine-action.gone']
 const routes = createFeedRoutes({ streams, types })
 
@@ -22,7 +22,7 @@ interface Body {
   errors: { path: string; message: string }[]
 }
 
-/** A feed of three events, and whoever reads it by its routes. */
+/** A feed of three events, and its routes. */
 async function prepare() {
   const { clock, feed, append } = await createWorld()
   await append(someEvent(), someEvent({ machineId: 'm1' }), someEvent())
@@ -32,7 +32,7 @@ async function prepare() {
   const deps = { feed, streams, defaultStreams, tickets, now: clock.now }
   const get = (path: string) => askRoute<typeof deps, Body>(routes, deps, 'GET', path)
   const begin = async () => (await get('events/trigger')).headers.location ?? ''
-  /** Follows a Location of a trigger, its cursor or another one. */
+  /** Follows a Location of a trigger, with its cursor or another one. */
   const follow = async (
     location: string,
     after = new URL(location).searchParams.get('after') ?? undefined,
@@ -48,7 +48,7 @@ async function prepare() {
 
 const at = (location: string) => location.replace(/^.*\/|\?.*$/g, '')
 
-test('a reader goes on where it was, and at the end there is nothing yet', async () => {
+test('a reader continues at its cursor, and at the end there is nothing yet', async () => {
   const { get, append } = await prepare()
 
   const first = await get('events?limit=2')
@@ -80,7 +80,7 @@ test.each([
   },
 )
 
-test('a device that nobody knows is an open question: no events, no refusal', async () => {
+test('an unknown device has no events and is not refused', async () => {
   const { get } = await prepare()
 
   expect(await get('events?machineId=nobody')).toMatchObject({ status: 200, body: { events: [] } })
@@ -95,7 +95,7 @@ test('the "next" of another list is refused', async () => {
   expect([status, body.detail]).toEqual([400, 'query.after is not a "next" of this list'])
 })
 
-test('a cursor of a stream that is not there is refused', async () => {
+test('a cursor of an unknown stream is refused', async () => {
   const { get } = await prepare()
 
   const { status, body } = await get(
@@ -112,24 +112,24 @@ test('a cursor that no reader of this feed can have is refused', async () => {
   const { status, body } = await get(`events?after=${ahead}`)
 
   expect([status, body.type]).toEqual([400, 'urn:defender-relay:invalid-request'])
-  expect(body.detail).toContain('query.after lies ahead of machine-actions')
+  expect(body.detail).toContain('query.after is ahead of machine-actions')
 })
 
-test('a cursor of a feed that was begun anew is told where the new one begins', async () => {
+test('a cursor of a feed that began again gets the cursor where the new feed begins', async () => {
   const { get } = await prepare()
   const before = await prepare()
   const { body: old } = await before.get('events')
 
   const late = await get(`events?stream=machine-actions&after=${old.next}`)
-  const [, path = ''] = /GET \/api\/(\S+) goes on/.exec(late.body.fix) ?? []
+  const [, path = ''] = /GET \/api\/(\S+) continues/.exec(late.body.fix) ?? []
   const on = await get(path)
 
   expect([late.status, late.body.type]).toEqual([410, 'urn:defender-relay:cursor-expired'])
-  expect(late.body.detail).toContain('begun anew')
+  expect(late.body.detail).toContain('began again')
   expect([on.status, on.body.events.length]).toEqual([200, 3])
 })
 
-test.each(['of a feed that was begun anew', 'ahead of its feed'])(
+test.each(['of a feed that began again', 'ahead of its feed'])(
   'a trigger with a cursor %s is not stuck',
   async (what) => {
     const { feed, begin, follow } = await prepare()
@@ -150,7 +150,7 @@ test.each(['of a feed that was begun anew', 'ahead of its feed'])(
   },
 )
 
-test("a trigger's cursor that is none is refused", async () => {
+test('an invalid cursor of a trigger is refused', async () => {
   const { begin, follow } = await prepare()
 
   await expect(follow(await begin(), 'nonsense')).rejects.toBeInstanceOf(RequestError)

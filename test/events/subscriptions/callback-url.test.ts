@@ -13,7 +13,7 @@ import { createWorld, someEvent } from '../world.ts'
 
 const CANARY = 'canary-7f3a'
 
-/** Names of the test's own DNS; whatever else is asked for does not exist. */
+/** Names of the test's own DNS; no other name exists. */
 const names: Record<string, string[]> = {
   'public.contoso.net': ['20.50.2.9', '2603:1030:7::5'],
   'metadata.contoso.net': ['169.254.169.254'],
@@ -151,7 +151,7 @@ const refusal = async (work: Promise<unknown>): Promise<RequestError> => {
   throw new Error('it was not refused', { cause: error })
 }
 
-/** Counts connections to this machine, on a port that webhooks may have. */
+/** Counts connections to this machine, on an allowed port. */
 async function countConnections(): Promise<{ port: number; count(): number }> {
   let count = 0
   const server = createServer((socket) => {
@@ -169,9 +169,9 @@ describe('hostile callback URLs', () => {
   beforeAll(async () => {
     const world = await createWorld()
     subscription = await world.subscribe('public.contoso.net')
-    await world.tell(someEvent())
+    await world.emit(someEvent())
     const [first] = await world.feed.events('machine-actions', 0, 1)
-    if (!first) throw new Error('nothing was told')
+    if (!first) throw new Error('no event was appended')
     event = first
   })
 
@@ -180,7 +180,7 @@ describe('hostile callback URLs', () => {
   })
 
   test.each(hostile)(
-    '%s is refused when subscribing, and nothing of it is said',
+    '%s is refused when subscribing, and the answer shows nothing of it',
     async (_, url) => {
       const error = await refusal(validateCallbackUrl(url, policy()))
 
@@ -214,7 +214,7 @@ describe('hostile callback URLs', () => {
     expect(calls).toBe(0)
   })
 
-  test('a name that changes its address after subscribing is judged by the new one, and not contacted', async () => {
+  test('a host name that changes its address after subscribing is validated by the new one, and not contacted', async () => {
     const { port, count } = await countConnections()
     let addresses = ['20.50.2.9']
     const moving: CallbackPolicy = {
@@ -240,7 +240,7 @@ describe('hostile callback URLs', () => {
     expect(count()).toBe(0)
   })
 
-  test('the address that was judged is the one that is connected to', async () => {
+  test('the validated address is the one that is connected to', async () => {
     const { port, count } = await countConnections()
     const http = createHttp({
       upstream: 'receiver',
@@ -249,7 +249,7 @@ describe('hostile callback URLs', () => {
     })
     const url = `https://loopback.contoso.net:${port}/hook`
 
-    // The name exists in the test's DNS alone.
+    // Only the test's DNS has this name.
     const outcome = await postEvent(
       { http, callbackPolicy: policy(true), clock: createAdjustableClock() },
       { ...subscription, callbackUrl: url },
@@ -268,7 +268,7 @@ test.each([
   'https://public.contoso.net:9443/hook',
   'https://20.50.2.9/hook',
   'https://[2603:1030:7::5]/hook',
-])('%s is a callback', async (url) => {
+])('%s is allowed', async (url) => {
   const { addresses } = await validateCallbackUrl(url, policy())
 
   expect(addresses?.map(({ address }) => address)).toEqual(
@@ -276,7 +276,7 @@ test.each([
   )
 })
 
-test('a literal address is never looked up', async () => {
+test('a literal address is never resolved', async () => {
   const watched = policy()
 
   await validateCallbackUrl('https://20.50.2.9/hook', watched)
@@ -302,7 +302,7 @@ test('a name that does not resolve has a reason of its own', async () => {
 })
 
 test.each(['http://127.0.0.1:7099/hook', 'http://[::1]:7099/hook', 'https://127.0.0.1/hook'])(
-  '%s is a callback on a laptop alone',
+  '%s is allowed on a laptop only',
   async (url) => {
     await refusal(validateCallbackUrl(url, policy()))
 

@@ -3,7 +3,7 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import type { Filter } from '../../../shared/events/filter.ts'
 import { subscribe } from '../../../shared/events/subscriptions/subscribe.ts'
-import { dyingAt, stepping, watchQueue, watchTable } from '../watched-storage.ts'
+import { crashAt, interceptQueue, interceptTable, stepping } from '../intercepted-storage.ts'
 import { createWorld, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
@@ -17,29 +17,32 @@ const wantedOf = (host = HOST, filter: Filter = {}) => ({
 
 type World = Awaited<ReturnType<typeof createWorld>>
 
-/** Parts of one stream whose every request waits for its step. */
+/** Dependencies of one stream whose every request waits for a step. */
 function steppedDeps(world: World) {
-  const watch = stepping()
+  const interceptor = stepping()
   const { streams, subscriptions, deliveries } = world.tables
-  const deps = world.partsOver({
-    streams: watchTable(streams, watch),
-    subscriptions: watchTable(subscriptions, watch),
-    deliveries: watchTable(deliveries, watch),
-    queue: watchQueue(world.queues.queue, watch),
+  const deps = world.depsOver({
+    streams: interceptTable(streams, interceptor),
+    subscriptions: interceptTable(subscriptions, interceptor),
+    deliveries: interceptTable(deliveries, interceptor),
+    queue: interceptQueue(world.queues.queue, interceptor),
   })
-  return { deps: { ...deps, streams: ['machine-actions'] }, watch }
+  return { deps: { ...deps, streams: ['machine-actions'] }, interceptor }
 }
 
-/** Lets work go on until it is done. */
-async function finish(watch: { step(): Promise<void> }, work: Promise<unknown>): Promise<void> {
+/** Steps until the work is done. */
+async function finish(
+  interceptor: { step(): Promise<void> },
+  work: Promise<unknown>,
+): Promise<void> {
   let isDone = false
   void work.finally(() => {
     isDone = true
   })
-  while (!isDone) await watch.step()
+  while (!isDone) await interceptor.step()
 }
 
-/** Every way to mix `a` steps of one with `b` steps of the other. */
+/** Every order of `a` steps of one with `b` steps of the other. */
 function* mixes(a: number, b: number): Generator<string> {
   if (a === 0 || b === 0) yield 'a'.repeat(a) + 'b'.repeat(b)
   else {
@@ -48,42 +51,42 @@ function* mixes(a: number, b: number): Generator<string> {
   }
 }
 
-/** Appends two events at once and dispatches them, as a poll does that has read the head before. */
-async function tellTwo(
+/** Appends two events at once and dispatches them, as a poll that has read the head before. */
+async function appendTwo(
   deps: World['deps'],
   feed: World['feed'],
   appended: () => void,
 ): Promise<void> {
   const before = await feed.head('machine-actions')
   const steps = [{ event: someEvent() }, { event: someEvent() }]
-  // Through the watched table, so that it can be held too.
+  // Through the intercepted table, so that it waits too.
   const after = await (deps.feed as World['feed']).append(before, steps, '', {})
   appended()
   await dispatch(deps, 'machine-actions', after)
 }
 
-test('whatever is appended after the answer is delivered, however making and appending are mixed', async () => {
-  const steps = { create: 0, tell: 0 }
+test('every event appended after the answer is delivered, in every order of the requests', async () => {
+  const steps = { create: 0, append: 0 }
   let runs = 0
   for (const mix of mixes(6, 9)) {
     runs += 1
     const world = await createWorld()
     world.receive(HOST, () => 200)
-    const [creator, teller] = [steppedDeps(world), steppedDeps(world)]
+    const [creator, appender] = [steppedDeps(world), steppedDeps(world)]
     let from: number | undefined
     let isLate = false
     const created = subscribe(creator.deps, wantedOf()).then(({ subscription }) => {
       from = subscription.from['machine-actions']
     })
-    const told = tellTwo(teller.deps, world.feed, () => {
+    const appending = appendTwo(appender.deps, world.feed, () => {
       isLate = from !== undefined
     })
     await new Promise<void>((resolve) => setImmediate(resolve))
-    for (const turn of mix) await (turn === 'a' ? creator : teller).watch.step()
-    await finish(creator.watch, created)
-    await finish(teller.watch, told)
-    steps.create = Math.max(steps.create, creator.watch.requests.length)
-    steps.tell = Math.max(steps.tell, teller.watch.requests.length)
+    for (const next of mix) await (next === 'a' ? creator : appender).interceptor.step()
+    await finish(creator.interceptor, created)
+    await finish(appender.interceptor, appending)
+    steps.create = Math.max(steps.create, creator.interceptor.requests.length)
+    steps.append = Math.max(steps.append, appender.interceptor.requests.length)
     world.serve()
     await world.clock.advance(MINUTE)
 
@@ -92,21 +95,21 @@ test('whatever is appended after the answer is delivered, however making and app
     if (isLate) expect(promised, mix).toEqual([1, 2])
   }
 
-  expect(steps).toEqual({ create: 6, tell: 9 })
+  expect(steps).toEqual({ create: 6, append: 9 })
   expect(runs).toBe(5005)
 })
 
-test('two who subscribe the same callback URL at the same moment make one subscription, however they are mixed', async () => {
+test('two requests that subscribe the same callback URL make one subscription, in every order of their requests', async () => {
   for (const mix of mixes(6, 6)) {
     const world = await createWorld()
     const [one, other] = [steppedDeps(world), steppedDeps(world)]
     const made = [subscribe(one.deps, wantedOf()), subscribe(other.deps, wantedOf())]
     await new Promise<void>((resolve) => setImmediate(resolve))
-    for (const turn of mix) await (turn === 'a' ? one : other).watch.step()
-    // Side by side from here on: neither waits for the other.
+    for (const next of mix) await (next === 'a' ? one : other).interceptor.step()
+    // Both at the same time from here on: neither waits for the other.
     const sideBySide = {
       async step() {
-        for (const { watch } of [one, other]) await watch.step()
+        for (const { interceptor } of [one, other]) await interceptor.step()
       },
     }
     const both = Promise.all(made)
@@ -124,39 +127,39 @@ test('two who subscribe the same callback URL at the same moment make one subscr
   }
 })
 
-test('whoever subscribes anew after a crash in between gets a subscription and its secret', async () => {
+test('a caller that subscribes again after a crash gets a subscription and its secret', async () => {
   for (let n = 0; ; n++) {
     const world = await createWorld()
     world.receive(HOST, () => 200)
-    const watch = dyingAt(n, 'after')
+    const interceptor = crashAt(n, 'after')
     const { subscriptions, streams } = world.tables
-    const dying = world.partsOver({
-      streams: watchTable(streams, watch),
-      subscriptions: watchTable(subscriptions, watch),
+    const crashing = world.depsOver({
+      streams: interceptTable(streams, interceptor),
+      subscriptions: interceptTable(subscriptions, interceptor),
     })
-    const first = await subscribe(dying, wantedOf()).catch(() => undefined)
+    const first = await subscribe(crashing, wantedOf()).catch(() => undefined)
 
     const second = await subscribe(world.deps, wantedOf())
-    const ids = await world.tell(someEvent())
+    const ids = await world.emit(someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
 
     expect(world.ids(HOST)).toEqual(ids)
     expect(await world.deps.subscriptions.all()).toHaveLength(1)
     if (first) break
-    // The last request is the one that makes it active: its answer alone was lost.
+    // The last request makes it active: only its answer was lost.
     expect(second.isNew || second.subscription.state === 'active').toBe(true)
   }
 })
 
-test('what was begun and given up is cleaned up, and owes nothing', async () => {
+test('an abandoned subscription is removed, and has no deliveries', async () => {
   const world = await createWorld()
-  const watch = dyingAt(2, 'after')
+  const interceptor = crashAt(2, 'after')
   await subscribe(
-    world.partsOver({ subscriptions: watchTable(world.tables.subscriptions, watch) }),
+    world.depsOver({ subscriptions: interceptTable(world.tables.subscriptions, interceptor) }),
     wantedOf(),
   ).catch(() => undefined)
-  await world.tell(someEvent())
+  await world.emit(someEvent())
   const begun = await world.deps.subscriptions.all()
   world.serve()
 
@@ -172,20 +175,20 @@ test('what was begun and given up is cleaned up, and owes nothing', async () => 
   expect((await subscribe(world.deps, wantedOf())).isNew).toBe(true)
 })
 
-test('whoever takes longer to subscribe than a start may take is not cleaned up after the answer', async () => {
+test('a subscription that takes too long to start is not removed after the answer', async () => {
   for (const mix of mixes(5, 6)) {
     const world = await createWorld()
     const [creator, cleaner] = [steppedDeps(world), steppedDeps(world)]
     const created = subscribe(creator.deps, wantedOf())
-    // Found, begun and counted: from here on the row could be taken for given up.
-    for (let n = 0; n < 3; n++) await creator.watch.step()
+    // Found, begun and counted: from here on the row could count as abandoned.
+    for (let n = 0; n < 3; n++) await creator.interceptor.step()
     await world.clock.advance(6 * MINUTE)
 
     const cleaned = dispatch(cleaner.deps, 'machine-actions')
     await new Promise<void>((resolve) => setImmediate(resolve))
-    for (const turn of mix) await (turn === 'a' ? creator : cleaner).watch.step()
-    await finish(creator.watch, created)
-    await finish(cleaner.watch, cleaned)
+    for (const next of mix) await (next === 'a' ? creator : cleaner).interceptor.step()
+    await finish(creator.interceptor, created)
+    await finish(cleaner.interceptor, cleaned)
 
     const all = await world.deps.subscriptions.all()
     expect(
@@ -209,14 +212,14 @@ test('there are at most two hundred subscriptions, and a known callback URL stil
   expect([again.isNew, again.subscription.filter]).toEqual([false, { states: ['Failed'] }])
 })
 
-test('a filter with another stream begins there now', async () => {
+test('a new stream in a filter begins at its end', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const before = await subscribe(world.deps, wantedOf(HOST, { streams: ['investigations'] }))
-  await world.tell(someEvent(), someEvent())
+  await world.emit(someEvent(), someEvent())
 
   const after = await subscribe(world.deps, wantedOf(HOST, { streams: ['machine-actions'] }))
-  const [id] = await world.tell(someEvent())
+  const [id] = await world.emit(someEvent())
   world.serve()
   await world.clock.advance(MINUTE)
 
@@ -228,13 +231,13 @@ test('a filter with another stream begins there now', async () => {
   expect(world.ids(HOST)).toEqual([id])
 })
 
-test('whoever subscribes again after being disabled is enabled, and gets what was owed', async () => {
+test('a disabled subscription that is subscribed again is enabled, and gets its pending events', async () => {
   const world = await createWorld()
   let status = 410
   world.receive(HOST, () => status)
   await subscribe(world.deps, wantedOf())
   world.serve()
-  const ids = await world.tell(someEvent())
+  const ids = await world.emit(someEvent())
   await world.clock.advance(MINUTE)
 
   status = 200
@@ -248,12 +251,12 @@ test('whoever subscribes again after being disabled is enabled, and gets what wa
 test('without a subscription a dispatch after an append is one request, and the catch-up follows the stream', async () => {
   const world = await createWorld()
   const requests: string[] = []
-  const watch = { before: (request: string) => void requests.push(request) }
+  const interceptor = { before: (request: string) => void requests.push(request) }
   const { streams, subscriptions, deliveries } = world.tables
-  const deps = world.partsOver({
-    streams: watchTable(streams, watch),
-    subscriptions: watchTable(subscriptions, watch),
-    deliveries: watchTable(deliveries, watch),
+  const deps = world.depsOver({
+    streams: interceptTable(streams, interceptor),
+    subscriptions: interceptTable(subscriptions, interceptor),
+    deliveries: interceptTable(deliveries, interceptor),
   })
   await world.append(someEvent(), someEvent())
   const head = await world.feed.head('machine-actions')
@@ -266,7 +269,7 @@ test('without a subscription a dispatch after an append is one request, and the 
   expect((await world.feed.counter('machine-actions', 'dispatched')).seq).toBe(2)
 })
 
-test('two dispatches at the same moment owe each event once', async () => {
+test('two dispatches at the same time deliver each event once', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { subscription } = await subscribe(world.deps, wantedOf())
