@@ -5,7 +5,7 @@ import type { ReadRow } from './kind.ts'
 import type { FileRef } from './names.ts'
 import type { FileRecord, FileState, Run } from './run-record.ts'
 
-/** A row as it came, read or refused; `size` is its length in UTF-16 units. */
+/** A row as sent, read or rejected; `size` is its length in UTF-16 units. */
 interface SourceRow {
   line: number
   text: string
@@ -13,44 +13,38 @@ interface SourceRow {
   row: ReadRow
 }
 
-/** Where the rows of a file come from, block by block. */
+/** The rows of a file, block by block. */
 export interface Source {
   blocks: AsyncIterable<SourceRow[]>
-  /** Something to note although all is well. */
+  /** A remark on a source without errors. */
   note: string | null
-  /** How many bytes have come so far, packed. */
+  /** The bytes read so far, packed. */
   bytes(): number
-  /** The paged list can't be asked for twice and give the same: its table must hold nothing but this attempt. */
+  /** True for the paged list, which may change between attempts: its table must hold the rows of one attempt only. */
   restartsWhole: boolean
 }
 
-/** Opens what a file's row points to, or answers why that can't be done now. */
+/** Opens the source of a file, or answers the file's state when that is not possible now. */
 export async function openSource(
   engine: ExportEngine,
   ref: FileRef,
   run: Run,
   file: FileRecord,
 ): Promise<Source | { state: FileState; reason: string }> {
-  const { kind } = engine
+  const source = { note: null, bytes: () => 0, restartsWhole: false }
   if (run.method === 'json')
-    return { blocks: readPages(engine, ref), note: null, bytes: () => 0, restartsWhole: true }
+    return { ...source, blocks: readPages(engine, ref), restartsWhole: true }
   if (!file.link) return { state: 'expired', reason: 'the file has no link' }
-  const opened = await kind.openFile(file.link)
-  if (opened.kind === 'empty')
-    return { blocks: noRows(), note: 'the file is empty', bytes: () => 0, restartsWhole: false }
-  if (opened.kind !== 'open') return closed[opened.kind]
-  return {
-    blocks: readFile(engine, opened.body),
-    note: null,
-    bytes: () => opened.bytes.packed,
-    restartsWhole: false,
-  }
+  const opened = await engine.kind.openFile(file.link)
+  if (opened.kind === 'empty') return { ...source, blocks: noRows(), note: 'the file is empty' }
+  if (opened.kind !== 'open') return notOpen[opened.kind]
+  return { ...source, blocks: readFile(engine, opened.body), bytes: () => opened.bytes.packed }
 }
 
-const closed = {
+const notOpen = {
   'not-ready': { state: 'not-ready', reason: 'the file is not ready' },
   expired: { state: 'expired', reason: 'the link has expired' },
-  gone: { state: 'expired', reason: 'the file is no longer behind the link' },
+  gone: { state: 'expired', reason: 'the link leads to no file any more' },
 } as const
 
 async function* noRows(): AsyncGenerator<SourceRow[]> {}
@@ -86,24 +80,21 @@ async function* readPages(
   for await (const { rows, date } of kind.pages()) {
     if (line === 0) {
       const generatedTime = date?.toISOString() ?? stamp(clock)
-      await runs.update(ref, (run) => ({ ...run, generatedTime }))
+      await runs.set(ref, { generatedTime })
     }
     yield rows.map((value) => {
       line += 1
       const text = toText(value)
-      if (text === undefined)
-        return {
-          line,
-          text: '',
-          size: 0,
-          row: { ok: false, reason: 'the row is nested too deeply' },
-        }
-      return { line, text, size: text.length, row: kind.readPageRow(value) }
+      const row: ReadRow =
+        text === undefined
+          ? { ok: false, reason: 'the row is nested too deeply' }
+          : kind.readPageRow(value)
+      return { line, text: text ?? '', size: text?.length ?? 0, row }
     })
   }
 }
 
-/** What came as JSON may be nested deeper than can be written again. */
+/** Undefined for a value that is nested too deeply to be written as JSON. */
 function toText(value: unknown): string | undefined {
   try {
     return JSON.stringify(value)
@@ -120,16 +111,16 @@ export interface Line {
   tooLong: boolean
 }
 
-/** Longest line that is read, in UTF-16 units: a row of it still fits an entity. */
-export const LONGEST_LINE = 256 * 1024
+/** Longest line that is read, in UTF-16 units: its row still fits into one table entity. */
+export const MAX_LINE = 256 * 1024
 
 /**
- * Splits bytes into lines, a block at a time, in constant memory: of a line that is too long only the beginning is kept.
- * Takes LF and CRLF, a byte order mark, and a last line without an end; blank lines are numbered and left out.
+ * Splits bytes into lines, block by block, in constant memory: only the beginning of a line that is too long is stored.
+ * Accepts LF and CRLF, a byte order mark, and a last line without a line break; blank lines are counted and left out.
  */
 export async function* readLines(
   body: AsyncIterable<Buffer>,
-  longest = LONGEST_LINE,
+  longest = MAX_LINE,
 ): AsyncGenerator<Line[]> {
   const decoder = new StringDecoder('utf8')
   let rest = ''
@@ -143,7 +134,7 @@ export async function* readLines(
     length = 0
     number += 1
     const clean = (number === 1 ? whole.replace(/^\uFEFF/, '') : whole).trim()
-    // Of a line that is too long nobody knows whether it is blank.
+    // A line that is cut off may go on after its blank beginning.
     return clean === '' && !tooLong ? undefined : { number, text: clean, tooLong }
   }
 

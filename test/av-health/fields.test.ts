@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { fieldOf, isIgnored, modeName, osKindOf } from '../../shared/av-health/fields.ts'
+import { findField, isIgnored, modeName, osKind } from '../../shared/av-health/fields.ts'
 
 test.each([
   ['AvIsSignatureUptoDate', 'avIsSignatureUpToDate'],
@@ -10,7 +10,7 @@ test.each([
   ['Timestamp', 'dataRefreshTimestamp'],
   ['rbacgroupid', 'rbacGroupId'],
 ])('%s stands for the column %s', (name, column) => {
-  expect(fieldOf(name)?.column).toBe(column)
+  expect(findField(name)?.column).toBe(column)
 })
 
 test.each([
@@ -22,14 +22,14 @@ test.each([
   'avMode2',
   'x'.repeat(10_000),
 ])('%.20s stands for nothing, however often it is asked for', (name) => {
-  expect([fieldOf(name), fieldOf(name)]).toEqual([undefined, undefined])
+  expect([findField(name), findField(name)]).toEqual([undefined, undefined])
 })
 
 test('known names are found when thousands of unknown ones have gone by', () => {
-  for (let n = 0; n < 5000; n++) fieldOf(`unknown${n}`)
+  for (let n = 0; n < 5000; n++) findField(`unknown${n}`)
 
-  expect(fieldOf('aVmODE')).toEqual({ column: 'avMode', form: 'mode' })
-  expect(fieldOf('unknown4999')).toBeUndefined()
+  expect(findField('aVmODE')).toEqual({ column: 'avMode', form: 'mode' })
+  expect(findField('unknown4999')).toBeUndefined()
 })
 
 test.each([
@@ -61,7 +61,7 @@ test.each([
   ['iOS', undefined],
   ['', undefined],
 ])('platform "%s" is of kind %s', (platform, kind) => {
-  expect(osKindOf(platform)).toBe(kind)
+  expect(osKind(platform)).toBe(kind)
 })
 
 test('what has nothing to do with antivirus health is known for it', () => {

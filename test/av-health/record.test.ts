@@ -391,12 +391,12 @@ describe('the device id', () => {
     [12345, 'the device id is missing'],
     [['a1'], 'the device id is missing'],
     [{}, 'the device id is missing'],
-    ['a/b', 'the device id can be no key'],
-    ['a b', 'the device id can be no key'],
-    ['a\n', 'the device id can be no key'],
-    ['..\\x', 'the device id can be no key'],
-    ['ä', 'the device id can be no key'],
-    ['a'.repeat(129), 'the device id can be no key'],
+    ['a/b', 'the device id is not a valid key'],
+    ['a b', 'the device id is not a valid key'],
+    ['a\n', 'the device id is not a valid key'],
+    ['..\\x', 'the device id is not a valid key'],
+    ['ä', 'the device id is not a valid key'],
+    ['a'.repeat(129), 'the device id is not a valid key'],
   ])('%j is refused: %s', (id, reason) => {
     expect(readDevice({ DeviceId: id, osPlatform: 'macOS' })).toEqual({ ok: false, reason })
   })

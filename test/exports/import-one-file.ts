@@ -45,7 +45,7 @@ const now = clock.now().toISOString()
 const run = {
   epoch: 1,
   state: 'importing',
-  asked: 'files',
+  requestedMethod: 'files',
   force: false,
   method: 'files',
   startedAt: now,

@@ -217,7 +217,7 @@ describe('a run under way', () => {
     expect(joined).toMatchObject({ runId: first.runId, joined: true })
     expect(await ledgerRows(memory.tables)).toEqual(before)
     expect(listening.started).toHaveLength(1)
-    expect(lines.join()).toContain('could not be looked up')
+    expect(lines.join()).toContain('could not be read')
     expect(lines.join()).not.toContain('system-key')
   })
 

@@ -22,7 +22,7 @@ const newRun = (runId = FIRST): Run =>
   toRun(runId, {
     epoch: 1,
     state: 'starting',
-    asked: 'auto',
+    requestedMethod: 'auto',
     force: false,
     buckets: 16,
     startedAt: '2026-03-02T10:00:00.000Z',
@@ -283,7 +283,7 @@ describe('publishing', () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
     await ledger.release(ref())
-    await ledger.forget([FIRST])
+    await ledger.delete(FIRST)
     await ledger.begin(newRun(SECOND))
 
     await ledger.publish(ref(SECOND), pointer(SECOND), published)
@@ -336,7 +336,7 @@ describe('the list of runs', () => {
     await ledger.begin(newRun())
     await ledger.release(ref())
 
-    await ledger.forget([FIRST])
+    await ledger.delete(FIRST)
 
     expect([await ledger.run(FIRST), await ledger.runs(10)]).toEqual([undefined, []])
   })
