@@ -28,7 +28,7 @@ test.each([
 test('known names are found when thousands of unknown ones have gone by', () => {
   for (let n = 0; n < 5000; n++) findField(`unknown${n}`)
 
-  expect(findField('aVmODE')).toEqual({ column: 'avMode', form: 'mode' })
+  expect(findField('aVmODE')).toEqual({ column: 'avMode', type: 'mode' })
   expect(findField('unknown4999')).toBeUndefined()
 })
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { resumeExports, type Started, startRun } from '../../shared/exports/start.ts'
+import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
@@ -20,7 +20,7 @@ import {
 import { watched } from './watched-tables.ts'
 
 /** Holds what all callers of starts at the same moment are promised. */
-function expectOneRun(starts: Started[]): void {
+function expectOneRun(starts: { runId: string; joined: boolean }[]): void {
   expect(new Set(starts.map(({ runId }) => runId)).size).toBe(1)
   expect(starts.filter(({ joined }) => !joined)).toHaveLength(1)
 }
