@@ -17,8 +17,7 @@ export function createAvHealthExport(
     ...options,
     ...source,
     snapshotTable: (runId) => `AvHealthSnapshot${runId}`,
-    readFileRow: readDevice,
-    readPageRow: readDevice,
+    readRow: readDevice,
     freshness,
   }
 }

@@ -1,4 +1,4 @@
-import type { ReadRow } from '../exports/kind.ts'
+import { type ReadRow, reject } from '../exports/kind.ts'
 import type { Columns, Value } from '../platform/table.ts'
 import { LONGEST_PIECE } from '../platform/table-record.ts'
 import { timeKey, toTimeText } from '../platform/time.ts'
@@ -17,6 +17,8 @@ type Source = Record<string, unknown>
 
 /** The result so far while a record is read: columns, and the fields without a column. */
 interface ReadState {
+  /** The device id as sent. */
+  id: string
   columns: Columns
   other: Source
   unknownFields: string[]
@@ -28,29 +30,29 @@ interface ReadState {
  * Written by hand for speed: an import reads a million records.
  */
 export function readDevice(value: unknown): ReadRow {
-  if (!isObject(value)) return { ok: false, reason: 'the line is not an object' }
+  if (!isObject(value)) return reject('the line is not an object')
   const id = readDeviceId(value)
-  if (id === undefined) return { ok: false, reason: 'the device id is missing' }
-  if (!DEVICE_ID.test(id)) return { ok: false, reason: 'the device id is not a valid key' }
+  if (id === undefined) return reject('the device id is missing')
+  if (!DEVICE_ID.test(id)) return reject('the device id is not a valid key')
   const machineId = id.toLowerCase()
   // Without a prototype: a field may have the name `__proto__`.
   const other: Source = Object.create(null)
-  const reading: ReadState = { columns: { machineId }, other, unknownFields: [] }
+  const reading: ReadState = { id, columns: { machineId }, other, unknownFields: [] }
   try {
-    readFields(value, reading, id)
+    readFields(value, reading)
     finish(reading)
   } catch (error) {
     // Tens of thousands of nested levels use up the stack.
-    if (error instanceof RangeError) return { ok: false, reason: 'the line is nested too deeply' }
+    if (error instanceof RangeError) return reject('the line is nested too deeply')
     throw error
   }
   let size = 0
   for (const column of Object.values(reading.columns)) {
     if (typeof column !== 'string') continue
-    if (column.length > LONGEST_PIECE) return { ok: false, reason: 'a field is too long' }
+    if (column.length > LONGEST_PIECE) return reject('a field is too long')
     size += column.length
   }
-  if (size > MAX_ROW) return { ok: false, reason: 'the line is too long' }
+  if (size > MAX_ROW) return reject('the line is too long')
   return { ok: true, id: machineId, columns: reading.columns, unknownFields: reading.unknownFields }
 }
 
@@ -77,21 +79,21 @@ function readDeviceId(source: Source): string | undefined {
   return typeof id === 'string' && id !== '' ? id : undefined
 }
 
-function readFields(source: Source, reading: ReadState, id: string): void {
+function readFields(source: Source, reading: ReadState): void {
   for (const [name, value] of Object.entries(source)) {
     const field = findField(name)
-    if (!field) addOther(name, value, reading, id)
-    else if (field.type === 'nested') readNested(name, value, reading, id)
+    if (!field) addUnknown(name, value, reading)
+    else if (field.type === 'nested') readNested(name, value, reading)
     else if (field.type === 'scans') readScans(name, value, reading)
     else setColumn(field.column, field.type, name, value, reading)
   }
 }
 
 /** The antivirus data of a file row: an object, usually as JSON text. */
-function readNested(name: string, value: unknown, reading: ReadState, id: string): void {
-  const nested = typeof value === 'string' ? parse(value) : value
-  if (isObject(nested)) readFields(nested, reading, id)
-  else if (!isAbsent(value)) reading.other[name] = value
+function readNested(name: string, value: unknown, reading: ReadState): void {
+  const nested = parse(value)
+  if (isObject(nested)) readFields(nested, reading)
+  else setOther(name, value, reading)
 }
 
 const scanKinds = new Set(['quick', 'full', 'custom'])
@@ -105,22 +107,22 @@ const scanMembers = new Map<string, [suffix: string, type: FieldType]>([
 
 /** `{Quick, Full, Custom}` of `{ScanStatus, ErrorCode, Timestamp}`, usually as JSON text; results may also come beside it. */
 function readScans(name: string, value: unknown, reading: ReadState): void {
-  const scans = typeof value === 'string' ? parse(value) : value
+  const scans = parse(value)
   if (!isObject(scans)) {
-    if (!isAbsent(value)) reading.other[name] = value
+    setOther(name, value, reading)
     return
   }
   for (const [kindName, scan] of Object.entries(scans)) {
     const kind = kindName.toLowerCase()
     if (!scanKinds.has(kind) || !isObject(scan)) {
-      if (!isAbsent(scan)) reading.other[`${name}.${kindName}`] = scan
+      setOther(`${name}.${kindName}`, scan, reading)
       continue
     }
     for (const [member, memberValue] of Object.entries(scan)) {
       const path = `${name}.${kindName}.${member}`
       const [suffix, type] = scanMembers.get(member.toLowerCase()) ?? []
       if (type) setColumn(`${kind}Scan${suffix}`, type, path, memberValue, reading)
-      else if (!isAbsent(memberValue)) reading.other[path] = memberValue
+      else setOther(path, memberValue, reading)
     }
   }
 }
@@ -157,17 +159,16 @@ function readText(value: unknown): string | undefined {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
 }
 
-function addOther(
-  name: string,
-  value: unknown,
-  { other, unknownFields }: ReadState,
-  id: string,
-): void {
-  if (idPattern.test(name) || name.startsWith('@odata.')) return
-  if (isAbsent(value) || (name.toLowerCase() === 'id' && value === id)) return
-  other[name] = value
+function setOther(name: string, value: unknown, { other }: ReadState): void {
+  if (!isAbsent(value)) other[name] = value
+}
+
+function addUnknown(name: string, value: unknown, reading: ReadState): void {
+  if (isAbsent(value) || idPattern.test(name) || name.startsWith('@odata.')) return
+  if (name.toLowerCase() === 'id' && value === reading.id) return
+  setOther(name, value, reading)
   // The ledger counts names, and has room only for short and plain ones.
-  if (!isIgnored(name)) unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
+  if (!isIgnored(name)) reading.unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
 }
 
 function finish({ columns, other }: ReadState): void {
@@ -200,9 +201,11 @@ function otherText(other: Source): string | undefined {
   return JSON.stringify({ ...stored, omittedFields })
 }
 
-function parse(text: string): unknown {
+/** Parses JSON text; any other value stays as it is. */
+function parse(value: unknown): unknown {
+  if (typeof value !== 'string') return value
   try {
-    return JSON.parse(text)
+    return JSON.parse(value)
   } catch {
     return undefined
   }

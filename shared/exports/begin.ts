@@ -6,7 +6,7 @@ import { digestPaths } from './file-store.ts'
 import type { ExportMethod, Listing } from './kind.ts'
 import type { Begun, FilesRef, Renewed, RunRef } from './names.ts'
 import { endRun } from './publish.ts'
-import { isFinal, isOver, type Run, unlessFenced } from './run-record.ts'
+import { isEarlier, isFinal, isOver, type Run, unlessFenced } from './run-record.ts'
 import { createFor } from './snapshot-table.ts'
 
 /**
@@ -118,11 +118,7 @@ async function decideListing(
   if (files.length === 0) return { state: 'empty', reason: 'the upstream listed no file' } as const
   const current = await runs.current()
   if (!current || method === 'json') return undefined
-  if (
-    generatedTime &&
-    current.generatedTime &&
-    Date.parse(generatedTime) < Date.parse(current.generatedTime)
-  ) {
+  if (isEarlier(generatedTime, current.generatedTime)) {
     return { state: 'failed', reason: 'the listing is older than the published snapshot' } as const
   }
   const isSame =
@@ -143,7 +139,11 @@ const RENEWAL_MS = MINUTE_MS
 export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<Renewed> {
   return unlessFenced<Renewed>({ state: 'over' }, async () => {
     const { kind, runs, files } = engine
-    if (!(await areStillExpired(engine, ref))) return { state: 'renewed' }
+    const before = await files.all(ref.runId)
+    const isExpired = before.some(
+      (file) => ref.files.includes(file.number) && file.state === 'expired',
+    )
+    if (!isExpired) return { state: 'renewed' }
     if (!(await takeLease(engine, ref))) return { state: 'later', seconds: 15 }
     let listing: Listing
     try {
@@ -179,18 +179,13 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       }))
       if (old.state === 'expired') renewed += 1
     }
-    await runs.update(ref, (before) => ({ ...before, linksRenewed: before.linksRenewed + renewed }))
+    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + renewed }))
     return { state: 'renewed' }
   })
 }
 
 /** The reason of a run that failed because the upstream published a newer export; the run is started again. */
 export const SUPERSEDED = 'the upstream replaced the export while it was being imported'
-
-async function areStillExpired({ files }: ExportEngine, ref: FilesRef): Promise<boolean> {
-  const known = await files.all(ref.runId)
-  return known.some((file) => ref.files.includes(file.number) && file.state === 'expired')
-}
 
 /** One renewal at a time; other callers wait and then find the new links. */
 async function takeLease({ runs, clock }: ExportEngine, ref: FilesRef): Promise<boolean> {

@@ -12,7 +12,6 @@ export interface ExportEngine extends Traced {
   kind: ExportKind
   runs: RunLedger
   files: FileLedger
-  /** Opens a snapshot table by name. */
   table(name: string): Table
   writer: BatchWriter
   /** Reports a published run. A crash may cause a second call, so it must report each run only once. */

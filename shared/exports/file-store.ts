@@ -51,11 +51,7 @@ export function createFileLedger(table: Table, kind: string) {
     await takeGuard(table, partition(ref.runId), ref, true)
     for await (const { number: file, link, epoch } of list(ref.runId)) {
       if (epoch < ref.epoch || (erase && link))
-        await update(
-          { ...ref, file },
-          (known) => ({ ...known, link: erase ? null : known.link }),
-          true,
-        )
+        await update({ ...ref, file }, (known) => (erase ? { ...known, link: null } : known), true)
     }
   }
 

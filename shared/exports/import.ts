@@ -4,6 +4,7 @@ import { isConflict } from '../platform/table.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import type { FileOutcome, FileRef } from './names.ts'
 import {
+  countName,
   Fenced,
   type FileRecord,
   isFinal,
@@ -91,8 +92,6 @@ async function attempt(
 /** Most rejected lines stored for one file, and most characters of each. */
 const MAX_REJECTS = 100
 const MAX_TEXT = 200
-/** Most names of unknown fields counted in one file. */
-const MAX_NAMES = 200
 
 /** Writes all rows of a source into the run's snapshot and accounts for every one of them. */
 async function importRows(
@@ -112,13 +111,11 @@ async function importRows(
   const counts = { ...noRows }
   try {
     for await (const block of source.blocks) {
-      for (const { line, text, size, row } of block) {
+      for (const { line, text, row } of block) {
         counts.parsed += 1
         if (row.ok) {
-          for (const name of row.unknownFields)
-            if (unknown.has(name) || unknown.size < MAX_NAMES)
-              unknown.set(name, (unknown.get(name) ?? 0) + 1)
-          await writer.add(row.id, row.columns, line, size)
+          for (const name of row.unknownFields) countName(unknown, name)
+          await writer.add(row.id, row.columns, line, text.length)
         } else {
           counts.rejected += 1
           if (rejects.length < MAX_REJECTS)

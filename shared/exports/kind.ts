@@ -16,15 +16,15 @@ export interface ListedFile {
 /** The result of opening a file's link; the body is unpacked. */
 type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: { packed: number } }
-  | { kind: 'empty' }
-  | { kind: 'not-ready' }
-  | { kind: 'expired' }
-  | { kind: 'gone' }
+  | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
 /** One upstream row as read: its columns and the names of its unknown fields, or why it can't be stored. */
 export type ReadRow =
   | { ok: true; id: string; columns: Columns; unknownFields: string[] }
   | { ok: false; reason: string }
+
+/** A row that can't be stored. */
+export const reject = (reason: string): ReadRow => ({ ok: false, reason })
 
 /** How a run gets its rows: as files behind links, or as one paged list. */
 export type ExportMethod = 'files' | 'json'
@@ -44,10 +44,8 @@ export interface ExportKind {
   openFile(link: string): Promise<OpenedFile>
   /** The paged list, from its first page. */
   pages(): AsyncIterable<{ rows: unknown[]; date: Date | undefined }>
-  /** Reads one parsed line of a file. */
-  readFileRow(row: unknown): ReadRow
-  /** Reads one element of a page. */
-  readPageRow(row: unknown): ReadRow
+  /** Reads one parsed line of a file, or one element of a page. */
+  readRow(row: unknown): ReadRow
   /** What makes one row of a device newer than another, most important first; text that sorts by time. */
   freshness(columns: Columns): string[]
 }

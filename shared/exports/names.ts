@@ -22,7 +22,6 @@ export interface FilesRef extends RunRef {
   files: number[]
 }
 
-/** One file of a run. */
 export interface FileRef extends RunRef {
   file: number
 }

@@ -3,7 +3,9 @@ import { type ExportEngine, stamp } from './engine.ts'
 import { digestPaths } from './file-store.ts'
 import type { RunRef } from './names.ts'
 import {
+  countName,
   type FileRecord,
+  isEarlier,
   isFinal,
   isOver,
   noRows,
@@ -32,11 +34,8 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     }
     for await (const file of files.list(runId)) {
       if (isFinal(file)) continue
-      await files.update({ ...ref, file: file.number }, (known) => ({
-        ...known,
-        state: 'failed',
-        link: null,
-      }))
+      const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const, link: null })
+      await files.update({ ...ref, file: file.number }, fail)
     }
     const all = await files.all(runId)
     const counts = countFiles(all)
@@ -86,21 +85,15 @@ async function decideOutcome(
   if (counts.listed !== run.listed || counts.imported !== run.listed) {
     return failed(`${counts.imported} of ${run.listed} listed files were imported`)
   }
-  if (counts.parsed !== counts.written + counts.duplicates + counts.rejected)
-    return failed('the counts do not agree')
-  if (counts.rejected > counts.parsed * MAX_REJECTED) {
-    return failed(`${counts.rejected} of ${counts.parsed} lines were rejected`)
-  }
-  if (counts.written === 0) return { state: 'empty', reason: 'no file held a device' }
+  const { parsed, written, duplicates, rejected } = counts
+  if (parsed !== written + duplicates + rejected) return failed('the counts do not agree')
+  if (rejected > parsed * MAX_REJECTED)
+    return failed(`${rejected} of ${parsed} lines were rejected`)
+  if (written === 0) return { state: 'empty', reason: 'no file held a device' }
   const current = await runs.current()
-  if (
-    current?.generatedTime &&
-    run.generatedTime &&
-    Date.parse(run.generatedTime) < Date.parse(current.generatedTime)
-  ) {
-    return failed('a newer snapshot was published meanwhile')
-  }
-  return undefined
+  return current && isEarlier(run.generatedTime, current.generatedTime)
+    ? failed('a newer snapshot was published meanwhile')
+    : undefined
 }
 
 /** Ends a run without publishing it: stores reason and counts, drops its table, erases its links. */
@@ -132,9 +125,6 @@ async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<voi
   await runs.release(ref)
 }
 
-/** Most names of unknown fields counted in one run. */
-const MAX_NAMES = 200
-
 /** The counts of a run: the sums over its files. */
 export function countFiles(files: FileRecord[]) {
   const counts = { listed: files.length, imported: 0, failed: 0, ...noRows, notReadyAtFirst: 0 }
@@ -147,9 +137,7 @@ export function countFiles(files: FileRecord[]) {
     counts.duplicates += file.duplicates
     counts.rejected += file.rejected
     if (file.notReadyAtFirst) counts.notReadyAtFirst += 1
-    for (const [name, times] of Object.entries(file.unknownFields))
-      if (unknown.has(name) || unknown.size < MAX_NAMES)
-        unknown.set(name, (unknown.get(name) ?? 0) + times)
+    for (const [name, times] of Object.entries(file.unknownFields)) countName(unknown, name, times)
   }
   return { ...counts, unknownFields: Object.fromEntries(unknown) }
 }
@@ -162,15 +150,8 @@ const MAX_RUNS = 10_000
  * Drops expired snapshots, and deletes the records of old runs. Drops only tables named in run rows, never the current
  * one, and none before readers have had their grace period.
  */
-export async function expireSnapshots({
-  kind,
-  runs,
-  files,
-  table,
-  clock,
-  log,
-  retention,
-}: ExportEngine): Promise<void> {
+export async function expireSnapshots(engine: ExportEngine): Promise<void> {
+  const { kind, runs, files, table, clock, log, retention } = engine
   const nowMs = clock.now().getTime()
   const [current, active] = [await runs.current(), await runs.active()]
   const known = await runs.runs(MAX_RUNS)
@@ -183,9 +164,8 @@ export async function expireSnapshots({
     const isSurplus = retention.newest !== undefined && index + 1 >= retention.newest
     if (!isSurplus && nowMs - Date.parse(startedAt) <= retention.days * DAY_MS) continue
     await table(snapshot ?? '').drop()
-    await unlessFenced(undefined, async () => {
-      await runs.dropped({ kind: kind.name, runId, epoch })
-    })
+    const ref = { kind: kind.name, runId, epoch }
+    await unlessFenced<unknown>(undefined, () => runs.dropped(ref))
     log.info('snapshot dropped', { runId, snapshot })
   }
   for (const { runId, startedAt, snapshot } of known) {

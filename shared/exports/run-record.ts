@@ -18,7 +18,6 @@ export type RunState = (typeof runStates)[number]
 export const isOver = (state: RunState): boolean =>
   runStates.indexOf(state) > runStates.indexOf('importing')
 
-/** The states of a file within a run. */
 export const fileStates = [
   'waiting',
   'importing',
@@ -107,8 +106,19 @@ export const fileRow = rowCodec(storedFile)
 export const newFile = (epoch: number, path: string, link: string) =>
   storedFile.parse({ epoch, state: 'waiting', path, link, reason: null, updatedAt: null })
 
-/** Reads a run from its row. */
 export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })
+
+/** Most names of unknown fields that are counted. */
+const MAX_NAMES = 200
+
+/** Adds to the count of an unknown field. */
+export function countName(counts: Map<string, number>, name: string, times = 1): void {
+  if (counts.has(name) || counts.size < MAX_NAMES) counts.set(name, (counts.get(name) ?? 0) + times)
+}
+
+/** Whether a generated time is earlier than another; false when one of them is unknown. */
+export const isEarlier = (time: string | null, other: string | null): boolean =>
+  time !== null && other !== null && Date.parse(time) < Date.parse(other)
 
 /** Thrown when the run has a higher epoch or no longer exists: the older executor must change nothing more. */
 export class Fenced extends Error {

@@ -43,9 +43,11 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
   async function add(id: string, columns: Columns, line: number, size: number): Promise<void> {
     if (failure) throw failure.error
     const partitionKey = bucketFor(id, kind.buckets)
-    const newBucket = { rows: new Map(), size: 0, writing: Promise.resolve() }
-    const bucket: Bucket = buckets.get(partitionKey) ?? newBucket
-    buckets.set(partitionKey, bucket)
+    let bucket = buckets.get(partitionKey)
+    if (!bucket) {
+      bucket = { rows: new Map(), size: 0, writing: Promise.resolve() }
+      buckets.set(partitionKey, bucket)
+    }
     const marked = { ...columns, firstFile: file, firstLine: line, file, line }
     const known = bucket.rows.get(id)
     if (known) {

@@ -1,15 +1,14 @@
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { type ExportEngine, stamp } from './engine.ts'
-import type { ReadRow } from './kind.ts'
+import { type ReadRow, reject } from './kind.ts'
 import type { FileRef } from './names.ts'
 import type { FileRecord, FileState, Run } from './run-record.ts'
 
-/** A row as sent, read or rejected; `size` is its length in UTF-16 units. */
+/** A row with the text that was sent. */
 interface SourceRow {
   line: number
   text: string
-  size: number
   row: ReadRow
 }
 
@@ -54,10 +53,7 @@ async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator
     yield lines.map(({ number, text, tooLong }) => ({
       line: number,
       text,
-      size: text.length,
-      row: tooLong
-        ? { ok: false, reason: 'the line is too long' }
-        : readText(text, kind.readFileRow),
+      row: tooLong ? reject('the line is too long') : readText(text, kind.readRow),
     }))
   }
 }
@@ -67,7 +63,7 @@ function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
   try {
     row = JSON.parse(text)
   } catch {
-    return { ok: false, reason: 'the line is not JSON' }
+    return reject('the line is not JSON')
   }
   return read(row)
 }
@@ -82,24 +78,17 @@ async function* readPages(
       const generatedTime = date?.toISOString() ?? stamp(clock)
       await runs.set(ref, { generatedTime })
     }
-    yield rows.map((value) => {
-      line += 1
-      const text = toText(value)
-      const row: ReadRow =
-        text === undefined
-          ? { ok: false, reason: 'the row is nested too deeply' }
-          : kind.readPageRow(value)
-      return { line, text: text ?? '', size: text?.length ?? 0, row }
-    })
+    yield rows.map((value) => ({ line: ++line, ...readElement(value, kind.readRow) }))
   }
 }
 
-/** Undefined for a value that is nested too deeply to be written as JSON. */
-function toText(value: unknown): string | undefined {
+function readElement(value: unknown, read: (row: unknown) => ReadRow): Omit<SourceRow, 'line'> {
   try {
-    return JSON.stringify(value)
+    return { text: JSON.stringify(value), row: read(value) }
   } catch (error) {
-    if (error instanceof RangeError) return undefined
+    // JSON can be parsed at depths at which it can't be written.
+    if (error instanceof RangeError)
+      return { text: '', row: reject('the row is nested too deeply') }
     throw error
   }
 }

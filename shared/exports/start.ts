@@ -91,8 +91,16 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   const active = await runs.active()
   if (!active) return
   const old = { kind: kind.name, runId: active.run, epoch: active.epoch }
-  const status = await readStatus(engine, executor, instanceId(old))
-  if (status === 'unknown') return
+  const instance = instanceId(old)
+  const status = await executor.status(instance).catch((error: unknown) => {
+    // A failure to read the status is no sign that the run is dead.
+    log.warn('the status of an export instance could not be read', {
+      instance,
+      reason: String(error),
+    })
+    return undefined
+  })
+  if (!status) return
   const silentMs = await silenceMs(engine, active.run)
   if (status === 'live' && silentMs <= SILENCE_MS) return
   if (status === 'absent' && silentMs <= START_MS) return
@@ -100,7 +108,7 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   const ref = await runs.takeOver(active, stamp(clock))
   if (!ref) return
   log.warn('export run taken over', { runId: ref.runId, epoch: ref.epoch, instance: status })
-  if (status === 'live') await executor.terminate(instanceId(old), 'taken over')
+  if (status === 'live') await executor.terminate(instance, 'taken over')
   const run = await runs.run(ref.runId)
   if (ref.epoch > MAX_EPOCHS && run && !isOver(run.state)) {
     await unlessFenced(undefined, () =>
@@ -110,19 +118,6 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   }
   const correlation = run?.correlation ?? undefined
   await executor.start(exportNames.run, instanceId(ref), { ...ref, correlation })
-}
-
-/** The status of an instance; `unknown` after any failure to read it, which is no sign that the run is dead. */
-async function readStatus({ log }: ExportEngine, executor: Executor, id: string) {
-  try {
-    return await executor.status(id)
-  } catch (error) {
-    log.warn('the status of an export instance could not be read', {
-      instance: id,
-      reason: String(error),
-    })
-    return 'unknown'
-  }
 }
 
 /** The time since the last progress of a run or its files. */

@@ -81,7 +81,6 @@ const lastRunSchema = z.strictObject({
   rejected: z.int().describe('Lines that could not be stored; known when the run has ended.'),
 })
 
-/** The status of the exports of a kind. */
 export const exportsReportSchema = z.strictObject({
   current: z
     .strictObject({
