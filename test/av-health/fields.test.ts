@@ -9,7 +9,7 @@ test.each([
   ['COMPUTERDNSNAME', 'computerDnsName'],
   ['Timestamp', 'dataRefreshTimestamp'],
   ['rbacgroupid', 'rbacGroupId'],
-])('%s stands for the column %s', (name, column) => {
+])('%s is the column %s', (name, column) => {
   expect(findField(name)?.column).toBe(column)
 })
 
@@ -21,11 +21,11 @@ test.each([
   '',
   'avMode2',
   'x'.repeat(10_000),
-])('%.20s stands for nothing, however often it is asked for', (name) => {
+])('%.20s is no field, also after many look-ups', (name) => {
   expect([findField(name), findField(name)]).toEqual([undefined, undefined])
 })
 
-test('known names are found when thousands of unknown ones have gone by', () => {
+test('known names are found after thousands of unknown ones', () => {
   for (let n = 0; n < 5000; n++) findField(`unknown${n}`)
 
   expect(findField('aVmODE')).toEqual({ column: 'avMode', type: 'mode' })
@@ -60,11 +60,11 @@ test.each([
   ['Android', undefined],
   ['iOS', undefined],
   ['', undefined],
-])('platform "%s" is of kind %s', (platform, kind) => {
+])('platform "%s" is of the kind %s', (platform, kind) => {
   expect(osKind(platform)).toBe(kind)
 })
 
-test('what has nothing to do with antivirus health is known for it', () => {
+test('fields that have nothing to do with antivirus health are ignored', () => {
   const names = [
     'EBPFStatus',
     'Log4j_CVE_2021_44228',
