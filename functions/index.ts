@@ -1,6 +1,5 @@
 import './deliver-events.ts'
-import './export-av-health.ts'
-import './export-run.ts'
+import './exports.ts'
 import './housekeeping.ts'
 import './http.ts'
 import './poll-changes.ts'

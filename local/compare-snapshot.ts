@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { bucketOf } from '../shared/exports/snapshot-table.ts'
+import { bucketFor } from '../shared/exports/snapshot-table.ts'
 import type { Columns, Table } from '../shared/platform/table.ts'
 import type { ExpectedDevice } from './simulator/expected-device.ts'
 
@@ -46,7 +46,7 @@ function compareDevice(
       (name) =>
         `${id}: ${name} is ${JSON.stringify(found[name])} and should be ${JSON.stringify(expected[name])}`,
     )
-  if (row.bucket !== bucketOf(id, buckets)) differences.push(`${id} is in bucket ${row.bucket}`)
+  if (row.bucket !== bucketFor(id, buckets)) differences.push(`${id} is in bucket ${row.bucket}`)
   // Pages have no lasting places: a list that is asked for again may come in another order.
   const places =
     method === 'json'

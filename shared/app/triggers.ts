@@ -15,7 +15,7 @@ import type { ExportEngine } from '../exports/engine.ts'
 import { importFile } from '../exports/import.ts'
 import { exportNames, RUN_ID } from '../exports/names.ts'
 import { expireSnapshots, publishRun } from '../exports/publish.ts'
-import { resumeExports, startRun } from '../exports/start.ts'
+import { resumeExports as resumeKind, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
 import { DAY_MS } from '../platform/time.ts'
 import { createExecutor } from './executor.ts'
@@ -26,19 +26,40 @@ import { correlationIn } from './trace.ts'
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
 
-const engineOf = async (context: InvocationContext, correlation?: string): Promise<ExportEngine> =>
-  (await theApp().avHealth()).engine(tracedOf(context, correlation))
+/** The kinds of export, each with the section that runs it. A new kind is one more line. */
+const exportSections = {
+  [AV_HEALTH]: () => theApp().avHealth(),
+}
+type ExportName = keyof typeof exportSections
 
-/** Starts the scheduled export run, or joins the one under way. */
-export const exportAvHealth: Flow = async (context, client) => {
-  await startRun(await engineOf(context), createExecutor(client))
+/** The kinds of export by name. */
+export const exportKinds = Object.keys(exportSections) as ExportName[]
+
+async function engineFor(
+  kind: ExportName,
+  context: InvocationContext,
+  correlation?: string,
+): Promise<ExportEngine> {
+  const { engine } = await exportSections[kind]()
+  return engine(tracedOf(context, correlation))
 }
 
-/** Tells where everything stands, then takes over a run that nothing executes any more. */
-export const resumeAvHealth: Flow = async (context, client) => {
+/** Starts the scheduled run of a kind, or joins the run in progress. */
+export async function startExport(
+  kind: ExportName,
+  context: InvocationContext,
+  client: DurableClient,
+): Promise<void> {
+  await startRun(await engineFor(kind, context), createExecutor(client))
+}
+
+/** Writes the heartbeat, then takes over the runs of all kinds that no instance executes any more. */
+export const resumeExports: Flow = async (context, client) => {
   await finishAll([
     () => emitHeartbeat(theApp(), tracedOf(context)),
-    async () => resumeExports(await engineOf(context), createExecutor(client)),
+    ...exportKinds.map(
+      (kind) => async () => resumeKind(await engineFor(kind, context), createExecutor(client)),
+    ),
   ])
 }
 
@@ -86,7 +107,7 @@ export const housekeeping: Flow = async (context, client) => {
   const { base, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await finishAll([
-    async () => expireSnapshots(await engineOf(context)),
+    ...exportKinds.map((kind) => async () => expireSnapshots(await engineFor(kind, context))),
     async () => sweepDeliveries(await eventsOf(context)),
     ...streams.map((stream) => async () => {
       const { feed, retentionDays } = await events()
@@ -104,9 +125,9 @@ export const housekeeping: Flow = async (context, client) => {
   ])
 }
 
-// Inputs come back from the task hub: they are read like anything else from outside.
+// Inputs come back from the task hub, so they are parsed like all input from outside.
 const run = z.object({
-  kind: z.literal(AV_HEALTH),
+  kind: z.enum(exportKinds),
   runId: z.string().regex(RUN_ID),
   epoch: z.int().min(1),
 })
@@ -116,12 +137,14 @@ const files = run.extend({ files: z.array(z.int().min(1)) })
 type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
 
 const activity =
-  <S extends z.ZodType>(
-    input: S,
-    verb: (engine: ExportEngine, input: z.output<S>) => Promise<unknown>,
+  <T extends z.output<typeof run>>(
+    schema: z.ZodType<T>,
+    work: (engine: ExportEngine, input: T) => Promise<unknown>,
   ): Activity =>
-  async (given, context) =>
-    verb(await engineOf(context, correlationIn(given)), input.parse(given))
+  async (input, context) => {
+    const parsed = schema.parse(input)
+    return work(await engineFor(parsed.kind, context, correlationIn(input)), parsed)
+  }
 
 /** The activities of the export engine by name. */
 export const exportActivities: Record<string, Activity> = {

@@ -1,35 +1,32 @@
-/** How a field's value is read. */
-export type FieldType = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'gathered'
+/** How the value of a field is read. */
+export type FieldType = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'nested'
 
-/** A field of the snapshot row and how its value is read. */
+/** A field of the snapshot row. */
 interface Field {
   column: string
   type: FieldType
 }
 
-const text = [
+const texts = [
   'computerDnsName',
   'osKind',
   'osPlatform',
   'osVersion',
   'avSignatureVersion',
   'avEngineVersion',
-]
-const moreText = [
   'avPlatformVersion',
   'quickScanResult',
   'quickScanError',
   'fullScanResult',
   'fullScanError',
-]
-const rings = [
+  'customScanResult',
+  'customScanError',
   'avSignatureRing',
   'avPlatformRing',
   'avEngineRing',
   'cloudProtectionState',
   'rbacGroupName',
 ]
-const customScan = ['customScanResult', 'customScanError']
 const times = [
   'lastSeenTime',
   'quickScanTime',
@@ -47,7 +44,7 @@ const times = [
   'avModeDataRefreshTime',
 ]
 
-/** The up-to-date flags: text `true`, `false` or `unknown`. */
+/** The up-to-date flags: texts `true`, `false` or `unknown`. */
 export const flagColumns = [
   'avIsSignatureUpToDate',
   'avIsEngineUpToDate',
@@ -56,21 +53,21 @@ export const flagColumns = [
 
 const fields = new Map<string, Field>()
 const add = (type: FieldType, ...columns: string[]) => {
-  for (const column of columns) fields.set(column.toLowerCase(), { column, type: type })
+  for (const column of columns) fields.set(column.toLowerCase(), { column, type })
 }
-add('text', ...text, ...moreText, ...rings, ...customScan)
+add('text', ...texts)
 add('time', ...times)
 add('flag', ...flagColumns)
 add('mode', 'avMode')
 add('number', 'rbacGroupId')
 add('scans', 'avScanResults')
-add('gathered', 'deviceGatheredInfo')
+add('nested', 'deviceGatheredInfo')
 
-// The files' own names for columns of the JSON method.
+// The names that export files use for columns of the JSON method.
 fields.set('devicename', { column: 'computerDnsName', type: 'text' })
 fields.set('timestamp', { column: 'dataRefreshTimestamp', type: 'time' })
 
-/** Fields that came with the export and are known, but say nothing of antivirus health: kept, and not counted as unknown. */
+/** Known fields that say nothing about antivirus health: stored, but not counted as unknown. */
 const ignoredFields = new Set(
   [
     'id',
@@ -88,22 +85,21 @@ const ignoredFields = new Set(
   ].map((name) => name.toLowerCase()),
 )
 
-// Names come in many spellings but few: each is looked up by its lower-case form once.
+// A name has few spellings: each spelling is looked up by its lower-case form once.
 const bySpelling = new Map<string, Field | undefined>()
 const MAX_SPELLINGS = 2000
-const LONGEST_SPELLING = 64
+const MAX_SPELLING = 64
 
-/** The field a name stands for, in whatever spelling; undefined for others. */
-export function fieldOf(name: string): Field | undefined {
+/** The field with this name, in any spelling; undefined when there is none. */
+export function findField(name: string): Field | undefined {
   const known = bySpelling.get(name)
   if (known || bySpelling.has(name)) return known
   const field = fields.get(name.toLowerCase())
-  if (name.length <= LONGEST_SPELLING && bySpelling.size < MAX_SPELLINGS)
-    bySpelling.set(name, field)
+  if (name.length <= MAX_SPELLING && bySpelling.size < MAX_SPELLINGS) bySpelling.set(name, field)
   return field
 }
 
-/** Whether a field is known to have nothing to do with antivirus health. TLS and SSL registry settings come in many names. */
+/** Whether a field has nothing to do with antivirus health. TLS and SSL registry settings have many names. */
 export const isIgnored = (name: string): boolean =>
   ignoredFields.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
 
@@ -121,8 +117,8 @@ const modes = new Map([
 /** The meaning of an antivirus mode; `unknown` for a number that is not listed. */
 export const modeName = (mode: string): string => modes.get(mode) ?? 'unknown'
 
-/** The kind of operating system behind a platform name; undefined where the name does not tell. */
-export function osKindOf(platform: string): string | undefined {
+/** The kind of operating system of a platform; undefined when its name does not say. */
+export function osKind(platform: string): string | undefined {
   if (/^windows/i.test(platform)) return 'windows'
   if (/^mac/i.test(platform)) return 'mac'
   return /linux|ubuntu|debian|centos|redhat|rhel|suse|sles|fedora|oracle|amazon|alma|rocky|mariner/i.test(

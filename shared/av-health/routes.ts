@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
-import { bucketOf } from '../exports/snapshot-table.ts'
+import { bucketFor } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
 import { isConflict } from '../platform/table.ts'
@@ -17,7 +17,7 @@ const showDevice = defineRoute<ExportDeps>()({
   name: 'show-av-health-device',
   method: 'GET',
   path: 'av-health/devices/{machineId}',
-  summary: 'One device as the current snapshot has it',
+  summary: 'One device as stored in the current snapshot',
   params: z.strictObject({
     machineId: z
       .string()
@@ -29,31 +29,24 @@ const showDevice = defineRoute<ExportDeps>()({
   answers: { 200: { description: 'The device.', body: deviceSchema } },
   async handle({ params }, { engine }) {
     const machineId = params.machineId.toLowerCase()
-    const { row, current } = await find(engine, machineId)
+    const { row, current } = await findDevice(engine, machineId)
     if (!row) {
       throw new RequestError({
         status: 404,
         problem: 'device-not-in-snapshot',
-        title: 'The current snapshot does not hold this device',
-        detail: `Snapshot ${current.runId} holds ${current.devices} devices, and not this one.`,
-        fix: 'Check the device id; a device that was onboarded since stands in the next snapshot.',
+        title: 'The device is not in the current snapshot',
+        detail: `Snapshot ${current.runId} holds ${current.devices} devices, but not this one.`,
+        fix: 'Check the device id. A device that was onboarded after this snapshot is in the next one.',
       })
     }
     const { other, ...columns } = row.columns
-    const device = {
-      ...columns,
-      ...(typeof other === 'string' ? { other: JSON.parse(other) } : {}),
-    }
+    const device = { ...columns, ...(other !== undefined && { other: JSON.parse(String(other)) }) }
     const { runId, generatedTime } = current
     return { status: 200, body: { device, snapshot: { runId, generatedTime } } }
   },
 })
 
-async function find(
-  engine: Pick<ExportDeps['engine'], 'runs' | 'table'>,
-  machineId: string,
-  again = true,
-) {
+async function findDevice(engine: ExportDeps['engine'], machineId: string, mayRetry = true) {
   const { runs, table } = engine
   const current = await runs.current()
   if (!current) {
@@ -61,18 +54,16 @@ async function find(
       status: 404,
       problem: 'no-snapshot-yet',
       title: 'There is no snapshot yet',
-      detail: 'No export has been published so far, so nothing is known of any device.',
+      detail: 'No export has been published yet.',
       fix: 'POST /api/av-health/exports starts an export.',
     })
   }
   try {
-    return {
-      current,
-      row: await table(current.table).get(bucketOf(machineId, current.buckets), machineId),
-    }
+    const partition = bucketFor(machineId, current.buckets)
+    return { current, row: await table(current.table).get(partition, machineId) }
   } catch (error) {
-    // Another snapshot became current, and this one's time was up, between the two reads.
-    if (again && isConflict(error, 'no-table')) return find(engine, machineId, false)
+    // Between the two reads, another snapshot became current and this one was dropped.
+    if (mayRetry && isConflict(error, 'no-table')) return findDevice(engine, machineId, false)
     throw error
   }
 }

@@ -6,81 +6,78 @@ import { digestPaths } from './file-store.ts'
 import type { ExportMethod, Listing } from './kind.ts'
 import type { Begun, FilesRef, Renewed, RunRef } from './names.ts'
 import { endRun } from './publish.ts'
-import { Fenced, isOver, type Run, unlessFenced } from './run-record.ts'
+import { isEarlier, isFinal, isOver, type Run, unlessFenced } from './run-record.ts'
 import { createFor } from './snapshot-table.ts'
 
 /**
- * Lists what there is to import and writes it into the ledger; the run goes on to `importing` only when every file row is
- * there. A run that is further already answers the files that are still to do.
+ * Lists what to import and writes it into the ledger. The run becomes `importing` only when every file row is written.
+ * For a run that is past this state, answers the files that are still to be imported.
  */
 export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun> {
   return unlessFenced<Begun>({ state: 'over' }, async () => {
     const { runs, files, clock } = engine
-    const run = await runs.run(ref.runId)
-    if (!run || run.epoch !== ref.epoch) throw new Fenced(ref.runId)
+    const run = await runs.require(ref)
     const over = isOver(run.state)
     if (over || run.state === 'importing') {
       await files.raise(ref)
-      // A run that ended may have been cut off while tidying up: its conclusion goes on from there.
+      // The executor may have died while it tidied up after the end of the run: `publish-run` tidies up again.
       if (over) return { state: 'importing', files: [] }
       const all = await files.all(ref.runId)
-      return { state: 'importing', files: all.filter(isUndone).map((file) => file.number) }
+      const pending = all.filter((file) => !isFinal(file))
+      return { state: 'importing', files: pending.map((file) => file.number) }
     }
-    await runs.update(ref, (known) => ({ ...known, state: 'listing', progressAt: stamp(clock) }))
+    await runs.set(ref, { state: 'listing', progressAt: stamp(clock) })
     const offer = await requestListing(engine, run)
-    if ('seconds' in offer) {
-      await runs.update(ref, (known) => ({ ...known, state: 'listing', reason: offer.reason }))
-      return { state: 'later', seconds: offer.seconds }
-    }
-    if ('reason' in offer) {
-      await endRun(engine, ref, 'failed', offer.reason)
+    if ('listing' in offer) return acceptListing(engine, ref, run, offer)
+    const { seconds, reason } = offer
+    if (seconds === undefined) {
+      await endRun(engine, ref, 'failed', reason)
       return { state: 'over' }
     }
-    return acceptListing(engine, ref, run, offer)
+    await runs.set(ref, { state: 'listing', reason })
+    return { state: 'later', seconds }
   })
 }
 
-const isUndone = (file: { state: string }) => file.state !== 'imported' && file.state !== 'failed'
-
 type Offer = { method: ExportMethod; listing: Listing }
-type Refused = { reason: string } | { reason: string; seconds: number }
 
-/** The listing of the method that was asked for; `auto` falls back to the paged list where files are not to be had. */
+/** The listing of the requested method; `auto` falls back to the paged list when files are not available. */
 async function requestListing(
   { kind, log }: ExportEngine,
-  { asked }: Run,
-): Promise<Offer | Refused> {
-  if (asked === 'json') return { method: 'json', listing: pagedListing() }
-  try {
-    return { method: 'files', listing: await kind.listFiles() }
-  } catch (error) {
-    if (error instanceof UpstreamError) {
-      const { status, retryable, retryAfterMs = 30_000 } = error.facts
-      if (asked === 'auto' && (status === 403 || status === 404)) {
-        log.warn('export files are not to be had, the paged list is used', {
-          reason: error.message,
-        })
-        return { method: 'json', listing: pagedListing() }
-      }
-      if (retryable)
-        return { reason: error.message, seconds: Math.min(Math.ceil(retryAfterMs / 1000), 900) }
+  { requestedMethod }: Run,
+): Promise<Offer | ListingFailure> {
+  if (requestedMethod !== 'json') {
+    try {
+      return { method: 'files', listing: await kind.listFiles() }
+    } catch (error) {
+      const failure = toFailure(error)
+      const isUnavailable = failure.status === 403 || failure.status === 404
+      if (requestedMethod === 'files' || !isUnavailable) return failure
+      log.warn('export files are not available, the paged list is used', { reason: failure.reason })
     }
-    if (
-      error instanceof UpstreamError ||
-      error instanceof ConfigError ||
-      error instanceof ShapeError
-    ) {
-      return { reason: error.message }
-    }
-    throw error
   }
+  // The paged list is one unit without a link: every attempt starts from its first page.
+  const files = [{ path: 'paged-list', link: '' }]
+  return { method: 'json', listing: { generatedTime: null, files } }
 }
 
-/** The paged list is one unit without a link: it is restarted whole. */
-const pagedListing = (): Listing => ({
-  generatedTime: null,
-  files: [{ path: 'paged-list', link: '' }],
-})
+/** Why there is no listing; with `seconds` it is worth trying again after so long. */
+interface ListingFailure {
+  reason: string
+  seconds?: number
+  status?: number
+}
+
+/** What an expected error means for a listing; throws any other error. */
+function toFailure(error: unknown): ListingFailure {
+  if (error instanceof UpstreamError) {
+    const { status, retryable, retryAfterMs = 30_000 } = error.facts
+    const seconds = retryable ? Math.min(Math.ceil(retryAfterMs / 1000), 900) : undefined
+    return { reason: error.message, seconds, status }
+  }
+  if (error instanceof ConfigError || error instanceof ShapeError) return { reason: error.message }
+  throw error
+}
 
 async function acceptListing(
   engine: ExportEngine,
@@ -89,149 +86,116 @@ async function acceptListing(
   { method, listing }: Offer,
 ): Promise<Begun> {
   const { kind, runs, files } = engine
+  const { generatedTime } = listing
   const over = await decideListing(engine, run, listing, method)
   if (over) {
-    await runs.update(ref, (known) => ({
-      ...known,
-      state: 'listing',
-      method,
-      generatedTime: listing.generatedTime,
-    }))
+    await runs.set(ref, { state: 'listing', method, generatedTime })
     await endRun(engine, ref, over.state, over.reason)
     return { state: 'over' }
   }
   const snapshot = kind.snapshotTable(ref.runId)
-  await runs.update(ref, (known) => ({
-    ...known,
-    // Named again each time: a twin of this activity that lags behind may not touch a run that has gone on.
+  await runs.set(ref, {
+    // Set again each time: a second copy of this activity that lags behind must not touch a run that has moved on.
     state: 'listing',
     method,
-    generatedTime: listing.generatedTime,
+    generatedTime,
     snapshot,
     reason: null,
-  }))
+  })
   await createFor(engine, ref, snapshot)
   await files.write(ref, listing.files)
-  await runs.update(ref, (known) => ({
-    ...known,
-    state: 'importing',
-    listed: listing.files.length,
-  }))
+  await runs.set(ref, { state: 'importing', listed: listing.files.length })
   return { state: 'importing', files: listing.files.map((_, index) => index + 1) }
 }
 
-/** Whether a listing is worth importing at all. */
+/** Why a listing must not be imported; undefined when it should be. */
 async function decideListing(
   { runs }: ExportEngine,
   run: Run,
-  listing: Listing,
+  { files, generatedTime }: Listing,
   method: ExportMethod,
 ) {
-  if (listing.files.length === 0)
-    return { state: 'empty', reason: 'the upstream listed no file' } as const
+  if (files.length === 0) return { state: 'empty', reason: 'the upstream listed no file' } as const
   const current = await runs.current()
   if (!current || method === 'json') return undefined
-  const { generatedTime } = listing
-  if (
-    generatedTime &&
-    current.generatedTime &&
-    Date.parse(generatedTime) < Date.parse(current.generatedTime)
-  ) {
+  if (isEarlier(generatedTime, current.generatedTime)) {
     return { state: 'failed', reason: 'the listing is older than the published snapshot' } as const
   }
-  const same = generatedTime
-    ? current.generatedTime !== null &&
-      Date.parse(generatedTime) === Date.parse(current.generatedTime)
-    : current.generatedTime === null && current.paths === digestPaths(listing.files)
-  if (!same || run.force || current.method !== 'files') return undefined
-  return {
-    state: 'unchanged',
-    reason: `snapshot ${current.runId} holds this export already`,
-  } as const
+  const isSame =
+    isSameTime(generatedTime, current.generatedTime) &&
+    (generatedTime !== null || current.paths === digestPaths(files))
+  if (!isSame || run.force || current.method !== 'files') return undefined
+  const reason = `snapshot ${current.runId} already holds this export`
+  return { state: 'unchanged', reason } as const
 }
 
-/** How long one renewal keeps the others waiting; then it counts as dead. */
-const CLAIM_MS = MINUTE_MS
+/** How long a renewal may run before another executor may start one. */
+const RENEWAL_MS = MINUTE_MS
 
 /**
- * Gets new links for all files of the run that are not done, with one upstream call however many ask at once. Files are
- * matched by their path; a listing of another export ends the run, since two exports are never mixed.
+ * Gets new links for all unfinished files of the run; concurrent callers share one upstream call. Files are matched by
+ * path. A listing of another export ends the run, since two exports are never mixed.
  */
 export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<Renewed> {
   return unlessFenced<Renewed>({ state: 'over' }, async () => {
     const { kind, runs, files } = engine
-    if (!(await areStillExpired(engine, ref))) return { state: 'renewed' }
-    if (!(await claim(engine, ref))) return { state: 'later', seconds: 15 }
-    let listing: Awaited<ReturnType<typeof kind.listFiles>>
+    const before = await files.all(ref.runId)
+    const isExpired = before.some(
+      (file) => ref.files.includes(file.number) && file.state === 'expired',
+    )
+    if (!isExpired) return { state: 'renewed' }
+    if (!(await takeLease(engine, ref))) return { state: 'later', seconds: 15 }
+    let listing: Listing
     try {
       listing = await kind.listFiles()
     } catch (error) {
-      await runs.update(ref, (run) => ({ ...run, renewingUntil: null }))
-      if (error instanceof UpstreamError && error.facts.retryable) {
-        return {
-          state: 'later',
-          seconds: Math.min(Math.ceil((error.facts.retryAfterMs ?? 30_000) / 1000), 900),
-        }
-      }
-      if (
-        error instanceof UpstreamError ||
-        error instanceof ConfigError ||
-        error instanceof ShapeError
-      ) {
-        await runs.update(ref, (run) => ({
-          ...run,
-          reason: `links could not be renewed: ${error.message}`,
-        }))
-        return { state: 'over' }
-      }
-      throw error
+      await runs.set(ref, { renewingUntil: null })
+      const { reason, seconds } = toFailure(error)
+      if (seconds !== undefined) return { state: 'later', seconds }
+      await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
+      return { state: 'over' }
     }
     const known = await files.all(ref.runId)
-    const run = await runs.update(ref, (before) => ({
-      ...before,
+    const { generatedTime } = await runs.set(ref, {
       renewingUntil: null,
       progressAt: stamp(engine.clock),
-    }))
+    })
     if (
-      !isSameTime(listing.generatedTime, run.generatedTime) ||
+      !isSameTime(listing.generatedTime, generatedTime) ||
       digestPaths(listing.files) !== digestPaths(known)
     ) {
-      await runs.update(ref, (before) => ({ ...before, reason: SUPERSEDED }))
+      await runs.set(ref, { reason: SUPERSEDED })
       return { state: 'over' }
     }
     const links = new Map(listing.files.map(({ path, link }) => [path, link]))
     let renewed = 0
-    for (const { number, path, state, link } of known) {
-      if (state === 'imported' || state === 'failed' || link === links.get(path)) continue
-      await files.update({ ...ref, file: number }, (file) => ({
+    for (const old of known) {
+      const link = links.get(old.path) ?? null
+      if (isFinal(old) || old.link === link) continue
+      await files.update({ ...ref, file: old.number }, (file) => ({
         ...file,
-        link: links.get(path) ?? null,
+        link,
         state: file.state === 'expired' ? 'waiting' : file.state,
       }))
-      if (state === 'expired') renewed += 1
+      if (old.state === 'expired') renewed += 1
     }
-    await runs.update(ref, (before) => ({ ...before, linksRenewed: before.linksRenewed + renewed }))
+    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + renewed }))
     return { state: 'renewed' }
   })
 }
 
-/** Why a run fails when the upstream has a newer export meanwhile; it is begun anew then. */
+/** The reason of a run that failed because the upstream published a newer export; the run is started again. */
 export const SUPERSEDED = 'the upstream replaced the export while it was being imported'
 
-async function areStillExpired({ files }: ExportEngine, ref: FilesRef): Promise<boolean> {
-  const known = await files.all(ref.runId)
-  return known.some((file) => ref.files.includes(file.number) && file.state === 'expired')
-}
-
-/** One renewal at a time; whoever comes meanwhile waits and then finds the new links. */
-async function claim({ runs, clock }: ExportEngine, ref: FilesRef): Promise<boolean> {
-  let mine = false
+/** One renewal at a time; other callers wait and then find the new links. */
+async function takeLease({ runs, clock }: ExportEngine, ref: FilesRef): Promise<boolean> {
+  let isTaken = false
   await runs.update(ref, (run) => {
-    const taken = lease(run, 'renewingUntil', CLAIM_MS, clock.now())
-    mine = taken.waitMs === 0
-    return taken.record
+    const { record, waitMs } = lease(run, 'renewingUntil', RENEWAL_MS, clock.now())
+    isTaken = waitMs === 0
+    return record
   })
-  return mine
+  return isTaken
 }
 
 const isSameTime = (one: string | null, other: string | null): boolean =>

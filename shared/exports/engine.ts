@@ -7,36 +7,34 @@ import type { ExportKind } from './kind.ts'
 import type { Run } from './run-record.ts'
 import type { RunLedger } from './run-store.ts'
 
-/** What the engine's verbs work with, for one kind of export. */
+/** What the functions of the engine work with, for one kind of export. */
 export interface ExportEngine extends Traced {
   kind: ExportKind
   runs: RunLedger
   files: FileLedger
-  /** Opens a snapshot table by name. */
   table(name: string): Table
   writer: BatchWriter
-  /** Tells that a run was published; done again after a crash, so it must tell once by itself. */
+  /** Reports a published run. A crash may cause a second call, so it must report each run only once. */
   announce(run: Run): Promise<void>
   clock: Clock
-  /** How long snapshots are kept, and how many at most. */
   retention: Retention
 }
 
-/** When an old snapshot goes: never while it is current, nor within `graceMs` after. */
+/** When old snapshots are dropped: never the current one, and none within `graceMs` after it was replaced. */
 export interface Retention {
   days: number
   graceMs: number
-  /** Keep at most so many snapshots; absent = no limit. */
+  /** Most snapshots, the current one included; no limit when absent. */
   newest?: number
 }
 
-/** What starts and judges orchestrations; the app makes one from the durable client of an invocation. */
+/** Starts and checks orchestrations. The app makes one from the durable client of an invocation. */
 export interface Executor {
   start(orchestrator: string, instanceId: string, input: unknown): Promise<void>
-  /** `absent` only on the service's explicit 404; any other doubt throws. */
+  /** `absent` only when the service answers 404; throws whenever the status is uncertain. */
   status(instanceId: string): Promise<'live' | 'ended' | 'absent'>
   terminate(instanceId: string, reason: string): Promise<void>
 }
 
-/** The present moment as the ledger writes it. */
+/** The current time as the ledger stores it. */
 export const stamp = (clock: Clock): string => clock.now().toISOString()

@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { isConflict, type Operation, type Query, type Table } from '../platform/table.ts'
+import {
+  deleteRows,
+  isConflict,
+  type Operation,
+  type Query,
+  type Table,
+} from '../platform/table.ts'
 import { createRecords, rowCodec } from '../platform/table-record.ts'
 import type { ListedFile } from './kind.ts'
 import type { FileRef, RunRef } from './names.ts'
 import { Fenced, type FileRecord, fileRow, newFile } from './run-record.ts'
 
-/** What is kept of every file of a run, one partition a run of table `Exports`. */
+/** The stored files of runs: one partition of table `Exports` for each run. */
 export type FileLedger = ReturnType<typeof createFileLedger>
 
 /** Opens the file rows of a kind's runs. */
@@ -24,7 +30,7 @@ export function createFileLedger(table: Table, kind: string) {
       yield { number: Number(rowKey), ...fileRow.read(columns) }
   }
 
-  /** Changes a file, or leaves it; throws `Fenced` for another epoch, and with `mayRaise` for an older one only. */
+  /** Changes a file, or leaves it; throws `Fenced` for another epoch, and with `mayRaise` only for an older one. */
   async function update(
     { runId, epoch, file: number }: FileRef,
     decide: (file: FileRecord) => FileRecord | undefined,
@@ -40,97 +46,46 @@ export function createFileLedger(table: Table, kind: string) {
     return { number, ...updated.record }
   }
 
+  /** Moves all files into the epoch of `ref`, with or without their links. */
+  async function raise(ref: RunRef, erase: boolean): Promise<void> {
+    await takeGuard(table, partition(ref.runId), ref, true)
+    for await (const { number: file, link, epoch } of list(ref.runId)) {
+      if (epoch < ref.epoch || (erase && link))
+        await update({ ...ref, file }, (known) => (erase ? { ...known, link: null } : known), true)
+    }
+  }
+
   return {
     list,
-
     update,
 
     all: (runId: string): Promise<FileRecord[]> => Array.fromAsync(list(runId)),
 
     /**
-     * Writes the rows of a listing; numbers begin at 1, in the order of the list. Rows of an earlier listing are forgotten.
+     * Writes the rows of a listing; numbers begin at 1, in the order of the list. Rows of an earlier listing are deleted.
      * Throws `Fenced` when another listing of the run is newer, or complete.
      */
     async write(ref: RunRef, files: ListedFile[]): Promise<void> {
-      const set = await openFileSet(table, partition(ref.runId), ref)
-      const surplus = await Array.fromAsync(
-        table.list({
-          ...fileRows(partition(ref.runId)),
-          from: key(ref.runId, files.length + 1).rowKey,
-          select: ['state'],
-        }),
-      )
-      await set.write([
-        ...surplus.map(({ partitionKey, rowKey }) => ({
-          kind: 'delete' as const,
-          partitionKey,
-          rowKey,
-        })),
-        ...files.map(({ path, link }, index) =>
+      const partitionKey = partition(ref.runId)
+      // From here on, an executor that took the guard earlier fails at its next write.
+      let etag = await takeGuard(table, partitionKey, ref, false)
+      const from = key(ref.runId, files.length + 1).rowKey
+      const surplus = table.list({ ...fileRows(partitionKey), from, select: ['state'] })
+      const operations: Operation[] = []
+      for await (const { rowKey } of surplus)
+        operations.push({ kind: 'delete', partitionKey, rowKey })
+      for (const [index, { path, link }] of files.entries())
+        operations.push(
           records.overwrite(key(ref.runId, index + 1), newFile(ref.epoch, path, link)),
-        ),
-      ])
-    },
-
-    /** Forgets the files of a run. */
-    async clear(runId: string): Promise<void> {
-      const rows = await Array.fromAsync(
-        table.list({ partitionKey: partition(runId), select: ['epoch'] }),
-      )
-      for (let start = 0; start < rows.length; start += 100) {
-        const batch = rows.slice(start, start + 100)
-        await table.transact(
-          batch.map(({ partitionKey, rowKey }) => ({ kind: 'delete', partitionKey, rowKey })),
         )
-      }
-    },
-
-    /** Takes the files into an epoch, so that whoever works in an older one is fenced. */
-    async raise(ref: RunRef): Promise<void> {
-      await closeFileSet(table, partition(ref.runId), ref)
-      for await (const file of list(ref.runId)) {
-        if (file.epoch < ref.epoch)
-          await update({ ...ref, file: file.number }, (same) => same, true)
-      }
-    },
-
-    /** Erases every link that is left, and takes the files into the epoch: nobody older can bring another one. */
-    async eraseLinks(ref: RunRef): Promise<void> {
-      await closeFileSet(table, partition(ref.runId), ref)
-      for await (const file of list(ref.runId)) {
-        if (file.link || file.epoch < ref.epoch)
-          await update({ ...ref, file: file.number }, (known) => ({ ...known, link: null }), true)
-      }
-    },
-  }
-}
-
-/** Who may list the files of a run: a row beside theirs, changed in every transaction that adds or takes away a file. */
-const GUARD = 'listing'
-const guardRow = rowCodec(z.object({ epoch: z.number(), closed: z.boolean() }))
-
-/** Most operations of one transaction, less the guard's. */
-const FULL = 99
-
-/** The rows of a run's files, without the guard beside them. */
-const fileRows = (partitionKey: string): Query => ({ partitionKey, before: GUARD })
-
-/**
- * Opens the set of a run's files to be written anew: whoever opened it before fails at its next write. Throws `Fenced` when
- * the set was opened in a newer epoch, or is complete in this one.
- */
-async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
-  const guards = createRecords(table, guardRow)
-  let etag = await takeGuard(table, partitionKey, ref, false)
-  return {
-    /** Writes everything, and closes the set with its last transaction. */
-    async write(operations: Operation[]): Promise<void> {
-      for (let start = 0; start < operations.length; start += FULL) {
-        const guard = { epoch: ref.epoch, closed: start + FULL >= operations.length }
+      const guards = createRecords(table, guardRow)
+      for (let start = 0; start < operations.length; start += BATCH) {
+        // The last transaction closes the set.
+        const guard = { epoch: ref.epoch, closed: start + BATCH >= operations.length }
         try {
           const etags = await table.transact([
             guards.write({ partitionKey, rowKey: GUARD }, guard, etag),
-            ...operations.slice(start, start + FULL),
+            ...operations.slice(start, start + BATCH),
           ])
           etag = etags[0] ?? ''
         } catch (error) {
@@ -139,14 +94,33 @@ async function openFileSet(table: Table, partitionKey: string, ref: RunRef) {
         }
       }
     },
+
+    /** Deletes the files of a run. */
+    clear: (runId: string): Promise<void> =>
+      deleteRows(table, table.list({ partitionKey: partition(runId), select: ['epoch'] })),
+
+    /** Moves the files into an epoch, so that executors of an older one are fenced. */
+    raise: (ref: RunRef): Promise<void> => raise(ref, false),
+
+    /** Erases every link and moves the files into the epoch: no older executor can store a link again. */
+    eraseLinks: (ref: RunRef): Promise<void> => raise(ref, true),
   }
 }
 
-/** Closes the set of a run's files for this epoch and all before it. */
-async function closeFileSet(table: Table, partitionKey: string, ref: RunRef): Promise<void> {
-  await takeGuard(table, partitionKey, ref, true)
-}
+/** Guards the set of a run's files: a row beside theirs, changed in every transaction that adds or deletes a file. */
+const GUARD = 'listing'
+const guardRow = rowCodec(z.object({ epoch: z.number(), closed: z.boolean() }))
 
+/** Most operations of one transaction, less the guard's. */
+const BATCH = 99
+
+/** The rows of a run's files, without the guard. */
+const fileRows = (partitionKey: string): Query => ({ partitionKey, before: GUARD })
+
+/**
+ * Opens the set of a run's files for a new listing, or closes it for this epoch and all before it; answers the guard's
+ * ETag. Throws `Fenced` when the set was opened in a newer epoch, or is to be opened and is complete in this one.
+ */
 async function takeGuard(
   table: Table,
   partitionKey: string,
@@ -162,7 +136,7 @@ async function takeGuard(
   return taken?.etag ?? ''
 }
 
-/** A digest of a file set, whatever its order. */
+/** A digest of the paths of a file set; independent of their order. */
 export function digestPaths(files: { path: string }[]): string {
   const paths = files.map((file) => file.path).sort()
   return createHash('sha256').update(paths.join('\n')).digest('hex')

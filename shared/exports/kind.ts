@@ -1,53 +1,51 @@
 import type { Readable } from 'node:stream'
 import type { Columns } from '../platform/table.ts'
 
-/** What the upstream offers to download. A null `generatedTime` is an upstream that does not say. */
+/** The files that the upstream offers. `generatedTime` is null when the upstream does not state it. */
 export interface Listing {
   generatedTime: string | null
   files: ListedFile[]
 }
 
-/** A file: `path` is its identity over renewals, `link` the secret that opens it. */
+/** A file. `path` identifies it and survives renewals; `link` is the secret that opens it. */
 export interface ListedFile {
   path: string
   link: string
 }
 
-/** What opening a file's link gave; the body comes unpacked. */
+/** The result of opening a file's link; the body is unpacked. */
 type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: { packed: number } }
-  | { kind: 'empty' }
-  | { kind: 'not-ready' }
-  | { kind: 'expired' }
-  | { kind: 'gone' }
+  | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
-/** One row of the upstream, read: the columns to store and the names nobody knows, or why it can't be stored. */
+/** One upstream row as read: its columns and the names of its unknown fields, or why it can't be stored. */
 export type ReadRow =
   | { ok: true; id: string; columns: Columns; unknownFields: string[] }
   | { ok: false; reason: string }
 
+/** A row that can't be stored. */
+export const reject = (reason: string): ReadRow => ({ ok: false, reason })
+
 /** How a run gets its rows: as files behind links, or as one paged list. */
 export type ExportMethod = 'files' | 'json'
 
-/** A kind of bulk export: where its rows come from and what a row is. The engine knows no more of it than this. */
+/** A kind of bulk export: where its rows come from and how a row is read. The engine knows nothing else about it. */
 export interface ExportKind {
   readonly name: string
-  /** What the operator asked for; `auto` = files, and the list only where there is no permission or route for files. */
+  /** The configured method; `auto` = files, and the paged list only when the upstream answers 403 or 404 for files. */
   readonly method: ExportMethod | 'auto'
   /** Partitions of a snapshot table; a power of two up to 256. */
   readonly buckets: number
-  /** The table of a run's snapshot. */
+  /** The name of a run's snapshot table. */
   snapshotTable(runId: string): string
-  /** Asks for the files of the present export; one upstream call. */
+  /** Lists the files of the current export; one upstream call. */
   listFiles(): Promise<Listing>
-  /** Opens one file; nothing is read yet. */
+  /** Opens one file; reads nothing yet. */
   openFile(link: string): Promise<OpenedFile>
   /** The paged list, from its first page. */
   pages(): AsyncIterable<{ rows: unknown[]; date: Date | undefined }>
-  /** Reads one parsed line of a file. */
-  readFileRow(row: unknown): ReadRow
-  /** Reads one element of a page. */
-  readPageRow(row: unknown): ReadRow
+  /** Reads one parsed line of a file, or one element of a page. */
+  readRow(row: unknown): ReadRow
   /** What makes one row of a device newer than another, most important first; text that sorts by time. */
   freshness(columns: Columns): string[]
 }

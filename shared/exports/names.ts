@@ -1,4 +1,4 @@
-/** The durable functions of the export engine: running instances hold on to these names. */
+/** The durable functions of the export engine. Running instances depend on these names. */
 export const exportNames = {
   run: 'export-run',
   importFiles: 'export-import-files',
@@ -8,13 +8,13 @@ export const exportNames = {
   publishRun: 'publish-run',
 } as const
 
-/** Which run an orchestration or an activity works for; `epoch` fences off whoever was taken over. */
+/** The run that an orchestration or activity works for. A take-over raises `epoch`, which fences off older executors. */
 export interface RunRef {
   kind: string
   runId: string
   epoch: number
-  /** Under which id it is logged: that of the start. */
-  correlation?: string | undefined
+  /** The id in its log lines: that of the request or timer that started the run. */
+  correlation?: string
 }
 
 /** Files of a run by their numbers, from 1. */
@@ -22,24 +22,23 @@ export interface FilesRef extends RunRef {
   files: number[]
 }
 
-/** One file of a run. */
 export interface FileRef extends RunRef {
   file: number
 }
 
-/** What `begin-run` found: files to import, nothing to do, or try again later. */
+/** What `begin-run` answers: the files to import, that the run has ended, or when to try again. */
 export type Begun =
   | { state: 'importing'; files: number[] }
   | { state: 'over' }
   | { state: 'later'; seconds: number }
 
-/** What became of one attempt at a file. Only `again` and `expired` are worth another. */
+/** The outcome of one attempt at a file. `again` and `expired` need another attempt. */
 export type FileOutcome = { file: number; state: 'done' | 'again' | 'expired' }
 
-/** What `renew-links` did: new links are there, wait and ask again, or the run can't go on. */
+/** What `renew-links` answers: the new links are stored, try again later, or the run can't continue. */
 export type Renewed = { state: 'renewed' } | { state: 'later'; seconds: number } | { state: 'over' }
 
-/** Run ids: UTC stamp and four random letters. */
+/** Run ids: UTC time stamp and four random letters. */
 export const RUN_ID = /^\d{14}[a-z]{4}$/
 
 /** The durable instance that executes a run in one of its epochs. */

@@ -10,7 +10,7 @@ import { isOver } from './run-record.ts'
 import { startRun } from './start.ts'
 import { runSchema, runSummarySchema, viewFile, viewRun } from './view.ts'
 
-/** What the routes of a kind of export work with. */
+/** What the export routes work with. */
 export interface ExportDeps {
   engine: ExportEngine
   executor: Executor
@@ -28,10 +28,10 @@ const snapshotSchema = z.strictObject({
   devices: z.int(),
   publishedAt: z.string().nullable(),
   current: z.boolean(),
-  table: z.string().nullable().describe('The table in the data account that holds it.'),
+  table: z.string().nullable().describe('Its table in the data account.'),
 })
 
-/** The routes of a kind of export; its name begins their paths and stands in their names. */
+/** Makes the routes of a kind of export; their paths begin with its name, and their names contain it. */
 export function createExportRoutes(kind: string): Route<ExportDeps>[] {
   async function findRun({ runs }: ExportEngine, runId: string) {
     const run = await runs.run(runId)
@@ -40,7 +40,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       status: 404,
       problem: 'run-not-found',
       title: 'There is no such run',
-      detail: `Run ${runId} is not in the ledger: it never was, or it was forgotten with its time.`,
+      detail: `Run ${runId} is not in the ledger: it never existed, or its record has expired.`,
       fix: `GET /api/${kind}/exports lists the runs.`,
     })
   }
@@ -61,14 +61,17 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     name: `start-${kind}-export`,
     method: 'POST',
     path: `${kind}/exports`,
-    summary: 'Start an export run, or join the one under way',
+    summary: 'Start an export run, or join the one in progress',
     body: z.strictObject({
       method: z.enum(['auto', 'files', 'json']).optional(),
-      force: z.boolean().optional().describe('Import even what is published already.'),
+      force: z
+        .boolean()
+        .optional()
+        .describe('Import the export even when it is already published.'),
     }),
     answers: {
       202: {
-        description: 'The run that is under way; Location answers when it is over.',
+        description: 'The run in progress; Location answers 200 when it has ended.',
         body: startedSchema,
       },
     },
@@ -118,12 +121,12 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     name: `wait-for-${kind}-export`,
     method: 'GET',
     path: `${kind}/exports/{runId}/wait`,
-    summary: 'Answers 202 with a Location until the run is over, then the run, a failed one too',
+    summary: 'Wait for a run: 202 with a Location until it has ended, also with a failure',
     params: z.strictObject({ runId }),
     answers: {
-      200: { description: 'The run is over.', body: runSummarySchema },
+      200: { description: 'The run has ended.', body: runSummarySchema },
       202: {
-        description: 'Not yet: ask Location again after Retry-After.',
+        description: 'Not yet: poll Location again after Retry-After.',
         body: startedSchema.omit({ joined: true }),
       },
     },
@@ -138,7 +141,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     name: `list-${kind}-snapshots`,
     method: 'GET',
     path: `${kind}/snapshots`,
-    summary: 'The snapshots that are kept, newest first',
+    summary: 'The stored snapshots, newest first',
     answers: { 200: { description: 'A page of snapshots.' } },
     list: { name: 'snapshots', of: snapshotSchema, position: z.string().regex(RUN_ID) },
     async handle({ query: { limit, after } }, { engine }) {

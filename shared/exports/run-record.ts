@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
 
-/** The states of a run, in the order they are passed; those after `importing` are final. */
+/** The states of a run, in their order; those after `importing` are final. */
 export const runStates = [
   'starting',
   'listing',
@@ -14,11 +14,10 @@ export const runStates = [
 ] as const
 export type RunState = (typeof runStates)[number]
 
-/** Whether a run has come to its end. */
+/** Whether a run has ended. */
 export const isOver = (state: RunState): boolean =>
   runStates.indexOf(state) > runStates.indexOf('importing')
 
-/** The states of a file within a run. */
 export const fileStates = [
   'waiting',
   'importing',
@@ -29,24 +28,23 @@ export const fileStates = [
 ] as const
 export type FileState = (typeof fileStates)[number]
 
-/** What became of the rows: `parsed = written + duplicates + rejected`. */
-export interface RowCounts {
-  parsed: number
-  written: number
-  duplicates: number
-  rejected: number
-}
+/** Whether a file needs no further attempt. */
+export const isFinal = ({ state }: { state: FileState }): boolean =>
+  state === 'imported' || state === 'failed'
 
-export const noRows: RowCounts = { parsed: 0, written: 0, duplicates: 0, rejected: 0 }
+/** Row counts at zero: `parsed = written + duplicates + rejected`. */
+export const noRows = { parsed: 0, written: 0, duplicates: 0, rejected: 0 }
+export type RowCounts = typeof noRows
 
 const text = z.string().nullable()
 const count = z.number().default(0)
-const named = z.record(z.string(), z.number()).default({})
+const rowCounts = { parsed: count, written: count, duplicates: count, rejected: count }
+const unknownFields = z.record(z.string(), z.number()).default({})
 
 const storedRun = z.object({
   epoch: z.number(),
   state: z.enum(runStates),
-  asked: z.enum(['auto', 'files', 'json']),
+  requestedMethod: z.enum(['auto', 'files', 'json']),
   force: z.boolean(),
   method: z.enum(['files', 'json']).nullable(),
   reason: text,
@@ -57,28 +55,25 @@ const storedRun = z.object({
   snapshot: text,
   /** Partitions of the snapshot's table. */
   buckets: z.number(),
-  /** Since when another snapshot is current. */
+  /** When another snapshot became current. */
   supersededAt: text,
-  /** Until when somebody is renewing the links. */
+  /** The end of the lease on renewing the links. */
   renewingUntil: text,
   listed: count,
   imported: count,
   failed: count,
-  parsed: count,
-  written: count,
-  duplicates: count,
-  rejected: count,
+  ...rowCounts,
   notReadyAtFirst: count,
   linksRenewed: count,
-  unknownFields: named,
-  /** Under which id the run is logged, whoever executes it. */
+  unknownFields,
+  /** The id in the log lines of the run, for all its executors. */
   correlation: text,
 })
 
-/** A run as the ledger keeps it. Times are RFC 3339. */
+/** A run as stored in the ledger. Times are RFC 3339. */
 export type Run = z.output<typeof storedRun> & { runId: string }
 
-/** A line that could not be stored, with its number (from 1) and the first 200 characters of it. */
+/** A line that could not be stored, with its number (from 1) and its first 200 characters. */
 const rejectSchema = z.object({ line: z.number(), reason: z.string(), text: z.string() })
 export type Reject = z.output<typeof rejectSchema>
 
@@ -86,22 +81,19 @@ const storedFile = z.object({
   epoch: z.number(),
   state: z.enum(fileStates),
   path: z.string(),
-  /** The secret that opens the file; gone as soon as the file or the run is over. */
+  /** The secret that opens the file; erased as soon as the file or the run has ended. */
   link: text,
   attempts: count,
   bytes: count,
-  parsed: count,
-  written: count,
-  duplicates: count,
-  rejected: count,
+  ...rowCounts,
   reason: text,
   notReadyAtFirst: z.boolean().default(false),
   updatedAt: text,
-  unknownFields: named,
+  unknownFields,
   rejects: z.array(rejectSchema).default([]),
 })
 
-/** A file of a run as the ledger keeps it. */
+/** A file of a run as stored in the ledger. */
 export type FileRecord = z.output<typeof storedFile> & { number: number }
 
 /** The row of a run; its id is its key. */
@@ -110,36 +102,25 @@ export const runRow = rowCodec(storedRun)
 /** The row of a file; its number is its key. */
 export const fileRow = rowCodec(storedFile)
 
-/** A file that was listed and nothing more. */
+/** A file after the listing, before its first attempt. */
 export const newFile = (epoch: number, path: string, link: string) =>
   storedFile.parse({ epoch, state: 'waiting', path, link, reason: null, updatedAt: null })
 
-/** Reads a run from its row. */
 export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })
 
-/** Adds up row counts. */
-export function sumRows(counts: RowCounts[]): RowCounts {
-  return counts.reduce(
-    (sum, next) => ({
-      parsed: sum.parsed + next.parsed,
-      written: sum.written + next.written,
-      duplicates: sum.duplicates + next.duplicates,
-      rejected: sum.rejected + next.rejected,
-    }),
-    noRows,
-  )
+/** Most names of unknown fields that are counted. */
+const MAX_NAMES = 200
+
+/** Adds to the count of an unknown field. */
+export function countName(counts: Map<string, number>, name: string, times = 1): void {
+  if (counts.has(name) || counts.size < MAX_NAMES) counts.set(name, (counts.get(name) ?? 0) + times)
 }
 
-/** Adds up how often each unknown field was seen; at most 200 names are kept. */
-export function sumNamed(records: Record<string, number>[]): Record<string, number> {
-  const sum = new Map<string, number>()
-  for (const [name, times] of records.flatMap(Object.entries)) {
-    if (sum.has(name) || sum.size < 200) sum.set(name, (sum.get(name) ?? 0) + times)
-  }
-  return Object.fromEntries(sum)
-}
+/** Whether a generated time is earlier than another; false when one of them is unknown. */
+export const isEarlier = (time: string | null, other: string | null): boolean =>
+  time !== null && other !== null && Date.parse(time) < Date.parse(other)
 
-/** Somebody with a higher epoch has taken the run over, or it is gone: whoever meets this changes nothing more. */
+/** Thrown when the run has a higher epoch or no longer exists: the older executor must change nothing more. */
 export class Fenced extends Error {
   constructor(runId: string) {
     super(`run ${runId} was taken over`)
@@ -147,7 +128,7 @@ export class Fenced extends Error {
   }
 }
 
-/** Does the work, or answers `instead` when the run has been taken over meanwhile. */
+/** Does the work; answers `instead` when the run was taken over in the meantime. */
 export async function unlessFenced<T>(instead: T, work: () => Promise<T>): Promise<T> {
   try {
     return await work()

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { deleteRows, type Operation, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
-import type { ExportKind } from './kind.ts'
 import type { RunRef } from './names.ts'
 import { Fenced, isOver, type Run, type RunState, runRow, runStates, toRun } from './run-record.ts'
 
@@ -11,25 +10,25 @@ const storedCurrent = z.object({
   table: z.string(),
   method: z.enum(['files', 'json']),
   generatedTime: z.string().nullable(),
-  /** Digest of the listing's paths: what tells two listings apart when the upstream gives no time. */
+  /** Digest of the listing's paths: compares two listings when the upstream states no time. */
   paths: z.string().default(''),
   devices: z.number(),
-  /** Partitions of its table, whatever the setting says by now. */
+  /** Partitions of its table; the setting may have changed since. */
   buckets: z.number(),
   publishedAt: z.string(),
 })
 
-/** Which run is under way, and in which epoch. */
+/** The run in progress, and its epoch. */
 type Active = z.output<typeof storedActive>
 
 /** The snapshot that readers see. */
 export type Current = z.output<typeof storedCurrent>
 
-/** The truth about the runs of one kind of export: one partition of table `Exports`, changed by fenced transactions only. */
+/** The true state of the runs of one kind of export: one partition of table `Exports`, changed only by fenced transactions. */
 export type RunLedger = ReturnType<typeof createRunLedger>
 
 /** Opens the ledger of a kind's runs. */
-export function createRunLedger(table: Table, kind: ExportKind['name']) {
+export function createRunLedger(table: Table, kind: string) {
   const key = (rowKey: string) => ({ partitionKey: kind, rowKey })
   const runKey = (runId: string) => key(`run|${runId}`)
   const runs = createRecords(table, runRow)
@@ -41,7 +40,7 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     return stored && { ...stored, record: { runId, ...stored.record } }
   }
 
-  /** Changes a run, and what `beside` says, in one guarded transaction; throws `Fenced` for another epoch. */
+  /** Changes a run, with the operations of `beside`, in one guarded transaction; throws `Fenced` for another epoch. */
   async function change(
     { runId, epoch }: RunRef,
     decide: (run: Run) => Run | undefined,
@@ -59,10 +58,10 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     return { runId, ...changed.record }
   }
 
-  /** An activity may run twice in one epoch: the one that lags behind must not bring a run back, nor touch one that is over. */
+  /** An activity may run twice in one epoch: the slower one must not move a run back, nor change one that has ended. */
   const forward = (decide: (run: Run) => Run | undefined) => (known: Run) => {
     const run = decide(known)
-    const isBack = run !== undefined && place(run.state) < place(known.state)
+    const isBack = run !== undefined && rank(run.state) < rank(known.state)
     if (isBack || isOver(known.state)) throw new Fenced(known.runId)
     return run
   }
@@ -71,10 +70,8 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
     (await actives.read(key('active')))?.record
 
   return {
-    /** The run under way, if any. */
     active: readActive,
 
-    /** The published snapshot, if any. */
     async current(): Promise<Current | undefined> {
       return (await currents.read(key('current')))?.record
     },
@@ -83,43 +80,43 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
       return (await readRun(runId))?.record
     },
 
-    /** Runs from the newest to the oldest, at most `limit`, older than `after` when given. */
+    /** The run in the epoch of `ref`; throws `Fenced` for another epoch. */
+    async require({ runId, epoch }: RunRef): Promise<Run> {
+      const run = (await readRun(runId))?.record
+      if (run?.epoch !== epoch) throw new Fenced(runId)
+      return run
+    },
+
+    /** Runs from the newest to the oldest, at most `limit`, and older than `after`. */
     async runs(limit: number, after?: string): Promise<Run[]> {
       const found: Run[] = []
       const before = after === undefined ? 'run}' : `run|${after}`
       for await (const row of table.list({ partitionKey: kind, from: 'run|', before })) {
         found.push(toRun(row.rowKey.slice(4), row.columns))
-        // Keys ascend, so the newest come last: only the tail is wanted.
+        // Keys ascend, so the newest come last: only the tail is needed.
         if (found.length > limit) found.shift()
       }
       return found.reverse()
     },
 
-    /** Begins a run unless one is under way; of two at the same moment one wins. Answers whether this one did. */
+    /** Begins a run unless one is in progress; of two concurrent calls one wins. Answers whether this call won. */
     async begin(run: Run): Promise<boolean> {
       const { runId, epoch } = run
       const etags = await tryTransact(table, [
         actives.write(key('active'), { run: runId, epoch }, undefined),
         runs.write(runKey(runId), run, undefined),
       ])
-      // The answer to a transaction that went through may have been lost, and it was sent again.
+      // The answer to a successful transaction may have been lost, so that it was sent twice.
       return etags !== undefined || (await readActive())?.run === runId
     },
 
-    /** Raises the epoch of a run that seems dead, at the given time. Undefined when somebody else was faster. */
-    async takeOver(
-      { run: runId, epoch }: Active,
-      progressAt?: string,
-    ): Promise<RunRef | undefined> {
+    /** Raises the epoch of a run that seems dead, at the given time. Undefined when another executor was faster. */
+    async takeOver({ run: runId, epoch }: Active, progressAt?: string) {
       const [active, run] = await Promise.all([actives.read(key('active')), readRun(runId)])
       if (!active || !run || active.record.run !== runId || active.record.epoch !== epoch)
         return undefined
-      const next = {
-        ...run.record,
-        epoch: epoch + 1,
-        progressAt: progressAt ?? run.record.progressAt,
-      }
-      // Once, not again: a run that has moved meanwhile is not dead.
+      const next = { ...run.record, ...(progressAt && { progressAt }), epoch: epoch + 1 }
+      // Without a retry: a run that changed in the meantime is not dead.
       const etags = await tryTransact(table, [
         actives.write(key('active'), { run: runId, epoch: next.epoch }, active.etag),
         runs.write(runKey(runId), next, run.etag),
@@ -127,21 +124,28 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
       return etags && { kind, runId, epoch: next.epoch }
     },
 
-    /** Changes a run that is not over, or leaves it; throws `Fenced` for an older epoch, and for a step back. */
+    /** Changes a run that has not ended, or leaves it; throws `Fenced` for another epoch, and for a step back. */
     update: (ref: RunRef, decide: (run: Run) => Run | undefined): Promise<Run> =>
       change(ref, forward(decide)),
 
-    /** Writes down that the snapshot of a run that is over was dropped. */
+    /** Sets members of a run that has not ended; throws as `update` does. */
+    set: (ref: RunRef, members: Partial<Run>): Promise<Run> =>
+      change(
+        ref,
+        forward((run) => ({ ...run, ...members })),
+      ),
+
+    /** Records that the snapshot of an ended run was dropped. */
     dropped: (ref: RunRef): Promise<Run> => change(ref, (run) => ({ ...run, snapshot: null })),
 
-    /** Makes a run's snapshot the one that readers see: pointer, run and the run it replaces move together. */
+    /** Makes a run's snapshot the current one: pointer, run and replaced run change in one transaction. */
     publish: (ref: RunRef, current: Current, decide: (run: Run) => Run): Promise<Run> =>
       change(ref, forward(decide), async () => {
         const pointer = await currents.read(key('current'))
         const moved = currents.write(key('current'), current, pointer?.etag)
         if (!pointer) return [moved]
         const before = pointer.record.runId
-        // Somebody else has published it while this one looked.
+        // Another executor published it in the meantime.
         if (before === ref.runId) throw new Fenced(ref.runId)
         const old = await readRun(before)
         if (!old) return [moved]
@@ -149,23 +153,16 @@ export function createRunLedger(table: Table, kind: ExportKind['name']) {
         return [moved, runs.write(runKey(before), superseded, old.etag)]
       }),
 
-    /** Ends a run's claim on being the only one; a run that has ended already is fine. */
+    /** Allows the next run to begin; harmless to repeat. */
     async release(ref: RunRef): Promise<void> {
-      await change(
-        ref,
-        (run) => run,
-        async () => {
-          const active = await readActive()
-          return active?.run === ref.runId ? [{ kind: 'delete', ...key('active') }] : []
-        },
-      )
+      const removeActive = async (): Promise<Operation[]> =>
+        (await readActive())?.run === ref.runId ? [{ kind: 'delete', ...key('active') }] : []
+      await change(ref, (run) => run, removeActive)
     },
 
-    /** Forgets runs; those that are forgotten already are fine. */
-    async forget(runIds: string[]): Promise<void> {
-      await deleteRows(table, runIds.map(runKey))
-    },
+    /** Deletes the record of a run, if there is one. */
+    delete: (runId: string): Promise<void> => deleteRows(table, [runKey(runId)]),
   }
 }
 
-const place = (state: RunState) => runStates.indexOf(state)
+const rank = (state: RunState) => runStates.indexOf(state)

@@ -10,37 +10,36 @@ import {
   type RunRef,
 } from './names.ts'
 
-// Replayed code: it may ask `context.df` alone. Ledger and effects are behind the activities.
+// Replayed code: it may use only `context.df`. The activities read and write the ledger and have all effects.
 
-/** Files of one sub-orchestration: the history of an instance is read whole at every turn. */
-const GROUP = 50
+/** Files of one sub-orchestration: the whole history of an instance is read again at every step. */
+const GROUP_SIZE = 50
 
-/** How often a listing that the upstream puts off is asked for again before the run is given up. */
-const BEGINNINGS = 6
+/** How often a listing is requested while the upstream answers that it comes later; then the run fails. */
+const MAX_LISTINGS = 6
 
-/** Waits between attempts at files that are not ready or broke off, in seconds; after the last one the file has failed. */
-const WAITS = [15, 60, 120, 300, 600, 600]
+/** Waits in seconds between attempts at files that are not ready or broke off; after the last attempt the file fails. */
+const WAIT_SECONDS = [15, 60, 120, 300, 600, 600]
 
-/** How often one group may have its links renewed; each renewal costs a call of a small hourly budget. */
-const RENEWALS = 4
+/** How often one group may renew its links; each renewal costs one call of a small hourly budget. */
+const MAX_RENEWALS = 4
 
-/** Only for a lost worker: activities answer what went wrong, they do not throw it. */
+/** Retries only after a lost worker: activities answer expected errors, they do not throw them. */
 const lostWorker = () => new df.RetryOptions(2000, 3)
 
 /**
- * The whole run: list, import every file, conclude. Bounded by the waits above; whatever happens here, the ledger decides
+ * The whole run: list, import every file, publish. Bounded by the waits above. Whatever happens here, the ledger decides
  * what is published.
  */
 export function* exportRun(context: OrchestrationContext): Generator<Task, void> {
   const ref = context.df.getInput<RunRef>()
   let begun = (yield call(context, exportNames.beginRun, ref)) as unknown as Begun
-  for (let turn = 1; begun.state === 'later'; turn++) {
-    if (turn === BEGINNINGS) break
+  for (let tries = 1; begun.state === 'later' && tries < MAX_LISTINGS; tries++) {
     yield wait(context, begun.seconds)
     begun = (yield call(context, exportNames.beginRun, ref)) as unknown as Begun
   }
   if (begun.state === 'importing') {
-    const groups = chunk(begun.files, GROUP).map((files, index) =>
+    const groups = chunk(begun.files, GROUP_SIZE).map((files, index) =>
       context.df.callSubOrchestrator(
         exportNames.importFiles,
         { ...ref, files },
@@ -52,7 +51,7 @@ export function* exportRun(context: OrchestrationContext): Generator<Task, void>
   if (begun.state !== 'over') yield call(context, exportNames.publishRun, ref)
 }
 
-/** One group of files: all at once, then again those that are not ready, with new links for those that expired. */
+/** One group of files: all in parallel, then again those that are not ready, and with new links those that expired. */
 export function* importFiles(context: OrchestrationContext): Generator<Task, void> {
   const { files, ...ref } = context.df.getInput<FilesRef>()
   let pending = files
@@ -61,24 +60,24 @@ export function* importFiles(context: OrchestrationContext): Generator<Task, voi
   while (pending.length > 0) {
     const tasks = pending.map((file) => call(context, exportNames.importFile, { ...ref, file }))
     const outcomes = (yield* settle(context, tasks)) as (FileOutcome | undefined)[]
-    // No outcome means that the worker was lost three times: as good as a file that broke off.
+    // No outcome means that the worker was lost three times: the file is attempted again.
     const state = (index: number) => outcomes[index]?.state ?? 'again'
     const expired = pending.filter((_, index) => state(index) === 'expired')
     const again = pending.filter((_, index) => state(index) === 'again')
 
     const renewed =
       expired.length > 0 &&
-      renewals++ < RENEWALS &&
+      renewals++ < MAX_RENEWALS &&
       (yield* renew(context, { ...ref, files: expired }))
-    const waited = again.length > 0 && waits < WAITS.length
-    // While others go on with new links, those that are not ready are simply looked at with them.
-    if (waited && !renewed) yield wait(context, WAITS[waits++] ?? 0)
+    const waited = again.length > 0 && waits < WAIT_SECONDS.length
+    // When others continue at once with new links, the files that are not ready are attempted together with them.
+    if (waited && !renewed) yield wait(context, WAIT_SECONDS[waits++] ?? 0)
     pending = [...(renewed ? expired : []), ...(waited ? again : [])]
   }
 }
 
 function* renew(context: OrchestrationContext, ref: FilesRef): Generator<Task, boolean> {
-  for (let turn = 1; turn <= BEGINNINGS; turn++) {
+  for (let tries = 1; tries <= MAX_LISTINGS; tries++) {
     const renewed = (yield call(context, exportNames.renewLinks, ref)) as unknown as Renewed
     if (renewed.state !== 'later') return renewed.state === 'renewed'
     yield wait(context, renewed.seconds)
@@ -86,13 +85,13 @@ function* renew(context: OrchestrationContext, ref: FilesRef): Generator<Task, b
   return false
 }
 
-/** Waits for every task, failed ones included: `Task.all` alone ends at the first failure while the others still run. */
+/** Waits for every task, also after a failure: `Task.all` alone ends at the first failure while the others still run. */
 function* settle(context: OrchestrationContext, tasks: Task[]): Generator<Task, unknown[]> {
   if (tasks.length === 0) return []
   try {
     yield context.df.Task.all(tasks)
   } catch {
-    // Which one failed shows below.
+    // The loop below finds the failed ones.
   }
   const results: unknown[] = []
   for (const task of tasks) {

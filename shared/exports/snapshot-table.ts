@@ -3,44 +3,44 @@ import type { ExportEngine } from './engine.ts'
 import type { RunRef } from './names.ts'
 import { Fenced, isOver, type Run } from './run-record.ts'
 
-/** The table of an attempt at a run's paged list, from 1. */
-const nameOf = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
+/** The table for an attempt at a run's paged list; attempts count from 1. */
+const attemptTableName = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
   attempt === 1 ? kind.snapshotTable(runId) : `${kind.snapshotTable(runId)}Attempt${attempt}`
 
-const attemptOf = (snapshot: string | null) =>
+const attemptNumber = (snapshot: string | null) =>
   Number(/Attempt(\d+)$/.exec(snapshot ?? '')?.[1] ?? 1)
 
 /**
- * The table for an attempt at the paged list. Each has its own: what an earlier attempt wrote, or writes even now, belongs
- * to another list, and a row has no fence.
+ * The table for an attempt at the paged list. Each attempt has its own: the rows of an earlier attempt, which may still be
+ * writing, belong to another list, and rows have no fence.
  */
 export async function attemptTable(
   engine: ExportEngine,
   ref: RunRef,
   attempt: number,
 ): Promise<Table> {
-  const snapshot = nameOf(engine, ref.runId, attempt)
+  const snapshot = attemptTableName(engine, ref.runId, attempt)
   if (attempt === 1) return engine.table(snapshot)
   await engine.runs.update(ref, (run) => {
-    // A later attempt has begun meanwhile, and is the only one that counts.
-    if (attemptOf(run.snapshot) > attempt) throw new Fenced(ref.runId)
+    // A later attempt has begun in the meantime, and only the last one counts.
+    if (attemptNumber(run.snapshot) > attempt) throw new Fenced(ref.runId)
     return { ...run, snapshot }
   })
   for (let earlier = 1; earlier < attempt; earlier++)
-    await engine.table(nameOf(engine, ref.runId, earlier)).drop()
+    await engine.table(attemptTableName(engine, ref.runId, earlier)).drop()
   return createFor(engine, ref, snapshot)
 }
 
-/** Drops what attempts at the paged list of a run that is over have left, but for the table that the run names. */
+/** Drops the tables of all attempts at the paged list of an ended run, except the table that the run names. */
 export async function dropOtherAttempts(engine: ExportEngine, run: Run): Promise<void> {
   const attempts = (await engine.files.all(run.runId)).map((file) => file.attempts)
   for (let attempt = 1; attempt <= Math.max(0, ...attempts); attempt++) {
-    const name = nameOf(engine, run.runId, attempt)
+    const name = attemptTableName(engine, run.runId, attempt)
     if (name !== run.snapshot) await engine.table(name).drop()
   }
 }
 
-/** Creates a table that the run names; whoever was overtaken meanwhile takes it away again, since nobody else would. */
+/** Creates a table that the run names; drops it again when the run has moved on, since nothing else would drop it. */
 export async function createFor(engine: ExportEngine, ref: RunRef, name: string): Promise<Table> {
   const table = engine.table(name)
   await table.create()
@@ -50,15 +50,15 @@ export async function createFor(engine: ExportEngine, ref: RunRef, name: string)
   throw new Fenced(ref.runId)
 }
 
-/** The partition of ids that have no place in the order of hex digits. */
+/** The partition of ids that don't begin with two hex digits. */
 const LAST_BUCKET = '~'
 
 /**
- * The partition of a device id: its place among `buckets` equal parts of the id space, two hex digits. Order-preserving,
- * so that a scan of a snapshot comes in id order whatever its bucket count; `~` for ids that don't begin with two hex digits.
+ * The partition of a device id: the number of its part among `buckets` equal parts of the id space, as two hex digits.
+ * Partitions keep the order of ids, so a scan of a snapshot is in id order for every bucket count.
  */
-export function bucketOf(id: string, buckets: number): string {
+export function bucketFor(id: string, buckets: number): string {
   if (!/^[0-9a-f]{2}/.test(id)) return LAST_BUCKET
-  const place = Math.floor((Number.parseInt(id.slice(0, 2), 16) * buckets) / 256)
-  return place.toString(16).padStart(2, '0')
+  const bucket = Math.floor((Number.parseInt(id.slice(0, 2), 16) * buckets) / 256)
+  return bucket.toString(16).padStart(2, '0')
 }

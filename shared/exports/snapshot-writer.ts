@@ -1,14 +1,14 @@
 import type { BatchWriter } from '../platform/batch-writer.ts'
 import { type Columns, isConflict, type Row, type Table } from '../platform/table.ts'
 import type { ExportKind } from './kind.ts'
-import { bucketOf } from './snapshot-table.ts'
+import { bucketFor } from './snapshot-table.ts'
 
 /** Most rows of one transaction. */
-const FULL = 100
-/** Most UTF-16 units of one transaction: well below 4 MiB even where every character takes three bytes. */
-const HEAVY = 400_000
-/** Single conflicts a batch may have before all its rows are looked up at once. */
-const PATIENCE = 3
+const MAX_ROWS = 100
+/** Most UTF-16 units of one transaction: well below 4 MiB even when every character takes three bytes. */
+const MAX_SIZE = 400_000
+/** Conflicts that are resolved one by one; after them all rows of the batch are looked up. */
+const MAX_CONFLICTS = 3
 
 interface SnapshotWriterOptions {
   table: Table
@@ -18,77 +18,58 @@ interface SnapshotWriterOptions {
   file: number
 }
 
-/** Writes the rows of one file into a snapshot table and counts them. */
-interface SnapshotWriter {
-  /** Takes a row; waits when its partition has a full batch under way. `size` is about its length in UTF-16 units. */
-  add(id: string, columns: Columns, line: number, size: number): Promise<void>
-  /** Writes what is left; then every row is accounted for. */
-  finish(): Promise<{ written: number; duplicates: number }>
-  /** Waits for what is under way and writes no more. */
-  abandon(): Promise<void>
-}
-
 interface Candidate {
   rowKey: string
   columns: Columns & { firstFile: number; firstLine: number; file: number; line: number }
-  size: number
 }
 
 interface Bucket {
   rows: Map<string, Candidate>
   size: number
-  underWay: Promise<void>
+  writing: Promise<void>
 }
 
 /**
- * Makes a writer whose counts hold whatever is repeated: a row belongs to the (file, line) that brought its device first,
- * which stays in the row; meeting one's own mark again is `written`, meeting another's is a `duplicate`, whichever data stays.
+ * Makes a writer for the rows of one file. Its counts stay correct when work is repeated: a row belongs to the (file,
+ * line) that brought its device first, and the row stores this mark. A candidate that finds its own mark counts as
+ * `written`; one that finds another mark counts as a `duplicate`, no matter whose data is stored.
  */
-export function createSnapshotWriter({
-  table,
-  kind,
-  writer,
-  file,
-}: SnapshotWriterOptions): SnapshotWriter {
+export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWriterOptions) {
   const buckets = new Map<string, Bucket>()
   const counts = { written: 0, duplicates: 0 }
   let failure: { error: unknown } | undefined
 
+  /** Adds a row; waits while its partition writes a full batch. `size` is its approximate length in UTF-16 units. */
   async function add(id: string, columns: Columns, line: number, size: number): Promise<void> {
     if (failure) throw failure.error
-    const partitionKey = bucketOf(id, kind.buckets)
-    const bucket = buckets.get(partitionKey) ?? {
-      rows: new Map(),
-      size: 0,
-      underWay: Promise.resolve(),
+    const partitionKey = bucketFor(id, kind.buckets)
+    let bucket = buckets.get(partitionKey)
+    if (!bucket) {
+      bucket = { rows: new Map(), size: 0, writing: Promise.resolve() }
+      buckets.set(partitionKey, bucket)
     }
-    buckets.set(partitionKey, bucket)
-    const candidate = {
-      rowKey: id,
-      columns: { ...columns, firstFile: file, firstLine: line, file, line },
-      size,
-    }
+    const marked = { ...columns, firstFile: file, firstLine: line, file, line }
     const known = bucket.rows.get(id)
     if (known) {
-      // The service refuses a batch that names a row twice.
+      // The service refuses a transaction with two operations on one row.
       counts.duplicates += 1
-      if (isNewer(candidate.columns, known.columns))
-        known.columns = { ...candidate.columns, firstLine: known.columns.firstLine }
+      if (isNewer(marked, known.columns))
+        known.columns = { ...marked, firstLine: known.columns.firstLine }
       return
     }
-    bucket.rows.set(id, candidate)
+    bucket.rows.set(id, { rowKey: id, columns: marked })
     bucket.size += size
-    if (bucket.rows.size >= FULL || bucket.size >= HEAVY) await flush(partitionKey, bucket)
+    if (bucket.rows.size >= MAX_ROWS || bucket.size >= MAX_SIZE) await flush(partitionKey, bucket)
   }
 
-  /** Begins to write a bucket once its batch before is through: two at once would let a later line be first. */
+  /** Starts writing a bucket after its previous batch: with two at once, a later line could be stored as the first. */
   async function flush(partitionKey: string, bucket: Bucket): Promise<void> {
-    await bucket.underWay
+    await bucket.writing
     if (failure) throw failure.error
     const rows = [...bucket.rows.values()]
     bucket.rows = new Map()
     bucket.size = 0
-    bucket.underWay = store(partitionKey, rows).catch((error) => {
+    bucket.writing = store(partitionKey, rows).catch((error) => {
       failure ??= { error }
     })
   }
@@ -105,43 +86,43 @@ export function createSnapshotWriter({
         const half = Math.ceil(rest.length / 2)
         await store(partitionKey, rest.slice(0, half))
         rest = rest.slice(half)
-      } else if (++conflicts <= PATIENCE) {
-        const met = rest[outcome.existsAt]
-        if (met) await meet(partitionKey, met)
-        rest = rest.filter((row) => row !== met)
-      } else rest = await meetAll(partitionKey, rest)
+      } else if (++conflicts <= MAX_CONFLICTS) {
+        const existing = rest[outcome.existsAt]
+        if (existing) await settle(partitionKey, existing)
+        rest = rest.filter((row) => row !== existing)
+      } else rest = await settleAll(partitionKey, rest)
     }
   }
 
-  /** Looks every row up, as after a crash when most are there already; answers those that are not. */
-  async function meetAll(partitionKey: string, rows: Candidate[]): Promise<Candidate[]> {
+  /** Looks up every row, since after a crash most are stored already; answers the missing ones. */
+  async function settleAll(partitionKey: string, rows: Candidate[]): Promise<Candidate[]> {
     const missing: Candidate[] = []
     for (let start = 0; start < rows.length; start += 8) {
-      const met = rows.slice(start, start + 8).map(async (row) => {
-        const there = await table.get(partitionKey, row.rowKey)
-        if (there) await meet(partitionKey, row, there)
+      const settled = rows.slice(start, start + 8).map(async (row) => {
+        const stored = await table.get(partitionKey, row.rowKey)
+        if (stored) await settle(partitionKey, row, stored)
         else missing.push(row)
       })
-      await Promise.all(met)
+      await Promise.all(settled)
     }
     return missing
   }
 
-  /** A row is there already: counts this one, and puts its data in place when it is newer. */
-  async function meet(
+  /** For a row that is stored already: counts the candidate, and stores its data when it is newer. */
+  async function settle(
     partitionKey: string,
     { rowKey, columns }: Candidate,
     known?: Row,
   ): Promise<void> {
-    for (let there = known; ; there = undefined) {
-      there ??= await table.get(partitionKey, rowKey)
-      if (!there) throw new Error(`a row of ${table.name} vanished during the import`)
-      const { firstFile, firstLine } = there.columns
-      if (isNewer(columns, there.columns)) {
+    for (let stored = known; ; stored = undefined) {
+      stored ??= await table.get(partitionKey, rowKey)
+      if (!stored) throw new Error(`a row of ${table.name} vanished during the import`)
+      const { firstFile, firstLine } = stored.columns
+      if (isNewer(columns, stored.columns)) {
         const newer = { ...columns, firstFile: Number(firstFile), firstLine: Number(firstLine) }
         try {
           await table.transact([
-            { kind: 'replace', partitionKey, rowKey, columns: newer, etag: there.etag },
+            { kind: 'replace', partitionKey, rowKey, columns: newer, etag: stored.etag },
           ])
         } catch (error) {
           if (isConflict(error, 'changed')) continue
@@ -154,7 +135,7 @@ export function createSnapshotWriter({
     }
   }
 
-  /** A total order, so that the same row stays in whatever order the copies come. */
+  /** A total order: the same row wins in whatever order the copies arrive. */
   function isNewer(candidate: Columns, known: Columns): boolean {
     const [mine, theirs] = [kind.freshness(candidate), kind.freshness(known)]
     for (const [index, time] of mine.entries()) {
@@ -165,22 +146,22 @@ export function createSnapshotWriter({
     return Number(candidate.line) < Number(known.line)
   }
 
-  async function settle(): Promise<void> {
-    await Promise.all([...buckets.values()].map((bucket) => bucket.underWay))
-  }
+  const waitForWrites = () => Promise.all([...buckets.values()].map((bucket) => bucket.writing))
 
   return {
     add,
+    /** Writes the remaining rows; then every row is accounted for. */
     async finish() {
       for (const [partitionKey, bucket] of buckets)
         if (bucket.rows.size > 0) await flush(partitionKey, bucket)
-      await settle()
+      await waitForWrites()
       if (failure) throw failure.error
       return counts
     },
-    async abandon() {
+    /** Waits for the writes in progress and starts no more. */
+    async abandon(): Promise<void> {
       failure ??= { error: new Error('the import was abandoned') }
-      await settle()
+      await waitForWrites()
     },
   }
 }

@@ -1,56 +1,49 @@
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { type ExportEngine, stamp } from './engine.ts'
-import type { ReadRow } from './kind.ts'
+import { type ReadRow, reject } from './kind.ts'
 import type { FileRef } from './names.ts'
 import type { FileRecord, FileState, Run } from './run-record.ts'
 
-/** A row as it came, read or refused; `size` is its length in UTF-16 units. */
+/** A row with the text that was sent. */
 interface SourceRow {
   line: number
   text: string
-  size: number
   row: ReadRow
 }
 
-/** Where the rows of a file come from, block by block. */
+/** The rows of a file, block by block. */
 export interface Source {
   blocks: AsyncIterable<SourceRow[]>
-  /** Something to note although all is well. */
+  /** A remark on a source without errors. */
   note: string | null
-  /** How many bytes have come so far, packed. */
+  /** The bytes read so far, packed. */
   bytes(): number
-  /** The paged list can't be asked for twice and give the same: its table must hold nothing but this attempt. */
+  /** True for the paged list, which may change between attempts: its table must hold the rows of one attempt only. */
   restartsWhole: boolean
 }
 
-/** Opens what a file's row points to, or answers why that can't be done now. */
+/** Opens the source of a file, or answers the file's state when that is not possible now. */
 export async function openSource(
   engine: ExportEngine,
   ref: FileRef,
   run: Run,
   file: FileRecord,
 ): Promise<Source | { state: FileState; reason: string }> {
-  const { kind } = engine
+  const source = { note: null, bytes: () => 0, restartsWhole: false }
   if (run.method === 'json')
-    return { blocks: readPages(engine, ref), note: null, bytes: () => 0, restartsWhole: true }
+    return { ...source, blocks: readPages(engine, ref), restartsWhole: true }
   if (!file.link) return { state: 'expired', reason: 'the file has no link' }
-  const opened = await kind.openFile(file.link)
-  if (opened.kind === 'empty')
-    return { blocks: noRows(), note: 'the file is empty', bytes: () => 0, restartsWhole: false }
-  if (opened.kind !== 'open') return closed[opened.kind]
-  return {
-    blocks: readFile(engine, opened.body),
-    note: null,
-    bytes: () => opened.bytes.packed,
-    restartsWhole: false,
-  }
+  const opened = await engine.kind.openFile(file.link)
+  if (opened.kind === 'empty') return { ...source, blocks: noRows(), note: 'the file is empty' }
+  if (opened.kind !== 'open') return notOpen[opened.kind]
+  return { ...source, blocks: readFile(engine, opened.body), bytes: () => opened.bytes.packed }
 }
 
-const closed = {
+const notOpen = {
   'not-ready': { state: 'not-ready', reason: 'the file is not ready' },
   expired: { state: 'expired', reason: 'the link has expired' },
-  gone: { state: 'expired', reason: 'the file is no longer behind the link' },
+  gone: { state: 'expired', reason: 'the link leads to no file any more' },
 } as const
 
 async function* noRows(): AsyncGenerator<SourceRow[]> {}
@@ -60,10 +53,7 @@ async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator
     yield lines.map(({ number, text, tooLong }) => ({
       line: number,
       text,
-      size: text.length,
-      row: tooLong
-        ? { ok: false, reason: 'the line is too long' }
-        : readText(text, kind.readFileRow),
+      row: tooLong ? reject('the line is too long') : readText(text, kind.readRow),
     }))
   }
 }
@@ -73,7 +63,7 @@ function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
   try {
     row = JSON.parse(text)
   } catch {
-    return { ok: false, reason: 'the line is not JSON' }
+    return reject('the line is not JSON')
   }
   return read(row)
 }
@@ -86,29 +76,19 @@ async function* readPages(
   for await (const { rows, date } of kind.pages()) {
     if (line === 0) {
       const generatedTime = date?.toISOString() ?? stamp(clock)
-      await runs.update(ref, (run) => ({ ...run, generatedTime }))
+      await runs.set(ref, { generatedTime })
     }
-    yield rows.map((value) => {
-      line += 1
-      const text = toText(value)
-      if (text === undefined)
-        return {
-          line,
-          text: '',
-          size: 0,
-          row: { ok: false, reason: 'the row is nested too deeply' },
-        }
-      return { line, text, size: text.length, row: kind.readPageRow(value) }
-    })
+    yield rows.map((value) => ({ line: ++line, ...readElement(value, kind.readRow) }))
   }
 }
 
-/** What came as JSON may be nested deeper than can be written again. */
-function toText(value: unknown): string | undefined {
+function readElement(value: unknown, read: (row: unknown) => ReadRow): Omit<SourceRow, 'line'> {
   try {
-    return JSON.stringify(value)
+    return { text: JSON.stringify(value), row: read(value) }
   } catch (error) {
-    if (error instanceof RangeError) return undefined
+    // JSON can be parsed at depths at which it can't be written.
+    if (error instanceof RangeError)
+      return { text: '', row: reject('the row is nested too deeply') }
     throw error
   }
 }
@@ -120,16 +100,16 @@ export interface Line {
   tooLong: boolean
 }
 
-/** Longest line that is read, in UTF-16 units: a row of it still fits an entity. */
-export const LONGEST_LINE = 256 * 1024
+/** Longest line that is read, in UTF-16 units: its row still fits into one table entity. */
+export const MAX_LINE = 256 * 1024
 
 /**
- * Splits bytes into lines, a block at a time, in constant memory: of a line that is too long only the beginning is kept.
- * Takes LF and CRLF, a byte order mark, and a last line without an end; blank lines are numbered and left out.
+ * Splits bytes into lines, block by block, in constant memory: only the beginning of a line that is too long is stored.
+ * Accepts LF and CRLF, a byte order mark, and a last line without a line break; blank lines are counted and left out.
  */
 export async function* readLines(
   body: AsyncIterable<Buffer>,
-  longest = LONGEST_LINE,
+  longest = MAX_LINE,
 ): AsyncGenerator<Line[]> {
   const decoder = new StringDecoder('utf8')
   let rest = ''
@@ -143,7 +123,7 @@ export async function* readLines(
     length = 0
     number += 1
     const clean = (number === 1 ? whole.replace(/^\uFEFF/, '') : whole).trim()
-    // Of a line that is too long nobody knows whether it is blank.
+    // A line that is cut off may go on after its blank beginning.
     return clean === '' && !tooLong ? undefined : { number, text: clean, tooLong }
   }
 

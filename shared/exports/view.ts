@@ -1,16 +1,11 @@
 import { z } from 'zod'
 import type { ExportEngine } from './engine.ts'
 import { countFiles } from './publish.ts'
-import {
-  type FileRecord,
-  fileStates,
-  isOver,
-  type Reject,
-  type Run,
-  runStates,
-} from './run-record.ts'
+import { type FileRecord, fileStates, isOver, type Run, runStates } from './run-record.ts'
+import type { Current } from './run-store.ts'
 
 const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
+const runCounts = { listed: z.int(), imported: z.int(), failed: z.int(), ...rowCounts }
 
 const fileSchema = z.strictObject({
   number: z.int(),
@@ -23,7 +18,7 @@ const fileSchema = z.strictObject({
   rejects: z.array(z.strictObject({ line: z.int(), reason: z.string(), text: z.string() })),
 })
 
-/** An export run without its files, as lists show it. */
+/** An export run without its files, as shown in lists. */
 export const runSummarySchema = z.strictObject({
   runId: z.string(),
   kind: z.string(),
@@ -34,7 +29,7 @@ export const runSummarySchema = z.strictObject({
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   epoch: z.int(),
-  counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rowCounts }),
+  counts: z.strictObject(runCounts),
   notReadyAtFirst: z.int(),
   linksRenewed: z.int(),
   unknownFields: z.record(z.string(), z.int()),
@@ -47,42 +42,45 @@ export const runSchema = runSummarySchema.extend({
   next: z.string().nullable(),
 })
 
-export type RunSummary = z.infer<typeof runSummarySchema>
+/** The members of a record that a schema's shape names. */
+function pick<K extends string, T extends Record<K, unknown>>(
+  shape: Record<K, unknown>,
+  record: T,
+) {
+  const names = Object.keys(shape) as K[]
+  return Object.fromEntries(names.map((name) => [name, record[name]])) as Pick<T, K>
+}
 
-/** A run as answers show it; the counts of one under way are those of its files so far. */
-export async function viewRun({ kind, files }: ExportEngine, run: Run): Promise<RunSummary> {
-  const counted = isOver(run.state)
+/** The counts of a run as shown in answers and events. */
+export const viewCounts = (run: Pick<Run, keyof typeof runCounts>) => pick(runCounts, run)
+
+/** A run as shown in answers; the counts of a run in progress are those of its files so far. */
+export async function viewRun({ kind, files }: ExportEngine, run: Run) {
+  const isEnded = isOver(run.state)
+  const counted: Run = isEnded
     ? run
     : { ...run, ...countFiles(await files.all(run.runId)), listed: run.listed }
-  const { listed, imported, failed, parsed, written, duplicates, rejected } = counted
-  return {
-    runId: run.runId,
+  return pick(runSummarySchema.shape, {
+    ...counted,
     kind: kind.name,
-    method: run.method,
-    state: run.state,
-    reason: run.reason,
-    generatedTime: run.generatedTime,
-    startedAt: run.startedAt,
-    endedAt: run.endedAt,
-    epoch: run.epoch,
-    counts: { listed, imported, failed, parsed, written, duplicates, rejected },
-    notReadyAtFirst: counted.notReadyAtFirst,
-    linksRenewed: run.linksRenewed,
-    unknownFields: counted.unknownFields,
-    // The table of a run that failed is on its way out.
-    snapshot: isOver(run.state) && run.state !== 'published' ? null : run.snapshot,
-  }
+    counts: viewCounts(counted),
+    // The table of a failed run is about to be dropped.
+    snapshot: isEnded && run.state !== 'published' ? null : run.snapshot,
+  })
 }
 
-/** A file of a run as answers show it: never its link. */
-export function viewFile(file: FileRecord & { rejects: Reject[] }): z.infer<typeof fileSchema> {
-  const { number, path, state, attempts, bytes, reason, rejects } = file
-  const { parsed, written, duplicates, rejected } = file
-  const counts = { parsed, written, duplicates, rejected }
-  return { number, path, state, attempts, bytes, counts, reason, rejects }
-}
+/** A file of a run as shown in answers; without its link. */
+export const viewFile = (file: FileRecord): z.infer<typeof fileSchema> =>
+  pick(fileSchema.shape, { ...file, counts: pick(rowCounts, file) })
 
-/** The status of the exports of a kind. */
+const lastRunSchema = z.strictObject({
+  runId: z.string(),
+  state: z.string(),
+  reason: z.string().nullable(),
+  endedAt: z.string().nullable(),
+  rejected: z.int().describe('Lines that could not be stored; known when the run has ended.'),
+})
+
 export const exportsReportSchema = z.strictObject({
   current: z
     .strictObject({
@@ -92,47 +90,26 @@ export const exportsReportSchema = z.strictObject({
       ageSeconds: z.int(),
     })
     .nullable(),
-  lastRun: z
-    .strictObject({
-      runId: z.string(),
-      state: z.string(),
-      reason: z.string().nullable(),
-      endedAt: z.string().nullable(),
-      rejected: z.int().describe('Lines that could not be stored; known when the run is over.'),
-    })
-    .nullable(),
+  lastRun: lastRunSchema.nullable(),
   nextRunAt: z.string().nullable(),
 })
 
 export type ExportsReport = z.infer<typeof exportsReportSchema>
 
-/** The status of the exports of a kind: the snapshot that readers see, the newest run, the next one. */
+/** Reports the exports of a kind: the current snapshot, the newest run, and the time of the next run. */
 export async function reportExports(
   { runs, clock }: ExportEngine,
   nextRunAt: string | null,
 ): Promise<ExportsReport> {
   const [current, [last]] = await Promise.all([runs.current(), runs.runs(1)])
-  const ageMs = current
-    ? clock.now().getTime() - Date.parse(current.generatedTime ?? current.publishedAt)
-    : 0
   return {
-    current: current
-      ? {
-          runId: current.runId,
-          generatedTime: current.generatedTime,
-          devices: current.devices,
-          ageSeconds: Math.round(ageMs / 1000),
-        }
-      : null,
-    lastRun: last ? viewLast(last) : null,
+    current: current ? viewCurrent(current, clock.now()) : null,
+    lastRun: last ? pick(lastRunSchema.shape, last) : null,
     nextRunAt,
   }
 }
 
-const viewLast = ({ runId, state, reason, endedAt, rejected }: Run) => ({
-  runId,
-  state,
-  reason,
-  endedAt,
-  rejected,
-})
+function viewCurrent({ runId, generatedTime, devices, publishedAt }: Current, now: Date) {
+  const ageMs = now.getTime() - Date.parse(generatedTime ?? publishedAt)
+  return { runId, generatedTime, devices, ageSeconds: Math.round(ageMs / 1000) }
+}

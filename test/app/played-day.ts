@@ -148,14 +148,14 @@ export async function startDay(begin: Date) {
       }
       await flows.dispatchEvents(invocation())
       await serveQueue()
-      await settled(flows.resumeAvHealth(invocation(), client))
+      await settled(flows.resumeExports(invocation(), client))
     },
 
     housekeeping: () => settled(flows.housekeeping(invocation(), client)),
 
     /** The scheduled export run, from its start to its end. */
     async exportNow(): Promise<void> {
-      await settled(flows.exportAvHealth(invocation(), client))
+      await settled(flows.startExport('av-health', invocation(), client))
       const refs = waiting
       waiting = []
       for (const ref of refs) await settled(execute(ref))

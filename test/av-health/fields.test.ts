@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { fieldOf, isIgnored, modeName, osKindOf } from '../../shared/av-health/fields.ts'
+import { findField, isIgnored, modeName, osKind } from '../../shared/av-health/fields.ts'
 
 test.each([
   ['AvIsSignatureUptoDate', 'avIsSignatureUpToDate'],
@@ -9,8 +9,8 @@ test.each([
   ['COMPUTERDNSNAME', 'computerDnsName'],
   ['Timestamp', 'dataRefreshTimestamp'],
   ['rbacgroupid', 'rbacGroupId'],
-])('%s stands for the column %s', (name, column) => {
-  expect(fieldOf(name)?.column).toBe(column)
+])('%s is the column %s', (name, column) => {
+  expect(findField(name)?.column).toBe(column)
 })
 
 test.each([
@@ -21,15 +21,15 @@ test.each([
   '',
   'avMode2',
   'x'.repeat(10_000),
-])('%.20s stands for nothing, however often it is asked for', (name) => {
-  expect([fieldOf(name), fieldOf(name)]).toEqual([undefined, undefined])
+])('%.20s is no field, also after many look-ups', (name) => {
+  expect([findField(name), findField(name)]).toEqual([undefined, undefined])
 })
 
-test('known names are found when thousands of unknown ones have gone by', () => {
-  for (let n = 0; n < 5000; n++) fieldOf(`unknown${n}`)
+test('known names are found after thousands of unknown ones', () => {
+  for (let n = 0; n < 5000; n++) findField(`unknown${n}`)
 
-  expect(fieldOf('aVmODE')).toEqual({ column: 'avMode', form: 'mode' })
-  expect(fieldOf('unknown4999')).toBeUndefined()
+  expect(findField('aVmODE')).toEqual({ column: 'avMode', type: 'mode' })
+  expect(findField('unknown4999')).toBeUndefined()
 })
 
 test.each([
@@ -60,11 +60,11 @@ test.each([
   ['Android', undefined],
   ['iOS', undefined],
   ['', undefined],
-])('platform "%s" is of kind %s', (platform, kind) => {
-  expect(osKindOf(platform)).toBe(kind)
+])('platform "%s" is of the kind %s', (platform, kind) => {
+  expect(osKind(platform)).toBe(kind)
 })
 
-test('what has nothing to do with antivirus health is known for it', () => {
+test('fields that have nothing to do with antivirus health are ignored', () => {
   const names = [
     'EBPFStatus',
     'Log4j_CVE_2021_44228',

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { freshness, readDevice } from '../../shared/av-health/record.ts'
 
-/** Reads a record that must be good. */
+/** Reads a record that must be valid. */
 function read(record: unknown) {
   const row = readDevice(record)
   if (!row.ok) throw new Error(row.reason)
@@ -158,14 +158,14 @@ describe('a record of the files', () => {
     Tls12Enabled: 1,
   }
 
-  test('has a column for every antivirus field, keeps the others and counts none of them as unknown', () => {
+  test('has a column for every antivirus field, stores the others and counts none of them as unknown', () => {
     const row = read({ ...line, DeviceGatheredInfo: JSON.stringify(gathered) })
 
     expect(row.columns).toEqual(columns)
     expect([row.other, row.unknownFields]).toEqual([bystanders, []])
   })
 
-  test('may hold objects where others hold text', () => {
+  test('may hold objects instead of JSON text', () => {
     const open = { ...gathered, AvScanResults: JSON.parse(gathered.AvScanResults) }
 
     expect(read({ ...line, DeviceGatheredInfo: open })).toEqual(
@@ -173,7 +173,7 @@ describe('a record of the files', () => {
     )
   })
 
-  test('is the same in whatever case its names are written', () => {
+  test('is the same for names in any case', () => {
     const shout = (record: object) =>
       Object.fromEntries(Object.entries(record).map(([name, value]) => [name.toUpperCase(), value]))
 
@@ -183,7 +183,7 @@ describe('a record of the files', () => {
     expect(row.unknownFields).toEqual([])
   })
 
-  test('does not keep what was opened a second time', () => {
+  test('does not store parsed data a second time', () => {
     const row = readDevice({
       ...line,
       DeviceGatheredInfo: JSON.stringify({ ...gathered, Strange: 'only-here' }),
@@ -193,7 +193,7 @@ describe('a record of the files', () => {
     expect(JSON.stringify(row)).not.toMatch(/DeviceGatheredInfo|AvScanResults|1\.1\.1.*1\.1\.1/)
   })
 
-  test('without antivirus data has no column of it: null is not a value', () => {
+  test('without antivirus data has no antivirus column: null is not a value', () => {
     const nothing = Object.fromEntries(Object.keys(gathered).map((name) => [name, null]))
 
     const row = read({ DeviceId: 'ab12', DeviceGatheredInfo: JSON.stringify(nothing) })
@@ -206,7 +206,7 @@ describe('a record of the files', () => {
     })
   })
 
-  test('keeps data that cannot be opened as it came', () => {
+  test('stores data that cannot be parsed as sent', () => {
     expect(read({ DeviceId: 'a1', DeviceGatheredInfo: '{"AvMode":' }).other).toEqual({
       DeviceGatheredInfo: '{"AvMode":',
     })
@@ -215,14 +215,14 @@ describe('a record of the files', () => {
 })
 
 describe('scan results', () => {
-  test('that stand side by side without the group are read too, the error and time unknown', () => {
+  test('that are not grouped are read too, without error and time', () => {
     expect(columnsOf({ QuickScanResult: 'Completed', FullScanResult: '-' })).toMatchObject({
       quickScanResult: 'Completed',
       fullScanResult: '-',
     })
   })
 
-  test('that come in both forms keep the first one', () => {
+  test('that come in both forms keep the first form', () => {
     const group = { Quick: { ScanStatus: 'Failed' } }
 
     expect(columnsOf({ AvScanResults: group, QuickScanResult: 'Completed' }).quickScanResult).toBe(
@@ -233,7 +233,7 @@ describe('scan results', () => {
     )
   })
 
-  test('of a kind or with a part that nobody knows are kept', () => {
+  test('of an unknown kind or with an unknown member are stored', () => {
     const scans = {
       Quick: { ScanStatus: 'Completed', Duration: 5 },
       Deep: { ScanStatus: 'Failed' },
@@ -267,7 +267,7 @@ test.each([
 })
 
 test.each([1, 'yes', ['True'], { toString: 1, valueOf: 1 }])(
-  'the flag %j is unknown, and kept as it came',
+  'the flag %j is unknown, and stored as sent',
   (sent) => {
     const { columns, other } = read({ DeviceId: 'a1', AvIsEngineUptodate: sent })
 
@@ -276,7 +276,7 @@ test.each([1, 'yes', ['True'], { toString: 1, valueOf: 1 }])(
   },
 )
 
-test('of a flag in two spellings, one of them unknown, the known one counts', () => {
+test('a flag in two spellings, one of them unknown, has the known value', () => {
   expect(
     columnsOf({ AvIsEngineUptodate: 'Unknown', avIsEngineUpToDate: 'True' }).avIsEngineUpToDate,
   ).toBe('true')
@@ -292,7 +292,7 @@ test.each([
   ['', '', 'other'],
   [99, '99', 'unknown'],
   ['constructor', 'constructor', 'unknown'],
-])('the mode %j is kept as %j and named %s', (sent, avMode, avModeName) => {
+])('the mode %j is stored as %j and named %s', (sent, avMode, avModeName) => {
   expect(columnsOf({ avMode: sent })).toMatchObject({ avMode, avModeName })
 })
 
@@ -316,14 +316,14 @@ test.each([
   ['LastSeenTime', 1772442945],
   ['OsPlatform', ['Windows11']],
   ['avMode', { mode: 1 }],
-])('%s with the value %j is kept as it came, not misread', (name, value) => {
+])('%s with the value %j is stored as sent, not misread', (name, value) => {
   const { columns, other } = read({ DeviceId: 'a1', [name]: value })
 
   expect(columns).toEqual({ machineId: 'a1', ...unknownFlags })
   expect(other).toEqual({ [name]: value })
 })
 
-test('fields that nobody knows are kept and counted, wherever they stand', () => {
+test('unknown fields are stored and counted at every level', () => {
   const row = read({
     DeviceId: 'a1',
     New: 1,
@@ -334,14 +334,14 @@ test('fields that nobody knows are kept and counted, wherever they stand', () =>
   expect(row.unknownFields).toEqual(['New', 'AvNew'])
 })
 
-test('what the protocol says of a record is no field of it', () => {
+test('protocol annotations are not fields of a record', () => {
   expect(read({ '@odata.type': '#DeviceAvInfo', DeviceId: 'a1' })).toMatchObject({
     other: {},
     unknownFields: [],
   })
 })
 
-test('what is no name is counted under one that is: the ledger has no room for more', () => {
+test('an invalid name is counted under a fixed name: the ledger has no room for more', () => {
   const row = read({
     DeviceId: 'a1',
     ['x'.repeat(1000)]: 1,
@@ -360,7 +360,7 @@ test('what is no name is counted under one that is: the ledger has no room for m
   ])
 })
 
-test('what is too long for the remaining fields is left out, the longest first, and the number of those is told', () => {
+test('fields that are too long for `other` are left out, the longest first, and counted', () => {
   const fields = { Short: 'kept', Long: 'x'.repeat(40_000), Longer: '"'.repeat(30_000) }
 
   const { other, unknownFields } = read({ DeviceId: 'a1', ...fields })
@@ -391,18 +391,18 @@ describe('the device id', () => {
     [12345, 'the device id is missing'],
     [['a1'], 'the device id is missing'],
     [{}, 'the device id is missing'],
-    ['a/b', 'the device id can be no key'],
-    ['a b', 'the device id can be no key'],
-    ['a\n', 'the device id can be no key'],
-    ['..\\x', 'the device id can be no key'],
-    ['ä', 'the device id can be no key'],
-    ['a'.repeat(129), 'the device id can be no key'],
+    ['a/b', 'the device id is not a valid key'],
+    ['a b', 'the device id is not a valid key'],
+    ['a\n', 'the device id is not a valid key'],
+    ['..\\x', 'the device id is not a valid key'],
+    ['ä', 'the device id is not a valid key'],
+    ['a'.repeat(129), 'the device id is not a valid key'],
   ])('%j is refused: %s', (id, reason) => {
     expect(readDevice({ DeviceId: id, osPlatform: 'macOS' })).toEqual({ ok: false, reason })
   })
 })
 
-describe('hostile input is refused or kept, and harms nobody', () => {
+describe('hostile input is rejected or stored, without harm', () => {
   test.each([null, undefined, 1, 'text', true, [], [{ DeviceId: 'a1' }]])(
     '%j is no record',
     (value) => {
@@ -410,7 +410,7 @@ describe('hostile input is refused or kept, and harms nobody', () => {
     },
   )
 
-  test('a prototype in disguise is a field like others', () => {
+  test('a field named like a prototype is stored like any other', () => {
     const row = read(
       JSON.parse('{"DeviceId":"a1","__proto__":{"osKind":"x"},"constructor":{"prototype":1}}'),
     )
@@ -422,14 +422,14 @@ describe('hostile input is refused or kept, and harms nobody', () => {
     expect(Object.prototype).not.toHaveProperty('osKind')
   })
 
-  test('a field that no column takes refuses the line', () => {
+  test('a field that is too long for a column rejects the line', () => {
     expect(readDevice({ DeviceId: 'a1', DeviceName: 'x'.repeat(32_001) })).toEqual({
       ok: false,
       reason: 'a field is too long',
     })
   })
 
-  test('a row that no entity takes refuses the line', () => {
+  test('a row that is too large for an entity rejects the line', () => {
     const names = [
       'DeviceName',
       'OsVersion',
@@ -470,7 +470,7 @@ describe('hostile input is refused or kept, and harms nobody', () => {
   })
 })
 
-test('whatever comes, reading does not throw, and what it gives fits a row of the table service', () => {
+test('reading never throws, and its result always fits a row of the table service', () => {
   const known = [
     'DeviceId',
     'machineId',
@@ -500,8 +500,8 @@ test('whatever comes, reading does not throw, and what it gives fits a row of th
       .map(([fields, id]) => ({ DeviceId: id, ...fields })),
   )
   fc.assert(
-    fc.property(record, (given) => {
-      const row = readDevice(given)
+    fc.property(record, (value) => {
+      const row = readDevice(value)
 
       if (!row.ok) return
       expect(row.id).toMatch(/^[0-9a-z._-]{1,128}$/)
@@ -519,7 +519,7 @@ test('whatever comes, reading does not throw, and what it gives fits a row of th
   )
 })
 
-test('of two rows of a device the newer is the one refreshed later, then the one seen later', () => {
+test('the newer row of a device is the one refreshed later, then the one seen later', () => {
   const at = (dataRefreshTimestamp: string, lastSeenTime: string) =>
     freshness(columnsOf({ dataRefreshTimestamp, lastSeenTime })).join(' ')
   const [older, refreshed, seen] = [

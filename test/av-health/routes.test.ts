@@ -4,7 +4,7 @@ import { getRaw, sendRaw } from '../local/host/raw-http.ts'
 import { type Answer, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 
 const DAY_MS = 24 * 60 * 60_000
-/** Nothing begins by itself: the tests decide. */
+/** No timer starts anything: the tests do. */
 const never = '0 0 0 1 1 *'
 const quiet: TestStackOptions = {
   fleet: { size: 60, files: 5, badLines: 0 },
@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack.stop())
 
-/** The rows that no refused request may touch. */
+/** The rows that no rejected request may change. */
 async function storedRows(): Promise<string[]> {
   const { table } = await stack.engine()
   const rows = []
@@ -47,7 +47,7 @@ const problem = (status: number, name: string) => ({
   content: 'application/problem+json',
 })
 
-describe('a request that is refused', () => {
+describe('a request that is rejected', () => {
   const paths = [
     ['GET', 'status'],
     ['POST', 'av-health/exports'],
@@ -162,7 +162,7 @@ describe('a request that is refused', () => {
     expect(await storedRows()).toEqual(before)
   })
 
-  test('a start in another content type, without a length, or of more than 256 KiB is refused and starts nothing', async () => {
+  test('a start in another content type, without a length, or of more than 256 KiB is rejected and starts nothing', async () => {
     const before = await storedRows()
     const host = new URL(stack.host.url).host
     const chunked = [
@@ -193,7 +193,7 @@ describe('a request that is refused', () => {
     expect(await storedRows()).toEqual(before)
   })
 
-  test('hostile paths are 4xx, never an error of ours, and reach nothing', async () => {
+  test('hostile paths answer 4xx, never a server error, and reach no data', async () => {
     const before = await storedRows()
     const long = 'a'.repeat(10_000)
     const hostile = [
@@ -252,7 +252,7 @@ describe('lists', () => {
     )
   })
 
-  /** Follows the Link headers of a list to its end. */
+  /** Follows the Link headers to the end of a list. */
   async function follow(path: string, name: string) {
     const pages: unknown[][] = []
     let links = 0
@@ -281,7 +281,7 @@ describe('lists', () => {
     expect(runIds).toEqual(runIds.toSorted().reverse())
   })
 
-  test('of snapshots hold published runs alone', async () => {
+  test('of snapshots hold only published runs', async () => {
     const pages = await follow('av-health/snapshots?limit=1', 'snapshots')
 
     const found = pages.flat() as { runId: string; current: boolean }[]
@@ -302,7 +302,7 @@ describe('lists', () => {
 describe('a Location', () => {
   const start = async () => stack.post('av-health/exports', { force: true })
 
-  test('of a start and of a wait is absolute, a ticket, and works with no key and no header', async () => {
+  test('of a start and of a wait is absolute, holds a ticket, and works without key and headers', async () => {
     const started = await start()
     const waited = await stack.get(`av-health/exports/${started.body.runId}/wait`)
     const locations = [started, waited].map(({ headers }) => headers.get('location') ?? '')
@@ -325,7 +325,7 @@ describe('a Location', () => {
     for (const answer of late) expect(answer).toContain(`"runId":"${started.body.runId}"`)
   })
 
-  test('says 202 with itself as Location until the run is over, and 200 for a failed run too', async () => {
+  test('answers 202 with itself as Location until the run has ended, then 200, also for a failed run', async () => {
     stack.simulator.setFaults({ badGzip: 1 })
     const started = await start()
     const location = started.headers.get('location') ?? ''
@@ -345,7 +345,7 @@ describe('a Location', () => {
     expect(waited).toMatchObject({ status: 200, body: { state: 'failed' } })
   })
 
-  test('that is guessed or altered leads nowhere', async () => {
+  test('that is guessed or altered answers 404', async () => {
     const { headers, body } = await start()
     await stack.runToEnd(body.runId)
     const location = headers.get('location') ?? ''
@@ -363,7 +363,7 @@ describe('a Location', () => {
     expect((await stack.get(location)).status).toBe(200)
   })
 
-  test('ends two days after it was given out, and opens nothing but its own run', async () => {
+  test('expires two days after it was issued, and opens only its own run', async () => {
     const { headers, body } = await start()
     await stack.runToEnd(body.runId)
     const location = headers.get('location') ?? ''
@@ -377,7 +377,7 @@ describe('a Location', () => {
     expect(problemOf(after)).toEqual(problem(404, 'ticket-not-found'))
   })
 
-  test('begins with the public address where one is set', async () => {
+  test('begins with the public address when one is set', async () => {
     stack.configure({ PUBLIC_BASE_URL: 'https://relay.example.net/' })
 
     const { headers, body } = await start()
@@ -397,7 +397,7 @@ describe('a Location', () => {
 describe('a device', () => {
   const first = () => [...stack.fleet.truth('files')][0]?.machineId ?? ''
 
-  test('is found by its id in any case of letters, with the snapshot it stands in', async () => {
+  test('is found by its id in any case, with its snapshot', async () => {
     const id = first()
 
     const [lower, upper] = await Promise.all([
@@ -412,14 +412,14 @@ describe('a device', () => {
     expect(lower.body.snapshot).toMatchObject({ runId: body.snapshots[0].runId })
   })
 
-  test('that the snapshot does not hold is told apart from there being no snapshot', async () => {
+  test('that is not in the snapshot has another answer than a missing snapshot', async () => {
     const answer = await stack.get(`av-health/devices/${'f'.repeat(39)}0`)
 
     expect(problemOf(answer)).toEqual(problem(404, 'device-not-in-snapshot'))
     expect(answer.body.detail).toContain('holds 60 devices')
   })
 
-  test('is found although the number of buckets was changed since its snapshot was written', async () => {
+  test('is found after the number of buckets has changed', async () => {
     stack.configure({ AV_HEALTH_BUCKETS: '256' })
 
     const answers = await Promise.all(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { poll } from '../../shared/changes/poll.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { watched } from '../exports/watched-tables.ts'
+import { withHooks } from '../exports/hooked-tables.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { createModelClock } from './model.ts'
 import { action, createShelf, type Row, watchOver } from './shelf.ts'
@@ -36,7 +36,7 @@ async function prepare() {
   await memory.create()
   const shelf = createShelf(machineActions, clock)
   const requests: string[] = []
-  const table = watched(() => memory, {
+  const table = withHooks(() => memory, {
     before: (request) => void requests.push(request.slice(0, 30)),
   })('Streams')
   const openWatch = () => watchOver({ table, clock, source: shelf.source })

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { constants, createGzip } from 'node:zlib'
 import { createFleet } from '../../local/simulator/fleet.ts'
 
-/** A server that is closed, with all its connections, at the end. */
+/** A server that is closed at the end, with all its connections. */
 export interface Loopback {
   origin: string
   close(): void
@@ -23,7 +23,7 @@ async function listen(server: Server): Promise<Loopback> {
 const SAMPLES = 500
 const ROWS_A_PIECE = 200
 
-/** Serves one packed export file of so many devices, which is made while it is sent. */
+/** Serves one packed export file with a number of devices; the file is generated while it is sent. */
 export function serveBigFile(rows: number): Promise<Loopback> {
   return listen(
     createServer((_request, response) => {
@@ -37,7 +37,7 @@ export function serveBigFile(rows: number): Promise<Loopback> {
   )
 }
 
-/** Lines of a real-looking fleet, each again and again under other device ids. */
+/** Lines of a realistic fleet, repeated under other device ids. */
 function* textOf(rows: number): Generator<Buffer> {
   const fleet = createFleet({
     size: SAMPLES,
@@ -52,9 +52,9 @@ function* textOf(rows: number): Generator<Buffer> {
   let text = ''
   for (let row = 0; row < rows; row++) {
     const [before = '', after = ''] = samples[row % samples.length] ?? []
-    // The buckets of a snapshot go by the first digits: they take turns.
-    const turn = ((row * 37) % 256).toString(16).padStart(2, '0')
-    text += `${before}${turn}${row.toString(16).padStart(38, '0')}${after}\n`
+    // The bucket depends on the first digits: the rows go to all buckets in rotation.
+    const bucket = ((row * 37) % 256).toString(16).padStart(2, '0')
+    text += `${before}${bucket}${row.toString(16).padStart(38, '0')}${after}\n`
     if (row % ROWS_A_PIECE === ROWS_A_PIECE - 1 || row === rows - 1) {
       yield Buffer.from(text)
       text = ''
@@ -62,11 +62,11 @@ function* textOf(rows: number): Generator<Buffer> {
   }
 }
 
-/** A table service that takes every batch of inserts, keeps nothing and counts. */
+/** A table service that accepts every batch of inserts, stores nothing and counts. */
 export interface CountingTables extends Loopback {
   /** A connection string for it. */
   connectionString: string
-  /** Inserts taken. */
+  /** Accepted inserts. */
   rows(): number
   /** Most inserts of one batch. */
   largest(): number
@@ -74,7 +74,7 @@ export interface CountingTables extends Loopback {
 
 const INSERT = Buffer.from('POST http')
 
-/** Starts a table service on loopback that knows `$batch` alone. */
+/** Starts a table service on loopback that supports only `$batch`. */
 export async function countTables(): Promise<CountingTables> {
   let rows = 0
   let largest = 0
@@ -104,7 +104,7 @@ export async function countTables(): Promise<CountingTables> {
   }
 }
 
-/** What the service answers to a batch that went through. */
+/** The answer of the service to a successful batch. */
 function answerOf(deps: number): string {
   const part = [
     '--changesetresponse_c',

@@ -11,7 +11,7 @@ const env = {
 }
 
 let stack: TestStack
-/** Tickets that were given out in a Location. */
+/** Tickets from Location headers. */
 let tickets: string[]
 afterEach(() => stack.stop())
 
@@ -26,7 +26,7 @@ async function startExport(order = {}): Promise<string> {
   return body.runId
 }
 
-/** Every form in which a secret could stand in a text: plain, encoded once or twice, in base64 at any offset. */
+/** Every form that a secret can have in a text: plain, encoded once or twice, in base64 at any offset. */
 function formsOf(secret: string): string[] {
   const once = encodeURIComponent(secret)
   const encoded = [0, 1, 2].flatMap((offset) => {
@@ -35,11 +35,11 @@ function formsOf(secret: string): string[] {
       .slice(4, -4)
     return [inside, inside.replaceAll('+', '-').replaceAll('/', '_')]
   })
-  // A token without its last part opens nothing, and the last part is a secret without the rest.
+  // A token without its last part is useless, and the last part alone is a secret too.
   return [secret, secret.split('.').at(-1) ?? secret, once, encodeURIComponent(once), ...encoded]
 }
 
-/** Where secrets stand: in what is stored, printed and answered. */
+/** The secrets found in stored, printed and answered texts. */
 async function findSecrets() {
   const issued = [...stack.simulator.issuedSecrets]
   const own = [...tickets, stack.keys.function, stack.keys.master]
@@ -55,7 +55,7 @@ async function findSecrets() {
     text,
   }))
   const answers = stack.answers.map((text, index) => ({ where: `answer ${index}`, text }))
-  // A ticket is for its caller to see, and for nobody else.
+  // Only the caller may see its ticket.
   return {
     issued: issued.length,
     texts: stored.length,
@@ -67,7 +67,7 @@ async function findSecrets() {
   }
 }
 
-/** Moves time on in long steps until nothing is under way. */
+/** Advances the clock in long steps until no run is in progress. */
 async function hurry(runId: string) {
   const { runs } = await stack.engine()
   while ((await runs.active())?.run === runId) {
@@ -76,7 +76,7 @@ async function hurry(runId: string) {
   }
 }
 
-/** Everything that can be asked of a run. */
+/** Every answer about a run. */
 async function askEverything(runId: string) {
   for (const path of [`exports/${runId}`, `exports/${runId}/wait`, 'exports', 'snapshots']) {
     await stack.get(`av-health/${path}`)
@@ -84,7 +84,7 @@ async function askEverything(runId: string) {
   await stack.get('status')
 }
 
-test('a run that went through everything leaves no secret anywhere', async () => {
+test('a run through all its steps leaves no secret anywhere', async () => {
   await start({
     faults: {
       notReadyFiles: 2,
@@ -108,7 +108,7 @@ test('a run that went through everything leaves no secret anywhere', async () =>
   expect(stack.simulator.leaks).toEqual([])
 })
 
-test('runs that failed in every way leave no secret anywhere', async () => {
+test('runs that fail in every way leave no secret anywhere', async () => {
   await start({ fleet: { size: 60, files: 5, badLines: 0 }, env: { AV_HEALTH_METHOD: 'files' } })
   const ways = [
     { badGzip: 1 },
@@ -129,7 +129,7 @@ test('runs that failed in every way leave no secret anywhere', async () => {
     await hurry(runId)
     states.push((await stack.runToEnd(runId)).state)
     await askEverything(runId)
-    // The budget of an hour is not what this is about; nor is a token that is still good.
+    // The hourly budget and a valid cached token are not part of this test.
     stack.clock.advance(2 * 3_600_000)
   }
 
@@ -137,7 +137,7 @@ test('runs that failed in every way leave no secret anywhere', async () => {
   expect((await findSecrets()).found).toEqual([])
 })
 
-test('a run under way keeps links in the rows of its unfinished files, and nowhere else', async () => {
+test('a run in progress stores links in the rows of its unfinished files, and nowhere else', async () => {
   await start({
     fleet: { size: 60, files: 5, badLines: 0 },
     faults: { notReadyFiles: 2, notReadySeconds: 1e9 },

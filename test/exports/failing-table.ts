@@ -1,13 +1,13 @@
 import { type Operation, type Table, TableConflict } from '../../shared/platform/table.ts'
 
-/** What goes wrong with a request: it never arrives, it is done and its answer is lost, or it is refused as too large. */
+/** The failure of a request: it never arrives, it is done but its answer is lost, or it is refused as too large. */
 export type Failure = 'unsent' | 'unanswered' | 'too-large'
 
-/** The failure of a failing table, so that a test knows it from others. */
+/** The error of a failing table; tests distinguish it from other errors. */
 export class Lost extends Error {}
 
 /**
- * A table whose requests go wrong as planned: the first request has the first failure of the plan, `undefined` goes well.
+ * A table whose requests fail as planned: the first request has the first failure of the plan; `undefined` succeeds.
  * Only writes can be too large, and only those of several rows; a lost request ends the plan.
  */
 export function failing(table: Table, plan: (Failure | undefined)[]): Table {

@@ -4,6 +4,7 @@ import { beginRun } from '../../shared/exports/begin.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
+import { type Hooks, pauseAt, withHooks } from './hooked-tables.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -17,7 +18,6 @@ import {
   type Storage,
   smallExport,
 } from './small-run.ts'
-import { heldAt, type Watch, watched } from './watched-tables.ts'
 
 type Method = 'files' | 'json'
 
@@ -25,7 +25,7 @@ type Method = 'files' | 'json'
 const ALL = 90
 const everyRequest = Array.from({ length: ALL }, (_, n) => n)
 
-/** A run under way in the hands of an executor that is held at its n-th request, and a way to take it over. */
+/** A run in progress whose executor is paused at its n-th request, and a way to take it over. */
 async function prepare(method: Method, n: number, storage: Storage) {
   const upstream = createSmallUpstream()
   await storage.tables('Exports').create()
@@ -34,14 +34,14 @@ async function prepare(method: Method, n: number, storage: Storage) {
   const engine = createSmallEngine(storage.tables, upstream, { method, clock })
   await startRun(engine, executor)
   const first = started[0] as RunRef
-  const held = heldAt(n)
+  const held = pauseAt(n)
   const older = drive(
-    createSmallEngine(watched(storage.tables, held), upstream, { method, clock }),
+    createSmallEngine(withHooks(storage.tables, held), upstream, { method, clock }),
     first,
   )
   await Promise.race([held.arrived, older])
 
-  /** Somebody takes the first executor for dead, wrongly; undefined when its run was over. */
+  /** Another process wrongly considers the first executor dead; undefined when its run had ended. */
   async function takeOver(): Promise<RunRef | undefined> {
     clock.advance(120_000)
     upstream.upstream.now = laterExport
@@ -49,7 +49,7 @@ async function prepare(method: Method, n: number, storage: Storage) {
     const ref = started.at(-1) as RunRef
     return ref.epoch > first.epoch ? ref : undefined
   }
-  /** Lets the first executor go on to its end, and answers the ledger as it was before and as it is then. */
+  /** Lets the first executor continue to its end; answers the ledger before and after. */
   async function letGo() {
     const before = await ledgerRows(storage.tables)
     held.letGo()
@@ -61,7 +61,7 @@ async function prepare(method: Method, n: number, storage: Storage) {
 
 const exports = [smallExport, laterExport]
 
-/** The older executor wakes as soon as the newer one has begun. */
+/** The older executor continues as soon as the newer one has begun. */
 async function wakesEarly(method: Method, n: number, storage: Storage) {
   const { engine, held, takeOver, letGo } = await prepare(method, n, storage)
   const second = await takeOver()
@@ -81,7 +81,7 @@ async function wakesEarly(method: Method, n: number, storage: Storage) {
   return held.requests.length
 }
 
-/** The older executor wakes when the newer one has brought the run to its end. */
+/** The older executor continues when the newer one has ended the run. */
 async function wakesLate(method: Method, n: number, storage: Storage) {
   const { engine, held, takeOver, letGo } = await prepare(method, n, storage)
   const second = await takeOver()
@@ -96,14 +96,14 @@ async function wakesLate(method: Method, n: number, storage: Storage) {
   ).toEqual([])
 }
 
-/** The run was given up meanwhile, without anybody looking at it again. */
+/** The run was given up in the meantime, and no executor continues it. */
 async function wakesAfterItWasGivenUp(method: Method, n: number, storage: Storage) {
   const { engine, executor, clock, held, started, letGo } = await prepare(method, n, storage)
-  for (let turn = 0; turn < 11; turn++) {
+  for (let tries = 0; tries < 11; tries++) {
     clock.advance(120_000)
     await resumeRun(engine, executor)
   }
-  // What is over needs only to be tidied up, and is never given up.
+  // An ended run is only tidied up, never given up.
   if (await engine.runs.active()) await drive(engine, started.at(-1) as RunRef)
 
   const { before, after } = await letGo()
@@ -117,18 +117,18 @@ async function wakesAfterItWasGivenUp(method: Method, n: number, storage: Storag
 }
 
 describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over', (method) => {
-  test('changes nothing any more, whatever it was about to do, once the new one has begun', async () => {
+  test('changes nothing once the new one has begun, whatever its next request is', async () => {
     const made: number[] = []
     for (const n of everyRequest) made.push(await wakesEarly(method, n, createMemoryTables()))
 
     expect(Math.max(...made)).toBeLessThan(ALL)
   })
 
-  test('changes nothing when it wakes after the run is over', async () => {
+  test('changes nothing when it continues after the end of the run', async () => {
     for (const n of everyRequest) await wakesLate(method, n, createMemoryTables())
   })
 
-  test('changes nothing, and leaves no link and no table behind, when the run was given up meanwhile', async () => {
+  test('changes nothing, and leaves no link and no table behind, when the run was given up in the meantime', async () => {
     const reasons = new Set<string | null | undefined>()
     for (const n of everyRequest)
       reasons.add(await wakesAfterItWasGivenUp(method, n, createMemoryTables()))
@@ -140,18 +140,18 @@ describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over
 describe.each<Method>(['files', 'json'])(
   'on a storage account, by %s, an executor that was taken over',
   (method) => {
-    test.each([5, 8, 11, 17, 40])('at its request %i changes nothing either', async (n) => {
+    test.each([5, 8, 11, 17, 40])('paused at its request %i changes nothing', async (n) => {
       await wakesEarly(method, n, await createStoredTables())
       await wakesLate(method, n, await createStoredTables())
     })
   },
 )
 
-test('a conclusion that lags behind its twin, and behind the next run, publishes nothing again', async () => {
+test('a second copy of publish-run that lags behind the first copy and the next run publishes nothing again', async () => {
   const storage = createMemoryTables()
   const { engine, upstream, executor, started, first, another, clock } =
     await prepareListed(storage)
-  const held = heldAt(0)
+  const held = pauseAt(0)
   const late = publishRun(another(held), first)
   while (!held.requests.at(-1)?.includes('insert current')) await held.step()
   await publishRun(engine, first)
@@ -169,13 +169,13 @@ test('a conclusion that lags behind its twin, and behind the next run, publishes
   expect(await brokenPromises(storage, engine, exports)).toEqual([])
 })
 
-/** A run whose files are all imported and which nobody has concluded yet. */
+/** A run whose files are all imported but which is not published yet. */
 async function prepareListed(storage: Storage) {
   await storage.tables('Exports').create()
   const upstream = createSmallUpstream()
   const clock = createAdjustableClock()
-  const another = (watch: Watch = {}) =>
-    createSmallEngine(watched(storage.tables, watch), upstream, { clock })
+  const another = (hooks: Hooks = {}) =>
+    createSmallEngine(withHooks(storage.tables, hooks), upstream, { clock })
   const engine = another()
   const { executor, started } = createListeningExecutor()
   await startRun(engine, executor)

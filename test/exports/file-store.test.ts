@@ -27,7 +27,7 @@ beforeEach(async () => {
 const links = async () => (await ledger.all(RUN)).map(({ link }) => link)
 
 describe('the rows of a listing', () => {
-  test('are numbered from 1 in the order of the list, however many', async () => {
+  test('are numbered from 1 in the order of the list, for any number of files', async () => {
     await ledger.write(ref(), listing(230))
 
     const files = await ledger.all(RUN)
@@ -55,7 +55,7 @@ describe('the rows of a listing', () => {
     })
   })
 
-  test('take the place of those of an earlier listing of the run, and of no other run', async () => {
+  test('replace those of an earlier listing of the run, and of no other run', async () => {
     await ledger.write(ref(), listing(130))
     await ledger.write({ ...ref(), runId: '20260302110000aaaa' }, listing(1))
 
@@ -65,7 +65,7 @@ describe('the rows of a listing', () => {
     expect(await ledger.all('20260302110000aaaa')).toHaveLength(1)
   })
 
-  test('stand once they are complete: only a newer epoch lists again', async () => {
+  test('are final once they are complete: only a newer epoch lists again', async () => {
     await ledger.write(ref(2), listing(2))
 
     await expect(ledger.write(ref(2), listing(3))).rejects.toBeInstanceOf(Fenced)
@@ -74,7 +74,7 @@ describe('the rows of a listing', () => {
     expect(await ledger.all(RUN)).toHaveLength(2)
   })
 
-  test('that are written by two at once are those of one of them, never a mix', async () => {
+  test('that two executors write at once are those of one executor, never a mixture', async () => {
     const other = listing(205).map(({ path, link }) => ({ path: `other-${path}`, link }))
 
     const outcomes = await Promise.allSettled([
@@ -93,7 +93,7 @@ describe('the rows of a listing', () => {
     )
   })
 
-  test('are forgotten with their run', async () => {
+  test('are deleted with their run', async () => {
     await ledger.write(ref(), listing(120))
 
     await ledger.clear(RUN)
@@ -101,7 +101,7 @@ describe('the rows of a listing', () => {
     expect(await Array.fromAsync(table.list({}))).toEqual([])
   })
 
-  test('are listed from any number on', async () => {
+  test('are listed from any number', async () => {
     await ledger.write(ref(), listing(12))
 
     const files = await Array.fromAsync(ledger.list(RUN, 9))
@@ -118,7 +118,7 @@ describe('an update', () => {
     written: 5,
   })
 
-  test('changes one file and keeps its neighbours', async () => {
+  test('changes one file and no other', async () => {
     await ledger.write(ref(), listing(3))
 
     const answer = await ledger.update(fileRef(2), imported)
@@ -131,7 +131,7 @@ describe('an update', () => {
     ])
   })
 
-  test('is fenced in an older epoch and in a newer one, and where no file is', async () => {
+  test('is fenced in an older epoch, in a newer epoch, and without a file', async () => {
     await ledger.write(ref(2), listing(1))
 
     await expect(ledger.update(fileRef(1, 1), imported)).rejects.toBeInstanceOf(Fenced)
@@ -141,7 +141,7 @@ describe('an update', () => {
     expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual(['waiting'])
   })
 
-  test('made at once with others is kept like them', async () => {
+  test('made at the same time as others is stored like them', async () => {
     await ledger.write(ref(), listing(1))
 
     await Promise.all(
@@ -153,7 +153,7 @@ describe('an update', () => {
     expect((await ledger.all(RUN))[0]?.attempts).toBe(6)
   })
 
-  test('keeps rejects of any length, until there are new ones', async () => {
+  test('stores rejects of any length, until there are new ones', async () => {
     await ledger.write(ref(), listing(1))
     const rejects = Array.from({ length: 100 }, (_, n) => ({
       line: n + 1,
@@ -174,7 +174,7 @@ describe('an update', () => {
 })
 
 describe('raising the epoch', () => {
-  test('fences whoever works in the older one, and keeps what is known of each file', async () => {
+  test('fences executors of the older epoch, and keeps the data of each file', async () => {
     await ledger.write(ref(1), listing(3))
     const rejects = [{ line: 3, reason: 'the device id is missing', text: '{}' }]
     await ledger.update(fileRef(2, 1), (file) => ({
@@ -192,7 +192,7 @@ describe('raising the epoch', () => {
     expect(files[1]).toMatchObject({ state: 'imported', written: 5, rejects })
   })
 
-  test('closes the set: a listing that is still under way in the older epoch does not come through', async () => {
+  test('closes the set: a listing in progress in the older epoch fails', async () => {
     await ledger.raise(ref(2))
 
     await expect(ledger.write(ref(1), listing(2))).rejects.toBeInstanceOf(Fenced)
@@ -200,7 +200,7 @@ describe('raising the epoch', () => {
     expect(await ledger.all(RUN)).toEqual([])
   })
 
-  test('by somebody older than the files is fenced', async () => {
+  test('by an executor older than the files is fenced', async () => {
     await ledger.write(ref(3), listing(2))
 
     await expect(ledger.raise(ref(2))).rejects.toBeInstanceOf(Fenced)
@@ -210,7 +210,7 @@ describe('raising the epoch', () => {
 })
 
 describe('links', () => {
-  test('are erased from every file, whoever wrote it last, and nothing of them is left in the table', async () => {
+  test('are erased from every file, in every epoch, and nothing of them is left in the table', async () => {
     await ledger.write(ref(1), listing(3))
     await ledger.update(fileRef(2), (file) => ({ ...file, state: 'failed', reason: 'gone' }))
 
@@ -225,7 +225,7 @@ describe('links', () => {
     expect(JSON.stringify(await Array.fromAsync(table.list({})))).not.toMatch(/sig=|https:/)
   })
 
-  test('do not come back once they are erased', async () => {
+  test('are not stored again once they are erased', async () => {
     await ledger.write(ref(1), listing(1))
     await ledger.eraseLinks(ref(1))
 
@@ -234,7 +234,7 @@ describe('links', () => {
     expect(await links()).toEqual([null])
   })
 
-  test('are not erased by somebody who was taken over', async () => {
+  test('are not erased by an executor of an older epoch', async () => {
     await ledger.write(ref(2), listing(1))
 
     await expect(ledger.eraseLinks(ref(1))).rejects.toBeInstanceOf(Fenced)

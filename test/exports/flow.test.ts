@@ -21,7 +21,7 @@ const differences = async (run: { snapshot: string }, method: 'files' | 'json' =
 afterEach(() => stack.stop())
 
 describe('an export by files', () => {
-  test('ends with exactly the fleet, every row accounted for, through files not ready and links expired', async () => {
+  test('ends with exactly the fleet and accounts for every row, despite files that are not ready and expired links', async () => {
     await start({
       faults: { notReadyFiles: 2, notReadySeconds: 60, shortLivedLinks: 1, legalWeird: true },
     })
@@ -50,7 +50,7 @@ describe('an export by files', () => {
     expect(stack.simulator.leaks).toEqual([])
   })
 
-  test('is unchanged the second time, unless it is forced', async () => {
+  test('is unchanged the second time, unless `force` is set', async () => {
     await start()
     const first = await runExport()
 
@@ -68,7 +68,7 @@ describe('an export by files', () => {
     ])
   })
 
-  test('a file whose download breaks off is imported again and nothing is counted twice', async () => {
+  test('a file whose download breaks off is imported again, and nothing is counted twice', async () => {
     await start({ faults: { dropMidway: 2, nonGzip: 1 } })
 
     const run = await runExport()
@@ -78,7 +78,7 @@ describe('an export by files', () => {
     expect(await differences(run)).toEqual([])
   })
 
-  test('one bad file fails the run, not its neighbours; readers still see the snapshot before', async () => {
+  test('one bad file fails the run, but not the other files; readers still see the previous snapshot', async () => {
     await start()
     const good = await runExport()
     stack.simulator.setFaults({ badGzip: 1, changeGeneratedTime: true })
@@ -112,7 +112,7 @@ describe('an export by files', () => {
     expect(run.reason).toContain('not ready')
   })
 
-  test('an export replaced while links are renewed is never mixed: the run fails and is begun anew', async () => {
+  test('an export that is replaced while links are renewed is never mixed: the run fails and starts again', async () => {
     await start({ faults: { shortLivedLinks: 1 } })
     const { body } = await stack.post('av-health/exports')
     const engine = await stack.engine()
@@ -126,12 +126,12 @@ describe('an export by files', () => {
       listed.runs[0].runId === first.runId ? await afterResume(first.runId) : listed.runs[0].runId
     const second = await stack.runToEnd(again)
 
-    // Either the listing came after the change, or the run met it and gave way.
+    // Either the listing came after the change, or the run found the change and failed.
     if (first.state === 'failed') expect(first.reason).toContain('replaced the export')
     expect(second.state).toBe('published')
   })
 
-  test('an empty list publishes nothing and is not taken for a fleet without devices', async () => {
+  test('an empty list publishes nothing and does not count as a fleet without devices', async () => {
     await start({ faults: { emptyList: true } })
 
     const run = await runExport()
@@ -152,7 +152,7 @@ describe('an export by files', () => {
     expect(run.reason).toContain('rejected')
   })
 
-  test('an upstream that asks for patience is asked again by a durable timer', async () => {
+  test('an upstream that answers Retry-After is called again after a durable timer', async () => {
     await start({ faults: { exportStatus: { answer: 503, calls: 6 } } })
 
     const run = await runExport()
@@ -160,7 +160,7 @@ describe('an export by files', () => {
     expect(run.state).toBe('published')
   })
 
-  test('a missing grant fails the run and names it', async () => {
+  test('a missing grant fails the run, and the reason names it', async () => {
     await start({ token: { roles: [] }, env: { AV_HEALTH_METHOD: 'files' } })
 
     const run = await runExport()
@@ -184,7 +184,7 @@ describe('an export by files', () => {
 })
 
 describe('an export by pages', () => {
-  test('feeds the same snapshot where there is no permission for files', async () => {
+  test('fills the same snapshot when the permission for files is missing', async () => {
     await start({ token: { roles: ['Machine.Read.All'] } })
 
     const run = await runExport()

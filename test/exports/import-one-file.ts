@@ -10,8 +10,8 @@ import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
 import { createHttp } from '../../shared/platform/http.ts'
 import { createExportFiles } from '../../shared/upstreams/export-file.ts'
 
-// One activity alone in its process, with as little memory as its caller gives it: imports the file behind `link` into the
-// tables behind `snapshots`, keeps the ledger behind `ledger`, and prints what came of it.
+// One activity alone in a process with little memory: imports the file behind `link` into the
+// tables behind `snapshots`, stores its ledger in `ledger`, and prints the result.
 const [link = '', snapshots = '', ledger = ''] = process.argv.slice(2)
 
 const clock = createAdjustableClock()
@@ -19,7 +19,7 @@ const exportsTable = createTables({ connectionString: ledger })('Exports')
 const { origin } = new URL(link)
 const http = createHttp({ upstream: 'export-files', clock, userAgent: 'defender-relay-test' })
 const exportFiles = createExportFiles({ http, isAllowedLink: (url) => url.origin === origin })
-const refuse = () => Promise.reject(new Error('nobody asks for this here'))
+const refuse = () => Promise.reject(new Error('this test does not use it'))
 const engine: ExportEngine = {
   kind: createAvHealthExport(
     {
@@ -45,7 +45,7 @@ const now = clock.now().toISOString()
 const run = {
   epoch: 1,
   state: 'importing',
-  asked: 'files',
+  requestedMethod: 'files',
   force: false,
   method: 'files',
   startedAt: now,

@@ -7,13 +7,13 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { startRun } from '../../shared/exports/start.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
+import { pauseAt, withHooks } from './hooked-tables.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
 } from './small-run.ts'
-import { heldAt, watched } from './watched-tables.ts'
 
 const id = (letter: string) => letter.repeat(40)
 const device = (letter: string, mode = 0) => ({ DeviceId: id(letter), AvMode: String(mode) })
@@ -26,7 +26,7 @@ const brokenOff = new UpstreamError({
   retryable: true,
 })
 
-/** A run whose one unit, a file or the paged list, is about to be imported for the first time. */
+/** A run with one file or paged list before its first attempt. */
 async function prepare(method: 'files' | 'json') {
   const memory = createMemoryTables()
   await memory.tables('Exports').create()
@@ -41,7 +41,7 @@ async function prepare(method: 'files' | 'json') {
   const ref: RunRef = { kind: 'av-health', runId, epoch: 1 }
   await beginRun(engine, ref)
 
-  /** What the next attempt reads; `null` = there it breaks off. */
+  /** The lines of the next attempt; it breaks off at `null`. */
   const offer = (engineOf: ExportEngine, pages: (object | string | null)[][]): ExportEngine => {
     const kind = {
       ...engineOf.kind,
@@ -84,7 +84,7 @@ async function prepare(method: 'files' | 'json') {
 }
 
 describe('a file', () => {
-  test('that broke off is counted as if it had come at once', async () => {
+  test('that broke off has the same counts as a file without a failure', async () => {
     const { memory, engine, ref, attempt, file, snapshotRows } = await prepare('files')
     const whole = [
       [device('a'), device('b'), 'not JSON'],
@@ -112,7 +112,7 @@ describe('a file', () => {
     expect(await memory.names()).toEqual(['Exports'])
   })
 
-  test('of which everything was written but nothing noted is counted the same again', async () => {
+  test('that was written but not recorded has the same counts again', async () => {
     const { memory, engine, ref, attempt, file } = await prepare('files')
     const rows = [
       [device('a'), device('b')],
@@ -126,7 +126,7 @@ describe('a file', () => {
     const died = () => {
       throw new Error('the process died')
     }
-    await expect(attempt(rows, watched(memory.tables, cut))).rejects.toThrow('died')
+    await expect(attempt(rows, withHooks(memory.tables, cut))).rejects.toThrow('died')
 
     await attempt(rows)
 
@@ -141,7 +141,7 @@ describe('a file', () => {
     expect(await engine.runs.current()).toMatchObject({ devices: 3 })
   })
 
-  test('keeps its first hundred rejected lines, each with number, reason and a beginning without secrets', async () => {
+  test('stores its first hundred rejected lines, each with number, reason and beginning, without secrets', async () => {
     const { attempt, file } = await prepare('files')
     const secret = 'https://store.example/x?sv=1&sig=abcdefghijklmnopqrstuvwxyz0123456789'
     const bad = Array.from(
@@ -178,7 +178,7 @@ describe('a file', () => {
     expect(unknownFields.Novel1).toBe(2)
   })
 
-  test('whose table is gone is not imported and not noted: the run is over', async () => {
+  test('whose table is gone is neither imported nor recorded: the run has ended', async () => {
     const { memory, attempt, file, ref } = await prepare('files')
     await memory.tables(`AvHealthSnapshot${ref.runId}`).drop()
 
@@ -189,10 +189,10 @@ describe('a file', () => {
     expect(await memory.names()).toEqual(['Exports'])
   })
 
-  test('that is done stays as it is when the same activity runs once more, or ends late', async () => {
+  test('that is done stays unchanged when the same activity runs once more, or ends late', async () => {
     const { memory, attempt, file } = await prepare('files')
-    const held = heldAt(3)
-    const late = attempt([[null]], watched(memory.tables, held))
+    const held = pauseAt(3)
+    const late = attempt([[null]], withHooks(memory.tables, held))
     await held.arrived
     await attempt([[device('a')]])
     const done = await file()
@@ -212,7 +212,7 @@ describe('a run is not published', () => {
     return engine.runs.run(ref.runId)
   }
 
-  test('when a row of a file is unaccounted for', async () => {
+  test('when a row of a file is not accounted for', async () => {
     const deps = await prepare('files')
     await deps.attempt([[device('a'), device('b')]])
     await deps.engine.files.update({ ...deps.ref, file: 1 }, (file) => ({ ...file, written: 1 }))
@@ -224,7 +224,7 @@ describe('a run is not published', () => {
     expect(await deps.engine.runs.current()).toBeUndefined()
   })
 
-  test('when a listed file has no row any more', async () => {
+  test('when the row of a listed file is missing', async () => {
     const deps = await prepare('files')
     await deps.attempt([[device('a')]])
     await deps.engine.runs.update(deps.ref, (run) => ({ ...run, listed: 2 }))
@@ -274,21 +274,21 @@ describe('a run is not published', () => {
   })
 })
 
-test('a download is ended when its rows cannot be stored', async () => {
+test('a download ends when its rows cannot be stored', async () => {
   const { memory, engine, ref } = await prepare('files')
   let made = 0
   const body = new Readable({
     read() {
       made += 1
       const line = JSON.stringify({ DeviceId: `a${String(made).padStart(39, '0')}` })
-      // An upstream that never comes to its end, but takes a breath after each line.
+      // An endless upstream that pauses after each line.
       setImmediate(() => this.push(Buffer.from(`${line}\n`)))
     },
   })
   const closed = new Promise((resolve) => body.once('close', resolve))
   const openFile = async () => ({ kind: 'open', body, bytes: { packed: 0 } }) as const
   const endless = { ...engine, kind: { ...engine.kind, openFile } }
-  const failing = watched(memory.tables, {
+  const failing = withHooks(memory.tables, {
     before(request) {
       if (request.startsWith('transact insert a0')) throw new Error('the account is gone')
     },
@@ -302,7 +302,7 @@ test('a download is ended when its rows cannot be stored', async () => {
 })
 
 describe('the paged list', () => {
-  test('that broke off is read anew: the snapshot holds the last attempt and nothing of the one before', async () => {
+  test('that broke off is read again: the snapshot holds only the last attempt', async () => {
     const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
     await attempt([[device('a'), device('b'), device('c')], [null]])
 
@@ -322,14 +322,14 @@ describe('the paged list', () => {
   const requests = Array.from({ length: 16 }, (_, n) => n)
 
   test.each(requests)(
-    'of an attempt that is held at its request %i adds nothing to the attempt after it',
+    'of an attempt that is paused at its request %i adds nothing to the next attempt',
     async (n) => {
       const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
       await attempt([[device('e')], [null]])
-      const held = heldAt(n)
+      const held = pauseAt(n)
       const late = attempt(
         [[device('a'), device('b')], [device('7')]],
-        watched(memory.tables, held),
+        withHooks(memory.tables, held),
       )
       await Promise.race([held.arrived, late])
       await attempt([[device('b', 1), device('d', 1)]])
@@ -349,18 +349,18 @@ describe('the paged list', () => {
     },
   )
 
-  test('is never a mixture of two attempts that run at once, wherever they overtake each other', async () => {
+  test('is never a mixture of two attempts that run at once, in any order of their requests', async () => {
     for (const [n, m] of requests.flatMap((first) =>
       requests.map((second) => [first, second] as const),
     )) {
       const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
-      const [one, two] = [heldAt(n), heldAt(m)]
+      const [one, two] = [pauseAt(n), pauseAt(m)]
       const first = attempt(
         [[device('a'), device('b')], [device('7')]],
-        watched(memory.tables, one),
+        withHooks(memory.tables, one),
       )
       await Promise.race([one.arrived, first])
-      const second = attempt([[device('b', 1), device('d', 1)]], watched(memory.tables, two))
+      const second = attempt([[device('b', 1), device('d', 1)]], withHooks(memory.tables, two))
       await Promise.race([two.arrived, second])
 
       one.letGo()

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
+import { withHooks } from './hooked-tables.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -14,11 +15,10 @@ import {
   type SmallExport,
   smallExport,
 } from './small-run.ts'
-import { watched } from './watched-tables.ts'
 
 const numRuns = 150
 
-/** An earlier run has been published; another is under way and nobody works on it yet. */
+/** An earlier run is published; another run has begun and has no executor yet. */
 async function prepare(method: 'files' | 'json', now: SmallExport, before?: SmallExport) {
   const memory = createMemoryTables()
   await memory.tables('Exports').create()
@@ -28,7 +28,7 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
   const published: string[] = []
   const count = (request: string) =>
     void (/(insert|replace) current/.test(request) && published.push(request))
-  const engine = createSmallEngine(watched(memory.tables, { after: count }), upstream, {
+  const engine = createSmallEngine(withHooks(memory.tables, { after: count }), upstream, {
     method,
     clock,
   })
@@ -41,19 +41,19 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
   upstream.upstream.listings = 0
   await startRun(engine, listening.executor)
   clock.advance(120_000)
-  /** Another process over the same tables, whose every request waits until the scheduler lets it go. */
+  /** Another process over the same tables, whose every request waits for the scheduler. */
   const another = (scheduler: Scheduler) =>
     createSmallEngine(
-      watched(memory.tables, {
+      withHooks(memory.tables, {
         before: (request) => scheduler.schedule(Promise.resolve(), request),
         after: count,
       }),
       upstream,
       { method, clock },
     )
-  /** Whatever is left to do is done by whoever comes next. */
+  /** The next process does the remaining work. */
   const finish = async () => {
-    for (let turn = 0; turn < 5 && (await engine.runs.active()); turn++) {
+    for (let tries = 0; tries < 5 && (await engine.runs.active()); tries++) {
       clock.advance(120_000)
       await resumeRun(engine, listening.executor)
       await drive(engine, listening.started.at(-1) as RunRef)
@@ -73,7 +73,7 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
 }
 
 test.each(['files', 'json'] as const)(
-  'by %s, two executors at once, each in its epoch, publish one whole export once, however their requests mix',
+  'by %s, two executors at once, each in its epoch, publish one whole export once, in any order of their requests',
   { timeout: 100_000 },
   async (method) => {
     await fc.assert(

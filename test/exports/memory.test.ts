@@ -6,7 +6,7 @@ import { freshStorage } from '../storage.ts'
 import { countTables, serveBigFile } from './big-file.ts'
 
 const script = fileURLToPath(new URL('./import-one-file.ts', import.meta.url))
-// `npm run test:memory` asks for the size of a large tenant; the usual size takes as little time as still proves it.
+// `npm run test:memory` uses the size of a large tenant; the default size is the smallest that still proves the limit.
 const isLarge = process.env.npm_lifecycle_event === 'test:memory'
 const { rows, oldSpaceMiB } = isLarge
   ? { rows: 400_000, oldSpaceMiB: 64 }
@@ -47,7 +47,7 @@ test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, { timeout: 300_
     },
   })
   expect([tables.rows(), tables.largest()]).toEqual([rows, 100])
-  // Packed bytes do not count as heap: a file held as it came would show here.
+  // Packed bytes are not on the heap: a whole file in memory would show here.
   expect(report.mostBufferedMiB).toBeLessThan(48)
   if (isLarge) console.log(stdout)
 })

@@ -19,13 +19,13 @@ import {
 const HOUR_MS = 60 * 60_000
 const DAY_MS = 24 * HOUR_MS
 
-/** An account in which nothing was exported yet, and a way to publish a snapshot of a new export. */
+/** An account without any export, and a way to publish a snapshot of a new export. */
 async function prepare(retention: ExportEngine['retention']) {
   const memory = createMemoryTables()
   await memory.tables('Exports').create()
   const clock = createAdjustableClock()
   const upstream = createSmallUpstream()
-  // No link of any listing is over: this is about what comes after.
+  // The links of every listing are valid: this test begins after the import.
   upstream.upstream.listings = 1
   const engine = createSmallEngine(memory.tables, upstream, { clock, retention })
   const { executor, started } = createListeningExecutor()
@@ -39,7 +39,7 @@ async function prepare(retention: ExportEngine['retention']) {
     await drive(engine, started.at(-1) as RunRef)
     return runId
   }
-  /** Publishes a number of snapshots, so many hours apart. */
+  /** Publishes a number of snapshots, a number of hours apart. */
   async function publishMany(count: number, apartMs: number): Promise<string[]> {
     const runIds: string[] = []
     for (let n = 0; n < count; n++) {
@@ -48,36 +48,36 @@ async function prepare(retention: ExportEngine['retention']) {
     }
     return runIds
   }
-  const kept = async () =>
+  const stored = async () =>
     (await memory.names()).filter((name) => name !== 'Exports').map((name) => name.slice(16))
-  return { memory, clock, engine, publish, publishMany, kept }
+  return { memory, clock, engine, publish, publishMany, stored }
 }
 
 describe('a snapshot', () => {
-  test('stays as long as it is current, however old it is', async () => {
-    const { clock, engine, publish, kept } = await prepare({ days: 1, graceMs: 0, newest: 1 })
+  test('stays while it is current, at any age', async () => {
+    const { clock, engine, publish, stored } = await prepare({ days: 1, graceMs: 0, newest: 1 })
     const only = await publish()
 
     clock.advance(400 * DAY_MS)
     await expireSnapshots(engine)
 
-    expect(await kept()).toEqual([only])
+    expect(await stored()).toEqual([only])
     expect(await engine.runs.run(only)).toMatchObject({ state: 'published' })
   })
 
-  test('goes when its days are over', async () => {
-    const { memory, clock, engine, publishMany, kept } = await prepare({
+  test('is dropped after its retention time', async () => {
+    const { memory, clock, engine, publishMany, stored } = await prepare({
       days: 2,
       graceMs: HOUR_MS,
     })
     const [first, second, third] = await publishMany(3, DAY_MS - HOUR_MS)
-    const before = await kept()
+    const before = await stored()
 
     clock.advance(3 * HOUR_MS)
     await expireSnapshots(engine)
 
     expect(before).toEqual([first, second, third])
-    expect(await kept()).toEqual([second, third])
+    expect(await stored()).toEqual([second, third])
     expect(await engine.runs.run(first ?? '')).toMatchObject({
       state: 'published',
       snapshot: null,
@@ -86,17 +86,17 @@ describe('a snapshot', () => {
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })
 
-  test('goes when so many newer ones are kept, however young it is', async () => {
-    const { engine, publishMany, kept } = await prepare({ days: 30, graceMs: 0, newest: 3 })
+  test('is dropped at any age when the limit of newer ones is reached', async () => {
+    const { engine, publishMany, stored } = await prepare({ days: 30, graceMs: 0, newest: 3 })
 
     const runIds = await publishMany(5, 1000)
     await expireSnapshots(engine)
 
-    expect(await kept()).toEqual(runIds.slice(2))
+    expect(await stored()).toEqual(runIds.slice(2))
   })
 
-  test('stays within the grace of whoever reads it still', async () => {
-    const { clock, engine, publishMany, kept } = await prepare({
+  test('stays during the grace period for readers', async () => {
+    const { clock, engine, publishMany, stored } = await prepare({
       days: 1,
       graceMs: HOUR_MS,
       newest: 1,
@@ -104,17 +104,17 @@ describe('a snapshot', () => {
     const [old, current] = await publishMany(2, 3 * DAY_MS)
     clock.advance(HOUR_MS - 1000)
     await expireSnapshots(engine)
-    const within = await kept()
+    const within = await stored()
 
     clock.advance(1001)
     await expireSnapshots(engine)
 
     expect(within).toEqual([old, current])
-    expect(await kept()).toEqual([current])
+    expect(await stored()).toEqual([current])
   })
 
-  test('whose drop was cut off is dropped again', async () => {
-    const { memory, clock, engine, publishMany, kept } = await prepare({ days: 1, graceMs: 0 })
+  test('whose drop was interrupted is dropped again', async () => {
+    const { memory, clock, engine, publishMany, stored } = await prepare({ days: 1, graceMs: 0 })
     const [old, current] = await publishMany(2, 2 * HOUR_MS)
     const dropped: ExportEngine['runs']['dropped'] = () =>
       Promise.reject(new Error('the process died'))
@@ -125,13 +125,13 @@ describe('a snapshot', () => {
 
     await expireSnapshots(engine)
 
-    expect(await kept()).toEqual([current])
+    expect(await stored()).toEqual([current])
     expect(await engine.runs.run(old ?? '')).toMatchObject({ snapshot: null })
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })
 
-  test('tables that no run names are nobody’s to drop', async () => {
-    const { memory, clock, engine, publishMany, kept } = await prepare({
+  test('tables that no run names are never dropped', async () => {
+    const { memory, clock, engine, publishMany, stored } = await prepare({
       days: 1,
       graceMs: 0,
       newest: 1,
@@ -142,12 +142,12 @@ describe('a snapshot', () => {
     clock.advance(100 * DAY_MS)
     await expireSnapshots(engine)
 
-    expect(await kept()).toEqual(['20200101000000abcd', runIds[1]])
+    expect(await stored()).toEqual(['20200101000000abcd', runIds[1]])
   })
 })
 
 describe('a run', () => {
-  test('is forgotten with its files after ninety days, and not before its table is gone', async () => {
+  test('is deleted with its files after ninety days, and not before its table is gone', async () => {
     const { memory, clock, engine, publish } = await prepare({ days: 30, graceMs: HOUR_MS })
     const old = await publish()
     clock.advance(100 * DAY_MS)
@@ -168,7 +168,7 @@ describe('a run', () => {
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })
 
-  test('may be forgotten by two at once', async () => {
+  test('may be deleted by two processes at once', async () => {
     const { clock, engine, publish } = await prepare({ days: 1, graceMs: 0 })
     await publish()
     clock.advance(DAY_MS)
@@ -186,7 +186,7 @@ describe('housekeeping on the host', () => {
   let stack: TestStack
   afterEach(() => stack.stop())
 
-  test('purges the history of instances that ended a week ago, and of those alone; tickets that are over go too', async () => {
+  test('purges only the history of instances that ended a week ago, and expired tickets', async () => {
     stack = await startTestStack({
       fleet: { size: 40, files: 3, badLines: 0 },
       env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
@@ -198,7 +198,7 @@ describe('housekeeping on the host', () => {
     const { body: standing } = await stack.post('av-health/exports', { force: true })
     await until(async () => (await engine.runs.run(standing.runId))?.state === 'importing')
     const ref = { kind: 'av-health', runId: standing.runId, epoch: 1 }
-    // As if it had moved all the time: else its silence would end it.
+    // As if it had made progress all the time: otherwise it would be taken over.
     await engine.runs.update(ref, (run) => ({
       ...run,
       progressAt: new Date(stack.clock.now().getTime() + 9 * DAY_MS).toISOString(),

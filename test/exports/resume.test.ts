@@ -7,6 +7,7 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { viewRun } from '../../shared/exports/view.ts'
+import { Died, dieAt, type Hooks, withHooks } from './hooked-tables.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -21,7 +22,6 @@ import {
   type Storage,
   smallExport,
 } from './small-run.ts'
-import { Died, dyingAt, type Watch, watched } from './watched-tables.ts'
 
 const MINUTE_MS = 60_000
 /** More requests than a small run makes. */
@@ -29,20 +29,20 @@ const ALL = 90
 
 type Method = 'files' | 'json'
 
-/** An account with an upstream beside it, over which one process after the other works. */
+/** An account and an upstream; processes work on them one after the other. */
 async function prepare(method: Method, memory: Storage = createMemoryTables()) {
   await memory.tables('Exports').create()
   const upstream = createSmallUpstream()
   const clock = createAdjustableClock()
   const listening = createListeningExecutor()
   const lines: string[] = []
-  const process = (watch: Watch = {}) =>
-    createSmallEngine(watched(memory.tables, watch), upstream, { method, clock, lines })
+  const process = (hooks: Hooks = {}) =>
+    createSmallEngine(withHooks(memory.tables, hooks), upstream, { method, clock, lines })
   const engine = process()
 
-  /** A whole run in one process, which goes on with whatever it finds; false when the process died. */
-  async function work(watch?: Watch): Promise<boolean> {
-    const mine = process(watch)
+  /** A whole run in one process, which continues existing work; false when the process died. */
+  async function work(hooks?: Hooks): Promise<boolean> {
+    const mine = process(hooks)
     clock.advance(2 * MINUTE_MS)
     try {
       await startRun(mine, listening.executor)
@@ -61,16 +61,16 @@ const ended = async ({ engine }: Awaited<ReturnType<typeof prepare>>) =>
 
 describe.each<Method>(['files', 'json'])('by %s', (method) => {
   test.each(['before', 'after'] as const)(
-    'a process that dies at any request, %s it has landed, leaves a run that the next one publishes whole',
+    'a process that dies at any request, %s it is done, leaves a run that the next process publishes completely',
     async (when) => {
       let died = 0
       for (let n = 0; n < ALL; n++) {
         const deps = await prepare(method)
-        if (!(await deps.work(dyingAt(n, when)))) died += 1
+        if (!(await deps.work(dieAt(n, when)))) died += 1
 
         await deps.work()
 
-        // A run that was over but for its tidying up is followed by one that has nothing new.
+        // After a run that only had to be tidied up, the next run finds nothing new.
         expect(await ended(deps), `request ${n}`).toContain('published')
         expect(await ended(deps), `request ${n}`).not.toContain('failed')
         expect(
@@ -87,14 +87,14 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
   test('a process that dies at any request leaves nothing behind when the run is given up', async () => {
     for (let n = 0; n < ALL; n++) {
       const deps = await prepare(method)
-      await deps.work(dyingAt(n, 'after'))
+      await deps.work(dieAt(n, 'after'))
 
-      for (let turn = 0; turn < 11; turn++) {
+      for (let tries = 0; tries < 11; tries++) {
         deps.clock.advance(2 * MINUTE_MS)
         await resumeRun(deps.engine, deps.listening.executor)
       }
 
-      // What is over is never given up: it needs only to be tidied up.
+      // An ended run is only tidied up, never given up.
       if (await deps.engine.runs.active()) await deps.work()
       expect(await brokenPromises(deps.memory, deps.engine, [smallExport]), `request ${n}`).toEqual(
         [],
@@ -122,10 +122,10 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
             if (change)
               deps.upstream.upstream.now =
                 deps.upstream.upstream.now === smallExport ? laterExport : again
-            await deps.work(dyingAt(n, when))
+            await deps.work(dieAt(n, when))
           }
 
-          for (let turn = 0; turn < 3; turn++) await deps.work()
+          for (let tries = 0; tries < 3; tries++) await deps.work()
 
           expect(
             await brokenPromises(deps.memory, deps.engine, [smallExport, laterExport, again]),
@@ -140,10 +140,10 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
 
 describe.each<Method>(['files', 'json'])('on a storage account, by %s', (method) => {
   test.each([1, 4, 10, 14, 18, 30, 45, 60])(
-    'a process that dies at its request %i leaves a run that the next one publishes whole',
+    'a process that dies at its request %i leaves a run that the next process publishes completely',
     async (n) => {
       const deps = await prepare(method, await createStoredTables())
-      await deps.work(dyingAt(n, 'after'))
+      await deps.work(dieAt(n, 'after'))
 
       await deps.work()
 
@@ -153,11 +153,11 @@ describe.each<Method>(['files', 'json'])('on a storage account, by %s', (method)
   )
 })
 
-describe('a run under way', () => {
-  test('fails with that reason when it had to be taken over more than ten times', async () => {
+describe('a run in progress', () => {
+  test('that was taken over more than ten times fails with that reason', async () => {
     const { memory, clock, listening, engine } = await begun()
 
-    for (let turn = 1; turn <= 12; turn++) {
+    for (let tries = 1; tries <= 12; tries++) {
       clock.advance(2 * MINUTE_MS)
       await resumeRun(engine, listening.executor)
     }
@@ -172,7 +172,7 @@ describe('a run under way', () => {
     expect(await brokenPromises(memory, engine, [])).toEqual([])
   })
 
-  test('is left alone while its instance lives and something moves, and taken over after two hours of silence', async () => {
+  test('is left alone while its instance is alive and makes progress, and is taken over after two hours without progress', async () => {
     const { clock, listening, engine, first } = await begun(async () => 'live')
     clock.advance(119 * MINUTE_MS)
     await importFile(engine, { ...first, file: 1 })
@@ -202,7 +202,7 @@ describe('a run under way', () => {
     },
   )
 
-  test('is left alone, and joined, when nobody can say how its instance fares', async () => {
+  test('is left alone, and joined, when the status of its instance is unknown', async () => {
     const { memory, clock, listening, engine, first, lines } = await begun(() =>
       Promise.reject(
         new Error('HTTP 500, webhook https://host.example/?code=system-key-of-the-hub'),
@@ -217,13 +217,13 @@ describe('a run under way', () => {
     expect(joined).toMatchObject({ runId: first.runId, joined: true })
     expect(await ledgerRows(memory.tables)).toEqual(before)
     expect(listening.started).toHaveLength(1)
-    expect(lines.join()).toContain('could not be looked up')
+    expect(lines.join()).toContain('could not be read')
     expect(lines.join()).not.toContain('system-key')
   })
 
-  test('that failed shows no table any more, even while the table is on its way out', async () => {
+  test('that failed shows no table, even before the table is dropped', async () => {
     const { engine, process, first } = await begun()
-    const cut: Watch = {
+    const cut: Hooks = {
       before(request) {
         if (request.startsWith('drop')) throw new Died()
       },
@@ -236,10 +236,10 @@ describe('a run under way', () => {
     expect(run && (await viewRun(engine, run))).toMatchObject({ state: 'failed', snapshot: null })
   })
 
-  test('that is published but was cut off before it was tidied up is tidied up, and published once', async () => {
+  test('that was interrupted after its publication is tidied up, and published only once', async () => {
     const { memory, upstream, clock, listening, engine, process, first } = await begun()
     await importAll(engine, first, [1, 2, 3])
-    const cut: Watch = {
+    const cut: Hooks = {
       before(request) {
         if (request.includes('delete active')) throw new Died()
       },
@@ -260,7 +260,7 @@ describe('a run under way', () => {
 })
 
 describe('the timer', () => {
-  test('begins anew, and once, what failed only because the upstream had a newer export', async () => {
+  test('starts a run again, once, when it failed only because the upstream had a newer export', async () => {
     const { memory, upstream, listening, engine, first } = await begun()
     upstream.upstream.now = laterExport
     await importAll(engine, first, [1, 2, 3])
@@ -277,7 +277,7 @@ describe('the timer', () => {
     expect(await brokenPromises(memory, engine, [laterExport])).toEqual([])
   })
 
-  test('leaves alone what failed for any other reason', async () => {
+  test('leaves a run alone that failed for any other reason', async () => {
     const { clock, listening, engine, first } = await begun()
     await publishRun(engine, first)
 
@@ -290,7 +290,7 @@ describe('the timer', () => {
   })
 })
 
-/** A run whose files are listed; `status` is what the service says of its instance. */
+/** A run whose files are listed; `status` is the status of its instance. */
 async function begun(status?: Parameters<typeof createListeningExecutor>[0]) {
   const deps = { ...(await prepare('files')), listening: createListeningExecutor(status) }
   const { runId } = await startRun(deps.engine, deps.listening.executor)

@@ -3,14 +3,14 @@ import type { Run } from '../../shared/exports/run-record.ts'
 import type { Row } from '../../shared/platform/table.ts'
 import type { SmallExport, Tables } from './small-run.ts'
 
-/** Every row of the ledger, as text that can be compared. */
+/** Every row of the ledger, as text for comparisons. */
 export async function ledgerRows(tables: Tables): Promise<string[]> {
   return (await allRows(tables, 'Exports')).map(({ partitionKey, rowKey, etag, columns }) =>
     JSON.stringify([partitionKey, rowKey, etag, columns]),
   )
 }
 
-/** The device rows of an export, as they must stand in a snapshot: of two copies the one seen last. */
+/** The device rows of an export, as a snapshot must hold them: of two copies the one seen last. */
 export function devicesOf({ files }: SmallExport): Record<string, string> {
   const lines = Object.values(files).flatMap((file) => file.map((line) => JSON.parse(line)))
   const ascending = lines.toSorted((a, b) => (a.LastSeenTime < b.LastSeenTime ? -1 : 1))
@@ -18,7 +18,7 @@ export function devicesOf({ files }: SmallExport): Record<string, string> {
 }
 
 /**
- * What is broken in what is stored, in words; empty when every promise holds: nothing is under way, no link is left, the
+ * The broken promises of the stored data, in words; empty when all hold: no run is in progress, no link is left, the
  * current snapshot is exactly one export, its counts agree, and every table belongs to a run.
  */
 export async function brokenPromises(
@@ -39,7 +39,7 @@ export async function brokenPromises(
   )
   const named = all.flatMap(({ snapshot }) => snapshot ?? [])
   const stray = (await names()).filter((name) => name !== 'Exports' && !named.includes(name))
-  say(stray.length === 0, `tables of nobody: ${stray}`)
+  say(stray.length === 0, `tables without a run: ${stray}`)
   say(
     all.every((run) => run.state === 'published' || run.snapshot === null),
     'a run without a snapshot names one',

@@ -22,7 +22,7 @@ const newRun = (runId = FIRST): Run =>
   toRun(runId, {
     epoch: 1,
     state: 'starting',
-    asked: 'auto',
+    requestedMethod: 'auto',
     force: false,
     buckets: 16,
     startedAt: '2026-03-02T10:00:00.000Z',
@@ -42,7 +42,7 @@ const pointer = (runId = FIRST): Current => ({
 })
 const published = (run: Run): Run => ({ ...run, state: 'published' })
 
-test('an empty ledger knows of nothing', async () => {
+test('an empty ledger has no run and no snapshot', async () => {
   const known = [
     await ledger.active(),
     await ledger.current(),
@@ -54,7 +54,7 @@ test('an empty ledger knows of nothing', async () => {
 })
 
 describe('beginning', () => {
-  test('a run comes back as it was begun, and is the one under way', async () => {
+  test('a run is read as it was begun, and is the run in progress', async () => {
     const begun = await ledger.begin(newRun())
 
     expect(begun).toBe(true)
@@ -62,7 +62,7 @@ describe('beginning', () => {
     expect(await ledger.run(FIRST)).toEqual(newRun())
   })
 
-  test('of many runs begun at once one wins, and the others leave no trace', async () => {
+  test('of many runs begun at once one wins, and the others leave no row', async () => {
     const ids = Array.from({ length: 8 }, (_, n) => `2026030210000${n}aaaa`)
 
     const begun = await Promise.all(ids.map((runId) => ledger.begin(newRun(runId))))
@@ -73,14 +73,14 @@ describe('beginning', () => {
     expect((await ledger.runs(10)).map(({ runId }) => runId)).toEqual([winner])
   })
 
-  test('the same run twice, as when the answer was lost, is told as begun', async () => {
+  test('the same run twice, as after a lost answer, counts as begun', async () => {
     const begun = [await ledger.begin(newRun()), await ledger.begin(newRun())]
 
     expect(begun).toEqual([true, true])
     expect(await ledger.runs(10)).toHaveLength(1)
   })
 
-  test('a run begins when the one before is released, not earlier', async () => {
+  test('a run begins only after the previous one is released', async () => {
     await ledger.begin(newRun())
 
     const early = await ledger.begin(newRun(SECOND))
@@ -90,7 +90,7 @@ describe('beginning', () => {
     expect([early, late]).toEqual([false, true])
   })
 
-  test('runs of another kind do not stand in the way', async () => {
+  test('a run does not wait for runs of another kind', async () => {
     await ledger.begin(newRun())
 
     const begun = await createRunLedger(table, 'other').begin(newRun(SECOND))
@@ -101,7 +101,7 @@ describe('beginning', () => {
 })
 
 describe('updates', () => {
-  test('made at once are all kept', async () => {
+  test('made at the same time are all stored', async () => {
     await ledger.begin(newRun())
 
     await Promise.all(
@@ -113,7 +113,7 @@ describe('updates', () => {
     expect((await ledger.run(FIRST))?.linksRenewed).toBe(6)
   })
 
-  test('keep every field, and take back what became null', async () => {
+  test('store every field, and erase a field that became null', async () => {
     await ledger.begin(newRun())
     const full = {
       method: 'files',
@@ -137,7 +137,7 @@ describe('updates', () => {
     })
   })
 
-  test('never bring a run back, nor change one that is over', async () => {
+  test('never move a run back, nor change an ended run', async () => {
     await ledger.begin(newRun())
     await ledger.update(ref(), (run) => ({ ...run, state: 'importing' }))
 
@@ -152,13 +152,13 @@ describe('updates', () => {
     expect(await ledger.current()).toBeUndefined()
   })
 
-  test('of a run that nobody knows are fenced', async () => {
+  test('of an unknown run are fenced', async () => {
     await expect(ledger.update(ref(), (run) => run)).rejects.toBeInstanceOf(Fenced)
   })
 })
 
 describe('taking over', () => {
-  test('raises the epoch and fences whoever works in an older one', async () => {
+  test('raises the epoch and fences executors of older epochs', async () => {
     await ledger.begin(newRun())
 
     const taken = await ledger.takeOver({ run: FIRST, epoch: 1 })
@@ -175,7 +175,7 @@ describe('taking over', () => {
     ])
   })
 
-  test('at once by many is done by one', async () => {
+  test('by many processes at once is done by one', async () => {
     await ledger.begin(newRun())
 
     const taken = await Promise.all(
@@ -186,7 +186,7 @@ describe('taking over', () => {
     expect((await ledger.run(FIRST))?.epoch).toBe(2)
   })
 
-  test('fences an update that is under way', async () => {
+  test('fences an update in progress', async () => {
     await ledger.begin(newRun())
     let taken: Promise<unknown> | undefined
 
@@ -197,13 +197,13 @@ describe('taking over', () => {
 
     const [outcome] = await Promise.allSettled([update])
     const won = await taken
-    // Whoever came first: the two never both stand.
+    // Either order is right, but never both results.
     if (outcome?.status === 'rejected') expect(outcome.reason).toBeInstanceOf(Fenced)
     const run = await ledger.run(FIRST)
     expect([run?.epoch, run?.reason]).toEqual(won ? [2, null] : [1, 'from the old epoch'])
   })
 
-  test('of a run that moves at that moment does nothing: it is not dead', async () => {
+  test('of a run that changes at that moment does nothing: it is not dead', async () => {
     await ledger.begin(newRun())
     const late: Table['transact'] = async (operations) => {
       await ledger.update(ref(), (run) => ({ ...run, reason: 'alive' }))
@@ -220,7 +220,7 @@ describe('taking over', () => {
     expect(await ledger.run(FIRST)).toMatchObject({ epoch: 1, reason: 'alive' })
   })
 
-  test('of a run that is no longer under way does nothing', async () => {
+  test('of a run that is no longer in progress does nothing', async () => {
     await ledger.begin(newRun())
     await ledger.release(ref())
 
@@ -230,7 +230,7 @@ describe('taking over', () => {
 })
 
 describe('publishing', () => {
-  test('moves the pointer and the run, and tells the run before that it is superseded', async () => {
+  test('changes pointer and run, and marks the previous run as superseded', async () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
     await ledger.release(ref())
@@ -251,7 +251,7 @@ describe('publishing', () => {
     })
   })
 
-  test('of a fenced run moves nothing at all', async () => {
+  test('of a fenced run changes nothing', async () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
     await ledger.release(ref())
@@ -267,7 +267,7 @@ describe('publishing', () => {
     expect((await ledger.run(SECOND))?.state).toBe('starting')
   })
 
-  test('a second time, as when the answer was lost, changes nothing', async () => {
+  test('a second time, as after a lost answer, changes nothing', async () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
 
@@ -279,11 +279,11 @@ describe('publishing', () => {
     expect(await ledger.run(FIRST)).toEqual(published(newRun()))
   })
 
-  test('goes on when the run before is no longer known', async () => {
+  test('works when the record of the previous run is deleted', async () => {
     await ledger.begin(newRun())
     await ledger.publish(ref(), pointer(), published)
     await ledger.release(ref())
-    await ledger.forget([FIRST])
+    await ledger.delete(FIRST)
     await ledger.begin(newRun(SECOND))
 
     await ledger.publish(ref(SECOND), pointer(SECOND), published)
@@ -332,11 +332,11 @@ describe('the list of runs', () => {
     expect([first, second, third, none].map((page) => page.length)).toEqual([2, 2, 1, 0])
   })
 
-  test('no longer has the runs that were forgotten', async () => {
+  test('does not contain deleted runs', async () => {
     await ledger.begin(newRun())
     await ledger.release(ref())
 
-    await ledger.forget([FIRST])
+    await ledger.delete(FIRST)
 
     expect([await ledger.run(FIRST), await ledger.runs(10)]).toEqual([undefined, []])
   })

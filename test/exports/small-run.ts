@@ -46,7 +46,7 @@ export function createMemoryTables() {
 
 export type Storage = ReturnType<typeof createMemoryTables>
 
-/** Tables of an untouched account of the emulator, for a sample of what is tried out in memory. */
+/** Tables of a new account of the emulator, for a sample of the cases that run in memory. */
 export async function createStoredTables(): Promise<Storage> {
   const connectionString = await freshStorage()
   const service = TableServiceClient.fromConnectionString(connectionString, {
@@ -67,13 +67,13 @@ const row = (letter: string, mode: number, seen = 1) =>
     LastSeenTime: `2026-11-20T05:00:0${seen}Z`,
   })
 
-/** What a small upstream holds: files of lines, or pages of rows. */
+/** The data of a small upstream: files of lines, or pages of rows. */
 export interface SmallExport {
   generatedTime: string | null
   files: Record<string, string[]>
 }
 
-/** Three files with five devices, one of which stands in two of them. */
+/** Three files with five devices; one device is in two files. */
 export const smallExport: SmallExport = {
   generatedTime: '2026-11-20T06:00:00Z',
   files: {
@@ -117,7 +117,7 @@ export function createSmallUpstream(first = smallExport) {
     },
     async openFile(link: string) {
       if (link.includes('?over')) return { kind: 'expired' } as const
-      // A link leads to the export that it was listed with, whatever there is by now.
+      // A link leads to the export that it was listed with, also after a newer export.
       const lines = stored.get(link)
       if (!lines) return { kind: 'gone' } as const
       const text = Buffer.from(lines.join('\n'))
@@ -143,11 +143,11 @@ export function createSmallUpstream(first = smallExport) {
 
 export type SmallUpstream = ReturnType<typeof createSmallUpstream>
 
-/** An engine over tables; its log is kept. */
+/** An engine over tables; its log is recorded. */
 export function createSmallEngine(
   tables: Tables,
   { source, upstream }: SmallUpstream,
-  given: {
+  options: {
     method?: ExportKind['method']
     clock?: AdjustableClock
     retention?: ExportEngine['retention']
@@ -155,7 +155,7 @@ export function createSmallEngine(
     buckets?: number
   } = {},
 ): ExportEngine {
-  const { method = 'files', clock = createAdjustableClock(), lines = [], buckets = 4 } = given
+  const { method = 'files', clock = createAdjustableClock(), lines = [], buckets = 4 } = options
   const keep = (line: string) => void lines.push(line)
   return {
     kind: createAvHealthExport(source, { method, buckets }),
@@ -167,11 +167,11 @@ export function createSmallEngine(
     clock,
     log: createLog({ info: keep, warn: keep, error: keep }),
     trace: {},
-    retention: given.retention ?? { days: 30, graceMs: 3_600_000 },
+    retention: options.retention ?? { days: 30, graceMs: 3_600_000 },
   }
 }
 
-/** An executor that knows no instance and remembers what it was told to start. */
+/** An executor without instances that records what it should start. */
 export function createListeningExecutor(
   status: () => ReturnType<Executor['status']> = async () => 'absent',
 ) {
@@ -189,7 +189,7 @@ export function createListeningExecutor(
   return { executor, started, terminated }
 }
 
-/** Does what the orchestration does, one activity after the other. */
+/** Does the work of the orchestration, one activity after the other. */
 export async function drive(engine: ExportEngine, ref: RunRef): Promise<void> {
   const begun = await beginRun(engine, ref)
   if (begun.state !== 'importing') {
@@ -200,10 +200,10 @@ export async function drive(engine: ExportEngine, ref: RunRef): Promise<void> {
   await publishRun(engine, ref)
 }
 
-/** Imports files, each at most four times, with new links where they are needed. */
+/** Imports files, each at most four times, with new links when they are needed. */
 export async function importAll(engine: ExportEngine, ref: RunRef, files: number[]): Promise<void> {
   for (const file of files) {
-    for (let turn = 0; turn < 4; turn++) {
+    for (let tries = 0; tries < 4; tries++) {
       const { state } = await importFile(engine, { ...ref, file })
       if (state === 'done') break
       if (state === 'expired') await renewLinks(engine, { ...ref, files: [file] })

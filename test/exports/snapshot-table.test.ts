@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bucketOf } from '../../shared/exports/snapshot-table.ts'
+import { bucketFor } from '../../shared/exports/snapshot-table.ts'
 
 /** Every partition of a snapshot with so many buckets, in order. */
 function allBuckets(buckets: number): string[] {
@@ -25,12 +25,12 @@ test.each([
   ['xy00', 16, '~'],
   ['FF00', 16, '~'],
   ['', 16, '~'],
-])('of the id "%s" in %d parts the partition is %s', (id, buckets, bucket) => {
-  expect(bucketOf(id, buckets)).toBe(bucket)
+])('of the id "%s" in %d partitions, the partition is %s', (id, buckets, bucket) => {
+  expect(bucketFor(id, buckets)).toBe(bucket)
 })
 
 test.each(layouts)(
-  'a scan of %d partitions comes in the order of the ids, first the hexadecimal ones',
+  'a scan of %d partitions is in the order of the ids, hexadecimal ids first',
   (buckets) => {
     const id = fc.string({
       unit: fc.constantFrom(...'0123456789abcdefz._-'),
@@ -40,7 +40,7 @@ test.each(layouts)(
     fc.assert(
       fc.property(fc.array(id), (ids) => {
         const scanned = ids.toSorted((a, b) => {
-          const [mine, theirs] = [`${bucketOf(a, buckets)} ${a}`, `${bucketOf(b, buckets)} ${b}`]
+          const [mine, theirs] = [`${bucketFor(a, buckets)} ${a}`, `${bucketFor(b, buckets)} ${b}`]
           return mine < theirs ? -1 : mine > theirs ? 1 : 0
         })
 
@@ -49,7 +49,7 @@ test.each(layouts)(
           ...ids.filter(isHex).toSorted(),
           ...ids.filter((one) => !isHex(one)).toSorted(),
         ])
-        expect(ids.filter((one) => !allBuckets(buckets).includes(bucketOf(one, buckets)))).toEqual(
+        expect(ids.filter((one) => !allBuckets(buckets).includes(bucketFor(one, buckets)))).toEqual(
           [],
         )
       }),
@@ -57,14 +57,17 @@ test.each(layouts)(
   },
 )
 
-test.each(layouts)('%d partitions share the ids equally and are listed in order', (buckets) => {
-  const ids = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+test.each(layouts)(
+  '%d partitions have equal shares of the ids and are listed in order',
+  (buckets) => {
+    const ids = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
-  const shares = Map.groupBy(ids, (id) => bucketOf(id, buckets))
+    const shares = Map.groupBy(ids, (id) => bucketFor(id, buckets))
 
-  expect([...shares.values()].map((share) => share.length)).toEqual(
-    Array.from({ length: buckets }, () => 256 / buckets),
-  )
-  expect(allBuckets(buckets)).toEqual([...shares.keys(), '~'])
-  expect(allBuckets(buckets)).toEqual(allBuckets(buckets).toSorted())
-})
+    expect([...shares.values()].map((share) => share.length)).toEqual(
+      Array.from({ length: buckets }, () => 256 / buckets),
+    )
+    expect(allBuckets(buckets)).toEqual([...shares.keys(), '~'])
+    expect(allBuckets(buckets)).toEqual(allBuckets(buckets).toSorted())
+  },
+)

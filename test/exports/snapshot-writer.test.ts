@@ -15,7 +15,7 @@ interface Line {
   size: number
 }
 
-/** A file: its lines, and how each attempt at it goes wrong before one goes well. */
+/** A file: its lines, and the failures of each attempt before the one that succeeds. */
 interface File {
   lines: Line[]
   attempts: (Failure | undefined)[][]
@@ -41,7 +41,7 @@ async function importOnce(table: Table, buckets: number, file: number, lines: Li
   }
 }
 
-/** Imports a file until it goes well. */
+/** Imports a file until an attempt succeeds. */
 async function importFile(table: Table, buckets: number, file: number, { lines, attempts }: File) {
   for (const plan of attempts) {
     try {
@@ -53,7 +53,7 @@ async function importFile(table: Table, buckets: number, file: number, { lines, 
   return importOnce(table, buckets, file, lines)
 }
 
-/** Of every device the line that must stay: the newest, then that of the lower file, then the lower line. */
+/** The line that wins for each device: the newest, then the lower file, then the lower line. */
 function expectedRows(files: File[]) {
   const candidates = files.flatMap(({ lines }, file) =>
     lines.map((line, at) => ({ ...line, file: file + 1, line: at + 1 })),
@@ -67,7 +67,7 @@ function expectedRows(files: File[]) {
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-const tell = (rows: Row[]) =>
+const toText = (rows: Row[]) =>
   rows
     .map(({ rowKey: id, columns: { refreshed, seen, file, line } }) => ({
       id,
@@ -78,7 +78,7 @@ const tell = (rows: Row[]) =>
     }))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
 
-/** Imports the files all at once, then all of them again, and holds the promise of the counts. */
+/** Imports all files at once, then all of them again, and checks the promise of the counts. */
 async function accountsHold(
   table: Table,
   buckets: number,
@@ -98,7 +98,7 @@ async function accountsHold(
     files.map(({ lines }) => lines.length),
   )
   expect(counts.reduce((sum, { written }) => sum + written, 0)).toBe(rows.length)
-  expect(tell(rows)).toEqual(expectedRows(files))
+  expect(toText(rows)).toEqual(expectedRows(files))
   const mine = (file: number) => rows.filter(({ columns }) => columns.firstFile === file).length
   expect(counts.map(({ written }) => written)).toEqual(files.map((_file, index) => mine(index + 1)))
   expect(again).toEqual(counts)
@@ -108,7 +108,7 @@ async function accountsHold(
 const ids = fc
   .tuple(fc.constantFrom('00', '0f', '7f', '80', 'ff', 'zz'), fc.nat(30))
   .map(([lead, n]) => `${lead}${n}`)
-// A heavy row fills a batch alone.
+// One large row fills a batch.
 const size = fc.oneof(
   { weight: 20, arbitrary: fc.constant(100) },
   { weight: 1, arbitrary: fc.constant(400_000) },
@@ -126,7 +126,7 @@ const file = (most: number) =>
   fc.record({ lines: fc.array(lines, { maxLength: most, size: 'max' }), attempts })
 const buckets = fc.constantFrom(1, 2, 16)
 
-/** A table whose answers come in the order that the property explores. */
+/** A table that answers in the order that the property explores. */
 function shuffled(table: Table, scheduler: Scheduler): Table {
   return {
     ...table,
@@ -137,7 +137,7 @@ function shuffled(table: Table, scheduler: Scheduler): Table {
   }
 }
 
-describe('every row is accounted for, whatever is repeated, lost, refused or under way at once', () => {
+describe('every row is accounted for, whatever is repeated, lost, refused or done at once', () => {
   test('on a table in memory, in every order of answers', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -181,7 +181,7 @@ const plain = (id: string, more: Partial<Line> = {}): Line => ({
 })
 const number = (n: number) => n.toString(16).padStart(4, '0')
 
-/** A table that keeps the sizes of the transactions it is asked for. */
+/** A table that records the sizes of its transactions. */
 function counting(table: Table): { table: Table; sizes: number[] } {
   const sizes: number[] = []
   const transact: Table['transact'] = (operations) => {
@@ -191,7 +191,7 @@ function counting(table: Table): { table: Table; sizes: number[] } {
   return { table: { ...table, transact }, sizes }
 }
 
-test('new rows are written a hundred at a time, and fewer where they are heavy', async () => {
+test('new rows are written a hundred at a time, and fewer when they are large', async () => {
   const { table, sizes } = counting(createMemoryTable('Snapshot'))
   await table.create()
   const light = Array.from({ length: 250 }, (_, n) => plain(number(n)))
@@ -203,7 +203,7 @@ test('new rows are written a hundred at a time, and fewer where they are heavy',
   expect(sizes).toEqual([100, 100, 52, 2, 2])
 })
 
-test('a whole file that is there already is met without trying one batch a row', async () => {
+test('a whole file that is stored already does not cost one batch per row', async () => {
   const memory = createMemoryTable('Snapshot')
   await memory.create()
   const all = Array.from({ length: 200 }, (_, n) => plain(number(n)))
@@ -216,7 +216,7 @@ test('a whole file that is there already is met without trying one batch a row',
   expect(sizes.length).toBeLessThan(10)
 })
 
-test('a row keeps the first line of the file that brought its device first, whichever data stays', async () => {
+test('a row keeps the first line of the file that brought its device first, no matter whose data is stored', async () => {
   const table = createMemoryTable('Snapshot')
   await table.create()
   await importOnce(table, 1, 2, [plain('00a'), plain('00a', { refreshed: 1 })])
@@ -236,7 +236,7 @@ test('a row keeps the first line of the file that brought its device first, whic
   })
 })
 
-test('a row that no transaction takes ends the import with the reason', async () => {
+test('a row that is too large for a transaction ends the import with the reason', async () => {
   const memory = createMemoryTable('Snapshot')
   await memory.create()
   const table: Table = {
@@ -249,7 +249,7 @@ test('a row that no transaction takes ends the import with the reason', async ()
   })
 })
 
-test('a table that was dropped ends the import at once, however many batches are left', async () => {
+test('a dropped table ends the import at once, for any number of remaining batches', async () => {
   const { table, sizes } = counting(createMemoryTable('Snapshot'))
   const many = Array.from({ length: 2000 }, (_, n) => plain(number(n)))
 
@@ -258,7 +258,7 @@ test('a table that was dropped ends the import at once, however many batches are
   expect(sizes.length).toBeLessThan(4)
 })
 
-test('an import that is abandoned writes nothing more', async () => {
+test('an abandoned import writes nothing more', async () => {
   const { table, sizes } = counting(createMemoryTable('Snapshot'))
   await table.create()
   const snapshot = createSnapshotWriter({

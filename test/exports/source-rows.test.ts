@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Line, LONGEST_LINE, readLines } from '../../shared/exports/source-rows.ts'
+import { type Line, MAX_LINE, readLines } from '../../shared/exports/source-rows.ts'
 
-async function* blocks(...given: (string | Buffer)[]): AsyncGenerator<Buffer> {
-  for (const block of given) yield typeof block === 'string' ? Buffer.from(block) : block
+async function* blocks(...parts: (string | Buffer)[]): AsyncGenerator<Buffer> {
+  for (const block of parts) yield typeof block === 'string' ? Buffer.from(block) : block
 }
 
 async function lines(body: AsyncIterable<Buffer>, longest?: number): Promise<Line[]> {
@@ -14,7 +14,7 @@ const line = (number: number, text: string, tooLong = false) => ({ number, text,
 
 test.each([
   ['nothing', '', []],
-  ['one line without an end', '{"a":1}', [line(1, '{"a":1}')]],
+  ['one line without a line break', '{"a":1}', [line(1, '{"a":1}')]],
   ['lines with LF', 'a\nb\n', [line(1, 'a'), line(2, 'b')]],
   ['lines with CRLF', 'a\r\nb\r\n', [line(1, 'a'), line(2, 'b')]],
   ['blank lines, which count', '\na\n \t\r\n\nb', [line(2, 'a'), line(5, 'b')]],
@@ -25,7 +25,7 @@ test.each([
   expect(await lines(blocks(text))).toEqual(expected)
 })
 
-test('bytes that are no text do not stop the lines after them', async () => {
+test('bytes that are not text do not stop the lines after them', async () => {
   const read = await lines(
     blocks('a\n', Buffer.from([0xff, 0xc3, 0x0a]), 'b\n', Buffer.from([0xe2, 0x82])),
   )
@@ -35,7 +35,7 @@ test('bytes that are no text do not stop the lines after them', async () => {
 })
 
 describe('a line that is too long', () => {
-  test('keeps its beginning and its number, and those after it are read', async () => {
+  test('keeps its beginning and its number, and the lines after it are read', async () => {
     expect(await lines(blocks('12345678\n1234567\nb\n'), 7)).toEqual([
       line(1, '1234567', true),
       line(2, '1234567'),
@@ -43,14 +43,14 @@ describe('a line that is too long', () => {
     ])
   })
 
-  test('is told even where its beginning is blank', async () => {
+  test('is reported even when its beginning is blank', async () => {
     expect(await lines(blocks(' '.repeat(5), '     x\nb'), 7)).toEqual([
       line(1, '', true),
       line(2, 'b'),
     ])
   })
 
-  test('may be endless: memory does not grow with it', async () => {
+  test('may be endless: memory does not grow', async () => {
     const block = Buffer.alloc(1024 * 1024, 'x')
     let most = 0
     async function* endless() {
@@ -65,14 +65,14 @@ describe('a line that is too long', () => {
     const read = await lines(endless())
 
     expect(read.map(({ number, text, tooLong }) => [number, text.length, tooLong])).toEqual([
-      [1, LONGEST_LINE, true],
+      [1, MAX_LINE, true],
       [2, 4, false],
     ])
     expect(most - before).toBeLessThan(150 * 1024 * 1024)
   })
 })
 
-test('however the bytes are cut into blocks, the lines are the same', async () => {
+test('the lines are the same for any blocks of bytes', async () => {
   const piece = fc.oneof(
     fc.constantFrom('\n', '\r\n', '\n\n', ' ', '\uFEFF', 'ä', '😀', '{"a":1}'),
     fc.string(),
@@ -80,8 +80,8 @@ test('however the bytes are cut into blocks, the lines are the same', async () =
   const text = fc.array(piece, { maxLength: 40 }).map((pieces) => pieces.join(''))
   const cuts = fc.array(fc.nat(300), { maxLength: 20 })
   await fc.assert(
-    fc.asyncProperty(text, cuts, fc.integer({ min: 1, max: 30 }), async (given, at, longest) => {
-      const bytes = Buffer.from(given)
+    fc.asyncProperty(text, cuts, fc.integer({ min: 1, max: 30 }), async (sent, at, longest) => {
+      const bytes = Buffer.from(sent)
       const ends = [...at.map((end) => end % (bytes.length + 1)), bytes.length].toSorted(
         (a, b) => a - b,
       )
@@ -93,11 +93,11 @@ test('however the bytes are cut into blocks, the lines are the same', async () =
       ]
 
       expect(inPieces).toEqual(whole)
-      const expected = given
+      const expected = sent
         .split('\n')
         .map((raw, index) => ({ number: index + 1, blank: raw.trim() === '', raw }))
-      const told = expected.filter(({ blank, raw }) => !blank || raw.length > longest)
-      expect(whole.map(({ number }) => number)).toEqual(told.map(({ number }) => number))
+      const reported = expected.filter(({ blank, raw }) => !blank || raw.length > longest)
+      expect(whole.map(({ number }) => number)).toEqual(reported.map(({ number }) => number))
     }),
   )
 })

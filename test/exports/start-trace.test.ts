@@ -8,7 +8,7 @@ import {
   createSmallUpstream,
 } from './small-run.ts'
 
-test('a run that is taken over goes on under the id of its start, whoever takes it over', async () => {
+test('a run that is taken over keeps the correlation id of its start', async () => {
   const { tables } = createMemoryTables()
   await tables('Exports').create()
   const clock = createAdjustableClock()

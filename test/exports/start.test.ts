@@ -2,11 +2,12 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { resumeExports, type Started, startRun } from '../../shared/exports/start.ts'
+import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 import { freshStorage } from '../storage.ts'
+import { withHooks } from './hooked-tables.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -17,16 +18,15 @@ import {
   smallExport,
   type Tables,
 } from './small-run.ts'
-import { watched } from './watched-tables.ts'
 
-/** Holds what all callers of starts at the same moment are promised. */
-function expectOneRun(starts: Started[]): void {
+/** Checks the promise to all callers of concurrent starts. */
+function expectOneRun(starts: { runId: string; joined: boolean }[]): void {
   expect(new Set(starts.map(({ runId }) => runId)).size).toBe(1)
   expect(starts.filter(({ joined }) => !joined)).toHaveLength(1)
 }
 
-describe('starts at the same moment in several processes', () => {
-  test('give one run in its first epoch, however their requests mix', async () => {
+describe('concurrent starts in several processes', () => {
+  test('give one run in its first epoch, in any order of their requests', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),
@@ -35,7 +35,7 @@ describe('starts at the same moment in several processes', () => {
           const { tables } = createMemoryTables()
           await tables('Exports').create()
           const { executor, started } = createListeningExecutor()
-          const mixed = watched(tables, {
+          const mixed = withHooks(tables, {
             before: (request) => scheduler.schedule(Promise.resolve(), request),
           })
           const engines = Array.from({ length: callers }, () =>
@@ -70,7 +70,7 @@ describe('starts at the same moment in several processes', () => {
   })
 })
 
-test('a start whose answer was lost on the way, so that it was sent twice, has begun its run and says so', async () => {
+test('a start that was sent twice because its answer was lost has begun its run and says so', async () => {
   const { tables } = createMemoryTables()
   await tables('Exports').create()
   const { executor, started } = createListeningExecutor()
@@ -90,7 +90,7 @@ test('a start whose answer was lost on the way, so that it was sent twice, has b
   expect(started).toEqual([{ kind: 'av-health', runId: answer.runId, epoch: 1 }])
 })
 
-describe('a process that dies between the ledger and the first instance', () => {
+describe('a process that dies between the ledger row and the first instance', () => {
   const prepare = async () => {
     const memory = createMemoryTables()
     await memory.tables('Exports').create()
@@ -132,7 +132,7 @@ describe('a process that dies between the ledger and the first instance', () => 
   })
 })
 
-/** Few devices, and no schedule that could begin a run of its own. */
+/** Few devices, and no schedule that starts a run. */
 const small: TestStackOptions = {
   fleet: { size: 40, files: 2, badLines: 0 },
   env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
@@ -151,7 +151,7 @@ describe('on the host', () => {
   const listRuns = async () => (await stack.get('av-health/exports')).body.runs
 
   test.each([2, 8])(
-    '%i HTTP starts give one run, and one caller alone began it',
+    '%i HTTP starts give one run, and exactly one caller began it',
     async (callers) => {
       stack = await startTestStack(small)
 
@@ -169,7 +169,7 @@ describe('on the host', () => {
     },
   )
 
-  test('the timer and HTTP starts at once give one run', async () => {
+  test('the timer and HTTP starts at the same time give one run', async () => {
     stack = await startTestStack(small)
 
     const [, ...answers] = await Promise.all([

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { TableClient, TableServiceClient } from '@azure/data-tables'
 import { QueueServiceClient } from '@azure/storage-queue'
 
-/** A text that somebody could read, and where it stands. */
+/** A readable text, and its location. */
 export interface StoredText {
   where: string
   text: string
@@ -57,7 +57,7 @@ async function queueTexts(connectionString: string): Promise<StoredText[]> {
   return found
 }
 
-/** There is no blob client among our packages: containers and blobs are listed with hand-signed requests. */
+/** The packages include no blob client: containers and blobs are listed with requests that are signed here. */
 async function blobTexts(connectionString: string): Promise<StoredText[]> {
   const settings = Object.fromEntries(
     connectionString.split(';').map((part) => part.split(/=(.*)/s).slice(0, 2)),

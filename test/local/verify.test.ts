@@ -3,7 +3,7 @@ import { compareSnapshot } from '../../local/compare-snapshot.ts'
 import { openDataFolder } from '../../local/data-folder.ts'
 import type { ExpectedDevice } from '../../local/simulator/expected-device.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
-import { bucketOf } from '../../shared/exports/snapshot-table.ts'
+import { bucketFor } from '../../shared/exports/snapshot-table.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Columns, Operation, Table } from '../../shared/platform/table.ts'
 import { freshStorage } from '../storage.ts'
@@ -28,7 +28,7 @@ describe('a snapshot compared with its fleet', () => {
     const [place] = sources
     const { other, ...columns } = fields
     return {
-      partitionKey: bucketOf(fields.machineId, BUCKETS),
+      partitionKey: bucketFor(fields.machineId, BUCKETS),
       rowKey: fields.machineId,
       columns: {
         ...(columns as Columns),

@@ -1,14 +1,14 @@
 import type { Table } from '../../shared/platform/table.ts'
 import type { Tables } from './small-run.ts'
 
-/** Told before a request is sent and when its answer has come; may wait, or throw in its place. */
-export interface Watch {
+/** Called before a request is sent and after its answer; may wait, or throw instead. */
+export interface Hooks {
   before?(request: string): Promise<void> | void
   after?(request: string): Promise<void> | void
 }
 
-/** Tables that tell of every request. */
-export function watched(tables: Tables, { before, after }: Watch): Tables {
+/** Tables that call the hooks at every request. */
+export function withHooks(tables: Tables, { before, after }: Hooks): Tables {
   return (name) => {
     const table = tables(name)
     async function ask<T>(what: string, request: () => Promise<T>): Promise<T> {
@@ -45,11 +45,11 @@ export function watched(tables: Tables, { before, after }: Watch): Tables {
   }
 }
 
-/** What a process meets that dies: nothing it does any more reaches storage. */
+/** The error in a dead process: nothing it does afterwards reaches storage. */
 export class Died extends Error {}
 
-/** A watch that lets a process die at its n-th request, before it is sent or when it has landed. */
-export function dyingAt(n: number, when: 'before' | 'after'): Watch & { requests: string[] } {
+/** Hooks that let a process die at its n-th request, before it is sent or after it is done. */
+export function dieAt(n: number, when: 'before' | 'after'): Hooks & { requests: string[] } {
   const requests: string[] = []
   return {
     requests,
@@ -64,19 +64,19 @@ export function dyingAt(n: number, when: 'before' | 'after'): Watch & { requests
   }
 }
 
-/** A watch that holds a process at its n-th request until it may take a step or is let go for good. */
-export function heldAt(n: number) {
+/** Hooks that pause a process at its n-th request until it may do a step or continue to the end. */
+export function pauseAt(n: number) {
   const requests: string[] = []
   let isFree = false
   let waiting: (() => void)[] = []
   let arrived = Promise.withResolvers<void>()
   return {
     requests,
-    /** Resolves when a request is held. */
+    /** Resolves when a request is paused. */
     get arrived() {
       return arrived.promise
     },
-    /** Lets go what is held, until the next request. */
+    /** Continues until the next request. */
     async step() {
       const held = waiting
       waiting = []
