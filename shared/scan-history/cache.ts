@@ -6,36 +6,36 @@ import { deleteRows, isConflict, type Operation, type Row, type Table } from '..
 import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
 
-/** Whose answer it is: the kind of question, what was asked for, and which run or page of it. */
+/** The key of an answer: the kind of the query, the id, and the run or page. */
 export interface CacheKey {
   kind: string
   id: string
   part: string
 }
 
-/** An answer that was kept, or which other part has it. */
+/** A cached answer, or the part under which it is cached. */
 export type Cached = { alias: string } | { answer: string; tag: string; at: string; final: boolean }
 
-/** Answers in table `ScanCache`, shared by all instances. */
+/** The cache in table `ScanCache`, shared by all instances. */
 export interface ScanCache {
   get(key: CacheKey): Promise<Cached | undefined>
-  /** What the answer with this tag was made from; undefined where it was too large to be kept. */
+  /** The raw answer that belongs to this tag; undefined if it was too large for the cache. */
   raw(key: CacheKey, tag: string): Promise<string | undefined>
-  /** Keeps an answer until it is out of date; one that is too large is not kept, and none is ever cut. */
+  /** Caches an answer. One that is too large is not cached at all: nothing is ever cut. */
   put(
     key: CacheKey,
-    stored: { answer: string; raw: string; tag: string; final: boolean },
+    entry: { answer: string; raw: string; tag: string; final: boolean },
     forMs: number,
   ): Promise<void>
-  /** Keeps that the answer is that of another part. */
+  /** Records that the answer is cached as another part. */
   putAlias(key: CacheKey, alias: string, forMs: number): Promise<void>
-  /** Drops what is out of date. */
+  /** Deletes expired rows. */
   sweep(): Promise<void>
 }
 
-/** A row may have 1 MiB in UTF-16; the rest is for its other columns. */
+/** A row may hold 1 MiB in UTF-16; the rest is for its other columns. */
 const ROW_CHARS = 15 * LONGEST_PIECE
-/** A transaction may have 4 MiB. */
+/** A transaction may hold 4 MiB. */
 const MAX_ROWS = 7
 
 const storedPiece = z.object({
@@ -55,22 +55,22 @@ const pieceRow = rowCodec(storedPiece)
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)
 
-/** A text that differs whenever the content does. */
+/** A short text that changes whenever the content changes. */
 export const tagOf = (...texts: string[]): string =>
   createHash('sha256').update(texts.join('\u0000')).digest('base64url').slice(0, 22)
 
-/** Opens the cache. Every row of an entry carries its tag, so that two writers' rows are never put together. */
+/** Opens the cache. Every row has the tag of its entry, so that rows of two writers are never joined. */
 export function createScanCache(table: Table, clock: Clock): ScanCache {
-  const later = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
+  const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
 
-  async function read(key: CacheKey, what: string): Promise<Piece | undefined> {
-    const range = { from: `${key.part}|${what}|`, before: `${key.part}|${what}}` }
+  async function read(key: CacheKey, column: 'answer' | 'raw'): Promise<Piece | undefined> {
+    const range = { from: `${key.part}|${column}|`, before: `${key.part}|${column}}` }
     const list = table.list({ partitionKey: partitionOf(key), ...range })
     const pieces = await Array.fromAsync(list, ({ columns }) => pieceRow.tryRead(columns))
     const [first] = pieces
     if (!first || Date.parse(first.expiresAt) <= clock.now().getTime()) return undefined
     const whole = pieces.slice(0, first.rows)
-    // Another writer is at work, or a piece was swept.
+    // Another writer is writing now, or one piece was deleted.
     if (whole.length < first.rows || whole.some((piece) => piece?.tag !== first.tag))
       return undefined
     const packed = whole.map((piece) => piece?.text).join('')
@@ -79,7 +79,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
 
   async function write(
     key: CacheKey,
-    what: string,
+    column: 'answer' | 'raw',
     text: string,
     columns: Omit<Piece, 'rows' | 'at' | 'text'>,
   ) {
@@ -90,7 +90,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
       (piece, index): Operation => ({
         kind: 'upsert',
         partitionKey: partitionOf(key),
-        rowKey: `${key.part}|${what}|${index}`,
+        rowKey: `${key.part}|${column}|${index}`,
         columns: pieceRow.toColumns({ ...columns, at, rows: pieces.length, text: piece }),
       }),
     )
@@ -106,32 +106,32 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
       const found = await read(key, 'answer')
       if (!found) return undefined
       const { alias, text, tag, at, final } = found
-      return alias === null ? { answer: text, tag, at, final } : { alias: alias }
+      return alias === null ? { answer: text, tag, at, final } : { alias }
     },
     async raw(key, tag) {
       const found = await read(key, 'raw')
       return found?.tag === tag ? found.text : undefined
     },
     async put(key, { answer, raw, tag, final }, forMs) {
-      const columns = { tag, expiresAt: later(forMs), alias: null, final }
+      const columns = { tag, expiresAt: inMs(forMs), alias: null, final }
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },
     putAlias: (key, alias, forMs) =>
-      write(key, 'answer', '', { tag: alias, expiresAt: later(forMs), alias: alias, final: false }),
+      write(key, 'answer', '', { tag: alias, expiresAt: inMs(forMs), alias, final: false }),
     async sweep() {
       const now = clock.now().toISOString()
       let partition = ''
-      let old: Row[] = []
+      let expired: Row[] = []
       for await (const row of table.list({ select: ['expiresAt'] })) {
         if (row.partitionKey !== partition) {
-          await deleteRows(table, old)
+          await deleteRows(table, expired)
           partition = row.partitionKey
-          old = []
+          expired = []
         }
-        if (String(row.columns.expiresAt ?? '') <= now) old.push(row)
+        if (String(row.columns.expiresAt ?? '') <= now) expired.push(row)
       }
-      await deleteRows(table, old)
+      await deleteRows(table, expired)
     },
   }
 }
