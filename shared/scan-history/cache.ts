@@ -13,26 +13,6 @@ export interface CacheKey {
   part: string
 }
 
-/** A cached answer, or the part under which it is cached. */
-export type Cached = { alias: string } | { answer: string; tag: string; at: string; final: boolean }
-
-/** The cache in table `ScanCache`, shared by all instances. */
-export interface ScanCache {
-  get(key: CacheKey): Promise<Cached | undefined>
-  /** The raw answer that belongs to this tag; undefined if it was too large for the cache. */
-  raw(key: CacheKey, tag: string): Promise<string | undefined>
-  /** Caches an answer. One that is too large is not cached at all: nothing is ever cut. */
-  put(
-    key: CacheKey,
-    entry: { answer: string; raw: string; tag: string; final: boolean },
-    forMs: number,
-  ): Promise<void>
-  /** Records that the answer is cached as another part. */
-  putAlias(key: CacheKey, alias: string, forMs: number): Promise<void>
-  /** Deletes expired rows. */
-  sweep(): Promise<void>
-}
-
 /** A row may hold 1 MiB in UTF-16; the rest is for its other columns. */
 const ROW_CHARS = 15 * LONGEST_PIECE
 /** A transaction may hold 4 MiB. */
@@ -59,8 +39,21 @@ const unpack = promisify(gunzip)
 export const tagOf = (...texts: string[]): string =>
   createHash('sha256').update(texts.join('\u0000')).digest('base64url').slice(0, 22)
 
-/** Opens the cache. Every row has the tag of its entry, so that rows of two writers are never joined. */
-export function createScanCache(table: Table, clock: Clock): ScanCache {
+interface CachedAnswer {
+  answer: string
+  tag: string
+  /** When it was cached, RFC 3339. */
+  at: string
+  final: boolean
+}
+
+export type ScanCache = ReturnType<typeof createScanCache>
+
+/**
+ * Opens the cache that all instances share, in table `ScanCache`. Every row has the tag of its entry, so that rows of two
+ * writers are never joined.
+ */
+export function createScanCache(table: Table, clock: Clock) {
   const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
 
   async function read(key: CacheKey, column: 'answer' | 'raw'): Promise<Piece | undefined> {
@@ -102,23 +95,33 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
   }
 
   return {
-    async get(key) {
+    /** A cached answer, or the part under which it is cached. */
+    async get(key: CacheKey): Promise<{ alias: string } | CachedAnswer | undefined> {
       const found = await read(key, 'answer')
       if (!found) return undefined
       const { alias, text, tag, at, final } = found
       return alias === null ? { answer: text, tag, at, final } : { alias }
     },
-    async raw(key, tag) {
+
+    /** The raw answer that belongs to this tag; undefined if it was too large for the cache. */
+    async raw(key: CacheKey, tag: string) {
       const found = await read(key, 'raw')
       return found?.tag === tag ? found.text : undefined
     },
-    async put(key, { answer, raw, tag, final }, forMs) {
+
+    /** Caches an answer. One that is too large is not cached at all: nothing is ever cut. */
+    async put(key: CacheKey, entry: Omit<CachedAnswer, 'at'> & { raw: string }, forMs: number) {
+      const { answer, raw, tag, final } = entry
       const columns = { tag, expiresAt: inMs(forMs), alias: null, final }
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },
-    putAlias: (key, alias, forMs) =>
+
+    /** Records that the answer is cached as another part. */
+    putAlias: (key: CacheKey, alias: string, forMs: number) =>
       write(key, 'answer', '', { tag: alias, expiresAt: inMs(forMs), alias, final: false }),
+
+    /** Deletes expired rows. */
     async sweep() {
       const now = clock.now().toISOString()
       let partition = ''

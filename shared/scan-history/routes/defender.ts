@@ -4,9 +4,9 @@ import { lookup } from '../lookup.ts'
 import { scanSchema, scanStates } from '../source.ts'
 import {
   cachedSchema,
-  cacheFor,
   idSchema,
   notFound,
+  ok,
   rawSchema,
   type ScanHistoryDeps,
   scanAnswerSchema,
@@ -31,7 +31,7 @@ export const showSession = scanRoute({
     const entry = (await lookup(deps, sessions, [id])).get(id)
     if (!entry) throw notFound('session')
     const { body, tag, final } = await toAnswer(entry, raw)
-    return { status: 200, body, tag, headers: cacheFor(final) }
+    return ok(body, tag, final)
   },
 })
 
@@ -67,7 +67,7 @@ export const listSessions = scanRoute({
     const tag = tagOf(...found.map((one) => one.tag), ...missing)
     const body = { sessions: found.map((one) => one.body), notFound: missing }
     const isFinal = missing.length === 0 && found.every(({ final }) => final)
-    return { status: 200, body, tag, headers: cacheFor(isFinal) }
+    return ok(body, tag, isFinal)
   },
 })
 
@@ -122,7 +122,7 @@ export const listDefinitions = scanRoute({
     const { list, tag, cached } = await loadDefinitions(deps)
     const next = list.length > after + limit ? after + limit : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
-    return { status: 200, body, tag, headers: cacheFor(false) }
+    return ok(body, tag)
   },
 })
 
@@ -158,6 +158,6 @@ export const showDefinition = scanRoute({
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')
     const body = { cached, ...answer?.body, definition, ...page }
     const tag = tagOf(JSON.stringify(definition), answer?.tag ?? '')
-    return { status: 200, body, tag, headers: cacheFor(false) }
+    return ok(body, tag)
   },
 })

@@ -46,10 +46,11 @@ export async function toAnswer(entry: Entry, wantsRaw: boolean) {
 
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 
-/** How long a caller may keep an answer. A final answer never changes for the same request. */
-export const cacheFor = (isFinal: boolean) => ({
-  'cache-control': `private, max-age=${isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000}`,
-})
+/** A 200 that the caller may keep. A final answer never changes for the same request. */
+export function ok<Body>(body: Body, tag: string, isFinal = false) {
+  const seconds = isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
+  return { status: 200, body, tag, headers: { 'cache-control': `private, max-age=${seconds}` } }
+}
 
 /** The 404 for an object that does not exist. */
 export const notFound = (object: keyof typeof notFoundProblems): RequestError =>

@@ -5,9 +5,9 @@ import { isOver, LATEST, scanStates } from '../source.ts'
 import { stateOf } from '../sources/tenable.ts'
 import {
   cachedSchema,
-  cacheFor,
   idSchema,
   notFound,
+  ok,
   rawSchema,
   scanAnswerSchema,
   scanRoute,
@@ -37,7 +37,7 @@ export const showScan = scanRoute({
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
     const { body, tag, final } = await toAnswer(entry, raw)
     // Soon another run may be the latest.
-    return { status: 200, body, tag, headers: cacheFor(final && run !== undefined) }
+    return ok(body, tag, final && run !== undefined)
   },
 })
 
@@ -77,8 +77,7 @@ export const listRuns = scanRoute({
     const entry = (await lookup(deps, runs, [id], `${limit}-${after}`)).get(id)
     if (!entry) throw notFound('scan')
     const { body, tag } = await toAnswer(entry, false)
-    const page = { ...pageSchema.parse(body), cached: body.cached }
-    return { status: 200, body: page, tag, headers: cacheFor(false) }
+    return ok({ ...pageSchema.parse(body), cached: body.cached }, tag)
   },
 })
 

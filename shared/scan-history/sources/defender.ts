@@ -2,7 +2,7 @@ import { ShapeError } from '../../platform/errors.ts'
 import { toTimeText } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { DefenderScans } from '../../upstreams/defender.ts'
-import { countOf, rowsOf, textOf } from '../fields.ts'
+import { countOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
 import {
   type Completeness,
   type Fetched,
@@ -94,20 +94,24 @@ function readSession(rows: Row[], id: string): Fetched | undefined {
 const newestFirst = (a: Scan, b: Scan) =>
   (a.lastScannedAt ?? '') > (b.lastScannedAt ?? '') ? -1 : 1
 
-/** Fields by lower-case name: samples and metadata differ in case, plural and prefix. */
-type Fields = Map<string, unknown>
-
-const fieldsIn = (row: Row): Fields =>
-  new Map(Object.entries(row).map(([name, value]) => [name.toLowerCase(), value]))
-
-/** The value of the first name that has one. A list with one entry is read as that entry. */
-function get(fields: Fields, ...names: string[]): unknown {
-  const value = names
-    .map((name) => fields.get(name.toLowerCase()))
-    .find((known) => known !== undefined && known !== null)
-  return Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object'
-    ? value[0]
-    : value
+/** Reads fields by lower-case name: samples and metadata differ in case, plural and prefix. */
+function reader(row: Row) {
+  const fields = new Map(Object.entries(row).map(([name, value]) => [name.toLowerCase(), value]))
+  /** The value of the first name that has one. A list with one entry is read as that entry. */
+  function get(...names: string[]): unknown {
+    const value = names
+      .map((name) => fields.get(name.toLowerCase()))
+      .find((known) => known !== undefined && known !== null)
+    const isOne = Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object'
+    return isOne ? value[0] : value
+  }
+  return {
+    isEmpty: fields.size === 0,
+    get,
+    text: (...names: string[]) => textOf(get(...names)),
+    count: (name: string) => countOf(get(name)),
+    time: (name: string) => toTimeText(textOf(get(name)) ?? '') ?? null,
+  }
 }
 
 const states = new Map<string, ScanState>(
@@ -140,31 +144,31 @@ const stateOf = (word: unknown): ScanState =>
   ) ?? 'unknown'
 
 /** The session of a row; null if the row does not name one. */
-const sessionOf = (row: Row): string | null => textOf(get(fieldsIn(row), 'sessionId', 'SessionIds'))
+const sessionOf = (row: Row) => reader(row).text('sessionId', 'SessionIds')
 
 /**
  * Reads a row of the history, in any of its documented shapes. `id` is the requested id, for a row that does not name its
  * session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
  */
 export function readHistoryRow(row: Row, id: string): Scan {
-  const fields = fieldsIn(row)
+  const { get, text, count, time } = reader(row)
   const session = sessionOf(row)
-  const word = textOf(get(fields, 'ScanStatus'))
-  const targets = targetsOf(get(fields, 'scannedTargets', 'ListScannedTargets'))
-  const total = countOf(get(fields, 'NumberOfTargets'))
-  const succeeded = countOf(get(fields, 'NumberOfSuccessfullyScannedTargets'))
+  const word = text('ScanStatus')
+  const targets = targetsOf(get('scannedTargets', 'ListScannedTargets'))
+  const total = count('NumberOfTargets')
+  const succeeded = count('NumberOfSuccessfullyScannedTargets')
   const counted = (wanted: ScanState) =>
     targets?.filter(({ state }) => state === wanted).length ?? null
   const scan = toScan('defender', session ?? id, {
     run: session ? { id: session, number: null } : null,
-    definitionId: textOf(get(fields, 'scanDefinitionId', 'ScanDefinitionIds')),
-    scannerId: textOf(get(fields, 'ScannerId')),
-    orgId: textOf(get(fields, 'orgId')),
+    definitionId: text('scanDefinitionId', 'ScanDefinitionIds'),
+    scannerId: text('ScannerId'),
+    orgId: text('orgId'),
     state: stateOf(word),
     upstreamState: word,
-    lastScannedAt: timeOf(get(fields, 'LastScanned')),
+    lastScannedAt: time('LastScanned'),
     targets,
-    errorMessage: textOf(get(fields, 'generalErrorMessage')),
+    errorMessage: text('generalErrorMessage'),
   })
   const failed = total !== null && succeeded !== null ? total - succeeded : null
   const counts = {
@@ -176,19 +180,17 @@ export function readHistoryRow(row: Row, id: string): Scan {
   return { ...scan, counts, completeness: completenessOf({ ...scan, counts }) }
 }
 
-const timeOf = (value: unknown) => toTimeText(textOf(value) ?? '') ?? null
-
 function targetsOf(value: unknown): Target[] | null {
   if (value === undefined) return null
   return (rowsOf(value) ?? rowsOf([value]) ?? []).map((row) => {
-    const fields = fieldsIn(row)
+    const { get, text } = reader(row)
     return {
-      ip: textOf(get(fields, 'Ip')),
-      hostname: textOf(get(fields, 'Hostname')),
-      description: textOf(get(fields, 'ScannedDeviceDescription')),
-      state: stateOf(get(fields, 'ScanStatus')),
-      error: textOf(get(fields, 'ErrorMessage')),
-      durationSeconds: secondsOf(get(fields, 'ScanDuration')),
+      ip: text('Ip'),
+      hostname: text('Hostname'),
+      description: text('ScannedDeviceDescription'),
+      state: stateOf(get('ScanStatus')),
+      error: text('ErrorMessage'),
+      durationSeconds: secondsOf(get('ScanDuration')),
       severities: null,
     }
   })
@@ -226,43 +228,37 @@ function completenessOf(scan: Scan): Completeness {
 
 /** Reads a scan definition. https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
 export function readDefinition(row: Row) {
-  const fields = fieldsIn(row)
-  const latest = innerOf(get(fields, 'latestScan'))
-  const agent = innerOf(get(fields, 'scannerAgent'))
-  const isActive = get(fields, 'isActive')
-  const status = textOf(get(latest, 'status'))
+  const { get, text, count } = reader(row)
+  const latest = reader(fieldsOf(get('latestScan')))
+  const agent = reader(fieldsOf(get('scannerAgent')))
+  const isActive = get('isActive')
+  const target = text('target')
+  const status = latest.text('status')
   return {
-    id: textOf(get(fields, 'id')),
-    name: textOf(get(fields, 'scanName')),
-    orgId: textOf(get(fields, 'orgId')),
+    id: text('id'),
+    name: text('scanName'),
+    orgId: text('orgId'),
     isActive: typeof isActive === 'boolean' ? isActive : null,
-    createdBy: textOf(get(fields, 'createdBy')),
-    intervalInHours: countOf(get(fields, 'intervalInHours')),
-    scanType: textOf(get(fields, 'scanType')),
-    targetType: textOf(get(fields, 'targetType')),
-    targets:
-      textOf(get(fields, 'target'))
-        ?.split(',')
-        .map((target) => target.trim()) ?? null,
-    latestScan:
-      latest.size === 0
-        ? null
-        : {
-            state: stateOf(status),
-            upstreamState: status,
-            failureReason: textOf(get(latest, 'failureReason')),
-            executedAt: timeOf(get(latest, 'executionDateTime')),
-          },
-    scanner:
-      agent.size === 0
-        ? null
-        : {
-            id: textOf(get(agent, 'id')),
-            machineId: textOf(get(agent, 'machineId')),
-            machineName: textOf(get(agent, 'machineName')),
-            lastSeen: timeOf(get(agent, 'lastSeen')),
-          },
+    createdBy: text('createdBy'),
+    intervalInHours: count('intervalInHours'),
+    scanType: text('scanType'),
+    targetType: text('targetType'),
+    targets: target?.split(',').map((one) => one.trim()) ?? null,
+    latestScan: latest.isEmpty
+      ? null
+      : {
+          state: stateOf(status),
+          upstreamState: status,
+          failureReason: latest.text('failureReason'),
+          executedAt: latest.time('executionDateTime'),
+        },
+    scanner: agent.isEmpty
+      ? null
+      : {
+          id: agent.text('id'),
+          machineId: agent.text('machineId'),
+          machineName: agent.text('machineName'),
+          lastSeen: agent.time('lastSeen'),
+        },
   }
 }
-
-const innerOf = (value: unknown): Fields => fieldsIn(rowsOf([value])?.[0] ?? {})
