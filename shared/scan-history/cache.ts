@@ -50,8 +50,8 @@ interface CachedAnswer {
 export type ScanCache = ReturnType<typeof createScanCache>
 
 /**
- * Opens the cache that all instances share, in table `ScanCache`. Every row has the tag of its entry, so that rows of two
- * writers are never joined.
+ * Opens the cache that all instances share, in table `ScanCache`. Every row has the tag of its entry, so that rows of
+ * two writers are never joined.
  */
 export function createScanCache(table: Table, clock: Clock) {
   const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()

@@ -32,9 +32,9 @@ export const BRIEF_MS = 30_000
 const DEADLINE_MS = 90_000
 
 /**
- * Looks up one or several ids and answers those that exist, in the order of `ids`. Answers come from the cache; one call
- * fetches all that are not in it, and identical look-ups at the same time share it. Throws UpstreamError (`timeout` after
- * 90 s, retries included), ShapeError, and RequestError 429 when no call is allowed now.
+ * Looks up one or several ids and answers those that exist, in the order of `ids`. Answers come from the cache; one
+ * call fetches all that are not in it, and identical look-ups at the same time share it. Throws UpstreamError
+ * (`timeout` after 90 s, retries included), ShapeError, and RequestError 429 when no call is allowed now.
  */
 export async function lookup(
   deps: LookupDeps,
@@ -156,7 +156,10 @@ async function withDeadline<T>(clock: Clock, query: Query, work: () => Promise<T
   }
 }
 
-/** The error as the caller gets it. When no call is allowed now, that is a 429: the caller has to send the request again. */
+/**
+ * The error as the caller gets it. When no call is allowed now, that is a 429: the caller has to send the request
+ * again.
+ */
 export function toCallerError(error: unknown): unknown {
   if (!(error instanceof UpstreamError) || error.facts.status !== 429) return error
   const { said, code, retryAfterMs = MINUTE_MS } = error.facts

@@ -124,8 +124,8 @@ export interface Alias {
 }
 
 /**
- * One kind of object that a source can be asked for. An id without an answer does not exist upstream. When the caller has
- * no permission, or the upstream does not answer, `fetch` throws.
+ * One kind of object that a source can be asked for. An id without an answer does not exist upstream. When the caller
+ * has no permission, or the upstream does not answer, `fetch` throws.
  */
 export interface Query {
   /** Part of the cache key of every answer: never renamed. */

@@ -147,8 +147,8 @@ const stateOf = (word: unknown): ScanState =>
 const sessionOf = (row: Row) => reader(row).text('sessionId', 'SessionIds')
 
 /**
- * Reads a row of the history, in any of its documented shapes. `id` is the requested id, for a row that does not name its
- * session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
+ * Reads a row of the history, in any of its documented shapes. `id` is the requested id, for a row that does not name
+ * its session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
  */
 export function readHistoryRow(row: Row, id: string): Scan {
   const { get, text, count, time } = reader(row)
