@@ -48,14 +48,14 @@ function limitByClock(): void {
 /** How an item of each resource begins and ends, and what stands in place of its list. */
 const watched = {
   'machine-actions': {
-    shelf: () => stack.simulator.actions,
+    store: () => stack.simulator.actions,
     fault: 'machineActionsStatus',
     open: { status: 'Pending' },
     over: { status: 'Succeeded' },
     role: 'Machine.Read.All',
   },
   investigations: {
-    shelf: () => stack.simulator.investigations,
+    store: () => stack.simulator.investigations,
     fault: 'investigationsStatus',
     open: { state: 'Running' },
     over: { state: 'Benign' },
@@ -79,16 +79,16 @@ const failures: [ForcedAnswer['answer'], error: RegExp, upstream: string][] = [
 ]
 
 describe.each(resourceNames)('the list of %s failing', (resource) => {
-  const { shelf, open, over, fault, role } = watched[resource]
+  const { store, open, over, fault, role } = watched[resource]
 
   test.each(failures)(
     'with %s leaves items, events and cursor as they were, and is told',
     async (answer, error, state) => {
       await start()
       await check(resource)
-      shelf().put({ id: '77', ...open })
+      store().put({ id: '77', ...open })
       await check(resource)
-      shelf().change('77', over)
+      store().change('77', over)
       const before = await stored(resource)
       if (answer === 'timeout') limitByClock()
       const always = { answer, calls: Number.POSITIVE_INFINITY, retryAfterSeconds: 1 }
@@ -134,7 +134,9 @@ describe.each(resourceNames)('the list of %s failing', (resource) => {
     const titles = sections.changes.problems.map(({ title }: { title: string }) => title).join('\n')
     expect(titles).toContain(`(missing: ${role} or `)
     expect(
-      stack.lines.find((line) => line.includes(`poll failed {"resource":"${resource}"`)),
+      stack.lines.find((recordPoll) =>
+        recordPoll.includes(`poll failed {"resource":"${resource}"`),
+      ),
     ).toContain(role)
     expect((await stored(resource)).map(({ rowKey }) => rowKey)).toEqual(['head'])
   })

@@ -3,7 +3,7 @@ import { readLists } from '../../shared/changes/listing.ts'
 import type { ItemSource, Wanted } from '../../shared/changes/resource.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { action, investigation, type Row } from './shelf.ts'
+import { action, investigation, type Row } from './item-store.ts'
 
 const SINCE = '2026-03-01T00:00:00.000Z'
 const date = new Date('2026-03-01T12:00:00Z')

@@ -5,8 +5,8 @@ import { investigations } from '../../shared/changes/resources/investigations.ts
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import { type Kind, kinds, openFeed } from '../events/feed-on.ts'
+import { action, createContext, createItemStore, investigation } from './item-store.ts'
 import { createModelClock } from './model.ts'
-import { action, createShelf, investigation, watchOver } from './shelf.ts'
 
 const HOUR = 60
 
@@ -14,11 +14,11 @@ const HOUR = 60
 async function begin(resource: Resource, kind: Kind = 'in memory') {
   const clock = createModelClock()
   const { table } = await openFeed(kind)
-  const shelf = createShelf(resource, clock)
-  const context = watchOver({ table, clock, source: shelf.source, resource })
+  const store = createItemStore(resource, clock)
+  const context = createContext({ table, clock, source: store.source, resource })
   await poll(context)
   const events = () => createFeed(table).events(resource.name, 0, 1000)
-  return { clock, shelf, context: context, events }
+  return { clock, store, context: context, events }
 }
 
 describe('the event of a machine action', () => {
@@ -28,7 +28,7 @@ describe('the event of a machine action', () => {
   })
 
   test('it has every promised field and the raw item', async () => {
-    const { shelf, context, events } = world
+    const { store, context, events } = world
     const raw = {
       ...action('a', 'Pending', '2026-03-01T00:00:00.1234567Z', '2026-03-01T00:00:00.2Z'),
       computerDnsName: 'pc1',
@@ -40,7 +40,7 @@ describe('the event of a machine action', () => {
       commands: [],
       externalId: null,
     }
-    shelf.put(raw)
+    store.put(raw)
 
     await poll(context)
 
@@ -80,10 +80,10 @@ describe('the event of a machine action', () => {
   })
 
   test('a change tells both states, the end is marked, and the time is the last update', async () => {
-    const { shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    const { store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
-    shelf.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
+    store.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
 
     await poll(context)
 
@@ -101,13 +101,13 @@ describe('the event of a machine action', () => {
   })
 
   test('the older spelling of the update time is taken where the other is absent', async () => {
-    const { shelf, context, events } = world
+    const { store, context, events } = world
     const { lastUpdateDateTimeUtc: _absent, ...row } = action(
       'a',
       'Pending',
       '2026-03-01T00:00:00Z',
     )
-    shelf.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
+    store.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
 
     await poll(context)
 
@@ -118,8 +118,8 @@ describe('the event of a machine action', () => {
   })
 
   test('one that is overdue says since when and by what limit', async () => {
-    const { clock, shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    const { clock, store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
     clock.advance(74 * HOUR)
 
@@ -133,10 +133,10 @@ describe('the event of a machine action', () => {
   })
 
   test('one that is gone keeps what was known of it', async () => {
-    const { clock, shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+    const { clock, store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
-    shelf.rows.clear()
+    store.rows.clear()
     await poll(context)
     clock.advance(15)
 
@@ -157,8 +157,8 @@ describe('the event of a machine action', () => {
   })
 
   test('a time that is none does not become the time of an event', async () => {
-    const { shelf, context, events } = world
-    shelf.put(action('a', 'Pending', 'soon', 'never'))
+    const { store, context, events } = world
+    store.put(action('a', 'Pending', 'soon', 'never'))
 
     await poll(context)
 
@@ -171,16 +171,16 @@ describe('the event of a machine action', () => {
 
 describe('the event of an investigation', () => {
   test('it has every promised field; its time is the start, then the end', async () => {
-    const { clock, shelf, context, events } = await begin(investigations)
+    const { clock, store, context, events } = await begin(investigations)
     const start = clock.now()
-    shelf.put(investigation('7', 'Running', start))
+    store.put(investigation('7', 'Running', start))
     await poll(context)
     clock.advance(5)
-    shelf.put(investigation('7', 'PendingApproval', start))
+    store.put(investigation('7', 'PendingApproval', start))
     await poll(context)
     clock.advance(5)
     const raw = investigation('7', 'Benign', start, clock.now())
-    shelf.put(raw)
+    store.put(raw)
     clock.advance(1)
 
     await poll(context)
@@ -207,8 +207,8 @@ describe('the event of an investigation', () => {
   })
 
   test('an id that comes as a number is text', async () => {
-    const { shelf, context, events } = await begin(investigations)
-    shelf.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
+    const { store, context, events } = await begin(investigations)
+    store.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
 
     await poll(context)
 
@@ -218,13 +218,13 @@ describe('the event of an investigation', () => {
 
 describe.each(kinds)('items of any size, %s', (kind) => {
   test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
-    const { shelf, context, events } = await begin(machineActions, kind)
+    const { store, context, events } = await begin(machineActions, kind)
     const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
-    shelf.put({
+    store.put({
       ...action('large', 'Pending', '2026-03-01T00:00:00Z'),
       commands: commands(270_000),
     })
-    shelf.put({
+    store.put({
       ...action('small', 'Pending', '2026-03-01T00:00:00Z'),
       commands: commands(255_000),
     })
@@ -238,14 +238,14 @@ describe.each(kinds)('items of any size, %s', (kind) => {
       itemOmitted: true,
       machineId: 'm1',
     })
-    expect(small?.data.item).toEqual(shelf.rows.get('small'))
+    expect(small?.data.item).toEqual(store.rows.get('small'))
     expect(small?.data).not.toHaveProperty('itemOmitted')
   })
 
   test('fields that are too large for a row are cut and stop nobody', async () => {
-    const { shelf, context, events } = await begin(machineActions, kind)
+    const { store, context, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
-    shelf.put({
+    store.put({
       ...action('a', 'Pending', '2026-03-01T00:00:00Z'),
       requestorComment: huge,
       relatedFileInfo: { huge },

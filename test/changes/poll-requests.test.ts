@@ -3,8 +3,8 @@ import { poll } from '../../shared/changes/poll.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { watched } from '../exports/watched-tables.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
-import { action, createShelf, type Row, watchOver } from './shelf.ts'
 
 /** What a real row carries beside the fields that matter here. */
 const rest = {
@@ -34,15 +34,15 @@ async function prepare() {
   const clock = createModelClock()
   const memory = createMemoryTable('Streams')
   await memory.create()
-  const shelf = createShelf(machineActions, clock)
+  const store = createItemStore(machineActions, clock)
   const requests: string[] = []
   const table = watched(() => memory, {
     before: (request) => void requests.push(request.slice(0, 30)),
   })('Streams')
-  const openWatch = () => watchOver({ table, clock, source: shelf.source })
+  const openWatch = () => createContext({ table, clock, source: store.source })
   const born = clock.now()
   const put = (id: string, status: string): void =>
-    shelf.put({ ...action(id, status, born, clock.now()), ...rest } as Row)
+    store.put({ ...action(id, status, born, clock.now()), ...rest } as Row)
   for (const id of ids) put(id, 'Pending')
   const context = openWatch()
   await poll({ ...context })

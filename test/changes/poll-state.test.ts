@@ -5,11 +5,11 @@ import { machineActions } from '../../shared/changes/resources/machine-actions.t
 import { readItem } from '../../shared/changes/routes/items.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { action, createContext, createItemStore } from './item-store.ts'
 import { createModelClock, type ModelClock } from './model.ts'
-import { action, createShelf, watchOver } from './shelf.ts'
 
 let clock: ModelClock
-let shelf: ReturnType<typeof createShelf>
+let store: ReturnType<typeof createItemStore>
 let context: PollContext
 
 /** A watch that has looked once, at an open item and at one in a state that nobody knows. */
@@ -17,12 +17,12 @@ beforeEach(async () => {
   clock = createModelClock()
   const table = createMemoryTable('Streams')
   await table.create()
-  shelf = createShelf(machineActions, clock)
-  context = watchOver({ table, clock, source: shelf.source })
-  shelf.put(action('a', 'Pending', clock.now()))
+  store = createItemStore(machineActions, clock)
+  context = createContext({ table, clock, source: store.source })
+  store.put(action('a', 'Pending', clock.now()))
   await poll(context)
   clock.advance(1)
-  shelf.put(action('b', 'Paused', clock.now()))
+  store.put(action('b', 'Paused', clock.now()))
   await poll(context)
   clock.advance(1)
 })
@@ -35,15 +35,15 @@ const refusal = new UpstreamError({
   retryable: false,
 })
 
-/** Lets every question to the upstream fail after a minute, until it is told to mend. */
+/** Lets every request to the upstream fail after a minute, until it is told to mend. */
 function fail(): { mend(): void } {
-  shelf.fail = () => {
+  store.fail = () => {
     clock.advance(1)
     throw refusal
   }
   return {
     mend() {
-      shelf.fail = () => {}
+      store.fail = () => {}
     },
   }
 }
@@ -52,8 +52,8 @@ describe('the report of a watch', () => {
   test('tells the poll that ended last while another one runs', async () => {
     const before = await report()
     const during: unknown[] = []
-    shelf.fail = (question) => {
-      if (question === 'open') during.push(report())
+    store.fail = (request) => {
+      if (request === 'open') during.push(report())
     }
 
     await poll(context)
@@ -88,8 +88,8 @@ describe('the report of a watch', () => {
     mend()
     clock.advance(1)
     const during: unknown[] = []
-    shelf.fail = (question) => {
-      if (question === 'open') during.push(report())
+    store.fail = (request) => {
+      if (request === 'open') during.push(report())
     }
 
     await poll(context)
@@ -104,7 +104,7 @@ describe('the report of a watch', () => {
   test('tells the error of a first poll that failed, and nothing else', async () => {
     const table = createMemoryTable('Streams')
     await table.create()
-    context = watchOver({ table, clock, source: shelf.source })
+    context = createContext({ table, clock, source: store.source })
     const before = await report()
     fail()
 
@@ -121,7 +121,7 @@ describe('the report of a watch', () => {
 })
 
 test('a state that has the name of something in the language is a state like any other', async () => {
-  shelf.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
+  store.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
 
   await poll(context)
 

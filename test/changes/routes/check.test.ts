@@ -6,12 +6,12 @@ import { checkNow } from '../../../shared/changes/routes/check.ts'
 import { UpstreamError } from '../../../shared/platform/errors.ts'
 import { createMemoryTable } from '../../memory-table.ts'
 import { createStillClock, type StillClock } from '../../platform/still-clock.ts'
-import { createShelf, watchOver } from '../shelf.ts'
+import { createContext, createItemStore } from '../item-store.ts'
 
 const SECOND = 1000
 
 let clock: StillClock
-let shelf: ReturnType<typeof createShelf>
+let store: ReturnType<typeof createItemStore>
 let context: PollContext
 let told: number
 
@@ -19,8 +19,8 @@ beforeEach(async () => {
   clock = createStillClock()
   const table = createMemoryTable('Streams')
   await table.create()
-  shelf = createShelf(machineActions, clock)
-  context = watchOver({ table, clock, source: shelf.source })
+  store = createItemStore(machineActions, clock)
+  context = createContext({ table, clock, source: store.source })
   told = 0
 })
 
@@ -33,10 +33,10 @@ const secondsOf = (time: string | undefined) => Date.parse(time ?? '') / SECOND
 /** A poll by another process, whose lists take so many seconds. */
 function pollSlowly(seconds: number): Promise<unknown> {
   const source: PollContext['source'] = {
-    ...shelf.source,
+    ...store.source,
     async *list(wanted) {
       if ('openNow' in wanted) await clock.sleep(seconds * SECOND)
-      yield* shelf.source.list(wanted)
+      yield* store.source.list(wanted)
     },
   }
   return poll({ ...context, source, memory: {} })
@@ -66,14 +66,14 @@ test('two who wait for the same poll share the next one', async () => {
   const one = check()
   await clock.advance(100)
   const two = check()
-  shelf.asked = []
+  store.requests = []
 
   await clock.advance(10 * SECOND)
   await other
 
   expect(secondsOf((await one)?.startedAt)).toBe(5.1)
   expect(await two).toEqual(await one)
-  expect(shelf.asked).toHaveLength(3)
+  expect(store.requests).toHaveLength(3)
 })
 
 test('a check does not wait for a poll that failed', async () => {
@@ -83,11 +83,11 @@ test('a check does not wait for a poll that failed', async () => {
     reason: 'refused',
     retryable: false,
   })
-  shelf.fail = () => {
+  store.fail = () => {
     throw refusal
   }
   await expect(poll(context)).rejects.toBe(refusal)
-  shelf.fail = () => {}
+  store.fail = () => {}
   await clock.advance(SECOND)
 
   expect(secondsOf((await check())?.startedAt)).toBe(1)
@@ -124,7 +124,7 @@ test('those who check at the very same moment share one poll', async () => {
 
   expect(new Set(reports).size).toBe(1)
   expect(told).toBe(1)
-  expect(shelf.asked).toHaveLength(2)
+  expect(store.requests).toHaveLength(2)
 })
 
 test('what nobody expected of a poll reaches the log, also when whoever checked has had an answer', async () => {
