@@ -7,7 +7,7 @@ import { createDetector, seenItem } from './detector.ts'
 const MINUTE = 1 / 60
 
 describe('states', () => {
-  test('an item that was never seen has appeared, and a new state of it is a change', () => {
+  test('a new item appears, and a new state of it is a change', () => {
     const actions = createDetector(machineActions)
 
     const first = actions.events({ hours: 1, seen: [seenItem('a', 'Pending')] })
@@ -22,7 +22,7 @@ describe('states', () => {
     expect(third).toEqual(['a changed InProgress > Succeeded'])
   })
 
-  test('an item that is first seen at its end has appeared there', () => {
+  test('an item that is first seen in a terminal state appears in it', () => {
     expect(
       createDetector(machineActions).events({ hours: 1, seen: [seenItem('a', 'Failed')] }),
     ).toEqual(['a appeared - > Failed'])
@@ -32,14 +32,14 @@ describe('states', () => {
     ['its update time', { ...seenItem('a', 'Pending', { updated: 1 }) }],
     ['its raw fields', { ...seenItem('a', 'Pending'), raw: { requestor: 'somebody' } }],
     ['its creation time', { ...seenItem('a', 'Pending'), createdAt: '2026-03-01T00:00:00.1Z' }],
-  ])('nothing is told when only %s moved', (_what, moved) => {
+  ])('there is no event when only %s changed', (_what, moved) => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Pending')] })
 
     expect(actions.events({ hours: 2, seen: [moved] })).toEqual([])
   })
 
-  test('nothing at all is written for an item that is as it was', () => {
+  test('nothing is written for an item without a change', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Pending'), seenItem('b', 'Succeeded')] })
 
@@ -51,7 +51,7 @@ describe('states', () => {
     expect(changes).toEqual([])
   })
 
-  test('what a stale replica says is ignored, and what comes after it is told', () => {
+  test('a row of a stale replica is ignored, and a later change has its event', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'InProgress', { updated: 1 })] })
 
@@ -69,7 +69,7 @@ describe('states', () => {
     ['2026-03-01T00:00:00Z', '2026-03-01T00:00:00.1Z', true],
     ['2026-03-01T00:00:00.5Z', '2026-03-01T00:00:00.4999999Z', false],
     ['2026-03-01T00:00:00.12Z', '2026-03-01T00:00:00.1200000Z', true],
-  ])('after %s, a row of %s is believed: %s', (before, after, isBelieved) => {
+  ])('after %s, a row of %s is accepted: %s', (before, after, isAccepted) => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [{ ...seenItem('a', 'Pending'), updatedAt: before }] })
 
@@ -78,10 +78,10 @@ describe('states', () => {
       seen: [{ ...seenItem('a', 'Succeeded'), updatedAt: after }],
     })
 
-    expect(events).toHaveLength(isBelieved ? 1 : 0)
+    expect(events).toHaveLength(isAccepted ? 1 : 0)
   })
 
-  test('a row without an update time does not make older rows true again', () => {
+  test('after a row without an update time, older rows are still ignored', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'InProgress', { updated: 1 })] })
 
@@ -95,7 +95,7 @@ describe('states', () => {
     expect(stale).toEqual([])
   })
 
-  test('a state that nobody knows is carried, is not an end, and its item stays', () => {
+  test('an unknown state is passed on, is not terminal, and its item stays', () => {
     const actions = createDetector(machineActions)
 
     const events = [
@@ -108,7 +108,7 @@ describe('states', () => {
     expect([...actions.known.keys()]).toEqual(['a'])
   })
 
-  test('changes are told in the order in which they happened, then by id', () => {
+  test('changes are in the order in which they happened, then by id', () => {
     const actions = createDetector(machineActions)
     const seen = [
       { ...seenItem('d', 'Pending'), updatedAt: '2026-03-01T00:00:00.12Z' },
@@ -121,8 +121,8 @@ describe('states', () => {
   })
 })
 
-describe('ends that are taken back', () => {
-  test('an investigation leaves an end only when that was seen twice', () => {
+describe('terminal states that are left', () => {
+  test('an investigation leaves a terminal state only when that was seen twice', () => {
     const detector = createDetector(investigations)
     detector.poll({ hours: 1, seen: [seenItem('7', 'PartiallyInvestigated', { updated: null })] })
 
@@ -133,7 +133,7 @@ describe('ends that are taken back', () => {
     expect(twice).toEqual(['7 changed PartiallyInvestigated > Running'])
   })
 
-  test('an end that is seen again in between, or another state, begins the doubt anew', () => {
+  test('the terminal state in between, or another state, starts the confirmation again', () => {
     const detector = createDetector(investigations)
     const states = [
       'Benign',
@@ -155,7 +155,7 @@ describe('ends that are taken back', () => {
     expect(events).toEqual(['0: 7 appeared - > Benign', '7: 7 changed Benign > Failed'])
   })
 
-  test('a machine action that leaves an end with a newer time is told at once', () => {
+  test('a machine action that leaves a terminal state with a newer time has its event at once', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Failed')] })
 
@@ -176,7 +176,7 @@ describe('items that stay open', () => {
     ])
   })
 
-  test('overdue is told once even when the state changes afterwards', () => {
+  test('overdue is sent once, even if the state changes afterwards', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Pending')] })
     actions.poll({ hours: 80, seen: [seenItem('a', 'Pending')] })
@@ -200,7 +200,7 @@ describe('items that stay open', () => {
     ])
   })
 
-  test('where the service gives no start, an item is open since it was first seen', () => {
+  test('without a start time, an item is open since it was first seen', () => {
     const detector = createDetector(investigations)
     const pollAt = (hours: number) =>
       detector.events({ hours, seen: [{ ...seenItem('7', 'Queued'), createdAt: null }] })
@@ -211,14 +211,14 @@ describe('items that stay open', () => {
     ])
   })
 
-  test('what has ended is never overdue', () => {
+  test('an item in a terminal state is never overdue', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Succeeded')] })
 
     expect(actions.poll({ hours: 1000, seen: [seenItem('a', 'Succeeded')] })).toEqual([])
   })
 
-  test('after 30 days without a sign of life an item is gone as untracked, and not again while the list brings it', () => {
+  test('after 30 days without a change an item is gone as untracked, and only once while lists return it', () => {
     const actions = createDetector(machineActions)
     const pollAt = (hours: number) =>
       actions.events({ hours, seen: [seenItem('a', 'Pending', { updated: 10 })] })
@@ -240,7 +240,7 @@ describe('items that stay open', () => {
     ])
   })
 
-  test('a sign of life starts the 30 days anew, and its time is the one that a later row is compared with', () => {
+  test('a newer update time starts the 30 days again, and later rows are compared with it', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 0, seen: [seenItem('a', 'Pending')] })
     actions.poll({ hours: 80, seen: [seenItem('a', 'Pending')] })
@@ -252,7 +252,7 @@ describe('items that stay open', () => {
     ])
   })
 
-  test('a list that once fails to bring an untracked item does not make it new', () => {
+  test('an untracked item that one list leaves out does not appear again', () => {
     const actions = createDetector(machineActions)
     const seen = [seenItem('a', 'Pending')]
     for (const hours of [0, 100, 721]) actions.poll({ hours, seen })
@@ -267,7 +267,7 @@ describe('items that stay open', () => {
     expect(events).toEqual([])
   })
 
-  test('an untracked item leaves the set when no list brings it for a day', () => {
+  test('an untracked item is pruned when no list returns it for a day', () => {
     const actions = createDetector(machineActions)
     for (const hours of [0, 100, 721]) actions.poll({ hours, seen: [seenItem('a', 'Pending')] })
 
@@ -279,7 +279,7 @@ describe('items that stay open', () => {
     expect([before, actions.known.size, events]).toEqual([1, 0, []])
   })
 
-  test('an untracked item that moves after all has appeared again, and is not overdue a second time', () => {
+  test('an untracked item that changes appears again, and is not overdue a second time', () => {
     const actions = createDetector(machineActions)
     for (const hours of [0, 100, 721]) actions.poll({ hours, seen: [seenItem('a', 'Pending')] })
 
@@ -292,12 +292,12 @@ describe('items that stay open', () => {
   })
 })
 
-describe('items that the service no longer knows', () => {
+describe('items that are missing upstream', () => {
   const open = (count: number) =>
     Array.from({ length: count }, (_, n) => seenItem(`a${n}`, 'Pending'))
   const ids = (count: number) => open(count).map(({ id }) => id)
 
-  test('one is gone after two looks that are 15 minutes apart', () => {
+  test('one is gone after two polls that are 15 minutes apart', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: open(1) })
     const pollAt = (minutes: number) =>
@@ -317,7 +317,7 @@ describe('items that the service no longer knows', () => {
     expect(actions.events({ hours: 4, missing: ['a0'] })).toEqual([])
   })
 
-  test('one that comes back has appeared, under another id than the first time', () => {
+  test('one that comes back appears with another event id than the first time', () => {
     const actions = createDetector(machineActions)
     const [first] = actions.poll({ hours: 1, seen: open(1) })
     actions.poll({ hours: 2, missing: ['a0'] })
@@ -334,7 +334,7 @@ describe('items that the service no longer knows', () => {
     [6, 6, 0],
     [60, 6, 6],
     [60, 7, 0],
-  ])('of %d open items %d are missing: %d go', (opened, missing, going) => {
+  ])('of %d open items %d are missing: %d are gone', (opened, missing, going) => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: open(opened) })
     const rest = open(opened).slice(missing)
@@ -345,7 +345,7 @@ describe('items that the service no longer knows', () => {
     expect(events).toHaveLength(going)
   })
 
-  test('when all are missing nobody goes, though only 50 are asked at a look', () => {
+  test('when all are missing none is gone, although a poll checks only 50', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: open(300) })
     const all = ids(300)
@@ -358,7 +358,7 @@ describe('items that the service no longer knows', () => {
     expect(events.flat()).toEqual([])
   })
 
-  test('those who were held back are untracked after 30 days', () => {
+  test('missing items that are not gone are untracked after 30 days', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: open(6) })
     actions.poll({ hours: 2, missing: ids(6) })
@@ -373,8 +373,8 @@ describe('items that the service no longer knows', () => {
   })
 })
 
-describe('leaving the set', () => {
-  test('an ended item leaves only when it is a day older than every window to come', () => {
+describe('pruning', () => {
+  test('an item that is over is pruned when it is a day older than every later window', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Succeeded')] })
     const windowAt = (hours: number) => new Date(Date.UTC(2026, 2, 1) + hours * 3_600_000)
@@ -388,7 +388,7 @@ describe('leaving the set', () => {
     expect(changes[0]?.kind).toBeUndefined()
   })
 
-  test('an old item that ended just now stays for a day: a list that lags behind may still bring it as open', () => {
+  test('an old item stays for a day after its end: a list that lags behind may still return it as open', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Pending')] })
     actions.poll({ hours: 200, seen: [seenItem('a', 'Failed', { updated: 199 })] })
@@ -404,7 +404,7 @@ describe('leaving the set', () => {
     expect(actions.known.size).toBe(0)
   })
 
-  test('an ended item that the list still brings stays and is not told again', () => {
+  test('an item that is over stays while lists return it, and has no second event', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'Succeeded')] })
 
@@ -416,14 +416,14 @@ describe('leaving the set', () => {
     expect(actions.known.size).toBe(1)
   })
 
-  test('an open item never leaves by age, listed or not', () => {
+  test('an open item is never pruned, listed or not', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, seen: [seenItem('a', 'InProgress')] })
 
     expect(actions.poll({ hours: 3000 })).toEqual([])
   })
 
-  test('an end without a creation time leaves by when it was first seen; one that gets a time is kept by it', () => {
+  test('without a creation time an item is pruned by when it was first seen; a creation time that comes later counts', () => {
     const detector = createDetector(investigations)
     const ended = { ...seenItem('7', 'Benign', { updated: null }), createdAt: null }
     detector.poll({ hours: 0, seen: [ended, { ...ended, id: '8' }] })
@@ -435,8 +435,8 @@ describe('leaving the set', () => {
   })
 })
 
-describe('the first look', () => {
-  test('it tells nobody and remembers everything', () => {
+describe('the first poll', () => {
+  test('it emits nothing and records everything', () => {
     const actions = createDetector(machineActions)
     const seen = [seenItem('a', 'Pending'), seenItem('b', 'Succeeded')]
 
@@ -450,7 +450,7 @@ describe('the first look', () => {
     expect(later).toEqual(['c appeared - > Pending', 'a changed Pending > Failed'])
   })
 
-  test('a first look that is repeated after a crash tells nobody of what changed in between', () => {
+  test('a first poll that is repeated after a crash emits nothing for changes in between', () => {
     const actions = createDetector(machineActions)
     actions.poll({ hours: 1, isSilent: true, seen: [seenItem('a', 'Pending')] })
 
@@ -464,7 +464,7 @@ describe('the first look', () => {
     expect(actions.known.get('a')?.state).toBe('InProgress')
   })
 
-  test('when it is to tell, it tells all it finds', () => {
+  test('with the baseline wanted, it emits all it finds', () => {
     const events = createDetector(machineActions).events({
       hours: 1,
       seen: [seenItem('a', 'Pending'), seenItem('b', 'Failed')],
@@ -475,7 +475,7 @@ describe('the first look', () => {
 })
 
 describe('ids', () => {
-  test('a state that is entered twice has two ids', () => {
+  test('a state that is entered twice has two event ids', () => {
     const actions = createDetector(machineActions)
     const states = ['Pending', 'InProgress', 'Pending', 'InProgress']
 
@@ -497,7 +497,7 @@ describe('ids', () => {
   test.each([
     ['a creation time', '2026-03-01T00:00:00Z'],
     ['none', null],
-  ])('an item with %s that was forgotten and comes back has no id twice', (_what, createdAt) => {
+  ])('an item with %s that was pruned and comes back has no event id twice', (_what, createdAt) => {
     const detector = createDetector(investigations)
     const item = (state: string) => ({ ...seenItem('7', state, { updated: null }), createdAt })
     const versions = (hours: number, state?: string) =>

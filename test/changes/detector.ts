@@ -9,7 +9,7 @@ const BEGIN_MS = Date.UTC(2026, 2, 1)
 export const at = (hours: number): Date => new Date(BEGIN_MS + Math.round(hours * HOUR_MS))
 export const textAt = (hours: number): string => at(hours).toISOString()
 
-/** An item as an answer shows it, created and last updated at given hours. */
+/** An item in an answer, created and last updated at the given hours. */
 export function seenItem(
   id: string,
   state: string,
@@ -20,7 +20,7 @@ export function seenItem(
   return { id, state, createdAt, updatedAt, raw: { id, state } }
 }
 
-/** What one look is shown; what is not said is empty. */
+/** The answers of one poll. */
 export interface Observation {
   hours: number
   seen?: SeenItem[]
@@ -29,7 +29,7 @@ export interface Observation {
   windowStart?: Date
 }
 
-/** Looks again and again and remembers in between, as a poll does; answers what each look changed. */
+/** Applies `detect` to poll after poll and keeps the known items in between. */
 export function createDetector(resource: Resource) {
   const known = new Map<string, KnownItem>()
   let next = 1
@@ -59,7 +59,7 @@ export function createDetector(resource: Resource) {
       }
       return changes
     },
-    /** What a look tells, one short text an event. */
+    /** The events of a poll, each as a short text. */
     events(observation: Observation): string[] {
       return this.poll(observation).flatMap(({ kind, id, from, to, reason }) =>
         kind ? [`${id} ${kind} ${from ?? '-'} > ${to ?? reason}`] : [],

@@ -10,7 +10,7 @@ import { createModelClock } from './model.ts'
 
 const HOUR = 60
 
-/** A watch whose first look is over. */
+/** A context whose first poll is over. */
 async function begin(resource: Resource, kind: Kind = 'in memory') {
   const clock = createModelClock()
   const { table } = await openFeed(kind)
@@ -18,7 +18,7 @@ async function begin(resource: Resource, kind: Kind = 'in memory') {
   const context = createContext({ table, clock, source: store.source, resource })
   await poll(context)
   const events = () => createFeed(table).events(resource.name, 0, 1000)
-  return { clock, store, context: context, events }
+  return { clock, store, context, events }
 }
 
 describe('the event of a machine action', () => {
@@ -79,7 +79,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('a change tells both states, the end is marked, and the time is the last update', async () => {
+  test('a change has both states, the end is marked, and the time is the last update', async () => {
     const { store, context, events } = world
     store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
@@ -100,7 +100,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('the older spelling of the update time is taken where the other is absent', async () => {
+  test('the older name of the update time is read if the other is absent', async () => {
     const { store, context, events } = world
     const { lastUpdateDateTimeUtc: _absent, ...row } = action(
       'a',
@@ -117,7 +117,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('one that is overdue says since when and by what limit', async () => {
+  test('an overdue one has its open time and its limit', async () => {
     const { clock, store, context, events } = world
     store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
@@ -132,7 +132,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('one that is gone keeps what was known of it', async () => {
+  test('a gone one keeps the last known data', async () => {
     const { clock, store, context, events } = world
     store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
@@ -156,7 +156,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('a time that is none does not become the time of an event', async () => {
+  test('a text that is not a time does not become the time of an event', async () => {
     const { store, context, events } = world
     store.put(action('a', 'Pending', 'soon', 'never'))
 
@@ -185,9 +185,9 @@ describe('the event of an investigation', () => {
 
     await poll(context)
 
-    const told = await events()
-    expect(told.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
-    expect(told.at(-1)?.data).toEqual({
+    const all = await events()
+    expect(all.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
+    expect(all.at(-1)?.data).toEqual({
       id: '7',
       resource: 'investigations',
       version: 3,
@@ -206,7 +206,7 @@ describe('the event of an investigation', () => {
     })
   })
 
-  test('an id that comes as a number is text', async () => {
+  test('an id that is sent as a number becomes text', async () => {
     const { store, context, events } = await begin(investigations)
     store.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
 
@@ -217,7 +217,7 @@ describe('the event of an investigation', () => {
 })
 
 describe.each(kinds)('items of any size, %s', (kind) => {
-  test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
+  test('a raw item over 256 KiB is omitted and marked so, a smaller one is sent whole', async () => {
     const { store, context, events } = await begin(machineActions, kind)
     const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
     store.put({
@@ -242,7 +242,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
     expect(small?.data).not.toHaveProperty('itemOmitted')
   })
 
-  test('fields that are too large for a row are cut and stop nobody', async () => {
+  test('fields that are too large for a row are cut and stop no poll', async () => {
     const { store, context, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
     store.put({
@@ -259,7 +259,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
   })
 })
 
-describe('what is asked of the service', () => {
+describe('resources', () => {
   test.each([
     [
       machineActions,
@@ -271,13 +271,13 @@ describe('what is asked of the service', () => {
       "state eq 'Unknown' or state eq 'Running' or state eq 'PendingApproval' or state eq 'PendingResource' or state eq 'Queued'",
       'startTime ge 2026-03-01T00:00:00.000Z',
     ],
-  ])('filters name documented fields only', (resource, open, created) => {
+  ])('filter by documented fields only', (resource, open, created) => {
     expect(resource.filter({ openNow: true })).toBe(open)
     expect(resource.filter({ createdSince: '2026-03-01T00:00:00.000Z' })).toBe(created)
   })
 
   test.each([machineActions, investigations])(
-    '$name: no state is both open and an end',
+    '$name: no state is both open and terminal',
     (resource) => {
       expect(
         resource.openStates.filter((state) => resource.terminalStates.includes(state)),
