@@ -3,13 +3,11 @@ import type { Tickets } from '../platform/tickets.ts'
 import type { PollContext } from './poll-state.ts'
 import type { ResourceName } from './resources/index.ts'
 
-/** What the routes of this domain work with. */
 export interface ChangesDeps {
   context(name: ResourceName): PollContext
-  /** Hands new events of a stream to their subscribers. */
+  /** Sends new events of a stream to their subscribers. */
   dispatch(stream: string): Promise<void>
   tickets: Tickets
 }
 
-/** Declares a route of this domain. */
 export const changesRoute = defineRoute<ChangesDeps>()

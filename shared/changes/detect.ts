@@ -2,22 +2,22 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, timeKey } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
 
-/** What one poll saw. */
+/** What one poll read. */
 export interface PollResult {
   seen: ReadonlyMap<string, SeenItem>
-  /** Ids that the upstream does not know. */
+  /** Ids for which the upstream answers that there is no such item. */
   missing: readonly string[]
   now: Date
-  /** Where the earliest window begins that the next poll can ask for. */
+  /** The earliest creation time that the next poll can list from. */
   windowStart: Date
   overdueHours: number
-  /** Nothing is told while the first look is remembered. */
+  /** Whether no events are emitted: the first poll only records what it finds. */
   isSilent: boolean
-  /** The version that an item gets which may have been known and forgotten. */
+  /** The version for an item that may have been known and pruned before. */
   freshVersion: number
 }
 
-/** One step of one item. `item` null: it leaves the set. No `kind`: nothing to tell. */
+/** A change of one item. `item` is null when it is pruned. Without `kind` there is no event. */
 export interface Change {
   id: string
   item: KnownItem | null
@@ -28,14 +28,17 @@ export interface Change {
   seen: SeenItem | null
 }
 
-/** How far apart the two looks must be that make a missing item gone. */
+/** An item is gone when it is missing in two polls at least this far apart. */
 const MISSING_MS = 15 * MINUTE_MS
-/** An open item without any sign of life for so long is no longer watched. */
+/** An open item without any change for so long is no longer tracked. */
 const UNTRACKED_MS = 30 * DAY_MS
-/** Slack between the earliest window and the items that may leave, and so long an end is known before they do. */
-const LEAVE_MS = DAY_MS
+/** An item is pruned this long after its end, and only if it was created this long before the earliest window. */
+const PRUNE_MS = DAY_MS
 
-/** What changed between what is known and what was seen: pure, each item at most one step a look, in the order they happened. */
+/**
+ * Compares the known items with the result of a poll. Pure: it reads no clock and writes nothing. Each item has at most
+ * one change. Changes are in the order in which they happened.
+ */
 export function detect(
   resource: Resource,
   known: ReadonlyMap<string, KnownItem>,
@@ -43,7 +46,7 @@ export function detect(
 ): Change[] {
   const changes: Change[] = []
   const missing = new Set(result.missing)
-  const mayGo = isPlausible(known, result, resource)
+  const mayBeGone = isPlausible(known, result, resource)
   for (const item of result.seen.values()) {
     const before = known.get(item.id)
     const change = before ? compare(resource, before, item, result) : appear(item, result)
@@ -52,7 +55,7 @@ export function detect(
   for (const before of known.values()) {
     if (result.seen.has(before.id)) continue
     const change = missing.has(before.id)
-      ? markMissing(before, result, mayGo)
+      ? markMissing(before, result, mayBeGone)
       : prune(resource, before, result)
     if (change) changes.push(change)
   }
@@ -62,7 +65,7 @@ export function detect(
 function appear(seen: SeenItem, result: PollResult, before?: KnownItem): Change {
   const now = result.now.toISOString()
   const { id, state, createdAt, updatedAt } = seen
-  // Of an item without a creation time nobody can tell.
+  // Also true for an item without a creation time.
   const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= result.windowStart.getTime())
   const version = before
     ? before.version + 1
@@ -82,7 +85,7 @@ function appear(seen: SeenItem, result: PollResult, before?: KnownItem): Change 
     unconfirmedState: null,
     gone: null,
   }
-  return { id, item, ...tell(result, 'appeared'), from: null, to: state, reason: null, seen }
+  return { id, item, ...emit(result, 'appeared'), from: null, to: state, reason: null, seen }
 }
 
 function compare(
@@ -94,19 +97,21 @@ function compare(
   const isOlder =
     Boolean(seen.updatedAt && before.updatedAt) &&
     timeKey(seen.updatedAt) < timeKey(before.updatedAt)
-  // A replica that lags behind: what it says was true once and has been told.
+  // From a replica that lags behind: this state has been seen before.
   if (isOlder) return undefined
   if (before.gone) {
-    const isAlive =
+    const isBack =
       before.gone === 'notFound' ||
       before.state !== seen.state ||
       before.updatedAt !== seen.updatedAt
-    if (isAlive) return appear(seen, result, before)
-    return before.missingSince === null ? undefined : quiet({ ...before, missingSince: null }, seen)
+    if (isBack) return appear(seen, result, before)
+    return before.missingSince === null
+      ? undefined
+      : toChange({ ...before, missingSince: null }, seen)
   }
   const createdAt = seen.createdAt ?? before.createdAt
   const updatedAt = seen.updatedAt ?? before.updatedAt
-  const alive: KnownItem = {
+  const current: KnownItem = {
     ...before,
     createdAt,
     updatedAt,
@@ -114,35 +119,27 @@ function compare(
     unconfirmedState: null,
   }
   if (before.state === seen.state) {
-    const overdue = findOverdue(resource, alive, seen, result)
-    const isNews =
+    const overdue = findOverdue(resource, current, seen, result)
+    const hasNewFacts =
       before.missingSince !== null ||
       before.unconfirmedState !== null ||
       before.createdAt !== createdAt
-    return overdue ?? (isNews ? quiet(alive, seen) : undefined)
+    return overdue ?? (hasNewFacts ? toChange(current, seen) : undefined)
   }
   if (
     resource.mayReopen &&
     isTerminal(resource, before.state) &&
     before.unconfirmedState !== seen.state
   ) {
-    return quiet({ ...alive, unconfirmedState: seen.state }, seen)
+    return toChange({ ...current, unconfirmedState: seen.state }, seen)
   }
-  const item = {
-    ...alive,
+  const item: KnownItem = {
+    ...current,
     state: seen.state,
     version: before.version + 1,
     changedAt: result.now.toISOString(),
   }
-  return {
-    id: seen.id,
-    item,
-    ...tell(result, 'changed'),
-    from: before.state,
-    to: seen.state,
-    reason: null,
-    seen,
-  }
+  return { ...toChange(item, seen), ...emit(result, 'changed'), from: before.state }
 }
 
 function findOverdue(
@@ -152,79 +149,76 @@ function findOverdue(
   result: PollResult,
 ): Change | undefined {
   if (isTerminal(resource, item.state) || result.isSilent) return undefined
-  if (isUntracked(item, result)) return goneNow(item, result, 'untracked', seen)
+  if (isUntracked(item, result)) return toGone(item, result, 'untracked', seen)
   const nowMs = result.now.getTime()
   const limitHours = limitFor(resource, item.state, result.overdueHours)
   if (item.overdueSent || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS)
     return undefined
-  const told = { ...item, version: item.version + 1, overdueTold: true }
-  return {
-    id: item.id,
-    item: told,
-    kind: 'overdue',
-    from: item.state,
-    to: item.state,
-    reason: null,
-    seen,
-  }
+  const after: KnownItem = { ...item, version: item.version + 1, overdueSent: true }
+  return { ...toChange(after, seen), kind: 'overdue' }
 }
 
-/** How many hours an item may stay open before that is told. */
-export const limitFor = (resource: Resource, state: string, usualHours: number): number =>
-  resource.overdueHours.get(state) ?? usualHours
+/** The hours after which an open item in this state is overdue. */
+export const limitFor = (resource: Resource, state: string, defaultHours: number): number =>
+  resource.overdueHours.get(state) ?? defaultHours
 
 function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, result: PollResult): boolean {
   const times = [createdAt, updatedAt, changedAt].map((time) => Date.parse(time ?? ''))
   return result.now.getTime() - Math.max(...times.filter((ms) => !Number.isNaN(ms))) > UNTRACKED_MS
 }
 
-function markMissing(before: KnownItem, result: PollResult, mayGo: boolean): Change | undefined {
+function markMissing(
+  before: KnownItem,
+  result: PollResult,
+  mayBeGone: boolean,
+): Change | undefined {
   if (before.gone) return undefined
   if (before.missingSince === null)
-    return quiet({ ...before, missingSince: result.now.toISOString() }, null)
+    return toChange({ ...before, missingSince: result.now.toISOString() }, null)
   if (result.isSilent || !isLongAgo(before.missingSince, MISSING_MS, result)) return undefined
-  if (mayGo) return goneNow(before, result, 'notFound', null)
-  return isUntracked(before, result) ? goneNow(before, result, 'untracked', null) : undefined
+  if (mayBeGone) return toGone(before, result, 'notFound', null)
+  return isUntracked(before, result) ? toGone(before, result, 'untracked', null) : undefined
 }
 
-function goneNow(
+function toGone(
   before: KnownItem,
   result: PollResult,
   reason: 'notFound' | 'untracked',
   seen: SeenItem | null,
 ): Change {
-  const item = {
+  const item: KnownItem = {
     ...before,
     version: before.version + 1,
     gone: reason,
     missingSince: null,
-    doubted: null,
+    unconfirmedState: null,
     changedAt: result.now.toISOString(),
   }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
 }
 
-/** What is over and can be in no window any more leaves the set; a list that still brought it would tell it anew. */
+/** Prunes an item that is over and older than all later lists: a list that returned it would make it appear again. */
 function prune(resource: Resource, before: KnownItem, result: PollResult): Change | undefined {
   if (before.gone === 'untracked') {
-    // One list that happened not to bring it would let it come back as if it were new.
+    // One list may leave it out once: an item that is pruned at once would appear again.
     if (before.missingSince === null)
-      return quiet({ ...before, missingSince: result.now.toISOString() }, null)
-    return isLongAgo(before.missingSince, LEAVE_MS, result) ? gone(before) : undefined
+      return toChange({ ...before, missingSince: result.now.toISOString() }, null)
+    return isLongAgo(before.missingSince, PRUNE_MS, result) ? pruned(before) : undefined
   }
   if (isOpen(resource, before)) return undefined
-  const isPast = Date.parse(openSince(before)) < result.windowStart.getTime() - LEAVE_MS
-  // A list that lags behind may still bring as open what ended just now.
-  return isPast && isLongAgo(before.changedAt, LEAVE_MS, result) ? gone(before) : undefined
+  const isPast = Date.parse(openSince(before)) < result.windowStart.getTime() - PRUNE_MS
+  // A list that lags behind may still return it as open.
+  return isPast && isLongAgo(before.changedAt, PRUNE_MS, result) ? pruned(before) : undefined
 
-  function gone({ id }: KnownItem): Change {
+  function pruned({ id }: KnownItem): Change {
     return { id, item: null, from: null, to: null, reason: null, seen: null }
   }
 }
 
 /**
- * When so many would go at once, it is rather the upstream that has gone: nobody goes, and that is an alarm. Those that were
- * missed once count as well: only some are asked at each look, and all would go bit by bit.
+ * Whether so few open items are missing (at most 5, or a tenth) that they may be gone. When more are missing, the fault
+ * is probably upstream: no item is gone, and the poll logs an error. An item counts once it was missing in one poll,
+ * because each poll checks only some.
  */
 export function isPlausible(
   known: ReadonlyMap<string, KnownItem>,
@@ -232,17 +226,20 @@ export function isPlausible(
   resource: Resource,
 ): boolean {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
-  const going = open.filter(({ id, missingSince }) => missingSince !== null && !result.seen.has(id))
-  return going.length <= Math.max(5, open.length / 10)
+  const missing = open.filter(
+    ({ id, missingSince }) => missingSince !== null && !result.seen.has(id),
+  )
+  return missing.length <= Math.max(5, open.length / 10)
 }
 
 const isLongAgo = (time: string, ms: number, { now }: PollResult) =>
   now.getTime() - Date.parse(time) >= ms
 
-const tell = (result: PollResult, kind: ChangeKind): { kind?: ChangeKind } =>
+const emit = (result: PollResult, kind: ChangeKind): { kind?: ChangeKind } =>
   result.isSilent ? {} : { kind }
 
-const quiet = (item: KnownItem, seen: SeenItem | null): Change => ({
+/** The change of an item that stays in its state, without an event. */
+const toChange = (item: KnownItem, seen: SeenItem | null): Change => ({
   id: item.id,
   item,
   from: item.state,

@@ -3,16 +3,21 @@ import { isOpen, type KnownItem } from './item.ts'
 import type { PollContext } from './poll-state.ts'
 import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
 
-/** What the lists of one poll brought. */
 interface Listing {
   seen: Map<string, SeenItem>
   /** Rows without an id or a state. */
   unreadable: number
-  /** The newest creation time, as the service wrote it; never later than its own clock, null when it does not tell that. */
+  /**
+   * The newest creation time, as the service wrote it. Never later than the service's clock; null if its answer has no
+   * date.
+   */
   newest: string | null
 }
 
-/** Reads both lists whole, what was created since a time and what is open now; throws when either can't be read to its end. */
+/**
+ * Reads both lists to their ends: items created since a time, and items that are open now. Throws when a page of either
+ * fails.
+ */
 export async function readLists(
   resource: Resource,
   source: ItemSource,
@@ -24,7 +29,7 @@ export async function readLists(
   listing.newest = newestOf(listing.seen.values(), servedAt)
   return listing
 
-  /** Answers when the first page was served. */
+  /** Returns the date of the first page. */
   async function readList(wanted: Wanted): Promise<Date | undefined> {
     let servedAt: Date | undefined
     for await (const { rows, date } of source.list(wanted)) {
@@ -39,18 +44,21 @@ export async function readLists(
   }
 }
 
-/** An item may come twice, from two pages that shifted or two lists: what was updated last is true, else what came last. */
+/**
+ * An item can come twice, from two lists or from pages that shifted. The later update counts; without update times, the
+ * later row.
+ */
 function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
   const known = seen.get(item.id)
   if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
 }
 
 function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
+  if (!servedAt) return null
   let newest: string | null = null
-  if (!servedAt) return newest
   for (const { createdAt } of items) {
     if (!createdAt || Number.isNaN(Date.parse(createdAt))) continue
-    // A creation time in the future would move the cursor past what is created until then.
+    // With a creation time in the future, the cursor would skip what is created until then.
     if (timeKey(createdAt) > timeKey(servedAt.toISOString())) continue
     if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
   }
@@ -59,34 +67,33 @@ function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string
 
 const MAX_RECHECKS = 50
 
-/** What asking for single items brought, beside what was added to the lists. */
 interface Recheck {
   /** Ids that the upstream does not know. */
   missing: string[]
   rechecked: number
-  /** The id after which the next poll goes on. */
+  /** The last id that was checked; the next poll continues after it. */
   recheckAfter: string
 }
 
-/** Asks by id for the open items that no list brought, some at a time, and adds what is answered to `seen`. */
+/** Gets the open items that are in no list by id, some in each poll, and adds them to `seen`. */
 export async function recheck(
   { resource, source }: Pick<PollContext, 'resource' | 'source'>,
   known: ReadonlyMap<string, KnownItem>,
   seen: Map<string, SeenItem>,
   after: string,
 ): Promise<Recheck> {
-  const due = [...known.values()].filter((item) => !seen.has(item.id) && isOpen(resource, item))
-  const ids = due.map(({ id }) => id).sort()
-  const asked = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)].slice(
-    0,
-    MAX_RECHECKS,
+  const unlisted = [...known.values()].filter(
+    (item) => !seen.has(item.id) && isOpen(resource, item),
   )
+  const ids = unlisted.map(({ id }) => id).sort()
+  const inOrder = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)]
+  const checked = inOrder.slice(0, MAX_RECHECKS)
   const missing: string[] = []
-  for (const id of asked) {
+  for (const id of checked) {
     const raw = await source.get(id)
     const item = raw === undefined ? undefined : resource.read(raw)
     if (raw === undefined) missing.push(id)
     else if (item?.id === id) keepNewest(seen, item)
   }
-  return { missing, rechecked: asked.length, recheckAfter: asked.at(-1) ?? after }
+  return { missing, rechecked: checked.length, recheckAfter: checked.at(-1) ?? after }
 }

@@ -7,74 +7,71 @@ import { type Clock, MINUTE_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
-/** What outlives an invocation. */
+/** What a process keeps between invocations. */
 export interface Memory {
-  /** Polls for whoever asks, one poll for all who ask this process at once. */
+  /** Polls for callers: those who ask this process at the same time share one poll. */
   check?: (
     resource: string,
     context: PollContext,
     afterPoll: () => Promise<void>,
   ) => Promise<PollReport>
-  /** What is known, as of a head: a poll that finds the head unmoved need not read it again. */
+  /** The known items at one head. While the head has not moved, a poll does not read them again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
 }
 
-/** What one resource is watched with. */
+/** What a poll of one resource needs. */
 export interface PollContext extends Traced {
   resource: Resource
   source: ItemSource
   feed: Feed
   clock: Clock
-  /** Outlives the invocation; every poll checks it against the head. */
   readonly memory: Memory
-  /** The tenant's id for the source of events; null while nobody knows it. */
+  /** The tenant's id for the source of events; null while it is unknown. */
   tenantId(): Promise<string | null>
-  /** Makes a call to the upstream, noting how it went. */
+  /** Makes a call to the upstream and records whether it succeeded. */
   track<T>(call: () => Promise<T>): Promise<T>
   overdueHours: number
-  /** Tell what the first look finds. */
+  /** Whether the first poll emits events for what it finds. */
   emitBaseline: boolean
 }
 
 const pollStateSchema = z.object({
   cursor: z.string().nullable().default(null),
-  /** Where the window of the first look began: what is older and over was never ours to tell. */
+  /** The creation time from which the first poll listed. Older items that are over never get events. */
   since: z.string().nullable().default(null),
   wideAt: z.string().nullable().default(null),
   baselineDone: z.boolean().default(false),
   tenantId: z.string().nullable().default(null),
-  /** The id after which the open items that no list brings are asked for next. */
+  /** The id after which `recheck` continues. */
   recheckAfter: z.string().default(''),
 })
 
-/** Where the watch of a resource stands. */
 export type PollState = z.output<typeof pollStateSchema>
 
-/** Reads where a watch stands. */
 export const readPollState = (head: Head): PollState =>
   pollStateSchema.parse(JSON.parse(head.state || '{}'))
 
-const storedReport = z.object({
+/** The result of a successful poll. */
+export const pollReportSchema = z.object({
   startedAt: z.string(),
   endedAt: z.string(),
-  listed: z.number(),
-  rechecked: z.number(),
-  events: z.number(),
-  openItems: z.number(),
-  /** Rows of the lists that could not be read. */
-  unreadable: z.number().default(0),
-  unknownStates: z.record(z.string(), z.number()),
+  listed: z.int(),
+  rechecked: z.int(),
+  events: z.int(),
+  openItems: z.int(),
+  /** Rows without an id or a state. */
+  unreadable: z.int(),
+  unknownStates: z.record(z.string(), z.int()),
   oldestOpenId: z.string().nullable(),
   oldestOpenSince: z.string().nullable(),
-  detectionLagSeconds: z.number().nullable(),
+  detectionLagSeconds: z.int().nullable(),
 })
 
-/** What a poll that ended well brought, and how it left the watch. */
-export type PollReport = z.output<typeof storedReport>
+export type PollReport = z.output<typeof pollReportSchema>
 
-export const reportRow = rowCodec(storedReport)
+export const reportRow = rowCodec(pollReportSchema)
 
-/** The report of the last poll that ended well. */
+/** The report of the last successful poll. */
 export async function readReport({
   feed,
   resource,
@@ -83,19 +80,15 @@ export async function readReport({
   return columns && reportRow.read(columns)
 }
 
-/** The report of a poll that has written these steps. */
+/** Makes the report of a poll that writes these steps. */
 export function makeReport(
   resource: Resource,
   known: ReadonlyMap<string, KnownItem>,
-  {
-    steps,
-    ...facts
-  }: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'> & {
-    steps: Step[]
-  },
+  steps: Step[],
+  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'>,
 ): PollReport {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
-  // No prototype: a state may be called `constructor`.
+  // No prototype: a state can have the name `constructor`.
   const unknownStates: Record<string, number> = Object.create(null)
   let oldest: { id: string; since: string } | undefined
   for (const item of open) {
@@ -119,28 +112,27 @@ export function makeReport(
   }
 }
 
-/** A poll that has not ended after so long counts as dead. */
+/** A poll that has not ended after this time has crashed. */
 const RUNNING_MS = 2 * MINUTE_MS
 
-const beganRow = rowCodec(z.object({ startedAt: z.string() }))
+const startedRow = rowCodec(z.object({ startedAt: z.string() }))
 const storedFailure = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
 
-/** A poll that failed. */
 type FailedPoll = z.output<typeof storedFailure>
 
 const failedRow = rowCodec(storedFailure)
 
 type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 
-/** Notes that a poll has begun: whoever wants one as well may wait for it. */
+/** Records that a poll has started: other callers can wait for it. */
 export const recordStart = ({ feed, resource }: StreamRef, startedAt: string): Promise<void> =>
-  feed.recordPoll(resource.name, 'began', beganRow.toColumns({ startedAt }))
+  feed.recordPoll(resource.name, 'began', startedRow.toColumns({ startedAt }))
 
-/** Notes that a poll has failed; the report of the last one that ended well stays. */
+/** Records that a poll has failed. The report of the last successful one stays. */
 export const recordFailure = ({ feed, resource }: StreamRef, failed: FailedPoll): Promise<void> =>
   feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
 
-/** The last poll that ended well and the last one that failed. */
+/** The last successful poll and the last failed one. */
 async function readEnded(
   context: StreamRef,
 ): Promise<{ report?: PollReport; failed?: FailedPoll }> {
@@ -149,35 +141,36 @@ async function readEnded(
     readReport(context),
     feed.poll(resource.name, 'failed'),
   ])
-  return { ...(report && { report }), ...(failed && { failed: failedRow.read(failed) }) }
+  return { report, failed: failed && failedRow.read(failed) }
 }
 
-/** Whether a poll has begun that may still be running. */
+/** Whether a poll has started that may still be running. */
 export async function isPolling(context: StreamRef & Pick<PollContext, 'clock'>): Promise<boolean> {
   const { feed, resource, clock } = context
-  const noted = await feed.poll(resource.name, 'began')
-  if (!noted) return false
-  const { startedAt } = beganRow.read(noted)
+  const started = await feed.poll(resource.name, 'began')
+  if (!started) return false
+  const { startedAt } = startedRow.read(started)
   const { report, failed } = await readEnded(context)
   const hasEnded = [report, failed].some((ended) => ended && ended.startedAt >= startedAt)
   return !hasEnded && clock.now().getTime() - Date.parse(startedAt) < RUNNING_MS
 }
 
-/** How the watch over one resource fares. */
+const { startedAt, endedAt, listed, rechecked, events, unreadable } = pollReportSchema.shape
+const lastPollSchema = z.strictObject({
+  startedAt,
+  endedAt,
+  listed,
+  rechecked,
+  events,
+  unreadable,
+  error: z.string().nullable(),
+})
+
+/** The status of one resource. */
 export const changesReportSchema = z.strictObject({
   baselineDone: z.boolean(),
-  /** The last poll that ended, well or not; after one that failed, what the last good one brought. */
-  lastPoll: z
-    .strictObject({
-      startedAt: z.string(),
-      endedAt: z.string(),
-      listed: z.int(),
-      rechecked: z.int(),
-      events: z.int(),
-      unreadable: z.int(),
-      error: z.string().nullable(),
-    })
-    .nullable(),
+  /** The last poll that ended. After a failed one, the counts are those of the last successful one. */
+  lastPoll: lastPollSchema.nullable(),
   nextPollAt: z.string().nullable(),
   openItems: z.int(),
   oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
@@ -187,7 +180,7 @@ export const changesReportSchema = z.strictObject({
 
 export type ChangesReport = z.infer<typeof changesReportSchema>
 
-const nothingYet = {
+const noReport = {
   listed: 0,
   rechecked: 0,
   events: 0,
@@ -199,7 +192,7 @@ const nothingYet = {
   detectionLagSeconds: null,
 }
 
-/** Tells how the watch over one resource fares. */
+/** Reads the status of one resource. */
 export async function reportChanges(
   context: PollContext,
   nextPollAt: string | null,
@@ -211,9 +204,8 @@ export async function reportChanges(
   ])
   const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
   const ended = failure ?? report
-  const { listed, rechecked, events, unreadable, ...left } = report ?? nothingYet
-  const { openItems, unknownStates, detectionLagSeconds, ...rest } = left
-  const { oldestOpenId: id, oldestOpenSince: since } = rest
+  const { openItems, unknownStates, detectionLagSeconds, ...last } = report ?? noReport
+  const { listed, rechecked, events, unreadable, oldestOpenId, oldestOpenSince: since } = last
   return {
     baselineDone: readPollState(head).baselineDone,
     lastPoll: ended
@@ -231,6 +223,6 @@ export async function reportChanges(
     openItems,
     unknownStates,
     detectionLagSeconds,
-    oldestOpen: id !== null && since !== null ? { id, since } : null,
+    oldestOpen: oldestOpenId !== null && since !== null ? { id: oldestOpenId, since } : null,
   }
 }

@@ -1,7 +1,6 @@
-import { type Feed, type Head, StreamMoved } from '../events/feed/feed.ts'
+import { type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
-import type { Trace } from '../platform/log.ts'
 import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
 import { type Change, detect, isPlausible, limitFor, type PollResult } from './detect.ts'
 import {
@@ -25,32 +24,36 @@ import {
   recordStart,
   reportRow,
 } from './poll-state.ts'
-import { isTerminal, type Resource } from './resource.ts'
+import { isTerminal } from './resource.ts'
 
+/** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
+/** How far back the first list and the hourly wide list begin. */
 const WIDE_MS = 4 * 24 * HOUR_MS
-const MAX_TURNS = 5
+/** How often a poll starts again when another one was faster. */
+const MAX_ATTEMPTS = 5
 
 /**
- * Looks once at everything that may have changed and writes it down: one event a change, together with what is known now and
- * where the watch stands. Nothing moves unless the whole list was read; whoever was overtaken lists anew.
+ * Polls one resource: lists what may have changed, and writes one event for each change together with the items and the
+ * poll state. Nothing is written unless all lists were read to their ends. When another poll was faster, it lists
+ * again, up to five times. Throws what the upstream's calls throw, and StreamMoved.
  */
 export async function poll(context: PollContext): Promise<{ report: PollReport; head: Head }> {
   const startedAt = context.clock.now().toISOString()
   await recordStart(context, startedAt)
-  for (let turn = 1; ; turn++) {
+  for (let attempt = 1; ; attempt++) {
     try {
       return await pollOnce(context, startedAt)
     } catch (error) {
       context.memory.last = undefined
-      if (error instanceof StreamMoved && turn < MAX_TURNS) continue
+      if (error instanceof StreamMoved && attempt < MAX_ATTEMPTS) continue
       await recordPollFailure(context, startedAt, error)
       throw error
     }
   }
 }
 
-/** Whether a failure of a poll is one that its log and status have told; any other is a bug, or the data account's. */
+/** Whether `poll` has logged and stored this error. Any other error is a bug or comes from the data account. */
 export const isExpectedError = (
   error: unknown,
 ): error is UpstreamError | ShapeError | ConfigError =>
@@ -63,11 +66,11 @@ async function recordPollFailure(
 ): Promise<void> {
   if (!isExpectedError(error)) return
   const { resource, clock, log } = context
-  const facts = error instanceof UpstreamError ? error.facts : undefined
-  const { status, code, missing, correlation: upstreamCorrelation } = facts ?? {}
-  const told = { status, code, missing, upstreamCorrelation }
-  if (status === 429) log.warn('budget exhausted', { upstream: facts?.upstream, call: facts?.call })
-  log.error('poll failed', { resource: resource.name, reason: error.message, ...told })
+  const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
+  const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
+  if (status === 429) log.warn('budget exhausted', { upstream, call })
+  const cause = { reason: error.message, status, code, missing, upstreamCorrelation }
+  log.error('poll failed', { resource: resource.name, ...cause })
   await recordFailure(context, {
     startedAt,
     endedAt: clock.now().toISOString(),
@@ -89,8 +92,9 @@ async function pollOnce(
   const since = state.since ?? wideStart.toISOString()
   const cursorStart = startAt(since, state.cursor)
   const listStart = isWide && wideStart < cursorStart ? wideStart : cursorStart
-  const lists = await context.track(() => readLists(resource, source, listStart.toISOString()))
-  const { seen, unreadable, newest } = lists
+  const { seen, unreadable, newest } = await context.track(() =>
+    readLists(resource, source, listStart.toISOString()),
+  )
   const listed = seen.size
   const { missing, rechecked, recheckAfter } = await context.track(() =>
     recheck(context, known, seen, state.recheckAfter),
@@ -118,34 +122,24 @@ async function pollOnce(
     baselineDone: true,
     wideAt: isWide ? now.toISOString() : state.wideAt,
   }
-  remember(known, changes)
+  for (const { id, item } of changes) {
+    if (item) known.set(id, item)
+    else known.delete(id)
+  }
   const endedAt = clock.now().toISOString()
-  const report = makeReport(resource, known, {
-    startedAt,
-    endedAt,
-    listed,
-    rechecked,
-    unreadable,
-    steps,
-  })
+  const counts = { listed, rechecked, unreadable }
+  const report = makeReport(resource, known, steps, { startedAt, endedAt, ...counts })
   const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
   context.memory.last = { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource
   if (unreadable > 0) log.warn('rows rejected', { source: name, rejected: unreadable })
-  log.info('poll finished', {
-    resource: name,
-    listed,
-    rechecked,
-    events,
-    openItems,
-    unreadable,
-    detectionLagSeconds,
-  })
+  const facts = { ...counts, events, openItems, detectionLagSeconds }
+  log.info('poll finished', { resource: name, ...facts })
   return { report, head: after }
 }
 
-/** Where a list begins that follows the cursor. While nothing was seen yet it is where the first look began. */
+/** The creation time from which to list: before the cursor, or the start of the first list while there is no cursor. */
 const startAt = (since: string, cursor: string | null) =>
   new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
@@ -153,71 +147,53 @@ async function readKnown(
   { feed, resource, memory: { last } }: PollContext,
   head: Head,
 ): Promise<Map<string, KnownItem>> {
-  // A copy: what is changed below must not outlive a failure.
+  // A copy: the poll changes it, and a failed poll must leave no changes in memory.
   if (last?.etag === head.etag) return new Map(last.known)
   const rows = await feed.items(resource.name, comparedColumns)
   return new Map(rows.map(({ id, columns }) => [id, toKnown(id, columns)]))
 }
 
-function remember(known: Map<string, KnownItem>, changes: readonly Change[]): void {
-  for (const { id, item } of changes) {
-    if (item) known.set(id, item)
-    else known.delete(id)
-  }
-}
-
-/** What a step is made with. */
-interface StepDeps {
-  resource: Resource
-  feed: Pick<Feed, 'item'>
-  trace: Trace
-  overdueHours: number
-}
-
-/** The write of a change: the item as it is now and, where there is something to tell, its event. */
+/** The write of a change: the item and, if the change has a kind, its event. */
 async function toStep(
-  deps: StepDeps,
+  context: PollContext,
   change: Change,
   tenantId: string | null,
   now: Date,
 ): Promise<Step> {
-  const { resource, feed, trace } = deps
+  const { resource, feed, trace } = context
   const { id, item, seen, kind } = change
   if (!item) return { item: { id, columns: null } }
-  // Without an answer of the upstream the last one stays: rows are written whole.
+  // Rows are written whole: without a new answer, the last one is written again.
   const data = seen
     ? seenData(resource, seen)
     : toItemData((await feed.item(resource.name, id)) ?? {})
   const step: Step = { item: { id, columns: toItemColumns(item, data) } }
   if (!kind) return step
   const detectedAt = now.toISOString()
-  const told =
-    seen && kind !== 'gone' && kind !== 'overdue' ? resource.timeOf(seen, kind) : undefined
+  const isFromItem = seen && kind !== 'gone' && kind !== 'overdue'
+  const time = isFromItem ? resource.timeOf(seen, kind) : undefined
   step.event = {
     item: id,
     version: item.version,
     type: `${resource.eventPrefix}.${kind}`,
     source: `/tenants/${tenantId ?? 'unknown'}/defender/${resource.name}`,
-    // A text that is no time would make the event one that no receiver can parse.
-    time: toTimeText(told ?? '') ?? detectedAt,
+    // A text that is not a time would make the event unreadable for receivers.
+    time: toTimeText(time ?? '') ?? detectedAt,
     detectedAt,
-    data: toEventData(deps, change, data),
+    data: toEventData(context, change, data),
     correlation: trace.correlation,
   }
   return step
 }
 
 function toEventData(
-  { resource, overdueHours }: StepDeps,
+  { resource, overdueHours }: PollContext,
   change: Change,
   { fields, raw }: ItemData,
 ): Record<string, unknown> {
   const { id, item, from, to, reason, kind } = change
   const state = to ?? from ?? ''
-  const overdue =
-    kind === 'overdue' && item
-      ? { openSince: openSince(item), limitHours: limitFor(resource, item.state, overdueHours) }
-      : {}
+  const isOverdue = kind === 'overdue' && item
   return {
     id,
     resource: resource.name,
@@ -227,8 +203,9 @@ function toEventData(
     terminal: isTerminal(resource, state),
     reason,
     ...fields,
-    ...overdue,
+    openSince: isOverdue ? openSince(item) : undefined,
+    limitHours: isOverdue ? limitFor(resource, item.state, overdueHours) : undefined,
     item: raw,
-    ...(raw === null ? { itemOmitted: true } : {}),
+    itemOmitted: raw === null ? true : undefined,
   }
 }

@@ -6,36 +6,16 @@ import { deleteRows, isConflict, type Operation, type Row, type Table } from '..
 import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
 
-/** Whose answer it is: the kind of question, what was asked for, and which run or page of it. */
+/** The key of an answer: the kind of the query, the id, and the run or page. */
 export interface CacheKey {
   kind: string
   id: string
   part: string
 }
 
-/** An answer that was kept, or which other part has it. */
-export type Cached = { alias: string } | { answer: string; tag: string; at: string; final: boolean }
-
-/** Answers in table `ScanCache`, shared by all instances. */
-export interface ScanCache {
-  get(key: CacheKey): Promise<Cached | undefined>
-  /** What the answer with this tag was made from; undefined where it was too large to be kept. */
-  raw(key: CacheKey, tag: string): Promise<string | undefined>
-  /** Keeps an answer until it is out of date; one that is too large is not kept, and none is ever cut. */
-  put(
-    key: CacheKey,
-    stored: { answer: string; raw: string; tag: string; final: boolean },
-    forMs: number,
-  ): Promise<void>
-  /** Keeps that the answer is that of another part. */
-  putAlias(key: CacheKey, alias: string, forMs: number): Promise<void>
-  /** Drops what is out of date. */
-  sweep(): Promise<void>
-}
-
-/** A row may have 1 MiB in UTF-16; the rest is for its other columns. */
+/** A row may hold 1 MiB in UTF-16; the rest is for its other columns. */
 const ROW_CHARS = 15 * LONGEST_PIECE
-/** A transaction may have 4 MiB. */
+/** A transaction may hold 4 MiB. */
 const MAX_ROWS = 7
 
 const storedPiece = z.object({
@@ -55,22 +35,35 @@ const pieceRow = rowCodec(storedPiece)
 const pack = promisify(gzip)
 const unpack = promisify(gunzip)
 
-/** A text that differs whenever the content does. */
+/** A short text that changes whenever the content changes. */
 export const tagOf = (...texts: string[]): string =>
   createHash('sha256').update(texts.join('\u0000')).digest('base64url').slice(0, 22)
 
-/** Opens the cache. Every row of an entry carries its tag, so that two writers' rows are never put together. */
-export function createScanCache(table: Table, clock: Clock): ScanCache {
-  const later = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
+interface CachedAnswer {
+  answer: string
+  tag: string
+  /** When it was cached, RFC 3339. */
+  at: string
+  final: boolean
+}
 
-  async function read(key: CacheKey, what: string): Promise<Piece | undefined> {
-    const range = { from: `${key.part}|${what}|`, before: `${key.part}|${what}}` }
+export type ScanCache = ReturnType<typeof createScanCache>
+
+/**
+ * Opens the cache that all instances share, in table `ScanCache`. Every row has the tag of its entry, so that rows of
+ * two writers are never joined.
+ */
+export function createScanCache(table: Table, clock: Clock) {
+  const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
+
+  async function read(key: CacheKey, column: 'answer' | 'raw'): Promise<Piece | undefined> {
+    const range = { from: `${key.part}|${column}|`, before: `${key.part}|${column}}` }
     const list = table.list({ partitionKey: partitionOf(key), ...range })
     const pieces = await Array.fromAsync(list, ({ columns }) => pieceRow.tryRead(columns))
     const [first] = pieces
     if (!first || Date.parse(first.expiresAt) <= clock.now().getTime()) return undefined
     const whole = pieces.slice(0, first.rows)
-    // Another writer is at work, or a piece was swept.
+    // Another writer is writing now, or one piece was deleted.
     if (whole.length < first.rows || whole.some((piece) => piece?.tag !== first.tag))
       return undefined
     const packed = whole.map((piece) => piece?.text).join('')
@@ -79,7 +72,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
 
   async function write(
     key: CacheKey,
-    what: string,
+    column: 'answer' | 'raw',
     text: string,
     columns: Omit<Piece, 'rows' | 'at' | 'text'>,
   ) {
@@ -90,7 +83,7 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
       (piece, index): Operation => ({
         kind: 'upsert',
         partitionKey: partitionOf(key),
-        rowKey: `${key.part}|${what}|${index}`,
+        rowKey: `${key.part}|${column}|${index}`,
         columns: pieceRow.toColumns({ ...columns, at, rows: pieces.length, text: piece }),
       }),
     )
@@ -102,36 +95,46 @@ export function createScanCache(table: Table, clock: Clock): ScanCache {
   }
 
   return {
-    async get(key) {
+    /** A cached answer, or the part under which it is cached. */
+    async get(key: CacheKey): Promise<{ alias: string } | CachedAnswer | undefined> {
       const found = await read(key, 'answer')
       if (!found) return undefined
       const { alias, text, tag, at, final } = found
-      return alias === null ? { answer: text, tag, at, final } : { alias: alias }
+      return alias === null ? { answer: text, tag, at, final } : { alias }
     },
-    async raw(key, tag) {
+
+    /** The raw answer that belongs to this tag; undefined if it was too large for the cache. */
+    async raw(key: CacheKey, tag: string) {
       const found = await read(key, 'raw')
       return found?.tag === tag ? found.text : undefined
     },
-    async put(key, { answer, raw, tag, final }, forMs) {
-      const columns = { tag, expiresAt: later(forMs), alias: null, final }
+
+    /** Caches an answer. One that is too large is not cached at all: nothing is ever cut. */
+    async put(key: CacheKey, entry: Omit<CachedAnswer, 'at'> & { raw: string }, forMs: number) {
+      const { answer, raw, tag, final } = entry
+      const columns = { tag, expiresAt: inMs(forMs), alias: null, final }
       await write(key, 'raw', raw, columns)
       await write(key, 'answer', answer, columns)
     },
-    putAlias: (key, alias, forMs) =>
-      write(key, 'answer', '', { tag: alias, expiresAt: later(forMs), alias: alias, final: false }),
+
+    /** Records that the answer is cached as another part. */
+    putAlias: (key: CacheKey, alias: string, forMs: number) =>
+      write(key, 'answer', '', { tag: alias, expiresAt: inMs(forMs), alias, final: false }),
+
+    /** Deletes expired rows. */
     async sweep() {
       const now = clock.now().toISOString()
       let partition = ''
-      let old: Row[] = []
+      let expired: Row[] = []
       for await (const row of table.list({ select: ['expiresAt'] })) {
         if (row.partitionKey !== partition) {
-          await deleteRows(table, old)
+          await deleteRows(table, expired)
           partition = row.partitionKey
-          old = []
+          expired = []
         }
-        if (String(row.columns.expiresAt ?? '') <= now) old.push(row)
+        if (String(row.columns.expiresAt ?? '') <= now) expired.push(row)
       }
-      await deleteRows(table, old)
+      await deleteRows(table, expired)
     },
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** How a run, or one target of it, stands; each source's own words are in `upstreamState`. */
+/** The state of a run or of one target. `upstreamState` holds the source's own word for it. */
 export const scanStates = [
   'completed',
   'partial',
@@ -15,13 +15,14 @@ export const scanStates = [
 ] as const
 export type ScanState = (typeof scanStates)[number]
 
-const severities = {
-  critical: z.int(),
-  high: z.int(),
-  medium: z.int(),
-  low: z.int(),
-  info: z.int(),
-}
+const overStates = new Set<ScanState>(['completed', 'partial', 'failed', 'canceled', 'imported'])
+
+/** Whether a run is over: nothing about it changes any more. */
+export const isOver = (state: ScanState): boolean => overStates.has(state)
+
+/** How severe a finding is, worst first. */
+export const severityNames = ['critical', 'high', 'medium', 'low', 'info'] as const
+
 const text = z.string().nullable()
 const count = z.int().nullable()
 
@@ -32,20 +33,20 @@ const targetSchema = z.strictObject({
   state: z.enum(scanStates).nullable(),
   error: text,
   durationSeconds: z.number().nullable(),
-  severities: z.strictObject(severities).nullable(),
+  severities: z.strictObject(bySeverity(z.int())).nullable(),
 })
 
-/** Whether the answer holds all that there is; if not, why, and where the rest can be had. */
+/** Whether the answer holds everything; if not, why, and where the rest can be found. */
 export const completenessSchema = z.strictObject({
   kind: z.enum(['complete', 'partial', 'archived', 'running', 'none']),
   reason: text,
   whereElse: text,
 })
 
-/** One run of a scan in the shape that every source is brought into; null is what the source does not say. */
+/** One run of a scan, in one shape for all sources. A field that the source does not tell is null. */
 export const scanSchema = z.strictObject({
   source: z.enum(['defender', 'tenable']),
-  id: z.string().describe('What was asked for.'),
+  id: z.string().describe('The id that was requested.'),
   run: z.strictObject({ id: text, number: z.int().nullable() }).nullable(),
   definitionId: text,
   scannerId: text,
@@ -60,51 +61,80 @@ export const scanSchema = z.strictObject({
     targets: count,
     succeeded: count,
     failed: count,
-    critical: count,
-    high: count,
-    medium: count,
-    low: count,
-    info: count,
+    ...bySeverity(count),
   }),
   targets: z.array(targetSchema).nullable(),
   completeness: completenessSchema,
   errorMessage: text,
 })
 
+function bySeverity<T>(value: T) {
+  return { critical: value, high: value, medium: value, low: value, info: value }
+}
+
 export type Scan = z.infer<typeof scanSchema>
 export type Target = z.infer<typeof targetSchema>
 export type Completeness = z.infer<typeof completenessSchema>
 
-/** What is asked for when a question has but one answer, or the newest is meant. */
+/** A scan of which only the given fields are known. */
+export const toScan = (source: Scan['source'], id: string, known: Partial<Scan>): Scan => ({
+  source,
+  id,
+  run: null,
+  definitionId: null,
+  scannerId: null,
+  orgId: null,
+  name: null,
+  state: 'unknown',
+  upstreamState: null,
+  startedAt: null,
+  endedAt: null,
+  lastScannedAt: null,
+  counts: { targets: null, succeeded: null, failed: null, ...bySeverity(null) },
+  targets: null,
+  completeness: { kind: 'none', reason: null, whereElse: null },
+  errorMessage: null,
+  ...known,
+})
+
+/** The part of a query that has only one answer, or whose newest answer is wanted. */
 export const LATEST = 'latest'
 
-/** What a source found: the answer in our shape, what it was made from, and whether it will never change any more. */
+/** The position in a list that a part `<limit>-<offset>` names. */
+export function pageOf(part: string): { limit: number; offset: number } {
+  const [limit = 0, offset = 0] = part.split('-').map(Number)
+  return { limit, offset }
+}
+
+/** What a source answered. */
 export interface Fetched {
+  /** In our shape. */
   answer: Record<string, unknown>
-  /** Parsed JSON without secrets. */
+  /** The upstream's answer as parsed JSON, without secrets. */
   raw: unknown
+  /** Whether the answer never changes any more. */
   final: boolean
-  /** The part it is kept as, where it was asked for by another name: a run by its UUID. */
+  /** The part to cache it as, if that is not the one in the request: a run by its UUID. */
   part?: string
 }
 
-/** The answer is that of another part: which run is the latest one. */
+/** The answer is that of another part: for `latest`, the UUID of the newest run. */
 export interface Alias {
   alias: string
 }
 
 /**
- * One kind of thing that a source can be asked for. What is not in the answer does not exist upstream; that somebody may
- * not see it, or that nobody answers, is thrown.
+ * One kind of object that a source can be asked for. An id without an answer does not exist upstream. When the caller
+ * has no permission, or the upstream does not answer, `fetch` throws.
  */
 export interface Query {
-  /** Answers of one kind are kept together: part of a key, and never renamed. */
+  /** Part of the cache key of every answer: never renamed. */
   kind:
     | 'defender-session'
     | 'defender-definition'
     | 'defender-definitions'
     | 'tenable-scan'
     | 'tenable-runs'
-  /** Asks for the same part (a run, a page) of several ids, in as few calls as the upstream allows. */
+  /** Fetches the same part (a run, a page) of several ids, in as few calls as the upstream allows. */
   fetch(ids: readonly string[], part: string): Promise<Map<string, Fetched | Alias>>
 }

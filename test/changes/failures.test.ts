@@ -8,7 +8,7 @@ let stack: TestStack
 
 afterEach(() => stack.stop())
 
-/** Starts everything with no timer that polls by itself. */
+/** Starts everything without timers that poll. */
 async function start(options: TestStackOptions = {}): Promise<void> {
   const never = '0 0 0 29 2 *'
   const env = { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
@@ -18,17 +18,17 @@ async function start(options: TestStackOptions = {}): Promise<void> {
 const check = (resource: string) => stack.post(`changes/${resource}/check`)
 const statusOf = async () => (await stack.get('status')).body
 
-/** Lets time run until something is so. */
-async function until(isSo: () => Promise<boolean>, stepMs: number): Promise<void> {
-  for (let looks = 0; looks < 2000; looks++) {
-    if (await isSo()) return
+/** Lets time pass until a condition is true. */
+async function until(isTrue: () => Promise<boolean>, stepMs: number): Promise<void> {
+  for (let tries = 0; tries < 2000; tries++) {
+    if (await isTrue()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
     stack.clock.advance(stepMs)
   }
-  throw new Error(`it does not come true: ${stack.lines.slice(-10).join('\n')}`)
+  throw new Error(`the condition stays false: ${stack.lines.slice(-10).join('\n')}`)
 }
 
-/** Everything that is known of a resource: head, items, events, the report of the last good poll. */
+/** All rows of a resource: head, items, events, the report of the last successful poll. */
 async function stored(resource: string) {
   const rows = createTables({ connectionString: stack.storage })('Streams').list({
     partitionKey: resource,
@@ -36,7 +36,7 @@ async function stored(resource: string) {
   return (await Array.fromAsync(rows)).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 }
 
-/** Lets the time limits of calls go by the test's clock. */
+/** Lets the time limits of calls follow the test's clock. */
 function limitByClock(): void {
   vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
     const limit = new AbortController()
@@ -45,17 +45,17 @@ function limitByClock(): void {
   })
 }
 
-/** How an item of each resource begins and ends, and what stands in place of its list. */
+/** For each resource: its store, its fault, the states of an item, and the role. */
 const watched = {
   'machine-actions': {
-    shelf: () => stack.simulator.actions,
+    store: () => stack.simulator.actions,
     fault: 'machineActionsStatus',
     open: { status: 'Pending' },
     over: { status: 'Succeeded' },
     role: 'Machine.Read.All',
   },
   investigations: {
-    shelf: () => stack.simulator.investigations,
+    store: () => stack.simulator.investigations,
     fault: 'investigationsStatus',
     open: { state: 'Running' },
     over: { state: 'Benign' },
@@ -63,7 +63,7 @@ const watched = {
   },
 } as const
 
-/** What each failure is told as: the poll's error, and how the upstream fares. */
+/** Each failure with the poll's error and the state of the upstream. */
 const failures: [ForcedAnswer['answer'], error: RegExp, upstream: string][] = [
   [401, /: 401 Unauthorized$/, 'forbidden'],
   [403, /: 403 Forbidden$/, 'forbidden'],
@@ -79,16 +79,16 @@ const failures: [ForcedAnswer['answer'], error: RegExp, upstream: string][] = [
 ]
 
 describe.each(resourceNames)('the list of %s failing', (resource) => {
-  const { shelf, open, over, fault, role } = watched[resource]
+  const { store, open, over, fault, role } = watched[resource]
 
   test.each(failures)(
-    'with %s leaves items, events and cursor as they were, and is told',
+    'with %s leaves items, events and cursor as they were, and is in the status',
     async (answer, error, state) => {
       await start()
       await check(resource)
-      shelf().put({ id: '77', ...open })
+      store().put({ id: '77', ...open })
       await check(resource)
-      shelf().change('77', over)
+      store().change('77', over)
       const before = await stored(resource)
       if (answer === 'timeout') limitByClock()
       const always = { answer, calls: Number.POSITIVE_INFINITY, retryAfterSeconds: 1 }
@@ -99,28 +99,28 @@ describe.each(resourceNames)('the list of %s failing', (resource) => {
         async () => (await statusOf()).changes[resource].lastPoll.error !== null,
         answer === 'timeout' ? 20_000 : 1000,
       )
-      const told = await statusOf()
+      const during = await statusOf()
       const after = await stored(resource)
       stack.simulator.setFaults({ [fault]: null })
       stack.clock.advance(60_000)
-      const { body: mended } = await check(resource)
+      const { body: fixed } = await check(resource)
 
       expect(after).toEqual(before)
       expect((await checking).status).toBeGreaterThan(200)
-      expect(told.changes[resource].lastPoll).toMatchObject({
+      expect(during.changes[resource].lastPoll).toMatchObject({
         listed: 1,
         events: 1,
         error: expect.stringMatching(error),
       })
-      expect(told.upstreams.defender.state).toBe(state)
-      expect(told.sections.changes.state).toBe('degraded')
+      expect(during.upstreams.defender.state).toBe(state)
+      expect(during.sections.changes.state).toBe('degraded')
       expect(stack.lines.join('\n')).toContain(`poll failed {"resource":"${resource}"`)
-      expect(mended.events).toBe(1)
+      expect(fixed.events).toBe(1)
       expect((await statusOf()).changes[resource].lastPoll.error).toBeNull()
     },
   )
 
-  test('for want of a grant names the grant in log and status', async () => {
+  test('without a grant names the grant in log and status', async () => {
     await start({ token: { roles: ['Vulnerability.Read.All'] } })
 
     const { status } = await check(resource)
@@ -134,7 +134,9 @@ describe.each(resourceNames)('the list of %s failing', (resource) => {
     const titles = sections.changes.problems.map(({ title }: { title: string }) => title).join('\n')
     expect(titles).toContain(`(missing: ${role} or `)
     expect(
-      stack.lines.find((line) => line.includes(`poll failed {"resource":"${resource}"`)),
+      stack.lines.find((recordPoll) =>
+        recordPoll.includes(`poll failed {"resource":"${resource}"`),
+      ),
     ).toContain(role)
     expect((await stored(resource)).map(({ rowKey }) => rowKey)).toEqual(['head'])
   })

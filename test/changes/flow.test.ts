@@ -7,7 +7,7 @@ let stack: TestStack
 
 beforeEach(async () => {
   stack = await startTestStack({ fleet: { size: 3, files: 1 } })
-  // The first look remembers and tells nobody.
+  // The first poll records its items and emits nothing.
   await check('machine-actions')
   await check('investigations')
 })
@@ -19,14 +19,14 @@ const check = async (resource: string) => {
   return body
 }
 
-/** Real time for the queues, virtual time for whoever waits. */
-const until = async (isSo: () => boolean | Promise<boolean>) => {
-  for (let looks = 0; looks < 400; looks++) {
-    if (await isSo()) return
+/** Real time for the queues, virtual time for the app. */
+const until = async (isTrue: () => boolean | Promise<boolean>) => {
+  for (let tries = 0; tries < 400; tries++) {
+    if (await isTrue()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
     stack.clock.advance(1000)
   }
-  throw new Error(`it does not come true: ${stack.lines.slice(-10).join('\n')}`)
+  throw new Error(`the condition stays false: ${stack.lines.slice(-10).join('\n')}`)
 }
 
 describe('a webhook', () => {
@@ -68,7 +68,7 @@ describe('a webhook', () => {
     expect(JSON.stringify(shown)).not.toContain(body.secret)
   })
 
-  test('that fails is told so in the status, and gets everything once it is mended', async () => {
+  test('that fails is in the status, and gets everything after it is fixed', async () => {
     const receiver = stack.simulator.receiver('hook')
     receiver.setMode('refuse')
     const { body } = await stack.post('subscriptions', { callbackUrl: receiver.url })
@@ -102,7 +102,7 @@ describe('a webhook', () => {
 })
 
 describe('a Logic App that drops its headers when it follows a Location', () => {
-  /** What Logic Apps does: the action's own headers are not sent again. */
+  /** As Logic Apps does: the action's own headers are not sent again. */
   const follow = async (location: string) => {
     const response = await fetch(location)
     const body = (await response.json()) as Record<string, unknown>
@@ -127,7 +127,7 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     expect([one.headers.get('retry-after'), two.headers.get('retry-after')]).toEqual(['0', '30'])
   })
 
-  test('and a reader learn of events that are gone: the trigger by a gap it goes on from, the reader by 410', async () => {
+  test('gets a gap event for deleted events and continues; a reader gets 410', async () => {
     const trigger = (await stack.get('events/trigger')).headers.get('location') ?? ''
     const old = (await stack.get('events')).body.next
     stack.simulator.actions.put({ id: 'a1', status: 'Succeeded' })
@@ -158,7 +158,7 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     expect((await stack.get('events')).status).toBe(200)
   })
 
-  test('waits for an action that ends', async () => {
+  test('waits for the end of an action', async () => {
     stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
     await check('machine-actions')
     const wait = await stack.get('changes/machine-actions/items/a1/wait?timeoutMinutes=60')
@@ -177,7 +177,7 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     expect(done.body.events).toHaveLength(2)
   })
 
-  test('waits for one that misses its deadline, and a guessed or ended ticket is 404', async () => {
+  test('gets the deadline of an action that does not end, and 404 for a guessed or expired ticket', async () => {
     stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
     await check('machine-actions')
     const wait = await stack.get('changes/machine-actions/items/a1/wait?timeoutMinutes=5')

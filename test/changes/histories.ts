@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import { resourceNames } from '../../shared/changes/resources/index.ts'
 import type { Reaction } from '../events/receivers.ts'
-import { wishes } from './audience.ts'
-import type { Fault } from './fate.ts'
-import type { Deed, Lags } from './model.ts'
-import type { Command, History, JoinPlan, PollPlan } from './play.ts'
+import type { Fault } from './fault-injector.ts'
+import type { Lags, UpstreamChange } from './model.ts'
+import type { Command, History, PollPlan, SubscribePlan } from './play.ts'
+import { filters } from './recorder.ts'
 
 const item = fc.nat(4)
 const state = fc.nat(6)
 
-/** What may happen while a poll is under way: nothing vanishes then, since a page that shifts up hides a row. */
-const during: fc.Arbitrary<Deed> = fc.oneof(
+/** What may happen during a poll. No item is removed then: a page that shifts up hides a row. */
+const during: fc.Arbitrary<UpstreamChange> = fc.oneof(
   fc.record({
     do: fc.constant('create' as const),
     item,
@@ -23,7 +23,7 @@ const during: fc.Arbitrary<Deed> = fc.oneof(
   fc.record({ do: fc.constantFrom('touch' as const, 'start' as const), item }),
 )
 
-const deed: fc.Arbitrary<Deed> = fc.oneof(
+const change: fc.Arbitrary<UpstreamChange> = fc.oneof(
   { weight: 8, arbitrary: during },
   {
     weight: 2,
@@ -31,13 +31,13 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
   },
 )
 
-const crowd: fc.Arbitrary<Deed> = fc.record({
+const crowd: fc.Arbitrary<UpstreamChange> = fc.record({
   do: fc.constant('crowd' as const),
   count: fc.constant(55),
   state,
 })
 
-/** Together with what a row may be late they stay below the overlap of an hour. */
+/** With the delay of a row they stay below the overlap of one hour. */
 const lags: fc.Arbitrary<Lags> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ created: 0, open: 0, item: 0 }) },
   {
@@ -53,10 +53,10 @@ const lags: fc.Arbitrary<Lags> = fc.oneof(
 const fault: fc.Arbitrary<Fault> = fc.record({
   at: fc.oneof(fc.nat(9), fc.nat(30), fc.nat(120)),
   kind: fc.constantFrom(
-    'unsent' as const,
-    'unanswered' as const,
-    'dies before' as const,
-    'dies after' as const,
+    'not sent' as const,
+    'no answer' as const,
+    'crash before' as const,
+    'crash after' as const,
   ),
 })
 
@@ -65,11 +65,11 @@ const maybeFault = fc.option(fault)
 const plan: fc.Arbitrary<PollPlan> = fc.record({
   fault: maybeFault,
   lags,
-  during: fc.array(fc.record({ call: fc.nat(6), deed: during }), { maxLength: 2 }),
+  during: fc.array(fc.record({ call: fc.nat(6), change: during }), { maxLength: 2 }),
 })
 
-const join: fc.Arbitrary<JoinPlan> = fc.record({
-  wish: fc.nat(wishes.length - 1),
+const subscribe: fc.Arbitrary<SubscribePlan> = fc.record({
+  filterIndex: fc.nat(filters.length - 1),
   reactions: fc.array(
     fc.constantFrom<Reaction>(200, 500, 410, 'stall', 'refuse', { status: 429, retryAfter: 90 }),
     {
@@ -79,7 +79,7 @@ const join: fc.Arbitrary<JoinPlan> = fc.record({
   fault: maybeFault,
   late: fc.nat(12),
 })
-const maybeJoin = fc.option(join)
+const maybeSubscribe = fc.option(subscribe)
 
 const poll: fc.Arbitrary<Command> = fc.record({
   do: fc.constant('poll' as const),
@@ -87,22 +87,22 @@ const poll: fc.Arbitrary<Command> = fc.record({
     { weight: 3, arbitrary: fc.tuple(plan) },
     { weight: 1, arbitrary: fc.tuple(plan, plan) },
   ),
-  join: maybeJoin,
+  subscribe: maybeSubscribe,
 })
 
 const wait: fc.Arbitrary<Command> = fc.record({
   do: fc.constant('wait' as const),
-  // A minute; near the limits of what counts as missing, wide, overdue, listed, past and untracked.
+  // One minute, and times near the limits for missing, wide, overdue, listed, pruned and untracked.
   minutes: fc.constantFrom(0, 1, 1, 1, 7, 16, 16, 61, 61, 300, 1440, 4400, 8640, 8640, 44_000),
 })
 
-const chore: fc.Arbitrary<Command> = fc.record({
-  do: fc.constant('chore' as const),
-  chore: fc.constantFrom('dispatch' as const, 'sweep' as const),
+const timer: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant('timer' as const),
+  timer: fc.constantFrom('dispatch' as const, 'sweep' as const),
   fault: maybeFault,
 })
 
-/** Nobody polls for longer than the wide window reaches, and whoever does then has to get everything at once. */
+/** No poll for longer than the wide window: the next one has to find everything. */
 const outage: fc.Arbitrary<Command[]> = fc
   .tuple(
     fc.array(during, { minLength: 1, maxLength: 3 }),
@@ -112,33 +112,33 @@ const outage: fc.Arbitrary<Command[]> = fc
   )
   .map(([before, minutes, after, then]) => [...before, { do: 'wait', minutes }, after, then])
 
-const joining: fc.Arbitrary<Command> = join.map((given) => ({ do: 'join', ...given }))
+const subscribing: fc.Arbitrary<Command> = subscribe.map((plan) => ({ do: 'subscribe', ...plan }))
 
-/** Somebody subscribes while something is found. */
+/** A subscriber is added while a poll finds something. */
 const rush: fc.Arbitrary<Command[]> = fc
-  .tuple(during, fc.tuple(plan), join)
-  .map(([before, plans, joined]) => [before, { do: 'poll', plans, join: joined }])
+  .tuple(during, fc.tuple(plan), subscribe)
+  .map(([before, plans, added]) => [before, { do: 'poll', plans, subscribe: added }])
 
 const commands: fc.Arbitrary<Command[]> = fc
   .array(
     fc.oneof(
-      { weight: 8, arbitrary: fc.tuple(deed) },
+      { weight: 8, arbitrary: fc.tuple(change) },
       { weight: 7, arbitrary: fc.tuple(poll) },
       { weight: 6, arbitrary: fc.tuple(wait) },
       { weight: 1, arbitrary: fc.tuple(crowd) },
-      { weight: 2, arbitrary: fc.tuple(joining) },
+      { weight: 2, arbitrary: fc.tuple(subscribing) },
       { weight: 2, arbitrary: rush },
-      { weight: 1, arbitrary: fc.tuple(chore) },
+      { weight: 1, arbitrary: fc.tuple(timer) },
       { weight: 1, arbitrary: outage },
     ),
     { minLength: 4, maxLength: 30, size: 'max' },
   )
-  .map((deps) => deps.flat())
+  .map((groups) => groups.flat())
 
 /** Histories of every kind. */
 export const histories: fc.Arbitrary<History> = fc.record({
   resource: fc.constantFrom(...resourceNames),
-  tellBaseline: fc.boolean(),
+  emitBaseline: fc.boolean(),
   skewMinutes: fc.constantFrom(0, 0, -9, 9),
   pageSize: fc.constantFrom(2, 3, 40),
   commands,

@@ -1,31 +1,33 @@
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { DeliveryWorld, WorldQueues } from '../events/world.ts'
 import type { MemoryQueue } from '../memory-queue.ts'
-import { createFate, type Fate, type Fault, partsUnder } from './fate.ts'
+import { createFaultInjector, depsWith, type Fault, type FaultInjector } from './fault-injector.ts'
 
-/** Serves the queues as the Functions host does. One that dies leaves its messages hidden, and a fresh one follows. */
+/** Serves the queues as the Functions host does. After a crash its messages stay hidden, and a new host starts. */
 export function startHost(
   world: DeliveryWorld,
   faults: Fault[],
-  tamper: (deps: EventsDeps) => EventsDeps,
+  replaceDeps: (deps: EventsDeps) => EventsDeps,
 ): void {
-  const fate = createFate(faults, { onDeath: () => startHost(world, faults, tamper) })
-  world.serve(tamper(partsUnder(world, fate)), {
-    queue: mortal(world.queues.queue, fate),
-    retryQueue: mortal(world.queues.retryQueue, fate),
-    poison: mortal(world.queues.poison, fate),
-    retryPoison: mortal(world.queues.retryPoison, fate),
+  const injector = createFaultInjector(faults, {
+    onCrash: () => startHost(world, faults, replaceDeps),
+  })
+  world.serve(replaceDeps(depsWith(world, injector)), {
+    queue: withCrashes(world.queues.queue, injector),
+    retryQueue: withCrashes(world.queues.retryQueue, injector),
+    poison: withCrashes(world.queues.poison, injector),
+    retryPoison: withCrashes(world.queues.retryPoison, injector),
   } satisfies WorldQueues)
 }
 
-/** A queue as a host sees it that may die: then it neither takes messages nor gives them back. */
-function mortal(queue: MemoryQueue, { isDead }: Fate): MemoryQueue {
+/** The queue of a host that may crash: then it neither receives messages nor returns them. */
+function withCrashes(queue: MemoryQueue, { hasCrashed }: FaultInjector): MemoryQueue {
   const never = new Promise<never>(() => {})
   return {
     ...queue,
-    receive: (most, seconds) => (isDead() ? never : queue.receive(most, seconds)),
-    remove: (message) => (isDead() ? never : queue.remove(message)),
-    hide: (message, seconds) => (isDead() ? never : queue.hide(message, seconds)),
-    moved: () => (isDead() ? never : queue.moved()),
+    receive: (max, seconds) => (hasCrashed() ? never : queue.receive(max, seconds)),
+    remove: (message) => (hasCrashed() ? never : queue.remove(message)),
+    hide: (message, seconds) => (hasCrashed() ? never : queue.hide(message, seconds)),
+    moved: () => (hasCrashed() ? never : queue.moved()),
   }
 }

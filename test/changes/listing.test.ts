@@ -3,7 +3,7 @@ import { readLists } from '../../shared/changes/listing.ts'
 import type { ItemSource, Wanted } from '../../shared/changes/resource.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { action, investigation, type Row } from './shelf.ts'
+import { action, investigation, type Row } from './item-store.ts'
 
 const SINCE = '2026-03-01T00:00:00.000Z'
 const date = new Date('2026-03-01T12:00:00Z')
@@ -25,7 +25,7 @@ function pages(created: Row[][], open: Row[][], dates: (Date | undefined)[] = [d
   return { source, asked }
 }
 
-test('both lists are read to their ends, the one of what was created first', async () => {
+test('both lists are read to their ends, the created items first', async () => {
   const { source, asked } = pages(
     [[action('a', 'Failed', at(3))], [action('b', 'Failed', at(2))], []],
     [[action('c', 'Pending', at(1))], [action('d', 'InProgress', at(0))]],
@@ -38,7 +38,7 @@ test('both lists are read to their ends, the one of what was created first', asy
   expect(unreadable).toBe(0)
 })
 
-test('of a row that came twice the one that was updated last is true, wherever it came from', async () => {
+test('of a row that came twice the later update counts, from either list', async () => {
   const newer = action('a', 'Succeeded', at(1), at(9))
   const older = action('a', 'Pending', at(1), at(2))
 
@@ -55,7 +55,7 @@ test('of a row that came twice the one that was updated last is true, wherever i
   ])
 })
 
-test('of rows without update times the one that came last is true', async () => {
+test('of a row that came twice without update times the later one counts', async () => {
   const start = new Date(at(1))
   const { source } = pages(
     [[investigation('7', 'Running', start)]],
@@ -67,7 +67,7 @@ test('of rows without update times the one that came last is true', async () => 
   expect(seen.get('7')?.state).toBe('PendingApproval')
 })
 
-test('the newest creation time is found among all rows, seven digits apart', async () => {
+test('the newest creation time of all rows is found, with seven digits', async () => {
   const { source } = pages(
     [
       [action('a', 'Failed', '2026-03-01T11:00:00.1Z')],
@@ -90,7 +90,7 @@ test.each([
   ],
   ['at the date of the first answer', [date], '2026-03-01T12:00:00Z', '2026-03-01T12:00:00Z'],
   ['when no answer has a date', [undefined], at(0), null],
-  ['that is none', [date], 'soon', null],
+  ['that is not a time', [date], 'soon', null],
 ])('a creation time %s', async (_what, dates, created, newest) => {
   const { source } = pages(
     [[action('a', 'Failed', created)], [action('a', 'Failed', created)]],
@@ -104,10 +104,10 @@ test.each([
 test.each([
   ['no id', { status: 'Pending' }],
   ['no state', { id: 'a' }],
-  ['an id that is no part of a row key', { id: 'a/b', status: 'Pending' }],
+  ['an id that cannot be part of a row key', { id: 'a/b', status: 'Pending' }],
   ['an empty state', { id: 'a', status: '' }],
-  ['nothing', null],
-])('a row with %s is counted, not guessed', async (_what, row) => {
+  ['no fields', null],
+])('a row with %s is counted as unreadable', async (_what, row) => {
   const { source } = pages([[row as unknown as Row, action('b', 'Failed', at(1))]], [])
 
   const { seen, unreadable } = await readLists(machineActions, source, SINCE)

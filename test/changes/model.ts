@@ -32,8 +32,8 @@ export function createModelClock(): ModelClock {
   return { now: () => new Date(nowMs), advance, sleep: async (ms) => advance(ms / MINUTE_MS) }
 }
 
-/** What happens to an item upstream; `item` is its number. */
-export type Deed =
+/** A change of an item upstream; `item` is its number. */
+export type UpstreamChange =
   | {
       do: 'create'
       item: number
@@ -46,38 +46,42 @@ export type Deed =
   | { do: 'step'; item: number; state: number }
   | { do: 'touch' | 'start' | 'purge' | 'restore'; item: number }
 
-/** What really happened to an item; times are ticks, texts as the service writes them. */
-export interface TrueItem {
+/** The true history of an item; times are ticks. */
+export interface ModelItem {
   id: string
-  /** Its creation, whether the service tells it or not. */
+  /** Its creation, whether the service shows it or not. */
   madeAt: number
-  /** From when on the service tells its creation. */
+  /** From when on the service shows its creation time. */
   startsAt: number
   visibleAt: number
   history: { at: number; state: string }[]
-  /** When it vanished and when it came back, in turns. */
+  /** When it was removed and when it came back, alternately. */
   absences: number[]
 }
 
-/** The answers of one poll, by what they are asked for: how far behind a replica is, in minutes. */
+/** How far the replica behind each kind of answer lags, in minutes. */
 export interface Lags {
   created: number
   open: number
   item: number
 }
 
-/** What the transport of one process does with each call; it may fail, and the world may move before it is answered. */
-export type Carry = <T>(answer: () => T) => Promise<T>
+/** Carries each call of one process. It may fail, and the upstream may change before the answer. */
+export type Transport = <T>(answer: () => T) => Promise<T>
 
-/** What an upstream is like: how far its clock is ahead of ours, and how many rows a page has. */
-export interface Manner {
+/** How far the upstream's clock is ahead of ours, and how many rows a page has. */
+export interface UpstreamOptions {
   skewMinutes: number
   pageSize: number
 }
 
-/** Makes an upstream whose truth is known. */
-export function createModel(resource: Resource, clock: Clock, { skewMinutes, pageSize }: Manner) {
-  const items = new Map<string, TrueItem>()
+/** Makes an upstream whose true history is known. */
+export function createModel(
+  resource: Resource,
+  clock: Clock,
+  { skewMinutes, pageSize }: UpstreamOptions,
+) {
+  const items = new Map<string, ModelItem>()
   const states = [
     ...resource.openStates.slice(0, 3),
     ...resource.terminalStates.slice(0, 3),
@@ -114,32 +118,34 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
     })
   }
 
-  /** Lets something happen; what makes no sense is nothing. */
-  function perform(deed: Deed): void {
-    if (deed.do === 'crowd') {
-      for (let n = 0; n < deed.count; n++) {
+  /** Applies a change; one that makes no sense has no effect. */
+  function perform(change: UpstreamChange): void {
+    if (change.do === 'crowd') {
+      for (let n = 0; n < change.count; n++) {
         const id = `c${n}`
-        if (items.has(id)) items.get(id)?.history.push({ at: tick(), state: stateOf(deed.state) })
-        else make(id, stateOf(deed.state), 0, true, false)
+        if (items.has(id)) items.get(id)?.history.push({ at: tick(), state: stateOf(change.state) })
+        else make(id, stateOf(change.state), 0, true, false)
       }
       return
     }
-    const id = `a${deed.item}`
+    const id = `a${change.item}`
     const item = items.get(id)
-    if (deed.do === 'create') {
-      if (!item) make(id, stateOf(deed.state), deed.lateMinutes, deed.isTie, deed.hasNoStart)
+    if (change.do === 'create') {
+      if (!item)
+        make(id, stateOf(change.state), change.lateMinutes, change.isTie, change.hasNoStart)
       return
     }
     if (!item) return
     const state = item.history.at(-1)?.state ?? ''
-    if (deed.do === 'step') item.history.push({ at: tick(), state: stateOf(deed.state) })
-    else if (deed.do === 'touch') item.history.push({ at: tick(), state })
-    else if (deed.do === 'start') item.startsAt = Math.min(item.startsAt, tick())
-    else if (item.absences.length % 2 === (deed.do === 'purge' ? 0 : 1)) item.absences.push(tick())
+    if (change.do === 'step') item.history.push({ at: tick(), state: stateOf(change.state) })
+    else if (change.do === 'touch') item.history.push({ at: tick(), state })
+    else if (change.do === 'start') item.startsAt = Math.min(item.startsAt, tick())
+    else if (item.absences.length % 2 === (change.do === 'purge' ? 0 : 1))
+      item.absences.push(tick())
   }
 
   /** The row of an item as the service has it at a tick; undefined while it shows none. */
-  function rowAt({ id, madeAt, startsAt, visibleAt, history, absences }: TrueItem, at: number) {
+  function rowAt({ id, madeAt, startsAt, visibleAt, history, absences }: ModelItem, at: number) {
     const now = history.findLast((entry) => entry.at <= at)
     if (!now || visibleAt > at || absences.filter((absence) => absence <= at).length % 2 === 1)
       return undefined
@@ -157,7 +163,7 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
   }
 
   function select(wanted: Wanted, at: number) {
-    const isWanted = (item: TrueItem) =>
+    const isWanted = (item: ModelItem) =>
       'openNow' in wanted
         ? resource.openStates.includes(
             item.history.findLast((entry) => entry.at <= at)?.state ?? '',
@@ -169,14 +175,14 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
       .flatMap((item) => rowAt(item, at) ?? [])
   }
 
-  /** How one process asks it. Newest rows come first; what comes or goes between two pages moves the others. */
-  function source(lags: Lags, carry: Carry): ItemSource {
+  /** The source for one process. Newest rows come first; a row that appears or disappears between two pages moves the others. */
+  function source(lags: Lags, transport: Transport): ItemSource {
     const at = (lag: number) => present() - lag * MINUTE_TICKS
     return {
       async *list(wanted) {
         const lag = 'openNow' in wanted ? lags.open : lags.created
         for (let skip = 0, isLast = false; !isLast; skip += pageSize) {
-          const { rows, date } = await carry(() => ({
+          const { rows, date } = await transport(() => ({
             rows: select(wanted, at(lag)).slice(skip, skip + pageSize),
             // The header has whole seconds.
             date: new Date(Math.floor(toMs(present()) / 1000) * 1000),
@@ -186,7 +192,7 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
         }
       },
       get: (id) =>
-        carry(() => {
+        transport(() => {
           const item = items.get(id)
           return item && rowAt(item, at(lags.item))
         }),
@@ -197,8 +203,8 @@ export function createModel(resource: Resource, clock: Clock, { skewMinutes, pag
     items,
     perform,
     source,
-    rowNow: (item: TrueItem) => rowAt(item, present()),
-    isOpen: (item: TrueItem) => !isTerminal(resource, item.history.at(-1)?.state ?? ''),
+    rowNow: (item: ModelItem) => rowAt(item, present()),
+    isOpen: (item: ModelItem) => !isTerminal(resource, item.history.at(-1)?.state ?? ''),
   }
 }
 

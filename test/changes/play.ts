@@ -11,119 +11,128 @@ import type { Table } from '../../shared/platform/table.ts'
 import { interceptTable } from '../events/intercepted-storage.ts'
 import type { Reaction } from '../events/receivers.ts'
 import { type DeliveryWorld, MINUTE } from '../events/world.ts'
-import { createAudience } from './audience.ts'
-import { createFate, type Fate, type Fault, Planned, partsUnder } from './fate.ts'
+import { type Attempt, createAttempts } from './attempts.ts'
+import {
+  createFaultInjector,
+  depsWith,
+  type Fault,
+  type FaultInjector,
+  PlannedError,
+} from './fault-injector.ts'
 import { startHost } from './host.ts'
 import {
   createModel,
-  type Deed,
   type Lags,
-  type Manner,
   MODEL_BEGIN_MS,
   type Model,
+  type UpstreamChange,
+  type UpstreamOptions,
 } from './model.ts'
-import { createTurns, type Turn } from './turns.ts'
+import { createRecorder } from './recorder.ts'
 
 /** How one poll goes: what fails, how stale the answers are, and what happens upstream during its calls. */
 export interface PollPlan {
   fault: Fault | null
   lags: Lags
-  during: { call: number; deed: Deed }[]
+  during: { call: number; change: UpstreamChange }[]
 }
 
-/** How one subscribes, so many turns after the others began: what for, how the receiver reacts until all is well, and what fails. */
-export interface JoinPlan {
-  wish: number
+/** How one subscribes: its filter, the first answers of its receiver, what fails, and how many steps it starts late. */
+export interface SubscribePlan {
+  filterIndex: number
   reactions: Reaction[]
   fault: Fault | null
   late: number
 }
 
 export type Command =
-  | Deed
+  | UpstreamChange
   | { do: 'wait'; minutes: number }
-  /** By one process or by two at the same moment, while somebody subscribes or nobody does. */
-  | { do: 'poll'; plans: [PollPlan] | [PollPlan, PollPlan]; join: JoinPlan | null }
-  | ({ do: 'join' } & JoinPlan)
-  | { do: 'chore'; chore: keyof typeof chores; fault: Fault | null }
+  /** By one process or by two at the same time, with or without a new subscriber at that time. */
+  | { do: 'poll'; plans: [PollPlan] | [PollPlan, PollPlan]; subscribe: SubscribePlan | null }
+  | ({ do: 'subscribe' } & SubscribePlan)
+  | { do: 'timer'; timer: keyof typeof timers; fault: Fault | null }
 
-/** A whole history: what the world is like and what happens in it, in order. */
-export interface History extends Manner {
+/** A whole history: the properties of the upstream and the commands, in order. */
+export interface History extends UpstreamOptions {
   resource: ResourceName
-  tellBaseline: boolean
+  emitBaseline: boolean
   commands: Command[]
-  /** What goes wrong while events are delivered. */
+  /** The faults during delivery. */
   hostFaults: Fault[]
 }
 
-/** What came of it. */
+/** The result of a history. */
 export interface Story {
-  turns: Turn[]
+  attempts: Attempt[]
   events: CloudEvent[]
   model: Model
-  /** Polls that ended well without having ended. */
-  pretences: string[]
-  /** What receivers have to complain of. */
-  complaints: string[]
+  /** Polls that returned without an error and had not written their report. */
+  falseReports: string[]
+  /** Broken promises of delivery. */
+  deliveryErrors: string[]
 }
 
-/** What a history is played on; parts may be replaced by broken ones, to see that the property notices. */
-export interface Stage {
+/** What a history runs on. The feed and the deps can be replaced by broken ones, to check that the property fails. */
+export interface Setup {
   world: DeliveryWorld
   makeFeed?(table: Table): Feed
-  tamper?(deps: EventsDeps): EventsDeps
+  replaceDeps?(deps: EventsDeps): EventsDeps
 }
 
-/** What timers do beside polling: catching up with what is to be handed out, and the hourly sweep. */
-export const chores = {
+/** The timers beside polling: dispatch and the hourly sweep. */
+export const timers = {
   dispatch: async (deps: EventsDeps, stream: string) => void (await dispatch(deps, stream)),
   sweep: async (deps: EventsDeps) => void (await sweepDeliveries(deps)),
 }
 
 const noPlan: PollPlan = { fault: null, lags: { created: 0, open: 0, item: 0 }, during: [] }
-/** So long after the last fault everything has been asked often enough, in minutes between polls. */
+/** Minutes between the final polls: after them every limit has passed. */
 const QUIET_MINUTES = [61, 1, 16, 16, 61, 16]
 
-/** Plays a history, ends with a few quiet polls and days, and answers all that was shown, told and delivered. */
-export async function play(history: History, stage: Stage, scheduler: Scheduler): Promise<Story> {
-  const { world, makeFeed = createFeed, tamper = (deps) => deps } = stage
+/** Plays a history, adds a few polls and days without faults, and returns what was listed, emitted and delivered. */
+export async function play(history: History, setup: Setup, scheduler: Scheduler): Promise<Story> {
+  const { world, makeFeed = createFeed, replaceDeps = (deps) => deps } = setup
   const { clock } = world
   await clock.advance(MODEL_BEGIN_MS)
   const resource = resources[history.resource]
   const model = createModel(resource, clock, history)
-  const turns = createTurns(resource.name)
-  const audience = createAudience(world, resource.name)
-  const pretences: string[] = []
+  const attempts = createAttempts(resource.name)
+  const recorder = createRecorder(world, resource.name)
+  const falseReports: string[] = []
   const memories: Memory[] = [{}, {}]
   const hostFaults = [...history.hostFaults]
-  startHost(world, hostFaults, tamper)
+  startHost(world, hostFaults, replaceDeps)
 
-  /** Works as a process of its own that may be struck; what is not alone takes turns with others. */
-  async function working(
+  /** Runs work as a process with a possible fault. If it is not alone, the scheduler interleaves its requests. */
+  async function runProcess(
     fault: Fault | null,
     isAlone: boolean,
-    work: (fate: Fate) => Promise<void>,
-  ): Promise<Fate> {
-    const turn = isAlone ? {} : { turn: () => scheduler.schedule(Promise.resolve()) }
-    const fate = createFate(fault ? [fault] : [], turn)
+    work: (injector: FaultInjector) => Promise<void>,
+  ): Promise<FaultInjector> {
+    const options = isAlone ? {} : { schedule: () => scheduler.schedule(Promise.resolve()) }
+    const injector = createFaultInjector(fault ? [fault] : [], options)
     try {
-      await work(fate)
+      await work(injector)
     } catch (error) {
-      // Whoever is overtaken again and again gives up, and looks again a minute later.
-      if (!(error instanceof Planned) && !(error instanceof Error && error.name === 'StreamMoved'))
+      // A poll that was too slow five times gives up; the next one comes a minute later.
+      if (
+        !(error instanceof PlannedError) &&
+        !(error instanceof Error && error.name === 'StreamMoved')
+      )
         throw error
     }
-    return fate
+    return injector
   }
 
   async function pollBy(number: number, plan: PollPlan, isAlone: boolean): Promise<void> {
     const memory = memories[number] as Memory
-    const line = turns.line(clock)
+    const recording = attempts.recordPoll(clock)
     let called = 0
-    const fate = await working(plan.fault, isAlone, async (own) => {
+    const injector = await runProcess(plan.fault, isAlone, async (own) => {
       const source = model.source(plan.lags, (answer) =>
         own.ask(() => {
-          for (const { call, deed } of plan.during) if (call === called) model.perform(deed)
+          for (const { call, change } of plan.during) if (call === called) model.perform(change)
           called += 1
           return answer()
         }),
@@ -132,24 +141,24 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
         resource,
         clock,
         overdueHours: 73,
-        emitBaseline: history.tellBaseline,
+        emitBaseline: history.emitBaseline,
         memory,
-        source: line.sees(source),
-        feed: makeFeed(interceptTable(line.lands(world.tables.streams), own)),
+        source: recording.recordSource(source),
+        feed: makeFeed(interceptTable(recording.recordTable(world.tables.streams), own)),
         log: { info() {}, warn() {}, error() {} },
         trace: {},
         tenantId: () => own.ask(() => 'tenant'),
         track: (call) => call(),
       }
       const { head } = await poll(context)
-      if (!line.isOver())
-        pretences.push(`a poll by process ${number} ended as if it had done its work`)
-      await dispatch(partsUnder(world, own), resource.name, head)
+      if (!recording.isOver())
+        falseReports.push(`a poll by process ${number} returned without its report`)
+      await dispatch(depsWith(world, own), resource.name, head)
     })
-    if (fate.isDead()) memories[number] = {}
+    if (injector.hasCrashed()) memories[number] = {}
   }
 
-  /** What waits for a timer that runs each minute waits no longer than that. */
+  /** Dispatch runs after at most six minutes, as its timer would. */
   async function wait(minutes: number): Promise<void> {
     const first = Math.min(minutes, 6)
     await clock.advance(first * MINUTE)
@@ -157,22 +166,29 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
     await clock.advance((minutes - first) * MINUTE)
   }
 
-  async function join({ wish, reactions, fault, late }: JoinPlan, isAlone: boolean): Promise<void> {
-    for (let turn = 0; turn < late && !isAlone; turn++) await scheduler.schedule(Promise.resolve())
-    await working(fault, isAlone, (fate) => audience.join(partsUnder(world, fate), wish, reactions))
+  async function subscribe(
+    { filterIndex, reactions, fault, late }: SubscribePlan,
+    isAlone: boolean,
+  ): Promise<void> {
+    for (let step = 0; step < late && !isAlone; step++) await scheduler.schedule(Promise.resolve())
+    await runProcess(fault, isAlone, (injector) =>
+      recorder.addReceiver(depsWith(world, injector), filterIndex, reactions),
+    )
   }
 
   async function perform(command: Command): Promise<void> {
     if (command.do === 'wait') await wait(command.minutes)
-    else if (command.do === 'join') await join(command, true)
-    else if (command.do === 'chore') {
-      const chore = chores[command.chore]
-      await working(command.fault, true, (fate) => chore(partsUnder(world, fate), resource.name))
+    else if (command.do === 'subscribe') await subscribe(command, true)
+    else if (command.do === 'timer') {
+      const timer = timers[command.timer]
+      await runProcess(command.fault, true, (injector) =>
+        timer(depsWith(world, injector), resource.name),
+      )
     } else if (command.do === 'poll') {
-      const { plans, join: joining } = command
-      if (plans.length === 1 && !joining) return pollBy(0, plans[0], true)
+      const { plans, subscribe: subscribing } = command
+      if (plans.length === 1 && !subscribing) return pollBy(0, plans[0], true)
       const together = plans.map((plan, number) => pollBy(number, plan, false))
-      if (joining) together.push(join(joining, false))
+      if (subscribing) together.push(subscribe(subscribing, false))
       for (const ended of await scheduler.waitFor(Promise.allSettled(together)))
         if (ended.status === 'rejected') throw ended.reason
     } else model.perform(command)
@@ -185,13 +201,13 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
     await pollBy(0, noPlan, true)
   }
   await wait(10)
-  await audience.settle()
+  await recorder.settle()
   const events = await world.feed.events(resource.name, 0, 100_000)
   return {
-    turns: turns.inOrder(),
+    attempts: attempts.inOrder(),
     events,
     model,
-    pretences,
-    complaints: audience.complaints(events),
+    falseReports,
+    deliveryErrors: recorder.deliveryErrors(events),
   }
 }

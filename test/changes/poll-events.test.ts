@@ -5,20 +5,20 @@ import { investigations } from '../../shared/changes/resources/investigations.ts
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import { type Kind, kinds, openFeed } from '../events/feed-on.ts'
+import { action, createContext, createItemStore, investigation } from './item-store.ts'
 import { createModelClock } from './model.ts'
-import { action, createShelf, investigation, watchOver } from './shelf.ts'
 
 const HOUR = 60
 
-/** A watch whose first look is over. */
+/** A context whose first poll is over. */
 async function begin(resource: Resource, kind: Kind = 'in memory') {
   const clock = createModelClock()
   const { table } = await openFeed(kind)
-  const shelf = createShelf(resource, clock)
-  const context = watchOver({ table, clock, source: shelf.source, resource })
+  const store = createItemStore(resource, clock)
+  const context = createContext({ table, clock, source: store.source, resource })
   await poll(context)
   const events = () => createFeed(table).events(resource.name, 0, 1000)
-  return { clock, shelf, context: context, events }
+  return { clock, store, context, events }
 }
 
 describe('the event of a machine action', () => {
@@ -28,7 +28,7 @@ describe('the event of a machine action', () => {
   })
 
   test('it has every promised field and the raw item', async () => {
-    const { shelf, context, events } = world
+    const { store, context, events } = world
     const raw = {
       ...action('a', 'Pending', '2026-03-01T00:00:00.1234567Z', '2026-03-01T00:00:00.2Z'),
       computerDnsName: 'pc1',
@@ -40,7 +40,7 @@ describe('the event of a machine action', () => {
       commands: [],
       externalId: null,
     }
-    shelf.put(raw)
+    store.put(raw)
 
     await poll(context)
 
@@ -79,11 +79,11 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('a change tells both states, the end is marked, and the time is the last update', async () => {
-    const { shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+  test('a change has both states, the end is marked, and the time is the last update', async () => {
+    const { store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
-    shelf.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
+    store.put(action('a', 'Canceled', '2026-03-01T00:00:00Z', '2026-03-01T00:00:00.9Z'))
 
     await poll(context)
 
@@ -100,14 +100,14 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('the older spelling of the update time is taken where the other is absent', async () => {
-    const { shelf, context, events } = world
+  test('the older name of the update time is read if the other is absent', async () => {
+    const { store, context, events } = world
     const { lastUpdateDateTimeUtc: _absent, ...row } = action(
       'a',
       'Pending',
       '2026-03-01T00:00:00Z',
     )
-    shelf.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
+    store.put({ ...row, id: 'a', lastUpdateTimeUtc: '2026-03-01T00:00:00.5Z' })
 
     await poll(context)
 
@@ -117,9 +117,9 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('one that is overdue says since when and by what limit', async () => {
-    const { clock, shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+  test('an overdue one has its open time and its limit', async () => {
+    const { clock, store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
     clock.advance(74 * HOUR)
 
@@ -132,11 +132,11 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('one that is gone keeps what was known of it', async () => {
-    const { clock, shelf, context, events } = world
-    shelf.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
+  test('a gone one keeps the last known data', async () => {
+    const { clock, store, context, events } = world
+    store.put(action('a', 'Pending', '2026-03-01T00:00:00Z'))
     await poll(context)
-    shelf.rows.clear()
+    store.rows.clear()
     await poll(context)
     clock.advance(15)
 
@@ -156,9 +156,9 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('a time that is none does not become the time of an event', async () => {
-    const { shelf, context, events } = world
-    shelf.put(action('a', 'Pending', 'soon', 'never'))
+  test('a text that is not a time does not become the time of an event', async () => {
+    const { store, context, events } = world
+    store.put(action('a', 'Pending', 'soon', 'never'))
 
     await poll(context)
 
@@ -171,23 +171,23 @@ describe('the event of a machine action', () => {
 
 describe('the event of an investigation', () => {
   test('it has every promised field; its time is the start, then the end', async () => {
-    const { clock, shelf, context, events } = await begin(investigations)
+    const { clock, store, context, events } = await begin(investigations)
     const start = clock.now()
-    shelf.put(investigation('7', 'Running', start))
+    store.put(investigation('7', 'Running', start))
     await poll(context)
     clock.advance(5)
-    shelf.put(investigation('7', 'PendingApproval', start))
+    store.put(investigation('7', 'PendingApproval', start))
     await poll(context)
     clock.advance(5)
     const raw = investigation('7', 'Benign', start, clock.now())
-    shelf.put(raw)
+    store.put(raw)
     clock.advance(1)
 
     await poll(context)
 
-    const told = await events()
-    expect(told.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
-    expect(told.at(-1)?.data).toEqual({
+    const all = await events()
+    expect(all.map(({ time }) => time.slice(11, 16))).toEqual(['00:00', '00:05', '00:10'])
+    expect(all.at(-1)?.data).toEqual({
       id: '7',
       resource: 'investigations',
       version: 3,
@@ -206,9 +206,9 @@ describe('the event of an investigation', () => {
     })
   })
 
-  test('an id that comes as a number is text', async () => {
-    const { shelf, context, events } = await begin(investigations)
-    shelf.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
+  test('an id that is sent as a number becomes text', async () => {
+    const { store, context, events } = await begin(investigations)
+    store.rows.set('7', { ...investigation('7', 'Running', null), id: 7 as unknown as string })
 
     await poll(context)
 
@@ -217,14 +217,14 @@ describe('the event of an investigation', () => {
 })
 
 describe.each(kinds)('items of any size, %s', (kind) => {
-  test('a raw item over 256 KiB is left out and said to be, a smaller one is told whole', async () => {
-    const { shelf, context, events } = await begin(machineActions, kind)
+  test('a raw item over 256 KiB is omitted and marked so, a smaller one is sent whole', async () => {
+    const { store, context, events } = await begin(machineActions, kind)
     const commands = (length: number) => [{ output: 'ä"'.repeat(length / 3) }]
-    shelf.put({
+    store.put({
       ...action('large', 'Pending', '2026-03-01T00:00:00Z'),
       commands: commands(270_000),
     })
-    shelf.put({
+    store.put({
       ...action('small', 'Pending', '2026-03-01T00:00:00Z'),
       commands: commands(255_000),
     })
@@ -238,14 +238,14 @@ describe.each(kinds)('items of any size, %s', (kind) => {
       itemOmitted: true,
       machineId: 'm1',
     })
-    expect(small?.data.item).toEqual(shelf.rows.get('small'))
+    expect(small?.data.item).toEqual(store.rows.get('small'))
     expect(small?.data).not.toHaveProperty('itemOmitted')
   })
 
-  test('fields that are too large for a row are cut and stop nobody', async () => {
-    const { shelf, context, events } = await begin(machineActions, kind)
+  test('fields that are too large for a row are cut and stop no poll', async () => {
+    const { store, context, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
-    shelf.put({
+    store.put({
       ...action('a', 'Pending', '2026-03-01T00:00:00Z'),
       requestorComment: huge,
       relatedFileInfo: { huge },
@@ -259,7 +259,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
   })
 })
 
-describe('what is asked of the service', () => {
+describe('resources', () => {
   test.each([
     [
       machineActions,
@@ -271,13 +271,13 @@ describe('what is asked of the service', () => {
       "state eq 'Unknown' or state eq 'Running' or state eq 'PendingApproval' or state eq 'PendingResource' or state eq 'Queued'",
       'startTime ge 2026-03-01T00:00:00.000Z',
     ],
-  ])('filters name documented fields only', (resource, open, created) => {
+  ])('filter by documented fields only', (resource, open, created) => {
     expect(resource.filter({ openNow: true })).toBe(open)
     expect(resource.filter({ createdSince: '2026-03-01T00:00:00.000Z' })).toBe(created)
   })
 
   test.each([machineActions, investigations])(
-    '$name: no state is both open and an end',
+    '$name: no state is both open and terminal',
     (resource) => {
       expect(
         resource.openStates.filter((state) => resource.terminalStates.includes(state)),

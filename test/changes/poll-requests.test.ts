@@ -3,10 +3,10 @@ import { poll } from '../../shared/changes/poll.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { withHooks } from '../exports/hooked-tables.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
-import { action, createShelf, type Row, watchOver } from './shelf.ts'
 
-/** What a real row carries beside the fields that matter here. */
+/** The other fields of a real row. */
 const rest = {
   title: null,
   requestorComment: 'Scan asked for by the weekly hygiene job',
@@ -29,41 +29,41 @@ const ids = Array.from(
   (_, n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
 )
 
-/** Ten thousand open items that are known, and a table that tells of every request. */
+/** Ten thousand known open items, and a table that records every request. */
 async function prepare() {
   const clock = createModelClock()
   const memory = createMemoryTable('Streams')
   await memory.create()
-  const shelf = createShelf(machineActions, clock)
+  const store = createItemStore(machineActions, clock)
   const requests: string[] = []
   const table = withHooks(() => memory, {
     before: (request) => void requests.push(request.slice(0, 30)),
   })('Streams')
-  const openWatch = () => watchOver({ table, clock, source: shelf.source })
-  const born = clock.now()
+  const openContext = () => createContext({ table, clock, source: store.source })
+  const createdAt = clock.now()
   const put = (id: string, status: string): void =>
-    shelf.put({ ...action(id, status, born, clock.now()), ...rest } as Row)
+    store.put({ ...action(id, status, createdAt, clock.now()), ...rest } as Row)
   for (const id of ids) put(id, 'Pending')
-  const context = openWatch()
+  const context = openContext()
   await poll({ ...context })
-  /** Lets a minute pass in which one item in twenty moves. */
+  /** Lets a minute pass in which one item in twenty changes. */
   const moveOn = (status: string) => {
     clock.advance(1)
     for (const id of ids.filter((_, n) => n % 20 === 0)) put(id, status)
     requests.length = 0
   }
-  return { context: context, openWatch, moveOn, requests, clock }
+  return { context, openContext, moveOn, requests, clock }
 }
 
 test('a poll of 10,000 items of which 500 changed makes at most 23 storage requests cold and 13 warm', async () => {
-  const { openWatch, moveOn, requests } = await prepare()
-  const context = openWatch()
+  const { openContext, moveOn, requests } = await prepare()
+  const context = openContext()
 
   moveOn('InProgress')
   const cold = await poll({ ...context })
   const coldRequests = requests.length
   moveOn('Succeeded')
-  // Each invocation has a watch of its own: what was learnt must not rest in it.
+  // Each invocation has its own context: nothing may depend on it.
   const warm = await poll({ ...context })
   const warmRequests = requests.length
 
@@ -72,7 +72,7 @@ test('a poll of 10,000 items of which 500 changed makes at most 23 storage reque
   expect(warmRequests).toBeLessThanOrEqual(13)
 })
 
-test('a poll that finds nothing new makes three storage requests, and a wide one as well', async () => {
+test('a poll without a change makes three storage requests, and so does a wide one', async () => {
   const { context, requests, clock } = await prepare()
 
   for (const minutes of [1, 60]) {

@@ -5,55 +5,55 @@ import { machineActions } from '../../shared/changes/resources/machine-actions.t
 import { readItem } from '../../shared/changes/routes/items.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { action, createContext, createItemStore } from './item-store.ts'
 import { createModelClock, type ModelClock } from './model.ts'
-import { action, createShelf, watchOver } from './shelf.ts'
 
 let clock: ModelClock
-let shelf: ReturnType<typeof createShelf>
+let store: ReturnType<typeof createItemStore>
 let context: PollContext
 
-/** A watch that has looked once, at an open item and at one in a state that nobody knows. */
+/** A context that has polled twice: an open item and one in an unknown state. */
 beforeEach(async () => {
   clock = createModelClock()
   const table = createMemoryTable('Streams')
   await table.create()
-  shelf = createShelf(machineActions, clock)
-  context = watchOver({ table, clock, source: shelf.source })
-  shelf.put(action('a', 'Pending', clock.now()))
+  store = createItemStore(machineActions, clock)
+  context = createContext({ table, clock, source: store.source })
+  store.put(action('a', 'Pending', clock.now()))
   await poll(context)
   clock.advance(1)
-  shelf.put(action('b', 'Paused', clock.now()))
+  store.put(action('b', 'Paused', clock.now()))
   await poll(context)
   clock.advance(1)
 })
 
 const report = () => reportChanges(context, null)
-const refusal = new UpstreamError({
+const refused = new UpstreamError({
   upstream: 'defender',
   call: 'GET list',
   reason: 'refused',
   retryable: false,
 })
 
-/** Lets every question to the upstream fail after a minute, until it is told to mend. */
-function fail(): { mend(): void } {
-  shelf.fail = () => {
+/** Lets every upstream request fail after a minute, until `fix` is called. */
+function fail(): { fix(): void } {
+  store.fail = () => {
     clock.advance(1)
-    throw refusal
+    throw refused
   }
   return {
-    mend() {
-      shelf.fail = () => {}
+    fix() {
+      store.fail = () => {}
     },
   }
 }
 
-describe('the report of a watch', () => {
-  test('tells the poll that ended last while another one runs', async () => {
+describe('the status of a resource', () => {
+  test('shows the poll that ended last while another one runs', async () => {
     const before = await report()
     const during: unknown[] = []
-    shelf.fail = (question) => {
-      if (question === 'open') during.push(report())
+    store.fail = (request) => {
+      if (request === 'open') during.push(report())
     }
 
     await poll(context)
@@ -68,28 +68,28 @@ describe('the report of a watch', () => {
     })
   })
 
-  test('keeps what the last good poll brought after one that failed, whose times and error it tells', async () => {
+  test('keeps the counts of the last successful poll after a failed one, with the times and error of that', async () => {
     const before = await report()
     const checkedAt = (await readItem(context, 'a'))?.lastCheckedAt
     fail()
 
-    await expect(poll(context)).rejects.toBe(refusal)
+    await expect(poll(context)).rejects.toBe(refused)
 
     const startedAt = '2026-03-01T00:02:00.000Z'
-    const failed = { startedAt, endedAt: '2026-03-01T00:03:00.000Z', error: refusal.message }
+    const failed = { startedAt, endedAt: '2026-03-01T00:03:00.000Z', error: refused.message }
     expect(await report()).toEqual({ ...before, lastPoll: { ...before.lastPoll, ...failed } })
     expect((await readItem(context, 'a'))?.lastCheckedAt).toBe(checkedAt)
   })
 
-  test('tells an error while the next poll runs, until one ends well', async () => {
-    const { mend } = fail()
-    await expect(poll(context)).rejects.toBe(refusal)
+  test('shows an error while the next poll runs, until one succeeds', async () => {
+    const { fix } = fail()
+    await expect(poll(context)).rejects.toBe(refused)
     const failed = await report()
-    mend()
+    fix()
     clock.advance(1)
     const during: unknown[] = []
-    shelf.fail = (question) => {
-      if (question === 'open') during.push(report())
+    store.fail = (request) => {
+      if (request === 'open') during.push(report())
     }
 
     await poll(context)
@@ -101,27 +101,27 @@ describe('the report of a watch', () => {
     })
   })
 
-  test('tells the error of a first poll that failed, and nothing else', async () => {
+  test('shows the error of a first poll that failed, and nothing else', async () => {
     const table = createMemoryTable('Streams')
     await table.create()
-    context = watchOver({ table, clock, source: shelf.source })
+    context = createContext({ table, clock, source: store.source })
     const before = await report()
     fail()
 
-    await expect(poll(context)).rejects.toBe(refusal)
+    await expect(poll(context)).rejects.toBe(refused)
 
     expect(before).toMatchObject({ baselineDone: false, lastPoll: null, openItems: 0 })
     expect(await report()).toMatchObject({
       baselineDone: false,
       openItems: 0,
       oldestOpen: null,
-      lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: 0, error: refusal.message },
+      lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: 0, error: refused.message },
     })
   })
 })
 
-test('a state that has the name of something in the language is a state like any other', async () => {
-  shelf.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
+test('a state with the name of a built-in property is counted like any other', async () => {
+  store.put(action('c', 'constructor', clock.now()), action('d', '__proto__', clock.now()))
 
   await poll(context)
 

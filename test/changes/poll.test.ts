@@ -7,8 +7,8 @@ import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { kinds, openFeed } from '../events/feed-on.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { action, createContext, createItemStore, investigation } from './item-store.ts'
 import { createModelClock, type ModelClock } from './model.ts'
-import { action, createShelf, investigation, watchOver } from './shelf.ts'
 
 const stream = machineActions.name
 const HOUR = 60
@@ -16,56 +16,56 @@ const DAY = 24 * HOUR
 
 let clock: ModelClock
 let table: Table
-let shelf: ReturnType<typeof createShelf>
+let store: ReturnType<typeof createItemStore>
 
 beforeEach(async () => {
   clock = createModelClock()
   table = createMemoryTable('Streams')
   await table.create()
-  shelf = createShelf(machineActions, clock)
+  store = createItemStore(machineActions, clock)
 })
 
 const open = (more: Partial<PollContext> = {}) =>
-  watchOver({ table, clock, source: shelf.source }, more)
-const told = async () =>
+  createContext({ table, clock, source: store.source }, more)
+const emitted = async () =>
   (await createFeed(table).events(stream, 0, 100_000)).map(({ type, subject, data }) =>
     [subject, type.split('.').at(-1), data.from ?? '-', '>', data.to ?? data.reason].join(' '),
   )
-const watched = async () => readPollState(await createFeed(table).head(stream))
-/** Lets days pass until a newer item has moved the lists on, so that they bring none of the older ones that they don't know. */
+const pollState = async () => readPollState(await createFeed(table).head(stream))
+/** Lets days pass until a newer item has moved the lists on: they no longer return the older items. */
 async function moveOn(context: PollContext, days: number): Promise<void> {
   clock.advance(days * DAY)
-  shelf.put(action('newer', 'Failed', clock.now()))
+  store.put(action('newer', 'Failed', clock.now()))
   await poll(context)
 }
-/** Everything that is stored but the notes of polls that began or failed. */
+/** All rows except the records of polls that started or failed. */
 const stored = async () =>
   (await Array.fromAsync(table.list({}))).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 
-describe('the first look', () => {
-  test('it asks for four days and everything open, and tells nobody', async () => {
+describe('the first poll', () => {
+  test('it lists four days and all open items, and emits nothing', async () => {
     const now = clock.now()
-    shelf.put(action('a', 'Pending', now), action('b', 'Failed', now))
+    store.put(action('a', 'Pending', now), action('b', 'Failed', now))
 
     const { report } = await poll(open())
 
-    expect(shelf.asked).toEqual(['created since 2026-02-25T00:00:00.000Z', 'open'])
+    expect(store.requests).toEqual(['created since 2026-02-25T00:00:00.000Z', 'open'])
     expect(report).toMatchObject({ listed: 2, events: 0, openItems: 1 })
-    expect(await told()).toEqual([])
-    expect(await watched()).toMatchObject({ baselineDone: true, cursor: now.toISOString() })
+    expect(await emitted()).toEqual([])
+    expect(await pollState()).toMatchObject({ baselineDone: true, cursor: now.toISOString() })
   })
 
-  test('when it is to tell, it tells what it finds', async () => {
-    shelf.put(action('a', 'Pending', clock.now()))
+  test('with the baseline wanted, it emits what it finds', async () => {
+    store.put(action('a', 'Pending', clock.now()))
 
     await poll(open({ emitBaseline: true }))
 
-    expect(await told()).toEqual(['a appeared - > Pending'])
+    expect(await emitted()).toEqual(['a appeared - > Pending'])
   })
 
-  test('what was over long before is not told afterwards either, though an older item is still open', async () => {
+  test('an item that was over long before has no event later either, although an older one is still open', async () => {
     const daysAgo = (days: number) => new Date(clock.now().getTime() - days * DAY * 60_000)
-    shelf.put(action('open', 'Pending', daysAgo(20)), action('over', 'Failed', daysAgo(10)))
+    store.put(action('open', 'Pending', daysAgo(20)), action('over', 'Failed', daysAgo(10)))
     await poll(open())
 
     for (const minutes of [1, HOUR, DAY, 6 * DAY]) {
@@ -73,115 +73,115 @@ describe('the first look', () => {
       await poll(open())
     }
 
-    expect((await told()).filter((text) => text.startsWith('over'))).toEqual([])
+    expect((await emitted()).filter((text) => text.startsWith('over'))).toEqual([])
   })
 
-  test('after it found nothing at all, nothing is lost when nobody polls for a week', async () => {
+  test('after it found nothing, nothing is lost if there is no poll for a week', async () => {
     await poll(open())
-    shelf.put(action('a', 'Succeeded', new Date(clock.now().getTime() + 60_000)))
+    store.put(action('a', 'Succeeded', new Date(clock.now().getTime() + 60_000)))
     clock.advance(7 * DAY)
 
     await poll(open())
 
-    expect(await told()).toEqual(['a appeared - > Succeeded'])
+    expect(await emitted()).toEqual(['a appeared - > Succeeded'])
   })
 })
 
 describe('the cursor', () => {
   test('it is the newest creation time as the service wrote it', async () => {
-    shelf.put(
+    store.put(
       action('a', 'Failed', '2026-02-28T23:59:59.1234567Z'),
       action('b', 'Failed', '2026-02-28T23:59:59.12Z'),
     )
 
     await poll(open())
 
-    expect((await watched()).cursor).toBe('2026-02-28T23:59:59.1234567Z')
+    expect((await pollState()).cursor).toBe('2026-02-28T23:59:59.1234567Z')
   })
 
-  test('the next list begins an hour before it, whatever our clock says', async () => {
-    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00.1234567Z'))
+  test('the next list begins an hour before it, independent of our clock', async () => {
+    store.put(action('a', 'Failed', '2026-02-28T12:00:00.1234567Z'))
     await poll(open())
-    shelf.asked = []
+    store.requests = []
     clock.advance(1)
 
     await poll(open())
 
-    expect(shelf.asked[0]).toBe('created since 2026-02-28T11:00:00.123Z')
+    expect(store.requests[0]).toBe('created since 2026-02-28T11:00:00.123Z')
   })
 
   test('it is never later than the date of the answer', async () => {
-    shelf.put(
+    store.put(
       action('a', 'Failed', '2026-02-28T12:00:00Z'),
       action('b', 'Pending', '2026-03-01T00:00:00.5Z'),
     )
-    shelf.date = () => new Date('2026-03-01T00:00:00Z')
+    store.date = () => new Date('2026-03-01T00:00:00Z')
 
     await poll(open())
 
-    expect((await watched()).cursor).toBe('2026-02-28T12:00:00Z')
+    expect((await pollState()).cursor).toBe('2026-02-28T12:00:00Z')
   })
 
-  test('an answer without a date does not move it, and its items are told all the same', async () => {
+  test('an answer without a date does not move it, and its items still have their events', async () => {
     await poll(open())
-    shelf.put(action('a', 'Failed', clock.now()))
-    shelf.date = () => undefined
+    store.put(action('a', 'Failed', clock.now()))
+    store.date = () => undefined
 
     await poll(open())
 
-    expect((await watched()).cursor).toBeNull()
-    expect(await told()).toEqual(['a appeared - > Failed'])
+    expect((await pollState()).cursor).toBeNull()
+    expect(await emitted()).toEqual(['a appeared - > Failed'])
   })
 
   test('it never goes back, and never forward by our clock', async () => {
-    shelf.put(action('a', 'Failed', '2026-02-28T12:00:00Z'))
+    store.put(action('a', 'Failed', '2026-02-28T12:00:00Z'))
     await poll(open())
-    shelf.rows.clear()
+    store.rows.clear()
     clock.advance(2 * DAY)
 
     await poll(open())
 
-    expect((await watched()).cursor).toBe('2026-02-28T12:00:00Z')
+    expect((await pollState()).cursor).toBe('2026-02-28T12:00:00Z')
   })
 })
 
 describe('failures', () => {
   test.each([
-    ['the list of what was created', /^created/],
-    ['the list of what is open', /^open$/],
-    ['the look-up of one item', /^lone$/],
+    ['the list of created items', /^created/],
+    ['the list of open items', /^open$/],
+    ['the request for one item', /^lone$/],
   ])(
     'when %s fails, items, events and cursor stay exactly as they were',
     async (_what, failing) => {
-      shelf.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
+      store.put(action('lone', 'Paused', clock.now()), action('a', 'Pending', clock.now()))
       const context = open()
       await poll(context)
       await moveOn(context, 6)
-      shelf.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
+      store.put(action('a', 'Failed', clock.now()), action('b', 'Pending', clock.now()))
       const before = await stored()
-      const toldBefore = await told()
-      shelf.fail = (question) => {
-        if (failing.test(question)) throw new Error('no answer')
+      const emittedBefore = await emitted()
+      store.fail = (request) => {
+        if (failing.test(request)) throw new Error('no answer')
       }
 
       await expect(poll(context)).rejects.toThrow('no answer')
       const after = await stored()
-      shelf.fail = () => {}
+      store.fail = () => {}
       await poll(context)
 
       expect(after).toEqual(before)
-      expect((await told()).slice(toldBefore.length).toSorted()).toEqual([
+      expect((await emitted()).slice(emittedBefore.length).toSorted()).toEqual([
         'a changed Pending > Failed',
         'b appeared - > Pending',
       ])
     },
   )
 
-  test('a list that breaks off on its second page is no list', async () => {
+  test('a list that fails on its second page changes nothing', async () => {
     await poll(open())
     const before = await stored()
     const broken: PollContext['source'] = {
-      ...shelf.source,
+      ...store.source,
       async *list() {
         yield { rows: [action('a', 'Pending', clock.now())], date: clock.now() }
         throw new Error('broken off')
@@ -193,13 +193,13 @@ describe('failures', () => {
     expect(await stored()).toEqual(before)
   })
 
-  test('rows that nobody can read are counted and hold up nobody', async () => {
+  test('unreadable rows are counted and stop no other row', async () => {
     await poll(open())
     const lines: unknown[] = []
     const nameless = { status: 'Pending' } as unknown as ReturnType<typeof action>
-    shelf.rows.set('x', nameless)
-    shelf.rows.set('y', { ...action('a/b?', 'Pending', clock.now()) })
-    shelf.put(action('a', 'Pending', clock.now()))
+    store.rows.set('x', nameless)
+    store.rows.set('y', { ...action('a/b?', 'Pending', clock.now()) })
+    store.put(action('a', 'Pending', clock.now()))
 
     await poll(
       open({
@@ -207,7 +207,7 @@ describe('failures', () => {
       }),
     )
 
-    expect(await told()).toEqual(['a appeared - > Pending'])
+    expect(await emitted()).toEqual(['a appeared - > Pending'])
     expect(lines).toEqual([3])
   })
 })
@@ -215,35 +215,35 @@ describe('failures', () => {
 describe.each(kinds)('two polls at the same moment, %s', (kind) => {
   test('each event is written once', async () => {
     const { table: shared } = await openFeed(kind)
-    const deps = { table: shared, clock, source: shelf.source }
-    const [one, other] = [watchOver(deps), watchOver(deps)]
+    const deps = { table: shared, clock, source: store.source }
+    const [one, other] = [createContext(deps), createContext(deps)]
     await poll(one)
     await poll(other)
     const ids = Array.from({ length: 60 }, (_, n) => `a${n}`)
-    shelf.put(...ids.map((id) => action(id, 'Pending', clock.now())))
+    store.put(...ids.map((id) => action(id, 'Pending', clock.now())))
 
-    await Promise.all([poll(one), poll(other), poll(watchOver(deps))])
+    await Promise.all([poll(one), poll(other), poll(createContext(deps))])
 
     const events = await createFeed(shared).events(stream, 0, 1000)
     expect(events.map(({ subject }) => subject).toSorted()).toEqual(ids.toSorted())
     expect(events.map(({ sequence }) => Number(sequence))).toEqual(ids.map((_, n) => n + 1))
   })
 
-  test('whoever was overtaken looks anew before it ends', async () => {
+  test('a poll that was slower lists again before it ends', async () => {
     const { table: shared } = await openFeed(kind)
-    const deps = { table: shared, clock, source: shelf.source }
-    const [slow, quick] = [watchOver(deps), watchOver(deps)]
+    const deps = { table: shared, clock, source: store.source }
+    const [slow, quick] = [createContext(deps), createContext(deps)]
     await poll(slow)
-    shelf.put(action('a', 'Pending', clock.now()))
+    store.put(action('a', 'Pending', clock.now()))
     let isFirst = true
     const source: PollContext['source'] = {
-      ...shelf.source,
+      ...store.source,
       async *list(wanted) {
-        yield* shelf.source.list(wanted)
+        yield* store.source.list(wanted)
         if (!('openNow' in wanted) || !isFirst) return
         isFirst = false
         await poll(quick)
-        shelf.put(action('b', 'Pending', clock.now()))
+        store.put(action('b', 'Pending', clock.now()))
       },
     }
 
@@ -254,96 +254,96 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
     expect(events.map(({ subject }) => subject)).toEqual(['a', 'b'])
   })
 
-  test('two first looks tell nobody', async () => {
+  test('two first polls emit nothing', async () => {
     const { table: shared } = await openFeed(kind)
-    const deps = { table: shared, clock, source: shelf.source }
-    shelf.put(...Array.from({ length: 60 }, (_, n) => action(`a${n}`, 'Pending', clock.now())))
+    const deps = { table: shared, clock, source: store.source }
+    store.put(...Array.from({ length: 60 }, (_, n) => action(`a${n}`, 'Pending', clock.now())))
 
-    await Promise.all([poll(watchOver(deps)), poll(watchOver(deps))])
+    await Promise.all([poll(createContext(deps)), poll(createContext(deps))])
 
     expect(await createFeed(shared).events(stream, 0, 10)).toEqual([])
     expect(await createFeed(shared).items(stream)).toHaveLength(60)
   })
 })
 
-describe('what is asked', () => {
+describe('requests', () => {
   test('once an hour the list reaches back four days', async () => {
-    shelf.put(action('a', 'Failed', clock.now()))
+    store.put(action('a', 'Failed', clock.now()))
     const context = open()
     await poll(context)
-    shelf.asked = []
+    store.requests = []
 
     for (let minute = 1; minute <= 180; minute++) {
       clock.advance(1)
       await poll(context)
     }
 
-    const wide = shelf.asked.flatMap((question, index) =>
-      question.includes('2026-02-25T') ? [index / 2 + 1] : [],
+    const wide = store.requests.flatMap((request, index) =>
+      request.includes('2026-02-25T') ? [index / 2 + 1] : [],
     )
     expect(wide).toEqual([60, 120, 180])
   })
 
-  test('what became visible late is found by the wide look', async () => {
-    shelf.put(action('a', 'Failed', clock.now()))
+  test('an item that became visible late is found by the wide list', async () => {
+    store.put(action('a', 'Failed', clock.now()))
     await poll(open())
     clock.advance(1)
-    shelf.put(action('late', 'Failed', '2026-02-27T00:00:00Z'))
+    store.put(action('late', 'Failed', '2026-02-27T00:00:00Z'))
 
     await poll(open())
-    const before = await told()
+    const before = await emitted()
     clock.advance(HOUR)
     await poll(open())
 
     expect(before).toEqual([])
-    expect(await told()).toEqual(['late appeared - > Failed'])
+    expect(await emitted()).toEqual(['late appeared - > Failed'])
   })
 
-  test('at most 50 items are asked by id at a poll, and the others in turn', async () => {
+  test('a poll requests at most 50 items by id, and later polls the others', async () => {
     const ids = Array.from({ length: 120 }, (_, n) => `p${String(n).padStart(3, '0')}`)
-    shelf.put(...ids.map((id) => action(id, 'Paused', clock.now())))
+    store.put(...ids.map((id) => action(id, 'Paused', clock.now())))
     const context = open()
     await poll(context)
     await moveOn(context, 6)
 
-    const turns: string[][] = []
-    for (let turn = 0; turn < 3; turn++) {
-      shelf.asked = []
+    const polls: string[][] = []
+    for (let number = 0; number < 3; number++) {
+      store.requests = []
       const { report } = await poll(context)
-      turns.push(shelf.asked.filter((question) => question.startsWith('p')))
+      polls.push(store.requests.filter((request) => request.startsWith('p')))
       expect(report.rechecked).toBe(50)
     }
 
-    // The one that moved on found them in its list.
-    expect(turns).toEqual([
+    // `moveOn` has found them in its list, so all are due.
+    expect(polls).toEqual([
       ids.slice(0, 50),
       ids.slice(50, 100),
       [...ids.slice(100), ...ids.slice(0, 30)],
     ])
   })
 
-  test('an open item that no list brings any more is asked by id, and its end is told', async () => {
-    shelf.put(action('a', 'Pending', clock.now()))
+  test('an open item that is in no list is requested by id, and its end is emitted', async () => {
+    store.put(action('a', 'Pending', clock.now()))
     await poll(open())
     await moveOn(open(), 7)
-    shelf.put(action('a', 'TimeOut', '2026-03-01T00:00:00.000Z', clock.now()))
-    shelf.asked = []
+    store.put(action('a', 'TimeOut', '2026-03-01T00:00:00.000Z', clock.now()))
+    store.requests = []
 
     await poll(open())
 
-    expect(shelf.asked.slice(2)).toEqual(['a'])
-    expect((await told()).slice(-1)).toEqual(['a changed Pending > TimeOut'])
+    expect(store.requests.slice(2)).toEqual(['a'])
+    expect((await emitted()).slice(-1)).toEqual(['a changed Pending > TimeOut'])
   })
 
-  test('what answers to an alert id is not taken for the item', async () => {
-    const looking = createShelf(investigations, clock)
-    const deps = { table, clock, source: looking.source, resource: investigations }
-    looking.put(investigation('7', 'Waiting', clock.now()))
-    await poll(watchOver(deps))
+  test('an answer to an alert id is not read as the item', async () => {
+    const investigationStore = createItemStore(investigations, clock)
+    const deps = { table, clock, source: investigationStore.source, resource: investigations }
+    investigationStore.put(investigation('7', 'Waiting', clock.now()))
+    await poll(createContext(deps))
     clock.advance(7 * DAY)
-    looking.rows.set('7', investigation('8', 'Benign', clock.now()))
+    investigationStore.rows.set('7', investigation('8', 'Benign', clock.now()))
 
-    await poll(watchOver(deps))
+    await poll(createContext(deps))
 
     const events = await createFeed(table).events(investigations.name, 0, 10)
     expect(events.map(({ subject, data }) => [subject, data.to])).toEqual([['8', 'Benign']])
@@ -356,56 +356,56 @@ describe('long runs', () => {
   }, async () => {
     const context = open()
     await poll(context)
-    shelf.put(action('a', 'Pending', clock.now()))
+    store.put(action('a', 'Pending', clock.now()))
 
     for (let minute = 1; minute <= 12 * DAY; minute++) {
       clock.advance(1)
       if (minute === 90)
-        shelf.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
+        store.put(action('a', 'Succeeded', '2026-03-01T00:00:00.000Z', clock.now()))
       await poll(context)
     }
 
-    expect(await told()).toEqual(['a appeared - > Pending', 'a changed Pending > Succeeded'])
+    expect(await emitted()).toEqual(['a appeared - > Pending', 'a changed Pending > Succeeded'])
   })
 
-  test('an item leaves when newer ones have moved the windows on, and is not told again', async () => {
+  test('an item is pruned when newer ones have moved the windows on, and has no second event', async () => {
     const context = open()
     await poll(context)
-    shelf.put(action('a', 'Succeeded', clock.now()))
+    store.put(action('a', 'Succeeded', clock.now()))
     await poll(context)
     clock.advance(12 * DAY)
     await poll(context)
-    const kept = await context.feed.items(stream)
-    shelf.put(action('b', 'Succeeded', clock.now()))
+    const before = await context.feed.items(stream)
+    store.put(action('b', 'Succeeded', clock.now()))
 
     for (let hour = 1; hour <= 48; hour++) {
       clock.advance(HOUR)
       await poll(context)
     }
 
-    expect(kept.map(({ id }) => id)).toEqual(['a'])
+    expect(before.map(({ id }) => id)).toEqual(['a'])
     expect((await context.feed.items(stream)).map(({ id }) => id)).toEqual(['b'])
-    expect(await told()).toEqual(['a appeared - > Succeeded', 'b appeared - > Succeeded'])
+    expect(await emitted()).toEqual(['a appeared - > Succeeded', 'b appeared - > Succeeded'])
   })
 
-  test('a poll with stale memory sees what another process has told', async () => {
+  test('a poll with stale memory sees what another process has emitted', async () => {
     const [one, other] = [open(), open()]
     await poll(one)
     await poll(other)
-    shelf.put(action('a', 'Pending', clock.now()))
+    store.put(action('a', 'Pending', clock.now()))
     await poll(one)
     await poll(other)
     clock.advance(1)
-    shelf.put(action('a', 'InProgress', '2026-03-01T00:00:00.000Z', clock.now()))
+    store.put(action('a', 'InProgress', '2026-03-01T00:00:00.000Z', clock.now()))
 
     await poll(other)
     await poll(one)
     clock.advance(1)
-    shelf.put(action('a', 'Failed', '2026-03-01T00:00:00.000Z', clock.now()))
+    store.put(action('a', 'Failed', '2026-03-01T00:00:00.000Z', clock.now()))
     await poll(one)
     await poll(other)
 
-    expect(await told()).toEqual([
+    expect(await emitted()).toEqual([
       'a appeared - > Pending',
       'a changed Pending > InProgress',
       'a changed InProgress > Failed',

@@ -1,46 +1,53 @@
 import type { Resource } from '../../shared/changes/resource.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { toText } from './model.ts'
-import { type Belief, type Beliefs, judge } from './oracle.ts'
 import type { Story } from './play.ts'
+import { checkFeed, type Expectation, type Expectations } from './reference-model.ts'
 
 const HOUR_MS = 3_600_000
-/** How far back the first look and the hourly wide one reach. */
+/** How far back the first poll and the hourly wide one list. */
 const WINDOW_MS = 4 * 24 * HOUR_MS
 
-/** Every promise that a story breaks, in words; none is what it should be. */
-export function brokenPromises(resource: Resource, tellBaseline: boolean, story: Story): string[] {
-  const { wrongs, beliefs } = judge(resource, tellBaseline, story.turns, story.events)
-  const form = [...story.pretences, ...misshapen(story.events), ...story.complaints]
-  if (form.length > 0 || wrongs.length > 0) return [...form, ...wrongs]
+/** Every promise that a history breaks, as text; empty when all are kept. */
+export function brokenPromises(resource: Resource, emitBaseline: boolean, story: Story): string[] {
+  const { violations, expectations } = checkFeed(
+    resource,
+    emitBaseline,
+    story.attempts,
+    story.events,
+  )
+  const broken = [...story.falseReports, ...malformed(story.events), ...story.deliveryErrors]
+  if (broken.length > 0 || violations.length > 0) return [...broken, ...violations]
   return [
     ...invented(resource, story),
-    ...unearthed(resource, tellBaseline, story),
-    ...lost(resource, story, beliefs),
+    ...oldItems(resource, emitBaseline, story),
+    ...lost(resource, story, expectations),
   ]
 }
 
-/** Places without gaps, ids without ties, each item a chain whose versions rise. */
-function misshapen(events: CloudEvent[]): string[] {
-  const wrongs: string[] = []
+/** Sequence numbers have no gaps, ids are unique, and the events of each item form a chain with rising versions. */
+function malformed(events: CloudEvent[]): string[] {
+  const violations: string[] = []
   const last = new Map<string, CloudEvent>()
   for (const [index, event] of events.entries()) {
-    const place = `event ${index + 1} of ${event.subject}`
-    if (Number(event.sequence) !== index + 1) wrongs.push(`${place} stands at ${event.sequence}`)
+    const name = `event ${index + 1} of ${event.subject}`
+    if (Number(event.sequence) !== index + 1)
+      violations.push(`${name} has the sequence ${event.sequence}`)
     const before = last.get(event.subject)
     if (before && Number(before.data.version) >= Number(event.data.version))
-      wrongs.push(`${place} has an old version`)
-    // What was gone appears again; what was told before its item left the set may do so as well.
+      violations.push(`${name} has an old version`)
+    // A gone item can appear again, and so can a pruned one.
     const isAppeared = event.data.from === null
     if (before && !isAppeared && event.data.from !== before.data.to)
-      wrongs.push(`${place} does not follow the one before`)
+      violations.push(`${name} does not follow the one before`)
     last.set(event.subject, event)
   }
-  if (new Set(events.map(({ id }) => id)).size < events.length) wrongs.push('an id was given twice')
-  return wrongs
+  if (new Set(events.map(({ id }) => id)).size < events.length)
+    violations.push('two events have the same id')
+  return violations
 }
 
-/** Nothing is told that was not so; where rows have update times, nothing in another order than it happened. */
+/** Every event is true. If rows have update times, the events of an item are in the order in which they happened. */
 function invented(resource: Resource, { events, model }: Story): string[] {
   const latest = new Map<string, number>()
   return events.flatMap(({ subject, data }) => {
@@ -52,18 +59,18 @@ function invented(resource: Resource, { events, model }: Story): string[] {
     )
     const isInOrder = !isTimed || resource.mayReopen || index >= (latest.get(subject) ?? 0)
     latest.set(subject, index)
-    return index >= 0 && isInOrder ? [] : [`${subject} was never ${data.to} then`]
+    return index >= 0 && isInOrder ? [] : [`${subject} was not ${data.to} at that time`]
   })
 }
 
-/** What was over and older than the first look reaches, and did not move since, is history that nobody asked for. */
-function unearthed(
+/** Items that were over before the first poll's window, and did not change since, get no events. */
+function oldItems(
   resource: Resource,
-  tellBaseline: boolean,
-  { turns, events, model }: Story,
+  emitBaseline: boolean,
+  { attempts, events, model }: Story,
 ): string[] {
-  const first = turns.find(({ isComplete }) => isComplete)
-  if (!first || tellBaseline) return []
+  const first = attempts.find(({ isComplete }) => isComplete)
+  if (!first || emitBaseline) return []
   return events.flatMap(({ subject }) => {
     const item = model.items.get(subject)
     const end = item?.history.at(-1)
@@ -71,36 +78,45 @@ function unearthed(
     const isOld = [item.madeAt, end.at].every(
       (at) => Date.parse(toText(at)) < first.nowMs - WINDOW_MS - HOUR_MS,
     )
-    return isOld ? [`${subject} was over long before the first look, and was told`] : []
+    return isOld ? [`${subject} was over long before the first poll, and has an event`] : []
   })
 }
 
 /**
- * What the service has at the end is what was told last: of all that is open, or was made since the first look's window. What
- * was told to be over is looked at no more when it is older than every window.
+ * The last event of an item has the state that the upstream has at the end, for all items that are open or were created since
+ * the first poll's window. An item whose end was emitted is no longer listed when it is older than every window.
  */
-function lost(resource: Resource, { turns, model }: Story, beliefs: Beliefs): string[] {
-  const first = turns.find(({ isComplete }) => isComplete)
-  const final = turns.at(-1)
+function lost(
+  resource: Resource,
+  { attempts, model }: Story,
+  expectations: Expectations,
+): string[] {
+  const first = attempts.find(({ isComplete }) => isComplete)
+  const final = attempts.at(-1)
   if (!first || !final) return ['no poll came to its end']
   return [...model.items.values()].flatMap((item) => {
     const state = item.history.at(-1)?.state ?? ''
-    const isOver = (belief: Belief) =>
-      belief.gone !== null || resource.terminalStates.includes(belief.state)
-    const held = beliefs.get(item.id) ?? [null]
+    const isOver = (expectation: Expectation) =>
+      expectation.gone !== null || resource.terminalStates.includes(expectation.state)
+    const expected = expectations.get(item.id) ?? [null]
     if (!model.rowNow(item)) {
-      return held.every((belief) => !belief || isOver(belief))
+      return expected.every((expectation) => !expectation || isOver(expectation))
         ? []
-        : [`${item.id} vanished, and that was not told`]
+        : [`${item.id} was removed, and no event says so`]
     }
     const isSince = (ms: number) => Date.parse(toText(item.madeAt)) > ms - WINDOW_MS + HOUR_MS
-    const isBound =
+    const mustBeKnown =
       resource.openStates.includes(state) || (isSince(first.nowMs) && item.startsAt === 0)
     const isPast = !isSince(final.nowMs)
-    const isTold = (belief: Belief | null) => {
-      if (!belief) return isPast && item.absences.length > 0
-      return (belief.state === state && belief.gone !== 'notFound') || (isPast && isOver(belief))
+    const isSent = (expectation: Expectation | null) => {
+      if (!expectation) return isPast && item.absences.length > 0
+      return (
+        (expectation.state === state && expectation.gone !== 'notFound') ||
+        (isPast && isOver(expectation))
+      )
     }
-    return !isBound || held.every(isTold) ? [] : [`${item.id} is ${state}, and that was not told`]
+    return !mustBeKnown || expected.every(isSent)
+      ? []
+      : [`${item.id} is ${state}, and no event says so`]
   })
 }

@@ -11,32 +11,32 @@ import { createWorld, type DeliveryWorld } from '../events/world.ts'
 import { createStillClock } from '../platform/still-clock.ts'
 import { freshStorage } from '../storage.ts'
 import { histories } from './histories.ts'
-import { play, type Stage } from './play.ts'
+import { play, type Setup } from './play.ts'
 import { brokenPromises } from './promises.ts'
 
 const runs = Number(process.env.PROPERTY_RUNS ?? 500)
 const seed =
   process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
 const timeout = 60_000 + runs * 200
-/** What is found by then is reported, made as small as it has become. */
+/** A failure found by then is reported, as far as it has been reduced. */
 const inTime = { interruptAfterTimeLimit: timeout - 20_000, markInterruptAsFailure: true }
 
-/** Whether every promise is kept, whatever happens. */
-const keepsPromises = (openWorld: () => Promise<DeliveryWorld>, broken: Partial<Stage> = {}) =>
+/** All promises are kept in every history. */
+const keepsPromises = (openWorld: () => Promise<DeliveryWorld>, broken: Partial<Setup> = {}) =>
   fc.asyncProperty(histories, fc.scheduler(), async (history, scheduler) => {
     const story = await play(history, { world: await openWorld(), ...broken }, scheduler)
 
-    expect(brokenPromises(resources[history.resource], history.tellBaseline, story)).toEqual([])
+    expect(brokenPromises(resources[history.resource], history.emitBaseline, story)).toEqual([])
   })
 
-/** Whether parts that are broken on purpose are found out; always by the same histories. */
-async function isFoundOut(broken: Partial<Stage>): Promise<boolean> {
+/** Whether a planted fault is found, always by the same histories. */
+async function isFound(broken: Partial<Setup>): Promise<boolean> {
   const property = keepsPromises(() => createWorld(), broken)
   const { failed } = await fc.check(property, { numRuns: 500, seed: 4, endOnFailure: true })
   return failed
 }
 
-test('whatever happens and whatever fails, each change that was seen is told once, and reaches whoever wants it', {
+test('in every history and with every fault, each change is emitted once and reaches every subscriber', {
   timeout,
 }, async () => {
   await fc.assert(
@@ -45,22 +45,22 @@ test('whatever happens and whatever fails, each change that was seen is told onc
   )
 })
 
-test('the same holds on the table service', { timeout }, async () => {
+test('the same is true on the table service', { timeout }, async () => {
   const openTable = createTables({ connectionString: await freshStorage() })
   let number = 0
-  let underWay = 0
+  let running = 0
   const whileBusy = <A extends unknown[], R>(request: (...args: A) => Promise<R>) => {
     return (...args: A) => {
-      underWay += 1
+      running += 1
       return request(...args).finally(() => {
-        underWay -= 1
+        running -= 1
       })
     }
   }
   const open = (name: string) => {
     const table = openTable(`${name}${number}`)
     const { get, page, transact } = table
-    // Watched by nobody, so that its lists go by its pages.
+    // With an empty interceptor, so that lists are read in pages.
     return interceptTable(
       { ...table, get: whileBusy(get), page: whileBusy(page), transact: whileBusy(transact) },
       {},
@@ -73,7 +73,7 @@ test('the same holds on the table service', { timeout }, async () => {
       subscriptions: open('Subscriptions'),
       deliveries: open('Deliveries'),
     }
-    return createWorld({ clock: createStillClock(() => underWay > 0), tables })
+    return createWorld({ clock: createStillClock(() => running > 0), tables })
   }
 
   await fc.assert(keepsPromises(openWorld), {
@@ -83,38 +83,38 @@ test('the same holds on the table service', { timeout }, async () => {
   })
 })
 
-test('a feed that moves the watch before it writes the steps is found out', {
+test('a feed that moves the poll state before it writes the steps is found', {
   timeout,
 }, async () => {
-  const hasty = (table: Table): Feed => {
+  const tooEarly = (table: Table): Feed => {
     const feed: Feed = createFeed(table)
-    const append: Feed['append'] = async (before, steps, context, poll) =>
+    const append: Feed['append'] = async (before, steps, state, poll) =>
       feed.append(
-        context === before.state ? before : await moveWatch(table, before, context),
+        state === before.state ? before : await moveState(table, before, state),
         steps,
-        context,
+        state,
         poll,
       )
     return { ...feed, append }
   }
 
-  expect(await isFoundOut({ makeFeed: hasty })).toBe(true)
+  expect(await isFound({ makeFeed: tooEarly })).toBe(true)
 })
 
-/** Moves the watch alone, under the guard of the head. */
-async function moveWatch(table: Table, before: Head, context: string): Promise<Head> {
+/** Moves the poll state alone, guarded by the ETag of the head. */
+async function moveState(table: Table, before: Head, state: string): Promise<Head> {
   const { stream, etag: guard, next, epoch } = before
-  const head = { partitionKey: stream, rowKey: 'head', columns: { next, epoch, context: context } }
+  const head = { partitionKey: stream, rowKey: 'head', columns: { next, epoch, state } }
   try {
     const [etag = ''] = await table.transact([{ kind: 'replace', ...head, etag: guard }])
-    return { ...before, state: context, etag }
+    return { ...before, state: state, etag }
   } catch (error) {
     throw isConflict(error, 'changed') ? new StreamMoved(stream) : error
   }
 }
 
-test('a feed that writes its head unguarded is found out', { timeout }, async () => {
-  const careless = (table: Table): Feed => {
+test('a feed that writes its head without its ETag is found', { timeout }, async () => {
+  const unguarded = (table: Table): Feed => {
     const transact: Table['transact'] = (operations) =>
       table.transact(
         operations.map((one) =>
@@ -124,13 +124,13 @@ test('a feed that writes its head unguarded is found out', { timeout }, async ()
     return createFeed({ ...table, transact })
   }
 
-  expect(await isFoundOut({ makeFeed: careless })).toBe(true)
+  expect(await isFound({ makeFeed: unguarded })).toBe(true)
 })
 
-test('a delivery whose row is written before its next attempt is queued is found out', {
+test('a delivery whose row is written before its next attempt is queued is found', {
   timeout,
 }, async () => {
-  const hasty = (deps: EventsDeps): EventsDeps => {
+  const tooEarly = (deps: EventsDeps): EventsDeps => {
     const unsent = new Map<string, () => Promise<void>>()
     const keyOf = ({
       subscription,
@@ -161,5 +161,5 @@ test('a delivery whose row is written before its next attempt is queued is found
     }
   }
 
-  expect(await isFoundOut({ tamper: hasty })).toBe(true)
+  expect(await isFound({ replaceDeps: tooEarly })).toBe(true)
 })

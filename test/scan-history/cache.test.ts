@@ -28,38 +28,38 @@ async function rowsOf(table: Table) {
   return rows
 }
 
-test('an entry too large for a row is split over several and comes back whole, on the real thing', async () => {
+test('an entry too large for a row is split over several and is read whole, on the real table service', async () => {
   const table = createTables({ connectionString: await freshStorage() })('ScanCache')
   await table.create()
   const clock = createAdjustableClock()
   const raw = JSON.stringify(randomBytes(1_500_000).toString('base64'))
-  const kept = { ...entry('{"umlaut":"ä😀"}', raw) }
+  const large = { ...entry('{"umlaut":"ä😀"}', raw) }
 
-  await createScanCache(table, clock).put(key, kept, 60_000)
+  await createScanCache(table, clock).put(key, large, 60_000)
   const other = createScanCache(table, clock)
 
   expect(await other.get(key)).toEqual({
-    answer: kept.answer,
-    tag: kept.tag,
+    answer: large.answer,
+    tag: large.tag,
     at: expect.any(String),
     final: true,
   })
-  expect((await other.raw(key, kept.tag)) === raw).toBe(true)
+  expect((await other.raw(key, large.tag)) === raw).toBe(true)
   expect((await rowsOf(table)).length).toBeGreaterThan(3)
 })
 
-test('an entry too large for a transaction is not kept, and never cut', async () => {
+test('an entry too large for a transaction is not cached, and never cut', async () => {
   const { table, cache } = await inMemory()
-  const kept = entry('{}', JSON.stringify(randomBytes(4_000_000).toString('base64')))
+  const large = entry('{}', JSON.stringify(randomBytes(4_000_000).toString('base64')))
 
-  await cache.put(key, kept, 60_000)
+  await cache.put(key, large, 60_000)
 
   expect(await cache.get(key)).toMatchObject({ answer: '{}' })
-  expect(await cache.raw(key, kept.tag)).toBeUndefined()
+  expect(await cache.raw(key, large.tag)).toBeUndefined()
   expect(await rowsOf(table)).toHaveLength(1)
 })
 
-test('an entry is there until its time is over, and swept afterwards', async () => {
+test('an entry is read until it expires, and then deleted', async () => {
   const { table, clock, cache } = await inMemory()
   await cache.put(key, entry('{"n":1}'), 30_000)
   await cache.put({ ...key, id: '8' }, entry('{"n":2}'), 3_600_000)
@@ -78,7 +78,7 @@ test('an entry is there until its time is over, and swept afterwards', async () 
   ])
 })
 
-test('rows of two writers are never put together', async () => {
+test('rows of two writers are never joined', async () => {
   const { table, cache } = await inMemory()
   const [one, two] = [1, 2].map((n) =>
     entry(`{"n":${n}}`, JSON.stringify(randomBytes(700_000).toString('base64') + n)),
@@ -88,7 +88,7 @@ test('rows of two writers are never put together', async () => {
   const [, second] = (await rowsOf(table)).filter(({ rowKey }) => rowKey.includes('|raw|'))
   await cache.put(key, two, 60_000)
 
-  // As if the other one's second row came late.
+  // As if the second row of the first writer came late.
   const { partitionKey = '', rowKey = '', columns = {} } = second ?? {}
   await table.transact([{ kind: 'upsert', partitionKey, rowKey, columns }])
 
@@ -97,7 +97,7 @@ test('rows of two writers are never put together', async () => {
   expect(await cache.get(key)).toMatchObject({ answer: '{"n":2}' })
 })
 
-test('what belongs to another answer is not handed out, and what is left of a longer one is not read', async () => {
+test('the raw part of another answer is not given out, and the rest of a longer one is not read', async () => {
   const { cache } = await inMemory()
   const long = entry('{"n":1}', JSON.stringify(randomBytes(700_000).toString('base64')))
   const short = entry('{"n":2}', '{"raw":2}')
@@ -109,18 +109,18 @@ test('what belongs to another answer is not handed out, and what is left of a lo
   expect(await cache.raw(key, short.tag)).toBe('{"raw":2}')
 })
 
-test('a pointer tells which part has the answer, for as long as it was told to', async () => {
+test('an alias names the part that has the answer, until it expires', async () => {
   const { clock, cache } = await inMemory()
   await cache.putAlias({ ...key, part: 'latest' }, 'run-1', 30_000)
 
   const before = await cache.get({ ...key, part: 'latest' })
   clock.advance(31_000)
 
-  expect(before).toEqual({ see: 'run-1' })
+  expect(before).toEqual({ alias: 'run-1' })
   expect(await cache.get({ ...key, part: 'latest' })).toBeUndefined()
 })
 
-test('keys that begin alike are told apart', async () => {
+test('keys with the same beginning are different keys', async () => {
   const { cache } = await inMemory()
   await cache.put({ ...key, part: '10-0' }, entry('{"n":1}'), 60_000)
 

@@ -10,7 +10,7 @@ const never = '0 0 0 1 1 *'
 let stack: TestStack
 afterEach(() => stack.stop())
 
-/** What the cache holds, unpacked. */
+/** The unpacked texts of the cache. */
 async function cachedTexts(): Promise<string[]> {
   const texts: string[] = []
   for await (const { columns } of createTables({ connectionString: stack.storage })(
@@ -21,7 +21,7 @@ async function cachedTexts(): Promise<string[]> {
   return texts
 }
 
-test('keys, tokens and what scans sign in with are in no answer, log line, error or stored row', async () => {
+test('keys, tokens and the credentials of scans are in no answer, log line, error or stored row', async () => {
   const env = {
     AV_HEALTH_SCHEDULE: never,
     MACHINE_ACTIONS_SCHEDULE: never,
@@ -29,7 +29,7 @@ test('keys, tokens and what scans sign in with are in no answer, log line, error
   }
   stack = await startTestStack({ fleet: { size: 5, files: 1, badLines: 0 }, env })
   const { scans, tenableKeys, issuedSecrets, setFaults } = stack.simulator
-  // As if somebody had pasted them there, or the service gave them back.
+  // As if somebody had pasted them there, or the service returned them.
   const { accessKey, secretKey } = tenableKeys
   scans.tenable.put({ id: 401, name: `of ${accessKey}; secretKey=${secretKey}`, runs: [{}] })
   scans.sessions.put({ id: 's401', targets: [{ error: `Authorization: Bearer ${secretKey}` }] })

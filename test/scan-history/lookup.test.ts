@@ -9,17 +9,17 @@ import { createMemoryTable } from '../memory-table.ts'
 
 type Answers = Record<string, Fetched | Alias | Error>
 
-/** A question whose answers stand in a list, by id and part, and a look-up's parts. */
-async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
+/** A query that answers from a list, by id and part, and the deps of a look-up. */
+async function createLookup(answers: Answers, replaced: Partial<ScanCache> = {}) {
   const table = createMemoryTable('ScanCache')
   await table.create()
   const clock = createAdjustableClock()
-  const asked: string[] = []
+  const calls: string[] = []
   const failures: unknown[] = []
-  const question: Query = {
+  const query: Query = {
     kind: 'tenable-scan',
     async fetch(ids, part) {
-      asked.push(`${ids}|${part}`)
+      calls.push(`${ids}|${part}`)
       const found = ids.flatMap((id) => {
         const answer = answers[`${id}|${part}`]
         if (answer instanceof Error) throw answer
@@ -28,7 +28,7 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
       return new Map(found)
     },
   }
-  const cache = { ...createScanCache(table, clock), ...changed }
+  const cache = { ...createScanCache(table, clock), ...replaced }
   const deps: LookupDeps = {
     cache,
     clock,
@@ -36,7 +36,7 @@ async function asking(answers: Answers, changed: Partial<ScanCache> = {}) {
     finalMs: 90 * 24 * 3_600_000,
     onCacheFailure: (error) => void failures.push(error),
   }
-  return { deps: deps, question, asked, clock, failures, answers }
+  return { deps, query, calls, clock, failures, answers }
 }
 
 const found = (n: number, more: Partial<Fetched> = {}): Fetched => ({
@@ -46,79 +46,76 @@ const found = (n: number, more: Partial<Fetched> = {}): Fetched => ({
   ...more,
 })
 
-test('what will not change is asked for once, what may is asked for again after half a minute', async () => {
-  const { deps, question, asked, clock } = await asking({
+test('a final answer is fetched once, another one again after half a minute', async () => {
+  const { deps, query, calls, clock } = await createLookup({
     'a|latest': found(1),
     'b|latest': found(2, { final: false }),
   })
 
   for (const ms of [0, 29_000, 2000]) {
     clock.advance(ms)
-    await lookup(deps, question, ['a'])
-    await lookup(deps, question, ['b'])
+    await lookup(deps, query, ['a'])
+    await lookup(deps, query, ['b'])
   }
 
-  expect(asked).toEqual(['a|latest', 'b|latest', 'b|latest'])
+  expect(calls).toEqual(['a|latest', 'b|latest', 'b|latest'])
 })
 
-test('of several ids only those that are not there are asked for, together', async () => {
-  const { deps, question, asked } = await asking({
+test('of several ids, one call fetches those that are not cached', async () => {
+  const { deps, query, calls } = await createLookup({
     'a|latest': found(1),
     'b|latest': found(2),
     'c|latest': found(3),
   })
-  await lookup(deps, question, ['b'])
+  await lookup(deps, query, ['b'])
 
-  const entries = await lookup(deps, question, ['a', 'b', 'c', 'd'])
+  const entries = await lookup(deps, query, ['a', 'b', 'c', 'd'])
 
   expect([...entries].map(([id, { answer }]) => [id, answer.n])).toEqual([
     ['a', 1],
     ['b', 2],
     ['c', 3],
   ])
-  expect(asked).toEqual(['b|latest', 'a,c,d|latest'])
+  expect(calls).toEqual(['b|latest', 'a,c,d|latest'])
 })
 
-test('the latest is looked for anew after half a minute, and its answer is asked for once', async () => {
-  const { deps, question, asked, clock, answers } = await asking({
+test('the latest run is resolved again after half a minute, and its answer is fetched once', async () => {
+  const { deps, query, calls, clock, answers } = await createLookup({
     'a|latest': { alias: 'r1' },
     'a|r1': found(1),
   })
 
-  await lookup(deps, question, ['a'])
-  await lookup(deps, question, ['a'])
+  await lookup(deps, query, ['a'])
+  await lookup(deps, query, ['a'])
   clock.advance(31_000)
-  await lookup(deps, question, ['a'])
+  await lookup(deps, query, ['a'])
   answers['a|latest'] = { alias: 'r2' }
   answers['a|r2'] = found(2)
   clock.advance(31_000)
-  const entry = (await lookup(deps, question, ['a'])).get('a')
+  const entry = (await lookup(deps, query, ['a'])).get('a')
 
   expect(entry?.answer).toEqual({ n: 2 })
-  expect(asked).toEqual(['a|latest', 'a|r1', 'a|latest', 'a|latest', 'a|r2'])
+  expect(calls).toEqual(['a|latest', 'a|r1', 'a|latest', 'a|latest', 'a|r2'])
 })
 
-test('a refusal for want of calls is the caller’s 429, everybody’s who waits, and nobody’s who comes later', async () => {
+test('no call left is a 429 for every caller who waits, and for no later caller', async () => {
   const facts = {
     upstream: 'tenable',
     call: 'calls of scans',
     reason: 'refused',
     retryable: true,
   } as const
-  const refusal = new UpstreamError({
+  const noCallLeft = new UpstreamError({
     ...facts,
     status: 429,
     code: 'OwnBudget',
     retryAfterMs: 7000,
   })
-  const { deps, question, asked, answers } = await asking({ 'a|latest': refusal })
+  const { deps, query, calls, answers } = await createLookup({ 'a|latest': noCallLeft })
 
-  const refused = await Promise.allSettled([
-    lookup(deps, question, ['a']),
-    lookup(deps, question, ['a']),
-  ])
+  const refused = await Promise.allSettled([lookup(deps, query, ['a']), lookup(deps, query, ['a'])])
   answers['a|latest'] = found(1)
-  const later = await lookup(deps, question, ['a'])
+  const later = await lookup(deps, query, ['a'])
 
   const reasons = refused.map((one) => (one.status === 'rejected' ? one.reason : one))
   expect(reasons).toEqual([expect.any(RequestError), expect.any(RequestError)])
@@ -128,11 +125,11 @@ test('a refusal for want of calls is the caller’s 429, everybody’s who waits
     retryAfterMs: 7000,
   })
   expect(later.get('a')?.answer).toEqual({ n: 1 })
-  expect(asked).toHaveLength(2)
+  expect(calls).toHaveLength(2)
 })
 
-test('an answer that could not be kept is still an answer', async () => {
-  const { deps, question, failures } = await asking(
+test('an answer that could not be cached is still answered', async () => {
+  const { deps, query, failures } = await createLookup(
     { 'a|latest': { alias: 'r' }, 'a|r': found(1) },
     {
       put: async () => Promise.reject(new Error('no storage')),
@@ -140,45 +137,45 @@ test('an answer that could not be kept is still an answer', async () => {
     },
   )
 
-  const entry = (await lookup(deps, question, ['a'])).get('a')
+  const entry = (await lookup(deps, query, ['a'])).get('a')
 
   expect(entry?.answer).toEqual({ n: 1 })
   expect(failures).toHaveLength(2)
 })
 
-test('a raw answer that was too large to be kept is asked for again, once for all who want it', async () => {
-  const { deps, question, asked } = await asking(
+test('a raw answer that was too large for the cache is fetched again, once for all callers', async () => {
+  const { deps, query, calls } = await createLookup(
     { 'a|latest': found(1) },
     { raw: async () => undefined },
   )
-  await lookup(deps, question, ['a'])
+  await lookup(deps, query, ['a'])
 
-  const entries = await Promise.all([1, 2, 3].map(() => lookup(deps, question, ['a'])))
+  const entries = await Promise.all([1, 2, 3].map(() => lookup(deps, query, ['a'])))
   const raws = await Promise.all(entries.map((entry) => entry.get('a')?.withRaw()))
 
   expect(raws.map((raw) => raw?.raw)).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }])
-  expect(asked).toEqual(['a|latest', 'a|latest'])
+  expect(calls).toEqual(['a|latest', 'a|latest'])
 })
 
-test('who waits too long is told so, and the work is not begun twice', async () => {
-  const { deps, question, clock, asked } = await asking({})
+test('a caller who waits too long gets a timeout, and the work is not started twice', async () => {
+  const { deps, query, clock, calls } = await createLookup({})
   const slow: Query = {
-    ...question,
+    ...query,
     fetch: async (ids, part) => {
-      asked.push(`${ids}|${part}`)
+      calls.push(`${ids}|${part}`)
       return new Promise(() => {})
     },
   }
 
   const waiting = lookup(deps, slow, ['a'])
   const also = lookup(deps, slow, ['a'])
-  const told = Promise.allSettled([waiting, also])
-  while (asked.length === 0) await undefined
+  const results = Promise.allSettled([waiting, also])
+  while (calls.length === 0) await undefined
   clock.advance(91_000)
 
-  expect(await told).toMatchObject([
+  expect(await results).toMatchObject([
     { status: 'rejected', reason: { facts: { reason: 'timeout', upstream: 'tenable' } } },
     { status: 'rejected' },
   ])
-  expect(asked).toHaveLength(1)
+  expect(calls).toHaveLength(1)
 })

@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   stack.configure()
-  // Nothing is kept that long that was not over.
+  // No answer that is not final is cached that long.
   stack.clock.advance(61_000)
   stack.simulator.setFaults({
     scanHistoryStatus: null,
@@ -43,7 +43,7 @@ const sent = (before: ReturnType<typeof calls>) =>
       .filter(([, count]) => count > 0),
   )
 
-describe('the six answers that must not be taken for each other', () => {
+describe('six answers that must stay different', () => {
   test.each([
     [
       'empty',
@@ -87,24 +87,24 @@ test.each([
   [110, 'completed', 'complete'],
   [112, 'imported', 'archived'],
   [113, 'running', 'running'],
-])('Tenable scan %i is %s and %s, by number and by its long name', async (id, state, kind) => {
+])('Tenable scan %i is %s and %s, by number and by schedule UUID', async (id, state, kind) => {
   const scheduleUuid = stack.simulator.scans.tenable.get(id)?.scheduleUuid
 
   const byNumber = await get(`tenable/scans/${id}`)
-  const byName = await get(`tenable/scans/${scheduleUuid}`)
+  const byUuid = await get(`tenable/scans/${scheduleUuid}`)
 
   expect(byNumber).toMatchObject({
     status: 200,
     body: { state, completeness: { kind }, id: String(id) },
   })
-  expect(byName).toMatchObject({
+  expect(byUuid).toMatchObject({
     status: 200,
     body: { state, completeness: { kind }, id: scheduleUuid },
   })
 })
 
-describe('details are asked for only when they are needed', () => {
-  test('a run under way costs one cheap call, and its end is seen when it comes', async () => {
+describe('details are fetched only when they are needed', () => {
+  test('a run that is not over costs one cheap call, and its end is seen', async () => {
     const { tenable } = stack.simulator.scans
     tenable.put({ id: 301, runs: [{}] })
     tenable.startRun(301)
@@ -129,7 +129,7 @@ describe('details are asked for only when they are needed', () => {
     expect(sent(before)).toEqual({ history: 1, 'latest-status': 1, details: 1 })
   })
 
-  test('100 look-ups of a finished run at once are one details call; of another process none', async () => {
+  test('100 look-ups of a finished run at once make one details call; another process makes none', async () => {
     stack.simulator.scans.tenable.put({ id: 302, runs: [{ hosts: 40 }] })
 
     const before = calls()
@@ -150,7 +150,7 @@ describe('details are asked for only when they are needed', () => {
     expect(sent(later)).toEqual({})
   })
 
-  test('a run by its number is the run by its UUID', async () => {
+  test('a run by number is the same as by UUID', async () => {
     stack.simulator.scans.tenable.put({ id: 303, runs: [{}, {}] })
 
     const before = calls()
@@ -163,7 +163,7 @@ describe('details are asked for only when they are needed', () => {
     expect(sent(before)).toEqual({ details: 1 })
   })
 
-  test('what was kept before Tenable archived the run is still whole', async () => {
+  test('an answer that was cached before Tenable archived the run is still whole', async () => {
     stack.simulator.scans.tenable.put({ id: 304, runs: [{ hosts: 2 }] })
     const whole = await get('tenable/scans/304')
 
@@ -176,7 +176,7 @@ describe('details are asked for only when they are needed', () => {
     expect(tooLate.body.completeness.kind).toBe('archived')
   })
 
-  test('a run of another scan is not found, and the answer says that it may be either', async () => {
+  test('a run of another scan is not found, and the answer says that scan or run does not exist', async () => {
     const { body } = await get('tenable/scans/101')
 
     const answer = await get(`tenable/scans/102?run=${body.run.id}`)
@@ -200,7 +200,7 @@ describe('ETags', () => {
     [`defender/sessions?id=${good}&id=${partly}`, 'private, max-age=86400'],
     ['defender/definitions', 'private, max-age=30'],
     [`defender/definitions/${network}`, 'private, max-age=30'],
-  ])('%s is answered with 304 to whoever has it', async (path, cacheControl) => {
+  ])('%s is a 304 for a caller who has it', async (path, cacheControl) => {
     const first = await get(path)
     const etag = first.headers.get('etag') ?? ''
 
@@ -215,7 +215,7 @@ describe('ETags', () => {
     expect(other.status).toBe(200)
   })
 
-  test('the answer with the raw one in it is another one', async () => {
+  test('an answer with raw has another ETag', async () => {
     const [plain, raw] = [
       await get(`defender/sessions/${good}`),
       await get(`defender/sessions/${good}?raw=true`),
@@ -225,24 +225,24 @@ describe('ETags', () => {
   })
 })
 
-test('raw is what the source has said, fresh and out of the cache alike', async () => {
+test('raw is the answer of the source, fresh and from the cache', async () => {
   stack.simulator.scans.tenable.put({ id: 305, runs: [{}] })
 
   const before = calls()
   const fresh = await get('tenable/scans/305?raw=true')
-  const kept = await get('tenable/scans/305?raw=true')
+  const cached = await get('tenable/scans/305?raw=true')
 
   expect(fresh.body.raw).toMatchObject({
     info: { status: 'completed' },
     vulnerabilities: expect.any(Array),
   })
-  expect(kept.body.raw).toEqual(fresh.body.raw)
-  expect(kept.body.cached).not.toBeNull()
+  expect(cached.body.raw).toEqual(fresh.body.raw)
+  expect(cached.body.cached).not.toBeNull()
   expect(sent(before)).toMatchObject({ details: 1 })
 })
 
 describe('pages', () => {
-  test('runs come newest first, page by page, each once', async () => {
+  test('runs are listed newest first, page by page, each once', async () => {
     const runs: string[] = []
     let path = 'tenable/scans/101/runs?limit=3'
     for (let pages = 0; path && pages < 5; pages++) {
@@ -257,7 +257,7 @@ describe('pages', () => {
     expect(runs).toEqual([10010103, 10010102, 10010101, 10010100])
   })
 
-  test('a next of another scan is refused', async () => {
+  test('a cursor of another scan is refused', async () => {
     const { body } = await get('tenable/scans/101/runs?limit=1')
 
     expect((await get(`tenable/scans/111/runs?after=${body.next}`)).status).toBe(400)
@@ -270,7 +270,7 @@ describe('pages', () => {
     })
   })
 
-  test('definitions, and the sessions of one', async () => {
+  test('definitions and the sessions of one are listed in pages', async () => {
     const first = await get('defender/definitions?limit=2')
     const rest = await get(`defender/definitions?limit=2&after=${first.body.next}`)
     const sessions = await get(`defender/definitions/${network}?limit=1`)
@@ -296,7 +296,7 @@ describe('pages', () => {
 
 describe('Defender sessions', () => {
   test.each(['documented', 'session-sample', 'metadata', 'one-target'] as const)(
-    'in the shape %s are the same scans',
+    'are the same scans in the shape %s',
     async (scanHistoryShape) => {
       const id = `${scanHistoryShape.replace('-', '')}0000`
       stack.simulator.scans.sessions.put({ id, targets: [{}] })
@@ -317,7 +317,7 @@ describe('Defender sessions', () => {
     },
   )
 
-  test('several are one call, and those that are not there are named', async () => {
+  test('several are one call, and those that do not exist are named', async () => {
     const ids = ['s1', 's2', 's3']
     for (const id of ids) stack.simulator.scans.sessions.put({ id })
     await get('defender/sessions/s2')
@@ -331,7 +331,7 @@ describe('Defender sessions', () => {
     expect(sent(before)).toEqual({ 'by-session': 1 })
   })
 
-  test('failures are told with their words', async () => {
+  test('a failure is answered with its message', async () => {
     stack.simulator.setFaults({ scanHistoryShape: 'metadata' })
 
     const { body } = await get(`defender/sessions/${bad}`)
@@ -339,7 +339,7 @@ describe('Defender sessions', () => {
     expect(body).toMatchObject({ state: 'failed', errorMessage: 'The scanner could not sign in.' })
   })
 
-  test('none, or no id, or too many are refused', async () => {
+  test('that do not exist are a 404; no id or too many are refused', async () => {
     const many = Array.from({ length: 21 }, (_, n) => `id=s${n}`).join('&')
 
     expect(await get('defender/sessions/nobody')).toMatchObject({
@@ -352,7 +352,7 @@ describe('Defender sessions', () => {
   })
 })
 
-describe('ids that try to get out', () => {
+describe('ids that try to leave the path', () => {
   const ids = [
     '..',
     'a..b',
@@ -375,7 +375,7 @@ describe('ids that try to get out', () => {
     'tenable/scans/ID/status',
   ]
 
-  /** fetch() tidies a path up before it is sent. */
+  /** fetch() normalizes a path before it sends it. */
   const raw = (path: string) =>
     new Promise<number>((resolve, reject) => {
       const { hostname, port } = new URL(stack.host.url)
@@ -406,17 +406,17 @@ describe('ids that try to get out', () => {
       ),
     )
 
-    // Two dots lead to no route at all.
+    // Two dots match no route at all.
     expect(statuses.filter((status) => status !== 400 && status !== 404)).toEqual([])
     expect(long).toBe(400)
-    // The host itself takes no request line that long.
+    // The host itself refuses a request line that long.
     expect(longer).toBe(414)
     expect(sent(before)).toEqual({})
   })
 })
 
 describe('failures upstream', () => {
-  test('403 names what is missing, and the id for the support', async () => {
+  test('403 names what is missing, and the id for support', async () => {
     stack.simulator.setFaults({
       tenableStatus: { answer: 'forbidden', calls: 1 },
       scanHistoryStatus: { answer: 403, calls: 1 },
@@ -433,13 +433,13 @@ describe('failures upstream', () => {
     expect(tenable.body.detail).toMatch(
       /missing: Scan Operator \[24\] \+ Can View \[16\].*id of this answer/,
     )
-    // A permission is given on each scan: one refusal says nothing of the others.
+    // Permissions are per scan: one refusal says nothing about the others.
     expect(status.body.upstreams.tenable.state).not.toBe('forbidden')
     expect(status.body.sections.scanHistory).toMatchObject({ state: 'ok' })
     expect(webApp.body.detail).toContain('scans of web applications')
   })
 
-  test('what is said of one scan alone leaves the status as it was, keys that are refused do not', async () => {
+  test('an error of one scan leaves the status as it was; refused keys change it', async () => {
     await get('tenable/scans/101')
 
     for (const id of [114, 115]) await get(`tenable/scans/${id}`)
@@ -455,7 +455,7 @@ describe('failures upstream', () => {
     ])
   })
 
-  test('500 of a web application is told as what it may be', async () => {
+  test('500 of a scan of a web application names the likely cause', async () => {
     const answer = await get('tenable/scans/115')
 
     expect(answer).toMatchObject({
@@ -465,7 +465,7 @@ describe('failures upstream', () => {
     expect(answer.body.detail).toContain('scans of web applications')
   })
 
-  test('429 is told at once, with its Retry-After, and nobody is asked until then', async () => {
+  test('429 is answered at once with Retry-After, and no call is made until then', async () => {
     stack.simulator.setFaults({ tenableStatus: { answer: 'rate', calls: 1 } })
 
     const first = await get('tenable/scans/101/status')
@@ -483,7 +483,7 @@ describe('failures upstream', () => {
     expect(afterwards).toEqual({})
   })
 
-  test('an answer that does not come is a 504 before the host gives up', async () => {
+  test('no answer is a 504 before the host ends the request', async () => {
     stack.simulator.setFaults({ slowScanSeconds: 3600 })
 
     const before = calls()
@@ -498,7 +498,7 @@ describe('failures upstream', () => {
   })
 
   test.each(['html-200', 'broken-json'] as const)(
-    '%s is a changed answer and no empty one',
+    '%s is a changed answer, not an empty one',
     async (answer) => {
       stack.simulator.setFaults({ tenableStatus: { answer, calls: 1 } })
 
@@ -509,7 +509,7 @@ describe('failures upstream', () => {
     },
   )
 
-  test('a failure is not kept', async () => {
+  test('a failure is not cached', async () => {
     stack.simulator.setFaults({ tenableHistoryStatus: { answer: 'forbidden', calls: 1 } })
 
     const [first, second] = [
@@ -524,7 +524,7 @@ describe('failures upstream', () => {
 describe('settings', () => {
   const off = { TENABLE_ACCESS_KEY: '', TENABLE_SECRET_KEY: '' }
 
-  test('without keys Tenable is off, says what to set, and nothing else suffers', async () => {
+  test('without keys Tenable is off, the answer names the settings, and Defender still works', async () => {
     stack.configure(off)
 
     const tenable = await get('tenable/scans/101')
@@ -555,7 +555,7 @@ describe('settings', () => {
       { TENABLE_BASE_URL: 'http://127.0.0.1.evil.example' },
       'TENABLE_BASE_URL is wrong: expected an https address',
     ],
-  ])('with %o Tenable is stopped alone, and status says why', async (env, title) => {
+  ])('with %o only Tenable is stopped, and the status says why', async (env, title) => {
     stack.configure(env)
 
     const tenable = await get('tenable/scans/101')
@@ -570,7 +570,7 @@ describe('settings', () => {
   })
 })
 
-test('status tells what is left of both budgets', async () => {
+test('the status has both budgets', async () => {
   await get('tenable/scans/101/status')
 
   const { body } = await stack.get('status')

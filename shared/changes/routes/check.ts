@@ -3,21 +3,27 @@ import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { changesRoute } from '../deps.ts'
 import { isExpectedError, poll } from '../poll.ts'
-import { isPolling, type PollContext, type PollReport, readReport } from '../poll-state.ts'
+import {
+  isPolling,
+  type PollContext,
+  type PollReport,
+  pollReportSchema,
+  readReport,
+} from '../poll-state.ts'
 import { resourceParam } from './items.ts'
 
-/** How often to look whether a poll that somebody else began has ended. */
-const LOOK_EVERY_MS = 500
+/** How often to check whether a running poll has ended. */
+const CHECK_EVERY_MS = 500
 
-/** The report of a poll that began after `since` and ended well; undefined while there is none. */
+/** The report of a successful poll that started after `since`; undefined while there is none. */
 async function findReport(context: PollContext, since: string): Promise<PollReport | undefined> {
   const report = await readReport(context)
   return report && report.startedAt >= since ? report : undefined
 }
 
 /**
- * Polls now for a caller who knows of a change: answers a poll that began after `since`, one for all who ask at once.
- * Undefined when none has ended within `waitMs`; one that is under way then goes on.
+ * Polls for a caller who knows of a change. Returns the report of a poll that started after `since`; callers at the
+ * same time share one. Undefined if none has ended within `waitMs`; a running poll then continues.
  */
 export async function checkNow(
   context: PollContext,
@@ -28,14 +34,14 @@ export async function checkNow(
   const { clock, memory, resource } = context
   memory.check ??= singleFlight(pollFor)
   const over = new AbortController()
-  // Rejects only when it is over, and then nobody listens.
+  // It rejects only after the end, when nothing waits for it.
   const late = clock.sleep(waitMs, over.signal).catch(() => {})
   const until = clock.now().getTime() + waitMs
   try {
     while (clock.now().getTime() < until) {
       const report = await findReport(context, since)
       if (report) return report
-      if (await isPolling(context)) await clock.sleep(LOOK_EVERY_MS)
+      if (await isPolling(context)) await clock.sleep(CHECK_EVERY_MS)
       else {
         const own = await Promise.race([memory.check(resource.name, context, afterPoll), late])
         if (own && own.startedAt >= since) return own
@@ -47,7 +53,7 @@ export async function checkNow(
   }
 }
 
-/** Polls for callers, of whom none may be waiting any more when it fails. */
+/** Polls for callers. It logs an unexpected error itself: possibly no caller waits any more. */
 async function pollFor(_resource: string, context: PollContext, afterPoll: () => Promise<void>) {
   try {
     const { report } = await poll(context)
@@ -62,27 +68,24 @@ async function pollFor(_resource: string, context: PollContext, afterPoll: () =>
 
 const WAIT_MS = 20_000
 
-const reportSchema = z.strictObject({
-  startedAt: z.string(),
-  endedAt: z.string(),
-  listed: z.int(),
-  rechecked: z.int(),
-  events: z.int(),
-  openItems: z.int(),
-  unknownStates: z.record(z.string(), z.int()),
-})
+const reportSchema = pollReportSchema
+  .omit({ unreadable: true, oldestOpenId: true, oldestOpenSince: true, detectionLagSeconds: true })
+  .strict()
 
 export const checkResource = changesRoute({
   name: 'check-resource',
   method: 'POST',
   path: 'changes/{resource}/check',
-  summary: 'Poll now, for whoever knows of a change',
+  summary: 'Poll now, for a caller who knows of a change',
   params: z.strictObject({ resource: resourceParam }),
   body: z.strictObject({}),
   answers: {
-    200: { description: 'The report of a poll that began after the request.', body: reportSchema },
+    200: {
+      description: 'The report of a poll that started after the request.',
+      body: reportSchema,
+    },
     202: {
-      description: 'Still polling: ask Location after Retry-After.',
+      description: 'Still polling: get Location after Retry-After.',
       body: z.strictObject({}),
     },
   },
@@ -103,16 +106,4 @@ export const checkResource = changesRoute({
 })
 
 const answer = (report: PollReport | undefined) =>
-  report ? { status: 200, body: view(report) } : { status: 202, body: {} }
-
-function view({
-  startedAt,
-  endedAt,
-  listed,
-  rechecked,
-  events,
-  openItems,
-  unknownStates,
-}: PollReport) {
-  return { startedAt, endedAt, listed, rechecked, events, openItems, unknownStates }
-}
+  report ? { status: 200, body: reportSchema.strip().parse(report) } : { status: 202, body: {} }

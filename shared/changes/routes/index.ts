@@ -1,5 +1,5 @@
 import { checkResource } from './check.ts'
 import { listItems, showItem, waitForItem } from './items.ts'
 
-/** Every route of the watch over changes. */
+/** The routes of the changes flow. */
 export const changesRoutes = [listItems, showItem, waitForItem, checkResource]

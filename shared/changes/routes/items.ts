@@ -10,7 +10,7 @@ import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resourceNames } from '../resources/index.ts'
 
-/** An item as answers show it: the promised fields, where it stands, and since when. */
+/** An item in an answer, with the promised fields of its resource. */
 interface ItemView extends Record<string, unknown> {
   id: string
   resource: string
@@ -21,10 +21,9 @@ interface ItemView extends Record<string, unknown> {
   lastCheckedAt: string | null
 }
 
-/** Shows an item of the working set. */
 function viewItem(
   { resource }: Pick<PollContext, 'resource'>,
-  known: KnownItem,
+  known: Pick<KnownItem, 'id' | 'state' | 'version' | 'createdAt' | 'firstSeenAt' | 'gone'>,
   { fields, raw }: ItemData,
   lastCheckedAt: string | null,
 ): ItemView {
@@ -43,7 +42,7 @@ function viewItem(
   }
 }
 
-/** An item of the working set; undefined for one that is not in it. */
+/** A stored item; undefined if there is none. */
 export async function readItem(
   context: Pick<PollContext, 'resource' | 'feed'>,
   id: string,
@@ -55,37 +54,25 @@ export async function readItem(
   return viewItem(context, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
 }
 
-/** An item as the upstream has it now; undefined when it knows none of this id. On investigations the id may be an alert's. */
+/**
+ * An item as the upstream has it now; undefined if there is none. For investigations the id may be that of an alert.
+ */
 async function fetchItem(
-  { resource, source, track: over, clock }: PollContext,
+  { resource, source, track, clock }: PollContext,
   id: string,
 ): Promise<ItemView | undefined> {
-  const raw = await over(() => source.get(id))
+  const raw = await track(() => source.get(id))
   const seen = raw === undefined ? undefined : resource.read(raw)
   if (!seen) return undefined
   const now = clock.now().toISOString()
-  const known: KnownItem = {
-    id: seen.id,
-    state: seen.state,
-    version: 0,
-    createdAt: seen.createdAt,
-    updatedAt: seen.updatedAt,
-    firstSeenAt: now,
-    changedAt: now,
-    overdueSent: false,
-    missingSince: null,
-    unconfirmedState: null,
-    gone: null,
-  }
+  const known = { ...seen, version: 0, firstSeenAt: now, gone: null }
   return viewItem({ resource }, known, seenData(resource, seen), now)
 }
 
-/** The resource in a path. */
 export const resourceParam = z.enum(resourceNames, {
   error: `must be one of ${resourceNames.join(', ')}`,
 })
 
-/** An item as answers show it. */
 export const itemSchema = z.looseObject({
   id: z.string(),
   resource: z.enum(resourceNames),
@@ -97,13 +84,12 @@ export const itemSchema = z.looseObject({
 })
 
 const text = z.string().min(1).max(300).optional()
-const fieldFilters = ['state', 'type', 'machineId', 'requestor', 'triggeringAlertId'] as const
 
 export const listItems = changesRoute({
   name: 'list-items',
   method: 'GET',
   path: 'changes/{resource}/items',
-  summary: 'The items that are watched',
+  summary: 'The watched items',
   params: z.strictObject({ resource: resourceParam }),
   query: z.strictObject({
     state: text,
@@ -120,7 +106,8 @@ export const listItems = changesRoute({
     const found: ItemView[] = []
     for await (const { id, columns } of context.feed.eachItem(resource, after)) {
       const view = viewItem(context, toKnown(id, columns), toItemData(columns), lastCheckedAt)
-      if (fieldFilters.every((name) => isSame(wanted[name], view[name]))) found.push(view)
+      if (Object.entries(wanted).every(([name, value]) => isSame(value, view[name])))
+        found.push(view)
       if (found.length > limit) break
     }
     const { page: items, next } = cutPage(found, limit, ({ id }) => id)
@@ -136,7 +123,7 @@ export const showItem = changesRoute({
   name: 'show-item',
   method: 'GET',
   path: 'changes/{resource}/items/{id}',
-  summary: 'One item with its whole known story',
+  summary: 'One item with all its stored events',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   answers: {
     200: {
@@ -148,23 +135,24 @@ export const showItem = changesRoute({
     const context = deps.context(resource)
     const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
     if (!item) throw unknownItem(resource, id)
-    return { status: 200, body: { item, events: await storyOf(context, item.id) } }
+    return { status: 200, body: { item, events: await eventsOf(context, item.id) } }
   },
 })
 
-/** Every event of an item that is still kept, in order. */
-const storyOf = ({ feed, resource }: PollContext, id: string) => feed.eventsAbout(resource.name, id)
+/** All stored events of an item, in order. */
+const eventsOf = ({ feed, resource }: PollContext, id: string) =>
+  feed.eventsAbout(resource.name, id)
 
 const unknownItem = (resource: string, id: string): RequestError =>
   new RequestError({
     status: 404,
     problem: 'item-not-found',
     title: 'There is no such item',
-    detail: `Neither the app nor Defender knows ${id} among the ${resource}.`,
-    fix: `GET /api/changes/${resource}/items lists what is watched.`,
+    detail: `Neither the app nor Defender has ${id} among the ${resource}.`,
+    fix: `GET /api/changes/${resource}/items lists the watched items.`,
   })
 
-/** So long an id that nobody knows may still be on its way. */
+/** How long to wait for an unknown id: an item that was just created may become visible late. */
 const UNKNOWN_MS = 2 * MINUTE_MS
 
 const minutes = z
@@ -192,7 +180,7 @@ const wait = {
     const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
     const end = async (outcome: string) => ({
       status: 200,
-      body: { outcome, item: item ?? null, events: await storyOf(context, item?.id ?? id) },
+      body: { outcome, item: item ?? null, events: await eventsOf(context, item?.id ?? id) },
     })
     if (item?.terminal) return end('terminal')
     if (item?.reason) return end('gone')
@@ -207,7 +195,7 @@ export const waitForItem = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items/{id}/wait',
   summary:
-    'Answers 202 with a Location until the item has come to its end or the deadline has passed',
+    'Answer 202 with a Location until the item is in a terminal state or the deadline has passed',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   query: z.strictObject({ timeoutMinutes: minutes }),
   answers: {
@@ -220,7 +208,7 @@ export const waitForItem = changesRoute({
       }),
     },
     202: {
-      description: 'Not yet: ask Location again after Retry-After.',
+      description: 'Not yet: get Location after Retry-After.',
       body: z.strictObject({ id: z.string(), state: z.string().nullable() }),
     },
   },

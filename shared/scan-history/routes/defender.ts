@@ -5,13 +5,13 @@ import { scanSchema, scanStates } from '../source.ts'
 import {
   cachedSchema,
   idSchema,
-  keepFor,
   notFound,
-  open,
+  ok,
   rawSchema,
   type ScanHistoryDeps,
   scanAnswerSchema,
   scanRoute,
+  toAnswer,
 } from './reply.ts'
 
 const MAX_SESSIONS = 20
@@ -30,8 +30,8 @@ export const showSession = scanRoute({
     const { sessions } = await deps.defender()
     const entry = (await lookup(deps, sessions, [id])).get(id)
     if (!entry) throw notFound('session')
-    const { body, tag, final } = await open(entry, raw)
-    return { status: 200, body, tag, headers: keepFor(final) }
+    const { body, tag, final } = await toAnswer(entry, raw)
+    return ok(body, tag, final)
   },
 })
 
@@ -45,16 +45,16 @@ export const listSessions = scanRoute({
       .array(idSchema)
       .min(1)
       .max(MAX_SESSIONS)
-      .describe(`Stands once for every session, up to ${MAX_SESSIONS} times.`)
+      .describe(`The id of a session. Repeat it for several, up to ${MAX_SESSIONS} times.`)
       .meta({ many: true }),
   }),
   answers: {
     200: {
       description:
-        'The sessions that there are, in the order of their ids, and the ids of those that are not there.',
+        'The sessions that exist, in the order of their ids, and the ids without a session.',
       body: z.strictObject({ sessions: z.array(scanAnswerSchema), notFound: z.array(z.string()) }),
     },
-    404: { description: 'None of them is there.' },
+    404: { description: 'None of the sessions exists.' },
   },
   cached: { raw: rawSchema },
   async handle({ query: { id, raw } }, deps) {
@@ -62,12 +62,12 @@ export const listSessions = scanRoute({
     const { sessions } = await deps.defender()
     const entries = await lookup(deps, sessions, ids)
     if (entries.size === 0) throw notFound('session')
-    const opened = await Promise.all([...entries.values()].map((entry) => open(entry, raw)))
+    const found = await Promise.all([...entries.values()].map((entry) => toAnswer(entry, raw)))
     const missing = ids.filter((one) => !entries.has(one))
-    const tag = tagOf(...opened.map((one) => one.tag), ...missing)
-    const body = { sessions: opened.map((one) => one.body), notFound: missing }
-    const fixed = missing.length === 0 && opened.every(({ final }) => final)
-    return { status: 200, body, tag, headers: keepFor(fixed) }
+    const tag = tagOf(...found.map((one) => one.tag), ...missing)
+    const body = { sessions: found.map((one) => one.body), notFound: missing }
+    const isFinal = missing.length === 0 && found.every(({ final }) => final)
+    return ok(body, tag, isFinal)
   },
 })
 
@@ -98,7 +98,7 @@ const offset = z.int().min(0).max(1_000_000)
 const definitionsSchema = z.object({ definitions: z.array(definitionSchema) })
 const DEFINITIONS = 'all'
 
-async function definitionsOf(deps: ScanHistoryDeps) {
+async function loadDefinitions(deps: ScanHistoryDeps) {
   const { definitions } = await deps.defender()
   const entry = (await lookup(deps, definitions, [DEFINITIONS])).get(DEFINITIONS)
   const list = entry ? definitionsSchema.parse(entry.answer).definitions : []
@@ -109,8 +109,8 @@ export const listDefinitions = scanRoute({
   name: 'list-defender-definitions',
   method: 'GET',
   path: 'scan-history/defender/definitions',
-  summary: 'The definitions of authenticated scans, without their credentials',
-  answers: { 200: { description: 'A page of definitions in the order of their ids.' } },
+  summary: 'The definitions of authenticated scans, without credentials',
+  answers: { 200: { description: 'A page of definitions, in the order of their ids.' } },
   list: {
     name: 'definitions',
     of: definitionSchema,
@@ -119,10 +119,10 @@ export const listDefinitions = scanRoute({
   },
   cached: {},
   async handle({ query: { limit, after = 0 } }, deps) {
-    const { list, tag, cached } = await definitionsOf(deps)
+    const { list, tag, cached } = await loadDefinitions(deps)
     const next = list.length > after + limit ? after + limit : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
-    return { status: 200, body, tag, headers: keepFor(false) }
+    return ok(body, tag)
   },
 })
 
@@ -132,11 +132,11 @@ export const showDefinition = scanRoute({
   name: 'show-defender-definition',
   method: 'GET',
   path: 'scan-history/defender/definitions/{id}',
-  summary: 'One definition with a page of its sessions',
+  summary: 'One definition and a page of its sessions',
   params: idParam,
   answers: {
     200: {
-      description: 'The definition (null when it is no longer listed) and its sessions.',
+      description: 'The definition (null if Defender no longer lists it) and its sessions.',
       body: z.strictObject({
         definition: definitionSchema.nullable(),
         sessions: z.array(scanSchema),
@@ -150,14 +150,14 @@ export const showDefinition = scanRoute({
   cached: { raw: rawSchema },
   async handle({ params: { id }, query: { limit, after = 0, raw } }, deps) {
     const { sessionsOfDefinition } = await deps.defender()
-    const known = await definitionsOf(deps)
-    const definition = known.list.find((one) => one.id?.toLowerCase() === id.toLowerCase()) ?? null
+    const { list, cached } = await loadDefinitions(deps)
+    const definition = list.find((one) => one.id?.toLowerCase() === id.toLowerCase()) ?? null
     const entry = (await lookup(deps, sessionsOfDefinition, [id], `${limit}-${after}`)).get(id)
-    const opened = entry && (await open(entry, raw))
-    const page = sessionsSchema.parse(opened?.body ?? { sessions: [], next: null })
+    const answer = entry && (await toAnswer(entry, raw))
+    const page = sessionsSchema.parse(answer?.body ?? { sessions: [], next: null })
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')
-    const body = { cached: known.cached, ...opened?.body, definition, ...page }
-    const tag = tagOf(JSON.stringify(definition), opened?.tag ?? '')
-    return { status: 200, body, tag, headers: keepFor(false) }
+    const body = { cached, ...answer?.body, definition, ...page }
+    const tag = tagOf(JSON.stringify(definition), answer?.tag ?? '')
+    return ok(body, tag)
   },
 })

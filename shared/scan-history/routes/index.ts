@@ -1,7 +1,7 @@
 import { listDefinitions, listSessions, showDefinition, showSession } from './defender.ts'
 import { listRuns, showScan, showStatus } from './tenable.ts'
 
-/** Every route of the scan look-ups. */
+/** The routes of the scan look-ups. */
 export const scanHistoryRoutes = [
   showSession,
   listSessions,

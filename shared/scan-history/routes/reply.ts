@@ -6,16 +6,15 @@ import { scanSchema } from '../source.ts'
 import type { DefenderSource } from '../sources/defender.ts'
 import type { TenableSource } from '../sources/tenable.ts'
 
-/** What the routes of this domain work with. A source that is not set up throws a ConfigError and stops no other. */
+/** What the routes need. A source that is not configured throws a ConfigError; the other one still works. */
 export interface ScanHistoryDeps extends LookupDeps {
   defender(): Promise<DefenderSource>
   tenable(): Promise<TenableSource>
 }
 
-/** Declares a route of this domain. */
 export const scanRoute = defineRoute<ScanHistoryDeps>()
 
-/** An id in a path or a query: it goes into a request to the upstream. */
+/** An id in a path or a query. It becomes part of a request to the upstream. */
 export const idSchema = z
   .string()
   .regex(
@@ -23,67 +22,63 @@ export const idSchema = z
     'must be 1 to 128 letters, digits, dashes, underscores or single dots',
   )
 
-/** Whether the upstream's own answer comes along. */
 export const rawSchema = z
   .enum(['true', 'false'])
   .default('false')
   .transform((value) => value === 'true')
-  .describe("Whether the upstream's own answer comes along, parsed and without secrets.")
+  .describe("Whether to add the upstream's own answer, as parsed JSON without secrets.")
 
-/** When an answer was kept that comes out of the cache; null for a fresh one. */
+/** When the answer was cached; null for a fresh one. */
 export const cachedSchema = z.strictObject({ at: z.string() }).nullable()
 
-/** A scan as answers show it. */
 export const scanAnswerSchema = scanSchema.extend({
   cached: cachedSchema,
   raw: z.unknown().optional(),
 })
 
-/** The members that an entry adds to an answer, and its tag with them. */
-export async function open(entry: Entry, wantsRaw: boolean) {
-  const opened = wantsRaw ? await entry.withRaw() : entry
-  const cached = opened.cachedAt === null ? null : { at: opened.cachedAt }
-  const raw = 'raw' in opened && wantsRaw ? { raw: opened.raw } : {}
-  return { body: { ...opened.answer, cached, ...raw }, tag: opened.tag, final: opened.final }
+/** The body of an answer, with its tag. */
+export async function toAnswer(entry: Entry, wantsRaw: boolean) {
+  const full: Entry & { raw?: unknown } = wantsRaw ? await entry.withRaw() : entry
+  const cached = full.cachedAt === null ? null : { at: full.cachedAt }
+  const raw = wantsRaw ? full.raw : undefined
+  return { body: { ...full.answer, cached, raw }, tag: full.tag, final: full.final }
 }
 
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 
-/** How long a caller may keep an answer; a final one is that to a question which will never have another one. */
-export const keepFor = (isFinal: boolean) => ({
-  'cache-control': `private, max-age=${isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000}`,
-})
+/** A 200 that the caller may keep. A final answer never changes for the same request. */
+export function ok<Body>(body: Body, tag: string, isFinal = false) {
+  const seconds = isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
+  return { status: 200, body, tag, headers: { 'cache-control': `private, max-age=${seconds}` } }
+}
 
-/** The 404 that says what was not found. */
-export const notFound = (problem: NotFound): RequestError =>
-  new RequestError({ status: 404, ...refusals[problem] })
+/** The 404 for an object that does not exist. */
+export const notFound = (object: keyof typeof notFoundProblems): RequestError =>
+  new RequestError({ status: 404, ...notFoundProblems[object] })
 
-type NotFound = keyof typeof refusals
-
-const refusals = {
+const notFoundProblems = {
   session: {
     problem: 'session-not-found',
     title: 'There is no such session',
-    detail: 'Defender answers no history for it: it never was, or it is no longer kept.',
-    fix: 'GET /api/scan-history/defender/definitions/{id} shows the sessions of a definition; Defender does not always name their ids there.',
+    detail: 'Defender has no history of it: it never existed, or Defender has deleted it.',
+    fix: 'GET /api/scan-history/defender/definitions/{id} shows the sessions of a definition. Defender does not always give their ids there.',
   },
   definition: {
     problem: 'definition-not-found',
     title: 'There is no such definition',
-    detail: 'Defender neither lists this definition nor answers any session of it.',
+    detail: 'Defender does not list this definition and has no session of it.',
     fix: 'GET /api/scan-history/defender/definitions lists the definitions.',
   },
   scan: {
     problem: 'scan-not-found',
     title: 'There is no such scan',
-    detail: 'Tenable answers that it has no such scan, or none that the user of the keys can see.',
+    detail: 'Tenable has no such scan, or the user of the API keys is not allowed to see it.',
     fix: 'Use the id or the schedule_uuid of the scan.',
   },
   run: {
     problem: 'scan-or-run-not-found',
     title: 'There is no such scan or no such run of it',
-    detail:
-      'Tenable answers with the same words when the scan is not there and when the run is not.',
-    fix: 'GET /api/scan-history/tenable/scans/{id}/runs lists the runs of a scan that is there.',
+    detail: 'Tenable gives the same answer for a scan that does not exist and for such a run.',
+    fix: 'GET /api/scan-history/tenable/scans/{id}/runs lists the runs of a scan that exists.',
   },
 } as const

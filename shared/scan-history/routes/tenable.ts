@@ -1,17 +1,17 @@
 import { z } from 'zod'
 import { tagOf } from '../cache.ts'
 import { lookup, toCallerError } from '../lookup.ts'
-import { LATEST, scanStates } from '../source.ts'
-import { isOver, stateOf } from '../sources/tenable.ts'
+import { isOver, LATEST, scanStates } from '../source.ts'
+import { stateOf } from '../sources/tenable.ts'
 import {
   cachedSchema,
   idSchema,
-  keepFor,
   notFound,
-  open,
+  ok,
   rawSchema,
   scanAnswerSchema,
   scanRoute,
+  toAnswer,
 } from './reply.ts'
 
 const idParam = z.strictObject({ id: idSchema })
@@ -21,13 +21,13 @@ export const showScan = scanRoute({
   name: 'show-tenable-scan',
   method: 'GET',
   path: 'scan-history/tenable/scans/{id}',
-  summary: 'One run of a scan, the latest by default',
+  summary: 'One run of a scan, by default the latest',
   params: idParam,
   query: z.strictObject({
     run: idSchema
       .refine((run) => run !== LATEST, 'must be the number or the UUID of a run')
       .optional()
-      .describe('The number or the UUID of a run; the latest by default.'),
+      .describe('The number or the UUID of a run; by default the latest.'),
   }),
   answers: { 200: { description: 'The run.', body: scanAnswerSchema } },
   cached: { raw: rawSchema },
@@ -35,9 +35,9 @@ export const showScan = scanRoute({
     const { scan } = await deps.tenable()
     const entry = (await lookup(deps, scan, [id], run)).get(id)
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
-    const { body, tag, final } = await open(entry, raw)
-    // Another run may be the latest soon.
-    return { status: 200, body, tag, headers: keepFor(final && run !== undefined) }
+    const { body, tag, final } = await toAnswer(entry, raw)
+    // Soon another run may be the latest.
+    return ok(body, tag, final && run !== undefined)
   },
 })
 
@@ -60,7 +60,7 @@ export const listRuns = scanRoute({
   params: idParam,
   answers: {
     200: {
-      description: 'A page of runs. Scans that were imported, or are triggered, have none to list.',
+      description: 'A page of runs. Tenable lists no runs of imported and of triggered scans.',
     },
   },
   list: {
@@ -76,9 +76,8 @@ export const listRuns = scanRoute({
     const { runs } = await deps.tenable()
     const entry = (await lookup(deps, runs, [id], `${limit}-${after}`)).get(id)
     if (!entry) throw notFound('scan')
-    const { body, tag } = await open(entry, false)
-    const page = { ...pageSchema.parse(body), cached: body.cached }
-    return { status: 200, body: page, tag, headers: keepFor(false) }
+    const { body, tag } = await toAnswer(entry, false)
+    return ok({ ...pageSchema.parse(body), cached: body.cached }, tag)
   },
 })
 
@@ -86,7 +85,7 @@ export const showStatus = scanRoute({
   name: 'show-tenable-status',
   method: 'GET',
   path: 'scan-history/tenable/scans/{id}/status',
-  summary: 'How the latest run of a scan stands; cheap, and never out of the cache',
+  summary: 'The state of the latest run of a scan: a cheap call, never cached',
   params: idParam,
   answers: {
     200: {
@@ -107,8 +106,8 @@ export const showStatus = scanRoute({
     })
     if (upstreamState === undefined) throw notFound('scan')
     const state = stateOf(upstreamState)
-    const headers = { 'cache-control': 'no-cache' }
     const body = { id, state, upstreamState, over: isOver(state) }
+    const headers = { 'cache-control': 'no-cache' }
     return { status: 200, body, tag: tagOf(upstreamState), headers }
   },
 })

@@ -2,13 +2,23 @@ import { ShapeError } from '../../platform/errors.ts'
 import { toTimeText } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { DefenderScans } from '../../upstreams/defender.ts'
-import { countOf, rowsOf, textOf } from '../fields.ts'
-import type { Completeness, Fetched, Query, Scan, ScanState, Target } from '../source.ts'
+import { countOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
+import {
+  type Completeness,
+  type Fetched,
+  isOver,
+  pageOf,
+  type Query,
+  type Scan,
+  type ScanState,
+  type Target,
+  toScan,
+} from '../source.ts'
 
 /** What Defender can be asked for. */
 export interface DefenderSource {
   sessions: Query
-  /** Every definition; the id plays no part. */
+  /** All definitions; the id has no meaning. */
   definitions: Query
   /** A page of the sessions of a definition; the part is `<limit>-<offset>`. */
   sessionsOfDefinition: Query
@@ -16,24 +26,24 @@ export interface DefenderSource {
 
 type Row = Record<string, unknown>
 
-/** Makes the source that Defender is; `over` notes how its calls go. */
+/** Makes the source for Defender; `track` records the health of its calls. */
 export function createDefenderSource(
   scans: DefenderScans,
-  over: UpstreamHealth['track'],
+  track: UpstreamHealth['track'],
 ): DefenderSource {
   return {
     sessions: {
       kind: 'defender-session',
       async fetch(ids) {
-        const { rows = [] } = (await over(() => scans.historyOfSessions(ids))) ?? {}
-        const found = ids.map((id) => [id, sessionFrom(rowsAbout(id, ids, rows), id)] as const)
+        const { rows = [] } = (await track(() => scans.historyOfSessions(ids))) ?? {}
+        const found = ids.map((id) => [id, readSession(rowsAbout(id, ids, rows), id)] as const)
         return new Map(found.flatMap(([id, session]) => (session ? [[id, session]] : [])))
       },
     },
     definitions: {
       kind: 'defender-definitions',
       async fetch([id = '']) {
-        const { rows = [] } = (await over(() => scans.definitions())) ?? {}
+        const { rows = [] } = (await track(() => scans.definitions())) ?? {}
         const definitions = rows
           .map(readDefinition)
           .sort((a, b) => ((a.id ?? '') < (b.id ?? '') ? -1 : 1))
@@ -43,68 +53,65 @@ export function createDefenderSource(
     sessionsOfDefinition: {
       kind: 'defender-definition',
       async fetch([id = ''], part) {
-        const [limit = 0, offset = 0] = part.split('-').map(Number)
-        // One more than wanted tells whether there is a next page.
-        const { rows = [] } =
-          (await over(() => scans.historyOfDefinition(id, { top: limit + 1, skip: offset }))) ?? {}
-        const sessions = rows.slice(0, limit).map((row) => readHistoryRow(row, id))
+        const { limit, offset } = pageOf(part)
+        // One row more than wanted shows whether there is a next page.
+        const page = { top: limit + 1, skip: offset }
+        const { rows = [] } = (await track(() => scans.historyOfDefinition(id, page))) ?? {}
+        const raw = rows.slice(0, limit)
+        const sessions = raw.map((row) => readHistoryRow(row, id))
         const answer = { sessions, next: rows.length > limit ? offset + limit : null }
-        return new Map([[id, { answer, raw: rows.slice(0, limit), final: false }]])
+        return new Map([[id, { answer, raw, final: false }]])
       },
     },
   }
 }
 
-/** Ids may be written with dashes, and in capitals. */
+/** An id without dashes and capitals: Defender writes ids in several ways. */
 const plain = (id: string) => id.replaceAll('-', '').toLowerCase()
 
 function rowsAbout(id: string, ids: readonly string[], rows: Row[]): Row[] {
   if (ids.length > 1 && rows.some((row) => sessionOf(row) === null)) {
-    throw new ShapeError(
-      'defender',
-      'POST GetScanHistoryBySessionId',
-      'rows of several sessions that do not name theirs',
-    )
+    const call = 'POST GetScanHistoryBySessionId'
+    throw new ShapeError('defender', call, 'several sessions, and rows that do not name theirs')
   }
   return rows.filter((row) => plain(sessionOf(row) ?? id) === plain(id))
 }
 
-function sessionFrom(rows: Row[], id: string): Fetched | undefined {
+function readSession(rows: Row[], id: string): Fetched | undefined {
   const scans = rows.map((row) => readHistoryRow(row, id)).sort(newestFirst)
   const [newest] = scans
   if (!newest) return undefined
-  if (scans.length === 1)
-    return { answer: { ...newest, id }, raw: rows[0], final: isOver(newest.state) }
-  const reason = `Defender gave ${scans.length} rows for this session; this is the newest.`
-  const completeness = {
-    kind: 'partial' as const,
-    reason,
-    whereElse: 'The same address with ?raw=true has them all.',
+  const final = scans.every(({ state }) => isOver(state))
+  if (scans.length === 1) return { answer: { ...newest, id }, raw: rows[0], final }
+  const completeness: Completeness = {
+    kind: 'partial',
+    reason: `Defender gave ${scans.length} rows for this session; this is the newest.`,
+    whereElse: 'The same address with ?raw=true shows all of them.',
   }
-  return {
-    answer: { ...newest, id, completeness },
-    raw: rows,
-    final: scans.every(({ state }) => isOver(state)),
-  }
+  return { answer: { ...newest, id, completeness }, raw: rows, final }
 }
 
 const newestFirst = (a: Scan, b: Scan) =>
   (a.lastScannedAt ?? '') > (b.lastScannedAt ?? '') ? -1 : 1
 
-/** Fields by their names in lower case: samples and metadata disagree on case, number and prefix. */
-type Fields = Map<string, unknown>
-
-const fieldsIn = (row: Record<string, unknown>): Fields =>
-  new Map(Object.entries(row).map(([name, value]) => [name.toLowerCase(), value]))
-
-/** The first of several names that has a value; of a list with one entry that one. */
-function get(fields: Fields, ...names: string[]): unknown {
-  const value = names
-    .map((name) => fields.get(name.toLowerCase()))
-    .find((known) => known !== undefined && known !== null)
-  return Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object'
-    ? value[0]
-    : value
+/** Reads fields by lower-case name: samples and metadata differ in case, plural and prefix. */
+function reader(row: Row) {
+  const fields = new Map(Object.entries(row).map(([name, value]) => [name.toLowerCase(), value]))
+  /** The value of the first name that has one. A list with one entry is read as that entry. */
+  function get(...names: string[]): unknown {
+    const value = names
+      .map((name) => fields.get(name.toLowerCase()))
+      .find((known) => known !== undefined && known !== null)
+    const isOne = Array.isArray(value) && value.length === 1 && typeof value[0] !== 'object'
+    return isOne ? value[0] : value
+  }
+  return {
+    isEmpty: fields.size === 0,
+    get,
+    text: (...names: string[]) => textOf(get(...names)),
+    count: (name: string) => countOf(get(name)),
+    time: (name: string) => toTimeText(textOf(get(name)) ?? '') ?? null,
+  }
 }
 
 const states = new Map<string, ScanState>(
@@ -128,7 +135,7 @@ const states = new Map<string, ScanState>(
   } as const),
 )
 
-/** Defender's word for how a run or a target stands, in ours. */
+/** Our state for Defender's word, of a run or a target; `unknown` for a word that is not documented. */
 const stateOf = (word: unknown): ScanState =>
   states.get(
     String(word ?? '')
@@ -136,79 +143,60 @@ const stateOf = (word: unknown): ScanState =>
       .replace(/[\s_-]/g, ''),
   ) ?? 'unknown'
 
-const over = new Set<ScanState>(['completed', 'partial', 'failed', 'canceled'])
-
-/** Whether a run is over: nothing about it will change any more. */
-export const isOver = (state: ScanState): boolean => over.has(state)
-
-/** The session that a row tells of; null where it does not say. */
-export const sessionOf = (row: Record<string, unknown>): string | null =>
-  textOf(get(fieldsIn(row), 'sessionId', 'SessionIds'))
+/** The session of a row; null if the row does not name one. */
+const sessionOf = (row: Row) => reader(row).text('sessionId', 'SessionIds')
 
 /**
- * A row of the history in our shape, whichever of its documented shapes it has. `id` is what was asked for where the row
- * does not name its session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
+ * Reads a row of the history, in any of its documented shapes. `id` is the requested id, for a row that does not name
+ * its session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
  */
-export function readHistoryRow(row: Record<string, unknown>, id: string): Scan {
-  const fields = fieldsIn(row)
+export function readHistoryRow(row: Row, id: string): Scan {
+  const { get, text, count, time } = reader(row)
   const session = sessionOf(row)
-  const word = textOf(get(fields, 'ScanStatus'))
-  const state = stateOf(word)
-  const targets = targetsOf(get(fields, 'scannedTargets', 'ListScannedTargets'))
-  const time = textOf(get(fields, 'LastScanned'))
-  const succeeded = countOf(get(fields, 'NumberOfSuccessfullyScannedTargets'))
-  const total = countOf(get(fields, 'NumberOfTargets'))
+  const word = text('ScanStatus')
+  const targets = targetsOf(get('scannedTargets', 'ListScannedTargets'))
+  const total = count('NumberOfTargets')
+  const succeeded = count('NumberOfSuccessfullyScannedTargets')
   const counted = (wanted: ScanState) =>
-    targets?.filter((target) => target.state === wanted).length ?? null
-  const errorMessage = textOf(get(fields, 'generalErrorMessage'))
-  const known = { state, word, targets, total: total ?? targets?.length ?? null, errorMessage }
-  return {
-    source: 'defender',
-    id: session ?? id,
+    targets?.filter(({ state }) => state === wanted).length ?? null
+  const scan = toScan('defender', session ?? id, {
     run: session ? { id: session, number: null } : null,
-    definitionId: textOf(get(fields, 'scanDefinitionId', 'ScanDefinitionIds')),
-    scannerId: textOf(get(fields, 'ScannerId')),
-    orgId: textOf(get(fields, 'orgId')),
-    name: null,
-    state,
+    definitionId: text('scanDefinitionId', 'ScanDefinitionIds'),
+    scannerId: text('ScannerId'),
+    orgId: text('orgId'),
+    state: stateOf(word),
     upstreamState: word,
-    startedAt: null,
-    endedAt: null,
-    lastScannedAt: time === null ? null : (toTimeText(time) ?? null),
-    counts: {
-      targets: known.total,
-      succeeded: succeeded ?? counted('completed'),
-      failed:
-        counted('failed') ?? (total !== null && succeeded !== null ? total - succeeded : null),
-      critical: null,
-      high: null,
-      medium: null,
-      low: null,
-      info: null,
-    },
+    lastScannedAt: time('LastScanned'),
     targets,
-    completeness: completenessOf(known, session),
-    errorMessage,
+    errorMessage: text('generalErrorMessage'),
+  })
+  const failed = total !== null && succeeded !== null ? total - succeeded : null
+  const counts = {
+    ...scan.counts,
+    targets: total ?? targets?.length ?? null,
+    succeeded: succeeded ?? counted('completed'),
+    failed: counted('failed') ?? failed,
   }
+  return { ...scan, counts, completeness: completenessOf({ ...scan, counts }) }
 }
 
 function targetsOf(value: unknown): Target[] | null {
   if (value === undefined) return null
   return (rowsOf(value) ?? rowsOf([value]) ?? []).map((row) => {
-    const fields = fieldsIn(row)
+    const { get, text } = reader(row)
     return {
-      ip: textOf(get(fields, 'Ip')),
-      hostname: textOf(get(fields, 'Hostname')),
-      description: textOf(get(fields, 'ScannedDeviceDescription')),
-      state: stateOf(get(fields, 'ScanStatus')),
-      error: textOf(get(fields, 'ErrorMessage')),
-      durationSeconds: secondsOf(get(fields, 'ScanDuration')),
+      ip: text('Ip'),
+      hostname: text('Hostname'),
+      description: text('ScannedDeviceDescription'),
+      state: stateOf(get('ScanStatus')),
+      error: text('ErrorMessage'),
+      durationSeconds: secondsOf(get('ScanDuration')),
       severities: null,
     }
   })
 }
 
-/** `00:08:30`, with a fraction or with days (`1.02:00:00`) too. */
+/** The seconds of `00:08:30`, also with a fraction or with days (`1.02:00:00`); null for anything else. */
 function secondsOf(value: unknown): number | null {
   const [, days = '0', hours, minutes, seconds] =
     /^(?:(\d+)\.)?(\d+):(\d{2}):(\d{2}(?:\.\d+)?)$/.exec(String(value)) ?? []
@@ -218,87 +206,59 @@ function secondsOf(value: unknown): number | null {
 
 const NOWHERE = 'Nowhere: Defender gives no more.'
 
-interface Known {
-  state: ScanState
-  word: string | null
-  targets: Target[] | null
-  total: number | null
-  errorMessage: string | null
-}
-
-function completenessOf(
-  { state, word, targets, total, errorMessage }: Known,
-  session: string | null,
-): Completeness {
-  const bySession = session ? `GET /api/scan-history/defender/sessions/${session}` : NOWHERE
+function completenessOf(scan: Scan): Completeness {
+  const { run, state, upstreamState, targets, errorMessage } = scan
+  const total = scan.counts.targets ?? 0
+  const partial = (reason: string): Completeness => ({
+    kind: 'partial',
+    reason,
+    whereElse: run ? `GET /api/scan-history/defender/sessions/${run.id}` : NOWHERE,
+  })
   if (state === 'running' || state === 'pending') {
-    return {
-      kind: 'running',
-      reason: `The run is not over: it is ${word}.`,
-      whereElse: 'Ask again later.',
-    }
+    const reason = `The run is not over: it is ${upstreamState}.`
+    return { kind: 'running', reason, whereElse: 'Ask again later.' }
   }
-  if (state === 'unknown') {
-    return {
-      kind: 'partial',
-      reason: `The state ${word ?? '(none)'} is not known here.`,
-      whereElse: bySession,
-    }
-  }
-  if (targets && targets.length >= (total ?? 0))
-    return { kind: 'complete', reason: null, whereElse: null }
-  if (state === 'failed' && !targets) {
-    return {
-      kind: 'none',
-      reason: errorMessage ?? 'The scan failed, and Defender names no target.',
-      whereElse: NOWHERE,
-    }
-  }
-  const reason = targets
-    ? `${targets.length} of ${total} targets are listed.`
-    : 'Defender lists no targets here.'
-  return { kind: 'partial', reason, whereElse: bySession }
+  if (state === 'unknown') return partial(`The state ${upstreamState ?? '(none)'} is unknown.`)
+  if (targets && targets.length >= total) return { kind: 'complete', reason: null, whereElse: null }
+  if (targets) return partial(`${targets.length} of ${total} targets are listed.`)
+  if (state !== 'failed') return partial('Defender lists no targets here.')
+  const reason = errorMessage ?? 'The scan failed, and Defender names no target.'
+  return { kind: 'none', reason, whereElse: NOWHERE }
 }
 
-/** A scan definition as answers show it. https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
-export function readDefinition(row: Record<string, unknown>) {
-  const fields = fieldsIn(row)
-  const latest = innerOf(get(fields, 'latestScan'))
-  const agent = innerOf(get(fields, 'scannerAgent'))
-  const isActive = get(fields, 'isActive')
-  const status = textOf(get(latest, 'status'))
+/** Reads a scan definition. https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
+export function readDefinition(row: Row) {
+  const { get, text, count } = reader(row)
+  const latest = reader(fieldsOf(get('latestScan')))
+  const agent = reader(fieldsOf(get('scannerAgent')))
+  const isActive = get('isActive')
+  const target = text('target')
+  const status = latest.text('status')
   return {
-    id: textOf(get(fields, 'id')),
-    name: textOf(get(fields, 'scanName')),
-    orgId: textOf(get(fields, 'orgId')),
+    id: text('id'),
+    name: text('scanName'),
+    orgId: text('orgId'),
     isActive: typeof isActive === 'boolean' ? isActive : null,
-    createdBy: textOf(get(fields, 'createdBy')),
-    intervalInHours: countOf(get(fields, 'intervalInHours')),
-    scanType: textOf(get(fields, 'scanType')),
-    targetType: textOf(get(fields, 'targetType')),
-    targets:
-      textOf(get(fields, 'target'))
-        ?.split(',')
-        .map((target) => target.trim()) ?? null,
-    latestScan:
-      latest.size === 0
-        ? null
-        : {
-            state: stateOf(status),
-            upstreamState: status,
-            failureReason: textOf(get(latest, 'failureReason')),
-            executedAt: toTimeText(textOf(get(latest, 'executionDateTime')) ?? '') ?? null,
-          },
-    scanner:
-      agent.size === 0
-        ? null
-        : {
-            id: textOf(get(agent, 'id')),
-            machineId: textOf(get(agent, 'machineId')),
-            machineName: textOf(get(agent, 'machineName')),
-            lastSeen: toTimeText(textOf(get(agent, 'lastSeen')) ?? '') ?? null,
-          },
+    createdBy: text('createdBy'),
+    intervalInHours: count('intervalInHours'),
+    scanType: text('scanType'),
+    targetType: text('targetType'),
+    targets: target?.split(',').map((one) => one.trim()) ?? null,
+    latestScan: latest.isEmpty
+      ? null
+      : {
+          state: stateOf(status),
+          upstreamState: status,
+          failureReason: latest.text('failureReason'),
+          executedAt: latest.time('executionDateTime'),
+        },
+    scanner: agent.isEmpty
+      ? null
+      : {
+          id: agent.text('id'),
+          machineId: agent.text('machineId'),
+          machineName: agent.text('machineName'),
+          lastSeen: agent.time('lastSeen'),
+        },
   }
 }
-
-const innerOf = (value: unknown): Fields => fieldsIn(rowsOf([value])?.[0] ?? {})

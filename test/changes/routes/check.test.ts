@@ -6,50 +6,50 @@ import { checkNow } from '../../../shared/changes/routes/check.ts'
 import { UpstreamError } from '../../../shared/platform/errors.ts'
 import { createMemoryTable } from '../../memory-table.ts'
 import { createStillClock, type StillClock } from '../../platform/still-clock.ts'
-import { createShelf, watchOver } from '../shelf.ts'
+import { createContext, createItemStore } from '../item-store.ts'
 
 const SECOND = 1000
 
 let clock: StillClock
-let shelf: ReturnType<typeof createShelf>
+let store: ReturnType<typeof createItemStore>
 let context: PollContext
-let told: number
+let dispatched: number
 
 beforeEach(async () => {
   clock = createStillClock()
   const table = createMemoryTable('Streams')
   await table.create()
-  shelf = createShelf(machineActions, clock)
-  context = watchOver({ table, clock, source: shelf.source })
-  told = 0
+  store = createItemStore(machineActions, clock)
+  context = createContext({ table, clock, source: store.source })
+  dispatched = 0
 })
 
 const check = () =>
   checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {
-    told += 1
+    dispatched += 1
   })
 const secondsOf = (time: string | undefined) => Date.parse(time ?? '') / SECOND
 
 /** A poll by another process, whose lists take so many seconds. */
 function pollSlowly(seconds: number): Promise<unknown> {
   const source: PollContext['source'] = {
-    ...shelf.source,
+    ...store.source,
     async *list(wanted) {
       if ('openNow' in wanted) await clock.sleep(seconds * SECOND)
-      yield* shelf.source.list(wanted)
+      yield* store.source.list(wanted)
     },
   }
   return poll({ ...context, source, memory: {} })
 }
 
-test('a check polls at once when nobody else does, and hands out what it finds', async () => {
+test('a check polls at once if no other poll runs, and dispatches what it finds', async () => {
   const report = await check()
 
   expect(secondsOf(report?.startedAt)).toBe(0)
-  expect(told).toBe(1)
+  expect(dispatched).toBe(1)
 })
 
-test('a check waits until the poll of somebody else has ended, and then polls itself', async () => {
+test('a check waits for the end of another poll, and then polls itself', async () => {
   const other = pollSlowly(5)
   await clock.advance(SECOND)
 
@@ -60,47 +60,47 @@ test('a check waits until the poll of somebody else has ended, and then polls it
   expect(secondsOf((await checking)?.startedAt)).toBe(5.5)
 })
 
-test('two who wait for the same poll share the next one', async () => {
+test('two checks that wait for the same poll share the next one', async () => {
   const other = pollSlowly(5)
   await clock.advance(SECOND)
   const one = check()
   await clock.advance(100)
   const two = check()
-  shelf.asked = []
+  store.requests = []
 
   await clock.advance(10 * SECOND)
   await other
 
   expect(secondsOf((await one)?.startedAt)).toBe(5.1)
   expect(await two).toEqual(await one)
-  expect(shelf.asked).toHaveLength(3)
+  expect(store.requests).toHaveLength(3)
 })
 
 test('a check does not wait for a poll that failed', async () => {
-  const refusal = new UpstreamError({
+  const refused = new UpstreamError({
     upstream: 'defender',
     call: 'GET list',
     reason: 'refused',
     retryable: false,
   })
-  shelf.fail = () => {
-    throw refusal
+  store.fail = () => {
+    throw refused
   }
-  await expect(poll(context)).rejects.toBe(refusal)
-  shelf.fail = () => {}
+  await expect(poll(context)).rejects.toBe(refused)
+  store.fail = () => {}
   await clock.advance(SECOND)
 
   expect(secondsOf((await check())?.startedAt)).toBe(1)
 })
 
-test('a check does not wait for a poll that has been silent for two minutes', async () => {
+test('a check does not wait for a poll that started two minutes ago', async () => {
   void pollSlowly(1000)
   await clock.advance(120 * SECOND)
 
   expect(secondsOf((await check())?.startedAt)).toBe(120)
 })
 
-test('whoever checks hears after 20 seconds that it takes longer, and what is found is handed out all the same', async () => {
+test('a check that takes longer returns after 20 seconds, and what is found is still dispatched', async () => {
   const { source } = context
   context.source = {
     ...source,
@@ -112,22 +112,22 @@ test('whoever checks hears after 20 seconds that it takes longer, and what is fo
 
   const checking = check()
   await clock.advance(20 * SECOND)
-  const toldBefore = told
+  const dispatchedBefore = dispatched
   await clock.advance(60 * SECOND)
 
   expect(await checking).toBeUndefined()
-  expect([toldBefore, told]).toEqual([0, 1])
+  expect([dispatchedBefore, dispatched]).toEqual([0, 1])
 })
 
-test('those who check at the very same moment share one poll', async () => {
+test('checks at the same time share one poll', async () => {
   const reports = await Promise.all([check(), check(), check()])
 
   expect(new Set(reports).size).toBe(1)
-  expect(told).toBe(1)
-  expect(shelf.asked).toHaveLength(2)
+  expect(dispatched).toBe(1)
+  expect(store.requests).toHaveLength(2)
 })
 
-test('what nobody expected of a poll reaches the log, also when whoever checked has had an answer', async () => {
+test('an unexpected error of a poll is logged, even after the check has returned', async () => {
   const lines: unknown[] = []
   context.log = { ...context.log, error: (message, facts) => void lines.push([message, facts]) }
   const checking = checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {

@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { scanSchema } from '../../../shared/scan-history/source.ts'
 import { readDefinition, readHistoryRow } from '../../../shared/scan-history/sources/defender.ts'
 
-const read = (row: Record<string, unknown>) => scanSchema.parse(readHistoryRow(row, 'asked'))
+const read = (row: Record<string, unknown>) => scanSchema.parse(readHistoryRow(row, 'requested'))
 
-const target = (place: number, more: object = {}) => ({
-  Ip: `192.0.2.${place}`,
-  Hostname: `printer-${place}`,
+const target = (number: number, more: object = {}) => ({
+  Ip: `192.0.2.${number}`,
+  Hostname: `printer-${number}`,
   ScannedDeviceDescription: 'Network device',
   ErrorMessage: '',
   ScanStatus: 'Success',
@@ -52,7 +52,7 @@ const declared = {
 }
 const none = { critical: null, high: null, medium: null, low: null, info: null }
 
-test('the sample by session', () => {
+test('the sample by session is read', () => {
   const shown = {
     description: 'Network device',
     state: 'completed',
@@ -83,7 +83,7 @@ test('the sample by session', () => {
   })
 })
 
-test('the shape that the metadata declares', () => {
+test('the shape of the metadata is read', () => {
   const scan = read(declared)
 
   expect(scan).toMatchObject({
@@ -101,7 +101,7 @@ test('the shape that the metadata declares', () => {
   ])
 })
 
-test('the sample by definition tells four things, and the answer where the rest is', () => {
+test('the sample by definition has four fields, and the answer names where the rest is', () => {
   const row = {
     ScanDefinitionIds: 'def',
     LastScanned: '2022-12-20T01:02:03Z',
@@ -112,7 +112,7 @@ test('the sample by definition tells four things, and the answer where the rest 
   const [bare, withSession] = [read(row), read({ ...row, SessionIds: 'ses' })]
 
   expect(bare).toMatchObject({
-    id: 'asked',
+    id: 'requested',
     run: null,
     state: 'partial',
     scannerId: 's',
@@ -128,7 +128,7 @@ test('the sample by definition tells four things, and the answer where the rest 
 
 const { ListScannedTargets: _targets, ...bare } = sample
 
-// Row → state, kind, how many targets are listed, counts of targets, successes and failures.
+// Row → state, kind, number of listed targets, counts of targets, successes and failures.
 test.each([
   [
     'one target in place of a list',
@@ -204,7 +204,7 @@ test.each([
     [null, null, null],
   ],
   [
-    'a failure without words',
+    'a failure without a message',
     { SessionIds: 'ses', ScanStatus: 'Fail' },
     'failed',
     'none',
@@ -224,8 +224,8 @@ test.each([
     1,
     [1, 2, 1],
   ],
-  ['a run under way', { ...bare, ScanStatus: 'InProgress' }, 'running', 'running', null, [2, 2, 0]],
-  ['a run that waits', { ...bare, ScanStatus: 'Pending' }, 'pending', 'running', null, [2, 2, 0]],
+  ['a running run', { ...bare, ScanStatus: 'InProgress' }, 'running', 'running', null, [2, 2, 0]],
+  ['a pending run', { ...bare, ScanStatus: 'Pending' }, 'pending', 'running', null, [2, 2, 0]],
   [
     'a run that was cancelled',
     { ...sample, ScanStatus: 'Cancelled' },
@@ -234,9 +234,16 @@ test.each([
     2,
     [2, 2, 0],
   ],
-  ['a new word', { ...sample, ScanStatus: 'Dreaming' }, 'unknown', 'partial', 2, [2, 2, 0]],
-  ['no word', { SessionIds: 'ses' }, 'unknown', 'partial', null, [null, null, null]],
-  ['nothing at all', {}, 'unknown', 'partial', null, [null, null, null]],
+  [
+    'a state that is not documented',
+    { ...sample, ScanStatus: 'Dreaming' },
+    'unknown',
+    'partial',
+    2,
+    [2, 2, 0],
+  ],
+  ['no state', { SessionIds: 'ses' }, 'unknown', 'partial', null, [null, null, null]],
+  ['no field at all', {}, 'unknown', 'partial', null, [null, null, null]],
 ])('%s', (_case, row, state, kind, listed, [targets, succeeded, failed]) => {
   const scan = read(row)
 
@@ -280,7 +287,7 @@ describe('values', () => {
   )
 })
 
-test('a definition, whichever case its names have', () => {
+test('a definition is read, in any case of its field names', () => {
   const definition = {
     id: 'd',
     scanName: 'Printers',

@@ -1,11 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { scanSchema } from '../../../shared/scan-history/source.ts'
-import {
-  isOver,
-  readDetails,
-  runOf,
-  stateOf,
-} from '../../../shared/scan-history/sources/tenable.ts'
+import { isOver, scanSchema } from '../../../shared/scan-history/source.ts'
+import { readDetails, runOf, stateOf } from '../../../shared/scan-history/sources/tenable.ts'
 
 const UUID = 'b7a1c0de-0000-4000-8000-000000000001'
 const hosts = [
@@ -27,7 +22,7 @@ const history = [{ history_id: 4711, uuid: UUID }]
 
 const read = (details: Record<string, unknown>) => scanSchema.parse(readDetails('7', details))
 
-test('details of a whole run become the shape that every source has', () => {
+test('details of a whole run are read into the shape of all sources', () => {
   const scan = read({ info, hosts, history, vulnerabilities: [{ plugin_id: 1 }] })
 
   expect(scan).toEqual({
@@ -81,7 +76,7 @@ test('details of a whole run become the shape that every source has', () => {
 const nothing = { critical: null, high: null, medium: null, low: null, info: null }
 const { hostcount: _hostcount, ...withoutCount } = info
 
-// What stands in the details → state, kind, targets, count of targets.
+// Details → state, kind, targets, count of targets.
 test.each([
   [
     'a run that found nothing',
@@ -210,8 +205,8 @@ test.each([
   if (state === 'never-run') expect(scan.run).toBeNull()
 })
 
-describe('what an answer says of what is missing', () => {
-  test('names the 35 days, and the way round with its 60 days', () => {
+describe('an answer that is not complete', () => {
+  test('names the 35 days, and the export with its 60 days', () => {
     const { completeness } = read({ info: { ...info, is_archived: true } })
 
     expect(completeness.reason).toContain('35 days')
@@ -219,7 +214,7 @@ describe('what an answer says of what is missing', () => {
     expect(completeness.whereElse).toMatch(/60 days.*nessus or csv/)
   })
 
-  test('a run that is not over has no end, and counts what it has so far', () => {
+  test('has no end while the run is not over, and the counts so far', () => {
     const scan = read({ info: { ...info, status: 'running' }, hosts })
 
     expect(scan).toMatchObject({ endedAt: null, lastScannedAt: null, counts: { critical: 1 } })
@@ -254,14 +249,14 @@ describe('states', () => {
     expect(stateOf(word)).toBe(state)
   })
 
-  test('exactly those of runs that nothing will change are over', () => {
+  test('exactly the final states are over', () => {
     const over = Object.keys(words).filter((word) => isOver(stateOf(word)))
 
     expect(over).toEqual(['completed', 'imported', 'canceled', 'stopped', 'aborted', 'Completed'])
   })
 })
 
-test('loose types, zeros for never, and names of both lists of runs are read', () => {
+test('loose types, zero times, and the field names of both lists of runs are read', () => {
   const listed = runOf({
     id: '12',
     scan_uuid: UUID,

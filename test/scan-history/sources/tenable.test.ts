@@ -4,68 +4,68 @@ import { LATEST } from '../../../shared/scan-history/source.ts'
 import { createTenableSource } from '../../../shared/scan-history/sources/tenable.ts'
 import type { Tenable } from '../../../shared/upstreams/tenable.ts'
 
-interface Says {
-  /** The newest listed run; null: there is no list, undefined: it is empty. */
+interface Answers {
+  /** The newest run in the list; null: there is no list, undefined: the list is empty. */
   run?: Record<string, unknown> | null | undefined
   status?: string
   details?: Record<string, unknown>
 }
 
-/** A source over a Tenable that says just this, and what it was asked. */
-function sourceOf({ run, status, details }: Says) {
-  const asked: string[] = []
+/** A source over a Tenable with these answers, and the calls it got. */
+function sourceOf({ run, status, details }: Answers) {
+  const calls: string[] = []
   const tenable: Pick<Tenable, 'details' | 'history' | 'latestStatus'> = {
     async details(_scan, id) {
-      asked.push(`details ${id ?? LATEST}`)
+      calls.push(`details ${id ?? LATEST}`)
       return details
     },
     async history() {
-      asked.push('history')
+      calls.push('history')
       return run === null ? undefined : { rows: run ? [run] : [], total: null }
     },
     async latestStatus() {
-      asked.push('status')
+      calls.push('status')
       return status
     },
   }
   const source = createTenableSource(tenable, (call) => call())
-  return { asked, latest: async () => (await source.scan.fetch(['7'], LATEST)).get('7'), source }
+  return { calls, latest: async () => (await source.scan.fetch(['7'], LATEST)).get('7'), source }
 }
 
 const done = { id: 1, scan_uuid: 'u-1', status: 'completed' }
 const details = { info: { uuid: 'u-1', status: 'completed', hostcount: 0 }, hosts: [] }
 
-test('a run that is over is pointed at, not fetched', async () => {
-  const { latest, asked } = sourceOf({ run: done, status: 'completed' })
+test('for a run that is over the answer is an alias, and nothing is fetched', async () => {
+  const { latest, calls } = sourceOf({ run: done, status: 'completed' })
 
-  expect(await latest()).toEqual({ see: 'u-1' })
-  expect(asked).toEqual(['history', 'status'])
+  expect(await latest()).toEqual({ alias: 'u-1' })
+  expect(calls).toEqual(['history', 'status'])
 })
 
-test('a newer run that is not listed yet is not passed off as the older one', async () => {
-  const { latest, asked } = sourceOf({ run: done, status: 'running' })
+test('a newer run that is not listed yet is not shown as the older one', async () => {
+  const { latest, calls } = sourceOf({ run: done, status: 'running' })
 
   expect(await latest()).toMatchObject({
     final: false,
     answer: { state: 'running', run: null, targets: null },
   })
-  expect(asked).toEqual(['history', 'status'])
+  expect(calls).toEqual(['history', 'status'])
 })
 
 test.each([
   ['an empty list of runs', undefined],
   ['no list of runs', null],
-])('a scan with %s has details all the same, which may change', async (_case, run) => {
-  const { latest, asked } = sourceOf({ run, status: 'imported', details })
+])('a scan with %s has details too, and they are not final', async (_case, run) => {
+  const { latest, calls } = sourceOf({ run, status: 'imported', details })
 
   expect(await latest()).toMatchObject({
     final: false,
     answer: { run: { id: 'u-1' }, state: 'completed' },
   })
-  expect(asked).toEqual(['history', 'status', 'details latest'])
+  expect(calls).toEqual(['history', 'status', 'details latest'])
 })
 
-test('a scan that nobody knows is not there, and one that never ran is', async () => {
+test('an unknown scan is not found, and one that never ran is', async () => {
   const unknown = sourceOf({ run: null })
   const never = sourceOf({ status: 'empty' })
 
@@ -73,10 +73,10 @@ test('a scan that nobody knows is not there, and one that never ran is', async (
   expect(await never.latest()).toMatchObject({
     answer: { state: 'never-run', completeness: { kind: 'none' } },
   })
-  expect(never.asked).toEqual(['history', 'status'])
+  expect(never.calls).toEqual(['history', 'status'])
 })
 
-test('a run in a state that is not known is looked at, and not taken for an end', async () => {
+test('a run in an unknown state is fetched, and is not over', async () => {
   const run = { ...done, status: 'dreaming' }
   const { latest, source } = sourceOf({
     run,
@@ -86,31 +86,31 @@ test('a run in a state that is not known is looked at, and not taken for an end'
 
   const found = (await source.scan.fetch(['7'], 'u-1')).get('7')
 
-  expect(await latest()).toEqual({ see: 'u-1' })
+  expect(await latest()).toEqual({ alias: 'u-1' })
   expect(found).toMatchObject({
     final: false,
     answer: { state: 'unknown', completeness: { kind: 'partial' } },
   })
 })
 
-test('a run id that could not be part of a key is not pointed at', async () => {
-  const { latest, asked } = sourceOf({
+test('a run id that cannot be part of a key is no alias', async () => {
+  const { latest, calls } = sourceOf({
     run: { ...done, scan_uuid: '../x' },
     status: 'completed',
     details,
   })
 
   expect(await latest()).toMatchObject({ answer: { state: 'completed' } })
-  expect(asked).toEqual(['history', 'status', 'details latest'])
+  expect(calls).toEqual(['history', 'status', 'details latest'])
 })
 
-test('details without their head are a ShapeError and no empty run', async () => {
+test('details without `info` are a ShapeError and no empty run', async () => {
   const { source } = sourceOf({ details: { hosts: [] } })
 
   await expect(source.scan.fetch(['7'], 'u-1')).rejects.toThrow(ShapeError)
 })
 
-test('without a total a full page has a next one, and a short page none', async () => {
+test('without a total, a full page has a next page and a short page has none', async () => {
   const { source } = sourceOf({ run: done })
 
   const full = (await source.runs.fetch(['7'], '1-4')).get('7')

@@ -9,8 +9,8 @@ const BEGIN_MS = Date.UTC(2026, 2, 1)
 export const at = (hours: number): Date => new Date(BEGIN_MS + Math.round(hours * HOUR_MS))
 export const textAt = (hours: number): string => at(hours).toISOString()
 
-/** An item as an answer shows it, created and last updated at given hours. */
-export function shown(
+/** An item in an answer, created and last updated at the given hours. */
+export function seenItem(
   id: string,
   state: string,
   { created = 0, updated = created as number | null } = {},
@@ -20,8 +20,8 @@ export function shown(
   return { id, state, createdAt, updatedAt, raw: { id, state } }
 }
 
-/** What one look is shown; what is not said is empty. */
-export interface Glance {
+/** The answers of one poll. */
+export interface Observation {
   hours: number
   seen?: SeenItem[]
   missing?: string[]
@@ -29,20 +29,20 @@ export interface Glance {
   windowStart?: Date
 }
 
-/** Looks again and again and remembers in between, as a poll does; answers what each look changed. */
-export function lookingAt(resource: Resource) {
+/** Applies `detect` to poll after poll and keeps the known items in between. */
+export function createDetector(resource: Resource) {
   const known = new Map<string, KnownItem>()
   let next = 1
   return {
     known,
-    look({
+    poll({
       hours,
       seen = [],
       missing = [],
       isSilent = false,
       windowStart = at(hours - 96),
-    }: Glance): Change[] {
-      const look: PollResult = {
+    }: Observation): Change[] {
+      const result: PollResult = {
         seen: new Map(seen.map((item) => [item.id, item])),
         missing,
         now: at(hours),
@@ -51,7 +51,7 @@ export function lookingAt(resource: Resource) {
         overdueHours: 73,
         freshVersion: next + 1,
       }
-      const changes = detect(resource, known, look)
+      const changes = detect(resource, known, result)
       for (const { id, item, kind } of changes) {
         if (item) known.set(id, item)
         else known.delete(id)
@@ -59,9 +59,9 @@ export function lookingAt(resource: Resource) {
       }
       return changes
     },
-    /** What a look tells, one short text an event. */
-    tell(glance: Glance): string[] {
-      return this.look(glance).flatMap(({ kind, id, from, to, reason }) =>
+    /** The events of a poll, each as a short text. */
+    events(observation: Observation): string[] {
+      return this.poll(observation).flatMap(({ kind, id, from, to, reason }) =>
         kind ? [`${id} ${kind} ${from ?? '-'} > ${to ?? reason}`] : [],
       )
     },

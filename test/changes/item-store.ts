@@ -5,10 +5,10 @@ import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import type { Clock } from '../../shared/platform/time.ts'
 
-/** A row as the service sends it, whatever the resource. */
+/** A row as the service sends it. */
 export type Row = Record<string, unknown> & { id: string }
 
-/** A machine action, created and last updated at given times. */
+/** A machine action, created and last updated at the given times. */
 export const action = (
   id: string,
   status: string,
@@ -24,7 +24,7 @@ export const action = (
   lastUpdateDateTimeUtc: typeof updated === 'string' ? updated : updated.toISOString(),
 })
 
-/** An investigation that began at a given time. */
+/** An investigation that started at the given time. */
 export const investigation = (
   id: string,
   state: string,
@@ -42,29 +42,29 @@ export const investigation = (
   cancelledBy: null,
 })
 
-/** A source whose rows lie in the open: what is on the shelf is what it answers. */
-export function createShelf(resource: Resource, clock: Clock) {
+/** A source that answers the rows in its store. */
+export function createItemStore(resource: Resource, clock: Clock) {
   const rows = new Map<string, Row>()
-  const shelf = {
+  const store = {
     rows,
-    /** What was asked, in words. */
-    asked: [] as string[],
-    /** What the service's clock says; undefined where the answer has no such header. */
+    /** The requests so far, as text. */
+    requests: [] as string[],
+    /** The date of an answer; undefined if it has no such header. */
     date: (): Date | undefined => clock.now(),
-    /** Throws for a question that is to fail. */
-    fail: (_question: string): void => {},
-    put: (...given: Row[]) => {
-      for (const row of given) rows.set(row.id, row)
+    /** Throws for a request that has to fail. */
+    fail: (_request: string): void => {},
+    put: (...items: Row[]) => {
+      for (const row of items) rows.set(row.id, row)
     },
     source: { list, get } as ItemSource,
   }
 
   async function* list(wanted: Wanted) {
-    const question = 'openNow' in wanted ? 'open' : `created since ${wanted.createdSince}`
-    shelf.asked.push(question)
+    const request = 'openNow' in wanted ? 'open' : `created since ${wanted.createdSince}`
+    store.requests.push(request)
     await undefined
-    shelf.fail(question)
-    yield { rows: [...rows.values()].filter((row) => isWanted(row, wanted)), date: shelf.date() }
+    store.fail(request)
+    yield { rows: [...rows.values()].filter((row) => isWanted(row, wanted)), date: store.date() }
   }
 
   function isWanted(row: Row, wanted: Wanted): boolean {
@@ -74,17 +74,17 @@ export function createShelf(resource: Resource, clock: Clock) {
   }
 
   async function get(id: string) {
-    shelf.asked.push(id)
+    store.requests.push(id)
     await undefined
-    shelf.fail(id)
+    store.fail(id)
     return rows.get(id)
   }
 
-  return shelf
+  return store
 }
 
-/** What a resource is watched with: a feed over a table, and the given source and clock. */
-export function watchOver(
+/** The context of polls: a feed over a table, and the given source and clock. */
+export function createContext(
   deps: { table: Table; clock: Clock; source: ItemSource; resource?: Resource },
   more: Partial<PollContext> = {},
 ): PollContext {

@@ -8,8 +8,8 @@ import type { Subscription } from '../../shared/events/subscriptions/subscriptio
 import type { Post, Reaction } from '../events/receivers.ts'
 import { DAY, type DeliveryWorld } from '../events/world.ts'
 
-/** What a subscriber may wish for, and the same in our own words. */
-export const wishes: readonly { filter: Filter; isWanted(event: CloudEvent): boolean }[] = [
+/** The filters that a subscriber may use, and the same conditions as code. */
+export const filters: readonly { filter: Filter; isWanted(event: CloudEvent): boolean }[] = [
   { filter: {}, isWanted: () => true },
   { filter: { terminalOnly: true }, isWanted: ({ data }) => data.terminal === true },
   { filter: { machineIds: ['M1', 'm7'] }, isWanted: ({ data }) => data.machineId === 'm1' },
@@ -25,51 +25,55 @@ export const wishes: readonly { filter: Filter; isWanted(event: CloudEvent): boo
   { filter: { streams: ['av-health'] }, isWanted: () => false },
 ]
 
-/** Who comes later is turned away: more of them show nothing new. */
+/** Later receivers are not added: more of them test nothing new. */
 const MAX_RECEIVERS = 3
 
-/** A receiver: what it wishes, how it reacts until all is well, and what it has been given. */
+/** A receiver with its filter and the posts it got. */
 interface Receiver {
   host: string
-  wish: number
+  filterIndex: number
   posts: Post[]
-  /** The ids that it has answered 200 for. */
-  taken: Set<string>
-  /** What its 201 said, and how many events there were then. */
-  subscribed?: { subscription: Subscription; told: number }
+  /** The ids of events that it answered with 200. */
+  accepted: Set<string>
+  /** The subscription of its 201, and the number of events at that time. */
+  subscribed?: { subscription: Subscription; eventCount: number }
 }
 
-/** Everybody who wants events of one stream. */
-export function createAudience(world: DeliveryWorld, stream: string) {
+/** Records what all subscribers of one stream get. */
+export function createRecorder(world: DeliveryWorld, stream: string) {
   const receivers: Receiver[] = []
 
   return {
-    /** Lets one more subscribe. Throws as its process does: then it may have been subscribed or not, and was not told. */
-    async join(deps: EventsDeps, wish: number, reactions: readonly Reaction[]): Promise<void> {
+    /** Adds a subscriber. Throws what its process throws: then it may be subscribed or not, and has no 201. */
+    async addReceiver(
+      deps: EventsDeps,
+      filterIndex: number,
+      reactions: readonly Reaction[],
+    ): Promise<void> {
       if (receivers.length >= MAX_RECEIVERS) return
       const left = [...reactions]
       const host = `receiver${receivers.length}.contoso.net`
-      const receiver: Receiver = { host, wish, posts: [], taken: new Set() }
+      const receiver: Receiver = { host, filterIndex, posts: [], accepted: new Set() }
       receivers.push(receiver)
       world.receive(host, (post) => {
         const reaction = left.shift() ?? 200
         receiver.posts.push(post)
-        if (reaction === 200) receiver.taken.add(post.event.id)
+        if (reaction === 200) receiver.accepted.add(post.event.id)
         return reaction
       })
-      const { filter } = wishes[wish] ?? {}
+      const { filter } = filters[filterIndex] ?? {}
       const { subscription } = await subscribe(deps, {
         callbackUrl: `https://${host}/hook`,
         description: null,
         filter: filter ?? {},
         contentType: 'application/cloudevents+json',
       })
-      receiver.subscribed = { subscription, told: (await world.feed.head(stream)).next - 1 }
+      receiver.subscribed = { subscription, eventCount: (await world.feed.head(stream)).next - 1 }
     },
 
-    /** Days pass, in which nobody but the queues helps; whatever was disabled or given up by then is asked for again. */
+    /** Lets days pass in which only the queues run; enables what is disabled and replays what is dead, until nothing is left. */
     async settle(): Promise<void> {
-      for (let round = 0; round < 10; round++) {
+      for (let attempt = 0; attempt < 10; attempt++) {
         await world.clock.advance(3 * DAY)
         let isHelped = false
         for (const subscription of await world.deps.subscriptions.all()) {
@@ -82,46 +86,47 @@ export function createAudience(world: DeliveryWorld, stream: string) {
       }
     },
 
-    /** Every broken promise of delivery, in words. */
-    complaints(events: readonly CloudEvent[]): string[] {
+    /** Every broken promise of delivery, as text. */
+    deliveryErrors(events: readonly CloudEvent[]): string[] {
       return receivers.flatMap((receiver) => [
-        ...forged(receiver, events),
-        ...unkept(receiver, stream, events),
+        ...unexpectedPosts(receiver, events),
+        ...wrongDeliveries(receiver, stream, events),
       ])
     },
   }
 }
 
-/** What was posted that is not in the feed like that, under its own id. */
-function forged({ host, posts }: Receiver, events: readonly CloudEvent[]): string[] {
+/** Posts that differ from the event in the feed, or have another id. */
+function unexpectedPosts({ host, posts }: Receiver, events: readonly CloudEvent[]): string[] {
   return posts.flatMap(({ event, headers }) => {
-    const isTrue =
+    const isInFeed =
       isDeepStrictEqual(event, events[Number(event.sequence) - 1]) &&
       headers['webhook-id'] === event.id
-    return isTrue ? [] : [`${host} was posted ${event.id}, which is not in the feed like that`]
+    return isInFeed ? [] : [`${host} got ${event.id}, which is not in the feed in this form`]
   })
 }
 
-/** What was due to whoever has a 201 and did not come, or came and was not due. */
-function unkept(
-  { host, wish, posts, taken, subscribed }: Receiver,
+/** Events that a subscriber with a 201 should have got and did not, or got and should not have. */
+function wrongDeliveries(
+  { host, filterIndex, posts, accepted, subscribed }: Receiver,
   stream: string,
   events: readonly CloudEvent[],
 ) {
   if (!subscribed) return []
-  const { subscription, told } = subscribed
+  const { subscription, eventCount } = subscribed
   const from = subscription.from[stream] ?? 0
-  if (from > told) return [`${host} begins after ${from}, and was subscribed at ${told}`]
+  if (from > eventCount)
+    return [`${host} begins after ${from}, and was subscribed at ${eventCount}`]
   const due = events.filter(
-    (event) => Number(event.sequence) > from && wishes[wish]?.isWanted(event),
+    (event) => Number(event.sequence) > from && filters[filterIndex]?.isWanted(event),
   )
   const ids = new Set(due.map(({ id }) => id))
   return [
     ...due.flatMap(({ id, sequence }) =>
-      taken.has(id) ? [] : [`${host} never got ${id}, the event ${sequence}`],
+      accepted.has(id) ? [] : [`${host} never got ${id}, the event ${sequence}`],
     ),
     ...posts.flatMap(({ event }) =>
-      ids.has(event.id) ? [] : [`${host} got ${event.id}, which it does not want`],
+      ids.has(event.id) ? [] : [`${host} got ${event.id}, which its filter excludes`],
     ),
   ]
 }
