@@ -11,7 +11,7 @@ import {
   TOKEN_MS,
   tokensIn,
   type Used,
-  usableOf,
+  usableLimit,
   usedBy,
 } from '../../shared/platform/budget-window.ts'
 import { HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'
@@ -60,7 +60,7 @@ function fullest(calls: { atMs: number; count: number }[], windowMs: number): nu
 test('wherever in its ten seconds a token is used, no rolling minute or hour holds more than nine tenths', () => {
   fc.assert(
     fc.property(limits, greedy, (published, steps) => {
-      const { acquire } = account(usableOf(published))
+      const { acquire } = account(usableLimit(published))
       const calls: { atMs: number; count: number }[] = []
       let bucket = 1000
       for (const { buckets, priority, wanted, lateMs } of steps) {
@@ -82,7 +82,7 @@ test('wherever in its ten seconds a token is used, no rolling minute or hour hol
 test('whatever one priority uses, the other has its share in every seventy seconds', () => {
   fc.assert(
     fc.property(greedy, anyPriority, (steps, patient) => {
-      const { acquire } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+      const { acquire } = account(usableLimit({ perMinute: 100, perHour: 1500 }))
       const other = patient === 'interactive' ? 'background' : 'interactive'
       let bucket = 1000
       let lastMs = Number.NEGATIVE_INFINITY
@@ -99,7 +99,7 @@ test('whatever one priority uses, the other has its share in every seventy secon
 })
 
 test('a priority alone gets nearly all of the hour in the course of it', () => {
-  const { acquire, used } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+  const { acquire, used } = account(usableLimit({ perMinute: 100, perHour: 1500 }))
   for (let bucket = 0; bucket < 732; bucket += 1) acquire(bucket, 'background', 1000)
 
   // What both priorities are kept free for does not divide evenly.
@@ -109,7 +109,7 @@ test('a priority alone gets nearly all of the hour in the course of it', () => {
 test('the first bucket with a token has one, and none before it has', () => {
   fc.assert(
     fc.property(limits, greedy, anyPriority, (published, steps, priority) => {
-      const limit = usableOf(published)
+      const limit = usableLimit(published)
       const { acquire, used } = account(limit)
       let bucket = 1000
       for (const step of steps) {
