@@ -25,12 +25,12 @@ function refusal(error: unknown) {
 
 test("a problem is text that any reader takes, whatever the caller's names held", () => {
   const name = `body.${'x'.repeat(3)}\ud83d`
-  const errors = [{ path: name, message: 'is not known here' }]
+  const errors = [{ path: name, message: 'is unknown' }]
   const facts = {
     status: 400,
     problem: 'invalid-request',
     title: 'No',
-    detail: `${name} is not known here`,
+    detail: `${name} is unknown`,
     errors,
   } as const
 

@@ -21,8 +21,8 @@ describe('what is wrong is said in plain words', () => {
     ['must have at least 1 entry', z.array(z.string()).min(1), []],
     ['must be at least 0', z.int().min(0), -1],
     ['must be at most 9', z.int().max(9), 10],
-    ['does not have the form that is wanted here', z.string().regex(/^[a-z]{1,64}$/), '5'],
-    ['does not have the form that is wanted here', z.union([z.int(), z.literal('all')]), 'canary'],
+    ['has the wrong format', z.string().regex(/^[a-z]{1,64}$/), '5'],
+    ['has the wrong format', z.union([z.int(), z.literal('all')]), 'canary'],
   ])('%s', (message, schema, given) => {
     expect(said(schema, given)).toEqual([message])
   })

@@ -145,7 +145,7 @@ describe('a host', () => {
   ])('that is anything else is refused and not repeated: %j', async (host) => {
     const refused = await at(host).catch((error: unknown) => error)
 
-    const wrong = [{ path: 'header.host', message: 'must be the name of a host' }]
+    const wrong = [{ path: 'header.host', message: 'must be a host name' }]
     expect(refused).toBeInstanceOf(RequestError)
     expect((refused as RequestError).facts).toMatchObject({ status: 400, errors: wrong })
   })
@@ -156,14 +156,14 @@ describe('a parameter', () => {
     'that nobody declared is refused: %s',
     async (query) => {
       expect(await wrong({ query: `?${query}` })).toEqual([
-        `query.${query.split('=')[0]} is not known here`,
+        `query.${query.split('=')[0]} is unknown`,
       ])
     },
   )
 
   test('that stands twice is refused, not read as one with a comma', async () => {
     expect(await wrong({ query: '?limit=5&limit=6' })).toEqual([
-      'query.limit stands more than once',
+      'query.limit is given more than once',
     ])
   })
 
@@ -180,9 +180,9 @@ describe('a parameter', () => {
 
 describe('a body', () => {
   test.each([
-    ['{"name":"x","other":1}', ['body.other is not known here']],
-    ['{"__proto__":{"name":1}}', ['body.__proto__ is not known here']],
-    ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is not known here']],
+    ['{"name":"x","other":1}', ['body.other is unknown']],
+    ['{"__proto__":{"name":1}}', ['body.__proto__ is unknown']],
+    ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is unknown']],
     ['{', ['body is not JSON']],
     ['name=x', ['body is not JSON']],
   ])('%s is refused with what is wrong', async (body, errors) => {
