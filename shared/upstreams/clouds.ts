@@ -1,4 +1,4 @@
-/** The Defender clouds by the name that the setting `DEFENDER_CLOUD` takes. */
+/** The Defender clouds, by the values of the setting `DEFENDER_CLOUD`. */
 export const cloudNames = [
   'commercial',
   'us',
@@ -14,19 +14,19 @@ export const cloudNames = [
 ] as const
 export type CloudName = (typeof cloudNames)[number]
 
-/** Where one Defender cloud lives. */
+/** The hosts of one Defender cloud. */
 export interface Cloud {
   apiBase: string
-  /** Whom to sign in with. */
+  /** The login host. */
   authority: string
-  /** Whom tokens are for; the wrong one gives 403. */
+  /** The audience of tokens; a wrong one gives 403. */
   audience: string
-  /** What the host names of its export files end in. */
+  /** The end of the host names of export files. */
   blobSuffix: string
 }
 
-// The audience of the older name is the one that the pages ask for, on the newer hosts too; that of the host called
-// gives tokens without the roles.
+// The documentation names the audience of the older host, also for the newer hosts; with the newer host as audience, tokens
+// have no roles.
 const PUBLIC_AUDIENCE = 'https://api.securitycenter.microsoft.com'
 
 const publicCloud = (apiHost: string): Cloud => ({
@@ -36,7 +36,7 @@ const publicCloud = (apiHost: string): Cloud => ({
   blobSuffix: '.blob.core.windows.net',
 })
 
-// Audience and blob suffix of the government clouds are not published in one place: both can be set by hand.
+// No single page documents audience and blob suffix of the government clouds: settings can replace both.
 const GOV_BASE = 'https://api-gov.securitycenter.microsoft.us'
 const GOV_CLOUD: Cloud = {
   apiBase: GOV_BASE,
@@ -45,7 +45,7 @@ const GOV_CLOUD: Cloud = {
   blobSuffix: '.blob.core.usgovcloudapi.net',
 }
 
-/** Every cloud. https://learn.microsoft.com/defender-endpoint/gov#api */
+/** https://learn.microsoft.com/defender-endpoint/gov#api */
 export const clouds: Record<CloudName, Cloud> = {
   commercial: publicCloud('api.security.microsoft.com'),
   us: publicCloud('us.api.security.microsoft.com'),
@@ -65,5 +65,5 @@ export const clouds: Record<CloudName, Cloud> = {
   dod: GOV_CLOUD,
 }
 
-/** The scope to ask a token for. */
+/** The scope of a token request. */
 export const scopeOf = ({ audience }: Pick<Cloud, 'audience'>) => `${audience}/.default`

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { ShapeError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { createDefenderScans } from '../../shared/upstreams/defender.ts'
-import type { DefenderOptions } from '../../shared/upstreams/defender-call.ts'
+import type { DefenderOptions } from '../../shared/upstreams/defender.ts'
+import { createDefenderScans } from '../../shared/upstreams/defender-scans.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
 
 async function scansOf(...steps: Step[]) {
