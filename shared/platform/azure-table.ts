@@ -23,7 +23,7 @@ export type TableAccount =
   | { connectionString: string }
   | { endpoint: string; credential: TokenCredential }
 
-export interface TableOptions {
+interface TableOptions {
   /** Converts the date of an answer: on a laptop, the app's time may be ahead. */
   dateOf?(date: Date): Date
 }
@@ -49,7 +49,7 @@ export function createTables(
 }
 
 /** A `Table` over the SDK's client. */
-export function createAzureTable(
+function createAzureTable(
   client: TableClient,
   { dateOf = (date) => date }: TableOptions = {},
 ): Table {

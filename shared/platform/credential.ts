@@ -20,7 +20,7 @@ export interface Credential extends TokenCredential {
   getNewToken?: TokenCredential['getToken']
 }
 
-export interface TokenSourceOptions {
+interface TokenSourceOptions {
   credential: Credential
   /** For instance `https://api.securitycenter.microsoft.com/.default`. */
   scope: string
@@ -49,7 +49,7 @@ export function createTokenSource({
   return ({ fresh = false } = {}) => request(fresh ? 'fresh' : 'any')
 }
 
-export interface CredentialOptions {
+interface CredentialOptions {
   /** The client id of the app's managed identity. */
   clientId?: string
   /** The platform has an endpoint for tokens of managed identities. */

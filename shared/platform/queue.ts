@@ -2,7 +2,7 @@ import type { TokenCredential } from '@azure/identity'
 import { QueueClient } from '@azure/storage-queue'
 
 /** The longest delay of a message: seven days. */
-export const LONGEST_DELAY_SECONDS = 604_800
+const LONGEST_DELAY_SECONDS = 604_800
 
 /** A queue for its sender; the host receives the messages, calls functions with them and counts their failures. */
 export interface Queue {
@@ -30,33 +30,26 @@ const NEVER_EXPIRES = -1
 
 /** Opens the queues of one storage account by name; no request is sent until a queue is used. */
 export function createQueues(account: QueueAccount): (name: string) => Queue {
-  const opened = new Map<string, Queue>()
-  const open = (name: string) =>
-    'connectionString' in account
-      ? new QueueClient(account.connectionString, name)
-      : new QueueClient(`${account.endpoint.replace(/\/+$/, '')}/${name}`, account.credential)
   return (name) => {
-    const known = opened.get(name)
-    if (known) return known
-    const queue = createAzureQueue(open(name))
-    opened.set(name, queue)
-    return queue
-  }
-}
-
-/** A `Queue` over the SDK's client; messages are plain text, for the host's `messageEncoding: none`. */
-export function createAzureQueue(client: QueueClient): Queue {
-  return {
-    name: client.name,
-    async create() {
-      await client.createIfNotExists()
-    },
-    /** https://learn.microsoft.com/rest/api/storageservices/put-message */
-    async send(message, { delaySeconds } = {}) {
-      await client.sendMessage(JSON.stringify(message), {
-        messageTimeToLive: NEVER_EXPIRES,
-        visibilityTimeout: toVisibility(delaySeconds),
-      })
-    },
+    const client =
+      'connectionString' in account
+        ? new QueueClient(account.connectionString, name)
+        : new QueueClient(`${account.endpoint.replace(/\/+$/, '')}/${name}`, account.credential)
+    return {
+      name,
+      async create() {
+        await client.createIfNotExists()
+      },
+      /**
+       * Plain text, for the host's `messageEncoding: none`.
+       * https://learn.microsoft.com/rest/api/storageservices/put-message
+       */
+      async send(message, { delaySeconds } = {}) {
+        await client.sendMessage(JSON.stringify(message), {
+          messageTimeToLive: NEVER_EXPIRES,
+          visibilityTimeout: toVisibility(delaySeconds),
+        })
+      },
+    }
   }
 }

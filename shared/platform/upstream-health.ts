@@ -4,16 +4,6 @@ import type { Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
 
-/** The state of an upstream, in one word that an operator can act on. */
-export const upstreamStates = [
-  'ok',
-  'forbidden',
-  'gone',
-  'throttled',
-  'unreachable',
-  'unknown',
-] as const
-
 const lastErrorSchema = z.strictObject({
   at: z.string(),
   status: z.int().nullable(),
@@ -23,7 +13,8 @@ const lastErrorSchema = z.strictObject({
 
 /** The last good and the last failed call to an upstream, from all instances. */
 export const upstreamReportSchema = z.strictObject({
-  state: z.enum(upstreamStates),
+  /** One word that an operator can act on. */
+  state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown']),
   lastOkAt: z.string().nullable(),
   lastError: lastErrorSchema.nullable(),
 })
@@ -83,12 +74,11 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
         return answer
       } catch (error) {
         // A refusal by our own budget, or of one item, says nothing about the upstream.
-        if (
+        const isUpstreams =
           error instanceof UpstreamError &&
           error.facts.code !== 'OwnBudget' &&
           !error.facts.itemOnly
-        )
-          await recordError(error).catch(() => {})
+        if (isUpstreams) await recordError(error).catch(() => {})
         throw error
       }
     },
