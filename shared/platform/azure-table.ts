@@ -34,18 +34,13 @@ export function createTables(
   tableOptions?: TableOptions,
 ): (name: string) => Table {
   const options = { allowInsecureConnection: 'connectionString' in account }
-  const opened = new Map<string, Table>()
-  const open = (name: string) =>
-    'connectionString' in account
-      ? TableClient.fromConnectionString(account.connectionString, name, options)
-      : new TableClient(account.endpoint, name, account.credential, options)
-  return (name) => {
-    const known = opened.get(name)
-    if (known) return known
-    const table = createAzureTable(open(name), tableOptions)
-    opened.set(name, table)
-    return table
-  }
+  return (name) =>
+    createAzureTable(
+      'connectionString' in account
+        ? TableClient.fromConnectionString(account.connectionString, name, options)
+        : new TableClient(account.endpoint, name, account.credential, options),
+      tableOptions,
+    )
 }
 
 /** A `Table` over the SDK's client. */

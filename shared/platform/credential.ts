@@ -187,37 +187,31 @@ const statusOf = ({ status }: Cause) =>
 const isNetworkFailure = ({ code }: Cause) =>
   /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)
 
-/** The claims of a token; null or empty when it has none. */
-export interface Claims {
-  aud: string | null
-  roles: string[]
-  /** Delegated permissions, separated by spaces. */
-  scp: string | null
-  /** The tenant's id. */
-  tid: string | null
-  /** The object id of the identity or user. */
-  oid: string | null
-  /** The client id of the app that requested the token. */
-  appid: string | null
-  exp: Date | null
-}
-
-const Payload = z.object({
-  aud: z.string().nullable().catch(null),
+const textClaim = z.string().nullable().catch(null)
+const claimsSchema = z.object({
+  aud: textClaim,
   roles: z.array(z.string()).catch([]),
-  scp: z.string().nullable().catch(null),
-  tid: z.string().nullable().catch(null),
-  oid: z.string().nullable().catch(null),
-  appid: z.string().nullable().catch(null),
-  exp: z.number().nullable().catch(null),
+  /** Delegated permissions, separated by spaces. */
+  scp: textClaim,
+  /** The tenant's id. */
+  tid: textClaim,
+  /** The object id of the identity or user. */
+  oid: textClaim,
+  /** The client id of the app that requested the token. */
+  appid: textClaim,
+  exp: z
+    .number()
+    .transform((seconds) => new Date(seconds * 1000))
+    .pipe(z.date())
+    .nullable()
+    .catch(null),
 })
 
+/** The claims of a token; null or empty when it has none. */
+export type Claims = z.output<typeof claimsSchema>
+
 /** Reads a token's claims without checking its signature: for reports, never for decisions about trust. */
-export function readClaims(token: string): Claims {
-  const { exp, ...claims } = Payload.parse(payloadOf(token))
-  const at = new Date((exp ?? Number.NaN) * 1000)
-  return { ...claims, exp: Number.isNaN(at.getTime()) ? null : at }
-}
+export const readClaims = (token: string): Claims => claimsSchema.parse(payloadOf(token))
 
 function payloadOf(token: string): object {
   try {

@@ -29,8 +29,8 @@ export interface Cloud {
 // have no roles.
 const PUBLIC_AUDIENCE = 'https://api.securitycenter.microsoft.com'
 
-const publicCloud = (apiHost: string): Cloud => ({
-  apiBase: `https://${apiHost}`,
+const publicCloud = (region = ''): Cloud => ({
+  apiBase: `https://${region}api.security.microsoft.com`,
   authority: 'https://login.microsoftonline.com',
   audience: PUBLIC_AUDIENCE,
   blobSuffix: '.blob.core.windows.net',
@@ -47,14 +47,14 @@ const GOV_CLOUD: Cloud = {
 
 /** https://learn.microsoft.com/defender-endpoint/gov#api */
 export const clouds: Record<CloudName, Cloud> = {
-  commercial: publicCloud('api.security.microsoft.com'),
-  us: publicCloud('us.api.security.microsoft.com'),
-  eu: publicCloud('eu.api.security.microsoft.com'),
-  uk: publicCloud('uk.api.security.microsoft.com'),
-  au: publicCloud('au.api.security.microsoft.com'),
-  swa: publicCloud('swa.api.security.microsoft.com'),
-  ina: publicCloud('ina.api.security.microsoft.com'),
-  aea: publicCloud('aea.api.security.microsoft.com'),
+  commercial: publicCloud(),
+  us: publicCloud('us.'),
+  eu: publicCloud('eu.'),
+  uk: publicCloud('uk.'),
+  au: publicCloud('au.'),
+  swa: publicCloud('swa.'),
+  ina: publicCloud('ina.'),
+  aea: publicCloud('aea.'),
   gcc: {
     ...GOV_CLOUD,
     apiBase: 'https://api-gcc.securitycenter.microsoft.us',

@@ -8,12 +8,6 @@ export type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: ByteCounts }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
-export interface ExportFilesOptions {
-  http: Http
-  /** Whether a link may be followed: links come from outside. */
-  isAllowedLink(url: URL): boolean
-}
-
 const CALL = 'GET export file'
 /** Several times the largest known file. */
 const MAX_BYTES = 8 * 1024 ** 3
@@ -23,8 +17,17 @@ export function httpsHostsUnder(suffix: string): (url: URL) => boolean {
   return (url) => url.protocol === 'https:' && url.port === '' && url.hostname.endsWith(suffix)
 }
 
-/** Makes the reader of export files. https://learn.microsoft.com/rest/api/storageservices/get-blob */
-export function createExportFiles({ http, isAllowedLink }: ExportFilesOptions) {
+/**
+ * Makes the reader of export files. `isAllowedLink`: whether a link may be followed, since links come from outside.
+ * https://learn.microsoft.com/rest/api/storageservices/get-blob
+ */
+export function createExportFiles({
+  http,
+  isAllowedLink,
+}: {
+  http: Http
+  isAllowedLink(url: URL): boolean
+}) {
   return {
     /** Opens one link, without our token; throws like `Http.stream` for any failure that `OpenedFile` does not name. */
     async open(link: string): Promise<OpenedFile> {

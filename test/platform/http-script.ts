@@ -48,7 +48,7 @@ export async function scripted(...steps: Step[]): Promise<Script> {
     server.close()
     if (sent.length !== steps.length) {
       throw new Error(
-        `${steps.length} answers were prepared and ${sent.length} requests came: mend the list of steps`,
+        `${steps.length} answers were prepared and ${sent.length} requests came: correct the list of steps`,
       )
     }
   })
