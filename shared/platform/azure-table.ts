@@ -34,13 +34,16 @@ export function createTables(
   tableOptions?: TableOptions,
 ): (name: string) => Table {
   const options = { allowInsecureConnection: 'connectionString' in account }
-  return (name) =>
-    createAzureTable(
-      'connectionString' in account
-        ? TableClient.fromConnectionString(account.connectionString, name, options)
-        : new TableClient(account.endpoint, name, account.credential, options),
-      tableOptions,
-    )
+  const opened = new Map<string, Table>()
+  const open = (name: string) =>
+    'connectionString' in account
+      ? TableClient.fromConnectionString(account.connectionString, name, options)
+      : new TableClient(account.endpoint, name, account.credential, options)
+  return (name) => {
+    const table = opened.get(name) ?? createAzureTable(open(name), tableOptions)
+    opened.set(name, table)
+    return table
+  }
 }
 
 /** A `Table` over the SDK's client. */

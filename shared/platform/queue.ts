@@ -30,7 +30,8 @@ const NEVER_EXPIRES = -1
 
 /** Opens the queues of one storage account by name; no request is sent until a queue is used. */
 export function createQueues(account: QueueAccount): (name: string) => Queue {
-  return (name) => {
+  const opened = new Map<string, Queue>()
+  function open(name: string): Queue {
     const client =
       'connectionString' in account
         ? new QueueClient(account.connectionString, name)
@@ -51,5 +52,10 @@ export function createQueues(account: QueueAccount): (name: string) => Queue {
         })
       },
     }
+  }
+  return (name) => {
+    const queue = opened.get(name) ?? open(name)
+    opened.set(name, queue)
+    return queue
   }
 }

@@ -28,8 +28,6 @@ export interface Updated<T> extends Stored<T> {
 interface UpdateOptions<T> {
   /** More operations of the same transaction; called for every try, after the read. */
   beside?: (record: T) => Operation[] | Promise<Operation[]>
-  /** Gives up after so many conflicts; default never. */
-  tries?: number
 }
 
 /** The types that a column holds unchanged; every other member is stored as JSON text. */
@@ -124,15 +122,15 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
 
     /**
      * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster. `decide`
-     * gets undefined when there is no row, and returns undefined to change nothing. Answers the record after the update;
-     * undefined when there is none, or when others were faster `tries` times.
+     * gets undefined when there is no row, and returns undefined to change nothing. Answers the record after the update,
+     * undefined when there is none.
      */
     async update(
       key: Key,
       decide: (record: T | undefined) => T | undefined,
-      { beside, tries = Number.POSITIVE_INFINITY }: UpdateOptions<T> = {},
+      { beside }: UpdateOptions<T> = {},
     ): Promise<Updated<T> | undefined> {
-      for (let left = tries; left > 0; left -= 1) {
+      for (;;) {
         const before = await read(key)
         const record = decide(before?.record)
         if (record === undefined) return before && { ...before, isWritten: false }
@@ -140,7 +138,6 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
         const etags = await tryTransact(table, [write(key, record, before?.etag), ...others])
         if (etags) return { record, etag: etags[0] ?? '', isWritten: true }
       }
-      return undefined
     },
   }
 }
