@@ -20,7 +20,7 @@ import { createStillClock } from './still-clock.ts'
 const priorities: Priority[] = ['interactive', 'background']
 const full: CallLimit = { perMinute: 100, perHour: 1500 }
 
-/** A still clock and a table in memory that is some milliseconds away. */
+/** A still clock and a table in memory with a delay of some milliseconds. */
 async function world(wayMs: () => number) {
   const clock = createStillClock()
   const memory = createMemoryTable('Budgets', clock)
@@ -29,7 +29,7 @@ async function world(wayMs: () => number) {
   return { clock, requests, table: away(table, clock, () => Math.floor(wayMs())) }
 }
 
-/** Who calls: an instance's callers of one priority, each again so long after its last call. */
+/** The callers of one priority in an instance; each calls again after a pause. */
 interface Callers {
   instance: number
   priority: Priority
@@ -38,7 +38,7 @@ interface Callers {
   waitUpToMs: number
 }
 
-/** Lets callers of three instances, whose clocks are wrong by a day, share one limit for some minutes. */
+/** Callers of three instances with clocks that are wrong by a day share one limit for some minutes. */
 async function share(minutes: number, callers: Callers[]) {
   const random = seeded(7)
   const { clock, table, requests } = await world(() => 2 + random() * 10)
@@ -112,14 +112,14 @@ test.each([
   expect(calls.filter(({ isServed }) => !isServed)).toEqual([])
 })
 
-/** Two instances with clocks that are wrong and go wrong, hammering with both priorities, dying and starting again. */
+/** Two instances with wrong and changing clocks call as often as they can with both priorities, die and start again. */
 async function hammerForHours(
   hours: number,
   random: () => number,
   waitUpToMs: number,
   limit = full,
 ) {
-  // Most answers take a moment, and now and then one takes longer than a token is good for.
+  // Most answers take a moment; sometimes one takes longer than a token is valid.
   const { clock, table, requests } = await world(() =>
     random() < 0.01 ? random() * 15_000 : random() * 60,
   )
@@ -139,7 +139,7 @@ async function hammerForHours(
     }
     return {
       ...instance,
-      /** A correction of the clock, either way. */
+      /** A correction of the clock, forwards or backwards. */
       adjust() {
         skewMs += (random() - 0.5) * 4000
       },
@@ -173,7 +173,7 @@ describe('two instances whose clocks are wrong, hammering for two hours', () => 
       expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
       expect(upstream.most(HOUR_MS)).toBeLessThanOrEqual(full.perHour)
       expect(upstream.seen.length).toBeGreaterThan(2 * full.perHour * 0.8)
-      // Once in a while an answer takes so long that a priority's share of 70 s is lost.
+      // Sometimes an answer takes so long that a priority's share of 70 s is lost.
       for (const priority of priorities)
         expect(upstream.longestGapMs(priority, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
       expect(requests / upstream.seen.length).toBeLessThanOrEqual(6)
@@ -229,7 +229,7 @@ test('two instances on the storage emulator never exceed a limit either, and get
   }
 })
 
-test('in whatever order the storage calls of two instances come, no token is used twice', async () => {
+test('for any order of the storage calls of two instances, no token is used twice', async () => {
   const acquires = fc.array(
     fc.record({ instance: fc.nat({ max: 1 }), priority: fc.constantFrom(...priorities) }),
     { minLength: 2, maxLength: 24 },

@@ -48,7 +48,7 @@ test('pages of a definition are counted in whole numbers', async () => {
   expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual({ ScanDefinitionIds: ['d'] })
 })
 
-test('what a definition signs in with is hidden', async () => {
+test('the credentials of a definition are hidden', async () => {
   const { scans } = await scansOf(
     json({ value: [{ id: 'd', scanAuthenticationParams: { password: 'CANARY' } }] }),
   )
