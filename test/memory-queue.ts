@@ -1,7 +1,7 @@
 import { type Queue, toVisibility } from '../shared/platform/queue.ts'
 import type { Clock } from '../shared/platform/time.ts'
 
-/** A message in the hand of a receiver; whoever receives it later has another receipt. */
+/** A received message; a later receiver has another receipt. */
 export interface Received {
   id: string
   text: string
@@ -9,19 +9,19 @@ export interface Received {
   receipt: string
 }
 
-/** A queue as a host sees it. */
+/** A queue for its receiver. */
 export interface QueueConsumer {
-  /** Takes up to `most` messages that can be seen, and hides them from others for some seconds. */
+  /** Receives up to `most` visible messages, and hides them from others for some seconds. */
   receive(most: number, hiddenSeconds: number): Promise<Received[]>
-  /** Deletes a message; rejects when its receipt is not the last one any more. */
+  /** Deletes a message; rejects when its receipt is not the latest. */
   remove(message: Received): Promise<void>
-  /** Hides a message for some seconds from now on; its receipt is not good any more. */
+  /** Hides a message for some seconds from now on; its receipt is no longer valid. */
   hide(message: Received, seconds: number): Promise<void>
 }
 
-/** A queue in memory that keeps the contract of the real one on a virtual clock. */
+/** A queue in memory with the contract of the real one, on a virtual clock. */
 export interface MemoryQueue extends Queue, QueueConsumer {
-  /** When the next message can be seen, in milliseconds; undefined for an empty queue. */
+  /** When the next message becomes visible, in milliseconds; undefined for an empty queue. */
   nextVisibleMs(): number | undefined
   /** The texts of all messages, hidden ones too. */
   texts(): string[]
@@ -29,7 +29,7 @@ export interface MemoryQueue extends Queue, QueueConsumer {
   moved(): Promise<void>
 }
 
-interface Kept {
+interface Stored {
   id: string
   text: string
   visibleMs: number
@@ -39,19 +39,19 @@ interface Kept {
 
 const MAX_BYTES = 65_536
 
-/** Makes a queue in memory; it exists once it was created. */
+/** Makes a queue in memory; it exists after `create`. */
 export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): MemoryQueue {
-  let messages: Kept[] | undefined
+  let messages: Stored[] | undefined
   let count = 0
   let move = Promise.withResolvers<void>()
   const nowMs = () => clock.now().getTime()
 
-  function open(): Kept[] {
+  function open(): Stored[] {
     if (!messages) throw new Error(`the queue ${name} does not exist`)
     return messages
   }
 
-  function held({ id, receipt }: Received): Kept {
+  function held({ id, receipt }: Received): Stored {
     const message = open().find((one) => one.id === id)
     if (!message || String(message.receipt) !== receipt)
       throw new Error('somebody else has this message now')
@@ -59,9 +59,9 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
   }
 
   function tellMove(): void {
-    const told = move
+    const done = move
     move = Promise.withResolvers<void>()
-    told.resolve()
+    done.resolve()
   }
 
   return {
@@ -91,14 +91,14 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
     },
     async remove(message) {
       await undefined
-      const kept = held(message)
-      messages = open().filter((one) => one !== kept)
+      const stored = held(message)
+      messages = open().filter((one) => one !== stored)
     },
     async hide(message, seconds) {
       await undefined
-      const kept = held(message)
-      kept.receipt += 1
-      kept.visibleMs = nowMs() + seconds * 1000
+      const stored = held(message)
+      stored.receipt += 1
+      stored.visibleMs = nowMs() + seconds * 1000
       tellMove()
     },
     nextVisibleMs() {
@@ -110,10 +110,10 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
   }
 }
 
-/** How a queue is served. */
+/** The options of a queue's service. */
 export interface Service {
   queue: MemoryQueue
-  /** Takes what has failed `MAX_FAILURES` times. */
+  /** Gets the messages that have failed `MAX_FAILURES` times. */
   poison: Queue
   clock: Clock
   handle(message: unknown, dequeueCount: number): Promise<void>
@@ -122,11 +122,11 @@ export interface Service {
 const MAX_FAILURES = 5
 const HIDDEN_WHILE_RUNNING_S = 600
 const HIDDEN_AFTER_FAILURE_S = 30
-/** Of one batch, and under which number in hand the next one is fetched: at most 24 run at once. */
+/** The size of a batch, and the number of running messages below which the next batch is received: at most 24 run at once. */
 const BATCH = 16
 const NEXT_BATCH_BELOW = 8
 
-/** Handles one received message as the host does: deleted when it went well, hidden for a while, and at last poison. */
+/** Handles one received message like the host: deleted after a success, hidden after a failure, and finally poison. */
 export async function handleReceived(
   { queue, poison, handle }: Service,
   message: Received,
@@ -140,7 +140,7 @@ export async function handleReceived(
   await queue.remove(message)
 }
 
-/** Serves a queue as the host does, on the clock's time, until the test ends. */
+/** Serves a queue like the host, on the clock's time, until the test ends. */
 export async function serveQueue(service: Service): Promise<never> {
   const { queue, clock } = service
   const alarms = new Map<number, Promise<void>>()

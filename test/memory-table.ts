@@ -9,8 +9,8 @@ import {
 import type { Clock } from '../shared/platform/time.ts'
 
 /**
- * A table in memory that keeps the contract of the real one, for properties that need thousands of runs. Its answers
- * are dated by `clock`, to the second.
+ * A table in memory with the contract of the real one, for properties that need thousands of runs. Its answers are dated
+ * by `clock`, to the second.
  */
 export function createMemoryTable(
   name: string,
@@ -25,7 +25,7 @@ export function createMemoryTable(
     return rows
   }
 
-  /** A key decides by its place in the order: what was deleted meanwhile does not move the rest of a list. */
+  /** Lists continue by key: a deletion does not move the rest of a list. */
   function matching({ partitionKey, from, before, where = {} }: Query, after: string): Row[] {
     return [...open().entries()]
       .filter(([key]) => key > after)

@@ -18,20 +18,20 @@ import {
   TableConflict,
 } from './table.ts'
 
-/** Where tables are: a connection string, or an endpoint that an identity may use. */
+/** A storage account: a connection string, or an endpoint that an identity may use. */
 export type TableAccount =
   | { connectionString: string }
   | { endpoint: string; credential: TokenCredential }
 
-export interface TableOptions {
-  /** What the date of an answer is taken for; on a laptop, time may have been moved on. */
-  dateOf?: ((date: Date) => Date) | undefined
+interface TableOptions {
+  /** Converts the date of an answer: on a laptop, the app's time may be ahead. */
+  dateOf?(date: Date): Date
 }
 
-/** Opens tables of one storage account by name; nothing is created or asked until a table is used. */
+/** Opens the tables of one storage account by name; no request is sent until a table is used. */
 export function createTables(
   account: TableAccount,
-  { dateOf }: TableOptions = {},
+  tableOptions?: TableOptions,
 ): (name: string) => Table {
   const options = { allowInsecureConnection: 'connectionString' in account }
   const opened = new Map<string, Table>()
@@ -40,16 +40,14 @@ export function createTables(
       ? TableClient.fromConnectionString(account.connectionString, name, options)
       : new TableClient(account.endpoint, name, account.credential, options)
   return (name) => {
-    const known = opened.get(name)
-    if (known) return known
-    const table = createAzureTable(open(name), { dateOf })
+    const table = opened.get(name) ?? createAzureTable(open(name), tableOptions)
     opened.set(name, table)
     return table
   }
 }
 
 /** A `Table` over the SDK's client. */
-export function createAzureTable(
+function createAzureTable(
   client: TableClient,
   { dateOf = (date) => date }: TableOptions = {},
 ): Table {
@@ -57,24 +55,17 @@ export function createAzureTable(
     query: Query,
     { limit = 1000, next }: { limit?: number; next?: string } = {},
   ): Promise<Page> {
-    const filter = toFilter(query)
+    const filter = toFilter(query) || undefined
+    const select = query.select && ['PartitionKey', 'RowKey', ...query.select]
     const pages = client
-      .listEntities({
-        queryOptions: {
-          ...(filter ? { filter } : {}),
-          ...(query.select ? { select: ['PartitionKey', 'RowKey', ...query.select] } : {}),
-        },
-      })
-      .byPage({ maxPageSize: limit, ...(next ? { continuationToken: next } : {}) })
+      .listEntities({ queryOptions: { filter, select } })
+      .byPage({ maxPageSize: limit, continuationToken: next })
     const { value, done } = await withConflicts(pages.next())
     if (done) return { rows: [] }
-    return {
-      rows: value.map(toRow),
-      ...(value.continuationToken ? { next: value.continuationToken } : {}),
-    }
+    return { rows: value.map(toRow), next: value.continuationToken || undefined }
   }
 
-  async function ask(
+  async function read(
     partitionKey: string,
     rowKey: string,
   ): Promise<{ row: Row | undefined; sent: string }> {
@@ -100,9 +91,9 @@ export function createAzureTable(
     async drop() {
       await client.deleteTable()
     },
-    get: async (partitionKey, rowKey) => (await ask(partitionKey, rowKey)).row,
+    get: async (partitionKey, rowKey) => (await read(partitionKey, rowKey)).row,
     async getDated(partitionKey, rowKey) {
-      const { row, sent } = await ask(partitionKey, rowKey)
+      const { row, sent } = await read(partitionKey, rowKey)
       const date = new Date(sent)
       if (Number.isNaN(date.getTime())) throw new Error('the table service answered without a date')
       return { row, date: dateOf(date) }
@@ -110,7 +101,7 @@ export function createAzureTable(
     async *list(query) {
       let next: string | undefined
       do {
-        const answer: Page = await page(query, next ? { next } : {})
+        const answer: Page = await page(query, { next })
         yield* answer.rows
         next = answer.next
       } while (next)
@@ -127,7 +118,7 @@ function toFilter({ partitionKey, from, before, where = {} }: Query): string {
     partitionKey === undefined ? '' : odata`PartitionKey eq ${partitionKey}`,
     from === undefined ? '' : odata`RowKey ge ${from}`,
     before === undefined ? '' : odata`RowKey lt ${before}`,
-    // The tag puts a text in quotes only behind other text.
+    // `odata` quotes a text only after other text.
     ...Object.entries(where).map(([column, value]) => column + odata` eq ${value}`),
   ]
     .filter((part) => part !== '')
@@ -136,9 +127,7 @@ function toFilter({ partitionKey, from, before, where = {} }: Query): string {
 
 function toAction(operation: Operation): TransactionAction {
   const { partitionKey, rowKey } = operation
-  if (operation.kind === 'delete') {
-    return ['delete', { partitionKey, rowKey }]
-  }
+  if (operation.kind === 'delete') return ['delete', { partitionKey, rowKey }]
   const entity = { partitionKey, rowKey, ...toEntity(operation.columns) }
   if (operation.kind === 'insert') return ['create', entity]
   if (operation.kind === 'upsert') return ['upsert', entity, 'Replace']
@@ -150,7 +139,7 @@ const INT32 = 2 ** 31
 function toEntity(columns: Columns): Record<string, unknown> {
   const entity: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(columns)) {
-    // An untyped number beyond 32 bits is refused by the service (and silently taken by the emulator).
+    // The service refuses an untyped number of more than 32 bits (the emulator accepts it).
     const large = typeof value === 'number' && (value >= INT32 || value < -INT32)
     entity[name] = large ? { type: 'Double', value: String(value) } : value
   }
@@ -184,8 +173,8 @@ async function withConflicts<T>(answer: Promise<T>): Promise<T> {
 
 function asConflict(error: unknown): unknown {
   if (!(error instanceof RestError)) return error
-  const refusal = conflictIn(error)
-  return refusal ? new TableConflict(refusal.reason, refusal.index) : error
+  const conflict = conflictIn(error)
+  return conflict ? new TableConflict(conflict.reason, conflict.index) : error
 }
 
 const conflictCodes: Record<string, ConflictReason> = {
@@ -211,10 +200,10 @@ function conflictIn(error: RestError): { reason: ConflictReason; index: number }
   return { reason, index: Number(index ?? 0) }
 }
 
-/** Whether an error is the storage service's: no answer, or one that we know nothing better to do with. */
+/** Whether an error is the storage service's: no answer, or one that is no conflict. */
 export const isStorageFailure = (error: unknown): boolean => error instanceof RestError
 
-/** Whether an error is the identity library's: nobody is signed in who could use the account. */
+/** Whether an error is the identity library's: no identity is signed in that may use the account. */
 export const isIdentityFailure = (error: unknown): boolean =>
   error instanceof Error &&
   /^(?:CredentialUnavailable|Authentication|AuthenticationRequired|AggregateAuthentication)Error$/.test(

@@ -1,31 +1,27 @@
 import pLimit from 'p-limit'
 import { type Columns, isConflict, type Table } from './table.ts'
 
-/** A new row of a batch. */
-export interface NewRow {
+interface NewRow {
   rowKey: string
   columns: Columns
 }
 
-/** What became of a batch: all rows are there, or none; `existsAt` is the first row that was there before. */
-export type BatchOutcome =
+/** The result of a batch: all rows are written, or none; `existsAt` is the index of the first row that existed. */
+type BatchOutcome =
   | { written: true }
   | { written: false; existsAt: number }
   | { written: false; tooLarge: true }
 
-/** Writes batches of new rows, so many at a time in the whole process. */
-export interface BatchWriter {
-  /** Inserts 1 to 100 rows of one partition, all or none; waits for its turn first. */
-  insert(table: Table, partitionKey: string, rows: NewRow[]): Promise<BatchOutcome>
-}
+export type BatchWriter = ReturnType<typeof createBatchWriter>
 
-/** Makes a batch writer that keeps at most `inFlight` requests under way. */
-export function createBatchWriter({ inFlight }: { inFlight: number }): BatchWriter {
+/** Makes a writer for batches of new rows, with at most `inFlight` requests at a time. */
+export function createBatchWriter({ inFlight }: { inFlight: number }) {
   const limit = pLimit(inFlight)
 
   return {
-    insert: (table, partitionKey, rows) =>
-      limit(async () => {
+    /** Inserts 1 to 100 rows of one partition, all or none; waits while too many requests are in flight. */
+    insert: (table: Table, partitionKey: string, rows: NewRow[]) =>
+      limit(async (): Promise<BatchOutcome> => {
         try {
           await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))
           return { written: true }

@@ -4,34 +4,34 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { ShapeError, UpstreamError } from './errors.ts'
 
-/** Who sends a body, for the errors about it. */
+/** Who sends a body, for errors. */
 export interface Sender {
   upstream: string
-  /** Its name without query or secret, for instance `GET export file`. */
+  /** The call without query or secret, for instance `GET export file`. */
   call: string
 }
 
-/** A body that nobody has read yet, and how much of it may be read. */
+/** An unread body with the limits of its reading. */
 export interface Incoming {
   body: Readable
   /** Lower-case names. */
   headers: Readonly<Record<string, string>>
   sender: Sender
-  /** Ends the reading, also of a body that drips. */
+  /** Ends the reading, also of a very slow body. */
   limit: AbortSignal
-  /** How long a waiting reader may get nothing; a reader that is busy elsewhere is not counted. Default: no limit. */
+  /** How long a waiting reader may get no bytes; time in which nobody reads does not count. Default: no limit. */
   idleMs?: number
-  /** The longest body that is read, unpacked. Default: no limit. */
+  /** The longest body, unpacked. Default: no limit. */
   maxBytes?: number
 }
 
-/** How many bytes of a body have come so far, and how many they were when they were unpacked. */
+/** The bytes of a body that have come so far, and their number after unpacking. */
 export interface ByteCounts {
   packed: number
   unpacked: number
 }
 
-/** A body that unpacks to more than this may be at most so many times as long as it came. */
+/** Above this unpacked size, a body may be at most `MAX_RATIO` times as long as its packed bytes. */
 const FREE_BYTES = 8 * 1024 * 1024
 const MAX_RATIO = 100
 
@@ -43,7 +43,7 @@ export async function readText(incoming: Incoming): Promise<string> {
   return toText(await Array.fromAsync(unpack(incoming)))
 }
 
-/** Reads the start of a failed answer's body; however that fails, the status alone is still an answer. */
+/** Reads the start of a failed answer's body; never throws, since the status alone is still an answer. */
 export async function readStart(incoming: Incoming, bytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
@@ -54,15 +54,15 @@ export async function readStart(incoming: Incoming, bytes: number): Promise<stri
       if (length >= bytes) break
     }
   } catch {
-    // Cut off, damaged or too slow: what came is enough.
+    // Cut off, damaged or too slow: the bytes so far are enough.
   }
   return toText(chunks)
 }
 
-/** Without a byte order mark. */
+/** `decode` drops a byte order mark. */
 const toText = (chunks: Buffer[]) => new TextDecoder().decode(Buffer.concat(chunks))
 
-/** Parses the JSON of a success; undefined for 204, ShapeError for anything that is not JSON. */
+/** Parses the JSON of a success; undefined for 204, ShapeError for other text. */
 export function parseJson(
   text: string,
   { status, headers }: { status: number; headers: Readonly<Record<string, string>> },
@@ -78,8 +78,8 @@ export function parseJson(
 }
 
 /**
- * Hands a body on as it comes, unpacked or as it is on the wire, in constant memory and with the errors of `readText`;
- * destroying it closes the connection.
+ * Passes a body on as it comes, unpacked or unchanged, in constant memory and with the errors of `readText`. Destroying
+ * it closes the connection.
  */
 export function passThrough(incoming: Incoming, unpacked: boolean) {
   const bytes: ByteCounts = { packed: 0, unpacked: 0 }
@@ -96,12 +96,12 @@ export function passThrough(incoming: Incoming, unpacked: boolean) {
       done(error)
     },
   })
-  // An error that comes before anybody listens must not end the process; pipeline and for-await find it afterwards.
+  // An error without a listener would end the process; pipeline and for-await find the error later.
   body.on('error', () => {})
   return { body, bytes }
 }
 
-/** The first bytes of a body, left in their place; null when it has none at all. */
+/** The first bytes of a body, which stay in it; null for an empty body. */
 export async function peek(body: Readable): Promise<Buffer | null> {
   if (body.errored) throw body.errored
   if (body.readableLength === 0 && !body.readableEnded) await once(body, 'readable')
@@ -110,25 +110,25 @@ export async function peek(body: Readable): Promise<Buffer | null> {
   return start
 }
 
-/** The bytes as they come over the wire, within the limits of time. */
+/** The bytes as they come over the network, within the time limits. */
 async function* receive(
   { body, sender, limit, idleMs }: Incoming,
   bytes: ByteCounts,
 ): AsyncGenerator<Buffer> {
   addAbortSignal(limit, body)
   const state = { isWaiting: true, isIdle: false, isOver: false }
-  let silentLooks = 0
-  /** Four times per limit: no timer per chunk, a quarter late at most. */
-  const look = (before?: number) => {
+  let silentChecks = 0
+  /** Four checks per limit: no timer per chunk, and at most a quarter too late. */
+  const check = (before?: number) => {
     if (state.isOver || idleMs === undefined) return
     const now = state.isWaiting ? bytes.packed : undefined
-    silentLooks = now !== undefined && now === before ? silentLooks + 1 : 0
-    state.isIdle = silentLooks === 4
+    silentChecks = now !== undefined && now === before ? silentChecks + 1 : 0
+    state.isIdle = silentChecks === 4
     if (state.isIdle) return void body.destroy()
     const next = AbortSignal.timeout(Math.ceil(idleMs / 4))
-    next.addEventListener('abort', () => look(now), { once: true })
+    next.addEventListener('abort', () => check(now), { once: true })
   }
-  look()
+  check()
   try {
     for await (const chunk of body) {
       state.isWaiting = false
@@ -166,7 +166,7 @@ async function* unpack(
   } catch (error) {
     if (error instanceof UpstreamError || error instanceof ShapeError) throw error
     const { code = '' } = error as NodeJS.ErrnoException
-    // zlib calls the end that is missing Z_BUF_ERROR.
+    // Z_BUF_ERROR means that the end is missing.
     if (/^Z_(?!BUF)/.test(code)) throw wrong(`a damaged body in the encoding ${encoding || 'gzip'}`)
     throw new UpstreamError({ ...sender, reason: 'truncated', retryable: true })
   } finally {
@@ -176,7 +176,7 @@ async function* unpack(
 
 const encodings = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate'])
 
-/** Names of encodings are short words; anything else in their place is not repeated. */
+/** Names of encodings are short words; anything else is not repeated. */
 const shown = (encoding: string) =>
   /^[a-z][\w-]{0,10}(, ?[a-z][\w-]{0,10}){0,3}$/.test(encoding) ? `"${encoding}"` : 'of no name'
 
@@ -189,16 +189,16 @@ async function* decode(packed: AsyncGenerator<Buffer>, encoding: string): AsyncG
     yield* packed
   }
   if (!decoder) return yield* whole()
-  // Its failure reaches the reader through the decoder itself.
+  // The reader gets the error from the decoder.
   pipeline(whole(), decoder).catch(() => {})
   yield* decoder
 }
 
-/** The first bytes count more than the header: a proxy may have unpacked a body already, a store may not say that it is packed. */
+/** The first bytes count more than the header: a proxy may have unpacked the body, a store may not say that it is packed. */
 function decoderFor(encoding: string, [first = 0, second]: Buffer): Transform | undefined {
   const options = { chunkSize: 65_536 }
   if (first === 0x1f && (second ?? 0x8b) === 0x8b) return createGunzip(options)
   if (encoding !== 'deflate') return undefined
-  // Some servers send the bare format, without the header of zlib.
+  // Some servers send `deflate` without the zlib header.
   return (first & 0x0f) === 8 ? createInflate(options) : createInflateRaw(options)
 }

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import type { Columns, Row } from './table.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from './time.ts'
 
-/** For whom a call is made, in the order in which they are served; neither can use up the share of the other. */
+/** In the order in which they are served; neither can use up the share of the other. */
 export const priorities = ['interactive', 'background'] as const
 
-/** `interactive`: somebody waits for the answer; `background`: timers and the export. */
+/** `interactive`: a caller waits for the answer; `background`: timers and the export. */
 export type Priority = (typeof priorities)[number]
 
 /** How many calls an upstream allows in any minute and in any hour. */
@@ -14,24 +14,32 @@ export interface CallLimit {
   perHour: number
 }
 
+/** What is left of the usable part of one family's limits; null where no limit is known. */
+export interface BudgetLeft {
+  minuteLeft: number | null
+  hourLeft: number | null
+  /** Until when the upstream asked for no more calls, RFC 3339, by the clock of the table service. */
+  stoppedUntil: string | null
+}
+
 /** How many tokens were used in one bucket of the table service's time. */
 export type Used = Record<Priority | 'bucket', number>
 
-/** How long a bucket lasts. Counting by bucket bounds the row of an hour, whoever calls how often. */
+/** The length of a bucket. Counting by bucket limits the size of a row, however many calls there are. */
 export const BUCKET_MS = 5000
-/** A token is good for so long from the start of its bucket: it is stored in this one and used in the next at the latest. */
+/** A token is valid this long from the start of its bucket: it is stored in this bucket and used in the next at the latest. */
 export const TOKEN_MS = 2 * BUCKET_MS
-/** Calls of buckets that are so far apart can't meet in one minute or one hour, even if a token is used late. */
+/** Calls in buckets this far apart can't fall into one minute, or one hour, even if a token is used late. */
 const MINUTE_BUCKETS = (MINUTE_MS + TOKEN_MS) / BUCKET_MS
 /** With 50 s to spare. */
 const HOUR_BUCKETS = (HOUR_MS + MINUTE_MS) / BUCKET_MS
-/** Of a published limit; what others do under our name, and what a slow network shifts, has the rest. */
+/** The usable part of a published limit; the rest is for other users of our identity and for slow networks. */
 const USED_SHARE = 0.9
-/** The part of a limit that each priority has for itself, so that a flood of the one does not starve the other. */
+/** The part of a limit that is reserved for each priority. */
 const PRIORITY_SHARE = 0.3
-/** Of the rate at which we were refused, so much is tried next where no limit is published. */
+/** Where no limit is published: the part of the refused rate that is tried next. */
 const STEP_DOWN = 0.75
-/** How fast a learned limit comes back, each minute: upstreams change theirs without notice. */
+/** The growth of a learned limit per minute: upstreams change their limits without notice. */
 const GROWTH = 1.1
 const FORGOTTEN_MS = HOUR_MS
 /** The smallest number that Tenable has published for any of its routes. */
@@ -43,38 +51,37 @@ const usedSchema = z.array(
     .transform(([bucket, interactive, background]): Used => ({ bucket, interactive, background })),
 )
 const accountSchema = z.object({
-  /** In the order of their buckets. */
+  /** In the order of buckets. */
   used: z
     .string()
     .transform((text): unknown => JSON.parse(text))
     .pipe(usedSchema),
-  /** No call before; times are the table service's, in epoch milliseconds. */
+  /** No call before this time. All times are the table service's, in epoch milliseconds. */
   stoppedUntilMs: z.number(),
-  /** The limit as it was learned; 0 as long as nothing was refused. */
+  /** 0 as long as nothing was refused. */
   learnedPerMinute: z.number(),
   learnedAtMs: z.number(),
 })
 
-/** What all instances know of one family's calls. */
+/** What all instances know about the calls of one family. */
 export type Account = z.infer<typeof accountSchema>
 
-/** Reads the row of a family; before its first call there is none. */
+/** Reads the row of a family; before the first call there is none. */
 export const readAccount = (row: Row | undefined): Account =>
   row
     ? accountSchema.parse(row.columns)
     : { used: [], stoppedUntilMs: 0, learnedPerMinute: 0, learnedAtMs: 0 }
 
-/** The columns of a family's row. */
 export const toColumns = ({ used, ...columns }: Account): Columns => ({
   ...columns,
   used: JSON.stringify(used.map((one) => [one.bucket, one.interactive, one.background])),
 })
 
-/** The bucket to count in; another server of the table service may be a little behind the one that answered last. */
+/** The bucket to count in, never an earlier one: a server of the table service may be a little behind the others. */
 export const bucketAt = (ms: number, used: Used[]): number =>
   Math.max(Math.floor(ms / BUCKET_MS), used.at(-1)?.bucket ?? 0)
 
-/** Counts tokens in the newest bucket, and leaves out what has left the hour. */
+/** Adds tokens to the newest bucket and drops buckets older than an hour. */
 export function addUsed(used: Used[], bucket: number, priority: Priority, tokens: number): Used[] {
   if (tokens === 0) return used
   const last = used.at(-1) ?? { bucket: 0, interactive: 0, background: 0 }
@@ -83,7 +90,7 @@ export function addUsed(used: Used[], bucket: number, priority: Priority, tokens
   return [...earlier, { ...current, [priority]: current[priority] + tokens }]
 }
 
-/** How many tokens were used in the minute and the hour that end with a bucket. */
+/** The tokens that were used in the minute and the hour that end with a bucket. */
 export function usedBy(used: Used[], bucket: number) {
   const minute = { interactive: 0, background: 0 }
   let perHour = 0
@@ -96,27 +103,27 @@ export function usedBy(used: Used[], bucket: number) {
   return { minute, perMinute: minute.interactive + minute.background, perHour }
 }
 
-/** What of an upstream's limit is used. */
-export const usableOf = ({ perMinute, perHour }: CallLimit): CallLimit => ({
+/** The part of an upstream's limit that the app uses. */
+export const usableLimit = ({ perMinute, perHour }: CallLimit): CallLimit => ({
   perMinute: Math.max(1, Math.floor(perMinute * USED_SHARE)),
   perHour: Math.max(1, Math.floor(perHour * USED_SHARE)),
 })
 
-/** How many tokens a priority may have in a bucket, beside those that were used already. `limit` is the usable one. */
+/** How many more tokens a priority may use in a bucket. `limit` is the usable one. */
 export function tokensIn(bucket: number, priority: Priority, used: Used[], limit: CallLimit) {
   const share = Math.min(limit.perMinute, limit.perHour / Math.ceil(HOUR_BUCKETS / MINUTE_BUCKETS))
   const own = Math.floor(PRIORITY_SHARE * share)
   const { minute, perHour } = usedBy(used, bucket)
   const other = minute[priority === 'interactive' ? 'background' : 'interactive']
   const minuteLeft = limit.perMinute - minute[priority] - Math.max(own, other)
-  // The own share is always there; beyond it, only what leaves both priorities theirs for the hour to come.
+  // The own share is always available; beyond it, only what leaves both priorities their shares for the next hour.
   const mayHave = Math.max(own - minute[priority], spareIn(bucket, used, limit.perHour, own))
   return Math.max(0, Math.min(minuteLeft, limit.perHour - perHour, mayHave))
 }
 
 /**
- * How many tokens nobody will need: what was used since any bucket, and what both priorities may use of their own until
- * that bucket leaves the hour, must stay below the limit.
+ * How many tokens are beyond the shares of both priorities. For each bucket of the hour: what was used since, plus the
+ * shares until that bucket is an hour old, must stay below the limit.
  */
 function spareIn(bucket: number, used: Used[], perHour: number, own: number): number {
   const reserved = (buckets: number) => 2 * own * (Math.ceil(buckets / MINUTE_BUCKETS) + 1)
@@ -130,11 +137,11 @@ function spareIn(bucket: number, used: Used[], perHour: number, own: number): nu
   return spare
 }
 
-/** The first bucket from `bucket` on in which a priority may have a token, if nobody else uses any. */
+/** The first bucket from `bucket` on in which a priority may use a token, if no other call uses one. */
 export function firstBucket(bucket: number, priority: Priority, used: Used[], limit: CallLimit) {
   const hasToken = (candidate: number) => tokensIn(candidate, priority, used, limit) > 0
   if (hasToken(bucket)) return bucket
-  // Time only frees tokens, and an hour frees all: half of the buckets that are left are enough to look at.
+  // Time only frees tokens, and an hour frees all of them: a binary search.
   let [before, first] = [bucket, bucket + HOUR_BUCKETS]
   while (first - before > 1) {
     const middle = Math.floor((before + first) / 2)
@@ -144,7 +151,7 @@ export function firstBucket(bucket: number, priority: Priority, used: Used[], li
   return first
 }
 
-/** The limit that was learned, as it has grown since; undefined when there is none. */
+/** The learned limit with its growth until now; undefined when there is none. */
 export function learnedLimit(account: Account, nowMs: number): CallLimit | undefined {
   const { learnedPerMinute, learnedAtMs } = account
   if (learnedPerMinute === 0 || nowMs - learnedAtMs >= FORGOTTEN_MS) return undefined
@@ -153,14 +160,14 @@ export function learnedLimit(account: Account, nowMs: number): CallLimit | undef
   return { perMinute, perHour: Number.POSITIVE_INFINITY }
 }
 
-/** The account of a family without a published limit after it was refused for its rate. */
+/** The account with the limit that a refusal for the rate teaches, for a family without a published limit. */
 export function afterRefusal(account: Account, nowMs: number): Account {
   const { perMinute } = usedBy(account.used, bucketAt(nowMs, []))
   const learnedPerMinute = Math.max(MIN_LEARNED, Math.floor(perMinute * STEP_DOWN))
   return { ...account, learnedPerMinute, learnedAtMs: nowMs }
 }
 
-/** When a server has answered: by its `Date`, and by our clock when the request left and the answer arrived. */
+/** When a server answered: by its `Date`, and by our clock when the request was sent and the answer arrived. */
 export interface DatedAnswer {
   dateMs: number
   sentMs: number
@@ -168,14 +175,14 @@ export interface DatedAnswer {
 }
 
 /**
- * The time of that server between two bounds. Our own clock may be wrong by any amount, since only differences of it
- * count; but one that was put back says nothing about what has passed. Both are Infinity when nothing is known.
+ * Two bounds of the server's present time. Our own clock may be wrong by any amount: only its differences count. Both
+ * bounds are Infinity before the first answer, and when our clock was set back since.
  */
 export function serverTime(answer: DatedAnswer | undefined, nowMs: number) {
   if (!answer || nowMs < answer.arrivedMs)
     return { earliestMs: Number.POSITIVE_INFINITY, latestMs: Number.POSITIVE_INFINITY }
   const { dateMs, sentMs, arrivedMs } = answer
-  // A `Date` leaves out up to a second.
+  // A `Date` has whole seconds.
   return {
     earliestMs: dateMs + nowMs - arrivedMs,
     latestMs: dateMs + SECOND_MS + nowMs - sentMs,

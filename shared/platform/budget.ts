@@ -3,6 +3,7 @@ import {
   addUsed,
   afterRefusal,
   BUCKET_MS,
+  type BudgetLeft,
   bucketAt,
   type CallLimit,
   type DatedAnswer,
@@ -15,82 +16,77 @@ import {
   TOKEN_MS,
   toColumns,
   tokensIn,
-  usableOf,
+  usableLimit,
   usedBy,
 } from './budget-window.ts'
 import { UpstreamError } from './errors.ts'
 import { singleFlight } from './single-flight.ts'
-import { isConflict, type Table } from './table.ts'
+import type { Table } from './table.ts'
+import { tryTransact } from './table-record.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
-export type { CallLimit, Priority } from './budget-window.ts'
-
-/** What is left of one family's limits, of the nine tenths that we use; null where no limit is known. */
-export interface BudgetLeft {
-  minuteLeft: number | null
-  hourLeft: number | null
-  /** Until when the upstream asked us to stay away, RFC 3339, by the clock of the table service. */
-  stoppedUntil: string | null
-}
+export type { BudgetLeft, CallLimit, Priority } from './budget-window.ts'
 
 /** The calls that one upstream still allows us, by family of routes; all instances share them. */
-export interface Budget<Family extends string> {
-  /**
-   * Waits for a token and uses it, first come first served within a priority (default `background`). `waitUpToMs`
-   * counts from this call, with the time of storage requests; it is at least 2 s. Throws a retryable UpstreamError 429
-   * with `code` `OwnBudget` and `retryAfterMs` as soon as it is known that no token comes in time, and the table's own
-   * error when it does not answer: without the table nobody knows what the others call, nor could keep what comes back.
-   */
-  acquire(family: Family, options?: { priority?: Priority; waitUpToMs?: number }): Promise<void>
-  /**
-   * No token for `ms` milliseconds from now, here at once and in all other instances from their next token on: the
-   * upstream said so. Never shortens an earlier stop. Never throws: where the table does not answer, this instance stops
-   * alone. `isRate` (default true): because of too many calls; a limit that is not published is learned from that.
-   */
-  stop(family: Family, ms: number, options?: { isRate?: boolean }): Promise<void>
-  left(family: Family): Promise<BudgetLeft>
-  report(): Promise<Record<Family, BudgetLeft>>
-}
+export type Budget<Family extends string> = ReturnType<typeof createBudget<Family>>
 
 export interface BudgetOptions<Family extends string> {
   /** The name in errors, for instance `defender`; the partition of its rows. */
   upstream: string
-  /** Measures how long ago something was; what time it is, the table says. */
+  /** Only its differences count: the time itself is the table service's. */
   clock: Clock
-  /** What the upstream allows; null: no limit is published, it is learned from refusals. */
+  /** Published limits; null: none is published, it is learned from refusals. */
   limits: Record<Family, CallLimit | null>
   /** Table `Budgets`. */
   table: Table
-  /** From 0 up to 1; by default `Math.random`. */
+  /** As `Math.random`, the default. */
   random?: () => number
 }
 
 /** The server's time is known to the second, and a token costs two requests. */
 const MIN_WAIT_MS = 2 * SECOND_MS
-/** All instances wait for the same moment: without this, the one that is nearest to the table would take all. */
+/** All instances wait for the same moment. Without a random delay the nearest one would take every token. */
 const SPREAD_MS = SECOND_MS
-/** Stops that were ordered this close together are one. */
+/** Stops that end this close together count as one. */
 const SAME_STOP_MS = SECOND_MS
-/** Calls under way end soon; that many at once were too many does not forbid the next one for long. */
+/** Calls in flight end soon: too many of them at once forbid the next call only for a short time. */
 const MAX_CONCURRENCY_STOP_MS = 5 * SECOND_MS
 
 /**
- * Makes a budget that all instances keep in one row a family, guarded by its ETag: no rolling minute or hour holds more
+ * Makes a budget that all instances share: one row per family, guarded by its ETag. No rolling minute or hour has more
  * calls than nine tenths of its limit.
  */
-export function createBudget<Family extends string>(
-  options: BudgetOptions<Family>,
-): Budget<Family> {
+export function createBudget<Family extends string>(options: BudgetOptions<Family>) {
   const families = Object.keys(options.limits) as Family[]
   const limiters = Object.fromEntries(
     families.map((family) => [family, createLimiter(options, family)]),
   ) as Record<Family, ReturnType<typeof createLimiter>>
 
   return {
-    acquire: async (family, { priority = 'background', waitUpToMs = 0 } = {}) =>
-      limiters[family].acquire(priority, waitUpToMs),
-    stop: async (family, ms, { isRate = true } = {}) => limiters[family].stop(ms, isRate),
-    left: async (family) => limiters[family].left(),
+    /**
+     * Waits for a token and uses it, first come first served within a priority. `waitUpToMs` counts from this call,
+     * storage requests included; it is at least 2 s. Throws a retryable UpstreamError 429 with `code` `OwnBudget` and
+     * `retryAfterMs` as soon as it is known that no token comes in time. Throws the table's own error when the table
+     * does not answer: without it, an instance does not know the calls of the others.
+     */
+    async acquire(
+      family: Family,
+      {
+        priority = 'background',
+        waitUpToMs = 0,
+      }: { priority?: Priority; waitUpToMs?: number } = {},
+    ) {
+      await limiters[family].acquire(priority, waitUpToMs)
+    },
+    /**
+     * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances from
+     * their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only this
+     * instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
+     */
+    async stop(family: Family, ms: number, { isRate = true } = {}) {
+      await limiters[family].stop(ms, isRate)
+    },
+    left: async (family: Family) => limiters[family].left(),
     async report() {
       const left = families.map(async (family) => [family, await limiters[family].left()] as const)
       return Object.fromEntries(await Promise.all(left)) as Record<Family, BudgetLeft>
@@ -99,8 +95,8 @@ export function createBudget<Family extends string>(
 }
 
 /**
- * What a refused call tells its budget: a rate stops the family for as long as was said, too many at once for at most
- * five seconds, and an export that is under way concerns nobody else.
+ * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too many
+ * calls ran at once, and not at all when the same export is still running.
  */
 export async function recordThrottle<Family extends string>(
   budget: Pick<Budget<Family>, 'stop'>,
@@ -121,14 +117,14 @@ interface Waiter {
   reject(error: unknown): void
 }
 
-/** Hands out the tokens of one family in this instance; see `Budget` for what it promises. */
+/** Gives out the tokens of one family in this instance. */
 function createLimiter<Family extends string>(options: BudgetOptions<Family>, family: Family) {
   const { upstream, limits, clock, table, random = Math.random } = options
   const key = { partitionKey: upstream, rowKey: `calls|${family}` }
-  const published = limits[family] && usableOf(limits[family])
+  const published = limits[family] && usableLimit(limits[family])
   const queues: Record<Priority, Waiter[]> = { interactive: [], background: [] }
   const draining = new Set<Priority>()
-  // What the row said last. Others only add to it, so whoever finds no token here is refused without a request.
+  // The row as it was last read. Others only add to it: where it has no token, a call is refused without a request.
   let known = readAccount(undefined)
   let answer: DatedAnswer | undefined
   let stoppedUntilMs = 0
@@ -148,8 +144,8 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
   }
 
   /**
-   * Stores what `decide` makes of the account and answers it, from the start whenever another instance was faster.
-   * Undefined when `decide` leaves it as it is.
+   * Stores the account that `decide` returns and answers it; reads and decides again whenever another instance was
+   * faster. Undefined when `decide` changes nothing.
    */
   async function update(decide: (account: Account) => Account | undefined) {
     for (;;) {
@@ -157,16 +153,12 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
       const changed = decide(account)
       if (!changed) return undefined
       const change = etag ? { kind: 'replace' as const, etag } : { kind: 'insert' as const }
-      try {
-        await table.transact([{ ...key, ...change, columns: toColumns(changed) }])
-        return changed
-      } catch (error) {
-        if (!isConflict(error, 'exists', 'changed', 'missing')) throw error
-      }
+      const operation = { ...key, ...change, columns: toColumns(changed) }
+      if (await tryTransact(table, [operation])) return changed
     }
   }
 
-  /** Refuses those who can't be served in time; answers how long the first of the others waits. */
+  /** Refuses the calls that get no token in time; answers how long the first of the others waits, in milliseconds. */
   function checkQueue(priority: Priority): number {
     const { earliestMs: nowMs } = time()
     const limit = limitAt(known, nowMs)
@@ -189,7 +181,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     return firstMs ?? 0
   }
 
-  /** Serves all who wait here and find a token, with one read and one write. */
+  /** Gives tokens to all waiting calls for which there is one, with one read and one write. */
   async function grant(): Promise<void> {
     const tokens = { interactive: 0, background: 0 }
     let bucket = 0
@@ -208,7 +200,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     })
     if (stored) known = stored
     spreadMs = Math.floor(random() * SPREAD_MS)
-    // A token that came too late would meet the calls of the next minute: it is given up, as after a crash.
+    // A token that comes too late would count in the wrong minute: it is lost, as after a crash.
     const { latestMs: nowMs } = time()
     const isGood = stored && nowMs < bucket * BUCKET_MS + TOKEN_MS && nowMs >= stoppedUntilMs
     for (const priority of priorities) {
@@ -220,7 +212,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
 
   const grantOnce = singleFlight(grant)
 
-  /** Serves a queue until nobody waits in it. */
+  /** Works on a queue until it is empty. */
   async function drain(priority: Priority): Promise<void> {
     draining.add(priority)
     try {
@@ -245,7 +237,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
   }
 
   return {
-    async acquire(priority: Priority, waitUpToMs: number): Promise<void> {
+    async acquire(priority: Priority, waitUpToMs: number) {
       const boundMs = Math.max(waitUpToMs, MIN_WAIT_MS)
       const settled = new AbortController()
       const served = new Promise<void>((resolve, reject) => {
@@ -259,9 +251,9 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
       })
       if (draining.has(priority)) checkQueue(priority)
       else void drain(priority)
-      return served.finally(() => settled.abort())
+      await served.finally(() => settled.abort())
     },
-    async stop(ms: number, isRate: boolean): Promise<void> {
+    async stop(ms: number, isRate: boolean) {
       try {
         if (time().latestMs === Number.POSITIVE_INFINITY) await read()
         const untilMs = time().latestMs + ms
@@ -269,15 +261,15 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
         stoppedUntilMs = untilMs
         for (const priority of priorities) checkQueue(priority)
         await update((account) => {
-          // Another instance was told the same.
+          // Another instance has recorded the same stop.
           if (untilMs <= account.stoppedUntilMs + SAME_STOP_MS) return undefined
           const isLearned = !published && isRate
           const learned = isLearned ? afterRefusal(account, time().earliestMs) : account
           return { ...learned, stoppedUntilMs: untilMs }
         })
       } catch {
-        // What the upstream said is on its way to the caller: it must not be lost because of this. Whoever asks for a
-        // token next meets the same table, and hears of it.
+        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses the
+        // same table and gets the table's error.
       }
     },
     async left(): Promise<BudgetLeft> {

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { ConfigError, type SettingProblem } from './errors.ts'
 
-/** The settings as the platform hands them over; empty text counts as absent. */
+/** The settings of the process; an empty text counts as absent. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads one section's settings. Throws a `ConfigError` that names every missing or wrong setting of the section at once,
- * with what is expected and never with the value.
+ * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section and
+ * what is expected, never the value.
  */
 export function readSection<S extends z.ZodRawShape>(
   section: string,
@@ -14,21 +14,21 @@ export function readSection<S extends z.ZodRawShape>(
   shape: S,
 ): z.output<z.ZodObject<S>> {
   const problems: SettingProblem[] = []
-  const given: Record<string, string> = {}
+  const values: Record<string, string> = {}
   for (const setting of Object.keys(shape)) {
     const value = env[setting]?.trim()
     if (!value) continue
     if (value.startsWith('@Microsoft.KeyVault(')) problems.push({ setting, problem: UNRESOLVED })
-    else given[setting] = value
+    else values[setting] = value
   }
-  const read = z.object(shape).safeParse(given)
+  const read = z.object(shape).safeParse(values)
   if (!read.success) {
     for (const issue of read.error.issues) {
       const setting = String(issue.path[0])
       if (problems.some((problem) => problem.setting === setting)) continue
       problems.push({
         setting,
-        problem: given[setting] === undefined ? 'is missing' : `is wrong: ${expectation(issue)}`,
+        problem: values[setting] === undefined ? 'is missing' : `is wrong: ${expectation(issue)}`,
       })
     }
   }
@@ -36,12 +36,12 @@ export function readSection<S extends z.ZodRawShape>(
   throw new ConfigError(section, problems)
 }
 
-/** The settings as far as they can be read: one that is wrong counts as absent. Whoever depends on it says that it is wrong. */
+/** The valid settings: a wrong one counts as absent here, and is reported by the section that needs it. */
 export function readUsable<S extends z.ZodRawShape>(
   env: Environment,
   shape: S,
 ): Partial<z.output<z.ZodObject<S>>> {
-  const usable = Object.entries(shape).map(([setting, schema]) => {
+  const valid = Object.entries(shape).map(([setting, schema]) => {
     try {
       return readSection('any', env, { [setting]: schema })
     } catch (error) {
@@ -49,7 +49,7 @@ export function readUsable<S extends z.ZodRawShape>(
       throw error
     }
   })
-  return Object.assign({}, ...usable)
+  return Object.assign({}, ...valid)
 }
 
 const UNRESOLVED =
@@ -60,13 +60,13 @@ function expectation(issue: z.core.$ZodIssue): string {
   return issue.message
 }
 
-/** A whole number written as text, within bounds. */
-export const wholeNumber = (least: number, most: number) =>
+/** A text that is a whole number from `min` to `max`. */
+export const wholeNumber = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,9}$/, `expected a whole number from ${least} to ${most}`)
+    .regex(/^\d{1,9}$/, `expected a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine(
-      (value) => value >= least && value <= most,
-      `expected a whole number from ${least} to ${most}`,
+      (value) => value >= min && value <= max,
+      `expected a whole number from ${min} to ${max}`,
     )

@@ -11,16 +11,16 @@ import { redact } from './redact.ts'
 import { singleFlight } from './single-flight.ts'
 import { MINUTE_MS } from './time.ts'
 
-/** Resolves with a bearer token; `fresh` has its issuer asked for a new one, for use after a 401 or 403. */
+/** Resolves with a bearer token; with `fresh`, with a new one from the issuer, for use after a 401 or 403. */
 export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
 
-/** Whom the app signs in as. The SDK keeps the tokens of its credentials, and renews them in time. */
+/** The identity that the app signs in with. The SDK caches the tokens of its credentials and renews them in time. */
 export interface Credential extends TokenCredential {
-  /** The same, but asks the issuer although a token is kept; absent where none is kept. */
+  /** As `getToken`, but without the cache; absent when there is no cache. */
   getNewToken?: TokenCredential['getToken']
 }
 
-export interface TokenSourceOptions {
+interface TokenSourceOptions {
   credential: Credential
   /** For instance `https://api.securitycenter.microsoft.com/.default`. */
   scope: string
@@ -29,8 +29,8 @@ export interface TokenSourceOptions {
 }
 
 /**
- * Makes the way to get tokens of one scope; callers at the same moment share one request. It throws ConfigError where
- * the operator has to fix the identity, else UpstreamError of `entra`.
+ * Makes the source of tokens for one scope; calls at the same time share one request. It throws ConfigError when the
+ * operator must fix the identity, else UpstreamError of `entra`.
  */
 export function createTokenSource({
   credential,
@@ -38,7 +38,7 @@ export function createTokenSource({
   timeoutMs = MINUTE_MS,
 }: TokenSourceOptions): GetToken {
   const request = singleFlight(async (which: 'fresh' | 'any') => {
-    const answer = await askWithin(timeoutMs, (abortSignal) =>
+    const answer = await withTimeout(timeoutMs, (abortSignal) =>
       which === 'fresh' && credential.getNewToken
         ? credential.getNewToken(scope, { abortSignal })
         : credential.getToken(scope, { abortSignal }),
@@ -49,19 +49,16 @@ export function createTokenSource({
   return ({ fresh = false } = {}) => request(fresh ? 'fresh' : 'any')
 }
 
-export interface CredentialOptions {
-  /** The client id of the identity that was assigned to the app. */
+interface CredentialOptions {
+  /** The client id of the app's managed identity. */
   clientId?: string
-  /** The platform has an endpoint that gives tokens to the identities of the app. */
+  /** The platform has an endpoint for tokens of managed identities. */
   hasEndpoint: boolean
-  /** Where a developer signs in. */
+  /** The login host for developers. */
   authority?: string
 }
 
-/**
- * The identity to sign in with: on the platform the managed identity with this client id alone; elsewhere whatever the
- * developer is signed in with.
- */
+/** The identity to sign in with: on the platform only the managed identity, elsewhere the developer's own sign-in. */
 export function makeCredential({
   clientId,
   hasEndpoint,
@@ -72,20 +69,20 @@ export function makeCredential({
     return {
       getToken: (scope, options) => managed.getToken(scope, options),
       async getNewToken(scope, options) {
-        // MSAL keeps the tokens of managed identities once for the whole process: a new credential would answer with the
-        // old one, and the SDK passes no claims on. Asked like this it replaces what it keeps.
+        // MSAL has one cache of managed-identity tokens for the process: a new credential would answer with the old
+        // token, and the SDK passes no claims on. `forceRefresh` replaces the cached token.
         const app = new ManagedIdentityApplication({
           managedIdentityIdParams: { userAssignedClientId: clientId },
         })
         await app.acquireToken({ resource: String(scope), forceRefresh: true }).catch((cause) => {
-          // As the SDK wraps it.
+          // The SDK wraps it in the same way.
           throw new CredentialUnavailableError('Managed identity: no new token', { cause })
         })
         return managed.getToken(scope, options)
       },
     }
   }
-  // Here each credential keeps its own tokens, and a new one starts with none.
+  // Here each credential has its own cache, and a new one starts empty.
   const signIn = () =>
     new DefaultAzureCredential({ managedIdentityClientId: clientId, authorityHost: authority })
   let current = signIn()
@@ -98,12 +95,12 @@ export function makeCredential({
   }
 }
 
-async function askWithin<T>(
+async function withTimeout<T>(
   timeoutMs: number,
-  ask: (signal: AbortSignal) => Promise<T>,
+  request: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const signal = AbortSignal.timeout(timeoutMs)
-  const late = new Promise<never>((_, reject) => {
+  const timeout = new Promise<never>((_, reject) => {
     signal.addEventListener(
       'abort',
       () => reject(failure({ reason: 'timeout', retryable: true })),
@@ -111,7 +108,7 @@ async function askWithin<T>(
     )
   })
   try {
-    return await Promise.race([ask(signal), late])
+    return await Promise.race([request(signal), timeout])
   } catch (error) {
     throw error instanceof UpstreamError ? error : translate(error)
   }
@@ -124,34 +121,34 @@ const noIdentity = (detail = '') =>
   new ConfigError('identity', [
     {
       setting: 'AZURE_CLIENT_ID',
-      problem: `is not set, or leads to no identity that may sign in here${detail}`,
+      problem: `is not set, or names no identity that may sign in here${detail}`,
     },
   ])
 
-/** OAuth's words for a request that stays wrong however often it is repeated: a wrong identity or a wrong audience. */
+/** OAuth's error codes for a wrong identity or audience: no retry can succeed. */
 const lastingCodes =
   /^(invalid_|unauthorized_client$|access_denied$|consent_required$|interaction_required$)/
 
 function translate(error: unknown): Error {
   const chain = causesOf(error)
   const status = chain.map(statusOf).find((found) => found !== undefined)
-  const isPassing =
+  const isTransient =
     status === 408 || status === 429 || (status ?? 0) >= 500 || chain.some(isNetworkFailure)
-  if (!isPassing) {
-    const isOperators = chain.some(
+  if (!isTransient) {
+    const isForOperator = chain.some(
       ({ name, code }) => operatorNames.has(name) || lastingCodes.test(code),
     )
     const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
-    if (isOperators) return noIdentity(aadsts && ` (${aadsts})`)
+    if (isForOperator) return noIdentity(aadsts && ` (${aadsts})`)
   }
   const said = redact(chain[0]?.message ?? '')
     .replace(/\s+/g, ' ')
     .slice(0, 200)
   return failure({
     reason: status === undefined ? 'network' : 'refused',
-    retryable: isPassing,
-    ...(status !== undefined && { status }),
-    ...(said && { said }),
+    retryable: isTransient,
+    status,
+    said: said || undefined,
   })
 }
 
@@ -164,7 +161,7 @@ interface Cause {
   status: unknown
 }
 
-/** The error and what lies behind it: SDK and MSAL wrap one another, each with names of its own for the same facts. */
+/** The error and its causes: SDK and MSAL wrap each other's errors, with different names for the same facts. */
 function causesOf(error: unknown): Cause[] {
   const chain: Cause[] = []
   const open = [error]
@@ -190,37 +187,31 @@ const statusOf = ({ status }: Cause) =>
 const isNetworkFailure = ({ code }: Cause) =>
   /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)
 
-/** What a token says about itself; null and empty where it says nothing. */
-export interface Claims {
-  aud: string | null
-  roles: string[]
-  /** Delegated permissions, separated by blanks. */
-  scp: string | null
-  /** The tenant's id. */
-  tid: string | null
-  /** The object id of whom it stands for: an identity or a user. */
-  oid: string | null
-  /** The client id of the app that asked for it. */
-  appid: string | null
-  exp: Date | null
-}
-
-const Payload = z.object({
-  aud: z.string().nullable().catch(null),
+const textClaim = z.string().nullable().catch(null)
+const claimsSchema = z.object({
+  aud: textClaim,
   roles: z.array(z.string()).catch([]),
-  scp: z.string().nullable().catch(null),
-  tid: z.string().nullable().catch(null),
-  oid: z.string().nullable().catch(null),
-  appid: z.string().nullable().catch(null),
-  exp: z.number().nullable().catch(null),
+  /** Delegated permissions, separated by spaces. */
+  scp: textClaim,
+  /** The tenant's id. */
+  tid: textClaim,
+  /** The object id of the identity or user. */
+  oid: textClaim,
+  /** The client id of the app that requested the token. */
+  appid: textClaim,
+  exp: z
+    .number()
+    .transform((seconds) => new Date(seconds * 1000))
+    .pipe(z.date())
+    .nullable()
+    .catch(null),
 })
 
+/** The claims of a token; null or empty when it has none. */
+export type Claims = z.output<typeof claimsSchema>
+
 /** Reads a token's claims without checking its signature: for reports, never for decisions about trust. */
-export function readClaims(token: string): Claims {
-  const { exp, ...claims } = Payload.parse(payloadOf(token))
-  const at = new Date((exp ?? Number.NaN) * 1000)
-  return { ...claims, exp: Number.isNaN(at.getTime()) ? null : at }
-}
+export const readClaims = (token: string): Claims => claimsSchema.parse(payloadOf(token))
 
 function payloadOf(token: string): object {
   try {
@@ -229,7 +220,7 @@ function payloadOf(token: string): object {
     )
     return typeof parsed === 'object' && parsed !== null ? parsed : {}
   } catch {
-    // An opaque token: it says nothing.
+    // An opaque token.
     return {}
   }
 }

@@ -1,10 +1,10 @@
-/** One setting that is missing or wrong, in words an operator can act on; never the value itself. */
+/** One setting that is missing or wrong, in words that an operator can act on; never its value. */
 export interface SettingProblem {
   setting: string
   problem: string
 }
 
-/** The app is set up wrongly: the operator mends it. Names every problem of a section at once, never a value. */
+/** The app's settings are wrong: the operator fixes them. Names every problem of a section, never a value. */
 export class ConfigError extends Error {
   readonly section: string
   readonly problems: SettingProblem[]
@@ -30,7 +30,7 @@ export interface RequestFacts {
   retryAfterMs?: number
 }
 
-/** The caller asked for something that can't be done: the caller mends it. */
+/** The request is wrong: the caller fixes it. */
 export class RequestError extends Error {
   readonly facts: RequestFacts
 
@@ -41,33 +41,33 @@ export class RequestError extends Error {
   }
 }
 
-/** The facts of a failed upstream call. `status` is absent when there was no answer at all. */
+/** The facts of a failed upstream call. `status` is absent when there was no answer. */
 export interface UpstreamFacts {
   upstream: string
-  /** What was asked, without query or secret, for instance `GET /api/machines/InfoGatheringExport`. */
+  /** The call without query or secret, for instance `GET /api/machines/InfoGatheringExport`. */
   call: string
   status?: number
   /** The upstream's own error code, for instance `TooManyRequests`. */
   code?: string
   retryable: boolean
   retryAfterMs?: number
-  /** With 429 of the upstream: what there was too much of. */
+  /** With the upstream's 429: its reason. */
   throttle?: Throttle
   /** Why there was no usable answer. */
   reason: 'refused' | 'timeout' | 'network' | 'too-large' | 'truncated' | 'forbidden-host'
-  /** What the upstream said, redacted and short. */
+  /** The upstream's own text, redacted and short. */
   said?: string
-  /** The upstream's id of this failure, for its support. */
+  /** The upstream's id of this failure, for its support staff. */
   correlation?: string
-  /** It may be about the one item that was asked for: nothing follows for the upstream as a whole. */
+  /** It may concern only the requested item: it says nothing about the upstream as a whole. */
   itemOnly?: boolean
-  /** App roles of which any one would do, where the upstream refused for want of a permission. */
+  /** The app lacks a permission: any one of these is enough. */
   missing?: string[]
-  /** What our token says about itself, where the upstream refused it; never the token. */
+  /** Claims of our token, when the upstream refused it; never the token. */
   claims?: { aud: string | null; roles: string[] }
 }
 
-/** An upstream did not do its part: it (or its administrator) mends it. Holds no URL query, no header, no token. */
+/** An upstream failed or refused: it, or its administrator, fixes that. Holds no URL query, no header, no token. */
 export class UpstreamError extends Error {
   readonly facts: UpstreamFacts
 
@@ -82,7 +82,7 @@ export class UpstreamError extends Error {
   }
 }
 
-/** An upstream answered in a shape we do not know: its answer changed and we mend it. */
+/** An upstream's answer has an unknown shape: it has changed, and this app must be fixed. */
 export class ShapeError extends Error {
   readonly upstream: string
   readonly call: string
@@ -95,7 +95,7 @@ export class ShapeError extends Error {
   }
 }
 
-/** Does one piece of work after the other, also after one that failed; throws what failed, several as one AggregateError. */
+/** Does all work, one after the other, also after a failure; then throws the failure, several as one AggregateError. */
 export async function finishAll(works: Iterable<() => Promise<unknown>>): Promise<void> {
   const failures: unknown[] = []
   for (const work of works) {
@@ -109,5 +109,5 @@ export async function finishAll(works: Iterable<() => Promise<unknown>>): Promis
   if (failures.length > 1) throw new AggregateError(failures, failures.map(String).join('; '))
 }
 
-/** Why an upstream answered 429: too many calls in a time, too many at once, or the same export is under way already. */
+/** The reason for a 429: too many calls in a time, too many at once, or the same export is still running. */
 export type Throttle = 'rate' | 'concurrency' | 'duplicate-export'

@@ -2,55 +2,44 @@ import type { Throttle, UpstreamFacts } from './errors.ts'
 import { redact } from './redact.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
-/** An answer that is not a success, as far as it was read. */
+/** An answer without success. */
 export interface FailedAnswer {
   upstream: string
   call: string
   status: number
   headers: Readonly<Record<string, string>>
   date: Date | undefined
-  /** The start of its body, in whatever form. */
+  /** The start of its body, in any form. */
   text: string
-  /** Values of our own request that must not come back in an error. */
+  /** Values of our own request that no error may repeat. */
   secrets: string[]
   now: Date
 }
 
 const SAID_LENGTH = 200
 
-/** Which statuses pass by themselves; everything else stays as it is however often we ask. */
+/** The statuses that may change without our doing. */
 const isTransient = (status: number) =>
   status === 408 || status === 429 || (status >= 500 && status !== 501)
 
-/** Reads the facts out of a failed answer: JSON of any known form, XML, HTML, plain text or nothing at all. */
-export function failureFacts({
-  upstream,
-  call,
-  status,
-  headers,
-  date,
-  text,
-  secrets,
-  now,
-}: FailedAnswer): UpstreamFacts {
+/** Reads the facts of a failed answer: JSON of any known form, XML, HTML, plain text or an empty body. */
+export function failureFacts(answer: FailedAnswer): UpstreamFacts {
+  const { upstream, call, status, headers, date, text, secrets, now } = answer
   const { code, said, target } = readBody(text)
-  const waitMs = retryAfterMs({ header: headers['retry-after'], body: text, date, now })
-  const errorCode = word(headers['x-ms-error-code']) ?? word(code)
-  const correlation =
-    correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target)
   const throttle = status === 429 ? throttleOf(text) : undefined
   return {
     upstream,
     call,
     status,
     reason: 'refused',
-    // The same export again is refused for as long as the first one takes.
+    // The same export is refused as long as the first one runs.
     retryable: isTransient(status) && throttle !== 'duplicate-export',
     throttle,
-    code: errorCode,
-    retryAfterMs: waitMs,
+    code: word(headers['x-ms-error-code']) ?? word(code),
+    retryAfterMs: retryAfterMs({ header: headers['retry-after'], body: text, date, now }),
     said: (said && shorten(redact(hide(said, secrets)))) || undefined,
-    correlation,
+    correlation:
+      correlationHeaders.map((name) => word(headers[name])).find(Boolean) ?? word(target),
   }
 }
 
@@ -73,7 +62,7 @@ function readBody(text: string): Body {
     try {
       return readJson(JSON.parse(body))
     } catch {
-      // Cut short or not JSON after all: what can be read of it is still worth more than nothing.
+      // Cut off, or not JSON: the text is still better than nothing.
       return { said: body }
     }
   }
@@ -98,7 +87,7 @@ function readJson(json: unknown): Body {
 const asRecord = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 
-/** Codes and ids are single words; anything else in their place is not repeated. */
+/** Codes and ids are single words; anything else is left out. */
 const word = (value: unknown) => {
   const text = typeof value === 'number' ? String(value) : value
   return typeof text === 'string' && /^[\w.:-]{1,100}$/.test(text) ? redact(text) : undefined
@@ -111,14 +100,16 @@ const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, SAID
 
 const plainHeaders = new Set(['accept', 'accept-encoding', 'content-type', 'user-agent', 'prefer'])
 
-interface SentCall {
+/** The values of a call that a server could repeat, in each encoding: of headers, of the query without OData's options, the path if it is not in `name`. */
+export function secretsOf({
+  url,
+  name,
+  headers = {},
+}: {
   url: URL
   name: string
   headers?: Record<string, string>
-}
-
-/** What a server could echo of a call, in the forms it could do so: header values, query values but OData's own, an unnamed path. */
-export function secretsOf({ url, name, headers = {} }: SentCall): string[] {
+}): string[] {
   const fromHeaders = Object.entries(headers).flatMap(([header, value]) =>
     plainHeaders.has(header.toLowerCase()) ? [] : value.split(/[\s;,=]+/),
   )
@@ -138,31 +129,31 @@ export function secretsOf({ url, name, headers = {} }: SentCall): string[] {
     .sort((a, b) => b.length - a.length)
 }
 
-/** What an answer said about coming back: its header, its own clock, and its text. */
-export interface Waiting {
+/** The parts of an answer that can say when to try again. */
+interface RetryAfterSources {
   /** The `Retry-After` header: seconds or an HTTP date. */
   header?: string
-  /** The answer's text, read where the header is silent. */
+  /** The answer's text, read when there is no header. */
   body?: string
-  /** The answer's `Date` header: an HTTP date is compared with the clock that wrote it. */
+  /** The answer's `Date` header: an HTTP date in `Retry-After` is by the same clock. */
   date?: Date
   now: Date
 }
 
-/** Longer than any quota window we know; what goes beyond is a mistake of theirs. */
+/** Longer than any known quota window: a longer wait is the upstream's mistake. */
 const LONGEST_MS = DAY_MS
 
 const unitsMs: Record<string, number> = { second: 1000, minute: MINUTE_MS, hour: HOUR_MS }
 
-/** How many milliseconds to wait before asking again, 0 to one day; undefined when the answer says nothing about it. */
-export function retryAfterMs({ header, body, date, now }: Waiting): number | undefined {
+/** How many milliseconds to wait before the next try, 0 to one day; undefined when the answer does not say it. */
+export function retryAfterMs({ header, body, date, now }: RetryAfterSources): number | undefined {
   const ms = fromHeader(header?.trim() ?? '', date ?? now) ?? fromText(body ?? '')
   return ms === undefined ? undefined : Math.min(Math.max(Math.ceil(ms), 0), LONGEST_MS)
 }
 
 function fromHeader(header: string, asOf: Date): number | undefined {
   if (/^\d+(\.\d+)?$/.test(header)) return Number(header) * 1000
-  // Without the day's name, Date.parse takes nearly any number for a year.
+  // Without the name of the day, Date.parse reads nearly any number as a year.
   const at = /^[a-z]{3,9}, /i.test(header) ? Date.parse(header) : Number.NaN
   return Number.isNaN(at) ? undefined : at - asOf.getTime()
 }
@@ -174,7 +165,7 @@ function fromText(body: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * (unitsMs[unit.toLowerCase()] ?? 0)
 }
 
-/** Reads from the text of a 429 why it was sent. One that does not say, such as a page of the gateway, is about the rate. */
+/** Reads the reason for a 429 from its text. A text without a reason, for instance a gateway's page, means the rate. */
 export function throttleOf(text: string): Throttle {
   if (/\b(?:duplicate|identical|same) export\b|\bexport [\w ]{0,20}already\b/i.test(text))
     return 'duplicate-export'

@@ -11,11 +11,11 @@ export interface HttpOptions {
   upstream: string
   clock: Clock
   userAgent: string
-  /** Tries of one call in all. Default 4. */
+  /** Tries of one call, the first included. Default 4. */
   attempts?: number
-  /** The first wait where the upstream named none; it doubles from try to try, less a random part of up to a half. Default 1 s. */
+  /** The first wait when the upstream names none; it doubles with each try, and up to a random half is taken off. Default 1 s. */
   backoffMs?: number
-  /** A longer Retry-After is not waited for here but thrown, so that the caller can take a durable timer. Default 60 s. */
+  /** A longer Retry-After ends the call with the error, so that the caller can use a durable timer. Default 60 s. */
   longestWaitMs?: number
   /** Gets the headers of every answer; must not throw. */
   onAnswer?(call: string, headers: Readonly<Record<string, string>>): Promise<void>
@@ -32,15 +32,7 @@ export interface Answer {
 
 type RawAnswer = Answer & { body: Readable }
 
-/** The one way to the network. Every method throws an UpstreamError for any answer that is not 2xx. */
-export interface Http {
-  /** The parsed JSON body (undefined with 204); ShapeError, not tried again, when it is something else. */
-  json(call: HttpCall): Promise<Answer & { body: unknown }>
-  /** The body as text. */
-  text(call: HttpCall): Promise<Answer & { text: string }>
-  /** The body while it comes; once it is handed out, nothing is tried again. Its errors are those of `readText`. */
-  stream(call: HttpCall): Promise<RawAnswer & { bytes: ByteCounts }>
-}
+export type Http = ReturnType<typeof createHttp>
 
 const DEFAULT_TIMEOUT_MS = 30_000
 /** No function runs longer. */
@@ -48,15 +40,18 @@ const DEFAULT_BODY_MS = 30 * MINUTE_MS
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_BODY_BYTES = 8192
 
-/** Makes the way to one upstream: allow-list, time and size limits, polite retries, errors without secrets. */
-export function createHttp(options: HttpOptions): Http {
+/**
+ * Makes the client of one upstream: allow-list, time and size limits, retries, errors without secrets. Every method throws
+ * an UpstreamError for any answer that is not 2xx.
+ */
+export function createHttp(options: HttpOptions) {
   const { upstream, clock, attempts = 4, backoffMs = 1000, longestWaitMs = MINUTE_MS } = options
 
   function withRetries<T>(call: HttpCall, attempt: (call: HttpCall) => Promise<T>): Promise<T> {
     let current = call
     let mayRenew = call.renewCredentials !== undefined
     const tryOnce = async (): Promise<T> => {
-      await final(current.admit?.())
+      await orAbort(current.admit?.())
       try {
         return await attempt(current)
       } catch (error) {
@@ -65,7 +60,7 @@ export function createHttp(options: HttpOptions): Http {
         const isRefusal = error.facts.status === 401 || error.facts.status === 403
         if (!isRefusal || !mayRenew) throw error
         mayRenew = false
-        const fresh = await final(call.renewCredentials?.())
+        const fresh = await orAbort(call.renewCredentials?.())
         current = { ...call, headers: { ...call.headers, ...fresh } }
         return tryOnce()
       }
@@ -85,7 +80,8 @@ export function createHttp(options: HttpOptions): Http {
     })
   }
 
-  const text = (call: HttpCall) =>
+  /** The body as text. */
+  const text = (call: HttpCall): Promise<Answer & { text: string }> =>
     withRetries(call, async (current) => {
       const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs, maxBytes = DEFAULT_MAX_BYTES } = call
       const limit = AbortSignal.timeout(timeoutMs)
@@ -98,11 +94,13 @@ export function createHttp(options: HttpOptions): Http {
 
   return {
     text,
-    async json(call) {
+    /** The parsed JSON body, undefined with 204; ShapeError, not tried again, for any other body. */
+    async json(call: HttpCall): Promise<Answer & { body: unknown }> {
       const { text: read, ...answer } = await text(call)
       return { ...answer, body: parseJson(read, answer, { upstream, call: call.name }) }
     },
-    stream: (call) =>
+    /** The body as it comes. After this returns, nothing is tried again. The body's errors are those of `readText`. */
+    stream: (call: HttpCall): Promise<RawAnswer & { bytes: ByteCounts }> =>
       withRetries(call, async (current) => {
         const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs = timeoutMs, maxBytes } = call
         const answer = await send(current, options, AbortSignal.timeout(timeoutMs))
@@ -117,8 +115,8 @@ export function createHttp(options: HttpOptions): Http {
 const isRepeatable = ({ method, repeatable }: HttpCall) =>
   repeatable ?? (method === 'GET' || method === 'HEAD')
 
-/** Its failure is the caller's own, not the upstream's: it ends the call at once. */
-const final = async <T>(work: Promise<T> | undefined): Promise<T | undefined> => {
+/** Awaits work of the caller: its failure is not the upstream's, and ends the call at once. */
+const orAbort = async <T>(work: Promise<T> | undefined): Promise<T | undefined> => {
   try {
     return await work
   } catch (error) {
@@ -130,38 +128,38 @@ const final = async <T>(work: Promise<T> | undefined): Promise<T | undefined> =>
 export interface HttpCall {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   url: URL
-  /** What errors say instead of the URL, for instance `GET /api/deviceavinfo`. */
+  /** Stands in errors instead of the URL, for instance `GET /api/deviceavinfo`. */
   name: string
   /** Lower-case names. */
   headers?: Record<string, string>
   body?: string | Uint8Array
-  /** Promises that sending it twice does no harm; GET and HEAD are repeatable anyway. */
+  /** Sending it twice does no harm. Default: whether it is GET or HEAD. */
   repeatable?: boolean
-  /** For one attempt with its whole body; for `stream`, until the headers are there. Default 30 s. */
+  /** For one try with its whole body; for `stream`, until the headers have come. Default 30 s. */
   timeoutMs?: number
-  /** How long a waiting reader may get nothing. Default for `stream`: `timeoutMs`. */
+  /** How long a waiting reader may get no bytes. Default for `stream`: `timeoutMs`. */
   idleMs?: number
   /** For `stream`: how long the whole body may take. Default 30 minutes. */
   bodyMs?: number
-  /** For `stream`: hands the body out unpacked, whether a header or only its first bytes say that it is packed. */
+  /** For `stream`: unpacks the body when a header or its first bytes say that it is packed. */
   unpack?: boolean
-  /** The longest body that is read, unpacked. Default for `json` and `text`: 64 MiB; a stream that is not unpacked has no limit. */
+  /** The longest body, unpacked. Default for `json` and `text`: 64 MiB; a stream that is not unpacked has no limit. */
   maxBytes?: number
-  /** Whether this scheme and host may be asked; decided before anything is sent. */
+  /** Whether this scheme and host may be called; checked before anything is sent. */
   isAllowed(url: URL): boolean
-  /** Awaited before every attempt, for instance for a token of a call budget; its error ends the call. */
+  /** Awaited before every try, for instance to get a token of a call budget; its error ends the call. */
   admit?(): Promise<void>
-  /** Gets every failed attempt, also those that are tried again. */
+  /** Gets the error of every failed try. */
   onFailure?(error: UpstreamError): Promise<void>
-  /** Called once on a 401 or 403: brings the headers of one more try at once. */
+  /** Called at the first 401 or 403: returns the headers of one more try, without a wait. */
   renewCredentials?(): Promise<Record<string, string>>
-  /** Addresses of the host that are already looked up and validated: used in place of DNS. */
+  /** Validated addresses of the host: used instead of DNS. */
   addresses?: { address: string; family: 4 | 6 }[]
 }
 
 /**
- * Sends one attempt and resolves with a success whose body is unread; `limit` ends it until then. Everything else
- * becomes an UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
+ * Sends one try and resolves with a success and its unread body; `limit` ends the wait for it. Everything else becomes an
+ * UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
  */
 async function send(call: HttpCall, options: HttpOptions, limit: AbortSignal): Promise<RawAnswer> {
   const sender = { upstream: options.upstream, call: call.name }
@@ -185,7 +183,7 @@ async function request(
   { upstream, userAgent }: HttpOptions,
   limit: AbortSignal,
 ): Promise<RawAnswer> {
-  // A signal of its own, let go of once the headers are there: axios would else end a body that is being streamed.
+  // A separate signal, detached once the headers have come: axios would end a body that is being streamed.
   const attempt = new AbortController()
   const end = () => attempt.abort()
   limit.addEventListener('abort', end, { once: true })
@@ -199,11 +197,11 @@ async function request(
       signal: attempt.signal,
       proxy: false,
       maxRedirects: 0,
-      // `body.ts` unpacks: axios takes a gzip that is cut off for a whole one.
+      // `body.ts` unpacks: axios accepts a gzip body that is cut off.
       decompress: false,
       responseType: 'stream',
       validateStatus: () => true,
-      // Bodies go out byte for byte: some are signed.
+      // Bodies are sent byte for byte: some are signed.
       transformRequest: (data) => data,
       lookup: addresses && ((_host, _options, answer) => answer(null, addresses)),
     })
@@ -222,5 +220,5 @@ async function request(
   }
 }
 
-/** Node names the failures of a connection `E…`; certificates, and requests it refuses to send, stay as they are. */
+/** Node names connection failures `E…`; errors of certificates, and of requests that Node refuses to send, are not transient. */
 const isTransient = (code = '') => /^(E(?!RR_)|HPE_)/.test(code) && !code.includes('CERT')

@@ -1,37 +1,36 @@
 import { redact } from './redact.ts'
 
-/** Facts beside a fixed message; values are redacted before they leave. */
+/** Facts beside a fixed message. */
 export type Facts = Record<string, unknown>
 
-/** Where lines go: fixed words first, facts beside them. */
+/** Takes lines: a fixed message first, then facts. */
 export interface Log {
   info(message: string, facts?: Facts): void
   warn(message: string, facts?: Facts): void
   error(message: string, facts?: Facts): void
 }
 
-/** What travels with a request, or with what a timer began: everything that comes of it carries the id. */
+/** The id that a request or a timer's run passes on to everything that it causes. */
 export interface Trace {
   correlation?: string
 }
 
-/** Where one invocation tells its story, and what everything that comes of it carries. */
+/** The log and the trace of one invocation. */
 export interface Traced {
   log: Log
   trace: Trace
 }
 
-/** A place that takes finished lines, for instance an invocation's own logger. */
-export interface LineSink {
-  info(line: string): void
-  warn(line: string): void
-  error(line: string): void
-}
-
-/** Makes a log that writes `message {json}` lines to `sink`, every line redacted and with the bound facts at its end. */
-export function createLog(sink: LineSink, bound: Trace = {}): Log {
+/**
+ * Makes a log that writes redacted `message {json}` lines to `sink`, for instance an invocation's own logger. The trace
+ * stands at the end of every line.
+ */
+export function createLog(
+  sink: Record<'info' | 'warn' | 'error', (line: string) => void>,
+  trace: Trace = {},
+): Log {
   const line = (message: string, facts?: Facts) => {
-    const all = { ...facts, ...bound }
+    const all = { ...facts, ...trace }
     return redact(Object.keys(all).length > 0 ? `${message} ${JSON.stringify(all)}` : message)
   }
   return {

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { invalidRequest } from './request.ts'
 
-/** How many rows a list answers: 1 to 1,000. */
 export const limitSchema = z
   .string()
   .regex(/^(?:[1-9]\d{0,2}|1000)$/, 'must be a whole number from 1 to 1000')
@@ -9,37 +8,37 @@ export const limitSchema = z
   .transform(Number)
   .describe('How many to answer, 1 to 1,000.')
 
-const NOT_OURS = 'is not a "next" of this list'
+const WRONG_CURSOR = 'is not a "next" of this list'
 
-/** Where a list goes on: what the answer before gave as `next`, unchanged. A `next` of another list is refused. */
+/** The position where a list continues: the `next` of the page before, unchanged. The `next` of another list is refused. */
 export function afterSchema<T extends z.ZodType>(list: string, position: T) {
-  const place = z.tuple([z.literal(list), position])
+  const schema = z.tuple([z.literal(list), position])
   return z
     .string()
     .max(2000)
     .transform((cursor, context): z.output<T> => {
-      const read = place.safeParse(decode(cursor))
+      const read = schema.safeParse(decode(cursor))
       if (read.success) return read.data[1] as z.output<T>
-      context.addIssue({ code: 'custom', message: NOT_OURS })
+      context.addIssue({ code: 'custom', message: WRONG_CURSOR })
       return z.NEVER
     })
     .optional()
     .describe('The "next" of the page before.')
 }
 
-/** The opaque text of a position in a list; `list` is the name that the list's `afterSchema` has. */
+/** The opaque text of a position in a list; `list` is the same name as for `afterSchema`. */
 export const toCursor = (list: string, position: unknown): string =>
   Buffer.from(JSON.stringify([list, position])).toString('base64url')
 
-/** A position in one of many lists of a kind, for instance the files of one run: whose list, and where in it. */
+/** The owner of a list and a position in it, for instance in the files of one run. */
 export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
 
 const anyOwned = ownedPosition(z.unknown()).optional()
 
-/** Where the list of an owner goes on; throws a `RequestError` for a cursor of another one's list. */
+/** The position in the list of `owner`; throws a `RequestError` for a cursor of another owner's list. */
 export function positionOf(owner: string, after: unknown): unknown {
-  const [whose, position] = anyOwned.parse(after) ?? [owner]
-  if (whose !== owner) throw invalidRequest([{ path: 'query.after', message: NOT_OURS }])
+  const [cursorOwner, position] = anyOwned.parse(after) ?? [owner]
+  if (cursorOwner !== owner) throw invalidRequest([{ path: 'query.after', message: WRONG_CURSOR }])
   return position
 }
 
@@ -47,14 +46,14 @@ function decode(cursor: string): unknown {
   try {
     const text = Buffer.from(cursor, 'base64url').toString('utf8')
     const position: unknown = JSON.parse(text)
-    // What no text of ours holds, no key of a table can: halves of characters and control characters, which are escaped here.
+    // Half characters and control characters, which are escaped here: our own cursors have none, and no table key can.
     return /\\u[\da-f]{4}/.test(JSON.stringify(position)) ? undefined : position
   } catch {
     return undefined
   }
 }
 
-/** Cuts a page out of what was found, of which one more than `limit` tells that there is a next one after the last's position. */
+/** Cuts `found` to a page. It holds one row more than `limit` when there is a next page, after the last row's position. */
 export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) => P) {
   const page = found.slice(0, limit)
   const last = page.at(-1)
@@ -63,7 +62,7 @@ export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) =
 
 type Query = Record<string, unknown>
 
-/** Where to ask for what comes after a cursor, in the same words as before. */
+/** The path of the page after a cursor, with the same query. */
 export function pathAfter(path: string, query: Query, cursor: string): string {
   const search = new URLSearchParams({ after: cursor })
   for (const [name, value] of Object.entries(query))
@@ -71,7 +70,7 @@ export function pathAfter(path: string, query: Query, cursor: string): string {
   return `${path}?${search}`
 }
 
-/** The `Link` header of a page that has a next one; none for the last page. */
+/** The `Link` header of a page; none on the last one. */
 export const nextLink = (
   path: string,
   query: Query,

@@ -6,7 +6,7 @@ const headerNames =
   'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
 
 const secrets: [RegExp, string][] = [
-  // SAS signatures and every other query or form value that opens a door, also inside HTML, JSON and another URL.
+  // SAS signatures and every other secret query or form value, also inside HTML, JSON and another URL.
   [
     new RegExp(
       `((?:^|[?&;]|\\\\u0026|%26|%3F)(?:${queryNames})(?:=|%3D))(?:(?!%26|\\\\)[^&;\\s"'<>])+`,
@@ -17,13 +17,13 @@ const secrets: [RegExp, string][] = [
   [/\b(Bearer\s+)[\w.~+/=-]+/gi, `$1${HIDDEN}`],
   [/\b(SharedKey(?:Lite)?\s+\S+?:)[\w+/=]+/gi, `$1${HIDDEN}`],
   [/\b((?:AccountKey|SharedAccessSignature|accessKey|secretKey)\s*=\s*)[^;\s"']+/gi, `$1${HIDDEN}`],
-  // Without its dots too: to look for them from every beginning would take long in a long text that has none.
+  // The dots are optional: to require them would make the search slow in a long text without any.
   [/\beyJ[\w-]{5,}(?:\.[\w-]+){0,2}/g, HIDDEN],
   [/\bwhsec_[\w+/=-]+/g, HIDDEN],
   [/\b(v1a?,)[\w+/=-]{20,}/g, `$1${HIDDEN}`],
   [/(\/api\/continue\/)[\w-]+/g, `$1${HIDDEN}`],
   [/(\/\/[^\s/:@"]{1,256}:)[^\s/@"]{1,256}(?=@)/g, `$1${HIDDEN}`],
-  // A quoted value is a secret to its last quote; a bare one ends where the next thing begins.
+  // A quoted value is a secret up to its last quote; an unquoted one up to the next delimiter.
   [new RegExp(`("(?:${headerNames})\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'), `$1${HIDDEN}`],
   [
     new RegExp(
@@ -34,7 +34,7 @@ const secrets: [RegExp, string][] = [
   ],
 ]
 
-/** Takes signatures, tokens, keys and tickets out of a text; what is left is safe to log or to answer. */
+/** Hides signatures, tokens, keys and tickets in a text; the rest is safe to log or to answer. */
 export function redact(text: string): string {
   return secrets.reduce((safe, [pattern, replacement]) => safe.replace(pattern, replacement), text)
 }
@@ -43,15 +43,15 @@ const SECRET_NAME =
   /pass(?:word|phrase)|secret|credential|token|api_?-?keys?$|private_?key|community|auth\w{0,40}params/i
 
 /**
- * A copy of parsed JSON without secrets: what stands under a name that tells of one is hidden whole, every text loses what
- * looks like one, and the given values are hidden wherever they stand, names included.
+ * A copy of parsed JSON without secrets: values under names like `password` are hidden, every text is redacted, and
+ * `secrets` are hidden everywhere, also in names.
  */
 export function redactJson(value: unknown, secrets: string[] = []): unknown {
   const clean = (text: string) =>
     redact(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text))
   // Lists repeat the same few names a hundred thousand times.
   const names = new Map<string, { name: string; isSecret: boolean }>()
-  const look = (name: string) => {
+  const lookUp = (name: string) => {
     const known = names.get(name) ?? { name: clean(name), isSecret: SECRET_NAME.test(name) }
     names.set(name, known)
     return known
@@ -61,14 +61,14 @@ export function redactJson(value: unknown, secrets: string[] = []): unknown {
     if (Array.isArray(part)) return part.map(walk)
     if (typeof part !== 'object' || part === null) return part
     return Object.fromEntries(
-      Object.entries(part).map(([given, inner]) => {
-        const { name, isSecret } = look(given)
-        return [name, isSecret && tells(inner) ? HIDDEN : walk(inner)]
+      Object.entries(part).map(([original, inner]) => {
+        const { name, isSecret } = lookUp(original)
+        return [name, isSecret && canBeSecret(inner) ? HIDDEN : walk(inner)]
       }),
     )
   }
   return walk(value)
 }
 
-/** Null and a flag tell that there is none, or whether there is one. */
-const tells = (value: unknown) => value !== null && typeof value !== 'boolean'
+/** Null and a flag only say whether there is a secret. */
+const canBeSecret = (value: unknown) => value !== null && typeof value !== 'boolean'

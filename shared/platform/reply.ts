@@ -3,14 +3,14 @@ import { z } from 'zod'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
 
-/** What a handler answers: a status, a JSON body, headers. */
+/** A handler's answer, with a JSON body. */
 export interface Reply {
   status: number
   body?: unknown
   headers?: Record<string, string>
 }
 
-/** The body of every refusal, RFC 9457. */
+/** The body of every error answer, RFC 9457. */
 export const problemSchema = z.strictObject({
   type: z.string(),
   title: z.string(),
@@ -19,16 +19,13 @@ export const problemSchema = z.strictObject({
   instance: z.string().describe('The invocation id.'),
   correlation: z
     .string()
-    .describe(
-      'What every line of the log about this request carries, and about all that it set going.',
-    ),
+    .describe('Stands in every log line about this request and about everything that it caused.'),
   fix: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
 })
 
 type Problem = z.infer<typeof problemSchema>
 
-/** A JSON answer. */
 export function toResponse({ status, body, headers = {} }: Reply): HttpResponseInit {
   if (body === undefined) return { status, headers }
   return {
@@ -38,7 +35,7 @@ export function toResponse({ status, body, headers = {} }: Reply): HttpResponseI
   }
 }
 
-/** The problem+json answer to an expected error; undefined for a bug, which must not be answered with its details. */
+/** The problem+json answer to an expected error; undefined for a bug, whose details no answer may hold. */
 export function toProblem(
   error: unknown,
   instance: string,
@@ -48,16 +45,14 @@ export function toProblem(
   if (!facts) return undefined
   const { problem, retryAfterMs, ...members } = facts
   const body: Problem = { type: `urn:defender-relay:${problem}`, ...members, instance, correlation }
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
+  if (retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
   return {
     status: body.status,
-    headers: {
-      'content-type': 'application/problem+json',
-      ...(retryAfterMs === undefined
-        ? {}
-        : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
-    },
-    // Value by value: cut out of the whole text, a secret could take a quote with it. A caller's own names may hold halves
-    // of characters, or were cut within one: no strict reader would take them.
+    headers,
+    // Each value alone: in the whole text, a secret could be hidden together with a quote. A caller's own names may hold
+    // half a character, which strict JSON readers refuse.
     body: JSON.stringify(body, (_name, value) =>
       typeof value === 'string' ? redact(value.toWellFormed()) : value,
     ),
@@ -86,21 +81,22 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       status: 502,
       title: 'The upstream answered in an unknown shape',
       detail: error.message,
-      fix: 'A newer version of this app may know it; GET /api/status tells more.',
+      fix: 'Look for a newer version of this app, which may know the shape. GET /api/status says more.',
     }
   }
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
 }
 
 function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
-  const retry = facts.retryAfterMs === undefined ? {} : { retryAfterMs: facts.retryAfterMs }
-  const { said, missing = [], correlation } = facts
+  const { said, missing = [], correlation, retryAfterMs } = facts
   const detail = [
     said ? `${message}: ${said}` : message,
-    ...(missing.length > 0 ? [`missing: ${missing.join(' or ')}`] : []),
-    ...(correlation ? [`the upstream's id of this answer: ${correlation}`] : []),
-  ].join('; ')
-  const later = { detail, fix: 'Try again later.', ...retry }
+    missing.length > 0 && `missing: ${missing.join(' or ')}`,
+    correlation && `the upstream's id of this answer: ${correlation}`,
+  ]
+    .filter(Boolean)
+    .join('; ')
+  const later = { detail, fix: 'Try again later.', retryAfterMs }
   if (facts.reason === 'timeout') {
     return {
       problem: 'upstream-timeout',
@@ -110,7 +106,7 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
     }
   }
   if (facts.status === 429) {
-    // Our own budget knows when there is room again; a refusal of the upstream is a failure of ours to be polite.
+    // Our own budget knows when a call is possible again; a refusal by the upstream means that we called too often.
     const [status, title] =
       facts.code === 'OwnBudget'
         ? [429, 'No call is left for now']
@@ -118,22 +114,20 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
     return { problem: 'upstream-throttled', status, title, ...later }
   }
   if (facts.status === 401 || facts.status === 403) {
-    const fix = 'GET /api/status says what the app lacks: give it that.'
     return {
       problem: 'upstream-refused',
       status: 502,
       title: 'The upstream refused the app',
       ...later,
-      fix: fix,
+      fix: 'Grant the permission that GET /api/status names as missing.',
     }
   }
   return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }
 }
 
-/** How a route declares its 304. */
 export const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }
 
-/** Whether a caller has the answer with this ETag already, as `If-None-Match` says it: weak comparison, RFC 9110 13.1.2. */
+/** Whether `If-None-Match` holds this ETag: weak comparison, RFC 9110 13.1.2. */
 export function isKnownTag(ifNoneMatch: string | null, etag: string): boolean {
   const plain = (tag: string) => tag.trim().replace(/^W\//, '')
   return (

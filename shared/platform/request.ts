@@ -2,18 +2,17 @@ import type { HttpRequest } from '@azure/functions'
 import { z } from 'zod'
 import { RequestError } from './errors.ts'
 
-/** The request as a handler sees it: checked by the route's own schemas. */
+/** A request that was checked with the schemas of its route. */
 export interface RouteInput<Params, Query, Body> {
   params: Params
   query: Query
   body: Body
-  /** The origin that `Location` and links are made from, for instance `https://app.example.net`. */
+  /** The origin of `Location` and links, for instance `https://app.example.net`. */
   origin: string
-  /** The tags that the caller has, as `If-None-Match` brought them. */
   ifNoneMatch: string | null
 }
 
-/** Reads a request by the schemas of its route; throws a `RequestError` that names everything that is wrong with it. */
+/** Reads a request with the schemas of its route; throws a `RequestError` that names every mistake in it. */
 export async function readRequest(
   route: { params: z.ZodObject; query: z.ZodObject; body?: z.ZodObject },
   request: HttpRequest,
@@ -28,19 +27,19 @@ export async function readRequest(
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
 }
 
-/** With a name or an address and perhaps a port: URLs let quotes and braces pass too, which no answer may repeat. */
+/** A name or an address, and perhaps a port: a URL may hold quotes and braces too, which no answer may repeat. */
 const PLAIN_URL = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?\//i
 
-/** The host makes the URL from the `Host` header, which may hold anything. */
+/** The Functions host makes the URL from the `Host` header, which may hold anything. */
 function readUrl(text: string): URL {
   const url = PLAIN_URL.test(text) ? URL.parse(text) : null
   if (url) return url
-  throw invalidRequest([{ path: 'header.host', message: 'must be the name of a host' }])
+  throw invalidRequest([{ path: 'header.host', message: 'must be a host name' }])
 }
 
 function readParams(request: HttpRequest): Record<string, string> {
   for (const [name, value] of Object.entries(request.params)) {
-    // The host leaves `%2F` encoded, so a percent sign is either that or an attempt at something worse.
+    // The host leaves only `%2F` encoded: a percent sign is this, or an attack.
     if (value.includes('%'))
       throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
   }
@@ -48,35 +47,35 @@ function readParams(request: HttpRequest): Record<string, string> {
 }
 
 /**
- * The host joins repeated parameters with commas, so the URL itself is read. A list is what its schema marks as one, last in
- * its chain: `.meta({ many: true })`.
+ * Reads the URL, because the host joins repeated parameters with commas. A parameter is a list when its schema ends with
+ * `.meta({ many: true })`.
  */
 function readQuery(url: URL, schema: z.ZodObject): Record<string, string | string[]> {
   // No prototype: a parameter may be called `__proto__`.
   const query: Record<string, string | string[]> = Object.create(null)
   for (const name of new Set(url.searchParams.keys())) {
-    // The function key may ride in `code`; it belongs to the host.
+    // The host's own parameter: it holds the function key.
     if (name.toLowerCase() === 'code') continue
     const values = url.searchParams.getAll(name)
     const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
     if (values.length > 1 && !takesMany)
       throw invalidRequest([
-        { path: `query.${name.slice(0, 100)}`, message: 'stands more than once' },
+        { path: `query.${name.slice(0, 100)}`, message: 'is given more than once' },
       ])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query
 }
 
-function check(where: string, schema: z.ZodObject, given: unknown): unknown {
-  const read = schema.safeParse(given, { error: describeIssue })
+function check(where: string, schema: z.ZodObject, value: unknown): unknown {
+  const read = schema.safeParse(value, { error: describeIssue })
   if (read.success) return read.data
   const errors = read.error.issues.flatMap((issue) => {
     const path = [where, ...issue.path.map(String)].join('.')
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
     return issue.keys.map((key) => ({
       path: `${path}.${key.slice(0, 100)}`,
-      message: 'is not known here',
+      message: 'is unknown',
     }))
   })
   throw invalidRequest(errors)
@@ -84,7 +83,7 @@ function check(where: string, schema: z.ZodObject, given: unknown): unknown {
 
 const MAX_BODY_BYTES = 256 * 1024
 
-/** Reads a body as JSON, nothing at all as `{}`; throws a `RequestError` for what is too large or in other words. */
+/** Reads a body as JSON, an empty one as `{}`; throws a `RequestError` for a body that is too large or not JSON. */
 export async function readBody(request: HttpRequest): Promise<unknown> {
   const declared = Number(request.headers.get('content-length') ?? 0)
   const bytes = declared > MAX_BODY_BYTES ? undefined : Buffer.from(await request.arrayBuffer())
@@ -94,18 +93,18 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
       problem: 'body-too-large',
       title: 'The body is too large',
       detail: `A body may have at most ${MAX_BODY_BYTES} bytes.`,
-      fix: 'Send less in one request.',
+      fix: 'Send a smaller body.',
     })
   }
   if (bytes.length === 0) {
-    // The platform hands over a chunked body as an empty one: acting on that would ignore what the caller said.
+    // The platform passes a chunked body on as an empty one: to accept it would ignore the caller's body.
     if (/chunked/i.test(request.headers.get('transfer-encoding') ?? '')) {
       throw new RequestError({
         status: 411,
         problem: 'length-required',
         title: 'A body needs a content length',
-        detail: 'The body came in chunks, without its length.',
-        fix: 'Send the body with a Content-Length header instead of chunked.',
+        detail: 'The body came in chunks, without a length.',
+        fix: 'Send the body with a Content-Length header, not in chunks.',
       })
     }
     return {}
@@ -127,7 +126,7 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
   }
 }
 
-/** Why a body is not even tried. The header is not repeated: it is the caller's. */
+/** Why a body is not read. The header is not repeated: it is the caller's. */
 function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
   const type = headers.get('content-type') ?? 'application/json'
   if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type))
@@ -141,10 +140,10 @@ function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
     : 'It has a Content-Encoding, such as gzip.'
 }
 
-/** Most problems that an answer names: it should not outgrow the request. */
+/** An answer names at most so many problems: it should not be larger than the request. */
 const MAX_ERRORS = 50
 
-/** The refusal of a request that is wrong in itself; each message is the rest of a sentence that begins with its path. */
+/** The 400 for a request; each message is the rest of a sentence that begins with its path. */
 export function invalidRequest(wrong: { path: string; message: string }[]): RequestError {
   const errors = wrong.slice(0, MAX_ERRORS)
   return new RequestError({
@@ -152,7 +151,7 @@ export function invalidRequest(wrong: { path: string; message: string }[]): Requ
     problem: 'invalid-request',
     title: 'The request is not valid',
     detail: errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    fix: 'Mend what errors names and send the request again.',
+    fix: 'Correct what `errors` names, then send the request again.',
     errors,
   })
 }
@@ -167,7 +166,7 @@ const kinds: Record<string, string> = {
   record: 'an object',
 }
 
-/** What is wrong with a value, as the rest of a sentence that begins with its path; never the value itself. */
+/** The problem of a value, as the rest of a sentence that begins with its path; never the value itself. */
 export const describeIssue: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
@@ -181,7 +180,7 @@ export const describeIssue: z.core.$ZodErrorMap = (issue) => {
     case 'too_small':
       return `must ${amount(issue.origin, 'at least', Number(issue.minimum))}`
     default:
-      return 'does not have the form that is wanted here'
+      return 'has the wrong format'
   }
 }
 
@@ -198,14 +197,14 @@ function amount(origin: string, bound: string, limit: number): string {
 const CONTROL = /[^\P{Cc}\n\r\t]/u
 
 /**
- * A text for people that any reader of JSON can take: of at most so many UTF-16 units, without half a character and without
- * control characters other than line breaks and tabs.
+ * A text that people and strict JSON readers can read: at most `max` UTF-16 units, no half character, no control
+ * characters except line breaks and tabs.
  */
-export const plainText = (most: number) =>
+export const plainText = (max: number) =>
   z
     .string()
-    .max(most)
+    .max(max)
     .refine(
       (text) => text.isWellFormed() && !CONTROL.test(text),
-      'must not hold control characters or halves of characters',
+      'must not hold control characters or half a character',
     )

@@ -12,20 +12,19 @@ import type { RouteInput } from './request.ts'
 import type { Tickets } from './tickets.ts'
 
 /**
- * One HTTP route with the schemas of what it takes and answers, declared once beside its handler: requests are checked
- * with them and API descriptions are rendered from them. `Deps` is what the handler needs of the app.
+ * One HTTP route with its handler and the schemas of requests and answers: they check requests, and the API descriptions
+ * are made from them. `Deps` is what the handler needs of the app.
  */
 export interface Route<Deps> {
-  /** The function's name, kebab-case; a promise to whoever watches the app. */
+  /** The function's name, kebab-case; it never changes, since monitoring uses it. */
   name: string
   method: 'GET' | 'POST' | 'DELETE'
-  /** Below the prefix, with `{parameters}`. */
+  /** Without the prefix, with `{parameters}`. */
   path: string
   auth: 'function' | 'anonymous'
   summary: string
   params: z.ZodObject
   query: z.ZodObject
-  /** Absent when the route takes no body. */
   body?: z.ZodObject
   answers: Record<number, { description: string; body?: z.ZodType }>
   handle(input: RouteInput<never, never, never>, deps: Deps): Promise<Reply>
@@ -33,14 +32,14 @@ export interface Route<Deps> {
   continuation?: RouteContinuation<Deps>
 }
 
-/** What the tickets of a long-polling route open. */
+/** The continuation of a long-polling route, for its tickets. */
 export interface RouteContinuation<Deps> {
-  /** The name that the tickets carry. */
+  /** The name in the tickets. */
   name: string
   resume(resumed: Resumed, deps: Deps): Promise<Reply>
 }
 
-/** What a caller who follows a `Location` brings: a ticket, what the ticket is about, what stands beside it. */
+/** The request of a caller that follows a `Location`: its ticket, with the ticket's subject, and its `after`. */
 export interface Resumed {
   ticket: string
   subject: string
@@ -49,45 +48,42 @@ export interface Resumed {
 }
 
 /**
- * A list in pages. The route takes `limit` and `after`. Its handler gets `after` as a position, and answers as `next` the
- * position after which the next page begins, null on the last one. Cursors and the `Link` header are made here.
+ * A list in pages. The route takes `limit` and `after`. Its handler gets `after` as a position, and answers the position of
+ * the next page as `next`, null on the last page. Cursors and the `Link` header are made here.
  */
 interface ListOption<Position extends z.ZodType, Param = string> {
-  /** The name of the list in its cursors: no other list takes them. */
+  /** The name of the list in its cursors: other lists refuse them. */
   name: string
   position: Position
-  /** The path parameter that names the owner of the list: the list of another owner does not take its cursors. */
+  /** The path parameter that names the owner of the list: the lists of other owners refuse its cursors. */
   owner?: Param
-  /** The schema of an entry; needed where the 200 declares no schema of its own. */
+  /** The schema of an entry, if the 200 has no schema of its own. */
   of?: z.ZodType
-  /** The member of the answer that holds the entries, where it is not called like the list. */
+  /** The member of the answer that holds the entries. Default `name`. */
   member?: string
-  /** The members of the answer beside the entries and `next`. */
+  /** More members of the answer, beside the entries and `next`. */
   more?: z.ZodRawShape
 }
 
-/**
- * An answer that may take long. A 202 brings `Retry-After` and a `Location` with a ticket; whoever follows it gets what
- * `read` answers.
- */
+/** An answer that may take long. A 202 has `Retry-After` and a `Location` with a ticket; a GET there answers with `read`. */
 export interface LongPollOption<Deps, Subject extends z.ZodType> {
-  /** The name that the tickets carry. */
+  /** The name in the tickets. */
   name: string
-  /** What is read, as the ticket keeps it. */
+  /** The schema of what a ticket stands for. */
   subject: Subject
   lifetimeMs(subject: z.output<Subject>): number
-  /** Whether each use makes the ticket good for its whole lifetime again. */
+  /** Whether each use of the ticket starts its lifetime again. */
   isRenewed?: boolean
   retryAfterSeconds: number
-  /** Reads once; `after` is what stood in the `Location`. */
+  /** Reads once; `after` is that of the `Location`. */
   read(subject: z.output<Subject>, deps: Deps, after?: string): Promise<LongPollReply>
 }
 
-/** An answer that goes on: a 202, or one with `after`. */
+/** It has a continuation when it is a 202 or has `after`. */
 export interface LongPollReply extends Reply {
-  /** Stands in the `Location`, for the next `read`. */
+  /** For the next `read`, in the `Location`. */
   after?: string
-  /** In place of the route's own. */
+  /** Instead of the route's own. */
   retryAfterSeconds?: number
 }
 
@@ -113,11 +109,11 @@ interface RouteDefinition<
   body?: B
   list?: ListOption<Position, string & keyof z.output<P>>
   /**
-   * Answers get a weak ETag made of the handler's `tag`, and who has it already gets 304. The names here are flags of the
-   * query that make another answer of the same content.
+   * Answers get a weak ETag from the handler's `tag`; a request with this ETag gets 304. The names here are query flags
+   * that change the form of an answer.
    */
   cached?: Flags
-  /** Its handler says the `subject` of the ticket beside the first answer. */
+  /** The handler answers the ticket's `subject` beside the first answer. */
   longPoll?: Deps extends WithTickets ? LongPollOption<Deps, Subject> : never
   handle(
     input: RouteInput<
@@ -136,7 +132,7 @@ interface RouteDefinition<
   >
 }
 
-/** Declares a route; its handler's input has the types of its schemas. Whatever is not declared is refused with 400. */
+/** Declares a route; its handler's input has the types of its schemas. Input that is not declared is refused with 400. */
 export function defineRoute<Deps>() {
   function define<
     P extends z.ZodObject = Nothing,
@@ -159,7 +155,7 @@ export function defineRoute<Deps>() {
 const nothing = z.strictObject({})
 type Nothing = typeof nothing
 
-/** A route while its options are worked in: what its handler takes and answers follows from them. */
+/** A route before its options are applied: they change what its handler takes and answers. */
 interface Plain<Deps> extends Omit<Route<Deps>, 'handle'> {
   handle(
     input: RouteInput<Record<string, string>, Record<string, unknown>, unknown>,
@@ -188,21 +184,22 @@ function withPages<Deps>(
     answers: { ...route.answers, 200: { description: 'A page.', body, ...route.answers[200] } },
     async handle(input, deps) {
       const { params, query } = input
-      const whose = owner && params[owner]
-      const after = whose === undefined ? query.after : positionOf(whose, query.after)
+      const ownerId = owner && params[owner]
+      const after = ownerId === undefined ? query.after : positionOf(ownerId, query.after)
       const { body, tag, headers, ...reply } = await route.handle(
         { ...input, query: { ...query, after } },
         deps,
       )
       if (!isPage(body)) throw new Error(`${route.name} answers no page`)
       const { next: last } = body
-      const next = last === null ? null : toCursor(name, whose === undefined ? last : [whose, last])
-      const asked = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
+      const next =
+        last === null ? null : toCursor(name, ownerId === undefined ? last : [ownerId, last])
+      const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
       const path = `/api/${route.path.replace(/\{(\w+)\}/g, (_, param) => params[param] ?? '')}`
       return {
         ...reply,
         body: { ...body, next },
-        headers: { ...headers, ...nextLink(path, { limit: query.limit, ...asked }, next) },
+        headers: { ...headers, ...nextLink(path, { limit: query.limit, ...filterValues }, next) },
         tag: tag && `${tag}-${after ?? 0}-${query.limit}`,
       }
     },
@@ -231,36 +228,31 @@ function withTag<Deps>(route: Plain<Deps>, flags: z.ZodRawShape): Plain<Deps> {
 
 function withTickets<Deps extends WithTickets>(
   route: Plain<Deps>,
-  {
-    name,
-    subject: schema,
-    lifetimeMs,
-    isRenewed,
-    retryAfterSeconds,
-    read,
-  }: LongPollOption<Deps, z.ZodType>,
+  option: LongPollOption<Deps, z.ZodType>,
 ): Route<Deps> {
+  const { name } = option
   async function answer(reply: LongPollReply, origin: string, findTicket: () => Promise<string>) {
-    const { after, retryAfterSeconds: seconds = retryAfterSeconds, ...rest } = reply
+    const { after, retryAfterSeconds = option.retryAfterSeconds, ...rest } = reply
     if (reply.status !== 202 && after === undefined) return rest
-    const place = after === undefined ? '' : `?after=${after}`
-    const location = `${origin}/api/continue/${await findTicket()}${place}`
-    return { ...rest, headers: { ...rest.headers, location, 'retry-after': String(seconds) } }
+    const search = after === undefined ? '' : `?after=${after}`
+    const location = `${origin}/api/continue/${await findTicket()}${search}`
+    const headers = { ...rest.headers, location, 'retry-after': String(retryAfterSeconds) }
+    return { ...rest, headers }
   }
   return {
     ...route,
     async handle(input, deps) {
       const { subject, ...reply } = await route.handle(input, deps)
       return answer(reply, input.origin, () =>
-        deps.tickets.issue({ name, subject: JSON.stringify(subject) }, lifetimeMs(subject)),
+        deps.tickets.issue({ name, subject: JSON.stringify(subject) }, option.lifetimeMs(subject)),
       )
     },
     continuation: {
       name,
       async resume({ ticket, subject: text, origin, after }, deps) {
-        const subject = schema.parse(JSON.parse(text))
-        if (isRenewed) await deps.tickets.extend(ticket, lifetimeMs(subject))
-        return answer(await read(subject, deps, after), origin, async () => ticket)
+        const subject = option.subject.parse(JSON.parse(text))
+        if (option.isRenewed) await deps.tickets.extend(ticket, option.lifetimeMs(subject))
+        return answer(await option.read(subject, deps, after), origin, async () => ticket)
       },
     },
   }

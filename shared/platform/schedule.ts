@@ -1,9 +1,8 @@
 import { Cron } from 'croner'
 
-/** How the host reads a schedule: six fields, or five without seconds, in UTC; both kinds of days have to fit. */
+/** As the host reads schedules: six fields, or five without seconds, in UTC; both kinds of days must match. */
 const options = { paused: true, domAndDow: true, mode: '5-or-6-parts', timezone: 'UTC' } as const
 
-/** Whether the host can read a schedule. */
 export function isSchedule(text: string): boolean {
   try {
     new Cron(text, options)
@@ -13,6 +12,6 @@ export function isSchedule(text: string): boolean {
   }
 }
 
-/** When a schedule comes next after a moment, RFC 3339; null when never. */
+/** The next run after a time, RFC 3339; null when there is none. */
 export const nextRun = (schedule: string, after: Date): string | null =>
   new Cron(schedule, options).nextRun(after)?.toISOString() ?? null

@@ -8,37 +8,35 @@ import {
   type Table,
 } from './table.ts'
 
-/** How a record becomes the columns of a row, and comes back. */
+/** Converts a record to the columns of a row and back. */
 export interface RowCodec<T> {
   toColumns(record: NoInfer<T>): Columns
   read(columns: Columns): T
 }
 
-/** A record with the ETag that guards its next write. */
+/** A record, and the ETag for its next guarded write. */
 export interface Stored<T> {
   record: T
   etag: string
 }
 
-/** A record as an update left it; `isWritten` says whether that update wrote it. */
+/** A record after an update; `isWritten`: that update wrote it. */
 export interface Updated<T> extends Stored<T> {
   isWritten: boolean
 }
 
 interface UpdateOptions<T> {
-  /** What else the same transaction does: made again for every try, after the row was read. */
+  /** More operations of the same transaction; called for every try, after the read. */
   beside?: (record: T) => Operation[] | Promise<Operation[]>
-  /** After so many conflicts it gives up; without it, it never does. */
-  tries?: number
 }
 
-/** The kinds of column that hold a member as it is; every other member is stored as JSON text. */
+/** The types that a column holds unchanged; every other member is stored as JSON text. */
 const plain = new Set(['string', 'number', 'boolean', 'enum', 'literal'])
 
 /**
- * The row codec of a schema without transforms. A null or undefined member has no column; what has no column is read as
- * null, or as the schema's default where it may not be null. Lists and records are JSON text. A text that is too long for
- * one column goes on in `name2`, `name3` …
+ * The row codec of a schema without transforms. A null or undefined member has no column; a missing column is read as null,
+ * or as the schema's default when the member is not nullable. Lists and records are JSON text. A text that is too long for
+ * one column continues in `name2`, `name3` …
  */
 export function rowCodec<S extends z.ZodObject>(schema: S) {
   const members = Object.entries(schema.shape as Record<string, z.ZodType>).map(
@@ -50,7 +48,7 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
   )
   const names = members.map(({ name }) => name)
   const mixed = names.find((name) => /\d$/.test(name) && names.includes(name.replace(/\d+$/, '')))
-  if (mixed) throw new Error(`column ${mixed} could be taken for the rest of another one`)
+  if (mixed) throw new Error(`column ${mixed} could be the continuation of another one`)
 
   function toRecord(columns: Columns): Record<string, unknown> {
     const record: Record<string, unknown> = {}
@@ -67,7 +65,7 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
   }
 
   return {
-    /** The columns, as a query selects them when no text is too long for one. */
+    /** The columns for a query's `select`, if no text is too long for one column. */
     names,
     toColumns(record: z.input<S>): Columns {
       const columns: Columns = {}
@@ -80,9 +78,9 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
       }
       return columns
     },
-    /** Reads a record; throws for columns that are none of this schema. */
+    /** Reads a record; throws when the columns do not match the schema. */
     read: (columns: Columns): z.output<S> => schema.parse(toRecord(columns)),
-    /** The same; undefined for columns that are none of this schema. */
+    /** Reads a record; undefined when the columns do not match the schema. */
     tryRead: (columns: Columns): z.output<S> | undefined =>
       schema.safeParse(toRecord(columns)).data,
   }
@@ -94,7 +92,7 @@ function innerType(member: z.ZodType): string {
   return 'innerType' in def ? innerType(def.innerType as z.ZodType) : def.type
 }
 
-/** The rows of a table that hold records of one kind. */
+/** The rows of a table that hold records of one type. */
 export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: RowCodec<T>) {
   async function read({ partitionKey, rowKey }: Key): Promise<Stored<T> | undefined> {
     const row = await table.get(partitionKey, rowKey)
@@ -103,7 +101,7 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
 
   const toStored = ({ columns, etag }: Row): Stored<T> => ({ record: codec.read(columns), etag })
 
-  /** The guarded write of a record: replaces what was read with this ETag; without one nothing was there. */
+  /** The guarded write of a record: replaces the row with this ETag; inserts without one. */
   function write({ partitionKey, rowKey }: Key, record: T, etag: string | undefined): Operation {
     const row = { partitionKey, rowKey, columns: codec.toColumns(record) }
     return etag === undefined ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag }
@@ -114,7 +112,7 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
     toStored,
     write,
 
-    /** The write of a record over whatever is there. */
+    /** The unguarded write of a record. */
     overwrite: ({ partitionKey, rowKey }: Key, record: T): Operation => ({
       kind: 'upsert',
       partitionKey,
@@ -123,16 +121,16 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
     }),
 
     /**
-     * Reads a row and writes what `decide` makes of it, again from the start whenever another writer was faster. `decide`
-     * gets undefined where there is no row: a record is inserted then; it answers undefined to leave the row. Answers the
-     * record as it is afterwards: undefined when there is none, or when others were faster `tries` times.
+     * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster. `decide`
+     * gets undefined when there is no row, and returns undefined to change nothing. Answers the record after the update,
+     * undefined when there is none.
      */
     async update(
       key: Key,
       decide: (record: T | undefined) => T | undefined,
-      { beside, tries = Number.POSITIVE_INFINITY }: UpdateOptions<T> = {},
+      { beside }: UpdateOptions<T> = {},
     ): Promise<Updated<T> | undefined> {
-      for (let left = tries; left > 0; left -= 1) {
+      for (;;) {
         const before = await read(key)
         const record = decide(before?.record)
         if (record === undefined) return before && { ...before, isWritten: false }
@@ -140,15 +138,14 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
         const etags = await tryTransact(table, [write(key, record, before?.etag), ...others])
         if (etags) return { record, etag: etags[0] ?? '', isWritten: true }
       }
-      return undefined
     },
   }
 }
 
-/** The conflicts that mean that another writer was faster: whoever has read before, reads again. */
-const overtaken = ['changed', 'exists', 'missing'] as const
+/** The conflicts that mean that another writer was faster: read again. */
+const lostRaces = ['changed', 'exists', 'missing'] as const
 
-/** Does all operations and answers the new ETags; undefined, and nothing is done, when another writer was faster. */
+/** Does all operations and answers the new ETags; does nothing and answers undefined when another writer was faster. */
 export async function tryTransact(
   table: Pick<Table, 'transact'>,
   operations: Operation[],
@@ -156,14 +153,14 @@ export async function tryTransact(
   try {
     return await table.transact(operations)
   } catch (error) {
-    if (isConflict(error, ...overtaken)) return undefined
+    if (isConflict(error, ...lostRaces)) return undefined
     throw error
   }
 }
 
 /**
- * Takes a lease whose end stands in a column of the record: the record to write, where nobody has it at `now`; else how
- * long somebody has it. Only a guarded write makes it one's own; null in the column gives it back.
+ * Takes a lease whose end stands in a column of the record. Free at `now`: answers the record to write; the lease is taken
+ * only after a guarded write of it. Else answers how long the lease lasts. Null in the column releases it.
  */
 export function lease<C extends string, T extends Record<C, string | null>>(
   record: T,
@@ -179,7 +176,7 @@ export function lease<C extends string, T extends Record<C, string | null>>(
   }
 }
 
-/** Longest piece that a text column takes, with slack below the service's 32,768 UTF-16 units. */
+/** The longest text in one column, a little below the service's limit of 32,768 UTF-16 units. */
 export const LONGEST_PIECE = 32_000
 
 /** Splits a text into pieces of at most `LONGEST_PIECE` UTF-16 units, never inside a surrogate pair. */
@@ -195,7 +192,7 @@ export function splitText(text: string, longest = LONGEST_PIECE): string[] {
   return pieces
 }
 
-/** The columns `name`, `name2`, `name3` … that hold a text together; an empty one is there as well. */
+/** The columns `name`, `name2`, `name3` … that together hold a text; an empty text has a column too. */
 export function toTextColumns(name: string, text: string): Record<string, string> {
   if (text.length <= LONGEST_PIECE) return { [name]: text }
   return Object.fromEntries(
@@ -203,7 +200,7 @@ export function toTextColumns(name: string, text: string): Record<string, string
   )
 }
 
-/** Puts together what `toTextColumns` took apart. */
+/** Joins the columns of `toTextColumns`. */
 export function fromTextColumns(name: string, columns: Record<string, unknown>): string {
   let text = ''
   for (let index = 1; ; index++) {

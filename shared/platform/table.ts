@@ -1,7 +1,6 @@
-/** What a column may hold. Times are text; numbers are whole or fractional; nothing else is stored. */
+/** The value of a column. Times are text; numbers are integers or fractions. */
 export type Value = string | number | boolean
 
-/** The columns of a row, without its keys. */
 export type Columns = Record<string, Value>
 
 /** A stored row with the ETag it was read with. */
@@ -12,75 +11,74 @@ export interface Row {
   columns: Columns
 }
 
-/** One write of a whole row; `etag` makes it fail when the row has changed since. There is no merge: a row is one value. */
+/** One write of a whole row; there is no merge. With `etag` it fails when the row has changed. */
 export type Operation =
   | { kind: 'insert'; partitionKey: string; rowKey: string; columns: Columns }
   | { kind: 'upsert'; partitionKey: string; rowKey: string; columns: Columns }
   | { kind: 'replace'; partitionKey: string; rowKey: string; columns: Columns; etag: string }
-  // Without an ETag: the SDK sends none for a delete in a transaction. A guarded delete goes beside a guarded replace.
+  // The SDK sends no ETag for a delete in a transaction: a guarded delete needs a guarded replace beside it.
   | { kind: 'delete'; partitionKey: string; rowKey: string }
 
-/** Which rows to read: of one partition or all, row keys in [from, before), columns equal to `where`. */
+/** The rows of one partition or all, with row keys in [from, before) and columns equal to `where`. */
 export interface Query {
   partitionKey?: string
   from?: string
   before?: string
   where?: Columns
-  /** The columns to fetch; all when absent. */
+  /** The columns to read; default all. */
   select?: string[]
 }
 
-/** One page of a query, at most 1,000 rows; it may be empty and still have a `next`. */
+/** One page of a query, at most 1,000 rows; an empty page may have a `next`. */
 export interface Page {
   rows: Row[]
   next?: string
 }
 
-/** A table: the few things the product does with one. Rows come in the order of their keys. */
+/** A table. Rows come in the order of their keys. */
 export interface Table {
   readonly name: string
-  /** Creates the table; a table that exists is fine. */
+  /** Creates the table if it does not exist. */
   create(): Promise<void>
-  /** Drops the table; a table that is not there is fine. */
+  /** Drops the table if it exists. */
   drop(): Promise<void>
   get(partitionKey: string, rowKey: string): Promise<Row | undefined>
   /** As `get`, with the `Date` of the answer, in whole seconds: the one clock that all instances share. */
   getDated(partitionKey: string, rowKey: string): Promise<{ row: Row | undefined; date: Date }>
-  /** One page; `next` of the page before goes on from there. */
+  /** One page; `next` is that of the page before. */
   page(query: Query, options?: { limit?: number; next?: string }): Promise<Page>
-  /** All rows of a query, page by page. */
+  /** All rows of a query, read page by page. */
   list(query: Query): AsyncIterable<Row>
-  /** Does all operations (1 to 100, one partition) or none; answers the new ETags. Throws `TableRefusal`. */
+  /** Does all operations (1 to 100, one partition) or none; answers the new ETags. Throws `TableConflict`. */
   transact(operations: Operation[]): Promise<(string | undefined)[]>
 }
 
-/** Why the table service did nothing: an answer the caller expects and acts on, not a failure. */
+/** Why the table service did nothing: an expected answer, not a failure. */
 export type ConflictReason = 'exists' | 'changed' | 'missing' | 'no-table' | 'too-large'
 
-/** A refused transaction: `index` is the first failing operation, and the only one the service names. */
+/** A refused transaction; `index` is the first failing operation, the only one that the service names. */
 export class TableConflict extends Error {
   readonly reason: ConflictReason
   readonly index: number
 
   constructor(reason: ConflictReason, index: number) {
     super(`the table service refused operation ${index}: ${reason}`)
-    this.name = 'TableRefusal'
+    this.name = 'TableConflict'
     this.reason = reason
     this.index = index
   }
 }
 
-/** Whether an error is a refusal, of one of the given reasons when any are given. */
+/** Whether an error is a conflict, for one of `reasons` if there are any. */
 export function isConflict(error: unknown, ...reasons: ConflictReason[]): error is TableConflict {
   return error instanceof TableConflict && (reasons.length === 0 || reasons.includes(error.reason))
 }
 
 const MAX_ROWS = 100
 
-/** Where a row is. */
 export type Key = Pick<Row, 'partitionKey' | 'rowKey'>
 
-/** Deletes rows of one partition; those that are gone already, by another's hand, are fine. */
+/** Deletes rows of one partition, as far as they still exist. */
 export async function deleteRows(
   table: Table,
   keys: Iterable<Key> | AsyncIterable<Key>,

@@ -4,67 +4,61 @@ import { deleteRows, type Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS } from './time.ts'
 
-/** What a ticket opens: one continuation, by its name, of one subject. */
+/** The continuation that a ticket stands for: its name, and its subject. */
 export interface Continuation {
   name: string
   subject: string
 }
 
-/** Hands out and honours the tickets behind `Location`: whoever has one may continue that one thing until it ends. */
-export interface Tickets {
-  /** Makes a ticket that is good for `forMs` milliseconds; only its digest is kept. */
-  issue(continuation: Continuation, forMs: number): Promise<string>
-  /** What a ticket opens; undefined for one that was never issued or has ended. */
-  resolve(ticket: string): Promise<Continuation | undefined>
-  /** Lets a ticket be good for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
-  extend(ticket: string, forMs: number): Promise<void>
-  /** Forgets the tickets that have ended. */
-  sweep(): Promise<void>
-}
+export type Tickets = ReturnType<typeof createTickets>
 
 const PARTITION = 'ticket'
 const ticketRow = rowCodec(z.object({ name: z.string(), subject: z.string(), endsAt: z.string() }))
 
-/** What a ticket looks like: 256 random bits. */
+/** 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
 
-/** Opens the tickets kept in a table. */
-export function createTickets(table: Table, clock: Clock): Tickets {
+/** The tickets of `Location` headers, stored in a table: the holder of a ticket may follow its continuation until it expires. */
+export function createTickets(table: Table, clock: Clock) {
   const records = createRecords(table, ticketRow)
-  const keyOf = (ticket: string) => ({
+  const keyFor = (ticket: string) => ({
     partitionKey: PARTITION,
     rowKey: createHash('sha256').update(ticket).digest('hex'),
   })
 
-  async function* ended(now: string) {
+  async function* expired(now: string) {
     for await (const row of table.list({ partitionKey: PARTITION }))
       if (ticketRow.read(row.columns).endsAt <= now) yield row
   }
 
   return {
-    async issue(continuation, forMs) {
+    /** Makes a ticket that is valid for `forMs` milliseconds; only its digest is stored. */
+    async issue(continuation: Continuation, forMs: number): Promise<string> {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
-      await table.transact([records.write(keyOf(ticket), { ...continuation, endsAt }, undefined)])
+      await table.transact([records.write(keyFor(ticket), { ...continuation, endsAt }, undefined)])
       return ticket
     },
-    async resolve(ticket) {
+    /** The continuation of a ticket; undefined when it was never issued or has expired. */
+    async resolve(ticket: string): Promise<Continuation | undefined> {
       if (!TICKET.test(ticket)) return undefined
-      const stored = await records.read(keyOf(ticket))
+      const stored = await records.read(keyFor(ticket))
       if (!stored) return undefined
       const { endsAt, ...continuation } = stored.record
       return Date.parse(endsAt) > clock.now().getTime() ? continuation : undefined
     },
-    async extend(ticket, forMs) {
+    /** Makes a ticket valid for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
+    async extend(ticket: string, forMs: number): Promise<void> {
       const endsMs = clock.now().getTime() + forMs
-      // A day more than asked: a ticket that is used each minute is written once a day.
+      // A day longer than requested: a ticket that is used every minute is written once a day.
       const endsAt = new Date(endsMs + DAY_MS).toISOString()
-      await records.update(keyOf(ticket), (known) =>
+      await records.update(keyFor(ticket), (known) =>
         known && Date.parse(known.endsAt) < endsMs ? { ...known, endsAt } : undefined,
       )
     },
-    async sweep() {
-      await deleteRows(table, ended(clock.now().toISOString()))
+    /** Deletes the tickets that have expired. */
+    async sweep(): Promise<void> {
+      await deleteRows(table, expired(clock.now().toISOString()))
     },
   }
 }

@@ -3,11 +3,10 @@ export const MINUTE_MS = 60 * SECOND_MS
 export const HOUR_MS = 60 * MINUTE_MS
 export const DAY_MS = 24 * HOUR_MS
 
-/** Time as the app sees it: one object, so that tests and laptops can move it. */
+/** The app's time: one object, so that tests and laptops can move it. */
 export interface Clock {
-  /** The present moment. */
   now(): Date
-  /** Resolves after `ms` milliseconds of this clock; rejects with the signal's reason when it is aborted first. */
+  /** Resolves after `ms` milliseconds of this clock; rejects with the signal's reason when that aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
@@ -15,8 +14,8 @@ const FORM =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 
 /**
- * A time of either method as RFC 3339 UTC text, fraction digits as sent; a time without zone is UTC. Undefined for what is
- * not a time.
+ * A time as RFC 3339 UTC text, with the fraction digits as sent; a time without zone is UTC. Undefined for a text that is
+ * no time.
  */
 export function toTimeText(sent: string): string | undefined {
   const found = FORM.exec(sent.trim())
@@ -24,17 +23,17 @@ export function toTimeText(sent: string): string | undefined {
   const [, date = '', hour = '', minute = '', second = '', fraction = '', zone = 'Z'] = found
   const local = `${date}T${hour.padStart(2, '0')}:${minute}:${second}`
   const ms = Date.parse(`${local}Z`)
-  // The parser takes 30 February for a day in March, and hour 24 for the next day.
+  // The parser reads 30 February as a day in March, and hour 24 as the next day.
   if (Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(local)) return undefined
   const offset = /^([+-])(\d{2}):?(\d{2})$/.exec(zone)
   if (!offset || zone.slice(1).replace(':', '') === '0000') return `${local}${fraction}Z`
   const minutes = (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1)
   const utc = new Date(ms - minutes * MINUTE_MS).toISOString()
-  // Years beyond four digits are written with a sign: they would not sort.
+  // Years of more than four digits have a sign: they would not sort.
   return /^\d/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : undefined
 }
 
-/** A key that sorts as the times do, whatever their number of fraction digits; an absent time sorts first. */
+/** A key that sorts like the times, for any number of fraction digits; an absent time sorts first. */
 export function timeKey(time: unknown): string {
   if (typeof time !== 'string' || time === '') return ''
   const [seconds = '', fraction = ''] = time.replace(/Z$/, '').split('.')

@@ -1,18 +1,8 @@
 import { z } from 'zod'
 import { UpstreamError } from './errors.ts'
-import type { Operation, Table } from './table.ts'
+import type { Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
-
-/** How an upstream fares, in one word an operator can act on. */
-export const upstreamStates = [
-  'ok',
-  'forbidden',
-  'gone',
-  'throttled',
-  'unreachable',
-  'unknown',
-] as const
 
 const lastErrorSchema = z.strictObject({
   at: z.string(),
@@ -21,55 +11,53 @@ const lastErrorSchema = z.strictObject({
   missing: z.array(z.string()),
 })
 
-/** What is known of an upstream, whichever instance saw it. */
+/** The last good and the last failed call to an upstream, from all instances. */
 export const upstreamReportSchema = z.strictObject({
-  state: z.enum(upstreamStates),
+  /** One word that an operator can act on. */
+  state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown']),
   lastOkAt: z.string().nullable(),
   lastError: lastErrorSchema.nullable(),
 })
 
 export type UpstreamReport = z.infer<typeof upstreamReportSchema>
 
-/** Remembers in a table how the calls to one upstream went, so that every instance can tell. */
-export interface UpstreamHealth {
-  /** Makes a call and notes how it went; its answer and its error pass unchanged. */
-  track<T>(call: () => Promise<T>): Promise<T>
-  report(): Promise<UpstreamReport>
-}
+export type UpstreamHealth = ReturnType<typeof createUpstreamHealth>
 
 const okRow = rowCodec(z.object({ at: z.string() }))
 const errorRow = rowCodec(lastErrorSchema)
-/** How exactly the time of the last good call is kept: less than the minute between two polls. */
+/** A good call is recorded this often: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
 
-/** Opens the watch of an upstream: rows `ok` and `error` of table `Budgets`, written blindly; the later one tells the state. */
-export function createUpstreamHealth(table: Table, upstream: string, clock: Clock): UpstreamHealth {
+/**
+ * The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`, written without a guard;
+ * the later one gives the state.
+ */
+export function createUpstreamHealth(table: Table, upstream: string, clock: Clock) {
   let recordedOkMs = Number.NEGATIVE_INFINITY
 
   const oks = createRecords(table, okRow)
   const errors = createRecords(table, errorRow)
   const okKey = { partitionKey: upstream, rowKey: 'ok' }
   const errorKey = { partitionKey: upstream, rowKey: 'error' }
-  const note = (operation: Operation) => table.transact([operation])
 
   async function recordOk(): Promise<void> {
     const now = clock.now()
     if (now.getTime() - recordedOkMs < OK_EVERY_MS) return
-    await note(oks.overwrite(okKey, { at: now.toISOString() }))
+    await table.transact([oks.overwrite(okKey, { at: now.toISOString() })])
     recordedOkMs = now.getTime()
   }
 
   async function recordError(error: UpstreamError): Promise<void> {
     const { status = null, missing = [] } = error.facts
     const at = clock.now().toISOString()
-    const lastError = { at, status, title: error.message, missing: [...missing] }
-    await note(errors.overwrite(errorKey, lastError))
-    // The next good call is news.
+    const lastError = { at, status, title: error.message, missing }
+    await table.transact([errors.overwrite(errorKey, lastError)])
+    // The next good call changes the state.
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
 
   return {
-    async report() {
+    async report(): Promise<UpstreamReport> {
       const [ok, error] = await Promise.all([oks.read(okKey), errors.read(errorKey)])
       const lastOkAt = ok?.record.at ?? null
       const lastError = error?.record ?? null
@@ -77,20 +65,20 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
       return { state, lastOkAt, lastError }
     },
-    async track(call) {
+    /** Makes a call and records its result; its answer and its error pass unchanged. */
+    async track<T>(call: () => Promise<T>): Promise<T> {
       try {
         const answer = await call()
-        // A courtesy to whoever asks for the status: losing it must not lose the answer, nor the error below.
+        // Only for the status: a failed write must not lose the answer, nor the error below.
         await recordOk().catch(() => {})
         return answer
       } catch (error) {
-        // Our own budget says nothing of the upstream, and one item not of all.
-        if (
+        // A refusal by our own budget, or of one item, says nothing about the upstream.
+        const isUpstreams =
           error instanceof UpstreamError &&
           error.facts.code !== 'OwnBudget' &&
           !error.facts.itemOnly
-        )
-          await recordError(error).catch(() => {})
+        if (isUpstreams) await recordError(error).catch(() => {})
         throw error
       }
     },
@@ -107,58 +95,50 @@ const announcementRow = rowCodec(
   z.object({ at: z.string(), call: z.string(), endsAt: z.string().nullable() }),
 )
 
-/** What an upstream has said of the end of one of its routes; `endsAt` is null where it named no day. */
+/** The announced end of an upstream's route; `endsAt` is null when no day was named. */
 export interface Announcement {
   call: string
   endsAt: string | null
 }
 
-/** Listens for announcements in the headers of answers, for every instance. */
-export interface DeprecationMonitor {
-  /** Notes an announcement, if there is one; never throws. */
-  observe(call: string, headers: Readonly<Record<string, string>>): Promise<void>
-  /** The last announcement; undefined when there was none within a day. */
-  report(): Promise<Announcement | undefined>
-}
+export type DeprecationMonitor = ReturnType<typeof createDeprecationMonitor>
 
-const NOTE_EVERY_MS = 5 * MINUTE_MS
-/** The rarest calls come twice a day. */
-const KEPT_MS = DAY_MS
+const RECORD_EVERY_MS = 5 * MINUTE_MS
+/** The rarest calls are made twice a day. */
+const REPORTED_MS = DAY_MS
 
 /**
- * Opens the watch of an upstream: row `retirement` of table `Budgets`. `Sunset` is RFC 8594, `Deprecation` RFC 9745; of
- * their texts only the day is kept.
+ * Reads announcements in the headers of answers, for all instances, into row `retirement` of table `Budgets`. `Sunset` is
+ * RFC 8594, `Deprecation` RFC 9745; only the day is stored of their texts.
  */
-export function createDeprecationMonitor(
-  table: Table,
-  upstream: string,
-  clock: Clock,
-): DeprecationMonitor {
+export function createDeprecationMonitor(table: Table, upstream: string, clock: Clock) {
   const records = createRecords(table, announcementRow)
   const key = { partitionKey: upstream, rowKey: 'retirement' }
   let recordedMs = Number.NEGATIVE_INFINITY
   return {
-    async observe(call, { sunset, deprecation }) {
+    /** Records an announcement, if there is one; never throws. */
+    async observe(
+      call: string,
+      { sunset, deprecation }: Readonly<Record<string, string>>,
+    ): Promise<void> {
       const now = clock.now()
-      if (
-        (sunset === undefined && deprecation === undefined) ||
-        now.getTime() - recordedMs < NOTE_EVERY_MS
-      )
-        return
+      if (sunset === undefined && deprecation === undefined) return
+      if (now.getTime() - recordedMs < RECORD_EVERY_MS) return
       const endMs = Date.parse(sunset ?? '')
       const endsAt = Number.isNaN(endMs) ? null : new Date(endMs).toISOString()
       try {
         await table.transact([records.overwrite(key, { at: now.toISOString(), call, endsAt })])
         recordedMs = now.getTime()
       } catch {
-        // The next answer says it again; this one must not be lost because of it.
+        // The next answer announces it again; a failed write must not lose this one.
       }
     },
-    async report() {
+    /** The last announcement; undefined when there was none within a day. */
+    async report(): Promise<Announcement | undefined> {
       const stored = await records.read(key)
       if (!stored) return undefined
       const { at, call, endsAt } = stored.record
-      return clock.now().getTime() - Date.parse(at) < KEPT_MS ? { call, endsAt } : undefined
+      return clock.now().getTime() - Date.parse(at) < REPORTED_MS ? { call, endsAt } : undefined
     },
   }
 }

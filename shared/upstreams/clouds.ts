@@ -1,4 +1,4 @@
-/** The Defender clouds by the name that the setting `DEFENDER_CLOUD` takes. */
+/** The Defender clouds, by the values of the setting `DEFENDER_CLOUD`. */
 export const cloudNames = [
   'commercial',
   'us',
@@ -14,29 +14,29 @@ export const cloudNames = [
 ] as const
 export type CloudName = (typeof cloudNames)[number]
 
-/** Where one Defender cloud lives. */
+/** The hosts of one Defender cloud. */
 export interface Cloud {
   apiBase: string
-  /** Whom to sign in with. */
+  /** The login host. */
   authority: string
-  /** Whom tokens are for; the wrong one gives 403. */
+  /** The audience of tokens; a wrong one gives 403. */
   audience: string
-  /** What the host names of its export files end in. */
+  /** The end of the host names of export files. */
   blobSuffix: string
 }
 
-// The audience of the older name is the one that the pages ask for, on the newer hosts too; that of the host called
-// gives tokens without the roles.
+// The documentation names the audience of the older host, also for the newer hosts; with the newer host as audience, tokens
+// have no roles.
 const PUBLIC_AUDIENCE = 'https://api.securitycenter.microsoft.com'
 
-const publicCloud = (apiHost: string): Cloud => ({
-  apiBase: `https://${apiHost}`,
+const publicCloud = (region = ''): Cloud => ({
+  apiBase: `https://${region}api.security.microsoft.com`,
   authority: 'https://login.microsoftonline.com',
   audience: PUBLIC_AUDIENCE,
   blobSuffix: '.blob.core.windows.net',
 })
 
-// Audience and blob suffix of the government clouds are not published in one place: both can be set by hand.
+// No single page documents audience and blob suffix of the government clouds: settings can replace both.
 const GOV_BASE = 'https://api-gov.securitycenter.microsoft.us'
 const GOV_CLOUD: Cloud = {
   apiBase: GOV_BASE,
@@ -45,16 +45,16 @@ const GOV_CLOUD: Cloud = {
   blobSuffix: '.blob.core.usgovcloudapi.net',
 }
 
-/** Every cloud. https://learn.microsoft.com/defender-endpoint/gov#api */
+/** https://learn.microsoft.com/defender-endpoint/gov#api */
 export const clouds: Record<CloudName, Cloud> = {
-  commercial: publicCloud('api.security.microsoft.com'),
-  us: publicCloud('us.api.security.microsoft.com'),
-  eu: publicCloud('eu.api.security.microsoft.com'),
-  uk: publicCloud('uk.api.security.microsoft.com'),
-  au: publicCloud('au.api.security.microsoft.com'),
-  swa: publicCloud('swa.api.security.microsoft.com'),
-  ina: publicCloud('ina.api.security.microsoft.com'),
-  aea: publicCloud('aea.api.security.microsoft.com'),
+  commercial: publicCloud(),
+  us: publicCloud('us.'),
+  eu: publicCloud('eu.'),
+  uk: publicCloud('uk.'),
+  au: publicCloud('au.'),
+  swa: publicCloud('swa.'),
+  ina: publicCloud('ina.'),
+  aea: publicCloud('aea.'),
   gcc: {
     ...GOV_CLOUD,
     apiBase: 'https://api-gcc.securitycenter.microsoft.us',
@@ -65,5 +65,5 @@ export const clouds: Record<CloudName, Cloud> = {
   dod: GOV_CLOUD,
 }
 
-/** The scope to ask a token for. */
+/** The scope of a token request. */
 export const scopeOf = ({ audience }: Pick<Cloud, 'audience'>) => `${audience}/.default`

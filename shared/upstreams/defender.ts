@@ -1,218 +1,269 @@
 import { z } from 'zod'
-import type { Priority } from '../platform/budget.ts'
+import { type Budget, type Priority, recordThrottle } from '../platform/budget.ts'
+import { type GetToken, readClaims } from '../platform/credential.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
-import { redactJson } from '../platform/redact.ts'
+import type { Answer, Http } from '../platform/http.ts'
 import { MINUTE_MS } from '../platform/time.ts'
-import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
-import { type DefenderFamily, defenderRoles } from './grants.ts'
-import { type ODataPage, odataPages } from './odata-pages.ts'
+import {
+  type DefenderFamily,
+  defenderRoles,
+  heldBy,
+  isDelegated,
+  lackedGrants,
+  USER_RIGHT,
+} from './grants.ts'
 
-/** The files of the present antivirus-health export. */
-export interface ExportFileList {
-  /** Links that open one file each: secrets, to be judged before they are followed. */
-  files: string[]
-  /** When the export was made, as the service wrote it. */
-  generatedTime: string | null
+export interface DefenderOptions {
+  http: Http
+  token: GetToken
+  budget: Budget<DefenderFamily>
+  baseUrl: URL
 }
 
-/**
- * The Defender routes that the app uses. They throw UpstreamError (403 with `missing` and `claims`, 404 or 410 for a
- * route that is gone, 429 with `retryAfterMs`, also of our own budget) and ShapeError.
- */
-export interface Defender {
-  /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
-  listExportFiles(sasValidHours: number): Promise<ExportFileList>
-  /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
-  deviceAvInfoPages(): AsyncGenerator<ODataPage>
-  /**
-   * The items that an OData filter lets through. `priority`: default `background`.
-   * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
-   * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
-   */
-  items(list: ListName, filter: string, priority?: Priority): AsyncGenerator<ODataPage>
-  /** One item; undefined when the service answers that there is none of this id. */
-  item(list: ListName, id: string, priority?: Priority): Promise<unknown | undefined>
+/** One request to Defender. */
+export interface DefenderRequest {
+  method?: 'GET' | 'POST'
+  url: URL
+  family: DefenderFamily
+  /** Sent as JSON. */
+  body?: unknown
+  repeatable?: boolean
+  /** How long to wait for a token of the budget. Default 0. */
+  waitUpToMs?: number
+  /** The priority in the budget. Default `background`. */
+  priority?: Priority
+  /** Default 100 s: the service needs some time for a list of 10,000 rows. */
+  timeoutMs?: number
 }
+
+/** One page of a list. */
+export interface ODataPage {
+  rows: unknown[]
+  /** The answer's own `Date`. */
+  date: Date | undefined
+}
+
+/** The lists of items, with the family that each belongs to. */
+const families = { machineactions: 'machine-actions', investigations: 'investigations' } as const
+
+/** A list of items by the last part of its path. */
+export type ListName = keyof typeof families
+
+export type Defender = ReturnType<typeof createDefender>
 
 const ExportFiles = z.object({
   exportFiles: z.array(z.string()),
   generatedTime: z.string().nullish(),
 })
 
-/** Which lists of items there are, and whose limit and roles they share. */
-const lists = {
-  machineactions: { family: 'machine-actions', roles: defenderRoles['machine-actions'] },
-  investigations: { family: 'investigations', roles: defenderRoles.investigations },
-} as const
-
-/** A list of items by the last part of its path. */
-export type ListName = keyof typeof lists
-
-/** A page waits for a token of the budget as long as the window of a minute lasts. */
+/** A page waits for a token of the budget for as long as the budget's minute lasts. */
 const PAGE_WAIT_MS = MINUTE_MS
-/** A poll each minute would rather skip than stand in a queue. */
+/** A poll runs every minute: it is better to skip one than to wait long. */
 const ITEM_WAIT_MS = 20_000
 
-/** Makes the client of one Defender tenant. */
-export function createDefender(options: DefenderOptions): Defender {
+/**
+ * Makes the client of one Defender tenant. Its methods throw UpstreamError (403 with `missing` and `claims`, 404 or 410 for
+ * a route that is gone, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
+ */
+export function createDefender(options: DefenderOptions) {
   const call = createDefenderCall(options)
-  // A base may have a path of its own.
-  const base = options.baseUrl.href.replace(/\/+$/, '')
-  const at = (path: string) => new URL(`${base}${path}`)
-  const isTrusted = (url: URL) =>
-    url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
+  const at = pathsUnder(options.baseUrl)
   return {
-    items(list, filter, priority = 'background') {
+    /**
+     * The items that an OData filter selects.
+     * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
+     * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
+     */
+    items(list: ListName, filter: string, priority?: Priority): AsyncGenerator<ODataPage> {
       const url = at(`/api/${list}`)
-      // The dollar goes out as it is, as in every example of the service.
+      // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      const ask = (page: URL) =>
-        call({ url: page, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
-      return odataPages({ url, upstream: 'defender', isTrusted, ask })
+      return odataPages(call, { url, family: families[list], priority, waitUpToMs: ITEM_WAIT_MS })
     },
-    async item(list, id, priority = 'background') {
+    /** One item; undefined when the service answers that no item has this id. */
+    async item(list: ListName, id: string, priority?: Priority): Promise<unknown | undefined> {
       const url = at(`/api/${list}/${encodeURIComponent(id)}`)
       try {
-        const { body } = await call({ url, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
-        return body
+        const request = { url, family: families[list], priority, waitUpToMs: ITEM_WAIT_MS }
+        return (await call(request)).body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined
         throw error
       }
     },
-    async listExportFiles(sasValidHours) {
+    /**
+     * The files of the present antivirus-health export: links that open one file each, which are secrets and are
+     * validated before use, and when the export was made, as the service wrote it.
+     * https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api
+     */
+    async listExportFiles(sasValidHours: number) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
-      const { body } = await call({ url, family: 'export', roles: defenderRoles.export })
-      const list = ExportFiles.safeParse(body)
+      const list = ExportFiles.safeParse((await call({ url, family: 'export' })).body)
       if (!list.success)
         throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
     },
-    deviceAvInfoPages: () =>
-      odataPages({
+    /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
+    deviceAvInfoPages: (): AsyncGenerator<ODataPage> =>
+      odataPages(call, {
         url: at('/api/deviceavinfo'),
-        upstream: 'defender',
-        isTrusted,
-        ask: (url) =>
-          call({
-            url,
-            family: 'deviceavinfo',
-            roles: defenderRoles.deviceavinfo,
-            waitUpToMs: PAGE_WAIT_MS,
-          }),
+        family: 'deviceavinfo',
+        waitUpToMs: PAGE_WAIT_MS,
       }),
   }
 }
 
-/** The rows of an answer and the whole of it, without secrets. */
-export interface ScanRows {
-  rows: Record<string, unknown>[]
-  body: unknown
-}
-
-/**
- * Defender's authenticated scans. Answers come without secrets, undefined with a 404. They throw UpstreamError (403 with
- * `missing` and `claims`, 429 with `retryAfterMs`, also of our own budget) and ShapeError.
- */
-export interface DefenderScans {
-  /** https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session */
-  historyOfSessions(ids: readonly string[]): Promise<ScanRows | undefined>
-  /** `top` and `skip` count sessions. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-definition */
-  historyOfDefinition(
-    id: string,
-    page: { top: number; skip: number },
-  ): Promise<ScanRows | undefined>
-  /** https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
-  definitions(): Promise<ScanRows | undefined>
-}
-
-const FAMILY = 'authenticated-scans'
-const PATH = '/api/DeviceAuthenticatedScanDefinitions'
-const SCANS_TIMEOUT_MS = MINUTE_MS
-
-const anyRecord = z.record(z.string(), z.unknown())
-/** One sample of a single row still wraps it in a list, others may not. */
-const Rows = z.object({
-  value: z.union([
-    z.array(anyRecord),
-    anyRecord.transform((row) => [row]),
-    z.null().transform(() => []),
-  ]),
-})
-
-/** Makes the client of the scans of one Defender tenant. */
-export function createDefenderScans(options: DefenderOptions): DefenderScans {
-  const call = createDefenderCall(options)
-  const base = options.baseUrl.href.replace(/\/+$/, '')
-
-  async function ask(
-    method: 'GET' | 'POST',
-    path: string,
-    body?: unknown,
-  ): Promise<ScanRows | undefined> {
-    const url = new URL(`${base}${PATH}${path}`)
-    try {
-      const answer = await call({
-        method,
-        url,
-        family: FAMILY,
-        priority: 'interactive',
-        roles: defenderRoles[FAMILY],
-        timeoutMs: SCANS_TIMEOUT_MS,
-        // The posts only read.
-        ...(body !== undefined && { body, repeatable: true }),
-      })
-      const safe = redactJson(answer.body)
-      const read = Rows.safeParse(safe)
-      if (!read.success)
-        throw new ShapeError('defender', `${method} ${url.pathname}`, 'an answer without `value`')
-      return { rows: read.data.value, body: safe }
-    } catch (error) {
-      if (error instanceof UpstreamError && error.facts.status === 404) return undefined
-      throw error
-    }
-  }
-
-  return {
-    historyOfSessions: (ids) => ask('POST', '/GetScanHistoryBySessionId', { SessionIds: ids }),
-    historyOfDefinition: (id, { top, skip }) =>
-      ask(
-        'POST',
-        `/GetScanHistoryByScanDefinitionId?$top=${top.toFixed(0)}&$skip=${skip.toFixed(0)}`,
-        {
-          ScanDefinitionIds: [id],
-        },
-      ),
-    definitions: () => ask('GET', ''),
-  }
-}
-
-/** Asks a family of routes the cheapest thing that shows whether it lets us in; throws what the route throws. */
+/** Calls a family of routes in the cheapest way that shows whether the app may use it; throws what the route throws. */
 export type DefenderProbe = (family: DefenderFamily) => Promise<void>
 
-/** One row where the route takes `$top`; definitions of scans are few, and the export answers links alone. */
-const asked: Record<DefenderFamily, string> = {
+/** One row where the route takes `$top`; there are few definitions of scans, and the export answers only links. */
+const probePaths: Record<DefenderFamily, string> = {
   'machine-actions': '/api/machineactions?$top=1',
   investigations: '/api/investigations?$top=1',
   'authenticated-scans': '/api/DeviceAuthenticatedScanDefinitions',
   deviceavinfo: '/api/deviceavinfo?$top=1',
   export: '/api/machines/InfoGatheringExport?sasValidHours=1',
 }
-const PROBE_TIMEOUT_MS = 20_000
 
 /** Makes the probe of one Defender tenant. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list */
 export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
   const call = createDefenderCall(options)
-  const base = options.baseUrl.href.replace(/\/+$/, '')
+  const at = pathsUnder(options.baseUrl)
   return async (family) => {
-    const url = new URL(`${base}${asked[family]}`)
-    await call({
-      url,
-      family,
-      roles: defenderRoles[family],
-      priority: 'interactive',
-      timeoutMs: PROBE_TIMEOUT_MS,
-    })
+    await call({ url: at(probePaths[family]), family, priority: 'interactive', timeoutMs: 20_000 })
   }
+}
+
+/** URLs of paths under a base, which may have a path too. */
+export function pathsUnder(baseUrl: URL): (path: string) => URL {
+  const base = baseUrl.href.replace(/\/+$/, '')
+  return (path) => new URL(`${base}${path}`)
+}
+
+/** Sends one request and resolves with its parsed JSON. */
+export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
+
+/**
+ * Makes the function that calls Defender: with a bearer token (a new one once after 401 or 403), a token of the budget for
+ * every try, a stop of the family after 429, and the missing roles in the error of a 403.
+ * https://learn.microsoft.com/defender-endpoint/api/common-errors
+ */
+export function createDefenderCall({
+  http,
+  token,
+  budget,
+  baseUrl,
+}: DefenderOptions): DefenderCall {
+  return async ({
+    url,
+    family,
+    body,
+    priority,
+    repeatable,
+    method = 'GET',
+    waitUpToMs = 0,
+    timeoutMs = 100_000,
+  }) => {
+    let bearer = await token()
+    const name = `${method} ${url.pathname}`
+    const type = body === undefined ? undefined : { 'content-type': 'application/json' }
+    try {
+      return await http.json({
+        method,
+        url,
+        name,
+        headers: { authorization: `Bearer ${bearer}`, accept: 'application/json', ...type },
+        body: body === undefined ? undefined : JSON.stringify(body),
+        repeatable,
+        timeoutMs,
+        isAllowed: ({ origin }) => origin === baseUrl.origin,
+        admit: () => budget.acquire(family, { waitUpToMs, priority }),
+        onFailure: (error) => recordThrottle(budget, family, error),
+        async renewCredentials() {
+          bearer = await token({ fresh: true })
+          return { authorization: `Bearer ${bearer}` }
+        },
+      })
+    } catch (error) {
+      const isDefenders = error instanceof UpstreamError && error.facts.call === name
+      throw isDefenders ? explained(error, bearer, defenderRoles[family]) : error
+    }
+  }
+}
+
+/** Codes of a 403 that no role would change. */
+const otherRefusals = new Set(['DisabledFeature', 'DisallowedOperation'])
+
+/** Adds to a 401 or 403 the claims of our token, and what to grant when it has none of the roles. */
+function explained(error: UpstreamError, bearer: string, roles: readonly string[]): UpstreamError {
+  const { status, code = '' } = error.facts
+  if (status !== 401 && status !== 403) return error
+  const token = readClaims(bearer)
+  const held = heldBy(token)
+  const lacked = lackedGrants(token, roles)
+  const missing =
+    lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
+  const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
+  const claims = { aud: token.aud, roles: held }
+  return new UpstreamError({ ...error.facts, missing: isMissing ? missing : undefined, claims })
+}
+
+/** The pages disagree about roles: when our role is not enough, the service's own text names the others. */
+const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly string[]): string[] =>
+  (said.match(/\b[A-Z]\w+\.\w+\.All\b/g) ?? []).filter((role) => !held.includes(role))
+
+const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string().nullish() })
+
+/** The most rows that Defender gives in one page. */
+const PAGE_ROWS = 10_000
+/** Ten million rows: such a list does not end. */
+const MAX_PAGES = 1000
+
+/**
+ * Reads a list page by page: follows `@odata.nextLink` at the host of `request.url`, and continues with `$skip` after a full
+ * page without a link. Throws ShapeError for an answer that is no list, and for a list that goes in circles.
+ * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-odata-samples
+ */
+async function* odataPages(
+  call: DefenderCall,
+  request: DefenderRequest,
+): AsyncGenerator<ODataPage> {
+  const { url: start } = request
+  const broken = (what: string) => new ShapeError('defender', `GET ${start.pathname}`, what)
+  const seen = new Set<string>()
+  function isNew(key: string): boolean {
+    const before = seen.size
+    return seen.add(key).size > before
+  }
+  let rowsSoFar = 0
+  let next: URL | undefined = pageAt(start, 0)
+  while (next) {
+    const url: URL = next
+    if (seen.size > 2 * MAX_PAGES) throw broken(`a list of more than ${MAX_PAGES} pages`)
+    if (!isNew(url.href)) throw broken('a list whose links go in circles')
+    const { body, date } = await call({ ...request, url })
+    const page = Page.safeParse(body)
+    if (!page.success) throw broken('an answer without a list in `value`')
+    const { value: rows, '@odata.nextLink': link } = page.data
+    // A service that ignores `$skip` sends the same rows again and again.
+    if (rows.length > 0 && !isNew(JSON.stringify([rows[0], rows.at(-1)])))
+      throw broken('a page that came twice')
+    rowsSoFar += rows.length
+    yield { rows, date }
+    if (link) {
+      const target = URL.parse(link, url.href)
+      if (!target) throw broken('a link to the next page that is no URL')
+      // Any other host would get our token.
+      next = new URL(`${target.pathname}${target.search}`, start)
+    } else next = rows.length >= PAGE_ROWS ? pageAt(start, rowsSoFar) : undefined
+  }
+}
+
+/** `$skip` is always a plain integer: the service does not read `1e+5`. The dollar is not encoded. */
+function pageAt(url: URL, skip: number): URL {
+  const page = new URL(url)
+  const options = [url.search.slice(1), `$top=${PAGE_ROWS}`, skip > 0 && `$skip=${skip.toFixed(0)}`]
+  page.search = options.filter(Boolean).join('&')
+  return page
 }

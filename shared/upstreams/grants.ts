@@ -4,8 +4,8 @@ import type { Claims } from '../platform/credential.ts'
 export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
 
 /**
- * The app roles that open each family of Defender routes: any one is enough, the first is the one to ask for. The newest
- * pages ask for write roles only on both lists of items, unconfirmed; for the export two pages disagree.
+ * The app roles for each family of Defender routes: any one is enough, the first is the one to grant. Unconfirmed: the
+ * newest pages name only write roles for both lists of items. For the export, two pages disagree.
  * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
  */
 export const defenderRoles = {
@@ -16,26 +16,26 @@ export const defenderRoles = {
   export: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
 } as const satisfies Record<DefenderFamily, readonly [string, ...string[]]>
 
-/** What the Tenable user whose keys are used needs, in Tenable's words: a role and a permission on each scan. */
+/** What the Tenable user of the keys needs, in Tenable's words: a role, and a permission on each scan. */
 export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'
 
-/** What a signed-in user needs in Defender's portal beside any delegated permission. */
+/** What a signed-in user needs in Defender's portal in addition to a delegated permission. */
 export const USER_RIGHT = 'the user right View Data'
 
 type Held = Pick<Claims, 'roles' | 'scp'>
 
-/** Whether a token stands for a signed-in user: Entra writes `scp` into no other. */
+/** Whether a token is for a signed-in user: only such tokens have `scp`. */
 export const isDelegated = ({ scp }: Held): boolean => scp !== null
 
-/** Everything that a token is allowed, app roles and delegated permissions alike. */
+/** The app roles and delegated permissions of a token. */
 export const heldBy = ({ roles, scp }: Held): string[] => [
   ...roles,
   ...(scp ?? '').split(' ').filter(Boolean),
 ]
 
 /**
- * The grants of which any one would do, named as this token would carry them; empty where it has one. The delegated
- * permission of an app role has its name without `.All`.
+ * The grants that a token lacks, named as in this kind of token: any one is enough. Empty when it has one. The delegated
+ * permission of an app role has the role's name without `.All`.
  */
 export function lackedGrants(token: Held, roles: readonly string[]): string[] {
   const held = heldBy(token)

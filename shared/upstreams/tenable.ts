@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import type { Budget } from '../platform/budget.ts'
-import { recordThrottle } from '../platform/budget.ts'
+import { type Budget, recordThrottle } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 import { redactJson } from '../platform/redact.ts'
@@ -20,34 +19,7 @@ export interface TenableOptions {
   budget: Pick<Budget<TenableFamily>, 'acquire' | 'stop'>
 }
 
-/** A page of a scan's runs, newest first. */
-export interface TenableHistoryPage {
-  rows: Record<string, unknown>[]
-  /** How many there are in all, where the answer tells. */
-  total: number | null
-}
-
-/**
- * The Tenable routes that the app uses; `scan` is any of its identifiers. Answers come without secrets, undefined where
- * Tenable says that there is no such scan (or run: its text can't tell them apart). They throw UpstreamError (403 with
- * `missing`, 429 with `retryAfterMs`, also of our own budget) and ShapeError.
- */
-export interface Tenable {
-  /** `run` by number or UUID; the latest without it. https://developer.tenable.com/reference/scans-details */
-  details(scan: string, run?: string): Promise<Record<string, unknown> | undefined>
-  /** https://developer.tenable.com/reference/scans-history */
-  history(
-    scan: string,
-    page: { limit: number; offset: number },
-  ): Promise<TenableHistoryPage | undefined>
-  /** The status word. https://developer.tenable.com/reference/vm-scans-latest-status-get */
-  latestStatus(scan: string): Promise<string | undefined>
-  /**
-   * Asks for the scans that have run since, the cheapest call that shows whether the keys are good; false where there is
-   * no such route. https://developer.tenable.com/reference/scans-list
-   */
-  probe(since: Date): Promise<boolean>
-}
+export type Tenable = ReturnType<typeof createTenable>
 
 const anyRecord = z.record(z.string(), z.unknown())
 const History = z.object({
@@ -56,15 +28,20 @@ const History = z.object({
 })
 const LatestStatus = z.object({ status: z.string() })
 
-/** Details of thousands of hosts take the service a while. */
+/** The service needs some time for the details of thousands of hosts. */
 const TIMEOUT_MS = MINUTE_MS
 
-/** Makes the client of one Tenable container. https://developer.tenable.com/docs/authorization */
-export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): Tenable {
+/**
+ * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are undefined
+ * when Tenable says that there is no such scan (or run: the text is the same). The methods throw UpstreamError (403 with
+ * `missing`, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
+ * https://developer.tenable.com/docs/authorization
+ */
+export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
   const base = baseUrl.href.replace(/\/+$/, '')
   const secrets = [keys.accessKey, keys.secretKey]
 
-  async function ask<T>(
+  async function read<T>(
     path: string,
     query: Record<string, string>,
     schema: z.ZodType<T>,
@@ -86,9 +63,9 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
         admit: () => budget.acquire('scans', { priority: 'interactive' }),
         onFailure: (error) => recordThrottle(budget, 'scans', error),
       })
-      const read = schema.safeParse(redactJson(body, secrets))
-      if (!read.success) throw new ShapeError('tenable', name, 'an answer of another shape')
-      return read.data
+      const answer = schema.safeParse(redactJson(body, secrets))
+      if (!answer.success) throw new ShapeError('tenable', name, 'an answer of another shape')
+      return answer.data
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       if (error.facts.status === 404) return undefined
@@ -96,15 +73,15 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
     }
   }
 
-  /** Asks about one scan: a permission is given on each, so that a refusal says nothing of the others. */
-  async function askAbout<T>(
+  /** Reads something of one scan: each scan has its own permissions, so a refusal says nothing about the others. */
+  async function readScan<T>(
     scan: string,
     rest: string,
     query: Record<string, string>,
     schema: z.ZodType<T>,
   ) {
     try {
-      return await ask(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
+      return await read(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       const { status, said = '' } = error.facts
@@ -112,46 +89,55 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions): 
         throw new UpstreamError({
           ...error.facts,
           itemOnly: true,
-          ...(rest === '' && { said: `${said} (${WEB_APP})` }),
+          said: rest === '' ? `${said} (${WEB_APP})` : error.facts.said,
         })
       throw error
     }
   }
 
   return {
-    details: (scan, run) =>
-      askAbout(scan, '', run === undefined ? {} : { history_id: run }, anyRecord),
-    async history(scan, { limit, offset }) {
+    /** `run` by number or UUID; default the latest. https://developer.tenable.com/reference/scans-details */
+    details: (scan: string, run?: string) =>
+      readScan(scan, '', run === undefined ? {} : { history_id: run }, anyRecord),
+    /**
+     * The runs of a scan, newest first, and their number if the answer names it.
+     * https://developer.tenable.com/reference/scans-history
+     */
+    async history(scan: string, { limit, offset }: { limit: number; offset: number }) {
       const query = {
         limit: String(limit),
         offset: String(offset),
         sort: 'start_date:desc',
         exclude_rollover: 'false',
       }
-      const page = await askAbout(scan, '/history', query, History)
+      const page = await readScan(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
-    async latestStatus(scan) {
-      return (await askAbout(scan, '/latest-status', {}, LatestStatus))?.status
+    /** The word for the status. https://developer.tenable.com/reference/vm-scans-latest-status-get */
+    async latestStatus(scan: string) {
+      return (await readScan(scan, '/latest-status', {}, LatestStatus))?.status
     },
-    async probe(since) {
+    /**
+     * Lists the scans that have run since: the cheapest call that shows whether the keys are valid. False when there is no
+     * such route. https://developer.tenable.com/reference/scans-list
+     */
+    async probe(since: Date): Promise<boolean> {
       const seconds = Math.floor(since.getTime() / 1000)
-      return (
-        (await ask('/scans', { last_modification_date: String(seconds) }, anyRecord)) !== undefined
-      )
+      const list = await read('/scans', { last_modification_date: String(seconds) }, anyRecord)
+      return list !== undefined
     },
   }
 }
 
-const WEB_APP = 'scans of web applications are answered so too: their results are not in this API'
+const WEB_APP = 'scans of web applications get the same answer: their results are not in this API'
 
-/** With 401 and 403: what the app lacks. */
+/** Adds to a 401 or 403 what the app lacks. */
 function explained(error: UpstreamError): UpstreamError {
-  if (error.facts.status === 401)
-    return new UpstreamError({ ...error.facts, missing: [VALID_KEYS] })
-  return error.facts.status === 403
-    ? new UpstreamError({ ...error.facts, missing: [TENABLE_PERMISSION] })
-    : error
+  const missing = lacks[error.facts.status ?? 0]
+  return missing ? new UpstreamError({ ...error.facts, missing: [missing] }) : error
 }
 
-const VALID_KEYS = 'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY'
+const lacks: Record<number, string> = {
+  401: 'valid keys in TENABLE_ACCESS_KEY and TENABLE_SECRET_KEY',
+  403: TENABLE_PERMISSION,
+}

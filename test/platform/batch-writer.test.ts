@@ -14,7 +14,7 @@ beforeEach(async () => {
   await table.create()
 })
 
-test('a batch of new rows is written whole, a hundred at once', async () => {
+test('a batch of new rows is written as a whole, a hundred at once', async () => {
   const keys = Array.from({ length: 100 }, (_, n) => String(n).padStart(3, '0'))
 
   const outcome = await createBatchWriter({ inFlight: 2 }).insert(table, 'p', rows(...keys))
@@ -23,7 +23,7 @@ test('a batch of new rows is written whole, a hundred at once', async () => {
   expect(await keysOf(table)).toEqual(keys)
 })
 
-test('a batch with a row that is there already writes nothing and tells which one', async () => {
+test('a batch with a row that exists writes nothing and names that row', async () => {
   const writer = createBatchWriter({ inFlight: 2 })
   await writer.insert(table, 'p', rows('c'))
 
@@ -33,12 +33,12 @@ test('a batch with a row that is there already writes nothing and tells which on
   expect(await keysOf(table)).toEqual(['c'])
 })
 
-/** A table that does with writes what the test wants. */
+/** A table whose writes the test controls. */
 const doing = (transact: Table['transact']): Table => ({ ...createMemoryTable('Things'), transact })
 const refusing = (reason: 'too-large' | 'no-table') =>
   doing(() => Promise.reject(new TableConflict(reason, 0)))
 
-test('a batch that is too large is told as such, since halves may fit; a single row is not', async () => {
+test('a batch that is too large is reported, since halves may fit; a single row is an error', async () => {
   const writer = createBatchWriter({ inFlight: 1 })
 
   const outcome = await writer.insert(refusing('too-large'), 'p', rows('a', 'b'))
@@ -49,7 +49,7 @@ test('a batch that is too large is told as such, since halves may fit; a single 
   })
 })
 
-test('every other failure is thrown, and the next batch has its turn', async () => {
+test('every other failure is thrown, and the next batch is written', async () => {
   const writer = createBatchWriter({ inFlight: 1 })
 
   await expect(writer.insert(refusing('no-table'), 'p', rows('a'))).rejects.toMatchObject({
@@ -59,7 +59,7 @@ test('every other failure is thrown, and the next batch has its turn', async () 
   expect(await writer.insert(table, 'p', rows('a'))).toEqual({ written: true })
 })
 
-test('so many requests are under way and no more, whichever table they are for, first come first served', async () => {
+test('at most `inFlight` requests run at a time for all tables together, in their order', async () => {
   const writer = createBatchWriter({ inFlight: 3 })
   const underWay: (() => void)[] = []
   const order: string[] = []
@@ -77,7 +77,7 @@ test('so many requests are under way and no more, whichever table they are for, 
   const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   const batches: Promise<unknown>[] = []
 
-  // The second time no request may find more room than the first ones did.
+  // The second time, no more requests may run at once than the first time.
   for (const round of [1, 2]) {
     batches.push(...keys.map((key, n) => writer.insert(n % 2 === 0 ? one : other, 'p', rows(key))))
     while (order.length < round * keys.length || underWay.length > 0) {

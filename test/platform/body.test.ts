@@ -24,7 +24,7 @@ const call = (url: URL, more: Partial<HttpCall> = {}): HttpCall => ({
   ...more,
 })
 
-/** The three ways to read a body, each giving its text. */
+/** The three ways to read a body, each with its text. */
 const ways: [string, (url: URL) => Promise<string>][] = [
   ['text', async (url) => (await http.text(call(url))).text],
   ['JSON', async (url) => JSON.stringify((await http.json(call(url))).body)],
@@ -37,7 +37,7 @@ const ways: [string, (url: URL) => Promise<string>][] = [
   ],
 ]
 
-/** What a promise is rejected with. */
+/** The error of a rejected promise. */
 const reasonOf = (promise: Promise<unknown>) =>
   promise.then(
     (value) => new Error(`not rejected but ${inspect(value)}`),
@@ -50,7 +50,7 @@ async function factsOf(promise: Promise<unknown>) {
   return error.facts
 }
 
-/** Writes exactly these bytes to whoever connects, and ends the connection after them. */
+/** Writes exactly these bytes to every connection, then ends it. */
 async function raw(...deps: (string | Buffer)[]): Promise<URL> {
   const server = createServer((socket) => {
     socket.on('error', () => {})
@@ -165,7 +165,7 @@ test('a small body may pack as well as it likes', async () => {
   expect(answer.body).toEqual([])
 })
 
-test('what unpacks to far more is given up within the first megabytes', async () => {
+test('a body that unpacks to far more bytes is refused within the first megabytes', async () => {
   const server = await scripted(packedAs('gzip', bomb))
 
   const { body, bytes } = await http.stream(call(server.url(), { unpack: true }))
@@ -223,7 +223,7 @@ test('a 429 whose headers come in capitals and whose body breaks off keeps its s
   expect(facts).toMatchObject({ status: 429, retryAfterMs: 7000, said: 'slow' })
 })
 
-/** Sends headers, and nothing more or a byte now and then. */
+/** Sends headers, then nothing or a byte from time to time. */
 const headersAnd = (drips: boolean, headers: Record<string, string> = {}): Step => {
   return (response) => {
     response.writeHead(200, headers).flushHeaders()

@@ -30,7 +30,7 @@ async function world() {
   return { clock, requests, from }
 }
 
-/** Who calls: an instance's callers of one priority, each again so long after its last call. */
+/** The callers of one priority in an instance; each calls again after a pause. */
 interface Callers {
   instance: number
   priority: Priority
@@ -39,7 +39,7 @@ interface Callers {
   waitUpToMs: number
 }
 
-/** Lets callers of three instances, each farther from the table and wrong by a day, share one limit for some minutes. */
+/** Callers of three instances share one limit for some minutes: each is farther from the table, and each clock is wrong by a day. */
 async function share(minutes: number, callers: Callers[], limit = full) {
   const random = seeded(7)
   const { clock, from, requests } = await world()
@@ -124,14 +124,14 @@ test.each([
   expect(calls.filter(({ isServed }) => !isServed)).toEqual([])
 })
 
-/** Two instances with clocks that are wrong and go wrong, hammering with both priorities, dying and starting again. */
+/** Two instances with wrong and changing clocks call as often as they can with both priorities, die and start again. */
 async function hammerForHours(
   hours: number,
   random: () => number,
   waitUpToMs: number,
   limit = full,
 ) {
-  // Most answers take a moment, and now and then one takes longer than a token is good for.
+  // Most answers take a moment; sometimes one takes longer than a token is valid.
   const { clock, from, requests } = await world()
   const table = from(() => (random() < 0.01 ? random() * 15_000 : random() * 60))
   const upstream = createUpstream()
@@ -150,7 +150,7 @@ async function hammerForHours(
     }
     return {
       ...instance,
-      /** A correction of the clock, either way. */
+      /** A correction of the clock, forwards or backwards. */
       adjust() {
         skewMs += (random() - 0.5) * 4000
       },
@@ -184,7 +184,7 @@ describe('two instances whose clocks are wrong, hammering for two hours', () => 
       expect(upstream.most(MINUTE_MS)).toBeLessThanOrEqual(full.perMinute)
       expect(upstream.most(HOUR_MS)).toBeLessThanOrEqual(full.perHour)
       expect(upstream.seen.length).toBeGreaterThan(2 * full.perHour * 0.8)
-      // Once in a while an answer takes so long that a priority's share of 70 s is lost.
+      // Sometimes an answer takes so long that a priority's share of 70 s is lost.
       for (const priority of priorities)
         expect(upstream.longestGapMs(priority, 0, endMs)).toBeLessThan(4 * MINUTE_MS)
       expect(requests / upstream.seen.length).toBeLessThanOrEqual(6)
@@ -240,7 +240,7 @@ test('two instances on the storage emulator never exceed a limit either, and get
   }
 })
 
-test('in whatever order the storage calls of two instances come, no token is used twice', async () => {
+test('for any order of the storage calls of two instances, no token is used twice', async () => {
   const acquires = fc.array(
     fc.record({ instance: fc.nat({ max: 1 }), priority: fc.constantFrom(...priorities) }),
     { minLength: 2, maxLength: 24 },

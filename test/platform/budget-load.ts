@@ -17,13 +17,13 @@ export interface Seen {
 
 export interface Upstream {
   seen: Seen[]
-  /** The most calls in any stretch of so many milliseconds. */
+  /** The most calls in any period of so many milliseconds. */
   most(windowMs: number): number
   /** The longest time without a call of a priority. */
   longestGapMs(priority: Priority, fromMs: number, untilMs: number): number
 }
 
-/** An upstream that notes when its calls come. */
+/** An upstream that records the times of its calls. */
 export function createUpstream(): Upstream {
   const seen: Seen[] = []
   return {
@@ -44,7 +44,7 @@ export function createUpstream(): Upstream {
   }
 }
 
-/** The clock of an instance that is wrong. */
+/** The wrong clock of an instance. */
 export const skewed = (clock: Clock, skewMs: () => number): Clock => ({
   now: () => new Date(clock.now().getTime() + skewMs()),
   sleep: clock.sleep,
@@ -67,7 +67,7 @@ export function counted(table: Table): { table: Table; requests(rowKey?: string)
   }
 }
 
-/** A table that is so far away, there and back; each way again. */
+/** A table with a delay for each request and each answer. */
 export function away(table: Table, clock: Clock, wayMs: () => number): Table {
   const far = async <T>(request: () => Promise<T>): Promise<T> => {
     await clock.sleep(wayMs())
@@ -84,7 +84,7 @@ export function away(table: Table, clock: Clock, wayMs: () => number): Table {
   }
 }
 
-/** Numbers that look random and are the same each time. */
+/** Pseudo-random numbers, the same in every run. */
 export function seeded(seed: number): () => number {
   let state = seed
   return () => {
@@ -100,7 +100,7 @@ export interface Instance {
   isDead(): boolean
 }
 
-/** Starts a process whose calls go through a budget of its own. */
+/** Starts a process with a budget of its own. */
 export function startInstance(
   clock: Clock,
   table: Table,
@@ -117,7 +117,7 @@ export function startInstance(
   }
 }
 
-/** Calls as often as it may until it dies, every `paceMs`, and waits no longer than it is told. */
+/** Calls every `paceMs` until the process dies, and waits at most the given bound. */
 export async function hammer(options: {
   instance: Instance
   index: number
@@ -127,7 +127,7 @@ export async function hammer(options: {
   paceMs: number
   waitUpToMs: number
   travelMs: () => number
-  /** Told how long each call has waited for its token or its refusal. */
+  /** Gets how long each call has waited for its token or its refusal. */
   onSettled?: (waitedMs: number, isServed: boolean) => void
 }): Promise<void> {
   const { instance, index, priority, clock, upstream, paceMs, waitUpToMs, travelMs } = options

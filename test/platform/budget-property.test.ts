@@ -24,7 +24,7 @@ interface Stop {
 }
 
 const MIN_BOUND_MS = 2000
-/** How long a token is good that was stored before a stop. */
+/** How long a token is valid that was stored before a stop. */
 const TOKEN_MS = 10_000
 
 const where = fc.nat(2)
@@ -63,7 +63,7 @@ const limits = fc.constantFrom<CallLimit>(
   { perMinute: 100, perHour: 1500 },
 )
 
-/** An instance that can die, also between the read of a row and its write, or before it hears of its write. */
+/** An instance that can die, also between the read of a row and its write, or before the answer to its write. */
 function startMortal(clock: StillClock, table: Table, limit: CallLimit, random: () => number) {
   let isDead = false
   let diesAt: 'read' | 'written' | undefined
@@ -100,7 +100,7 @@ function startMortal(clock: StillClock, table: Table, limit: CallLimit, random: 
   }
 }
 
-/** Plays a story of three instances on one table, and waits until every call of a living one has ended. */
+/** Runs the steps of three instances on one table, and waits until every call of a living instance has ended. */
 async function play(
   limit: CallLimit,
   steps: { pauseMs: number; event: Events }[],
@@ -166,7 +166,7 @@ type Events =
 
 const isServed = ({ end }: Call) => end !== undefined && end.retryAfterMs === undefined
 
-test('whatever three instances do, die of and are told, the promises of the budget hold', async () => {
+test('the promises of the budget hold for any calls, crashes and refusals of three instances', async () => {
   const stories = fc.array(step, { minLength: 1, maxLength: 80, size: 'max' })
   await fc.assert(
     fc.asyncProperty(limits, stories, fc.nat(), async (limit, steps, seed) => {
@@ -220,7 +220,7 @@ test('whatever three instances do, die of and are told, the promises of the budg
       await clock.advance(call.end.retryAfterMs)
       const later = acquire()
       await clock.advance(MIN_BOUND_MS)
-      expect(isServed(later), 'who comes back when told is served').toBe(true)
+      expect(isServed(later), 'a call after the answered wait is served').toBe(true)
     }),
     { numRuns: 60, endOnFailure: true },
   )

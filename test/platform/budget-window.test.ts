@@ -11,7 +11,7 @@ import {
   TOKEN_MS,
   tokensIn,
   type Used,
-  usableOf,
+  usableLimit,
   usedBy,
 } from '../../shared/platform/budget-window.ts'
 import { HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'
@@ -33,7 +33,7 @@ const greedy = fc.array(
   { maxLength: 120, size: 'max' },
 )
 
-/** An hour of one family that is used as far as its limit lets it. */
+/** An hour of one family, used up to its limit. */
 function account(limit: CallLimit) {
   let used: Used[] = []
   return {
@@ -46,7 +46,7 @@ function account(limit: CallLimit) {
   }
 }
 
-/** How many calls the fullest stretch of time holds. */
+/** The most calls in any such period. */
 function fullest(calls: { atMs: number; count: number }[], windowMs: number): number {
   const held = calls.map(({ atMs }) =>
     calls.reduce(
@@ -60,7 +60,7 @@ function fullest(calls: { atMs: number; count: number }[], windowMs: number): nu
 test('wherever in its ten seconds a token is used, no rolling minute or hour holds more than nine tenths', () => {
   fc.assert(
     fc.property(limits, greedy, (published, steps) => {
-      const { acquire } = account(usableOf(published))
+      const { acquire } = account(usableLimit(published))
       const calls: { atMs: number; count: number }[] = []
       let bucket = 1000
       for (const { buckets, priority, wanted, lateMs } of steps) {
@@ -79,10 +79,10 @@ test('wherever in its ten seconds a token is used, no rolling minute or hour hol
   )
 })
 
-test('whatever one priority uses, the other has its share in every seventy seconds', () => {
+test('however much one priority uses, the other has its share in every seventy seconds', () => {
   fc.assert(
     fc.property(greedy, anyPriority, (steps, patient) => {
-      const { acquire } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+      const { acquire } = account(usableLimit({ perMinute: 100, perHour: 1500 }))
       const other = patient === 'interactive' ? 'background' : 'interactive'
       let bucket = 1000
       let lastMs = Number.NEGATIVE_INFINITY
@@ -99,17 +99,17 @@ test('whatever one priority uses, the other has its share in every seventy secon
 })
 
 test('a priority alone gets nearly all of the hour in the course of it', () => {
-  const { acquire, used } = account(usableOf({ perMinute: 100, perHour: 1500 }))
+  const { acquire, used } = account(usableLimit({ perMinute: 100, perHour: 1500 }))
   for (let bucket = 0; bucket < 732; bucket += 1) acquire(bucket, 'background', 1000)
 
-  // What both priorities are kept free for does not divide evenly.
+  // The shares of both priorities do not divide evenly.
   expect(usedBy(used(), 731).perHour).toBeGreaterThan(1350 * 0.97)
 })
 
 test('the first bucket with a token has one, and none before it has', () => {
   fc.assert(
     fc.property(limits, greedy, anyPriority, (published, steps, priority) => {
-      const limit = usableOf(published)
+      const limit = usableLimit(published)
       const { acquire, used } = account(limit)
       let bucket = 1000
       for (const step of steps) {
@@ -124,7 +124,7 @@ test('the first bucket with a token has one, and none before it has', () => {
   )
 })
 
-test('whatever our clock shows, the time of a server lies between its bounds; a clock that was put back knows none', () => {
+test('for any time of our clock, the time of the server is between its bounds; after a clock was set back there are none', () => {
   const spans = fc.tuple(fc.nat(20_000), fc.nat(20_000), fc.nat(20_000), fc.integer())
   fc.assert(
     fc.property(fc.nat(), spans, (stampedMs, [toMs, backMs, laterMs, skewMs]) => {

@@ -6,7 +6,7 @@ import { HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { createStillClock } from './still-clock.ts'
 
-/** A still clock, a table dated by it, and budgets of as many instances as are asked for. */
+/** A still clock, a table dated by it, and the budgets of some instances. */
 async function world(limits: Record<string, { perMinute: number; perHour: number } | null>) {
   const clock = createStillClock()
   const memory = createMemoryTable('Budgets', clock)
@@ -33,7 +33,7 @@ async function world(limits: Record<string, { perMinute: number; perHour: number
     fail: (does: boolean) => {
       fails = does
     },
-    /** Answers are under way for so long from now on. */
+    /** From now on, answers take so long. */
     slow: (ms: number) => {
       requestMs = ms
     },
@@ -48,7 +48,7 @@ async function world(limits: Record<string, { perMinute: number; perHour: number
   }
 }
 
-/** The facts that a call was refused with; undefined when it was not. */
+/** The facts of a call's refusal; undefined when there was none. */
 const refusalOf = (acquired: Promise<void>) =>
   acquired.then(
     () => undefined,
@@ -135,7 +135,7 @@ test('a small limit is used up to nine tenths, minute and hour, and no token is 
   expect(count).toBe(18)
 })
 
-test('who waits is served first come first served as soon as there is a token', async () => {
+test('waiting calls are served in their order as soon as there is a token', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
   const budget = instance()
   await budget.acquire('lists')
@@ -156,7 +156,7 @@ test('who waits is served first come first served as soon as there is a token', 
   expect(await third).toMatchObject({ code: 'OwnBudget' })
 })
 
-test('a call that is let go makes room in the order of those who wait behind it', async () => {
+test('a freed place goes to the waiting calls in their order', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 2, perHour: 20 } })
   const budget = instance()
   await budget.acquire('lists')
@@ -177,7 +177,7 @@ test('a call that is let go makes room in the order of those who wait behind it'
   expect(served).toEqual(['hasty refused', 'first', 'last'])
 })
 
-test('the bound counts from the call: who finds every token gone is refused, not made to wait again', async () => {
+test('the bound counts from the call: a call that finds no token left is refused and does not wait again', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const [late, early] = [instance(0, () => 0.999), instance(1e8, () => 0)]
   const crowd = (size: number) => {
@@ -242,7 +242,7 @@ test('a token whose write took too long is not used: its calls could meet too ma
   expect(await budget.left('lists')).toMatchObject({ minuteLeft: 90 - 2 })
 })
 
-test('a stop counts at once where it was ordered, and for all others from their next call on', async () => {
+test('a stop applies at once in its own instance, and in all others from their next call on', async () => {
   const { clock, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const [first, second] = [instance(), instance(-1e8)]
   await second.acquire('lists')
@@ -261,7 +261,7 @@ test('a stop counts at once where it was ordered, and for all others from their 
   expect(after).toBeUndefined()
 })
 
-test('a stop that is ordered while a token is under way counts for it', async () => {
+test('a stop during a request for a token applies to that token', async () => {
   const { clock, slow, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const budget = instance()
   await budget.acquire('lists')
@@ -315,7 +315,7 @@ test('a crash between writing and calling loses the tokens of those who waited, 
   expect(later).toBe(90)
 })
 
-test('what is left is told by every instance, and families do not take from one another', async () => {
+test('every instance reports what is left, and families do not share tokens', async () => {
   const limits = {
     lists: { perMinute: 10, perHour: 50 },
     export: { perMinute: 5, perHour: 20 },
@@ -334,7 +334,7 @@ test('what is left is told by every instance, and families do not take from one 
   })
 })
 
-test('a limit that nobody has published is learned from a refusal, and forgotten in time', async () => {
+test('a limit that is not published is learned from a refusal, and ends after some time', async () => {
   const { clock, instance } = await world({ scans: null })
   const [first, second] = [instance(), instance()]
   await Promise.all(Array.from({ length: 60 }, () => first.acquire('scans')))
@@ -375,7 +375,7 @@ test('too many at once teach nothing about the rate', async () => {
   })
 })
 
-test('without the table there is no token, and a stop still counts here', async () => {
+test('without the table there is no token, and a stop still applies in its own instance', async () => {
   const { clock, fail, instance } = await world({ lists: { perMinute: 100, perHour: 1500 } })
   const budget = instance()
   await budget.acquire('lists')

@@ -28,7 +28,7 @@ test('a section is read with its defaults, and of the other settings nothing', (
   expect(section).toEqual({ HOST: 'https://x', CLOUD: 'commercial', HOURS: 1, KEY: 'k' })
 })
 
-test('blanks around a value do not count, and a blank value is none', () => {
+test('spaces around a value do not count, and an empty value is none', () => {
   const section = readSection(
     'things',
     { HOST: ' https://x\n', KEY: ' k ', CLOUD: '', HOURS: ' 6 ', NOTE: ' ' },
@@ -71,7 +71,7 @@ test('a Key Vault reference counts even where a setting could be left out', () =
   expect(Object.keys(problems)).toEqual(['NOTE'])
 })
 
-test('what is usable is read beside what is wrong, absent or not resolved', () => {
+test('valid settings are read beside wrong, absent and unresolved ones', () => {
   const env = { HOST: ' https://x ', CLOUD: 'moon', NOTE: '@Microsoft.KeyVault(SecretUri=x)' }
 
   expect(readUsable(env, shape)).toEqual({ HOST: 'https://x', HOURS: 1 })

@@ -18,7 +18,7 @@ import { json, scripted } from './http-script.ts'
 
 const scope = 'https://api.example.invalid/.default'
 
-/** A credential that keeps nothing and gives `token-1`, `token-2` … */
+/** A credential without a cache that gives `token-1`, `token-2` … */
 function countingCredential() {
   const asked: string[] = []
   const credential: TokenCredential = {
@@ -36,7 +36,7 @@ const sourceOf = (credential: Credential, timeoutMs = 5000) =>
 
 const failing = (error: unknown): TokenCredential => ({ getToken: () => Promise.reject(error) })
 
-/** What asking for a token ends in. */
+/** The error of a request for a token. */
 const failureOf = (credential: Credential, timeoutMs?: number): Promise<unknown> =>
   sourceOf(credential, timeoutMs)().catch((error: unknown) => error)
 
@@ -50,7 +50,7 @@ test('callers at the same moment share one request, also for a fresh token', asy
 
   expect(tokens).toEqual(['token-1', 'token-1', 'token-1'])
   expect(fresh).toEqual(['token-2', 'token-2'])
-  // Keeping is the credential's own work.
+  // The credential has the cache.
   expect(next).toBe('token-3')
   expect(asked).toEqual([scope, scope, scope])
 })
@@ -64,7 +64,7 @@ test('a fresh token is not one that a request under way brings', async () => {
   expect([any, fresh]).toEqual(['token-1', 'token-2'])
 })
 
-test('a failed request is not kept', async () => {
+test('a failed request is not cached', async () => {
   const { credential } = countingCredential()
   let failures = 1
   const token = sourceOf({
@@ -141,7 +141,7 @@ test.each<[string, unknown, object]>([
     { retryable: true, reason: 'network' },
   ],
   ['anything else', new Error('it broke with eyJSECRETa.eyJSECRETb.SECRETc'), { retryable: false }],
-])('%s is told as a failure of entra, redacted', async (_, thrown, facts) => {
+])('%s is a redacted failure of entra', async (_, thrown, facts) => {
   const error = await failureOf(failing(thrown))
 
   expect(error).toBeInstanceOf(UpstreamError)
@@ -153,7 +153,7 @@ test.each<[string, unknown, object]>([
   expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SECRET')
 })
 
-/** As the SDK wraps it: one kind outside for every failure of a managed identity, the facts behind it. */
+/** As the SDK wraps it: one class for every failure of a managed identity, with the facts in its cause. */
 function miError(facts: object): Error {
   const cause = Object.assign(new Error('behind'), facts)
   return new CredentialUnavailableError('ManagedIdentityCredential: Authentication failed.', {
@@ -173,15 +173,15 @@ function setEnv(variables: Record<string, string>): void {
   })
 }
 
-// One test for all answers: the SDK remembers the first endpoint that it found for as long as the process lives.
-test('on the platform its identity endpoint gives tokens to the named identity, anew when a fresh one is asked for', async () => {
-  const given = (access_token: string) =>
+// One test for all answers: the SDK remembers the first endpoint that it found until the process ends.
+test('on the platform its identity endpoint gives tokens to the named identity, and a new token for `fresh`', async () => {
+  const issued = (access_token: string) =>
     json({ access_token, expires_on: Math.floor(Date.now() / 1000) + 24 * 3600 })
   const unknown = {
     status: 400,
     body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
   }
-  const server = await scripted(given('mi-1'), given('mi-2'), given('mi-3'), unknown, unknown)
+  const server = await scripted(issued('mi-1'), issued('mi-2'), issued('mi-3'), unknown, unknown)
   setEnv({ IDENTITY_ENDPOINT: server.url('/msi/token').href, IDENTITY_HEADER: 'header-secret' })
   const managed = (clientId: string) => makeCredential({ clientId, hasEndpoint: true })
   const token = sourceOf(managed('id-1'))

@@ -14,7 +14,7 @@ test('what failed stops nothing that comes after it, and is thrown as it is', as
   expect(done).toEqual([1, 3])
 })
 
-test('several failures are thrown together and told by name', async () => {
+test('several failures are thrown together, each by name', async () => {
   const failing = finishAll([fail(first), fail(second)])
 
   await expect(failing).rejects.toMatchObject({

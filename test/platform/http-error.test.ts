@@ -77,7 +77,7 @@ test('ids and codes come from headers first', () => {
   expect(read).toMatchObject({ correlation: 'ab-12', code: 'BlobNotFound' })
 })
 
-test('whatever the body, the facts are read, short and free of our secrets', () => {
+test('for any body, the facts are short and have none of our secrets', () => {
   const secret = 'S3cr3tValue0123456789'
   const anyBody = fc.oneof(
     fc.string(),
@@ -97,7 +97,7 @@ test('whatever the body, the facts are read, short and free of our secrets', () 
 
 const secrets = ['tokenSECRETtoken', 'sig+SECRET/sig=', 'apiSECRETapi', 'bodySECRETbody']
 
-/** Servers that hand back all that they got, and that fail in the other ways. */
+/** Servers that repeat the request, and servers that fail in other ways. */
 const hostile: [string, Step][] = [
   [
     'echoes it in JSON',

@@ -7,7 +7,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-/** One prepared answer: a plain one, or a function that does with the connection what it likes. */
+/** One prepared answer: a plain one, or a function that handles the connection. */
 export type Step =
   | { status?: number; headers?: Record<string, string>; body?: string | Buffer }
   | ((response: ServerResponse, request: IncomingMessage) => unknown)
@@ -27,8 +27,8 @@ export interface Script {
 }
 
 /**
- * Serves the steps on loopback, one a request. The test fails when a step was not used, and when a request came for
- * which there was none.
+ * Serves the steps on loopback, one for each request. The test fails when a step was not used, and when a request came
+ * without a step.
  */
 export async function scripted(...steps: Step[]): Promise<Script> {
   const sent: Sent[] = []
@@ -48,7 +48,7 @@ export async function scripted(...steps: Step[]): Promise<Script> {
     server.close()
     if (sent.length !== steps.length) {
       throw new Error(
-        `${steps.length} answers were prepared and ${sent.length} requests came: mend the list of steps`,
+        `${steps.length} answers were prepared and ${sent.length} requests came: correct the list of steps`,
       )
     }
   })

@@ -25,14 +25,14 @@ const sender = { upstream: 'files', call: 'GET file' }
 const unpacked = (body: Readable) =>
   passThrough({ body, headers: {}, sender, limit: new AbortController().signal }, true).body
 
-/** What a promise is rejected with. */
+/** The error of a rejected promise. */
 const reasonOf = (promise: Promise<unknown>) =>
   promise.then(
     (value) => new Error(`not rejected but ${inspect(value)}`),
     (reason: unknown) => reason,
   )
 
-/** Bytes that hardly pack, the same every time. */
+/** Bytes that hardly compress, the same every time. */
 function noise(length: number): Buffer {
   let state = 1
   return Buffer.from(
@@ -65,7 +65,7 @@ test('the answer is tried for again until its body is handed out', async () => {
   expect((await buffer(body)).toString()).toBe('file')
 })
 
-test('a refusal is read to 8 KiB at most and told with its status', async () => {
+test('a refusal is read to 8 KiB at most and thrown with its status', async () => {
   let wasClosed = false
   const server = await scripted((response) => {
     response.writeHead(404)
@@ -225,7 +225,7 @@ test('a damaged packed body is a ShapeError and ends its source', async () => {
 })
 
 test('unpacking holds no more than a few chunks in memory', async () => {
-  let given = 0
+  let sent = 0
   const rows = noise(1_000_000)
   const packed = gzipSync(
     Buffer.concat(
@@ -236,8 +236,8 @@ test('unpacking holds no more than a few chunks in memory', async () => {
   )
   const body = new Readable({
     read() {
-      this.push(given < packed.length ? packed.subarray(given, given + 1000) : null)
-      given += 1000
+      this.push(sent < packed.length ? packed.subarray(sent, sent + 1000) : null)
+      sent += 1000
     },
   })
 
@@ -246,5 +246,5 @@ test('unpacking holds no more than a few chunks in memory', async () => {
   await new Promise((resolve) => setTimeout(resolve, 50))
 
   expect(lines.readableLength).toBeLessThan(1_000_000)
-  expect(given).toBeLessThan(packed.length)
+  expect(sent).toBeLessThan(packed.length)
 })

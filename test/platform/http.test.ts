@@ -23,7 +23,7 @@ const call = (url: URL, more: Partial<HttpCall> = {}): HttpCall => ({
   ...more,
 })
 
-/** The facts of the UpstreamError that a promise ends in. */
+/** The facts of the UpstreamError of a rejected promise. */
 async function factsOf(promise: Promise<unknown>) {
   const error = await promise.then(
     () => undefined,
@@ -58,7 +58,7 @@ test('a success comes with status, headers, date and parsed body', async () => {
   })
 })
 
-test('a body goes out byte for byte', async () => {
+test('a body is sent byte for byte', async () => {
   const server = await scripted({ status: 204 })
   const body = ' {"a": 1}\n'
   const headers = { 'content-type': 'application/json' }
@@ -151,7 +151,7 @@ test('tries end after the last attempt with the last refusal', async () => {
   expect(facts).toMatchObject({ status: 502, said: 'bad gateway' })
 })
 
-test('waits double from try to try, less up to a half by chance', async () => {
+test('the wait doubles with each try, less a random part of up to a half', async () => {
   const server = await scripted({ status: 503 }, { status: 503 }, { status: 503 }, json({}))
   const waited: number[] = []
   const clock = { now: () => new Date(0), sleep: async (ms: number) => void waited.push(ms) }
@@ -165,7 +165,7 @@ test('waits double from try to try, less up to a half by chance', async () => {
   }
 })
 
-test('Retry-After wins over the own wait, as seconds and as a date judged by the clock that wrote it', async () => {
+test('Retry-After replaces the own wait, in seconds or as a date by the clock of the answer', async () => {
   const date = 'Sat, 21 Nov 2026 10:00:00 GMT'
   const server = await scripted(
     { status: 429, headers: { 'retry-after': '7' } },
@@ -223,7 +223,7 @@ test('a refusal whose body drips still ends with its status', async () => {
   expect(facts).toMatchObject({ status: 403, reason: 'refused' })
 })
 
-test('a body longer than the limit is given up while it is read, packed or not', async () => {
+test('a body longer than the limit is refused while it is read, packed or not', async () => {
   const plain = await scripted({ body: '"'.padEnd(2000, 'x') })
   const packed = await scripted({
     headers: { 'content-encoding': 'gzip' },
@@ -272,7 +272,7 @@ test('a reset connection is a network failure and tried again', async () => {
   expect(facts).toMatchObject({ reason: 'network', code: 'ECONNRESET', retryable: true })
 })
 
-test('nobody listening is a network failure', async () => {
+test('a closed port is a network failure', async () => {
   const facts = await factsOf(http({ attempts: 2 }).json(call(new URL('http://127.0.0.1:1/'))))
 
   expect(facts).toMatchObject({ reason: 'network', code: 'ECONNREFUSED', retryable: true })
@@ -318,7 +318,7 @@ test('a byte order mark in front of JSON is no harm', async () => {
 test.each([401, 403])(
   'a %i brings one more try with fresh headers, and only one',
   async (status) => {
-    const mended = await scripted({ status }, json({ a: 1 }))
+    const server = await scripted({ status }, json({ a: 1 }))
     const refused = await scripted({ status }, { status })
     let renewals = 0
     const renewCredentials = async () => {
@@ -327,11 +327,11 @@ test.each([401, 403])(
     }
     const headers = { authorization: 'Bearer stale', accept: 'application/json' }
 
-    const { body } = await jsonOf(mended, { headers, renewCredentials })
+    const { body } = await jsonOf(server, { headers, renewCredentials })
     const facts = await factsOf(jsonOf(refused, { headers, renewCredentials }))
 
     expect(body).toEqual({ a: 1 })
-    expect(mended.sent[1]?.headers).toMatchObject({
+    expect(server.sent[1]?.headers).toMatchObject({
       authorization: 'Bearer fresh',
       accept: 'application/json',
     })
@@ -340,7 +340,7 @@ test.each([401, 403])(
   },
 )
 
-test('every attempt is admitted first and its failure is told', async () => {
+test('every try awaits `admit` first, and `onFailure` gets its failure', async () => {
   const server = await scripted(
     { status: 401 },
     { status: 429, headers: { 'retry-after': '0' } },
@@ -357,7 +357,7 @@ test('every attempt is admitted first and its failure is told', async () => {
   expect(log).toEqual(['admit', 401, 'admit', 429, 'admit'])
 })
 
-test('a refused admission ends the call and is not tried again', async () => {
+test('an error of `admit` ends the call and is not tried again', async () => {
   const server = await scripted()
   const refusal = new UpstreamError({
     upstream: 'defender',
@@ -386,7 +386,7 @@ test('text gives a body of any kind as it is', async () => {
   expect({ status, text }).toEqual({ status: 202, text: '<ok/>' })
 })
 
-test('addresses that were looked up before are used in place of DNS', async () => {
+test('`addresses` are used instead of DNS', async () => {
   const server = await scripted(json({ a: 1 }))
   const url = server.url()
   url.hostname = 'receiver.invalid'

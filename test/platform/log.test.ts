@@ -21,7 +21,7 @@ test('a line is fixed words first, then its facts as JSON', () => {
   ])
 })
 
-test('a line stays one line, whatever its facts hold', () => {
+test('a line stays one line, for any facts', () => {
   const { lines, log } = recorded()
 
   log.info('said', { text: 'a\r\ninfo forged {"written":5}' })
@@ -52,13 +52,16 @@ test('a secret in the words does not come through either', () => {
   expect(lines).toEqual(['warn GET https://x/c?sig=[hidden] failed'])
 })
 
-test('what is bound to a log stands at the end of every line', () => {
+test('the trace of a log stands at the end of every line', () => {
   const lines: string[] = []
   const keep = (line: string) => void lines.push(line)
 
   const log = createLog({ info: keep, warn: keep, error: keep }, { correlation: 'c-1' })
-  log.info('watch', { correlation: 'forged', events: 1 })
+  log.info('heartbeat', { correlation: 'forged', events: 1 })
   log.warn('alone')
 
-  expect(lines).toEqual(['watch {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
+  expect(lines).toEqual([
+    'heartbeat {"correlation":"c-1","events":1}',
+    'alone {"correlation":"c-1"}',
+  ])
 })

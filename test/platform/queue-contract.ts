@@ -3,14 +3,14 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import type { Queue } from '../../shared/platform/queue.ts'
 import type { QueueConsumer, Received } from '../memory-queue.ts'
 
-/** A queue with its other end. `pass` lets some of its time pass, or waits a moment where time is real. */
+/** A queue with its receiver. `pass` moves the queue's time, or waits a moment when the time is real. */
 export interface OpenQueue {
   queue: Queue
   consumer: QueueConsumer
   pass(seconds: number): Promise<void>
 }
 
-/** What every queue promises, whoever keeps its messages. `open` answers a queue that does not exist yet. */
+/** The promises of every queue. `open` answers a queue that does not exist yet. */
 export function promiseQueue(kind: string, open: () => Promise<OpenQueue>): void {
   describe(`a queue ${kind}`, () => {
     let queue: Queue
@@ -22,7 +22,7 @@ export function promiseQueue(kind: string, open: () => Promise<OpenQueue>): void
       await queue.create()
     })
 
-    /** Looks until a message can be seen. */
+    /** Tries until a message is visible. */
     async function received(): Promise<Received> {
       for (;;) {
         const [message] = await consumer.receive(1, 30)
@@ -40,7 +40,7 @@ export function promiseQueue(kind: string, open: () => Promise<OpenQueue>): void
       expect({ text: JSON.parse(text), dequeueCount }).toEqual({ text: message, dequeueCount: 1 })
     })
 
-    test('a message in hand is hidden from others, and comes once', async () => {
+    test('a received message is hidden from others and comes once', async () => {
       await queue.send({ n: 1 })
       await queue.send({ n: 2 })
 

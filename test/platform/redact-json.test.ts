@@ -15,14 +15,14 @@ test.each([
   'credentials',
   'passphrase',
   'authParams',
-])('what stands under %s is hidden, whatever it is', (name) => {
+])('a value named %s is hidden, whatever its type', (name) => {
   const safe = redactJson({ list: [{ [name]: { deep: ['CANARY'] }, id: 7 }] })
 
   expect(safe).toEqual({ list: [{ [name]: '[hidden]', id: 7 }] })
 })
 
 test('that there is none, or whether there is one, is no secret', () => {
-  const told = {
+  const value = {
     scanAuthenticationParams: null,
     hasPassword: true,
     name: 'key scan',
@@ -30,10 +30,10 @@ test('that there is none, or whether there is one, is no secret', () => {
     plugin_id: 19506,
   }
 
-  expect(redactJson(told)).toEqual(told)
+  expect(redactJson(value)).toEqual(value)
 })
 
-test('texts lose what looks like a secret, and the given values wherever they stand', () => {
+test('texts are redacted, and the values in `secrets` are hidden everywhere', () => {
   const safe = redactJson(
     { note: 'see https://x/?sig=abcdef and Bearer abc.def', 'my-key-1': ['uses my-key-1'] },
     ['my-key-1'],
@@ -46,11 +46,11 @@ test('texts lose what looks like a secret, and the given values wherever they st
 })
 
 test('what comes in is not changed', () => {
-  const given = { password: 'x', list: ['y'] }
+  const value = { password: 'x', list: ['y'] }
 
-  redactJson(given)
+  redactJson(value)
 
-  expect(given).toEqual({ password: 'x', list: ['y'] })
+  expect(value).toEqual({ password: 'x', list: ['y'] })
 })
 
 test('a long name takes no long time', () => {

@@ -11,6 +11,6 @@ test.each([
   [`x"a"`, `"a"`, false],
   ['', `"a"`, false],
   [null, `"a"`, false],
-])('whoever has %j knows the answer %j: %j', (ifNoneMatch, etag, isKnown) => {
+])('If-None-Match %j matches the ETag %j: %j', (ifNoneMatch, etag, isKnown) => {
   expect(isKnownTag(ifNoneMatch, etag)).toBe(isKnown)
 })

@@ -17,20 +17,20 @@ const upstream = (facts: Partial<UpstreamFacts>) =>
     ...facts,
   })
 
-/** The refusal as its reader gets it. */
+/** The refusal as the caller gets it. */
 function refusal(error: unknown) {
   const { status, headers, body } = toProblem(error, 'invocation-1', 'correlation-1') ?? {}
   return { status, headers, problem: problemSchema.parse(JSON.parse(String(body))) }
 }
 
-test("a problem is text that any reader takes, whatever the caller's names held", () => {
+test('a problem is text that every JSON reader accepts, for any names in the request', () => {
   const name = `body.${'x'.repeat(3)}\ud83d`
-  const errors = [{ path: name, message: 'is not known here' }]
+  const errors = [{ path: name, message: 'is unknown' }]
   const facts = {
     status: 400,
     problem: 'invalid-request',
     title: 'No',
-    detail: `${name} is not known here`,
+    detail: `${name} is unknown`,
     errors,
   } as const
 
@@ -95,13 +95,13 @@ test.each<[string, unknown, number, string]>([
     'upstream-unavailable',
   ],
 ])(
-  'a failure for which %s is the reason is told in the promised form',
+  'a failure with the reason %s is answered in the documented form',
   (_who, error, status, name) => {
-    const told = refusal(error)
+    const result = refusal(error)
 
-    expect(told.status).toBe(status)
-    expect(told.headers).toMatchObject({ 'content-type': 'application/problem+json' })
-    expect(told.problem).toMatchObject({
+    expect(result.status).toBe(status)
+    expect(result.headers).toMatchObject({ 'content-type': 'application/problem+json' })
+    expect(result.problem).toMatchObject({
       type: `urn:defender-relay:${name}`,
       status,
       instance: 'invocation-1',
@@ -139,7 +139,7 @@ test.each([
   [0, '1'],
   [90_000, '90'],
 ])(
-  '%d ms until the next try are told in whole seconds, at least one: %s',
+  '%d ms until the next try are answered in whole seconds, at least one: %s',
   (retryAfterMs, seconds) => {
     const throttled = upstream({ status: 429, retryAfterMs })
     const refused = new RequestError({
@@ -161,9 +161,12 @@ test.each([
   'AccountName=a;AccountKey=SECRET"; and more',
   '{"authorization":"Bearer SECRET"}',
   'GET /x?code=SECRET\\',
-])('what the upstream said is told without secrets, and the answer stays readable: %s', (said) => {
-  const { problem } = refusal(upstream({ status: 400, said }))
+])(
+  'the text of an upstream is answered without secrets, and the answer stays valid JSON: %s',
+  (said) => {
+    const { problem } = refusal(upstream({ status: 400, said }))
 
-  expect(problem.detail).toMatch(/^defender: GET \/api\/x: 400: /)
-  expect(JSON.stringify(problem)).not.toContain('SECRET')
-})
+    expect(problem.detail).toMatch(/^defender: GET \/api\/x: 400: /)
+    expect(JSON.stringify(problem)).not.toContain('SECRET')
+  },
+)

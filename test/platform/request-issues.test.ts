@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { describeIssue } from '../../shared/platform/request.ts'
 
-const said = (schema: z.ZodType, given: unknown) =>
-  schema.safeParse(given, { error: describeIssue }).error?.issues.map(({ message }) => message)
+const messages = (schema: z.ZodType, value: unknown) =>
+  schema.safeParse(value, { error: describeIssue }).error?.issues.map(({ message }) => message)
 
-describe('what is wrong is said in plain words', () => {
+describe('what is wrong is messages in plain words', () => {
   test.each<[string, z.ZodType, unknown]>([
     ['must be a string', z.string(), 5],
     ['must be a whole number', z.int(), 1.5],
@@ -21,14 +21,14 @@ describe('what is wrong is said in plain words', () => {
     ['must have at least 1 entry', z.array(z.string()).min(1), []],
     ['must be at least 0', z.int().min(0), -1],
     ['must be at most 9', z.int().max(9), 10],
-    ['does not have the form that is wanted here', z.string().regex(/^[a-z]{1,64}$/), '5'],
-    ['does not have the form that is wanted here', z.union([z.int(), z.literal('all')]), 'canary'],
-  ])('%s', (message, schema, given) => {
-    expect(said(schema, given)).toEqual([message])
+    ['has the wrong format', z.string().regex(/^[a-z]{1,64}$/), '5'],
+    ['has the wrong format', z.union([z.int(), z.literal('all')]), 'canary'],
+  ])('%s', (message, schema, value) => {
+    expect(messages(schema, value)).toEqual([message])
   })
 
   test('unless the schema has words of its own', () => {
-    expect(said(z.string().regex(/^x/, 'must begin with x'), 'canary')).toEqual([
+    expect(messages(z.string().regex(/^x/, 'must begin with x'), 'canary')).toEqual([
       'must begin with x',
     ])
   })

@@ -24,7 +24,7 @@ const route = defineRoute<undefined>()({
 })
 const bare = { ...route, params: z.strictObject({}), query: z.strictObject({}) }
 
-interface Given {
+interface Options {
   query?: string
   params?: Record<string, string>
   body?: string | Buffer
@@ -33,7 +33,7 @@ interface Given {
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 
-function request({ query = '', params = {}, body, headers = JSON_TYPE }: Given) {
+function request({ query = '', params = {}, body, headers = JSON_TYPE }: Options) {
   const url = `https://app.example.test/api/things/1${query}`
   return new azure.HttpRequest({
     method: 'POST',
@@ -44,12 +44,12 @@ function request({ query = '', params = {}, body, headers = JSON_TYPE }: Given) 
   })
 }
 
-const read = (given: Given, publicBaseUrl?: string) =>
-  readRequest(route, request({ params: { id: '1' }, ...given }), publicBaseUrl)
+const read = (options: Options, publicBaseUrl?: string) =>
+  readRequest(route, request({ params: { id: '1' }, ...options }), publicBaseUrl)
 
 /** The facts of the refusal that must follow. */
-async function refusal(given: Given) {
-  const outcome = await read(given).then(
+async function refusal(options: Options) {
+  const outcome = await read(options).then(
     () => undefined,
     (error: unknown) => error,
   )
@@ -57,8 +57,8 @@ async function refusal(given: Given) {
   throw new Error(`not refused: ${outcome}`)
 }
 
-const wrong = async (given: Given) =>
-  (await refusal(given)).errors?.map(({ path, message }) => `${path} ${message}`)
+const wrong = async (options: Options) =>
+  (await refusal(options)).errors?.map(({ path, message }) => `${path} ${message}`)
 
 describe('a good request', () => {
   test('is read by the schemas of its route', async () => {
@@ -73,7 +73,7 @@ describe('a good request', () => {
     })
   })
 
-  test('tells the tags that the caller has', async () => {
+  test('has the tags of `If-None-Match`', async () => {
     expect((await read({ headers: { 'if-none-match': '"a", W/"b"' } })).ifNoneMatch).toBe(
       '"a", W/"b"',
     )
@@ -118,10 +118,10 @@ describe('a good request', () => {
 })
 
 describe('a host', () => {
-  /** As it stands in the URL: the library itself refuses some of these before a route sees them. */
+  /** As it stands in the URL: the library refuses some of these before a route gets them. */
   const at = (host: string) => {
-    const given = { url: `http://${host}/api`, params: {}, headers: new Headers() }
-    return readRequest({ ...bare, body: undefined }, given as unknown as HttpRequest, undefined)
+    const options = { url: `http://${host}/api`, params: {}, headers: new Headers() }
+    return readRequest({ ...bare, body: undefined }, options as unknown as HttpRequest, undefined)
   }
 
   test.each([
@@ -145,7 +145,7 @@ describe('a host', () => {
   ])('that is anything else is refused and not repeated: %j', async (host) => {
     const refused = await at(host).catch((error: unknown) => error)
 
-    const wrong = [{ path: 'header.host', message: 'must be the name of a host' }]
+    const wrong = [{ path: 'header.host', message: 'must be a host name' }]
     expect(refused).toBeInstanceOf(RequestError)
     expect((refused as RequestError).facts).toMatchObject({ status: 400, errors: wrong })
   })
@@ -156,14 +156,14 @@ describe('a parameter', () => {
     'that nobody declared is refused: %s',
     async (query) => {
       expect(await wrong({ query: `?${query}` })).toEqual([
-        `query.${query.split('=')[0]} is not known here`,
+        `query.${query.split('=')[0]} is unknown`,
       ])
     },
   )
 
   test('that stands twice is refused, not read as one with a comma', async () => {
     expect(await wrong({ query: '?limit=5&limit=6' })).toEqual([
-      'query.limit stands more than once',
+      'query.limit is given more than once',
     ])
   })
 
@@ -171,7 +171,7 @@ describe('a parameter', () => {
     expect(await wrong({ params: { id } })).toEqual(['path.id must not contain %'])
   })
 
-  test('in the path that its schema refuses is told', async () => {
+  test('in the path that its schema refuses is named', async () => {
     expect(await wrong({ params: { id: 'SECRET' } })).toEqual([
       expect.stringMatching(/^path\.id (?!.*SECRET)/),
     ])
@@ -180,9 +180,9 @@ describe('a parameter', () => {
 
 describe('a body', () => {
   test.each([
-    ['{"name":"x","other":1}', ['body.other is not known here']],
-    ['{"__proto__":{"name":1}}', ['body.__proto__ is not known here']],
-    ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is not known here']],
+    ['{"name":"x","other":1}', ['body.other is unknown']],
+    ['{"__proto__":{"name":1}}', ['body.__proto__ is unknown']],
+    ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is unknown']],
     ['{', ['body is not JSON']],
     ['name=x', ['body is not JSON']],
   ])('%s is refused with what is wrong', async (body, errors) => {
@@ -196,13 +196,13 @@ describe('a body', () => {
     },
   )
 
-  test('that is no UTF-8 is refused, not mended', async () => {
+  test('that is no UTF-8 is refused, not repaired', async () => {
     const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')])
 
     expect(await wrong({ body })).toEqual(['body is not JSON'])
   })
 
-  test('with several faults is told all of them, where they are', async () => {
+  test('with several mistakes gets all of them with their paths', async () => {
     const { status, problem, errors, detail } = await refusal({
       body: '{"name":5,"sizes":[{"w":"SECRET"}],"SECRET":1}',
     })
@@ -213,7 +213,7 @@ describe('a body', () => {
     expect(detail).toMatch(/^body\.name .*; body\.sizes\.0\.w .*; /)
   })
 
-  test('with very many faults is told some of them, and long names in short', async () => {
+  test('with very many mistakes gets some of them, with long names cut', async () => {
     const body = JSON.stringify(
       Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`${n}`.padStart(800, 'x'), n])),
     )
@@ -224,14 +224,14 @@ describe('a body', () => {
     expect(Math.max(...errors.map(({ path }) => path.length))).toBeLessThan(120)
   })
 
-  test.each<[string, Given]>([
+  test.each<[string, Options]>([
     [
       'that says it is too large',
       { body: '{}', headers: { ...JSON_TYPE, 'content-length': String(256 * 1024 + 1) } },
     ],
     ['that is too large without saying so', { body: `{"name":"${'x'.repeat(256 * 1024)}"}` }],
-  ])('%s is 413', async (_what, given) => {
-    expect(await refusal(given)).toMatchObject({ status: 413, problem: 'body-too-large' })
+  ])('%s is 413', async (_what, options) => {
+    expect(await refusal(options)).toMatchObject({ status: 413, problem: 'body-too-large' })
   })
 
   test('of exactly the largest size is read', async () => {
@@ -267,7 +267,7 @@ describe('a body', () => {
     'application/json;charset="iso-8859-1"',
     'application/json; a=b; Charset=us-ascii',
     'application/json; charset=',
-  ])('in another charset is 415 and is told what to send: %s', async (type) => {
+  ])('in another charset is 415 with a fix: %s', async (type) => {
     expect(await refusal({ body: '{}', headers: { 'content-type': type } })).toMatchObject({
       status: 415,
       problem: 'unsupported-media-type',
@@ -310,7 +310,7 @@ describe('a body', () => {
   })
 })
 
-test('a route asks for a key and takes nothing, unless it says otherwise', async () => {
+test('a route needs a key and takes no input by default', async () => {
   const plain = defineRoute<undefined>()({
     name: 'plain',
     method: 'GET',

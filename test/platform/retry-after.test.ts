@@ -34,7 +34,7 @@ test.each<[string, Partial<Parameters<typeof retryAfterMs>[0]>, number | undefin
   expect(waitMs).toBe(expected)
 })
 
-test('whatever an answer says, the wait is nothing or a whole number from 0 to a day', () => {
+test('for any answer, the wait is undefined or a whole number from 0 to a day', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (header, body) => {
       const waitMs = retryAfterMs({ header, body, now }) ?? 0

@@ -105,7 +105,7 @@ test.each([
   expect([status, body.detail]).toEqual([400, 'query.after is not a "next" of this list'])
 })
 
-test('who has an answer already gets 304 with the same headers; another page or flag is another answer', async () => {
+test('a request with the ETag of an answer gets 304 with the same headers; another page or flag has another ETag', async () => {
   const { get } = await prepare()
   const path = 'boxes/a/numbers?limit=1'
 
@@ -124,7 +124,7 @@ test('who has an answer already gets 304 with the same headers; another page or 
   expect(others[2]?.headers.etag).toBe('W/"all-0-1-full"')
 })
 
-test('what is there at once needs no ticket', async () => {
+test('an answer that is ready at once needs no ticket', async () => {
   const { get, issued } = await prepare()
 
   const { status, headers } = await get('numbers/3/wait')
@@ -132,7 +132,7 @@ test('what is there at once needs no ticket', async () => {
   expect([status, headers.location, await issued()]).toEqual([200, undefined, []])
 })
 
-test('a ticket goes on with its subject until that is there, and each use lets it live again', async () => {
+test('a ticket continues until its subject is ready, and each use starts its lifetime again', async () => {
   const { clock, deps, get, tickets } = await prepare()
   const { continuation } = waitForNumber
 

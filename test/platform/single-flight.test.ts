@@ -3,7 +3,7 @@ import { singleFlight } from '../../shared/platform/single-flight.ts'
 
 const joining = <T>() => singleFlight((_key: string, work: () => Promise<T>) => work())
 
-test('work that is asked for under one key at the same time is done once, and again afterwards', async () => {
+test('work for one key at the same time is done once, and again afterwards', async () => {
   const join = joining<number>()
   let done = 0
   const work = async () => ++done
@@ -15,7 +15,7 @@ test('work that is asked for under one key at the same time is done once, and ag
   expect(later).toBe(3)
 })
 
-test('a failure is told to everybody who waits, and to nobody who comes later', async () => {
+test('all waiting calls get a failure, and no later call does', async () => {
   const join = joining<string>()
   const failing = async () => Promise.reject(new Error('no'))
 
@@ -26,7 +26,7 @@ test('a failure is told to everybody who waits, and to nobody who comes later', 
   expect(later).toBe('yes')
 })
 
-test('what is to be kept is done once, but a failure is tried again', async () => {
+test('with `keep` the work is done once, but a failure is tried again', async () => {
   let tries = 0
   const make = singleFlight(
     async () => {

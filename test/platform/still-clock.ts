@@ -1,18 +1,18 @@
 import type { Clock } from '../../shared/platform/time.ts'
 
-/** A clock that moves only when it is told to, from sleeper to sleeper: what wakes at a time sees exactly that time. */
+/** A clock that moves only by `advance`, from sleeper to sleeper: a sleeper that wakes sees exactly its time. */
 export interface StillClock extends Clock {
-  /** Moves on by `ms` milliseconds, waking whoever is due on the way, each in its turn. */
+  /** Moves on by `ms` milliseconds and wakes the sleepers on the way, one after the other. */
   advance(ms: number): Promise<void>
 }
 
-/** Makes a still clock that begins at 0; while something real is under way, it waits. */
+/** Makes a still clock that begins at 0; it waits while real work is running. */
 export function createStillClock(isBusy = () => false): StillClock {
   let nowMs = 0
   let sleepers: { dueMs: number; wake(): void }[] = []
   const settled = async () => {
     await new Promise<void>((resolve) => setImmediate(resolve))
-    // What is under way elsewhere needs the machine more than who waits for it.
+    // Other work needs the machine more than this wait.
     while (isBusy()) await new Promise<void>((resolve) => setTimeout(resolve, 1))
   }
   return {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Table } from '../../shared/platform/table.ts'
 
-/** What every table promises, whoever keeps its rows. `open` answers a table that does not exist yet. */
+/** The promises of every table. `open` answers a table that does not exist yet. */
 export function promiseTable(kind: string, open: () => Promise<Table>): void {
   describe(`a table ${kind}`, () => {
     let table: Table
@@ -109,7 +109,7 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
       expect((await table.get('p', 'a'))?.columns).toEqual({ both: 2 })
     })
 
-    test('what is replaced or deleted must be there', async () => {
+    test('only an existing row can be replaced or deleted', async () => {
       const remove = { kind: 'delete', partitionKey: 'p', rowKey: 'a' } as const
       const [etag = ''] = await table.transact([insert('a')])
 

@@ -14,7 +14,7 @@ async function tableOf(count: number) {
   return table
 }
 
-test('all rows go that are named, and no others', async () => {
+test('all named rows are deleted, and no others', async () => {
   const table = await tableOf(130)
 
   await deleteRows(
@@ -25,7 +25,7 @@ test('all rows go that are named, and no others', async () => {
   expect((await Array.fromAsync(table.list({}))).map(({ columns }) => columns.n)).toEqual([129])
 })
 
-test('rows that are gone already keep no others from going', async () => {
+test('rows that are already gone do not stop the deletion of others', async () => {
   const table = await tableOf(3)
 
   await deleteRows(table, [key(0), key(7), key(1), key(8), key(2)])

@@ -78,7 +78,7 @@ const least = {
 } as const
 
 describe('a row codec', () => {
-  test('gives back what it was given, whatever is null or absent, long or nested', () => {
+  test('returns every record unchanged: with null, absent, long or nested members', () => {
     fc.assert(
       fc.property(things, (record) => {
         const columns = thingRow.toColumns(record)
@@ -92,7 +92,7 @@ describe('a row codec', () => {
     )
   })
 
-  test('has no column for what is null or absent, and one for what is empty, false or zero', () => {
+  test('has no column for null or absent members, and one for empty, false or zero ones', () => {
     const columns = thingRow.toColumns({ ...least, list: [], extra: undefined })
 
     expect(columns).toEqual({ text: '', kind: 'one', count: 0, flag: false, list: '[]' })
@@ -106,13 +106,13 @@ describe('a row codec', () => {
     expect(columns).toEqual({ ...plain, list: '[]', nested: '{"a":null}' })
   })
 
-  test('reads what has no column as null, or as its default', () => {
+  test('reads a member without a column as null, or as its default', () => {
     const columns = thingRow.toColumns({ ...least, list: [] })
 
     expect(thingRow.read(columns)).toEqual({ ...least, since: null, list: [], tally: {} })
   })
 
-  test('refuses columns that are none of its records, and ignores those that it does not know', () => {
+  test('refuses columns that do not match its schema, and ignores unknown ones', () => {
     const { kind: _gone, ...columns } = thingRow.toColumns({ ...least, list: [] })
 
     expect(() => thingRow.read(columns)).toThrow('kind')
@@ -126,7 +126,7 @@ describe('a row codec', () => {
     })
   })
 
-  test('is not made where a column could be taken for the rest of another one', () => {
+  test('is refused when a column could be the continuation of another one', () => {
     expect(() => rowCodec(z.object({ text: z.string(), text2: z.string() }))).toThrow('text2')
   })
 })
@@ -135,7 +135,7 @@ const counterRow = rowCodec(z.object({ count: z.number(), by: z.string().nullabl
 const key = { partitionKey: 'p', rowKey: 'counter' }
 const beside = { partitionKey: 'p', rowKey: 'beside' }
 
-/** A table whose transactions are preceded by what somebody else does, once each. */
+/** A table that runs one action of another writer before each transaction. */
 function withOthers(table: Table, others: (() => Promise<unknown>)[]): Table {
   const transact = async (operations: Operation[]) => {
     await others.shift()?.()
@@ -173,7 +173,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
       expect((await records.read(keyOf(index)))?.record).toEqual(record)
   })
 
-  test('inserts, replaces, and leaves what is to be left; its ETag guards the next write', async () => {
+  test('inserts, replaces, or changes nothing; its ETag guards the next write', async () => {
     const absent = await counters().update(key, () => undefined)
     const inserted = await counters().update(key, add)
     const replaced = await counters().update(key, add)
@@ -187,7 +187,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
     expect(await countAfter()).toBe(7)
   })
 
-  test('loses no write of many at once, from no row on', async () => {
+  test('loses no write of many at once, the first insert included', async () => {
     await Promise.all(Array.from({ length: 8 }, () => counters().update(key, add)))
 
     expect(await countAfter()).toBe(8)
@@ -196,7 +196,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
   test.each([
     ['inserted', []],
     ['changed', [add]],
-  ])('begins again when another writer has %s the row', async (_what, before) => {
+  ])('starts again when another writer has %s the row', async (_what, before) => {
     for (const decide of before) await counters().update(key, decide)
     const other = () => counters().update(key, add)
 
@@ -206,7 +206,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
     expect(await countAfter()).toBe(before.length + 3)
   })
 
-  test('begins again when the row is gone meanwhile', async () => {
+  test('starts again when the row was deleted meanwhile', async () => {
     await counters().update(key, () => ({ count: 5, by: null }))
 
     const updated = await counters([() => table.transact([{ kind: 'delete', ...key }])]).update(
@@ -217,7 +217,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
     expect(updated?.record.count).toBe(1)
   })
 
-  test('does what stands beside it in the same transaction, made again for each try', async () => {
+  test('does the operations beside it in the same transaction, made again for each try', async () => {
     const other = () => counters().update(key, add)
     const made: number[] = []
 
@@ -232,27 +232,22 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
     expect((await counters().read(beside))?.record.count).toBe(2)
   })
 
-  test('does nothing at all while what stands beside it meets a conflict', async () => {
+  test('writes nothing while an operation beside it meets a conflict, then writes both', async () => {
     await table.transact([counters().overwrite(beside, { count: 1, by: 'another' })])
+    const seen: unknown[] = []
+    const remove = () => table.transact([{ kind: 'delete', ...beside }])
 
-    const updated = await counters().update(key, add, {
-      beside: (record) => [counters().write(beside, record, undefined)],
-      tries: 3,
+    await counters().update(key, add, {
+      beside: async (record) => {
+        seen.push([await countAfter(), (await counters().read(beside))?.record.by])
+        if (seen.length === 3) await remove()
+        return [counters().write(beside, record, undefined)]
+      },
     })
 
-    expect(updated).toBeUndefined()
-    expect(await countAfter()).toBeUndefined()
-    expect((await counters().read(beside))?.record.by).toBe('another')
-  })
-
-  test('gives up after so many conflicts as it was told, and leaves what the others wrote', async () => {
-    const others = Array.from({ length: 3 }, () => () => counters().update(key, add))
-
-    const third = await counters([...others]).update(key, add, { tries: 3 })
-    const fourth = await counters([...others]).update(key, add, { tries: 4 })
-
-    expect(third).toBeUndefined()
-    expect(fourth?.record.count).toBe(7)
+    expect(seen).toEqual(Array.from({ length: 3 }, () => [undefined, 'another']))
+    expect(await countAfter()).toBe(1)
+    expect((await counters().read(beside))?.record.count).toBe(1)
   })
 
   test('throws what `decide` throws', async () => {
@@ -264,12 +259,12 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
   })
 
   test('throws what is no conflict', async () => {
-    const gone = counters([() => table.drop()]).update(key, add, { tries: 1 })
+    const gone = counters([() => table.drop()]).update(key, add)
 
     await expect(gone).rejects.toMatchObject({ reason: 'no-table' })
   })
 
-  test('writes over whatever is there only when it is told to', async () => {
+  test('replaces an existing row only with `overwrite`', async () => {
     await counters().update(key, add)
     const blind = counters().write(key, { count: 9, by: null }, undefined)
 
@@ -280,7 +275,7 @@ describe.each(Object.entries(kinds))('a guarded update %s', (_kind, open) => {
   })
 })
 
-test('however two writers are interleaved, none of their updates is lost', async () => {
+test('for any order of two writers, no update is lost', async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), async (scheduler) => {
       const table = createMemoryTable('Things')
@@ -320,14 +315,14 @@ describe('a lease', () => {
     expect([record, waitMs]).toEqual([{ until: at(60), other: 1 }, 0])
   })
 
-  test('that somebody has is left alone, and says how long', () => {
+  test('that is taken stays unchanged, and says how long', () => {
     expect(lease({ until: at(15) }, 'until', 60_000, now)).toEqual({
       record: undefined,
       waitMs: 15_000,
     })
   })
 
-  test('is had by one of many who want it at once', async () => {
+  test('is taken by one of many at once', async () => {
     const table = createMemoryTable('Things')
     await table.create()
     const records = createRecords(table, rowCodec(z.object({ until: z.string().nullable() })))
@@ -345,7 +340,7 @@ describe('a lease', () => {
   })
 })
 
-test('whatever its length and characters, a text comes back whole from pieces that fit and are well-formed', () => {
+test('a text of any length and characters is restored from pieces that fit and are well-formed', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'grapheme', maxLength: 200 }),
@@ -369,7 +364,7 @@ test.each([0, 1, LONGEST_PIECE, LONGEST_PIECE + 1, 3 * LONGEST_PIECE + 7])(
 
     const columns = toTextColumns('rejects', text)
 
-    // An empty text has its column, so that it is not taken for an absent one.
+    // An empty text has a column: it is not absent.
     expect(Object.keys(columns)).toHaveLength(Math.max(1, Math.ceil(length / LONGEST_PIECE)))
     expect(fromTextColumns('rejects', { other: 1, ...columns })).toBe(text)
   },

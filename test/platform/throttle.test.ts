@@ -43,7 +43,7 @@ test.each([
     false,
   ],
   ['an export that is under way, in pieces', template, {}, 'duplicate-export', undefined, false],
-] as const)('%s is told apart', (_, text, headers, throttle, retryAfterMs, retryable) => {
+] as const)('%s is recognised', (_, text, headers, throttle, retryAfterMs, retryable) => {
   const facts = factsOf(text, headers)
 
   expect([facts.throttle, facts.retryAfterMs, facts.retryable]).toEqual([
@@ -53,7 +53,7 @@ test.each([
   ])
 })
 
-test('what is no 429 is about no limit', () => {
+test('only a 429 has a throttle', () => {
   expect(factsOf(duplicate, {}, 503).throttle).toBeUndefined()
 })
 
@@ -65,8 +65,10 @@ test.each([
 ])(
   'a refusal stops its family as long as it concerns others: %s, %s',
   async (text, header, stops) => {
-    const told: unknown[] = []
-    const budget = { stop: async (...how: unknown[]) => void told.push([how[0], how[1], how[2]]) }
+    const stopped: unknown[] = []
+    const budget = {
+      stop: async (...how: unknown[]) => void stopped.push([how[0], how[1], how[2]]),
+    }
 
     await recordThrottle(
       budget,
@@ -74,6 +76,6 @@ test.each([
       new UpstreamError(factsOf(text, header ? { 'retry-after': header } : {})),
     )
 
-    expect(told).toEqual(stops)
+    expect(stopped).toEqual(stops)
   },
 )

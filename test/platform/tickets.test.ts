@@ -17,7 +17,7 @@ beforeEach(async () => {
   tickets = createTickets(table, clock)
 })
 
-test('a ticket opens its one continuation, as often as it is shown', async () => {
+test('a ticket resolves to its one continuation, any number of times', async () => {
   const ticket = await tickets.issue(continuation, 1000)
 
   expect(ticket).toMatch(TICKET)
@@ -27,7 +27,7 @@ test('a ticket opens its one continuation, as often as it is shown', async () =>
   ])
 })
 
-test('a ticket that was never issued opens nothing', async () => {
+test('a ticket that was never issued resolves to undefined', async () => {
   const ticket = await tickets.issue(continuation, 1000)
   const other = `${ticket.slice(0, -1)}${ticket.endsWith('A') ? 'E' : 'A'}`
 
@@ -38,7 +38,7 @@ test('a ticket that was never issued opens nothing', async () => {
   expect(opened.filter((one) => one)).toEqual([])
 })
 
-test('no two tickets are the same, even for the same continuation', async () => {
+test('two tickets are never the same, even for the same continuation', async () => {
   const issued = await Promise.all(
     Array.from({ length: 20 }, () => tickets.issue(continuation, 1000)),
   )
@@ -46,7 +46,7 @@ test('no two tickets are the same, even for the same continuation', async () => 
   expect(new Set(issued).size).toBe(20)
 })
 
-test('a ticket ends with its time', async () => {
+test('a ticket expires', async () => {
   const ticket = await tickets.issue(continuation, 1000)
 
   await clock.advance(999)
@@ -57,7 +57,7 @@ test('a ticket ends with its time', async () => {
   expect([before, after]).toEqual([continuation, undefined])
 })
 
-test('a ticket that is extended lasts from then on, and one that is not there does not come to be', async () => {
+test('a ticket that is extended lasts from then on; one that does not exist is not created', async () => {
   const day = 24 * 60 * 60 * 1000
   const ticket = await tickets.issue(continuation, 30 * day)
 
@@ -73,7 +73,7 @@ test('a ticket that is extended lasts from then on, and one that is not there do
   expect(await Array.fromAsync(table.list({}))).toHaveLength(1)
 })
 
-test('a ticket that is used all the time is written once a day, and lasts from its last use all the same', async () => {
+test('a ticket that is used all the time is written once a day, and still lasts from its last use', async () => {
   const day = 24 * 60 * 60 * 1000
   const ticket = await tickets.issue(continuation, 30 * day)
   const etags = new Set<string>()
@@ -89,7 +89,7 @@ test('a ticket that is used all the time is written once a day, and lasts from i
   expect(await tickets.resolve(ticket)).toEqual(continuation)
 })
 
-test('the table holds no ticket, only what tells a right one from a wrong one', async () => {
+test('the table holds no ticket, only its digest', async () => {
   const ticket = await tickets.issue(continuation, 1000)
 
   const rows = await Array.fromAsync(table.list({}))
@@ -98,12 +98,12 @@ test('the table holds no ticket, only what tells a right one from a wrong one', 
   expect(JSON.stringify(rows)).not.toContain(ticket)
 })
 
-test('sweeping forgets the tickets that have ended, and no others', async () => {
+test('`sweep` deletes the tickets that have expired, and no others', async () => {
   await tickets.issue(continuation, 1000)
   const living = await tickets.issue(continuation, 5000)
   await clock.advance(2000)
 
-  // Two instances may sweep at once.
+  // Two instances can sweep at once.
   await Promise.all([tickets.sweep(), tickets.sweep()])
 
   expect(await Array.fromAsync(table.list({}))).toHaveLength(1)

@@ -44,7 +44,7 @@ test.each([
 
 const moment = fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true })
 
-test('keys sort as the times do, however many fraction digits and whatever zone they came with', () => {
+test('keys sort like the times, for any number of fraction digits and any zone', () => {
   const spelling = fc.record({
     at: moment,
     digits: fc.nat(4),

@@ -29,8 +29,11 @@ afterEach(async () => {
 
 const open = () => createDeprecationMonitor(table, 'defender', clock)
 
-/** One call of an upstream that is listened to. */
-async function ask(answer: { status?: number; headers?: Record<string, string> }, watch = open()) {
+/** One call to a monitored upstream. */
+async function ask(
+  answer: { status?: number; headers?: Record<string, string> },
+  monitor = open(),
+) {
   headers = answer.headers ?? {}
   status = answer.status ?? 200
   const http = createHttp({
@@ -38,7 +41,7 @@ async function ask(answer: { status?: number; headers?: Record<string, string> }
     clock,
     userAgent: 'test',
     attempts: 1,
-    onAnswer: watch.observe,
+    onAnswer: monitor.observe,
   })
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/api/list`)
   return http.json({ method: 'GET', url, name: 'GET /api/list', isAllowed: () => true })
@@ -59,19 +62,19 @@ test.each<[string, Record<string, string>, string | null]>([
     '2027-02-01T00:00:00.000Z',
   ],
   ['something that is no day', { sunset: 'soon <script>' }, null],
-])('an answer that says %s is noted for every instance', async (_what, said, endsAt) => {
+])('an answer with %s is recorded for every instance', async (_what, said, endsAt) => {
   await ask({ headers: said })
 
   expect(await open().report()).toEqual({ call: 'GET /api/list', endsAt })
 })
 
-test('a refusal announces as well, and stays a refusal', async () => {
+test('a failed answer can announce too, and still fails', async () => {
   await expect(ask({ status: 403, headers: { deprecation: 'true' } })).rejects.toThrow('403')
 
   expect(await open().report()).toEqual({ call: 'GET /api/list', endsAt: null })
 })
 
-test('what is not said any more is forgotten after a day', async () => {
+test('an announcement that is not repeated ends after a day', async () => {
   await ask({ headers: { deprecation: 'true' } })
   await clock.advance(24 * 3_600_000)
 
@@ -80,9 +83,9 @@ test('what is not said any more is forgotten after a day', async () => {
 
 test('a table that does not answer loses the announcement, not the answer', async () => {
   const transact = () => Promise.reject(new Error('no table'))
-  const watch = createDeprecationMonitor({ ...table, transact }, 'defender', clock)
+  const monitor = createDeprecationMonitor({ ...table, transact }, 'defender', clock)
 
-  const { body } = await ask({ headers: { deprecation: 'true' } }, watch)
+  const { body } = await ask({ headers: { deprecation: 'true' } }, monitor)
 
   expect(body).toEqual({})
 })

@@ -26,11 +26,11 @@ const failure = (facts: Partial<UpstreamFacts>) =>
   })
 const fail = (error: unknown) => open().track(() => Promise.reject(error))
 
-test('of an upstream that was never called nothing is known', async () => {
+test('the state of an upstream that was never called is unknown', async () => {
   expect(await open().report()).toEqual({ state: 'unknown', lastOkAt: null, lastError: null })
 })
 
-test('a call that went well is noted for every instance, and its answer passes unchanged', async () => {
+test('a good call is recorded for every instance, and its answer passes unchanged', async () => {
   await clock.advance(1000)
 
   const answer = await open().track(async () => ({ files: 3 }))
@@ -73,7 +73,7 @@ test.each<[Partial<UpstreamFacts>, string]>([
   },
 )
 
-test('a call that goes well again keeps what went wrong before', async () => {
+test('a good call leaves the last error in the report', async () => {
   await expect(fail(failure({ status: 403 }))).rejects.toThrow()
   await clock.advance(1000)
 
@@ -86,17 +86,17 @@ test('a call that goes well again keeps what went wrong before', async () => {
   })
 })
 
-test('the time of the last good call is kept to within a minute, not at every call', async () => {
+test('the time of the last good call is exact to a minute and not written at every call', async () => {
   let writes = 0
   const transact: Table['transact'] = (operations) => {
     writes += 1
     return table.transact(operations)
   }
-  const watch = createUpstreamHealth({ ...table, transact }, 'defender', clock)
+  const health = createUpstreamHealth({ ...table, transact }, 'defender', clock)
 
   for (let tick = 0; tick < 12; tick++) {
-    await watch.track(async () => tick)
-    const { lastOkAt } = await watch.report()
+    await health.track(async () => tick)
+    const { lastOkAt } = await health.report()
     expect(clock.now().getTime() - Date.parse(lastOkAt ?? '')).toBeLessThan(60_000)
     await clock.advance(15_000)
   }
@@ -105,7 +105,7 @@ test('the time of the last good call is kept to within a minute, not at every ca
 })
 
 test.each([failure({ status: 429, code: 'OwnBudget' }), new TypeError('a bug')])(
-  'what is not the doing of the upstream is not noted: %s',
+  'an error that no upstream caused is not recorded: %s',
   async (error) => {
     await expect(fail(error)).rejects.toBe(error)
 
@@ -113,7 +113,7 @@ test.each([failure({ status: 429, code: 'OwnBudget' }), new TypeError('a bug')])
   },
 )
 
-test('an error passes unchanged also when it can not be noted', async () => {
+test('an error passes unchanged even when it cannot be recorded', async () => {
   const error = failure({ status: 403 })
   await table.drop()
 

@@ -14,7 +14,7 @@ test.each(cloudNames)(
   },
 )
 
-test('public clouds ask for tokens of the audience that carries the roles, whatever their host', () => {
+test('public clouds request tokens for the audience that has the roles, for any host', () => {
   expect(scopeOf(clouds.commercial)).toBe('https://api.securitycenter.microsoft.com/.default')
   expect(scopeOf(clouds.eu)).toBe(scopeOf(clouds.commercial))
   expect(clouds.eu.apiBase).toBe('https://eu.api.security.microsoft.com')

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { ShapeError } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { createDefenderScans } from '../../shared/upstreams/defender.ts'
-import type { DefenderOptions } from '../../shared/upstreams/defender-call.ts'
+import type { DefenderOptions } from '../../shared/upstreams/defender.ts'
+import { createDefenderScans } from '../../shared/upstreams/defender-scans.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
 
 async function scansOf(...steps: Step[]) {
@@ -48,7 +48,7 @@ test('pages of a definition are counted in whole numbers', async () => {
   expect(JSON.parse(server.sent[0]?.body ?? '')).toEqual({ ScanDefinitionIds: ['d'] })
 })
 
-test('what a definition signs in with is hidden', async () => {
+test('the credentials of a definition are hidden', async () => {
   const { scans } = await scansOf(
     json({ value: [{ id: 'd', scanAuthenticationParams: { password: 'CANARY' } }] }),
   )

@@ -4,8 +4,7 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { createBudget } from '../../shared/platform/budget.ts'
 import { ShapeError, UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { createDefender } from '../../shared/upstreams/defender.ts'
-import type { DefenderOptions } from '../../shared/upstreams/defender-call.ts'
+import { createDefender, type DefenderOptions } from '../../shared/upstreams/defender.ts'
 import { defenderLimits } from '../../shared/upstreams/grants.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { json, type Step, scripted } from '../platform/http-script.ts'
@@ -29,7 +28,7 @@ async function defenderOf(steps: Step[], more: Partial<DefenderOptions> = {}) {
   return { server, clock, budget, defender, asked }
 }
 
-/** The facts of the UpstreamError that a promise ends in. */
+/** The facts of the UpstreamError of a rejected promise. */
 async function factsOf(promise: Promise<unknown>): Promise<UpstreamFacts> {
   const error = await promise.catch((reason: unknown) => reason)
   if (!(error instanceof UpstreamError)) throw new Error(`no UpstreamError but ${inspect(error)}`)
@@ -123,7 +122,7 @@ test('pages are asked for with $top, and links to the next are followed with our
   )
 })
 
-test('a link to a host that is not trusted is asked for at our own', async () => {
+test('a link to another host is requested at our own', async () => {
   const link = 'https://stranger.invalid/api/deviceavinfo?$skiptoken=a'
   const { defender, server } = await defenderOf([
     json({ value: rows(1), '@odata.nextLink': link }),
@@ -133,18 +132,6 @@ test('a link to a host that is not trusted is asked for at our own', async () =>
   await all(defender.deviceAvInfoPages())
 
   expect(server.sent[1]).toMatchObject({ path: '/api/deviceavinfo?$skiptoken=a' })
-})
-
-test('a link to a trusted host is followed there', async () => {
-  const other = await scripted(json({ value: rows(1, 1) }))
-  const link = other.url('/api/deviceavinfo?$skiptoken=a').href
-  const { defender } = await defenderOf([json({ value: rows(1), '@odata.nextLink': link })], {
-    isTrustedHost: ({ host }) => host === other.url().host,
-  })
-
-  const pages = await all(defender.deviceAvInfoPages())
-
-  expect(pages).toHaveLength(2)
 })
 
 test('a full page without a link is followed by $skip as a plain integer', async () => {
@@ -194,7 +181,7 @@ test.each([401, 403])('a %i brings one more try, with a fresh token', async (sta
 })
 
 test.each([401, 403])(
-  'a second %i ends the call and says whom our token was for; the next call is made again',
+  'a second %i ends the call with the claims of our token; the next call is made as usual',
   async (status) => {
     const { defender, asked } = await defenderOf([
       { status },
@@ -216,7 +203,7 @@ test.each([401, 403])(
 
 const forbidden = { status: 403, body: '{"error":{"code":"Forbidden","message":"no such role"}}' }
 
-test('a 403 names the roles that would do and the claims of our token', async () => {
+test('a 403 names the roles that are enough and the claims of our token', async () => {
   const { defender } = await defenderOf([forbidden, forbidden, forbidden, forbidden])
 
   const ofExport = await factsOf(defender.listExportFiles(1))
@@ -228,7 +215,7 @@ test('a 403 names the roles that would do and the claims of our token', async ()
   expect(ofList.missing).toEqual(['Machine.Read.All', 'Machine.ReadWrite.All'])
 })
 
-test('a 403 that no role would mend names none', async () => {
+test('a 403 that no role would change names none', async () => {
   const held = async () => tokenOf({ roles: ['Vulnerability.Read.All'] })
   const { defender } = await defenderOf([forbidden, forbidden], { token: held })
   const off = { status: 403, body: '{"error":{"code":"DisabledFeature"}}' }
@@ -240,7 +227,7 @@ test('a 403 that no role would mend names none', async () => {
   expect([withRole.missing, disabled.missing]).toEqual([undefined, undefined])
 })
 
-test.each([404, 410])('a route that is gone is told by its status %i', async (status) => {
+test.each([404, 410])('a route that is gone is thrown with its status %i', async (status) => {
   const { defender } = await defenderOf([{ status }])
 
   const facts = await factsOf(defender.listExportFiles(1))
@@ -252,7 +239,7 @@ test.each([404, 410])('a route that is gone is told by its status %i', async (st
   })
 })
 
-test('a 429 stops its family until the time that was said', async () => {
+test('a 429 stops its family until the time that it names', async () => {
   const body =
     '{"error":{"code":"429","message":"quota exceeded! You can send requests again in 90 seconds."}}'
   const { defender, budget, clock, server } = await defenderOf([
@@ -263,7 +250,8 @@ test('a 429 stops its family until the time that was said', async () => {
   const refused = await factsOf(defender.listExportFiles(1))
   const stopped = await factsOf(defender.listExportFiles(1))
   const left = await budget.report()
-  clock.advance(90_000)
+  // The time of the table service is known to the second.
+  clock.advance(92_000)
   await defender.listExportFiles(1)
 
   expect(refused).toMatchObject({ status: 429, code: '429', retryAfterMs: 90_000 })
@@ -313,7 +301,7 @@ test('the export never asks more often than nine tenths of five times a minute',
   expect(facts.retryAfterMs).toBeLessThanOrEqual(75_000)
 })
 
-test('a failure to get a token is told as it is', async () => {
+test('a failure to get a token is thrown unchanged', async () => {
   const failure = new UpstreamError({
     upstream: 'entra',
     call: 'token',

@@ -7,7 +7,7 @@ const base = 'https://tvm1.blob.core.windows.net/temp-0f2a'
 const path =
   '2026-11-21/1001/InfoGatheringExport/json/OrgId=7d3c/_RbacGroupId=1001/part-00000.c000.json.gz'
 
-test('the identity of a file is its path below the container, whatever host, container, query and encoding', () => {
+test('the identity of a file is its path in the container, for any host, container, query and encoding', () => {
   const encoded = path.replaceAll('=', '%3D').replace('/json/', '/js%6Fn/')
 
   const paths = [
@@ -60,7 +60,7 @@ test.each([
   expect(() => parseLink(text)).toThrow(ShapeError)
 })
 
-test('a stray percent sign is kept, and no text makes anything but a link or a ShapeError that hides it', () => {
+test('a single percent sign stays, and any text is a link or a ShapeError that hides it', () => {
   expect(parseLink(`${base}/a%zz/b`).blobPath).toBe('a%zz/b')
   fc.assert(
     fc.property(fc.oneof(fc.webUrl({ withQueryParameters: true }), fc.string()), (text) => {

@@ -69,7 +69,7 @@ test.each<[string, Record<string, string>, string]>([
   expect(opened).toEqual({ kind })
 })
 
-test('a link past its time is expired and a blob that is not there is gone', async () => {
+test('a link past its end is `expired`, and a missing blob is `gone`', async () => {
   const denied =
     '<?xml version="1.0"?><Error><Code>AuthenticationFailed</Code><Message>time frame</Message></Error>'
   const server = await scripted({ status: 403, body: denied }, { status: 404, body: '<Error/>' })
@@ -100,7 +100,7 @@ test('any other refusal is an UpstreamError that does not show the link', async 
   }
 })
 
-test('a busy store is asked again', async () => {
+test('a busy store is called again', async () => {
   const server = await scripted({ status: 503 }, { body: '{}' })
 
   const opened = await filesOf().open(server.url(link).href)
@@ -108,7 +108,7 @@ test('a busy store is asked again', async () => {
   expect(opened.kind).toBe('open')
 })
 
-test('a link that leads elsewhere is refused unasked', async () => {
+test('a link to another host is refused without a request', async () => {
   const server = await scripted()
   const files = filesOf(httpsHostsUnder('.blob.core.windows.net'))
 

@@ -8,7 +8,7 @@ test('any one of the roles is enough, and without one all are named', () => {
   expect(lackedGrants({ roles: ['Alert.Read.All'], scp: null }, wanted)).toEqual(wanted)
 })
 
-test('the permissions of a user are judged alike, by the names that they have there', () => {
+test('the permissions of a user are compared by their delegated names', () => {
   expect(lackedGrants({ roles: [], scp: 'Alert.Read Machine.Read' }, wanted)).toEqual([])
   expect(lackedGrants({ roles: [], scp: 'Alert.Read' }, wanted)).toEqual([
     'Machine.Read',
@@ -20,7 +20,7 @@ test('the permissions of a user are judged alike, by the names that they have th
   ])
 })
 
-test('a token of a user is known by its permissions, of whatever kind', () => {
+test('a token of a user is recognised by its `scp`, even an empty one', () => {
   expect(isDelegated({ roles: ['Machine.Read.All'], scp: null })).toBe(false)
   expect(isDelegated({ roles: [], scp: '' })).toBe(true)
   expect(heldBy({ roles: ['A'], scp: ' B  C ' })).toEqual(['A', 'B', 'C'])

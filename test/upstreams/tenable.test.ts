@@ -88,7 +88,7 @@ test('runs are asked for newest first, page by page', async () => {
   )
 })
 
-test('what is not there is undefined, in every way Tenable says so', async () => {
+test('a missing scan or run is undefined, in every form of the answer', async () => {
   const { tenable } = await tenableOf(
     refusal(404, { error: 'Scan not found' }),
     refusal(404, { info: { error: 'The requested file was not found' } }),
@@ -100,7 +100,7 @@ test('what is not there is undefined, in every way Tenable says so', async () =>
   expect(await tenable.latestStatus('1')).toBeUndefined()
 })
 
-test('401 names the settings, 403 the permission; the id for the support is kept', async () => {
+test('a 401 names the settings, a 403 the permission; both have the id for the support staff', async () => {
   const { tenable } = await tenableOf(
     refusal(401, { statusCode: 401, error: 'Unauthorized', message: 'Invalid credentials.' }),
     refusal(403, { statusCode: 403, error: 'Forbidden', message: 'Insufficient scope' }),

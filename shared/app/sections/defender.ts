@@ -12,11 +12,10 @@ import { type Cloud, clouds, scopeOf } from '../../upstreams/clouds.ts'
 import {
   createDefender,
   createDefenderProbe,
-  createDefenderScans,
   type Defender,
   type DefenderProbe,
-  type DefenderScans,
 } from '../../upstreams/defender.ts'
+import { createDefenderScans, type DefenderScans } from '../../upstreams/defender-scans.ts'
 import { type DefenderFamily, defenderLimits } from '../../upstreams/grants.ts'
 import { defenderSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'

@@ -1,7 +1,7 @@
 import { ShapeError } from '../../platform/errors.ts'
 import { toTimeText } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
-import type { DefenderScans } from '../../upstreams/defender.ts'
+import type { DefenderScans } from '../../upstreams/defender-scans.ts'
 import { countOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
 import {
   type Completeness,
