@@ -58,10 +58,10 @@ test('no telemetry of the app is left out: lines and exceptions are never sample
 })
 
 test.each([
-  'AppTraces\n| where Message startswith_cs "watch {"\n',
-  'traces\n| where message == "watch"\n',
-  'traces\n| where message startswith_cs "watch"\n',
-  'traces\n| where message startswith_cs "watch {"\n| summarize count()\n',
+  'AppTraces\n| where Message startswith_cs "heartbeat {"\n',
+  'traces\n| where message == "heartbeat"\n',
+  'traces\n| where message startswith_cs "heartbeat"\n',
+  'traces\n| where message startswith_cs "heartbeat {"\n| summarize count()\n',
 ])('a query of another form is seen: %j', (query) => {
   expect(() => readQuery(query)).toThrow('another form')
 })

@@ -57,8 +57,8 @@ test('what is bound to a log stands at the end of every line', () => {
   const keep = (line: string) => void lines.push(line)
 
   const log = createLog({ info: keep, warn: keep, error: keep }, { correlation: 'c-1' })
-  log.info('watch', { correlation: 'forged', events: 1 })
+  log.info('heartbeat', { correlation: 'forged', events: 1 })
   log.warn('alone')
 
-  expect(lines).toEqual(['watch {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
+  expect(lines).toEqual(['heartbeat {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
 })
