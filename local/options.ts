@@ -1,16 +1,16 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-/** What `npm start -- …` was asked to do. */
+/** The options of `npm start -- …`. */
 export interface StartOptions {
   once: boolean
   /** Devices of the simulated fleet; undefined = the one in the data folder, else the default. */
   fleet: number | undefined
   /** Export files on disk to import instead of a fleet's, as absolute paths. */
   files: string[]
-  /** Origin of another server laid out like the simulator. */
+  /** Origin of another server with the routes of the simulator. */
   upstream: string | undefined
-  /** The real Defender, as the settings name it. */
+  /** Use the real Defender of the settings. */
   live: boolean
   /** Absolute path of another settings file. */
   settings: string | undefined
@@ -41,8 +41,8 @@ antivirus-health export at once, then serves and ticks until Ctrl-C.
   --help               this page`
 
 /**
- * Devices that the emulator can hold: it dies when its table file passes 512 MB, a device takes 1.8 kB of it, and up to four
- * snapshots stand side by side.
+ * Devices that the emulator can hold: it crashes when its table file exceeds 512 MB, a device takes 1.8 kB, and up to four
+ * snapshots exist at the same time.
  */
 export const LARGEST_FLEET = 60_000
 
@@ -111,7 +111,7 @@ function parse(args: string[]) {
   }
 }
 
-/** Node says it in several sentences, some about things that nobody asked for. */
+/** One sentence for an error of `parseArgs`. Node writes several, some of them not related. */
 export function whatIsWrong({ message }: Error): string {
   const [, option] = /'(-[^' ]*)/.exec(message) ?? []
   if (message.startsWith('Unknown option')) return `${option} is not known here.`
@@ -137,14 +137,14 @@ function readUpstream(text: string): string {
   throw new Error('--upstream takes an origin such as http://127.0.0.1:9000')
 }
 
-/** A text that is an origin and nothing more; undefined for any other. */
+/** The URL of a text that is only an origin; undefined for any other text. */
 export function readOrigin(text: string): URL | undefined {
   const url = URL.parse(text)
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   return url && isBare ? url : undefined
 }
 
-/** The folder that paths on a command line are meant from: npm runs scripts in the folder of the package. */
+/** The folder that relative paths of a command line start from: npm runs scripts in the folder of the package. */
 export function callerFolder(script: string): string {
   const { npm_lifecycle_event: running, INIT_CWD: calledFrom } = process.env
   return (running === script && calledFrom) || process.cwd()

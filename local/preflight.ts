@@ -56,7 +56,7 @@ async function look(settings: Settings, isJson: boolean): Promise<number> {
   }
 }
 
-/** No account is named, or the emulator that `func start` would use. */
+/** True when no account is set, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {
   return RELAY_STORAGE
     ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE)

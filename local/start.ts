@@ -10,7 +10,7 @@ import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 import { createProgress, toPlain, toPlainLines } from './terminal.ts'
 
-/** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
+/** Exit codes when a signal ends the process before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }
 const LONGEST_STOP_MS = 30_000
 const SPREADING_MS = 1000
@@ -26,7 +26,7 @@ class Interrupted extends Error {
 }
 
 const progress = createProgress(process.stderr)
-// Whoever reads along may leave; that does not stop the work.
+// The reader may close the pipe; that does not stop the work.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 process.exitCode = await main()
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
   const stop = (code: number) => {
     if (interrupt.signal.aborted) process.exit(code)
     interrupt.abort(new Interrupted(code))
-    // Whatever hangs: the emulator saves and leaves by itself when this process is gone.
+    // When stopping hangs: the emulator saves and ends by itself after this process has ended.
     setTimeout(() => process.exit(code), LONGEST_STOP_MS).unref()
   }
   for (const [signal, code] of Object.entries(signalCodes)) process.on(signal, () => stop(code))
@@ -116,7 +116,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       for (const line of describeTries({ url, key, report, source: stack.source }))
         progress.say(line)
       await Promise.race([aborted(signal), stack.broken])
-      // Until then it serves, and being stopped is how that ends.
+      // It serves until it is stopped, so being stopped is a success.
       return 0
     } finally {
       progress.end()
@@ -130,7 +130,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   }
 }
 
-/** Does the work; when it fails because storage has gone, that is what is said, however late it is noticed. */
+/** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */
 function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {
   const told = work.catch(async (error) => {
     await Promise.race([broken, sleep(SPREADING_MS)])
@@ -139,7 +139,7 @@ function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {
   return Promise.race([told, broken])
 }
 
-/** A signal to npm ends the shell between npm and this process and goes no further: what is seen here is that it has gone. */
+/** Calls `act` when the parent process has ended: a signal to npm ends the shell between npm and this process, but not this process. */
 function whenParentIsGone(act: () => void): void {
   const parent = process.ppid
   const watch = setInterval(() => {

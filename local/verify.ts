@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Reads the current snapshot of a data folder back and says whether it is the folder's fleet. */
+/** Compares the current snapshot of a data folder with the folder's fleet. */
 async function verify(dir: string): Promise<number> {
   const source = readState(dir)?.source
   if (source?.kind !== 'fleet') throw new Error(`${dir} holds no fleet: ${RUN_FIRST}.`)

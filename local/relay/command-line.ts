@@ -3,29 +3,29 @@ import { whatIsWrong } from '../options.ts'
 import { type Answer, type Ask, UsageError } from './client.ts'
 import type { Block } from './format.ts'
 
-/** What a command was given. */
+/** The input of a command. */
 export interface CommandInput {
-  /** By the names in its usage; empty where one was left out. */
+  /** By the names in its usage; empty for an argument that was left out. */
   args: Record<string, string>
   options: Options
-  /** Asks the app something beforehand. */
+  /** Calls the app before the request of the command. */
   ask(ask: Ask): Promise<Answer>
 }
 
 /** One command: a request, and how its answer is shown to a person. */
 export interface Command {
-  /** As it is typed: its words, then `<needed>` and `[optional]` arguments. */
+  /** Its words, then `<required>` and `[optional]` arguments. */
   usage: string
   summary: string
-  /** Beside those that every command, or every list, takes. */
+  /** Besides the options that every command, or every list, takes. */
   options?: readonly OptionName[]
   ask(input: CommandInput): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
-  /** Whether a 202 is followed to its end; else the 202 is the answer. */
+  /** Whether a 202 is followed until the final answer; otherwise the 202 is the answer. */
   waits?(options: Options): boolean
   show(body: unknown): Block[]
-  /** Whether the answer is good news; else the command ends with 1. */
+  /** Whether the answer is a success; otherwise the command ends with 1. */
   isGood?(body: unknown): boolean
 }
 
@@ -40,12 +40,12 @@ export const argsOf = ({ usage }: Command): { name: string; isNeeded: boolean }[
     isNeeded: bracket === '<',
   }))
 
-/** What was asked for: a page of help, or a command with its arguments. */
+/** A help page, or a command with its arguments. */
 export type CommandLine =
   | { help: string }
   | { command: Command; args: Record<string, string>; options: Options }
 
-/** Understands a command line; throws a `UsageError`. */
+/** Parses a command line; throws a `UsageError`. */
 export function readCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
   const { values: options, positionals } = splitCommandLine(argv)
   const begun = commands.filter((command) => startsWith(positionals, wordsOf(command)))
@@ -103,7 +103,7 @@ const startsWith = (whole: string[], part: string[]): boolean =>
 
 const CALL = 'npm run relay --'
 
-/** The page on some commands, or on all. */
+/** The help page of several commands, or of all. */
 export function describeCommands(commands: readonly Command[]): string {
   return [
     `Usage: ${CALL} <command> [options]`,
@@ -117,11 +117,11 @@ export function describeCommands(commands: readonly Command[]): string {
   ].join('\n')
 }
 
-/** A line for each command. */
+/** A list of commands, each with its summary. */
 export const listCommands = (commands: readonly Command[]): string =>
   inColumns(commands.map(({ usage, summary }) => [usage, summary])).join('\n')
 
-/** The page on one command. */
+/** The help page of one command. */
 export const describeCommand = (
   { usage, summary }: Command,
   options: readonly OptionName[],
@@ -144,7 +144,7 @@ function inColumns(rows: [string, string][]): string[] {
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
 }
 
-/** Every option there is; `value` is what its help calls the text it takes. */
+/** Every option; `value` is the name of its value in the help. */
 export const optionTable = {
   url: {
     type: 'string',
@@ -198,9 +198,9 @@ export const optionTable = {
 /** The name of an option, without its dashes. */
 export type OptionName = keyof typeof optionTable
 
-/** What every command takes. */
+/** Options of every command. */
 export const commonOptions: readonly OptionName[] = ['url', 'key', 'data', 'json', 'help']
-/** What every list takes besides. */
+/** More options of every list. */
 export const listOptions: readonly OptionName[] = ['limit', 'all', 'after']
 
 /** Splits a command line into options and the rest; throws a `UsageError`. */

@@ -2,7 +2,7 @@ import { type Flag, type Observation, type Scan, withoutNulls } from './device.t
 import { encodeFileTime, encodeJsonTime, type Moment } from './moment.ts'
 import type { Random } from './random.ts'
 
-/** Writes an observation as one line of an export file, in one of the ways that occur. */
+/** Writes an observation as one line of an export file, in one of the known ways. */
 export function encodeLine(seen: Observation, random: Random): string {
   const time = (moment: Moment | null) => (moment ? encodeFileTime(moment, random) : null)
   const gathered = gatheredInformation(seen, random, time)
@@ -13,7 +13,7 @@ export function encodeLine(seen: Observation, random: Random): string {
     DeviceName: seen.name,
     OsPlatform: seen.platform,
     OsVersion: seen.osVersion,
-    // Documented as text that holds JSON; an object must be taken too.
+    // Documented as text that holds JSON; an object must be accepted too.
     DeviceGatheredInfo: random.chance(0.05) ? gathered : JSON.stringify(gathered),
     DeviceId: random.chance(0.1) ? seen.deviceId.toUpperCase() : seen.deviceId,
     RbacGroupId: seen.group.id,

@@ -4,7 +4,7 @@ import { type Block, factsOf, pick, pickList, pickText } from '../format.ts'
 
 const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
 
-/** Runs of the antivirus-health export, and the snapshots that they leave. */
+/** Runs of the antivirus-health export, and their snapshots. */
 export const avHealthCommands: readonly Command[] = [
   {
     usage: 'export start',
@@ -119,7 +119,7 @@ async function runIdOf({ args: { runId }, ask }: CommandInput): Promise<string> 
   throw new RelayError('There is no run yet: "export start" makes one.')
 }
 
-/** Told apart as `npm start -- --once` does. */
+/** Success as `npm start -- --once` defines it. */
 function isGood(body: unknown): boolean {
   return !['failed', 'empty'].includes(String(pick(body, 'state')))
 }

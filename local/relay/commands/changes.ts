@@ -11,7 +11,7 @@ const story = (body: unknown) => ({
   columns: eventColumns,
 })
 
-/** The watched items, and the changes that were detected. */
+/** The watched items, and the detected changes. */
 export const changeCommands: readonly Command[] = [
   {
     usage: 'items list <resource>',
@@ -90,7 +90,7 @@ export const changeCommands: readonly Command[] = [
   },
 ]
 
-/** How events are shown: what happened to whom, old → new state. */
+/** The columns of events: type, item, old → new state, device. */
 const eventColumns: Columns = {
   detected: 'detectedat',
   event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),

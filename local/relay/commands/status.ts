@@ -1,7 +1,7 @@
 import type { Command } from '../command-line.ts'
 import { type Block, factsOf, isRecord, pick, pickEntries, pickList, pickText } from '../format.ts'
 
-/** The one page that tells whether all is well. */
+/** The status page. */
 export const statusCommands: readonly Command[] = [
   {
     usage: 'status',

@@ -4,7 +4,7 @@ import { type Block, factsOf, pick, pickList } from '../format.ts'
 
 const show = (body: unknown) => [{ facts: factsOf(body) }]
 
-/** Who gets events, and what became of each delivery. */
+/** Subscriptions and their deliveries. */
 export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions list',

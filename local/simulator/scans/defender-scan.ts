@@ -30,7 +30,7 @@ export interface ScanSession {
   generalError: string | null
 }
 
-/** What is scanned, with what, how often. */
+/** A definition: what is scanned, how, and how often. */
 export interface ScanDefinition {
   id: string
   scanName: string
@@ -40,22 +40,22 @@ export interface ScanDefinition {
   target: string
   targetType: 'Ip' | 'Hostname' | 'Combined'
   intervalInHours: number
-  /** Never leaves the product, whatever it holds. */
+  /** Holds secrets: the product must never answer or log it. */
   scanAuthenticationParams: Record<string, unknown> | null
 }
 
-/** What a session is put there with. */
+/** The fields of a session to add; all are optional. */
 export type GivenSession = Partial<Omit<ScanSession, 'targets'>> & {
   id: string
   targets?: Partial<ScannedTarget>[]
 }
-/** What a definition is put there with. */
+/** The fields of a definition to add; all are optional. */
 export type GivenDefinition = Partial<ScanDefinition> & { id: string }
 
 const usualDefinition = '4ad8d463-6b3a-4894-b42a-a2de9ea0a8ae'
 const usualScanner = `${guid(5, 55)}_${hexText(40, 5, 56)}`
 
-/** Fills in what a session is put there without: it has just succeeded on one target. */
+/** Fills in the missing fields of a session: by default it has just succeeded on one target. */
 export function fillSession(given: GivenSession, clock: Clock): ScanSession {
   const { status = 'Success', targets = [{}] } = given
   return {
@@ -77,7 +77,7 @@ export function fillSession(given: GivenSession, clock: Clock): ScanSession {
   }
 }
 
-/** Fills in what a definition is put there without; its authentication holds the secret `canary`. */
+/** Fills in the missing fields of a definition; its authentication holds the secret `canary`. */
 export function fillDefinition(given: GivenDefinition, canary: string): ScanDefinition {
   return {
     scanName: `Scan of ${given.id}`,
@@ -126,7 +126,7 @@ export function encodeDefinition(
       machineId,
       machineName: 'scanner.contoso.example',
       lastSeen: newest?.lastScanned ?? null,
-      // The samples do not agree on how this one is written.
+      // The samples write this name in different ways.
       AssignedApplicationId: '4c1e5b2a-9d0f-4a77-8e11-3b6c0d5f7a90',
       scannerSoftwareVersion: '7.1.1.0',
       lastCommandExecutionTimestamp: newest?.lastScanned ?? null,
@@ -135,7 +135,7 @@ export function encodeDefinition(
   }
 }
 
-/** What rows are written with. */
+/** How rows are written. */
 export interface HistoryFormat {
   shape: Exclude<HistoryShape, 'documented'>
   words: 'spaced' | 'joined'
@@ -177,7 +177,7 @@ function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, 
   }
 }
 
-/** There is no time in it. */
+/** A row without any time. */
 function declaredRow(
   session: ScanSession,
   { words, orgId }: HistoryFormat,
@@ -197,7 +197,7 @@ function declaredRow(
       scannedDeviceDescription: target.description,
       errorMessage: target.error,
       scanStatus: target.status,
-      // A time of day, with as many digits as a tick needs.
+      // A time of day with seven fraction digits.
       scanDuration: `${target.duration}.0000000`,
     })),
   }

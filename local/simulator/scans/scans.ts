@@ -22,7 +22,7 @@ export type TenableRoute = 'scans' | 'details' | 'history' | 'latest-status'
 /** The routes of Defender's authenticated scans. */
 export type DefenderScanRoute = 'definitions' | 'by-session' | 'by-definition'
 
-/** What scans a tenant begins with. */
+/** The scans of a tenant at the start. */
 export interface ScanOptions {
   /** One of each kind; see `sample-scans.ts`. */
   samples: boolean
@@ -31,20 +31,20 @@ export interface ScanOptions {
   tenable: GivenTenableScan[]
 }
 
-/** The scans of both upstreams, to look at and to change. */
+/** The scans of both upstreams: tests read and change them. */
 export interface Scans {
   definitions: ScanStore<GivenDefinition, ScanDefinition>
   sessions: ScanStore<GivenSession, ScanSession>
   tenable: TenableStore
-  /** Calls of each route until now, refused ones included. */
+  /** Number of calls of each route until now, refused ones included. */
   calls: Record<TenableRoute | DefenderScanRoute, number>
-  /** What Tenable's callers called themselves. */
+  /** The `User-Agent` of each of Tenable's callers. */
   userAgents: Set<string>
 }
 
-/** What the routes need of them. */
+/** What the routes need. */
 export interface ServedScans extends Scans {
-  /** The key pair that opens Tenable. */
+  /** The key pair that gives access to Tenable. */
   keys: { accessKey: string; secretKey: string }
   /** Secret that the authentication of each definition holds. */
   canary: string
@@ -52,7 +52,7 @@ export interface ServedScans extends Scans {
   callsUnderWay: number
 }
 
-// Always the same, so that another process, too, can call the simulator.
+// Always the same, so that another process can call the simulator too.
 const simulatedSecrets = {
   keys: {
     accessKey: 'simulated-access-key-4d1f0c9a7b',
@@ -97,18 +97,18 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
   return scans
 }
 
-/** The scans of one kind that a tenant has, in the order in which they were put there. */
+/** The scans of one kind in a tenant, in the order in which they were added. */
 export interface ScanStore<Given, Stored extends Given> {
-  /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
+  /** Adds one now; missing fields are filled in. Replaces one with the same id. */
   put(given: Given): Stored
-  /** Changes one now; what else it has stays. */
+  /** Changes one now; its other fields stay. */
   change(id: string | number, patch: Partial<Given>): Stored
   remove(id: string | number): void
   get(id: string | number): Stored | undefined
   all(): Stored[]
 }
 
-/** Makes a store; `fill` completes what is put there and does not change what is complete. The first of `idsOf` is the key. */
+/** Makes a store. `fill` adds missing fields and does not change a complete item. The first of `idsOf` is the key. */
 export function createScanStore<Given, Stored extends Given>(
   fill: (given: Given) => Stored,
   idsOf: (stored: Stored) => (string | number)[],
@@ -136,11 +136,11 @@ export function createScanStore<Given, Stored extends Given>(
   }
 }
 
-/** Tenable's scans, found by number or by `schedule_uuid`; their runs can be moved on by hand. */
+/** Tenable's scans, found by number or by `schedule_uuid`; tests can change their runs. */
 export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
   /** Starts a new run now. */
   startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
-  /** Changes a run now, the newest one by default; a new status starts or ends it, and its steps to come are off. */
+  /** Changes a run now, the newest one by default. A new status starts or ends it and cancels its future steps. */
   changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
 }
 
