@@ -97,8 +97,8 @@ async function follow(
     onProgress({ run, rowsPerSecond })
     if (finalStates.has(run.state)) return { run, rowsPerSecond, seconds }
 
-    const look = JSON.stringify(run)
-    if (look !== seen) [seen, changedAt] = [look, performance.now()]
+    const state = JSON.stringify(run)
+    if (state !== seen) [seen, changedAt] = [state, performance.now()]
     else if (performance.now() - changedAt > quietMs) {
       // An activity that was killed several times ends its orchestration. The next timer is too far away to wait for.
       await resume()

@@ -79,7 +79,7 @@ export function readLocalSettings(file: string | undefined): Settings {
     if (code === 'ENOENT' && file === undefined) return { ...process.env }
     if (code) throw new Error(`${name} can't be read (${code}).`)
     throw new Error(
-      `${name} is no settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts alone.`,
+      `${name} is not a settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts only.`,
     )
   }
 }

@@ -24,19 +24,28 @@ export interface StartOptions {
 
 export const USAGE = `Usage: npm start -- [options]
 
-Runs defender-relay on this machine: storage emulator, simulated Defender, functions host. Imports one
-antivirus-health export at once, then serves and ticks until Ctrl-C.
+Runs defender-relay on this machine: storage emulator, simulated Defender and
+functions host. Imports one antivirus-health export, then serves requests and
+runs its timers until Ctrl-C.
 
-  --once               end after the import; the last line on stdout is the run as JSON; exit 0 or 1
-  --fleet N            devices of the simulated fleet (default: what is in the data folder, else 5000)
-  --files F [F …]      import these export files (.json.gz, one JSON object a line) instead of a fleet
-  --upstream ORIGIN    use another server laid out like the simulator, for instance http://127.0.0.1:9000
-  --live               ask the real Defender, with local.settings.json and whatever this machine is signed in with;
-                       imports nothing at once, unless with --once
-  --settings FILE      with --live: another file laid out like local.settings.json
-  --port N             port of the host (default: 7071, or the next free one; 0: any free one)
-  --key KEY            function key (default: made once and kept in the data folder)
-  --data DIR           where the emulator, the keys and the fleet are kept (default: .local, with --live .local/live)
+  --once               end after the import; the last line on stdout is the run
+                       as JSON; ends with 0 or 1
+  --fleet N            devices of the simulated fleet (default: as in the data
+                       folder, else 5000)
+  --files F [F …]      import these export files (.json.gz, one JSON object on
+                       each line) instead of a simulated fleet
+  --upstream ORIGIN    use another server with the routes of the simulator, for
+                       example http://127.0.0.1:9000
+  --live               use the real Defender, with local.settings.json and the
+                       sign-in of this machine; imports only with --once
+  --settings FILE      with --live: another file in the form of
+                       local.settings.json
+  --port N             port of the host (default: 7071, or the next free one;
+                       0: any free one)
+  --key KEY            function key (default: made once and stored in the data
+                       folder)
+  --data DIR           folder for the emulator's files, the keys and the fleet
+                       (default: .local; with --live .local/live)
   --verbose            print every log line of the functions
   --help               this page`
 
@@ -50,7 +59,7 @@ export const LARGEST_FLEET = 60_000
 export function readOptions(args: string[], from = process.cwd()): StartOptions {
   const { values, positionals } = parse(args)
   if (positionals.length > 0 && values.files.length === 0)
-    throw new Error(`"${positionals[0]}" is not known here.`)
+    throw new Error(`"${positionals[0]}" is unknown.`)
   const live = values.live ? 'live' : undefined
   const sources = [values.fleet, values.files[0], values.upstream, live].filter(
     (source) => source !== undefined,
@@ -114,7 +123,7 @@ function parse(args: string[]) {
 /** One sentence for an error of `parseArgs`. Node writes several, some of them not related. */
 export function whatIsWrong({ message }: Error): string {
   const [, option] = /'(-[^' ]*)/.exec(message) ?? []
-  if (message.startsWith('Unknown option')) return `${option} is not known here.`
+  if (message.startsWith('Unknown option')) return `${option} is unknown.`
   if (message.includes('does not take an argument')) return `${option} takes no value.`
   return `${option} needs a value.`
 }
@@ -122,13 +131,13 @@ export function whatIsWrong({ message }: Error): string {
 function wholeNumber(
   name: string,
   text: string | undefined,
-  least: number,
-  most: number,
+  min: number,
+  max: number,
 ): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
-  if (/^\d{1,9}$/.test(text) && value >= least && value <= most) return value
-  throw new Error(`${name} takes a whole number from ${least} to ${most}.`)
+  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value
+  throw new Error(`${name} takes a whole number from ${min} to ${max}.`)
 }
 
 function readUpstream(text: string): string {

@@ -50,7 +50,8 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     `  ${curl} ${url}/api/scan-history/defender/definitions`,
     `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
     `  npm run relay -- status --url ${url} --key ${key}`,
-    '\nServing; each event that is delivered to the built-in receiver is a line below. Ctrl-C stops everything.',
+    '\nServing. The built-in receiver prints a line for each event that it gets.',
+    'Ctrl-C stops everything.',
   ]
 }
 
@@ -68,9 +69,9 @@ export function describeLiveTries(url: string, key: string): string[] {
 }
 
 /** The checks of every flow as lines: one for each flow with its problem, then the fixes, each once. */
-export function describeLooks(looks: readonly FlowCheck[]): string[] {
-  const width = Math.max(...looks.map(({ flow }) => flowGrants[flow].title.length))
-  const lines = looks.flatMap(({ flow, state, checks }) => {
+export function describeChecks(flows: readonly FlowCheck[]): string[] {
+  const width = Math.max(...flows.map(({ flow }) => flowGrants[flow].title.length))
+  const lines = flows.flatMap(({ flow, state, checks }) => {
     const problems = checks.flatMap(({ name, problem }) =>
       problem === null ? [] : [`${name}: ${problem}`],
     )
@@ -78,8 +79,8 @@ export function describeLooks(looks: readonly FlowCheck[]): string[] {
     const head = `  ${flowGrants[flow].title.padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
     return [head, ...others.map((problem) => `${' '.repeat(width + 12)}${problem}`)]
   })
-  const remedies = new Set(looks.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
-  return remedies.size === 0
+  const fixes = new Set(flows.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
+  return fixes.size === 0
     ? lines
-    : [...lines, '\nTo mend it:', ...[...remedies].map((fix) => `  ${fix}`)]
+    : [...lines, '\nTo fix it:', ...[...fixes].map((fix) => `  ${fix}`)]
 }

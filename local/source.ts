@@ -42,7 +42,7 @@ export function refuseMixture({ live = false }: Asked, before: Source | undefine
 
 /** Throws one sentence when a file to import can't be read. */
 export function refuseUnreadable(asked: Asked, before: Source | undefined): void {
-  for (const path of pathsFor(asked, before)) lookAt(path)
+  for (const path of pathsFor(asked, before)) statFile(path)
 }
 
 function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | undefined): string[] {
@@ -51,7 +51,7 @@ function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | unde
 }
 
 async function chooseFiles(paths: string[], known: Known): Promise<Source> {
-  const files = paths.map(lookAt)
+  const files = paths.map(statFile)
   const { before } = known
   if (before?.kind === 'files' && JSON.stringify(before.files) === JSON.stringify(files))
     return before
@@ -73,7 +73,7 @@ function nextGeneratedTime({ before, present, published }: Known): string {
   return `${new Date(wholeMs).toISOString().slice(0, 19)}Z`
 }
 
-function lookAt(path: string): { path: string; bytes: number; changedMs: number } {
+function statFile(path: string): { path: string; bytes: number; changedMs: number } {
   try {
     const found = statSync(path, { throwIfNoEntry: false })
     if (!found) throw new Error(`There is no file ${path}.`)
@@ -91,12 +91,12 @@ function lookAt(path: string): { path: string; bytes: number; changedMs: number 
 }
 
 /** Number of lines of a file, gzip or plain; stops counting above `max`. */
-async function countLines(path: string, most: number): Promise<number> {
+async function countLines(path: string, max: number): Promise<number> {
   let lines = 0
   const count = async (body: AsyncIterable<Buffer>) => {
     for await (const chunk of body) {
       for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines += 1
-      if (lines > most) return
+      if (lines > max) return
     }
   }
   try {

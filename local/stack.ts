@@ -133,7 +133,7 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
   const active = await engine.runs.active()
   const ref = active && (await engine.runs.takeOver(active))
   if (!ref) return
-  print(`warn: run ${ref.runId} was over another fleet: it is given up`)
+  print(`warn: run ${ref.runId} is for another fleet: it ends as failed`)
   await endRun(engine, ref, 'failed', 'the local fleet was replaced')
 }
 

@@ -5,7 +5,7 @@ import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
 import { readLocalSettings } from './laptop.ts'
 import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
-import { describeLiveTries, describeLooks, describeReport, describeTries } from './report.ts'
+import { describeChecks, describeLiveTries, describeReport, describeTries } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 import { createProgress, toPlain, toPlainLines } from './terminal.ts'
@@ -89,8 +89,9 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     try {
       folder.state.url = url
       folder.save()
-      progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
-      if (live) for (const line of describeLooks(await preflight(theApp()))) progress.say(line)
+      for (const line of [`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
+        progress.say(line)
+      if (live) for (const line of describeChecks(await preflight(theApp()))) progress.say(line)
       if (live && !options.once) {
         for (const line of describeLiveTries(url, key)) progress.say(line)
         await Promise.race([aborted(signal), stack.broken])
@@ -132,11 +133,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
 
 /** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */
 function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {
-  const told = work.catch(async (error) => {
+  const result = work.catch(async (error) => {
     await Promise.race([broken, sleep(SPREADING_MS)])
     throw error
   })
-  return Promise.race([told, broken])
+  return Promise.race([result, broken])
 }
 
 /** Calls `act` when the parent process has ended: a signal to npm ends the shell between npm and this process, but not this process. */

@@ -63,14 +63,16 @@ async function compareWith(
       current.method !== 'files' ||
       Date.parse(current.generatedTime ?? '') !== Date.parse(source.generatedTime)
     ) {
-      throw new Error(`Snapshot ${current.runId} is not of the files of this fleet: ${RUN_FIRST}.`)
+      throw new Error(
+        `Snapshot ${current.runId} is not from the files of this fleet: ${RUN_FIRST}.`,
+      )
     }
     const fleet = createFleet(fleetOptions(source))
     const differences = await compareSnapshot(tables(current.table), current.buckets, fleet.truth())
     for (const difference of differences.slice(0, DIFFERENCES_SHOWN)) console.error(difference)
     const verdict =
       differences.length === 0
-        ? 'exactly the fleet, field by field'
+        ? 'exactly the fleet, every field'
         : `${differences.length} differences`
     console.log(`${current.table}: ${current.devices} devices, ${verdict}`)
     return differences.length === 0 ? 0 : 1

@@ -39,13 +39,11 @@ export async function findTarget(
   const state = isNear ? readFolder(folder) : undefined
   // Another app on this machine has other keys, and must not get this one.
   if (origin !== undefined && origin !== state?.url)
-    throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
+    throw new UsageError('This app needs a function key: --key, or RELAY_KEY with RELAY_URL.')
   if (!state)
-    throw new RelayError(
-      `Nothing was started in ${folder} yet: npm start, or name an app by --url.`,
-    )
+    throw new RelayError(`Nothing was started in ${folder} yet: run npm start, or set --url.`)
   if (state.url === undefined)
-    throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+    throw new RelayError(`No app runs on ${folder} now: run npm start, or set --url.`)
   return { origin: state.url, key: given ?? state.keys.function }
 }
 
@@ -61,7 +59,7 @@ function readOwnOrigin(text: string): string {
   const url = readOrigin(text)
   if (url && isOwnOrigin(url)) return url.origin
   throw new UsageError(
-    'An address is an origin such as https://relay.example.com; http only for this machine.',
+    'An address is an origin, for example https://relay.example.com; http only for this machine.',
   )
 }
 
@@ -93,7 +91,7 @@ const USUAL_WAIT_MS = 10_000
 /** Writes a path with every value as one segment; throws a `UsageError` for a value that would change the path. */
 export function path(deps: TemplateStringsArray, ...values: string[]): string {
   const odd = values.find((value) => /^\.{0,2}$/.test(value))
-  if (odd !== undefined) throw new UsageError(`"${odd}" is no id.`)
+  if (odd !== undefined) throw new UsageError(`"${odd}" is not an id.`)
   return String.raw({ raw: deps }, ...values.map(encodeURIComponent))
 }
 
@@ -114,7 +112,7 @@ export function ask(
 export function follow(location: string): Promise<Answer> {
   const url = URL.parse(location)
   if (!url || !isOwnOrigin(url))
-    throw new RelayError('The app said to go on at an address that is not safe to ask.')
+    throw new RelayError('The app answered a Location that is not safe to call.')
   return send(url, {})
 }
 
@@ -163,7 +161,7 @@ function asError(origin: string, response: Response, body: unknown, json: string
   }
   if (response.status === 401 || response.status === 403) {
     return new RelayError(
-      `${origin} refused the key (${response.status}): give a function key of this app.`,
+      `${origin} refused the key (${response.status}): use a function key of this app.`,
     )
   }
   return new RelayError(foreign(origin, response))

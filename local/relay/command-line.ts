@@ -53,9 +53,9 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
   if (options.help) return { help: helpOn(begun.length > 0 ? begun : meant, commands) }
   const command = begun[0]
   if (!command) {
-    if (positionals.length === 0) throw new UsageError('Say what to do.')
-    if (meant.length > 0) throw new UsageError(`Say which:\n${listCommands(meant)}`)
-    throw new UsageError(`"${positionals.join(' ')}" is not known here.`)
+    if (positionals.length === 0) throw new UsageError('No command.')
+    if (meant.length > 0) throw new UsageError(`Which command?\n${listCommands(meant)}`)
+    throw new UsageError(`"${positionals.join(' ')}" is unknown.`)
   }
   const words = wordsOf(command)
   const hint = `npm run relay -- ${words.join(' ')} --help`
@@ -83,7 +83,7 @@ export const optionsOf = ({ list, options = [] }: Command): OptionName[] => [
 function readArgs(command: Command, given: string[], hint: string): Record<string, string> {
   const names = argsOf(command)
   if (given.length > names.length)
-    throw new UsageError(`"${given[names.length]}" is one too many.`, hint)
+    throw new UsageError(`"${given[names.length]}" is one argument too many.`, hint)
   const args = names.map(({ name, isNeeded }, index) => {
     const value = given[index]
     if (value === undefined && isNeeded) throw new UsageError(`<${name}> is missing.`, hint)
@@ -110,9 +110,10 @@ export function describeCommands(commands: readonly Command[]): string {
     '',
     listCommands(commands),
     '',
-    'Every command takes --url, --key, --data, --json and --help, lists also --limit, --all and --after. It asks the app that',
-    'npm start serves on this machine, or the one that --url or RELAY_URL names, with the function key of --key or RELAY_KEY.',
-    'Ends with 0; with 1 when the answer is a problem or no good news; with 2 when the command line is wrong.',
+    'Every command takes --url, --key, --data, --json and --help; lists also take',
+    '--limit, --all and --after. Commands call the local app of npm start, or the app',
+    'of --url or RELAY_URL with the function key of --key or RELAY_KEY.',
+    'Exit code: 0 for success, 1 for a problem or a failure, 2 for wrong usage.',
     'Scripts: npm run --silent relay -- … --json',
   ].join('\n')
 }
@@ -129,7 +130,7 @@ export const describeCommand = (
   [
     `Usage: ${CALL} ${usage} [options]`,
     '',
-    summary,
+    ...wrap(summary, LINE_WIDTH),
     '',
     ...inColumns(options.map(describeOption)),
   ].join('\n')
@@ -139,9 +140,27 @@ function describeOption(name: OptionName): [string, string] {
   return [`--${name}${option.value ? ` ${option.value}` : ''}`, option.help]
 }
 
+const LINE_WIDTH = 80
+
+/** Two columns; the texts of the right one are wrapped. */
 function inColumns(rows: [string, string][]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length))
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+  return rows.flatMap(([left, right]) =>
+    wrap(right, LINE_WIDTH - width - 4).map(
+      (line, index) => `  ${(index === 0 ? left : '').padEnd(width)}  ${line}`,
+    ),
+  )
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? ''
+    if (line === '') lines[lines.length - 1] = word
+    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
 }
 
 /** Every option; `value` is the name of its value in the help. */
@@ -154,35 +173,35 @@ export const optionTable = {
   key: {
     type: 'string',
     value: 'KEY',
-    help: 'function key (default: RELAY_KEY, else the one of the data folder)',
+    help: 'function key (default: RELAY_KEY, else the key of the data folder)',
   },
   data: { type: 'string', value: 'DIR', help: 'data folder of the local app (default: .local)' },
-  json: { type: 'boolean', help: 'what the API answers, one answer a line' },
+  json: { type: 'boolean', help: 'print the answers of the API, one on each line' },
   help: { type: 'boolean', short: 'h', help: 'this page' },
-  limit: { type: 'string', value: 'N', help: 'most rows (default: 100)' },
-  all: { type: 'boolean', help: 'every row' },
-  after: { type: 'string', value: 'NEXT', help: 'go on after the "next" of an earlier answer' },
+  limit: { type: 'string', value: 'N', help: 'maximum number of rows (default: 100)' },
+  all: { type: 'boolean', help: 'all rows' },
+  after: { type: 'string', value: 'NEXT', help: 'continue after the "next" of an earlier answer' },
   follow: {
     type: 'boolean',
-    help: 'wait for more; begins now unless --since or --after says where',
+    help: 'wait for new rows; starts now without --since or --after',
   },
-  since: { type: 'string', value: 'TIME', help: 'only what was detected since, RFC 3339' },
+  since: { type: 'string', value: 'TIME', help: 'only changes detected since this time, RFC 3339' },
   stream: { type: 'string', value: 'NAME', help: 'machine-actions, investigations or av-health' },
   type: { type: 'string', value: 'TYPE', help: 'only this type' },
   machine: { type: 'string', value: 'ID', help: 'only this device' },
   item: { type: 'string', value: 'ID', help: 'only this item' },
   state: { type: 'string', value: 'STATE', help: 'only this state' },
-  requestor: { type: 'string', value: 'WHO', help: 'only what was asked for by this one' },
-  alert: { type: 'string', value: 'ID', help: 'only what this alert has triggered' },
+  requestor: { type: 'string', value: 'WHO', help: 'only actions of this requestor' },
+  alert: { type: 'string', value: 'ID', help: 'only investigations that this alert triggered' },
   method: { type: 'string', value: 'METHOD', help: 'auto, files or json' },
-  force: { type: 'boolean', help: 'also when the export was imported before' },
-  wait: { type: 'boolean', help: 'until it is over' },
+  force: { type: 'boolean', help: 'import the export again, also when it is unchanged' },
+  wait: { type: 'boolean', help: 'wait until the run is over' },
   minutes: { type: 'string', value: 'N', help: 'longest wait, 1 to 10080 (default: 4380)' },
-  description: { type: 'string', value: 'TEXT', help: 'a word on what it is for' },
+  description: { type: 'string', value: 'TEXT', help: 'a note on the purpose' },
   filter: {
     type: 'string',
     value: 'JSON',
-    help: `such as '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
+    help: `for example '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
   },
   'content-type': {
     type: 'string',

@@ -75,10 +75,10 @@ async function askOnce(command: Command, input: CommandInput, terminal: Terminal
   let answer = await input.ask(await command.ask(input))
   let lastState = ''
   while (answer.status === 202 && command.waits?.(input.options)) {
-    const state = pickText(answer.body, 'state') || 'not yet'
+    const state = pickText(answer.body, 'state') || 'not finished'
     if (state !== lastState) terminal.err(`${state}: waiting …`)
     lastState = state
-    if (answer.location === null) throw new RelayError('The app did not say where to go on.')
+    if (answer.location === null) throw new RelayError('The app answered 202 without a Location.')
     await terminal.sleep(answer.retryAfterMs)
     answer = await follow(answer.location)
   }
@@ -102,7 +102,7 @@ async function readPages(
     const answer = await input.ask({ ...first, query: { ...query, limit } })
     const rows = pickList(answer.body, name)
     if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name)))
-      throw new RelayError(`It lists no ${name}.`)
+      throw new RelayError(`The answer has no ${name}.`)
     const isWorthIt = rows.length > 0 || (isFirst && !options.follow)
     if (isWorthIt) show(command, options, answer, terminal, isFirst)
     left -= rows.length

@@ -49,8 +49,8 @@ export interface Observation {
    * time; `both`: side by side.
    */
   scanForm: 'nested' | 'flat' | 'both'
-  /** Fields of `nested` that are not antivirus health; null is sent as null. */
-  gatheredOther: Record<string, unknown>
+  /** Fields of `DeviceGatheredInfo` that are not antivirus health; null is sent as null. */
+  otherFields: Record<string, unknown>
   /** Columns of the line that are not documented. */
   columnsOther: Record<string, unknown>
   /** A row that leaves out unknown values instead of sending null. */

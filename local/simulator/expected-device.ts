@@ -87,7 +87,7 @@ export function expectedDevice(
   method: 'files' | 'json',
 ): ExpectedDevice {
   const other =
-    method === 'files' ? withoutNulls({ ...seen.gatheredOther, ...seen.columnsOther }) : {}
+    method === 'files' ? withoutNulls({ ...seen.otherFields, ...seen.columnsOther }) : {}
   const device: ExpectedDevice = { machineId: seen.deviceId, other, sources }
   const columns = columnsOf(seen)
   for (const column of expectedColumns) {

@@ -30,9 +30,9 @@ export interface Snapshot {
 }
 
 // Above this number of lines a file is packed again for each download and sent without a length, which saves memory.
-const keptRows = 30_000
-const keptBytes = 64 * 2 ** 20
-const snapshotsKept = 4
+const CACHED_ROWS = 30_000
+const CACHED_BYTES = 64 * 2 ** 20
+const SNAPSHOTS_STORED = 4
 
 /** Stores the newest snapshots; links to older ones are answered 404. */
 export interface ExportStore {
@@ -62,7 +62,7 @@ export function createExportStore(first: Fleet, paths?: string[]): ExportStore {
     current: () => current,
     put(fleet) {
       current = snapshotOf(fleet)
-      snapshots = [current, ...snapshots].slice(0, snapshotsKept)
+      snapshots = [current, ...snapshots].slice(0, SNAPSHOTS_STORED)
     },
     find(path) {
       for (const snapshot of snapshots) {
@@ -84,7 +84,7 @@ function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
       filled: source.rows > 0 ? filled++ : -1,
       async open(weird) {
         const pieces = () => pack(source.lines(), mannerOf(index, weird))
-        if (source.rows > keptRows) return { body: pieces() }
+        if (source.rows > CACHED_ROWS) return { body: pieces() }
         const body = await keep(owner, weird, () => gather(pieces()))
         return { body, length: body.length }
       },
@@ -127,7 +127,7 @@ function createKeeper(): Keep {
     kept.set(name, body)
     if (!known) total += (await body).length
     for (const [oldest, old] of kept) {
-      if (total <= keptBytes || oldest === name) break
+      if (total <= CACHED_BYTES || oldest === name) break
       kept.delete(oldest)
       total -= (await old).length
     }

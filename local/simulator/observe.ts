@@ -78,7 +78,7 @@ export function observe({ number, seed, generatedMs, group, copy, times }: Sight
     full: scan(0.3, scanForm === 'flat', osKind, passing, ago),
     custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', passing, ago),
     scanForm,
-    gatheredOther: sparse ? {} : otherFacts(osKind, lasting, passing),
+    otherFields: sparse ? {} : otherFacts(osKind, lasting, passing),
     columnsOther: columns(number, passing),
     sparse,
   }
@@ -106,7 +106,7 @@ function nothingKnown(random: Random) {
     full: null,
     custom: null,
     scanForm: 'nested' as const,
-    gatheredOther: { Log4j_CVE_2021_44228: null, LocalCveScannerExecuted: null, EBPFStatus: null },
+    otherFields: { Log4j_CVE_2021_44228: null, LocalCveScannerExecuted: null, EBPFStatus: null },
     columnsOther: random.chance(0.05) ? { TemporaryColumn: 'phased-out' } : {},
     sparse: false,
   }

@@ -45,7 +45,7 @@ export interface LocalServer {
   stop(): Promise<void>
 }
 
-const recordsKept = 10_000
+const RECORDS_STORED = 10_000
 
 /** Starts a server on 127.0.0.1 whose `Date` header is the clock's time; `port` 0: any free one. */
 export async function startServer(
@@ -65,7 +65,7 @@ export async function startServer(
     const query = [...new Set(url.searchParams.keys())]
     const record = { method, path: url.pathname, query, status: 0, at: clock.now() }
     requests.push(record)
-    if (requests.length > recordsKept) requests.shift()
+    if (requests.length > RECORDS_STORED) requests.shift()
     const signal = AbortSignal.any([gone.signal, stopping.signal])
     answer({ method, url, headers: request.headers, body: () => readBody(request), signal })
       .catch((error: unknown) => json(500, { simulator: String(error) }))

@@ -34,7 +34,7 @@ const json =
       .writeHead(status, { 'content-type': 'application/json', ...headers })
       .end(JSON.stringify(body))
 
-test('an app that is not there is told in one sentence', async () => {
+test('an app that does not answer is reported in one sentence', async () => {
   const { code, out, err } = await typeRelay([
     'status',
     '--url',
@@ -49,8 +49,8 @@ test('an app that is not there is told in one sentence', async () => {
   )
 })
 
-describe('what is no answer of ours is told in one sentence', () => {
-  test.each<[what: string, answer: RequestListener, told: string]>([
+describe('an unknown answer is reported in one sentence', () => {
+  test.each<[what: string, answer: RequestListener, message: string]>([
     [
       'a page of another app',
       (_request, response) =>
@@ -68,14 +68,14 @@ describe('what is no answer of ours is told in one sentence', () => {
       (_request, response) => response.writeHead(404).end(),
       'answered 404 with an empty body: it is not defender-relay, or a version without this route.',
     ],
-    ['JSON of another app', json({ hello: 'there' }), 'It lists no runs.'],
-  ])('%s', async (_what, answer, told) => {
+    ['JSON of another app', json({ hello: 'there' }), 'The answer has no runs.'],
+  ])('%s', async (_what, answer, message) => {
     const { relay } = await startApp(answer)
 
     const { code, out, err } = await relay('export list')
 
     expect({ code, out }).toEqual({ code: 1, out: '' })
-    expect(err).toMatch(new RegExp(`^[^\\n]*${told}\\n$`))
+    expect(err).toMatch(new RegExp(`^[^\\n]*${message}\\n$`))
   })
 })
 
@@ -100,12 +100,12 @@ describe('the key', () => {
   test('is not shown, whatever an app answers', async () => {
     const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, fix: key }
     const refusing = await startApp(json(echo, 400))
-    const telling = await startApp(json({ overall: key }))
+    const app = await startApp(json({ overall: key }))
 
     const answers = [
       await refusing.relay('status'),
       await refusing.relay('status --json'),
-      await telling.relay('status'),
+      await app.relay('status'),
     ]
 
     expect(answers.map(({ code }) => code)).toEqual([1, 1, 0])

@@ -157,14 +157,14 @@ export async function openStore(connectionString: string, hubName: string): Prom
     const head = fromHeadRow(id, row)
     const prefix = (kind: string) => `${head.executionId}|${kind}|`
     const end = prefix('batch') + pad(head.batches, 8)
-    const isKept = ({ rowKey }: Row) =>
+    const isNeeded = ({ rowKey }: Row) =>
       rowKey === HEAD ||
       (rowKey.startsWith(prefix('batch')) && rowKey < end) ||
       (rowKey.startsWith(prefix('output')) && row.hasOutput === true) ||
       rowKey.startsWith(prefix('task'))
-    if (sweep) await remove(rows.filter((other) => !isKept(other)))
-    const kept = rows.filter(isKept)
-    const startingWith = (start: string) => kept.filter(({ rowKey }) => rowKey.startsWith(start))
+    if (sweep) await remove(rows.filter((other) => !isNeeded(other)))
+    const needed = rows.filter(isNeeded)
+    const startingWith = (start: string) => needed.filter(({ rowKey }) => rowKey.startsWith(start))
     if (row.hasOutput) head.output = joinText(startingWith(prefix('output')))
     const events = Array.from({ length: head.batches }, (_none, index) =>
       joinText(startingWith(`${prefix('batch')}${pad(index, 8)}|`)),

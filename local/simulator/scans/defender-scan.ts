@@ -44,26 +44,26 @@ export interface ScanDefinition {
   scanAuthenticationParams: Record<string, unknown> | null
 }
 
-/** The fields of a session to add; all are optional. */
-export type GivenSession = Partial<Omit<ScanSession, 'targets'>> & {
+/** The fields of a session to add; all but the id are optional. */
+export type NewSession = Partial<Omit<ScanSession, 'targets'>> & {
   id: string
   targets?: Partial<ScannedTarget>[]
 }
-/** The fields of a definition to add; all are optional. */
-export type GivenDefinition = Partial<ScanDefinition> & { id: string }
+/** The fields of a definition to add; all but the id are optional. */
+export type NewDefinition = Partial<ScanDefinition> & { id: string }
 
 const usualDefinition = '4ad8d463-6b3a-4894-b42a-a2de9ea0a8ae'
 const usualScanner = `${guid(5, 55)}_${hexText(40, 5, 56)}`
 
 /** Fills in the missing fields of a session: by default it has just succeeded on one target. */
-export function fillSession(given: GivenSession, clock: Clock): ScanSession {
-  const { status = 'Success', targets = [{}] } = given
+export function fillSession(partial: NewSession, clock: Clock): ScanSession {
+  const { status = 'Success', targets = [{}] } = partial
   return {
     definitionId: usualDefinition,
     scannerId: usualScanner,
     lastScanned: tickText({ ms: clock.now().getTime(), ticks: 5561 }),
     generalError: null,
-    ...given,
+    ...partial,
     status,
     targets: targets.map((target, place) => ({
       ip: `127.0.0.${place + 1}`,
@@ -78,9 +78,9 @@ export function fillSession(given: GivenSession, clock: Clock): ScanSession {
 }
 
 /** Fills in the missing fields of a definition; its authentication holds the secret `canary`. */
-export function fillDefinition(given: GivenDefinition, canary: string): ScanDefinition {
+export function fillDefinition(partial: NewDefinition, canary: string): ScanDefinition {
   return {
-    scanName: `Scan of ${given.id}`,
+    scanName: `Scan of ${partial.id}`,
     scanType: 'Network',
     isActive: true,
     target: '127.0.0.1,127.0.0.2',
@@ -96,7 +96,7 @@ export function fillDefinition(given: GivenDefinition, canary: string): ScanDefi
       privPassword: canary,
       communityString: canary,
     },
-    ...given,
+    ...partial,
   }
 }
 

@@ -2,8 +2,8 @@ import type { Clock } from '../../../shared/platform/time.ts'
 import {
   fillDefinition,
   fillSession,
-  type GivenDefinition,
-  type GivenSession,
+  type NewDefinition,
+  type NewSession,
   type ScanDefinition,
   type ScanSession,
 } from './defender-scan.ts'
@@ -11,7 +11,7 @@ import { sampleScans } from './sample-scans.ts'
 import {
   fillTenableScan,
   findRun,
-  type GivenTenableScan,
+  type NewTenableScan,
   runNow,
   type TenableRun,
   type TenableScan,
@@ -26,15 +26,15 @@ export type DefenderScanRoute = 'definitions' | 'by-session' | 'by-definition'
 export interface ScanOptions {
   /** One of each kind; see `sample-scans.ts`. */
   samples: boolean
-  definitions: GivenDefinition[]
-  sessions: GivenSession[]
-  tenable: GivenTenableScan[]
+  definitions: NewDefinition[]
+  sessions: NewSession[]
+  tenable: NewTenableScan[]
 }
 
 /** The scans of both upstreams: tests read and change them. */
 export interface Scans {
-  definitions: ScanStore<GivenDefinition, ScanDefinition>
-  sessions: ScanStore<GivenSession, ScanSession>
+  definitions: ScanStore<NewDefinition, ScanDefinition>
+  sessions: ScanStore<NewSession, ScanSession>
   tenable: TenableStore
   /** Number of calls of each route until now, refused ones included. */
   calls: Record<TenableRoute | DefenderScanRoute, number>
@@ -62,8 +62,8 @@ const simulatedSecrets = {
 }
 
 /** Makes the scans of a tenant. */
-export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): ServedScans {
-  const { samples = true, definitions = [], sessions = [], tenable = [] } = given
+export function createScans(clock: Clock, partial: Partial<ScanOptions> = {}): ServedScans {
+  const { samples = true, definitions = [], sessions = [], tenable = [] } = partial
   const scans: ServedScans = {
     definitions: createScanStore(
       (one) => fillDefinition(one, simulatedSecrets.canary),
@@ -98,27 +98,27 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
 }
 
 /** The scans of one kind in a tenant, in the order in which they were added. */
-export interface ScanStore<Given, Stored extends Given> {
+export interface ScanStore<New, Stored extends New> {
   /** Adds one now; missing fields are filled in. Replaces one with the same id. */
-  put(given: Given): Stored
+  put(partial: New): Stored
   /** Changes one now; its other fields stay. */
-  change(id: string | number, patch: Partial<Given>): Stored
+  change(id: string | number, patch: Partial<New>): Stored
   remove(id: string | number): void
   get(id: string | number): Stored | undefined
   all(): Stored[]
 }
 
 /** Makes a store. `fill` adds missing fields and does not change a complete item. The first of `idsOf` is the key. */
-export function createScanStore<Given, Stored extends Given>(
-  fill: (given: Given) => Stored,
+export function createScanStore<New, Stored extends New>(
+  fill: (partial: New) => Stored,
   idsOf: (stored: Stored) => (string | number)[],
-): ScanStore<Given, Stored> {
+): ScanStore<New, Stored> {
   const stored = new Map<string, Stored>()
   const keyOf = (one: Stored) => String(idsOf(one)[0])
   const get = (id: string | number) =>
     stored.get(String(id)) ?? [...stored.values()].find((one) => idsOf(one).includes(String(id)))
-  const put = (given: Given) => {
-    const one = fill(given)
+  const put = (partial: New) => {
+    const one = fill(partial)
     stored.set(keyOf(one), one)
     return one
   }
@@ -137,9 +137,9 @@ export function createScanStore<Given, Stored extends Given>(
 }
 
 /** Tenable's scans, found by number or by `schedule_uuid`; tests can change their runs. */
-export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
+export interface TenableStore extends ScanStore<NewTenableScan, TenableScan> {
   /** Starts a new run now. */
-  startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
+  startRun(id: string | number, partial?: Partial<TenableRun>): TenableRun
   /** Changes a run now, the newest one by default. A new status starts or ends it and cancels its future steps. */
   changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
 }
@@ -147,7 +147,7 @@ export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
 /** Makes the store of Tenable scans. */
 export function createTenableStore(clock: Clock): TenableStore {
   const store = createScanStore(
-    (given: GivenTenableScan) => fillTenableScan(given, clock),
+    (partial: NewTenableScan) => fillTenableScan(partial, clock),
     ({ id, scheduleUuid }: TenableScan) => [id, scheduleUuid],
   )
   function runOf(id: string | number, run: string | number | null = null) {
@@ -158,10 +158,10 @@ export function createTenableStore(clock: Clock): TenableStore {
   }
   return {
     ...store,
-    startRun(id, given = {}) {
+    startRun(id, partial = {}) {
       const startedAt = clock.now().toISOString()
       store.change(id, {
-        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...partial }],
       })
       return runOf(id).found
     },

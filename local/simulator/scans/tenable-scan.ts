@@ -34,8 +34,8 @@ export interface TenableScan {
   runs: TenableRun[]
 }
 
-/** The fields of a scan to add; all are optional, also those of its runs. */
-export type GivenTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
+/** The fields of a scan to add; all but the id are optional, also those of its runs. */
+export type NewTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
   id: number
   runs?: Partial<TenableRun>[]
 }
@@ -46,16 +46,16 @@ const overStatuses = ['completed', 'imported', 'canceled', 'aborted', 'stopped']
 const startlessStatuses = ['pending', 'initializing']
 
 /** Fills in the missing fields of a scan: by default it has one run, completed an hour ago. */
-export function fillTenableScan(given: GivenTenableScan, clock: Clock): TenableScan {
-  const { id, kind = 'remote', runs = [{}] } = given
+export function fillTenableScan(partial: NewTenableScan, clock: Clock): TenableScan {
+  const { id, kind = 'remote', runs = [{}] } = partial
   const nowMs = clock.now().getTime()
   return {
     name: `Scan ${id}`,
     webAppAnswer: 403,
-    ...given,
+    ...partial,
     kind,
     scheduleUuid:
-      given.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
+      partial.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
     runs: runs.map((run, place) => {
       const { status = kind === 'imported' ? 'imported' : 'completed' } = run
       const weekOldMs = (runs.length - 1 - place) * 7 * dayMs

@@ -63,7 +63,7 @@ test('terminating a parent leaves its children running', async () => {
   expect(child.runtimeStatus).toBe('Running')
 })
 
-test('the extension answers 202 while an instance runs, 200 when it has ended, 410 to whoever would still change it', async () => {
+test('the extension answers 202 while an instance runs, 200 when it has ended, 410 to the caller would still change it', async () => {
   const host = await startTestHost()
   const links = JSON.parse((await client(host, 'links', 'watched')).text)
   const at = (name: string) => links[name].replace('http://localhost:7071', host.url)

@@ -15,7 +15,7 @@ import { closeGate, countOf, seen } from './witness.ts'
 const start = (url: string, name: string, id: string, input: unknown = null) =>
   fetch(`${url}/api/start/${name}/${id}`, { method: 'POST', body: JSON.stringify(input) })
 
-test('an orchestration goes on where a stopped host left it', async () => {
+test('an orchestration continues where a stopped host left it', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'family', { children: 3, name: 'sleeper' })
   await eventually(async () =>
@@ -72,7 +72,7 @@ test('with retry options the killed activities run again, and those that had not
   expect(guests.toSorted()).toEqual(Array.from({ length: 10 }, (_none, index) => `guest ${index}`))
 })
 
-test('hundreds of sub-orchestrations go on after a restart', async () => {
+test('hundreds of sub-orchestrations continue after a restart', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'tribe', { children: 150, name: 'sleeper' })
   await eventually(async () =>
