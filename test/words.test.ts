@@ -14,7 +14,9 @@ const paths = globSync(
   ],
   { cwd: root.pathname },
 ).map((path) => path.replaceAll('\\', '/'))
-const tree = Object.fromEntries(paths.map((path) => [path, readFileSync(new URL(path, root), 'utf8')]))
+const tree = Object.fromEntries(
+  paths.map((path) => [path, readFileSync(new URL(path, root), 'utf8')]),
+)
 
 test('no file uses a word that is gone', () => {
   expect(paths.length).toBeGreaterThan(300)

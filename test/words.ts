@@ -82,7 +82,10 @@ const identifiers: GoneWord[] = [
     /^shared\/platform\/budget/,
   ),
   ...words({ 'renew|requeue|round': 'redeliver, redeliverAll, generation' }, /^shared\/events\//),
-  ...words({ 'see|miss|leave': 'alias, markMissing, prune' }, /^shared\/(?:changes|scan-history)\//),
+  ...words(
+    { 'see|miss|leave': 'alias, markMissing, prune' },
+    /^shared\/(?:changes|scan-history)\//,
+  ),
   ...words({ desk: 'issuer', door: 'auth' }, /^(?:test\/)?local\//),
 ]
 

@@ -9,7 +9,7 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop()
 })
 
-/** An app that answers as a test wants, and every request that came to it. */
+/** An app with the answers of a test, and every request that it received. */
 async function startApp(answer: RequestListener) {
   const asked: { url: string; key: string | undefined }[] = []
   const server = createServer((request, response) => {
@@ -80,7 +80,7 @@ describe('an unknown answer is reported in one sentence', () => {
 })
 
 describe('the key', () => {
-  test('stays with its origin: neither a redirect nor a Location takes it along', async () => {
+  test('is sent only to its origin, not to a redirect or a Location', async () => {
     const other = await startApp(json({ state: 'published' }))
     const away = await startApp((_request, response) =>
       response.writeHead(307, { location: `${other.origin}/api/status` }).end(),
@@ -97,7 +97,7 @@ describe('the key', () => {
     expect([away.asked, waiting.asked].flat().map((one) => one.key)).toEqual([key, key])
   })
 
-  test('is not shown, whatever an app answers', async () => {
+  test('is not shown, for any answer of an app', async () => {
     const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, fix: key }
     const refusing = await startApp(json(echo, 400))
     const app = await startApp(json({ overall: key }))
@@ -113,7 +113,7 @@ describe('the key', () => {
     expect(answers[2]?.out).toContain('***')
   })
 
-  test('does not go to an address in the clear, nor is a Location there followed', async () => {
+  test('is not sent over plain http, and a Location with plain http is not followed', async () => {
     const waiting = await startApp(
       json({}, 202, { location: 'http://relay.contoso.example/api/continue/t1' }),
     )
@@ -129,7 +129,7 @@ describe('the key', () => {
   })
 })
 
-test('a wait comes back when the app says, and says how it stands when that changes', async () => {
+test('a wait asks again after the time in the answer, and prints each new state', async () => {
   const states = ['listing', 'importing', 'importing']
   const waits: number[] = []
   const app = await startApp((request, response) => {
@@ -151,7 +151,7 @@ test('a wait comes back when the app says, and says how it stands when that chan
   })
 })
 
-test('every page of a list is read, in the order of their cursors', async () => {
+test('all pages of a list are read, in the order of their cursors', async () => {
   const app = await startApp((request, response) => {
     const after = Number(URL.parse(`http://x${request.url}`)?.searchParams.get('after') ?? 0)
     json({ runs: [{ runId: `r${after}` }], next: after < 2 ? String(after + 1) : null })(
@@ -169,7 +169,7 @@ test('every page of a list is read, in the order of their cursors', async () => 
   )
 })
 
-test('a list that begins at a time goes on from a place: the API takes one of the two', async () => {
+test('a list that starts at a time continues with a cursor: the API takes one of the two', async () => {
   const app = await startApp((request, response) => {
     const isFirst = request.url?.includes('since=') ?? false
     json({ events: [{ detectedat: '2026-11-20T12:00:00Z' }], next: 'n', more: isFirst })(

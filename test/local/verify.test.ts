@@ -96,7 +96,7 @@ describe('a snapshot compared with its fleet', () => {
       (row) => [{ ...row, columns: { ...row.columns, firstLine: 999 } }],
       'line 999 of',
     ],
-  ])('%s: is told', async (_what, change, difference) => {
+  ])('%s: is reported', async (_what, change, difference) => {
     const differences = await compareSnapshot(await tableWith(change), BUCKETS, truth)
 
     expect(differences).toEqual([expect.stringContaining(difference)])

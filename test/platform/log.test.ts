@@ -60,5 +60,8 @@ test('what is bound to a log stands at the end of every line', () => {
   log.info('heartbeat', { correlation: 'forged', events: 1 })
   log.warn('alone')
 
-  expect(lines).toEqual(['heartbeat {"correlation":"c-1","events":1}', 'alone {"correlation":"c-1"}'])
+  expect(lines).toEqual([
+    'heartbeat {"correlation":"c-1","events":1}',
+    'alone {"correlation":"c-1"}',
+  ])
 })

@@ -22,7 +22,7 @@ describe.each([
   test('is up to date with the routes', () => {
     const isStale = JSON.stringify(JSON.parse(shipped(name))) !== JSON.stringify(description)
 
-    expect(isStale && `docs/${name} is stale: npm run describe writes it anew`).toBe(false)
+    expect(isStale && `docs/${name} is stale: npm run describe writes it again`).toBe(false)
   })
 
   test('is valid', async () => {
