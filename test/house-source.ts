@@ -50,7 +50,7 @@ export interface Source {
 const BEGINNING =
   /(?:^|[(,=:[!&|?{};+\-*%^~<>]|\b(?:return|typeof|case|in|of|yield|await|void|delete|throw|else))\s*$/
 
-/** Reads a source file: plain text is enough, as long as comments, quotes and patterns are told apart. */
+/** Reads a source file: plain text is enough when comments, quotes and patterns are distinguished. */
 export function readSource(path: string, text: string): Source {
   const { code, quoted } = strip(text)
   return {

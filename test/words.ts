@@ -1,13 +1,13 @@
-import { isAbsolute, posix } from 'node:path'
+import { posix } from 'node:path'
 import { splitProse, type Tree } from './house-source.ts'
 
 /** A word that is no longer used. */
 interface GoneWord {
-  /** As it may stand there: a whole identifier, a whole file name without ending, or words of prose. */
+  /** A regular expression for a whole identifier, a whole file name without ending, or words of prose. */
   pattern: string
-  /** The words to use in its place. */
+  /** What to write instead. */
   use: string
-  /** The files that it is about; all when absent. A word may be good in one room and bad in another. */
+  /** The paths in which it is forbidden; all when absent. Some words are right in other folders. */
   in?: RegExp
 }
 
@@ -16,20 +16,19 @@ const words = (list: Record<string, string>, where?: RegExp): GoneWord[] =>
 
 const DEPLOYED = /^(?:functions|shared)\//
 
-/** Identifiers that are gone: whole ones, as regular expressions. */
+/** Identifiers that are gone. */
 const identifiers: GoneWord[] = [
   ...words({
-    '\\w*Watch': 'PollContext, PollState, UpstreamHealth',
-    '(?:read|write|save)Watch\\w*': 'readPollState',
+    '\\w*Watch': 'PollContext, PollState, readPollState, UpstreamHealth',
     '[Ww]atchfulness': 'heartbeat',
     heed: 'observe',
     '\\w*Look': 'PollResult, FlowCheck',
     'lookAt\\w*': 'checkX',
     'tell|tell[A-Z]\\w*': 'emit',
-    'told|\\w+Told': 'isExpectedError, overdueSent',
+    'told|\\w+Told': 'sent, reported, isExpectedError, overdueSent',
     '\\w+Parts': '…Deps',
     Given: 'Options, or the name of the thing',
-    'Kept|\\w+Kept': 'Stored, WithEtag',
+    Kept: 'Stored, WithEtag',
     'TableRefusal|isTableRefusal': 'TableConflict, isConflict',
     putSee: 'putAlias',
     'judge\\w*': 'validateX, decideX',
@@ -55,7 +54,7 @@ const identifiers: GoneWord[] = [
   }),
   ...words(
     {
-      kept: 'stored',
+      'kept|\\w+Kept': 'stored',
       given: 'options, or the name of the thing',
       Refusal: 'ConflictReason',
       isRefusal: 'isConflict',
@@ -135,11 +134,11 @@ const prose: GoneWord[] = words({
   watchfulness: 'monitoring, heartbeat',
   'line (?:of the )?`?watch`?': 'line heartbeat',
   'takes? (?:its|their|his) turn|has its turn': 'comes next',
-  'goes? wrong way|comes? about': 'happens',
+  'comes? about': 'happens',
 })
 
-/** A file with the words to check: code and prose apart. */
-function readWords(path: string, text: string): { code: string; prose: string } {
+/** The code and the prose of a file; documents and templates are prose as a whole. */
+function separate(path: string, text: string): { code: string; prose: string } {
   if (/\.[cm]?[jt]s$/.test(path)) return splitProse(text)
   return { code: '', prose: text }
 }
@@ -149,15 +148,13 @@ const LISTS = /^test\/words(?:\.test)?\.ts$/
 
 /** Names every gone word in a tree: the file, the line (1 is the first), the word, and what to use in its place. */
 export function findGoneWords(tree: Tree): string[] {
-  return Object.entries(tree).flatMap(([path, text]) => {
-    if (isAbsolute(path)) throw new Error(`${path} is no path below the root.`)
+  return Object.entries(tree).flatMap(([path, whole]) => {
     if (LISTS.test(path)) return []
-    const parts = readWords(path, text)
+    const { code, prose: text } = separate(path, whole)
     return [
       ...findFileName(path),
-      ...find(path, parts.code, identifiers, '(?<![\\w$.])(?:', ')(?![\\w$])', ''),
-      ...find(path, parts.code, identifiers, '(?<=(?<!Math)\\.)(?:', ')(?![\\w$])', ''),
-      ...find(path, parts.prose, prose, '(?<![\\w-])(?:', ')(?![\\w-])', 'i'),
+      ...find(path, code, identifiers, '(?<![\\w$]|Math\\.)(?:', ')(?![\\w$])', ''),
+      ...find(path, text, prose, '(?<![\\w-])(?:', ')(?![\\w-])', 'i'),
     ]
   })
 }

@@ -75,7 +75,7 @@ resource grants 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 
 output id string = account.id
 
-@description('Endpoints of the account's services; each ends with a slash.')
+@description('Endpoints of the services of the account; each ends with a slash.')
 output endpoints object = {
   blob: account.properties.primaryEndpoints.blob
   queue: account.properties.primaryEndpoints.queue

@@ -45,7 +45,7 @@ test('the defaults of the parameter file are those of the template', () => {
   }
 })
 
-test('texts of the environment become values of the parameter's type', () => {
+test('texts of the environment become values of the parameter’s type', () => {
   const wrong = given.filter(([, name = '', value = '']) => {
     const type = new RegExp(`^param ${name} (\\w+)`, 'm').exec(
       templateTexts['bicep/main.bicep'] ?? '',

@@ -125,7 +125,7 @@ describe('the key', () => {
       code: 2,
       err: expect.stringContaining('http only for this machine'),
     })
-    expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to ask') })
+    expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to call') })
   })
 })
 
