@@ -1,12 +1,12 @@
 import { percentile } from './percentile.ts'
 import { startApp } from './start-app.ts'
 
-/** Actions that change, and over how long: a little more than two polls of each minute. */
+/** Number of actions that change, and the time over which they do: a little more than two polls a minute apart. */
 const ACTIONS = 120
 const SPREAD_MS = 130_000
 
 /**
- * How long a change takes from Defender to a receiver, on the embedded host with default schedules and in real time:
+ * Measures a change from Defender to a receiver, on the embedded host with default schedules and in real time:
  * detection lag (change to detection) and delivery (detection to arrival).
  */
 export async function benchDelivery(): Promise<void> {

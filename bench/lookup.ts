@@ -5,7 +5,7 @@ const LOOKUPS = 1000
 const WARM_UP = 100
 const never = '0 0 0 1 1 *'
 
-/** How long a look-up takes whose answer is kept, on the embedded host, one after the other, by size of the scan. */
+/** Measures look-ups with a cached answer on the embedded host, one after the other, by size of the scan. */
 export async function benchLookup(): Promise<void> {
   const { simulator, url, key, stop } = await startApp({
     AV_HEALTH_SCHEDULE: never,

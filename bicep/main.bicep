@@ -1,38 +1,38 @@
 targetScope = 'resourceGroup'
 
-@description('Distinguishes several installations; part of most names: letters, digits and hyphens.')
+@description('Distinguishes several installations and is a part of most names: letters, digits and hyphens.')
 @minLength(2)
 @maxLength(16)
 param environmentName string
 
-@description('Region of everything; it must offer Flex Consumption with Node 24.')
+@description('Region of all resources; it must offer Flex Consumption with Node 24.')
 param location string = resourceGroup().location
 
 @description('Further tags.')
 param tags object = {}
 
-@description('false: private endpoints in a network of its own, and nobody outside of it reaches app, storage or vault.')
+@description('false: private endpoints in a separate network; app, storage and vault can be reached only from that network.')
 param publicNetwork bool = true
 
 @description('Address range of that network, at least a /24.')
 param addressPrefix string = '10.60.0.0/24'
 
-@description('Ids of a hub\'s private DNS zones: blob, queue, table, vault and sites, all five; empty: zones of its own.')
+@description('Ids of a hub\'s private DNS zones: blob, queue, table, vault and sites, all five; empty: creates new zones.')
 param privateDnsZoneIds object = {}
 
-@description('Addresses that the network asks for names, for instance a hub\'s resolver; empty: Azure\'s own.')
+@description('Addresses of DNS servers, for example of a hub\'s resolver; empty: the DNS of Azure.')
 param dnsServers string[] = []
 
 @description('Memory of an instance: 512 is 0.25 core, 2048 is 1 core, 4096 is 2 cores.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('Most instances of each scale group. Some regions still refuse less than 40.')
+@description('Maximum number of instances of each scale group. Some regions refuse less than 40.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Instances that are always there: durable, http, or function:<name>.')
+@description('Always-ready instances: durable, http, or function:<name>.')
 param alwaysReady alwaysReadyGroup[] = [
   {
     name: 'durable'
@@ -44,46 +44,46 @@ param alwaysReady alwaysReadyGroup[] = [
 @allowed(['commercial', 'us', 'eu', 'uk', 'au', 'swa', 'ina', 'aea', 'gcc', 'gcc-high', 'dod'])
 param defenderCloud string = 'commercial'
 
-@description('When machine actions are looked at: NCRONTAB, UTC.')
+@description('Schedule of the polls of machine actions: NCRONTAB, UTC.')
 param machineActionsSchedule string = '0 * * * * *'
 
-@description('When investigations are looked at.')
+@description('Schedule of the polls of investigations.')
 param investigationsSchedule string = '0 * * * * *'
 
-@description('When the antivirus-health export is fetched.')
+@description('Schedule of the antivirus-health export.')
 param avHealthSchedule string = '0 15 */12 * * *'
 
-@description('Durable task hub: a letter, then letters and digits; never changed while runs are in flight.')
+@description('Durable task hub: a letter, then letters and digits; do not change it while runs are in progress.')
 @minLength(3)
 @maxLength(45)
 param taskHubName string = 'DefenderRelay'
 
-@description('Further app settings by name, for instance OVERDUE_HOURS; texts only.')
+@description('Further app settings by name, for example OVERDUE_HOURS; texts only.')
 param extraSettings { *: string } = {}
 
-@description('true once both Tenable secrets are in the vault.')
+@description('true when both Tenable secrets are in the vault.')
 param tenableConfigured bool = false
 
-@description('Who may put the Tenable secrets into the vault: an object id, or empty.')
+@description('Object id of the operator who may set the Tenable secrets in the vault, or empty.')
 param operatorPrincipalId string = ''
 
-@description('What that operator is.')
+@description('Type of that operator.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorPrincipalType string = 'User'
 
-@description('true after a teardown, whose vault is still kept under its name.')
+@description('true after a teardown, while the deleted vault still has its name.')
 param recoverVault bool = false
 
-@description('Client id of an app registration that guards the app (Easy Auth); empty: function keys alone.')
+@description('Client id of an app registration for Easy Auth; empty: only function keys.')
 param authClientId string = ''
 
-@description('Client ids of those who may call then; empty: every client of the tenant.')
+@description('Client ids that may call with Easy Auth; empty: every client of the tenant.')
 param authAllowedClientIds string[] = []
 
-@description('Resource id of the action group that alerts go to, or empty.')
+@description('Resource id of the action group for alerts, or empty.')
 param actionGroupId string = ''
 
-@description('An instance count of a scale group.')
+@description('Number of instances of a scale group.')
 type alwaysReadyGroup = {
   @description('durable, http, blob, or function:<name> as it is registered.')
   name: string
@@ -96,7 +96,7 @@ var token = uniqueString(resourceGroup().id, environmentName)
 var name = 'relay-${environmentName}-${take(token, 8)}'
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
-// Declared, so that the first minutes know no missing queue; tables are made by the app.
+// Declared here, so that no queue is missing in the first minutes; the app creates the tables.
 var queues = ['event-deliveries', 'event-deliveries-poison', 'event-retries', 'event-retries-poison']
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
@@ -153,7 +153,7 @@ module dataStorage 'modules/storage.bicep' = {
 module vault 'modules/vault.bicep' = {
   name: 'vault'
   params: {
-    // A vault's name stays taken for 90 days after a teardown.
+    // The name of a vault can't be used again for 90 days after a teardown.
     name: 'kv-relay-${take(token, 13)}'
     location: location
     tags: allTags
@@ -223,7 +223,7 @@ module app 'modules/app.bicep' = {
     authClientId: authClientId
     authAllowedClientIds: authAllowedClientIds
   }
-  // Without its endpoints the app would resolve the public addresses, which refuse it.
+  // Without its endpoints the app would use the public addresses, which refuse it.
   dependsOn: [endpoints]
 }
 
@@ -254,11 +254,11 @@ module alerts 'modules/alerts.bicep' = {
 @description('Name of the function app.')
 output RELAY_APP_NAME string = app.outputs.name
 
-@description('Where the app answers.')
+@description('Address of the app.')
 output RELAY_URL string = app.outputs.url
 
-@description('Object id of the identity: what the Defender app roles are granted to.')
+@description('Object id of the identity that gets the Defender app roles.')
 output RELAY_PRINCIPAL_ID string = identity.properties.principalId
 
-@description('Name of the vault that holds the Tenable secrets.')
+@description('Name of the vault with the Tenable secrets.')
 output RELAY_VAULT_NAME string = vault.outputs.name

@@ -4,21 +4,21 @@ import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './simulator/receiver.ts'
 
-/** An export run as the HTTP surface shows it. */
+/** An export run as the HTTP API answers it. */
 export type Run = z.infer<typeof runSchema>
 
-/** What the main job came to: the `--once` line. */
+/** The result of the export: the line of `--once`. */
 export const onceSchema = runSummarySchema.extend({
   ok: z.boolean(),
-  /** Devices in the current snapshot, whichever run made it. */
+  /** Devices in the current snapshot, also when an earlier run published it. */
   devices: z.int(),
   seconds: z.number(),
-  /** Rows that this process has read, a second; a run that was taken up again has others. */
+  /** Rows a second that this process has read; rows of an earlier process do not count. */
   rowsPerSecond: z.int(),
 })
 export type OnceReport = z.infer<typeof onceSchema>
 
-/** How a run stands. */
+/** The progress of a run. */
 export interface Standing {
   run: Run
   rowsPerSecond: number
@@ -30,9 +30,9 @@ export interface OnceOptions {
   key: string
   signal: AbortSignal
   onProgress(standing: Standing): void
-  /** Looks after runs that nothing executes any more, as a timer does every few minutes. */
+  /** Resumes runs that nothing executes any more, as a timer does every few minutes. */
   resume(): Promise<void>
-  /** After how long without any change that is asked for. */
+  /** Milliseconds without any change after which `resume` is called. */
   quietMs?: number
 }
 
@@ -46,8 +46,8 @@ const snapshotsSchema = z.object({
 })
 
 /**
- * Runs one export over HTTP, as any caller would, and reports its progress until it is over. A run that was left unfinished is
- * finished; when that one fails, a new one has its turn.
+ * Runs one export over HTTP, as any caller would, and reports its progress until it is over. An unfinished run is finished
+ * first; when it fails, a new run starts.
  */
 export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
   const call = callerOf(options)
@@ -97,10 +97,10 @@ async function follow(
     onProgress({ run, rowsPerSecond })
     if (finalStates.has(run.state)) return { run, rowsPerSecond, seconds }
 
-    const look = JSON.stringify(run)
-    if (look !== seen) [seen, changedAt] = [look, performance.now()]
+    const state = JSON.stringify(run)
+    if (state !== seen) [seen, changedAt] = [state, performance.now()]
     else if (performance.now() - changedAt > quietMs) {
-      // An activity that was killed again and again takes its orchestration along: nobody should wait for the timer.
+      // An activity that was killed several times ends its orchestration. The next timer is too far away to wait for.
       await resume()
       changedAt = performance.now()
     }
@@ -108,7 +108,7 @@ async function follow(
   }
 }
 
-/** The app, the receiver that subscribes to it, and where each event becomes a line. */
+/** The app, the receiver that subscribes to it, and the function that prints a line for each event. */
 export interface FollowOptions {
   url: string
   key: string
@@ -144,7 +144,7 @@ export async function followEvents({
       body: JSON.stringify(body),
     })
   const { callbackUrl: before } = folder.state
-  // The receiver has another port after a restart: what was subscribed before leads nowhere.
+  // The receiver has another port after a restart: the earlier callback URL is not valid any more.
   if (before !== undefined && before !== receiver.url)
     await post('subscriptions/unsubscribe', { callbackUrl: before })
   const streams = ['machine-actions', 'investigations', 'av-health']
@@ -167,7 +167,7 @@ export async function followEvents({
   })
 }
 
-/** One line for one event: what it is about, old → new state. */
+/** One line for one event: type, item, old → new state, device. */
 function describeEvent(
   { type, subject, data }: z.infer<typeof event>,
   signatureOk: boolean | null,
@@ -178,7 +178,7 @@ function describeEvent(
   return `event  ${type.replace('defender-relay.', '').padEnd(26)} ${subject}  ${step}  ${about.slice(0, 80)}${signature}`
 }
 
-/** Runs a timer of the host now. */
+/** Runs a timer of the host immediately. */
 export async function runTimer(url: string, masterKey: string, name: string): Promise<void> {
   const headers = { 'x-functions-key': masterKey, 'content-type': 'application/json' }
   await fetch(`${url}/admin/functions/${name}`, { method: 'POST', headers, body: '{}' })

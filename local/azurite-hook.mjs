@@ -1,7 +1,7 @@
-// Loaded into the emulator's process before anything else. A parent that was killed closes its pipes and the channel:
-// without the first line the emulator dies of EPIPE and forgets what it had acknowledged; the rest makes it save and leave,
-// also when the parent goes before the emulator listens to signals.
-// What it keeps holds callback URLs and their secrets: for this user alone.
+// Loaded into the emulator's process before anything else. When the parent is killed, its pipes and its channel close:
+// without the first line the emulator ends with EPIPE and loses acknowledged writes. The rest makes it save and end,
+// also when the parent ends before the emulator handles signals.
+// Its files hold callback URLs and their secrets: only this user may read them.
 process.umask(0o077)
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 const leave = () => process.emit('SIGTERM') || setTimeout(leave, 50).unref()

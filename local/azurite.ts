@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 
-/** Azurite's published development key: the same on every machine, and no secret. */
+/** Azurite's published development key: the same on every machine, not a secret. */
 const DEVELOPMENT_KEY =
   'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
 
@@ -11,18 +11,18 @@ export interface Azurite {
   readonly process: ChildProcess
   /** The connection string of one of its accounts. */
   connectionString(account?: string): string
-  /** Resolves when its process has ended, whoever ended it. */
+  /** Resolves when its process has ended, for any reason. */
   readonly ended: Promise<void>
   /** Saves everything and ends the process. */
   stop(): Promise<void>
 }
 
 export interface AzuriteOptions {
-  /** Folder for its files; without one everything stays in memory. */
+  /** Folder for its files; without one everything is in memory. */
   dataDir?: string
   /** Account names besides `devstoreaccount1`. */
   accounts?: string[]
-  /** Told the process id at once, long before the emulator is ready. */
+  /** Gets the process id immediately, long before the emulator is ready. */
   onSpawn?(pid: number): void
 }
 
@@ -44,7 +44,7 @@ export async function startAzurite({
       ...(dataDir ? ['--location', dataDir] : ['--inMemoryPersistence']),
     ],
     {
-      // A process group of its own: Ctrl-C reaches the host alone, which stops the emulator last.
+      // Its own process group: Ctrl-C reaches only the host, which stops the emulator last.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: ['--import', new URL('./azurite-hook.mjs', import.meta.url).href],
@@ -74,7 +74,7 @@ export async function startAzurite({
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const exit = once(child, 'exit')
-      // The hook turns this into SIGTERM; an open channel alone would keep a process that has closed its servers alive.
+      // The hook turns this into SIGTERM. An open channel would keep the process running after its servers have closed.
       if (child.connected) child.disconnect()
       else child.kill('SIGTERM')
       await exit
@@ -108,7 +108,7 @@ function readEndpoints(child: ChildProcess, dataDir: string | undefined): Promis
       })
     }
   }).finally(() => {
-    // Whatever it prints from now on is let go: a full pipe would stop it.
+    // Its later output is read and dropped: a full pipe would block it.
     for (const output of [stdout, stderr]) output?.removeAllListeners('data').resume()
   })
 }

@@ -1,4 +1,4 @@
-// Plain CommonJS, so that any Node can read it and say what is wrong instead of failing on syntax.
+// Plain CommonJS, so that any Node can run it and say what is wrong instead of failing on syntax.
 const major = Number(process.versions.node.split('.')[0])
 if (major < 24) {
   console.error(

@@ -4,11 +4,11 @@ import type { Clock } from '../shared/platform/time.ts'
 export interface AdjustableClock extends Clock {
   /** How far this clock is ahead of the real one, in milliseconds. */
   readonly offsetMs: number
-  /** Moves the clock forward by `ms` milliseconds and wakes whoever is due. */
+  /** Moves the clock forward by `ms` milliseconds and wakes every sleeper that is due. */
   advance(ms: number): void
 }
 
-// setTimeout holds 31 bits of milliseconds; a longer sleep is taken in pieces.
+// setTimeout takes at most 31 bits of milliseconds; a longer sleep is split.
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Makes an adjustable clock that starts `offsetMs` milliseconds ahead of the real one. */

@@ -3,7 +3,7 @@ import { bucketFor } from '../shared/exports/snapshot-table.ts'
 import type { Columns, Table } from '../shared/platform/table.ts'
 import type { ExpectedDevice } from './simulator/expected-device.ts'
 
-/** How a snapshot table differs from its fleet; empty when every device and every field is as it should be. */
+/** The differences between a snapshot table and its fleet; empty when every device and every field is right. */
 export async function compareSnapshot(
   table: Table,
   buckets: number,
@@ -47,7 +47,7 @@ function compareDevice(
         `${id}: ${name} is ${JSON.stringify(found[name])} and should be ${JSON.stringify(expected[name])}`,
     )
   if (row.bucket !== bucketFor(id, buckets)) differences.push(`${id} is in bucket ${row.bucket}`)
-  // Pages have no lasting places: a list that is asked for again may come in another order.
+  // Rows of pages have no stable places: the same list may come in another order next time.
   const places =
     method === 'json'
       ? []

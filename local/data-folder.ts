@@ -17,7 +17,7 @@ const storedSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fleet'), size: z.int().min(1), generatedTime }),
   z.object({
     kind: z.literal('files'),
-    /** What tells whether a file has changed. */
+    /** Size and time: when one differs, the file has changed. */
     files: z.array(z.object({ path: z.string(), bytes: z.number(), changedMs: z.number() })).min(1),
     generatedTime,
   }),
@@ -28,19 +28,19 @@ const storedState = z.object({
   keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),
   clockOffsetMs: z.number().min(0),
   source: storedSource.optional(),
-  /** Where the host serves while it does. */
+  /** The address of the host while it runs. */
   url: z.string().optional(),
-  /** What the built-in receiver was subscribed with. */
+  /** The callback URL of the built-in receiver's subscription. */
   callbackUrl: z.string().optional(),
 })
 
-/** Where the local devices come from; another one is another fleet. */
+/** Where the local devices come from. Another source is another fleet. */
 export type Source = z.output<typeof storedSource>
 
-/** What a data folder keeps besides the emulator's files. */
+/** What is stored in a data folder besides the emulator's files. */
 export type LocalState = z.output<typeof storedState>
 
-/** A data folder that belongs to this process until it is released. */
+/** A data folder that this process has locked until it releases it. */
 export interface DataFolder extends FolderLock {
   dir: string
   emulatorDir: string
@@ -48,11 +48,11 @@ export interface DataFolder extends FolderLock {
   save(): void
 }
 
-/** What a data folder may hold; a folder with other things in it belongs to somebody else, too. */
+/** The entries of a data folder. A folder with other entries is shared with another use. */
 const ours = /^(?:azurite$|(?:state|lock)\.json)/
 
 /**
- * Opens a data folder, made when it is not there and closed to other users; throws a sentence when it can't be used or
+ * Opens a data folder and closes it to other users; creates it when it is missing. Throws one sentence when it can't be used or
  * another process uses it.
  */
 export async function openDataFolder(dir: string, signal?: AbortSignal): Promise<DataFolder> {
@@ -115,7 +115,7 @@ function asUnusable(dir: string, error: unknown): unknown {
     : error
 }
 
-/** The fleet that a data folder stands for: the same one at every start. */
+/** The fleet of a data folder: the same one at every start. */
 export const fleetOptions = ({ size, generatedTime }: { size: number; generatedTime: string }) => ({
   size,
   generatedTime,
@@ -125,23 +125,23 @@ export const fleetOptions = ({ size, generatedTime }: { size: number; generatedT
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600
 
-/** Makes a folder, and those above it, for this user alone; one that is there stays as it is. Throws what the system says. */
+/** Creates a folder and its parents for this user only; an existing one is not changed. Throws the system's error. */
 export function makeFolder(dir: string): void {
   if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return
   const above = dirname(dir)
-  // Not Node's `recursive`: it never returns where no folder can be made, such as below /proc.
+  // Not Node's `recursive`: it never returns where no folder can be created, for example below /proc.
   if (above !== dir) makeFolder(above)
   try {
     mkdirSync(dir, { mode: FOLDER_MODE })
   } catch (error) {
-    // Another start may have been faster.
+    // Another start may have created it meanwhile.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(dir).isDirectory())
       throw error
   }
 }
 
 /**
- * Closes the entries of a folder that are `ours`, with everything in them, to other users; the folder too, where there is
+ * Closes the entries of a folder that are `ours`, with everything in them, to other users. Closes the folder too when there is
  * nothing else in it.
  */
 export function closeFolder(dir: string, ours: RegExp): void {
@@ -159,7 +159,7 @@ function setMode(path: string, mode: number): void {
   try {
     chmodSync(path, mode)
   } catch (error) {
-    // Of another owner, or on a disk without modes: that does not keep anybody from working with it. Or gone meanwhile.
+    // Another user owns it, or the disk has no modes: the folder can still be used. Or it was deleted meanwhile.
     if (!/^(?:EPERM|ENOTSUP|ENOENT)$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
 }

@@ -5,14 +5,14 @@ import { z } from 'zod'
 
 const owner = z.object({
   pid: z.int(),
-  /** When it began, in the system's own terms: process ids are given out again. Null where the system does not say. */
+  /** When it started, in the system's own unit: process ids are reused. Null where the system does not say. */
   began: z.string().nullable(),
 })
 const stored = z.object({ host: owner.optional(), emulator: owner.optional() })
 
 type Owner = z.output<typeof owner>
 
-/** A folder that belongs to this process until it is released, or until the process ends. */
+/** A folder that this process has locked until it releases it or ends. */
 export interface FolderLock {
   /** Notes the emulator's process, so that the next start can wait for it. */
   noteEmulator(pid: number): void
@@ -24,7 +24,7 @@ const ABANDONED_MS = 2000
 const LONGEST_TURN_MS = 10_000
 const TURN_MS = 20
 
-/** Takes a folder for this process; throws when another one has it, and waits for an emulator that is still saving. */
+/** Locks a folder for this process. Throws when another process has it; waits for an emulator that is still saving. */
 export async function lockFolder(dir: string, signal?: AbortSignal): Promise<FolderLock> {
   const file = join(dir, 'lock.json')
   const host = ownerOf(process.pid)
@@ -40,7 +40,7 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
     return lock.emulator
   })
   const release = () => rmSync(file, { force: true })
-  // After a kill the emulator saves and leaves by itself; two on the same files would lose what the first one saves.
+  // After a kill the emulator saves and ends by itself. A second one on the same files would overwrite what the first saves.
   for (let waitedMs = 0; emulator && isRunning(emulator); waitedMs += 50) {
     if (waitedMs >= LONGEST_SAVE_MS) {
       throw new Error(
@@ -58,7 +58,7 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
   }
 }
 
-/** Of several starts at the same moment one decides at a time: whoever creates the file `sign` first. */
+/** Several starts at the same moment decide one after the other: first the one that creates the file `sign`. */
 async function decideAlone<T>(
   sign: string,
   signal: AbortSignal | undefined,
@@ -71,7 +71,7 @@ async function decideAlone<T>(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || waitedMs >= LONGEST_TURN_MS)
         throw error
-      // Deciding takes no time: a sign that stays, or is from the future, was left by a process that was killed over it.
+      // Deciding takes milliseconds: a file that stays, or is from the future, was left by a process that was killed.
       const found = lstatSync(sign, { throwIfNoEntry: false })
       if (found && Math.abs(Date.now() - found.mtimeMs) > ABANDONED_MS)
         rmSync(sign, { force: true })
@@ -89,7 +89,7 @@ function readLock(file: string): z.output<typeof stored> {
   try {
     return stored.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {
-    // Never written, or cut off when the machine went down: whoever had it is gone.
+    // Never written, or cut off when the machine stopped: its process has ended.
     return {}
   }
 }
@@ -113,7 +113,7 @@ function isRunning({ pid, began }: Owner): boolean {
   }
 }
 
-/** What Linux says of a process; undefined when it has ended, also when nobody has taken note of that yet. */
+/** What Linux says about a process; undefined when it has ended, also when its parent has not read its exit code yet. */
 function readProcess(pid: number): { began: string } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -8,7 +8,7 @@ import type { Clock } from '../shared/platform/time.ts'
 import type { Azurite } from './azurite.ts'
 import type { Simulator } from './simulator/simulator.ts'
 
-/** Settings by name, as the platform would hand them over. */
+/** Settings by name, as the platform passes them. */
 export type Settings = Record<string, string | undefined>
 
 const usual = {
@@ -26,7 +26,7 @@ const storageOf = (azurite: Azurite) => ({
   AzureWebJobsStorage: azurite.connectionString(),
 })
 
-/** For a simulated Defender: schedules and the like may be set from outside, but not where it stores and whom it asks. */
+/** For a simulated Defender: the environment may set schedules and other values, but not the storage and the upstreams. */
 export function settingsFor(
   azurite: Azurite,
   origin: string,
@@ -48,7 +48,7 @@ export function settingsFor(
   }
 }
 
-/** For the real Defender: everything as it is set, but where it stores. */
+/** For the real Defender: all settings as they are, except the storage. */
 export const liveSettings = (azurite: Azurite, given: Settings): Settings => ({
   ...usual,
   ...given,
@@ -62,14 +62,14 @@ const fileSchema = z.object({
 const USUAL_FILE = new URL('../local.settings.json', import.meta.url)
 
 /**
- * The settings of `local.settings.json`, or of another file laid out like it, under those of this process, which win as
- * they do with Core Tools. Throws one sentence where the file can't be read; without the usual one there are none.
+ * The settings of `local.settings.json`, or of another file of that form. The environment of this process wins, as
+ * with Core Tools. Throws one sentence when the file can't be read; a missing default file means no settings.
  */
 export function readLocalSettings(file: string | undefined): Settings {
   const name = file ?? 'local.settings.json'
   try {
     const { Values } = fileSchema.parse(JSON.parse(readFileSync(file ?? USUAL_FILE, 'utf8')))
-    // The identity library looks for these itself.
+    // The identity library reads these from the environment.
     for (const [setting, value] of Object.entries(Values)) {
       if (setting.startsWith('AZURE_') && value !== '') process.env[setting] ??= value
     }
@@ -79,12 +79,12 @@ export function readLocalSettings(file: string | undefined): Settings {
     if (code === 'ENOENT' && file === undefined) return { ...process.env }
     if (code) throw new Error(`${name} can't be read (${code}).`)
     throw new Error(
-      `${name} is no settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts alone.`,
+      `${name} is not a settings file: it takes {"IsEncrypted": false, "Values": {…}} with texts only.`,
     )
   }
 }
 
-/** The rules for callbacks on a laptop: receivers on this machine are allowed, every other name is looked up and judged as ever. */
+/** The callback rules on a laptop: receivers on this machine are allowed; every other name is resolved and checked as in Azure. */
 export const localCallbacks: CallbackPolicy = {
   allowLoopback: true,
   async resolve(host) {

@@ -1,16 +1,16 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-/** What `npm start -- …` was asked to do. */
+/** The options of `npm start -- …`. */
 export interface StartOptions {
   once: boolean
   /** Devices of the simulated fleet; undefined = the one in the data folder, else the default. */
   fleet: number | undefined
   /** Export files on disk to import instead of a fleet's, as absolute paths. */
   files: string[]
-  /** Origin of another server laid out like the simulator. */
+  /** Origin of another server with the routes of the simulator. */
   upstream: string | undefined
-  /** The real Defender, as the settings name it. */
+  /** Use the real Defender of the settings. */
   live: boolean
   /** Absolute path of another settings file. */
   settings: string | undefined
@@ -24,25 +24,34 @@ export interface StartOptions {
 
 export const USAGE = `Usage: npm start -- [options]
 
-Runs defender-relay on this machine: storage emulator, simulated Defender, functions host. Imports one
-antivirus-health export at once, then serves and ticks until Ctrl-C.
+Runs defender-relay on this machine: storage emulator, simulated Defender and
+functions host. Imports one antivirus-health export, then serves requests and
+runs its timers until Ctrl-C.
 
-  --once               end after the import; the last line on stdout is the run as JSON; exit 0 or 1
-  --fleet N            devices of the simulated fleet (default: what is in the data folder, else 5000)
-  --files F [F …]      import these export files (.json.gz, one JSON object a line) instead of a fleet
-  --upstream ORIGIN    use another server laid out like the simulator, for instance http://127.0.0.1:9000
-  --live               ask the real Defender, with local.settings.json and whatever this machine is signed in with;
-                       imports nothing at once, unless with --once
-  --settings FILE      with --live: another file laid out like local.settings.json
-  --port N             port of the host (default: 7071, or the next free one; 0: any free one)
-  --key KEY            function key (default: made once and kept in the data folder)
-  --data DIR           where the emulator, the keys and the fleet are kept (default: .local, with --live .local/live)
+  --once               end after the import; the last line on stdout is the run
+                       as JSON; ends with 0 or 1
+  --fleet N            devices of the simulated fleet (default: as in the data
+                       folder, else 5000)
+  --files F [F …]      import these export files (.json.gz, one JSON object on
+                       each line) instead of a simulated fleet
+  --upstream ORIGIN    use another server with the routes of the simulator, for
+                       example http://127.0.0.1:9000
+  --live               use the real Defender, with local.settings.json and the
+                       sign-in of this machine; imports only with --once
+  --settings FILE      with --live: another file in the form of
+                       local.settings.json
+  --port N             port of the host (default: 7071, or the next free one;
+                       0: any free one)
+  --key KEY            function key (default: made once and stored in the data
+                       folder)
+  --data DIR           folder for the emulator's files, the keys and the fleet
+                       (default: .local; with --live .local/live)
   --verbose            print every log line of the functions
   --help               this page`
 
 /**
- * Devices that the emulator can hold: it dies when its table file passes 512 MB, a device takes 1.8 kB of it, and up to four
- * snapshots stand side by side.
+ * Devices that the emulator can hold: it crashes when its table file exceeds 512 MB, a device takes 1.8 kB, and up to four
+ * snapshots exist at the same time.
  */
 export const LARGEST_FLEET = 60_000
 
@@ -50,7 +59,7 @@ export const LARGEST_FLEET = 60_000
 export function readOptions(args: string[], from = process.cwd()): StartOptions {
   const { values, positionals } = parse(args)
   if (positionals.length > 0 && values.files.length === 0)
-    throw new Error(`"${positionals[0]}" is not known here.`)
+    throw new Error(`"${positionals[0]}" is unknown.`)
   const live = values.live ? 'live' : undefined
   const sources = [values.fleet, values.files[0], values.upstream, live].filter(
     (source) => source !== undefined,
@@ -111,10 +120,10 @@ function parse(args: string[]) {
   }
 }
 
-/** Node says it in several sentences, some about things that nobody asked for. */
+/** One sentence for an error of `parseArgs`. Node writes several, some of them not related. */
 export function whatIsWrong({ message }: Error): string {
   const [, option] = /'(-[^' ]*)/.exec(message) ?? []
-  if (message.startsWith('Unknown option')) return `${option} is not known here.`
+  if (message.startsWith('Unknown option')) return `${option} is unknown.`
   if (message.includes('does not take an argument')) return `${option} takes no value.`
   return `${option} needs a value.`
 }
@@ -122,13 +131,13 @@ export function whatIsWrong({ message }: Error): string {
 function wholeNumber(
   name: string,
   text: string | undefined,
-  least: number,
-  most: number,
+  min: number,
+  max: number,
 ): number | undefined {
   if (text === undefined) return undefined
   const value = Number(text)
-  if (/^\d{1,9}$/.test(text) && value >= least && value <= most) return value
-  throw new Error(`${name} takes a whole number from ${least} to ${most}.`)
+  if (/^\d{1,9}$/.test(text) && value >= min && value <= max) return value
+  throw new Error(`${name} takes a whole number from ${min} to ${max}.`)
 }
 
 function readUpstream(text: string): string {
@@ -137,14 +146,14 @@ function readUpstream(text: string): string {
   throw new Error('--upstream takes an origin such as http://127.0.0.1:9000')
 }
 
-/** A text that is an origin and nothing more; undefined for any other. */
+/** The URL of a text that is only an origin; undefined for any other text. */
 export function readOrigin(text: string): URL | undefined {
   const url = URL.parse(text)
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   return url && isBare ? url : undefined
 }
 
-/** The folder that paths on a command line are meant from: npm runs scripts in the folder of the package. */
+/** The folder that relative paths of a command line start from: npm runs scripts in the folder of the package. */
 export function callerFolder(script: string): string {
   const { npm_lifecycle_event: running, INIT_CWD: calledFrom } = process.env
   return (running === script && calledFrom) || process.cwd()

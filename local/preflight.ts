@@ -5,16 +5,18 @@ import { theApp, useOverrides } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
 import { readLocalSettings, type Settings } from './laptop.ts'
 import { callerFolder, whatIsWrong } from './options.ts'
-import { describeLooks } from './report.ts'
+import { describeChecks } from './report.ts'
 
 const USAGE = `Usage: npm run preflight [-- options]
 
-Looks whether each flow can run with the settings of local.settings.json: signs in as the app would on this machine, asks the
-real Defender and Tenable one cheap thing each, and writes to the data account. Says what is missing and what mends it.
-Without a data account the storage emulator stands in for it. Exit 1 when a flow that is set up can't run.
+Checks whether each flow can run with the settings of local.settings.json:
+signs in as the app does on this machine, makes one small call to the real
+Defender and to Tenable, and writes to the data account. Prints what is missing
+and how to fix it. Without a data account it uses the storage emulator.
+Ends with 1 when a flow that is set up can't run.
 
-  --settings FILE   another file laid out like local.settings.json
-  --json            what was found as JSON
+  --settings FILE   another file in the form of local.settings.json
+  --json            the results as JSON
   --help            this page`
 
 process.exitCode = await main()
@@ -38,25 +40,25 @@ async function main(): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n`)
     return 1
   }
-  return look(settings, options.json)
+  return check(settings, options.json)
 }
 
-async function look(settings: Settings, isJson: boolean): Promise<number> {
+async function check(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
     const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
     useOverrides({ env: { ...settings, RELAY_STORAGE: storage } })
-    const looks = await preflight(theApp())
-    const lines = isJson ? [JSON.stringify(looks, null, 2)] : describeLooks(looks)
+    const flows = await preflight(theApp())
+    const lines = isJson ? [JSON.stringify(flows, null, 2)] : describeChecks(flows)
     process.stdout.write(`${lines.join('\n')}\n`)
-    if (azurite) process.stderr.write('The storage emulator stood in for the data account.\n')
-    return looks.some(({ state }) => state === 'off') ? 1 : 0
+    if (azurite) process.stderr.write('Used the storage emulator in place of the data account.\n')
+    return flows.some(({ state }) => state === 'off') ? 1 : 0
   } finally {
     await azurite?.stop()
   }
 }
 
-/** No account is named, or the emulator that `func start` would use. */
+/** True when no account is set, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {
   return RELAY_STORAGE
     ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE)

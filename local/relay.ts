@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { callerFolder } from './options.ts'
 import { runRelay } from './relay/run-relay.ts'
 
-// Whoever reads along may have seen enough.
+// The reader may close the pipe early.
 process.stdout.on('error', () => process.exit())
 
 process.exitCode = await runRelay(process.argv.slice(2), {

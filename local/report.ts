@@ -3,7 +3,7 @@ import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
 
-/** What a run came to, for the person at the console. */
+/** The result of a run, as lines for the console. */
 export function describeReport({
   runId,
   state,
@@ -24,7 +24,7 @@ export function describeReport({
   ]
 }
 
-/** What a running host is: address, function key, the run it made, and where its devices come from. */
+/** A running host: address, function key, its run, and where its devices come from. */
 export interface Served {
   url: string
   key: string
@@ -45,16 +45,17 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     `  ${curl} '${url}/api/events?limit=3'`,
     `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
     `  ${curl} ${url}/api/subscriptions`,
-    // One of each kind of scan stands in the simulator: 101 to 118, sessions and definitions.
+    // The simulator has one scan of each kind: 101 to 118, sessions and definitions.
     `  ${curl} ${url}/api/scan-history/tenable/scans/101`,
     `  ${curl} ${url}/api/scan-history/defender/definitions`,
     `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
     `  npm run relay -- status --url ${url} --key ${key}`,
-    '\nServing; each event that is delivered to the built-in receiver is a line below. Ctrl-C stops everything.',
+    '\nServing. The built-in receiver prints a line for each event that it gets.',
+    'Ctrl-C stops everything.',
   ]
 }
 
-/** Commands to try on a host that serves the real Defender; nothing was imported yet. */
+/** Commands to try on a host with the real Defender; nothing was imported yet. */
 export function describeLiveTries(url: string, key: string): string[] {
   const curl = `curl -s -H 'x-functions-key: ${key}'`
   return [
@@ -67,10 +68,10 @@ export function describeLiveTries(url: string, key: string): string[] {
   ]
 }
 
-/** A look at every flow, for people: a line a flow with what is wrong, then what mends it, each command once. */
-export function describeLooks(looks: readonly FlowCheck[]): string[] {
-  const width = Math.max(...looks.map(({ flow }) => flowGrants[flow].title.length))
-  const lines = looks.flatMap(({ flow, state, checks }) => {
+/** The checks of every flow as lines: one for each flow with its problem, then the fixes, each once. */
+export function describeChecks(flows: readonly FlowCheck[]): string[] {
+  const width = Math.max(...flows.map(({ flow }) => flowGrants[flow].title.length))
+  const lines = flows.flatMap(({ flow, state, checks }) => {
     const problems = checks.flatMap(({ name, problem }) =>
       problem === null ? [] : [`${name}: ${problem}`],
     )
@@ -78,8 +79,8 @@ export function describeLooks(looks: readonly FlowCheck[]): string[] {
     const head = `  ${flowGrants[flow].title.padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
     return [head, ...others.map((problem) => `${' '.repeat(width + 12)}${problem}`)]
   })
-  const remedies = new Set(looks.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
-  return remedies.size === 0
+  const fixes = new Set(flows.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
+  return fixes.size === 0
     ? lines
-    : [...lines, '\nTo mend it:', ...[...remedies].map((fix) => `  ${fix}`)]
+    : [...lines, '\nTo fix it:', ...[...fixes].map((fix) => `  ${fix}`)]
 }

@@ -7,9 +7,9 @@ import { LARGEST_FLEET, type StartOptions } from './options.ts'
 
 const DEFAULT_FLEET = 5000
 
-/** What a choice depends on besides the command line. */
+/** What the choice depends on besides the command line. */
 export interface Known {
-  /** What the data folder stood for until now. */
+  /** The source of the data folder until now. */
   before: Source | undefined
   present: Date
   /** The `generatedTime` of the published snapshot, where there is one. */
@@ -19,7 +19,7 @@ export interface Known {
 type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'> &
   Partial<Pick<StartOptions, 'live'>>
 
-/** Decides where the devices come from: what the data folder has, unless something else was asked for or a file has changed. */
+/** Decides where the devices come from: the data folder's source, unless another one is requested or a file has changed. */
 export async function chooseSource(asked: Asked, known: Known): Promise<Source> {
   const { before } = known
   const { fleet } = asked
@@ -31,7 +31,7 @@ export async function chooseSource(asked: Asked, known: Known): Promise<Source> 
   return { kind: 'fleet', size: fleet ?? DEFAULT_FLEET, generatedTime: nextGeneratedTime(known) }
 }
 
-/** Throws one sentence when a data folder would come to hold real and simulated data side by side. */
+/** Throws one sentence when a data folder would hold real and simulated data together. */
 export function refuseMixture({ live = false }: Asked, before: Source | undefined): void {
   if (before && live !== (before.kind === 'live')) {
     throw new Error(
@@ -40,9 +40,9 @@ export function refuseMixture({ live = false }: Asked, before: Source | undefine
   }
 }
 
-/** Throws one sentence when a file that a start is about can't be read. */
+/** Throws one sentence when a file to import can't be read. */
 export function refuseUnreadable(asked: Asked, before: Source | undefined): void {
-  for (const path of pathsFor(asked, before)) lookAt(path)
+  for (const path of pathsFor(asked, before)) statFile(path)
 }
 
 function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | undefined): string[] {
@@ -51,7 +51,7 @@ function pathsFor({ fleet, files, upstream, live }: Asked, before: Source | unde
 }
 
 async function chooseFiles(paths: string[], known: Known): Promise<Source> {
-  const files = paths.map(lookAt)
+  const files = paths.map(statFile)
   const { before } = known
   if (before?.kind === 'files' && JSON.stringify(before.files) === JSON.stringify(files))
     return before
@@ -65,7 +65,7 @@ async function chooseFiles(paths: string[], known: Known): Promise<Source> {
   return { kind: 'files', files, generatedTime: nextGeneratedTime(known) }
 }
 
-/** Whole minutes, as the service writes it; later than what came before, or it would be taken for the same or an older export. */
+/** Whole minutes, as the service writes it. Later than the previous one: otherwise it would be the same or an older export. */
 function nextGeneratedTime({ before, present, published }: Known): string {
   const earlier = [published, before && 'generatedTime' in before ? before.generatedTime : null]
   const laterMs = earlier.map((time) => (time ? Date.parse(time) + MINUTE_MS : 0))
@@ -73,7 +73,7 @@ function nextGeneratedTime({ before, present, published }: Known): string {
   return `${new Date(wholeMs).toISOString().slice(0, 19)}Z`
 }
 
-function lookAt(path: string): { path: string; bytes: number; changedMs: number } {
+function statFile(path: string): { path: string; bytes: number; changedMs: number } {
   try {
     const found = statSync(path, { throwIfNoEntry: false })
     if (!found) throw new Error(`There is no file ${path}.`)
@@ -90,20 +90,20 @@ function lookAt(path: string): { path: string; bytes: number; changedMs: number 
   }
 }
 
-/** Lines of a file, packed or not; stops counting once there are more than `most`. */
-async function countLines(path: string, most: number): Promise<number> {
+/** Number of lines of a file, gzip or plain; stops counting above `max`. */
+async function countLines(path: string, max: number): Promise<number> {
   let lines = 0
   const count = async (body: AsyncIterable<Buffer>) => {
     for await (const chunk of body) {
       for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines += 1
-      if (lines > most) return
+      if (lines > max) return
     }
   }
   try {
     if (/\.gz$/i.test(path)) await pipeline(createReadStream(path), createGunzip(), count)
     else await pipeline(createReadStream(path), count)
   } catch (error) {
-    // A file that is damaged inside is for the import to refuse; one that can't be read is not.
+    // The import reports a file that is damaged inside; a file that can't be read is reported here.
     if ((error as NodeJS.ErrnoException).syscall) throw asUnreadable(path, error)
   }
   return lines

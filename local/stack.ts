@@ -28,7 +28,7 @@ export interface Stack {
   source: Source
   /** The built-in upstreams; absent with `--upstream` and `--live`. */
   simulator: Simulator | undefined
-  /** Rejects when the storage emulator ends although nobody has stopped it: nothing works any more then. */
+  /** Rejects when the storage emulator ends without being stopped: nothing works after that. */
   broken: Promise<never>
   /** Stops everything; the emulator last, so that nothing is lost. */
   stop(): Promise<void>
@@ -37,17 +37,17 @@ export interface Stack {
 export interface StackOptions {
   folder: DataFolder
   upstream: string | undefined
-  /** Settings for the real Defender: then nothing of it is simulated. */
+  /** Settings for the real Defender: then nothing is simulated. */
   live: Settings | undefined
   port: number | undefined
   print(line: string): void
-  /** Nothing more is started once it is aborted. */
+  /** Nothing more is started after an abort. */
   signal: AbortSignal
-  /** Decides where the devices come from, once it is known what has been published. */
+  /** Decides where the devices come from; called when the published snapshot is known. */
   chooseSource(known: Known): Promise<Source>
 }
 
-/** Starts emulator, simulator and host; what was started is stopped again when a later part fails. */
+/** Starts emulator, simulator and host; stops all of them when one fails to start. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { folder, signal, print } = options
   const clock = keepOffset(createAdjustableClock(folder.state.clockOffsetMs), folder)
@@ -93,7 +93,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
     })
-    // In this order: a kill in between leaves the old source, and the same is done again.
+    // In this order: after a kill in between the old source is still stored, and the next start repeats this.
     if (!live && !isDeepStrictEqual(folder.state.source, source)) await replaceUnfinishedRun(print)
     folder.state.source = source
     folder.save()
@@ -126,14 +126,14 @@ async function publishedTime(azurite: Azurite): Promise<string | null> {
   return (await createRunLedger(exports, AV_HEALTH).current())?.generatedTime ?? null
 }
 
-/** A run over other devices can't be finished any more: its files are gone. */
+/** A run with other devices can't be finished: its files do not exist any more. */
 async function replaceUnfinishedRun(print: (line: string) => void): Promise<void> {
   const log = createLog({ info: () => undefined, warn: print, error: () => undefined })
   const engine = (await theApp().avHealth()).engine({ log, trace: {} })
   const active = await engine.runs.active()
   const ref = active && (await engine.runs.takeOver(active))
   if (!ref) return
-  print(`warn: run ${ref.runId} was over another fleet: it is given up`)
+  print(`warn: run ${ref.runId} is for another fleet: it ends as failed`)
   await endRun(engine, ref, 'failed', 'the local fleet was replaced')
 }
 
@@ -142,7 +142,7 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   const fleet = createFleet(
     source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime },
   )
-  // From a fixed moment on, so that a restart shows the same items.
+  // From a fixed moment, so that a restart gives the same items.
   const startsAt = new Date(Date.parse(generatedTime) - 2 * HOUR_MS).toISOString()
   return startSimulator({
     clock,
@@ -152,7 +152,7 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   })
 }
 
-/** The offset outlives the process: time never goes back for what is stored. */
+/** Stores the offset in the folder: time must never go back for stored data. */
 function keepOffset(clock: AdjustableClock, folder: DataFolder): AdjustableClock {
   return {
     now: clock.now,
@@ -161,7 +161,7 @@ function keepOffset(clock: AdjustableClock, folder: DataFolder): AdjustableClock
       return clock.offsetMs
     },
     advance(ms) {
-      // First kept, then seen: what happens at the new time must not be stored before it.
+      // First store, then advance: nothing that happens at the new time may be stored before the offset.
       folder.state.clockOffsetMs = clock.offsetMs + ms
       folder.save()
       clock.advance(ms)

@@ -5,12 +5,12 @@ import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
 import { readLocalSettings } from './laptop.ts'
 import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
-import { describeLiveTries, describeLooks, describeReport, describeTries } from './report.ts'
+import { describeChecks, describeLiveTries, describeReport, describeTries } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 import { createProgress, toPlain, toPlainLines } from './terminal.ts'
 
-/** Ctrl-C and the like: what the process ends with when it comes before the work is done. */
+/** Exit codes when a signal ends the process before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }
 const LONGEST_STOP_MS = 30_000
 const SPREADING_MS = 1000
@@ -26,7 +26,7 @@ class Interrupted extends Error {
 }
 
 const progress = createProgress(process.stderr)
-// Whoever reads along may leave; that does not stop the work.
+// The reader may close the pipe; that does not stop the work.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 process.exitCode = await main()
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
   const stop = (code: number) => {
     if (interrupt.signal.aborted) process.exit(code)
     interrupt.abort(new Interrupted(code))
-    // Whatever hangs: the emulator saves and leaves by itself when this process is gone.
+    // When stopping hangs: the emulator saves and ends by itself after this process has ended.
     setTimeout(() => process.exit(code), LONGEST_STOP_MS).unref()
   }
   for (const [signal, code] of Object.entries(signalCodes)) process.on(signal, () => stop(code))
@@ -89,8 +89,9 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     try {
       folder.state.url = url
       folder.save()
-      progress.say(`host: ${url}   function key: ${key}   master key: ${master}`)
-      if (live) for (const line of describeLooks(await preflight(theApp()))) progress.say(line)
+      for (const line of [`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
+        progress.say(line)
+      if (live) for (const line of describeChecks(await preflight(theApp()))) progress.say(line)
       if (live && !options.once) {
         for (const line of describeLiveTries(url, key)) progress.say(line)
         await Promise.race([aborted(signal), stack.broken])
@@ -116,7 +117,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       for (const line of describeTries({ url, key, report, source: stack.source }))
         progress.say(line)
       await Promise.race([aborted(signal), stack.broken])
-      // Until then it serves, and being stopped is how that ends.
+      // It serves until it is stopped, so being stopped is a success.
       return 0
     } finally {
       progress.end()
@@ -130,16 +131,16 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   }
 }
 
-/** Does the work; when it fails because storage has gone, that is what is said, however late it is noticed. */
+/** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */
 function unlessBroken<T>(work: Promise<T>, broken: Promise<never>): Promise<T> {
-  const told = work.catch(async (error) => {
+  const result = work.catch(async (error) => {
     await Promise.race([broken, sleep(SPREADING_MS)])
     throw error
   })
-  return Promise.race([told, broken])
+  return Promise.race([result, broken])
 }
 
-/** A signal to npm ends the shell between npm and this process and goes no further: what is seen here is that it has gone. */
+/** Calls `act` when the parent process has ended: a signal to npm ends the shell between npm and this process, but not this process. */
 function whenParentIsGone(act: () => void): void {
   const parent = process.ppid
   const watch = setInterval(() => {

@@ -1,29 +1,29 @@
 import type { Standing } from './app-client.ts'
 
-/** Where progress is shown: standard error, or a stand-in. */
+/** Where progress is shown: standard error, or a test's substitute. */
 export interface Screen {
   write(text: string): unknown
   isTTY?: boolean
   columns?: number
 }
 
-/** Lines of the console, and below them on a terminal one that moves. */
+/** Lines of the console, and on a terminal a progress bar below them. */
 export interface Progress {
   show(standing: Standing): void
-  /** Writes a line of its own. */
+  /** Writes a separate line. */
   say(line: string): void
-  /** The last state stays where it is. */
+  /** Ends the progress bar; its last state stays visible. */
   end(): void
 }
 
 const BAR = 30
 const LINE_EVERY_MS = 5000
 
-/** A file that has been tried and is to be tried again. */
+/** A file that failed and will be tried again. */
 const isWaiting = (state: string) =>
   state !== 'imported' && state !== 'failed' && state !== 'importing'
 
-/** Shows a run's progress: a bar that moves on a terminal, a line now and then elsewhere. */
+/** Shows a run's progress: a bar on a terminal, otherwise a line every few seconds. */
 export function createProgress(screen: Screen): Progress {
   let bar = ''
   let lastLineAt = Number.NEGATIVE_INFINITY
@@ -37,7 +37,7 @@ export function createProgress(screen: Screen): Progress {
       const text = `${run.state}: ${imported}/${listed} files, ${parsed} rows, ${rowsPerSecond} rows/s${tail}`
       if (screen.isTTY) {
         const full = listed > 0 ? Math.round((imported / listed) * BAR) : 0
-        // A line that wraps could not be taken back.
+        // A line that wraps could not be overwritten.
         bar = `[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${text}`.slice(
           0,
           (screen.columns || 80) - 1,
@@ -59,16 +59,16 @@ export function createProgress(screen: Screen): Progress {
   }
 }
 
-/** What may drive a terminal or hide from the eye: control and format characters, odd line ends, halves of characters. */
+/** Characters that may control a terminal or are invisible: control and format characters, unusual line ends, half characters. */
 const DANGEROUS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** A text from outside on one line, each character that is no plain one written out as `\u001b` is. */
+/** An untrusted text on one line, with every dangerous character escaped, for example as `\u001b`. */
 export const toPlain = (text: string): string => text.replace(DANGEROUS, writeOut)
 
 /** The same for a text of several lines. */
 export const toPlainLines = (text: string): string => text.split('\n').map(toPlain).join('\n')
 
-/** JSON on one line that says the same: what stands raw in it stands in its texts, where it may be written out. */
+/** The same JSON on one line. Dangerous characters can only be inside its strings, where an escape is valid. */
 export const toPlainJson = (json: string): string => toPlain(json.trim().replace(/[\n\r\t]+/g, ' '))
 
 const writeOut = (character: string): string =>

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Reads the current snapshot of a data folder back and says whether it is the folder's fleet. */
+/** Compares the current snapshot of a data folder with the folder's fleet. */
 async function verify(dir: string): Promise<number> {
   const source = readState(dir)?.source
   if (source?.kind !== 'fleet') throw new Error(`${dir} holds no fleet: ${RUN_FIRST}.`)
@@ -63,14 +63,16 @@ async function compareWith(
       current.method !== 'files' ||
       Date.parse(current.generatedTime ?? '') !== Date.parse(source.generatedTime)
     ) {
-      throw new Error(`Snapshot ${current.runId} is not of the files of this fleet: ${RUN_FIRST}.`)
+      throw new Error(
+        `Snapshot ${current.runId} is not from the files of this fleet: ${RUN_FIRST}.`,
+      )
     }
     const fleet = createFleet(fleetOptions(source))
     const differences = await compareSnapshot(tables(current.table), current.buckets, fleet.truth())
     for (const difference of differences.slice(0, DIFFERENCES_SHOWN)) console.error(difference)
     const verdict =
       differences.length === 0
-        ? 'exactly the fleet, field by field'
+        ? 'exactly the fleet, every field'
         : `${differences.length} differences`
     console.log(`${current.table}: ${current.devices} devices, ${verdict}`)
     return differences.length === 0 ? 0 : 1

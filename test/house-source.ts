@@ -50,7 +50,7 @@ export interface Source {
 const BEGINNING =
   /(?:^|[(,=:[!&|?{};+\-*%^~<>]|\b(?:return|typeof|case|in|of|yield|await|void|delete|throw|else))\s*$/
 
-/** Reads a source file: plain text is enough, as long as comments, quotes and patterns are told apart. */
+/** Reads a source file: plain text is enough when comments, quotes and patterns are distinguished. */
 export function readSource(path: string, text: string): Source {
   const { code, quoted } = strip(text)
   return {
@@ -62,9 +62,31 @@ export function readSource(path: string, text: string): Source {
   }
 }
 
-/** Takes comments out, and puts the number of each quoted text in its place. */
-function strip(text: string): { code: string; quoted: string[] } {
+/** A stretch of a source text: from the character `start` up to, but not including, `end`. */
+interface Range {
+  start: number
+  end: number
+}
+
+/**
+ * Separates the code of a source text from its prose (comments and quoted texts). Both keep their lines and columns: blanks
+ * stand in place of the other part.
+ */
+export function splitProse(text: string): { code: string; prose: string } {
+  const blank = (part: string) => part.replace(/[^\n]/g, ' ')
+  let [code, prose, at] = ['', '', 0]
+  for (const { start, end } of strip(text).prose) {
+    code += text.slice(at, start) + blank(text.slice(start, end))
+    prose += blank(text.slice(at, start)) + text.slice(start, end)
+    at = end
+  }
+  return { code: code + text.slice(at), prose: prose + blank(text.slice(at)) }
+}
+
+/** Takes comments out, and puts the number of each quoted text in its place. `prose` are the places of both. */
+function strip(text: string): { code: string; quoted: string[]; prose: Range[] } {
   const quoted: string[] = []
+  const prose: Range[] = []
   // For every open `${`, how many braces are open within it.
   const holes: number[] = []
   let code = ''
@@ -78,8 +100,14 @@ function strip(text: string): { code: string; quoted: string[] } {
     if (found) at = pattern.lastIndex
     return found?.[0]
   }
+  const takeProse = (pattern: RegExp): string | undefined => {
+    const start = at
+    const found = take(pattern)
+    if (found !== undefined) prose.push({ start, end: at })
+    return found
+  }
   const template = () => {
-    const chunk = take(/(?:\\[\s\S]|\$(?!\{)|[^\\$`])*(?:`|\$\{)/y)
+    const chunk = takeProse(/(?:\\[\s\S]|\$(?!\{)|[^\\$`])*(?:`|\$\{)/y)
     if (chunk === undefined) throw new Error('a template has no end')
     keep(chunk)
     if (chunk.endsWith('${')) {
@@ -88,10 +116,10 @@ function strip(text: string): { code: string; quoted: string[] } {
     }
   }
   while (at < text.length) {
-    if (take(/\/\/[^\n]*|\/\*[\s\S]*?\*\//y)) code += ' '
+    if (takeProse(/\/\/[^\n]*|\/\*[\s\S]*?\*\//y)) code += ' '
     else if (/['"]/.test(text[at] ?? ''))
       keep(
-        take(/'(?:\\[\s\S]|[^\\'\n])*'|"(?:\\[\s\S]|[^\\"\n])*"/y)?.slice(1, -1) ??
+        takeProse(/'(?:\\[\s\S]|[^\\'\n])*'|"(?:\\[\s\S]|[^\\"\n])*"/y)?.slice(1, -1) ??
           text[at++] ??
           '',
       )
@@ -116,7 +144,7 @@ function strip(text: string): { code: string; quoted: string[] } {
       at += 1
     }
   }
-  return { code, quoted }
+  return { code, quoted, prose }
 }
 
 const FROM =

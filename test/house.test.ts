@@ -41,7 +41,7 @@ const good: Tree = {
     "import { flow } from './app/flows.ts'",
     'export const now = () => new Date()',
     'const env = process.env',
-    'export function useParts() {}',
+    'export function useOverrides() {}',
   ].join('\n'),
   'shared/app/flows.ts': [
     "import { z } from 'zod'",
@@ -75,11 +75,11 @@ const good: Tree = {
     "import { createHash } from 'node:crypto'\nimport { log } from '../platform/log.ts'\n",
   'shared/platform/log.ts': 'export const log = console\n',
   'local/start.ts':
-    "import { app } from '@azure/functions'\nimport { useParts } from '../shared/app.ts'\nconst load = () => import('../functions/index.ts')\n",
+    "import { app } from '@azure/functions'\nimport { useOverrides } from '../shared/app.ts'\nconst load = () => import('../functions/index.ts')\n",
   'test/log.test.ts': "import azure from '@azure/functions'\nconst now = Date.now()\n",
 }
 
-test('a house in order has no breach, whatever its comments, texts and patterns say', () => {
+test('a house in order has no breach, with any comments, texts and patterns', () => {
   expect(findBreaches(good)).toEqual([])
 })
 
@@ -88,8 +88,8 @@ const add = (path: string, ...lines: string[]): Tree => ({
 })
 const long = (lines: number) => Array.from({ length: lines }, () => '// a line').join('\n')
 
-describe('a breach is told with its file and its rule', () => {
-  test.each<[rule: string, change: Tree, told: string]>([
+describe('a breach is reported with its file and its rule', () => {
+  test.each<[rule: string, change: Tree, message: string]>([
     [
       'a domain imports another',
       add('shared/av-health/record.ts', "import '../changes/poll.ts'"),
@@ -273,8 +273,8 @@ describe('a breach is told with its file and its rule', () => {
     ],
     [
       'parts replaced from within',
-      add('shared/app/flows.ts', 'useParts({})'),
-      'useParts is for laptops and tests',
+      add('shared/app/flows.ts', 'useOverrides({})'),
+      'useOverrides is for laptops and tests',
     ],
     [
       'a require',
@@ -322,7 +322,7 @@ describe('a breach is told with its file and its rule', () => {
       'an orchestration is played again and again: fetch may differ each time',
     ],
     [
-      'an orchestration nobody knows of',
+      'an unregistered orchestration',
       add(
         'shared/av-health/record.ts',
         "import type { OrchestrationContext } from 'durable-functions'",
@@ -380,7 +380,7 @@ describe('a breach is told with its file and its rule', () => {
       'a file is named after its job, in kebab-case',
     ],
     [
-      'a trigger that nobody loads',
+      'a trigger that is not loaded',
       { 'functions/other.ts': '' },
       'does not import functions/other.ts',
     ],
@@ -404,18 +404,20 @@ describe('a breach is told with its file and its rule', () => {
       { 'test/log.test.ts': 'expect(1).toMatchInlineSnapshot()' },
       'a snapshot promises nothing',
     ],
-  ])('%s', (_rule, change, told) => {
+  ])('%s', (_rule, change, message) => {
     // An arrow that goes to the left may close a circle as well.
     const breaches = findBreaches({ ...good, ...change }).filter(
       (sentence) => !sentence.startsWith('a circle'),
     )
 
-    const file = told.startsWith('does not import') ? 'functions/index.ts' : Object.keys(change)[0]
-    expect(breaches).toEqual([`${file}: ${told}`])
+    const file = message.startsWith('does not import')
+      ? 'functions/index.ts'
+      : Object.keys(change)[0]
+    expect(breaches).toEqual([`${file}: ${message}`])
   })
 })
 
-/** Files of a room that are imported by nobody. */
+/** Files of a room without importers. */
 const many = (count: number, text = ''): Tree =>
   Object.fromEntries(
     Array.from({ length: count }, (_, index) => [`shared/exports/part-${index}.ts`, text]),
@@ -430,8 +432,8 @@ const singleUse = (count: number, importer: string): Tree => ({
   ),
 })
 
-describe('a breach of the whole is told', () => {
-  test.each<[rule: string, change: Tree, told: string | RegExp]>([
+describe('a breach of the whole is reported', () => {
+  test.each<[rule: string, change: Tree, message: string | RegExp]>([
     [
       'two files that import one another',
       {
@@ -484,10 +486,12 @@ describe('a breach of the whole is told', () => {
       { 'biome.json': '{}' },
       'biome.json: lineWidth is 100, since lines are counted at that width',
     ],
-  ])('%s', (_rule, change, told) => {
+  ])('%s', (_rule, change, message) => {
     const breaches = findBreaches({ ...good, ...change })
 
-    expect(breaches).toEqual([typeof told === 'string' ? told : expect.stringMatching(told)])
+    expect(breaches).toEqual([
+      typeof message === 'string' ? message : expect.stringMatching(message),
+    ])
   })
 
   test.each<[what: string, change: Tree]>([
@@ -549,13 +553,13 @@ describe('a walk', () => {
     ])
   })
 
-  test('names only files that are there', () => {
+  test('names only existing files', () => {
     const walk = { name: 'w', from: ['shared/changes/poll.ts'], past: ['shared/gone.ts'] }
 
     expect(() => walkFiles(files, walk)).toThrow('names files that are not there: shared/gone.ts')
   })
 
-  test('that nobody bounds has its files too', () => {
+  test('without a limit has its files too', () => {
     for (const walk of walks)
       expect(walkFiles(sources, walk)).toEqual(expect.arrayContaining(walk.from))
   })

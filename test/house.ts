@@ -89,7 +89,7 @@ const worlds: [pattern: RegExp, what: string][] = [
     'time comes from the clock',
   ],
   [/(?<![.\w$])set(?:Timeout|Interval|Immediate)\b(?!\s*:)/, 'time passes by the clock'],
-  [/(?<![.\w$])useParts\b/, 'useParts is for laptops and tests'],
+  [/(?<![.\w$])useOverrides\b/, 'useOverrides is for laptops and tests'],
   [
     /(?<![.\w$])require\s*\(|\bimport\s*\(\s*(?!'')/,
     'imports are written out, so that the house can see them',

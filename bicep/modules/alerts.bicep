@@ -1,4 +1,4 @@
-@description('Part of each rule\'s name: another installation in the same group has rules of its own.')
+@description('A part of each rule\'s name: another installation in the same group has its own rules.')
 param name string
 param location string
 param tags object
@@ -6,10 +6,10 @@ param tags object
 @description('Resource id of the Application Insights component that the queries read.')
 param insightsId string
 
-@description('Resource id of the action group that is told, or empty.')
+@description('Resource id of the action group for alerts, or empty.')
 param actionGroupId string
 
-// One entry a rule; the queries stand in files that the tests evaluate over the lines that the app really logs.
+// One entry for each rule. The queries are in files: the tests evaluate them over the lines that the app logs.
 var rules = [
   {
     name: 'no-poll-machine-actions'
@@ -53,7 +53,7 @@ var rules = [
   }
   {
     name: 'dead-letters'
-    displayName: 'defender-relay: deliveries were given up'
+    displayName: 'defender-relay: deliveries are dead'
     query: loadTextContent('../queries/dead-letters.kql')
     severity: 2
     evaluationFrequency: 'PT15M'
@@ -63,7 +63,7 @@ var rules = [
   }
   {
     name: 'rejects'
-    displayName: 'defender-relay: rows of the upstream could not be read'
+    displayName: 'defender-relay: rows of an upstream could not be read'
     query: loadTextContent('../queries/rejects.kql')
     severity: 3
     evaluationFrequency: 'PT15M'
@@ -93,7 +93,7 @@ var rules = [
   }
   {
     name: 'endpoint-retirement'
-    displayName: 'defender-relay: an endpoint has ended or will'
+    displayName: 'defender-relay: an endpoint is retired or will be'
     query: loadTextContent('../queries/endpoint-retirement.kql')
     severity: 1
     evaluationFrequency: 'PT15M'
@@ -117,7 +117,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       evaluationFrequency: rule.evaluationFrequency
       windowSize: rule.windowSize
       autoMitigate: true
-      // A fresh workspace does not know its tables yet.
+      // A new workspace does not have its tables yet.
       skipQueryValidation: true
       criteria: {
         allOf: [

@@ -4,10 +4,10 @@ param name string
 param location string
 param tags object
 
-@description('false: reachable through its private endpoint alone, for publishing too.')
+@description('false: reachable only through its private endpoint, also for publishing.')
 param publicNetwork bool
 
-@description('Subnet that the app calls out from, or empty.')
+@description('Subnet for outgoing calls of the app, or empty.')
 param subnetId string
 
 @description('Resource id of the user-assigned identity.')
@@ -34,10 +34,10 @@ param instanceMemoryMB int
 param maximumInstanceCount int
 param alwaysReady { name: string, instanceCount: int }[]
 
-@description('Settings of the product by name.')
+@description('Settings of the app by name.')
 param ownSettings object
 
-@description('Client id of the app registration behind Easy Auth, or empty.')
+@description('Client id of the app registration for Easy Auth, or empty.')
 param authClientId string
 param authAllowedClientIds string[]
 
@@ -57,7 +57,7 @@ var platformSettings = {
   RELAY_STORAGE__clientId: clientId
 }
 
-// A reference to a secret that is not there would become the value.
+// A reference to a missing secret would become the value.
 var tenableSettings = tenableConfigured
   ? {
       TENABLE_ACCESS_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/tenable-access-key/)'
@@ -107,7 +107,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         maximumInstanceCount: maximumInstanceCount
         instanceMemoryMB: instanceMemoryMB
         triggers: {
-          // 4, 16 or 32: what the service itself takes for each size.
+          // 4, 16 or 32: the service's own defaults for the sizes.
           http: { perInstanceConcurrency: instanceMemoryMB / 128 }
         }
         alwaysReady: alwaysReady
@@ -117,11 +117,11 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         version: '24'
       }
     }
-    // Flex Consumption refuses most of what other plans take here.
+    // Flex Consumption refuses most properties that other plans accept here.
     siteConfig: { minTlsVersion: '1.2' }
   }
 
-  // Replaces all settings at every deployment: what is set by hand is lost.
+  // Replaces all settings at every deployment: manual changes are lost.
   resource appSettings 'config' = {
     name: 'appsettings'
     properties: union(platformSettings, tenableSettings, ownSettings)
@@ -141,7 +141,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       globalValidation: {
         requireAuthentication: true
         unauthenticatedClientAction: 'Return401'
-        // Durable's own calls carry the hub's key; continue/ is guarded by its tickets.
+        // Durable's own calls have the hub's key; continue/ is protected by its tickets.
         excludedPaths: [
           '/api/health'
           '/api/continue/'

@@ -18,7 +18,7 @@ var wanted = [
   { of: 'relay', service: 'vault', target: vaultId }
 ]
 
-// What the app needs before it starts; its own endpoint comes after it.
+// The endpoints that the app needs before it starts; the app's endpoint is created later.
 module endpoint 'private-endpoint.bicep' = [
   for one in wanted: {
     name: 'endpoint-${one.of}-${one.service}'

@@ -11,7 +11,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: 'log-${name}'
   location: location
   tags: tags
-  // No daily cap: it would stop what the alerts look at, and those on silence would fire.
+  // No daily cap: it would stop the telemetry that the alerts read, and alerts on missing lines would fire.
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: 30
@@ -31,7 +31,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-// Without it telemetry is lost in silence.
+// Without it telemetry is lost without any error.
 resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: insights
   name: guid(insights.id, principalId, metricsPublisher)
@@ -45,5 +45,5 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 output workspaceId string = workspace.id
 output insightsId string = insights.id
 
-@description('Where telemetry goes; no secret, since local authentication is off.')
+@description('Connection string for telemetry; not a secret, since local authentication is off.')
 output connectionString string = insights.properties.ConnectionString

@@ -5,10 +5,10 @@ param tags object
 @description('At least a /24: a /26 for the app, a /26 for private endpoints.')
 param addressPrefix string
 
-@description('Ids of DNS zones that are there already, by what they are for; empty: zones of its own.')
+@description('Ids of existing DNS zones by service; empty: creates new zones.')
 param zoneIds object
 
-@description('Addresses that the network asks for names; empty: Azure\'s own.')
+@description('Addresses of DNS servers; empty: the DNS of Azure.')
 param dnsServers string[]
 
 var sitesZone = environment().name == 'AzureUSGovernment'
@@ -19,7 +19,7 @@ var zoneNames = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
   queue: 'privatelink.queue.${environment().suffixes.storage}'
   table: 'privatelink.table.${environment().suffixes.storage}'
-  // The suffix begins with a dot.
+  // The suffix starts with a dot.
   vault: 'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
   sites: sitesZone
 }
@@ -32,7 +32,7 @@ resource address 'Microsoft.Network/publicIPAddresses@2025-09-01' = {
   properties: { publicIPAllocationMethod: 'Static' }
 }
 
-// New networks have no way out of their own, and Defender and Tenable are on the internet. It gives one fixed address.
+// New networks have no outgoing access by default, and Defender and Tenable are on the internet. The gateway has one fixed address.
 resource nat 'Microsoft.Network/natGateways@2025-09-01' = {
   name: 'nat-${name}'
   location: location
@@ -52,7 +52,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
   properties: {
     addressSpace: { addressPrefixes: [addressPrefix] }
     dhcpOptions: { dnsServers: dnsServers }
-    // Declared here and not as children: a network put again without its subnets has tried to delete them.
+    // Declared here and not as children: deploying the network again without its subnets has tried to delete them.
     subnets: [
       {
         name: 'app'
@@ -111,7 +111,7 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
 output appSubnetId string = network::appSubnet.id
 output endpointSubnetId string = network::endpointSubnet.id
 
-@description('Ids of the DNS zones by what they are for.')
+@description('Ids of the DNS zones by service.')
 output zoneIds object = empty(zoneIds)
   ? {
       blob: resourceId('Microsoft.Network/privateDnsZones', zoneNames.blob)

@@ -3,13 +3,13 @@ param location string
 param tags object
 param subnetId string
 
-@description('Resource id of what is reached through the endpoint.')
+@description('Resource id of the target of the endpoint.')
 param targetId string
 
-@description('Which of its services: blob, queue, table, vault or sites.')
+@description('Its service: blob, queue, table, vault or sites.')
 param groupId string
 
-@description('DNS zone that tells the private address.')
+@description('DNS zone with the private address.')
 param zoneId string
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2025-09-01' = {
@@ -29,7 +29,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-09-01' = {
     ]
   }
 
-  // Without it the name leads to the public address, which answers 403.
+  // Without it the name resolves to the public address, which answers 403.
   resource zone 'privateDnsZoneGroups' = {
     name: 'default'
     properties: {

@@ -1,17 +1,17 @@
-@description('3 to 24 small letters and digits.')
+@description('3 to 24 lower-case letters and digits.')
 @minLength(3)
 @maxLength(24)
 param name string
 param location string
 param tags object
 
-@description('false: reachable through private endpoints alone.')
+@description('false: reachable only through private endpoints.')
 param publicNetwork bool
 
 param containers string[] = []
 param queueNames string[] = []
 
-@description('Object id of the identity that works with the account.')
+@description('Object id of the identity that uses the account.')
 param principalId string
 
 @description('Ids of the role definitions that it gets on the account.')
@@ -32,7 +32,7 @@ resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
     publicNetworkAccess: publicNetwork ? 'Enabled' : 'Disabled'
-    // Denying all but some addresses would shut the app out, which comes from private ones.
+    // Allowing only some addresses would refuse the app, which has private ones.
     networkAcls: {
       bypass: 'None'
       defaultAction: publicNetwork ? 'Allow' : 'Deny'
@@ -75,7 +75,7 @@ resource grants 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 
 output id string = account.id
 
-@description('Where the services of the account answer; each ends with a slash.')
+@description('Endpoints of the services of the account; each ends with a slash.')
 output endpoints object = {
   blob: account.properties.primaryEndpoints.blob
   queue: account.properties.primaryEndpoints.queue

@@ -5,25 +5,25 @@ param name string
 param location string
 param tags object
 
-@description('false: reachable through private endpoints alone.')
+@description('false: reachable only through private endpoints.')
 param publicNetwork bool
 
 @description('Object id of the identity that reads the Tenable secrets.')
 param principalId string
 
-@description('Whether both secrets are there: only then can anybody be granted one of them.')
+@description('Whether both secrets exist: a role on a secret can be granted only then.')
 param tenableConfigured bool
 
-@description('Who may set the secrets: an object id, or empty.')
+@description('Object id of the operator who may set the secrets, or empty.')
 param operatorPrincipalId string
 
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorPrincipalType string
 
-@description('Takes a soft-deleted vault of this name back instead of making one.')
+@description('Recovers a soft-deleted vault with this name instead of creating one.')
 param recover bool
 
-@description('Resource id of the workspace that is told who read or set a secret.')
+@description('Resource id of the workspace that logs who has read or set a secret.')
 param workspaceId string
 
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
@@ -89,7 +89,7 @@ resource setSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!
   }
 }
 
-// The storage accounts have none: each row of a snapshot would be a line of it.
+// The storage accounts have none: it would have a line for each row of a snapshot.
 #disable-next-line use-recent-api-versions // the stable version knows no groups of categories
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault

@@ -11,7 +11,7 @@ export interface TypedData {
   http?: unknown
 }
 
-/** What a handler's file told the host when it registered a function. */
+/** A function as the app has registered it. */
 export interface Registration {
   name: string
   metadata: {
@@ -45,7 +45,7 @@ export interface InvocationModel {
   getResponse(context: unknown, result: unknown): Promise<{ returnValue?: TypedData | null }>
 }
 
-/** The library itself, as it introduces itself to a host. */
+/** The library, as it registers itself with a host. */
 export interface ProgrammingModel {
   getInvocationModel(init: InvocationInit): InvocationModel
   getCapabilities(capabilities: Record<string, unknown>): Promise<Record<string, unknown>>
@@ -78,11 +78,11 @@ const core = {
   Disposable: { from: () => ({ dispose() {} }) },
 }
 
-/** Makes `require('@azure/functions-core')` find this host; harmless to repeat. */
+/** Makes `require('@azure/functions-core')` find this host; may be called again. */
 export function installContract() {
   if (installed) return
   installed = true
-  // The real worker answers this name the same way: no package of it exists, and the loader has no public door.
+  // The real worker does the same: there is no package of this name, and the loader has no public hook.
   const loader = Module as unknown as { _load: Load }
   const original = loader._load
   loader._load = function load(request, ...rest) {
@@ -90,7 +90,7 @@ export function installContract() {
   }
 }
 
-/** Runs `load` and answers everything registered in this process so far; when `load` throws, what it had registered is forgotten. */
+/** Runs `load` and returns everything registered in this process so far; when `load` throws, its registrations are removed. */
 export async function collectRegistrations(load: () => Promise<unknown>): Promise<Registration[]> {
   const before = new Set(registrations.keys())
   try {
@@ -110,26 +110,26 @@ export function programmingModel(): ProgrammingModel {
   return model
 }
 
-/** What a trigger hands to one run of a function. */
+/** The data of a trigger for one run of a function. */
 export interface InvocationRequest {
   input: TypedData
   extraInputs?: Record<string, TypedData>
   triggerMetadata?: Record<string, TypedData>
 }
 
-/** How a run ended; a failure has been printed already. */
+/** The result of a run; a failure was already printed. */
 export type InvocationOutcome =
   | { ok: true; invocationId: string; value: TypedData | null | undefined }
   | { ok: false; invocationId: string; error: Error }
 
-/** Runs functions as the real worker does and knows whether one is under way. */
+/** Runs functions as the real worker does, and knows whether one is running. */
 export interface Invoker {
   invoke(
     registration: Registration,
     triggerName: string,
     request: InvocationRequest,
   ): Promise<InvocationOutcome>
-  /** Whether a run is under way. */
+  /** Whether a function is running. */
   isBusy(): boolean
 }
 

@@ -23,22 +23,22 @@ import {
   type RunFunction,
 } from './triggers.ts'
 
-/** What a host is started with. */
+/** Options of a host. */
 export interface HostOptions {
-  /** Imports the app's entry files; called when the contract is in place. Modules load once a process: a second host gets what they registered for the first. */
+  /** Imports the app's entry files; called after the contract is installed. Modules load once a process: a second host gets the registrations of the first. */
   load(): Promise<unknown>
   /** Connection string of the emulator: tables and queues. */
   storage: string
   /** The parsed host.json. */
   hostJson: unknown
-  /** What `%X%` and connections of queue triggers resolve against. */
+  /** The values of `%X%` and of the connections of queue triggers. */
   settings: Settings
   /** 0 = any free one. */
   port: number
   keys: Keys
-  /** All timers, durable timers and waits between polls run on it. */
+  /** The clock of all timers, durable timers and waits between polls. */
   clock: AdjustableClock
-  /** Takes the lines of the console. */
+  /** Gets the lines of the console. */
   print(line: string): void
 }
 
@@ -47,13 +47,13 @@ export interface Host {
   /** `http://127.0.0.1:<port>` */
   url: string
   functions: { name: string; kind: AppFunction['kind']; route?: string; methods?: string[] }[]
-  /** Takes no more work, waits a few seconds for what runs, then closes. */
+  /** Accepts no more work, waits a few seconds for running functions, then closes. */
   stop(): Promise<void>
 }
 
 const LONGEST_STOP_MS = 5000
 
-/** Starts a host on loopback; rejects with a ConfigError for a host.json with which the real one, too, would not start. */
+/** Starts a host on loopback; rejects with a ConfigError for a host.json with which the real host would not start either. */
 export async function startHost(options: HostOptions): Promise<Host> {
   const { storage, settings, clock, print } = options
   const hostJson = readHostJson(options.hostJson, settings)
@@ -97,10 +97,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
     keys: options.keys,
     homepage: !/^(true|1)$/i.test(settings.AzureWebJobsDisableHomepage ?? ''),
     async own(call) {
-      // Running functions still need their durable client; nobody else is let in any more.
+      // Running functions still need their durable client; all other calls are refused now.
       if (stopping && !isDurable(call)) return { status: 503 }
       const reply = answerAdmin({ keys: options.keys, clock, runNow }, call)
-      // Before everything is taken up again nobody can tell whether an instance is live.
+      // Before all instances are resumed it is not known whether one is live.
       if (!reply && isDurable(call)) await recovered.promise
       return reply ?? answerDurable(engine, webhooks, call)
     },
@@ -161,7 +161,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 }
 
-/** One file that throws takes the whole app along, one function that cannot run only itself. */
+/** A file that throws stops the whole app; a function that can't run stops only itself. */
 async function loadFunctions({
   load,
   settings,
@@ -188,13 +188,13 @@ async function loadFunctions({
 }
 
 async function settle(isQuiet: () => boolean) {
-  // Real time: a clock that somebody moves must not cut this short.
+  // Real time: moving the local clock must not shorten this.
   const until = performance.now() + LONGEST_STOP_MS
   while (!isQuiet() && performance.now() < until)
     await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
-/** The durable client's HTTP library obeys proxy variables, even on the way to this very process. */
+/** The durable client's HTTP library uses proxy variables, even for calls to this process. */
 function bypassProxy() {
   for (const name of ['NO_PROXY', 'no_proxy']) {
     const known = process.env[name] ?? ''
@@ -213,7 +213,7 @@ function notifyAll(reason: unknown) {
   for (const listener of listeners) listener(reason)
 }
 
-/** Hears of promises that were rejected while nobody waited for them, which then end the process no more; the returned function stops it. */
+/** Prints unhandled rejections of promises instead of ending the process; the returned function stops that. */
 export function onUnhandledRejection(listener: (reason: unknown) => void): () => void {
   if (listeners.size === 0) process.on('unhandledRejection', notifyAll)
   listeners.add(listener)

@@ -34,7 +34,7 @@ export function jsonReply(
   }
 }
 
-/** What the HTTP server needs: what it serves and how it runs a function. */
+/** Options of the HTTP server: the routes, and how it runs a function. */
 export interface HttpDeps {
   functions: FunctionOf<'http'>[]
   routePrefix: string
@@ -55,7 +55,7 @@ const LARGEST_BODY = 100 * 1024 * 1024
 
 /** Makes the HTTP server of the host; it does not listen yet. */
 export function createHttpServer(deps: HttpDeps): Server {
-  // Node's own limit stands far behind ours: it does not distinguish a long URL from long headers.
+  // Node's own limit is much higher: it does not distinguish a long URL from long headers.
   return createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
     answer(deps, request).then(
       (reply) => send(response, reply),
@@ -89,7 +89,7 @@ async function answer(deps: HttpDeps, request: IncomingMessage): Promise<HostRep
   return answerFunction(deps, { method, path, query, request, body })
 }
 
-/** A name or an address with its port: with anything else a request never comes as far as a function. */
+/** A name or an address with its port: a request with anything else never reaches a function. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
 
 async function answerFunction(
@@ -122,7 +122,7 @@ async function answerFunction(
   return outcome ? readReply(outcome.value) : { status: 500 }
 }
 
-/** Repeated names reach the handler as one value, joined by commas, whatever the case of the name. */
+/** Joins the values of repeated names with commas; the case of a name does not matter. */
 function joinQuery(query: URLSearchParams): Record<string, string> {
   const joined = new Map<string, { name: string; values: string[] }>()
   for (const [name, value] of query) {
@@ -165,7 +165,7 @@ const httpReply = z.object({
   }),
 })
 
-// What belongs to this connection is the server's to say, not a handler's.
+// The server sets the headers of the connection, not a handler.
 const connectionHeaders = new Set([
   'connection',
   'transfer-encoding',
@@ -199,7 +199,7 @@ function readReply(value: TypedData | null | undefined): HostReply {
   return { status, headers, body: body?.bytes }
 }
 
-/** Undefined = larger than the host takes. A chunked body is read away: the real host hands over an empty one. */
+/** Undefined = larger than the host accepts. A chunked body is read and dropped: the real host passes an empty one. */
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   if (Number(request.headers['content-length'] ?? 0) > LARGEST_BODY) return undefined
   const chunked = request.headers['transfer-encoding'] !== undefined

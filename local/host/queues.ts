@@ -23,9 +23,9 @@ const POISON_TTL_S = 7 * 86_400
 
 /** Running queue triggers. */
 export interface Queues {
-  /** Takes no more messages. */
+  /** Receives no more messages. */
   stop(): void
-  /** Whether a message is in hand. */
+  /** Whether a message is being processed. */
   isBusy(): boolean
 }
 
@@ -39,7 +39,7 @@ export function startQueues(deps: QueueDeps): Queues {
   }
 }
 
-/** Polls one queue; answers at once and keeps count of the messages in hand. */
+/** Polls one queue; returns immediately and counts the messages in progress. */
 function poll(deps: QueueDeps, fn: QueueFunction, signal: AbortSignal): { running: number } {
   const inHand = { running: 0 }
   void pollOn(deps, fn, signal, inHand)
@@ -113,7 +113,7 @@ async function handle(
   const { options, print } = deps
   const text = readMessage(message.messageText, options.messageEncoding)
   if (text === undefined) print(`error: [${fn.name}] message ${message.messageId} is not base64`)
-  // Whoever took it for the last time died over it: it is not tried again.
+  // The process that received it last has crashed: it is not tried again.
   if (text === undefined || message.dequeueCount > options.maxDequeueCount)
     return toPoison(fn, queue, message)
 

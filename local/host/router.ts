@@ -23,7 +23,7 @@ export function parseRoute(route: string): RouteSegment[] {
   })
 }
 
-/** The path as the real server hands it on: decoded once (but `%2F` stays text), then `.` and `..` resolved. */
+/** The path as the real server passes it on: decoded once (`%2F` stays as it is), then `.` and `..` resolved. */
 export function normalisePath(rawPath: string): string {
   const decoded = rawPath.replace(/(?:%(?!2f)[0-9a-f]{2})+/gi, (text) => {
     try {
@@ -88,7 +88,7 @@ export interface Keys {
   function: string
 }
 
-/** Whether a call to a function of `level` may pass; a key in the header, even an empty one, hides the one in the query. */
+/** Whether a call to a function of `level` is allowed; a key in the header, even an empty one, wins over the key in the query. */
 export function mayCall(
   level: AuthLevel,
   keys: Keys,
@@ -100,7 +100,7 @@ export function mayCall(
   return isSame(given, keys.master) || (level === 'function' && isSame(given, keys.function))
 }
 
-/** What an admin route answers to this caller: undefined lets it pass, 403 is for a key that is right but too small. */
+/** The refusal of an admin route: undefined when the call is allowed, 403 for a valid key with too few rights. */
 export function refuseAdmin(
   keys: Keys,
   headers: IncomingHttpHeaders,
@@ -123,5 +123,5 @@ function givenKey(headers: IncomingHttpHeaders, query: URLSearchParams): string 
   return [...query].find(([name]) => name.toLowerCase() === 'code')?.[1]
 }
 
-/** How much key a caller of an HTTP function needs. */
+/** The auth level of an HTTP function. */
 export type AuthLevel = 'anonymous' | 'function' | 'admin'

@@ -5,7 +5,7 @@ import { DAY_MS } from '../../shared/platform/time.ts'
 /** App settings by name. */
 export type Settings = Record<string, string | undefined>
 
-/** The parts of host.json that this host obeys, times in milliseconds. */
+/** The settings of host.json that this host uses, times in milliseconds. */
 export interface HostJson {
   routePrefix: string
   queues: {
@@ -54,7 +54,7 @@ const schema = z.object({
     .prefault({}),
 })
 
-/** Reads host.json; throws a ConfigError that names everything for which the real host, too, would not start. */
+/** Reads host.json; throws a ConfigError that names everything with which the real host would not start either. */
 export function readHostJson(hostJson: unknown, settings: Settings): HostJson {
   const read = schema.safeParse(hostJson)
   if (!read.success) {
@@ -127,7 +127,7 @@ export function resolveName(text: string, settings: Settings): string | undefine
   return missing ? undefined : resolved
 }
 
-/** Reads a setting as the host does, whatever the case of its name. */
+/** Reads a setting as the host does: the case of its name does not matter. */
 export function readSetting(settings: Settings, name: string): string | undefined {
   const wanted = name.toLowerCase()
   return (

@@ -21,9 +21,9 @@ export type Row = { partitionKey: string; rowKey: string } & Record<string, unkn
 const COLUMN_UNITS = 32_000
 const COLUMNS = 14
 
-/** Spreads a JSON text over rows `<key>|00`, `<key>|01`, … of one partition. */
+/** Splits a JSON text into rows `<key>|00`, `<key>|01`, … of one partition. */
 export function textRows(partitionKey: string, key: string, json: string): Row[] {
-  // The emulator refuses these two characters; inside JSON they can be written as escapes.
+  // The emulator refuses these two characters; inside JSON they can be escaped.
   const columns = splitText(json.replace(/\u2028/g, '\\u2028').replace(/\u2029/g, '\\u2029'))
   const rows: Row[] = []
   for (let at = 0; at < columns.length; at += COLUMNS) {
@@ -35,7 +35,7 @@ export function textRows(partitionKey: string, key: string, json: string): Row[]
   return rows
 }
 
-/** Puts together what textRows has spread; the rows must be in the order of their keys. */
+/** Joins the rows of textRows; they must be in the order of their keys. */
 export function joinText(rows: Row[]): string {
   return rows
     .flatMap((row) =>
@@ -63,7 +63,7 @@ function splitText(text: string): string[] {
   return deps.length > 0 ? deps : ['']
 }
 
-// An entity group transaction takes 100 rows and 4 MiB; its own text around each row takes a little of that.
+// A transaction takes 100 rows and 4 MiB; its text around each row needs a part of that.
 const MAX_ROWS = 100
 const MAX_BYTES = 3 * 1024 * 1024
 const BYTES_AROUND_ROW = 1024
@@ -75,7 +75,7 @@ export interface RowWriter {
   remove(rows: Row[]): Promise<void>
 }
 
-/** Makes a writer for a table; writing again what has been written changes nothing. */
+/** Makes a writer for a table; writing the same rows again changes nothing. */
 export function createRowWriter(table: TableClient): RowWriter {
   const submit = async (actions: TransactionAction[]) => {
     const [only, ...more] = actions

@@ -10,21 +10,21 @@ type TimerFunction = FunctionOf<'timer'>
 /** What timers need. */
 export interface TimerDeps {
   functions: TimerFunction[]
-  /** Where schedules of a minute or longer are remembered. */
+  /** Where the state of schedules of a minute or longer is stored. */
   table: TableClient
   clock: AdjustableClock
-  /** Runs a timer; resolves when it has ended, whichever way. */
+  /** Runs a timer; resolves when it has ended, also after a failure. */
   run(fn: TimerFunction, input: TypedData): Promise<void>
   print(line: string): void
 }
 
 /** Running timers. */
 export interface Timers {
-  /** Starts one run now, beside whatever is running; undefined = no timer has that name. */
+  /** Starts one run now, also while another one is running; undefined = no timer has that name. */
   runNow(name: string): boolean | undefined
-  /** Begins no more runs. */
+  /** Starts no more runs. */
   stop(): void
-  /** Whether a run is under way or not yet written down. */
+  /** Whether a run is in progress or not stored yet. */
   isBusy(): boolean
 }
 
@@ -36,7 +36,7 @@ interface Status {
   updated: Date
 }
 
-/** Starts every timer; a schedule missed while nothing ran is made up for once, with `isPastDue`. */
+/** Starts every timer. A schedule that was missed while the host was stopped runs once, with `isPastDue`. */
 export function startTimers(deps: TimerDeps): Timers {
   const stopping = new AbortController()
   let busy = 0
@@ -78,7 +78,7 @@ async function keepTime(
   let isPastDue = false
   const known = monitored ? await readStatus(table, fn.name) : undefined
   if (known) {
-    // The schedule may have changed since: what counts is the next run by today's schedule.
+    // The schedule may have changed since: the next run by the current schedule counts.
     const expected = schedule.next(known.last ?? known.updated)
     status = { ...known, next: expected }
     isPastDue = expected !== undefined && expected <= begin
@@ -94,7 +94,7 @@ async function keepTime(
     await tracked(async () => {
       const started = clock.now()
       await run(fn, timerInput(monitored ? status : undefined, isPastDue))
-      // Waking a moment early must not give the same occurrence twice; ticks missed during a run become one.
+      // Waking a moment early must not run the same occurrence twice; occurrences missed during a run become one.
       const counted = !atOnce && status.next && status.next > started ? status.next : started
       status = { last: counted, next: schedule.next(counted), updated: counted }
       atOnce = isPastDue = false

@@ -123,7 +123,7 @@ function resolve(text: string, settings: Settings) {
   return resolved
 }
 
-/** Runs a function of this host with what its trigger hands to it. */
+/** Runs a function of this host with the data of its trigger. */
 export type RunFunction = (
   fn: AppFunction,
   input: TypedData,
@@ -134,14 +134,14 @@ export type RunFunction = (
 export interface Schedule {
   /** The first occurrence after `moment`; undefined when there is none. */
   next(moment: Date): Date | undefined
-  /** Whether a minute or more always lies between two runs, counted from `moment`: only such a schedule is remembered. */
+  /** Whether there is always a minute or more between two runs, from `moment` on: only such a schedule is stored. */
   isSlow(moment: Date): boolean
 }
 
 /** Reads an NCRONTAB expression (6 fields, or 5 without seconds); throws a sentence for anything else. */
 export function parseSchedule(text: string): Schedule {
   const fields = text.trim().split(/\s+/)
-  // croner knows more (L, W, #, nicknames) than NCRONTAB does.
+  // croner accepts more (L, W, #, nicknames) than NCRONTAB.
   const known = fields.every((field) =>
     /^(\*|\d+|[A-Za-z]{3})([-/,](\*|\d+|[A-Za-z]{3}))*$/.test(field),
   )

@@ -5,7 +5,7 @@ import { readState } from '../data-folder.ts'
 import { readOrigin } from '../options.ts'
 import { toPlainJson } from '../terminal.ts'
 
-/** The app that is asked, and the key it takes. */
+/** The app to call, and its key. */
 export interface Target {
   origin: string
   key: string
@@ -13,13 +13,13 @@ export interface Target {
 
 const KEY = /^[\x21-\x7e]{8,300}$/
 
-/** Whether an address may be asked: in the clear on this machine alone. */
+/** Whether an address may be called: http only on this machine. */
 export const isOwnOrigin = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
 
 /**
- * Finds the app and its key: as given, else in the environment, else where `npm start` serves its data folder, with the key
- * in it. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key stays on this machine.
+ * Finds the app and its key: from the options, else from the environment, else the local app that `npm start` runs, with the key
+ * of its data folder. `RELAY_KEY` belongs to `RELAY_URL`, and a data folder's key is sent only to its own app.
  */
 export async function findTarget(
   { url, key, data }: { url?: string; key?: string; data?: string },
@@ -37,15 +37,13 @@ export async function findTarget(
   const isNear = origin === undefined || isLoopback(new URL(origin).hostname)
   const folder = resolve(from, data ?? '.local')
   const state = isNear ? readFolder(folder) : undefined
-  // Another app of this machine has other keys, and ours is none of its business.
+  // Another app on this machine has other keys, and must not get this one.
   if (origin !== undefined && origin !== state?.url)
-    throw new UsageError('This app takes a function key: --key, or RELAY_KEY with RELAY_URL.')
+    throw new UsageError('This app needs a function key: --key, or RELAY_KEY with RELAY_URL.')
   if (!state)
-    throw new RelayError(
-      `Nothing was started in ${folder} yet: npm start, or name an app by --url.`,
-    )
+    throw new RelayError(`Nothing was started in ${folder} yet: run npm start, or set --url.`)
   if (state.url === undefined)
-    throw new RelayError(`Nothing serves ${folder} now: npm start, or name an app by --url.`)
+    throw new RelayError(`No app runs on ${folder} now: run npm start, or set --url.`)
   return { origin: state.url, key: given ?? state.keys.function }
 }
 
@@ -61,7 +59,7 @@ function readOwnOrigin(text: string): string {
   const url = readOrigin(text)
   if (url && isOwnOrigin(url)) return url.origin
   throw new UsageError(
-    'An address is an origin such as https://relay.example.com; http only for this machine.',
+    'An address is an origin, for example https://relay.example.com; http only for this machine.',
   )
 }
 
@@ -76,28 +74,28 @@ export interface Ask {
   body?: unknown
 }
 
-/** An answer with a 2xx. */
+/** An answer with status 2xx. */
 export interface Answer {
   status: number
-  /** On one line; empty where there is no body. */
+  /** On one line; empty when there is no body. */
   json: string
   body: unknown
   location: string | null
   retryAfterMs: number
 }
 
-/** Most routes answer within 100 s, and no host lets one take longer than 230 s. */
+/** Most routes answer within 100 s, and no host allows more than 230 s. */
 const LONGEST_MS = 240_000
 const USUAL_WAIT_MS = 10_000
 
-/** Writes a path, every value in it as one segment; throws a `UsageError` for one that would lead elsewhere. */
+/** Writes a path with every value as one segment; throws a `UsageError` for a value that would change the path. */
 export function path(deps: TemplateStringsArray, ...values: string[]): string {
   const odd = values.find((value) => /^\.{0,2}$/.test(value))
-  if (odd !== undefined) throw new UsageError(`"${odd}" is no id.`)
+  if (odd !== undefined) throw new UsageError(`"${odd}" is not an id.`)
   return String.raw({ raw: deps }, ...values.map(encodeURIComponent))
 }
 
-/** Asks the app; throws a `RelayError` for whatever is no 2xx. The key goes to the target's own origin. */
+/** Calls the app; throws a `RelayError` for any status but 2xx. The key is sent only to the target's origin. */
 export function ask(
   { origin, key }: Target,
   { method = 'GET', path, query = {}, body }: Ask,
@@ -110,11 +108,11 @@ export function ask(
   return send(url, { method, headers, body: JSON.stringify(body) })
 }
 
-/** Asks what a `Location` points to, without the key: its ticket is enough. */
+/** Calls the URL of a `Location` without the key: its ticket is enough. */
 export function follow(location: string): Promise<Answer> {
   const url = URL.parse(location)
   if (!url || !isOwnOrigin(url))
-    throw new RelayError('The app said to go on at an address that is not safe to ask.')
+    throw new RelayError('The app answered a Location that is not safe to call.')
   return send(url, {})
 }
 
@@ -123,7 +121,7 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
   let response: Response
   let text: string
   try {
-    // fetch would take the key along wherever a redirect leads.
+    // fetch would send the key to the target of a redirect.
     response = await fetch(url, { ...init, redirect: 'manual', signal })
     text = await response.text()
   } catch (error) {
@@ -163,13 +161,13 @@ function asError(origin: string, response: Response, body: unknown, json: string
   }
   if (response.status === 401 || response.status === 403) {
     return new RelayError(
-      `${origin} refused the key (${response.status}): give a function key of this app.`,
+      `${origin} refused the key (${response.status}): use a function key of this app.`,
     )
   }
   return new RelayError(foreign(origin, response))
 }
 
-/** No answer of ours: a sign-in page, another app, or a version that does not have the route. */
+/** Not an answer of defender-relay: a sign-in page, another app, or a version without the route. */
 function foreign(origin: string, { status, headers }: Response): string {
   const what =
     status >= 300 && status < 400 ? 'a redirect' : (headers.get('content-type') ?? 'an empty body')
@@ -194,9 +192,9 @@ function causeOf(error: unknown): string {
   return cause?.code ?? (name === 'TimeoutError' ? 'too slow' : 'the connection failed')
 }
 
-/** What was asked for did not come about; the message is for the person who asked. */
+/** The command failed; the message is for the person who typed it. */
 export class RelayError extends Error {
-  /** The answer of the app, where it is JSON. */
+  /** The answer of the app, when it is JSON. */
   readonly json: string | undefined
 
   constructor(message: string, json?: string) {
@@ -206,7 +204,7 @@ export class RelayError extends Error {
   }
 }
 
-/** The command line can't be understood; the message says what is wrong and where to read on. */
+/** The command line is wrong; the message says why and where to read more. */
 export class UsageError extends Error {
   constructor(message: string, hint = 'npm run relay -- --help') {
     super(`${message}\nSee: ${hint}`)

@@ -3,29 +3,29 @@ import { whatIsWrong } from '../options.ts'
 import { type Answer, type Ask, UsageError } from './client.ts'
 import type { Block } from './format.ts'
 
-/** What a command was given. */
+/** The input of a command. */
 export interface CommandInput {
-  /** By the names in its usage; empty where one was left out. */
+  /** By the names in its usage; empty for an argument that was left out. */
   args: Record<string, string>
   options: Options
-  /** Asks the app something beforehand. */
+  /** Calls the app before the request of the command. */
   ask(ask: Ask): Promise<Answer>
 }
 
 /** One command: a request, and how its answer is shown to a person. */
 export interface Command {
-  /** As it is typed: its words, then `<needed>` and `[optional]` arguments. */
+  /** Its words, then `<required>` and `[optional]` arguments. */
   usage: string
   summary: string
-  /** Beside those that every command, or every list, takes. */
+  /** Besides the options that every command, or every list, takes. */
   options?: readonly OptionName[]
   ask(input: CommandInput): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
-  /** Whether a 202 is followed to its end; else the 202 is the answer. */
+  /** Whether a 202 is followed until the final answer; otherwise the 202 is the answer. */
   waits?(options: Options): boolean
   show(body: unknown): Block[]
-  /** Whether the answer is good news; else the command ends with 1. */
+  /** Whether the answer is a success; otherwise the command ends with 1. */
   isGood?(body: unknown): boolean
 }
 
@@ -40,12 +40,12 @@ export const argsOf = ({ usage }: Command): { name: string; isNeeded: boolean }[
     isNeeded: bracket === '<',
   }))
 
-/** What was asked for: a page of help, or a command with its arguments. */
+/** A help page, or a command with its arguments. */
 export type CommandLine =
   | { help: string }
   | { command: Command; args: Record<string, string>; options: Options }
 
-/** Understands a command line; throws a `UsageError`. */
+/** Parses a command line; throws a `UsageError`. */
 export function readCommandLine(argv: string[], commands: readonly Command[]): CommandLine {
   const { values: options, positionals } = splitCommandLine(argv)
   const begun = commands.filter((command) => startsWith(positionals, wordsOf(command)))
@@ -53,9 +53,9 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
   if (options.help) return { help: helpOn(begun.length > 0 ? begun : meant, commands) }
   const command = begun[0]
   if (!command) {
-    if (positionals.length === 0) throw new UsageError('Say what to do.')
-    if (meant.length > 0) throw new UsageError(`Say which:\n${listCommands(meant)}`)
-    throw new UsageError(`"${positionals.join(' ')}" is not known here.`)
+    if (positionals.length === 0) throw new UsageError('No command.')
+    if (meant.length > 0) throw new UsageError(`Which command?\n${listCommands(meant)}`)
+    throw new UsageError(`"${positionals.join(' ')}" is unknown.`)
   }
   const words = wordsOf(command)
   const hint = `npm run relay -- ${words.join(' ')} --help`
@@ -83,7 +83,7 @@ export const optionsOf = ({ list, options = [] }: Command): OptionName[] => [
 function readArgs(command: Command, given: string[], hint: string): Record<string, string> {
   const names = argsOf(command)
   if (given.length > names.length)
-    throw new UsageError(`"${given[names.length]}" is one too many.`, hint)
+    throw new UsageError(`"${given[names.length]}" is one argument too many.`, hint)
   const args = names.map(({ name, isNeeded }, index) => {
     const value = given[index]
     if (value === undefined && isNeeded) throw new UsageError(`<${name}> is missing.`, hint)
@@ -103,25 +103,26 @@ const startsWith = (whole: string[], part: string[]): boolean =>
 
 const CALL = 'npm run relay --'
 
-/** The page on some commands, or on all. */
+/** The help page of several commands, or of all. */
 export function describeCommands(commands: readonly Command[]): string {
   return [
     `Usage: ${CALL} <command> [options]`,
     '',
     listCommands(commands),
     '',
-    'Every command takes --url, --key, --data, --json and --help, lists also --limit, --all and --after. It asks the app that',
-    'npm start serves on this machine, or the one that --url or RELAY_URL names, with the function key of --key or RELAY_KEY.',
-    'Ends with 0; with 1 when the answer is a problem or no good news; with 2 when the command line is wrong.',
+    'Every command takes --url, --key, --data, --json and --help; lists also take',
+    '--limit, --all and --after. Commands call the local app of npm start, or the app',
+    'of --url or RELAY_URL with the function key of --key or RELAY_KEY.',
+    'Exit code: 0 for success, 1 for a problem or a failure, 2 for wrong usage.',
     'Scripts: npm run --silent relay -- … --json',
   ].join('\n')
 }
 
-/** A line for each command. */
+/** A list of commands, each with its summary. */
 export const listCommands = (commands: readonly Command[]): string =>
   inColumns(commands.map(({ usage, summary }) => [usage, summary])).join('\n')
 
-/** The page on one command. */
+/** The help page of one command. */
 export const describeCommand = (
   { usage, summary }: Command,
   options: readonly OptionName[],
@@ -129,7 +130,7 @@ export const describeCommand = (
   [
     `Usage: ${CALL} ${usage} [options]`,
     '',
-    summary,
+    ...wrap(summary, LINE_WIDTH),
     '',
     ...inColumns(options.map(describeOption)),
   ].join('\n')
@@ -139,12 +140,30 @@ function describeOption(name: OptionName): [string, string] {
   return [`--${name}${option.value ? ` ${option.value}` : ''}`, option.help]
 }
 
+const LINE_WIDTH = 80
+
+/** Two columns; the texts of the right one are wrapped. */
 function inColumns(rows: [string, string][]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length))
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+  return rows.flatMap(([left, right]) =>
+    wrap(right, LINE_WIDTH - width - 4).map(
+      (line, index) => `  ${(index === 0 ? left : '').padEnd(width)}  ${line}`,
+    ),
+  )
 }
 
-/** Every option there is; `value` is what its help calls the text it takes. */
+function wrap(text: string, width: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? ''
+    if (line === '') lines[lines.length - 1] = word
+    else if (line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}
+
+/** Every option; `value` is the name of its value in the help. */
 export const optionTable = {
   url: {
     type: 'string',
@@ -154,35 +173,35 @@ export const optionTable = {
   key: {
     type: 'string',
     value: 'KEY',
-    help: 'function key (default: RELAY_KEY, else the one of the data folder)',
+    help: 'function key (default: RELAY_KEY, else the key of the data folder)',
   },
   data: { type: 'string', value: 'DIR', help: 'data folder of the local app (default: .local)' },
-  json: { type: 'boolean', help: 'what the API answers, one answer a line' },
+  json: { type: 'boolean', help: 'print the answers of the API, one on each line' },
   help: { type: 'boolean', short: 'h', help: 'this page' },
-  limit: { type: 'string', value: 'N', help: 'most rows (default: 100)' },
-  all: { type: 'boolean', help: 'every row' },
-  after: { type: 'string', value: 'NEXT', help: 'go on after the "next" of an earlier answer' },
+  limit: { type: 'string', value: 'N', help: 'maximum number of rows (default: 100)' },
+  all: { type: 'boolean', help: 'all rows' },
+  after: { type: 'string', value: 'NEXT', help: 'continue after the "next" of an earlier answer' },
   follow: {
     type: 'boolean',
-    help: 'wait for more; begins now unless --since or --after says where',
+    help: 'wait for new rows; starts now without --since or --after',
   },
-  since: { type: 'string', value: 'TIME', help: 'only what was detected since, RFC 3339' },
+  since: { type: 'string', value: 'TIME', help: 'only changes detected since this time, RFC 3339' },
   stream: { type: 'string', value: 'NAME', help: 'machine-actions, investigations or av-health' },
   type: { type: 'string', value: 'TYPE', help: 'only this type' },
   machine: { type: 'string', value: 'ID', help: 'only this device' },
   item: { type: 'string', value: 'ID', help: 'only this item' },
   state: { type: 'string', value: 'STATE', help: 'only this state' },
-  requestor: { type: 'string', value: 'WHO', help: 'only what was asked for by this one' },
-  alert: { type: 'string', value: 'ID', help: 'only what this alert has triggered' },
+  requestor: { type: 'string', value: 'WHO', help: 'only actions of this requestor' },
+  alert: { type: 'string', value: 'ID', help: 'only investigations that this alert triggered' },
   method: { type: 'string', value: 'METHOD', help: 'auto, files or json' },
-  force: { type: 'boolean', help: 'also when the export was imported before' },
-  wait: { type: 'boolean', help: 'until it is over' },
+  force: { type: 'boolean', help: 'import the export again, also when it is unchanged' },
+  wait: { type: 'boolean', help: 'wait until the run is over' },
   minutes: { type: 'string', value: 'N', help: 'longest wait, 1 to 10080 (default: 4380)' },
-  description: { type: 'string', value: 'TEXT', help: 'a word on what it is for' },
+  description: { type: 'string', value: 'TEXT', help: 'a note on the purpose' },
   filter: {
     type: 'string',
     value: 'JSON',
-    help: `such as '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
+    help: `for example '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
   },
   'content-type': {
     type: 'string',
@@ -198,9 +217,9 @@ export const optionTable = {
 /** The name of an option, without its dashes. */
 export type OptionName = keyof typeof optionTable
 
-/** What every command takes. */
+/** Options of every command. */
 export const commonOptions: readonly OptionName[] = ['url', 'key', 'data', 'json', 'help']
-/** What every list takes besides. */
+/** More options of every list. */
 export const listOptions: readonly OptionName[] = ['limit', 'all', 'after']
 
 /** Splits a command line into options and the rest; throws a `UsageError`. */

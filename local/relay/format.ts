@@ -1,9 +1,9 @@
 import { toPlain } from '../terminal.ts'
 
-/** Where a column finds its cells: the path of a field, or what is made of the row. */
+/** How a column gets its cells: the path of a field, or a function of the row. */
 export type Columns = Record<string, string | ((row: unknown) => unknown)>
 
-/** Rows below one another. Without a title it is the list that was asked for. */
+/** A table. Without a title it is the requested list. */
 export interface Table {
   title?: string
   rows: readonly unknown[]
@@ -16,14 +16,14 @@ export interface Facts {
   facts: readonly (readonly [name: string, value: unknown])[]
 }
 
-/** A part of what a person is shown. */
+/** A part of the output. */
 export type Block = Table | Facts
 
 /** The cell of a row in a column. */
 export const cellOf = (row: unknown, from: Columns[string]): unknown =>
   typeof from === 'string' ? pick(row, from) : from(row)
 
-/** What an object says, objects in it by their paths; lists of objects are left to tables. */
+/** The fields of an object, nested ones by their paths; lists of objects are left out, since tables show them. */
 export function factsOf(
   value: unknown,
   without: readonly string[] = [],
@@ -44,14 +44,14 @@ const FACT_LINES = 4
 const WIDE =
   /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\uff01-\uff60]/u
 
-/** The page of a list that is shown: the first one has the facts and the head. */
+/** The page of a list: the first one has the facts and the table's head. */
 export interface Page {
   isFirst: boolean
-  /** Characters a line of the terminal holds; undefined where nothing is cut. */
+  /** Characters of a line of the terminal; undefined when nothing is cut. */
   width: number | undefined
 }
 
-/** The lines of some blocks: columns aligned, long texts cut to the terminal, nothing in them that drives it. */
+/** The lines of blocks: columns aligned, long texts cut to the terminal, control characters escaped. */
 export function formatBlocks(blocks: readonly Block[], page: Page): string[] {
   return blocks.flatMap((block) => {
     const isEmpty =
@@ -91,8 +91,8 @@ function formatFacts({ facts }: Facts, { width = Number.POSITIVE_INFINITY }: Pag
 }
 
 /**
- * The widths of the columns that a line has room for: the widest gives way, but for the first one, which names the row.
- * What would be too narrow to tell anything is left out at the end.
+ * The widths of the columns that fit in a line: the widest is cut first, except the first column, which names the row.
+ * Columns that would be too narrow to read are left out at the end.
  */
 function fit(natural: readonly number[], width: number): number[] {
   const least = natural.map((one, column) => (column === 0 ? one : Math.min(one, NARROWEST)))
@@ -108,7 +108,7 @@ function fit(natural: readonly number[], width: number): number[] {
 const total = (widths: readonly number[]): number =>
   widths.reduce((sum, one) => sum + GAP.length + one, -GAP.length)
 
-/** Nobody reads fractions of a second in a table. */
+/** Tables show times without fractions of a second. */
 const shortTime = (cell: string): string =>
   cell.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$/, '$1Z')
 

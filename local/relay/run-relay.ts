@@ -13,12 +13,12 @@ import { type Command, type CommandInput, type Options, readCommandLine } from '
 import { commands } from './commands/index.ts'
 import { formatBlocks, isRecord, pick, pickList, pickText } from './format.ts'
 
-/** Where the command line was typed. */
+/** The terminal and the process of a command. */
 export interface Terminal {
   env: Record<string, string | undefined>
-  /** The folder that paths are meant from. */
+  /** The folder that relative paths start from. */
   from: string
-  /** Characters a line; undefined where the output goes to no terminal. */
+  /** Characters of a line; undefined when the output is not a terminal. */
   width: number | undefined
   /** Write one or more whole lines. */
   out(text: string): void
@@ -32,7 +32,7 @@ const USUAL_LIMIT = 100
 const LARGEST_PAGE = 1000
 const FOLLOW_MS = 5000
 
-/** Runs one command; answers the exit code: 0, 1 for a problem, 2 for a command line that can't be understood. */
+/** Runs one command; returns the exit code: 0, 1 for a problem, 2 for a wrong command line. */
 export async function runRelay(argv: string[], terminal: Terminal): Promise<number> {
   try {
     const line = readCommandLine(argv, commands)
@@ -61,7 +61,7 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
   }
 }
 
-/** Nothing that is written drives the terminal, and the key is never shown, whatever an app answers. */
+/** Escapes control characters and hides the key in everything that is written, for any answer of an app. */
 function withoutKey(terminal: Terminal, { key }: Target): Terminal {
   const clean = (text: string) => toPlainLines(text).replaceAll(key, '***')
   return {
@@ -75,10 +75,10 @@ async function askOnce(command: Command, input: CommandInput, terminal: Terminal
   let answer = await input.ask(await command.ask(input))
   let lastState = ''
   while (answer.status === 202 && command.waits?.(input.options)) {
-    const state = pickText(answer.body, 'state') || 'not yet'
+    const state = pickText(answer.body, 'state') || 'not finished'
     if (state !== lastState) terminal.err(`${state}: waiting …`)
     lastState = state
-    if (answer.location === null) throw new RelayError('The app did not say where to go on.')
+    if (answer.location === null) throw new RelayError('The app answered 202 without a Location.')
     await terminal.sleep(answer.retryAfterMs)
     answer = await follow(answer.location)
   }
@@ -102,7 +102,7 @@ async function readPages(
     const answer = await input.ask({ ...first, query: { ...query, limit } })
     const rows = pickList(answer.body, name)
     if (!isRecord(answer.body) || !Array.isArray(pick(answer.body, name)))
-      throw new RelayError(`It lists no ${name}.`)
+      throw new RelayError(`The answer has no ${name}.`)
     const isWorthIt = rows.length > 0 || (isFirst && !options.follow)
     if (isWorthIt) show(command, options, answer, terminal, isFirst)
     left -= rows.length
@@ -114,7 +114,7 @@ async function readPages(
       return 0
     }
     if (isEnd) await terminal.sleep(FOLLOW_MS)
-    // The API takes a time to begin at or a place to go on from.
+    // The API takes either a time to start from or a cursor.
     query = { ...query, since: undefined, after: next }
   }
 }

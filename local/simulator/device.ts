@@ -1,14 +1,14 @@
 import type { Moment } from './moment.ts'
 import { hexText, type Random, scramble } from './random.ts'
 
-/** What an upstream knows of one scan; null is "does not say". */
+/** What an upstream says about one scan; null: it does not say. */
 export interface Scan {
   result: string
   error: string | null
   at: Moment | null
 }
 
-/** How a row says whether something is up to date; null is sent as null or not at all. */
+/** Whether something is up to date, as a row says it; null is sent as null or not at all. */
 export type Flag = true | false | 'unknown' | null
 
 /** One part of the antivirus: signatures, engine or platform. */
@@ -20,13 +20,13 @@ export interface AvPart {
   ring: string | null
 }
 
-/** One device as one row shows it, before it is encoded: what is true, however a line writes it. */
+/** One device as one row shows it, before it is encoded: the facts, independent of how a line writes them. */
 export interface Observation {
   /** Lower case. */
   deviceId: string
   name: string | null
   platform: string
-  /** What the platform says; null when it says nothing. */
+  /** The text of the platform; null when there is none. */
   osKind: 'windows' | 'mac' | 'linux' | null
   osVersion: string
   group: Group
@@ -49,11 +49,11 @@ export interface Observation {
    * time; `both`: side by side.
    */
   scanForm: 'nested' | 'flat' | 'both'
-  /** Fields of the gathered information that are no antivirus health; null ones are sent as null. */
-  gatheredOther: Record<string, unknown>
-  /** Columns of the line itself that no page describes. */
+  /** Fields of `DeviceGatheredInfo` that are not antivirus health; null is sent as null. */
+  otherFields: Record<string, unknown>
+  /** Columns of the line that are not documented. */
   columnsOther: Record<string, unknown>
-  /** A row that leaves out what it does not know instead of sending null. */
+  /** A row that leaves out unknown values instead of sending null. */
   sparse: boolean
 }
 
@@ -63,9 +63,9 @@ export interface Group {
   name: string
 }
 
-/** A device id, lower case and unlike that of any other number under the same seed: mostly 40 hexadecimal digits. */
+/** A device id: lower case, unique for each number of a seed, mostly 40 hexadecimal digits. */
 export function deviceIdOf(number: number, seed: number): string {
-  // The first eight digits are a one-to-one picture of the number, so no two ids can meet.
+  // The first eight digits map the number one to one, so two ids are never the same.
   const head = scramble(number, seed + 1)
     .toString(16)
     .padStart(8, '0')
@@ -81,7 +81,7 @@ function lengthOf(number: number): number {
 const sites = ['lon', 'ber', 'nyc', 'tyo', 'ams', 'syd'] as const
 const kinds = ['ws', 'srv', 'lt', 'dc', 'vdi'] as const
 
-/** Names that devices may really have and that nobody expects. */
+/** Unusual names that real devices may have. */
 const hostileNames = [
   '"quoted" name',
   '<script>alert(1)</script>',
@@ -116,7 +116,7 @@ const others: [System, ...System[]] = [
   ['Linux', 'linux', 'ubuntu_linux_22.04'],
   ['Linux', 'linux', 'enterprise_linux_9.4'],
 ]
-/** Platforms of none of the kinds that we know. */
+/** Platforms of unknown kinds. */
 const phones: [System, ...System[]] = [
   ['Android', null, '14.0'],
   ['iOS', null, '17.5.1'],

@@ -2,10 +2,10 @@ import { type Flag, type Observation, type Scan, withoutNulls } from './device.t
 import { encodeFileTime, encodeJsonTime, type Moment } from './moment.ts'
 import type { Random } from './random.ts'
 
-/** Writes an observation as one line of an export file, in one of the ways that occur. */
+/** Writes an observation as one line of an export file, in one of the known ways. */
 export function encodeLine(seen: Observation, random: Random): string {
   const time = (moment: Moment | null) => (moment ? encodeFileTime(moment, random) : null)
-  const gathered = gatheredInformation(seen, random, time)
+  const info = deviceInfo(seen, random, time)
   return JSON.stringify({
     RbacGroupName: seen.group.name,
     Timestamp: time(seen.refreshedAt),
@@ -13,8 +13,8 @@ export function encodeLine(seen: Observation, random: Random): string {
     DeviceName: seen.name,
     OsPlatform: seen.platform,
     OsVersion: seen.osVersion,
-    // Documented as text that holds JSON; an object must be taken too.
-    DeviceGatheredInfo: random.chance(0.05) ? gathered : JSON.stringify(gathered),
+    // Documented as text that holds JSON; an object must be accepted too.
+    DeviceGatheredInfo: random.chance(0.05) ? info : JSON.stringify(info),
     DeviceId: random.chance(0.1) ? seen.deviceId.toUpperCase() : seen.deviceId,
     RbacGroupId: seen.group.id,
     ...seen.columnsOther,
@@ -23,11 +23,7 @@ export function encodeLine(seen: Observation, random: Random): string {
 
 type EncodeTime = (moment: Moment | null) => string | null
 
-function gatheredInformation(
-  seen: Observation,
-  random: Random,
-  time: EncodeTime,
-): Record<string, unknown> {
+function deviceInfo(seen: Observation, random: Random, time: EncodeTime): Record<string, unknown> {
   const { signature, engine, platformPart } = seen
   const flags = flagNames(random)
   const all = {
@@ -54,7 +50,7 @@ function gatheredInformation(
     AvSignatureDataRefreshTime: time(seen.signatureRefreshedAt),
   }
   const encoded = random.chance(0.02) ? lowerFirst(all) : all
-  return seen.sparse ? withoutNulls(encoded) : { ...encoded, ...seen.gatheredOther }
+  return seen.sparse ? withoutNulls(encoded) : { ...encoded, ...seen.otherFields }
 }
 
 function flagNames(random: Random) {

@@ -47,13 +47,13 @@ export const expectedColumns = [
 /** The name of one of these columns. */
 export type ExpectedColumn = (typeof expectedColumns)[number]
 
-/** What a correct import ends with for one device; a column is absent where the source is silent. */
+/** The result of a correct import for one device; a column is absent when the source does not have it. */
 export interface ExpectedDevice extends Partial<Record<ExpectedColumn, string | number>> {
   /** Lower case. */
   machineId: string
-  /** Fields that are no column, with their own names and values; null ones count as not sent. */
+  /** Fields without a column, with their own names and values; null counts as absent. */
   other: Record<string, unknown>
-  /** Every place where the device stands, the winning one included; empty for the JSON method. */
+  /** Every place (file and line) of the device, the one that counts included; empty for the JSON method. */
   sources: Place[]
 }
 
@@ -67,7 +67,7 @@ const modeNames: Record<string, string> = {
   '5': 'passive-audit',
 }
 
-/** Columns that only the files method knows. */
+/** Columns that only the files method has. */
 const fileColumns = new Set<ExpectedColumn>([
   'customScanResult',
   'customScanError',
@@ -80,14 +80,14 @@ const fileColumns = new Set<ExpectedColumn>([
   'avEngineRing',
 ])
 
-/** What a correct import by the given method makes of an observation. */
+/** The row that a correct import by `method` makes of an observation. */
 export function expectedDevice(
   seen: Observation,
   sources: Place[],
   method: 'files' | 'json',
 ): ExpectedDevice {
   const other =
-    method === 'files' ? withoutNulls({ ...seen.gatheredOther, ...seen.columnsOther }) : {}
+    method === 'files' ? withoutNulls({ ...seen.otherFields, ...seen.columnsOther }) : {}
   const device: ExpectedDevice = { machineId: seen.deviceId, other, sources }
   const columns = columnsOf(seen)
   for (const column of expectedColumns) {

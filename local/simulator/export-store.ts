@@ -9,17 +9,17 @@ import { exportPath } from './layout.ts'
 export interface StoredFile {
   /** Path below the container. */
   path: string
-  /** Place in the list, from 0. */
+  /** Position in the list, from 0. */
   index: number
-  /** Place among the files with rows, from 0; -1 for one without. */
+  /** Position among the files with rows, from 0; -1 for a file without rows. */
   filled: number
-  /** The bytes as the service keeps them; `length` when it is known without making them. */
+  /** The bytes as the service stores them; `length` when it is known without generating them. */
   open(weird: boolean): Promise<{ body: Buffer | AsyncIterable<Buffer>; length?: number }>
-  /** The same text, not packed. */
+  /** The same text, without gzip. */
   openPlain(weird: boolean): AsyncIterable<Buffer>
 }
 
-/** A snapshot as it lies in the store. */
+/** A snapshot in the blob store. */
 export interface Snapshot {
   fleet: Fleet
   files: StoredFile[]
@@ -29,20 +29,20 @@ export interface Snapshot {
   firstListedAtMs?: number
 }
 
-// Above this many lines a file is packed anew for each download and sent without a length: memory stays as it is.
-const keptRows = 30_000
-const keptBytes = 64 * 2 ** 20
-const snapshotsKept = 4
+// Above this number of lines a file is packed again for each download and sent without a length, which saves memory.
+const CACHED_ROWS = 30_000
+const CACHED_BYTES = 64 * 2 ** 20
+const SNAPSHOTS_STORED = 4
 
-/** Keeps the newest snapshots; links to older ones lead nowhere. */
+/** Stores the newest snapshots; links to older ones are answered 404. */
 export interface ExportStore {
   current(): Snapshot
   put(fleet: Fleet): void
-  /** The blob at a path below the container, the newest snapshot's first. */
+  /** The blob at a path below the container; the newest snapshot is searched first. */
   find(path: string): { snapshot: Snapshot; file: StoredFile } | undefined
 }
 
-/** Makes the store; `paths` are files on disk that every snapshot shows in place of the fleet's own. */
+/** Makes the store; `paths` are files on disk that every snapshot has in place of the fleet's files. */
 export function createExportStore(first: Fleet, paths?: string[]): ExportStore {
   const keep = createKeeper()
   const snapshotOf = (fleet: Fleet): Snapshot => {
@@ -62,7 +62,7 @@ export function createExportStore(first: Fleet, paths?: string[]): ExportStore {
     current: () => current,
     put(fleet) {
       current = snapshotOf(fleet)
-      snapshots = [current, ...snapshots].slice(0, snapshotsKept)
+      snapshots = [current, ...snapshots].slice(0, SNAPSHOTS_STORED)
     },
     find(path) {
       for (const snapshot of snapshots) {
@@ -84,7 +84,7 @@ function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
       filled: source.rows > 0 ? filled++ : -1,
       async open(weird) {
         const pieces = () => pack(source.lines(), mannerOf(index, weird))
-        if (source.rows > keptRows) return { body: pieces() }
+        if (source.rows > CACHED_ROWS) return { body: pieces() }
         const body = await keep(owner, weird, () => gather(pieces()))
         return { body, length: body.length }
       },
@@ -112,7 +112,7 @@ function diskFile(path: string, index: number, fleet: Fleet, files: number): Sto
 
 type Keep = (owner: object, weird: boolean, make: () => Promise<Buffer>) => Promise<Buffer>
 
-/** Remembers packed files up to a modest total; the longest unused one goes first. */
+/** A cache of packed files with a limit in bytes; the least recently used one is removed first. */
 function createKeeper(): Keep {
   const kept = new Map<string, Promise<Buffer>>()
   const names = new WeakMap<object, number>()
@@ -127,7 +127,7 @@ function createKeeper(): Keep {
     kept.set(name, body)
     if (!known) total += (await body).length
     for (const [oldest, old] of kept) {
-      if (total <= keptBytes || oldest === name) break
+      if (total <= CACHED_BYTES || oldest === name) break
       kept.delete(oldest)
       total -= (await old).length
     }
@@ -135,12 +135,12 @@ function createKeeper(): Keep {
   }
 }
 
-/** How the text of a file is written; all of it is legal. */
+/** How the text of a file is written; every way is valid. */
 export interface Manner {
   lineEnd: '\n' | '\r\n'
-  /** What stands before the first line. */
+  /** The text before the first line. */
   head: '' | '\ufeff'
-  /** What stands after the last line in place of its line end. */
+  /** The text after the last line, in place of its line end. */
   tail: '' | '\n' | '\n\n  \n\n'
   /** The file has several gzip members, and they do not end where lines end. */
   members: boolean
@@ -156,7 +156,7 @@ const manners: Manner[] = [
   { ...plain, tail: '' },
 ]
 
-/** The manner of the file at `index` (from 0): plain unless `weird`. */
+/** How the file at `index` (from 0) is written: plain unless `weird`. */
 export function mannerOf(index: number, weird: boolean): Manner {
   return (weird && manners[index % manners.length]) || plain
 }
@@ -185,17 +185,17 @@ export function* textOf(
 export async function* pack(lines: Iterable<string>, manner: Manner): AsyncIterable<Buffer> {
   if (!manner.members) return yield* packOne(breathing(textOf(lines, manner)))
   for await (const piece of breathing(textOf(lines, manner))) {
-    // Cut in the middle of a line: members end wherever the writer's buffer was full.
+    // Cut in the middle of a line: a member ends where the writer's buffer was full.
     const middle = Math.floor(piece.length / 2)
     yield* packOne([piece.subarray(0, middle)])
     yield* packOne([piece.subarray(middle)])
   }
 }
 
-/** Packs the pieces as one gzip member; an error of theirs comes out at the other end. */
+/** Packs the pieces as one gzip member; the reader gets the errors of the pieces. */
 export function packOne(pieces: Iterable<Buffer> | AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   const packer = createGzip({ level: constants.Z_BEST_SPEED, chunkSize: 64 * 1024 })
-  // Whoever reads the packer sees the error; the callback only keeps it from being thrown elsewhere.
+  // The reader of the packer gets the error; without the callback it would also be thrown elsewhere.
   return pipeline(Readable.from(pieces), packer, () => {})
 }
 

@@ -1,16 +1,16 @@
 /**
- * What a route answers instead of its answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing at all,
- * JSON that ends early in an answer that is whole (`broken-json`) or breaks off (`truncated`), or a lost connection.
+ * What a route answers instead of its normal answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing,
+ * JSON that ends early in a complete answer (`broken-json`), an answer that is cut off (`truncated`), or a lost connection.
  */
 export interface ForcedAnswer {
   answer:
     | (400 | 401 | 403 | 404 | 410 | 429 | 500 | 503)
     | ('html' | 'html-200' | 'timeout' | 'broken-json' | 'truncated' | 'reset')
-  /** How many calls are answered so; counts down. */
+  /** How many calls get this fault; counts down. */
   calls: number
-  /** So many calls are answered as usual before; counts down. */
+  /** How many calls are answered normally first; counts down. */
   passFirst?: number
-  /** What a 429 asks for; 7 when absent. */
+  /** Seconds in the `Retry-After` of a 429; 7 when absent. */
   retryAfterSeconds?: number
 }
 
@@ -20,7 +20,7 @@ export type TenableRefusal =
   | ('rate' | 'concurrency' | 'duplicate-export' | 'duplicate-export-in-pieces')
   | ('server-error' | 'gateway-timeout')
 
-/** What a Tenable route answers instead of its answer: one of Tenable's refusals, or something broken. */
+/** What a Tenable route answers instead of its normal answer: one of Tenable's refusals, or a broken answer. */
 export interface TenableFault extends Omit<ForcedAnswer, 'answer'> {
   answer: TenableRefusal | Extract<ForcedAnswer['answer'], string>
 }
@@ -36,26 +36,26 @@ export type HistoryShape =
   | 'metadata'
   | 'one-target'
 
-/** What can go wrong upstream, and what nobody has confirmed of its answers. `nth file` counts files with rows in list order. */
+/** The faults of the upstreams, and the variants of answers that are not confirmed. `nth file` counts files with rows in list order. */
 export interface Faults {
-  /** The first so many files hold nothing until `notReadySeconds` after their snapshot's first listing. */
+  /** This number of files, from the first on, are empty until `notReadySeconds` after their snapshot's first listing. */
   notReadyFiles: number
   notReadySeconds: number
-  /** So many links at the end of a snapshot's first listing are over at once; later listings are good. */
+  /** This number of links at the end of a snapshot's first listing have already expired; later listings are good. */
   shortLivedLinks: number
-  /** Links are signed with a user delegation key; short-lived ones are then cut by the key's end (`ske`), not by `se`. */
+  /** Links are signed with a user delegation key: short-lived ones then expire with the key (`ske`), not at `se`. */
   userDelegation: boolean
-  /** So many files are damaged inside, the next ones end early, the next ones are not packed at all. */
+  /** How many files are damaged inside, how many of the next ones end early, and how many of the next ones are not gzip. */
   badGzip: number
   truncatedGzip: number
   nonGzip: number
-  /** So many downloads are cut in the middle; counts down. */
+  /** How many downloads are cut off in the middle; counts down. */
   dropMidway: number
   /** The list of files is empty. */
   emptyList: boolean
   /** `generatedTime` is null. */
   nullGeneratedTime: boolean
-  /** The next listing brings a new snapshot, six hours later; switches itself off. */
+  /** The next listing shows a new snapshot, six hours later; set back to false after that. */
   changeGeneratedTime: boolean
   exportStatus: ForcedAnswer | null
   jsonStatus: ForcedAnswer | null
@@ -65,11 +65,11 @@ export interface Faults {
   rowsOnce: boolean
   /** The JSON method's full pages come without a link to the next one. */
   missingNextLink: boolean
-  /** Bytes of a file a second of the clock; 0 for no limit. */
+  /** Bytes of a file per second of the clock; 0 for no limit. */
   slowBytesPerSecond: number
-  /** Files come without a length, in so many pieces with a pause of the clock between them. */
+  /** Files are sent without a length, in this number of pieces with a pause of the clock between them. */
   chunkedPauses: { pieces: number; pauseMs: number } | null
-  /** By turns: CRLF, byte order mark, blank lines at the end, a gzip member that ends inside a line, no last line end. */
+  /** In rotation: CRLF, byte order mark, blank lines at the end, a gzip member that ends inside a line, no last line end. */
   legalWeird: boolean
 
   // Lists of machine actions and investigations.
@@ -77,10 +77,10 @@ export interface Faults {
   /** Instead of a list. */
   machineActionsStatus: ForcedAnswer | null
   investigationsStatus: ForcedAnswer | null
-  /** Instead of an item that is asked for by its id. */
+  /** Instead of an item that is requested by its id. */
   machineActionStatus: ForcedAnswer | null
   investigationStatus: ForcedAnswer | null
-  /** A filter over a field that is not documented as filterable. */
+  /** What happens to a filter on a field that is not documented as filterable. */
   undocumentedFilters: 'refused' | 'evaluated'
   /** Whether a page that is not the last one links to the next. */
   itemPaging: 'nextLink' | 'skip-only'
@@ -88,25 +88,25 @@ export interface Faults {
   defaultPageRows: number
   /** Rows of a page at most, whatever `$top` asks for (which may be 10,000). */
   mostPageRows: number
-  /** Nobody documents `$orderby` and `$count`. */
+  /** `$orderby` and `$count` are not documented. */
   orderAndCount: 'honoured' | 'ignored'
-  /** Rows stand in lists only so long after their creation; at once by id. */
+  /** Lists show a row this long after its creation; a request by id shows it immediately. */
   lateSeconds: number
-  /** Each so many calls one is answered by a replica that lags behind. */
+  /** One of this number of calls is answered by a replica that is behind. */
   staleReplica: { everyCalls: number; lagSeconds: number } | null
-  /** So many items that exist are answered 404 by their id; counts down. */
+  /** How many requests for existing items are answered 404; counts down. */
   missedItems: number
-  /** What the time of the last update is called: on the wire, or in the list page's sample. */
+  /** The name of the field with the last update: as on the wire, or as in the sample of the list's page. */
   updateTimeName: 'lastUpdateDateTimeUtc' | 'lastUpdateTimeUtc'
 
   // Look-ups of scans.
 
-  /** Instead of Defender's answer to either look-up of scan histories. */
+  /** Instead of Defender's answer to both look-ups of scan histories. */
   scanHistoryStatus: ForcedAnswer | null
   scanDefinitionsStatus: ForcedAnswer | null
-  /** How Defender writes histories; `documented` is one sample for sessions and another one for definitions. */
+  /** How Defender writes histories; `documented` is one sample for sessions and another for definitions. */
   scanHistoryShape: HistoryShape
-  /** `Partial Success` stands in a sample, `PartialSuccess` in the metadata. */
+  /** A sample has `Partial Success`, the metadata has `PartialSuccess`. */
   scanStatusWords: 'spaced' | 'joined'
   /** Instead of any of Tenable's answers. */
   tenableStatus: TenableFault | null
@@ -115,17 +115,17 @@ export interface Faults {
   tenableHistoryStatus: TenableFault | null
   tenableLatestStatus: TenableFault | null
   tenableScansStatus: TenableFault | null
-  /** Calls a minute for a key pair before Tenable refuses; 0 for no limit. Tenable publishes no number. */
+  /** Calls a minute of a key pair that Tenable allows; 0 for no limit. Tenable publishes no number. */
   tenableCallsPerMinute: number
-  /** Calls under way at a time before Tenable refuses; 0 for no limit. */
+  /** Concurrent calls that Tenable allows; 0 for no limit. */
   tenableCallsAtOnce: number
-  /** Nobody documents the order of runs that were not asked for in one. */
+  /** The order of runs in a request without `sort`, which is not documented. */
   unsortedRuns: 'newest-first' | 'oldest-first'
-  /** Look-ups of scans, upstream and source alike, take so long by the clock. */
+  /** How long each look-up of scans takes by the clock, at both upstreams. */
   slowScanSeconds: number
 }
 
-/** What happens on every good day. */
+/** The faults that occur on every normal day. */
 export const usualFaults: Faults = {
   notReadyFiles: 1,
   notReadySeconds: 5,
@@ -175,7 +175,7 @@ export const usualFaults: Faults = {
   slowScanSeconds: 0,
 }
 
-/** Nothing goes wrong and nothing is odd. */
+/** No faults and no variants. */
 export const noFaults: Faults = {
   ...usualFaults,
   notReadyFiles: 0,

@@ -20,27 +20,27 @@ export interface FleetFile {
   path: string
   /** Id of its device group. */
   group: number
-  /** How many lines it has, known without making them. */
+  /** Number of its lines, known without generating them. */
   rows: number
-  /** Its lines, without line ends; the same ones each time. */
+  /** Its lines, without line ends; the same at each call. */
   lines(): Iterable<string>
 }
 
 /** A tenant's devices at one moment, as both export methods show them, and what is true of them. */
 export interface Fleet {
   options: FleetOptions
-  /** In list order; a file's number is its place from 1. */
+  /** In list order; a file's number is its position from 1. */
   files: FleetFile[]
-  /** How many rows the JSON method has; those from `options.size` on are second copies. */
+  /** Number of rows of the JSON method; those from `options.size` on are second copies. */
   jsonRowCount: number
   /** The JSON method's rows from `skip` on. */
   jsonRows(skip?: number): Iterable<Record<string, unknown>>
-  /** What a correct import by the given method (files) ends with: each device once, in order of number. */
+  /** The result of a correct import by `method` (default: files): each device once, in order of number. */
   truth(method?: Method): Iterable<ExpectedDevice>
   counts: { lines: number; devices: number; duplicates: number; rejected: number }
 }
 
-/** Makes a fleet; nothing is generated before it is asked for, and nothing is kept for a device. */
+/** Makes a fleet. Rows are generated when they are read, and nothing is stored for a device. */
 export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
   const options = completeOptions(given)
   const { size, seed, duplicates } = options
@@ -55,7 +55,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
     const second = layout.placeOfSecond(k)
     const homeIsLower =
       home.file === second.file ? home.line < second.line : home.file < second.file
-    // The JSON method has no files, so nothing could settle a full tie there.
+    // The JSON method has no files, so a full tie could not be decided there.
     const tieAllowed = method === 'files' && home.file !== second.file
     const { lower, higher, winner } = copiesOf(k, generatedMs, tieAllowed)
     const homeStays = homeIsLower === (winner === 'lower')
@@ -132,20 +132,20 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
 type Method = 'files' | 'json'
 type Encode<T> = (seen: Observation, random: ReturnType<typeof createRandom>) => T
 
-/** One standing of a device: where, when (for devices that stand twice), and whether it is the one to keep. */
+/** One row of a device: where it is, its times (for devices with two rows), and whether it is the one that counts. */
 interface Appearance {
   place: Place
   times: CopyTimes | undefined
   stays: boolean
 }
 
-/** When a copy was refreshed and when its device was last seen. */
+/** When a row was refreshed and when its device was last seen. */
 export interface CopyTimes {
   refreshedAt: Moment
   seenAt: Moment
 }
 
-/** The two copies of a device that stands twice, and which of them must stay. */
+/** The two rows of a device, and which of them counts. */
 export interface Copies {
   lower: CopyTimes
   higher: CopyTimes
@@ -153,8 +153,8 @@ export interface Copies {
 }
 
 /**
- * The times of the k-th device that stands twice; `lower` is the copy in the file with the lower number. The newest
- * refresh stays, then the newest sighting, then the lower file: the cases take turns. No full tie unless `tieAllowed`.
+ * The times of the k-th device with two rows; `lower` is the row in the file with the lower number. The row with the newest
+ * refresh counts, then the newest sighting, then the lower file: the cases alternate. No full tie unless `tieAllowed`.
  */
 export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): Copies {
   const hours = (ago: number, fraction = '') => momentAt(generatedMs - ago * hourMs, fraction)
@@ -181,13 +181,13 @@ export function copiesOf(k: number, generatedMs: number, tieAllowed: boolean): C
 
 const mebibyte = 2 ** 20
 
-/** The n-th line that no import can take; the kinds take turns. */
+/** The n-th line that an import must reject; the kinds alternate. */
 export function badLine(n: number, seed: number): string {
   const kind = kinds[n % kinds.length] ?? kinds[0]
   return kind(createRandom(seed, n, 5).int(10 ** 9))
 }
 
-/** A line above 1 MiB that would be good otherwise. */
+/** A line above 1 MiB that is valid otherwise. */
 export function oversizedLine(n: number): string {
   return withId(`${String(n).padStart(39, '0')}f`, 'x'.repeat(mebibyte))
 }

@@ -2,10 +2,10 @@ import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import type { Clock } from '../../shared/platform/time.ts'
 import { momentAt, utcText } from './moment.ts'
 
-/** Whom tokens are made for and what they allow. */
+/** For which client tokens are issued and what they allow. */
 export interface TokenOptions {
   tenantId: string
-  /** When set, only this pair gets tokens. */
+  /** When set, only this client gets tokens. */
   clientId?: string
   clientSecret?: string
   /** App roles on Defender. */
@@ -13,7 +13,7 @@ export interface TokenOptions {
   lifetimeSeconds: number
 }
 
-/** The audiences that stand for Defender for Endpoint; a token for any other one has no roles there. */
+/** The audiences of Defender for Endpoint; a token for any other audience has no roles there. */
 const defenderAudiences = [
   'https://api.securitycenter.microsoft.com',
   'https://securitycenter.onmicrosoft.com/windowsatpservice',
@@ -27,11 +27,11 @@ export interface Grant {
   expiresAtMs: number
 }
 
-/** Issues tokens and knows them again. */
+/** Issues tokens and recognises them. */
 export interface TokenIssuer {
   options: TokenOptions
   issue(clientId: string, audience: string): { token: string; expiresInSeconds: number }
-  /** The grant behind an `Authorization` header; undefined when there is none or it has ended. */
+  /** The grant of an `Authorization` header; undefined when there is none or it has expired. */
   grantOf(authorization: string | undefined): Grant | undefined
 }
 
@@ -82,19 +82,19 @@ export function createTokenIssuer(
 
 const jwtPart = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** What a link says about itself. */
+/** The times of a link. */
 export interface LinkTimes {
   startsAtMs: number
   endsAtMs: number
-  /** When set, the link is signed by a user delegation key that ends then. */
+  /** When set, the link is signed by a user delegation key that expires at this time. */
   keyEndsAtMs?: number
 }
 
 /** Signs links to blobs and checks them. */
 export interface LinkIssuer {
-  /** The query of a link to `path`, with its signature. */
+  /** The query string of a link to `path`, with its signature. */
   sign(path: string, times: LinkTimes): string
-  /** Whether the query opens `path` at `nowMs`: `forged` for anything altered, `expired` outside its time. */
+  /** Whether the query string gives access to `path` at `nowMs`: `forged` when anything was altered, `expired` outside its time. */
   check(
     path: string,
     query: URLSearchParams,
@@ -102,7 +102,7 @@ export interface LinkIssuer {
   ): 'good' | 'expired' | 'key-expired' | 'forged'
 }
 
-/** Makes a link issuer with a key of its own; `onSign` gets each signature. */
+/** Makes a link issuer with its own key; `onSign` gets each signature. */
 export function createLinkIssuer(
   tenantId: string,
   onSign: (signature: string) => void,

@@ -1,7 +1,7 @@
 import type { Group } from './device.ts'
 import { guid } from './random.ts'
 
-/** What a fleet is made of; the same options make the same fleet, byte for byte. */
+/** Options of a fleet; the same options give the same fleet, byte for byte. */
 export interface FleetOptions {
   /** Devices. */
   size: number
@@ -12,13 +12,13 @@ export interface FleetOptions {
   seed: number
   /** RFC 3339, UTC. A later one with the same seed shows the same devices, a few of them changed. */
   generatedTime: string
-  /** Lines that no import can take: not JSON, no device id, an id with forbidden characters. */
+  /** Lines that an import must reject: not JSON, no device id, an id with forbidden characters. */
   badLines: number
-  /** Lines above 1 MiB, refused as well; beside `badLines`. */
+  /** Lines above 1 MiB, rejected too; not counted in `badLines`. */
   oversizedLines: number
-  /** Devices that stand in two places: mostly two files, now and then twice in one file. */
+  /** Devices with two rows: mostly in two files, sometimes in one file. */
   duplicates: number
-  /** Files without a row; among `files`. */
+  /** Files without a row; counted in `files`. */
   zeroRowFiles: number
   /** Number of the first device: fleets of one seed share the devices whose numbers both have. */
   firstDevice: number
@@ -26,7 +26,7 @@ export interface FleetOptions {
   sameLastSegment: boolean
 }
 
-/** Fills in what was not said and cuts what cannot be (more duplicates than devices, more groups than files). */
+/** Fills in missing options and reduces impossible ones (more duplicates than devices, more groups than files). */
 export function completeOptions(given: Partial<FleetOptions>): FleetOptions {
   const size = Math.max(0, given.size ?? 1000)
   const files = Math.max(1, given.files ?? Math.min(400, Math.max(4, Math.ceil(size / 2500))))
@@ -51,24 +51,24 @@ export interface Place {
   line: number
 }
 
-/** What stands on a line: a device at home, the second copy of the k-th device that has one, or the b-th bad line. */
+/** The content of a line: the first row of a device, the second row of the k-th device that has one, or the b-th bad line. */
 export type Stand = { home: number } | { second: number } | { bad: number }
 
-/** Which line of which file holds what, known by arithmetic: nothing is kept for a device. */
+/** Calculates which line of which file holds what: nothing is stored for a device. */
 export interface Layout {
   /** Lines of each file. */
   rows: number[]
-  /** What the lines of the file at `index` (from 0) hold, from the top. */
+  /** The contents of the lines of the file at `index` (from 0), from the top. */
   stands(index: number): Iterable<Stand>
   homeOf(device: number): Place
-  /** The number `k` of a device's second copy, or undefined when it stands once. */
+  /** The number `k` of a device's second row; undefined when it has one row. */
   secondOf(device: number): number | undefined
-  /** The device whose second copy is the k-th. */
+  /** The device with the k-th second row. */
   deviceOfSecond(k: number): number
   placeOfSecond(k: number): Place
 }
 
-/** Lays a fleet out over its files: uneven sizes, extras (second copies, bad lines) spread evenly inside each file. */
+/** Distributes a fleet over its files: uneven sizes, extra lines (second rows, bad lines) spread evenly inside each file. */
 export function layOut(options: FleetOptions): Layout {
   const { size, files, duplicates } = options
   const filled = filledFiles(options)
@@ -86,7 +86,7 @@ export function layOut(options: FleetOptions): Layout {
     put(extras[filled[(bad * 7) % filled.length] ?? 0], { bad })
   }
   const rows = extras.map((extra, index) => homes(index) + extra.length)
-  // The j-th of e extras among t lines stands on line ceil((j + 1) * t / e); the devices at home take the others.
+  // The j-th of e extra lines among t lines is line ceil((j + 1) * t / e); the first rows are the other lines.
   const lineOfExtra = (index: number, at: number) => {
     const count = extras[index]?.length ?? 1
     return Math.floor(((at + 1) * (rows[index] ?? 0) + count - 1) / count)
@@ -162,7 +162,7 @@ function fileOf(starts: number[], device: number): number {
   return low
 }
 
-/** Every sixteenth second copy stays in its own file: duplicates inside one file are legal too. */
+/** Every sixteenth second row is in the same file: duplicates inside one file are valid too. */
 function secondFile(k: number, home: number, filled: number[]): number {
   const others = filled.length - 1
   const step = others === 0 || k % 16 === 15 ? 0 : 1 + (k % others)
@@ -180,7 +180,7 @@ export function exportPath(index: number, options: FleetOptions): string {
   const [date = '', time = ''] = generated.toISOString().split('T')
   const group = groupIndexOf(index, options)
   const part = index - Math.ceil((group * options.files) / options.groups)
-  // One job writes all groups, which is why parts of different groups are named alike.
+  // One job writes all groups: that is why parts of different groups have the same name.
   const job = guid(
     options.seed,
     generated.getTime() / 1000,

@@ -3,14 +3,14 @@ import { createAdjustableClock } from '../clock.ts'
 import { createFleet } from './fleet.ts'
 import { startSimulator } from './simulator.ts'
 
-// Runs the simulator alone, for tests that need it in another process: prints `{"origin": …}` and stays.
+// Runs the simulator alone, for tests that need it in another process: prints `{"origin": …}` and keeps running.
 const { values } = parseArgs({
   options: {
     port: { type: 'string', default: '0' },
     fleet: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     'generated-time': { type: 'string' },
-    /** Machine actions that come and go by themselves, and a quarter as many investigations; 0 for none. */
+    /** Simulated machine actions an hour, and a quarter as many investigations; 0 for none. */
     'actions-per-hour': { type: 'string', default: '0' },
     /** JSON with further fleet options, faults, token options, options of life and scans. */
     options: { type: 'string', default: '{}' },
@@ -38,5 +38,5 @@ console.log(JSON.stringify({ origin: simulator.origin }))
 const stop = () => simulator.stop().then(() => process.exit(0))
 process.on('SIGTERM', stop)
 process.on('SIGINT', stop)
-// Started with a channel, it goes when its parent goes.
+// Started with a channel, it ends when its parent ends.
 process.on('disconnect', stop)

@@ -5,7 +5,7 @@ export const minuteMs = 60 * secondMs
 export const hourMs = 60 * minuteMs
 export const dayMs = 24 * hourMs
 
-/** A moment as an upstream would know it: whole seconds, and the fraction digits it happens to send. */
+/** A moment as an upstream sends it: whole seconds and any number of fraction digits. */
 export interface Moment {
   /** Milliseconds since 1970, a whole number of seconds. */
   ms: number
@@ -37,7 +37,7 @@ export function tickText({ ms, ticks }: Instant): string {
   return `${secondsText({ ms: wholeMs })}${fractionText({ fraction })}Z`
 }
 
-/** A text that sorts as the times do, whatever their fraction digits and zones; undefined for what is no time. */
+/** A text that sorts by time, for any number of fraction digits and any zone; undefined for a text that is not a time. */
 export function tickKey(text: unknown): string | undefined {
   const found = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)$/.exec(
     String(text),
@@ -57,7 +57,7 @@ export function encodeFileTime(moment: Moment, random: Random): string {
   if (way < 0.06) return `${seconds}${fraction}Z`
   if (way < 0.12) return `${seconds}${fraction}+00:00`
   const [date = '', time = ''] = seconds.split('T')
-  // Before ten the hour may stand with one digit.
+  // Before ten the hour may have one digit.
   return `${date} ${way < 0.4 && time.startsWith('0') ? time.slice(1) : time}${fraction}`
 }
 

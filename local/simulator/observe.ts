@@ -11,19 +11,19 @@ import {
 import { dayMs, hourMs, type Moment, momentAt } from './moment.ts'
 import { createRandom, type Random } from './random.ts'
 
-/** Which row of which device to imagine. */
+/** Which row of which device to generate. */
 export interface Sighting {
   number: number
   seed: number
   generatedMs: number
   group: Group
-  /** 0 for the copy at home, 1 for the second one; the two differ in many fields. */
+  /** 0 for the first copy, 1 for the second one; the two differ in many fields. */
   copy: number
-  /** Set for devices that stand twice, so that it is known which copy is the newer one. */
+  /** Set for devices with two rows, so that it is known which one is newer. */
   times?: { refreshedAt: Moment; seenAt: Moment }
 }
 
-/** Imagines what one row says of a device; the same sighting is always imagined alike. */
+/** Generates what one row says about a device; the same sighting always gives the same row. */
 export function observe({ number, seed, generatedMs, group, copy, times }: Sighting): Observation {
   const lasting = createRandom(seed, number, 1)
   const passing = createRandom(
@@ -78,7 +78,7 @@ export function observe({ number, seed, generatedMs, group, copy, times }: Sight
     full: scan(0.3, scanForm === 'flat', osKind, passing, ago),
     custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', passing, ago),
     scanForm,
-    gatheredOther: sparse ? {} : otherFacts(osKind, lasting, passing),
+    otherFields: sparse ? {} : otherFacts(osKind, lasting, passing),
     columnsOther: columns(number, passing),
     sparse,
   }
@@ -106,7 +106,7 @@ function nothingKnown(random: Random) {
     full: null,
     custom: null,
     scanForm: 'nested' as const,
-    gatheredOther: { Log4j_CVE_2021_44228: null, LocalCveScannerExecuted: null, EBPFStatus: null },
+    otherFields: { Log4j_CVE_2021_44228: null, LocalCveScannerExecuted: null, EBPFStatus: null },
     columnsOther: random.chance(0.05) ? { TemporaryColumn: 'phased-out' } : {},
     sparse: false,
   }
@@ -122,7 +122,7 @@ function fraction(random: Random): string {
 function modeOf(lasting: Random, passing: Random): string {
   const usual = lasting.next()
   const mode = usual < 0.8 ? '0' : lasting.pick(['', '1', '2', '3', '4', '5', '5', '9'])
-  // A few devices are found in another mode at another time.
+  // A few devices change their mode from one snapshot to the next.
   return passing.chance(0.02) ? passing.pick(['0', '1', '2']) : mode
 }
 

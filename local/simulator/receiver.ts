@@ -4,11 +4,11 @@ import type { Clock } from '../../shared/platform/time.ts'
 import { gatewayPage, json, type Reply } from './reply.ts'
 import { type Call, startServer } from './server.ts'
 
-/** A post that came in. */
+/** A post that was received. */
 export interface Delivery {
-  /** Of `webhook-id`; empty when there was none. */
+  /** The header `webhook-id`; empty when there was none. */
   id: string
-  /** Of `webhook-timestamp`. */
+  /** The header `webhook-timestamp`. */
   timestamp: string
   /** Null while the receiver has no secret. */
   signatureOk: boolean | null
@@ -16,29 +16,29 @@ export interface Delivery {
   timely: boolean
   /** The type of the event. */
   type: string | null
-  /** Parsed, or the text where it is no JSON. */
+  /** Parsed, or the text when it is not JSON. */
   body: unknown
   headers: IncomingHttpHeaders
   at: Date
-  /** How many times this id has come, from 1. */
+  /** How many times this id was received, from 1. */
   attempt: number
-  /** What it was answered with; 0 for no answer. */
+  /** The status of the answer; 0 for no answer. */
   answered: number
 }
 
-/** Somebody who subscribes to events. */
+/** A receiver of webhooks. */
 export interface Receiver {
-  /** Where events are to be posted. */
+  /** The callback URL. */
   url: string
   /** Every post, in order of arrival. */
   deliveries: Delivery[]
   mode: ReceiverMode
-  /** How often somebody followed the redirect of mode `redirect`. */
+  /** How often the redirect of mode `redirect` was followed. */
   followed: number
   setMode(mode: ReceiverMode, details?: Partial<ReceiverDetails>): void
-  /** The secret to check with, or several of which any one is enough. */
+  /** Sets the secret to check with, or several: one that fits is enough. */
   setSecret(secret: string | string[] | undefined): void
-  /** What was taken with a 2xx, each id once. */
+  /** The posts that were answered with 2xx, each id once. */
   unique(): Delivery[]
   /** Calls the listener with each post once it has been answered. */
   onDelivery(listener: (delivery: Delivery) => void): void
@@ -46,7 +46,7 @@ export interface Receiver {
   stop(): Promise<void>
 }
 
-/** What the modes `refuse` and `throttle` answer with. */
+/** The answers of the modes `refuse` and `throttle`. */
 export interface ReceiverDetails {
   status: number
   /** The header `Retry-After` as it is sent; null for none. */
@@ -59,12 +59,12 @@ export interface ReceiverOptions {
   mode?: ReceiverMode
 }
 
-/** A receiver that a server leads requests to. */
+/** A receiver that is a part of a server. */
 export type MountedReceiver = Receiver & { answer(call: Omit<Call, 'caught'>): Promise<Reply> }
 
 const toleranceMs = 300_000
 
-/** Makes a receiver that stands at a path of somebody else's server. */
+/** Makes a receiver at a path of another server. */
 export function createReceiver(
   { clock, secret, mode = 'accept' }: ReceiverOptions,
   url: () => string,
@@ -139,7 +139,7 @@ export function createReceiver(
   return receiver
 }
 
-/** Starts a receiver on a port of its own on 127.0.0.1. */
+/** Starts a receiver on its own port on 127.0.0.1. */
 export async function startReceiver(options: ReceiverOptions): Promise<Receiver> {
   const receiver = createReceiver(options, () => `${server.origin}/events`)
   const server = await startServer(0, options.clock, (call) => receiver.answer(call))
@@ -167,7 +167,7 @@ function typeOf(body: unknown): string | null {
   return typeof type === 'string' ? type : null
 }
 
-/** How a receiver behaves; each is the name of a way to be a bad one, but for the first. */
+/** How a receiver behaves. Each mode but the first is a fault. */
 export type ReceiverMode =
   | 'accept'
   | 'refuse'
@@ -214,11 +214,11 @@ const answers: Record<ReceiverMode, (context: AnswerContext) => Reply> = {
   }),
 }
 
-/** What a receiver of this mode answers to a post. */
+/** The answer of a receiver in this mode to a post. */
 export const receiverAnswer = (mode: ReceiverMode, context: AnswerContext): Reply =>
   answers[mode](context)
 
-/** A byte a second, without end. */
+/** One byte a second, without end. */
 async function* drops(clock: Clock, signal: AbortSignal): AsyncIterable<Buffer> {
   for (;;) {
     yield Buffer.from('.')
@@ -226,7 +226,7 @@ async function* drops(clock: Clock, signal: AbortSignal): AsyncIterable<Buffer> 
   }
 }
 
-/** The headers of a delivery that its signature is about. */
+/** The headers that the signature of a delivery covers. */
 export interface SignedHeaders {
   id: string
   timestamp: string

@@ -9,7 +9,7 @@ export interface Reply {
   body?: string | Buffer | AsyncIterable<Buffer>
   /** Bytes to announce for a body in pieces. */
   length?: number
-  /** The caller never gets an answer. */
+  /** The call is never answered. */
   silent?: boolean
   /** The connection is reset instead of an answer. */
   reset?: boolean
@@ -43,17 +43,17 @@ export function blobError(status: number, code: string, message: string, detail 
   return { status, headers: { 'content-type': 'application/xml', 'x-ms-error-code': code }, body }
 }
 
-/** What a gateway in front of a service says when it has no better idea. */
+/** The error page of a gateway in front of a service. */
 export function gatewayPage(status = 502): Reply {
   const body =
     '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'
   return { status, headers: { 'content-type': 'text/html' }, body }
 }
 
-/** A body that ends in the middle, as from a server that is lost. */
+/** A body that ends in the middle, as from a server that crashes. */
 export async function* breaksOff(start: string): AsyncIterable<Buffer> {
   yield Buffer.from(start)
-  // What was written leaves first, so that the caller sees the start of an answer.
+  // The written part is sent first, so that the caller gets the start of an answer.
   await new Promise((resolve) => setImmediate(resolve))
   throw new Error('cut off on purpose')
 }
@@ -72,7 +72,7 @@ const codes: Record<number, [code: string, message: string]> = {
   503: ['ServiceUnavailable', 'The service is unavailable.'],
 }
 
-/** The answer that a fault puts in place of the real one, counted down; undefined when there is none (left). */
+/** The answer of a fault in place of the normal one; counts the fault down. Undefined when there is no fault (left). */
 export function forcedAnswer(
   fault: ForcedAnswer | null,
   form: 'defender' | 'blob' = 'defender',
@@ -86,7 +86,7 @@ export function forcedAnswer(
   return defenderError(answer, code, message, randomUUID(), wait)
 }
 
-/** Whether a fault is to happen to this call; counts it down. */
+/** Whether this call gets the fault; counts it down. */
 export function isDue(fault: Pick<ForcedAnswer, 'calls' | 'passFirst'>): boolean {
   if (fault.calls <= 0) return false
   if (fault.passFirst) {
@@ -97,7 +97,7 @@ export function isDue(fault: Pick<ForcedAnswer, 'calls' | 'passFirst'>): boolean
   return true
 }
 
-/** An answer that is none. */
+/** The answer of a broken server. */
 export function brokenAnswer(how: Extract<ForcedAnswer['answer'], string>): Reply {
   const headers = { 'content-type': 'application/json; charset=utf-8' }
   const start = '{"@odata.context":"https://example.invalid/$metadata","value":[{"id":"f5'

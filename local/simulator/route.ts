@@ -24,21 +24,21 @@ export interface World {
   countCall: ReturnType<typeof createCallCounter>
   /** Downloads that were answered with a file's bytes, by path below the container. */
   downloads: Map<string, number>
-  /** Paths of the store to which somebody brought credentials that are not meant for it. */
+  /** Paths of the blob store that were called with credentials that are not for it. */
   leaks: string[]
-  /** Where this server stands, for links. */
+  /** The origin of this server, for links. */
   origin(): string
 }
 
-/** One thing that the simulator answers. */
+/** A route of the simulator. */
 export interface Route {
   method: 'GET' | 'POST'
-  /** Matches the whole path; a path that no route matches is answered by its neighbourhood's 404. */
+  /** Matches the whole path. A path without a route gets the 404 of its service. */
   path: RegExp
   answer(call: Call, world: World): Reply | Promise<Reply>
 }
 
-/** So many calls in any stretch of so many seconds. */
+/** At most this number of calls in any window of this number of seconds. */
 export interface CallLimit {
   calls: number
   seconds: number
@@ -76,17 +76,17 @@ export function createCallCounter(
   }
 }
 
-/** What a Defender route asks of its callers. */
+/** What a Defender route requires of its callers. */
 export interface Guard {
   /** Name of the quota that its calls count for. */
   quota: string
   limits: CallLimit[]
-  /** Any of these app roles opens it. */
+  /** Any of these app roles gives access. */
   roles: string[]
   forced: ForcedAnswer | null
 }
 
-/** Refuses who may not in, as Defender does: no token 401, too many calls 429, no role 403; undefined lets in. */
+/** Refuses calls as Defender does: no token 401, too many calls 429, no role 403; undefined when the call is allowed. */
 export function authorize(call: Call, world: World, guard: Guard): Reply | undefined {
   const grant = world.tokens.grantOf(call.headers.authorization)
   if (!grant) return defenderError(401, 'Unauthorized', 'Unauthorized', randomUUID())

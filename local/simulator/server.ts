@@ -16,7 +16,7 @@ export interface Call {
   headers: IncomingHttpHeaders
   /** The whole body as text, at most 1 MiB. */
   body(): Promise<string>
-  /** What the groups of the route's path caught. */
+  /** The values of the groups in the route's path. */
   caught: Record<string, string>
   /** Aborted when the caller has gone or the server stops. */
   signal: AbortSignal
@@ -26,14 +26,14 @@ export interface Call {
 export interface RequestRecord {
   method: string
   path: string
-  /** Names of the query's parameters; their values are nobody's business. */
+  /** Names of the query's parameters; their values are not recorded. */
   query: string[]
-  /** 0 until it is answered, and for good when it never is. */
+  /** 0 until it is answered; stays 0 when it never is. */
   status: number
   at: Date
 }
 
-/** A request before anybody knows which route is meant. */
+/** A request before its route is known. */
 export type RawCall = Omit<Call, 'caught'> & { method: string }
 
 /** A server on loopback. */
@@ -41,13 +41,13 @@ export interface LocalServer {
   origin: string
   /** The newest requests, at most 10,000. */
   requests: RequestRecord[]
-  /** Ends every answer that is under way. */
+  /** Ends every answer in progress. */
   stop(): Promise<void>
 }
 
-const recordsKept = 10_000
+const RECORDS_STORED = 10_000
 
-/** Starts a server on 127.0.0.1 that dates its answers by the clock; `port` 0 takes a free one. */
+/** Starts a server on 127.0.0.1 whose `Date` header is the clock's time; `port` 0: any free one. */
 export async function startServer(
   port: number,
   clock: Clock,
@@ -65,7 +65,7 @@ export async function startServer(
     const query = [...new Set(url.searchParams.keys())]
     const record = { method, path: url.pathname, query, status: 0, at: clock.now() }
     requests.push(record)
-    if (requests.length > recordsKept) requests.shift()
+    if (requests.length > RECORDS_STORED) requests.shift()
     const signal = AbortSignal.any([gone.signal, stopping.signal])
     answer({ method, url, headers: request.headers, body: () => readBody(request), signal })
       .catch((error: unknown) => json(500, { simulator: String(error) }))
@@ -105,7 +105,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(pieces).toString()
 }
 
-/** Sends a reply, dated by the clock; a body that fails midway breaks the connection, as a lost server would. */
+/** Sends a reply with the clock's time as `Date`. A body that fails midway breaks the connection, as a crashed server does. */
 export async function send(reply: Reply, response: ServerResponse, clock: Clock): Promise<void> {
   if (reply.silent) return
   if (reply.reset) {
@@ -134,6 +134,6 @@ export async function send(reply: Reply, response: ServerResponse, clock: Clock)
   response.end()
 }
 
-/** The number that a text of up to nine digits stands for. */
+/** The number in a text of up to nine digits. */
 export const wholeNumber = (text: string): number | undefined =>
   /^\d{1,9}$/.test(text) ? Number(text) : undefined

@@ -20,17 +20,17 @@ import { refusals, tenable, withId } from './routes/tenable.ts'
 import { createScans, type ScanOptions, type Scans } from './scans/scans.ts'
 import { type RawCall, type RequestRecord, startServer } from './server.ts'
 
-/** What a simulator is started with. */
+/** Options of a simulator. */
 export interface SimulatorOptions {
   /** Port on 127.0.0.1; a free one by default. */
   port?: number
   clock: Clock
   fleet: Fleet
   faults?: Partial<Faults>
-  /** Export files on disk (`.json.gz` or `.json`) that are served in place of the fleet's own. */
+  /** Export files on disk (`.json.gz` or `.json`) that are served in place of the fleet. */
   files?: string[]
   token?: Partial<TokenOptions>
-  /** Machine actions and investigations that come and go by themselves; without it there are those that are put there. */
+  /** Simulates machine actions and investigations; without it there are only those that a test adds. */
   life?: Partial<LifeOptions>
   /** Scans of both upstreams; one of each kind by default. */
   scans?: Partial<ScanOptions>
@@ -41,34 +41,34 @@ export interface Simulator {
   origin: string
   /** The newest requests, at most 10,000. */
   requests: RequestRecord[]
-  /** Downloads by path below the container, whatever became of them; refusals and not-ready answers do not count. */
+  /** Number of downloads by path below the container, also of those that failed; refusals and not-ready answers do not count. */
   downloads: Map<string, number>
-  /** Paths of the store to which an `Authorization` header was brought; must stay empty. */
+  /** Paths of the blob store that were called with an `Authorization` header; must stay empty. */
   leaks: string[]
   /**
-   * Every token and every link signature (as such and as it stands in a link) that was handed out, Tenable's keys, and
-   * what definitions of scans sign in with.
+   * Every secret: the issued tokens, the link signatures (plain and as written in a link), Tenable's keys, and the
+   * credentials in definitions of scans.
    */
   issuedSecrets: Set<string>
-  /** The faults as they stand now, countdowns included. */
+  /** The current faults, with their countdowns. */
   faults: Faults
-  /** The tenant's machine actions, living or put there by hand. */
+  /** The tenant's machine actions, simulated or added by a test. */
   actions: ItemStore
   /** The tenant's investigations. */
   investigations: ItemStore
   /** The scans of both upstreams. */
   scans: Scans
-  /** What opens Tenable. */
+  /** The key pair of Tenable. */
   tenableKeys: { accessKey: string; secretKey: string }
   /** The receiver at `/receiver/{name}`. */
   receiver(name?: string): Receiver
-  /** Puts a new snapshot in place; links to the older ones stay good. */
+  /** Publishes a new snapshot; links to the older ones stay valid. */
   setFleet(fleet: Fleet): void
   setFaults(faults: Partial<Faults>): void
   stop(): Promise<void>
 }
 
-/** Starts the upstreams on loopback: tokens, Defender, Tenable, the blob store and receivers of events, all on the given clock. */
+/** Starts the upstreams on loopback: tokens, Defender, Tenable, the blob store and receivers of events, all on one clock. */
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const { clock, fleet } = options
   const issuedSecrets = new Set<string>()
@@ -146,14 +146,14 @@ function decodePath(path: string): string | undefined {
 
 const path = /^\/receiver\/(?<name>[\w-]{1,64})(?:\/elsewhere)?$/
 
-/** Receivers of events, one for each name; GET is for whoever follows a redirect that way. */
+/** Receivers of events, one for each name; GET is for clients that follow a redirect with it. */
 export const receivers: Route[] = (['POST', 'GET'] as const).map((method) => ({
   method,
   path: method === 'POST' ? path : /^\/receiver\/(?<name>[\w-]{1,64})\/elsewhere$/,
   answer: (call, world) => world.receiver(call.caught.name ?? '').answer(call),
 }))
 
-/** All that the simulator answers. */
+/** All routes of the simulator. */
 export const routes: Route[] = [
   token,
   informationGatheringExport,

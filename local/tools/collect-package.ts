@@ -20,15 +20,15 @@ const lockSchema = z.object({
   ),
 })
 
-/** Nobody reads these in Azure, and they are two thirds of the size. */
+/** Not needed in Azure, and two thirds of the size. */
 const ballast = /\.(?:map|[cm]?ts|md)$/i
 
 const descriptions = ['docs/openapi.json', 'docs/swagger.json']
 
 /**
- * What is deployed: the compiled files of the folder `dist`, host.json, the API descriptions, a package.json that says no
- * more than the platform asks, and the production modules as the lock file names them. Optional modules stay behind: they are the Node
- * binary that laptops run on, and Azure has its own.
+ * The files to deploy: the compiled files of the folder `dist`, host.json, the API descriptions, a package.json with only
+ * what the platform needs, and the production modules of the lock file. Optional modules are left out: they are the Node
+ * binary for laptops, and Azure has its own.
  */
 export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntry[] {
   const read = (file: string) => readFileSync(join(root, file))

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { collectPackage } from './collect-package.ts'
 import { zip } from './zip.ts'
 
-// Makes the deployment package from what `npm run build` has compiled: as a folder, which azd zips and publishes, and as
-// a zip for everybody else.
+// Makes the deployment package from the output of `npm run build`: as a folder, which azd zips and publishes, and as
+// a zip for other tools.
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = join(root, 'out/package')
 const entries = collectPackage(root)

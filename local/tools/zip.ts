@@ -1,21 +1,21 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 
-/** One file of an archive; `path` has forward slashes and names no folder above. */
+/** One file of an archive; `path` has forward slashes and no `..`. */
 export interface ZipEntry {
   path: string
   content: Buffer
 }
 
-// 1980-01-01: the same files give the same archive, whenever it is made.
+// 1980-01-01: the same files always give the same archive.
 const DATE = 0x21
 const VERSION = 20
 const DEFLATED = 8
 const UTF8_NAMES = 0x800
-/** A regular file that everybody may read, as Unix writes it. */
+/** Unix mode of a regular file that everybody may read. */
 const MODE = 0o100644 * 0x10000
 const UNIX = 3 * 0x100
 
-/** Makes a zip archive in memory: up to 65,535 files and 4 GiB, deflated, no folders of their own. */
+/** Makes a zip archive in memory: up to 65,535 files and 4 GiB, deflated, without entries for folders. */
 export function zip(entries: ZipEntry[]): Buffer {
   if (entries.length > 0xffff)
     throw new RangeError(`${entries.length} files are more than a plain zip holds`)
@@ -64,7 +64,7 @@ export function zip(entries: ZipEntry[]): Buffer {
   return Buffer.concat([...bodies, list, end])
 }
 
-/** Little-endian numbers of so many bytes each. */
+/** Little-endian numbers, each with its number of bytes. */
 function numbers(...deps: [bytes: 2 | 4, value: number][]): Buffer {
   return Buffer.concat(
     deps.map(([bytes, value]) => {

@@ -23,9 +23,9 @@ const UNREACHABLE_MS = 15 * MINUTE_MS
 const GONE_MS = DAY_MS
 
 /**
- * Tells where everything stands in one line `watch`, always, so that silence itself says something; and in a line of its own
- * each that an upstream is unreachable, that a budget is used up, and that an endpoint has ended or will. The alert rules
- * read these lines. Asks tables by key, and no upstream.
+ * Logs the state of all flows in one line `heartbeat`, also when nothing happens: no line means that the app has stopped.
+ * Logs one more line for each upstream that is unreachable, each budget that is used up, and each endpoint that is retired
+ * or soon will be. The alert rules read these lines. Reads tables by key and calls no upstream.
  */
 export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
   const { log } = traced
@@ -34,7 +34,7 @@ export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
     await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])
   ).flat()
   const known = families.filter((family) => family !== null)
-  log.info('watch', {
+  log.info('heartbeat', {
     version: VERSION,
     changes: await partOf(() => changesFacts(app, traced, now)),
     events: await partOf(() => eventsFacts(app, now)),

@@ -8,7 +8,7 @@ import { readText, templateTexts } from './template-texts.ts'
 /** An alert rule as the template has it. */
 export interface AlertRule {
   name: string
-  /** The file of its query, by its name. */
+  /** The name of its query file. */
   file: string
   query: string
   severity: number

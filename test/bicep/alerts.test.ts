@@ -12,7 +12,7 @@ test('every rule has a query file of its own name, and every query file its rule
   expect(rules.filter(({ name, file }) => name !== file)).toEqual([])
 })
 
-test('every query keeps the one form, and begins with words that the code logs', () => {
+test('every query has the one form, and starts with words that the code logs', () => {
   const sources = globSync('shared/**/*.ts', { cwd: root }).map((path) => readText(path))
 
   const unknown = rules
@@ -22,23 +22,23 @@ test('every query keeps the one form, and begins with words that the code logs',
   expect(unknown).toEqual([])
 })
 
-test('every rule is one that the service takes', () => {
+test('the service accepts every rule', () => {
   for (const { name, frequency, window, severity, operator, threshold, query } of rules) {
     expect(name).not.toMatch(/[#<>%&:\\?/{}*]/)
     expect(severity).toBeGreaterThanOrEqual(0)
     expect(severity).toBeLessThanOrEqual(4)
     expect(['GreaterThan', 'LessThan']).toContain(operator)
-    // A rule that resolves itself may not look less often, and one that looks less often than its window leaves gaps.
+    // A rule that resolves itself must not run less often, and a rule that runs less often than its window leaves gaps.
     expect(toMs(frequency)).toBeLessThanOrEqual(toMs('PT12H'))
     expect(toMs(window)).toBeGreaterThanOrEqual(toMs(frequency))
     expect(toMs(window)).toBeLessThanOrEqual(toMs('P2D'))
     expect((readQuery(query).hours ?? 0) * 3_600_000).toBeLessThanOrEqual(toMs(window))
-    // Silence fires where the good line is looked for, and nowhere else.
+    // Only rules that look for a success line fire when there is none.
     expect(fires({ operator, threshold }, 0)).toBe(name.startsWith('no-'))
   }
 })
 
-test('every rule reads the component and mends itself', () => {
+test('every rule reads the component and resolves itself', () => {
   const text = templateTexts['bicep/modules/alerts.bicep'] ?? ''
 
   expect(text).toContain('scopes: [insightsId]')
@@ -46,7 +46,7 @@ test('every rule reads the component and mends itself', () => {
   expect(text).not.toMatch(/muteActionsDuration|metricMeasureColumn/)
 })
 
-test('no telemetry of the app is left out: lines and exceptions are never sampled, and no level hides them', () => {
+test('no telemetry of the app is dropped: lines and exceptions are never sampled, and no level hides them', () => {
   const { logging } = JSON.parse(readText('host.json'))
 
   expect(logging.applicationInsights.samplingSettings.excludedTypes.split(';').toSorted()).toEqual([
@@ -58,15 +58,15 @@ test('no telemetry of the app is left out: lines and exceptions are never sample
 })
 
 test.each([
-  'AppTraces\n| where Message startswith_cs "watch {"\n',
-  'traces\n| where message == "watch"\n',
-  'traces\n| where message startswith_cs "watch"\n',
-  'traces\n| where message startswith_cs "watch {"\n| summarize count()\n',
+  'AppTraces\n| where Message startswith_cs "heartbeat {"\n',
+  'traces\n| where message == "heartbeat"\n',
+  'traces\n| where message startswith_cs "heartbeat"\n',
+  'traces\n| where message startswith_cs "heartbeat {"\n| summarize count()\n',
 ])('a query of another form is seen: %j', (query) => {
   expect(() => readQuery(query)).toThrow('another form')
 })
 
-test('a query finds what Azure would find: whole words, the right facts, within its time', () => {
+test('a query finds the same lines as Azure: whole words, the right facts, within its time', () => {
   const at = (minutes: number) => new Date(minutes * 60_000)
   const traces = [
     { at: at(0), message: 'export run ended {"state":"failed"}' },

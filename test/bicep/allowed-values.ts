@@ -1,4 +1,4 @@
-/** What stands in an open list or a plain text: no compiler looks at it, and a wrong one fails in the cloud or later. */
+/** Values of open lists and plain texts: no compiler checks them, and a wrong one fails in the cloud or later. */
 export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.Web/serverfarms', 'sku.name', /^FC1$/],
   ['Microsoft.Web/serverfarms', 'sku.tier', /^FlexConsumption$/],
@@ -127,7 +127,7 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.Insights/scheduledQueryRules', 'properties.criteria.allOf[].threshold', /^\d+$/],
 ]
 
-/** Values that a resource need not have, but when it has them they are these. */
+/** Allowed values of optional properties. */
 export const allowedWherePresent: [type: string, path: string, allowed: RegExp][] = [
   [
     'Microsoft.Insights/diagnosticSettings',
@@ -201,13 +201,13 @@ export const refusedSettings = [
   'WEBSITES_ENABLE_APP_SERVICE_STORAGE',
   'SCM_DO_BUILD_DURING_DEPLOYMENT',
   'ENABLE_ORYX_BUILD',
-  // A connection string wins over the identity.
+  // A connection string takes precedence over the identity.
   'AzureWebJobsStorage',
   'RELAY_STORAGE',
   'DEPLOYMENT_STORAGE_CONNECTION_STRING',
 ]
 
-/** Settings without which an app with an identity does not run, or runs unseen. */
+/** Settings without which an app with an identity does not run, or runs without telemetry. */
 export const neededSettings = [
   'AzureWebJobsStorage__blobServiceUri',
   'AzureWebJobsStorage__queueServiceUri',

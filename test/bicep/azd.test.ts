@@ -24,7 +24,7 @@ test('azd finds the templates, the package and the site', () => {
   )
 })
 
-test('there is one parameter file, and it gives what the template asks for', () => {
+test('there is one parameter file, and it sets the parameters of the template', () => {
   const names = given.map(([, name = '']) => name)
   const needed = [...main.parameters.values()]
     .filter(({ fallback }) => !fallback)
@@ -35,7 +35,7 @@ test('there is one parameter file, and it gives what the template asks for', () 
   expect(needed.filter((name) => !names.includes(name))).toEqual([])
 })
 
-test('what the parameter file says without azd is what the template says', () => {
+test('the defaults of the parameter file are those of the template', () => {
   for (const [, name = '', value = ''] of given) {
     const fallback = main.parameters.get(name)?.fallback
     const otherwise =
@@ -45,7 +45,7 @@ test('what the parameter file says without azd is what the template says', () =>
   }
 })
 
-test('what comes from the environment as text becomes what the parameter is', () => {
+test('texts of the environment become values of the parameter’s type', () => {
   const wrong = given.filter(([, name = '', value = '']) => {
     const type = new RegExp(`^param ${name} (\\w+)`, 'm').exec(
       templateTexts['bicep/main.bicep'] ?? '',
@@ -60,7 +60,7 @@ test('what comes from the environment as text becomes what the parameter is', ()
   expect(wrong.map(([line]) => line)).toEqual([])
 })
 
-test('the page on deployment lists every parameter, with its variable', () => {
+test('docs/deploy.md lists every parameter, with its variable', () => {
   const rows = [...readText('docs/deploy.md').matchAll(/^\| (`.+?|schedules.+?) \| (.+?) \|/gm)]
   const listed = rows.flatMap(([, names = '', variable = '']) =>
     [...names.matchAll(/`(\w+)`/g)].map(

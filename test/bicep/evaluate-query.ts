@@ -1,4 +1,4 @@
-/** A line as Application Insights keeps it: the log's own text, and when it was written. */
+/** A line in Application Insights: its text and its time. */
 export interface Trace {
   at: Date
   message: string
@@ -14,15 +14,15 @@ const form = new RegExp(
   ].join(''),
 )
 
-/** A query in the one form that all of them have: an exact message, and at most one comparison of one of its facts. */
+/** A query in the only allowed form: an exact message, and at most one comparison of one of its facts. */
 export interface Query {
   message: string
-  /** How far it looks back, where that is less than the window. */
+  /** Hours that it looks back, when that is less than the window. */
   hours: number | null
   matches(facts: Record<string, unknown>): boolean
 }
 
-/** Reads a query; throws for one in any other form, since nothing here could say what it finds. */
+/** Reads a query; throws for any other form, since it can't be evaluated here. */
 export function readQuery(text: string): Query {
   const groups = form.exec(text)?.groups
   if (!groups) throw new Error(`a query of another form: ${text}`)
@@ -37,7 +37,7 @@ export function readQuery(text: string): Query {
   }
 }
 
-/** The lines that a query finds, of those before a moment. */
+/** The lines before `now` that a query finds. */
 export function findTraces(
   { message, hours, matches }: Query,
   traces: Trace[],
@@ -58,7 +58,7 @@ export function toMs(duration: string): number {
   return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60_000
 }
 
-/** Whether a rule fires over so many lines: as Azure does, none counts as 0. */
+/** Whether a rule fires for a number of lines. As in Azure, no lines count as 0. */
 export function fires(
   { operator, threshold }: { operator: string; threshold: number },
   count: number,

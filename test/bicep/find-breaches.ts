@@ -3,7 +3,7 @@ import { findLiterals } from './find-literals.ts'
 import { findLooseNames } from './find-loose-names.ts'
 import { type Declaration, readTemplate, type Template, within } from './read-template.ts'
 
-/** Everything in which templates break the rules that no compiler holds; each sentence begins with the file. */
+/** All breaches of the rules that no compiler checks; each sentence starts with the file. */
 export function findBreaches(texts: Record<string, string>): string[] {
   const all = Object.entries(texts).map(([path, text]) => readTemplate(path, text))
   return all.flatMap((template) =>
@@ -22,7 +22,7 @@ export function findBreaches(texts: Record<string, string>): string[] {
   )
 }
 
-/** What stands at a path of a declaration. */
+/** The value at a path of a declaration. */
 export const at = ({ values }: Declaration, path: string) =>
   values.flatMap((one) => (one.path === path ? one.node : []))
 
@@ -108,7 +108,7 @@ function grants(template: Template, all: Template[]): string[] {
             .map((one) => `no role that we know has the id ${one}`)
         : []),
       ...(roles ? [] : ['nobody can see which role it is']),
-      // A name of another seed collides after the identity was made anew.
+      // A name of another seed collides after the identity was created again.
       ...(principal && name?.text.startsWith('guid(') && name.text.includes(`, ${principal.text}, `)
         ? []
         : ['a name is a guid of scope, principal and role']),
@@ -122,7 +122,7 @@ function grants(template: Template, all: Template[]): string[] {
   })
 }
 
-/** What a compiler would say of a call: parameters that are missing or unknown, a file that is not there. */
+/** What a compiler would report for a module call: missing or unknown parameters, a missing file. */
 function calls(template: Template, all: Template[]): string[] {
   return template.modules.flatMap((call) => {
     const module = all.find(({ path }) => path === call.type)
@@ -156,7 +156,7 @@ function calls(template: Template, all: Template[]): string[] {
 const hardCoded =
   /'[^'\n]*(?:core\.windows\.net|vault\.azure\.net|login\.microsoftonline\.com|management\.azure\.com)[^'\n]*'/
 
-/** Patterns that compile and are wrong wherever they stand. */
+/** Patterns that compile and are always wrong. */
 const spellings = ({ root }: Template) =>
   within(root).flatMap((node) => {
     if (node.type === 'string' && hardCoded.test(node.text))

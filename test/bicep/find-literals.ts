@@ -1,7 +1,7 @@
 import type { Node } from 'web-tree-sitter'
 import { named, type Template, textOf, within } from './read-template.ts'
 
-/** Every literal that an expression may come to, over modules and their callers; undefined where that can't be seen. */
+/** Every literal that an expression may have as its value, through modules and their callers; undefined when that is unknown. */
 export function findLiterals(
   node: Node,
   template: Template,
@@ -48,7 +48,7 @@ interface Place {
   template: Template
 }
 
-/** What a parameter is given: by the callers of the module, else by its default. */
+/** The values of a parameter: from the callers of the module, else its default. */
 export function findGiven(name: string, template: Template, all: Template[]): Place[] {
   const calls = all.flatMap((caller) =>
     caller.modules
@@ -62,7 +62,7 @@ export function findGiven(name: string, template: Template, all: Template[]): Pl
   return calls.length === 0 && fallback ? [{ node: fallback, template }] : calls
 }
 
-/** The items of a list, wherever it is written down; undefined where that can't be seen. */
+/** The items of a list, in any file; undefined when that is unknown. */
 export function findItems(node: Node, template: Template, all: Template[]): Place[] | undefined {
   if (node.type === 'array') return named(node).map((item) => ({ node: item, template }))
   if (node.type !== 'identifier') return undefined
@@ -76,7 +76,7 @@ export function findItems(node: Node, template: Template, all: Template[]): Plac
     : lists.flatMap((list) => list ?? [])
 }
 
-/** What an object has under a name. */
+/** The member of an object with a name. */
 export function memberOf(object: Node, name: string): Node | undefined {
   const property = named(object).find(
     (one) => one.type === 'object_property' && textOf(one.namedChild(0)) === name,

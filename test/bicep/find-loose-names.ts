@@ -1,7 +1,7 @@
 import type { Node } from 'web-tree-sitter'
 import { named, type Template, within } from './read-template.ts'
 
-/** Names that are used and never declared (BCP057), or declared and never used: what a compiler would say. */
+/** Names that are used and never declared (BCP057), or declared and never used, as a compiler would report. */
 export function findLooseNames(template: Template): string[] {
   const { parameters, variables, resources, modules, loops, root } = template
   const own = [...parameters.keys(), ...variables.keys(), ...loops.keys()]
@@ -25,7 +25,7 @@ export function findLooseNames(template: Template): string[] {
   ]
 }
 
-/** Whether a name stands for what it names: no declaration, no key, no function, no member. */
+/** Whether a name is a reference to a declaration, and not a declaration, a key, a function or a member. */
 function isUse(node: Node): boolean {
   const { parent } = node
   if (!parent) return false

@@ -4,7 +4,7 @@ import { readText } from './template-texts.ts'
 
 const time = z.string().regex(/^\d\d:[0-5]\d:[0-5]\d$/, 'a bare number would be read as days')
 
-/** What Azure's host stops at, or takes in another sense, when it stands there differently; the file has no compiler. */
+/** Values with which Azure's host would not start, or would behave differently, if they changed; no compiler checks the file. */
 const deployed = z.object({
   version: z.literal('2.0'),
   functionTimeout: time,
@@ -21,14 +21,14 @@ const deployed = z.object({
     }),
     durableTask: z.object({
       hubName: z.literal('%TASKHUB_NAME%'),
-      // Runs that are in flight during an upgrade are told apart by these three.
+      // These three distinguish runs that are in progress during an upgrade.
       defaultVersion: z.string().regex(/^\d+\.\d+$/),
       versionMatchStrategy: z.literal('CurrentOrOlder'),
       versionFailureStrategy: z.literal('Reject'),
       storageProvider: z.object({
         type: z.literal('AzureStorage'),
         partitionCount: z.int().min(1).max(16),
-        // Flex Consumption scales late when the hub looks less often.
+        // Flex Consumption scales late when the hub polls less often.
         maxQueuePollingInterval: z.enum(['00:00:02', '00:00:05', '00:00:10']),
         workItemQueueVisibilityTimeout: time,
       }),
@@ -37,7 +37,7 @@ const deployed = z.object({
   }),
 })
 
-test('host.json says what Azure takes, and what lets runs in flight outlive an upgrade', () => {
+test('host.json is valid for Azure, and lets running exports continue after an upgrade', () => {
   const { error } = deployed.safeParse(JSON.parse(readText('host.json')))
 
   expect(error?.issues ?? []).toEqual([])

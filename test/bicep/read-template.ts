@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import { dirname, join, posix } from 'node:path'
 import { Language, type Node, Parser } from 'web-tree-sitter'
 
-/** A value in a declaration: its path, where items of a list are `[]`, and what stands there. */
+/** A value in a declaration: its path, with `[]` for items of a list, and its text. */
 export interface Value {
   path: string
   node: Node
@@ -11,9 +11,9 @@ export interface Value {
 /** A resource or a module as it is declared. */
 export interface Declaration {
   name: string
-  /** Of a resource its full type, of a module the path of its file. */
+  /** The full type of a resource, or the path of a module's file. */
   type: string
-  /** API version of a resource that stands alone. */
+  /** API version of a resource. */
   version: string | undefined
   isExisting: boolean
   values: Value[]
@@ -29,12 +29,12 @@ export interface Parameter {
 /** One Bicep file. */
 export interface Template {
   path: string
-  /** Lines that are no Bicep. */
+  /** Lines that are not valid Bicep. */
   faults: string[]
   root: Node
   parameters: Map<string, Parameter>
   variables: Map<string, Node>
-  /** What each loop's variable runs over. */
+  /** The list of each loop's variable. */
   loops: Map<string, Node>
   resources: Declaration[]
   modules: Declaration[]
@@ -113,7 +113,7 @@ function readResource(template: Template, node: Node, above: string) {
   for (const one of inner) readResource(template, one, full)
 }
 
-/** The resource that a nested one stands in. */
+/** The parent of a nested resource. */
 function ownerOf(node: Node | null): number | undefined {
   if (!node || node.type === 'resource_declaration') return node?.id
   return ownerOf(node.parent)
@@ -163,7 +163,7 @@ function flatten(node: Node, path: string): Value[] {
 export const named = (node: Node): Node[] =>
   node.namedChildren.filter((child) => child !== null && child.type !== 'comment')
 
-/** A node and all that is in it. */
+/** A node and all its descendants. */
 export const within = (node: Node): Node[] => [
   node,
   ...node.children.flatMap((child) => (child ? within(child) : [])),

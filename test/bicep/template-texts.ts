@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from '../functions/load-registrations.ts'
 
-/** What stands in a file of the project. */
+/** The text of a file of the project. */
 export const readText = (path: string) => readFileSync(join(root, path), 'utf8')
 
 /** Every Bicep file of the project by its path. */
@@ -13,7 +13,7 @@ export const templateTexts: Record<string, string> = Object.fromEntries(
   ]),
 )
 
-/** The templates with one text put in place of another in one file. */
+/** The templates with one text replaced in one file. */
 export function withChange(
   path: string,
   from: string | RegExp,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { findBreaches } from './find-breaches.ts'
 import { templateTexts, withChange } from './template-texts.ts'
 
-test('every template keeps the rules that no compiler holds', () => {
+test('every template follows the rules that no compiler checks', () => {
   const breaches = findBreaches(templateTexts)
 
   expect(Object.keys(templateTexts).length).toBeGreaterThan(8)

@@ -5,7 +5,7 @@ import { compileApp } from './compile-app.ts'
 import { loadApp, placedDescriptions, root } from './load-registrations.ts'
 
 test('the compiled app loads with plain node, registers what its sources register and answers its descriptions', async () => {
-  // Below the project, since the compiled files look for their packages upwards.
+  // Inside the project, since the compiled files find their packages in a parent folder.
   await mkdir(join(root, '.local'), { recursive: true })
   const built = await mkdtemp(join(root, '.local', 'build-test-'))
   onTestFinished(() => rm(built, { recursive: true }))

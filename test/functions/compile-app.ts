@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { root } from './load-registrations.ts'
 
-/** Compiles the app into a folder as `npm run build` does, and answers what the compiler complained of. */
+/** Compiles the app into a folder as `npm run build` does, and returns the errors of the compiler. */
 export async function compileApp(folder: string): Promise<string> {
   const compiler = join(
     dirname(createRequire(import.meta.url).resolve('typescript/package.json')),

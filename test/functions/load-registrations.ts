@@ -16,23 +16,23 @@ const printed = z.object({
   descriptions: z.object({ openapi: described, swagger: described }),
 })
 
-/** A function as the platform knows it: its trigger, and the types of its other bindings. */
+/** A function as the platform registers it: its trigger, and the types of its other bindings. */
 export interface Registered {
   name: string
   trigger: z.output<typeof binding>
   others: string[]
 }
 
-/** What the app of a trigger list registers, and its descriptions as it answers them at `https://relay.example.net`. */
+/** The registrations of a trigger list, and the descriptions that the app answers at `https://relay.example.net`. */
 export interface LoadedApp {
   functions: Registered[]
   descriptions: z.output<typeof printed>['descriptions']
 }
 
-/** Loads a trigger list in a process of its own, with plain node. */
+/** Loads a trigger list in a separate process, with plain node. */
 export async function loadApp(index: string): Promise<LoadedApp> {
   const script = fileURLToPath(new URL('print-registrations.ts', import.meta.url))
-  // In a folder of nobody's: the app must not look for its files there.
+  // In an empty folder: the app must not look for its files there.
   const options = { cwd: tmpdir(), env: {}, maxBuffer: 16 * 1024 * 1024 }
   const { stdout } = await promisify(execFile)(process.execPath, [script, index], options)
   const { registered, descriptions } = printed.parse(JSON.parse(stdout))
@@ -49,11 +49,11 @@ export async function loadApp(index: string): Promise<LoadedApp> {
   return { functions, descriptions }
 }
 
-/** What a trigger list registers. */
+/** The registrations of a trigger list. */
 export const loadRegistrations = async (index: string): Promise<Registered[]> =>
   (await loadApp(index)).functions
 
-/** What the app has to answer there as its descriptions. */
+/** The descriptions that the app must answer there. */
 export function placedDescriptions(): object {
   const read = (name: string) => JSON.parse(readFileSync(join(root, 'docs', name), 'utf8'))
   const place = { host: 'relay.example.net', basePath: '/api', schemes: ['https'] }

@@ -2,8 +2,8 @@ import { pathToFileURL } from 'node:url'
 import { collectRegistrations, createInvoker, installContract } from '../../local/host/contract.ts'
 import { clientBinding } from '../../local/host/durable/http.ts'
 
-// Loads the trigger list named on the command line as the platform does; prints what it registers, and its descriptions as
-// it answers them.
+// Loads the trigger list of the command line as the platform does; prints its registrations, and the descriptions that
+// it answers.
 installContract()
 const registrations = await collectRegistrations(
   () => import(pathToFileURL(process.argv[2] ?? '').href),

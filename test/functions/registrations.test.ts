@@ -6,7 +6,7 @@ import { z } from 'zod'
 import * as settings from '../../shared/app/settings.ts'
 import { type LoadedApp, loadApp, root } from './load-registrations.ts'
 
-// Names and routes are promises: dashboards, alerts, running instances and callers hold on to them.
+// Names and routes are promises: dashboards, alerts, running instances and callers depend on them.
 const timers = [
   ['export-av-health', '%AV_HEALTH_SCHEDULE%'],
   ['resume-exports', '0 */5 * * * *'],
@@ -84,7 +84,7 @@ test('exactly the promised functions are registered, each once', () => {
   expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length)
 })
 
-test('every route has the promised method, path and auth level; only health, continue and the descriptions ask for no key', () => {
+test('every route has the promised method, path and auth level; only health, continue and the descriptions need no key', () => {
   const found = ofType('httpTrigger').map(({ name, trigger }) => [
     name,
     ...z.array(z.string()).parse(trigger.methods),
@@ -96,7 +96,7 @@ test('every route has the promised method, path and auth level; only health, con
   expect(found).toHaveLength(routes.length)
 })
 
-test('both descriptions, as the app answers them, tell of every route that is registered and of no other', () => {
+test('both descriptions, as the app answers them, have exactly the registered routes', () => {
   const registered = ofType('httpTrigger').map(
     ({ trigger }) => `${String(trigger.methods).toLowerCase()} /${trigger.route}`,
   )
@@ -108,7 +108,7 @@ test('both descriptions, as the app answers them, tell of every route that is re
   }
 })
 
-test('no route begins with what the host keeps for itself, and no two take the same requests', () => {
+test('no route starts with a prefix of the host, and no two match the same requests', () => {
   const taken = ofType('httpTrigger').map(
     ({ trigger }) => `${trigger.methods} ${String(trigger.route).replace(/\{\w+\}/g, '{}')}`,
   )
@@ -117,7 +117,7 @@ test('no route begins with what the host keeps for itself, and no two take the s
   expect(new Set(taken).size).toBe(taken.length)
 })
 
-test('every timer has the promised schedule, which comes true', () => {
+test('every timer has the promised schedule, and the schedule has a next run', () => {
   const found = ofType('timerTrigger').map(({ name, trigger }) => [name, trigger.schedule])
 
   expect(found.toSorted()).toEqual(timers.toSorted())
@@ -131,7 +131,7 @@ test('every timer has the promised schedule, which comes true', () => {
   }
 })
 
-test('every queue has the promised name and lies in the data account', () => {
+test('every queue has the promised name and is in the data account', () => {
   const found = ofType('queueTrigger')
 
   expect(found.map(({ name, trigger }) => [name, trigger.queueName])).toEqual(queues)
@@ -143,7 +143,7 @@ test('orchestrations and activities keep the names that running instances know',
   expect(ofType('activityTrigger').map(({ name }) => name)).toEqual(activities)
 })
 
-test('what starts or continues a run has the durable client', () => {
+test('functions that start or continue a run have the durable client', () => {
   const found = functions.filter(
     ({ name, trigger }) =>
       trigger.type === 'httpTrigger' ||
@@ -166,7 +166,7 @@ test('every setting that a binding or host.json names has a value in the sample'
   expect(missing).toEqual([])
 })
 
-test('the sample holds every default as the app has it, and no setting that nobody reads', () => {
+test('the sample has every default of the app, and only settings that are read', () => {
   const isShape = (value: unknown): value is z.ZodRawShape =>
     typeof value === 'object' && value !== null
   const sections = Object.entries(settings).flatMap(([name, section]) =>

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { exportOnce, type OnceOptions, type Run, type Standing } from '../../local/app-client.ts'
 
-/** A run as the surface shows it. */
+/** A run as the API answers it. */
 const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
   runId,
   kind: 'av-health',
@@ -31,7 +31,7 @@ const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
   next: null,
 })
 
-/** A host that gives these answers in turn, each to `METHOD path`. */
+/** A host that gives these answers in order, each to `METHOD path`. */
 async function scripted(answers: [request: string, status: number, body: unknown][]) {
   const asked: string[] = []
   const server = createServer((request, response) => {
@@ -71,7 +71,7 @@ const snapshots = {
   next: null,
 }
 
-test('rows that an earlier process has read are not in the rate', async () => {
+test('rows that an earlier process has read do not count in the rate', async () => {
   const { ask, seen, left } = await scripted([
     ['POST exports', 202, started('a', true)],
     ['GET exports/a', 200, run('a', 'importing', 5000)],
@@ -92,7 +92,7 @@ test('rows that an earlier process has read are not in the rate', async () => {
   expect(left).toEqual([])
 })
 
-test('a run that stands still is looked after, one that moves is not', async () => {
+test('a run without progress is resumed, a run with progress is not', async () => {
   const { ask, resumed } = await scripted([
     ['POST exports', 202, started('a', true)],
     ['GET exports/a', 200, run('a', 'listing')],
@@ -104,11 +104,11 @@ test('a run that stands still is looked after, one that moves is not', async () 
 
   await ask()
 
-  // After the third look, the first that was like the one before.
+  // After the third poll, the first with the same state as the poll before.
   expect(resumed).toEqual([3])
 })
 
-test('a run that was left unfinished and then fails makes way for a new one, once', async () => {
+test('an unfinished run that then fails is followed by a new one, once', async () => {
   const { ask, left } = await scripted([
     ['POST exports', 202, started('old', true)],
     ['GET exports/old', 200, run('old', 'failed')],
@@ -123,7 +123,7 @@ test('a run that was left unfinished and then fails makes way for a new one, onc
   expect(left).toEqual([])
 })
 
-test('a run of its own that fails is the answer', async () => {
+test('a failed run that this process has started is the answer', async () => {
   const { ask } = await scripted([
     ['POST exports', 202, started('a', false)],
     ['GET exports/a', 200, run('a', 'empty')],
@@ -133,7 +133,7 @@ test('a run of its own that fails is the answer', async () => {
   expect(await ask()).toMatchObject({ ok: false, state: 'empty' })
 })
 
-test('an answer that is no success is told with what it said', async () => {
+test('an unsuccessful answer is reported with its text', async () => {
   const { ask } = await scripted([['POST exports', 503, { title: 'Not set up' }]])
 
   await expect(ask()).rejects.toThrow(

@@ -30,7 +30,7 @@ describe('an adjustable clock', () => {
     expect(clock.offsetMs).toBe(HOUR_MS)
   })
 
-  test('wakes those whose time has come, and only them, when it is moved', async () => {
+  test('wakes exactly the sleepers that are due when it is moved', async () => {
     const clock = createAdjustableClock()
     const woken: string[] = []
     void clock.sleep(60_000).then(() => woken.push('minute'))
@@ -45,7 +45,7 @@ describe('an adjustable clock', () => {
     await expect(longer).rejects.toThrow('enough')
   })
 
-  test('a sleep longer than a timer can be ends when it should, not at once', async () => {
+  test('a sleep longer than the limit of a timer ends on time, not immediately', async () => {
     const clock = createAdjustableClock()
     let isAwake = false
     const sleeping = clock.sleep(40 * 24 * HOUR_MS).then(() => {
@@ -61,7 +61,7 @@ describe('an adjustable clock', () => {
     expect(wasAwake).toBe(false)
   })
 
-  test('nobody falls asleep whose reason has gone already', async () => {
+  test('a sleep whose signal was aborted before does not start', async () => {
     const clock = createAdjustableClock()
 
     const sleeping = clock.sleep(HOUR_MS, AbortSignal.abort(new Error('gone')))
@@ -76,7 +76,7 @@ describe('the clock of a running host', () => {
   const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
   const statusSchema = z.object({ time: z.string() })
 
-  /** A run of its own: the schedule, too, has come round while the clock was moved. */
+  /** A new run: moving the clock may also have started a scheduled one. */
   async function forceRun(start: Launched) {
     for (;;) {
       const answer = await ask(start, folder, 'av-health/exports', {
@@ -93,7 +93,7 @@ describe('the clock of a running host', () => {
     }
   }
 
-  test('can be moved past the end of tokens and links; the offset is kept', async () => {
+  test('can be moved past the end of tokens and links; the offset is stored', async () => {
     const first = launch(['--fleet', '60', '--data', folder])
     void hurry(first, folder)
     await first.said('Serving')

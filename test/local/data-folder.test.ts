@@ -32,7 +32,7 @@ const writeLock = (folder: string, lock: unknown) =>
   writeFileSync(join(folder, 'lock.json'), JSON.stringify(lock))
 
 describe('the state', () => {
-  test('outlives the process that wrote it', async () => {
+  test('is there after the process that wrote it has ended', async () => {
     const dir = join(freshFolder(), 'made', 'on the way')
     const first = await openDataFolder(dir)
     first.state.source = { kind: 'fleet', size: 7, generatedTime: '2026-11-21T03:04:00Z' }
@@ -52,7 +52,7 @@ describe('the state', () => {
     ['of another shape', '{"keys": "none"}'],
     ['empty', ''],
   ])(
-    '%s: is told in one sentence and left as it is, and the folder is free again',
+    '%s: is reported in one sentence and not changed, and the folder is unlocked',
     async (_how, text) => {
       const dir = freshFolder()
       writeFileSync(join(dir, 'state.json'), text)
@@ -67,7 +67,7 @@ describe('the state', () => {
     },
   )
 
-  test('of the emulator, when it is broken, ends a start with one sentence that names its folder', async () => {
+  test('a broken one of the emulator ends a start with one sentence that names its folder', async () => {
     const dir = freshFolder()
     mkdirSync(join(dir, 'azurite'))
     writeFileSync(join(dir, 'azurite', '__azurite_db_table__.json'), '{"filename": "__azur')
@@ -106,8 +106,8 @@ describe('the state', () => {
     30_000,
   )
 
-  test('a folder that takes no files is refused in one sentence', async () => {
-    // The folder of a process takes none, not even from root.
+  test('a folder in which no file can be created is refused in one sentence', async () => {
+    // In the folder of a process nobody can create a file, not even root.
     const dir = existsSync('/proc/self') ? '/proc/self' : freshFolder()
     if (dir !== '/proc/self') chmodSync(dir, 0o500)
 
@@ -119,14 +119,14 @@ describe('the state', () => {
   })
 })
 
-describe('callback URLs and keys are for this user alone', () => {
-  /** Everything below a folder and itself, with its mode, that others may do something with. */
+describe('only this user can read callback URLs and keys', () => {
+  /** The folder and everything below it that other users have rights on, with modes. */
   const openToOthers = (dir: string) =>
     ['.', ...readdirSync(dir, { recursive: true, encoding: 'utf8' })].filter(
       (name) => (statSync(join(dir, name)).mode & 0o077) !== 0,
     )
 
-  test('in a folder that was made, and in the folders on the way to it', async () => {
+  test('in a new folder, and in its new parents', async () => {
     const above = freshFolder()
 
     const folder = await openDataFolder(join(above, 'on the way', 'data'))
@@ -138,7 +138,7 @@ describe('callback URLs and keys are for this user alone', () => {
     folder.release()
   })
 
-  test('in a folder that was open to others before, with everything the emulator left in it', async () => {
+  test('in a folder that was open to others before, with all files of the emulator', async () => {
     const dir = freshFolder()
     mkdirSync(join(dir, 'azurite', 'below'), { recursive: true, mode: 0o755 })
     for (const name of ['state.json', 'azurite/table.json', 'azurite/below/extent']) {
@@ -157,7 +157,7 @@ describe('callback URLs and keys are for this user alone', () => {
     folder.release()
   })
 
-  test('in a folder with other things in it they are closed, and the others are left as they were', async () => {
+  test('in a folder with other entries: those other entries keep their modes', async () => {
     const dir = freshFolder()
     writeFileSync(join(dir, 'azurite.txt'), '')
     chmodSync(dir, 0o755)
@@ -170,8 +170,8 @@ describe('callback URLs and keys are for this user alone', () => {
   })
 })
 
-describe('a folder belongs to one process at a time', () => {
-  test('of many that want it at the same moment one gets it, and after that the next', async () => {
+describe('a folder is locked by one process at a time', () => {
+  test('of many processes that want it at the same moment one gets it, and then the next', async () => {
     const dir = freshFolder()
 
     const openings = await Promise.allSettled(Array.from({ length: 8 }, () => openDataFolder(dir)))
@@ -187,7 +187,7 @@ describe('a folder belongs to one process at a time', () => {
     next.release()
   })
 
-  test('one that has ended does not have it any more, also when its process id was given out again', async () => {
+  test('an ended process does not have it any more, also when its process id was reused', async () => {
     const dir = freshFolder()
     const other = await bystander()
     const folder = await openDataFolder(dir)
@@ -199,7 +199,7 @@ describe('a folder belongs to one process at a time', () => {
     writeLock(dir, { host: emulator })
     const afterDeath = await openDataFolder(dir)
     afterDeath.release()
-    // This very process, but from another time.
+    // The id of this process with another start time.
     writeLock(dir, { host: { pid: process.pid, began: '1' } })
     const afterReuse = await openDataFolder(dir)
 
@@ -207,7 +207,7 @@ describe('a folder belongs to one process at a time', () => {
     afterReuse.release()
   })
 
-  test('an emulator that is still saving is waited for', async () => {
+  test('a start waits for an emulator that is still saving', async () => {
     const dir = freshFolder()
     const emulator = await bystander()
     const folder = await openDataFolder(dir)
@@ -229,7 +229,7 @@ describe('a folder belongs to one process at a time', () => {
     opened.release()
   })
 
-  test('waiting for it ends with Ctrl-C', async () => {
+  test('Ctrl-C ends that wait', async () => {
     const dir = freshFolder()
     const emulator = await bystander()
     const folder = await openDataFolder(dir)
@@ -244,7 +244,7 @@ describe('a folder belongs to one process at a time', () => {
     await expect(opening).rejects.toThrow('abort')
   })
 
-  test('waiting for another start that is deciding ends with Ctrl-C', async () => {
+  test('Ctrl-C ends the wait for another start that is deciding', async () => {
     const dir = freshFolder()
     writeFileSync(join(dir, 'lock.json.new'), '')
     const interrupt = new AbortController()
@@ -273,7 +273,7 @@ describe('a folder belongs to one process at a time', () => {
     },
   )
 
-  test('a broken lock is nobody’s', async () => {
+  test('a broken lock does not lock the folder', async () => {
     const dir = freshFolder()
     writeFileSync(join(dir, 'lock.json'), '{"host"')
 

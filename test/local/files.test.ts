@@ -14,7 +14,7 @@ const disk = freshFolder()
 const folder = freshFolder()
 const once = ['--once', '--data', folder]
 
-/** Where a fleet's files lie, in the order of the fleet: odd names, spaces, the same base names, packed and not. */
+/** Paths of a fleet's files, in the order of the fleet: unusual names, spaces, the same base names, gzip and plain. */
 const paths = [
   'a file (1).json.gz',
   'x/part-00000.json.gz',
@@ -44,7 +44,7 @@ async function differencesFrom(fleet: Fleet): Promise<string[]> {
 
 afterAll(endAll)
 
-test('files from disk, whatever their names, become exactly their devices', async () => {
+test('files from disk with any names become exactly their devices', async () => {
   const fleet = createFleet({ size: 400, files: 5, badLines: 2 })
   writeFleet(fleet)
 
@@ -59,7 +59,7 @@ test('files from disk, whatever their names, become exactly their devices', asyn
   expect(await differencesFrom(fleet)).toEqual([])
 }, 120_000)
 
-test('the same files are unchanged, also when they are not named again', async () => {
+test('the same files are unchanged, also when they are not given again', async () => {
   const ended = await runToEnd(once)
 
   expect(onceLine(ended)).toMatchObject({ ok: true, state: 'unchanged', devices: 400 })
@@ -80,12 +80,12 @@ test('files that have changed are a new export', async () => {
   expect(await differencesFrom(fleet)).toEqual([])
 }, 120_000)
 
-test('a file that is not there is named in one sentence before anything starts, whether it was named again or not', async () => {
+test('a missing file is named in one sentence before anything starts, also when it comes from the last start', async () => {
   rmSync(paths[1] ?? '')
 
   const named = await runToEnd([...once, '--files', ...paths])
   const remembered = await runToEnd(once)
 
-  const told = { code: 1, stdout: '', stderr: `There is no file ${paths[1]}.\n` }
-  expect([named, remembered]).toMatchObject([told, told])
+  const refused = { code: 1, stdout: '', stderr: `There is no file ${paths[1]}.\n` }
+  expect([named, remembered]).toMatchObject([refused, refused])
 }, 120_000)

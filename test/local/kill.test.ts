@@ -24,13 +24,13 @@ import {
   runToEnd,
 } from './launch.ts'
 
-// Printed with every failure: the moments of a run follow from it.
+// Printed with every failure: it determines the moments of a run.
 const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31))
 const FILES = 12
-/** Requests of an undisturbed run: token, listing, one a file. */
+/** Requests of a run without faults: token, listing, one for each file. */
 const ALL = 2 + FILES
 
-/** When a start is killed: `afterMs` after the simulator has had so many more requests. */
+/** When a start is killed: `afterMs` after the simulator has received this number of further requests. */
 interface Moment {
   requests: number
   afterMs: number
@@ -60,20 +60,20 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
       const upstream = await startUpstream()
       const folder = freshFolder()
 
-      const done = await killAndLook(upstream, folder, moments)
+      const done = await killAndCheck(upstream, folder, moments)
       const last = await runToEnd(argsFor(upstream, folder))
 
       await expectWhole(upstream, folder, last, done)
     },
   )
 
-  test('while it publishes: it is published once, and afterwards unchanged', {
+  test('while it publishes: it is published once, and then unchanged', {
     timeout: 180_000,
   }, async () => {
     const upstream = await startUpstream()
     const folder = freshFolder()
 
-    const done = await killAndLook(upstream, folder, [moment(ALL, 600)])
+    const done = await killAndCheck(upstream, folder, [moment(ALL, 600)])
     const last = await runToEnd(argsFor(upstream, folder))
     const again = await runToEnd(argsFor(upstream, folder))
 
@@ -86,7 +86,7 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
   })
 })
 
-/** One run, every file of it imported, all rows there and accounted for, and no finished file downloaded again. */
+/** Checks that there is one run with every file imported, all rows present and counted, and no finished file downloaded again. */
 async function expectWhole(
   { simulator, fleet }: Upstream,
   folder: string,
@@ -129,8 +129,8 @@ const argsFor = ({ simulator }: Upstream, folder: string) => [
   simulator.origin,
 ]
 
-/** Starts and kills at each moment; answers how often each file that was finished by then had been downloaded. */
-async function killAndLook(
+/** Starts and kills at each moment; returns the number of downloads of each file that was finished by then. */
+async function killAndCheck(
   upstream: Upstream,
   folder: string,
   moments: Moment[],
@@ -154,7 +154,7 @@ async function startUpstream(): Promise<Upstream> {
   return { clock, fleet, simulator: await startSimulator({ clock, fleet, faults }) }
 }
 
-/** Starts and kills; the emulator saves and leaves by itself, which is waited for. */
+/** Starts and kills, then waits until the emulator has saved and ended by itself. */
 async function killAt(
   { requests, afterMs }: Moment,
   args: string[],
@@ -172,7 +172,7 @@ async function killAt(
   await ended
 }
 
-/** Opens a data folder once the emulator that was left behind has ended. */
+/** Opens a data folder after its old emulator has ended. */
 async function open(folder: string) {
   const pid = emulatorPid(folder)
   if (pid) await gone(pid)
@@ -182,7 +182,7 @@ async function open(folder: string) {
   return { azurite, tables, runs: createRunLedger(tables('Exports'), AV_HEALTH) }
 }
 
-/** Paths of the files that the ledger of the run under way calls imported. */
+/** Paths of the files that are imported according to the ledger of the active run. */
 async function finishedFiles(folder: string, { downloads }: Simulator): Promise<string[]> {
   if (downloads.size === 0) return []
   const { azurite, tables, runs } = await open(folder)

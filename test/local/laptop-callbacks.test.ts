@@ -16,14 +16,14 @@ test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[
   },
 )
 
-test('a name that stands for nothing is not taken for this machine', async () => {
-  // Longer than a label may be: no resolver knows it, and none is asked.
+test('a name that does not resolve is not treated as this machine', async () => {
+  // Longer than a label may be: no resolver knows it, and none is called.
   const judging = validateCallbackUrl(`https://${'a'.repeat(64)}.contoso.com/hook`, localCallbacks)
 
   await expect(judging).rejects.toMatchObject({ facts: { problem: 'callback-unresolvable' } })
 })
 
-test('only a laptop takes loopback: no variable of the environment makes the deployed app do it', async () => {
+test('only a laptop allows loopback: no environment variable makes the deployed app allow it', async () => {
   const storage = await freshStorage()
   const settingFor = (name: string) =>
     name === 'RELAY_STORAGE' ? storage : settingNames.includes(name) ? undefined : 'true'
@@ -45,7 +45,7 @@ test('only a laptop takes loopback: no variable of the environment makes the dep
   })
 })
 
-test('the one policy that is written down in what is deployed refuses loopback; a laptop alone hands in another', () => {
+test('the only policy in deployed code refuses loopback; only a laptop passes another one', () => {
   const tree = Object.entries(readTree(new URL('../..', import.meta.url).pathname))
   const sources = tree
     .filter(([path]) => path.endsWith('.ts'))

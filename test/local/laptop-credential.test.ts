@@ -8,13 +8,13 @@ import { startSimulator } from '../../local/simulator/simulator.ts'
 
 const SCOPE = 'https://api.securitycenter.microsoft.com/.default'
 
-/** Asks Defender for the list of files with a token. */
+/** Calls Defender's list of files with a token. */
 const listWith = async (origin: string, token: string) => {
   const headers = { authorization: `Bearer ${token}` }
   return (await fetch(`${origin}/defender/api/machines/InfoGatheringExport`, { headers })).status
 }
 
-test('a token opens Defender until it ends, and says on the local clock when that is', async () => {
+test('a token gives access to Defender until it expires, by the local clock', async () => {
   const clock = createAdjustableClock(3_600_000 * 50)
   const simulator = await startSimulator({
     clock,

@@ -8,7 +8,7 @@ import { inject } from 'vitest'
 import { z } from 'zod'
 import { onceSchema } from '../../local/app-client.ts'
 
-/** How a process ended, and what it wrote. */
+/** The exit code of a process, and its output. */
 export interface Ended {
   code: number | null
   signal: NodeJS.Signals | null
@@ -16,7 +16,7 @@ export interface Ended {
   stderr: string
 }
 
-/** `npm start` without npm: a process of its own. */
+/** `npm start` without npm, as a separate process. */
 export interface Launched {
   child: ChildProcess
   pid: number
@@ -25,7 +25,7 @@ export interface Launched {
   url: Promise<string>
   /** What it has written to standard error so far. */
   stderr(): string
-  /** Resolves when that stands in standard error. */
+  /** Resolves when standard error contains this text. */
   said(text: string): Promise<void>
 }
 
@@ -41,7 +41,7 @@ export function launch(
   const script = fileURLToPath(new URL(`../../local/${program}`, import.meta.url))
   const child = spawn(process.execPath, [script, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // As npm does it: a start whose parent, here the test, has died ends by itself.
+    // As under npm: a start ends by itself when its parent, here the test, has ended.
     env: {
       ...process.env,
       npm_lifecycle_event: 'start',
@@ -90,21 +90,21 @@ export function launch(
   return Object.assign(launched, { url })
 }
 
-/** Runs it to its end. */
+/** Runs a program until it ends. */
 export const runToEnd = (
   args: string[],
   program?: string,
   env?: Record<string, string>,
 ): Promise<Ended> => launch(args, program, env).ended
 
-/** A folder that nobody has used. */
+/** A new folder. */
 export function freshFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'defender relay '))
   folders.push(folder)
   return folder
 }
 
-/** For `afterEach` or `afterAll`: ends what still runs, waits for its emulators, and removes the folders. */
+/** For `afterEach` or `afterAll`: ends running processes, waits for their emulators, and removes the folders. */
 export async function endAll(): Promise<void> {
   for (const { child, ended } of [...running]) {
     child.kill('SIGKILL')
@@ -123,7 +123,7 @@ export const onceLine = ({ stdout }: Ended) =>
 
 const stateSchema = z.object({ keys: z.object({ master: z.string(), function: z.string() }) })
 
-/** The keys that a data folder keeps. */
+/** The keys of a data folder. */
 export const keysOf = (folder: string) =>
   stateSchema.parse(JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8'))).keys
 
@@ -136,7 +136,7 @@ export function emulatorPid(folder: string): number | undefined {
   }
 }
 
-/** Whether a process runs; one that has ended but whose parent has not noticed does not. */
+/** Whether a process runs; false also for a process that has ended and whose exit code was not read yet. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -152,7 +152,7 @@ export function isAlive(pid: number): boolean {
 
 const LONGEST_END_MS = 20_000
 
-/** Resolves when a process has ended; rejects when it stays. */
+/** Resolves when a process has ended; rejects when it keeps running. */
 export async function gone(pid: number): Promise<void> {
   for (const until = performance.now() + LONGEST_END_MS; isAlive(pid); await pause(20)) {
     if (performance.now() > until) throw new Error(`process ${pid} does not end`)
@@ -180,7 +180,7 @@ const runSchema = z.object({
 })
 const runsSchema = z.object({ runs: z.array(runSchema) })
 
-/** Asks the HTTP surface of a running start, with its function key. */
+/** Calls the HTTP API of a running start, with its function key. */
 export async function ask(
   start: Launched,
   folder: string,
@@ -198,7 +198,7 @@ export const askRun = async (start: Launched, folder: string, runId: string) =>
 export const askNewestRun = async (start: Launched, folder: string) =>
   runsSchema.parse(await ask(start, folder, 'av-health/exports?limit=1')).runs[0]
 
-/** The run of a start, as soon as there is one: it has work for a while then, however slow the machine is. */
+/** The run of a start, as soon as there is one: then it has work for a while, on any machine. */
 export async function runUnderWay(start: Launched, folder: string) {
   await start.url
   for (;;) {
@@ -208,7 +208,7 @@ export async function runUnderWay(start: Launched, folder: string) {
   }
 }
 
-/** Lets a start with the usual faults go on as soon as it waits for a file that is not ready. */
+/** Moves the clock of a start with the usual faults when it waits for a file that is not ready. */
 export function hurry(start: Launched, folder: string): Promise<Ended> {
   const pass = async () => {
     const url = await start.url
@@ -220,7 +220,7 @@ export function hurry(start: Launched, folder: string): Promise<Ended> {
       await pause(isWaiting ? 100 : 30)
     }
   }
-  // It ends when the host does.
+  // It ends with the host.
   pass().catch(() => {})
   return start.ended
 }

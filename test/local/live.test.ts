@@ -17,7 +17,7 @@ const never = '0 0 0 1 1 *'
 let simulator: Simulator
 let env: Record<string, string>
 
-/** Stands in for Defender and Tenable by their settings alone, and for the identity endpoint of the platform. */
+/** Simulates Defender, Tenable and the identity endpoint of the platform; the app finds them by its settings. */
 beforeAll(async () => {
   const clock = createAdjustableClock()
   const token = { roles: ['Machine.Read.All', 'Vulnerability.Read.All'] }
@@ -57,7 +57,7 @@ afterAll(async () => {
   await simulator.stop()
 })
 
-/** A settings file for the simulator, with more of them where a test asks for it. */
+/** A settings file for the simulator, with further settings of a test. */
 function settingsFile(more: Record<string, string> = {}): string {
   const file = join(freshFolder(), 'local.settings.json')
   const Values = {
@@ -73,8 +73,8 @@ function settingsFile(more: Record<string, string> = {}): string {
 }
 
 const statusSchema = z.object({ preflight: preflightSchema })
-const states = (looks: z.output<typeof preflightSchema>) =>
-  Object.fromEntries(looks.map(({ flow, state }) => [flow, state]))
+const states = (flows: z.output<typeof preflightSchema>) =>
+  Object.fromEntries(flows.map(({ flow, state }) => [flow, state]))
 const withoutAlerts = {
   'machine-actions': 'ready',
   investigations: 'off',
@@ -84,25 +84,25 @@ const withoutAlerts = {
   'tenable-scans': 'unused',
 }
 
-test('the preflight says of every flow whether it can run, and fails when one that is set up can not', async () => {
+test('the preflight says for every flow whether it can run, and fails when a flow that is set up can’t', async () => {
   const ended = await runToEnd(['--settings', settingsFile()], 'preflight.ts', env)
 
   expect(ended.code).toBe(1)
   expect(ended.stdout).toMatch(/^ {2}machine actions +ready$/m)
   expect(ended.stdout).toMatch(/^ {2}investigations +off +grant: Alert\.Read\.All is missing$/m)
   expect(ended.stdout).toMatch(
-    /^To mend it:\n {2}sh bicep\/grants\/grant-roles\.sh .* Alert\.Read\.All\n$/m,
+    /^To fix it:\n {2}sh bicep\/grants\/grant-roles\.sh .* Alert\.Read\.All\n$/m,
   )
   expect(ended.stdout).toMatch(/^ {2}Tenable scan look-ups +unused$/m)
 })
 
-test('the preflight says the same for scripts', async () => {
+test('the preflight prints the same for scripts', async () => {
   const ended = await runToEnd(['--json', '--settings', settingsFile()], 'preflight.ts', env)
 
   expect(states(preflightSchema.parse(JSON.parse(ended.stdout)))).toEqual(withoutAlerts)
 })
 
-test('a settings file that can not be used is named in one sentence', async () => {
+test('a settings file that can’t be used is named in one sentence', async () => {
   const broken = join(freshFolder(), 'broken.json')
   writeFileSync(broken, '{"Values": {"A": 1}}')
 
@@ -116,14 +116,14 @@ test('a settings file that can not be used is named in one sentence', async () =
     code: 1,
     stderr: expect.stringMatching(/can't be read \(ENOENT\)\.\n$/),
   })
-  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/is no settings file/) })
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/is not a settings file/) })
   expect(option).toMatchObject({
     code: 2,
-    stderr: expect.stringMatching(/^--bogus is not known here/),
+    stderr: expect.stringMatching(/^--bogus is unknown/),
   })
 })
 
-test('a live start asks whom the settings name, keeps to the emulator and imports nothing by itself', async () => {
+test('a live start uses the upstreams of the settings, stores in the emulator and imports nothing by itself', async () => {
   const folder = freshFolder()
   const args = ['--live', '--data', folder, '--port', '0', '--settings', settingsFile()]
 
@@ -143,7 +143,7 @@ test('a live start asks whom the settings name, keeps to the emulator and import
   expect(code).toBe(0)
 }, 120_000)
 
-test('a live start imports one export when it is asked to, and its folder takes no simulated data', async () => {
+test('a live start imports one export with --once, and its folder accepts no simulated data', async () => {
   const folder = freshFolder()
   // The links of the other method lead to a host that only the real service has.
   const settings = settingsFile({ AV_HEALTH_METHOD: 'json' })

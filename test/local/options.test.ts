@@ -9,7 +9,7 @@ import { endAll, runToEnd } from './launch.ts'
 afterAll(endAll)
 
 describe('the command line', () => {
-  test('is read as the page says, with paths from where the command was typed', () => {
+  test('is read as the help page says; relative paths start where the command was typed', () => {
     const typed = '--once --fleet 7 --port 0 --key abcdefgh --data here --verbose'.split(' ')
 
     expect(readOptions(typed, '/somewhere')).toEqual({
@@ -47,10 +47,10 @@ describe('the command line', () => {
   })
 
   test.each([
-    ['--bogus', '--bogus is not known here.'],
-    ['--no-once', '--no-once is not known here.'],
-    ['-x', '-x is not known here.'],
-    ['fleet', '"fleet" is not known here.'],
+    ['--bogus', '--bogus is unknown.'],
+    ['--no-once', '--no-once is unknown.'],
+    ['-x', '-x is unknown.'],
+    ['fleet', '"fleet" is unknown.'],
     ['--once=yes', '--once takes no value.'],
     ['--fleet', '--fleet needs a value.'],
     ['--fleet -5', '--fleet needs a value.'],
@@ -82,17 +82,17 @@ describe('the command line', () => {
     expect(read).not.toThrow(/\n|secret/)
   })
 
-  test('what is wrong with it ends the start with 2 and shows how it is meant', async () => {
+  test('a wrong option ends the start with 2 and shows the usage', async () => {
     const ended = await runToEnd(['--bogus'])
 
     expect(ended).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: `--bogus is not known here.\n\n${USAGE}\n`,
+      stderr: `--bogus is unknown.\n\n${USAGE}\n`,
     })
   })
 
-  test('--help shows how it is meant and starts nothing', async () => {
+  test('--help shows the usage and starts nothing', async () => {
     const ended = await runToEnd(['--once', '--help'])
 
     expect(ended).toMatchObject({ code: 0, stdout: `${USAGE}\n`, stderr: '' })
@@ -106,7 +106,7 @@ describe('an old Node', () => {
     return promisify(execFile)(process.execPath, ['-e', pretend, script])
   }
 
-  test('is told in one sentence what to do', async () => {
+  test('gets one sentence that says what to do', async () => {
     const refused = await under('20.20.2').catch((error) => error)
 
     expect(refused).toMatchObject({ code: 1, stdout: '' })
@@ -115,7 +115,7 @@ describe('an old Node', () => {
     )
   })
 
-  test('is the only one that is', async () => {
+  test('is the only one that is refused', async () => {
     for (const version of ['24.0.0', '26.1.0'])
       expect(await under(version)).toEqual({ stdout: '', stderr: '' })
   })

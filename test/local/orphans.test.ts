@@ -34,7 +34,7 @@ async function emulatorOf(folder: string): Promise<number> {
   }
 }
 
-/** Listens at the port that a host would take first; whoever keeps it longer than a test does keeps it for all of this one. */
+/** Listens on the port that a host tries first. When another process has the port, it has it during the whole test. */
 async function takeUsualPort(): Promise<Server> {
   const server = createServer()
   for (let tries = 0; tries < 500 && !server.listening; tries++) {
@@ -45,7 +45,7 @@ async function takeUsualPort(): Promise<Server> {
 }
 
 describe.concurrent('nothing is left behind', () => {
-  test('Ctrl-C while it imports stops everything, and the next start ends the same run', async () => {
+  test('Ctrl-C during the import stops everything, and the next start finishes the same run', async () => {
     const folder = freshFolder()
     const first = launch(['--fleet', '400', '--data', folder])
     const run = await runUnderWay(first, folder)
@@ -59,7 +59,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(line).toMatchObject({ runId: run.runId, ok: true, state: 'published', devices: 400 })
   }, 120_000)
 
-  test('a host that serves is stopped by SIGTERM, and meanwhile nobody else gets its folder or its port', async () => {
+  test('SIGTERM stops a running host; before that no other start gets its folder or its port', async () => {
     const folder = freshFolder()
     const usual = await takeUsualPort()
     const first = launch(['--fleet', '30', '--data', folder])
@@ -80,7 +80,7 @@ describe.concurrent('nothing is left behind', () => {
     usual.close()
   }, 120_000)
 
-  test('an unfinished run over another fleet is given up, and says why', async () => {
+  test('an unfinished run of another fleet ends as failed, with its reason', async () => {
     const folder = freshFolder()
     const first = launch(['--fleet', '40', '--data', folder])
     const old = await runUnderWay(first, folder)
@@ -97,7 +97,7 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(next).toMatchObject({ state: 'published', counts: { written: 50 } })
     expect(given).toMatchObject({ state: 'failed', reason: 'the local fleet was replaced' })
-    expect(second.stderr()).toContain(`run ${old.runId} was over another fleet: it is given up`)
+    expect(second.stderr()).toContain(`run ${old.runId} is for another fleet: it ends as failed`)
   }, 120_000)
 
   test('of two starts at the same moment one has the folder and the other says so', async () => {
@@ -111,7 +111,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(urls.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   }, 120_000)
 
-  test('a second Ctrl-C leaves at once, whatever is under way; the emulator saves and follows', async () => {
+  test('a second Ctrl-C ends the process immediately; the emulator saves and ends too', async () => {
     const folder = freshFolder()
     const simulator = await startSimulator({
       clock: createAdjustableClock(),
@@ -150,7 +150,7 @@ describe.concurrent('nothing is left behind', () => {
     60_000,
   )
 
-  test('Ctrl-C before anything is ready stops what was begun', async () => {
+  test('Ctrl-C before everything is ready stops what was started', async () => {
     const folder = freshFolder()
     const start = launch(['--fleet', '30', '--data', folder])
     const emulator = await emulatorOf(folder)
@@ -161,7 +161,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(isAlive(emulator)).toBe(false)
   }, 120_000)
 
-  test('a signal to npm, which ends only the shell that npm runs it in, stops it too', async () => {
+  test('a signal to npm stops it too, although it ends only the shell of npm', async () => {
     const folder = freshFolder()
     const program = fileURLToPath(new URL('../../local/start.ts', import.meta.url))
     const script = [process.execPath, program, '--fleet', '30', '--data', folder]
@@ -177,7 +177,7 @@ describe.concurrent('nothing is left behind', () => {
     while (existsSync(join(folder, 'lock.json'))) await pause(20)
   }, 120_000)
 
-  test('an emulator that dies ends the start with a sentence', async () => {
+  test('a crash of the emulator ends the start with one sentence', async () => {
     const folder = freshFolder()
     const start = launch(['--fleet', '30', '--data', folder])
     const emulator = await emulatorOf(folder)

@@ -9,7 +9,7 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop()
 })
 
-/** An app that answers as a test wants, and every request that came to it. */
+/** An app with the answers of a test, and every request that it received. */
 async function startApp(answer: RequestListener) {
   const asked: { url: string; key: string | undefined }[] = []
   const server = createServer((request, response) => {
@@ -34,7 +34,7 @@ const json =
       .writeHead(status, { 'content-type': 'application/json', ...headers })
       .end(JSON.stringify(body))
 
-test('an app that is not there is told in one sentence', async () => {
+test('an app that does not answer is reported in one sentence', async () => {
   const { code, out, err } = await typeRelay([
     'status',
     '--url',
@@ -49,8 +49,8 @@ test('an app that is not there is told in one sentence', async () => {
   )
 })
 
-describe('what is no answer of ours is told in one sentence', () => {
-  test.each<[what: string, answer: RequestListener, told: string]>([
+describe('an unknown answer is reported in one sentence', () => {
+  test.each<[what: string, answer: RequestListener, message: string]>([
     [
       'a page of another app',
       (_request, response) =>
@@ -68,19 +68,19 @@ describe('what is no answer of ours is told in one sentence', () => {
       (_request, response) => response.writeHead(404).end(),
       'answered 404 with an empty body: it is not defender-relay, or a version without this route.',
     ],
-    ['JSON of another app', json({ hello: 'there' }), 'It lists no runs.'],
-  ])('%s', async (_what, answer, told) => {
+    ['JSON of another app', json({ hello: 'there' }), 'The answer has no runs.'],
+  ])('%s', async (_what, answer, message) => {
     const { relay } = await startApp(answer)
 
     const { code, out, err } = await relay('export list')
 
     expect({ code, out }).toEqual({ code: 1, out: '' })
-    expect(err).toMatch(new RegExp(`^[^\\n]*${told}\\n$`))
+    expect(err).toMatch(new RegExp(`^[^\\n]*${message}\\n$`))
   })
 })
 
 describe('the key', () => {
-  test('stays with its origin: neither a redirect nor a Location takes it along', async () => {
+  test('is sent only to its origin, not to a redirect or a Location', async () => {
     const other = await startApp(json({ state: 'published' }))
     const away = await startApp((_request, response) =>
       response.writeHead(307, { location: `${other.origin}/api/status` }).end(),
@@ -97,15 +97,15 @@ describe('the key', () => {
     expect([away.asked, waiting.asked].flat().map((one) => one.key)).toEqual([key, key])
   })
 
-  test('is not shown, whatever an app answers', async () => {
+  test('is not shown, for any answer of an app', async () => {
     const echo = { title: `Wrong ${key}`, detail: `You sent ${key}`, fix: key }
     const refusing = await startApp(json(echo, 400))
-    const telling = await startApp(json({ overall: key }))
+    const app = await startApp(json({ overall: key }))
 
     const answers = [
       await refusing.relay('status'),
       await refusing.relay('status --json'),
-      await telling.relay('status'),
+      await app.relay('status'),
     ]
 
     expect(answers.map(({ code }) => code)).toEqual([1, 1, 0])
@@ -113,7 +113,7 @@ describe('the key', () => {
     expect(answers[2]?.out).toContain('***')
   })
 
-  test('does not go to an address in the clear, nor is a Location there followed', async () => {
+  test('is not sent over plain http, and a Location with plain http is not followed', async () => {
     const waiting = await startApp(
       json({}, 202, { location: 'http://relay.contoso.example/api/continue/t1' }),
     )
@@ -125,11 +125,11 @@ describe('the key', () => {
       code: 2,
       err: expect.stringContaining('http only for this machine'),
     })
-    expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to ask') })
+    expect(waited).toMatchObject({ code: 1, err: expect.stringContaining('not safe to call') })
   })
 })
 
-test('a wait comes back when the app says, and says how it stands when that changes', async () => {
+test('a wait asks again after the time in the answer, and prints each new state', async () => {
   const states = ['listing', 'importing', 'importing']
   const waits: number[] = []
   const app = await startApp((request, response) => {
@@ -151,7 +151,7 @@ test('a wait comes back when the app says, and says how it stands when that chan
   })
 })
 
-test('every page of a list is read, in the order of their cursors', async () => {
+test('all pages of a list are read, in the order of their cursors', async () => {
   const app = await startApp((request, response) => {
     const after = Number(URL.parse(`http://x${request.url}`)?.searchParams.get('after') ?? 0)
     json({ runs: [{ runId: `r${after}` }], next: after < 2 ? String(after + 1) : null })(
@@ -169,7 +169,7 @@ test('every page of a list is read, in the order of their cursors', async () => 
   )
 })
 
-test('a list that begins at a time goes on from a place: the API takes one of the two', async () => {
+test('a list that starts at a time continues with a cursor: the API takes one of the two', async () => {
   const app = await startApp((request, response) => {
     const isFirst = request.url?.includes('since=') ?? false
     json({ events: [{ detectedat: '2026-11-20T12:00:00Z' }], next: 'n', more: isFirst })(

@@ -17,15 +17,15 @@ const far = 'https://relay.contoso.example'
 
 describe('a wrong command line ends with 2 and a hint', () => {
   test.each([
-    ['', 'Say what to do.'],
-    ['stauts', '"stauts" is not known here.'],
-    ['export', 'Say which:\n  export start'],
-    ['export stop', '"export stop" is not known here.'],
+    ['', 'No command.'],
+    ['stauts', '"stauts" is unknown.'],
+    ['export', 'Which command?\n  export start'],
+    ['export stop', '"export stop" is unknown.'],
     ['items show machine-actions', '<id> is missing.'],
-    ['items show machine-actions a b', '"b" is one too many.'],
-    ['subscriptions delete ..', '".." is no id.'],
+    ['items show machine-actions a b', '"b" is one argument too many.'],
+    ['subscriptions delete ..', '".." is not an id.'],
     ['status --limit 3', '--limit is not for "status".'],
-    ['status --bogus', '--bogus is not known here.'],
+    ['status --bogus', '--bogus is unknown.'],
     ['events list --limit 0', '--limit takes a whole number from 1 to 9999999.'],
     ['events list --limit 3 --all', 'Give one of --limit, --all and --follow.'],
     ['events list --since', '--since needs a value.'],
@@ -33,32 +33,35 @@ describe('a wrong command line ends with 2 and a hint', () => {
     ['status --url relay.contoso.example', 'An address is an origin'],
     ['status --url https://me:secret@relay.contoso.example', 'An address is an origin'],
     ['status --key short', 'A key has 8 to 300 characters'],
-  ])('%s', async (line, told) => {
+  ])('%s', async (line, message) => {
     const given = /--url|--key/.test(line) ? [] : ['--url', far, '--key', key]
 
     const { code, out, err } = await typeRelay([...line.split(' ').filter(Boolean), ...given])
 
     expect({ code, out }).toEqual({ code: 2, out: '' })
-    expect(err).toContain(told)
+    expect(err).toContain(message)
     expect(err).toMatch(/\nSee: npm run relay -- .*--help\n$/)
     expect(err).not.toMatch(/secret/)
   })
 })
 
+const widest = (text: string) => Math.max(...text.split('\n').map(({ length }) => length))
+
 describe('help', () => {
-  test('names every command, and each one has a page with its options', async () => {
+  test('names every command, and each one has a page with its options, in 80 columns', async () => {
     const { code, out } = await typeRelay(['--help'])
 
     expect(code).toBe(0)
+    expect(widest(out)).toBeLessThanOrEqual(80)
     for (const command of commands) {
       const page = await typeRelay([...wordsOf(command), '--help'])
       expect(out).toContain(`  ${command.usage} `)
-      expect(page.out).toContain(command.summary)
+      expect(page.out.replaceAll('\n', ' ')).toContain(command.summary)
       for (const option of command.options ?? []) expect(page.out).toContain(`--${option}`)
     }
   })
 
-  test('is read by group, too', async () => {
+  test('exists for each group of commands', async () => {
     const { out } = await typeRelay(['deliveries', '-h'])
 
     expect(out).toContain('deliveries replay <subscription>')
@@ -77,7 +80,7 @@ describe('help', () => {
 })
 
 describe('the app and its key', () => {
-  test('are those of the command line, else of the environment', async () => {
+  test('are taken from the command line, else from the environment', async () => {
     const env = { RELAY_URL: far, RELAY_KEY: key }
 
     expect(await findTarget({}, env, '/')).toEqual({ origin: far, key })
@@ -88,15 +91,15 @@ describe('the app and its key', () => {
     expect(await findTarget({ url: far }, { RELAY_KEY: key }, '/')).toEqual({ origin: far, key })
   })
 
-  test("a key of the environment stays with the environment's address", async () => {
+  test('a key of the environment is used only with the environment’s address', async () => {
     const env = { RELAY_URL: far, RELAY_KEY: key }
 
     const target = findTarget({ url: 'https://other.contoso.example' }, env, '/')
 
-    await expect(target).rejects.toThrow('This app takes a function key')
+    await expect(target).rejects.toThrow('This app needs a function key')
   })
 
-  test('are those of the data folder while npm start serves it', async () => {
+  test('are taken from the data folder while npm start runs', async () => {
     const dir = freshFolder()
     const folder = await openDataFolder(dir)
     folder.state.url = 'http://127.0.0.1:9'
@@ -108,30 +111,30 @@ describe('the app and its key', () => {
     expect(target).toEqual({ origin: 'http://127.0.0.1:9', key: folder.state.keys.function })
   })
 
-  test('the key of a data folder is for its own app alone', async () => {
+  test('the key of a data folder is only for its own app', async () => {
     const dir = freshFolder()
     const folder = await openDataFolder(dir)
     folder.save()
     folder.release()
 
     await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
-      /^Nothing serves .+ now: npm start/,
+      /^No app runs on .+ now: run npm start/,
     )
     for (const url of [far, 'http://127.0.0.1:9', 'http://localhost:9'])
       await expect(findTarget({ url, data: dir }, {}, '/')).rejects.toThrow(
-        'This app takes a function key',
+        'This app needs a function key',
       )
     writeFileSync(join(dir, 'state.json'), '{')
     await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(
       /state\.json is broken: delete it/,
     )
     await expect(findTarget({ data: freshFolder() }, {}, '/')).rejects.toThrow(
-      /^Nothing was started in .+ yet: npm start/,
+      /^Nothing was started in .+ yet: run npm start/,
     )
   })
 })
 
-test('as a process it writes the answer alone to standard output and ends with the code', async () => {
+test('as a process it writes only the answer to standard output and ends with the exit code', async () => {
   const server = createServer((_request, response) => response.end('{"runs":[],\n"next":null}'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const env = {

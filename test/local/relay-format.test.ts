@@ -13,7 +13,7 @@ const rows = [
 ]
 const page = { isFirst: true, width: undefined }
 
-test('columns are aligned, wide characters count twice, what is not there is a dash', () => {
+test('columns are aligned, wide characters count twice, a missing value is a dash', () => {
   expect(formatBlocks([{ rows, columns }], page)).toEqual([
     'id   name    seen                  note',
     'a1   東京    2026-11-20T10:00:00Z  a word that goes on for long',
@@ -34,7 +34,7 @@ test('in a narrow terminal the longest texts are cut first, then columns are lef
   ])
 })
 
-test('later pages of a list are rows alone', () => {
+test('later pages of a list are only rows', () => {
   const blocks = [
     { facts: factsOf({ a: { b: 1 }, of: [{}] }) },
     { rows: rows.slice(1), columns: { id: 'id' } },
@@ -44,7 +44,7 @@ test('later pages of a list are rows alone', () => {
   expect(formatBlocks(blocks, { ...page, isFirst: false })).toEqual(['b22'])
 })
 
-test('what a service names and says is written out where it could drive a terminal', () => {
+test('texts of a service are escaped where they could control a terminal', () => {
   const facts = factsOf({ 'a\u001b[2J': 'line\r\nbreak', 'b\u{e0041}': '\u2066\ud800' })
 
   expect(formatBlocks([{ facts }], page)).toEqual([

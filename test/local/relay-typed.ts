@@ -1,13 +1,13 @@
 import { runRelay, type Terminal } from '../../local/relay/run-relay.ts'
 
-/** What a command line came to. */
+/** The result of a command line. */
 export interface Typed {
   code: number
   out: string
   err: string
 }
 
-/** Runs `npm run relay -- …` in this process, with no environment and no terminal unless the test brings them. */
+/** Runs `npm run relay -- …` in this process, without environment and terminal unless the test sets them. */
 export async function typeRelay(argv: string[], terminal: Partial<Terminal> = {}): Promise<Typed> {
   const typed = { out: '', err: '' }
   const code = await runRelay(argv, {
@@ -27,7 +27,7 @@ export async function typeRelay(argv: string[], terminal: Partial<Terminal> = {}
   return { code, ...typed }
 }
 
-/** The lines of a table as cells; columns stand two spaces apart. */
+/** The lines of a table as cells; columns are two spaces apart. */
 export const cellsOf = (text: string): string[][] =>
   text
     .trimEnd()

@@ -6,7 +6,7 @@ import { cellsOf, typeRelay } from './relay-typed.ts'
 
 let stack: TestStack
 beforeAll(async () => {
-  // Only what a test asks for is seen.
+  // Only polls that a test starts find changes.
   const never = '0 0 0 1 1 *'
   stack = await startTestStack({
     fleet: { size: 300, files: 2, badLines: 1 },
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack.stop())
 
-/** Time passes for whoever waits, and for the queues a little of the real one. */
+/** Moves the clock for everything that waits, and lets a little real time pass for the queues. */
 const sleep = async (ms: number) => {
   stack.clock.advance(ms)
   await new Promise((resolve) => setTimeout(resolve, 10))
@@ -32,7 +32,7 @@ const relay = (line: string, terminal?: Partial<Terminal>) => typeLine(line.spli
 const relayJson = async (line: string) => JSON.parse((await relay(`${line} --json`)).out)
 
 describe('an export', () => {
-  test('is started, waited for and shown with every count and each rejected line', async () => {
+  test('can be started, waited for and shown with every count and each rejected line', async () => {
     const started = await relayJson('export start')
     const waited = await relay(`export wait ${started.runId}`)
     const shown = await relay('export show')
@@ -61,7 +61,7 @@ describe('an export', () => {
     expect((await relay(`device ${device?.machineId}`)).out).toContain(String(device?.machineId))
   })
 
-  test('that ends without a snapshot of its own ends the command as npm start does', async () => {
+  test('that ends without a new snapshot ends the command as npm start does', async () => {
     const unchanged = await relay('export start --wait')
     const unknown = await relay('export wait 20200101000000abcd')
 
@@ -73,8 +73,8 @@ describe('an export', () => {
   })
 })
 
-describe('what is watched', () => {
-  test('can be listed, looked for, shown, waited for and told in its steps', async () => {
+describe('watched items', () => {
+  test('can be listed, filtered, shown, waited for and followed by their events', async () => {
     stack.simulator.actions.put({
       id: 'a1',
       status: 'Pending',
@@ -100,7 +100,7 @@ describe('what is watched', () => {
     ])
   })
 
-  test('an item that does not end in time is no good news', async () => {
+  test('an item that does not end in time ends the command with 1', async () => {
     stack.simulator.actions.put({ id: 'slow', status: 'Pending' })
     await relay('check machine-actions')
 
@@ -109,7 +109,7 @@ describe('what is watched', () => {
     expect(waited).toMatchObject({ code: 1, out: expect.stringMatching(/^outcome +deadline$/m) })
   })
 
-  test('a list is cut at the limit with a word on where it goes on, or read to its end', async () => {
+  test('a list is cut at the limit and names its continuation, or is read to its end', async () => {
     for (let count = 0; count < 7; count++)
       stack.simulator.actions.put({ id: `many-${count}`, type: 'Offboard' })
     await relay('check machine-actions')
@@ -125,7 +125,7 @@ describe('what is watched', () => {
     expect(none).toEqual({ code: 0, out: '', err: 'There are no items.\n' })
   })
 
-  test('whoever follows is told from now on, one page of the API a line', async () => {
+  test('--follow prints new events from now on, one page of the API on each line', async () => {
     const followed = { lines: [] as string[] }
     const enough = new Error('seen enough')
     const isOver = typeLine(['events', 'list', '--follow', '--json'], {
@@ -143,7 +143,7 @@ describe('what is watched', () => {
     expect(events.map(({ subject }) => subject)).toEqual(['followed'])
   })
 
-  test('since leaves out what was detected before', async () => {
+  test('--since leaves out earlier changes', async () => {
     stack.clock.advance(60_000)
     const since = stack.clock.now().toISOString()
     stack.simulator.actions.put({ id: 'late', status: 'Pending' })
@@ -155,7 +155,7 @@ describe('what is watched', () => {
   })
 })
 
-test('a subscription lives from its secret to its end, and what was given up is delivered again', async () => {
+test('a subscription can be created, tested, shown and deleted, and its dead deliveries sent again', async () => {
   const receiver = stack.simulator.receiver('operator')
   const created = JSON.parse(
     (
@@ -222,7 +222,7 @@ test('scans are looked up at both sources', async () => {
   expect(one.out).toMatch(/\ntargets\nip +hostname/)
 })
 
-test('the status says how everything fares', async () => {
+test('the status shows the state of everything', async () => {
   const { code, out } = await relay('status')
 
   expect(code).toBe(0)
@@ -231,7 +231,7 @@ test('the status says how everything fares', async () => {
   expect(out).toMatch(/^machine-actions +\d+ +\d{4}-/m)
 })
 
-test('for scripts the answer is what the API says', async () => {
+test('for scripts the output is the answer of the API', async () => {
   const { body } = await stack.get('changes/machine-actions/items?limit=2')
 
   expect(await relayJson('items list machine-actions --limit 2')).toEqual(body)
@@ -244,7 +244,7 @@ test('for scripts the answer is what the API says', async () => {
   expect(refused.err).toMatch(/resource must be one of machine-actions, investigations/)
 })
 
-test('names and comments of an attacker do not reach the terminal as commands', async () => {
+test('names and comments of an attacker can’t control the terminal', async () => {
   const evil = '\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp.exe\r\nfake  line'
   stack.simulator.actions.put({
     id: 'evil',
@@ -277,7 +277,7 @@ test('a table fits the terminal', async () => {
   expect(out).toMatch(/^id +state/)
 })
 
-test('a wrong key is told in a sentence and is not shown', async () => {
+test('a wrong key is reported in one sentence and is not shown', async () => {
   const { code, out, err } = await typeRelay([
     'status',
     '--url',

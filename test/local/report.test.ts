@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { describeReport, describeTries } from '../../local/report.ts'
 import { startTestStack } from '../stack.ts'
 
-/** The arguments that a shell gives to the command of a line. */
+/** The arguments that a shell passes to the command of a line. */
 async function argumentsIn(line: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)('sh', [
     '-c',
@@ -13,7 +13,7 @@ async function argumentsIn(line: string): Promise<string[]> {
   return stdout.trimEnd().split('\n')
 }
 
-/** Does what curl would do. */
+/** Makes the request that curl would make. */
 async function follow([...words]: string[]): Promise<Response> {
   const headers = new Headers()
   let [url, method, body] = ['', 'GET', undefined as string | undefined]
@@ -28,7 +28,7 @@ async function follow([...words]: string[]): Promise<Response> {
   return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })
 }
 
-test('every command that is offered works when it is pasted into a shell', async () => {
+test('every suggested command works when it is pasted into a shell', async () => {
   const stack = await startTestStack()
   onTestFinished(() => stack.stop())
   const { body } = await stack.post('av-health/exports')

@@ -33,7 +33,7 @@ async function serve(folder: string, ...args: string[]): Promise<Launched> {
   return start
 }
 
-/** Asks with the function key; the answer as it came. */
+/** Calls the app with the function key; returns the raw answer. */
 async function ask(
   start: Launched,
   folder: string,
@@ -49,7 +49,7 @@ async function ask(
 
 const bodyOf = (answer: string): unknown => JSON.parse(answer.slice(answer.indexOf('\n\n')))
 
-/** Lets ten minutes pass, in which some machine actions come and change, and has them looked at. */
+/** Moves the clock ten minutes, in which some machine actions appear and change, and polls them. */
 async function tenMinutesLater(start: Launched, folder: string): Promise<string> {
   await advance(await start.url, folder, 600)
   return ask(start, folder, 'POST', 'changes/machine-actions/check')
@@ -60,7 +60,7 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 describe.concurrent('a host that serves', () => {
-  test('is killed and started again: same subscriptions, same feed, and a secret is said once and never again', async () => {
+  test('a killed host continues after a restart: same subscriptions, same feed, and a secret is answered only once', async () => {
     const folder = freshFolder()
     const receiver = await startReceiver({ clock: createAdjustableClock(), mode: 'refuse' })
     onTestFinished(() => receiver.stop())

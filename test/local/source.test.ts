@@ -22,7 +22,7 @@ const fleetOf = (size: number, generatedTime = '2026-11-21T03:04:00Z'): Source =
 afterAll(endAll)
 
 describe('a fleet', () => {
-  test('is made once, at the whole minute, and stays until another size is asked for', async () => {
+  test('is made once, at the whole minute, and stays until another size is requested', async () => {
     const first = await chooseSource({ ...nothing, fleet: 70 }, known)
 
     expect(first).toEqual(fleetOf(70))
@@ -53,7 +53,7 @@ describe('files', () => {
     return path
   }
 
-  test('stay the same export while neither size nor time changes, and are remembered', async () => {
+  test('stay the same export while size and time do not change, and are stored', async () => {
     const files = [write('a.json.gz', '{}\n'), write('b.json', '{}\n')]
     const first = await chooseSource({ ...nothing, files }, known)
     const before = { ...known, before: first }
@@ -65,7 +65,7 @@ describe('files', () => {
     expect(touched).toMatchObject({ kind: 'files', generatedTime: '2026-11-21T03:05:00Z' })
   })
 
-  test('old ones are a new export all the same: their time is not the time of the export', async () => {
+  test('old ones are a new export too: their time is not the time of the export', async () => {
     const files = [write('old.json', '{}\n')]
 
     const source = await chooseSource(
@@ -76,7 +76,7 @@ describe('files', () => {
     expect(source).toMatchObject({ generatedTime: '2026-11-21T03:04:00Z' })
   })
 
-  test('that hold more than the emulator can are refused before anything is imported', async () => {
+  test('with more rows than the emulator can hold are refused before anything is imported', async () => {
     const half = '\n'.repeat(LARGEST_FLEET / 2 + 1)
     const files = [write('half.json.gz', half), write('half.json', half)]
 
@@ -87,7 +87,7 @@ describe('files', () => {
     )
   })
 
-  test('damaged ones are for the import to refuse, missing ones and folders are refused at once', async () => {
+  test('damaged ones are refused by the import, missing ones and folders immediately', async () => {
     writeFileSync(join(folder, 'damaged.json.gz'), 'not packed')
     mkdirSync(join(folder, 'sub'))
     const choose = (name: string) =>
@@ -100,7 +100,7 @@ describe('files', () => {
     await expect(choose('sub')).rejects.toThrow('is not a file.')
   })
 
-  test('those that are remembered count only when nothing else is asked for', () => {
+  test('stored ones count only when no other source is requested', () => {
     const path = join(folder, 'gone.json')
     const before: Source = {
       kind: 'files',
@@ -115,8 +115,8 @@ describe('files', () => {
     ).not.toThrow()
   })
 
-  test('one that is there but can not be read is refused', () => {
-    // Its first bytes are nobody's, not even root's.
+  test('an existing one that can’t be read is refused', () => {
+    // Nobody can read its first bytes, not even root.
     const path = existsSync('/proc/self/mem') ? '/proc/self/mem' : write('closed.json', '{}\n')
     if (path !== '/proc/self/mem') chmodSync(path, 0)
 

@@ -8,10 +8,10 @@ const once = ['--once', '--data', folder]
 
 afterAll(endAll)
 
-/** The folder's table compared with its fleet, by the program for it. */
+/** Compares the folder's table with its fleet, by `npm run verify`. */
 const verify = () => runToEnd(['--data', folder], 'verify.ts')
 
-test('one command imports the whole fleet and says so in one line', async () => {
+test('one command imports the whole fleet and prints one line with the result', async () => {
   const started = launch([...once, '--fleet', '1500'])
 
   const ended = await hurry(started, folder)
@@ -40,7 +40,7 @@ test('one command imports the whole fleet and says so in one line', async () => 
   })
 }, 120_000)
 
-test('the same fleet again is unchanged, and the line tells of the snapshot that stands', async () => {
+test('the same fleet again is unchanged, and the line names the current snapshot', async () => {
   const ended = await runToEnd(once)
 
   const line = onceLine(ended)
@@ -70,14 +70,14 @@ test('another fleet is another export, even within the same minute; the keys sta
   expect(keysOf(folder)).toEqual(keys)
 }, 120_000)
 
-test('an export that can not be made is told as it was answered', async () => {
+test('an export that can’t start is reported with the answer of the app', async () => {
   const ended = await runToEnd(once, 'start.ts', { AV_HEALTH_METHOD: 'none' })
 
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   expect(ended.stderr).toMatch(/^POST \/api\/av-health\/exports answered 503: .*AV_HEALTH_METHOD/m)
 }, 120_000)
 
-test('a port that was asked for and is in use is named in one sentence', async () => {
+test('a requested port that is in use is named in one sentence', async () => {
   const taken = createServer()
   const other = freshFolder()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))

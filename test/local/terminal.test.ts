@@ -46,13 +46,13 @@ const run: Run = {
   ],
 }
 
-/** A screen that remembers what was written. */
+/** A screen that records what was written. */
 function screenOf(kind: Omit<Screen, 'write'>) {
   const written: string[] = []
   return { ...kind, written, write: (text: string) => written.push(text) }
 }
 
-test('on a terminal one line moves, and never so wide that it would wrap', () => {
+test('on a terminal the progress bar never wraps', () => {
   for (const columns of [20, 60, 200, 0]) {
     const screen = screenOf({ isTTY: true, columns })
 
@@ -65,7 +65,7 @@ test('on a terminal one line moves, and never so wide that it would wrap', () =>
   }
 })
 
-test('a line that is said meanwhile stands alone, and the bar goes on below it', () => {
+test('another line stands alone, and the bar continues below it', () => {
   const screen = screenOf({ isTTY: true, columns: 100 })
   const progress = createProgress(screen)
   progress.show({ run, rowsPerSecond: 99 })
@@ -82,7 +82,7 @@ test('a line that is said meanwhile stands alone, and the bar goes on below it',
   ])
 })
 
-test('elsewhere a state is told once, without anything that only a terminal reads', () => {
+test('without a terminal a state is printed once, without control characters', () => {
   const screen = screenOf({})
   const progress = createProgress(screen)
 

@@ -19,7 +19,7 @@ describe('a snapshot compared with its fleet', () => {
   let tables: (name: string) => Table
   let names = 0
 
-  /** The row that a correct import leaves of a device. */
+  /** The row of a device after a correct import. */
   function rowOf({ sources, ...fields }: ExpectedDevice): {
     partitionKey: string
     rowKey: string
@@ -41,7 +41,7 @@ describe('a snapshot compared with its fleet', () => {
     }
   }
 
-  /** A table that holds the fleet, the first device as `change` makes it. */
+  /** A table with the fleet; `change` changes the first device. */
   async function tableWith(
     change: (row: ReturnType<typeof rowOf>) => ReturnType<typeof rowOf>[] = (row) => [row],
   ) {
@@ -58,7 +58,7 @@ describe('a snapshot compared with its fleet', () => {
     tables = createTables({ connectionString: await freshStorage() })
   })
 
-  test('is exactly the fleet when every device and every field is there', async () => {
+  test('is exactly the fleet when every device and every field is right', async () => {
     expect(await compareSnapshot(await tableWith(), BUCKETS, truth)).toEqual([])
   })
 
@@ -96,7 +96,7 @@ describe('a snapshot compared with its fleet', () => {
       (row) => [{ ...row, columns: { ...row.columns, firstLine: 999 } }],
       'line 999 of',
     ],
-  ])('%s: is told', async (_what, change, difference) => {
+  ])('%s: is reported', async (_what, change, difference) => {
     const differences = await compareSnapshot(await tableWith(change), BUCKETS, truth)
 
     expect(differences).toEqual([expect.stringContaining(difference)])
@@ -104,7 +104,7 @@ describe('a snapshot compared with its fleet', () => {
 })
 
 describe('npm run verify', () => {
-  test('says in one sentence that there is nothing to compare, and makes no folder for it', async () => {
+  test('says in one sentence that there is nothing to compare, and creates no folder', async () => {
     const folder = freshFolder()
 
     const unused = await runToEnd(['--data', `${folder}/unused`], 'verify.ts')
@@ -130,13 +130,13 @@ describe('npm run verify', () => {
     folder.release()
   })
 
-  test('shows how it is meant when it is called otherwise', async () => {
+  test('shows its usage after a wrong option', async () => {
     const ended = await runToEnd(['--bogus'], 'verify.ts')
 
     expect(ended).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringContaining('--bogus is not known here.'),
+      stderr: expect.stringContaining('--bogus is unknown.'),
     })
   })
 })

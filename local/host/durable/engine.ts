@@ -14,7 +14,7 @@ import {
 import type { InstanceHead, ListedInstance, RuntimeStatus, StoredInstance } from './store.ts'
 import { beginWork, childId, createInstance, finish, notifyParent, play } from './work.ts'
 
-/** What a caller asks of a new orchestration. */
+/** Options of a new orchestration. */
 export interface StartRequest {
   name: string
   id: string | undefined
@@ -23,28 +23,28 @@ export interface StartRequest {
   version: string | undefined
 }
 
-/** A hub at work, as its clients see it. */
+/** A running hub, as its clients see it. */
 export interface Engine {
-  /** Answers the id; throws InstanceIsLive when an instance of that id has not ended, UnknownOrchestrator for a name nobody registered. */
+  /** Returns the id; throws InstanceIsLive when an instance with that id has not ended, UnknownOrchestrator for an unknown name. */
   start(request: StartRequest): Promise<string>
   read(id: string): Promise<StoredInstance | undefined>
   readHead(id: string): Promise<InstanceHead | undefined>
   list(): Promise<ListedInstance[]>
-  /** Ends a live instance; its children go on. */
+  /** Ends a live instance; its children continue. */
   terminate(id: string, reason: string): Promise<void>
   /** Deletes an instance, running or not; false = there is none. */
   purge(id: string): Promise<boolean>
-  /** Takes up what was under way when the last host ended. */
+  /** Resumes the instances that were live when the last host ended. */
   recover(): Promise<void>
-  /** Begins no more activities; what runs may end. */
+  /** Starts no more activities; running ones may end. */
   close(): void
-  /** Whether an episode is being played or written. */
+  /** Whether an episode is being replayed or written. */
   isBusy(): boolean
   /** Writes nothing more. */
   stop(): void
 }
 
-/** The id of a new orchestration belongs to one that has not ended. */
+/** An instance with this id exists and has not ended. */
 export class InstanceIsLive extends Error {
   constructor(status: RuntimeStatus) {
     super(`An Orchestration instance with the status ${status} already exists.`)
@@ -52,7 +52,7 @@ export class InstanceIsLive extends Error {
   }
 }
 
-/** Nobody registered an orchestrator of that name. */
+/** No orchestrator of that name is registered. */
 export class UnknownOrchestrator extends Error {
   constructor(name: string, known: string[]) {
     const list = known.map((orchestrator) => `'${orchestrator}'`).join(', ')
@@ -129,7 +129,7 @@ export function createEngine(deps: HubDeps): Engine {
       return true
     },
     recover: () => recoverInstances(hub),
-    // Orchestrators may still take in how the running activities end.
+    // Orchestrators may still process the ends of the running activities.
     close: () => hub.activityPool.close(),
     isBusy: () => [...live.values()].some(({ queued }) => queued > 0),
     stop() {
@@ -142,7 +142,7 @@ export function createEngine(deps: HubDeps): Engine {
 
 const READ_AT_ONCE = 8
 
-/** Takes up every instance that had not ended. Activities that were running fail, since their worker is gone; those that had ended keep their result. */
+/** Resumes every instance that had not ended. Activities that were running fail, since their worker has ended; finished ones keep their result. */
 export async function recoverInstances(hub: Hub): Promise<void> {
   const { store, live } = hub
   const readers = createPool(READ_AT_ONCE)

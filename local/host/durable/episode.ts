@@ -13,14 +13,14 @@ import { type Action, type Answer, toEventFields } from './replay.ts'
 /** How a piece of scheduled work ended. */
 export type Completion = EventFields & { EventType: number }
 
-/** The events that one episode adds behind those it began with, and how the instance stands after it. */
+/** The events that one episode adds, and the state of the instance after it. */
 export interface Turn {
   events: HistoryEvent[]
   status: 'Running' | 'Completed' | 'Failed'
   output: unknown
 }
 
-/** Decides what one episode adds to the history. `progress` is that before `head`, the events the episode began with. */
+/** Decides what one episode adds to the history. `progress` is the history before `head`, the first events of the episode. */
 export function decideTurn(
   progress: Progress,
   head: HistoryEvent[],
@@ -45,7 +45,7 @@ export function decideTurn(
     return { events, status, output }
   }
 
-  // A retry takes its id when the completion is played, before the orchestrator goes on.
+  // A retry gets its id when the completion is replayed, before the orchestrator continues.
   for (const event of head) {
     const ended = after.open.get(event.TaskScheduledId ?? event.TimerId ?? -1)
     advance(after, [event])
@@ -100,7 +100,7 @@ function retry(
   }
 }
 
-/** The sentence for an orchestrator that asked for something else than when it was played before. */
+/** The error text for an orchestrator whose actions differ from those of an earlier replay. */
 function findStray(tasks: OpenWork[], actions: Action[], version: string): string | undefined {
   for (const [index, task] of tasks.entries()) {
     const action = actions[index]

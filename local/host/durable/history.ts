@@ -17,7 +17,7 @@ export const EventType = {
   OrchestratorCompleted: 13,
 } as const
 
-/** How often and how far apart a task is tried. */
+/** Number of attempts of a task, and the time between them. */
 export const retryOptions = z.object({
   firstRetryIntervalInMilliseconds: z.number(),
   maxNumberOfAttempts: z.number(),
@@ -25,11 +25,11 @@ export const retryOptions = z.object({
   maxRetryIntervalInMilliseconds: z.number().nullish(),
 })
 
-/** How often and how far apart a task is tried. */
+/** Number of attempts of a task, and the time between them. */
 export type RetryOptions = z.infer<typeof retryOptions>
 
 const workEvent = z.object({
-  /** Which task of the orchestrator this belongs to, counted in the order of scheduling. */
+  /** The number of the orchestrator's task that this belongs to, in the order of scheduling. */
   task: z.number(),
   attempt: z.number(),
   retry: retryOptions.optional(),
@@ -37,7 +37,7 @@ const workEvent = z.object({
   pause: z.boolean().optional(),
 })
 
-/** One event of an instance's history; `Work` is this host's own note, which the replay engine does not look at. */
+/** One event of an instance's history; `Work` is for this host only: the replay engine ignores it. */
 export const historyEvent = z.object({
   EventType: z.number(),
   EventId: z.number(),

@@ -3,7 +3,7 @@ import type { FunctionOf, RunFunction } from '../triggers.ts'
 import { advance, emptyProgress, type HistoryEvent, type Progress } from './history.ts'
 import type { InstanceHead, Store } from './store.ts'
 
-/** What a hub is made of. */
+/** Options of a hub. */
 export interface HubDeps {
   store: Store
   clock: AdjustableClock
@@ -19,15 +19,15 @@ export interface HubDeps {
 /** An instance that has not ended. */
 export interface LiveInstance {
   head: InstanceHead
-  /** JSON; null = none was given. */
+  /** JSON; null = no input. */
   input: string | null
   history: HistoryEvent[]
   progress: Progress
   /** Aborted when the instance ends, is replaced or purged, and when the host stops. */
   ended: AbortController
-  /** What happens to one instance happens one after another. */
+  /** Jobs of one instance run one after another. */
   tail: Promise<void>
-  /** How many jobs are in that line. */
+  /** Number of jobs that wait or run. */
   queued: number
 }
 
@@ -58,7 +58,7 @@ export function createHub(deps: HubDeps): Hub {
   }
 }
 
-/** Puts an instance among the live ones; nothing happens to it yet. */
+/** Adds an instance to the live ones; no job runs yet. */
 export function admit(hub: Hub, head: InstanceHead, history: HistoryEvent[]): LiveInstance {
   const progress = emptyProgress()
   advance(progress, history)
@@ -69,13 +69,13 @@ export function admit(hub: Hub, head: InstanceHead, history: HistoryEvent[]): Li
   return instance
 }
 
-/** Takes an instance from the live ones, if it still is one. */
+/** Removes an instance from the live ones, when it is still one. */
 export function dismiss(hub: Hub, instance: LiveInstance) {
   instance.ended.abort(new Error('the instance has ended'))
   if (hub.live.get(instance.head.id) === instance) hub.live.delete(instance.head.id)
 }
 
-/** Runs a job when everything before it has happened to the instance; not at all when the instance has ended by then. */
+/** Runs a job after all earlier jobs of the instance; does not run it when the instance has ended by then. */
 export function enqueue(hub: Hub, instance: LiveInstance, job: () => Promise<void>): Promise<void> {
   instance.queued += 1
   instance.tail = instance.tail
@@ -90,7 +90,7 @@ export function enqueue(hub: Hub, instance: LiveInstance, job: () => Promise<voi
   return instance.tail
 }
 
-/** Writes until it is written or the host stops: what an orchestration has decided must not be lost to a storage hiccup. */
+/** Repeats a write until it succeeds or the host stops: a short storage fault must not lose a decision of an orchestration. */
 export async function persist<Result>(
   { clock, stopping, print }: Hub,
   write: () => Promise<Result>,
@@ -108,20 +108,20 @@ export async function persist<Result>(
   }
 }
 
-/** Runs jobs in the order they came, at most so many at once. */
+/** Runs jobs in the order of arrival, with a limit of concurrent ones. */
 export interface Pool {
-  /** Resolves when the job has run; rejects when the pool was closed before its turn came. */
+  /** Resolves when the job has run; rejects when the pool was closed before that. */
   run<Result>(job: () => Promise<Result>): Promise<Result>
-  /** Jobs that have not begun never will. */
+  /** Cancels the jobs that have not started. */
   close(): void
 }
 
-/** Makes a pool of `size` places. */
+/** Makes a pool for `size` concurrent jobs. */
 export function createPool(size: number): Pool {
   const waiting: { begin(): void; refuse(): void }[] = []
   let free = size
   let closed = false
-  // A place goes straight to who waits longest, so that nobody who comes in between can take it.
+  // A free slot goes directly to the job that waits longest, so that a newer one can't take it.
   const release = () => {
     const next = waiting.shift()
     if (next) next.begin()
@@ -149,7 +149,7 @@ export function createPool(size: number): Pool {
   }
 }
 
-/** The host stops: this job was not begun. */
+/** The host stops: this job was not started. */
 export class PoolClosed extends Error {
   constructor() {
     super('the host stops')

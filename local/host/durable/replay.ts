@@ -4,7 +4,7 @@ import { type EventFields, EventType, type HistoryEvent, retryOptions } from './
 
 const MARK = '\n\n$OutOfProcData$:'
 const SCHEMA_V4 = 3
-/** Longer than any timer: the library would else cut long ones into pieces that have ids of their own. */
+/** Longer than any timer: otherwise the library splits long timers into several with their own ids. */
 const NEVER_SPLIT = '36500.00:00:00'
 const LARGEST_CUSTOM_STATUS = 8192
 
@@ -16,15 +16,15 @@ const state = z.object({
   error: z.string().optional(),
 })
 
-/** What an orchestrator is told about itself. */
+/** The instance that an orchestrator runs for. */
 export interface ReplayedInstance {
   id: string
   parentId: string | undefined
-  /** JSON; null = none was given. */
+  /** JSON; null = no input. */
   input: string | null
 }
 
-/** Plays an orchestrator over its whole history on the real replay engine and reads what it wants. */
+/** Replays an orchestrator with its whole history on the real replay engine and reads its actions. */
 export async function replay(
   run: RunFunction,
   fn: FunctionOf<'orchestrator'>,
@@ -75,7 +75,7 @@ function readAnswer(json: string): Answer {
   }
 }
 
-/** What the orchestrator answered when it was replayed. */
+/** The result of a replay. */
 export interface Answer {
   actions: Action[]
   isDone: boolean
@@ -130,13 +130,13 @@ const supportedAction = z.discriminatedUnion('actionType', [
   }),
 ])
 
-/** One thing an orchestrator has asked for. */
+/** One action of an orchestrator. */
 export type Action = z.infer<typeof supportedAction>
 
 const compound = z.object({ actionType: z.literal(12), compoundActions: z.array(z.unknown()) })
 const anyAction = z.object({ actionType: z.number() })
 
-/** Everything an orchestrator has asked for since its start, in the order in which its tasks get their ids; throws a sentence for what this host does not play. */
+/** All actions of an orchestrator since its start, in the order of their task ids; throws one sentence for an action that this host does not support. */
 export function readActions(actions: unknown): Action[] {
   return z
     .array(z.unknown())
@@ -155,7 +155,7 @@ export function readActions(actions: unknown): Action[] {
     })
 }
 
-/** The event fields by which an action is scheduled, without its id. */
+/** The fields of the event that schedules an action, without its id. */
 export function toEventFields(
   action: Action,
   defaultVersion: string,
@@ -163,7 +163,7 @@ export function toEventFields(
   switch (action.actionType) {
     case 0:
     case 1:
-      // The library has already made JSON of an input that is text.
+      // The library has already converted a text input to JSON.
       return {
         EventType: EventType.TaskScheduled,
         Name: action.functionName,

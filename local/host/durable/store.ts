@@ -78,7 +78,7 @@ export interface StoredInstance {
   begun: Map<number, HistoryEvent | undefined>
 }
 
-/** One line of the list of instances; what it says of a live one may be old. */
+/** One entry of the list of instances; for a live one it may be out of date. */
 export interface ListedInstance {
   id: string
   name: string
@@ -90,20 +90,20 @@ export interface ListedInstance {
 
 /** Where instances live: `<hub>Instances` lists them, `<hub>History` holds one partition an instance. */
 export interface Store {
-  /** Begins an execution; replaces whatever had this id. */
+  /** Starts an execution; replaces any earlier one with this id. */
   create(head: InstanceHead, events: HistoryEvent[]): Promise<void>
-  /** Appends events and replaces the head, all or nothing; `head.batches` counts this batch already. */
+  /** Appends events and replaces the head in one step; `head.batches` already counts this batch. */
   commit(head: InstanceHead, events: HistoryEvent[]): Promise<void>
-  /** Writes down that an activity begins. */
+  /** Stores that an activity has started. */
   begin(head: InstanceHead, taskId: number): Promise<void>
-  /** Keeps the completion of an activity until the history takes it. */
+  /** Stores the completion of an activity until it is in the history. */
   keep(head: InstanceHead, taskId: number, completion: HistoryEvent): Promise<void>
-  /** Sweeps what unfinished writes left behind, then reads the instance. */
+  /** Removes the rows of unfinished writes, then reads the instance. */
   restore(id: string): Promise<StoredInstance | undefined>
   read(id: string): Promise<StoredInstance | undefined>
   readHead(id: string): Promise<InstanceHead | undefined>
   list(): Promise<ListedInstance[]>
-  /** Writes down in the list that an instance has ended. */
+  /** Stores in the list that an instance has ended. */
   close(head: InstanceHead): Promise<void>
   purge(id: string): Promise<void>
 }
@@ -157,14 +157,14 @@ export async function openStore(connectionString: string, hubName: string): Prom
     const head = fromHeadRow(id, row)
     const prefix = (kind: string) => `${head.executionId}|${kind}|`
     const end = prefix('batch') + pad(head.batches, 8)
-    const isKept = ({ rowKey }: Row) =>
+    const isNeeded = ({ rowKey }: Row) =>
       rowKey === HEAD ||
       (rowKey.startsWith(prefix('batch')) && rowKey < end) ||
       (rowKey.startsWith(prefix('output')) && row.hasOutput === true) ||
       rowKey.startsWith(prefix('task'))
-    if (sweep) await remove(rows.filter((other) => !isKept(other)))
-    const kept = rows.filter(isKept)
-    const startingWith = (start: string) => kept.filter(({ rowKey }) => rowKey.startsWith(start))
+    if (sweep) await remove(rows.filter((other) => !isNeeded(other)))
+    const needed = rows.filter(isNeeded)
+    const startingWith = (start: string) => needed.filter(({ rowKey }) => rowKey.startsWith(start))
     if (row.hasOutput) head.output = joinText(startingWith(prefix('output')))
     const events = Array.from({ length: head.batches }, (_none, index) =>
       joinText(startingWith(`${prefix('batch')}${pad(index, 8)}|`)),
@@ -180,7 +180,7 @@ export async function openStore(connectionString: string, hubName: string): Prom
 
   return {
     async create(head, events) {
-      // Listed first: an entry without an instance is noticed, an instance without an entry would be lost.
+      // The list is written first: an entry without an instance is detected, an instance without an entry would be lost.
       await listed(head, true)
       await commit(head, events)
     },
@@ -224,7 +224,7 @@ export async function openStore(connectionString: string, hubName: string): Prom
       await listed(head, false)
     },
     async purge(id) {
-      // The list forgets it last, so that a purge that was cut short can be asked for again.
+      // The entry of the list is deleted last, so that an interrupted purge can be repeated.
       await remove(await readPartition(history, id))
       await instances.deleteEntity(LIST, id).catch((error: unknown) => {
         if (!isStatus(error, 404)) throw error

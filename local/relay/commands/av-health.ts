@@ -4,11 +4,11 @@ import { type Block, factsOf, pick, pickList, pickText } from '../format.ts'
 
 const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
 
-/** Runs of the antivirus-health export, and the snapshots that they leave. */
+/** Runs of the antivirus-health export, and their snapshots. */
 export const avHealthCommands: readonly Command[] = [
   {
     usage: 'export start',
-    summary: 'Starts an antivirus-health export, or joins the one under way',
+    summary: 'Starts an antivirus-health export, or joins the running one',
     options: ['method', 'force', 'wait'],
     ask: ({ options: { method, force } }) => ({
       method: 'POST',
@@ -85,7 +85,7 @@ export const avHealthCommands: readonly Command[] = [
   },
   {
     usage: 'snapshots list',
-    summary: 'The antivirus-health snapshots that are kept, newest first',
+    summary: 'The stored antivirus-health snapshots, newest first',
     list: 'snapshots',
     ask: () => ({ path: 'av-health/snapshots' }),
     show: (body) => [
@@ -105,7 +105,7 @@ export const avHealthCommands: readonly Command[] = [
   },
   {
     usage: 'device <machineId>',
-    summary: 'One device as the current snapshot has it',
+    summary: 'One device in the current snapshot',
     ask: ({ args: { machineId = '' } }) => ({ path: path`av-health/devices/${machineId}` }),
     show: (body) => [{ facts: factsOf(body) }],
   },
@@ -116,10 +116,10 @@ async function runIdOf({ args: { runId }, ask }: CommandInput): Promise<string> 
   const { body } = await ask({ path: 'av-health/exports', query: { limit: '1' } })
   const newest = pickText(pickList(body, 'runs')[0], 'runId')
   if (newest) return newest
-  throw new RelayError('There is no run yet: "export start" makes one.')
+  throw new RelayError('There is no run yet: "export start" starts one.')
 }
 
-/** Told apart as `npm start -- --once` does. */
+/** Success as `npm start -- --once` defines it. */
 function isGood(body: unknown): boolean {
   return !['failed', 'empty'].includes(String(pick(body, 'state')))
 }

@@ -5,17 +5,17 @@ import { type Columns, factsOf, pick, pickList, pickText } from '../format.ts'
 /** The raw item is for `--json`. */
 const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
 
-const story = (body: unknown) => ({
+const itemEvents = (body: unknown) => ({
   title: 'events',
   rows: pickList(body, 'events'),
   columns: eventColumns,
 })
 
-/** The watched items, and the changes that were detected. */
+/** The watched items, and the detected changes. */
 export const changeCommands: readonly Command[] = [
   {
     usage: 'items list <resource>',
-    summary: 'What is watched among machine-actions or investigations',
+    summary: 'Watched items of machine-actions or investigations',
     options: ['state', 'type', 'machine', 'requestor', 'alert'],
     list: 'items',
     ask: ({ args: { resource = '' }, options: { state, type, machine, requestor, alert } }) => ({
@@ -39,15 +39,15 @@ export const changeCommands: readonly Command[] = [
   },
   {
     usage: 'items show <resource> <id>',
-    summary: 'One item with its whole known story',
+    summary: 'One item with all its events',
     ask: ({ args: { resource = '', id = '' } }) => ({
       path: path`changes/${resource}/items/${id}`,
     }),
-    show: (body) => [itemFacts(pick(body, 'item')), story(body)],
+    show: (body) => [itemFacts(pick(body, 'item')), itemEvents(body)],
   },
   {
     usage: 'items wait <resource> <id>',
-    summary: 'Waits until an item has come to its end, then shows it',
+    summary: 'Waits until an item has ended, then shows it',
     options: ['minutes'],
     ask: ({ args: { resource = '', id = '' }, options: { minutes } }) => ({
       path: path`changes/${resource}/items/${id}/wait`,
@@ -57,7 +57,7 @@ export const changeCommands: readonly Command[] = [
     show: (body) => [
       { facts: [['outcome', pick(body, 'outcome')]] },
       itemFacts(pick(body, 'item')),
-      story(body),
+      itemEvents(body),
     ],
     isGood: (body) => pick(body, 'outcome') === 'terminal',
   },
@@ -74,7 +74,7 @@ export const changeCommands: readonly Command[] = [
   },
   {
     usage: 'events list',
-    summary: 'Every change that was seen, oldest first',
+    summary: 'All detected changes, oldest first',
     options: ['stream', 'type', 'machine', 'item', 'since', 'follow'],
     list: 'events',
     async ask({ options: { stream, type, machine, item, since, after, follow }, ask }) {
@@ -83,14 +83,14 @@ export const changeCommands: readonly Command[] = [
         return { path: 'events', query: { ...query, since } }
       const { location } = await ask({ path: 'events/trigger', query })
       const now = location === null ? null : URL.parse(location)?.searchParams.get('after')
-      if (!now) throw new RelayError('The app did not say where its events end.')
+      if (!now) throw new RelayError('The app did not answer the end of its events.')
       return { path: 'events', query: { ...query, after: now } }
     },
     show: (body) => [{ rows: pickList(body, 'events'), columns: eventColumns }],
   },
 ]
 
-/** How events are shown: what happened to whom, old → new state. */
+/** The columns of events: type, item, old → new state, device. */
 const eventColumns: Columns = {
   detected: 'detectedat',
   event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),

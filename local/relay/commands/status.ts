@@ -1,11 +1,11 @@
 import type { Command } from '../command-line.ts'
 import { type Block, factsOf, isRecord, pick, pickEntries, pickList, pickText } from '../format.ts'
 
-/** The one page that tells whether all is well. */
+/** The status page. */
 export const statusCommands: readonly Command[] = [
   {
     usage: 'status',
-    summary: 'How every flow fares, and what is left to do',
+    summary: 'The state of every flow, and its problems',
     ask: () => ({ path: 'status' }),
     show(body): Block[] {
       const sections = pickEntries(body, 'sections')
@@ -59,13 +59,13 @@ export const statusCommands: readonly Command[] = [
             stream: 'name',
             oldest: 'oldest',
             newest: 'head',
-            'handed out': 'dispatched',
+            dispatched: 'dispatched',
             lag: 'lagSeconds',
           },
         },
         { title: 'deliveries', facts: factsOf(pick(body, 'deliveries')) },
         {
-          title: 'receivers in trouble',
+          title: 'failing subscriptions',
           rows: [
             ...pickList(body, 'deliveries.failing').map((one) => ({ state: 'failing', one })),
             ...pickList(body, 'deliveries.disabled').map((one) => ({ state: 'disabled', one })),

@@ -4,11 +4,11 @@ import { type Block, factsOf, pick, pickList } from '../format.ts'
 
 const show = (body: unknown) => [{ facts: factsOf(body) }]
 
-/** Who gets events, and what became of each delivery. */
+/** Subscriptions and their deliveries. */
 export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions list',
-    summary: 'Who is told of events, and how that fares',
+    summary: 'All subscriptions with their state',
     list: 'subscriptions',
     ask: () => ({ path: 'subscriptions' }),
     show: (body) => [
@@ -36,7 +36,7 @@ export const subscriptionCommands: readonly Command[] = [
   {
     usage: 'subscriptions create <callbackUrl>',
     summary:
-      'Subscribes a URL (- reads it from standard input); its signing secret is shown only now',
+      'Subscribes a URL (- reads it from standard input); shows its signing secret only this once',
     options: ['description', 'filter', 'content-type'],
     ask: ({
       args: { callbackUrl },
@@ -55,7 +55,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions delete <subscription>',
-    summary: 'Deletes a subscription with everything it is owed',
+    summary: 'Deletes a subscription with its pending deliveries',
     ask: ({ args: { subscription = '' } }) => ({
       method: 'DELETE',
       path: path`subscriptions/${subscription}`,
@@ -64,7 +64,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions enable <subscription>',
-    summary: 'Enables a disabled subscription; what it is owed is delivered',
+    summary: 'Enables a disabled subscription; its pending events are delivered',
     ask: ({ args: { subscription = '' } }) => ({
       method: 'POST',
       path: path`subscriptions/${subscription}/enable`,
@@ -73,7 +73,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions rotate-secret <subscription>',
-    summary: 'Gives a new signing secret; the old one is valid for 24 hours more',
+    summary: 'Makes a new signing secret; the old one stays valid for 24 hours',
     ask: ({ args: { subscription = '' } }) => ({
       method: 'POST',
       path: path`subscriptions/${subscription}/rotate-secret`,
@@ -82,7 +82,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions test <subscription>',
-    summary: 'Posts a test event now; ends with 1 when the receiver does not take it',
+    summary: 'Posts a test event now; ends with 1 when the receiver does not accept it',
     ask: ({ args: { subscription = '' } }) => ({
       method: 'POST',
       path: path`subscriptions/${subscription}/test`,
@@ -92,7 +92,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'deliveries list <subscription>',
-    summary: 'What a subscription is owed, was delivered lately, or was given up',
+    summary: 'The deliveries of a subscription: pending, recently delivered, dead',
     options: ['state'],
     list: 'deliveries',
     ask: ({ args: { subscription = '' }, options: { state } }) => ({
@@ -103,7 +103,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'deliveries dead <subscription>',
-    summary: 'What was given up',
+    summary: 'The dead deliveries of a subscription',
     list: 'deliveries',
     ask: ({ args: { subscription = '' } }) => ({
       path: path`subscriptions/${subscription}/deliveries`,
@@ -113,8 +113,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'deliveries replay <subscription>',
-    summary:
-      'Delivers again what was given up, or with --after everything after a "next" of the events',
+    summary: 'Sends dead deliveries again, or with --after all events after a "next" of the events',
     options: ['after'],
     ask: ({ args: { subscription = '' }, options: { after } }) => ({
       method: 'POST',

@@ -8,16 +8,16 @@ import {
   usualActionTypes,
 } from './machine-action.ts'
 
-/** An action that no device has fetched by then ends as `TimeOut`. */
+/** An action that no device has fetched after this time ends as `TimeOut`. */
 const timeOutMs = 72 * hourMs + 14 * minuteMs
 
-/** Of sixteen actions in a row the last three are one order for three devices: they share all their times. */
+/** Of sixteen actions in a row the last three are one request for three devices: they have the same times. */
 export const leaderOf = (place: number): number => place - Math.max(0, (place % 16) - 13)
 
-/** The life of the machine action at a place, from its creation to its purge. */
+/** The timeline of the machine action with a number, from its creation to its purge. */
 export function actionTimeline(place: number, bornMs: number, life: LifeContext): Timeline {
   const { seed, unknownStates, lateSeconds, retentionDays } = life.options
-  // What a batch shares comes from its leader, what is each one's own from its place.
+  // What a batch shares comes from its first action; the rest comes from each action's own number.
   const shared = createRandom(seed, leaderOf(place), 41)
   const own = createRandom(seed, place, 42)
   const type = shared.chance(0.9) ? shared.pick(usualActionTypes) : shared.pick(rareActionTypes)
@@ -65,7 +65,7 @@ const comments = [
   'line one\nline two',
 ] as const
 
-/** One way for an action to go: its first status and what comes after it. */
+/** One course of an action: its first status and the steps after it. */
 function courseOf(random: Random, unknownStates: boolean): { first: string; steps: Step[] } {
   const between = (least: number, most: number) => least + random.next() * (most - least)
   const soon = () => between(2 * secondMs, 90 * secondMs)
@@ -95,7 +95,7 @@ function courseOf(random: Random, unknownStates: boolean): { first: string; step
     }
   if (roll < 0.55) return { first: 'Pending', steps: [[soon(), end()]] }
   if (roll < 0.6) return { first: 'Failed', steps: [] }
-  // The last update moves although the status stays.
+  // The last update changes although the status does not.
   if (roll < 0.68) {
     return {
       first: 'Pending',
@@ -107,7 +107,7 @@ function courseOf(random: Random, unknownStates: boolean): { first: string; step
       ],
     }
   }
-  // The device is away for hours or days.
+  // The device is offline for hours or days.
   if (roll < 0.8) {
     const away = between(hourMs, 60 * hourMs)
     return {
@@ -172,7 +172,7 @@ const params: Record<string, Command['command']['params']> = {
   RunPowerShell: [{ key: 'Command', value: 'Get-Process' }],
 }
 
-/** The commands of a live-response action as they are ordered. */
+/** The commands of a live-response action as they were requested. */
 export function commandsOf(random: Random): Command[] {
   const count = 1 + random.int(3)
   return Array.from({ length: count }, (_, index) => {
@@ -188,7 +188,7 @@ export function commandsOf(random: Random): Command[] {
   })
 }
 
-/** How far the commands are once the action has moved on. */
+/** The state of the commands after the action has changed. */
 export function movedCommands(
   { status }: Record<string, unknown>,
   before: Item,

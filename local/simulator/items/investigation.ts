@@ -88,7 +88,7 @@ export const investigation: ItemKind = {
   },
 }
 
-/** The life of the investigation at a place, from its start to its purge; its id is its place. */
+/** The timeline of the investigation with a number, from its start to its purge; the number is its id. */
 export function investigationTimeline(place: number, bornMs: number, life: LifeContext): Timeline {
   const { seed, lateSeconds, retentionDays, unknownStates } = life.options
   const random = createRandom(seed, place, 51)
@@ -110,7 +110,7 @@ export function investigationTimeline(place: number, bornMs: number, life: LifeC
 
 type Patch = Record<string, unknown>
 
-/** One way for an investigation to go. All fourteen ends come about, one after the other. */
+/** One course of an investigation. All fourteen final states occur, one after the other. */
 function courseOf(
   place: number,
   random: Random,
@@ -132,7 +132,7 @@ function courseOf(
       steps: [...queued, [work(), { state: 'Paused' }], [work(), end]],
     }
   }
-  // Some end before they begin.
+  // Some end without having started.
   if (
     [
       'UnsupportedOs',
@@ -174,7 +174,7 @@ function courseOf(
     ]
     return { first: { state: 'Queued' }, steps: [...queued, ...paused, [work(), end]] }
   }
-  // Somebody approves in time, or nobody does.
+  // The approval comes in time, or it does not.
   const answered = between(20 * minuteMs, 6 * dayMs)
   const approval: Step = [work(), { state: 'PendingApproval' }]
   const lapsed = endOf('TerminatedBySystem', random)
@@ -184,7 +184,7 @@ function courseOf(
   }
 }
 
-/** What an end looks like beside its state; now and then it has no time. */
+/** The fields of a final state; some have no end time. */
 function endOf(state: string, random: Random): Patch & { state: string } {
   const details = random.pick([null, 'No threats were found.', 'See "actions" & <evidence>'])
   return {

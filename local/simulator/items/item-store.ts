@@ -2,7 +2,7 @@ import type { Clock } from '../../../shared/platform/time.ts'
 import { scramble } from '../random.ts'
 import type { Item, ItemKind, Timeline } from './item.ts'
 
-/** A step that really happened. `from` is null when the item was created, `to` when it was purged. */
+/** A change that happened. `from` is null when the item was created, `to` when it was purged. */
 export interface Transition {
   id: string
   at: Date
@@ -19,20 +19,20 @@ export interface PageSent {
 
 /** The machine actions, or the investigations, of the tenant, on the simulator's clock. */
 export interface ItemStore {
-  /** Puts an item there now; fields that are not given are filled in. An item of the same id is replaced. */
+  /** Adds an item now; missing fields are filled in. Replaces an item with the same id. */
   put(given: Item, options?: { lateSeconds?: number }): Item
-  /** Changes an item now; its last update and what else goes along with a new state are filled in. */
+  /** Changes an item now; its last update and the fields that depend on the state are filled in. */
   change(id: string, patch: Record<string, unknown>): Item
   /** Purges an item now. */
   remove(id: string): void
-  /** As they are now. */
+  /** All items as they are now. */
   get(id: string): Item | undefined
   all(): Item[]
-  /** What has truly happened to an item until now, or to all of them, in order of time. */
+  /** Every change of an item, or of all items, until now, in order of time. */
   history(id?: string): Transition[]
-  /** Answers show the item for so long as it was before its last change. */
+  /** For this long, answers show the item as it was before its last change. */
   showOlder(id: string, seconds: number): void
-  /** Runs before each page of the list is sent, after its rows were chosen. */
+  /** Runs after the rows of a page were chosen and before the page is sent. */
   onPage(hook: ((page: PageSent) => void | Promise<void>) | null): void
 }
 
@@ -40,16 +40,16 @@ export interface ItemStore {
 export interface ServedItems extends ItemStore {
   /** The rows of the list as it was `agoMs` ago, in order of creation. */
   rows(agoMs: number, lateSeconds: number): Item[]
-  /** The item of this id, or else the newest one with this alias. */
+  /** The item with this id; otherwise the newest one with this alias. */
   find(id: string, agoMs: number): Item | undefined
   sendPage(page: PageSent): Promise<void>
-  /** Counts calls that look for a replica, from 1. */
+  /** Counts the calls that may be answered by a replica, from 1. */
   countCall(): number
 }
 
 type StoredItem = Timeline & { older?: { untilMs: number; place: number } }
 
-/** Makes a store; `births` gives the items that were created by themselves since the last call. */
+/** Makes a store; `births` returns the items that the simulation has created since the last call. */
 export function createItemStore(
   kind: ItemKind,
   clock: Clock,
@@ -60,7 +60,7 @@ export function createItemStore(
   let calls = 0
   const nowMs = () => clock.now().getTime()
 
-  /** All items, with those that were created by themselves until now. */
+  /** All items, with those that the simulation has created until now. */
   function settled(): Map<string, StoredItem> {
     for (const script of births(nowMs())) stored.set(script.id, script)
     return stored
@@ -71,7 +71,7 @@ export function createItemStore(
     return one.versions[isOld ? Math.min(place, one.older?.place ?? place) : place]?.item ?? null
   }
   function add(one: StoredItem, item: Item | null): void {
-    // What was to become of it by itself will not happen now.
+    // Its future changes are cancelled.
     one.versions = [...one.versions.slice(0, placeAt(one, nowMs()) + 1), { atMs: nowMs(), item }]
   }
   function present(id: string): { one: StoredItem; item: Item } {
@@ -141,7 +141,7 @@ export function createItemStore(
   }
 }
 
-/** The place of the version that stands at a time; -1 before there is one. */
+/** The index of the version that is valid at a time; -1 before the first one. */
 function placeAt({ versions }: Timeline, atMs: number): number {
   let place = versions.length - 1
   while (place >= 0 && (versions[place]?.atMs ?? 0) > atMs) place--

@@ -1,52 +1,52 @@
 import type { FleetOptions } from '../layout.ts'
 import { dayMs, type Instant, tickText } from '../moment.ts'
 
-/** An item as the service sends it; all its fields stand there, nulls too. */
+/** An item as the service sends it, with all its fields, also those that are null. */
 export type Item = { id: string } & Record<string, unknown>
 
 /** A field that can be compared: as text, as a time, as a number, or as one of the names of an enum. */
 export interface Field {
   type: 'text' | 'time' | 'number' | readonly string[]
-  /** Whether the pages name it as filterable. */
+  /** Whether the documentation names it as filterable. */
   documented: boolean
 }
 
-/** One kind of item: what its routes are called and what its fields mean. */
+/** One kind of item: the names of its routes and the meaning of its fields. */
 export interface ItemKind {
   /** The last part of its path. */
   list: 'machineactions' | 'investigations'
   /** Its name in `$metadata`. */
   entitySet: string
   entityType: string
-  /** Any of these app roles opens its routes. */
+  /** Any of these app roles gives access to its routes. */
   roles: string[]
   stateField: string
   createdField: string
   updatedField: string | null
-  /** A field whose value can stand in place of the id. */
+  /** A field whose value can be used in place of the id. */
   aliasField: string | null
   fields: Readonly<Record<string, Field>>
-  /** A whole item, created at an instant: what was not given is filled in. */
+  /** A complete item, created at an instant: missing fields are filled in. */
   create(given: Item, at: Instant): Item
-  /** The item after a change: what always goes along with a new state goes along, but for what the patch says itself. */
+  /** The item after a change: the fields that depend on a new state change too, unless the patch sets them. */
   change(before: Item, patch: Record<string, unknown>, at: Instant): Item
 }
 
-/** A field that the pages name as filterable. */
+/** A field that is documented as filterable. */
 export const documented = (type: Field['type']): Field => ({ type, documented: true })
 
-/** A field that exists, of which no page says that it can be filtered by. */
+/** A field that exists and is not documented as filterable. */
 export const undocumented = (type: Field['type']): Field => ({ type, documented: false })
 
-/** What becomes of one item: all it ever was and will be, in order of time; null once it is purged. */
+/** The timeline of one item: all its versions, past and future, in order of time; null after the purge. */
 export interface Timeline {
   id: string
-  /** It stands in lists only so long after its creation. */
+  /** Lists show the item this long after its creation. */
   lateSeconds: number
   versions: { atMs: number; item: Item | null }[]
 }
 
-/** A step of an item's life: so long after the one before, what changes. */
+/** A step of a timeline: the time after the previous step, and what changes. */
 export type Step = [afterMs: number, patch: Record<string, unknown>]
 
 /** What a timeline is made of. */
@@ -57,7 +57,7 @@ export interface TimelineOptions {
   born: Instant
   lateSeconds: number
   retentionDays: number
-  /** What changes along with a step, of which the time is only now known. */
+  /** Fields of a step that depend on its time. */
   along?(patch: Record<string, unknown>, before: Item, at: string): Record<string, unknown>
 }
 
@@ -79,15 +79,15 @@ export function createTimeline({
     item = kind.change(item, { ...along?.(patch, item, tickText(at)), ...patch }, at)
     versions.push({ atMs, item })
   }
-  // What is not over is not purged before it is.
+  // An item is not purged before it has ended.
   versions.push({ atMs: Math.max(atMs + dayMs, born.ms + rest.retentionDays * dayMs), item: null })
   return { id: first.id, lateSeconds: rest.lateSeconds, versions }
 }
 
-/** What a tenant's life is made of; the same options and clock make the same items with the same histories. */
+/** Options of the simulation; the same options and clock give the same items with the same histories. */
 export interface LifeOptions {
   seed: number
-  /** RFC 3339: nothing was created before. A later start with the same seed and rates shows the same later items. */
+  /** RFC 3339: nothing was created before. A later start with the same seed and rates gives the same later items. */
   startsAt: string
   /** Machine actions created an hour. */
   perHour: number
@@ -95,15 +95,15 @@ export interface LifeOptions {
   investigationsPerHour: number
   /** Days after which an item is purged. */
   retentionDays: number
-  /** One row in ten stands in lists only up to so long after its creation. */
+  /** Lists show one row in ten up to this long after its creation. */
   lateSeconds: number
-  /** Now and then an item is in a state that no page names. */
+  /** Some items are in a state that is not documented. */
   unknownStates: boolean
-  /** Whose devices the items are about. */
+  /** The fleet with the devices of the items. */
   devices: Pick<FleetOptions, 'size' | 'seed' | 'firstDevice'>
 }
 
-/** A device that an item is about. */
+/** The device of an item. */
 export interface Subject {
   machineId: string
   computerDnsName: string | null

@@ -7,10 +7,10 @@ import { actionTimeline, leaderOf } from './action-timeline.ts'
 import { investigationTimeline } from './investigation.ts'
 import type { LifeContext, LifeOptions, Subject, Timeline } from './item.ts'
 
-/** What hands over the items that were born since it was last asked. */
+/** Returns the items that were created since its last call. */
 export type Births = (untilMs: number) => Timeline[]
 
-/** A life that began long enough ago to hold an item of every age; its devices are those of the fleet. */
+/** Options of a simulation that started long enough ago to have items of every age; their devices are those of the fleet. */
 export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOptions): LifeOptions {
   return {
     seed: 1,
@@ -24,7 +24,7 @@ export function usualLife(clock: Clock, { size, seed, firstDevice }: FleetOption
   }
 }
 
-/** Makes the births of a tenant's machine actions and investigations. */
+/** Simulates the creation of a tenant's machine actions and investigations. */
 export function createLife(options: LifeOptions): { actions: Births; investigations: Births } {
   const { seed, perHour, investigationsPerHour } = options
   const context: LifeContext = { options, subject: (...choice) => subjectOf(options, choice) }
@@ -38,7 +38,7 @@ export function createLife(options: LifeOptions): { actions: Births; investigati
   }
 }
 
-/** Places are counted from 1970, so that an item does not depend on when its life was started. */
+/** Items are numbered from 1970, so that an item does not depend on the start of the simulation. */
 function birthsOf(
   options: LifeOptions,
   perHour: number,
@@ -49,7 +49,7 @@ function birthsOf(
   let place = placeAt(Date.parse(options.startsAt))
   let next: Timeline | undefined
   return (untilMs) => {
-    // After a long leap of the clock nobody could see the items that have come and gone within it.
+    // Items that were created and purged while the clock moved far forward can't be seen: they are left out.
     const least = placeAt(untilMs - options.retentionDays * dayMs)
     if (place < least) {
       place = least
@@ -66,7 +66,7 @@ function birthsOf(
   }
 }
 
-/** When the item at a place is created: somewhere in its share of the hour, one in ten on a full second. */
+/** When the item with a number is created: somewhere in its share of the hour, one in ten on a full second. */
 function bornAt(seed: number, perHour: number, place: number): number {
   const random = createRandom(seed, place, 40)
   const at = (share: number) => ((place + share) * hourMs) / perHour
@@ -80,7 +80,7 @@ function subjectOf({ devices }: LifeOptions, choice: number[]): Subject {
   for (let tries = 0; ; tries++) {
     const number = devices.firstDevice + random.int(devices.size)
     const machineId = deviceIdOf(number, devices.seed)
-    // Here ids were seen to be forty digits long; a fleet without such a device gives what it has.
+    // Real ids here have forty digits; a fleet without such a device uses any id.
     if (!/^[\da-f]{40}$/.test(machineId) && tries < 20) continue
     const lasting = createRandom(devices.seed, number, 1)
     systemOf(lasting)

@@ -2,10 +2,10 @@ import type { Faults } from '../faults.ts'
 import { tickKey } from '../moment.ts'
 import { documented, type Field, type Item, type ItemKind } from './item.ts'
 
-/** What a list was asked for. */
+/** The query options of a list. */
 export interface ListQuery {
   passes: Passes
-  /** Undefined when the caller left it to the service. */
+  /** Undefined when the caller did not set it. */
   top: number | undefined
   skip: number
   sort(rows: Item[]): Item[]
@@ -15,7 +15,7 @@ export interface ListQuery {
 const known = ['$filter', '$top', '$skip', '$orderby', '$count']
 const largestTop = 10_000
 
-/** Reads the query options of a list; throws QueryRefused for those that the service does not take. */
+/** Reads the query options of a list; throws QueryRefused for options that the service does not accept. */
 export function readListQuery(query: URLSearchParams, kind: ItemKind, faults: Faults): ListQuery {
   for (const name of query.keys()) {
     if (!known.includes(name))
@@ -49,7 +49,7 @@ function wholeNumber(query: URLSearchParams, name: string): number | undefined {
   throw new QueryRefused(`Invalid value '${text}' for ${name} query option found.`)
 }
 
-/** What has no creation time yet is the newest. */
+/** An item without a creation time counts as the newest. */
 function newestFirst({ createdField, fields }: ItemKind): ListQuery['sort'] {
   const field = fields[createdField] ?? documented('time')
   return (rows) => {
@@ -101,7 +101,7 @@ const comparisons = new Map<string, Comparison>([
   ['le', (order) => order <= 0],
 ])
 
-/** Reads the part of OData's `$filter` that Defender's lists are asked with; throws QueryRefused for all else. */
+/** Reads the part of OData's `$filter` that clients use with Defender's lists; throws QueryRefused for everything else. */
 export function readFilter(text: string, scope: FilterScope): Passes {
   const tokens = tokensOf(text)
   let next = 0
@@ -180,16 +180,16 @@ function unexpected(token: Token | undefined, text: string): never {
   throw new QueryRefused(`Syntax error ${where}.`)
 }
 
-/** A query option that the service does not take; the message is its answer. */
+/** A query option that the service does not accept; the message is its answer. */
 export class QueryRefused extends Error {
   override name = 'QueryRefused'
 }
 
-/** What a filter is read with. */
+/** Options of the filter parser. */
 export interface FilterScope {
   fields: Readonly<Record<string, Field>>
   entityType: string
-  /** Fields that no page documents as filterable may be named too. */
+  /** Also accept fields that are not documented as filterable. */
   allowUndocumented: boolean
 }
 
@@ -214,7 +214,7 @@ export function fieldOf(
   throw new QueryRefused(`The property '${name}' cannot be used in the $filter query option.`)
 }
 
-/** A literal as it is compared with a field; throws QueryRefused where the two do not go together. */
+/** A literal as it is compared with a field; throws QueryRefused when the types differ. */
 export function literal({ kind, value }: Literal, { type }: Field, operator: string): Value {
   if (kind === 'word' && value === 'null') return null
   const text = kind === 'text' ? value.slice(1, -1).replaceAll("''", "'") : value

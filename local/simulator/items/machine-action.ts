@@ -55,7 +55,7 @@ export const requestSources = [
   'ActiveScan',
 ] as const
 
-/** What an ended action says of why: HTTP 408 and abort as HRESULT; access denied stands for any failure. */
+/** The error code of an ended action: HTTP 408 and abort as HRESULT; access denied for any failure. */
 export const errorOf: Record<string, number> = {
   TimeOut: -2145844840,
   Cancelled: -2147467260,
@@ -129,7 +129,7 @@ export const machineAction: ItemKind = {
   },
 }
 
-/** What an ended action carries beside its status. */
+/** The fields of an ended action besides its status. */
 function ending({ status }: Partial<Item>, at: Instant): Record<string, unknown> {
   const error = errorOf[String(status)]
   if (status !== 'Cancelled') return error === undefined ? {} : { errorHResult: error }
@@ -138,7 +138,7 @@ function ending({ status }: Partial<Item>, at: Instant): Record<string, unknown>
     cancellationRequestor: 'analyst@contoso.example',
     cancellationComment: 'not needed any more',
     cancellationDateTimeUtc: tickText(at),
-    // The service writes the row one tick after the moment that it calls the cancellation.
+    // The service writes the row one tick after the time of the cancellation.
     lastUpdateDateTimeUtc: tickText({ ms: at.ms, ticks: at.ticks + 1 }),
   }
 }

@@ -9,7 +9,7 @@ const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinition
 const MAX_SESSIONS = 4096
 
 /**
- * Defender's authenticated scans: the definitions, and what was scanned by session and by definition.
+ * Defender's authenticated scans: the definitions, and the history by session and by definition.
  * https://learn.microsoft.com/en-us/defender-endpoint/api/get-all-scan-definitions
  * https://learn.microsoft.com/en-us/defender-endpoint/api/get-scan-history-by-session
  * https://learn.microsoft.com/en-us/defender-endpoint/api/get-scan-history-by-definition

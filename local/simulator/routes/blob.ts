@@ -87,13 +87,13 @@ function refusal(
   return blobError(403, 'AuthenticationFailed', message, detail)
 }
 
-/** The bytes of a file as the faults let them out. */
+/** The bytes of a file with the faults applied. */
 export interface Sent {
   body: Buffer | AsyncIterable<Buffer>
   length?: number
 }
 
-/** Opens a file with rows and does to its bytes what the faults say. */
+/** Opens a file with rows and applies the faults to its bytes. */
 export async function damage(file: StoredFile, world: World, signal: AbortSignal): Promise<Sent> {
   const { faults, clock } = world
   const harm = harmTo(file.filled, faults)
@@ -121,7 +121,7 @@ export async function damage(file: StoredFile, world: World, signal: AbortSignal
   return sent
 }
 
-/** Each kind of damage has files of its own, one kind after the other. */
+/** Each kind of damage has its own files, one kind after the other. */
 function harmTo(filled: number, faults: Faults): 'corrupt' | 'truncated' | 'unpacked' | 'none' {
   let place = filled
   if (place < faults.badGzip) return 'corrupt'
@@ -136,7 +136,7 @@ async function* pieces(body: Sent['body']): AsyncIterable<Buffer> {
   else yield* body
 }
 
-/** Turns over a few bytes past the middle of the first piece: the checksum at the end tells at the latest. */
+/** Flips a few bytes past the middle of the first piece: the checksum at the end reveals it at the latest. */
 async function* corrupt(body: Sent['body']): AsyncIterable<Buffer> {
   let first = true
   for await (const piece of pieces(body)) {
@@ -156,7 +156,7 @@ async function* corrupt(body: Sent['body']): AsyncIterable<Buffer> {
   }
 }
 
-/** A file whose writer stopped half-way: nothing in the answer tells. */
+/** A file whose writer stopped half-way: nothing in the answer shows it. */
 async function* firstHalf(body: Sent['body']): AsyncIterable<Buffer> {
   for await (const piece of pieces(body))
     return yield piece.subarray(0, Math.ceil(piece.length / 2))
@@ -165,7 +165,7 @@ async function* firstHalf(body: Sent['body']): AsyncIterable<Buffer> {
 /** Breaks the connection half-way. */
 async function* cut(body: Sent['body']): AsyncIterable<Buffer> {
   yield* firstHalf(body)
-  // What was written leaves first, so that the caller sees the start of an answer.
+  // The written part is sent first, so that the caller gets the start of an answer.
   await new Promise((resolve) => setImmediate(resolve))
   throw new Error('cut off on purpose')
 }

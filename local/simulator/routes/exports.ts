@@ -23,7 +23,7 @@ export const informationGatheringExport: Route = {
     })
     if (refusal) return refusal
 
-    // Without the parameter links were seen to live three hours.
+    // Without the parameter links are valid for three hours, as observed.
     const asked = call.url.searchParams.get('sasValidHours') ?? '3'
     const validHours = /^\d{1,4}$/.test(asked) ? Number(asked) : Number.NaN
     if (!(validHours >= 1 && validHours <= 6)) {
@@ -53,14 +53,14 @@ function listLinks(world: World, validHours: number): string[] {
   const nowMs = world.clock.now().getTime()
   snapshot.firstListedAtMs ??= nowMs
   snapshot.listings++
-  // The service copies anew for each listing, so that one snapshot is seen in several containers.
+  // The service copies again for each listing, so one snapshot appears in several containers.
   const container = `temp-${guid(snapshot.fleet.options.seed, snapshot.listings, 31)}`
   const firstShortLived =
     snapshot.listings === 1
       ? snapshot.files.length - faults.shortLivedLinks
       : Number.POSITIVE_INFINITY
   return snapshot.files.map(({ path, index }) => {
-    // By turns already over when listed, and over a second later.
+    // Alternately expired when listed, and a second later.
     const short =
       index >= firstShortLived ? nowMs + ((index - firstShortLived) % 2) * 2000 - 1000 : undefined
     const whole = nowMs + validHours * hourMs

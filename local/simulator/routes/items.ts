@@ -6,7 +6,7 @@ import { defenderError, json, type Reply } from '../reply.ts'
 import { authorize, badRequest, type Route, type World } from '../route.ts'
 import type { Call } from '../server.ts'
 
-/** Which faults stand before the two routes of a kind. */
+/** The faults of the two routes of a kind. */
 const forcedBy = {
   machineactions: { list: 'machineActionsStatus', one: 'machineActionStatus' },
   investigations: { list: 'investigationsStatus', one: 'investigationStatus' },
@@ -48,7 +48,7 @@ function enter(
   return authorize(call, world, { quota: kind.list, limits, roles: kind.roles, forced })
 }
 
-/** How far behind the replica is that answers this call. */
+/** How many milliseconds the replica that answers this call is behind. */
 function lagMs({ faults: { staleReplica }, items }: World, { list }: ItemKind): number {
   const isBehind = staleReplica !== null && items[list].countCall() % staleReplica.everyCalls === 0
   return isBehind ? staleReplica.lagSeconds * 1000 : 0

@@ -59,9 +59,9 @@ function details(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   if (scan.kind === 'web-app')
     return refusals[scan.webAppAnswer === 403 ? 'forbidden' : 'server-error']()
   const id = query.get('history_id')
-  // A run that an agent has triggered can't be named.
+  // A run that an agent has triggered can't be requested.
   const run = id !== null && scan.kind === 'triggered-agent' ? undefined : findRun(scan, id)
-  // The text does not tell whether it was the scan or the run.
+  // The text does not say whether the scan or the run is unknown.
   if (id !== null && !run) return refusals['not-found']()
   const runs = faults.unsortedRuns === 'oldest-first' ? scan.runs : scan.runs.toReversed()
   return json(200, encodeDetails(scan, run, runs, clock.now()))
@@ -78,7 +78,7 @@ function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
     (run) => query.get('exclude_rollover') !== 'true' || !run.isRollover,
   )
   const runs = faults.unsortedRuns === 'oldest-first' ? shown : shown.toReversed()
-  // The first field decides; only where two runs are alike in it the next one does.
+  // The first field decides; the next one only when two runs have the same value.
   for (const { name, order: way } of order.toReversed()) {
     const key = sortKeys[name] ?? (() => 0)
     runs.sort((a, b) => compare(key(a, now), key(b, now)) * (way === 'desc' ? -1 : 1))
@@ -95,7 +95,7 @@ const sortKeys: Record<string, (run: TenableRun, now: Date) => string | number> 
   status: (run, now) => runNow(run, now).status,
 }
 
-/** Reads `start_date:desc,status:asc`; undefined for what can't be sorted by. */
+/** Reads `start_date:desc,status:asc`; undefined for a field that can't be sorted by. */
 function readOrder(text: string): { name: string; order: string }[] | undefined {
   const order = (text === '' ? [] : text.split(',')).map((part) => {
     const [name = '', way = 'asc'] = part.split(':')
@@ -115,7 +115,7 @@ const faultOf = {
   scans: 'tenableScansStatus',
 } as const
 
-/** Answers a call of Tenable as all its routes do: who asks and how often is looked at first, and every answer has its id. */
+/** Answers a call of Tenable as all its routes do: checks the keys and the limits first, and gives every answer an id. */
 export async function guarded(
   call: Call,
   world: World,
@@ -156,7 +156,7 @@ function refuse({ headers }: Call, { scans, faults, countCall }: World): Reply |
   }
 }
 
-/** `accessKey=…; secretKey=…`, whatever the spaces and with or without a semicolon at the end. */
+/** `accessKey=…; secretKey=…` with any spaces, with or without a semicolon at the end. */
 function isKeyPair(
   header: string | string[] | undefined,
   keys: { accessKey: string; secretKey: string },
@@ -188,16 +188,16 @@ const tooMany: Reply = {
 const duplicate = 'Please modify request or wait until existing export is complete'
 const [job, container] = [guid(1, 57), guid(1, 58)]
 
-/** Each refusal as it was recorded or, where nobody has recorded it, as the vendor's pages describe it. */
+/** Each refusal as it was recorded; when there is no recording, as the vendor documents it. */
 export const refusals: Record<TenableRefusal, () => Reply> = {
   'bad-request': () => json(400, { error: 'Invalid parameter' }),
   unauthorized: () => errorReply(401, 'Unauthorized', 'Invalid credentials.'),
   forbidden: () => errorReply(403, 'Forbidden', 'Insufficient scope'),
   'not-found': () => json(404, { error: 'Scan not found' }),
   'no-such-path': () => json(404, { error: 'The requested file was not found' }),
-  /** Too many calls in a minute: a page of the gateway, before any service has seen the call. */
+  /** Too many calls in a minute: a page of the gateway, before the call reaches any service. */
   rate: () => tooMany,
-  /** Too much at a time: the same page from behind a gateway; nobody has recorded what else tells the two apart. */
+  /** Too many concurrent calls: the same page from behind a gateway; no other difference was recorded. */
   concurrency: () => ({
     ...tooMany,
     headers: {
@@ -206,13 +206,13 @@ export const refusals: Record<TenableRefusal, () => Reply> = {
       'x-path-handler': 'tenable-io-scans',
     },
   }),
-  /** The same export is running: as one of the two export services says it … */
+  /** The same export is running: the text of one of the two export services … */
   'duplicate-export': () =>
     json(429, {
       status: 429,
       message: `Duplicate export not allowed. ${duplicate} (job_uuid=${job} container_uuid=${container} createdAt=2026-11-20T06:58:15.082Z)`,
     }),
-  /** … and as the other one does, which sends its message in pieces. */
+  /** … and of the other one, which sends its message in pieces. */
   'duplicate-export-in-pieces': () =>
     json(429, {
       values: [job, container],

@@ -30,7 +30,7 @@ export interface ScanSession {
   generalError: string | null
 }
 
-/** What is scanned, with what, how often. */
+/** A definition: what is scanned, how, and how often. */
 export interface ScanDefinition {
   id: string
   scanName: string
@@ -40,30 +40,30 @@ export interface ScanDefinition {
   target: string
   targetType: 'Ip' | 'Hostname' | 'Combined'
   intervalInHours: number
-  /** Never leaves the product, whatever it holds. */
+  /** Holds secrets: the product must never answer or log it. */
   scanAuthenticationParams: Record<string, unknown> | null
 }
 
-/** What a session is put there with. */
-export type GivenSession = Partial<Omit<ScanSession, 'targets'>> & {
+/** The fields of a session to add; all but the id are optional. */
+export type NewSession = Partial<Omit<ScanSession, 'targets'>> & {
   id: string
   targets?: Partial<ScannedTarget>[]
 }
-/** What a definition is put there with. */
-export type GivenDefinition = Partial<ScanDefinition> & { id: string }
+/** The fields of a definition to add; all but the id are optional. */
+export type NewDefinition = Partial<ScanDefinition> & { id: string }
 
 const usualDefinition = '4ad8d463-6b3a-4894-b42a-a2de9ea0a8ae'
 const usualScanner = `${guid(5, 55)}_${hexText(40, 5, 56)}`
 
-/** Fills in what a session is put there without: it has just succeeded on one target. */
-export function fillSession(given: GivenSession, clock: Clock): ScanSession {
-  const { status = 'Success', targets = [{}] } = given
+/** Fills in the missing fields of a session: by default it has just succeeded on one target. */
+export function fillSession(partial: NewSession, clock: Clock): ScanSession {
+  const { status = 'Success', targets = [{}] } = partial
   return {
     definitionId: usualDefinition,
     scannerId: usualScanner,
     lastScanned: tickText({ ms: clock.now().getTime(), ticks: 5561 }),
     generalError: null,
-    ...given,
+    ...partial,
     status,
     targets: targets.map((target, place) => ({
       ip: `127.0.0.${place + 1}`,
@@ -77,10 +77,10 @@ export function fillSession(given: GivenSession, clock: Clock): ScanSession {
   }
 }
 
-/** Fills in what a definition is put there without; its authentication holds the secret `canary`. */
-export function fillDefinition(given: GivenDefinition, canary: string): ScanDefinition {
+/** Fills in the missing fields of a definition; its authentication holds the secret `canary`. */
+export function fillDefinition(partial: NewDefinition, canary: string): ScanDefinition {
   return {
-    scanName: `Scan of ${given.id}`,
+    scanName: `Scan of ${partial.id}`,
     scanType: 'Network',
     isActive: true,
     target: '127.0.0.1,127.0.0.2',
@@ -96,7 +96,7 @@ export function fillDefinition(given: GivenDefinition, canary: string): ScanDefi
       privPassword: canary,
       communityString: canary,
     },
-    ...given,
+    ...partial,
   }
 }
 
@@ -126,7 +126,7 @@ export function encodeDefinition(
       machineId,
       machineName: 'scanner.contoso.example',
       lastSeen: newest?.lastScanned ?? null,
-      // The samples do not agree on how this one is written.
+      // The samples write this name in different ways.
       AssignedApplicationId: '4c1e5b2a-9d0f-4a77-8e11-3b6c0d5f7a90',
       scannerSoftwareVersion: '7.1.1.0',
       lastCommandExecutionTimestamp: newest?.lastScanned ?? null,
@@ -135,7 +135,7 @@ export function encodeDefinition(
   }
 }
 
-/** What rows are written with. */
+/** How rows are written. */
 export interface HistoryFormat {
   shape: Exclude<HistoryShape, 'documented'>
   words: 'spaced' | 'joined'
@@ -177,7 +177,7 @@ function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, 
   }
 }
 
-/** There is no time in it. */
+/** A row without any time. */
 function declaredRow(
   session: ScanSession,
   { words, orgId }: HistoryFormat,
@@ -197,7 +197,7 @@ function declaredRow(
       scannedDeviceDescription: target.description,
       errorMessage: target.error,
       scanStatus: target.status,
-      // A time of day, with as many digits as a tick needs.
+      // A time of day with seven fraction digits.
       scanDuration: `${target.duration}.0000000`,
     })),
   }

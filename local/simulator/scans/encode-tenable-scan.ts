@@ -13,7 +13,7 @@ import {
 
 type Json = Record<string, unknown>
 
-/** The details of a scan and one of its runs; `runs` are those that the details list, in their order. */
+/** The details of a scan and one of its runs; `runs` are the runs that the details list, in their order. */
 export function encodeDetails(
   scan: TenableScan,
   run: TenableRun | undefined,
@@ -33,7 +33,7 @@ export function encodeDetails(
         : [],
     remediations: encodeRemediations(total.high + total.critical, findings.length),
   }
-  // What an archived run is without is not empty but not there.
+  // The fields that an archived run does not have are absent, not empty.
   if (stands?.isArchived) return { info: encodeInfo(scan, run, stands), ...rest }
   const done = stands?.isOver === false ? 0.5 : 1
   return {
@@ -101,7 +101,7 @@ function encodeInfo(
   }
 }
 
-/** A run as the details list it: not under the names of the list of runs. */
+/** A run as the details list it: the list of runs uses other names. */
 function encodeOwnHistory(scan: TenableScan, run: TenableRun, now: Date): Json {
   const stands = runNow(run, now)
   return {
@@ -198,7 +198,7 @@ const filterRow = {
   },
 }
 
-/** A row of `hosts[]`; `done` is the share of its checks that have been made. */
+/** A row of `hosts[]`; `done` is the share of its checks that are finished. */
 export function encodeHost(
   found: Severities,
   place: number,
@@ -225,7 +225,7 @@ export function encodeHost(
   }
 }
 
-/** Rows of `vulnerabilities[]`: here one plugin stands for each severity. */
+/** Rows of `vulnerabilities[]`: here one plugin for each severity. */
 export function encodeVulnerabilities(total: Severities): Record<string, unknown>[] {
   return severityNames.flatMap((name, severity) =>
     total[name] === 0

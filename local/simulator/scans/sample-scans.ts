@@ -1,6 +1,6 @@
 import { dayMs, hourMs, minuteMs, momentAt, utcText } from '../moment.ts'
-import type { GivenDefinition, GivenSession } from './defender-scan.ts'
-import type { GivenTenableScan } from './tenable-scan.ts'
+import type { NewDefinition, NewSession } from './defender-scan.ts'
+import type { NewTenableScan } from './tenable-scan.ts'
 
 /** One scan of each kind, with the same ids each time; times are counted from the last midnight. */
 export function sampleScans(now: Date) {
@@ -13,7 +13,7 @@ export function sampleScans(now: Date) {
   const [good, partial, bad] = sampleSessions
   const lastScanned = (ms: number) => ago(ms).replace('Z', '.5561791Z')
 
-  const tenable: GivenTenableScan[] = [
+  const tenable: NewTenableScan[] = [
     {
       id: 101,
       name: 'Weekly servers',
@@ -76,7 +76,7 @@ export function sampleScans(now: Date) {
       ],
     },
   ]
-  const definitions: GivenDefinition[] = [
+  const definitions: NewDefinition[] = [
     { id: network, scanName: 'Network devices' },
     {
       id: windows,
@@ -86,7 +86,7 @@ export function sampleScans(now: Date) {
     },
     { id: idle, scanName: 'Never run', isActive: false },
   ]
-  const sessions: GivenSession[] = [
+  const sessions: NewSession[] = [
     {
       id: good,
       definitionId: network,

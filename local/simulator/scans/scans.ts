@@ -2,8 +2,8 @@ import type { Clock } from '../../../shared/platform/time.ts'
 import {
   fillDefinition,
   fillSession,
-  type GivenDefinition,
-  type GivenSession,
+  type NewDefinition,
+  type NewSession,
   type ScanDefinition,
   type ScanSession,
 } from './defender-scan.ts'
@@ -11,7 +11,7 @@ import { sampleScans } from './sample-scans.ts'
 import {
   fillTenableScan,
   findRun,
-  type GivenTenableScan,
+  type NewTenableScan,
   runNow,
   type TenableRun,
   type TenableScan,
@@ -22,29 +22,29 @@ export type TenableRoute = 'scans' | 'details' | 'history' | 'latest-status'
 /** The routes of Defender's authenticated scans. */
 export type DefenderScanRoute = 'definitions' | 'by-session' | 'by-definition'
 
-/** What scans a tenant begins with. */
+/** The scans of a tenant at the start. */
 export interface ScanOptions {
   /** One of each kind; see `sample-scans.ts`. */
   samples: boolean
-  definitions: GivenDefinition[]
-  sessions: GivenSession[]
-  tenable: GivenTenableScan[]
+  definitions: NewDefinition[]
+  sessions: NewSession[]
+  tenable: NewTenableScan[]
 }
 
-/** The scans of both upstreams, to look at and to change. */
+/** The scans of both upstreams: tests read and change them. */
 export interface Scans {
-  definitions: ScanStore<GivenDefinition, ScanDefinition>
-  sessions: ScanStore<GivenSession, ScanSession>
+  definitions: ScanStore<NewDefinition, ScanDefinition>
+  sessions: ScanStore<NewSession, ScanSession>
   tenable: TenableStore
-  /** Calls of each route until now, refused ones included. */
+  /** Number of calls of each route until now, refused ones included. */
   calls: Record<TenableRoute | DefenderScanRoute, number>
-  /** What Tenable's callers called themselves. */
+  /** The `User-Agent` of each of Tenable's callers. */
   userAgents: Set<string>
 }
 
-/** What the routes need of them. */
+/** What the routes need. */
 export interface ServedScans extends Scans {
-  /** The key pair that opens Tenable. */
+  /** The key pair that gives access to Tenable. */
   keys: { accessKey: string; secretKey: string }
   /** Secret that the authentication of each definition holds. */
   canary: string
@@ -52,7 +52,7 @@ export interface ServedScans extends Scans {
   callsUnderWay: number
 }
 
-// Always the same, so that another process, too, can call the simulator.
+// Always the same, so that another process can call the simulator too.
 const simulatedSecrets = {
   keys: {
     accessKey: 'simulated-access-key-4d1f0c9a7b',
@@ -62,8 +62,8 @@ const simulatedSecrets = {
 }
 
 /** Makes the scans of a tenant. */
-export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): ServedScans {
-  const { samples = true, definitions = [], sessions = [], tenable = [] } = given
+export function createScans(clock: Clock, partial: Partial<ScanOptions> = {}): ServedScans {
+  const { samples = true, definitions = [], sessions = [], tenable = [] } = partial
   const scans: ServedScans = {
     definitions: createScanStore(
       (one) => fillDefinition(one, simulatedSecrets.canary),
@@ -97,28 +97,28 @@ export function createScans(clock: Clock, given: Partial<ScanOptions> = {}): Ser
   return scans
 }
 
-/** The scans of one kind that a tenant has, in the order in which they were put there. */
-export interface ScanStore<Given, Stored extends Given> {
-  /** Puts one there now; what is not given is filled in. One of the same id is replaced. */
-  put(given: Given): Stored
-  /** Changes one now; what else it has stays. */
-  change(id: string | number, patch: Partial<Given>): Stored
+/** The scans of one kind in a tenant, in the order in which they were added. */
+export interface ScanStore<New, Stored extends New> {
+  /** Adds one now; missing fields are filled in. Replaces one with the same id. */
+  put(partial: New): Stored
+  /** Changes one now; its other fields stay. */
+  change(id: string | number, patch: Partial<New>): Stored
   remove(id: string | number): void
   get(id: string | number): Stored | undefined
   all(): Stored[]
 }
 
-/** Makes a store; `fill` completes what is put there and does not change what is complete. The first of `idsOf` is the key. */
-export function createScanStore<Given, Stored extends Given>(
-  fill: (given: Given) => Stored,
+/** Makes a store. `fill` adds missing fields and does not change a complete item. The first of `idsOf` is the key. */
+export function createScanStore<New, Stored extends New>(
+  fill: (partial: New) => Stored,
   idsOf: (stored: Stored) => (string | number)[],
-): ScanStore<Given, Stored> {
+): ScanStore<New, Stored> {
   const stored = new Map<string, Stored>()
   const keyOf = (one: Stored) => String(idsOf(one)[0])
   const get = (id: string | number) =>
     stored.get(String(id)) ?? [...stored.values()].find((one) => idsOf(one).includes(String(id)))
-  const put = (given: Given) => {
-    const one = fill(given)
+  const put = (partial: New) => {
+    const one = fill(partial)
     stored.set(keyOf(one), one)
     return one
   }
@@ -136,18 +136,18 @@ export function createScanStore<Given, Stored extends Given>(
   }
 }
 
-/** Tenable's scans, found by number or by `schedule_uuid`; their runs can be moved on by hand. */
-export interface TenableStore extends ScanStore<GivenTenableScan, TenableScan> {
+/** Tenable's scans, found by number or by `schedule_uuid`; tests can change their runs. */
+export interface TenableStore extends ScanStore<NewTenableScan, TenableScan> {
   /** Starts a new run now. */
-  startRun(id: string | number, given?: Partial<TenableRun>): TenableRun
-  /** Changes a run now, the newest one by default; a new status starts or ends it, and its steps to come are off. */
+  startRun(id: string | number, partial?: Partial<TenableRun>): TenableRun
+  /** Changes a run now, the newest one by default. A new status starts or ends it and cancels its future steps. */
   changeRun(id: string | number, patch: Partial<TenableRun>, run?: string | number): TenableRun
 }
 
 /** Makes the store of Tenable scans. */
 export function createTenableStore(clock: Clock): TenableStore {
   const store = createScanStore(
-    (given: GivenTenableScan) => fillTenableScan(given, clock),
+    (partial: NewTenableScan) => fillTenableScan(partial, clock),
     ({ id, scheduleUuid }: TenableScan) => [id, scheduleUuid],
   )
   function runOf(id: string | number, run: string | number | null = null) {
@@ -158,10 +158,10 @@ export function createTenableStore(clock: Clock): TenableStore {
   }
   return {
     ...store,
-    startRun(id, given = {}) {
+    startRun(id, partial = {}) {
       const startedAt = clock.now().toISOString()
       store.change(id, {
-        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...given }],
+        runs: [...(store.get(id)?.runs ?? []), { status: 'running', startedAt, ...partial }],
       })
       return runOf(id).found
     },

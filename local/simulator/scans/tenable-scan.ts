@@ -6,36 +6,36 @@ import { createRandom, guid, hexText } from '../random.ts'
 export interface TenableRun {
   /** The run's number, `history_id`. */
   id: number
-  /** A UUID, or 52 characters where the scan was imported. */
+  /** A UUID, or 52 characters when the scan was imported. */
   uuid: string
-  /** What it is until the first of the steps. */
+  /** Its status until the first step. */
   status: string
-  /** What becomes of it by itself, in order of time. */
+  /** Its future changes, in order of time. */
   steps: { at: string; status: string }[]
   startedAt: string | null
-  /** Ignored while the run is not over; null takes the time of the step that ended it. */
+  /** Ignored while the run is not over; null: the time of the step that ended it. */
   endedAt: string | null
-  /** What was found on each host, or how many hosts something was found on. */
+  /** The findings on each host, or the number of hosts with findings. */
   hosts: Severities[] | number
   isRollover: boolean
 }
 
-/** A scan; without runs it has never been launched. */
+/** A scan. Without runs it was never launched. */
 export interface TenableScan {
   id: number
-  /** 61 characters that begin with `template-`, or 52 where the scan was imported. */
+  /** 61 characters that begin with `template-`, or 52 when the scan was imported. */
   scheduleUuid: string
   name: string
-  /** Imported ones and those that an agent triggers have no list of runs; a web application's has no details. */
+  /** Imported scans and scans that an agent triggers have no list of runs; a scan of a web application has no details. */
   kind: 'remote' | 'triggered-agent' | 'imported' | 'web-app'
-  /** What the details of a web application's scan are answered with. */
+  /** The status of the answer for the details of a web application's scan. */
   webAppAnswer: 403 | 500
   /** Oldest first. */
   runs: TenableRun[]
 }
 
-/** What a scan is put there with; runs, too, need not be complete. */
-export type GivenTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
+/** The fields of a scan to add; all but the id are optional, also those of its runs. */
+export type NewTenableScan = Partial<Omit<TenableScan, 'id' | 'runs'>> & {
   id: number
   runs?: Partial<TenableRun>[]
 }
@@ -45,17 +45,17 @@ const archivedAfterMs = 35 * dayMs
 const overStatuses = ['completed', 'imported', 'canceled', 'aborted', 'stopped']
 const startlessStatuses = ['pending', 'initializing']
 
-/** Fills in what a scan is put there without: without runs it has one, completed an hour ago. */
-export function fillTenableScan(given: GivenTenableScan, clock: Clock): TenableScan {
-  const { id, kind = 'remote', runs = [{}] } = given
+/** Fills in the missing fields of a scan: by default it has one run, completed an hour ago. */
+export function fillTenableScan(partial: NewTenableScan, clock: Clock): TenableScan {
+  const { id, kind = 'remote', runs = [{}] } = partial
   const nowMs = clock.now().getTime()
   return {
     name: `Scan ${id}`,
     webAppAnswer: 403,
-    ...given,
+    ...partial,
     kind,
     scheduleUuid:
-      given.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
+      partial.scheduleUuid ?? `${kind === 'imported' ? '' : 'template-'}${longId(id, 50)}`,
     runs: runs.map((run, place) => {
       const { status = kind === 'imported' ? 'imported' : 'completed' } = run
       const weekOldMs = (runs.length - 1 - place) * 7 * dayMs
@@ -79,17 +79,17 @@ export function fillTenableScan(given: GivenTenableScan, clock: Clock): TenableS
   }
 }
 
-/** A run as it stands at a moment of the clock. */
+/** The state of a run at a moment of the clock. */
 export interface RunNow {
   status: string
   startedAtMs: number | null
   endedAtMs: number | null
   isOver: boolean
-  /** Its details are gone but for a few. */
+  /** True when most of its details were removed. */
   isArchived: boolean
 }
 
-/** What has become of a run by now. */
+/** The state of a run now. */
 export function runNow(run: TenableRun, now: Date): RunNow {
   const done = run.steps.filter(({ at }) => Date.parse(at) <= now.getTime())
   const last = done.at(-1)
@@ -107,14 +107,14 @@ export function runNow(run: TenableRun, now: Date): RunNow {
   }
 }
 
-/** The run of this number or UUID; without either the newest one. */
+/** The run with this number or UUID; the newest one without either. */
 export function findRun({ runs }: TenableScan, id: string | null): TenableRun | undefined {
   return id === null ? runs.at(-1) : runs.find((run) => String(run.id) === id || run.uuid === id)
 }
 
 const timeAt = (ms: number) => utcText(momentAt(ms))
 
-/** 52 characters that look like a UUID with a long end. */
+/** A UUID and more characters: 52 altogether. */
 const longId = (...seeds: number[]) => `${guid(...seeds).slice(0, 24)}${hexText(28, ...seeds, 52)}`
 
 /** Findings by severity. */
@@ -126,10 +126,10 @@ export interface Severities {
   critical: number
 }
 
-/** From the lowest on, as the levels 0 to 4 count them. */
+/** From the lowest, as the levels 0 to 4. */
 export const severityNames = ['info', 'low', 'medium', 'high', 'critical'] as const
 
-/** The findings on each host of a run; the same for the same run where only their number is given. */
+/** The findings on each host of a run; when only the number of hosts is known, they are generated, the same for the same run. */
 export function findingsOf({
   id,
   hosts,

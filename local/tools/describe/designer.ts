@@ -1,16 +1,16 @@
 import { toOperationId, toTitle } from './openapi.ts'
 import type { Swagger, SwaggerOperation, SwaggerParameter } from './swagger.ts'
 
-/** What the designer of Logic Apps has to know of a route beyond its schemas. */
+/** What the designer of Logic Apps needs for a route besides its schemas. */
 interface Hints {
   /** In place of the operation's own title. */
   title?: string
   visibility?: 'important' | 'internal'
-  /** The operation begins workflows, one for each event. */
+  /** The operation starts workflows, one for each event. */
   isTrigger?: boolean
-  /** The member of the body that takes the address of a workflow: the designer fills it in. */
+  /** The member of the body for the address of a workflow: the designer fills it in. */
   callback?: string
-  /** Members of the body that the designer sends without asking anybody. */
+  /** Members of the body that the designer sends without showing them. */
   presets?: Record<string, string>
 }
 
@@ -22,7 +22,7 @@ const hints: Record<string, Hints> = {
     visibility: 'important',
     isTrigger: true,
     callback: 'callbackUrl',
-    // A workflow gets what is not application/json as text in base64.
+    // A workflow gets a body that is not application/json as base64 text.
     presets: { contentType: 'application/json' },
   },
   'trigger-on-events': {
@@ -73,7 +73,7 @@ function hintOperation(
     ...(hint.visibility ? { 'x-ms-visibility': hint.visibility } : {}),
     ...(hint.isTrigger ? { 'x-ms-trigger': 'single' } : {}),
     parameters: parameters.map((parameter) => hintParameter(parameter, hint)),
-    // What the Location of a polling trigger answers is to the designer the trigger's own answer.
+    // The designer treats the answer of a polling trigger's Location as the trigger's own answer.
     responses: polls
       ? { ...responses, 200: { description: 'One event.', schema: EVENT } }
       : responses,

@@ -46,7 +46,7 @@ export interface Operation {
   security?: Record<string, string[]>[]
 }
 
-/** The parts of an OpenAPI 3.0 description that are used here: https://spec.openapis.org/oas/v3.0.4 */
+/** The members of an OpenAPI 3.0 description that are used here: https://spec.openapis.org/oas/v3.0.4 */
 export interface OpenApi {
   openapi: '3.0.3'
   info: { title: string; version: string; description: string }

@@ -8,7 +8,7 @@ import { cloudEventSchema } from '../../../shared/events/event.ts'
 const text = z.string().nullable()
 const raw = z.record(z.string(), z.unknown())
 
-/** What the data of every change begins and ends with. */
+/** The first and last members of the data of every change. */
 const change = {
   id: z.string(),
   resource: z.string(),
@@ -62,7 +62,7 @@ const changesOf = (prefix: string) => changeKinds.map((kind) => `${prefix}.${kin
 const eventOf = (types: string[], data: z.ZodObject) =>
   cloudEventSchema.extend({ type: z.enum(types), data })
 
-/** Every kind of event by the name of its shape; `type` tells them apart. */
+/** Every kind of event by the name of its shape; `type` distinguishes them. */
 export const eventShapes = {
   MachineActionEvent: eventOf(changesOf(resources['machine-actions'].eventPrefix), machineAction),
   InvestigationEvent: eventOf(changesOf(resources.investigations.eventPrefix), investigation),

@@ -5,7 +5,7 @@ import { type DescribedSchemas, describeSchemas, reference } from './schemas.ts'
 
 const KEY = 'functionKey'
 
-/** The OpenAPI 3.0 description of routes, from the very declarations that check their requests. */
+/** The OpenAPI 3.0 description of routes, made from the declarations that check their requests. */
 export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
   const schemas = describeSchemas(routes)
   const paths: OpenApi['paths'] = {}
@@ -125,7 +125,7 @@ function headersOf(
   return Object.keys(headers).length > 0 ? headers : undefined
 }
 
-/** What is posted to whoever subscribes. */
+/** The events that are posted to subscribers. */
 const callbacks = {
   event: {
     '{$request.body#/callbackUrl}': {
@@ -142,13 +142,13 @@ const callbacks = {
   },
 }
 
-/** Answers without a body that the platform gives. */
+/** Answers of the platform, which have no body. */
 const bare: Record<number, string> = {
   401: 'No valid function key came with the request.',
   500: 'A fault of the app; its log tells more.',
 }
 
-/** What the statuses of problems stand for. */
+/** The meaning of the statuses of problems. */
 const meanings: Record<number, string> = {
   400: 'The request is not valid; errors names everything that is wrong with it.',
   404: 'There is no such thing.',
@@ -163,17 +163,17 @@ const meanings: Record<number, string> = {
   504: 'The upstream did not answer in time.',
 }
 
-/** Routes that refuse for reasons of their own; another route may just as well declare a status among its answers. */
+/** Refusals of individual routes; a route can also declare a status among its answers. */
 const own: Record<string, number[]> = {
   'list-events': [410],
   'create-subscription': [409],
   'replay-deliveries': [409, 410],
 }
 
-/** The first parts of the paths below which an upstream may be asked. */
+/** The first segments of the paths of routes that may call an upstream. */
 const asking = ['changes', 'scan-history', 'continue']
 
-/** What a route may answer instead of its own answers, by status; a refusal without `isProblem` has no body. */
+/** The refusals of a route by status; a refusal without `isProblem` has no body. */
 function refusalsOf({
   name,
   path,

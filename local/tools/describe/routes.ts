@@ -10,7 +10,7 @@ export interface Descriptions {
   swagger: Swagger
 }
 
-/** Where the committed descriptions say that the app is; the app puts its own origin in its place. */
+/** The origin in the committed descriptions; the app replaces it with its own. */
 const PLACEHOLDER_ORIGIN = 'https://your-app.azurewebsites.net'
 
 /** Describes routes once in OpenAPI 3.0 and, for Logic Apps, in Swagger 2.0. */

@@ -42,18 +42,18 @@ const shapes: Record<string, z.ZodType> = {
   ScanAnswer: scanAnswerSchema,
 }
 
-/** What a shape is referred to by. */
+/** The reference of a shape. */
 export const reference = (name: string) => `#/components/schemas/${name}`
 
 /** The schemas of all routes in the dialect of OpenAPI 3.0. */
 export interface DescribedSchemas {
-  /** What has a name. */
+  /** The named shapes. */
   named: Record<string, Schema>
   /** The description of one of the routes' own schemas. */
   of(schema: z.ZodType): Schema
 }
 
-/** Describes what routes take and answer; throws for a schema that can't be described. */
+/** Describes the requests and answers of routes; throws for a schema that can't be described. */
 export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSchemas {
   const taken = routes.flatMap(({ route: { params, query, body } }) => [
     params,
@@ -77,7 +77,7 @@ export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSc
 
 const typesOf = (shape: (typeof eventShapes)[keyof typeof eventShapes]) => shape.shape.type.options
 
-/** The events one by one, where the routes' own schema knows of any. */
+/** Every kind of event, when the routes' schema has events. */
 const anyEvent: Schema = {
   oneOf: Object.keys(eventShapes).map((name) => ({ $ref: reference(name) })),
   discriminator: {
@@ -96,7 +96,7 @@ function describe(names: Record<string, z.ZodType>, schemas: z.ZodType[], io: 'i
   const registry = z.registry<{ id: string }>()
   for (const [id, schema] of Object.entries(names)) registry.add(schema, { id })
   const list = [...new Set(schemas)]
-  // As members of one object they are written out where they stand, and named shapes in them become references.
+  // As members of one object they are written inline, and named shapes in them become references.
   registry.add(z.object({ ...list }), { id: ALL })
   const found = z.toJSONSchema(registry, {
     target: 'openapi-3.0',
@@ -111,7 +111,7 @@ function describe(names: Record<string, z.ZodType>, schemas: z.ZodType[], io: 'i
   }
 }
 
-/** Shapes with a `.meta({ id })` stand apart from those of the registry; here all stand together. */
+/** Joins the shapes with a `.meta({ id })` and those of the registry, which zod returns separately. */
 function readSchemas(
   json: string,
 ): Record<string, Schema & { definitions?: Record<string, Schema> }> {
@@ -127,9 +127,9 @@ const tidy =
     // Every whole number in JSON has these bounds.
     if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum
     if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum
-    // The pattern of a time is hundreds of characters that the format says in one word.
+    // The pattern of a time has hundreds of characters; its format says the same in one word.
     if (schema.format) delete schema.pattern
-    // Readers of answers have to let new members pass.
+    // Readers of answers must accept new members.
     if (io === 'output' && schema.additionalProperties === false) delete schema.additionalProperties
     if (schema.nullable && schema.enum && !schema.enum.includes(null)) schema.enum.push(null)
   }

@@ -17,7 +17,7 @@ export interface SwaggerParameter {
   name: string
   in: string
   required: boolean
-  /** Of a body alone. */
+  /** Only for a body. */
   schema?: Schema
   [keyword: string]: unknown
 }
@@ -25,7 +25,7 @@ export interface SwaggerParameter {
 /** The operations of a path, beside extensions that begin with `x-`. */
 export type SwaggerPath = Record<string, SwaggerOperation>
 
-/** The parts of a Swagger 2.0 description that are used here: https://swagger.io/specification/v2 */
+/** The members of a Swagger 2.0 description that are used here: https://swagger.io/specification/v2 */
 export interface Swagger {
   swagger: '2.0'
   info: OpenApi['info']
@@ -40,8 +40,8 @@ export interface Swagger {
 type Named = Record<string, Schema>
 
 /**
- * Says in Swagger 2.0 what an OpenAPI description says. What 2.0 has no word for is told more loosely: alternatives become
- * one shape with the members of all, null is allowed by `x-nullable`.
+ * Converts an OpenAPI description to Swagger 2.0. What 2.0 can't express becomes less strict: alternatives become
+ * one shape with the members of all; null is allowed by `x-nullable`.
  */
 export function toSwagger({ info, servers, security, paths, components }: OpenApi): Swagger {
   const { host, protocol, pathname } = new URL(servers[0]?.url ?? '')
@@ -100,12 +100,12 @@ function toResponse({ description, headers, content = {} }: Response, named: Nam
   }
 }
 
-/** A schema without the words that Swagger 2.0 does not have. */
+/** A schema without the keywords that Swagger 2.0 does not have. */
 function toSchema(schema: Schema, named: Named): Schema {
   if (schema.$ref) return { $ref: schema.$ref.replace('#/components/schemas/', '#/definitions/') }
   const { nullable, allOf, anyOf, oneOf, discriminator: _, enum: values, ...rest } = schema
   const { properties, items, additionalProperties, ...plain } = rest
-  // An object that may be null is written out: beside a reference nothing else counts.
+  // An object that may be null is written inline: Swagger ignores everything next to a reference.
   const base = allOf?.map((one) => toSchema(resolve(one, named), named))
   const either = (anyOf ?? oneOf)?.map((one) => toSchema(resolve(one, named), named))
   return {
@@ -127,7 +127,7 @@ function toSchema(schema: Schema, named: Named): Schema {
 const resolve = (schema: Schema, named: Named): Schema =>
   named[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
 
-/** What every one of several schemas lets pass, as narrow as one schema without alternatives can be. */
+/** One schema without alternatives that accepts what any of several schemas accepts, as narrow as possible. */
 function merge(schemas: Schema[]): Schema {
   const [first = {}, ...others] = schemas
   return others.reduce(mergeTwo, first)

@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 
-/** A host in a process of its own. */
+/** A host in a separate process. */
 export interface ChildHost {
   url: string
   /** What it has printed so far. */
   lines: string[]
-  /** Ends it without a chance to say goodbye. */
+  /** Kills it: it can't clean up. */
   kill(): Promise<void>
 }
 

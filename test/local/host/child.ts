@@ -3,7 +3,7 @@ import { startHost } from '../../../local/host/host.ts'
 import { hostJson } from './host-json.ts'
 import { closeGate } from './witness.ts'
 
-// A host in a process of its own, for tests that kill it: activities that wait never end here.
+// A host in a separate process, for tests that kill it: activities that wait never end here.
 const [storage = ''] = process.argv.slice(2)
 closeGate('wait')
 const host = await startHost({

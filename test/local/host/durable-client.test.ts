@@ -20,7 +20,7 @@ async function isRunning(host: TestHost, id: string) {
   )
 }
 
-test('starting with the id of a live instance is a 409, with that of an ended one starts it anew', async () => {
+test('starting with the id of a live instance is a 409, with that of an ended one starts it again', async () => {
   const host = await startTestHost()
   await startOrchestration(host, 'sleeper', 'single')
   await isRunning(host, 'single')
@@ -63,7 +63,7 @@ test('terminating a parent leaves its children running', async () => {
   expect(child.runtimeStatus).toBe('Running')
 })
 
-test('the extension answers 202 while an instance runs, 200 when it has ended, 410 to whoever would still change it', async () => {
+test('the extension answers 202 while an instance runs, 200 when it has ended, 410 to a call that would change it', async () => {
   const host = await startTestHost()
   const links = JSON.parse((await client(host, 'links', 'watched')).text)
   const at = (name: string) => links[name].replace('http://localhost:7071', host.url)
@@ -83,7 +83,7 @@ test('the extension answers 202 while an instance runs, 200 when it has ended, 4
   expect(withoutKey.status).toBe(401)
 })
 
-test('a failed instance answers 200 unless an error was asked for', async () => {
+test('a failed instance answers 200 unless the caller requests an error', async () => {
   const host = await startTestHost()
   const { statusQueryGetUri } = JSON.parse((await client(host, 'links', 'broken')).text)
   await startOrchestration(host, 'fails', 'broken')
@@ -96,7 +96,7 @@ test('a failed instance answers 200 unless an error was asked for', async () => 
   expect([usual.status, asked.status]).toEqual([200, 500])
 })
 
-test('what the host cannot do to an instance is refused with a sentence', async () => {
+test('an unsupported action on an instance is refused with a sentence', async () => {
   const host = await startTestHost()
   await startOrchestration(host, 'sleeper', 'deaf')
   await isRunning(host, 'deaf')
@@ -131,7 +131,7 @@ test('a purge by filter needs a from-time and without statuses takes running ins
   expect((await client(host, 'status', 'running')).text).toContain('HTTP 404')
 })
 
-test('one instance is purged, a second time there is none', async () => {
+test('an instance is purged once; the second time there is none', async () => {
   const host = await startTestHost()
   await startOrchestration(host, 'one', 'once', 1)
   await ending(host, 'once')
@@ -152,7 +152,7 @@ test('the list of instances comes in pages', async () => {
   expect(JSON.parse(text)).toHaveLength(105)
 })
 
-test('a purged instance takes nothing along when its activity ends later', async () => {
+test('a purged instance stays purged when its activity ends later', async () => {
   const host = await startTestHost()
   const openGate = closeGate('wait')
   await startOrchestration(host, 'waits', 'purged', 'x')

@@ -3,7 +3,7 @@ import { hostJson } from './host-json.ts'
 import { ending, eventually, startOrchestration, startTestHost, statusOf } from './start.ts'
 import { closeGate, countOf as count } from './witness.ts'
 
-test('what nobody registered: an activity and a sub-orchestration wait for ever, an orchestration is refused', async () => {
+test('an unregistered activity or sub-orchestration waits for ever, an unregistered orchestration is refused', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'lost-activity', 'no-activity')
@@ -19,7 +19,7 @@ test('what nobody registered: an activity and a sub-orchestration wait for ever,
   expect((await statusOf(host, 'no-child-child')).runtimeStatus).toBe('Pending')
 })
 
-test('what the host does not play fails the orchestration with a sentence that names it', async () => {
+test('an action that the host does not support fails the orchestration with a sentence that names it', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'races', 'race')
@@ -31,7 +31,7 @@ test('what the host does not play fails the orchestration with a sentence that n
   })
 })
 
-test('an orchestrator that asks for something else in a replay fails as non-deterministic', async () => {
+test('an orchestrator with other actions in a replay fails as non-deterministic', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'strays', 'stray')

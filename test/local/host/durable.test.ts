@@ -38,7 +38,7 @@ test('Task.all over 200 activities gives every result', async () => {
   expect(status).toMatchObject({ runtimeStatus: 'Completed', output: 200 * 199 })
 })
 
-test('every turn gets exactly one completion', async () => {
+test('every step gets exactly one completion', async () => {
   const host = await startTestHost()
   const before = count('turn')
 
@@ -76,7 +76,7 @@ test('RetryOptions(…, 3) makes three attempts in all', async () => {
   )
 })
 
-test('an orchestration that gives up on an activity goes on with the next', async () => {
+test('an orchestration whose activity fails finally continues with the next', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'gives-up', 'given')
@@ -90,7 +90,7 @@ test('an orchestration that gives up on an activity goes on with the next', asyn
   expect(count('given-up')).toBe(3)
 })
 
-test('a retried activity among others ends with its result in its place', async () => {
+test('a retried activity among others has its result at its index', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'retries', 'mixed', { key: 'second-time', until: 2, together: 3 })
@@ -104,7 +104,7 @@ test('a retried activity among others ends with its result in its place', async 
   expect(status.output).toEqual([2, 0, 2, 4])
 })
 
-test('sub-orchestrations run under the ids they were given and hand back their outputs', async () => {
+test('sub-orchestrations run with their given ids and return their outputs', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'parent', 'family', { children: 5, name: 'one' })
@@ -127,7 +127,7 @@ test('a failing sub-orchestration is retried under the same id and then fails it
   expect(status.output).toBe("Error: Orchestrator function 'fails' failed: the orchestrator broke ")
 })
 
-test('a durable timer of thirty days fires when the clock gets there, not before', async () => {
+test('a durable timer of thirty days fires when the clock reaches its time, not before', async () => {
   const host = await startTestHost()
 
   await startOrchestration(host, 'sleeper', 'asleep')

@@ -7,20 +7,20 @@ import {
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-/** A way to the tables of an account that breaks off, as it does for a process that is killed. */
+/** A connection to the tables of an account that breaks, as when a process is killed. */
 export interface FaultyStorage {
   connectionString: string
-  /** Resolves when it has broken off. */
+  /** Resolves when it is broken. */
   broken: Promise<void>
-  /** Aborted when it has broken off. */
+  /** Aborted when it is broken. */
   signal: AbortSignal
-  /** Swallows the next write: it neither arrives nor is it answered. Resolves when that has come. */
+  /** Drops the next write: it does not arrive and is not answered. Resolves when that has happened. */
   holdNext(): Promise<void>
-  /** How many writes have been answered. */
+  /** Number of answered writes. */
   readonly answered: number
 }
 
-/** Lets `writes` table writes through, then nothing any more; with `unanswered` the next write still arrives, but its answer is lost. */
+/** Passes `writes` table writes, then nothing; with `unanswered` the next write still arrives, but its answer is lost. */
 export async function breakAfter(
   storage: string,
   writes: number,

@@ -1,4 +1,4 @@
-/** The host.json of the tests: everything quick. */
+/** The host.json of the tests, with short times. */
 export const hostJson = (change: { durableTask?: object; queues?: object } = {}) => ({
   version: '2.0',
   extensions: {

@@ -108,7 +108,7 @@ test('a handler that throws gives a 500 with an empty body, and its name, id and
   )
 })
 
-test('a promise that nobody waits for is printed and takes nothing down', async () => {
+test('an unhandled rejection is printed and does not end the process', async () => {
   const host = await startChildHost(await freshStorage())
 
   const first = await fetch(`${host.url}/api/floats`)
@@ -142,7 +142,7 @@ test('204 and 304 lose their body, undefined becomes 204, other answers stay as 
   })
 })
 
-test('a body arrives whole, a chunked one empty', async () => {
+test('a body arrives complete, a chunked one empty', async () => {
   const host = await startTestHost()
   const head = `POST /api/echo HTTP/1.1\r\nHost: ${new URL(host.url).host}\r\nConnection: close\r\n`
 

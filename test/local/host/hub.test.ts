@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createPool, PoolClosed } from '../../../local/host/durable/hub.ts'
 
-test('no more jobs than places run at once, in the order they came, also when new ones come in between', async () => {
+test('the limit of concurrent jobs holds, and jobs run in the order of arrival, also when new ones arrive meanwhile', async () => {
   const pool = createPool(2)
   const order: number[] = []
   let running = 0
@@ -27,7 +27,7 @@ test('no more jobs than places run at once, in the order they came, also when ne
   expect(most).toBe(2)
 })
 
-test('a closed pool begins nothing more but lets end what runs', async () => {
+test('a closed pool starts no more jobs; running ones end', async () => {
   const pool = createPool(1)
   const { promise, resolve } = Promise.withResolvers<string>()
   const running = pool.run(() => promise)

@@ -43,7 +43,7 @@ test('an entry file that throws leaves a host without functions', async () => {
   )
 })
 
-test('two functions of one name are such a mistake', async () => {
+test('two functions with the same name leave a host without functions too', async () => {
   const host = await startTestHost({
     load: async () => {
       const { app } = await import('@azure/functions')

@@ -26,7 +26,7 @@ async function queueHost(change: { queues?: object } = {}) {
 const isEmpty = async (queue: QueueClient) =>
   (await queue.getProperties()).approximateMessagesCount === 0 ? true : undefined
 
-test('a JSON message arrives parsed, with its own fields before those of the queue, and is gone afterwards', async () => {
+test('a JSON message arrives parsed, with its own fields before those of the queue, and is deleted afterwards', async () => {
   const { queue, messages } = await queueHost()
 
   await queue.sendMessage(JSON.stringify({ id: 'my own', value: [1] }))
@@ -89,7 +89,7 @@ test('a failed message stays hidden for the visibility timeout', async () => {
   expect(await isEmpty(queue)).toBeUndefined()
 })
 
-test('no more messages are in hand than the batch and its threshold allow', async () => {
+test('no more messages are in progress than the batch and its threshold allow', async () => {
   const { queue, messages } = await queueHost({ queues: { batchSize: 4, newBatchThreshold: 2 } })
   const openGate = closeGate('take')
 
@@ -106,7 +106,7 @@ test('no more messages are in hand than the batch and its threshold allow', asyn
   expect(messages()).toHaveLength(12)
 })
 
-test('base64 messages are read where host.json says nothing; others go straight to the poison queue', async () => {
+test('base64 messages are read by default; others go directly to the poison queue', async () => {
   const { queue, poison, messages } = await queueHost({ queues: { messageEncoding: undefined } })
 
   await queue.sendMessage(Buffer.from('{"coded":true}').toString('base64'))
@@ -118,7 +118,7 @@ test('base64 messages are read where host.json says nothing; others go straight 
   expect(peekedMessageItems.map(({ messageText }) => messageText)).toEqual(['not base64!'])
 })
 
-test('a message is kept hidden for as long as its function runs', async () => {
+test('a message stays hidden while its function runs', async () => {
   const { queue, messages, host } = await queueHost()
   const openGate = closeGate('take')
 
@@ -135,7 +135,7 @@ test('a message is kept hidden for as long as its function runs', async () => {
   expect(messages()).toHaveLength(1)
 })
 
-test('a queue that is not there is waited for, not created', async () => {
+test('a missing queue is not created: the trigger waits for it', async () => {
   const storage = await freshStorage()
   const host = await startTestHost({ storage })
   const queue = new QueueClient(storage, 'incoming')

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** Sends the very bytes given and answers what came back, as text; fetch would tidy both up. */
+/** Sends exactly these bytes and returns the answer as text; fetch would normalise both. */
 export function sendRaw(url: string, request: string): Promise<string> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {

@@ -15,7 +15,7 @@ import { closeGate, countOf, seen } from './witness.ts'
 const start = (url: string, name: string, id: string, input: unknown = null) =>
   fetch(`${url}/api/start/${name}/${id}`, { method: 'POST', body: JSON.stringify(input) })
 
-test('an orchestration goes on where a stopped host left it', async () => {
+test('an orchestration continues where a stopped host left it', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'family', { children: 3, name: 'sleeper' })
   await eventually(async () =>
@@ -72,7 +72,7 @@ test('with retry options the killed activities run again, and those that had not
   expect(guests.toSorted()).toEqual(Array.from({ length: 10 }, (_none, index) => `guest ${index}`))
 })
 
-test('hundreds of sub-orchestrations go on after a restart', async () => {
+test('hundreds of sub-orchestrations continue after a restart', async () => {
   const first = await startTestHost()
   await startOrchestration(first, 'parent', 'tribe', { children: 150, name: 'sleeper' })
   await eventually(async () =>
@@ -105,7 +105,7 @@ test('an activity that ends while the host stops is not lost', async () => {
   expect(seen.filter(({ value }) => value === 'the bus')).toHaveLength(1)
 })
 
-test('the result of an activity that ended while a turn was being written survives a crash', async () => {
+test('the result of an activity that ends while an episode is written survives a crash', async () => {
   const storage = await freshStorage()
   const faulty = await breakAfter(storage, Number.POSITIVE_INFINITY, false)
   const settings = { TASKHUB_NAME: 'TestHub' }
@@ -127,7 +127,7 @@ test('the result of an activity that ended while a turn was being written surviv
   expect(countOf('double') - before).toBe(2 + 1)
 })
 
-test('a history too large for one transaction is whole or not there at all', async () => {
+test('a history too large for one transaction is stored completely or not at all', async () => {
   const storage = await freshStorage()
   const outputs: unknown[] = []
   // The tables and the start are the first writes; those of the large result come after them.
@@ -162,7 +162,7 @@ test.each([
 
       const host = await startTestHost({ storage, settings })
       const known = await statusOf(host, 'errand').catch(() => undefined)
-      // Not begun for good: the caller got no answer and asks again.
+      // Not started: the caller got no answer and calls again.
       if (!known) await startOrchestration(host, 'errand', 'errand')
       outcomes.push((await endingWhileTimePasses(host, 'errand')).output)
       await host.stop()
@@ -175,7 +175,7 @@ test.each([
   90_000,
 )
 
-/** Runs an errand on storage that breaks off; true when it got through before that. */
+/** Runs an action on storage that fails at some moment; true when it ended before that. */
 async function runErrandUntil(
   faulty: FaultyStorage,
   settings: Record<string, string>,

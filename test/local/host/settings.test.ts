@@ -27,7 +27,7 @@ test('the host.json of this project is read', async () => {
   })
 })
 
-test('a name is resolved whatever its case, and not at all when a part is missing or empty', () => {
+test('a name is resolved in any case, and not at all when a part is missing or empty', () => {
   const settings = { QUEUE: 'events', EMPTY: '' }
 
   expect(resolveName('%queue%-retries', settings)).toBe('events-retries')
@@ -35,7 +35,7 @@ test('a name is resolved whatever its case, and not at all when a part is missin
   expect(resolveName('%ABSENT%', settings)).toBeUndefined()
 })
 
-test('attempts lie further and further apart, up to a limit', () => {
+test('the time between attempts grows, up to a limit', () => {
   const begin = new Date('2026-11-20T10:00:00Z')
   const options = {
     firstRetryIntervalInMilliseconds: 5000,

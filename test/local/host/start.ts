@@ -5,7 +5,7 @@ import { type Host, type HostOptions, startHost } from '../../../local/host/host
 import { freshStorage } from '../../storage.ts'
 import { hostJson } from './host-json.ts'
 
-/** A host on the fixture, its lines and ways to call it. */
+/** A host with the fixture, its lines, and functions to call it. */
 export interface TestHost extends Host {
   lines: string[]
   clock: HostOptions['clock']
@@ -58,7 +58,7 @@ export async function startTestHost(change: Partial<HostOptions> = {}): Promise<
   }
 }
 
-/** Asks again and again until the answer is not undefined. */
+/** Repeats a question until the answer is not undefined. */
 export async function eventually<Result>(
   ask: () => Result | undefined | Promise<Result | undefined>,
 ): Promise<Result> {
@@ -69,7 +69,7 @@ export async function eventually<Result>(
   }
 }
 
-/** Status of an orchestration, once it has ended. */
+/** The status of an orchestration, after it has ended. */
 export function ending(host: TestHost, id: string) {
   return eventually(async () => {
     const status = await statusOf(host, id)
@@ -77,7 +77,7 @@ export function ending(host: TestHost, id: string) {
   })
 }
 
-/** Status of an orchestration as the durable client tells it. */
+/** The status of an orchestration from the durable client. */
 export async function statusOf(host: TestHost, id: string) {
   const response = await host.post(`/api/client/status/${id}`)
   const text = await response.text()

@@ -14,7 +14,7 @@ interface TimerInput {
 const runs = () =>
   seen.filter(({ what }) => what === 'hourly').map(({ value }) => value as TimerInput)
 
-/** A clock that stands so that nothing is due by itself while a test runs. */
+/** A clock at a time at which no timer is due while a test runs. */
 function clockAt(time: string) {
   return createAdjustableClock(Date.parse(time) - Date.now())
 }
@@ -25,7 +25,7 @@ async function nextRun(host: TestHost, advanceMs: number) {
   return eventually(() => runs()[before])
 }
 
-test('the first start of a timer only remembers when it is due next', async () => {
+test('the first start of a timer only stores its next run', async () => {
   const before = runs().length
   const host = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
 
@@ -36,7 +36,7 @@ test('the first start of a timer only remembers when it is due next', async () =
   expect(run.scheduleStatus?.next).toBe('2026-11-20T11:00:00.000Z')
 })
 
-test('runs missed while nothing ran are made up for by one that is past due', async () => {
+test('runs that were missed while the host was stopped become one run that is past due', async () => {
   const first = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
   await nextRun(first, HOUR_MS / 2)
   await first.stop()
@@ -55,7 +55,7 @@ test('runs missed while nothing ran are made up for by one that is past due', as
   expect(runs().length - before).toBe(2)
 })
 
-test('a run that ends while the host stops is not made up for', async () => {
+test('a run that ends while the host stops is not repeated', async () => {
   const first = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
   const openGate = closeGate('hourly')
   await nextRun(first, HOUR_MS / 2)
@@ -71,7 +71,7 @@ test('a run that ends while the host stops is not made up for', async () => {
   expect(runs().length - before).toBe(1)
 })
 
-test('a timer never overlaps itself: ticks missed during a run become one', async () => {
+test('a timer never overlaps itself: runs missed during a run become one', async () => {
   const host = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
   const before = runs().length
   const openGate = closeGate('hourly')
@@ -87,7 +87,7 @@ test('a timer never overlaps itself: ticks missed during a run become one', asyn
   expect(runs().length - before).toBe(2)
 })
 
-test('runs asked for by the administrator overlap with each other', async () => {
+test('runs that the administrator starts may overlap', async () => {
   const host = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
   const before = runs().length
   const openGate = closeGate('hourly')

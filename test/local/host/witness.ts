@@ -1,7 +1,7 @@
-/** What the functions of the fixture saw, for tests in the same process. Apart from the fixture, which must be loaded by a host. */
+/** What the functions of the fixture have recorded, for tests in the same process. Not in the fixture, which a host must load. */
 export const seen: { what: string; value: unknown }[] = []
 
-/** Functions whose name stands here wait until the promise resolves. */
+/** Functions with a name in this map wait until its promise resolves. */
 export const gates = new Map<string, Promise<void>>()
 
 /** Closes a gate; the returned function opens it again. */
@@ -14,7 +14,7 @@ export function closeGate(name: string): () => void {
   }
 }
 
-/** How often something was seen. */
+/** Number of records of a kind. */
 export function countOf(what: string): number {
   return seen.filter((entry) => entry.what === what).length
 }

@@ -7,7 +7,7 @@ const [good, partial, bad] = sampleSessions
 const [network, windows, idle] = sampleDefinitions
 
 describe('how a history is written', () => {
-  test('by session it is as in the sample of its page, but for that it is JSON', async () => {
+  test('by session it is as in the sample of its page, except that it is valid JSON', async () => {
     const { simulator, history } = await startScanCaller()
 
     const { status, body } = await history('Session', { SessionIds: [good] })
@@ -92,7 +92,7 @@ describe('how a history is written', () => {
     expect(byDefinition.body.value[1]).toEqual(row)
   })
 
-  test('one target can stand there without a list around it', async () => {
+  test('a single target can be an object instead of a list', async () => {
     const { history } = await startScanCaller({ faults: { scanHistoryShape: 'one-target' } })
 
     const { body } = await history('Session', { SessionIds: [bad] })
@@ -120,7 +120,7 @@ describe('how a history is written', () => {
 })
 
 describe('which sessions', () => {
-  test('several ids are asked for at once, and unknown ones have no row', async () => {
+  test('several ids are requested at once, and unknown ones have no row', async () => {
     const { history } = await startScanCaller()
 
     const several = await history('Session', { SessionIds: [good, 'unknown', bad] })
@@ -160,7 +160,7 @@ describe('which sessions', () => {
     expect((await history('Session', { SessionIds: [good] }, '?$top=1')).status).toBe(400)
   })
 
-  test('a session is changed by hand, with words that nobody knows', async () => {
+  test('a test can change a session to unknown words', async () => {
     const { simulator, history } = await startScanCaller()
     simulator.scans.sessions.put({ id: 'a', status: 'InProgress', targets: [] })
     const before = await history('Session', { SessionIds: ['a'] })
@@ -193,7 +193,7 @@ describe('which sessions', () => {
   })
 })
 
-test('definitions tell what they sign in with, which nobody must pass on', async () => {
+test('definitions contain their credentials, which the product must not pass on', async () => {
   const { simulator, definitions } = await startScanCaller()
 
   const { body } = await definitions()
@@ -233,7 +233,7 @@ describe('authorization', () => {
     }
   })
 
-  test('lets nobody in without a token', async () => {
+  test('refuses a call without a token', async () => {
     const { simulator } = await startScanCaller()
     const url = `${simulator.origin}/defender/api/DeviceAuthenticatedScanDefinitions/GetScanHistoryBySessionId`
 
@@ -242,7 +242,7 @@ describe('authorization', () => {
     expect(status).toBe(401)
   })
 
-  test('takes 100 calls a minute for its three routes together, 1,500 an hour', async () => {
+  test('allows 100 calls a minute for its three routes together, 1,500 an hour', async () => {
     const { simulator, clock, history, definitions } = await startScanCaller({
       token: { lifetimeSeconds: 90_000 },
     })

@@ -22,7 +22,7 @@ test.each([false, true])(
   },
 )
 
-test('a link ends when it says so', async () => {
+test('a link expires at its time', async () => {
   const { clock, list } = await startCaller()
   const [link = ''] = (await list()).exportFiles
   const good = await fetch(link)
@@ -54,7 +54,7 @@ test.each<[string, (link: string) => string]>([
   expect(await refused.text()).toContain('<Code>AuthenticationFailed</Code>')
 })
 
-test('a second listing shows the same snapshot below another container', async () => {
+test('a second listing shows the same snapshot in another container', async () => {
   const { list } = await startCaller()
 
   const [first, second] = [await list(), await list()]
@@ -65,7 +65,7 @@ test('a second listing shows the same snapshot below another container', async (
   expect((await fetch(second.exportFiles[0] ?? '')).status).toBe(200)
 })
 
-test('a file whose copy is not ready is empty and says so, and is whole some seconds after the first listing', async () => {
+test('a file that is not ready is empty with that status, and complete some seconds after the first listing', async () => {
   const { clock, list, simulator } = await startCaller({
     faults: { notReadyFiles: 1, notReadySeconds: 5 },
   })
@@ -124,7 +124,7 @@ test.each([false, true])(
   },
 )
 
-test('every signature that was handed out is known, and a token brought to the store is refused and remembered', async () => {
+test('every issued signature is known, and a token sent to the blob store is refused and recorded', async () => {
   const { list, simulator, token } = await startCaller()
   const { exportFiles } = await list()
 
@@ -140,7 +140,7 @@ test('every signature that was handed out is known, and a token brought to the s
   }
 })
 
-test('a snapshot can be followed by another one, and links to the first stay good', async () => {
+test('a new snapshot can be published, and links to the first stay valid', async () => {
   const { list, simulator } = await startCaller()
   const before = await list()
   simulator.setFaults({ changeGeneratedTime: true })
@@ -161,7 +161,7 @@ test('the list can be empty, and without a time', async () => {
   expect(listing).toMatchObject({ exportFiles: [], generatedTime: null })
 })
 
-test('damaged, cut and unpacked files are files of their own', async () => {
+test('damaged, cut and unpacked files are different files', async () => {
   const { list } = await startCaller({ faults: { badGzip: 1, truncatedGzip: 1, nonGzip: 1 } })
   const { exportFiles } = await list()
 
@@ -175,7 +175,7 @@ test('damaged, cut and unpacked files are files of their own', async () => {
   expect((await unpacked?.text())?.startsWith('{"RbacGroupName"')).toBe(true)
 })
 
-test('a download can be cut off in the middle, and is good the next time', async () => {
+test('a download can be cut off in the middle, and succeeds the next time', async () => {
   const { list } = await startCaller({ faults: { dropMidway: 1 } })
   const [link = ''] = (await list()).exportFiles
 
@@ -185,7 +185,7 @@ test('a download can be cut off in the middle, and is good the next time', async
   expect((await linesOf(await fetch(link))).length).toBeGreaterThan(0)
 })
 
-test('a slow file takes its time on the clock', async () => {
+test('a slow file takes time by the clock', async () => {
   const { list, clock } = await startCaller({
     fleet: createFleet({ size: 600, files: 1 }),
     faults: { chunkedPauses: { pieces: 4, pauseMs: 60_000 } },
@@ -203,7 +203,7 @@ test('a slow file takes its time on the clock', async () => {
   expect(clock.now().getTime() - startedAt).toBeGreaterThanOrEqual(3 * 60_000)
 })
 
-test('the store can be busy', async () => {
+test('the blob store can be busy', async () => {
   const { list } = await startCaller({ faults: { blobStatus: { answer: 503, calls: 1 } } })
   const [link = ''] = (await list()).exportFiles
 
@@ -213,7 +213,7 @@ test('the store can be busy', async () => {
   expect(good.status).toBe(200)
 })
 
-test('files on disk can stand in place of the fleet, packed or not', async () => {
+test('files on disk can be served in place of the fleet, with gzip or without', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'simulator-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const files = [join(folder, 'a.json.gz'), join(folder, 'b.json')]
@@ -228,7 +228,7 @@ test('files on disk can stand in place of the fleet, packed or not', async () =>
   expect(new Set(exportFiles.map(belowContainer)).size).toBe(2)
 })
 
-test('on a usual day one file is not ready, one link is over, and all is well some seconds later', async () => {
+test('on a normal day one file is not ready, one link has expired, and everything works some seconds later', async () => {
   const fleet = createFleet({ size: 300 })
   const { list, clock } = await startCaller({ fleet, faults: usualFaults })
   const first = (await list()).exportFiles

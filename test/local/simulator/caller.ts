@@ -9,23 +9,23 @@ import {
 } from '../../../local/simulator/simulator.ts'
 import { createStillClock, type StillClock } from './still-clock.ts'
 
-/** What the list of files says. */
+/** The answer of the list of files. */
 export interface Listing {
   exportFiles: string[]
   generatedTime: string | null
 }
 
-/** A simulator with somebody who calls it as a good client would. */
+/** A simulator with a client that calls it correctly. */
 export interface Caller {
   simulator: Simulator
   clock: StillClock
-  /** Asks a Defender route with a token that was got for this caller. */
+  /** Calls a Defender route with a token of this client. */
   ask(path: string, headers?: Record<string, string>): Promise<Response>
   token(): Promise<string>
   list(): Promise<Listing>
 }
 
-/** Starts a simulator for one test: without faults but those named, on a clock that stands still. */
+/** Starts a simulator for one test: only with the given faults, on a clock that stands still. */
 export async function startCaller(options: Partial<SimulatorOptions> = {}): Promise<Caller> {
   const clock = createStillClock()
   const simulator = await startSimulator({
@@ -60,7 +60,7 @@ export async function getToken(origin: string, form: Record<string, string> = {}
   return access_token
 }
 
-/** Asks for a token with the form of client credentials, changed as said. */
+/** Requests a token with the form of client credentials, with the given changes. */
 export function askToken(origin: string, form: Record<string, string> = {}): Promise<Response> {
   const usual = {
     grant_type: 'client_credentials',

@@ -4,7 +4,7 @@ import { askToken, getToken, startCaller } from './caller.ts'
 
 const exportPath = 'machines/InfoGatheringExport?sasValidHours=1'
 
-test('a token opens Defender until its time is over on the clock', async () => {
+test('a token gives access to Defender until it expires by the clock', async () => {
   const { simulator, clock, ask } = await startCaller({ token: { lifetimeSeconds: 600 } })
   const early = await ask('deviceavinfo')
 
@@ -51,7 +51,7 @@ test('a wrong secret gets no token', async () => {
   expect((await askToken(simulator.origin, { client_secret: 'right' })).status).toBe(200)
 })
 
-test('a token without the role, or for another audience, is refused with the roles that would do', async () => {
+test('a token without the role, or for another audience, is refused with the roles that are sufficient', async () => {
   const { simulator, ask } = await startCaller({ token: { roles: ['Machine.Read.All'] } })
   const foreign = await getToken(simulator.origin, {
     scope: 'https://api.security.microsoft.com/.default',
@@ -73,7 +73,7 @@ test('a token without the role, or for another audience, is refused with the rol
   })
 })
 
-test('the sixth listing within a minute is refused, and passes after the time that the refusal names', async () => {
+test('the sixth listing within a minute is refused, and succeeds after the time in the refusal', async () => {
   const { clock, ask, simulator } = await startCaller({ token: { tenantId: 'a-tenant' } })
   for (let call = 0; call < 5; call++) {
     await ask(exportPath)
@@ -128,7 +128,7 @@ test.each(['0', '7', '24', '1.5', 'two', ''])('sasValidHours=%s is refused', asy
   })
 })
 
-test('a route that is not there answers 404 in Defender form', async () => {
+test('an unknown route answers 404 in Defender’s form', async () => {
   const { ask } = await startCaller()
 
   const missing = await ask('machines/NoSuchExport')
@@ -190,7 +190,7 @@ test.each([403, 404, 429, 500, 503] as const)(
   },
 )
 
-test('the listing can be made to answer with a page of a gateway, or never', async () => {
+test('a fault makes the listing answer with a page of a gateway, or never', async () => {
   const { ask, simulator } = await startCaller({
     faults: { exportStatus: { answer: 'html', calls: 1 } },
   })
@@ -207,7 +207,7 @@ test('the listing can be made to answer with a page of a gateway, or never', asy
   expect((await ask(exportPath)).status).toBe(200)
 })
 
-test('answers are dated by the clock, and requests are remembered without the values of their queries', async () => {
+test('answers have the clock’s date, and requests are recorded without the values of their queries', async () => {
   const { ask, clock, simulator } = await startCaller()
   clock.advance(86_400_000 * 400)
 

@@ -5,14 +5,14 @@ import { expectedDevice } from '../../../local/simulator/expected-device.ts'
 import { momentAt } from '../../../local/simulator/moment.ts'
 import type { Random } from '../../../local/simulator/random.ts'
 
-/** Always the most usual way to write a row. */
+/** Always chooses the most common way to write a row. */
 const usual: Random = {
   next: () => 0.5,
   int: () => 0,
   chance: () => false,
   pick: ([first]) => first,
 }
-/** Always the oddest way to write a row. */
+/** Always chooses the rarest way to write a row. */
 const odd: Random = { ...usual, next: () => 0.2, chance: () => true }
 
 const at = (text: string, fraction?: string) => momentAt(Date.parse(text), fraction)
@@ -50,7 +50,7 @@ const seen: Observation = {
   full: { result: '', error: '', at: null },
   custom: null,
   scanForm: 'nested',
-  gatheredOther: { EBPFStatus: null, IsAvEngineLoaded: true },
+  otherFields: { EBPFStatus: null, IsAvEngineLoaded: true },
   columnsOther: { NewScore: 1.5 },
   sparse: false,
 }
@@ -77,7 +77,7 @@ test('a line holds the scans as text inside text', () => {
   )
 })
 
-test('the oddest way to write the same row is a different text', () => {
+test('the rarest way to write the same row gives a different text', () => {
   const line = JSON.parse(encodeLine(seen, odd))
 
   expect(line.DeviceId).toBe('00AB')
@@ -89,7 +89,7 @@ test('the oddest way to write the same row is a different text', () => {
   })
 })
 
-test('what is expected of a row does not depend on how it is written', () => {
+test('the expected columns do not depend on how the row is written', () => {
   const device = expectedDevice(seen, [{ file: 1, line: 2 }], 'files')
 
   expect(device).toEqual({

@@ -7,7 +7,7 @@ const allLines = (fleet: Fleet) => fleet.files.flatMap((file) => [...file.lines(
 const digest = (fleet: Fleet) =>
   createHash('sha256').update(allLines(fleet).join('\n')).digest('hex')
 
-test('the same options make the same fleet, and another seed or time makes another one', () => {
+test('the same options give the same fleet, and another seed or time gives another one', () => {
   const first = createFleet({ size: 400, seed: 5 })
 
   const again = createFleet({ size: 400, seed: 5 })
@@ -169,7 +169,7 @@ function usualLines(): string[] {
   return kept
 }
 
-test('no line can be torn apart by readers that split at other line ends', () => {
+test('no line contains other line ends, at which a reader could split', () => {
   const lines = usualLines()
 
   const torn = lines.filter((line) => /[\n\r\u2028\u2029\ufeff]/.test(line))
@@ -177,7 +177,7 @@ test('no line can be torn apart by readers that split at other line ends', () =>
   expect(torn).toEqual([])
 })
 
-test('files of different groups share their last segment, whole paths are unique', () => {
+test('files of different groups have the same last segment, but paths are unique', () => {
   const fleet = createFleet({ size: 100, files: 8, groups: 4 })
 
   const paths = fleet.files.map(({ path }) => path)
@@ -200,7 +200,7 @@ test('a later fleet of the same seed has the same devices, a few of them changed
   expect(changed).toBeLessThan(50)
 })
 
-test('fleets whose first devices differ share the rest', () => {
+test('fleets with different first devices have the other devices in common', () => {
   const before = new Set([...createFleet({ size: 50 }).truth()].map(({ machineId }) => machineId))
 
   const after = [...createFleet({ size: 50, firstDevice: 10 }).truth()].map(
@@ -223,7 +223,7 @@ test('the JSON method shows each device once and the second copies after them, f
   expect([...fleet.truth('json')].map(({ machineId }) => machineId)).toEqual(ids.slice(0, 300))
 })
 
-test('the truth of the JSON method is its newest row of each device, columns as they are but for times and flags', () => {
+test('the JSON method expects the newest row of each device, with its columns unchanged except times and flags', () => {
   const fleet = createFleet({ size: 800, duplicates: 200 })
   const newest = new Map<string, Record<string, unknown>>()
 

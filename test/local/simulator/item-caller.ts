@@ -1,7 +1,7 @@
 import type { SimulatorOptions } from '../../../local/simulator/simulator.ts'
 import { type Caller, startCaller } from './caller.ts'
 
-/** A page of a list as it came. */
+/** A page of a list as it was answered. */
 export interface Page {
   '@odata.context': string
   '@odata.count'?: number
@@ -9,15 +9,15 @@ export interface Page {
   value: ({ id: string } & Record<string, unknown>)[]
 }
 
-/** Somebody who reads lists of items. */
+/** A client that reads lists of items. */
 export interface ItemCaller extends Caller {
   /** A page of a list; fails unless it is answered 200. */
   page(list: string, options?: Record<string, string>): Promise<Page>
-  /** Ids of all rows that a filter lets through. */
+  /** Ids of all rows that match a filter. */
   ids(list: string, filter: string): Promise<string[]>
 }
 
-/** Starts a simulator for one test, with somebody who reads lists of items. */
+/** Starts a simulator for one test, with a client that reads lists of items. */
 export async function startItemCaller(
   options: Partial<SimulatorOptions> = {},
 ): Promise<ItemCaller> {
@@ -32,7 +32,7 @@ export async function startItemCaller(
   return { ...caller, page, ids }
 }
 
-/** The dollar goes out as it is, as clients write it. */
+/** The dollar sign is not encoded, as clients write it. */
 export const encodeQuery = (query: Record<string, string>): string =>
   Object.entries(query)
     .map(([name, value]) => `${name}=${encodeURIComponent(value)}`)

@@ -28,7 +28,7 @@ async function startFour() {
 }
 const d = '44cffc15-0e3d-4cbf-96aa-bf76f9b27f5e'
 
-describe('a filter lets through what it says', () => {
+describe('a filter returns the matching items', () => {
   test.each<[filter: string, ids: string[]]>([
     ["status eq 'Pending'", ['a']],
     ["status ne 'Pending'", [d, 'b', 'c']],
@@ -74,7 +74,7 @@ describe('a filter lets through what it says', () => {
   })
 })
 
-describe('what the service does not take is answered 400 with code ODataError', () => {
+describe('a query that the service does not accept is answered 400 with code ODataError', () => {
   test.each<[query: string, message: RegExp]>([
     ['$filter=status', /Syntax error at the end/],
     ["$filter=status eq 'Pending' and", /Syntax error at the end/],
@@ -117,7 +117,7 @@ describe('what the service does not take is answered 400 with code ODataError', 
   })
 })
 
-test('a filter over a field that is not documented is evaluated when that is switched on', async () => {
+test('a filter on an undocumented field is evaluated when that is switched on', async () => {
   const { simulator, ids } = await startFour()
   simulator.setFaults({ undocumentedFilters: 'evaluated' })
 
@@ -127,7 +127,7 @@ test('a filter over a field that is not documented is evaluated when that is swi
   expect(await ids('machineactions', 'errorHResult eq -2145844840')).toEqual([d])
 })
 
-test('$orderby and $count are honoured or ignored', async () => {
+test('$orderby and $count are used or ignored', async () => {
   const { simulator, page } = await startFour()
   const query = { $orderby: 'creationDateTimeUtc asc', $count: 'true', $top: '2' }
   const honoured = await page('machineactions', query)
@@ -153,7 +153,7 @@ describe('a list in pages', () => {
   }
   const numbers = (rows: { id: string }[]) => rows.map(({ id }) => Number(id.slice(1)))
 
-  test('is short without $top, runs newest first, and its links lead through every row with the same filter', async () => {
+  test('is short without $top, has the newest first, and its links lead through every row with the same filter', async () => {
     const { simulator, ask, page, token } = await putMany(230)
     const rows: { id: string }[] = []
 
@@ -171,7 +171,7 @@ describe('a list in pages', () => {
     expect((await ask('v1.0/MachineActions')).status).toBe(200)
   })
 
-  test('goes on by $skip where there are no links', async () => {
+  test('continues with $skip when there are no links', async () => {
     const { simulator, page } = await putMany(25)
     simulator.setFaults({ itemPaging: 'skip-only' })
 
@@ -186,7 +186,7 @@ describe('a list in pages', () => {
     )
   })
 
-  test('holds 10,000 rows in one page, and may be cut into smaller ones by the service', async () => {
+  test('has 10,000 rows in one page, and the service may split it into smaller pages', async () => {
     const { simulator, page } = await startItemCaller()
     for (let n = 0; n < 10_001; n++) simulator.actions.put({ id: `n${n}` })
     const whole = await page('machineactions', { $top: '10000' })
@@ -199,7 +199,7 @@ describe('a list in pages', () => {
     expect(new URL(cut['@odata.nextLink'] ?? '').searchParams.get('$skip')).toBe('7')
   })
 
-  test('shifts when rows come, or change what the filter asks for, between two pages', async () => {
+  test('shifts when rows appear, or no longer match the filter, between two pages', async () => {
     const { simulator, page } = await putMany(9)
     const seen: number[] = []
     simulator.actions.onPage(({ number }) => {
@@ -214,16 +214,16 @@ describe('a list in pages', () => {
 
     expect(pages.map(({ value }) => numbers(value))).toEqual([
       [8, 7, 6],
-      // A row came in front: one is seen twice.
+      // A row was added at the front: one row appears twice.
       [6, 5, 4],
-      // A row went away: one is never seen.
+      // A row was removed: one row never appears.
       [2, 1, 0],
       [],
     ])
     expect(seen).toEqual([1, 2, 3, 4])
   })
 
-  test('is not sent before the hook is done', async () => {
+  test('is not sent before the hook has ended', async () => {
     const { simulator, page } = await putMany(1)
     const gate = Promise.withResolvers<void>()
     simulator.actions.onPage(() => gate.promise)

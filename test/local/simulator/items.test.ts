@@ -4,8 +4,8 @@ import { encodeQuery, startItemCaller } from './item-caller.ts'
 const minuteMs = 60_000
 const allTop = { $top: '10000' }
 
-describe('by hand', () => {
-  test('an action is put, changed and purged, and its true history tells each step once', async () => {
+describe('items that a test adds', () => {
+  test('an action is added, changed and purged, and its history has each step once', async () => {
     const { simulator, clock, ask } = await startItemCaller()
     const { actions } = simulator
     const startedAt = clock.now().getTime()
@@ -42,7 +42,7 @@ describe('by hand', () => {
     expect(() => actions.change('a', {})).toThrow('There is no item a.')
   })
 
-  test('an action has every field of the wire, nulls written out', async () => {
+  test('an action has every field of the wire format, nulls included', async () => {
     const { simulator, page } = await startItemCaller()
     simulator.actions.put({ id: 'a' })
 
@@ -74,7 +74,7 @@ describe('by hand', () => {
     expect(value[0]).toMatchObject({ title: null, scope: null, commands: [], errorHResult: 0 })
   })
 
-  test('the last update of a cancelled action lies one tick after its cancellation', async () => {
+  test('the last update of a cancelled action is one tick after its cancellation', async () => {
     const { simulator, clock } = await startItemCaller()
     simulator.actions.put({ id: 'a' })
     clock.advance(1)
@@ -117,8 +117,8 @@ describe('by hand', () => {
   })
 })
 
-describe('what can go wrong', () => {
-  test('a row stands in lists late, but at once by its id', async () => {
+describe('faults', () => {
+  test('a row appears in lists late, but immediately by its id', async () => {
     const { simulator, clock, ask, ids } = await startItemCaller()
     simulator.actions.put({ id: 'late' }, { lateSeconds: 90 })
     simulator.actions.put({ id: 'usual' })
@@ -154,7 +154,7 @@ describe('what can go wrong', () => {
     expect(await ids('machineactions', "status eq 'Succeeded'")).toEqual(['a'])
   })
 
-  test('each so many calls a replica answers that lags behind', async () => {
+  test('one of several calls is answered by a replica that is behind', async () => {
     const { simulator, clock, ask } = await startItemCaller({
       faults: { staleReplica: { everyCalls: 2, lagSeconds: 60 } },
     })
@@ -172,7 +172,7 @@ describe('what can go wrong', () => {
     expect(statuses).toEqual(['Failed', 'Pending', 'Failed', 'Pending'])
   })
 
-  test('a state that nobody knows is carried', async () => {
+  test('an unknown state is passed through', async () => {
     const { simulator, page } = await startItemCaller()
     simulator.actions.put({ id: 'a', status: 'AwaitingDevice' })
     simulator.investigations.put({ id: '1', state: 'Running, PendingApproval' })
@@ -181,7 +181,7 @@ describe('what can go wrong', () => {
     expect((await page('investigations', allTop)).value[0]?.state).toBe('Running, PendingApproval')
   })
 
-  test('the time of the last update can be called as in the sample of the list page', async () => {
+  test('the field with the last update can have the name in the sample of the list’s page', async () => {
     const { simulator, ask, page } = await startItemCaller({
       faults: { updateTimeName: 'lastUpdateTimeUtc' },
     })
@@ -198,7 +198,7 @@ describe('what can go wrong', () => {
     }
   })
 
-  test('an item that exists is missed so many times', async () => {
+  test('an existing item is answered 404 a number of times', async () => {
     const { simulator, ask } = await startItemCaller({ faults: { missedItems: 2 } })
     simulator.actions.put({ id: 'a' })
 
@@ -242,7 +242,7 @@ describe('what can go wrong', () => {
     },
   )
 
-  test('a list can be a page of HTML, half a JSON, cut off, reset or never come', async () => {
+  test('a list can be a page of HTML, broken JSON, cut off, reset or never answered', async () => {
     const { simulator, ask, token } = await startItemCaller()
     const authorization = `Bearer ${await token()}`
     const broken = async (
@@ -274,7 +274,7 @@ describe('what can go wrong', () => {
 })
 
 describe('authorization', () => {
-  test('takes 100 calls a minute for lists and items together, and names the seconds to wait', async () => {
+  test('allows 100 calls a minute for lists and items together, and answers the seconds to wait', async () => {
     const { simulator, clock, ask } = await startItemCaller({ token: { tenantId: 'a-tenant' } })
     simulator.actions.put({ id: 'a' })
     for (let call = 0; call < 50; call++) {
@@ -300,7 +300,7 @@ describe('authorization', () => {
     expect((await ask('machineactions')).status).toBe(200)
   })
 
-  test('takes 1,500 calls an hour', async () => {
+  test('allows 1,500 calls an hour', async () => {
     const { clock, ask } = await startItemCaller({ token: { lifetimeSeconds: 90_000 } })
     for (let minute = 0; minute < 15; minute++) {
       await Promise.all(Array.from({ length: 100 }, () => ask('investigations')))

@@ -33,7 +33,7 @@ function startLife(options: Partial<LifeOptions> = {}, clock = createStillClock(
 }
 const sorted = (values: Iterable<unknown>) => [...new Set(values)].sort()
 
-describe('machine actions that live', () => {
+describe('simulated machine actions', () => {
   test('are in every status, of every type and from every source', () => {
     const { actions } = startLife({ perHour: 60 })
 
@@ -74,7 +74,7 @@ describe('machine actions that live', () => {
     }
   })
 
-  test('write times with up to seven digits, trailing zeros trimmed, some without any', () => {
+  test('have times with up to seven fraction digits, trailing zeros trimmed, some without digits', () => {
     const { actions } = startLife({ perHour: 200 })
 
     const fractions = actions.all().map(({ creationDateTimeUtc }) => {
@@ -89,7 +89,7 @@ describe('machine actions that live', () => {
     expect(fractions.filter((fraction) => fraction.endsWith('0'))).toEqual([])
   })
 
-  test('are now and then ordered for three devices at once, with all their times alike', () => {
+  test('are sometimes requested for three devices at once, with the same times', () => {
     const { actions } = startLife()
     const batches = Object.values(
       Object.groupBy(actions.all(), (item) => String(item.creationDateTimeUtc)),
@@ -105,7 +105,7 @@ describe('machine actions that live', () => {
     }
   })
 
-  test('carry the details of their type', () => {
+  test('have the details of their type', () => {
     const all = startLife({ perHour: 60 }).actions.all()
     const of = (type: string) => all.filter((item) => item.type === type)
 
@@ -141,7 +141,7 @@ describe('machine actions that live', () => {
   })
 })
 
-describe('investigations that live', () => {
+describe('simulated investigations', () => {
   test('are in each of the nineteen states, some of them without start or end', () => {
     const { investigations } = startLife({ investigationsPerHour: 40 })
 
@@ -156,7 +156,7 @@ describe('investigations that live', () => {
     expect(all.some(({ state, endTime }) => state === 'Failed' && endTime === null)).toBe(true)
   })
 
-  test('enter a state twice, wait for days, and are opened again after their end', () => {
+  test('enter a state twice, wait for days, and are reopened after their end', () => {
     const { investigations } = startLife({ investigationsPerHour: 20 })
     const histories = investigations.all().map(({ id }) => investigations.history(id))
 
@@ -176,7 +176,7 @@ describe('investigations that live', () => {
   })
 })
 
-test('the same options make the same life, also one that was started later', () => {
+test('the same options give the same items, also with a later start', () => {
   const first = startLife()
   const again = startLife()
   const later = createStillClock()
@@ -196,7 +196,7 @@ test('the same options make the same life, also one that was started later', () 
   expect(startLife({ seed: 2 }).actions.history()).not.toEqual(startLife().actions.history())
 })
 
-test('the transitions that the lists show are those of the true history', async () => {
+test('the lists show exactly the transitions of the recorded history', async () => {
   const { simulator, clock, page, ask } = await startItemCaller({
     life: { perHour: 240, startsAt: '2026-11-20T06:55:00Z', lateSeconds: 0, unknownStates: true },
   })
@@ -222,7 +222,7 @@ test('the transitions that the lists show are those of the true history', async 
   const truth = steps.map(({ id, from, to }) => `${id} ${from ?? 'nothing'} → ${to}`)
   expect(truth.length).toBeGreaterThan(50)
   expect(seen.filter((step) => truth.includes(step)).sort()).toEqual(truth.sort())
-  // What was there before the first look appears in it.
+  // Items from before the first poll are in its answer.
   expect(seen.filter((step) => !truth.includes(step) && !step.includes('nothing →'))).toEqual([])
   expect(seen.join()).toContain('AwaitingDevice')
   for (const [id, row] of [...last].slice(0, 20)) {
@@ -240,7 +240,7 @@ test('an item is purged when its retention is over', () => {
   expect(actions.history(oldest?.id).at(-1)).toMatchObject({ to: null })
 })
 
-test('a life can be led on by hand: what was to come does not come then', () => {
+test('a test can change a simulated item: its future steps are cancelled', () => {
   const { actions, clock } = startLife()
   const pending = actions.all().find(({ status }) => status === 'Pending')?.id ?? ''
 

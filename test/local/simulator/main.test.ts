@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { getToken } from './caller.ts'
 
-test('the simulator runs alone, says where it stands, and ends when it is told to', async () => {
+test('the simulator runs alone, prints its address, and ends when its parent disconnects', async () => {
   const main = fileURLToPath(new URL('../../../local/simulator/main.ts', import.meta.url))
   const child = spawn(
     process.execPath,

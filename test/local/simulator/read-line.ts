@@ -1,6 +1,6 @@
 import type { ExpectedDevice } from '../../../local/simulator/expected-device.ts'
 
-/** A second, naive reading of an export line, written from the description of the format: slow, plain, for comparison. */
+/** A second, simple reader of an export line, written from the description of the format, for comparison. */
 export function readLine(line: string): Record<string, unknown> | undefined {
   let top: Record<string, unknown>
   try {
@@ -11,8 +11,8 @@ export function readLine(line: string): Record<string, unknown> | undefined {
   const id = top?.DeviceId
   if (typeof id !== 'string' || !/^[0-9A-Za-z._-]{1,128}$/.test(id) || line.length > 2 ** 20)
     return undefined
-  const gathered = lowerNames(unpack(top.DeviceGatheredInfo))
-  const scans = lowerNames(unpack(take(gathered, 'avscanresults')))
+  const info = lowerNames(unpack(top.DeviceGatheredInfo))
+  const scans = lowerNames(unpack(take(info, 'avscanresults')))
   const read: Record<string, unknown> = { machineId: id.toLowerCase() }
   const set = (name: string, value: unknown) => {
     if (value !== null && value !== undefined) read[name] = value
@@ -25,7 +25,7 @@ export function readLine(line: string): Record<string, unknown> | undefined {
   set('rbacGroupName', top.RbacGroupName)
   set('lastSeenTime', utc(top.LastSeenTime))
   set('dataRefreshTimestamp', utc(top.Timestamp))
-  const mode = take(gathered, 'avmode')
+  const mode = take(info, 'avmode')
   if (mode !== null && mode !== undefined) {
     set('avMode', String(mode))
     set(
@@ -37,22 +37,22 @@ export function readLine(line: string): Record<string, unknown> | undefined {
   }
   for (const kind of ['quick', 'full', 'custom']) {
     const scan = lowerNames(scans[kind])
-    set(`${kind}ScanResult`, scan.scanstatus || take(gathered, `${kind}scanresult`) || null)
-    delete gathered[`${kind}scanresult`]
+    set(`${kind}ScanResult`, scan.scanstatus || take(info, `${kind}scanresult`) || null)
+    delete info[`${kind}scanresult`]
     set(`${kind}ScanError`, scan.errorcode || null)
     set(`${kind}ScanTime`, utc(scan.timestamp))
   }
   for (const part of ['Signature', 'Engine', 'Platform']) {
-    const flag = take(gathered, `avis${part.toLowerCase()}uptodate`)
+    const flag = take(info, `avis${part.toLowerCase()}uptodate`)
     read[`avIs${part}UpToDate`] =
       flag === null || flag === undefined ? 'unknown' : String(flag).toLowerCase()
   }
-  for (const name of textNames) set(name, take(gathered, name.toLowerCase()))
-  for (const name of timeNames) set(name, utc(take(gathered, name.toLowerCase())))
+  for (const name of textNames) set(name, take(info, name.toLowerCase()))
+  for (const name of timeNames) set(name, utc(take(info, name.toLowerCase())))
   return read
 }
 
-/** The same columns of a true device. */
+/** The same columns of an expected device. */
 export function columnsOf({ sources, other, ...columns }: ExpectedDevice): Record<string, unknown> {
   return columns
 }

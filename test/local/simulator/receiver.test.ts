@@ -34,10 +34,10 @@ async function startReceiver(options: Partial<ReceiverOptions> = {}) {
   return { receiver, clock, post }
 }
 
-test('a delivery is remembered with its signature, its type and how often it has come', async () => {
+test('a delivery is recorded with its signature, its type and the number of attempts', async () => {
   const { receiver, clock, post } = await startReceiver()
-  const told: string[] = []
-  receiver.onDelivery(({ id }) => told.push(id))
+  const delivered: string[] = []
+  receiver.onDelivery(({ id }) => delivered.push(id))
 
   const statuses = [
     (await post('one')).status,
@@ -61,13 +61,13 @@ test('a delivery is remembered with its signature, its type and how often it has
     answered: 204,
   })
   expect(receiver.unique().map(({ id }) => id)).toEqual(['one', 'two'])
-  expect(told).toEqual(['one', 'two', 'one'])
+  expect(delivered).toEqual(['one', 'two', 'one'])
   receiver.forget()
   expect(receiver.deliveries).toEqual([])
 })
 
 describe('a signature', () => {
-  test('is checked as the specification says, without anybody else’s code', async () => {
+  test('is checked by code of its own, as the specification says', async () => {
     const { receiver } = await startReceiver()
     const key = Buffer.from(secret.slice(6), 'base64')
     const signature = createHmac('sha256', key).update(`an-id.1.${event}`).digest('base64')
@@ -113,7 +113,7 @@ describe('a signature', () => {
     expect(receiver.deliveries[0]?.signatureOk).toBe(false)
   })
 
-  test('of the old secret is good while two are sent, and wrong once the old one is over', async () => {
+  test('with the old secret is valid while two are sent, and wrong after the old one has expired', async () => {
     const { receiver, post } = await startReceiver()
     await post('rotating', { secrets: [newSecret, secret] })
     await post('rotated', { secrets: [newSecret] })
@@ -151,7 +151,7 @@ describe('a bad receiver', () => {
     expect(receiver.unique()).toEqual([])
   })
 
-  test('tells how long to wait, and in which words, as it is told', async () => {
+  test('answers the `Retry-After` that the test sets, in its form', async () => {
     const { receiver, post } = await startReceiver()
     receiver.setMode('throttle', { status: 503, retryAfter: 'Fri, 20 Nov 2026 07:05:00 GMT' })
 
@@ -161,7 +161,7 @@ describe('a bad receiver', () => {
     expect(response.headers.get('retry-after')).toBe('Fri, 20 Nov 2026 07:05:00 GMT')
   })
 
-  test('counts who follows its redirect', async () => {
+  test('counts the clients that follow its redirect', async () => {
     const { receiver, post } = await startReceiver({ mode: 'redirect' })
     const { headers } = await post('one')
 
@@ -171,7 +171,7 @@ describe('a bad receiver', () => {
     expect(receiver.deliveries).toHaveLength(1)
   })
 
-  test('stalls or resets the connection, and has the post all the same', async () => {
+  test('stalls or resets the connection, and still records the post', async () => {
     const { receiver, post } = await startReceiver({ mode: 'stall' })
     await expect(post('one', { timeoutMs: 50 })).rejects.toThrow(/timeout/)
     receiver.setMode('reset')
@@ -189,7 +189,7 @@ describe('a bad receiver', () => {
     expect(receiver.unique().map(({ attempt }) => attempt)).toEqual([2])
   })
 
-  test('sends a body that is huge, or one that drips for ever', async () => {
+  test('sends a huge body, or one that never ends', async () => {
     const { receiver, clock, post } = await startReceiver({ mode: 'huge' })
     const huge = await (await post('one')).arrayBuffer()
     receiver.setMode('drip')
@@ -205,7 +205,7 @@ describe('a bad receiver', () => {
   })
 })
 
-test('the simulator has receivers of its own, one for each name', async () => {
+test('the simulator has its own receivers, one for each name', async () => {
   const { simulator } = await startCaller()
   simulator.receiver('second').setMode('gone')
 

@@ -1,7 +1,7 @@
 import type { SimulatorOptions } from '../../../local/simulator/simulator.ts'
 import { type Caller, startCaller } from './caller.ts'
 
-/** A row, a body, a part of one: what is in it is what the tests are about. */
+/** A row or a body, or a part of one, as the tests read it. */
 // biome-ignore lint/suspicious/noExplicitAny: every test reads other fields.
 export type Body = any
 
@@ -10,20 +10,20 @@ export interface Told {
   status: number
   headers: Headers
   text: string
-  /** Undefined where the body is no JSON. */
+  /** Undefined when the body is not JSON. */
   body: Body
 }
 
-/** Somebody who looks up scans. */
+/** A client that looks up scans. */
 export interface ScanCaller extends Caller {
-  /** Asks Tenable with its keys. */
+  /** Calls Tenable with its keys. */
   tenable(path: string, headers?: Record<string, string>): Promise<Told>
-  /** Asks Defender for the history of scans. */
+  /** Calls Defender's history of scans. */
   history(action: 'Session' | 'ScanDefinition', body: unknown, query?: string): Promise<Told>
   definitions(): Promise<Told>
 }
 
-/** Starts a simulator for one test, with somebody who looks up scans. */
+/** Starts a simulator for one test, with a client that looks up scans. */
 export async function startScanCaller(
   options: Partial<SimulatorOptions> = {},
 ): Promise<ScanCaller> {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../shared/platform/time.ts'
 
-/** A clock that stands still until it is moved; sleepers wake when their time has come. */
+/** A clock that stands still until it is moved; sleepers wake when they are due. */
 export interface StillClock extends Clock {
   advance(ms: number): void
 }

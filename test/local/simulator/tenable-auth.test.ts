@@ -3,7 +3,7 @@ import type { TenableFault } from '../../../local/simulator/faults.ts'
 import { startScanCaller } from './scan-caller.ts'
 
 describe('authorization', () => {
-  test('opens for the key pair alone, however its header is spaced', async () => {
+  test('needs the key pair; spaces in the header do not matter', async () => {
     const { simulator, tenable } = await startScanCaller()
     const { accessKey, secretKey } = simulator.tenableKeys
     const ask = (header: string) => tenable('scans/101/latest-status', { 'x-apikeys': header })
@@ -28,7 +28,7 @@ describe('authorization', () => {
     expect([...simulator.issuedSecrets]).toEqual(expect.arrayContaining([accessKey, secretKey]))
   })
 
-  test('gives every answer an id, and counts who came where', async () => {
+  test('gives every answer an id, and counts the calls of each route', async () => {
     const { simulator, tenable } = await startScanCaller()
     const agent = 'Integration/1.0 (Contoso; relay; Build/1.0.0)'
 
@@ -68,7 +68,7 @@ describe('authorization', () => {
     expect(body.scans[0]).not.toHaveProperty('legacy')
   })
 
-  test('is closed with a page of HTML to whoever calls too often in a minute', async () => {
+  test('refuses too many calls in a minute with a page of HTML', async () => {
     const { clock, tenable } = await startScanCaller({ faults: { tenableCallsPerMinute: 2 } })
     await tenable('scans/101/latest-status')
     clock.advance(20_000)
@@ -87,7 +87,7 @@ describe('authorization', () => {
     expect(passed.status).toBe(200)
   })
 
-  test('is closed to whoever calls too much at a time; slow answers take their time by the clock', async () => {
+  test('refuses too many concurrent calls; slow answers take time by the clock', async () => {
     const { simulator, clock, tenable } = await startScanCaller({
       faults: { tenableCallsAtOnce: 2, slowScanSeconds: 90 },
     })
@@ -107,7 +107,7 @@ describe('authorization', () => {
   })
 })
 
-describe('what can go wrong', () => {
+describe('faults', () => {
   test.each<[TenableFault['answer'], number, string | RegExp]>([
     ['bad-request', 400, '{"error":"Invalid parameter"}'],
     [

@@ -3,11 +3,11 @@ import { startScanCaller } from './scan-caller.ts'
 
 const dayMs = 24 * 3_600_000
 const found = (info: number, critical: number) => ({ info, low: 1, medium: 2, high: 3, critical })
-/** Keys that an archived run is without. */
+/** Keys that an archived run does not have. */
 const goneKeys = ['hosts', 'vulnerabilities', 'comphosts', 'compliance', 'filters']
 
 describe('details', () => {
-  test('tell what was found on each host, in seconds since 1970', async () => {
+  test('have the findings on each host, with times in seconds since 1970', async () => {
     const { simulator, tenable } = await startScanCaller({ scans: { samples: false } })
     simulator.scans.tenable.put({
       id: 7,
@@ -55,7 +55,7 @@ describe('details', () => {
     ])
   })
 
-  test('list runs under other names than the list of runs does', async () => {
+  test('list runs with other names than the list of runs', async () => {
     const { tenable } = await startScanCaller()
 
     const [details, history] = [await tenable('scans/101'), await tenable('scans/101/history')]
@@ -120,7 +120,7 @@ describe('details', () => {
     )
   })
 
-  test('of an archived run have neither hosts nor their number, but history, notes and remediations', async () => {
+  test('of an archived run have no hosts and no number of hosts, but history, notes and remediations', async () => {
     const { tenable } = await startScanCaller()
 
     const [archived, imported] = [await tenable('scans/111'), await tenable('scans/112')]
@@ -144,7 +144,7 @@ describe('details', () => {
     expect(imported.body.history[0].type).toBeNull()
   })
 
-  test('are archived once the run is more than 35 days over', async () => {
+  test('are archived when the run ended more than 35 days ago', async () => {
     const { simulator, clock, tenable } = await startScanCaller()
     const endedAt = clock.now().toISOString()
     simulator.scans.tenable.put({ id: 7, runs: [{ endedAt }] })
@@ -168,7 +168,7 @@ describe('details', () => {
     expect(second.text).toBe(first.text)
   })
 
-  test('of a scan of a web application are refused or fail, while its status and its runs are told', async () => {
+  test('of a scan of a web application are refused or fail, while its status and its runs are answered', async () => {
     const { tenable } = await startScanCaller()
 
     const refused = await tenable('scans/114')

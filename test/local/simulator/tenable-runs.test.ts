@@ -35,7 +35,7 @@ test.each([
   },
 )
 
-test('a scan goes by three kinds of id: a number, 61 characters, or 52 where it was imported', async () => {
+test('a scan has three kinds of id: a number, 61 characters, or 52 when it was imported', async () => {
   const { tenable } = await startScanCaller()
 
   const [usual, imported] = [await tenable('scans/101'), await tenable('scans/109')]
@@ -50,7 +50,7 @@ test('a scan goes by three kinds of id: a number, 61 characters, or 52 where it 
 })
 
 describe('runs', () => {
-  test('come in pages, fifty by default, in the order that was asked for', async () => {
+  test('are listed in pages, fifty by default, in the requested order', async () => {
     const { simulator, tenable } = await startScanCaller({
       faults: { unsortedRuns: 'oldest-first' },
     })
@@ -79,7 +79,7 @@ describe('runs', () => {
     expect(refused.status).toBe(400)
   })
 
-  test('of a rollover are left out when that is asked for', async () => {
+  test('of a rollover are left out on request', async () => {
     const { simulator, tenable } = await startScanCaller()
     simulator.scans.tenable.put({ id: 7, runs: [{}, { isRollover: true }, {}] })
 
@@ -91,7 +91,7 @@ describe('runs', () => {
     expect(totals).toEqual([3, 3, 2])
   })
 
-  test('go on by the clock', async () => {
+  test('advance by the clock', async () => {
     const { clock, tenable } = await startScanCaller()
 
     const statuses = []
@@ -106,7 +106,7 @@ describe('runs', () => {
     expect(ends).toEqual([null, null, null, Date.parse('2026-11-20T07:03:00Z') / 1000])
   })
 
-  test('do not do by themselves what was to come once they were moved on by hand', async () => {
+  test('have no more future steps after a test has changed them', async () => {
     const { simulator, clock, tenable } = await startScanCaller()
     clock.advance(minuteMs)
     simulator.scans.tenable.changeRun(118, { status: 'canceled' })
@@ -120,7 +120,7 @@ describe('runs', () => {
     ])
   })
 
-  test('that an agent has triggered have no name', async () => {
+  test('that an agent has triggered can’t be requested', async () => {
     const { simulator, tenable } = await startScanCaller()
     const run = simulator.scans.tenable.get(110)?.runs[0]
 
@@ -131,7 +131,7 @@ describe('runs', () => {
     expect(statuses).toEqual([200, 404])
   })
 
-  test('are started and moved on by hand', async () => {
+  test('can be started and changed by a test', async () => {
     const { simulator, clock, tenable } = await startScanCaller()
     const { tenable: store } = simulator.scans
     const { uuid } = store.startRun(108, { status: 'pending', startedAt: null, hosts: 1 })

@@ -20,10 +20,10 @@ describe.each([
   ['openapi.json', openapi],
   ['swagger.json', swagger],
 ])('docs/%s', (name, description) => {
-  test('is what the routes say by now', () => {
+  test('is up to date with the routes', () => {
     const isStale = JSON.stringify(JSON.parse(shipped(name))) !== JSON.stringify(description)
 
-    expect(isStale && `docs/${name} is stale: npm run describe writes it anew`).toBe(false)
+    expect(isStale && `docs/${name} is stale: npm run describe writes it again`).toBe(false)
   })
 
   test('is valid', async () => {
@@ -45,7 +45,7 @@ test('docs/api.md is the page of the current routes, each with its own heading',
   expect(headings.filter((heading) => !page.includes(heading))).toEqual([])
 })
 
-test('every route is an operation with an id of its own, a title, and a security that is its own', () => {
+test('every route is an operation with a unique id, a title and its own security', () => {
   const operations = httpRoutes.map(
     ({ path, method }) => openapi.paths[`/${path}`]?.[method.toLowerCase()],
   )
@@ -61,7 +61,7 @@ test('every route is an operation with an id of its own, a title, and a security
   )
 })
 
-test('a keyed route tells of 401, one with an id of 404, one with a body of 411, 413 and 415', () => {
+test('a route with a key describes 401, one with an id 404, one with a body 411, 413 and 415', () => {
   const statusesOf = (path: string, method: string) =>
     Object.keys(openapi.paths[path]?.[method]?.responses ?? {})
 
@@ -92,13 +92,13 @@ test('headers and callbacks are described where there are any', () => {
   )
 })
 
-test('every type of event that there is has a shape', () => {
+test('every event type has a shape', () => {
   const described = Object.values(eventShapes).flatMap((shape) => shape.shape.type.options)
 
   expect(eventTypes.filter((type) => !described.includes(type))).toEqual([])
 })
 
-test('no reference leads nowhere, and Swagger has no word that version 2.0 does not know', () => {
+test('every reference has a target, and Swagger has only keywords of version 2.0', () => {
   const references = (text: string) =>
     new Set([...text.matchAll(/"#\/[^"]+?\/([^/"]+)"/g)].map(([, name]) => name))
 
@@ -144,7 +144,7 @@ describe('a new route', () => {
   const operation = made.openapi.paths['/things/{thing}']?.get
   const old = made.swagger.paths['/things/{thing}']?.get
 
-  test('is described as it stands: lists, defaults, optional bodies, shapes with names, refusals of its own', () => {
+  test('is described completely: lists, defaults, optional bodies, named shapes, its own refusals', () => {
     const schema = operation?.responses[200]?.content?.['application/json']?.schema
 
     expect(operation?.parameters).toMatchObject([
@@ -164,7 +164,7 @@ describe('a new route', () => {
     expect(operation?.responses[429]?.content).toHaveProperty(['application/problem+json'])
   })
 
-  test('is described in Swagger with the members of all alternatives, none of them narrower than it was', () => {
+  test('is described in Swagger with the members of all alternatives, none of them stricter', () => {
     const schema = old?.responses[200]?.schema
 
     expect(old?.parameters).toMatchObject([
@@ -213,13 +213,13 @@ describe('a new route', () => {
   ])('has both descriptions agree on the answer %#', (body, isGood) => {
     const modern: Schema = operation?.responses[200]?.content?.['application/json']?.schema ?? {}
 
-    const judged = [
+    const accepted = [
       toChecker(modern, made.openapi.components.schemas).safeParse(body).success,
       toChecker(old?.responses[200]?.schema ?? {}, made.swagger.definitions).safeParse(body)
         .success,
     ]
 
-    expect(judged).toEqual([isGood, isGood])
+    expect(accepted).toEqual([isGood, isGood])
   })
 })
 
@@ -244,14 +244,14 @@ describe('an answer', () => {
       { ...page, events: [event] },
       'not as it is described',
     ],
-  ])('%s is judged so', (_name, status, contentType, body, told) => {
-    const judge = () => check({ method: 'GET', path: '/api/events', status, contentType, body })
+  ])('%s is accepted or refused', (_name, status, contentType, body, message) => {
+    const answer = () => check({ method: 'GET', path: '/api/events', status, contentType, body })
 
-    if (told) expect(judge).toThrow(told)
-    else expect(judge).not.toThrow()
+    if (message) expect(answer).toThrow(message)
+    else expect(answer).not.toThrow()
   })
 
-  test('is looked up under the route that the host takes: a literal segment beats a parameter', () => {
+  test('is checked with the route that the host chooses: a literal segment beats a parameter', () => {
     const find = (path: string) =>
       findPath(['/scans/{id}', '/scans/latest', '/scans'], path, () => true)
 

@@ -2,17 +2,17 @@ import { z } from 'zod'
 import type { Response, Schema } from '../../../local/tools/describe/document.ts'
 import type { Descriptions } from '../../../local/tools/describe/routes.ts'
 
-/** An answer as it came over the wire; `body` is undefined where there was none. */
+/** An answer as it was received; `body` is undefined when there was none. */
 export interface Answered {
   method: string
-  /** Below the host, for instance `/api/events`. */
+  /** Path without the host, for example `/api/events`. */
   path: string
   status: number
   contentType: string | null
   body: unknown
 }
 
-/** A schema of either description as something that checks; in both, references lead to `definitions`. */
+/** Makes a validator of a schema of either description; in both, references lead to `definitions`. */
 export function toChecker(schema: Schema, definitions: Record<string, Schema>): z.ZodType {
   const text = JSON.stringify({ ...schema, definitions })
     .replaceAll('#/components/schemas/', '#/definitions/')
@@ -23,7 +23,7 @@ export function toChecker(schema: Schema, definitions: Record<string, Schema>): 
   })
 }
 
-/** Holds answers to both descriptions; throws for a status, a media type or a body that one of them does not tell of. */
+/** Checks answers with both descriptions; throws for a status, a media type or a body that one of them does not describe. */
 export function createAnswerCheck({ openapi, swagger }: Descriptions) {
   const checkers = new Map<string, z.ZodType>()
 
@@ -65,7 +65,7 @@ export function createAnswerCheck({ openapi, swagger }: Descriptions) {
 const schemaFor = ({ content = {} }: Response, contentType: string | null): Schema | undefined =>
   content[contentType?.split(';')[0]?.trim() ?? '']?.schema
 
-/** The template that a path goes by: a literal segment beats a parameter, as it does for the host. */
+/** The template that matches a path: a literal segment beats a parameter, as in the host. */
 export function findPath(
   templates: string[],
   path: string,

@@ -10,10 +10,10 @@ let swagger: Swagger
 
 beforeEach(async () => {
   stack = await startTestStack({ fleet: { size: 3, files: 1, badLines: 0 } })
-  // The first look remembers and tells nobody.
+  // The first poll is a baseline without events.
   await check('machine-actions')
   await check('investigations')
-  // As the import of a connector does it: with no key.
+  // Without a key, as the import of a connector does.
   swagger = (await (await fetch(`${stack.host.url}/api/swagger.json`)).json()) as Swagger
 })
 afterEach(() => stack.stop())
@@ -28,7 +28,7 @@ interface Trigger {
   content: Schema | undefined
 }
 
-/** What the designer offers as the first step of a workflow. */
+/** The triggers that the designer offers. */
 function findTriggers(): Trigger[] {
   return Object.entries(swagger.paths).flatMap(
     ([path, { 'x-ms-notification-content': content, ...operations }]) =>
@@ -52,11 +52,11 @@ const bodyOf = (parameters: SwaggerOperation['parameters']): Record<string, Sche
 const contentOf = (content: unknown, operation: SwaggerOperation): Schema | undefined =>
   callbackOf(operation) ? (content as { schema: Schema } | undefined)?.schema : undefined
 
-/** An address as the description gives it. */
+/** The URL of an operation in the description. */
 const addressOf = (path: string) =>
   `${swagger.schemes[0]}://${swagger.host}${swagger.basePath}${path}`
 
-/** The header that the description asks of a connection. */
+/** The header that the description requires for a connection. */
 function keyHeader(): Record<string, string> {
   const [scheme] = Object.values(
     swagger.securityDefinitions as Record<string, { in: string; name: string }>,
@@ -73,7 +73,7 @@ const until = async (isSo: () => boolean) => {
   expect(isSo(), stack.lines.slice(-10).join('\n')).toBe(true)
 }
 
-test('the designer finds two triggers, one that is called and one that polls, and what they bring', () => {
+test('the designer finds two triggers, a webhook and a polling one, and the fields of their events', () => {
   const triggers = findTriggers()
 
   expect(triggers.map(({ path, method }) => [path, method])).toEqual([
@@ -101,12 +101,12 @@ test('the designer finds two triggers, one that is called and one that polls, an
   )
 })
 
-test('a workflow is subscribed through the webhook trigger, called with what is described, and unsubscribed', async () => {
+test('a workflow is subscribed through the webhook trigger, called with a described body, and unsubscribed', async () => {
   const workflow = stack.simulator.receiver('workflow')
   const [trigger] = findTriggers().filter(({ content }) => content)
   const callback = callbackOf(trigger?.operation as SwaggerOperation) ?? ''
   const members = Object.entries(bodyOf(trigger?.operation.parameters ?? []))
-  // The designer itself sends what is internal and has a default.
+  // The designer sends internal members with a default by itself.
   const presets = members.filter(
     ([, one]) => one['x-ms-visibility'] === 'internal' && one.default !== undefined,
   )
@@ -143,9 +143,9 @@ test('a workflow is subscribed through the webhook trigger, called with what is 
   expect(eventShapes.MachineActionEvent.safeParse(delivery?.body).error).toBeUndefined()
 })
 
-test('a workflow polls through the polling trigger: Location after Retry-After until there is an event, then on', async () => {
+test('a workflow polls through the polling trigger: Location after Retry-After until there is an event, then again', async () => {
   const [trigger] = findTriggers().filter(({ content }) => !content)
-  /** What Logic Apps does: the key goes to the first address alone, then each Location is asked after its time. */
+  /** As Logic Apps does: sends the key only to the first URL, then calls each Location after its time. */
   const follow = async (response: Response) => {
     stack.clock.advance(1000 * Number(response.headers.get('retry-after')))
     return fetch(response.headers.get('location') ?? '')
@@ -166,7 +166,7 @@ test('a workflow polls through the polling trigger: Location after Retry-After u
   expect(eventShapes.InvestigationEvent.safeParse(event).error).toBeUndefined()
 })
 
-test('every kind of event is of its shape, to the last member', async () => {
+test('every kind of event has exactly its described shape', async () => {
   stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
   stack.simulator.investigations.put({ id: '7', state: 'Running' })
   await check('machine-actions')
@@ -187,7 +187,7 @@ test('every kind of event is of its shape, to the last member', async () => {
   expect(new Set(events.map(({ type }) => type)).size).toBe(4)
 })
 
-test('descriptions need no key, name the origin they were asked at, and are not sent twice', async () => {
+test('descriptions need no key, name the origin of the request, and are not sent twice', async () => {
   const first = await fetch(`${stack.host.url}/api/openapi.json`)
   const openapi = await first.json()
   const again = await stack.request('GET', 'openapi.json', {

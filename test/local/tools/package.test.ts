@@ -38,7 +38,7 @@ test('the package, unpacked in an empty folder, loads with plain node, registers
   expect(unpacked.descriptions).toEqual(placedDescriptions())
 })
 
-test('the package holds production modules alone, no Node and nothing of this machine', async () => {
+test('the package has only production modules, no Node and nothing of this machine', async () => {
   const dist = await emptyFolder()
   await mkdir(join(dist, 'functions'))
   await writeFile(join(dist, 'functions/index.js'), '')
@@ -76,7 +76,7 @@ test('a package without compiled files is not made', async () => {
   expect(() => collectPackage(root, dist)).toThrow('npm run build')
 })
 
-test('an archive gives back what was put in, and is the same each time', () => {
+test('an archive returns the files that were added, and is the same each time', () => {
   const entries = [
     { path: 'a/ä.txt', content: Buffer.from('something '.repeat(1000)) },
     { path: 'empty', content: Buffer.alloc(0) },
@@ -89,10 +89,10 @@ test('an archive gives back what was put in, and is the same each time', () => {
   expect(zip(entries)).toEqual(archive)
 })
 
-test('.funcignore leaves in what must be published, and makes no remote build of it', () => {
+test('.funcignore keeps everything that must be published, and prevents a remote build', () => {
   const lines = readFileSync(join(root, '.funcignore'), 'utf8').split('\n').filter(Boolean)
 
-  // A pattern without a leading slash would take folders of the same name out of dist and node_modules.
+  // A pattern without a leading slash would also remove folders of the same name in dist and node_modules.
   expect(lines.filter((line) => !/^(?:\/|\.|local\.settings\.json$)/.test(line))).toEqual([])
   expect(
     lines.filter((line) => /node_modules|dist|docs|out\b|host\.json|package|^\*/.test(line)),

@@ -1,6 +1,6 @@
 import { crc32, inflateRawSync } from 'node:zlib'
 
-/** Reads an archive by its directory, as every unpacker does; throws where directory, head and content disagree. */
+/** Reads an archive by its directory, as every unpacker does; throws when directory, header and content disagree. */
 export function unzip(archive: Buffer): Map<string, Buffer> {
   const end = archive.lastIndexOf(Buffer.from('PK\x05\x06'))
   const files = new Map<string, Buffer>()
@@ -10,7 +10,7 @@ export function unzip(archive: Buffer): Map<string, Buffer> {
     const name = archive.toString('utf8', at + 46, at + 46 + nameLength)
     const head = archive.readUInt32LE(at + 42)
     const body = head + 30 + archive.readUInt16LE(head + 26) + archive.readUInt16LE(head + 28)
-    // Method, time, sums and lengths stand in both places.
+    // Both places have method, time, checksum and lengths.
     const same = archive.subarray(at + 8, at + 30).equals(archive.subarray(head + 6, head + 28))
     const content = inflateRawSync(archive.subarray(body, body + archive.readUInt32LE(at + 20)))
     if (
