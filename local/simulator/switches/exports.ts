@@ -1,0 +1,3 @@
+import type { FaultSwitch } from './switch.ts'
+
+export const exportsSwitches: Record<string, FaultSwitch> = {}
