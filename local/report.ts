@@ -1,4 +1,4 @@
-import { type FlowCheck, flowGrants } from '../shared/app/flows.ts'
+import { type FlowCheck, flows } from '../shared/app/flows.ts'
 import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
@@ -69,13 +69,15 @@ export function describeLiveTries(url: string, key: string): string[] {
 
 /** A look at every flow, for people: a line a flow with what is wrong, then what mends it, each command once. */
 export function describeLooks(looks: readonly FlowCheck[]): string[] {
-  const width = Math.max(...looks.map(({ flow }) => flowGrants[flow].title.length))
+  const titles = new Map(flows.map(({ key, title }) => [key, title]))
+  const width = Math.max(...[...titles.values()].map(({ length }) => length))
   const lines = looks.flatMap(({ flow, state, checks }) => {
     const problems = checks.flatMap(({ name, problem }) =>
       problem === null ? [] : [`${name}: ${problem}`],
     )
     const [first = '', ...others] = problems
-    const head = `  ${flowGrants[flow].title.padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
+    const head =
+      `  ${(titles.get(flow) ?? flow).padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
     return [head, ...others.map((problem) => `${' '.repeat(width + 12)}${problem}`)]
   })
   const remedies = new Set(looks.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))

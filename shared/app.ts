@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FlowCheck } from './app/flows.ts'
 import { type AvHealthSection, createAvHealthSection } from './app/sections/av-health.ts'
-import type { Overrides } from './app/sections/base.ts'
-import { type Base, createBase } from './app/sections/base.ts'
+import { type Base, createBase, type Overrides } from './app/sections/base.ts'
 import { type ChangesSection, createChangesSection } from './app/sections/changes.ts'
 import { createDefenderSection, type DefenderSection } from './app/sections/defender.ts'
 import { createEventsSection, type EventsSection } from './app/sections/events.ts'
@@ -20,31 +19,31 @@ const systemClock: Clock = {
 let overrides: Partial<Overrides> = {}
 let app: App | undefined
 
-/** The parts of the app, each section put together on first use: a section that is set up wrongly stops only its flow. */
+/** The sections of the app, each created on first use: wrong settings of a section stop only its flows. */
 export interface App {
   clock: Clock
   env: Overrides['env']
-  /** Whether at least one section is set up; looks at settings alone. */
+  /** Whether at least one section is set up; reads only settings. */
   isConfigured(): boolean
-  /** How answers name the app, where the settings say so. */
+  /** The address that answers give for the app, where one is set. */
   publicBaseUrl: string | undefined
   base(): Promise<Base>
   defender(): Promise<DefenderSection>
   avHealth(): Promise<AvHealthSection>
   events(): Promise<EventsSection>
   changes(): Promise<ChangesSection>
-  /** Throws a ConfigError while a key is absent. */
+  /** Throws a ConfigError while a key is missing. */
   tenable(): Promise<TenableSection>
-  /** Whether nobody has set up any key of Tenable. */
+  /** Whether no key of Tenable is set. */
   isTenableOff: boolean
   scanHistory(): Promise<ScanHistorySection>
-  /** Lets all who want to know at once whether every flow can run share one look. */
-  joinChecks(key: 'preflight', look: () => Promise<FlowCheck[]>): Promise<FlowCheck[]>
+  /** Callers at the same time share one preflight. */
+  joinChecks(key: 'preflight', check: () => Promise<FlowCheck[]>): Promise<FlowCheck[]>
 }
 
-/** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
-export function useOverrides(given: Partial<Overrides>): void {
-  overrides = given
+/** Replaces what the platform provides, and makes the app new on its next use; only for laptops and tests. */
+export function useOverrides(replacements: Partial<Overrides>): void {
+  overrides = replacements
   app = undefined
 }
 
@@ -52,17 +51,17 @@ export function useOverrides(given: Partial<Overrides>): void {
 export function theApp(): App {
   if (app) return app
   const { env = process.env, clock = systemClock } = overrides
-  const given = { ...overrides, env, clock }
+  const options = { ...overrides, env, clock }
   const once = <T>(make: () => Promise<T>) => singleFlight(make, { keep: true })
-  const base = once(() => createBase(given))
-  const defender = once(async () => createDefenderSection(given, await base()))
-  const events = once(async () => createEventsSection(given, await base()))
+  const base = once(() => createBase(options))
+  const defender = once(async () => createDefenderSection(options, await base()))
+  const events = once(async () => createEventsSection(options, await base()))
   const avHealth = once(async () =>
-    createAvHealthSection(given, await base(), await defender(), await events()),
+    createAvHealthSection(options, await base(), await defender(), await events()),
   )
-  const changes = once(async () => createChangesSection(given, await events(), await defender()))
-  const tenable = once(async () => createTenableSection(given, await base()))
-  const scanHistory = once(async () => createScanHistorySection(given, await base()))
+  const changes = once(async () => createChangesSection(options, await events(), await defender()))
+  const tenable = once(async () => createTenableSection(options, await base()))
+  const scanHistory = once(async () => createScanHistorySection(options, await base()))
   app = {
     clock,
     env,
@@ -76,7 +75,7 @@ export function theApp(): App {
     tenable,
     isTenableOff: !wantsTenable(env),
     scanHistory,
-    joinChecks: singleFlight((_key: 'preflight', look: () => Promise<FlowCheck[]>) => look()),
+    joinChecks: singleFlight((_key: 'preflight', check: () => Promise<FlowCheck[]>) => check()),
   }
   return app
 }

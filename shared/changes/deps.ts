@@ -1,11 +1,10 @@
 import { defineRoute } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
 import type { PollContext } from './poll-state.ts'
-import type { ResourceName } from './resources/index.ts'
 
 /** What the routes of this domain work with. */
 export interface ChangesDeps {
-  context(name: ResourceName): PollContext
+  context(name: string): PollContext
   /** Hands new events of a stream to their subscribers. */
   dispatch(stream: string): Promise<void>
   tickets: Tickets

@@ -157,7 +157,7 @@ function findOverdue(
   const limitHours = limitFor(resource, item.state, result.overdueHours)
   if (item.overdueSent || nowMs - Date.parse(openSince(item)) <= limitHours * HOUR_MS)
     return undefined
-  const told = { ...item, version: item.version + 1, overdueTold: true }
+  const told = { ...item, version: item.version + 1, overdueSent: true }
   return {
     id: item.id,
     item: told,
@@ -198,7 +198,7 @@ function goneNow(
     version: before.version + 1,
     gone: reason,
     missingSince: null,
-    doubted: null,
+    unconfirmedState: null,
     changedAt: result.now.toISOString(),
   }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }

@@ -9,7 +9,7 @@ import { heldBy, isDelegated, lackedGrants, USER_RIGHT } from './grants.ts'
 export interface DefenderOptions {
   http: Http
   token: GetToken
-  budget: Budget<DefenderFamily>
+  budget: Budget<string>
   baseUrl: URL
   /** Which other hosts a paging link may lead to; without it none. They get our token. */
   isTrustedHost?(url: URL): boolean
@@ -20,8 +20,6 @@ export interface DefenderRequest {
   method?: 'GET' | 'POST'
   url: URL
   family: DefenderFamily
-  /** App roles of which any one is enough. */
-  roles: readonly string[]
   /** Sent as JSON. */
   body?: unknown
   repeatable?: boolean
@@ -55,7 +53,6 @@ export function createDefenderCall({
     method = 'GET',
     url,
     family,
-    roles,
     body,
     repeatable,
     waitUpToMs = 0,
@@ -78,8 +75,8 @@ export function createDefenderCall({
         ...(repeatable !== undefined && { repeatable }),
         timeoutMs: timeoutMs ?? DEFAULT_TIMEOUT_MS,
         isAllowed,
-        admit: () => budget.acquire(family, { waitUpToMs, priority }),
-        onFailure: (error) => recordThrottle(budget, family, error),
+        admit: () => budget.acquire(family.name, { waitUpToMs, priority }),
+        onFailure: (error) => recordThrottle(budget, family.name, error),
         async renewCredentials() {
           bearer = await token({ fresh: true })
           return { authorization: `Bearer ${bearer}` }
@@ -87,7 +84,7 @@ export function createDefenderCall({
       })
     } catch (error) {
       const isTheirs = error instanceof UpstreamError && error.facts.call === name
-      throw isTheirs ? explained(error, { bearer, roles }) : error
+      throw isTheirs ? explained(error, { bearer, roles: family.roles }) : error
     }
   }
 }

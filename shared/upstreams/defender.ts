@@ -4,7 +4,7 @@ import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
-import { type DefenderFamily, defenderRoles } from './grants.ts'
+import { type DefenderFamily, defenderFamilies } from './grants.ts'
 import { type ODataPage, odataPages } from './odata-pages.ts'
 
 /** The files of the present antivirus-health export. */
@@ -29,9 +29,9 @@ export interface Defender {
    * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
    * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
    */
-  items(list: ListName, filter: string, priority?: Priority): AsyncGenerator<ODataPage>
+  items(family: ItemFamily, filter: string, priority?: Priority): AsyncGenerator<ODataPage>
   /** One item; undefined when the service answers that there is none of this id. */
-  item(list: ListName, id: string, priority?: Priority): Promise<unknown | undefined>
+  item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown | undefined>
 }
 
 const ExportFiles = z.object({
@@ -39,14 +39,11 @@ const ExportFiles = z.object({
   generatedTime: z.string().nullish(),
 })
 
-/** Which lists of items there are, and whose limit and roles they share. */
-const lists = {
-  machineactions: { family: 'machine-actions', roles: defenderRoles['machine-actions'] },
-  investigations: { family: 'investigations', roles: defenderRoles.investigations },
-} as const
-
-/** A list of items by the last part of its path. */
-export type ListName = keyof typeof lists
+/** A family that has a list of items. */
+export interface ItemFamily extends DefenderFamily {
+  /** The path of the list, for instance `/api/machineactions`; an item has its id below it. */
+  path: string
+}
 
 /** A page waits for a token of the budget as long as the window of a minute lasts. */
 const PAGE_WAIT_MS = MINUTE_MS
@@ -62,18 +59,17 @@ export function createDefender(options: DefenderOptions): Defender {
   const isTrusted = (url: URL) =>
     url.origin === options.baseUrl.origin || (options.isTrustedHost?.(url) ?? false)
   return {
-    items(list, filter, priority = 'background') {
-      const url = at(`/api/${list}`)
+    items(family, filter, priority = 'background') {
+      const url = at(family.path)
       // The dollar goes out as it is, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      const ask = (page: URL) =>
-        call({ url: page, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
+      const ask = (page: URL) => call({ url: page, family, priority, waitUpToMs: ITEM_WAIT_MS })
       return odataPages({ url, upstream: 'defender', isTrusted, ask })
     },
-    async item(list, id, priority = 'background') {
-      const url = at(`/api/${list}/${encodeURIComponent(id)}`)
+    async item(family, id, priority = 'background') {
+      const url = at(`${family.path}/${encodeURIComponent(id)}`)
       try {
-        const { body } = await call({ url, ...lists[list], priority, waitUpToMs: ITEM_WAIT_MS })
+        const { body } = await call({ url, family, priority, waitUpToMs: ITEM_WAIT_MS })
         return body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined
@@ -83,7 +79,7 @@ export function createDefender(options: DefenderOptions): Defender {
     async listExportFiles(sasValidHours) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
-      const { body } = await call({ url, family: 'export', roles: defenderRoles.export })
+      const { body } = await call({ url, family: defenderFamilies.export })
       const list = ExportFiles.safeParse(body)
       if (!list.success)
         throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
@@ -97,8 +93,7 @@ export function createDefender(options: DefenderOptions): Defender {
         ask: (url) =>
           call({
             url,
-            family: 'deviceavinfo',
-            roles: defenderRoles.deviceavinfo,
+            family: defenderFamilies.avInfo,
             waitUpToMs: PAGE_WAIT_MS,
           }),
       }),
@@ -127,7 +122,6 @@ export interface DefenderScans {
   definitions(): Promise<ScanRows | undefined>
 }
 
-const FAMILY = 'authenticated-scans'
 const PATH = '/api/DeviceAuthenticatedScanDefinitions'
 const SCANS_TIMEOUT_MS = MINUTE_MS
 
@@ -156,9 +150,8 @@ export function createDefenderScans(options: DefenderOptions): DefenderScans {
       const answer = await call({
         method,
         url,
-        family: FAMILY,
+        family: defenderFamilies.scans,
         priority: 'interactive',
-        roles: defenderRoles[FAMILY],
         timeoutMs: SCANS_TIMEOUT_MS,
         // The posts only read.
         ...(body !== undefined && { body, repeatable: true }),
@@ -191,14 +184,6 @@ export function createDefenderScans(options: DefenderOptions): DefenderScans {
 /** Asks a family of routes the cheapest thing that shows whether it lets us in; throws what the route throws. */
 export type DefenderProbe = (family: DefenderFamily) => Promise<void>
 
-/** One row where the route takes `$top`; definitions of scans are few, and the export answers links alone. */
-const asked: Record<DefenderFamily, string> = {
-  'machine-actions': '/api/machineactions?$top=1',
-  investigations: '/api/investigations?$top=1',
-  'authenticated-scans': '/api/DeviceAuthenticatedScanDefinitions',
-  deviceavinfo: '/api/deviceavinfo?$top=1',
-  export: '/api/machines/InfoGatheringExport?sasValidHours=1',
-}
 const PROBE_TIMEOUT_MS = 20_000
 
 /** Makes the probe of one Defender tenant. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list */
@@ -206,11 +191,10 @@ export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
   const call = createDefenderCall(options)
   const base = options.baseUrl.href.replace(/\/+$/, '')
   return async (family) => {
-    const url = new URL(`${base}${asked[family]}`)
+    const url = new URL(`${base}${family.probePath}`)
     await call({
       url,
       family,
-      roles: defenderRoles[family],
       priority: 'interactive',
       timeoutMs: PROBE_TIMEOUT_MS,
     })

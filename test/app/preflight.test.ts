@@ -4,10 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { InvocationContext } from '@azure/functions'
 import { CredentialUnavailableError } from '@azure/identity'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type FlowCheck, flowGrants, grantedFlows, rolesToAskFor } from '../../shared/app/flows.ts'
+import { type FlowCheck, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { pollChanges } from '../../shared/app/triggers.ts'
 import { useOverrides } from '../../shared/app.ts'
-import type { ResourceName } from '../../shared/changes/resources/index.ts'
 import { TENABLE_PERMISSION } from '../../shared/upstreams/grants.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 
@@ -44,20 +43,21 @@ async function look(): Promise<{ looks: FlowCheck[]; body: Record<string, unknow
   return { looks: body.preflight, body }
 }
 
+const keys = flows.map(({ key }) => key)
 const off = (looks: FlowCheck[]) =>
   looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
 const failed = (looks: FlowCheck[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
 const needing = (role: string) =>
-  grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
+  flows.filter(({ family }) => family?.roles[0] === role).map(({ key }) => key)
 const calls = (path: string) =>
   stack.simulator.requests.filter((request) => request.path.includes(path)).length
 
 test('with everything granted every flow is ready, and each was looked at to the end', async () => {
   const { looks } = await look()
 
-  expect(looks.map(({ flow }) => flow)).toEqual([...grantedFlows])
+  expect(looks.map(({ flow }) => flow)).toEqual([...keys])
   expect(failed(looks)).toEqual([])
-  expect(looks.map(({ checks }) => checks.at(-1)?.name)).toEqual(grantedFlows.map(() => 'probe'))
+  expect(looks.map(({ checks }) => checks.at(-1)?.name)).toEqual(keys.map(() => 'probe'))
 })
 
 test('without being asked for it the status answers as ever', async () => {
@@ -152,9 +152,9 @@ describe('the data account', () => {
 
     const { looks, body } = await look()
 
-    const withQueues = grantedFlows.filter((flow) =>
-      flowGrants[flow].dataAccount.includes('Storage Queue Data Contributor'),
-    )
+    const withQueues = flows
+      .filter(({ dataAccount }) => dataAccount.includes('Storage Queue Data Contributor'))
+      .map(({ key }) => key)
     expect(off(looks)).toEqual(withQueues)
     expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
       new Set(['queues: Storage Queue Data Contributor is missing on the data account']),
@@ -190,7 +190,7 @@ describe('the data account', () => {
 
     const { looks } = await look()
 
-    expect(off(looks)).toEqual([...grantedFlows])
+    expect(off(looks)).toEqual([...keys])
     expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
       new Set(['tables: Storage Table Data Contributor is missing on the data account']),
     )
@@ -237,7 +237,7 @@ describe('the token', () => {
 
     const { looks } = await look()
 
-    expect(off(looks)).toEqual(grantedFlows.filter((flow) => flow !== 'tenable-scans'))
+    expect(off(looks)).toEqual(keys.filter((flow) => flow !== 'tenable-scans'))
     for (const { name, problem, fix } of failed(looks)) {
       expect(name).toBe('token')
       expect(problem).toContain('The token is for https://api.security.microsoft.com')
@@ -352,8 +352,7 @@ test('the export is asked once an hour at most, however often somebody looks', a
 })
 
 describe('a flow without its grant', () => {
-  const poll = (name: ResourceName) =>
-    pollChanges(name, new InvocationContext({ logHandler: () => {} }))
+  const poll = (name: string) => pollChanges(name, new InvocationContext({ logHandler: () => {} }))
 
   test('is asked at each poll, once more with a new token, says so in its section, and goes on at the first poll that has it', async () => {
     grant(rolesToAskFor.filter((role) => role !== 'Alert.Read.All'))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { azureRoles, flowGrants, rolesToAskFor } from '../../shared/app/flows.ts'
+import { azureRoles, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { DEFENDER_APP_ID } from '../../shared/upstreams/grants.ts'
 import { roleIds } from './allowed-values.ts'
 import { at } from './find-breaches.ts'

@@ -1,7 +1,7 @@
 import type { Scheduler } from 'fast-check'
 import { poll } from '../../shared/changes/poll.ts'
 import type { Memory, PollContext } from '../../shared/changes/poll-state.ts'
-import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
+import { resourceFor } from '../../shared/changes/resources/index.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
@@ -49,7 +49,7 @@ export type Command =
 
 /** A whole history: what the world is like and what happens in it, in order. */
 export interface History extends Manner {
-  resource: ResourceName
+  resource: string
   tellBaseline: boolean
   commands: Command[]
   /** What goes wrong while events are delivered. */
@@ -89,7 +89,7 @@ export async function play(history: History, stage: Stage, scheduler: Scheduler)
   const { world, makeFeed = createFeed, tamper = (deps) => deps } = stage
   const { clock } = world
   await clock.advance(MODEL_BEGIN_MS)
-  const resource = resources[history.resource]
+  const resource = resourceFor(history.resource)
   const model = createModel(resource, clock, history)
   const turns = createTurns(resource.name)
   const audience = createAudience(world, resource.name)

@@ -75,7 +75,7 @@ export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSc
   }
 }
 
-const typesOf = (shape: (typeof eventShapes)[keyof typeof eventShapes]) => shape.shape.type.options
+const typesOf = (shape: (typeof eventShapes)[string]) => shape.shape.type.options
 
 /** The events one by one, where the routes' own schema knows of any. */
 const anyEvent: Schema = {

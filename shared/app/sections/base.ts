@@ -12,7 +12,7 @@ import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
 import { baseSettings, defenderSettings, platformSettings } from '../settings.ts'
 
-/** What every section stands on. */
+/** What every section uses. */
 export interface Base {
   credential: Credential
   table(name: string): Table
@@ -20,22 +20,22 @@ export interface Base {
   tickets: Tickets
 }
 
-/** Overrides with what every process has. */
+/** The overrides, with defaults for what every process needs. */
 export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
-/** Opens the data account and makes the tables that every flow uses. */
+/** Opens the data account and creates the tables that the flows share. */
 export async function createBase({
   env,
   clock,
-  credential: given,
   storageDate,
+  ...overrides
 }: Options): Promise<Base> {
   const settings = readSection('storage', env, baseSettings)
-  // A wrong cloud stops Defender's flows, which say so themselves, and nothing else.
+  // A wrong cloud stops only Defender's flows, and they report it themselves.
   const { DEFENDER_CLOUD = 'commercial' } = readUsable(env, defenderSettings)
   const { IDENTITY_ENDPOINT, IDENTITY_HEADER } = readUsable(env, platformSettings)
   const credential =
-    given ??
+    overrides.credential ??
     makeCredential({
       clientId: settings.AZURE_CLIENT_ID,
       hasEndpoint: Boolean(IDENTITY_ENDPOINT && IDENTITY_HEADER),
@@ -79,22 +79,22 @@ const missing = (setting: string) =>
 /** The version of the app, as package.json has it. */
 export const VERSION = '0.1.0'
 
-/** How the app calls itself to the services it asks. */
+/** The `User-Agent` of calls to upstreams and receivers. */
 export const USER_AGENT = `defender-relay/${VERSION}`
 
-/** The form that Tenable asks of integrations. https://developer.tenable.com/docs/user-agent-header */
+/** The form that Tenable requires of integrations. https://developer.tenable.com/docs/user-agent-header */
 export const INTEGRATION_USER_AGENT = `Integration/1.0 (defender-relay; scan-history; Build/${VERSION}) ${USER_AGENT}`
 
-/** What a laptop or a test puts in place of what the platform gives. */
+/** What a laptop or a test replaces. */
 export interface Overrides {
   env: Record<string, string | undefined>
   clock: Clock
   credential: Credential
-  /** What a date of the data account is taken for, where the clock has been moved on. */
+  /** Converts a date of the data account to the time of the clock, where the clock was moved. */
   storageDate(date: Date): Date
-  /** The one origin that links and paging links may lead to, instead of the cloud's own hosts. */
+  /** The only origin that links and paging links may point to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
-  /** Where callbacks may lead. */
+  /** Which callback URLs are allowed. */
   callbackPolicy: CallbackPolicy
 }

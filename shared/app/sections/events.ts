@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
-import { changeKinds } from '../../changes/resource.ts'
+import { changeTypes } from '../../changes/resource.ts'
 import { resourceNames, resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
 import { createFeed, type Feed } from '../../events/feed/feed.ts'
@@ -10,27 +10,22 @@ import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'
 
-/** Every stream of events; those of the export are told only to whoever names them. */
-export const streams = [...resourceNames, AV_HEALTH] as const
+/** Every stream of events. A subscription gets the stream of the export only where it names it. */
+export const streams = [...resourceNames, AV_HEALTH]
 
 /** Every type of event that the feed holds. */
-export const eventTypes = [
-  ...resourceNames.flatMap((name) =>
-    changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`),
-  ),
-  SNAPSHOT_PUBLISHED,
-]
+export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
 
 /** The feed and its subscribers, ready to use. */
 export interface EventsSection {
   feed: Feed
-  /** The parts of subscriptions and deliveries for one invocation. */
+  /** What subscriptions and deliveries of one invocation work with. */
   events(traced: Traced): EventsDeps
-  /** How long events are kept; throws a ConfigError where the setting is wrong, which stops nothing else. */
+  /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
   retentionDays(): number
 }
 
-/** Which members of an event's data each filter of a subscription looks at. */
+/** The members of an event's data that each filter of a subscription compares. */
 export const filterFields = {
   machineIds: ['machineId'],
   actionTypes: ['type'],
@@ -39,7 +34,7 @@ export const filterFields = {
   triggeringAlertIds: ['triggeringAlertId'],
 }
 
-/** Puts the feed and its delivery together; makes the queues. */
+/** Creates the section, and the queues of deliveries. */
 export async function createEventsSection(
   given: Options,
   { table, queue }: Base,
@@ -58,7 +53,7 @@ export async function createEventsSection(
     deliveries: table('Deliveries'),
     queue: deliveries,
     retryQueue: retries,
-    // The schedule of deliveries is the only retry.
+    // The retry schedule of deliveries is the only retry.
     http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
     callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
     clock,

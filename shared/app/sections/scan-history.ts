@@ -10,11 +10,11 @@ import type { Base, Options } from './base.ts'
 /** What look-ups of every source share, ready to use. */
 export interface ScanHistorySection {
   cache: ScanCache
-  /** The parts of a look-up, telling its story to one invocation's log. */
+  /** What one look-up works with; it writes to this log. */
   deps(log: Log): LookupDeps
 }
 
-/** Puts the look-ups together from their settings. */
+/** Creates the section from its settings. */
 export function createScanHistorySection(
   { env, clock }: Options,
   { table }: Base,

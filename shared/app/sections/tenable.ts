@@ -19,15 +19,13 @@ import { type Base, INTEGRATION_USER_AGENT, type Options } from './base.ts'
 export interface TenableSection {
   tenable: Tenable
   budget: Budget<TenableFamily>
-  /** How the upstream fares. */
   health: UpstreamHealth
-  /** What it announces of its own end. */
+  /** Announcements that an endpoint ends. */
   deprecation: DeprecationMonitor
 }
 
-/** Puts the client of Tenable together from its settings; throws a ConfigError while a key is absent. */
-export function createTenableSection(given: Options, { table }: Base): TenableSection {
-  const { env, clock } = given
+/** Creates the client of Tenable from its settings; throws a ConfigError while a key is missing. */
+export function createTenableSection({ env, clock }: Options, { table }: Base): TenableSection {
   const { baseUrl, keys } = readTenable(env)
   const budget = createBudget({
     upstream: 'tenable',
@@ -37,7 +35,7 @@ export function createTenableSection(given: Options, { table }: Base): TenableSe
   })
   const deprecation = createDeprecationMonitor(table('Budgets'), 'tenable', clock)
   const tenable = createTenable({
-    // Somebody waits for the answer: few tries and short waits.
+    // A caller waits for the answer: few tries and short waits.
     http: createHttp({
       upstream: 'tenable',
       clock,
@@ -54,6 +52,6 @@ export function createTenableSection(given: Options, { table }: Base): TenableSe
     tenable,
     budget,
     health: createUpstreamHealth(table('Budgets'), 'tenable', clock),
-    deprecation: deprecation,
+    deprecation,
   }
 }
