@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { azureRoles, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { DEFENDER_APP_ID } from '../../shared/upstreams/grants.ts'
+import { rowsUnder } from '../doc-tables.ts'
 import { roleIds } from './allowed-values.ts'
 import { at } from './find-breaches.ts'
 import { findLiterals } from './find-literals.ts'
@@ -87,23 +88,18 @@ test('the Graph template and the script ask for the first role of every flow, on
   expect(script).toContain(DEFENDER_APP_ID)
 })
 
-test('the matrix in the README says what the code says', () => {
-  const section =
-    readText('README.md').split('\n## What each flow needs')[1]?.split('\n## ')[0] ?? ''
-  const rows = [...section.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | '))
-
-  const promised = Object.values(flowGrants).map(
-    ({ title, defender: [first, ...others], tenable, dataAccount }) => {
-      const instead =
-        others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
-      const storage = dataAccount
-        .map((role) => role.replace('Storage ', '').replace(' Data Contributor', ''))
-        .join(', ')
-      return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
-    },
-  )
-  expect(rows.filter((row) => row.length === 4).slice(1)).toEqual(promised)
-  expect(rows.filter((row) => row.length === 2).slice(1)).toEqual([
+test('the tables of grants in the docs say what the code says', () => {
+  const promised = flows.map(({ title, family, tenable, dataAccount }) => {
+    const [first, ...others] = family?.roles ?? []
+    const instead =
+      others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
+    const storage = dataAccount
+      .map((role) => role.replace('Storage ', '').replace(' Data Contributor', ''))
+      .join(', ')
+    return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
+  })
+  expect(rowsUnder('flow', 'app role')).toEqual(promised)
+  expect(rowsUnder('granted on')).toEqual([
     ['host account', azureRoles.hostAccount.join(', ')],
     ['data account', azureRoles.dataAccount.join(', ')],
     ['each Tenable secret', azureRoles.tenableSecret.join(', ')],
