@@ -1,6 +1,6 @@
 import type { App } from '../app.ts'
 import { type ChangesReport, reportChanges } from '../changes/poll-state.ts'
-import { resourceNames } from '../changes/resources/index.ts'
+import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
 import type { BudgetLeft } from '../platform/budget.ts'
@@ -85,7 +85,7 @@ async function tenableFamilies(app: App): Promise<FamilyReport[]> {
 
 async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts> {
   const { context: pollContext } = await app.changes()
-  const reports = resourceNames.map(async (name) => {
+  const reports = resources.map(async ({ name }) => {
     const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
       await reportChanges(pollContext(name, traced), null)
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)

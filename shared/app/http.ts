@@ -8,7 +8,6 @@ import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { avHealthRoutes } from '../av-health/routes.ts'
 import type { ChangesDeps } from '../changes/deps.ts'
-import { resourceNames } from '../changes/resources/index.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import type { EventsDeps } from '../events/deps.ts'
@@ -26,7 +25,7 @@ import type { ScanHistoryDeps } from '../scan-history/routes/reply.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/grants.ts'
 import { createExecutor } from './executor.ts'
-import { eventTypes, filterFields, streams } from './sections/events.ts'
+import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
 import { type StatusDeps, status } from './status.ts'
 import { correlationFor } from './trace.ts'
 
@@ -141,7 +140,7 @@ const eventsDeps = async (invocation: Invocation): Promise<EventsDeps> =>
 
 async function feedDeps(): Promise<FeedDeps> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
-  return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+  return { feed, streams, defaultStreams, tickets, now: () => theApp().clock.now() }
 }
 
 async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
 import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
-import { resourceNames } from '../changes/resources/index.ts'
+import { resources } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
 import { reportDeliveries } from '../events/subscriptions/view.ts'
 import { exportsReportSchema, reportExports } from '../exports/view.ts'
@@ -171,8 +171,8 @@ async function upstreamReport<F extends string>(
 
 async function changesReports({ app, ...traced }: StatusDeps, now: Date) {
   const { context: pollContext, scheduleFor } = await app.changes()
-  const reports = resourceNames.map(
-    async (name) =>
+  const reports = resources.map(
+    async ({ name }) =>
       [
         name,
         await reportChanges(pollContext(name, traced), nextRun(scheduleFor(name), now)),

@@ -144,15 +144,15 @@ test('in a day of every cause each alarm fires for its own, and for no other', {
 
 test('that nothing happened and that we stopped look different', async () => {
   await begin('2026-09-01T00:00:00Z')
-  const seen = lines('watch').length
+  const seen = lines('heartbeat').length
 
   const nothing = await firedDuring(() => quiet(HOUR))
-  const seenInQuiet = lines('watch').length - seen
+  const seenInQuiet = lines('heartbeat').length - seen
   const stopped = await firedDuring(async () => day.clock.advance(HOUR))
 
   expect([nothing, seenInQuiet]).toEqual([[], 5])
   expect(stopped).toEqual(['no-poll-investigations', 'no-poll-machine-actions'])
-  expect(lines('watch').length - seen).toBe(5)
+  expect(lines('heartbeat').length - seen).toBe(5)
 })
 
 test('the line of the watch tells data age, oldest open item, lag, snapshot, rejects and what is left to call', async () => {
@@ -161,7 +161,7 @@ test('the line of the watch tells data age, oldest open item, lag, snapshot, rej
   await day.pass(2 * MINUTE)
   await day.pass(MINUTE)
 
-  const { message = '' } = lines('watch').at(-1) ?? {}
+  const { message = '' } = lines('heartbeat').at(-1) ?? {}
 
   const facts = JSON.parse(message.slice(message.indexOf('{')))
   const { 'machine-actions': actions } = facts.changes
@@ -185,7 +185,7 @@ test('the line of the watch comes also where nothing is set up', async () => {
   })
 
   expect(written).toEqual([
-    `watch ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,
+    `heartbeat ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,
   ])
 })
 

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
 import { changeTypes } from '../../changes/resource.ts'
-import { resourceNames, resources } from '../../changes/resources/index.ts'
+import { resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
 import { createFeed, type Feed } from '../../events/feed/feed.ts'
 import { readSection } from '../../platform/config.ts'
@@ -10,8 +10,11 @@ import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'
 
+/** The streams of a subscription or a reader that names none. */
+export const defaultStreams = resources.map(({ name }) => name)
+
 /** Every stream of events. A subscription gets the stream of the export only where it names it. */
-export const streams = [...resourceNames, AV_HEALTH]
+export const streams = [...defaultStreams, AV_HEALTH]
 
 /** Every type of event that the feed holds. */
 export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
@@ -47,7 +50,7 @@ export async function createEventsSection(
   const deps = {
     feed,
     streams,
-    defaultStreams: resourceNames,
+    defaultStreams,
     filterFields,
     subscriptions: table('Subscriptions'),
     deliveries: table('Deliveries'),

@@ -5,9 +5,6 @@ import { machineActions } from './machine-actions.ts'
 /** Every watched kind. What the app needs of them elsewhere is derived from this list. */
 export const resources: Resource[] = [machineActions, investigations]
 
-/** The names of the watched kinds: they stand in streams, routes and settings. */
-export const resourceNames: string[] = resources.map(({ name }) => name)
-
 /** The record of a watched kind; throws for a name that is not in the list. */
 export function resourceFor(name: string): Resource {
   const found = resources.find((resource) => resource.name === name)

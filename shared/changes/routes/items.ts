@@ -8,7 +8,7 @@ import { type ChangesDeps, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
-import { resourceNames } from '../resources/index.ts'
+import { resources } from '../resources/index.ts'
 
 /** An item as answers show it: the promised fields, where it stands, and since when. */
 interface ItemView extends Record<string, unknown> {
@@ -79,6 +79,8 @@ async function fetchItem(
   }
   return viewItem({ resource }, known, seenData(resource, seen), now)
 }
+
+const resourceNames = resources.map(({ name }) => name)
 
 /** The resource in a path. */
 export const resourceParam = z.enum(resourceNames, {
