@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ItemFamily } from '../upstreams/defender.ts'
+import type { ItemFamily } from '../upstreams/grants.ts'
 
 /** An item's id: part of a row's key and of routes, so nothing else than these signs can be taken. */
 export const itemIdSchema = z

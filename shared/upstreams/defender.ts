@@ -4,7 +4,7 @@ import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions } from './defender-call.ts'
-import { type DefenderFamily, defenderFamilies } from './grants.ts'
+import { type DefenderFamily, defenderFamilies, type ItemFamily } from './grants.ts'
 import { type ODataPage, odataPages } from './odata-pages.ts'
 
 /** The files of the present antivirus-health export. */
@@ -38,12 +38,6 @@ const ExportFiles = z.object({
   exportFiles: z.array(z.string()),
   generatedTime: z.string().nullish(),
 })
-
-/** A family that has a list of items. */
-export interface ItemFamily extends DefenderFamily {
-  /** The path of the list, for instance `/api/machineactions`; an item has its id below it. */
-  path: string
-}
 
 /** A page waits for a token of the budget as long as the window of a minute lasts. */
 const PAGE_WAIT_MS = MINUTE_MS

@@ -16,6 +16,12 @@ export interface DefenderFamily {
   probePath: string
 }
 
+/** A family that has a list of items. */
+export interface ItemFamily extends DefenderFamily {
+  /** The path of the list, for instance `/api/machineactions`; an item has its id below it. */
+  path: string
+}
+
 /**
  * The families beside those of the watched kinds. The newest pages ask for write roles only on both lists of items, which
  * is unconfirmed; for the export two pages disagree, and these are the stricter limits.

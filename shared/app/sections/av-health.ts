@@ -16,13 +16,6 @@ import { type Base, type Options, USER_AGENT } from './base.ts'
 import type { DefenderSection } from './defender.ts'
 import type { EventsSection } from './events.ts'
 
-/** The antivirus-health flow, ready to use. */
-export interface AvHealthSection {
-  /** The engine for one invocation. */
-  engine(traced: Traced): ExportEngine
-  schedule: string
-}
-
 /** Batches in flight at once: more is not faster at the latency of the service. */
 const IN_FLIGHT = 8
 const GRACE_MS = HOUR_MS
@@ -33,7 +26,7 @@ export function createAvHealthSection(
   { table }: Base,
   { defender, cloud, healthFor, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
-): AvHealthSection {
+) {
   const settings = readSection('avHealth', env, avHealthSettings)
   const exportFiles = createExportFiles({
     http: createHttp({ upstream: 'export-files', clock, userAgent: USER_AGENT }),
@@ -71,6 +64,7 @@ export function createAvHealthSection(
       ...overrides.retention,
     },
   }
+  /** The engine for one invocation. */
   const engine = ({ log, trace }: Traced): ExportEngine => ({
     ...deps,
     log,

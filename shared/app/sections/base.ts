@@ -1,35 +1,23 @@
-import type { z } from 'zod'
 import type { CallbackPolicy } from '../../events/subscriptions/callback-url.ts'
 import type { Retention } from '../../exports/engine.ts'
-import { createTables, type TableAccount } from '../../platform/azure-table.ts'
+import { createTables } from '../../platform/azure-table.ts'
 import { readSection, readUsable } from '../../platform/config.ts'
 import { type Credential, makeCredential } from '../../platform/credential.ts'
 import { ConfigError } from '../../platform/errors.ts'
-import { createQueues, type Queue, type QueueAccount } from '../../platform/queue.ts'
-import type { Table } from '../../platform/table.ts'
-import { createTickets, type Tickets } from '../../platform/tickets.ts'
+import { createQueues } from '../../platform/queue.ts'
+import { createTickets } from '../../platform/tickets.ts'
 import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
 import { baseSettings, defenderSettings, platformSettings } from '../settings.ts'
 
-/** What every section uses. */
-export interface Base {
-  credential: Credential
-  table(name: string): Table
-  queue(name: string): Queue
-  tickets: Tickets
-}
-
 /** The overrides, with defaults for what every process needs. */
 export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
+/** What every section uses. */
+export type Base = Awaited<ReturnType<typeof createBase>>
+
 /** Opens the data account and creates the tables that the flows share. */
-export async function createBase({
-  env,
-  clock,
-  storageDate,
-  ...overrides
-}: Options): Promise<Base> {
+export async function createBase({ env, clock, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
   const { DEFENDER_CLOUD = 'commercial' } = readUsable(env, defenderSettings)
@@ -41,7 +29,14 @@ export async function createBase({
       hasEndpoint: Boolean(IDENTITY_ENDPOINT && IDENTITY_HEADER),
       authority: clouds[DEFENDER_CLOUD].authority,
     })
-  const table = createTables(accountOf(settings, credential), { dateOf: storageDate })
+  const account = (setting: `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`) => {
+    if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
+    const endpoint = settings[setting]
+    if (endpoint) return { endpoint, credential }
+    const problem = 'is missing (or RELAY_STORAGE, a connection string)'
+    throw new ConfigError('storage', [{ setting, problem }])
+  }
+  const table = createTables(account('RELAY_STORAGE__tableServiceUri'), { dateOf: storageDate })
   await Promise.all(
     ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map(
       (name) => table(name).create(),
@@ -50,31 +45,10 @@ export async function createBase({
   return {
     credential,
     table,
-    queue: createQueues(queueAccountOf(settings, credential)),
+    queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
     tickets: createTickets(table('Tickets'), clock),
   }
 }
-
-type StorageSettings = z.output<z.ZodObject<typeof baseSettings>>
-
-function accountOf(settings: StorageSettings, credential: Credential): TableAccount {
-  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-  if (settings.RELAY_STORAGE__tableServiceUri)
-    return { endpoint: settings.RELAY_STORAGE__tableServiceUri, credential }
-  throw missing('RELAY_STORAGE__tableServiceUri')
-}
-
-function queueAccountOf(settings: StorageSettings, credential: Credential): QueueAccount {
-  if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-  if (settings.RELAY_STORAGE__queueServiceUri)
-    return { endpoint: settings.RELAY_STORAGE__queueServiceUri, credential }
-  throw missing('RELAY_STORAGE__queueServiceUri')
-}
-
-const missing = (setting: string) =>
-  new ConfigError('storage', [
-    { setting, problem: 'is missing (or RELAY_STORAGE, a connection string)' },
-  ])
 
 /** The version of the app, as package.json has it. */
 export const VERSION = '0.1.0'

@@ -8,25 +8,18 @@ import type { Options } from './base.ts'
 import type { DefenderSection } from './defender.ts'
 import type { EventsSection } from './events.ts'
 
-/** The polls of all watched kinds, ready to use. */
-export interface ChangesSection {
-  /** What one invocation polls a kind with; a timer makes its calls with the priority `background`. */
-  context(name: string, traced: Traced, priority?: Priority): PollContext
-  /** The schedule of the poll timer of a kind. */
-  scheduleFor(name: string): string
-}
-
 /** Creates the section from its settings. */
 export function createChangesSection(
   { env, clock }: Options,
   { feed }: EventsSection,
   { defender, healthFor, tenantId }: DefenderSection,
-): ChangesSection {
+) {
   const settings = readSection('changes', env, { ...scheduleSettings, ...changesSettings })
   const schedules = readSection('changes', env, scheduleSettings)
   const memories: Record<string, Memory> = {}
   return {
-    context(name, { log, trace }, priority = 'interactive') {
+    /** What one invocation polls a kind with; a timer makes its calls with the priority `background`. */
+    context(name: string, { log, trace }: Traced, priority: Priority = 'interactive'): PollContext {
       const resource = resourceFor(name)
       memories[name] ??= {}
       return {
@@ -46,6 +39,7 @@ export function createChangesSection(
         track: healthFor(resource).track,
       }
     },
-    scheduleFor: (name) => schedules[resourceFor(name).schedule.setting] ?? '',
+    /** The schedule of the poll timer of a kind. */
+    scheduleFor: (name: string) => schedules[resourceFor(name).schedule.setting] ?? '',
   }
 }

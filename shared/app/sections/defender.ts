@@ -1,53 +1,31 @@
-import { type Budget, createBudget } from '../../platform/budget.ts'
+import { createBudget } from '../../platform/budget.ts'
 import { readSection } from '../../platform/config.ts'
-import { createTokenSource, type GetToken, readClaims } from '../../platform/credential.ts'
+import { createTokenSource, readClaims } from '../../platform/credential.ts'
 import { createHttp } from '../../platform/http.ts'
 import {
   createDeprecationMonitor,
   createUpstreamHealth,
-  type DeprecationMonitor,
   type UpstreamHealth,
 } from '../../platform/upstream-health.ts'
-import { type Cloud, clouds, scopeOf } from '../../upstreams/clouds.ts'
+import { clouds, scopeOf } from '../../upstreams/clouds.ts'
 import {
   createDefender,
   createDefenderProbe,
   createDefenderScans,
-  type Defender,
-  type DefenderProbe,
-  type DefenderScans,
 } from '../../upstreams/defender.ts'
 import type { DefenderFamily } from '../../upstreams/grants.ts'
 import { defenderLimits } from '../flows.ts'
 import { defenderSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'
 
-/** The upstream Defender, as every flow uses it. */
-export interface DefenderSection {
-  defender: Defender
-  scans: DefenderScans
-  cloud: Cloud
-  budget: Budget<string>
-  /** The health of the upstream as a whole. */
-  health: UpstreamHealth
-  /** The health of one family of routes; what it tracks counts for the whole, too. */
-  healthFor(family: DefenderFamily): UpstreamHealth
-  /** Announcements that an endpoint ends. */
-  deprecation: DeprecationMonitor
-  token: GetToken
-  probe: DefenderProbe
-  /** The id of the tenant that tokens are for; null where they do not say. */
-  tenantId(): Promise<string | null>
-}
-
 /** A caller waits for the answer: few tries and short waits. */
 const interactive = { userAgent: USER_AGENT, attempts: 2, longestWaitMs: 5000 }
 
+/** The upstream Defender, as every flow uses it. */
+export type DefenderSection = ReturnType<typeof createDefenderSection>
+
 /** Creates the client of Defender from its settings. */
-export function createDefenderSection(
-  { env, clock }: Options,
-  { credential, table }: Base,
-): DefenderSection {
+export function createDefenderSection({ env, clock }: Options, { credential, table }: Base) {
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]
   const scope = scopeOf({ audience: settings.DEFENDER_AUDIENCE ?? cloud.audience })
@@ -80,13 +58,15 @@ export function createDefenderSection(
     cloud,
     budget,
     health,
-    healthFor({ name }) {
+    /** The health of one family of routes; what it tracks counts for the whole, too. */
+    healthFor({ name }: DefenderFamily): UpstreamHealth {
       familyHealth[name] ??= createUpstreamHealth(budgets, `defender|${name}`, clock)
       const { report, track } = familyHealth[name]
       return { report, track: (call) => health.track(() => track(call)) }
     },
     token,
     deprecation,
+    /** The id of the tenant that tokens are for; null where they do not say. */
     tenantId: async () => settings.DEFENDER_TENANT_ID ?? readClaims(await token()).tid,
   }
 }

@@ -3,7 +3,7 @@ import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
 import { changeTypes } from '../../changes/resource.ts'
 import { resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
-import { createFeed, type Feed } from '../../events/feed/feed.ts'
+import { createFeed } from '../../events/feed/feed.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Traced } from '../../platform/log.ts'
@@ -19,15 +19,6 @@ export const streams = [...defaultStreams, AV_HEALTH]
 /** Every type of event that the feed holds. */
 export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
 
-/** The feed and its subscribers, ready to use. */
-export interface EventsSection {
-  feed: Feed
-  /** What subscriptions and deliveries of one invocation work with. */
-  events(traced: Traced): EventsDeps
-  /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
-  retentionDays(): number
-}
-
 /** The members of an event's data that each filter of a subscription compares. */
 export const filterFields = {
   machineIds: ['machineId'],
@@ -37,11 +28,11 @@ export const filterFields = {
   triggeringAlertIds: ['triggeringAlertId'],
 }
 
+/** The feed and its subscribers, ready to use. */
+export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
+
 /** Creates the section, and the queues of deliveries. */
-export async function createEventsSection(
-  given: Options,
-  { table, queue }: Base,
-): Promise<EventsSection> {
+export async function createEventsSection(given: Options, { table, queue }: Base) {
   const { clock } = given
   const { EVENT_RETENTION_DAYS } = changesSettings
   const feed = createFeed(table('Streams'))
@@ -63,7 +54,9 @@ export async function createEventsSection(
   }
   return {
     feed,
-    events: ({ log, trace }) => createEvents({ ...deps, log, trace }),
+    /** What subscriptions and deliveries of one invocation work with. */
+    events: ({ log, trace }: Traced): EventsDeps => createEvents({ ...deps, log, trace }),
+    /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
     retentionDays: () =>
       readSection('events', given.env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
   }

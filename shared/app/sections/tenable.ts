@@ -1,31 +1,12 @@
-import { type Budget, createBudget } from '../../platform/budget.ts'
+import { createBudget } from '../../platform/budget.ts'
 import { createHttp } from '../../platform/http.ts'
-import {
-  createDeprecationMonitor,
-  createUpstreamHealth,
-  type DeprecationMonitor,
-  type UpstreamHealth,
-} from '../../platform/upstream-health.ts'
-import {
-  createTenable,
-  type Tenable,
-  type TenableFamily,
-  tenableLimits,
-} from '../../upstreams/tenable.ts'
+import { createDeprecationMonitor, createUpstreamHealth } from '../../platform/upstream-health.ts'
+import { createTenable, tenableLimits } from '../../upstreams/tenable.ts'
 import { readTenable } from '../settings.ts'
 import { type Base, INTEGRATION_USER_AGENT, type Options } from './base.ts'
 
-/** The upstream Tenable. */
-export interface TenableSection {
-  tenable: Tenable
-  budget: Budget<TenableFamily>
-  health: UpstreamHealth
-  /** Announcements that an endpoint ends. */
-  deprecation: DeprecationMonitor
-}
-
 /** Creates the client of Tenable from its settings; throws a ConfigError while a key is missing. */
-export function createTenableSection({ env, clock }: Options, { table }: Base): TenableSection {
+export function createTenableSection({ env, clock }: Options, { table }: Base) {
   const { baseUrl, keys } = readTenable(env)
   const budget = createBudget({
     upstream: 'tenable',
