@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { resources } from '../changes/resources/index.ts'
-import { type Environment, readUsable } from '../platform/config.ts'
+import { type Environment, readSection, readUsable } from '../platform/config.ts'
+import { ConfigError } from '../platform/errors.ts'
 import { type DefenderFamily, defenderFamilies, TENABLE_PERMISSION } from '../upstreams/grants.ts'
 import {
   avHealthSettings,
   baseSettings,
   changesSettings,
   defenderSettings,
+  readTenable,
   scanHistorySettings,
   scheduleSettings,
   wantsTenable,
@@ -119,6 +121,29 @@ export const defenderLimits = Object.fromEntries(families.map(({ name, limit }) 
 export const rolesToAskFor: readonly string[] = [
   ...new Set(families.map(({ roles: [first] }) => first)),
 ].sort()
+
+/** Reads the settings of a flow; throws a ConfigError that names every setting that is missing or wrong. */
+export function readFlow({ key, settings, family }: Flow, env: Environment): void {
+  readSection(key, env, settings)
+  // Its settings are optional, but one key without the other is useless.
+  if (family === null) readTenable(env)
+}
+
+/** Whether there is a data account, and at least one flow has all the settings that it needs. */
+export const isConfigured = (env: Environment): boolean => {
+  const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readUsable(env, baseSettings)
+  return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri) && flows.some(isReadable)
+
+  function isReadable(flow: Flow): boolean {
+    try {
+      readFlow(flow, env)
+      return !flow.isUnused(env)
+    } catch (error) {
+      if (error instanceof ConfigError) return false
+      throw error
+    }
+  }
+}
 
 /** What preflight checks of a flow, in this order. */
 const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const

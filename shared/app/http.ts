@@ -52,12 +52,7 @@ export function tracedOf(
   correlation: string = context.invocationId,
 ): Traced {
   const trace = { correlation }
-  const sink = {
-    info: (line: string) => context.info(line),
-    warn: (line: string) => context.warn(line),
-    error: (line: string) => context.error(line),
-  }
-  return { log: createLog(sink, trace), trace }
+  return { log: createLog(context, trace), trace }
 }
 
 /**
@@ -68,13 +63,16 @@ export function bindRoutes<Deps>(
   routes: Route<Deps>[],
   deps: (invocation: Invocation) => Promise<Deps>,
 ): HttpRoute[] {
-  return routes.map((route) => ({
-    name: route.name,
-    method: route.method,
-    path: route.path,
-    auth: route.auth,
+  return routes.map(({ name, method, path, auth, continuation, ...route }) => ({
+    name,
+    method,
+    path,
+    auth,
     route,
-    continuation: route.continuation && bindContinuation(route.continuation, deps),
+    continuation: continuation && {
+      name: continuation.name,
+      resume: async (resumed, invocation) => continuation.resume(resumed, await deps(invocation)),
+    },
     async answer(request, context, client) {
       const correlation = correlationFor(request.headers, context.invocationId)
       const traced = tracedOf(context, correlation)
@@ -86,13 +84,10 @@ export function bindRoutes<Deps>(
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
         if (!problem) {
-          log.error('request failed', {
-            route: route.name,
-            reason: 'a bug: the host logs the error',
-          })
+          log.error('request failed', { route: name, reason: 'a bug: the host logs the error' })
           throw error
         }
-        const facts = { route: route.name, reason: String(error) }
+        const facts = { route: name, reason: String(error) }
         if (problem.status === 429) log.warn('budget exhausted', facts)
         if ((problem.status ?? 500) >= 500) log.warn('request failed', facts)
         return problem
@@ -101,23 +96,14 @@ export function bindRoutes<Deps>(
   }))
 }
 
-const bindContinuation = <Deps>(
-  { name, resume }: RouteContinuation<Deps>,
-  deps: (invocation: Invocation) => Promise<Deps>,
-): RouteContinuation<Invocation> => ({
-  name,
-  resume: async (resumed, invocation) => resume(resumed, await deps(invocation)),
-})
-
 async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
   const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
   return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
 }
 
-const statusDeps = async ({ log, trace }: Invocation): Promise<StatusDeps> => ({
+const statusDeps = async (invocation: Invocation): Promise<StatusDeps> => ({
+  ...invocation,
   app: theApp(),
-  log,
-  trace,
 })
 
 async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {

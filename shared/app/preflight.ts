@@ -2,7 +2,6 @@ import { RestError } from '@azure/data-tables'
 import type { App } from '../app.ts'
 import { queueNames } from '../events/deps.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
-import { readSection } from '../platform/config.ts'
 import { type Claims, readClaims } from '../platform/credential.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { singleFlight } from '../platform/single-flight.ts'
@@ -32,9 +31,9 @@ import {
   type FlowCheck,
   families,
   flows,
+  readFlow,
 } from './flows.ts'
 import { storageProblem, unreachable, upstreamFix } from './problems.ts'
-import { readTenable } from './settings.ts'
 
 /**
  * Checks whether each flow can run: settings, storage, token, grant, and one cheap live call. The health of the upstreams
@@ -89,11 +88,9 @@ async function checkFlow(app: App, flow: Flow, shared: Shared): Promise<FlowChec
   return { flow: key, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
 }
 
-function checkSettings({ env }: App, { key, settings, family }: Flow): Finding | undefined {
+function checkSettings({ env }: App, flow: Flow): Finding | undefined {
   try {
-    readSection(key, env, settings)
-    // The settings are optional, but one key without the other is useless.
-    if (family === null) readTenable(env)
+    readFlow(flow, env)
     return undefined
   } catch (error) {
     if (error instanceof ConfigError) return fixSettings(error)

@@ -6,7 +6,11 @@ import type { ExportsReport } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
-import type { Announcement, UpstreamReport } from '../platform/upstream-health.ts'
+import type {
+  Announcement,
+  DeprecationMonitor,
+  UpstreamReport,
+} from '../platform/upstream-health.ts'
 import { grantDefender } from './fixes.ts'
 import { type Flow, flows } from './flows.ts'
 
@@ -111,25 +115,21 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
 const STOPPED_MS = 15 * MINUTE_MS
 
 /** What is wrong with deliveries. */
-export function deliveryProblems(deliveries: DeliveryReport): Problem[] {
-  const problems: Problem[] = []
-  if (deliveries.dead > 0) {
-    const fix =
-      'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
-    problems.push({ title: `${deliveries.dead} deliveries are dead letters`, fix })
-  }
-  for (const { id, callbackHost } of deliveries.failing) {
-    const fix = 'Fix the receiver: its pending deliveries are kept and tried again.'
-    problems.push({ title: `Subscription ${id} to ${callbackHost} is failing`, fix })
-  }
-  for (const { id, callbackHost, reason } of deliveries.disabled) {
-    const fix = `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`
-    problems.push({
+export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): Problem[] {
+  const problems = [
+    ...failing.map(({ id, callbackHost }) => ({
+      title: `Subscription ${id} to ${callbackHost} is failing`,
+      fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
+    })),
+    ...disabled.map(({ id, callbackHost, reason }) => ({
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
-      fix,
-    })
-  }
-  return problems
+      fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
+    })),
+  ]
+  if (dead === 0) return problems
+  const fix =
+    'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
+  return [{ title: `${dead} deliveries are dead letters`, fix }, ...problems]
 }
 
 /** What is wrong with polls. */
@@ -204,15 +204,10 @@ function byDate(now: Date): ComingEnd[] {
 
 async function announcedBy(
   upstream: 'defender' | 'tenable',
-  open: () => Promise<{ deprecation: { report(): Promise<Announcement | undefined> } }>,
+  open: () => Promise<{ deprecation: DeprecationMonitor }>,
 ): Promise<ComingEnd[]> {
-  try {
-    const announcement = await (await open()).deprecation.report()
-    return announcement ? [{ cause: 'announced', upstream, isNear: true, ...announcement }] : []
-  } catch (error) {
-    if (error instanceof ConfigError) return []
-    throw error
-  }
+  const { value } = await tryLoad(async () => (await open()).deprecation.report())
+  return (await value) ? [{ cause: 'announced', upstream, isNear: true, ...(await value) }] : []
 }
 
 /** A coming end in words: nothing is wrong yet. */

@@ -105,49 +105,25 @@ export const publicBaseUrl = (env: Environment): string | undefined =>
 export function readTenable(env: Environment) {
   const { SCAN_CACHE_DAYS: _, ...tenableSettings } = scanHistorySettings
   const settings = readSection('tenable', env, tenableSettings)
-  const {
-    TENABLE_BASE_URL,
-    TENABLE_ACCESS_KEY: accessKey,
-    TENABLE_SECRET_KEY: secretKey,
-  } = settings
-  if (accessKey && secretKey) return { baseUrl: TENABLE_BASE_URL, keys: { accessKey, secretKey } }
-  const missing = [!accessKey && 'TENABLE_ACCESS_KEY', !secretKey && 'TENABLE_SECRET_KEY']
+  const { TENABLE_BASE_URL: baseUrl, TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = settings
+  if (TENABLE_ACCESS_KEY && TENABLE_SECRET_KEY)
+    return { baseUrl, keys: { accessKey: TENABLE_ACCESS_KEY, secretKey: TENABLE_SECRET_KEY } }
   throw new ConfigError(
     'tenable',
-    missing
-      .filter((setting) => setting !== false)
-      .map((setting) => ({ setting, problem: 'is missing' })),
+    Object.entries({ TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY }).flatMap(([setting, value]) =>
+      value ? [] : { setting, problem: 'is missing' },
+    ),
   )
 }
 
 /** Whether Tenable is set up: one of its keys is set, even if it can't be read. */
 export function wantsTenable(env: Environment): boolean {
   const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = scanHistorySettings
-  const keys = { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY }
-  return orIfWrong(() => Object.keys(readSection('tenable', env, keys)).length > 0, true)
-}
-
-/** Whether at least one section has all it needs. */
-export function isConfigured(env: Environment): boolean {
-  const isReadable = (read: () => unknown) => orIfWrong(() => Boolean(read()), false)
-  const hasStorage = isReadable(() => {
-    const storage = readSection('storage', env, baseSettings)
-    return storage.RELAY_STORAGE ?? storage.RELAY_STORAGE__tableServiceUri
-  })
-  const sections = [
-    () =>
-      readSection('changes', env, { ...defenderSettings, ...changesSettings, ...scheduleSettings }),
-    () => readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings }),
-    () => readTenable(env),
-  ]
-  return hasStorage && sections.some(isReadable)
-}
-
-function orIfWrong<T>(read: () => T, otherwise: T): T {
   try {
-    return read()
+    const keys = readSection('tenable', env, { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY })
+    return Object.keys(keys).length > 0
   } catch (error) {
-    if (error instanceof ConfigError) return otherwise
+    if (error instanceof ConfigError) return true
     throw error
   }
 }

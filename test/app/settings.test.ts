@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { isConfigured, publicBaseUrl, wantsTenable } from '../../shared/app/settings.ts'
+import { isConfigured } from '../../shared/app/flows.ts'
+import { publicBaseUrl, wantsTenable } from '../../shared/app/settings.ts'
 
 const unresolved = '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)'
 
@@ -23,6 +24,7 @@ test.each([
   [{ ...storage, AZURE_CLIENT_ID: 'nobody' }, false],
   [{ ...storage, DEFENDER_CLOUD: 'moon' }, false],
   [{ ...storage, DEFENDER_CLOUD: 'moon', ...keys }, true],
+  [{ ...storage, DEFENDER_CLOUD: 'moon', TENABLE_ACCESS_KEY: 'a' }, false],
   [{ ...storage, AV_HEALTH_BUCKETS: '3' }, true],
   [{ ...keys, DEFENDER_CLOUD: 'commercial' }, false],
 ])('whether a section has all it needs with %o: %o', (env, expected) => {
