@@ -206,8 +206,11 @@ async function announcedBy(
   upstream: 'defender' | 'tenable',
   open: () => Promise<{ deprecation: DeprecationMonitor }>,
 ): Promise<ComingEnd[]> {
-  const { value } = await tryLoad(async () => (await open()).deprecation.report())
-  return (await value) ? [{ cause: 'announced', upstream, isNear: true, ...(await value) }] : []
+  const { value } = await tryLoad(async (): Promise<Announcement | undefined> => {
+    const { deprecation } = await open()
+    return deprecation.report()
+  })
+  return value ? [{ cause: 'announced', upstream, isNear: true, ...value }] : []
 }
 
 /** A coming end in words: nothing is wrong yet. */

@@ -47,7 +47,7 @@ test('each scope is granted exactly the roles of the table in the code', () => {
   expect(granted(vault, 'vault')).toEqual(['Key Vault Secrets Officer'])
 })
 
-test('nobody but these scopes grants anything', () => {
+test('roles are granted on these scopes only', () => {
   const scopes = Object.keys(templateTexts).flatMap((path) =>
     read(path)
       .resources.filter(({ type }) => type === 'Microsoft.Authorization/roleAssignments')
@@ -63,7 +63,7 @@ test('nobody but these scopes grants anything', () => {
   ])
 })
 
-test('a role that is taken away in the templates is missed', () => {
+test('a role that is removed from the templates is noticed', () => {
   const texts = withChange(
     'bicep/main.bicep',
     "'0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table",
