@@ -72,7 +72,7 @@ export const avHealthSettings = {
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
 }
 
-/** Scan look-ups. Tenable is off while its keys are absent. */
+/** Scan look-ups. Tenable is off while its keys are missing. */
 export const scanHistorySettings = {
   TENABLE_BASE_URL: origin
     .refine(isSafe, 'expected an https address')

@@ -1,17 +1,17 @@
 import { z } from 'zod'
 import type { ItemFamily } from '../upstreams/grants.ts'
 
-/** An item's id: part of a row's key and of routes, so nothing else than these signs can be taken. */
+/** An item's id: it is part of row keys and routes, so only these characters are allowed. */
 export const itemIdSchema = z
   .string()
   .regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
 
-/** An item as an answer of the upstream shows it. Times are text as the service wrote them. */
+/** An item as Defender answers it. Times are text as the service wrote them. */
 export interface SeenItem {
   id: string
   state: string
   createdAt: string | null
-  /** Null where the upstream has no such field. */
+  /** Null where Defender has no such field. */
   updatedAt: string | null
   raw: Record<string, unknown>
 }
@@ -63,20 +63,20 @@ export type ChangeKind = (typeof changeKinds)[number]
 export const changeTypes = ({ eventPrefix }: Resource): string[] =>
   changeKinds.map((kind) => `${eventPrefix}.${kind}`)
 
-/** Where the items of a resource are asked for. */
+/** Reads the items of one kind from Defender. */
 export interface ItemSource {
   list(wanted: Wanted): AsyncIterable<ItemPage>
-  /** Undefined when the upstream answers that there is no such item. */
+  /** Undefined where Defender answers that the item does not exist. */
   get(id: string): Promise<unknown | undefined>
 }
 
-/** Whether a state is an end; an unknown one never is. */
+/** Whether a state is terminal; an unknown one never is. */
 export const isTerminal = (
   { terminalStates }: Pick<Resource, 'terminalStates'>,
   state: string,
 ): boolean => terminalStates.includes(state)
 
-/** A filter that lets through the given states of a field. */
+/** An OData filter for any of these states. */
 export const anyState = (field: string, states: readonly string[]): string =>
   states.map((state) => `${field} eq '${state}'`).join(' or ')
 

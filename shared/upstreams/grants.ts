@@ -50,26 +50,26 @@ export const defenderFamilies = {
   },
 } as const satisfies Record<string, DefenderFamily>
 
-/** What the Tenable user whose keys are used needs, in Tenable's words: a role and a permission on each scan. */
+/** What the Tenable user of the keys needs, in Tenable's words: a role, and a permission on each scan. */
 export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'
 
-/** What a signed-in user needs in Defender's portal beside any delegated permission. */
+/** What a signed-in user needs in Defender's portal, beside a delegated permission. */
 export const USER_RIGHT = 'the user right View Data'
 
 type Held = Pick<Claims, 'roles' | 'scp'>
 
-/** Whether a token stands for a signed-in user: Entra writes `scp` into no other. */
+/** Whether a token is for a signed-in user: only these have `scp`. */
 export const isDelegated = ({ scp }: Held): boolean => scp !== null
 
-/** Everything that a token is allowed, app roles and delegated permissions alike. */
+/** All app roles and delegated permissions of a token. */
 export const heldBy = ({ roles, scp }: Held): string[] => [
   ...roles,
   ...(scp ?? '').split(' ').filter(Boolean),
 ]
 
 /**
- * The grants of which any one would do, named as this token would carry them; empty where it has one. The delegated
- * permission of an app role has its name without `.All`.
+ * The grants of which any one is enough, named as this token would carry them; empty where it has one. The delegated
+ * permission of an app role has the same name without `.All`.
  */
 export function lackedGrants(token: Held, roles: readonly string[]): string[] {
   const held = heldBy(token)

@@ -32,8 +32,10 @@ export const filterFields = {
 export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
 
 /** Creates the section, and the queues of deliveries. */
-export async function createEventsSection(given: Options, { table, queue }: Base) {
-  const { clock } = given
+export async function createEventsSection(
+  { env, clock, callbackPolicy }: Options,
+  { table, queue }: Base,
+) {
   const { EVENT_RETENTION_DAYS } = changesSettings
   const feed = createFeed(table('Streams'))
   const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
@@ -49,7 +51,7 @@ export async function createEventsSection(given: Options, { table, queue }: Base
     retryQueue: retries,
     // The retry schedule of deliveries is the only retry.
     http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
-    callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
+    callbackPolicy: callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
     clock,
   }
   return {
@@ -57,8 +59,7 @@ export async function createEventsSection(given: Options, { table, queue }: Base
     /** What subscriptions and deliveries of one invocation work with. */
     events: ({ log, trace }: Traced): EventsDeps => createEvents({ ...deps, log, trace }),
     /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
-    retentionDays: () =>
-      readSection('events', given.env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
+    retentionDays: () => readSection('events', env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
   }
 }
 

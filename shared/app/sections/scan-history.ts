@@ -22,7 +22,8 @@ export function createScanHistorySection({ env, clock }: Options, { table }: Bas
       join,
       clock,
       finalMs,
-      onCacheFailure: (error) => log.warn('an answer could not be kept', { reason: String(error) }),
+      onCacheFailure: (error) =>
+        log.warn('an answer could not be cached', { reason: String(error) }),
     }),
   }
 }
