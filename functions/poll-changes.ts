@@ -1,9 +1,9 @@
 import { app } from '@azure/functions'
-import { pollChanges, watchedNames } from '../shared/app/triggers.ts'
+import { pollChanges, pollTimers } from '../shared/app/triggers.ts'
 
-for (const name of watchedNames) {
+for (const { name, setting } of pollTimers) {
   app.timer(`poll-${name}`, {
-    schedule: `%${name.toUpperCase().replace('-', '_')}_SCHEDULE%`,
+    schedule: `%${setting}%`,
     handler: (_timer, context) => pollChanges(name, context),
   })
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
+import { streams } from '../shared/app/sections/events.ts'
 import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './simulator/receiver.ts'
@@ -147,7 +148,6 @@ export async function followEvents({
   // The receiver has another port after a restart: the earlier callback URL is not valid any more.
   if (before !== undefined && before !== receiver.url)
     await post('subscriptions/unsubscribe', { callbackUrl: before })
-  const streams = ['machine-actions', 'investigations', 'av-health']
   const answer = await post('subscriptions', {
     callbackUrl: receiver.url,
     description: 'npm start',

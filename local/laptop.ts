@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import type { TokenCredential } from '@azure/identity'
 import { z } from 'zod'
 import { settingNames } from '../shared/app/settings.ts'
+import { resources } from '../shared/changes/resources/index.ts'
 import type { CallbackPolicy } from '../shared/events/subscriptions/callback-url.ts'
 import type { Clock } from '../shared/platform/time.ts'
 import type { Azurite } from './azurite.ts'
@@ -14,8 +15,7 @@ export type Settings = Record<string, string | undefined>
 const usual = {
   TASKHUB_NAME: 'DefenderRelay',
   AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
-  MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
-  INVESTIGATIONS_SCHEDULE: '0 * * * * *',
+  ...Object.fromEntries(resources.map(({ schedule }) => [schedule.setting, schedule.usual])),
   // The emulator's cost is quadratic in the rows of a partition.
   AV_HEALTH_BUCKETS: '64',
   AzureWebJobsDisableHomepage: 'true',

@@ -1,4 +1,4 @@
-import { type FlowCheck, flowGrants } from '../shared/app/flows.ts'
+import { type FlowCheck, flows } from '../shared/app/flows.ts'
 import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
@@ -69,17 +69,19 @@ export function describeLiveTries(url: string, key: string): string[] {
 }
 
 /** The checks of every flow as lines: one for each flow with its problem, then the fixes, each once. */
-export function describeChecks(flows: readonly FlowCheck[]): string[] {
-  const width = Math.max(...flows.map(({ flow }) => flowGrants[flow].title.length))
-  const lines = flows.flatMap(({ flow, state, checks }) => {
+export function describeChecks(results: readonly FlowCheck[]): string[] {
+  const titles = new Map(flows.map(({ key, title }) => [key, title]))
+  const width = Math.max(...[...titles.values()].map(({ length }) => length))
+  const lines = results.flatMap(({ flow, state, checks }) => {
     const problems = checks.flatMap(({ name, problem }) =>
       problem === null ? [] : [`${name}: ${problem}`],
     )
     const [first = '', ...others] = problems
-    const head = `  ${flowGrants[flow].title.padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
+    const head =
+      `  ${(titles.get(flow) ?? flow).padEnd(width)}  ${state.padEnd(6)}  ${first}`.trimEnd()
     return [head, ...others.map((problem) => `${' '.repeat(width + 12)}${problem}`)]
   })
-  const fixes = new Set(flows.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
+  const fixes = new Set(results.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
   return fixes.size === 0
     ? lines
     : [...lines, '\nTo fix it:', ...[...fixes].map((fix) => `  ${fix}`)]

@@ -1,82 +1,66 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FlowCheck } from './app/flows.ts'
-import { type AvHealthSection, createAvHealthSection } from './app/sections/av-health.ts'
-import type { Overrides } from './app/sections/base.ts'
-import { type Base, createBase } from './app/sections/base.ts'
-import { type ChangesSection, createChangesSection } from './app/sections/changes.ts'
-import { createDefenderSection, type DefenderSection } from './app/sections/defender.ts'
-import { createEventsSection, type EventsSection } from './app/sections/events.ts'
-import { createScanHistorySection, type ScanHistorySection } from './app/sections/scan-history.ts'
-import { createTenableSection, type TenableSection } from './app/sections/tenable.ts'
-import { isConfigured, publicBaseUrl, wantsTenable } from './app/settings.ts'
+import { type FlowCheck, isConfigured } from './app/flows.ts'
+import { createAvHealthSection } from './app/sections/av-health.ts'
+import { createBase, type Overrides } from './app/sections/base.ts'
+import { createChangesSection } from './app/sections/changes.ts'
+import { createDefenderSection } from './app/sections/defender.ts'
+import { createEventsSection } from './app/sections/events.ts'
+import { createScanHistorySection } from './app/sections/scan-history.ts'
+import { createTenableSection } from './app/sections/tenable.ts'
+import { publicBaseUrl, wantsTenable } from './app/settings.ts'
 import { singleFlight } from './platform/single-flight.ts'
 import type { Clock } from './platform/time.ts'
 
 const systemClock: Clock = {
   now: () => new Date(),
-  sleep: (ms, signal) => sleep(ms, undefined, signal ? { signal } : {}),
+  sleep: (ms, signal) => sleep(ms, undefined, { signal }),
 }
 
 let overrides: Partial<Overrides> = {}
 let app: App | undefined
 
-/** The parts of the app, each section put together on first use: a section that is set up wrongly stops only its flow. */
-export interface App {
-  clock: Clock
-  env: Overrides['env']
-  /** Whether at least one section is set up; looks at settings alone. */
-  isConfigured(): boolean
-  /** How answers name the app, where the settings say so. */
-  publicBaseUrl: string | undefined
-  base(): Promise<Base>
-  defender(): Promise<DefenderSection>
-  avHealth(): Promise<AvHealthSection>
-  events(): Promise<EventsSection>
-  changes(): Promise<ChangesSection>
-  /** Throws a ConfigError while a key is absent. */
-  tenable(): Promise<TenableSection>
-  /** Whether nobody has set up any key of Tenable. */
-  isTenableOff: boolean
-  scanHistory(): Promise<ScanHistorySection>
-  /** Lets all who want to know at once whether every flow can run share one look. */
-  joinChecks(key: 'preflight', look: () => Promise<FlowCheck[]>): Promise<FlowCheck[]>
-}
+/** The sections of the app, each created on first use: wrong settings of a section stop only its flows. */
+export type App = ReturnType<typeof createApp>
 
-/** Replaces what the platform would give; only before the app is first used, only by laptops and tests. */
-export function useOverrides(given: Partial<Overrides>): void {
-  overrides = given
+/** Replaces what the platform provides, and makes the app new on its next use; only for laptops and tests. */
+export function useOverrides(replacements: Partial<Overrides>): void {
+  overrides = replacements
   app = undefined
 }
 
 /** The app of this process. */
 export function theApp(): App {
-  if (app) return app
+  app ??= createApp()
+  return app
+}
+
+function createApp() {
   const { env = process.env, clock = systemClock } = overrides
-  const given = { ...overrides, env, clock }
+  const options = { ...overrides, env, clock }
   const once = <T>(make: () => Promise<T>) => singleFlight(make, { keep: true })
-  const base = once(() => createBase(given))
-  const defender = once(async () => createDefenderSection(given, await base()))
-  const events = once(async () => createEventsSection(given, await base()))
-  const avHealth = once(async () =>
-    createAvHealthSection(given, await base(), await defender(), await events()),
-  )
-  const changes = once(async () => createChangesSection(given, await events(), await defender()))
-  const tenable = once(async () => createTenableSection(given, await base()))
-  const scanHistory = once(async () => createScanHistorySection(given, await base()))
-  app = {
+  const base = once(() => createBase(options))
+  const defender = once(async () => createDefenderSection(options, await base()))
+  const events = once(async () => createEventsSection(options, await base()))
+  return {
     clock,
     env,
+    /** Whether at least one section is set up; reads only settings. */
     isConfigured: () => isConfigured(env),
+    /** The address that answers give for the app, where one is set. */
     publicBaseUrl: publicBaseUrl(env),
     base,
     defender,
-    avHealth,
     events,
-    changes,
-    tenable,
+    avHealth: once(async () =>
+      createAvHealthSection(options, await base(), await defender(), await events()),
+    ),
+    changes: once(async () => createChangesSection(options, await events(), await defender())),
+    /** Throws a ConfigError while a key is missing. */
+    tenable: once(async () => createTenableSection(options, await base())),
+    /** Whether no key of Tenable is set. */
     isTenableOff: !wantsTenable(env),
-    scanHistory,
-    joinChecks: singleFlight((_key: 'preflight', look: () => Promise<FlowCheck[]>) => look()),
+    scanHistory: once(async () => createScanHistorySection(options, await base())),
+    /** Callers at the same time share one preflight. */
+    joinChecks: singleFlight((_key: 'preflight', check: () => Promise<FlowCheck[]>) => check()),
   }
-  return app
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { defenderLimits } from '../shared/app/flows.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import {
   type Budget,
@@ -9,7 +10,6 @@ import {
 import { UpstreamError } from '../shared/platform/errors.ts'
 import { createHttp } from '../shared/platform/http.ts'
 import type { Clock } from '../shared/platform/time.ts'
-import { type DefenderFamily, defenderLimits } from '../shared/upstreams/grants.ts'
 import { counted, skewed } from './platform/budget-load.ts'
 
 /** One instance of the budget run: calls as often as it may until it is told the time is over. */
@@ -17,7 +17,7 @@ const [connectionString = '', origin = '', untilMs = '0', skewMs = '0'] = proces
 const realClock: Clock = { now: () => new Date(), sleep: (ms) => sleep(ms) }
 const clock = skewed(realClock, () => Number(skewMs))
 const { table, requests } = counted(createTables({ connectionString })('Budgets'))
-const budget: Budget<DefenderFamily> = createBudget({
+const budget: Budget<string> = createBudget({
   upstream: 'defender',
   clock,
   limits: defenderLimits,
@@ -25,7 +25,7 @@ const budget: Budget<DefenderFamily> = createBudget({
 })
 const http = createHttp({ upstream: 'defender', clock, userAgent: 'budget-run', attempts: 1 })
 
-async function hammer(family: DefenderFamily, priority: Priority, paceMs: number): Promise<void> {
+async function hammer(family: string, priority: Priority, paceMs: number): Promise<void> {
   while (Date.now() < Number(untilMs)) {
     try {
       await http.text({
@@ -43,7 +43,7 @@ async function hammer(family: DefenderFamily, priority: Priority, paceMs: number
   }
 }
 
-const families: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
+const families = ['machine-actions', 'deviceavinfo', 'export']
 await Promise.all(
   families.flatMap((family) => [
     hammer(family, 'interactive', 130),

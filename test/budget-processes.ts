@@ -2,14 +2,14 @@ import { fork } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { startAzurite } from '../local/azurite.ts'
+import { defenderLimits } from '../shared/app/flows.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
-import { type DefenderFamily, defenderLimits } from '../shared/upstreams/grants.ts'
 import { createUpstream } from './platform/budget-load.ts'
 
 /** Two processes share one budget for real minutes (default 3) while a server counts; ends with 1 when it was too much. */
 const minutes = Number(process.argv[2] ?? 3)
 const upstreams = new Map<string, ReturnType<typeof createUpstream>>()
-const counted: DefenderFamily[] = ['machine-actions', 'deviceavinfo', 'export']
+const counted = ['machine-actions', 'deviceavinfo', 'export']
 for (const family of counted) upstreams.set(family, createUpstream())
 
 const server = createServer((request, response) => {
@@ -49,7 +49,7 @@ try {
   const requests = await Promise.all([runInstance(0), runInstance(-90_000)])
   for (const family of counted) {
     const { seen, most, longestGapMs } = upstreams.get(family) ?? createUpstream()
-    const { perMinute } = defenderLimits[family]
+    const { perMinute = 0 } = defenderLimits[family] ?? {}
     const gaps = (['interactive', 'background'] as const).map((priority) =>
       longestGapMs(priority, startMs, untilMs),
     )

@@ -12,6 +12,7 @@ import { describeRoutes } from '../local/tools/describe/routes.ts'
 import { httpRoutes } from '../shared/app/http.ts'
 import type { Overrides } from '../shared/app/sections/base.ts'
 import { theApp, useOverrides } from '../shared/app.ts'
+import { resources } from '../shared/changes/resources/index.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { problemSchema } from '../shared/platform/reply.ts'
@@ -57,8 +58,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
     TENABLE_ACCESS_KEY: simulator.tenableKeys.accessKey,
     TENABLE_SECRET_KEY: simulator.tenableKeys.secretKey,
     AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
-    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
-    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
+    ...Object.fromEntries(resources.map(({ schedule }) => [schedule.setting, schedule.usual])),
     TASKHUB_NAME: 'DefenderRelay',
     AzureWebJobsDisableHomepage: 'true',
     ...options.env,

@@ -3,14 +3,14 @@ import type { Executor } from '../exports/engine.ts'
 
 const ENDED = new Set(['Completed', 'Failed', 'Terminated', 'Canceled'])
 
-/** The engine's view of the durable client of an invocation. */
+/** Adapts the durable client of an invocation to what the export engine needs. */
 export function createExecutor(client: DurableClient): Executor {
   return {
     async start(orchestrator, instanceId, input) {
       try {
         await client.startNew(orchestrator, { instanceId, input })
       } catch (error) {
-        // Somebody else has started this very instance: that is what was wanted.
+        // Another caller has started the same instance: that is what was wanted.
         if (!isStatus(error, 409)) throw error
       }
     },
@@ -27,14 +27,14 @@ export function createExecutor(client: DurableClient): Executor {
       try {
         await client.terminate(instanceId, reason)
       } catch (error) {
-        // Nobody knows it any more; one that has ended meanwhile is fine with the client already.
+        // The instance is deleted already. For one that has ended meanwhile the client throws nothing.
         if (!/No instance with ID/.test(String(error))) throw error
       }
     },
   }
 }
 
-/** The client throws plain errors that name the status in their text alone. */
+/** The client throws plain errors; only their text holds the status. */
 function isStatus(error: unknown, status: number): boolean {
   return (
     error instanceof Error &&

@@ -10,31 +10,31 @@ import {
 import type { Finding } from './flows.ts'
 import { baseSettings } from './settings.ts'
 
-/** What is known of whom the app signs in as; null before there was a token. */
+/** The identity that the app signs in as; null before it has a token. */
 export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
 
 const APP = '--name <app> --resource-group <group>'
 
-/** The command that gives settings their values. */
+/** The command that sets settings. */
 export const setSetting = (...settings: string[]): string => {
   const values = settings.map((setting) => `${setting}=<value>`).join(' ')
   return `az functionapp config appsettings set ${APP} --settings ${values} (on a laptop: in local.settings.json)`
 }
 
-/** What is wrong with settings, and the command that mends them all. */
-export const ofSettings = ({ problems }: ConfigError): Finding => ({
+/** What is wrong with settings, and the command that fixes all of them. */
+export const fixSettings = ({ problems }: ConfigError): Finding => ({
   problem: problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; '),
   fix: setSetting(...problems.map(({ setting }) => setting)),
 })
 
-/** The command that takes a setting away. */
+/** The command that deletes a setting. */
 export const deleteSetting = (setting: string): string =>
   `az functionapp config appsettings delete ${APP} --setting-names ${setting} (on a laptop: in local.settings.json)`
 
-/** What makes it possible to sign in. */
+/** The command that makes it possible to sign in. */
 export const signIn = `az login on a laptop; in Azure: ${setSetting('AZURE_CLIENT_ID')}`
 
-/** The command that grants what a token lacks on Defender: an app role, a delegated permission, or a user's right. */
+/** How to grant what a token lacks on Defender: an app role, a delegated permission, or a user right. */
 export function grantDefender(missing: string, identity: Identity): string {
   if (missing === USER_RIGHT)
     return 'Defender portal, Settings > Endpoints > Roles: a role with View Data for this user'
@@ -44,7 +44,7 @@ export function grantDefender(missing: string, identity: Identity): string {
   return `sh bicep/grants/grant-roles.sh ${identity?.oid ?? '<object id of the identity>'} ${missing}`
 }
 
-/** What gives the Tenable user its rights, or the app good keys. */
+/** How to give the Tenable user its permission, or the app valid keys. */
 export const grantTenable = (missing: string): string =>
   missing === TENABLE_PERMISSION
     ? 'Tenable, Settings > Access Control: this permission for the user of the keys'

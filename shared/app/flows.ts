@@ -1,7 +1,20 @@
 import { z } from 'zod'
-import { defenderRoles, TENABLE_PERMISSION } from '../upstreams/grants.ts'
+import { resources } from '../changes/resources/index.ts'
+import { type Environment, readSection, readUsable } from '../platform/config.ts'
+import { ConfigError } from '../platform/errors.ts'
+import { type DefenderFamily, defenderFamilies, TENABLE_PERMISSION } from '../upstreams/grants.ts'
+import {
+  avHealthSettings,
+  baseSettings,
+  changesSettings,
+  defenderSettings,
+  readTenable,
+  scanHistorySettings,
+  scheduleSettings,
+  wantsTenable,
+} from './settings.ts'
 
-/** The Azure roles of the app's identity by what they are granted on: each the narrowest that does. */
+/** The Azure roles of the app's identity, by what they are granted on: each the narrowest that is enough. */
 export const azureRoles = {
   hostAccount: [
     'Storage Blob Data Owner',
@@ -13,95 +26,142 @@ export const azureRoles = {
   insights: ['Monitoring Metrics Publisher'],
 } as const
 
-/** What one flow needs beside what the host needs to run at all. */
-interface FlowGrants {
-  /** How people call the flow. */
+/**
+ * A flow: what a missing setting or grant can switch off while the other flows run. Status, preflight and the budget of
+ * Defender are derived from these records; README, docs and Bicep are compared with them by tests.
+ */
+export interface Flow {
+  key: string
+  /** The name in texts for people. */
   title: string
-  /** App roles on WindowsDefenderATP: any one is enough, the first is the one to ask for; empty where none is needed. */
-  defender: readonly string[]
-  /** The permission of the Tenable user, where the flow asks Tenable. */
+  /** The section of the status that shows it. */
+  section: 'changes' | 'scanHistory' | 'avHealth'
+  settings: z.ZodRawShape
+  /** The Defender routes that it calls, with their app roles; null where it calls Tenable. */
+  family: DefenderFamily | null
+  /** The permission of the Tenable user, where it calls Tenable. */
   tenable: string | null
   /** Azure roles on the data account: all of them. */
   dataAccount: readonly (typeof azureRoles.dataAccount)[number][]
+  /** Whether the settings say that it never runs. */
+  isUnused(env: Environment): boolean
 }
-
-/** The flows that can be switched off by a missing grant. */
-export const grantedFlows = [
-  'machine-actions',
-  'investigations',
-  'av-health-files',
-  'av-health-pages',
-  'defender-scans',
-  'tenable-scans',
-] as const
-export type GrantedFlow = (typeof grantedFlows)[number]
 
 const { dataAccount } = azureRoles
-// Look-ups write a cache and tell no events.
+// Look-ups write a cache and no events.
 const tables = ['Storage Table Data Contributor'] as const
+const { SCAN_CACHE_DAYS, ...tenableSettings } = scanHistorySettings
+const defender = { ...baseSettings, ...defenderSettings }
+const methodIs = (method: string) => (env: Environment) =>
+  readUsable(env, avHealthSettings).AV_HEALTH_METHOD === method
 
-/** Which flow needs which grants: README, Bicep and preflight are held to this table. */
-export const flowGrants: Record<GrantedFlow, FlowGrants> = {
-  'machine-actions': {
-    title: 'machine actions',
-    defender: defenderRoles['machine-actions'],
-    tenable: null,
-    dataAccount,
-  },
-  investigations: {
-    title: 'investigations',
-    defender: defenderRoles.investigations,
-    tenable: null,
-    dataAccount,
-  },
-  'av-health-files': {
+/** Every flow, in the order in which preflight reports them. */
+export const flows: readonly Flow[] = [
+  ...resources.map(
+    (resource): Flow => ({
+      key: resource.name,
+      title: resource.title,
+      section: 'changes',
+      settings: { ...defender, ...changesSettings, ...scheduleSettings },
+      family: resource,
+      tenable: null,
+      dataAccount,
+      isUnused: () => false,
+    }),
+  ),
+  {
+    key: 'av-health-files',
     title: 'antivirus health, by files',
-    defender: defenderRoles.export,
+    section: 'avHealth',
+    settings: { ...defender, ...avHealthSettings },
+    family: defenderFamilies.export,
     tenable: null,
     dataAccount,
+    isUnused: methodIs('json'),
   },
-  'av-health-pages': {
+  {
+    key: 'av-health-pages',
     title: 'antivirus health, by pages',
-    defender: defenderRoles.deviceavinfo,
+    section: 'avHealth',
+    settings: { ...defender, ...avHealthSettings },
+    family: defenderFamilies.avInfo,
     tenable: null,
     dataAccount,
+    isUnused: methodIs('files'),
   },
-  'defender-scans': {
+  {
+    key: 'defender-scans',
     title: 'Defender scan look-ups',
-    defender: defenderRoles['authenticated-scans'],
+    section: 'scanHistory',
+    settings: { ...defender, SCAN_CACHE_DAYS },
+    family: defenderFamilies.scans,
     tenable: null,
     dataAccount: tables,
+    isUnused: () => false,
   },
-  'tenable-scans': {
+  {
+    key: 'tenable-scans',
     title: 'Tenable scan look-ups',
-    defender: [],
+    section: 'scanHistory',
+    settings: { ...baseSettings, ...tenableSettings, SCAN_CACHE_DAYS },
+    family: null,
     tenable: TENABLE_PERMISSION,
     dataAccount: tables,
+    isUnused: (env) => !wantsTenable(env),
   },
-}
+]
 
-/** The app roles to ask for so that every flow works: the first of each, each once, in order of the alphabet. */
+/** Every family of Defender routes that a flow calls; no two flows share one. */
+export const families: readonly DefenderFamily[] = flows.flatMap(({ family }) => family ?? [])
+
+/** The published limit of each family. */
+export const defenderLimits = Object.fromEntries(families.map(({ name, limit }) => [name, limit]))
+
+/** The app roles to ask for so that every flow works: the first of each flow, each once, in alphabetical order. */
 export const rolesToAskFor: readonly string[] = [
-  ...new Set(Object.values(flowGrants).flatMap(({ defender: [first] }) => first ?? [])),
+  ...new Set(families.map(({ roles: [first] }) => first)),
 ].sort()
 
-/** What a flow is looked at for, in this order. */
+/** Reads the settings of a flow; throws a ConfigError that names every setting that is missing or wrong. */
+export function readFlow({ key, settings, family }: Flow, env: Environment): void {
+  readSection(key, env, settings)
+  // Its settings are optional, but one key without the other is useless.
+  if (family === null) readTenable(env)
+}
+
+/** Whether there is a data account, and at least one flow has all the settings that it needs. */
+export const isConfigured = (env: Environment): boolean => {
+  const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readUsable(env, baseSettings)
+  return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri) && flows.some(isReadable)
+
+  function isReadable(flow: Flow): boolean {
+    try {
+      readFlow(flow, env)
+      return !flow.isUnused(env)
+    } catch (error) {
+      if (error instanceof ConfigError) return false
+      throw error
+    }
+  }
+}
+
+/** What preflight checks of a flow, in this order. */
 const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const
 export type CheckName = (typeof checkNames)[number]
 
-/** Something that keeps a flow from running, and the one command that mends it. */
+/** Something that keeps a flow from running, and the one command that fixes it. */
 export interface Finding {
   problem: string
   fix: string
 }
 
-/** What a look at every flow came to; a check that could not be made is not in the list. */
+/** The results of preflight; a check that could not be made is not in the list. */
 export const preflightSchema = z.array(
   z.strictObject({
-    flow: z.enum(grantedFlows),
+    flow: z.enum(flows.map(({ key }) => key)),
     state: z
       .enum(['ready', 'off', 'unused'])
-      .describe('Off: it can not run. Unused: nobody has set it up to run.'),
+      .describe('off: the flow can not run. unused: the settings say that it never runs.'),
     checks: z.array(
       z.strictObject({
         name: z.enum(checkNames),
@@ -113,5 +173,5 @@ export const preflightSchema = z.array(
   }),
 )
 
-/** How one flow stands. */
+/** The result for one flow. */
 export type FlowCheck = z.output<typeof preflightSchema>[number]

@@ -1,25 +1,26 @@
 import type { App } from '../app.ts'
 import { type ChangesReport, reportChanges } from '../changes/poll-state.ts'
-import { resourceNames } from '../changes/resources/index.ts'
+import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
 import type { BudgetLeft } from '../platform/budget.ts'
 import type { Facts, Log, Traced } from '../platform/log.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { UpstreamReport } from '../platform/upstream-health.ts'
+import { families } from './flows.ts'
 import { comingEnds, tryLoad } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
 
-/** How one family of an upstream's routes fares, and what may still be asked of it. */
+/** The health of one family of an upstream's routes, and how many calls are left. */
 interface FamilyReport extends UpstreamReport, BudgetLeft {
   upstream: string
   family: string
 }
 
-/** A failure that nothing has followed since is told for so long: some routes are asked once a week, or never again. */
+/** How long the last failure counts: some routes are called once a week, or never again. */
 const UNREACHABLE_MS = 15 * MINUTE_MS
-/** An export asks twice a day, and falls back to other routes where its own is gone. */
+/** The export is called twice a day, and falls back to other routes where its own is gone. */
 const GONE_MS = DAY_MS
 
 /**
@@ -30,15 +31,15 @@ const GONE_MS = DAY_MS
 export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
   const { log } = traced
   const now = app.clock.now()
-  const families = (
-    await Promise.all([partOf(() => defenderFamilies(app)), partOf(() => tenableFamilies(app))])
+  const reports = (
+    await Promise.all([orNull(() => defenderFamilies(app)), orNull(() => tenableFamilies(app))])
   ).flat()
-  const known = families.filter((family) => family !== null)
+  const known = reports.filter((report) => report !== null)
   log.info('heartbeat', {
     version: VERSION,
-    changes: await partOf(() => changesFacts(app, traced, now)),
-    events: await partOf(() => eventsFacts(app, now)),
-    avHealth: await partOf(() => exportFacts(app, traced)),
+    changes: await orNull(() => changesFacts(app, traced, now)),
+    events: await orNull(() => eventsFacts(app, now)),
+    avHealth: await orNull(() => exportFacts(app, traced)),
     upstreams: Object.fromEntries(
       known.map(({ upstream, family, state, hourLeft }) => [
         `${upstream} ${family}`,
@@ -46,8 +47,8 @@ export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
       ]),
     ),
   })
-  for (const family of known) emitFamily(family, now, log)
-  for (const { isNear, ...end } of (await partOf(() => comingEnds(app))) ?? [])
+  for (const report of known) emitFamily(report, now, log)
+  for (const { isNear, ...end } of (await orNull(() => comingEnds(app))) ?? [])
     if (isNear) log.warn('endpoint retirement', end)
 }
 
@@ -66,15 +67,14 @@ function emitFamily(
 }
 
 async function defenderFamilies(app: App): Promise<FamilyReport[]> {
-  const { familyHealth, budget } = await app.defender()
-  const left = await budget.report()
-  const families = Object.entries(familyHealth).map(async ([family, health]) => ({
+  const { healthFor, budget } = await app.defender()
+  const reports = families.map(async (family) => ({
     upstream: 'defender',
-    family,
-    ...(await health.report()),
-    ...left[family as keyof typeof left],
+    family: family.name,
+    ...(await healthFor(family).report()),
+    ...(await budget.left(family.name)),
   }))
-  return Promise.all(families)
+  return Promise.all(reports)
 }
 
 async function tenableFamilies(app: App): Promise<FamilyReport[]> {
@@ -85,7 +85,7 @@ async function tenableFamilies(app: App): Promise<FamilyReport[]> {
 
 async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts> {
   const { context: pollContext } = await app.changes()
-  const reports = resourceNames.map(async (name) => {
+  const reports = resources.map(async ({ name }) => {
     const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
       await reportChanges(pollContext(name, traced), null)
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
@@ -121,5 +121,5 @@ async function exportFacts(app: App, traced: Traced): Promise<Facts> {
 const secondsSince = (time: string | undefined, now: Date) =>
   time === undefined ? null : Math.round((now.getTime() - Date.parse(time)) / 1000)
 
-/** Null where there is no such part: the line itself must come. */
-const partOf = async <T>(read: () => Promise<T>): Promise<T | null> => (await tryLoad(read)).value
+/** Null where the value can't be loaded: the line must always be written. */
+const orNull = async <T>(read: () => Promise<T>): Promise<T | null> => (await tryLoad(read)).value

@@ -1,10 +1,13 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { findPackageJSON } from 'node:module'
+import { dirname, join } from 'node:path'
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { avHealthRoutes } from '../av-health/routes.ts'
 import type { ChangesDeps } from '../changes/deps.ts'
-import { resourceNames } from '../changes/resources/index.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import type { EventsDeps } from '../events/deps.ts'
@@ -13,19 +16,20 @@ import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/ind
 import type { ExportDeps } from '../exports/routes.ts'
 import { RequestError } from '../platform/errors.ts'
 import { createLog, type Traced } from '../platform/log.ts'
-import { toProblem, toResponse } from '../platform/reply.ts'
+import { isKnownTag, notModified, type Reply, toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
+import { singleFlight } from '../platform/single-flight.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import type { ScanHistoryDeps } from '../scan-history/routes/reply.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
-import { showOpenApi, showSwagger } from './descriptions.ts'
+import { defenderFamilies } from '../upstreams/grants.ts'
 import { createExecutor } from './executor.ts'
-import { eventTypes, filterFields, streams } from './sections/events.ts'
+import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
 import { type StatusDeps, status } from './status.ts'
 import { correlationFor } from './trace.ts'
 
-/** What a handler's parts are made from: this invocation's log, trace and durable client. */
+/** What the dependencies of a route are made from: the log, trace and durable client of an invocation. */
 export interface Invocation extends Traced {
   client: DurableClient
 }
@@ -42,50 +46,48 @@ export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path'
   continuation?: RouteContinuation<Invocation>
 }
 
-/** The log and trace of an invocation; what it does for somebody else goes under their id. */
+/** The log and trace of an invocation; work for a caller has the correlation id of that caller. */
 export function tracedOf(
   context: InvocationContext,
   correlation: string = context.invocationId,
 ): Traced {
   const trace = { correlation }
-  const sink = {
-    info: (line: string) => context.info(line),
-    warn: (line: string) => context.warn(line),
-    error: (line: string) => context.error(line),
-  }
-  return { log: createLog(sink, trace), trace }
+  return { log: createLog(context, trace), trace }
 }
 
 /**
- * Binds routes to the parts they need. Expected errors become problem+json; what else is thrown is a bug and becomes the
- * platform's empty 500, with the reason in the log alone.
+ * Binds routes to their dependencies. Expected errors become problem+json; any other error is a bug and becomes the
+ * platform's empty 500, with the reason only in the log.
  */
-export function bindRoutes<Parts>(
-  routes: Route<Parts>[],
-  deps: (invocation: Invocation) => Promise<Parts>,
+export function bindRoutes<Deps>(
+  routes: Route<Deps>[],
+  deps: (invocation: Invocation) => Promise<Deps>,
 ): HttpRoute[] {
-  return routes.map((route) => ({
-    name: route.name,
-    method: route.method,
-    path: route.path,
-    auth: route.auth,
+  return routes.map(({ name, method, path, auth, continuation, ...route }) => ({
+    name,
+    method,
+    path,
+    auth,
     route,
-    continuation: route.continuation && bindContinuation(route.continuation, deps),
+    continuation: continuation && {
+      name: continuation.name,
+      resume: async (resumed, invocation) => continuation.resume(resumed, await deps(invocation)),
+    },
     async answer(request, context, client) {
       const correlation = correlationFor(request.headers, context.invocationId)
       const traced = tracedOf(context, correlation)
       const { log } = traced
       try {
-        // A wrong request is told so even while the section is not set up.
+        // Read first: a wrong request gets 400 even while the section is not set up.
         const input = await readRequest(route, request, theApp().publicBaseUrl)
         return toResponse(await route.handle(input, await deps({ ...traced, client })))
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
         if (!problem) {
-          log.error('request failed', { route: route.name, reason: 'a bug, which the host tells' })
+          log.error('request failed', { route: name, reason: 'a bug: the host logs the error' })
           throw error
         }
-        const facts = { route: route.name, reason: String(error) }
+        const facts = { route: name, reason: String(error) }
         if (problem.status === 429) log.warn('budget exhausted', facts)
         if ((problem.status ?? 500) >= 500) log.warn('request failed', facts)
         return problem
@@ -94,23 +96,14 @@ export function bindRoutes<Parts>(
   }))
 }
 
-const bindContinuation = <Parts>(
-  { name, resume }: RouteContinuation<Parts>,
-  deps: (invocation: Invocation) => Promise<Parts>,
-): RouteContinuation<Invocation> => ({
-  name,
-  resume: async (resumed, invocation) => resume(resumed, await deps(invocation)),
-})
-
 async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
   const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
   return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
 }
 
-const statusDeps = async ({ log, trace }: Invocation): Promise<StatusDeps> => ({
+const statusDeps = async (invocation: Invocation): Promise<StatusDeps> => ({
+  ...invocation,
   app: theApp(),
-  log,
-  trace,
 })
 
 async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {
@@ -133,7 +126,7 @@ const eventsDeps = async (invocation: Invocation): Promise<EventsDeps> =>
 
 async function feedDeps(): Promise<FeedDeps> {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
-  return { feed, streams, defaultStreams: resourceNames, tickets, now: () => theApp().clock.now() }
+  return { feed, streams, defaultStreams, tickets, now: () => theApp().clock.now() }
 }
 
 async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
@@ -141,8 +134,8 @@ async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
   return {
     ...deps(log),
     async defender() {
-      const { scans, familyHealth } = await theApp().defender()
-      return makeSource.defender(scans, familyHealth['authenticated-scans'].track)
+      const { scans, healthFor } = await theApp().defender()
+      return makeSource.defender(scans, healthFor(defenderFamilies.scans).track)
     },
     async tenable() {
       const { tenable, health } = await theApp().tenable()
@@ -153,7 +146,7 @@ async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
 
 const healthSchema = z.strictObject({ status: z.enum(['ok', 'unconfigured']) })
 
-/** Whether the app can do anything at all; no detail and no I/O, since anybody may ask. */
+/** Whether the app can do anything at all; no detail and no I/O, since it needs no key. */
 const health = defineRoute<StatusDeps>()({
   name: 'health',
   method: 'GET',
@@ -170,21 +163,21 @@ const health = defineRoute<StatusDeps>()({
   },
 })
 
-/** What a `Location` points to: the ticket in it opens one continuation and nothing else. */
+/** What a `Location` points to: its ticket is valid for one continuation only. */
 const continueRoute = defineRoute<Invocation>()({
   name: 'continue',
   method: 'GET',
   path: 'continue/{ticket}',
   auth: 'anonymous',
-  summary: 'Goes on with what a Location stands for',
+  summary: 'Continues a request that was answered with this Location',
   params: z.strictObject({ ticket: z.string() }),
   query: z.strictObject({
-    after: z.string().max(2000).optional().describe("A trigger's place in the feed."),
+    after: z.string().max(2000).optional().describe('The cursor of a trigger in the feed.'),
   }),
   answers: {
-    200: { description: 'The reading has come to its end.', body: z.unknown() },
+    200: { description: 'The final answer.', body: z.unknown() },
     202: {
-      description: 'Not yet: ask the same Location again after Retry-After.',
+      description: 'Not yet: request the same Location again after Retry-After.',
       body: z.unknown(),
     },
   },
@@ -195,14 +188,69 @@ const continueRoute = defineRoute<Invocation>()({
       throw new RequestError({
         status: 404,
         problem: 'ticket-not-found',
-        title: 'This address leads nowhere',
-        detail: 'It was never given out, or its time is over.',
-        fix: 'Make the request that gave the Location once more.',
+        title: 'There is no such ticket',
+        detail: 'The app never issued it, or it has expired.',
+        fix: 'Repeat the request that was answered with the Location.',
       })
     }
     return route.continuation.resume({ ticket, subject: opened.subject, origin, after }, invocation)
   },
 })
+
+const showOpenApi = describe({
+  name: 'openapi',
+  summary: 'This API as OpenAPI 3.0',
+  body: z.looseObject({ openapi: z.string() }),
+  locate: (api) => ({ servers: [{ url: api }] }),
+})
+
+/** The description that a Logic Apps custom connector is made from. */
+const showSwagger = describe({
+  name: 'swagger',
+  summary: 'This API as Swagger 2.0, with the triggers of a Logic Apps connector',
+  body: z.looseObject({ swagger: z.string() }),
+  locate(api) {
+    const { host, pathname, protocol } = new URL(api)
+    return { host, basePath: pathname, schemes: [protocol.slice(0, -1)] }
+  },
+})
+
+interface Description {
+  name: string
+  summary: string
+  body: z.ZodObject
+  /** The members that hold the address of the app. */
+  locate(api: string): object
+}
+
+/** Answers a description that `npm run describe` has written to `docs/`, with the address of the app filled in. */
+function describe({ name, summary, body, locate }: Description): Route<unknown> {
+  // Read on first use: no other route depends on the file.
+  const read = singleFlight(
+    async () => {
+      // The compiled file is one folder deeper below the root than the source.
+      const root = dirname(findPackageJSON(import.meta.url) ?? '')
+      const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
+      return { text, description: body.parse(JSON.parse(text)) }
+    },
+    { keep: true },
+  )
+  return defineRoute<unknown>()({
+    name,
+    method: 'GET',
+    path: `${name}.json`,
+    auth: 'anonymous',
+    summary,
+    answers: { 200: { description: 'The description.', body }, 304: notModified },
+    async handle({ origin, ifNoneMatch }): Promise<Reply> {
+      const { text, description } = await read()
+      const etag = `"${createHash('sha256').update(`${origin}\n${text}`).digest('hex')}"`
+      if (isKnownTag(ifNoneMatch, etag)) return { status: 304, headers: { etag } }
+      const located = { ...description, ...locate(`${origin}/api`) }
+      return { status: 200, body: located, headers: { etag } }
+    },
+  })
+}
 
 /** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [

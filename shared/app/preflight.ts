@@ -2,44 +2,42 @@ import { RestError } from '@azure/data-tables'
 import type { App } from '../app.ts'
 import { queueNames } from '../events/deps.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
-import { readSection } from '../platform/config.ts'
-import { ConfigError } from '../platform/errors.ts'
+import { type Claims, readClaims } from '../platform/credential.ts'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { singleFlight } from '../platform/single-flight.ts'
-import { grantStorage, type Identity, ofSettings, signIn } from './fixes.ts'
+import { HOUR_MS } from '../platform/time.ts'
+import type { UpstreamHealth } from '../platform/upstream-health.ts'
+import {
+  DEFENDER_APP_ID,
+  type DefenderFamily,
+  defenderFamilies,
+  isDelegated,
+  lackedGrants,
+} from '../upstreams/grants.ts'
+import {
+  deleteSetting,
+  fixSettings,
+  grantDefender,
+  grantStorage,
+  grantTenable,
+  type Identity,
+  setSetting,
+  signIn,
+} from './fixes.ts'
 import {
   type CheckName,
   type Finding,
+  type Flow,
   type FlowCheck,
-  flowGrants,
-  type GrantedFlow,
-  grantedFlows,
+  families,
+  flows,
+  readFlow,
 } from './flows.ts'
-import { checkGrant, checkToken, probeDefender, probeTenable, type TokenCheck } from './probes.ts'
-import { familyOf, isUnused, storageProblem } from './problems.ts'
-import {
-  avHealthSettings,
-  baseSettings,
-  changesSettings,
-  defenderSettings,
-  readTenable,
-  scanHistorySettings,
-} from './settings.ts'
-
-const changes = { ...baseSettings, ...defenderSettings, ...changesSettings }
-const avHealth = { ...baseSettings, ...defenderSettings, ...avHealthSettings }
-const { SCAN_CACHE_DAYS, ...tenable } = scanHistorySettings
-const settings = {
-  'machine-actions': changes,
-  investigations: changes,
-  'av-health-files': avHealth,
-  'av-health-pages': avHealth,
-  'defender-scans': { ...baseSettings, ...defenderSettings, SCAN_CACHE_DAYS },
-  'tenable-scans': { ...baseSettings, ...tenable, SCAN_CACHE_DAYS },
-}
+import { storageProblem, unreachable, upstreamFix } from './problems.ts'
 
 /**
- * Looks whether each flow can run: settings, storage, token, grant, and one cheap live call. What an answer shows is noted,
- * so that a flow which was refused before goes on at once.
+ * Checks whether each flow can run: settings, storage, token, grant, and one cheap live call. The health of the upstreams
+ * tracks these calls, so that a flow which was refused before runs again at once.
  */
 export async function preflight(app: App): Promise<FlowCheck[]> {
   const token = singleFlight(() => checkToken(app), { keep: true })
@@ -50,68 +48,186 @@ export async function preflight(app: App): Promise<FlowCheck[]> {
     }),
     token,
   }
-  return Promise.all(grantedFlows.map((flow) => checkFlow(app, flow, shared)))
+  return Promise.all(flows.map((flow) => checkFlow(app, flow, shared)))
 }
 
-/** What several flows stand on is looked at once. */
+/** The checks that several flows share: each is made once. */
 interface Shared {
   tables(): Promise<Finding | undefined>
   queues(): Promise<Finding | undefined>
   token(): Promise<TokenCheck>
 }
 
-async function checkFlow(app: App, flow: GrantedFlow, shared: Shared): Promise<FlowCheck> {
-  if (isUnused(app, flow)) return { flow, state: 'unused', checks: [] }
+async function checkFlow(app: App, flow: Flow, shared: Shared): Promise<FlowCheck> {
+  const { key, family, dataAccount } = flow
+  if (flow.isUnused(app.env)) return { flow: key, state: 'unused', checks: [] }
   const checks: FlowCheck['checks'] = []
   const passes = async (
     name: CheckName,
-    look: Promise<Finding | undefined> | Finding | undefined,
+    check: Promise<Finding | undefined> | Finding | undefined,
   ) => {
-    const finding = await look
-    checks.push({
-      name,
-      ok: !finding,
-      problem: finding?.problem ?? null,
-      fix: finding?.fix ?? null,
-    })
+    const finding = await check
+    const { problem = null, fix = null } = finding ?? {}
+    checks.push({ name, ok: !finding, problem, fix })
     return !finding
   }
   if (
     (await passes('settings', checkSettings(app, flow))) &&
     (await passes('tables', shared.tables()))
   ) {
-    const { defender, dataAccount } = flowGrants[flow]
     if (dataAccount.includes('Storage Queue Data Contributor'))
       await passes('queues', shared.queues())
-    const family = familyOf[flow]
     if (family === null) await passes('probe', probeTenable(app))
     else {
       const { claims, finding } = await shared.token()
       const isKnown = (await passes('token', finding)) && claims !== undefined
-      if (isKnown && (await passes('grant', checkGrant(claims, defender)))) {
+      if (isKnown && (await passes('grant', checkGrant(claims, family.roles))))
         await passes('probe', probeDefender(app, family, claims))
-      }
     }
   }
-  return { flow, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
+  return { flow: key, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
 }
 
-function checkSettings({ env }: App, flow: GrantedFlow): Finding | undefined {
+function checkSettings({ env }: App, flow: Flow): Finding | undefined {
   try {
-    readSection(flow, env, settings[flow])
-    // One key alone opens nothing.
-    if (flow === 'tenable-scans') readTenable(env)
+    readFlow(flow, env)
     return undefined
   } catch (error) {
-    if (error instanceof ConfigError) return ofSettings(error)
+    if (error instanceof ConfigError) return fixSettings(error)
     throw error
   }
 }
 
-/** The SDK tries for longer than somebody waits. */
-const LONGEST_MS = 20_000
+/** The claims of the token, or why there is none that Defender accepts. */
+type TokenCheck = { claims: Claims; finding?: undefined } | { claims?: undefined; finding: Finding }
 
-/** Whether rows can be written: one row of its own in table `Budgets`. */
+/** Gets a new token, since a cached one does not show new grants, and checks its audience. */
+async function checkToken(app: App): Promise<TokenCheck> {
+  try {
+    const { token, cloud } = await app.defender()
+    const claims = readClaims(await token({ fresh: true }))
+    if (isForDefender(claims, cloud.audience)) return { claims }
+    const problem = `The token is for ${claims.aud}: Defender's permissions are in tokens for ${cloud.audience}`
+    return { finding: { problem, fix: deleteSetting('DEFENDER_AUDIENCE') } }
+  } catch (error) {
+    // The settings were checked before: only the identity can be wrong.
+    if (error instanceof ConfigError) return { finding: { problem: error.message, fix: signIn } }
+    if (error instanceof UpstreamError)
+      return { finding: { problem: describeError(error), fix: unreachable } }
+    throw error
+  }
+}
+
+/** The message of an error, with the upstream's own words. */
+const describeError = ({ message, facts: { said } }: UpstreamError): string =>
+  said ? `${message}: ${said}` : message
+
+/** All names of the same resource; a token may carry any of them. */
+const audiences = [
+  DEFENDER_APP_ID,
+  'https://api.securitycenter.microsoft.com',
+  'https://api.securitycenter.windows.com',
+  'https://securitycenter.onmicrosoft.com/windowsatpservice',
+]
+
+/** A token that carries one of Defender's permissions is for Defender, whatever the name of its audience. */
+function isForDefender(claims: Claims, audience: string): boolean {
+  const { aud } = claims
+  if (aud === null || [...audiences, audience].includes(aud.replace(/\/+$/, ''))) return true
+  return (
+    lackedGrants(
+      claims,
+      families.flatMap(({ roles }) => roles),
+    ).length === 0
+  )
+}
+
+/** Checks that a token carries one of the roles; names the one to ask for. A token that can't be read may carry all. */
+function checkGrant(claims: Claims, roles: readonly string[]): Finding | undefined {
+  if (claims.aud === null) return undefined
+  const [missing] = lackedGrants(claims, roles)
+  if (missing === undefined) return undefined
+  const whose = isDelegated(claims)
+    ? ' in the token of this user, who also needs the user right View Data'
+    : ''
+  return { problem: `${missing} is missing${whose}`, fix: grantDefender(missing, claims) }
+}
+
+/** The twenty calls an hour of the export belong to its runs: a probe leaves half of them. */
+const RESERVED_FOR_RUNS = 10
+
+/**
+ * Makes one cheap call of a family and tracks its result. It does not call the export where a call succeeded within the last
+ * hour, which is proof enough, nor where half of its calls are used, since its runs come first.
+ */
+async function probeDefender(
+  app: App,
+  family: DefenderFamily,
+  claims: Claims,
+): Promise<Finding | undefined> {
+  const { healthFor, probe, budget } = await app.defender()
+  const health = healthFor(family)
+  if (family === defenderFamilies.export) {
+    const [{ state, lastOkAt }, { hourLeft }] = await Promise.all([
+      health.report(),
+      budget.left(family.name),
+    ])
+    const isKnown =
+      state === 'ok' && app.clock.now().getTime() - Date.parse(lastOkAt ?? '') < HOUR_MS
+    if (isKnown || (hourLeft !== null && hourLeft < RESERVED_FOR_RUNS)) return undefined
+  }
+  return runProbe(
+    'Defender',
+    health,
+    () => probe(family),
+    (missing) => grantDefender(missing, claims),
+  )
+}
+
+/** Makes one cheap call of Tenable: it shows whether the keys work, not what each scan allows. */
+async function probeTenable(app: App): Promise<Finding | undefined> {
+  const { tenable, health } = await app.tenable()
+  let isTenable = true
+  const finding = await runProbe(
+    'Tenable',
+    health,
+    async () => {
+      isTenable = await tenable.probe(app.clock.now())
+    },
+    grantTenable,
+  )
+  const problem = 'TENABLE_BASE_URL is not the address of a Tenable API'
+  return isTenable ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
+}
+
+async function runProbe(
+  name: 'Defender' | 'Tenable',
+  health: UpstreamHealth,
+  call: () => Promise<void>,
+  grant: (missing: string) => string,
+): Promise<Finding | undefined> {
+  try {
+    await health.track(call)
+    return undefined
+  } catch (error) {
+    if (error instanceof ShapeError)
+      return { problem: error.message, fix: upstreamFix(name, 'gone') }
+    if (error instanceof ConfigError)
+      return { problem: error.message, fix: setSetting('AZURE_CLIENT_ID') }
+    if (!(error instanceof UpstreamError)) throw error
+    // Our own budget says nothing about the upstream: the flow runs as soon as a call is left.
+    if (error.facts.code === 'OwnBudget') return undefined
+    const [missing] = error.facts.missing ?? []
+    if (missing !== undefined)
+      return { problem: `${missing} is missing: ${describeError(error)}`, fix: grant(missing) }
+    return { problem: describeError(error), fix: upstreamFix(name, (await health.report()).state) }
+  }
+}
+
+/** The SDK retries for longer than a caller waits. */
+const STORAGE_TIMEOUT_MS = 20_000
+
+/** Whether rows can be written: writes one row of its own into table `Budgets`. */
 const checkTables = (app: App): Promise<Finding | undefined> =>
   checkStorage(app, 'table', null, async () => {
     const { table } = await app.base()
@@ -121,7 +237,7 @@ const checkTables = (app: App): Promise<Finding | undefined> =>
     ])
   })
 
-/** Whether the queues of deliveries are there or can be made; nothing is sent, since a function would take it. */
+/** Whether the queues of deliveries exist or can be created; sends nothing, since a function would receive it. */
 const checkQueues = (app: App, identity: Identity): Promise<Finding | undefined> =>
   checkStorage(app, 'queue', identity, async () => {
     const { queue } = await app.base()
@@ -137,16 +253,16 @@ async function checkStorage(
   { env }: App,
   service: 'table' | 'queue',
   identity: Identity,
-  look: () => Promise<void>,
+  use: () => Promise<void>,
 ): Promise<Finding | undefined> {
   const { fix } = storageProblem
   try {
-    return await within(LONGEST_MS, look(), {
-      problem: `The ${service} service of the data account is silent`,
-      fix: fix,
+    return await within(STORAGE_TIMEOUT_MS, use(), {
+      problem: `The ${service} service of the data account does not answer in time`,
+      fix,
     })
   } catch (error) {
-    if (error instanceof ConfigError) return ofSettings(error)
+    if (error instanceof ConfigError) return fixSettings(error)
     if (error instanceof RestError && (error.statusCode === 401 || error.statusCode === 403)) {
       const role = roles[service]
       return {
@@ -154,24 +270,21 @@ async function checkStorage(
         fix: grantStorage(role, env, service, identity),
       }
     }
-    if (isStorageFailure(error)) {
-      return { problem: `The ${service} service of the data account does not answer`, fix: fix }
-    }
+    if (isStorageFailure(error))
+      return { problem: `The ${service} service of the data account does not answer`, fix }
     if (isIdentityFailure(error)) {
-      return {
-        problem: `Nobody is signed in to use the ${service} service of the data account`,
-        fix: signIn,
-      }
+      const problem = `No identity is signed in to use the ${service} service of the data account`
+      return { problem, fix: signIn }
     }
     throw error
   }
 }
 
-/** In real time: what is waited for is not ours. */
+/** Waits in real time: the storage service does not follow the clock of the app. */
 function within(ms: number, work: Promise<void>, late: Finding): Promise<Finding | undefined> {
   const signal = AbortSignal.timeout(ms)
-  const over = new Promise<Finding>((resolve) => {
+  const timeout = new Promise<Finding>((resolve) => {
     signal.addEventListener('abort', () => resolve(late), { once: true })
   })
-  return Promise.race([work.then(() => undefined), over])
+  return Promise.race([work.then(() => undefined), timeout])
 }

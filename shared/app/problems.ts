@@ -4,28 +4,29 @@ import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
 import type { ExportsReport } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
-import { readUsable } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
-import type { Announcement, UpstreamReport } from '../platform/upstream-health.ts'
-import type { DefenderFamily } from '../upstreams/grants.ts'
+import type {
+  Announcement,
+  DeprecationMonitor,
+  UpstreamReport,
+} from '../platform/upstream-health.ts'
 import { grantDefender } from './fixes.ts'
-import { flowGrants, type GrantedFlow } from './flows.ts'
-import { avHealthSettings } from './settings.ts'
+import { type Flow, flows } from './flows.ts'
 
-/** Something that is wrong, and what an operator can do about it. */
+/** Something that is wrong, and what the operator can do about it. */
 export const problemSchema = z.strictObject({ title: z.string(), fix: z.string() })
 export type Problem = z.infer<typeof problemSchema>
 
-/** A part of a report, or why there is none. */
+/** A value for a report, or why there is none. */
 export interface Loaded<T> {
   value: T | null
   missing: ConfigError | null
-  /** The data account did not answer, or nobody is signed in to ask it. */
+  /** The data account did not answer, or no identity is signed in to use it. */
   isStorageDown: boolean
 }
 
-/** The part, or why there is none: reports come also when nothing else does. */
+/** Loads a value for a report; a missing setting or a failure of the data account does not throw. */
 export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
   try {
     return { value: await make(), missing: null, isStorageDown: false }
@@ -44,13 +45,12 @@ export const settingProblems = ({ problems }: ConfigError): Problem[] =>
     fix: `Set ${setting} in the settings of the function app.`,
   }))
 
-/** What is wrong when the data account does not answer. */
 export const storageProblem: Problem = {
   title: 'The data account does not answer',
   fix: "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
 }
 
-/** What helps where there is no answer. */
+/** The fix where an upstream does not answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
 const upstreamFixes: Record<
@@ -74,30 +74,31 @@ const upstreamFixes: Record<
   },
 }
 
-/** What helps in a state of an upstream. */
+/** The fix for a state of an upstream. */
 export const upstreamFix = (
   name: keyof typeof upstreamFixes,
   state: UpstreamReport['state'],
 ): string => upstreamFixes[name][state] ?? unreachable
 
-/** What is wrong with an upstream, as one flow sees it. */
+/** What is wrong with an upstream, or with one flow that calls it. */
 export function upstreamProblems(
   name: keyof typeof upstreamFixes,
   { state, lastError }: UpstreamReport,
   flow?: string,
 ): Problem[] {
-  const usual = upstreamFixes[name][state]
-  if (!usual) return []
+  const general = upstreamFixes[name][state]
+  if (!general) return []
   const { title = '', missing = [] } = lastError ?? {}
   const [first] = missing
   const fix =
-    name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : usual
+    name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : general
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
-  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix: fix }]
+  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix }]
 }
 
+/** How soon a fix is seen. */
 const LATE =
-  'tokens show a new role after minutes to a day; GET /api/status?preflight=true looks at once'
+  'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
 
 /** What is wrong with the export runs. */
 export function runProblems(last: ExportsReport['lastRun']): Problem[] {
@@ -105,34 +106,30 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
   return [
     {
       title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      fix: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run begins anew.`,
+      fix: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run starts again.`,
     },
   ]
 }
 
-/** A watch that has not looked for so long has stopped, which is not the same as nothing having happened. */
-const SILENT_MS = 15 * MINUTE_MS
+/** After so long without a poll, polling has stopped, which is not the same as no changes. */
+const STOPPED_MS = 15 * MINUTE_MS
 
 /** What is wrong with deliveries. */
-export function deliveryProblems(deliveries: DeliveryReport): Problem[] {
-  const problems: Problem[] = []
-  if (deliveries.dead > 0) {
-    const fix =
-      'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
-    problems.push({ title: `${deliveries.dead} deliveries were given up`, fix: fix })
-  }
-  for (const { id, callbackHost } of deliveries.failing) {
-    const fix = 'Mend the receiver: what it is owed is kept and tried again.'
-    problems.push({ title: `Subscription ${id} to ${callbackHost} is failing`, fix: fix })
-  }
-  for (const { id, callbackHost, reason } of deliveries.disabled) {
-    const fix = `POST /api/subscriptions/${id}/enable once the receiver is mended, or delete it.`
-    problems.push({
+export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): Problem[] {
+  const problems = [
+    ...failing.map(({ id, callbackHost }) => ({
+      title: `Subscription ${id} to ${callbackHost} is failing`,
+      fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
+    })),
+    ...disabled.map(({ id, callbackHost, reason }) => ({
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
-      fix: fix,
-    })
-  }
-  return problems
+      fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
+    })),
+  ]
+  if (dead === 0) return problems
+  const fix =
+    'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
+  return [{ title: `${dead} deliveries are dead letters`, fix }, ...problems]
 }
 
 /** What is wrong with polls. */
@@ -145,31 +142,31 @@ export function pollProblems(reports: Record<string, ChangesReport>, now: Date):
         fix: 'The next poll tries again.',
       })
     }
-    if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > SILENT_MS) {
+    if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > STOPPED_MS) {
       const fix = 'Check that the function app runs and that its timers are not disabled.'
-      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, fix: fix })
+      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, fix })
     }
     const unknown = Object.keys(unknownStates)
     if (unknown.length > 0) {
       const fix =
-        'They are carried as they are and never taken for an end; a newer version may know them.'
-      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, fix: fix })
+        'Events carry them unchanged, and they never count as terminal; a newer version may know them.'
+      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, fix })
     }
     return problems
   })
 }
 
 /**
- * Message Center post MC1220762: Microsoft's older Defender APIs stop on this day. It does not say which routes are meant,
- * and most that the app asks have no counterpart in Microsoft Graph.
+ * Message Center post MC1220762: Microsoft's older Defender APIs stop on this day. It does not say which routes it means,
+ * and most routes that the app calls have no counterpart in Microsoft Graph.
  */
 const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
-/** From then on it stands in the status. */
+/** The status shows the end from so many days before. */
 const NOTICE_DAYS = 120
-/** From then on it is an alarm. */
-const ALARM_DAYS = 30
+/** An alert fires from so many days before. */
+const ALERT_DAYS = 30
 
-/** The end of an endpoint that lies ahead: by the calendar, or by what an upstream says in its answers. */
+/** The coming end of an endpoint: known by its date, or announced in the answers of an upstream. */
 type ComingEnd =
   | {
       cause: 'date'
@@ -181,7 +178,7 @@ type ComingEnd =
     }
   | ({ cause: 'announced'; upstream: 'defender' | 'tenable'; isNear: true } & Announcement)
 
-/** Every end that lies ahead. */
+/** Every coming end. */
 export async function comingEnds(app: App): Promise<ComingEnd[]> {
   const announced = await Promise.all([
     announcedBy('defender', app.defender),
@@ -192,7 +189,7 @@ export async function comingEnds(app: App): Promise<ComingEnd[]> {
 
 function byDate(now: Date): ComingEnd[] {
   const daysLeft = Math.ceil((Date.parse(retirement.endsAt) - now.getTime()) / DAY_MS)
-  // Afterwards the answers tell.
+  // After that day the answers show it.
   if (daysLeft < 0 || daysLeft > NOTICE_DAYS) return []
   return [
     {
@@ -200,25 +197,23 @@ function byDate(now: Date): ComingEnd[] {
       upstream: 'defender',
       ...retirement,
       daysLeft,
-      isNear: daysLeft <= ALARM_DAYS,
+      isNear: daysLeft <= ALERT_DAYS,
     },
   ]
 }
 
 async function announcedBy(
   upstream: 'defender' | 'tenable',
-  open: () => Promise<{ deprecation: { report(): Promise<Announcement | undefined> } }>,
+  open: () => Promise<{ deprecation: DeprecationMonitor }>,
 ): Promise<ComingEnd[]> {
-  try {
-    const announcement = await (await open()).deprecation.report()
-    return announcement ? [{ cause: 'announced', upstream, isNear: true, ...announcement }] : []
-  } catch (error) {
-    if (error instanceof ConfigError) return []
-    throw error
-  }
+  const { value } = await tryLoad(async (): Promise<Announcement | undefined> => {
+    const { deprecation } = await open()
+    return deprecation.report()
+  })
+  return value ? [{ cause: 'announced', upstream, isNear: true, ...value }] : []
 }
 
-/** The same in words: nothing is wrong yet. */
+/** A coming end in words: nothing is wrong yet. */
 export const toNotice = (end: ComingEnd): Problem => ({
   title:
     end.cause === 'date'
@@ -227,49 +222,19 @@ export const toNotice = (end: ComingEnd): Problem => ({
   fix: 'Read the announcement, and look for a newer version of this app before that day.',
 })
 
-/** Which routes of Defender each flow asks; null where it asks none. */
-export const familyOf: Record<GrantedFlow, DefenderFamily | null> = {
-  'machine-actions': 'machine-actions',
-  investigations: 'investigations',
-  'av-health-files': 'export',
-  'av-health-pages': 'deviceavinfo',
-  'defender-scans': 'authenticated-scans',
-  'tenable-scans': null,
-}
-
-/** The method of the export under which a flow has nothing to do. */
-const unusedWith: Partial<Record<GrantedFlow, string>> = {
-  'av-health-files': 'json',
-  'av-health-pages': 'files',
-}
-
-/** Whether nobody has set a flow up to run. */
-export const isUnused = ({ env, isTenableOff }: App, flow: GrantedFlow): boolean =>
-  flow === 'tenable-scans'
-    ? isTenableOff
-    : readUsable(env, avHealthSettings).AV_HEALTH_METHOD === (unusedWith[flow] ?? null)
-
-/** What Defender did to the flows of each section when they last asked it: one that is refused stops no other. */
-export async function flowProblems(
-  app: App,
-): Promise<Record<'changes' | 'scanHistory' | 'avHealth', Problem[]>> {
-  const { familyHealth } = await app.defender()
-  const problemsOf = async (...flows: GrantedFlow[]) => {
-    const problems = flows.map(async (flow) => {
-      const family = familyOf[flow]
-      if (family === null || isUnused(app, flow)) return []
-      return upstreamProblems(
-        'Defender',
-        await familyHealth[family].report(),
-        flowGrants[flow].title,
-      )
-    })
-    return (await Promise.all(problems)).flat()
+/**
+ * What the last calls of each flow to Defender say, by section: one flow that is refused stops no other.
+ */
+export async function flowProblems(app: App): Promise<Record<Flow['section'], Problem[]>> {
+  const { healthFor } = await app.defender()
+  const found: Record<Flow['section'], Problem[]> = { changes: [], scanHistory: [], avHealth: [] }
+  const used = flows.filter(({ isUnused }) => !isUnused(app.env))
+  const reports = await Promise.all(
+    used.map(({ family }) => (family ? healthFor(family).report() : undefined)),
+  )
+  for (const [index, { section, title }] of used.entries()) {
+    const report = reports[index]
+    if (report) found[section].push(...upstreamProblems('Defender', report, title))
   }
-  const [changes, scanHistory, avHealth] = await Promise.all([
-    problemsOf('machine-actions', 'investigations'),
-    problemsOf('defender-scans'),
-    problemsOf('av-health-files', 'av-health-pages'),
-  ])
-  return { changes, scanHistory, avHealth }
+  return found
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { resources } from '../changes/resources/index.ts'
 import { type Environment, readSection, readUsable, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { isSchedule } from '../platform/schedule.ts'
@@ -8,15 +9,15 @@ const origin = z
   .url({ protocol: /^https?$/, error: 'expected an http or https address' })
   .transform((text) => text.replace(/\/+$/, ''))
 
-/** Keys go there: only this very machine may be asked without TLS. */
+/** Keys are sent there: only this machine may be called without TLS. */
 const isSafe = (address: string) =>
   /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/.test(address)
 
-/** When a timer runs: the host leaves out a function whose schedule it can't read, and says so in its log alone. */
+/** When a timer runs. The host leaves out a function whose schedule it can't read, and only its log says so. */
 const schedule = (usual: string) =>
   z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
 
-/** Where the data lives and how answers name the app: every flow needs these. */
+/** Where the data is stored and which address answers give for the app: every flow needs these. */
 export const baseSettings = {
   RELAY_STORAGE: z
     .string()
@@ -31,7 +32,7 @@ export const baseSettings = {
   PUBLIC_BASE_URL: origin.optional(),
 }
 
-/** What the platform sets where it has identities to give; the SDK reads the same two by itself. */
+/** The platform sets these two where the app has a managed identity; the SDK reads them as well. */
 export const platformSettings = {
   IDENTITY_ENDPOINT: z.string().optional(),
   IDENTITY_HEADER: z.string().optional(),
@@ -45,10 +46,13 @@ export const defenderSettings = {
   DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
 }
 
-/** The watch over machine actions and investigations. */
+/** When each watched kind is polled. */
+export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEntries(
+  resources.map(({ schedule: { setting, usual } }) => [setting, schedule(usual)]),
+)
+
+/** Polls, and the events of all flows. */
 export const changesSettings = {
-  MACHINE_ACTIONS_SCHEDULE: schedule('0 * * * * *'),
-  INVESTIGATIONS_SCHEDULE: schedule('0 * * * * *'),
   CHANGES_TELL_BASELINE: z
     .enum(['true', 'false'])
     .default('false')
@@ -68,7 +72,7 @@ export const avHealthSettings = {
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
 }
 
-/** Scan look-ups. Tenable is off while its keys are absent. */
+/** Scan look-ups. Tenable is off while its keys are missing. */
 export const scanHistorySettings = {
   TENABLE_BASE_URL: origin
     .refine(isSafe, 'expected an https address')
@@ -78,12 +82,13 @@ export const scanHistorySettings = {
   SCAN_CACHE_DAYS: wholeNumber(1, 3650).default(90),
 }
 
-/** Every setting that the app reads, and those that only the host reads: what a deployment may set. */
+/** Every setting that the app or the host reads: what a deployment may set. */
 export const settingNames = [
   ...Object.keys({
     ...baseSettings,
     ...defenderSettings,
     ...changesSettings,
+    ...scheduleSettings,
     ...avHealthSettings,
     ...scanHistorySettings,
   }),
@@ -92,56 +97,33 @@ export const settingNames = [
   'TASKHUB_NAME',
 ]
 
-/** How answers name the app; undefined where nothing, or nothing usable, is set. */
+/** The address that answers give for the app; undefined where none, or no valid one, is set. */
 export const publicBaseUrl = (env: Environment): string | undefined =>
   readUsable(env, baseSettings).PUBLIC_BASE_URL
 
-/** Reads the settings of Tenable; throws a ConfigError that names every key that is absent. */
+/** Reads the settings of Tenable; throws a ConfigError that names every missing key. */
 export function readTenable(env: Environment) {
   const { SCAN_CACHE_DAYS: _, ...tenableSettings } = scanHistorySettings
   const settings = readSection('tenable', env, tenableSettings)
-  const {
-    TENABLE_BASE_URL,
-    TENABLE_ACCESS_KEY: accessKey,
-    TENABLE_SECRET_KEY: secretKey,
-  } = settings
-  if (accessKey && secretKey) return { baseUrl: TENABLE_BASE_URL, keys: { accessKey, secretKey } }
-  const missing = [!accessKey && 'TENABLE_ACCESS_KEY', !secretKey && 'TENABLE_SECRET_KEY']
+  const { TENABLE_BASE_URL: baseUrl, TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = settings
+  if (TENABLE_ACCESS_KEY && TENABLE_SECRET_KEY)
+    return { baseUrl, keys: { accessKey: TENABLE_ACCESS_KEY, secretKey: TENABLE_SECRET_KEY } }
   throw new ConfigError(
     'tenable',
-    missing
-      .filter((setting) => setting !== false)
-      .map((setting) => ({ setting, problem: 'is missing' })),
+    Object.entries({ TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY }).flatMap(([setting, value]) =>
+      value ? [] : { setting, problem: 'is missing' },
+    ),
   )
 }
 
-/** Whether somebody means to use Tenable: one of its keys is set, be it wrongly. */
+/** Whether Tenable is set up: one of its keys is set, even if it can't be read. */
 export function wantsTenable(env: Environment): boolean {
   const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = scanHistorySettings
-  const keys = { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY }
-  return unlessWrong(() => Object.keys(readSection('tenable', env, keys)).length > 0, true)
-}
-
-/** Whether at least one section has all it needs. */
-export function isConfigured(env: Environment): boolean {
-  const isReadable = (read: () => unknown) => unlessWrong(() => Boolean(read()), false)
-  const hasStorage = isReadable(() => {
-    const storage = readSection('storage', env, baseSettings)
-    return storage.RELAY_STORAGE ?? storage.RELAY_STORAGE__tableServiceUri
-  })
-  const sections = [
-    () => readSection('changes', env, { ...defenderSettings, ...changesSettings }),
-    () => readSection('avHealth', env, { ...defenderSettings, ...avHealthSettings }),
-    () => readTenable(env),
-  ]
-  return hasStorage && sections.some(isReadable)
-}
-
-function unlessWrong<T>(read: () => T, otherwise: T): T {
   try {
-    return read()
+    const keys = readSection('tenable', env, { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY })
+    return Object.keys(keys).length > 0
   } catch (error) {
-    if (error instanceof ConfigError) return otherwise
+    if (error instanceof ConfigError) return true
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
 import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
-import { resourceNames } from '../changes/resources/index.ts'
+import { resources } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
 import { reportDeliveries } from '../events/subscriptions/view.ts'
 import { exportsReportSchema, reportExports } from '../exports/view.ts'
@@ -30,7 +30,6 @@ import {
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
 
-/** What the status works with. */
 export interface StatusDeps extends Traced {
   app: App
 }
@@ -47,7 +46,7 @@ const budgetSchema = z.strictObject({
   stoppedUntil: z.string().nullable(),
 })
 
-/** Null while it is not set up. */
+/** Null while the upstream is not set up. */
 const upstreamSchema = upstreamReportSchema
   .extend({ budgets: z.record(z.string(), budgetSchema) })
   .nullable()
@@ -78,40 +77,40 @@ const statusSchema = z.strictObject({
   events: z.record(z.string(), streamReportSchema).nullable(),
   deliveries: deliveriesSchema.nullable(),
   avHealth: exportsReportSchema.nullable(),
-  notices: z.array(problemSchema).describe('What lies ahead; nothing is wrong yet.'),
+  notices: z.array(problemSchema).describe('What will happen; nothing is wrong yet.'),
   preflight: preflightSchema.optional(),
 })
 
-/** What an operator needs to know, and what to do about it; always 200. */
+/** What an operator needs to know and to do; always 200. */
 export const status = route({
   name: 'status',
   method: 'GET',
   path: 'status',
-  summary: 'How every flow fares, and what is left to do',
+  summary: 'The status of every flow, and what to fix',
   query: z.strictObject({
     preflight: z
       .enum(['true', 'false'])
       .optional()
-      .describe('true: asks every upstream whether each flow can run.'),
+      .describe('true: calls every upstream to check whether each flow can run.'),
   }),
   answers: { 200: { description: 'The status.', body: statusSchema } },
   async handle({ query }, deps) {
     const now = deps.app.clock.now()
-    // First: what it shows is told below.
+    // First, since the rest of the status shows its result.
     const checks =
       query.preflight === 'true'
         ? await deps.app.joinChecks('preflight', () => preflight(deps.app))
         : undefined
-    const defender = await tryLoad(() => upstreamPart(deps.app.defender))
-    const tenable = await tryLoad(() => upstreamPart(deps.app.tenable))
+    const defender = await tryLoad(() => upstreamReport(deps.app.defender))
+    const tenable = await tryLoad(() => upstreamReport(deps.app.tenable))
     const scanHistory = await tryLoad(deps.app.scanHistory)
-    const changes = await tryLoad(() => changesPart(deps, now))
-    const events = await tryLoad(() => eventsPart(deps, now))
-    const avHealth = await tryLoad(() => avHealthPart(deps, now))
+    const changes = await tryLoad(() => changesReports(deps, now))
+    const events = await tryLoad(() => eventsReport(deps, now))
+    const avHealth = await tryLoad(() => avHealthReport(deps, now))
     const { value: flows } = await tryLoad(() => flowProblems(deps.app))
     const { value: ends } = await tryLoad(() => comingEnds(deps.app))
-    const tenableTrouble = tenable.value ? upstreamProblems('Tenable', tenable.value) : []
-    // Whoever has set up no key does without it; one that is half set up is a mistake.
+    const tenableProblems = tenable.value ? upstreamProblems('Tenable', tenable.value) : []
+    // Without any key Tenable is off; with only one of its settings it is a mistake.
     const tenableMistakes =
       tenable.missing && !deps.app.isTenableOff ? settingProblems(tenable.missing) : []
     const sections = {
@@ -120,7 +119,7 @@ export const status = route({
         ...(changes.value ? pollProblems(changes.value, now) : []),
         ...(events.value ? deliveryProblems(events.value.deliveries) : []),
       ]),
-      // One source does without the other.
+      // Each source works without the other.
       scanHistory: section(
         {
           ...scanHistory,
@@ -129,7 +128,7 @@ export const status = route({
         [
           ...(defender.missing ? settingProblems(defender.missing) : (flows?.scanHistory ?? [])),
           ...tenableMistakes,
-          ...tenableTrouble,
+          ...tenableProblems,
         ],
       ),
       avHealth: section(avHealth, [
@@ -156,13 +155,13 @@ export const status = route({
         deliveries: events.value?.deliveries ?? null,
         avHealth: avHealth.value,
         notices: (ends ?? []).map(toNotice),
-        ...(checks && { preflight: checks }),
+        preflight: checks,
       } satisfies z.infer<typeof statusSchema>,
     }
   },
 })
 
-async function upstreamPart<F extends string>(
+async function upstreamReport<F extends string>(
   open: () => Promise<{ health: UpstreamHealth; budget: Budget<F> }>,
 ) {
   const { health, budget } = await open()
@@ -170,28 +169,28 @@ async function upstreamPart<F extends string>(
   return { ...report, budgets }
 }
 
-async function changesPart({ app, ...traced }: StatusDeps, now: Date) {
-  const { context: pollContext, schedules } = await app.changes()
-  const reports = resourceNames.map(
-    async (name) =>
+async function changesReports({ app, ...traced }: StatusDeps, now: Date) {
+  const { context: pollContext, scheduleFor } = await app.changes()
+  const reports = resources.map(
+    async ({ name }) =>
       [
         name,
-        await reportChanges(pollContext(name, traced), nextRun(schedules[name], now)),
+        await reportChanges(pollContext(name, traced), nextRun(scheduleFor(name), now)),
       ] as const,
   )
   return Object.fromEntries(await Promise.all(reports))
 }
 
-async function eventsPart({ app, ...traced }: StatusDeps, now: Date) {
+async function eventsReport({ app, ...traced }: StatusDeps, now: Date) {
   const { feed, events } = await app.events()
-  const places = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
+  const reports = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
   return {
-    events: Object.fromEntries(await Promise.all(places)),
+    events: Object.fromEntries(await Promise.all(reports)),
     deliveries: await reportDeliveries(events(traced)),
   }
 }
 
-async function avHealthPart({ app, ...traced }: StatusDeps, now: Date) {
+async function avHealthReport({ app, ...traced }: StatusDeps, now: Date) {
   const { engine, schedule } = await app.avHealth()
   return reportExports(engine(traced), nextRun(schedule, now))
 }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { AV_HEALTH } from '../av-health/export.ts'
 import { isExpectedError, poll } from '../changes/poll.ts'
-import { type ResourceName, resourceNames } from '../changes/resources/index.ts'
+import { resources } from '../changes/resources/index.ts'
 import { deliver, handlePoison, retryDelivery } from '../events/delivery/attempt.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
@@ -66,13 +66,13 @@ export const resumeExports: Flow = async (context, client) => {
 const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsDeps> =>
   (await theApp().events()).events(tracedOf(context, correlation))
 
-/** Hands out what a crash or another instance left in the feed. */
+/** Dispatches the events that a crash or another instance left in the feed. */
 export async function dispatchEvents(context: InvocationContext): Promise<void> {
   const deps = await eventsOf(context)
   await finishAll(streams.map((stream) => () => dispatch(deps, stream)))
 }
 
-/** The verbs behind the queues of deliveries, by function. */
+/** What each function of a delivery queue does. */
 export const deliveryVerbs = {
   deliver: onMessage(deliver),
   retry: onMessage(retryDelivery),
@@ -84,25 +84,25 @@ function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) 
     verb(await eventsOf(context, correlationIn(message)), message)
 }
 
-/** The resources that are watched, by name. */
-export const watchedNames = resourceNames
+/** The poll timer of each watched kind. */
+export const pollTimers = resources.map(({ name, schedule: { setting } }) => ({ name, setting }))
 
-/** Looks once at what changed among the items of a resource. */
-export async function pollChanges(name: ResourceName, context: InvocationContext): Promise<void> {
+/** Polls a watched kind once. */
+export async function pollChanges(name: string, context: InvocationContext): Promise<void> {
   const { context: pollContext } = await theApp().changes()
   try {
     const { head } = await poll(pollContext(name, tracedOf(context), 'background'))
     await dispatch(await eventsOf(context), name, head)
   } catch (error) {
-    // Told in log and status already; the next tick is the retry.
+    // Log and status show it already; the next run of the timer is the retry.
     if (!isExpectedError(error)) throw error
   }
 }
 
-/** How long the history of finished instances is kept for whoever looks into a failure. */
+/** How long the history of finished instances is kept, for the analysis of failures. */
 const HISTORY_DAYS = 7
 
-/** Drops what is past its time: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
+/** Deletes what has expired: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
 export const housekeeping: Flow = async (context, client) => {
   const { base, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus

@@ -1,10 +1,9 @@
 import { defineRoute } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
 import type { PollContext } from './poll-state.ts'
-import type { ResourceName } from './resources/index.ts'
 
 export interface ChangesDeps {
-  context(name: ResourceName): PollContext
+  context(name: string): PollContext
   /** Sends new events of a stream to their subscribers. */
   dispatch(stream: string): Promise<void>
   tickets: Tickets

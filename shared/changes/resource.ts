@@ -1,16 +1,17 @@
 import { z } from 'zod'
+import type { ItemFamily } from '../upstreams/grants.ts'
 
-/** An item's id: part of a row's key and of routes, so nothing else than these signs can be taken. */
+/** An item's id: it is part of row keys and routes, so only these characters are allowed. */
 export const itemIdSchema = z
   .string()
   .regex(/^[\w.-]{1,128}$/, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
 
-/** An item as an answer of the upstream shows it. Times are text as the service wrote them. */
+/** An item as Defender answers it. Times are text as the service wrote them. */
 export interface SeenItem {
   id: string
   state: string
   createdAt: string | null
-  /** Null where the upstream has no such field. */
+  /** Null where Defender has no such field. */
   updatedAt: string | null
   raw: Record<string, unknown>
 }
@@ -24,47 +25,64 @@ interface ItemPage {
   date: Date | undefined
 }
 
-/** A watched kind of item: what its words mean and how the upstream is asked. One file a resource, one line in the list. */
-export interface Resource {
-  /** The name of its stream, its route and its items, for instance `machine-actions`. */
-  name: string
+/**
+ * A watched kind of item. One record holds all that is specific to it: polls, events, routes, settings, budget, grants,
+ * preflight, status and the API description are derived from it. It is also the Defender family of its own routes; `name`
+ * is the name of its stream and of its route as well.
+ */
+export interface Resource extends ItemFamily {
+  /** In plain words and in the plural, for instance `machine actions`. */
+  title: string
   /** What its event types begin with, for instance `defender-relay.machine-action`. */
   eventPrefix: string
-  /** The upstream's list of them. */
-  list: 'machineactions' | 'investigations'
-  /** The filter of one list, over documented fields only. */
+  /** The setting of its poll timer, and its default: NCRONTAB, UTC. */
+  schedule: { setting: string; usual: string }
+  /** The OData filter of one list, over documented fields only. */
   filter(wanted: Wanted): string
   openStates: readonly string[]
   terminalStates: readonly string[]
-  /** A step out of a terminal state is believed only when it was seen twice. */
+  /** Whether an item can leave a terminal state. Such a change counts only when it was seen twice. */
   mayReopen: boolean
-  /** Hours in one state of which more than the usual limit is normal. */
+  /** States in which more hours than the usual limit are normal. */
   overdueHours: ReadonlyMap<string, number>
-  /** The promised fields of an event's data that come from the item itself. */
-  toData(item: SeenItem): Record<string, unknown>
-  /** When it happened, by the item itself; undefined where the item does not tell. */
-  timeOf(item: SeenItem, kind: ChangeKind): string | undefined
   /** Reads an item; undefined for what has no id or no state. */
   read(raw: unknown): SeenItem | undefined
+  /** The shape of what `toData` returns. */
+  data: z.ZodRawShape
+  /** The promised fields of an event's data that come from the item itself. */
+  toData(item: SeenItem): Record<string, unknown>
+  /** The time of the change as the item itself gives it; undefined where it gives none. */
+  timeOf(item: SeenItem, kind: ChangeKind): string | undefined
 }
 
 /** What can happen to an item. */
-export const changeKinds = ['appeared', 'changed', 'overdue', 'gone'] as const
+const changeKinds = ['appeared', 'changed', 'overdue', 'gone'] as const
 export type ChangeKind = (typeof changeKinds)[number]
 
-/** Where the items of a resource are asked for. */
+/** The types of the events of a kind, for instance `defender-relay.machine-action.changed`. */
+export const changeTypes = ({ eventPrefix }: Resource): string[] =>
+  changeKinds.map((kind) => `${eventPrefix}.${kind}`)
+
+/** Reads the items of one kind from Defender. */
 export interface ItemSource {
   list(wanted: Wanted): AsyncIterable<ItemPage>
-  /** Undefined when the upstream answers that there is no such item. */
+  /** Undefined where Defender answers that the item does not exist. */
   get(id: string): Promise<unknown | undefined>
 }
 
-/** Whether a state is an end; an unknown one never is. */
+/** Whether a state is terminal; an unknown one never is. */
 export const isTerminal = (
   { terminalStates }: Pick<Resource, 'terminalStates'>,
   state: string,
 ): boolean => terminalStates.includes(state)
 
-/** A filter that lets through the given states of a field. */
+/** An OData filter for any of these states. */
 export const anyState = (field: string, states: readonly string[]): string =>
   states.map((state) => `${field} eq '${state}'`).join(' or ')
+
+/** A text field of an event's data. */
+export const textField = z.string().nullable()
+
+/** The fields of a raw item with these names; null for what it does not have. */
+export const pickFields = (raw: Record<string, unknown>, names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, raw[name] ?? null]))

@@ -3,6 +3,7 @@ import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions, pathsUnder } from './defender.ts'
+import { defenderFamilies } from './grants.ts'
 
 /** The rows of an answer and the whole answer, without secrets. */
 export interface ScanRows {
@@ -40,7 +41,7 @@ export function createDefenderScans(options: DefenderOptions) {
       const answer = await call({
         method,
         url,
-        family: 'authenticated-scans',
+        family: defenderFamilies.scans,
         priority: 'interactive',
         timeoutMs: MINUTE_MS,
         body,

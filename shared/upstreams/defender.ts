@@ -6,8 +6,9 @@ import type { Answer, Http } from '../platform/http.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import {
   type DefenderFamily,
-  defenderRoles,
+  defenderFamilies,
   heldBy,
+  type ItemFamily,
   isDelegated,
   lackedGrants,
   USER_RIGHT,
@@ -16,7 +17,7 @@ import {
 export interface DefenderOptions {
   http: Http
   token: GetToken
-  budget: Budget<DefenderFamily>
+  budget: Budget<string>
   baseUrl: URL
 }
 
@@ -43,12 +44,6 @@ export interface ODataPage {
   date: Date | undefined
 }
 
-/** The lists of items, with the family that each belongs to. */
-const families = { machineactions: 'machine-actions', investigations: 'investigations' } as const
-
-/** A list of items by the last part of its path. */
-export type ListName = keyof typeof families
-
 export type Defender = ReturnType<typeof createDefender>
 
 const ExportFiles = z.object({
@@ -74,17 +69,17 @@ export function createDefender(options: DefenderOptions) {
      * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
      * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
      */
-    items(list: ListName, filter: string, priority?: Priority): AsyncGenerator<ODataPage> {
-      const url = at(`/api/${list}`)
+    items(family: ItemFamily, filter: string, priority?: Priority): AsyncGenerator<ODataPage> {
+      const url = at(family.path)
       // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      return odataPages(call, { url, family: families[list], priority, waitUpToMs: ITEM_WAIT_MS })
+      return odataPages(call, { url, family, priority, waitUpToMs: ITEM_WAIT_MS })
     },
     /** One item; undefined when the service answers that no item has this id. */
-    async item(list: ListName, id: string, priority?: Priority): Promise<unknown | undefined> {
-      const url = at(`/api/${list}/${encodeURIComponent(id)}`)
+    async item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown | undefined> {
+      const url = at(`${family.path}/${encodeURIComponent(id)}`)
       try {
-        const request = { url, family: families[list], priority, waitUpToMs: ITEM_WAIT_MS }
+        const request = { url, family, priority, waitUpToMs: ITEM_WAIT_MS }
         return (await call(request)).body
       } catch (error) {
         if (error instanceof UpstreamError && error.facts.status === 404) return undefined
@@ -99,7 +94,9 @@ export function createDefender(options: DefenderOptions) {
     async listExportFiles(sasValidHours: number) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
-      const list = ExportFiles.safeParse((await call({ url, family: 'export' })).body)
+      const list = ExportFiles.safeParse(
+        (await call({ url, family: defenderFamilies.export })).body,
+      )
       if (!list.success)
         throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
@@ -108,7 +105,7 @@ export function createDefender(options: DefenderOptions) {
     deviceAvInfoPages: (): AsyncGenerator<ODataPage> =>
       odataPages(call, {
         url: at('/api/deviceavinfo'),
-        family: 'deviceavinfo',
+        family: defenderFamilies.avInfo,
         waitUpToMs: PAGE_WAIT_MS,
       }),
   }
@@ -117,21 +114,12 @@ export function createDefender(options: DefenderOptions) {
 /** Calls a family of routes in the cheapest way that shows whether the app may use it; throws what the route throws. */
 export type DefenderProbe = (family: DefenderFamily) => Promise<void>
 
-/** One row where the route takes `$top`; there are few definitions of scans, and the export answers only links. */
-const probePaths: Record<DefenderFamily, string> = {
-  'machine-actions': '/api/machineactions?$top=1',
-  investigations: '/api/investigations?$top=1',
-  'authenticated-scans': '/api/DeviceAuthenticatedScanDefinitions',
-  deviceavinfo: '/api/deviceavinfo?$top=1',
-  export: '/api/machines/InfoGatheringExport?sasValidHours=1',
-}
-
 /** Makes the probe of one Defender tenant. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list */
 export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
   const call = createDefenderCall(options)
   const at = pathsUnder(options.baseUrl)
   return async (family) => {
-    await call({ url: at(probePaths[family]), family, priority: 'interactive', timeoutMs: 20_000 })
+    await call({ url: at(family.probePath), family, priority: 'interactive', timeoutMs: 20_000 })
   }
 }
 
@@ -178,8 +166,8 @@ export function createDefenderCall({
         repeatable,
         timeoutMs,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
-        admit: () => budget.acquire(family, { waitUpToMs, priority }),
-        onFailure: (error) => recordThrottle(budget, family, error),
+        admit: () => budget.acquire(family.name, { waitUpToMs, priority }),
+        onFailure: (error) => recordThrottle(budget, family.name, error),
         async renewCredentials() {
           bearer = await token({ fresh: true })
           return { authorization: `Bearer ${bearer}` }
@@ -187,7 +175,7 @@ export function createDefenderCall({
       })
     } catch (error) {
       const isDefenders = error instanceof UpstreamError && error.facts.call === name
-      throw isDefenders ? explained(error, bearer, defenderRoles[family]) : error
+      throw isDefenders ? explained(error, bearer, family.roles) : error
     }
   }
 }

@@ -1,20 +1,54 @@
+import type { CallLimit } from '../platform/budget-window.ts'
 import type { Claims } from '../platform/credential.ts'
 
 /** The application in Entra that holds Defender's app roles: WindowsDefenderATP. */
 export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
 
+/** Defender routes that share one limit and one set of app roles. */
+export interface DefenderFamily {
+  /** The name of its budget and of its health, for instance `machine-actions`. */
+  name: string
+  /** App roles: any one is enough, the first is the one to ask for. */
+  roles: readonly [string, ...string[]]
+  /** The published limit, per application and tenant. */
+  limit: CallLimit
+  /** The cheapest request that shows whether the app may call the family. */
+  probePath: string
+}
+
+/** A family that has a list of items. */
+export interface ItemFamily extends DefenderFamily {
+  /** The path of the list, for instance `/api/machineactions`; an item has its id below it. */
+  path: string
+}
+
 /**
- * The app roles for each family of Defender routes: any one is enough, the first is the one to grant. Unconfirmed: the
- * newest pages name only write roles for both lists of items. For the export, two pages disagree.
+ * The families without a watched kind. Unconfirmed: the newest pages name only write roles for both lists of items. For the
+ * export, two pages disagree: these are the stricter limits.
  * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
  */
-export const defenderRoles = {
-  'machine-actions': ['Machine.Read.All', 'Machine.ReadWrite.All'],
-  investigations: ['Alert.Read.All', 'Alert.ReadWrite.All'],
-  'authenticated-scans': ['Machine.Read.All', 'Machine.ReadWrite.All'],
-  deviceavinfo: ['Machine.Read.All', 'Machine.ReadWrite.All'],
-  export: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
-} as const satisfies Record<DefenderFamily, readonly [string, ...string[]]>
+export const defenderFamilies = {
+  /** Definitions of scans are few. */
+  scans: {
+    name: 'authenticated-scans',
+    roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+    limit: { perMinute: 100, perHour: 1500 },
+    probePath: '/api/DeviceAuthenticatedScanDefinitions',
+  },
+  avInfo: {
+    name: 'deviceavinfo',
+    roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+    limit: { perMinute: 30, perHour: 1000 },
+    probePath: '/api/deviceavinfo?$top=1',
+  },
+  /** It answers links alone. */
+  export: {
+    name: 'export',
+    roles: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
+    limit: { perMinute: 5, perHour: 20 },
+    probePath: '/api/machines/InfoGatheringExport?sasValidHours=1',
+  },
+} as const satisfies Record<string, DefenderFamily>
 
 /** What the Tenable user of the keys needs, in Tenable's words: a role, and a permission on each scan. */
 export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'
@@ -44,18 +78,3 @@ export function lackedGrants(token: Held, roles: readonly string[]): string[] {
 }
 
 const scopeNameOf = (role: string) => role.replace(/\.All$/, '')
-
-/** Families of Defender routes that share one limit. */
-export type DefenderFamily = keyof typeof defenderLimits
-
-/**
- * Published limits, per application and tenant. For the export two pages disagree; these are the stricter ones.
- * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
- */
-export const defenderLimits = {
-  'machine-actions': { perMinute: 100, perHour: 1500 },
-  investigations: { perMinute: 100, perHour: 1500 },
-  'authenticated-scans': { perMinute: 100, perHour: 1500 },
-  deviceavinfo: { perMinute: 30, perHour: 1000 },
-  export: { perMinute: 5, perHour: 20 },
-} as const

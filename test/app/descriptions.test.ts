@@ -57,7 +57,7 @@ test.each<[Asked, url: string, host: string, basePath: string, scheme: string]>(
     'http',
   ],
 ])(
-  'the committed descriptions are answered with the place of the app put in: %j',
+  'the committed descriptions are answered with the address of the app filled in: %j',
   async (asked, url, host, basePath, scheme) => {
     const [openapi, swagger] = await Promise.all(names.map((name) => ask(name, asked)))
 
@@ -72,7 +72,7 @@ test.each<[Asked, url: string, host: string, basePath: string, scheme: string]>(
 )
 
 test.each(names)(
-  '%s is answered once to whoever has it, and anew at another place',
+  '%s is answered once to a caller that has it, and again at another address',
   async (name) => {
     const first = await ask(name)
     const again = await ask(name, { ifNoneMatch: `"other", W/${first.etag}` })
@@ -84,7 +84,7 @@ test.each(names)(
   },
 )
 
-test('the two descriptions have tags of their own', async () => {
+test('the two descriptions have different tags', async () => {
   const [openapi, swagger] = await Promise.all(names.map((name) => ask(name)))
 
   expect(openapi?.etag).toMatch(/^"[\da-f]{64}"$/)

@@ -55,7 +55,7 @@ test('an instance is absent before it is started, live while it runs and ended a
   expect([before.said, during.said, after]).toEqual(['absent', 'live', 'ended'])
 })
 
-test('one that came to its end by itself is ended', async () => {
+test('an instance that ended by itself is ended', async () => {
   const { use } = await prepare()
   await use((executor) => executor.start('ends', 'two-1', null))
 
@@ -67,7 +67,7 @@ test('one that came to its end by itself is ended', async () => {
   expect(said).toBe('ended')
 })
 
-test('starting what is live already is what was wanted, and starts nothing over', async () => {
+test('starting an instance that is live already succeeds, and starts nothing again', async () => {
   const { use } = await prepare()
   await use((executor) => executor.start('sleeps', 'three-1', 1))
 
@@ -79,7 +79,7 @@ test('starting what is live already is what was wanted, and starts nothing over'
   expect(again).toEqual({ said: 'live' })
 })
 
-test('terminating what nobody knows, or what has ended, is fine', async () => {
+test('terminating an unknown instance, or one that has ended, succeeds', async () => {
   const { use } = await prepare()
   await use((executor) => executor.start('ends', 'four-1', null))
   await eventually(async () =>
@@ -94,7 +94,7 @@ test('terminating what nobody knows, or what has ended, is fine', async () => {
   expect(answers).toEqual([{}, {}])
 })
 
-test('what nobody could be asked about is not absent: it throws', async () => {
+test('an instance whose status is not readable is not absent: the call throws', async () => {
   const { host, use } = await prepare()
   let kept: Executor | undefined
   await use(async (executor) => {

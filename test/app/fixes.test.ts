@@ -8,7 +8,7 @@ const env = { RELAY_STORAGE__queueServiceUri: 'https://contosodata.queue.core.wi
 const role = 'Storage Queue Data Contributor'
 
 describe('a grant on Defender', () => {
-  test('is given to the identity by the script, even where nobody knows its id yet', () => {
+  test('is granted to the identity by the script, even while its id is unknown', () => {
     expect(grantDefender('Alert.Read.All', app)).toBe(
       'sh bicep/grants/grant-roles.sh object-1 Alert.Read.All',
     )
@@ -26,7 +26,7 @@ describe('a grant on Defender', () => {
 })
 
 describe('a role on the data account', () => {
-  test('is given on the account that the setting names, to whoever is signed in', () => {
+  test('is granted on the account that the setting names, to the identity that is signed in', () => {
     const command = grantStorage(role, env, 'queue', app)
 
     expect(command).toMatch(/^az role assignment create --role "Storage Queue Data Contributor"/)
@@ -37,7 +37,7 @@ describe('a role on the data account', () => {
     expect(grantStorage(role, env, 'queue', user)).toContain('--assignee-principal-type User')
   })
 
-  test('is no help to a connection string', () => {
+  test('is no fix for a connection string', () => {
     expect(
       grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, 'queue', app),
     ).toMatch(/RELAY_STORAGE=<value>/)

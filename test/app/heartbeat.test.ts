@@ -123,7 +123,7 @@ const causes: Record<string, () => Promise<void>> = {
   },
 }
 
-test('in a day of every cause each alarm fires for its own, and for no other', {
+test('on a day with every cause each alert fires for its own cause, and for no other', {
   timeout: 200_000,
 }, async () => {
   await begin('2026-09-01T00:00:00Z')
@@ -142,7 +142,7 @@ test('in a day of every cause each alarm fires for its own, and for no other', {
   expect(fired).toEqual(Object.fromEntries(Object.keys(causes).map((name) => [name, [name]])))
 })
 
-test('that nothing happened and that we stopped look different', async () => {
+test('a quiet day and a stopped app look different', async () => {
   await begin('2026-09-01T00:00:00Z')
   const seen = lines('heartbeat').length
 
@@ -155,7 +155,7 @@ test('that nothing happened and that we stopped look different', async () => {
   expect(lines('heartbeat').length - seen).toBe(5)
 })
 
-test('the heartbeat line says data age, oldest open item, lag, snapshot, rejects and what is left to call', async () => {
+test('the heartbeat shows data age, oldest open item, lag, snapshot, rejected rows and calls that are left', async () => {
   await begin('2026-09-01T00:00:00Z')
   day.simulator.actions.put({ id: 'open', status: 'Pending' })
   await day.pass(2 * MINUTE)
@@ -173,7 +173,7 @@ test('the heartbeat line says data age, oldest open item, lag, snapshot, rejects
   expect(facts.upstreams['defender export']).toMatchObject({ state: 'ok', hourLeft: 17 })
 })
 
-test('the line of the watch comes also where nothing is set up', async () => {
+test('the heartbeat is written even where nothing is set up', async () => {
   await begin('2026-09-01T00:00:00Z')
   const written: string[] = []
   const keep = (line: string) => void written.push(line)
@@ -185,11 +185,11 @@ test('the line of the watch comes also where nothing is set up', async () => {
   })
 
   expect(written).toEqual([
-    `watch ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,
+    `heartbeat ${JSON.stringify({ version: VERSION, changes: null, events: null, avHealth: null, upstreams: {} })}`,
   ])
 })
 
-test('an end that is announced is a notice early, and an alarm when it is near or an answer says so', async () => {
+test('a coming end is first a notice, and an alert when it is near or an answer announces it', async () => {
   const notices = async () => (await comingEnds(theApp())).map((end) => toNotice(end).title)
   await begin('2026-09-01T00:00:00Z')
   const early = await notices()
@@ -216,7 +216,7 @@ test('an end that is announced is a notice early, and an alarm when it is near o
   ])
 })
 
-test('an export whose route is gone is an alarm though its pages still come, and what nothing follows is not told for ever', async () => {
+test('an export whose route is gone is an alert even while its pages work, and an alert does not repeat for ever', async () => {
   await begin('2026-09-01T00:00:00Z')
   const told = () => firedDuring(() => day.pass(EVERY))
   const longAfter = async (ms: number) => {

@@ -80,7 +80,7 @@ test.each([
     502,
   ],
   [new ShapeError('defender', 'GET /x', 'an answer without rows'), 502],
-])('what an upstream did is answered, and one line of the log says so', async (error, status) => {
+])('the failure of an upstream is answered, and one log line says so', async (error, status) => {
   const { outcome, lines } = await answer(async () => {
     throw error
   })
@@ -92,7 +92,7 @@ test.each([
   )
 })
 
-test('a request for which no call was left is told as such', async () => {
+test('a request for which no call is left is logged as such', async () => {
   const facts = {
     upstream: 'defender',
     call: 'calls of x',
@@ -108,7 +108,7 @@ test('a request for which no call was left is told as such', async () => {
   expect(lines[0]).toContain('budget exhausted {"route":"greet"')
 })
 
-test('a bug is not answered: it goes to the host, which keeps its details from the caller', async () => {
+test('a bug is not answered: it is thrown to the host, which hides its details from the caller', async () => {
   const bug = new TypeError('undefined is not a function, sig=abc')
 
   const { outcome, lines } = await answer(async () => {
@@ -120,7 +120,7 @@ test('a bug is not answered: it goes to the host, which keeps its details from t
   expect(lines[0]).not.toContain('undefined')
 })
 
-test('the name of the app is the public one where one is set, else that of the request', async () => {
+test('the address of the app is the public one where one is set, else that of the request', async () => {
   const say = async (origin: string): Promise<Reply> => ({ status: 200, body: { origin } })
 
   const own = await answer(say)

@@ -143,7 +143,7 @@ export async function startDay(begin: Date) {
     /** Runs what the timers of the next minutes run. */
     async pass(ms: number, { except = [] as string[] } = {}): Promise<void> {
       clock.advance(ms)
-      for (const name of flows.watchedNames) {
+      for (const { name } of flows.pollTimers) {
         if (!except.includes(name)) await settled(flows.pollChanges(name, invocation()))
       }
       await flows.dispatchEvents(invocation())

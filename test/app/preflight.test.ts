@@ -4,10 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { InvocationContext } from '@azure/functions'
 import { CredentialUnavailableError } from '@azure/identity'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { type FlowCheck, flowGrants, grantedFlows, rolesToAskFor } from '../../shared/app/flows.ts'
+import { type FlowCheck, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { pollChanges } from '../../shared/app/triggers.ts'
 import { useOverrides } from '../../shared/app.ts'
-import type { ResourceName } from '../../shared/changes/resources/index.ts'
 import { TENABLE_PERMISSION } from '../../shared/upstreams/grants.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 
@@ -44,23 +43,24 @@ async function look(): Promise<{ looks: FlowCheck[]; body: Record<string, unknow
   return { looks: body.preflight, body }
 }
 
+const keys = flows.map(({ key }) => key)
 const off = (looks: FlowCheck[]) =>
   looks.filter(({ state }) => state === 'off').map(({ flow }) => flow)
 const failed = (looks: FlowCheck[]) => looks.flatMap(({ checks }) => checks.filter(({ ok }) => !ok))
 const needing = (role: string) =>
-  grantedFlows.filter((flow) => flowGrants[flow].defender[0] === role)
+  flows.filter(({ family }) => family?.roles[0] === role).map(({ key }) => key)
 const calls = (path: string) =>
   stack.simulator.requests.filter((request) => request.path.includes(path)).length
 
-test('with everything granted every flow is ready, and each was looked at to the end', async () => {
+test('with everything granted every flow is ready, and every check of it was made', async () => {
   const { looks } = await look()
 
-  expect(looks.map(({ flow }) => flow)).toEqual([...grantedFlows])
+  expect(looks.map(({ flow }) => flow)).toEqual([...keys])
   expect(failed(looks)).toEqual([])
-  expect(looks.map(({ checks }) => checks.at(-1)?.name)).toEqual(grantedFlows.map(() => 'probe'))
+  expect(looks.map(({ checks }) => checks.at(-1)?.name)).toEqual(keys.map(() => 'probe'))
 })
 
-test('without being asked for it the status answers as ever', async () => {
+test('the status makes no preflight without the parameter', async () => {
   const { body } = await stack.get('status')
   const { body: refused } = await stack.get('status?preflight=maybe')
 
@@ -81,13 +81,13 @@ describe('a role that is taken away', () => {
     }
   })
 
-  test('is no loss where the wider one is there already', async () => {
+  test('does not matter where the wider one is granted already', async () => {
     grant(['Machine.ReadWrite.All', 'Alert.ReadWrite.All', 'Machine.Read.All'])
 
     expect(off((await look()).looks)).toEqual([])
   })
 
-  test('is no loss to a method of the export that nobody has asked for', async () => {
+  test('does not matter to a method of the export that the settings do not use', async () => {
     grant(rolesToAskFor.filter((role) => role !== 'Vulnerability.Read.All'))
     stack.configure({ AV_HEALTH_METHOD: 'json' })
 
@@ -123,7 +123,7 @@ describe('Tenable', () => {
     },
   )
 
-  test('without keys is not used, with one of them half set up', async () => {
+  test('without keys is unused, with one of them wrongly set up', async () => {
     stack.configure({ TENABLE_ACCESS_KEY: '', TENABLE_SECRET_KEY: '' })
     const { looks: none } = await look()
     stack.configure({ TENABLE_SECRET_KEY: '' })
@@ -146,15 +146,15 @@ describe('the data account', () => {
     response.end('<?xml version="1.0"?><Error><Code>AuthorizationPermissionMismatch</Code></Error>')
   }
 
-  test('whose queues may not be written stops what tells events, and names the role', async () => {
+  test('without the right to write queues stops the flows that write events, and names the role', async () => {
     const endpoint = `QueueEndpoint=${await serve(denying)}/account`
     stack.configure({ RELAY_STORAGE: stack.storage.replace(/QueueEndpoint=[^;]+/, endpoint) })
 
     const { looks, body } = await look()
 
-    const withQueues = grantedFlows.filter((flow) =>
-      flowGrants[flow].dataAccount.includes('Storage Queue Data Contributor'),
-    )
+    const withQueues = flows
+      .filter(({ dataAccount }) => dataAccount.includes('Storage Queue Data Contributor'))
+      .map(({ key }) => key)
     expect(off(looks)).toEqual(withQueues)
     expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
       new Set(['queues: Storage Queue Data Contributor is missing on the data account']),
@@ -183,20 +183,20 @@ describe('the data account', () => {
   test.each([
     ['made', denying],
     ['written', readOnly],
-  ])('whose tables may not be %s stops everything, and names the role', async (_what, answer) => {
+  ])('where tables can not be %s stops everything, and names the role', async (_what, answer) => {
     const { pathname } = new URL(/TableEndpoint=([^;]+)/.exec(stack.storage)?.[1] ?? '')
     const endpoint = `TableEndpoint=${await serve(answer)}${pathname}`
     stack.configure({ RELAY_STORAGE: stack.storage.replace(/TableEndpoint=[^;]+/, endpoint) })
 
     const { looks } = await look()
 
-    expect(off(looks)).toEqual([...grantedFlows])
+    expect(off(looks)).toEqual([...keys])
     expect(new Set(failed(looks).map(({ name, problem }) => `${name}: ${problem}`))).toEqual(
       new Set(['tables: Storage Table Data Contributor is missing on the data account']),
     )
   })
 
-  test('that nobody is signed in to use is told as such, and the status answers all the same', async () => {
+  test('that no identity is signed in to use is named as such, and the status is still answered', async () => {
     const uri = (service: string) => `https://contosodata.${service}.core.windows.net`
     useOverrides({
       env: {
@@ -231,13 +231,13 @@ describe('the data account', () => {
 })
 
 describe('the token', () => {
-  test('for the wrong audience is told as such, and nothing is asked with it', async () => {
+  test('for the wrong audience is named as such, and is not used for a call', async () => {
     stack.configure({ DEFENDER_AUDIENCE: 'https://api.security.microsoft.com' })
     const before = calls('/defender/api')
 
     const { looks } = await look()
 
-    expect(off(looks)).toEqual(grantedFlows.filter((flow) => flow !== 'tenable-scans'))
+    expect(off(looks)).toEqual(keys.filter((flow) => flow !== 'tenable-scans'))
     for (const { name, problem, fix } of failed(looks)) {
       expect(name).toBe('token')
       expect(problem).toContain('The token is for https://api.security.microsoft.com')
@@ -246,7 +246,7 @@ describe('the token', () => {
     expect(calls('/defender/api')).toBe(before)
   })
 
-  test('that nobody gives is told as such', async () => {
+  test('that is not issued is named as such', async () => {
     stack.simulator.setFaults({ tokenStatus: { answer: 500, calls: Number.POSITIVE_INFINITY } })
     const { looks } = await look()
     stack.simulator.setFaults({ tokenStatus: null })
@@ -282,7 +282,7 @@ describe('the token', () => {
       response.end(JSON.stringify(body))
     }
 
-  test('of a user is judged by its delegated permissions as one of an app by its roles', async () => {
+  test('of a user is checked by its delegated permissions, one of an app by its roles', async () => {
     await signIn(
       { scp: 'Machine.Read Vulnerability.Read' },
       json(200, { value: [], exportFiles: [] }),
@@ -297,7 +297,7 @@ describe('the token', () => {
     expect(check?.fix).toMatch(/--scope Alert\.Read$/)
   })
 
-  test('of a user whom Defender refuses all the same lacks the right View Data', async () => {
+  test('of a user whom Defender still refuses lacks the user right View Data', async () => {
     await signIn(
       { scp: 'Machine.Read' },
       json(403, { error: { code: 'Forbidden', message: 'no access' } }),
@@ -329,7 +329,7 @@ describe('the token', () => {
   })
 })
 
-test('those who look at the same time share one look', async () => {
+test('callers at the same time share one preflight', async () => {
   const before = calls('/api/machineactions')
 
   const all = await Promise.all([look(), look(), look()])
@@ -338,7 +338,7 @@ test('those who look at the same time share one look', async () => {
   expect(calls('/api/machineactions') - before).toBeLessThan(3)
 })
 
-test('the export is asked once an hour at most, however often somebody looks', async () => {
+test('the export is called once an hour at most, however often preflight runs', async () => {
   stack.clock.advance(2 * 3_600_000)
   const before = calls('InfoGatheringExport')
 
@@ -352,10 +352,9 @@ test('the export is asked once an hour at most, however often somebody looks', a
 })
 
 describe('a flow without its grant', () => {
-  const poll = (name: ResourceName) =>
-    pollChanges(name, new InvocationContext({ logHandler: () => {} }))
+  const poll = (name: string) => pollChanges(name, new InvocationContext({ logHandler: () => {} }))
 
-  test('is asked at each poll, once more with a new token, says so in its section, and goes on at the first poll that has it', async () => {
+  test('is called at each poll, once more with a new token, is a problem of its section, and runs again at the first poll that has it', async () => {
     grant(rolesToAskFor.filter((role) => role !== 'Alert.Read.All'))
     const before = calls('/api/investigations')
 
@@ -382,7 +381,7 @@ describe('a flow without its grant', () => {
     expect(mended.sections.changes).toEqual({ state: 'ok', problems: [] })
   })
 
-  test.each([401, 403] as const)('is not taken to be one for a single %i', async (answer) => {
+  test.each([401, 403] as const)('is not assumed for a single %i', async (answer) => {
     await poll('investigations')
     const counts = [calls('/api/investigations')]
     await poll('investigations')

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { isConfigured, publicBaseUrl, wantsTenable } from '../../shared/app/settings.ts'
+import { isConfigured } from '../../shared/app/flows.ts'
+import { publicBaseUrl, wantsTenable } from '../../shared/app/settings.ts'
 
 const unresolved = '@Microsoft.KeyVault(SecretUri=https://v/secrets/s)'
 
@@ -7,9 +8,9 @@ test.each([
   [{}, false],
   [{ TENABLE_ACCESS_KEY: ' ', TENABLE_SECRET_KEY: '' }, false],
   [{ TENABLE_SECRET_KEY: 's' }, true],
-  // Somebody has set it up, and it does not work: that is a mistake to tell of.
+  // It is set up, and does not work: a mistake to report.
   [{ TENABLE_ACCESS_KEY: unresolved, TENABLE_SECRET_KEY: unresolved }, true],
-])('whether Tenable is meant to be used with %o: %o', (env, wanted) => {
+])('whether Tenable is set up with %o: %o', (env, wanted) => {
   expect(wantsTenable(env)).toBe(wanted)
 })
 
@@ -23,9 +24,10 @@ test.each([
   [{ ...storage, AZURE_CLIENT_ID: 'nobody' }, false],
   [{ ...storage, DEFENDER_CLOUD: 'moon' }, false],
   [{ ...storage, DEFENDER_CLOUD: 'moon', ...keys }, true],
+  [{ ...storage, DEFENDER_CLOUD: 'moon', TENABLE_ACCESS_KEY: 'a' }, false],
   [{ ...storage, AV_HEALTH_BUCKETS: '3' }, true],
   [{ ...keys, DEFENDER_CLOUD: 'commercial' }, false],
-])('whether a section has all it needs with %o: %o', (env, expected) => {
+])('whether a flow has all its settings with %o: %o', (env, expected) => {
   expect(isConfigured(env)).toBe(expected)
 })
 
@@ -33,6 +35,6 @@ test.each([
   [{}, undefined],
   [{ PUBLIC_BASE_URL: ' https://relay.contoso.net/ ' }, 'https://relay.contoso.net'],
   [{ PUBLIC_BASE_URL: 'relay.contoso.net' }, undefined],
-])('answers name the app as the settings %o say: %o', (env, expected) => {
+])('the address of the app with the settings %o: %o', (env, expected) => {
   expect(publicBaseUrl(env)).toBe(expected)
 })

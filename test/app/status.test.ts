@@ -28,7 +28,7 @@ const health = async () => {
 }
 
 describe('health', () => {
-  test('is told to anybody, without detail', async () => {
+  test('is answered without a key and without detail', async () => {
     expect(await health()).toEqual({ status: 200, body: { status: 'ok' } })
   })
 
@@ -45,7 +45,7 @@ describe('health', () => {
     expect(await health()).toEqual({ status: 503, body: { status: 'unconfigured' } })
   })
 
-  test('looks at settings alone: an account that does not answer keeps nobody waiting', async () => {
+  test('reads only settings: an account that does not answer delays nothing', async () => {
     const silent = createServer(() => {})
     silent.listen(0, '127.0.0.1')
     await once(silent, 'listening')
@@ -60,7 +60,7 @@ describe('health', () => {
   })
 })
 
-test('a wrong cloud of Defender stops its flows alone: Tenable, events and storage go on', async () => {
+test('a wrong cloud of Defender stops only its flows: Tenable, events and storage work', async () => {
   stack.configure({ DEFENDER_CLOUD: 'moon' })
 
   const { body } = await stack.get('status?preflight=true')
@@ -101,7 +101,7 @@ test('a wrong cloud of Defender stops its flows alone: Tenable, events and stora
 })
 
 describe('status', () => {
-  test('tells what is under way, what is published and when the next run begins', async () => {
+  test('shows what is running, what is published and when the next run begins', async () => {
     const { body: started } = await stack.post('av-health/exports')
     const run = await stack.runToEnd(started.runId)
     stack.clock.advance(60_000)
@@ -159,7 +159,7 @@ describe('status', () => {
 })
 
 describe('a route of a section that is not set up', () => {
-  test('is 503 and says what to set, but a wrong request is told so first', async () => {
+  test('is 503 and says what to set, but a wrong request is 400 first', async () => {
     stack.configure({ AV_HEALTH_METHOD: 'carrier pigeon' })
 
     const start = await stack.post('av-health/exports')
@@ -176,7 +176,7 @@ describe('a route of a section that is not set up', () => {
     expect(wrong.status).toBe(400)
   })
 
-  test('works as soon as the setting is mended', async () => {
+  test('works as soon as the setting is fixed', async () => {
     stack.configure({ RELAY_STORAGE: '' })
     const before = await stack.get('av-health/exports')
 

@@ -55,7 +55,7 @@ const check = (headers: Record<string, string>) =>
     headers: { 'content-type': 'application/json', ...headers },
   })
 
-test('a request names its id, and every line up to the delivery carries it', async () => {
+test('a request names its correlation id, and every line up to the delivery has it', async () => {
   const id = randomUUID()
   stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
 
@@ -69,7 +69,7 @@ test('a request names its id, and every line up to the delivery carries it', asy
   ])
 })
 
-test('a trace id is taken as well, and what is neither is not', async () => {
+test('a trace id is accepted as well, and other text is not', async () => {
   const trace = randomUUID().replaceAll('-', '')
 
   await check({ traceparent: `00-${trace}-00f067aa0ba902b7-01` })
@@ -83,7 +83,7 @@ test('a trace id is taken as well, and what is neither is not', async () => {
   expect(idOf('poll finished')).toMatch(/^[0-9a-f-]{36}$/)
 })
 
-test('a timer makes an id of its own, from its poll to the delivery', async () => {
+test('a timer creates an id of its own, from its poll to the delivery', async () => {
   const before = idOf('poll finished')
   stack.simulator.actions.put({ id: 'a2', status: 'Pending' })
 
@@ -99,7 +99,7 @@ test('a timer makes an id of its own, from its poll to the delivery', async () =
   ])
 })
 
-test('an export run carries the id of its start through every activity to the delivery', async () => {
+test('an export run has the id of its start in every activity up to the delivery', async () => {
   const id = randomUUID()
 
   const { body } = await stack.request('POST', 'av-health/exports', {
@@ -121,7 +121,7 @@ test('an export run carries the id of its start through every activity to the de
   expect(run?.correlation).toBe(id)
 })
 
-test('a replay is told under the id of whoever asked for it', async () => {
+test('a replay has the id of the request for it', async () => {
   const id = randomUUID()
   const { body } = await stack.get('subscriptions')
   const { next } = (await stack.get('events?limit=1')).body
@@ -134,7 +134,7 @@ test('a replay is told under the id of whoever asked for it', async () => {
   await until(() => toldUnder(id).includes('[deliver-event] delivery attempted'))
 })
 
-test('a refusal says under which id to look, beside its own invocation', async () => {
+test('an error answer has the correlation id beside the id of its invocation', async () => {
   const id = randomUUID()
 
   const named = await stack.request('GET', 'av-health/exports/20200101000000none', {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { azureRoles, flowGrants, rolesToAskFor } from '../../shared/app/flows.ts'
+import { azureRoles, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { DEFENDER_APP_ID } from '../../shared/upstreams/grants.ts'
+import { rowsUnder } from '../doc-tables.ts'
 import { roleIds } from './allowed-values.ts'
 import { at } from './find-breaches.ts'
 import { findLiterals } from './find-literals.ts'
@@ -46,7 +47,7 @@ test('each scope is granted exactly the roles of the table in the code', () => {
   expect(granted(vault, 'vault')).toEqual(['Key Vault Secrets Officer'])
 })
 
-test('nobody but these scopes grants anything', () => {
+test('roles are granted on these scopes only', () => {
   const scopes = Object.keys(templateTexts).flatMap((path) =>
     read(path)
       .resources.filter(({ type }) => type === 'Microsoft.Authorization/roleAssignments')
@@ -62,7 +63,7 @@ test('nobody but these scopes grants anything', () => {
   ])
 })
 
-test('a role that is taken away in the templates is missed', () => {
+test('a role that is removed from the templates is noticed', () => {
   const texts = withChange(
     'bicep/main.bicep',
     "'0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table",
@@ -87,23 +88,18 @@ test('the Graph template and the script ask for the first role of every flow, on
   expect(script).toContain(DEFENDER_APP_ID)
 })
 
-test('the table of grants on the page on deployment says what the code says', () => {
-  const section =
-    readText('docs/deploy.md').split('\n## What each flow needs')[1]?.split('\n## ')[0] ?? ''
-  const rows = [...section.matchAll(/^\| (.+) \|$/gm)].map(([, row = '']) => row.split(' | '))
-
-  const promised = Object.values(flowGrants).map(
-    ({ title, defender: [first, ...others], tenable, dataAccount }) => {
-      const instead =
-        others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
-      const storage = dataAccount
-        .map((role) => role.replace('Storage ', '').replace(' Data Contributor', ''))
-        .join(', ')
-      return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
-    },
-  )
-  expect(rows.filter((row) => row.length === 4).slice(1)).toEqual(promised)
-  expect(rows.filter((row) => row.length === 2).slice(1)).toEqual([
+test('the tables of grants in the docs say what the code says', () => {
+  const promised = flows.map(({ title, family, tenable, dataAccount }) => {
+    const [first, ...others] = family?.roles ?? []
+    const instead =
+      others.length > 0 ? ` (or ${others.map((role) => `\`${role}\``).join(', ')})` : ''
+    const storage = dataAccount
+      .map((role) => role.replace('Storage ', '').replace(' Data Contributor', ''))
+      .join(', ')
+    return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
+  })
+  expect(rowsUnder('flow', 'app role')).toEqual(promised)
+  expect(rowsUnder('granted on')).toEqual([
     ['host account', azureRoles.hostAccount.join(', ')],
     ['data account', azureRoles.dataAccount.join(', ')],
     ['each Tenable secret', azureRoles.tenableSecret.join(', ')],

@@ -38,7 +38,7 @@ test('every setting that a binding names or the code needs has a value, and none
   expect(findSettingBreaches(templateTexts, demands)).toEqual([])
 })
 
-test('only settings that somebody reads are set', () => {
+test('only settings that the app or the host reads are set', () => {
   const platform = /^(?:AzureWebJobs|APPLICATIONINSIGHTS_)/
   const names = [...readSettings(templateTexts).keys()]
 
@@ -74,7 +74,7 @@ test.each<[path: string, from: string, to: string, said: string]>([
     'union(',
     'RELAY_STORAGE__credential is not set',
   ],
-])('a breach is seen: %s with %s → %s', (path, from, to, said) => {
+])('a breach is found: %s with %s → %s', (path, from, to, said) => {
   expect(findSettingBreaches(withChange(path, from, to), demands)).toContain(said)
 })
 
@@ -98,7 +98,7 @@ test('the clouds to choose from are those of the code', () => {
   expect(clouds).toEqual(DEFENDER_CLOUD.unwrap().options)
 })
 
-test('the queues that triggers read are declared, and no others', () => {
+test('exactly the queues that triggers read are declared', () => {
   const read = functions.flatMap(({ trigger }) =>
     trigger.type === 'queueTrigger' ? String(trigger.queueName) : [],
   )

@@ -12,8 +12,8 @@ const main = read('bicep/main.bicep')
 const app = read('bicep/modules/app.bicep')
 const vault = read('bicep/modules/vault.bicep')
 
-/** What a call of `main.bicep` hands in under a name, as it is written. */
-const given = (call: string, name: string) =>
+/** The value of a parameter in a call of `main.bicep`, as it is written. */
+const argument = (call: string, name: string) =>
   main.modules
     .filter((one) => one.name === call)
     .flatMap((one) => at(one, `params.${name}`).map(({ text }) => text))
@@ -21,16 +21,16 @@ const given = (call: string, name: string) =>
 test('the site gets the identity by its resource id, its settings by its client id, grants by its object id', () => {
   const [site] = app.resources.filter(({ type }) => type === 'Microsoft.Web/sites')
 
-  expect(given('app', 'identityId')).toEqual(['identity.id'])
-  expect(given('app', 'clientId')).toEqual(['identity.properties.clientId'])
+  expect(argument('app', 'identityId')).toEqual(['identity.id'])
+  expect(argument('app', 'clientId')).toEqual(['identity.properties.clientId'])
   expect(
     site ? at(site, 'properties.keyVaultReferenceIdentity').map(({ text }) => text) : [],
   ).toEqual(['identityId'])
   for (const call of ['hostStorage', 'dataStorage', 'vault', 'monitoring'])
-    expect(given(call, 'principalId')).toEqual(['identity.properties.principalId'])
+    expect(argument(call, 'principalId')).toEqual(['identity.properties.principalId'])
 })
 
-test('both Tenable settings refer to the secrets that are granted, without a version, once they are there', () => {
+test('both Tenable settings refer to the granted secrets, without a version, once the secrets exist', () => {
   const settings = app.variables.get('tenableSettings')
   const secrets = vault.resources
     .filter(({ type }) => type.endsWith('/secrets'))
@@ -52,7 +52,7 @@ test('both Tenable settings refer to the secrets that are granted, without a ver
   ).toHaveLength(2)
 })
 
-test('what asks for no key passes Easy Auth too, and nothing else but the calls of Durable', async () => {
+test('routes without a key pass Easy Auth too, and nothing else but the calls of Durable', async () => {
   const functions = await loadRegistrations(join(root, 'functions/index.ts'))
   const open = functions.flatMap(({ trigger }) =>
     trigger.authLevel === 'anonymous' ? [`/api/${String(trigger.route).replace(/\{.*/, '')}`] : [],
@@ -83,7 +83,7 @@ test('in a private network the app waits for every endpoint that it needs', () =
     'relay vault',
   ])
   expect(call ? at(call, 'dependsOn[]').map(({ text }) => text) : []).toEqual(['endpoints'])
-  expect(given('appEndpoint', 'groupId')).toEqual(["'sites'"])
+  expect(argument('appEndpoint', 'groupId')).toEqual(["'sites'"])
 })
 
 test('the app calls out of a subnet of its own through the NAT gateway, and endpoints lie in the other', () => {
@@ -102,9 +102,9 @@ test('the app calls out of a subnet of its own through the NAT gateway, and endp
   })
 
   expect(subnets).toEqual([['app', 'natGateway', 'delegations'], ['endpoints']])
-  expect(given('app', 'subnetId')).toEqual(["network.?outputs.appSubnetId ?? ''"])
+  expect(argument('app', 'subnetId')).toEqual(["network.?outputs.appSubnetId ?? ''"])
   for (const call of ['endpoints', 'appEndpoint'])
-    expect(given(call, 'subnetId')).toEqual(['network!.outputs.endpointSubnetId'])
+    expect(argument(call, 'subnetId')).toEqual(['network!.outputs.endpointSubnetId'])
 })
 
 test('every service that has an endpoint has a zone, of its own or of the hub', () => {
@@ -122,7 +122,7 @@ test('every service that has an endpoint has a zone, of its own or of the hub', 
     services.map((service) => `zoneNames.${service}`),
   )
   expect(text.match(/items\(zoneNames\): if \(empty\(zoneIds\)\)/g)).toHaveLength(zones.length)
-  expect(given('network', 'zoneIds')).toEqual(['privateDnsZoneIds'])
+  expect(argument('network', 'zoneIds')).toEqual(['privateDnsZoneIds'])
 })
 
 test('two installations in one group share nothing but DNS zones', () => {
@@ -142,7 +142,7 @@ test('two installations in one group share nothing but DNS zones', () => {
   expect(handedIn.filter((text) => !/\bname\b|\btoken\b/.test(text))).toEqual([])
 })
 
-test('who reads a secret is told to the workspace', () => {
+test('every read of a secret is logged to the workspace', () => {
   const settings = vault.resources.filter(
     ({ type }) => type === 'Microsoft.Insights/diagnosticSettings',
   )
@@ -151,10 +151,10 @@ test('who reads a secret is told to the workspace', () => {
   expect(settings.flatMap((one) => at(one, 'properties.logs[].categoryGroup').map(textOf))).toEqual(
     ['audit'],
   )
-  expect(given('vault', 'workspaceId')).toEqual(['monitoring.outputs.workspaceId'])
+  expect(argument('vault', 'workspaceId')).toEqual(['monitoring.outputs.workspaceId'])
 })
 
-test('no name grows longer than its service takes, and the host id stays whole', () => {
+test('no name is longer than its service allows, and the host id is not cut', () => {
   const most = Number(main.parameters.get('environmentName')?.decorators.get('maxLength')?.text)
   const fill = (text: string): string =>
     text
@@ -167,8 +167,10 @@ test('no name grows longer than its service takes, and the host id stays whole',
       .replaceAll("'", '')
 
   const name = fill(main.variables.get('name')?.text ?? '')
-  const accounts = ['hostStorage', 'dataStorage'].flatMap((call) => given(call, 'name').map(fill))
-  const [vaultName = ''] = given('vault', 'name').map(fill)
+  const accounts = ['hostStorage', 'dataStorage'].flatMap((call) =>
+    argument(call, 'name').map(fill),
+  )
+  const [vaultName = ''] = argument('vault', 'name').map(fill)
 
   expect(name).toMatch(/^[a-z0-9-]{2,32}$/)
   expect(accounts.filter((account) => !/^[a-z0-9]{3,24}$/.test(account))).toEqual([])

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { ForcedAnswer } from '../../local/simulator/faults.ts'
-import { resourceNames } from '../../shared/changes/resources/index.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 
@@ -78,8 +77,8 @@ const failures: [ForcedAnswer['answer'], error: RegExp, upstream: string][] = [
   ['reset', /: network/, 'unreachable'],
 ]
 
-describe.each(resourceNames)('the list of %s failing', (resource) => {
-  const { store, open, over, fault, role } = watched[resource]
+describe.each(Object.entries(watched))('the list of %s failing', (resource, kind) => {
+  const { store, open, over, fault, role } = kind
 
   test.each(failures)(
     'with %s leaves items, events and cursor as they were, and is in the status',

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { resourceNames } from '../../shared/changes/resources/index.ts'
+import { resources } from '../../shared/changes/resources/index.ts'
 import type { Reaction } from '../events/receivers.ts'
 import type { Fault } from './fault-injector.ts'
 import type { Lags, UpstreamChange } from './model.ts'
@@ -137,7 +137,7 @@ const commands: fc.Arbitrary<Command[]> = fc
 
 /** Histories of every kind. */
 export const histories: fc.Arbitrary<History> = fc.record({
-  resource: fc.constantFrom(...resourceNames),
+  resource: fc.constantFrom(...resources.map(({ name }) => name)),
   emitBaseline: fc.boolean(),
   skewMinutes: fc.constantFrom(0, 0, -9, 9),
   pageSize: fc.constantFrom(2, 3, 40),

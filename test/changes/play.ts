@@ -1,7 +1,7 @@
 import type { Scheduler } from 'fast-check'
 import { poll } from '../../shared/changes/poll.ts'
 import type { Memory, PollContext } from '../../shared/changes/poll-state.ts'
-import { type ResourceName, resources } from '../../shared/changes/resources/index.ts'
+import { resourceFor } from '../../shared/changes/resources/index.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
@@ -55,7 +55,7 @@ export type Command =
 
 /** A whole history: the properties of the upstream and the commands, in order. */
 export interface History extends UpstreamOptions {
-  resource: ResourceName
+  resource: string
   emitBaseline: boolean
   commands: Command[]
   /** The faults during delivery. */
@@ -95,7 +95,7 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
   const { world, makeFeed = createFeed, replaceDeps = (deps) => deps } = setup
   const { clock } = world
   await clock.advance(MODEL_BEGIN_MS)
-  const resource = resources[history.resource]
+  const resource = resourceFor(history.resource)
   const model = createModel(resource, clock, history)
   const attempts = createAttempts(resource.name)
   const recorder = createRecorder(world, resource.name)

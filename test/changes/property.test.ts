@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { resources } from '../../shared/changes/resources/index.ts'
+import { resourceFor } from '../../shared/changes/resources/index.ts'
 import type { DeliveryMessage } from '../../shared/events/delivery/delivery.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed/feed.ts'
@@ -26,7 +26,7 @@ const keepsPromises = (openWorld: () => Promise<DeliveryWorld>, broken: Partial<
   fc.asyncProperty(histories, fc.scheduler(), async (history, scheduler) => {
     const story = await play(history, { world: await openWorld(), ...broken }, scheduler)
 
-    expect(brokenPromises(resources[history.resource], history.emitBaseline, story)).toEqual([])
+    expect(brokenPromises(resourceFor(history.resource), history.emitBaseline, story)).toEqual([])
   })
 
 /** Whether a planted fault is found, always by the same histories. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SNAPSHOT_PUBLISHED } from '../../../shared/av-health/export.ts'
-import { changeKinds } from '../../../shared/changes/resource.ts'
+import { changeTypes, type Resource } from '../../../shared/changes/resource.ts'
 import { resources } from '../../../shared/changes/resources/index.ts'
 import { TEST_TYPE } from '../../../shared/events/delivery/post.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'
@@ -25,28 +25,6 @@ const change = {
   itemOmitted: z.literal(true).optional(),
 }
 
-const machineAction = z.strictObject({
-  ...change,
-  type: text,
-  requestor: text,
-  requestorComment: text,
-  scope: text,
-  requestSource: text,
-  errorHResult: z.number().nullable(),
-  relatedFileInfo: raw.nullable(),
-  createdAt: text,
-  updatedAt: text,
-})
-
-const investigation = z.strictObject({
-  ...change,
-  triggeringAlertId: text,
-  statusDetails: text,
-  cancelledBy: text,
-  startedAt: text,
-  endedAt: text,
-})
-
 const rows = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
 const snapshot = z.strictObject({
   runId: z.string(),
@@ -58,14 +36,21 @@ const snapshot = z.strictObject({
 
 const gap = z.strictObject({ stream: z.string(), fromSeq: z.int(), oldestSeq: z.int() })
 
-const changesOf = (prefix: string) => changeKinds.map((kind) => `${prefix}.${kind}`)
 const eventOf = (types: string[], data: z.ZodObject) =>
   cloudEventSchema.extend({ type: z.enum(types), data })
 
-/** Every kind of event by the name of its shape; `type` distinguishes them. */
-export const eventShapes = {
-  MachineActionEvent: eventOf(changesOf(resources['machine-actions'].eventPrefix), machineAction),
-  InvestigationEvent: eventOf(changesOf(resources.investigations.eventPrefix), investigation),
+/** The name of the shape of a kind's events, for instance `MachineActionEvent`. */
+const shapeName = ({ eventPrefix }: Resource) =>
+  `${eventPrefix.replace(/^.*\./, '').replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())}Event`
+
+/** Every shape of event by its name; `type` distinguishes them. */
+export const eventShapes: Record<string, ReturnType<typeof eventOf>> = {
+  ...Object.fromEntries(
+    resources.map((resource) => [
+      shapeName(resource),
+      eventOf(changeTypes(resource), z.strictObject({ ...change, ...resource.data })),
+    ]),
+  ),
   SnapshotPublishedEvent: eventOf([SNAPSHOT_PUBLISHED], snapshot),
   GapEvent: eventOf(['defender-relay.gap'], gap),
   TestEvent: eventOf([TEST_TYPE], z.strictObject({ subscription: z.string() })),

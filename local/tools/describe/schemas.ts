@@ -75,7 +75,7 @@ export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSc
   }
 }
 
-const typesOf = (shape: (typeof eventShapes)[keyof typeof eventShapes]) => shape.shape.type.options
+const typesOf = (shape: (typeof eventShapes)[string]) => shape.shape.type.options
 
 /** Every kind of event, when the routes' schema has events. */
 const anyEvent: Schema = {

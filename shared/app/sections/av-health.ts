@@ -10,30 +10,23 @@ import type { Traced } from '../../platform/log.ts'
 import { HOUR_MS } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import { createExportFiles, httpsHostsUnder, parseLink } from '../../upstreams/export-file.ts'
+import { defenderFamilies } from '../../upstreams/grants.ts'
 import { avHealthSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'
 import type { DefenderSection } from './defender.ts'
 import type { EventsSection } from './events.ts'
 
-/** The antivirus-health flow, ready to use. */
-export interface AvHealthSection {
-  /** The engine for one invocation. */
-  engine(traced: Traced): ExportEngine
-  schedule: string
-}
-
-/** Batches under way at once: more brings nothing at the latencies of the service. */
+/** Batches in flight at once: more is not faster at the latency of the service. */
 const IN_FLIGHT = 8
 const GRACE_MS = HOUR_MS
 
-/** Puts the antivirus-health flow together from its settings. */
+/** Creates the section from its settings. */
 export function createAvHealthSection(
-  given: Options,
+  { env, clock, upstreamOrigin, ...overrides }: Options,
   { table }: Base,
-  { defender, cloud, familyHealth, tenantId }: DefenderSection,
+  { defender, cloud, healthFor, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
-): AvHealthSection {
-  const { env, clock, upstreamOrigin } = given
+) {
   const settings = readSection('avHealth', env, avHealthSettings)
   const exportFiles = createExportFiles({
     http: createHttp({ upstream: 'export-files', clock, userAgent: USER_AGENT }),
@@ -45,7 +38,7 @@ export function createAvHealthSection(
   const kind = createAvHealthExport(
     {
       async listFiles() {
-        const { files, generatedTime } = await familyHealth.export.track(() =>
+        const { files, generatedTime } = await healthFor(defenderFamilies.export).track(() =>
           defender.listExportFiles(hours),
         )
         return {
@@ -54,7 +47,7 @@ export function createAvHealthSection(
         }
       },
       openFile: (link) => exportFiles.open(link),
-      pages: () => watched(familyHealth.deviceavinfo, defender.deviceAvInfoPages()),
+      pages: () => tracked(healthFor(defenderFamilies.avInfo), defender.deviceAvInfoPages()),
     },
     { method: settings.AV_HEALTH_METHOD, buckets: settings.AV_HEALTH_BUCKETS },
   )
@@ -65,30 +58,32 @@ export function createAvHealthSection(
     table,
     writer: createBatchWriter({ inFlight: IN_FLIGHT }),
     clock,
-    retention: { days: settings.AV_HEALTH_RETENTION_DAYS, graceMs: GRACE_MS, ...given.retention },
+    retention: {
+      days: settings.AV_HEALTH_RETENTION_DAYS,
+      graceMs: GRACE_MS,
+      ...overrides.retention,
+    },
   }
+  /** The engine for one invocation. */
   const engine = ({ log, trace }: Traced): ExportEngine => ({
     ...deps,
     log,
     trace,
     async announce(run) {
       const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
-      const told = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
+      const isNew = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
         { ...publishedEvent(run, source, clock.now()), correlation: trace.correlation },
       ])
-      if (told) await dispatch(events({ log, trace }), AV_HEALTH)
+      if (isNew) await dispatch(events({ log, trace }), AV_HEALTH)
     },
   })
   return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
 }
 
-/** Pages, each of them noted. */
-async function* watched<T>(
-  { track: over }: UpstreamHealth,
-  pages: AsyncGenerator<T>,
-): AsyncGenerator<T> {
+/** The same pages; the health tracks the call for each of them. */
+async function* tracked<T>({ track }: UpstreamHealth, pages: AsyncGenerator<T>): AsyncGenerator<T> {
   for (;;) {
-    const { value, done } = await over(() => pages.next())
+    const { value, done } = await track(() => pages.next())
     if (done) return
     yield value
   }

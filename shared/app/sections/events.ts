@@ -1,36 +1,25 @@
 import { lookup } from 'node:dns/promises'
 import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
-import { changeKinds } from '../../changes/resource.ts'
-import { resourceNames, resources } from '../../changes/resources/index.ts'
+import { changeTypes } from '../../changes/resource.ts'
+import { resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
-import { createFeed, type Feed } from '../../events/feed/feed.ts'
+import { createFeed } from '../../events/feed/feed.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
 import { type Base, type Options, USER_AGENT } from './base.ts'
 
-/** Every stream of events; those of the export are told only to whoever names them. */
-export const streams = [...resourceNames, AV_HEALTH] as const
+/** The streams of a subscription or a reader that names none. */
+export const defaultStreams = resources.map(({ name }) => name)
+
+/** Every stream of events. A subscription gets the stream of the export only where it names it. */
+export const streams = [...defaultStreams, AV_HEALTH]
 
 /** Every type of event that the feed holds. */
-export const eventTypes = [
-  ...resourceNames.flatMap((name) =>
-    changeKinds.map((kind) => `${resources[name].eventPrefix}.${kind}`),
-  ),
-  SNAPSHOT_PUBLISHED,
-]
+export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
 
-/** The feed and its subscribers, ready to use. */
-export interface EventsSection {
-  feed: Feed
-  /** The parts of subscriptions and deliveries for one invocation. */
-  events(traced: Traced): EventsDeps
-  /** How long events are kept; throws a ConfigError where the setting is wrong, which stops nothing else. */
-  retentionDays(): number
-}
-
-/** Which members of an event's data each filter of a subscription looks at. */
+/** The members of an event's data that each filter of a subscription compares. */
 export const filterFields = {
   machineIds: ['machineId'],
   actionTypes: ['type'],
@@ -39,12 +28,14 @@ export const filterFields = {
   triggeringAlertIds: ['triggeringAlertId'],
 }
 
-/** Puts the feed and its delivery together; makes the queues. */
+/** The feed and its subscribers, ready to use. */
+export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
+
+/** Creates the section, and the queues of deliveries. */
 export async function createEventsSection(
-  given: Options,
+  { env, clock, callbackPolicy }: Options,
   { table, queue }: Base,
-): Promise<EventsSection> {
-  const { clock } = given
+) {
   const { EVENT_RETENTION_DAYS } = changesSettings
   const feed = createFeed(table('Streams'))
   const [deliveries, retries] = [queue(queueNames.deliveries), queue(queueNames.retries)]
@@ -52,22 +43,23 @@ export async function createEventsSection(
   const deps = {
     feed,
     streams,
-    defaultStreams: resourceNames,
+    defaultStreams,
     filterFields,
     subscriptions: table('Subscriptions'),
     deliveries: table('Deliveries'),
     queue: deliveries,
     retryQueue: retries,
-    // The schedule of deliveries is the only retry.
+    // The retry schedule of deliveries is the only retry.
     http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
-    callbackPolicy: given.callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
+    callbackPolicy: callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },
     clock,
   }
   return {
     feed,
-    events: ({ log, trace }) => createEvents({ ...deps, log, trace }),
-    retentionDays: () =>
-      readSection('events', given.env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
+    /** What subscriptions and deliveries of one invocation work with. */
+    events: ({ log, trace }: Traced): EventsDeps => createEvents({ ...deps, log, trace }),
+    /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
+    retentionDays: () => readSection('events', env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,
   }
 }
 

@@ -2,23 +2,13 @@ import { readSection } from '../../platform/config.ts'
 import type { Log } from '../../platform/log.ts'
 import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
-import { createScanCache, type ScanCache } from '../../scan-history/cache.ts'
+import { createScanCache } from '../../scan-history/cache.ts'
 import type { Entry, LookupDeps } from '../../scan-history/lookup.ts'
 import { scanHistorySettings } from '../settings.ts'
 import type { Base, Options } from './base.ts'
 
-/** What look-ups of every source share, ready to use. */
-export interface ScanHistorySection {
-  cache: ScanCache
-  /** The parts of a look-up, telling its story to one invocation's log. */
-  deps(log: Log): LookupDeps
-}
-
-/** Puts the look-ups together from their settings. */
-export function createScanHistorySection(
-  { env, clock }: Options,
-  { table }: Base,
-): ScanHistorySection {
+/** Creates what look-ups of every source share, from its settings. */
+export function createScanHistorySection({ env, clock }: Options, { table }: Base) {
   const { SCAN_CACHE_DAYS } = scanHistorySettings
   const settings = readSection('scanHistory', env, { SCAN_CACHE_DAYS })
   const cache = createScanCache(table('ScanCache'), clock)
@@ -26,12 +16,14 @@ export function createScanHistorySection(
   const finalMs = settings.SCAN_CACHE_DAYS * DAY_MS
   return {
     cache,
-    deps: (log) => ({
+    /** What one look-up works with; it writes to this log. */
+    deps: (log: Log): LookupDeps => ({
       cache,
       join,
       clock,
       finalMs,
-      onCacheFailure: (error) => log.warn('an answer could not be kept', { reason: String(error) }),
+      onCacheFailure: (error) =>
+        log.warn('an answer could not be cached', { reason: String(error) }),
     }),
   }
 }

@@ -1,33 +1,12 @@
-import { type Budget, createBudget } from '../../platform/budget.ts'
+import { createBudget } from '../../platform/budget.ts'
 import { createHttp } from '../../platform/http.ts'
-import {
-  createDeprecationMonitor,
-  createUpstreamHealth,
-  type DeprecationMonitor,
-  type UpstreamHealth,
-} from '../../platform/upstream-health.ts'
-import {
-  createTenable,
-  type Tenable,
-  type TenableFamily,
-  tenableLimits,
-} from '../../upstreams/tenable.ts'
+import { createDeprecationMonitor, createUpstreamHealth } from '../../platform/upstream-health.ts'
+import { createTenable, tenableLimits } from '../../upstreams/tenable.ts'
 import { readTenable } from '../settings.ts'
 import { type Base, INTEGRATION_USER_AGENT, type Options } from './base.ts'
 
-/** The upstream Tenable. */
-export interface TenableSection {
-  tenable: Tenable
-  budget: Budget<TenableFamily>
-  /** How the upstream fares. */
-  health: UpstreamHealth
-  /** What it announces of its own end. */
-  deprecation: DeprecationMonitor
-}
-
-/** Puts the client of Tenable together from its settings; throws a ConfigError while a key is absent. */
-export function createTenableSection(given: Options, { table }: Base): TenableSection {
-  const { env, clock } = given
+/** Creates the client of Tenable from its settings; throws a ConfigError while a key is missing. */
+export function createTenableSection({ env, clock }: Options, { table }: Base) {
   const { baseUrl, keys } = readTenable(env)
   const budget = createBudget({
     upstream: 'tenable',
@@ -37,7 +16,7 @@ export function createTenableSection(given: Options, { table }: Base): TenableSe
   })
   const deprecation = createDeprecationMonitor(table('Budgets'), 'tenable', clock)
   const tenable = createTenable({
-    // Somebody waits for the answer: few tries and short waits.
+    // A caller waits for the answer: few tries and short waits.
     http: createHttp({
       upstream: 'tenable',
       clock,
@@ -54,6 +33,6 @@ export function createTenableSection(given: Options, { table }: Base): TenableSe
     tenable,
     budget,
     health: createUpstreamHealth(table('Budgets'), 'tenable', clock),
-    deprecation: deprecation,
+    deprecation,
   }
 }

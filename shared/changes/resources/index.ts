@@ -2,12 +2,12 @@ import type { Resource } from '../resource.ts'
 import { investigations } from './investigations.ts'
 import { machineActions } from './machine-actions.ts'
 
-/** The names of the watched resources: streams, routes and settings hold on to them. */
-export const resourceNames = ['machine-actions', 'investigations'] as const
-export type ResourceName = (typeof resourceNames)[number]
+/** Every watched kind. What the app needs of them elsewhere is derived from this list. */
+export const resources: Resource[] = [machineActions, investigations]
 
-/** Every watched resource. */
-export const resources: Record<ResourceName, Resource> = {
-  'machine-actions': machineActions,
-  investigations,
+/** The record of a watched kind; throws for a name that is not in the list. */
+export function resourceFor(name: string): Resource {
+  const found = resources.find((resource) => resource.name === name)
+  if (!found) throw new Error(`${name} is no watched kind`)
+  return found
 }

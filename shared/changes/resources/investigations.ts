@@ -1,5 +1,12 @@
 import { z } from 'zod'
-import { anyState, isTerminal, itemIdSchema, type Resource } from '../resource.ts'
+import {
+  anyState,
+  isTerminal,
+  itemIdSchema,
+  pickFields,
+  type Resource,
+  textField,
+} from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
@@ -10,13 +17,14 @@ const item = z.looseObject({
   endTime: text,
 })
 
-const promised = [
-  'machineId',
-  'computerDnsName',
-  'triggeringAlertId',
-  'statusDetails',
-  'cancelledBy',
-] as const
+/** The fields that events carry under the names of the service. */
+const named = {
+  machineId: textField,
+  computerDnsName: textField,
+  triggeringAlertId: textField,
+  statusDetails: textField,
+  cancelledBy: textField,
+}
 
 const openStates = ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued']
 
@@ -40,14 +48,19 @@ const terminalStates = [
 /** Automated investigations: https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection */
 export const investigations: Resource = {
   name: 'investigations',
+  title: 'investigations',
   eventPrefix: 'defender-relay.investigation',
-  list: 'investigations',
+  schedule: { setting: 'INVESTIGATIONS_SCHEDULE', usual: '0 * * * * *' },
+  path: '/api/investigations',
+  probePath: '/api/investigations?$top=1',
+  roles: ['Alert.Read.All', 'Alert.ReadWrite.All'],
+  limit: { perMinute: 100, perHour: 1500 },
   openStates,
   filter: (wanted) =>
     'openNow' in wanted ? anyState('state', openStates) : `startTime ge ${wanted.createdSince}`,
   terminalStates,
   mayReopen: true,
-  // An approval that nobody gives lapses after seven days.
+  // A request for approval that nobody answers ends after seven days.
   overdueHours: new Map([['PendingApproval', 168]]),
   read(raw) {
     const read = item.safeParse(raw)
@@ -55,10 +68,12 @@ export const investigations: Resource = {
     const { id, state, startTime } = read.data
     return { id, state, createdAt: startTime, updatedAt: null, raw: raw as Record<string, unknown> }
   },
-  toData({ raw, createdAt }) {
-    const fields = Object.fromEntries(promised.map((name) => [name, raw[name] ?? null]))
-    return { ...fields, startedAt: createdAt, endedAt: raw.endTime ?? null }
-  },
+  data: { ...named, startedAt: textField, endedAt: textField },
+  toData: ({ raw, createdAt }) => ({
+    ...pickFields(raw, Object.keys(named)),
+    startedAt: createdAt,
+    endedAt: raw.endTime ?? null,
+  }),
   timeOf({ raw, state, createdAt }, kind) {
     if (isTerminal({ terminalStates }, state) && typeof raw.endTime === 'string') return raw.endTime
     return kind === 'appeared' ? (createdAt ?? undefined) : undefined

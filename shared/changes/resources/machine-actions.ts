@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { anyState, itemIdSchema, type Resource } from '../resource.ts'
+import { anyState, itemIdSchema, pickFields, type Resource, textField } from '../resource.ts'
 
 const text = z.string().nullable().catch(null)
 const item = z.looseObject({
@@ -7,7 +7,7 @@ const item = z.looseObject({
   status: z.string().min(1),
   creationDateTimeUtc: text,
   lastUpdateDateTimeUtc: text,
-  // The list page's own sample has this name; the service was never seen to send it.
+  // The sample of the API page has this name; the service was never seen to send it.
   lastUpdateTimeUtc: text,
 })
 
@@ -16,23 +16,29 @@ const spelled = (status: string) => (status === 'Canceled' ? 'Cancelled' : statu
 
 const openStates = ['Pending', 'InProgress']
 
-const promised = [
-  'machineId',
-  'computerDnsName',
-  'type',
-  'requestor',
-  'requestorComment',
-  'scope',
-  'requestSource',
-  'errorHResult',
-  'relatedFileInfo',
-] as const
+/** The fields that events carry under the names of the service. */
+const named = {
+  machineId: textField,
+  computerDnsName: textField,
+  type: textField,
+  requestor: textField,
+  requestorComment: textField,
+  scope: textField,
+  requestSource: textField,
+  errorHResult: z.number().nullable(),
+  relatedFileInfo: z.record(z.string(), z.unknown()).nullable(),
+}
 
 /** Machine actions: https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection */
 export const machineActions: Resource = {
   name: 'machine-actions',
+  title: 'machine actions',
   eventPrefix: 'defender-relay.machine-action',
-  list: 'machineactions',
+  schedule: { setting: 'MACHINE_ACTIONS_SCHEDULE', usual: '0 * * * * *' },
+  path: '/api/machineactions',
+  probePath: '/api/machineactions?$top=1',
+  roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
+  limit: { perMinute: 100, perHour: 1500 },
   openStates,
   filter: (wanted) =>
     'openNow' in wanted
@@ -53,9 +59,11 @@ export const machineActions: Resource = {
       raw: raw as Record<string, unknown>,
     }
   },
-  toData({ raw, createdAt, updatedAt }) {
-    const fields = Object.fromEntries(promised.map((name) => [name, raw[name] ?? null]))
-    return { ...fields, createdAt, updatedAt }
-  },
+  data: { ...named, createdAt: textField, updatedAt: textField },
+  toData: ({ raw, createdAt, updatedAt }) => ({
+    ...pickFields(raw, Object.keys(named)),
+    createdAt,
+    updatedAt,
+  }),
   timeOf: ({ updatedAt, createdAt }) => updatedAt ?? createdAt ?? undefined,
 }

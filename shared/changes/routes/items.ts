@@ -8,7 +8,7 @@ import { type ChangesDeps, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
-import { resourceNames } from '../resources/index.ts'
+import { resources } from '../resources/index.ts'
 
 /** An item in an answer, with the promised fields of its resource. */
 interface ItemView extends Record<string, unknown> {
@@ -68,6 +68,8 @@ async function fetchItem(
   const known = { ...seen, version: 0, firstSeenAt: now, gone: null }
   return viewItem({ resource }, known, seenData(resource, seen), now)
 }
+
+const resourceNames = resources.map(({ name }) => name)
 
 export const resourceParam = z.enum(resourceNames, {
   error: `must be one of ${resourceNames.join(', ')}`,

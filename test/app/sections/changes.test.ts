@@ -20,18 +20,18 @@ async function used(): Promise<{ interactive: number; background: number }> {
   return { interactive: sum(1), background: sum(2) }
 }
 
-test('whoever asks for an item uses no token of the timer', async () => {
-  const { context: watch } = await theApp().changes()
+test('a request for an item uses no token of the timer', async () => {
+  const { context: pollContext } = await theApp().changes()
 
-  await watch('machine-actions', traced).source.get('nobody-knows-it')
+  await pollContext('machine-actions', traced).source.get('nobody-knows-it')
 
   expect(await used()).toEqual({ interactive: 1, background: 0 })
 })
 
-test('the timer takes no place from whoever asks', async () => {
-  const { context: watch } = await theApp().changes()
+test('the timer uses no token of callers', async () => {
+  const { context: pollContext } = await theApp().changes()
 
-  await watch('machine-actions', traced, 'background').source.get('nobody-knows-it')
+  await pollContext('machine-actions', traced, 'background').source.get('nobody-knows-it')
 
   expect(await used()).toEqual({ interactive: 0, background: 1 })
 })

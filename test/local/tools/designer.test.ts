@@ -140,7 +140,7 @@ test('a workflow is subscribed through the webhook trigger, called with a descri
   expect(
     toChecker(trigger?.content ?? {}, swagger.definitions).safeParse(delivery?.body).error,
   ).toBeUndefined()
-  expect(eventShapes.MachineActionEvent.safeParse(delivery?.body).error).toBeUndefined()
+  expect(eventShapes.MachineActionEvent?.safeParse(delivery?.body)).toMatchObject({ success: true })
 })
 
 test('a workflow polls through the polling trigger: Location after Retry-After until there is an event, then again', async () => {
@@ -163,7 +163,7 @@ test('a workflow polls through the polling trigger: Location after Retry-After u
   const described = trigger?.operation.responses[200]?.schema
   expect(described).toBeDefined()
   expect(toChecker(described ?? {}, swagger.definitions).safeParse(event).error).toBeUndefined()
-  expect(eventShapes.InvestigationEvent.safeParse(event).error).toBeUndefined()
+  expect(eventShapes.InvestigationEvent?.safeParse(event)).toMatchObject({ success: true })
 })
 
 test('every kind of event has exactly its described shape', async () => {
