@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Feed, Head } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import { type Clock, MINUTE_MS } from '../platform/time.ts'
@@ -128,9 +129,27 @@ type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 export const recordStart = ({ feed, resource }: StreamRef, startedAt: string): Promise<void> =>
   feed.recordPoll(resource.name, 'began', startedRow.toColumns({ startedAt }))
 
-/** Records that a poll has failed. The report of the last successful one stays. */
-export const recordFailure = ({ feed, resource }: StreamRef, failed: FailedPoll): Promise<void> =>
-  feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
+/** Whether a poll has logged and stored this error. Any other error is a bug or comes from the data account. */
+export const isExpectedError = (
+  error: unknown,
+): error is UpstreamError | ShapeError | ConfigError =>
+  error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError
+
+/** Logs and stores the expected error of a poll. The report of the last successful one stays. */
+export async function recordFailure(
+  { feed, resource, clock, log }: PollContext,
+  startedAt: string,
+  error: unknown,
+): Promise<void> {
+  if (!isExpectedError(error)) return
+  const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
+  const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
+  if (status === 429) log.warn('budget exhausted', { upstream, call })
+  const cause = { reason: error.message, status, code, missing, upstreamCorrelation }
+  log.error('poll failed', { resource: resource.name, ...cause })
+  const failed = { startedAt, endedAt: clock.now().toISOString(), error: error.message }
+  await feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
+}
 
 /** The last successful poll and the last failed one. */
 async function readEnded(

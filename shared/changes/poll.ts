@@ -1,11 +1,11 @@
 import { type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
-import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
 import { type Change, detect, isPlausible, limitFor, type PollResult } from './detect.ts'
 import {
   comparedColumns,
   type ItemData,
+  isOpen,
   type KnownItem,
   openSince,
   seenData,
@@ -13,7 +13,6 @@ import {
   toItemData,
   toKnown,
 } from './item.ts'
-import { readLists, recheck } from './listing.ts'
 import {
   makeReport,
   type PollContext,
@@ -24,7 +23,13 @@ import {
   recordStart,
   reportRow,
 } from './poll-state.ts'
-import { isTerminal } from './resource.ts'
+import {
+  type ItemSource,
+  isTerminal,
+  type Resource,
+  type SeenItem,
+  type Wanted,
+} from './resource.ts'
 
 /** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
@@ -32,6 +37,8 @@ const OVERLAP_MS = HOUR_MS
 const WIDE_MS = 4 * 24 * HOUR_MS
 /** How often a poll starts again when another one was faster. */
 const MAX_ATTEMPTS = 5
+/** How many open items that are in no list one poll gets by id. */
+const MAX_RECHECKS = 50
 
 /**
  * Polls one resource: lists what may have changed, and writes one event for each change together with the items and the
@@ -47,35 +54,10 @@ export async function poll(context: PollContext): Promise<{ report: PollReport; 
     } catch (error) {
       context.memory.last = undefined
       if (error instanceof StreamMoved && attempt < MAX_ATTEMPTS) continue
-      await recordPollFailure(context, startedAt, error)
+      await recordFailure(context, startedAt, error)
       throw error
     }
   }
-}
-
-/** Whether `poll` has logged and stored this error. Any other error is a bug or comes from the data account. */
-export const isExpectedError = (
-  error: unknown,
-): error is UpstreamError | ShapeError | ConfigError =>
-  error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError
-
-async function recordPollFailure(
-  context: PollContext,
-  startedAt: string,
-  error: unknown,
-): Promise<void> {
-  if (!isExpectedError(error)) return
-  const { resource, clock, log } = context
-  const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
-  const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
-  if (status === 429) log.warn('budget exhausted', { upstream, call })
-  const cause = { reason: error.message, status, code, missing, upstreamCorrelation }
-  log.error('poll failed', { resource: resource.name, ...cause })
-  await recordFailure(context, {
-    startedAt,
-    endedAt: clock.now().toISOString(),
-    error: error.message,
-  })
 }
 
 async function pollOnce(
@@ -208,4 +190,97 @@ function toEventData(
     item: raw,
     itemOmitted: raw === null ? true : undefined,
   }
+}
+
+interface Listing {
+  seen: Map<string, SeenItem>
+  /** Rows without an id or a state. */
+  unreadable: number
+  /**
+   * The newest creation time, as the service wrote it. Never later than the service's clock; null if its answer has no
+   * date.
+   */
+  newest: string | null
+}
+
+/**
+ * Reads both lists to their ends: items created since a time, and items that are open now. Throws when a page of either
+ * fails.
+ */
+export async function readLists(
+  resource: Resource,
+  source: ItemSource,
+  createdSince: string,
+): Promise<Listing> {
+  const listing: Listing = { seen: new Map(), unreadable: 0, newest: null }
+  const servedAt = await readList({ createdSince })
+  await readList({ openNow: true })
+  listing.newest = newestOf(listing.seen.values(), servedAt)
+  return listing
+
+  /** Returns the date of the first page. */
+  async function readList(wanted: Wanted): Promise<Date | undefined> {
+    let servedAt: Date | undefined
+    for await (const { rows, date } of source.list(wanted)) {
+      servedAt ??= date
+      for (const row of rows) {
+        const item = resource.read(row)
+        if (!item) listing.unreadable += 1
+        else keepNewest(listing.seen, item)
+      }
+    }
+    return servedAt
+  }
+}
+
+/**
+ * An item can come twice, from two lists or from pages that shifted. The later update counts; without update times, the
+ * later row.
+ */
+function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
+  const known = seen.get(item.id)
+  if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
+}
+
+function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
+  if (!servedAt) return null
+  let newest: string | null = null
+  for (const { createdAt } of items) {
+    if (!createdAt || Number.isNaN(Date.parse(createdAt))) continue
+    // With a creation time in the future, the cursor would skip what is created until then.
+    if (timeKey(createdAt) > timeKey(servedAt.toISOString())) continue
+    if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
+  }
+  return newest
+}
+
+interface Recheck {
+  /** Ids that the upstream does not know. */
+  missing: string[]
+  rechecked: number
+  /** The last id that was checked; the next poll continues after it. */
+  recheckAfter: string
+}
+
+/** Gets the open items that are in no list by id, some in each poll, and adds them to `seen`. */
+export async function recheck(
+  { resource, source }: Pick<PollContext, 'resource' | 'source'>,
+  known: ReadonlyMap<string, KnownItem>,
+  seen: Map<string, SeenItem>,
+  after: string,
+): Promise<Recheck> {
+  const unlisted = [...known.values()].filter(
+    (item) => !seen.has(item.id) && isOpen(resource, item),
+  )
+  const ids = unlisted.map(({ id }) => id).sort()
+  const inOrder = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)]
+  const checked = inOrder.slice(0, MAX_RECHECKS)
+  const missing: string[] = []
+  for (const id of checked) {
+    const raw = await source.get(id)
+    const item = raw === undefined ? undefined : resource.read(raw)
+    if (raw === undefined) missing.push(id)
+    else if (item?.id === id) keepNewest(seen, item)
+  }
+  return { missing, rechecked: checked.length, recheckAfter: checked.at(-1) ?? after }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readLists } from '../../shared/changes/listing.ts'
+import { readLists } from '../../shared/changes/poll.ts'
 import type { ItemSource, Wanted } from '../../shared/changes/resource.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'

@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
-import { changesRoute } from '../deps.ts'
-import { isExpectedError, poll } from '../poll.ts'
+import { poll } from '../poll.ts'
 import {
+  isExpectedError,
   isPolling,
   type PollContext,
   type PollReport,
   pollReportSchema,
   readReport,
 } from '../poll-state.ts'
-import { resourceParam } from './items.ts'
+import { changesRoute, resourceParam } from './items.ts'
 
 /** How often to check whether a running poll has ended. */
 const CHECK_EVERY_MS = 500

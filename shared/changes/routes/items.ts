@@ -2,13 +2,22 @@ import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
-import type { LongPollOption } from '../../platform/route.ts'
+import { defineRoute, type LongPollOption } from '../../platform/route.ts'
+import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS, MINUTE_MS } from '../../platform/time.ts'
-import { type ChangesDeps, changesRoute } from '../deps.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resources } from '../resources/index.ts'
+
+export interface ChangesDeps {
+  context(name: string): PollContext
+  /** Sends new events of a stream to their subscribers. */
+  dispatch(stream: string): Promise<void>
+  tickets: Tickets
+}
+
+export const changesRoute = defineRoute<ChangesDeps>()
 
 /** An item in an answer, with the promised fields of its resource. */
 interface ItemView extends Record<string, unknown> {
