@@ -25,8 +25,6 @@ import type { Table } from './table.ts'
 import { tryTransact } from './table-record.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
-export type { BudgetLeft, CallLimit, Priority } from './budget-window.ts'
-
 /** The calls that one upstream still allows us, by family of routes; all instances share them. */
 export type Budget<Family extends string> = ReturnType<typeof createBudget<Family>>
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type Budget, type Priority, recordThrottle } from '../platform/budget.ts'
+import { type Budget, recordThrottle } from '../platform/budget.ts'
+import type { Priority } from '../platform/budget-window.ts'
 import { type GetToken, readClaims } from '../platform/credential.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'

@@ -1,7 +1,7 @@
 import type { Memory, PollContext } from '../../changes/poll-state.ts'
 import type { Resource } from '../../changes/resource.ts'
 import { type ResourceName, resources } from '../../changes/resources/index.ts'
-import type { Priority } from '../../platform/budget.ts'
+import type { Priority } from '../../platform/budget-window.ts'
 import { readSection } from '../../platform/config.ts'
 import type { Traced } from '../../platform/log.ts'
 import { changesSettings } from '../settings.ts'
