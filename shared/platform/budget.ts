@@ -81,9 +81,9 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
       await limiterFor(family).acquire(priority, waitUpToMs)
     },
     /**
-     * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances from
-     * their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only this
-     * instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
+     * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances
+     * from their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only
+     * this instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
      */
     async stop(family: Family, ms: number, { isRate = true } = {}) {
       await limiterFor(family).stop(ms, isRate)
@@ -99,8 +99,8 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
 }
 
 /**
- * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too many
- * calls ran at once, and not at all when the same export is still running.
+ * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too
+ * many calls ran at once, and not at all when the same export is still running.
  */
 export async function recordThrottle<Family extends string>(
   budget: Pick<Budget<Family>, 'stop'>,
@@ -272,8 +272,8 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
           return { ...learned, stoppedUntilMs: untilMs }
         })
       } catch {
-        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses the
-        // same table and gets the table's error.
+        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses
+        // the same table and gets the table's error.
       }
     },
     async left(): Promise<BudgetLeft> {

@@ -5,8 +5,8 @@ import { ConfigError, type SettingProblem } from './errors.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section and
- * what is expected, never the value.
+ * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section
+ * and what is expected, never the value.
  */
 export function readSection<S extends z.ZodRawShape>(
   section: string,
