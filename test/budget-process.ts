@@ -1,12 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defenderLimits } from '../shared/app/flows.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
-import {
-  type Budget,
-  createBudget,
-  type Priority,
-  recordThrottle,
-} from '../shared/platform/budget.ts'
+import { type Budget, createBudget, recordThrottle } from '../shared/platform/budget.ts'
+import type { Priority } from '../shared/platform/budget-window.ts'
 import { UpstreamError } from '../shared/platform/errors.ts'
 import { createHttp } from '../shared/platform/http.ts'
 import type { Clock } from '../shared/platform/time.ts'

@@ -194,7 +194,7 @@ async function* decode(packed: AsyncGenerator<Buffer>, encoding: string): AsyncG
   yield* decoder
 }
 
-/** The first bytes count more than the header: a proxy may have unpacked the body, a store may not say that it is packed. */
+/** The first bytes count more than the header: a proxy may have unpacked the body, a store may not name the packing. */
 function decoderFor(encoding: string, [first = 0, second]: Buffer): Transform | undefined {
   const options = { chunkSize: 65_536 }
   if (first === 0x1f && (second ?? 0x8b) === 0x8b) return createGunzip(options)

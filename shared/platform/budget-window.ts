@@ -27,7 +27,7 @@ export type Used = Record<Priority | 'bucket', number>
 
 /** The length of a bucket. Counting by bucket limits the size of a row, however many calls there are. */
 export const BUCKET_MS = 5000
-/** A token is valid this long from the start of its bucket: it is stored in this bucket and used in the next at the latest. */
+/** A token is valid this long from the start of its bucket: it is used in its own bucket or in the next. */
 export const TOKEN_MS = 2 * BUCKET_MS
 /** Calls in buckets this far apart can't fall into one minute, or one hour, even if a token is used late. */
 const MINUTE_BUCKETS = (MINUTE_MS + TOKEN_MS) / BUCKET_MS

@@ -25,8 +25,6 @@ import type { Table } from './table.ts'
 import { tryTransact } from './table-record.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
-export type { BudgetLeft, CallLimit, Priority } from './budget-window.ts'
-
 /** The calls that one upstream still allows us, by family of routes; all instances share them. */
 export type Budget<Family extends string> = ReturnType<typeof createBudget<Family>>
 
@@ -79,9 +77,9 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
       await limiters[family].acquire(priority, waitUpToMs)
     },
     /**
-     * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances from
-     * their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only this
-     * instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
+     * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances
+     * from their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only
+     * this instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
      */
     async stop(family: Family, ms: number, { isRate = true } = {}) {
       await limiters[family].stop(ms, isRate)
@@ -95,8 +93,8 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
 }
 
 /**
- * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too many
- * calls ran at once, and not at all when the same export is still running.
+ * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too
+ * many calls ran at once, and not at all when the same export is still running.
  */
 export async function recordThrottle<Family extends string>(
   budget: Pick<Budget<Family>, 'stop'>,
@@ -268,8 +266,8 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
           return { ...learned, stoppedUntilMs: untilMs }
         })
       } catch {
-        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses the
-        // same table and gets the table's error.
+        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses
+        // the same table and gets the table's error.
       }
     },
     async left(): Promise<BudgetLeft> {

@@ -5,8 +5,8 @@ import { ConfigError, type SettingProblem } from './errors.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section and
- * what is expected, never the value.
+ * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section
+ * and what is expected, never the value.
  */
 export function readSection<S extends z.ZodRawShape>(
   section: string,
@@ -22,15 +22,11 @@ export function readSection<S extends z.ZodRawShape>(
     else values[setting] = value
   }
   const read = z.object(shape).safeParse(values)
-  if (!read.success) {
-    for (const issue of read.error.issues) {
-      const setting = String(issue.path[0])
-      if (problems.some((problem) => problem.setting === setting)) continue
-      problems.push({
-        setting,
-        problem: values[setting] === undefined ? 'is missing' : `is wrong: ${expectation(issue)}`,
-      })
-    }
+  for (const issue of read.error?.issues ?? []) {
+    const setting = String(issue.path[0])
+    if (problems.some((problem) => problem.setting === setting)) continue
+    const problem = values[setting] === undefined ? 'is missing' : `is wrong: ${expectation(issue)}`
+    problems.push({ setting, problem })
   }
   if (read.success && problems.length === 0) return read.data
   throw new ConfigError(section, problems)
@@ -61,12 +57,11 @@ function expectation(issue: z.core.$ZodIssue): string {
 }
 
 /** A text that is a whole number from `min` to `max`. */
-export const wholeNumber = (min: number, max: number) =>
-  z
+export function wholeNumber(min: number, max: number) {
+  const expected = `expected a whole number from ${min} to ${max}`
+  return z
     .string()
-    .regex(/^\d{1,9}$/, `expected a whole number from ${min} to ${max}`)
+    .regex(/^\d{1,9}$/, expected)
     .transform(Number)
-    .refine(
-      (value) => value >= min && value <= max,
-      `expected a whole number from ${min} to ${max}`,
-    )
+    .refine((value) => value >= min && value <= max, expected)
+}

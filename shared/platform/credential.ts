@@ -131,9 +131,12 @@ const lastingCodes =
 
 function translate(error: unknown): Error {
   const chain = causesOf(error)
-  const status = chain.map(statusOf).find((found) => found !== undefined)
+  const status = chain.map((cause) => cause.status).find(isStatus)
   const isTransient =
-    status === 408 || status === 429 || (status ?? 0) >= 500 || chain.some(isNetworkFailure)
+    status === 408 ||
+    status === 429 ||
+    (status ?? 0) >= 500 ||
+    chain.some(({ code }) => networkCodes.test(code))
   if (!isTransient) {
     const isForOperator = chain.some(
       ({ name, code }) => operatorNames.has(name) || lastingCodes.test(code),
@@ -152,18 +155,15 @@ function translate(error: unknown): Error {
   })
 }
 
+const isStatus = (status: unknown): status is number => typeof status === 'number' && status >= 100
+
+const networkCodes = /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/
+
 const operatorNames = new Set(['CredentialUnavailableError', 'AuthenticationRequiredError'])
 
-interface Cause {
-  name: string
-  message: string
-  code: string
-  status: unknown
-}
-
 /** The error and its causes: SDK and MSAL wrap each other's errors, with different names for the same facts. */
-function causesOf(error: unknown): Cause[] {
-  const chain: Cause[] = []
+function causesOf(error: unknown) {
+  const chain: { name: string; message: string; code: string; status: unknown }[] = []
   const open = [error]
   while (open.length > 0 && chain.length < 20) {
     const next = open.shift()
@@ -180,12 +180,6 @@ function causesOf(error: unknown): Cause[] {
   }
   return chain
 }
-
-const statusOf = ({ status }: Cause) =>
-  typeof status === 'number' && status >= 100 ? status : undefined
-
-const isNetworkFailure = ({ code }: Cause) =>
-  /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/.test(code)
 
 const textClaim = z.string().nullable().catch(null)
 const claimsSchema = z.object({

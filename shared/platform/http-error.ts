@@ -72,7 +72,7 @@ function readBody(text: string): Body {
   return { said: title ?? body.replace(/<[^<>]*>/g, ' ') }
 }
 
-/** Defender: `{error: {code, message, target}}`; Tenable: `{error: "…"}` or `{error, message}`; Entra: `error_description`. */
+/** Defender: `{error: {code, message, target}}`; Tenable: `{error}`, `{error, message}`; Entra: `error_description`. */
 function readJson(json: unknown): Body {
   const top = asRecord(json)
   const inner = asRecord(top.error)
@@ -100,7 +100,10 @@ const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, SAID
 
 const plainHeaders = new Set(['accept', 'accept-encoding', 'content-type', 'user-agent', 'prefer'])
 
-/** The values of a call that a server could repeat, in each encoding: of headers, of the query without OData's options, the path if it is not in `name`. */
+/**
+ * The values of a call that a server could repeat, in each encoding: of headers, of the query without OData's options,
+ * and the path if it is not in `name`.
+ */
 export function secretsOf({
   url,
   name,

@@ -13,7 +13,7 @@ export interface HttpOptions {
   userAgent: string
   /** Tries of one call, the first included. Default 4. */
   attempts?: number
-  /** The first wait when the upstream names none; it doubles with each try, and up to a random half is taken off. Default 1 s. */
+  /** The first wait when the upstream names none; it doubles with each try, less a random part. Default 1 s. */
   backoffMs?: number
   /** A longer Retry-After ends the call with the error, so that the caller can use a durable timer. Default 60 s. */
   longestWaitMs?: number
@@ -41,8 +41,8 @@ const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_BODY_BYTES = 8192
 
 /**
- * Makes the client of one upstream: allow-list, time and size limits, retries, errors without secrets. Every method throws
- * an UpstreamError for any answer that is not 2xx.
+ * Makes the client of one upstream: allow-list, time and size limits, retries, errors without secrets. Every method
+ * throws an UpstreamError for any answer that is not 2xx.
  */
 export function createHttp(options: HttpOptions) {
   const { upstream, clock, attempts = 4, backoffMs = 1000, longestWaitMs = MINUTE_MS } = options
@@ -158,8 +158,8 @@ export interface HttpCall {
 }
 
 /**
- * Sends one try and resolves with a success and its unread body; `limit` ends the wait for it. Everything else becomes an
- * UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
+ * Sends one try and resolves with a success and its unread body; `limit` ends the wait for it. Everything else
+ * becomes an UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
  */
 async function send(call: HttpCall, options: HttpOptions, limit: AbortSignal): Promise<RawAnswer> {
   const sender = { upstream: options.upstream, call: call.name }
@@ -220,5 +220,5 @@ async function request(
   }
 }
 
-/** Node names connection failures `E…`; errors of certificates, and of requests that Node refuses to send, are not transient. */
+/** Connection failures are `E…`. Not transient: errors of certificates, and requests that Node refuses to send. */
 const isTransient = (code = '') => /^(E(?!RR_)|HPE_)/.test(code) && !code.includes('CERT')

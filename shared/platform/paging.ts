@@ -10,7 +10,7 @@ export const limitSchema = z
 
 const WRONG_CURSOR = 'is not a "next" of this list'
 
-/** The position where a list continues: the `next` of the page before, unchanged. The `next` of another list is refused. */
+/** Where a list continues: the `next` of the page before, unchanged. The `next` of another list is refused. */
 export function afterSchema<T extends z.ZodType>(list: string, position: T) {
   const schema = z.tuple([z.literal(list), position])
   return z
@@ -53,7 +53,7 @@ function decode(cursor: string): unknown {
   }
 }
 
-/** Cuts `found` to a page. It holds one row more than `limit` when there is a next page, after the last row's position. */
+/** Cuts `found` to a page. It has more than `limit` rows when there is a next page, after the last row of this one. */
 export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) => P) {
   const page = found.slice(0, limit)
   const last = page.at(-1)

@@ -51,8 +51,8 @@ export function toProblem(
   return {
     status: body.status,
     headers,
-    // Each value alone: in the whole text, a secret could be hidden together with a quote. A caller's own names may hold
-    // half a character, which strict JSON readers refuse.
+    // Each value alone: in the whole text, a secret could be hidden together with a quote. A caller's own names may
+    // hold half a character, which strict JSON readers refuse.
     body: JSON.stringify(body, (_name, value) =>
       typeof value === 'string' ? redact(value.toWellFormed()) : value,
     ),
@@ -119,7 +119,7 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
       status: 502,
       title: 'The upstream refused the app',
       ...later,
-      fix: 'Grant the permission that GET /api/status names as missing.',
+      fix: 'GET /api/status names what is missing: give it to the app.',
     }
   }
   return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }

@@ -47,8 +47,8 @@ function readParams(request: HttpRequest): Record<string, string> {
 }
 
 /**
- * Reads the URL, because the host joins repeated parameters with commas. A parameter is a list when its schema ends with
- * `.meta({ many: true })`.
+ * Reads the URL, because the host joins repeated parameters with commas. A parameter is a list when its schema ends
+ * with `.meta({ many: true })`.
  */
 function readQuery(url: URL, schema: z.ZodObject): Record<string, string | string[]> {
   // No prototype: a parameter may be called `__proto__`.

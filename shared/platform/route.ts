@@ -12,8 +12,8 @@ import type { RouteInput } from './request.ts'
 import type { Tickets } from './tickets.ts'
 
 /**
- * One HTTP route with its handler and the schemas of requests and answers: they check requests, and the API descriptions
- * are made from them. `Deps` is what the handler needs of the app.
+ * One HTTP route with its handler and the schemas of requests and answers: they check requests, and the API
+ * descriptions are made from them. `Deps` is what the handler needs of the app.
  */
 export interface Route<Deps> {
   /** The function's name, kebab-case; it never changes, since monitoring uses it. */
@@ -48,8 +48,8 @@ export interface Resumed {
 }
 
 /**
- * A list in pages. The route takes `limit` and `after`. Its handler gets `after` as a position, and answers the position of
- * the next page as `next`, null on the last page. Cursors and the `Link` header are made here.
+ * A list in pages. The route takes `limit` and `after`. Its handler gets `after` as a position, and answers the
+ * position of the next page as `next`, null on the last page. Cursors and the `Link` header are made here.
  */
 interface ListOption<Position extends z.ZodType, Param = string> {
   /** The name of the list in its cursors: other lists refuse them. */
@@ -65,7 +65,7 @@ interface ListOption<Position extends z.ZodType, Param = string> {
   more?: z.ZodRawShape
 }
 
-/** An answer that may take long. A 202 has `Retry-After` and a `Location` with a ticket; a GET there answers with `read`. */
+/** An answer that may take long. A 202 has `Retry-After`, and a `Location` with a ticket: a GET there calls `read`. */
 export interface LongPollOption<Deps, Subject extends z.ZodType> {
   /** The name in the tickets. */
   name: string
@@ -132,7 +132,7 @@ interface RouteDefinition<
   >
 }
 
-/** Declares a route; its handler's input has the types of its schemas. Input that is not declared is refused with 400. */
+/** Declares a route; its handler's input has the types of its schemas. Undeclared input is refused with 400. */
 export function defineRoute<Deps>() {
   function define<
     P extends z.ZodObject = Nothing,

@@ -34,9 +34,9 @@ interface UpdateOptions<T> {
 const plain = new Set(['string', 'number', 'boolean', 'enum', 'literal'])
 
 /**
- * The row codec of a schema without transforms. A null or undefined member has no column; a missing column is read as null,
- * or as the schema's default when the member is not nullable. Lists and records are JSON text. A text that is too long for
- * one column continues in `name2`, `name3` …
+ * The row codec of a schema without transforms. A null or undefined member has no column; a missing column is read as
+ * null, or as the schema's default when the member is not nullable. Lists and records are JSON text. A text that is
+ * too long for one column continues in `name2`, `name3` …
  */
 export function rowCodec<S extends z.ZodObject>(schema: S) {
   const members = Object.entries(schema.shape as Record<string, z.ZodType>).map(
@@ -121,9 +121,9 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
     }),
 
     /**
-     * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster. `decide`
-     * gets undefined when there is no row, and returns undefined to change nothing. Answers the record after the update,
-     * undefined when there is none.
+     * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster.
+     * `decide` gets undefined when there is no row, and returns undefined to change nothing. Answers the record after
+     * the update, undefined when there is none.
      */
     async update(
       key: Key,
@@ -159,8 +159,8 @@ export async function tryTransact(
 }
 
 /**
- * Takes a lease whose end stands in a column of the record. Free at `now`: answers the record to write; the lease is taken
- * only after a guarded write of it. Else answers how long the lease lasts. Null in the column releases it.
+ * Takes a lease whose end stands in a column of the record. Free at `now`: answers the record to write; the lease is
+ * taken only after a guarded write of it. Else answers how long the lease lasts. Null in the column releases it.
  */
 export function lease<C extends string, T extends Record<C, string | null>>(
   record: T,

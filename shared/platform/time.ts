@@ -14,8 +14,8 @@ const FORM =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 
 /**
- * A time as RFC 3339 UTC text, with the fraction digits as sent; a time without zone is UTC. Undefined for a text that is
- * no time.
+ * A time as RFC 3339 UTC text, with the fraction digits as sent; a time without zone is UTC. Undefined for a text
+ * that is no time.
  */
 export function toTimeText(sent: string): string | undefined {
   const found = FORM.exec(sent.trim())

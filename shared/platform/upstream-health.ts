@@ -29,8 +29,8 @@ const errorRow = rowCodec(lastErrorSchema)
 const OK_EVERY_MS = 50_000
 
 /**
- * The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`, written without a guard;
- * the later one gives the state.
+ * The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`, written without a
+ * guard; the later one gives the state.
  */
 export function createUpstreamHealth(table: Table, upstream: string, clock: Clock) {
   let recordedOkMs = Number.NEGATIVE_INFINITY
@@ -108,8 +108,8 @@ const RECORD_EVERY_MS = 5 * MINUTE_MS
 const REPORTED_MS = DAY_MS
 
 /**
- * Reads announcements in the headers of answers, for all instances, into row `retirement` of table `Budgets`. `Sunset` is
- * RFC 8594, `Deprecation` RFC 9745; only the day is stored of their texts.
+ * Reads announcements in the headers of answers, for all instances, into row `retirement` of table `Budgets`.
+ * `Sunset` is RFC 8594, `Deprecation` RFC 9745; only the day is stored of their texts.
  */
 export function createDeprecationMonitor(table: Table, upstream: string, clock: Clock) {
   const records = createRecords(table, announcementRow)

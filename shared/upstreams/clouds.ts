@@ -25,8 +25,8 @@ export interface Cloud {
   blobSuffix: string
 }
 
-// The documentation names the audience of the older host, also for the newer hosts; with the newer host as audience, tokens
-// have no roles.
+// The documentation names the audience of the older host, also for the newer hosts; with the newer host as audience,
+// tokens have no roles.
 const PUBLIC_AUDIENCE = 'https://api.securitycenter.microsoft.com'
 
 const publicCloud = (region = ''): Cloud => ({

@@ -63,7 +63,10 @@ export function createDefenderScans(options: DefenderOptions) {
     /** https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session */
     historyOfSessions: (ids: readonly string[]) =>
       read('/GetScanHistoryBySessionId', { SessionIds: ids }),
-    /** `top` and `skip` count sessions. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-definition */
+    /**
+     * `top` and `skip` count sessions.
+     * https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-definition
+     */
     historyOfDefinition(id: string, { top, skip }: { top: number; skip: number }) {
       const page = `$top=${top.toFixed(0)}&$skip=${skip.toFixed(0)}`
       return read(`/GetScanHistoryByScanDefinitionId?${page}`, { ScanDefinitionIds: [id] })

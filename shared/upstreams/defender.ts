@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type Budget, type Priority, recordThrottle } from '../platform/budget.ts'
+import { type Budget, recordThrottle } from '../platform/budget.ts'
+import type { Priority } from '../platform/budget-window.ts'
 import { type GetToken, readClaims } from '../platform/credential.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
@@ -57,8 +58,8 @@ const PAGE_WAIT_MS = MINUTE_MS
 const ITEM_WAIT_MS = 20_000
 
 /**
- * Makes the client of one Defender tenant. Its methods throw UpstreamError (403 with `missing` and `claims`, 404 or 410 for
- * a route that is gone, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
+ * Makes the client of one Defender tenant. Its methods throw UpstreamError (403 with `missing` and `claims`, 404 or
+ * 410 for a route that is gone, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
  */
 export function createDefender(options: DefenderOptions) {
   const call = createDefenderCall(options)
@@ -133,8 +134,8 @@ export function pathsUnder(baseUrl: URL): (path: string) => URL {
 export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
 
 /**
- * Makes the function that calls Defender: with a bearer token (a new one once after 401 or 403), a token of the budget for
- * every try, a stop of the family after 429, and the missing roles in the error of a 403.
+ * Makes the function that calls Defender: with a bearer token (a new one once after 401 or 403), a token of the
+ * budget for every try, a stop of the family after 429, and the missing roles in the error of a 403.
  * https://learn.microsoft.com/defender-endpoint/api/common-errors
  */
 export function createDefenderCall({
@@ -209,8 +210,8 @@ const PAGE_ROWS = 10_000
 const MAX_PAGES = 1000
 
 /**
- * Reads a list page by page: follows `@odata.nextLink` at the host of `request.url`, and continues with `$skip` after a full
- * page without a link. Throws ShapeError for an answer that is no list, and for a list that goes in circles.
+ * Reads a list page by page: follows `@odata.nextLink` at the host of `request.url`, and continues with `$skip` after
+ * a full page without a link. Throws ShapeError for an answer that is no list, and for a list that goes in circles.
  * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-odata-samples
  */
 async function* odataPages(

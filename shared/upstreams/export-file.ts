@@ -3,7 +3,10 @@ import { type ByteCounts, peek } from '../platform/body.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 
-/** The result of opening a link. Only `open` has a body, unpacked; `not-ready` may be tried later, `expired` needs a new link. */
+/**
+ * The result of opening a link. Only `open` has a body, unpacked; `not-ready` may be tried later, `expired` needs a
+ * new link.
+ */
 export type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: ByteCounts }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }

@@ -68,8 +68,8 @@ export const heldBy = ({ roles, scp }: Held): string[] => [
 ]
 
 /**
- * The grants that a token lacks, named as in this kind of token: any one is enough. Empty when it has one. The delegated
- * permission of an app role has the role's name without `.All`.
+ * The grants that a token lacks, named as in this kind of token: any one is enough. Empty when it has one. The
+ * delegated permission of an app role has the role's name without `.All`.
  */
 export function lackedGrants(token: Held, roles: readonly string[]): string[] {
   const held = heldBy(token)

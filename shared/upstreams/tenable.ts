@@ -32,9 +32,9 @@ const LatestStatus = z.object({ status: z.string() })
 const TIMEOUT_MS = MINUTE_MS
 
 /**
- * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are undefined
- * when Tenable says that there is no such scan (or run: the text is the same). The methods throw UpstreamError (403 with
- * `missing`, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
+ * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are
+ * undefined when Tenable says that there is no such scan (or run: the text is the same). The methods throw
+ * UpstreamError (403 with `missing`, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
  * https://developer.tenable.com/docs/authorization
  */
 export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
@@ -118,8 +118,8 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
       return (await readScan(scan, '/latest-status', {}, LatestStatus))?.status
     },
     /**
-     * Lists the scans that have run since: the cheapest call that shows whether the keys are valid. False when there is no
-     * such route. https://developer.tenable.com/reference/scans-list
+     * Lists the scans that have run since: the cheapest call that shows whether the keys are valid. False when there
+     * is no such route. https://developer.tenable.com/reference/scans-list
      */
     async probe(since: Date): Promise<boolean> {
       const seconds = Math.floor(since.getTime() / 1000)

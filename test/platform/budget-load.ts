@@ -1,9 +1,5 @@
-import {
-  type Budget,
-  type CallLimit,
-  createBudget,
-  type Priority,
-} from '../../shared/platform/budget.ts'
+import { type Budget, createBudget } from '../../shared/platform/budget.ts'
+import type { CallLimit, Priority } from '../../shared/platform/budget-window.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import type { Clock } from '../../shared/platform/time.ts'

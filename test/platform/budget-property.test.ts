@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type CallLimit, createBudget, type Priority } from '../../shared/platform/budget.ts'
+import { createBudget } from '../../shared/platform/budget.ts'
+import type { CallLimit, Priority } from '../../shared/platform/budget-window.ts'
 import type { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../shared/platform/time.ts'

@@ -1,6 +1,6 @@
 import type { Memory, PollContext } from '../../changes/poll-state.ts'
 import { resourceFor } from '../../changes/resources/index.ts'
-import type { Priority } from '../../platform/budget.ts'
+import type { Priority } from '../../platform/budget-window.ts'
 import { readSection } from '../../platform/config.ts'
 import type { Traced } from '../../platform/log.ts'
 import { changesSettings, scheduleSettings } from '../settings.ts'
