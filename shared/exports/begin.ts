@@ -16,7 +16,7 @@ import { createFor } from './snapshot-table.ts'
 export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun> {
   return unlessFenced<Begun>({ state: 'over' }, async () => {
     const { runs, files, clock } = engine
-    const run = await runs.require(ref)
+    const run = await runs.requireRun(ref)
     const over = isOver(run.state)
     if (over || run.state === 'importing') {
       await files.raise(ref)

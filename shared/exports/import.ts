@@ -28,7 +28,7 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
   const { file: number } = ref
   return unlessFenced<FileOutcome>({ file: number, state: 'done' }, async () => {
     const { runs, files, clock, log } = engine
-    const run = await runs.require(ref)
+    const run = await runs.requireRun(ref)
     if (run.state !== 'importing') throw new Fenced(ref.runId)
     const updatedAt = stamp(clock)
     const file = await files.update(ref, (known) =>

@@ -26,7 +26,7 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
   await unlessFenced(undefined, async () => {
     const { runs, files, log } = engine
     const { runId } = ref
-    const run = await runs.require(ref)
+    const run = await runs.requireRun(ref)
     if (isOver(run.state)) return tidyRun(engine, ref, run)
     if (run.state !== 'importing') {
       const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`

@@ -81,7 +81,7 @@ export function createRunLedger(table: Table, kind: string) {
     },
 
     /** The run in the epoch of `ref`; throws `Fenced` for another epoch. */
-    async require({ runId, epoch }: RunRef): Promise<Run> {
+    async requireRun({ runId, epoch }: RunRef): Promise<Run> {
       const run = (await readRun(runId))?.record
       if (run?.epoch !== epoch) throw new Fenced(runId)
       return run
