@@ -38,6 +38,14 @@ export function factsOf(
   })
 }
 
+/** Shows an answer as its fields. */
+export const showFacts = (body: unknown): Block[] => [{ facts: factsOf(body) }]
+
+/** Shows the list `name` of an answer as a table. */
+export const showList =
+  (name: string, columns: Columns) =>
+  (body: unknown): Block[] => [{ rows: pickList(body, name), columns }]
+
 const GAP = '  '
 const NARROWEST = 10
 const FACT_LINES = 4

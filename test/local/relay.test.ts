@@ -287,5 +287,5 @@ test('a wrong key is reported in one sentence and is not shown', async () => {
   ])
 
   expect({ code, out }).toEqual({ code: 1, out: '' })
-  expect(err).toBe(`${stack.host.url} refused the key (401): give a function key of this app.\n`)
+  expect(err).toBe(`${stack.host.url} refused the key (401): use a function key of this app.\n`)
 })

@@ -1,6 +1,6 @@
 import { path, RelayError } from '../client.ts'
 import type { Command, CommandInput } from '../command-line.ts'
-import { type Block, factsOf, pick, pickList, pickText } from '../format.ts'
+import { type Block, factsOf, pick, pickList, pickText, showFacts, showList } from '../format.ts'
 
 const rejectsOf = (file: unknown) => pickList(file, 'rejects').map((reject) => ({ file, reject }))
 
@@ -16,7 +16,7 @@ export const avHealthCommands: readonly Command[] = [
       body: { method, force },
     }),
     waits: ({ wait }) => wait === true,
-    show: (body) => [{ facts: factsOf(body) }],
+    show: showFacts,
     isGood,
   },
   {
@@ -24,22 +24,17 @@ export const avHealthCommands: readonly Command[] = [
     summary: 'Export runs, newest first',
     list: 'runs',
     ask: () => ({ path: 'av-health/exports' }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'runs'),
-        columns: {
-          run: 'runId',
-          state: 'state',
-          method: 'method',
-          started: 'startedAt',
-          ended: 'endedAt',
-          files: 'counts.listed',
-          written: 'counts.written',
-          rejected: 'counts.rejected',
-          reason: 'reason',
-        },
-      },
-    ],
+    show: showList('runs', {
+      run: 'runId',
+      state: 'state',
+      method: 'method',
+      started: 'startedAt',
+      ended: 'endedAt',
+      files: 'counts.listed',
+      written: 'counts.written',
+      rejected: 'counts.rejected',
+      reason: 'reason',
+    }),
   },
   {
     usage: 'export show [runId]',
@@ -80,7 +75,7 @@ export const avHealthCommands: readonly Command[] = [
     summary: 'Waits until a run, the newest by default, is over; ends with 1 when it failed',
     ask: async (given) => ({ path: path`av-health/exports/${await runIdOf(given)}/wait` }),
     waits: () => true,
-    show: (body) => [{ facts: factsOf(body) }],
+    show: showFacts,
     isGood,
   },
   {
@@ -88,26 +83,21 @@ export const avHealthCommands: readonly Command[] = [
     summary: 'The stored antivirus-health snapshots, newest first',
     list: 'snapshots',
     ask: () => ({ path: 'av-health/snapshots' }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'snapshots'),
-        columns: {
-          run: 'runId',
-          current: 'current',
-          devices: 'devices',
-          method: 'method',
-          generated: 'generatedTime',
-          published: 'publishedAt',
-          table: 'table',
-        },
-      },
-    ],
+    show: showList('snapshots', {
+      run: 'runId',
+      current: 'current',
+      devices: 'devices',
+      method: 'method',
+      generated: 'generatedTime',
+      published: 'publishedAt',
+      table: 'table',
+    }),
   },
   {
     usage: 'device <machineId>',
     summary: 'One device in the current snapshot',
     ask: ({ args: { machineId = '' } }) => ({ path: path`av-health/devices/${machineId}` }),
-    show: (body) => [{ facts: factsOf(body) }],
+    show: showFacts,
   },
 ]
 

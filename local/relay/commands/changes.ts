@@ -1,6 +1,6 @@
 import { path, RelayError } from '../client.ts'
 import type { Command } from '../command-line.ts'
-import { type Columns, factsOf, pick, pickList, pickText } from '../format.ts'
+import { type Columns, factsOf, pick, pickList, pickText, showFacts, showList } from '../format.ts'
 
 /** The raw item is for `--json`. */
 const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
@@ -10,6 +10,20 @@ const itemEvents = (body: unknown) => ({
   rows: pickList(body, 'events'),
   columns: eventColumns,
 })
+
+/** The columns of events: type, item, old → new state, device. */
+const eventColumns: Columns = {
+  detected: 'detectedat',
+  event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
+  item: 'subject',
+  step(row) {
+    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
+    return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
+  },
+  type: 'data.type',
+  device: 'data.computerDnsName',
+  requestor: 'data.requestor',
+}
 
 /** The watched items, and the detected changes. */
 export const changeCommands: readonly Command[] = [
@@ -22,20 +36,15 @@ export const changeCommands: readonly Command[] = [
       path: path`changes/${resource}/items`,
       query: { state, type, requestor, machineId: machine, triggeringAlertId: alert },
     }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'items'),
-        columns: {
-          id: 'id',
-          state: 'state',
-          'open since': 'openSince',
-          type: 'type',
-          device: 'computerDnsName',
-          requestor: 'requestor',
-          comment: 'requestorComment',
-        },
-      },
-    ],
+    show: showList('items', {
+      id: 'id',
+      state: 'state',
+      'open since': 'openSince',
+      type: 'type',
+      device: 'computerDnsName',
+      requestor: 'requestor',
+      comment: 'requestorComment',
+    }),
   },
   {
     usage: 'items show <resource> <id>',
@@ -70,7 +79,7 @@ export const changeCommands: readonly Command[] = [
       body: {},
     }),
     waits: () => true,
-    show: (body) => [{ facts: factsOf(body) }],
+    show: showFacts,
   },
   {
     usage: 'events list',
@@ -86,20 +95,6 @@ export const changeCommands: readonly Command[] = [
       if (!now) throw new RelayError('The app did not answer the end of its events.')
       return { path: 'events', query: { ...query, after: now } }
     },
-    show: (body) => [{ rows: pickList(body, 'events'), columns: eventColumns }],
+    show: showList('events', eventColumns),
   },
 ]
-
-/** The columns of events: type, item, old → new state, device. */
-const eventColumns: Columns = {
-  detected: 'detectedat',
-  event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
-  item: 'subject',
-  step(row) {
-    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
-    return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
-  },
-  type: 'data.type',
-  device: 'data.computerDnsName',
-  requestor: 'data.requestor',
-}

@@ -1,6 +1,6 @@
 import { path } from '../client.ts'
 import type { Command } from '../command-line.ts'
-import { type Block, factsOf, pick, pickList } from '../format.ts'
+import { type Block, factsOf, pick, pickList, showList } from '../format.ts'
 
 const showScan = (body: unknown): Block[] => [
   { facts: factsOf(body, ['targets', 'raw']) },
@@ -34,21 +34,16 @@ export const scanCommands: readonly Command[] = [
     summary: 'The definitions of Defender authenticated scans',
     list: 'definitions',
     ask: () => ({ path: 'scan-history/defender/definitions' }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'definitions'),
-        columns: {
-          id: 'id',
-          name: 'name',
-          active: 'isActive',
-          type: 'scanType',
-          'every hours': 'intervalInHours',
-          'last scan': 'latestScan.executedAt',
-          state: 'latestScan.state',
-          failure: 'latestScan.failureReason',
-        },
-      },
-    ],
+    show: showList('definitions', {
+      id: 'id',
+      name: 'name',
+      active: 'isActive',
+      type: 'scanType',
+      'every hours': 'intervalInHours',
+      'last scan': 'latestScan.executedAt',
+      state: 'latestScan.state',
+      failure: 'latestScan.failureReason',
+    }),
   },
   {
     usage: 'scans definition <id>',
@@ -87,18 +82,13 @@ export const scanCommands: readonly Command[] = [
     summary: 'The runs of a Tenable scan, newest first',
     list: 'runs',
     ask: ({ args: { scan = '' } }) => ({ path: path`scan-history/tenable/scans/${scan}/runs` }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'runs'),
-        columns: {
-          run: 'id',
-          number: 'number',
-          state: 'state',
-          started: 'startedAt',
-          ended: 'endedAt',
-          archived: 'archived',
-        },
-      },
-    ],
+    show: showList('runs', {
+      run: 'id',
+      number: 'number',
+      state: 'state',
+      started: 'startedAt',
+      ended: 'endedAt',
+      archived: 'archived',
+    }),
   },
 ]

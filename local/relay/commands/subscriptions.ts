@@ -1,8 +1,33 @@
 import { path, UsageError } from '../client.ts'
 import type { Command } from '../command-line.ts'
-import { type Block, factsOf, pick, pickList } from '../format.ts'
+import { pick, showFacts, showList } from '../format.ts'
 
-const show = (body: unknown) => [{ facts: factsOf(body) }]
+const postTo =
+  (action: string): Command['ask'] =>
+  ({ args: { subscription = '' } }) => ({
+    method: 'POST',
+    path: path`subscriptions/${subscription}/${action}`,
+  })
+
+const listDeliveries =
+  (only?: string): Command['ask'] =>
+  ({ args: { subscription = '' }, options: { state = only } }) => ({
+    path: path`subscriptions/${subscription}/deliveries`,
+    query: { state },
+  })
+
+const showDeliveries = showList('deliveries', {
+  event: 'eventId',
+  stream: 'stream',
+  seq: 'seq',
+  state: 'state',
+  generation: 'generation',
+  attempt: 'attempt',
+  next: 'nextAttemptAt',
+  'last at': 'last.at',
+  status: 'last.status',
+  reason: 'last.reason',
+})
 
 /** Subscriptions and their deliveries. */
 export const subscriptionCommands: readonly Command[] = [
@@ -11,27 +36,22 @@ export const subscriptionCommands: readonly Command[] = [
     summary: 'All subscriptions with their state',
     list: 'subscriptions',
     ask: () => ({ path: 'subscriptions' }),
-    show: (body) => [
-      {
-        rows: pickList(body, 'subscriptions'),
-        columns: {
-          id: 'id',
-          state: 'state',
-          host: 'callbackHost',
-          pending: 'pending',
-          dead: 'dead',
-          'last delivered': 'lastDeliveredAt',
-          'last failure': 'lastFailure.reason',
-          description: 'description',
-        },
-      },
-    ],
+    show: showList('subscriptions', {
+      id: 'id',
+      state: 'state',
+      host: 'callbackHost',
+      pending: 'pending',
+      dead: 'dead',
+      'last delivered': 'lastDeliveredAt',
+      'last failure': 'lastFailure.reason',
+      description: 'description',
+    }),
   },
   {
     usage: 'subscriptions show <subscription>',
     summary: 'One subscription',
     ask: ({ args: { subscription = '' } }) => ({ path: path`subscriptions/${subscription}` }),
-    show,
+    show: showFacts,
   },
   {
     usage: 'subscriptions create <callbackUrl>',
@@ -51,7 +71,7 @@ export const subscriptionCommands: readonly Command[] = [
         filter: filter === undefined ? undefined : readFilter(filter),
       },
     }),
-    show,
+    show: showFacts,
   },
   {
     usage: 'subscriptions delete <subscription>',
@@ -60,34 +80,25 @@ export const subscriptionCommands: readonly Command[] = [
       method: 'DELETE',
       path: path`subscriptions/${subscription}`,
     }),
-    show,
+    show: showFacts,
   },
   {
     usage: 'subscriptions enable <subscription>',
     summary: 'Enables a disabled subscription; its pending events are delivered',
-    ask: ({ args: { subscription = '' } }) => ({
-      method: 'POST',
-      path: path`subscriptions/${subscription}/enable`,
-    }),
-    show,
+    ask: postTo('enable'),
+    show: showFacts,
   },
   {
     usage: 'subscriptions rotate-secret <subscription>',
     summary: 'Makes a new signing secret; the old one stays valid for 24 hours',
-    ask: ({ args: { subscription = '' } }) => ({
-      method: 'POST',
-      path: path`subscriptions/${subscription}/rotate-secret`,
-    }),
-    show,
+    ask: postTo('rotate-secret'),
+    show: showFacts,
   },
   {
     usage: 'subscriptions test <subscription>',
     summary: 'Posts a test event now; ends with 1 when the receiver does not accept it',
-    ask: ({ args: { subscription = '' } }) => ({
-      method: 'POST',
-      path: path`subscriptions/${subscription}/test`,
-    }),
-    show,
+    ask: postTo('test'),
+    show: showFacts,
     isGood: (body) => pick(body, 'delivered') === true,
   },
   {
@@ -95,20 +106,14 @@ export const subscriptionCommands: readonly Command[] = [
     summary: 'The deliveries of a subscription: pending, recently delivered, dead',
     options: ['state'],
     list: 'deliveries',
-    ask: ({ args: { subscription = '' }, options: { state } }) => ({
-      path: path`subscriptions/${subscription}/deliveries`,
-      query: { state },
-    }),
+    ask: listDeliveries(),
     show: showDeliveries,
   },
   {
     usage: 'deliveries dead <subscription>',
     summary: 'The dead deliveries of a subscription',
     list: 'deliveries',
-    ask: ({ args: { subscription = '' } }) => ({
-      path: path`subscriptions/${subscription}/deliveries`,
-      query: { state: 'dead' },
-    }),
+    ask: listDeliveries('dead'),
     show: showDeliveries,
   },
   {
@@ -120,7 +125,7 @@ export const subscriptionCommands: readonly Command[] = [
       path: path`subscriptions/${subscription}/replay`,
       body: after === undefined ? { dead: true } : { after },
     }),
-    show: (body) => [{ facts: factsOf(body) }],
+    show: showFacts,
   },
 ]
 
@@ -130,24 +135,4 @@ function readFilter(text: string): unknown {
   } catch {
     throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
   }
-}
-
-function showDeliveries(body: unknown): Block[] {
-  return [
-    {
-      rows: pickList(body, 'deliveries'),
-      columns: {
-        event: 'eventId',
-        stream: 'stream',
-        seq: 'seq',
-        state: 'state',
-        generation: 'generation',
-        attempt: 'attempt',
-        next: 'nextAttemptAt',
-        'last at': 'last.at',
-        status: 'last.status',
-        reason: 'last.reason',
-      },
-    },
-  ]
 }

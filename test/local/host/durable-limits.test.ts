@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { hostJson } from './host-json.ts'
+import { hostJson } from './fixture-options.ts'
 import { ending, eventually, startOrchestration, startTestHost, statusOf } from './start.ts'
 import { closeGate, countOf as count } from './witness.ts'
 

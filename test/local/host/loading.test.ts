@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { freshStorage } from '../../storage.ts'
-import { hostJson } from './host-json.ts'
+import { hostJson } from './fixture-options.ts'
 import { startTestHost } from './start.ts'
 
 test('a function that cannot run is left out with one line, everything else runs', async () => {

@@ -1,7 +1,7 @@
 import { QueueClient } from '@azure/storage-queue'
 import { expect, test } from 'vitest'
 import { freshStorage } from '../../storage.ts'
-import { hostJson } from './host-json.ts'
+import { hostJson } from './fixture-options.ts'
 import { eventually, startTestHost } from './start.ts'
 import { closeGate, seen } from './witness.ts'
 

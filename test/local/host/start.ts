@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import { createAdjustableClock } from '../../../local/clock.ts'
 import { type Host, type HostOptions, startHost } from '../../../local/host/host.ts'
 import { freshStorage } from '../../storage.ts'
-import { hostJson } from './host-json.ts'
+import { fixtureOptions } from './fixture-options.ts'
 
 /** A host with the fixture, its lines, and functions to call it. */
 export interface TestHost extends Host {
@@ -19,18 +18,7 @@ export async function startTestHost(change: Partial<HostOptions> = {}): Promise<
   const storage = change.storage ?? (await freshStorage())
   const lines: string[] = []
   const options: HostOptions = {
-    load: () => import('./fixture.ts'),
-    storage,
-    hostJson: hostJson(),
-    settings: {
-      TASKHUB_NAME: 'TestHub',
-      QUEUES: storage,
-      QUEUE_NAME: 'incoming',
-      HOURLY: '0 0 * * * *',
-    },
-    port: 0,
-    keys: { master: 'the-master-key', function: 'the-function-key' },
-    clock: createAdjustableClock(),
+    ...fixtureOptions(storage),
     print: (line) => lines.push(line),
     ...change,
   }
