@@ -136,15 +136,10 @@ export function findGap(
   position: StreamPosition | undefined,
 ): Gap | undefined {
   if (!position) return undefined
-  const gap = (reason: Gap['reason']): Gap => ({
-    stream,
-    reason,
-    fromSeq: from + 1,
-    oldestSeq: oldest,
-  })
-  if (position.epoch !== epoch) return gap('reset')
-  if (from > last) return gap('ahead')
-  return from < oldest - 1 ? gap('expired') : undefined
+  const gap = { stream, fromSeq: from + 1, oldestSeq: oldest }
+  if (position.epoch !== epoch) return { ...gap, reason: 'reset' }
+  if (from > last) return { ...gap, reason: 'ahead' }
+  return from < oldest - 1 ? { ...gap, reason: 'expired' } : undefined
 }
 
 /** The error of a cursor with a gap: `cursor-expired`, or `invalid-request` for one that is ahead. */
@@ -216,16 +211,13 @@ export type StreamReport = z.infer<typeof streamReportSchema>
 
 /** Reads the status of a stream. The lag is the age of the oldest event that is not dispatched yet. */
 export async function reportStream(feed: Feed, stream: string, now: Date): Promise<StreamReport> {
-  const head = await feed.head(stream)
-  const [{ seq: oldest }, { seq: dispatched }] = await Promise.all([
-    feed.counter(stream, 'oldest'),
-    feed.counter(stream, 'dispatched'),
-  ])
-  const [waiting] = dispatched < head.next - 1 ? await feed.events(stream, dispatched, 1) : []
+  const { oldest, last } = await readStart(feed, stream)
+  const { seq: dispatched } = await feed.counter(stream, 'dispatched')
+  const [waiting] = dispatched < last ? await feed.events(stream, dispatched, 1) : []
   const lagMs = waiting ? now.getTime() - Date.parse(waiting.detectedat) : 0
   return {
-    head: head.next - 1,
-    oldest: Math.max(oldest, 1),
+    head: last,
+    oldest,
     dispatched,
     lagSeconds: Math.max(0, Math.round(lagMs / 1000)),
   }

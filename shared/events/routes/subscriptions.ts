@@ -24,24 +24,26 @@ export const subscriptionParams = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
 })
 
-/** Reads a finished subscription; throws `subscription-not-found`. */
+/** Reads a finished subscription. */
 export async function findSubscription(
   { subscriptions }: EventsDeps,
   id: string,
 ): Promise<Subscription> {
   const subscription = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
-  if (subscription && subscription.state !== 'starting') return subscription
-  throw subscriptionNotFound()
+  return found(subscription?.state !== 'starting' && subscription)
 }
 
-const subscriptionNotFound = () =>
-  new RequestError({
+/** Throws `subscription-not-found` when a subscription does not exist. */
+function found<T>(value: T | undefined | false): T {
+  if (value) return value
+  throw new RequestError({
     status: 404,
     problem: 'subscription-not-found',
     title: 'There is no such subscription',
     detail: 'No subscription has this id, or it was deleted.',
     fix: 'GET /api/subscriptions lists them.',
   })
+}
 
 // Callback URLs of Logic Apps have up to 16,384 characters.
 const callbackUrl = z
@@ -96,8 +98,8 @@ export const listSubscriptions = eventsRoute({
   list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
   async handle({ query: { limit, after = '' } }, deps) {
     const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
-    const found = all.filter(({ id, state }) => id > after && state !== 'starting')
-    const { page, next } = cutPage(found, limit, ({ id }) => id)
+    const listed = all.filter(({ id, state }) => id > after && state !== 'starting')
+    const { page, next } = cutPage(listed, limit, ({ id }) => id)
     const subscriptions = page.map((one) => reportSubscription(one, countsFor(one.id)))
     return { status: 200, body: { subscriptions, next } }
   },
@@ -128,7 +130,7 @@ export const deleteSubscription = eventsRoute({
   answers: { 204: { description: 'The subscription is deleted.' } },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
-    if (!(await unsubscribe(deps, id))) throw subscriptionNotFound()
+    found(await unsubscribe(deps, id))
     return { status: 204 }
   },
 })
@@ -155,8 +157,7 @@ export const enableSubscription = eventsRoute({
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
-    const subscription = await enable(deps, id)
-    if (!subscription) throw subscriptionNotFound()
+    const subscription = found(await enable(deps, id))
     const countsFor = await countOpen(deps, id)
     return { status: 200, body: reportSubscription(subscription, countsFor(id)) }
   },
@@ -176,8 +177,6 @@ export const rotateSubscriptionSecret = eventsRoute({
   },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
-    const rotated = await rotateSecret(deps, id)
-    if (!rotated) throw subscriptionNotFound()
-    return { status: 200, body: rotated }
+    return { status: 200, body: found(await rotateSecret(deps, id)) }
   },
 })

@@ -40,6 +40,7 @@ export async function subscribe(
       continue
     }
     const begun = await begin(deps, members, claim, known)
+    // The heads are read only after the row is written.
     const subscription =
       begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
     if (subscription) return { subscription, isNew: true }
@@ -131,12 +132,11 @@ export async function unsubscribe(
   return true
 }
 
-/** Deletes the subscription of a callback URL; false when it has none. */
-export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string): Promise<boolean> {
+/** Deletes the subscription of a callback URL, if it has one. */
+export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string): Promise<void> {
   const href = normalizeCallback(callbackUrl)
-  if (href === undefined) return false
-  const { subscription } = await deps.subscriptions.find(href)
-  return subscription !== undefined && unsubscribe(deps, subscription.id)
+  const found = href && (await deps.subscriptions.find(href)).subscription
+  if (found) await unsubscribe(deps, found.id)
 }
 
 /** Gives a subscription a new secret; the old one also signs for 24 hours. Undefined when there is no subscription. */
