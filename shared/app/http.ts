@@ -27,7 +27,6 @@ import { defenderFamilies } from '../upstreams/grants.ts'
 import { createExecutor } from './executor.ts'
 import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
 import { type StatusDeps, status } from './status.ts'
-import { correlationFor } from './trace.ts'
 
 /** What the dependencies of a route are made from: the log, trace and durable client of an invocation. */
 export interface Invocation extends Traced {
@@ -53,6 +52,18 @@ export function tracedOf(
 ): Traced {
   const trace = { correlation }
   return { log: createLog(context, trace), trace }
+}
+
+/** A caller may choose the id of its request: a GUID, as Azure's own clients send it. Other text could forge a log line. */
+const requestId = z.guid()
+/** https://www.w3.org/TR/trace-context/#traceparent-header */
+const traceparent =
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/
+
+/** The correlation id of a request: the caller's own where it is well-formed, else the id of the invocation. */
+function correlationFor(headers: Pick<Headers, 'get'>, invocationId: string): string {
+  const named = requestId.safeParse(headers.get('x-ms-client-request-id')).data
+  return named ?? traceparent.exec(headers.get('traceparent') ?? '')?.[1] ?? invocationId
 }
 
 /**

@@ -23,7 +23,12 @@ import { createExecutor } from './executor.ts'
 import { emitHeartbeat } from './heartbeat.ts'
 import { tracedOf } from './http.ts'
 import { streams } from './sections/events.ts'
-import { correlationIn } from './trace.ts'
+
+const carrier = z.object({ correlation: z.string().regex(/^[\w-]{1,64}$/) })
+
+/** The correlation id in a queue message or in the input of an activity; undefined where there is none. */
+const correlationIn = (input: unknown): string | undefined =>
+  carrier.safeParse(input).data?.correlation
 
 type Flow = (context: InvocationContext, client: DurableClient) => Promise<void>
 
