@@ -8,7 +8,7 @@ const rowsOf = (section: string) =>
     ([, row = '']) => row.split(/ *\| */),
   )
 
-test('docs/operate.md lists every alert rule with its severity', () => {
+test('the page on operation lists every alert rule with its severity', () => {
   const listed = rowsOf('Watch and alerts').flatMap(([names = '', severity]) =>
     [...names.matchAll(/`([\w-]+)`/g)].map(([, name]) => `${name} ${severity}`),
   )
@@ -20,7 +20,7 @@ test('docs/operate.md lists every alert rule with its severity', () => {
   )
 })
 
-test('the parts of the cost add up to their sums', () => {
+test('the parts of the cost come to their sums', () => {
   const rows = rowsOf('Cost')
   const deps = rows.filter(({ length }) => length === 4).slice(1)
   const column = (index: number) =>
