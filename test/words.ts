@@ -48,7 +48,6 @@ const identifiers: GoneWord[] = [
     shelf: 'store',
     'spell[A-Z]\\w*': 'encodeX',
     'trueDevice\\w*|TrueDevice\\w*': 'ExpectedDevice',
-    oracle: 'referenceModel',
     'beliefs?': 'expectations',
     fate: 'faultInjector',
   }),
@@ -57,7 +56,6 @@ const identifiers: GoneWord[] = [
       'kept|\\w+Kept': 'stored',
       given: 'options, or the name of the thing',
       Refusal: 'ConflictReason',
-      isRefusal: 'isConflict',
       firstChunk: 'peek',
       usable: 'tryLoad',
       Part: 'Loaded',
@@ -85,6 +83,9 @@ const identifiers: GoneWord[] = [
     { 'see|miss|leave': 'alias, markMissing, prune' },
     /^shared\/(?:changes|scan-history)\//,
   ),
+  ...words({ isRefusal: 'isConflict' }, /^shared\/platform\/(?:azure-)?table/),
+  // The name of an operating system elsewhere.
+  ...words({ oracle: 'referenceModel' }, /^test\//),
   ...words({ desk: 'issuer', door: 'auth' }, /^(?:test\/)?local\//),
 ]
 

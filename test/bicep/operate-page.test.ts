@@ -20,7 +20,7 @@ test('docs/operate.md lists every alert rule with its severity', () => {
   )
 })
 
-test('the parts of the cost add up to their sums', () => {
+test('the parts of the cost come to their sums', () => {
   const rows = rowsOf('Cost')
   const deps = rows.filter(({ length }) => length === 4).slice(1)
   const column = (index: number) =>
