@@ -8,7 +8,7 @@ import { createHttp } from '../shared/platform/http.ts'
 import type { Clock } from '../shared/platform/time.ts'
 import { counted, skewed } from './platform/budget-load.ts'
 
-/** One instance of the budget run: calls as often as it may until it is told the time is over. */
+/** One instance of the budget run: calls as often as it may until the time is over. */
 const [connectionString = '', origin = '', untilMs = '0', skewMs = '0'] = process.argv.slice(2)
 const realClock: Clock = { now: () => new Date(), sleep: (ms) => sleep(ms) }
 const clock = skewed(realClock, () => Number(skewMs))

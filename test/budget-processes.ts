@@ -36,8 +36,8 @@ async function runInstance(skewMs: number): Promise<Record<string, number>> {
     String(skewMs),
   ])
   let requests: Record<string, number> = {}
-  child.on('message', (told: Record<string, number>) => {
-    requests = told
+  child.on('message', (counted: Record<string, number>) => {
+    requests = counted
   })
   const code = await new Promise((resolve) => child.once('exit', resolve))
   if (code !== 0) throw new Error(`an instance ended with ${code}`)

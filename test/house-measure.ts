@@ -72,7 +72,7 @@ export const walks: Walk[] = [
   },
   {
     name: 'request → log line',
-    from: ['shared/app/trace.ts', 'shared/platform/request.ts', 'shared/platform/reply.ts'],
+    from: ['shared/platform/log.ts', 'shared/platform/request.ts', 'shared/platform/reply.ts'],
     // Its part that binds a route is read; it imports every route of the app.
     alone: ['shared/app/http.ts'],
   },

@@ -58,7 +58,7 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
     return message
   }
 
-  function tellMove(): void {
+  function emitMove(): void {
     const done = move
     move = Promise.withResolvers<void>()
     done.resolve()
@@ -76,7 +76,7 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
       count += 1
       const visibleMs = nowMs() + toVisibility(delaySeconds) * 1000
       open().push({ id: String(count), text, visibleMs, dequeueCount: 0, receipt: 0 })
-      tellMove()
+      emitMove()
     },
     async receive(most, hiddenSeconds) {
       await undefined
@@ -99,7 +99,7 @@ export function createMemoryQueue(name: string, clock: Pick<Clock, 'now'>): Memo
       const stored = held(message)
       stored.receipt += 1
       stored.visibleMs = nowMs() + seconds * 1000
-      tellMove()
+      emitMove()
     },
     nextVisibleMs() {
       const all = open().map(({ visibleMs }) => visibleMs)

@@ -63,7 +63,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
     AzureWebJobsDisableHomepage: 'true',
     ...options.env,
   }
-  /** Starts the app anew in this process, its settings changed: as after a change of the app's settings. */
+  /** Starts the app again in this process with changed settings: as after a change of the app's settings. */
   const configure = (changed: Record<string, string> = {}) =>
     useOverrides({
       env: { ...env, ...changed },
@@ -153,7 +153,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
           return (await request('GET', `av-health/exports/${runId}`)).body
         }
         await new Promise((resolve) => setTimeout(resolve, 15))
-        // Something may wait for a timer that no row tells of, such as the retry after a lost worker.
+        // Something may wait for a timer that no row shows, such as the retry after a lost worker.
         if (!waitsForTime(body) && ++quietLooks < 100) continue
         quietLooks = 0
         clock.advance(10_000)

@@ -165,12 +165,12 @@ const health = defineRoute<StatusDeps>()({
   auth: 'anonymous',
   summary: 'Whether the app is up',
   answers: {
-    200: { description: 'At least one section is usable.', body: healthSchema },
+    200: { description: 'At least one section is configured.', body: healthSchema },
     503: { description: 'No section is set up.', body: healthSchema },
   },
   async handle(_input, { app }) {
-    const usable = app.isConfigured()
-    return { status: usable ? 200 : 503, body: { status: usable ? 'ok' : 'unconfigured' } }
+    const configured = app.isConfigured()
+    return { status: configured ? 200 : 503, body: { status: configured ? 'ok' : 'unconfigured' } }
   },
 })
 

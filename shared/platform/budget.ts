@@ -190,8 +190,8 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
       let { used } = account
       bucket = bucketAt(nowMs, used)
       for (const priority of priorities) {
-        const most = limit ? tokensIn(bucket, priority, used, limit) : Number.POSITIVE_INFINITY
-        tokens[priority] = Math.min(queues[priority].length, most)
+        const max = limit ? tokensIn(bucket, priority, used, limit) : Number.POSITIVE_INFINITY
+        tokens[priority] = Math.min(queues[priority].length, max)
         used = addUsed(used, bucket, priority, tokens[priority])
       }
       return used === account.used ? undefined : { ...account, used }
@@ -275,8 +275,8 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
       const { earliestMs: nowMs } = time()
       const limit = limitAt(account, nowMs)
       const used = usedBy(account.used, bucketAt(nowMs, []))
-      const leftOf = (most: number | undefined, gone: number) =>
-        most === undefined || most === Number.POSITIVE_INFINITY ? null : Math.max(0, most - gone)
+      const leftOf = (max: number | undefined, used: number) =>
+        max === undefined || max === Number.POSITIVE_INFINITY ? null : Math.max(0, max - used)
       return {
         minuteLeft: leftOf(limit?.perMinute, used.perMinute),
         hourLeft: leftOf(limit?.perHour, used.perHour),

@@ -218,21 +218,21 @@ test('a coming end is first a notice, and an alert when it is near or an answer 
 
 test('an export whose route is gone is an alert even while its pages work, and an alert does not repeat for ever', async () => {
   await begin('2026-09-01T00:00:00Z')
-  const told = () => firedDuring(() => day.pass(EVERY))
+  const reported = () => firedDuring(() => day.pass(EVERY))
   const longAfter = async (ms: number) => {
     day.clock.advance(ms)
     await day.pass(EVERY)
     await quiet(40 * MINUTE)
-    return told()
+    return reported()
   }
 
   day.simulator.setFaults({ exportStatus: { answer: 404, calls: 1 } })
   await day.exportNow()
-  const gone = await told()
+  const gone = await reported()
   const dayAfter = await longAfter(25 * HOUR)
   day.simulator.setFaults({ exportStatus: { answer: 503, calls: 9 } })
   await day.exportNow()
-  const unreachable = await told()
+  const unreachable = await reported()
   const hourAfter = await longAfter(HOUR)
 
   expect([gone, dayAfter]).toEqual([['endpoint-retirement'], []])

@@ -10,7 +10,7 @@ import { defineRoute } from '../../shared/platform/route.ts'
 
 afterEach(() => useOverrides({}))
 
-/** Answers one request by a route that does what it is told. */
+/** Answers one request by a route with this handler. */
 async function answer(
   handle: (origin: string) => Promise<Reply>,
   env: Record<string, string> = {},

@@ -65,7 +65,7 @@ describe('a record of the JSON method', () => {
 })
 
 describe('a record of the files', () => {
-  const gathered = {
+  const nested = {
     AvMode: 1,
     AvEngineVersion: '1.1.1',
     AvSignatureVersion: '1.419',
@@ -149,7 +149,7 @@ describe('a record of the files', () => {
     avPlatformRing: 'Staged',
     avEngineRing: 'Preview',
   }
-  const bystanders = {
+  const ignoredFields = {
     WdavorHeartbeatEventType: 'MdatpHealth',
     EBPFStatus: 'supported',
     IsAvEngineLoaded: true,
@@ -159,17 +159,17 @@ describe('a record of the files', () => {
   }
 
   test('has a column for every antivirus field, stores the others and counts none of them as unknown', () => {
-    const row = read({ ...line, DeviceGatheredInfo: JSON.stringify(gathered) })
+    const row = read({ ...line, DeviceGatheredInfo: JSON.stringify(nested) })
 
     expect(row.columns).toEqual(columns)
-    expect([row.other, row.unknownFields]).toEqual([bystanders, []])
+    expect([row.other, row.unknownFields]).toEqual([ignoredFields, []])
   })
 
   test('may hold objects instead of JSON text', () => {
-    const open = { ...gathered, AvScanResults: JSON.parse(gathered.AvScanResults) }
+    const open = { ...nested, AvScanResults: JSON.parse(nested.AvScanResults) }
 
     expect(read({ ...line, DeviceGatheredInfo: open })).toEqual(
-      read({ ...line, DeviceGatheredInfo: JSON.stringify(gathered) }),
+      read({ ...line, DeviceGatheredInfo: JSON.stringify(nested) }),
     )
   })
 
@@ -177,7 +177,7 @@ describe('a record of the files', () => {
     const shout = (record: object) =>
       Object.fromEntries(Object.entries(record).map(([name, value]) => [name.toUpperCase(), value]))
 
-    const row = read(shout({ ...line, DeviceGatheredInfo: shout(gathered) }))
+    const row = read(shout({ ...line, DeviceGatheredInfo: shout(nested) }))
 
     expect(row.columns).toEqual(columns)
     expect(row.unknownFields).toEqual([])
@@ -186,7 +186,7 @@ describe('a record of the files', () => {
   test('does not store parsed data a second time', () => {
     const row = readDevice({
       ...line,
-      DeviceGatheredInfo: JSON.stringify({ ...gathered, Strange: 'only-here' }),
+      DeviceGatheredInfo: JSON.stringify({ ...nested, Strange: 'only-here' }),
     })
 
     expect(JSON.stringify(row).split('only-here')).toHaveLength(2)
@@ -194,7 +194,7 @@ describe('a record of the files', () => {
   })
 
   test('without antivirus data has no antivirus column: null is not a value', () => {
-    const nothing = Object.fromEntries(Object.keys(gathered).map((name) => [name, null]))
+    const nothing = Object.fromEntries(Object.keys(nested).map((name) => [name, null]))
 
     const row = read({ DeviceId: 'ab12', DeviceGatheredInfo: JSON.stringify(nothing) })
 
@@ -459,7 +459,7 @@ describe('hostile input is rejected or stored, without harm', () => {
   test.each([
     ['lists', `{"DeviceId":"a1","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`],
     [
-      'gathered data',
+      'nested data',
       `{"DeviceId":"a1",${'"DeviceGatheredInfo":{'.repeat(20_000)}${'}'.repeat(20_001)}`,
     ],
   ])('%s nested tens of thousands deep refuse the line', (_what, text) => {

@@ -174,7 +174,7 @@ const PAGE = 1000
 
 /**
  * Deletes the expired events of a stream, but none that is not dispatched yet. `oldest` moves before anything is deleted,
- * so that readers are told.
+ * so that readers get 410.
  */
 export async function expireEvents(
   { feed, clock, log }: { feed: Feed; clock: Clock; log: Log },
