@@ -11,7 +11,7 @@ const lastErrorSchema = z.strictObject({
   missing: z.array(z.string()),
 })
 
-/** The last good and the last failed call to an upstream, from all instances. */
+/** The last good and the last failed call, from all instances. */
 export const upstreamReportSchema = z.strictObject({
   /** One word that an operator can act on. */
   state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown']),
@@ -20,7 +20,6 @@ export const upstreamReportSchema = z.strictObject({
 })
 
 export type UpstreamReport = z.infer<typeof upstreamReportSchema>
-
 export type UpstreamHealth = ReturnType<typeof createUpstreamHealth>
 
 const okRow = rowCodec(z.object({ at: z.string() }))
@@ -28,13 +27,9 @@ const errorRow = rowCodec(lastErrorSchema)
 /** A good call is recorded this often: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
 
-/**
- * The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`, written without a
- * guard; the later one gives the state.
- */
+/** The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`: the later one counts. */
 export function createUpstreamHealth(table: Table, upstream: string, clock: Clock) {
   let recordedOkMs = Number.NEGATIVE_INFINITY
-
   const oks = createRecords(table, okRow)
   const errors = createRecords(table, errorRow)
   const okKey = { partitionKey: upstream, rowKey: 'ok' }
@@ -95,7 +90,7 @@ const announcementRow = rowCodec(
   z.object({ at: z.string(), call: z.string(), endsAt: z.string().nullable() }),
 )
 
-/** The announced end of an upstream's route; `endsAt` is null when no day was named. */
+/** The announced end of a route; `endsAt` is null when no day was named. */
 export interface Announcement {
   call: string
   endsAt: string | null
@@ -121,8 +116,8 @@ export function createDeprecationMonitor(table: Table, upstream: string, clock: 
       call: string,
       { sunset, deprecation }: Readonly<Record<string, string>>,
     ): Promise<void> {
-      const now = clock.now()
       if (sunset === undefined && deprecation === undefined) return
+      const now = clock.now()
       if (now.getTime() - recordedMs < RECORD_EVERY_MS) return
       const endMs = Date.parse(sunset ?? '')
       const endsAt = Number.isNaN(endMs) ? null : new Date(endMs).toISOString()
