@@ -5,12 +5,6 @@ import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions, pathsUnder } from './defender.ts'
 import { defenderFamilies } from './grants.ts'
 
-/** The rows of an answer and the whole answer, without secrets. */
-export interface ScanRows {
-  rows: Record<string, unknown>[]
-  body: unknown
-}
-
 export type DefenderScans = ReturnType<typeof createDefenderScans>
 
 const PATH = '/api/DeviceAuthenticatedScanDefinitions'
@@ -34,7 +28,8 @@ export function createDefenderScans(options: DefenderOptions) {
   const call = createDefenderCall(options)
   const at = pathsUnder(options.baseUrl)
 
-  async function read(path: string, body?: unknown): Promise<ScanRows | undefined> {
+  /** The rows of an answer and the whole answer, without secrets. */
+  async function read(path: string, body?: unknown) {
     const method = body === undefined ? 'GET' : 'POST'
     const url = at(`${PATH}${path}`)
     try {

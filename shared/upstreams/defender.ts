@@ -22,8 +22,7 @@ export interface DefenderOptions {
   baseUrl: URL
 }
 
-/** One request to Defender. */
-export interface DefenderRequest {
+interface DefenderRequest {
   method?: 'GET' | 'POST'
   url: URL
   family: DefenderFamily
@@ -32,17 +31,10 @@ export interface DefenderRequest {
   repeatable?: boolean
   /** How long to wait for a token of the budget. Default 0. */
   waitUpToMs?: number
-  /** The priority in the budget. Default `background`. */
+  /** Default `background`. */
   priority?: Priority
-  /** Default 100 s: the service needs some time for a list of 10,000 rows. */
+  /** Default 100 s: a list of 10,000 rows takes some time. */
   timeoutMs?: number
-}
-
-/** One page of a list. */
-export interface ODataPage {
-  rows: unknown[]
-  /** The answer's own `Date`. */
-  date: Date | undefined
 }
 
 export type Defender = ReturnType<typeof createDefender>
@@ -70,7 +62,7 @@ export function createDefender(options: DefenderOptions) {
      * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
      * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
      */
-    items(family: ItemFamily, filter: string, priority?: Priority): AsyncGenerator<ODataPage> {
+    items(family: ItemFamily, filter: string, priority?: Priority) {
       const url = at(family.path)
       // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
@@ -88,8 +80,8 @@ export function createDefender(options: DefenderOptions) {
       }
     },
     /**
-     * The files of the present antivirus-health export: links that open one file each, which are secrets and are
-     * validated before use, and when the export was made, as the service wrote it.
+     * The files of the present antivirus-health export: links, which are secrets and are validated before use, and when
+     * the export was made, as the service wrote it.
      * https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api
      */
     async listExportFiles(sasValidHours: number) {
@@ -103,7 +95,7 @@ export function createDefender(options: DefenderOptions) {
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
     },
     /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
-    deviceAvInfoPages: (): AsyncGenerator<ODataPage> =>
+    deviceAvInfoPages: () =>
       odataPages(call, {
         url: at('/api/deviceavinfo'),
         family: defenderFamilies.avInfo,
@@ -112,14 +104,14 @@ export function createDefender(options: DefenderOptions) {
   }
 }
 
-/** Calls a family of routes in the cheapest way that shows whether the app may use it; throws what the route throws. */
-export type DefenderProbe = (family: DefenderFamily) => Promise<void>
-
-/** Makes the probe of one Defender tenant. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list */
-export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
+/**
+ * Makes the probe of one Defender tenant: it makes the cheapest call of a family, and throws what the route throws.
+ * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
+ */
+export function createDefenderProbe(options: DefenderOptions) {
   const call = createDefenderCall(options)
   const at = pathsUnder(options.baseUrl)
-  return async (family) => {
+  return async (family: DefenderFamily): Promise<void> => {
     await call({ url: at(family.probePath), family, priority: 'interactive', timeoutMs: 20_000 })
   }
 }
@@ -130,8 +122,8 @@ export function pathsUnder(baseUrl: URL): (path: string) => URL {
   return (path) => new URL(`${base}${path}`)
 }
 
-/** Sends one request and resolves with its parsed JSON. */
-export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
+/** Resolves with the parsed JSON. */
+type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
 
 /**
  * Makes the function that calls Defender: with a bearer token (a new one once after 401 or 403), a token of the
@@ -204,7 +196,7 @@ const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly stri
 
 const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string().nullish() })
 
-/** The most rows that Defender gives in one page. */
+/** Defender gives no more rows in one page. */
 const PAGE_ROWS = 10_000
 /** Ten million rows: such a list does not end. */
 const MAX_PAGES = 1000
@@ -217,7 +209,7 @@ const MAX_PAGES = 1000
 async function* odataPages(
   call: DefenderCall,
   request: DefenderRequest,
-): AsyncGenerator<ODataPage> {
+): AsyncGenerator<{ rows: unknown[]; date: Date | undefined }> {
   const { url: start } = request
   const broken = (what: string) => new ShapeError('defender', `GET ${start.pathname}`, what)
   const seen = new Set<string>()

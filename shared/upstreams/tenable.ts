@@ -6,9 +6,6 @@ import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { TENABLE_PERMISSION } from './grants.ts'
 
-/** Families of Tenable routes that share one limit. */
-export type TenableFamily = keyof typeof tenableLimits
-
 /** Tenable adjusts its limits without notice. https://developer.tenable.com/docs/rate-limiting */
 export const tenableLimits = { scans: null } as const
 
@@ -16,7 +13,7 @@ export interface TenableOptions {
   http: Http
   baseUrl: URL
   keys: { accessKey: string; secretKey: string }
-  budget: Pick<Budget<TenableFamily>, 'acquire' | 'stop'>
+  budget: Pick<Budget<keyof typeof tenableLimits>, 'acquire' | 'stop'>
 }
 
 export type Tenable = ReturnType<typeof createTenable>
@@ -27,9 +24,6 @@ const History = z.object({
   pagination: z.object({ total: z.number().nullish() }).nullish(),
 })
 const LatestStatus = z.object({ status: z.string() })
-
-/** The service needs some time for the details of thousands of hosts. */
-const TIMEOUT_MS = MINUTE_MS
 
 /**
  * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are
@@ -58,7 +52,8 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
           'x-apikeys': `accessKey=${keys.accessKey}; secretKey=${keys.secretKey}`,
           accept: 'application/json',
         },
-        timeoutMs: TIMEOUT_MS,
+        // The details of thousands of hosts take some time.
+        timeoutMs: MINUTE_MS,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
         admit: () => budget.acquire('scans', { priority: 'interactive' }),
         onFailure: (error) => recordThrottle(budget, 'scans', error),
@@ -73,7 +68,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
     }
   }
 
-  /** Reads something of one scan: each scan has its own permissions, so a refusal says nothing about the others. */
+  /** Each scan has its own permissions: a refusal says nothing about the others. */
   async function readScan<T>(
     scan: string,
     rest: string,
@@ -85,13 +80,10 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       const { status, said = '' } = error.facts
-      if (status === 403 || (status === 500 && rest === ''))
-        throw new UpstreamError({
-          ...error.facts,
-          itemOnly: true,
-          said: rest === '' ? `${said} (${WEB_APP})` : error.facts.said,
-        })
-      throw error
+      const isDetails = rest === ''
+      if (status !== 403 && !(status === 500 && isDetails)) throw error
+      const facts = { ...error.facts, itemOnly: true }
+      throw new UpstreamError(isDetails ? { ...facts, said: `${said} (${WEB_APP})` } : facts)
     }
   }
 
