@@ -21,7 +21,7 @@ interface Incoming {
   maxBytes?: number
 }
 
-/** The bytes of a body that have come so far, and their number after unpacking. */
+/** The bytes of a body so far, and their number after unpacking. */
 export interface ByteCounts {
   packed: number
   unpacked: number
@@ -38,7 +38,7 @@ const MAX_RATIO = 100
 export const readText = async (incoming: Incoming): Promise<string> =>
   toText(await Array.fromAsync(unpack(incoming)))
 
-/** Reads the start of a failed answer's body; never throws, since the status alone is still an answer. */
+/** Reads the start of a failed answer's body; never throws: the status alone is still an answer. */
 export async function readStart(incoming: Incoming, bytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
@@ -136,7 +136,6 @@ async function* receive(
   }
 }
 
-/** The bytes unpacked, within all limits. */
 async function* unpack(
   incoming: Incoming,
   bytes: ByteCounts = { packed: 0, unpacked: 0 },

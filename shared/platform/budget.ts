@@ -67,23 +67,13 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
      * `retryAfterMs` as soon as it is known that no token comes in time. Throws the table's own error when the table
      * does not answer: without it, an instance does not know the calls of the others.
      */
-    async acquire(
-      family: Family,
-      {
-        priority = 'background',
-        waitUpToMs = 0,
-      }: { priority?: Priority; waitUpToMs?: number } = {},
-    ) {
-      await limiters[family].acquire(priority, waitUpToMs)
-    },
+    acquire: (family: Family, options: Acquire = {}) => limiters[family].acquire(options),
     /**
      * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances
      * from their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only
      * this instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
      */
-    async stop(family: Family, ms: number, { isRate = true } = {}) {
-      await limiters[family].stop(ms, isRate)
-    },
+    stop: (family: Family, ms: number, { isRate = true } = {}) => limiters[family].stop(ms, isRate),
     left: (family: Family) => limiters[family].left(),
     async report() {
       const left = families.map(async (family) => [family, await limiters[family].left()] as const)
@@ -105,6 +95,11 @@ export async function recordThrottle<Family extends string>(
   if (throttle === 'concurrency') {
     await budget.stop(family, Math.min(retryAfterMs, MAX_CONCURRENCY_STOP_MS), { isRate: false })
   }
+}
+
+interface Acquire {
+  priority?: Priority
+  waitUpToMs?: number
 }
 
 interface Waiter {
@@ -235,7 +230,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     })
 
   return {
-    async acquire(priority: Priority, waitUpToMs: number) {
+    async acquire({ priority = 'background', waitUpToMs = 0 }: Acquire) {
       const boundMs = Math.max(waitUpToMs, MIN_WAIT_MS)
       const settled = new AbortController()
       const served = new Promise<void>((resolve, reject) => {

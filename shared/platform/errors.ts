@@ -52,15 +52,14 @@ export interface UpstreamFacts {
   code?: string
   retryable: boolean
   retryAfterMs?: number
-  /** With the upstream's 429: its reason. */
   throttle?: Throttle
   /** Why there was no usable answer. */
   reason: 'refused' | 'timeout' | 'network' | 'too-large' | 'truncated' | 'forbidden-host'
-  /** The upstream's own text, redacted and short. */
+  /** The upstream's text, redacted and short. */
   said?: string
   /** The upstream's id of this failure, for its support staff. */
   correlation?: string
-  /** It may concern only the requested item: it says nothing about the upstream as a whole. */
+  /** It may concern only the requested item, not the upstream as a whole. */
   itemOnly?: boolean
   /** The app lacks a permission: any one of these is enough. */
   missing?: string[]
@@ -81,7 +80,17 @@ export class UpstreamError extends Error {
   }
 }
 
-/** An upstream's answer has an unknown shape: it has changed, and this app must be fixed. */
+/** Undefined instead of an upstream's 404. */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof UpstreamError && error.facts.status === 404) return undefined
+    throw error
+  }
+}
+
+/** An upstream's answer has an unknown shape: this app must be fixed. */
 export class ShapeError extends Error {
   readonly upstream: string
   readonly call: string

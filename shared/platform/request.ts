@@ -123,7 +123,7 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
   }
 }
 
-/** Why a body is not read. The header is not repeated: it is the caller's. */
+/** Never repeats the header: it is the caller's. */
 function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
   const type = headers.get('content-type') ?? 'application/json'
   if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type))

@@ -57,7 +57,7 @@ interface ListOption<Position extends z.ZodType, Param = string> {
   of?: z.ZodType
   /** The member of the answer that holds the entries. Default `name`. */
   member?: string
-  /** More members of the answer, beside the entries and `next`. */
+  /** More members of the answer. */
   more?: z.ZodRawShape
 }
 
@@ -65,7 +65,7 @@ interface ListOption<Position extends z.ZodType, Param = string> {
 export interface LongPollOption<Deps, Subject extends z.ZodType> {
   /** The name in the tickets. */
   name: string
-  /** The schema of what a ticket stands for. */
+  /** What a ticket stands for. */
   subject: Subject
   lifetimeMs(subject: z.output<Subject>): number
   /** Whether each use of the ticket starts its lifetime again. */
@@ -126,7 +126,7 @@ interface RouteDefinition<
   >
 }
 
-/** Declares a route; its handler's input has the types of its schemas. Undeclared input is refused with 400. */
+/** Declares a route. Undeclared input is refused with 400. */
 export function defineRoute<Deps>() {
   function define<
     P extends z.ZodObject = Nothing,

@@ -8,7 +8,6 @@ import {
   type Table,
 } from './table.ts'
 
-/** Converts a record to the columns of a row and back. */
 export interface RowCodec<T> {
   toColumns(record: NoInfer<T>): Columns
   read(columns: Columns): T
@@ -81,7 +80,6 @@ function innerType(member: z.ZodType): string {
   return 'innerType' in def ? innerType(def.innerType as z.ZodType) : def.type
 }
 
-/** The rows of a table that hold records of one type. */
 export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: RowCodec<T>) {
   async function read({ partitionKey, rowKey }: Key): Promise<Stored<T> | undefined> {
     const row = await table.get(partitionKey, rowKey)
@@ -90,9 +88,15 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
 
   const toStored = ({ columns, etag }: Row): Stored<T> => ({ record: codec.read(columns), etag })
 
-  /** The guarded write of a record: replaces the row with this ETag; inserts without one. */
-  function write({ partitionKey, rowKey }: Key, record: T, etag: string | undefined): Operation {
-    const row = { partitionKey, rowKey, columns: codec.toColumns(record) }
+  const toRow = ({ partitionKey, rowKey }: Key, record: T) => ({
+    partitionKey,
+    rowKey,
+    columns: codec.toColumns(record),
+  })
+
+  /** Guarded: replaces the row with this ETag; inserts without one. */
+  function write(key: Key, record: T, etag: string | undefined): Operation {
+    const row = toRow(key, record)
     return etag === undefined ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag }
   }
 
@@ -101,13 +105,8 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
     toStored,
     write,
 
-    /** The unguarded write of a record. */
-    overwrite: ({ partitionKey, rowKey }: Key, record: T): Operation => ({
-      kind: 'upsert',
-      partitionKey,
-      rowKey,
-      columns: codec.toColumns(record),
-    }),
+    /** Unguarded. */
+    overwrite: (key: Key, record: T): Operation => ({ kind: 'upsert', ...toRow(key, record) }),
 
     /**
      * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster.
@@ -132,7 +131,7 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
   }
 }
 
-/** Does all operations and answers the new ETags; does nothing and answers undefined when another writer was faster. */
+/** Does all operations and answers the new ETags; undefined, and no operation, when another writer was faster. */
 export async function tryTransact(
   table: Pick<Table, 'transact'>,
   operations: Operation[],
@@ -146,8 +145,8 @@ export async function tryTransact(
 }
 
 /**
- * Takes a lease whose end stands in a column of the record. Free at `now`: answers the record to write; the lease is
- * taken only after a guarded write of it. Else answers how long the lease lasts. Null in the column releases it.
+ * Takes a lease whose end stands in a column of the record, null when it is released. Answers the record to write when
+ * it is free at `now`: a guarded write takes it. Else answers how long it lasts.
  */
 export function lease<C extends string, T extends Record<C, string | null>>(
   record: T,

@@ -37,12 +37,11 @@ export interface Page {
   next?: string
 }
 
-/** A table. Rows come in the order of their keys. */
+/** Rows come in the order of their keys. */
 export interface Table {
   readonly name: string
-  /** Creates the table if it does not exist. */
+  /** Does nothing if the table exists. */
   create(): Promise<void>
-  /** Drops the table if it exists. */
   drop(): Promise<void>
   get(partitionKey: string, rowKey: string): Promise<Row | undefined>
   /** As `get`, with the `Date` of the answer, in whole seconds: the one clock that all instances share. */

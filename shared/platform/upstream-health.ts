@@ -35,18 +35,17 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
   const okKey = { partitionKey: upstream, rowKey: 'ok' }
   const errorKey = { partitionKey: upstream, rowKey: 'error' }
 
-  async function recordOk(): Promise<void> {
+  async function recordOk() {
     const now = clock.now()
     if (now.getTime() - recordedOkMs < OK_EVERY_MS) return
     await table.transact([oks.overwrite(okKey, { at: now.toISOString() })])
     recordedOkMs = now.getTime()
   }
 
-  async function recordError(error: UpstreamError): Promise<void> {
-    const { status = null, missing = [] } = error.facts
+  async function recordError({ message: title, facts }: UpstreamError) {
+    const { status = null, missing = [] } = facts
     const at = clock.now().toISOString()
-    const lastError = { at, status, title: error.message, missing }
-    await table.transact([errors.overwrite(errorKey, lastError)])
+    await table.transact([errors.overwrite(errorKey, { at, status, title, missing })])
     // The next good call changes the state.
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
@@ -60,11 +59,11 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
       return { state, lastOkAt, lastError }
     },
-    /** Makes a call and records its result; its answer and its error pass unchanged. */
+    /** Makes a call and records its result; answer and error pass unchanged. */
     async track<T>(call: () => Promise<T>): Promise<T> {
       try {
         const answer = await call()
-        // Only for the status: a failed write must not lose the answer, nor the error below.
+        // A failed write must not lose the answer, nor the error below.
         await recordOk().catch(() => {})
         return answer
       } catch (error) {
@@ -125,7 +124,7 @@ export function createDeprecationMonitor(table: Table, upstream: string, clock: 
         await table.transact([records.overwrite(key, { at: now.toISOString(), call, endsAt })])
         recordedMs = now.getTime()
       } catch {
-        // The next answer announces it again; a failed write must not lose this one.
+        // A failed write must not lose the answer; the next one announces it again.
       }
     },
     /** The last announcement; undefined when there was none within a day. */

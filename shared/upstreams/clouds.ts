@@ -12,7 +12,7 @@ export interface Cloud {
 const publicCloud = (region = ''): Cloud => ({
   apiBase: `https://${region}api.security.microsoft.com`,
   authority: 'https://login.microsoftonline.com',
-  // As documented: with the newer host as audience, tokens have no roles.
+  // Documented for all hosts: with a newer host as audience, tokens have no roles.
   audience: 'https://api.securitycenter.microsoft.com',
   blobSuffix: '.blob.core.windows.net',
 })

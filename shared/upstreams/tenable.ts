@@ -33,13 +33,9 @@ const LatestStatus = z.object({ status: z.string() })
  */
 export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
   const base = baseUrl.href.replace(/\/+$/, '')
-  const secrets = [keys.accessKey, keys.secretKey]
+  const { accessKey, secretKey } = keys
 
-  async function read<T>(
-    path: string,
-    query: Record<string, string>,
-    schema: z.ZodType<T>,
-  ): Promise<T | undefined> {
+  async function read<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>) {
     const url = new URL(`${base}${path}`)
     url.search = new URLSearchParams(query).toString()
     const name = `GET ${url.pathname}`
@@ -49,7 +45,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
         url,
         name,
         headers: {
-          'x-apikeys': `accessKey=${keys.accessKey}; secretKey=${keys.secretKey}`,
+          'x-apikeys': `accessKey=${accessKey}; secretKey=${secretKey}`,
           accept: 'application/json',
         },
         // The details of thousands of hosts take some time.
@@ -58,7 +54,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
         admit: () => budget.acquire('scans', { priority: 'interactive' }),
         onFailure: (error) => recordThrottle(budget, 'scans', error),
       })
-      const answer = schema.safeParse(redactJson(body, secrets))
+      const answer = schema.safeParse(redactJson(body, [accessKey, secretKey]))
       if (!answer.success) throw new ShapeError('tenable', name, 'an answer of another shape')
       return answer.data
     } catch (error) {
@@ -96,12 +92,8 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
      * https://developer.tenable.com/reference/scans-history
      */
     async history(scan: string, { limit, offset }: { limit: number; offset: number }) {
-      const query = {
-        limit: String(limit),
-        offset: String(offset),
-        sort: 'start_date:desc',
-        exclude_rollover: 'false',
-      }
+      const order = { sort: 'start_date:desc', exclude_rollover: 'false' }
+      const query = { limit: String(limit), offset: String(offset), ...order }
       const page = await readScan(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
