@@ -64,7 +64,7 @@ const accountSchema = z.object({
 /** What all instances know about the calls of one family. */
 export type Account = z.infer<typeof accountSchema>
 
-/** Reads the row of a family; before the first call there is none. */
+/** Before the first call there is no row. */
 export const readAccount = (row: Row | undefined): Account =>
   row
     ? accountSchema.parse(row.columns)
@@ -101,7 +101,6 @@ export function usedBy(used: Used[], bucket: number) {
   return { minute, perMinute: minute.interactive + minute.background, perHour }
 }
 
-/** The part of an upstream's limit that the app uses. */
 export const usableLimit = ({ perMinute, perHour }: CallLimit): CallLimit => ({
   perMinute: Math.max(1, Math.floor(perMinute * USED_SHARE)),
   perHour: Math.max(1, Math.floor(perHour * USED_SHARE)),
@@ -158,7 +157,7 @@ export function learnedLimit(account: Account, nowMs: number): CallLimit | undef
   return { perMinute, perHour: Number.POSITIVE_INFINITY }
 }
 
-/** The account with the limit that a refusal for the rate teaches, for a family without a published limit. */
+/** Without a published limit: learns one from a refusal for the rate. */
 export function afterRefusal(account: Account, nowMs: number): Account {
   const { perMinute } = usedBy(account.used, bucketAt(nowMs, []))
   const learnedPerMinute = Math.max(MIN_LEARNED, Math.floor(perMinute * STEP_DOWN))

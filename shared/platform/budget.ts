@@ -25,7 +25,6 @@ import type { Table } from './table.ts'
 import { tryTransact } from './table-record.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
-/** The calls that one upstream still allows us, by family of routes; all instances share them. */
 export type Budget<Family extends string> = ReturnType<typeof createBudget<Family>>
 
 interface BudgetOptions<Family extends string> {
@@ -37,7 +36,6 @@ interface BudgetOptions<Family extends string> {
   limits: Record<Family, CallLimit | null>
   /** Table `Budgets`. */
   table: Table
-  /** As `Math.random`, the default. */
   random?: () => number
 }
 

@@ -117,11 +117,10 @@ const orAbort = async <T>(work: Promise<T> | undefined): Promise<T | undefined> 
   }
 }
 
-/** One call to an upstream. */
 export interface HttpCall {
   method: 'GET' | 'POST'
   url: URL
-  /** Stands in errors instead of the URL, for instance `GET /api/deviceavinfo`. */
+  /** Stands in errors instead of the URL: `GET /api/deviceavinfo`. */
   name: string
   /** Lower-case names. */
   headers?: Record<string, string>
@@ -213,5 +212,5 @@ async function request(
   }
 }
 
-/** Connection failures are `E…`. Not transient: errors of certificates, and requests that Node refuses to send. */
+/** Errors of certificates, and requests that Node refuses to send, are not. */
 const isTransient = (code = '') => /^(E(?!RR_)|HPE_)/.test(code) && !code.includes('CERT')

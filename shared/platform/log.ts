@@ -10,7 +10,6 @@ export interface Trace {
   correlation?: string
 }
 
-/** The log and the trace of one invocation. */
 export interface Traced {
   log: Log
   trace: Trace

@@ -18,7 +18,7 @@ const ticketRow = rowCodec(z.object({ name: z.string(), subject: z.string(), end
 /** 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
 
-/** The tickets of `Location` headers, in a table. The holder of a ticket may follow its continuation until it expires. */
+/** The tickets of `Location` headers: the holder of one may follow its continuation until it expires. */
 export function createTickets(table: Table, clock: Clock) {
   const records = createRecords(table, ticketRow)
   const keyFor = (ticket: string) => ({

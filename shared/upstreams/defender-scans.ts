@@ -21,8 +21,7 @@ const Rows = z.object({
 
 /**
  * Makes the client of the authenticated scans of one Defender tenant. Answers have no secrets; with a 404 they are
- * undefined. The methods throw UpstreamError (403 with `missing` and `claims`, 429 with `retryAfterMs`, also by our own
- * budget) and ShapeError.
+ * undefined. All other errors are those of `createDefender`.
  */
 export function createDefenderScans(options: DefenderOptions) {
   const { at, call } = createDefenderCall(options)

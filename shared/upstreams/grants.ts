@@ -47,7 +47,7 @@ export const defenderFamilies = {
   },
 } as const satisfies Record<string, DefenderFamily>
 
-/** What the Tenable user of the keys needs, in Tenable's words: a role, and a permission on each scan. */
+/** What the Tenable user of the keys needs: a role, and a permission on each scan. */
 export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'
 
 /** What a signed-in user needs in Defender's portal beside a delegated permission. */
@@ -55,7 +55,7 @@ export const USER_RIGHT = 'the user right View Data'
 
 type Held = Pick<Claims, 'roles' | 'scp'>
 
-/** Whether a token is for a signed-in user: only such tokens have `scp`. */
+/** Only tokens for signed-in users have `scp`. */
 export const isDelegated = ({ scp }: Held): boolean => scp !== null
 
 /** The app roles and delegated permissions of a token. */

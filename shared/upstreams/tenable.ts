@@ -97,7 +97,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
       const page = await readScan(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
-    /** The word for the status. https://developer.tenable.com/reference/vm-scans-latest-status-get */
+    /** https://developer.tenable.com/reference/vm-scans-latest-status-get */
     async latestStatus(scan: string) {
       return (await readScan(scan, '/latest-status', {}, LatestStatus))?.status
     },
