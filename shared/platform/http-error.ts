@@ -1,5 +1,4 @@
 import type { Throttle, UpstreamFacts } from './errors.ts'
-import type { HttpCall } from './http.ts'
 import { redact } from './redact.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
@@ -106,7 +105,11 @@ export function secretsOf({
   url,
   name,
   headers = {},
-}: Pick<HttpCall, 'url' | 'name' | 'headers'>): string[] {
+}: {
+  url: URL
+  name: string
+  headers?: Record<string, string>
+}): string[] {
   const fromHeaders = Object.entries(headers).flatMap(([header, value]) =>
     plainHeaders.has(header.toLowerCase()) ? [] : value.split(/[\s;,=]+/),
   )

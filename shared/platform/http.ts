@@ -212,5 +212,5 @@ async function request(
   }
 }
 
-/** Errors of certificates, and requests that Node refuses to send, are not. */
+/** Not transient: errors of certificates, and requests that Node refuses to send. */
 const isTransient = (code = '') => /^(E(?!RR_)|HPE_)/.test(code) && !code.includes('CERT')
