@@ -1,12 +1,7 @@
 import pLimit from 'p-limit'
 import { type Columns, isConflict, type Table } from './table.ts'
 
-interface NewRow {
-  rowKey: string
-  columns: Columns
-}
-
-/** The result of a batch: all rows are written, or none; `existsAt` is the index of the first row that existed. */
+/** All rows are written, or none; `existsAt` is the index of the first row that existed. */
 type BatchOutcome =
   | { written: true }
   | { written: false; existsAt: number }
@@ -19,8 +14,8 @@ export function createBatchWriter({ inFlight }: { inFlight: number }) {
   const limit = pLimit(inFlight)
 
   return {
-    /** Inserts 1 to 100 rows of one partition, all or none; waits while too many requests are in flight. */
-    insert: (table: Table, partitionKey: string, rows: NewRow[]) =>
+    /** Inserts 1 to 100 rows of one partition. */
+    insert: (table: Table, partitionKey: string, rows: { rowKey: string; columns: Columns }[]) =>
       limit(async (): Promise<BatchOutcome> => {
         try {
           await table.transact(rows.map((row) => ({ kind: 'insert', partitionKey, ...row })))

@@ -4,20 +4,16 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { ShapeError, UpstreamError } from './errors.ts'
 
-/** Who sends a body, for errors. */
-export interface Sender {
-  upstream: string
-  /** The call without query or secret, for instance `GET export file`. */
-  call: string
-}
+/** Who sends a body, for errors; `call` is without query or secret. */
+type Sender = Pick<UpstreamError['facts'], 'upstream' | 'call'>
 
 /** An unread body with the limits of its reading. */
-export interface Incoming {
+interface Incoming {
   body: Readable
   /** Lower-case names. */
   headers: Readonly<Record<string, string>>
   sender: Sender
-  /** Ends the reading, also of a very slow body. */
+  /** Ends the reading. */
   limit: AbortSignal
   /** How long a waiting reader may get no bytes; time in which nobody reads does not count. Default: no limit. */
   idleMs?: number
@@ -25,7 +21,7 @@ export interface Incoming {
   maxBytes?: number
 }
 
-/** The bytes of a body that have come so far, and their number after unpacking. */
+/** The bytes of a body so far, and their number after unpacking. */
 export interface ByteCounts {
   packed: number
   unpacked: number
@@ -39,11 +35,10 @@ const MAX_RATIO = 100
  * Reads a whole body as text. Throws UpstreamError `timeout`, `truncated` (both retryable) or `too-large`, and
  * ShapeError for a damaged body, an unknown encoding, or one that unpacks to more than 100 times its size.
  */
-export async function readText(incoming: Incoming): Promise<string> {
-  return toText(await Array.fromAsync(unpack(incoming)))
-}
+export const readText = async (incoming: Incoming): Promise<string> =>
+  toText(await Array.fromAsync(unpack(incoming)))
 
-/** Reads the start of a failed answer's body; never throws, since the status alone is still an answer. */
+/** Reads the start of a failed answer's body; never throws: the status alone is still an answer. */
 export async function readStart(incoming: Incoming, bytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
@@ -77,10 +72,7 @@ export function parseJson(
   }
 }
 
-/**
- * Passes a body on as it comes, unpacked or unchanged, in constant memory and with the errors of `readText`. Destroying
- * it closes the connection.
- */
+/** Passes a body on as it comes, with the errors of `readText`. Destroying it closes the connection. */
 export function passThrough(incoming: Incoming, unpacked: boolean) {
   const bytes: ByteCounts = { packed: 0, unpacked: 0 }
   const chunks = unpacked ? unpack(incoming, bytes) : receive(incoming, bytes)
@@ -110,7 +102,7 @@ export async function peek(body: Readable): Promise<Buffer | null> {
   return start
 }
 
-/** The bytes as they come over the network, within the time limits. */
+/** The bytes as they come, within the time limits. */
 async function* receive(
   { body, sender, limit, idleMs }: Incoming,
   bytes: ByteCounts,
@@ -144,7 +136,6 @@ async function* receive(
   }
 }
 
-/** The bytes unpacked, within all limits. */
 async function* unpack(
   incoming: Incoming,
   bytes: ByteCounts = { packed: 0, unpacked: 0 },

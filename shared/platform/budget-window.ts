@@ -5,10 +5,10 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS } from './time.ts'
 /** In the order in which they are served; neither can use up the share of the other. */
 export const priorities = ['interactive', 'background'] as const
 
-/** `interactive`: a caller waits for the answer; `background`: timers and the export. */
+/** `interactive`: a caller waits; `background`: timers and the export. */
 export type Priority = (typeof priorities)[number]
 
-/** How many calls an upstream allows in any minute and in any hour. */
+/** The calls that an upstream allows in any minute and in any hour. */
 export interface CallLimit {
   perMinute: number
   perHour: number
@@ -22,12 +22,12 @@ export interface BudgetLeft {
   stoppedUntil: string | null
 }
 
-/** How many tokens were used in one bucket of the table service's time. */
+/** The tokens that were used in one bucket of the table service's time. */
 export type Used = Record<Priority | 'bucket', number>
 
 /** The length of a bucket. Counting by bucket limits the size of a row, however many calls there are. */
 export const BUCKET_MS = 5000
-/** A token is valid this long from the start of its bucket: it is used in its own bucket or in the next. */
+/** A token is valid this long from the start of its bucket: in its own bucket and the next. */
 export const TOKEN_MS = 2 * BUCKET_MS
 /** Calls in buckets this far apart can't fall into one minute, or one hour, even if a token is used late. */
 const MINUTE_BUCKETS = (MINUTE_MS + TOKEN_MS) / BUCKET_MS
@@ -45,17 +45,15 @@ const FORGOTTEN_MS = HOUR_MS
 /** The smallest number that Tenable has published for any of its routes. */
 const MIN_LEARNED = 4
 
-const usedSchema = z.array(
-  z
-    .tuple([z.int(), z.int(), z.int()])
-    .transform(([bucket, interactive, background]): Used => ({ bucket, interactive, background })),
-)
+const usedSchema = z
+  .tuple([z.int(), z.int(), z.int()])
+  .transform(([bucket, interactive, background]): Used => ({ bucket, interactive, background }))
 const accountSchema = z.object({
   /** In the order of buckets. */
   used: z
     .string()
     .transform((text): unknown => JSON.parse(text))
-    .pipe(usedSchema),
+    .pipe(z.array(usedSchema)),
   /** No call before this time. All times are the table service's, in epoch milliseconds. */
   stoppedUntilMs: z.number(),
   /** 0 as long as nothing was refused. */
@@ -66,7 +64,7 @@ const accountSchema = z.object({
 /** What all instances know about the calls of one family. */
 export type Account = z.infer<typeof accountSchema>
 
-/** Reads the row of a family; before the first call there is none. */
+/** Before the first call there is no row. */
 export const readAccount = (row: Row | undefined): Account =>
   row
     ? accountSchema.parse(row.columns)
@@ -77,7 +75,7 @@ export const toColumns = ({ used, ...columns }: Account): Columns => ({
   used: JSON.stringify(used.map((one) => [one.bucket, one.interactive, one.background])),
 })
 
-/** The bucket to count in, never an earlier one: a server of the table service may be a little behind the others. */
+/** The bucket to count in, never an earlier one: servers of the table service may differ a little. */
 export const bucketAt = (ms: number, used: Used[]): number =>
   Math.max(Math.floor(ms / BUCKET_MS), used.at(-1)?.bucket ?? 0)
 
@@ -90,7 +88,7 @@ export function addUsed(used: Used[], bucket: number, priority: Priority, tokens
   return [...earlier, { ...current, [priority]: current[priority] + tokens }]
 }
 
-/** The tokens that were used in the minute and the hour that end with a bucket. */
+/** The tokens used in the minute and the hour that end with a bucket. */
 export function usedBy(used: Used[], bucket: number) {
   const minute = { interactive: 0, background: 0 }
   let perHour = 0
@@ -103,7 +101,6 @@ export function usedBy(used: Used[], bucket: number) {
   return { minute, perMinute: minute.interactive + minute.background, perHour }
 }
 
-/** The part of an upstream's limit that the app uses. */
 export const usableLimit = ({ perMinute, perHour }: CallLimit): CallLimit => ({
   perMinute: Math.max(1, Math.floor(perMinute * USED_SHARE)),
   perHour: Math.max(1, Math.floor(perHour * USED_SHARE)),
@@ -160,14 +157,14 @@ export function learnedLimit(account: Account, nowMs: number): CallLimit | undef
   return { perMinute, perHour: Number.POSITIVE_INFINITY }
 }
 
-/** The account with the limit that a refusal for the rate teaches, for a family without a published limit. */
+/** Without a published limit: learns one from a refusal for the rate. */
 export function afterRefusal(account: Account, nowMs: number): Account {
   const { perMinute } = usedBy(account.used, bucketAt(nowMs, []))
   const learnedPerMinute = Math.max(MIN_LEARNED, Math.floor(perMinute * STEP_DOWN))
   return { ...account, learnedPerMinute, learnedAtMs: nowMs }
 }
 
-/** When a server answered: by its `Date`, and by our clock when the request was sent and the answer arrived. */
+/** When a server answered: by its `Date`, and by our clock. */
 export interface DatedAnswer {
   dateMs: number
   sentMs: number

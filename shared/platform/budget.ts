@@ -25,19 +25,17 @@ import type { Table } from './table.ts'
 import { tryTransact } from './table-record.ts'
 import { type Clock, SECOND_MS } from './time.ts'
 
-/** The calls that one upstream still allows us, by family of routes; all instances share them. */
 export type Budget<Family extends string> = ReturnType<typeof createBudget<Family>>
 
-export interface BudgetOptions<Family extends string> {
-  /** The name in errors, for instance `defender`; the partition of its rows. */
+interface BudgetOptions<Family extends string> {
+  /** The name in errors; the partition of its rows. */
   upstream: string
   /** Only its differences count: the time itself is the table service's. */
   clock: Clock
-  /** Published limits; null: none is published, it is learned from refusals. */
+  /** Published limits; null: it is learned from refusals. */
   limits: Record<Family, CallLimit | null>
   /** Table `Budgets`. */
   table: Table
-  /** As `Math.random`, the default. */
   random?: () => number
 }
 
@@ -62,29 +60,19 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
 
   return {
     /**
-     * Waits for a token and uses it, first come first served within a priority. `waitUpToMs` counts from this call,
-     * storage requests included; it is at least 2 s. Throws a retryable UpstreamError 429 with `code` `OwnBudget` and
+     * Waits for a token and uses it, first come first served within a priority. `waitUpToMs` is at least 2 s and
+     * includes storage requests. Throws a retryable UpstreamError 429 with `code` `OwnBudget` and
      * `retryAfterMs` as soon as it is known that no token comes in time. Throws the table's own error when the table
      * does not answer: without it, an instance does not know the calls of the others.
      */
-    async acquire(
-      family: Family,
-      {
-        priority = 'background',
-        waitUpToMs = 0,
-      }: { priority?: Priority; waitUpToMs?: number } = {},
-    ) {
-      await limiters[family].acquire(priority, waitUpToMs)
-    },
+    acquire: (family: Family, options: Acquire = {}) => limiters[family].acquire(options),
     /**
      * Gives out no token for `ms` milliseconds, because the upstream asked for it: here at once, in other instances
      * from their next token on. Never shortens an earlier stop. Never throws: when the table does not answer, only
      * this instance stops. `isRate`: there were too many calls; a limit that is not published is learned from that.
      */
-    async stop(family: Family, ms: number, { isRate = true } = {}) {
-      await limiters[family].stop(ms, isRate)
-    },
-    left: async (family: Family) => limiters[family].left(),
+    stop: (family: Family, ms: number, { isRate = true } = {}) => limiters[family].stop(ms, isRate),
+    left: (family: Family) => limiters[family].left(),
     async report() {
       const left = families.map(async (family) => [family, await limiters[family].left()] as const)
       return Object.fromEntries(await Promise.all(left)) as Record<Family, BudgetLeft>
@@ -93,8 +81,8 @@ export function createBudget<Family extends string>(options: BudgetOptions<Famil
 }
 
 /**
- * Stops a family after a 429: as long as the upstream said when the rate was too high, at most five seconds when too
- * many calls ran at once, and not at all when the same export is still running.
+ * Stops a family after a 429: as long as the upstream said when there were too many calls, at most five seconds when too
+ * many ran at once, not at all when the same export is still running.
  */
 export async function recordThrottle<Family extends string>(
   budget: Pick<Budget<Family>, 'stop'>,
@@ -107,7 +95,11 @@ export async function recordThrottle<Family extends string>(
   }
 }
 
-/** A call that waits for its token. */
+interface Acquire {
+  priority?: Priority
+  waitUpToMs?: number
+}
+
 interface Waiter {
   /** By our own clock. */
   deadlineMs: number
@@ -141,10 +133,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     return { account: known, etag: row?.etag }
   }
 
-  /**
-   * Stores the account that `decide` returns and answers it; reads and decides again whenever another instance was
-   * faster. Undefined when `decide` changes nothing.
-   */
+  /** Stores what `decide` returns and answers it, undefined for no change; starts again when another instance was faster. */
   async function update(decide: (account: Account) => Account | undefined) {
     for (;;) {
       const { account, etag } = await read()
@@ -227,15 +216,19 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     }
   }
 
-  function refusal(waitMs: number): UpstreamError {
-    const call = `calls of ${family}`
-    const retryAfterMs = Math.max(waitMs, SECOND_MS)
-    const facts = { upstream, call, status: 429, code: 'OwnBudget', retryable: true, retryAfterMs }
-    return new UpstreamError({ ...facts, reason: 'refused' })
-  }
+  const refusal = (waitMs: number) =>
+    new UpstreamError({
+      upstream,
+      call: `calls of ${family}`,
+      status: 429,
+      code: 'OwnBudget',
+      reason: 'refused',
+      retryable: true,
+      retryAfterMs: Math.max(waitMs, SECOND_MS),
+    })
 
   return {
-    async acquire(priority: Priority, waitUpToMs: number) {
+    async acquire({ priority = 'background', waitUpToMs = 0 }: Acquire) {
       const boundMs = Math.max(waitUpToMs, MIN_WAIT_MS)
       const settled = new AbortController()
       const served = new Promise<void>((resolve, reject) => {
@@ -266,8 +259,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
           return { ...learned, stoppedUntilMs: untilMs }
         })
       } catch {
-        // The caller is about to get the upstream's own error, which must not be lost. The next call for a token uses
-        // the same table and gets the table's error.
+        // The caller must get the upstream's own error. The next call for a token gets the table's.
       }
     },
     async left(): Promise<BudgetLeft> {

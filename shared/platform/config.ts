@@ -4,10 +4,7 @@ import { ConfigError, type SettingProblem } from './errors.ts'
 /** The settings of the process; an empty text counts as absent. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/**
- * Reads the settings of one section. Throws a `ConfigError` that names every missing or wrong setting of the section
- * and what is expected, never the value.
- */
+/** Reads one section. Throws a `ConfigError` that names every missing or wrong setting and what is expected. */
 export function readSection<S extends z.ZodRawShape>(
   section: string,
   env: Environment,
@@ -25,7 +22,9 @@ export function readSection<S extends z.ZodRawShape>(
   for (const issue of read.error?.issues ?? []) {
     const setting = String(issue.path[0])
     if (problems.some((problem) => problem.setting === setting)) continue
-    const problem = values[setting] === undefined ? 'is missing' : `is wrong: ${expectation(issue)}`
+    const expected =
+      issue.code === 'invalid_value' ? `expected one of ${issue.values.join(', ')}` : issue.message
+    const problem = values[setting] === undefined ? 'is missing' : `is wrong: ${expected}`
     problems.push({ setting, problem })
   }
   if (read.success && problems.length === 0) return read.data
@@ -50,11 +49,6 @@ export function readUsable<S extends z.ZodRawShape>(
 
 const UNRESOLVED =
   'is a Key Vault reference that was not resolved: check that the secret exists and that the identity may read it'
-
-function expectation(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_value') return `expected one of ${issue.values.join(', ')}`
-  return issue.message
-}
 
 /** A text that is a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number) {

@@ -1,10 +1,10 @@
-/** One setting that is missing or wrong, in words that an operator can act on; never its value. */
+/** One setting that is missing or wrong; never its value. */
 export interface SettingProblem {
   setting: string
   problem: string
 }
 
-/** The app's settings are wrong: the operator fixes them. Names every problem of a section, never a value. */
+/** The settings of a section are wrong: the operator fixes them. */
 export class ConfigError extends Error {
   readonly section: string
   readonly problems: SettingProblem[]
@@ -19,9 +19,9 @@ export class ConfigError extends Error {
   }
 }
 
-/** The facts of a refused request. `problem` is the kebab-case name behind `urn:defender-relay:`. */
-export interface RequestFacts {
+interface RequestFacts {
   status: 400 | 404 | 409 | 410 | 411 | 413 | 415 | 429
+  /** The kebab-case name behind `urn:defender-relay:`. */
   problem: string
   title: string
   detail: string
@@ -41,25 +41,25 @@ export class RequestError extends Error {
   }
 }
 
-/** The facts of a failed upstream call. `status` is absent when there was no answer. */
+/** The facts of a failed upstream call, without URL query, header or token. */
 export interface UpstreamFacts {
   upstream: string
   /** The call without query or secret, for instance `GET /api/machines/InfoGatheringExport`. */
   call: string
+  /** Absent when there was no answer. */
   status?: number
   /** The upstream's own error code, for instance `TooManyRequests`. */
   code?: string
   retryable: boolean
   retryAfterMs?: number
-  /** With the upstream's 429: its reason. */
   throttle?: Throttle
   /** Why there was no usable answer. */
   reason: 'refused' | 'timeout' | 'network' | 'too-large' | 'truncated' | 'forbidden-host'
-  /** The upstream's own text, redacted and short. */
+  /** The upstream's text, redacted and short. */
   said?: string
   /** The upstream's id of this failure, for its support staff. */
   correlation?: string
-  /** It may concern only the requested item: it says nothing about the upstream as a whole. */
+  /** It may concern only the requested item, not the upstream as a whole. */
   itemOnly?: boolean
   /** The app lacks a permission: any one of these is enough. */
   missing?: string[]
@@ -67,22 +67,30 @@ export interface UpstreamFacts {
   claims?: { aud: string | null; roles: string[] }
 }
 
-/** An upstream failed or refused: it, or its administrator, fixes that. Holds no URL query, no header, no token. */
+/** An upstream failed or refused: it, or its administrator, fixes that. */
 export class UpstreamError extends Error {
   readonly facts: UpstreamFacts
 
   constructor(facts: UpstreamFacts) {
-    const outcome =
-      facts.status === undefined
-        ? facts.reason
-        : `${facts.status}${facts.code ? ` ${facts.code}` : ''}`
-    super(`${facts.upstream}: ${facts.call}: ${outcome}`)
+    const { upstream, call, status, code, reason } = facts
+    const answer = code ? `${status} ${code}` : status
+    super(`${upstream}: ${call}: ${status === undefined ? reason : answer}`)
     this.name = 'UpstreamError'
     this.facts = facts
   }
 }
 
-/** An upstream's answer has an unknown shape: it has changed, and this app must be fixed. */
+/** Undefined instead of an upstream's 404. */
+export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof UpstreamError && error.facts.status === 404) return undefined
+    throw error
+  }
+}
+
+/** An upstream's answer has an unknown shape: this app must be fixed. */
 export class ShapeError extends Error {
   readonly upstream: string
   readonly call: string
@@ -95,7 +103,7 @@ export class ShapeError extends Error {
   }
 }
 
-/** Does all work, one after the other, also after a failure; then throws the failure, several as one AggregateError. */
+/** Does all work, one after the other, also after a failure; then throws the failure, or an AggregateError of several. */
 export async function finishAll(works: Iterable<() => Promise<unknown>>): Promise<void> {
   const failures: unknown[] = []
   for (const work of works) {

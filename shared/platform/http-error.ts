@@ -2,21 +2,18 @@ import type { Throttle, UpstreamFacts } from './errors.ts'
 import { redact } from './redact.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
-/** An answer without success. */
 export interface FailedAnswer {
   upstream: string
   call: string
   status: number
   headers: Readonly<Record<string, string>>
   date: Date | undefined
-  /** The start of its body, in any form. */
+  /** The start of the body. */
   text: string
-  /** Values of our own request that no error may repeat. */
+  /** Values of our request that no error may repeat. */
   secrets: string[]
   now: Date
 }
-
-const SAID_LENGTH = 200
 
 /** The statuses that may change without our doing. */
 const isTransient = (status: number) =>
@@ -96,7 +93,7 @@ const word = (value: unknown) => {
 const hide = (text: string, secrets: string[]) =>
   secrets.reduce((safe, secret) => safe.replaceAll(secret, '[hidden]'), text)
 
-const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, SAID_LENGTH)
+const shorten = (text: string) => text.replace(/\s+/g, ' ').trim().slice(0, 200)
 
 const plainHeaders = new Set(['accept', 'accept-encoding', 'content-type', 'user-agent', 'prefer'])
 
@@ -123,32 +120,30 @@ export function secretsOf({
     .flatMap((raw) => [raw, ...new URLSearchParams(`value=${raw}`).values()])
   const fromPath = name.includes(url.pathname) ? [] : [url.pathname]
   return [...fromHeaders, ...fromQuery, ...fromPath]
-    .flatMap((value) => [
-      value,
-      encodeURIComponent(value),
-      encodeURIComponent(encodeURIComponent(value)),
-    ])
+    .flatMap((value) => {
+      const encoded = encodeURIComponent(value)
+      return [value, encoded, encodeURIComponent(encoded)]
+    })
     .filter((value) => value.length >= 12)
     .sort((a, b) => b.length - a.length)
 }
 
-/** The parts of an answer that can say when to try again. */
 interface RetryAfterSources {
-  /** The `Retry-After` header: seconds or an HTTP date. */
+  /** `Retry-After`: seconds or an HTTP date. */
   header?: string
-  /** The answer's text, read when there is no header. */
+  /** Read when there is no header. */
   body?: string
-  /** The answer's `Date` header: an HTTP date in `Retry-After` is by the same clock. */
+  /** The answer's own `Date`: an HTTP date in `Retry-After` is by the same clock. */
   date?: Date
   now: Date
 }
 
-/** Longer than any known quota window: a longer wait is the upstream's mistake. */
+/** No known quota window is longer: a longer wait is the upstream's mistake. */
 const LONGEST_MS = DAY_MS
 
 const unitsMs: Record<string, number> = { second: 1000, minute: MINUTE_MS, hour: HOUR_MS }
 
-/** How many milliseconds to wait before the next try, 0 to one day; undefined when the answer does not say it. */
+/** The milliseconds to wait before the next try, 0 to one day; undefined when the answer does not say it. */
 export function retryAfterMs({ header, body, date, now }: RetryAfterSources): number | undefined {
   const ms = fromHeader(header?.trim() ?? '', date ?? now) ?? fromText(body ?? '')
   return ms === undefined ? undefined : Math.min(Math.max(Math.ceil(ms), 0), LONGEST_MS)
@@ -168,8 +163,8 @@ function fromText(body: string): number | undefined {
   return amount === undefined ? undefined : Number(amount) * (unitsMs[unit.toLowerCase()] ?? 0)
 }
 
-/** Reads the reason for a 429 from its text. A text without a reason, for instance a gateway's page, means the rate. */
-export function throttleOf(text: string): Throttle {
+/** The reason for a 429. A text without one, for instance a gateway's page, means the rate. */
+function throttleOf(text: string): Throttle {
   if (/\b(?:duplicate|identical|same) export\b|\bexport [\w ]{0,20}already\b/i.test(text))
     return 'duplicate-export'
   const isAtOnce =

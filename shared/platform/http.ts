@@ -7,7 +7,7 @@ import { failureFacts, secretsOf } from './http-error.ts'
 import { type Clock, MINUTE_MS } from './time.ts'
 
 export interface HttpOptions {
-  /** The name in errors, for instance `defender`. */
+  /** The name in errors. */
   upstream: string
   clock: Clock
   userAgent: string
@@ -15,7 +15,7 @@ export interface HttpOptions {
   attempts?: number
   /** The first wait when the upstream names none; it doubles with each try, less a random part. Default 1 s. */
   backoffMs?: number
-  /** A longer Retry-After ends the call with the error, so that the caller can use a durable timer. Default 60 s. */
+  /** A longer wait ends the call with the error, so that the caller can use a durable timer. Default 60 s. */
   longestWaitMs?: number
   /** Gets the headers of every answer; must not throw. */
   onAnswer?(call: string, headers: Readonly<Record<string, string>>): Promise<void>
@@ -40,10 +40,7 @@ const DEFAULT_BODY_MS = 30 * MINUTE_MS
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_BODY_BYTES = 8192
 
-/**
- * Makes the client of one upstream: allow-list, time and size limits, retries, errors without secrets. Every method
- * throws an UpstreamError for any answer that is not 2xx.
- */
+/** Makes the client of one upstream. Every method throws an UpstreamError for any answer that is not 2xx. */
 export function createHttp(options: HttpOptions) {
   const { upstream, clock, attempts = 4, backoffMs = 1000, longestWaitMs = MINUTE_MS } = options
 
@@ -69,8 +66,8 @@ export function createHttp(options: HttpOptions) {
       retries: attempts - 1,
       minTimeout: 0,
       async shouldRetry({ error, attemptNumber }) {
-        if (!(error instanceof UpstreamError) || !error.facts.retryable || !isRepeatable(call))
-          return false
+        const { method, repeatable = method === 'GET' } = call
+        if (!(error instanceof UpstreamError) || !error.facts.retryable || !repeatable) return false
         const ownWaitMs = backoffMs * 2 ** (attemptNumber - 1) * (1 - Math.random() / 2)
         const waitMs = error.facts.retryAfterMs ?? ownWaitMs
         if (waitMs > longestWaitMs) return false
@@ -80,7 +77,6 @@ export function createHttp(options: HttpOptions) {
     })
   }
 
-  /** The body as text. */
   const text = (call: HttpCall): Promise<Answer & { text: string }> =>
     withRetries(call, async (current) => {
       const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs, maxBytes = DEFAULT_MAX_BYTES } = call
@@ -99,7 +95,7 @@ export function createHttp(options: HttpOptions) {
       const { text: read, ...answer } = await text(call)
       return { ...answer, body: parseJson(read, answer, { upstream, call: call.name }) }
     },
-    /** The body as it comes. After this returns, nothing is tried again. The body's errors are those of `readText`. */
+    /** The body as it comes, with the errors of `readText`; after this returns, nothing is tried again. */
     stream: (call: HttpCall): Promise<RawAnswer & { bytes: ByteCounts }> =>
       withRetries(call, async (current) => {
         const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs = timeoutMs, maxBytes } = call
@@ -112,10 +108,7 @@ export function createHttp(options: HttpOptions) {
   }
 }
 
-const isRepeatable = ({ method, repeatable }: HttpCall) =>
-  repeatable ?? (method === 'GET' || method === 'HEAD')
-
-/** Awaits work of the caller: its failure is not the upstream's, and ends the call at once. */
+/** Awaits work of the caller: its failure is not the upstream's, and ends the call. */
 const orAbort = async <T>(work: Promise<T> | undefined): Promise<T | undefined> => {
   try {
     return await work
@@ -124,16 +117,15 @@ const orAbort = async <T>(work: Promise<T> | undefined): Promise<T | undefined> 
   }
 }
 
-/** One call to an upstream. */
 export interface HttpCall {
-  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'POST'
   url: URL
-  /** Stands in errors instead of the URL, for instance `GET /api/deviceavinfo`. */
+  /** Stands in errors instead of the URL: `GET /api/deviceavinfo`. */
   name: string
   /** Lower-case names. */
   headers?: Record<string, string>
-  body?: string | Uint8Array
-  /** Sending it twice does no harm. Default: whether it is GET or HEAD. */
+  body?: string
+  /** Sending it twice does no harm. Default: whether it is GET. */
   repeatable?: boolean
   /** For one try with its whole body; for `stream`, until the headers have come. Default 30 s. */
   timeoutMs?: number
@@ -141,13 +133,13 @@ export interface HttpCall {
   idleMs?: number
   /** For `stream`: how long the whole body may take. Default 30 minutes. */
   bodyMs?: number
-  /** For `stream`: unpacks the body when a header or its first bytes say that it is packed. */
+  /** For `stream`: unpacks a packed body. */
   unpack?: boolean
   /** The longest body, unpacked. Default for `json` and `text`: 64 MiB; a stream that is not unpacked has no limit. */
   maxBytes?: number
-  /** Whether this scheme and host may be called; checked before anything is sent. */
+  /** Whether this scheme and host may be called. */
   isAllowed(url: URL): boolean
-  /** Awaited before every try, for instance to get a token of a call budget; its error ends the call. */
+  /** Awaited before every try, for instance for a token of a budget; its error ends the call. */
   admit?(): Promise<void>
   /** Gets the error of every failed try. */
   onFailure?(error: UpstreamError): Promise<void>
@@ -158,8 +150,8 @@ export interface HttpCall {
 }
 
 /**
- * Sends one try and resolves with a success and its unread body; `limit` ends the wait for it. Everything else
- * becomes an UpstreamError: an axios error holds URL and headers, so none leaves this file, not even as a cause.
+ * Sends one try; `limit` ends the wait for its headers. All but a success becomes an UpstreamError: an axios error
+ * holds URL and headers, so none leaves this file, not even as a cause.
  */
 async function send(call: HttpCall, options: HttpOptions, limit: AbortSignal): Promise<RawAnswer> {
   const sender = { upstream: options.upstream, call: call.name }
@@ -220,5 +212,5 @@ async function request(
   }
 }
 
-/** Connection failures are `E…`. Not transient: errors of certificates, and requests that Node refuses to send. */
+/** Not transient: errors of certificates, and requests that Node refuses to send. */
 const isTransient = (code = '') => /^(E(?!RR_)|HPE_)/.test(code) && !code.includes('CERT')

@@ -1,30 +1,21 @@
 import { redact } from './redact.ts'
 
-/** Facts beside a fixed message. */
 export type Facts = Record<string, unknown>
 
-/** Takes lines: a fixed message first, then facts. */
-export interface Log {
-  info(message: string, facts?: Facts): void
-  warn(message: string, facts?: Facts): void
-  error(message: string, facts?: Facts): void
-}
+/** Takes lines: a fixed message, and facts. */
+export type Log = Record<'info' | 'warn' | 'error', (message: string, facts?: Facts) => void>
 
 /** The id that a request or a timer's run passes on to everything that it causes. */
 export interface Trace {
   correlation?: string
 }
 
-/** The log and the trace of one invocation. */
 export interface Traced {
   log: Log
   trace: Trace
 }
 
-/**
- * Makes a log that writes redacted `message {json}` lines to `sink`, for instance an invocation's own logger. The trace
- * stands at the end of every line.
- */
+/** Makes a log that writes redacted `message {json}` lines to `sink`, with the trace at the end of each. */
 export function createLog(
   sink: Record<'info' | 'warn' | 'error', (line: string) => void>,
   trace: Trace = {},

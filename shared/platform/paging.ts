@@ -30,7 +30,7 @@ export function afterSchema<T extends z.ZodType>(list: string, position: T) {
 export const toCursor = (list: string, position: unknown): string =>
   Buffer.from(JSON.stringify([list, position])).toString('base64url')
 
-/** The owner of a list and a position in it, for instance in the files of one run. */
+/** The owner of a list and a position in it. */
 export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
 
 const anyOwned = ownedPosition(z.unknown()).optional()
@@ -44,16 +44,15 @@ export function positionOf(owner: string, after: unknown): unknown {
 
 function decode(cursor: string): unknown {
   try {
-    const text = Buffer.from(cursor, 'base64url').toString('utf8')
-    const position: unknown = JSON.parse(text)
-    // Half characters and control characters, which are escaped here: our own cursors have none, and no table key can.
+    const position: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+    // Escaped here are half characters and control characters: our own cursors have none, and no table key can.
     return /\\u[\da-f]{4}/.test(JSON.stringify(position)) ? undefined : position
   } catch {
     return undefined
   }
 }
 
-/** Cuts `found` to a page. It has more than `limit` rows when there is a next page, after the last row of this one. */
+/** Cuts `found` to a page; more than `limit` rows mean that there is a next one. */
 export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) => P) {
   const page = found.slice(0, limit)
   const last = page.at(-1)
@@ -62,7 +61,7 @@ export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) =
 
 type Query = Record<string, unknown>
 
-/** The path of the page after a cursor, with the same query. */
+/** The path of the page after a cursor. */
 export function pathAfter(path: string, query: Query, cursor: string): string {
   const search = new URLSearchParams({ after: cursor })
   for (const [name, value] of Object.entries(query))

@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
 
-/** A handler's answer, with a JSON body. */
 export interface Reply {
   status: number
   body?: unknown

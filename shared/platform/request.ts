@@ -2,7 +2,7 @@ import type { HttpRequest } from '@azure/functions'
 import { z } from 'zod'
 import { RequestError } from './errors.ts'
 
-/** A request that was checked with the schemas of its route. */
+/** A checked request. */
 export interface RouteInput<Params, Query, Body> {
   params: Params
   query: Query
@@ -27,7 +27,7 @@ export async function readRequest(
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
 }
 
-/** A name or an address, and perhaps a port: a URL may hold quotes and braces too, which no answer may repeat. */
+/** A name or an address, perhaps a port. A URL may hold quotes and braces too, which no answer may repeat. */
 const PLAIN_URL = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?\//i
 
 /** The Functions host makes the URL from the `Host` header, which may hold anything. */
@@ -58,10 +58,9 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
     if (name.toLowerCase() === 'code') continue
     const values = url.searchParams.getAll(name)
     const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
+    const path = `query.${name.slice(0, 100)}`
     if (values.length > 1 && !takesMany)
-      throw invalidRequest([
-        { path: `query.${name.slice(0, 100)}`, message: 'is given more than once' },
-      ])
+      throw invalidRequest([{ path, message: 'is given more than once' }])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query
@@ -73,10 +72,8 @@ function check(where: string, schema: z.ZodObject, value: unknown): unknown {
   const errors = read.error.issues.flatMap((issue) => {
     const path = [where, ...issue.path.map(String)].join('.')
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
-    return issue.keys.map((key) => ({
-      path: `${path}.${key.slice(0, 100)}`,
-      message: 'is unknown',
-    }))
+    const message = 'is unknown'
+    return issue.keys.map((key) => ({ path: `${path}.${key.slice(0, 100)}`, message }))
   })
   throw invalidRequest(errors)
 }
@@ -126,7 +123,7 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
   }
 }
 
-/** Why a body is not read. The header is not repeated: it is the caller's. */
+/** Never repeats the header: it is the caller's. */
 function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
   const type = headers.get('content-type') ?? 'application/json'
   if (!/^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(type))
@@ -140,12 +137,10 @@ function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
     : 'It has a Content-Encoding, such as gzip.'
 }
 
-/** An answer names at most so many problems: it should not be larger than the request. */
-const MAX_ERRORS = 50
-
 /** The 400 for a request; each message is the rest of a sentence that begins with its path. */
 export function invalidRequest(wrong: { path: string; message: string }[]): RequestError {
-  const errors = wrong.slice(0, MAX_ERRORS)
+  // An answer should not be larger than the request.
+  const errors = wrong.slice(0, 50)
   return new RequestError({
     status: 400,
     problem: 'invalid-request',

@@ -12,8 +12,8 @@ import type { RouteInput } from './request.ts'
 import type { Tickets } from './tickets.ts'
 
 /**
- * One HTTP route with its handler and the schemas of requests and answers: they check requests, and the API
- * descriptions are made from them. `Deps` is what the handler needs of the app.
+ * One HTTP route. Its schemas check requests, and the API descriptions are made from them. `Deps` is what the handler
+ * needs of the app.
  */
 export interface Route<Deps> {
   /** The function's name, kebab-case; it never changes, since monitoring uses it. */
@@ -36,32 +36,28 @@ export interface Route<Deps> {
 export interface RouteContinuation<Deps> {
   /** The name in the tickets. */
   name: string
-  resume(resumed: Resumed, deps: Deps): Promise<Reply>
-}
-
-/** The request of a caller that follows a `Location`: its ticket, with the ticket's subject, and its `after`. */
-export interface Resumed {
-  ticket: string
-  subject: string
-  origin: string
-  after?: string
+  /** Answers a request to the `Location`: its ticket, with the ticket's subject, and its `after`. */
+  resume(
+    request: { ticket: string; subject: string; origin: string; after?: string },
+    deps: Deps,
+  ): Promise<Reply>
 }
 
 /**
- * A list in pages. The route takes `limit` and `after`. Its handler gets `after` as a position, and answers the
- * position of the next page as `next`, null on the last page. Cursors and the `Link` header are made here.
+ * A list in pages. The handler gets `after` as a position and answers the position of the next page as `next`, null on
+ * the last page. Cursors and the `Link` header are made here.
  */
 interface ListOption<Position extends z.ZodType, Param = string> {
   /** The name of the list in its cursors: other lists refuse them. */
   name: string
   position: Position
-  /** The path parameter that names the owner of the list: the lists of other owners refuse its cursors. */
+  /** The path parameter that names the list's owner: lists of other owners refuse its cursors. */
   owner?: Param
   /** The schema of an entry, if the 200 has no schema of its own. */
   of?: z.ZodType
   /** The member of the answer that holds the entries. Default `name`. */
   member?: string
-  /** More members of the answer, beside the entries and `next`. */
+  /** More members of the answer. */
   more?: z.ZodRawShape
 }
 
@@ -69,7 +65,7 @@ interface ListOption<Position extends z.ZodType, Param = string> {
 export interface LongPollOption<Deps, Subject extends z.ZodType> {
   /** The name in the tickets. */
   name: string
-  /** The schema of what a ticket stands for. */
+  /** What a ticket stands for. */
   subject: Subject
   lifetimeMs(subject: z.output<Subject>): number
   /** Whether each use of the ticket starts its lifetime again. */
@@ -87,9 +83,7 @@ export interface LongPollReply extends Reply {
   retryAfterSeconds?: number
 }
 
-interface WithTickets {
-  tickets: Tickets
-}
+type WithTickets = { tickets: Tickets }
 
 /** `Then` for a route with the option that `Option` is inferred from. */
 type With<Option, Then> = [Option] extends [never] ? unknown : Then
@@ -132,7 +126,7 @@ interface RouteDefinition<
   >
 }
 
-/** Declares a route; its handler's input has the types of its schemas. Undeclared input is refused with 400. */
+/** Declares a route. Undeclared input is refused with 400. */
 export function defineRoute<Deps>() {
   function define<
     P extends z.ZodObject = Nothing,
@@ -142,9 +136,13 @@ export function defineRoute<Deps>() {
     Flags extends z.ZodRawShape = never,
     Subject extends z.ZodType = never,
   >(definition: RouteDefinition<Deps, P, Q, B, Position, Flags, Subject>): Route<Deps>
-  function define(definition: Definition<Deps & WithTickets>): Route<Deps & WithTickets> {
-    const { list, cached, longPoll, params = nothing, query = nothing, ...rest } = definition
-    let route: Plain<Deps & WithTickets> = { auth: 'function', ...rest, params, query }
+  function define({ list, cached, longPoll, ...rest }: Definition<Deps & WithTickets>) {
+    let route: Plain<Deps & WithTickets> = {
+      auth: 'function',
+      params: nothing,
+      query: nothing,
+      ...rest,
+    }
     if (list) route = withPages(route, list)
     if (cached) route = withTag(route, cached)
     return longPoll ? withTickets(route, longPoll) : route
@@ -163,13 +161,12 @@ interface Plain<Deps> extends Omit<Route<Deps>, 'handle'> {
   ): Promise<LongPollReply & { tag?: string; subject?: unknown }>
 }
 
-interface Definition<Deps>
-  extends Omit<Plain<Deps>, 'auth' | 'params' | 'query'>,
-    Partial<Pick<Plain<Deps>, 'auth' | 'params' | 'query'>> {
-  list?: ListOption<z.ZodType>
-  cached?: z.ZodRawShape
-  longPoll?: LongPollOption<Deps, z.ZodType>
-}
+type Definition<Deps> = Omit<Plain<Deps>, 'auth' | 'params' | 'query'> &
+  Partial<Plain<Deps>> & {
+    list?: ListOption<z.ZodType>
+    cached?: z.ZodRawShape
+    longPoll?: LongPollOption<Deps, z.ZodType>
+  }
 
 function withPages<Deps>(
   route: Plain<Deps>,
@@ -190,24 +187,22 @@ function withPages<Deps>(
         { ...input, query: { ...query, after } },
         deps,
       )
-      if (!isPage(body)) throw new Error(`${route.name} answers no page`)
-      const { next: last } = body
+      // `RouteDefinition` demands it.
+      const page = body as { next: unknown }
+      const last = page.next
       const next =
         last === null ? null : toCursor(name, ownerId === undefined ? last : [ownerId, last])
       const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
       const path = `/api/${route.path.replace(/\{(\w+)\}/g, (_, param) => params[param] ?? '')}`
       return {
         ...reply,
-        body: { ...body, next },
+        body: { ...page, next },
         headers: { ...headers, ...nextLink(path, { limit: query.limit, ...filterValues }, next) },
         tag: tag && `${tag}-${after ?? 0}-${query.limit}`,
       }
     },
   }
 }
-
-const isPage = (body: unknown): body is { next: unknown } =>
-  typeof body === 'object' && body !== null && 'next' in body
 
 function withTag<Deps>(route: Plain<Deps>, flags: z.ZodRawShape): Plain<Deps> {
   return {

@@ -1,6 +1,6 @@
 /**
- * Does identical work once: calls with the same first argument share one result while the work runs. All of them get
- * its failure; a failure is never kept. A success is kept only with `keep`.
+ * Does identical work once: calls with the same first argument share one result or failure while the work runs. A
+ * success is kept with `keep`, a failure never.
  */
 export function singleFlight<Args extends [key?: string, ...rest: unknown[]], T>(
   work: (...args: Args) => Promise<T>,

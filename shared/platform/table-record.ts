@@ -8,7 +8,6 @@ import {
   type Table,
 } from './table.ts'
 
-/** Converts a record to the columns of a row and back. */
 export interface RowCodec<T> {
   toColumns(record: NoInfer<T>): Columns
   read(columns: Columns): T
@@ -20,32 +19,21 @@ export interface Stored<T> {
   etag: string
 }
 
-/** A record after an update; `isWritten`: that update wrote it. */
-export interface Updated<T> extends Stored<T> {
-  isWritten: boolean
-}
-
-interface UpdateOptions<T> {
-  /** More operations of the same transaction; called for every try, after the read. */
-  beside?: (record: T) => Operation[] | Promise<Operation[]>
-}
-
 /** The types that a column holds unchanged; every other member is stored as JSON text. */
 const plain = new Set(['string', 'number', 'boolean', 'enum', 'literal'])
 
 /**
  * The row codec of a schema without transforms. A null or undefined member has no column; a missing column is read as
- * null, or as the schema's default when the member is not nullable. Lists and records are JSON text. A text that is
- * too long for one column continues in `name2`, `name3` …
+ * null, or as the schema's default when the member is not nullable. A text that is too long for one column continues
+ * in `name2`, `name3` …
  */
 export function rowCodec<S extends z.ZodObject>(schema: S) {
-  const members = Object.entries(schema.shape as Record<string, z.ZodType>).map(
-    ([name, member]) => ({
-      name,
-      isNullable: member.isNullable(),
-      isJson: !plain.has(innerType(member)),
-    }),
-  )
+  const shape: Record<string, z.ZodType> = schema.shape
+  const members = Object.entries(shape).map(([name, member]) => ({
+    name,
+    isNullable: member.isNullable(),
+    isJson: !plain.has(innerType(member)),
+  }))
   const names = members.map(({ name }) => name)
   const mixed = names.find((name) => /\d$/.test(name) && names.includes(name.replace(/\d+$/, '')))
   if (mixed) throw new Error(`column ${mixed} could be the continuation of another one`)
@@ -78,9 +66,9 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
       }
       return columns
     },
-    /** Reads a record; throws when the columns do not match the schema. */
+    /** Throws when the columns do not match the schema. */
     read: (columns: Columns): z.output<S> => schema.parse(toRecord(columns)),
-    /** Reads a record; undefined when the columns do not match the schema. */
+    /** Undefined when the columns do not match the schema. */
     tryRead: (columns: Columns): z.output<S> | undefined =>
       schema.safeParse(toRecord(columns)).data,
   }
@@ -92,7 +80,6 @@ function innerType(member: z.ZodType): string {
   return 'innerType' in def ? innerType(def.innerType as z.ZodType) : def.type
 }
 
-/** The rows of a table that hold records of one type. */
 export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: RowCodec<T>) {
   async function read({ partitionKey, rowKey }: Key): Promise<Stored<T> | undefined> {
     const row = await table.get(partitionKey, rowKey)
@@ -101,9 +88,15 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
 
   const toStored = ({ columns, etag }: Row): Stored<T> => ({ record: codec.read(columns), etag })
 
-  /** The guarded write of a record: replaces the row with this ETag; inserts without one. */
-  function write({ partitionKey, rowKey }: Key, record: T, etag: string | undefined): Operation {
-    const row = { partitionKey, rowKey, columns: codec.toColumns(record) }
+  const toRow = ({ partitionKey, rowKey }: Key, record: T) => ({
+    partitionKey,
+    rowKey,
+    columns: codec.toColumns(record),
+  })
+
+  /** Guarded: replaces the row with this ETag; inserts without one. */
+  function write(key: Key, record: T, etag: string | undefined): Operation {
+    const row = toRow(key, record)
     return etag === undefined ? { kind: 'insert', ...row } : { kind: 'replace', ...row, etag }
   }
 
@@ -112,24 +105,20 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
     toStored,
     write,
 
-    /** The unguarded write of a record. */
-    overwrite: ({ partitionKey, rowKey }: Key, record: T): Operation => ({
-      kind: 'upsert',
-      partitionKey,
-      rowKey,
-      columns: codec.toColumns(record),
-    }),
+    /** Unguarded. */
+    overwrite: (key: Key, record: T): Operation => ({ kind: 'upsert', ...toRow(key, record) }),
 
     /**
      * Reads a record and writes the one that `decide` returns; starts again whenever another writer was faster.
-     * `decide` gets undefined when there is no row, and returns undefined to change nothing. Answers the record after
-     * the update, undefined when there is none.
+     * `decide` gets undefined when there is no row, and returns undefined to change nothing. `beside`: more operations
+     * of the same transaction, made for every try. Answers the record after the update and whether this update wrote
+     * it; undefined when there is none.
      */
     async update(
       key: Key,
       decide: (record: T | undefined) => T | undefined,
-      { beside }: UpdateOptions<T> = {},
-    ): Promise<Updated<T> | undefined> {
+      { beside }: { beside?: (record: T) => Operation[] | Promise<Operation[]> } = {},
+    ): Promise<(Stored<T> & { isWritten: boolean }) | undefined> {
       for (;;) {
         const before = await read(key)
         const record = decide(before?.record)
@@ -142,10 +131,7 @@ export function createRecords<T>(table: Pick<Table, 'get' | 'transact'>, codec: 
   }
 }
 
-/** The conflicts that mean that another writer was faster: read again. */
-const lostRaces = ['changed', 'exists', 'missing'] as const
-
-/** Does all operations and answers the new ETags; does nothing and answers undefined when another writer was faster. */
+/** Does all operations and answers the new ETags; undefined, and no operation, when another writer was faster. */
 export async function tryTransact(
   table: Pick<Table, 'transact'>,
   operations: Operation[],
@@ -153,14 +139,14 @@ export async function tryTransact(
   try {
     return await table.transact(operations)
   } catch (error) {
-    if (isConflict(error, ...lostRaces)) return undefined
+    if (isConflict(error, 'changed', 'exists', 'missing')) return undefined
     throw error
   }
 }
 
 /**
- * Takes a lease whose end stands in a column of the record. Free at `now`: answers the record to write; the lease is
- * taken only after a guarded write of it. Else answers how long the lease lasts. Null in the column releases it.
+ * Takes a lease whose end stands in a column of the record, null when it is released. Answers the record to write when
+ * it is free at `now`: a guarded write takes it. Else answers how long it lasts.
  */
 export function lease<C extends string, T extends Record<C, string | null>>(
   record: T,
@@ -170,10 +156,8 @@ export function lease<C extends string, T extends Record<C, string | null>>(
 ): { record: T; waitMs: 0 } | { record: undefined; waitMs: number } {
   const waitMs = Date.parse(record[column] ?? '') - now.getTime()
   if (waitMs > 0) return { record: undefined, waitMs }
-  return {
-    record: { ...record, [column]: new Date(now.getTime() + ms).toISOString() },
-    waitMs: 0,
-  }
+  const until = new Date(now.getTime() + ms).toISOString()
+  return { record: { ...record, [column]: until }, waitMs: 0 }
 }
 
 /** The longest text in one column, a little below the service's limit of 32,768 UTF-16 units. */

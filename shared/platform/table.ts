@@ -1,4 +1,4 @@
-/** The value of a column. Times are text; numbers are integers or fractions. */
+/** The value of a column. Times are text. */
 export type Value = string | number | boolean
 
 export type Columns = Record<string, Value>
@@ -12,12 +12,14 @@ export interface Row {
 }
 
 /** One write of a whole row; there is no merge. With `etag` it fails when the row has changed. */
-export type Operation =
-  | { kind: 'insert'; partitionKey: string; rowKey: string; columns: Columns }
-  | { kind: 'upsert'; partitionKey: string; rowKey: string; columns: Columns }
-  | { kind: 'replace'; partitionKey: string; rowKey: string; columns: Columns; etag: string }
-  // The SDK sends no ETag for a delete in a transaction: a guarded delete needs a guarded replace beside it.
-  | { kind: 'delete'; partitionKey: string; rowKey: string }
+export type Operation = Key &
+  (
+    | { kind: 'insert'; columns: Columns }
+    | { kind: 'upsert'; columns: Columns }
+    | { kind: 'replace'; columns: Columns; etag: string }
+    // The SDK sends no ETag for a delete in a transaction: a guarded delete needs a guarded replace beside it.
+    | { kind: 'delete' }
+  )
 
 /** The rows of one partition or all, with row keys in [from, before) and columns equal to `where`. */
 export interface Query {
@@ -35,25 +37,24 @@ export interface Page {
   next?: string
 }
 
-/** A table. Rows come in the order of their keys. */
+/** Rows come in the order of their keys. */
 export interface Table {
   readonly name: string
-  /** Creates the table if it does not exist. */
+  /** Does nothing if the table exists. */
   create(): Promise<void>
-  /** Drops the table if it exists. */
   drop(): Promise<void>
   get(partitionKey: string, rowKey: string): Promise<Row | undefined>
   /** As `get`, with the `Date` of the answer, in whole seconds: the one clock that all instances share. */
   getDated(partitionKey: string, rowKey: string): Promise<{ row: Row | undefined; date: Date }>
-  /** One page; `next` is that of the page before. */
+  /** `next` is that of the page before. */
   page(query: Query, options?: { limit?: number; next?: string }): Promise<Page>
-  /** All rows of a query, read page by page. */
+  /** All rows of a query. */
   list(query: Query): AsyncIterable<Row>
   /** Does all operations (1 to 100, one partition) or none; answers the new ETags. Throws `TableConflict`. */
   transact(operations: Operation[]): Promise<(string | undefined)[]>
 }
 
-/** Why the table service did nothing: an expected answer, not a failure. */
+/** Why the table service did nothing. */
 export type ConflictReason = 'exists' | 'changed' | 'missing' | 'no-table' | 'too-large'
 
 /** A refused transaction; `index` is the first failing operation, the only one that the service names. */
@@ -69,12 +70,10 @@ export class TableConflict extends Error {
   }
 }
 
-/** Whether an error is a conflict, for one of `reasons` if there are any. */
+/** `reasons`: default all. */
 export function isConflict(error: unknown, ...reasons: ConflictReason[]): error is TableConflict {
   return error instanceof TableConflict && (reasons.length === 0 || reasons.includes(error.reason))
 }
-
-const MAX_ROWS = 100
 
 export type Key = Pick<Row, 'partitionKey' | 'rowKey'>
 
@@ -86,7 +85,8 @@ export async function deleteRows(
   let batch: Operation[] = []
   for await (const { partitionKey, rowKey } of keys) {
     batch.push({ kind: 'delete', partitionKey, rowKey })
-    if (batch.length < MAX_ROWS) continue
+    // The most operations of one transaction.
+    if (batch.length < 100) continue
     await deleteBatch(table, batch)
     batch = []
   }

@@ -4,8 +4,8 @@ import { deleteRows, type Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS } from './time.ts'
 
-/** The continuation that a ticket stands for: its name, and its subject. */
-export interface Continuation {
+/** What a ticket stands for. */
+interface Continuation {
   name: string
   subject: string
 }
@@ -18,7 +18,7 @@ const ticketRow = rowCodec(z.object({ name: z.string(), subject: z.string(), end
 /** 256 random bits. */
 export const TICKET = /^[\w-]{43}$/
 
-/** The tickets of `Location` headers, in a table. The holder of a ticket may follow its continuation until it expires. */
+/** The tickets of `Location` headers: the holder of one may follow its continuation until it expires. */
 export function createTickets(table: Table, clock: Clock) {
   const records = createRecords(table, ticketRow)
   const keyFor = (ticket: string) => ({
@@ -32,14 +32,14 @@ export function createTickets(table: Table, clock: Clock) {
   }
 
   return {
-    /** Makes a ticket that is valid for `forMs` milliseconds; only its digest is stored. */
+    /** Makes a ticket that is valid for `forMs`; only its digest is stored. */
     async issue(continuation: Continuation, forMs: number): Promise<string> {
       const ticket = randomBytes(32).toString('base64url')
       const endsAt = new Date(clock.now().getTime() + forMs).toISOString()
       await table.transact([records.write(keyFor(ticket), { ...continuation, endsAt }, undefined)])
       return ticket
     },
-    /** The continuation of a ticket; undefined when it was never issued or has expired. */
+    /** Undefined for a ticket that was never issued or has expired. */
     async resolve(ticket: string): Promise<Continuation | undefined> {
       if (!TICKET.test(ticket)) return undefined
       const stored = await records.read(keyFor(ticket))
@@ -47,7 +47,7 @@ export function createTickets(table: Table, clock: Clock) {
       const { endsAt, ...continuation } = stored.record
       return Date.parse(endsAt) > clock.now().getTime() ? continuation : undefined
     },
-    /** Makes a ticket valid for at least `forMs` milliseconds from now, up to a day more; never shortens its time. */
+    /** Makes a ticket valid for at least `forMs` from now; never shortens its time. */
     async extend(ticket: string, forMs: number): Promise<void> {
       const endsMs = clock.now().getTime() + forMs
       // A day longer than requested: a ticket that is used every minute is written once a day.
@@ -56,7 +56,7 @@ export function createTickets(table: Table, clock: Clock) {
         known && Date.parse(known.endsAt) < endsMs ? { ...known, endsAt } : undefined,
       )
     },
-    /** Deletes the tickets that have expired. */
+    /** Deletes expired tickets. */
     async sweep(): Promise<void> {
       await deleteRows(table, expired(clock.now().toISOString()))
     },

@@ -3,7 +3,7 @@ export const MINUTE_MS = 60 * SECOND_MS
 export const HOUR_MS = 60 * MINUTE_MS
 export const DAY_MS = 24 * HOUR_MS
 
-/** The app's time: one object, so that tests and laptops can move it. */
+/** The app's time: tests and laptops can move it. */
 export interface Clock {
   now(): Date
   /** Resolves after `ms` milliseconds of this clock; rejects with the signal's reason when that aborts first. */
@@ -13,10 +13,7 @@ export interface Clock {
 const FORM =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 
-/**
- * A time as RFC 3339 UTC text, with the fraction digits as sent; a time without zone is UTC. Undefined for a text
- * that is no time.
- */
+/** RFC 3339 in UTC, with the fraction digits as sent; a time without zone is UTC. Undefined for a text that is no time. */
 export function toTimeText(sent: string): string | undefined {
   const found = FORM.exec(sent.trim())
   if (!found) return undefined

@@ -11,7 +11,7 @@ const lastErrorSchema = z.strictObject({
   missing: z.array(z.string()),
 })
 
-/** The last good and the last failed call to an upstream, from all instances. */
+/** The last good and the last failed call, from all instances. */
 export const upstreamReportSchema = z.strictObject({
   /** One word that an operator can act on. */
   state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown']),
@@ -20,7 +20,6 @@ export const upstreamReportSchema = z.strictObject({
 })
 
 export type UpstreamReport = z.infer<typeof upstreamReportSchema>
-
 export type UpstreamHealth = ReturnType<typeof createUpstreamHealth>
 
 const okRow = rowCodec(z.object({ at: z.string() }))
@@ -28,30 +27,25 @@ const errorRow = rowCodec(lastErrorSchema)
 /** A good call is recorded this often: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
 
-/**
- * The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`, written without a
- * guard; the later one gives the state.
- */
+/** The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`: the later one counts. */
 export function createUpstreamHealth(table: Table, upstream: string, clock: Clock) {
   let recordedOkMs = Number.NEGATIVE_INFINITY
-
   const oks = createRecords(table, okRow)
   const errors = createRecords(table, errorRow)
   const okKey = { partitionKey: upstream, rowKey: 'ok' }
   const errorKey = { partitionKey: upstream, rowKey: 'error' }
 
-  async function recordOk(): Promise<void> {
+  async function recordOk() {
     const now = clock.now()
     if (now.getTime() - recordedOkMs < OK_EVERY_MS) return
     await table.transact([oks.overwrite(okKey, { at: now.toISOString() })])
     recordedOkMs = now.getTime()
   }
 
-  async function recordError(error: UpstreamError): Promise<void> {
-    const { status = null, missing = [] } = error.facts
+  async function recordError({ message: title, facts }: UpstreamError) {
+    const { status = null, missing = [] } = facts
     const at = clock.now().toISOString()
-    const lastError = { at, status, title: error.message, missing }
-    await table.transact([errors.overwrite(errorKey, lastError)])
+    await table.transact([errors.overwrite(errorKey, { at, status, title, missing })])
     // The next good call changes the state.
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
@@ -65,11 +59,11 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
       const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
       return { state, lastOkAt, lastError }
     },
-    /** Makes a call and records its result; its answer and its error pass unchanged. */
+    /** Makes a call and records its result; answer and error pass unchanged. */
     async track<T>(call: () => Promise<T>): Promise<T> {
       try {
         const answer = await call()
-        // Only for the status: a failed write must not lose the answer, nor the error below.
+        // A failed write must not lose the answer, nor the error below.
         await recordOk().catch(() => {})
         return answer
       } catch (error) {
@@ -95,7 +89,7 @@ const announcementRow = rowCodec(
   z.object({ at: z.string(), call: z.string(), endsAt: z.string().nullable() }),
 )
 
-/** The announced end of an upstream's route; `endsAt` is null when no day was named. */
+/** The announced end of a route; `endsAt` is null when no day was named. */
 export interface Announcement {
   call: string
   endsAt: string | null
@@ -121,8 +115,8 @@ export function createDeprecationMonitor(table: Table, upstream: string, clock: 
       call: string,
       { sunset, deprecation }: Readonly<Record<string, string>>,
     ): Promise<void> {
-      const now = clock.now()
       if (sunset === undefined && deprecation === undefined) return
+      const now = clock.now()
       if (now.getTime() - recordedMs < RECORD_EVERY_MS) return
       const endMs = Date.parse(sunset ?? '')
       const endsAt = Number.isNaN(endMs) ? null : new Date(endMs).toISOString()
@@ -130,7 +124,7 @@ export function createDeprecationMonitor(table: Table, upstream: string, clock: 
         await table.transact([records.overwrite(key, { at: now.toISOString(), call, endsAt })])
         recordedMs = now.getTime()
       } catch {
-        // The next answer announces it again; a failed write must not lose this one.
+        // A failed write must not lose the answer; the next one announces it again.
       }
     },
     /** The last announcement; undefined when there was none within a day. */

@@ -1,19 +1,3 @@
-/** The Defender clouds, by the values of the setting `DEFENDER_CLOUD`. */
-export const cloudNames = [
-  'commercial',
-  'us',
-  'eu',
-  'uk',
-  'au',
-  'swa',
-  'ina',
-  'aea',
-  'gcc',
-  'gcc-high',
-  'dod',
-] as const
-export type CloudName = (typeof cloudNames)[number]
-
 /** The hosts of one Defender cloud. */
 export interface Cloud {
   apiBase: string
@@ -25,28 +9,29 @@ export interface Cloud {
   blobSuffix: string
 }
 
-// The documentation names the audience of the older host, also for the newer hosts; with the newer host as audience,
-// tokens have no roles.
-const PUBLIC_AUDIENCE = 'https://api.securitycenter.microsoft.com'
-
 const publicCloud = (region = ''): Cloud => ({
   apiBase: `https://${region}api.security.microsoft.com`,
   authority: 'https://login.microsoftonline.com',
-  audience: PUBLIC_AUDIENCE,
+  // Documented for all hosts: with a newer host as audience, tokens have no roles.
+  audience: 'https://api.securitycenter.microsoft.com',
   blobSuffix: '.blob.core.windows.net',
 })
 
 // No single page documents audience and blob suffix of the government clouds: settings can replace both.
-const GOV_BASE = 'https://api-gov.securitycenter.microsoft.us'
-const GOV_CLOUD: Cloud = {
-  apiBase: GOV_BASE,
-  authority: 'https://login.microsoftonline.us',
-  audience: GOV_BASE,
+const govCloud = (apiBase: string, authority: string): Cloud => ({
+  apiBase,
+  authority,
+  audience: apiBase,
   blobSuffix: '.blob.core.usgovcloudapi.net',
-}
+})
 
-/** https://learn.microsoft.com/defender-endpoint/gov#api */
-export const clouds: Record<CloudName, Cloud> = {
+const highCloud = govCloud(
+  'https://api-gov.securitycenter.microsoft.us',
+  'https://login.microsoftonline.us',
+)
+
+/** By the values of the setting `DEFENDER_CLOUD`. https://learn.microsoft.com/defender-endpoint/gov#api */
+export const clouds = {
   commercial: publicCloud(),
   us: publicCloud('us.'),
   eu: publicCloud('eu.'),
@@ -55,15 +40,12 @@ export const clouds: Record<CloudName, Cloud> = {
   swa: publicCloud('swa.'),
   ina: publicCloud('ina.'),
   aea: publicCloud('aea.'),
-  gcc: {
-    ...GOV_CLOUD,
-    apiBase: 'https://api-gcc.securitycenter.microsoft.us',
-    authority: 'https://login.microsoftonline.com',
-    audience: 'https://api-gcc.securitycenter.microsoft.us',
-  },
-  'gcc-high': GOV_CLOUD,
-  dod: GOV_CLOUD,
+  gcc: govCloud('https://api-gcc.securitycenter.microsoft.us', 'https://login.microsoftonline.com'),
+  'gcc-high': highCloud,
+  dod: highCloud,
 }
+
+export const cloudNames = Object.keys(clouds) as (keyof typeof clouds)[]
 
 /** The scope of a token request. */
 export const scopeOf = ({ audience }: Pick<Cloud, 'audience'>) => `${audience}/.default`

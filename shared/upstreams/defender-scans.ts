@@ -1,15 +1,9 @@
 import { z } from 'zod'
-import { ShapeError, UpstreamError } from '../platform/errors.ts'
+import { ShapeError, unlessMissing } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
-import { createDefenderCall, type DefenderOptions, pathsUnder } from './defender.ts'
+import { createDefenderCall, type DefenderOptions } from './defender.ts'
 import { defenderFamilies } from './grants.ts'
-
-/** The rows of an answer and the whole answer, without secrets. */
-export interface ScanRows {
-  rows: Record<string, unknown>[]
-  body: unknown
-}
 
 export type DefenderScans = ReturnType<typeof createDefenderScans>
 
@@ -27,36 +21,32 @@ const Rows = z.object({
 
 /**
  * Makes the client of the authenticated scans of one Defender tenant. Answers have no secrets; with a 404 they are
- * undefined. The methods throw UpstreamError (403 with `missing` and `claims`, 429 with `retryAfterMs`, also by our own
- * budget) and ShapeError.
+ * undefined. All other errors are those of `createDefender`.
  */
 export function createDefenderScans(options: DefenderOptions) {
-  const call = createDefenderCall(options)
-  const at = pathsUnder(options.baseUrl)
+  const { at, call } = createDefenderCall(options)
 
-  async function read(path: string, body?: unknown): Promise<ScanRows | undefined> {
+  /** The rows of an answer and the whole answer, without secrets. */
+  async function read(path: string, body?: unknown) {
     const method = body === undefined ? 'GET' : 'POST'
     const url = at(`${PATH}${path}`)
-    try {
-      const answer = await call({
-        method,
-        url,
-        family: defenderFamilies.scans,
-        priority: 'interactive',
-        timeoutMs: MINUTE_MS,
-        body,
-        // The posts only read.
-        repeatable: true,
-      })
-      const safe = redactJson(answer.body)
-      const rows = Rows.safeParse(safe)
-      if (!rows.success)
-        throw new ShapeError('defender', `${method} ${url.pathname}`, 'an answer without `value`')
-      return { rows: rows.data.value, body: safe }
-    } catch (error) {
-      if (error instanceof UpstreamError && error.facts.status === 404) return undefined
-      throw error
-    }
+    const request = call({
+      method,
+      url,
+      family: defenderFamilies.scans,
+      priority: 'interactive',
+      timeoutMs: MINUTE_MS,
+      body,
+      // The posts only read.
+      repeatable: true,
+    })
+    const answer = await unlessMissing(request)
+    if (!answer) return undefined
+    const safe = redactJson(answer.body)
+    const rows = Rows.safeParse(safe)
+    if (!rows.success)
+      throw new ShapeError('defender', `${method} ${url.pathname}`, 'an answer without `value`')
+    return { rows: rows.data.value, body: safe }
   }
 
   return {

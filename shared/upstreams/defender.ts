@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Budget, recordThrottle } from '../platform/budget.ts'
 import type { Priority } from '../platform/budget-window.ts'
 import { type GetToken, readClaims } from '../platform/credential.ts'
-import { ShapeError, UpstreamError } from '../platform/errors.ts'
+import { ShapeError, UpstreamError, unlessMissing } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import {
@@ -22,8 +22,7 @@ export interface DefenderOptions {
   baseUrl: URL
 }
 
-/** One request to Defender. */
-export interface DefenderRequest {
+interface DefenderRequest {
   method?: 'GET' | 'POST'
   url: URL
   family: DefenderFamily
@@ -32,17 +31,10 @@ export interface DefenderRequest {
   repeatable?: boolean
   /** How long to wait for a token of the budget. Default 0. */
   waitUpToMs?: number
-  /** The priority in the budget. Default `background`. */
+  /** Default `background`. */
   priority?: Priority
-  /** Default 100 s: the service needs some time for a list of 10,000 rows. */
+  /** Default 100 s: a list of 10,000 rows takes some time. */
   timeoutMs?: number
-}
-
-/** One page of a list. */
-export interface ODataPage {
-  rows: unknown[]
-  /** The answer's own `Date`. */
-  date: Date | undefined
 }
 
 export type Defender = ReturnType<typeof createDefender>
@@ -52,7 +44,7 @@ const ExportFiles = z.object({
   generatedTime: z.string().nullish(),
 })
 
-/** A page waits for a token of the budget for as long as the budget's minute lasts. */
+/** As long as the budget's minute lasts. */
 const PAGE_WAIT_MS = MINUTE_MS
 /** A poll runs every minute: it is better to skip one than to wait long. */
 const ITEM_WAIT_MS = 20_000
@@ -62,34 +54,28 @@ const ITEM_WAIT_MS = 20_000
  * 410 for a route that is gone, 429 with `retryAfterMs`, also by our own budget) and ShapeError.
  */
 export function createDefender(options: DefenderOptions) {
-  const call = createDefenderCall(options)
-  const at = pathsUnder(options.baseUrl)
+  const { at, call } = createDefenderCall(options)
   return {
     /**
      * The items that an OData filter selects.
      * https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection
      * https://learn.microsoft.com/defender-endpoint/api/get-investigation-collection
      */
-    items(family: ItemFamily, filter: string, priority?: Priority): AsyncGenerator<ODataPage> {
+    items(family: ItemFamily, filter: string, priority?: Priority) {
       const url = at(family.path)
       // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
       return odataPages(call, { url, family, priority, waitUpToMs: ITEM_WAIT_MS })
     },
-    /** One item; undefined when the service answers that no item has this id. */
-    async item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown | undefined> {
+    /** One item; undefined when no item has this id. */
+    async item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown> {
       const url = at(`${family.path}/${encodeURIComponent(id)}`)
-      try {
-        const request = { url, family, priority, waitUpToMs: ITEM_WAIT_MS }
-        return (await call(request)).body
-      } catch (error) {
-        if (error instanceof UpstreamError && error.facts.status === 404) return undefined
-        throw error
-      }
+      const answer = call({ url, family, priority, waitUpToMs: ITEM_WAIT_MS })
+      return (await unlessMissing(answer))?.body
     },
     /**
-     * The files of the present antivirus-health export: links that open one file each, which are secrets and are
-     * validated before use, and when the export was made, as the service wrote it.
+     * The files of the present antivirus-health export: links, which are secrets and are validated before use, and when
+     * the export was made, as the service wrote it.
      * https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api
      */
     async listExportFiles(sasValidHours: number) {
@@ -103,7 +89,7 @@ export function createDefender(options: DefenderOptions) {
       return { files: list.data.exportFiles, generatedTime: list.data.generatedTime ?? null }
     },
     /** https://learn.microsoft.com/defender-endpoint/api/device-health-export-antivirus-health-report-api */
-    deviceAvInfoPages: (): AsyncGenerator<ODataPage> =>
+    deviceAvInfoPages: () =>
       odataPages(call, {
         url: at('/api/deviceavinfo'),
         family: defenderFamilies.avInfo,
@@ -112,39 +98,29 @@ export function createDefender(options: DefenderOptions) {
   }
 }
 
-/** Calls a family of routes in the cheapest way that shows whether the app may use it; throws what the route throws. */
-export type DefenderProbe = (family: DefenderFamily) => Promise<void>
-
-/** Makes the probe of one Defender tenant. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list */
-export function createDefenderProbe(options: DefenderOptions): DefenderProbe {
-  const call = createDefenderCall(options)
-  const at = pathsUnder(options.baseUrl)
-  return async (family) => {
+/**
+ * Makes the probe of one Defender tenant: it makes the cheapest call of a family, and throws what the route throws.
+ * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
+ */
+export function createDefenderProbe(options: DefenderOptions) {
+  const { at, call } = createDefenderCall(options)
+  return async (family: DefenderFamily): Promise<void> => {
     await call({ url: at(family.probePath), family, priority: 'interactive', timeoutMs: 20_000 })
   }
 }
 
-/** URLs of paths under a base, which may have a path too. */
-export function pathsUnder(baseUrl: URL): (path: string) => URL {
-  const base = baseUrl.href.replace(/\/+$/, '')
-  return (path) => new URL(`${base}${path}`)
-}
-
-/** Sends one request and resolves with its parsed JSON. */
-export type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
+/** Resolves with the parsed JSON. */
+type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
 
 /**
- * Makes the function that calls Defender: with a bearer token (a new one once after 401 or 403), a token of the
+ * Makes `at`, for URLs, and `call`: with a bearer token (a new one once after 401 or 403), a token of the
  * budget for every try, a stop of the family after 429, and the missing roles in the error of a 403.
  * https://learn.microsoft.com/defender-endpoint/api/common-errors
  */
-export function createDefenderCall({
-  http,
-  token,
-  budget,
-  baseUrl,
-}: DefenderOptions): DefenderCall {
-  return async ({
+export function createDefenderCall({ http, token, budget, baseUrl }: DefenderOptions) {
+  /** `baseUrl` may have a path too. */
+  const at = (path: string) => new URL(`${baseUrl.href.replace(/\/+$/, '')}${path}`)
+  const call: DefenderCall = async ({
     url,
     family,
     body,
@@ -179,6 +155,7 @@ export function createDefenderCall({
       throw isDefenders ? explained(error, bearer, family.roles) : error
     }
   }
+  return { at, call }
 }
 
 /** Codes of a 403 that no role would change. */
@@ -204,7 +181,7 @@ const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly stri
 
 const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string().nullish() })
 
-/** The most rows that Defender gives in one page. */
+/** Defender gives no more rows in one page. */
 const PAGE_ROWS = 10_000
 /** Ten million rows: such a list does not end. */
 const MAX_PAGES = 1000
@@ -217,14 +194,11 @@ const MAX_PAGES = 1000
 async function* odataPages(
   call: DefenderCall,
   request: DefenderRequest,
-): AsyncGenerator<ODataPage> {
+): AsyncGenerator<{ rows: unknown[]; date: Date | undefined }> {
   const { url: start } = request
   const broken = (what: string) => new ShapeError('defender', `GET ${start.pathname}`, what)
   const seen = new Set<string>()
-  function isNew(key: string): boolean {
-    const before = seen.size
-    return seen.add(key).size > before
-  }
+  const isNew = (key: string) => seen.size < seen.add(key).size
   let rowsSoFar = 0
   let next: URL | undefined = pageAt(start, 0)
   while (next) {

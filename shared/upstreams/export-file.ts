@@ -3,10 +3,7 @@ import { type ByteCounts, peek } from '../platform/body.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 
-/**
- * The result of opening a link. Only `open` has a body, unpacked; `not-ready` may be tried later, `expired` needs a
- * new link.
- */
+/** `not-ready` may be tried later, `expired` needs a new link. The body of `open` is unpacked. */
 export type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: ByteCounts }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
@@ -15,13 +12,13 @@ const CALL = 'GET export file'
 /** Several times the largest known file. */
 const MAX_BYTES = 8 * 1024 ** 3
 
-/** Allows https links, on the default port, to hosts that end in `suffix`, which begins with a dot. */
+/** Allows https links, on the default port, to hosts that end in `suffix`. */
 export function httpsHostsUnder(suffix: string): (url: URL) => boolean {
   return (url) => url.protocol === 'https:' && url.port === '' && url.hostname.endsWith(suffix)
 }
 
 /**
- * Makes the reader of export files. `isAllowedLink`: whether a link may be followed, since links come from outside.
+ * Makes the reader of export files. `isAllowedLink` says whether to follow a link: links come from outside.
  * https://learn.microsoft.com/rest/api/storageservices/get-blob
  */
 export function createExportFiles({
@@ -66,16 +63,12 @@ export function createExportFiles({
   }
 }
 
-/** The file that a link opens, and until when. The link itself is a secret. */
-export interface ExportLink {
-  /** The blob's decoded name in its container: the identity of the file in every listing of one export. */
-  blobPath: string
-  /** The earlier end of the signature (`se`) and of its key (`ske`); null when the link has neither. */
-  expiresAt: Date | null
-}
-
-/** Reads a link without opening it; throws ShapeError when it is no link to a blob. */
-export function parseLink(text: string): ExportLink {
+/**
+ * Reads a link, which is a secret, without opening it; throws ShapeError when it is no link to a blob. `blobPath`, the
+ * blob's decoded name in its container, identifies the file in every listing of one export. `expiresAt` is the earlier
+ * end of the signature (`se`) and of its key (`ske`), null when the link has neither.
+ */
+export function parseLink(text: string) {
   const url = URL.parse(text)
   const segments = url?.pathname.split('/').slice(1) ?? []
   // The container is the first segment; a store that is not Azure's may have a path before it.

@@ -1,7 +1,7 @@
 import type { CallLimit } from '../platform/budget-window.ts'
 import type { Claims } from '../platform/credential.ts'
 
-/** The application in Entra that holds Defender's app roles: WindowsDefenderATP. */
+/** WindowsDefenderATP: the application in Entra that holds Defender's app roles. */
 export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
 
 /** Defender routes that share one limit and one set of app roles. */
@@ -16,7 +16,6 @@ export interface DefenderFamily {
   probePath: string
 }
 
-/** A family that has a list of items. */
 export interface ItemFamily extends DefenderFamily {
   /** The path of the list, for instance `/api/machineactions`; an item has its id below it. */
   path: string
@@ -28,7 +27,6 @@ export interface ItemFamily extends DefenderFamily {
  * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-list
  */
 export const defenderFamilies = {
-  /** Definitions of scans are few. */
   scans: {
     name: 'authenticated-scans',
     roles: ['Machine.Read.All', 'Machine.ReadWrite.All'],
@@ -41,7 +39,6 @@ export const defenderFamilies = {
     limit: { perMinute: 30, perHour: 1000 },
     probePath: '/api/deviceavinfo?$top=1',
   },
-  /** It answers links alone. */
   export: {
     name: 'export',
     roles: ['Vulnerability.Read.All', 'Machine.ReadWrite.All'],
@@ -50,15 +47,15 @@ export const defenderFamilies = {
   },
 } as const satisfies Record<string, DefenderFamily>
 
-/** What the Tenable user of the keys needs, in Tenable's words: a role, and a permission on each scan. */
+/** What the Tenable user of the keys needs: a role, and a permission on each scan. */
 export const TENABLE_PERMISSION = 'Scan Operator [24] + Can View [16] on the scan'
 
-/** What a signed-in user needs in Defender's portal in addition to a delegated permission. */
+/** What a signed-in user needs in Defender's portal beside a delegated permission. */
 export const USER_RIGHT = 'the user right View Data'
 
 type Held = Pick<Claims, 'roles' | 'scp'>
 
-/** Whether a token is for a signed-in user: only such tokens have `scp`. */
+/** Only tokens for signed-in users have `scp`. */
 export const isDelegated = ({ scp }: Held): boolean => scp !== null
 
 /** The app roles and delegated permissions of a token. */

@@ -6,9 +6,6 @@ import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { TENABLE_PERMISSION } from './grants.ts'
 
-/** Families of Tenable routes that share one limit. */
-export type TenableFamily = keyof typeof tenableLimits
-
 /** Tenable adjusts its limits without notice. https://developer.tenable.com/docs/rate-limiting */
 export const tenableLimits = { scans: null } as const
 
@@ -16,7 +13,7 @@ export interface TenableOptions {
   http: Http
   baseUrl: URL
   keys: { accessKey: string; secretKey: string }
-  budget: Pick<Budget<TenableFamily>, 'acquire' | 'stop'>
+  budget: Pick<Budget<keyof typeof tenableLimits>, 'acquire' | 'stop'>
 }
 
 export type Tenable = ReturnType<typeof createTenable>
@@ -28,9 +25,6 @@ const History = z.object({
 })
 const LatestStatus = z.object({ status: z.string() })
 
-/** The service needs some time for the details of thousands of hosts. */
-const TIMEOUT_MS = MINUTE_MS
-
 /**
  * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are
  * undefined when Tenable says that there is no such scan (or run: the text is the same). The methods throw
@@ -39,13 +33,9 @@ const TIMEOUT_MS = MINUTE_MS
  */
 export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
   const base = baseUrl.href.replace(/\/+$/, '')
-  const secrets = [keys.accessKey, keys.secretKey]
+  const { accessKey, secretKey } = keys
 
-  async function read<T>(
-    path: string,
-    query: Record<string, string>,
-    schema: z.ZodType<T>,
-  ): Promise<T | undefined> {
+  async function read<T>(path: string, query: Record<string, string>, schema: z.ZodType<T>) {
     const url = new URL(`${base}${path}`)
     url.search = new URLSearchParams(query).toString()
     const name = `GET ${url.pathname}`
@@ -55,15 +45,16 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
         url,
         name,
         headers: {
-          'x-apikeys': `accessKey=${keys.accessKey}; secretKey=${keys.secretKey}`,
+          'x-apikeys': `accessKey=${accessKey}; secretKey=${secretKey}`,
           accept: 'application/json',
         },
-        timeoutMs: TIMEOUT_MS,
+        // The details of thousands of hosts take some time.
+        timeoutMs: MINUTE_MS,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
         admit: () => budget.acquire('scans', { priority: 'interactive' }),
         onFailure: (error) => recordThrottle(budget, 'scans', error),
       })
-      const answer = schema.safeParse(redactJson(body, secrets))
+      const answer = schema.safeParse(redactJson(body, [accessKey, secretKey]))
       if (!answer.success) throw new ShapeError('tenable', name, 'an answer of another shape')
       return answer.data
     } catch (error) {
@@ -73,7 +64,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
     }
   }
 
-  /** Reads something of one scan: each scan has its own permissions, so a refusal says nothing about the others. */
+  /** Each scan has its own permissions: a refusal says nothing about the others. */
   async function readScan<T>(
     scan: string,
     rest: string,
@@ -85,13 +76,10 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       const { status, said = '' } = error.facts
-      if (status === 403 || (status === 500 && rest === ''))
-        throw new UpstreamError({
-          ...error.facts,
-          itemOnly: true,
-          said: rest === '' ? `${said} (${WEB_APP})` : error.facts.said,
-        })
-      throw error
+      const isDetails = rest === ''
+      if (status !== 403 && !(status === 500 && isDetails)) throw error
+      const facts = { ...error.facts, itemOnly: true }
+      throw new UpstreamError(isDetails ? { ...facts, said: `${said} (${WEB_APP})` } : facts)
     }
   }
 
@@ -104,16 +92,12 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
      * https://developer.tenable.com/reference/scans-history
      */
     async history(scan: string, { limit, offset }: { limit: number; offset: number }) {
-      const query = {
-        limit: String(limit),
-        offset: String(offset),
-        sort: 'start_date:desc',
-        exclude_rollover: 'false',
-      }
+      const order = { sort: 'start_date:desc', exclude_rollover: 'false' }
+      const query = { limit: String(limit), offset: String(offset), ...order }
       const page = await readScan(scan, '/history', query, History)
       return page && { rows: page.history, total: page.pagination?.total ?? null }
     },
-    /** The word for the status. https://developer.tenable.com/reference/vm-scans-latest-status-get */
+    /** https://developer.tenable.com/reference/vm-scans-latest-status-get */
     async latestStatus(scan: string) {
       return (await readScan(scan, '/latest-status', {}, LatestStatus))?.status
     },
