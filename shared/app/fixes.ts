@@ -14,11 +14,11 @@ import { baseSettings } from './settings.ts'
 export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
 
 const APP = '--name <app> --resource-group <group>'
+const ON_LAPTOP = '(on a laptop: in local.settings.json)'
 
-/** The command that sets settings. */
 export const setSetting = (...settings: string[]): string => {
   const values = settings.map((setting) => `${setting}=<value>`).join(' ')
-  return `az functionapp config appsettings set ${APP} --settings ${values} (on a laptop: in local.settings.json)`
+  return `az functionapp config appsettings set ${APP} --settings ${values} ${ON_LAPTOP}`
 }
 
 /** What is wrong with settings, and the command that fixes all of them. */
@@ -27,9 +27,8 @@ export const fixSettings = ({ problems }: ConfigError): Finding => ({
   fix: setSetting(...problems.map(({ setting }) => setting)),
 })
 
-/** The command that deletes a setting. */
 export const deleteSetting = (setting: string): string =>
-  `az functionapp config appsettings delete ${APP} --setting-names ${setting} (on a laptop: in local.settings.json)`
+  `az functionapp config appsettings delete ${APP} --setting-names ${setting} ${ON_LAPTOP}`
 
 /** The command that makes it possible to sign in. */
 export const signIn = `az login on a laptop; in Azure: ${setSetting('AZURE_CLIENT_ID')}`

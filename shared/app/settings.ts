@@ -72,13 +72,17 @@ export const avHealthSettings = {
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
 }
 
-/** Scan look-ups. Tenable is off while its keys are missing. */
-export const scanHistorySettings = {
+/** The upstream Tenable. It is off while its keys are missing. */
+export const tenableSettings = {
   TENABLE_BASE_URL: origin
     .refine(isSafe, 'expected an https address')
     .default('https://cloud.tenable.com'),
   TENABLE_ACCESS_KEY: z.string().optional(),
   TENABLE_SECRET_KEY: z.string().optional(),
+}
+
+/** Scan look-ups of every source. */
+export const scanHistorySettings = {
   SCAN_CACHE_DAYS: wholeNumber(1, 3650).default(90),
 }
 
@@ -90,6 +94,7 @@ export const settingNames = [
     ...changesSettings,
     ...scheduleSettings,
     ...avHealthSettings,
+    ...tenableSettings,
     ...scanHistorySettings,
   }),
   'RELAY_STORAGE__credential',
@@ -103,7 +108,6 @@ export const publicBaseUrl = (env: Environment): string | undefined =>
 
 /** Reads the settings of Tenable; throws a ConfigError that names every missing key. */
 export function readTenable(env: Environment) {
-  const { SCAN_CACHE_DAYS: _, ...tenableSettings } = scanHistorySettings
   const settings = readSection('tenable', env, tenableSettings)
   const { TENABLE_BASE_URL: baseUrl, TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = settings
   if (TENABLE_ACCESS_KEY && TENABLE_SECRET_KEY)
@@ -118,7 +122,7 @@ export function readTenable(env: Environment) {
 
 /** Whether Tenable is set up: one of its keys is set, even if it can't be read. */
 export function wantsTenable(env: Environment): boolean {
-  const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = scanHistorySettings
+  const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = tenableSettings
   try {
     const keys = readSection('tenable', env, { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY })
     return Object.keys(keys).length > 0

@@ -18,9 +18,7 @@ import type { EventsSection } from './events.ts'
 
 /** Batches in flight at once: more is not faster at the latency of the service. */
 const IN_FLIGHT = 8
-const GRACE_MS = HOUR_MS
 
-/** Creates the section from its settings. */
 export function createAvHealthSection(
   { env, clock, upstreamOrigin, ...overrides }: Options,
   { table }: Base,
@@ -60,7 +58,7 @@ export function createAvHealthSection(
     clock,
     retention: {
       days: settings.AV_HEALTH_RETENTION_DAYS,
-      graceMs: GRACE_MS,
+      graceMs: HOUR_MS,
       ...overrides.retention,
     },
   }

@@ -21,7 +21,6 @@ const interactive = { userAgent: USER_AGENT, attempts: 2, longestWaitMs: 5000 }
 /** The upstream Defender, as every flow uses it. */
 export type DefenderSection = ReturnType<typeof createDefenderSection>
 
-/** Creates the client of Defender from its settings. */
 export function createDefenderSection({ env, clock }: Options, { credential, table }: Base) {
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]

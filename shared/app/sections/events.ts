@@ -28,10 +28,8 @@ export const filterFields = {
   triggeringAlertIds: ['triggeringAlertId'],
 }
 
-/** The feed and its subscribers, ready to use. */
 export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
 
-/** Creates the section, and the queues of deliveries. */
 export async function createEventsSection(
   { env, clock, callbackPolicy }: Options,
   { table, queue }: Base,
