@@ -117,18 +117,18 @@ export const rolesToAskFor: readonly string[] = [
 ].sort()
 
 /** Reads the settings of a flow; throws a ConfigError that names every setting that is missing or wrong. */
-export function readFlow({ key, settings, family }: Flow, env: Environment): void {
+export function readFlow({ key, settings, family }: Flow, env: Environment) {
   readSection(key, env, settings)
   // Its settings are optional, but one key without the other is useless.
   if (family === null) readTenable(env)
 }
 
 /** Whether there is a data account, and at least one flow has all the settings that it needs. */
-export const isConfigured = (env: Environment): boolean => {
+export const isConfigured = (env: Environment) => {
   const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readUsable(env, baseSettings)
   return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri) && flows.some(isReadable)
 
-  function isReadable(flow: Flow): boolean {
+  function isReadable(flow: Flow) {
     try {
       readFlow(flow, env)
       return !flow.isUnused(env)

@@ -81,7 +81,7 @@ async function checkFlow(
   return { flow: key, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
 }
 
-function checkSettings({ env }: App, flow: Flow): Finding | undefined {
+function checkSettings({ env }: App, flow: Flow) {
   try {
     readFlow(flow, env)
     return
@@ -109,7 +109,7 @@ async function checkToken(app: App) {
 }
 
 /** The message of an error, with the upstream's own words. */
-const describeError = ({ message, facts: { said } }: UpstreamError): string =>
+const describeError = ({ message, facts: { said } }: UpstreamError) =>
   said ? `${message}: ${said}` : message
 
 /** All names of the same resource; a token may carry any of them. */
@@ -121,7 +121,7 @@ const audiences = [
 ]
 
 /** A token that carries one of Defender's permissions is for Defender, whatever the name of its audience. */
-function isForDefender(claims: Claims, audience: string): boolean {
+function isForDefender(claims: Claims, audience: string) {
   const { aud } = claims
   if (aud === null || [...audiences, audience].includes(aud.replace(/\/+$/, ''))) return true
   const roles = families.flatMap(({ roles }) => roles)
@@ -129,7 +129,7 @@ function isForDefender(claims: Claims, audience: string): boolean {
 }
 
 /** Checks that a token carries one of the roles; names the one to ask for. A token that can't be read may carry all. */
-function checkGrant(claims: Claims, roles: readonly string[]): Finding | undefined {
+function checkGrant(claims: Claims, roles: readonly string[]) {
   if (claims.aud === null) return
   const [missing] = lackedGrants(claims, roles)
   if (missing === undefined) return
@@ -229,7 +229,7 @@ const checkQueues = (app: App, identity: Identity) =>
 const roles = {
   table: 'Storage Table Data Contributor',
   queue: 'Storage Queue Data Contributor',
-} as const
+}
 
 async function checkStorage(
   { env }: App,

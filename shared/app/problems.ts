@@ -71,10 +71,8 @@ const upstreamFixes: Record<
   },
 }
 
-export const upstreamFix = (
-  name: keyof typeof upstreamFixes,
-  state: UpstreamReport['state'],
-): string => upstreamFixes[name][state] ?? unreachable
+export const upstreamFix = (name: keyof typeof upstreamFixes, state: UpstreamReport['state']) =>
+  upstreamFixes[name][state] ?? unreachable
 
 /** What is wrong with an upstream, or with one flow that calls it. */
 export function upstreamProblems(

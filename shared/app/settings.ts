@@ -103,8 +103,7 @@ export const settingNames = [
 ]
 
 /** The address that answers give for the app; undefined where none, or no valid one, is set. */
-export const publicBaseUrl = (env: Environment): string | undefined =>
-  readUsable(env, baseSettings).PUBLIC_BASE_URL
+export const publicBaseUrl = (env: Environment) => readUsable(env, baseSettings).PUBLIC_BASE_URL
 
 /** Reads the settings of Tenable; throws a ConfigError that names every missing key. */
 export function readTenable(env: Environment) {
@@ -121,7 +120,7 @@ export function readTenable(env: Environment) {
 }
 
 /** Whether Tenable is set up: one of its keys is set, even if it can't be read. */
-export function wantsTenable(env: Environment): boolean {
+export function wantsTenable(env: Environment) {
   const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = tenableSettings
   try {
     const keys = readSection('tenable', env, { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY })

@@ -34,8 +34,6 @@ export interface StatusDeps extends Traced {
   app: App
 }
 
-const route = defineRoute<StatusDeps>()
-
 const sectionSchema = z.strictObject({
   state: z.enum(['ok', 'unconfigured', 'degraded']),
   problems: z.array(problemSchema),
@@ -70,7 +68,7 @@ const statusSchema = z.strictObject({
 })
 
 /** What an operator needs to know and to do; always 200. */
-export const status = route({
+export const status = defineRoute<StatusDeps>()({
   name: 'status',
   method: 'GET',
   path: 'status',

@@ -32,12 +32,11 @@ export function createAvHealthSection(
       ? ({ origin }) => origin === upstreamOrigin
       : httpsHostsUnder(cloud.blobSuffix),
   })
-  const hours = settings.AV_HEALTH_LINK_HOURS
   const kind = createAvHealthExport(
     {
       async listFiles() {
         const { files, generatedTime } = await healthFor(defenderFamilies.export).track(() =>
-          defender.listExportFiles(hours),
+          defender.listExportFiles(settings.AV_HEALTH_LINK_HOURS),
         )
         return {
           generatedTime,

@@ -13,7 +13,6 @@ import { baseSettings, defenderSettings, platformSettings } from '../settings.ts
 /** The overrides, with defaults for what every process needs. */
 export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
-/** What every section uses. */
 export type Base = Awaited<ReturnType<typeof createBase>>
 
 /** Opens the data account and creates the tables that the flows share. */
@@ -58,6 +57,9 @@ export const USER_AGENT = `defender-relay/${VERSION}`
 
 /** The form that Tenable requires of integrations. https://developer.tenable.com/docs/user-agent-header */
 export const INTEGRATION_USER_AGENT = `Integration/1.0 (defender-relay; scan-history; Build/${VERSION}) ${USER_AGENT}`
+
+/** For calls that a caller waits for: few tries and short waits. */
+export const interactive = { attempts: 2, longestWaitMs: 5000 }
 
 /** What a laptop or a test replaces. */
 export interface Overrides {

@@ -15,20 +15,15 @@ import { type DeliveryMessage, MAX_ROWS } from './delivery.ts'
  * The order keeps the promise: the head is read before the list (a subscription that is not in the list begins after
  * this head), each row is written before its message (the hourly sweep finds rows, but no messages), `dispatched` last.
  */
-export async function dispatch(
-  deps: EventsDeps,
-  stream: string,
-  appended?: Pick<Head, 'next'>,
-): Promise<number> {
+export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick<Head, 'next'>) {
   const { feed, subscriptions, clock } = deps
   const head = appended ?? (await feed.head(stream))
   const now = clock.now()
-  const all = await subscriptions.all()
-  for (const abandoned of all.filter((one) => isAbandoned(one, now)))
-    await subscriptions.removeAbandoned(abandoned)
-  const interested = all.filter(
-    (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, deps),
-  )
+  const interested: Subscription[] = []
+  for (const one of await subscriptions.all()) {
+    if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
+    else if (wantsStream(one.filter, stream, deps)) interested.push(one)
+  }
   if (interested.length === 0 && appended) return 0
   const last = head.next - 1
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
@@ -75,12 +70,12 @@ async function dispatchEvents(
 }
 
 /** After which seq a subscription wants events. It is unknown while `starting`: the attempt checks each event then. */
-const startOf = ({ state, from }: Subscription, stream: string): number =>
+const startOf = ({ state, from }: Subscription, stream: string) =>
   state === 'starting' ? 0 : (from[stream] ?? 0)
 
 const IN_FLIGHT = 16
 
-/** Sends messages in their order, several at a time; resolves when the queue has them all. */
-export async function sendMessages(queue: Queue, messages: DeliveryMessage[]): Promise<void> {
+/** Sends messages in their order; resolves when the queue has them all. */
+export async function sendMessages(queue: Queue, messages: DeliveryMessage[]) {
   await pLimit(IN_FLIGHT).map(messages, (message) => queue.send(message))
 }

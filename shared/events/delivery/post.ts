@@ -59,7 +59,7 @@ function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamEr
 }
 
 /** Only the status counts: a body that is long, slow or cut off changes nothing. */
-async function drain(body: Readable): Promise<void> {
+async function drain(body: Readable) {
   const timeout = AbortSignal.timeout(DRAIN_MS)
   const end = () => body.destroy()
   timeout.addEventListener('abort', end, { once: true })
@@ -79,8 +79,7 @@ async function drain(body: Readable): Promise<void> {
 
 const PREFIX = 'whsec_'
 
-/** A new signing secret: `whsec_` and 32 random bytes in base64. */
-export const makeSecret = (): string => PREFIX + randomBytes(32).toString('base64')
+export const makeSecret = () => PREFIX + randomBytes(32).toString('base64')
 
 /**
  * The headers of a message that is sent at `at`, with one signature for each secret.
@@ -102,7 +101,6 @@ export function signMessage(
   }
 }
 
-/** The type of the event that a test posts. */
 export const TEST_TYPE = 'defender-relay.test'
 
 /**
@@ -125,10 +123,6 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
     data: { subscription: subscription.id },
   })
   const { kind, status } = outcome
-  return {
-    eventId: id,
-    delivered: kind === 'delivered',
-    status,
-    reason: 'reason' in outcome ? outcome.reason : kind,
-  }
+  const reason = 'reason' in outcome ? outcome.reason : kind
+  return { eventId: id, delivered: kind === 'delivered', status, reason }
 }

@@ -66,14 +66,14 @@ export async function sweepDeliveries(deps: EventsDeps) {
   return { ...report, oldestPendingAt }
 }
 
-async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, number>> {
+async function readOldest({ feed, streams }: EventsDeps) {
   const counters = streams.map(
     async (stream) => [stream, (await feed.counter(stream, 'oldest')).seq] as const,
   )
   return new Map(await Promise.all(counters))
 }
 
-function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date): boolean {
+function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date) {
   if (state === 'dead') return isExpired
   return state === 'delivered' && now.getTime() - Date.parse(endedAt ?? '') > RETENTION_MS
 }
@@ -87,7 +87,7 @@ const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) 
 async function queueAgain(
   { queue, deliveries, clock }: EventsDeps,
   { delivery, etag }: StoredDelivery,
-): Promise<void> {
+) {
   await queue.send(nextMessage(delivery))
   await deliveries.replace({ ...delivery, nextAttemptAt: clock.now().toISOString() }, etag)
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
 import { invalidRequest, plainText } from '../../platform/request.ts'
-import { defineRoute, type LongPollReply } from '../../platform/route.ts'
+import { defineRoute } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
@@ -26,7 +26,6 @@ export interface FeedDeps {
   now(): Date
 }
 
-/** The names that readers of the feed may use. */
 export type FeedCatalog = Pick<EventCatalog, 'streams' | 'types'>
 
 const feedRoute = defineRoute<FeedDeps>()
@@ -51,7 +50,7 @@ const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): read
   stream === undefined ? defaultStreams : [stream]
 
 /** Whether an event passes a filter. Upper and lower case are equal. */
-const isMatch = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
+const isMatch = ({ type, machineId, itemId }: EventFilter, event: CloudEvent) =>
   isSame(type, event.type) &&
   isSame(machineId, event.data.machineId) &&
   isSame(itemId, event.subject)
@@ -144,11 +143,7 @@ export const createTriggerRoute = (catalog: FeedCatalog) =>
   })
 
 /** The next event after a trigger's cursor; or once a gap event, when the events after the cursor are gone. */
-async function readTrigger(
-  filter: EventFilter,
-  deps: FeedDeps,
-  cursor?: string,
-): Promise<LongPollReply> {
+async function readTrigger(filter: EventFilter, deps: FeedDeps, cursor?: string) {
   const { feed, streams: known, now } = deps
   const streams = streamsFor(deps, filter)
   const { data: after, error } = cursorSchemaFor(known).safeParse(cursor)

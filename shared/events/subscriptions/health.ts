@@ -9,7 +9,7 @@ const RECORD_AGAIN_MS = 10_000
 export async function recordSuccess(
   { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
-): Promise<void> {
+) {
   const now = clock.now()
   const isRecorded = (one: Subscription) =>
     one.consecutiveFailures === 0 &&
@@ -34,7 +34,7 @@ export async function recordFailure(
   before: Subscription,
   lastFailure: Failure,
   { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
-): Promise<void> {
+) {
   const now = clock.now()
   const after = await subscriptions.change(before.id, (one) => {
     if (one.state === 'disabled') return { lastFailure }
@@ -61,7 +61,7 @@ export async function recordGone(
   { subscriptions, log }: EventsDeps,
   id: string,
   lastFailure: Failure,
-): Promise<void> {
+) {
   let wasDisabled = false
   await subscriptions.change(id, (one) => {
     wasDisabled = one.state === 'disabled'
