@@ -53,9 +53,7 @@ function createApp() {
       createAvHealthSection(options, await base(), await defender(), await events()),
     ),
     changes: once(async () => createChangesSection(options, await events(), await defender())),
-    /** Throws a ConfigError while a key is missing. */
     tenable: once(async () => createTenableSection(options, await base())),
-    /** Whether no key of Tenable is set. */
     isTenableOff: !wantsTenable(env),
     scanHistory: once(async () => createScanHistorySection(options, await base())),
     /** Callers at the same time share one preflight. */

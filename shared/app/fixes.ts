@@ -30,7 +30,6 @@ export const fixSettings = ({ problems }: ConfigError): Finding => ({
 export const deleteSetting = (setting: string) =>
   `az functionapp config appsettings delete ${APP} --setting-names ${setting} ${ON_LAPTOP}`
 
-/** The command that makes it possible to sign in. */
 export const signIn = `az login on a laptop; in Azure: ${setSetting('AZURE_CLIENT_ID')}`
 
 /** How to grant what a token lacks on Defender: an app role, a delegated permission, or a user right. */

@@ -111,12 +111,11 @@ async function eventsFacts(app: App, now: Date) {
 
 async function exportFacts(app: App, traced: Traced) {
   const { current, lastRun } = await reportExports((await app.avHealth()).engine(traced), null)
-  const { state, rejected } = lastRun ?? {}
   return {
     snapshotAgeSeconds: current?.ageSeconds,
     devices: current?.devices,
-    lastRun: state,
-    rejected,
+    lastRun: lastRun?.state,
+    rejected: lastRun?.rejected,
   }
 }
 

@@ -242,7 +242,6 @@ function describe({ name, summary, body, locate }: Description): Route<unknown> 
   })
 }
 
-/** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [
   ...bindRoutes([health, status], async (invocation) => ({ ...invocation, app: theApp() })),
   ...bindRoutes([showOpenApi, showSwagger], async () => undefined),

@@ -91,7 +91,7 @@ function checkSettings({ env }: App, flow: Flow) {
   }
 }
 
-/** Gets a new token, since a cached one does not show new grants, and checks its audience: its claims or what is wrong. */
+/** Gets a new token, since a cached one does not show new grants, and checks its audience. */
 async function checkToken(app: App) {
   try {
     const { token, cloud } = await app.defender()
@@ -108,7 +108,6 @@ async function checkToken(app: App) {
   }
 }
 
-/** The message of an error, with the upstream's own words. */
 const describeError = ({ message, facts: { said } }: UpstreamError) =>
   said ? `${message}: ${said}` : message
 
@@ -158,26 +157,18 @@ async function probeDefender(app: App, family: DefenderFamily, claims: Claims) {
       state === 'ok' && app.clock.now().getTime() - Date.parse(lastOkAt ?? '') < HOUR_MS
     if (isKnown || (hourLeft !== null && hourLeft < RESERVED_FOR_RUNS)) return
   }
-  return runProbe(
-    'Defender',
-    health,
-    () => probe(family),
-    (missing) => grantDefender(missing, claims),
-  )
+  const grant = (missing: string) => grantDefender(missing, claims)
+  return runProbe('Defender', health, () => probe(family), grant)
 }
 
 /** Makes one cheap call of Tenable: it shows whether the keys work, not what each scan allows. */
 async function probeTenable(app: App) {
   const { tenable, health } = await app.tenable()
   let isTenable = true
-  const finding = await runProbe(
-    'Tenable',
-    health,
-    async () => {
-      isTenable = await tenable.probe(app.clock.now())
-    },
-    grantTenable,
-  )
+  const probe = async () => {
+    isTenable = await tenable.probe(app.clock.now())
+  }
+  const finding = await runProbe('Tenable', health, probe, grantTenable)
   const problem = 'TENABLE_BASE_URL is not the address of a Tenable API'
   return isTenable ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
 }

@@ -35,7 +35,6 @@ export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
   }
 }
 
-/** What is wrong with the settings of a section. */
 export const settingProblems = ({ problems }: ConfigError): Problem[] =>
   problems.map(({ setting, problem }) => ({
     title: `${setting} ${problem}`,
@@ -47,7 +46,6 @@ export const storageProblem: Problem = {
   fix: "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
 }
 
-/** The fix where an upstream does not answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
 const upstreamFixes: Record<
@@ -90,7 +88,6 @@ export function upstreamProblems(
   return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix }]
 }
 
-/** How soon a fix is seen. */
 const LATE =
   'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
 
@@ -150,9 +147,8 @@ export function pollProblems(reports: Record<string, ChangesReport>, now: Date):
  * and most routes that the app calls have no counterpart in Microsoft Graph.
  */
 const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
-/** The status shows the end from so many days before. */
+/** From so many days before the status shows the end, and an alert fires. */
 const NOTICE_DAYS = 120
-/** An alert fires from so many days before. */
 const ALERT_DAYS = 30
 
 /** Every coming end of an endpoint: known by its date, or announced in the answers of an upstream. */

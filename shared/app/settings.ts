@@ -38,7 +38,6 @@ export const platformSettings = {
   IDENTITY_HEADER: z.string().optional(),
 }
 
-/** The upstream Defender for Endpoint. */
 export const defenderSettings = {
   DEFENDER_CLOUD: z.enum(cloudNames).default('commercial'),
   DEFENDER_BASE_URL: origin.optional(),
@@ -46,7 +45,6 @@ export const defenderSettings = {
   DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
 }
 
-/** When each watched kind is polled. */
 export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEntries(
   resources.map(({ schedule: { setting, usual } }) => [setting, schedule(usual)]),
 )
@@ -61,7 +59,6 @@ export const changesSettings = {
   EVENT_RETENTION_DAYS: wholeNumber(7, 3650).default(30),
 }
 
-/** The antivirus-health export. */
 export const avHealthSettings = {
   AV_HEALTH_SCHEDULE: schedule('0 15 */12 * * *'),
   AV_HEALTH_METHOD: z.enum(['auto', 'files', 'json']).default('auto'),

@@ -79,10 +79,8 @@ function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) 
     verb(await eventsOf(context, correlationIn(message)), message)
 }
 
-/** The poll timer of each watched kind. */
 export const pollTimers = resources.map(({ name, schedule: { setting } }) => ({ name, setting }))
 
-/** Polls a watched kind once. */
 export async function pollChanges(name: string, context: InvocationContext) {
   const { context: pollContext } = await theApp().changes()
   try {

@@ -17,7 +17,7 @@ export const cloudEventSchema = z.strictObject({
 
 export type CloudEvent = z.infer<typeof cloudEventSchema>
 
-/** An event to append, without id and sequence. */
+/** An event to append. */
 export interface NewEvent {
   /** The item it is about. The id is made from item, version and type. */
   item: string

@@ -9,7 +9,6 @@ export type Filter = z.infer<typeof filterSchema>
 
 /** What the app defines for the filters of its events. */
 export interface StreamConfig {
-  /** All streams. */
   streams: readonly string[]
   /** The streams of a filter that names none. */
   defaultStreams: readonly string[]
@@ -35,7 +34,6 @@ export function filterSchemaFor({ streams, types, filterFields }: EventCatalog) 
   })
 }
 
-/** Whether a filter includes a stream. */
 export function wantsStream({ streams }: Filter, stream: string, { defaultStreams }: StreamConfig) {
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }

@@ -61,7 +61,6 @@ export function createAvHealthSection(
       ...overrides.retention,
     },
   }
-  /** The engine for one invocation. */
   const engine = ({ log, trace }: Traced): ExportEngine => ({
     ...deps,
     log,

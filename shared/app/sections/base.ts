@@ -15,7 +15,7 @@ export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
 export type Base = Awaited<ReturnType<typeof createBase>>
 
-/** Opens the data account and creates the tables that the flows share. */
+/** Opens the data account and creates its tables. */
 export async function createBase({ env, clock, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
@@ -52,7 +52,6 @@ export async function createBase({ env, clock, storageDate, ...overrides }: Opti
 /** The version of the app, as package.json has it. */
 export const VERSION = '0.1.0'
 
-/** The `User-Agent` of calls to upstreams and receivers. */
 export const USER_AGENT = `defender-relay/${VERSION}`
 
 /** The form that Tenable requires of integrations. https://developer.tenable.com/docs/user-agent-header */
@@ -68,9 +67,8 @@ export interface Overrides {
   credential: Credential
   /** Converts a date of the data account to the time of the clock, where the clock was moved. */
   storageDate(date: Date): Date
-  /** The only origin that links and paging links may point to, instead of the cloud's own hosts. */
+  /** The only origin that links may point to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
-  /** Which callback URLs are allowed. */
   callbackPolicy: CallbackPolicy
 }

@@ -38,7 +38,6 @@ export function createChangesSection(
         track: healthFor(resource).track,
       }
     },
-    /** The schedule of the poll timer of a kind. */
     scheduleFor: (name: string) => schedules[resourceFor(name).schedule.setting] ?? '',
   }
 }

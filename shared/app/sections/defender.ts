@@ -15,7 +15,6 @@ import { defenderLimits } from '../flows.ts'
 import { defenderSettings } from '../settings.ts'
 import { type Base, interactive, type Options, USER_AGENT } from './base.ts'
 
-/** The upstream Defender, as every flow uses it. */
 export type DefenderSection = ReturnType<typeof createDefenderSection>
 
 export function createDefenderSection({ env, clock }: Options, { credential, table }: Base) {

@@ -14,7 +14,6 @@ export function createScanHistorySection({ env, clock }: Options, { table }: Bas
   const join = singleFlight((_key: string, work: () => Promise<Map<string, Entry>>) => work())
   return {
     cache,
-    /** What one look-up works with; it writes to this log. */
     deps: (log: Log): LookupDeps => ({
       cache,
       join,

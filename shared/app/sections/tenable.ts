@@ -5,7 +5,7 @@ import { createTenable, tenableLimits } from '../../upstreams/tenable.ts'
 import { readTenable } from '../settings.ts'
 import { type Base, INTEGRATION_USER_AGENT, interactive, type Options } from './base.ts'
 
-/** Creates the client of Tenable from its settings; throws a ConfigError while a key is missing. */
+/** Throws a ConfigError while a key is missing. */
 export function createTenableSection({ env, clock }: Options, { table }: Base) {
   const { baseUrl, keys } = readTenable(env)
   const budgets = table('Budgets')

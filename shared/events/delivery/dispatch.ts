@@ -54,10 +54,14 @@ async function dispatchEvents(
   const messages: DeliveryMessage[] = []
   for (const subscription of interested) {
     const pending = events
-      .map(({ event, correlation }) => ({ event, correlation, seq: Number(event.sequence) }))
-      .filter(({ seq }) => seq > startOf(subscription, stream))
+      .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
       .filter(({ event }) => matchesFilter(subscription.filter, event, deps))
-      .map(({ event, seq, correlation }) => ({ stream, seq, eventId: event.id, correlation }))
+      .map(({ event: { id: eventId, sequence }, correlation }) => ({
+        stream,
+        seq: Number(sequence),
+        eventId,
+        correlation,
+      }))
     if (pending.length > 0)
       messages.push(...(await deliveries.enqueue(subscription.id, pending, clock.now())))
   }

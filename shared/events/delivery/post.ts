@@ -19,11 +19,10 @@ const DRAIN_MS = 2000
 
 /** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
-  deps: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
+  { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
   subscription: Subscription,
   event: CloudEvent,
 ): Promise<Outcome> {
-  const { http, callbackPolicy, clock } = deps
   try {
     const { url, addresses } = await validateCallbackUrl(subscription.callbackUrl, callbackPolicy)
     const body = JSON.stringify(event)
@@ -104,8 +103,7 @@ export function signMessage(
 export const TEST_TYPE = 'defender-relay.test'
 
 /**
- * Posts one signed event of no stream and answers the outcome. There is one attempt and no row, and the subscription
- * stays as it is.
+ * Posts one signed event of no stream, once and without a row, and answers the outcome. The subscription stays as it is.
  */
 export async function testDelivery(deps: EventsDeps, subscription: Subscription) {
   const time = deps.clock.now().toISOString()

@@ -19,7 +19,7 @@ export async function replayAfter(deps: EventsDeps, subscription: Subscription, 
   return redeliverAll(deps, subscription, eventsAfter(deps, subscription, starts))
 }
 
-/** Delivers the dead letters of a subscription again; answers how many. */
+/** The same for the dead letters of the subscription. */
 export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   const query = { partitionKey: subscription.id, where: { state: 'dead' } }
   return redeliverAll(deps, subscription, deps.deliveries.list(query))

@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
+import { earlier } from '../subscriptions/view.ts'
 import { deadLetter } from './attempt.ts'
 import { type Delivery, nextMessage, type StoredDelivery } from './delivery.ts'
 
@@ -42,9 +43,8 @@ export async function sweepDeliveries(deps: EventsDeps) {
     }
     if (subscription && delivery.state !== 'delivered') {
       report[delivery.state] += 1
-      const { state, pendingSince } = delivery
-      if (state === 'pending' && (oldestPendingAt === null || pendingSince < oldestPendingAt))
-        oldestPendingAt = pendingSince
+      if (delivery.state === 'pending')
+        oldestPendingAt = earlier(oldestPendingAt, delivery.pendingSince)
     }
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) finished.push(delivery)

@@ -133,7 +133,6 @@ export function createFeed(table: Table) {
       await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns }])
     },
 
-    /** The record of the last poll that ended with success, began or failed. */
     async poll(stream: string, what: 'ended' | 'began' | 'failed' = 'ended') {
       return (await table.get(stream, what === 'ended' ? 'poll' : `poll|${what}`))?.columns
     },

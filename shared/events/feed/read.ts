@@ -87,7 +87,6 @@ export async function readFeed(
 
 const detectedAt = ({ events }: { events: CloudEvent[] }) => events[0]?.detectedat ?? ''
 
-/** The cursor at the end of each stream. */
 export async function cursorAtNow(feed: Feed, streams: readonly string[]): Promise<Cursor> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(

@@ -1,5 +1,11 @@
 import { z } from 'zod'
-import { type Columns, deleteRows, type Row, type Table } from '../../platform/table.ts'
+import {
+  type Columns,
+  deleteRows,
+  type Operation,
+  type Row,
+  type Table,
+} from '../../platform/table.ts'
 import { createRecords, rowCodec } from '../../platform/table-record.ts'
 import { type CloudEvent, eventId, type NewEvent, toSequence } from '../event.ts'
 

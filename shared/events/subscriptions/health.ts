@@ -46,9 +46,8 @@ export async function recordFailure(
       return { ...failed, state: 'disabled', disabledReason, sendUntil: null }
     }
     if (failed.consecutiveFailures < FAILURES_TO_FAILING) return failed
-    const pauseEnd = new Date(
-      now.getTime() + Math.max(retryPauseMs(failingMs), waitMs),
-    ).toISOString()
+    const pauseMs = Math.max(retryPauseMs(failingMs), waitMs)
+    const pauseEnd = new Date(now.getTime() + pauseMs).toISOString()
     const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
     return { ...failed, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })

@@ -26,14 +26,13 @@ export function createSubscriptions(table: Table) {
 
   const read = async (id: string) => (await records.read(at(id)))?.record
 
-  /** Whether a transaction was written: not when its rows have changed since they were read. */
+  /** False when the rows have changed since they were read. */
   const tryWrite = async (operations: Operation[]) =>
     (await tryTransact(table, operations)) !== undefined
 
   return {
     read,
 
-    /** The claim of a callback URL, and the subscription that has it. */
     async find(callbackUrl: string) {
       const url = await urls.read(atUrl(callbackUrl))
       const claim: UrlClaim = { etag: url?.etag }
@@ -94,7 +93,7 @@ export function createSubscriptions(table: Table) {
       return stored?.record
     },
 
-    /** Removes a subscription; false when it is already removed. */
+    /** Answers false when it is already removed. */
     async remove({ id, callbackUrl }: Subscription) {
       return tryWrite([
         { kind: 'delete', ...at(id) },

@@ -16,7 +16,7 @@ type SubscriptionRequest = Pick<
 
 const MAX_SUBSCRIPTIONS = 200
 
-/** Tries of one request while other requests subscribe the same callback URL. */
+/** So often a request starts again when others subscribe the same callback URL. */
 const MAX_TRIES = 20
 
 /**
@@ -121,7 +121,6 @@ export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id:
   return true
 }
 
-/** Deletes the subscription of a callback URL, if it has one. */
 export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
   const href = normalizeCallback(callbackUrl)
   const found = href && (await deps.subscriptions.find(href)).subscription

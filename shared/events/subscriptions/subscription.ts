@@ -52,7 +52,6 @@ export const healthy = {
   sendUntil: null,
 } as const satisfies Partial<Subscription>
 
-/** The secrets that sign at this time. */
 export function secretsAt({ secret, previousSecret, previousValidUntil }: Subscription, now: Date) {
   const overlaps = previousSecret !== null && Date.parse(previousValidUntil ?? '') > now.getTime()
   return overlaps ? [secret, previousSecret] : [secret]

@@ -110,4 +110,5 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
   }
 }
 
-const earlier = (one: string | null, other: string) => (one === null || other < one ? other : one)
+export const earlier = (one: string | null, other: string) =>
+  one === null || other < one ? other : one
