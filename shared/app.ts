@@ -23,12 +23,11 @@ let app: App | undefined
 export type App = ReturnType<typeof createApp>
 
 /** Replaces what the platform provides, and makes the app new on its next use; only for laptops and tests. */
-export function useOverrides(replacements: Partial<Overrides>): void {
+export function useOverrides(replacements: Partial<Overrides>) {
   overrides = replacements
   app = undefined
 }
 
-/** The app of this process. */
 export function theApp(): App {
   app ??= createApp()
   return app
@@ -46,7 +45,6 @@ function createApp() {
     env,
     /** Whether at least one section is set up; reads only settings. */
     isConfigured: () => isConfigured(env),
-    /** The address that answers give for the app, where one is set. */
     publicBaseUrl: publicBaseUrl(env),
     base,
     defender,
@@ -55,9 +53,7 @@ function createApp() {
       createAvHealthSection(options, await base(), await defender(), await events()),
     ),
     changes: once(async () => createChangesSection(options, await events(), await defender())),
-    /** Throws a ConfigError while a key is missing. */
     tenable: once(async () => createTenableSection(options, await base())),
-    /** Whether no key of Tenable is set. */
     isTenableOff: !wantsTenable(env),
     scanHistory: once(async () => createScanHistorySection(options, await base())),
     /** Callers at the same time share one preflight. */

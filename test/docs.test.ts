@@ -11,6 +11,7 @@ import {
   defenderSettings,
   scanHistorySettings,
   settingNames,
+  tenableSettings,
 } from '../shared/app/settings.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -35,6 +36,7 @@ describe('the page on settings', () => {
       ...defenderSettings,
       ...changesSettings,
       ...avHealthSettings,
+      ...tenableSettings,
       ...scanHistorySettings,
     }
     const defaults = Object.entries(shapes).map(([name, shape]) => [

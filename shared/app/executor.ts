@@ -35,7 +35,7 @@ export function createExecutor(client: DurableClient): Executor {
 }
 
 /** The client throws plain errors; only their text holds the status. */
-function isStatus(error: unknown, status: number): boolean {
+function isStatus(error: unknown, status: number) {
   return (
     error instanceof Error &&
     new RegExp(`(?:HTTP|status code:?)\\s*${status}\\b`, 'i').test(error.message)

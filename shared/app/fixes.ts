@@ -14,11 +14,11 @@ import { baseSettings } from './settings.ts'
 export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
 
 const APP = '--name <app> --resource-group <group>'
+const ON_LAPTOP = '(on a laptop: in local.settings.json)'
 
-/** The command that sets settings. */
-export const setSetting = (...settings: string[]): string => {
+export const setSetting = (...settings: string[]) => {
   const values = settings.map((setting) => `${setting}=<value>`).join(' ')
-  return `az functionapp config appsettings set ${APP} --settings ${values} (on a laptop: in local.settings.json)`
+  return `az functionapp config appsettings set ${APP} --settings ${values} ${ON_LAPTOP}`
 }
 
 /** What is wrong with settings, and the command that fixes all of them. */
@@ -27,15 +27,13 @@ export const fixSettings = ({ problems }: ConfigError): Finding => ({
   fix: setSetting(...problems.map(({ setting }) => setting)),
 })
 
-/** The command that deletes a setting. */
-export const deleteSetting = (setting: string): string =>
-  `az functionapp config appsettings delete ${APP} --setting-names ${setting} (on a laptop: in local.settings.json)`
+export const deleteSetting = (setting: string) =>
+  `az functionapp config appsettings delete ${APP} --setting-names ${setting} ${ON_LAPTOP}`
 
-/** The command that makes it possible to sign in. */
 export const signIn = `az login on a laptop; in Azure: ${setSetting('AZURE_CLIENT_ID')}`
 
 /** How to grant what a token lacks on Defender: an app role, a delegated permission, or a user right. */
-export function grantDefender(missing: string, identity: Identity): string {
+export function grantDefender(missing: string, identity: Identity) {
   if (missing === USER_RIGHT)
     return 'Defender portal, Settings > Endpoints > Roles: a role with View Data for this user'
   if (identity && isDelegated(identity)) {
@@ -45,7 +43,7 @@ export function grantDefender(missing: string, identity: Identity): string {
 }
 
 /** How to give the Tenable user its permission, or the app valid keys. */
-export const grantTenable = (missing: string): string =>
+export const grantTenable = (missing: string) =>
   missing === TENABLE_PERMISSION
     ? 'Tenable, Settings > Access Control: this permission for the user of the keys'
     : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value <key>, and tenable-secret-key'
@@ -56,7 +54,7 @@ export function grantStorage(
   env: Environment,
   service: 'table' | 'queue',
   identity: Identity,
-): string {
+) {
   const address = readUsable(env, baseSettings)[`RELAY_STORAGE__${service}ServiceUri`]
   const account = URL.parse(address ?? '')?.hostname.split('.')[0]
   if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`

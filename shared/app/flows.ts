@@ -11,6 +11,7 @@ import {
   readTenable,
   scanHistorySettings,
   scheduleSettings,
+  tenableSettings,
   wantsTenable,
 } from './settings.ts'
 
@@ -47,10 +48,9 @@ export interface Flow {
   isUnused(env: Environment): boolean
 }
 
-const { dataAccount } = azureRoles
+const common = { tenable: null, dataAccount: azureRoles.dataAccount, isUnused: () => false }
 // Look-ups write a cache and no events.
 const tables = ['Storage Table Data Contributor'] as const
-const { SCAN_CACHE_DAYS, ...tenableSettings } = scanHistorySettings
 const defender = { ...baseSettings, ...defenderSettings }
 const methodIs = (method: string) => (env: Environment) =>
   readUsable(env, avHealthSettings).AV_HEALTH_METHOD === method
@@ -59,51 +59,46 @@ const methodIs = (method: string) => (env: Environment) =>
 export const flows: readonly Flow[] = [
   ...resources.map(
     (resource): Flow => ({
+      ...common,
       key: resource.name,
       title: resource.title,
       section: 'changes',
       settings: { ...defender, ...changesSettings, ...scheduleSettings },
       family: resource,
-      tenable: null,
-      dataAccount,
-      isUnused: () => false,
     }),
   ),
   {
+    ...common,
     key: 'av-health-files',
     title: 'antivirus health, by files',
     section: 'avHealth',
     settings: { ...defender, ...avHealthSettings },
     family: defenderFamilies.export,
-    tenable: null,
-    dataAccount,
     isUnused: methodIs('json'),
   },
   {
+    ...common,
     key: 'av-health-pages',
     title: 'antivirus health, by pages',
     section: 'avHealth',
     settings: { ...defender, ...avHealthSettings },
     family: defenderFamilies.avInfo,
-    tenable: null,
-    dataAccount,
     isUnused: methodIs('files'),
   },
   {
+    ...common,
     key: 'defender-scans',
     title: 'Defender scan look-ups',
     section: 'scanHistory',
-    settings: { ...defender, SCAN_CACHE_DAYS },
+    settings: { ...defender, ...scanHistorySettings },
     family: defenderFamilies.scans,
-    tenable: null,
     dataAccount: tables,
-    isUnused: () => false,
   },
   {
     key: 'tenable-scans',
     title: 'Tenable scan look-ups',
     section: 'scanHistory',
-    settings: { ...baseSettings, ...tenableSettings, SCAN_CACHE_DAYS },
+    settings: { ...baseSettings, ...tenableSettings, ...scanHistorySettings },
     family: null,
     tenable: TENABLE_PERMISSION,
     dataAccount: tables,
@@ -114,7 +109,6 @@ export const flows: readonly Flow[] = [
 /** Every family of Defender routes that a flow calls; no two flows share one. */
 export const families: readonly DefenderFamily[] = flows.flatMap(({ family }) => family ?? [])
 
-/** The published limit of each family. */
 export const defenderLimits = Object.fromEntries(families.map(({ name, limit }) => [name, limit]))
 
 /** The app roles to ask for so that every flow works: the first of each flow, each once, in alphabetical order. */
@@ -123,18 +117,18 @@ export const rolesToAskFor: readonly string[] = [
 ].sort()
 
 /** Reads the settings of a flow; throws a ConfigError that names every setting that is missing or wrong. */
-export function readFlow({ key, settings, family }: Flow, env: Environment): void {
+export function readFlow({ key, settings, family }: Flow, env: Environment) {
   readSection(key, env, settings)
   // Its settings are optional, but one key without the other is useless.
   if (family === null) readTenable(env)
 }
 
 /** Whether there is a data account, and at least one flow has all the settings that it needs. */
-export const isConfigured = (env: Environment): boolean => {
+export const isConfigured = (env: Environment) => {
   const { RELAY_STORAGE, RELAY_STORAGE__tableServiceUri } = readUsable(env, baseSettings)
   return Boolean(RELAY_STORAGE ?? RELAY_STORAGE__tableServiceUri) && flows.some(isReadable)
 
-  function isReadable(flow: Flow): boolean {
+  function isReadable(flow: Flow) {
     try {
       readFlow(flow, env)
       return !flow.isUnused(env)
@@ -173,5 +167,4 @@ export const preflightSchema = z.array(
   }),
 )
 
-/** The result for one flow. */
 export type FlowCheck = z.output<typeof preflightSchema>[number]

@@ -1,22 +1,14 @@
 import type { App } from '../app.ts'
-import { type ChangesReport, reportChanges } from '../changes/poll-state.ts'
+import { reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
-import type { BudgetLeft } from '../platform/budget-window.ts'
-import type { Facts, Log, Traced } from '../platform/log.ts'
+import type { Log, Traced } from '../platform/log.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
-import type { UpstreamReport } from '../platform/upstream-health.ts'
 import { families } from './flows.ts'
 import { comingEnds, tryLoad } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
-
-/** The health of one family of an upstream's routes, and how many calls are left. */
-interface FamilyReport extends UpstreamReport, BudgetLeft {
-  upstream: string
-  family: string
-}
 
 /** How long the last failure counts: some routes are called once a week, or never again. */
 const UNREACHABLE_MS = 15 * MINUTE_MS
@@ -28,7 +20,7 @@ const GONE_MS = DAY_MS
  * Logs one more line for each upstream that is unreachable, each budget that is used up, and each endpoint that is retired
  * or soon will be. The alert rules read these lines. Reads tables by key and calls no upstream.
  */
-export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
+export async function emitHeartbeat(app: App, traced: Traced) {
   const { log } = traced
   const now = app.clock.now()
   const reports = (
@@ -53,7 +45,14 @@ export async function emitHeartbeat(app: App, traced: Traced): Promise<void> {
 }
 
 function emitFamily(
-  { upstream, family, state, lastError, hourLeft, stoppedUntil }: FamilyReport,
+  {
+    upstream,
+    family,
+    state,
+    lastError,
+    hourLeft,
+    stoppedUntil,
+  }: Awaited<ReturnType<typeof tenableFamilies>>[number],
   now: Date,
   log: Log,
 ) {
@@ -66,28 +65,31 @@ function emitFamily(
     log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
 }
 
-async function defenderFamilies(app: App): Promise<FamilyReport[]> {
+async function defenderFamilies(app: App) {
   const { healthFor, budget } = await app.defender()
-  const reports = families.map(async (family) => ({
-    upstream: 'defender',
-    family: family.name,
-    ...(await healthFor(family).report()),
-    ...(await budget.left(family.name)),
-  }))
-  return Promise.all(reports)
+  return Promise.all(
+    families.map(async (family) => ({
+      upstream: 'defender',
+      family: family.name,
+      ...(await healthFor(family).report()),
+      ...(await budget.left(family.name)),
+    })),
+  )
 }
 
-async function tenableFamilies(app: App): Promise<FamilyReport[]> {
+async function tenableFamilies(app: App) {
   const { health, budget } = await app.tenable()
   const [report, { scans }] = await Promise.all([health.report(), budget.report()])
   return [{ upstream: 'tenable', family: 'scans', ...report, ...scans }]
 }
 
-async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts> {
+async function changesFacts(app: App, traced: Traced, now: Date) {
   const { context: pollContext } = await app.changes()
   const reports = resources.map(async ({ name }) => {
-    const { lastPoll, openItems, oldestOpen, detectionLagSeconds }: ChangesReport =
-      await reportChanges(pollContext(name, traced), null)
+    const { lastPoll, openItems, oldestOpen, detectionLagSeconds } = await reportChanges(
+      pollContext(name, traced),
+      null,
+    )
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
     const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
     return [
@@ -98,7 +100,7 @@ async function changesFacts(app: App, traced: Traced, now: Date): Promise<Facts>
   return Object.fromEntries(await Promise.all(reports))
 }
 
-async function eventsFacts(app: App, now: Date): Promise<Facts> {
+async function eventsFacts(app: App, now: Date) {
   const { feed } = await app.events()
   const reports = streams.map(async (name) => {
     const { head, dispatched, lagSeconds } = await reportStream(feed, name, now)
@@ -107,14 +109,13 @@ async function eventsFacts(app: App, now: Date): Promise<Facts> {
   return Object.fromEntries(await Promise.all(reports))
 }
 
-async function exportFacts(app: App, traced: Traced): Promise<Facts> {
+async function exportFacts(app: App, traced: Traced) {
   const { current, lastRun } = await reportExports((await app.avHealth()).engine(traced), null)
-  const { state, rejected } = lastRun ?? {}
   return {
     snapshotAgeSeconds: current?.ageSeconds,
     devices: current?.devices,
-    lastRun: state,
-    rejected,
+    lastRun: lastRun?.state,
+    rejected: lastRun?.rejected,
   }
 }
 
@@ -122,4 +123,4 @@ const secondsSince = (time: string | undefined, now: Date) =>
   time === undefined ? null : Math.round((now.getTime() - Date.parse(time)) / 1000)
 
 /** Null where the value can't be loaded: the line must always be written. */
-const orNull = async <T>(read: () => Promise<T>): Promise<T | null> => (await tryLoad(read)).value
+const orNull = async <T>(read: () => Promise<T>) => (await tryLoad(read)).value

@@ -10,18 +10,14 @@ import { avHealthRoutes } from '../av-health/routes.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import type { ChangesDeps } from '../changes/routes/items.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
-import type { EventsDeps } from '../events/deps.ts'
-import type { FeedDeps } from '../events/routes/feed.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
-import type { ExportDeps } from '../exports/routes.ts'
 import { RequestError } from '../platform/errors.ts'
 import { createLog, type Traced } from '../platform/log.ts'
-import { isKnownTag, notModified, type Reply, toProblem, toResponse } from '../platform/reply.ts'
+import { isKnownTag, notModified, toProblem, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
 import { singleFlight } from '../platform/single-flight.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
-import type { ScanHistoryDeps } from '../scan-history/routes/reply.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/grants.ts'
 import { createExecutor } from './executor.ts'
@@ -107,22 +103,17 @@ export function bindRoutes<Deps>(
   }))
 }
 
-async function exportDeps(invocation: Invocation): Promise<ExportDeps> {
+async function exportDeps(invocation: Invocation) {
   const [{ tickets }, { engine }] = await Promise.all([theApp().base(), theApp().avHealth()])
   return { engine: engine(invocation), executor: createExecutor(invocation.client), tickets }
 }
-
-const statusDeps = async (invocation: Invocation): Promise<StatusDeps> => ({
-  ...invocation,
-  app: theApp(),
-})
 
 async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {
   const [{ tickets }, { context: pollContext }] = await Promise.all([
     theApp().base(),
     theApp().changes(),
   ])
-  const deps = (await theApp().events()).events(invocation)
+  const deps = await eventsDeps(invocation)
   return {
     context: (name) => pollContext(name, invocation),
     dispatch: async (stream) => {
@@ -132,15 +123,14 @@ async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {
   }
 }
 
-const eventsDeps = async (invocation: Invocation): Promise<EventsDeps> =>
-  (await theApp().events()).events(invocation)
+const eventsDeps = async (invocation: Invocation) => (await theApp().events()).events(invocation)
 
-async function feedDeps(): Promise<FeedDeps> {
+async function feedDeps() {
   const [{ tickets }, { feed }] = await Promise.all([theApp().base(), theApp().events()])
   return { feed, streams, defaultStreams, tickets, now: () => theApp().clock.now() }
 }
 
-async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
+async function scanHistoryDeps({ log }: Invocation) {
   const { deps } = await theApp().scanHistory()
   return {
     ...deps(log),
@@ -253,7 +243,7 @@ function describe({ name, summary, body, locate }: Description): Route<unknown> 
     auth: 'anonymous',
     summary,
     answers: { 200: { description: 'The description.', body }, 304: notModified },
-    async handle({ origin, ifNoneMatch }): Promise<Reply> {
+    async handle({ origin, ifNoneMatch }) {
       const { text, description } = await read()
       const etag = `"${createHash('sha256').update(`${origin}\n${text}`).digest('hex')}"`
       if (isKnownTag(ifNoneMatch, etag)) return { status: 304, headers: { etag } }
@@ -263,9 +253,8 @@ function describe({ name, summary, body, locate }: Description): Route<unknown> 
   })
 }
 
-/** Every HTTP route of the app, ready for the host. */
 export const httpRoutes: HttpRoute[] = [
-  ...bindRoutes([health, status], statusDeps),
+  ...bindRoutes([health, status], async (invocation) => ({ ...invocation, app: theApp() })),
   ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
   ...bindRoutes(changesRoutes, changesDeps),

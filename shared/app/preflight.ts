@@ -40,69 +40,59 @@ import { storageProblem, unreachable, upstreamFix } from './problems.ts'
  * tracks these calls, so that a flow which was refused before runs again at once.
  */
 export async function preflight(app: App): Promise<FlowCheck[]> {
-  const token = singleFlight(() => checkToken(app), { keep: true })
-  const shared: Shared = {
-    tables: singleFlight(() => checkTables(app), { keep: true }),
-    queues: singleFlight(async () => checkQueues(app, (await token()).claims ?? null), {
-      keep: true,
-    }),
-    token,
-  }
+  const shared = sharedChecks(app)
   return Promise.all(flows.map((flow) => checkFlow(app, flow, shared)))
 }
 
 /** The checks that several flows share: each is made once. */
-interface Shared {
-  tables(): Promise<Finding | undefined>
-  queues(): Promise<Finding | undefined>
-  token(): Promise<TokenCheck>
+function sharedChecks(app: App) {
+  const once = <T>(check: () => Promise<T>) => singleFlight(check, { keep: true })
+  const token = once(() => checkToken(app))
+  return {
+    tables: once(() => checkTables(app)),
+    queues: once(async () => checkQueues(app, (await token()).claims ?? null)),
+    token,
+  }
 }
 
-async function checkFlow(app: App, flow: Flow, shared: Shared): Promise<FlowCheck> {
+async function checkFlow(
+  app: App,
+  flow: Flow,
+  shared: ReturnType<typeof sharedChecks>,
+): Promise<FlowCheck> {
   const { key, family, dataAccount } = flow
   if (flow.isUnused(app.env)) return { flow: key, state: 'unused', checks: [] }
   const checks: FlowCheck['checks'] = []
-  const passes = async (
-    name: CheckName,
-    check: Promise<Finding | undefined> | Finding | undefined,
-  ) => {
-    const finding = await check
+  const passes = (name: CheckName, finding: Finding | undefined) => {
     const { problem = null, fix = null } = finding ?? {}
     checks.push({ name, ok: !finding, problem, fix })
     return !finding
   }
-  if (
-    (await passes('settings', checkSettings(app, flow))) &&
-    (await passes('tables', shared.tables()))
-  ) {
+  if (passes('settings', checkSettings(app, flow)) && passes('tables', await shared.tables())) {
     if (dataAccount.includes('Storage Queue Data Contributor'))
-      await passes('queues', shared.queues())
-    if (family === null) await passes('probe', probeTenable(app))
+      passes('queues', await shared.queues())
+    if (family === null) passes('probe', await probeTenable(app))
     else {
       const { claims, finding } = await shared.token()
-      const isKnown = (await passes('token', finding)) && claims !== undefined
-      if (isKnown && (await passes('grant', checkGrant(claims, family.roles))))
-        await passes('probe', probeDefender(app, family, claims))
+      if (passes('token', finding) && claims && passes('grant', checkGrant(claims, family.roles)))
+        passes('probe', await probeDefender(app, family, claims))
     }
   }
   return { flow: key, state: checks.every(({ ok }) => ok) ? 'ready' : 'off', checks }
 }
 
-function checkSettings({ env }: App, flow: Flow): Finding | undefined {
+function checkSettings({ env }: App, flow: Flow) {
   try {
     readFlow(flow, env)
-    return undefined
+    return
   } catch (error) {
     if (error instanceof ConfigError) return fixSettings(error)
     throw error
   }
 }
 
-/** The claims of the token, or why there is none that Defender accepts. */
-type TokenCheck = { claims: Claims; finding?: undefined } | { claims?: undefined; finding: Finding }
-
 /** Gets a new token, since a cached one does not show new grants, and checks its audience. */
-async function checkToken(app: App): Promise<TokenCheck> {
+async function checkToken(app: App) {
   try {
     const { token, cloud } = await app.defender()
     const claims = readClaims(await token({ fresh: true }))
@@ -118,8 +108,7 @@ async function checkToken(app: App): Promise<TokenCheck> {
   }
 }
 
-/** The message of an error, with the upstream's own words. */
-const describeError = ({ message, facts: { said } }: UpstreamError): string =>
+const describeError = ({ message, facts: { said } }: UpstreamError) =>
   said ? `${message}: ${said}` : message
 
 /** All names of the same resource; a token may carry any of them. */
@@ -131,22 +120,18 @@ const audiences = [
 ]
 
 /** A token that carries one of Defender's permissions is for Defender, whatever the name of its audience. */
-function isForDefender(claims: Claims, audience: string): boolean {
+function isForDefender(claims: Claims, audience: string) {
   const { aud } = claims
   if (aud === null || [...audiences, audience].includes(aud.replace(/\/+$/, ''))) return true
-  return (
-    lackedGrants(
-      claims,
-      families.flatMap(({ roles }) => roles),
-    ).length === 0
-  )
+  const roles = families.flatMap(({ roles }) => roles)
+  return lackedGrants(claims, roles).length === 0
 }
 
 /** Checks that a token carries one of the roles; names the one to ask for. A token that can't be read may carry all. */
-function checkGrant(claims: Claims, roles: readonly string[]): Finding | undefined {
-  if (claims.aud === null) return undefined
+function checkGrant(claims: Claims, roles: readonly string[]) {
+  if (claims.aud === null) return
   const [missing] = lackedGrants(claims, roles)
-  if (missing === undefined) return undefined
+  if (missing === undefined) return
   const whose = isDelegated(claims)
     ? ' in the token of this user, who also needs the user right View Data'
     : ''
@@ -160,11 +145,7 @@ const RESERVED_FOR_RUNS = 10
  * Makes one cheap call of a family and tracks its result. It does not call the export where a call succeeded within the last
  * hour, which is proof enough, nor where half of its calls are used, since its runs come first.
  */
-async function probeDefender(
-  app: App,
-  family: DefenderFamily,
-  claims: Claims,
-): Promise<Finding | undefined> {
+async function probeDefender(app: App, family: DefenderFamily, claims: Claims) {
   const { healthFor, probe, budget } = await app.defender()
   const health = healthFor(family)
   if (family === defenderFamilies.export) {
@@ -174,28 +155,20 @@ async function probeDefender(
     ])
     const isKnown =
       state === 'ok' && app.clock.now().getTime() - Date.parse(lastOkAt ?? '') < HOUR_MS
-    if (isKnown || (hourLeft !== null && hourLeft < RESERVED_FOR_RUNS)) return undefined
+    if (isKnown || (hourLeft !== null && hourLeft < RESERVED_FOR_RUNS)) return
   }
-  return runProbe(
-    'Defender',
-    health,
-    () => probe(family),
-    (missing) => grantDefender(missing, claims),
-  )
+  const grant = (missing: string) => grantDefender(missing, claims)
+  return runProbe('Defender', health, () => probe(family), grant)
 }
 
 /** Makes one cheap call of Tenable: it shows whether the keys work, not what each scan allows. */
-async function probeTenable(app: App): Promise<Finding | undefined> {
+async function probeTenable(app: App) {
   const { tenable, health } = await app.tenable()
   let isTenable = true
-  const finding = await runProbe(
-    'Tenable',
-    health,
-    async () => {
-      isTenable = await tenable.probe(app.clock.now())
-    },
-    grantTenable,
-  )
+  const probe = async () => {
+    isTenable = await tenable.probe(app.clock.now())
+  }
+  const finding = await runProbe('Tenable', health, probe, grantTenable)
   const problem = 'TENABLE_BASE_URL is not the address of a Tenable API'
   return isTenable ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
 }
@@ -205,10 +178,10 @@ async function runProbe(
   health: UpstreamHealth,
   call: () => Promise<void>,
   grant: (missing: string) => string,
-): Promise<Finding | undefined> {
+) {
   try {
     await health.track(call)
-    return undefined
+    return
   } catch (error) {
     if (error instanceof ShapeError)
       return { problem: error.message, fix: upstreamFix(name, 'gone') }
@@ -216,7 +189,7 @@ async function runProbe(
       return { problem: error.message, fix: setSetting('AZURE_CLIENT_ID') }
     if (!(error instanceof UpstreamError)) throw error
     // Our own budget says nothing about the upstream: the flow runs as soon as a call is left.
-    if (error.facts.code === 'OwnBudget') return undefined
+    if (error.facts.code === 'OwnBudget') return
     const [missing] = error.facts.missing ?? []
     if (missing !== undefined)
       return { problem: `${missing} is missing: ${describeError(error)}`, fix: grant(missing) }
@@ -228,7 +201,7 @@ async function runProbe(
 const STORAGE_TIMEOUT_MS = 20_000
 
 /** Whether rows can be written: writes one row of its own into table `Budgets`. */
-const checkTables = (app: App): Promise<Finding | undefined> =>
+const checkTables = (app: App) =>
   checkStorage(app, 'table', null, async () => {
     const { table } = await app.base()
     const columns = { at: app.clock.now().toISOString() }
@@ -238,7 +211,7 @@ const checkTables = (app: App): Promise<Finding | undefined> =>
   })
 
 /** Whether the queues of deliveries exist or can be created; sends nothing, since a function would receive it. */
-const checkQueues = (app: App, identity: Identity): Promise<Finding | undefined> =>
+const checkQueues = (app: App, identity: Identity) =>
   checkStorage(app, 'queue', identity, async () => {
     const { queue } = await app.base()
     await Promise.all(Object.values(queueNames).map((name) => queue(name).create()))
@@ -247,31 +220,27 @@ const checkQueues = (app: App, identity: Identity): Promise<Finding | undefined>
 const roles = {
   table: 'Storage Table Data Contributor',
   queue: 'Storage Queue Data Contributor',
-} as const
+}
 
 async function checkStorage(
   { env }: App,
   service: 'table' | 'queue',
   identity: Identity,
   use: () => Promise<void>,
-): Promise<Finding | undefined> {
+) {
   const { fix } = storageProblem
+  const whole = `The ${service} service of the data account`
   try {
-    return await within(STORAGE_TIMEOUT_MS, use(), {
-      problem: `The ${service} service of the data account does not answer in time`,
-      fix,
-    })
+    const problem = `${whole} does not answer in time`
+    return await within(STORAGE_TIMEOUT_MS, use(), { problem, fix })
   } catch (error) {
     if (error instanceof ConfigError) return fixSettings(error)
     if (error instanceof RestError && (error.statusCode === 401 || error.statusCode === 403)) {
       const role = roles[service]
-      return {
-        problem: `${role} is missing on the data account`,
-        fix: grantStorage(role, env, service, identity),
-      }
+      const fix = grantStorage(role, env, service, identity)
+      return { problem: `${role} is missing on the data account`, fix }
     }
-    if (isStorageFailure(error))
-      return { problem: `The ${service} service of the data account does not answer`, fix }
+    if (isStorageFailure(error)) return { problem: `${whole} does not answer`, fix }
     if (isIdentityFailure(error)) {
       const problem = `No identity is signed in to use the ${service} service of the data account`
       return { problem, fix: signIn }
@@ -281,7 +250,7 @@ async function checkStorage(
 }
 
 /** Waits in real time: the storage service does not follow the clock of the app. */
-function within(ms: number, work: Promise<void>, late: Finding): Promise<Finding | undefined> {
+function within(ms: number, work: Promise<void>, late: Finding) {
   const signal = AbortSignal.timeout(ms)
   const timeout = new Promise<Finding>((resolve) => {
     signal.addEventListener('abort', () => resolve(late), { once: true })

@@ -6,11 +6,7 @@ import type { ExportsReport } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
-import type {
-  Announcement,
-  DeprecationMonitor,
-  UpstreamReport,
-} from '../platform/upstream-health.ts'
+import type { DeprecationMonitor, UpstreamReport } from '../platform/upstream-health.ts'
 import { grantDefender } from './fixes.ts'
 import { type Flow, flows } from './flows.ts'
 
@@ -28,17 +24,17 @@ export interface Loaded<T> {
 
 /** Loads a value for a report; a missing setting or a failure of the data account does not throw. */
 export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
+  const failed = { value: null, missing: null, isStorageDown: false }
   try {
-    return { value: await make(), missing: null, isStorageDown: false }
+    return { ...failed, value: await make() }
   } catch (error) {
-    if (error instanceof ConfigError) return { value: null, missing: error, isStorageDown: false }
+    if (error instanceof ConfigError) return { ...failed, missing: error }
     if (isStorageFailure(error) || isIdentityFailure(error))
-      return { value: null, missing: null, isStorageDown: true }
+      return { ...failed, isStorageDown: true }
     throw error
   }
 }
 
-/** What is wrong with the settings of a section. */
 export const settingProblems = ({ problems }: ConfigError): Problem[] =>
   problems.map(({ setting, problem }) => ({
     title: `${setting} ${problem}`,
@@ -50,7 +46,6 @@ export const storageProblem: Problem = {
   fix: "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
 }
 
-/** The fix where an upstream does not answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
 const upstreamFixes: Record<
@@ -74,11 +69,8 @@ const upstreamFixes: Record<
   },
 }
 
-/** The fix for a state of an upstream. */
-export const upstreamFix = (
-  name: keyof typeof upstreamFixes,
-  state: UpstreamReport['state'],
-): string => upstreamFixes[name][state] ?? unreachable
+export const upstreamFix = (name: keyof typeof upstreamFixes, state: UpstreamReport['state']) =>
+  upstreamFixes[name][state] ?? unreachable
 
 /** What is wrong with an upstream, or with one flow that calls it. */
 export function upstreamProblems(
@@ -96,11 +88,9 @@ export function upstreamProblems(
   return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix }]
 }
 
-/** How soon a fix is seen. */
 const LATE =
   'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
 
-/** What is wrong with the export runs. */
 export function runProblems(last: ExportsReport['lastRun']): Problem[] {
   if (last?.state !== 'failed') return []
   return [
@@ -114,7 +104,6 @@ export function runProblems(last: ExportsReport['lastRun']): Problem[] {
 /** After so long without a poll, polling has stopped, which is not the same as no changes. */
 const STOPPED_MS = 15 * MINUTE_MS
 
-/** What is wrong with deliveries. */
 export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): Problem[] {
   const problems = [
     ...failing.map(({ id, callbackHost }) => ({
@@ -132,15 +121,12 @@ export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): P
   return [{ title: `${dead} deliveries are dead letters`, fix }, ...problems]
 }
 
-/** What is wrong with polls. */
 export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
   return Object.entries(reports).flatMap(([name, { lastPoll, unknownStates }]) => {
     const problems: Problem[] = []
     if (lastPoll?.error) {
-      problems.push({
-        title: `The last poll of ${name} failed: ${lastPoll.error}`,
-        fix: 'The next poll tries again.',
-      })
+      const title = `The last poll of ${name} failed: ${lastPoll.error}`
+      problems.push({ title, fix: 'The next poll tries again.' })
     }
     if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > STOPPED_MS) {
       const fix = 'Check that the function app runs and that its timers are not disabled.'
@@ -161,25 +147,12 @@ export function pollProblems(reports: Record<string, ChangesReport>, now: Date):
  * and most routes that the app calls have no counterpart in Microsoft Graph.
  */
 const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
-/** The status shows the end from so many days before. */
+/** From so many days before the status shows the end, and an alert fires. */
 const NOTICE_DAYS = 120
-/** An alert fires from so many days before. */
 const ALERT_DAYS = 30
 
-/** The coming end of an endpoint: known by its date, or announced in the answers of an upstream. */
-type ComingEnd =
-  | {
-      cause: 'date'
-      upstream: 'defender'
-      post: string
-      endsAt: string
-      daysLeft: number
-      isNear: boolean
-    }
-  | ({ cause: 'announced'; upstream: 'defender' | 'tenable'; isNear: true } & Announcement)
-
-/** Every coming end. */
-export async function comingEnds(app: App): Promise<ComingEnd[]> {
+/** Every coming end of an endpoint: known by its date, or announced in the answers of an upstream. */
+export async function comingEnds(app: App) {
   const announced = await Promise.all([
     announcedBy('defender', app.defender),
     announcedBy('tenable', app.tenable),
@@ -187,34 +160,24 @@ export async function comingEnds(app: App): Promise<ComingEnd[]> {
   return [...byDate(app.clock.now()), ...announced.flat()]
 }
 
-function byDate(now: Date): ComingEnd[] {
+function byDate(now: Date) {
   const daysLeft = Math.ceil((Date.parse(retirement.endsAt) - now.getTime()) / DAY_MS)
   // After that day the answers show it.
   if (daysLeft < 0 || daysLeft > NOTICE_DAYS) return []
-  return [
-    {
-      cause: 'date',
-      upstream: 'defender',
-      ...retirement,
-      daysLeft,
-      isNear: daysLeft <= ALERT_DAYS,
-    },
-  ]
+  const isNear = daysLeft <= ALERT_DAYS
+  return [{ cause: 'date' as const, upstream: 'defender', ...retirement, daysLeft, isNear }]
 }
 
 async function announcedBy(
   upstream: 'defender' | 'tenable',
   open: () => Promise<{ deprecation: DeprecationMonitor }>,
-): Promise<ComingEnd[]> {
-  const { value } = await tryLoad(async (): Promise<Announcement | undefined> => {
-    const { deprecation } = await open()
-    return deprecation.report()
-  })
-  return value ? [{ cause: 'announced', upstream, isNear: true, ...value }] : []
+) {
+  const { value } = await tryLoad(async () => (await open()).deprecation.report())
+  return value ? [{ cause: 'announced' as const, upstream, isNear: true, ...value }] : []
 }
 
 /** A coming end in words: nothing is wrong yet. */
-export const toNotice = (end: ComingEnd): Problem => ({
+export const toNotice = (end: Awaited<ReturnType<typeof comingEnds>>[number]): Problem => ({
   title:
     end.cause === 'date'
       ? `Defender's API may end on ${end.endsAt.slice(0, 10)}, in ${end.daysLeft} days (${end.post})`
@@ -222,9 +185,7 @@ export const toNotice = (end: ComingEnd): Problem => ({
   fix: 'Read the announcement, and look for a newer version of this app before that day.',
 })
 
-/**
- * What the last calls of each flow to Defender say, by section: one flow that is refused stops no other.
- */
+/** What the last calls of each flow to Defender say, by section: one flow that is refused stops no other. */
 export async function flowProblems(app: App): Promise<Record<Flow['section'], Problem[]>> {
   const { healthFor } = await app.defender()
   const found: Record<Flow['section'], Problem[]> = { changes: [], scanHistory: [], avHealth: [] }

@@ -38,7 +38,6 @@ export const platformSettings = {
   IDENTITY_HEADER: z.string().optional(),
 }
 
-/** The upstream Defender for Endpoint. */
 export const defenderSettings = {
   DEFENDER_CLOUD: z.enum(cloudNames).default('commercial'),
   DEFENDER_BASE_URL: origin.optional(),
@@ -46,7 +45,6 @@ export const defenderSettings = {
   DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
 }
 
-/** When each watched kind is polled. */
 export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEntries(
   resources.map(({ schedule: { setting, usual } }) => [setting, schedule(usual)]),
 )
@@ -61,7 +59,6 @@ export const changesSettings = {
   EVENT_RETENTION_DAYS: wholeNumber(7, 3650).default(30),
 }
 
-/** The antivirus-health export. */
 export const avHealthSettings = {
   AV_HEALTH_SCHEDULE: schedule('0 15 */12 * * *'),
   AV_HEALTH_METHOD: z.enum(['auto', 'files', 'json']).default('auto'),
@@ -72,13 +69,17 @@ export const avHealthSettings = {
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
 }
 
-/** Scan look-ups. Tenable is off while its keys are missing. */
-export const scanHistorySettings = {
+/** The upstream Tenable. It is off while its keys are missing. */
+export const tenableSettings = {
   TENABLE_BASE_URL: origin
     .refine(isSafe, 'expected an https address')
     .default('https://cloud.tenable.com'),
   TENABLE_ACCESS_KEY: z.string().optional(),
   TENABLE_SECRET_KEY: z.string().optional(),
+}
+
+/** Scan look-ups of every source. */
+export const scanHistorySettings = {
   SCAN_CACHE_DAYS: wholeNumber(1, 3650).default(90),
 }
 
@@ -90,6 +91,7 @@ export const settingNames = [
     ...changesSettings,
     ...scheduleSettings,
     ...avHealthSettings,
+    ...tenableSettings,
     ...scanHistorySettings,
   }),
   'RELAY_STORAGE__credential',
@@ -98,12 +100,10 @@ export const settingNames = [
 ]
 
 /** The address that answers give for the app; undefined where none, or no valid one, is set. */
-export const publicBaseUrl = (env: Environment): string | undefined =>
-  readUsable(env, baseSettings).PUBLIC_BASE_URL
+export const publicBaseUrl = (env: Environment) => readUsable(env, baseSettings).PUBLIC_BASE_URL
 
 /** Reads the settings of Tenable; throws a ConfigError that names every missing key. */
 export function readTenable(env: Environment) {
-  const { SCAN_CACHE_DAYS: _, ...tenableSettings } = scanHistorySettings
   const settings = readSection('tenable', env, tenableSettings)
   const { TENABLE_BASE_URL: baseUrl, TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = settings
   if (TENABLE_ACCESS_KEY && TENABLE_SECRET_KEY)
@@ -117,8 +117,8 @@ export function readTenable(env: Environment) {
 }
 
 /** Whether Tenable is set up: one of its keys is set, even if it can't be read. */
-export function wantsTenable(env: Environment): boolean {
-  const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = scanHistorySettings
+export function wantsTenable(env: Environment) {
+  const { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY } = tenableSettings
   try {
     const keys = readSection('tenable', env, { TENABLE_ACCESS_KEY, TENABLE_SECRET_KEY })
     return Object.keys(keys).length > 0

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
-import { reportDeliveries } from '../events/subscriptions/view.ts'
+import { deliveryReportSchema, reportDeliveries } from '../events/subscriptions/view.ts'
 import { exportsReportSchema, reportExports } from '../exports/view.ts'
 import type { Budget } from '../platform/budget.ts'
 import type { Traced } from '../platform/log.ts'
@@ -34,8 +34,6 @@ export interface StatusDeps extends Traced {
   app: App
 }
 
-const route = defineRoute<StatusDeps>()
-
 const sectionSchema = z.strictObject({
   state: z.enum(['ok', 'unconfigured', 'degraded']),
   problems: z.array(problemSchema),
@@ -51,18 +49,6 @@ const upstreamSchema = upstreamReportSchema
   .extend({ budgets: z.record(z.string(), budgetSchema) })
   .nullable()
 
-const deliveriesSchema = z.strictObject({
-  pending: z.int(),
-  dead: z.int(),
-  oldestPendingAt: z.string().nullable(),
-  failing: z.array(
-    z.strictObject({ id: z.string(), callbackHost: z.string(), since: z.string().nullable() }),
-  ),
-  disabled: z.array(
-    z.strictObject({ id: z.string(), callbackHost: z.string(), reason: z.string().nullable() }),
-  ),
-})
-
 const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
@@ -75,14 +61,14 @@ const statusSchema = z.strictObject({
   upstreams: z.strictObject({ defender: upstreamSchema, tenable: upstreamSchema }),
   changes: z.record(z.string(), changesReportSchema).nullable(),
   events: z.record(z.string(), streamReportSchema).nullable(),
-  deliveries: deliveriesSchema.nullable(),
+  deliveries: deliveryReportSchema.nullable(),
   avHealth: exportsReportSchema.nullable(),
   notices: z.array(problemSchema).describe('What will happen; nothing is wrong yet.'),
   preflight: preflightSchema.optional(),
 })
 
 /** What an operator needs to know and to do; always 200. */
-export const status = route({
+export const status = defineRoute<StatusDeps>()({
   name: 'status',
   method: 'GET',
   path: 'status',

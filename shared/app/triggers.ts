@@ -38,14 +38,9 @@ const exportSections = {
 }
 type ExportName = keyof typeof exportSections
 
-/** The kinds of export by name. */
 export const exportKinds = Object.keys(exportSections) as ExportName[]
 
-async function engineFor(
-  kind: ExportName,
-  context: InvocationContext,
-  correlation?: string,
-): Promise<ExportEngine> {
+async function engineFor(kind: ExportName, context: InvocationContext, correlation?: string) {
   const { engine } = await exportSections[kind]()
   return engine(tracedOf(context, correlation))
 }
@@ -55,7 +50,7 @@ export async function startExport(
   kind: ExportName,
   context: InvocationContext,
   client: DurableClient,
-): Promise<void> {
+) {
   await startRun(await engineFor(kind, context), createExecutor(client))
 }
 
@@ -69,16 +64,15 @@ export const resumeExports: Flow = async (context, client) => {
   ])
 }
 
-const eventsOf = async (context: InvocationContext, correlation?: string): Promise<EventsDeps> =>
+const eventsOf = async (context: InvocationContext, correlation?: string) =>
   (await theApp().events()).events(tracedOf(context, correlation))
 
 /** Dispatches the events that a crash or another instance left in the feed. */
-export async function dispatchEvents(context: InvocationContext): Promise<void> {
+export async function dispatchEvents(context: InvocationContext) {
   const deps = await eventsOf(context)
   await finishAll(streams.map((stream) => () => dispatch(deps, stream)))
 }
 
-/** What each function of a delivery queue does. */
 export const deliveryVerbs = {
   deliver: onMessage(deliver),
   retry: onMessage(retryDelivery),
@@ -90,11 +84,9 @@ function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) 
     verb(await eventsOf(context, correlationIn(message)), message)
 }
 
-/** The poll timer of each watched kind. */
 export const pollTimers = resources.map(({ name, schedule: { setting } }) => ({ name, setting }))
 
-/** Polls a watched kind once. */
-export async function pollChanges(name: string, context: InvocationContext): Promise<void> {
+export async function pollChanges(name: string, context: InvocationContext) {
   const { context: pollContext } = await theApp().changes()
   try {
     const { head } = await poll(pollContext(name, tracedOf(context), 'background'))
@@ -152,7 +144,6 @@ const activity =
     return work(await engineFor(parsed.kind, context, correlationIn(input)), parsed)
   }
 
-/** The activities of the export engine by name. */
 export const exportActivities: Record<string, Activity> = {
   [exportNames.beginRun]: activity(run, beginRun),
   [exportNames.importFile]: activity(file, importFile),

@@ -17,9 +17,7 @@ export interface EventsDeps extends StreamConfig, Traced {
   feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
-  /** Queue `event-deliveries`. */
   queue: Queue
-  /** Queue `event-retries`. */
   retryQueue: Queue
   /** Makes one attempt: the retry schedule of deliveries is in `retry-schedule.ts`. */
   http: Http
@@ -36,7 +34,6 @@ export interface EventsOptions extends Omit<EventsDeps, 'subscriptions' | 'deliv
   random?: () => number
 }
 
-/** Opens subscriptions and deliveries. It sends no request. */
 export function createEvents({
   subscriptions,
   deliveries,
@@ -51,5 +48,4 @@ export function createEvents({
   }
 }
 
-/** Declares a route of subscriptions and deliveries. */
 export const eventsRoute = defineRoute<EventsDeps>()

@@ -17,7 +17,7 @@ export const cloudEventSchema = z.strictObject({
 
 export type CloudEvent = z.infer<typeof cloudEventSchema>
 
-/** An event to append, without id and sequence. */
+/** An event to append. */
 export interface NewEvent {
   /** The item it is about. The id is made from item, version and type. */
   item: string
@@ -32,7 +32,7 @@ export interface NewEvent {
 }
 
 /** The position of an event in its stream as text that sorts. */
-export const toSequence = (seq: number): string => String(seq).padStart(12, '0')
+export const toSequence = (seq: number) => String(seq).padStart(12, '0')
 
 /**
  * The id of an event, known before it is written. The same step of an item always has the same id; a state that an item
@@ -42,7 +42,7 @@ export function eventId(
   stream: string,
   epoch: string,
   { item, type, version }: Pick<NewEvent, 'item' | 'type' | 'version'>,
-): string {
+) {
   const digest = createHash('sha256')
     .update(JSON.stringify([epoch, item, type, version]))
     .digest('hex')

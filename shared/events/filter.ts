@@ -9,7 +9,6 @@ export type Filter = z.infer<typeof filterSchema>
 
 /** What the app defines for the filters of its events. */
 export interface StreamConfig {
-  /** All streams. */
   streams: readonly string[]
   /** The streams of a filter that names none. */
   defaultStreams: readonly string[]
@@ -35,12 +34,7 @@ export function filterSchemaFor({ streams, types, filterFields }: EventCatalog) 
   })
 }
 
-/** Whether a filter includes a stream. */
-export function wantsStream(
-  { streams }: Filter,
-  stream: string,
-  { defaultStreams }: StreamConfig,
-): boolean {
+export function wantsStream({ streams }: Filter, stream: string, { defaultStreams }: StreamConfig) {
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }
 
@@ -49,7 +43,7 @@ export function matchesFilter(
   filter: Filter,
   { type, data }: CloudEvent,
   { filterFields }: StreamConfig,
-): boolean {
+) {
   if (filter.terminalOnly === true && data.terminal !== true) return false
   return (
     isAnyOf(filter.types, [type]) &&
@@ -62,7 +56,7 @@ export function matchesFilter(
   )
 }
 
-function isAnyOf(wanted: Filter[string] | undefined, values: unknown[]): boolean {
+function isAnyOf(wanted: Filter[string] | undefined, values: unknown[]) {
   if (!Array.isArray(wanted)) return true
   const present = values
     .filter((value) => typeof value === 'string')

@@ -18,9 +18,7 @@ import type { EventsSection } from './events.ts'
 
 /** Batches in flight at once: more is not faster at the latency of the service. */
 const IN_FLIGHT = 8
-const GRACE_MS = HOUR_MS
 
-/** Creates the section from its settings. */
 export function createAvHealthSection(
   { env, clock, upstreamOrigin, ...overrides }: Options,
   { table }: Base,
@@ -34,12 +32,11 @@ export function createAvHealthSection(
       ? ({ origin }) => origin === upstreamOrigin
       : httpsHostsUnder(cloud.blobSuffix),
   })
-  const hours = settings.AV_HEALTH_LINK_HOURS
   const kind = createAvHealthExport(
     {
       async listFiles() {
         const { files, generatedTime } = await healthFor(defenderFamilies.export).track(() =>
-          defender.listExportFiles(hours),
+          defender.listExportFiles(settings.AV_HEALTH_LINK_HOURS),
         )
         return {
           generatedTime,
@@ -60,11 +57,10 @@ export function createAvHealthSection(
     clock,
     retention: {
       days: settings.AV_HEALTH_RETENTION_DAYS,
-      graceMs: GRACE_MS,
+      graceMs: HOUR_MS,
       ...overrides.retention,
     },
   }
-  /** The engine for one invocation. */
   const engine = ({ log, trace }: Traced): ExportEngine => ({
     ...deps,
     log,

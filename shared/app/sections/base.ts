@@ -13,10 +13,9 @@ import { baseSettings, defenderSettings, platformSettings } from '../settings.ts
 /** The overrides, with defaults for what every process needs. */
 export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
-/** What every section uses. */
 export type Base = Awaited<ReturnType<typeof createBase>>
 
-/** Opens the data account and creates the tables that the flows share. */
+/** Opens the data account and creates its tables. */
 export async function createBase({ env, clock, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
@@ -53,11 +52,13 @@ export async function createBase({ env, clock, storageDate, ...overrides }: Opti
 /** The version of the app, as package.json has it. */
 export const VERSION = '0.1.0'
 
-/** The `User-Agent` of calls to upstreams and receivers. */
 export const USER_AGENT = `defender-relay/${VERSION}`
 
 /** The form that Tenable requires of integrations. https://developer.tenable.com/docs/user-agent-header */
 export const INTEGRATION_USER_AGENT = `Integration/1.0 (defender-relay; scan-history; Build/${VERSION}) ${USER_AGENT}`
+
+/** For calls that a caller waits for: few tries and short waits. */
+export const interactive = { attempts: 2, longestWaitMs: 5000 }
 
 /** What a laptop or a test replaces. */
 export interface Overrides {
@@ -66,9 +67,8 @@ export interface Overrides {
   credential: Credential
   /** Converts a date of the data account to the time of the clock, where the clock was moved. */
   storageDate(date: Date): Date
-  /** The only origin that links and paging links may point to, instead of the cloud's own hosts. */
+  /** The only origin that links may point to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
-  /** Which callback URLs are allowed. */
   callbackPolicy: CallbackPolicy
 }

@@ -8,7 +8,6 @@ import type { Options } from './base.ts'
 import type { DefenderSection } from './defender.ts'
 import type { EventsSection } from './events.ts'
 
-/** Creates the section from its settings. */
 export function createChangesSection(
   { env, clock }: Options,
   { feed }: EventsSection,
@@ -39,7 +38,6 @@ export function createChangesSection(
         track: healthFor(resource).track,
       }
     },
-    /** The schedule of the poll timer of a kind. */
     scheduleFor: (name: string) => schedules[resourceFor(name).schedule.setting] ?? '',
   }
 }

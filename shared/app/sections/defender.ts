@@ -13,31 +13,27 @@ import { createDefenderScans } from '../../upstreams/defender-scans.ts'
 import type { DefenderFamily } from '../../upstreams/grants.ts'
 import { defenderLimits } from '../flows.ts'
 import { defenderSettings } from '../settings.ts'
-import { type Base, type Options, USER_AGENT } from './base.ts'
+import { type Base, interactive, type Options, USER_AGENT } from './base.ts'
 
-/** A caller waits for the answer: few tries and short waits. */
-const interactive = { userAgent: USER_AGENT, attempts: 2, longestWaitMs: 5000 }
-
-/** The upstream Defender, as every flow uses it. */
 export type DefenderSection = ReturnType<typeof createDefenderSection>
 
-/** Creates the client of Defender from its settings. */
 export function createDefenderSection({ env, clock }: Options, { credential, table }: Base) {
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]
   const scope = scopeOf({ audience: settings.DEFENDER_AUDIENCE ?? cloud.audience })
   const token = createTokenSource({ credential, scope })
   const budgets = table('Budgets')
-  const budget = createBudget({
+  const limits = defenderLimits
+  const budget = createBudget({ upstream: 'defender', clock, limits, table: budgets })
+  const deprecation = createDeprecationMonitor(budgets, 'defender', clock)
+  const common = {
     upstream: 'defender',
     clock,
-    limits: defenderLimits,
-    table: budgets,
-  })
-  const deprecation = createDeprecationMonitor(budgets, 'defender', clock)
-  const common = { upstream: 'defender', clock, onAnswer: deprecation.observe }
+    onAnswer: deprecation.observe,
+    userAgent: USER_AGENT,
+  }
   const deps = {
-    http: createHttp({ ...common, userAgent: USER_AGENT }),
+    http: createHttp(common),
     token,
     budget,
     baseUrl: new URL(settings.DEFENDER_BASE_URL ?? cloud.apiBase),

@@ -16,10 +16,8 @@ export const defaultStreams = resources.map(({ name }) => name)
 /** Every stream of events. A subscription gets the stream of the export only where it names it. */
 export const streams = [...defaultStreams, AV_HEALTH]
 
-/** Every type of event that the feed holds. */
 export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
 
-/** The members of an event's data that each filter of a subscription compares. */
 export const filterFields = {
   machineIds: ['machineId'],
   actionTypes: ['type'],
@@ -28,10 +26,8 @@ export const filterFields = {
   triggeringAlertIds: ['triggeringAlertId'],
 }
 
-/** The feed and its subscribers, ready to use. */
 export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
 
-/** Creates the section, and the queues of deliveries. */
 export async function createEventsSection(
   { env, clock, callbackPolicy }: Options,
   { table, queue }: Base,
@@ -56,7 +52,6 @@ export async function createEventsSection(
   }
   return {
     feed,
-    /** What subscriptions and deliveries of one invocation work with. */
     events: ({ log, trace }: Traced): EventsDeps => createEvents({ ...deps, log, trace }),
     /** How long events are kept. Throws a ConfigError where the setting is wrong; nothing else stops then. */
     retentionDays: () => readSection('events', env, { EVENT_RETENTION_DAYS }).EVENT_RETENTION_DAYS,

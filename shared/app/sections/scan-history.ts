@@ -9,19 +9,16 @@ import type { Base, Options } from './base.ts'
 
 /** Creates what look-ups of every source share, from its settings. */
 export function createScanHistorySection({ env, clock }: Options, { table }: Base) {
-  const { SCAN_CACHE_DAYS } = scanHistorySettings
-  const settings = readSection('scanHistory', env, { SCAN_CACHE_DAYS })
+  const { SCAN_CACHE_DAYS } = readSection('scanHistory', env, scanHistorySettings)
   const cache = createScanCache(table('ScanCache'), clock)
   const join = singleFlight((_key: string, work: () => Promise<Map<string, Entry>>) => work())
-  const finalMs = settings.SCAN_CACHE_DAYS * DAY_MS
   return {
     cache,
-    /** What one look-up works with; it writes to this log. */
     deps: (log: Log): LookupDeps => ({
       cache,
       join,
       clock,
-      finalMs,
+      finalMs: SCAN_CACHE_DAYS * DAY_MS,
       onCacheFailure: (error) =>
         log.warn('an answer could not be cached', { reason: String(error) }),
     }),

@@ -3,27 +3,22 @@ import { createHttp } from '../../platform/http.ts'
 import { createDeprecationMonitor, createUpstreamHealth } from '../../platform/upstream-health.ts'
 import { createTenable, tenableLimits } from '../../upstreams/tenable.ts'
 import { readTenable } from '../settings.ts'
-import { type Base, INTEGRATION_USER_AGENT, type Options } from './base.ts'
+import { type Base, INTEGRATION_USER_AGENT, interactive, type Options } from './base.ts'
 
-/** Creates the client of Tenable from its settings; throws a ConfigError while a key is missing. */
+/** Throws a ConfigError while a key is missing. */
 export function createTenableSection({ env, clock }: Options, { table }: Base) {
   const { baseUrl, keys } = readTenable(env)
-  const budget = createBudget({
-    upstream: 'tenable',
-    clock,
-    limits: tenableLimits,
-    table: table('Budgets'),
-  })
-  const deprecation = createDeprecationMonitor(table('Budgets'), 'tenable', clock)
+  const budgets = table('Budgets')
+  const limits = tenableLimits
+  const budget = createBudget({ upstream: 'tenable', clock, limits, table: budgets })
+  const deprecation = createDeprecationMonitor(budgets, 'tenable', clock)
   const tenable = createTenable({
-    // A caller waits for the answer: few tries and short waits.
     http: createHttp({
       upstream: 'tenable',
       clock,
       onAnswer: deprecation.observe,
       userAgent: INTEGRATION_USER_AGENT,
-      attempts: 2,
-      longestWaitMs: 5000,
+      ...interactive,
     }),
     baseUrl: new URL(baseUrl),
     keys,
@@ -32,7 +27,7 @@ export function createTenableSection({ env, clock }: Options, { table }: Base) {
   return {
     tenable,
     budget,
-    health: createUpstreamHealth(table('Budgets'), 'tenable', clock),
+    health: createUpstreamHealth(budgets, 'tenable', clock),
     deprecation,
   }
 }

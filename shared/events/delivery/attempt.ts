@@ -15,7 +15,7 @@ import { type Outcome, postEvent } from './post.ts'
 import { retryDelaySeconds } from './retry-schedule.ts'
 
 /** Handles a message of queue `event-deliveries`: posts the event, or moves the message to the retry queue. */
-export async function deliver(deps: EventsDeps, text: unknown): Promise<void> {
+export async function deliver(deps: EventsDeps, text: unknown) {
   const pending = await loadDelivery(deps, readMessage(deps, text))
   if (pending?.subscription.state === 'failing') await deps.retryQueue.send(pending.message)
   else if (pending) await attemptDelivery(deps, pending)
@@ -28,7 +28,7 @@ const SPREAD_SECONDS = 10
  * Handles a message of queue `event-retries`. A failing subscription gets one post at a time, with a pause after each
  * failure; messages that wait for the send lease lose no attempt. The first success ends this.
  */
-export async function retryDelivery(deps: EventsDeps, text: unknown): Promise<void> {
+export async function retryDelivery(deps: EventsDeps, text: unknown) {
   const pending = await loadDelivery(deps, readMessage(deps, text))
   if (!pending) return
   const { id, state } = pending.subscription
@@ -39,7 +39,7 @@ export async function retryDelivery(deps: EventsDeps, text: unknown): Promise<vo
 }
 
 /** Acquires the send lease of a failing subscription. Answers 0, or how many milliseconds another holder has it. */
-async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string): Promise<number> {
+async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string) {
   let waitMs = 0
   await subscriptions.change(id, (one) => {
     const isFailing = one.state === 'failing'
@@ -51,7 +51,7 @@ async function acquireSendLease({ subscriptions, clock }: EventsDeps, id: string
 }
 
 /** Handles a message of a poison queue, which failed five times: its delivery becomes a dead letter if it is pending. */
-export async function handlePoison(deps: EventsDeps, text: unknown): Promise<void> {
+export async function handlePoison(deps: EventsDeps, text: unknown) {
   const message = readMessage(deps, text)
   if (!message) return
   const dead = deadFields(deps, { status: null, reason: 'poison' }, message.attempt)
@@ -65,10 +65,7 @@ export async function handlePoison(deps: EventsDeps, text: unknown): Promise<voi
 const START_SECONDS = 5
 
 /** Reads a queue message. An unknown one is logged and dropped: the answer is undefined. */
-export function readMessage(
-  { log }: Pick<EventsDeps, 'log'>,
-  text: unknown,
-): DeliveryMessage | undefined {
+function readMessage({ log }: EventsDeps, text: unknown) {
   const { data, error } = deliveryMessageSchema.safeParse(text)
   if (error)
     log.error('unknown queue message', { paths: error.issues.map(({ path }) => path.join('.')) })
@@ -88,34 +85,34 @@ interface PendingDelivery {
 async function loadDelivery(
   { subscriptions, deliveries, queue, clock }: EventsDeps,
   message: DeliveryMessage | undefined,
-): Promise<PendingDelivery | undefined> {
-  if (!message) return undefined
+) {
+  if (!message) return
   const { subscription: id, stream, seq } = message
   const [subscription, stored] = await Promise.all([
     subscriptions.read(id),
     deliveries.read(id, stream, seq),
   ])
-  if (!stored) return undefined
+  if (!stored) return
   const { delivery } = stored
   if (!subscription) {
     await deliveries.forget(id, [delivery])
-    return undefined
+    return
   }
-  if (!isCurrent(message, delivery)) return undefined
+  if (!isCurrent(message, delivery)) return
   if (subscription.state === 'starting') {
     await queue.send(message, { delaySeconds: START_SECONDS })
-    return undefined
+    return
   }
   if (!isAddressedTo(message, subscription)) {
     await deliveries.forget(id, [delivery])
-    return undefined
+    return
   }
-  if (subscription.state === 'disabled') return undefined
+  if (subscription.state === 'disabled') return
   const claimedMs = Date.parse(delivery.claimedUntil ?? '') - clock.now().getTime()
   if (claimedMs > 0) {
     // If the process that claimed it crashes, only this message is left.
     await queue.send(message, { delaySeconds: claimedMs / 1000 })
-    return undefined
+    return
   }
   return { message, subscription, stored }
 }
@@ -134,14 +131,14 @@ async function attemptDelivery(
   deps: EventsDeps,
   { message, subscription, stored }: PendingDelivery,
   hasLease = false,
-): Promise<void> {
+) {
   const { deliveries, feed, queue, clock, log } = deps
   const claimedUntil = new Date(clock.now().getTime() + CLAIM_MS).toISOString()
-  const delivery: Delivery = { ...stored.delivery, claimedUntil }
+  const delivery = { ...stored.delivery, claimedUntil }
   const etag = await deliveries.replace(delivery, stored.etag)
   // Another process claimed it first. If that process crashes, only this message is left.
   if (!etag) return queue.send(message, { delaySeconds: CLAIM_MS / 1000 })
-  const { stream, seq, attempt, generation } = message
+  const { subscription: id, stream, seq, attempt, generation } = message
   const claimed = { delivery: { ...delivery, generation }, etag }
 
   try {
@@ -150,14 +147,8 @@ async function attemptDelivery(
       return void (await deadLetter(deps, claimed, { status: null, reason: 'event-expired' }))
     const outcome = await postEvent(deps, subscription, event)
     const { kind, ...answer } = outcome
-    log.info('delivery attempted', {
-      subscription: subscription.id,
-      stream,
-      seq,
-      attempt,
-      outcome: kind,
-      ...answer,
-    })
+    const position = { subscription: id, stream, seq, attempt }
+    log.info('delivery attempted', { ...position, outcome: kind, ...answer })
     await settle(deps, { message, subscription, stored: claimed }, outcome, hasLease)
   } catch (error) {
     // The host sends the message again. With a claim in its way it would never count as failed.
@@ -171,7 +162,7 @@ async function settle(
   { message, subscription, stored: claimed }: PendingDelivery,
   outcome: Outcome,
   hasLease: boolean,
-): Promise<void> {
+) {
   const { attempt } = message
   if (outcome.kind === 'delivered') {
     const last = toFailure(deps, { status: outcome.status, reason: 'delivered' })
@@ -209,7 +200,7 @@ export async function deadLetter(
   stored: StoredDelivery,
   cause: Cause,
   attempt = stored.delivery.attempt,
-): Promise<boolean> {
+) {
   const dead = deadFields(deps, cause, attempt)
   const isDead = await write(deps, stored, dead)
   if (isDead) logDead(deps, stored.delivery, dead)
@@ -228,7 +219,7 @@ const logDead = (
   { attempt, last }: ReturnType<typeof deadFields>,
 ) => log.warn('a delivery is dead', { subscription, stream, seq, attempt, ...last })
 
-const toFailure = ({ clock }: Pick<EventsDeps, 'clock'>, { status, reason }: Cause): Failure => ({
+const toFailure = ({ clock }: EventsDeps, { status, reason }: Cause): Failure => ({
   at: clock.now().toISOString(),
   status,
   reason,
@@ -239,7 +230,7 @@ async function write(
   { deliveries }: EventsDeps,
   { delivery, etag }: StoredDelivery,
   changes: Partial<Delivery>,
-): Promise<boolean> {
+) {
   const etagAfter = await deliveries.replace({ ...delivery, claimedUntil: null, ...changes }, etag)
   return etagAfter !== undefined
 }

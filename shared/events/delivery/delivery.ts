@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { deleteRows, isConflict, type Operation, type Table } from '../../platform/table.ts'
+import { deleteRows, isConflict, type Table } from '../../platform/table.ts'
 import { createRecords, type RowCodec, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { toSequence } from '../event.ts'
 import { failureSchema, type Subscription } from '../subscriptions/subscription.ts'
@@ -11,7 +11,6 @@ export const deliveryMessageSchema = z.object({
   seq: z.int().min(1),
   attempt: z.int().min(1),
   generation: z.int().min(1),
-  /** The correlation id of its log lines. */
   correlation: z.string().optional(),
 })
 
@@ -48,15 +47,17 @@ export interface Delivery extends z.infer<typeof storedSchema> {
   subscription: string
 }
 
+type Position = Pick<Delivery, 'stream' | 'seq'>
+
 /** An event that is to be delivered. */
-export type PendingEvent = Pick<Delivery, 'stream' | 'seq' | 'eventId'> &
+export type PendingEvent = Position &
+  Pick<Delivery, 'eventId'> &
   Partial<Pick<Delivery, 'correlation'>>
 
 /** The first generation; a replay makes a later one. */
 const FIRST_GENERATION = 1
 
-/** The row key of a delivery. */
-export const deliveryKey = (stream: string, seq: number): string => `${stream}|${toSequence(seq)}`
+export const deliveryKey = (stream: string, seq: number) => `${stream}|${toSequence(seq)}`
 
 /** A delivery without any attempt, pending from now on. */
 const newDelivery = (
@@ -80,29 +81,18 @@ const newDelivery = (
 })
 
 /** The message of the next attempt. */
-export const nextMessage = ({
-  subscription,
-  stream,
-  seq,
-  generation,
-  attempt,
-  correlation,
-}: Delivery): DeliveryMessage => ({
-  subscription,
-  stream,
-  seq,
-  generation,
-  correlation: correlation ?? undefined,
-  attempt: attempt + 1,
-})
+export const nextMessage = ({ attempt, correlation, ...delivery }: Delivery): DeliveryMessage =>
+  deliveryMessageSchema.parse({
+    ...delivery,
+    attempt: attempt + 1,
+    correlation: correlation ?? undefined,
+  })
 
 /** Whether the attempt of a message is still to be made: it is of a later generation, or a later attempt of this one. */
-export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: Delivery): boolean {
+export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: Delivery) {
   if (delivery.state !== 'pending') return false
-  return (
-    generation > delivery.generation ||
-    (generation === delivery.generation && attempt > delivery.attempt)
-  )
+  const isSame = generation === delivery.generation
+  return isSame ? attempt > delivery.attempt : generation > delivery.generation
 }
 
 /**
@@ -110,9 +100,9 @@ export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: De
  * it; it may have been queued while the subscription was `starting`.
  */
 export const isAddressedTo = (
-  { stream, seq, generation }: Pick<Delivery, 'stream' | 'seq' | 'generation'>,
+  { stream, seq, generation }: Position & Pick<Delivery, 'generation'>,
   { from }: Subscription,
-): boolean => generation > FIRST_GENERATION || seq > (from[stream] ?? 0)
+) => generation > FIRST_GENERATION || seq > (from[stream] ?? 0)
 
 /** The row of a delivery; its subscription is its partition. */
 const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
@@ -124,7 +114,6 @@ const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
   }),
 }
 
-/** A delivery with its ETag. */
 export interface StoredDelivery {
   delivery: Delivery
   etag: string
@@ -132,24 +121,20 @@ export interface StoredDelivery {
 
 export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
 
-/** At most so many rows in one call. */
+/** The most events in one call. */
 export const MAX_ROWS = 100
 
 /** Opens the table of deliveries: one partition for each subscription, one row for each event. */
 export function createDeliveryLedger(table: Table) {
   const records = createRecords(table, deliveryRow)
-  const at = (subscription: string, { stream, seq }: Pick<Delivery, 'stream' | 'seq'>) => ({
+  const at = (subscription: string, { stream, seq }: Position) => ({
     partitionKey: subscription,
     rowKey: deliveryKey(stream, seq),
   })
-  const write = (delivery: Delivery, etag: string | undefined): Operation =>
+  const write = (delivery: Delivery, etag: string | undefined) =>
     records.write(at(delivery.subscription, delivery), delivery, etag)
 
-  async function read(
-    subscription: string,
-    stream: string,
-    seq: number,
-  ): Promise<StoredDelivery | undefined> {
+  async function read(subscription: string, stream: string, seq: number) {
     const stored = await records.read(at(subscription, { stream, seq }))
     return stored && { delivery: { subscription, ...stored.record }, etag: stored.etag }
   }
@@ -160,10 +145,7 @@ export function createDeliveryLedger(table: Table) {
   }
 
   /** Reads the deliveries from the first to the last of these events, which are of one stream and in its order; by seq. */
-  async function readKnown(
-    subscription: string,
-    events: PendingEvent[],
-  ): Promise<Map<number, StoredDelivery>> {
+  async function readKnown(subscription: string, events: PendingEvent[]) {
     const [first, last] = [events[0], events.at(-1)]
     const known = new Map<number, StoredDelivery>()
     if (!first || !last) return known
@@ -175,11 +157,7 @@ export function createDeliveryLedger(table: Table) {
   }
 
   /** Begins the next generation of one delivery, in whatever state it is by now. */
-  async function redeliverOne(
-    subscription: string,
-    event: PendingEvent,
-    now: Date,
-  ): Promise<DeliveryMessage> {
+  async function redeliverOne(subscription: string, event: PendingEvent, now: Date) {
     let next = newDelivery(subscription, event, FIRST_GENERATION + 1, now)
     await records.update(at(subscription, event), (known) => {
       next = { ...next, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
@@ -193,15 +171,15 @@ export function createDeliveryLedger(table: Table) {
     list,
 
     /** Replaces a delivery and answers its new ETag; undefined when it has changed since it was read. */
-    async replace(delivery: Delivery, etag: string): Promise<string | undefined> {
+    async replace(delivery: Delivery, etag: string) {
       return (await tryTransact(table, [write(delivery, etag)]))?.[0]
     },
 
     /** Changes a delivery as `decide` says, which answers undefined to leave it; answers whether it was changed. */
     async change(
-      { subscription, ...position }: Pick<Delivery, 'subscription' | 'stream' | 'seq'>,
+      { subscription, ...position }: Position & Pick<Delivery, 'subscription'>,
       decide: (delivery: Delivery) => Delivery | undefined,
-    ): Promise<boolean> {
+    ) {
       const changed = await records.update(
         at(subscription, position),
         (known) => known && decide({ subscription, ...known }),
@@ -213,11 +191,7 @@ export function createDeliveryLedger(table: Table) {
      * Writes pending deliveries for up to `MAX_ROWS` events of one stream, in its order, where there are none yet. Answers
      * the first message of each one without an attempt, also of earlier ones: a crash may have lost their messages.
      */
-    async enqueue(
-      subscription: string,
-      events: PendingEvent[],
-      now: Date,
-    ): Promise<DeliveryMessage[]> {
+    async enqueue(subscription: string, events: PendingEvent[], now: Date) {
       const fresh = events.map((event) => newDelivery(subscription, event, FIRST_GENERATION, now))
       for (let known = new Map<number, StoredDelivery>(); ; ) {
         const missing = fresh.filter(({ seq }) => !known.has(seq))
@@ -238,11 +212,7 @@ export function createDeliveryLedger(table: Table) {
     },
 
     /** Begins a new generation for up to `MAX_ROWS` events of one stream, in its order; answers its first messages. */
-    async redeliver(
-      subscription: string,
-      events: PendingEvent[],
-      now: Date,
-    ): Promise<DeliveryMessage[]> {
+    async redeliver(subscription: string, events: PendingEvent[], now: Date) {
       const known = await readKnown(subscription, events)
       const next = events.map((event) => {
         const stored = known.get(event.seq)
@@ -256,11 +226,10 @@ export function createDeliveryLedger(table: Table) {
     },
 
     /** Deletes deliveries of one subscription; one that is already deleted is no error. */
-    async forget(subscription: string, events: Pick<Delivery, 'stream' | 'seq'>[]): Promise<void> {
-      await deleteRows(
+    forget: (subscription: string, events: Position[]) =>
+      deleteRows(
         table,
         events.map((event) => at(subscription, event)),
-      )
-    },
+      ),
   }
 }

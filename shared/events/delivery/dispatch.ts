@@ -15,20 +15,15 @@ import { type DeliveryMessage, MAX_ROWS } from './delivery.ts'
  * The order keeps the promise: the head is read before the list (a subscription that is not in the list begins after
  * this head), each row is written before its message (the hourly sweep finds rows, but no messages), `dispatched` last.
  */
-export async function dispatch(
-  deps: EventsDeps,
-  stream: string,
-  appended?: Pick<Head, 'next'>,
-): Promise<number> {
+export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick<Head, 'next'>) {
   const { feed, subscriptions, clock } = deps
   const head = appended ?? (await feed.head(stream))
   const now = clock.now()
-  const all = await subscriptions.all()
-  for (const abandoned of all.filter((one) => isAbandoned(one, now)))
-    await subscriptions.removeAbandoned(abandoned)
-  const interested = all.filter(
-    (one) => !isAbandoned(one, now) && wantsStream(one.filter, stream, deps),
-  )
+  const interested: Subscription[] = []
+  for (const one of await subscriptions.all()) {
+    if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
+    else if (wantsStream(one.filter, stream, deps)) interested.push(one)
+  }
   if (interested.length === 0 && appended) return 0
   const last = head.next - 1
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
@@ -59,10 +54,14 @@ async function dispatchEvents(
   const messages: DeliveryMessage[] = []
   for (const subscription of interested) {
     const pending = events
-      .map(({ event, correlation }) => ({ event, correlation, seq: Number(event.sequence) }))
-      .filter(({ seq }) => seq > startOf(subscription, stream))
+      .filter(({ event }) => Number(event.sequence) > startOf(subscription, stream))
       .filter(({ event }) => matchesFilter(subscription.filter, event, deps))
-      .map(({ event, seq, correlation }) => ({ stream, seq, eventId: event.id, correlation }))
+      .map(({ event: { id: eventId, sequence }, correlation }) => ({
+        stream,
+        seq: Number(sequence),
+        eventId,
+        correlation,
+      }))
     if (pending.length > 0)
       messages.push(...(await deliveries.enqueue(subscription.id, pending, clock.now())))
   }
@@ -75,12 +74,12 @@ async function dispatchEvents(
 }
 
 /** After which seq a subscription wants events. It is unknown while `starting`: the attempt checks each event then. */
-const startOf = ({ state, from }: Subscription, stream: string): number =>
+const startOf = ({ state, from }: Subscription, stream: string) =>
   state === 'starting' ? 0 : (from[stream] ?? 0)
 
 const IN_FLIGHT = 16
 
-/** Sends messages in their order, several at a time; resolves when the queue has them all. */
-export async function sendMessages(queue: Queue, messages: DeliveryMessage[]): Promise<void> {
+/** Sends messages in their order; resolves when the queue has them all. */
+export async function sendMessages(queue: Queue, messages: DeliveryMessage[]) {
   await pLimit(IN_FLIGHT).map(messages, (message) => queue.send(message))
 }

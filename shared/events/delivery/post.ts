@@ -19,11 +19,10 @@ const DRAIN_MS = 2000
 
 /** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
-  deps: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
+  { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
   subscription: Subscription,
   event: CloudEvent,
 ): Promise<Outcome> {
-  const { http, callbackPolicy, clock } = deps
   try {
     const { url, addresses } = await validateCallbackUrl(subscription.callbackUrl, callbackPolicy)
     const body = JSON.stringify(event)
@@ -59,7 +58,7 @@ function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamEr
 }
 
 /** Only the status counts: a body that is long, slow or cut off changes nothing. */
-async function drain(body: Readable): Promise<void> {
+async function drain(body: Readable) {
   const timeout = AbortSignal.timeout(DRAIN_MS)
   const end = () => body.destroy()
   timeout.addEventListener('abort', end, { once: true })
@@ -79,8 +78,7 @@ async function drain(body: Readable): Promise<void> {
 
 const PREFIX = 'whsec_'
 
-/** A new signing secret: `whsec_` and 32 random bytes in base64. */
-export const makeSecret = (): string => PREFIX + randomBytes(32).toString('base64')
+export const makeSecret = () => PREFIX + randomBytes(32).toString('base64')
 
 /**
  * The headers of a message that is sent at `at`, with one signature for each secret.
@@ -102,12 +100,10 @@ export function signMessage(
   }
 }
 
-/** The type of the event that a test posts. */
 export const TEST_TYPE = 'defender-relay.test'
 
 /**
- * Posts one signed event of no stream and answers the outcome. There is one attempt and no row, and the subscription
- * stays as it is.
+ * Posts one signed event of no stream, once and without a row, and answers the outcome. The subscription stays as it is.
  */
 export async function testDelivery(deps: EventsDeps, subscription: Subscription) {
   const time = deps.clock.now().toISOString()
@@ -125,10 +121,6 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
     data: { subscription: subscription.id },
   })
   const { kind, status } = outcome
-  return {
-    eventId: id,
-    delivered: kind === 'delivered',
-    status,
-    reason: 'reason' in outcome ? outcome.reason : kind,
-  }
+  const reason = 'reason' in outcome ? outcome.reason : kind
+  return { eventId: id, delivered: kind === 'delivered', status, reason }
 }

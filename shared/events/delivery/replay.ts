@@ -13,23 +13,19 @@ import { isAddressedTo, MAX_ROWS, type PendingEvent, type StoredDelivery } from 
 import { sendMessages } from './dispatch.ts'
 
 /** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
-export async function replayAfter(
-  deps: EventsDeps,
-  subscription: Subscription,
-  after: Cursor,
-): Promise<number> {
+export async function replayAfter(deps: EventsDeps, subscription: Subscription, after: Cursor) {
   const wanted = deps.streams.filter((stream) => wantsStream(subscription.filter, stream, deps))
   const starts = await Promise.all(wanted.map((stream) => startOf(deps, stream, after)))
   return redeliverAll(deps, subscription, eventsAfter(deps, subscription, starts))
 }
 
-/** Delivers the dead letters of a subscription again; answers how many. */
-export async function replayDead(deps: EventsDeps, subscription: Subscription): Promise<number> {
+/** The same for the dead letters of the subscription. */
+export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   const query = { partitionKey: subscription.id, where: { state: 'dead' } }
   return redeliverAll(deps, subscription, deps.deliveries.list(query))
 }
 
-async function startOf({ feed }: EventsDeps, stream: string, after: Cursor): Promise<Start> {
+async function startOf({ feed }: EventsDeps, stream: string, after: Cursor) {
   const position = after[stream]
   const start = await readStart(feed, stream, position)
   const gap = findGap(start, position)
@@ -63,7 +59,7 @@ export async function redeliverAll(
   deps: EventsDeps,
   subscription: Subscription,
   events: AsyncIterable<StoredDelivery> | AsyncIterable<PendingEvent>,
-): Promise<number> {
+) {
   const { id } = subscription
   // A replay is logged under the request that asked for it.
   const correlation = deps.trace.correlation ?? null

@@ -28,7 +28,7 @@ const SHORTEST_PAUSE_MS = 5000
 const LONGEST_PAUSE_MS = 5 * MINUTE * 1000
 
 /** The pause of a failing subscription after a failure: a quarter of the time it has been failing, 5 s to 5 min. */
-export const retryPauseMs = (failingMs: number): number =>
+export const retryPauseMs = (failingMs: number) =>
   Math.min(Math.max(failingMs / 4, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
 
 /** After this time with failures only, a subscription is disabled. */

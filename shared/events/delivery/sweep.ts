@@ -1,6 +1,7 @@
 import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
+import { earlier } from '../subscriptions/view.ts'
 import { deadLetter } from './attempt.ts'
 import { type Delivery, nextMessage, type StoredDelivery } from './delivery.ts'
 
@@ -42,9 +43,8 @@ export async function sweepDeliveries(deps: EventsDeps) {
     }
     if (subscription && delivery.state !== 'delivered') {
       report[delivery.state] += 1
-      const { state, pendingSince } = delivery
-      if (state === 'pending' && (oldestPendingAt === null || pendingSince < oldestPendingAt))
-        oldestPendingAt = pendingSince
+      if (delivery.state === 'pending')
+        oldestPendingAt = earlier(oldestPendingAt, delivery.pendingSince)
     }
     const isExpired = delivery.seq < (oldest.get(delivery.stream) ?? 0)
     if (!subscription || isFinished(delivery, isExpired, now)) finished.push(delivery)
@@ -66,14 +66,14 @@ export async function sweepDeliveries(deps: EventsDeps) {
   return { ...report, oldestPendingAt }
 }
 
-async function readOldest({ feed, streams }: EventsDeps): Promise<Map<string, number>> {
+async function readOldest({ feed, streams }: EventsDeps) {
   const counters = streams.map(
     async (stream) => [stream, (await feed.counter(stream, 'oldest')).seq] as const,
   )
   return new Map(await Promise.all(counters))
 }
 
-function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date): boolean {
+function isFinished({ state, endedAt }: Delivery, isExpired: boolean, now: Date) {
   if (state === 'dead') return isExpired
   return state === 'delivered' && now.getTime() - Date.parse(endedAt ?? '') > RETENTION_MS
 }
@@ -87,7 +87,7 @@ const isOverdue = ({ state, nextAttemptAt, claimedUntil }: Delivery, now: Date) 
 async function queueAgain(
   { queue, deliveries, clock }: EventsDeps,
   { delivery, etag }: StoredDelivery,
-): Promise<void> {
+) {
   await queue.send(nextMessage(delivery))
   await deliveries.replace({ ...delivery, nextAttemptAt: clock.now().toISOString() }, etag)
 }

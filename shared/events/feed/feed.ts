@@ -21,7 +21,6 @@ import {
   toItemOperation,
 } from './rows.ts'
 
-/** The head row of a stream. */
 export interface Head {
   stream: string
   /** The seq of the next event; the first event has 1. */
@@ -40,19 +39,19 @@ export class StreamMoved extends Error {
   }
 }
 
-/** The streams of events: a partition of table `Streams` each. Every change is a transaction with the head's ETag. */
 export type Feed = ReturnType<typeof createFeed>
 
 const headRow = rowCodec(
   z.object({ next: z.number(), epoch: z.string(), state: z.string().default('') }),
 )
 
+/** Opens the streams: a partition of table `Streams` each. Every change is a transaction with the head's ETag. */
 export function createFeed(table: Table) {
   const heads = createRecords(table, headRow)
   const marks = createRecords(table, seqRow)
   const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
 
-  async function head(stream: string): Promise<Head> {
+  async function head(stream: string) {
     const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '' }
     const stored = await heads.update(key(stream, 'head'), (known) => (known ? undefined : fresh))
     return { stream, ...(stored?.record ?? fresh), etag: stored?.etag ?? '' }
@@ -64,7 +63,7 @@ export function createFeed(table: Table) {
     steps: Step[],
     state: string,
     { mark, poll }: { mark?: string; poll?: Columns } = {},
-  ): Promise<Head> {
+  ) {
     const { stream, epoch } = before
     let { next } = before
     const operations: Operation[] = []
@@ -112,16 +111,14 @@ export function createFeed(table: Table) {
       // The lowest key after it.
       listItems({ partitionKey: stream, from: after === undefined ? 'item|' : `item|${after}!` }),
 
-    async item(stream: string, id: string): Promise<Columns | undefined> {
-      return (await table.get(stream, `item|${id}`))?.columns
-    },
+    item: async (stream: string, id: string) => (await table.get(stream, `item|${id}`))?.columns,
 
     /**
      * Writes steps in order, in as many transactions as they need. `state` and the report of the `poll` are in the last
      * one: after a crash before it the poll is repeated. Throws `StreamMoved` when another writer was faster; what was
      * written before stays.
      */
-    async append(before: Head, steps: Step[], state: string, poll: Columns): Promise<Head> {
+    async append(before: Head, steps: Step[], state: string, poll: Columns) {
       const chunks = splitSteps(steps)
       const last = chunks.pop() ?? []
       let at = before
@@ -132,30 +129,22 @@ export function createFeed(table: Table) {
     },
 
     /** Records that a poll of a stream began or failed. The report of the last successful one stays. */
-    async recordPoll(stream: string, what: 'began' | 'failed', columns: Columns): Promise<void> {
+    async recordPoll(stream: string, what: 'began' | 'failed', columns: Columns) {
       await table.transact([{ kind: 'upsert', ...key(stream, `poll|${what}`), columns }])
     },
 
-    /** The record of the last poll of a stream that ended with success, began or failed. */
-    async poll(
-      stream: string,
-      what: 'ended' | 'began' | 'failed' = 'ended',
-    ): Promise<Columns | undefined> {
+    async poll(stream: string, what: 'ended' | 'began' | 'failed' = 'ended') {
       return (await table.get(stream, what === 'ended' ? 'poll' : `poll|${what}`))?.columns
     },
 
     /** Appends at most 49 events once under a mark; answers whether this call did. */
-    async appendOnce(stream: string, mark: string, events: NewEvent[]): Promise<boolean> {
+    async appendOnce(stream: string, mark: string, events: NewEvent[]) {
       for (;;) {
         if (await table.get(stream, `mark|${mark}`)) return false
         const before = await head(stream)
         try {
-          await write(
-            before,
-            events.map((event) => ({ event })),
-            before.state,
-            { mark },
-          )
+          const steps = events.map((event) => ({ event }))
+          await write(before, steps, before.state, { mark })
           return true
         } catch (error) {
           // Index 1 is the mark; an event that exists is a bug.
@@ -180,7 +169,7 @@ export async function expireEvents(
   { feed, clock, log }: { feed: Feed; clock: Clock; log: Log },
   stream: string,
   retentionDays: number,
-): Promise<void> {
+) {
   const cutoff = new Date(clock.now().getTime() - retentionDays * DAY_MS).toISOString()
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
   const { seq: oldest } = await feed.counter(stream, 'oldest')

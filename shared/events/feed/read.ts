@@ -6,17 +6,14 @@ import { MINUTE_MS } from '../../platform/time.ts'
 import type { CloudEvent } from '../event.ts'
 import type { Feed } from './feed.ts'
 
+const LIST = 'events'
+const position = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
+
 /** The seq of the last event read in a stream. The epoch changes when a stream begins again in an empty data account. */
-export interface StreamPosition {
-  epoch: string
-  seq: number
-}
+export type StreamPosition = z.infer<typeof position>
 
 /** A position in each stream; a stream without one is read from its oldest event. */
 export type Cursor = Partial<Record<string, StreamPosition>>
-
-const LIST = 'events'
-const position = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
 
 /** The schema of a cursor as callers send it. It may name only these streams. */
 export const cursorSchemaFor = (streams: readonly string[]) =>
@@ -24,9 +21,9 @@ export const cursorSchemaFor = (streams: readonly string[]) =>
     'A "next" of GET /api/events.',
   )
 
-export const encodeCursor = (cursor: Cursor): string => toCursor(LIST, cursor)
+export const encodeCursor = (cursor: Cursor) => toCursor(LIST, cursor)
 
-export interface FeedQuery {
+interface FeedQuery {
   streams: readonly string[]
   after: Cursor
   limit: number
@@ -88,9 +85,8 @@ export async function readFeed(
   return { events, next, more }
 }
 
-const detectedAt = ({ events }: { events: CloudEvent[] }): string => events[0]?.detectedat ?? ''
+const detectedAt = ({ events }: { events: CloudEvent[] }) => events[0]?.detectedat ?? ''
 
-/** The cursor at the end of each stream. */
 export async function cursorAtNow(feed: Feed, streams: readonly string[]): Promise<Cursor> {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(
@@ -143,11 +139,7 @@ export function findGap(
 }
 
 /** The error of a cursor with a gap: `cursor-expired`, or `invalid-request` for one that is ahead. */
-export function gapError(
-  { stream, reason, fromSeq, oldestSeq }: Gap,
-  path: string,
-  fix: string,
-): RequestError {
+export function gapError({ stream, reason, fromSeq, oldestSeq }: Gap, path: string, fix: string) {
   if (reason === 'ahead') {
     const message = `is ahead of ${stream}: it comes from another data account, or from before this one was restored`
     return invalidRequest([{ path, message }])
@@ -180,7 +172,7 @@ export async function cursorSince(
   return Object.fromEntries(await Promise.all(positions))
 }
 
-async function positionSince(feed: Feed, stream: string, sinceMs: number): Promise<StreamPosition> {
+async function positionSince(feed: Feed, stream: string, sinceMs: number) {
   const { epoch, from, last } = await readStart(feed, stream)
   let before = from
   for (let beyond = last + 1; beyond - before > 1; ) {
@@ -199,7 +191,6 @@ async function positionSince(feed: Feed, stream: string, sinceMs: number): Promi
   }
 }
 
-/** The status of one stream. */
 export const streamReportSchema = z.strictObject({
   head: z.int(),
   oldest: z.int(),
@@ -207,18 +198,11 @@ export const streamReportSchema = z.strictObject({
   lagSeconds: z.int(),
 })
 
-export type StreamReport = z.infer<typeof streamReportSchema>
-
 /** Reads the status of a stream. The lag is the age of the oldest event that is not dispatched yet. */
-export async function reportStream(feed: Feed, stream: string, now: Date): Promise<StreamReport> {
+export async function reportStream(feed: Feed, stream: string, now: Date) {
   const { oldest, last } = await readStart(feed, stream)
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
   const [waiting] = dispatched < last ? await feed.events(stream, dispatched, 1) : []
   const lagMs = waiting ? now.getTime() - Date.parse(waiting.detectedat) : 0
-  return {
-    head: last,
-    oldest,
-    dispatched,
-    lagSeconds: Math.max(0, Math.round(lagMs / 1000)),
-  }
+  return { head: last, oldest, dispatched, lagSeconds: Math.max(0, Math.round(lagMs / 1000)) }
 }

@@ -9,27 +9,24 @@ import {
 import { createRecords, rowCodec } from '../../platform/table-record.ts'
 import { type CloudEvent, eventId, type NewEvent, toSequence } from '../event.ts'
 
-/** The new columns of an item, or null to delete it. */
-export interface ItemChange {
-  id: string
-  columns: Columns | null
-}
-
 /** One change of one item: the item as it is now, and at most one event. Both are in one transaction. */
 export interface Step {
-  item?: ItemChange
+  /** Its new columns, or null to delete it. */
+  item?: { id: string; columns: Columns | null }
   event?: NewEvent
 }
 
-/** The row key of an event. */
-export const eventKey = (seq: number): string => `event|${toSequence(seq)}`
+export const eventKey = (seq: number) => `event|${toSequence(seq)}`
 
 /** Operations in one transaction, besides head and mark. */
 const MAX_OPERATIONS = 98
 /** UTF-16 units in one transaction: well below 4 MiB in every encoding. */
 const MAX_UNITS = 600_000
 
-export function toItemOperation(stream: string, { id, columns }: ItemChange): Operation {
+export function toItemOperation(
+  stream: string,
+  { id, columns }: NonNullable<Step['item']>,
+): Operation {
   const where = { partitionKey: stream, rowKey: `item|${id}` }
   return columns ? { kind: 'upsert', ...where, columns } : { kind: 'delete', ...where }
 }
@@ -58,13 +55,9 @@ export function toEventColumns(
   return eventRow.toColumns({ ...event, id, seq, subject: item })
 }
 
-/** An event and the correlation id of its detection. */
-export interface TracedEvent {
-  event: CloudEvent
-  correlation: string | null
-}
+export type TracedEvent = ReturnType<typeof toTracedEvent>
 
-function toTracedEvent({ columns }: Row): TracedEvent {
+function toTracedEvent({ columns }: Row) {
   const { detectedAt, seq, correlation = null, ...rest } = eventRow.read(columns)
   const event: CloudEvent = {
     specversion: '1.0',
@@ -113,7 +106,7 @@ export function createFeedReader(table: Table) {
       if (seqRow.read(row.columns).seq <= upTo) yield row
   }
 
-  async function rowsAfter(stream: string, after: number, limit: number): Promise<Row[]> {
+  async function rowsAfter(stream: string, after: number, limit: number) {
     const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
     const rows: Row[] = []
     let next: string | undefined
@@ -127,7 +120,7 @@ export function createFeedReader(table: Table) {
 
   return {
     /** Events of a stream after a seq, in order. */
-    events: async (stream: string, after: number, limit: number): Promise<CloudEvent[]> =>
+    events: async (stream: string, after: number, limit: number) =>
       (await rowsAfter(stream, after, limit)).map(toEvent),
 
     /** The same, each with the correlation id of its detection. */
@@ -135,12 +128,12 @@ export function createFeedReader(table: Table) {
       (await rowsAfter(stream, after, limit)).map(toTracedEvent),
 
     /** Every stored event about an item, in order. */
-    async eventsAbout(stream: string, subject: string): Promise<CloudEvent[]> {
+    async eventsAbout(stream: string, subject: string) {
       const query = { partitionKey: stream, from: 'event|', before: 'event}', where: { subject } }
       return (await Array.fromAsync(table.list(query))).map(toEvent)
     },
 
-    async event(stream: string, seq: number): Promise<CloudEvent | undefined> {
+    async event(stream: string, seq: number) {
       const row = await table.get(stream, eventKey(seq))
       return row && toEvent(row)
     },
@@ -152,21 +145,16 @@ export function createFeedReader(table: Table) {
     },
 
     /** Moves a counter forward, never back: afterwards it is `seq` or higher. */
-    async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number): Promise<void> {
+    async moveCounter(stream: string, name: 'dispatched' | 'oldest', seq: number) {
       await counters.update({ partitionKey: stream, rowKey: name }, (known) =>
         known && known.seq >= seq ? undefined : { seq },
       )
     },
 
     /** Deletes events up to a seq, and the marks up to it. `oldest` must be beyond them already. */
-    async deleteEvents(stream: string, upTo: number): Promise<void> {
-      const events = {
-        partitionKey: stream,
-        from: 'event|',
-        before: eventKey(upTo + 1),
-        select: ['type'],
-      }
-      await deleteRows(table, table.list(events))
+    async deleteEvents(stream: string, upTo: number) {
+      const events = { partitionKey: stream, from: 'event|', before: eventKey(upTo + 1) }
+      await deleteRows(table, table.list({ ...events, select: ['type'] }))
       await deleteRows(table, marksUpTo(stream, upTo))
     },
   }

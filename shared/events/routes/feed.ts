@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
 import { invalidRequest, plainText } from '../../platform/request.ts'
-import { defineRoute, type LongPollReply } from '../../platform/route.ts'
+import { defineRoute } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
@@ -15,18 +15,14 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import type { EventCatalog } from '../filter.ts'
+import type { EventCatalog, StreamConfig } from '../filter.ts'
 
-export interface FeedDeps {
+export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
-  streams: readonly string[]
-  /** The streams that are read when a caller names none. */
-  defaultStreams: readonly string[]
   tickets: Tickets
   now(): Date
 }
 
-/** The names that readers of the feed may use. */
 export type FeedCatalog = Pick<EventCatalog, 'streams' | 'types'>
 
 const feedRoute = defineRoute<FeedDeps>()
@@ -50,11 +46,13 @@ type EventFilter = z.output<typeof eventFilter>
 const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
   stream === undefined ? defaultStreams : [stream]
 
-/** Whether an event passes a filter. Upper and lower case are equal. */
-const isMatch = ({ type, machineId, itemId }: EventFilter, event: CloudEvent): boolean =>
-  isSame(type, event.type) &&
-  isSame(machineId, event.data.machineId) &&
-  isSame(itemId, event.subject)
+/** Upper and lower case are equal. */
+const matcherFor =
+  ({ type, machineId, itemId }: EventFilter) =>
+  (event: CloudEvent) =>
+    isSame(type, event.type) &&
+    isSame(machineId, event.data.machineId) &&
+    isSame(itemId, event.subject)
 
 const isSame = (wanted: string | undefined, value: unknown) =>
   wanted === undefined ||
@@ -95,7 +93,7 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
       const { feed } = deps
       const streams = streamsFor(deps, filter)
       const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
-      const matches = (event: CloudEvent) => isMatch(filter, event)
+      const matches = matcherFor(filter)
       const page = await readFeed(feed, { streams, after: from, limit, matches })
       const next = encodeCursor(page.next)
       const query = { limit, ...filter }
@@ -144,18 +142,14 @@ export const createTriggerRoute = (catalog: FeedCatalog) =>
   })
 
 /** The next event after a trigger's cursor; or once a gap event, when the events after the cursor are gone. */
-async function readTrigger(
-  filter: EventFilter,
-  deps: FeedDeps,
-  cursor?: string,
-): Promise<LongPollReply> {
+async function readTrigger(filter: EventFilter, deps: FeedDeps, cursor?: string) {
   const { feed, streams: known, now } = deps
   const streams = streamsFor(deps, filter)
   const { data: after, error } = cursorSchemaFor(known).safeParse(cursor)
   if (error)
     throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
   const from = after ?? (await cursorAtNow(feed, streams))
-  const matches = (event: CloudEvent) => isMatch(filter, event)
+  const matches = matcherFor(filter)
   const page = await readFeed(feed, { streams, after: from, limit: 1, matches })
   const next = { after: encodeCursor(page.next) }
   if ('gap' in page)

@@ -18,7 +18,6 @@ import {
   unsubscribeByUrl,
 } from './subscriptions.ts'
 
-/** The routes of subscriptions and deliveries. */
 export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDeps>[] => [
   createSubscribeRoute(catalog),
   listSubscriptions,
@@ -32,7 +31,6 @@ export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDep
   testSubscription,
 ]
 
-/** The routes of the feed. */
 export const createFeedRoutes = (catalog: FeedCatalog): Route<FeedDeps>[] => [
   createListEventsRoute(catalog),
   createTriggerRoute(catalog),

@@ -1,7 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { RequestError } from '../../platform/errors.ts'
 
-/** An address of a host name. */
 export interface Address {
   address: string
   family: 4 | 6
@@ -12,12 +11,6 @@ export interface CallbackPolicy {
   allowLoopback: boolean
   /** All addresses of a host name; an empty list or a rejection when it does not resolve. */
   resolve(host: string): Promise<Address[]>
-}
-
-/** A valid callback URL, and the valid addresses of its host name, if it is a name. */
-interface Callback {
-  url: URL
-  addresses?: Address[]
 }
 
 /** Ports of other protocols from 1024 on: databases, caches, brokers, remote control, proxies, phones. */
@@ -37,10 +30,10 @@ const PLATFORM_ADDRESS = '168.63.129.16'
 const RESOLVE_MS = 10_000
 
 /**
- * Validates a callback URL and every address of its host name. Throws a `RequestError`, `callback-refused` or
- * `callback-unresolvable`, which never contains the URL.
+ * Validates a callback URL and answers it, with the addresses of its host name, if it is a name. Throws a `RequestError`,
+ * `callback-refused` or `callback-unresolvable`, which never contains the URL.
  */
-export async function validateCallbackUrl(text: string, policy: CallbackPolicy): Promise<Callback> {
+export async function validateCallbackUrl(text: string, policy: CallbackPolicy) {
   const url = readUrl(text)
   const host = hostOf(url)
   const isLocal = policy.allowLoopback && (host === 'localhost' || isLoopback(host))
@@ -58,14 +51,14 @@ export async function validateCallbackUrl(text: string, policy: CallbackPolicy):
 }
 
 /** The callback URL as it is stored and compared; undefined for a text that is not a URL. */
-export function normalizeCallback(text: string): string | undefined {
+export function normalizeCallback(text: string) {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
   url.hash = ''
   return url.href
 }
 
-function readUrl(text: string): URL {
+function readUrl(text: string) {
   // The parser drops line breaks and changes backslashes to slashes: such a text is refused instead.
   if (/[\p{C}\p{Z}\\]/u.test(text))
     throw refused('It contains blanks, control characters or backslashes.')
@@ -78,7 +71,7 @@ function readUrl(text: string): URL {
 
 const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 
-function validateUrl({ protocol, port }: URL, host: string): void {
+function validateUrl({ protocol, port }: URL, host: string) {
   if (protocol !== 'https:') throw refused('It is not an https URL.')
   const number = Number(port || 443)
   if (number !== 443 && (number < 1024 || blockedPorts.has(number)))
@@ -91,7 +84,7 @@ function validateUrl({ protocol, port }: URL, host: string): void {
   if (!isPublicName) throw refused('Its host is not a public name.')
 }
 
-async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]> {
+async function resolve(host: string, policy: CallbackPolicy) {
   const timeout = AbortSignal.timeout(RESOLVE_MS)
   try {
     const addresses = await Promise.race([
@@ -116,18 +109,18 @@ async function resolve(host: string, policy: CallbackPolicy): Promise<Address[]>
 const isLoopback = (address: string) =>
   ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
 
-function validateAddress(address: string, { allowLoopback }: CallbackPolicy): void {
+function validateAddress(address: string, { allowLoopback }: CallbackPolicy) {
   if (allowLoopback && isLoopback(address)) return
   if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
     throw refused('Its address is not public.')
 }
 
-function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6) {
   if (address.range() !== 'unicast' || address.toString() === PLATFORM_ADDRESS) return false
   return address.kind() === 'ipv4' || (address.toByteArray()[0] ?? 0) >> 5 === 1
 }
 
-function refused(detail: string): RequestError {
+function refused(detail: string) {
   return new RequestError({
     status: 400,
     problem: 'callback-refused',

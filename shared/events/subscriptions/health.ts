@@ -9,7 +9,7 @@ const RECORD_AGAIN_MS = 10_000
 export async function recordSuccess(
   { subscriptions, clock, log }: EventsDeps,
   before: Subscription,
-): Promise<void> {
+) {
   const now = clock.now()
   const isRecorded = (one: Subscription) =>
     one.consecutiveFailures === 0 &&
@@ -34,7 +34,7 @@ export async function recordFailure(
   before: Subscription,
   lastFailure: Failure,
   { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
-): Promise<void> {
+) {
   const now = clock.now()
   const after = await subscriptions.change(before.id, (one) => {
     if (one.state === 'disabled') return { lastFailure }
@@ -46,9 +46,8 @@ export async function recordFailure(
       return { ...failed, state: 'disabled', disabledReason, sendUntil: null }
     }
     if (failed.consecutiveFailures < FAILURES_TO_FAILING) return failed
-    const pauseEnd = new Date(
-      now.getTime() + Math.max(retryPauseMs(failingMs), waitMs),
-    ).toISOString()
+    const pauseMs = Math.max(retryPauseMs(failingMs), waitMs)
+    const pauseEnd = new Date(now.getTime() + pauseMs).toISOString()
     const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
     return { ...failed, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })
@@ -61,7 +60,7 @@ export async function recordGone(
   { subscriptions, log }: EventsDeps,
   id: string,
   lastFailure: Failure,
-): Promise<void> {
+) {
   let wasDisabled = false
   await subscriptions.change(id, (one) => {
     wasDisabled = one.state === 'disabled'

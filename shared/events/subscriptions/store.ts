@@ -24,26 +24,23 @@ export function createSubscriptions(table: Table) {
   // A digest: a URL is too long for a key.
   const atUrl = (url: string) => at(`url|${createHash('sha256').update(url).digest('hex')}`)
 
-  const read = async (id: string): Promise<Subscription | undefined> =>
-    (await records.read(at(id)))?.record
+  const read = async (id: string) => (await records.read(at(id)))?.record
 
-  /** Whether a transaction was written: not when its rows have changed since they were read. */
-  const tryWrite = async (operations: Operation[]): Promise<boolean> =>
+  /** False when the rows have changed since they were read. */
+  const tryWrite = async (operations: Operation[]) =>
     (await tryTransact(table, operations)) !== undefined
 
   return {
     read,
 
-    /** The claim of a callback URL, and the subscription that has it. */
-    async find(
-      callbackUrl: string,
-    ): Promise<{ claim: UrlClaim; subscription: Subscription | undefined }> {
+    async find(callbackUrl: string) {
       const url = await urls.read(atUrl(callbackUrl))
-      return { claim: { etag: url?.etag }, subscription: url && (await read(url.record.id)) }
+      const claim: UrlClaim = { etag: url?.etag }
+      return { claim, subscription: url && (await read(url.record.id)) }
     },
 
     /** All subscriptions, in one request. */
-    async all(): Promise<Subscription[]> {
+    async all() {
       const rows = await Array.fromAsync(table.list(ALL))
       return rows.map(({ columns }) => subscriptionRow.read(columns))
     },
@@ -52,11 +49,7 @@ export function createSubscriptions(table: Table) {
      * Writes a subscription and claims its callback URL, in place of an unfinished one that has the claim. False when the
      * claim has changed since it was read.
      */
-    async begin(
-      subscription: Subscription,
-      { etag }: UrlClaim,
-      unfinished?: Subscription,
-    ): Promise<boolean> {
+    async begin(subscription: Subscription, { etag }: UrlClaim, unfinished?: Subscription) {
       const { id, callbackUrl } = subscription
       return tryWrite([
         ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
@@ -66,7 +59,7 @@ export function createSubscriptions(table: Table) {
     },
 
     /** Makes a `starting` subscription active; undefined when it was removed or lost its claim. */
-    async finish(id: string, from: Subscription['from']): Promise<Subscription | undefined> {
+    async finish(id: string, from: Subscription['from']) {
       const finished = await records.update(
         at(id),
         (known) =>
@@ -78,7 +71,7 @@ export function createSubscriptions(table: Table) {
     },
 
     /** Removes an abandoned subscription, unless it was finished or replaced meanwhile. */
-    async removeAbandoned({ id, callbackUrl }: Subscription): Promise<void> {
+    async removeAbandoned({ id, callbackUrl }: Subscription) {
       const url = await urls.read(atUrl(callbackUrl))
       if (!url || (await read(id))?.state !== 'starting') return
       // The claim row stays, without a subscription: a delete has no ETag guard, the replace has one.
@@ -92,10 +85,7 @@ export function createSubscriptions(table: Table) {
      * Changes a subscription as `decide` says, which is called again when another writer was faster, and answers
      * undefined to leave it. Answers the subscription afterwards; undefined when there is none.
      */
-    async change(
-      id: string,
-      decide: (current: Subscription) => Partial<Subscription> | undefined,
-    ): Promise<Subscription | undefined> {
+    async change(id: string, decide: (current: Subscription) => Partial<Subscription> | undefined) {
       const stored = await records.update(at(id), (known) => {
         const changes = known && decide(known)
         return changes && { ...known, ...changes }
@@ -103,8 +93,8 @@ export function createSubscriptions(table: Table) {
       return stored?.record
     },
 
-    /** Removes a subscription; false when it is already removed. */
-    async remove({ id, callbackUrl }: Subscription): Promise<boolean> {
+    /** Answers false when it is already removed. */
+    async remove({ id, callbackUrl }: Subscription) {
       return tryWrite([
         { kind: 'delete', ...at(id) },
         { kind: 'delete', ...atUrl(callbackUrl) },

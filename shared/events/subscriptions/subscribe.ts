@@ -4,21 +4,19 @@ import { DAY_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
 import { redeliverAll } from '../delivery/replay.ts'
 import type { EventsDeps } from '../deps.ts'
-import { type Filter, wantsStream } from '../filter.ts'
+import { wantsStream } from '../filter.ts'
 import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
 import type { UrlClaim } from './store.ts'
 import { healthy, isAbandoned, type Subscription } from './subscription.ts'
 
-interface SubscriptionRequest {
-  callbackUrl: string
-  description: string | null
-  filter: Filter
-  contentType: Subscription['contentType']
-}
+type SubscriptionRequest = Pick<
+  Subscription,
+  'callbackUrl' | 'description' | 'filter' | 'contentType'
+>
 
 const MAX_SUBSCRIPTIONS = 200
 
-/** Tries of one request while other requests subscribe the same callback URL. */
+/** So often a request starts again when others subscribe the same callback URL. */
 const MAX_TRIES = 20
 
 /**
@@ -26,10 +24,7 @@ const MAX_TRIES = 20
  * resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
  * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`, `subscription-busy`.
  */
-export async function subscribe(
-  deps: EventsDeps,
-  request: SubscriptionRequest,
-): Promise<{ subscription: Subscription; isNew: boolean }> {
+export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) {
   const { url } = await validateCallbackUrl(request.callbackUrl, deps.callbackPolicy)
   const members = { ...request, callbackUrl: url.href, callbackHost: url.host }
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
@@ -60,7 +55,7 @@ async function begin(
   members: SubscriptionRequest & { callbackHost: string },
   claim: UrlClaim,
   unfinished: Subscription | undefined,
-): Promise<Subscription | undefined> {
+) {
   const starting: Subscription = {
     id: `sub_${randomBytes(10).toString('hex')}`,
     ...members,
@@ -93,7 +88,7 @@ async function update(
   deps: EventsDeps,
   { id, filter: before }: Subscription,
   { filter, description, contentType }: SubscriptionRequest,
-): Promise<Subscription | undefined> {
+) {
   const { subscriptions, streams } = deps
   const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
   const added = streams.filter(
@@ -108,19 +103,13 @@ async function update(
   return updated && (await enable(deps, id))
 }
 
-async function readHeads(
-  { feed }: EventsDeps,
-  streams: readonly string[],
-): Promise<Record<string, number>> {
+async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
   const heads = await Promise.all(streams.map((stream) => feed.head(stream)))
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
 /** Deletes a subscription with its deliveries; false when there is none. */
-export async function unsubscribe(
-  { subscriptions, deliveries }: EventsDeps,
-  id: string,
-): Promise<boolean> {
+export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id: string) {
   const subscription = await subscriptions.read(id)
   if (!subscription || !(await subscriptions.remove(subscription))) return false
   // After a crash here the hourly sweep deletes the rest.
@@ -132,18 +121,14 @@ export async function unsubscribe(
   return true
 }
 
-/** Deletes the subscription of a callback URL, if it has one. */
-export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string): Promise<void> {
+export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
   const href = normalizeCallback(callbackUrl)
   const found = href && (await deps.subscriptions.find(href)).subscription
   if (found) await unsubscribe(deps, found.id)
 }
 
 /** Gives a subscription a new secret; the old one also signs for 24 hours. Undefined when there is no subscription. */
-export async function rotateSecret(
-  { subscriptions, clock }: EventsDeps,
-  id: string,
-): Promise<{ secret: string; previousValidUntil: string } | undefined> {
+export async function rotateSecret({ subscriptions, clock }: EventsDeps, id: string) {
   const secret = makeSecret()
   const previousValidUntil = new Date(clock.now().getTime() + DAY_MS).toISOString()
   const after = await subscriptions.change(id, (one) => ({

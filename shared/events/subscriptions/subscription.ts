@@ -52,11 +52,7 @@ export const healthy = {
   sendUntil: null,
 } as const satisfies Partial<Subscription>
 
-/** The secrets that sign at this time. */
-export function secretsAt(
-  { secret, previousSecret, previousValidUntil }: Subscription,
-  now: Date,
-): string[] {
+export function secretsAt({ secret, previousSecret, previousValidUntil }: Subscription, now: Date) {
   const overlaps = previousSecret !== null && Date.parse(previousValidUntil ?? '') > now.getTime()
   return overlaps ? [secret, previousSecret] : [secret]
 }
@@ -64,5 +60,5 @@ export function secretsAt(
 /** After this time a subscription that is still `starting` is abandoned. */
 const LONGEST_START_MS = 5 * MINUTE_MS
 
-export const isAbandoned = ({ state, createdAt }: Subscription, now: Date): boolean =>
+export const isAbandoned = ({ state, createdAt }: Subscription, now: Date) =>
   state === 'starting' && now.getTime() - Date.parse(createdAt) > LONGEST_START_MS

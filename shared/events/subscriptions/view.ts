@@ -27,7 +27,6 @@ export const subscriptionReportSchema = subscriptionViewSchema.extend({
   disabledReason: stored.disabledReason,
 })
 
-/** A delivery as answers show it. */
 export const deliveryViewSchema = z.strictObject({
   stream: z.string(),
   seq: z.int(),
@@ -39,7 +38,6 @@ export const deliveryViewSchema = z.strictObject({
   last: failureSchema.nullable(),
 })
 
-/** The members of a subscription that answers show. */
 export const viewSubscription = (subscription: Subscription) =>
   subscriptionViewSchema.strip().parse(subscription)
 
@@ -48,18 +46,21 @@ export const reportSubscription = (subscription: Subscription, counts: Counts) =
 
 export const viewDelivery = (delivery: Delivery) => deliveryViewSchema.strip().parse(delivery)
 
-/** The number of pending deliveries and dead letters. */
-interface Counts {
-  pending: number
-  dead: number
-  oldestPendingAt: string | null
-}
+const countsSchema = z.strictObject({
+  pending: z.int(),
+  dead: z.int(),
+  oldestPendingAt: z.string().nullable(),
+})
+type Counts = z.infer<typeof countsSchema>
+
+const known = { id: z.string(), callbackHost: z.string() }
 
 /** The deliveries of all subscriptions, for the status. */
-export interface DeliveryReport extends Counts {
-  failing: { id: string; callbackHost: string; since: string | null }[]
-  disabled: { id: string; callbackHost: string; reason: string | null }[]
-}
+export const deliveryReportSchema = countsSchema.extend({
+  failing: z.array(z.strictObject({ ...known, since: z.string().nullable() })),
+  disabled: z.array(z.strictObject({ ...known, reason: z.string().nullable() })),
+})
+export type DeliveryReport = z.infer<typeof deliveryReportSchema>
 
 const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 
@@ -109,4 +110,5 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
   }
 }
 
-const earlier = (one: string | null, other: string) => (one === null || other < one ? other : one)
+export const earlier = (one: string | null, other: string) =>
+  one === null || other < one ? other : one
