@@ -146,7 +146,7 @@ async function scanHistoryDeps({ log }: Invocation): Promise<ScanHistoryDeps> {
     },
     async tenable() {
       const { tenable, health } = await theApp().tenable()
-      return makeSource.tenable(tenable, health.track)
+      return makeSource.tenable(tenable, health.track, theApp().clock)
     },
   }
 }

@@ -95,27 +95,17 @@ export async function probeDefender(
 /** Makes one cheap call of Tenable: it shows what the keys are good for, not what each scan allows. */
 export async function probeTenable(app: App): Promise<Finding | undefined> {
   const { tenable, health } = await app.tenable()
-  let isThere = true
-  const finding = await probed(
-    'Tenable',
-    health,
-    async () => {
-      isThere = await tenable.probe(app.clock.now())
-    },
-    grantTenable,
-  )
-  const problem = 'TENABLE_BASE_URL leads to no Tenable'
-  return isThere ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
+  return probed('Tenable', health, () => tenable.probe(app.clock.now()), grantTenable)
 }
 
 async function probed(
   name: 'Defender' | 'Tenable',
   health: UpstreamHealth,
-  call: () => Promise<void>,
+  call: () => Promise<unknown>,
   grant: (missing: string) => string,
 ): Promise<Finding | undefined> {
   try {
-    await health.track(call)
+    await health.track(() => call().then(() => true))
     return undefined
   } catch (error) {
     if (error instanceof ShapeError)

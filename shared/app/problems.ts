@@ -53,6 +53,8 @@ export const storageProblem: Problem = {
 /** What helps where there is no answer. */
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
+const incompatible =
+  'The service does not take the calls of this version: check its base URL, and look for a newer version of this app.'
 const upstreamFixes: Record<
   'Defender' | 'Tenable',
   Partial<Record<UpstreamReport['state'], string>>
@@ -63,6 +65,7 @@ const upstreamFixes: Record<
     gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
     throttled:
       'Another app may be using the same app registration: limits count per application and tenant.',
+    incompatible,
     unreachable,
   },
   Tenable: {
@@ -70,6 +73,7 @@ const upstreamFixes: Record<
       'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
     gone: 'The route is gone: check TENABLE_BASE_URL.',
     throttled: 'Another program may be using the same keys: limits count per Tenable user.',
+    incompatible,
     unreachable,
   },
 }

@@ -70,7 +70,10 @@ export function createDefenderSection(
   const health = createUpstreamHealth(table('Budgets'), 'defender', clock)
   const watchOf = (family: DefenderFamily): UpstreamHealth => {
     const own = createUpstreamHealth(table('Budgets'), `defender|${family}`, clock)
-    return { report: own.report, track: (call) => health.track(() => own.track(call)) }
+    return {
+      report: own.report,
+      track: (call, object) => health.track(() => own.track(call, object), object),
+    }
   }
   return {
     defender,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isOver, scanSchema } from '../../../shared/scan-history/source.ts'
-import { readDetails, runOf, stateOf } from '../../../shared/scan-history/sources/tenable.ts'
+import { readDetails, runOf, stateOf } from '../../../shared/scan-history/sources/tenable-answer.ts'
 
 const UUID = 'b7a1c0de-0000-4000-8000-000000000001'
 const hosts = [
@@ -20,7 +20,10 @@ const info = {
 }
 const history = [{ history_id: 4711, uuid: UUID }]
 
-const read = (details: Record<string, unknown>) => scanSchema.parse(readDetails('7', details))
+/** Some weeks after the runs below. */
+const now = new Date('2025-12-24T00:00:00Z')
+const read = (details: Record<string, unknown>, at = now) =>
+  scanSchema.parse(readDetails('7', details, at))
 
 test('details of a whole run are read into the shape of all sources', () => {
   const scan = read({ info, hosts, history, vulnerabilities: [{ plugin_id: 1 }] })
