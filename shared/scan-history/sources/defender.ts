@@ -185,8 +185,8 @@ export function readHistoryRow(row: Row, id: string): Scan {
     ...scan.counts,
     targets: total ?? whole?.length ?? null,
     succeeded: succeeded ?? counted('completed'),
-    // The targets that did not succeed need not all have failed.
-    failed: counted('failed'),
+    // Of a part: the targets that did not succeed need not all have failed.
+    failed: counted('failed') ?? (total !== null && succeeded === total ? 0 : null),
   }
   return { ...scan, counts, completeness: completenessOf({ ...scan, counts }) }
 }
