@@ -70,7 +70,8 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
     const { status = 0, reason, code = '', retryable, itemOnly } = facts
     if (code === 'OwnBudget' || itemOnly) return false
     const isConnected = reason !== 'network' || /^(ECONNRESET$|EPIPE$|HPE_)/.test(code)
-    if (object === undefined || !isConnected || [401, 403, 410, 429].includes(status)) return true
+    if (object === undefined || !isConnected || [401, 403, 404, 410, 429].includes(status))
+      return true
     // It answered: it does not take this object.
     if (!retryable) return false
     const nowMs = clock.now().getTime()
