@@ -175,7 +175,7 @@ describe('definitions', () => {
 })
 
 describe('a fault of one scan', () => {
-  test('is told of that scan, and Tenable stays ok', async () => {
+  test('is the fault of that scan, and Tenable stays ok', async () => {
     turnOn('tenable-details-failing')
 
     for (const _try of [1, 2, 3, 4]) {
@@ -204,7 +204,7 @@ describe('a fault of one scan', () => {
     expect(await stateOf('tenable')).toEqual(['unknown', 'ok'])
   })
 
-  test('of one session is told of that session', async () => {
+  test('of one session leaves Defender ok', async () => {
     stack.simulator.setFaults({ scanHistoryStatus: { answer: 500, calls: 99 } })
 
     for (const _try of [1, 2, 3]) await get('defender/sessions/one')

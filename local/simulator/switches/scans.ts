@@ -44,11 +44,11 @@ export const scansSwitches: Record<string, FaultSwitch> = {
     faults: { tenableVariant: 'null-history' },
   },
   'tenable-details-failing': {
-    summary: 'Details answer 500 and all else works: told of that scan, Tenable stays ok.',
+    summary: 'Details answer 500 and all else works: an error of that scan, Tenable stays ok.',
     faults: { tenableDetailsStatus: { answer: 'server-error', ...always } },
   },
   'tenable-details-silent': {
-    summary: 'Details get no answer and all else works: told of that scan, Tenable stays ok.',
+    summary: 'Details get no answer and all else works: an error of that scan, Tenable stays ok.',
     faults: { tenableDetailsStatus: { answer: 'timeout', ...always } },
   },
   'tenable-bad-request': {
