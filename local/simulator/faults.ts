@@ -1,3 +1,5 @@
+import type { DefenderScanVariant, TenableVariant } from './scans/variants.ts'
+
 /**
  * What a route answers instead of its normal answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing,
  * JSON that ends early in a complete answer (`broken-json`), an answer that is cut off (`truncated`), or a lost connection.
@@ -123,6 +125,11 @@ export interface Faults {
   unsortedRuns: 'newest-first' | 'oldest-first'
   /** How long each look-up of scans takes by the clock, at both upstreams. */
   slowScanSeconds: number
+  /** What is odd in Tenable's answers, and in Defender's about scans. */
+  tenableVariant: TenableVariant | null
+  defenderScanVariant: DefenderScanVariant | null
+  /** How the answers of both are packed, or said to be packed. */
+  scanEncoding: 'deflate' | 'zstd' | null
 }
 
 /** The faults that occur on every normal day. */
@@ -173,6 +180,9 @@ export const usualFaults: Faults = {
   tenableCallsAtOnce: 0,
   unsortedRuns: 'newest-first',
   slowScanSeconds: 0,
+  tenableVariant: null,
+  defenderScanVariant: null,
+  scanEncoding: null,
 }
 
 /** No faults and no variants. */

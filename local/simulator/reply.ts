@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
+import { deflateSync } from 'node:zlib'
 import type { ForcedAnswer } from './faults.ts'
 
 /** An answer before it is sent. A body in pieces without `length` goes out chunked; one that throws is cut off. */
@@ -22,6 +23,13 @@ export function json(status: number, value: unknown, headers: Record<string, str
     headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
     body: JSON.stringify(value),
   }
+}
+
+/** The answer in this encoding; for `zstd`, which is not made here, its text under that name. */
+export function encoded(reply: Reply, encoding: 'deflate' | 'zstd' | null): Reply {
+  if (encoding === null || typeof reply.body !== 'string') return reply
+  const body = encoding === 'deflate' ? deflateSync(reply.body) : reply.body
+  return { ...reply, headers: { ...reply.headers, 'Content-Encoding': encoding }, body }
 }
 
 /** Defender's error form. */

@@ -4,14 +4,12 @@ import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
 import type { Log, Traced } from '../platform/log.ts'
-import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
+import { DAY_MS } from '../platform/time.ts'
 import { families } from './flows.ts'
 import { comingEnds, tryLoad } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 import { streams } from './sections/events.ts'
 
-/** How long the last failure counts: some routes are called once a week, or never again. */
-const UNREACHABLE_MS = 15 * MINUTE_MS
 /** The export is called twice a day, and falls back to other routes where its own is gone. */
 const GONE_MS = DAY_MS
 
@@ -60,7 +58,7 @@ function emitFamily(
   const ageMs = now.getTime() - Date.parse(lastError?.at ?? '')
   if (state === 'gone' && ageMs < GONE_MS)
     log.error('endpoint retirement', { cause: 'gone', ...what })
-  if (state === 'unreachable' && ageMs < UNREACHABLE_MS) log.error('upstream unreachable', what)
+  if (state === 'unreachable') log.error('upstream unreachable', what)
   if (hourLeft === 0 || stoppedUntil)
     log.warn('budget exhausted', { upstream, family, hourLeft, stoppedUntil })
 }

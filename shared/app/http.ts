@@ -140,7 +140,7 @@ async function scanHistoryDeps({ log }: Invocation) {
     },
     async tenable() {
       const { tenable, health } = await theApp().tenable()
-      return makeSource.tenable(tenable, health.track)
+      return makeSource.tenable(tenable, health.track, theApp().clock)
     },
   }
 }

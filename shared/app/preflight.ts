@@ -164,23 +164,17 @@ async function probeDefender(app: App, family: DefenderFamily, claims: Claims) {
 /** Makes one cheap call of Tenable: it shows whether the keys work, not what each scan allows. */
 async function probeTenable(app: App) {
   const { tenable, health } = await app.tenable()
-  let isTenable = true
-  const probe = async () => {
-    isTenable = await tenable.probe(app.clock.now())
-  }
-  const finding = await runProbe('Tenable', health, probe, grantTenable)
-  const problem = 'TENABLE_BASE_URL is not the address of a Tenable API'
-  return isTenable ? finding : { problem, fix: setSetting('TENABLE_BASE_URL') }
+  return runProbe('Tenable', health, () => tenable.probe(app.clock.now()), grantTenable)
 }
 
 async function runProbe(
   name: 'Defender' | 'Tenable',
   health: UpstreamHealth,
-  call: () => Promise<void>,
+  call: () => Promise<unknown>,
   grant: (missing: string) => string,
 ) {
   try {
-    await health.track(call)
+    await health.track(() => call().then(() => true))
     return
   } catch (error) {
     if (error instanceof ShapeError)

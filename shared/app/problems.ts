@@ -48,6 +48,8 @@ export const storageProblem: Problem = {
 
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
+const incompatible =
+  'The service does not take the calls of this version: check its base URL, and look for a newer version of this app.'
 const upstreamFixes: Record<
   'Defender' | 'Tenable',
   Partial<Record<UpstreamReport['state'], string>>
@@ -58,6 +60,7 @@ const upstreamFixes: Record<
     gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
     throttled:
       'Another app may be using the same app registration: limits count per application and tenant.',
+    incompatible,
     unreachable,
   },
   Tenable: {
@@ -65,6 +68,7 @@ const upstreamFixes: Record<
       'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
     gone: 'The route is gone: check TENABLE_BASE_URL.',
     throttled: 'Another program may be using the same keys: limits count per Tenable user.',
+    incompatible,
     unreachable,
   },
 }

@@ -16,8 +16,8 @@ export interface FailedAnswer {
 }
 
 /** The statuses that may change without our doing. */
-const isTransient = (status: number) =>
-  status === 408 || status === 429 || (status >= 500 && status !== 501)
+export const isTransient = (status: number) =>
+  [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
 
 /** Reads the facts of a failed answer: JSON of any known form, XML, HTML, plain text or an empty body. */
 export function failureFacts(answer: FailedAnswer): UpstreamFacts {

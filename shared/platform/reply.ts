@@ -121,8 +121,21 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
       fix: 'GET /api/status names what is missing: give it to the app.',
     }
   }
-  return { problem: 'upstream-unavailable', status: 502, title: 'The upstream failed', ...later }
+  const failed = { problem: 'upstream-unavailable', status: 502, detail }
+  // A conflict may be over soon.
+  if (facts.retryable || facts.status === 409)
+    return { ...failed, title: 'The upstream failed', ...later }
+  const isGone = facts.status === 404 || facts.status === 410
+  const title = isGone
+    ? 'The upstream has no such route'
+    : facts.status === undefined
+      ? 'The upstream can not be used'
+      : 'The upstream does not take this call'
+  return { ...failed, title, fix: NO_REPEAT }
 }
+
+const NO_REPEAT =
+  'Repeating the request will not help: check the ids in it and the base URL of the upstream, then look for a newer version of this app.'
 
 export const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }
 

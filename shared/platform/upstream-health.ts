@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { UpstreamError } from './errors.ts'
+import { isTransient } from './http-error.ts'
 import type { Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
@@ -14,7 +15,7 @@ const lastErrorSchema = z.strictObject({
 /** The last good and the last failed call, from all instances. */
 export const upstreamReportSchema = z.strictObject({
   /** One word that an operator can act on. */
-  state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'unreachable', 'unknown']),
+  state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'incompatible', 'unreachable', 'unknown']),
   lastOkAt: z.string().nullable(),
   lastError: lastErrorSchema.nullable(),
 })
@@ -26,10 +27,16 @@ const okRow = rowCodec(z.object({ at: z.string() }))
 const errorRow = rowCodec(lastErrorSchema)
 /** A good call is recorded this often: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
+/** After this time, a failure that passes by itself says nothing about now. */
+const PASSING_MS = 15 * MINUTE_MS
+/** When so many objects fail in a row, it is the upstream. */
+const SEVERAL = 3
 
 /** The health of one upstream for all instances, in the rows `ok` and `error` of table `Budgets`: the later one counts. */
 export function createUpstreamHealth(table: Table, upstream: string, clock: Clock) {
   let recordedOkMs = Number.NEGATIVE_INFINITY
+  /** The objects whose calls failed since the last good call, and when. */
+  const failedObjects = new Map<string, number>()
   const oks = createRecords(table, okRow)
   const errors = createRecords(table, errorRow)
   const okKey = { partitionKey: upstream, rowKey: 'ok' }
@@ -37,6 +44,7 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
 
   async function recordOk() {
     const now = clock.now()
+    failedObjects.clear()
     if (now.getTime() - recordedOkMs < OK_EVERY_MS) return
     await table.transact([oks.overwrite(okKey, { at: now.toISOString() })])
     recordedOkMs = now.getTime()
@@ -50,38 +58,57 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
 
+  /** Whether an error says something about the upstream, and not only about our own budget or the object. */
+  function isUpstreams({ facts }: UpstreamError, object?: string): boolean {
+    const { status = 0, reason, code = '', retryable, itemOnly } = facts
+    if (code === 'OwnBudget' || itemOnly) return false
+    const isConnected = reason !== 'network' || /^(ECONNRESET$|EPIPE$|HPE_)/.test(code)
+    if (object === undefined || !isConnected || [401, 403, 404, 410, 429].includes(status))
+      return true
+    // It answered: it does not take this object.
+    if (!retryable) return false
+    const nowMs = clock.now().getTime()
+    failedObjects.set(object, nowMs)
+    return [...failedObjects.values()].filter((at) => nowMs - at < PASSING_MS).length >= SEVERAL
+  }
+
   return {
     async report(): Promise<UpstreamReport> {
       const [ok, error] = await Promise.all([oks.read(okKey), errors.read(errorKey)])
       const lastOkAt = ok?.record.at ?? null
       const lastError = error?.record ?? null
       const isOk = lastOkAt !== null && (lastError === null || lastOkAt >= lastError.at)
-      const state = isOk ? 'ok' : lastError ? stateOf(lastError.status) : 'unknown'
+      const state = isOk ? 'ok' : lastError ? stateOf(lastError, clock.now()) : 'unknown'
       return { state, lastOkAt, lastError }
     },
-    /** Makes a call and records its result; answer and error pass unchanged. */
-    async track<T>(call: () => Promise<T>): Promise<T> {
+    /**
+     * Makes a call and records its result; its answer and its error pass unchanged. When the call concerns one `object`, its
+     * failure is that of the upstream only if there was no connection, or if several objects fail in a row. An undefined
+     * answer (there is no such object) says nothing.
+     */
+    async track<T>(call: () => Promise<T>, object?: string): Promise<T> {
       try {
         const answer = await call()
-        // A failed write must not lose the answer, nor the error below.
-        await recordOk().catch(() => {})
+        // Only for the status: a failed write must not lose the answer, nor the error below.
+        if (answer !== undefined) await recordOk().catch(() => {})
         return answer
       } catch (error) {
-        // A refusal by our own budget, or of one item, says nothing about the upstream.
-        const isUpstreams =
-          error instanceof UpstreamError &&
-          error.facts.code !== 'OwnBudget' &&
-          !error.facts.itemOnly
-        if (isUpstreams) await recordError(error).catch(() => {})
+        if (error instanceof UpstreamError && isUpstreams(error, object))
+          await recordError(error).catch(() => {})
         throw error
       }
     },
   }
 }
 
-function stateOf(status: number | null): UpstreamReport['state'] {
+function stateOf(
+  { status, at }: z.infer<typeof lastErrorSchema>,
+  now: Date,
+): UpstreamReport['state'] {
   if (status === 401 || status === 403) return 'forbidden'
   if (status === 404 || status === 410) return 'gone'
+  if (status !== null && !isTransient(status)) return 'incompatible'
+  if (now.getTime() - Date.parse(at) >= PASSING_MS) return 'unknown'
   return status === 429 ? 'throttled' : 'unreachable'
 }
 

@@ -20,6 +20,13 @@ const overStates = new Set<ScanState>(['completed', 'partial', 'failed', 'cancel
 /** Whether a run is over: nothing about it changes any more. */
 export const isOver = (state: ScanState): boolean => overStates.has(state)
 
+/**
+ * The targets that a source lists; null unless the run is over. A run in an unknown state may be over: only its empty list
+ * says nothing.
+ */
+export const listedOf = <T>(state: ScanState, rows: T[] | null): T[] | null =>
+  isOver(state) || (state === 'unknown' && rows && rows.length > 0) ? rows : null
+
 /** How severe a finding is, worst first. */
 export const severityNames = ['critical', 'high', 'medium', 'low', 'info'] as const
 
@@ -33,7 +40,7 @@ const targetSchema = z.strictObject({
   state: z.enum(scanStates).nullable(),
   error: text,
   durationSeconds: z.number().nullable(),
-  severities: z.strictObject(bySeverity(z.int())).nullable(),
+  severities: z.strictObject(bySeverity(count)).nullable(),
 })
 
 /** Whether the answer holds everything; if not, why, and where the rest can be found. */
@@ -43,7 +50,10 @@ export const completenessSchema = z.strictObject({
   whereElse: text,
 })
 
-/** One run of a scan, in one shape for all sources. A field that the source does not tell is null. */
+/**
+ * One run of a scan, in one shape for all sources. A field that the source does not tell is null, and so is a count of
+ * which the source shows a part only.
+ */
 export const scanSchema = z.strictObject({
   source: z.enum(['defender', 'tenable']),
   id: z.string().describe('The id that was requested.'),
@@ -138,3 +148,41 @@ export interface Query {
   /** Fetches the same part (a run, a page) of several ids, in as few calls as the upstream allows. */
   fetch(ids: readonly string[], part: string): Promise<Map<string, Fetched | Alias>>
 }
+
+/** The text of a field; null for an empty text and for other types. A number is read as an id. */
+export function textOf(value: unknown): string | null {
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value)
+  return typeof value === 'string' && value.trim() !== '' ? value : null
+}
+
+/** The whole number of a field, also if it is sent as text; null for anything else. */
+export function countOf(value: unknown): number | null {
+  const number =
+    typeof value === 'string' && /^\d{1,15}$/.test(value.trim()) ? Number(value) : value
+  return typeof number === 'number' && Number.isSafeInteger(number) ? number : null
+}
+
+/** A flag, also if it is sent as text or as 0 or 1; null for anything else. */
+export function flagOf(value: unknown): boolean | null {
+  const text = String(value).toLowerCase()
+  return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : null
+}
+
+/** A time in epoch seconds as RFC 3339; null for 0, which means never. */
+export function epochTimeOf(value: unknown): string | null {
+  const seconds = countOf(value)
+  // The last second that RFC 3339 can write.
+  return seconds === null || seconds <= 0 || seconds > 253_402_300_799
+    ? null
+    : new Date(seconds * 1000).toISOString()
+}
+
+/** The fields of an object; no fields for any other value. */
+export const fieldsOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {}
+
+/** The objects of a list; null for any other value. */
+export const rowsOf = (value: unknown): Record<string, unknown>[] | null =>
+  Array.isArray(value) ? value.map(fieldsOf) : null

@@ -20,7 +20,7 @@ const Rows = z.object({
 })
 
 /**
- * Makes the client of the authenticated scans of one Defender tenant. Answers have no secrets; with a 404 they are
+ * Makes the client of the authenticated scans of one Defender tenant. Answers have no secrets; a history with a 404 is
  * undefined. All other errors are those of `createDefender`.
  */
 export function createDefenderScans(options: DefenderOptions) {
@@ -30,7 +30,7 @@ export function createDefenderScans(options: DefenderOptions) {
   async function read(path: string, body?: unknown) {
     const method = body === undefined ? 'GET' : 'POST'
     const url = at(`${PATH}${path}`)
-    const request = call({
+    const answer = await call({
       method,
       url,
       family: defenderFamilies.scans,
@@ -40,8 +40,6 @@ export function createDefenderScans(options: DefenderOptions) {
       // The posts only read.
       repeatable: true,
     })
-    const answer = await unlessMissing(request)
-    if (!answer) return undefined
     const safe = redactJson(answer.body)
     const rows = Rows.safeParse(safe)
     if (!rows.success)
@@ -49,17 +47,24 @@ export function createDefenderScans(options: DefenderOptions) {
     return { rows: rows.data.value, body: safe }
   }
 
+  /** Undefined with a 404, unless the list of definitions answers it too: then no route of the family is there. */
+  async function readHistory(path: string, body: unknown) {
+    const rows = await unlessMissing(read(path, body))
+    if (!rows) await read('')
+    return rows
+  }
+
   return {
     /** https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session */
     historyOfSessions: (ids: readonly string[]) =>
-      read('/GetScanHistoryBySessionId', { SessionIds: ids }),
+      readHistory('/GetScanHistoryBySessionId', { SessionIds: ids }),
     /**
      * `top` and `skip` count sessions.
      * https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-definition
      */
     historyOfDefinition(id: string, { top, skip }: { top: number; skip: number }) {
       const page = `$top=${top.toFixed(0)}&$skip=${skip.toFixed(0)}`
-      return read(`/GetScanHistoryByScanDefinitionId?${page}`, { ScanDefinitionIds: [id] })
+      return readHistory(`/GetScanHistoryByScanDefinitionId?${page}`, { ScanDefinitionIds: [id] })
     },
     /** https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
     definitions: () => read(''),

@@ -20,10 +20,10 @@ export type Tenable = ReturnType<typeof createTenable>
 
 const anyRecord = z.record(z.string(), z.unknown())
 const History = z.object({
-  history: z.array(anyRecord),
+  history: z.array(anyRecord).nullable(),
   pagination: z.object({ total: z.number().nullish() }).nullish(),
 })
-const LatestStatus = z.object({ status: z.string() })
+const LatestStatus = z.object({ status: z.string().nullable() })
 
 /**
  * Makes the client of one Tenable container. `scan` is any identifier of a scan. Answers have no secrets; they are
@@ -59,26 +59,26 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
       return answer.data
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
-      if (error.facts.status === 404) return undefined
       throw explained(error)
     }
   }
 
-  /** Each scan has its own permissions: a refusal says nothing about the others. */
+  /** Reads a part of one scan; undefined with a 404. Each scan has its own permissions: a refusal says nothing about the others. */
   async function readScan<T>(
     scan: string,
     rest: string,
     query: Record<string, string>,
     schema: z.ZodType<T>,
-  ) {
+  ): Promise<T | undefined> {
     try {
       return await read(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       const { status, said = '' } = error.facts
       const isDetails = rest === ''
+      if (status === 404) return undefined
       if (status !== 403 && !(status === 500 && isDetails)) throw error
-      const facts = { ...error.facts, itemOnly: true }
+      const facts = { ...error.facts, itemOnly: status === 403 }
       throw new UpstreamError(isDetails ? { ...facts, said: `${said} (${WEB_APP})` } : facts)
     }
   }
@@ -95,20 +95,20 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
       const order = { sort: 'start_date:desc', exclude_rollover: 'false' }
       const query = { limit: String(limit), offset: String(offset), ...order }
       const page = await readScan(scan, '/history', query, History)
-      return page && { rows: page.history, total: page.pagination?.total ?? null }
+      return page && { rows: page.history ?? [], total: page.pagination?.total ?? null }
     },
-    /** https://developer.tenable.com/reference/vm-scans-latest-status-get */
+    /** The word for the status, empty if there is none. https://developer.tenable.com/reference/vm-scans-latest-status-get */
     async latestStatus(scan: string) {
-      return (await readScan(scan, '/latest-status', {}, LatestStatus))?.status
+      const answer = await readScan(scan, '/latest-status', {}, LatestStatus)
+      return answer && (answer.status ?? '')
     },
     /**
-     * Lists the scans that have run since: the cheapest call that shows whether the keys are valid. False when there
-     * is no such route. https://developer.tenable.com/reference/scans-list
+     * Lists the scans that have run since: the cheapest call that shows whether the keys are valid. A list is always there:
+     * 404 means that the route is gone. https://developer.tenable.com/reference/scans-list
      */
-    async probe(since: Date): Promise<boolean> {
+    probe(since: Date) {
       const seconds = Math.floor(since.getTime() / 1000)
-      const list = await read('/scans', { last_modification_date: String(seconds) }, anyRecord)
-      return list !== undefined
+      return read('/scans', { last_modification_date: String(seconds) }, anyRecord)
     },
   }
 }

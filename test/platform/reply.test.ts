@@ -109,6 +109,24 @@ test.each<[string, unknown, number, string]>([
   },
 )
 
+test.each([400, 404, 405, 406, 410, 413, 415, 501, 505, undefined])(
+  'status %s of an upstream is answered with: repeating will not help',
+  (status) => {
+    const { problem } = refusal(upstream({ status, retryable: false }))
+
+    expect(problem.fix).toMatch(/^Repeating the request will not help/)
+  },
+)
+
+test.each([408, 409, 425, 500, 502, 503, 504])(
+  'status %s of an upstream is answered with: later',
+  (status) => {
+    const { problem } = refusal(upstream({ status, retryable: status !== 409 }))
+
+    expect(problem.fix).toBe('Try again later.')
+  },
+)
+
 test.each([new Error('SECRET'), new TypeError('SECRET'), 'SECRET', undefined, { status: 404 }])(
   'a bug is not answered with its details: %s',
   (bug) => {

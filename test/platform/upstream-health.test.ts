@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
@@ -49,12 +49,15 @@ test.each<[Partial<UpstreamFacts>, string]>([
   [{ status: 403, missing: ['Machine.Read.All'] }, 'forbidden'],
   [{ status: 404 }, 'gone'],
   [{ status: 410 }, 'gone'],
+  [{ status: 400 }, 'incompatible'],
+  [{ status: 415 }, 'incompatible'],
+  [{ status: 501 }, 'incompatible'],
   [{ status: 429 }, 'throttled'],
   [{ status: 503 }, 'unreachable'],
   [{ reason: 'network' }, 'unreachable'],
   [{ reason: 'timeout' }, 'unreachable'],
 ])(
-  'a call that failed with %j leaves the upstream %s, and its error passes unchanged',
+  'a call about no object that failed with %j leaves the upstream %s, and its error passes unchanged',
   async (facts, state) => {
     const error = failure(facts)
 
@@ -118,4 +121,82 @@ test('an error passes unchanged even when it cannot be recorded', async () => {
   await table.drop()
 
   await expect(fail(error)).rejects.toBe(error)
+})
+
+test('an answer that there is no such object says nothing', async () => {
+  await open().track(async () => undefined)
+
+  expect((await open().report()).state).toBe('unknown')
+})
+
+describe('a call about one object', () => {
+  const broken = { status: 500, retryable: true }
+  const hung = { reason: 'timeout', retryable: true } as const
+  type Health = ReturnType<typeof open>
+  const failFor = async (health: Health, object: string, facts: Partial<UpstreamFacts>) => {
+    await expect(health.track(() => Promise.reject(failure(facts)), object)).rejects.toThrow()
+    return (await health.report()).state
+  }
+
+  test.each([broken, hung])(
+    'that fails with %j is not the fault of the upstream, however often it is made',
+    async (facts) => {
+      const health = open()
+
+      for (const _try of [1, 2, 3, 4]) expect(await failFor(health, 'a', facts)).toBe('unknown')
+    },
+  )
+
+  test.each([broken, hung])(
+    'that fails with %j for three objects in a row is the fault of the upstream, until it passes',
+    async (facts) => {
+      const health = open()
+
+      const states = [
+        await failFor(health, 'a', facts),
+        await failFor(health, 'b', facts),
+        await failFor(health, 'c', facts),
+      ]
+      await clock.advance(15 * 60_000)
+
+      expect(states).toEqual(['unknown', 'unknown', 'unreachable'])
+      expect((await health.report()).state).toBe('unknown')
+    },
+  )
+
+  test('that fails for three objects is no row when a good call or time lies between them', async () => {
+    const health = open()
+
+    await failFor(health, 'a', broken)
+    await failFor(health, 'b', broken)
+    await health.track(async () => 'good')
+    expect(await failFor(health, 'c', broken)).toBe('ok')
+    await failFor(health, 'd', broken)
+    await clock.advance(16 * 60_000)
+    expect(await failFor(health, 'e', broken)).toBe('ok')
+  })
+
+  test.each<[Partial<UpstreamFacts>, string]>([
+    [{ reason: 'network', code: 'ECONNREFUSED', retryable: true }, 'unreachable'],
+    [{ reason: 'network', code: 'CERT_HAS_EXPIRED' }, 'unreachable'],
+    [{ status: 401 }, 'forbidden'],
+    [{ status: 429, retryable: true }, 'throttled'],
+    [{ status: 404 }, 'gone'],
+    [{ reason: 'network', code: 'ECONNRESET', retryable: true }, 'unknown'],
+    [{ status: 400 }, 'unknown'],
+    [{ status: 403, itemOnly: true }, 'unknown'],
+  ])('that fails with %j leaves the upstream %s', async (facts, state) => {
+    expect(await failFor(open(), 'a', facts)).toBe(state)
+  })
+})
+
+test.each([
+  ['throttled', { status: 429 }],
+  ['unreachable', { reason: 'network' as const }],
+])('an upstream that was %s is unknown after a quarter of an hour', async (state, facts) => {
+  await expect(fail(failure(facts))).rejects.toThrow()
+  await clock.advance(15 * 60_000 - 1)
+  expect((await open().report()).state).toBe(state)
+  await clock.advance(1)
+  expect(await open().report()).toMatchObject({ state: 'unknown', lastError: expect.anything() })
 })

@@ -83,3 +83,20 @@ test.each([
 
   await expect(scans.historyOfSessions(['a'])).rejects.toThrow(ShapeError)
 })
+
+const missing: Step = { status: 404, body: '{"error":{"code":"ResourceNotFound"}}' }
+
+test('a list of definitions that is not there is an error, and no empty list', async () => {
+  const { scans } = await scansOf(missing)
+
+  await expect(scans.definitions()).rejects.toMatchObject({ facts: { status: 404 } })
+})
+
+test('a history that is not there is undefined, but an error when the definitions are not there', async () => {
+  const { scans } = await scansOf(missing, json({ value: [] }), missing, missing)
+
+  expect(await scans.historyOfSessions(['a'])).toBeUndefined()
+  await expect(scans.historyOfDefinition('d', { top: 1, skip: 0 })).rejects.toMatchObject({
+    facts: { status: 404, call: `GET ${at}` },
+  })
+})

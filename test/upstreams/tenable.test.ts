@@ -159,3 +159,19 @@ test('keys and passwords that come back are hidden before anybody sees the answe
 
   expect(JSON.stringify(details)).not.toContain('CANARY')
 })
+
+test('a list of runs that is null has no runs, and a status that is null is empty', async () => {
+  const { tenable } = await tenableOf(json({ history: null }), json({ status: null }))
+
+  expect(await tenable.history('1', { limit: 1, offset: 0 })).toEqual({ rows: [], total: null })
+  expect(await tenable.latestStatus('1')).toBe('')
+})
+
+test('a list of scans that is not there is an error: a list always is', async () => {
+  const { tenable } = await tenableOf(refusal(404, { error: 'The requested file was not found' }))
+
+  expect(await factsOf(tenable.probe(new Date(0)))).toMatchObject({
+    status: 404,
+    call: 'GET /base/scans',
+  })
+})

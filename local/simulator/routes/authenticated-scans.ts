@@ -1,8 +1,9 @@
 import type { ForcedAnswer } from '../faults.ts'
-import { json, type Reply } from '../reply.ts'
+import { encoded, json, type Reply } from '../reply.ts'
 import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
 import { encodeDefinition, encodeHistory, type ScanSession } from '../scans/defender-scan.ts'
 import type { DefenderScanRoute } from '../scans/scans.ts'
+import { alterDefinition } from '../scans/variants.ts'
 import type { Call } from '../server.ts'
 
 const base = '^\\/defender\\/api(\\/v1\\.0)?\\/DeviceAuthenticatedScanDefinitions'
@@ -26,7 +27,8 @@ export const authenticatedScans: Route[] = [
             .all()
             .map((one) =>
               encodeDefinition(one, world.scans.sessions.all(), world.tokens.options.tenantId),
-            ),
+            )
+            .map((one) => alterDefinition(one, world.faults.defenderScanVariant)),
         }),
       ),
   },
@@ -69,7 +71,7 @@ async function enter(
   if (refusal) return refusal
   const { slowScanSeconds } = world.faults
   if (slowScanSeconds > 0) await world.clock.sleep(slowScanSeconds * 1000, call.signal)
-  return inside()
+  return encoded(await inside(), world.faults.scanEncoding)
 }
 
 async function bySession(call: Call, world: World): Promise<Reply> {
@@ -117,7 +119,12 @@ function historyReply(
   { faults, tokens, origin }: World,
 ): Reply {
   const shape = faults.scanHistoryShape === 'documented' ? documented : faults.scanHistoryShape
-  const format = { shape, words: faults.scanStatusWords, orgId: tokens.options.tenantId }
+  const format = {
+    shape,
+    words: faults.scanStatusWords,
+    orgId: tokens.options.tenantId,
+    listed: faults.defenderScanVariant === 'one-target-listed' ? 1 : Number.POSITIVE_INFINITY,
+  }
   // The samples name the call itself where other answers name the metadata.
   const context = `${origin()}/defender/api/DeviceAuthenticatedScanDefinitions/${action}`
   return { ...json(200, null), body: encodeHistory(context, sessions, format) }

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { TenableFault, TenableRefusal } from '../faults.ts'
 import { guid } from '../random.ts'
-import { brokenAnswer, isDue, json, type Reply } from '../reply.ts'
+import { brokenAnswer, encoded, isDue, json, type Reply } from '../reply.ts'
 import type { Route, World } from '../route.ts'
 import { encodeDetails, encodeRun, encodeScan } from '../scans/encode-tenable-scan.ts'
 import type { TenableRoute } from '../scans/scans.ts'
 import { findRun, runNow, type TenableRun, type TenableScan } from '../scans/tenable-scan.ts'
+import { alterDetails, alterRuns, alterWord } from '../scans/variants.ts'
 import { type Call, wholeNumber } from '../server.ts'
 
 /**
@@ -22,9 +23,10 @@ export const tenable: Route[] = [
   },
   aboutScan('details', '', (scan, query, world) => details(scan, query, world)),
   aboutScan('history', '\\/history', (scan, query, world) => history(scan, query, world)),
-  aboutScan('latest-status', '\\/latest-status', (scan, _, { clock }) => {
+  aboutScan('latest-status', '\\/latest-status', (scan, _, { clock, faults }) => {
     const newest = findRun(scan, null)
-    return json(200, { status: newest ? runNow(newest, clock.now()).status : 'empty' })
+    const word = newest ? runNow(newest, clock.now()).status : 'empty'
+    return json(200, { status: alterWord(word, faults.tenableVariant) })
   }),
 ]
 
@@ -64,7 +66,8 @@ function details(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
   // The text does not say whether the scan or the run is unknown.
   if (id !== null && !run) return refusals['not-found']()
   const runs = faults.unsortedRuns === 'oldest-first' ? scan.runs : scan.runs.toReversed()
-  return json(200, encodeDetails(scan, run, runs, clock.now()))
+  const whole = encodeDetails(scan, run, runs, clock.now())
+  return json(200, alterDetails(whole, faults.tenableVariant))
 }
 
 function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: World): Reply {
@@ -83,9 +86,10 @@ function history(scan: TenableScan, query: URLSearchParams, { clock, faults }: W
     const key = sortKeys[name] ?? (() => 0)
     runs.sort((a, b) => compare(key(a, now), key(b, now)) * (way === 'desc' ? -1 : 1))
   }
+  const page = runs.slice(offset, offset + limit).map((run) => encodeRun(run, now))
   return json(200, {
     pagination: { offset, total: runs.length, sort: order, limit },
-    history: runs.slice(offset, offset + limit).map((run) => encodeRun(run, now)),
+    history: alterRuns(page, faults.tenableVariant),
   })
 }
 
@@ -130,7 +134,8 @@ export async function guarded(
     const refused = refuse(call, world)
     if (refused) return withId(refused)
     if (faults.slowScanSeconds > 0) await clock.sleep(faults.slowScanSeconds * 1000, call.signal)
-    return withId(forced(faults.tenableStatus) ?? forced(faults[faultOf[route]]) ?? inside())
+    const reply = forced(faults.tenableStatus) ?? forced(faults[faultOf[route]]) ?? inside()
+    return withId(encoded(reply, faults.scanEncoding))
   } finally {
     scans.callsUnderWay--
   }

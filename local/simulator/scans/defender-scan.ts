@@ -140,6 +140,8 @@ export interface HistoryFormat {
   shape: Exclude<HistoryShape, 'documented'>
   words: 'spaced' | 'joined'
   orgId: string
+  /** How many targets of a session are listed; all are counted. */
+  listed: number
 }
 
 /** The body of an answer with these sessions. */
@@ -164,7 +166,9 @@ function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, 
     }
   }
   if (shape === 'metadata') return declaredRow(session, format)
-  const targets = session.targets.map((target) => sampleTarget(target, words))
+  const targets = session.targets
+    .slice(0, format.listed)
+    .map((target) => sampleTarget(target, words))
   return {
     orgId,
     ScanDefinitionIds: session.definitionId,
@@ -180,7 +184,7 @@ function encodeRow(session: ScanSession, format: HistoryFormat): Record<string, 
 /** A row without any time. */
 function declaredRow(
   session: ScanSession,
-  { words, orgId }: HistoryFormat,
+  { words, orgId, listed }: HistoryFormat,
 ): Record<string, unknown> {
   return {
     orgId,
@@ -191,7 +195,7 @@ function declaredRow(
     numberOfTargets: session.targets.length,
     scanStatus: word(session.status, words),
     generalErrorMessage: session.generalError,
-    scannedTargets: session.targets.map((target) => ({
+    scannedTargets: session.targets.slice(0, listed).map((target) => ({
       ip: target.ip,
       hostname: target.hostname,
       scannedDeviceDescription: target.description,

@@ -1,3 +1,96 @@
 import type { FaultSwitch } from './switch.ts'
 
-export const scansSwitches: Record<string, FaultSwitch> = {}
+const always = { calls: Number.POSITIVE_INFINITY }
+
+export const scansSwitches: Record<string, FaultSwitch> = {
+  'tenable-host-list-missing': {
+    summary: 'Details count hosts and list none: partial, no counts, asked for again after 30 s.',
+    faults: { tenableVariant: 'no-host-list' },
+  },
+  'tenable-host-list-short': {
+    summary: 'Details list half of the hosts: partial, no sums, asked for again after 30 s.',
+    faults: { tenableVariant: 'fewer-hosts' },
+  },
+  'tenable-reindexing': {
+    summary: 'Details are being reindexed: partial, asked for again after 30 s.',
+    faults: { tenableVariant: 'reindexing' },
+  },
+  'tenable-run-under-way': {
+    summary: 'Every newest run is running, with zeros in its details: no counts and no targets.',
+    faults: { tenableVariant: 'running' },
+  },
+  'tenable-run-queued': {
+    summary: 'Every newest run is queued: pending.',
+    faults: { tenableVariant: 'queued' },
+  },
+  'tenable-empty-again': {
+    summary: 'Scans with runs have the latest status empty: pending, and the last run is named.',
+    faults: { tenableVariant: 'empty-again' },
+  },
+  'tenable-empty-run': {
+    summary: 'An empty run stands above the others: pending, and the last run is named.',
+    faults: { tenableVariant: 'empty-run' },
+  },
+  'tenable-results-removed': {
+    summary: 'Runs are 20 months old: their results are no longer held, not even for an export.',
+    faults: { tenableVariant: 'removed' },
+  },
+  'tenable-latest-status-missing': {
+    summary: 'The latest status answers 404: the newest run of the list counts.',
+    faults: { tenableLatestStatus: { answer: 'not-found', ...always } },
+  },
+  'tenable-history-null': {
+    summary: 'The list of runs is null: no runs.',
+    faults: { tenableVariant: 'null-history' },
+  },
+  'tenable-details-failing': {
+    summary: 'Details answer 500 and all else works: an error of that scan, Tenable stays ok.',
+    faults: { tenableDetailsStatus: { answer: 'server-error', ...always } },
+  },
+  'tenable-details-silent': {
+    summary: 'Details get no answer and all else works: an error of that scan, Tenable stays ok.',
+    faults: { tenableDetailsStatus: { answer: 'timeout', ...always } },
+  },
+  'tenable-bad-request': {
+    summary: 'Tenable answers 400: the answer says that repeating will not help.',
+    faults: { tenableStatus: { answer: 'bad-request', ...always } },
+  },
+  'tenable-routes-gone': {
+    summary: 'Every route of Tenable answers 404: an error and status gone, no missing scan.',
+    faults: { tenableStatus: { answer: 'no-such-path', ...always } },
+  },
+  'defender-scans-bad-request': {
+    summary: 'Authenticated scans answer 400: the answer says that repeating will not help.',
+    faults: {
+      scanHistoryStatus: { answer: 400, ...always },
+      scanDefinitionsStatus: { answer: 400, ...always },
+    },
+  },
+  'defender-scans-gone': {
+    summary: 'Every route of authenticated scans answers 404: an error, no empty list.',
+    faults: {
+      scanHistoryStatus: { answer: 404, ...always },
+      scanDefinitionsStatus: { answer: 404, ...always },
+    },
+  },
+  'defender-targets-short': {
+    summary: 'Sessions list one of their targets: failed is null, asked for again after 30 s.',
+    faults: { defenderScanVariant: 'one-target-listed' },
+  },
+  'defender-definitions-loose': {
+    summary: 'Definitions have flags as text, an empty last target, and a latest scan of nulls.',
+    faults: { defenderScanVariant: 'loose-definitions' },
+  },
+  'defender-windows-scans-retired': {
+    summary: 'Windows scans brought nothing since 2025-12-18: reason scan-kind-retired.',
+    faults: { defenderScanVariant: 'windows-retired' },
+  },
+  'scan-answers-deflated': {
+    summary: 'Both sources answer in deflate: read as any other answer.',
+    faults: { scanEncoding: 'deflate' },
+  },
+  'scan-answers-in-unknown-encoding': {
+    summary: 'Both sources name an encoding that the app does not know: named as the cause.',
+    faults: { scanEncoding: 'zstd' },
+  },
+}

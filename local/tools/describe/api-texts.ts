@@ -100,20 +100,23 @@ export const sections: Section[] = [
     title: 'Scan history',
     tags: ['scan-history'],
     text: `Both sources have one shape: \`state\`, \`counts\`, \`targets\`, times, and \`completeness\`. \`completeness\` says whether the
-answer holds everything, if not why not, and where the rest is. Null means that the source does not say.
+answer holds everything, if not why not, and where the rest is. Null means that the source does not say, or that it shows a
+part only: a number is a count over everything, and 0 is a measurement.
 
 | answer | meaning |
 |---|---|
 | \`targets: []\`, \`complete\` | The run is over and has no targets. |
-| \`targets: null\`, \`archived\` | A Tenable run older than 35 days. Tenable no longer shows its hosts; the export has them (after 60 days only as nessus or csv). |
-| \`targets: null\`, \`running\` | The run is not over. Hosts are asked for when it is. |
-| \`targets: null\`, \`none\` | The scan never ran, or failed before it began. |
-| \`partial\` | The list was cut short, or the source lists fewer targets than it counts. |
+| \`targets: null\`, \`archived\` | A Tenable run older than 35 days. Tenable no longer shows its hosts; the export has them (after 60 days only as nessus or csv). After 15 months nothing has them. |
+| \`targets: null\`, \`running\` | The run is not over, and nothing is counted. \`whereElse\` names the last run that is over. |
+| \`targets: null\`, \`none\` | The scan never ran and has no run in its list, or failed before it began. |
+| \`partial\` | The source lists fewer targets than it counts, is indexing its results again, or uses an unknown state. |
 | 404 | There is no such scan, run or session. Tenable has the same words for scan and run. |
 | 502 \`upstream-refused\` | The app may not see it. \`detail\` names the missing role or permission. |
+| 502 \`upstream-unavailable\` | \`fix\` says whether repeating helps. When a whole route is gone, the title says so: that is no missing scan and no empty list. |
 | 429 with \`Retry-After\` | No call is left for now, or the upstream allows none. |
 
-Answers about finished runs are cached for \`SCAN_CACHE_DAYS\` and shared by all instances, other answers for 30 seconds. \`cached.at\` is
+Complete and archived answers about finished runs are cached for \`SCAN_CACHE_DAYS\` and shared by all instances, other answers
+for 30 seconds. A definition with the reason \`scan-kind-retired\` gets no new sessions: Defender no longer scans Windows devices. \`cached.at\` is
 the time of the answer. Identical look-ups at the same time are one call upstream. \`?raw=true\` adds the source's own answer
 (vulnerabilities, compliance, remediations), parsed and without secrets. Every look-up answers within 100 seconds.
 

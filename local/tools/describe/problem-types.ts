@@ -83,7 +83,8 @@ export const problemTypes: Record<string, ProblemType> = {
   },
   'upstream-unavailable': {
     statuses: [502],
-    meaning: 'The upstream failed: another error status, or no connection.',
+    meaning:
+      'The upstream failed: another error status, or no connection. `fix` says whether repeating the request helps.',
   },
   'upstream-timeout': { statuses: [504], meaning: 'The upstream did not answer in time.' },
   'upstream-throttled': {

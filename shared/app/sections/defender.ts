@@ -55,7 +55,7 @@ export function createDefenderSection({ env, clock }: Options, { credential, tab
     healthFor({ name }: DefenderFamily): UpstreamHealth {
       familyHealth[name] ??= createUpstreamHealth(budgets, `defender|${name}`, clock)
       const { report, track } = familyHealth[name]
-      return { report, track: (call) => health.track(() => track(call)) }
+      return { report, track: (call, object) => health.track(() => track(call, object), object) }
     },
     token,
     deprecation,

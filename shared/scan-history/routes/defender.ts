@@ -81,6 +81,10 @@ const definitionSchema = z.strictObject({
   scanType: text,
   targetType: text,
   targets: z.array(z.string()).nullable(),
+  reason: z
+    .enum(['scan-kind-retired'])
+    .nullable()
+    .describe('Why no new session will come: Defender no longer scans Windows devices.'),
   latestScan: z
     .strictObject({
       state: z.enum(scanStates),

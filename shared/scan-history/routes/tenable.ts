@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { tagOf } from '../cache.ts'
 import { lookup, toCallerError } from '../lookup.ts'
 import { isOver, LATEST, scanStates } from '../source.ts'
-import { stateOf } from '../sources/tenable.ts'
 import {
   cachedSchema,
   idSchema,
@@ -101,13 +100,13 @@ export const showStatus = scanRoute({
   cached: {},
   async handle({ params: { id } }, deps) {
     const { status } = await deps.tenable()
-    const upstreamState = await status(id).catch((error: unknown): never => {
+    const found = await status(id).catch((error: unknown): never => {
       throw toCallerError(error)
     })
-    if (upstreamState === undefined) throw notFound('scan')
-    const state = stateOf(upstreamState)
+    if (!found) throw notFound('scan')
+    const { state, upstreamState } = found
     const body = { id, state, upstreamState, over: isOver(state) }
     const headers = { 'cache-control': 'no-cache' }
-    return { status: 200, body, tag: tagOf(upstreamState), headers }
+    return { status: 200, body, tag: tagOf(state, upstreamState ?? ''), headers }
   },
 })

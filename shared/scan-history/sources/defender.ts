@@ -2,16 +2,21 @@ import { ShapeError } from '../../platform/errors.ts'
 import { toTimeText } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { DefenderScans } from '../../upstreams/defender-scans.ts'
-import { countOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
 import {
   type Completeness,
+  countOf,
   type Fetched,
+  fieldsOf,
+  flagOf,
   isOver,
+  listedOf,
   pageOf,
   type Query,
+  rowsOf,
   type Scan,
   type ScanState,
   type Target,
+  textOf,
   toScan,
 } from '../source.ts'
 
@@ -35,7 +40,7 @@ export function createDefenderSource(
     sessions: {
       kind: 'defender-session',
       async fetch(ids) {
-        const { rows = [] } = (await track(() => scans.historyOfSessions(ids))) ?? {}
+        const { rows = [] } = (await track(() => scans.historyOfSessions(ids), ids.join())) ?? {}
         const found = ids.map((id) => [id, readSession(rowsAbout(id, ids, rows), id)] as const)
         return new Map(found.flatMap(([id, session]) => (session ? [[id, session]] : [])))
       },
@@ -43,7 +48,7 @@ export function createDefenderSource(
     definitions: {
       kind: 'defender-definitions',
       async fetch([id = '']) {
-        const { rows = [] } = (await track(() => scans.definitions())) ?? {}
+        const { rows } = await track(() => scans.definitions())
         const definitions = rows
           .map(readDefinition)
           .sort((a, b) => ((a.id ?? '') < (b.id ?? '') ? -1 : 1))
@@ -56,7 +61,7 @@ export function createDefenderSource(
         const { limit, offset } = pageOf(part)
         // One row more than wanted shows whether there is a next page.
         const page = { top: limit + 1, skip: offset }
-        const { rows = [] } = (await track(() => scans.historyOfDefinition(id, page))) ?? {}
+        const { rows = [] } = (await track(() => scans.historyOfDefinition(id, page), id)) ?? {}
         const raw = rows.slice(0, limit)
         const sessions = raw.map((row) => readHistoryRow(row, id))
         const answer = { sessions, next: rows.length > limit ? offset + limit : null }
@@ -81,14 +86,17 @@ function readSession(rows: Row[], id: string): Fetched | undefined {
   const scans = rows.map((row) => readHistoryRow(row, id)).sort(newestFirst)
   const [newest] = scans
   if (!newest) return undefined
-  const final = scans.every(({ state }) => isOver(state))
-  if (scans.length === 1) return { answer: { ...newest, id }, raw: rows[0], final }
+  if (scans.length === 1) {
+    // A gap may close later.
+    const final = isOver(newest.state) && newest.completeness.kind === 'complete'
+    return { answer: { ...newest, id }, raw: rows[0], final }
+  }
   const completeness: Completeness = {
     kind: 'partial',
     reason: `Defender gave ${scans.length} rows for this session; this is the newest.`,
     whereElse: 'The same address with ?raw=true shows all of them.',
   }
-  return { answer: { ...newest, id, completeness }, raw: rows, final }
+  return { answer: { ...newest, id, completeness }, raw: rows, final: false }
 }
 
 const newestFirst = (a: Scan, b: Scan) =>
@@ -154,28 +162,31 @@ export function readHistoryRow(row: Row, id: string): Scan {
   const { get, text, count, time } = reader(row)
   const session = sessionOf(row)
   const word = text('ScanStatus')
-  const targets = targetsOf(get('scannedTargets', 'ListScannedTargets'))
-  const total = count('NumberOfTargets')
-  const succeeded = count('NumberOfSuccessfullyScannedTargets')
+  const state = stateOf(word)
+  const targets = listedOf(state, targetsOf(get('scannedTargets', 'ListScannedTargets')))
+  // While the run goes on, its numbers are those of a part.
+  const total = isOver(state) ? count('NumberOfTargets') : null
+  const succeeded = isOver(state) ? count('NumberOfSuccessfullyScannedTargets') : null
+  const whole = isOver(state) && targets && targets.length >= (total ?? 0) ? targets : null
   const counted = (wanted: ScanState) =>
-    targets?.filter(({ state }) => state === wanted).length ?? null
+    whole?.filter((target) => target.state === wanted).length ?? null
   const scan = toScan('defender', session ?? id, {
     run: session ? { id: session, number: null } : null,
     definitionId: text('scanDefinitionId', 'ScanDefinitionIds'),
     scannerId: text('ScannerId'),
     orgId: text('orgId'),
-    state: stateOf(word),
+    state,
     upstreamState: word,
     lastScannedAt: time('LastScanned'),
     targets,
     errorMessage: text('generalErrorMessage'),
   })
-  const failed = total !== null && succeeded !== null ? total - succeeded : null
   const counts = {
     ...scan.counts,
-    targets: total ?? targets?.length ?? null,
+    targets: total ?? whole?.length ?? null,
     succeeded: succeeded ?? counted('completed'),
-    failed: counted('failed') ?? failed,
+    // Of a part: the targets that did not succeed need not all have failed.
+    failed: counted('failed') ?? (total !== null && succeeded === total ? 0 : null),
   }
   return { ...scan, counts, completeness: completenessOf({ ...scan, counts }) }
 }
@@ -218,7 +229,8 @@ function completenessOf(scan: Scan): Completeness {
     const reason = `The run is not over: it is ${upstreamState}.`
     return { kind: 'running', reason, whereElse: 'Ask again later.' }
   }
-  if (state === 'unknown') return partial(`The state ${upstreamState ?? '(none)'} is unknown.`)
+  if (state === 'unknown')
+    return partial(`The state ${upstreamState ?? '(none)'} is unknown: the run may not be over.`)
   if (targets && targets.length >= total) return { kind: 'complete', reason: null, whereElse: null }
   if (targets) return partial(`${targets.length} of ${total} targets are listed.`)
   if (state !== 'failed') return partial('Defender lists no targets here.')
@@ -226,31 +238,38 @@ function completenessOf(scan: Scan): Completeness {
   return { kind: 'none', reason, whereElse: NOWHERE }
 }
 
+/** Authenticated scans of Windows devices ended on this day. Those of network devices go on. */
+const RETIRED_AT = '2025-12-18'
+
 /** Reads a scan definition. https://learn.microsoft.com/defender-endpoint/api/get-all-scan-definitions */
 export function readDefinition(row: Row) {
   const { get, text, count } = reader(row)
   const latest = reader(fieldsOf(get('latestScan')))
   const agent = reader(fieldsOf(get('scannerAgent')))
-  const isActive = get('isActive')
-  const target = text('target')
+  const targets = text('target')
+    ?.split(',')
+    .map((one) => one.trim())
   const status = latest.text('status')
+  const executedAt = latest.time('executionDateTime')
+  const isRetired = text('scanType')?.toLowerCase() === 'windows' && (executedAt ?? '') < RETIRED_AT
   return {
     id: text('id'),
     name: text('scanName'),
     orgId: text('orgId'),
-    isActive: typeof isActive === 'boolean' ? isActive : null,
+    isActive: flagOf(get('isActive')),
     createdBy: text('createdBy'),
     intervalInHours: count('intervalInHours'),
     scanType: text('scanType'),
     targetType: text('targetType'),
-    targets: target?.split(',').map((one) => one.trim()) ?? null,
+    targets: targets?.filter((one) => one !== '') ?? null,
+    reason: isRetired ? ('scan-kind-retired' as const) : null,
     latestScan: latest.isEmpty
       ? null
       : {
-          state: stateOf(status),
+          state: status === null && executedAt === null ? ('never-run' as const) : stateOf(status),
           upstreamState: status,
           failureReason: latest.text('failureReason'),
-          executedAt: latest.time('executionDateTime'),
+          executedAt,
         },
     scanner: agent.isEmpty
       ? null

@@ -1,22 +1,32 @@
-import { isIP } from 'node:net'
-import { ShapeError } from '../../platform/errors.ts'
+import { ShapeError, UpstreamError } from '../../platform/errors.ts'
+import type { Clock } from '../../platform/time.ts'
 import type { UpstreamHealth } from '../../platform/upstream-health.ts'
 import type { Tenable } from '../../upstreams/tenable.ts'
-import { countOf, epochTimeOf, fieldsOf, rowsOf, textOf } from '../fields.ts'
 import {
   type Alias,
-  type Completeness,
   type Fetched,
+  fieldsOf,
+  flagOf,
   isOver,
   LATEST,
   pageOf,
   type Query,
   type Scan,
-  type ScanState,
-  severityNames,
-  type Target,
+  textOf,
   toScan,
 } from '../source.ts'
+import {
+  answerOf,
+  isRunId,
+  isUnderWay,
+  lastOf,
+  neverRun,
+  notOver,
+  readDetails,
+  runOf,
+  stateOf,
+  stateOfLatest,
+} from './tenable-answer.ts'
 
 /** What Tenable can be asked for. */
 export interface TenableSource {
@@ -24,62 +34,86 @@ export interface TenableSource {
   scan: Query
   /** A page of the runs of a scan; the part is `<limit>-<offset>`. */
   runs: Query
-  /** Tenable's word for the state of the latest run; undefined if there is no such scan. */
-  status(id: string): Promise<string | undefined>
+  /** The state of the latest run; undefined if there is no such scan. */
+  status(id: string): Promise<Pick<Scan, 'state' | 'upstreamState'> | undefined>
 }
 
-type ScanRoutes = Pick<Tenable, 'details' | 'history' | 'latestStatus'>
+type ScanRoutes = Pick<Tenable, 'details' | 'history' | 'latestStatus' | 'probe'>
+
+/** The newest runs: some may not be over. */
+const NEWEST = { limit: 5, offset: 0 }
 
 /** Makes the source for Tenable; `track` records the health of its calls. */
 export function createTenableSource(
   tenable: ScanRoutes,
   track: UpstreamHealth['track'],
+  clock: Clock,
 ): TenableSource {
+  const historyOf = (id: string, page = NEWEST) => track(() => tenable.history(id, page), id)
+  const wordOf = (id: string) => track(() => tenable.latestStatus(id), id)
+
+  /** The answer about a scan that is not there. It throws when the list of scans is not there either. */
+  async function noScan(): Promise<undefined> {
+    await track(() => tenable.probe(clock.now()))
+  }
+
   async function fetchDetails(id: string, run?: string): Promise<Fetched | undefined> {
-    const details = await track(() => tenable.details(id, run))
-    if (!details) return undefined
-    if (typeof details.info !== 'object' || details.info === null) {
+    const details = await track(() => tenable.details(id, run), id)
+    if (!details) return run === undefined ? noScan() : fetchListed(id, run)
+    const { info } = details
+    if (typeof info !== 'object' || info === null)
       throw new ShapeError('tenable', 'GET /scans/{scan_id}', 'details without `info`')
-    }
-    const answer = readDetails(id, details)
-    // The latest run is not final: the answer does not say under which name it was requested.
-    const final = run !== undefined && isOver(answer.state)
+    const answer = readDetails(id, details, clock.now())
+    const { state, completeness } = answer
+    // A gap may close later. The latest run is not final: the answer does not say under which name it was requested.
+    const isWhole = completeness.kind === 'complete' || completeness.kind === 'archived'
+    const isStable = isOver(state) && isWhole && !flagOf(fieldsOf(info).reindexing)
+    const final = run !== undefined && isStable
     const runId = answer.run?.id
     return { answer, raw: details, final, part: final && isRunId(runId) ? runId : undefined }
+  }
+
+  /** A run without details, if it is one of the newest in the list. */
+  async function fetchListed(id: string, run: string): Promise<Fetched | undefined> {
+    const page = await historyOf(id)
+    if (!page) return noScan()
+    const found = page.rows.map(runOf).find((one) => one.id === run || String(one.number) === run)
+    return found && { answer: answerOf(id, found), raw: { history: page.rows }, final: false }
   }
 
   /** Makes the cheap calls first: details are only for finished runs and for scans without a list of runs. */
   async function fetchLatest(id: string): Promise<Fetched | Alias | undefined> {
     // Scans that were imported or triggered have no list of runs.
-    const page = await track(() => tenable.history(id, { limit: 1, offset: 0 }))
-    const row = page?.rows[0]
-    const run = row && runOf(row)
-    if (row && run && isUnderWay(run.state)) {
-      const { id: runId, number, state, upstreamState, startedAt } = run
-      const completeness = notOver(id, upstreamState)
-      const known = { run: { id: runId, number }, state, upstreamState, startedAt, completeness }
-      return { answer: toScan('tenable', id, known), raw: { history: [row] }, final: false }
-    }
-    const word = await track(() => tenable.latestStatus(id))
-    if (word === undefined) return undefined
-    const state = stateOf(word)
-    if (state !== 'never-run') {
-      if (!isRunId(run?.id)) return fetchDetails(id)
-      if (!isUnderWay(state)) return { alias: run.id }
-    }
+    const page = await historyOf(id)
+    const runs = page?.rows.map(runOf) ?? []
+    const [run] = runs
+    const raw = { history: page?.rows }
+    if (run && isUnderWay(run.state))
+      return { answer: answerOf(id, run, lastOf(runs)), raw, final: false }
+    const word = await wordOf(id)
+    if (!page && word === undefined) return noScan()
+    const state = stateOfLatest(word, run)
+    if (state !== 'never-run' && !isUnderWay(state))
+      return isRunId(run?.id) ? { alias: run.id } : fetchDetails(id)
     // Never run, or a newer run has begun that is not in the list yet.
-    const completeness = state === 'never-run' ? neverRun : notOver(id, word)
+    const completeness = state === 'never-run' ? neverRun : notOver(id, word, lastOf(runs))
     return {
       answer: toScan('tenable', id, { state, upstreamState: word, completeness }),
-      raw: { status: word, history: row && [row] },
+      raw: { status: word, ...raw },
       final: false,
     }
   }
 
   async function fetchRuns(id: string, part: string): Promise<Fetched | undefined> {
     const { limit, offset } = pageOf(part)
-    const page = await track(() => tenable.history(id, { limit, offset }))
-    if (!page) return undefined
+    const page = await historyOf(id, { limit, offset })
+    if (!page) {
+      if ((await wordOf(id)) === undefined) return noScan()
+      const call = `GET /scans/${id}/history`
+      const said = 'the scan exists, but its list of runs is not there'
+      const facts = { upstream: 'tenable', call, status: 404, said, retryable: false }
+      throw new UpstreamError({ ...facts, reason: 'refused' })
+    }
     const { rows, total } = page
     const end = offset + rows.length
     const hasMore = rows.length > 0 && (total === null ? rows.length >= limit : end < total)
@@ -100,13 +134,17 @@ export function createTenableSource(
       kind: 'tenable-runs',
       fetch: (ids, part) => fetchEach(ids, (id) => fetchRuns(id, part)),
     },
-    status: (id) => track(() => tenable.latestStatus(id)),
+    async status(id) {
+      const word = await wordOf(id)
+      const isKnown = word !== undefined && stateOf(word) !== 'never-run'
+      const page = isKnown ? undefined : await historyOf(id)
+      if (!page && word === undefined) return noScan()
+      const [run] = page?.rows.map(runOf) ?? []
+      const state = stateOfLatest(word, run)
+      return { state, upstreamState: textOf(word) ?? run?.upstreamState ?? null }
+    },
   }
 }
-
-/** Whether an id can be part of a key and of a request. */
-const isRunId = (id: string | null | undefined): id is string =>
-  typeof id === 'string' && id !== LATEST && /^[\w-]{1,128}$/.test(id)
 
 async function fetchEach<T>(
   ids: readonly string[],
@@ -118,152 +156,4 @@ async function fetchEach<T>(
     if (one) found.set(id, one)
   }
   return found
-}
-
-type Row = Record<string, unknown>
-
-// https://developer.tenable.com/docs/scan-status-tio
-const states = new Map<string, ScanState>(
-  Object.entries({
-    completed: 'completed',
-    imported: 'imported',
-    canceled: 'canceled',
-    paused: 'paused',
-    pending: 'pending',
-    stopped: 'canceled',
-    aborted: 'failed',
-    empty: 'never-run',
-    initializing: 'running',
-    running: 'running',
-    pausing: 'running',
-    resuming: 'running',
-    stopping: 'running',
-    // Its results are still being indexed.
-    publishing: 'running',
-    processing: 'running',
-  } as const),
-)
-
-/** Our state for Tenable's word; `unknown` for a word that is not documented. */
-export const stateOf = (word: unknown): ScanState =>
-  states.get(String(word ?? '').toLowerCase()) ?? 'unknown'
-
-/** Whether a run is not over and its state is known. */
-const isUnderWay = (state: ScanState) =>
-  state === 'running' || state === 'paused' || state === 'pending'
-
-/** Reads a row of the list of runs. https://developer.tenable.com/reference/scans-history */
-export function runOf(row: Row) {
-  return {
-    id: textOf(row.scan_uuid ?? row.uuid),
-    number: countOf(row.id ?? row.history_id),
-    state: stateOf(row.status),
-    upstreamState: textOf(row.status),
-    startedAt: epochTimeOf(row.time_start ?? row.creation_date),
-    endedAt: epochTimeOf(row.time_end ?? row.last_modification_date),
-    archived: typeof row.is_archived === 'boolean' ? row.is_archived : null,
-  }
-}
-
-/** Reads the details of a run. https://developer.tenable.com/reference/scans-details */
-export function readDetails(id: string, details: Row): Scan {
-  const info = fieldsOf(details.info)
-  const state = stateOf(info.status)
-  const runId = textOf(info.uuid)
-  const run = rowsOf(details.history)?.find(({ uuid }) => runId !== null && uuid === runId)
-  const hosts = info.is_archived === true || state === 'never-run' ? null : rowsOf(details.hosts)
-  const endedAt = isOver(state) ? epochTimeOf(info.scan_end) : null
-  return toScan('tenable', id, {
-    run:
-      state === 'never-run' || runId === null
-        ? null
-        : { id: runId, number: countOf(run?.history_id) },
-    definitionId: textOf(info.schedule_uuid),
-    name: textOf(info.name),
-    state,
-    upstreamState: textOf(info.status),
-    startedAt: epochTimeOf(info.scan_start),
-    endedAt,
-    lastScannedAt: isOver(state) ? (endedAt ?? epochTimeOf(info.timestamp)) : null,
-    counts: {
-      targets: countOf(info.hostcount) ?? hosts?.length ?? null,
-      succeeded: null,
-      failed: null,
-      ...bySeverity((name) => sumOf(hosts, name)),
-    },
-    targets: hosts?.map(targetOf) ?? null,
-    completeness: completenessOf(id, state, info, hosts),
-  })
-}
-
-function targetOf(host: Row): Target {
-  const hostname = textOf(host.hostname)
-  const hasCounts = severityNames.some((name) => countOf(host[name]) !== null)
-  return {
-    ip: hostname !== null && isIP(hostname) ? hostname : null,
-    hostname,
-    description: null,
-    state: null,
-    error: null,
-    durationSeconds: null,
-    severities: hasCounts ? bySeverity((name) => countOf(host[name]) ?? 0) : null,
-  }
-}
-
-type Severity = (typeof severityNames)[number]
-
-const bySeverity = <T>(make: (name: Severity) => T) =>
-  Object.fromEntries(severityNames.map((name) => [name, make(name)])) as Record<Severity, T>
-
-/** The findings of all hosts; null if no host has such a count. */
-function sumOf(hosts: Row[] | null, name: Severity): number | null {
-  const counts = hosts?.map((host) => countOf(host[name])).filter((count) => count !== null)
-  if (!hosts || !counts || (counts.length === 0 && hosts.length > 0)) return null
-  return counts.reduce((total, count) => total + count, 0)
-}
-
-const neverRun: Completeness = {
-  kind: 'none',
-  reason: 'The scan has never been run.',
-  whereElse: 'Nowhere, until the scan is launched.',
-}
-
-const notOver = (id: string, word: string | null): Completeness => ({
-  kind: 'running',
-  reason: `The run is not over: it is ${word}.`,
-  whereElse: `Ask again later. GET /api/scan-history/tenable/scans/${id}/status is a cheap way to see whether it is over.`,
-})
-
-function completenessOf(
-  id: string,
-  state: ScanState,
-  info: Row,
-  hosts: Row[] | null,
-): Completeness {
-  const word = textOf(info.status)
-  const run = textOf(info.uuid)
-  // Tenable's export has every run whole, but an old run not in every format.
-  const elsewhere =
-    `Tenable's POST /scans/${id}/export${run ? `?history_id=${run}` : ''} has the whole run: in every format until it is ` +
-    '60 days old, then as nessus or csv without filters.'
-  const partial = (reason: string, whereElse = elsewhere): Completeness => ({
-    kind: 'partial',
-    reason,
-    whereElse,
-  })
-  if (state === 'never-run') return neverRun
-  if (info.is_archived === true) {
-    const reason =
-      'The run is older than 35 days: Tenable no longer shows its hosts and findings here.'
-    return { kind: 'archived', reason, whereElse: elsewhere }
-  }
-  if (state === 'unknown') return partial(`The state ${word ?? '(none)'} is unknown.`)
-  if (!isOver(state)) return notOver(id, word)
-  if (!hosts) return partial('Tenable sent no list of hosts.')
-  const hostCount = countOf(info.hostcount)
-  if (hostCount !== null && hostCount > hosts.length)
-    return partial(`${hosts.length} of ${hostCount} hosts are listed.`)
-  if (state === 'canceled' || state === 'failed')
-    return partial(`The run was ${word} before its end.`, 'Nowhere: run the scan again.')
-  return { kind: 'complete', reason: null, whereElse: null }
 }

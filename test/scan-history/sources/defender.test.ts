@@ -128,6 +128,8 @@ test('the sample by definition has four fields, and the answer names where the r
 
 const { ListScannedTargets: _targets, ...bare } = sample
 
+const noNumbers = [null, null, null]
+
 // Row → state, kind, number of listed targets, counts of targets, successes and failures.
 test.each([
   [
@@ -177,7 +179,33 @@ test.each([
     'completed',
     'partial',
     2,
-    [9, 2, 0],
+    [9, 2, null],
+  ],
+  [
+    'one target of 250, of which 125 succeeded',
+    {
+      ...bare,
+      NumberOfTargets: 250,
+      NumberOfSuccessfullyScannedTargets: 125,
+      ListScannedTargets: [target(1)],
+    },
+    'completed',
+    'partial',
+    1,
+    [250, 125, null],
+  ],
+  [
+    'one target of three, without a count of successes',
+    {
+      SessionIds: 'ses',
+      ScanStatus: 'Success',
+      NumberOfTargets: 3,
+      ListScannedTargets: [target(1)],
+    },
+    'completed',
+    'partial',
+    1,
+    [3, null, null],
   ],
   [
     'counts as text',
@@ -185,7 +213,7 @@ test.each([
     'completed',
     'partial',
     null,
-    [5, 3, 2],
+    [5, 3, null],
   ],
   [
     'no counts',
@@ -224,8 +252,8 @@ test.each([
     1,
     [1, 2, 1],
   ],
-  ['a running run', { ...bare, ScanStatus: 'InProgress' }, 'running', 'running', null, [2, 2, 0]],
-  ['a pending run', { ...bare, ScanStatus: 'Pending' }, 'pending', 'running', null, [2, 2, 0]],
+  ['a running run', { ...sample, ScanStatus: 'InProgress' }, 'running', 'running', null, noNumbers],
+  ['a pending run', { ...sample, ScanStatus: 'Pending' }, 'pending', 'running', null, noNumbers],
   [
     'a run that was cancelled',
     { ...sample, ScanStatus: 'Cancelled' },
@@ -240,7 +268,7 @@ test.each([
     'unknown',
     'partial',
     2,
-    [2, 2, 0],
+    noNumbers,
   ],
   ['no state', { SessionIds: 'ses' }, 'unknown', 'partial', null, [null, null, null]],
   ['no field at all', {}, 'unknown', 'partial', null, [null, null, null]],
@@ -317,6 +345,7 @@ test('a definition is read, in any case of its field names', () => {
     scanType: 'Network',
     targetType: 'Ip',
     targets: ['192.0.2.1', '192.0.2.2'],
+    reason: null,
     latestScan: {
       state: 'failed',
       upstreamState: 'Fail',
@@ -330,5 +359,49 @@ test('a definition is read, in any case of its field names', () => {
     targets: null,
     latestScan: null,
     scanner: null,
+  })
+})
+
+test.each([
+  ['a,b,', ['a', 'b']],
+  [' a , ,b', ['a', 'b']],
+  [',', []],
+  ['', null],
+])('the target text %j is the targets %j', (target, targets) => {
+  expect(readDefinition({ target }).targets).toEqual(targets)
+})
+
+test.each([
+  [true, true],
+  ['true', true],
+  ['False', false],
+  [0, false],
+  ['perhaps', null],
+  [null, null],
+])('isActive %j is %j', (isActive, flag) => {
+  expect(readDefinition({ isActive }).isActive).toBe(flag)
+})
+
+test('a latest scan without a status and a time is a scan that was never run', () => {
+  const state = (latestScan: object) => readDefinition({ latestScan }).latestScan?.state
+
+  expect(state({ status: null })).toBe('never-run')
+  expect(state({ status: null, executionDateTime: '2026-01-01T00:00:00Z' })).toBe('unknown')
+})
+
+describe('a definition of Windows devices', () => {
+  const reasonOf = (scanType: string, executionDateTime?: string) => {
+    const latestScan = executionDateTime ? { status: 'Success', executionDateTime } : null
+    return readDefinition({ scanType, latestScan }).reason
+  }
+
+  test('says that its kind is retired when nothing came since then', () => {
+    expect(reasonOf('Windows', '2025-12-17T23:59:59.9Z')).toBe('scan-kind-retired')
+    expect(reasonOf('windows')).toBe('scan-kind-retired')
+  })
+
+  test('does not say so when sessions still come, nor does one of network devices', () => {
+    expect(reasonOf('Windows', '2026-01-05T00:00:00Z')).toBeNull()
+    expect(reasonOf('Network', '2024-01-05T00:00:00Z')).toBeNull()
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { isOver, scanSchema } from '../../../shared/scan-history/source.ts'
-import { readDetails, runOf, stateOf } from '../../../shared/scan-history/sources/tenable.ts'
+import { readDetails, runOf, stateOf } from '../../../shared/scan-history/sources/tenable-answer.ts'
 
 const UUID = 'b7a1c0de-0000-4000-8000-000000000001'
 const hosts = [
@@ -20,7 +20,10 @@ const info = {
 }
 const history = [{ history_id: 4711, uuid: UUID }]
 
-const read = (details: Record<string, unknown>) => scanSchema.parse(readDetails('7', details))
+/** Some weeks after the runs below. */
+const now = new Date('2025-12-24T00:00:00Z')
+const read = (details: Record<string, unknown>, at = now) =>
+  scanSchema.parse(readDetails('7', details, at))
 
 test('details of a whole run are read into the shape of all sources', () => {
   const scan = read({ info, hosts, history, vulnerabilities: [{ plugin_id: 1 }] })
@@ -45,7 +48,7 @@ test('details of a whole run are read into the shape of all sources', () => {
       failed: null,
       critical: 1,
       high: 3,
-      medium: 3,
+      medium: null,
       low: 4,
       info: 60,
     },
@@ -66,7 +69,7 @@ test('details of a whole run are read into the shape of all sources', () => {
         state: null,
         error: null,
         durationSeconds: null,
-        severities: { critical: 0, high: 1, medium: 0, low: 0, info: 10 },
+        severities: { critical: 0, high: 1, medium: null, low: 0, info: 10 },
       },
     ],
     completeness: { kind: 'complete', reason: null, whereElse: null },
@@ -76,8 +79,17 @@ test('details of a whole run are read into the shape of all sources', () => {
 const nothing = { critical: null, high: null, medium: null, low: null, info: null }
 const { hostcount: _hostcount, ...withoutCount } = info
 
+type Case = [
+  name: string,
+  details: Record<string, unknown>,
+  state: string,
+  kind: string,
+  targets: unknown[] | null,
+  count: number | null,
+]
+
 // Details → state, kind, targets, count of targets.
-test.each([
+test.each<Case>([
   [
     'a run that found nothing',
     { info: { ...info, hostcount: 0 }, hosts: [] },
@@ -133,7 +145,7 @@ test.each([
     'never-run',
     'none',
     null,
-    0,
+    null,
   ],
   [
     'a scan never run, with empty lists',
@@ -141,26 +153,29 @@ test.each([
     'never-run',
     'none',
     null,
-    2,
+    null,
   ],
-  [
-    'a run under way',
-    { info: { ...info, status: 'running', scan_end: null }, hosts: [] },
-    'running',
-    'running',
-    [],
-    2,
-  ],
-  [
-    'a run being indexed',
-    { info: { ...info, status: 'publishing' }, hosts: [] },
-    'running',
-    'running',
-    [],
-    2,
-  ],
-  ['a paused run', { info: { ...info, status: 'paused' }, hosts: [] }, 'paused', 'running', [], 2],
-  ['a pending run', { info: { ...info, status: 'pending' } }, 'pending', 'running', null, 2],
+  ...['running', 'pausing', 'stopping', 'publishing'].map(
+    (status): Case => [
+      `a run that is ${status}`,
+      { info: { ...info, status, scan_end: null }, hosts },
+      'running',
+      'running',
+      null,
+      null,
+    ],
+  ),
+  ['a paused run', { info: { ...info, status: 'paused' }, hosts }, 'paused', 'running', null, null],
+  ...['pending', 'queued'].map(
+    (status): Case => [
+      `a run that is ${status}`,
+      { info: { ...info, status, hostcount: 0 }, hosts: [] },
+      'pending',
+      'running',
+      null,
+      null,
+    ],
+  ),
   [
     'a run that was stopped',
     { info: { ...info, hostcount: 0, status: 'stopped' }, hosts: [] },
@@ -182,10 +197,10 @@ test.each([
     { info: { ...info, status: 'dreaming' }, hosts: [] },
     'unknown',
     'partial',
-    [],
-    2,
+    null,
+    null,
   ],
-  ['a run without a state', { info: { uuid: UUID }, hosts: [] }, 'unknown', 'partial', [], 0],
+  ['a run without a state', { info: { uuid: UUID }, hosts: [] }, 'unknown', 'partial', null, null],
   ['a whole run without hosts', { info }, 'completed', 'partial', null, 2],
   [
     'a run that lists fewer hosts than it counts',
@@ -195,11 +210,19 @@ test.each([
     [],
     3,
   ],
+  [
+    'a whole run with neither hosts nor their number',
+    { info: withoutCount, hosts: [] },
+    'completed',
+    'partial',
+    [],
+    null,
+  ],
 ])('%s', (_case, details, state, kind, targets, count) => {
   const scan = read(details)
 
   expect(scan).toMatchObject({ state, completeness: { kind }, targets, counts: { targets: count } })
-  if (targets === null) expect(scan.counts).toMatchObject(nothing)
+  if (kind !== 'complete') expect(scan.counts).toMatchObject(nothing)
   const { reason, whereElse } = scan.completeness
   expect([Boolean(reason), Boolean(whereElse)]).toEqual([kind !== 'complete', kind !== 'complete'])
   if (state === 'never-run') expect(scan.run).toBeNull()
@@ -214,11 +237,64 @@ describe('an answer that is not complete', () => {
     expect(completeness.whereElse).toMatch(/60 days.*nessus or csv/)
   })
 
-  test('has no end while the run is not over, and the counts so far', () => {
+  test('has no end, no counts and no targets while the run is not over', () => {
     const scan = read({ info: { ...info, status: 'running' }, hosts })
 
-    expect(scan).toMatchObject({ endedAt: null, lastScannedAt: null, counts: { critical: 1 } })
+    expect(scan).toMatchObject({ endedAt: null, lastScannedAt: null, targets: null })
+    expect(scan.counts).toEqual({ targets: null, succeeded: null, failed: null, ...nothing })
+  })
+
+  test('gives no sum of a part of the hosts as the count of the run', () => {
+    const scan = read({ info: { ...info, hostcount: 3 }, hosts })
+
+    expect(scan.counts).toMatchObject({ targets: 3, ...nothing })
     expect(scan.targets).toHaveLength(2)
+    expect(scan.completeness.reason).toBe('2 of 3 hosts are listed.')
+  })
+
+  test('gives no counts while Tenable is reindexing the results', () => {
+    const scan = read({ info: { ...info, reindexing: 'true' }, hosts })
+
+    expect(scan.counts).toMatchObject({ targets: null, ...nothing })
+    expect(scan.completeness).toEqual({
+      kind: 'partial',
+      reason: 'Tenable is reindexing the results of the run.',
+      whereElse: 'Ask again later.',
+    })
+  })
+
+  test('lists the hosts of a run in an unknown state, and does not send anybody to the export', () => {
+    const scan = read({ info: { ...info, status: 'dreaming' }, hosts })
+
+    expect(scan.targets).toHaveLength(2)
+    expect(scan.counts).toMatchObject({ targets: null, ...nothing })
+    expect(scan.completeness.whereElse).not.toContain('export')
+  })
+
+  test('sends nobody to the export when Tenable has removed the results, after 15 months', () => {
+    const archived = { info: { ...info, is_archived: true } }
+    const [held, removed] = [new Date('2027-02-12T00:00:00Z'), new Date('2027-02-14T00:00:00Z')]
+
+    const before = read(archived, held).completeness
+    const after = read(archived, removed).completeness
+    const gap = read({ info }, removed).completeness
+
+    expect(before.whereElse).toMatch(/export.*15 months/)
+    expect(after).toEqual({
+      kind: 'archived',
+      reason: 'The run is older than 15 months: Tenable no longer holds its results.',
+      whereElse: 'Nowhere: run the scan again.',
+    })
+    expect(gap.whereElse).toBe('Nowhere: run the scan again.')
+  })
+
+  test('of a scan that is about to run again names the last run, and does not say never run', () => {
+    const last = { history_id: 3, uuid: 'u-3', status: 'completed' }
+    const next = { history_id: 4, uuid: UUID, status: 'empty' }
+    const scan = read({ info: { ...info, status: 'empty' }, hosts: [], history: [next, last] })
+
+    expect(scan).toMatchObject({ state: 'pending', run: { id: UUID }, targets: null })
+    expect(scan.completeness.whereElse).toContain('/tenable/scans/7?run=u-3')
   })
 })
 
@@ -231,6 +307,7 @@ describe('states', () => {
     aborted: 'failed',
     empty: 'never-run',
     pending: 'pending',
+    queued: 'pending',
     paused: 'paused',
     initializing: 'running',
     running: 'running',
@@ -263,7 +340,7 @@ test('loose types, zero times, and the field names of both lists of runs are rea
     status: 'aborted',
     time_start: '1763000000',
     time_end: 0,
-    is_archived: true,
+    is_archived: 'true',
   })
   const inDetails = runOf({
     history_id: 12,
@@ -290,6 +367,7 @@ test('loose types, zero times, and the field names of both lists of runs are rea
   }
   expect(listed).toEqual({ ...run, archived: true })
   expect(inDetails).toEqual({ ...run, archived: null })
+  expect(runOf({ status: 'empty' }).state).toBe('pending')
   expect(odd).toEqual({
     id: null,
     number: null,

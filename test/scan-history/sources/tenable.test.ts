@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
-import { ShapeError } from '../../../shared/platform/errors.ts'
+import { describe, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../../local/clock.ts'
+import { ShapeError, UpstreamError } from '../../../shared/platform/errors.ts'
 import { LATEST } from '../../../shared/scan-history/source.ts'
 import { createTenableSource } from '../../../shared/scan-history/sources/tenable.ts'
 import type { Tenable } from '../../../shared/upstreams/tenable.ts'
@@ -9,26 +10,43 @@ interface Answers {
   run?: Record<string, unknown> | null | undefined
   status?: string
   details?: Record<string, unknown>
+  /** More runs, older ones. */
+  older?: Record<string, unknown>[]
+  /** The list of scans is not there. */
+  isGone?: boolean
 }
 
+const noRoute = new UpstreamError({
+  upstream: 'tenable',
+  call: 'GET /scans',
+  status: 404,
+  reason: 'refused',
+  retryable: false,
+})
+
 /** A source over a Tenable with these answers, and the calls it got. */
-function sourceOf({ run, status, details }: Answers) {
+function sourceOf({ run, status, details, older = [], isGone }: Answers) {
   const calls: string[] = []
-  const tenable: Pick<Tenable, 'details' | 'history' | 'latestStatus'> = {
+  const tenable: Pick<Tenable, 'details' | 'history' | 'latestStatus' | 'probe'> = {
     async details(_scan, id) {
       calls.push(`details ${id ?? LATEST}`)
       return details
     },
     async history() {
       calls.push('history')
-      return run === null ? undefined : { rows: run ? [run] : [], total: null }
+      return run === null ? undefined : { rows: run ? [run, ...older] : [], total: null }
     },
     async latestStatus() {
       calls.push('status')
       return status
     },
+    async probe() {
+      calls.push('list')
+      if (isGone) throw noRoute
+      return { scans: [] }
+    },
   }
-  const source = createTenableSource(tenable, (call) => call())
+  const source = createTenableSource(tenable, (call) => call(), createAdjustableClock())
   return { calls, latest: async () => (await source.scan.fetch(['7'], LATEST)).get('7'), source }
 }
 
@@ -81,7 +99,7 @@ test('a run in an unknown state is fetched, and is not over', async () => {
   const { latest, source } = sourceOf({
     run,
     status: 'dreaming',
-    details: { info: { ...details.info, status: 'dreaming' } },
+    details: { ...details, info: { ...details.info, status: 'dreaming' } },
   })
 
   const found = (await source.scan.fetch(['7'], 'u-1')).get('7')
@@ -118,4 +136,120 @@ test('without a total, a full page has a next page and a short page has none', a
 
   expect(full).toMatchObject({ answer: { next: 5 } })
   expect(short).toMatchObject({ answer: { next: null } })
+})
+
+describe('a scan that Tenable calls empty', () => {
+  test('was never run only when it has no run, in every answer', async () => {
+    const { latest, source } = sourceOf({ status: 'empty' })
+
+    expect(await latest()).toMatchObject({ answer: { state: 'never-run' } })
+    expect(await source.status('7')).toEqual({ state: 'never-run', upstreamState: 'empty' })
+  })
+
+  test('is about to run again when it has a run, which is named, in every answer', async () => {
+    const { latest, source } = sourceOf({ run: done, status: 'empty' })
+
+    expect(await latest()).toMatchObject({
+      final: false,
+      answer: {
+        state: 'pending',
+        upstreamState: 'empty',
+        run: null,
+        completeness: { kind: 'running', whereElse: expect.stringContaining('?run=u-1') },
+      },
+    })
+    expect(await source.status('7')).toEqual({ state: 'pending', upstreamState: 'empty' })
+  })
+
+  test('is pending when its newest run is empty and an older one is over', async () => {
+    const empty = { id: 2, scan_uuid: 'u-2', status: 'empty' }
+    const { latest } = sourceOf({ run: empty, older: [done], status: 'empty' })
+
+    expect(await latest()).toMatchObject({
+      answer: {
+        state: 'pending',
+        run: { id: 'u-2' },
+        completeness: { whereElse: expect.stringContaining('?run=u-1') },
+      },
+    })
+  })
+})
+
+describe('a scan whose latest status is not there', () => {
+  test('is its newest run when the list has one', async () => {
+    const { latest, source } = sourceOf({ run: done })
+
+    expect(await latest()).toEqual({ alias: 'u-1' })
+    expect(await source.status('7')).toEqual({ state: 'completed', upstreamState: 'completed' })
+  })
+
+  test('has details when the list of runs is there and empty', async () => {
+    const { latest } = sourceOf({ details })
+
+    expect(await latest()).toMatchObject({ answer: { state: 'completed' } })
+  })
+})
+
+test('a run that is listed and has no details is shown as the list has it, and is not final', async () => {
+  const { source } = sourceOf({ run: done })
+  const fetch = async (run: string) => (await source.scan.fetch(['7'], run)).get('7')
+
+  const [byId, byNumber, other] = [await fetch('u-1'), await fetch('1'), await fetch('u-9')]
+
+  expect(byId).toMatchObject({
+    final: false,
+    answer: { state: 'completed', counts: { critical: null }, completeness: { kind: 'partial' } },
+  })
+  expect(byNumber).toEqual(byId)
+  expect(other).toBeUndefined()
+})
+
+describe('an answer of 404', () => {
+  test('on the list of runs of a scan that exists is an error, and no empty list', async () => {
+    const { source } = sourceOf({ run: null, status: 'completed' })
+
+    await expect(source.runs.fetch(['7'], '10-0')).rejects.toMatchObject({ facts: { status: 404 } })
+  })
+
+  test('on every route is an error that names the list, and no missing scan', async () => {
+    const { source, latest } = sourceOf({ run: null, isGone: true })
+    const asks = [
+      latest,
+      () => source.status('7'),
+      () => source.runs.fetch(['7'], '10-0'),
+      () => source.scan.fetch(['7'], 'u-1'),
+    ]
+
+    for (const ask of asks) await expect(ask()).rejects.toBe(noRoute)
+  })
+})
+
+const gaps = {
+  'no list of hosts': { info: { ...details.info, hostcount: 3 } },
+  'fewer hosts than counted': { info: { ...details.info, hostcount: 3 }, hosts: [{}] },
+  'neither hosts nor their number': { info: { uuid: 'u-1', status: 'completed' }, hosts: [] },
+  'results that are being reindexed': { ...details, info: { ...details.info, reindexing: true } },
+  'archived results that are being reindexed': {
+    info: { uuid: 'u-1', status: 'completed', is_archived: true, reindexing: true },
+  },
+}
+
+test.each(Object.entries(gaps))(
+  'a run that is over, with %s, is not final',
+  async (_gap, answer) => {
+    const { source } = sourceOf({ details: answer })
+
+    const found = (await source.scan.fetch(['7'], 'u-1')).get('7')
+
+    expect(found).toMatchObject({ final: false, answer: { state: 'completed' } })
+  },
+)
+
+test.each([
+  ['that is complete', details],
+  ['that is archived', { info: { uuid: 'u-1', status: 'completed', is_archived: true } }],
+])('a run %s is final', async (_case, answer) => {
+  const { source } = sourceOf({ details: answer })
+
+  expect((await source.scan.fetch(['7'], 'u-1')).get('7')).toMatchObject({ final: true })
 })
