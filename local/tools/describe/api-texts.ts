@@ -19,8 +19,8 @@ key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue/{ticket}\`.
 A body is JSON in UTF-8. It is not compressed (else 415), has at most 256 KiB (else 413) and comes with \`Content-Length\` (a chunked
 body is answered with 411). An unknown parameter or member is refused with 400.
 
-Streams and event types are closed lists: another value is refused with 400. States, action types and requestors are Defender's own
-words, and Defender may add some: an unknown one is accepted and matches nothing.
+Streams and event types are fixed lists: another value is refused with 400. States, action types and requestors are Defender's own
+words, and Defender may add more: an unknown one is accepted and matches nothing.
 
 ## Errors
 
@@ -46,18 +46,19 @@ a ticket and needs no key, because callers such as Logic Apps drop their headers
 
 ## Cached answers
 
-Scan look-ups and the API descriptions have an \`ETag\`. Send it in \`If-None-Match\`; 304 means that nothing has changed.
+Scan look-ups and the API descriptions have an \`ETag\`. Send it in \`If-None-Match\`. The answer 304 means that nothing has changed.
 
 ## Addresses in answers
 
-\`Location\` and the API descriptions repeat the \`Host\` header of the request. Behind a gateway set \`PUBLIC_BASE_URL\`. Else a caller who
-can send another \`Host\` through the gateway decides where the next request goes, with a ticket in its address. A \`Host\` that is not a
-plain name or address, with or without a port, is refused with 400.
+\`Location\` and the API descriptions have the host that the request names in its \`Host\` header. Behind a gateway set
+\`PUBLIC_BASE_URL\`: then they have that address. Without it, a caller who can send any \`Host\` through the gateway can make the app
+answer a \`Location\` on another host. A client that follows it sends its ticket there. \`Host\` must be a name or an address, with or
+without a port; anything else is refused with 400.
 
 ## Limits
 
-A call to an upstream needs a token of the [call budget](architecture.md#the-call-budget), which
-all instances share. When no token comes in time, the answer is \`upstream-throttled\` with \`Retry-After\`; no request hangs.`
+Every call to an upstream uses one token of the [call budget](architecture.md#the-call-budget), which all instances share. (It has
+nothing to do with an access token.) When there is no token of the budget in time, the answer is \`upstream-throttled\` with \`Retry-After\`; no request hangs.`
 
 /** A chapter of the page: the routes whose path begins with one of the tags. */
 interface Section {
@@ -77,17 +78,17 @@ export const sections: Section[] = [
 |---|---|
 | \`published\` | Every listed file was imported; the snapshot is the current one. |
 | \`unchanged\` | This export was imported before. |
-| \`empty\` | The export offers no device. Nothing is replaced: a snapshot without devices would say that the fleet is gone. |
+| \`empty\` | The export offers no device. The previous snapshot stays current: a snapshot without devices would say that the fleet is gone. |
 | \`failed\` | With a reason. The previous snapshot stays current. The next scheduled run starts from the beginning. |
 
 - A snapshot is published only when every listed file was imported and \`parsed = written + duplicates + rejected\`. More than 1 %
   rejected lines fail the run.
 - A device that is in two files is stored once: the row with the newest \`dataRefreshTimestamp\`, then the newest \`lastSeenTime\`, then
   the lower file number.
-- A flag is \`true\`, \`false\` or \`unknown\`, never a wrong boolean. Fields without a column are stored in \`other\`; unknown fields are
+- A flag is \`true\`, \`false\` or \`unknown\`. Fields without a column are stored in \`other\`; unknown fields are
   counted.
 - Each snapshot is a table \`AvHealthSnapshot<run id>\`. PartitionKey is a bucket of the machine id (\`00\`…, \`~\`), RowKey the machine id.
-  Columns have the names of Microsoft's JSON method, times are RFC 3339 in UTC.`,
+  Columns have the names of Microsoft's JSON answer (the paged method), times are RFC 3339 in UTC.`,
   },
   {
     title: 'Changes',
@@ -100,8 +101,8 @@ export const sections: Section[] = [
     title: 'Scan history',
     tags: ['scan-history'],
     text: `Both sources have one shape: \`state\`, \`counts\`, \`targets\`, times, and \`completeness\`. \`completeness\` says whether the
-answer holds everything, if not why not, and where the rest is. Null means that the source does not say, or that it shows a
-part only: a number is a count over everything, and 0 is a measurement.
+answer holds everything, if not why not, and where the rest is. A number is a count over everything, so 0 means that there
+is none. Null means that the source does not say, or that it shows only a part.
 
 | answer | meaning |
 |---|---|
@@ -109,7 +110,7 @@ part only: a number is a count over everything, and 0 is a measurement.
 | \`targets: null\`, \`archived\` | A Tenable run older than 35 days. Tenable no longer shows its hosts; the export has them (after 60 days only as nessus or csv). After 15 months nothing has them. |
 | \`targets: null\`, \`running\` | The run is not over, and nothing is counted. \`whereElse\` names the last run that is over. |
 | \`targets: null\`, \`none\` | The scan never ran and has no run in its list, or failed before it began. |
-| \`partial\` | The source lists fewer targets than it counts, is indexing its results again, or uses an unknown state. |
+| \`partial\` | The source lists fewer targets than it counts, or it is indexing its results again, or the state is unknown to the app. |
 | 404 | There is no such scan, run or session. Tenable has the same words for scan and run. |
 | 502 \`upstream-refused\` | The app may not see it. \`detail\` names the missing role or permission. |
 | 502 \`upstream-unavailable\` | \`fix\` says whether repeating helps. When a whole route is gone, the title says so: that is no missing scan and no empty list. |
