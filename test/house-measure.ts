@@ -43,7 +43,7 @@ export const walks: Walk[] = [
       'shared/events/delivery/attempt.ts',
     ],
     // Read only for the words of a refusal.
-    past: ['shared/upstreams/grants.ts'],
+    past: ['shared/upstreams/limits-and-roles.ts'],
     max: 40,
   },
   {
@@ -60,7 +60,7 @@ export const walks: Walk[] = [
   {
     name: 'Tenable look-up',
     from: ['shared/scan-history/routes/tenable.ts', 'shared/scan-history/sources/tenable.ts'],
-    past: ['shared/upstreams/grants.ts'],
+    past: ['shared/upstreams/limits-and-roles.ts'],
     max: 32,
   },
   {
@@ -72,7 +72,12 @@ export const walks: Walk[] = [
   },
   {
     name: 'request → log line',
-    from: ['shared/platform/log.ts', 'shared/platform/request.ts', 'shared/platform/reply.ts'],
+    from: [
+      'shared/platform/log.ts',
+      'shared/platform/request.ts',
+      'shared/platform/reply.ts',
+      'shared/platform/error-responses.ts',
+    ],
     // Its part that binds a route is read; it imports every route of the app.
     alone: ['shared/app/http.ts'],
   },

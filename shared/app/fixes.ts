@@ -6,7 +6,7 @@ import {
   isDelegated,
   TENABLE_PERMISSION,
   USER_RIGHT,
-} from '../upstreams/grants.ts'
+} from '../upstreams/limits-and-roles.ts'
 import type { Finding } from './flows.ts'
 import { baseSettings } from './settings.ts'
 

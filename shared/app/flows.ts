@@ -2,7 +2,11 @@ import { z } from 'zod'
 import { resources } from '../changes/resources/index.ts'
 import { type Environment, readSection, readUsable } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
-import { type DefenderFamily, defenderFamilies, TENABLE_PERMISSION } from '../upstreams/grants.ts'
+import {
+  type DefenderFamily,
+  defenderFamilies,
+  TENABLE_PERMISSION,
+} from '../upstreams/limits-and-roles.ts'
 import {
   avHealthSettings,
   baseSettings,

@@ -13,7 +13,7 @@ import {
   defenderFamilies,
   isDelegated,
   lackedGrants,
-} from '../upstreams/grants.ts'
+} from '../upstreams/limits-and-roles.ts'
 import {
   deleteSetting,
   fixSettings,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ItemFamily } from '../upstreams/grants.ts'
+import type { ItemFamily } from '../upstreams/limits-and-roles.ts'
 
 /** An item's id: it is part of row keys and routes, so only these characters are allowed. */
 export const itemIdSchema = z

@@ -9,22 +9,6 @@ export interface Reply {
   headers?: Record<string, string>
 }
 
-/** The body of every error answer, RFC 9457. */
-export const problemSchema = z.strictObject({
-  type: z.string(),
-  title: z.string(),
-  status: z.int(),
-  detail: z.string(),
-  instance: z.string().describe('The invocation id.'),
-  correlation: z
-    .string()
-    .describe('Stands in every log line about this request and about everything that it caused.'),
-  fix: z.string().optional(),
-  errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
-})
-
-type Problem = z.infer<typeof problemSchema>
-
 export function toResponse({ status, body, headers = {} }: Reply): HttpResponseInit {
   if (body === undefined) return { status, headers }
   return {
@@ -33,109 +17,6 @@ export function toResponse({ status, body, headers = {} }: Reply): HttpResponseI
     body: JSON.stringify(body),
   }
 }
-
-/** The problem+json answer to an expected error; undefined for a bug, whose details no answer may hold. */
-export function toProblem(
-  error: unknown,
-  instance: string,
-  correlation: string,
-): HttpResponseInit | undefined {
-  const facts = problemOf(error)
-  if (!facts) return undefined
-  const { problem, retryAfterMs, ...members } = facts
-  const body: Problem = { type: `urn:defender-relay:${problem}`, ...members, instance, correlation }
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' }
-  if (retryAfterMs !== undefined)
-    headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
-  return {
-    status: body.status,
-    headers,
-    // Each value alone: in the whole text, a secret could be hidden together with a quote. A caller's own names may
-    // hold half a character, which strict JSON readers refuse.
-    body: JSON.stringify(body, (_name, value) =>
-      typeof value === 'string' ? redact(value.toWellFormed()) : value,
-    ),
-  }
-}
-
-type ProblemFacts = Omit<Problem, 'type' | 'instance' | 'correlation'> & {
-  problem: string
-  retryAfterMs?: number
-}
-
-function problemOf(error: unknown): ProblemFacts | undefined {
-  if (error instanceof RequestError) return error.facts
-  if (error instanceof ConfigError) {
-    return {
-      problem: 'not-configured',
-      status: 503,
-      title: 'This part of the app is not set up',
-      detail: error.message,
-      fix: 'Set the named settings of the function app, then try again.',
-    }
-  }
-  if (error instanceof ShapeError) {
-    return {
-      problem: 'upstream-changed',
-      status: 502,
-      title: 'The upstream answered in an unknown shape',
-      detail: error.message,
-      fix: 'Look for a newer version of this app, which may know the shape. GET /api/status says more.',
-    }
-  }
-  return error instanceof UpstreamError ? upstreamProblem(error) : undefined
-}
-
-function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
-  const { said, missing = [], correlation, retryAfterMs } = facts
-  const detail = [
-    said ? `${message}: ${said}` : message,
-    missing.length > 0 && `missing: ${missing.join(' or ')}`,
-    correlation && `the upstream's id of this answer: ${correlation}`,
-  ]
-    .filter(Boolean)
-    .join('; ')
-  const later = { detail, fix: 'Try again later.', retryAfterMs }
-  if (facts.reason === 'timeout') {
-    return {
-      problem: 'upstream-timeout',
-      status: 504,
-      title: 'The upstream did not answer in time',
-      ...later,
-    }
-  }
-  if (facts.status === 429) {
-    // Our own budget knows when a call is possible again; a refusal by the upstream means that we called too often.
-    const [status, title] =
-      facts.code === 'OwnBudget'
-        ? [429, 'No call is left for now']
-        : [503, 'The upstream allows no more calls for now']
-    return { problem: 'upstream-throttled', status, title, ...later }
-  }
-  if (facts.status === 401 || facts.status === 403) {
-    return {
-      problem: 'upstream-refused',
-      status: 502,
-      title: 'The upstream refused the app',
-      ...later,
-      fix: 'GET /api/status names what is missing: give it to the app.',
-    }
-  }
-  const failed = { problem: 'upstream-unavailable', status: 502, detail }
-  // A conflict may be over soon.
-  if (facts.retryable || facts.status === 409)
-    return { ...failed, title: 'The upstream failed', ...later }
-  const isGone = facts.status === 404 || facts.status === 410
-  const title = isGone
-    ? 'The upstream has no such route'
-    : facts.status === undefined
-      ? 'The upstream can not be used'
-      : 'The upstream does not take this call'
-  return { ...failed, title, fix: NO_REPEAT }
-}
-
-const NO_REPEAT =
-  'Repeating the request will not help: check the ids in it and the base URL of the upstream, then look for a newer version of this app.'
 
 export const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }
 

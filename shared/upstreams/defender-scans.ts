@@ -3,7 +3,7 @@ import { ShapeError, unlessMissing } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions } from './defender.ts'
-import { defenderFamilies } from './grants.ts'
+import { defenderFamilies } from './limits-and-roles.ts'
 
 export type DefenderScans = ReturnType<typeof createDefenderScans>
 

@@ -13,7 +13,7 @@ import {
   isDelegated,
   lackedGrants,
   USER_RIGHT,
-} from './grants.ts'
+} from './limits-and-roles.ts'
 
 export interface DefenderOptions {
   http: Http

@@ -4,7 +4,7 @@ import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 import { redactJson } from '../platform/redact.ts'
 import { MINUTE_MS } from '../platform/time.ts'
-import { TENABLE_PERMISSION } from './grants.ts'
+import { TENABLE_PERMISSION } from './limits-and-roles.ts'
 
 /** Tenable adjusts its limits without notice. https://developer.tenable.com/docs/rate-limiting */
 export const tenableLimits = { scans: null } as const

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { grantDefender, grantStorage } from '../../shared/app/fixes.ts'
-import { USER_RIGHT } from '../../shared/upstreams/grants.ts'
+import { USER_RIGHT } from '../../shared/upstreams/limits-and-roles.ts'
 
 const app = { oid: 'object-1', appid: 'client-1', roles: [], scp: null }
 const user = { ...app, scp: 'Machine.Read' }

@@ -4,8 +4,9 @@ import { afterEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { bindRoutes, tracedOf } from '../../shared/app/http.ts'
 import { useOverrides } from '../../shared/app.ts'
+import { problemSchema } from '../../shared/platform/error-responses.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
-import { problemSchema, type Reply } from '../../shared/platform/reply.ts'
+import type { Reply } from '../../shared/platform/reply.ts'
 import { defineRoute } from '../../shared/platform/route.ts'
 
 afterEach(() => useOverrides({}))

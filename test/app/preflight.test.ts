@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { type FlowCheck, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { pollChanges } from '../../shared/app/triggers.ts'
 import { useOverrides } from '../../shared/app.ts'
-import { TENABLE_PERMISSION } from '../../shared/upstreams/grants.ts'
+import { TENABLE_PERMISSION } from '../../shared/upstreams/limits-and-roles.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 
 const never = '0 0 0 1 1 *'

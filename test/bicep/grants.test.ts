@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { azureRoles, flows, rolesToAskFor } from '../../shared/app/flows.ts'
-import { DEFENDER_APP_ID } from '../../shared/upstreams/grants.ts'
+import { DEFENDER_APP_ID } from '../../shared/upstreams/limits-and-roles.ts'
 import { rowsUnder } from '../doc-tables.ts'
 import { roleIds } from './allowed-values.ts'
 import { at } from './find-breaches.ts'

@@ -1,7 +1,8 @@
 import azure from '@azure/functions'
 import { expect } from 'vitest'
 import { z } from 'zod'
-import { toProblem, toResponse } from '../../shared/platform/reply.ts'
+import { toProblem } from '../../shared/platform/error-responses.ts'
+import { toResponse } from '../../shared/platform/reply.ts'
 import { readRequest } from '../../shared/platform/request.ts'
 import type { Route } from '../../shared/platform/route.ts'
 

@@ -62,7 +62,7 @@ test('the only policy in deployed code refuses loopback; only a laptop passes an
 
   expect(valuesOf('allowLoopback').sort()).toEqual(['boolean', 'false'])
   expect(new Set(valuesOf('callbackPolicy'))).toEqual(
-    new Set(['CallbackPolicy', 'given.callbackPolicy ??']),
+    new Set(['CallbackPolicy', 'callbackPolicy ??']),
   )
   expect(
     others.filter(({ code }) => /\bcallbackPolicy\b/.test(code)).map(({ path }) => path),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { problemSchema, toProblem } from '../../shared/platform/error-responses.ts'
 import {
   ConfigError,
   RequestError,
@@ -6,7 +7,7 @@ import {
   UpstreamError,
   type UpstreamFacts,
 } from '../../shared/platform/errors.ts'
-import { problemSchema, toProblem, toResponse } from '../../shared/platform/reply.ts'
+import { toResponse } from '../../shared/platform/reply.ts'
 
 const upstream = (facts: Partial<UpstreamFacts>) =>
   new UpstreamError({

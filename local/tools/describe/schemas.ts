@@ -13,7 +13,7 @@ import {
   subscriptionViewSchema,
 } from '../../../shared/events/subscriptions/view.ts'
 import { exportsReportSchema, runSchema, runSummarySchema } from '../../../shared/exports/view.ts'
-import { problemSchema } from '../../../shared/platform/reply.ts'
+import { problemSchema } from '../../../shared/platform/error-responses.ts'
 import { upstreamReportSchema } from '../../../shared/platform/upstream-health.ts'
 import { scanAnswerSchema } from '../../../shared/scan-history/routes/reply.ts'
 import { scanSchema } from '../../../shared/scan-history/source.ts'

@@ -10,7 +10,7 @@ import {
 import { clouds, scopeOf } from '../../upstreams/clouds.ts'
 import { createDefender, createDefenderProbe } from '../../upstreams/defender.ts'
 import { createDefenderScans } from '../../upstreams/defender-scans.ts'
-import type { DefenderFamily } from '../../upstreams/grants.ts'
+import type { DefenderFamily } from '../../upstreams/limits-and-roles.ts'
 import { defenderLimits } from '../flows.ts'
 import { defenderSettings } from '../settings.ts'
 import { type Base, interactive, type Options, USER_AGENT } from './base.ts'

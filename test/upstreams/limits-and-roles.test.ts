@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { heldBy, isDelegated, lackedGrants } from '../../shared/upstreams/grants.ts'
+import { heldBy, isDelegated, lackedGrants } from '../../shared/upstreams/limits-and-roles.ts'
 
 const wanted = ['Machine.Read.All', 'Machine.ReadWrite.All']
 
