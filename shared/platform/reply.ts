@@ -1,7 +1,4 @@
 import type { HttpResponseInit } from '@azure/functions'
-import { z } from 'zod'
-import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
-import { redact } from './redact.ts'
 
 export interface Reply {
   status: number
