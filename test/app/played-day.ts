@@ -31,8 +31,10 @@ export async function startDay(begin: Date) {
   const clock = createAdjustableClock(begin.getTime() - Date.now())
   let sleeping = 0
   const sleep: Clock['sleep'] = (ms, signal) => {
+    // A sleep with a signal is a time limit: work goes on beside it.
+    if (signal) return clock.sleep(ms, signal)
     sleeping += 1
-    return clock.sleep(ms, signal).finally(() => {
+    return clock.sleep(ms).finally(() => {
       sleeping -= 1
     })
   }
