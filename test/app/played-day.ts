@@ -13,8 +13,8 @@ import { theApp, useOverrides } from '../../shared/app.ts'
 import { queueNames } from '../../shared/events/deps.ts'
 import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import { exportNames, type RunRef } from '../../shared/exports/names.ts'
-import type { Clock } from '../../shared/platform/time.ts'
 import type { Trace } from '../bicep/evaluate-query.ts'
+import { countSleeps } from '../count-sleeps.ts'
 import { freshStorage } from '../storage.ts'
 
 export const MINUTE = 60_000
@@ -29,15 +29,7 @@ export type PlayedDay = Awaited<ReturnType<typeof startDay>>
 export async function startDay(begin: Date) {
   const storage = await freshStorage()
   const clock = createAdjustableClock(begin.getTime() - Date.now())
-  let sleeping = 0
-  const sleep: Clock['sleep'] = (ms, signal) => {
-    // A sleep with a signal is a time limit: work goes on beside it.
-    if (signal) return clock.sleep(ms, signal)
-    sleeping += 1
-    return clock.sleep(ms).finally(() => {
-      sleeping -= 1
-    })
-  }
+  const sleeps = countSleeps(clock)
   const fleetAt = (more: Partial<FleetOptions> = {}) =>
     createFleet({
       size: 120,
@@ -49,7 +41,7 @@ export async function startDay(begin: Date) {
   const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
   useOverrides({
     env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
-    clock: { now: clock.now, sleep },
+    clock: sleeps,
     storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
     credential: createSimulatorCredential(simulator.origin, clock),
     upstreamOrigin: simulator.origin,
@@ -73,7 +65,7 @@ export async function startDay(begin: Date) {
     const done = work.finally(() => {
       isDone = true
     })
-    for (let looks = 0; !isDone; looks = sleeping > 0 ? looks + 1 : 0) {
+    for (let looks = 0; !isDone; looks = sleeps.waits > 0 ? looks + 1 : 0) {
       await new Promise((resolve) => setTimeout(resolve, 5))
       if (looks > 20) clock.advance(1000)
     }
