@@ -31,7 +31,8 @@ Errors are \`application/problem+json\` (RFC 9457) with \`type\`, \`title\`, \`s
 \`x-ms-client-request-id\`; without one it is the trace id of \`traceparent\`, and without that the id of the invocation.
 
 The Functions host refuses some requests before the app sees them. These answers have no body: 401 and 403 (the key), 404 (no such
-route or method), 414 (the URL is too long). A fault of the app is a 500 without a body; its log has the reason.
+route or method), 414 (the URL is too long), 431 (the headers are
+too long), and 400 for a header that HTTP does not allow. A fault of the app is a 500 without a body; its log has the reason.
 
 ## Lists and cursors
 

@@ -126,6 +126,6 @@ function refused(detail: string) {
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    fix: 'Use an https URL of a public host, on port 443, 8443 or another one from 1024 on, without user name.',
+    fix: 'Use an https URL of a public host, on port 443 or a port from 1024 on, without user name.',
   })
 }
