@@ -47,7 +47,7 @@ const snapshotsSchema = z.object({
 })
 
 /**
- * Runs one export over HTTP, as any caller would, and reports its progress until it is over. An unfinished run is finished
+ * Runs one export over HTTP and reports its progress until it is over. An unfinished run is finished
  * first; when it fails, a new run starts.
  */
 export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
@@ -130,7 +130,7 @@ const event = z.object({
   }),
 })
 
-/** Subscribes the built-in receiver to every event, as any webhook would, and prints each one that is delivered. */
+/** Subscribes the built-in receiver to every event and prints each one that is delivered. */
 export async function followEvents({
   url,
   key,

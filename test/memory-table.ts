@@ -7,6 +7,7 @@ import {
   TableConflict,
 } from '../shared/platform/table.ts'
 import type { Clock } from '../shared/platform/time.ts'
+import { listByPage } from './list-by-page.ts'
 
 /**
  * A table in memory with the contract of the real one, for properties that need thousands of runs. Its answers are dated
@@ -96,17 +97,7 @@ export function createMemoryTable(
       const date = new Date(Math.floor(clock.now().getTime() / 1000) * 1000)
       return { row: await get(partitionKey, rowKey), date }
     },
-    async *list(query) {
-      let next: string | undefined
-      do {
-        const answer: Awaited<ReturnType<typeof page>> = await page(
-          query,
-          next === undefined ? {} : { next },
-        )
-        yield* answer.rows
-        next = answer.next
-      } while (next !== undefined)
-    },
+    list: (query) => listByPage(page, query),
     async transact(operations) {
       await undefined
       const keys = new Set(

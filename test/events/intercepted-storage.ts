@@ -1,5 +1,6 @@
 import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import { listByPage } from '../list-by-page.ts'
 
 /** Called before a request is sent and after it is done; may wait, or throw instead. */
 export interface Interceptor {
@@ -27,17 +28,7 @@ export function interceptTable(table: Table, interceptor: Interceptor): Table {
     page,
     get: (partitionKey, rowKey) =>
       ask(interceptor, `get ${table.name}`, () => table.get(partitionKey, rowKey)),
-    async *list(query) {
-      let next: string | undefined
-      do {
-        const answer: Awaited<ReturnType<typeof page>> = await page(
-          query,
-          next === undefined ? {} : { next },
-        )
-        yield* answer.rows
-        next = answer.next
-      } while (next !== undefined)
-    },
+    list: (query) => listByPage(page, query),
     transact: (operations) =>
       ask(interceptor, `transact ${table.name}`, () => table.transact(operations)),
   }

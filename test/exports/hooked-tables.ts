@@ -1,4 +1,5 @@
 import type { Table } from '../../shared/platform/table.ts'
+import { listByPage } from '../list-by-page.ts'
 import type { Tables } from './small-run.ts'
 
 /** Called before a request is sent and after its answer; may wait, or throw instead. */
@@ -26,17 +27,7 @@ export function withHooks(tables: Tables, { before, after }: Hooks): Tables {
       get: (partitionKey, rowKey) => ask(`get ${rowKey}`, () => table.get(partitionKey, rowKey)),
       getDated: (partitionKey, rowKey) =>
         ask(`get ${rowKey}`, () => table.getDated(partitionKey, rowKey)),
-      async *list(query) {
-        let next: string | undefined
-        do {
-          const answer: Awaited<ReturnType<typeof page>> = await page(
-            query,
-            next === undefined ? {} : { next },
-          )
-          yield* answer.rows
-          next = answer.next
-        } while (next !== undefined)
-      },
+      list: (query) => listByPage(page, query),
       transact: (operations) =>
         ask(`transact ${operations.map(({ kind, rowKey }) => `${kind} ${rowKey}`).join(',')}`, () =>
           table.transact(operations),

@@ -118,6 +118,7 @@ test('a reader that takes its time does not count as silence', async () => {
   const read: Buffer[] = []
   for await (const chunk of body) {
     read.push(chunk)
+    // Three times the idle limit.
     if (read.length === 1) await new Promise((resolve) => setTimeout(resolve, 1200))
   }
 

@@ -86,7 +86,7 @@ export const scansSwitches: Record<string, FaultSwitch> = {
     faults: { defenderScanVariant: 'windows-retired' },
   },
   'scan-answers-deflated': {
-    summary: 'Both sources answer in deflate: read as any other answer.',
+    summary: 'Both sources answer in deflate, which the app reads.',
     faults: { scanEncoding: 'deflate' },
   },
   'scan-answers-in-unknown-encoding': {
