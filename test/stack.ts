@@ -39,6 +39,14 @@ export interface Answer {
 
 export type TestStack = Awaited<ReturnType<typeof startTestStack>>
 
+const never = '0 0 0 1 1 *'
+/** Settings for a test that calls each timer itself: none fires by its schedule. */
+export const noTimers = {
+  AV_HEALTH_SCHEDULE: never,
+  MACHINE_ACTIONS_SCHEDULE: never,
+  INVESTIGATIONS_SCHEDULE: never,
+}
+
 /** The whole product on real parts in this process: storage emulator, simulator, host; time moves only when told. */
 export async function startTestStack(options: TestStackOptions = {}) {
   const storage = await freshStorage()

@@ -8,10 +8,9 @@ import { type FlowCheck, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { pollChanges } from '../../shared/app/triggers.ts'
 import { useOverrides } from '../../shared/app.ts'
 import { TENABLE_PERMISSION } from '../../shared/upstreams/limits-and-roles.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
-// The token desk holds on to this list: what it holds is what the next token says.
+// The simulated token endpoint keeps this list: the next token has the roles that are in it then.
 const roles: string[] = []
 let stack: TestStack
 
@@ -20,9 +19,7 @@ beforeAll(async () => {
     fleet: { size: 20, files: 1, badLines: 0 },
     token: { roles },
     env: {
-      AV_HEALTH_SCHEDULE: never,
-      MACHINE_ACTIONS_SCHEDULE: never,
-      INVESTIGATIONS_SCHEDULE: never,
+      ...noTimers,
     },
   })
 })

@@ -4,18 +4,15 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { FlowCheck } from '../../shared/app/flows.ts'
 import { theApp } from '../../shared/app.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
 let stack: TestStack
 
 beforeAll(async () => {
   stack = await startTestStack({
     fleet: { size: 40, files: 2, badLines: 0 },
     env: {
-      AV_HEALTH_SCHEDULE: never,
-      MACHINE_ACTIONS_SCHEDULE: never,
-      INVESTIGATIONS_SCHEDULE: never,
+      ...noTimers,
     },
   })
 })

@@ -1,17 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
 let stack: TestStack
 
 beforeAll(async () => {
   stack = await startTestStack({
     fleet: { size: 40, files: 2, badLines: 0 },
     env: {
-      AV_HEALTH_SCHEDULE: never,
-      MACHINE_ACTIONS_SCHEDULE: never,
-      INVESTIGATIONS_SCHEDULE: never,
+      ...noTimers,
     },
   })
   await stack.post('changes/machine-actions/check')

@@ -1,17 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { toCursor } from '../../shared/platform/paging.ts'
 import { getRaw, sendRaw } from '../local/host/raw-http.ts'
-import { type Answer, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
+import {
+  type Answer,
+  noTimers,
+  startTestStack,
+  type TestStack,
+  type TestStackOptions,
+} from '../stack.ts'
 
 const DAY_MS = 24 * 60 * 60_000
 /** No timer starts anything: the tests do. */
-const never = '0 0 0 1 1 *'
 const quiet: TestStackOptions = {
   fleet: { size: 60, files: 5, badLines: 0 },
   env: {
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
+    ...noTimers,
   },
 }
 const unknownRun = '20200101000000abcd'

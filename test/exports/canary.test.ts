@@ -1,13 +1,10 @@
 import { afterEach, expect, test } from 'vitest'
 import { noFaults } from '../../local/simulator/faults.ts'
-import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 import { type StoredText, storedTexts } from './stored-texts.ts'
 
-const never = '0 0 0 1 1 *'
 const env = {
-  AV_HEALTH_SCHEDULE: never,
-  MACHINE_ACTIONS_SCHEDULE: never,
-  INVESTIGATIONS_SCHEDULE: never,
+  ...noTimers,
 }
 
 let stack: TestStack

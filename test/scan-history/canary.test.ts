@@ -4,9 +4,8 @@ import { sampleDefinitions } from '../../local/simulator/scans/sample-scans.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { fromTextColumns } from '../../shared/platform/table-record.ts'
 import { storedTexts } from '../exports/stored-texts.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
 let stack: TestStack
 afterEach(() => stack.stop())
 
@@ -23,9 +22,7 @@ async function cachedTexts(): Promise<string[]> {
 
 test('keys, tokens and the credentials of scans are in no answer, log line, error or stored row', async () => {
   const env = {
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
+    ...noTimers,
   }
   stack = await startTestStack({ fleet: { size: 5, files: 1, badLines: 0 }, env })
   const { scans, tenableKeys, issuedSecrets, setFaults } = stack.simulator

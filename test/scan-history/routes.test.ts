@@ -1,18 +1,15 @@
 import { request } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
 const [good, partly, bad] = sampleSessions
 const [network, windows, idle] = sampleDefinitions
 let stack: TestStack
 
 beforeAll(async () => {
   const env = {
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
+    ...noTimers,
   }
   stack = await startTestStack({ fleet: { size: 10, files: 1, badLines: 0 }, env })
 })

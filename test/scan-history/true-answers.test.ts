@@ -2,9 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { noFaults } from '../../local/simulator/faults.ts'
 import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
 import { scansSwitches } from '../../local/simulator/switches/scans.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
-const never = '0 0 0 1 1 *'
 const [good] = sampleSessions
 const [network, windows] = sampleDefinitions
 let stack: TestStack
@@ -12,9 +11,7 @@ let nextId = 500
 
 beforeAll(async () => {
   const env = {
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
+    ...noTimers,
   }
   stack = await startTestStack({ fleet: { size: 10, files: 1, badLines: 0 }, env })
 })
