@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { pipeline, Readable } from 'node:stream'
 import { constants, createGzip } from 'node:zlib'
+import { openLines, readDiskFile } from './disk-file.ts'
 import type { Fleet } from './fleet.ts'
 import { exportPath } from './layout.ts'
 
@@ -13,6 +14,10 @@ export interface StoredFile {
   index: number
   /** Position among the files with rows, from 0; -1 for a file without rows. */
   filled: number
+  /** Number of its rows; 0 for a file on disk. */
+  rows: number
+  /** Its lines; none of a file on disk. */
+  lines(): Iterable<string>
   /** The bytes as the service stores them; `length` when it is known without generating them. */
   open(weird: boolean): Promise<{ body: Buffer | AsyncIterable<Buffer>; length?: number }>
   /** The same text, without gzip. */
@@ -82,6 +87,8 @@ function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
       path: source.path,
       index,
       filled: source.rows > 0 ? filled++ : -1,
+      rows: source.rows,
+      lines: source.lines,
       async open(weird) {
         const pieces = () => pack(source.lines(), mannerOf(index, weird))
         if (source.rows > CACHED_ROWS) return { body: pieces() }
@@ -96,14 +103,17 @@ function fleetFiles(fleet: Fleet, keep: Keep): StoredFile[] {
 }
 
 function diskFile(path: string, index: number, fleet: Fleet, files: number): StoredFile {
-  const packed = /\.gz$/i.test(path)
-  const read = (): AsyncIterable<Buffer> => createReadStream(path)
+  const form = readDiskFile(path)
+  const asStored = form.isPacked && !form.rows
+  const read = (): AsyncIterable<Buffer> => openLines(path, form)
   return {
     path: exportPath(index, { ...fleet.options, files, groups: 1 }),
     index,
     filled: index,
+    rows: 0,
+    lines: () => [],
     async open() {
-      if (packed) return { body: read(), length: (await stat(path)).size }
+      if (asStored) return { body: createReadStream(path), length: (await stat(path)).size }
       return { body: packOne(read()) }
     },
     openPlain: read,
@@ -146,7 +156,8 @@ export interface Manner {
   members: boolean
 }
 
-const plain: Manner = { lineEnd: '\n', head: '', tail: '\n', members: false }
+/** The usual manner. */
+export const plain: Manner = { lineEnd: '\n', head: '', tail: '\n', members: false }
 const manners: Manner[] = [
   plain,
   { ...plain, lineEnd: '\r\n' },

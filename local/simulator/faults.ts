@@ -1,4 +1,5 @@
 import type { DefenderScanVariant, TenableVariant } from './scans/variants.ts'
+import type { SpoiledRows } from './spoil.ts'
 
 /**
  * What a route answers instead of its normal answer: a status, a gateway's HTML page (`html-200`: with status 200), nothing,
@@ -59,6 +60,14 @@ export interface Faults {
   nullGeneratedTime: boolean
   /** The next listing shows a new snapshot, six hours later; set back to false after that. */
   changeGeneratedTime: boolean
+  /** Values of rows in a form that is not documented. */
+  spoiledRows: SpoiledRows | null
+  /** This number of files are empty though their copy has ended, the one with the most rows first. */
+  emptyFiles: number
+  /** The files are of another form. */
+  fileForm: 'csv' | 'zip' | null
+  /** Links lead to this origin. */
+  linkOrigin: string | null
   exportStatus: ForcedAnswer | null
   jsonStatus: ForcedAnswer | null
   blobStatus: ForcedAnswer | null
@@ -145,6 +154,10 @@ export const usualFaults: Faults = {
   emptyList: false,
   nullGeneratedTime: false,
   changeGeneratedTime: false,
+  spoiledRows: null,
+  emptyFiles: 0,
+  fileForm: null,
+  linkOrigin: null,
   exportStatus: null,
   jsonStatus: null,
   blobStatus: null,

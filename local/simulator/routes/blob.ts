@@ -1,8 +1,9 @@
-import type { Snapshot, StoredFile } from '../export-store.ts'
+import { pack, plain, type Snapshot, type StoredFile } from '../export-store.ts'
 import type { Faults } from '../faults.ts'
 import { blobError, forcedAnswer, type Reply } from '../reply.ts'
 import type { Route, World } from '../route.ts'
 import type { Call } from '../server.ts'
+import { spoilLines } from '../spoil.ts'
 
 /**
  * The blob store behind the links.
@@ -50,7 +51,8 @@ async function download(
     return { status: 200, headers: { ...headers(snapshot), ...copied }, body: '' }
   }
   world.downloads.set(file.path, (world.downloads.get(file.path) ?? 0) + 1)
-  if (file.filled < 0) {
+  const larger = snapshot.files.filter(({ rows }) => rows > file.rows).length
+  if (file.filled < 0 || larger < faults.emptyFiles) {
     const copied = { 'x-ms-copy-status': 'success', 'x-ms-copy-progress': '0/0' }
     return { status: 200, headers: { ...headers(snapshot), ...copied }, body: '' }
   }
@@ -97,6 +99,8 @@ export interface Sent {
 export async function damage(file: StoredFile, world: World, signal: AbortSignal): Promise<Sent> {
   const { faults, clock } = world
   const harm = harmTo(file.filled, faults)
+  if (faults.fileForm) return { body: inForm(faults.fileForm) }
+  if (faults.spoiledRows) return { body: pack(spoilLines(file.lines(), faults.spoiledRows), plain) }
   const whole: Sent =
     harm === 'unpacked'
       ? { body: file.openPlain(faults.legalWeird) }
@@ -119,6 +123,18 @@ export async function damage(file: StoredFile, world: World, signal: AbortSignal
     sent = { body: paced(sent.body, pieceBytes, () => clock.sleep(pauseMs, signal)) }
   }
   return sent
+}
+
+/** A table of 20 devices in another form; the archive is stored, not packed. */
+function inForm(form: 'csv' | 'zip'): Buffer {
+  const devices = Array.from({ length: 20 }, (_, n) => String(n).padStart(40, '0'))
+  if (form === 'csv') return Buffer.from(`DeviceId,AvMode\n${devices.join(',0\n')},0\n`)
+  const lines = devices.map((id) => JSON.stringify({ DeviceId: id }))
+  const name = Buffer.from('devices.json')
+  const header = Buffer.alloc(30)
+  header.write('PK\u0003\u0004', 'latin1')
+  header.writeUInt16LE(name.length, 26)
+  return Buffer.concat([header, name, Buffer.from(lines.join('\n')), Buffer.from('PK\u0005\u0006')])
 }
 
 /** Each kind of damage has its own files, one kind after the other. */

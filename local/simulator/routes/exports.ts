@@ -3,6 +3,7 @@ import { hourMs, momentAt, utcText } from '../moment.ts'
 import { guid } from '../random.ts'
 import { json } from '../reply.ts'
 import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
+import { spoilRow } from '../spoil.ts'
 
 /**
  * The export via files: a list of links to one snapshot.
@@ -68,7 +69,7 @@ function listLinks(world: World, validHours: number): string[] {
     const times = faults.userDelegation
       ? { startsAtMs, endsAtMs: whole, keyEndsAtMs: short ?? whole }
       : { startsAtMs, endsAtMs: short ?? whole }
-    return `${world.origin()}/blob/${container}/${path}?${links.sign(`${container}/${path}`, times)}`
+    return `${faults.linkOrigin ?? world.origin()}/blob/${container}/${path}?${links.sign(`${container}/${path}`, times)}`
   })
 }
 
@@ -100,7 +101,9 @@ export const deviceAvInfo: Route = {
     const wanted = Math.min(top, count - skip)
     if (wanted > 0) {
       for (const row of fleet.jsonRows(skip)) {
-        value.push(row)
+        const { spoiledRows } = world.faults
+        const isSpoiled = spoiledRows && (skip + value.length) % spoiledRows.every === 0
+        value.push(isSpoiled ? spoilRow(row, spoiledRows.how) : row)
         if (value.length === wanted) break
       }
     }
