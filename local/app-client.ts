@@ -14,6 +14,10 @@ export const onceSchema = runSummarySchema.extend({
   /** Devices in the current snapshot, also when an earlier run published it. */
   devices: z.int(),
   seconds: z.number(),
+  /** The first lines that could not be stored, with their files. */
+  firstRejects: z
+    .array(z.object({ file: z.string(), line: z.int(), reason: z.string() }))
+    .optional(),
   /** Rows a second that this process has read; rows of an earlier process do not count. */
   rowsPerSecond: z.int(),
 })
@@ -39,6 +43,7 @@ export interface OnceOptions {
 
 const finalStates = new Set<Run['state']>(['published', 'unchanged', 'empty', 'failed'])
 const LOOK_EVERY_MS = 250
+const REJECTS_SHOWN = 3
 const QUIET_MS = 5000
 
 const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
@@ -57,11 +62,17 @@ export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
   let end = await follow(options, call, first)
   if (end.run.state === 'failed' && first.joined) end = await follow(options, call, await start())
   const { seconds, rowsPerSecond } = end
-  const { files: _files, next: _next, ...summary } = end.run
+  const { files, next: _next, skippedRows: _rows, ...summary } = end.run
+  const firstRejects = files
+    .flatMap(({ path, rejects }) =>
+      rejects.map(({ text: _text, ...one }) => ({ file: path, ...one })),
+    )
+    .slice(0, REJECTS_SHOWN)
   const { snapshots } = await call('GET', 'av-health/snapshots', snapshotsSchema)
   const devices = snapshots.find(({ current }) => current)?.devices ?? 0
   const ok = summary.state === 'published' || summary.state === 'unchanged'
-  return { ok, ...summary, devices, seconds: Math.round(seconds * 10) / 10, rowsPerSecond }
+  const pace = { seconds: Math.round(seconds * 10) / 10, rowsPerSecond }
+  return { ok, ...summary, devices, firstRejects, ...pace }
 }
 
 type Call = <S extends z.ZodType>(method: string, path: string, answer: S) => Promise<z.output<S>>

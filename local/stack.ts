@@ -18,6 +18,7 @@ import {
   type Settings,
   settingsFor,
 } from './laptop.ts'
+import { noFaults } from './simulator/faults.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
 import type { Known } from './source.ts'
@@ -70,11 +71,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     broken.catch(() => {})
     signal.throwIfAborted()
 
+    const published = await publishedTime(azurite)
     const source = await options.chooseSource({
       before: folder.state.source,
       present: clock.now(),
-      published: await publishedTime(azurite),
+      published,
     })
+    // Until its first snapshot, the published one is that of another source.
+    const isNew =
+      'generatedTime' in source &&
+      Date.parse(published ?? '1970-01-01') < Date.parse(source.generatedTime)
     const { live, upstream } = options
     const simulator = upstream || live ? undefined : await startSimulated(source, clock)
     if (simulator) started.push(simulator)
@@ -92,6 +98,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ...(live ? {} : simulated),
       // The emulator is small: only the newest snapshots stay.
       retention: { newest: 3, graceMs: 0 },
+      acceptsFewer: isNew,
     })
     // In this order: after a kill in between the old source is still stored, and the next start repeats this.
     if (!live && !isDeepStrictEqual(folder.state.source, source)) await replaceUnfinishedRun(print)
@@ -134,7 +141,7 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
   const ref = active && (await engine.runs.takeOver(active))
   if (!ref) return
   print(`warn: run ${ref.runId} is for another fleet: it ends as failed`)
-  await endRun(engine, ref, 'failed', 'the local fleet was replaced')
+  await endRun(engine, ref, { state: 'failed', reason: 'the local fleet was replaced' })
 }
 
 function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
@@ -144,10 +151,14 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
   )
   // From a fixed moment, so that a restart gives the same items.
   const startsAt = new Date(Date.parse(generatedTime) - 2 * HOUR_MS).toISOString()
+  // Nothing is simulated beside somebody's own files.
+  if (source.kind === 'files') {
+    const files = source.files.map(({ path }) => path)
+    return startSimulator({ clock, fleet, files, faults: noFaults })
+  }
   return startSimulator({
     clock,
     fleet,
-    files: source.kind === 'files' ? source.files.map(({ path }) => path) : undefined,
     life: { startsAt, perHour: 120, investigationsPerHour: 30 },
   })
 }

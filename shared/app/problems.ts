@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { App } from '../app.ts'
 import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
-import type { ExportsReport } from '../exports/view.ts'
+import { type ExportsReport, STILL_MS } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
@@ -95,14 +95,31 @@ export function upstreamProblems(
 const LATE =
   'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
 
-export function runProblems(last: ExportsReport['lastRun']): Problem[] {
-  if (last?.state !== 'failed') return []
-  return [
-    {
+export function runProblems(report: ExportsReport | null, now: Date): Problem[] {
+  const { lastRun: last = null, skippedRows = [] } = report ?? {}
+  const problems: Problem[] = []
+  if (last?.state === 'failed') {
+    const run = `/api/av-health/exports/${last.runId}`
+    const isPublishable = last.guard && last.devices > 0
+    const publish = `Compare with the Defender portal; POST ${run}/publish publishes it within 24 hours.`
+    problems.push({
       title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      fix: `GET /api/av-health/exports/${last.runId} shows every file; the next scheduled run starts again.`,
-    },
-  ]
+      fix: isPublishable
+        ? publish
+        : `GET ${run} shows every file; the next scheduled run starts again.`,
+    })
+  }
+  if (last?.waiting && now.getTime() - Date.parse(last.progressAt) >= STILL_MS)
+    problems.push({
+      title: `Export run ${last.runId} stands still since ${last.progressAt}: it waits for ${last.waiting.for}`,
+      fix: `Nothing: it continues by itself at ${last.waiting.until} at the latest.`,
+    })
+  if (skippedRows.length > 0)
+    problems.push({
+      title: `Rows of table Exports can't be read: ${skippedRows.slice(0, 3).join(', ')}`,
+      fix: 'Delete them, unless a newer version of the app wrote them.',
+    })
+  return problems
 }
 
 /** After so long without a poll, polling has stopped, which is not the same as no changes. */

@@ -119,7 +119,7 @@ export const status = defineRoute<StatusDeps>()({
       ),
       avHealth: section(avHealth, [
         ...(flows?.avHealth ?? []),
-        ...runProblems(avHealth.value?.lastRun ?? null),
+        ...runProblems(avHealth.value, now),
       ]),
     }
     const states = Object.values(sections).map(({ state }) => state)

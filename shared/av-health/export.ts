@@ -2,6 +2,7 @@ import type { NewEvent } from '../events/event.ts'
 import type { ExportKind } from '../exports/kind.ts'
 import type { Run } from '../exports/run-record.ts'
 import { viewCounts } from '../exports/view.ts'
+import { essentialColumns } from './fields.ts'
 import { freshness, readDevice } from './record.ts'
 
 /** The name of this export in the ledger and in answers. */
@@ -18,6 +19,7 @@ export function createAvHealthExport(
     ...source,
     snapshotTable: (runId) => `AvHealthSnapshot${runId}`,
     readRow: readDevice,
+    essential: essentialColumns,
     freshness,
   }
 }
@@ -27,7 +29,7 @@ export const SNAPSHOT_PUBLISHED = 'defender-relay.av-health.snapshot.published'
 
 /** The event for a published snapshot. */
 export function publishedEvent(run: Run, source: string, now: Date): NewEvent {
-  const { runId, generatedTime, method, written: devices } = run
+  const { runId, generatedTime, method, written: devices, devicesBefore, unreadable } = run
   const detectedAt = now.toISOString()
   return {
     item: runId,
@@ -36,6 +38,9 @@ export function publishedEvent(run: Run, source: string, now: Date): NewEvent {
     source,
     time: detectedAt,
     detectedAt,
-    data: { runId, generatedTime, method, devices, counts: viewCounts(run) },
+    data: {
+      ...{ runId, generatedTime, method, devices, devicesBefore, unreadable },
+      counts: viewCounts(run),
+    },
   }
 }

@@ -51,6 +51,13 @@ export const flagColumns = [
   'avIsPlatformUpToDate',
 ] as const
 
+/** The fields that answers rest on, and the two that hold them; the first two decide between duplicates. */
+export const essentialColumns: ReadonlySet<string> = new Set([
+  ...['dataRefreshTimestamp', 'lastSeenTime', 'avMode', ...flagColumns],
+  ...['avSignatureVersion', 'avEngineVersion', 'avPlatformVersion', 'deviceGatheredInfo'],
+  ...['quickScanResult', 'quickScanTime', 'fullScanResult', 'fullScanTime', 'avScanResults'],
+])
+
 const fields = new Map<string, Field>()
 const add = (type: FieldType, ...columns: string[]) => {
   for (const column of columns) fields.set(column.toLowerCase(), { column, type })
@@ -82,6 +89,7 @@ const ignoredFields = new Set(
     'bootiful_Mind_status',
     'cve_2022_30190_Mitigated',
     'asrConfigurationStates',
+    'isWindowsLtscVersionRunning',
   ].map((name) => name.toLowerCase()),
 )
 
@@ -99,9 +107,9 @@ export function findField(name: string): Field | undefined {
   return field
 }
 
-/** Whether a field has nothing to do with antivirus health. TLS and SSL registry settings have many names. */
+/** Whether a field has nothing to do with antivirus health. Registry settings of TLS have many names. */
 export const isIgnored = (name: string): boolean =>
-  ignoredFields.has(name.toLowerCase()) || /(?:tls|ssl)/i.test(name)
+  ignoredFields.has(name.toLowerCase()) || /tls|ssl|SchUseStrongCrypto/i.test(name)
 
 /** The meanings of `avMode`. */
 const modes = new Map([

@@ -22,6 +22,7 @@ interface ReadState {
   columns: Columns
   other: Source
   unknownFields: string[]
+  unreadable: string[]
 }
 
 /**
@@ -37,7 +38,8 @@ export function readDevice(value: unknown): ReadRow {
   const machineId = id.toLowerCase()
   // Without a prototype: a field may have the name `__proto__`.
   const other: Source = Object.create(null)
-  const reading: ReadState = { id, columns: { machineId }, other, unknownFields: [] }
+  const columns: Columns = { machineId }
+  const reading: ReadState = { id, columns, other, unknownFields: [], unreadable: [] }
   try {
     readFields(value, reading)
     finish(reading)
@@ -47,13 +49,14 @@ export function readDevice(value: unknown): ReadRow {
     throw error
   }
   let size = 0
-  for (const column of Object.values(reading.columns)) {
+  for (const column of Object.values(columns)) {
     if (typeof column !== 'string') continue
     if (column.length > LONGEST_PIECE) return reject('a field is too long')
     size += column.length
   }
   if (size > MAX_ROW) return reject('the line is too long')
-  return { ok: true, id: machineId, columns: reading.columns, unknownFields: reading.unknownFields }
+  const { unknownFields, unreadable } = reading
+  return { ok: true, id: machineId, columns, unknownFields, unreadable }
 }
 
 /** What makes one row of a device newer: the time of its refresh, then the time when the device was seen. */
@@ -83,17 +86,17 @@ function readFields(source: Source, reading: ReadState): void {
   for (const [name, value] of Object.entries(source)) {
     const field = findField(name)
     if (!field) addUnknown(name, value, reading)
-    else if (field.type === 'nested') readNested(name, value, reading)
-    else if (field.type === 'scans') readScans(name, value, reading)
+    else if (field.type === 'nested') readNested(field.column, name, value, reading)
+    else if (field.type === 'scans') readScans(field.column, name, value, reading)
     else setColumn(field.column, field.type, name, value, reading)
   }
 }
 
 /** The antivirus data of a file row: an object, usually as JSON text. */
-function readNested(name: string, value: unknown, reading: ReadState): void {
+function readNested(column: string, name: string, value: unknown, reading: ReadState): void {
   const nested = parse(value)
   if (isObject(nested)) readFields(nested, reading)
-  else setOther(name, value, reading)
+  else setUnreadable(column, name, value, reading)
 }
 
 const scanKinds = new Set(['quick', 'full', 'custom'])
@@ -106,24 +109,27 @@ const scanMembers = new Map<string, [suffix: string, type: FieldType]>([
 ])
 
 /** `{Quick, Full, Custom}` of `{ScanStatus, ErrorCode, Timestamp}`, usually as JSON text; results may also come beside it. */
-function readScans(name: string, value: unknown, reading: ReadState): void {
+function readScans(column: string, name: string, value: unknown, reading: ReadState): void {
   const scans = parse(value)
   if (!isObject(scans)) {
-    setOther(name, value, reading)
+    setUnreadable(column, name, value, reading)
     return
   }
   for (const [kindName, scan] of Object.entries(scans)) {
     const kind = kindName.toLowerCase()
-    if (!scanKinds.has(kind) || !isObject(scan)) {
-      setOther(`${name}.${kindName}`, scan, reading)
-      continue
-    }
-    for (const [member, memberValue] of Object.entries(scan)) {
-      const path = `${name}.${kindName}.${member}`
-      const [suffix, type] = scanMembers.get(member.toLowerCase()) ?? []
-      if (type) setColumn(`${kind}Scan${suffix}`, type, path, memberValue, reading)
-      else setOther(path, memberValue, reading)
-    }
+    const kindPath = `${name}.${kindName}`
+    if (!scanKinds.has(kind)) addUnknown(kindPath, scan, reading)
+    else if (!isObject(scan)) setUnreadable(`${kind}ScanResult`, kindPath, scan, reading)
+    else readScan(kind, kindPath, scan, reading)
+  }
+}
+
+function readScan(kind: string, kindPath: string, scan: Source, reading: ReadState): void {
+  for (const [member, memberValue] of Object.entries(scan)) {
+    const path = `${kindPath}.${member}`
+    const [suffix, type] = scanMembers.get(member.toLowerCase()) ?? []
+    if (type) setColumn(`${kind}Scan${suffix}`, type, path, memberValue, reading)
+    else addUnknown(path, memberValue, reading)
   }
 }
 
@@ -132,15 +138,27 @@ function setColumn(
   type: FieldType,
   name: string,
   value: unknown,
-  { columns, other }: ReadState,
+  reading: ReadState,
 ): void {
-  // An empty text has a meaning only as a mode.
-  if (isAbsent(value) && !(value === '' && type === 'mode')) return
+  // An empty text has a meaning only as a mode; a dash stands for no mode.
+  if (type === 'mode' ? value == null || value === '-' : isAbsent(value)) return
   const read = readValue(type, value)
-  // A value of an unexpected type is stored as sent: a wrong column would mislead.
-  if (read === undefined) other[name] = value
+  if (read === undefined) setUnreadable(column, name, value, reading)
   // A field may come twice, in two spellings, or in the scan results and beside them: the first value stays.
-  else if (type !== 'flag' || read !== 'unknown') columns[column] ??= read
+  else if (type !== 'flag' || read !== 'unknown') reading.columns[column] ??= read
+}
+
+/** A value of an unexpected form is stored as sent and counted: a wrong column would mislead. */
+function setUnreadable(column: string, name: string, value: unknown, reading: ReadState): void {
+  const parsed = parse(value)
+  const isEmpty = parsed === null || (Array.isArray(parsed) && parsed.length === 0)
+  if (isEmpty || isAbsent(value) || value === '-') return
+  reading.other[name] = value
+  addUnreadable(column, reading)
+}
+
+function addUnreadable(column: string, reading: ReadState): void {
+  if (!reading.unreadable.includes(column)) reading.unreadable.push(column)
 }
 
 function readValue(type: FieldType, value: unknown): Value | undefined {
@@ -171,9 +189,15 @@ function addUnknown(name: string, value: unknown, reading: ReadState): void {
   if (!isIgnored(name)) reading.unknownFields.push(/^[\w.@ -]{1,64}$/.test(name) ? name : 'no-name')
 }
 
-function finish({ columns, other }: ReadState): void {
+function finish(reading: ReadState): void {
+  const { columns, other } = reading
   for (const flag of flagColumns) columns[flag] ??= 'unknown'
-  if (typeof columns.avMode === 'string') columns.avModeName = modeName(columns.avMode)
+  if (typeof columns.avMode === 'string') {
+    columns.avModeName = modeName(columns.avMode)
+    // A number without a known meaning can be read; a word can't.
+    const isWord = columns.avModeName === 'unknown' && !/^\d+$/.test(columns.avMode)
+    if (isWord) addUnreadable('avMode', reading)
+  }
   if (columns.osKind === undefined && typeof columns.osPlatform === 'string') {
     const kind = osKind(columns.osPlatform)
     if (kind) columns.osKind = kind

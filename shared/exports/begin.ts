@@ -1,12 +1,21 @@
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { lease } from '../platform/table-record.ts'
-import { MINUTE_MS } from '../platform/time.ts'
+import { type Clock, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import { digestPaths } from './file-store.ts'
+import { shrinkage } from './guards.ts'
 import type { ExportMethod, Listing } from './kind.ts'
 import type { Begun, FilesRef, Renewed, RunRef } from './names.ts'
 import { endRun } from './publish.ts'
-import { isEarlier, isFinal, isOver, type Run, unlessFenced } from './run-record.ts'
+import {
+  type End,
+  isEarlier,
+  isFinal,
+  isOver,
+  type Run,
+  unlessFenced,
+  type Waiting,
+} from './run-record.ts'
 import { createFor } from './snapshot-table.ts'
 
 /**
@@ -26,15 +35,15 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
       const pending = all.filter((file) => !isFinal(file))
       return { state: 'importing', files: pending.map((file) => file.number) }
     }
-    await runs.set(ref, { state: 'listing', progressAt: stamp(clock) })
+    await runs.set(ref, { state: 'listing', progressAt: stamp(clock), waiting: null })
     const offer = await requestListing(engine, run)
     if ('listing' in offer) return acceptListing(engine, ref, run, offer)
     const { seconds, reason } = offer
     if (seconds === undefined) {
-      await endRun(engine, ref, 'failed', reason)
+      await endRun(engine, ref, { state: 'failed', reason })
       return { state: 'over' }
     }
-    await runs.set(ref, { state: 'listing', reason })
+    await runs.set(ref, { state: 'listing', reason, waiting: inSeconds(clock, seconds, reason) })
     return { state: 'later', seconds }
   })
 }
@@ -68,12 +77,19 @@ interface ListingFailure {
   status?: number
 }
 
+const inSeconds = (clock: Clock, seconds: number, reason: string): Waiting => ({
+  for: `a list of files: ${reason}`,
+  until: new Date(clock.now().getTime() + seconds * SECOND_MS).toISOString(),
+})
+
 /** What an expected error means for a listing; throws any other error. */
 function toFailure(error: unknown): ListingFailure {
   if (error instanceof UpstreamError) {
     const { status, retryable, retryAfterMs = 30_000 } = error.facts
     const seconds = retryable ? Math.min(Math.ceil(retryAfterMs / 1000), 900) : undefined
-    return { reason: error.message, seconds, status }
+    const isOwn = error.facts.code === 'OwnBudget'
+    const reason = isOwn ? 'the calls of the app to the export are used up' : error.message
+    return { reason, seconds, status }
   }
   if (error instanceof ConfigError || error instanceof ShapeError) return { reason: error.message }
   throw error
@@ -90,7 +106,7 @@ async function acceptListing(
   const over = await decideListing(engine, run, listing, method)
   if (over) {
     await runs.set(ref, { state: 'listing', method, generatedTime })
-    await endRun(engine, ref, over.state, over.reason)
+    await endRun(engine, ref, over)
     return { state: 'over' }
   }
   const snapshot = kind.snapshotTable(ref.runId)
@@ -114,19 +130,27 @@ async function decideListing(
   run: Run,
   { files, generatedTime }: Listing,
   method: ExportMethod,
-) {
-  if (files.length === 0) return { state: 'empty', reason: 'the upstream listed no file' } as const
+): Promise<End | undefined> {
   const current = await runs.current()
+  const none = 'the upstream listed no file'
+  if (files.length === 0 && !current) return { state: 'empty', reason: none }
+  if (files.length === 0 && current) {
+    const reason = `${none}: ${shrinkage(0, current)}`
+    return { state: 'failed', reason, guard: 'devices', devicesBefore: current.devices }
+  }
   if (!current || method === 'json') return undefined
-  if (isEarlier(generatedTime, current.generatedTime)) {
-    return { state: 'failed', reason: 'the listing is older than the published snapshot' } as const
+  const isOlder = isEarlier(generatedTime, current.generatedTime)
+  if (isOlder && current.method === 'files')
+    return { state: 'failed', reason: 'the listing is older than the published snapshot' }
+  if (isOlder && !run.force) {
+    const reason = `the export is older than snapshot ${current.runId}, which was read page by page`
+    return { state: 'unchanged', reason }
   }
   const isSame =
     isSameTime(generatedTime, current.generatedTime) &&
     (generatedTime !== null || current.paths === digestPaths(files))
   if (!isSame || run.force || current.method !== 'files') return undefined
-  const reason = `snapshot ${current.runId} already holds this export`
-  return { state: 'unchanged', reason } as const
+  return { state: 'unchanged', reason: `snapshot ${current.runId} already holds this export` }
 }
 
 /** How long a renewal may run before another executor may start one. */
@@ -149,8 +173,9 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     try {
       listing = await kind.listFiles()
     } catch (error) {
-      await runs.set(ref, { renewingUntil: null })
       const { reason, seconds } = toFailure(error)
+      const waiting = seconds === undefined ? null : inSeconds(engine.clock, seconds, reason)
+      await runs.set(ref, { renewingUntil: null, waiting })
       if (seconds !== undefined) return { state: 'later', seconds }
       await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
       return { state: 'over' }
@@ -159,6 +184,7 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     const { generatedTime } = await runs.set(ref, {
       renewingUntil: null,
       progressAt: stamp(engine.clock),
+      waiting: null,
     })
     if (
       !isSameTime(listing.generatedTime, generatedTime) ||

@@ -18,6 +18,8 @@ export interface ExportEngine extends Traced {
   announce(run: Run): Promise<void>
   clock: Clock
   retention: Retention
+  /** The devices come from another source than those of the snapshot: fewer of them are no fault. */
+  acceptsFewer?: boolean
 }
 
 /** When old snapshots are dropped: never the current one, and none within `graceMs` after it was replaced. */

@@ -24,10 +24,18 @@ export function createFileLedger(table: Table, kind: string) {
     rowKey: String(number).padStart(6, '0'),
   })
 
-  async function* list(runId: string, after = 0): AsyncGenerator<FileRecord> {
+  /** The files after a number; `skipped` gets the keys of rows that can't be read. */
+  async function* list(
+    runId: string,
+    after = 0,
+    skipped: string[] = [],
+  ): AsyncGenerator<FileRecord> {
     const { rowKey: from } = key(runId, after + 1)
-    for await (const { rowKey, columns } of table.list({ ...fileRows(partition(runId)), from }))
-      yield { number: Number(rowKey), ...fileRow.read(columns) }
+    for await (const { rowKey, columns } of table.list({ ...fileRows(partition(runId)), from })) {
+      const file = fileRow.tryRead(columns)
+      if (file) yield { number: Number(rowKey), ...file }
+      else skipped.push(rowKey)
+    }
   }
 
   /** Changes a file, or leaves it; throws `Fenced` for another epoch, and with `mayRaise` only for an older one. */

@@ -15,7 +15,7 @@ import {
 } from './run-record.ts'
 import { attemptTable } from './snapshot-table.ts'
 import { createSnapshotWriter } from './snapshot-writer.ts'
-import { openSource, type Source } from './source-rows.ts'
+import { expireOnce, openSource, type Source } from './source-rows.ts'
 
 /** How often a file in an unknown shape is read before it counts as failed. */
 const SHAPE_ATTEMPTS = 3
@@ -32,11 +32,13 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
     if (run.state !== 'importing') throw new Fenced(ref.runId)
     const updatedAt = stamp(clock)
     const file = await files.update(ref, (known) =>
-      isFinal(known)
+      isFinal(known) || known.state === 'expired'
         ? undefined
         : { ...known, state: 'importing', attempts: known.attempts + 1, updatedAt },
     )
     if (isFinal(file)) return { file: number, state: 'done' }
+    // The same activity again, before its link was renewed.
+    if (file.state === 'expired') return { file: number, state: 'expired' }
     const { attempts } = file
 
     const result = await attempt(engine, ref, run, file)
@@ -78,8 +80,9 @@ async function attempt(
     if (isConflict(error, 'no-table')) throw new Fenced(ref.runId)
     if (error instanceof UpstreamError) {
       const { message: reason, facts } = error
-      // The allowed hosts changed after the listing: new links may lead to an allowed host.
-      if (facts.reason === 'forbidden-host') return { state: 'expired', reason }
+      if (facts.reason === 'forbidden-host') {
+        return expireOnce(`the link leads to ${facts.said}: no file store of DEFENDER_CLOUD`, file)
+      }
       return { state: facts.retryable ? 'waiting' : 'failed', reason }
     }
     if (error instanceof ShapeError) {
@@ -104,10 +107,12 @@ async function importRows(
   const table = source.restartsWhole
     ? await attemptTable(engine, ref, file.attempts)
     : engine.table(run.snapshot ?? '')
-  const kind = { buckets: run.buckets, freshness: engine.kind.freshness }
+  const { freshness, essential } = engine.kind
+  const kind = { buckets: run.buckets, freshness }
   const writer = createSnapshotWriter({ table, kind, writer: engine.writer, file: file.number })
   const unknown = new Map<string, number>()
   const rejects: Reject[] = []
+  const unreadable = new Map<string, number>()
   const counts = { ...noRows }
   try {
     for await (const block of source.blocks) {
@@ -115,11 +120,13 @@ async function importRows(
         counts.parsed += 1
         if (row.ok) {
           for (const name of row.unknownFields) countName(unknown, name)
+          for (const name of row.unreadable) countName(unreadable, name)
+          if (row.unreadable.some((name) => essential.has(name))) counts.unreadableRows += 1
           await writer.add(row.id, row.columns, line, text.length)
         } else {
           counts.rejected += 1
           if (rejects.length < MAX_REJECTS)
-            rejects.push({ line, reason: row.reason, text: redact(text).slice(0, MAX_TEXT) })
+            rejects.push({ line, reason: row.reason, text: beginningOf(text) })
         }
       }
     }
@@ -129,5 +136,10 @@ async function importRows(
     await writer.abandon()
     throw error
   }
-  return { ...counts, bytes: source.bytes(), unknownFields: Object.fromEntries(unknown), rejects }
+  const unknownFields = Object.fromEntries(unknown)
+  const names = { unknownFields, unreadable: Object.fromEntries(unreadable) }
+  return { ...counts, ...names, bytes: source.bytes(), rejects }
 }
+
+/** Cut before the search for secrets, which takes its time, and after it. */
+const beginningOf = (text: string) => redact(text.slice(0, 40 * MAX_TEXT)).slice(0, MAX_TEXT)

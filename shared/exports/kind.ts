@@ -18,12 +18,11 @@ type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: { packed: number } }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
-/** One upstream row as read: its columns and the names of its unknown fields, or why it can't be stored. */
+/** One upstream row as read; `unreadable` are columns whose value is present and can't be read. */
 export type ReadRow =
-  | { ok: true; id: string; columns: Columns; unknownFields: string[] }
+  | { ok: true; id: string; columns: Columns; unknownFields: string[]; unreadable: string[] }
   | { ok: false; reason: string }
 
-/** A row that can't be stored. */
 export const reject = (reason: string): ReadRow => ({ ok: false, reason })
 
 /** How a run gets its rows: as files behind links, or as one paged list. */
@@ -36,7 +35,6 @@ export interface ExportKind {
   readonly method: ExportMethod | 'auto'
   /** Partitions of a snapshot table; a power of two up to 256. */
   readonly buckets: number
-  /** The name of a run's snapshot table. */
   snapshotTable(runId: string): string
   /** Lists the files of the current export; one upstream call. */
   listFiles(): Promise<Listing>
@@ -46,6 +44,8 @@ export interface ExportKind {
   pages(): AsyncIterable<{ rows: unknown[]; date: Date | undefined }>
   /** Reads one parsed line of a file, or one element of a page. */
   readRow(row: unknown): ReadRow
+  /** The columns that answers rest on: a run in which they can't be read is stopped. */
+  readonly essential: ReadonlySet<string>
   /** What makes one row of a device newer than another, most important first; text that sorts by time. */
   freshness(columns: Columns): string[]
 }

@@ -1,22 +1,19 @@
-import { DAY_MS } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS } from '../platform/time.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import { digestPaths } from './file-store.ts'
+import { decideOutcome } from './guards.ts'
 import type { RunRef } from './names.ts'
 import {
-  countName,
+  countFiles,
+  type End,
   type FileRecord,
-  isEarlier,
   isFinal,
   isOver,
-  noRows,
+  keepsTable,
   type Run,
-  type RunState,
   unlessFenced,
 } from './run-record.ts'
 import { dropOtherAttempts } from './snapshot-table.ts'
-
-/** A run with a greater share of rejected lines is not published. */
-const MAX_REJECTED = 0.01
 
 /**
  * Ends a run by what the ledger says. When every listed file was imported and every row is accounted for, its snapshot
@@ -30,7 +27,7 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     if (isOver(run.state)) return tidyRun(engine, ref, run)
     if (run.state !== 'importing') {
       const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`
-      return endRun(engine, ref, 'failed', reason)
+      return endRun(engine, ref, { state: 'failed', reason })
     }
     for await (const file of files.list(runId)) {
       if (isFinal(file)) continue
@@ -39,8 +36,10 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     }
     const all = await files.all(runId)
     const counts = countFiles(all)
-    const over = await decideOutcome(engine, run, counts, all)
-    if (over) return endRun(engine, ref, over.state, over.reason)
+    const { unreadable } = counts
+    if (Object.keys(unreadable).length > 0) log.warn('fields unreadable', { runId, ...unreadable })
+    const end = await decideOutcome(engine, run, counts, all, await runs.current())
+    if (end.state !== 'published') return endRun(engine, ref, end)
 
     const now = stamp(engine.clock)
     const current = {
@@ -56,58 +55,26 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     const published = await runs.publish(ref, current, (known) => ({
       ...known,
       ...counts,
-      state: 'published',
-      reason: null,
+      ...end,
+      waiting: null,
       endedAt: now,
     }))
+    if (end.reason) log.warn('export run published with a warning', { runId, ...end })
     if (counts.rejected > 0) log.warn('rows rejected', { source: runId, rejected: counts.rejected })
-    log.info('export run published', { runId, ...counts })
+    log.info('export run published', { runId, ...end, ...counts })
     await tidyRun(engine, ref, published)
     await expireSnapshots(engine)
   })
 }
 
-/** Why a run must not be published; undefined when it should be. */
-async function decideOutcome(
-  { runs }: ExportEngine,
-  run: Run,
-  counts: ReturnType<typeof countFiles>,
-  files: FileRecord[],
-): Promise<{ state: 'failed' | 'empty'; reason: string } | undefined> {
-  const failed = (reason: string) => ({ state: 'failed', reason }) as const
-  const bad = files.filter((file) => file.state !== 'imported')
-  if (bad.length > 0) {
-    const named = bad.slice(0, 3).map((file) => `${file.path} (${file.reason ?? file.state})`)
-    return failed(
-      run.reason ?? `${bad.length} of ${files.length} files failed: ${named.join(', ')}`,
-    )
-  }
-  if (counts.listed !== run.listed || counts.imported !== run.listed) {
-    return failed(`${counts.imported} of ${run.listed} listed files were imported`)
-  }
-  const { parsed, written, duplicates, rejected } = counts
-  if (parsed !== written + duplicates + rejected) return failed('the counts do not agree')
-  if (rejected > parsed * MAX_REJECTED)
-    return failed(`${rejected} of ${parsed} lines were rejected`)
-  if (written === 0) return { state: 'empty', reason: 'no file held a device' }
-  const current = await runs.current()
-  return current && isEarlier(run.generatedTime, current.generatedTime)
-    ? failed('a newer snapshot was published meanwhile')
-    : undefined
-}
-
-/** Ends a run without publishing it: stores reason and counts, drops its table, erases its links. */
-export async function endRun(
-  engine: ExportEngine,
-  ref: RunRef,
-  state: RunState,
-  reason: string,
-): Promise<void> {
+/** Ends a run without publishing it: stores reason and counts, erases its links, drops a table that is not kept. */
+export async function endRun(engine: ExportEngine, ref: RunRef, end: End): Promise<void> {
   const { runs, files, clock, log } = engine
   const counts = countFiles(await files.all(ref.runId))
-  const ended = await runs.set(ref, { ...counts, state, reason, endedAt: stamp(clock) })
-  const level = state === 'failed' ? log.error : log.info
-  level('export run ended', { runId: ref.runId, state, reason, ...counts })
+  const endedAt = stamp(clock)
+  const ended = await runs.set(ref, { ...counts, ...end, waiting: null, endedAt })
+  const level = end.state === 'failed' ? log.error : log.info
+  level('export run ended', { runId: ref.runId, ...end, ...counts })
   await tidyRun(engine, ref, ended)
 }
 
@@ -115,7 +82,7 @@ export async function endRun(
 async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
   const { runs, files, table } = engine
   if (run.method === 'json') await dropOtherAttempts(engine, run)
-  if (run.state !== 'published' && run.snapshot) {
+  if (run.snapshot && !keepsTable(run)) {
     await table(run.snapshot).drop()
     await runs.dropped(ref)
   }
@@ -125,22 +92,9 @@ async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<voi
   await runs.release(ref)
 }
 
-/** The counts of a run: the sums over its files. */
-export function countFiles(files: FileRecord[]) {
-  const counts = { listed: files.length, imported: 0, failed: 0, ...noRows, notReadyAtFirst: 0 }
-  const unknown = new Map<string, number>()
-  for (const file of files) {
-    if (file.state === 'imported') counts.imported += 1
-    if (file.state === 'failed') counts.failed += 1
-    counts.parsed += file.parsed
-    counts.written += file.written
-    counts.duplicates += file.duplicates
-    counts.rejected += file.rejected
-    if (file.notReadyAtFirst) counts.notReadyAtFirst += 1
-    for (const [name, times] of Object.entries(file.unknownFields)) countName(unknown, name, times)
-  }
-  return { ...counts, unknownFields: Object.fromEntries(unknown) }
-}
+/** How long a run that a guard stopped can be published. Its table stays longer than any such call lasts. */
+export const GUARDED_MS = DAY_MS
+const GUARDED_TABLE_MS = GUARDED_MS + HOUR_MS
 
 /** How long run records are stored; longer than their snapshots. */
 const RUN_DAYS = 90
@@ -155,14 +109,17 @@ export async function expireSnapshots(engine: ExportEngine): Promise<void> {
   const nowMs = clock.now().getTime()
   const [current, active] = [await runs.current(), await runs.active()]
   const known = await runs.runs(MAX_RUNS)
-  const stored = known.filter(
-    (run) => run.state === 'published' && run.snapshot && run.runId !== current?.runId,
-  )
-  for (const [index, { runId, epoch, snapshot, supersededAt, startedAt }] of stored.entries()) {
-    if (!supersededAt || nowMs - Date.parse(supersededAt) < retention.graceMs) continue
+  const withTable = known.filter(({ runId, snapshot }) => snapshot && runId !== current?.runId)
+  const published = withTable.filter(({ state }) => state === 'published')
+  const isExpired = (run: Run) => {
+    if (run.state === 'failed') return nowMs - Date.parse(run.endedAt ?? '') > GUARDED_TABLE_MS
+    const { supersededAt, startedAt } = run
+    if (!supersededAt || nowMs - Date.parse(supersededAt) < retention.graceMs) return false
     // The newest of all is the current one, which is not in the list.
-    const isSurplus = retention.newest !== undefined && index + 1 >= retention.newest
-    if (!isSurplus && nowMs - Date.parse(startedAt) <= retention.days * DAY_MS) continue
+    const isSurplus = published.indexOf(run) + 1 >= (retention.newest ?? Number.POSITIVE_INFINITY)
+    return isSurplus || nowMs - Date.parse(startedAt) > retention.days * DAY_MS
+  }
+  for (const { runId, epoch, snapshot } of withTable.filter(isExpired)) {
     await table(snapshot ?? '').drop()
     const ref = { kind: kind.name, runId, epoch }
     await unlessFenced<unknown>(undefined, () => runs.dropped(ref))

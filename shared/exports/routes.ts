@@ -7,10 +7,9 @@ import { DAY_MS } from '../platform/time.ts'
 import type { Executor, ExportEngine } from './engine.ts'
 import { RUN_ID } from './names.ts'
 import { isOver } from './run-record.ts'
-import { startRun } from './start.ts'
-import { runSchema, runSummarySchema, viewFile, viewRun } from './view.ts'
+import { publishOnRequest, startRun } from './start.ts'
+import { runSchema, runSummarySchema, skippedRows, viewFile, viewRun } from './view.ts'
 
-/** What the export routes work with. */
 export interface ExportDeps {
   engine: ExportEngine
   executor: Executor
@@ -19,7 +18,8 @@ export interface ExportDeps {
 
 const route = defineRoute<ExportDeps>()
 const runId = z.string().regex(RUN_ID, 'is not a run id')
-const startedSchema = z.strictObject({ runId: z.string(), state: z.string(), joined: z.boolean() })
+const stateSchema = z.strictObject({ runId: z.string(), state: z.string() })
+const startedSchema = stateSchema.extend({ joined: z.boolean() })
 
 const snapshotSchema = z.strictObject({
   runId: z.string(),
@@ -44,6 +44,15 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       fix: `GET /api/${kind}/exports lists the runs.`,
     })
   }
+
+  const inProgress = (runId: string, why: string) =>
+    new RequestError({
+      status: 409,
+      problem: 'export-in-progress',
+      title: 'Another run is in progress',
+      detail: `Run ${runId} is in progress and ${why}.`,
+      fix: `Repeat it when GET /api/${kind}/exports/${runId}/wait answers 200.`,
+    })
 
   const wait = {
     name: `${kind}-export`,
@@ -77,8 +86,41 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     },
     longPoll: wait,
     async handle({ body }, { engine, executor }) {
-      const started = await startRun(engine, executor, body)
-      return { status: 202, body: started, subject: started.runId }
+      const { unmet, ...started } = await startRun(engine, executor, body)
+      const { runId } = started
+      if (unmet.length > 0)
+        throw inProgress(runId, `was started otherwise: it does not meet ${unmet.join(' and ')}`)
+      return { status: 202, body: started, subject: runId }
+    },
+  })
+
+  const publishExport = route({
+    name: `publish-${kind}-export`,
+    method: 'POST',
+    path: `${kind}/exports/{runId}/publish`,
+    summary: 'Publish a run that a guard stopped, within 24 hours and without a new download',
+    params: z.strictObject({ runId }),
+    answers: {
+      202: {
+        description: 'The run goes on; Location answers 200 when it has ended.',
+        body: stateSchema,
+      },
+    },
+    longPoll: wait,
+    async handle({ params: { runId } }, { engine, executor }) {
+      await findRun(engine, runId)
+      const answer = await publishOnRequest(engine, executor, runId)
+      if ('inProgress' in answer) throw inProgress(answer.inProgress, 'must end first')
+      if ('refusal' in answer) {
+        throw new RequestError({
+          status: 409,
+          problem: 'run-not-publishable',
+          title: 'This run can not be published',
+          detail: `Run ${runId} ${answer.refusal}.`,
+          fix: `POST /api/${kind}/exports starts a new run.`,
+        })
+      }
+      return { status: 202, body: { runId, state: answer.run.state }, subject: runId }
     },
   })
 
@@ -88,12 +130,13 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     path: `${kind}/exports`,
     summary: 'Export runs, newest first',
     answers: { 200: { description: 'A page of runs.' } },
-    list: { name: 'runs', of: runSummarySchema, position: z.string().regex(RUN_ID) },
+    list: { name: 'runs', of: runSummarySchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {
-      const found = await engine.runs.runs(limit + 1, after)
+      const skippedRows: string[] = []
+      const found = await engine.runs.runs(limit + 1, after, skippedRows)
       const { page, next } = cutPage(found, limit, ({ runId }) => runId)
       const runs = await Promise.all(page.map((run) => viewRun(engine, run)))
-      return { status: 200, body: { runs, next } }
+      return { status: 200, body: { runs, skippedRows, next } }
     },
   })
 
@@ -108,12 +151,13 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     async handle({ params: { runId }, query: { limit, after } }, { engine }) {
       const run = await findRun(engine, runId)
       const found = []
-      for await (const file of engine.files.list(runId, after)) {
+      const skippedRows: string[] = []
+      for await (const file of engine.files.list(runId, after, skippedRows)) {
         found.push(viewFile(file))
         if (found.length > limit) break
       }
       const { page: files, next } = cutPage(found, limit, ({ number }) => number)
-      return { status: 200, body: { ...(await viewRun(engine, run)), files, next } }
+      return { status: 200, body: { ...(await viewRun(engine, run)), files, skippedRows, next } }
     },
   })
 
@@ -127,7 +171,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       200: { description: 'The run has ended.', body: runSummarySchema },
       202: {
         description: 'Not yet: poll Location again after Retry-After.',
-        body: startedSchema.omit({ joined: true }),
+        body: stateSchema,
       },
     },
     longPoll: wait,
@@ -143,10 +187,11 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     path: `${kind}/snapshots`,
     summary: 'The stored snapshots, newest first',
     answers: { 200: { description: 'A page of snapshots.' } },
-    list: { name: 'snapshots', of: snapshotSchema, position: z.string().regex(RUN_ID) },
+    list: { name: 'snapshots', of: snapshotSchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {
+      const skippedRows: string[] = []
       const current = await engine.runs.current()
-      const published = (await engine.runs.runs(10_000, after)).filter(
+      const published = (await engine.runs.runs(10_000, after, skippedRows)).filter(
         (run) => run.state === 'published' && run.snapshot,
       )
       const { page, next } = cutPage(published, limit, ({ runId }) => runId)
@@ -159,9 +204,9 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
         current: run.runId === current?.runId,
         table: run.snapshot,
       }))
-      return { status: 200, body: { snapshots, next } }
+      return { status: 200, body: { snapshots, skippedRows, next } }
     },
   })
 
-  return [startExport, listExports, showExport, waitForExport, listSnapshots]
+  return [startExport, publishExport, listExports, showExport, waitForExport, listSnapshots]
 }

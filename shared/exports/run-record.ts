@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
+import { HOUR_MS } from '../platform/time.ts'
 
 /** The states of a run, in their order; those after `importing` are final. */
 export const runStates = [
@@ -14,7 +15,6 @@ export const runStates = [
 ] as const
 export type RunState = (typeof runStates)[number]
 
-/** Whether a run has ended. */
 export const isOver = (state: RunState): boolean =>
   runStates.indexOf(state) > runStates.indexOf('importing')
 
@@ -33,13 +33,23 @@ export const isFinal = ({ state }: { state: FileState }): boolean =>
   state === 'imported' || state === 'failed'
 
 /** Row counts at zero: `parsed = written + duplicates + rejected`. */
-export const noRows = { parsed: 0, written: 0, duplicates: 0, rejected: 0 }
+export const noRows = { parsed: 0, written: 0, duplicates: 0, rejected: 0, unreadableRows: 0 }
 export type RowCounts = typeof noRows
 
 const text = z.string().nullable()
 const count = z.number().default(0)
-const rowCounts = { parsed: count, written: count, duplicates: count, rejected: count }
-const unknownFields = z.record(z.string(), z.number()).default({})
+const countsByName = z.record(z.string(), z.number()).default({})
+const rowCounts = {
+  ...{ parsed: count, written: count, duplicates: count, rejected: count, unreadableRows: count },
+  unknownFields: countsByName,
+  unreadable: countsByName,
+}
+
+/** What stops a run that is worse than the snapshot before. */
+export const guards = ['rejected', 'unreadable', 'devices'] as const
+
+export const waitingSchema = z.strictObject({ for: z.string(), until: z.string() })
+export type Waiting = z.output<typeof waitingSchema>
 
 const storedRun = z.object({
   epoch: z.number(),
@@ -65,13 +75,22 @@ const storedRun = z.object({
   ...rowCounts,
   notReadyAtFirst: count,
   linksRenewed: count,
-  unknownFields,
+  /** Devices of the snapshot before. */
+  devicesBefore: z.number().nullable(),
+  guard: z.enum(guards).nullable(),
+  waiting: waitingSchema.nullable(),
   /** The id in the log lines of the run, for all its executors. */
   correlation: text,
 })
 
 /** A run as stored in the ledger. Times are RFC 3339. */
 export type Run = z.output<typeof storedRun> & { runId: string }
+
+export type End = Pick<Run, 'state' | 'reason'> & Partial<Pick<Run, 'guard' | 'devicesBefore'>>
+
+/** Whether an ended run keeps its table: one that a guard stopped can be published on request. */
+export const keepsTable = ({ state, guard, written }: Run): boolean =>
+  state === 'published' || (state === 'failed' && guard !== null && written > 0)
 
 /** A line that could not be stored, with its number (from 1) and its first 200 characters. */
 const rejectSchema = z.object({ line: z.number(), reason: z.string(), text: z.string() })
@@ -89,17 +108,13 @@ const storedFile = z.object({
   reason: text,
   notReadyAtFirst: z.boolean().default(false),
   updatedAt: text,
-  unknownFields,
   rejects: z.array(rejectSchema).default([]),
 })
 
-/** A file of a run as stored in the ledger. */
 export type FileRecord = z.output<typeof storedFile> & { number: number }
 
-/** The row of a run; its id is its key. */
 export const runRow = rowCodec(storedRun)
 
-/** The row of a file; its number is its key. */
 export const fileRow = rowCodec(storedFile)
 
 /** A file after the listing, before its first attempt. */
@@ -108,12 +123,34 @@ export const newFile = (epoch: number, path: string, link: string) =>
 
 export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })
 
-/** Most names of unknown fields that are counted. */
+/** A run without progress for so long is taken over even when its instance seems alive. */
+export const SILENCE_MS = 2 * HOUR_MS
+
+export function lastProgress(run: Run, files: FileRecord[]): string {
+  const times = files.map(({ updatedAt }) => updatedAt ?? '')
+  return times.reduce((latest, time) => (time > latest ? time : latest), run.progressAt)
+}
+
 const MAX_NAMES = 200
 
-/** Adds to the count of an unknown field. */
 export function countName(counts: Map<string, number>, name: string, times = 1): void {
   if (counts.has(name) || counts.size < MAX_NAMES) counts.set(name, (counts.get(name) ?? 0) + times)
+}
+
+/** The counts of a run: the sums over its files. */
+export function countFiles(files: FileRecord[]) {
+  const counts = { listed: files.length, imported: 0, failed: 0, notReadyAtFirst: 0, ...noRows }
+  const [unknown, unreadable] = [new Map<string, number>(), new Map<string, number>()]
+  for (const file of files) {
+    if (file.state === 'imported') counts.imported += 1
+    if (file.state === 'failed') counts.failed += 1
+    if (file.notReadyAtFirst) counts.notReadyAtFirst += 1
+    for (const name of Object.keys(noRows) as (keyof RowCounts)[]) counts[name] += file[name]
+    for (const [name, times] of Object.entries(file.unknownFields)) countName(unknown, name, times)
+    for (const [name, times] of Object.entries(file.unreadable)) countName(unreadable, name, times)
+  }
+  const unknownFields = Object.fromEntries(unknown)
+  return { ...counts, unknownFields, unreadable: Object.fromEntries(unreadable) }
 }
 
 /** Whether a generated time is earlier than another; false when one of them is unknown. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { deleteRows, type Operation, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
 import type { RunRef } from './names.ts'
-import { Fenced, isOver, type Run, type RunState, runRow, runStates, toRun } from './run-record.ts'
+import { Fenced, isOver, type Run, type RunState, runRow, runStates } from './run-record.ts'
 
 const storedActive = z.object({ run: z.string(), epoch: z.number() })
 const storedCurrent = z.object({
@@ -80,6 +80,8 @@ export function createRunLedger(table: Table, kind: string) {
       return (await readRun(runId))?.record
     },
 
+    stored: readRun,
+
     /** The run in the epoch of `ref`; throws `Fenced` for another epoch. */
     async requireRun({ runId, epoch }: RunRef): Promise<Run> {
       const run = (await readRun(runId))?.record
@@ -87,27 +89,35 @@ export function createRunLedger(table: Table, kind: string) {
       return run
     },
 
-    /** Runs from the newest to the oldest, at most `limit`, and older than `after`. */
-    async runs(limit: number, after?: string): Promise<Run[]> {
+    /** The newest runs, at most `limit`, older than `after`; `skipped` gets the keys of rows that can't be read. */
+    async runs(limit: number, after?: string, skipped: string[] = []): Promise<Run[]> {
       const found: Run[] = []
       const before = after === undefined ? 'run}' : `run|${after}`
-      for await (const row of table.list({ partitionKey: kind, from: 'run|', before })) {
-        found.push(toRun(row.rowKey.slice(4), row.columns))
+      const rows = table.list({ partitionKey: kind, from: 'run|', before })
+      for await (const { rowKey, columns } of rows) {
+        const run = runRow.tryRead(columns)
+        if (run) found.push({ runId: rowKey.slice(4), ...run })
+        else skipped.push(rowKey)
         // Keys ascend, so the newest come last: only the tail is needed.
         if (found.length > limit) found.shift()
       }
       return found.reverse()
     },
 
-    /** Begins a run unless one is in progress; of two concurrent calls one wins. Answers whether this call won. */
-    async begin(run: Run): Promise<boolean> {
+    /** Begins a run, or with its ETag continues one, unless one is in progress. Answers whether this one is then. */
+    async begin(run: Run, etag?: string): Promise<boolean> {
       const { runId, epoch } = run
+      const active = await actives.read(key('active'))
+      // Somebody may delete the row of a run that can't be read.
+      const orphan = active && !(await readRun(active.record.run)) ? active.etag : undefined
       const etags = await tryTransact(table, [
-        actives.write(key('active'), { run: runId, epoch }, undefined),
-        runs.write(runKey(runId), run, undefined),
+        actives.write(key('active'), { run: runId, epoch }, orphan),
+        runs.write(runKey(runId), run, etag),
       ])
+      if (etags) return true
       // The answer to a successful transaction may have been lost, so that it was sent twice.
-      return etags !== undefined || (await readActive())?.run === runId
+      const begun = await readActive()
+      return begun?.run === runId && begun.epoch === epoch
     },
 
     /** Raises the epoch of a run that seems dead, at the given time. Undefined when another executor was faster. */

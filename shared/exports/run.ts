@@ -8,6 +8,7 @@ import {
   instanceId,
   type Renewed,
   type RunRef,
+  WAIT_SECONDS,
 } from './names.ts'
 
 // Replayed code: it may use only `context.df`. The activities read and write the ledger and have all effects.
@@ -17,9 +18,6 @@ const GROUP_SIZE = 50
 
 /** How often a listing is requested while the upstream answers that it comes later; then the run fails. */
 const MAX_LISTINGS = 6
-
-/** Waits in seconds between attempts at files that are not ready or broke off; after the last attempt the file fails. */
-const WAIT_SECONDS = [15, 60, 120, 300, 600, 600]
 
 /** How often one group may renew its links; each renewal costs one call of a small hourly budget. */
 const MAX_RENEWALS = 4
@@ -51,38 +49,52 @@ export function* exportRun(context: OrchestrationContext): Generator<Task, void>
   if (begun.state !== 'over') yield call(context, exportNames.publishRun, ref)
 }
 
-/** One group of files: all in parallel, then again those that are not ready, and with new links those that expired. */
+/**
+ * One group of files: all in parallel, then again those that are not ready, and with new links those that expired. Each
+ * kind of waiting has its own time: files that become ready do not wait for calls of the budget.
+ */
 export function* importFiles(context: OrchestrationContext): Generator<Task, void> {
   const { files, ...ref } = context.df.getInput<FilesRef>()
-  let pending = files
-  let waits = 0
-  let renewals = 0
-  while (pending.length > 0) {
-    const tasks = pending.map((file) => call(context, exportNames.importFile, { ...ref, file }))
+  const now = () => context.df.currentUtcDateTime.getTime()
+  const ready = [...files]
+  const later = { files: [] as number[], at: 0, waits: 0 }
+  const expired = { files: [] as number[], at: 0, renewals: 0, tries: 0 }
+  while (ready.length + later.files.length + expired.files.length > 0) {
+    const attempted = ready.splice(0)
+    const tasks = attempted.map((file) => call(context, exportNames.importFile, { ...ref, file }))
     const outcomes = (yield* settle(context, tasks)) as (FileOutcome | undefined)[]
-    // No outcome means that the worker was lost three times: the file is attempted again.
-    const state = (index: number) => outcomes[index]?.state ?? 'again'
-    const expired = pending.filter((_, index) => state(index) === 'expired')
-    const again = pending.filter((_, index) => state(index) === 'again')
+    for (const [index, file] of attempted.entries()) {
+      // No outcome means that the worker was lost three times: the file is attempted again.
+      const state = outcomes[index]?.state ?? 'again'
+      if (state === 'expired') expired.files.push(file)
+      if (state === 'again') later.files.push(file)
+    }
+    if (expired.files.length > 0 && now() >= expired.at) yield* renew(expired)
+    if (later.files.length > 0 && now() >= later.at) {
+      const seconds = WAIT_SECONDS[later.waits++]
+      if (seconds === undefined) later.files = []
+      else later.at = now() + seconds * 1000
+    }
+    if (ready.length > 0) continue
+    const waiting = [later, expired].filter((one) => one.files.length > 0)
+    if (waiting.length > 0)
+      yield wait(context, (Math.min(...waiting.map(({ at }) => at)) - now()) / 1000)
+    if (now() >= later.at) ready.push(...later.files.splice(0))
+  }
 
+  function* renew(one: typeof expired): Generator<Task, void> {
+    if (one.tries === 0) one.renewals += 1
+    const input = { ...ref, files: one.files }
     const renewed =
-      expired.length > 0 &&
-      renewals++ < MAX_RENEWALS &&
-      (yield* renew(context, { ...ref, files: expired }))
-    const waited = again.length > 0 && waits < WAIT_SECONDS.length
-    // When others continue at once with new links, the files that are not ready are attempted together with them.
-    if (waited && !renewed) yield wait(context, WAIT_SECONDS[waits++] ?? 0)
-    pending = [...(renewed ? expired : []), ...(waited ? again : [])]
+      one.renewals > MAX_RENEWALS || one.tries++ === MAX_LISTINGS
+        ? ({ state: 'over' } as const)
+        : ((yield call(context, exportNames.renewLinks, input)) as unknown as Renewed)
+    if (renewed.state === 'later') one.at = now() + renewed.seconds * 1000
+    else {
+      if (renewed.state === 'renewed') ready.push(...one.files)
+      Object.assign(one, { files: [], at: 0, tries: 0 })
+    }
   }
-}
-
-function* renew(context: OrchestrationContext, ref: FilesRef): Generator<Task, boolean> {
-  for (let tries = 1; tries <= MAX_LISTINGS; tries++) {
-    const renewed = (yield call(context, exportNames.renewLinks, ref)) as unknown as Renewed
-    if (renewed.state !== 'later') return renewed.state === 'renewed'
-    yield wait(context, renewed.seconds)
-  }
-  return false
 }
 
 /** Waits for every task, also after a failure: `Task.all` alone ends at the first failure while the others still run. */

@@ -1,7 +1,7 @@
 import type { Table } from '../platform/table.ts'
 import type { ExportEngine } from './engine.ts'
 import type { RunRef } from './names.ts'
-import { Fenced, isOver, type Run } from './run-record.ts'
+import { Fenced, isOver, keepsTable, type Run } from './run-record.ts'
 
 /** The table for an attempt at a run's paged list; attempts count from 1. */
 const attemptTableName = ({ kind }: ExportEngine, runId: string, attempt: number): string =>
@@ -45,7 +45,7 @@ export async function createFor(engine: ExportEngine, ref: RunRef, name: string)
   const table = engine.table(name)
   await table.create()
   const run = await engine.runs.run(ref.runId)
-  if (run?.snapshot === name && (!isOver(run.state) || run.state === 'published')) return table
+  if (run?.snapshot === name && (!isOver(run.state) || keepsTable(run))) return table
   await table.drop()
   throw new Fenced(ref.runId)
 }

@@ -36,6 +36,7 @@ export async function openSource(
   if (!file.link) return { state: 'expired', reason: 'the file has no link' }
   const opened = await engine.kind.openFile(file.link)
   if (opened.kind === 'empty') return { ...source, blocks: noRows(), note: 'the file is empty' }
+  if (opened.kind === 'gone') return expireOnce('the link leads to no file any more', file)
   if (opened.kind !== 'open') return notOpen[opened.kind]
   return { ...source, blocks: readFile(engine, opened.body), bytes: () => opened.bytes.packed }
 }
@@ -43,8 +44,11 @@ export async function openSource(
 const notOpen = {
   'not-ready': { state: 'not-ready', reason: 'the file is not ready' },
   expired: { state: 'expired', reason: 'the link has expired' },
-  gone: { state: 'expired', reason: 'the link leads to no file any more' },
 } as const
+
+/** A new link may lead elsewhere. When it fails like the link before, another one would only cost a call. */
+export const expireOnce = (reason: string, file: FileRecord) =>
+  ({ state: file.reason === reason ? 'failed' : 'expired', reason }) as const
 
 async function* noRows(): AsyncGenerator<SourceRow[]> {}
 

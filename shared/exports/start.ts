@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
+import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import { SUPERSEDED } from './begin.ts'
 import { type Executor, type ExportEngine, stamp } from './engine.ts'
 import type { ExportKind } from './kind.ts'
 import { exportNames, instanceId } from './names.ts'
-import { endRun } from './publish.ts'
-import { isOver, toRun, unlessFenced } from './run-record.ts'
+import { endRun, GUARDED_MS, publishRun } from './publish.ts'
+import { isOver, lastProgress, type Run, SILENCE_MS, toRun, unlessFenced } from './run-record.ts'
 
 /** Options of a run: another method, and whether to import an export that is already published. */
 interface StartOptions {
@@ -25,14 +25,11 @@ export async function startRun(
   const { kind, runs, clock, log, trace } = engine
   const { correlation } = trace
   for (;;) {
-    const active = await runs.active()
+    await resumeRun(engine, executor)
+    const active = await runInProgress(engine)
     if (active) {
-      await resumeRun(engine, executor)
-      const run = await runs.run(active.run)
-      // It may have ended between the two reads: then there is nothing to join.
-      if (run && (await runs.active())?.run === active.run)
-        return { runId: active.run, state: run.state, joined: true }
-      continue
+      const { runId, state } = active
+      return { runId, state, joined: true, unmet: unmetWishes(active, options) }
     }
     const now = stamp(clock)
     const [last] = await runs.runs(1)
@@ -51,8 +48,64 @@ export async function startRun(
     const ref = { kind: kind.name, runId, epoch: 1 }
     await executor.start(exportNames.run, instanceId(ref), { ...ref, correlation })
     log.info('export run started', { runId, kind: kind.name })
-    return { runId, state: run.state, joined: false }
+    return { runId, state: run.state, joined: false, unmet: [] }
   }
+}
+
+/** The run in progress. One that is over is tidied up first: nobody joins it. */
+async function runInProgress(engine: ExportEngine): Promise<Run | undefined> {
+  for (;;) {
+    const active = await engine.runs.active()
+    const run = active && (await engine.runs.run(active.run))
+    if (!run || !isOver(run.state)) return run
+    await publishRun(engine, { kind: engine.kind.name, runId: run.runId, epoch: run.epoch })
+  }
+}
+
+/** Continues a run that a guard stopped, without a new download; a second call changes nothing. */
+export async function publishOnRequest(
+  engine: ExportEngine,
+  executor: Executor,
+  runId: string,
+): Promise<{ run: Run } | { refusal: string } | { inProgress: string }> {
+  const { kind, runs, clock, log, trace } = engine
+  for (;;) {
+    const { record: run, etag } = (await runs.stored(runId)) ?? {}
+    if (!run) return { refusal: 'has no record' }
+    const { state, guard, reason, endedAt } = run
+    if (state === 'published' || (guard && !isOver(state))) return { run }
+    if (!isOver(state)) return { inProgress: runId }
+    if (!guard) return { refusal: `ended as ${state}, and no guard stopped it` }
+    if (run.written === 0) return { refusal: 'has no device' }
+    if (clock.now().getTime() - Date.parse(endedAt ?? '') > GUARDED_MS)
+      return { refusal: 'ended more than 24 hours ago' }
+    const current = await runs.current()
+    if (current && current.runId > runId)
+      return { refusal: `is older than snapshot ${current.runId}` }
+    const active = await runInProgress(engine)
+    if (active) return { inProgress: active.runId }
+    const { correlation = run.correlation } = trace
+    const epoch = run.epoch + 1
+    const begun = { state: 'importing', epoch, endedAt: null, progressAt: stamp(clock) } as const
+    const next = { ...run, ...begun, correlation }
+    if (!(await runs.begin(next, etag))) continue
+    const ref = { kind: kind.name, runId, epoch }
+    await executor.start(exportNames.run, instanceId(ref), { ...ref, correlation })
+    log.warn('export run continues without its guard', { runId, guard, reason })
+    return { run: next }
+  }
+}
+
+/** What the run in progress will not do. */
+function unmetWishes(run: Run, { method, force }: StartOptions): string[] {
+  const methods = [undefined, run.requestedMethod, run.method]
+  if (run.requestedMethod === 'files') methods.push('auto')
+  const unmet: string[] = []
+  if (run.guard) unmet.push('a new import')
+  if (!methods.includes(method)) unmet.push(`method: ${method}`)
+  // Once files are imported, nothing is skipped any more.
+  if (force && !run.force && run.state !== 'importing') unmet.push('force: true')
+  return unmet
 }
 
 /** Takes over a dead run; starts a run again when it failed only because the upstream published a newer export. */
@@ -72,9 +125,6 @@ function newRunId(now: Date, last: string | undefined): string {
   return `${at.toISOString().replace(/\D/g, '').slice(0, 14)}${letters}`
 }
 
-/** A run without progress for so long is taken over even when its instance seems alive. */
-const SILENCE_MS = 2 * HOUR_MS
-
 /** The caller that began a run may need so long until its instance exists. */
 const START_MS = MINUTE_MS
 
@@ -87,7 +137,7 @@ const MAX_EPOCHS = 10
  * instance only executes it.
  */
 export async function resumeRun(engine: ExportEngine, executor: Executor): Promise<void> {
-  const { kind, runs, clock, log } = engine
+  const { kind, runs, files, clock, log } = engine
   const active = await runs.active()
   if (!active) return
   const old = { kind: kind.name, runId: active.run, epoch: active.epoch }
@@ -101,7 +151,10 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
     return undefined
   })
   if (!status) return
-  const silentMs = await silenceMs(engine, active.run)
+  const known = await runs.run(active.run)
+  if (!known) return
+  const latest = lastProgress(known, await files.all(active.run))
+  const silentMs = clock.now().getTime() - Date.parse(latest)
   if (status === 'live' && silentMs <= SILENCE_MS) return
   if (status === 'absent' && silentMs <= START_MS) return
 
@@ -112,19 +165,10 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   const run = await runs.run(ref.runId)
   if (ref.epoch > MAX_EPOCHS && run && !isOver(run.state)) {
     await unlessFenced(undefined, () =>
-      endRun(engine, ref, 'failed', `given up after ${MAX_EPOCHS} executions`),
+      endRun(engine, ref, { state: 'failed', reason: `given up after ${MAX_EPOCHS} executions` }),
     )
     return
   }
   const correlation = run?.correlation ?? undefined
   await executor.start(exportNames.run, instanceId(ref), { ...ref, correlation })
-}
-
-/** The time since the last progress of a run or its files. */
-async function silenceMs({ runs, files, clock }: ExportEngine, runId: string): Promise<number> {
-  const run = await runs.run(runId)
-  let latest = run?.progressAt ?? ''
-  for await (const file of files.list(runId))
-    if (file.updatedAt && file.updatedAt > latest) latest = file.updatedAt
-  return latest === '' ? 0 : clock.now().getTime() - Date.parse(latest)
 }

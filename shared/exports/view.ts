@@ -1,11 +1,31 @@
 import { z } from 'zod'
+import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { ExportEngine } from './engine.ts'
-import { countFiles } from './publish.ts'
-import { type FileRecord, fileStates, isOver, type Run, runStates } from './run-record.ts'
+import { WAIT_SECONDS } from './names.ts'
+import {
+  countFiles,
+  type FileRecord,
+  fileStates,
+  guards,
+  isFinal,
+  isOver,
+  keepsTable,
+  lastProgress,
+  type Run,
+  runStates,
+  SILENCE_MS,
+  type Waiting,
+  waitingSchema,
+} from './run-record.ts'
 import type { Current } from './run-store.ts'
 
 const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
 const runCounts = { listed: z.int(), imported: z.int(), failed: z.int(), ...rowCounts }
+
+const countsByName = z.record(z.string(), z.int())
+export const skippedRows = z
+  .array(z.string())
+  .describe('Rows of table Exports that were left out: they can not be read.')
 
 const fileSchema = z.strictObject({
   number: z.int(),
@@ -27,18 +47,25 @@ export const runSummarySchema = z.strictObject({
   reason: z.string().nullable(),
   generatedTime: z.string().nullable(),
   startedAt: z.string(),
+  progressAt: z.string(),
+  waiting: waitingSchema.nullable(),
   endedAt: z.string().nullable(),
   epoch: z.int(),
   counts: z.strictObject(runCounts),
   notReadyAtFirst: z.int(),
   linksRenewed: z.int(),
-  unknownFields: z.record(z.string(), z.int()),
+  unknownFields: countsByName,
+  unreadable: countsByName.describe('How often a field was present and could not be read.'),
+  unreadableRows: z.int().describe('Rows in which a field that answers rest on is unreadable.'),
+  guard: z.enum(guards).nullable(),
+  devicesBefore: z.int().nullable(),
   snapshot: z.string().nullable(),
 })
 
 /** An export run with a page of its files. */
 export const runSchema = runSummarySchema.extend({
   files: z.array(fileSchema),
+  skippedRows,
   next: z.string().nullable(),
 })
 
@@ -51,21 +78,21 @@ function pick<K extends string, T extends Record<K, unknown>>(
   return Object.fromEntries(names.map((name) => [name, record[name]])) as Pick<T, K>
 }
 
-/** The counts of a run as shown in answers and events. */
 export const viewCounts = (run: Pick<Run, keyof typeof runCounts>) => pick(runCounts, run)
 
 /** A run as shown in answers; the counts of a run in progress are those of its files so far. */
-export async function viewRun({ kind, files }: ExportEngine, run: Run) {
+export async function viewRun({ kind, files, clock }: ExportEngine, run: Run) {
   const isEnded = isOver(run.state)
-  const counted: Run = isEnded
-    ? run
-    : { ...run, ...countFiles(await files.all(run.runId)), listed: run.listed }
+  const all = isEnded ? [] : await files.all(run.runId)
+  const counted: Run = isEnded ? run : { ...run, ...countFiles(all), listed: run.listed }
   return pick(runSummarySchema.shape, {
     ...counted,
     kind: kind.name,
     counts: viewCounts(counted),
+    progressAt: lastProgress(run, all),
+    waiting: waitingOf(run, all, clock.now()),
     // The table of a failed run is about to be dropped.
-    snapshot: isEnded && run.state !== 'published' ? null : run.snapshot,
+    snapshot: isEnded && !keepsTable(run) ? null : run.snapshot,
   })
 }
 
@@ -73,13 +100,33 @@ export async function viewRun({ kind, files }: ExportEngine, run: Run) {
 export const viewFile = (file: FileRecord): z.infer<typeof fileSchema> =>
   pick(fileSchema.shape, { ...file, counts: pick(rowCounts, file) })
 
-const lastRunSchema = z.strictObject({
-  runId: z.string(),
-  state: z.string(),
-  reason: z.string().nullable(),
-  endedAt: z.string().nullable(),
-  rejected: z.int().describe('Lines that could not be stored; known when the run has ended.'),
-})
+/** A run that shows nothing new for so long stands still. */
+export const STILL_MS = 5 * MINUTE_MS
+
+/** What a run in progress waits for, and until when; null when it works. */
+function waitingOf(run: Run, files: FileRecord[], now: Date): Waiting | null {
+  if (isOver(run.state)) return null
+  const after = (time: string, ms: number) => new Date(Date.parse(time) + ms).toISOString()
+  const latest = lastProgress(run, files)
+  const waits = run.waiting ? [run.waiting] : []
+  const pending = files.filter((file) => !isFinal(file))
+  const [first] = pending
+  if (first && pending.every(({ state }) => state !== 'importing')) {
+    const ms = (WAIT_SECONDS[first.attempts - 1] ?? 0) * SECOND_MS
+    const what = `${pending.length} of ${files.length} files: ${first.reason}`
+    waits.push({ for: what, until: after(first.updatedAt ?? latest, ms) })
+  }
+  if (now.getTime() - Date.parse(latest) >= STILL_MS) {
+    const what = `its executor, silent since ${latest}; after that, another one takes over`
+    waits.push({ for: what, until: after(latest, SILENCE_MS) })
+  }
+  return waits.find(({ until }) => until > now.toISOString()) ?? null
+}
+
+const lastRunSchema = runSummarySchema
+  .pick({ runId: true, state: true, reason: true, progressAt: true, waiting: true, endedAt: true })
+  .extend(runSummarySchema.pick({ unreadable: true, guard: true, devicesBefore: true }).shape)
+  .extend({ devices: z.int(), rejected: z.int().describe('Lines that could not be stored.') })
 
 export const exportsReportSchema = z.strictObject({
   current: z
@@ -91,6 +138,7 @@ export const exportsReportSchema = z.strictObject({
     })
     .nullable(),
   lastRun: lastRunSchema.nullable(),
+  skippedRows,
   nextRunAt: z.string().nullable(),
 })
 
@@ -98,13 +146,18 @@ export type ExportsReport = z.infer<typeof exportsReportSchema>
 
 /** Reports the exports of a kind: the current snapshot, the newest run, and the time of the next run. */
 export async function reportExports(
-  { runs, clock }: ExportEngine,
+  engine: ExportEngine,
   nextRunAt: string | null,
 ): Promise<ExportsReport> {
-  const [current, [last]] = await Promise.all([runs.current(), runs.runs(1)])
+  const { runs, clock } = engine
+  const skippedRows: string[] = []
+  const [current, [last]] = [await runs.current(), await runs.runs(1, undefined, skippedRows)]
+  const run = last && (await viewRun(engine, last))
+  const numbers = run && { devices: run.counts.written, rejected: run.counts.rejected }
   return {
     current: current ? viewCurrent(current, clock.now()) : null,
-    lastRun: last ? pick(lastRunSchema.shape, last) : null,
+    lastRun: numbers ? pick(lastRunSchema.shape, { ...run, ...numbers }) : null,
+    skippedRows,
     nextRunAt,
   }
 }

@@ -32,12 +32,13 @@ export function createExportFiles({
     /** Opens one link, without our token; throws like `Http.stream` for any failure that `OpenedFile` does not name. */
     async open(link: string): Promise<OpenedFile> {
       const url = URL.parse(link)
-      if (!url)
+      if (!url || !isAllowedLink(url))
         throw new UpstreamError({
           upstream: 'export-files',
           call: CALL,
           reason: 'forbidden-host',
           retryable: false,
+          said: url?.origin.slice(0, 200) ?? 'no address',
         })
       try {
         const { body, bytes, headers } = await http.stream({
@@ -102,6 +103,6 @@ function decode(path: string): string {
 
 /** Azure writes `2026-01-31`, `2026-01-31T10:00Z` or `2026-01-31T10:00:00Z`, always UTC. */
 function endMs(text: string | null): number {
-  if (!text) return Number.NaN
-  return Date.parse(/T.*[^Z]$/.test(text) ? `${text}Z` : text)
+  if (!text || text.length > 40) return Number.NaN
+  return Date.parse(text.includes('T') && !text.endsWith('Z') ? `${text}Z` : text)
 }

@@ -30,7 +30,9 @@ const deployed = z.object({
         partitionCount: z.int().min(1).max(16),
         // Flex Consumption scales late when the hub polls less often.
         maxQueuePollingInterval: z.enum(['00:00:02', '00:00:05', '00:00:10']),
-        workItemQueueVisibilityTimeout: time,
+        // How long a run stands still after its host has died: the page on operations says it.
+        workItemQueueVisibilityTimeout: z.literal('00:02:00'),
+        controlQueueVisibilityTimeout: z.literal('00:02:00'),
       }),
       tracing: z.object({ traceInputsAndOutputs: z.literal(false) }),
     }),
@@ -41,6 +43,18 @@ test('host.json is valid for Azure, and lets running exports continue after an u
   const { error } = deployed.safeParse(JSON.parse(readText('host.json')))
 
   expect(error?.issues ?? []).toEqual([])
+})
+
+test('the page on operations says how long a run stands still after its host has died', () => {
+  const { extensions } = deployed.parse(JSON.parse(readText('host.json')))
+  const { storageProvider } = extensions.durableTask
+  const page = readText('docs/operate.md')
+
+  for (const name of ['workItemQueueVisibilityTimeout', 'controlQueueVisibilityTimeout'] as const) {
+    expect(storageProvider[name]).toBe('00:02:00')
+    expect(page).toContain(`\`${name}\``)
+  }
+  expect(page).toMatch(/stands still for\s+two minutes at most/)
 })
 
 test('the page on upgrades names the version and the strategies that host.json has', () => {

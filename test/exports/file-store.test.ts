@@ -51,6 +51,8 @@ describe('the rows of a listing', () => {
       notReadyAtFirst: false,
       updatedAt: null,
       unknownFields: {},
+      unreadable: {},
+      unreadableRows: 0,
       rejects: [],
     })
   })

@@ -108,8 +108,9 @@ describe('a file', () => {
       state: 'failed',
       reason: expect.stringContaining('1 of 5'),
     })
+    // A guard stopped the run: its rows can be published on request.
     expect(await snapshotRows().catch(() => 'none')).toBe('none')
-    expect(await memory.names()).toEqual(['Exports'])
+    expect(await memory.names()).toHaveLength(2)
   })
 
   test('that was written but not recorded has the same counts again', async () => {

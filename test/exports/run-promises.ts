@@ -1,5 +1,5 @@
 import type { ExportEngine } from '../../shared/exports/engine.ts'
-import type { Run } from '../../shared/exports/run-record.ts'
+import { keepsTable, type Run } from '../../shared/exports/run-record.ts'
 import type { Row } from '../../shared/platform/table.ts'
 import type { SmallExport, Tables } from './small-run.ts'
 
@@ -41,7 +41,7 @@ export async function brokenPromises(
   const stray = (await names()).filter((name) => name !== 'Exports' && !named.includes(name))
   say(stray.length === 0, `tables without a run: ${stray}`)
   say(
-    all.every((run) => run.state === 'published' || run.snapshot === null),
+    all.every((run) => keepsTable(run) || run.snapshot === null),
     'a run without a snapshot names one',
   )
   say(

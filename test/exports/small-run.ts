@@ -88,7 +88,7 @@ export const laterExport: SmallExport = {
   generatedTime: '2026-11-20T12:00:00Z',
   files: {
     'group=1/part.json.gz': [row('f', 2), row('a', 2)],
-    'group=2/part.json.gz': [row('1', 2)],
+    'group=2/part.json.gz': [row('1', 2), row('7', 0)],
   },
 }
 

@@ -29,6 +29,7 @@ const routes = [
   ['openapi', 'GET', 'openapi.json', 'anonymous'],
   ['swagger', 'GET', 'swagger.json', 'anonymous'],
   ['start-av-health-export', 'POST', 'av-health/exports', 'function'],
+  ['publish-av-health-export', 'POST', 'av-health/exports/{runId}/publish', 'function'],
   ['list-av-health-exports', 'GET', 'av-health/exports', 'function'],
   ['show-av-health-export', 'GET', 'av-health/exports/{runId}', 'function'],
   ['wait-for-av-health-export', 'GET', 'av-health/exports/{runId}/wait', 'function'],

@@ -12,11 +12,17 @@ const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
   reason: null,
   generatedTime: null,
   startedAt: 'then',
+  progressAt: 'then',
   endedAt: null,
   epoch: 1,
   notReadyAtFirst: 0,
   linksRenewed: 0,
   unknownFields: {},
+  unreadable: {},
+  unreadableRows: 0,
+  guard: null,
+  devicesBefore: null,
+  waiting: null,
   snapshot: null,
   counts: {
     listed: 1,
@@ -28,6 +34,7 @@ const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
     rejected: 0,
   },
   files: [],
+  skippedRows: [],
   next: null,
 })
 

@@ -61,6 +61,22 @@ describe('an export', () => {
     expect((await relay(`device ${device?.machineId}`)).out).toContain(String(device?.machineId))
   })
 
+  test('that a guard stopped can be published, and one that no guard stopped is refused with the reason', async () => {
+    stack.simulator.setFaults({ changeGeneratedTime: true, emptyFiles: 1 })
+    const stopped = await relayJson('export start --wait')
+    stack.simulator.setFaults({ changeGeneratedTime: false, emptyFiles: 0 })
+    const published = await relay(`export publish ${stopped.runId} --wait`)
+    const forced = await relayJson('export start --force --wait')
+    const other = await relayJson('export start --wait')
+    const refused = await relay(`export publish ${other.runId}`)
+
+    expect(stopped).toMatchObject({ state: 'failed', guard: 'devices' })
+    expect(published).toMatchObject({ code: 0, out: expect.stringMatching(/^state +published$/m) })
+    expect([forced.state, other.state]).toEqual(['published', 'unchanged'])
+    expect(refused).toMatchObject({ code: 1, out: '' })
+    expect(refused.err).toContain('ended as unchanged, and no guard stopped it')
+  })
+
   test('that ends without a new snapshot ends the command as npm start does', async () => {
     const unchanged = await relay('export start --wait')
     const unknown = await relay('export wait 20200101000000abcd')

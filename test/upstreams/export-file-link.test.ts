@@ -75,3 +75,10 @@ test('a single percent sign stays, and any text is a link or a ShapeError that h
     }),
   )
 })
+
+test('a text that is longer than any time says no end, however it is made', () => {
+  const link = (end: string) => `https://a.blob.core.windows.net/temp-1/a.json.gz?se=${end}`
+
+  for (const end of ['T'.repeat(100_000), `2026-01-31T${'1'.repeat(100_000)}`, 'T'.repeat(41)])
+    expect(parseLink(link(end)).expiresAt).toBeNull()
+})

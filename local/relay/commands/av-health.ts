@@ -79,6 +79,18 @@ export const avHealthCommands: readonly Command[] = [
     isGood,
   },
   {
+    usage: 'export publish <runId>',
+    summary: 'Publishes a run that a guard stopped, within 24 hours',
+    options: ['wait'],
+    ask: ({ args: { runId = '' } }) => ({
+      method: 'POST',
+      path: path`av-health/exports/${runId}/publish`,
+    }),
+    waits: ({ wait }) => wait === true,
+    show: showFacts,
+    isGood,
+  },
+  {
     usage: 'snapshots list',
     summary: 'The stored antivirus-health snapshots, newest first',
     list: 'snapshots',

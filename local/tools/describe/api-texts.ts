@@ -78,12 +78,18 @@ export const sections: Section[] = [
 | state | meaning |
 |---|---|
 | \`published\` | Every listed file was imported; the snapshot is the current one. |
-| \`unchanged\` | This export was imported before. |
-| \`empty\` | The export offers no device. The previous snapshot stays current: a snapshot without devices would say that the fleet is gone. |
+| \`unchanged\` | This export was imported before, or is older than a snapshot that was read by pages. |
+| \`empty\` | The export offers no device, and there is no snapshot yet. After a snapshot, such a run is \`failed\`: see \`guard\`. |
 | \`failed\` | With a reason. The previous snapshot stays current. The next scheduled run starts from the beginning. |
 
 - A snapshot is published only when every listed file was imported and \`parsed = written + duplicates + rejected\`. More than 1 %
   rejected lines fail the run.
+- \`guard\` names what kept a worse snapshot from replacing a good one: \`rejected\` (more than 1 % of the lines),
+  \`unreadable\` (a value that answers rest on is present and can't be read in more than 1 % of the rows), \`devices\` (fewer
+  than 80 % of \`devicesBefore\`; published when three runs over 24 hours agree within 2 %). Such a run keeps its table
+  \`snapshot\` for 24 hours, and \`POST …/publish\` publishes it without a new download. Repeating that call changes nothing.
+- \`unreadable\` counts the values of each field that were sent and could not be read. \`waiting\` says what a run in progress
+  waits for, and until when. \`skippedRows\` names stored rows that were left out because they can't be read.
 - A device that is in two files is stored once: the row with the newest \`dataRefreshTimestamp\`, then the newest \`lastSeenTime\`, then
   the lower file number.
 - A flag is \`true\`, \`false\` or \`unknown\`. Fields without a column are stored in \`other\`; unknown fields are

@@ -31,6 +31,10 @@ const snapshot = z.strictObject({
   generatedTime: text,
   method: z.enum(['files', 'json']).nullable(),
   devices: z.int(),
+  devicesBefore: z.int().nullable().describe('Devices of the snapshot before.'),
+  unreadable: z
+    .record(z.string(), z.int())
+    .describe('How often a field was present and could not be read.'),
   counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rows }),
 })
 

@@ -166,6 +166,8 @@ const meanings: Record<number, string> = {
 /** Refusals of individual routes; a route can also declare a status among its answers. */
 const own: Record<string, number[]> = {
   'list-events': [410],
+  'start-av-health-export': [409],
+  'publish-av-health-export': [409],
   'create-subscription': [409],
   'replay-deliveries': [409, 410],
 }

@@ -58,6 +58,16 @@ export const problemTypes: Record<string, ProblemType> = {
     statuses: [404],
     meaning: 'The ticket of a `Location` is unknown or has expired. Make the first request again.',
   },
+  'export-in-progress': {
+    statuses: [409],
+    meaning:
+      'Another run is in progress, which was started with another method or without `force`, or must end before a run is published on request. `detail` names it and what it does not do.',
+  },
+  'run-not-publishable': {
+    statuses: [409],
+    meaning:
+      'No guard stopped this run, or more than 24 hours ago, or it holds no device, or a newer snapshot is published. `detail` says which.',
+  },
   'subscription-busy': {
     statuses: [409],
     meaning: 'Other requests subscribe the same callback URL at this moment. Try again.',

@@ -55,6 +55,7 @@ export function createAvHealthSection(
     table,
     writer: createBatchWriter({ inFlight: IN_FLIGHT }),
     clock,
+    acceptsFewer: overrides.acceptsFewer,
     retention: {
       days: settings.AV_HEALTH_RETENTION_DAYS,
       graceMs: HOUR_MS,

@@ -70,5 +70,6 @@ export interface Overrides {
   /** The only origin that links may point to, instead of the cloud's own hosts. */
   upstreamOrigin: string
   retention: Partial<Retention>
+  acceptsFewer: boolean
   callbackPolicy: CallbackPolicy
 }

@@ -1,0 +1,93 @@
+import { afterEach, expect, test } from 'vitest'
+import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
+import { startTestStack, type TestStack } from '../stack.ts'
+
+let stack: TestStack
+afterEach(() => stack.stop())
+
+const unreadable = { state: 'failed', guard: 'unreadable' }
+const devices = { state: 'failed', guard: 'devices', devicesBefore: 300 }
+
+/** The end of a run under each switch, after a good snapshot of 300 devices. */
+const ends: Record<string, object> = {
+  'export-single-quotes': unreadable,
+  'export-cut-off-json': unreadable,
+  'export-mode-names': unreadable,
+  'export-flag-words': unreadable,
+  'export-local-times': unreadable,
+  'export-scan-lists': unreadable,
+  'export-few-unreadable': { state: 'published', guard: null, reason: null },
+  'export-windows-settings': { state: 'published', guard: null, unreadable: {} },
+  'export-empty-file': devices,
+  'export-no-devices': { ...devices, counts: { written: 0 } },
+  'export-csv': { state: 'failed', guard: 'rejected', reason: /the line is not JSON/ },
+  'export-zip': { state: 'failed' },
+  'export-links-elsewhere': { state: 'failed', reason: /files\.example\.net/ },
+}
+
+test('every switch of exports is rehearsed here', async () => {
+  await begin()
+
+  const names = [...Object.keys(ends), 'export-role-missing-once']
+
+  expect(Object.keys(exportsSwitches).toSorted()).toEqual(names.toSorted())
+})
+
+async function begin() {
+  stack = await startTestStack({
+    fleet: { size: 300, files: 3, badLines: 0 },
+    env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+  })
+  const { body } = await stack.post('av-health/exports')
+  return stack.runToEnd(body.runId)
+}
+
+async function next() {
+  const { body } = await stack.post('av-health/exports')
+  const run = await stack.runToEnd(body.runId)
+  return { run, status: (await stack.get('status')).body }
+}
+
+test.each(Object.entries(ends))('%s', async (name, end) => {
+  const first = await begin()
+  const { body: before } = await stack.get('status')
+  stack.simulator.setFaults(exportsSwitches[name]?.faults ?? {})
+
+  const { run, status } = await next()
+
+  const { reason, ...rest } = { reason: undefined, ...end }
+  expect(run).toMatchObject(rest)
+  if (reason) expect(run.reason).toMatch(reason)
+  const isPublished = run.state === 'published'
+  expect(status.avHealth.current.runId).toBe(isPublished ? run.runId : first.runId)
+  // Exactly this problem, and nothing about the upstream or another flow.
+  const { avHealth, ...others } = status.sections
+  const titles = avHealth.problems.map(({ title }: { title: string }) => title)
+  expect(titles).toEqual(isPublished ? [] : [`Export run ${run.runId} failed: ${run.reason}`])
+  expect({ avHealth: before.sections.avHealth, ...others }).toEqual(before.sections)
+  expect([status.upstreams.defender.state, status.notices]).toEqual(['ok', before.notices])
+  if (name === 'export-few-unreadable')
+    expect(run.unreadable).toEqual({ avMode: run.unreadableRows })
+  if (name === 'export-windows-settings')
+    expect(JSON.stringify(run.unknownFields)).not.toMatch(/SchUse|Ltsc/)
+})
+
+test('export-role-missing-once', async () => {
+  await begin()
+  stack.simulator.setFaults(exportsSwitches['export-role-missing-once']?.faults ?? {})
+
+  const pages = await next()
+  const files = await next()
+  const titles = pages.status.sections.avHealth.problems.map(
+    ({ title }: { title: string }) => title,
+  )
+
+  expect(pages.run).toMatchObject({ state: 'published', method: 'json' })
+  expect(files.run).toMatchObject({
+    state: 'unchanged',
+    reason: expect.stringContaining('read page by page'),
+  })
+  // While the role is missing it is named, and no run counts as failed.
+  expect(titles).toEqual([expect.stringMatching(/by files: Defender is forbidden/)])
+  expect(files.status.sections.avHealth.problems).toEqual([])
+})
