@@ -1,4 +1,6 @@
 import { type FlowCheck, flows } from '../shared/app/flows.ts'
+import { countName } from '../shared/exports/run-record.ts'
+import type { Table } from '../shared/platform/table.ts'
 import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
@@ -10,17 +12,42 @@ export function describeReport({
   reason,
   counts,
   devices,
+  firstRejects = [],
   ...rest
 }: OnceReport): string[] {
   const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
-  const unknown = Object.entries(rest.unknownFields).map(([name, times]) => `${name} × ${times}`)
+  const byName = (counts: Record<string, number>) =>
+    Object.entries(counts).map(([name, times]) => `${name} × ${times}`)
+  const unknown = byName(rest.unknownFields)
+  const unreadable = byName(rest.unreadable)
   return [
     `run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`,
     `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
     `           ${rest.notReadyAtFirst} not ready at first, ${rest.linksRenewed} links renewed`,
     `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
     `  devices  ${devices} in the current snapshot`,
+    ...firstRejects.map(
+      ({ file, line, reason }) => `  rejected line ${line} of ${file}: ${reason}`,
+    ),
     ...(unknown.length > 0 ? [`  unknown  ${unknown.join(', ')}`] : []),
+    ...(unreadable.length > 0 ? [`  can't be read: ${unreadable.join(', ')}`] : []),
+  ]
+}
+
+/** What the current snapshot holds, counted over all its rows. */
+export async function describeDevices(table: Table): Promise<string[]> {
+  const modes = new Map<string, number>()
+  const signatures = new Map<string, number>()
+  const select = ['avModeName', 'avIsSignatureUpToDate']
+  for await (const { columns } of table.list({ select })) {
+    countName(modes, String(columns.avModeName ?? 'no mode'))
+    countName(signatures, String(columns.avIsSignatureUpToDate))
+  }
+  const words = [...modes].sort(([, one], [, other]) => other - one)
+  const [stale, unknown] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
+  return [
+    `  modes    ${words.map(([mode, devices]) => `${mode} ${devices}`).join(', ')}`,
+    `  signatures  stale on ${stale} devices, unknown on ${unknown}`,
   ]
 }
 

@@ -1,9 +1,8 @@
-import { closeSync, createReadStream, openSync, readSync, statSync } from 'node:fs'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { MINUTE_MS } from '../shared/platform/time.ts'
 import type { Source } from './data-folder.ts'
 import { LARGEST_FLEET, type StartOptions } from './options.ts'
+import { openLines, readDiskFile } from './simulator/disk-file.ts'
 
 const DEFAULT_FLEET = 5000
 
@@ -56,7 +55,7 @@ async function chooseFiles(paths: string[], known: Known): Promise<Source> {
   if (before?.kind === 'files' && JSON.stringify(before.files) === JSON.stringify(files))
     return before
   let rows = 0
-  for (const { path } of files) rows += await countLines(path, LARGEST_FLEET - rows)
+  for (const { path } of files) rows += await countRows(path, LARGEST_FLEET - rows)
   if (rows > LARGEST_FLEET) {
     throw new Error(
       `The storage emulator holds about ${LARGEST_FLEET} devices and these files have more rows.`,
@@ -90,21 +89,20 @@ function statFile(path: string): { path: string; bytes: number; changedMs: numbe
   }
 }
 
-/** Number of lines of a file, gzip or plain; stops counting above `max`. */
-async function countLines(path: string, max: number): Promise<number> {
+/** Number of rows of a file; stops counting above `max`. Throws one sentence for a file that holds no JSON. */
+async function countRows(path: string, max: number): Promise<number> {
   let lines = 0
-  const count = async (body: AsyncIterable<Buffer>) => {
-    for await (const chunk of body) {
-      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines += 1
-      if (lines > max) return
-    }
-  }
   try {
-    if (/\.gz$/i.test(path)) await pipeline(createReadStream(path), createGunzip(), count)
-    else await pipeline(createReadStream(path), count)
+    const form = readDiskFile(path)
+    if (form.rows) return form.rows.length
+    for await (const chunk of openLines(path, form)) {
+      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines += 1
+      if (lines > max) break
+    }
   } catch (error) {
+    const { syscall, code } = error as NodeJS.ErrnoException
     // The import reports a file that is damaged inside; a file that can't be read is reported here.
-    if ((error as NodeJS.ErrnoException).syscall) throw asUnreadable(path, error)
+    if (syscall || code === undefined) throw asUnreadable(path, error)
   }
   return lines
 }

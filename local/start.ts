@@ -1,11 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp } from '../shared/app.ts'
+import { AV_HEALTH } from '../shared/av-health/export.ts'
+import { createRunLedger } from '../shared/exports/run-store.ts'
 import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
 import { readLocalSettings } from './laptop.ts'
 import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
-import { describeChecks, describeLiveTries, describeReport, describeTries } from './report.ts'
+import {
+  describeChecks,
+  describeDevices,
+  describeLiveTries,
+  describeReport,
+  describeTries,
+} from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
 import { createProgress, toPlain, toPlainLines } from './terminal.ts'
@@ -104,6 +112,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       )
       progress.end()
       for (const line of describeReport(report)) progress.say(line)
+      for (const line of await describeSnapshot()) progress.say(line)
       if (options.once) {
         process.stdout.write(`${JSON.stringify(report)}\n`)
         return report.ok ? 0 : 1
@@ -129,6 +138,12 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   } finally {
     folder.release()
   }
+}
+
+async function describeSnapshot(): Promise<string[]> {
+  const { table } = await theApp().base()
+  const current = await createRunLedger(table('Exports'), AV_HEALTH).current()
+  return current ? describeDevices(table(current.table)) : []
 }
 
 /** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */

@@ -59,6 +59,36 @@ test('files from disk with any names become exactly their devices', async () => 
   expect(await differencesFrom(fleet)).toEqual([])
 }, 120_000)
 
+test('a user’s own files meet no fault and no simulated action, and what they hold is shown', async () => {
+  const path = join(disk, 'page.json')
+  const value = [
+    { machineId: 'a1', avMode: '0', avIsSignatureUpToDate: 'True' },
+    { machineId: 'b2', avMode: '1', avIsSignatureUpToDate: 'False' },
+    { machineId: 'c3', avMode: '0', avIsSignatureUpToDate: 'Unknown' },
+  ]
+  writeFileSync(path, JSON.stringify({ value }))
+  const own = freshFolder()
+
+  const ended = await runToEnd(['--once', '--data', own, '--files', path])
+
+  const line = onceLine(ended)
+  expect(line).toMatchObject({ ok: true, devices: 3, notReadyAtFirst: 0, linksRenewed: 0 })
+  expect(ended.stderr).toContain('modes    active 2, passive 1')
+  expect(ended.stderr).toContain('signatures  stale on 1 devices, unknown on 1')
+}, 120_000)
+
+test('rejected lines are shown with their reasons', async () => {
+  const path = join(disk, 'bad.json')
+  writeFileSync(path, '{"machineId":"a1"}\nnot JSON\n{"machineId":""}\n')
+  const own = freshFolder()
+
+  const ended = await runToEnd(['--once', '--data', own, '--files', path])
+
+  expect(onceLine(ended)).toMatchObject({ ok: false, state: 'failed' })
+  expect(ended.stderr).toMatch(/rejected line 2 of .*: the line is not JSON/)
+  expect(ended.stderr).toMatch(/rejected line 3 of .*: the device id is missing/)
+}, 120_000)
+
 test('the same files are unchanged, also when they are not given again', async () => {
   const ended = await runToEnd(once)
 

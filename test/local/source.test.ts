@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Source } from '../../local/data-folder.ts'
 import { LARGEST_FLEET } from '../../local/options.ts'
+import { openLines, readDiskFile } from '../../local/simulator/disk-file.ts'
 import { chooseSource, type Known, refuseUnreadable } from '../../local/source.ts'
 import { endAll, freshFolder } from './launch.ts'
 
@@ -98,6 +99,63 @@ describe('files', () => {
       `There is no file ${join(folder, 'missing.json')}.`,
     )
     await expect(choose('sub')).rejects.toThrow('is not a file.')
+  })
+
+  const devices = [{ machineId: 'a1' }, { machineId: 'b2' }, { machineId: 'c3' }]
+  const lines = devices.map((one) => JSON.stringify(one)).join('\n')
+
+  test.each([
+    ['a page of the JSON method', 'page.json', JSON.stringify({ value: devices })],
+    ['a page over several lines', 'wide.json.gz', JSON.stringify({ value: devices }, null, 2)],
+    [
+      'pages, one on each line',
+      'pages.json',
+      devices.map((one) => `{"value":[${JSON.stringify(one)}]}`).join('\n'),
+    ],
+    ['a list', 'list.json.gz', JSON.stringify(devices)],
+    ['lines', 'lines.json', `\uFEFF${lines}\n`],
+    ['lines of which the first is damaged', 'first.json', `{"machineId":"cut\n${lines}\n`],
+  ])('%s is read as its devices', async (_, name, text) => {
+    const path = write(name, text)
+
+    const source = await chooseSource({ ...nothing, files: [path] }, known)
+    const found = []
+    for await (const piece of openLines(path, readDiskFile(path))) found.push(piece)
+
+    expect(source).toMatchObject({ kind: 'files' })
+    const all = Buffer.concat(found).toString()
+    for (const { machineId } of devices)
+      expect(all.split(`{"machineId":"${machineId}"}`)).toHaveLength(2)
+    expect(all.trim().split('\n').length).toBeLessThanOrEqual(devices.length + 1)
+  })
+
+  test('a packed file is known by its content, also under another name', async () => {
+    const path = write('packed.json', '')
+    writeFileSync(path, gzipSync(lines))
+
+    expect(readDiskFile(path)).toEqual({ isPacked: true, rows: undefined })
+  })
+
+  test.each([
+    ['CSV', 'a.csv', 'DeviceId,AvMode\na1,0\n', 'looks like CSV'],
+    ['CSV in gzip', 'a.csv.gz', 'DeviceId;AvMode\na1;0\n', 'looks like CSV'],
+    ['a ZIP archive', 'a.zip', `PK\u0003\u0004devices.json${lines}`, 'is a ZIP archive'],
+    ['other text', 'a.txt', 'hello\n', 'is not JSON'],
+  ])('%s is refused by name before anything is imported', async (_, name, text, reason) => {
+    const path = write(name, text)
+
+    const choice = chooseSource({ ...nothing, files: [path] }, known)
+
+    await expect(choice).rejects.toThrow(`${path} ${reason}`)
+  })
+
+  test('text of PowerShell in UTF-16 is refused by name', async () => {
+    const path = write('utf16.json', '')
+    writeFileSync(path, Buffer.from(`\uFEFF${lines}`, 'utf16le'))
+
+    const choice = chooseSource({ ...nothing, files: [path] }, known)
+
+    await expect(choice).rejects.toThrow('is UTF-16 text: save it as UTF-8.')
   })
 
   test('stored ones count only when no other source is requested', () => {
