@@ -180,6 +180,37 @@ describe('on the host', () => {
     expect(shown.waiting).toEqual({ for: expect.any(String), until: expect.any(String) })
   })
 
+  test('rows that can’t be read are left out and named in lists, run and status', async () => {
+    stack = await startTestStack(quiet)
+    const { body } = await stack.post('av-health/exports')
+    await stack.runToEnd(body.runId)
+    const engine = await stack.engine()
+    const bad = { kind: 'upsert', columns: { state: 'from-another-version' } } as const
+    const rows = [
+      { partitionKey: 'av-health', rowKey: 'run|20200101000000aaaa' },
+      { partitionKey: `av-health|${body.runId}`, rowKey: '000002' },
+    ]
+    for (const row of rows) await engine.table('Exports').transact([{ ...bad, ...row }])
+
+    const runs = await stack.get('av-health/exports')
+    const snapshots = await stack.get('av-health/snapshots')
+    const run = await stack.get(`av-health/exports/${body.runId}`)
+    const status = await stack.get('status')
+
+    for (const { body: list } of [runs, snapshots])
+      expect(list).toMatchObject({ skippedRows: ['run|20200101000000aaaa'] })
+    expect([runs.body.runs.length, snapshots.body.snapshots.length]).toEqual([1, 1])
+    expect(run).toMatchObject({ status: 200, body: { skippedRows: ['000002'] } })
+    expect(run.body.files).toHaveLength(4)
+    expect(status.body.avHealth.skippedRows).toEqual(['run|20200101000000aaaa'])
+    expect(status.body.sections.avHealth.problems).toEqual([
+      {
+        title: "Rows of table Exports can't be read: run|20200101000000aaaa",
+        fix: 'Delete them, unless a newer version of the app wrote them.',
+      },
+    ])
+  })
+
   test('links to a host that may not be called are renewed once; then the run fails and names the host', async () => {
     stack = await startTestStack({ ...quiet, faults: { linkOrigin: 'https://files.example.net' } })
     const { body } = await stack.post('av-health/exports')
