@@ -20,10 +20,11 @@ export function describeReport({
     Object.entries(counts).map(([name, times]) => `${name} × ${times}`)
   const unknown = byName(rest.unknownFields)
   const unreadable = byName(rest.unreadable)
+  const links = `${rest.linksRenewed} ${rest.linksRenewed === 1 ? 'link' : 'links'} renewed`
   return [
     `run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`,
     `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
-    `           ${rest.notReadyAtFirst} not ready at first, ${rest.linksRenewed} links renewed`,
+    `           ${rest.notReadyAtFirst} not ready at first, ${links}`,
     `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
     `  devices  ${devices} in the current snapshot`,
     ...firstRejects.map(

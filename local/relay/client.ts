@@ -95,17 +95,21 @@ export function path(deps: TemplateStringsArray, ...values: string[]): string {
   return String.raw({ raw: deps }, ...values.map(encodeURIComponent))
 }
 
-/** Calls the app; throws a `RelayError` for any status but 2xx. The key is sent only to the target's origin. */
+/**
+ * Calls the app; throws a `RelayError` for any status but 2xx, with the faults of a request by the names of `nameOf`. The
+ * key is sent only to the target's origin.
+ */
 export function ask(
   { origin, key }: Target,
   { method = 'GET', path, query = {}, body }: Ask,
+  nameOf: (path: string) => string,
 ): Promise<Answer> {
   const url = new URL(`${origin}/api/${path}`)
   for (const [name, value] of Object.entries(query))
     if (value !== undefined) url.searchParams.set(name, value)
   const headers = new Headers({ 'x-functions-key': key })
   if (body !== undefined) headers.set('content-type', 'application/json')
-  return send(url, { method, headers, body: JSON.stringify(body) })
+  return send(url, { method, headers, body: JSON.stringify(body) }, nameOf)
 }
 
 /** Calls the URL of a `Location` without the key: its ticket is enough. */
@@ -116,7 +120,7 @@ export function follow(location: string): Promise<Answer> {
   return send(url, {})
 }
 
-async function send(url: URL, init: RequestInit): Promise<Answer> {
+async function send(url: URL, init: RequestInit, nameOf = (path: string) => path): Promise<Answer> {
   const signal = AbortSignal.timeout(LONGEST_MS)
   let response: Response
   let text: string
@@ -131,7 +135,7 @@ async function send(url: URL, init: RequestInit): Promise<Answer> {
   }
   const body = readJson(text)
   const json = body === undefined ? '' : toPlainJson(text)
-  if (!response.ok) throw asError(url.origin, response, body, json)
+  if (!response.ok) throw asError(url.origin, response, body, json, nameOf)
   if (body === undefined && response.status !== 204)
     throw new RelayError(foreign(url.origin, response))
   const header = response.headers.get('retry-after') ?? undefined
@@ -151,12 +155,20 @@ const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
 })
 
-function asError(origin: string, response: Response, body: unknown, json: string): RelayError {
+function asError(
+  origin: string,
+  response: Response,
+  body: unknown,
+  json: string,
+  nameOf: (path: string) => string,
+): RelayError {
   const { data: problem } = problemSchema.safeParse(body)
   if (problem) {
     const { title, detail, fix, errors } = problem
-    const lines = [title, detail, ...errors.map(({ path, message }) => `  ${path} ${message}`)]
-    if (fix) lines.push(`What to do: ${fix}`)
+    // The detail of a wrong request has the same sentences as its errors.
+    const faults = errors.map(({ path, message }) => `${nameOf(path)} ${message}`)
+    const lines = [title, ...(faults.length > 0 ? faults : [detail])]
+    if (fix && faults.length === 0) lines.push(`What to do: ${fix}`)
     return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {

@@ -55,7 +55,7 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
   if (!command) {
     if (positionals.length === 0) throw new UsageError('No command.')
     if (meant.length > 0) throw new UsageError(`Which command?\n${listCommands(meant)}`)
-    throw new UsageError(`"${positionals.join(' ')}" is unknown.`)
+    throw new UsageError(`"${positionals.join(' ')}" is unknown.${suggest(positionals, commands)}`)
   }
   const words = wordsOf(command)
   const hint = `npm run relay -- ${words.join(' ')} --help`
@@ -71,6 +71,57 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
     throw new UsageError('--limit takes a whole number from 1 to 9999999.', hint)
   }
   return { command, args, options }
+}
+
+/** Words of other tools. */
+const synonyms: Record<string, string> = {
+  get: 'show',
+  describe: 'show',
+  view: 'show',
+  ls: 'list',
+  rm: 'delete',
+  remove: 'delete',
+  add: 'create',
+  new: 'create',
+}
+
+/** The nearest command, or the commands of the nearest group; an empty text when nothing is near. */
+function suggest(typed: string[], commands: readonly Command[]): string {
+  const nearest = (index: number, among: readonly Command[]) => {
+    const word = synonyms[typed[index] ?? ''] ?? typed[index] ?? ''
+    const typos = among.map((command) => countTypos(word, wordsOf(command)[index] ?? ''))
+    const fewest = Math.min(...typos)
+    // Words that differ by more are other words.
+    const isNear = fewest <= (word.length > 4 ? 2 : 1)
+    return among.filter((_, at) => isNear && typos[at] === fewest)
+  }
+  const group = nearest(0, commands)
+  if (group.length === 0) return ''
+  const [one] = group.length > 1 ? nearest(1, group) : group
+  return one ? `\nDid you mean "${one.usage}"?` : `\nWhich command?\n${listCommands(group)}`
+}
+
+/** How many characters have to be added, removed, changed, or swapped with the next one. */
+function countTypos(one: string, other: string): number {
+  const rows = [Array.from({ length: other.length + 1 }, (_, column) => column)]
+  const at = (line: number, column: number) => rows[line]?.[column] ?? Number.POSITIVE_INFINITY
+  for (let line = 1; line <= one.length; line++) {
+    const row = [line]
+    rows.push(row)
+    for (let column = 1; column <= other.length; column++) {
+      const isSame = one[line - 1] === other[column - 1]
+      const isSwapped = one[line - 1] === other[column - 2] && one[line - 2] === other[column - 1]
+      row.push(
+        Math.min(
+          at(line - 1, column - 1) + (isSame ? 0 : 1),
+          at(line - 1, column) + 1,
+          at(line, column - 1) + 1,
+          isSwapped ? at(line - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      )
+    }
+  }
+  return at(one.length, other.length)
 }
 
 /** Every option that a command takes. */

@@ -46,7 +46,11 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
     const target = await findTarget(options, terminal.env, terminal.from)
     const safe = withoutKey(terminal, target)
     try {
-      const input: CommandInput = { args, options, ask: (one) => ask(target, one) }
+      const input: CommandInput = {
+        args,
+        options,
+        ask: (one) => ask(target, one, (path) => nameInput(path, one, line)),
+      }
       return await (command.list ? readPages : askOnce)(command, input, safe)
     } catch (error) {
       if (!(error instanceof RelayError)) throw error
@@ -59,6 +63,29 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
     terminal.err(toPlainLines(error.message))
     return error instanceof UsageError ? 2 : 1
   }
+}
+
+/** What was typed for a part of the request, such as `--since` for `query.since`. */
+function nameInput(
+  path: string,
+  { query = {}, body }: Ask,
+  { args, options }: Pick<CommandInput, 'args' | 'options'>,
+): string {
+  const [place = '', name = '', ...rest] = path.split('.')
+  if (place === 'path') {
+    const [only, ...others] = Object.keys(args)
+    const found = name in args ? name : others.length === 0 ? only : undefined
+    return found ? `<${found}>` : path
+  }
+  if (name in args) return `<${name}>`
+  const sent: Record<string, unknown> = place === 'query' ? query : { ...(body as object) }
+  const found =
+    name in options
+      ? name
+      : Object.entries(options).find(
+          ([, value]) => value !== undefined && value === sent[name],
+        )?.[0]
+  return found ? [`--${found}`, ...rest].join(' ') : path
 }
 
 /** Escapes control characters and hides the key in everything that is written, for any answer of an app. */

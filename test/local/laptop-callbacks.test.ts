@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { localCallbacks } from '../../local/laptop.ts'
 import { settingNames } from '../../shared/app/settings.ts'
@@ -7,20 +8,33 @@ import { createLog } from '../../shared/platform/log.ts'
 import { readSource, readTree } from '../house-source.ts'
 import { freshStorage } from '../storage.ts'
 
-test.each(['http://localhost:3000/hook', 'http://127.0.0.1:3000/hook', 'http://[::1]:3000/hook'])(
-  'a laptop takes a callback to itself: %s',
-  async (callback) => {
-    const { url } = await validateCallbackUrl(callback, localCallbacks)
+test.each([
+  'http://localhost:3000/hook',
+  'https://localhost:3000/hook',
+  'https://localhost/hook',
+  'http://127.0.0.1:3000/hook',
+  'http://[::1]:3000/hook',
+])('a laptop takes a callback to itself: %s', async (callback) => {
+  const { url } = await validateCallbackUrl(callback, localCallbacks)
 
-    expect(url.href).toBe(callback)
-  },
-)
+  expect(url.href).toBe(callback)
+})
 
 test('a name that does not resolve is not treated as this machine', async () => {
   // Longer than a label may be: no resolver knows it, and none is called.
   const judging = validateCallbackUrl(`https://${'a'.repeat(64)}.contoso.com/hook`, localCallbacks)
 
   await expect(judging).rejects.toMatchObject({ facts: { problem: 'callback-unresolvable' } })
+})
+
+test('only a laptop allows loopback, and the pages for a newcomer say so', () => {
+  for (const page of ['README.md', 'docs/laptop.md']) {
+    const text = readFileSync(new URL(`../../${page}`, import.meta.url), 'utf8')
+    const [paragraph = ''] = text.split('\n\n').filter((one) => one.includes('localhost'))
+    expect(paragraph, page).toMatch(/\bonly\b/i)
+    expect(paragraph, page).toContain('https')
+    expect(paragraph, page).toMatch(/a deployed app\s/)
+  }
 })
 
 test('only a laptop allows loopback: no environment variable makes the deployed app allow it', async () => {

@@ -79,6 +79,35 @@ describe('an unknown answer is reported in one sentence', () => {
   })
 })
 
+describe('a fault of the request is printed once, by what was typed', () => {
+  test.each([
+    ['events list --since yesterday', 'query.since', '--since'],
+    ['events list --machine x', 'query.machineId', '--machine'],
+    ['events list --limit 3', 'query.limit', '--limit'],
+    ['items list nonsense', 'path.resource', '<resource>'],
+    ['items show machine-actions a*b', 'path.id', '<id>'],
+    ['items wait machine-actions a --minutes 0', 'query.timeoutMinutes', '--minutes'],
+    ['subscriptions show x', 'path.id', '<subscription>'],
+    ['subscriptions create u', 'body.callbackUrl', '<callbackUrl>'],
+    ['subscriptions create u --filter {"states":[1]}', 'body.filter.states.0', '--filter states 0'],
+    ['subscriptions create u --content-type x', 'body.contentType', '--content-type'],
+    ['export start --method x', 'body.method', '--method'],
+    ['events list', 'header.host', 'header.host'],
+  ])('%s', async (line, path, name) => {
+    const problem = {
+      title: 'The request is not valid',
+      detail: `${path} is wrong`,
+      fix: 'Correct what `errors` names, then send the request again.',
+      errors: [{ path, message: 'is wrong' }],
+    }
+    const app = await startApp(json(problem, 400))
+
+    const { code, err } = await app.relay(line)
+
+    expect([code, err]).toEqual([1, `The request is not valid\n${name} is wrong\n`])
+  })
+})
+
 describe('the key', () => {
   test('is sent only to its origin, not to a redirect or a Location', async () => {
     const other = await startApp(json({ state: 'published' }))

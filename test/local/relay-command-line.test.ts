@@ -45,6 +45,34 @@ describe('a wrong command line ends with 2 and a hint', () => {
   })
 })
 
+describe('a command that does not exist is answered with the nearest one', () => {
+  test.each([
+    ['items get', 'items show <resource> <id>'],
+    ['items ls', 'items list <resource>'],
+    ['item show', 'items show <resource> <id>'],
+    ['items lsit', 'items list <resource>'],
+    ['devices get', 'device <machineId>'],
+    ['stauts', 'status'],
+    ['subscription rm', 'subscriptions delete <subscription>'],
+    ['subscriptions rotate', null],
+    ['scan runs', 'scans runs <scan>'],
+    ['export stop', null],
+    ['frobnicate', null],
+    ['x y z', null],
+  ])('%s', async (line, usage) => {
+    const { code, err } = await typeRelay([...line.split(' '), '--url', far, '--key', key])
+
+    expect(code).toBe(2)
+    expect(/Did you mean "(.+)"\?/.exec(err)?.[1] ?? null).toBe(usage)
+  })
+
+  test('or with the commands of its group', async () => {
+    const { err } = await typeRelay(['export', 'stop', '--url', far, '--key', key])
+
+    expect(err).toMatch(/^"export stop" is unknown\.\nWhich command\?\n {2}export start /)
+  })
+})
+
 const widest = (text: string) => Math.max(...text.split('\n').map(({ length }) => length))
 
 describe('help', () => {

@@ -257,7 +257,7 @@ test('for scripts the output is the answer of the API', async () => {
     type: 'urn:defender-relay:invalid-request',
     status: 400,
   })
-  expect(refused.err).toMatch(/resource must be one of machine-actions, investigations/)
+  expect(refused.err).toMatch(/<resource> must be one of machine-actions, investigations/)
 })
 
 test('names and comments of an attacker can’t control the terminal', async () => {

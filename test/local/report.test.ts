@@ -28,6 +28,26 @@ async function follow([...words]: string[]): Promise<Response> {
   return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })
 }
 
+test('one link is renewed, and several are', async () => {
+  const counts = {
+    listed: 1,
+    imported: 1,
+    failed: 0,
+    parsed: 1,
+    written: 1,
+    duplicates: 0,
+    rejected: 0,
+  }
+  const lines = (linksRenewed: number) =>
+    describeReport({
+      ...{ runId: 'r', state: 'published', reason: null, counts, devices: 1, seconds: 1 },
+      ...{ rowsPerSecond: 1, notReadyAtFirst: 0, linksRenewed, unknownFields: {}, ok: true },
+    } as Parameters<typeof describeReport>[0]).join('\n')
+
+  expect(lines(1)).toContain(' 1 link renewed')
+  for (const links of [0, 2]) expect(lines(links)).toContain(` ${links} links renewed`)
+})
+
 test('every suggested command works when it is pasted into a shell', async () => {
   const stack = await startTestStack()
   onTestFinished(() => stack.stop())

@@ -79,6 +79,7 @@ export const statusCommands: readonly Command[] = [
           },
         },
         { title: 'antivirus health', facts: factsOf(pick(body, 'avHealth')) },
+        { title: 'tickets', facts: factsOf(pick(body, 'tickets')) },
       ]
     },
   },

@@ -90,7 +90,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions rotate-secret <subscription>',
-    summary: 'Makes a new signing secret; the old one stays valid for 24 hours',
+    summary: 'Makes a new signing secret; each old one stays valid for 24 hours',
     ask: postTo('rotate-secret'),
     show: showFacts,
   },
@@ -100,6 +100,12 @@ export const subscriptionCommands: readonly Command[] = [
     ask: postTo('test'),
     show: showFacts,
     isGood: (body) => pick(body, 'delivered') === true,
+  },
+  {
+    usage: 'tickets revoke',
+    summary: 'Ends the tickets of all Locations, for instance when a key has leaked',
+    ask: () => ({ method: 'POST', path: 'tickets/revoke' }),
+    show: showFacts,
   },
   {
     usage: 'deliveries list <subscription>',
