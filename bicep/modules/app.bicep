@@ -141,10 +141,10 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       globalValidation: {
         requireAuthentication: true
         unauthenticatedClientAction: 'Return401'
-        // Durable's own calls have the hub's key; continue/ is protected by its tickets.
+        // Durable's own calls have the hub's key; continue is protected by its tickets.
         excludedPaths: [
           '/api/health'
-          '/api/continue/'
+          '/api/continue'
           '/api/openapi.json'
           '/api/swagger.json'
           '/runtime/webhooks/'

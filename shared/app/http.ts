@@ -11,13 +11,14 @@ import { changesRoutes } from '../changes/routes/index.ts'
 import type { ChangesDeps } from '../changes/routes/items.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
+import { revokeDeletions } from '../events/subscriptions/subscribe.ts'
 import { toProblem } from '../platform/error-responses.ts'
-import { RequestError } from '../platform/errors.ts'
 import { createLog, type Traced } from '../platform/log.ts'
 import { isKnownTag, notModified, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
 import { singleFlight } from '../platform/single-flight.ts'
+import { ticketNotFound } from '../platform/tickets.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
@@ -165,15 +166,15 @@ const health = defineRoute<StatusDeps>()({
   },
 })
 
-/** What a `Location` points to: its ticket is valid for one continuation only. */
+/** What a `Location` points to: its ticket is valid for one continuation only. Logs have paths, but no queries. */
 const continueRoute = defineRoute<Invocation>()({
   name: 'continue',
   method: 'GET',
-  path: 'continue/{ticket}',
+  path: 'continue',
   auth: 'anonymous',
   summary: 'Continues a request that was answered with this Location',
-  params: z.strictObject({ ticket: z.string() }),
   query: z.strictObject({
+    ticket: z.string(),
     after: z.string().max(2000).optional().describe('The cursor of a trigger in the feed.'),
   }),
   answers: {
@@ -183,19 +184,31 @@ const continueRoute = defineRoute<Invocation>()({
       body: z.unknown(),
     },
   },
-  async handle({ params: { ticket }, query: { after }, origin }, invocation) {
+  async handle({ query: { ticket, after }, origin }, invocation) {
     const opened = await (await theApp().base()).tickets.resolve(ticket)
     const route = opened && httpRoutes.find((one) => one.continuation?.name === opened.name)
-    if (!opened || !route?.continuation) {
-      throw new RequestError({
-        status: 404,
-        problem: 'ticket-not-found',
-        title: 'There is no such ticket',
-        detail: 'The app never issued it, or it has expired.',
-        fix: 'Repeat the request that was answered with the Location.',
-      })
-    }
-    return route.continuation.resume({ ticket, subject: opened.subject, origin, after }, invocation)
+    if (!opened || !route?.continuation) throw ticketNotFound()
+    const { subject, ageMs } = opened
+    return route.continuation.resume({ ticket, subject, ageMs, origin, after }, invocation)
+  },
+})
+
+const revokeTickets = defineRoute<Invocation>()({
+  name: 'revoke-tickets',
+  method: 'POST',
+  path: 'tickets/revoke',
+  summary: 'End all tickets, for instance when a key or a Location has leaked',
+  answers: {
+    200: {
+      description: 'How many tickets were ended.',
+      body: z.strictObject({ revoked: z.int() }),
+    },
+  },
+  async handle(_input, invocation) {
+    const { tickets } = await theApp().base()
+    const revoked = (await tickets.revoke()) + (await revokeDeletions(await eventsDeps(invocation)))
+    invocation.log.warn('all tickets were revoked', { revoked })
+    return { status: 200, body: { revoked } }
   },
 })
 
@@ -262,5 +275,5 @@ export const httpRoutes: HttpRoute[] = [
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedDeps),
   ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsDeps),
   ...bindRoutes(scanHistoryRoutes, scanHistoryDeps),
-  ...bindRoutes([continueRoute], async (invocation) => invocation),
+  ...bindRoutes([continueRoute, revokeTickets], async (invocation) => invocation),
 ]

@@ -63,6 +63,7 @@ const statusSchema = z.strictObject({
   events: z.record(z.string(), streamReportSchema).nullable(),
   deliveries: deliveryReportSchema.nullable(),
   avHealth: exportsReportSchema.nullable(),
+  tickets: z.record(z.string(), z.int()).nullable().describe('Valid tickets by kind.'),
   notices: z.array(problemSchema).describe('What will happen; nothing is wrong yet.'),
   preflight: preflightSchema.optional(),
 })
@@ -93,6 +94,7 @@ export const status = defineRoute<StatusDeps>()({
     const changes = await tryLoad(() => changesReports(deps, now))
     const events = await tryLoad(() => eventsReport(deps, now))
     const avHealth = await tryLoad(() => avHealthReport(deps, now))
+    const tickets = await tryLoad(async () => (await deps.app.base()).tickets.report())
     const { value: flows } = await tryLoad(() => flowProblems(deps.app))
     const { value: ends } = await tryLoad(() => comingEnds(deps.app))
     const tenableProblems = tenable.value ? upstreamProblems('Tenable', tenable.value) : []
@@ -140,6 +142,7 @@ export const status = defineRoute<StatusDeps>()({
         events: events.value?.events ?? null,
         deliveries: events.value?.deliveries ?? null,
         avHealth: avHealth.value,
+        tickets: tickets.value,
         notices: (ends ?? []).map(toNotice),
         preflight: checks,
       } satisfies z.infer<typeof statusSchema>,

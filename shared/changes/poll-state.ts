@@ -16,6 +16,8 @@ export interface Memory {
     context: PollContext,
     afterPoll: () => Promise<void>,
   ) => Promise<PollReport>
+  /** The last calls for single items by id, without the answers that were errors. */
+  fetched?: Map<string, { atMs: number; raw?: Promise<unknown> }>
   /** The known items at one head. While the head has not moved, a poll does not read them again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
 }

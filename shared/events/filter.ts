@@ -56,6 +56,10 @@ export function matchesFilter(
   )
 }
 
+/** Whether a value is the wanted text, if one is wanted. Upper and lower case are equal. */
+export const isSame = (wanted: string | undefined, value: unknown) =>
+  isAnyOf(wanted === undefined ? undefined : [wanted], [value])
+
 function isAnyOf(wanted: Filter[string] | undefined, values: unknown[]) {
   if (!Array.isArray(wanted)) return true
   const present = values

@@ -1,7 +1,7 @@
 const HIDDEN = '[hidden]'
 
 const queryNames =
-  'sig|code|token|secret|key|password|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
+  'sig|code|ticket|token|secret|key|password|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
 const headerNames =
   'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
 
@@ -21,7 +21,6 @@ const secrets: [RegExp, string][] = [
   [/\beyJ[\w-]{5,}(?:\.[\w-]+){0,2}/g, HIDDEN],
   [/\bwhsec_[\w+/=-]+/g, HIDDEN],
   [/\b(v1a?,)[\w+/=-]{20,}/g, `$1${HIDDEN}`],
-  [/(\/api\/continue\/)[\w-]+/g, `$1${HIDDEN}`],
   [/(\/\/[^\s/:@"]{1,256}:)[^\s/@"]{1,256}(?=@)/g, `$1${HIDDEN}`],
   // A quoted value is a secret up to its last quote; an unquoted one up to the next delimiter.
   [new RegExp(`("(?:${headerNames})\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'), `$1${HIDDEN}`],

@@ -19,9 +19,16 @@ export async function readRequest(
   publicBaseUrl: string | undefined,
 ): Promise<RouteInput<never, never, never>> {
   const url = readUrl(request.url)
-  const params = check('path', route.params, readParams(request))
+  const params = check('path', route.params, request.params)
+  for (const [name, value] of Object.entries(request.params)) {
+    // The host leaves only `%2F` encoded: a percent sign is this, or an attack.
+    if (value.includes('%'))
+      throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
+  }
   const query = check('query', route.query, readQuery(url, route.query))
-  const body = route.body ? check('body', route.body, await readBody(request)) : {}
+  const body = route.body
+    ? check('body', route.body, withoutEmpty(route.body, await readBody(request)))
+    : {}
   const origin = publicBaseUrl ?? url.origin
   const ifNoneMatch = request.headers.get('if-none-match')
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
@@ -35,15 +42,6 @@ function readUrl(text: string): URL {
   const url = PLAIN_URL.test(text) ? URL.parse(text) : null
   if (url) return url
   throw invalidRequest([{ path: 'header.host', message: 'must be a host name' }])
-}
-
-function readParams(request: HttpRequest): Record<string, string> {
-  for (const [name, value] of Object.entries(request.params)) {
-    // The host leaves only `%2F` encoded: a percent sign is this, or an attack.
-    if (value.includes('%'))
-      throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
-  }
-  return request.params
 }
 
 /**
@@ -76,6 +74,19 @@ function check(where: string, schema: z.ZodObject, value: unknown): unknown {
     return issue.keys.map((key) => ({ path: `${path}.${key.slice(0, 100)}`, message }))
   })
   throw invalidRequest(errors)
+}
+
+/** A body without optional members that are null, `""` or `[]`: designers send what is not filled in. */
+function withoutEmpty(schema: z.ZodType, body: unknown): unknown {
+  const inner = 'innerType' in schema.def ? schema.def.innerType : schema
+  if (!(inner instanceof z.ZodObject) || !body || body.constructor !== Object) return body
+  const members = Object.entries(body).flatMap(([name, value]) => {
+    const member = new Map<string, z.ZodType>(Object.entries(inner.shape)).get(name)
+    if (!member?.isOptional()) return [[name, value]]
+    const isEmpty = value === null || value === '' || (Array.isArray(value) && value.length === 0)
+    return isEmpty ? [] : [[name, withoutEmpty(member, value)]]
+  })
+  return Object.fromEntries(members)
 }
 
 const MAX_BODY_BYTES = 256 * 1024

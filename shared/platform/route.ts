@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RequestError } from './errors.ts'
 import {
   afterSchema,
   limitSchema,
@@ -36,11 +37,17 @@ export interface Route<Deps> {
 export interface RouteContinuation<Deps> {
   /** The name in the tickets. */
   name: string
-  /** Answers a request to the `Location`: its ticket, with the ticket's subject, and its `after`. */
-  resume(
-    request: { ticket: string; subject: string; origin: string; after?: string },
-    deps: Deps,
-  ): Promise<Reply>
+  /** Answers a request to the `Location`. */
+  resume(request: Resumed, deps: Deps): Promise<Reply>
+}
+
+/** A request to a `Location`: its ticket, with its subject and age, and its `after`. */
+interface Resumed {
+  ticket: string
+  subject: string
+  ageMs: number
+  origin: string
+  after?: string
 }
 
 /**
@@ -68,11 +75,11 @@ export interface LongPollOption<Deps, Subject extends z.ZodType> {
   /** What a ticket stands for. */
   subject: Subject
   lifetimeMs(subject: z.output<Subject>): number
-  /** Whether each use of the ticket starts its lifetime again. */
-  isRenewed?: boolean
+  /** Each use of the ticket starts its lifetime again, until so long after it was issued. */
+  maxLifetimeMs?: number
   retryAfterSeconds: number
-  /** Reads once; `after` is that of the `Location`. */
-  read(subject: z.output<Subject>, deps: Deps, after?: string): Promise<LongPollReply>
+  /** Reads once for the holder of a ticket. */
+  read(subject: z.output<Subject>, deps: Deps, request: Resumed): Promise<LongPollReply>
 }
 
 /** It has a continuation when it is a 202 or has `after`. */
@@ -225,12 +232,12 @@ function withTickets<Deps extends WithTickets>(
   route: Plain<Deps>,
   option: LongPollOption<Deps, z.ZodType>,
 ): Route<Deps> {
-  const { name } = option
-  async function answer(reply: LongPollReply, origin: string, findTicket: () => Promise<string>) {
+  const { name, lifetimeMs, maxLifetimeMs } = option
+  const isFinal = ({ status, after }: LongPollReply) => status !== 202 && after === undefined
+  function locate(reply: LongPollReply, origin: string, ticket: string) {
     const { after, retryAfterSeconds = option.retryAfterSeconds, ...rest } = reply
-    if (reply.status !== 202 && after === undefined) return rest
-    const search = after === undefined ? '' : `?after=${after}`
-    const location = `${origin}/api/continue/${await findTicket()}${search}`
+    const search = after === undefined ? '' : `&after=${after}`
+    const location = `${origin}/api/continue?ticket=${ticket}${search}`
     const headers = { ...rest.headers, location, 'retry-after': String(retryAfterSeconds) }
     return { ...rest, headers }
   }
@@ -238,16 +245,24 @@ function withTickets<Deps extends WithTickets>(
     ...route,
     async handle(input, deps) {
       const { subject, ...reply } = await route.handle(input, deps)
-      return answer(reply, input.origin, () =>
-        deps.tickets.issue({ name, subject: JSON.stringify(subject) }, option.lifetimeMs(subject)),
-      )
+      if (isFinal(reply)) return reply
+      const continuation = { name, subject: JSON.stringify(subject) }
+      const ticket = await deps.tickets.issue(continuation, lifetimeMs(subject), maxLifetimeMs)
+      return locate(reply, input.origin, ticket)
     },
     continuation: {
       name,
-      async resume({ ticket, subject: text, origin, after }, deps) {
-        const subject = option.subject.parse(JSON.parse(text))
-        if (option.isRenewed) await deps.tickets.extend(ticket, option.lifetimeMs(subject))
-        return answer(await option.read(subject, deps, after), origin, async () => ticket)
+      async resume(request, deps) {
+        const { ticket, origin } = request
+        const subject = option.subject.parse(JSON.parse(request.subject))
+        const reply = await option.read(subject, deps, request).catch(async (error: unknown) => {
+          const isGone = error instanceof RequestError && error.facts.status === 404
+          if (isGone) await deps.tickets.end(ticket)
+          throw error
+        })
+        if (!isFinal(reply)) return locate(reply, origin, ticket)
+        await deps.tickets.end(ticket)
+        return reply
       },
     },
   }

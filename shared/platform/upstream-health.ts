@@ -15,7 +15,9 @@ const lastErrorSchema = z.strictObject({
 /** The last good and the last failed call, from all instances. */
 export const upstreamReportSchema = z.strictObject({
   /** One word that an operator can act on. */
-  state: z.enum(['ok', 'forbidden', 'gone', 'throttled', 'incompatible', 'unreachable', 'unknown']),
+  state: z
+    .enum(['ok', 'forbidden', 'gone', 'throttled', 'incompatible', 'unreachable', 'unknown'])
+    .describe('unknown: no call yet, or the last one failed a while ago.'),
   lastOkAt: z.string().nullable(),
   lastError: lastErrorSchema.nullable(),
 })

@@ -92,12 +92,15 @@ describe('a webhook', () => {
     })
     const location = created.headers.get('location') ?? ''
 
-    const deleted = await stack.request('DELETE', location)
+    // Without a key, and with one.
+    const read = await fetch(location)
+    const deleted = await fetch(location, { method: 'DELETE' })
     const again = await stack.request('DELETE', location)
 
     expect(created.status).toBe(201)
-    expect(location).toBe(`${stack.host.url}/api/subscriptions/${created.body.id}`)
-    expect([deleted.status, again.status]).toEqual([204, 404])
+    expect(location).toContain(`/api/continue?ticket=${created.body.id}.`)
+    expect([read.status, deleted.status, again.status]).toEqual([404, 204, 404])
+    expect((await stack.get('subscriptions')).body.subscriptions).toEqual([])
   })
 })
 
@@ -191,5 +194,60 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
 
     expect(late.body).toMatchObject({ outcome: 'deadline', item: { state: 'InProgress' } })
     expect([late.status, ended.status, guessed.status]).toEqual([200, 404, 404])
+  })
+
+  test('gets its final answer once; a repetition of the first request answers it again', async () => {
+    stack.simulator.actions.put({ id: 'a1', status: 'InProgress' })
+    await check('machine-actions')
+    const path = 'changes/machine-actions/items/a1/wait'
+    const location = (await stack.get(path)).headers.get('location') ?? ''
+    stack.simulator.actions.change('a1', { status: 'Failed' })
+    await check('machine-actions')
+
+    const answers = [await follow(location), await follow(location), await stack.get(path)]
+
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 200])
+    expect(answers[1]?.body.type).toBe('urn:defender-relay:ticket-not-found')
+  })
+
+  test('waits for an unknown id with few calls to Defender, and callers with a key are served', async () => {
+    const wait = await stack.get('changes/machine-actions/items/nope/wait')
+    const location = wait.headers.get('location') ?? ''
+    const hourLeft = async () =>
+      (await stack.get('status')).body.upstreams.defender.budgets['machine-actions'].hourLeft
+    const before = await hourLeft()
+    const statuses: number[] = []
+
+    for (let n = 0; n < 120; n++) {
+      statuses.push((await follow(location)).status)
+      stack.clock.advance(500)
+    }
+    const left = await hourLeft()
+    const keyed = await stack.get('changes/machine-actions/items/other')
+
+    expect([wait.status, ...new Set(statuses)]).toEqual([202, 202])
+    // The timer polls meanwhile.
+    expect(before - left).toBeLessThanOrEqual(12)
+    expect([keyed.status, keyed.body.type]).toEqual([404, 'urn:defender-relay:item-not-found'])
+  })
+
+  test('gets nothing any more after all tickets were revoked', async () => {
+    const trigger = (await stack.get('events/trigger')).headers.get('location') ?? ''
+    const { headers } = await stack.get('changes/machine-actions/items/nope/wait')
+    const receiver = stack.simulator.receiver('hook')
+    const hook = await stack.post('subscriptions', { callbackUrl: receiver.url })
+    const counted = (await stack.get('status')).body.tickets
+
+    const withoutKey = await fetch(`${stack.host.url}/api/tickets/revoke`, { method: 'POST' })
+    const revoked = await stack.post('tickets/revoke')
+    const late = [await follow(trigger), await follow(headers.get('location') ?? '')]
+    const kept = await fetch(hook.headers.get('location') ?? '', { method: 'DELETE' })
+
+    expect(counted).toEqual({ 'events-trigger': 1, 'changes-wait': 1 })
+    expect([withoutKey.status, revoked.status, revoked.body]).toEqual([401, 200, { revoked: 3 }])
+    expect(late.map(({ status }) => status)).toEqual([404, 404])
+    expect(kept.status).toBe(404)
+    expect((await stack.get('status')).body.tickets).toEqual({})
+    expect((await stack.get('subscriptions')).body.subscriptions).toHaveLength(1)
   })
 })

@@ -46,6 +46,7 @@ const routes = [
   ['show-subscription', 'GET', 'subscriptions/{id}', 'function'],
   ['delete-subscription', 'DELETE', 'subscriptions/{id}', 'function'],
   ['unsubscribe', 'POST', 'subscriptions/unsubscribe', 'function'],
+  ['delete-by-ticket', 'DELETE', 'continue', 'anonymous'],
   ['enable-subscription', 'POST', 'subscriptions/{id}/enable', 'function'],
   ['rotate-subscription-secret', 'POST', 'subscriptions/{id}/rotate-secret', 'function'],
   ['list-deliveries', 'GET', 'subscriptions/{id}/deliveries', 'function'],
@@ -58,7 +59,8 @@ const routes = [
   ['show-tenable-scan', 'GET', 'scan-history/tenable/scans/{id}', 'function'],
   ['list-tenable-runs', 'GET', 'scan-history/tenable/scans/{id}/runs', 'function'],
   ['show-tenable-status', 'GET', 'scan-history/tenable/scans/{id}/status', 'function'],
-  ['continue', 'GET', 'continue/{ticket}', 'anonymous'],
+  ['continue', 'GET', 'continue', 'anonymous'],
+  ['revoke-tickets', 'POST', 'tickets/revoke', 'function'],
 ]
 
 let functions: LoadedApp['functions']

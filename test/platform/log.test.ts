@@ -34,7 +34,7 @@ test.each([
   { 'x-functions-key': 'SECRET' },
   { nested: { headers: { authorization: 'Bearer SECRET' } } },
   { said: 'the key AccountKey=SECRET; is wrong' },
-  { location: 'https://x/api/continue/SECRET' },
+  { location: 'https://x/api/continue?ticket=SECRET' },
 ])('a secret does not come through: %j', (facts) => {
   const { lines, log } = recorded()
 

@@ -151,6 +151,31 @@ describe('a host', () => {
   })
 })
 
+describe('an optional member of a body that is null, empty text or an empty list', () => {
+  test.each<[string, unknown]>([
+    ['{"name":null,"sizes":null}', {}],
+    ['{"name":"","sizes":[]}', {}],
+    ['{"name":[],"sizes":""}', {}],
+    ['{"name":"a","sizes":[{"w":1}]}', { name: 'a', sizes: [{ w: 1 }] }],
+  ])('is absent: %s', async (body, expected) => {
+    expect((await read({ body })).body).toEqual(expected)
+  })
+
+  test.each([
+    ['{"sizes":[{"w":null}]}', 'body.sizes.0.w must be a number'],
+    ['{"other":null}', 'body.other is unknown'],
+    ['{"__proto__":null}', 'body.__proto__ is unknown'],
+    ['{"toString":""}', 'body.toString is unknown'],
+    ['{"constructor":null}', 'body.constructor is unknown'],
+    ['[]', 'body must be an object'],
+    ['null', 'body must be an object'],
+    ['""', 'body must be an object'],
+    ['{"name":{}}', 'body.name must be a string'],
+  ])('is not: %s', async (body, message) => {
+    expect(await wrong({ body })).toEqual([message])
+  })
+})
+
 describe('a parameter', () => {
   test.each(['page=2', 'Limit=5', 'constructor=1', 'toString=1', '__proto__=1', 'hasOwnProperty='])(
     'that nobody declared is refused: %s',
@@ -169,6 +194,12 @@ describe('a parameter', () => {
 
   test.each(['a%2Fb', '%', 'a%'])('in the path with a percent sign is refused: %s', async (id) => {
     expect(await wrong({ params: { id } })).toEqual(['path.id must not contain %'])
+  })
+
+  test('in the path that its schema refuses has the same answer with a percent sign', async () => {
+    expect(await wrong({ params: { id: 'SECRET' } })).toEqual(
+      await wrong({ params: { id: 'a%2FSECRET' } }),
+    )
   })
 
   test('in the path that its schema refuses is named', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { RequestError } from '../../shared/platform/errors.ts'
 import { cutPage, toCursor } from '../../shared/platform/paging.ts'
 import { defineRoute } from '../../shared/platform/route.ts'
 import { createTickets, type Tickets } from '../../shared/platform/tickets.ts'
@@ -42,9 +43,9 @@ const waitForNumber = route({
     name: 'number-wait',
     subject: z.strictObject({ number: z.int() }),
     lifetimeMs: ({ number }) => number * DAY_MS,
-    isRenewed: true,
+    maxLifetimeMs: 100 * DAY_MS,
     retryAfterSeconds: 7,
-    async read({ number }, { numbers }, after) {
+    async read({ number }, { numbers }, { after }) {
       return numbers.includes(number)
         ? { status: 200, body: { number, after } }
         : {
@@ -63,9 +64,9 @@ const waitForNumber = route({
 
 async function prepare() {
   const clock = createStillClock()
-  const table = createMemoryTable('Tickets')
+  const table = createMemoryTable('Tickets', clock)
   await table.create()
-  const tickets = createTickets(table, clock)
+  const tickets = createTickets(table)
   const deps: Deps = { numbers: [1, 2, 3], tickets }
   const get = (path: string, ifNoneMatch?: string) =>
     askRoute<Deps, { numbers: number[]; next: string | null; detail: string }>(
@@ -77,7 +78,7 @@ async function prepare() {
       ifNoneMatch,
     )
   const issued = () => Array.fromAsync(table.list({}))
-  return { clock, tickets, deps, get, issued }
+  return { clock, deps, get, issued }
 }
 
 test('a list goes on where its page ended, with the same filters, and has no link on its last page', async () => {
@@ -132,27 +133,52 @@ test('an answer that is ready at once needs no ticket', async () => {
   expect([status, headers.location, await issued()]).toEqual([200, undefined, []])
 })
 
-test('a ticket continues until its subject is ready, and each use starts its lifetime again', async () => {
-  const { clock, deps, get, tickets } = await prepare()
-  const { continuation } = waitForNumber
+/** Follows a Location as route `continue` does. */
+async function follow(deps: Deps, location: string) {
+  const { searchParams } = new URL(location)
+  const ticket = searchParams.get('ticket') ?? ''
+  const opened = await deps.tickets.resolve(ticket)
+  if (!opened) return undefined
+  const { subject, ageMs } = opened
+  const after = searchParams.get('after') ?? undefined
+  return waitForNumber.continuation?.resume({ ticket, subject, ageMs, origin: ORIGIN, after }, deps)
+}
+
+test('a ticket continues until its subject is ready, each use starts its lifetime again, and it ends with the final answer', async () => {
+  const { clock, deps, get } = await prepare()
 
   const first = await get('numbers/5/wait')
-  const [, ticket = ''] = /\/api\/continue\/(.*)$/.exec(first.headers.location ?? '') ?? []
-  const opened = await tickets.resolve(ticket)
-  const resume = (after?: string) =>
-    continuation?.resume({ ticket, subject: opened?.subject ?? '', origin: ORIGIN, after }, deps)
   await clock.advance(5 * DAY_MS - 1)
-  const second = await resume()
+  const second = await follow(deps, first.headers.location ?? '')
   await clock.advance(5 * DAY_MS - 1)
-  const third = await resume('x')
+  const third = await follow(deps, second?.headers?.location ?? '')
   deps.numbers.push(5)
-  const last = await resume('xx')
+  const last = await follow(deps, third?.headers?.location ?? '')
+  const again = await follow(deps, third?.headers?.location ?? '')
 
-  const here = `${ORIGIN}/api/continue/${ticket}`
-  expect(first).toMatchObject({ status: 202, headers: { location: here, 'retry-after': '7' } })
-  expect(opened).toEqual({ name: continuation?.name, subject: '{"number":5}' })
-  expect(second?.headers).toEqual({ location: `${here}?after=x`, 'retry-after': '7' })
-  expect(third?.headers).toEqual({ location: `${here}?after=xx`, 'retry-after': '1' })
+  const here = first.headers.location
+  expect(here).toMatch(/^https:\/\/relay\.contoso\.net\/api\/continue\?ticket=[\w-]{43}$/)
+  expect(first).toMatchObject({ status: 202, headers: { 'retry-after': '7' } })
+  expect(second?.headers).toEqual({ location: `${here}&after=x`, 'retry-after': '7' })
+  expect(third?.headers).toEqual({ location: `${here}&after=xx`, 'retry-after': '1' })
   expect(last).toEqual({ status: 200, body: { number: 5, after: 'xx' } })
-  expect(await tickets.resolve(ticket)).toBeDefined()
+  expect(again).toBeUndefined()
+})
+
+test('a ticket ends with a 404 as its final answer, and stays when the answer is another error', async () => {
+  const { deps, get } = await prepare()
+  const location = (await get('numbers/7/wait')).headers.location ?? ''
+  const problems = ['upstream-throttled', 'number-not-found']
+  const failing = () => {
+    throw new RequestError({ ...facts, status: problems[0] === 'number-not-found' ? 404 : 429 })
+  }
+  const facts = { problem: 'x', title: 'x', detail: 'x' }
+  Object.defineProperty(deps, 'numbers', { get: failing })
+
+  const throttled = await follow(deps, location).catch((error: RequestError) => error.facts.status)
+  problems.shift()
+  const gone = await follow(deps, location).catch((error: RequestError) => error.facts.status)
+  const again = await follow(deps, location)
+
+  expect([throttled, gone, again]).toEqual([429, 404, undefined])
 })

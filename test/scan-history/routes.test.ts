@@ -74,6 +74,34 @@ describe('six answers that must stay different', () => {
 })
 
 test.each([
+  '-1',
+  '0',
+  '007',
+  '1e400',
+  '1e3',
+  '1.5',
+  '0x10',
+  'Infinity',
+  '-Infinity',
+  '12345678901234567890',
+])('an id that Tenable can not have is refused without a call: %s', async (id) => {
+  const before = calls()
+
+  const answers = [
+    await get(`tenable/scans/${id}`),
+    await get(`tenable/scans/${id}/runs`),
+    await get(`tenable/scans/${id}/status`),
+    await get(`tenable/scans/101?run=${id}`),
+  ]
+
+  expect(answers.map(({ status, body }) => [status, body.errors[0].path])).toEqual([
+    ...Array(3).fill([400, 'path.id']),
+    [400, 'query.run'],
+  ])
+  expect(sent(before)).toEqual({})
+})
+
+test.each([
   [101, 'completed', 'complete'],
   [103, 'paused', 'running'],
   [104, 'pending', 'running'],

@@ -12,12 +12,13 @@ Events, webhooks and Logic Apps have [a page of their own](logic-apps.md).
 ## Keys
 
 Send the function key in the header \`x-functions-key\`, or as \`?code=KEY\`. When both are there, the header counts. These routes need no
-key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue/{ticket}\`.
+key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue\`.
 
 ## Requests
 
 A body is JSON in UTF-8. It is not compressed (else 415), has at most 256 KiB (else 413) and comes with \`Content-Length\` (a chunked
-body is answered with 411). An unknown parameter or member is refused with 400.
+body is answered with 411). An unknown parameter or member is refused with 400. An optional member that is null, an empty text or an
+empty list is as if it were absent.
 
 Streams and event types are fixed lists: another value is refused with 400. States, action types and requestors are Defender's own
 words, and Defender may add more: an unknown one is accepted and matches nothing.
@@ -28,7 +29,8 @@ Errors are \`application/problem+json\` (RFC 9457) with \`type\`, \`title\`, \`s
 \`correlation\` and, where there is one, \`fix\`: what to do. A wrong request also has \`errors\`, one entry for each fault.
 
 \`correlation\` is in every log line about the request, and about the deliveries that the request causes. It is your own GUID in
-\`x-ms-client-request-id\`; without one it is the trace id of \`traceparent\`, and without that the id of the invocation.
+\`x-ms-client-request-id\`; without one it is the trace id of \`traceparent\`, and without that the id of the invocation. An
+\`x-ms-client-request-id\` that is not a GUID is ignored without an error.
 
 The Functions host refuses some requests before the app sees them. These answers have no body: 401 and 403 (the key), 404 (no such
 route or method), 414 (the URL is too long), 431 (the headers are
@@ -44,6 +46,10 @@ is null. The header \`Link\` has the address of the next page. A cursor belongs 
 
 A 202 has a \`Location\` and \`Retry-After\`. Ask the \`Location\` again after so many seconds, until it answers 200. A \`Location\` holds
 a ticket and needs no key, because callers such as Logic Apps drop their headers when they follow one. Treat it as a secret.
+
+A ticket opens only the answer that it was made for. It ends with the final answer: after that, or when that answer was lost on
+its way, make the first request again. The ticket of a polling trigger ends 30 days after its last use, and 180 days after it was
+made. [\`POST /api/tickets/revoke\`](#post-apiticketsrevoke) ends all tickets; \`status\` counts them.
 
 ## Cached answers
 
@@ -133,7 +139,7 @@ imported, 111 archived, 114 a web-app scan, 116 has 2,000 hosts, 118 is over thr
 \`GET /api/scan-history/defender/definitions\` lists the scans; sessions are \`01decc497f4b4ec49a5fc4e12597f8c8\`, the same with \`02…\`
 (partial) and with \`03…\` (failed).`,
   },
-  { title: 'Tickets', tags: ['continue'] },
+  { title: 'Tickets', tags: ['continue', 'tickets'] },
 ]
 
 /** Facts about a route that its schemas do not hold. */
@@ -143,22 +149,30 @@ export const notes: Record<string, string> = {
     'Names everything that is wrong and what to do about it; `notices` says what is not wrong yet but will be. `preflight=true` also checks whether each flow can run, see [Preflight](deploy.md#preflight).',
   'POST /api/av-health/exports': 'An empty body is `{}`.',
   'GET /api/changes/{resource}/items/{id}':
-    'An id that is not in the working set is asked for at Defender.',
+    'An id that is not in the working set is asked for at Defender; an instance keeps that answer for 20 seconds.',
   'GET /api/changes/{resource}/items/{id}/wait':
-    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404.',
+    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404. An instance asks Defender for the same unknown id at most every 20 seconds, for all callers.',
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':
     '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`; `av-health` is there only for callers who name it.',
   'GET /api/events/trigger':
-    'A `Location` is valid until 30 days after its last use. The trigger begins with the next event, not with old ones.',
+    'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused.',
   'POST /api/subscriptions':
-    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 without a secret.',
+    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 without a secret. Callback URLs are the same when origin, path and parameters are: the order of the parameters, percent encoding, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
+  'POST /api/subscriptions/unsubscribe':
+    'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
+  'POST /api/subscriptions/{id}/rotate-secret':
+    'At most five earlier secrets sign at the same time; then the answer is 409 until the first one ends.',
   'GET /api/subscriptions/{id}/deliveries':
     'Delivered ones are listed for three days, dead ones as long as their event is stored.',
   'POST /api/subscriptions/{id}/replay':
     'Send either `after` or `dead`. A disabled subscription is refused with 409.',
   'GET /api/scan-history/defender/sessions':
     'For example `sessions?id=a&id=b`. 404 only when no session of them exists.',
-  'GET /api/continue/{ticket}': 'The address is made by the app. Do not build it yourself.',
+  'GET /api/continue': 'The address is made by the app. Do not build it yourself.',
+  'DELETE /api/continue':
+    'Only the `Location` of `POST /api/subscriptions` takes it. Other tickets open nothing here, and its ticket opens nothing else.',
+  'POST /api/tickets/revoke':
+    'Also ends the `Location`s of subscriptions; the subscriptions stay. Change the key first, see [When a key has leaked](operate.md#when-a-key-has-leaked).',
 }

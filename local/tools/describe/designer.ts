@@ -31,6 +31,8 @@ const hints: Record<string, Hints> = {
     isTrigger: true,
   },
   'delete-subscription': { visibility: 'internal' },
+  'delete-by-ticket': { visibility: 'internal' },
+  'revoke-tickets': { visibility: 'internal' },
   unsubscribe: { visibility: 'internal' },
   continue: { visibility: 'internal' },
   health: { visibility: 'internal' },

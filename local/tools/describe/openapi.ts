@@ -113,7 +113,7 @@ function headersOf(
   body: Schema | undefined,
   isTagged: boolean,
 ): Response['headers'] {
-  if (status === 201) return { Location: header('What was made; DELETE ends it.') }
+  if (status === 201) return { Location: header('DELETE here deletes it; no key is needed.') }
   if (status === 202)
     return { Location: header('Ask here again.'), 'Retry-After': header('Seconds to wait.') }
   const headers = {
@@ -170,6 +170,9 @@ const own: Record<string, number[]> = {
   'publish-av-health-export': [409],
   'create-subscription': [409],
   'replay-deliveries': [409, 410],
+  'rotate-subscription-secret': [409],
+  continue: [404],
+  'delete-by-ticket': [404],
 }
 
 /** The first segments of the paths of routes that may call an upstream. */
@@ -184,7 +187,7 @@ function refusalsOf({
 }: HttpRoute): Map<number, { text: string; isProblem: boolean }> {
   const hasIds = Object.values(route.params.shape).some((schema) => !('options' in schema))
   const [first = ''] = path.split('/')
-  const isBound = auth === 'function' || hasIds
+  const isBound = auth === 'function' || hasIds || first === 'continue'
   const statuses = [
     400,
     ...(auth === 'function' ? [401] : []),
@@ -193,7 +196,11 @@ function refusalsOf({
     ...(route.body ? [411, 413, 415] : []),
     ...(first === 'scan-history' ? [429] : []),
     500,
-    ...(asking.includes(first) ? [502, 503, 504] : isBound && first !== 'status' ? [503] : []),
+    ...(asking.includes(first) && name !== 'delete-by-ticket'
+      ? [502, 503, 504]
+      : isBound && first !== 'status'
+        ? [503]
+        : []),
   ]
   return new Map(statuses.map((status) => [status, refusal(status)]))
 }

@@ -18,7 +18,8 @@ export const problemTypes: Record<string, ProblemType> = {
   },
   'callback-unresolvable': {
     statuses: [400],
-    meaning: 'The host name of the callback URL has no address in DNS.',
+    meaning:
+      'The host name of the callback URL does not resolve, or not only to public addresses. The answer takes five seconds and is the same for both, so that nobody learns names of an internal DNS.',
   },
   'body-too-large': { statuses: [413], meaning: 'The body is larger than 256 KiB.' },
   'length-required': {
@@ -56,7 +57,8 @@ export const problemTypes: Record<string, ProblemType> = {
   'subscription-not-found': { statuses: [404], meaning: 'There is no subscription with this id.' },
   'ticket-not-found': {
     statuses: [404],
-    meaning: 'The ticket of a `Location` is unknown or has expired. Make the first request again.',
+    meaning:
+      'The ticket of a `Location` is unknown or has ended. Make the first request again; to delete a subscription, use its id or its callback URL.',
   },
   'export-in-progress': {
     statuses: [409],
@@ -75,6 +77,11 @@ export const problemTypes: Record<string, ProblemType> = {
   'subscription-disabled': {
     statuses: [409],
     meaning: 'The subscription is disabled. Enable it before you replay.',
+  },
+  'too-many-secrets': {
+    statuses: [409],
+    meaning:
+      'Five earlier secrets of the subscription still sign. `fix` says when the first one ends.',
   },
   'too-many-subscriptions': { statuses: [409], meaning: 'There are 200 subscriptions already.' },
   'cursor-expired': {

@@ -16,7 +16,7 @@ export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 export type Base = Awaited<ReturnType<typeof createBase>>
 
 /** Opens the data account and creates its tables. */
-export async function createBase({ env, clock, storageDate, ...overrides }: Options) {
+export async function createBase({ env, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
   const { DEFENDER_CLOUD = 'commercial' } = readUsable(env, defenderSettings)
@@ -45,7 +45,7 @@ export async function createBase({ env, clock, storageDate, ...overrides }: Opti
     credential,
     table,
     queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
-    tickets: createTickets(table('Tickets'), clock),
+    tickets: createTickets(table('Tickets')),
   }
 }
 

@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
+import { isSame } from '../../events/filter.ts'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { defineRoute, type LongPollOption } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
-import { DAY_MS, MINUTE_MS } from '../../platform/time.ts'
+import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
@@ -63,19 +64,43 @@ export async function readItem(
   return viewItem(context, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
 }
 
+/** How long an instance keeps an answer of the upstream, for all callers. */
+const FETCHED_MS = 20 * SECOND_MS
+/** For tickets an instance asks for at most so many ids in that time: the calls are for callers with a key. */
+const MAX_FOR_TICKETS = 3
+
 /**
- * An item as the upstream has it now; undefined if there is none. For investigations the id may be that of an alert.
+ * An item as the upstream had it in the last 20 seconds: undefined if there is none, null if it was not asked. For
+ * investigations the id may be that of an alert.
  */
 async function fetchItem(
-  { resource, source, track, clock }: PollContext,
+  { resource, source, track, clock, memory }: PollContext,
   id: string,
-): Promise<ItemView | undefined> {
-  const raw = await track(() => source.get(id))
-  const seen = raw === undefined ? undefined : resource.read(raw)
-  if (!seen) return undefined
-  const now = clock.now().toISOString()
-  const known = { ...seen, version: 0, firstSeenAt: now, gone: null }
-  return viewItem({ resource }, known, seenData(resource, seen), now)
+  isForTicket = false,
+): Promise<ItemView | undefined | null> {
+  const nowMs = clock.now().getTime()
+  memory.fetched ??= new Map()
+  const { fetched } = memory
+  for (const [one, { atMs }] of fetched)
+    if (Math.abs(nowMs - atMs) >= FETCHED_MS) fetched.delete(one)
+  let call = fetched.get(id)
+  if (call?.raw === undefined) {
+    if (isForTicket && (call || fetched.size >= MAX_FOR_TICKETS)) return null
+    call = { atMs: nowMs, raw: track(() => source.get(id)) }
+    fetched.set(id, call)
+  }
+  try {
+    const raw = await call.raw
+    const seen = raw === undefined ? undefined : resource.read(raw)
+    if (!seen) return undefined
+    const at = new Date(call.atMs).toISOString()
+    const known = { ...seen, version: 0, firstSeenAt: at, gone: null }
+    return viewItem({ resource }, known, seenData(resource, seen), at)
+  } catch (error) {
+    // An error is not kept: the next caller with a key asks again.
+    call.raw = undefined
+    throw error
+  }
 }
 
 const resourceNames = resources.map(({ name }) => name)
@@ -126,10 +151,6 @@ export const listItems = changesRoute({
   },
 })
 
-const isSame = (wanted: string | undefined, value: unknown) =>
-  wanted === undefined ||
-  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
-
 export const showItem = changesRoute({
   name: 'show-item',
   method: 'GET',
@@ -159,7 +180,7 @@ const unknownItem = (resource: string, id: string): RequestError =>
     status: 404,
     problem: 'item-not-found',
     title: 'There is no such item',
-    detail: `Neither the app nor Defender has ${id} among the ${resource}.`,
+    detail: `Neither the app nor Defender has "${id}" among the ${resource}.`,
     fix: `GET /api/changes/${resource}/items lists the watched items.`,
   })
 
@@ -173,30 +194,27 @@ const minutes = z
   .transform(Number)
   .refine((value) => value <= 10_080, 'must be a whole number from 1 to 10080')
 
-const waited = z.object({
-  resource: resourceParam,
-  id: z.string(),
-  since: z.string(),
-  deadline: z.string(),
-})
+const waited = z.object({ resource: resourceParam, id: z.string(), timeoutMinutes: z.number() })
 
 const wait = {
   name: 'changes-wait',
   subject: waited,
-  lifetimeMs: ({ since, deadline }) => Date.parse(deadline) - Date.parse(since) + DAY_MS,
+  lifetimeMs: ({ timeoutMinutes }) => timeoutMinutes * MINUTE_MS + DAY_MS,
   retryAfterSeconds: 20,
-  async read({ resource, id, since, deadline }, deps) {
+  async read({ resource, id, timeoutMinutes }, deps, use?: { ageMs: number }) {
     const context = deps.context(resource)
-    const nowMs = context.clock.now().getTime()
-    const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
+    const ageMs = use?.ageMs ?? 0
+    const isLate = ageMs >= timeoutMinutes * MINUTE_MS
+    const stored = await readItem(context, id)
+    const item = stored ?? (isLate ? null : await fetchItem(context, id, use !== undefined))
     const end = async (outcome: string) => ({
       status: 200,
       body: { outcome, item: item ?? null, events: await eventsOf(context, item?.id ?? id) },
     })
     if (item?.terminal) return end('terminal')
     if (item?.reason) return end('gone')
-    if (nowMs >= Date.parse(deadline)) return end('deadline')
-    if (!item && nowMs - Date.parse(since) >= UNKNOWN_MS) throw unknownItem(resource, id)
+    if (isLate) return end('deadline')
+    if (item === undefined && ageMs >= UNKNOWN_MS) throw unknownItem(resource, id)
     return { status: 202, body: { id, state: item?.state ?? null } }
   },
 } satisfies LongPollOption<ChangesDeps, typeof waited>
@@ -225,9 +243,7 @@ export const waitForItem = changesRoute({
   },
   longPoll: wait,
   async handle({ params: { resource, id }, query: { timeoutMinutes } }, deps) {
-    const now = deps.context(resource).clock.now()
-    const deadline = new Date(now.getTime() + timeoutMinutes * MINUTE_MS).toISOString()
-    const subject = { resource, id, since: now.toISOString(), deadline }
+    const subject = { resource, id, timeoutMinutes }
     return { ...(await wait.read(subject, deps)), subject }
   },
 })

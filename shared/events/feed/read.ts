@@ -9,6 +9,9 @@ import type { Feed } from './feed.ts'
 const LIST = 'events'
 const position = z.strictObject({ epoch: z.string().max(40), seq: z.int().min(0) })
 
+/** The schema of a cursor as it is stored. */
+export const cursorSchema = z.partialRecord(z.string(), position)
+
 /** The seq of the last event read in a stream. The epoch changes when a stream begins again in an empty data account. */
 export type StreamPosition = z.infer<typeof position>
 
@@ -26,6 +29,8 @@ export const encodeCursor = (cursor: Cursor) => toCursor(LIST, cursor)
 interface FeedQuery {
   streams: readonly string[]
   after: Cursor
+  /** Events up to this cursor count as deleted. */
+  start?: Cursor
   limit: number
   matches(event: CloudEvent): boolean
 }
@@ -44,13 +49,13 @@ const MAX_READ = 1000
  */
 export async function readFeed(
   feed: Feed,
-  { streams, after, limit, matches }: FeedQuery,
+  { streams, after, start: begin = {}, limit, matches }: FeedQuery,
 ): Promise<FeedPage> {
   const share = Math.max(1, Math.floor(MAX_READ / streams.length))
   const queues = await Promise.all(
     streams.map(async (stream) => {
       const position = after[stream]
-      const start = await readStart(feed, stream, position)
+      const start = await readStart(feed, stream, position, begin[stream])
       const read = await feed.events(stream, start.from, share)
       // Events may have been deleted since `oldest` was read: the page ends before a hole.
       const first = Number(read[0]?.sequence ?? 0)
@@ -117,12 +122,15 @@ export async function readStart(
   feed: Pick<Feed, 'counter' | 'head'>,
   stream: string,
   position?: StreamPosition,
+  begin?: StreamPosition,
 ): Promise<Start> {
   const [counter, { epoch, next }] = await Promise.all([
     feed.counter(stream, 'oldest'),
     feed.head(stream),
   ])
-  const oldest = Math.max(counter.seq, 1)
+  // A beginning that is not in the stream says nothing: the data account was emptied or restored.
+  const isHere = begin && begin.epoch === epoch && begin.seq < next
+  const oldest = Math.max(counter.seq, 1, isHere ? begin.seq + 1 : 1)
   return { stream, epoch, from: position?.seq ?? oldest - 1, oldest, last: next - 1 }
 }
 

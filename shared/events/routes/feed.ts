@@ -8,6 +8,7 @@ import { type CloudEvent, cloudEventSchema, toSequence } from '../event.ts'
 import type { Feed } from '../feed/feed.ts'
 import {
   cursorAtNow,
+  cursorSchema,
   cursorSchemaFor,
   cursorSince,
   encodeCursor,
@@ -15,7 +16,7 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import type { EventCatalog, StreamConfig } from '../filter.ts'
+import { type EventCatalog, isSame, type StreamConfig } from '../filter.ts'
 
 export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
@@ -36,27 +37,25 @@ const eventFilters = ({ streams, types }: FeedCatalog) => ({
   itemId: text.describe('Only events about this item.'),
 })
 
-/** A filter as a ticket stores it, for 30 days: the names in the catalog may change meanwhile. */
+/** A filter as a ticket stores it, for months: the names in the catalog may change meanwhile. */
 const eventFilter = z.partialRecord(
   z.enum(['stream', 'type', 'machineId', 'itemId']),
   z.string().optional(),
 )
 type EventFilter = z.output<typeof eventFilter>
 
+/** What a trigger's ticket stands for: the events after `start` that pass the filter. */
+const triggerSubject = z.object({ filter: eventFilter, start: cursorSchema })
+
 const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
   stream === undefined ? defaultStreams : [stream]
 
-/** Upper and lower case are equal. */
 const matcherFor =
   ({ type, machineId, itemId }: EventFilter) =>
   (event: CloudEvent) =>
     isSame(type, event.type) &&
     isSame(machineId, event.data.machineId) &&
     isSame(itemId, event.subject)
-
-const isSame = (wanted: string | undefined, value: unknown) =>
-  wanted === undefined ||
-  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
 
 export const createListEventsRoute = (catalog: FeedCatalog) =>
   feedRoute({
@@ -110,8 +109,9 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     },
   })
 
-/** How long a trigger's ticket is valid after its last use. */
+/** How long a trigger's ticket is valid after its last use, and at most. */
 const TRIGGER_MS = 30 * DAY_MS
+const MAX_TRIGGER_MS = 180 * DAY_MS
 
 export const createTriggerRoute = (catalog: FeedCatalog) =>
   feedRoute({
@@ -129,31 +129,40 @@ export const createTriggerRoute = (catalog: FeedCatalog) =>
     },
     longPoll: {
       name: 'events-trigger',
-      subject: eventFilter,
+      subject: triggerSubject,
       lifetimeMs: () => TRIGGER_MS,
-      isRenewed: true,
+      maxLifetimeMs: MAX_TRIGGER_MS,
       retryAfterSeconds: 30,
       read: readTrigger,
     },
     async handle({ query: filter }, deps) {
-      const cursor = await cursorAtNow(deps.feed, streamsFor(deps, filter))
-      return { status: 202, body: {}, after: encodeCursor(cursor), subject: filter }
+      const start = await cursorAtNow(deps.feed, streamsFor(deps, filter))
+      return { status: 202, body: {}, after: encodeCursor(start), subject: { filter, start } }
     },
   })
 
-/** The next event after a trigger's cursor; or once a gap event, when the events after the cursor are gone. */
-async function readTrigger(filter: EventFilter, deps: FeedDeps, cursor?: string) {
+/**
+ * The next event after a trigger's cursor; or once a gap event, when the events after the cursor are gone. No cursor that
+ * the holder of the ticket makes up opens what is before the trigger's start.
+ */
+async function readTrigger(
+  { filter, start }: z.output<typeof triggerSubject>,
+  deps: FeedDeps,
+  { after: cursor }: { after?: string },
+) {
   const { feed, streams: known, now } = deps
   const streams = streamsFor(deps, filter)
-  const { data: after, error } = cursorSchemaFor(known).safeParse(cursor)
-  if (error)
-    throw invalidRequest([{ path: 'query.after', message: 'is not a cursor of this trigger' }])
-  const from = after ?? (await cursorAtNow(feed, streams))
+  const { data: after = {}, error } = cursorSchemaFor(known).safeParse(cursor)
+  const wrong = { path: 'query.after', message: 'is not a cursor of this trigger' }
+  if (error) throw invalidRequest([wrong])
   const matches = matcherFor(filter)
-  const page = await readFeed(feed, { streams, after: from, limit: 1, matches })
+  const page = await readFeed(feed, { streams, after, start, limit: 1, matches })
   const next = { after: encodeCursor(page.next) }
-  if ('gap' in page)
+  if ('gap' in page) {
+    const { stream, reason, fromSeq } = page.gap
+    if (reason === 'expired' && fromSeq <= (start[stream]?.seq ?? 0)) throw invalidRequest([wrong])
     return { status: 200, body: gapEvent(page.gap, now()), retryAfterSeconds: 0, ...next }
+  }
   const { events, more } = page
   const [event] = events
   if (event) return { status: 200, body: event, retryAfterSeconds: more ? 0 : undefined, ...next }

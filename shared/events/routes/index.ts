@@ -10,6 +10,7 @@ import {
 } from './feed.ts'
 import {
   createSubscribeRoute,
+  deleteByTicket,
   deleteSubscription,
   enableSubscription,
   listSubscriptions,
@@ -22,6 +23,7 @@ export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDep
   createSubscribeRoute(catalog),
   listSubscriptions,
   unsubscribeByUrl,
+  deleteByTicket,
   showSubscription,
   deleteSubscription,
   enableSubscription,

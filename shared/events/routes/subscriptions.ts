@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
+import { ticketNotFound } from '../../platform/tickets.ts'
 import { type EventsDeps, eventsRoute } from '../deps.ts'
 import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
 import {
@@ -9,6 +10,7 @@ import {
   rotateSecret,
   subscribe,
   unsubscribe,
+  unsubscribeByTicket,
   unsubscribeCallback,
 } from '../subscriptions/subscribe.ts'
 import { contentTypes, type Subscription } from '../subscriptions/subscription.ts'
@@ -76,13 +78,13 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
       },
     },
     async handle({ body: { callbackUrl, description, filter, contentType }, origin }, deps) {
-      const { subscription, isNew } = await subscribe(deps, {
+      const { subscription, isNew, ticket } = await subscribe(deps, {
         callbackUrl,
         description: description ?? null,
         filter: filterSchema.parse(filter ?? {}),
         contentType: contentType ?? 'application/cloudevents+json',
       })
-      const headers = { location: `${origin}/api/subscriptions/${subscription.id}` }
+      const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }
       const view = viewSubscription(subscription)
       if (!isNew) return { status: 200, body: view, headers }
       return { status: 201, body: { ...view, secret: subscription.secret }, headers }
@@ -141,9 +143,29 @@ export const unsubscribeByUrl = eventsRoute({
   path: 'subscriptions/unsubscribe',
   summary: 'Delete the subscription of a callback URL, for callers that have no id',
   body: z.strictObject({ callbackUrl }),
-  answers: { 204: { description: 'No subscription has this callback URL.' } },
-  async handle({ body }, deps) {
-    await unsubscribeCallback(deps, body.callbackUrl)
+  answers: {
+    200: {
+      description: 'How many subscriptions were deleted.',
+      body: z.strictObject({ deleted: z.int() }),
+    },
+  },
+  handle: async ({ body }, deps) => ({
+    status: 200,
+    body: { deleted: await unsubscribeCallback(deps, body.callbackUrl) },
+  }),
+})
+
+/** The `Location` of a subscription: it needs no key, since Logic Apps sends none. */
+export const deleteByTicket = eventsRoute({
+  name: 'delete-by-ticket',
+  method: 'DELETE',
+  path: 'continue',
+  auth: 'anonymous',
+  summary: 'Delete the subscription that was answered with this Location',
+  query: z.strictObject({ ticket: z.string() }),
+  answers: { 204: { description: 'The subscription is deleted.' } },
+  async handle({ query: { ticket } }, deps) {
+    if (!(await unsubscribeByTicket(deps, ticket))) throw ticketNotFound()
     return { status: 204 }
   },
 })
@@ -167,7 +189,7 @@ export const rotateSubscriptionSecret = eventsRoute({
   name: 'rotate-subscription-secret',
   method: 'POST',
   path: 'subscriptions/{id}/rotate-secret',
-  summary: 'Give a subscription a new signing secret; the old one also signs for 24 hours',
+  summary: 'Give a subscription a new signing secret; each old one also signs for 24 hours',
   params: subscriptionParams,
   answers: {
     200: {

@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { RequestError } from '../../platform/errors.ts'
+import type { Clock } from '../../platform/time.ts'
 
 export interface Address {
   address: string
@@ -27,30 +28,47 @@ const privateNames =
 /** An address of the Azure platform itself, though it is in a public range. */
 const PLATFORM_ADDRESS = '168.63.129.16'
 
-const RESOLVE_MS = 10_000
+const RESOLVE_MS = 5000
 
 /**
  * Validates a callback URL and answers it, with the addresses of its host name, if it is a name. Throws a `RequestError`,
- * `callback-refused` or `callback-unresolvable`, which never contains the URL.
+ * `callback-refused` or `callback-unresolvable`, which never contains the URL. With a clock all bad names take the same
+ * time: the answer does not say which ones the internal DNS has.
  */
-export async function validateCallbackUrl(text: string, policy: CallbackPolicy) {
+export async function validateCallbackUrl(text: string, policy: CallbackPolicy, clock?: Clock) {
   const url = readUrl(text)
   const host = hostOf(url)
   const isLocal = policy.allowLoopback && (host === 'localhost' || isLoopback(host))
   if (!isLocal) validateUrl(url, host)
   if (ipaddr.isValid(host)) {
-    validateAddress(host, policy)
+    if (!isAllowed(host, policy)) throw refused('Its address is not public.')
     return { url }
   }
+  const startMs = clock?.now().getTime() ?? 0
   const addresses = await resolve(host, policy)
-  for (const { address } of addresses) {
-    if (isLocal && !isLoopback(address)) throw refused('Its host name is not this machine.')
-    validateAddress(address, policy)
-  }
-  return { url, addresses }
+  const areGood = addresses.every(({ address }) =>
+    isLocal ? isLoopback(address) : isAllowed(address, policy),
+  )
+  if (addresses.length > 0 && areGood) return { url, addresses }
+  await clock?.sleep(Math.max(0, startMs + RESOLVE_MS - clock.now().getTime()))
+  throw unresolvable()
 }
 
-/** The callback URL as it is stored and compared; undefined for a text that is not a URL. */
+/** The parameters that change when the same callback is signed again. */
+const signing = ['sig', 'sv', 'sp', 'se', 'st', 'sr', 'spr']
+
+/** What makes two callback URLs the same: origin, path and parameters, but no signature, order or way of encoding. */
+export function identityOf(callbackUrl: string) {
+  const { origin, pathname, searchParams } = new URL(callbackUrl)
+  const path = pathname.replace(/%[\da-f]{2}/gi, (code) =>
+    String.fromCharCode(Number.parseInt(code.slice(1), 16)),
+  )
+  const isSigned = searchParams.has('sig')
+  const others = [...searchParams].filter(([name]) => !isSigned || !signing.includes(name))
+  return JSON.stringify([origin, path, ...others.map((one) => JSON.stringify(one)).sort()])
+}
+
+/** The callback URL as it is stored; undefined for a text that is not a URL. */
 export function normalizeCallback(text: string) {
   if (!URL.canParse(text)) return undefined
   const url = new URL(text)
@@ -84,36 +102,30 @@ function validateUrl({ protocol, port }: URL, host: string) {
   if (!isPublicName) throw refused('Its host is not a public name.')
 }
 
-async function resolve(host: string, policy: CallbackPolicy) {
+/** No addresses after any error: the resolver's error would name the host. */
+function resolve(host: string, policy: CallbackPolicy) {
   const timeout = AbortSignal.timeout(RESOLVE_MS)
-  try {
-    const addresses = await Promise.race([
-      policy.resolve(host),
-      new Promise<never>((_, reject) =>
-        timeout.addEventListener('abort', () => reject(timeout.reason), { once: true }),
-      ),
-    ])
-    if (addresses.length > 0) return addresses
-  } catch {
-    // For any error: there is no address, and the resolver's error would name the host.
-  }
-  throw new RequestError({
+  const late = new Promise<Address[]>((end) =>
+    timeout.addEventListener('abort', () => end([]), { once: true }),
+  )
+  return Promise.race([policy.resolve(host), late]).catch(() => [])
+}
+
+const unresolvable = () =>
+  new RequestError({
     status: 400,
     problem: 'callback-unresolvable',
-    title: 'The host name of the callback URL does not resolve',
-    detail: 'Its host name has no address.',
+    title: 'The host name of the callback URL has no public address',
+    detail: 'Its host name does not resolve, or not only to public addresses.',
     fix: 'Check the host of callbackUrl, or try again when public DNS knows it.',
   })
-}
 
 const isLoopback = (address: string) =>
   ipaddr.isValid(address) && ipaddr.parse(address).range() === 'loopback'
 
-function validateAddress(address: string, { allowLoopback }: CallbackPolicy) {
-  if (allowLoopback && isLoopback(address)) return
-  if (!ipaddr.isValid(address) || !isPublic(ipaddr.parse(address)))
-    throw refused('Its address is not public.')
-}
+const isAllowed = (address: string, { allowLoopback }: CallbackPolicy) =>
+  (allowLoopback && isLoopback(address)) ||
+  (ipaddr.isValid(address) && isPublic(ipaddr.parse(address)))
 
 function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6) {
   if (address.range() !== 'unicast' || address.toString() === PLATFORM_ADDRESS) return false

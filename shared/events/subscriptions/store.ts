@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Operation, Table } from '../../platform/table.ts'
 import { createRecords, rowCodec, tryTransact } from '../../platform/table-record.ts'
+import { digestOf } from '../../platform/tickets.ts'
+import { identityOf } from './callback-url.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
 
 /** The claim of a callback URL as it was read; without an ETag there was none. */
@@ -22,7 +23,7 @@ export function createSubscriptions(table: Table) {
   const urls = createRecords(table, urlRow)
   const at = (rowKey: string) => ({ partitionKey: PARTITION, rowKey })
   // A digest: a URL is too long for a key.
-  const atUrl = (url: string) => at(`url|${createHash('sha256').update(url).digest('hex')}`)
+  const atUrl = (url: string) => at(`url|${digestOf(identityOf(url))}`)
 
   const read = async (id: string) => (await records.read(at(id)))?.record
 

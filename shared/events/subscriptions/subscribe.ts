@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { RequestError } from '../../platform/errors.ts'
+import { digestOf, makeTicket } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
 import { redeliverAll } from '../delivery/replay.ts'
@@ -7,38 +8,46 @@ import type { EventsDeps } from '../deps.ts'
 import { wantsStream } from '../filter.ts'
 import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
 import type { UrlClaim } from './store.ts'
-import { healthy, isAbandoned, type Subscription } from './subscription.ts'
+import { healthy, isAbandoned, previousSecretsAt, type Subscription } from './subscription.ts'
 
 type SubscriptionRequest = Pick<
   Subscription,
   'callbackUrl' | 'description' | 'filter' | 'contentType'
 >
+type Members = SubscriptionRequest & Pick<Subscription, 'callbackHost' | 'deletionDigests'>
 
 const MAX_SUBSCRIPTIONS = 200
+/** So many secrets sign beside the newest. */
+const MAX_PREVIOUS_SECRETS = 5
+/** So many tickets delete one subscription: the newest. */
+const MAX_DELETION_TICKETS = 5
 
 /** So often a request starts again when others subscribe the same callback URL. */
 const MAX_TRIES = 20
 
 /**
- * Makes a subscription, or updates the one of this callback URL. It gets every event that is appended after this
- * resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
+ * Makes a subscription, or updates the one of this callback URL; `<id>.<ticket>` deletes it. It gets every event that is appended
+ * after this resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
  * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`, `subscription-busy`.
  */
 export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) {
-  const { url } = await validateCallbackUrl(request.callbackUrl, deps.callbackPolicy)
-  const members = { ...request, callbackUrl: url.href, callbackHost: url.host }
+  const { url } = await validateCallbackUrl(request.callbackUrl, deps.callbackPolicy, deps.clock)
+  const ticket = makeTicket()
+  const deletionDigests = [digestOf(ticket)]
+  const place = { callbackUrl: url.href, callbackHost: url.host }
+  const members = { ...request, ...place, deletionDigests }
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const { claim, subscription: known } = await deps.subscriptions.find(url.href)
     if (known && known.state !== 'starting') {
-      const subscription = await update(deps, known, request)
-      if (subscription) return { subscription, isNew: false }
+      const subscription = await update(deps, known, members)
+      if (subscription) return { subscription, ticket, isNew: false }
       continue
     }
     const begun = await begin(deps, members, claim, known)
     // The heads are read only after the row is written.
     const subscription =
       begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
-    if (subscription) return { subscription, isNew: true }
+    if (subscription) return { subscription, ticket, isNew: true }
   }
   throw new RequestError({
     status: 409,
@@ -52,7 +61,7 @@ export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) 
 /** Writes the row as `starting`; undefined when another request was faster. */
 async function begin(
   { subscriptions, clock }: EventsDeps,
-  members: SubscriptionRequest & { callbackHost: string },
+  members: Members,
   claim: UrlClaim,
   unfinished: Subscription | undefined,
 ) {
@@ -64,8 +73,7 @@ async function begin(
     from: {},
     createdAt: clock.now().toISOString(),
     secret: makeSecret(),
-    previousSecret: null,
-    previousValidUntil: null,
+    previousSecrets: [],
     lastDeliveredAt: null,
     lastFailure: null,
   }
@@ -84,15 +92,17 @@ async function begin(
   })
 }
 
-async function update(
-  deps: EventsDeps,
-  { id, filter: before }: Subscription,
-  { filter, description, contentType }: SubscriptionRequest,
-) {
+async function update(deps: EventsDeps, { id, filter: before }: Subscription, members: Members) {
   const { subscriptions, streams } = deps
-  const updated = await subscriptions.change(id, () => ({ filter, description, contentType }))
+  const updated = await subscriptions.change(id, ({ deletionDigests }) => ({
+    ...members,
+    deletionDigests: [...members.deletionDigests, ...deletionDigests].slice(
+      0,
+      MAX_DELETION_TICKETS,
+    ),
+  }))
   const added = streams.filter(
-    (stream) => wantsStream(filter, stream, deps) && !wantsStream(before, stream, deps),
+    (stream) => wantsStream(members.filter, stream, deps) && !wantsStream(before, stream, deps),
   )
   if (updated && added.length > 0) {
     // Read after the filter was written: every later event is dispatched by the new filter.
@@ -121,21 +131,53 @@ export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id:
   return true
 }
 
+/** Answers how many subscriptions were deleted. */
 export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
   const href = normalizeCallback(callbackUrl)
   const found = href && (await deps.subscriptions.find(href)).subscription
-  if (found) await unsubscribe(deps, found.id)
+  return found && (await unsubscribe(deps, found.id)) ? 1 : 0
 }
 
-/** Gives a subscription a new secret; the old one also signs for 24 hours. Undefined when there is no subscription. */
+/** Deletes the subscription of a ticket; false when the ticket is not valid. */
+export async function unsubscribeByTicket(deps: EventsDeps, ticket: string) {
+  const [, id, secret] = /^(sub_\w{1,60})\.([\w-]{43})$/.exec(ticket) ?? []
+  const known = id && secret && (await deps.subscriptions.read(id))
+  if (!known) return false
+  const digest = Buffer.from(digestOf(secret))
+  const isValid = known.deletionDigests.some((one) => timingSafeEqual(Buffer.from(one), digest))
+  return isValid && unsubscribe(deps, id)
+}
+
+/** Ends the tickets of all subscriptions, and answers how many. */
+export async function revokeDeletions({ subscriptions }: EventsDeps) {
+  let revoked = 0
+  for (const { id, deletionDigests } of await subscriptions.all()) {
+    await subscriptions.change(id, () => ({ deletionDigests: [] }))
+    revoked += deletionDigests.length
+  }
+  return revoked
+}
+
+/** Gives a subscription a new secret; each old one also signs for 24 hours. Undefined when there is no subscription. */
 export async function rotateSecret({ subscriptions, clock }: EventsDeps, id: string) {
   const secret = makeSecret()
-  const previousValidUntil = new Date(clock.now().getTime() + DAY_MS).toISOString()
-  const after = await subscriptions.change(id, (one) => ({
-    secret,
-    previousSecret: one.secret,
-    previousValidUntil,
-  }))
+  const now = clock.now()
+  const previousValidUntil = new Date(now.getTime() + DAY_MS).toISOString()
+  const after = await subscriptions.change(id, (one) => {
+    const previous = previousSecretsAt(one, now)
+    if (previous.length >= MAX_PREVIOUS_SECRETS)
+      throw new RequestError({
+        status: 409,
+        problem: 'too-many-secrets',
+        title: 'Too many earlier secrets still sign',
+        detail: `${previous.length} do, each for 24 hours.`,
+        fix: `Use the newest secret, or try again after ${previous[0]?.validUntil}.`,
+      })
+    return {
+      secret,
+      previousSecrets: [...previous, { secret: one.secret, validUntil: previousValidUntil }],
+    }
+  })
   return after && { secret, previousValidUntil }
 }
 

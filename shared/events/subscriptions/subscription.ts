@@ -27,9 +27,10 @@ export const subscriptionSchema = z.object({
   from: z.record(z.string(), z.number()),
   createdAt: z.string(),
   secret: z.string(),
-  /** Also signs until `previousValidUntil`. */
-  previousSecret: z.string().nullable(),
-  previousValidUntil: z.string().nullable(),
+  /** Each also signs until its own end. */
+  previousSecrets: z.array(z.object({ secret: z.string(), validUntil: z.string() })),
+  /** The digests of the tickets that may delete it. */
+  deletionDigests: z.array(z.string()),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
   failingSince: z.string().nullable(),
@@ -52,10 +53,13 @@ export const healthy = {
   sendUntil: null,
 } as const satisfies Partial<Subscription>
 
-export function secretsAt({ secret, previousSecret, previousValidUntil }: Subscription, now: Date) {
-  const overlaps = previousSecret !== null && Date.parse(previousValidUntil ?? '') > now.getTime()
-  return overlaps ? [secret, previousSecret] : [secret]
-}
+export const previousSecretsAt = ({ previousSecrets }: Subscription, now: Date) =>
+  previousSecrets.filter(({ validUntil }) => Date.parse(validUntil) > now.getTime())
+
+export const secretsAt = (subscription: Subscription, now: Date) => [
+  subscription.secret,
+  ...previousSecretsAt(subscription, now).map(({ secret }) => secret),
+]
 
 /** After this time a subscription that is still `starting` is abandoned. */
 const LONGEST_START_MS = 5 * MINUTE_MS

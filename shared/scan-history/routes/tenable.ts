@@ -13,7 +13,11 @@ import {
   toAnswer,
 } from './reply.ts'
 
-const idParam = z.strictObject({ id: idSchema })
+const tenableId = idSchema.refine(
+  (id) => Number.isNaN(Number(id)) || /^[1-9]\d{0,15}$/.test(id),
+  'must be a positive whole number or a UUID',
+)
+const idParam = z.strictObject({ id: tenableId })
 const text = z.string().nullable()
 
 export const showScan = scanRoute({
@@ -23,7 +27,7 @@ export const showScan = scanRoute({
   summary: 'One run of a scan, by default the latest',
   params: idParam,
   query: z.strictObject({
-    run: idSchema
+    run: tenableId
       .refine((run) => run !== LATEST, 'must be the number or the UUID of a run')
       .optional()
       .describe('The number or the UUID of a run; by default the latest.'),

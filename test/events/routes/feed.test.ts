@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { CloudEvent } from '../../../shared/events/event.ts'
+import type { Feed } from '../../../shared/events/feed/feed.ts'
 import { encodeCursor } from '../../../shared/events/feed/read.ts'
 import { createFeedRoutes } from '../../../shared/events/routes/index.ts'
 import { RequestError } from '../../../shared/platform/errors.ts'
@@ -26,9 +29,9 @@ interface Body {
 async function prepare() {
   const { clock, feed, append } = await createWorld()
   await append(someEvent(), someEvent({ machineId: 'm1' }), someEvent())
-  const table = createMemoryTable('Tickets')
+  const table = createMemoryTable('Tickets', clock)
   await table.create()
-  const tickets = createTickets(table, clock)
+  const tickets = createTickets(table)
   const deps = { feed, streams, defaultStreams, tickets, now: clock.now }
   const get = (path: string) => askRoute<typeof deps, Body>(routes, deps, 'GET', path)
   const begin = async () => (await get('events/trigger')).headers.location ?? ''
@@ -40,13 +43,14 @@ async function prepare() {
     const opened = await tickets.resolve(at(location))
     const route = routes.find(({ continuation }) => continuation?.name === opened?.name)
     if (!opened || !route?.continuation) throw new Error('the ticket opens nothing')
-    const { subject } = opened
-    return route.continuation.resume({ ticket: at(location), subject, origin: ORIGIN, after }, deps)
+    const { subject, ageMs } = opened
+    const use = { ticket: at(location), subject, ageMs, origin: ORIGIN }
+    return route.continuation.resume({ ...use, after }, deps)
   }
   return { clock, feed, append, tickets, get, begin, follow }
 }
 
-const at = (location: string) => location.replace(/^.*\/|\?.*$/g, '')
+const at = (location: string) => new URL(location).searchParams.get('ticket') ?? ''
 
 test('a reader continues at its cursor, and at the end there is nothing yet', async () => {
   const { get, append } = await prepare()
@@ -132,7 +136,7 @@ test('a cursor of a feed that began again gets the cursor where the new feed beg
 test.each(['of a feed that began again', 'ahead of its feed'])(
   'a trigger with a cursor %s is not stuck',
   async (what) => {
-    const { feed, begin, follow } = await prepare()
+    const { feed, append, begin, follow } = await prepare()
     const other = await prepare()
     const location = await begin()
     const after = what.startsWith('of')
@@ -140,13 +144,15 @@ test.each(['of a feed that began again', 'ahead of its feed'])(
       : encodeCursor(await cursorIn(feed, { 'machine-actions': 9 }))
 
     const gap = await follow(location, after)
+    await append(someEvent())
     const next = await follow(gap.headers?.location ?? '')
 
+    // Its first three events are from before the trigger.
     expect(gap).toMatchObject({
       status: 200,
-      body: { type: 'defender-relay.gap', data: { oldestSeq: 1 } },
+      body: { type: 'defender-relay.gap', data: { oldestSeq: 4 } },
     })
-    expect(next).toMatchObject({ status: 200, body: { sequence: '000000000001' } })
+    expect(next).toMatchObject({ status: 200, body: { sequence: '000000000004' } })
   },
 )
 
@@ -154,6 +160,104 @@ test('an invalid cursor of a trigger is refused', async () => {
   const { begin, follow } = await prepare()
 
   await expect(follow(await begin(), 'nonsense')).rejects.toBeInstanceOf(RequestError)
+})
+
+describe("no cursor that the holder of a trigger's ticket makes up opens an older event", () => {
+  const cursors: [string, (feed: Feed) => Promise<string | undefined>][] = [
+    [
+      'set back by one',
+      async (feed) => encodeCursor(await cursorIn(feed, { 'machine-actions': 2 })),
+    ],
+    ['set back to 0', async (feed) => encodeCursor(await cursorIn(feed, { 'machine-actions': 0 }))],
+    ['without the stream', async () => encodeCursor({})],
+    [
+      'of another stream',
+      async (feed) => encodeCursor(await cursorIn(feed, { investigations: 0 })),
+    ],
+    ['of another epoch', async () => encodeCursor({ 'machine-actions': { epoch: 'x', seq: 0 } })],
+    ['ahead', async (feed) => encodeCursor(await cursorIn(feed, { 'machine-actions': 99 }))],
+    ['left out', async () => undefined],
+  ]
+
+  test.each(cursors)('%s', async (_what, makeUp) => {
+    const { feed, append, begin, tickets, follow } = await prepare()
+    const location = await begin()
+    await append(someEvent(), someEvent())
+    const after = await makeUp(feed)
+    const plain = location.replace(/&after=.*/, '')
+    const seen: unknown[] = []
+
+    let next = await follow(plain, after).catch((error: unknown) => error as RequestError)
+    if (next instanceof RequestError) {
+      expect(next.facts.errors).toEqual([
+        { path: 'query.after', message: 'is not a cursor of this trigger' },
+      ])
+      next = await follow(location)
+    }
+    for (let n = 0; n < 9 && next.status !== 202; n++) {
+      if ((next.body as CloudEvent).type !== 'defender-relay.gap')
+        seen.push((next.body as CloudEvent).sequence)
+      next = await follow(next.headers?.location ?? '')
+    }
+
+    expect(await tickets.resolve(at(location))).toBeDefined()
+    expect(seen).toEqual(['000000000004', '000000000005'])
+  })
+
+  test('at random', async () => {
+    const { feed, append, begin, follow } = await prepare()
+    const location = await begin()
+    await append(someEvent(), someEvent())
+    const { epoch } = await feed.head('machine-actions')
+    const position = fc.record({
+      epoch: fc.constantFrom(epoch, 'x', ''),
+      seq: fc.oneof(fc.nat(9), fc.maxSafeNat()),
+    })
+    const streamNames = fc.constantFrom(...streams)
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(streamNames, position), async (cursor) => {
+        const answer = await follow(location, encodeCursor(cursor)).catch(() => undefined)
+        const { type, sequence } = (answer?.body ?? {}) as Partial<CloudEvent>
+        if (type && type !== 'defender-relay.gap') expect(Number(sequence)).toBeGreaterThan(3)
+      }),
+    )
+  })
+})
+
+test('a trigger over a feed that really began again reads it from its beginning', async () => {
+  const old = await prepare()
+  const location = await old.begin()
+  const fresh = await prepare()
+  const subject = (await old.tickets.resolve(at(location)))?.subject ?? ''
+  const route = routes.find(({ continuation }) => continuation)
+  const deps = { ...streamConfig, feed: fresh.feed, tickets: fresh.tickets, now: fresh.clock.now }
+  const resume = async (from: string) => {
+    const after = new URL(from).searchParams.get('after') ?? undefined
+    const use = { ticket: at(from), subject, ageMs: 0, origin: ORIGIN }
+    return route?.continuation?.resume({ ...use, after }, deps)
+  }
+
+  const gap = await resume(location)
+  const other = await resume(gap?.headers?.location ?? '')
+  const next = await resume(other?.headers?.location ?? '')
+
+  // One for each stream.
+  for (const { body } of [gap, other].map((one) => one ?? { body: undefined }))
+    expect(body).toMatchObject({ type: 'defender-relay.gap', data: { oldestSeq: 1 } })
+  expect(next?.body).toMatchObject({ sequence: '000000000001' })
+})
+
+test("a trigger's Location ends after 180 days, however often it is used", async () => {
+  const { clock, tickets, begin, follow } = await prepare()
+  const location = await begin()
+
+  for (let days = 20; days < 180; days += 20) {
+    await clock.advance(20 * DAY)
+    expect((await follow(location)).status).toBe(202)
+  }
+  await clock.advance(20 * DAY)
+
+  expect(await tickets.resolve(at(location))).toBeUndefined()
 })
 
 test("a trigger's Location lasts 30 days from its last use", async () => {

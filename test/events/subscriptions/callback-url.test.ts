@@ -43,6 +43,8 @@ const policy = (allowLoopback = false): CallbackPolicy & { asked: string[] } => 
 }
 
 const at = `/hook?sig=${CANARY}`
+/** Names without only public addresses. */
+const hostileNames = Object.keys(names).filter((name) => name !== 'public.contoso.net')
 const hostile: [why: string, url: string][] = [
   ['no URL at all', `not a url ${CANARY}`],
   ['empty', ''],
@@ -140,10 +142,14 @@ const hostile: [why: string, url: string][] = [
   ['multicast of six', `https://[ff02::1]${at}`],
   ['documentation of six', `https://[2001:db8::1]${at}`],
   ['outside of the global range', `https://[4000::1]${at}`],
-  ...Object.keys(names)
-    .filter((name) => name !== 'public.contoso.net')
-    .map((name): [string, string] => [`the name ${name}`, `https://${name}${at}`]),
+  ...hostileNames.map((name): [string, string] => [`the name ${name}`, `https://${name}${at}`]),
 ]
+
+/** What does not resolve and what is not public are one problem: else the app would show an internal DNS. */
+const problemOf = (url: string) =>
+  hostileNames.some((name) => url.startsWith(`https://${name}`))
+    ? 'callback-unresolvable'
+    : 'callback-refused'
 
 const refusal = async (work: Promise<unknown>): Promise<RequestError> => {
   const error = await work.then(() => undefined).catch((reason: unknown) => reason)
@@ -184,7 +190,7 @@ describe('hostile callback URLs', () => {
     async (_, url) => {
       const error = await refusal(validateCallbackUrl(url, policy()))
 
-      expect(error.facts).toMatchObject({ status: 400, problem: 'callback-refused' })
+      expect(error.facts).toMatchObject({ status: 400, problem: problemOf(url) })
       expect(JSON.stringify([error.facts, error.message, error.stack])).not.toContain(CANARY)
     },
   )
@@ -210,7 +216,7 @@ describe('hostile callback URLs', () => {
       event,
     )
 
-    expect(outcome).toEqual({ kind: 'failed', status: null, reason: 'callback-refused' })
+    expect(outcome).toEqual({ kind: 'failed', status: null, reason: problemOf(url) })
     expect(calls).toBe(0)
   })
 
@@ -236,7 +242,7 @@ describe('hostile callback URLs', () => {
       event,
     )
 
-    expect(outcome).toMatchObject({ reason: 'callback-refused' })
+    expect(outcome).toMatchObject({ reason: 'callback-unresolvable' })
     expect(count()).toBe(0)
   })
 
@@ -285,7 +291,7 @@ test('a literal address is never resolved', async () => {
   expect(watched.asked).toEqual([])
 })
 
-test('a name that does not resolve has a reason of its own', async () => {
+test('a name that does not resolve has the same answer as one with an address that is not public', async () => {
   const unknown = await refusal(validateCallbackUrl(`https://unknown.contoso.net${at}`, policy()))
   const none = await refusal(
     validateCallbackUrl(`https://empty.contoso.net${at}`, {
@@ -293,11 +299,13 @@ test('a name that does not resolve has a reason of its own', async () => {
       resolve: async () => [],
     }),
   )
+  const hidden = await Promise.all(
+    hostileNames.map((name) => refusal(validateCallbackUrl(`https://${name}${at}`, policy()))),
+  )
 
-  expect([unknown.facts.problem, none.facts.problem]).toEqual([
-    'callback-unresolvable',
-    'callback-unresolvable',
-  ])
+  expect(unknown.facts).toMatchObject({ status: 400, problem: 'callback-unresolvable' })
+  for (const { facts, message } of [none, ...hidden])
+    expect([facts, message]).toEqual([unknown.facts, unknown.message])
   expect(JSON.stringify(unknown.facts)).not.toContain('unknown.contoso')
 })
 
