@@ -179,7 +179,7 @@ describe("no cursor that the holder of a trigger's ticket makes up opens an olde
     ['left out', async () => undefined],
   ]
 
-  test.each(cursors)('%s', async (_what, makeUp) => {
+  test.each(cursors)('%s', async (what, makeUp) => {
     const { feed, append, begin, tickets, follow } = await prepare()
     const location = await begin()
     await append(someEvent(), someEvent())
@@ -188,6 +188,7 @@ describe("no cursor that the holder of a trigger's ticket makes up opens an olde
     const seen: unknown[] = []
 
     let next = await follow(plain, after).catch((error: unknown) => error as RequestError)
+    expect(next instanceof RequestError).toBe(what.startsWith('set back'))
     if (next instanceof RequestError) {
       expect(next.facts.errors).toEqual([
         { path: 'query.after', message: 'is not a cursor of this trigger' },
