@@ -1,5 +1,5 @@
-import { type Interceptor, interceptQueue, interceptTable } from '../events/intercepted-storage.ts'
 import type { DeliveryWorld } from '../events/world.ts'
+import { type Interceptor, interceptQueue, interceptTable } from '../intercepted-storage.ts'
 
 /** A fault of one request, or of the whole process, `at` requests after the fault before. */
 export interface Fault {

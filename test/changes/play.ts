@@ -8,9 +8,9 @@ import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { interceptTable } from '../events/intercepted-storage.ts'
 import type { Reaction } from '../events/receivers.ts'
 import { type DeliveryWorld, MINUTE } from '../events/world.ts'
+import { interceptTable } from '../intercepted-storage.ts'
 import { type Attempt, createAttempts } from './attempts.ts'
 import {
   createFaultInjector,

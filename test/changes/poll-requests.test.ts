@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { poll } from '../../shared/changes/poll.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { withHooks } from '../exports/hooked-tables.ts'
+import { interceptTables } from '../intercepted-storage.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
@@ -36,7 +36,7 @@ async function prepare() {
   await memory.create()
   const store = createItemStore(machineActions, clock)
   const requests: string[] = []
-  const table = withHooks(() => memory, {
+  const table = interceptTables(() => memory, {
     before: (request) => void requests.push(request.slice(0, 30)),
   })('Streams')
   const openContext = () => createContext({ table, clock, source: store.source })

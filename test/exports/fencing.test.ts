@@ -4,7 +4,7 @@ import { beginRun } from '../../shared/exports/begin.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
-import { type Hooks, pauseAt, withHooks } from './hooked-tables.ts'
+import { type Interceptor, interceptTables, pauseAt } from '../intercepted-storage.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -36,7 +36,7 @@ async function prepare(method: Method, n: number, storage: Storage) {
   const first = started[0] as RunRef
   const held = pauseAt(n)
   const older = drive(
-    createSmallEngine(withHooks(storage.tables, held), upstream, { method, clock }),
+    createSmallEngine(interceptTables(storage.tables, held), upstream, { method, clock }),
     first,
   )
   await Promise.race([held.arrived, older])
@@ -174,8 +174,8 @@ async function prepareListed(storage: Storage) {
   await storage.tables('Exports').create()
   const upstream = createSmallUpstream()
   const clock = createAdjustableClock()
-  const another = (hooks: Hooks = {}) =>
-    createSmallEngine(withHooks(storage.tables, hooks), upstream, { clock })
+  const another = (hooks: Interceptor = {}) =>
+    createSmallEngine(interceptTables(storage.tables, hooks), upstream, { clock })
   const engine = another()
   const { executor, started } = createListeningExecutor()
   await startRun(engine, executor)

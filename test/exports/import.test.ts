@@ -7,7 +7,7 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { startRun } from '../../shared/exports/start.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
-import { pauseAt, withHooks } from './hooked-tables.ts'
+import { interceptTables, pauseAt } from '../intercepted-storage.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
@@ -127,7 +127,7 @@ describe('a file', () => {
     const died = () => {
       throw new Error('the process died')
     }
-    await expect(attempt(rows, withHooks(memory.tables, cut))).rejects.toThrow('died')
+    await expect(attempt(rows, interceptTables(memory.tables, cut))).rejects.toThrow('died')
 
     await attempt(rows)
 
@@ -193,7 +193,7 @@ describe('a file', () => {
   test('that is done stays unchanged when the same activity runs once more, or ends late', async () => {
     const { memory, attempt, file } = await prepare('files')
     const held = pauseAt(3)
-    const late = attempt([[null]], withHooks(memory.tables, held))
+    const late = attempt([[null]], interceptTables(memory.tables, held))
     await held.arrived
     await attempt([[device('a')]])
     const done = await file()
@@ -289,7 +289,7 @@ test('a download ends when its rows cannot be stored', async () => {
   const closed = new Promise((resolve) => body.once('close', resolve))
   const openFile = async () => ({ kind: 'open', body, bytes: { packed: 0 } }) as const
   const endless = { ...engine, kind: { ...engine.kind, openFile } }
-  const failing = withHooks(memory.tables, {
+  const failing = interceptTables(memory.tables, {
     before(request) {
       if (request.startsWith('transact insert a0')) throw new Error('the account is gone')
     },
@@ -330,7 +330,7 @@ describe('the paged list', () => {
       const held = pauseAt(n)
       const late = attempt(
         [[device('a'), device('b')], [device('7')]],
-        withHooks(memory.tables, held),
+        interceptTables(memory.tables, held),
       )
       await Promise.race([held.arrived, late])
       await attempt([[device('b', 1), device('d', 1)]])
@@ -358,10 +358,13 @@ describe('the paged list', () => {
       const [one, two] = [pauseAt(n), pauseAt(m)]
       const first = attempt(
         [[device('a'), device('b')], [device('7')]],
-        withHooks(memory.tables, one),
+        interceptTables(memory.tables, one),
       )
       await Promise.race([one.arrived, first])
-      const second = attempt([[device('b', 1), device('d', 1)]], withHooks(memory.tables, two))
+      const second = attempt(
+        [[device('b', 1), device('d', 1)]],
+        interceptTables(memory.tables, two),
+      )
       await Promise.race([two.arrived, second])
 
       one.letGo()

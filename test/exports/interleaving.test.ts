@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
-import { withHooks } from './hooked-tables.ts'
+import { interceptTables } from '../intercepted-storage.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -28,7 +28,7 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
   const published: string[] = []
   const count = (request: string) =>
     void (/(insert|replace) current/.test(request) && published.push(request))
-  const engine = createSmallEngine(withHooks(memory.tables, { after: count }), upstream, {
+  const engine = createSmallEngine(interceptTables(memory.tables, { after: count }), upstream, {
     method,
     clock,
   })
@@ -44,7 +44,7 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
   /** Another process over the same tables, whose every request waits for the scheduler. */
   const another = (scheduler: Scheduler) =>
     createSmallEngine(
-      withHooks(memory.tables, {
+      interceptTables(memory.tables, {
         before: (request) => scheduler.schedule(Promise.resolve(), request),
         after: count,
       }),

@@ -4,7 +4,7 @@ import type { ExportEngine } from '../../shared/exports/engine.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { expireSnapshots } from '../../shared/exports/publish.ts'
 import { startRun } from '../../shared/exports/start.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -189,7 +189,7 @@ describe('housekeeping on the host', () => {
   test('purges only the history of instances that ended a week ago, and expired tickets', async () => {
     stack = await startTestStack({
       fleet: { size: 40, files: 3, badLines: 0 },
-      env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+      env: noTimers,
     })
     const engine = await stack.engine()
     const { body: first } = await stack.post('av-health/exports')

@@ -7,7 +7,7 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { viewRun } from '../../shared/exports/view.ts'
-import { Died, dieAt, type Hooks, withHooks } from './hooked-tables.ts'
+import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -36,12 +36,12 @@ async function prepare(method: Method, memory: Storage = createMemoryTables()) {
   const clock = createAdjustableClock()
   const listening = createListeningExecutor()
   const lines: string[] = []
-  const process = (hooks: Hooks = {}) =>
-    createSmallEngine(withHooks(memory.tables, hooks), upstream, { method, clock, lines })
+  const process = (hooks: Interceptor = {}) =>
+    createSmallEngine(interceptTables(memory.tables, hooks), upstream, { method, clock, lines })
   const engine = process()
 
   /** A whole run in one process, which continues existing work; false when the process died. */
-  async function work(hooks?: Hooks): Promise<boolean> {
+  async function work(hooks?: Interceptor): Promise<boolean> {
     const mine = process(hooks)
     clock.advance(2 * MINUTE_MS)
     try {
@@ -49,7 +49,7 @@ async function prepare(method: Method, memory: Storage = createMemoryTables()) {
       await drive(mine, listening.started.at(-1) as RunRef)
       return true
     } catch (error) {
-      if (!(error instanceof Died)) throw error
+      if (!(error instanceof Crashed)) throw error
       return false
     }
   }
@@ -66,7 +66,7 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
       let died = 0
       for (let n = 0; n < ALL; n++) {
         const deps = await prepare(method)
-        if (!(await deps.work(dieAt(n, when)))) died += 1
+        if (!(await deps.work(crashAt(n, when)))) died += 1
 
         await deps.work()
 
@@ -87,7 +87,7 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
   test('a process that dies at any request leaves nothing behind when the run is given up', async () => {
     for (let n = 0; n < ALL; n++) {
       const deps = await prepare(method)
-      await deps.work(dieAt(n, 'after'))
+      await deps.work(crashAt(n, 'after'))
 
       for (let tries = 0; tries < 11; tries++) {
         deps.clock.advance(2 * MINUTE_MS)
@@ -122,7 +122,7 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
             if (change)
               deps.upstream.upstream.now =
                 deps.upstream.upstream.now === smallExport ? laterExport : again
-            await deps.work(dieAt(n, when))
+            await deps.work(crashAt(n, when))
           }
 
           for (let tries = 0; tries < 3; tries++) await deps.work()
@@ -143,7 +143,7 @@ describe.each<Method>(['files', 'json'])('on a storage account, by %s', (method)
     'a process that dies at its request %i leaves a run that the next process publishes completely',
     async (n) => {
       const deps = await prepare(method, await createStoredTables())
-      await deps.work(dieAt(n, 'after'))
+      await deps.work(crashAt(n, 'after'))
 
       await deps.work()
 
@@ -223,12 +223,12 @@ describe('a run in progress', () => {
 
   test('that failed shows no table, even before the table is dropped', async () => {
     const { engine, process, first } = await begun()
-    const cut: Hooks = {
+    const cut: Interceptor = {
       before(request) {
-        if (request.startsWith('drop')) throw new Died()
+        if (request.startsWith('drop')) throw new Crashed()
       },
     }
-    await expect(publishRun(process(cut), first)).rejects.toThrow(Died)
+    await expect(publishRun(process(cut), first)).rejects.toThrow(Crashed)
 
     const run = await engine.runs.run(first.runId)
 
@@ -239,12 +239,12 @@ describe('a run in progress', () => {
   test('that was interrupted after its publication is tidied up, and published only once', async () => {
     const { memory, upstream, clock, listening, engine, process, first } = await begun()
     await importAll(engine, first, [1, 2, 3])
-    const cut: Hooks = {
+    const cut: Interceptor = {
       before(request) {
-        if (request.includes('delete active')) throw new Died()
+        if (request.includes('delete active')) throw new Crashed()
       },
     }
-    await expect(publishRun(process(cut), first)).rejects.toThrow(Died)
+    await expect(publishRun(process(cut), first)).rejects.toThrow(Crashed)
     const published = await engine.runs.current()
 
     clock.advance(2 * MINUTE_MS)

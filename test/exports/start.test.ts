@@ -5,9 +5,9 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
-import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
+import { interceptTables } from '../intercepted-storage.ts'
+import { noTimers, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 import { freshStorage } from '../storage.ts'
-import { withHooks } from './hooked-tables.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -35,7 +35,7 @@ describe('concurrent starts in several processes', () => {
           const { tables } = createMemoryTables()
           await tables('Exports').create()
           const { executor, started } = createListeningExecutor()
-          const mixed = withHooks(tables, {
+          const mixed = interceptTables(tables, {
             before: (request) => scheduler.schedule(Promise.resolve(), request),
           })
           const engines = Array.from({ length: callers }, () =>
@@ -135,7 +135,7 @@ describe('a process that dies between the ledger row and the first instance', ()
 /** Few devices, and no schedule that starts a run. */
 const small: TestStackOptions = {
   fleet: { size: 40, files: 2, badLines: 0 },
-  env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+  env: noTimers,
 }
 
 describe('on the host', () => {

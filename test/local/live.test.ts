@@ -11,9 +11,9 @@ import { noFaults } from '../../local/simulator/faults.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
 import { type Simulator, startSimulator } from '../../local/simulator/simulator.ts'
 import { preflightSchema } from '../../shared/app/flows.ts'
+import { noTimers } from '../stack.ts'
 import { ask, endAll, freshFolder, launch, onceLine, runToEnd } from './launch.ts'
 
-const never = '0 0 0 1 1 *'
 let simulator: Simulator
 let env: Record<string, string>
 
@@ -63,9 +63,7 @@ function settingsFile(more: Record<string, string> = {}): string {
   const Values = {
     RELAY_STORAGE: 'UseDevelopmentStorage=true',
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
+    ...noTimers,
     ...more,
   }
   writeFileSync(file, JSON.stringify({ IsEncrypted: false, Values }))

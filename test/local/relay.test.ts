@@ -1,16 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Terminal } from '../../local/relay/run-relay.ts'
 import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { cellsOf, typeRelay } from './relay-typed.ts'
 
 let stack: TestStack
 beforeAll(async () => {
   // Only polls that a test starts find changes.
-  const never = '0 0 0 1 1 *'
   stack = await startTestStack({
     fleet: { size: 300, files: 2, badLines: 1 },
-    env: { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never },
+    env: noTimers,
   })
   await relay('check machine-actions')
   await relay('check investigations')

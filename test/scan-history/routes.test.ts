@@ -8,10 +8,7 @@ const [network, windows, idle] = sampleDefinitions
 let stack: TestStack
 
 beforeAll(async () => {
-  const env = {
-    ...noTimers,
-  }
-  stack = await startTestStack({ fleet: { size: 10, files: 1, badLines: 0 }, env })
+  stack = await startTestStack({ fleet: { size: 10, files: 1, badLines: 0 }, env: noTimers })
 })
 beforeEach(() => {
   stack.configure()

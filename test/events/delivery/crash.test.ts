@@ -5,14 +5,14 @@ import { replayAfter } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
-import { cursorIn } from '../feed-on.ts'
 import {
   Crashed,
   crashAt,
   type Interceptor,
   interceptQueue,
   interceptTable,
-} from '../intercepted-storage.ts'
+} from '../../intercepted-storage.ts'
+import { cursorIn } from '../feed-on.ts'
 import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 type World = Awaited<ReturnType<typeof createWorld>>

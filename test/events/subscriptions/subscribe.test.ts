@@ -3,7 +3,7 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import type { Filter } from '../../../shared/events/filter.ts'
 import { subscribe } from '../../../shared/events/subscriptions/subscribe.ts'
-import { crashAt, interceptQueue, interceptTable, stepping } from '../intercepted-storage.ts'
+import { crashAt, interceptQueue, interceptTable, stepping } from '../../intercepted-storage.ts'
 import { createWorld, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
