@@ -5,8 +5,8 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { expireSnapshots, publishRun } from '../../shared/exports/publish.ts'
 import { createFor } from '../../shared/exports/snapshot-table.ts'
 import { publishOnRequest, resumeExports, startRun } from '../../shared/exports/start.ts'
+import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
-import { Died, dieAt, type Hooks, withHooks } from './hooked-tables.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -30,8 +30,8 @@ async function prepare() {
   Object.assign(small.upstream, { listings: 1, asked: 1 })
   const clock = createAdjustableClock()
   const { executor, started } = createListeningExecutor()
-  const process = (hooks: Hooks = {}) =>
-    createSmallEngine(withHooks(memory.tables, hooks), small, { clock })
+  const process = (interceptor: Interceptor = {}) =>
+    createSmallEngine(interceptTables(memory.tables, interceptor), small, { clock })
   const engine = process()
   async function run(rows: string[]) {
     clock.advance(HOUR_MS)
@@ -129,12 +129,12 @@ describe('a run that a guard stopped', () => {
         const deps = await prepare()
         const { run, clock, small, engine, executor, memory, started, shown } = deps
         const stopped = await run(lines(5))
-        const mine = deps.process(dieAt(n, when))
+        const mine = deps.process(crashAt(n, when))
         try {
           await publishOnRequest(mine, executor, stopped.runId)
           await drive(mine, started.at(-1) as RunRef)
         } catch (error) {
-          if (!(error instanceof Died)) throw error
+          if (!(error instanceof Crashed)) throw error
           died += 1
         }
 
@@ -329,7 +329,7 @@ describe('on the host', () => {
     expect(before.sections.avHealth.problems[0].fix).toContain(`POST /api/${path} `)
     expect(refused).toMatchObject({ status: 404 })
     expect(accepted).toMatchObject({ status: 202, body: { runId: stopped.runId } })
-    expect(accepted.headers.get('location')).toContain('/api/continue/')
+    expect(accepted.headers.get('location')).toContain('/api/continue?ticket=')
     expect(run2).toMatchObject({ state: 'published', guard: 'devices' })
     expect(run2.counts).toEqual(stopped.counts)
     expect(again).toMatchObject({ status: 202, body: { runId: stopped.runId, state: 'published' } })

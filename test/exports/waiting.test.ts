@@ -8,8 +8,8 @@ import { importFiles } from '../../shared/exports/run.ts'
 import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { reportExports, viewRun } from '../../shared/exports/view.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
+import { crashAt, interceptTables } from '../intercepted-storage.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
-import { dieAt, withHooks } from './hooked-tables.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
@@ -114,7 +114,7 @@ describe('a start', () => {
     const { files } = await beginRun(engine, ref).then((begun) => ({ files: [], ...begun }))
     await importAll(engine, ref, files)
     for (let request = 8; (await engine.runs.run(ref.runId))?.state !== 'published'; request++) {
-      const tables = withHooks(memory.tables, dieAt(request, 'after'))
+      const tables = interceptTables(memory.tables, crashAt(request, 'after'))
       await publishRun(createSmallEngine(tables, small, { clock }), ref).catch(() => {})
     }
     expect((await engine.runs.active())?.run).toBe(ref.runId)
