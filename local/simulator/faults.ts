@@ -109,6 +109,26 @@ export interface Faults {
   missedItems: number
   /** The name of the field with the last update: as on the wire, or as in the sample of the list's page. */
   updateTimeName: 'lastUpdateDateTimeUtc' | 'lastUpdateTimeUtc'
+  /** Links to the next page lose the names of their parameters, and always have the same `$skip`. */
+  namelessLinks: boolean
+  /** So many rows have left the front of a list when its second page is asked for. */
+  leavingRows: number
+  /** Lists have every item, whatever was asked for. */
+  ignoredFilter: boolean
+  /** Ids are in capitals. */
+  capitalIds: boolean
+  /** Actions that have ended show an update time that is so many seconds too early. */
+  earlyEndSeconds: number
+  /** Open items are in no list, and requests by id answer 404. */
+  unknownOpenItems: boolean
+  /** Lists come from a cache that is so old; requests by id do not. */
+  cachedListSeconds: number
+  /** Every action is a live response: a script with arguments, of which one command failed. */
+  liveResponses: boolean
+  /** Creation times are words. */
+  creationWords: boolean
+  /** Comments of 20,000 characters. */
+  longComments: boolean
 
   // Look-ups of scans.
 
@@ -180,6 +200,16 @@ export const usualFaults: Faults = {
   staleReplica: null,
   missedItems: 0,
   updateTimeName: 'lastUpdateDateTimeUtc',
+  namelessLinks: false,
+  leavingRows: 0,
+  ignoredFilter: false,
+  capitalIds: false,
+  earlyEndSeconds: 0,
+  unknownOpenItems: false,
+  cachedListSeconds: 0,
+  liveResponses: false,
+  creationWords: false,
+  longComments: false,
   scanHistoryStatus: null,
   scanDefinitionsStatus: null,
   scanHistoryShape: 'documented',

@@ -64,7 +64,12 @@ async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply>
     if (error instanceof QueryRefused) return badRequest(error.message, 'ODataError')
     throw error
   }
-  const all = query.sort(store.rows(lagMs(world, kind), faults.lateSeconds).filter(query.passes))
+  const agoMs = lagMs(world, kind) + faults.cachedListSeconds * 1000
+  const listed = store
+    .rows(agoMs, faults.lateSeconds)
+    .filter((row) => faults.ignoredFilter || query.passes(row))
+    .filter((row) => !isHidden(row, world, kind))
+  const all = query.sort(listed).slice(query.skip > 0 ? faults.leavingRows : 0)
   const size = Math.min(query.top ?? faults.defaultPageRows, faults.mostPageRows)
   const rows = all.slice(query.skip, query.skip + size)
   const next = query.skip + rows.length
@@ -74,12 +79,15 @@ async function list({ url }: Call, world: World, kind: ItemKind): Promise<Reply>
     '@odata.context': contextOf(world, kind),
     '@odata.count': query.isCounted ? all.length : undefined,
     value: rows.map((row) => encoded(row, world)),
-    '@odata.nextLink': isLinked ? linkTo(next, url, world) : undefined,
+    '@odata.nextLink': isLinked ? linkTo(next, size, url, world) : undefined,
   })
 }
 
 function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply {
-  const item = world.items[kind.list].find(id, lagMs(world, kind))
+  const store = world.items[kind.list]
+  const found =
+    store.find(id, lagMs(world, kind)) ?? store.find(id.toLowerCase(), lagMs(world, kind))
+  const item = found && !isHidden(found, world, kind) ? found : undefined
   const isMissed = item !== undefined && world.faults.missedItems > 0
   if (isMissed) world.faults.missedItems--
   if (!item || isMissed)
@@ -93,7 +101,24 @@ function one({ caught: { id = '' } }: Call, world: World, kind: ItemKind): Reply
 const contextOf = (world: World, { entitySet }: ItemKind) =>
   `${world.origin()}/defender/api/$metadata#${entitySet}`
 
-function linkTo(skip: number, url: URL, world: World): string {
+/** Open items that the service does not know any more. */
+const isHidden = (item: Item, { faults }: World, { stateField }: ItemKind) =>
+  faults.unknownOpenItems && openStates.has(String(item[stateField]))
+
+const openStates = new Set(
+  ['Pending', 'InProgress', 'Unknown', 'Running'].concat(
+    'PendingApproval',
+    'PendingResource',
+    'Queued',
+  ),
+)
+
+function linkTo(skip: number, size: number, url: URL, world: World): string {
+  if (world.faults.namelessLinks) {
+    const values = [...url.searchParams].filter(([name]) => name !== '$skip')
+    const nameless = values.map(([, value]) => `=${encodeURIComponent(value)}`).join('&')
+    return `${world.origin()}${url.pathname}?${nameless}&$skip=${size}`
+  }
   const options = [...url.searchParams].filter(([name]) => name !== '$skip')
   const query = [...options, ['$skip', String(skip)] as const].map(
     ([name, value]) => `${name}=${encodeURIComponent(value)}`,
@@ -102,10 +127,40 @@ function linkTo(skip: number, url: URL, world: World): string {
 }
 
 function encoded(item: Item, { faults }: World): Item {
-  if (faults.updateTimeName === 'lastUpdateDateTimeUtc') return item
-  const names = Object.entries(item).map(([name, value]) => [
-    name === 'lastUpdateDateTimeUtc' ? faults.updateTimeName : name,
-    value,
-  ])
-  return Object.fromEntries(names)
+  const { creationDateTimeUtc, lastUpdateDateTimeUtc, status } = item
+  const row: Item = { ...item, id: faults.capitalIds ? item.id.toUpperCase() : item.id }
+  if (faults.creationWords)
+    Object.assign(
+      row,
+      creationDateTimeUtc ? { creationDateTimeUtc: 'yesterday' } : { startTime: 'yesterday' },
+    )
+  if (faults.longComments && 'requestorComment' in row) row.requestorComment = 'why '.repeat(5000)
+  if (faults.liveResponses && 'commands' in row) Object.assign(row, liveResponse)
+  const hasEnded = typeof status === 'string' && !openStates.has(status)
+  if (hasEnded && faults.earlyEndSeconds > 0) {
+    const ms = Date.parse(String(lastUpdateDateTimeUtc)) - faults.earlyEndSeconds * 1000
+    row.lastUpdateDateTimeUtc = new Date(ms).toISOString()
+  }
+  if (faults.updateTimeName === 'lastUpdateDateTimeUtc') return row
+  const { lastUpdateDateTimeUtc: updated, ...rest } = row
+  return updated === undefined ? row : { ...rest, id: row.id, [faults.updateTimeName]: updated }
+}
+
+/** Two commands: the second has failed. */
+const liveResponse = {
+  type: 'LiveResponse',
+  commands: ['Completed', 'Failed'].map((commandStatus, index) => ({
+    index,
+    startTime: null,
+    endTime: null,
+    commandStatus,
+    errors: commandStatus === 'Failed' ? ['The script ended with code 1.'] : [],
+    command: {
+      type: 'RunScript',
+      params: [
+        { key: 'ScriptName', value: 'reset.ps1' },
+        { key: 'Args', value: '-Password canary-password' },
+      ],
+    },
+  })),
 }
