@@ -13,7 +13,7 @@ import { dispatch } from '../events/delivery/dispatch.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
 import { revokeDeletions } from '../events/subscriptions/subscribe.ts'
 import { toProblem } from '../platform/error-responses.ts'
-import { createLog, type Traced } from '../platform/log.ts'
+import { createLog, type Log, type Traced } from '../platform/log.ts'
 import { isKnownTag, notModified, toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
@@ -51,6 +51,8 @@ export function tracedOf(
   const trace = { correlation }
   return { log: createLog(context, trace), trace }
 }
+
+const silent: Log = { info() {}, warn() {}, error() {} }
 
 /** A caller may choose the id of its request: a GUID, as Azure's own clients send it. Other text could forge a log line. */
 const requestId = z.guid()
@@ -100,6 +102,9 @@ export function bindRoutes<Deps>(
         if (problem.status === 429) log.warn('budget exhausted', facts)
         if ((problem.status ?? 500) >= 500) log.warn('request failed', facts)
         return problem
+      } finally {
+        // What goes on after the answer can't log into an invocation that has ended.
+        Object.assign(log, silent)
       }
     },
   }))

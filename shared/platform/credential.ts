@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { ConfigError, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
 import { singleFlight } from './single-flight.ts'
-import { MINUTE_MS } from './time.ts'
+import { type Clock, MINUTE_MS } from './time.ts'
 
 /** Resolves with a bearer token; with `fresh`, with a new one from the issuer, for use after a 401 or 403. */
 export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
@@ -24,9 +24,13 @@ interface TokenSourceOptions {
   credential: Credential
   /** For instance `https://api.securitycenter.microsoft.com/.default`. */
   scope: string
+  clock: Pick<Clock, 'now'>
   /** How long one request for a token may take, in real time. Default 60 s: the platform's own retries take 25 s. */
   timeoutMs?: number
 }
+
+/** The SDK renews a token so long before its end, and so never keeps one that lives shorter. */
+const SDK_MARGIN_MS = 5 * MINUTE_MS
 
 /**
  * Makes the source of tokens for one scope; calls at the same time share one request. It throws ConfigError when the
@@ -35,8 +39,11 @@ interface TokenSourceOptions {
 export function createTokenSource({
   credential,
   scope,
+  clock,
   timeoutMs = MINUTE_MS,
 }: TokenSourceOptions): GetToken {
+  /** For half of its lifetime. */
+  let short = { token: '', untilMs: 0 }
   const request = singleFlight(async (which: 'fresh' | 'any') => {
     const answer = await withTimeout(timeoutMs, (abortSignal) =>
       which === 'fresh' && credential.getNewToken
@@ -44,9 +51,13 @@ export function createTokenSource({
         : credential.getToken(scope, { abortSignal }),
     )
     if (!answer) throw noIdentity()
-    return answer.token
+    const { token, expiresOnTimestamp: endMs } = answer
+    const nowMs = clock.now().getTime()
+    short = { token, untilMs: endMs - nowMs > SDK_MARGIN_MS ? 0 : (nowMs + endMs) / 2 }
+    return token
   })
-  return ({ fresh = false } = {}) => request(fresh ? 'fresh' : 'any')
+  return async ({ fresh = false } = {}) =>
+    !fresh && clock.now().getTime() < short.untilMs ? short.token : request(fresh ? 'fresh' : 'any')
 }
 
 interface CredentialOptions {

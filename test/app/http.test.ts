@@ -6,6 +6,7 @@ import { bindRoutes, tracedOf } from '../../shared/app/http.ts'
 import { useOverrides } from '../../shared/app.ts'
 import { problemSchema } from '../../shared/platform/error-responses.ts'
 import { RequestError, ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
+import type { Log } from '../../shared/platform/log.ts'
 import type { Reply } from '../../shared/platform/reply.ts'
 import { defineRoute } from '../../shared/platform/route.ts'
 
@@ -13,7 +14,7 @@ afterEach(() => useOverrides({}))
 
 /** Answers one request by a route with this handler. */
 async function answer(
-  handle: (origin: string) => Promise<Reply>,
+  handle: (origin: string, log: Log) => Promise<Reply>,
   env: Record<string, string> = {},
 ) {
   useOverrides({ env })
@@ -23,17 +24,17 @@ async function answer(
     invocationId: 'invocation-1',
     logHandler: (level, ...words) => void lines.push(`${level}: ${words.join(' ')}`),
   })
-  const route = defineRoute<{ greeting: string }>()({
+  const route = defineRoute<{ greeting: string; log: Log }>()({
     name: 'greet',
     method: 'GET',
     path: 'greetings/{name}',
     summary: 'Greets',
     params: z.strictObject({ name: z.string().max(5) }),
     answers: { 200: { description: 'A greeting.' } },
-    handle: ({ params, origin }, { greeting }) =>
-      params.name === 'a' ? handle(origin) : handle(greeting),
+    handle: ({ params, origin }, { greeting, log }) =>
+      params.name === 'a' ? handle(origin, log) : handle(greeting, log),
   })
-  const [bound] = bindRoutes([route], async () => ({ greeting: 'hello' }))
+  const [bound] = bindRoutes([route], async ({ log }) => ({ greeting: 'hello', log }))
   const request: HttpRequest = new azure.HttpRequest({
     method: 'GET',
     url: 'http://host.example:7071/api/greetings/a?code=function-key',
@@ -131,6 +132,20 @@ test('the address of the app is the public one where one is set, else that of th
   expect([own, public_, wrong].map(({ outcome }) => JSON.parse(outcome.body ?? '').origin)).toEqual(
     ['http://host.example:7071', 'https://relay.example.net', 'http://host.example:7071'],
   )
+})
+
+test('what goes on after the answer logs nothing into the invocation that has ended', async () => {
+  let later = () => {}
+  const { lines } = await answer(async (_origin, log) => {
+    log.info('during')
+    later = () => log.error('afterwards')
+    return { status: 202 }
+  })
+
+  later()
+
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('during')
 })
 
 test('the log of an invocation hides secrets', async () => {

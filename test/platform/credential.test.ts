@@ -15,6 +15,7 @@ import {
 } from '../../shared/platform/credential.ts'
 import { ConfigError, UpstreamError } from '../../shared/platform/errors.ts'
 import { json, scripted } from './http-script.ts'
+import { createStillClock } from './still-clock.ts'
 
 const scope = 'https://api.example.invalid/.default'
 
@@ -32,7 +33,7 @@ function countingCredential() {
 }
 
 const sourceOf = (credential: Credential, timeoutMs = 5000) =>
-  createTokenSource({ credential, scope, timeoutMs })
+  createTokenSource({ credential, scope, timeoutMs, clock: createStillClock() })
 
 const failing = (error: unknown): TokenCredential => ({ getToken: () => Promise.reject(error) })
 
@@ -53,6 +54,28 @@ test('callers at the same moment share one request, also for a fresh token', asy
   // The credential has the cache.
   expect(next).toBe('token-3')
   expect(asked).toEqual([scope, scope, scope])
+})
+
+test('a token that lives shorter than the margin of the SDK is kept for half of its life', async () => {
+  const clock = createStillClock()
+  let requests = 0
+  const credential: TokenCredential = {
+    async getToken() {
+      requests += 1
+      return { token: `token-${requests}`, expiresOnTimestamp: clock.now().getTime() + 240_000 }
+    },
+  }
+  const token = createTokenSource({ credential, scope, clock })
+
+  const first = [await token(), await token()]
+  const fresh = await token({ fresh: true })
+  await clock.advance(119_000)
+  const early = await token()
+  await clock.advance(2000)
+  const late = await token()
+
+  expect(first).toEqual(['token-1', 'token-1'])
+  expect([fresh, early, late]).toEqual(['token-2', 'token-2', 'token-3'])
 })
 
 test('a fresh token is not one that a request under way brings', async () => {

@@ -21,7 +21,7 @@ export function createDefenderSection({ env, clock }: Options, { credential, tab
   const settings = readSection('defender', env, defenderSettings)
   const cloud = clouds[settings.DEFENDER_CLOUD]
   const scope = scopeOf({ audience: settings.DEFENDER_AUDIENCE ?? cloud.audience })
-  const token = createTokenSource({ credential, scope })
+  const token = createTokenSource({ credential, scope, clock })
   const budgets = table('Budgets')
   const limits = defenderLimits
   const budget = createBudget({ upstream: 'defender', clock, limits, table: budgets })

@@ -36,7 +36,9 @@ export async function recordFailure(
   { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
 ) {
   const now = clock.now()
+  let stateBefore = before.state
   const after = await subscriptions.change(before.id, (one) => {
+    stateBefore = one.state
     if (one.state === 'disabled') return { lastFailure }
     const failingSince = one.failingSince ?? lastFailure.at
     const failingMs = now.getTime() - Date.parse(failingSince)
@@ -51,7 +53,8 @@ export async function recordFailure(
     const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
     return { ...failed, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
   })
-  if (after && after.state !== before.state)
+  // Posts in flight fail together: only the one that changed the state logs it.
+  if (after && after.state !== stateBefore)
     log.warn(`a subscription is ${after.state}`, { subscription: after.id, ...lastFailure })
 }
 
