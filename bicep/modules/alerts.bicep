@@ -72,6 +72,16 @@ var rules = [
     threshold: 0
   }
   {
+    name: 'missing-items'
+    displayName: 'defender-relay: Defender does not know many open items at once'
+    query: loadTextContent('../queries/missing-items.kql')
+    severity: 2
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
     name: 'upstream-unreachable'
     displayName: 'defender-relay: an upstream does not answer'
     query: loadTextContent('../queries/upstream-unreachable.kql')

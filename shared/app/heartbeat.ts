@@ -4,7 +4,7 @@ import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
 import type { Log, Traced } from '../platform/log.ts'
-import { DAY_MS } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS } from '../platform/time.ts'
 import { families } from './flows.ts'
 import { comingEnds, tryLoad } from './problems.ts'
 import { VERSION } from './sections/base.ts'
@@ -12,6 +12,8 @@ import { streams } from './sections/events.ts'
 
 /** The export is called twice a day, and falls back to other routes where its own is gone. */
 const GONE_MS = DAY_MS
+/** A route that answers 404 is retired when it has answered nothing else for so long. */
+const RETIRED_MS = 2 * HOUR_MS
 
 /**
  * Logs the state of all flows in one line `heartbeat`, also when nothing happens: no line means that the app has stopped.
@@ -55,8 +57,9 @@ function emitFamily(
   log: Log,
 ) {
   const what = { upstream, family, reason: lastError?.title, at: lastError?.at }
-  const ageMs = now.getTime() - Date.parse(lastError?.at ?? '')
-  if (state === 'gone' && ageMs < GONE_MS)
+  const atMs = Date.parse(lastError?.at ?? '')
+  const lastedMs = atMs - Date.parse(lastError?.since ?? '')
+  if (state === 'gone' && now.getTime() - atMs < GONE_MS && lastedMs >= RETIRED_MS)
     log.error('endpoint retirement', { cause: 'gone', ...what })
   if (state === 'unreachable') log.error('upstream unreachable', what)
   if (hourLeft === 0 || stoppedUntil)

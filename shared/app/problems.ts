@@ -143,11 +143,15 @@ export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): P
 }
 
 export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
-  return Object.entries(reports).flatMap(([name, { lastPoll, unknownStates }]) => {
+  return Object.entries(reports).flatMap(([name, { lastPoll, openItems, unknownStates }]) => {
     const problems: Problem[] = []
     if (lastPoll?.error) {
       const title = `The last poll of ${name} failed: ${lastPoll.error}`
       problems.push({ title, fix: 'The next poll tries again.' })
+    }
+    if (lastPoll?.missing) {
+      const title = `Defender does not know ${lastPoll.missing} of ${openItems} open ${name}, all at once`
+      problems.push({ title, fix: 'None counts as gone. Check in the portal whether they exist.' })
     }
     if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > STOPPED_MS) {
       const fix = 'Check that the function app runs and that its timers are not disabled.'

@@ -7,6 +7,11 @@ export interface PollResult {
   seen: ReadonlyMap<string, SeenItem>
   /** Ids for which the upstream answers that there is no such item. */
   missing: readonly string[]
+  /** Ids that were answered when they were asked for one by one. */
+  confirmed: ReadonlySet<string>
+  /** Ids whose stored rows can't be read: what was emitted about them is not known. */
+  lost: ReadonlySet<string>
+  /** The time after everything was read. */
   now: Date
   /** The earliest creation time that the next poll can list from. */
   windowStart: Date
@@ -28,6 +33,9 @@ export interface Change {
   seen: SeenItem | null
 }
 
+/** A step back is believed after so many polls that say the same, over so long. */
+const LOOKS = 3
+const DOUBT_MS = 5 * MINUTE_MS
 /** An item is gone when it is missing in two polls at least this far apart. */
 const MISSING_MS = 15 * MINUTE_MS
 /** An open item without any change for so long is no longer tracked. */
@@ -46,7 +54,7 @@ export function detect(
 ): Change[] {
   const changes: Change[] = []
   const missing = new Set(result.missing)
-  const mayBeGone = isPlausible(known, result, resource)
+  const mayBeGone = countMissing(known, result, resource) === 0
   for (const item of result.seen.values()) {
     const before = known.get(item.id)
     const change = before ? compare(resource, before, item, result) : appear(item, result)
@@ -54,11 +62,16 @@ export function detect(
   }
   for (const before of known.values()) {
     if (result.seen.has(before.id)) continue
-    const change = missing.has(before.id)
-      ? markMissing(before, result, mayBeGone)
-      : prune(resource, before, result)
+    const isMissing = missing.has(before.id)
+    const change =
+      isMissing && isOpen(resource, before)
+        ? markMissing(before, result, mayBeGone)
+        : isMissing && before.doubt
+          ? toChange({ ...before, doubt: null }, null)
+          : prune(resource, before, result)
     if (change) changes.push(change)
   }
+  for (const id of result.lost) if (missing.has(id)) changes.push(pruned(id))
   return changes.sort((a, b) => compareText(orderOf(a), orderOf(b)) || compareText(a.id, b.id))
 }
 
@@ -69,7 +82,7 @@ function appear(seen: SeenItem, result: PollResult, before?: KnownItem): Change 
   const mayHaveBeenKnown = !(Date.parse(createdAt ?? '') >= result.windowStart.getTime())
   const version = before
     ? before.version + 1
-    : mayHaveBeenKnown && !result.isSilent
+    : (mayHaveBeenKnown || result.lost.has(id)) && !result.isSilent
       ? result.freshVersion
       : 1
   const item: KnownItem = {
@@ -82,7 +95,7 @@ function appear(seen: SeenItem, result: PollResult, before?: KnownItem): Change 
     changedAt: now,
     overdueSent: before?.overdueSent ?? false,
     missingSince: null,
-    unconfirmedState: null,
+    doubt: null,
     gone: null,
   }
   return { id, item, ...emit(result, 'appeared'), from: null, to: state, reason: null, seen }
@@ -94,44 +107,27 @@ function compare(
   seen: SeenItem,
   result: PollResult,
 ): Change | undefined {
-  const isOlder =
-    Boolean(seen.updatedAt && before.updatedAt) &&
-    timeKey(seen.updatedAt) < timeKey(before.updatedAt)
-  // From a replica that lags behind: this state has been seen before.
-  if (isOlder) return undefined
+  const doubt = doubtOf(resource, before, seen, result.now)
+  const hasNewFacts = before.missingSince !== null || before.doubt !== doubt
+  if (doubt && !(isRipe(doubt, result.now) && result.confirmed.has(seen.id)))
+    return hasNewFacts ? toChange({ ...before, doubt, missingSince: null }, null) : undefined
+  const certain: KnownItem = { ...before, missingSince: null, doubt: null }
   if (before.gone) {
     const isBack =
       before.gone === 'notFound' ||
       before.state !== seen.state ||
       before.updatedAt !== seen.updatedAt
     if (isBack) return appear(seen, result, before)
-    return before.missingSince === null
-      ? undefined
-      : toChange({ ...before, missingSince: null }, seen)
+    return hasNewFacts ? toChange(certain, seen) : undefined
   }
   const createdAt = seen.createdAt ?? before.createdAt
-  const updatedAt = seen.updatedAt ?? before.updatedAt
-  const current: KnownItem = {
-    ...before,
-    createdAt,
-    updatedAt,
-    missingSince: null,
-    unconfirmedState: null,
-  }
+  const isOlder = timeKey(seen.updatedAt) < timeKey(before.updatedAt)
+  const updatedAt = isOlder && !doubt ? before.updatedAt : (seen.updatedAt ?? before.updatedAt)
+  const current: KnownItem = { ...certain, createdAt, updatedAt }
   if (before.state === seen.state) {
     const overdue = findOverdue(resource, current, seen, result)
-    const hasNewFacts =
-      before.missingSince !== null ||
-      before.unconfirmedState !== null ||
-      before.createdAt !== createdAt
-    return overdue ?? (hasNewFacts ? toChange(current, seen) : undefined)
-  }
-  if (
-    resource.mayReopen &&
-    isTerminal(resource, before.state) &&
-    before.unconfirmedState !== seen.state
-  ) {
-    return toChange({ ...current, unconfirmedState: seen.state }, seen)
+    const isNew = hasNewFacts || before.createdAt !== createdAt
+    return overdue ?? (isNew ? toChange(current, isOlder ? null : seen) : undefined)
   }
   const item: KnownItem = {
     ...current,
@@ -140,6 +136,45 @@ function compare(
     changedAt: result.now.toISOString(),
   }
   return { ...toChange(item, seen), ...emit(result, 'changed'), from: before.state }
+}
+
+/**
+ * The doubt about a row that goes back: to a state of an older time, or out of a terminal state where rows have no times.
+ * Most such rows come from a replica that lags behind.
+ */
+function doubtOf(
+  resource: Resource,
+  { state: stateBefore, updatedAt: timeBefore, gone, doubt }: KnownItem,
+  { state, updatedAt }: SeenItem,
+  now: Date,
+): KnownItem['doubt'] {
+  const isTimed = Boolean(updatedAt && timeBefore)
+  const goesBack = isTimed
+    ? timeKey(updatedAt) < timeKey(timeBefore)
+    : resource.mayReopen && gone === null && isTerminal(resource, stateBefore)
+  if (!goesBack || (gone === null && state === stateBefore)) return null
+  const isSame = doubt?.state === state && doubt.updatedAt === updatedAt
+  // A doubt from the future was written before a clock was set back.
+  if (!isSame || Date.parse(doubt.since) > now.getTime())
+    return { state, updatedAt, since: now.toISOString(), looks: 1 }
+  return doubt.looks < LOOKS ? { ...doubt, looks: doubt.looks + 1 } : doubt
+}
+
+const isRipe = ({ looks, since }: NonNullable<KnownItem['doubt']>, now: Date): boolean =>
+  looks >= LOOKS && now.getTime() - Date.parse(since) >= DOUBT_MS
+
+/** The items whose step back has lasted: it is believed if each says the same when it is asked for by its id. */
+export function findDoubtful(
+  resource: Resource,
+  known: ReadonlyMap<string, KnownItem>,
+  seen: ReadonlyMap<string, SeenItem>,
+  now: Date,
+): string[] {
+  return [...seen.values()].flatMap((item) => {
+    const before = known.get(item.id)
+    const doubt = before && doubtOf(resource, before, item, now)
+    return doubt && isRipe(doubt, now) ? [item.id] : []
+  })
 }
 
 function findOverdue(
@@ -172,8 +207,8 @@ function markMissing(
   result: PollResult,
   mayBeGone: boolean,
 ): Change | undefined {
-  if (before.gone) return undefined
-  if (before.missingSince === null)
+  // A time from the future was written before a clock was set back.
+  if (before.missingSince === null || !isLongAgo(before.missingSince, 0, result))
     return toChange({ ...before, missingSince: result.now.toISOString() }, null)
   if (result.isSilent || !isLongAgo(before.missingSince, MISSING_MS, result)) return undefined
   if (mayBeGone) return toGone(before, result, 'notFound', null)
@@ -191,7 +226,7 @@ function toGone(
     version: before.version + 1,
     gone: reason,
     missingSince: null,
-    unconfirmedState: null,
+    doubt: null,
     changedAt: result.now.toISOString(),
   }
   return { id: before.id, item, kind: 'gone', from: before.state, to: null, reason, seen }
@@ -203,33 +238,36 @@ function prune(resource: Resource, before: KnownItem, result: PollResult): Chang
     // One list may leave it out once: an item that is pruned at once would appear again.
     if (before.missingSince === null)
       return toChange({ ...before, missingSince: result.now.toISOString() }, null)
-    return isLongAgo(before.missingSince, PRUNE_MS, result) ? pruned(before) : undefined
+    return isLongAgo(before.missingSince, PRUNE_MS, result) ? pruned(before.id) : undefined
   }
   if (isOpen(resource, before)) return undefined
   const isPast = Date.parse(openSince(before)) < result.windowStart.getTime() - PRUNE_MS
   // A list that lags behind may still return it as open.
-  return isPast && isLongAgo(before.changedAt, PRUNE_MS, result) ? pruned(before) : undefined
-
-  function pruned({ id }: KnownItem): Change {
-    return { id, item: null, from: null, to: null, reason: null, seen: null }
-  }
+  return isPast && isLongAgo(before.changedAt, PRUNE_MS, result) ? pruned(before.id) : undefined
 }
 
+const pruned = (id: string): Change => ({
+  id,
+  item: null,
+  from: null,
+  to: null,
+  reason: null,
+  seen: null,
+})
+
 /**
- * Whether so few open items are missing (at most 5, or a tenth) that they may be gone. When more are missing, the fault
- * is probably upstream: no item is gone, and the poll logs an error. An item counts once it was missing in one poll,
- * because each poll checks only some.
+ * How many open items were missing in a poll before and are in no answer of this one; 0 when they are so few (at most 5,
+ * or a tenth) that they may be gone. When they are more, the fault is probably upstream.
  */
-export function isPlausible(
+export function countMissing(
   known: ReadonlyMap<string, KnownItem>,
-  result: PollResult,
+  { seen }: Pick<PollResult, 'seen'>,
   resource: Resource,
-): boolean {
+): number {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
-  const missing = open.filter(
-    ({ id, missingSince }) => missingSince !== null && !result.seen.has(id),
-  )
-  return missing.length <= Math.max(5, open.length / 10)
+  // Each poll checks only some of them.
+  const missing = open.filter((item) => item.missingSince !== null && !seen.has(item.id)).length
+  return missing > Math.max(5, open.length / 10) ? missing : 0
 }
 
 const isLongAgo = (time: string, ms: number, { now }: PollResult) =>

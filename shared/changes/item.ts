@@ -16,8 +16,10 @@ const storedItem = z.object({
   overdueSent: z.boolean().default(false),
   /** When the upstream first answered that there is no such item. */
   missingSince: text,
-  /** A state after a terminal state, seen once so far. */
-  unconfirmedState: text,
+  /** A step back that polls have seen: how often in a row, and since when. It is not believed yet. */
+  doubt: z
+    .object({ state: z.string(), updatedAt: text, since: z.string(), looks: z.number() })
+    .nullable(),
   /** Why it is gone. It stays stored: if it comes back, its events get new ids. */
   gone: z.enum(['notFound', 'untracked']).nullable(),
 })
@@ -55,29 +57,31 @@ export type ItemData = z.output<typeof storedData>
 /** The largest raw item that is stored and sent, in UTF-16 units. */
 const MAX_RAW = 256 * 1024
 
-export const toKnown = (id: string, columns: Columns): KnownItem => ({
-  id,
-  ...knownRow.read(columns),
-})
+/** A stored item; undefined when its row can't be read, such as another version's. */
+export function toKnown(id: string, columns: Columns): KnownItem | undefined {
+  const known = knownRow.tryRead(columns)
+  return known && { id, ...known }
+}
 
-export const toItemData = (columns: Columns): ItemData => dataRow.read(columns)
+export const toItemData = (columns: Columns): ItemData =>
+  dataRow.tryRead(columns) ?? { fields: {}, raw: null }
 
 /** The longest promised field, in UTF-16 units: all of them and the raw item fit into one row. */
 const MAX_FIELD = 16_000
 
-/** The data of an item in an answer, cut to the size of a row: a row that is too large would stop every poll. */
+/** The data of an item, cut to the size of a row: a larger one would stop every poll. `fieldsCut` names what is cut. */
 export function seenData(resource: Resource, seen: SeenItem): ItemData {
   const isLarge = JSON.stringify(seen.raw).length > MAX_RAW
-  const fields = Object.entries(resource.toData(seen)).map(([name, value]) => [
-    name,
-    shorten(value),
-  ])
-  return { fields: Object.fromEntries(fields), raw: isLarge ? null : seen.raw }
-}
-
-function shorten(value: unknown): unknown {
-  if (JSON.stringify(value ?? null).length <= MAX_FIELD) return value
-  return typeof value === 'string' ? value.slice(0, MAX_FIELD / 8) : null
+  const fields = resource.toData(seen)
+  const fieldsCut = Object.keys(fields).filter(
+    (name) => JSON.stringify(fields[name] ?? null).length > MAX_FIELD,
+  )
+  for (const name of fieldsCut) {
+    const value = fields[name]
+    fields[name] = typeof value === 'string' ? value.slice(0, MAX_FIELD / 8) : null
+  }
+  if (fieldsCut.length > 0) fields.fieldsCut = fieldsCut
+  return { fields, raw: isLarge ? null : seen.raw }
 }
 
 export const toItemColumns = (known: KnownItem, data: ItemData): Columns => ({

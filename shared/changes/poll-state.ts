@@ -3,8 +3,9 @@ import type { Feed, Head } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
+import { redact } from '../platform/redact.ts'
 import { rowCodec } from '../platform/table-record.ts'
-import { type Clock, MINUTE_MS } from '../platform/time.ts'
+import { type Clock, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
@@ -62,8 +63,14 @@ export const pollReportSchema = z.object({
   rechecked: z.int(),
   events: z.int(),
   openItems: z.int(),
-  /** Rows without an id or a state. */
+  /** Rows without an id or a state, or nested too deep. */
   unreadable: z.int(),
+  /** Rows that do not answer the question: they are dropped. */
+  outside: z.int(),
+  /** Times that are no times: they count as absent. */
+  badTimes: z.int(),
+  /** Open items that the upstream does not know: so many at once that none counts as gone. */
+  missing: z.int(),
   unknownStates: z.record(z.string(), z.int()),
   oldestOpenId: z.string().nullable(),
   oldestOpenSince: z.string().nullable(),
@@ -80,15 +87,18 @@ export async function readReport({
   resource,
 }: Pick<PollContext, 'feed' | 'resource'>): Promise<PollReport | undefined> {
   const columns = await feed.poll(resource.name)
-  return columns && reportRow.read(columns)
+  return columns && reportRow.tryRead(columns)
 }
+
+/** How many rows a poll could not use. */
+export type Rejected = Pick<PollReport, 'unreadable' | 'outside' | 'badTimes'>
 
 /** Makes the report of a poll that writes these steps. */
 export function makeReport(
   resource: Resource,
   known: ReadonlyMap<string, KnownItem>,
   steps: Step[],
-  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'unreadable'>,
+  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'missing'> & Rejected,
 ): PollReport {
   const open = [...known.values()].filter((item) => isOpen(resource, item))
   // No prototype: a state can have the name `constructor`.
@@ -102,7 +112,7 @@ export function makeReport(
   }
   const events = steps.flatMap(({ event }) => event ?? [])
   const lags = events.map(({ time, detectedAt }) =>
-    Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000),
+    Math.max(0, Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000)),
   )
   return {
     ...facts,
@@ -131,26 +141,27 @@ type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 export const recordStart = ({ feed, resource }: StreamRef, startedAt: string): Promise<void> =>
   feed.recordPoll(resource.name, 'began', startedRow.toColumns({ startedAt }))
 
-/** Whether a poll has logged and stored this error. Any other error is a bug or comes from the data account. */
+/** Whether an error is Defender's or the operator's. Any other is a bug or comes from the data account. */
 export const isExpectedError = (
   error: unknown,
 ): error is UpstreamError | ShapeError | ConfigError =>
   error instanceof UpstreamError || error instanceof ShapeError || error instanceof ConfigError
 
-/** Logs and stores the expected error of a poll. The report of the last successful one stays. */
+/** Logs and stores the error of a poll, whatever it is. The report of the last successful one stays. */
 export async function recordFailure(
-  { feed, resource, clock, log }: PollContext,
-  startedAt: string,
+  { feed, resource, log }: PollContext,
+  times: Omit<FailedPoll, 'error'>,
   error: unknown,
 ): Promise<void> {
-  if (!isExpectedError(error)) return
   const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
   const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
+  const reason = isExpectedError(error) ? error.message : redact(String(error)).slice(0, 500)
   if (status === 429) log.warn('budget exhausted', { upstream, call })
-  const cause = { reason: error.message, status, code, missing, upstreamCorrelation }
+  const cause = { reason, status, code, missing, upstreamCorrelation }
   log.error('poll failed', { resource: resource.name, ...cause })
-  const failed = { startedAt, endedAt: clock.now().toISOString(), error: error.message }
-  await feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
+  const columns = failedRow.toColumns({ ...times, error: reason })
+  // When the data account fails too, the first error is the cause.
+  await feed.recordPoll(resource.name, 'failed', columns).catch(() => {})
 }
 
 /** The last successful poll and the last failed one. */
@@ -162,30 +173,47 @@ async function readEnded(
     readReport(context),
     feed.poll(resource.name, 'failed'),
   ])
-  return { report, failed: failed && failedRow.read(failed) }
+  return { report, failed: failed && failedRow.tryRead(failed) }
 }
 
 /** Whether a poll has started that may still be running. */
-export async function isPolling(context: StreamRef & Pick<PollContext, 'clock'>): Promise<boolean> {
-  const { feed, resource, clock } = context
-  const started = await feed.poll(resource.name, 'began')
+export async function isPolling(context: StreamRef, now: Date): Promise<boolean> {
+  const { feed, resource } = context
+  const columns = await feed.poll(resource.name, 'began')
+  const started = columns && startedRow.tryRead(columns)
   if (!started) return false
-  const { startedAt } = startedRow.read(started)
+  const { startedAt } = started
   const { report, failed } = await readEnded(context)
   const hasEnded = [report, failed].some((ended) => ended && ended.startedAt >= startedAt)
-  return !hasEnded && clock.now().getTime() - Date.parse(startedAt) < RUNNING_MS
+  // It is in the future when a clock was set back.
+  return !hasEnded && Math.abs(now.getTime() - Date.parse(startedAt)) < RUNNING_MS
 }
 
-const { startedAt, endedAt, listed, rechecked, events, unreadable } = pollReportSchema.shape
-const lastPollSchema = z.strictObject({
-  startedAt,
-  endedAt,
-  listed,
-  rechecked,
-  events,
-  unreadable,
-  error: z.string().nullable(),
-})
+/** A head, and the time that all instances share. */
+export interface SharedHead {
+  head: Head
+  now(): Date
+}
+
+/** Reads the head. The time is ours as far as the `Date` of the table service's answer does not contradict it. */
+export async function readHead({
+  feed,
+  resource,
+  clock,
+}: StreamRef & Pick<PollContext, 'clock'>): Promise<SharedHead> {
+  const sentMs = clock.now().getTime()
+  const head = await feed.head(resource.name)
+  const arrivedMs = clock.now().getTime()
+  const latestMs = head.date.getTime() + SECOND_MS + Math.max(0, arrivedMs - sentMs)
+  const offsetMs = Math.min(Math.max(arrivedMs, head.date.getTime()), latestMs) - arrivedMs
+  return { head, now: () => new Date(clock.now().getTime() + offsetMs) }
+}
+
+const lastPollSchema = pollReportSchema
+  .omit({ openItems: true, unknownStates: true, oldestOpenId: true, oldestOpenSince: true })
+  .omit({ detectionLagSeconds: true })
+  .extend({ error: z.string().nullable() })
+  .strict()
 
 /** The status of one resource. */
 export const changesReportSchema = z.strictObject({
@@ -206,6 +234,9 @@ const noReport = {
   rechecked: 0,
   events: 0,
   unreadable: 0,
+  outside: 0,
+  badTimes: 0,
+  missing: 0,
   openItems: 0,
   unknownStates: {},
   oldestOpenId: null,
@@ -225,18 +256,15 @@ export async function reportChanges(
   ])
   const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
   const ended = failure ?? report
-  const { openItems, unknownStates, detectionLagSeconds, ...last } = report ?? noReport
-  const { listed, rechecked, events, unreadable, oldestOpenId, oldestOpenSince: since } = last
+  const { openItems, unknownStates, detectionLagSeconds, ...rest } = report ?? noReport
+  const { oldestOpenId, oldestOpenSince: since, ...last } = rest
   return {
     baselineDone: readPollState(head).baselineDone,
     lastPoll: ended
       ? {
+          ...last,
           startedAt: ended.startedAt,
           endedAt: ended.endedAt,
-          listed,
-          rechecked,
-          events,
-          unreadable,
           error: failure?.error ?? null,
         }
       : null,

@@ -1,7 +1,14 @@
 import { type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
 import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
-import { type Change, detect, isPlausible, limitFor, type PollResult } from './detect.ts'
+import {
+  type Change,
+  countMissing,
+  detect,
+  findDoubtful,
+  limitFor,
+  type PollResult,
+} from './detect.ts'
 import {
   comparedColumns,
   type ItemData,
@@ -13,23 +20,20 @@ import {
   toItemData,
   toKnown,
 } from './item.ts'
+import { readLists, recheck } from './listing.ts'
 import {
   makeReport,
   type PollContext,
   type PollReport,
   type PollState,
+  readHead,
   readPollState,
   recordFailure,
   recordStart,
   reportRow,
+  type SharedHead,
 } from './poll-state.ts'
-import {
-  type ItemSource,
-  isTerminal,
-  type Resource,
-  type SeenItem,
-  type Wanted,
-} from './resource.ts'
+import { isTerminal } from './resource.ts'
 
 /** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
@@ -37,102 +41,135 @@ const OVERLAP_MS = HOUR_MS
 const WIDE_MS = 4 * 24 * HOUR_MS
 /** How often a poll starts again when another one was faster. */
 const MAX_ATTEMPTS = 5
-/** How many open items that are in no list one poll gets by id. */
-const MAX_RECHECKS = 50
 
 /**
  * Polls one resource: lists what may have changed, and writes one event for each change together with the items and the
  * poll state. Nothing is written unless all lists were read to their ends. When another poll was faster, it lists
- * again, up to five times. Throws what the upstream's calls throw, and StreamMoved.
+ * again, up to five times. Logs and stores every error before it throws it.
  */
 export async function poll(context: PollContext): Promise<{ report: PollReport; head: Head }> {
-  const startedAt = context.clock.now().toISOString()
-  await recordStart(context, startedAt)
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await pollOnce(context, startedAt)
-    } catch (error) {
-      context.memory.last = undefined
-      if (error instanceof StreamMoved && attempt < MAX_ATTEMPTS) continue
-      await recordFailure(context, startedAt, error)
-      throw error
+  let now = () => context.clock.now()
+  let startedAt = now().toISOString()
+  try {
+    let begun = await readHead(context)
+    now = begun.now
+    startedAt = now().toISOString()
+    await recordStart(context, startedAt)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await pollOnce(context, startedAt, begun)
+      } catch (error) {
+        context.memory.last = undefined
+        if (!(error instanceof StreamMoved) || attempt >= MAX_ATTEMPTS) throw error
+        begun = await readHead(context)
+      }
     }
+  } catch (error) {
+    await recordFailure(context, { startedAt, endedAt: now().toISOString() }, error)
+    throw error
   }
 }
 
 async function pollOnce(
   context: PollContext,
   startedAt: string,
+  { head, now }: SharedHead,
 ): Promise<{ report: PollReport; head: Head }> {
-  const { resource, source, feed, clock, log } = context
-  const head = await feed.head(resource.name)
+  const { resource, source, feed, log } = context
   const state = readPollState(head)
-  const known = await readKnown(context, head)
-  const now = clock.now()
-  const wideStart = new Date(now.getTime() - WIDE_MS)
-  const isWide = state.wideAt === null || now.getTime() - Date.parse(state.wideAt) >= HOUR_MS
+  const { known, lost } = await readKnown(context, head)
+  const listedAt = now()
+  const wideStart = new Date(listedAt.getTime() - WIDE_MS)
+  const isWide = state.wideAt === null || !isWithin(listedAt, state.wideAt, HOUR_MS)
   const since = state.since ?? wideStart.toISOString()
   const cursorStart = startAt(since, state.cursor)
-  const listStart = isWide && wideStart < cursorStart ? wideStart : cursorStart
-  const { seen, unreadable, newest } = await context.track(() =>
-    readLists(resource, source, listStart.toISOString()),
-  )
+  // Never before the first list, also when a clock was set back: older items that are over have no events.
+  const wideFrom = new Date(Math.max(wideStart.getTime(), Date.parse(since)))
+  const listStart = isWide && wideFrom < cursorStart ? wideFrom : cursorStart
+  const listing = await context.track(() => readLists(resource, source, listStart.toISOString()))
+  const { seen, rejected, newest } = listing
   const listed = seen.size
-  const { missing, rechecked, recheckAfter } = await context.track(() =>
-    recheck(context, known, seen, state.recheckAfter),
+  const unsure = [...known.values()].filter((item) => item.doubt || isOpen(resource, item))
+  const { rechecked, recheckAfter, ...answers } = await context.track(() =>
+    recheck(
+      context,
+      {
+        doubtful: findDoubtful(resource, known, seen, now()),
+        unlisted: [...unsure.map(({ id }) => id), ...lost].filter((id) => !seen.has(id)),
+        after: state.recheckAfter,
+      },
+      listing,
+    ),
   )
   const cursor = newest !== null && timeKey(newest) > timeKey(state.cursor) ? newest : state.cursor
+  const detectedAt = now()
   const result: PollResult = {
     seen,
-    missing,
-    now,
+    ...answers,
+    lost,
+    now: detectedAt,
     overdueHours: context.overdueHours,
     windowStart: new Date(Math.min(wideStart.getTime(), startAt(since, cursor).getTime())),
     isSilent: !state.baselineDone && !context.emitBaseline,
     freshVersion: head.next + 1,
   }
   const changes = detect(resource, known, result)
-  if (!isPlausible(known, result, resource))
-    log.error('too many items would be gone at once', { resource: resource.name })
+  const missing = countMissing(known, result, resource)
   const tenantId = state.tenantId ?? (await context.tenantId())
-  const steps = await Promise.all(changes.map((change) => toStep(context, change, tenantId, now)))
+  const steps = await Promise.all(
+    changes.map((change) => toStep(context, change, tenantId, detectedAt)),
+  )
   const next: PollState = {
     cursor,
     since,
     tenantId,
     recheckAfter,
     baselineDone: true,
-    wideAt: isWide ? now.toISOString() : state.wideAt,
+    wideAt: isWide ? listedAt.toISOString() : state.wideAt,
   }
   for (const { id, item } of changes) {
     if (item) known.set(id, item)
     else known.delete(id)
   }
-  const endedAt = clock.now().toISOString()
-  const counts = { listed, rechecked, unreadable }
-  const report = makeReport(resource, known, steps, { startedAt, endedAt, ...counts })
+  const counts = { listed, rechecked, ...rejected, missing }
+  const times = { startedAt, endedAt: now().toISOString() }
+  const report = makeReport(resource, known, steps, { ...times, ...counts })
   const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
-  context.memory.last = { etag: after.etag, known }
+  // Rows that can't be read are read again until they are written again.
+  context.memory.last = lost.size > 0 ? undefined : { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
   const { name } = resource
-  if (unreadable > 0) log.warn('rows rejected', { source: name, rejected: unreadable })
-  const facts = { ...counts, events, openItems, detectionLagSeconds }
-  log.info('poll finished', { resource: name, ...facts })
+  if (missing > 0) log.error('items missing', { resource: name, missing, openItems })
+  const bad = rejected.unreadable + rejected.badTimes + lost.size
+  if (bad > 0)
+    log.warn('rows rejected', { source: name, rejected: bad, ...rejected, stored: lost.size })
+  log.info('poll finished', { resource: name, ...counts, events, openItems, detectionLagSeconds })
   return { report, head: after }
 }
+
+/** Whether a time lies at most so long before another one, and not after it: that was before a clock was set back. */
+const isWithin = (now: Date, time: string, ms: number): boolean =>
+  now.getTime() - Date.parse(time) < ms && Date.parse(time) <= now.getTime()
 
 /** The creation time from which to list: before the cursor, or the start of the first list while there is no cursor. */
 const startAt = (since: string, cursor: string | null) =>
   new Date(Math.max(Date.parse(since), cursor === null ? 0 : Date.parse(cursor) - OVERLAP_MS))
 
+/** The known items, and the ids of those whose rows can't be read. */
 async function readKnown(
   { feed, resource, memory: { last } }: PollContext,
   head: Head,
-): Promise<Map<string, KnownItem>> {
+): Promise<{ known: Map<string, KnownItem>; lost: Set<string> }> {
   // A copy: the poll changes it, and a failed poll must leave no changes in memory.
-  if (last?.etag === head.etag) return new Map(last.known)
-  const rows = await feed.items(resource.name, comparedColumns)
-  return new Map(rows.map(({ id, columns }) => [id, toKnown(id, columns)]))
+  if (last?.etag === head.etag) return { known: new Map(last.known), lost: new Set() }
+  const known = new Map<string, KnownItem>()
+  const lost = new Set<string>()
+  for (const { id, columns } of await feed.items(resource.name, comparedColumns)) {
+    const item = toKnown(id, columns)
+    if (item) known.set(id, item)
+    else lost.add(id)
+  }
+  return { known, lost }
 }
 
 /** The write of a change: the item and, if the change has a kind, its event. */
@@ -190,97 +227,4 @@ function toEventData(
     item: raw,
     itemOmitted: raw === null ? true : undefined,
   }
-}
-
-interface Listing {
-  seen: Map<string, SeenItem>
-  /** Rows without an id or a state. */
-  unreadable: number
-  /**
-   * The newest creation time, as the service wrote it. Never later than the service's clock; null if its answer has no
-   * date.
-   */
-  newest: string | null
-}
-
-/**
- * Reads both lists to their ends: items created since a time, and items that are open now. Throws when a page of either
- * fails.
- */
-export async function readLists(
-  resource: Resource,
-  source: ItemSource,
-  createdSince: string,
-): Promise<Listing> {
-  const listing: Listing = { seen: new Map(), unreadable: 0, newest: null }
-  const servedAt = await readList({ createdSince })
-  await readList({ openNow: true })
-  listing.newest = newestOf(listing.seen.values(), servedAt)
-  return listing
-
-  /** Returns the date of the first page. */
-  async function readList(wanted: Wanted): Promise<Date | undefined> {
-    let servedAt: Date | undefined
-    for await (const { rows, date } of source.list(wanted)) {
-      servedAt ??= date
-      for (const row of rows) {
-        const item = resource.read(row)
-        if (!item) listing.unreadable += 1
-        else keepNewest(listing.seen, item)
-      }
-    }
-    return servedAt
-  }
-}
-
-/**
- * An item can come twice, from two lists or from pages that shifted. The later update counts; without update times, the
- * later row.
- */
-function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
-  const known = seen.get(item.id)
-  if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
-}
-
-function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
-  if (!servedAt) return null
-  let newest: string | null = null
-  for (const { createdAt } of items) {
-    if (!createdAt || Number.isNaN(Date.parse(createdAt))) continue
-    // With a creation time in the future, the cursor would skip what is created until then.
-    if (timeKey(createdAt) > timeKey(servedAt.toISOString())) continue
-    if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
-  }
-  return newest
-}
-
-interface Recheck {
-  /** Ids that the upstream does not know. */
-  missing: string[]
-  rechecked: number
-  /** The last id that was checked; the next poll continues after it. */
-  recheckAfter: string
-}
-
-/** Gets the open items that are in no list by id, some in each poll, and adds them to `seen`. */
-export async function recheck(
-  { resource, source }: Pick<PollContext, 'resource' | 'source'>,
-  known: ReadonlyMap<string, KnownItem>,
-  seen: Map<string, SeenItem>,
-  after: string,
-): Promise<Recheck> {
-  const unlisted = [...known.values()].filter(
-    (item) => !seen.has(item.id) && isOpen(resource, item),
-  )
-  const ids = unlisted.map(({ id }) => id).sort()
-  const inOrder = [...ids.filter((id) => id > after), ...ids.filter((id) => id <= after)]
-  const checked = inOrder.slice(0, MAX_RECHECKS)
-  const missing: string[] = []
-  for (const id of checked) {
-    const raw = await source.get(id)
-    const item = raw === undefined ? undefined : resource.read(raw)
-    if (raw === undefined) missing.push(id)
-    else if (item?.id === id) keepNewest(seen, item)
-  }
-  return { missing, rechecked: checked.length, recheckAfter: checked.at(-1) ?? after }
 }

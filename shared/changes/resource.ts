@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { toTimeText } from '../platform/time.ts'
 import type { ItemFamily } from '../upstreams/limits-and-roles.ts'
 
 /** An item's id: it is part of row keys and routes, so only these characters are allowed. */
@@ -14,6 +15,8 @@ export interface SeenItem {
   /** Null where Defender has no such field. */
   updatedAt: string | null
   raw: Record<string, unknown>
+  /** How many of its times are present and no times: they are null. */
+  badTimes?: number
 }
 
 /** Which items to list: created since a time, or open now. */
@@ -41,7 +44,7 @@ export interface Resource extends ItemFamily {
   filter(wanted: Wanted): string
   openStates: readonly string[]
   terminalStates: readonly string[]
-  /** Whether an item can leave a terminal state. Such a change counts only when it was seen twice. */
+  /** Whether an item can leave a terminal state. Its rows have no update time that would show which state is newer. */
   mayReopen: boolean
   /** States in which more hours than the usual limit are normal. */
   overdueHours: ReadonlyMap<string, number>
@@ -66,7 +69,7 @@ export const changeTypes = ({ eventPrefix }: Resource): string[] =>
 /** Reads the items of one kind from Defender. */
 export interface ItemSource {
   list(wanted: Wanted): AsyncIterable<ItemPage>
-  /** Undefined where Defender answers that the item does not exist. */
+  /** Undefined where Defender answers that the item does not exist. The item of an answer may have another id. */
   get(id: string): Promise<unknown | undefined>
 }
 
@@ -75,6 +78,14 @@ export const isTerminal = (
   { terminalStates }: Pick<Resource, 'terminalStates'>,
   state: string,
 ): boolean => terminalStates.includes(state)
+
+/** A time of an item, in RFC 3339; null where there is none, or a text that is no time. */
+export const readTime = (sent: unknown): string | null =>
+  (typeof sent === 'string' && toTimeText(sent)) || null
+
+/** How many of these are there and are no times. */
+export const countBadTimes = (...sent: unknown[]): number =>
+  sent.filter((time) => (time ?? '') !== '' && readTime(time) === null).length
 
 /** An OData filter for any of these states. */
 export const anyState = (field: string, states: readonly string[]): string =>

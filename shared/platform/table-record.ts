@@ -69,8 +69,14 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
     /** Throws when the columns do not match the schema. */
     read: (columns: Columns): z.output<S> => schema.parse(toRecord(columns)),
     /** Undefined when the columns do not match the schema. */
-    tryRead: (columns: Columns): z.output<S> | undefined =>
-      schema.safeParse(toRecord(columns)).data,
+    tryRead(columns: Columns): z.output<S> | undefined {
+      try {
+        return schema.safeParse(toRecord(columns)).data
+      } catch {
+        // A column that is no JSON.
+        return undefined
+      }
+    },
   }
 }
 

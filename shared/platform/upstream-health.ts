@@ -7,6 +7,8 @@ import { type Clock, DAY_MS, MINUTE_MS } from './time.ts'
 
 const lastErrorSchema = z.strictObject({
   at: z.string(),
+  /** Since when calls fail with this state; null in rows of an older version. */
+  since: z.string().nullable(),
   status: z.int().nullable(),
   title: z.string(),
   missing: z.array(z.string()),
@@ -55,7 +57,10 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
   async function recordError({ message: title, facts }: UpstreamError) {
     const { status = null, missing = [] } = facts
     const at = clock.now().toISOString()
-    await table.transact([errors.overwrite(errorKey, { at, status, title, missing })])
+    const error = { at, since: at, status, title, missing }
+    const { state, lastError } = await report()
+    if (lastError?.since && state === stateOf(error, clock.now())) error.since = lastError.since
+    await table.transact([errors.overwrite(errorKey, error)])
     // The next good call changes the state.
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
@@ -74,15 +79,17 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
     return [...failedObjects.values()].filter((at) => nowMs - at < PASSING_MS).length >= SEVERAL
   }
 
+  async function report(): Promise<UpstreamReport> {
+    const [ok, error] = await Promise.all([oks.read(okKey), errors.read(errorKey)])
+    const lastOkAt = ok?.record.at ?? null
+    const lastError = error?.record ?? null
+    const isOk = lastOkAt !== null && (lastError === null || lastOkAt >= lastError.at)
+    const state = isOk ? 'ok' : lastError ? stateOf(lastError, clock.now()) : 'unknown'
+    return { state, lastOkAt, lastError }
+  }
+
   return {
-    async report(): Promise<UpstreamReport> {
-      const [ok, error] = await Promise.all([oks.read(okKey), errors.read(errorKey)])
-      const lastOkAt = ok?.record.at ?? null
-      const lastError = error?.record ?? null
-      const isOk = lastOkAt !== null && (lastError === null || lastOkAt >= lastError.at)
-      const state = isOk ? 'ok' : lastError ? stateOf(lastError, clock.now()) : 'unknown'
-      return { state, lastOkAt, lastError }
-    },
+    report,
     /**
      * Makes a call and records its result; its answer and its error pass unchanged. When the call concerns one `object`, its
      * failure is that of the upstream only if there was no connection, or if several objects fail in a row. An undefined

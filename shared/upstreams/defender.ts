@@ -1,18 +1,15 @@
 import { z } from 'zod'
 import { type Budget, recordThrottle } from '../platform/budget.ts'
 import type { Priority } from '../platform/budget-window.ts'
-import { type GetToken, readClaims } from '../platform/credential.ts'
+import type { GetToken } from '../platform/credential.ts'
 import { ShapeError, UpstreamError, unlessMissing } from '../platform/errors.ts'
 import type { Answer, Http } from '../platform/http.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import {
   type DefenderFamily,
   defenderFamilies,
-  heldBy,
+  explained,
   type ItemFamily,
-  isDelegated,
-  lackedGrants,
-  USER_RIGHT,
 } from './limits-and-roles.ts'
 
 export interface DefenderOptions {
@@ -65,13 +62,13 @@ export function createDefender(options: DefenderOptions) {
       const url = at(family.path)
       // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      return odataPages(call, { url, family, priority, waitUpToMs: ITEM_WAIT_MS })
+      return odataPages(call, { url, family, priority, waitUpToMs: ITEM_WAIT_MS }, itemKey)
     },
-    /** One item; undefined when no item has this id. */
+    /** One item; undefined when no item has this id, null for one that is nested too deep. */
     async item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown> {
       const url = at(`${family.path}/${encodeURIComponent(id)}`)
-      const answer = call({ url, family, priority, waitUpToMs: ITEM_WAIT_MS })
-      return (await unlessMissing(answer))?.body
+      const answer = await unlessMissing(call({ url, family, priority, waitUpToMs: ITEM_WAIT_MS }))
+      return answer && orNull(answer.body)
     },
     /**
      * The files of the present antivirus-health export: links, which are secrets and are validated before use, and when
@@ -158,70 +155,86 @@ export function createDefenderCall({ http, token, budget, baseUrl }: DefenderOpt
   return { at, call }
 }
 
-/** Codes of a 403 that no role would change. */
-const otherRefusals = new Set(['DisabledFeature', 'DisallowedOperation'])
-
-/** Adds to a 401 or 403 the claims of our token, and what to grant when it has none of the roles. */
-function explained(error: UpstreamError, bearer: string, roles: readonly string[]): UpstreamError {
-  const { status, code = '' } = error.facts
-  if (status !== 401 && status !== 403) return error
-  const token = readClaims(bearer)
-  const held = heldBy(token)
-  const lacked = lackedGrants(token, roles)
-  const missing =
-    lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
-  const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
-  const claims = { aud: token.aud, roles: held }
-  return new UpstreamError({ ...error.facts, missing: isMissing ? missing : undefined, claims })
-}
-
-/** The pages disagree about roles: when our role is not enough, the service's own text names the others. */
-const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly string[]): string[] =>
-  (said.match(/\b[A-Z]\w+\.\w+\.All\b/g) ?? []).filter((role) => !held.includes(role))
+/** An item's id: its other fields may change between two pages. */
+const itemKey = (row: unknown): string =>
+  String((row as { id?: unknown } | null)?.id ?? JSON.stringify(row))
 
 const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string().nullish() })
 
-/** Defender gives no more rows in one page. */
+/** The most rows that Defender gives in one page. */
 const PAGE_ROWS = 10_000
 /** Ten million rows: such a list does not end. */
 const MAX_PAGES = 1000
 
 /**
- * Reads a list page by page: follows `@odata.nextLink` at the host of `request.url`, and continues with `$skip` after
- * a full page without a link. Throws ShapeError for an answer that is no list, and for a list that goes in circles.
- * https://learn.microsoft.com/defender-endpoint/api/exposed-apis-odata-samples
+ * Reads a list page by page. The list may move in between: each page begins with the last row of the one before, and is
+ * asked for again from further back when it does not. A link to the next page is followed where it holds a position of
+ * the service's own; else `$skip` continues. Throws ShapeError for an answer that is no list, and for a list that does
+ * not end. https://learn.microsoft.com/defender-endpoint/api/exposed-apis-odata-samples
  */
 async function* odataPages(
   call: DefenderCall,
   request: DefenderRequest,
+  keyOf: (row: unknown) => string = (row) => JSON.stringify(row),
 ): AsyncGenerator<{ rows: unknown[]; date: Date | undefined }> {
   const { url: start } = request
   const broken = (what: string) => new ShapeError('defender', `GET ${start.pathname}`, what)
-  const seen = new Set<string>()
-  const isNew = (key: string) => seen.size < seen.add(key).size
-  let rowsSoFar = 0
-  let next: URL | undefined = pageAt(start, 0)
-  while (next) {
-    const url: URL = next
-    if (seen.size > 2 * MAX_PAGES) throw broken(`a list of more than ${MAX_PAGES} pages`)
-    if (!isNew(url.href)) throw broken('a list whose links go in circles')
-    const { body, date } = await call({ ...request, url })
+  const followed = new Set([pageAt(start, 0).href])
+  let before: string[] = []
+  /** How many rows were read, and how many of them the next page repeats. */
+  let end = 0
+  let overlap = 0
+  let next = pageAt(start, 0)
+  for (let calls = 0; calls < 2 * MAX_PAGES; calls++) {
+    const { body, date } = await call({ ...request, url: next })
     const page = Page.safeParse(body)
     if (!page.success) throw broken('an answer without a list in `value`')
-    const { value: rows, '@odata.nextLink': link } = page.data
+    const rows = page.data.value.map(orNull)
+    const keys = rows.map(keyOf)
+    const known = new Set(before)
+    if (overlap > 0 && !known.has(keys[0] ?? '')) {
+      if (overlap === before.length) throw broken('a list that moves faster than it can be read')
+      overlap = Math.min(overlap * 10, before.length)
+      next = pageAt(start, end - overlap)
+      continue
+    }
+    yield { rows: rows.filter((_, index) => !known.has(keys[index] ?? '')), date }
+    const link = page.data['@odata.nextLink']
+    const own = link ? linkOf(link, start) : undefined
+    if (link ? !own && rows.length <= Math.min(overlap, 1) : rows.length < PAGE_ROWS) return
     // A service that ignores `$skip` sends the same rows again and again.
-    if (rows.length > 0 && !isNew(JSON.stringify([rows[0], rows.at(-1)])))
-      throw broken('a page that came twice')
-    rowsSoFar += rows.length
-    yield { rows, date }
-    if (link) {
-      const target = URL.parse(link, url.href)
-      if (!target) throw broken('a link to the next page that is no URL')
-      // Any other host would get our token.
-      next = new URL(`${target.pathname}${target.search}`, start)
-    } else next = rows.length >= PAGE_ROWS ? pageAt(start, rowsSoFar) : undefined
+    const isSame = keys[0] === before[0] && keys.at(-1) === before.at(-1)
+    if (rows.length > 0 && isSame && overlap < before.length) throw broken('a page that came twice')
+    if (own && followed.size === followed.add(own.href).size)
+      throw broken('a list whose links go in circles')
+    end += rows.length - overlap
+    overlap = own ? 0 : Math.min(1, rows.length - 1)
+    next = own ?? pageAt(start, end - overlap)
+    before = keys
   }
+  throw broken(`a list of more than ${MAX_PAGES} pages`)
 }
+
+/**
+ * The link to the next page at our own host: any other host would get our token. Undefined for a link that is no longer
+ * about our question, or that only counts rows as we do.
+ */
+function linkOf(link: string, start: URL): URL | undefined {
+  const target = URL.parse(link, start.href)
+  if (!target) return undefined
+  const { pathname, search, searchParams: query } = target
+  const isOurs = query.get('$filter') === start.searchParams.get('$filter')
+  if (!isOurs || query.has('$skip') || query.has('')) return undefined
+  return new URL(`${pathname}${search}`, start)
+}
+
+/** A row, or null for one that is nested too deep: what handles it calls itself for each level. */
+const orNull = (row: unknown): unknown => (isShallow(row, 50) ? row : null)
+
+const isShallow = (value: unknown, left: number): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (left > 0 && Object.values(value).every((inner) => isShallow(inner, left - 1)))
 
 /** `$skip` is always a plain integer: the service does not read `1e+5`. The dollar is not encoded. */
 function pageAt(url: URL, skip: number): URL {

@@ -1,5 +1,6 @@
 import type { CallLimit } from '../platform/budget-window.ts'
-import type { Claims } from '../platform/credential.ts'
+import { type Claims, readClaims } from '../platform/credential.ts'
+import { UpstreamError } from '../platform/errors.ts'
 
 /** WindowsDefenderATP: the application in Entra that holds Defender's app roles. */
 export const DEFENDER_APP_ID = 'fc780465-2017-40d4-a0c5-307022471b92'
@@ -75,3 +76,28 @@ export function lackedGrants(token: Held, roles: readonly string[]): string[] {
 }
 
 const scopeNameOf = (role: string) => role.replace(/\.All$/, '')
+
+/** Codes of a 403 that no role would change. */
+const otherRefusals = new Set(['DisabledFeature', 'DisallowedOperation'])
+
+/** Adds to a 401 or 403 the claims of our token, and what to grant when it has none of the roles. */
+export function explained(
+  error: UpstreamError,
+  bearer: string,
+  roles: readonly string[],
+): UpstreamError {
+  const { status, code = '' } = error.facts
+  if (status !== 401 && status !== 403) return error
+  const token = readClaims(bearer)
+  const held = heldBy(token)
+  const lacked = lackedGrants(token, roles)
+  const missing =
+    lacked.length > 0 ? lacked : isDelegated(token) ? [USER_RIGHT] : namedRoles(error, held)
+  const isMissing = status === 403 && !otherRefusals.has(code) && missing.length > 0
+  const claims = { aud: token.aud, roles: held }
+  return new UpstreamError({ ...error.facts, missing: isMissing ? missing : undefined, claims })
+}
+
+/** The pages disagree about roles: when our role is not enough, the service's own text names the others. */
+const namedRoles = ({ facts: { said = '' } }: UpstreamError, held: readonly string[]): string[] =>
+  (said.match(/\b[A-Z]\w+\.\w+\.All\b/g) ?? []).filter((role) => !held.includes(role))

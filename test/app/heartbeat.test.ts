@@ -57,7 +57,7 @@ async function quiet(
 const lines = (message: string) =>
   day.traces.filter((trace) => trace.message.startsWith(`${message} {`))
 
-test('on a healthy day no alert fires, though much happens', { timeout: 200_000 }, async () => {
+test('on a healthy day no alert fires, though much happens', { timeout: 600_000 }, async () => {
   await begin('2026-09-01T00:00:00Z')
   await day.subscribe('hook')
 
@@ -91,14 +91,29 @@ const causes: Record<string, () => Promise<void>> = {
     await day.pass(EVERY)
   },
   async 'endpoint-retirement'() {
-    day.simulator.setFaults({ investigationsStatus: { answer: 404, calls: 1 } })
-    await day.pass(EVERY)
+    // Hours apart: one 404 does not mean that a route is retired.
+    for (let run = 0; run < 2; run++) {
+      day.simulator.setFaults({ exportStatus: { answer: 404, calls: 1 } })
+      await day.exportNow()
+      await quiet(2 * HOUR)
+    }
+    day.simulator.setFleet(day.fleetAt())
+    await day.exportNow()
   },
   async 'budget-exhausted'() {
     day.simulator.setFaults({
       machineActionsStatus: { answer: 429, calls: 1, retryAfterSeconds: 200 },
     })
     await day.pass(EVERY)
+  },
+  async 'missing-items'() {
+    const ids = Array.from({ length: 7 }, (_, n) => `open${n}`)
+    for (const id of ids) day.simulator.actions.put({ id, status: 'Pending' })
+    await day.pass(EVERY)
+    day.simulator.setFaults({ unknownOpenItems: true })
+    for (let poll = 0; poll < 5; poll++) await day.pass(EVERY)
+    day.simulator.setFaults({ unknownOpenItems: false })
+    for (const id of ids) day.simulator.actions.change(id, { status: 'Succeeded' })
   },
   async 'dead-letters'() {
     day.poison.add(await day.subscribe('dead'))
@@ -124,7 +139,7 @@ const causes: Record<string, () => Promise<void>> = {
 }
 
 test('on a day with every cause each alert fires for its own cause, and for no other', {
-  timeout: 200_000,
+  timeout: 600_000,
 }, async () => {
   await begin('2026-09-01T00:00:00Z')
   const fired: Record<string, string[]> = {}
@@ -226,15 +241,20 @@ test('an export whose route is gone is an alert even while its pages work, and a
     return reported()
   }
 
-  day.simulator.setFaults({ exportStatus: { answer: 404, calls: 1 } })
-  await day.exportNow()
-  const gone = await reported()
+  const goneOnce = async () => {
+    day.simulator.setFaults({ exportStatus: { answer: 404, calls: 1 } })
+    await day.exportNow()
+    return reported()
+  }
+  const once = await goneOnce()
+  await quiet(3 * HOUR)
+  const gone = await goneOnce()
   const dayAfter = await longAfter(25 * HOUR)
   day.simulator.setFaults({ exportStatus: { answer: 503, calls: 9 } })
   await day.exportNow()
   const unreachable = await reported()
   const hourAfter = await longAfter(HOUR)
 
-  expect([gone, dayAfter]).toEqual([['endpoint-retirement'], []])
+  expect([once, gone, dayAfter]).toEqual([[], ['endpoint-retirement'], []])
   expect([unreachable, hourAfter]).toEqual([['failed-run', 'upstream-unreachable'], []])
 })

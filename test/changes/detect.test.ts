@@ -58,7 +58,7 @@ describe('states', () => {
     const stale = actions.poll({ hours: 2, seen: [seenItem('a', 'Pending', { updated: 0.5 })] })
     const later = actions.events({ hours: 3, seen: [seenItem('a', 'Succeeded', { updated: 2 })] })
 
-    expect(stale).toEqual([])
+    expect(stale.map(({ kind, item }) => [kind, item?.state])).toEqual([[undefined, 'InProgress']])
     expect(later).toEqual(['a changed InProgress > Succeeded'])
   })
 
@@ -121,38 +121,116 @@ describe('states', () => {
   })
 })
 
-describe('terminal states that are left', () => {
-  test('an investigation leaves a terminal state only when that was seen twice', () => {
+describe('steps back', () => {
+  /** A row of an investigation: it has no update time. */
+  const seen7 = (state: string) => [seenItem('7', state, { updated: null })]
+
+  test('an investigation leaves a terminal state when three polls over five minutes say so', () => {
     const detector = createDetector(investigations)
-    detector.poll({ hours: 1, seen: [seenItem('7', 'PartiallyInvestigated', { updated: null })] })
+    const pollAt = (minute: number, state: string) =>
+      detector.events({ hours: minute * MINUTE, seen: seen7(state) })
+    pollAt(0, 'PartiallyInvestigated')
 
-    const once = detector.events({ hours: 2, seen: [seenItem('7', 'Running', { updated: null })] })
-    const twice = detector.events({ hours: 3, seen: [seenItem('7', 'Running', { updated: null })] })
+    const early = [1, 2, 3, 5].flatMap((minute) => pollAt(minute, 'Running'))
+    const late = pollAt(6, 'Running')
 
-    expect(once).toEqual([])
-    expect(twice).toEqual(['7 changed PartiallyInvestigated > Running'])
+    expect(early).toEqual([])
+    expect(late).toEqual(['7 changed PartiallyInvestigated > Running'])
   })
 
-  test('the terminal state in between, or another state, starts the confirmation again', () => {
+  test('two polls are too few, however far apart', () => {
     const detector = createDetector(investigations)
-    const states = [
-      'Benign',
-      'Running',
-      'Benign',
-      'Running',
-      'Queued',
-      'Running',
-      'Failed',
-      'Failed',
-    ]
+    const pollAt = (hours: number, state: string) => detector.events({ hours, seen: seen7(state) })
+    pollAt(0, 'Benign')
+
+    const looks = [1, 9, 10].map((hours) => pollAt(hours, 'Running'))
+
+    expect(looks).toEqual([[], [], ['7 changed Benign > Running']])
+  })
+
+  test('a list alone is not enough, however long: it may come from a cache', () => {
+    const detector = createDetector(investigations)
+    detector.poll({ hours: 0, seen: seen7('Benign') })
+
+    const listed = [1, 2, 3, 4].flatMap((hours) =>
+      detector.events({ hours, seen: seen7('Running'), confirmed: [] }),
+    )
+    const askedById = detector.events({ hours: 5, seen: seen7('Running'), confirmed: ['7'] })
+
+    expect(listed).toEqual([])
+    expect(askedById).toEqual(['7 changed Benign > Running'])
+  })
+
+  test('the terminal state in between, or another state, starts the looks again', () => {
+    const detector = createDetector(investigations)
+    const states = ['Benign', 'Running', 'Running', 'Benign', 'Running', 'Running', 'Queued']
+    states.push('Running', 'Failed', 'Failed', 'Failed')
 
     const events = states.flatMap((state, hours) =>
-      detector
-        .events({ hours, seen: [seenItem('7', state, { updated: null })] })
-        .map((text) => `${hours}: ${text}`),
+      detector.events({ hours, seen: seen7(state) }).map((text) => `${hours}: ${text}`),
     )
 
-    expect(events).toEqual(['0: 7 appeared - > Benign', '7: 7 changed Benign > Failed'])
+    expect(events).toEqual(['0: 7 appeared - > Benign', '10: 7 changed Benign > Failed'])
+  })
+
+  test('an action whose update time went back for good is believed', () => {
+    const actions = createDetector(machineActions)
+    actions.poll({ hours: 1, seen: [seenItem('a', 'Pending', { updated: 1 + MINUTE })] })
+    const pollAt = (minute: number) =>
+      actions.events({
+        hours: 1 + minute * MINUTE,
+        seen: [seenItem('a', 'Succeeded', { updated: 1 })],
+      })
+
+    expect([2, 3, 4, 6].flatMap(pollAt)).toEqual([])
+    expect(pollAt(7)).toEqual(['a changed Pending > Succeeded'])
+    expect(pollAt(8)).toEqual([])
+  })
+
+  test('an action that is gone comes back with an older time when that lasts', () => {
+    const actions = createDetector(machineActions)
+    const row = seenItem('a', 'Pending', { updated: 1 })
+    actions.poll({ hours: 1, seen: [seenItem('a', 'Pending', { updated: 2 })] })
+    actions.poll({ hours: 2, missing: ['a'] })
+    actions.poll({ hours: 3, missing: ['a'] })
+
+    const events = [4, 5, 6].map((hours) => actions.events({ hours, seen: [row] }))
+
+    expect(events).toEqual([[], [], ['a appeared - > Pending']])
+  })
+
+  test('about an ended item that the upstream does not know any more are forgotten', () => {
+    const detector = createDetector(investigations)
+    detector.poll({ hours: 0, seen: seen7('Benign') })
+    detector.poll({ hours: 1, seen: seen7('Failed') })
+
+    const changes = detector.poll({ hours: 2, missing: ['7'] })
+
+    expect(changes).toMatchObject([{ id: '7', item: { state: 'Benign', doubt: null } }])
+    expect(changes[0]?.kind).toBeUndefined()
+  })
+
+  test('an older row in the same state is no doubt: the item is overdue as usual', () => {
+    const actions = createDetector(machineActions)
+    actions.poll({ hours: 1, seen: [seenItem('a', 'Pending', { updated: 1 })] })
+
+    const events = actions.events({ hours: 80, seen: [seenItem('a', 'Pending', { updated: 0 })] })
+
+    expect(events).toEqual(['a overdue Pending > Pending'])
+  })
+
+  test('after a clock was set back, the looks start again', () => {
+    const detector = createDetector(investigations)
+    const pollAt = (hours: number, state: string) => detector.events({ hours, seen: seen7(state) })
+    pollAt(30, 'Benign')
+    pollAt(31, 'Running')
+    pollAt(32, 'Running')
+
+    expect([3, 4, 5].map((hours) => pollAt(hours, 'Running'))).toEqual([
+      [],
+      [],
+      ['7 changed Benign > Running'],
+    ])
   })
 
   test('a machine action that leaves a terminal state with a newer time has its event at once', () => {
@@ -400,7 +478,7 @@ describe('pruning', () => {
     ]
     actions.poll({ hours: 224 })
 
-    expect(soon).toEqual([])
+    expect(soon.map(({ kind, item }) => [kind, item?.state])).toEqual([[undefined, 'Failed']])
     expect(actions.known.size).toBe(0)
   })
 
@@ -471,6 +549,24 @@ describe('the first poll', () => {
     })
 
     expect(events).toEqual(['a appeared - > Pending', 'b appeared - > Failed'])
+  })
+})
+
+describe('rows that can not be read', () => {
+  test('an item whose row is lost appears again under a new version', () => {
+    const actions = createDetector(machineActions)
+    actions.poll({ hours: 1, seen: [seenItem('a', 'Pending')] })
+    actions.known.delete('a')
+
+    const changes = actions.poll({ hours: 2, seen: [seenItem('a', 'Succeeded')], lost: ['a'] })
+
+    expect(changes).toMatchObject([{ kind: 'appeared', to: 'Succeeded', item: { version: 3 } }])
+  })
+
+  test('one that the upstream does not know is deleted', () => {
+    const changes = createDetector(machineActions).poll({ hours: 2, missing: ['a'], lost: ['a'] })
+
+    expect(changes).toMatchObject([{ id: 'a', item: null }])
   })
 })
 

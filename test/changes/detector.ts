@@ -17,7 +17,7 @@ export function seenItem(
 ): SeenItem {
   const createdAt = textAt(created)
   const updatedAt = updated === null ? null : textAt(updated)
-  return { id, state, createdAt, updatedAt, raw: { id, state } }
+  return { id, state, createdAt, updatedAt, raw: { id, state }, badTimes: 0 }
 }
 
 /** The answers of one poll. */
@@ -25,6 +25,9 @@ export interface Observation {
   hours: number
   seen?: SeenItem[]
   missing?: string[]
+  /** The ids that were asked for one by one; all that were seen if absent. */
+  confirmed?: string[]
+  lost?: string[]
   isSilent?: boolean
   windowStart?: Date
 }
@@ -39,12 +42,16 @@ export function createDetector(resource: Resource) {
       hours,
       seen = [],
       missing = [],
+      confirmed = seen.map(({ id }) => id),
+      lost = [],
       isSilent = false,
       windowStart = at(hours - 96),
     }: Observation): Change[] {
       const result: PollResult = {
         seen: new Map(seen.map((item) => [item.id, item])),
         missing,
+        confirmed: new Set(confirmed),
+        lost: new Set(lost),
         now: at(hours),
         isSilent,
         windowStart,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readLists } from '../../shared/changes/poll.ts'
+import { readLists } from '../../shared/changes/listing.ts'
 import type { ItemSource, Wanted } from '../../shared/changes/resource.ts'
 import { investigations } from '../../shared/changes/resources/investigations.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
@@ -31,11 +31,11 @@ test('both lists are read to their ends, the created items first', async () => {
     [[action('c', 'Pending', at(1))], [action('d', 'InProgress', at(0))]],
   )
 
-  const { seen, unreadable } = await readLists(machineActions, source, SINCE)
+  const { seen, rejected } = await readLists(machineActions, source, SINCE)
 
   expect(asked).toEqual([{ createdSince: SINCE }, { openNow: true }])
   expect([...seen.keys()]).toEqual(['a', 'b', 'c', 'd'])
-  expect(unreadable).toBe(0)
+  expect(rejected).toEqual({ unreadable: 0, outside: 0, badTimes: 0 })
 })
 
 test('of a row that came twice the later update counts, from either list', async () => {
@@ -110,8 +110,8 @@ test.each([
 ])('a row with %s is counted as unreadable', async (_what, row) => {
   const { source } = pages([[row as unknown as Row, action('b', 'Failed', at(1))]], [])
 
-  const { seen, unreadable } = await readLists(machineActions, source, SINCE)
+  const { seen, rejected } = await readLists(machineActions, source, SINCE)
 
   expect([...seen.keys()]).toEqual(['b'])
-  expect(unreadable).toBe(1)
+  expect(rejected).toEqual({ unreadable: 1, outside: 0, badTimes: 0 })
 })

@@ -13,7 +13,7 @@ const HOUR = 60
 /** A context whose first poll is over. */
 async function begin(resource: Resource, kind: Kind = 'in memory') {
   const clock = createModelClock()
-  const { table } = await openFeed(kind)
+  const { table } = await openFeed(kind, clock)
   const store = createItemStore(resource, clock)
   const context = createContext({ table, clock, source: store.source, resource })
   await poll(context)
@@ -72,6 +72,7 @@ describe('the event of a machine action', () => {
         requestSource: 'Portal',
         errorHResult: -5,
         relatedFileInfo: { fileIdentifier: 'f', fileIdentifierType: 'Sha1' },
+        commands: [],
         createdAt: '2026-03-01T00:00:00.1234567Z',
         updatedAt: '2026-03-01T00:00:00.2Z',
         item: raw,
@@ -156,7 +157,7 @@ describe('the event of a machine action', () => {
     })
   })
 
-  test('a text that is not a time does not become the time of an event', async () => {
+  test('a text that is not a time is null beside the raw value, and does not become the time of an event', async () => {
     const { store, context, events } = world
     store.put(action('a', 'Pending', 'soon', 'never'))
 
@@ -164,7 +165,7 @@ describe('the event of a machine action', () => {
 
     expect((await events())[0]).toMatchObject({
       time: '2026-03-01T00:00:00.000Z',
-      data: { updatedAt: 'never' },
+      data: { createdAt: null, updatedAt: null, item: { lastUpdateDateTimeUtc: 'never' } },
     })
   })
 })
@@ -242,7 +243,7 @@ describe.each(kinds)('items of any size, %s', (kind) => {
     expect(small?.data).not.toHaveProperty('itemOmitted')
   })
 
-  test('fields that are too large for a row are cut and stop no poll', async () => {
+  test('fields that are too large for a row are cut, named, and stop no poll', async () => {
     const { store, context, events } = await begin(machineActions, kind)
     const huge = 'ä'.repeat(600_000)
     store.put({
@@ -255,7 +256,12 @@ describe.each(kinds)('items of any size, %s', (kind) => {
 
     const [event] = await events()
     expect(String(event?.data.requestorComment)).toMatch(/^ä{1000,}$/)
-    expect(event?.data).toMatchObject({ relatedFileInfo: null, item: null, itemOmitted: true })
+    expect(event?.data).toMatchObject({
+      relatedFileInfo: null,
+      fieldsCut: ['requestorComment', 'relatedFileInfo'],
+      item: null,
+      itemOmitted: true,
+    })
   })
 })
 

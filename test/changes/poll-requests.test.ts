@@ -32,7 +32,7 @@ const ids = Array.from(
 /** Ten thousand known open items, and a table that records every request. */
 async function prepare() {
   const clock = createModelClock()
-  const memory = createMemoryTable('Streams')
+  const memory = createMemoryTable('Streams', clock)
   await memory.create()
   const store = createItemStore(machineActions, clock)
   const requests: string[] = []

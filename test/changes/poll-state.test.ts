@@ -15,7 +15,7 @@ let context: PollContext
 /** A context that has polled twice: an open item and one in an unknown state. */
 beforeEach(async () => {
   clock = createModelClock()
-  const table = createMemoryTable('Streams')
+  const table = createMemoryTable('Streams', clock)
   await table.create()
   store = createItemStore(machineActions, clock)
   context = createContext({ table, clock, source: store.source })
@@ -101,8 +101,24 @@ describe('the status of a resource', () => {
     })
   })
 
+  test('shows the next good poll after a failed one of an instance whose clock is a day ahead', async () => {
+    const failing = fail()
+    const ahead = { ...clock, now: () => new Date(clock.now().getTime() + 24 * 3_600_000) }
+    await expect(poll({ ...context, clock: ahead })).rejects.toThrow()
+    const failed = await report()
+    failing.fix()
+    clock.advance(1)
+
+    await poll(context)
+
+    expect([failed.lastPoll?.error, (await report()).lastPoll?.error]).toEqual([
+      refused.message,
+      null,
+    ])
+  })
+
   test('shows the error of a first poll that failed, and nothing else', async () => {
-    const table = createMemoryTable('Streams')
+    const table = createMemoryTable('Streams', clock)
     await table.create()
     context = createContext({ table, clock, source: store.source })
     const before = await report()

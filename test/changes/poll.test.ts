@@ -20,7 +20,7 @@ let store: ReturnType<typeof createItemStore>
 
 beforeEach(async () => {
   clock = createModelClock()
-  table = createMemoryTable('Streams')
+  table = createMemoryTable('Streams', clock)
   await table.create()
   store = createItemStore(machineActions, clock)
 })
@@ -214,7 +214,7 @@ describe('failures', () => {
 
 describe.each(kinds)('two polls at the same moment, %s', (kind) => {
   test('each event is written once', async () => {
-    const { table: shared } = await openFeed(kind)
+    const { table: shared } = await openFeed(kind, clock)
     const deps = { table: shared, clock, source: store.source }
     const [one, other] = [createContext(deps), createContext(deps)]
     await poll(one)
@@ -230,7 +230,7 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
   })
 
   test('a poll that was slower lists again before it ends', async () => {
-    const { table: shared } = await openFeed(kind)
+    const { table: shared } = await openFeed(kind, clock)
     const deps = { table: shared, clock, source: store.source }
     const [slow, quick] = [createContext(deps), createContext(deps)]
     await poll(slow)
@@ -255,7 +255,7 @@ describe.each(kinds)('two polls at the same moment, %s', (kind) => {
   })
 
   test('two first polls emit nothing', async () => {
-    const { table: shared } = await openFeed(kind)
+    const { table: shared } = await openFeed(kind, clock)
     const deps = { table: shared, clock, source: store.source }
     store.put(...Array.from({ length: 60 }, (_, n) => action(`a${n}`, 'Pending', clock.now())))
 
@@ -410,5 +410,91 @@ describe('long runs', () => {
       'a changed Pending > InProgress',
       'a changed InProgress > Failed',
     ])
+  })
+})
+
+describe('clocks', () => {
+  /** A clock that is so many minutes ahead. */
+  const ahead = (minutes: number): PollContext['clock'] => ({
+    ...clock,
+    now: () => new Date(clock.now().getTime() + minutes * 60_000),
+  })
+
+  test.each([0.5, 24 * HOUR, -24 * HOUR])(
+    'an instance whose clock is %f minutes ahead has the time of storage, to a second',
+    async (minutes) => {
+      const { report } = await poll(open({ clock: ahead(minutes) }))
+
+      const differsMs = Math.abs(Date.parse(report.startedAt) - clock.now().getTime())
+      expect(differsMs).toBeLessThanOrEqual(1000)
+    },
+  )
+
+  test('when the time of storage was set back by a day, the wide list comes at once', async () => {
+    store.put(action('a', 'Failed', clock.now()))
+    await poll(open())
+    clock.advance(-DAY)
+    store.requests = []
+
+    await poll(open())
+
+    expect(store.requests[0]).toBe('created since 2026-02-25T00:00:00.000Z')
+  })
+
+  test('an event is detected after the lists were read, and its lag is never negative', async () => {
+    await poll(open())
+    const source: PollContext['source'] = {
+      ...store.source,
+      async *list(wanted) {
+        clock.advance(75 / 60)
+        if ('createdSince' in wanted) store.put(action('a', 'Pending', clock.now()))
+        yield* store.source.list(wanted)
+      },
+    }
+
+    const { report } = await poll(open({ source }))
+    store.put(action('b', 'Pending', new Date(clock.now().getTime() + 9000)))
+    const { report: future } = await poll(open())
+
+    const [event] = await createFeed(table).events(stream, 0, 1)
+    expect(event?.detectedat).toBe('2026-03-01T00:02:30.000Z')
+    expect([report.detectionLagSeconds, future.detectionLagSeconds]).toEqual([75, 0])
+  })
+})
+
+describe('answers by id', () => {
+  /** An item that is in no list, and its answer. */
+  async function recheck(answer: unknown) {
+    store.put(action('a', 'Paused', clock.now()))
+    const context = open()
+    await poll(context)
+    await moveOn(context, 6)
+    const lines: unknown[] = []
+    const log = { info() {}, warn: (...line: unknown[]) => void lines.push(line), error() {} }
+    const source = { ...store.source, get: async () => answer }
+    const { report } = await poll({ ...context, source, log })
+    return { report, lines }
+  }
+
+  test.each([
+    ['can not be read', { id: 'a' }, { unreadable: 1, outside: 0 }],
+    ['is nested too deep', null, { unreadable: 1, outside: 0 }],
+    [
+      'is another item',
+      action('b', 'Failed', '2026-03-01T00:00:00Z'),
+      { unreadable: 0, outside: 1 },
+    ],
+    [
+      'is in capitals',
+      { ...action('A', 'Failed', '2026-03-02T00:00:00Z') },
+      { unreadable: 0, outside: 0 },
+    ],
+  ])('one that %s is counted', async (what, answer, counts) => {
+    const { report, lines } = await recheck(answer)
+
+    expect(report).toMatchObject({ rechecked: 1, ...counts })
+    expect(lines).toHaveLength(counts.unreadable)
+    const ends = (await emitted()).filter((text) => text.startsWith('a changed'))
+    expect(ends).toEqual(what === 'is in capitals' ? ['a changed Paused > Failed'] : [])
   })
 })

@@ -3,6 +3,7 @@ import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
 import type { Cursor } from '../../shared/events/feed/read.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
+import type { Clock } from '../../shared/platform/time.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 
@@ -10,12 +11,18 @@ import { freshStorage } from '../storage.ts'
 export const kinds = ['in memory', 'on the table service'] as const
 export type Kind = (typeof kinds)[number]
 
-/** A new feed with its table. */
-export async function openFeed(kind: Kind): Promise<{ feed: Feed; table: Table }> {
+/** A new feed with its table, whose answers have the date of the clock. */
+export async function openFeed(
+  kind: Kind,
+  clock?: Pick<Clock, 'now'>,
+): Promise<{ feed: Feed; table: Table }> {
   const table =
     kind === 'in memory'
-      ? createMemoryTable('Streams')
-      : createTables({ connectionString: await freshStorage() })('Streams')
+      ? createMemoryTable('Streams', clock)
+      : createTables(
+          { connectionString: await freshStorage() },
+          clock && { dateOf: () => clock.now() },
+        )('Streams')
   await table.create()
   return { feed: createFeed(table), table }
 }

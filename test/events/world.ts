@@ -56,8 +56,8 @@ export interface WorldTables {
   deliveries: Table
 }
 
-const inMemory = (): WorldTables => ({
-  streams: createMemoryTable('Streams'),
+const inMemory = (clock: StillClock): WorldTables => ({
+  streams: createMemoryTable('Streams', clock),
   subscriptions: createMemoryTable('Subscriptions'),
   deliveries: createMemoryTable('Deliveries'),
 })
@@ -74,7 +74,7 @@ export type WorldQueues = ReturnType<typeof createWorldQueues>
 export type DeliveryWorld = Awaited<ReturnType<typeof createWorld>>
 
 /** Everything that deliveries need, in memory and on virtual time by default. */
-export async function createWorld({ clock = createStillClock(), tables = inMemory() } = {}) {
+export async function createWorld({ clock = createStillClock(), tables = inMemory(clock) } = {}) {
   const receivers = createReceivers(clock)
   const queues = createWorldQueues(clock)
   const lines: string[] = []

@@ -25,6 +25,7 @@ export function failing(table: Table, plan: (Failure | undefined)[]): Table {
   return {
     ...table,
     get: (partitionKey, rowKey) => ask(() => table.get(partitionKey, rowKey)),
+    getDated: (partitionKey, rowKey) => ask(() => table.getDated(partitionKey, rowKey)),
     transact: (operations) => ask(() => table.transact(operations), operations),
   }
 }

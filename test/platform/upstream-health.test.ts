@@ -68,6 +68,7 @@ test.each<[Partial<UpstreamFacts>, string]>([
       lastOkAt: null,
       lastError: {
         at: '1970-01-01T00:00:00.000Z',
+        since: '1970-01-01T00:00:00.000Z',
         status: facts.status ?? null,
         title: error.message,
         missing: facts.missing ?? [],
@@ -199,4 +200,21 @@ test.each([
   expect((await open().report()).state).toBe(state)
   await clock.advance(1)
   expect(await open().report()).toMatchObject({ state: 'unknown', lastError: expect.anything() })
+})
+
+test('an error says since when it lasts; another state or a good call begins it again', async () => {
+  const sinceAfter = async (ms: number, status: number) => {
+    await clock.advance(ms)
+    await fail(failure({ status })).catch(() => {})
+    return (await open().report()).lastError?.since?.slice(14, 19)
+  }
+
+  const lasting = [await sinceAfter(1000, 404), await sinceAfter(60_000, 404)]
+  const other = await sinceAfter(60_000, 503)
+  const same = await sinceAfter(60_000, 500)
+  await clock.advance(60_000)
+  await open().track(async () => 'fine')
+
+  expect([...lasting, other, same]).toEqual(['00:01', '00:01', '02:01', '02:01'])
+  expect(await sinceAfter(60_000, 500)).toBe('05:01')
 })

@@ -134,11 +134,11 @@ test('a link to another host is requested at our own', async () => {
   expect(server.sent[1]).toMatchObject({ path: '/api/deviceavinfo?$skiptoken=a' })
 })
 
-test('a full page without a link is followed by $skip as a plain integer', async () => {
+test('a full page without a link is followed by $skip as a plain integer, from its last row on', async () => {
   const { defender, server } = await defenderOf([
     json({ value: rows(10_000) }),
-    json({ value: rows(10_000, 10_000), '@odata.nextLink': null }),
-    json({ value: rows(1, 20_000) }),
+    json({ value: rows(10_000, 9_999), '@odata.nextLink': null }),
+    json({ value: rows(3, 19_998) }),
   ])
 
   const pages = await all(defender.deviceAvInfoPages())
@@ -146,9 +146,108 @@ test('a full page without a link is followed by $skip as a plain integer', async
   expect(pages.flatMap((page) => page.rows)).toHaveLength(20_001)
   expect(server.sent.map(({ path }) => path)).toEqual([
     '/api/deviceavinfo?$top=10000',
-    '/api/deviceavinfo?$top=10000&$skip=10000',
-    '/api/deviceavinfo?$top=10000&$skip=20000',
+    '/api/deviceavinfo?$top=10000&$skip=9999',
+    '/api/deviceavinfo?$top=10000&$skip=19998',
   ])
+})
+
+const familyOf = {
+  name: 'machine-actions',
+  path: '/api/machineactions',
+  probePath: '/',
+  roles: ['Alert.Read.All'],
+  limit: { perMinute: 100, perHour: 1500 },
+} as const
+const ids = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => ({ id: `a${from + index}` }))
+const asked = '/api/machineactions?$filter=status%20eq%20%27Pending%27&$top=10000'
+
+test.each([
+  ['its parameters without names', "?=status eq 'Pending'&=10000&$skip=4"],
+  ['another filter', "?$filter=status eq 'Failed'&$skiptoken=x"],
+  ['no filter', '?$skiptoken=x'],
+  ['an offset that we can count ourselves', "?$filter=status eq 'Pending'&$skip=4"],
+  ['no URL', 'http://'],
+])('a link to the next page with %s is replaced by our own $skip', async (_what, link) => {
+  const { defender, server } = await defenderOf([
+    json({ value: ids(4), '@odata.nextLink': link }),
+    json({ value: ids(2, 3) }),
+  ])
+
+  const pages = await all(defender.items(familyOf, "status eq 'Pending'"))
+
+  expect(pages.flatMap((page) => page.rows)).toEqual(ids(5))
+  expect(server.sent.map(({ path }) => path)).toEqual([asked, `${asked}&$skip=3`])
+})
+
+test('a link with our filter and a position of the service is followed', async () => {
+  const link = '/api/machineactions?$filter=status+eq+%27Pending%27&$skiptoken=x'
+  const { defender, server } = await defenderOf([
+    json({ value: ids(4), '@odata.nextLink': link }),
+    json({ value: ids(1, 4) }),
+  ])
+
+  await all(defender.items(familyOf, "status eq 'Pending'"))
+
+  expect(server.sent[1]?.path).toBe(link)
+})
+
+const linked = (value: unknown[]) => json({ value, '@odata.nextLink': '?$skip=1' })
+
+test('a page that does not begin with the last row of the one before is asked for from further back', async () => {
+  const { defender, server } = await defenderOf([
+    linked(ids(20)),
+    // Three rows have left the front.
+    linked(ids(20, 22)),
+    linked(ids(20, 13)),
+    json({ value: ids(5, 32) }),
+  ])
+
+  const pages = await all(defender.items(familyOf, "status eq 'Pending'"))
+
+  expect(pages.flatMap((page) => page.rows)).toEqual(ids(37))
+  const skips = server.sent.map(({ path }) => path.split('$skip=')[1])
+  expect(skips).toEqual([undefined, '19', '10', '29'])
+})
+
+test('a page that rows have entered before repeats rows, and they are answered once', async () => {
+  const { defender } = await defenderOf([linked(ids(20)), json({ value: ids(20, 17) })])
+
+  const pages = await all(defender.items(familyOf, "status eq 'Pending'"))
+
+  expect(pages.flatMap((page) => page.rows)).toEqual(ids(37))
+})
+
+test('pages of devices overlap too', async () => {
+  const { defender } = await defenderOf([
+    linked(rows(20)),
+    linked(rows(20, 22)),
+    json({ value: rows(20, 13) }),
+  ])
+
+  const pages = await all(defender.deviceAvInfoPages())
+
+  expect(pages.flatMap((page) => page.rows)).toEqual(rows(33))
+})
+
+test('a list that moves faster than it can be read is no list', async () => {
+  const { defender } = await defenderOf([linked(ids(3)), linked(ids(3, 100)), linked(ids(3, 200))])
+
+  await expect(all(defender.items(familyOf, "status eq 'Pending'"))).rejects.toThrow(ShapeError)
+})
+
+test('a row that is nested 20,000 deep is null, and the others are answered', async () => {
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  const { defender } = await defenderOf([
+    { body: `{"value":[{"id":"a0"},{"id":"b","x":${deep}},{"id":"a1"}]}` },
+    { body: `{"id":"b","x":${deep}}` },
+  ])
+
+  const pages = await all(defender.items(familyOf, "status eq 'Pending'"))
+  const item = await defender.item(familyOf, 'b')
+
+  expect(pages.flatMap((page) => page.rows)).toEqual([{ id: 'a0' }, null, { id: 'a1' }])
+  expect(item).toBeNull()
 })
 
 test.each<[string, Step[]]>([

@@ -21,7 +21,7 @@ body is answered with 411). An unknown parameter or member is refused with 400. 
 empty list is as if it were absent.
 
 Streams and event types are fixed lists: another value is refused with 400. States, action types and requestors are Defender's own
-words, and Defender may add more: an unknown one is accepted and matches nothing.
+words, and Defender may add more: an unknown one is accepted and matches nothing. Only \`state\` in a list of items must be known.
 
 ## Errors
 
@@ -75,7 +75,11 @@ interface Section {
 }
 
 export const sections: Section[] = [
-  { title: 'The app', tags: ['health', 'status', 'openapi.json', 'swagger.json'] },
+  {
+    title: 'The app',
+    tags: ['health', 'status', 'openapi.json', 'swagger.json'],
+    text: 'In `lastError`, `since` says since when calls fail with this state, without a good one in between.',
+  },
   {
     title: 'Antivirus health',
     tags: ['av-health'],
@@ -106,7 +110,18 @@ export const sections: Section[] = [
   {
     title: 'Changes',
     tags: ['changes'],
-    text: '`{resource}` is `machine-actions` or `investigations`. An item is one machine action or one investigation.',
+    text: `\`{resource}\` is \`machine-actions\` or \`investigations\`. An item is one machine action or one investigation. It has the
+same answer under each of its names: an id in capitals, or the id of the alert that triggered an investigation.
+
+- \`state\` in a list of items takes one state or several with commas, of those that Defender documents or that an open item has.
+  Another word is refused with 400, and so is a filter by a field that the resource does not have.
+- A time that Defender wrote in no readable form is null; \`item\` has its text.
+- \`commands\` has the commands of a live response: one may fail although the action succeeds. The arguments of the commands may be
+  secrets. They are in no answer, event or table: \`item\` has \`"[removed]"\` for each.
+- \`fieldsCut\` names fields that were too long for a row: a text has its first 2,000 characters, anything else is null.
+- In \`lastPoll\`, \`unreadable\` counts rows without an id or a state, \`outside\` rows that Defender sent though they do not answer the
+  question (they are dropped), \`badTimes\` unreadable times, and \`missing\` open items that Defender does not know, when they are too
+  many to be gone.`,
   },
   { title: 'Events', tags: ['events'] },
   { title: 'Subscriptions', tags: ['subscriptions'] },

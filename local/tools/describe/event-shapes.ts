@@ -23,6 +23,10 @@ const change = {
   limitHours: z.number().optional().describe('Of an overdue item: how many hours are usual.'),
   item: raw.nullable().describe("Defender's own object; null where it is larger than 256 KiB."),
   itemOmitted: z.literal(true).optional(),
+  fieldsCut: z
+    .array(z.string())
+    .optional()
+    .describe('Which of these fields were too long: a text has its first 2,000 characters.'),
 }
 
 const rows = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }

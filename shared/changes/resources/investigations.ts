@@ -1,20 +1,19 @@
 import { z } from 'zod'
 import {
   anyState,
+  countBadTimes,
   isTerminal,
   itemIdSchema,
   pickFields,
   type Resource,
+  readTime,
   textField,
 } from '../resource.ts'
 
-const text = z.string().nullable().catch(null)
 const item = z.looseObject({
   // Numeric text on the wire; a number is taken as well.
-  id: z.union([itemIdSchema, z.int().transform(String)]),
+  id: z.union([itemIdSchema.toLowerCase(), z.int().transform(String)]),
   state: z.string().min(1),
-  startTime: text,
-  endTime: text,
 })
 
 /** The fields that events carry under the names of the service. */
@@ -65,14 +64,21 @@ export const investigations: Resource = {
   read(raw) {
     const read = item.safeParse(raw)
     if (!read.success) return undefined
-    const { id, state, startTime } = read.data
-    return { id, state, createdAt: startTime, updatedAt: null, raw: raw as Record<string, unknown> }
+    const { id, state, startTime, endTime } = read.data
+    return {
+      id,
+      state,
+      createdAt: readTime(startTime),
+      updatedAt: null,
+      raw: raw as Record<string, unknown>,
+      badTimes: countBadTimes(startTime, endTime),
+    }
   },
   data: { ...named, startedAt: textField, endedAt: textField },
   toData: ({ raw, createdAt }) => ({
     ...pickFields(raw, Object.keys(named)),
     startedAt: createdAt,
-    endedAt: raw.endTime ?? null,
+    endedAt: readTime(raw.endTime),
   }),
   timeOf({ raw, state, createdAt }, kind) {
     if (isTerminal({ terminalStates }, state) && typeof raw.endTime === 'string') return raw.endTime

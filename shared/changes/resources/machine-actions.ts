@@ -1,14 +1,18 @@
 import { z } from 'zod'
-import { anyState, itemIdSchema, pickFields, type Resource, textField } from '../resource.ts'
+import {
+  anyState,
+  countBadTimes,
+  itemIdSchema,
+  pickFields,
+  type Resource,
+  readTime,
+  textField,
+} from '../resource.ts'
 
-const text = z.string().nullable().catch(null)
 const item = z.looseObject({
-  id: itemIdSchema,
+  // Case does not count in a GUID.
+  id: itemIdSchema.toLowerCase(),
   status: z.string().min(1),
-  creationDateTimeUtc: text,
-  lastUpdateDateTimeUtc: text,
-  // The sample of the API page has this name; the service was never seen to send it.
-  lastUpdateTimeUtc: text,
 })
 
 /** Both spellings occur in Microsoft's pages; the service writes the first. */
@@ -28,6 +32,13 @@ const named = {
   errorHResult: z.number().nullable(),
   relatedFileInfo: z.record(z.string(), z.unknown()).nullable(),
 }
+
+/** The commands of a live response: one may fail although the action succeeds. Null where the item has none. */
+const commandsField = z
+  .array(
+    z.object({ index: z.int().nullable(), type: textField, status: textField, error: textField }),
+  )
+  .nullable()
 
 /** Machine actions: https://learn.microsoft.com/defender-endpoint/api/get-machineactions-collection */
 export const machineActions: Resource = {
@@ -50,20 +61,55 @@ export const machineActions: Resource = {
   read(raw) {
     const read = item.safeParse(raw)
     if (!read.success) return undefined
-    const { id, status, creationDateTimeUtc, lastUpdateDateTimeUtc, lastUpdateTimeUtc } = read.data
+    const { id, status, creationDateTimeUtc: createdAt } = read.data
+    // The sample of the API page has the second name; the service was never seen to send it.
+    const updatedAt = read.data.lastUpdateDateTimeUtc ?? read.data.lastUpdateTimeUtc
     return {
       id,
       state: spelled(status),
-      createdAt: creationDateTimeUtc,
-      updatedAt: lastUpdateDateTimeUtc ?? lastUpdateTimeUtc,
-      raw: raw as Record<string, unknown>,
+      createdAt: readTime(createdAt),
+      updatedAt: readTime(updatedAt),
+      raw: withoutParams(raw as Record<string, unknown>),
+      badTimes: countBadTimes(createdAt, updatedAt),
     }
   },
-  data: { ...named, createdAt: textField, updatedAt: textField },
+  data: { ...named, commands: commandsField, createdAt: textField, updatedAt: textField },
   toData: ({ raw, createdAt, updatedAt }) => ({
     ...pickFields(raw, Object.keys(named)),
+    commands: z.array(command).safeParse(raw.commands).data ?? null,
     createdAt,
     updatedAt,
   }),
   timeOf: ({ updatedAt, createdAt }) => updatedAt ?? createdAt ?? undefined,
 }
+
+const REMOVED = '[removed]'
+
+/** The item without the arguments of live-response commands: they may be secret. */
+function withoutParams(raw: Record<string, unknown>): Record<string, unknown> {
+  const { commands } = raw
+  if (!commands) return raw
+  return { ...raw, commands: Array.isArray(commands) ? commands.map(hideParams) : REMOVED }
+}
+
+function hideParams(sent: { command?: { params?: unknown } }): unknown {
+  const params = sent?.command?.params
+  if (!params) return sent
+  const hidden = Array.isArray(params)
+    ? params.map((param) => ({ key: param?.key ?? null, value: REMOVED }))
+    : REMOVED
+  return { ...sent, command: { ...sent.command, params: hidden } }
+}
+
+const text = textField.catch(null)
+const command = z
+  .object({
+    index: z.int().nullable().catch(null),
+    commandStatus: text,
+    command: z.object({ type: text }).catch({ type: null }),
+    errors: z.array(z.unknown()).catch([]),
+  })
+  .transform(({ index, commandStatus, command: { type }, errors }) => {
+    const error = errors.map((one) => (typeof one === 'string' ? one : JSON.stringify(one)))
+    return { index, type, status: commandStatus, error: error.join('; ') || null }
+  })

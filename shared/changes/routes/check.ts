@@ -3,11 +3,11 @@ import { singleFlight } from '../../platform/single-flight.ts'
 import { DAY_MS } from '../../platform/time.ts'
 import { poll } from '../poll.ts'
 import {
-  isExpectedError,
   isPolling,
   type PollContext,
   type PollReport,
   pollReportSchema,
+  readHead,
   readReport,
 } from '../poll-state.ts'
 import { changesRoute, resourceParam } from './items.ts'
@@ -22,12 +22,12 @@ async function findReport(context: PollContext, since: string): Promise<PollRepo
 }
 
 /**
- * Polls for a caller who knows of a change. Returns the report of a poll that started after `since`; callers at the
- * same time share one. Undefined if none has ended within `waitMs`; a running poll then continues.
+ * Polls for a caller who knows of a change. Returns the report of a poll that started after `since`, by the clock `now`;
+ * callers at the same time share one. Undefined if none has ended within `waitMs`; a running poll then continues.
  */
 export async function checkNow(
   context: PollContext,
-  since: string,
+  { since, now }: { since: string; now(): Date },
   waitMs: number,
   afterPoll: () => Promise<void>,
 ): Promise<PollReport | undefined> {
@@ -41,7 +41,7 @@ export async function checkNow(
     while (clock.now().getTime() < until) {
       const report = await findReport(context, since)
       if (report) return report
-      if (await isPolling(context)) await clock.sleep(CHECK_EVERY_MS)
+      if (await isPolling(context, now())) await clock.sleep(CHECK_EVERY_MS)
       else {
         const own = await Promise.race([memory.check(resource.name, context, afterPoll), late])
         if (own && own.startedAt >= since) return own
@@ -53,23 +53,16 @@ export async function checkNow(
   }
 }
 
-/** Polls for callers. It logs an unexpected error itself: possibly no caller waits any more. */
 async function pollFor(_resource: string, context: PollContext, afterPoll: () => Promise<void>) {
-  try {
-    const { report } = await poll(context)
-    await afterPoll()
-    return report
-  } catch (error) {
-    if (!isExpectedError(error))
-      context.log.error('poll failed', { resource: context.resource.name, reason: String(error) })
-    throw error
-  }
+  const { report } = await poll(context)
+  await afterPoll()
+  return report
 }
 
 const WAIT_MS = 20_000
 
 const reportSchema = pollReportSchema
-  .omit({ unreadable: true, oldestOpenId: true, oldestOpenSince: true, detectionLagSeconds: true })
+  .omit({ oldestOpenId: true, oldestOpenSince: true, detectionLagSeconds: true })
   .strict()
 
 export const checkResource = changesRoute({
@@ -99,8 +92,9 @@ export const checkResource = changesRoute({
   },
   async handle({ params: { resource } }, deps) {
     const context = deps.context(resource)
-    const since = context.clock.now().toISOString()
-    const report = await checkNow(context, since, WAIT_MS, () => deps.dispatch(resource))
+    const { now } = await readHead(context)
+    const since = now().toISOString()
+    const report = await checkNow(context, { since, now }, WAIT_MS, () => deps.dispatch(resource))
     return { ...answer(report), subject: { resource, since } }
   },
 })

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
-import { isSame } from '../../events/filter.ts'
-import { RequestError } from '../../platform/errors.ts'
+import { RequestError, ShapeError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
+import { invalidRequest } from '../../platform/request.ts'
 import { defineRoute, type LongPollOption } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
-import { isTerminal, itemIdSchema } from '../resource.ts'
+import { isTerminal, itemIdSchema, type Resource } from '../resource.ts'
 import { resources } from '../resources/index.ts'
 
 export interface ChangesDeps {
@@ -52,16 +52,17 @@ function viewItem(
   }
 }
 
-/** A stored item; undefined if there is none. */
+/** A stored item; undefined if there is none that can be read. */
 export async function readItem(
   context: Pick<PollContext, 'resource' | 'feed'>,
   id: string,
 ): Promise<ItemView | undefined> {
   const { resource, feed } = context
   const columns = await feed.item(resource.name, id)
-  if (!columns) return undefined
+  const known = columns && toKnown(id, columns)
+  if (!known) return undefined
   const report = await readReport(context)
-  return viewItem(context, toKnown(id, columns), toItemData(columns), report?.endedAt ?? null)
+  return viewItem(context, known, toItemData(columns), report?.endedAt ?? null)
 }
 
 /** How long an instance keeps an answer of the upstream, for all callers. */
@@ -70,14 +71,13 @@ const FETCHED_MS = 20 * SECOND_MS
 const MAX_FOR_TICKETS = 3
 
 /**
- * An item as the upstream had it in the last 20 seconds: undefined if there is none, null if it was not asked. For
- * investigations the id may be that of an alert.
+ * An item: as it is stored, else as the upstream had it in the last 20 seconds; undefined if there is none, null if the
+ * upstream was not asked. For investigations the id may be that of an alert: the stored item answers then too.
  */
-async function fetchItem(
-  { resource, source, track, clock, memory }: PollContext,
-  id: string,
-  isForTicket = false,
-): Promise<ItemView | undefined | null> {
+async function findItem(context: PollContext, id: string, isForTicket = false) {
+  const stored = await readItem(context, id.toLowerCase())
+  if (stored) return stored
+  const { resource, source, track, clock, memory } = context
   const nowMs = clock.now().getTime()
   memory.fetched ??= new Map()
   const { fetched } = memory
@@ -91,11 +91,13 @@ async function fetchItem(
   }
   try {
     const raw = await call.raw
-    const seen = raw === undefined ? undefined : resource.read(raw)
-    if (!seen) return undefined
+    if (raw === undefined) return undefined
+    const seen = resource.read(raw)
+    if (!seen) throw new ShapeError('defender', `GET ${resource.path}/${id}`, 'no readable item')
     const at = new Date(call.atMs).toISOString()
     const known = { ...seen, version: 0, firstSeenAt: at, gone: null }
-    return viewItem({ resource }, known, seenData(resource, seen), at)
+    const same = await readItem(context, seen.id)
+    return same ?? viewItem({ resource }, known, seenData(resource, seen), at)
   } catch (error) {
     // An error is not kept: the next caller with a key asks again.
     call.raw = undefined
@@ -138,11 +140,15 @@ export const listItems = changesRoute({
   list: { name: 'items', of: itemSchema, owner: 'resource', position: z.string() },
   async handle({ params: { resource }, query: { limit, after, ...wanted } }, deps) {
     const context = deps.context(resource)
-    const lastCheckedAt = (await readReport(context))?.endedAt ?? null
+    const { endedAt: lastCheckedAt = null, unknownStates = {} } = (await readReport(context)) ?? {}
+    checkFilter(context.resource, wanted, Object.keys(unknownStates))
     const found: ItemView[] = []
     for await (const { id, columns } of context.feed.eachItem(resource, after)) {
-      const view = viewItem(context, toKnown(id, columns), toItemData(columns), lastCheckedAt)
-      if (Object.entries(wanted).every(([name, value]) => isSame(value, view[name])))
+      const known = toKnown(id, columns)
+      // The next poll writes it again.
+      if (!known) continue
+      const view = viewItem(context, known, toItemData(columns), lastCheckedAt)
+      if (Object.entries(wanted).every(([name, value]) => isWanted(name, value, view[name])))
         found.push(view)
       if (found.length > limit) break
     }
@@ -150,6 +156,33 @@ export const listItems = changesRoute({
     return { status: 200, body: { items, next } }
   },
 })
+
+/** The words of a filter: only states have no commas. */
+const wordsOf = (name: string, filter: string): string[] =>
+  (name === 'state' ? filter.split(',') : [filter]).map((word) => word.trim().toLowerCase())
+
+const isWanted = (name: string, filter: string, value: unknown) =>
+  typeof value === 'string' && wordsOf(name, filter).includes(value.toLowerCase())
+
+/** Refuses a filter that no item could pass: an empty list would say that there is none. */
+function checkFilter(
+  { data, openStates, terminalStates }: Resource,
+  wanted: Record<string, string>,
+  unknownStates: string[],
+): void {
+  const states = [...openStates, ...terminalStates, ...unknownStates]
+  const refuse = (name: string, message: string) => {
+    throw invalidRequest([{ path: `query.${name}`, message }])
+  }
+  for (const [name, filter] of Object.entries(wanted)) {
+    const isState = (word: string) => states.some((state) => state.toLowerCase() === word)
+    if (name === 'state' && !wordsOf(name, filter).every(isState))
+      refuse(name, `must be of ${states.join(', ')}, separated by commas`)
+    const owners = resources.filter((one) => name in one.data).map((one) => one.name)
+    if (name !== 'state' && !(name in data))
+      refuse(name, `is only a filter of ${owners.join(', ')}`)
+  }
+}
 
 export const showItem = changesRoute({
   name: 'show-item',
@@ -165,7 +198,7 @@ export const showItem = changesRoute({
   },
   async handle({ params: { resource, id } }, deps) {
     const context = deps.context(resource)
-    const item = (await readItem(context, id)) ?? (await fetchItem(context, id))
+    const item = await findItem(context, id)
     if (!item) throw unknownItem(resource, id)
     return { status: 200, body: { item, events: await eventsOf(context, item.id) } }
   },
@@ -205,8 +238,9 @@ const wait = {
     const context = deps.context(resource)
     const ageMs = use?.ageMs ?? 0
     const isLate = ageMs >= timeoutMinutes * MINUTE_MS
-    const stored = await readItem(context, id)
-    const item = stored ?? (isLate ? null : await fetchItem(context, id, use !== undefined))
+    const item = isLate
+      ? ((await readItem(context, id.toLowerCase())) ?? null)
+      : await findItem(context, id, use !== undefined)
     const end = async (outcome: string) => ({
       status: 200,
       body: { outcome, item: item ?? null, events: await eventsOf(context, item?.id ?? id) },

@@ -8,7 +8,7 @@ import {
   type Query,
   type Table,
 } from '../../platform/table.ts'
-import { createRecords, rowCodec } from '../../platform/table-record.ts'
+import { createRecords, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { type Clock, DAY_MS } from '../../platform/time.ts'
 import type { NewEvent } from '../event.ts'
 import {
@@ -29,6 +29,8 @@ export interface Head {
   /** The state of the poll that appends, as text. It changes only together with the stream. */
   state: string
   etag: string
+  /** The `Date` of the table service when the head was read, in whole seconds. */
+  date: Date
 }
 
 /** Another writer has moved the stream since its head was read: read it and decide again. */
@@ -51,10 +53,13 @@ export function createFeed(table: Table) {
   const marks = createRecords(table, seqRow)
   const key = (stream: string, rowKey: string) => ({ partitionKey: stream, rowKey })
 
-  async function head(stream: string) {
-    const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '' }
-    const stored = await heads.update(key(stream, 'head'), (known) => (known ? undefined : fresh))
-    return { stream, ...(stored?.record ?? fresh), etag: stored?.etag ?? '' }
+  async function head(stream: string): Promise<Head> {
+    for (;;) {
+      const { row, date } = await table.getDated(stream, 'head')
+      if (row) return { stream, ...headRow.read(row.columns), etag: row.etag, date }
+      const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '' }
+      await tryTransact(table, [heads.write(key(stream, 'head'), fresh, undefined)])
+    }
   }
 
   /** Writes one transaction and answers the head after it. */
@@ -63,8 +68,8 @@ export function createFeed(table: Table) {
     steps: Step[],
     state: string,
     { mark, poll }: { mark?: string; poll?: Columns } = {},
-  ) {
-    const { stream, epoch } = before
+  ): Promise<Head> {
+    const { stream, epoch, date } = before
     let { next } = before
     const operations: Operation[] = []
     for (const { item, event } of steps) {
@@ -86,7 +91,7 @@ export function createFeed(table: Table) {
     ]
     try {
       const [etag = ''] = await table.transact(guarded)
-      return { stream, next, epoch, state, etag }
+      return { stream, next, epoch, state, etag, date }
     } catch (error) {
       if (isConflict(error, 'changed') && error.index === 0) throw new StreamMoved(stream)
       // No other conflict is expected: the head's ETag guards every change of items.

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest'
 import { poll } from '../../../shared/changes/poll.ts'
-import type { PollContext } from '../../../shared/changes/poll-state.ts'
+import { type PollContext, reportChanges } from '../../../shared/changes/poll-state.ts'
 import { machineActions } from '../../../shared/changes/resources/machine-actions.ts'
 import { checkNow } from '../../../shared/changes/routes/check.ts'
 import { UpstreamError } from '../../../shared/platform/errors.ts'
@@ -17,7 +17,7 @@ let dispatched: number
 
 beforeEach(async () => {
   clock = createStillClock()
-  const table = createMemoryTable('Streams')
+  const table = createMemoryTable('Streams', clock)
   await table.create()
   store = createItemStore(machineActions, clock)
   context = createContext({ table, clock, source: store.source })
@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 
 const check = () =>
-  checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {
+  checkNow(context, { since: clock.now().toISOString(), now: clock.now }, 20 * SECOND, async () => {
     dispatched += 1
   })
 const secondsOf = (time: string | undefined) => Date.parse(time ?? '') / SECOND
@@ -127,18 +127,16 @@ test('checks at the same time share one poll', async () => {
   expect(store.requests).toHaveLength(2)
 })
 
-test('an unexpected error of a poll is logged, even after the check has returned', async () => {
+test('a poll that fails with an unexpected error is logged and recorded once', async () => {
   const lines: unknown[] = []
   context.log = { ...context.log, error: (message, facts) => void lines.push([message, facts]) }
-  const checking = checkNow(context, clock.now().toISOString(), 20 * SECOND, async () => {
-    await clock.sleep(30 * SECOND)
-    throw new Error('the queue is away')
-  })
+  store.fail = () => {
+    throw new RangeError('Maximum call stack size exceeded')
+  }
 
-  await clock.advance(60 * SECOND)
+  await expect(check()).rejects.toThrow(RangeError)
 
-  expect(await checking).toBeUndefined()
-  expect(lines).toEqual([
-    ['poll failed', { resource: 'machine-actions', reason: 'Error: the queue is away' }],
-  ])
+  const reason = 'RangeError: Maximum call stack size exceeded'
+  expect(lines).toMatchObject([['poll failed', { resource: 'machine-actions', reason }]])
+  expect((await reportChanges(context, null)).lastPoll?.error).toBe(reason)
 })
