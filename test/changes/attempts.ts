@@ -1,4 +1,4 @@
-import type { ItemSource } from '../../shared/changes/resource.ts'
+import type { ItemSource, Resource, Wanted } from '../../shared/changes/resource.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import type { Clock } from '../../shared/platform/time.ts'
 
@@ -16,9 +16,14 @@ export interface Attempt {
   version: number
   /** How often it had moved at the first upstream call: the known items are read before that. */
   readVersion: number | null
+  /** The time of its begin and of its last answer, by the clock that all processes share. */
   nowMs: number
+  endMs: number
   servedAtMs: number | null
+  /** The rows of the lists that answer their question. */
   rows: ListedRow[]
+  /** The items that were asked for by id and answered. */
+  answers: ListedRow[]
   missing: string[]
   /** The sequence numbers of the events that it wrote. */
   seqs: number[]
@@ -29,21 +34,34 @@ export interface Attempt {
 }
 
 /** Records the attempts of all processes for one stream. */
-export function createAttempts(stream: string) {
+export function createAttempts({ name: stream, openStates }: Resource, storageDate: () => Date) {
   const attempts: Attempt[] = []
   let version = 0
+
+  const isWanted = ({ state, created }: ListedRow, wanted: Wanted) =>
+    'openNow' in wanted
+      ? openStates.includes(state)
+      : created !== null && Date.parse(created) >= Date.parse(wanted.createdSince)
 
   /** Records one poll. */
   function recordPoll(clock: Clock) {
     let attempt: Attempt | undefined
+    let offsetMs = 0
+    const sharedMs = () => clock.now().getTime() + offsetMs
 
     function begin(): void {
+      // A date has whole seconds: within them our own clock counts.
+      const dateMs = Math.floor(storageDate().getTime() / 1000) * 1000
+      const ownMs = clock.now().getTime()
+      offsetMs = Math.min(Math.max(ownMs, dateMs), dateMs + 1000) - ownMs
       attempt = {
         version,
         readVersion: null,
-        nowMs: clock.now().getTime(),
+        nowMs: sharedMs(),
+        endMs: sharedMs(),
         servedAtMs: null,
         rows: [],
+        answers: [],
         missing: [],
         seqs: [],
         hasWritten: false,
@@ -59,10 +77,10 @@ export function createAttempts(stream: string) {
       /** A table whose writes are recorded. */
       recordTable: (table: Table): Table => ({
         ...table,
-        async get(partitionKey, rowKey) {
-          const row = await table.get(partitionKey, rowKey)
+        async getDated(partitionKey, rowKey) {
+          const { row } = await table.getDated(partitionKey, rowKey)
           if (partitionKey === stream && rowKey === 'head' && row) begin()
-          return row
+          return { row, date: new Date(Math.floor(storageDate().getTime() / 1000) * 1000) }
         },
         async transact(operations) {
           const etags = await table.transact(operations)
@@ -72,8 +90,6 @@ export function createAttempts(stream: string) {
             attempt.hasWritten = true
           }
           if (keys.includes('head')) version += 1
-          // The process that creates the head knows it without reading it.
-          if (operations.some(({ kind, rowKey }) => kind === 'insert' && rowKey === 'head')) begin()
           for (const key of keys)
             if (key.startsWith('event|')) attempt?.seqs.push(Number(key.slice(6)))
           const report = operations.find(({ rowKey }) => rowKey === 'poll')
@@ -88,15 +104,17 @@ export function createAttempts(stream: string) {
         async *list(wanted) {
           if (attempt) attempt.readVersion ??= version
           for await (const page of source.list(wanted)) {
-            attempt?.rows.push(...page.rows.map(toListed))
+            attempt?.rows.push(...page.rows.map(toListed).filter((row) => isWanted(row, wanted)))
+            if (attempt) attempt.endMs = sharedMs()
             if (attempt) attempt.servedAtMs ??= page.date?.getTime() ?? null
             yield page
           }
         },
         async get(id) {
           const row = await source.get(id)
+          if (attempt) attempt.endMs = sharedMs()
           if (row === undefined) attempt?.missing.push(id)
-          else attempt?.rows.push(toListed(row))
+          else if (toListed(row).id === id) attempt?.answers.push(toListed(row))
           return row
         },
       }),
@@ -121,7 +139,7 @@ export function createAttempts(stream: string) {
 function toListed(row: unknown): ListedRow {
   const fields = row as Record<string, string | null>
   return {
-    id: fields.id ?? '',
+    id: fields.id?.toLowerCase() ?? '',
     state: fields.status ?? fields.state ?? '',
     created: fields.creationDateTimeUtc ?? fields.startTime ?? null,
     updated: fields.lastUpdateDateTimeUtc ?? null,

@@ -3,14 +3,20 @@ import { resources } from '../../shared/changes/resources/index.ts'
 import type { Reaction } from '../events/receivers.ts'
 import type { Fault } from './fault-injector.ts'
 import type { Lags, UpstreamChange } from './model.ts'
-import type { Command, History, PollPlan, SubscribePlan } from './play.ts'
+import {
+  type Command,
+  clockNames,
+  type History,
+  type PollPlan,
+  type SubscribePlan,
+} from './play.ts'
 import { filters } from './recorder.ts'
 
 const item = fc.nat(4)
 const state = fc.nat(6)
 
-/** What may happen during a poll. No item is removed then: a page that shifts up hides a row. */
-const during: fc.Arbitrary<UpstreamChange> = fc.oneof(
+/** What may happen to an item. */
+const change: fc.Arbitrary<UpstreamChange> = fc.oneof(
   fc.record({
     do: fc.constant('create' as const),
     item,
@@ -19,16 +25,13 @@ const during: fc.Arbitrary<UpstreamChange> = fc.oneof(
     isTie: fc.boolean(),
     hasNoStart: fc.boolean(),
   }),
-  fc.record({ do: fc.constant('step' as const), item, state }),
+  fc.record({
+    do: fc.constantFrom('step' as const, 'step' as const, 'stepBack' as const),
+    item,
+    state,
+  }),
   fc.record({ do: fc.constantFrom('touch' as const, 'start' as const), item }),
-)
-
-const change: fc.Arbitrary<UpstreamChange> = fc.oneof(
-  { weight: 8, arbitrary: during },
-  {
-    weight: 2,
-    arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'restore' as const), item }),
-  },
+  fc.record({ do: fc.constantFrom('purge' as const, 'restore' as const), item }),
 )
 
 const crowd: fc.Arbitrary<UpstreamChange> = fc.record({
@@ -62,10 +65,21 @@ const fault: fc.Arbitrary<Fault> = fc.record({
 
 const maybeFault = fc.option(fault)
 
+/** Rarely: a history in which everything is strange tests little. */
+const rarely = <T>(value: fc.Arbitrary<T>) => fc.option(value, { freq: 8 })
+const rare = fc.integer({ min: 0, max: 9 }).map((n) => n === 9)
+
 const plan: fc.Arbitrary<PollPlan> = fc.record({
   fault: maybeFault,
+  hang: rarely(fc.record({ at: fc.nat(5), lands: fc.boolean() })),
+  slow: rarely(fc.record({ call: fc.nat(4), seconds: fc.constantFrom(1, 75, 400) })),
   lags,
-  during: fc.array(fc.record({ call: fc.nat(6), change: during }), { maxLength: 2 }),
+  staleCall: rarely(fc.nat(5)),
+  ignoresFilter: rare,
+  links: fc.constantFrom('skip' as const, 'nameless' as const, 'token' as const),
+  shoutsIds: rare,
+  mixesUp: rare,
+  during: fc.array(fc.record({ call: fc.nat(6), change }), { maxLength: 2 }),
 })
 
 const subscribe: fc.Arbitrary<SubscribePlan> = fc.record({
@@ -96,6 +110,12 @@ const wait: fc.Arbitrary<Command> = fc.record({
   minutes: fc.constantFrom(0, 1, 1, 1, 7, 16, 16, 61, 61, 300, 1440, 4400, 8640, 8640, 44_000),
 })
 
+const jump: fc.Arbitrary<Command> = fc.record({
+  do: fc.constant('jump' as const),
+  clock: fc.constantFrom(...clockNames),
+  minutes: fc.constantFrom(0, 0, 0.5, -1, 30, -30, 1440, -1440),
+})
+
 const timer: fc.Arbitrary<Command> = fc.record({
   do: fc.constant('timer' as const),
   timer: fc.constantFrom('dispatch' as const, 'sweep' as const),
@@ -105,9 +125,9 @@ const timer: fc.Arbitrary<Command> = fc.record({
 /** No poll for longer than the wide window: the next one has to find everything. */
 const outage: fc.Arbitrary<Command[]> = fc
   .tuple(
-    fc.array(during, { minLength: 1, maxLength: 3 }),
+    fc.array(change, { minLength: 1, maxLength: 3 }),
     fc.constantFrom(6000, 8640),
-    during,
+    change,
     poll,
   )
   .map(([before, minutes, after, then]) => [...before, { do: 'wait', minutes }, after, then])
@@ -116,7 +136,7 @@ const subscribing: fc.Arbitrary<Command> = subscribe.map((plan) => ({ do: 'subsc
 
 /** A subscriber is added while a poll finds something. */
 const rush: fc.Arbitrary<Command[]> = fc
-  .tuple(during, fc.tuple(plan), subscribe)
+  .tuple(change, fc.tuple(plan), subscribe)
   .map(([before, plans, added]) => [before, { do: 'poll', plans, subscribe: added }])
 
 const commands: fc.Arbitrary<Command[]> = fc
@@ -129,6 +149,7 @@ const commands: fc.Arbitrary<Command[]> = fc
       { weight: 2, arbitrary: fc.tuple(subscribing) },
       { weight: 2, arbitrary: rush },
       { weight: 1, arbitrary: fc.tuple(timer) },
+      { weight: 1, arbitrary: fc.tuple(jump) },
       { weight: 1, arbitrary: outage },
     ),
     { minLength: 4, maxLength: 30, size: 'max' },
@@ -139,8 +160,8 @@ const commands: fc.Arbitrary<Command[]> = fc
 export const histories: fc.Arbitrary<History> = fc.record({
   resource: fc.constantFrom(...resources.map(({ name }) => name)),
   emitBaseline: fc.boolean(),
-  skewMinutes: fc.constantFrom(0, 0, -9, 9),
+  skewMinutes: fc.constantFrom(0, 0, 0, -9, 9, -1440, 1440),
   pageSize: fc.constantFrom(2, 3, 40),
   commands,
-  hostFaults: fc.array(fault, { maxLength: 5 }),
+  hostFaults: fc.array(fault, { maxLength: 8 }),
 })

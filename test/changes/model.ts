@@ -4,9 +4,20 @@ import {
   type Resource,
   type Wanted,
 } from '../../shared/changes/resource.ts'
+import type { Budget } from '../../shared/platform/budget.ts'
+import { UpstreamError } from '../../shared/platform/errors.ts'
+import type { Http } from '../../shared/platform/http.ts'
 import type { Clock } from '../../shared/platform/time.ts'
+import { createDefender } from '../../shared/upstreams/defender.ts'
+import { PlannedError } from './fault-injector.ts'
 
 const MINUTE_MS = 60_000
+const missing = {
+  upstream: 'defender',
+  call: 'GET item',
+  reason: 'refused',
+  retryable: false,
+} as const
 /** The service counts in steps of 100 ns; ticks begin here, since a number can't hold them from 1970 on. */
 const TICKS_PER_MS = 10_000
 const TICKS_BEGIN_MS = Date.UTC(2026, 0, 1)
@@ -43,7 +54,7 @@ export type UpstreamChange =
       hasNoStart: boolean
     }
   | { do: 'crowd'; count: number; state: number }
-  | { do: 'step'; item: number; state: number }
+  | { do: 'step' | 'stepBack'; item: number; state: number }
   | { do: 'touch' | 'start' | 'purge' | 'restore'; item: number }
 
 /** The true history of an item; times are ticks. */
@@ -54,7 +65,8 @@ export interface ModelItem {
   /** From when on the service shows its creation time. */
   startsAt: number
   visibleAt: number
-  history: { at: number; state: string }[]
+  /** `said` is the update time that the service shows: it may go back. */
+  history: { at: number; said: number; state: string }[]
   /** When it was removed and when it came back, alternately. */
   absences: number[]
 }
@@ -66,7 +78,22 @@ export interface Lags {
   item: number
 }
 
-/** Carries each call of one process. It may fail, and the upstream may change before the answer. */
+/** How the upstream behaves in one poll. */
+export interface Behaviour {
+  lags: Lags
+  /** This call is answered from a cache that is an hour old; null for none. */
+  staleCall: number | null
+  /** Lists have every item, whatever was asked for. */
+  ignoresFilter: boolean
+  /** How a page links to the next one: by `$skip`, by parameters without names, by a position of its own. */
+  links: 'skip' | 'nameless' | 'token'
+  /** Ids are in capitals. */
+  shoutsIds: boolean
+  /** Requests by id are answered with another item. */
+  mixesUp: boolean
+}
+
+/** Carries each call of one process. It may fail or take long, and the upstream may change before the answer. */
 export type Transport = <T>(answer: () => T) => Promise<T>
 
 /** How far the upstream's clock is ahead of ours, and how many rows a page has. */
@@ -113,9 +140,16 @@ export function createModel(
       madeAt: lastMadeAt,
       startsAt,
       visibleAt,
-      history: [{ at, state }],
+      history: [{ at, said: at, state }],
       absences: [],
     })
+  }
+
+  /** A new entry in a history; `back` makes its update time earlier than that of the one before. */
+  function push(item: ModelItem | undefined, state: string, back = 0): void {
+    const at = tick()
+    const before = item?.history.at(-1)?.said ?? at
+    item?.history.push({ at, said: back < 0 ? before + back : Math.max(at, before + 1), state })
   }
 
   /** Applies a change; one that makes no sense has no effect. */
@@ -123,7 +157,7 @@ export function createModel(
     if (change.do === 'crowd') {
       for (let n = 0; n < change.count; n++) {
         const id = `c${n}`
-        if (items.has(id)) items.get(id)?.history.push({ at: tick(), state: stateOf(change.state) })
+        if (items.has(id)) push(items.get(id), stateOf(change.state))
         else make(id, stateOf(change.state), 0, true, false)
       }
       return
@@ -136,9 +170,9 @@ export function createModel(
       return
     }
     if (!item) return
-    const state = item.history.at(-1)?.state ?? ''
-    if (change.do === 'step') item.history.push({ at: tick(), state: stateOf(change.state) })
-    else if (change.do === 'touch') item.history.push({ at: tick(), state })
+    if (change.do === 'step') push(item, stateOf(change.state))
+    else if (change.do === 'stepBack') push(item, stateOf(change.state), -MINUTE_TICKS)
+    else if (change.do === 'touch') push(item, item.history.at(-1)?.state ?? '')
     else if (change.do === 'start') item.startsAt = Math.min(item.startsAt, tick())
     else if (item.absences.length % 2 === (change.do === 'purge' ? 0 : 1))
       item.absences.push(tick())
@@ -158,45 +192,108 @@ export function createModel(
           status: now.state,
           machineId,
           creationDateTimeUtc: created,
-          lastUpdateDateTimeUtc: toText(now.at),
+          lastUpdateDateTimeUtc: toText(now.said),
         }
   }
 
-  function select(wanted: Wanted, at: number) {
-    const isWanted = (item: ModelItem) =>
-      'openNow' in wanted
+  function select(wanted: Wanted | null, at: number) {
+    const isWanted = (item: ModelItem) => {
+      if (wanted === null) return true
+      return 'openNow' in wanted
         ? resource.openStates.includes(
             item.history.findLast((entry) => entry.at <= at)?.state ?? '',
           )
         : item.startsAt <= at && item.madeAt >= toTicks(Date.parse(wanted.createdSince))
+    }
     return [...items.values()]
       .filter(isWanted)
       .toSorted((a, b) => b.madeAt - a.madeAt || (a.id < b.id ? -1 : 1))
-      .flatMap((item) => rowAt(item, at) ?? [])
   }
 
-  /** The source for one process. Newest rows come first; a row that appears or disappears between two pages moves the others. */
-  function source(lags: Lags, transport: Transport): ItemSource {
-    const at = (lag: number) => present() - lag * MINUTE_TICKS
-    return {
-      async *list(wanted) {
-        const lag = 'openNow' in wanted ? lags.open : lags.created
-        for (let skip = 0, isLast = false; !isLast; skip += pageSize) {
-          const { rows, date } = await transport(() => ({
-            rows: select(wanted, at(lag)).slice(skip, skip + pageSize),
-            // The header has whole seconds.
-            date: new Date(Math.floor(toMs(present()) / 1000) * 1000),
-          }))
-          isLast = rows.length < pageSize
-          yield { rows, date }
-        }
-      },
-      get: (id) =>
-        transport(() => {
-          const item = items.get(id)
-          return item && rowAt(item, at(lags.item))
-        }),
+  /**
+   * The source for one process, behind the real client. Newest rows come first; a row that appears or disappears between
+   * two pages moves the others. `onLost` gets the items that were in a list all the time and are in none of its pages.
+   */
+  function source(behaviour: Behaviour, transport: Transport, onLost: (id: string) => void) {
+    const { lags, staleCall, ignoresFilter, links, shoutsIds, mixesUp } = behaviour
+    let calls = 0
+    /** The items that were in the list at each of its calls; null when it was not one list. */
+    let steady: Set<string> | null = null
+    const rowOf = (item: ModelItem | undefined, at: number) => {
+      const row = item && rowAt(item, at)
+      return row && shoutsIds ? { ...row, id: row.id.toUpperCase() } : row
     }
+
+    function answerList(url: URL, lag: number, isFirst: boolean) {
+      const at = present() - lag * MINUTE_TICKS
+      const filter = url.searchParams.get('$filter') ?? ''
+      const since = / ge (\S+)/.exec(filter)?.[1]
+      const wanted = since === undefined ? { openNow: true as const } : { createdSince: since }
+      const listed = select(ignoresFilter || filter === '' ? null : wanted, at).filter((item) =>
+        rowAt(item, at),
+      )
+      const ids = new Set(listed.map(({ id }) => id))
+      steady = isFirst ? ids : steady && new Set([...steady].filter((id) => ids.has(id)))
+      const token = url.searchParams.get('$skiptoken')
+      const after = listed.findIndex(({ id, madeAt }) => `${madeAt}-${id}` === token)
+      // The position of an item that has left is not known any more.
+      if (token !== null && after < 0) throw new PlannedError()
+      const skip = token === null ? Number(url.searchParams.get('$skip') ?? 0) : after + 1
+      const rows = listed.slice(skip, skip + pageSize)
+      const last = rows.at(-1)
+      const query = `$filter=${encodeURIComponent(filter)}`
+      const link = {
+        skip: `${query}&$skip=${skip + rows.length}`,
+        nameless: `=${encodeURIComponent(filter)}&$skip=${pageSize}`,
+        token: `${query}&$skiptoken=${last?.madeAt}-${last?.id}`,
+      }[links]
+      return {
+        value: rows.map((item) => rowOf(item, at)),
+        '@odata.nextLink': last && skip + rows.length < listed.length ? `?${link}` : undefined,
+      }
+    }
+
+    function answerItem(id: string, lag: number) {
+      const item = items.get(id)
+      const other = mixesUp ? [...items.values()].find((one) => one.id !== id) : undefined
+      const row = rowOf(other ?? item, present() - lag * MINUTE_TICKS)
+      if (row) return row
+      throw new UpstreamError({ ...missing, status: 404 })
+    }
+
+    async function json({ url }: { url: URL }) {
+      const number = calls++
+      const id = url.pathname.slice(resource.path.length + 1)
+      const isOpen = / eq /.test(url.searchParams.get('$filter') ?? '')
+      const isFirst = !/[$]skip/.test(url.search)
+      const usualLag = id ? lags.item : isOpen ? lags.open : lags.created
+      const isStale = number === staleCall && !isFirst
+      const answer = await transport(() => ({
+        body: id ? answerItem(id, usualLag) : answerList(url, isStale ? 60 : usualLag, isFirst),
+        // The header has whole seconds.
+        date: new Date(Math.floor(toMs(present()) / 1000) * 1000),
+      }))
+      if (isStale) steady = null
+      return { status: 200, headers: {}, ...answer }
+    }
+
+    const client = createDefender({
+      http: { json } as unknown as Http,
+      token: async () => 'token',
+      budget: { acquire: async () => {} } as unknown as Budget<string>,
+      baseUrl: new URL('https://api.contoso.net'),
+    })
+    return {
+      async *list(wanted: Wanted) {
+        const given = new Set<string>()
+        for await (const page of client.items(resource, resource.filter(wanted))) {
+          for (const row of page.rows) given.add(String((row as { id: string }).id).toLowerCase())
+          yield page
+        }
+        for (const id of steady ?? []) if (!given.has(id)) onLost(id)
+      },
+      get: (id: string) => client.item(resource, id),
+    } satisfies ItemSource
   }
 
   return {

@@ -6,7 +6,8 @@ import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
-import { createFeed, type Feed } from '../../shared/events/feed/feed.ts'
+import { createFeed, type Feed, StreamMoved } from '../../shared/events/feed/feed.ts'
+import { ShapeError } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import type { Reaction } from '../events/receivers.ts'
 import { type DeliveryWorld, MINUTE } from '../events/world.ts'
@@ -21,8 +22,8 @@ import {
 } from './fault-injector.ts'
 import { startHost } from './host.ts'
 import {
+  type Behaviour,
   createModel,
-  type Lags,
   MODEL_BEGIN_MS,
   type Model,
   type UpstreamChange,
@@ -30,10 +31,13 @@ import {
 } from './model.ts'
 import { createRecorder } from './recorder.ts'
 
-/** How one poll goes: what fails, how stale the answers are, and what happens upstream during its calls. */
-export interface PollPlan {
+/** How one poll goes: what fails or takes long, how the upstream behaves, and what happens there during its calls. */
+export interface PollPlan extends Behaviour {
   fault: Fault | null
-  lags: Lags
+  /** This request to storage gets no answer; if it lands, then after the process has given up. */
+  hang: { at: number; lands: boolean } | null
+  /** This call to the upstream takes so many seconds. */
+  slow: { call: number; seconds: number } | null
   during: { call: number; change: UpstreamChange }[]
 }
 
@@ -51,7 +55,13 @@ export type Command =
   /** By one process or by two at the same time, with or without a new subscriber at that time. */
   | { do: 'poll'; plans: [PollPlan] | [PollPlan, PollPlan]; subscribe: SubscribePlan | null }
   | ({ do: 'subscribe' } & SubscribePlan)
+  /** A clock jumps: it is now so many minutes ahead of the true time. */
+  | { do: 'jump'; clock: ClockName; minutes: number }
   | { do: 'timer'; timer: keyof typeof timers; fault: Fault | null }
+
+/** The clocks of two instances and of storage. */
+export const clockNames = ['first', 'second', 'storage'] as const
+export type ClockName = (typeof clockNames)[number]
 
 /** A whole history: the properties of the upstream and the commands, in order. */
 export interface History extends UpstreamOptions {
@@ -67,8 +77,10 @@ export interface Story {
   attempts: Attempt[]
   events: CloudEvent[]
   model: Model
-  /** Polls that returned without an error and had not written their report. */
-  falseReports: string[]
+  /** Polls that returned without an error and had not written their report, lost a row, or never ended. */
+  pollErrors: string[]
+  /** Answers were old for as long as it takes to believe them. */
+  isStale: boolean
   /** Broken promises of delivery. */
   deliveryErrors: string[]
 }
@@ -78,7 +90,15 @@ export interface Setup {
   world: DeliveryWorld
   makeFeed?(table: Table): Feed
   replaceDeps?(deps: EventsDeps): EventsDeps
+  replaceContext?(context: PollContext): PollContext
+  /** Calls to storage are never given up. */
+  hasNoTimeLimit?: boolean
 }
+
+/** As long as a call to storage may take. */
+const STORAGE_LIMIT_MS = 30_000
+/** As long as a call to the upstream may take. */
+const UPSTREAM_LIMIT_S = 100
 
 /** The timers beside polling: dispatch and the hourly sweep. */
 export const timers = {
@@ -86,7 +106,18 @@ export const timers = {
   sweep: async (deps: EventsDeps) => void (await sweepDeliveries(deps)),
 }
 
-const noPlan: PollPlan = { fault: null, lags: { created: 0, open: 0, item: 0 }, during: [] }
+const noPlan: PollPlan = {
+  fault: null,
+  hang: null,
+  slow: null,
+  lags: { created: 0, open: 0, item: 0 },
+  staleCall: null,
+  ignoresFilter: false,
+  links: 'skip',
+  shoutsIds: false,
+  mixesUp: false,
+  during: [],
+}
 /** Minutes between the final polls: after them every limit has passed. */
 const QUIET_MINUTES = [61, 1, 16, 16, 61, 16]
 
@@ -97,9 +128,16 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
   await clock.advance(MODEL_BEGIN_MS)
   const resource = resourceFor(history.resource)
   const model = createModel(resource, clock, history)
-  const attempts = createAttempts(resource.name)
+  const ahead: Record<ClockName, number> = { first: 0, second: 0, storage: 0 }
+  const timeBy = (name: ClockName) => new Date(clock.now().getTime() + ahead[name] * MINUTE)
+  const attempts = createAttempts(resource, () => timeBy('storage'))
   const recorder = createRecorder(world, resource.name)
-  const falseReports: string[] = []
+  const pollErrors: string[] = []
+  let isStale = false
+  /** Requests that land after their process has given up. */
+  const late: (() => Promise<unknown>)[] = []
+  /** Processes that wait for ever. */
+  const stuck = new Set<number>()
   const memories: Memory[] = [{}, {}]
   const hostFaults = [...history.hostFaults]
   startHost(world, hostFaults, replaceDeps)
@@ -115,44 +153,72 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
     try {
       await work(injector)
     } catch (error) {
-      // A poll that was too slow five times gives up; the next one comes a minute later.
-      if (
-        !(error instanceof PlannedError) &&
-        !(error instanceof Error && error.name === 'StreamMoved')
-      )
-        throw error
+      // A poll that was too slow five times gives up, and so does one whose list moved too fast; the next one comes soon.
+      const isExpected =
+        error instanceof PlannedError || error instanceof StreamMoved || error instanceof ShapeError
+      if (!isExpected) throw error
     }
     return injector
   }
 
   async function pollBy(number: number, plan: PollPlan, isAlone: boolean): Promise<void> {
+    // A timer does not start while its last run goes on.
+    if (stuck.has(number)) return
     const memory = memories[number] as Memory
-    const recording = attempts.recordPoll(clock)
+    const ownClock = { ...clock, now: () => timeBy(number === 0 ? 'first' : 'second') }
+    const recording = attempts.recordPoll(ownClock)
     let called = 0
+    let requests = 0
+    isStale ||= plan.staleCall !== null || plan.lags.item > 0
+
+    /** Storage that does not answer one request. */
+    async function orHang<T>(request: () => Promise<T>): Promise<T> {
+      requests += 1
+      if (requests !== (plan.hang?.at ?? -1) + 1) return request()
+      if (setup.hasNoTimeLimit) stuck.add(number)
+      else if (isAlone) await clock.advance(STORAGE_LIMIT_MS)
+      if (plan.hang?.lands) late.push(request)
+      throw new PlannedError()
+    }
+    const hanging = (table: Table): Table => ({
+      ...table,
+      getDated: (...key) => orHang(() => table.getDated(...key)),
+      get: (...key) => orHang(() => table.get(...key)),
+      page: (...query) => orHang(() => table.page(...query)),
+      transact: (operations) => orHang(() => table.transact(operations)),
+    })
     const injector = await runProcess(plan.fault, isAlone, async (own) => {
-      const source = model.source(plan.lags, (answer) =>
-        own.ask(() => {
-          for (const { call, change } of plan.during) if (call === called) model.perform(change)
-          called += 1
-          return answer()
-        }),
+      const upstream = model.source(
+        plan,
+        (answer) =>
+          own.ask(async () => {
+            for (const { call, change } of plan.during) if (call === called) model.perform(change)
+            const seconds = isAlone && plan.slow?.call === called ? plan.slow.seconds : 0
+            called += 1
+            if (seconds > 0) await clock.advance(Math.min(seconds, UPSTREAM_LIMIT_S) * 1000)
+            if (seconds > UPSTREAM_LIMIT_S) throw new PlannedError()
+            return answer()
+          }),
+        (id) => pollErrors.push(`a list lost ${id} between two pages`),
       )
+      const source = recording.recordSource(upstream)
+      const table = hanging(recording.recordTable(world.tables.streams))
       const context: PollContext = {
         resource,
-        clock,
+        clock: ownClock,
         overdueHours: 73,
         emitBaseline: history.emitBaseline,
         memory,
-        source: recording.recordSource(source),
-        feed: makeFeed(interceptTable(recording.recordTable(world.tables.streams), own)),
+        source,
+        feed: makeFeed(interceptTable(table, own)),
         log: { info() {}, warn() {}, error() {} },
         trace: {},
         tenantId: () => own.ask(() => 'tenant'),
         track: (call) => call(),
       }
-      const { head } = await poll(context)
+      const { head } = await poll(setup.replaceContext?.(context) ?? context)
       if (!recording.isOver())
-        falseReports.push(`a poll by process ${number} returned without its report`)
+        pollErrors.push(`a poll by process ${number} returned without its report`)
       await dispatch(depsWith(world, own), resource.name, head)
     })
     if (injector.hasCrashed()) memories[number] = {}
@@ -177,6 +243,8 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
   }
 
   async function perform(command: Command): Promise<void> {
+    // What lands is refused when the stream has moved on.
+    for (const request of late.splice(0)) await request().catch(() => {})
     if (command.do === 'wait') await wait(command.minutes)
     else if (command.do === 'subscribe') await subscribe(command, true)
     else if (command.do === 'timer') {
@@ -191,7 +259,8 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
       if (subscribing) together.push(subscribe(subscribing, false))
       for (const ended of await scheduler.waitFor(Promise.allSettled(together)))
         if (ended.status === 'rejected') throw ended.reason
-    } else model.perform(command)
+    } else if (command.do === 'jump') ahead[command.clock] = command.minutes
+    else model.perform(command)
   }
 
   for (const command of history.commands) await perform(command)
@@ -207,7 +276,8 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
     attempts: attempts.inOrder(),
     events,
     model,
-    falseReports,
+    pollErrors,
+    isStale,
     deliveryErrors: recorder.deliveryErrors(events),
   }
 }

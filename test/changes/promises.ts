@@ -16,7 +16,7 @@ export function brokenPromises(resource: Resource, emitBaseline: boolean, story:
     story.attempts,
     story.events,
   )
-  const broken = [...story.falseReports, ...malformed(story.events), ...story.deliveryErrors]
+  const broken = [...story.pollErrors, ...malformed(story.events), ...story.deliveryErrors]
   if (broken.length > 0 || violations.length > 0) return [...broken, ...violations]
   return [
     ...invented(resource, story),
@@ -47,17 +47,22 @@ function malformed(events: CloudEvent[]): string[] {
   return violations
 }
 
-/** Every event is true. If rows have update times, the events of an item are in the order in which they happened. */
-function invented(resource: Resource, { events, model }: Story): string[] {
+/**
+ * Every event is true. If rows have update times, the events of an item are in the order in which they happened, unless
+ * its times go back or a cache lasted: then it is the order in which they were believed.
+ */
+function invented(resource: Resource, { events, model, isStale }: Story): string[] {
   const latest = new Map<string, number>()
   return events.flatMap(({ subject, data }) => {
     const history = model.items.get(subject)?.history ?? []
+    const goesBack = isStale || history.some(({ said }, n) => said < (history[n - 1]?.said ?? 0))
     if (data.to === null || data.from === data.to) return []
     const isTimed = typeof data.updatedAt === 'string'
     const index = history.findIndex(
-      ({ at, state }) => state === data.to && (!isTimed || toText(at) === data.updatedAt),
+      ({ said, state }) => state === data.to && (!isTimed || toText(said) === data.updatedAt),
     )
-    const isInOrder = !isTimed || resource.mayReopen || index >= (latest.get(subject) ?? 0)
+    const isInOrder =
+      !isTimed || resource.mayReopen || goesBack || index >= (latest.get(subject) ?? 0)
     latest.set(subject, index)
     return index >= 0 && isInOrder ? [] : [`${subject} was not ${data.to} at that time`]
   })

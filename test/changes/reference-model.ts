@@ -2,6 +2,7 @@ import { isTerminal, type Resource } from '../../shared/changes/resource.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import type { Attempt, ListedRow } from './attempts.ts'
 
+const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
@@ -10,7 +11,7 @@ export interface Expectation {
   state: string
   created: string | null
   updated: string | null
-  unconfirmed: string | null
+  doubt: { state: string; updated: string | null; sinceMs: number; looks: number } | null
   missingSinceMs: number | null
   gone: 'notFound' | 'untracked' | null
   isOverdueSent: boolean
@@ -29,6 +30,8 @@ type Outcome = [after: Expectation | null, emitted: string]
 interface Observation {
   listed: ListedRow | undefined
   isMissing: boolean
+  /** It was answered when it was asked for by id. */
+  isConfirmed: boolean
   nowMs: number
   isSilent: boolean
   windowStartMs: number
@@ -53,16 +56,21 @@ export function checkFeed(
     if (!attempt.isComplete && !attempt.hasWritten) continue
     const listed = newestRows(attempt.rows)
     if (attempt.isComplete) cursorKey = newestCreation(listed, attempt.servedAtMs, cursorKey)
+    for (const answer of attempt.answers) listed.set(answer.id, answer)
     const cursorMs = cursorKey === '' ? 0 : Date.parse(`${cursorKey}Z`) - HOUR_MS
     const wideMs = attempt.nowMs - 4 * DAY_MS
     if (attempt.isComplete) firstWindowMs ??= wideMs
     const windowStartMs = Math.min(wideMs, Math.max(cursorMs, firstWindowMs ?? wideMs))
     const emitted = emittedIn(events, attempt)
+    for (const seq of attempt.seqs)
+      if (Date.parse(events[seq - 1]?.detectedat ?? '') !== attempt.endMs)
+        violations.push(`event ${seq} was not detected after everything was read`)
     for (const id of new Set([...expectations.keys(), ...listed.keys(), ...emitted.keys()])) {
       const observation: Observation = {
         listed: listed.get(id),
         isMissing: attempt.missing.includes(id),
-        nowMs: attempt.nowMs,
+        isConfirmed: attempt.answers.some((answer) => answer.id === id),
+        nowMs: attempt.endMs,
         isSilent,
         windowStartMs,
       }
@@ -105,7 +113,7 @@ function outcomesOf(
       state,
       created,
       updated,
-      unconfirmed: null,
+      doubt: null,
       missingSinceMs: null,
       gone: null,
       movedMs: nowMs,
@@ -121,28 +129,26 @@ function outcomesOf(
     ]
   }
   if (!expectation || expectation.isPruned) return [fresh()]
-  if (listed.updated && expectation.updated && keyOf(listed.updated) < keyOf(expectation.updated))
-    return [[expectation, '']]
+  const doubt = doubtOf(resource, expectation, listed, nowMs)
+  const isBelieved =
+    doubt && doubt.looks >= 3 && nowMs - doubt.sinceMs >= 5 * MINUTE_MS && observation.isConfirmed
+  if (doubt && !isBelieved) return [[{ ...expectation, doubt, missingSinceMs: null }, '']]
   if (expectation.gone) {
     const isBack =
       expectation.gone === 'notFound' ||
       expectation.state !== listed.state ||
       expectation.updated !== listed.updated
-    return [isBack ? fresh() : [{ ...expectation, missingSinceMs: null }, '']]
+    return [isBack ? fresh() : [{ ...expectation, missingSinceMs: null, doubt: null }, '']]
   }
   const current: Expectation = {
     ...expectation,
     created: listed.created ?? expectation.created,
     missingSinceMs: null,
-    unconfirmed: null,
+    doubt: null,
   }
-  const updated = listed.updated ?? expectation.updated
+  const isOlder = keyOf(listed.updated) < keyOf(expectation.updated)
+  const updated = isOlder && !doubt ? expectation.updated : (listed.updated ?? expectation.updated)
   if (listed.state !== expectation.state) {
-    const needsConfirmation =
-      resource.mayReopen &&
-      isTerminal(resource, expectation.state) &&
-      expectation.unconfirmed !== listed.state
-    if (needsConfirmation) return [[{ ...current, unconfirmed: listed.state }, '']]
     const after = { ...current, state: listed.state, updated, movedMs: nowMs }
     return [[after, emit(`changed ${expectation.state} > ${listed.state}`)]]
   }
@@ -155,6 +161,24 @@ function outcomesOf(
   ]
 }
 
+/** A row that goes back is doubted: how often it was seen in a row, and since when. */
+function doubtOf(
+  resource: Resource,
+  { state, updated, gone, doubt }: Expectation,
+  listed: ListedRow,
+  nowMs: number,
+): Expectation['doubt'] {
+  const goesBack =
+    listed.updated && updated
+      ? keyOf(listed.updated) < keyOf(updated)
+      : resource.mayReopen && !gone && isTerminal(resource, state)
+  if (!goesBack || (!gone && state === listed.state)) return null
+  const isSame =
+    doubt?.state === listed.state && doubt.updated === listed.updated && doubt.sinceMs <= nowMs
+  const { sinceMs, looks } = isSame ? doubt : { sinceMs: nowMs, looks: 0 }
+  return { state: listed.state, updated: listed.updated, sinceMs, looks: Math.min(3, looks + 1) }
+}
+
 function overdueOutcome(
   resource: Resource,
   expectation: Expectation,
@@ -165,7 +189,7 @@ function overdueOutcome(
   const signs = [created, updated].map((time) => (time ? Date.parse(time) : 0))
   if (nowMs - Math.max(...signs, movedMs) > 30 * DAY_MS)
     return [
-      { ...expectation, gone: 'untracked', missingSinceMs: null, movedMs: nowMs },
+      { ...expectation, gone: 'untracked', missingSinceMs: null, doubt: null, movedMs: nowMs },
       `gone ${state} > untracked`,
     ]
   const limitHours = state === 'PendingApproval' ? 168 : 73
@@ -183,8 +207,15 @@ function unlistedOutcomes(
   const { gone, state, missingSinceMs, created, firstSeenMs, isPruned } = expectation
   const pruned: Outcome = [{ ...expectation, isPruned: true }, '']
   if (isPruned) return [pruned]
-  const missing: Outcome = [{ ...expectation, missingSinceMs: missingSinceMs ?? nowMs }, '']
+  const isFuture = (missingSinceMs ?? nowMs) > nowMs
+  const missing: Outcome = [
+    { ...expectation, missingSinceMs: isFuture ? nowMs : (missingSinceMs ?? nowMs) },
+    '',
+  ]
   const isLong = missingSinceMs !== null && nowMs - missingSinceMs >= HOUR_MS / 4
+  // One that has ended is asked for by id while a row that goes back is doubted.
+  if (isMissing && expectation.doubt && (gone !== null || isTerminal(resource, state)))
+    return [[{ ...expectation, doubt: null }, '']]
   if (gone === 'untracked')
     return [missingSinceMs !== null && nowMs - missingSinceMs >= DAY_MS ? pruned : missing]
   if (gone === null && !isTerminal(resource, state)) {
@@ -192,7 +223,7 @@ function unlistedOutcomes(
     if (!isLong || isSilent) return [missing]
     return [
       [
-        { ...expectation, gone: 'notFound', missingSinceMs: null, movedMs: nowMs },
+        { ...expectation, gone: 'notFound', missingSinceMs: null, doubt: null, movedMs: nowMs },
         `gone ${state} > notFound`,
       ],
     ]
