@@ -1,8 +1,8 @@
 targetScope = 'resourceGroup'
 
-@description('Distinguishes several installations and is a part of most names: letters, digits and hyphens.')
-@minLength(2)
-@maxLength(16)
+@description('Distinguishes several installations and is a part of most names. azd\'s names are allowed: what is no letter, digit or hyphen becomes a hyphen, and names take the first 16 characters.')
+@minLength(1)
+@maxLength(64)
 param environmentName string
 
 @description('Region of all resources; it must offer Flex Consumption with Node 24.')
@@ -11,17 +11,48 @@ param location string = resourceGroup().location
 @description('Further tags.')
 param tags object = {}
 
+@description('Names of resources that must follow a rule of yours; the others are made from environmentName.')
+param names resourceNames = {}
+
+@description('Address that the alerts are mailed to, or empty. Without it and without actionGroupId nobody is notified.')
+param alertEmail string = ''
+
+@description('Resource id of an action group for alerts, or empty.')
+param actionGroupId string = ''
+
 @description('false: private endpoints in a separate network; app, storage and vault can be reached only from that network.')
 param publicNetwork bool = true
 
+@description('With publicNetwork = false: true leaves the app itself reachable from the internet, protected by its keys.')
+param publicApp bool = false
+
 @description('Address range of that network, at least a /24.')
 param addressPrefix string = '10.60.0.0/24'
+
+@description('Id of an existing subnet for the app\'s outgoing calls, delegated to Microsoft.App/environments; with publicNetwork = false set endpointSubnetId too.')
+param appSubnetId string = ''
+
+@description('Id of an existing subnet for the private endpoints, or empty.')
+param endpointSubnetId string = ''
+
+@description('Id of a network security group for both new subnets, or empty.')
+param networkSecurityGroupId string = ''
+
+@description('Id of a route table for both new subnets, or empty.')
+param routeTableId string = ''
 
 @description('Ids of a hub\'s private DNS zones: blob, queue, table, vault and sites, all five; empty: creates new zones.')
 param privateDnsZoneIds object = {}
 
 @description('Addresses of DNS servers, for example of a hub\'s resolver; empty: the DNS of Azure.')
 param dnsServers string[] = []
+
+@description('Instances and storage in several zones of the region. Always-ready instances then count at least 2.')
+param zoneRedundant bool = false
+
+@description('Redundancy of both storage accounts.')
+@allowed(['Standard_LRS', 'Standard_ZRS'])
+param storageSku string = zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
 
 @description('Memory of an instance: 512 is 0.25 core, 2048 is 1 core, 4096 is 2 cores.')
 @allowed([512, 2048, 4096])
@@ -32,13 +63,8 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Always-ready instances: durable, http, or function:<name>.')
-param alwaysReady alwaysReadyGroup[] = [
-  {
-    name: 'durable'
-    instanceCount: 1
-  }
-]
+@description('Always-ready instances, billed while they wait: durable, http, or function:<name>.')
+param alwaysReady alwaysReadyGroup[] = []
 
 @description('Defender cloud: commercial, us, eu, uk, au, swa, ina, aea, gcc, gcc-high or dod.')
 @allowed(['commercial', 'us', 'eu', 'uk', 'au', 'swa', 'ina', 'aea', 'gcc', 'gcc-high', 'dod'])
@@ -80,9 +106,6 @@ param authClientId string = ''
 @description('Client ids that may call with Easy Auth; empty: every client of the tenant.')
 param authAllowedClientIds string[] = []
 
-@description('Resource id of the action group for alerts, or empty.')
-param actionGroupId string = ''
-
 @description('Number of instances of a scale group.')
 type alwaysReadyGroup = {
   @description('durable, http, blob, or function:<name> as it is registered.')
@@ -92,37 +115,82 @@ type alwaysReadyGroup = {
   instanceCount: int
 }
 
-var token = uniqueString(resourceGroup().id, environmentName)
-var name = 'relay-${environmentName}-${take(token, 8)}'
+@description('Names of resources; those of app, storage and vault must be free in all of Azure.')
+type resourceNames = {
+  @minLength(2)
+  @maxLength(60)
+  app: string?
+  plan: string?
+  identity: string?
+  alertIdentity: string?
+
+  @minLength(3)
+  @maxLength(24)
+  hostStorage: string?
+
+  @minLength(3)
+  @maxLength(24)
+  dataStorage: string?
+
+  @minLength(3)
+  @maxLength(24)
+  vault: string?
+  workspace: string?
+  insights: string?
+  actionGroup: string?
+  network: string?
+}
+
+// The region is a part: a first attempt in a region without Flex leaves names behind that can't be used elsewhere.
+var token = uniqueString(resourceGroup().id, environmentName, location)
+var labelCharacters = map(range(0, length(environmentName)), i => toLower(substring(environmentName, i, 1)))
+var label = take(join(map(labelCharacters, c => contains('abcdefghijklmnopqrstuvwxyz0123456789', c) ? c : '-'), ''), 16)
+var name = 'relay-${label}-${take(token, 8)}'
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
 // Declared here, so that no queue is missing in the first minutes; the app creates the tables.
 var queues = ['event-deliveries', 'event-deliveries-poison', 'event-retries', 'event-retries-poison']
+var isAppPublic = publicNetwork || publicApp
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
-  name: 'id-${name}'
+  name: names.?identity ?? 'id-${name}'
   location: location
   tags: allTags
 }
 
+// The alert rules read the logs with an identity of their own; without one they have the rights of the person who deployed them.
+resource alertIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: names.?alertIdentity ?? 'id-alerts-${name}'
+  location: location
+  tags: allTags
+}
+
+// Modules have no names: fixed names of two deployments in one group would collide.
 module network 'modules/network.bicep' = if (!publicNetwork) {
-  name: 'network'
   params: {
     name: name
+    networkName: names.?network ?? 'vnet-${name}'
     location: location
     tags: allTags
     addressPrefix: addressPrefix
+    appSubnetId: empty(appSubnetId) == empty(endpointSubnetId)
+      ? appSubnetId
+      : fail('Set both appSubnetId and endpointSubnetId, or none of them.')
+    endpointSubnetId: endpointSubnetId
+    networkSecurityGroupId: networkSecurityGroupId
+    routeTableId: routeTableId
+    hasSites: !isAppPublic
     zoneIds: privateDnsZoneIds
     dnsServers: dnsServers
   }
 }
 
 module hostStorage 'modules/storage.bicep' = {
-  name: 'host-storage'
   params: {
-    name: take('sthost${token}', 24)
+    name: names.?hostStorage ?? take('sthost${token}', 24)
     location: location
     tags: allTags
+    sku: storageSku
     publicNetwork: publicNetwork
     containers: [packageContainer]
     principalId: identity.properties.principalId
@@ -135,11 +203,11 @@ module hostStorage 'modules/storage.bicep' = {
 }
 
 module dataStorage 'modules/storage.bicep' = {
-  name: 'data-storage'
   params: {
-    name: take('stdata${token}', 24)
+    name: names.?dataStorage ?? take('stdata${token}', 24)
     location: location
     tags: allTags
+    sku: storageSku
     publicNetwork: publicNetwork
     queueNames: queues
     principalId: identity.properties.principalId
@@ -151,15 +219,13 @@ module dataStorage 'modules/storage.bicep' = {
 }
 
 module vault 'modules/vault.bicep' = {
-  name: 'vault'
   params: {
     // The name of a vault can't be used again for 90 days after a teardown.
-    name: 'kv-relay-${take(token, 13)}'
+    name: names.?vault ?? 'kv-relay-${take(token, 13)}'
     location: location
     tags: allTags
     publicNetwork: publicNetwork
     principalId: identity.properties.principalId
-    tenableConfigured: tenableConfigured
     operatorPrincipalId: operatorPrincipalId
     operatorPrincipalType: operatorPrincipalType
     recover: recoverVault
@@ -168,17 +234,17 @@ module vault 'modules/vault.bicep' = {
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   params: {
-    name: name
+    workspaceName: names.?workspace ?? 'log-${name}'
+    insightsName: names.?insights ?? 'appi-${name}'
     location: location
     tags: allTags
     principalId: identity.properties.principalId
+    alertPrincipalId: alertIdentity.properties.principalId
   }
 }
 
 module endpoints 'modules/endpoints.bicep' = if (!publicNetwork) {
-  name: 'endpoints'
   params: {
     name: name
     location: location
@@ -192,13 +258,13 @@ module endpoints 'modules/endpoints.bicep' = if (!publicNetwork) {
 }
 
 module app 'modules/app.bicep' = {
-  name: 'app'
   params: {
-    name: name
+    name: names.?app ?? name
+    planName: names.?plan ?? 'plan-${name}'
     location: location
     tags: allTags
-    publicNetwork: publicNetwork
-    subnetId: network.?outputs.appSubnetId ?? ''
+    isPublic: isAppPublic
+    subnetId: publicNetwork ? appSubnetId : network!.outputs.appSubnetId
     identityId: identity.id
     clientId: identity.properties.clientId
     packageUri: '${hostStorage.outputs.endpoints.blob}${packageContainer}'
@@ -207,6 +273,7 @@ module app 'modules/app.bicep' = {
     insightsConnectionString: monitoring.outputs.connectionString
     vaultUri: vault.outputs.uri
     tenableConfigured: tenableConfigured
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     alwaysReady: alwaysReady
@@ -227,8 +294,7 @@ module app 'modules/app.bicep' = {
   dependsOn: [endpoints]
 }
 
-module appEndpoint 'modules/private-endpoint.bicep' = if (!publicNetwork) {
-  name: 'app-endpoint'
+module appEndpoint 'modules/private-endpoint.bicep' = if (!isAppPublic) {
   params: {
     name: 'pe-${name}-sites'
     location: location
@@ -241,24 +307,27 @@ module appEndpoint 'modules/private-endpoint.bicep' = if (!publicNetwork) {
 }
 
 module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
   params: {
     name: name
     location: location
     tags: allTags
     insightsId: monitoring.outputs.insightsId
+    identityId: alertIdentity.id
+    actionGroupName: names.?actionGroup ?? 'ag-${name}'
+    alertEmail: alertEmail
     actionGroupId: actionGroupId
   }
 }
 
+// In lower camel case: Azure answers names that begin with capitals in another case.
 @description('Name of the function app.')
-output RELAY_APP_NAME string = app.outputs.name
+output relayAppName string = app.outputs.name
 
 @description('Address of the app.')
-output RELAY_URL string = app.outputs.url
+output relayUrl string = app.outputs.url
 
 @description('Object id of the identity that gets the Defender app roles.')
-output RELAY_PRINCIPAL_ID string = identity.properties.principalId
+output relayPrincipalId string = identity.properties.principalId
 
 @description('Name of the vault with the Tenable secrets.')
-output RELAY_VAULT_NAME string = vault.outputs.name
+output relayVaultName string = vault.outputs.name

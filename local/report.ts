@@ -4,6 +4,7 @@ import type { Table } from '../shared/platform/table.ts'
 import type { OnceReport } from './app-client.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
+import { inThisShell } from './terminal.ts'
 
 /** The result of a run, as lines for the console. */
 export function describeReport({
@@ -112,5 +113,5 @@ export function describeChecks(results: readonly FlowCheck[]): string[] {
   const fixes = new Set(results.flatMap(({ checks }) => checks.flatMap(({ fix }) => fix ?? [])))
   return fixes.size === 0
     ? lines
-    : [...lines, '\nTo fix it:', ...[...fixes].map((fix) => `  ${fix}`)]
+    : [...lines, '\nTo fix it:', ...[...fixes].map((fix) => `  ${inThisShell(fix)}`)]
 }

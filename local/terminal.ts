@@ -16,6 +16,14 @@ export interface Progress {
   end(): void
 }
 
+/** A text with commands in the words of the shell in use: PowerShell sets a variable that every program it starts can see. */
+export function inThisShell(text: string, env = process.env, platform = process.platform): string {
+  // On Windows the variable is always set, and Git Bash sets one of its own.
+  const isPowerShell = env.PSModulePath !== undefined && !(platform === 'win32' && env.MSYSTEM)
+  if (!isPowerShell) return text
+  return text.replaceAll('sh bicep/grants/grant-roles.sh', 'pwsh bicep/grants/grant-roles.ps1')
+}
+
 const BAR = 30
 const LINE_EVERY_MS = 5000
 

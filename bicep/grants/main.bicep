@@ -1,6 +1,6 @@
 extension microsoftGraphV1
 
-@description('Object id of the identity: the output RELAY_PRINCIPAL_ID of the main deployment.')
+@description('Object id of the identity: the output relayPrincipalId of the main deployment.')
 param principalId string
 
 @description('App roles on WindowsDefenderATP by value.')

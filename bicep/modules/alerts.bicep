@@ -6,7 +6,15 @@ param tags object
 @description('Resource id of the Application Insights component that the queries read.')
 param insightsId string
 
-@description('Resource id of the action group for alerts, or empty.')
+@description('Resource id of the identity that the rules read the logs with.')
+param identityId string
+
+param actionGroupName string
+
+@description('Address that alerts are mailed to, or empty.')
+param alertEmail string
+
+@description('Resource id of another action group, or empty.')
 param actionGroupId string
 
 // One entry for each rule. The queries are in files: the tests evaluate them over the lines that the app logs.
@@ -113,12 +121,33 @@ var rules = [
   }
 ]
 
+resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
+  name: actionGroupName
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'relay'
+    enabled: true
+    emailReceivers: [
+      {
+        name: 'mail'
+        emailAddress: alertEmail
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
 resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: 'alert-${name}-${rule.name}'
     location: location
     tags: tags
     kind: 'LogAlert'
+    identity: {
+      type: 'UserAssigned'
+      userAssignedIdentities: { '${identityId}': {} }
+    }
     properties: {
       displayName: rule.displayName
       severity: rule.severity
@@ -145,7 +174,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
         ]
       }
       actions: {
-        actionGroups: empty(actionGroupId) ? [] : [actionGroupId]
+        actionGroups: concat(empty(alertEmail) ? [] : [mail.id], empty(actionGroupId) ? [] : [actionGroupId])
       }
     }
   }

@@ -1,11 +1,12 @@
 @minLength(2)
 @maxLength(60)
 param name string
+param planName string
 param location string
 param tags object
 
 @description('false: reachable only through its private endpoint, also for publishing.')
-param publicNetwork bool
+param isPublic bool
 
 @description('Subnet for outgoing calls of the app, or empty.')
 param subnetId string
@@ -30,6 +31,7 @@ param insightsConnectionString string
 @description('Ends with a slash.')
 param vaultUri string
 param tenableConfigured bool
+param zoneRedundant bool
 param instanceMemoryMB int
 param maximumInstanceCount int
 param alwaysReady { name: string, instanceCount: int }[]
@@ -65,71 +67,15 @@ var tenableSettings = tenableConfigured
     }
   : {}
 
-resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
-  name: 'plan-${name}'
-  location: location
-  tags: tags
-  kind: 'functionapp'
-  sku: {
-    name: 'FC1'
-    tier: 'FlexConsumption'
-  }
-  properties: { reserved: true }
-}
-
-resource app 'Microsoft.Web/sites@2025-03-01' = {
-  name: name
-  location: location
-  tags: union(tags, { 'azd-service-name': 'relay' })
-  kind: 'functionapp,linux'
-  identity: {
-    type: 'UserAssigned'
-    userAssignedIdentities: { '${identityId}': {} }
-  }
-  properties: {
-    serverFarmId: plan.id
-    httpsOnly: true
-    keyVaultReferenceIdentity: identityId
-    publicNetworkAccess: publicNetwork ? 'Enabled' : 'Disabled'
-    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
-    functionAppConfig: {
-      deployment: {
-        storage: {
-          type: 'blobContainer'
-          value: packageUri
-          authentication: {
-            type: 'UserAssignedIdentity'
-            userAssignedIdentityResourceId: identityId
-          }
-        }
-      }
-      scaleAndConcurrency: {
-        maximumInstanceCount: maximumInstanceCount
-        instanceMemoryMB: instanceMemoryMB
-        triggers: {
-          // 4, 16 or 32: the service's own defaults for the sizes.
-          http: { perInstanceConcurrency: instanceMemoryMB / 128 }
-        }
-        alwaysReady: alwaysReady
-      }
-      runtime: {
-        name: 'node'
-        version: '24'
+var authentication = empty(authClientId)
+  ? {
+      platform: { enabled: false }
+      globalValidation: {
+        requireAuthentication: false
+        unauthenticatedClientAction: 'AllowAnonymous'
       }
     }
-    // Flex Consumption refuses most properties that other plans accept here.
-    siteConfig: { minTlsVersion: '1.2' }
-  }
-
-  // Replaces all settings at every deployment: manual changes are lost.
-  resource appSettings 'config' = {
-    name: 'appsettings'
-    properties: union(platformSettings, tenableSettings, ownSettings)
-  }
-
-  resource auth 'config' = if (!empty(authClientId)) {
-    name: 'authsettingsV2'
-    properties: {
+  : {
       platform: {
         enabled: true
         runtimeVersion: '~1'
@@ -164,6 +110,82 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
         }
       }
     }
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+    zoneRedundant: zoneRedundant
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'relay' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${identityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    publicNetworkAccess: isPublic ? 'Enabled' : 'Disabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageUri
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+        triggers: {
+          // 4, 16 or 32: the service's own defaults for the sizes.
+          http: { perInstanceConcurrency: instanceMemoryMB / 128 }
+        }
+        alwaysReady: alwaysReady
+      }
+      runtime: {
+        name: 'node'
+        version: '24'
+      }
+    }
+    // Flex Consumption refuses most properties that other plans accept here.
+    siteConfig: { minTlsVersion: '1.2' }
+  }
+
+  // No publishing with a password that never expires: azd and az sign in.
+  resource publishing 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: { allow: false }
+  }
+
+  // Replaces all settings at every deployment: manual changes are lost.
+  resource appSettings 'config' = {
+    name: 'appsettings'
+    properties: union(platformSettings, tenableSettings, ownSettings)
+  }
+
+  // Always deployed: a template that leaves it out after the client id is removed would leave Easy Auth on.
+  resource auth 'config' = {
+    name: 'authsettingsV2'
+    properties: authentication
     dependsOn: [appSettings]
   }
 }

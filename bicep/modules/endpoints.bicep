@@ -21,7 +21,6 @@ var wanted = [
 // The endpoints that the app needs before it starts; the app's endpoint is created later.
 module endpoint 'private-endpoint.bicep' = [
   for one in wanted: {
-    name: 'endpoint-${one.of}-${one.service}'
     params: {
       name: 'pe-${name}-${one.of}-${one.service}'
       location: location

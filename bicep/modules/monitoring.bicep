@@ -1,14 +1,19 @@
-param name string
+param workspaceName string
+param insightsName string
 param location string
 param tags object
 
 @description('Object id of the identity that sends telemetry.')
 param principalId string
 
-var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
+@description('Object id of the identity that the alert rules read the logs with.')
+param alertPrincipalId string
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
-  name: 'log-${name}'
+var metricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
+var monitoringReader = '43d0d8ad-25c7-4714-9337-8ba259a9fe05'
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+  name: workspaceName
   location: location
   tags: tags
   // No daily cap: it would stop the telemetry that the alerts read, and alerts on missing lines would fire.
@@ -20,7 +25,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
 }
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: 'appi-${name}'
+  name: insightsName
   location: location
   tags: tags
   kind: 'web'
@@ -38,6 +43,27 @@ resource publish 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', metricsPublisher)
     principalId: principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+// A rule asks the component, whose lines are in the workspace.
+resource readComponent 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: insights
+  name: guid(insights.id, alertPrincipalId, monitoringReader)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringReader)
+    principalId: alertPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource readWorkspace 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: workspace
+  name: guid(workspace.id, alertPrincipalId, monitoringReader)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', monitoringReader)
+    principalId: alertPrincipalId
     principalType: 'ServicePrincipal'
   }
 }

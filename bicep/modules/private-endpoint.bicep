@@ -12,7 +12,7 @@ param groupId string
 @description('DNS zone with the private address.')
 param zoneId string
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2025-09-01' = {
+resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
   name: name
   location: location
   tags: tags

@@ -5,6 +5,9 @@ param name string
 param location string
 param tags object
 
+@allowed(['Standard_LRS', 'Standard_ZRS'])
+param sku string
+
 @description('false: reachable only through private endpoints.')
 param publicNetwork bool
 
@@ -17,12 +20,12 @@ param principalId string
 @description('Ids of the role definitions that it gets on the account.')
 param roles string[]
 
-resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_LRS' }
+  sku: { name: sku }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false

@@ -11,9 +11,6 @@ param publicNetwork bool
 @description('Object id of the identity that reads the Tenable secrets.')
 param principalId string
 
-@description('Whether both secrets exist: a role on a secret can be granted only then.')
-param tenableConfigured bool
-
 @description('Object id of the operator who may set the secrets, or empty.')
 param operatorPrincipalId string
 
@@ -29,7 +26,7 @@ param workspaceId string
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var secretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 
-resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   name: name
   location: location
   tags: tags
@@ -49,29 +46,12 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
       defaultAction: publicNetwork ? 'Allow' : 'Deny'
     }
   }
-
-  resource accessKey 'secrets' existing = {
-    name: 'tenable-access-key'
-  }
-
-  resource secretKey 'secrets' existing = {
-    name: 'tenable-secret-key'
-  }
 }
 
-resource readAccessKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tenableConfigured) {
-  scope: vault::accessKey
-  name: guid(vault::accessKey.id, principalId, secretsUser)
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-  }
-}
-
-resource readSecretKey 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tenableConfigured) {
-  scope: vault::secretKey
-  name: guid(vault::secretKey.id, principalId, secretsUser)
+// From the first deployment on: a role that is some minutes old does not resolve a reference, and the app looks again only after a day.
+resource readSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: vault
+  name: guid(vault.id, principalId, secretsUser)
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
     principalId: principalId
@@ -90,7 +70,7 @@ resource setSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!
 }
 
 // The storage accounts have none: it would have a line for each row of a snapshot.
-#disable-next-line use-recent-api-versions // the stable version knows no groups of categories
+// The stable version has no groups of categories.
 resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   scope: vault
   name: 'to-workspace'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { retryAfterMs } from '../../shared/platform/http-error.ts'
 import { readState } from '../data-folder.ts'
 import { readOrigin } from '../options.ts'
-import { toPlainJson } from '../terminal.ts'
+import { inThisShell, toPlainJson } from '../terminal.ts'
 
 /** The app to call, and its key. */
 export interface Target {
@@ -168,7 +168,7 @@ function asError(
     // The detail of a wrong request has the same sentences as its errors.
     const faults = errors.map(({ path, message }) => `${nameOf(path)} ${message}`)
     const lines = [title, ...(faults.length > 0 ? faults : [detail])]
-    if (fix && faults.length === 0) lines.push(`What to do: ${fix}`)
+    if (fix && faults.length === 0) lines.push(`What to do: ${inThisShell(fix)}`)
     return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {

@@ -8,7 +8,7 @@ import {
   USER_RIGHT,
 } from '../upstreams/limits-and-roles.ts'
 import type { Finding } from './flows.ts'
-import { baseSettings } from './settings.ts'
+import { baseSettings, platformSettings } from './settings.ts'
 
 /** The identity that the app signs in as; null before it has a token. */
 export type Identity = Pick<Claims, 'oid' | 'appid' | 'roles' | 'scp'> | null
@@ -46,7 +46,7 @@ export function grantDefender(missing: string, identity: Identity) {
 export const grantTenable = (missing: string) =>
   missing === TENABLE_PERMISSION
     ? 'Tenable, Settings > Access Control: this permission for the user of the keys'
-    : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value <key>, and tenable-secret-key'
+    : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value "$key", and tenable-secret-key'
 
 /** The command that grants a role on the data account. */
 export function grantStorage(
@@ -58,6 +58,9 @@ export function grantStorage(
   const address = readUsable(env, baseSettings)[`RELAY_STORAGE__${service}ServiceUri`]
   const account = URL.parse(address ?? '')?.hostname.split('.')[0]
   if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`
+  // A role of the templates that is granted by hand makes the next deployment fail.
+  if (readUsable(env, platformSettings).IDENTITY_ENDPOINT)
+    return 'azd provision --no-state (without azd: az deployment group create, as the README says)'
   const assignee = identity?.oid ?? '<object id of the identity>'
   const type = identity && isDelegated(identity) ? 'User' : 'ServicePrincipal'
   const scope = `$(az storage account list --query "[?name=='${account}'].id" --output tsv)`

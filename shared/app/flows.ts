@@ -27,7 +27,7 @@ export const azureRoles = {
     'Storage Table Data Contributor',
   ],
   dataAccount: ['Storage Queue Data Contributor', 'Storage Table Data Contributor'],
-  tenableSecret: ['Key Vault Secrets User'],
+  vault: ['Key Vault Secrets User'],
   insights: ['Monitoring Metrics Publisher'],
 } as const
 

@@ -4,9 +4,7 @@ import { z } from 'zod'
 import { routes } from '../../local/simulator/simulator.ts'
 import type { Resource } from '../../shared/changes/resource.ts'
 import { readAlertRules } from '../bicep/alert-rules.ts'
-import { readSettings } from '../bicep/deployed-settings.ts'
-import { readTemplate, textOf } from '../bicep/read-template.ts'
-import { readText, templateTexts } from '../bicep/template-texts.ts'
+import { readSettings, readText } from '../bicep/template-texts.ts'
 import { rowsUnder } from '../doc-tables.ts'
 import { root } from '../functions/load-registrations.ts'
 
@@ -26,7 +24,6 @@ export const recordFiles = globSync('shared/changes/resources/*.ts', { cwd: root
   .filter((name) => name !== 'index')
 
 const sampleSchema = z.object({ Values: z.record(z.string(), z.string()) })
-const main = readTemplate('bicep/main.bicep', templateTexts['bicep/main.bicep'] ?? '')
 
 /**
  * What the watched kinds need beside their records and what is not there, one sentence each with the place to write it.
@@ -46,12 +43,10 @@ function missingLinesFor({ name, title, path, roles, schedule }: Resource): stri
   const { setting, usual } = schedule
   const sample = sampleSchema.parse(JSON.parse(readText('local.settings.sample.json'))).Values
   const rows = rowsUnder('setting', 'default')
-  const deployed = readSettings(templateTexts).get(setting)
-  const fallback = deployed && main.parameters.get(deployed.text)?.fallback
   const grants = rowsUnder('flow', 'app role')
   const rule = readAlertRules().find((one) => one.name === `no-poll-${name}`)
   const query = `bicep/queries/no-poll-${name}.kql`
-  const texts = templateTexts['bicep/modules/alerts.bicep'] ?? ''
+  const texts = readText('bicep/modules/alerts.bicep')
   const places: [isThere: boolean, missing: string][] = [
     [sample[setting] === usual, `local.settings.sample.json: "${setting}": "${usual}"`],
     [
@@ -59,7 +54,7 @@ function missingLinesFor({ name, title, path, roles, schedule }: Resource): stri
       `docs, table of settings: a row for ${setting} with its default ${usual}`,
     ],
     [
-      textOf(fallback) === usual,
+      readSettings().get(setting) === usual,
       `bicep/main.bicep: a parameter for ${setting} with its default ${usual}, and the setting`,
     ],
     [

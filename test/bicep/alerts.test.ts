@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { root } from '../functions/load-registrations.ts'
 import { queryFiles, readAlertRules } from './alert-rules.ts'
 import { findTraces, fires, readQuery, toMs } from './evaluate-query.ts'
-import { readText, templateTexts } from './template-texts.ts'
+import { expand, readText } from './template-texts.ts'
 
 const rules = readAlertRules()
 
@@ -39,7 +39,7 @@ test('the service accepts every rule', () => {
 })
 
 test('every rule reads the component and resolves itself', () => {
-  const text = templateTexts['bicep/modules/alerts.bicep'] ?? ''
+  const text = readText('bicep/modules/alerts.bicep')
 
   expect(text).toContain('scopes: [insightsId]')
   expect(text).toContain('autoMitigate: true')
@@ -80,4 +80,14 @@ test('a query finds the same lines as Azure: whole words, the right facts, withi
   const found = findTraces(failed, traces, toMs('PT30M'), at(40))
 
   expect(found.map((trace) => trace.at)).toEqual([at(30)])
+})
+
+test('the rules that are deployed are those that the tests evaluate', () => {
+  const deployed = expand('public').flatMap(({ type, values }) =>
+    type.endsWith('/scheduledQueryRules')
+      ? [values.get('properties.criteria.allOf[0].query') ?? '']
+      : [],
+  )
+
+  expect(deployed.toSorted()).toEqual(rules.map(({ file }) => `the text of ${file}.kql`).toSorted())
 })

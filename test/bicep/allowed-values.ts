@@ -1,5 +1,12 @@
 /** Values of open lists and plain texts: no compiler checks them, and a wrong one fails in the cloud or later. */
 export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
+  // The host id is the first 32 characters of the name.
+  ['Microsoft.Web/sites', 'name', /^[a-z][a-z0-9-]{0,30}[a-z0-9]$/],
+  ['Microsoft.Storage/storageAccounts', 'name', /^[a-z0-9]{3,24}$/],
+  ['Microsoft.KeyVault/vaults', 'name', /^(?=.{3,24}$)[a-z](?:[a-z0-9]|-(?=[a-z0-9]))+$/],
+  ['Microsoft.ManagedIdentity/userAssignedIdentities', 'name', /^[a-z0-9-]{3,128}$/],
+  ['Microsoft.OperationalInsights/workspaces', 'name', /^[a-z0-9-]{4,63}$/],
+  ['Microsoft.Web/sites/basicPublishingCredentialsPolicies', 'properties.allow', /^false$/],
   ['Microsoft.Web/serverfarms', 'sku.name', /^FC1$/],
   ['Microsoft.Web/serverfarms', 'sku.tier', /^FlexConsumption$/],
   ['Microsoft.Web/serverfarms', 'properties.reserved', /^true$/],
@@ -29,7 +36,7 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
     'properties.functionAppConfig.scaleAndConcurrency.maximumInstanceCount',
     /^(?:[1-9]\d{0,2}|1000)$/,
   ],
-  ['Microsoft.Web/sites/config', 'name', /^(?:appsettings|authsettingsV2)$/],
+  ['Microsoft.Web/sites/config', 'name', /\/(?:appsettings|authsettingsV2)$/],
   ['Microsoft.Storage/storageAccounts', 'kind', /^StorageV2$/],
   ['Microsoft.Storage/storageAccounts', 'sku.name', /^Standard_[LZ]RS$/],
   ['Microsoft.Storage/storageAccounts', 'properties.allowSharedKeyAccess', /^false$/],
@@ -51,12 +58,12 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   [
     'Microsoft.Storage/storageAccounts/blobServices/containers',
     'name',
-    /^(?=.{3,63}$)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9]))*$/,
+    /\/default\/(?=.{3,63}$)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9]))*$/,
   ],
   [
     'Microsoft.Storage/storageAccounts/queueServices/queues',
     'name',
-    /^(?=.{3,63}$)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9]))*$/,
+    /\/default\/(?=.{3,63}$)[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9]))*$/,
   ],
   ['Microsoft.KeyVault/vaults', 'properties.enablePurgeProtection', /^true$/],
   ['Microsoft.KeyVault/vaults', 'properties.enableRbacAuthorization', /^true$/],
@@ -64,12 +71,7 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
   ['Microsoft.KeyVault/vaults', 'properties.publicNetworkAccess', /^(?:En|Dis)abled$/],
   ['Microsoft.KeyVault/vaults', 'properties.networkAcls.bypass', /^(?:None|AzureServices)$/],
   ['Microsoft.KeyVault/vaults', 'properties.networkAcls.defaultAction', /^(?:Allow|Deny)$/],
-  ['Microsoft.KeyVault/vaults/secrets', 'name', /^[A-Za-z0-9-]{1,127}$/],
-  [
-    'Microsoft.Authorization/roleAssignments',
-    'properties.principalType',
-    /^(?:ServicePrincipal|User|Group)$/,
-  ],
+  ['role', 'properties.principalType', /^(?:ServicePrincipal|User|Group)$/],
   ['Microsoft.OperationalInsights/workspaces', 'properties.sku.name', /^PerGB2018$/],
   ['Microsoft.OperationalInsights/workspaces', 'properties.features.disableLocalAuth', /^true$/],
   [
@@ -83,7 +85,7 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
     'properties.privateLinkServiceConnections[].properties.groupIds[]',
     /^(?:blob|queue|table|vault|sites)$/,
   ],
-  ['Microsoft.Network/privateEndpoints/privateDnsZoneGroups', 'name', /^default$/],
+  ['Microsoft.Network/privateEndpoints/privateDnsZoneGroups', 'name', /\/default$/],
   ['Microsoft.Network/privateDnsZones', 'location', /^global$/],
   ['Microsoft.Network/privateDnsZones/virtualNetworkLinks', 'location', /^global$/],
   [
@@ -129,6 +131,8 @@ export const allowedValues: [type: string, path: string, allowed: RegExp][] = [
 
 /** Allowed values of optional properties. */
 export const allowedWherePresent: [type: string, path: string, allowed: RegExp][] = [
+  ['Microsoft.Insights/actionGroups', 'location', /^global$/],
+  ['Microsoft.Insights/actionGroups', 'properties.groupShortName', /^.{1,12}$/],
   [
     'Microsoft.Insights/diagnosticSettings',
     'properties.logs[].categoryGroup',
@@ -144,43 +148,8 @@ export const allowedWherePresent: [type: string, path: string, allowed: RegExp][
     'properties.metrics[].category',
     /^(?:AllMetrics|Transaction)$/,
   ],
-  ['Microsoft.Insights/actionGroups', 'location', /^global$/],
-  ['Microsoft.Insights/actionGroups', 'properties.groupShortName', /^.{1,12}$/],
   ['Microsoft.KeyVault/vaults', 'properties.createMode', /^(?:default|recover)$/],
 ]
-
-/** Newest stable versions of the resource types, as of August 2026; diagnostic settings have no usable stable one. */
-export const apiVersions: Record<string, string> = {
-  'Microsoft.Web/serverfarms': '2025-03-01',
-  'Microsoft.Web/sites': '2025-03-01',
-  'Microsoft.Storage/storageAccounts': '2026-04-01',
-  'Microsoft.KeyVault/vaults': '2026-02-01',
-  'Microsoft.ManagedIdentity/userAssignedIdentities': '2024-11-30',
-  'Microsoft.Authorization/roleAssignments': '2022-04-01',
-  'Microsoft.OperationalInsights/workspaces': '2026-03-01',
-  'Microsoft.Insights/scheduledQueryRules': '2026-03-01',
-  'Microsoft.Insights/components': '2020-02-02',
-  'Microsoft.Insights/actionGroups': '2023-01-01',
-  'Microsoft.Insights/diagnosticSettings': '2021-05-01-preview',
-  'Microsoft.Network/virtualNetworks': '2025-09-01',
-  'Microsoft.Network/natGateways': '2025-09-01',
-  'Microsoft.Network/publicIPAddresses': '2025-09-01',
-  'Microsoft.Network/privateEndpoints': '2025-09-01',
-  'Microsoft.Network/privateDnsZones': '2024-06-01',
-  'Microsoft.Network/privateDnsZones/virtualNetworkLinks': '2024-06-01',
-  'Microsoft.Graph/servicePrincipals': 'v1.0',
-  'Microsoft.Graph/appRoleAssignedTo': 'v1.0',
-}
-
-/** Role definitions by id. */
-export const roleIds: Record<string, string> = {
-  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b': 'Storage Blob Data Owner',
-  '974c5e8b-45b9-4653-ba55-5f855dd0fb88': 'Storage Queue Data Contributor',
-  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
-  '4633458b-17de-408a-b874-0445c86b69e6': 'Key Vault Secrets User',
-  '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',
-  'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': 'Key Vault Secrets Officer',
-}
 
 /** App settings that Flex Consumption refuses, or that break it; names compare without regard to case. */
 export const refusedSettings = [

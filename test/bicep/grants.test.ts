@@ -2,90 +2,50 @@ import { expect, test } from 'vitest'
 import { azureRoles, flows, rolesToAskFor } from '../../shared/app/flows.ts'
 import { DEFENDER_APP_ID } from '../../shared/upstreams/limits-and-roles.ts'
 import { rowsUnder } from '../doc-tables.ts'
-import { roleIds } from './allowed-values.ts'
-import { at } from './find-breaches.ts'
-import { findLiterals } from './find-literals.ts'
-import { readTemplate, type Template, textOf } from './read-template.ts'
-import { readText, templateTexts, withChange } from './template-texts.ts'
+import { expand, readText, setNames } from './template-texts.ts'
 
-const read = (path: string, texts = templateTexts) => readTemplate(path, texts[path] ?? '')
-
-/** Names of the roles that a template grants on a scope; those of a module's parameter by the call that gives them. */
-function granted(template: Template, scope: string): string[] {
-  const assignments = template.resources.filter((one) =>
-    at(one, 'scope').some(({ text }) => text === scope),
-  )
-  return assignments.flatMap((one) => {
-    const [id] = at(one, 'properties.roleDefinitionId')
-    const role = id?.childForFieldName('arguments')?.namedChildren[1]
-    return (
-      (role && findLiterals(role, template, [template])?.map((found) => roleIds[found] ?? found)) ||
-      []
-    )
+/** Roles of a set as [role, kind of resource, who]. */
+const granted = (set: string) =>
+  expand(set).flatMap(({ type, name }) => {
+    const [, role = '', scope = '', who = ''] = /^(.+) on (.+) for (.+)$/.exec(name) ?? []
+    return type === 'role' ? [{ role, scope, who }] : []
   })
-}
 
-/** Names of the roles that a call of the storage module hands in. */
-function handedIn(main: Template, call: string): string[] {
-  const nodes = main.modules
-    .filter(({ name }) => name === call)
-    .flatMap((one) => at(one, 'params.roles[]'))
-  return nodes.map((node) => roleIds[textOf(node)] ?? node.text)
-}
+test.each(setNames)('each scope has exactly the roles of the table in the code: %s', (set) => {
+  const roles = granted(set)
+  const of = (scope: RegExp, who: RegExp) =>
+    roles.filter((one) => scope.test(one.scope) && who.test(one.who)).map(({ role }) => role)
+  const app = /^id-(?!alerts).*(?<!alerts)\.principalId$/
+  const alerts = /alerts.*\.principalId$/
 
-test('each scope is granted exactly the roles of the table in the code', () => {
-  const main = read('bicep/main.bicep')
-  const vault = read('bicep/modules/vault.bicep')
-
-  expect(handedIn(main, 'hostStorage').toSorted()).toEqual([...azureRoles.hostAccount])
-  expect(handedIn(main, 'dataStorage').toSorted()).toEqual([...azureRoles.dataAccount])
-  for (const secret of ['accessKey', 'secretKey'])
-    expect(granted(vault, `vault::${secret}`)).toEqual([...azureRoles.tenableSecret])
-  expect(granted(read('bicep/modules/monitoring.bicep'), 'insights')).toEqual([
-    ...azureRoles.insights,
-  ])
-  expect(granted(vault, 'vault')).toEqual(['Key Vault Secrets Officer'])
-})
-
-test('roles are granted on these scopes only', () => {
-  const scopes = Object.keys(templateTexts).flatMap((path) =>
-    read(path)
-      .resources.filter(({ type }) => type === 'Microsoft.Authorization/roleAssignments')
-      .flatMap((one) => at(one, 'scope').map(({ text }) => text)),
-  )
-
-  expect(scopes.toSorted()).toEqual([
-    'account',
-    'insights',
-    'vault',
-    'vault::accessKey',
-    'vault::secretKey',
-  ])
-})
-
-test('a role that is removed from the templates is noticed', () => {
-  const texts = withChange(
-    'bicep/main.bicep',
-    "'0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table",
-    '// Storage Table',
-  )
-
-  expect(handedIn(read('bicep/main.bicep', texts), 'hostStorage')).not.toEqual([
+  expect(of(/storageAccounts\/(sthost|.*host$)/, app).toSorted()).toEqual([
     ...azureRoles.hostAccount,
   ])
+  expect(of(/storageAccounts\/(stdata|.*data$)/, app).toSorted()).toEqual([
+    ...azureRoles.dataAccount,
+  ])
+  expect(of(/vaults\//, app)).toEqual([...azureRoles.vault])
+  expect(of(/components\//, app)).toEqual([...azureRoles.insights])
+  expect(of(/components\/|workspaces\//, alerts)).toEqual([
+    'Monitoring Reader',
+    'Monitoring Reader',
+  ])
+  expect(of(/vaults\//, /^4{8}-/)).toEqual(set === 'auth' ? ['Key Vault Secrets Officer'] : [])
+  expect(roles).toHaveLength(set === 'auth' ? 10 : 9)
 })
 
-test('the Graph template and the script ask for the first role of every flow, on the application of the code', () => {
-  const graph = read('bicep/grants/main.bicep')
-  const script = readText('bicep/grants/grant-roles.sh')
-  const roles = graph.parameters.get('roles')?.fallback
-  const [defender, grants] = graph.resources
+test('Graph template and both scripts ask for the first role of every flow, on the application of the code', () => {
+  const graph = readText('bicep/grants/main.bicep')
+  const defaults = [
+    /param roles string\[\] = \[([^\]]+)\]/.exec(graph)?.[1],
+    /set -- ((?:\w+\.\w+\.\w+ ?)+)/.exec(readText('bicep/grants/grant-roles.sh'))?.[1],
+    /\$Roles = @\(([^)]+)\)/.exec(readText('bicep/grants/grant-roles.ps1'))?.[1],
+  ].map((text) => text?.match(/[\w.]+/g))
 
-  expect(roles ? findLiterals(roles, graph, [graph]) : []).toEqual(rolesToAskFor)
-  expect(defender ? at(defender, 'appId').map(textOf) : []).toEqual([DEFENDER_APP_ID])
-  expect(grants ? at(grants, 'resourceId').map(({ text }) => text) : []).toEqual(['defender.id'])
-  expect(/set -- (.+)/.exec(script)?.[1]?.split(' ')).toEqual(rolesToAskFor)
-  expect(script).toContain(DEFENDER_APP_ID)
+  expect(defaults).toEqual([rolesToAskFor, rolesToAskFor, rolesToAskFor])
+  expect(graph).toContain('resourceId: defender.id')
+  for (const file of ['main.bicep', 'grant-roles.sh', 'grant-roles.ps1'])
+    expect(readText(`bicep/grants/${file}`)).toContain(DEFENDER_APP_ID)
 })
 
 test('the tables of grants in the docs say what the code says', () => {
@@ -99,10 +59,10 @@ test('the tables of grants in the docs say what the code says', () => {
     return [title, first ? `\`${first}\`${instead}` : '–', tenable ?? '–', storage]
   })
   expect(rowsUnder('flow', 'app role')).toEqual(promised)
-  expect(rowsUnder('granted on')).toEqual([
+  expect(rowsUnder('granted on', 'to the app')).toEqual([
     ['host account', azureRoles.hostAccount.join(', ')],
     ['data account', azureRoles.dataAccount.join(', ')],
-    ['each Tenable secret', azureRoles.tenableSecret.join(', ')],
+    ['Key Vault', azureRoles.vault.join(', ')],
     ['Application Insights', azureRoles.insights.join(', ')],
   ])
 })

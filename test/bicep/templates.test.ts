@@ -1,130 +1,127 @@
 import { expect, test } from 'vitest'
 import { findBreaches } from './find-breaches.ts'
-import { templateTexts, withChange } from './template-texts.ts'
+import { expand, type Item, setNames } from './template-texts.ts'
 
-test('every template follows the rules that no compiler checks', () => {
-  const breaches = findBreaches(templateTexts)
+test.each(setNames)('every resource follows the rules that no compiler checks: %s', (set) => {
+  const items = expand(set)
 
-  expect(Object.keys(templateTexts).length).toBeGreaterThan(8)
-  expect(breaches).toEqual([])
+  expect(items.length).toBeGreaterThan(80)
+  expect(findBreaches(items)).toEqual([])
 })
 
-const app = 'bicep/modules/app.bicep'
-const storage = 'bicep/modules/storage.bicep'
-const vault = 'bicep/modules/vault.bicep'
-const network = 'bicep/modules/network.bicep'
-const monitoring = 'bicep/modules/monitoring.bicep'
-const alerts = 'bicep/modules/alerts.bicep'
-const main = 'bicep/main.bicep'
+const flex = 'properties.functionAppConfig'
+const scale = `${flex}.scaleAndConcurrency`
 
-test.each<[path: string, from: string | RegExp, to: string, said: string]>([
-  [app, "'blobContainer'", "'blobcontainer'", 'may not be blobcontainer'],
-  [app, "type: 'UserAssignedIdentity'", "type: 'UserAssigned'", 'may not be UserAssigned'],
-  [app, "name: 'node'", "name: 'nodejs'", 'may not be nodejs'],
-  [app, "version: '24'", "version: '24-lts'", 'may not be 24-lts'],
-  [app, "version: '24'", '', 'has no properties.functionAppConfig.runtime.version'],
-  [app, "tier: 'FlexConsumption'", "tier: 'Flex'", 'may not be Flex'],
-  [app, "minTlsVersion: '1.2'", "minTlsVersion: 'TLS1_2'", 'may not be TLS1_2'],
+test.each<[type: string, path: string, value: string | undefined, said: string]>([
+  ['sites', `${flex}.deployment.storage.type`, '"blobcontainer"', 'may not be blobcontainer'],
   [
-    app,
-    "minTlsVersion: '1.2'",
-    "minTlsVersion: '1.2'\n ftpsState: 'Disabled'",
-    'refuses properties.siteConfig.ftpsState',
+    'sites',
+    `${flex}.deployment.storage.authentication.type`,
+    '"UserAssigned"',
+    'may not be UserAssigned',
   ],
-  [app, "'Enabled' : 'Disabled'", "'Enabled' : 'Off'", 'may not be Off'],
-  [app, "name: 'authsettingsV2'", "name: 'authSettingsV2'", 'may not be authSettingsV2'],
-  [app, 'sites@2025-03-01', 'sites@2022-03-01', 'asked for in 2022-03-01'],
-  [app, 'param vaultUri string', '', 'takes no vaultUri'],
-  [main, '[512, 2048, 4096]', '[512, 1024, 4096]', 'may not be 1024'],
-  [main, 'maximumInstanceCount int = 40', 'maximumInstanceCount int = 1001', 'may not be 1001'],
-  [main, 'b7e6dc6d', 'b7e6dc6e', 'no role that we know'],
-  [main, 'containers: [packageContainer]', "containers: ['App_Package']", 'may not be App_Package'],
-  [main, "'event-retries'", "'event_retries'", 'may not be event_retries'],
-  [main, '    vaultUri: vault.outputs.uri\n', '', 'is not given vaultUri'],
+  ['sites', `${flex}.runtime.name`, '"nodejs"', 'may not be nodejs'],
+  ['sites', `${flex}.runtime.version`, '"24-lts"', 'may not be 24-lts'],
+  ['sites', `${flex}.runtime.version`, undefined, `has no ${flex}.runtime.version`],
+  ['sites', `${scale}.instanceMemoryMB`, '1024', 'may not be 1024'],
+  ['sites', `${scale}.maximumInstanceCount`, '1001', 'may not be 1001'],
+  ['sites', 'properties.siteConfig.minTlsVersion', '"TLS1_2"', 'may not be TLS1_2'],
+  ['sites', 'properties.siteConfig.ftpsState', '"Disabled"', 'refuses properties.siteConfig'],
+  ['sites', 'properties.publicNetworkAccess', '"Off"', 'may not be Off'],
+  ['serverfarms', 'sku.tier', '"Flex"', 'may not be Flex'],
+  ['basicPublishingCredentialsPolicies', 'properties.allow', 'true', 'may not be true'],
+  ['storageAccounts', 'properties.allowSharedKeyAccess', 'true', 'may not be true'],
   [
-    main,
-    "'modules/alerts.bicep'",
-    "'modules/alert.bicep'",
-    'there is no bicep/modules/alert.bicep',
+    'storageAccounts',
+    'properties.allowSharedKeyAccess',
+    undefined,
+    'has no properties.allowShared',
   ],
+  ['storageAccounts', 'properties.minimumTlsVersion', '"1.2"', 'may not be 1.2'],
+  ['storageAccounts', 'sku.name', '"Standard_lrs"', 'may not be Standard_lrs'],
+  ['storageAccounts', 'properties.networkAcls.bypass', '"AzureService"', 'may not be AzureService'],
+  ['storageAccounts', 'properties.networkAcls.defaultAction', '"Deny"', 'do not go with public'],
   [
-    main,
-    'operatorPrincipalType: operatorPrincipalType',
-    "operatorPrincipalType: 'Robot'",
-    'may not be Robot',
-  ],
-  [main, 'taskHubName\n', 'taskHub\n', 'taskHub is not declared'],
-  [main, 'app.outputs.url', "listKeys(app.outputs.id, '2025-03-01').masterKey", 'tells a secret'],
-  [
-    storage,
-    'allowSharedKeyAccess: false',
-    'allowSharedKeyAccess: true',
-    'allowSharedKeyAccess may not be true',
-  ],
-  [storage, '    allowSharedKeyAccess: false\n', '', 'has no properties.allowSharedKeyAccess'],
-  [storage, "'TLS1_2'", "'1.2'", 'may not be 1.2'],
-  [storage, "'Standard_LRS'", "'Standard_lrs'", 'may not be Standard_lrs'],
-  [storage, "bypass: 'None'", "bypass: 'AzureService'", 'may not be AzureService'],
-  [storage, "publicNetwork ? 'Allow' : 'Deny'", "'Deny'", 'do not go with publicNetworkAccess'],
-  [
-    storage,
-    "bypass: 'None'",
-    "bypass: 'None'\n ipRules: [{ value: '198.51.100.7' }]",
+    'storageAccounts',
+    'properties.networkAcls.ipRules[0].value',
+    '"198.51.100.7"',
     'does not let the app in',
   ],
+  ['storageAccounts', 'name', 'stdata_1', 'may not be stdata_1'],
+  ['queues', 'name', 'stdata/default/event_retries', 'may not be stdata/default/event_retries'],
+  ['containers', 'name', 'sthost/default/App', 'may not be sthost/default/App'],
+  ['vaults', 'properties.enablePurgeProtection', 'false', 'may not be false'],
+  ['vaults', 'properties.softDeleteRetentionInDays', '5', 'may not be 5'],
+  ['vaults', 'name', 'kv--relay', 'may not be kv--relay'],
+  ['workspaces', 'properties.sku.name', '"pergb2018"', 'may not be pergb2018'],
+  ['workspaces', 'properties.retentionInDays', '5', 'may not be 5'],
+  ['components', 'properties.DisableLocalAuth', 'false', 'may not be false'],
+  ['scheduledQueryRules', 'properties.windowSize', '"PT36H"', 'may not be PT36H'],
+  ['scheduledQueryRules', 'properties.evaluationFrequency', '"5m"', 'may not be 5m'],
   [
-    storage,
-    /subscriptionResourceId\((.*)\)/,
-    'tenantResourceId($1)',
-    'made by subscriptionResourceId',
+    'scheduledQueryRules',
+    'properties.criteria.allOf[0].operator',
+    '"Greaterthan"',
+    'may not be Greaterthan',
   ],
-  [storage, "'ServicePrincipal'", "'ManagedIdentity'", 'may not be ManagedIdentity'],
   [
-    storage,
-    'guid(account.id, principalId, role)',
-    'guid(account.id, role)',
-    'guid of scope, principal and role',
+    'scheduledQueryRules',
+    'properties.criteria.allOf[0].timeAggregation',
+    '"count"',
+    'may not be count',
   ],
-  [storage, 'principalId: principalId', 'principalId: account.id', 'by its object id'],
-  [storage, '    scope: account\n', '', 'never on the group'],
-  [storage, 'output id string = account.id', 'output id string = account.id)', 'is no Bicep'],
+  ['actionGroups', 'properties.groupShortName', '"defender-relay"', 'may not be defender-relay'],
+  ['role', 'properties.principalType', '"ManagedIdentity"', 'may not be ManagedIdentity'],
+  ['role', 'name', "[guid('/Microsoft.Storage', 'x')]", 'guid of scope, principal and role'],
+  ['sites/config', 'properties.KEY', "[listKeys('x', '1').key]", 'reads a key'],
+])('a breach is found in the public set: %s %s = %s', (type, path, value, said) => {
+  expect(findBreaches(change('public', type, path, value)).join('\n')).toContain(said)
+})
+
+test.each<[type: string, path: string, value: string, said: string]>([
   [
-    vault,
-    'enablePurgeProtection: true',
-    'enablePurgeProtection: false',
-    'enablePurgeProtection may not be false',
-  ],
-  [vault, 'softDeleteRetentionInDays: 90', 'softDeleteRetentionInDays: 5', 'may not be 5'],
-  [vault, "'tenable-secret-key'", "'tenable_secret_key'", 'may not be tenable_secret_key'],
-  [
-    network,
-    'Microsoft.App/environments',
-    'Microsoft.Web/serverFarms',
+    'virtualNetworks',
+    'properties.subnets[0].properties.delegations[0].properties.serviceName',
+    '"Microsoft.Web/serverFarms"',
     'may not be Microsoft.Web/serverFarms',
   ],
+  ['virtualNetworks', 'properties.subnets[0].name', '"app_net"', 'may not be app_net'],
+  ['privateDnsZones', 'location', '"westeurope"', 'may not be westeurope'],
   [
-    network,
-    "name: 'app'\n        properties",
-    "name: 'app_net'\n        properties",
-    'may not be app_net',
+    'privateEndpoints',
+    'properties.privateLinkServiceConnections[0].properties.groupIds[0]',
+    '"blobs"',
+    'may not be blobs',
   ],
-  [network, "location: 'global'", 'location: location', 'nobody can see what location comes to'],
-  [
-    network,
-    /\$\{environment\(\)\.suffixes\.storage\}/,
-    'core.windows.net',
-    'right in one cloud only',
-  ],
-  ['bicep/modules/endpoints.bicep', "service: 'blob'", "service: 'blobs'", 'may not be blobs'],
-  [monitoring, "'PerGB2018'", "'pergb2018'", 'may not be pergb2018'],
-  [monitoring, 'retentionInDays: 30', 'retentionInDays: 5', 'may not be 5'],
-  [monitoring, 'DisableLocalAuth: true', 'DisableLocalAuth: false', 'may not be false'],
-  [alerts, "windowSize: 'PT15M'", "windowSize: 'PT36H'", 'may not be PT36H'],
-  [alerts, "evaluationFrequency: 'PT5M'", "evaluationFrequency: '5m'", 'may not be 5m'],
-  [alerts, /operator: '\w+'/, "operator: 'Greaterthan'", 'may not be Greaterthan'],
-  [alerts, "timeAggregation: 'Count'", "timeAggregation: 'count'", 'may not be count'],
-])('a breach is seen: %s with %s → %s', (path, from, to, said) => {
-  const breaches = findBreaches(withChange(path, from, to))
-
-  expect(breaches.join('\n')).toContain(said)
+])('a breach is found in the private set: %s %s = %s', (type, path, value, said) => {
+  expect(findBreaches(change('private', type, path, value)).join('\n')).toContain(said)
 })
+
+test('a role on the group, an unknown role and a secret parameter are found', () => {
+  const values = new Map([['properties.principalType', '"ServicePrincipal"']])
+  const wrong: Item[] = [
+    { type: 'role', name: 'Reader on the group for id.principalId', values },
+    {
+      type: 'role',
+      name: '00000000-0000-0000-0000-000000000000 on /Microsoft.Web/sites/a for id.principalId',
+      values,
+    },
+    { type: 'parameter', name: 'tenableKey', values: new Map([['type', '"secureString"']]) },
+  ]
+
+  const said = findBreaches(wrong).join('\n')
+
+  for (const sentence of ['never on the group', 'no role that we know', 'takes a secret'])
+    expect(said).toContain(sentence)
+})
+
+/** A set with one value of the first resource of a type changed or taken away. */
+function change(set: string, type: string, path: string, value: string | undefined): Item[] {
+  const items = expand(set)
+  const item = items.find((one) => one.type === type || one.type.endsWith(`/${type}`))
+  if (!item) throw new Error(`${set} has no ${type}`)
+  if (path === 'name' && type !== 'role') item.name = value ?? ''
+  else if (value === undefined) item.values.delete(path)
+  else item.values.set(path, value)
+  return items
+}

@@ -1,55 +1,32 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { Node } from 'web-tree-sitter'
 import { loadRegistrations, root } from '../functions/load-registrations.ts'
-import { at } from './find-breaches.ts'
-import { findItems, memberOf } from './find-literals.ts'
-import { named, readTemplate, textOf, within } from './read-template.ts'
-import { templateTexts } from './template-texts.ts'
+import { expand, listAt, readSettings, readText, setNames, textOf } from './template-texts.ts'
 
-const read = (path: string) => readTemplate(path, templateTexts[path] ?? '')
-const main = read('bicep/main.bicep')
-const app = read('bicep/modules/app.bicep')
-const vault = read('bicep/modules/vault.bicep')
+const one = (set: string, type: string) =>
+  expand(set).find((item) => item.type === `Microsoft.${type}`)
+const all = (set: string, type: string) =>
+  expand(set).filter((item) => item.type === `Microsoft.${type}`)
 
-/** The value of a parameter in a call of `main.bicep`, as it is written. */
-const argument = (call: string, name: string) =>
-  main.modules
-    .filter((one) => one.name === call)
-    .flatMap((one) => at(one, `params.${name}`).map(({ text }) => text))
+test('the site gets the identity by its resource id, and its settings by its client id', () => {
+  const site = one('public', 'Web/sites')
+  const identity = `/Microsoft.ManagedIdentity/userAssignedIdentities/id-${site?.name}`
 
-test('the site gets the identity by its resource id, its settings by its client id, grants by its object id', () => {
-  const [site] = app.resources.filter(({ type }) => type === 'Microsoft.Web/sites')
-
-  expect(argument('app', 'identityId')).toEqual(['identity.id'])
-  expect(argument('app', 'clientId')).toEqual(['identity.properties.clientId'])
-  expect(
-    site ? at(site, 'properties.keyVaultReferenceIdentity').map(({ text }) => text) : [],
-  ).toEqual(['identityId'])
-  for (const call of ['hostStorage', 'dataStorage', 'vault', 'monitoring'])
-    expect(argument(call, 'principalId')).toEqual(['identity.properties.principalId'])
+  expect(textOf(site?.values.get('properties.keyVaultReferenceIdentity'))).toBe(identity)
+  expect(site?.values.get(`identity.userAssignedIdentities.${identity}`)).toBe('{}')
+  for (const name of ['AZURE_CLIENT_ID', 'RELAY_STORAGE__clientId'])
+    expect(readSettings().get(name)).toBe(`[id-${site?.name}.clientId]`)
 })
 
-test('both Tenable settings refer to the granted secrets, without a version, once the secrets exist', () => {
-  const settings = app.variables.get('tenableSettings')
-  const secrets = vault.resources
-    .filter(({ type }) => type.endsWith('/secrets'))
-    .flatMap((one) => at(one, 'name'))
-  const granting = vault.resources.filter((one) =>
-    at(one, 'scope').some(({ text }) => text.startsWith('vault::')),
-  )
+test('both Tenable settings refer to a secret without a version, once the secrets exist', () => {
+  const references = [...readSettings(expand('auth'))].filter(([name]) => /^TENABLE_/.test(name))
 
-  const references = [
-    ...(settings?.text ?? '').matchAll(
-      /'@Microsoft\.KeyVault\(SecretUri=\$\{vaultUri\}secrets\/([\w-]+)\/\)'/g,
-    ),
-  ]
-  expect(references.map(([, name]) => name)).toEqual(secrets.map(textOf))
-  expect(settings?.text).toMatch(/^tenableConfigured\s+\?/)
-  expect(granting).toHaveLength(2)
-  expect(
-    templateTexts['bicep/modules/vault.bicep']?.match(/= if \(tenableConfigured\)/g),
-  ).toHaveLength(2)
+  expect(references.map(([, value]) => /secrets\/[\w-]+\/\)/.exec(value)?.[0])).toEqual([
+    'secrets/tenable-access-key/)',
+    'secrets/tenable-secret-key/)',
+  ])
+  for (const set of setNames.filter((name) => name !== 'auth'))
+    expect([...readSettings(expand(set)).keys()].join()).not.toContain('TENABLE')
 })
 
 test('routes without a key pass Easy Auth too, and nothing else but the calls of Durable', async () => {
@@ -57,122 +34,118 @@ test('routes without a key pass Easy Auth too, and nothing else but the calls of
   const open = functions.flatMap(({ trigger }) =>
     trigger.authLevel === 'anonymous' ? [`/api/${String(trigger.route).replace(/\{.*/, '')}`] : [],
   )
+  const auth = expand('auth').find(({ name }) => name.endsWith('/authsettingsV2'))
 
-  const passed = app.resources.flatMap((one) =>
-    at(one, 'properties.globalValidation.excludedPaths[]').map(textOf),
-  )
+  const passed = listAt(auth?.values, /excludedPaths\[/)
 
   expect(passed.toSorted()).toEqual([...new Set([...open, '/runtime/webhooks/'])].toSorted())
 })
 
-test('in a private network the app waits for every endpoint that it needs', () => {
-  const endpoints = read('bicep/modules/endpoints.bicep')
-  const wanted = endpoints.variables.get('wanted')
-  const [call] = main.modules.filter(({ name }) => name === 'app')
+test('Easy Auth is switched off again where no client id is set', () => {
+  for (const set of setNames) {
+    const auth = expand(set).find(({ name }) => name.endsWith('/authsettingsV2'))
+    expect(auth?.values.get('properties.platform.enabled')).toBe(String(set === 'auth'))
+  }
+})
 
-  const services = (wanted ? (findItems(wanted, endpoints, []) ?? []) : []).map(({ node }) =>
-    ['of', 'service'].map((key) => textOf(memberOf(node, key))).join(' '),
-  )
-
-  expect(services).toEqual([
+test('in a private network there is an endpoint for every service that the app needs', () => {
+  const services = (set: string) =>
+    all(set, 'Network/privateEndpoints').map(
+      ({ name, values }) =>
+        `${/-(host|data|relay)-/.exec(name.slice(20))?.[1] ?? 'app'} ${listAt(values, /groupIds/)}`,
+    )
+  const needed = [
     'host blob',
     'host queue',
     'host table',
     'data queue',
     'data table',
     'relay vault',
+  ]
+
+  for (const set of ['private', 'hub'])
+    expect(services(set).toSorted()).toEqual([...needed, 'app sites'].toSorted())
+  expect(services('landing-zone').toSorted()).toEqual(needed.toSorted())
+  expect(services('public')).toEqual([])
+  expect(readText('bicep/main.bicep')).toContain('dependsOn: [endpoints]')
+})
+
+test('a public app in front of private storage has no endpoint and no zone that would hide other apps', () => {
+  const zones = (set: string) => all(set, 'Network/privateDnsZones').length
+
+  expect(
+    textOf(one('landing-zone', 'Web/sites')?.values.get('properties.publicNetworkAccess')),
+  ).toBe('Enabled')
+  expect([zones('private'), zones('hub'), zones('landing-zone')]).toEqual([5, 0, 4])
+  for (const { values } of [
+    ...all('landing-zone', 'Storage/storageAccounts'),
+    ...all('landing-zone', 'KeyVault/vaults'),
   ])
-  expect(call ? at(call, 'dependsOn[]').map(({ text }) => text) : []).toEqual(['endpoints'])
-  expect(argument('appEndpoint', 'groupId')).toEqual(["'sites'"])
+    expect(textOf(values.get('properties.publicNetworkAccess'))).toBe('Disabled')
 })
 
 test('the app calls out of a subnet of its own through the NAT gateway, and endpoints lie in the other', () => {
-  const network = read('bicep/modules/network.bicep')
-  const isList = ({ type, text }: Node) => type === 'object_property' && text.startsWith('subnets:')
-  const [list] = within(network.root)
-    .filter(isList)
-    .flatMap((node) => named(node)[1] ?? [])
-  const subnets = (list ? named(list) : []).map((node) => {
-    const properties = memberOf(node, 'properties')
-    const has = (name: string) => (properties && memberOf(properties, name) ? [name] : [])
-    return [
-      textOf(memberOf(node, 'name')),
-      ...['natGateway', 'delegations', 'serviceEndpoints'].flatMap(has),
-    ]
-  })
+  const network = one('private', 'Network/virtualNetworks')?.values
+  const has = (index: number, what: string) =>
+    listAt(network, new RegExp(`^properties\\.subnets\\[${index}\\]\\.properties\\.${what}`))
+      .length > 0
 
-  expect(subnets).toEqual([['app', 'natGateway', 'delegations'], ['endpoints']])
-  expect(argument('app', 'subnetId')).toEqual(["network.?outputs.appSubnetId ?? ''"])
-  for (const call of ['endpoints', 'appEndpoint'])
-    expect(argument(call, 'subnetId')).toEqual(['network!.outputs.endpointSubnetId'])
+  expect(listAt(network, /subnets\[\d\]\.name$/)).toEqual(['app', 'endpoints'])
+  expect([0, 1].map((index) => has(index, 'natGateway'))).toEqual([true, false])
+  expect([0, 1].map((index) => has(index, 'delegations'))).toEqual([true, false])
+  expect([0, 1].map((index) => has(index, 'serviceEndpoints'))).toEqual([false, false])
 })
 
-test('every service that has an endpoint has a zone, of its own or of the hub', () => {
-  const network = read('bicep/modules/network.bicep')
-  const names = network.variables.get('zoneNames')
-  const zones = network.resources.filter(({ type }) =>
-    type.startsWith('Microsoft.Network/privateDnsZones'),
-  )
-  const text = templateTexts['bicep/modules/network.bicep'] ?? ''
+test('guards of a hub are on both subnets, and existing subnets are used without a network of our own', () => {
+  const hub = one('hub', 'Network/virtualNetworks')?.values
 
-  const services = (names ? named(names) : []).map((node) => textOf(node.namedChild(0)))
+  expect(listAt(hub, /networkSecurityGroup\.id$/)).toHaveLength(2)
+  expect(listAt(hub, /routeTable\.id$/)).toHaveLength(2)
+  expect(all('landing-zone', 'Network/virtualNetworks')).toEqual([])
+  expect(all('landing-zone', 'Network/natGateways')).toEqual([])
+})
 
-  expect(services).toEqual(['blob', 'queue', 'table', 'vault', 'sites'])
-  expect(network.outputs.get('zoneIds')?.text.match(/zoneNames\.\w+/g)).toEqual(
-    services.map((service) => `zoneNames.${service}`),
-  )
-  expect(text.match(/items\(zoneNames\): if \(empty\(zoneIds\)\)/g)).toHaveLength(zones.length)
-  expect(argument('network', 'zoneIds')).toEqual(['privateDnsZoneIds'])
+test('alerts go to the address, to the group that exists, or to nobody', () => {
+  const targets = (set: string) =>
+    new Set(
+      all(set, 'Insights/scheduledQueryRules').map(({ values }) =>
+        listAt(values, /actionGroups/).join(),
+      ),
+    )
+
+  expect([...targets('public')]).toEqual([expect.stringMatching(/\/actionGroups\/ag-relay-/)])
+  expect([...targets('hub')]).toEqual(['/subscriptions/hub/actionGroups/ag-soc'])
+  expect([...targets('private')]).toEqual(['[]'])
+  expect(listAt(one('public', 'Insights/actionGroups')?.values, /emailAddress/)).toEqual([
+    'soc@contoso.example',
+  ])
 })
 
 test('two installations in one group share nothing but DNS zones', () => {
-  const shared = /privateDnsZones$|roleAssignments$|diagnosticSettings$|^Microsoft\.Graph/
-  const resources = Object.keys(templateTexts).flatMap((path) => read(path).resources)
-  const own = resources.filter(
-    ({ type, version, isExisting }) => version && !isExisting && !shared.test(type),
+  const own = expand('private').filter(
+    ({ type }) => /^Microsoft/.test(type) && !/privateDnsZones$/.test(type),
   )
+  // The first set has the token whole in the name of its vault.
+  const token = /kv-relay-(\w{8})/.exec(one('private', 'KeyVault/vaults')?.name ?? '')?.[1] ?? '-'
 
-  const loose = own.filter(
-    (one) => !at(one, 'name').some(({ text }) => /(?<!\.)\bname\b/.test(text)),
-  )
-  const handedIn = main.modules.flatMap((call) => at(call, 'params.name').map(({ text }) => text))
+  expect(own.length).toBeGreaterThan(30)
+  expect(own.filter(({ name }) => !name.includes(token))).toEqual([])
+})
 
-  expect(own.length).toBeGreaterThan(10)
-  expect(loose.map(({ name }) => name)).toEqual([])
-  expect(handedIn.filter((text) => !/\bname\b|\btoken\b/.test(text))).toEqual([])
+test('names that azd accepts become names that Azure accepts', () => {
+  expect(one('public', 'Web/sites')?.name).toMatch(/^relay-my-env-1-[a-z0-9]{8}$/)
+  expect(one('hub', 'Web/sites')?.name).toMatch(/^relay-contoso-security-[a-z0-9]{8}$/)
+  expect(one('hub', 'Web/sites')?.values.get('tags.azd-env-name')).toContain('Contoso_Security.Op')
 })
 
 test('every read of a secret is logged to the workspace', () => {
-  const settings = vault.resources.filter(
-    ({ type }) => type === 'Microsoft.Insights/diagnosticSettings',
+  const settings = all('public', 'Insights/diagnosticSettings')
+
+  expect(settings.map(({ name }) => name)).toEqual([
+    expect.stringMatching(/^on Microsoft\.KeyVault\/vaults\/kv-relay-/),
+  ])
+  expect(listAt(settings[0]?.values, /categoryGroup/)).toEqual(['audit'])
+  expect(textOf(settings[0]?.values.get('properties.workspaceId'))).toBe(
+    '[monitoring.outputs.workspaceId]',
   )
-
-  expect(settings.flatMap((one) => at(one, 'scope').map(({ text }) => text))).toEqual(['vault'])
-  expect(settings.flatMap((one) => at(one, 'properties.logs[].categoryGroup').map(textOf))).toEqual(
-    ['audit'],
-  )
-  expect(argument('vault', 'workspaceId')).toEqual(['monitoring.outputs.workspaceId'])
-})
-
-test('no name is longer than its service allows, and the host id is not cut', () => {
-  const most = Number(main.parameters.get('environmentName')?.decorators.get('maxLength')?.text)
-  const fill = (text: string): string =>
-    text
-      .replace(/^take\('(.*)', (\d+)\)$/, (_, inner: string, length) =>
-        fill(`'${inner}'`).slice(0, Number(length)),
-      )
-      .replace(/\$\{take\(token, (\d+)\)\}/g, (_, length) => 'a'.repeat(Number(length)))
-      .replaceAll(`\${token}`, 'a'.repeat(13))
-      .replaceAll(`\${environmentName}`, 'e'.repeat(most))
-      .replaceAll("'", '')
-
-  const name = fill(main.variables.get('name')?.text ?? '')
-  const accounts = ['hostStorage', 'dataStorage'].flatMap((call) =>
-    argument(call, 'name').map(fill),
-  )
-  const [vaultName = ''] = argument('vault', 'name').map(fill)
-
-  expect(name).toMatch(/^[a-z0-9-]{2,32}$/)
-  expect(accounts.filter((account) => !/^[a-z0-9]{3,24}$/.test(account))).toEqual([])
-  expect(vaultName).toMatch(/^(?=.{3,24}$)[a-z](?:[a-z0-9]|-(?=[a-z0-9]))+$/)
 })

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Run } from '../../local/app-client.ts'
-import { createProgress, type Screen } from '../../local/terminal.ts'
+import { createProgress, inThisShell, type Screen } from '../../local/terminal.ts'
 
 const file = (state: Run['files'][number]['state']): Run['files'][number] => ({
   number: 1,
@@ -102,4 +102,15 @@ test('without a terminal a state is printed once, without control characters', (
     'importing: 2/4 files, 1234 rows, 99 rows/s, 1 waiting: not there yet\n',
     'published: 2/4 files, 1234 rows, 100 rows/s\n',
   ])
+})
+
+test('a command of a fix is the one of the shell in use', () => {
+  const line = 'sh bicep/grants/grant-roles.sh object-1 Alert.Read.All'
+  const inPowerShell = 'pwsh bicep/grants/grant-roles.ps1 object-1 Alert.Read.All'
+  const modules = { PSModulePath: 'C:\\Modules' }
+
+  expect(inThisShell(line, {}, 'linux')).toBe(line)
+  expect(inThisShell(line, modules, 'linux')).toBe(inPowerShell)
+  expect(inThisShell(line, modules, 'win32')).toBe(inPowerShell)
+  expect(inThisShell(line, { ...modules, MSYSTEM: 'MINGW64' }, 'win32')).toBe(line)
 })

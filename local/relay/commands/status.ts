@@ -1,3 +1,4 @@
+import { inThisShell } from '../../terminal.ts'
 import type { Command } from '../command-line.ts'
 import { type Block, factsOf, isRecord, pick, pickEntries, pickList, pickText } from '../format.ts'
 
@@ -88,5 +89,5 @@ export const statusCommands: readonly Command[] = [
 const problemsOf = (section: Record<string, unknown>): [string, string][] =>
   pickList(section, 'problems').map((one) => [
     String(section.name),
-    [pickText(one, 'title'), pickText(one, 'fix')].filter(Boolean).join('. '),
+    [pickText(one, 'title'), inThisShell(pickText(one, 'fix'))].filter(Boolean).join('. '),
   ])

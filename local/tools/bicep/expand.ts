@@ -1,0 +1,167 @@
+import { execFile } from 'node:child_process'
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Expanded } from './table.ts'
+
+/** A set of parameters: its file and the variables that the file reads. */
+interface ParameterSet {
+  file: string
+  env: Record<string, string>
+}
+
+const AZURE_ENV_NAME = 'my_env.1'
+const main = 'main.bicepparam'
+
+/** The sets that are expanded; those of `main.bicepparam` go through the variables that its readers set. */
+export const parameterSets: Record<string, ParameterSet> = {
+  public: { file: main, env: { AZURE_ENV_NAME, RELAY_ALERT_EMAIL: 'soc@contoso.example' } },
+  private: { file: main, env: { AZURE_ENV_NAME, RELAY_PUBLIC_NETWORK: 'false' } },
+  hub: { file: 'compiler/hub.bicepparam', env: {} },
+  auth: {
+    file: main,
+    env: {
+      AZURE_ENV_NAME,
+      RELAY_AUTH_CLIENT_ID: '33333333-3333-3333-3333-333333333333',
+      RELAY_TENABLE: 'true',
+      RELAY_OPERATOR_ID: '44444444-4444-4444-4444-444444444444',
+    },
+  },
+  recover: { file: main, env: { AZURE_ENV_NAME, RELAY_RECOVER_VAULT: '1' } },
+  'landing-zone': { file: 'compiler/landing-zone.bicepparam', env: {} },
+}
+
+/** Role definitions by id. */
+export const roleNames: Record<string, string> = {
+  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b': 'Storage Blob Data Owner',
+  '974c5e8b-45b9-4653-ba55-5f855dd0fb88': 'Storage Queue Data Contributor',
+  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
+  '4633458b-17de-408a-b874-0445c86b69e6': 'Key Vault Secrets User',
+  'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': 'Key Vault Secrets Officer',
+  '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',
+  '43d0d8ad-25c7-4714-9337-8ba259a9fe05': 'Monitoring Reader',
+}
+
+/** What the compiler says of a template that it does not take without a message. */
+export class Complaint extends Error {}
+
+/** Copies the templates to a folder of its own, where faults can be planted and the compiler may write. */
+export function copyTemplates(root: string): { folder: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'relay-bicep-'))
+  cpSync(join(root, 'bicep'), folder, {
+    recursive: true,
+    filter: (path) => !/[\\/]obj$/.test(path),
+  })
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
+
+/** Expands the templates with one set of parameters, offline. */
+export async function expandSet(compiler: string, folder: string, name: string): Promise<Expanded> {
+  const { file, env } = parameterSets[name] as ParameterSet
+  const params = join(folder, file)
+  const scope = [
+    ...['--tenant-id', '11111111-1111-1111-1111-111111111111'],
+    ...['--subscription-id', '22222222-2222-2222-2222-222222222222'],
+    ...['--resource-group', 'rg', '--location', 'westeurope'],
+  ]
+  await compile(compiler, ['snapshot', params, '--mode', 'overwrite', ...scope], env)
+  const snapshot = JSON.parse(
+    readFileSync(params.replace('.bicepparam', '.snapshot.json'), 'utf8'),
+  ) as { predictedResources: Record<string, unknown>[]; diagnostics: unknown[]; outputs?: object }
+  if (snapshot.diagnostics.length > 0) throw new Complaint(JSON.stringify(snapshot.diagnostics))
+  const expanded: Expanded = new Map()
+  const queries = globSync(join(folder, 'queries/*.kql'))
+  for (const resource of snapshot.predictedResources) {
+    const { id, type, name: own, apiVersion, ...rest } = resource
+    const values = new Map<string, string>()
+    for (const [path, value] of flatten(rest, ''))
+      values.set(path, value.length > 1 ? shorten(value, queries) : value)
+    const heading =
+      type === 'Microsoft.Authorization/roleAssignments'
+        ? describeRole(String(id), rest.properties as Record<string, string>, values, String(own))
+        : `${type}@${apiVersion} ${ownerOf(String(id))}${shorten(String(own), [])}`
+    if (expanded.has(heading)) throw new Complaint(`${heading} is there twice`)
+    expanded.set(heading, values)
+  }
+  return expanded
+}
+
+/** Parameters and outputs of the template. */
+export async function readContract(compiler: string, folder: string): Promise<Expanded> {
+  const text = await compile(compiler, ['build', join(folder, 'main.bicep'), '--stdout'], {})
+  const { parameters, outputs } = JSON.parse(text) as Record<string, Record<string, object>>
+  const lines = (kind: string, all: Record<string, object> = {}) =>
+    Object.entries(all).map(
+      ([name, { metadata: _, ...facts }]: [string, { metadata?: object }]) => {
+        const flat = flatten(facts, '').map(([path, value]) => [path, shorten(value, [])] as const)
+        return [`${kind} ${name}`, new Map(flat)] as const
+      },
+    )
+  return new Map([...lines('parameter', parameters), ...lines('output', outputs)])
+}
+
+/** Runs the compiler; any message is a complaint, since a misspelt property is only a warning. */
+export async function compile(program: string, args: string[], env: Record<string, string>) {
+  const own = Object.entries(process.env).filter(([name]) => !/^(?:RELAY|AZURE)_/.test(name))
+  const { stdout, stderr } = await promisify(execFile)(program, args, {
+    env: { ...Object.fromEntries(own), ...env },
+    maxBuffer: 64e6,
+  }).catch((error: { stdout?: string; stderr?: string; message: string }) => {
+    throw new Complaint(error.stderr?.trim() || error.message)
+  })
+  const said = stderr.split('\n').filter((line) => /\) : (?:Info|Warning|Error) /.test(line))
+  if (said.length > 0) throw new Complaint([...new Set(said)].join('\n'))
+  return stdout
+}
+
+function flatten(value: unknown, path: string): [string, string][] {
+  if (Array.isArray(value))
+    return value.length === 0
+      ? [[path, '[]']]
+      : value.flatMap((one, index) => flatten(one, `${path}[${index}]`))
+  if (typeof value !== 'object' || value === null) return [[path, JSON.stringify(value)]]
+  const members = Object.entries(value)
+  if (members.length === 0) return path ? [[path, '{}']] : []
+  return members.flatMap(([name, one]) =>
+    flatten(
+      one,
+      `${path}${path && '.'}${/\s|\//.test(name) ? shorten(name, []) : name}`.replaceAll(' ', ''),
+    ),
+  )
+}
+
+/** Ids without the part that all have, references by the name of their resource, and queries by the name of their file. */
+function shorten(value: string, queries: string[]): string {
+  const file = queries.find((path) => JSON.stringify(readFileSync(path, 'utf8')) === value)
+  if (file) return `the text of ${basename(file)}`
+  return value
+    .replaceAll(/\/subscriptions\/22222222-[\d-]+\/resourceGroups\/rg(?:\/providers)?/g, '')
+    .replaceAll(/reference\('\/[^']*\/([^'/]+)', '[\w-]+'(?:, 'full')?\)/g, '$1')
+    .replaceAll(/\/subscriptions\/22222222-[\d-]+/g, '')
+    .replaceAll(
+      /reference\(resourceId\('2[^']*', 'rg', 'Microsoft\.Resources\/deployments', format\('(\w+)-.*?, '[\d-]{10}'\)\.outputs\.(\w+)\.value/g,
+      '$1.outputs.$2',
+    )
+}
+
+/** The resource that an extension resource is on. */
+const ownerOf = (id: string) =>
+  id.split('/providers/').length > 2 ? `on ${id.split('/providers/')[1]} ` : ''
+
+function describeRole(
+  id: string,
+  properties: Record<string, string>,
+  values: Map<string, string>,
+  name: string,
+): string {
+  const scope =
+    /extensionResourceId\('([^']*)'/.exec(id)?.[1] ??
+    id.split('/providers/Microsoft.Authorization')[0]
+  const [role = ''] = /[0-9a-f-]{36}$/.exec(properties.roleDefinitionId ?? '') ?? []
+  // The rest stands in the heading.
+  for (const path of values.keys()) if (path !== 'properties.principalType') values.delete(path)
+  values.set('name', shorten(name, []))
+  const principal = shorten(properties.principalId ?? '', []).replace(/^\[(.*)\]$/, '$1')
+  return `role ${roleNames[role] ?? role} on ${shorten(scope ?? '', []) || 'the group'} for ${principal}`
+}
