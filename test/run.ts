@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mayHaveCompiler } from '../local/tools/bicep/find-compiler.ts'
 
 /** Everything that is checked before a change counts, in this order; the first that fails ends it: `npm test`. */
 const steps = [
@@ -14,6 +15,8 @@ for (const [command = '', ...args] of steps) {
   const shell = process.platform === 'win32'
   if (status === 0) status = spawnSync(command, args, { shell, stdio: 'inherit' }).status
 }
+if (!mayHaveCompiler())
+  console.log('No Bicep compiler here: the templates were not compiled, only their table was read')
 const cpu = childSeconds()
 if (cpu !== undefined) console.log(`CPU of all steps: ${cpu.toFixed(0)} s, user and system`)
 // A step that a signal has ended has no status.

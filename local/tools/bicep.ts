@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,7 +14,7 @@ import {
 } from './bicep/expand.ts'
 import { faults, plant } from './bicep/faults.ts'
 import { findCompiler } from './bicep/find-compiler.ts'
-import { compareTables, type Expanded, writeTable } from './bicep/table.ts'
+import { compareTables, type Expanded, readSets, writeTable } from './bicep/table.ts'
 
 const USAGE = `Usage: npm run bicep [-- options]
 
@@ -48,9 +48,7 @@ async function main(): Promise<number> {
   if ('missing' in compiler)
     return print(`The templates were not compiled: ${compiler.missing}.`, options.optional ? 0 : 2)
   print(`bicep ${compiler.version}: ${compiler.path}`)
-  const found = await differences(compiler.path, (now) => {
-    if (options.write) writeFileSync(table, now)
-  })
+  const found = await differences(compiler.path)
   if (found.length > 0)
     return print(
       `${found.join('\n')}\n\nRead each line. If it is meant: npm run bicep -- --write`,
@@ -60,47 +58,43 @@ async function main(): Promise<number> {
     `${Object.keys(parameterSets).length} sets of parameters are as bicep/compiler/table.txt says`,
   )
   print(await compileGrants(compiler.path))
-  return options.faults ? plantAll(compiler.path) : 0
+  return options.faults && !options.write ? plantAll(compiler.path) : 0
 }
 
-/** What the compiler says, or where the expanded templates differ from the table. */
+/** What the compiler says, or where the expanded templates differ from the table; by default in all sets. */
 async function differences(
   compiler: string,
-  seen: (now: string) => void = () => {},
+  names = ['template', ...Object.keys(parameterSets)],
   change: (folder: string) => void = () => {},
 ): Promise<string[]> {
   const results = await Promise.all(
-    ['', ...Object.keys(parameterSets)].map((name) =>
-      limit(async (): Promise<[string, Expanded] | Complaint> => {
-        // Each set in a copy of its own: the compiler writes beside the file that it reads.
-        const { folder, remove } = copyTemplates(root)
-        try {
-          change(folder)
-          return [
-            name,
-            await (name ? expandSet(compiler, folder, name) : readContract(compiler, folder)),
-          ]
-        } catch (error) {
-          if (error instanceof Complaint)
-            return new Complaint(error.message.replaceAll(join(folder, '/'), 'bicep/'))
-          throw error
-        } finally {
-          remove()
-        }
-      }),
-    ),
+    names.map((name) => limit(async () => [name, await expandChanged(name)] as const)),
   )
-  const complaints = results.flatMap((one) =>
+  const complaints = results.flatMap(([, one]) =>
     one instanceof Complaint ? one.message.split('\n') : [],
   )
   if (complaints.length > 0) return [...new Set(complaints)]
-  const [contract, ...sets] = results.flatMap((one) => (one instanceof Complaint ? [] : [one]))
-  // Parameters and outputs are the same in all sets.
-  for (const [, expanded] of sets)
-    for (const [heading, values] of contract?.[1] ?? []) expanded.set(heading, values)
-  const now = writeTable(new Map(sets))
-  seen(now)
-  return compareTables(existsSync(table) ? readFileSync(table, 'utf8') : '', now)
+  const now = writeTable(
+    new Map(results.flatMap(([name, one]) => (one instanceof Complaint ? [] : [[name, one]]))),
+  )
+  if (options.write) writeFileSync(table, now)
+  return compareTables(writeTable(readSets(readFileSync(table, 'utf8'), names)), now)
+
+  async function expandChanged(name: string): Promise<Expanded | Complaint> {
+    // Each set in a copy of its own: the compiler writes beside the file that it reads.
+    const { folder, remove } = copyTemplates(root)
+    try {
+      change(folder)
+      return await (name === 'template'
+        ? readContract(compiler, folder)
+        : expandSet(compiler, folder, name))
+    } catch (error) {
+      if (!(error instanceof Complaint)) throw error
+      return new Complaint(error.message.replaceAll(join(folder, '/'), 'bicep/'))
+    } finally {
+      remove()
+    }
+  }
 }
 
 /** The Graph template needs types that are fetched; where they can't be, that is said. */
@@ -120,7 +114,7 @@ async function compileGrants(compiler: string): Promise<string> {
 async function plantAll(compiler: string): Promise<number> {
   let missed = 0
   for (const fault of faults) {
-    const [first] = await differences(compiler, undefined, (folder) => plant(fault, folder))
+    const [first] = await differences(compiler, [fault.set], (folder) => plant(fault, folder))
     if (!first) missed += 1
     print(`${first ? 'found ' : 'MISSED'}  ${fault.title}: ${first ?? 'no difference'}`)
   }

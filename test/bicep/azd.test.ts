@@ -31,12 +31,12 @@ test('with two installations in one group azd publishes to the site of its envir
   const [, output = ''] = /resourceName: \$\{(\w+)\}/.exec(readText('azure.yaml')) ?? []
 
   expect(
-    expand('public').find(({ type, name }) => type === 'output' && name === output),
+    expand('template').find(({ type, name }) => type === 'output' && name === output),
   ).toBeDefined()
 })
 
 test('outputs have names that Azure does not change', () => {
-  const outputs = expand('public').flatMap(({ type, name }) => (type === 'output' ? [name] : []))
+  const outputs = expand('template').flatMap(({ type, name }) => (type === 'output' ? [name] : []))
 
   expect(outputs.length).toBeGreaterThan(3)
   expect(outputs.filter((name) => !/^[a-z]+(?:[A-Z][a-z]+)*$/.test(name))).toEqual([])

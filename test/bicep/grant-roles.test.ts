@@ -121,7 +121,7 @@ describe.each(shells)('the roles are granted with %s', (_, command) => {
     expect(err).toContain('Alert.Read.All was not granted. You must be Privileged Role')
   })
 
-  test('who is not signed in is told to sign in, not to buy a licence', async () => {
+  test('without a sign-in the answer is to sign in, not to buy a licence', async () => {
     const { code, err } = await startTenant(command)(['principal'], { SIGNED_OUT: 'yes' })
 
     expect(code).toBe(1)

@@ -16,7 +16,7 @@ export interface Item {
 
 const table = readTable(readText('bicep/compiler/table.txt'))
 
-export const setNames: readonly string[] = table.sets
+export const setNames: readonly string[] = table.sets.filter((name) => name !== 'template')
 
 /**
  * What the templates come to with one set of parameters. `npm run bicep` proves with the compiler that the table is theirs;
@@ -50,7 +50,7 @@ export function readSettings(items = expand('public')): Map<string, string> {
 /** Facts of a parameter of `main.bicep`: `type`, `defaultValue`, `allowedValues[0]` … */
 export const readParameters = (): Map<string, Map<string, string>> =>
   new Map(
-    expand('public').flatMap(({ type, name, values }) =>
+    expand('template').flatMap(({ type, name, values }) =>
       type === 'parameter' ? [[name, values]] : [],
     ),
   )

@@ -8,7 +8,7 @@ export interface Entry {
   values: { path: string; value: string; sets: string[] }[]
 }
 
-/** What one set of parameters comes to: entries by heading, each with its values by path. */
+/** What one set of parameters comes to, or the parameters and outputs of the template itself (set `template`): entries by heading, each with its values by path. */
 export type Expanded = Map<string, Map<string, string>>
 
 /** The table as it is committed: each entry once, and behind a line the sets that have it, unless all have it. */
@@ -52,6 +52,20 @@ export function readTable(text: string): { sets: string[]; entries: Entry[] } {
   }
   return { sets, entries }
 }
+
+/** What a table says of some sets. */
+export const readSets = (text: string, names: string[]): Map<string, Expanded> =>
+  new Map(names.map((name) => [name, select(readTable(text).entries, name)]))
+
+const select = (entries: Entry[], set: string): Expanded =>
+  new Map(
+    entries
+      .filter(({ sets }) => sets.includes(set))
+      .map(({ type, name, values }) => [
+        `${type} ${name}`,
+        new Map(values.flatMap((one) => (one.sets.includes(set) ? [[one.path, one.value]] : []))),
+      ]),
+  )
 
 /** The lines in which two tables differ, as a reviewer reads them. */
 export function compareTables(committed: string, now: string): string[] {
