@@ -27,9 +27,12 @@ const options: Record<string, string[]> = {
   'az functionapp show': ['--name', '--resource-group'],
   'az functionapp stop': ['--name', '--resource-group'],
   'az group create': ['--name', '--location'],
+  'az group show': ['--name'],
   'az group delete': ['--name', '--yes'],
+  'az keyvault list-deleted': ['--resource-type'],
   'az keyvault secret set': ['--vault-name', '--name', '--value', '--file'],
   'az login': ['--tenant', '--use-device-code'],
+  'az provider list': [],
   'az provider register': ['--namespace', '--wait'],
   'az resource delete': ['--ids'],
   'az resource list': ['--resource-group', '--tag'],
@@ -40,6 +43,7 @@ const options: Record<string, string[]> = {
     '--assignee-object-id',
     '--assignee-principal-type',
   ],
+  'az role assignment list': ['--assignee', '--scope', '--include-inherited', '--include-groups'],
   'az role assignment delete': ['--ids', '--assignee', '--role', '--scope'],
   'az storage account list': ['--resource-group'],
   'az version': [],
@@ -50,7 +54,7 @@ const options: Record<string, string[]> = {
   'azd env set': [],
   'azd provision': ['--no-state', '--preview'],
   'azd up': [],
-  'azd version': [],
+  'azd version': ['--output'],
 }
 
 /** What is wrong with a command line of `az` or `azd`; undefined when it is known. */

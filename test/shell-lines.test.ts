@@ -72,6 +72,16 @@ test.each([
   expect(unknown).toEqual([])
 })
 
+test('the commands of the doctor are known, with their options', () => {
+  const text = readText('local/tools/doctor/examine.ts')
+  const lines = [...text.matchAll(/ask\(\s*'(azd?)',\s*\[([^;]*?)\],?\s*\)/g)].map(
+    ([, name, args = '']) => `${name} ${args.replaceAll(/[',\s]+/g, ' ').trim()}`,
+  )
+
+  expect(lines.length).toBeGreaterThan(10)
+  expect(lines.flatMap((line) => findUnknown(line) ?? [])).toEqual([])
+})
+
 test('the commands of the documents are found, and a misspelt option or command is seen', () => {
   const all = pages.flatMap((page) => readCommands(readText(page)))
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { grantDefender, grantStorage } from '../../shared/app/fixes.ts'
+import { grantDefender, grantStorage, grantTenable } from '../../shared/app/fixes.ts'
 import { USER_RIGHT } from '../../shared/upstreams/limits-and-roles.ts'
 
 const app = { oid: 'object-1', appid: 'client-1', roles: [], scp: null }
@@ -25,6 +25,10 @@ describe('a grant on Defender', () => {
   })
 })
 
+test('a Tenable key is set from a variable, so that it is in no history of a shell', () => {
+  expect(grantTenable('keys')).toContain('--value "$key"')
+})
+
 describe('a role on the data account', () => {
   test('is granted on the account that the setting names, to the identity that is signed in', () => {
     const command = grantStorage(role, env, 'queue', app)
@@ -35,6 +39,13 @@ describe('a role on the data account', () => {
     )
     expect(command).toContain(`"[?name=='contosodata'].id"`)
     expect(grantStorage(role, env, 'queue', user)).toContain('--assignee-principal-type User')
+  })
+
+  test('comes with the templates where the app has a managed identity: by hand it would stop the next deployment', () => {
+    const command = grantStorage(role, { ...env, IDENTITY_ENDPOINT: 'http://local' }, 'queue', app)
+
+    expect(command).toMatch(/^azd provision --no-state/)
+    expect(command).not.toContain('role assignment')
   })
 
   test('is no fix for a connection string', () => {
