@@ -10,7 +10,8 @@ var yesUnlessSet = union(answers, { '': true })
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'dev')
 
 // Who gets the alerts: an address, an action group that exists, or both. 'none': nobody, and azd does not ask again.
-param alertEmail = replace(readEnvironmentVariable('RELAY_ALERT_EMAIL', ''), 'none', '')
+var alertAddress = readEnvironmentVariable('RELAY_ALERT_EMAIL', '')
+param alertEmail = alertAddress == 'none' ? '' : alertAddress
 param actionGroupId = readEnvironmentVariable('RELAY_ACTION_GROUP_ID', '')
 
 // The object id of the operator who sets the Tenable secrets in the vault: a user, unless operatorPrincipalType is set.

@@ -5,7 +5,10 @@ import { root } from '../functions/load-registrations.ts'
 import { expand, readParameters, readText, setNames, textOf } from './template-texts.ts'
 
 const parameters = readParameters()
-const given = [...readText('bicep/main.bicepparam').matchAll(/^param (\w+) = (.+)$/gm)]
+const file = readText('bicep/main.bicepparam')
+// A value that is read twice stands in a variable of the file.
+const [, address = ''] = /^var alertAddress = (.+)$/m.exec(file) ?? []
+const given = [...file.replaceAll('alertAddress', address).matchAll(/^param (\w+) = (.+)$/gm)]
 
 test('azd finds the templates, the package and the site', () => {
   const azure = readText('azure.yaml')

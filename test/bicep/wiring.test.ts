@@ -117,7 +117,7 @@ test('alerts go to the address, to the group that exists, or to nobody', () => {
   expect([...targets('hub')]).toEqual(['/subscriptions/hub/actionGroups/ag-soc'])
   expect([...targets('private')]).toEqual(['[]'])
   expect(listAt(one('public', 'Insights/actionGroups')?.values, /emailAddress/)).toEqual([
-    'soc@contoso.example',
+    'none-but-soc@contoso.example',
   ])
 })
 

@@ -16,8 +16,14 @@ const main = 'main.bicepparam'
 
 /** The sets that are expanded; those of `main.bicepparam` go through the variables that its readers set. */
 export const parameterSets: Record<string, ParameterSet> = {
-  public: { file: main, env: { AZURE_ENV_NAME, RELAY_ALERT_EMAIL: 'soc@contoso.example' } },
-  private: { file: main, env: { AZURE_ENV_NAME, RELAY_PUBLIC_NETWORK: 'false' } },
+  public: {
+    file: main,
+    env: { AZURE_ENV_NAME, RELAY_ALERT_EMAIL: 'none-but-soc@contoso.example' },
+  },
+  private: {
+    file: main,
+    env: { AZURE_ENV_NAME, RELAY_PUBLIC_NETWORK: 'false', RELAY_ALERT_EMAIL: 'none' },
+  },
   hub: { file: 'compiler/hub.bicepparam', env: {} },
   auth: {
     file: main,
