@@ -1,14 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 
-/** Azurite's published development key: the same on every machine, not a secret. */
-const DEVELOPMENT_KEY =
-  'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
+/** The account of the app's data. Its name is the emulator's usual one, its key is not: that one is published. */
+export const DATA_ACCOUNT = 'devstoreaccount1'
+
+/** A random account key. */
+export const newAccountKey = (): string => randomBytes(32).toString('base64')
 
 /** A running storage emulator. */
 export interface Azurite {
   readonly process: ChildProcess
+  /** Where each service listens. */
+  readonly endpoints: Endpoints
   /** The connection string of one of its accounts. */
   connectionString(account?: string): string
   /** Resolves when its process has ended, for any reason. */
@@ -20,8 +25,8 @@ export interface Azurite {
 export interface AzuriteOptions {
   /** Folder for its files; without one everything is in memory. */
   dataDir?: string
-  /** Account names besides `devstoreaccount1`. */
-  accounts?: string[]
+  /** The key of each account; without them there is the data account, with a key that is in memory only. */
+  accounts?: Record<string, string>
   /** Gets the process id immediately, long before the emulator is ready. */
   onSpawn?(pid: number): void
 }
@@ -29,7 +34,7 @@ export interface AzuriteOptions {
 /** Starts the storage emulator (blob, queue, table) on free loopback ports; rejects when it ends before it is ready. */
 export async function startAzurite({
   dataDir,
-  accounts = [],
+  accounts = { [DATA_ACCOUNT]: newAccountKey() },
   onSpawn,
 }: AzuriteOptions = {}): Promise<Azurite> {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js')
@@ -50,8 +55,8 @@ export async function startAzurite({
       execArgv: ['--import', new URL('./azurite-hook.mjs', import.meta.url).href],
       env: {
         ...process.env,
-        AZURITE_ACCOUNTS: ['devstoreaccount1', ...accounts]
-          .map((name) => `${name}:${DEVELOPMENT_KEY}`)
+        AZURITE_ACCOUNTS: Object.entries(accounts)
+          .map(([name, key]) => `${name}:${key}`)
           .join(';'),
       },
     },
@@ -61,12 +66,13 @@ export async function startAzurite({
   const endpoints = await readEndpoints(child, dataDir)
   return {
     process: child,
+    endpoints,
     ended,
-    connectionString: (account = 'devstoreaccount1') =>
+    connectionString: (account = DATA_ACCOUNT) =>
       [
         'DefaultEndpointsProtocol=http',
         `AccountName=${account}`,
-        `AccountKey=${DEVELOPMENT_KEY}`,
+        `AccountKey=${accounts[account]}`,
         ...Object.entries(endpoints).map(
           ([service, origin]) => `${service}Endpoint=${origin}/${account}`,
         ),

@@ -5,11 +5,13 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { type Azurite, DATA_ACCOUNT, newAccountKey, startAzurite } from './azurite.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 
 const generatedTime = z.iso.datetime()
@@ -24,12 +26,18 @@ const storedSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('upstream') }),
   z.object({ kind: z.literal('live') }),
 ])
+/** The emulator's accounts, each with its member of the folder's keys. A folder without the key gets one. */
+const accounts = { [DATA_ACCOUNT]: 'data' } as const
+const accountKey = z.string().min(1).default(newAccountKey)
+
 const storedState = z.object({
-  keys: z.object({ master: z.string().min(1), function: z.string().min(1) }),
+  keys: z.object({
+    master: z.string().min(1),
+    function: z.string().min(1),
+    data: accountKey,
+  }),
   clockOffsetMs: z.number().min(0),
   source: storedSource.optional(),
-  /** The address of the host while it runs. */
-  url: z.string().optional(),
   /** The callback URL of the built-in receiver's subscription. */
   callbackUrl: z.string().optional(),
 })
@@ -46,10 +54,14 @@ export interface DataFolder extends FolderLock {
   emulatorDir: string
   state: LocalState
   save(): void
+  /** Holds the connection string of the emulator while it runs, for tools such as Storage Explorer. */
+  connectionFile: string
+  /** Starts the emulator on this folder, with a random key for each account. */
+  startEmulator(): Promise<Azurite>
 }
 
 /** The entries of a data folder. A folder with other entries is shared with another use. */
-const ours = /^(?:azurite$|(?:state|lock)\.json)/
+const ours = /^(?:azurite$|(?:state|lock)\.json|storage-connection\.txt$)/
 
 /**
  * Opens a data folder and closes it to other users; creates it when it is missing. Throws one sentence when it can't be used or
@@ -58,6 +70,7 @@ const ours = /^(?:azurite$|(?:state|lock)\.json)/
 export async function openDataFolder(dir: string, signal?: AbortSignal): Promise<DataFolder> {
   const file = join(dir, 'state.json')
   const emulatorDir = join(dir, 'azurite')
+  const connectionFile = join(dir, 'storage-connection.txt')
   try {
     makeFolder(dir)
     const lock = await lockFolder(dir, signal)
@@ -65,14 +78,30 @@ export async function openDataFolder(dir: string, signal?: AbortSignal): Promise
       makeFolder(emulatorDir)
       closeFolder(dir, ours)
       const state = readState(dir) ?? {
-        keys: { master: newKey(), function: newKey() },
+        keys: { master: newKey(), function: newKey(), data: newAccountKey() },
         clockOffsetMs: 0,
       }
       const save = () => {
         writeFileSync(`${file}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
         renameSync(`${file}.new`, file)
       }
-      return { ...lock, dir, emulatorDir, state, save }
+      const startEmulator = async () => {
+        // First stored, then used: other tools keep the key.
+        save()
+        const keys = Object.entries(accounts).map(([account, key]) => [account, state.keys[key]])
+        const azurite = await startAzurite({
+          dataDir: emulatorDir,
+          accounts: Object.fromEntries(keys),
+          onSpawn: lock.noteEmulator,
+        })
+        writeFileSync(connectionFile, `${azurite.connectionString()}\n`, { mode: FILE_MODE })
+        const stop = () => {
+          rmSync(connectionFile, { force: true })
+          return azurite.stop()
+        }
+        return { ...azurite, stop }
+      }
+      return { ...lock, dir, emulatorDir, state, save, connectionFile, startEmulator }
     } catch (error) {
       lock.release()
       throw error

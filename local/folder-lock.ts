@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,14 +9,22 @@ const owner = z.object({
   /** When it started, in the system's own unit: process ids are reused. Null where the system does not say. */
   began: z.string().nullable(),
 })
-const stored = z.object({ host: owner.optional(), emulator: owner.optional() })
+const stored = z.object({
+  host: owner.optional(),
+  emulator: owner.optional(),
+  /** The address of the host while it serves. */
+  url: z.string().optional(),
+})
 
 type Owner = z.output<typeof owner>
+type Lock = z.output<typeof stored>
 
 /** A folder that this process has locked until it releases it or ends. */
 export interface FolderLock {
   /** Notes the emulator's process, so that the next start can wait for it. */
   noteEmulator(pid: number): void
+  /** Notes the address that this process serves, or that it no longer does. */
+  noteAddress(url: string | undefined): void
   release(): void
 }
 
@@ -49,13 +58,31 @@ export async function lockFolder(dir: string, signal?: AbortSignal): Promise<Fol
     }
     await sleep(50, undefined, { signal })
   }
+  const lock: Lock = { host }
+  const save = () => {
+    writeLock(`${file}.${process.pid}`, lock)
+    renameSync(`${file}.${process.pid}`, file)
+  }
   return {
     noteEmulator(pid) {
-      writeLock(`${file}.${process.pid}`, { host, emulator: ownerOf(pid) })
-      renameSync(`${file}.${process.pid}`, file)
+      lock.emulator = ownerOf(pid)
+      save()
+    },
+    noteAddress(url) {
+      lock.url = url
+      save()
     },
     release,
   }
+}
+
+/**
+ * The address of the app that serves a folder now; undefined when its process has ended, in whatever way. Another program may
+ * then listen there, and must not get a key.
+ */
+export function addressOf(dir: string): string | undefined {
+  const { host, url } = readLock(join(dir, 'lock.json'))
+  return host && isRunning(host) ? url : undefined
 }
 
 /** Several starts at the same moment decide one after the other: first the one that creates the file `sign`. */
@@ -85,7 +112,7 @@ async function decideAlone<T>(
   }
 }
 
-function readLock(file: string): z.output<typeof stored> {
+function readLock(file: string): Lock {
   try {
     return stored.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {
@@ -94,14 +121,14 @@ function readLock(file: string): z.output<typeof stored> {
   }
 }
 
-function writeLock(file: string, lock: { host: Owner; emulator: Owner | undefined }): void {
+function writeLock(file: string, lock: Lock): void {
   writeFileSync(file, `${JSON.stringify(lock)}\n`, { mode: 0o600 })
 }
 
 const ownerOf = (pid: number): Owner => ({ pid, began: readProcess(pid)?.began ?? null })
 
 function isRunning({ pid, began }: Owner): boolean {
-  if (process.platform === 'linux') {
+  if (process.platform !== 'win32') {
     const found = readProcess(pid)
     return found !== undefined && found.began === began
   }
@@ -113,15 +140,28 @@ function isRunning({ pid, began }: Owner): boolean {
   }
 }
 
-/** What Linux says about a process; undefined when it has ended, also when its parent has not read its exit code yet. */
+/** What the system says about a process; undefined when it has ended, also when its parent has not read its exit code yet. */
 function readProcess(pid: number): { began: string } | undefined {
+  const [state, began] = process.platform === 'linux' ? readProc(pid) : askPs(pid)
+  return !began || /^[ZX]/.test(state ?? '') ? undefined : { began }
+}
+
+function readProc(pid: number): (string | undefined)[] {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The name, in brackets, may hold anything; the state comes after it, the time of the start 19 words later.
     const words = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    const [state, began] = [words[0], words[19]]
-    return began === undefined || state === 'Z' || state === 'X' ? undefined : { began }
+    return [words[0], words[19]]
   } catch {
-    return undefined
+    return []
   }
+}
+
+/** The state and the start of a process by `ps`, which Linux has too and Windows has not. */
+export function askPs(pid: number): (string | undefined)[] {
+  const args = ['-o', 'stat=', '-o', 'lstart=', '-p', String(pid)]
+  // In a fixed form: it is compared as text.
+  const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' }
+  const { stdout } = spawnSync('ps', args, { encoding: 'utf8', env })
+  return /^\s*(\S+)\s+(.*\S)/.exec(stdout ?? '')?.slice(1) ?? []
 }

@@ -2,6 +2,7 @@ import { type FlowCheck, flows } from '../shared/app/flows.ts'
 import { countName } from '../shared/exports/run-record.ts'
 import type { Table } from '../shared/platform/table.ts'
 import type { OnceReport } from './app-client.ts'
+import type { Azurite } from './azurite.ts'
 import { fleetOptions, type Source } from './data-folder.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { inThisShell } from './terminal.ts'
@@ -52,6 +53,12 @@ export async function describeDevices(table: Table): Promise<string[]> {
     `  signatures  stale on ${stale} devices, unknown on ${unknown}`,
   ]
 }
+
+/** Where the storage emulator listens, and where other tools find its connection string. */
+export const describeEmulator = (endpoints: Azurite['endpoints'], file: string): string =>
+  `storage emulator: ${Object.entries(endpoints)
+    .map(([service, origin]) => `${service.toLowerCase()} ${origin}`)
+    .join(', ')}\n  connection string for Storage Explorer: ${file}`
 
 /** A running host: address, function key, its run, and where its devices come from. */
 export interface Served {

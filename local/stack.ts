@@ -7,7 +7,7 @@ import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { createLog } from '../shared/platform/log.ts'
 import { HOUR_MS } from '../shared/platform/time.ts'
-import { type Azurite, startAzurite } from './azurite.ts'
+import type { Azurite } from './azurite.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
 import { type Host, startHost } from './host/host.ts'
@@ -26,6 +26,7 @@ import type { Known } from './source.ts'
 /** Everything that runs on a laptop, started in order. */
 export interface Stack {
   host: Host
+  azurite: Azurite
   source: Source
   /** The built-in upstreams; absent with `--upstream` and `--live`. */
   simulator: Simulator | undefined
@@ -60,10 +61,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (failures.length > 0) throw failures[0]
   }
   try {
-    const azurite = await startAzurite({
-      dataDir: folder.emulatorDir,
-      onSpawn: folder.noteEmulator,
-    })
+    const azurite = await folder.startEmulator()
     started.push(azurite)
     const broken = azurite.ended.then((): never => {
       throw new Error('The storage emulator has ended by itself: start again.')
@@ -119,7 +117,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }),
     )
     started.push(host)
-    return { host, source, simulator, broken, stop }
+    return { host, azurite, source, simulator, broken, stop }
   } catch (error) {
     await stop()
     throw error

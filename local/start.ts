@@ -10,6 +10,7 @@ import { callerFolder, readOptions, type StartOptions, USAGE } from './options.t
 import {
   describeChecks,
   describeDevices,
+  describeEmulator,
   describeLiveTries,
   describeReport,
   describeTries,
@@ -95,10 +96,10 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { url } = stack.host
     const { master, function: key } = folder.state.keys
     try {
-      folder.state.url = url
-      folder.save()
+      folder.noteAddress(url)
       for (const line of [`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
         progress.say(line)
+      progress.say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
       if (live) for (const line of describeChecks(await preflight(theApp()))) progress.say(line)
       if (live && !options.once) {
         for (const line of describeLiveTries(url, key)) progress.say(line)
@@ -131,8 +132,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     } finally {
       progress.end()
       progress.say('stopping …')
-      delete folder.state.url
-      folder.save()
+      folder.noteAddress(undefined)
       await stack.stop()
     }
   } finally {

@@ -3,7 +3,6 @@ import { parseArgs } from 'node:util'
 import { AV_HEALTH } from '../shared/av-health/export.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
-import { startAzurite } from './azurite.ts'
 import { compareSnapshot } from './compare-snapshot.ts'
 import {
   type DataFolder,
@@ -53,7 +52,7 @@ async function compareWith(
   source: Source & { kind: 'fleet' },
   folder: DataFolder,
 ): Promise<number> {
-  const azurite = await startAzurite({ dataDir: folder.emulatorDir, onSpawn: folder.noteEmulator })
+  const azurite = await folder.startEmulator()
   try {
     const tables = createTables({ connectionString: azurite.connectionString() })
     await tables('Exports').create()

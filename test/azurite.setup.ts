@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { startAzurite } from '../local/azurite.ts'
+import { newAccountKey, startAzurite } from '../local/azurite.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,10 +15,11 @@ declare module 'vitest' {
 
 /** One emulator and one folder of compiled files for the whole run; every ask at `accountsUrl` hands out an account that nobody had before. */
 export default async function setup(project: TestProject) {
-  const accounts = Array.from({ length: 1000 }, (_, index) => `test${index}`)
-  const azurite = await startAzurite({ accounts })
+  const names = Array.from({ length: 1000 }, (_, index) => `test${index}`)
+  const keys = names.map((name) => [name, newAccountKey()])
+  const azurite = await startAzurite({ accounts: Object.fromEntries(keys) })
   const server = createServer((_request, response) => {
-    const account = accounts.shift()
+    const account = names.shift()
     response.statusCode = account ? 200 : 503
     response.end(account ? azurite.connectionString(account) : 'no account is left')
   })

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { retryAfterMs } from '../../shared/platform/http-error.ts'
 import { readState } from '../data-folder.ts'
+import { addressOf } from '../folder-lock.ts'
 import { readOrigin } from '../options.ts'
 import { inThisShell, toPlainJson } from '../terminal.ts'
 
@@ -37,14 +38,15 @@ export async function findTarget(
   const isNear = origin === undefined || isLoopback(new URL(origin).hostname)
   const folder = resolve(from, data ?? '.local')
   const state = isNear ? readFolder(folder) : undefined
+  const running = state && addressOf(folder)
   // Another app on this machine has other keys, and must not get this one.
-  if (origin !== undefined && origin !== state?.url)
+  if (origin !== undefined && origin !== running)
     throw new UsageError('This app needs a function key: --key, or RELAY_KEY with RELAY_URL.')
   if (!state)
     throw new RelayError(`Nothing was started in ${folder} yet: run npm start, or set --url.`)
-  if (state.url === undefined)
+  if (running === undefined)
     throw new RelayError(`No app runs on ${folder} now: run npm start, or set --url.`)
-  return { origin: state.url, key: given ?? state.keys.function }
+  return { origin: running, key: given ?? state.keys.function }
 }
 
 function readFolder(folder: string) {

@@ -130,13 +130,30 @@ describe('the app and its key', () => {
   test('are taken from the data folder while npm start runs', async () => {
     const dir = freshFolder()
     const folder = await openDataFolder(dir)
-    folder.state.url = 'http://127.0.0.1:9'
     folder.save()
+    folder.noteAddress('http://127.0.0.1:9')
+
+    const found = { origin: 'http://127.0.0.1:9', key: folder.state.keys.function }
+    expect(await findTarget({ data: dir }, {}, '/')).toEqual(found)
+    expect(await findTarget({ url: found.origin, data: dir }, {}, '/')).toEqual(found)
     folder.release()
+  })
 
-    const target = await findTarget({ data: dir }, {}, '/')
+  test('are not used when the process has ended without saying so: another one may listen there', async () => {
+    const dir = freshFolder()
+    const folder = await openDataFolder(dir)
+    folder.save()
+    folder.noteAddress('http://127.0.0.1:9')
+    const file = join(dir, 'lock.json')
+    const lock = JSON.parse(readFileSync(file, 'utf8'))
+    // The process id of this process, which started at another time.
+    writeFileSync(file, JSON.stringify({ ...lock, host: { ...lock.host, began: '1' } }))
 
-    expect(target).toEqual({ origin: 'http://127.0.0.1:9', key: folder.state.keys.function })
+    await expect(findTarget({ data: dir }, {}, '/')).rejects.toThrow(/^No app runs on .+ now/)
+    await expect(findTarget({ url: lock.url, data: dir }, {}, '/')).rejects.toThrow(
+      'This app needs a function key',
+    )
+    folder.release()
   })
 
   test('the key of a data folder is only for its own app', async () => {
