@@ -8,8 +8,10 @@ const benches: Record<string, () => Promise<void>> = {
 
 const name = process.argv[2] ?? ''
 const bench = benches[name]
+const USAGE = `Usage: npm run bench -- ${Object.keys(benches).join(' | ')}`
 if (bench) await bench()
+else if (/^(?:-h|--help)$/.test(name)) console.log(USAGE)
 else {
-  console.error(`Usage: npm run bench -- ${Object.keys(benches).join(' | ')}`)
+  console.error(USAGE)
   process.exitCode = 2
 }

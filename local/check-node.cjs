@@ -2,7 +2,7 @@
 const major = Number(process.versions.node.split('.')[0])
 if (major < 24) {
   console.error(
-    `defender-relay runs on Node 24 and this is Node ${process.versions.node}: run "npm ci" again so that the pinned Node is installed (its install script must be allowed), or put Node 24 first on PATH.`,
+    `defender-relay runs on Node 24 and this is Node ${process.versions.node}: run "npm ci" again so that the pinned Node is installed (with optional dependencies), or put Node 24 first on PATH.`,
   )
   process.exit(1)
 }

@@ -100,6 +100,28 @@ const tokenAnswer = z.object({
 })
 const LONGEST_WAIT_MS = 30_000
 
+const LONGEST_ANSWER_MS = 5000
+
+/** Throws one sentence when no server with the routes of the simulator answers at this origin. */
+export async function refuseDeadUpstream(origin: string): Promise<void> {
+  const signal = AbortSignal.timeout(LONGEST_ANSWER_MS)
+  const answer = await fetch(`${origin}/token`, {
+    method: 'POST',
+    signal,
+    redirect: 'manual',
+  }).catch((error: Error & { cause?: { code?: string; message?: string } }) => {
+    const why = signal.aborted ? 'no answer in 5 s' : (error.cause?.code ?? error.cause?.message)
+    throw new Error(
+      `--upstream: ${origin} does not answer (${why}): start that server first, or leave out --upstream.`,
+    )
+  })
+  await answer.body?.cancel()
+  if (answer.status !== 404) return
+  throw new Error(
+    `--upstream: ${origin} is not a server with the routes of the simulator: POST /token answered 404.`,
+  )
+}
+
 /** Signs in at the token endpoint of a simulator: `POST /token` with a client-credentials form. */
 export function createSimulatorCredential(origin: string, clock: Clock): TokenCredential {
   return {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 
 /** The options of `npm start -- …`. */
 export interface StartOptions {
@@ -96,25 +96,25 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
   }
 }
 
+const options = {
+  once: { type: 'boolean', default: false },
+  fleet: { type: 'string' },
+  files: { type: 'string', multiple: true, default: [] as string[] },
+  upstream: { type: 'string' },
+  live: { type: 'boolean', default: false },
+  settings: { type: 'string' },
+  port: { type: 'string' },
+  key: { type: 'string' },
+  data: { type: 'string' },
+  verbose: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
 function parse(args: string[]) {
+  const swallowed = findSwallowed('start', Object.keys(options), args)
+  if (swallowed?.isSure) throw new Error(swallowed.sentence)
   try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        once: { type: 'boolean', default: false },
-        fleet: { type: 'string' },
-        files: { type: 'string', multiple: true, default: [] },
-        upstream: { type: 'string' },
-        live: { type: 'boolean', default: false },
-        settings: { type: 'string' },
-        port: { type: 'string' },
-        key: { type: 'string' },
-        data: { type: 'string' },
-        verbose: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
+    return parseArgs({ args, allowPositionals: true, options })
   } catch (error) {
     throw new Error(whatIsWrong(error as NodeJS.ErrnoException))
   }
@@ -151,6 +151,51 @@ export function readOrigin(text: string): URL | undefined {
   const url = URL.parse(text)
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   return url && isBare ? url : undefined
+}
+
+/** Options that npm has too: a user's npm settings may have them, so they are no sure sign. */
+const npmsOwn = new Set(['all', 'description', 'force', 'json', 'key', 'url'])
+
+/**
+ * Says that npm has taken options for itself, as with `npm start --once`: it passes what stands before `--` only in the
+ * environment. Undefined when it has not.
+ */
+export function findSwallowed(
+  script: string,
+  names: readonly string[],
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): { sentence: string; isSure: boolean } | undefined {
+  if (env.npm_lifecycle_event !== script) return undefined
+  const passed = (name: string) => env[`npm_config_${name.replaceAll('-', '_')}`]
+  const taken = names.filter(
+    (name) => passed(name) && !args.some((arg) => arg.split('=')[0] === `--${name}`),
+  )
+  if (taken.length === 0) return undefined
+  const typed = taken.map((name) => `--${name}${passed(name) === 'true' ? '' : `=${passed(name)}`}`)
+  const command = script === 'start' ? 'npm start' : `npm run ${script}`
+  // npm does not say which value belongs to which option.
+  const example =
+    taken.length === 1 && args.length <= 1 ? [...typed, ...args].join(' ') : '[options]'
+  return {
+    sentence: `npm has taken ${typed.join(', ')} for itself: options of this script come after "--", as in: ${command} -- ${example}`,
+    isSure: taken.some((name) => !npmsOwn.has(name)),
+  }
+}
+
+/** Reads the options of a script without other arguments; throws an Error with one sentence. */
+export function readScriptOptions<const Options extends ParseArgsOptionsConfig>(
+  script: string,
+  options: Options,
+  args: string[],
+) {
+  const swallowed = findSwallowed(script, Object.keys(options), args)
+  if (swallowed?.isSure) throw new Error(swallowed.sentence)
+  try {
+    return parseArgs({ args, options }).values
+  } catch (error) {
+    throw new Error(whatIsWrong(error as Error))
+  }
 }
 
 /** The folder that relative paths of a command line start from: npm runs scripts in the folder of the package. */

@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp, useOverrides } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
 import { readLocalSettings, type Settings } from './laptop.ts'
-import { callerFolder, whatIsWrong } from './options.ts'
+import { callerFolder, readScriptOptions } from './options.ts'
 import { describeChecks } from './report.ts'
 
 const USAGE = `Usage: npm run preflight [-- options]
@@ -26,7 +25,7 @@ async function main(): Promise<number> {
   try {
     options = readOptions(process.argv.slice(2))
   } catch (error) {
-    process.stderr.write(`${whatIsWrong(error as Error)}\n\n${USAGE}\n`)
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
     return 2
   }
   if (options.help) {
@@ -66,14 +65,12 @@ function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings)
 }
 
 function readOptions(args: string[]) {
-  const { values } = parseArgs({
-    args,
-    options: {
-      settings: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  })
+  const options = {
+    settings: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  } as const
+  const values = readScriptOptions('preflight', options, args)
   const { settings } = values
   return {
     ...values,

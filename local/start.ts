@@ -5,7 +5,7 @@ import { AV_HEALTH } from '../shared/av-health/export.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
 import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
-import { readLocalSettings } from './laptop.ts'
+import { readLocalSettings, refuseDeadUpstream } from './laptop.ts'
 import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
 import {
   describeChecks,
@@ -72,6 +72,7 @@ async function main(): Promise<number> {
 }
 
 async function run(options: StartOptions, signal: AbortSignal): Promise<number> {
+  if (options.upstream) await refuseDeadUpstream(options.upstream)
   const folder = await openDataFolder(options.data, signal)
   try {
     refuseMixture(options, folder.state.source)

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { AV_HEALTH } from '../shared/av-health/export.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
@@ -11,21 +10,34 @@ import {
   readState,
   type Source,
 } from './data-folder.ts'
-import { callerFolder, whatIsWrong } from './options.ts'
+import { callerFolder, readScriptOptions } from './options.ts'
 import { createFleet } from './simulator/fleet.ts'
 
 const RUN_FIRST = 'run "npm start -- --once" first'
 const DIFFERENCES_SHOWN = 20
+
+const USAGE = `Usage: npm run verify [-- options]
+
+Compares the snapshot that npm start has published with the simulated fleet,
+field by field. Stop the app first. Ends with 1 when something differs.
+
+  --data DIR   the data folder (default: .local)
+  --help       this page`
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
   let dir: string
   try {
-    const { data } = parseArgs({ options: { data: { type: 'string' } } }).values
+    const options = { data: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const
+    const { data, help } = readScriptOptions('verify', options, process.argv.slice(2))
+    if (help) {
+      console.log(USAGE)
+      return 0
+    }
     dir = data ? resolve(callerFolder('verify'), data) : resolve('.local')
   } catch (error) {
-    console.error(`${whatIsWrong(error as Error)}\n\nUsage: npm run verify -- [--data DIR]`)
+    console.error(`${(error as Error).message}\n\n${USAGE}`)
     return 2
   }
   try {

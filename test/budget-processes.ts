@@ -8,6 +8,10 @@ import { createUpstream } from './platform/budget-load.ts'
 
 /** Two processes share one budget for real minutes (default 3) while a server counts; ends with 1 when it was too much. */
 const minutes = Number(process.argv[2] ?? 3)
+if (!(minutes > 0)) {
+  console.error('Usage: npm run test:budget [-- minutes]')
+  process.exit(2)
+}
 const upstreams = new Map<string, ReturnType<typeof createUpstream>>()
 const counted = ['machine-actions', 'deviceavinfo', 'export']
 for (const family of counted) upstreams.set(family, createUpstream())

