@@ -16,7 +16,7 @@ import {
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
-const pages = ['README.md', ...globSync('docs/*.md', { cwd: root })].map((path) => ({
+const pages = ['README.md', 'SECURITY.md', ...globSync('docs/*.md', { cwd: root })].map((path) => ({
   path: path.replaceAll('\\', '/'),
   text: read(path),
 }))

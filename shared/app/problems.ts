@@ -55,6 +55,8 @@ const upstreamFixes: Record<
   Partial<Record<UpstreamReport['state'], string>>
 > = {
   Defender: {
+    'no-identity':
+      'Give the app an identity and set AZURE_CLIENT_ID to its client id; on a laptop sign in with az login.',
     forbidden:
       "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
     gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
@@ -85,7 +87,7 @@ export function upstreamProblems(
   const general = upstreamFixes[name][state]
   if (!general) return []
   const { title = '', missing = [] } = lastError ?? {}
-  const [first] = missing
+  const [first] = state === 'no-identity' ? [] : missing
   const fix =
     name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : general
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
@@ -137,9 +139,10 @@ export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): P
     })),
   ]
   if (dead === 0) return problems
+  const what = dead === 1 ? 'delivery is a dead letter' : 'deliveries are dead letters'
   const fix =
     'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
-  return [{ title: `${dead} deliveries are dead letters`, fix }, ...problems]
+  return [{ title: `${dead} ${what}`, fix }, ...problems]
 }
 
 export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {

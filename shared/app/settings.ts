@@ -5,13 +5,28 @@ import { ConfigError } from '../platform/errors.ts'
 import { isSchedule } from '../platform/schedule.ts'
 import { cloudNames } from '../upstreams/clouds.ts'
 
+/**
+ * An address: keys, tokens and data are sent there, so only this machine is called without TLS. It has no user, query or
+ * fragment, and its path, if any, is plain.
+ */
+const isAddress = (text: string) =>
+  /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?(?:\/[\w~-][\w.~-]*)*\/*$/i.test(text) &&
+  /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/i.test(text) &&
+  URL.canParse(text)
+
+const expected = 'an https address without user, query and spaces (http only on this machine)'
 const origin = z
-  .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+  .string()
+  .refine(isAddress, `expected ${expected}`)
   .transform((text) => text.replace(/\/+$/, ''))
 
-/** Keys are sent there: only this machine may be called without TLS. */
-const isSafe = (address: string) =>
-  /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/.test(address)
+/** Each endpoint in a connection string; without any, the account's own in Azure. */
+const isSafeConnection = (text: string) => {
+  const endpoints = [...text.matchAll(/Endpoint\s*=\s*([^;]*)/gi)]
+  return endpoints.length > 0
+    ? endpoints.every(([, address = '']) => isAddress(address.trim()))
+    : !/Protocol\s*=\s*http\s*(?:;|$)/i.test(text)
+}
 
 /** When a timer runs. The host leaves out a function whose schedule it can't read, and only its log says so. */
 const schedule = (usual: string) =>
@@ -25,6 +40,7 @@ export const baseSettings = {
       /UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i,
       'expected a storage connection string',
     )
+    .refine(isSafeConnection, `expected endpoints that are each ${expected}`)
     .optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   RELAY_STORAGE__queueServiceUri: origin.optional(),
@@ -71,9 +87,7 @@ export const avHealthSettings = {
 
 /** The upstream Tenable. It is off while its keys are missing. */
 export const tenableSettings = {
-  TENABLE_BASE_URL: origin
-    .refine(isSafe, 'expected an https address')
-    .default('https://cloud.tenable.com'),
+  TENABLE_BASE_URL: origin.default('https://cloud.tenable.com'),
   TENABLE_ACCESS_KEY: z.string().optional(),
   TENABLE_SECRET_KEY: z.string().optional(),
 }

@@ -35,7 +35,7 @@ const showDevice = defineRoute<ExportDeps>()({
         status: 404,
         problem: 'device-not-in-snapshot',
         title: 'The device is not in the current snapshot',
-        detail: `Snapshot ${current.runId} holds ${current.devices} devices, but not this one.`,
+        detail: `It is not among the ${current.devices} of snapshot ${current.runId}.`,
         fix: 'Check the device id. A device that was onboarded after this snapshot is in the next one.',
       })
     }

@@ -45,7 +45,7 @@ export async function decideOutcome(
   if (rejected > parsed * MAX_BAD) {
     const [first] = files.flatMap(({ rejects }) => rejects)
     const why = `the first because ${first?.reason}`
-    return failed(`${rejected} of ${parsed} lines were rejected, ${why}`, 'rejected')
+    return failed(`rejected lines: ${rejected} of ${parsed}, ${why}`, 'rejected')
   }
   if (unreadableRows > parsed * MAX_BAD) {
     const byCount = Object.entries(counts.unreadable).sort(([, one], [, other]) => other - one)

@@ -1,7 +1,7 @@
 const HIDDEN = '[hidden]'
 
 const queryNames =
-  'sig|code|ticket|token|secret|key|password|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
+  'sig|code|ticket|token|secret|key|password|passwd|pwd|otp|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
 const headerNames =
   'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
 
@@ -38,8 +38,20 @@ export function redact(text: string): string {
   return secrets.reduce((safe, [pattern, replacement]) => safe.replace(pattern, replacement), text)
 }
 
+/** In a name in lower case without separators. */
 const SECRET_NAME =
-  /pass(?:word|phrase)|secret|credential|token|api_?-?keys?$|private_?key|community|auth\w{0,40}params/i
+  /pass(?:word|wd|phrase|code)|pwd|secret|credential|token|cookie|connectionstring|privatekey|(?:api|access|shared|auth|account|storage|master|function|signing|encryption|ssh)keys?$|sasur[il]$|^authorization$|community|auth\w{0,40}params/
+/** Short names, which other words hold too: only as whole words. */
+const SECRET_WORDS = new Set(['sig', 'otp', 'sas', 'jwt'])
+
+function isSecretName(name: string): boolean {
+  const words = name.replace(/([a-z\d])([A-Z])/g, '$1 $2').split(/[^A-Za-z\d]+/)
+  const joined = words.join('').toLowerCase()
+  return (
+    SECRET_NAME.test(joined) ||
+    [joined, ...words].some((word) => SECRET_WORDS.has(word.toLowerCase()))
+  )
+}
 
 /**
  * A copy of parsed JSON without secrets: values under names like `password` are hidden, every text is redacted, and
@@ -51,7 +63,7 @@ export function redactJson(value: unknown, secrets: string[] = []): unknown {
   // Lists repeat the same few names a hundred thousand times.
   const names = new Map<string, { name: string; isSecret: boolean }>()
   const lookUp = (name: string) => {
-    const known = names.get(name) ?? { name: clean(name), isSecret: SECRET_NAME.test(name) }
+    const known = names.get(name) ?? { name: clean(name), isSecret: isSecretName(name) }
     names.set(name, known)
     return known
   }

@@ -3,16 +3,20 @@ import type { HttpResponseInit } from '@azure/functions'
 export interface Reply {
   status: number
   body?: unknown
+  /** A body that is JSON text already. */
+  json?: string
   headers?: Record<string, string>
 }
 
-export function toResponse({ status, body, headers = {} }: Reply): HttpResponseInit {
-  if (body === undefined) return { status, headers }
-  return {
-    status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...headers },
-    body: JSON.stringify(body),
-  }
+export function toResponse({
+  status,
+  body,
+  json = body === undefined ? undefined : JSON.stringify(body),
+  headers = {},
+}: Reply): HttpResponseInit {
+  if (json === undefined) return { status, headers }
+  const type = { 'content-type': 'application/json; charset=utf-8' }
+  return { status, headers: { ...type, ...headers }, body: json }
 }
 
 export const notModified = { description: 'Nothing has changed since the ETag of If-None-Match.' }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { UpstreamError } from './errors.ts'
+import { ConfigError, UpstreamError } from './errors.ts'
 import { isTransient } from './http-error.ts'
 import type { Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
@@ -18,7 +18,16 @@ const lastErrorSchema = z.strictObject({
 export const upstreamReportSchema = z.strictObject({
   /** One word that an operator can act on. */
   state: z
-    .enum(['ok', 'forbidden', 'gone', 'throttled', 'incompatible', 'unreachable', 'unknown'])
+    .enum([
+      'ok',
+      'no-identity',
+      'forbidden',
+      'gone',
+      'throttled',
+      'incompatible',
+      'unreachable',
+      'unknown',
+    ])
     .describe('unknown: no call yet, or the last one failed a while ago.'),
   lastOkAt: z.string().nullable(),
   lastError: lastErrorSchema.nullable(),
@@ -54,13 +63,16 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
     recordedOkMs = now.getTime()
   }
 
-  async function recordError({ message: title, facts }: UpstreamError) {
-    const { status = null, missing = [] } = facts
+  async function recordError(error: UpstreamError | ConfigError) {
+    const { status = null, missing = [] } =
+      error instanceof UpstreamError
+        ? error.facts
+        : { missing: error.problems.map(({ setting }) => setting) }
     const at = clock.now().toISOString()
-    const error = { at, since: at, status, title, missing }
+    const latest = { at, since: at, status, title: error.message, missing }
     const { state, lastError } = await report()
-    if (lastError?.since && state === stateOf(error, clock.now())) error.since = lastError.since
-    await table.transact([errors.overwrite(errorKey, error)])
+    if (lastError?.since && state === stateOf(latest, clock.now())) latest.since = lastError.since
+    await table.transact([errors.overwrite(errorKey, latest)])
     // The next good call changes the state.
     recordedOkMs = Number.NEGATIVE_INFINITY
   }
@@ -102,7 +114,10 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
         if (answer !== undefined) await recordOk().catch(() => {})
         return answer
       } catch (error) {
-        if (error instanceof UpstreamError && isUpstreams(error, object))
+        if (
+          error instanceof ConfigError ||
+          (error instanceof UpstreamError && isUpstreams(error, object))
+        )
           await recordError(error).catch(() => {})
         throw error
       }
@@ -111,9 +126,11 @@ export function createUpstreamHealth(table: Table, upstream: string, clock: Cloc
 }
 
 function stateOf(
-  { status, at }: z.infer<typeof lastErrorSchema>,
+  { status, at, missing }: z.infer<typeof lastErrorSchema>,
   now: Date,
 ): UpstreamReport['state'] {
+  // No call was made: the identity is missing.
+  if (status === null && missing.length > 0) return 'no-identity'
   if (status === 401 || status === 403) return 'forbidden'
   if (status === 404 || status === 410) return 'gone'
   if (status !== null && !isTransient(status)) return 'incompatible'

@@ -36,7 +36,7 @@ async function ask(
 const committed = (name: string) =>
   JSON.parse(readFileSync(new URL(`../../docs/${name}.json`, import.meta.url), 'utf8'))
 
-const front = { PUBLIC_BASE_URL: 'http://front.example.net:8080/relay/' }
+const front = { PUBLIC_BASE_URL: 'https://front.example.net:8080/relay/' }
 
 test.each<[Asked, url: string, host: string, basePath: string, scheme: string]>([
   [{}, 'https://relay.example.net/api', 'relay.example.net', '/api', 'https'],
@@ -51,10 +51,10 @@ test.each<[Asked, url: string, host: string, basePath: string, scheme: string]>(
   ],
   [
     { env: front },
-    'http://front.example.net:8080/relay/api',
+    'https://front.example.net:8080/relay/api',
     'front.example.net:8080',
     '/relay/api',
-    'http',
+    'https',
   ],
 ])(
   'the committed descriptions are answered with the address of the app filled in: %j',

@@ -12,6 +12,13 @@ import { defineRoute } from '../../shared/platform/route.ts'
 
 afterEach(() => useOverrides({}))
 
+interface Outcome {
+  status?: number
+  headers?: Record<string, string>
+  body?: string
+  threw?: unknown
+}
+
 /** Answers one request by a route with this handler. */
 async function answer(
   handle: (origin: string, log: Log) => Promise<Reply>,
@@ -45,7 +52,7 @@ async function answer(
   const outcome = await bound
     ?.answer(request, context, client)
     .catch((error: unknown) => ({ threw: error }))
-  return { outcome: outcome as { status?: number; body?: string; threw?: unknown }, lines, context }
+  return { outcome: outcome as Outcome, lines, context }
 }
 
 test('an expected error is answered as a problem that names the invocation', async () => {
@@ -155,4 +162,34 @@ test('the log of an invocation hides secrets', async () => {
 
   expect(lines.join()).toContain('met a link')
   expect(lines.join()).not.toContain('abcdefgh')
+})
+
+test('no answer and no problem is for a cache or may be taken for another type, unless the route says otherwise', async () => {
+  const refusal = new RequestError({ status: 400, problem: 'x', title: 'X', detail: 'x' })
+
+  const answers = await Promise.all([
+    answer(async () => ({ status: 200, body: {} })),
+    answer(async () => ({ status: 204 })),
+    answer(async () => {
+      throw refusal
+    }),
+    answer(async () => {
+      throw new ShapeError('defender', 'GET /x', 'an answer without rows')
+    }),
+    answer(async () => ({
+      status: 200,
+      body: {},
+      headers: { 'cache-control': 'private, max-age=9' },
+    })),
+  ])
+
+  const headers = answers.map(({ outcome }) => outcome.headers ?? {})
+  expect(headers.map((one) => one['cache-control'])).toEqual([
+    'no-store',
+    'no-store',
+    'no-store',
+    'no-store',
+    'private, max-age=9',
+  ])
+  expect(headers.map((one) => one['x-content-type-options'])).toEqual(Array(5).fill('nosniff'))
 })

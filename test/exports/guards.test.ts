@@ -113,7 +113,7 @@ test('a run with too many rejected lines names the first reason', async () => {
   expect(ended).toMatchObject({
     state: 'failed',
     guard: 'rejected',
-    reason: '3 of 3 lines were rejected, the first because the line is not JSON',
+    reason: 'rejected lines: 3 of 3, the first because the line is not JSON',
   })
 })
 

@@ -11,8 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { TableServiceClient } from '@azure/data-tables'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openDataFolder, readState } from '../../local/data-folder.ts'
+import { askPs } from '../../local/folder-lock.ts'
 import { endAll, freshFolder, runToEnd } from './launch.ts'
 
 afterAll(endAll)
@@ -168,6 +170,81 @@ describe('only this user can read callback URLs and keys', () => {
     expect(openToOthers(dir)).toEqual(['.', 'azurite.txt'])
     folder.release()
   })
+})
+
+describe('the emulator of a folder', () => {
+  /** Azurite's development key, as its documentation prints it. */
+  const published =
+    'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=='
+  const listTables = async (connection: string) => {
+    const service = TableServiceClient.fromConnectionString(connection, {
+      allowInsecureConnection: true,
+      retryOptions: { maxRetries: 0 },
+    })
+    const names: string[] = []
+    for await (const { name } of service.listTables()) names.push(name ?? '')
+    return names
+  }
+
+  test('has a random key of its own, the same at each start, and refuses the published one', async () => {
+    const folder = await openDataFolder(freshFolder())
+    const first = await folder.startEmulator()
+    const connection = first.connectionString()
+    const withPublished = connection.replace(/AccountKey=[^;]+/, `AccountKey=${published}`)
+
+    expect(await listTables(connection)).toEqual([])
+    await expect(listTables(withPublished)).rejects.toMatchObject({ statusCode: 403 })
+    await first.stop()
+    const second = await folder.startEmulator()
+    const other = await openDataFolder(freshFolder())
+
+    const keyOf = (text: string) => /AccountKey=([^;]+)/.exec(text)?.[1]
+    expect(keyOf(second.connectionString())).toBe(keyOf(connection))
+    expect(folder.state.keys.data).not.toBe(other.state.keys.data)
+    await second.stop()
+    folder.release()
+    other.release()
+  }, 120_000)
+
+  test('has its connection string in a file that only this user can read, while it runs', async () => {
+    const folder = await openDataFolder(freshFolder())
+
+    const azurite = await folder.startEmulator()
+    const text = readFileSync(folder.connectionFile, 'utf8')
+    const { mode } = statSync(folder.connectionFile)
+    await azurite.stop()
+
+    expect(text).toBe(`${azurite.connectionString()}\n`)
+    expect(mode & 0o777).toBe(0o600)
+    expect(existsSync(folder.connectionFile)).toBe(false)
+    folder.release()
+  }, 120_000)
+
+  test('of a folder from before gets a key, and the folder keeps its other keys', async () => {
+    const dir = freshFolder()
+    const before = { keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }
+    writeFileSync(join(dir, 'state.json'), JSON.stringify(before))
+
+    const folder = await openDataFolder(dir)
+    folder.save()
+
+    expect(readState(dir)?.keys).toEqual({ ...before.keys, data: folder.state.keys.data })
+    expect(folder.state.keys.data).toHaveLength(44)
+    folder.release()
+  })
+})
+
+test('ps says of a process what Linux says: whether it has ended, and when it began', async () => {
+  const other = await bystander()
+  const [state, began] = askPs(other.pid)
+  const again = askPs(other.pid)[1]
+  other.kill('SIGKILL')
+  await once(other, 'exit')
+
+  expect(state).toMatch(/^[A-Y]/)
+  expect(Date.parse(`${began} UTC`)).toBeGreaterThan(Date.parse('2020-01-01'))
+  expect(again).toBe(began)
+  expect(askPs(other.pid)).toEqual([])
 })
 
 describe('a folder is locked by one process at a time', () => {

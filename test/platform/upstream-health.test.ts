@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
+import { ConfigError, UpstreamError, type UpstreamFacts } from '../../shared/platform/errors.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createUpstreamHealth } from '../../shared/platform/upstream-health.ts'
 import { freshStorage } from '../storage.ts'
@@ -116,6 +116,31 @@ test.each([failure({ status: 429, code: 'OwnBudget' }), new TypeError('a bug')])
     expect((await open().report()).state).toBe('unknown')
   },
 )
+
+test('without an identity the upstream is not ok, with the cause, until a call is made', async () => {
+  const problem = 'is not set, or names no identity that may sign in here'
+  const error = new ConfigError('identity', [{ setting: 'AZURE_CLIENT_ID', problem }])
+  await open().track(async () => 1)
+  await clock.advance(3_600_000)
+
+  await expect(fail(error)).rejects.toBe(error)
+  const first = await open().report()
+  await clock.advance(3_600_000)
+  const later = await open().report()
+  await open().track(async () => 1)
+
+  expect([first.state, later.state, (await open().report()).state]).toEqual([
+    'no-identity',
+    'no-identity',
+    'ok',
+  ])
+  expect(first.lastError).toEqual({
+    at: '1970-01-01T01:00:00.000Z',
+    status: null,
+    title: `identity: AZURE_CLIENT_ID ${problem}`,
+    missing: ['AZURE_CLIENT_ID'],
+  })
+})
 
 test('an error passes unchanged even when it cannot be recorded', async () => {
   const error = failure({ status: 403 })

@@ -66,7 +66,12 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     query: z.strictObject({
       ...eventFilters(catalog),
       since: z.iso
-        .datetime({ offset: true, error: 'must be an RFC 3339 time' })
+        .datetime({
+          offset: true,
+          error: ({ input }) =>
+            // A query turns a bare + into a space.
+            `must be an RFC 3339 time${/ \d\d:\d\d$/.test(String(input)) ? '; write its + as %2B' : ''}`,
+        })
         .optional()
         .describe(
           'Begin with the first event detected at this time or later. Not together with after.',

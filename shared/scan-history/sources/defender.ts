@@ -232,7 +232,7 @@ function completenessOf(scan: Scan): Completeness {
   if (state === 'unknown')
     return partial(`The state ${upstreamState ?? '(none)'} is unknown: the run may not be over.`)
   if (targets && targets.length >= total) return { kind: 'complete', reason: null, whereElse: null }
-  if (targets) return partial(`${targets.length} of ${total} targets are listed.`)
+  if (targets) return partial(`The list has ${targets.length} of ${total} targets.`)
   if (state !== 'failed') return partial('Defender lists no targets here.')
   const reason = errorMessage ?? 'The scan failed, and Defender names no target.'
   return { kind: 'none', reason, whereElse: NOWHERE }

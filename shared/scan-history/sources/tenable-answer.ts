@@ -217,7 +217,7 @@ function completenessOf(
     return answer('partial', 'Tenable is reindexing the results of the run.', 'Ask again later.')
   const hostCount = countOf(info.hostcount)
   if (!hosts || hosts.length < (hostCount ?? 1)) {
-    const gap = hosts && hostCount !== null && `${hosts.length} of ${hostCount} hosts are listed.`
+    const gap = hosts && hostCount !== null && `The list has ${hosts.length} of ${hostCount} hosts.`
     return answer('partial', gap || 'Tenable sent no list of hosts.')
   }
   if (state === 'canceled' || state === 'failed')

@@ -67,6 +67,18 @@ test('a reader continues at its cursor, and at the end there is nothing yet', as
   expect(seqs).toEqual([[1, 2], [3], [], [4]])
 })
 
+test('a time whose + the query has turned into a space is refused with a hint', async () => {
+  const { get } = await prepare()
+  const messageFor = async (since: string) => (await get(`events?since=${since}`)).body.errors
+
+  const message = 'must be an RFC 3339 time'
+  expect(await messageFor('2026-11-28T10:00:00+01:00')).toEqual([
+    { path: 'query.since', message: `${message}; write its + as %2B` },
+  ])
+  expect(await messageFor('yesterday')).toEqual([{ path: 'query.since', message }])
+  expect((await get('events?since=2026-11-28T10:00:00%2B01:00')).status).toBe(200)
+})
+
 test.each([
   ['type=defender-relay.machine-action.change', 'query.type', types.join(', ')],
   ['stream=machines', 'query.stream', streams.join(', ')],

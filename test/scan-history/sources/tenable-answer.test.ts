@@ -249,7 +249,7 @@ describe('an answer that is not complete', () => {
 
     expect(scan.counts).toMatchObject({ targets: 3, ...nothing })
     expect(scan.targets).toHaveLength(2)
-    expect(scan.completeness.reason).toBe('2 of 3 hosts are listed.')
+    expect(scan.completeness.reason).toBe('The list has 2 of 3 hosts.')
   })
 
   test('gives no counts while Tenable is reindexing the results', () => {
