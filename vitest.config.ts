@@ -39,10 +39,14 @@ const together = ['bicep', 'events', 'local/simulator', 'platform', 'upstreams']
   (dir) => `test/${dir}/**/*.test.ts`,
 )
 
+const LONGEST_MS = 300_000
+
 const everywhere = {
   pool: 'forks',
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  // Only these end a wait for something that never comes: a slow machine must not reach them.
+  testTimeout: LONGEST_MS,
+  hookTimeout: LONGEST_MS,
+  expect: { poll: { timeout: LONGEST_MS } },
   restoreMocks: true,
 } as const
 

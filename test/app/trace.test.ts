@@ -32,11 +32,10 @@ const idOf = (words: string) =>
   )?.[1] ?? ''
 
 const until = async (isSo: () => boolean) => {
-  for (let looks = 0; looks < 500 && !isSo(); looks++) {
+  for (let looks = 0; !isSo(); looks++) {
     await new Promise((resolve) => setTimeout(resolve, 20))
     if (looks % 10 === 9) stack.clock.advance(1000)
   }
-  expect(isSo(), stack.lines.slice(-20).join('\n')).toBe(true)
 }
 
 const runTimer = (name: string) =>

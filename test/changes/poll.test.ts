@@ -351,9 +351,7 @@ describe('requests', () => {
 })
 
 describe('long runs', () => {
-  test('a quiet tenant polled each minute for twelve days has two events for its one action', {
-    timeout: 90_000,
-  }, async () => {
+  test('a quiet tenant polled each minute for twelve days has two events for its one action', {}, async () => {
     const context = open()
     await poll(context)
     store.put(action('a', 'Pending', clock.now()))

@@ -74,7 +74,6 @@ async function prepare(method: 'files' | 'json', now: SmallExport, before?: Smal
 
 test.each(['files', 'json'] as const)(
   'by %s, two executors at once, each in its epoch, publish one whole export once, in any order of their requests',
-  { timeout: 100_000 },
   async (method) => {
     await fc.assert(
       fc.asyncProperty(
@@ -118,7 +117,6 @@ test.each(['files', 'json'] as const)(
 
 test.each(['files', 'json'] as const)(
   'by %s, an activity that runs twice in one epoch, and a third time in the next, never leads to a wrong snapshot',
-  { timeout: 100_000 },
   async (method) => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.boolean(), async (scheduler, taken) => {

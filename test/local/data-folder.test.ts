@@ -80,7 +80,7 @@ describe('the state', () => {
     const [last] = ended.stderr.trim().split('\n').slice(-1)
     expect(last).toMatch(/^The storage emulator did not start on .*azurite: .*JSON.*$/)
     expect(existsSync(join(dir, 'lock.json'))).toBe(false)
-  }, 120_000)
+  })
 
   test.each(['a file', 'below a file'])(
     'a path that is %s is refused in one sentence',
@@ -105,7 +105,6 @@ describe('the state', () => {
         /^The data folder \/proc\/x.* can't be used \(\w+ at mkdir\): choose another --data\.\n$/,
       )
     },
-    30_000,
   )
 
   test('a folder in which no file can be created is refused in one sentence', async () => {
@@ -204,7 +203,7 @@ describe('the emulator of a folder', () => {
     await second.stop()
     folder.release()
     other.release()
-  }, 120_000)
+  })
 
   test('has its connection string in a file that only this user can read, while it runs', async () => {
     const folder = await openDataFolder(freshFolder())
@@ -218,7 +217,7 @@ describe('the emulator of a folder', () => {
     expect(mode & 0o777).toBe(0o600)
     expect(existsSync(folder.connectionFile)).toBe(false)
     folder.release()
-  }, 120_000)
+  })
 
   test('of a folder from before gets a key, and the folder keeps its other keys', async () => {
     const dir = freshFolder()

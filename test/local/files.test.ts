@@ -57,7 +57,7 @@ test('files from disk with any names become exactly their devices', async () => 
     counts: { listed: 5, rejected: 2 },
   })
   expect(await differencesFrom(fleet)).toEqual([])
-}, 120_000)
+})
 
 test('a user’s own files meet no fault and no simulated action, and what they hold is shown', async () => {
   const path = join(disk, 'page.json')
@@ -93,7 +93,7 @@ test('the same files are unchanged, also when they are not given again', async (
   const ended = await runToEnd(once)
 
   expect(onceLine(ended)).toMatchObject({ ok: true, state: 'unchanged', devices: 400 })
-}, 120_000)
+})
 
 test('files that have changed are a new export', async () => {
   const fleet = createFleet({ size: 410, files: 5, badLines: 1 })
@@ -108,7 +108,7 @@ test('files that have changed are a new export', async () => {
     counts: { rejected: 1 },
   })
   expect(await differencesFrom(fleet)).toEqual([])
-}, 120_000)
+})
 
 test('a missing file is named in one sentence before anything starts, also when it comes from the last start', async () => {
   rmSync(paths[1] ?? '')
@@ -118,4 +118,4 @@ test('a missing file is named in one sentence before anything starts, also when 
 
   const refused = { code: 1, stdout: '', stderr: `There is no file ${paths[1]}.\n` }
   expect([named, remembered]).toMatchObject([refused, refused])
-}, 120_000)
+})

@@ -53,23 +53,17 @@ const cases: [string, Moment[]][] = [
 afterAll(endAll)
 
 describe.concurrent(`a host killed (seed ${seed})`, () => {
-  test.each(cases)(
-    '%s: the same run ends as if nothing had been',
-    { timeout: 180_000 },
-    async (_when, moments) => {
-      const upstream = await startUpstream()
-      const folder = freshFolder()
+  test.each(cases)('%s: the same run ends as if nothing had been', async (_when, moments) => {
+    const upstream = await startUpstream()
+    const folder = freshFolder()
 
-      const done = await killAndCheck(upstream, folder, moments)
-      const last = await runToEnd(argsFor(upstream, folder))
+    const done = await killAndCheck(upstream, folder, moments)
+    const last = await runToEnd(argsFor(upstream, folder))
 
-      await expectWhole(upstream, folder, last, done)
-    },
-  )
+    await expectWhole(upstream, folder, last, done)
+  })
 
-  test('while it publishes: it is published once, and then unchanged', {
-    timeout: 180_000,
-  }, async () => {
+  test('while it publishes: it is published once, and then unchanged', {}, async () => {
     const upstream = await startUpstream()
     const folder = freshFolder()
 

@@ -139,7 +139,7 @@ test('a live start uses the upstreams of the settings, stores in the emulator an
   expect(runs).toMatchObject({ runs: [] })
   expect(refused).toMatchObject({ type: 'urn:defender-relay:callback-refused' })
   expect(code).toBe(0)
-}, 120_000)
+})
 
 test('a live start imports one export with --once, and its folder accepts no simulated data', async () => {
   const folder = freshFolder()
@@ -159,4 +159,4 @@ test('a live start imports one export with --once, and its folder accepts no sim
     code: 1,
     stderr: expect.stringContaining('holds real data: choose another --data'),
   })
-}, 120_000)
+})

@@ -57,7 +57,7 @@ describe.concurrent('nothing is left behind', () => {
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
     const line = onceLine(await hurry(launch(['--once', '--data', folder]), folder))
     expect(line).toMatchObject({ runId: run.runId, ok: true, state: 'published', devices: 400 })
-  }, 120_000)
+  })
 
   test('SIGTERM stops a running host; before that no other start gets its folder or its port', async () => {
     const folder = freshFolder()
@@ -78,7 +78,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(await first.ended).toMatchObject({ code: 0, stdout: '' })
     expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
     usual.close()
-  }, 120_000)
+  })
 
   test('an unfinished run of another fleet ends as failed, with its reason', async () => {
     const folder = freshFolder()
@@ -98,7 +98,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(next).toMatchObject({ state: 'published', counts: { written: 50 } })
     expect(given).toMatchObject({ state: 'failed', reason: 'the local fleet was replaced' })
     expect(second.stderr()).toContain(`run ${old.runId} is for another fleet: it ends as failed`)
-  }, 120_000)
+  })
 
   test('of two starts at the same moment one has the folder and the other says so', async () => {
     const folder = freshFolder()
@@ -109,7 +109,7 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(loser).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs on') })
     expect(urls.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-  }, 120_000)
+  })
 
   test('a second Ctrl-C ends the process immediately; the emulator saves and ends too', async () => {
     const folder = freshFolder()
@@ -131,7 +131,7 @@ describe.concurrent('nothing is left behind', () => {
     expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
     await gone(emulator)
     await simulator.stop()
-  }, 120_000)
+  })
 
   test.each([0, 300])(
     'a start killed %i ms after its emulator was born leaves no emulator',
@@ -159,7 +159,7 @@ describe.concurrent('nothing is left behind', () => {
 
     expect(await start.ended).toMatchObject({ code: 130, stdout: '' })
     expect(isAlive(emulator)).toBe(false)
-  }, 120_000)
+  })
 
   test('a signal to npm stops it too, although it ends only the shell of npm', async () => {
     const folder = freshFolder()
@@ -175,7 +175,7 @@ describe.concurrent('nothing is left behind', () => {
 
     await gone(emulator)
     while (existsSync(join(folder, 'lock.json'))) await pause(20)
-  }, 120_000)
+  })
 
   test('a crash of the emulator ends the start with one sentence', async () => {
     const folder = freshFolder()
@@ -188,5 +188,5 @@ describe.concurrent('nothing is left behind', () => {
     const ended = await start.ended
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     expect(ended.stderr).toMatch(/^The storage emulator has ended by itself: start again\.$/m)
-  }, 120_000)
+  })
 })

@@ -38,7 +38,7 @@ test('one command imports the whole fleet and prints one line with the result', 
     code: 0,
     stdout: expect.stringContaining('exactly the fleet'),
   })
-}, 120_000)
+})
 
 test('the same fleet again is unchanged, and the line names the current snapshot', async () => {
   const ended = await runToEnd(once)
@@ -55,7 +55,7 @@ test('the same fleet again is unchanged, and the line names the current snapshot
     code: 0,
     stderr: expect.stringContaining('1500 in the current snapshot'),
   })
-}, 120_000)
+})
 
 test('another fleet is another export, even within the same minute; the keys stay', async () => {
   const keys = keysOf(folder)
@@ -68,14 +68,14 @@ test('another fleet is another export, even within the same minute; the keys sta
     stdout: expect.stringContaining('900 devices, exactly the fleet'),
   })
   expect(keysOf(folder)).toEqual(keys)
-}, 120_000)
+})
 
 test('an export that can’t start is reported with the answer of the app', async () => {
   const ended = await runToEnd(once, 'start.ts', { AV_HEALTH_METHOD: 'none' })
 
   expect(ended).toMatchObject({ code: 1, stdout: '' })
   expect(ended.stderr).toMatch(/^POST \/api\/av-health\/exports answered 503: .*AV_HEALTH_METHOD/m)
-}, 120_000)
+})
 
 test('a requested port that is in use is named in one sentence', async () => {
   const taken = createServer()
@@ -92,4 +92,4 @@ test('a requested port that is in use is named in one sentence', async () => {
   })
   expect(ended.stderr).not.toMatch(/^ {4}at /m)
   await new Promise((resolve) => taken.close(resolve))
-}, 120_000)
+})

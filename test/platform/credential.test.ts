@@ -32,7 +32,7 @@ function countingCredential() {
   return { asked, credential }
 }
 
-const sourceOf = (credential: Credential, timeoutMs = 5000) =>
+const sourceOf = (credential: Credential, timeoutMs = 300_000) =>
   createTokenSource({ credential, scope, timeoutMs, clock: createStillClock() })
 
 const failing = (error: unknown): TokenCredential => ({ getToken: () => Promise.reject(error) })

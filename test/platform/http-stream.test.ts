@@ -87,12 +87,12 @@ test('the time limit holds until the headers are there and not for the body', as
   const server = await scripted(async (response) => {
     for (const part of ['a', 'b', 'c', 'd', 'e', 'f']) {
       response.write(part)
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      await new Promise((resolve) => setTimeout(resolve, 600))
     }
     response.end()
   })
 
-  const { body } = await open(server.url(), { timeoutMs: 1500, idleMs: 60_000 })
+  const { body } = await open(server.url(), { timeoutMs: 3000, idleMs: 60_000 })
 
   expect((await buffer(body)).toString()).toBe('abcdef')
 })
@@ -100,7 +100,7 @@ test('the time limit holds until the headers are there and not for the body', as
 test('a body that falls silent under a waiting reader ends as a time-out', async () => {
   const server = await scripted((response) => void response.write('begin'))
 
-  const { body } = await open(server.url(), { timeoutMs: 5000, idleMs: 60 })
+  const { body } = await open(server.url(), { timeoutMs: 300_000, idleMs: 60 })
   const reason = await reasonOf(buffer(body))
 
   expect((reason as UpstreamError).facts).toMatchObject({
@@ -114,12 +114,12 @@ test('a reader that takes its time does not count as silence', async () => {
   const content = noise(3_000_000)
   const server = await scripted({ body: content })
 
-  const { body } = await open(server.url(), { idleMs: 400 })
+  const { body } = await open(server.url(), { idleMs: 1500 })
   const read: Buffer[] = []
   for await (const chunk of body) {
     read.push(chunk)
-    // Three times the idle limit.
-    if (read.length === 1) await new Promise((resolve) => setTimeout(resolve, 1200))
+    // Twice the idle limit.
+    if (read.length === 1) await new Promise((resolve) => setTimeout(resolve, 3000))
   }
 
   expect(Buffer.concat(read).equals(content)).toBe(true)

@@ -191,7 +191,7 @@ test('a Retry-After beyond the limit is thrown and not waited for', async () => 
 test('an attempt that takes too long ends and is tried again', async () => {
   const server = await scripted(() => {}, json({ a: 1 }))
 
-  const { body } = await jsonOf(server, { timeoutMs: 1000 })
+  const { body } = await jsonOf(server, { timeoutMs: 3000 })
 
   expect(body).toEqual({ a: 1 })
 })
@@ -218,7 +218,7 @@ test('a refusal whose body drips still ends with its status', async () => {
   }
   const server = await scripted(drip)
 
-  const facts = await factsOf(jsonOf(server, { timeoutMs: 1000 }))
+  const facts = await factsOf(jsonOf(server, { timeoutMs: 3000 }))
 
   expect(facts).toMatchObject({ status: 403, reason: 'refused' })
 })

@@ -66,11 +66,10 @@ function keyHeader(): Record<string, string> {
 }
 
 const until = async (isSo: () => boolean) => {
-  for (let looks = 0; looks < 400 && !isSo(); looks++) {
+  while (!isSo()) {
     await new Promise((resolve) => setTimeout(resolve, 20))
     stack.clock.advance(1000)
   }
-  expect(isSo(), stack.lines.slice(-10).join('\n')).toBe(true)
 }
 
 test('the designer finds two triggers, a webhook and a polling one, and the fields of their events', () => {
