@@ -103,8 +103,14 @@ describe('what is installed', () => {
     }
   })
 
-  test('runs no script at its installation', () => {
-    expect(read('.npmrc').split('\n')).toContain('ignore-scripts=true')
+  test('has no package with a script at its installation, but for one that is not allowed and not needed', () => {
+    const { allowScripts } = JSON.parse(read('package.json'))
+    const scripted = modules.filter(([, { hasInstallScript }]) => hasInstallScript)
+
+    expect(scripted.map(([path, { dev }]) => [path, dev])).toEqual([
+      ['node_modules/tree-sitter-bicep', true],
+    ])
+    expect(allowScripts).toEqual({ 'tree-sitter-bicep': false })
   })
 })
 
