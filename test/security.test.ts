@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -101,6 +101,18 @@ describe('what is installed', () => {
       expect(os && cpu).toBeTruthy()
       expect(Number.parseInt(String(version), 10)).toBeGreaterThanOrEqual(24)
     }
+  })
+
+  test('puts the command `node` of this system where npm scripts find it', () => {
+    const own = modules
+      .map(([path]) => path)
+      .find(
+        (path) =>
+          /\/node-(?:bin-)?(?:linux|darwin|win)-/.test(path) && existsSync(join(root, path)),
+      )
+
+    expect(JSON.parse(read('package.json')).scripts.postinstall).toBe('node local/link-node.cjs')
+    if (own) expect(existsSync(join(root, 'node_modules/.bin/node'))).toBe(true)
   })
 
   test('has no package with a script at its installation, but for one that is not allowed and not needed', () => {

@@ -35,7 +35,7 @@ const showDevice = defineRoute<ExportDeps>()({
         status: 404,
         problem: 'device-not-in-snapshot',
         title: 'The device is not in the current snapshot',
-        detail: `It is not among the ${current.devices} of snapshot ${current.runId}.`,
+        detail: `Snapshot ${current.runId} holds ${current.devices} device${current.devices === 1 ? '' : 's'}, but not this one.`,
         fix: 'Check the device id. A device that was onboarded after this snapshot is in the next one.',
       })
     }

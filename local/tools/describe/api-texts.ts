@@ -12,7 +12,8 @@ Events, webhooks and Logic Apps have [a page of their own](logic-apps.md).
 ## Keys
 
 Send the function key in the header \`x-functions-key\`, or as \`?code=KEY\`. When both are there, the header counts. These routes need no
-key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue\`.
+key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue\`. [SECURITY.md](../SECURITY.md#who-trusts-whom) says how to
+give a caller a key that opens only some functions.
 
 ## Requests
 
@@ -54,6 +55,7 @@ made. [\`POST /api/tickets/revoke\`](#post-apiticketsrevoke) ends all tickets; \
 ## Cached answers
 
 Scan look-ups and the API descriptions have an \`ETag\`. Send it in \`If-None-Match\`. The answer 304 means that nothing has changed.
+All other answers have \`cache-control: no-store\`; all answers have \`x-content-type-options: nosniff\`.
 
 ## Addresses in answers
 
