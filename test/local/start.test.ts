@@ -34,6 +34,10 @@ test('one command imports the whole fleet and prints one line with the result', 
   expect(line.notReadyAtFirst).toBeGreaterThan(0)
   expect(line.linksRenewed).toBeGreaterThan(0)
   expect(line.rowsPerSecond).toBeGreaterThan(0)
+  expect(ended.stderr).toMatch(
+    /^storage emulator: blob http:\/\/127\.0\.0\.1:\d+, queue http:\S+, table http:\S+\n {2}connection string for Storage Explorer: .*storage-connection\.txt$/m,
+  )
+  expect(ended.stderr).not.toContain('AccountKey')
   expect(await verify()).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('exactly the fleet'),
