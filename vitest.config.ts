@@ -39,7 +39,7 @@ const together = ['bicep', 'events', 'local/simulator', 'platform', 'upstreams']
   (dir) => `test/${dir}/**/*.test.ts`,
 )
 
-const LONGEST_MS = 300_000
+const LONGEST_MS = 600_000
 
 const everywhere = {
   pool: 'forks',

@@ -57,7 +57,7 @@ async function quiet(
 const lines = (message: string) =>
   day.traces.filter((trace) => trace.message.startsWith(`${message} {`))
 
-test('on a healthy day no alert fires, though much happens', async () => {
+test('on a healthy day no alert fires, though much happens', { timeout: 1_200_000 }, async () => {
   await begin('2026-09-01T00:00:00Z')
   await day.subscribe('hook')
 
@@ -138,7 +138,9 @@ const causes: Record<string, () => Promise<void>> = {
   },
 }
 
-test('on a day with every cause each alert fires for its own cause, and for no other', {}, async () => {
+test('on a day with every cause each alert fires for its own cause, and for no other', {
+  timeout: 1_200_000,
+}, async () => {
   await begin('2026-09-01T00:00:00Z')
   const fired: Record<string, string[]> = {}
 

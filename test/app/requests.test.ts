@@ -2,8 +2,9 @@ import { Agent, request as send } from 'node:http'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { httpRoutes } from '../../shared/app/http.ts'
+import { problemSchema } from '../../shared/platform/error-responses.ts'
 import { startTestStack } from '../stack.ts'
-import { type GeneratedRequest, generateRequests, problemSchema } from './generated-requests.ts'
+import { type GeneratedRequest, generateRequests } from './generated-requests.ts'
 
 /** `npm run test:requests` sends more. */
 const count = Number(process.env.GENERATED_REQUESTS ?? 400)
@@ -63,7 +64,14 @@ test(`${count} generated requests over every route: no 500, and nothing secret i
     made.secret,
   ]
 
-  const requests = fc.sample(generateRequests(material), { numRuns: count, seed })
+  // As many for each route, and one after the other: what one deletes is missing for the next.
+  const numRuns = Math.ceil(count / httpRoutes.length)
+  const byRoute = httpRoutes.map((route, index) =>
+    fc.sample(generateRequests(route, material), { numRuns, seed: seed + index }),
+  )
+  const requests = Array.from({ length: numRuns }, (_, turn) =>
+    byRoute.flatMap((list) => list[turn] ?? []),
+  ).flat()
   const faults: string[] = []
   const statuses: Record<string, number> = {}
   const queue = requests.values()
@@ -92,9 +100,10 @@ test(`${count} generated requests over every route: no 500, and nothing secret i
   await Promise.all(Array.from({ length: AT_ONCE }, work))
   clearInterval(ticking)
 
-  console.log(`seed ${seed}: ${JSON.stringify(statuses)}`)
-  expect(faults.slice(0, 5)).toEqual([])
-  expect(new Set(requests.map(({ route }) => route)).size).toBe(httpRoutes.length)
+  const summary = `GENERATED_SEED=${seed}: ${JSON.stringify(statuses)}`
+  if (process.env.GENERATED_REQUESTS) console.log(summary)
+  expect(faults.slice(0, 5), summary).toEqual([])
+  expect(statuses[200], summary).toBeGreaterThan(requests.length / 20)
 }, 600_000)
 
 function parse(text: string): unknown {
