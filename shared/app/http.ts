@@ -1,7 +1,3 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { findPackageJSON } from 'node:module'
-import { dirname, join } from 'node:path'
 import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
@@ -14,14 +10,14 @@ import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/ind
 import { revokeDeletions } from '../events/subscriptions/subscribe.ts'
 import { toProblem } from '../platform/error-responses.ts'
 import { createLog, type Log, type Traced } from '../platform/log.ts'
-import { isKnownTag, notModified, toResponse } from '../platform/reply.ts'
+import { toResponse } from '../platform/reply.ts'
 import { readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
-import { singleFlight } from '../platform/single-flight.ts'
 import { ticketNotFound } from '../platform/tickets.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
+import { showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
 import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
 import { type StatusDeps, status } from './status.ts'
@@ -226,68 +222,6 @@ const revokeTickets = defineRoute<Invocation>()({
     return { status: 200, body: { revoked } }
   },
 })
-
-const showOpenApi = describe({
-  name: 'openapi',
-  summary: 'This API as OpenAPI 3.0',
-  body: z.looseObject({ openapi: z.string() }),
-  locate: (api) => ({ servers: [{ url: api }] }),
-})
-
-/** The description that a Logic Apps custom connector is made from. */
-const showSwagger = describe({
-  name: 'swagger',
-  summary: 'This API as Swagger 2.0, with the triggers of a Logic Apps connector',
-  body: z.looseObject({ swagger: z.string() }),
-  locate(api) {
-    const { host, pathname, protocol } = new URL(api)
-    return { host, basePath: pathname, schemes: [protocol.slice(0, -1)] }
-  },
-})
-
-interface Description {
-  name: string
-  summary: string
-  body: z.ZodObject
-  /** The members that hold the address of the app. */
-  locate(api: string): object
-}
-
-/** Answers a description that `npm run describe` has written to `docs/`, with the address of the app filled in. */
-function describe({ name, summary, body, locate }: Description): Route<unknown> {
-  // Read on first use: no other route depends on the file.
-  const read = singleFlight(
-    async () => {
-      // The compiled file is one folder deeper below the root than the source.
-      const root = dirname(findPackageJSON(import.meta.url) ?? '')
-      const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
-      const address = Object.keys(locate('https://a'))
-      const rest = Object.entries(JSON.parse(text)).filter(([member]) => !address.includes(member))
-      return {
-        digest: createHash('sha256').update(text),
-        // Everything but the address, without its first bracket.
-        rest: JSON.stringify(Object.fromEntries(rest)).slice(1),
-      }
-    },
-    { keep: true },
-  )
-  return defineRoute<unknown>()({
-    name,
-    method: 'GET',
-    path: `${name}.json`,
-    auth: 'anonymous',
-    summary,
-    answers: { 200: { description: 'The description.', body }, 304: notModified },
-    async handle({ origin, ifNoneMatch }) {
-      const { digest, rest } = await read()
-      const etag = `"${digest.copy().update(origin).digest('hex')}"`
-      const headers = { etag, 'cache-control': 'no-cache' }
-      if (isKnownTag(ifNoneMatch, etag)) return { status: 304, headers }
-      const located = JSON.stringify(locate(`${origin}/api`)).slice(0, -1)
-      return { status: 200, json: `${located},${rest}`, headers }
-    },
-  })
-}
 
 export const httpRoutes: HttpRoute[] = [
   ...bindRoutes([health, status], async (invocation) => ({ ...invocation, app: theApp() })),

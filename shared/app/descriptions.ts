@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { findPackageJSON } from 'node:module'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { isKnownTag, notModified } from '../platform/reply.ts'
+import { defineRoute, type Route } from '../platform/route.ts'
+import { singleFlight } from '../platform/single-flight.ts'
+
+export const showOpenApi = describe({
+  name: 'openapi',
+  summary: 'This API as OpenAPI 3.0',
+  body: z.looseObject({ openapi: z.string() }),
+  locate: (api) => ({ servers: [{ url: api }] }),
+})
+
+/** The description that a Logic Apps custom connector is made from. */
+export const showSwagger = describe({
+  name: 'swagger',
+  summary: 'This API as Swagger 2.0, with the triggers of a Logic Apps connector',
+  body: z.looseObject({ swagger: z.string() }),
+  locate(api) {
+    const { host, pathname, protocol } = new URL(api)
+    return { host, basePath: pathname, schemes: [protocol.slice(0, -1)] }
+  },
+})
+
+interface Description {
+  name: string
+  summary: string
+  body: z.ZodObject
+  /** The members that hold the address of the app. */
+  locate(api: string): object
+}
+
+/** Answers a description that `npm run describe` has written to `docs/`, with the address of the app filled in. */
+function describe({ name, summary, body, locate }: Description): Route<unknown> {
+  // Read on first use: no other route depends on the file.
+  const read = singleFlight(
+    async () => {
+      // The compiled file is one folder deeper below the root than the source.
+      const root = dirname(findPackageJSON(import.meta.url) ?? '')
+      const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
+      const address = Object.keys(locate('https://a'))
+      const rest = Object.entries(JSON.parse(text)).filter(([member]) => !address.includes(member))
+      return {
+        digest: createHash('sha256').update(text),
+        // Everything but the address, without its first bracket.
+        rest: JSON.stringify(Object.fromEntries(rest)).slice(1),
+      }
+    },
+    { keep: true },
+  )
+  return defineRoute<unknown>()({
+    name,
+    method: 'GET',
+    path: `${name}.json`,
+    auth: 'anonymous',
+    summary,
+    answers: { 200: { description: 'The description.', body }, 304: notModified },
+    async handle({ origin, ifNoneMatch }) {
+      const { digest, rest } = await read()
+      const etag = `"${digest.copy().update(origin).digest('hex')}"`
+      const headers = { etag, 'cache-control': 'no-cache' }
+      if (isKnownTag(ifNoneMatch, etag)) return { status: 304, headers }
+      const located = JSON.stringify(locate(`${origin}/api`)).slice(0, -1)
+      return { status: 200, json: `${located},${rest}`, headers }
+    },
+  })
+}
