@@ -1,9 +1,11 @@
 import { benchDelivery } from './delivery.ts'
 import { benchLookup } from './lookup.ts'
+import { benchSlowReceivers } from './slow-receivers.ts'
 
 const benches: Record<string, () => Promise<void>> = {
   delivery: benchDelivery,
   lookup: benchLookup,
+  'slow-receivers': benchSlowReceivers,
 }
 
 const name = process.argv[2] ?? ''

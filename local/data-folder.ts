@@ -26,11 +26,14 @@ const storedSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('upstream') }),
   z.object({ kind: z.literal('live') }),
 ])
-/** The emulator's accounts, each with its member of the folder's keys. A folder without the key gets one. */
+/** The emulator's accounts, each with its member of the folder's keys. */
 const accounts = { [DATA_ACCOUNT]: 'data' } as const
-const accountKey = z.string().min(1).default(newAccountKey)
+const accountKey = z.string().min(1)
 
+/** Raised when the app can't read what the version before has stored. */
+const VERSION = 2
 const storedState = z.object({
+  version: z.int().optional(),
   keys: z.object({
     master: z.string().min(1),
     function: z.string().min(1),
@@ -78,6 +81,7 @@ export async function openDataFolder(dir: string, signal?: AbortSignal): Promise
       makeFolder(emulatorDir)
       closeFolder(dir, ours)
       const state = readState(dir) ?? {
+        version: VERSION,
         keys: { master: newKey(), function: newKey(), data: newAccountKey() },
         clockOffsetMs: 0,
       }
@@ -130,6 +134,10 @@ export function readState(dir: string): LocalState | undefined {
   }
   const read = storedState.safeParse(value)
   if (!read.success) throw broken
+  if (read.data.version !== VERSION)
+    throw new Error(
+      `The data folder ${dir} was made by another version of the app: delete it to start again, or choose another --data folder.`,
+    )
   return read.data
 }
 

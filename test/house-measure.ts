@@ -40,7 +40,7 @@ export const walks: Walk[] = [
       'shared/upstreams/defender.ts',
       'shared/changes/poll.ts',
       'shared/events/delivery/dispatch.ts',
-      'shared/events/delivery/attempt.ts',
+      'shared/events/delivery/deliver.ts',
     ],
     // Read only for the words of a refusal.
     past: ['shared/upstreams/limits-and-roles.ts'],

@@ -29,15 +29,15 @@ export function createMemoryTable(
   /** Lists continue by key: a deletion does not move the rest of a list. */
   function matching({ partitionKey, from, before, where = {} }: Query, after: string): Row[] {
     return [...open().entries()]
-      .filter(([key]) => key > after)
+      .filter(
+        ([key, row]) =>
+          (partitionKey === undefined || row.partitionKey === partitionKey) &&
+          (from === undefined || row.rowKey >= from) &&
+          (before === undefined || row.rowKey < before) &&
+          key > after,
+      )
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([, row]) => row)
-      .filter((row) => partitionKey === undefined || row.partitionKey === partitionKey)
-      .filter(
-        (row) =>
-          (from === undefined || row.rowKey >= from) &&
-          (before === undefined || row.rowKey < before),
-      )
       .filter((row) =>
         Object.entries(where).every(([column, value]) => row.columns[column] === value),
       )

@@ -70,6 +70,16 @@ var rules = [
     threshold: 0
   }
   {
+    name: 'failing-subscription'
+    displayName: 'defender-relay: a subscription fails or is disabled'
+    query: loadTextContent('../queries/failing-subscription.kql')
+    severity: 2
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M'
+    operator: 'GreaterThan'
+    threshold: 0
+  }
+  {
     name: 'rejects'
     displayName: 'defender-relay: rows of an upstream could not be read'
     query: loadTextContent('../queries/rejects.kql')

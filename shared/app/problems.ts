@@ -127,10 +127,15 @@ export function runProblems(report: ExportsReport | null, now: Date): Problem[] 
 /** After so long without a poll, polling has stopped, which is not the same as no changes. */
 const STOPPED_MS = 15 * MINUTE_MS
 
-export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): Problem[] {
+export function deliveryProblems({
+  dead,
+  unreadable,
+  failing,
+  disabled,
+}: DeliveryReport): Problem[] {
   const problems = [
-    ...failing.map(({ id, callbackHost }) => ({
-      title: `Subscription ${id} to ${callbackHost} is failing`,
+    ...failing.map(({ id, callbackHost, reason }) => ({
+      title: `Subscription ${id} to ${callbackHost} is failing: ${reason ?? ''}`,
       fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
     })),
     ...disabled.map(({ id, callbackHost, reason }) => ({
@@ -138,6 +143,11 @@ export function deliveryProblems({ dead, failing, disabled }: DeliveryReport): P
       fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
     })),
   ]
+  if (unreadable > 0)
+    problems.push({
+      title: `${unreadable} rows of subscriptions or deliveries can't be read and are skipped`,
+      fix: 'Delete them in tables Subscriptions and Deliveries, and subscribe again where one is missing.',
+    })
   if (dead === 0) return problems
   const what = dead === 1 ? 'delivery is a dead letter' : 'deliveries are dead letters'
   const fix =

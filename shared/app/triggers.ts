@@ -6,9 +6,10 @@ import { AV_HEALTH } from '../av-health/export.ts'
 import { poll } from '../changes/poll.ts'
 import { isExpectedError } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
-import { deliver, handlePoison, retryDelivery } from '../events/delivery/attempt.ts'
+import { deliver, handlePoison } from '../events/delivery/deliver.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
+import { wakeAll } from '../events/delivery/wake.ts'
 import type { EventsDeps } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/feed.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
@@ -26,7 +27,7 @@ import { streams } from './sections/events.ts'
 
 const carrier = z.object({ correlation: z.string().regex(/^[\w-]{1,64}$/) })
 
-/** The correlation id in a queue message or in the input of an activity; undefined where there is none. */
+/** The correlation id in the input of an activity; undefined where there is none. */
 const correlationIn = (input: unknown): string | undefined =>
   carrier.safeParse(input).data?.correlation
 
@@ -64,24 +65,24 @@ export const resumeExports: Flow = async (context, client) => {
   ])
 }
 
-const eventsOf = async (context: InvocationContext, correlation?: string) =>
-  (await theApp().events()).events(tracedOf(context, correlation))
+const eventsOf = async (context: InvocationContext) =>
+  (await theApp().events()).events(tracedOf(context))
 
-/** Dispatches the events that a crash or another instance left in the feed. */
+/** Dispatches the events that a crash or another instance left in the feed, and wakes subscriptions. */
 export async function dispatchEvents(context: InvocationContext) {
   const deps = await eventsOf(context)
-  await finishAll(streams.map((stream) => () => dispatch(deps, stream)))
+  await finishAll([...streams.map((stream) => () => dispatch(deps, stream)), () => wakeAll(deps)])
 }
 
 export const deliveryVerbs = {
   deliver: onMessage(deliver),
-  retry: onMessage(retryDelivery),
+  retry: onMessage((deps, message) => deliver(deps, message, { isRetry: true })),
   deadLetter: onMessage(handlePoison),
 }
 
 function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) {
   return async (message: unknown, context: InvocationContext) =>
-    verb(await eventsOf(context, correlationIn(message)), message)
+    verb(await eventsOf(context), message)
 }
 
 export const pollTimers = resources.map(({ name, schedule: { setting } }) => ({ name, setting }))

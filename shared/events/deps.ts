@@ -1,7 +1,6 @@
 import type { Http } from '../platform/http.ts'
 import type { Traced } from '../platform/log.ts'
 import type { Queue } from '../platform/queue.ts'
-import { defineRoute } from '../platform/route.ts'
 import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
 import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.ts'
@@ -10,11 +9,14 @@ import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
 
-/** The names of the queues. The host makes a `-poison` queue for each. */
+/** The names of the queues. The second one wakes subscriptions that are failing or slow. */
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
 
 export interface EventsDeps extends StreamConfig, Traced {
-  feed: Pick<Feed, 'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter'>
+  feed: Pick<
+    Feed,
+    'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter' | 'appendOnce'
+  >
   subscriptions: Subscriptions
   deliveries: DeliveryLedger
   queue: Queue
@@ -47,5 +49,3 @@ export function createEvents({
     deliveries: createDeliveryLedger(deliveries),
   }
 }
-
-export const eventsRoute = defineRoute<EventsDeps>()

@@ -16,7 +16,7 @@ export interface StreamConfig {
   filterFields: Readonly<Record<string, readonly string[]>>
 }
 
-const list = z.array(plainText(256).min(1)).min(1).max(1000)
+const list = z.array(plainText(256).min(1)).min(1).max(100)
 
 /** The names that filters may use. */
 export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFields'> {
@@ -38,32 +38,17 @@ export function wantsStream({ streams }: Filter, stream: string, { defaultStream
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }
 
-/** Whether an event passes: it matches any text of a list, in all lists. Upper and lower case are equal. */
-export function matchesFilter(
-  filter: Filter,
-  { type, data }: CloudEvent,
-  { filterFields }: StreamConfig,
-) {
-  if (filter.terminalOnly === true && data.terminal !== true) return false
-  return (
-    isAnyOf(filter.types, [type]) &&
-    Object.entries(filterFields).every(([name, members]) =>
-      isAnyOf(
-        filter[name],
-        members.map((member) => data[member]),
-      ),
-    )
-  )
-}
-
-/** Whether a value is the wanted text, if one is wanted. Upper and lower case are equal. */
-export const isSame = (wanted: string | undefined, value: unknown) =>
-  isAnyOf(wanted === undefined ? undefined : [wanted], [value])
-
-function isAnyOf(wanted: Filter[string] | undefined, values: unknown[]) {
-  if (!Array.isArray(wanted)) return true
-  const present = values
-    .filter((value) => typeof value === 'string')
-    .map((value) => value.toLowerCase())
-  return wanted.some((text) => present.includes(text.toLowerCase()))
+/** Makes the check of a filter: an event matches any text of a list, in all lists. Upper and lower case are equal. */
+export function compileFilter(filter: Filter, { filterFields }: StreamConfig) {
+  const lists = Object.entries({ types: [], ...filterFields }).flatMap(([name, members]) => {
+    const wanted = filter[name]
+    if (!Array.isArray(wanted)) return []
+    return [{ name, members, wanted: new Set(wanted.map((text) => text.toLowerCase())) }]
+  })
+  return ({ type, data }: CloudEvent) =>
+    (filter.terminalOnly !== true || data.terminal === true) &&
+    lists.every(({ name, members, wanted }) => {
+      const values = name === 'types' ? [type] : members.map((member) => data[member])
+      return values.some((value) => typeof value === 'string' && wanted.has(value.toLowerCase()))
+    })
 }

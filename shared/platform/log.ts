@@ -15,13 +15,20 @@ export interface Traced {
   trace: Trace
 }
 
-/** Makes a log that writes redacted `message {json}` lines to `sink`, with the trace at the end of each. */
+/**
+ * Makes a log that writes redacted `message {json}` lines to `sink`, with the trace at the end of each; a fact
+ * `correlation` wins over it.
+ */
 export function createLog(
   sink: Record<'info' | 'warn' | 'error', (line: string) => void>,
   trace: Trace = {},
 ): Log {
   const line = (message: string, facts?: Facts) => {
-    const all = { ...facts, ...trace }
+    const all = {
+      ...facts,
+      ...trace,
+      ...(facts?.correlation ? { correlation: facts.correlation } : {}),
+    }
     return redact(Object.keys(all).length > 0 ? `${message} ${JSON.stringify(all)}` : message)
   }
   return {

@@ -116,9 +116,19 @@ const causes: Record<string, () => Promise<void>> = {
     for (const id of ids) day.simulator.actions.change(id, { status: 'Succeeded' })
   },
   async 'dead-letters'() {
-    day.poison.add(await day.subscribe('dead'))
+    const id = await day.subscribe('dead', 'refuse')
     day.simulator.actions.put({ id: 'dead', status: 'Pending' })
     await day.pass(EVERY)
+    // Its event expires before it could be delivered.
+    await day.expireEvents()
+    await day.housekeeping()
+    await day.unsubscribe(id)
+  },
+  async 'failing-subscription'() {
+    const id = await day.subscribe('gone', 'gone')
+    day.simulator.actions.put({ id: 'gone', status: 'Pending' })
+    await day.pass(EVERY)
+    await day.unsubscribe(id)
   },
   async 'failed-run'() {
     day.simulator.setFaults({ badGzip: 1 })

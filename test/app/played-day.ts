@@ -7,11 +7,12 @@ import { createSimulatorCredential } from '../../local/laptop.ts'
 import { noFaults } from '../../local/simulator/faults.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
 import type { FleetOptions } from '../../local/simulator/layout.ts'
+import type { ReceiverMode } from '../../local/simulator/receiver.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
 import * as flows from '../../shared/app/triggers.ts'
 import { theApp, useOverrides } from '../../shared/app.ts'
 import { queueNames } from '../../shared/events/deps.ts'
-import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
+import { subscribe, unsubscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import { exportNames, type RunRef } from '../../shared/exports/names.ts'
 import type { Trace } from '../bicep/evaluate-query.ts'
 import { countSleeps } from '../count-sleeps.ts'
@@ -91,7 +92,6 @@ export async function startDay(begin: Date) {
     purgeInstanceHistoryBy: async () => ({ instancesDeleted: 0 }),
   } as unknown as DurableClient
 
-  const poison = new Set<string>()
   async function serveQueue(): Promise<void> {
     const queue = new QueueClient(storage, queueNames.deliveries)
     for (;;) {
@@ -100,31 +100,26 @@ export async function startDay(begin: Date) {
       })
       if (messages.length === 0) return
       for (const { messageId, popReceipt, messageText } of messages) {
-        const message: { subscription: string } = JSON.parse(messageText)
-        const verb = poison.has(message.subscription)
-          ? flows.deliveryVerbs.deadLetter
-          : flows.deliveryVerbs.deliver
-        await verb(message, invocation())
+        await flows.deliveryVerbs.deliver(JSON.parse(messageText), invocation())
         await queue.deleteMessage(messageId, popReceipt)
       }
     }
   }
+
+  const silentDeps = async () =>
+    (await theApp().events()).events({ log: { info() {}, warn() {}, error() {} }, trace: {} })
 
   return {
     clock,
     simulator,
     traces,
     fleetAt,
-    /** Messages to these subscriptions have failed five times, for whatever reason. */
-    poison,
-
     /** Somebody subscribes to everything. */
-    async subscribe(name: string): Promise<string> {
-      const deps = (await theApp().events()).events({
-        log: { info() {}, warn() {}, error() {} },
-        trace: {},
-      })
-      const callbackUrl = simulator.receiver(name).url
+    async subscribe(name: string, mode: ReceiverMode = 'accept'): Promise<string> {
+      const deps = await silentDeps()
+      const receiver = simulator.receiver(name)
+      receiver.setMode(mode)
+      const callbackUrl = receiver.url
       const wanted = {
         callbackUrl,
         description: null,
@@ -132,6 +127,15 @@ export async function startDay(begin: Date) {
         contentType: 'application/json',
       } as const
       return (await subscribe(deps, wanted)).subscription.id
+    },
+
+    unsubscribe: async (id: string) => unsubscribe(await silentDeps(), id),
+
+    /** Every stored event of machine actions expires. */
+    async expireEvents() {
+      const { feed } = await silentDeps()
+      const { next } = await feed.head('machine-actions')
+      await feed.moveCounter('machine-actions', 'oldest', next)
     },
 
     /** Runs what the timers of the next minutes run. */

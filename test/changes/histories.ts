@@ -10,7 +10,7 @@ import {
   type PollPlan,
   type SubscribePlan,
 } from './play.ts'
-import { filters } from './recorder.ts'
+import { filters, type Habit, habits } from './recorder.ts'
 
 const item = fc.nat(4)
 const state = fc.nat(6)
@@ -89,6 +89,10 @@ const subscribe: fc.Arbitrary<SubscribePlan> = fc.record({
     {
       maxLength: 6,
     },
+  ),
+  habit: fc.oneof(
+    { weight: 2, arbitrary: fc.constant('accept' as const) },
+    { weight: 1, arbitrary: fc.constantFrom(...(Object.keys(habits) as Habit[])) },
   ),
   fault: maybeFault,
   late: fc.nat(12),

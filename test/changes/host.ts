@@ -8,9 +8,14 @@ export function startHost(
   world: DeliveryWorld,
   faults: Fault[],
   replaceDeps: (deps: EventsDeps) => EventsDeps,
+  { schedule, onCrash }: { schedule?(): Promise<void>; onCrash?(): void } = {},
 ): void {
   const injector = createFaultInjector(faults, {
-    onCrash: () => startHost(world, faults, replaceDeps),
+    schedule,
+    onCrash() {
+      onCrash?.()
+      startHost(world, faults, replaceDeps, { schedule, onCrash })
+    },
   })
   world.serve(replaceDeps(depsWith(world, injector)), {
     queue: withCrashes(world.queues.queue, injector),

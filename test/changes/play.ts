@@ -4,6 +4,7 @@ import type { Memory, PollContext } from '../../shared/changes/poll-state.ts'
 import { resourceFor } from '../../shared/changes/resources/index.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
+import { wakeAll } from '../../shared/events/delivery/wake.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import { createFeed, type Feed, StreamMoved } from '../../shared/events/feed/feed.ts'
@@ -29,7 +30,7 @@ import {
   type UpstreamChange,
   type UpstreamOptions,
 } from './model.ts'
-import { createRecorder } from './recorder.ts'
+import { createRecorder, type Habit } from './recorder.ts'
 
 /** How one poll goes: what fails or takes long, how the upstream behaves, and what happens there during its calls. */
 export interface PollPlan extends Behaviour {
@@ -41,10 +42,12 @@ export interface PollPlan extends Behaviour {
   during: { call: number; change: UpstreamChange }[]
 }
 
-/** How one subscribes: its filter, the first answers of its receiver, what fails, and how many steps it starts late. */
+/** How one subscribes: its filter, how its receiver answers, what fails, and how many steps it starts late. */
 export interface SubscribePlan {
   filterIndex: number
+  /** The first answers; later ones are by habit. */
   reactions: Reaction[]
+  habit: Habit
   fault: Fault | null
   late: number
 }
@@ -100,9 +103,12 @@ const STORAGE_LIMIT_MS = 30_000
 /** As long as a call to the upstream may take. */
 const UPSTREAM_LIMIT_S = 100
 
-/** The timers beside polling: dispatch and the hourly sweep. */
+/** The timers beside polling: dispatch with its wake-ups, and the hourly sweep. */
 export const timers = {
-  dispatch: async (deps: EventsDeps, stream: string) => void (await dispatch(deps, stream)),
+  async dispatch(deps: EventsDeps, stream: string) {
+    await dispatch(deps, stream)
+    await wakeAll(deps)
+  },
   sweep: async (deps: EventsDeps) => void (await sweepDeliveries(deps)),
 }
 
@@ -228,17 +234,17 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
   async function wait(minutes: number): Promise<void> {
     const first = Math.min(minutes, 6)
     await clock.advance(first * MINUTE)
-    await dispatch(world.deps, resource.name)
+    await timers.dispatch(world.deps, resource.name)
     await clock.advance((minutes - first) * MINUTE)
   }
 
   async function subscribe(
-    { filterIndex, reactions, fault, late }: SubscribePlan,
+    { filterIndex, reactions, habit, fault, late }: SubscribePlan,
     isAlone: boolean,
   ): Promise<void> {
     for (let step = 0; step < late && !isAlone; step++) await scheduler.schedule(Promise.resolve())
     await runProcess(fault, isAlone, (injector) =>
-      recorder.addReceiver(depsWith(world, injector), filterIndex, reactions),
+      recorder.addReceiver(depsWith(world, injector), filterIndex, { reactions, habit }),
     )
   }
 

@@ -3,7 +3,6 @@ import { expect, test } from 'vitest'
 import type { KnownItem } from '../../shared/changes/item.ts'
 import type { PollContext } from '../../shared/changes/poll-state.ts'
 import { resourceFor } from '../../shared/changes/resources/index.ts'
-import type { DeliveryMessage } from '../../shared/events/delivery/delivery.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed/feed.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
@@ -50,9 +49,13 @@ test('in every history and with every fault, each change is emitted once and rea
 })
 
 test('the same is true on the table service', { timeout }, async () => {
-  const openTable = createTables({ connectionString: await freshStorage() })
   let number = 0
   let running = 0
+  let clock = createStillClock()
+  const openTable = createTables(
+    { connectionString: await freshStorage() },
+    { dateOf: () => clock.now() },
+  )
   const whileBusy = <A extends unknown[], R>(request: (...args: A) => Promise<R>) => {
     return (...args: A) => {
       running += 1
@@ -83,7 +86,8 @@ test('the same is true on the table service', { timeout }, async () => {
       subscriptions: open('Subscriptions'),
       deliveries: open('Deliveries'),
     }
-    return createWorld({ clock: createStillClock(() => running > 0), tables })
+    clock = createStillClock(() => running > 0)
+    return createWorld({ clock, tables })
   }
 
   await fc.assert(keepsPromises(openWorld), {
@@ -137,41 +141,22 @@ test('a feed that writes its head without its ETag is found', { timeout }, async
   expect(await isFound({ makeFeed: unguarded })).toBe(true)
 })
 
-test('a delivery whose row is written before its next attempt is queued is found', {
-  timeout,
-}, async () => {
-  const tooEarly = (deps: EventsDeps): EventsDeps => {
-    const unsent = new Map<string, () => Promise<void>>()
-    const keyOf = ({
-      subscription,
-      stream,
-      seq,
-    }: Pick<DeliveryMessage, 'subscription' | 'stream' | 'seq'>) =>
-      `${subscription} ${stream} ${seq}`
-    return {
-      ...deps,
-      queue: {
-        ...deps.queue,
-        async send(message, options) {
-          const next = message as DeliveryMessage
-          if (next.attempt === 1) await deps.queue.send(message, options)
-          else unsent.set(keyOf(next), () => deps.queue.send(message, options))
-        },
+test('a sender that does not check the lease is found', { timeout }, async () => {
+  const unchecked = (deps: EventsDeps): EventsDeps => ({
+    ...deps,
+    subscriptions: {
+      ...deps.subscriptions,
+      async readDated(id) {
+        const { stored, date } = await deps.subscriptions.readDated(id)
+        return {
+          stored: stored && { ...stored, record: { ...stored.record, sendUntil: null } },
+          date,
+        }
       },
-      deliveries: {
-        ...deps.deliveries,
-        async replace(delivery, etag) {
-          const replaced = await deps.deliveries.replace(delivery, etag)
-          const send = unsent.get(keyOf(delivery))
-          unsent.delete(keyOf(delivery))
-          await send?.()
-          return replaced
-        },
-      },
-    }
-  }
+    },
+  })
 
-  expect(await isFound({ replaceDeps: tooEarly })).toBe(true)
+  expect(await isFound({ replaceDeps: unchecked })).toBe(true)
 })
 
 /** A poll without memory whose doubts are replaced when it reads them. */

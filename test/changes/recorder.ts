@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { replayDead } from '../../shared/events/delivery/replay.ts'
+import { wakeAll } from '../../shared/events/delivery/wake.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import type { Filter } from '../../shared/events/filter.ts'
 import { enable, subscribe } from '../../shared/events/subscriptions/subscribe.ts'
 import type { Subscription } from '../../shared/events/subscriptions/subscription.ts'
 import type { Post, Reaction } from '../events/receivers.ts'
-import { DAY, type DeliveryWorld } from '../events/world.ts'
+import { DAY, type DeliveryWorld, MINUTE, SECOND } from '../events/world.ts'
 
 /** The filters that a subscriber may use, and the same conditions as code. */
 export const filters: readonly { filter: Filter; isWanted(event: CloudEvent): boolean }[] = [
@@ -25,6 +26,23 @@ export const filters: readonly { filter: Filter; isWanted(event: CloudEvent): bo
   { filter: { streams: ['av-health'] }, isWanted: () => false },
 ]
 
+/** How a receiver answers: `nth` is the number of the post of its event, from 0. */
+export const habits = {
+  accept: () => 200,
+  /** Fails the first post of each event. */
+  first: (nth: number) => (nth === 0 ? 500 : 200),
+  /** Fails some posts, as by a throw of dice. */
+  random: (nth: number, { event }: Post) =>
+    (Number.parseInt(event.id.slice(-4), 16) + nth * 7) % 10 < 3 ? 503 : 200,
+  /** Is down for ten minutes of each 47: the waits of the schedule are no multiples of that. */
+  minutes: (_: number, { atMs }: Post) => (atMs % (47 * MINUTE) < 10 * MINUTE ? 'refuse' : 200),
+  slow: () => ({ status: 200, afterMs: 14 * SECOND }),
+  /** Accepts the first post of each event after the limit of an answer. */
+  late: (nth: number) => (nth === 0 ? { status: 200, afterMs: 40 * SECOND } : 200),
+} satisfies Record<string, (nth: number, post: Post) => Reaction>
+
+export type Habit = keyof typeof habits
+
 /** Later receivers are not added: more of them test nothing new. */
 const MAX_RECEIVERS = 3
 
@@ -35,6 +53,8 @@ interface Receiver {
   posts: Post[]
   /** The ids of events that it answered with 200. */
   accepted: Set<string>
+  /** The most posts without an answer at one time. */
+  maxInFlight: number
   /** The subscription of its 201, and the number of events at that time. */
   subscribed?: { subscription: Subscription; eventCount: number }
 }
@@ -48,17 +68,26 @@ export function createRecorder(world: DeliveryWorld, stream: string) {
     async addReceiver(
       deps: EventsDeps,
       filterIndex: number,
-      reactions: readonly Reaction[],
+      { reactions, habit }: { reactions: readonly Reaction[]; habit: Habit },
     ): Promise<void> {
       if (receivers.length >= MAX_RECEIVERS) return
       const left = [...reactions]
       const host = `receiver${receivers.length}.contoso.net`
-      const receiver: Receiver = { host, filterIndex, posts: [], accepted: new Set() }
+      const receiver: Receiver = {
+        host,
+        filterIndex,
+        posts: [],
+        accepted: new Set(),
+        maxInFlight: 0,
+      }
       receivers.push(receiver)
       world.receive(host, (post) => {
-        const reaction = left.shift() ?? 200
+        const nth = receiver.posts.filter(({ event }) => event.id === post.event.id).length
+        const reaction = left.shift() ?? habits[habit](nth, post)
         receiver.posts.push(post)
-        if (reaction === 200) receiver.accepted.add(post.event.id)
+        receiver.maxInFlight = Math.max(receiver.maxInFlight, world.inFlight(host))
+        if (reaction === 200 || (typeof reaction === 'object' && reaction.status === 200))
+          receiver.accepted.add(post.event.id)
         return reaction
       })
       const { filter } = filters[filterIndex] ?? {}
@@ -74,6 +103,11 @@ export function createRecorder(world: DeliveryWorld, stream: string) {
     /** Lets days pass in which only the queues run; enables what is disabled and replays what is dead, until nothing is left. */
     async settle(): Promise<void> {
       for (let attempt = 0; attempt < 10; attempt++) {
+        // Twice: after a crash the lease lasts for a minute.
+        for (let minute = 0; minute < 2; minute++) {
+          await wakeAll(world.deps)
+          await world.clock.advance(MINUTE)
+        }
         await world.clock.advance(3 * DAY)
         let isHelped = false
         for (const subscription of await world.deps.subscriptions.all()) {
@@ -91,6 +125,7 @@ export function createRecorder(world: DeliveryWorld, stream: string) {
       return receivers.flatMap((receiver) => [
         ...unexpectedPosts(receiver, events),
         ...wrongDeliveries(receiver, stream, events),
+        ...(receiver.maxInFlight > 2 ? [`${receiver.host} got more than two posts at a time`] : []),
       ])
     },
   }

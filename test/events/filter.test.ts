@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import {
+  compileFilter,
   type Filter,
   filterSchemaFor,
-  matchesFilter,
   wantsStream,
 } from '../../shared/events/filter.ts'
 import { streamConfig } from './world.ts'
@@ -48,13 +48,13 @@ test.each<[what: string, filter: Filter, isWanted: boolean]>([
     false,
   ],
 ])('a filter for %s is kept to', (_, filter, isWanted) => {
-  expect(matchesFilter(filter, event, streamConfig)).toBe(isWanted)
+  expect(compileFilter(filter, streamConfig)(event)).toBe(isWanted)
 })
 
 test('an event that is not terminal does not pass terminalOnly', () => {
   const open = { ...event, data: { ...event.data, terminal: false } }
 
-  expect(matchesFilter({ terminalOnly: true }, open, streamConfig)).toBe(false)
+  expect(compileFilter({ terminalOnly: true }, streamConfig)(open)).toBe(false)
 })
 
 test('a filter without streams means the default streams', () => {

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { z } from 'zod'
+import { ANSWER_MS } from '../../shared/events/delivery/post.ts'
 import { type CloudEvent, cloudEventSchema } from '../../shared/events/event.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import type { Http, HttpCall } from '../../shared/platform/http.ts'
@@ -14,8 +15,15 @@ export interface Post {
   event: CloudEvent
 }
 
-/** What a receiver answers: a status, also with a Retry-After in seconds; `stall` never answers, `refuse` refuses to connect. */
-export type Reaction = number | { status: number; retryAfter: number } | 'stall' | 'refuse'
+/**
+ * What a receiver answers: a status, also with a Retry-After in seconds or after some milliseconds; `stall` never answers,
+ * `refuse` refuses to connect.
+ */
+export type Reaction =
+  | number
+  | { status: number; retryAfter?: number; afterMs?: number }
+  | 'stall'
+  | 'refuse'
 
 export type Receiver = (post: Post) => Reaction
 
@@ -43,10 +51,13 @@ export function createReceivers(clock: Clock) {
     try {
       const reaction = receivers.get(url.host)?.(post) ?? 'refuse'
       // Every answer takes time, so that posts can overlap.
-      await clock.sleep(reaction === 'stall' ? 15_000 : 20)
-      if (reaction === 'stall') throw failure({ reason: 'timeout' })
+      const afterMs =
+        reaction === 'stall' ? ANSWER_MS : (typeof reaction === 'object' && reaction.afterMs) || 20
+      await clock.sleep(Math.min(afterMs, ANSWER_MS))
+      if (afterMs >= ANSWER_MS || reaction === 'stall') throw failure({ reason: 'timeout' })
       if (reaction === 'refuse') throw failure({ reason: 'network', code: 'ECONNREFUSED' })
-      const { status, retryAfter } = typeof reaction === 'number' ? { status: reaction } : reaction
+      const { status, retryAfter = undefined } =
+        typeof reaction === 'number' ? { status: reaction } : reaction
       if (status < 200 || status > 299)
         throw failure({
           status,

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
-import { deliver } from '../../shared/events/delivery/attempt.ts'
+import { deliver } from '../../shared/events/delivery/deliver.ts'
 import { sweepDeliveries } from '../../shared/events/delivery/sweep.ts'
 import { encodeCursor } from '../../shared/events/feed/read.ts'
 import { createSubscriptionRoutes } from '../../shared/events/routes/index.ts'
+import { reportDeliveries } from '../../shared/events/subscriptions/view.ts'
 import { toCursor } from '../../shared/platform/paging.ts'
 import { type Answer, askRoute } from './ask-route.ts'
 import { cursorIn } from './feed-on.ts'
@@ -59,7 +60,7 @@ test('a new subscription answers 201, its Location, where it begins, and its sec
       description: null,
       filter: { states: ['Failed'] },
       contentType: 'application/cloudevents+json',
-      from: { 'machine-actions': 2, investigations: 0, 'av-health': 0 },
+      from: { 'machine-actions': 2, investigations: 0, 'av-health': 0, subscriptions: 0 },
       secret: expect.stringMatching(/^whsec_[\w+/]{43}=$/),
     },
   })
@@ -68,6 +69,7 @@ test('a new subscription answers 201, its Location, where it begins, and its sec
   expect(again.body).not.toHaveProperty('secret')
   expect(shown.body).toEqual({
     ...again.body,
+    answerLimitSeconds: 30,
     consecutiveFailures: 0,
     lastDeliveredAt: null,
     lastFailure: null,
@@ -192,17 +194,9 @@ test('deliveries are listed by state and page by page; dead ones are replayed', 
   world.receive(HOST, () => 500)
   const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
   const ids = await world.emit(someEvent(), someEvent(), someEvent())
-  for (const seq of [1, 2, 3]) {
-    const work = deliver(world.deps, {
-      subscription: one.id,
-      stream: 'machine-actions',
-      seq,
-      attempt: 1,
-      generation: 1,
-    })
-    await world.clock.advance(SECOND)
-    await work
-  }
+  const work = deliver(world.deps, { subscription: one.id })
+  await world.clock.advance(SECOND)
+  await work
   const path = `subscriptions/${one.id}/deliveries`
 
   const first = await ask(world, 'GET', `${path}?state=pending&limit=2`)
@@ -343,4 +337,74 @@ test('no callback URL and no secret is in an answer, a log line, a message, or a
     rotated.secret.slice(6),
   ])
     expect(all).not.toContain(secret)
+})
+
+test('a subscription has one replay at a time, and the next one when that is done', async () => {
+  const world = await createWorld()
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  await world.emit(...Array.from({ length: 60 }, () => someEvent()))
+  const path = `subscriptions/${one.id}/replay`
+  const after = encodeCursor(await cursorIn(world.feed, { 'machine-actions': 0 }))
+
+  const together = await Promise.all([1, 2, 3].map(() => ask(world, 'POST', path, { after })))
+  const later = await ask(world, 'POST', path, { after })
+
+  expect(together.map(({ status }) => status).toSorted()).toEqual([200, 409, 409])
+  expect(together.find(({ status }) => status === 409)?.body.type).toBe(
+    'urn:defender-relay:replay-running',
+  )
+  expect([later.status, later.body.queued]).toEqual([200, 60])
+})
+
+test('a list of a filter has at most a hundred values', async () => {
+  const world = await createWorld()
+  const withMachines = (count: number) =>
+    ask(world, 'POST', 'subscriptions', {
+      callbackUrl: CALLBACK,
+      filter: { machineIds: Array.from({ length: count }, (_, n) => `m${n}`) },
+    })
+
+  const [allowed, refused] = [await withMachines(100), await withMachines(101)]
+
+  expect([allowed.status, refused.status]).toEqual([201, 400])
+})
+
+test('a row that cannot be read is skipped and counted, and stops no list, no report and no delivery', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 500)
+  const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+  const ids = await world.emit(someEvent(), someEvent())
+  const columns = { state: 'unheard-of', isOpen: true, stream: 'machine-actions' }
+  const rows = ['event|machine-actions|000000000009', 'again|1970-01-01|x', 'due|1970-01-01|x']
+  for (const rowKey of rows)
+    await world.tables.deliveries.transact([
+      { kind: 'insert', partitionKey: one.id, rowKey, columns },
+    ])
+  await world.tables.subscriptions.transact([
+    {
+      kind: 'insert',
+      partitionKey: 'subscription',
+      rowKey: 'sub_broken',
+      columns: { state: 'active' },
+    },
+  ])
+  world.serve()
+  await world.emit(someEvent())
+  await world.clock.advance(SECOND)
+
+  const answers = await Promise.all(
+    ['subscriptions', `subscriptions/${one.id}`, `subscriptions/${one.id}/deliveries`].map((path) =>
+      ask(world, 'GET', path),
+    ),
+  )
+  const broken = await ask(world, 'GET', 'subscriptions/sub_broken')
+  await sweepDeliveries(world.deps)
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+  expect(answers[1]?.body).toMatchObject({ pending: 3 })
+  expect(answers[2]?.body.deliveries).toHaveLength(3)
+  expect(broken.status).toBe(404)
+  expect(new Set(world.ids(HOST))).toEqual(new Set([...ids, ...world.ids(HOST).slice(-1)]))
+  expect(await reportDeliveries(world.deps)).toMatchObject({ pending: 3, unreadable: 2 })
+  expect(world.lines.some((line) => line.startsWith('unreadable deliveries'))).toBe(true)
 })

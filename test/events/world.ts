@@ -1,5 +1,6 @@
-import { deliver, handlePoison, retryDelivery } from '../../shared/events/delivery/attempt.ts'
+import { deliver, handlePoison } from '../../shared/events/delivery/deliver.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
+import { wakeAll } from '../../shared/events/delivery/wake.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
@@ -16,7 +17,7 @@ import { createReceivers } from './receivers.ts'
 
 /** The streams and filter fields of the app. */
 export const streamConfig: StreamConfig = {
-  streams: ['machine-actions', 'investigations', 'av-health'],
+  streams: ['machine-actions', 'investigations', 'av-health', 'subscriptions'],
   defaultStreams: ['machine-actions', 'investigations'],
   filterFields: {
     machineIds: ['machineId'],
@@ -58,8 +59,8 @@ export interface WorldTables {
 
 const inMemory = (clock: StillClock): WorldTables => ({
   streams: createMemoryTable('Streams', clock),
-  subscriptions: createMemoryTable('Subscriptions'),
-  deliveries: createMemoryTable('Deliveries'),
+  subscriptions: createMemoryTable('Subscriptions', clock),
+  deliveries: createMemoryTable('Deliveries', clock),
 })
 
 const createWorldQueues = (clock: StillClock) => ({
@@ -147,6 +148,15 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       return (await feed.events('machine-actions', next - 1, events.length)).map(({ id }) => id)
     },
 
+    /** Wakes subscriptions each minute, as the timer does. */
+    async startTimer(by: EventsDeps = deps): Promise<never> {
+      for (;;) {
+        await clock.sleep(MINUTE)
+        // A crash or a fault ends one run, not the timer.
+        await wakeAll(by).catch(() => undefined)
+      }
+    },
+
     /** Handles the messages of all queues. */
     serve(
       by: EventsDeps = deps,
@@ -157,7 +167,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         queue: retryQueue,
         poison: retryPoison,
         clock,
-        handle: (message) => retryDelivery(by, message),
+        handle: (message) => deliver(by, message, { isRetry: true }),
       })
       const nowhere = createMemoryQueue('nowhere', clock)
       for (const dead of [poison, retryPoison])
@@ -175,7 +185,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
 
     /** The deliveries of a subscription in the order of the stream. */
     async deliveriesOf(id: string) {
-      return Array.fromAsync(deps.deliveries.list({ partitionKey: id }), ({ delivery }) => delivery)
+      return Array.fromAsync(deps.deliveries.list({ partitionKey: id }))
     },
   }
 }

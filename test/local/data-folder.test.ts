@@ -69,6 +69,17 @@ describe('the state', () => {
     },
   )
 
+  test('one of the version before is refused with a sentence that says how to start again', async () => {
+    const dir = freshFolder()
+    const old = JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 })
+    writeFileSync(join(dir, 'state.json'), old)
+
+    await expect(openDataFolder(dir)).rejects.toThrow(
+      /^The data folder .* was made by another version of the app: delete it to start again, or choose another --data folder\.$/,
+    )
+    expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(old)
+  })
+
   test('a broken one of the emulator ends a start with one sentence that names its folder', async () => {
     const dir = freshFolder()
     mkdirSync(join(dir, 'azurite'))
@@ -145,7 +156,7 @@ describe('only this user can read callback URLs and keys', () => {
     for (const name of ['state.json', 'azurite/table.json', 'azurite/below/extent']) {
       writeFileSync(
         join(dir, name),
-        JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }),
+        JSON.stringify({ version: 2, keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }),
       )
     }
     chmodSync(dir, 0o755)

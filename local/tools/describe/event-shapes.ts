@@ -4,6 +4,7 @@ import { changeTypes, type Resource } from '../../../shared/changes/resource.ts'
 import { resources } from '../../../shared/changes/resources/index.ts'
 import { TEST_TYPE } from '../../../shared/events/delivery/post.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'
+import { subscriptionTypes } from '../../../shared/events/subscriptions/health.ts'
 
 const text = z.string().nullable()
 const raw = z.record(z.string(), z.unknown())
@@ -42,6 +43,17 @@ const snapshot = z.strictObject({
   counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rows }),
 })
 
+const subscription = z.strictObject({
+  subscription: z.string(),
+  callbackHost: z.string(),
+  state: z.enum(['failing', 'disabled']),
+  since: text.describe('The first failure after the last success.'),
+  at: z.string().optional().describe('The last failure.'),
+  status: z.int().nullable().optional(),
+  reason: z.string().optional(),
+  disabledReason: text,
+})
+
 const gap = z.strictObject({ stream: z.string(), fromSeq: z.int(), oldestSeq: z.int() })
 
 const eventOf = (types: string[], data: z.ZodObject) =>
@@ -60,6 +72,7 @@ export const eventShapes: Record<string, ReturnType<typeof eventOf>> = {
     ]),
   ),
   SnapshotPublishedEvent: eventOf([SNAPSHOT_PUBLISHED], snapshot),
+  SubscriptionEvent: eventOf(subscriptionTypes, subscription),
   GapEvent: eventOf(['defender-relay.gap'], gap),
   TestEvent: eventOf([TEST_TYPE], z.strictObject({ subscription: z.string() })),
 }

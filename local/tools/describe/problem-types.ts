@@ -83,6 +83,10 @@ export const problemTypes: Record<string, ProblemType> = {
     meaning:
       'Five earlier secrets of the subscription still sign. `fix` says when the first one ends.',
   },
+  'replay-running': {
+    statuses: [409],
+    meaning: 'Another replay of this subscription is running. A subscription has one at a time.',
+  },
   'too-many-subscriptions': { statuses: [409], meaning: 'There are 200 subscriptions already.' },
   'cursor-expired': {
     statuses: [410],

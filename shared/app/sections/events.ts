@@ -4,6 +4,7 @@ import { changeTypes } from '../../changes/resource.ts'
 import { resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
 import { createFeed } from '../../events/feed/feed.ts'
+import { SUBSCRIPTIONS, subscriptionTypes } from '../../events/subscriptions/health.ts'
 import { readSection } from '../../platform/config.ts'
 import { createHttp } from '../../platform/http.ts'
 import type { Traced } from '../../platform/log.ts'
@@ -13,10 +14,14 @@ import { type Base, type Options, USER_AGENT } from './base.ts'
 /** The streams of a subscription or a reader that names none. */
 export const defaultStreams = resources.map(({ name }) => name)
 
-/** Every stream of events. A subscription gets the stream of the export only where it names it. */
-export const streams = [...defaultStreams, AV_HEALTH]
+/** Every stream of events. A subscription gets the last two only where it names them. */
+export const streams = [...defaultStreams, AV_HEALTH, SUBSCRIPTIONS]
 
-export const eventTypes = [...resources.flatMap(changeTypes), SNAPSHOT_PUBLISHED]
+export const eventTypes = [
+  ...resources.flatMap(changeTypes),
+  SNAPSHOT_PUBLISHED,
+  ...subscriptionTypes,
+]
 
 export const filterFields = {
   machineIds: ['machineId'],

@@ -1,20 +1,8 @@
 import { z } from 'zod'
-import { deleteRows, isConflict, type Table } from '../../platform/table.ts'
+import { deleteRows, type Query, type Table } from '../../platform/table.ts'
 import { createRecords, type RowCodec, rowCodec, tryTransact } from '../../platform/table-record.ts'
 import { toSequence } from '../event.ts'
 import { failureSchema, type Subscription } from '../subscriptions/subscription.ts'
-
-/** A queue message: post this event to this subscription, as the n-th attempt of a generation. It holds no secret. */
-export const deliveryMessageSchema = z.object({
-  subscription: z.string(),
-  stream: z.string(),
-  seq: z.int().min(1),
-  attempt: z.int().min(1),
-  generation: z.int().min(1),
-  correlation: z.string().optional(),
-})
-
-export type DeliveryMessage = z.infer<typeof deliveryMessageSchema>
 
 export const deliveryStates = ['pending', 'delivered', 'dead'] as const
 
@@ -23,15 +11,13 @@ const storedSchema = z.object({
   seq: z.number(),
   eventId: z.string(),
   state: z.enum(deliveryStates),
-  /** Raised by every replay; messages of an earlier generation are dropped. */
+  /** Raised by every replay. */
   generation: z.number(),
   /** The finished attempts of this generation. */
   attempt: z.number(),
   /** How many of them the receiver deferred with `Retry-After`: the schedule does not count them. */
   deferrals: z.number(),
   nextAttemptAt: z.string().nullable(),
-  /** No other process posts it before this time. */
-  claimedUntil: z.string().nullable(),
   /** When it became pending: a replay begins this again. */
   pendingSince: z.string(),
   /** When it was delivered or became a dead letter. */
@@ -41,6 +27,7 @@ const storedSchema = z.object({
   last: failureSchema.nullable(),
 })
 const stored = rowCodec(storedSchema)
+const dueRow = rowCodec(z.object({ delivery: storedSchema }))
 
 /** One event for one subscription. */
 export interface Delivery extends z.infer<typeof storedSchema> {
@@ -57,43 +44,29 @@ export type PendingEvent = Position &
 /** The first generation; a replay makes a later one. */
 const FIRST_GENERATION = 1
 
-export const deliveryKey = (stream: string, seq: number) => `${stream}|${toSequence(seq)}`
+export const deliveryKey = ({ stream, seq }: Position) => `event|${stream}|${toSequence(seq)}`
+
+/**
+ * The key of the second row of a pending delivery. Those that failed before (`again|`) sort before the others (`due|`),
+ * and each by its time. No two states of a delivery have the same key: who moves a delivery deletes exactly this row.
+ */
+const dueKey = ({ attempt, nextAttemptAt, generation, ...position }: Delivery) =>
+  `${attempt > 0 ? 'again' : 'due'}|${nextAttemptAt}|${position.stream}|${toSequence(position.seq)}|${generation}.${attempt}`
 
 /** A delivery without any attempt, pending from now on. */
-const newDelivery = (
-  subscription: string,
-  event: PendingEvent,
-  generation: number,
-  now: Date,
-): Delivery => ({
+const newDelivery = (subscription: string, event: PendingEvent, now: Date): Delivery => ({
   correlation: null,
   ...event,
   subscription,
-  generation,
+  generation: FIRST_GENERATION,
   state: 'pending',
   attempt: 0,
   deferrals: 0,
-  claimedUntil: null,
   endedAt: null,
   last: null,
   nextAttemptAt: now.toISOString(),
   pendingSince: now.toISOString(),
 })
-
-/** The message of the next attempt. */
-export const nextMessage = ({ attempt, correlation, ...delivery }: Delivery): DeliveryMessage =>
-  deliveryMessageSchema.parse({
-    ...delivery,
-    attempt: attempt + 1,
-    correlation: correlation ?? undefined,
-  })
-
-/** Whether the attempt of a message is still to be made: it is of a later generation, or a later attempt of this one. */
-export function isCurrent({ generation, attempt }: DeliveryMessage, delivery: Delivery) {
-  if (delivery.state !== 'pending') return false
-  const isSame = generation === delivery.generation
-  return isSame ? attempt > delivery.attempt : generation > delivery.generation
-}
 
 /**
  * Whether an event is for a subscription, which begins after `from`. An earlier event is only when a replay asked for
@@ -104,9 +77,9 @@ export const isAddressedTo = (
   { from }: Subscription,
 ) => generation > FIRST_GENERATION || seq > (from[stream] ?? 0)
 
-/** The row of a delivery; its subscription is its partition. */
+/** The row of a delivery in any state; its subscription is its partition. */
 const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
-  read: stored.read,
+  ...stored,
   // One filter on `isOpen` finds what is not delivered.
   toColumns: (delivery) => ({
     ...stored.toColumns(delivery),
@@ -114,122 +87,117 @@ const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
   }),
 }
 
-export interface StoredDelivery {
-  delivery: Delivery
-  etag: string
-}
-
 export type DeliveryLedger = ReturnType<typeof createDeliveryLedger>
 
-/** The most events in one call. */
-export const MAX_ROWS = 100
+/** The most events in one call: each takes two operations of a transaction. */
+export const MAX_ROWS = 50
 
-/** Opens the table of deliveries: one partition for each subscription, one row for each event. */
+/** Opens the table of deliveries: one partition for each subscription, one row for each event, one more while pending. */
 export function createDeliveryLedger(table: Table) {
   const records = createRecords(table, deliveryRow)
-  const at = (subscription: string, { stream, seq }: Position) => ({
-    partitionKey: subscription,
-    rowKey: deliveryKey(stream, seq),
+  const dues = createRecords(table, dueRow)
+  const at = (delivery: Delivery) => ({
+    partitionKey: delivery.subscription,
+    rowKey: deliveryKey(delivery),
   })
-  const write = (delivery: Delivery, etag: string | undefined) =>
-    records.write(at(delivery.subscription, delivery), delivery, etag)
+  const atDue = (delivery: Delivery) => ({
+    partitionKey: delivery.subscription,
+    rowKey: dueKey(delivery),
+  })
+  const insertDue = (delivery: Delivery) => dues.write(atDue(delivery), { delivery }, undefined)
+  const deleteDue = (delivery: Delivery) => ({ kind: 'delete' as const, ...atDue(delivery) })
 
-  async function read(subscription: string, stream: string, seq: number) {
-    const stored = await records.read(at(subscription, { stream, seq }))
-    return stored && { delivery: { subscription, ...stored.record }, etag: stored.etag }
+  /** Deliveries by stream and seq. A row that can't be read is skipped and counted. */
+  async function* list(query: Query, onUnreadable = () => {}): AsyncGenerator<Delivery> {
+    for await (const { partitionKey, columns } of table.list({ from: 'event|', ...query })) {
+      const record = stored.tryRead(columns)
+      if (record) yield { subscription: partitionKey, ...record }
+      else onUnreadable()
+    }
   }
 
-  async function* list(query: Parameters<Table['list']>[0]): AsyncGenerator<StoredDelivery> {
-    for await (const { partitionKey, columns, etag } of table.list(query))
-      yield { delivery: { subscription: partitionKey, ...deliveryRow.read(columns) }, etag }
-  }
+  const moveDue = (before: Delivery | undefined, after: Delivery) => [
+    ...(before?.state === 'pending' ? [deleteDue(before)] : []),
+    ...(after.state === 'pending' ? [insertDue(after)] : []),
+  ]
 
-  /** Reads the deliveries from the first to the last of these events, which are of one stream and in its order; by seq. */
-  async function readKnown(subscription: string, events: PendingEvent[]) {
-    const [first, last] = [events[0], events.at(-1)]
-    const known = new Map<number, StoredDelivery>()
-    if (!first || !last) return known
-    const from = deliveryKey(first.stream, first.seq)
-    const before = deliveryKey(last.stream, last.seq + 1)
-    for await (const stored of list({ partitionKey: subscription, from, before }))
-      known.set(stored.delivery.seq, stored)
-    return known
-  }
-
-  /** Begins the next generation of one delivery, in whatever state it is by now. */
-  async function redeliverOne(subscription: string, event: PendingEvent, now: Date) {
-    let next = newDelivery(subscription, event, FIRST_GENERATION + 1, now)
-    await records.update(at(subscription, event), (known) => {
-      next = { ...next, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
-      return next
-    })
-    return nextMessage(next)
+  /** Begins the next generation of one delivery, in whatever state it is. */
+  async function redeliver(fresh: Delivery) {
+    let before: Delivery | undefined
+    await records.update(
+      at(fresh),
+      (known) => {
+        before = known && { ...known, subscription: fresh.subscription }
+        return { ...fresh, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
+      },
+      { beside: (after) => moveDue(before, { ...fresh, ...after }) },
+    )
   }
 
   return {
-    read,
     list,
 
-    /** Replaces a delivery and answers its new ETag; undefined when it has changed since it was read. */
-    async replace(delivery: Delivery, etag: string) {
-      return (await tryTransact(table, [write(delivery, etag)]))?.[0]
-    },
-
-    /** Changes a delivery as `decide` says, which answers undefined to leave it; answers whether it was changed. */
-    async change(
-      { subscription, ...position }: Position & Pick<Delivery, 'subscription'>,
-      decide: (delivery: Delivery) => Delivery | undefined,
-    ) {
-      const changed = await records.update(
-        at(subscription, position),
-        (known) => known && decide({ subscription, ...known }),
-      )
-      return changed?.isWritten ?? false
-    },
-
     /**
-     * Writes pending deliveries for up to `MAX_ROWS` events of one stream, in its order, where there are none yet. Answers
-     * the first message of each one without an attempt, also of earlier ones: a crash may have lost their messages.
+     * A page of the pending deliveries to post now: those that failed before first, then in order. `nextAt` is when the
+     * next one is due that failed before.
      */
-    async enqueue(subscription: string, events: PendingEvent[], now: Date) {
-      const fresh = events.map((event) => newDelivery(subscription, event, FIRST_GENERATION, now))
-      for (let known = new Map<number, StoredDelivery>(); ; ) {
-        const missing = fresh.filter(({ seq }) => !known.has(seq))
-        try {
-          if (missing.length > 0) await table.transact(missing.map((one) => write(one, undefined)))
-          return fresh
-            .map((delivery) => known.get(delivery.seq)?.delivery ?? delivery)
-            .filter(
-              ({ state, generation, attempt }) =>
-                state === 'pending' && generation === FIRST_GENERATION && attempt === 0,
-            )
-            .map(nextMessage)
-        } catch (error) {
-          if (!isConflict(error, 'exists')) throw error
+    async due(subscription: string, now: Date, limit: number) {
+      const found: Delivery[] = []
+      let unreadable = 0
+      let nextAt: string | null = null
+      let next: string | undefined
+      for (let from = 'again|'; ; ) {
+        const query = { partitionKey: subscription, from, before: 'due}' }
+        const page = await table.page(query, { limit, next })
+        for (const { columns } of page.rows) {
+          const delivery = dueRow.tryRead(columns)?.delivery
+          const { attempt, nextAttemptAt } = delivery ?? {}
+          if (!delivery) unreadable += 1
+          else if (attempt === 0 || Date.parse(nextAttemptAt ?? '') <= now.getTime())
+            found.push({ ...delivery, subscription })
+          else nextAt ??= nextAttemptAt ?? null
         }
-        known = await readKnown(subscription, events)
+        next = page.next
+        if (!next || found.length >= limit)
+          return { found, nextAt, unreadable, isMore: next !== undefined }
+        // Many wait for a later time: the others are after them.
+        if (page.rows.at(-1)?.rowKey.startsWith('again|') && nextAt !== null) {
+          from = 'due|'
+          next = undefined
+        }
       }
     },
 
-    /** Begins a new generation for up to `MAX_ROWS` events of one stream, in its order; answers its first messages. */
-    async redeliver(subscription: string, events: PendingEvent[], now: Date) {
-      const known = await readKnown(subscription, events)
-      const next = events.map((event) => {
-        const stored = known.get(event.seq)
-        const generation = (stored?.delivery.generation ?? FIRST_GENERATION) + 1
-        return { stored, delivery: newDelivery(subscription, event, generation, now) }
-      })
-      const operations = next.map(({ stored, delivery }) => write(delivery, stored?.etag))
-      if (await tryTransact(table, operations))
-        return next.map(({ delivery }) => nextMessage(delivery))
-      return Promise.all(events.map((event) => redeliverOne(subscription, event, now)))
+    /** Changes a pending delivery; false when it was moved meanwhile. */
+    async move(before: Delivery, changes: Partial<Delivery>) {
+      const after = { ...before, ...changes }
+      const operations = [records.overwrite(at(after), after), ...moveDue(before, after)]
+      return (await tryTransact(table, operations)) !== undefined
     },
 
-    /** Deletes deliveries of one subscription; one that is already deleted is no error. */
-    forget: (subscription: string, events: Position[]) =>
-      deleteRows(
-        table,
-        events.map((event) => at(subscription, event)),
-      ),
+    /** Writes pending deliveries for up to `MAX_ROWS` events, where there are none yet. */
+    async enqueue(subscription: string, events: PendingEvent[], now: Date) {
+      const inserts = events
+        .map((event) => newDelivery(subscription, event, now))
+        .map((one) => [records.write(at(one), one, undefined), insertDue(one)])
+      if (await tryTransact(table, inserts.flat())) return
+      for (const insert of inserts) await tryTransact(table, insert)
+    },
+
+    /** Begins a new generation for up to `MAX_ROWS` events. */
+    async redeliver(subscription: string, events: PendingEvent[], now: Date) {
+      await Promise.all(events.map((event) => redeliver(newDelivery(subscription, event, now))))
+    },
+
+    /** Deletes a pending delivery that is not addressed to its subscription, unless it was moved meanwhile. */
+    forget: (delivery: Delivery) =>
+      tryTransact(table, [{ kind: 'delete', ...at(delivery) }, deleteDue(delivery)]),
+
+    /** Deletes deliveries that are not pending. */
+    expire: (deliveries: Delivery[]) => deleteRows(table, deliveries.map(at)),
+
+    /** Deletes everything of a subscription. */
+    forgetAll: (subscription: string) =>
+      deleteRows(table, table.list({ partitionKey: subscription, select: ['seq'] })),
   }
 }

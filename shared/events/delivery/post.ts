@@ -12,21 +12,27 @@ export type Outcome =
   | { kind: 'gone'; status: 410; reason: string }
   | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
 
-const ANSWER_MS = 15_000
+/** So long a receiver may take to answer. */
+export const ANSWER_MS = 30_000
 /** How much of a success is read, and for how long: enough to use the connection again. */
 const DRAIN_BYTES = 64 * 1024
 const DRAIN_MS = 2000
 
-/** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
+/**
+ * Validates the callback URL again, then signs and posts an event, but not after `latestMs`. No answer of the receiver
+ * makes it reject.
+ */
 export async function postEvent(
   { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
   subscription: Subscription,
   event: CloudEvent,
+  latestMs = Number.POSITIVE_INFINITY,
 ): Promise<Outcome> {
   try {
     const { url, addresses } = await validateCallbackUrl(subscription.callbackUrl, callbackPolicy)
     const body = JSON.stringify(event)
     const at = clock.now()
+    if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
     const answer = await http.stream({
       method: 'POST',
       url,

@@ -1,3 +1,6 @@
+import { RequestError } from '../../platform/errors.ts'
+import { lease } from '../../platform/table-record.ts'
+import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import {
   type Cursor,
@@ -7,22 +10,47 @@ import {
   readStart,
   type Start,
 } from '../feed/read.ts'
-import { matchesFilter, wantsStream } from '../filter.ts'
+import { compileFilter, wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
-import { isAddressedTo, MAX_ROWS, type PendingEvent, type StoredDelivery } from './delivery.ts'
-import { sendMessages } from './dispatch.ts'
+import { type Delivery, isAddressedTo, MAX_ROWS, type PendingEvent } from './delivery.ts'
+import { wake } from './wake.ts'
 
 /** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
 export async function replayAfter(deps: EventsDeps, subscription: Subscription, after: Cursor) {
   const wanted = deps.streams.filter((stream) => wantsStream(subscription.filter, stream, deps))
   const starts = await Promise.all(wanted.map((stream) => startOf(deps, stream, after)))
-  return redeliverAll(deps, subscription, eventsAfter(deps, subscription, starts))
+  return replay(deps, subscription, eventsAfter(deps, subscription, starts))
 }
 
 /** The same for the dead letters of the subscription. */
 export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   const query = { partitionKey: subscription.id, where: { state: 'dead' } }
-  return redeliverAll(deps, subscription, deps.deliveries.list(query))
+  return replay(deps, subscription, deps.deliveries.list(query))
+}
+
+/** A replay that has crashed is in the way of the next one for so long. */
+const LONGEST_REPLAY_MS = 5 * MINUTE_MS
+
+/** Runs one replay of a subscription at a time. */
+async function replay(...args: Parameters<typeof redeliverAll>) {
+  const [{ subscriptions, clock }, { id }] = args
+  const taken = await subscriptions.update(
+    id,
+    (one) => lease(one, 'replayUntil', LONGEST_REPLAY_MS, clock.now()).record,
+  )
+  if (!taken?.isWritten)
+    throw new RequestError({
+      status: 409,
+      problem: 'replay-running',
+      title: 'Another replay of this subscription is running',
+      detail: 'A subscription has one at a time.',
+      fix: 'Replay again when that request has its answer.',
+    })
+  try {
+    return await redeliverAll(...args)
+  } finally {
+    await subscriptions.change(id, () => ({ replayUntil: null }))
+  }
 }
 
 async function startOf({ feed }: EventsDeps, stream: string, after: Cursor) {
@@ -39,26 +67,26 @@ async function* eventsAfter(
   { filter }: Subscription,
   starts: Start[],
 ): AsyncGenerator<PendingEvent> {
+  const matches = compileFilter(filter, deps)
   for (const { stream, from, last } of starts) {
     for (let at = from; at < last; ) {
       const events = await deps.feed.events(stream, at, Math.min(MAX_ROWS, last - at))
       if (events.length === 0) break
       for (const event of events)
-        if (matchesFilter(filter, event, deps))
-          yield { stream, seq: Number(event.sequence), eventId: event.id }
+        if (matches(event)) yield { stream, seq: Number(event.sequence), eventId: event.id }
       at = Number(events.at(-1)?.sequence)
     }
   }
 }
 
 /**
- * Begins a new generation of each event for a subscription, and answers how many. The events of a stream come in its
- * order. A delivery that is not addressed to the subscription is deleted: a new generation would address it.
+ * Begins a new generation of each event for a subscription, and answers how many. A delivery that is not addressed to the
+ * subscription is deleted: a new generation would address it.
  */
 export async function redeliverAll(
   deps: EventsDeps,
   subscription: Subscription,
-  events: AsyncIterable<StoredDelivery> | AsyncIterable<PendingEvent>,
+  events: AsyncIterable<Delivery> | AsyncIterable<PendingEvent>,
 ) {
   const { id } = subscription
   // A replay is logged under the request that asked for it.
@@ -66,21 +94,21 @@ export async function redeliverAll(
   let queued = 0
   let batch: PendingEvent[] = []
   const flush = async () => {
-    if (batch.length === 0) return
-    // Rows before messages: after a crash the sweep finds the rows.
-    await sendMessages(deps.queue, await deps.deliveries.redeliver(id, batch, deps.clock.now()))
+    if (batch.length > 0) await deps.deliveries.redeliver(id, batch, deps.clock.now())
     queued += batch.length
     batch = []
   }
-  for await (const item of events) {
-    if ('delivery' in item && !isAddressedTo(item.delivery, subscription)) {
-      await deps.deliveries.forget(id, [item.delivery])
+  for await (const event of events) {
+    if ('state' in event && !isAddressedTo(event, subscription)) {
+      await deps.deliveries.forget(event)
       continue
     }
-    const { stream, seq, eventId } = 'delivery' in item ? item.delivery : item
-    if (batch.length === MAX_ROWS || (batch[0] && batch[0].stream !== stream)) await flush()
+    const { stream, seq, eventId } = event
+    if (batch.length === MAX_ROWS) await flush()
     batch.push({ stream, seq, eventId, correlation })
   }
   await flush()
+  // Rows before the wake-up.
+  if (queued > 0) await wake(deps, subscription)
   return queued
 }

@@ -4,10 +4,9 @@ import { cutPage } from '../../platform/paging.ts'
 import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
 import { testDelivery } from '../delivery/post.ts'
 import { replayAfter, replayDead } from '../delivery/replay.ts'
-import { eventsRoute } from '../deps.ts'
 import { cursorSchemaFor } from '../feed/read.ts'
 import { deliveryViewSchema, viewDelivery } from '../subscriptions/view.ts'
-import { findSubscription, subscriptionParams } from './subscriptions.ts'
+import { eventsRoute, findSubscription, subscriptionParams } from './subscriptions.ts'
 
 export const listDeliveries = eventsRoute({
   name: 'list-deliveries',
@@ -24,14 +23,14 @@ export const listDeliveries = eventsRoute({
     const query = {
       partitionKey: id,
       // The lowest key after it.
-      from: after === undefined ? undefined : `${after}!`,
+      ...(after === undefined ? {} : { from: `${after}!` }),
       where: state && { state },
     }
-    for await (const { delivery } of deps.deliveries.list(query)) {
+    for await (const delivery of deps.deliveries.list(query)) {
       found.push(delivery)
       if (found.length > limit) break
     }
-    const { page, next } = cutPage(found, limit, ({ stream, seq }) => deliveryKey(stream, seq))
+    const { page, next } = cutPage(found, limit, deliveryKey)
     return { status: 200, body: { deliveries: page.map(viewDelivery), next } }
   },
 })

@@ -16,7 +16,7 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import { type EventCatalog, isSame, type StreamConfig } from '../filter.ts'
+import type { EventCatalog, StreamConfig } from '../filter.ts'
 
 export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
@@ -56,6 +56,10 @@ const matcherFor =
     isSame(type, event.type) &&
     isSame(machineId, event.data.machineId) &&
     isSame(itemId, event.subject)
+
+const isSame = (wanted: string | undefined, value: unknown) =>
+  wanted === undefined ||
+  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
 
 export const createListEventsRoute = (catalog: FeedCatalog) =>
   feedRoute({

@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
 import { plainText } from '../../platform/request.ts'
+import { defineRoute } from '../../platform/route.ts'
 import { ticketNotFound } from '../../platform/tickets.ts'
-import { type EventsDeps, eventsRoute } from '../deps.ts'
+import type { EventsDeps } from '../deps.ts'
 import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
 import {
   enable,
@@ -21,6 +22,8 @@ import {
   subscriptionViewSchema,
   viewSubscription,
 } from '../subscriptions/view.ts'
+
+export const eventsRoute = defineRoute<EventsDeps>()
 
 export const subscriptionParams = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),

@@ -1,80 +1,95 @@
-import { FAILURES_TO_FAILING, MAX_FAILING_MS, retryPauseMs } from '../delivery/retry-schedule.ts'
+import type { z } from 'zod'
+import { MINUTE_MS } from '../../platform/time.ts'
+import { FAILURES_TO_FAILING, MAX_FAILING_MS } from '../delivery/retry-schedule.ts'
 import type { EventsDeps } from '../deps.ts'
-import { type Failure, healthy, type Subscription } from './subscription.ts'
+import { type Failure, type Subscription, subscriptionSchema } from './subscription.ts'
 
-/** A success within this time of a recorded one is not recorded: it would be one write for every delivery. */
-const RECORD_AGAIN_MS = 10_000
+const healthSchema = subscriptionSchema.pick({
+  state: true,
+  consecutiveFailures: true,
+  failingSince: true,
+  lastDeliveredAt: true,
+  lastFailure: true,
+  disabledReason: true,
+})
 
-/** Records a success, which ends all earlier failures. */
-export async function recordSuccess(
-  { subscriptions, clock, log }: EventsDeps,
-  before: Subscription,
-) {
-  const now = clock.now()
-  const isRecorded = (one: Subscription) =>
-    one.consecutiveFailures === 0 &&
-    now.getTime() - Date.parse(one.lastDeliveredAt ?? '') < RECORD_AGAIN_MS
-  if (isRecorded(before)) return
-  await subscriptions.change(before.id, (one) => {
-    if (isRecorded(one)) return undefined
-    const lastDeliveredAt = now.toISOString()
-    return one.state === 'disabled' ? { lastDeliveredAt } : { ...healthy, lastDeliveredAt }
-  })
-  if (before.state === 'failing')
-    log.info('a subscription has recovered', { subscription: before.id })
+/** What the outcomes of posts change in a subscription. */
+export type Health = z.infer<typeof healthSchema>
+
+export const healthOf = (subscription: Subscription): Health => healthSchema.parse(subscription)
+
+/** A success ends all earlier failures. */
+export function afterSuccess(before: Health, now: Date): Health {
+  const after = { ...before, lastDeliveredAt: now.toISOString() }
+  if (before.state === 'disabled') return after
+  return { ...after, state: 'active', consecutiveFailures: 0, failingSince: null }
 }
+
+/** The third failure in a row makes a subscription `failing`; five days with failures only disable it. */
+export function afterFailure(before: Health, lastFailure: Failure): Health {
+  if (before.state === 'disabled') return { ...before, lastFailure }
+  const failingSince = before.failingSince ?? lastFailure.at
+  const consecutiveFailures = before.consecutiveFailures + 1
+  const after = { ...before, lastFailure, failingSince, consecutiveFailures }
+  if (failingMs(after) >= MAX_FAILING_MS) {
+    const disabledReason = `every delivery since ${failingSince} failed`
+    return { ...after, state: 'disabled', disabledReason }
+  }
+  return consecutiveFailures < FAILURES_TO_FAILING ? after : { ...after, state: 'failing' }
+}
+
+/** A receiver that answers 410 is disabled. */
+export const afterGone = (before: Health, lastFailure: Failure): Health => ({
+  ...afterFailure(before, lastFailure),
+  state: 'disabled',
+  disabledReason: 'the receiver answered 410',
+})
+
+/** How long there were failures only, until the last one. */
+export const failingMs = ({
+  failingSince,
+  lastFailure,
+}: Pick<Health, 'failingSince' | 'lastFailure'>) =>
+  failingSince && lastFailure ? Date.parse(lastFailure.at) - Date.parse(failingSince) : 0
+
+/** The stream of events about subscriptions; only filters that name it get them. */
+export const SUBSCRIPTIONS = 'subscriptions'
+
+const typeOf = (state: 'failing' | 'disabled') => `defender-relay.subscription.${state}`
+export const subscriptionTypes = [typeOf('failing'), typeOf('disabled')]
+
+/** A receiver that fails for so long needs somebody. */
+const LONG_MS = 5 * MINUTE_MS
+
+const isLong = (health: Health) => health.state === 'failing' && failingMs(health) >= LONG_MS
 
 /**
- * Records a failed post. The third failure in a row makes the subscription `failing`; five days with failures only
- * disable it. A caller that has the send lease gives it back: the next post comes after a pause, and not before the
- * receiver's `Retry-After`.
+ * Logs that a subscription is disabled, has failed for five minutes, or has recovered from that. The first two are also
+ * events, appended once. Answers whether one was appended.
  */
-export async function recordFailure(
-  { subscriptions, clock, log }: EventsDeps,
+export async function emitHealth(
+  { feed, clock, log }: EventsDeps,
   before: Subscription,
-  lastFailure: Failure,
-  { hasLease, waitMs = 0 }: { hasLease: boolean; waitMs?: number },
+  after: Health,
 ) {
-  const now = clock.now()
-  let stateBefore = before.state
-  const after = await subscriptions.change(before.id, (one) => {
-    stateBefore = one.state
-    if (one.state === 'disabled') return { lastFailure }
-    const failingSince = one.failingSince ?? lastFailure.at
-    const failingMs = now.getTime() - Date.parse(failingSince)
-    const failed = { lastFailure, failingSince, consecutiveFailures: one.consecutiveFailures + 1 }
-    if (failingMs >= MAX_FAILING_MS) {
-      const disabledReason = `every delivery since ${failingSince} failed`
-      return { ...failed, state: 'disabled', disabledReason, sendUntil: null }
-    }
-    if (failed.consecutiveFailures < FAILURES_TO_FAILING) return failed
-    const pauseMs = Math.max(retryPauseMs(failingMs), waitMs)
-    const pauseEnd = new Date(now.getTime() + pauseMs).toISOString()
-    const isLater = !hasLease && one.sendUntil !== null && one.sendUntil > pauseEnd
-    return { ...failed, state: 'failing', sendUntil: isLater ? one.sendUntil : pauseEnd }
-  })
-  // Posts in flight fail together: only the one that changed the state logs it.
-  if (after && after.state !== stateBefore)
-    log.warn(`a subscription is ${after.state}`, { subscription: after.id, ...lastFailure })
-}
-
-/** Disables a subscription whose receiver answered 410. */
-export async function recordGone(
-  { subscriptions, log }: EventsDeps,
-  id: string,
-  lastFailure: Failure,
-) {
-  let wasDisabled = false
-  await subscriptions.change(id, (one) => {
-    wasDisabled = one.state === 'disabled'
-    return {
-      state: 'disabled',
-      lastFailure,
-      sendUntil: null,
-      consecutiveFailures: one.consecutiveFailures + 1,
-      failingSince: one.failingSince ?? lastFailure.at,
-      disabledReason: 'the receiver answered 410',
-    }
-  })
-  if (!wasDisabled) log.warn('a subscription is disabled', { subscription: id, ...lastFailure })
+  const { id, callbackHost } = before
+  const { state, lastFailure, failingSince: since, disabledReason } = after
+  if (state === 'active' && isLong(before))
+    log.info('a subscription has recovered', { subscription: id })
+  const isFirst =
+    state === 'disabled' ? before.state !== 'disabled' : isLong(after) && !isLong(before)
+  if (!isFirst || state === 'active' || state === 'starting') return false
+  const data = { subscription: id, callbackHost, state, since, disabledReason, ...lastFailure }
+  log.error('a subscription fails', data)
+  const detectedAt = clock.now().toISOString()
+  const event = {
+    item: id,
+    version: Date.parse(lastFailure?.at ?? ''),
+    type: typeOf(state),
+    source: `/defender-relay/${SUBSCRIPTIONS}`,
+    time: lastFailure?.at ?? detectedAt,
+    detectedAt,
+    data,
+  }
+  return feed.appendOnce(SUBSCRIPTIONS, `${id}|${state}|${since}`, [event])
 }

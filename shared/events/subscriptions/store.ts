@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Operation, Table } from '../../platform/table.ts'
-import { createRecords, rowCodec, tryTransact } from '../../platform/table-record.ts'
+import type { Operation, Row, Table } from '../../platform/table.ts'
+import { createRecords, rowCodec, type Stored, tryTransact } from '../../platform/table-record.ts'
 import { digestOf } from '../../platform/tickets.ts'
 import { identityOf } from './callback-url.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
@@ -9,6 +9,8 @@ import { type Subscription, subscriptionSchema } from './subscription.ts'
 export interface UrlClaim {
   etag: string | undefined
 }
+
+export type StoredSubscription = Stored<Subscription>
 
 export type Subscriptions = ReturnType<typeof createSubscriptions>
 
@@ -25,7 +27,22 @@ export function createSubscriptions(table: Table) {
   // A digest: a URL is too long for a key.
   const atUrl = (url: string) => at(`url|${digestOf(identityOf(url))}`)
 
-  const read = async (id: string) => (await records.read(at(id)))?.record
+  /** Undefined when the row can't be read, too. */
+  const toStored = (row: Row | undefined): StoredSubscription | undefined => {
+    const record = row && subscriptionRow.tryRead(row.columns)
+    return record && { record, etag: row.etag }
+  }
+  const readStored = async (id: string) => toStored(await table.get(PARTITION, id))
+  const read = async (id: string) => (await readStored(id))?.record
+
+  const update = (
+    id: string,
+    decide: (current: Subscription) => Partial<Subscription> | undefined,
+  ) =>
+    records.update(at(id), (known) => {
+      const changes = known && decide(known)
+      return changes && { ...known, ...changes }
+    })
 
   /** False when the rows have changed since they were read. */
   const tryWrite = async (operations: Operation[]) =>
@@ -33,6 +50,26 @@ export function createSubscriptions(table: Table) {
 
   return {
     read,
+    readStored,
+
+    /** Also true for one that can't be read. */
+    exists: async (id: string) => (await table.get(PARTITION, id)) !== undefined,
+
+    /** The same with the table service's time. */
+    async readDated(id: string) {
+      const { row, date } = await table.getDated(PARTITION, id)
+      return { stored: toStored(row), date }
+    },
+
+    /** Undefined when it has changed since it was read. */
+    async replace(
+      { record: before, etag }: StoredSubscription,
+      changes: Partial<Subscription>,
+    ): Promise<StoredSubscription | undefined> {
+      const record = { ...before, ...changes }
+      const etags = await tryTransact(table, [records.write(at(before.id), record, etag)])
+      return etags && { record, etag: etags[0] ?? '' }
+    },
 
     async find(callbackUrl: string) {
       const url = await urls.read(atUrl(callbackUrl))
@@ -40,10 +77,14 @@ export function createSubscriptions(table: Table) {
       return { claim, subscription: url && (await read(url.record.id)) }
     },
 
-    /** All subscriptions, in one request. */
-    async all() {
+    /** All subscriptions, in one request. One that can't be read is skipped and counted. */
+    async all(onUnreadable = () => {}) {
       const rows = await Array.fromAsync(table.list(ALL))
-      return rows.map(({ columns }) => subscriptionRow.read(columns))
+      return rows.flatMap(({ columns }) => {
+        const one = subscriptionRow.tryRead(columns)
+        if (!one) onUnreadable()
+        return one ?? []
+      })
     },
 
     /**
@@ -86,13 +127,8 @@ export function createSubscriptions(table: Table) {
      * Changes a subscription as `decide` says, which is called again when another writer was faster, and answers
      * undefined to leave it. Answers the subscription afterwards; undefined when there is none.
      */
-    async change(id: string, decide: (current: Subscription) => Partial<Subscription> | undefined) {
-      const stored = await records.update(at(id), (known) => {
-        const changes = known && decide(known)
-        return changes && { ...known, ...changes }
-      })
-      return stored?.record
-    },
+    change: async (...args: Parameters<typeof update>) => (await update(...args))?.record,
+    update,
 
     /** Answers false when it is already removed. */
     async remove({ id, callbackUrl }: Subscription) {

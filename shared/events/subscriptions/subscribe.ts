@@ -76,6 +76,8 @@ async function begin(
     previousSecrets: [],
     lastDeliveredAt: null,
     lastFailure: null,
+    wakeAt: null,
+    replayUntil: null,
   }
   if (!(await subscriptions.begin(starting, claim, unfinished))) return undefined
   // Counted after the write: two requests at the same time can't both miss each other.
@@ -123,11 +125,7 @@ export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id:
   const subscription = await subscriptions.read(id)
   if (!subscription || !(await subscriptions.remove(subscription))) return false
   // After a crash here the hourly sweep deletes the rest.
-  const rows = await Array.fromAsync(
-    deliveries.list({ partitionKey: id }),
-    ({ delivery }) => delivery,
-  )
-  await deliveries.forget(id, rows)
+  await deliveries.forgetAll(id)
   return true
 }
 
@@ -191,7 +189,7 @@ export async function enable(deps: EventsDeps, id: string): Promise<Subscription
     wasDisabled = state === 'disabled'
     return wasDisabled ? healthy : undefined
   })
-  // Enabled before queued: a message of a disabled subscription is dropped.
+  // Enabled before queued: a wake-up of a disabled subscription is dropped.
   const query = { partitionKey: id, where: { state: 'pending' } }
   if (subscription && wasDisabled)
     await redeliverAll(deps, subscription, deps.deliveries.list(query))

@@ -16,7 +16,7 @@ export type Failure = z.infer<typeof failureSchema>
 /** A subscription as it is stored. Its callback URL and secrets are in no other row. */
 export const subscriptionSchema = z.object({
   id: z.string(),
-  /** `starting`: not finished, and in no answer yet. `failing`: delivered through the retry queue. */
+  /** `starting`: not finished, and in no answer yet. `failing`: one post at a time, through the second queue. */
   state: z.enum(['starting', 'active', 'failing', 'disabled']),
   callbackUrl: z.string(),
   callbackHost: z.string(),
@@ -34,12 +34,18 @@ export const subscriptionSchema = z.object({
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
   failingSince: z.string().nullable(),
-  /** Up to ten seconds old while deliveries succeed. */
+  /** Up to a minute old while deliveries succeed. */
   lastDeliveredAt: z.string().nullable(),
   lastFailure: failureSchema.nullable(),
   disabledReason: z.string().nullable(),
-  /** The end of the send lease or of the pause, while it is failing: no other process posts before. */
+  /** The end of the send lease, or of a pause: no other process posts before. */
   sendUntil: z.string().nullable(),
+  /** The last answers took more than five seconds. */
+  isSlow: z.boolean(),
+  /** When the next wake-up comes. */
+  wakeAt: z.string().nullable(),
+  /** The end of the lease of a replay. */
+  replayUntil: z.string().nullable(),
 })
 
 export type Subscription = z.infer<typeof subscriptionSchema>
@@ -51,6 +57,7 @@ export const healthy = {
   failingSince: null,
   disabledReason: null,
   sendUntil: null,
+  isSlow: false,
 } as const satisfies Partial<Subscription>
 
 export const previousSecretsAt = ({ previousSecrets }: Subscription, now: Date) =>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Delivery, deliveryStates } from '../delivery/delivery.ts'
+import { ANSWER_MS } from '../delivery/post.ts'
 import type { EventsDeps } from '../deps.ts'
 import { failureSchema, type Subscription, subscriptionSchema } from './subscription.ts'
 
@@ -25,6 +26,7 @@ export const subscriptionReportSchema = subscriptionViewSchema.extend({
   pending: z.int(),
   dead: z.int(),
   disabledReason: stored.disabledReason,
+  answerLimitSeconds: z.int().describe('So long the receiver may take to answer.'),
 })
 
 export const deliveryViewSchema = z.strictObject({
@@ -42,7 +44,9 @@ export const viewSubscription = (subscription: Subscription) =>
   subscriptionViewSchema.strip().parse(subscription)
 
 export const reportSubscription = (subscription: Subscription, counts: Counts) =>
-  subscriptionReportSchema.strip().parse({ ...subscription, ...counts })
+  subscriptionReportSchema
+    .strip()
+    .parse({ ...subscription, ...counts, answerLimitSeconds: ANSWER_MS / 1000 })
 
 export const viewDelivery = (delivery: Delivery) => deliveryViewSchema.strip().parse(delivery)
 
@@ -57,7 +61,10 @@ const known = { id: z.string(), callbackHost: z.string() }
 
 /** The deliveries of all subscriptions, for the status. */
 export const deliveryReportSchema = countsSchema.extend({
-  failing: z.array(z.strictObject({ ...known, since: z.string().nullable() })),
+  unreadable: z.int().describe('Rows of subscriptions and open deliveries that are skipped.'),
+  failing: z.array(
+    z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
+  ),
   disabled: z.array(z.strictObject({ ...known, reason: z.string().nullable() })),
 })
 export type DeliveryReport = z.infer<typeof deliveryReportSchema>
@@ -68,11 +75,11 @@ const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
 export async function countOpen(
   { deliveries }: EventsDeps,
   id?: string,
+  onUnreadable?: () => void,
 ): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
   const query = { partitionKey: id, where: { isOpen: true } }
-  for await (const { delivery } of deliveries.list(query)) {
-    const { subscription, state, pendingSince } = delivery
+  for await (const { subscription, state, pendingSince } of deliveries.list(query, onUnreadable)) {
     const count = counts.get(subscription) ?? { ...zero }
     if (state === 'dead') count.dead += 1
     else {
@@ -86,8 +93,14 @@ export async function countOpen(
 
 /** Counts all deliveries, and lists the subscriptions that are failing or disabled. */
 export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport> {
-  const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
-  const total = { ...zero }
+  const total = { ...zero, unreadable: 0 }
+  const onUnreadable = () => {
+    total.unreadable += 1
+  }
+  const [all, countsFor] = await Promise.all([
+    deps.subscriptions.all(onUnreadable),
+    countOpen(deps, undefined, onUnreadable),
+  ])
   for (const { id } of all) {
     const { pending, dead, oldestPendingAt } = countsFor(id)
     total.pending += pending
@@ -97,10 +110,11 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
   const inState = (state: Subscription['state']) => all.filter((one) => one.state === state)
   return {
     ...total,
-    failing: inState('failing').map(({ id, callbackHost, failingSince: since }) => ({
+    failing: inState('failing').map(({ id, callbackHost, failingSince: since, lastFailure }) => ({
       id,
       callbackHost,
       since,
+      reason: lastFailure && `${lastFailure.status ?? ''} ${lastFailure.reason}`.trim(),
     })),
     disabled: inState('disabled').map(({ id, callbackHost, disabledReason: reason }) => ({
       id,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { deliver, handlePoison } from '../../../shared/events/delivery/attempt.ts'
+import { deadLetter, deliver, handlePoison } from '../../../shared/events/delivery/deliver.ts'
 import { replayAfter, replayDead } from '../../../shared/events/delivery/replay.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import { encodeCursor } from '../../../shared/events/feed/read.ts'
@@ -123,86 +123,82 @@ test('a cursor before the stored events is refused with the cursor to continue f
   expect(await replayAfter(world.deps, subscription, await atCursor(world, 2))).toBe(1)
 })
 
-test('a message that fails five times becomes a dead letter, unless it was delivered meanwhile', async () => {
+test('an event whose post can never be made becomes a dead letter, and stops no other', async () => {
   const world = await createWorld()
-  world.receive(HOST, () => 200)
+  world.receive(HOST, ({ event }) => {
+    if (event.data.isBad) throw new TypeError('a bug')
+    return 200
+  })
   const { id } = await world.subscribe(HOST)
-  await world.emit(someEvent(), someEvent())
-  const broken = world.depsOver({
-    streams: { ...world.tables.streams, get: () => Promise.reject(new Error('no')) },
-  })
-  world.serve(broken)
-  await world.clock.advance(30 * MINUTE)
-  const dead = await world.deliveriesOf(id)
+  world.serve()
+  void world.startTimer()
 
-  const [first] = dead
-  await handlePoison(world.deps, {
-    subscription: id,
-    stream: 'machine-actions',
-    seq: 1,
-    attempt: 1,
-    generation: 1,
-  })
-  await handlePoison(world.deps, { nonsense: true })
+  const [, good] = await world.emit(someEvent({ isBad: true }), someEvent())
+  await world.clock.advance(SECOND)
+  const early = world.ids(HOST)
+  await world.clock.advance(4 * DAY)
 
-  expect(dead.map(({ state, last }) => [state, last?.reason])).toEqual([
-    ['dead', 'poison'],
-    ['dead', 'poison'],
+  expect(early).toContain(good)
+  expect((await world.deliveriesOf(id)).map(({ state, last }) => [state, last?.reason])).toEqual([
+    ['dead', 'error'],
+    ['delivered', 'delivered'],
   ])
-  expect((await world.deliveriesOf(id))[0]).toEqual(first)
-  expect(world.posts).toEqual([])
 })
 
-test('a message that is done, of an earlier generation, or unknown is dropped', async () => {
+test('a wake-up that fails five times is logged, and the delivery is made once storage answers', async () => {
+  const world = await createWorld()
+  world.receive(HOST, () => 200)
+  await world.subscribe(HOST)
+  const ids = await world.emit(someEvent())
+  let isBroken = true
+  const broken = world.depsOver({
+    streams: {
+      ...world.tables.streams,
+      get: (...key) =>
+        isBroken ? Promise.reject(new Error('no')) : world.tables.streams.get(...key),
+    },
+  })
+  world.serve(broken)
+  void world.startTimer()
+  await world.clock.advance(30 * MINUTE)
+  const logged = world.lines.filter((line) => line.startsWith('a wake-up failed five times'))
+
+  isBroken = false
+  await world.clock.advance(2 * MINUTE)
+  await handlePoison(world.deps, { nonsense: true })
+
+  expect(logged.length).toBeGreaterThan(0)
+  expect(world.ids(HOST)).toEqual(ids)
+})
+
+test('a wake-up for what is delivered, for an unknown subscription, or of another form posts nothing', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
   await world.emit(someEvent())
-  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
-  const delivered = deliver(world.deps, message)
+  const delivered = deliver(world.deps, { subscription: id })
   await world.clock.advance(SECOND)
   await delivered
 
-  await deliver(world.deps, message)
-  await deliver(world.deps, { ...message, attempt: 2 })
-  await deliver(world.deps, { ...message, seq: 9 })
-  await deliver(world.deps, { ...message, subscription: 'sub_unknown' })
+  await deliver(world.deps, { subscription: id })
+  await deliver(world.deps, { subscription: id }, { isRetry: true })
+  await deliver(world.deps, { subscription: 'sub_unknown' })
   await deliver(world.deps, 'nonsense')
 
   expect(world.posts).toHaveLength(1)
 })
 
-test('two processes that take the same message at the same time post it once', async () => {
+test('two processes that take a wake-up of one subscription at the same time post each event once', async () => {
   const world = await createWorld()
   world.receive(HOST, () => 200)
   const { id } = await world.subscribe(HOST)
-  await world.emit(someEvent())
-  const message = { subscription: id, stream: 'machine-actions', seq: 1, attempt: 1, generation: 1 }
+  await world.emit(someEvent(), someEvent(), someEvent())
 
-  const both = Promise.all([deliver(world.deps, message), deliver(world.deps, message)])
+  const both = [1, 2].map(() => deliver(world.deps, { subscription: id }))
   await world.clock.advance(SECOND)
-  await both
+  await Promise.all(both)
 
-  expect(world.posts).toHaveLength(1)
-})
-
-test('a delivery that lost its message is queued again after an hour, and not before', async () => {
-  const world = await createWorld()
-  world.receive(HOST, () => 200)
-  await world.subscribe(HOST)
-  const ids = await world.emit(someEvent())
-  for (const message of await world.queues.queue.receive(32, 30))
-    await world.queues.queue.remove(message)
-  world.serve()
-
-  await world.clock.advance(HOUR - SECOND)
-  const early = await sweepDeliveries(world.deps)
-  await world.clock.advance(SECOND)
-  const late = await sweepDeliveries(world.deps)
-  await world.clock.advance(MINUTE)
-
-  expect([early.requeued, late.requeued]).toEqual([0, 1])
-  expect(world.ids(HOST)).toEqual(ids)
+  expect(world.posts).toHaveLength(3)
 })
 
 test("what is finished is forgotten after three days, what is dead with its event, what is nobody's at once", async () => {
@@ -212,8 +208,8 @@ test("what is finished is forgotten after three days, what is dead with its even
   const { id } = await world.subscribe(HOST)
   const other = await world.subscribe('other.contoso.net')
   await world.emit(someEvent(), someEvent({ isBad: true }))
-  const poison = { subscription: id, stream: 'machine-actions', seq: 2, attempt: 1, generation: 1 }
-  await handlePoison(world.deps, poison)
+  const [, bad] = await world.deliveriesOf(id)
+  if (bad) await deadLetter(world.deps, bad, { status: 400, reason: 'refused' })
   world.serve()
   await world.clock.advance(3 * DAY - HOUR)
   const seqs = async (of: string) => (await world.deliveriesOf(of)).map(({ seq }) => seq)
