@@ -28,7 +28,7 @@ const storedSource = z.discriminatedUnion('kind', [
 ])
 /** The emulator's accounts, each with its member of the folder's keys. */
 const accounts = { [DATA_ACCOUNT]: 'data' } as const
-const accountKey = z.string().min(1)
+const accountKey = z.string().min(1).default(newAccountKey)
 
 /** Raised when the app can't read what the version before has stored. */
 const VERSION = 2

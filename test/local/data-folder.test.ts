@@ -229,19 +229,6 @@ describe('the emulator of a folder', () => {
     expect(existsSync(folder.connectionFile)).toBe(false)
     folder.release()
   })
-
-  test('of a folder from before gets a key, and the folder keeps its other keys', async () => {
-    const dir = freshFolder()
-    const before = { keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }
-    writeFileSync(join(dir, 'state.json'), JSON.stringify(before))
-
-    const folder = await openDataFolder(dir)
-    folder.save()
-
-    expect(readState(dir)?.keys).toEqual({ ...before.keys, data: folder.state.keys.data })
-    expect(folder.state.keys.data).toHaveLength(44)
-    folder.release()
-  })
 })
 
 test('ps says of a process what Linux says: whether it has ended, and when it began', async () => {

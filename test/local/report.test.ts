@@ -41,8 +41,9 @@ test('one link is renewed, and several are', async () => {
   const lines = (linksRenewed: number) =>
     describeReport({
       ...{ runId: 'r', state: 'published', reason: null, counts, devices: 1, seconds: 1 },
-      ...{ rowsPerSecond: 1, notReadyAtFirst: 0, linksRenewed, unknownFields: {}, ok: true },
-    } as Parameters<typeof describeReport>[0]).join('\n')
+      ...{ rowsPerSecond: 1, notReadyAtFirst: 0, linksRenewed, unknownFields: {}, unreadable: {} },
+      ...{ firstRejects: [], ok: true },
+    } as unknown as Parameters<typeof describeReport>[0]).join('\n')
 
   expect(lines(1)).toContain(' 1 link renewed')
   for (const links of [0, 2]) expect(lines(links)).toContain(` ${links} links renewed`)

@@ -136,6 +136,7 @@ test('without an identity the upstream is not ok, with the cause, until a call i
   ])
   expect(first.lastError).toEqual({
     at: '1970-01-01T01:00:00.000Z',
+    since: '1970-01-01T01:00:00.000Z',
     status: null,
     title: `identity: AZURE_CLIENT_ID ${problem}`,
     missing: ['AZURE_CLIENT_ID'],

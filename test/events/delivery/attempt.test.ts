@@ -22,15 +22,3 @@ test('an event is posted once to every subscription that wants it', async () => 
   ])
   expect(world.queues.queue.texts()).toEqual([])
 })
-
-test('that a subscription is failing is logged once, though several posts fail at the same time', async () => {
-  const world = await createWorld()
-  world.receive('one.contoso.net', () => 500)
-  await world.subscribe('one.contoso.net')
-  world.serve()
-
-  await world.emit(...Array.from({ length: 7 }, (_, n) => someEvent({ machineId: `m${n}` })))
-  await world.clock.advance(10_000)
-
-  expect(world.lines.filter((line) => line.startsWith('a subscription is failing'))).toHaveLength(1)
-})
