@@ -1,10 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import type { TokenCredential } from '@azure/identity'
 import { z } from 'zod'
 import { settingNames } from '../shared/app/settings.ts'
 import { resources } from '../shared/changes/resources/index.ts'
 import type { CallbackPolicy } from '../shared/events/subscriptions/callback-url.ts'
+import type { Credential } from '../shared/platform/credential.ts'
 import type { Clock } from '../shared/platform/time.ts'
 import type { Azurite } from './azurite.ts'
 import type { Simulator } from './simulator/simulator.ts'
@@ -123,8 +123,10 @@ export async function refuseDeadUpstream(origin: string): Promise<void> {
 }
 
 /** Signs in at the token endpoint of a simulator: `POST /token` with a client-credentials form. */
-export function createSimulatorCredential(origin: string, clock: Clock): TokenCredential {
+export function createSimulatorCredential(origin: string, clock: Clock): Credential {
+  const address = `${origin}/token`
   return {
+    address,
     async getToken(scopes) {
       const scope = Array.isArray(scopes) ? scopes.join(' ') : scopes
       const form = {
@@ -133,13 +135,16 @@ export function createSimulatorCredential(origin: string, clock: Clock): TokenCr
         client_secret: 'local',
         scope,
       }
-      const response = await fetch(`${origin}/token`, {
+      const response = await fetch(address, {
         method: 'POST',
         body: new URLSearchParams(form),
         signal: AbortSignal.timeout(LONGEST_WAIT_MS),
       })
-      if (!response.ok)
-        throw new Error(`the simulator's token endpoint answered ${response.status}`)
+      if (!response.ok) {
+        const { status: statusCode } = response
+        const said = `the simulator's token endpoint answered ${statusCode}: ${await response.text()}`
+        throw Object.assign(new Error(said), { statusCode })
+      }
       const { access_token: token, expires_in: seconds } = tokenAnswer.parse(await response.json())
       return { token, expiresOnTimestamp: clock.now().getTime() + seconds * 1000 }
     },

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { faultSwitches } from './simulator/switches/index.ts'
 
 /** The options of `npm start -- …`. */
 export interface StartOptions {
@@ -18,6 +19,10 @@ export interface StartOptions {
   key: string | undefined
   /** Absolute path. */
   data: string
+  /** Names of fault switches that the simulator plays. */
+  faults: string[]
+  /** List the fault switches, then end. */
+  listFaults: boolean
   verbose: boolean
   help: boolean
 }
@@ -46,6 +51,9 @@ runs its timers until Ctrl-C.
                        folder)
   --data DIR           folder for the emulator's files, the keys and the fleet
                        (default: .local; with --live .local/live)
+  --fault NAME         let the simulated upstreams fail in this way; may be
+                       repeated, or a list with commas
+  --faults             list these ways
   --verbose            print every log line of the functions
   --help               this page`
 
@@ -91,6 +99,8 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
       values.data === undefined
         ? resolve(live ? '.local/live' : '.local')
         : resolve(from, values.data),
+    faults: readFaults(values.fault, sources.length > 0 && values.fleet === undefined),
+    listFaults: values.faults,
     verbose: values.verbose,
     help: values.help,
   }
@@ -106,9 +116,26 @@ const options = {
   port: { type: 'string' },
   key: { type: 'string' },
   data: { type: 'string' },
+  fault: { type: 'string', multiple: true, default: [] as string[] },
+  faults: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
+
+/** The fault switches with what each of them does, within 80 columns. */
+export const listFaultSwitches = (): string =>
+  Object.entries(faultSwitches)
+    .map(([name, { summary }]) => `${name}\n${summary.replace(/(.{1,74})(?: |$)/g, '    $1\n')}`)
+    .join('')
+
+function readFaults(lists: string[], isOtherSource: boolean): string[] {
+  const names = lists.flatMap((list) => list.split(',')).map((name) => name.trim())
+  if (names.length > 0 && isOtherSource)
+    throw new Error('--fault goes with the simulated fleet: not with --files, --upstream, --live.')
+  const unknown = names.find((name) => !Object.hasOwn(faultSwitches, name))
+  if (unknown === undefined) return names
+  throw new Error(`--fault "${unknown}" is unknown; npm start -- --faults lists the names.`)
+}
 
 function parse(args: string[]) {
   const swallowed = findSwallowed('start', Object.keys(options), args)

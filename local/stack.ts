@@ -21,6 +21,7 @@ import {
 import { noFaults } from './simulator/faults.ts'
 import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
+import { faultSwitches } from './simulator/switches/index.ts'
 import type { Known } from './source.ts'
 
 /** Everything that runs on a laptop, started in order. */
@@ -39,6 +40,8 @@ export interface Stack {
 export interface StackOptions {
   folder: DataFolder
   upstream: string | undefined
+  /** Names of fault switches for the built-in upstreams. */
+  faults?: string[]
   /** Settings for the real Defender: then nothing is simulated. */
   live: Settings | undefined
   port: number | undefined
@@ -80,7 +83,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       'generatedTime' in source &&
       Date.parse(published ?? '1970-01-01') < Date.parse(source.generatedTime)
     const { live, upstream } = options
-    const simulator = upstream || live ? undefined : await startSimulated(source, clock)
+    const simulator =
+      upstream || live ? undefined : await startSimulated(source, clock, options.faults)
     if (simulator) started.push(simulator)
     const origin = upstream ?? simulator?.origin ?? ''
     const env = live ? liveSettings(azurite, live) : settingsFor(azurite, origin, simulator)
@@ -142,7 +146,11 @@ async function replaceUnfinishedRun(print: (line: string) => void): Promise<void
   await endRun(engine, ref, { state: 'failed', reason: 'the local fleet was replaced' })
 }
 
-function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulator> {
+function startSimulated(
+  source: Source,
+  clock: AdjustableClock,
+  names: string[] = [],
+): Promise<Simulator> {
   const generatedTime = 'generatedTime' in source ? source.generatedTime : clock.now().toISOString()
   const fleet = createFleet(
     source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime },
@@ -158,6 +166,8 @@ function startSimulated(source: Source, clock: AdjustableClock): Promise<Simulat
     clock,
     fleet,
     life: { startsAt, perHour: 120, investigationsPerHour: 30 },
+    // A copy: countdowns change them.
+    faults: structuredClone(Object.assign({}, ...names.map((name) => faultSwitches[name]?.faults))),
   })
 }
 

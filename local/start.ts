@@ -6,7 +6,13 @@ import { createRunLedger } from '../shared/exports/run-store.ts'
 import { exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
 import { readLocalSettings, refuseDeadUpstream } from './laptop.ts'
-import { callerFolder, readOptions, type StartOptions, USAGE } from './options.ts'
+import {
+  callerFolder,
+  listFaultSwitches,
+  readOptions,
+  type StartOptions,
+  USAGE,
+} from './options.ts'
 import {
   describeChecks,
   describeDevices,
@@ -52,6 +58,10 @@ async function main(): Promise<number> {
     process.stdout.write(`${USAGE}\n`)
     return 0
   }
+  if (options.listFaults) {
+    process.stdout.write(listFaultSwitches())
+    return 0
+  }
   const interrupt = new AbortController()
   const stop = (code: number) => {
     if (interrupt.signal.aborted) process.exit(code)
@@ -85,6 +95,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const stack = await startStack({
       folder,
       upstream: options.upstream,
+      faults: options.faults,
       live,
       port: options.port,
       signal,

@@ -9,6 +9,7 @@ export interface ForcedAnswer {
   answer:
     | (400 | 401 | 403 | 404 | 410 | 429 | 500 | 503)
     | ('html' | 'html-200' | 'timeout' | 'broken-json' | 'truncated' | 'reset')
+    | ('deep-json' | 'unknown-encoding')
   /** How many calls get this fault; counts down. */
   calls: number
   /** How many calls are answered normally first; counts down. */

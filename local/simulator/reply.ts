@@ -113,6 +113,10 @@ export function brokenAnswer(how: Extract<ForcedAnswer['answer'], string>): Repl
   if (how === 'html-200') return gatewayPage(200)
   if (how === 'timeout') return { status: 0, silent: true }
   if (how === 'reset') return { status: 0, reset: true }
+  if (how === 'deep-json')
+    return { status: 200, headers, body: `{"value":${'['.repeat(20_000)}${']'.repeat(20_000)}}` }
+  if (how === 'unknown-encoding')
+    return { status: 200, headers: { ...headers, 'content-encoding': 'br' }, body: 'packed' }
   if (how === 'broken-json') return { status: 200, headers, body: start }
   return { status: 200, headers, length: 10_000, body: breaksOff(start) }
 }

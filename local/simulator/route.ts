@@ -147,6 +147,12 @@ export const token: Route = {
   path: /^\/token$/,
   async answer(call, world) {
     const forced = forcedAnswer(world.faults.tokenStatus)
+    if (world.faults.tokenStatus?.answer === 403 && forced)
+      return tokenError(
+        400,
+        'invalid_grant',
+        'AADSTS501051: The application is not assigned to a role for the API.',
+      )
     if (forced) return forced
 
     const form = new URLSearchParams(await call.body())

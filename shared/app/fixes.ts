@@ -24,7 +24,8 @@ export const setSetting = (...settings: string[]) => {
 /** What is wrong with settings, and the command that fixes all of them. */
 export const fixSettings = ({ problems }: ConfigError): Finding => ({
   problem: problems.map(({ setting, problem }) => `${setting} ${problem}`).join('; '),
-  fix: setSetting(...problems.map(({ setting }) => setting)),
+  fix:
+    problems.find(({ fix }) => fix)?.fix ?? setSetting(...problems.map(({ setting }) => setting)),
 })
 
 export const deleteSetting = (setting: string) =>

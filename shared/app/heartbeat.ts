@@ -3,6 +3,7 @@ import { reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
+import { ENTRA } from '../platform/credential.ts'
 import type { Log, Traced } from '../platform/log.ts'
 import { DAY_MS, HOUR_MS } from '../platform/time.ts'
 import { families } from './flows.ts'
@@ -56,9 +57,12 @@ function emitFamily(
   now: Date,
   log: Log,
 ) {
-  const what = { upstream, family, reason: lastError?.title, at: lastError?.at }
-  const atMs = Date.parse(lastError?.at ?? '')
-  const lastedMs = atMs - Date.parse(lastError?.since ?? '')
+  const { title: reason, at, since } = lastError ?? {}
+  // Without a token no call was made.
+  const failed = reason?.startsWith(`${ENTRA}: `) ? ENTRA : upstream
+  const what = { upstream: failed, family, reason, at }
+  const atMs = Date.parse(at ?? '')
+  const lastedMs = atMs - Date.parse(since ?? '')
   if (state === 'gone' && now.getTime() - atMs < GONE_MS && lastedMs >= RETIRED_MS)
     log.error('endpoint retirement', { cause: 'gone', ...what })
   if (state === 'unreachable') log.error('upstream unreachable', what)

@@ -4,6 +4,7 @@ import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
 import { type ExportsReport, STILL_MS } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
+import { ENTRA } from '../platform/credential.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { DeprecationMonitor, UpstreamReport } from '../platform/upstream-health.ts'
@@ -36,15 +37,10 @@ export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
 }
 
 export const settingProblems = ({ problems }: ConfigError): Problem[] =>
-  problems.map(({ setting, problem }) => ({
+  problems.map(({ setting, problem, fix }) => ({
     title: `${setting} ${problem}`,
-    fix: `Set ${setting} in the settings of the function app.`,
+    fix: fix ?? `Set ${setting} in the settings of the function app.`,
   }))
-
-export const storageProblem: Problem = {
-  title: 'The data account does not answer',
-  fix: "Check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
-}
 
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
@@ -91,7 +87,8 @@ export function upstreamProblems(
   const fix =
     name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : general
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
-  return [{ title: `${flow ? `${flow}: ` : ''}${name} is ${state}: ${title}${lacks}`, fix }]
+  const who = title.startsWith(`${ENTRA}: `) ? 'the token endpoint' : name
+  return [{ title: `${flow ? `${flow}: ` : ''}${who} is ${state}: ${title}${lacks}`, fix }]
 }
 
 const LATE =

@@ -6,6 +6,7 @@ import { reportStream, streamReportSchema } from '../events/feed/read.ts'
 import { deliveryReportSchema, reportDeliveries } from '../events/subscriptions/view.ts'
 import { exportsReportSchema, reportExports } from '../exports/view.ts'
 import type { Budget } from '../platform/budget.ts'
+import { storageProblem } from '../platform/error-responses.ts'
 import type { Traced } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
 import { nextRun } from '../platform/schedule.ts'
@@ -22,7 +23,6 @@ import {
   problemSchema,
   runProblems,
   settingProblems,
-  storageProblem,
   toNotice,
   tryLoad,
   upstreamProblems,

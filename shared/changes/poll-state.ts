@@ -21,6 +21,8 @@ export interface Memory {
   fetched?: Map<string, { atMs: number; raw?: Promise<unknown> }>
   /** The known items at one head. While the head has not moved, a poll does not read them again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
+  /** The failures that could not be stored yet, as one: from the first start to the last end. */
+  failed?: FailedPoll | undefined
 }
 
 /** What a poll of one resource needs. */
@@ -137,9 +139,19 @@ const failedRow = rowCodec(storedFailure)
 
 type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 
-/** Records that a poll has started: other callers can wait for it. */
-export const recordStart = ({ feed, resource }: StreamRef, startedAt: string): Promise<void> =>
-  feed.recordPoll(resource.name, 'began', startedRow.toColumns({ startedAt }))
+/** Records that a poll has started, so that other callers can wait for it, and what could not be stored before. */
+export async function recordStart(context: PollContext, startedAt: string): Promise<void> {
+  await storeFailure(context)
+  const { feed, resource } = context
+  await feed.recordPoll(resource.name, 'began', startedRow.toColumns({ startedAt }))
+}
+
+async function storeFailure({ feed, resource, memory }: PollContext) {
+  const { failed } = memory
+  if (!failed) return
+  await feed.recordPoll(resource.name, 'failed', failedRow.toColumns(failed))
+  memory.failed = undefined
+}
 
 /** Whether an error is Defender's or the operator's. Any other is a bug or comes from the data account. */
 export const isExpectedError = (
@@ -149,19 +161,21 @@ export const isExpectedError = (
 
 /** Logs and stores the error of a poll, whatever it is. The report of the last successful one stays. */
 export async function recordFailure(
-  { feed, resource, log }: PollContext,
+  context: PollContext,
   times: Omit<FailedPoll, 'error'>,
   error: unknown,
 ): Promise<void> {
+  const { resource, log, memory } = context
   const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
   const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
   const reason = isExpectedError(error) ? error.message : redact(String(error)).slice(0, 500)
   if (status === 429) log.warn('budget exhausted', { upstream, call })
   const cause = { reason, status, code, missing, upstreamCorrelation }
   log.error('poll failed', { resource: resource.name, ...cause })
-  const columns = failedRow.toColumns({ ...times, error: reason })
-  // When the data account fails too, the first error is the cause.
-  await feed.recordPoll(resource.name, 'failed', columns).catch(() => {})
+  const startedAt = memory.failed?.startedAt ?? times.startedAt
+  memory.failed = { startedAt, endedAt: times.endedAt, error: reason }
+  // When the data account fails too, the next poll stores it.
+  await storeFailure(context).catch(() => {})
 }
 
 /** The last successful poll and the last failed one. */
@@ -220,6 +234,8 @@ export const changesReportSchema = z.strictObject({
   baselineDone: z.boolean(),
   /** The last poll that ended. After a failed one, the counts are those of the last successful one. */
   lastPoll: lastPollSchema.nullable(),
+  /** The last failed poll, or several in a row that could not be stored; it stays after a good one. */
+  lastFailure: z.strictObject(storedFailure.shape).nullable(),
   nextPollAt: z.string().nullable(),
   openItems: z.int(),
   oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
@@ -268,6 +284,7 @@ export async function reportChanges(
           error: failure?.error ?? null,
         }
       : null,
+    lastFailure: failed ?? null,
     nextPollAt,
     openItems,
     unknownStates,

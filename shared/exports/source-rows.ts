@@ -82,18 +82,11 @@ async function* readPages(
       const generatedTime = date?.toISOString() ?? stamp(clock)
       await runs.set(ref, { generatedTime })
     }
-    yield rows.map((value) => ({ line: ++line, ...readElement(value, kind.readRow) }))
-  }
-}
-
-function readElement(value: unknown, read: (row: unknown) => ReadRow): Omit<SourceRow, 'line'> {
-  try {
-    return { text: JSON.stringify(value), row: read(value) }
-  } catch (error) {
-    // JSON can be parsed at depths at which it can't be written.
-    if (error instanceof RangeError)
-      return { text: '', row: reject('the row is nested too deeply') }
-    throw error
+    yield rows.map((value) => ({
+      line: ++line,
+      text: JSON.stringify(value),
+      row: kind.readRow(value),
+    }))
   }
 }
 

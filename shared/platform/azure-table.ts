@@ -7,6 +7,7 @@ import {
   type TransactionAction,
 } from '@azure/data-tables'
 import type { TokenCredential } from '@azure/identity'
+import { bounds } from './body.ts'
 import {
   type Columns,
   type ConflictReason,
@@ -17,6 +18,7 @@ import {
   type Table,
   TableConflict,
 } from './table.ts'
+import { within } from './time.ts'
 
 /** A storage account: a connection string, or an endpoint that an identity may use. */
 export type TableAccount =
@@ -26,6 +28,7 @@ export type TableAccount =
 interface TableOptions {
   /** Converts the date of an answer: on a laptop, the app's time may be ahead. */
   dateOf?(date: Date): Date
+  limit?: typeof storageLimit
 }
 
 /** Opens the tables of one storage account by name; no request is sent until a table is used. */
@@ -46,11 +49,42 @@ export function createTables(
   }
 }
 
+/** The end of a call to storage that begins now. */
+export const storageLimit = (): AbortSignal => AbortSignal.timeout(bounds.storage.timeoutMs)
+
+/** Makes a call to storage, all tries of the SDK together, within its limit; after it the error is of the SDK's class. */
+export function inTime<T>(
+  what: string,
+  limit: typeof storageLimit,
+  call: (abortSignal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const end = limit()
+  const message = `the data account gave no answer within ${bounds.storage.timeoutMs / 1000} s: ${what}`
+  return within(end, call(end), () => new RestError(message, { code: 'StorageTimeout' }))
+}
+
 /** A `Table` over the SDK's client. */
 function createAzureTable(
   client: TableClient,
-  { dateOf = (date) => date }: TableOptions = {},
+  { dateOf = (date) => date, limit = storageLimit }: TableOptions = {},
 ): Table {
+  client.pipeline.addPolicy(
+    {
+      name: 'bounded',
+      sendRequest(request, next) {
+        const { body } = request
+        // The emulator can't read these two line ends in the file that it writes.
+        if (typeof body === 'string')
+          request.body = body.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
+        return inTime(`table ${client.tableName}`, limit, (abortSignal) =>
+          next(Object.assign(request, { abortSignal })),
+        )
+      },
+    },
+    // Before the length of the body is signed.
+    { phase: 'Serialize' },
+  )
+
   async function page(
     query: Query,
     { limit = 1000, next }: { limit?: number; next?: string } = {},

@@ -3,6 +3,56 @@ import { addAbortSignal, Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { ShapeError, UpstreamError } from './errors.ts'
+import { MINUTE_MS, SECOND_MS } from './time.ts'
+
+const MIB = 1024 ** 2
+
+export interface Bounds {
+  /** For one try with its whole body; for a stream, until its headers have come. */
+  timeoutMs?: number
+  /** The body, unpacked. */
+  maxBytes?: number
+  /** The rows of one answer, or of all pages of a list. */
+  maxRows?: number
+  /** The characters of all pages of a list. */
+  maxListLength?: number
+  maxPages?: number
+}
+
+const json = { timeoutMs: MINUTE_MS, maxBytes: 64 * MIB }
+const page = { ...json, timeoutMs: 100 * SECOND_MS }
+
+/** What one call may bring from outside: more is an error that names the call, and none of it is used. */
+export const bounds = {
+  defenderList: { ...page, maxRows: 200_000, maxListLength: 256 * MIB, maxPages: 1000 },
+  defenderItem: { ...page, maxBytes: 4 * MIB },
+  deviceAvInfo: { ...page, maxPages: 1000 },
+  exportList: { ...page, maxRows: 100_000 },
+  exportFile: { timeoutMs: 30 * SECOND_MS, maxBytes: 8192 * MIB },
+  /** Look-ups of scans, at both upstreams. */
+  scans: { ...json, maxRows: 100_000 },
+  probe: { ...json, timeoutMs: 20 * SECOND_MS },
+  /** A call without bounds of its own. */
+  other: { ...json, timeoutMs: 30 * SECOND_MS },
+  token: { timeoutMs: MINUTE_MS },
+  callback: { timeoutMs: 30 * SECOND_MS, maxBytes: 64 * 1024 },
+  request: { maxBytes: 256 * 1024 },
+  /** All tries of the SDK together. */
+  storage: { timeoutMs: 30 * SECOND_MS },
+} satisfies Record<string, Bounds>
+
+/** Above this length, a body may be at most `MAX_RATIO` times as long as its packed bytes. */
+const FREE_BYTES = 8 * MIB
+const MAX_RATIO = 100
+/** The lists and objects of one answer: each takes far more memory than its two characters. */
+export const MAX_OBJECTS = 2_000_000
+/** Levels of JSON: far more than any real answer has, and far fewer than the engine can write again. */
+export const MAX_DEPTH = 100
+
+export const isTooDeep = (value: unknown, left = MAX_DEPTH): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (left === 0 || Object.values(value).some((member) => isTooDeep(member, left - 1)))
 
 /** Who sends a body, for errors; `call` is without query or secret. */
 type Sender = Pick<UpstreamError['facts'], 'upstream' | 'call'>
@@ -26,10 +76,6 @@ export interface ByteCounts {
   packed: number
   unpacked: number
 }
-
-/** Above this unpacked size, a body may be at most `MAX_RATIO` times as long as its packed bytes. */
-const FREE_BYTES = 8 * 1024 * 1024
-const MAX_RATIO = 100
 
 /**
  * Reads a whole body as text. Throws UpstreamError `timeout`, `truncated` (both retryable) or `too-large`, and
@@ -57,19 +103,39 @@ export async function readStart(incoming: Incoming, bytes: number): Promise<stri
 /** `decode` drops a byte order mark. */
 const toText = (chunks: Buffer[]) => new TextDecoder().decode(Buffer.concat(chunks))
 
-/** Parses the JSON of a success; undefined for 204, ShapeError for other text. */
+/**
+ * Parses the JSON of a success; undefined for 204, ShapeError for other text, and for more rows or objects than allowed.
+ * What is nested too deeply is null: a row alone, or else the whole answer.
+ */
 export function parseJson(
   text: string,
   { status, headers }: { status: number; headers: Readonly<Record<string, string>> },
   { upstream, call }: Sender,
+  maxRows = Number.POSITIVE_INFINITY,
 ): unknown {
   if (status === 204) return undefined
+  const broken = (what: string) => new ShapeError(upstream, call, what)
+  if (count(text, '{') + count(text, '[') > MAX_OBJECTS)
+    throw broken(`an answer of more than ${MAX_OBJECTS} objects`)
+  let body: unknown
   try {
-    return JSON.parse(text)
+    body = JSON.parse(text)
   } catch {
     const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
-    throw new ShapeError(upstream, call, `not JSON: ${text.length} characters, ${type}`)
+    throw broken(`not JSON: ${text.length} characters, ${type}`)
   }
+  for (const rows of Object.values(typeof body === 'object' ? (body ?? {}) : {})) {
+    if (!Array.isArray(rows)) continue
+    if (rows.length > maxRows) throw broken(`an answer of more than ${maxRows} rows`)
+    for (const [index, row] of rows.entries()) if (isTooDeep(row, MAX_DEPTH - 2)) rows[index] = null
+  }
+  return isTooDeep(body) ? null : body
+}
+
+function count(text: string, opening: string): number {
+  let found = 0
+  for (let at = text.indexOf(opening); at >= 0; at = text.indexOf(opening, at + 1)) found += 1
+  return found
 }
 
 /** Passes a body on as it comes, with the errors of `readText`. Destroying it closes the connection. */

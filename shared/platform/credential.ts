@@ -6,10 +6,11 @@ import {
 } from '@azure/identity'
 import { ManagedIdentityApplication } from '@azure/msal-node'
 import { z } from 'zod'
-import { ConfigError, UpstreamError } from './errors.ts'
+import { bounds } from './body.ts'
+import { ConfigError, type SettingProblem, UpstreamError } from './errors.ts'
 import { redact } from './redact.ts'
 import { singleFlight } from './single-flight.ts'
-import { type Clock, MINUTE_MS } from './time.ts'
+import { type Clock, MINUTE_MS, within } from './time.ts'
 
 /** Resolves with a bearer token; with `fresh`, with a new one from the issuer, for use after a 401 or 403. */
 export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
@@ -18,6 +19,8 @@ export type GetToken = (options?: { fresh?: boolean }) => Promise<string>
 export interface Credential extends TokenCredential {
   /** As `getToken`, but without the cache; absent when there is no cache. */
   getNewToken?: TokenCredential['getToken']
+  /** Where tokens come from, for errors. */
+  address?: string
 }
 
 interface TokenSourceOptions {
@@ -25,7 +28,7 @@ interface TokenSourceOptions {
   /** For instance `https://api.securitycenter.microsoft.com/.default`. */
   scope: string
   clock: Pick<Clock, 'now'>
-  /** How long one request for a token may take, in real time. Default 60 s: the platform's own retries take 25 s. */
+  /** How long one request for a token may take, in real time. */
   timeoutMs?: number
 }
 
@@ -40,17 +43,18 @@ export function createTokenSource({
   credential,
   scope,
   clock,
-  timeoutMs = MINUTE_MS,
+  timeoutMs = bounds.token.timeoutMs,
 }: TokenSourceOptions): GetToken {
+  const { address = 'the token endpoint' } = credential
   /** For half of its lifetime. */
   let short = { token: '', untilMs: 0 }
   const request = singleFlight(async (which: 'fresh' | 'any') => {
-    const answer = await withTimeout(timeoutMs, (abortSignal) =>
+    const answer = await withTimeout(timeoutMs, address, (abortSignal) =>
       which === 'fresh' && credential.getNewToken
         ? credential.getNewToken(scope, { abortSignal })
         : credential.getToken(scope, { abortSignal }),
     )
-    if (!answer) throw noIdentity()
+    if (!answer) throw new ConfigError('identity', [noIdentity])
     const { token, expiresOnTimestamp: endMs } = answer
     const nowMs = clock.now().getTime()
     short = { token, untilMs: endMs - nowMs > SDK_MARGIN_MS ? 0 : (nowMs + endMs) / 2 }
@@ -63,32 +67,36 @@ export function createTokenSource({
 interface CredentialOptions {
   /** The client id of the app's managed identity. */
   clientId?: string
-  /** The platform has an endpoint for tokens of managed identities. */
-  hasEndpoint: boolean
+  /** The platform's endpoint for tokens of managed identities. */
+  endpoint?: string
   /** The login host for developers. */
   authority?: string
 }
 
 /** The identity to sign in with: on the platform only the managed identity, elsewhere the developer's own sign-in. */
-export function makeCredential({
-  clientId,
-  hasEndpoint,
-  authority,
-}: CredentialOptions): Credential {
-  if (clientId && hasEndpoint) {
-    const managed = new ManagedIdentityCredential({ clientId })
+export function makeCredential({ clientId, endpoint, authority }: CredentialOptions): Credential {
+  if (clientId && endpoint) {
+    // The SDK waits 21 s in all for a route that is not there.
+    const managed = new ManagedIdentityCredential({ clientId, retryOptions: { maxRetries: 1 } })
+    const address = endpoint.replace(/[?#].*$/, '')
     return {
-      getToken: (scope, options) => managed.getToken(scope, options),
+      address,
+      getToken: (scope, options) =>
+        managed.getToken(scope, options).catch((error) => throwNamed(error, address)),
       async getNewToken(scope, options) {
         // MSAL has one cache of managed-identity tokens for the process: a new credential would answer with the old
         // token, and the SDK passes no claims on. `forceRefresh` replaces the cached token.
         const app = new ManagedIdentityApplication({
           managedIdentityIdParams: { userAssignedClientId: clientId },
+          system: { disableInternalRetries: true },
         })
-        await app.acquireToken({ resource: String(scope), forceRefresh: true }).catch((cause) => {
+        await app.acquireToken({ resource: String(scope), forceRefresh: true }).catch((cause) =>
           // The SDK wraps it in the same way.
-          throw new CredentialUnavailableError('Managed identity: no new token', { cause })
-        })
+          throwNamed(
+            new CredentialUnavailableError('Managed identity: no new token', { cause }),
+            address,
+          ),
+        )
         return managed.getToken(scope, options)
       },
     }
@@ -98,6 +106,7 @@ export function makeCredential({
     new DefaultAzureCredential({ managedIdentityClientId: clientId, authorityHost: authority })
   let current = signIn()
   return {
+    address: authority,
     getToken: (scope, options) => current.getToken(scope, options),
     getNewToken(scope, options) {
       current = signIn()
@@ -106,59 +115,89 @@ export function makeCredential({
   }
 }
 
+/** The SDK calls every answer that is not JSON a lost network, also that there is no such route. */
+async function throwNamed(error: Error, address: string): Promise<never> {
+  const isAnswered = causesOf(error).some(({ status }) => isStatus(status))
+  const signal = AbortSignal.timeout(2000)
+  const answer = isAnswered ? undefined : await fetch(address, { signal }).catch(() => undefined)
+  throw answer?.status === 404 ? Object.assign(error, { status: 404 }) : error
+}
+
 async function withTimeout<T>(
   timeoutMs: number,
+  address: string,
   request: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const signal = AbortSignal.timeout(timeoutMs)
-  const timeout = new Promise<never>((_, reject) => {
-    signal.addEventListener(
-      'abort',
-      () => reject(failure({ reason: 'timeout', retryable: true })),
-      { once: true },
-    )
-  })
+  const limit = AbortSignal.timeout(timeoutMs)
+  const late = () => failure(address, { reason: 'timeout', retryable: true })
   try {
-    return await Promise.race([request(signal), timeout])
+    return await within(limit, request(limit), late)
   } catch (error) {
-    throw error instanceof UpstreamError ? error : translate(error)
+    throw error instanceof UpstreamError ? error : translate(error, address)
   }
 }
 
-const failure = (facts: Omit<UpstreamError['facts'], 'upstream' | 'call'>) =>
-  new UpstreamError({ upstream: 'entra', call: 'token', ...facts })
+const failure = (address: string, facts: Omit<UpstreamError['facts'], 'upstream' | 'call'>) =>
+  new UpstreamError({ upstream: ENTRA, call: `token from ${address}`, ...facts })
 
-const noIdentity = (detail = '') =>
-  new ConfigError('identity', [
-    {
-      setting: 'AZURE_CLIENT_ID',
-      problem: `is not set, or names no identity that may sign in here${detail}`,
-    },
-  ])
+/** The upstream in errors of tokens. */
+export const ENTRA = 'entra'
+
+const wrong = (problem: string, fix?: string, setting = 'AZURE_CLIENT_ID'): SettingProblem => ({
+  setting,
+  problem,
+  fix,
+})
+const noIdentity = wrong('is not set, or names no identity that may sign in here')
+const refused = wrong('names an identity that is refused')
+
+/** What final refusals mean. https://learn.microsoft.com/entra/identity-platform/reference-error-codes */
+const refusals: Record<string, SettingProblem> = {
+  AADSTS501051: wrong(
+    'names an identity without any app role of the API',
+    'Grant it the app roles that docs/deploy.md lists; AZURE_CLIENT_ID itself is right.',
+  ),
+  AADSTS500011: wrong(
+    'or DEFENDER_CLOUD names an API that is not in this tenant',
+    undefined,
+    'DEFENDER_AUDIENCE',
+  ),
+  AADSTS700016: wrong('names no application of this tenant'),
+  404: wrong(
+    'is wrong',
+    'The platform sets it: assign the identity to the function app, then restart the app.',
+    'IDENTITY_ENDPOINT',
+  ),
+}
 
 /** OAuth's error codes for a wrong identity or audience: no retry can succeed. */
 const lastingCodes =
   /^(invalid_|unauthorized_client$|access_denied$|consent_required$|interaction_required$)/
 
-function translate(error: unknown): Error {
+function translate(error: unknown, address: string): Error {
   const chain = causesOf(error)
   const status = chain.map((cause) => cause.status).find(isStatus)
   const isTransient =
     status === 408 ||
     status === 429 ||
     (status ?? 0) >= 500 ||
-    chain.some(({ code }) => networkCodes.test(code))
+    (status !== 404 && chain.some(({ code }) => networkCodes.test(code)))
+  const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
   if (!isTransient) {
-    const isForOperator = chain.some(
-      ({ name, code }) => operatorNames.has(name) || lastingCodes.test(code),
-    )
-    const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
-    if (isForOperator) return noIdentity(aadsts && ` (${aadsts})`)
+    if (aadsts || status !== undefined) {
+      const { problem, ...known } = refusals[aadsts ?? String(status)] ?? refused
+      const codes = [status, aadsts].filter(Boolean).join(' ')
+      const named = { ...known, problem: `${problem} (${codes} from ${address})` }
+      return new ConfigError('identity', [named])
+    }
+    if (chain.some(({ name, code }) => operatorNames.has(name) || lastingCodes.test(code)))
+      return new ConfigError('identity', [noIdentity])
   }
   const said = redact(chain[0]?.message ?? '')
     .replace(/\s+/g, ' ')
     .slice(0, 200)
-  return failure({
+  return failure(address, {
+    code: aadsts ?? chain.map(({ code }) => code).find((code) => /^E[A-Z]{3,}$/.test(code)),
     reason: status === undefined ? 'network' : 'refused',
     retryable: isTransient,
     status,

@@ -1,7 +1,11 @@
+import type { RestError } from '@azure/data-tables'
 import type { HttpResponseInit } from '@azure/functions'
 import { z } from 'zod'
+import { isIdentityFailure, isStorageFailure } from './azure-table.ts'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
+import { isTransient } from './http-error.ts'
 import { redact } from './redact.ts'
+import { SECOND_MS } from './time.ts'
 
 /** The body of every error answer, RFC 9457. */
 export const problemSchema = z.strictObject({
@@ -56,7 +60,9 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       status: 503,
       title: 'This part of the app is not set up',
       detail: error.message,
-      fix: 'Set the named settings of the function app, then try again.',
+      fix:
+        error.problems.find(({ fix }) => fix)?.fix ??
+        'Set the named settings of the function app, then try again.',
     }
   }
   if (error instanceof ShapeError) {
@@ -68,7 +74,23 @@ function problemOf(error: unknown): ProblemFacts | undefined {
       fix: 'Look for a newer version of this app, which may know the shape. GET /api/status says more.',
     }
   }
+  if (isStorageFailure(error) || isIdentityFailure(error)) return storageFailure(error)
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
+}
+
+export const storageProblem = {
+  title: 'The data account does not answer, or refuses the app',
+  fix: "Try again later. If it lasts, check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
+}
+
+/** Undefined when the data account refuses only one request: that is a bug. */
+function storageFailure(error: unknown): ProblemFacts | undefined {
+  const { statusCode = 503, code = 'no answer' } = error as Partial<RestError>
+  const isRefused = isIdentityFailure(error) || statusCode === 401 || statusCode === 403
+  if (!isRefused && !isTransient(statusCode)) return undefined
+  const detail = `RELAY_STORAGE: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
+  const retryAfterMs = 30 * SECOND_MS
+  return { problem: 'storage-unavailable', status: 503, ...storageProblem, detail, retryAfterMs }
 }
 
 function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {

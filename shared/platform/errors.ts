@@ -2,6 +2,8 @@
 export interface SettingProblem {
   setting: string
   problem: string
+  /** What to do, where it is not to set the setting. */
+  fix?: string
 }
 
 /** The settings of a section are wrong: the operator fixes them. */

@@ -1,7 +1,15 @@
 import type { Readable } from 'node:stream'
 import axios, { AxiosHeaders } from 'axios'
 import pRetry, { AbortError } from 'p-retry'
-import { type ByteCounts, parseJson, passThrough, readStart, readText } from './body.ts'
+import {
+  type Bounds,
+  type ByteCounts,
+  bounds,
+  parseJson,
+  passThrough,
+  readStart,
+  readText,
+} from './body.ts'
 import { UpstreamError } from './errors.ts'
 import { failureFacts, secretsOf } from './http-error.ts'
 import { type Clock, MINUTE_MS } from './time.ts'
@@ -34,10 +42,9 @@ type RawAnswer = Answer & { body: Readable }
 
 export type Http = ReturnType<typeof createHttp>
 
-const DEFAULT_TIMEOUT_MS = 30_000
+const { other } = bounds
 /** No function runs longer. */
 const DEFAULT_BODY_MS = 30 * MINUTE_MS
-const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 const ERROR_BODY_BYTES = 8192
 
 /** Makes the client of one upstream. Every method throws an UpstreamError for any answer that is not 2xx. */
@@ -79,7 +86,7 @@ export function createHttp(options: HttpOptions) {
 
   const text = (call: HttpCall): Promise<Answer & { text: string }> =>
     withRetries(call, async (current) => {
-      const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs, maxBytes = DEFAULT_MAX_BYTES } = call
+      const { timeoutMs = other.timeoutMs, idleMs, maxBytes = other.maxBytes } = call
       const limit = AbortSignal.timeout(timeoutMs)
       const packed = { ...current, headers: { 'accept-encoding': 'gzip', ...current.headers } }
       const { body, ...answer } = await send(packed, options, limit)
@@ -90,15 +97,16 @@ export function createHttp(options: HttpOptions) {
 
   return {
     text,
-    /** The parsed JSON body, undefined with 204; ShapeError, not tried again, for any other body. */
-    async json(call: HttpCall): Promise<Answer & { body: unknown }> {
+    /** The body by `parseJson`, whose errors are not tried again, and the length of its text. */
+    async json(call: HttpCall) {
       const { text: read, ...answer } = await text(call)
-      return { ...answer, body: parseJson(read, answer, { upstream, call: call.name }) }
+      const body = parseJson(read, answer, { upstream, call: call.name }, call.maxRows)
+      return { ...answer, body, length: read.length }
     },
     /** The body as it comes, with the errors of `readText`; after this returns, nothing is tried again. */
     stream: (call: HttpCall): Promise<RawAnswer & { bytes: ByteCounts }> =>
       withRetries(call, async (current) => {
-        const { timeoutMs = DEFAULT_TIMEOUT_MS, idleMs = timeoutMs, maxBytes } = call
+        const { timeoutMs = other.timeoutMs, idleMs = timeoutMs, maxBytes } = call
         const answer = await send(current, options, AbortSignal.timeout(timeoutMs))
         const sender = { upstream, call: call.name }
         const limit = AbortSignal.timeout(call.bodyMs ?? DEFAULT_BODY_MS)
@@ -117,7 +125,8 @@ const orAbort = async <T>(work: Promise<T> | undefined): Promise<T | undefined> 
   }
 }
 
-export interface HttpCall {
+/** Default of its bounds: `bounds.other`, but a stream may have any length. */
+export interface HttpCall extends Pick<Bounds, 'timeoutMs' | 'maxBytes' | 'maxRows'> {
   method: 'GET' | 'POST'
   url: URL
   /** Stands in errors instead of the URL: `GET /api/deviceavinfo`. */
@@ -127,16 +136,12 @@ export interface HttpCall {
   body?: string
   /** Sending it twice does no harm. Default: whether it is GET. */
   repeatable?: boolean
-  /** For one try with its whole body; for `stream`, until the headers have come. Default 30 s. */
-  timeoutMs?: number
   /** How long a waiting reader may get no bytes. Default for `stream`: `timeoutMs`. */
   idleMs?: number
   /** For `stream`: how long the whole body may take. Default 30 minutes. */
   bodyMs?: number
   /** For `stream`: unpacks a packed body. */
   unpack?: boolean
-  /** The longest body, unpacked. Default for `json` and `text`: 64 MiB; a stream that is not unpacked has no limit. */
-  maxBytes?: number
   /** Whether this scheme and host may be called. */
   isAllowed(url: URL): boolean
   /** Awaited before every try, for instance for a token of a budget; its error ends the call. */

@@ -1,5 +1,6 @@
 import type { TokenCredential } from '@azure/identity'
 import { QueueClient } from '@azure/storage-queue'
+import { inTime, storageLimit } from './azure-table.ts'
 
 /** The longest delay of a message: seven days. */
 const LONGEST_DELAY_SECONDS = 604_800
@@ -29,7 +30,10 @@ export type QueueAccount =
 const NEVER_EXPIRES = -1
 
 /** Opens the queues of one storage account by name; no request is sent until a queue is used. */
-export function createQueues(account: QueueAccount): (name: string) => Queue {
+export function createQueues(
+  account: QueueAccount,
+  { limit = storageLimit } = {},
+): (name: string) => Queue {
   const opened = new Map<string, Queue>()
   function open(name: string): Queue {
     const client =
@@ -39,17 +43,20 @@ export function createQueues(account: QueueAccount): (name: string) => Queue {
     return {
       name,
       async create() {
-        await client.createIfNotExists()
+        await inTime(`queue ${name}`, limit, (abortSignal) =>
+          client.createIfNotExists({ abortSignal }),
+        )
       },
       /**
        * Plain text, for the host's `messageEncoding: none`.
        * https://learn.microsoft.com/rest/api/storageservices/put-message
        */
       async send(message, { delaySeconds } = {}) {
-        await client.sendMessage(JSON.stringify(message), {
-          messageTimeToLive: NEVER_EXPIRES,
-          visibilityTimeout: toVisibility(delaySeconds),
-        })
+        const visibilityTimeout = toVisibility(delaySeconds)
+        const options = { messageTimeToLive: NEVER_EXPIRES, visibilityTimeout }
+        await inTime(`queue ${name}`, limit, (abortSignal) =>
+          client.sendMessage(JSON.stringify(message), { ...options, abortSignal }),
+        )
       },
     }
   }

@@ -1,5 +1,6 @@
 import type { HttpRequest } from '@azure/functions'
 import { z } from 'zod'
+import { bounds, isTooDeep } from './body.ts'
 import { RequestError } from './errors.ts'
 
 /** A checked request. */
@@ -89,7 +90,7 @@ function withoutEmpty(schema: z.ZodType, body: unknown): unknown {
   return Object.fromEntries(members)
 }
 
-const MAX_BODY_BYTES = 256 * 1024
+const MAX_BODY_BYTES = bounds.request.maxBytes
 
 /** Reads a body as JSON, an empty one as `{}`; throws a `RequestError` for a body that is too large or not JSON. */
 export async function readBody(request: HttpRequest): Promise<unknown> {
@@ -127,11 +128,14 @@ export async function readBody(request: HttpRequest): Promise<unknown> {
       fix: 'Send Content-Type: application/json and a JSON object in UTF-8, not compressed.',
     })
   }
+  let body: unknown
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
     throw invalidRequest([{ path: 'body', message: 'is not JSON' }])
   }
+  if (isTooDeep(body)) throw invalidRequest([{ path: 'body', message: 'is nested too deeply' }])
+  return body
 }
 
 /** Never repeats the header: it is the caller's. */

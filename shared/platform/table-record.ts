@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import {
   type Columns,
   isConflict,
@@ -68,15 +68,18 @@ export function rowCodec<S extends z.ZodObject>(schema: S) {
     },
     /** Throws when the columns do not match the schema. */
     read: (columns: Columns): z.output<S> => schema.parse(toRecord(columns)),
-    /** Undefined when the columns do not match the schema. */
-    tryRead(columns: Columns): z.output<S> | undefined {
-      try {
-        return schema.safeParse(toRecord(columns)).data
-      } catch {
-        // A column that is no JSON.
-        return undefined
-      }
-    },
+    tryRead: (columns: Columns): z.output<S> | undefined =>
+      readable(() => schema.parse(toRecord(columns))),
+  }
+}
+
+/** Undefined when the columns do not match the schema, or hold no JSON where they should. */
+export function readable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof z.ZodError || error instanceof SyntaxError) return undefined
+    throw error
   }
 }
 

@@ -10,6 +10,18 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** Awaits work until the signal aborts; then the error is that of `late`. */
+export async function within<T>(limit: AbortSignal, work: Promise<T>, late: () => Error) {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const end = () => reject(late())
+  limit.addEventListener('abort', end, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    limit.removeEventListener('abort', end)
+  }
+}
+
 const FORM =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
+import { bounds } from '../platform/body.ts'
 import { ShapeError, unlessMissing } from '../platform/errors.ts'
 import { redactJson } from '../platform/redact.ts'
-import { MINUTE_MS } from '../platform/time.ts'
 import { createDefenderCall, type DefenderOptions } from './defender.ts'
 import { defenderFamilies } from './limits-and-roles.ts'
 
@@ -35,7 +35,7 @@ export function createDefenderScans(options: DefenderOptions) {
       url,
       family: defenderFamilies.scans,
       priority: 'interactive',
-      timeoutMs: MINUTE_MS,
+      ...bounds.scans,
       body,
       // The posts only read.
       repeatable: true,

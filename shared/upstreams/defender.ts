@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { type Bounds, bounds } from '../platform/body.ts'
 import { type Budget, recordThrottle } from '../platform/budget.ts'
 import type { Priority } from '../platform/budget-window.ts'
 import type { GetToken } from '../platform/credential.ts'
 import { ShapeError, UpstreamError, unlessMissing } from '../platform/errors.ts'
-import type { Answer, Http } from '../platform/http.ts'
+import type { Http } from '../platform/http.ts'
 import { MINUTE_MS } from '../platform/time.ts'
 import {
   type DefenderFamily,
@@ -19,7 +20,7 @@ export interface DefenderOptions {
   baseUrl: URL
 }
 
-interface DefenderRequest {
+interface DefenderRequest extends Bounds {
   method?: 'GET' | 'POST'
   url: URL
   family: DefenderFamily
@@ -30,8 +31,6 @@ interface DefenderRequest {
   waitUpToMs?: number
   /** Default `background`. */
   priority?: Priority
-  /** Default 100 s: a list of 10,000 rows takes some time. */
-  timeoutMs?: number
 }
 
 export type Defender = ReturnType<typeof createDefender>
@@ -62,13 +61,14 @@ export function createDefender(options: DefenderOptions) {
       const url = at(family.path)
       // The dollar is not encoded, as in every example of the service.
       url.search = `$filter=${encodeURIComponent(filter)}`
-      return odataPages(call, { url, family, priority, waitUpToMs: ITEM_WAIT_MS }, itemKey)
+      const request = { url, family, priority, waitUpToMs: ITEM_WAIT_MS }
+      return odataPages(call, { ...request, ...bounds.defenderList }, itemKey)
     },
-    /** One item; undefined when no item has this id, null for one that is nested too deep. */
+    /** One item; undefined when no item has this id. What is nested too deeply in it is null. */
     async item(family: ItemFamily, id: string, priority?: Priority): Promise<unknown> {
       const url = at(`${family.path}/${encodeURIComponent(id)}`)
-      const answer = await unlessMissing(call({ url, family, priority, waitUpToMs: ITEM_WAIT_MS }))
-      return answer && orNull(answer.body)
+      const request = { url, family, priority, waitUpToMs: ITEM_WAIT_MS }
+      return (await unlessMissing(call({ ...request, ...bounds.defenderItem })))?.body
     },
     /**
      * The files of the present antivirus-health export: links, which are secrets and are validated before use, and when
@@ -79,7 +79,7 @@ export function createDefender(options: DefenderOptions) {
       const url = at('/api/machines/InfoGatheringExport')
       url.searchParams.set('sasValidHours', String(sasValidHours))
       const list = ExportFiles.safeParse(
-        (await call({ url, family: defenderFamilies.export })).body,
+        (await call({ url, family: defenderFamilies.export, ...bounds.exportList })).body,
       )
       if (!list.success)
         throw new ShapeError('defender', `GET ${url.pathname}`, 'an answer without `exportFiles`')
@@ -91,6 +91,7 @@ export function createDefender(options: DefenderOptions) {
         url: at('/api/deviceavinfo'),
         family: defenderFamilies.avInfo,
         waitUpToMs: PAGE_WAIT_MS,
+        ...bounds.deviceAvInfo,
       }),
   }
 }
@@ -102,12 +103,12 @@ export function createDefender(options: DefenderOptions) {
 export function createDefenderProbe(options: DefenderOptions) {
   const { at, call } = createDefenderCall(options)
   return async (family: DefenderFamily): Promise<void> => {
-    await call({ url: at(family.probePath), family, priority: 'interactive', timeoutMs: 20_000 })
+    await call({ url: at(family.probePath), family, priority: 'interactive', ...bounds.probe })
   }
 }
 
 /** Resolves with the parsed JSON. */
-type DefenderCall = (request: DefenderRequest) => Promise<Answer & { body: unknown }>
+type DefenderCall = (request: DefenderRequest) => ReturnType<Http['json']>
 
 /**
  * Makes `at`, for URLs, and `call`: with a bearer token (a new one once after 401 or 403), a token of the
@@ -125,7 +126,7 @@ export function createDefenderCall({ http, token, budget, baseUrl }: DefenderOpt
     repeatable,
     method = 'GET',
     waitUpToMs = 0,
-    timeoutMs = 100_000,
+    ...limits
   }) => {
     let bearer = await token()
     const name = `${method} ${url.pathname}`
@@ -138,7 +139,7 @@ export function createDefenderCall({ http, token, budget, baseUrl }: DefenderOpt
         headers: { authorization: `Bearer ${bearer}`, accept: 'application/json', ...type },
         body: body === undefined ? undefined : JSON.stringify(body),
         repeatable,
-        timeoutMs,
+        ...limits,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
         admit: () => budget.acquire(family.name, { waitUpToMs, priority }),
         onFailure: (error) => recordThrottle(budget, family.name, error),
@@ -163,8 +164,6 @@ const Page = z.object({ value: z.array(z.unknown()), '@odata.nextLink': z.string
 
 /** The most rows that Defender gives in one page. */
 const PAGE_ROWS = 10_000
-/** Ten million rows: such a list does not end. */
-const MAX_PAGES = 1000
 
 /**
  * Reads a list page by page. The list may move in between: each page begins with the last row of the one before, and is
@@ -177,19 +176,22 @@ async function* odataPages(
   request: DefenderRequest,
   keyOf: (row: unknown) => string = (row) => JSON.stringify(row),
 ): AsyncGenerator<{ rows: unknown[]; date: Date | undefined }> {
-  const { url: start } = request
+  const { url: start, maxRows = Infinity, maxListLength = Infinity, maxPages = Infinity } = request
   const broken = (what: string) => new ShapeError('defender', `GET ${start.pathname}`, what)
   const followed = new Set([pageAt(start, 0).href])
   let before: string[] = []
   /** How many rows were read, and how many of them the next page repeats. */
   let end = 0
   let overlap = 0
+  let length = 0
   let next = pageAt(start, 0)
-  for (let calls = 0; calls < 2 * MAX_PAGES; calls++) {
-    const { body, date } = await call({ ...request, url: next })
+  for (let pages = 0; pages < maxPages; ) {
+    const { body, date, length: pageLength } = await call({ ...request, url: next })
+    length += pageLength
+    if (length > maxListLength) throw broken(`a list of more than ${maxListLength} characters`)
     const page = Page.safeParse(body)
     if (!page.success) throw broken('an answer without a list in `value`')
-    const rows = page.data.value.map(orNull)
+    const rows = page.data.value
     const keys = rows.map(keyOf)
     const known = new Set(before)
     if (overlap > 0 && !known.has(keys[0] ?? '')) {
@@ -198,6 +200,9 @@ async function* odataPages(
       next = pageAt(start, end - overlap)
       continue
     }
+    pages += 1
+    end += rows.length - overlap
+    if (end > maxRows) throw broken(`a list of more than ${maxRows} rows`)
     yield { rows: rows.filter((_, index) => !known.has(keys[index] ?? '')), date }
     const link = page.data['@odata.nextLink']
     const own = link ? linkOf(link, start) : undefined
@@ -207,12 +212,11 @@ async function* odataPages(
     if (rows.length > 0 && isSame && overlap < before.length) throw broken('a page that came twice')
     if (own && followed.size === followed.add(own.href).size)
       throw broken('a list whose links go in circles')
-    end += rows.length - overlap
     overlap = own ? 0 : Math.min(1, rows.length - 1)
     next = own ?? pageAt(start, end - overlap)
     before = keys
   }
-  throw broken(`a list of more than ${MAX_PAGES} pages`)
+  throw broken(`a list of more than ${maxPages} pages`)
 }
 
 /**
@@ -227,14 +231,6 @@ function linkOf(link: string, start: URL): URL | undefined {
   if (!isOurs || query.has('$skip') || query.has('')) return undefined
   return new URL(`${pathname}${search}`, start)
 }
-
-/** A row, or null for one that is nested too deep: what handles it calls itself for each level. */
-const orNull = (row: unknown): unknown => (isShallow(row, 50) ? row : null)
-
-const isShallow = (value: unknown, left: number): boolean =>
-  typeof value !== 'object' ||
-  value === null ||
-  (left > 0 && Object.values(value).every((inner) => isShallow(inner, left - 1)))
 
 /** `$skip` is always a plain integer: the service does not read `1e+5`. The dollar is not encoded. */
 function pageAt(url: URL, skip: number): URL {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { type ByteCounts, peek } from '../platform/body.ts'
+import { type Bounds, type ByteCounts, bounds, peek } from '../platform/body.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 
@@ -9,8 +9,6 @@ export type OpenedFile =
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
 const CALL = 'GET export file'
-/** Several times the largest known file. */
-const MAX_BYTES = 8 * 1024 ** 3
 
 /** Allows https links, on the default port, to hosts that end in `suffix`. */
 export function httpsHostsUnder(suffix: string): (url: URL) => boolean {
@@ -24,9 +22,11 @@ export function httpsHostsUnder(suffix: string): (url: URL) => boolean {
 export function createExportFiles({
   http,
   isAllowedLink,
+  limits = bounds.exportFile,
 }: {
   http: Http
   isAllowedLink(url: URL): boolean
+  limits?: Bounds
 }) {
   return {
     /** Opens one link, without our token; throws like `Http.stream` for any failure that `OpenedFile` does not name. */
@@ -46,7 +46,7 @@ export function createExportFiles({
           url,
           name: CALL,
           unpack: true,
-          maxBytes: MAX_BYTES,
+          ...limits,
           isAllowed: isAllowedLink,
         })
         await peek(body)

@@ -1,9 +1,9 @@
 import { z } from 'zod'
+import { bounds } from '../platform/body.ts'
 import { type Budget, recordThrottle } from '../platform/budget.ts'
 import { ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Http } from '../platform/http.ts'
 import { redactJson } from '../platform/redact.ts'
-import { MINUTE_MS } from '../platform/time.ts'
 import { TENABLE_PERMISSION } from './limits-and-roles.ts'
 
 /** Tenable adjusts its limits without notice. https://developer.tenable.com/docs/rate-limiting */
@@ -48,8 +48,7 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
           'x-apikeys': `accessKey=${accessKey}; secretKey=${secretKey}`,
           accept: 'application/json',
         },
-        // The details of thousands of hosts take some time.
-        timeoutMs: MINUTE_MS,
+        ...bounds.scans,
         isAllowed: ({ origin }) => origin === baseUrl.origin,
         admit: () => budget.acquire('scans', { priority: 'interactive' }),
         onFailure: (error) => recordThrottle(budget, 'scans', error),

@@ -4,17 +4,9 @@ import { comingEnds, toNotice } from '../../shared/app/problems.ts'
 import { VERSION } from '../../shared/app/sections/base.ts'
 import { theApp, useOverrides } from '../../shared/app.ts'
 import { createLog } from '../../shared/platform/log.ts'
-import { readAlertRules } from '../bicep/alert-rules.ts'
-import { findTraces, fires, readQuery, toMs } from '../bicep/evaluate-query.ts'
+import { EVERY, firedDuring as findFired, rules } from './alarms.ts'
 import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
 
-const rules = readAlertRules().map((rule) => ({
-  ...rule,
-  read: readQuery(rule.query),
-  windowMs: toMs(rule.window),
-}))
-/** No rule is evaluated more often. */
-const EVERY = 5 * MINUTE
 /** Just often enough that nobody misses a poll. */
 const QUIET_STEP = 14 * MINUTE
 
@@ -27,22 +19,7 @@ async function begin(at: string): Promise<void> {
   await day.pass(MINUTE)
 }
 
-const firingAt = (now: Date) =>
-  rules
-    .filter((rule) => fires(rule, findTraces(rule.read, day.traces, rule.windowMs, now).length))
-    .map(({ name }) => name)
-
-/** Does something that takes time; answers every rule that fired meanwhile, or afterwards over the same lines. */
-async function firedDuring(work: () => Promise<void>): Promise<string[]> {
-  const fired = new Set<string>()
-  const beginMs = day.clock.now().getTime()
-  await work()
-  const endMs = day.clock.now().getTime()
-  for (let ms = beginMs + EVERY; ms < endMs; ms += EVERY)
-    for (const name of firingAt(new Date(ms))) fired.add(name)
-  for (const name of firingAt(new Date(endMs))) fired.add(name)
-  return [...fired].toSorted()
-}
+const firedDuring = (work: () => Promise<void>) => findFired(day, work)
 
 async function quiet(
   ms: number,

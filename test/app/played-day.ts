@@ -9,6 +9,7 @@ import { createFleet } from '../../local/simulator/fleet.ts'
 import type { FleetOptions } from '../../local/simulator/layout.ts'
 import type { ReceiverMode } from '../../local/simulator/receiver.ts'
 import { startSimulator } from '../../local/simulator/simulator.ts'
+import { httpRoutes } from '../../shared/app/http.ts'
 import * as flows from '../../shared/app/triggers.ts'
 import { theApp, useOverrides } from '../../shared/app.ts'
 import { queueNames } from '../../shared/events/deps.ts'
@@ -27,21 +28,31 @@ export type PlayedDay = Awaited<ReturnType<typeof startDay>>
  * The app's own functions over a real account and the simulated upstreams, called as their triggers would, on a clock that
  * jumps from one to the next; every line that they log is kept with its time.
  */
-export async function startDay(begin: Date) {
+export async function startDay(begin: Date, { hasTenable = false, fleetSize = 120 } = {}) {
   const storage = await freshStorage()
   const clock = createAdjustableClock(begin.getTime() - Date.now())
   const sleeps = countSleeps(clock)
   const fleetAt = (more: Partial<FleetOptions> = {}) =>
     createFleet({
-      size: 120,
+      size: fleetSize,
       files: 2,
       badLines: 0,
       generatedTime: clock.now().toISOString(),
       ...more,
     })
   const simulator = await startSimulator({ clock, fleet: fleetAt(), faults: noFaults })
+  const { accessKey, secretKey } = simulator.tenableKeys
+  const tenable = {
+    TENABLE_BASE_URL: `${simulator.origin}/tenable`,
+    TENABLE_ACCESS_KEY: accessKey,
+    TENABLE_SECRET_KEY: secretKey,
+  }
   useOverrides({
-    env: { RELAY_STORAGE: storage, DEFENDER_BASE_URL: `${simulator.origin}/defender` },
+    env: {
+      RELAY_STORAGE: storage,
+      DEFENDER_BASE_URL: `${simulator.origin}/defender`,
+      ...(hasTenable ? tenable : {}),
+    },
     clock: sleeps,
     storageDate: (date) => new Date(date.getTime() + clock.offsetMs),
     credential: createSimulatorCredential(simulator.origin, clock),
@@ -111,6 +122,7 @@ export async function startDay(begin: Date) {
 
   return {
     clock,
+    sleeps,
     simulator,
     traces,
     fleetAt,
@@ -147,6 +159,16 @@ export async function startDay(begin: Date) {
       await flows.dispatchEvents(invocation())
       await serveQueue()
       await settled(flows.resumeExports(invocation(), client))
+    },
+
+    /** The answer of a route to a GET. */
+    async get(name: string, params: Record<string, string> = {}) {
+      const route = httpRoutes.find((one) => one.name === name)
+      if (!route) throw new Error(`there is no route ${name}`)
+      const url = `http://localhost/api/${route.path}`
+      const request = new azure.HttpRequest({ method: 'GET', url, params })
+      const { status, body } = await settled(route.answer(request, invocation(), client))
+      return { status, body: JSON.parse(String(body)) }
     },
 
     housekeeping: () => settled(flows.housekeeping(invocation(), client)),

@@ -3,8 +3,13 @@ import { poll } from '../../shared/changes/poll.ts'
 import { type PollContext, reportChanges } from '../../shared/changes/poll-state.ts'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
 import { readItem } from '../../shared/changes/routes/items.ts'
+import { createTables } from '../../shared/platform/azure-table.ts'
+import { bounds } from '../../shared/platform/body.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { createStillClock } from '../platform/still-clock.ts'
+import { limitBy, silentStorage } from '../silent-storage.ts'
+import { freshStorage } from '../storage.ts'
 import { action, createContext, createItemStore } from './item-store.ts'
 import { createModelClock, type ModelClock } from './model.ts'
 
@@ -77,7 +82,11 @@ describe('the status of a resource', () => {
 
     const startedAt = '2026-03-01T00:02:00.000Z'
     const failed = { startedAt, endedAt: '2026-03-01T00:03:00.000Z', error: refused.message }
-    expect(await report()).toEqual({ ...before, lastPoll: { ...before.lastPoll, ...failed } })
+    expect(await report()).toEqual({
+      ...before,
+      lastPoll: { ...before.lastPoll, ...failed },
+      lastFailure: failed,
+    })
     expect((await readItem(context, 'a'))?.lastCheckedAt).toBe(checkedAt)
   })
 
@@ -132,6 +141,67 @@ describe('the status of a resource', () => {
       openItems: 0,
       oldestOpen: null,
       lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: 0, error: refused.message },
+    })
+  })
+})
+
+describe('a failed poll is recorded with its reason', () => {
+  test('whatever the error is', async () => {
+    const lines: unknown[] = []
+    context.log.error = (message, facts) => void lines.push([message, facts])
+    const error = new RangeError('Maximum call stack size exceeded')
+    store.fail = () => {
+      throw error
+    }
+
+    await expect(poll(context)).rejects.toBe(error)
+
+    const reason = 'RangeError: Maximum call stack size exceeded'
+    expect(await report()).toMatchObject({ lastPoll: { error: reason } })
+    expect(lines).toEqual([
+      ['poll failed', expect.objectContaining({ resource: 'machine-actions', reason })],
+    ])
+  })
+
+  test('as soon as storage answers again, as one hole that stays visible after a good poll', async () => {
+    const storage = await silentStorage(await freshStorage())
+    storage.isSilent = false
+    const still = createStillClock()
+    const { connectionString } = storage
+    const table = createTables(
+      { connectionString },
+      { limit: limitBy(still), dateOf: () => clock.now() },
+    )('Streams')
+    await table.create()
+    context = createContext({ table, clock, source: store.source })
+    await poll(context)
+    storage.isSilent = true
+    /** The time limits of two calls: of the poll, and of the record of its failure. */
+    const failSilently = async () => {
+      clock.advance(1)
+      const polling = poll(context).catch((error: unknown) => error)
+      for (const before of [storage.unanswered, storage.unanswered + 1]) {
+        while (storage.unanswered === before) await new Promise((go) => setTimeout(go, 5))
+        await still.advance(bounds.storage.timeoutMs)
+      }
+      return polling
+    }
+
+    const errors = [await failSilently(), await failSilently()]
+    storage.isSilent = false
+    const before = await report()
+    clock.advance(1)
+    await poll(context)
+
+    expect(errors).toMatchObject([{ code: 'StorageTimeout' }, { code: 'StorageTimeout' }])
+    expect(before).toMatchObject({ lastPoll: { error: null }, lastFailure: null })
+    expect(await report()).toMatchObject({
+      lastPoll: { startedAt: '2026-03-01T00:05:00.000Z', error: null },
+      lastFailure: {
+        startedAt: '2026-03-01T00:03:00.000Z',
+        endedAt: '2026-03-01T00:04:00.000Z',
+        error: 'RestError: the data account gave no answer within 30 s: table Streams',
+      },
     })
   })
 })

@@ -5,7 +5,14 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
-import { findSwallowed, LARGEST_FLEET, readOptions, USAGE } from '../../local/options.ts'
+import {
+  findSwallowed,
+  LARGEST_FLEET,
+  listFaultSwitches,
+  readOptions,
+  USAGE,
+} from '../../local/options.ts'
+import { faultSwitches } from '../../local/simulator/switches/index.ts'
 import { endAll, freshFolder, runToEnd } from './launch.ts'
 import { typeRelay } from './relay-typed.ts'
 
@@ -16,6 +23,8 @@ describe('the command line', () => {
     const typed = '--once --fleet 7 --port 0 --key abcdefgh --data here --verbose'.split(' ')
 
     expect(readOptions(typed, '/somewhere')).toEqual({
+      faults: [],
+      listFaults: false,
       once: true,
       fleet: 7,
       files: [],
@@ -265,4 +274,22 @@ describe('an --upstream that can not be used ends the start with one line that n
       `--upstream: ${origin} is not a server with the routes of the simulator: POST /token answered 404.\n`,
     )
   })
+})
+
+test('faults are named one by one or in a list, and an unknown one is explained', () => {
+  const names = (...args: string[]) => readOptions(args).faults
+
+  expect(names('--fault', 'deep-json,token-refused', '--fault', 'silent-upstream')).toEqual([
+    'deep-json',
+    'token-refused',
+    'silent-upstream',
+  ])
+  expect(() => names('--fault', 'deep')).toThrow(
+    '--fault "deep" is unknown; npm start -- --faults lists the names.',
+  )
+  expect(() => names('--fault', 'deep-json', '--live')).toThrow('--fault goes with the simulated')
+  expect(readOptions(['--faults']).listFaults).toBe(true)
+  const lines = listFaultSwitches().split('\n')
+  expect(lines).toEqual(expect.arrayContaining(Object.keys(faultSwitches)))
+  expect(lines.filter((line) => line.length > 80)).toEqual([])
 })

@@ -114,13 +114,15 @@ test('a request that takes too long is a time-out', async () => {
   })
 })
 
-test.each<[string, unknown]>([
+test.each<[string, string, unknown]>([
   [
     'no identity at hand',
+    'AZURE_CLIENT_ID is not set',
     new CredentialUnavailableError('EnvironmentCredential is unavailable: clientSecret=SECRET'),
   ],
   [
     'a wrong client id',
+    'AZURE_CLIENT_ID names no application of this tenant (400 AADSTS700016 from https://login)',
     new AuthenticationError(400, {
       error: 'unauthorized_client',
       error_description: 'AADSTS700016: Application SECRET was not found',
@@ -128,17 +130,43 @@ test.each<[string, unknown]>([
   ],
   [
     'a wrong audience',
+    'DEFENDER_AUDIENCE or DEFENDER_CLOUD names an API that is not in this tenant (400 AADSTS500011 from',
     new AuthenticationError(400, {
       error: 'invalid_resource',
       error_description: 'AADSTS500011: SECRET',
     }),
   ],
-  ['a platform that refuses the identity', miError({ errorCode: 'invalid_request', status: 400 })],
-])('%s is for the operator, without what was said', async (_, thrown) => {
-  const error = await failureOf(failing(thrown))
+  [
+    'an identity without a role',
+    'AZURE_CLIENT_ID names an identity without any app role of the API (400 AADSTS501051 from https://login)',
+    new AuthenticationError(400, {
+      error: 'invalid_grant',
+      error_description: 'AADSTS501051: SECRET is not assigned to a role',
+    }),
+  ],
+  [
+    'a refusal that is not known',
+    'AZURE_CLIENT_ID names an identity that is refused (400 AADSTS53003 from https://login)',
+    new AuthenticationError(400, {
+      error: 'access_denied',
+      error_description: 'AADSTS53003: SECRET is blocked',
+    }),
+  ],
+  [
+    'a platform that refuses the identity',
+    'AZURE_CLIENT_ID names an identity that is refused (400 from https://login)',
+    miError({ errorCode: 'invalid_request', status: 400 }),
+  ],
+  [
+    'a platform without the route',
+    'IDENTITY_ENDPOINT is wrong (404 from https://login)',
+    miError({ errorCode: 'client_error', status: 404 }),
+  ],
+])('%s is for the operator, in words, without what was said', async (_, words, thrown) => {
+  const error = await failureOf({ ...failing(thrown), address: 'https://login' })
 
   expect(error).toBeInstanceOf(ConfigError)
-  expect((error as ConfigError).problems[0]?.setting).toBe('AZURE_CLIENT_ID')
+  expect((error as ConfigError).message).toContain(`identity: ${words}`)
   expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SECRET')
 })
 
@@ -165,12 +193,12 @@ test.each<[string, unknown, object]>([
   ],
   ['anything else', new Error('it broke with eyJSECRETa.eyJSECRETb.SECRETc'), { retryable: false }],
 ])('%s is a redacted failure of entra', async (_, thrown, facts) => {
-  const error = await failureOf(failing(thrown))
+  const error = await failureOf({ ...failing(thrown), address: 'https://login' })
 
   expect(error).toBeInstanceOf(UpstreamError)
   expect((error as UpstreamError).facts).toMatchObject({
     upstream: 'entra',
-    call: 'token',
+    call: 'token from https://login',
     ...facts,
   })
   expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SECRET')
@@ -204,9 +232,20 @@ test('on the platform its identity endpoint gives tokens to the named identity, 
     status: 400,
     body: '{"statusCode":400,"message":"No User Assigned Managed Identity found"}',
   }
-  const server = await scripted(issued('mi-1'), issued('mi-2'), issued('mi-3'), unknown, unknown)
+  const gone = { status: 404, body: 'no such route' }
+  const server = await scripted(
+    issued('mi-1'),
+    issued('mi-2'),
+    issued('mi-3'),
+    unknown,
+    unknown,
+    gone,
+    gone,
+    gone,
+  )
   setEnv({ IDENTITY_ENDPOINT: server.url('/msi/token').href, IDENTITY_HEADER: 'header-secret' })
-  const managed = (clientId: string) => makeCredential({ clientId, hasEndpoint: true })
+  const managed = (clientId: string) =>
+    makeCredential({ clientId, endpoint: server.url('/msi/token').href })
   const token = sourceOf(managed('id-1'))
 
   const first = [await token(), await token()]
@@ -217,14 +256,21 @@ test('on the platform its identity endpoint gives tokens to the named identity, 
     await sourceOf(managed('id-2'))({ fresh: true }).catch((error: unknown) => error),
   ]
 
+  const absent = await failureOf(managed('id-2'))
+
+  expect(absent).toBeInstanceOf(ConfigError)
+  expect((absent as ConfigError).message).toBe(
+    `identity: IDENTITY_ENDPOINT is wrong (404 from ${server.url('/msi/token').href})`,
+  )
   expect(first).toEqual(['mi-1', 'mi-1'])
   expect(renewed).toEqual(['mi-2', 'mi-2'])
   expect(again).toEqual(['mi-3', 'mi-3'])
   const asked = server.sent.map(({ path }) => new URL(path, server.url()).searchParams)
-  const ids = ['id-1', 'id-1', 'id-1', 'id-2', 'id-2']
+  const ids = ['id-1', 'id-1', 'id-1', 'id-2', 'id-2', 'id-2', 'id-2', null]
   expect(asked.map((query) => query.get('client_id'))).toEqual(ids)
   expect(new Set(asked.map((query) => query.get('resource')))).toEqual(
-    new Set(['https://api.example.invalid']),
+    // The last request only looks whether there is such a route.
+    new Set(['https://api.example.invalid', null]),
   )
   for (const error of errors) {
     expect(error).toBeInstanceOf(ConfigError)
@@ -233,8 +279,8 @@ test('on the platform its identity endpoint gives tokens to the named identity, 
 })
 
 test.each([
-  { clientId: 'id-1', hasEndpoint: false, authority: 'https://login.microsoftonline.us' },
-  { clientId: undefined, hasEndpoint: true },
+  { clientId: 'id-1', authority: 'https://login.microsoftonline.us' },
+  { clientId: undefined, endpoint: 'http://127.0.0.1:1/msi/token' },
 ])('away from the platform the identity is that of the developer: %o', async (options) => {
   const folder = mkdtempSync(join(tmpdir(), 'az-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))

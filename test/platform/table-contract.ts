@@ -51,6 +51,7 @@ export function promiseTable(kind: string, open: () => Promise<Table>): void {
         empty: '',
         lines: 'a\r\nb\u0000',
         wide: 'ä😀',
+        separators: 'one\u2028two\u2029three\\u2028',
         long: 'x'.repeat(32_000),
         time: '2026-03-02T00:00:00Z',
       }

@@ -236,7 +236,7 @@ test('a list that moves faster than it can be read is no list', async () => {
   await expect(all(defender.items(familyOf, "status eq 'Pending'"))).rejects.toThrow(ShapeError)
 })
 
-test('a row that is nested 20,000 deep is null, and the others are answered', async () => {
+test('a row that is nested 20,000 deep is null, and the others are answered; alone it loses only what is too deep', async () => {
   const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
   const { defender } = await defenderOf([
     { body: `{"value":[{"id":"a0"},{"id":"b","x":${deep}},{"id":"a1"}]}` },
@@ -247,7 +247,7 @@ test('a row that is nested 20,000 deep is null, and the others are answered', as
   const item = await defender.item(familyOf, 'b')
 
   expect(pages.flatMap((page) => page.rows)).toEqual([{ id: 'a0' }, null, { id: 'a1' }])
-  expect(item).toBeNull()
+  expect(item).toEqual({ id: 'b', x: [null] })
 })
 
 test.each<[string, Step[]]>([

@@ -5,6 +5,9 @@ export interface FaultSwitch {
   /** One line for `npm start -- --faults`: what the upstream does, and what the app says about it. */
   summary: string
   faults: Partial<Faults>
-  /** What the app logs while it lasts: the starts of lines that must come, and of lines that must not. */
+  /**
+   * While it lasts: what must be in a line of the app or the answer to a look-up, and what must not. An alert fires only
+   * when its line is expected.
+   */
   expects?: { appear: string[]; never: string[] }
 }

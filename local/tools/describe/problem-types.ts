@@ -107,6 +107,10 @@ export const problemTypes: Record<string, ProblemType> = {
     meaning:
       'The upstream failed: another error status, or no connection. `fix` says whether repeating the request helps.',
   },
+  'storage-unavailable': {
+    statuses: [503],
+    meaning: 'The storage account does not answer, or refuses the app. See `detail`.',
+  },
   'upstream-timeout': { statuses: [504], meaning: 'The upstream did not answer in time.' },
   'upstream-throttled': {
     statuses: [429, 503],

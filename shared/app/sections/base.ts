@@ -25,7 +25,7 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
     overrides.credential ??
     makeCredential({
       clientId: settings.AZURE_CLIENT_ID,
-      hasEndpoint: Boolean(IDENTITY_ENDPOINT && IDENTITY_HEADER),
+      endpoint: IDENTITY_HEADER && IDENTITY_ENDPOINT,
       authority: clouds[DEFENDER_CLOUD].authority,
     })
   const account = (setting: `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`) => {

@@ -35,7 +35,10 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
     if (events.length === 0)
       throw new Error(`the head of ${stream} is ${last}, but no event after ${at} is found`)
     for (const each of interested) queued += await enqueue(deps, stream, events, each)
-    at = moved = Number(events.at(-1)?.event.sequence)
+    moved = Number(events.at(-1)?.event.sequence)
+    const unreadable = moved - at - events.length
+    if (unreadable > 0) deps.log.error('events unreadable', { stream, unreadable, after: at })
+    at = moved
     await feed.moveCounter(stream, 'dispatched', moved)
   }
   if (moved < last) await feed.moveCounter(stream, 'dispatched', last)

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
+import { bounds } from '../../platform/body.ts'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
 import type { EventsDeps } from '../deps.ts'
 import { type CloudEvent, toSequence } from '../event.ts'
@@ -12,10 +13,10 @@ export type Outcome =
   | { kind: 'gone'; status: 410; reason: string }
   | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
 
+const { timeoutMs, maxBytes } = bounds.callback
 /** So long a receiver may take to answer. */
-export const ANSWER_MS = 30_000
-/** How much of a success is read, and for how long: enough to use the connection again. */
-const DRAIN_BYTES = 64 * 1024
+export const ANSWER_MS = timeoutMs
+/** How long a success is read, and up to `maxBytes`: enough to use the connection again. */
 const DRAIN_MS = 2000
 
 /**
@@ -42,7 +43,7 @@ export async function postEvent(
         ...signMessage({ id: event.id, at, body }, secretsAt(subscription, at)),
       },
       body,
-      timeoutMs: ANSWER_MS,
+      timeoutMs,
       isAllowed: ({ href }) => href === url.href,
       addresses,
     })
@@ -72,7 +73,7 @@ async function drain(body: Readable) {
   try {
     for await (const chunk of body) {
       length += (chunk as Buffer).length
-      if (length > DRAIN_BYTES) break
+      if (length > maxBytes) break
     }
   } catch {
     // Cut off, or too slow.

@@ -6,7 +6,7 @@ import {
   type Row,
   type Table,
 } from '../../platform/table.ts'
-import { createRecords, rowCodec } from '../../platform/table-record.ts'
+import { createRecords, readable, rowCodec } from '../../platform/table-record.ts'
 import { type CloudEvent, eventId, type NewEvent, toSequence } from '../event.ts'
 
 /** One change of one item: the item as it is now, and at most one event. Both are in one transaction. */
@@ -102,40 +102,43 @@ export function createFeedReader(table: Table) {
   const counters = createRecords(table, seqRow)
 
   async function* marksUpTo(stream: string, upTo: number) {
+    // A mark that can't be read stays: it may be newer.
     for await (const row of table.list({ partitionKey: stream, from: 'mark|', before: 'mark}' }))
-      if (seqRow.read(row.columns).seq <= upTo) yield row
+      if ((seqRow.tryRead(row.columns)?.seq ?? upTo + 1) <= upTo) yield row
   }
 
-  async function rowsAfter(stream: string, after: number, limit: number) {
+  /** Without the rows that can't be read: the sequence has a gap there. */
+  async function readAfter<T>(read: (row: Row) => T, stream: string, after: number, limit: number) {
     const query = { partitionKey: stream, from: eventKey(after + 1), before: 'event}' }
-    const rows: Row[] = []
+    const found: T[] = []
     let next: string | undefined
     do {
-      const page = await table.page(query, { limit: limit - rows.length, next })
-      rows.push(...page.rows)
+      const page = await table.page(query, { limit: limit - found.length, next })
+      found.push(...page.rows.flatMap((row) => readable(() => read(row)) ?? []))
       next = page.next
-    } while (next && rows.length < limit)
-    return rows
+    } while (next && found.length < limit)
+    return found
   }
 
   return {
     /** Events of a stream after a seq, in order. */
-    events: async (stream: string, after: number, limit: number) =>
-      (await rowsAfter(stream, after, limit)).map(toEvent),
+    events: (stream: string, after: number, limit: number) =>
+      readAfter(toEvent, stream, after, limit),
 
     /** The same, each with the correlation id of its detection. */
-    tracedEvents: async (stream: string, after: number, limit: number) =>
-      (await rowsAfter(stream, after, limit)).map(toTracedEvent),
+    tracedEvents: (stream: string, after: number, limit: number) =>
+      readAfter(toTracedEvent, stream, after, limit),
 
     /** Every stored event about an item, in order. */
     async eventsAbout(stream: string, subject: string) {
       const query = { partitionKey: stream, from: 'event|', before: 'event}', where: { subject } }
-      return (await Array.fromAsync(table.list(query))).map(toEvent)
+      const rows = await Array.fromAsync(table.list(query))
+      return rows.flatMap((row) => readable(() => toEvent(row)) ?? [])
     },
 
     async event(stream: string, seq: number) {
       const row = await table.get(stream, eventKey(seq))
-      return row && toEvent(row)
+      return row && readable(() => toEvent(row))
     },
 
     /** A counter of a stream; 0 before it was first set. */
