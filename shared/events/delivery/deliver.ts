@@ -171,7 +171,8 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   )
   turn.slowestMs = Math.max(turn.slowestMs ?? 0, clock.now().getTime() - startedMs)
   const { kind, ...answer } = outcome
-  log.info('delivery attempted', { ...position, outcome: kind, ...answer, correlation })
+  const trace = correlation === null ? undefined : { correlation }
+  log.info('delivery attempted', { ...position, outcome: kind, ...answer }, trace)
   await settle(deps, turn, delivery, outcome)
 }
 
