@@ -27,7 +27,7 @@ import { createProgress, toPlain, toPlainLines } from './terminal.ts'
 
 /** Exit codes when a signal ends the process before the work is done. */
 const signalCodes = { SIGINT: 130, SIGTERM: 143 }
-const LONGEST_STOP_MS = 30_000
+const LONGEST_STOP_MS = 120_000
 const SPREADING_MS = 1000
 
 class Interrupted extends Error {
