@@ -73,7 +73,7 @@ export async function publishOnRequest(
     const { record: run, etag } = (await runs.stored(runId)) ?? {}
     if (!run) return { refusal: 'has no record' }
     const { state, guard, reason, endedAt } = run
-    if (state === 'published' || (guard && !isOver(state))) return { run }
+    if (guard && (state === 'published' || !isOver(state))) return { run }
     if (!isOver(state)) return { inProgress: runId }
     if (!guard) return { refusal: `ended as ${state}, and no guard stopped it` }
     if (run.written === 0) return { refusal: 'has no device' }

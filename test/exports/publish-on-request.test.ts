@@ -224,6 +224,9 @@ describe('a run can’t be published on request', () => {
     const failed = await startRun(engine, executor)
     await drive({ ...engine, kind: gone }, started.at(-1) as RunRef)
 
+    expect(await publish(first.runId)).toEqual({
+      refusal: 'ended as published, and no guard stopped it',
+    })
     expect(await publish(runId)).toEqual({
       refusal: 'ended as unchanged, and no guard stopped it',
     })
@@ -254,8 +257,7 @@ describe('a run can’t be published on request', () => {
   })
 
   test('while it is in progress, or another one is, which then ends as if nothing had happened', async () => {
-    const { small, clock, engine, executor, run, shown, publish, finish, started, first } =
-      await prepare()
+    const { small, clock, engine, executor, run, shown, publish, finish, started } = await prepare()
     const stopped = await run(lines(5))
     clock.advance(HOUR_MS)
     small.upstream.now = { generatedTime: clock.now().toISOString(), files: { a: lines(22) } }
@@ -263,7 +265,6 @@ describe('a run can’t be published on request', () => {
 
     expect(await publish(stopped.runId)).toEqual({ inProgress: runId })
     expect(await publish(runId)).toEqual({ inProgress: runId })
-    expect(await publish(first.runId)).toMatchObject({ run: { state: 'published' } })
     expect(started.at(-1)).toMatchObject({ runId, epoch: 1 })
     await finish()
     expect(await shown(runId)).toMatchObject({ state: 'published', written: 22 })
@@ -352,12 +353,21 @@ describe('on the host', () => {
       fleet: { size: 60, files: 3, badLines: 0 },
       env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
     })
-    await stack.runToEnd((await stack.post('av-health/exports')).body.runId)
+    const first = (await stack.post('av-health/exports')).body.runId
+    await stack.runToEnd(first)
     const { body } = await stack.post('av-health/exports')
     const { state } = await stack.runToEnd(body.runId)
 
     const refused = await stack.post(`av-health/exports/${body.runId}/publish`)
+    const published = await stack.post(`av-health/exports/${first}/publish`)
 
+    expect(published).toMatchObject({
+      status: 409,
+      body: {
+        type: 'urn:defender-relay:run-not-publishable',
+        detail: `Run ${first} ended as published, and no guard stopped it.`,
+      },
+    })
     expect(state).toBe('unchanged')
     expect(refused).toMatchObject({
       status: 409,
