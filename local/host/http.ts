@@ -70,7 +70,7 @@ async function answer(deps: HttpDeps, request: IncomingMessage): Promise<HostRep
   const headerBytes = request.rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
   if (headerBytes > LONGEST_HEADERS) return { status: 431 }
   const body = await readBody(request)
-  if (!body) return { status: 500, headers: { connection: 'close' } }
+  if (!body) return { status: 413, headers: { connection: 'close' } }
 
   const mark = target.indexOf('?')
   const path = normalisePath(mark < 0 ? target : target.slice(0, mark))
@@ -90,7 +90,7 @@ async function answer(deps: HttpDeps, request: IncomingMessage): Promise<HostRep
 }
 
 /** A name or an address with its port: a request with anything else never reaches a function. */
-const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i
+const HOST = /^(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|\[[\da-f:.]+\])(?::\d{1,5})?$/i
 
 async function answerFunction(
   deps: HttpDeps,

@@ -36,7 +36,7 @@ export async function readRequest(
 }
 
 /** A name or an address, perhaps a port. A URL may hold quotes and braces too, which no answer may repeat. */
-const PLAIN_URL = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?\//i
+const PLAIN_URL = /^https?:\/\/(?:\w[\w-]*(?:\.\w[\w-]*)*\.?|\[[\da-f:.]+\])(?::\d+)?\//i
 
 /** The Functions host makes the URL from the `Host` header, which may hold anything. */
 function readUrl(text: string): URL {

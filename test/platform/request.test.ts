@@ -127,6 +127,7 @@ describe('a host', () => {
   test.each([
     ['app.example.test', 'http://app.example.test'],
     ['APP_1.example.test:7071', 'http://app_1.example.test:7071'],
+    ['a-b.example.test.', 'http://a-b.example.test.'],
     ['127.0.0.1:80', 'http://127.0.0.1'],
     ['[::1]:7071', 'http://[::1]:7071'],
   ])(
@@ -141,7 +142,7 @@ describe('a host', () => {
     ...'a%22b a%3Cb a%00b me@a me:pw@a a:port a:99999 a: [::1 [a] [::1]x / a\\ \u00e4 \u2028'.split(
       ' ',
     ),
-    ...['', 'a b', 'a\tb', 'a\uff02b'],
+    ...['', 'a b', 'a\tb', 'a\uff02b', '..', '-', '.', 'a..b', '-a', '.a', 'a.-b', '-:80'],
   ])('that is anything else is refused and not repeated: %j', async (host) => {
     const refused = await at(host).catch((error: unknown) => error)
 
