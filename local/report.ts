@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { type FlowCheck, flows } from '../shared/app/flows.ts'
 import { countName } from '../shared/exports/run-record.ts'
 import type { Table } from '../shared/platform/table.ts'
@@ -60,17 +61,19 @@ export const describeEmulator = (endpoints: Azurite['endpoints'], file: string):
     .map(([service, origin]) => `${service.toLowerCase()} ${origin}`)
     .join(', ')}\n  connection string for Storage Explorer: ${file}`
 
-/** A running host: address, function key, its run, and where its devices come from. */
+/** A running host: address, function key, its run, where its devices come from, and its data folder. */
 export interface Served {
   url: string
   key: string
   report: OnceReport
   source: Source
+  data: string
 }
 
 /** Commands to try on a running host; each works when it is pasted into a shell. */
-export function describeTries({ url, key, report, source }: Served): string[] {
+export function describeTries({ url, key, report, source, data }: Served): string[] {
   const curl = `curl -s -H 'x-functions-key: ${key}'`
+  const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
   const [device] = source.kind === 'fleet' ? createFleet(fleetOptions(source)).truth() : []
   return [
     '\nTry:',
@@ -85,7 +88,7 @@ export function describeTries({ url, key, report, source }: Served): string[] {
     `  ${curl} ${url}/api/scan-history/tenable/scans/101`,
     `  ${curl} ${url}/api/scan-history/defender/definitions`,
     `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
-    `  npm run relay -- status --url ${url} --key ${key}`,
+    `  npm run relay -- status --url ${url}${folder}`,
     '\nServing. The built-in receiver prints a line for each event that it gets.',
     'Ctrl-C stops everything.',
   ]

@@ -136,7 +136,13 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
         const say = (line: string) => progress.say(toPlain(line))
         await followEvents({ url, key, folder, receiver, say })
       }
-      for (const line of describeTries({ url, key, report, source: stack.source }))
+      for (const line of describeTries({
+        url,
+        key,
+        report,
+        source: stack.source,
+        data: options.data,
+      }))
         progress.say(line)
       await Promise.race([aborted(signal), stack.broken])
       // It serves until it is stopped, so being stopped is a success.

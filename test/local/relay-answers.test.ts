@@ -215,3 +215,28 @@ test('a list that starts at a time continues with a cursor: the API takes one of
     '/api/events?after=n&limit=99',
   ])
 })
+
+test('status prints what will happen, and that a stream holds no events', async () => {
+  const stream = { dispatched: 0, lagSeconds: 0 }
+  const { relay } = await startApp(
+    json({
+      overall: 'ok',
+      sections: {},
+      upstreams: {},
+      notices: [{ title: 'The secret of the app ends in 20 days', fix: 'Make a new one' }],
+      events: {
+        'av-health': { ...stream, head: 0, oldest: 1 },
+        'machine-actions': { ...stream, head: 7, oldest: 3 },
+        investigations: { ...stream, head: 7, oldest: 8 },
+      },
+    }),
+  )
+
+  const { code, out } = await relay('status')
+
+  expect(code).toBe(0)
+  expect(out).toMatch(/\nnotices\nsoon +The secret of the app ends in 20 days\. Make a new one\n/)
+  expect(out).toMatch(/^av-health +no events +– /m)
+  expect(out).toMatch(/^machine-actions +3 +7 /m)
+  expect(out).toMatch(/^investigations +no events +7 /m)
+})

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { describeReport, describeTries } from '../../local/report.ts'
@@ -58,7 +59,8 @@ test('every suggested command works when it is pasted into a shell', async () =>
   const report = { ...run, ok: true, devices: size, seconds: 1, rowsPerSecond: size }
   const source = { kind: 'fleet', size, generatedTime } as const
 
-  const lines = describeTries({ url: stack.host.url, key: stack.keys.function, report, source })
+  const served = { url: stack.host.url, key: stack.keys.function, report, source }
+  const lines = describeTries({ ...served, data: resolve('.local') })
 
   const commands = lines.filter((line) => line.includes('curl'))
   expect(commands.length).toBeGreaterThanOrEqual(5)
@@ -66,5 +68,11 @@ test('every suggested command works when it is pasted into a shell', async () =>
     const response = await follow(await argumentsIn(line))
     expect(response.status, line).toBe(line.includes('POST') ? 202 : 200)
   }
+  const client = lines.filter((line) => line.includes('relay -- '))
+  expect(client).toEqual([`  npm run relay -- status --url ${stack.host.url}`])
+  const other = describeTries({ ...served, data: "/tmp/it's here" })
+  expect(other.find((line) => line.includes('relay -- '))).toBe(
+    `${client} --data '/tmp/it'\\''s here'`,
+  )
   expect(describeReport(report).join('\n')).toContain('300 in the current snapshot')
 })

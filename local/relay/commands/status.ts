@@ -18,6 +18,10 @@ export const statusCommands: readonly Command[] = [
         { title: 'sections', rows: sections, columns: { section: 'name', state: 'state' } },
         { title: 'problems', facts: sections.flatMap(problemsOf) },
         {
+          title: 'notices',
+          facts: pickList(body, 'notices').map((one) => ['soon', sayProblem(one)]),
+        },
+        {
           title: 'upstreams',
           rows: upstreams,
           columns: {
@@ -58,8 +62,8 @@ export const statusCommands: readonly Command[] = [
           rows: pickEntries(body, 'events'),
           columns: {
             stream: 'name',
-            oldest: 'oldest',
-            newest: 'head',
+            oldest: (stream) => (isEmpty(stream) ? 'no events' : pick(stream, 'oldest')),
+            newest: (stream) => pick(stream, 'head') || null,
             dispatched: 'dispatched',
             lag: 'lagSeconds',
           },
@@ -87,7 +91,10 @@ export const statusCommands: readonly Command[] = [
 ]
 
 const problemsOf = (section: Record<string, unknown>): [string, string][] =>
-  pickList(section, 'problems').map((one) => [
-    String(section.name),
-    [pickText(one, 'title'), inThisShell(pickText(one, 'fix'))].filter(Boolean).join('. '),
-  ])
+  pickList(section, 'problems').map((one) => [String(section.name), sayProblem(one)])
+
+const sayProblem = (problem: unknown) =>
+  [pickText(problem, 'title'), inThisShell(pickText(problem, 'fix'))].filter(Boolean).join('. ')
+
+/** Whether a stream holds no event: the oldest is then the one that comes next. */
+const isEmpty = (stream: unknown) => Number(pick(stream, 'oldest')) > Number(pick(stream, 'head'))
