@@ -296,10 +296,15 @@ describe('the list of items', () => {
     expect(JSON.stringify(body.errors)).toMatch(words)
   })
 
-  test('takes several states, and one that only an item has', async () => {
+  test('takes several states or types, one requestor, and a state that only an item has', async () => {
     await start()
+    const rest = {
+      a0: { type: 'Isolate' },
+      a1: { type: 'Offboard' },
+      a2: { requestor: 'Doe,Jane' },
+    }
     for (const [id, status] of Object.entries({ a0: 'Pending', a1: 'Failed', a2: 'Paused' }))
-      stack.simulator.actions.put({ id, status })
+      stack.simulator.actions.put({ id, status, ...rest[id as 'a0'] })
     await check()
     const idsOf = async (query: string) =>
       (await stack.get(`changes/machine-actions/items?${query}`)).body.items.map(
@@ -307,6 +312,10 @@ describe('the list of items', () => {
       )
 
     expect(await idsOf('state=pending, failed')).toEqual(['a0', 'a1'])
+    expect(await idsOf('type=Isolate,offboard')).toEqual(['a0', 'a1'])
+    expect(await idsOf('type=Offboard')).toEqual(['a1'])
+    // A person may have a comma in the name.
+    expect(await idsOf('requestor=Doe,Jane')).toEqual(['a2'])
     expect(await idsOf('state=Paused')).toEqual(['a2'])
     expect(await idsOf('state=Succeeded')).toEqual([])
   })

@@ -157,9 +157,11 @@ export const listItems = changesRoute({
   },
 })
 
-/** The words of a filter: only states have no commas. */
+/** The words of a filter: states and types have no commas. */
 const wordsOf = (name: string, filter: string): string[] =>
-  (name === 'state' ? filter.split(',') : [filter]).map((word) => word.trim().toLowerCase())
+  (['state', 'type'].includes(name) ? filter.split(',') : [filter]).map((word) =>
+    word.trim().toLowerCase(),
+  )
 
 const isWanted = (name: string, filter: string, value: unknown) =>
   typeof value === 'string' && wordsOf(name, filter).includes(value.toLowerCase())
