@@ -87,9 +87,7 @@ function toFailure(error: unknown): ListingFailure {
   if (error instanceof UpstreamError) {
     const { status, retryable, retryAfterMs = 30_000 } = error.facts
     const seconds = retryable ? Math.min(Math.ceil(retryAfterMs / 1000), 900) : undefined
-    const isOwn = error.facts.code === 'OwnBudget'
-    const reason = isOwn ? 'the calls of the app to the export are used up' : error.message
-    return { reason, seconds, status }
+    return { reason: error.message, seconds, status }
   }
   if (error instanceof ConfigError || error instanceof ShapeError) return { reason: error.message }
   throw error

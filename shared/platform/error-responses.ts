@@ -5,7 +5,7 @@ import { isIdentityFailure, isStorageFailure } from './azure-table.ts'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { isTransient } from './http-error.ts'
 import { redact } from './redact.ts'
-import { SECOND_MS } from './time.ts'
+import { MINUTE_MS, SECOND_MS } from './time.ts'
 
 /** The body of every error answer, RFC 9457. */
 export const problemSchema = z.strictObject({
@@ -93,8 +93,9 @@ function storageFailure(error: unknown): ProblemFacts | undefined {
   return { problem: 'storage-unavailable', status: 503, ...storageProblem, detail, retryAfterMs }
 }
 
-function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
-  const { said, missing = [], correlation, retryAfterMs } = facts
+/** The problem of a failed upstream call. */
+export function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
+  const { said, missing = [], correlation } = facts
   const detail = [
     said ? `${message}: ${said}` : message,
     missing.length > 0 && `missing: ${missing.join(' or ')}`,
@@ -102,7 +103,7 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
   ]
     .filter(Boolean)
     .join('; ')
-  const later = { detail, fix: 'Try again later.', retryAfterMs }
+  const later = { detail, fix: facts.fix ?? 'Try again later.', retryAfterMs: facts.retryAfterMs }
   if (facts.reason === 'timeout') {
     return {
       problem: 'upstream-timeout',
@@ -117,7 +118,9 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
       facts.code === 'OwnBudget'
         ? [429, 'No call is left for now']
         : [503, 'The upstream allows no more calls for now']
-    return { problem: 'upstream-throttled', status, title, ...later }
+    const fix = 'Send the request again after Retry-After.'
+    const { retryAfterMs = MINUTE_MS } = facts
+    return { problem: 'upstream-throttled', status, title, detail, fix, retryAfterMs }
   }
   if (facts.status === 401 || facts.status === 403) {
     return {
@@ -125,7 +128,7 @@ function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts {
       status: 502,
       title: 'The upstream refused the app',
       ...later,
-      fix: 'GET /api/status names what is missing: give it to the app.',
+      fix: facts.fix ?? 'GET /api/status names what is missing: give it to the app.',
     }
   }
   const failed = { problem: 'upstream-unavailable', status: 502, detail }

@@ -63,6 +63,8 @@ export interface UpstreamFacts {
   correlation?: string
   /** It may concern only the requested item, not the upstream as a whole. */
   itemOnly?: boolean
+  /** What to do, if that is not the usual. */
+  fix?: string
   /** The app lacks a permission: any one of these is enough. */
   missing?: string[]
   /** Claims of our token, when the upstream refused it; never the token. */
@@ -75,7 +77,8 @@ export class UpstreamError extends Error {
 
   constructor(facts: UpstreamFacts) {
     const { upstream, call, status, code, reason } = facts
-    const answer = code ? `${status} ${code}` : status
+    const own = code === 'OwnBudget' && "the app's own budget allows no call now"
+    const answer = own || (code ? `${status} ${code}` : status)
     super(`${upstream}: ${call}: ${status === undefined ? reason : answer}`)
     this.name = 'UpstreamError'
     this.facts = facts

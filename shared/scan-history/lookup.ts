@@ -1,5 +1,6 @@
+import { upstreamProblem } from '../platform/error-responses.ts'
 import { RequestError, UpstreamError } from '../platform/errors.ts'
-import { type Clock, MINUTE_MS } from '../platform/time.ts'
+import type { Clock } from '../platform/time.ts'
 import { type ScanCache, tagOf } from './cache.ts'
 import { type Fetched, LATEST, type Query } from './source.ts'
 
@@ -132,9 +133,7 @@ async function fetchWithRaw(deps: LookupDeps, query: Query, id: string, part: st
 }
 
 const fetchNow = (query: Query, ids: readonly string[], part: string) =>
-  query.fetch(ids, part).catch((error: unknown): never => {
-    throw toCallerError(error)
-  })
+  query.fetch(ids, part).catch(throwToCaller)
 
 const keyOf = ({ kind }: Query, ids: readonly string[], part: string) =>
   `${kind}|${ids.join(',')}|${part}`
@@ -156,22 +155,8 @@ async function withDeadline<T>(clock: Clock, query: Query, work: () => Promise<T
   }
 }
 
-/**
- * The error as the caller gets it. When no call is allowed now, that is a 429: the caller has to send the request
- * again.
- */
-export function toCallerError(error: unknown): unknown {
-  if (!(error instanceof UpstreamError) || error.facts.status !== 429) return error
-  const { said, code, retryAfterMs = MINUTE_MS } = error.facts
-  return new RequestError({
-    status: 429,
-    problem: 'upstream-throttled',
-    title:
-      code === 'OwnBudget'
-        ? 'No call is left for now'
-        : 'The upstream allows no more calls for now',
-    detail: said ? `${error.message}: ${said}` : error.message,
-    fix: 'Send the request again after Retry-After.',
-    retryAfterMs,
-  })
+/** Throws the error as the caller gets it: when no call is allowed now, a 429. */
+export function throwToCaller(error: unknown): never {
+  if (!(error instanceof UpstreamError) || error.facts.status !== 429) throw error
+  throw new RequestError({ ...upstreamProblem(error), status: 429 })
 }

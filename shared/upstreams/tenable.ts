@@ -73,12 +73,13 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
       return await read(`/scans/${encodeURIComponent(scan)}${rest}`, query, schema)
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
-      const { status, said = '' } = error.facts
-      const isDetails = rest === ''
+      const { status } = error.facts
       if (status === 404) return undefined
-      if (status !== 403 && !(status === 500 && isDetails)) throw error
-      const facts = { ...error.facts, itemOnly: status === 403 }
-      throw new UpstreamError(isDetails ? { ...facts, said: `${said} (${WEB_APP})` } : facts)
+      if (status !== 403 && !(status === 500 && rest === '')) throw error
+      const itemOnly = status === 403
+      const usual = itemOnly ? 'Give the app what `detail` names as missing.' : 'Try again later.'
+      const fix = rest === '' ? `${WEB_APP} ${usual}` : usual
+      throw new UpstreamError({ ...error.facts, itemOnly, fix })
     }
   }
 
@@ -112,7 +113,8 @@ export function createTenable({ http, baseUrl, keys, budget }: TenableOptions) {
   }
 }
 
-const WEB_APP = 'scans of web applications get the same answer: their results are not in this API'
+const WEB_APP =
+  'If it scans a web application: its results are not in this API, look in Tenable itself. Otherwise:'
 
 /** Adds to a 401 or 403 what the app lacks. */
 function explained(error: UpstreamError): UpstreamError {

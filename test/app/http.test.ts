@@ -113,6 +113,10 @@ test('a request for which no call is left is logged as such', async () => {
   })
 
   expect(outcome.status).toBe(429)
+  expect(JSON.parse(String(outcome.body))).toMatchObject({
+    detail: "defender: calls of x: the app's own budget allows no call now",
+    fix: 'Send the request again after Retry-After.',
+  })
   expect(lines).toHaveLength(1)
   expect(lines[0]).toContain('budget exhausted {"route":"greet"')
 })

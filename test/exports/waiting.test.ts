@@ -56,7 +56,7 @@ describe('a run that stands still says for what and until when, in the run and i
     const begun = await beginRun({ ...engine, kind: { ...engine.kind, listFiles } }, ref)
 
     const waiting = {
-      for: 'a list of files: the calls of the app to the export are used up',
+      for: "a list of files: defender: GET /api/machines/InfoGatheringExport: the app's own budget allows no call now",
       until: expect.stringMatching(inMs(15 * MINUTE_MS).slice(0, 16)),
     }
     expect(begun).toEqual({ state: 'later', seconds: 900 })
@@ -73,7 +73,7 @@ describe('a run that stands still says for what and until when, in the run and i
 
     await renewLinks({ ...engine, kind: { ...engine.kind, listFiles } }, { ...ref, files: [2] })
 
-    expect((await shown()).run.waiting?.for).toContain('used up')
+    expect((await shown()).run.waiting?.for).toContain("the app's own budget")
     await renewLinks(engine, { ...ref, files: [2] })
     expect((await shown()).run.waiting).toBeNull()
   })

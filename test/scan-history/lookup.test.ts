@@ -122,6 +122,8 @@ test('no call left is a 429 for every caller who waits, and for no later caller'
   expect(reasons[0].facts).toMatchObject({
     status: 429,
     problem: 'upstream-throttled',
+    detail: "tenable: calls of scans: the app's own budget allows no call now",
+    fix: 'Send the request again after Retry-After.',
     retryAfterMs: 7000,
   })
   expect(later.get('a')?.answer).toEqual({ n: 1 })

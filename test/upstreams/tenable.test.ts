@@ -122,7 +122,9 @@ test('a 401 names the settings, a 403 the permission; both have the id for the s
   })
   expect(unauthorized.missing?.join()).toMatch(/TENABLE_ACCESS_KEY.*TENABLE_SECRET_KEY/)
   expect(forbidden.missing?.join()).toMatch(/Scan Operator.*Can View/)
-  expect(details.said).toMatch(/Insufficient scope of \[hidden\] \(scans of web applications/)
+  expect(details.said).toMatch(/Insufficient scope of \[hidden\]/)
+  expect(details.fix).toMatch(/web application.*not in this API/)
+  expect(forbidden.fix).toBe('Give the app what `detail` names as missing.')
 })
 
 test('a 429 that is a page of HTML stops the family for as long as its header says', async () => {

@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import { tagOf } from '../cache.ts'
-import { lookup, toCallerError } from '../lookup.ts'
-import { isOver, LATEST, scanStates } from '../source.ts'
+import { lookup, throwToCaller } from '../lookup.ts'
+import { isOver, scanStates } from '../source.ts'
 import {
   cachedSchema,
-  idSchema,
   notFound,
   ok,
   rawSchema,
@@ -13,10 +12,13 @@ import {
   toAnswer,
 } from './reply.ts'
 
-const tenableId = idSchema.refine(
-  (id) => Number.isNaN(Number(id)) || /^[1-9]\d{0,15}$/.test(id),
-  'must be a positive whole number or a UUID',
-)
+// Some UUIDs of Tenable are longer, or begin with `template-`.
+const tenableId = z
+  .string()
+  .regex(
+    /^(?!.{129})(?:[1-9]\d{0,15}|[\da-z]{8,}(?:-[\da-z]+)+)$/i,
+    'must be a positive whole number or a UUID',
+  )
 const idParam = z.strictObject({ id: tenableId })
 const text = z.string().nullable()
 
@@ -27,10 +29,7 @@ export const showScan = scanRoute({
   summary: 'One run of a scan, by default the latest',
   params: idParam,
   query: z.strictObject({
-    run: tenableId
-      .refine((run) => run !== LATEST, 'must be the number or the UUID of a run')
-      .optional()
-      .describe('The number or the UUID of a run; by default the latest.'),
+    run: tenableId.optional().describe('The number or the UUID of a run; by default the latest.'),
   }),
   answers: { 200: { description: 'The run.', body: scanAnswerSchema } },
   cached: { raw: rawSchema },
@@ -104,9 +103,7 @@ export const showStatus = scanRoute({
   cached: {},
   async handle({ params: { id } }, deps) {
     const { status } = await deps.tenable()
-    const found = await status(id).catch((error: unknown): never => {
-      throw toCallerError(error)
-    })
+    const found = await status(id).catch(throwToCaller)
     if (!found) throw notFound('scan')
     const { state, upstreamState } = found
     const body = { id, state, upstreamState, over: isOver(state) }
