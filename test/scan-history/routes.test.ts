@@ -353,6 +353,35 @@ describe('Defender sessions', () => {
     expect(sent(before)).toEqual({ 'by-session': 1 })
   })
 
+  test('are one answer and one cache entry, however their id is written', async () => {
+    stack.simulator.scans.sessions.put({ id: 'abc1' })
+    const first = await get('defender/sessions/ABC1')
+
+    const before = calls()
+    const [again, list] = [
+      await get('defender/sessions/aBc1'),
+      await get('defender/sessions?id=ABC1&id=abc1'),
+    ]
+
+    expect([first.body.id, again.body.id]).toEqual(['abc1', 'abc1'])
+    expect(again.body.cached).not.toBeNull()
+    expect(list.body.sessions.map(({ id }: { id: string }) => id)).toEqual(['abc1'])
+    expect(sent(before)).toEqual({})
+  })
+
+  test('of a definition without their ids say that a look-up by id may have more', async () => {
+    const id = network?.toUpperCase()
+    const { body } = await get(`defender/definitions/${id}`)
+
+    expect(body.definition.id).toBe(network)
+    for (const { run, completeness } of body.sessions) {
+      expect(run).toBeNull()
+      expect(completeness.whereElse).toBe(
+        'This list gives no id of the session. GET /api/scan-history/defender/sessions/{id} may have more.',
+      )
+    }
+  })
+
   test('a failure is answered with its message', async () => {
     stack.simulator.setFaults({ scanHistoryShape: 'metadata' })
 
@@ -372,6 +401,26 @@ describe('Defender sessions', () => {
     expect((await get('defender/sessions')).status).toBe(400)
     expect((await get(`defender/sessions?${many}`)).status).toBe(400)
   })
+})
+
+test.each([
+  'tenable/scans/abc',
+  'tenable/scans/1e2',
+  'tenable/scans/latest/runs',
+  'tenable/scans/101?run=nope',
+  'tenable/scans/101?run=latest',
+  'tenable/scans/101?run=',
+  'tenable/scans/101?run=0',
+  `tenable/scans/101?run=${'a'.repeat(200)}-1`,
+])('%s is no number and no UUID: one fault, and nothing is sent', async (path) => {
+  const before = calls()
+
+  const { status, body } = await get(path)
+
+  const message = 'must be a positive whole number or a UUID'
+  expect(status).toBe(400)
+  expect(body.errors).toEqual([{ path: path.includes('run=') ? 'query.run' : 'path.id', message }])
+  expect(sent(before)).toEqual({})
 })
 
 describe('ids that try to leave the path', () => {
@@ -438,6 +487,20 @@ describe('ids that try to leave the path', () => {
 })
 
 describe('failures upstream', () => {
+  test('the answer for a scan of a web application says that its results are not in this API', async () => {
+    const [forbidden, failed] = [await get('tenable/scans/114'), await get('tenable/scans/115')]
+    const { body } = await stack.get('status')
+
+    expect([forbidden.status, failed.status]).toEqual([502, 502])
+    for (const answer of [forbidden, failed])
+      expect(answer.body.fix).toMatch(
+        /^If it scans a web application: its results are not in this API, .*Otherwise: /,
+      )
+    // The status has nothing to say about it.
+    expect(JSON.stringify([forbidden.body.fix, failed.body.fix])).not.toContain('status')
+    expect(body.upstreams.tenable.state).toBe('ok')
+  })
+
   test('403 names what is missing, and the id for support', async () => {
     stack.simulator.setFaults({
       tenableStatus: { answer: 'forbidden', calls: 1 },
@@ -446,11 +509,13 @@ describe('failures upstream', () => {
 
     const tenable = await get('tenable/scans/101/status')
     const status = await stack.get('status')
-    const webApp = await get('tenable/scans/114')
 
     expect(tenable).toMatchObject({
       status: 502,
-      body: { type: 'urn:defender-relay:upstream-refused' },
+      body: {
+        type: 'urn:defender-relay:upstream-refused',
+        fix: 'Give the app what `detail` names as missing.',
+      },
     })
     expect(tenable.body.detail).toMatch(
       /missing: Scan Operator \[24\] \+ Can View \[16\].*id of this answer/,
@@ -458,7 +523,6 @@ describe('failures upstream', () => {
     // Permissions are per scan: one refusal says nothing about the others.
     expect(status.body.upstreams.tenable.state).not.toBe('forbidden')
     expect(status.body.sections.scanHistory).toMatchObject({ state: 'ok' })
-    expect(webApp.body.detail).toContain('scans of web applications')
   })
 
   test('an error of one scan leaves the status as it was; refused keys change it', async () => {
@@ -484,7 +548,7 @@ describe('failures upstream', () => {
       status: 502,
       body: { type: 'urn:defender-relay:upstream-unavailable' },
     })
-    expect(answer.body.detail).toContain('scans of web applications')
+    expect(answer.body.fix).toContain('web application')
   })
 
   test('429 is answered at once with Retry-After, and no call is made until then', async () => {

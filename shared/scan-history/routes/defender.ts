@@ -15,7 +15,9 @@ import {
 } from './reply.ts'
 
 const MAX_SESSIONS = 20
-const idParam = z.strictObject({ id: idSchema })
+// Case does not count in a GUID.
+const id = idSchema.toLowerCase()
+const idParam = z.strictObject({ id })
 const text = z.string().nullable()
 
 export const showSession = scanRoute({
@@ -42,7 +44,7 @@ export const listSessions = scanRoute({
   summary: 'Several sessions at once, in one call to Defender',
   query: z.strictObject({
     id: z
-      .array(idSchema)
+      .array(id)
       .min(1)
       .max(MAX_SESSIONS)
       .describe(`The id of a session. Repeat it for several, up to ${MAX_SESSIONS} times.`)
@@ -155,7 +157,7 @@ export const showDefinition = scanRoute({
   async handle({ params: { id }, query: { limit, after = 0, raw } }, deps) {
     const { sessionsOfDefinition } = await deps.defender()
     const { list, cached } = await loadDefinitions(deps)
-    const definition = list.find((one) => one.id?.toLowerCase() === id.toLowerCase()) ?? null
+    const definition = list.find((one) => one.id?.toLowerCase() === id) ?? null
     const entry = (await lookup(deps, sessionsOfDefinition, [id], `${limit}-${after}`)).get(id)
     const answer = entry && (await toAnswer(entry, raw))
     const page = sessionsSchema.parse(answer?.body ?? { sessions: [], next: null })

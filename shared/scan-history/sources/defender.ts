@@ -83,7 +83,7 @@ function rowsAbout(id: string, ids: readonly string[], rows: Row[]): Row[] {
 }
 
 function readSession(rows: Row[], id: string): Fetched | undefined {
-  const scans = rows.map((row) => readHistoryRow(row, id)).sort(newestFirst)
+  const scans = rows.map((row) => readHistoryRow(row, id, NOWHERE)).sort(newestFirst)
   const [newest] = scans
   if (!newest) return undefined
   if (scans.length === 1) {
@@ -158,7 +158,7 @@ const sessionOf = (row: Row) => reader(row).text('sessionId', 'SessionIds')
  * Reads a row of the history, in any of its documented shapes. `id` is the requested id, for a row that does not name
  * its session. https://learn.microsoft.com/defender-endpoint/api/get-scan-history-by-session
  */
-export function readHistoryRow(row: Row, id: string): Scan {
+export function readHistoryRow(row: Row, id: string, whereElse?: string): Scan {
   const { get, text, count, time } = reader(row)
   const session = sessionOf(row)
   const word = text('ScanStatus')
@@ -188,7 +188,7 @@ export function readHistoryRow(row: Row, id: string): Scan {
     // Of a part: the targets that did not succeed need not all have failed.
     failed: counted('failed') ?? (total !== null && succeeded === total ? 0 : null),
   }
-  return { ...scan, counts, completeness: completenessOf({ ...scan, counts }) }
+  return { ...scan, counts, completeness: completenessOf({ ...scan, counts }, whereElse) }
 }
 
 function targetsOf(value: unknown): Target[] | null {
@@ -217,25 +217,29 @@ function secondsOf(value: unknown): number | null {
 
 const NOWHERE = 'Nowhere: Defender gives no more.'
 
-function completenessOf(scan: Scan): Completeness {
-  const { run, state, upstreamState, targets, errorMessage } = scan
-  const total = scan.counts.targets ?? 0
-  const partial = (reason: string): Completeness => ({
-    kind: 'partial',
-    reason,
-    whereElse: run ? `GET /api/scan-history/defender/sessions/${run.id}` : NOWHERE,
-  })
+const SESSIONS = 'GET /api/scan-history/defender/sessions'
+const BY_ID = `This list gives no id of the session. ${SESSIONS}/{id} may have more.`
+
+function completenessOf(
+  { run, state, upstreamState, targets, errorMessage, counts }: Scan,
+  whereElse = run ? `${SESSIONS}/${run.id}` : BY_ID,
+): Completeness {
+  const total = counts.targets ?? 0
+  const partial = (reason: string): Completeness => ({ kind: 'partial', reason, whereElse })
   if (state === 'running' || state === 'pending') {
     const reason = `The run is not over: it is ${upstreamState}.`
     return { kind: 'running', reason, whereElse: 'Ask again later.' }
   }
   if (state === 'unknown')
-    return partial(`The state ${upstreamState ?? '(none)'} is unknown: the run may not be over.`)
+    return {
+      ...partial(`The state ${upstreamState ?? '(none)'} is unknown: the run may not be over.`),
+      whereElse: 'Ask again later.',
+    }
   if (targets && targets.length >= total) return { kind: 'complete', reason: null, whereElse: null }
   if (targets) return partial(`The list has ${targets.length} of ${total} targets.`)
   if (state !== 'failed') return partial('Defender lists no targets here.')
   const reason = errorMessage ?? 'The scan failed, and Defender names no target.'
-  return { kind: 'none', reason, whereElse: NOWHERE }
+  return { kind: 'none', reason, whereElse }
 }
 
 /** Authenticated scans of Windows devices ended on this day. Those of network devices go on. */

@@ -121,7 +121,8 @@ test('the sample by definition has four fields, and the answer names where the r
   expect(bare.counts).toEqual({ targets: null, succeeded: null, failed: null, ...none })
   expect(bare.completeness).toMatchObject({
     kind: 'partial',
-    whereElse: 'Nowhere: Defender gives no more.',
+    whereElse:
+      'This list gives no id of the session. GET /api/scan-history/defender/sessions/{id} may have more.',
   })
   expect(withSession.completeness.whereElse).toBe('GET /api/scan-history/defender/sessions/ses')
 })
