@@ -34,8 +34,8 @@ Errors are \`application/problem+json\` (RFC 9457) with \`type\`, \`title\`, \`s
 \`x-ms-client-request-id\` that is not a GUID is ignored without an error.
 
 The Functions host refuses some requests before the app sees them. These answers have no body: 401 and 403 (the key), 404 (no such
-route or method), 414 (the URL is too long), 431 (the headers are
-too long), and 400 for a header that HTTP does not allow. A fault of the app is a 500 without a body; its log has the reason.
+route or method), 413 (the body is larger than 100 MiB), 414 (the URL is too long), 431 (the headers are too long), and 400 for a
+header that HTTP does not allow. A fault of the app is a 500 without a body; its log has the reason.
 
 ## Lists and cursors
 
@@ -115,8 +115,9 @@ export const sections: Section[] = [
     text: `\`{resource}\` is \`machine-actions\` or \`investigations\`. An item is one machine action or one investigation. It has the
 same answer under each of its names: an id in capitals, or the id of the alert that triggered an investigation.
 
-- \`state\` in a list of items takes one state or several with commas, of those that Defender documents or that an open item has.
-  Another word is refused with 400, and so is a filter by a field that the resource does not have.
+- \`state\` and \`type\` in a list of items take one value or several with commas; every other filter takes one value. A state is one of
+  those that Defender documents or that an open item has. Another word is refused with 400, and so is a filter by a field that the
+  resource does not have.
 - A time that Defender wrote in no readable form is null; \`item\` has its text.
 - \`commands\` has the commands of a live response: one may fail although the action succeeds. The arguments of the commands may be
   secrets. They are in no answer, event or table: \`item\` has \`"[removed]"\` for each.
@@ -142,14 +143,17 @@ is none. Null means that the source does not say, or that it shows only a part.
 | \`targets: null\`, \`none\` | The scan never ran and has no run in its list, or failed before it began. |
 | \`partial\` | The source lists fewer targets than it counts, or it is indexing its results again, or the state is unknown to the app. |
 | 404 | There is no such scan, run or session. Tenable has the same words for scan and run. |
-| 502 \`upstream-refused\` | The app may not see it. \`detail\` names the missing role or permission. |
+| 502 \`upstream-refused\` | The app may not see it: \`detail\` names the missing role or permission. Or it is a Tenable scan of a web application: its results are not in this API, and no permission helps. |
 | 502 \`upstream-unavailable\` | \`fix\` says whether repeating helps. When a whole route is gone, the title says so: that is no missing scan and no empty list. |
 | 429 with \`Retry-After\` | No call is left for now, or the upstream allows none. |
 
 Complete and archived answers about finished runs are cached for \`SCAN_CACHE_DAYS\` and shared by all instances, other answers
-for 30 seconds. A definition with the reason \`scan-kind-retired\` gets no new sessions: Defender no longer scans Windows devices. \`cached.at\` is
-the time of the answer. Identical look-ups at the same time are one call upstream. \`?raw=true\` adds the source's own answer
-(vulnerabilities, compliance, remediations), parsed and without secrets. Every look-up answers within 100 seconds.
+for 30 seconds. \`cached.at\` is the time of the answer. Identical look-ups at the same time are one call upstream. \`?raw=true\`
+adds the source's own answer (vulnerabilities, compliance, remediations), parsed and without secrets. Every look-up answers
+within 100 seconds. Letter case in the id of a session or a definition does not count.
+
+A definition has the reason \`scan-kind-retired\` when it scans Windows devices and has not run since 18 December 2025: Defender
+no longer scans them, and no new session comes.
 
 In \`npm start\` there is one scan of each kind to try. Tenable: 101 has four runs, 102 is running, 105 aborted, 108 never ran, 109 is
 imported, 111 archived, 114 a web-app scan, 116 has 2,000 hosts, 118 is over three minutes after the start, 999 does not exist. Defender:
@@ -172,7 +176,7 @@ export const notes: Record<string, string> = {
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':
-    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`; `av-health` is there only for callers who name it.',
+    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`; `av-health` is there only for callers who name it. `itemId` is the own id of an item: an alert id finds nothing here, `GET /api/changes/investigations/items/{id}` takes it.',
   'GET /api/events/trigger':
     'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused.',
   'POST /api/subscriptions':
@@ -187,6 +191,8 @@ export const notes: Record<string, string> = {
     'Send either `after` or `dead`. A disabled subscription is refused with 409.',
   'GET /api/scan-history/defender/sessions':
     'For example `sessions?id=a&id=b`. 404 only when no session of them exists.',
+  'GET /api/scan-history/tenable/scans/{id}/status':
+    '`over` says whether the latest run is over. It stays false for a scan that never ran.',
   'GET /api/continue': 'The address is made by the app. Do not build it yourself.',
   'DELETE /api/continue':
     'Only the `Location` of `POST /api/subscriptions` takes it. Other tickets open nothing here, and its ticket opens nothing else.',

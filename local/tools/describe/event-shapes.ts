@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { SNAPSHOT_PUBLISHED } from '../../../shared/av-health/export.ts'
 import { changeTypes, type Resource } from '../../../shared/changes/resource.ts'
 import { resources } from '../../../shared/changes/resources/index.ts'
+import { itemSchema } from '../../../shared/changes/routes/items.ts'
 import { TEST_TYPE } from '../../../shared/events/delivery/post.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'
 import { subscriptionTypes } from '../../../shared/events/subscriptions/health.ts'
@@ -29,6 +30,26 @@ const change = {
     .optional()
     .describe('Which of these fields were too long: a text has its first 2,000 characters.'),
 }
+
+/** The members of an item that come from the item itself; a member of one resource only is optional. */
+const itemMembers = Object.fromEntries(
+  resources.flatMap(({ title, data }) =>
+    Object.entries(data).map(([name, schema]) => [
+      name,
+      resources.every((one) => name in one.data)
+        ? schema
+        : (schema as z.ZodType).optional().describe(`Only of ${title}.`),
+    ]),
+  ),
+)
+
+/** An item with all its known members. */
+export const itemShape = itemSchema.extend({
+  reason: change.reason,
+  ...itemMembers,
+  item: change.item,
+  fieldsCut: change.fieldsCut,
+})
 
 const rows = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
 const snapshot = z.strictObject({

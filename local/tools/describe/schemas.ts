@@ -18,7 +18,7 @@ import { upstreamReportSchema } from '../../../shared/platform/upstream-health.t
 import { scanAnswerSchema } from '../../../shared/scan-history/routes/reply.ts'
 import { scanSchema } from '../../../shared/scan-history/source.ts'
 import type { Schema } from './document.ts'
-import { eventShapes } from './event-shapes.ts'
+import { eventShapes, itemShape } from './event-shapes.ts'
 
 /** The shapes that have names in the descriptions; a schema may also bring its own with `.meta({ id: 'Name' })`. */
 const shapes: Record<string, z.ZodType> = {
@@ -29,6 +29,7 @@ const shapes: Record<string, z.ZodType> = {
   StreamReport: streamReportSchema,
   ExportsReport: exportsReportSchema,
   Item: itemSchema,
+  KnownItem: itemShape,
   CloudEvent: cloudEventSchema,
   ...eventShapes,
   Filter: filterSchema,
@@ -65,8 +66,9 @@ export function describeSchemas(routes: Pick<HttpRoute, 'route'>[]): DescribedSc
   )
   const requests = describe({}, taken, 'input')
   const answers = describe(shapes, answered, 'output')
+  const { KnownItem: Item = {}, ...others } = answers.named
   return {
-    named: { ...requests.named, ...answers.named, CloudEvent: anyEvent },
+    named: { ...requests.named, ...others, Item, CloudEvent: anyEvent },
     of(schema) {
       const described = requests.bySchema.get(schema) ?? answers.bySchema.get(schema)
       if (!described) throw new Error('this schema stands in no route')

@@ -8,6 +8,7 @@ import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
 import { describeRoutes } from '../../../local/tools/describe/routes.ts'
 import { bindRoutes, httpRoutes } from '../../../shared/app/http.ts'
 import { eventTypes } from '../../../shared/app/sections/events.ts'
+import { resources } from '../../../shared/changes/resources/index.ts'
 import { defineRoute } from '../../../shared/platform/route.ts'
 import { createAnswerCheck, findPath, toChecker } from './described-answers.ts'
 
@@ -96,6 +97,18 @@ test('every event type has a shape', () => {
   const described = Object.values(eventShapes).flatMap((shape) => shape.shape.type.options)
 
   expect(eventTypes.filter((type) => !described.includes(type))).toEqual([])
+})
+
+test.each(resources)('an item of $name is described with all its members', ({ data }) => {
+  const members = ['reason', 'item', 'fieldsCut', ...Object.keys(data)]
+
+  for (const { Item } of [openapi.components.schemas, swagger.definitions]) {
+    expect(Object.keys(Item?.properties ?? {})).toEqual(expect.arrayContaining(members))
+    // A later version may have more.
+    expect(Item?.additionalProperties).not.toBe(false)
+  }
+  expect(openapi.components.schemas.Item?.required).not.toContain('type')
+  expect(Object.keys(openapi.components.schemas)).not.toContain('KnownItem')
 })
 
 test('every reference has a target, and Swagger has only keywords of version 2.0', () => {
