@@ -83,6 +83,8 @@ describe('a run with a gap', () => {
     const whole = await get('defender/sessions/gap1')
 
     expect(gap.body.counts).toMatchObject({ targets: 3, succeeded: 1, failed: null })
+    // This is the look-up by id already.
+    expect(gap.body.completeness.whereElse).toBe('Nowhere now: Defender gives no more.')
     expect(cacheOf(gap)).toBe('private, max-age=30')
     expect(whole.body.counts).toMatchObject({ targets: 3, succeeded: 1, failed: 2 })
     expect(cacheOf(whole)).toBe('private, max-age=86400')

@@ -215,7 +215,7 @@ function secondsOf(value: unknown): number | null {
   return Number(days) * 86_400 + Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)
 }
 
-const NOWHERE = 'Nowhere: Defender gives no more.'
+const NOWHERE = 'Nowhere now: Defender gives no more.'
 
 const SESSIONS = 'GET /api/scan-history/defender/sessions'
 const BY_ID = `This list gives no id of the session. ${SESSIONS}/{id} may have more.`
