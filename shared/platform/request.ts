@@ -27,9 +27,8 @@ export async function readRequest(
       throw invalidRequest([{ path: `path.${name}`, message: 'must not contain %' }])
   }
   const query = check('query', route.query, readQuery(url, route.query))
-  const body = route.body
-    ? check('body', route.body, withoutEmpty(route.body, await readBody(request)))
-    : {}
+  const { body: schema = request.method === 'POST' ? z.strictObject({}) : undefined } = route
+  const body = schema ? check('body', schema, withoutEmpty(schema, await readBody(request))) : {}
   const origin = publicBaseUrl ?? url.origin
   const ifNoneMatch = request.headers.get('if-none-match')
   return { params, query, body, origin, ifNoneMatch } as RouteInput<never, never, never>
@@ -57,13 +56,16 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
     if (name.toLowerCase() === 'code') continue
     const values = url.searchParams.getAll(name)
     const takesMany = Object.hasOwn(schema.shape, name) && schema.shape[name]?.meta()?.many === true
-    const path = `query.${name.slice(0, 100)}`
+    const path = `query.${shown(name)}`
     if (values.length > 1 && !takesMany)
       throw invalidRequest([{ path, message: 'is given more than once' }])
     query[name] = takesMany ? values : (values[0] ?? '')
   }
   return query
 }
+
+/** The name of something unknown: a URL in its place may hold a secret. */
+const shown = (name: string) => (/[/:?]/.test(name) ? '…' : name.slice(0, 40))
 
 function check(where: string, schema: z.ZodObject, value: unknown): unknown {
   const read = schema.safeParse(value, { error: describeIssue })
@@ -72,7 +74,7 @@ function check(where: string, schema: z.ZodObject, value: unknown): unknown {
     const path = [where, ...issue.path.map(String)].join('.')
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
     const message = 'is unknown'
-    return issue.keys.map((key) => ({ path: `${path}.${key.slice(0, 100)}`, message }))
+    return issue.keys.map((key) => ({ path: `${path}.${shown(key)}`, message }))
   })
   throw invalidRequest(errors)
 }

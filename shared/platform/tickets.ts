@@ -115,6 +115,6 @@ export const ticketNotFound = () =>
     status: 404,
     problem: 'ticket-not-found',
     title: 'There is no such ticket',
-    detail: 'The app never issued it, or it has ended.',
-    fix: 'Repeat the request that was answered with the Location; delete a subscription by its id.',
+    detail: 'The app never issued it, it has ended, or it does not open this request.',
+    fix: 'Repeat the request that was answered with the Location. That of a subscription takes only DELETE.',
   })

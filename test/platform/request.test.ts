@@ -335,10 +335,23 @@ describe('a body', () => {
     ).toEqual({})
   })
 
-  test('is not looked at by a route that takes none', async () => {
+  test('of a POST that takes none may be empty, and has no member', async () => {
     const { body: _body, ...plain } = bare
+    const send = async (body?: string) =>
+      (await readRequest(plain, request({ body }), undefined)).body
 
-    expect((await readRequest(plain, request({ body: 'anything' }), undefined)).body).toEqual({})
+    expect([await send(), await send(''), await send('{}')]).toEqual([{}, {}, {}])
+    await expect(send('{"x":1}')).rejects.toMatchObject({
+      facts: { status: 400, errors: [{ path: 'body.x', message: 'is unknown' }] },
+    })
+  })
+
+  test('of a DELETE is not looked at', async () => {
+    const { body: _body, ...plain } = bare
+    const url = 'https://app.example.test/api/things/1'
+    const sent = new azure.HttpRequest({ method: 'DELETE', url, body: { string: 'anything' } })
+
+    expect((await readRequest(plain, sent, undefined)).body).toEqual({})
   })
 })
 
@@ -361,4 +374,20 @@ test('a route needs a key and takes no input by default', async () => {
   await expect(readRequest(plain, request({ query: '?a=1' }), undefined)).rejects.toBeInstanceOf(
     RequestError,
   )
+})
+
+describe('the name of something unknown', () => {
+  const long = 'n'.repeat(100)
+  const url = 'https://a.contoso.net/hook?sig=canary'
+
+  test.each([
+    [{ body: JSON.stringify({ [long]: 1 }) }, `body.${long.slice(0, 40)} is unknown`],
+    [{ body: JSON.stringify({ [url]: 1 }) }, 'body.… is unknown'],
+    [{ body: '{"a.contoso.net/hook":1}' }, 'body.… is unknown'],
+    [{ query: `?${long}=1` }, `query.${long.slice(0, 40)} is unknown`],
+    [{ query: `?${url}` }, 'query.… is unknown'],
+    [{ query: `?${url}&${url}` }, 'query.… is given more than once'],
+  ])('is cut, and never a URL: %j', async (options, message) => {
+    expect(await wrong(options)).toEqual([message])
+  })
 })

@@ -18,7 +18,8 @@ give a caller a key that opens only some functions.
 ## Requests
 
 A body is JSON in UTF-8. It is not compressed (else 415), has at most 256 KiB (else 413) and comes with \`Content-Length\` (a chunked
-body is answered with 411). An unknown parameter or member is refused with 400. An optional member that is null, an empty text or an
+body is answered with 411). An unknown parameter or member is refused with 400, also
+where a POST takes no member. An error repeats at most 40 characters of an unknown name, and no URL. An optional member that is null, an empty text or an
 empty list is as if it were absent.
 
 Streams and event types are fixed lists: another value is refused with 400. States, action types and requestors are Defender's own
@@ -50,7 +51,8 @@ a ticket and needs no key, because callers such as Logic Apps drop their headers
 
 A ticket opens only the answer that it was made for. It ends with the final answer: after that, or when that answer was lost on
 its way, make the first request again. The ticket of a polling trigger ends 30 days after its last use, and 180 days after it was
-made. [\`POST /api/tickets/revoke\`](#post-apiticketsrevoke) ends all tickets; \`status\` counts them.
+made. [\`POST /api/tickets/revoke\`](#post-apiticketsrevoke) ends all tickets; \`status\` counts those that are
+valid, without the \`Location\`s of subscriptions.
 
 ## Cached answers
 
@@ -180,7 +182,7 @@ export const notes: Record<string, string> = {
   'GET /api/events/trigger':
     'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused.',
   'POST /api/subscriptions':
-    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 without a secret. Callback URLs are the same when origin, path and parameters are: the order of the parameters, percent encoding, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
+    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
   'POST /api/subscriptions/{id}/rotate-secret':
@@ -195,7 +197,7 @@ export const notes: Record<string, string> = {
     '`over` says whether the latest run is over. It stays false for a scan that never ran.',
   'GET /api/continue': 'The address is made by the app. Do not build it yourself.',
   'DELETE /api/continue':
-    'Only the `Location` of `POST /api/subscriptions` takes it. Other tickets open nothing here, and its ticket opens nothing else.',
+    'Only the `Location` of `POST /api/subscriptions` takes it. Other tickets open nothing here, and its ticket opens nothing else. A body is not read.',
   'POST /api/tickets/revoke':
-    'Also ends the `Location`s of subscriptions; the subscriptions stay. Change the key first, see [When a key has leaked](operate.md#when-a-key-has-leaked).',
+    'Also ends the `Location`s of subscriptions; the subscriptions stay. `revoked` counts these too, and tickets that have ended but are not deleted yet, so it may be more than `status` counts. Change the key first, see [When a key has leaked](operate.md#when-a-key-has-leaked).',
 }

@@ -88,7 +88,7 @@ function responsesOf(route: HttpRoute, schemas: DescribedSchemas): Record<string
   }
   for (const [status, { description, body }] of Object.entries(route.route.answers)) {
     const described = body && schemas.of(body)
-    const headers = headersOf(Number(status), described, 304 in route.route.answers)
+    const headers = headersOf(Number(status), described, route.route.answers)
     responses[status] = described
       ? { description, ...(headers ? { headers } : {}), content: json(described) }
       : Number(status) < 400
@@ -108,16 +108,14 @@ const problemAnswer = (status: number, description: string): Response => ({
 
 const header = (description: string, type = 'string') => ({ description, schema: { type } })
 
-function headersOf(
-  status: number,
-  body: Schema | undefined,
-  isTagged: boolean,
-): Response['headers'] {
-  if (status === 201) return { Location: header('DELETE here deletes it; no key is needed.') }
+function headersOf(status: number, body: Schema | undefined, answers: object): Response['headers'] {
+  // What was there already is answered with 200.
+  if (201 in answers && status < 300)
+    return { Location: header('DELETE here deletes it; no key is needed.') }
   if (status === 202)
     return { Location: header('Ask here again.'), 'Retry-After': header('Seconds to wait.') }
   const headers = {
-    ...(isTagged && status < 400 ? { ETag: header('For If-None-Match.') } : {}),
+    ...(304 in answers && status < 400 ? { ETag: header('For If-None-Match.') } : {}),
     ...(body?.properties?.next
       ? { Link: header('The next page as rel="next", where there is one.') }
       : {}),

@@ -58,7 +58,7 @@ export const problemTypes: Record<string, ProblemType> = {
   'ticket-not-found': {
     statuses: [404],
     meaning:
-      'The ticket of a `Location` is unknown or has ended. Make the first request again; to delete a subscription, use its id or its callback URL.',
+      'The ticket of a `Location` is unknown, has ended, or does not open this request. Make the first request again. The `Location` of a subscription takes only DELETE; without it, use the id or the callback URL.',
   },
   'export-in-progress': {
     statuses: [409],

@@ -36,12 +36,12 @@ const RESOLVE_MS = 5000
  * time: the answer does not say which ones the internal DNS has.
  */
 export async function validateCallbackUrl(text: string, policy: CallbackPolicy, clock?: Clock) {
-  const url = readUrl(text)
+  const url = readUrl(text, policy)
   const host = hostOf(url)
   const isLocal = policy.allowLoopback && (host === 'localhost' || isLoopback(host))
-  if (!isLocal) validateUrl(url, host)
+  if (!isLocal) validateUrl(url, host, policy)
   if (ipaddr.isValid(host)) {
-    if (!isAllowed(host, policy)) throw refused('Its address is not public.')
+    if (!isAllowed(host, policy)) throw refused('Its address is not public.', policy)
     return { url }
   }
   const startMs = clock?.now().getTime() ?? 0
@@ -57,14 +57,19 @@ export async function validateCallbackUrl(text: string, policy: CallbackPolicy, 
 /** The parameters that change when the same callback is signed again. */
 const signing = ['sig', 'sv', 'sp', 'se', 'st', 'sr', 'spr']
 
-/** What makes two callback URLs the same: origin, path and parameters, but no signature, order or way of encoding. */
+const charOf = (code: string) => String.fromCharCode(Number.parseInt(code.slice(1), 16))
+
+/** What makes two callback URLs the same: origin, path and parameters, but no signature, order or needless encoding. */
 export function identityOf(callbackUrl: string) {
-  const { origin, pathname, searchParams } = new URL(callbackUrl)
+  const { origin, pathname, search } = new URL(callbackUrl)
+  // An encoded slash is another resource: only what never needs encoding is decoded.
   const path = pathname.replace(/%[\da-f]{2}/gi, (code) =>
-    String.fromCharCode(Number.parseInt(code.slice(1), 16)),
+    /[\w.~-]/.test(charOf(code)) ? charOf(code) : code.toUpperCase(),
   )
-  const isSigned = searchParams.has('sig')
-  const others = [...searchParams].filter(([name]) => !isSigned || !signing.includes(name))
+  // Byte by byte: bytes that are not UTF-8 would all become the same sign.
+  const params = new URLSearchParams(search.replace(/%[89a-f][\da-f]/gi, charOf))
+  const isSigned = params.has('sig')
+  const others = [...params].filter(([name]) => !isSigned || !signing.includes(name))
   return JSON.stringify([origin, path, ...others.map((one) => JSON.stringify(one)).sort()])
 }
 
@@ -76,30 +81,33 @@ export function normalizeCallback(text: string) {
   return url.href
 }
 
-function readUrl(text: string) {
+function readUrl(text: string, policy: CallbackPolicy) {
   // The parser drops line breaks and changes backslashes to slashes: such a text is refused instead.
   if (/[\p{C}\p{Z}\\]/u.test(text))
-    throw refused('It contains blanks, control characters or backslashes.')
+    throw refused('It contains blanks, control characters or backslashes.', policy)
   const authority = /^https?:\/\/([^/?#]+)/i.exec(text)?.[1]
   const href = authority && normalizeCallback(text)
-  if (!href) throw refused('It is not an https URL.')
-  if (authority.includes('@')) throw refused('It contains a user name or password.')
-  return new URL(href)
+  if (!href)
+    throw refused(`It is not ${/^https?:/i.test(text) ? 'a valid' : 'an https'} URL.`, policy)
+  if (authority.includes('@')) throw refused('It contains a user name or password.', policy)
+  const url = new URL(href)
+  if (url.port === '0') throw refused('Its port is not allowed.', policy)
+  return url
 }
 
 const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
 
-function validateUrl({ protocol, port }: URL, host: string) {
-  if (protocol !== 'https:') throw refused('It is not an https URL.')
+function validateUrl({ protocol, port }: URL, host: string, policy: CallbackPolicy) {
+  if (protocol !== 'https:') throw refused('It is not an https URL.', policy)
   const number = Number(port || 443)
   if (number !== 443 && (number < 1024 || blockedPorts.has(number)))
-    throw refused('Its port is not allowed.')
+    throw refused('Its port is not allowed.', policy)
   if (ipaddr.isValid(host)) return
   const isPublicName =
     /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
     !privateNames.test(host) &&
     !host.split('.').includes('privatelink')
-  if (!isPublicName) throw refused('Its host is not a public name.')
+  if (!isPublicName) throw refused('Its host is not a public name.', policy)
 }
 
 /** No addresses after any error: the resolver's error would name the host. */
@@ -132,12 +140,15 @@ function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6) {
   return address.kind() === 'ipv4' || (address.toByteArray()[0] ?? 0) >> 5 === 1
 }
 
-function refused(detail: string) {
+function refused(detail: string, { allowLoopback }: CallbackPolicy) {
+  const here = allowLoopback
+    ? ' On this laptop http to 127.0.0.1, [::1] or localhost is allowed too.'
+    : ''
   return new RequestError({
     status: 400,
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    fix: 'Use an https URL of a public host, on port 443 or a port from 1024 on, without user name.',
+    fix: `Use an https URL of a public host, on port 443 or a port from 1024 on, without user name.${here}`,
   })
 }

@@ -42,7 +42,7 @@ describe('the same callback', () => {
     ],
     ['with %2F decoded', BASE.replaceAll('%2F', '/')],
     ['with %2f in small letters', BASE.replaceAll('%2F', '%2f')],
-    ['with its path encoded', BASE.replace('/workflows/w1', '/%77orkflows%2fw1')],
+    ['with its path encoded', BASE.replace('/workflows/w1', '/%77orkflows/%771')],
     ['with its host in capitals', BASE.replace('prod-1.westeurope', 'PROD-1.WestEurope')],
     ['with the port', BASE.replace('.com/', '.com:443/')],
     ['with a fragment', `${BASE}#part`],
@@ -68,6 +68,7 @@ describe('the same callback', () => {
     ['another value', BASE.replace('2016-10-01', '2019-05-01')],
     ['another port', BASE.replace('.com/', '.com:8443/')],
     ['a path that is encoded twice', BASE.replace('/workflows/w1', '/workflows%252Fw1')],
+    ['an encoded slash in its path', BASE.replace('/workflows/w1', '/workflows%2Fw1')],
     ['another case of the path', BASE.replace('/w1/', '/W1/')],
   ])('is not one with %s', async (_what, other) => {
     const world = await createWorld()
@@ -76,6 +77,21 @@ describe('the same callback', () => {
     const made = await ask(world, 'POST', 'subscriptions', { callbackUrl: other })
 
     expect(made.status).toBe(201)
+    expect(await world.deps.subscriptions.all()).toHaveLength(2)
+  })
+
+  test.each([
+    ['a slash in the path', '/a/b', '/a%2Fb'],
+    ['an encoded percent sign', '/a%2Fb', '/a%252Fb'],
+    ['a semicolon', '/a;b', '/a%3Bb'],
+    ['bytes that are no text', '/?a=%FE', '/?a=%FF'],
+    ['a plus that is one', '/?a=b+c', '/?a=b%2Bc'],
+  ])('two receivers that differ in %s have two subscriptions', async (_what, one, other) => {
+    const world = await createWorld()
+
+    for (const path of [one, other])
+      await ask(world, 'POST', 'subscriptions', { callbackUrl: `https://${HOST}${path}` })
+
     expect(await world.deps.subscriptions.all()).toHaveLength(2)
   })
 
@@ -116,6 +132,17 @@ describe('the Location of a subscription', () => {
     expect([ended.status, again.status]).toEqual([204, 404])
     expect(again.body.type).toBe('urn:defender-relay:ticket-not-found')
     expect(await states(world)).toEqual([other.id])
+  })
+
+  test('says that it takes DELETE, and that a ticket may be for another request', async () => {
+    const { path } = await make(await createWorld())
+
+    const { body } = await ask(await createWorld(), 'DELETE', path)
+
+    expect(body).toMatchObject({
+      detail: expect.stringContaining('or it does not open this request'),
+      fix: expect.stringContaining('takes only DELETE'),
+    })
   })
 
   test('ends with its subscription: a new one of the same callback has another', async () => {
@@ -275,6 +302,18 @@ describe('rotated secrets', () => {
     expect(await signing(world, one.id, secrets)).toEqual(['first', 'n0', 'n1', 'n2', 'n3'])
   })
 })
+
+test.each(['enable', 'test', 'rotate-secret'])(
+  'an unknown member is refused in POST …/%s, which takes none',
+  async (verb) => {
+    const world = await createWorld()
+    const { body: one } = await ask(world, 'POST', 'subscriptions', { callbackUrl: CALLBACK })
+
+    const { status, body } = await ask(world, 'POST', `subscriptions/${one.id}/${verb}`, { x: 1 })
+
+    expect([status, body.errors]).toEqual([400, [{ path: 'body.x', message: 'is unknown' }]])
+  },
+)
 
 describe('an optional member that is not filled in is as if absent', () => {
   const filled = {

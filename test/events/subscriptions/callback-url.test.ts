@@ -329,3 +329,34 @@ test.each([
     'callback-refused',
   )
 })
+
+test.each([
+  ['http://127.0.0.1:99999/x', 'It is not a valid URL.'],
+  ['https://', 'It is not a valid URL.'],
+  ['https://[::1/x', 'It is not a valid URL.'],
+  ['ftp://public.contoso.net/x', 'It is not an https URL.'],
+  ['http://public.contoso.net/x', 'It is not an https URL.'],
+  ['http://127.0.0.1:0/x', 'Its port is not allowed.'],
+])(
+  '%s is refused by what is wrong with it, on a laptop with what is allowed there',
+  async (url, detail) => {
+    const here = 'http to 127.0.0.1, [::1] or localhost'
+
+    const { facts } = await refusal(validateCallbackUrl(url, policy(true)))
+
+    expect(facts).toMatchObject({ detail, fix: expect.stringContaining(here) })
+    expect((await refusal(validateCallbackUrl(url, policy()))).facts.fix).not.toContain(here)
+  },
+)
+
+test.each(['http://127.8.9.10:7099/hook', 'http://localhost.:7099/hook'])(
+  '%s is this machine too, on a laptop',
+  async (url) => {
+    const local = {
+      ...policy(true),
+      resolve: async () => [{ address: '127.0.0.1', family: 4 as const }],
+    }
+
+    expect((await validateCallbackUrl(url, local)).url.href).toBe(url)
+  },
+)
