@@ -237,7 +237,11 @@ export const optionTable = {
     help: 'wait for new rows; starts now without --since or --after',
   },
   since: { type: 'string', value: 'TIME', help: 'only changes detected since this time, RFC 3339' },
-  stream: { type: 'string', value: 'NAME', help: 'machine-actions, investigations or av-health' },
+  stream: {
+    type: 'string',
+    value: 'NAME',
+    help: 'machine-actions, investigations, av-health or subscriptions',
+  },
   type: { type: 'string', value: 'TYPE', help: 'only this type' },
   machine: { type: 'string', value: 'ID', help: 'only this device' },
   item: { type: 'string', value: 'ID', help: 'only this item' },

@@ -23,18 +23,38 @@ export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFiel
   types: readonly string[]
 }
 
+/** Whether a stream has events of a type: types have its name, in the singular. */
+export const hasType = (stream: string, type: string) =>
+  type.startsWith(`defender-relay.${stream.replace(/s$/, '')}.`)
+
+/** The mistake of a type that none of these streams has. */
+export const notOf = (streams: readonly string[], type: string) =>
+  `cannot be ${type}: its events are not in ${streams.join(', ')}`
+
 /** The schema of a filter: names outside the catalog are refused. Values are free text, since Defender may add some. */
-export function filterSchemaFor({ streams, types, filterFields }: EventCatalog) {
+export function filterSchemaFor({ streams: all, types, filterFields }: EventCatalog) {
   const fields = Object.keys(filterFields).map((name) => [name, list.optional()] as const)
-  return z.strictObject({
-    streams: z.array(z.enum(streams)).min(1).optional(),
+  const filter = z.strictObject({
+    streams: z.array(z.enum(all)).min(1).optional(),
     types: z.array(z.enum(types)).min(1).optional().describe('Event types.'),
     ...(Object.fromEntries(fields) as Record<string, z.ZodOptional<typeof list>>),
     terminalOnly: z.boolean().optional().describe('Only events of a final state.'),
   })
+  return filter.superRefine(({ streams = all, types: wanted = [] }, context) => {
+    for (const [index, type] of wanted.entries())
+      if (!streams.some((stream) => hasType(stream, type)))
+        context.addIssue({ code: 'custom', path: ['types', index], message: notOf(streams, type) })
+  })
 }
 
-export function wantsStream({ streams }: Filter, stream: string, { defaultStreams }: StreamConfig) {
+/** Without streams, a filter takes those of its types. */
+export function wantsStream(
+  { streams, types }: Filter,
+  stream: string,
+  { defaultStreams }: StreamConfig,
+) {
+  if (!Array.isArray(streams) && Array.isArray(types))
+    return types.some((type) => hasType(stream, type))
   return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
 }
 

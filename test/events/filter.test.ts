@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest'
+import { eventTypes, streams } from '../../shared/app/sections/events.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import {
   compileFilter,
   type Filter,
   filterSchemaFor,
+  hasType,
   wantsStream,
 } from '../../shared/events/filter.ts'
 import { streamConfig } from './world.ts'
@@ -63,6 +65,36 @@ test('a filter without streams means the default streams', () => {
 
   expect(wanted({})).toEqual(['machine-actions', 'investigations'])
   expect(wanted({ streams: ['av-health'] })).toEqual(['av-health'])
+})
+
+test('without streams, a filter of types takes the streams that have them', () => {
+  const wanted = (...types: string[]) =>
+    streamConfig.streams.filter((stream) => wantsStream({ types }, stream, streamConfig))
+
+  expect(wanted('defender-relay.subscription.failing')).toEqual(['subscriptions'])
+  expect(
+    wanted('defender-relay.av-health.snapshot.published', 'defender-relay.investigation.gone'),
+  ).toEqual(['investigations', 'av-health'])
+})
+
+test('every event type of the app is in one of its streams', () => {
+  expect(
+    eventTypes.map((type) => streams.filter((stream) => hasType(stream, type)).length),
+  ).toEqual(eventTypes.map(() => 1))
+})
+
+test('a type that none of the streams of a filter has is refused, and named with them', () => {
+  const schema = filterSchemaFor({ ...streamConfig, types: eventTypes })
+  const types = ['defender-relay.machine-action.gone', 'defender-relay.subscription.failing']
+  const issues = (filter: object) => schema.safeParse(filter).error?.issues
+
+  expect(issues({ types, streams: ['machine-actions', 'av-health'] })).toMatchObject([
+    {
+      path: ['types', 1],
+      message: `cannot be ${types[1]}: its events are not in machine-actions, av-health`,
+    },
+  ])
+  expect(issues({ types })).toBeUndefined()
 })
 
 test.each([

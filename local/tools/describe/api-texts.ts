@@ -178,9 +178,9 @@ export const notes: Record<string, string> = {
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':
-    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`; `av-health` is there only for callers who name it. `itemId` is the own id of an item: an alert id finds nothing here, `GET /api/changes/investigations/items/{id}` takes it.',
+    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`, or with `type` the stream of this type; `av-health` and `subscriptions` are there only for callers who name them or a type of theirs. A `type` that `stream` cannot have is refused. `itemId` is the own id of an item: an alert id finds nothing here, `GET /api/changes/investigations/items/{id}` takes it.',
   'GET /api/events/trigger':
-    'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused.',
+    'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused, and so is one of a stream that it does not read. Streams are as in `GET /api/events`.',
   'POST /api/subscriptions':
     'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'POST /api/subscriptions/unsubscribe':

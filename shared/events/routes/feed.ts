@@ -16,7 +16,7 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import type { EventCatalog, StreamConfig } from '../filter.ts'
+import { type EventCatalog, hasType, notOf, type StreamConfig } from '../filter.ts'
 
 export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
@@ -47,8 +47,12 @@ type EventFilter = z.output<typeof eventFilter>
 /** What a trigger's ticket stands for: the events after `start` that pass the filter. */
 const triggerSubject = z.object({ filter: eventFilter, start: cursorSchema })
 
-const streamsFor = ({ defaultStreams }: FeedDeps, { stream }: EventFilter): readonly string[] =>
-  stream === undefined ? defaultStreams : [stream]
+function streamsFor({ streams, defaultStreams }: FeedDeps, { stream, type }: EventFilter) {
+  if (stream === undefined)
+    return type === undefined ? defaultStreams : streams.filter((one) => hasType(one, type))
+  if (type === undefined || hasType(stream, type)) return [stream]
+  throw invalidRequest([{ path: 'query.type', message: notOf([stream], type) }])
+}
 
 const matcherFor =
   ({ type, machineId, itemId }: EventFilter) =>
@@ -159,9 +163,9 @@ async function readTrigger(
   deps: FeedDeps,
   { after: cursor }: { after?: string },
 ) {
-  const { feed, streams: known, now } = deps
+  const { feed, now } = deps
   const streams = streamsFor(deps, filter)
-  const { data: after = {}, error } = cursorSchemaFor(known).safeParse(cursor)
+  const { data: after = {}, error } = cursorSchemaFor(streams).safeParse(cursor)
   const wrong = { path: 'query.after', message: 'is not a cursor of this trigger' }
   if (error) throw invalidRequest([wrong])
   const matches = matcherFor(filter)

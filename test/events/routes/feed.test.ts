@@ -13,7 +13,12 @@ import { cursorIn } from '../feed-on.ts'
 import { createWorld, DAY, someEvent, streamConfig } from '../world.ts'
 
 const { streams, defaultStreams } = streamConfig
-const types = ['defender-relay.machine-action.changed', 'defender-relay.machine-action.gone']
+const FAILING = 'defender-relay.subscription.failing'
+const types = [
+  'defender-relay.machine-action.changed',
+  'defender-relay.machine-action.gone',
+  FAILING,
+]
 const routes = createFeedRoutes({ streams, types })
 
 interface Body {
@@ -95,6 +100,40 @@ test.each([
     }
   },
 )
+
+test('a type alone takes the stream that has it, also one that nobody gets by default', async () => {
+  const { feed, get, begin, follow } = await prepare()
+  const triggered = (await get(`events/trigger?type=${FAILING}`)).headers.location ?? ''
+  const all = await begin()
+  await feed.appendOnce('subscriptions', 'once', [{ ...someEvent(), type: FAILING }])
+
+  const { body } = await get(`events?type=${FAILING}`)
+
+  expect(body.events).toMatchObject([{ type: FAILING }])
+  expect(await follow(triggered)).toMatchObject({ status: 200, body: { type: FAILING } })
+  expect(await follow(all)).toMatchObject({ status: 202 })
+})
+
+test('a type that the stream cannot have is refused, and named with the stream', async () => {
+  const { get } = await prepare()
+  const query = `stream=machine-actions&type=${FAILING}`
+
+  const answers = [await get(`events?${query}`), await get(`events/trigger?${query}`)]
+
+  const message = `cannot be ${FAILING}: its events are not in machine-actions`
+  for (const { status, body } of answers)
+    expect([status, body.errors]).toEqual([400, [{ path: 'query.type', message }]])
+})
+
+test('a cursor of a stream that a trigger does not read is refused', async () => {
+  const { feed, get, follow } = await prepare()
+  const location = (await get('events/trigger?stream=machine-actions')).headers.location ?? ''
+  const other = encodeCursor(await cursorIn(feed, { investigations: 0 }))
+
+  await expect(follow(location, other)).rejects.toMatchObject({
+    facts: { status: 400, errors: [{ path: 'query.after' }] },
+  })
+})
 
 test('an unknown device has no events and is not refused', async () => {
   const { get } = await prepare()
