@@ -159,3 +159,19 @@ test('on Azurite too, a replay raises the generation and a deletion leaves nothi
   expect(await list()).toEqual([])
   expect(await deps.subscriptions.all()).toEqual([])
 })
+
+test('thirty requests at once for a new callback URL: one makes the subscription, the others join it', async () => {
+  const { deps } = await openEvents()
+  const request = {
+    callbackUrl: 'http://127.0.0.1:7099/hook',
+    description: null,
+    filter: {},
+    contentType: 'application/json' as const,
+  }
+
+  const all = Array.from({ length: 30 }, () => subscribe({ ...deps, random: Math.random }, request))
+  const made = await Promise.all(all)
+
+  expect(made.filter(({ isNew }) => isNew)).toHaveLength(1)
+  expect(await deps.subscriptions.all()).toHaveLength(1)
+})

@@ -22,8 +22,10 @@ const MAX_PREVIOUS_SECRETS = 5
 /** So many tickets delete one subscription: the newest. */
 const MAX_DELETION_TICKETS = 5
 
-/** So often a request starts again when others subscribe the same callback URL. */
-const MAX_TRIES = 20
+/** So often a request tries while others subscribe the same callback URL, and so often it leaves one of them time to finish. */
+const MAX_TRIES = 60
+const PATIENCE = 20
+const PAUSE_MS = 100
 
 /**
  * Makes a subscription, or updates the one of this callback URL; `<id>.<ticket>` deletes it. It gets every event that is appended
@@ -36,13 +38,20 @@ export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) 
   const deletionDigests = [digestOf(ticket)]
   const place = { callbackUrl: url.href, callbackHost: url.host }
   const members = { ...request, ...place, deletionDigests }
-  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+  let other: string | undefined
+  let waited = 0
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    if (tries > 0) await deps.clock.sleep(PAUSE_MS * (0.5 + deps.random()))
     const { claim, subscription: known } = await deps.subscriptions.find(url.href)
     if (known && known.state !== 'starting') {
       const subscription = await update(deps, known, members)
       if (subscription) return { subscription, ticket, isNew: false }
       continue
     }
+    // It is about to be finished, or its request has crashed.
+    waited = known && known.id === other ? waited + 1 : 0
+    other = known?.id
+    if (known && waited < PATIENCE) continue
     const begun = await begin(deps, members, claim, known)
     // The heads are read only after the row is written.
     const subscription =
@@ -53,7 +62,7 @@ export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) 
     status: 409,
     problem: 'subscription-busy',
     title: 'Other requests are subscribing the same callback URL',
-    detail: `They were faster ${MAX_TRIES} times.`,
+    detail: `It was not free in any of ${MAX_TRIES} tries.`,
     fix: 'Try again in a moment.',
   })
 }

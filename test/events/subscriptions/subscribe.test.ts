@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
@@ -110,6 +111,7 @@ test('two requests that subscribe the same callback URL make one subscription, i
     const sideBySide = {
       async step() {
         for (const { interceptor } of [one, other]) await interceptor.step()
+        await world.clock.advance(MINUTE)
       },
     }
     const both = Promise.all(made)
@@ -127,6 +129,23 @@ test('two requests that subscribe the same callback URL make one subscription, i
   }
 })
 
+test.each([8, 30])(
+  '%i requests at once for a new callback URL make one subscription, which the others join',
+  async (count) => {
+    const world = await createWorld()
+    const random = fc.sample(fc.double({ min: 0, max: 1, noNaN: true }), { numRuns: 5000, seed: 7 })
+    const deps = { ...world.deps, random: () => random.pop() ?? 0 }
+
+    const asked = Promise.all(Array.from({ length: count }, () => subscribe(deps, wantedOf())))
+    await world.clock.advance(MINUTE)
+    const made = await asked
+
+    expect(made.filter(({ isNew }) => isNew)).toHaveLength(1)
+    expect(new Set(made.map(({ subscription }) => subscription.id)).size).toBe(1)
+    expect(await world.deps.subscriptions.all()).toHaveLength(1)
+  },
+)
+
 test('a caller that subscribes again after a crash gets a subscription and its secret', async () => {
   for (let n = 0; ; n++) {
     const world = await createWorld()
@@ -139,7 +158,9 @@ test('a caller that subscribes again after a crash gets a subscription and its s
     })
     const first = await subscribe(crashing, wantedOf()).catch(() => undefined)
 
-    const second = await subscribe(world.deps, wantedOf())
+    const again = subscribe(world.deps, wantedOf())
+    await world.clock.advance(MINUTE)
+    const second = await again
     const ids = await world.emit(someEvent())
     world.serve()
     await world.clock.advance(MINUTE)
@@ -187,7 +208,13 @@ test('a subscription that takes too long to start is not removed after the answe
     const cleaned = dispatch(cleaner.deps, 'machine-actions')
     await new Promise<void>((resolve) => setImmediate(resolve))
     for (const next of mix) await (next === 'a' ? creator : cleaner).interceptor.step()
-    await finish(creator.interceptor, created)
+    const creating = {
+      async step() {
+        await creator.interceptor.step()
+        await world.clock.advance(MINUTE)
+      },
+    }
+    await finish(creating, created)
     await finish(cleaner.interceptor, cleaned)
 
     const all = await world.deps.subscriptions.all()
