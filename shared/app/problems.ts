@@ -129,6 +129,7 @@ export function deliveryProblems({
   unreadable,
   failing,
   disabled,
+  paused,
 }: DeliveryReport): Problem[] {
   const problems = [
     ...failing.map(({ id, callbackHost, reason }) => ({
@@ -138,6 +139,10 @@ export function deliveryProblems({
     ...disabled.map(({ id, callbackHost, reason }) => ({
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
       fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
+    })),
+    ...paused.map(({ id, callbackHost, until }) => ({
+      title: `Subscription ${id} to ${callbackHost} is paused until ${until}: the receiver asked for it`,
+      fix: `Nothing, or POST /api/subscriptions/${id}/enable: that ends the pause.`,
     })),
   ]
   if (unreadable > 0)

@@ -133,6 +133,7 @@ test('on Azurite too, a receiver that was down gets everything afterwards, and t
     unreadable: 0,
     failing: [],
     disabled: [],
+    paused: [],
   })
 })
 

@@ -70,6 +70,7 @@ test('a new subscription answers 201, its Location, where it begins, and its sec
   expect(shown.body).toEqual({
     ...again.body,
     answerLimitSeconds: 30,
+    pausedUntil: null,
     consecutiveFailures: 0,
     lastDeliveredAt: null,
     lastFailure: null,

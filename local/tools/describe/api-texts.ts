@@ -185,12 +185,17 @@ export const notes: Record<string, string> = {
     'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
+  'GET /api/subscriptions/{id}':
+    '`pausedUntil` is the end of a [pause](logic-apps.md#delivery) of the whole subscription, null without one. `lastDeliveredAt` may be a minute old; test posts do not change it. `from` has the last event of each stream that is not delivered.',
+  'POST /api/subscriptions/{id}/enable':
+    'Also ends a [pause](logic-apps.md#delivery) of the subscription. Any other subscription stays as it is.',
+  'POST /api/subscriptions/{id}/test': 'Is posted in a pause too, and does not end it.',
   'POST /api/subscriptions/{id}/rotate-secret':
     'At most five earlier secrets sign at the same time; then the answer is 409 until the first one ends.',
   'GET /api/subscriptions/{id}/deliveries':
-    'Delivered ones are listed for three days, dead ones as long as their event is stored.',
+    'Delivered ones are listed for three days, dead ones as long as their event is stored. `nextAttemptAt` is never before the end of a pause of the subscription, and null while that is disabled.',
   'POST /api/subscriptions/{id}/replay':
-    'Send either `after` or `dead`. A disabled subscription is refused with 409.',
+    'Send either `after` or `dead`. A disabled subscription is refused with 409. A pause of the subscription stays: what is queued waits for its end.',
   'GET /api/scan-history/defender/sessions':
     'For example `sessions?id=a&id=b`. 404 only when no session of them exists.',
   'GET /api/scan-history/tenable/scans/{id}/status':

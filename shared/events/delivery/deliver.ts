@@ -240,9 +240,11 @@ export async function deadLetter(
 async function releaseLease({ subscriptions, clock }: EventsDeps, turn: Turn) {
   const { before, stored, health, slowestMs, pausedUntilMs } = turn
   const isPaused = pausedUntilMs > clock.now().getTime() && health.state !== 'disabled'
+  const pausedUntil = isPaused ? new Date(pausedUntilMs).toISOString() : null
   const changes = {
     ...health,
-    sendUntil: isPaused ? new Date(pausedUntilMs).toISOString() : null,
+    sendUntil: pausedUntil,
+    pausedUntil,
     isSlow: slowestMs === undefined ? before.isSlow : slowestMs > SLOW_MS,
   }
   const released = turn.isLost ? undefined : await subscriptions.replace(stored, changes)

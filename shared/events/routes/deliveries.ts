@@ -18,7 +18,7 @@ export const listDeliveries = eventsRoute({
   answers: { 200: { description: 'A page of deliveries, by stream and sequence.' } },
   list: { name: 'deliveries', of: deliveryViewSchema, owner: 'id', position: z.string() },
   async handle({ params: { id }, query: { state, limit, after } }, deps) {
-    await findSubscription(deps, id)
+    const subscription = await findSubscription(deps, id)
     const found: Delivery[] = []
     const query = {
       partitionKey: id,
@@ -31,7 +31,9 @@ export const listDeliveries = eventsRoute({
       if (found.length > limit) break
     }
     const { page, next } = cutPage(found, limit, deliveryKey)
-    return { status: 200, body: { deliveries: page.map(viewDelivery), next } }
+    const now = deps.clock.now()
+    const deliveries = page.map((one) => viewDelivery(one, subscription, now))
+    return { status: 200, body: { deliveries, next } }
   },
 })
 

@@ -105,7 +105,9 @@ export const listSubscriptions = eventsRoute({
     const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
     const listed = all.filter(({ id, state }) => id > after && state !== 'starting')
     const { page, next } = cutPage(listed, limit, ({ id }) => id)
-    const subscriptions = page.map((one) => reportSubscription(one, countsFor(one.id)))
+    const subscriptions = page.map((one) =>
+      reportSubscription(one, countsFor(one.id), deps.clock.now()),
+    )
     return { status: 200, body: { subscriptions, next } }
   },
 })
@@ -122,7 +124,7 @@ export const showSubscription = eventsRoute({
       findSubscription(deps, id),
       countOpen(deps, id),
     ])
-    return { status: 200, body: reportSubscription(subscription, countsFor(id)) }
+    return { status: 200, body: reportSubscription(subscription, countsFor(id), deps.clock.now()) }
   },
 })
 
@@ -184,7 +186,7 @@ export const enableSubscription = eventsRoute({
     await findSubscription(deps, id)
     const subscription = found(await enable(deps, id))
     const countsFor = await countOpen(deps, id)
-    return { status: 200, body: reportSubscription(subscription, countsFor(id)) }
+    return { status: 200, body: reportSubscription(subscription, countsFor(id), deps.clock.now()) }
   },
 })
 

@@ -8,7 +8,13 @@ import type { EventsDeps } from '../deps.ts'
 import { wantsStream } from '../filter.ts'
 import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
 import type { UrlClaim } from './store.ts'
-import { healthy, isAbandoned, previousSecretsAt, type Subscription } from './subscription.ts'
+import {
+  healthy,
+  isAbandoned,
+  pauseAt,
+  previousSecretsAt,
+  type Subscription,
+} from './subscription.ts'
 
 type SubscriptionRequest = Pick<
   Subscription,
@@ -105,7 +111,7 @@ async function begin(
 
 async function update(deps: EventsDeps, { id, filter: before }: Subscription, members: Members) {
   const { subscriptions, streams } = deps
-  const updated = await subscriptions.change(id, ({ deletionDigests }) => ({
+  let updated = await subscriptions.change(id, ({ deletionDigests }) => ({
     ...members,
     deletionDigests: [...members.deletionDigests, ...deletionDigests].slice(
       0,
@@ -118,10 +124,10 @@ async function update(deps: EventsDeps, { id, filter: before }: Subscription, me
   if (updated && added.length > 0) {
     // Read after the filter was written: every later event is dispatched by the new filter.
     const heads = await readHeads(deps, added)
-    await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
+    updated = await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
   }
-  // To subscribe again also enables a disabled subscription.
-  return updated && (await enable(deps, id))
+  // To subscribe again also enables a disabled subscription, but ends no pause.
+  return updated?.state === 'disabled' ? enable(deps, id) : updated
 }
 
 async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
@@ -189,18 +195,19 @@ export async function rotateSecret({ subscriptions, clock }: EventsDeps, id: str
 }
 
 /**
- * Enables a disabled subscription and queues its pending deliveries again; any other stays as it is. Answers the
- * subscription; undefined when there is none.
+ * Enables a disabled subscription or ends its pause, and queues its pending deliveries again; any other stays as it is.
+ * Answers the subscription; undefined when there is none.
  */
 export async function enable(deps: EventsDeps, id: string): Promise<Subscription | undefined> {
-  let wasDisabled = false
-  const subscription = await deps.subscriptions.change(id, ({ state }) => {
-    wasDisabled = state === 'disabled'
-    return wasDisabled ? healthy : undefined
+  let hadStopped = false
+  const subscription = await deps.subscriptions.change(id, (one) => {
+    const isDisabled = one.state === 'disabled'
+    hadStopped = isDisabled || pauseAt(one, deps.clock.now()) !== null
+    if (hadStopped) return isDisabled ? healthy : { sendUntil: null, pausedUntil: null }
   })
   // Enabled before queued: a wake-up of a disabled subscription is dropped.
   const query = { partitionKey: id, where: { state: 'pending' } }
-  if (subscription && wasDisabled)
+  if (subscription && hadStopped)
     await redeliverAll(deps, subscription, deps.deliveries.list(query))
   return subscription
 }

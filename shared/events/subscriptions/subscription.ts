@@ -40,6 +40,8 @@ export const subscriptionSchema = z.object({
   disabledReason: z.string().nullable(),
   /** The end of the send lease, or of a pause: no other process posts before. */
   sendUntil: z.string().nullable(),
+  /** The end of the last pause. */
+  pausedUntil: z.string().nullable(),
   /** The last answers took more than five seconds. */
   isSlow: z.boolean(),
   /** When the next wake-up comes. */
@@ -57,6 +59,7 @@ export const healthy = {
   failingSince: null,
   disabledReason: null,
   sendUntil: null,
+  pausedUntil: null,
   isSlow: false,
 } as const satisfies Partial<Subscription>
 
@@ -67,6 +70,10 @@ export const secretsAt = (subscription: Subscription, now: Date) => [
   subscription.secret,
   ...previousSecretsAt(subscription, now).map(({ secret }) => secret),
 ]
+
+/** The end of its pause: the receiver is failing, or asked for it. Null without one. */
+export const pauseAt = ({ pausedUntil, sendUntil }: Subscription, now: Date) =>
+  pausedUntil === sendUntil && Date.parse(pausedUntil ?? '') > now.getTime() ? pausedUntil : null
 
 /** After this time a subscription that is still `starting` is abandoned. */
 const LONGEST_START_MS = 5 * MINUTE_MS

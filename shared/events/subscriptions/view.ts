@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { MINUTE_MS } from '../../platform/time.ts'
 import { type Delivery, deliveryStates } from '../delivery/delivery.ts'
 import { ANSWER_MS } from '../delivery/post.ts'
 import type { EventsDeps } from '../deps.ts'
-import { failureSchema, type Subscription, subscriptionSchema } from './subscription.ts'
+import { failureSchema, pauseAt, type Subscription, subscriptionSchema } from './subscription.ts'
 
 const stored = subscriptionSchema.shape
 
@@ -26,6 +27,7 @@ export const subscriptionReportSchema = subscriptionViewSchema.extend({
   pending: z.int(),
   dead: z.int(),
   disabledReason: stored.disabledReason,
+  pausedUntil: stored.pausedUntil.describe('No event is posted before.'),
   answerLimitSeconds: z.int().describe('So long the receiver may take to answer.'),
 })
 
@@ -43,12 +45,21 @@ export const deliveryViewSchema = z.strictObject({
 export const viewSubscription = (subscription: Subscription) =>
   subscriptionViewSchema.strip().parse(subscription)
 
-export const reportSubscription = (subscription: Subscription, counts: Counts) =>
-  subscriptionReportSchema
-    .strip()
-    .parse({ ...subscription, ...counts, answerLimitSeconds: ANSWER_MS / 1000 })
+export const reportSubscription = (subscription: Subscription, counts: Counts, now: Date) =>
+  subscriptionReportSchema.strip().parse({
+    ...subscription,
+    ...counts,
+    pausedUntil: pauseAt(subscription, now),
+    answerLimitSeconds: ANSWER_MS / 1000,
+  })
 
-export const viewDelivery = (delivery: Delivery) => deliveryViewSchema.strip().parse(delivery)
+/** A delivery waits for the end of a pause, and has no next attempt while its subscription is disabled. */
+export function viewDelivery(delivery: Delivery, subscription: Subscription, now: Date) {
+  const ends = [delivery.nextAttemptAt ?? '', pauseAt(subscription, now) ?? ''].sort()
+  const isWaiting = delivery.nextAttemptAt !== null && subscription.state !== 'disabled'
+  const nextAttemptAt = isWaiting ? ends[1] : null
+  return deliveryViewSchema.strip().parse({ ...delivery, nextAttemptAt })
+}
 
 const countsSchema = z.strictObject({
   pending: z.int(),
@@ -56,6 +67,8 @@ const countsSchema = z.strictObject({
   oldestPendingAt: z.string().nullable(),
 })
 type Counts = z.infer<typeof countsSchema>
+
+const LONG_PAUSE_MS = 15 * MINUTE_MS
 
 const known = { id: z.string(), callbackHost: z.string() }
 
@@ -66,6 +79,9 @@ export const deliveryReportSchema = countsSchema.extend({
     z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
   ),
   disabled: z.array(z.strictObject({ ...known, reason: z.string().nullable() })),
+  paused: z
+    .array(z.strictObject({ ...known, until: z.string() }))
+    .describe('Those whose receiver asked for more than 15 minutes.'),
 })
 export type DeliveryReport = z.infer<typeof deliveryReportSchema>
 
@@ -121,6 +137,12 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
       callbackHost,
       reason,
     })),
+    paused: all.flatMap((one) => {
+      const { id, callbackHost, lastFailure } = one
+      const until = pauseAt(one, deps.clock.now())
+      const isLong = Date.parse(until ?? '') - Date.parse(lastFailure?.at ?? '') > LONG_PAUSE_MS
+      return until && isLong ? [{ id, callbackHost, until }] : []
+    }),
   }
 }
 
