@@ -47,15 +47,14 @@ export function filterSchemaFor({ streams: all, types, filterFields }: EventCata
   })
 }
 
-/** Without streams, a filter takes those of its types. */
 export function wantsStream(
   { streams, types }: Filter,
   stream: string,
-  { defaultStreams }: StreamConfig,
+  { defaultStreams }: Pick<StreamConfig, 'defaultStreams'>,
 ) {
-  if (!Array.isArray(streams) && Array.isArray(types))
-    return types.some((type) => hasType(stream, type))
-  return (Array.isArray(streams) ? streams : defaultStreams).includes(stream)
+  if (Array.isArray(streams)) return streams.includes(stream)
+  if (Array.isArray(types)) return types.some((type) => hasType(stream, type))
+  return defaultStreams.includes(stream)
 }
 
 /** Makes the check of a filter: an event matches any text of a list, in all lists. Upper and lower case are equal. */

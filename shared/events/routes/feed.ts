@@ -16,7 +16,7 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import { type EventCatalog, hasType, notOf, type StreamConfig } from '../filter.ts'
+import { type EventCatalog, hasType, notOf, type StreamConfig, wantsStream } from '../filter.ts'
 
 export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
@@ -47,11 +47,11 @@ type EventFilter = z.output<typeof eventFilter>
 /** What a trigger's ticket stands for: the events after `start` that pass the filter. */
 const triggerSubject = z.object({ filter: eventFilter, start: cursorSchema })
 
-function streamsFor({ streams, defaultStreams }: FeedDeps, { stream, type }: EventFilter) {
-  if (stream === undefined)
-    return type === undefined ? defaultStreams : streams.filter((one) => hasType(one, type))
-  if (type === undefined || hasType(stream, type)) return [stream]
-  throw invalidRequest([{ path: 'query.type', message: notOf([stream], type) }])
+function streamsFor({ streams, ...config }: FeedDeps, { stream, type }: EventFilter) {
+  if (stream && type && !hasType(stream, type))
+    throw invalidRequest([{ path: 'query.type', message: notOf([stream], type) }])
+  const filter = { ...(stream && { streams: [stream] }), ...(type && { types: [type] }) }
+  return streams.filter((one) => wantsStream(filter, one, config))
 }
 
 const matcherFor =

@@ -112,6 +112,11 @@ export const listSubscriptions = eventsRoute({
   },
 })
 
+async function report(deps: EventsDeps, one: Subscription) {
+  const countsFor = await countOpen(deps, one.id)
+  return { status: 200, body: reportSubscription(one, countsFor(one.id), deps.clock.now()) }
+}
+
 export const showSubscription = eventsRoute({
   name: 'show-subscription',
   method: 'GET',
@@ -120,11 +125,7 @@ export const showSubscription = eventsRoute({
   params: subscriptionParams,
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, deps) {
-    const [subscription, countsFor] = await Promise.all([
-      findSubscription(deps, id),
-      countOpen(deps, id),
-    ])
-    return { status: 200, body: reportSubscription(subscription, countsFor(id), deps.clock.now()) }
+    return report(deps, await findSubscription(deps, id))
   },
 })
 
@@ -184,9 +185,7 @@ export const enableSubscription = eventsRoute({
   answers: { 200: { description: 'The subscription.', body: subscriptionReportSchema } },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
-    const subscription = found(await enable(deps, id))
-    const countsFor = await countOpen(deps, id)
-    return { status: 200, body: reportSubscription(subscription, countsFor(id), deps.clock.now()) }
+    return report(deps, found(await enable(deps, id)))
   },
 })
 

@@ -28,7 +28,7 @@ const MAX_PREVIOUS_SECRETS = 5
 /** So many tickets delete one subscription: the newest. */
 const MAX_DELETION_TICKETS = 5
 
-/** So often a request tries while others subscribe the same callback URL, and so often it leaves one of them time to finish. */
+/** So often a request tries, and so often it leaves another one time to finish. */
 const MAX_TRIES = 60
 const PATIENCE = 20
 const PAUSE_MS = 100
@@ -144,14 +144,12 @@ export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id:
   return true
 }
 
-/** Answers how many subscriptions were deleted. */
 export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
   const href = normalizeCallback(callbackUrl)
   const found = href && (await deps.subscriptions.find(href)).subscription
   return found && (await unsubscribe(deps, found.id)) ? 1 : 0
 }
 
-/** Deletes the subscription of a ticket; false when the ticket is not valid. */
 export async function unsubscribeByTicket(deps: EventsDeps, ticket: string) {
   const [, id, secret] = /^(sub_\w{1,60})\.([\w-]{43})$/.exec(ticket) ?? []
   const known = id && secret && (await deps.subscriptions.read(id))

@@ -7,7 +7,6 @@ import { failureSchema, pauseAt, type Subscription, subscriptionSchema } from '.
 
 const stored = subscriptionSchema.shape
 
-/** A subscription as answers show it: without its callback URL and secrets. */
 export const subscriptionViewSchema = z.strictObject({
   id: stored.id,
   state: stored.state.exclude(['starting']),
@@ -19,7 +18,6 @@ export const subscriptionViewSchema = z.strictObject({
   createdAt: stored.createdAt,
 })
 
-/** The same with the status of its deliveries. */
 export const subscriptionReportSchema = subscriptionViewSchema.extend({
   consecutiveFailures: z.int(),
   lastDeliveredAt: stored.lastDeliveredAt,
@@ -72,7 +70,6 @@ const LONG_PAUSE_MS = 15 * MINUTE_MS
 
 const known = { id: z.string(), callbackHost: z.string() }
 
-/** The deliveries of all subscriptions, for the status. */
 export const deliveryReportSchema = countsSchema.extend({
   unreadable: z.int().describe('Rows of subscriptions and open deliveries that are skipped.'),
   failing: z.array(
@@ -107,7 +104,6 @@ export async function countOpen(
   return (subscription) => counts.get(subscription) ?? zero
 }
 
-/** Counts all deliveries, and lists the subscriptions that are failing or disabled. */
 export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport> {
   const total = { ...zero, unreadable: 0 }
   const onUnreadable = () => {
