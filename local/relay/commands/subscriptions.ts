@@ -84,7 +84,7 @@ export const subscriptionCommands: readonly Command[] = [
   },
   {
     usage: 'subscriptions enable <subscription>',
-    summary: 'Enables a disabled subscription; its pending events are delivered',
+    summary: 'Enables a disabled subscription or ends its pause; pending events are delivered',
     ask: postTo('enable'),
     show: showFacts,
   },

@@ -20,7 +20,6 @@ const storedSchema = z.object({
   nextAttemptAt: z.string().nullable(),
   /** When it became pending: a replay begins this again. */
   pendingSince: z.string(),
-  /** When it was delivered or became a dead letter. */
   endedAt: z.string().nullable(),
   /** The correlation id of the detection, or of the request for a replay. */
   correlation: z.string().nullable(),
@@ -36,7 +35,6 @@ export interface Delivery extends z.infer<typeof storedSchema> {
 
 type Position = Pick<Delivery, 'stream' | 'seq'>
 
-/** An event that is to be delivered. */
 export type PendingEvent = Position &
   Pick<Delivery, 'eventId'> &
   Partial<Pick<Delivery, 'correlation'>>
@@ -53,7 +51,6 @@ export const deliveryKey = ({ stream, seq }: Position) => `event|${stream}|${toS
 const dueKey = ({ attempt, nextAttemptAt, generation, ...position }: Delivery) =>
   `${attempt > 0 ? 'again' : 'due'}|${nextAttemptAt}|${position.stream}|${toSequence(position.seq)}|${generation}.${attempt}`
 
-/** A delivery without any attempt, pending from now on. */
 const newDelivery = (subscription: string, event: PendingEvent, now: Date): Delivery => ({
   correlation: null,
   ...event,
@@ -168,7 +165,6 @@ export function createDeliveryLedger(table: Table) {
       }
     },
 
-    /** Changes a pending delivery; false when it was moved meanwhile. */
     async move(before: Delivery, changes: Partial<Delivery>) {
       const after = { ...before, ...changes }
       const operations = [records.overwrite(at(after), after), ...moveDue(before, after)]
@@ -184,7 +180,6 @@ export function createDeliveryLedger(table: Table) {
       for (const insert of inserts) await tryTransact(table, insert)
     },
 
-    /** Begins a new generation for up to `MAX_ROWS` events. */
     async redeliver(subscription: string, events: PendingEvent[], now: Date) {
       await Promise.all(events.map((event) => redeliver(newDelivery(subscription, event, now))))
     },
@@ -193,10 +188,8 @@ export function createDeliveryLedger(table: Table) {
     forget: (delivery: Delivery) =>
       tryTransact(table, [{ kind: 'delete', ...at(delivery) }, deleteDue(delivery)]),
 
-    /** Deletes deliveries that are not pending. */
     expire: (deliveries: Delivery[]) => deleteRows(table, deliveries.map(at)),
 
-    /** Deletes everything of a subscription. */
     forgetAll: (subscription: string) =>
       deleteRows(table, table.list({ partitionKey: subscription, select: ['seq'] })),
   }

@@ -22,7 +22,6 @@ export async function replayAfter(deps: EventsDeps, subscription: Subscription, 
   return replay(deps, subscription, eventsAfter(deps, subscription, starts))
 }
 
-/** The same for the dead letters of the subscription. */
 export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   const query = { partitionKey: subscription.id, where: { state: 'dead' } }
   return replay(deps, subscription, deps.deliveries.list(query))
@@ -31,7 +30,6 @@ export async function replayDead(deps: EventsDeps, subscription: Subscription) {
 /** A replay that has crashed is in the way of the next one for so long. */
 const LONGEST_REPLAY_MS = 5 * MINUTE_MS
 
-/** Runs one replay of a subscription at a time. */
 async function replay(...args: Parameters<typeof redeliverAll>) {
   const [{ subscriptions, clock }, { id }] = args
   const taken = await subscriptions.update(

@@ -31,5 +31,4 @@ const LONGEST_PAUSE_MS = 5 * MINUTE * 1000
 export const retryPauseMs = (failingMs: number) =>
   Math.min(Math.max(failingMs / 4, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
 
-/** After this time with failures only, a subscription is disabled. */
 export const MAX_FAILING_MS = 5 * 24 * HOUR * 1000

@@ -29,7 +29,6 @@ export const subscriptionParams = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
 })
 
-/** Reads a finished subscription. */
 export async function findSubscription(
   { subscriptions }: EventsDeps,
   id: string,
@@ -38,7 +37,6 @@ export async function findSubscription(
   return found(subscription?.state !== 'starting' && subscription)
 }
 
-/** Throws `subscription-not-found` when a subscription does not exist. */
 function found<T>(value: T | undefined | false): T {
   if (value) return value
   throw new RequestError({

@@ -13,12 +13,10 @@ const healthSchema = subscriptionSchema.pick({
   disabledReason: true,
 })
 
-/** What the outcomes of posts change in a subscription. */
 export type Health = z.infer<typeof healthSchema>
 
 export const healthOf = (subscription: Subscription): Health => healthSchema.parse(subscription)
 
-/** A success ends all earlier failures. */
 export function afterSuccess(before: Health, now: Date): Health {
   const after = { ...before, lastDeliveredAt: now.toISOString() }
   if (before.state === 'disabled') return after
@@ -38,7 +36,6 @@ export function afterFailure(before: Health, lastFailure: Failure): Health {
   return consecutiveFailures < FAILURES_TO_FAILING ? after : { ...after, state: 'failing' }
 }
 
-/** A receiver that answers 410 is disabled. */
 export const afterGone = (before: Health, lastFailure: Failure): Health => ({
   ...afterFailure(before, lastFailure),
   state: 'disabled',

@@ -44,7 +44,6 @@ export function createSubscriptions(table: Table) {
       return changes && { ...known, ...changes }
     })
 
-  /** False when the rows have changed since they were read. */
   const tryWrite = async (operations: Operation[]) =>
     (await tryTransact(table, operations)) !== undefined
 
@@ -61,7 +60,6 @@ export function createSubscriptions(table: Table) {
       return { stored: toStored(row), date }
     },
 
-    /** Undefined when it has changed since it was read. */
     async replace(
       { record: before, etag }: StoredSubscription,
       changes: Partial<Subscription>,
@@ -130,7 +128,6 @@ export function createSubscriptions(table: Table) {
     change: async (...args: Parameters<typeof update>) => (await update(...args))?.record,
     update,
 
-    /** Answers false when it is already removed. */
     async remove({ id, callbackUrl }: Subscription) {
       return tryWrite([
         { kind: 'delete', ...at(id) },

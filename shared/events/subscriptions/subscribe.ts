@@ -135,7 +135,6 @@ async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-/** Deletes a subscription with its deliveries; false when there is none. */
 export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id: string) {
   const subscription = await subscriptions.read(id)
   if (!subscription || !(await subscriptions.remove(subscription))) return false
@@ -159,7 +158,6 @@ export async function unsubscribeByTicket(deps: EventsDeps, ticket: string) {
   return isValid && unsubscribe(deps, id)
 }
 
-/** Ends the tickets of all subscriptions, and answers how many. */
 export async function revokeDeletions({ subscriptions }: EventsDeps) {
   let revoked = 0
   for (const { id, deletionDigests } of await subscriptions.all()) {

@@ -29,7 +29,6 @@ export const subscriptionSchema = z.object({
   secret: z.string(),
   /** Each also signs until its own end. */
   previousSecrets: z.array(z.object({ secret: z.string(), validUntil: z.string() })),
-  /** The digests of the tickets that may delete it. */
   deletionDigests: z.array(z.string()),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
@@ -44,15 +43,12 @@ export const subscriptionSchema = z.object({
   pausedUntil: z.string().nullable(),
   /** The last answers took more than five seconds. */
   isSlow: z.boolean(),
-  /** When the next wake-up comes. */
   wakeAt: z.string().nullable(),
-  /** The end of the lease of a replay. */
   replayUntil: z.string().nullable(),
 })
 
 export type Subscription = z.infer<typeof subscriptionSchema>
 
-/** The columns of a subscription without failures. */
 export const healthy = {
   state: 'active',
   consecutiveFailures: 0,
@@ -75,7 +71,6 @@ export const secretsAt = (subscription: Subscription, now: Date) => [
 export const pauseAt = ({ pausedUntil, sendUntil }: Subscription, now: Date) =>
   pausedUntil === sendUntil && Date.parse(pausedUntil ?? '') > now.getTime() ? pausedUntil : null
 
-/** After this time a subscription that is still `starting` is abandoned. */
 const LONGEST_START_MS = 5 * MINUTE_MS
 
 export const isAbandoned = ({ state, createdAt }: Subscription, now: Date) =>
