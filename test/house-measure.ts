@@ -10,6 +10,7 @@ const features = {
   'bounds, time limits of storage, named faults': 9_500,
   'tickets and subscriptions that stay true': 10_000,
   'one sender a subscription, events about subscriptions': 5_300,
+  'pauses that are shown, requests at once that join': 2_600,
 }
 
 /** What the house may be at most. */
