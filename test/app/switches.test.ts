@@ -107,7 +107,7 @@ async function playSwitch(name: string) {
 /** After the fault: the polls go on, and nothing that happened meanwhile was lost or counted twice. */
 async function recover(name: string) {
   const from = day.traces.length
-  await day.pass(20 * MINUTE)
+  await day.pass(10 * MINUTE)
   const looks = await lookUps()
   await day.pass(MINUTE)
   const { feed } = await theApp().events()
