@@ -3,11 +3,10 @@ import { expect, test } from 'vitest'
 import type { KnownItem } from '../../shared/changes/item.ts'
 import type { PollContext } from '../../shared/changes/poll-state.ts'
 import { resourceFor } from '../../shared/changes/resources/index.ts'
-import type { EventsDeps } from '../../shared/events/deps.ts'
 import { createFeed, type Feed, type Head, StreamMoved } from '../../shared/events/feed/feed.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { isConflict, type Table } from '../../shared/platform/table.ts'
-import { createWorld, type DeliveryWorld } from '../events/world.ts'
+import { createWorld, type DeliveryWorld, withoutLease } from '../events/world.ts'
 import { interceptTable } from '../intercepted-storage.ts'
 import { createStillClock } from '../platform/still-clock.ts'
 import { freshStorage } from '../storage.ts'
@@ -142,21 +141,7 @@ test('a feed that writes its head without its ETag is found', { timeout }, async
 })
 
 test('a sender that does not check the lease is found', { timeout }, async () => {
-  const unchecked = (deps: EventsDeps): EventsDeps => ({
-    ...deps,
-    subscriptions: {
-      ...deps.subscriptions,
-      async readDated(id) {
-        const { stored, date } = await deps.subscriptions.readDated(id)
-        return {
-          stored: stored && { ...stored, record: { ...stored.record, sendUntil: null } },
-          date,
-        }
-      },
-    },
-  })
-
-  expect(await isFound({ replaceDeps: unchecked })).toBe(true)
+  expect(await isFound({ replaceDeps: withoutLease })).toBe(true)
 })
 
 /** A poll without memory whose doubts are replaced when it reads them. */

@@ -35,6 +35,21 @@ export const DAY = 24 * HOUR
 
 let versions = 0
 
+/** Plants a fault: a sender that takes every lease for free. */
+export const withoutLease = (deps: EventsDeps): EventsDeps => ({
+  ...deps,
+  subscriptions: {
+    ...deps.subscriptions,
+    async readDated(id) {
+      const { stored, date } = await deps.subscriptions.readDated(id)
+      return {
+        stored: stored && { ...stored, record: { ...stored.record, sendUntil: null } },
+        date,
+      }
+    },
+  },
+})
+
 /** A new event. */
 export function someEvent(data: Record<string, unknown> = {}, item = 'action-1'): NewEvent {
   versions += 1

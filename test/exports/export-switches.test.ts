@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
 let stack: TestStack
 afterEach(() => stack.stop())
@@ -36,7 +36,7 @@ test('every switch of exports is rehearsed here', async () => {
 async function begin() {
   stack = await startTestStack({
     fleet: { size: 300, files: 3, badLines: 0 },
-    env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+    env: noTimers,
   })
   const { body } = await stack.post('av-health/exports')
   return stack.runToEnd(body.runId)

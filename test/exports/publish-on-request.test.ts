@@ -6,7 +6,7 @@ import { expireSnapshots, publishRun } from '../../shared/exports/publish.ts'
 import { createFor } from '../../shared/exports/snapshot-table.ts'
 import { publishOnRequest, resumeExports, startRun } from '../../shared/exports/start.ts'
 import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -304,7 +304,7 @@ describe('on the host', () => {
   test('the problem names the route, the route publishes, and a repetition changes nothing', async () => {
     stack = await startTestStack({
       fleet: { size: 300, files: 3, badLines: 0 },
-      env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+      env: noTimers,
     })
     const run = async () => {
       const { body } = await stack.post('av-health/exports')
@@ -351,7 +351,7 @@ describe('on the host', () => {
   test('a run that no guard stopped is a 409 that says so and what to do', async () => {
     stack = await startTestStack({
       fleet: { size: 60, files: 3, badLines: 0 },
-      env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+      env: noTimers,
     })
     const first = (await stack.post('av-health/exports')).body.runId
     await stack.runToEnd(first)

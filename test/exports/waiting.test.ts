@@ -9,7 +9,7 @@ import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { reportExports, viewRun } from '../../shared/exports/view.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { crashAt, interceptTables } from '../intercepted-storage.ts'
-import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
@@ -152,7 +152,7 @@ describe('a start', () => {
 
 const quiet: TestStackOptions = {
   fleet: { size: 60, files: 5, badLines: 0 },
-  env: { AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' },
+  env: noTimers,
 }
 
 describe('on the host', () => {
