@@ -3,7 +3,7 @@ import { reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { reportExports } from '../exports/view.ts'
-import { ENTRA } from '../platform/credential.ts'
+import { ENTRA, isTokenError } from '../platform/credential.ts'
 import type { Log, Traced } from '../platform/log.ts'
 import { DAY_MS, HOUR_MS } from '../platform/time.ts'
 import { families } from './flows.ts'
@@ -58,9 +58,7 @@ function emitFamily(
   log: Log,
 ) {
   const { title: reason, at, since } = lastError ?? {}
-  // Without a token no call was made.
-  const failed = reason?.startsWith(`${ENTRA}: `) ? ENTRA : upstream
-  const what = { upstream: failed, family, reason, at }
+  const what = { upstream: isTokenError(reason) ? ENTRA : upstream, family, reason, at }
   const atMs = Date.parse(at ?? '')
   const lastedMs = atMs - Date.parse(since ?? '')
   if (state === 'gone' && now.getTime() - atMs < GONE_MS && lastedMs >= RETIRED_MS)

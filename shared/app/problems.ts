@@ -4,7 +4,7 @@ import type { ChangesReport } from '../changes/poll-state.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
 import { type ExportsReport, STILL_MS } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
-import { ENTRA } from '../platform/credential.ts'
+import { isTokenError } from '../platform/credential.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { DeprecationMonitor, UpstreamReport } from '../platform/upstream-health.ts'
@@ -87,7 +87,7 @@ export function upstreamProblems(
   const fix =
     name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : general
   const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
-  const who = title.startsWith(`${ENTRA}: `) ? 'the token endpoint' : name
+  const who = isTokenError(title) ? 'the token endpoint' : name
   return [{ title: `${flow ? `${flow}: ` : ''}${who} is ${state}: ${title}${lacks}`, fix }]
 }
 
@@ -95,17 +95,16 @@ const LATE =
   'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
 
 export function runProblems(report: ExportsReport | null, now: Date): Problem[] {
-  const { lastRun: last = null, skippedRows = [] } = report ?? {}
+  const { lastRun: last, skippedRows = [] } = report ?? {}
   const problems: Problem[] = []
   if (last?.state === 'failed') {
     const run = `/api/av-health/exports/${last.runId}`
-    const isPublishable = last.guard && last.devices > 0
-    const publish = `Compare with the Defender portal; POST ${run}/publish publishes it within 24 hours.`
     problems.push({
       title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      fix: isPublishable
-        ? publish
-        : `GET ${run} shows every file; the next scheduled run starts again.`,
+      fix:
+        last.guard && last.devices > 0
+          ? `Compare with the Defender portal; POST ${run}/publish publishes it within 24 hours.`
+          : `GET ${run} shows every file; the next scheduled run starts again.`,
     })
   }
   if (last?.waiting && now.getTime() - Date.parse(last.progressAt) >= STILL_MS)

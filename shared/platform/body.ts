@@ -124,12 +124,15 @@ export function parseJson(
     const type = /^[\w.+-]+\/[\w.+-]+/.exec(headers['content-type'] ?? '')?.[0] ?? 'no content type'
     throw broken(`not JSON: ${text.length} characters, ${type}`)
   }
+  let isDeep = false
   for (const rows of Object.values(typeof body === 'object' ? (body ?? {}) : {})) {
-    if (!Array.isArray(rows)) continue
-    if (rows.length > maxRows) throw broken(`an answer of more than ${maxRows} rows`)
-    for (const [index, row] of rows.entries()) if (isTooDeep(row, MAX_DEPTH - 2)) rows[index] = null
+    if (!Array.isArray(rows)) isDeep ||= isTooDeep(rows, MAX_DEPTH - 1)
+    else if (rows.length > maxRows) throw broken(`an answer of more than ${maxRows} rows`)
+    else
+      for (const [index, row] of rows.entries())
+        if (isTooDeep(row, MAX_DEPTH - 2)) rows[index] = null
   }
-  return isTooDeep(body) ? null : body
+  return isDeep ? null : body
 }
 
 function count(text: string, opening: string): number {

@@ -143,6 +143,9 @@ const failure = (address: string, facts: Omit<UpstreamError['facts'], 'upstream'
 /** The upstream in errors of tokens. */
 export const ENTRA = 'entra'
 
+/** Whether a message says that no token came. */
+export const isTokenError = (message: string | undefined) => message?.startsWith(`${ENTRA}: `)
+
 const wrong = (problem: string, fix?: string, setting = 'AZURE_CLIENT_ID'): SettingProblem => ({
   setting,
   problem,

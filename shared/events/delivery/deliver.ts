@@ -210,11 +210,11 @@ async function settle(deps: EventsDeps, turn: Turn, delivery: Delivery, outcome:
   }
   turn.health = afterFailure(turn.health, last)
   const { waitMs } = outcome
-  const isDeferred = waitMs !== undefined
-  const deferMs = isDeferred && Math.min(Math.max(waitMs, SHORTEST_WAIT_MS), LONGEST_WAIT_MS)
+  const deferMs =
+    waitMs === undefined ? 0 : Math.min(Math.max(waitMs, SHORTEST_WAIT_MS), LONGEST_WAIT_MS)
   const pauseMs = turn.health.state === 'failing' ? retryPauseMs(failingMs(turn.health)) : 0
-  turn.pausedUntilMs = Math.max(turn.pausedUntilMs, after(pauseMs), after(deferMs || 0))
-  const deferrals = delivery.deferrals + (isDeferred ? 1 : 0)
+  turn.pausedUntilMs = Math.max(turn.pausedUntilMs, after(pauseMs), after(deferMs))
+  const deferrals = delivery.deferrals + (deferMs > 0 ? 1 : 0)
   const delaySeconds = retryDelaySeconds(attempt - deferrals, deps.random())
   const delayMs = deferMs || (delaySeconds && delaySeconds * SECOND_MS)
   if (!delayMs) await deadLetter(deps, delivery, last, attempt)
