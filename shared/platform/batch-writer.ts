@@ -80,6 +80,8 @@ export function createBatchWriter({ inFlight, clock, rates = published }: Writer
 function failureIn(error: unknown): 'busy' | 'silent' | undefined {
   if (!(error instanceof RestError)) return undefined
   const { statusCode = 0, code } = error
+  // The time for all tries is over.
+  if (code === 'StorageTimeout') return undefined
   if (statusCode === 503 || statusCode === 429 || code === 'OperationTimedOut') return 'busy'
   return statusCode < 300 || statusCode === 408 || statusCode >= 500 ? 'silent' : undefined
 }
