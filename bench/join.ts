@@ -1,6 +1,6 @@
 import { TableClient } from '@azure/data-tables'
 import { createTables } from '../shared/platform/azure-table.ts'
-import type { Row } from '../shared/platform/table.ts'
+import { mergeJoin, readAhead } from '../shared/platform/merge-join.ts'
 import type { Work } from './cases.ts'
 
 const columns = [
@@ -14,45 +14,23 @@ const columns = [
 /** The tables that the server holds from the beginning. */
 export const snapshots = ['Before', 'After']
 
-/** Reads the rows of a table page by page, the next page while this one is used. */
-async function* ahead(storage: string, name: string): AsyncGenerator<Row[]> {
-  const table = createTables({ connectionString: storage })(name)
-  let page = table.page({ select: columns })
-  for (;;) {
-    const { rows, next } = await page
-    if (next) page = table.page({ select: columns }, { next })
-    yield rows
-    if (!next) return
-  }
-}
+const BUCKETS = 16
+const queries = Array.from({ length: BUCKETS }, (_, bucket) => ({
+  partitionKey: bucket.toString(16).padStart(2, '0'),
+  select: columns,
+}))
 
-/** A merge join by key over the page reader: counts devices whose columns differ. */
+/** The product's merge join over its page reader: counts devices whose columns are the same. */
 export const joinPages: Work = async ({ storage, rows }) => {
-  const [left, right] = snapshots.map((name) => ahead(storage, name))
-  let [a, b]: [Row[], Row[]] = [[], []]
-  let [i, j] = [0, 0]
+  const [left, right] = snapshots.map((name) =>
+    readAhead(createTables({ connectionString: storage })(name), queries),
+  )
+  if (!left || !right) return
   let same = 0
-  for (;;) {
-    if (i === a.length) {
-      ;[a, i] = [(await left?.next())?.value ?? [], 0]
-    }
-    if (j === b.length) {
-      ;[b, j] = [(await right?.next())?.value ?? [], 0]
-    }
-    const [one, other] = [a[i], b[j]]
-    if (!one || !other) break
-    const order = compare(one, other)
-    if (order <= 0) i += 1
-    if (order >= 0) j += 1
-    if (order === 0 && columns.every((name) => one.columns[name] === other.columns[name])) same += 1
-  }
+  for await (const block of mergeJoin(left, right))
+    for (const [one, other] of block)
+      if (columns.every((name) => one?.columns[name] === other?.columns[name])) same += 1
   if (same !== rows) throw new Error(`joined ${same} of ${rows}`)
-}
-
-function compare(a: Row, b: Row): number {
-  if (a.partitionKey !== b.partitionKey) return a.partitionKey < b.partitionKey ? -1 : 1
-  if (a.rowKey === b.rowKey) return 0
-  return a.rowKey < b.rowKey ? -1 : 1
 }
 
 /** Two scans by `listEntities`, without a join. */

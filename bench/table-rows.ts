@@ -24,7 +24,7 @@ export function serveRows() {
     // A single upsert or insert.
     const [, partition, row] = keyPattern.exec(decodeURIComponent(path)) ?? []
     const entity: Entity = { PartitionKey: partition, RowKey: row, ...JSON.parse(body.toString()) }
-    table.set(keyOf(entity.PartitionKey, entity.RowKey), stamped(entity))
+    put(table, keyOf(entity.PartitionKey, entity.RowKey), stamped(entity))
     return { status: 204, headers: { etag: String(entity['odata.etag']) }, text: '' }
   }
 
@@ -38,7 +38,7 @@ export function serveRows() {
     const table = tables.get(name) ?? new Map<string, Entity>()
     tables.set(name, table)
     for (const entity of JSON.parse(body.toString()) as Entity[])
-      table.set(keyOf(entity.PartitionKey, entity.RowKey), stamped(entity))
+      put(table, keyOf(entity.PartitionKey, entity.RowKey), stamped(entity))
     return json(200, {})
   }
 
@@ -62,12 +62,15 @@ export function serveRows() {
     const limit = Number(query.get('$top') ?? 1000)
     const select = query.get('$select')?.split(',')
     const after = query.get('NextPartitionKey')
-    const start = after === null ? '' : keyOf(after, query.get('NextRowKey'))
-    const conditions = (query.get('$filter') ?? '').split(' and ').filter((part) => part !== '')
+    const filter = query.get('$filter') ?? ''
+    const own = /^PartitionKey eq '([^']*)'/.exec(filter)?.[1] ?? ''
+    const start = keyOf(after ?? own, query.get('NextRowKey') ?? '')
+    const conditions = filter.split(' and ').filter((part) => part !== '')
     const found: Entity[] = []
     const headers: Record<string, string> = {}
     for (const key of keysFrom(table, start)) {
       const entity = table.get(key) ?? {}
+      if (own !== '' && entity.PartitionKey !== own) break
       if (!conditions.every((condition) => holds(entity, condition))) continue
       if (found.length === limit) {
         headers['x-ms-continuation-nextpartitionkey'] = String(entity.PartitionKey)
@@ -109,9 +112,7 @@ export function serveRows() {
       changes.push({ table, key, entity: entity && stamped(entity) })
       parts.push(part('204 No Content', entity ? `ETag: ${entity['odata.etag']}\r\n` : '', ''))
     }
-    for (const { table, key, entity } of changes)
-      if (entity) table.set(key, entity)
-      else table.delete(key)
+    for (const { table, key, entity } of changes) put(table, key, entity)
     return multipart(parts)
   }
 }
@@ -141,22 +142,26 @@ const multipart = (parts: string[]): Answer => ({
 const refused = (status: number, code: string, index: number): Answer =>
   multipart([part(`${status} No`, '', JSON.stringify(failure(code, `${index}:${code}`)))])
 
+/** The keys of a table in their order, until one comes or goes. */
 const order = new WeakMap<Map<string, Entity>, string[]>()
 
+function put(table: Map<string, Entity>, key: string, entity: Entity | undefined): void {
+  if (!entity || !table.has(key)) order.delete(table)
+  if (entity) table.set(key, entity)
+  else table.delete(key)
+}
+
 /** The keys from `start` on, in their order. */
-function keysFrom(table: Map<string, Entity>, start: string): string[] {
-  let keys = order.get(table)
-  if (keys?.length !== table.size || keys.some((key) => !table.has(key))) {
-    keys = [...table.keys()].sort()
-    order.set(table, keys)
-  }
+function* keysFrom(table: Map<string, Entity>, start: string): Generator<string> {
+  const keys = order.get(table) ?? [...table.keys()].sort()
+  order.set(table, keys)
   let [low, high] = [0, keys.length]
   while (low < high) {
     const middle = (low + high) >> 1
     if ((keys[middle] ?? '') < start) low = middle + 1
     else high = middle
   }
-  return keys.slice(low)
+  for (; low < keys.length; low++) yield keys[low] ?? ''
 }
 
 const operators: Record<string, (a: unknown, b: unknown) => boolean> = {
