@@ -5,7 +5,7 @@ import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { redact } from '../platform/redact.ts'
 import { rowCodec } from '../platform/table-record.ts'
-import { type Clock, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
+import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
@@ -21,6 +21,8 @@ export interface Memory {
   fetched?: Map<string, { atMs: number; raw?: Promise<unknown> }>
   /** The known items at one head. While the head has not moved, a poll does not read them again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
+  /** When the last good poll ended. */
+  polledAt?: string
   /** The failures that could not be stored yet, as one: from the first start to the last end. */
   failed?: FailedPoll | undefined
 }
@@ -34,12 +36,19 @@ export interface PollContext extends Traced {
   readonly memory: Memory
   /** The tenant's id for the source of events; null while it is unknown. */
   tenantId(): Promise<string | null>
+  /** When the timer runs next after a time; null when it does not. */
+  nextDue(after: Date): string | null
   /** Makes a call to the upstream and records whether it succeeded. */
   track<T>(call: () => Promise<T>): Promise<T>
   overdueHours: number
   /** Whether the first poll emits events for what it finds. */
   emitBaseline: boolean
 }
+
+/** A time without a good poll, though several were due. */
+const gapSchema = z.strictObject({ since: z.string(), until: z.string() })
+
+export type PollGap = z.output<typeof gapSchema>
 
 const pollStateSchema = z.object({
   cursor: z.string().nullable().default(null),
@@ -50,6 +59,8 @@ const pollStateSchema = z.object({
   tenantId: z.string().nullable().default(null),
   /** The id after which `recheck` continues. */
   recheckAfter: z.string().default(''),
+  /** The last one, for a day. */
+  gap: gapSchema.nullable().default(null),
 })
 
 export type PollState = z.output<typeof pollStateSchema>
@@ -167,9 +178,8 @@ export async function recordFailure(
 ): Promise<void> {
   const { resource, log, memory } = context
   const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
-  const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
+  const { status, code, missing, correlation: upstreamCorrelation } = facts
   const reason = isExpectedError(error) ? error.message : redact(String(error)).slice(0, 500)
-  if (status === 429) log.warn('budget exhausted', { upstream, call })
   const cause = { reason, status, code, missing, upstreamCorrelation }
   log.error('poll failed', { resource: resource.name, ...cause })
   const startedAt = memory.failed?.startedAt ?? times.startedAt
@@ -236,6 +246,9 @@ export const changesReportSchema = z.strictObject({
   lastPoll: lastPollSchema.nullable(),
   /** The last failed poll, or several in a row that could not be stored; it stays after a good one. */
   lastFailure: z.strictObject(storedFailure.shape).nullable(),
+  lastGoodPollAt: z.string().nullable(),
+  /** The last day's time without a good poll, though several were due. */
+  gap: gapSchema.nullable(),
   nextPollAt: z.string().nullable(),
   openItems: z.int(),
   oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
@@ -274,8 +287,10 @@ export async function reportChanges(
   const ended = failure ?? report
   const { openItems, unknownStates, detectionLagSeconds, ...rest } = report ?? noReport
   const { oldestOpenId, oldestOpenSince: since, ...last } = rest
+  const { baselineDone, gap } = readPollState(head)
+  const isRecent = gap && context.clock.now().getTime() - Date.parse(gap.until) < DAY_MS
   return {
-    baselineDone: readPollState(head).baselineDone,
+    baselineDone,
     lastPoll: ended
       ? {
           ...last,
@@ -285,6 +300,8 @@ export async function reportChanges(
         }
       : null,
     lastFailure: failed ?? null,
+    lastGoodPollAt: report?.endedAt ?? null,
+    gap: isRecent ? gap : null,
     nextPollAt,
     openItems,
     unknownStates,

@@ -1,6 +1,6 @@
 import { type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
-import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS, SECOND_MS, timeKey, toTimeText } from '../platform/time.ts'
 import {
   type Change,
   countMissing,
@@ -24,10 +24,12 @@ import { readLists, recheck } from './listing.ts'
 import {
   makeReport,
   type PollContext,
+  type PollGap,
   type PollReport,
   type PollState,
   readHead,
   readPollState,
+  readReport,
   recordFailure,
   recordStart,
   reportRow,
@@ -126,6 +128,7 @@ async function pollOnce(
     recheckAfter,
     baselineDone: true,
     wideAt: isWide ? listedAt.toISOString() : state.wideAt,
+    gap: await findGap(context, state, new Date(startedAt)),
   }
   for (const { id, item } of changes) {
     if (item) known.set(id, item)
@@ -135,6 +138,7 @@ async function pollOnce(
   const times = { startedAt, endedAt: now().toISOString() }
   const report = makeReport(resource, known, steps, { ...times, ...counts })
   const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
+  context.memory.polledAt = times.endedAt
   // Rows that can't be read are read again until they are written again.
   context.memory.last = lost.size > 0 ? undefined : { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
@@ -145,6 +149,30 @@ async function pollOnce(
     log.warn('rows rejected', { source: name, rejected: bad, ...rejected, stored: lost.size })
   log.info('poll finished', { resource: name, ...counts, events, openItems, detectionLagSeconds })
   return { report, head: after }
+}
+
+/** So late may the second due poll be. */
+const GAP_MARGIN_MS = 30 * SECOND_MS
+
+/** The longest time of the last day without a good poll while at least two were due, up to the start of this poll. */
+async function findGap(
+  { memory, nextDue, ...context }: PollContext,
+  { gap }: PollState,
+  now: Date,
+): Promise<PollGap | null> {
+  const stored = gap && isWithin(now, gap.until, DAY_MS) ? gap : null
+  const isGap = (since: string) => {
+    const first = nextDue(new Date(since))
+    const second = first && nextDue(new Date(first))
+    return second !== null && now.getTime() - Date.parse(second) > GAP_MARGIN_MS
+  }
+  if (memory.polledAt && !isGap(memory.polledAt)) return stored
+  // Another instance may have polled.
+  const since = (await readReport(context))?.endedAt
+  if (!since || !isGap(since)) return stored
+  const lengthOf = (one: PollGap) => Date.parse(one.until) - Date.parse(one.since)
+  const found = { since, until: now.toISOString() }
+  return stored && lengthOf(stored) > lengthOf(found) ? stored : found
 }
 
 /** Whether a time lies at most so long before another one, and not after it: that was before a clock was set back. */

@@ -75,9 +75,14 @@ export const deliveryReportSchema = countsSchema.extend({
   failing: z.array(
     z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
   ),
-  disabled: z.array(z.strictObject({ ...known, reason: z.string().nullable() })),
+  disabled: z.array(
+    z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
+  ),
+  waiting: z
+    .array(z.strictObject({ ...known, since: z.string() }))
+    .describe('The others with pending deliveries; since: the oldest of them.'),
   paused: z
-    .array(z.strictObject({ ...known, until: z.string() }))
+    .array(z.strictObject({ ...known, since: z.string().nullable(), until: z.string() }))
     .describe('Those whose receiver asked for more than 15 minutes.'),
 })
 export type DeliveryReport = z.infer<typeof deliveryReportSchema>
@@ -128,16 +133,21 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
       since,
       reason: lastFailure && `${lastFailure.status ?? ''} ${lastFailure.reason}`.trim(),
     })),
-    disabled: inState('disabled').map(({ id, callbackHost, disabledReason: reason }) => ({
+    disabled: inState('disabled').map(({ id, callbackHost, disabledReason, lastFailure }) => ({
       id,
       callbackHost,
-      reason,
+      since: lastFailure?.at ?? null,
+      reason: disabledReason,
     })),
+    waiting: inState('active').flatMap((one) => {
+      const since = pauseAt(one, deps.clock.now()) ? null : countsFor(one.id).oldestPendingAt
+      return since ? [{ id: one.id, callbackHost: one.callbackHost, since }] : []
+    }),
     paused: all.flatMap((one) => {
       const { id, callbackHost, lastFailure } = one
       const until = pauseAt(one, deps.clock.now())
       const isLong = Date.parse(until ?? '') - Date.parse(lastFailure?.at ?? '') > LONG_PAUSE_MS
-      return until && isLong ? [{ id, callbackHost, until }] : []
+      return until && isLong ? [{ id, callbackHost, since: lastFailure?.at ?? null, until }] : []
     }),
   }
 }

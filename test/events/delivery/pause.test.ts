@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Facts } from '../../../shared/app/facts.ts'
 import { deliveryProblems } from '../../../shared/app/problems.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
 import { reportDeliveries } from '../../../shared/events/subscriptions/view.ts'
@@ -83,7 +84,9 @@ test.each([
     const report = await reportDeliveries(world.deps)
 
     expect(report.paused).toHaveLength(count)
-    const titles = deliveryProblems(report).map(({ title }) => title)
+    const events = { value: { deliveries: report, streams: {} }, missing: null, failure: null }
+    const found = deliveryProblems({ events, now: world.clock.now() } satisfies Partial<Facts>)
+    const titles = found.map(({ title }) => title)
     expect(titles.filter((title) => title.startsWith(`Subscription ${id}`))).toHaveLength(count)
   },
 )
