@@ -73,11 +73,11 @@ export interface Found extends Problem {
 type Texts = Pick<Problem, 'title' | 'cause' | 'fix'> &
   Partial<Pick<Problem, 'since' | 'consequences'>>
 
-export const makeFound = (code: ProblemCode, sections: SectionName[], texts: Texts): Found => ({
-  code,
-  severity: problemCodes[code].severity,
-  since: null,
-  consequences: [],
-  ...texts,
-  sections,
-})
+export const makeFound = (
+  code: ProblemCode,
+  sections: SectionName[],
+  { title, since = null, cause, fix, consequences = [] }: Texts,
+): Found => {
+  const { severity } = problemCodes[code]
+  return { code, severity, title, since, cause, fix, consequences, sections }
+}
