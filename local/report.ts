@@ -4,11 +4,20 @@ import { countName } from '../shared/exports/run-record.ts'
 import type { Table } from '../shared/platform/table.ts'
 import type { OnceReport } from './app-client.ts'
 import type { Azurite } from './azurite.ts'
-import { fleetOptions, type Source } from './data-folder.ts'
-import { createFleet } from './simulator/fleet.ts'
+import type { Source } from './data-folder.ts'
+import { wrap } from './relay/format.ts'
 import { inThisShell } from './terminal.ts'
 
-/** The result of a run, as lines for the console. */
+/** What every line of the first screen fits in. */
+const WIDTH = 80
+
+const lines = (text: string, indent = '') =>
+  wrap(text, WIDTH - indent.length).map((line) => indent + line)
+
+const many = (count: number, what: string) =>
+  `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`
+
+/** The result of a run, as lines for the console: everything that was listed is accounted for. */
 export function describeReport({
   runId,
   state,
@@ -23,35 +32,113 @@ export function describeReport({
     Object.entries(counts).map(([name, times]) => `${name} × ${times}`)
   const unknown = byName(rest.unknownFields)
   const unreadable = byName(rest.unreadable)
-  const links = `${rest.linksRenewed} ${rest.linksRenewed === 1 ? 'link' : 'links'} renewed`
   return [
-    `run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`,
+    ...lines(`run ${runId}: ${state} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`),
+    ...(reason ? lines(reason, '  ') : []),
     `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
-    `           ${rest.notReadyAtFirst} not ready at first, ${links}`,
+    `           ${rest.notReadyAtFirst} not ready at first, ${many(rest.linksRenewed, 'link')} renewed`,
     `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
     `  devices  ${devices} in the current snapshot`,
-    ...firstRejects.map(
-      ({ file, line, reason }) => `  rejected line ${line} of ${file}: ${reason}`,
-    ),
-    ...(unknown.length > 0 ? [`  unknown  ${unknown.join(', ')}`] : []),
-    ...(unreadable.length > 0 ? [`  can't be read: ${unreadable.join(', ')}`] : []),
+    ...firstRejects.flatMap(describeReject),
+    ...(unknown.length > 0 ? lines(`unknown fields: ${unknown.join(', ')}`, '  ') : []),
+    ...(unreadable.length > 0 ? lines(`can't be read: ${unreadable.join(', ')}`, '  ') : []),
   ]
 }
 
+/** A rejected line; of a long path the end, which tells files apart. */
+function describeReject({ file, line, reason }: NonNullable<OnceReport['firstRejects']>[number]) {
+  const rest = `  rejected line ${line} of : ${reason}`
+  const left = Math.max(WIDTH - rest.length, 24)
+  const path = file.length > left ? `…${file.slice(1 - left)}` : file
+  return lines(`rejected line ${line} of ${path}: ${reason}`, '  ')
+}
+
 /** What the current snapshot holds, counted over all its rows. */
-export async function describeDevices(table: Table): Promise<string[]> {
+export interface FleetCounts {
+  devices: number
+  modes: Record<string, number>
+  stale: number
+  unknown: number
+}
+
+export async function countFleet(table: Table): Promise<FleetCounts> {
   const modes = new Map<string, number>()
   const signatures = new Map<string, number>()
+  let devices = 0
   const select = ['avModeName', 'avIsSignatureUpToDate']
   for await (const { columns } of table.list({ select })) {
+    devices += 1
     countName(modes, String(columns.avModeName ?? 'no mode'))
     countName(signatures, String(columns.avIsSignatureUpToDate))
   }
-  const words = [...modes].sort(([, one], [, other]) => other - one)
-  const [stale, unknown] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
+  const [stale = 0, unknown = 0] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
+  const sorted = [...modes].sort(([, one], [, other]) => other - one)
+  return { devices, modes: Object.fromEntries(sorted), stale, unknown }
+}
+
+/** Three sentences about the fleet. `open`: the open items by kind; null where there are no lists of them. */
+export function describeFleet(
+  fleet: FleetCounts | undefined,
+  source: Source,
+  open: Record<string, number> | null,
+): string[] {
+  const whose =
+    source.kind === 'files'
+      ? `Your ${many(source.files.length, 'file')} ${source.files.length === 1 ? 'holds' : 'hold'} `
+      : ''
+  const actions = Object.entries(open ?? {}).map(([kind, count]) => `${kind} ${count}`)
+  const sentences = fleet
+    ? [
+        `${whose}${many(fleet.devices, 'device')}. Antivirus mode: ${Object.entries(fleet.modes)
+          .map(([mode, count]) => `${mode} ${count.toLocaleString('en-US')}`)
+          .join(', ')}.`,
+        `Signatures are stale on ${many(fleet.stale, 'device')}, and unknown on ${many(fleet.unknown, 'device')}.`,
+      ]
+    : ['No snapshot is published: the reason is below.']
+  if (actions.length > 0) sentences.push(`Open now: ${actions.join(', ')}.`)
+  else if (source.kind === 'files')
+    sentences.push('Files say nothing about machine actions and investigations.')
+  return sentences.flatMap((one) => lines(one))
+}
+
+/** A running host, where its devices come from, and its data folder. */
+export interface Served {
+  url: string
+  source: Source
+  data: string
+}
+
+const about: Record<Source['kind'], string> = {
+  fleet:
+    'All of it is simulated: a Defender and a Tenable on this machine, with some faults of the real ones. npm start -- --faults lists more.',
+  files: 'Nothing is simulated beside your files, and no fault.',
+  upstream: 'The upstream is the one that you named.',
+  live: 'This is the real Defender. Nothing was imported yet: export start does it.',
+}
+
+/** What serves, three commands to try, and where the rest is. */
+export function describeServed({ url, source, data }: Served): string[] {
+  const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
+  const relay = (command: string, what: string) => {
+    const line = `npm run relay -- ${command}${folder}`
+    return folder === '' ? `  ${line.padEnd(48)}${what}` : `  ${line}`
+  }
+  const third: Record<Source['kind'], [command: string, what: string]> = {
+    fleet: ['items list machine-actions', 'what was done to devices'],
+    upstream: ['items list machine-actions', 'what was done to devices'],
+    files: ['export show', 'the import, file by file'],
+    live: ['export start --wait', 'import the antivirus health'],
+  }
   return [
-    `  modes    ${words.map(([mode, devices]) => `${mode} ${devices}`).join(', ')}`,
-    `  signatures  stale on ${stale} devices, unknown on ${unknown}`,
+    '',
+    ...lines(about[source.kind]),
+    '',
+    relay('status', 'is all well, and if not, why'),
+    relay('events list --follow', 'changes as they happen'),
+    relay(...third[source.kind]),
+    '',
+    ...lines(`Serving on ${url}/api; docs/laptop.md has more commands, docs/api.md the routes.`),
+    'Ctrl-C stops everything.',
   ]
 }
 
@@ -60,52 +147,6 @@ export const describeEmulator = (endpoints: Azurite['endpoints'], file: string):
   `storage emulator: ${Object.entries(endpoints)
     .map(([service, origin]) => `${service.toLowerCase()} ${origin}`)
     .join(', ')}\n  connection string for Storage Explorer: ${file}`
-
-/** A running host: address, function key, its run, where its devices come from, and its data folder. */
-export interface Served {
-  url: string
-  key: string
-  report: OnceReport
-  source: Source
-  data: string
-}
-
-/** Commands to try on a running host; each works when it is pasted into a shell. */
-export function describeTries({ url, key, report, source, data }: Served): string[] {
-  const curl = `curl -s -H 'x-functions-key: ${key}'`
-  const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
-  const [device] = source.kind === 'fleet' ? createFleet(fleetOptions(source)).truth() : []
-  return [
-    '\nTry:',
-    `  ${curl} ${url}/api/status`,
-    ...(device ? [`  ${curl} ${url}/api/av-health/devices/${device.machineId}`] : []),
-    `  ${curl} ${url}/api/av-health/exports/${report.runId}`,
-    `  ${curl} ${url}/api/av-health/snapshots`,
-    `  ${curl} '${url}/api/events?limit=3'`,
-    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
-    `  ${curl} ${url}/api/subscriptions`,
-    // The simulator has one scan of each kind: 101 to 118, sessions and definitions.
-    `  ${curl} ${url}/api/scan-history/tenable/scans/101`,
-    `  ${curl} ${url}/api/scan-history/defender/definitions`,
-    `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
-    `  npm run relay -- status --url ${url}${folder}`,
-    '\nServing. The built-in receiver prints a line for each event that it gets.',
-    'Ctrl-C stops everything.',
-  ]
-}
-
-/** Commands to try on a host with the real Defender; nothing was imported yet. */
-export function describeLiveTries(url: string, key: string): string[] {
-  const curl = `curl -s -H 'x-functions-key: ${key}'`
-  return [
-    '\nTry:',
-    `  ${curl} '${url}/api/status?preflight=true'`,
-    `  ${curl} '${url}/api/events?limit=3'`,
-    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
-    `  ${curl} -X POST ${url}/api/av-health/exports`,
-    '\nServing the real Defender from this machine. Ctrl-C stops everything.',
-  ]
-}
 
 /** The checks of every flow as lines: one for each flow with its problem, then the fixes, each once. */
 export function describeChecks(results: readonly FlowCheck[]): string[] {

@@ -129,7 +129,7 @@ function formatFacts(facts: Facts['facts'], width: number): string[] {
 }
 
 /** The lines of a text: broken at spaces, words that are too long anywhere. */
-function wrap(text: string, width: number, maxLines = Number.POSITIVE_INFINITY): string[] {
+export function wrap(text: string, width: number, maxLines = Number.POSITIVE_INFINITY): string[] {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {

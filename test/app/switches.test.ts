@@ -111,10 +111,10 @@ async function playSwitch(name: string) {
 async function recover(name: string) {
   const isDue = day.clock.now().getTime() - exportedMs > 6 * HOUR
   if (name.startsWith('export-') || isDue) await exportNow()
+  const looks = concernsLookUps(name) ? await lookUps() : healthy.looks
   const from = day.traces.length
   // What was logged before is in no window after that.
   await day.pass(11 * MINUTE)
-  const looks = concernsLookUps(name) ? await lookUps() : healthy.looks
   const { feed } = await theApp().events()
   const events = await feed.eventsAbout('machine-actions', `during-${name}`)
   const lines = day.traces.slice(from).map(({ message }) => message.replace(/ \{.*$/s, ''))
