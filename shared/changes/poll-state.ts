@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import type { Feed, Head } from '../events/feed/feed.ts'
-import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { redact } from '../platform/redact.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
-import { isOpen, type KnownItem, openSince } from './item.ts'
+import type { KnownItem } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
 /** What a process keeps between invocations. */
@@ -105,38 +104,6 @@ export async function readReport({
 
 /** How many rows a poll could not use. */
 export type Rejected = Pick<PollReport, 'unreadable' | 'outside' | 'badTimes'>
-
-/** Makes the report of a poll that writes these steps. */
-export function makeReport(
-  resource: Resource,
-  known: ReadonlyMap<string, KnownItem>,
-  steps: Step[],
-  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'missing'> & Rejected,
-): PollReport {
-  const open = [...known.values()].filter((item) => isOpen(resource, item))
-  // No prototype: a state can have the name `constructor`.
-  const unknownStates: Record<string, number> = Object.create(null)
-  let oldest: { id: string; since: string } | undefined
-  for (const item of open) {
-    if (!resource.openStates.includes(item.state))
-      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
-    const since = openSince(item)
-    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
-  }
-  const events = steps.flatMap(({ event }) => event ?? [])
-  const lags = events.map(({ time, detectedAt }) =>
-    Math.max(0, Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000)),
-  )
-  return {
-    ...facts,
-    events: events.length,
-    openItems: open.length,
-    unknownStates,
-    oldestOpenId: oldest?.id ?? null,
-    oldestOpenSince: oldest?.since ?? null,
-    detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,
-  }
-}
 
 /** A poll that has not ended after this time has crashed. */
 const RUNNING_MS = 2 * MINUTE_MS

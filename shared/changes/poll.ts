@@ -22,11 +22,11 @@ import {
 } from './item.ts'
 import { readLists, recheck } from './listing.ts'
 import {
-  makeReport,
   type PollContext,
   type PollGap,
   type PollReport,
   type PollState,
+  type Rejected,
   readHead,
   readPollState,
   readReport,
@@ -35,7 +35,7 @@ import {
   reportRow,
   type SharedHead,
 } from './poll-state.ts'
-import { isTerminal } from './resource.ts'
+import { isTerminal, type Resource } from './resource.ts'
 
 /** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
@@ -149,6 +149,38 @@ async function pollOnce(
     log.warn('rows rejected', { source: name, rejected: bad, ...rejected, stored: lost.size })
   log.info('poll finished', { resource: name, ...counts, events, openItems, detectionLagSeconds })
   return { report, head: after }
+}
+
+/** Makes the report of a poll that writes these steps. */
+function makeReport(
+  resource: Resource,
+  known: ReadonlyMap<string, KnownItem>,
+  steps: Step[],
+  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'missing'> & Rejected,
+): PollReport {
+  const open = [...known.values()].filter((item) => isOpen(resource, item))
+  // No prototype: a state can have the name `constructor`.
+  const unknownStates: Record<string, number> = Object.create(null)
+  let oldest: { id: string; since: string } | undefined
+  for (const item of open) {
+    if (!resource.openStates.includes(item.state))
+      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
+    const since = openSince(item)
+    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
+  }
+  const events = steps.flatMap(({ event }) => event ?? [])
+  const lags = events.map(({ time, detectedAt }) =>
+    Math.max(0, Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000)),
+  )
+  return {
+    ...facts,
+    events: events.length,
+    openItems: open.length,
+    unknownStates,
+    oldestOpenId: oldest?.id ?? null,
+    oldestOpenSince: oldest?.since ?? null,
+    detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,
+  }
 }
 
 /** So late may the second due poll be. */

@@ -11,6 +11,7 @@ import { codesIn, firedDuring } from './alarms.ts'
 import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
 
 const [network = '', windows = ''] = sampleDefinitions
+const FLEET = 300
 let day: PlayedDay
 /** Ends the time limit of a call as soon as the simulator has left it without an answer. */
 function endSilentCalls() {
@@ -109,6 +110,8 @@ async function playSwitch(name: string) {
 
 /** After the fault: polls and runs go on without problems, and nothing of meanwhile was lost or counted twice. */
 async function recover(name: string) {
+  // Its snapshot by pages is newer than the export that was there.
+  if (name === 'export-role-missing-once') day.simulator.setFleet(day.fleetAt())
   const isDue = day.clock.now().getTime() - exportedMs > 6 * HOUR
   if (name.startsWith('export-') || isDue) await exportNow()
   const looks = concernsLookUps(name) ? await lookUps() : healthy.looks
@@ -147,7 +150,7 @@ const ruleOf = (code: string) => `${problemCodes[code as ProblemCode].severity}s
 test('a day with a window for each switch: what must be said is, no wrong cause is, and nothing is lost', {
   timeout: 1_800_000,
 }, async () => {
-  day = await startDay(new Date('2026-09-01T00:15:00Z'), { hasTenable: true, fleetSize: 300 })
+  day = await startDay(new Date('2026-09-01T00:15:00Z'), { hasTenable: true, fleetSize: FLEET })
   onTestFinished(() => day.stop())
   await exportNow()
   await day.pass(MINUTE)

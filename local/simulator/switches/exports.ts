@@ -16,6 +16,12 @@ const publishes = (...appear: string[]) => ({
 })
 
 export const exportsSwitches: Record<string, FaultSwitch> = {
+  'export-role-missing-once': {
+    summary:
+      'the list of files answers 403 once: a snapshot by pages, and the older export afterwards is `unchanged`',
+    faults: { exportStatus: { answer: 403, calls: 2 } },
+    expects: publishes('export files are not available', '"code":"export-by-pages"'),
+  },
   'export-single-quotes': {
     summary: unreadable('its antivirus data with single quotes'),
     faults: { ...next, spoiledRows: { how: 'single-quotes', every: 1 } },
@@ -85,12 +91,5 @@ export const exportsSwitches: Record<string, FaultSwitch> = {
       'links lead to another host: they are renewed once, then the run fails and names the host',
     faults: { ...next, linkOrigin: 'https://files.example.net' },
     expects: fails,
-  },
-  // The last one: its snapshot is newer than the next exports.
-  'export-role-missing-once': {
-    summary:
-      'the list of files answers 403 once: a snapshot by pages, and the older export afterwards is `unchanged`',
-    faults: { exportStatus: { answer: 403, calls: 2 } },
-    expects: publishes('export files are not available', '"code":"export-by-pages"'),
   },
 }
