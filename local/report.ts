@@ -143,10 +143,15 @@ export function describeServed({ url, source, data }: Served): string[] {
 }
 
 /** Where the storage emulator listens, and where other tools find its connection string. */
-export const describeEmulator = (endpoints: Azurite['endpoints'], file: string): string =>
-  `storage emulator: ${Object.entries(endpoints)
-    .map(([service, origin]) => `${service.toLowerCase()} ${origin}`)
-    .join(', ')}\n  connection string for Storage Explorer: ${file}`
+export function describeEmulator(endpoints: Azurite['endpoints'], file: string): string[] {
+  const ports = Object.entries(endpoints).map(
+    ([service, origin]) => `${service.toLowerCase()} ${new URL(origin).port}`,
+  )
+  return [
+    `storage emulator on 127.0.0.1: ${ports.join(', ')}`,
+    ...lines(`connection string for Storage Explorer: ${file}`, '  '),
+  ]
+}
 
 /** The checks of every flow as lines: one for each flow with its problem, then the fixes, each once. */
 export function describeChecks(results: readonly FlowCheck[]): string[] {

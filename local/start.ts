@@ -107,13 +107,12 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { master, function: key } = folder.state.keys
     try {
       folder.noteAddress(url)
-      for (const line of [`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
-        progress.say(line)
-      progress.say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
-      if (live) for (const line of describeChecks(await preflight(theApp()))) progress.say(line)
       const say = (lines: string[]) => {
         for (const line of lines) progress.say(line)
       }
+      say([`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
+      say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
+      if (live) say(describeChecks(await preflight(theApp())))
       const { source, simulator } = stack
       const served = { url, source, data: options.data }
       if (live && !options.once) {

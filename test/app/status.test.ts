@@ -178,8 +178,10 @@ describe('a data account that does not answer', () => {
     const storage = await silentStorage(stack.storage)
     storage.isSilent = false
     const eachMinute = '0 * * * * *'
+    const [queues = ''] = /QueueEndpoint=[^;]+/.exec(stack.storage) ?? []
     stack.configure({
-      RELAY_STORAGE: storage.connectionString,
+      // Queues are opened once, before.
+      RELAY_STORAGE: storage.connectionString.replace(/QueueEndpoint=[^;]+/, queues),
       MACHINE_ACTIONS_SCHEDULE: eachMinute,
       INVESTIGATIONS_SCHEDULE: eachMinute,
     })
