@@ -17,28 +17,30 @@ const lines = (text: string, indent = '') =>
 const many = (count: number, what: string) =>
   `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`
 
-/** The result of a run, as lines for the console: everything that was listed is accounted for. */
-export function describeReport({
-  runId,
-  state,
-  reason,
-  counts,
-  devices,
-  firstRejects = [],
-  ...rest
-}: OnceReport): string[] {
+/**
+ * The result of a run, as lines for the console: everything that was listed is accounted for. Of a simulated fleet, what
+ * can't be read is a fault of the simulator, and only counted.
+ */
+export function describeReport(
+  { runId, state, reason, counts, devices, firstRejects = [], ...rest }: OnceReport,
+  { kind }: Pick<Source, 'kind'>,
+): string[] {
   const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
   const byName = (counts: Record<string, number>) =>
     Object.entries(counts).map(([name, times]) => `${name} × ${times}`)
   const unknown = byName(rest.unknownFields)
   const unreadable = byName(rest.unreadable)
-  return [
+  const account = [
     ...lines(`run ${runId}: ${state} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`),
     ...(reason ? lines(reason, '  ') : []),
     `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
     `           ${rest.notReadyAtFirst} not ready at first, ${many(rest.linksRenewed, 'link')} renewed`,
     `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
     `  devices  ${devices} in the current snapshot`,
+  ]
+  if (kind === 'fleet' && state !== 'failed') return account
+  return [
+    ...account,
     ...firstRejects.flatMap(describeReject),
     ...(unknown.length > 0 ? lines(`unknown fields: ${unknown.join(', ')}`, '  ') : []),
     ...(unreadable.length > 0 ? lines(`can't be read: ${unreadable.join(', ')}`, '  ') : []),

@@ -130,12 +130,12 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       progress.say('')
       say(describeFleet(await countSnapshot(), source, open))
       if (options.once) {
-        say(['', ...describeReport(report)])
+        say(['', ...describeReport(report, source)])
         process.stdout.write(`${JSON.stringify(report)}\n`)
         return report.ok ? 0 : 1
       }
       // A page for people, when there is one, stands here.
-      say([...describeServed(served), '', ...describeReport(report)])
+      say([...describeServed(served), '', ...describeReport(report, source)])
       if (simulator) {
         const receiver = simulator.receiver('npm-start')
         await followEvents({

@@ -1,9 +1,8 @@
-import { resourceFor } from '../changes/resources/index.ts'
 import { STILL_MS } from '../exports/view.ts'
 import { nextRun } from '../platform/schedule.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { Facts } from './facts.ts'
-import { type Found, makeFound } from './problem-codes.ts'
+import type { Findings, Found, ProblemCode } from './problem-codes.ts'
 
 /** How long after its scheduled time a poll, or a run of the export, is late. */
 const POLL_MARGIN_MS = 15 * MINUTE_MS
@@ -18,57 +17,79 @@ function isLate(schedule: string, since: string, marginMs: number, now: Date, ru
   return due !== null && now.getTime() - Date.parse(due) > marginMs
 }
 
+type Texts = Parameters<Findings['add']>[2]
 type Roots = ReadonlyMap<string, Found>
 
 const noTimers =
   'Restart the function app, and check that its timers are not disabled and that the last deployment is complete.'
 
 /** What is wrong with the polls. `roots`: the problems that stop a flow, by its key. */
-export function pollProblems({ changes, installed, now }: Facts, roots: Roots): Found[] {
-  return Object.entries(changes.value ?? {}).flatMap(([name, { report, schedule }]) => {
+export function findPollProblems(
+  findings: Findings,
+  { changes, installed, now }: Facts,
+  roots: Roots,
+) {
+  for (const [name, { report, schedule }] of Object.entries(changes.value ?? {})) {
     const { lastPoll, lastGoodPollAt, openItems, unknownStates, gap, nextPollAt } = report
-    const found: Found[] = []
-    const add = (code: Found['code'], texts: Parameters<typeof makeFound>[2]) =>
-      found.push(makeFound(code, ['changes'], texts))
+    const add = (code: ProblemCode, texts: Texts, key?: string) =>
+      findings.add(code, ['changes'], texts, key)
     const since = lastGoodPollAt ?? installed.value ?? now.toISOString()
     const isStopped = isLate(schedule, since, POLL_MARGIN_MS, now)
     const isTried = lastPoll && !isLate(schedule, lastPoll.startedAt, POLL_MARGIN_MS, now)
     const error = isTried ? lastPoll.error : null
     const root = error === null ? undefined : roots.get(name)
-    const never = lastGoodPollAt === null
-    const stopped = never
-      ? `No poll of ${name} ever succeeded`
-      : `No poll of ${name} succeeded since ${since}`
+    const stopped = `No poll of ${name} ${lastGoodPollAt ? `succeeded since ${since}` : 'ever succeeded'}`
     if (root) root.consequences.push(isStopped ? stopped : `The last poll of ${name} failed`)
-    else if (isStopped)
+    else if (error !== null && isStopped)
       add('polls-stopped', {
         title: stopped,
         since,
-        cause:
-          error ??
-          `no poll has started: the timer ${resourceFor(name).schedule.setting} does not run`,
-        fix: error
-          ? 'The next poll tries again; GET /api/status?preflight=true checks why.'
-          : noTimers,
+        cause: error,
+        fix: 'The next poll tries again; GET /api/status?preflight=true checks why.',
       })
-    else if (error !== null) {
-      const { startedAt: since } = lastPoll ?? { startedAt: null }
-      const title = `The last poll of ${name} failed: ${error}`
-      add('poll-failed', { title, since, cause: error, fix: 'The next poll tries again.' })
-    } else if (!lastPoll)
-      add('not-polled-yet', {
-        title: `No poll of ${name} yet`,
-        cause: `its first poll is due at ${nextPollAt ?? 'no time'}`,
-        fix: 'Wait for it.',
+    else if (error !== null)
+      add('poll-failed', {
+        title: `The last poll of ${name} failed: ${error}`,
+        since: lastPoll?.startedAt,
+        cause: error,
+        fix: 'The next poll tries again.',
       })
+    else if (isStopped)
+      add(
+        'polls-stopped',
+        {
+          title: stopped,
+          since,
+          cause: 'No poll has started: the timer does not run.',
+          fix: noTimers,
+          consequences: [stopped],
+        },
+        'timers',
+      )
+    else if (!lastPoll)
+      add(
+        'not-polled-yet',
+        {
+          title: 'No poll yet',
+          cause: 'The app is new.',
+          fix: 'Wait for the first one.',
+          consequences: [`${name}: due at ${nextPollAt ?? 'no time'}`],
+        },
+        'yet',
+      )
     if (gap)
-      add('poll-gap', {
-        title: `No poll of ${name} succeeded from ${gap.since} to ${gap.until}`,
-        since: gap.since,
-        cause:
-          'The app or its storage stood still, or polls failed: lastFailure has the last error.',
-        fix: 'Nothing is lost: the poll afterwards listed what happened meanwhile. This is shown for a day.',
-      })
+      add(
+        'poll-gap',
+        {
+          title: `No poll succeeded from ${gap.since} to ${gap.until}`,
+          since: gap.since,
+          cause:
+            'The app or its data account stood still, or polls failed: lastFailure has the last error.',
+          fix: 'Nothing is lost: the poll afterwards listed what happened meanwhile. This is shown for a day.',
+          consequences: [`${name}: from ${gap.since} to ${gap.until}`],
+        },
+        'gap',
+      )
     if (lastPoll?.missing)
       add('items-missing', {
         title: `Defender does not know ${lastPoll.missing} of ${openItems} open ${name}, all at once`,
@@ -91,21 +112,19 @@ export function pollProblems({ changes, installed, now }: Facts, roots: Roots): 
         cause: 'Defender uses states that this version does not know.',
         fix: 'Events carry them unchanged, and they never count as terminal; a newer version may know them.',
       })
-    return found
-  })
+  }
 }
 
 /** What is wrong with the runs of the export and its snapshot. */
-export function runProblems({ avHealth, installed, now }: Facts, roots: Roots): Found[] {
-  if (!avHealth.value) return []
+export function findRunProblems(
+  findings: Findings,
+  { avHealth, installed, now }: Facts,
+  roots: Roots,
+) {
+  if (!avHealth.value) return
   const { report, schedule } = avHealth.value
   const { current, lastRun: last, skippedRows } = report
-  const found: Found[] = []
-  const add = (code: Found['code'], texts: Parameters<typeof makeFound>[2]) => {
-    const problem = makeFound(code, ['avHealth'], texts)
-    found.push(problem)
-    return problem
-  }
+  const add = (code: ProblemCode, texts: Texts) => findings.add(code, ['avHealth'], texts)
   const start = installed.value ?? now.toISOString()
   let root = roots.get('av-health-files') ?? roots.get('av-health-pages')
   if (last?.state === 'failed') {
@@ -172,5 +191,4 @@ export function runProblems({ avHealth, installed, now }: Facts, roots: Roots): 
       cause: 'Another version of the app, or somebody else, wrote them.',
       fix: 'Delete them, unless a newer version of the app wrote them.',
     })
-  return found
 }

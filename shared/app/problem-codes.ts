@@ -73,11 +73,32 @@ export interface Found extends Problem {
 type Texts = Pick<Problem, 'title' | 'cause' | 'fix'> &
   Partial<Pick<Problem, 'since' | 'consequences'>>
 
-export const makeFound = (
-  code: ProblemCode,
-  sections: SectionName[],
-  { title, since = null, cause, fix, consequences = [] }: Texts,
-): Found => {
-  const { severity } = problemCodes[code]
-  return { code, severity, title, since, cause, fix, consequences, sections }
+export type Findings = ReturnType<typeof createFindings>
+
+/** Collects problems. Those of one code and key have one cause: they are one, with the consequences of all. */
+export function createFindings() {
+  const found = new Map<string, Found>()
+  const rank = ({ severity }: Found) => severities.indexOf(severity)
+  return {
+    add(
+      code: ProblemCode,
+      sections: SectionName[],
+      { title, since = null, cause, fix, consequences = [] }: Texts,
+      key = title,
+    ): Found {
+      const { severity } = problemCodes[code]
+      const known = found.get(`${code} ${key}`) ?? {
+        ...{ code, severity, title, since, cause, fix },
+        consequences: [],
+        sections: [],
+      }
+      found.set(`${code} ${key}`, known)
+      known.sections = [...new Set([...known.sections, ...sections])]
+      known.consequences.push(...consequences)
+      if (since !== null && (known.since ?? since) >= since) known.since = since
+      return known
+    },
+    /** The worst first. */
+    all: () => [...found.values()].sort((one, other) => rank(one) - rank(other)),
+  }
 }

@@ -1,3 +1,4 @@
+import type { BudgetLeft } from '../platform/budget-window.ts'
 import type { Environment } from '../platform/config.ts'
 import { isTokenError } from '../platform/credential.ts'
 import { DAY_MS, HOUR_MS } from '../platform/time.ts'
@@ -6,7 +7,7 @@ import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
 import type { Facts } from './facts.ts'
 import { grantDefender } from './fixes.ts'
 import { type Flow, flows } from './flows.ts'
-import { type Found, makeFound, type ProblemCode, type SectionName } from './problem-codes.ts'
+import type { Findings, Found, ProblemCode } from './problem-codes.ts'
 
 type Upstream = 'Defender' | 'Tenable'
 type State = UpstreamReport['state']
@@ -86,79 +87,65 @@ function describe(name: Upstream, report: UpstreamReport, roles: readonly string
   }
 }
 
-/** The problems of the upstreams, each once with all flows that it concerns, and which one stops a flow. */
-export function upstreamProblems(facts: Facts, env: Environment) {
-  const byFlow = new Map<string, Found>()
-  const found = new Map<string, Found>()
+/** What is wrong with the upstreams; answers the problems that stop a flow, by its key. */
+export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Environment) {
+  const roots = new Map<string, Found>()
   const used = flows.filter((flow) => !flow.isUnused(env))
-  const add = (flow: Flow, code: ProblemCode, texts: ReturnType<typeof describe>) => {
-    const key = `${code} ${texts.title} ${texts.fix}`
-    const problem = found.get(key) ?? makeFound(code, [], { ...texts, consequences: [] })
-    found.set(key, problem)
-    if (!problem.sections.includes(flow.section)) problem.sections.push(flow.section)
-    if (texts.since !== null && (problem.since ?? texts.since) >= texts.since)
-      problem.since = texts.since
-    problem.consequences.push(`${flow.title}: no calls succeed`)
-    if (problem.severity === 'error') byFlow.set(flow.key, problem)
-  }
-  for (const flow of used) {
-    const name = flow.family ? 'Defender' : 'Tenable'
-    const report = flow.family
-      ? facts.defender.value?.families[flow.family.name]
+  for (const { key, section, title, family } of used) {
+    const name = family ? 'Defender' : 'Tenable'
+    const { value } = family ? facts.defender : facts.tenable
+    const report = family
+      ? facts.defender.value?.families[family.name]
       : facts.tenable.value?.report
     if (!report) continue
     const code = codeOf(report, facts.now)
-    const texts = describe(name, report, flow.family?.roles ?? [])
-    if (code && isByPages(flow, code, used, facts)) {
-      found.set('pages', byPages(texts))
+    const texts = describe(name, report, family?.roles ?? [])
+    const consequences = [`${title}: no calls succeed`]
+    if (key === 'av-health-files' && BY_PAGES.includes(code) && isReadByPages(used, facts)) {
+      add('export-by-pages', [section], {
+        ...texts,
+        title: `Antivirus health is read page by page: ${texts.title}`,
+        fix: `Nothing, or AV_HEALTH_METHOD=json: then files are not tried. For files: ${texts.fix}`,
+      })
       continue
     }
-    if (code) add(flow, code, texts)
-    const budgets: Record<string, { hourLeft: number | null; stoppedUntil: string | null }> =
-      (flow.family ? facts.defender : facts.tenable).value?.report.budgets ?? {}
-    const { hourLeft = null, stoppedUntil = null } = budgets[flow.family?.name ?? 'scans'] ?? {}
+    if (code) {
+      const problem = add(
+        code,
+        [section],
+        { ...texts, consequences },
+        `${texts.title} ${texts.fix}`,
+      )
+      if (problem.severity === 'error') roots.set(key, problem)
+    }
+    const budgets: Record<string, BudgetLeft> = value?.report.budgets ?? {}
+    const { hourLeft = null, stoppedUntil = null } = budgets[family?.name ?? 'scans'] ?? {}
     if (code !== 'throttled' && (hourLeft === 0 || stoppedUntil !== null))
-      add(flow, 'throttled', {
+      add('throttled', [section], {
         title: `The calls to ${name} are used up`,
         cause: stoppedUntil ? `no call until ${stoppedUntil}` : 'no call is left in this hour',
-        since: null,
         fix: upstreamFix(name, 'throttled'),
+        consequences,
       })
   }
-  return { found: [...found.values(), ...endings(facts)], byFlow }
+  for (const [name, sections, value] of [
+    ['Defender', ['changes', 'scanHistory', 'avHealth'], facts.defender.value],
+    ['Tenable', ['scanHistory'], facts.tenable.value],
+  ] as const) {
+    const { call, endsAt } = value?.ending ?? {}
+    if (call !== undefined)
+      add('route-ending', [...sections], {
+        title: `${name} announces the end of ${call}${endsAt ? ` on ${endsAt.slice(0, 10)}` : ''}`,
+        cause: 'Its answers have a Sunset or Deprecation header.',
+        fix: 'Read the announcement, and look for a newer version of this app before that day.',
+      })
+  }
+  return roots
 }
 
-/** Whether the export goes on without its files: then their route is only a better way. */
-function isByPages({ key }: Flow, code: ProblemCode, used: readonly Flow[], { defender }: Facts) {
-  return (
-    key === 'av-health-files' &&
-    ['forbidden', 'incompatible', 'route-not-found'].includes(code) &&
-    used.some((flow) => flow.key === 'av-health-pages') &&
-    defender.value?.families[defenderFamilies.avInfo.name]?.state === 'ok'
-  )
-}
+/** With these, the export goes on without its files: then their route is only a better way. */
+const BY_PAGES: (ProblemCode | undefined)[] = ['forbidden', 'incompatible', 'route-not-found']
 
-const byPages = ({ title, cause, since, fix }: ReturnType<typeof describe>) =>
-  makeFound('export-by-pages', ['avHealth'], {
-    title: `Antivirus health is read page by page: ${title}`,
-    cause,
-    since,
-    fix: `Nothing, or AV_HEALTH_METHOD=json: then files are not tried. For files: ${fix}`,
-  })
-
-/** The ends of routes that the upstreams announce in their answers. */
-function endings({ defender, tenable }: Facts): Found[] {
-  const all: [Upstream, SectionName[], typeof defender.value | typeof tenable.value][] = [
-    ['Defender', ['changes', 'scanHistory', 'avHealth'], defender.value],
-    ['Tenable', ['scanHistory'], tenable.value],
-  ]
-  return all.flatMap(([name, sections, value]) => {
-    if (!value?.ending) return []
-    const { call, endsAt } = value.ending
-    return makeFound('route-ending', sections, {
-      title: `${name} announces the end of ${call}${endsAt ? ` on ${endsAt.slice(0, 10)}` : ''}`,
-      cause: 'Its answers have a Sunset or Deprecation header.',
-      fix: 'Read the announcement, and look for a newer version of this app before that day.',
-    })
-  })
-}
+const isReadByPages = (used: readonly Flow[], { defender }: Facts) =>
+  used.some((flow) => flow.key === 'av-health-pages') &&
+  defender.value?.families[defenderFamilies.avInfo.name]?.state === 'ok'

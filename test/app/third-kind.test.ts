@@ -200,6 +200,8 @@ test('polls that do not start any more are a problem of its own that alerts', as
   const lines = await beat()
 
   expect(lines.filter((line) => /^problem .*alerts.*"alert":"/.test(line))).toEqual([
-    expect.stringMatching(/^problem \{"code":"polls-stopped".*ALERTS_SCHEDULE.*"alert":"error"\}$/),
+    expect.stringMatching(
+      /^problem \{"code":"polls-stopped".*No poll of alerts succeeded since.*"alert":"error"\}$/,
+    ),
   ])
 })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Facts } from '../../../shared/app/facts.ts'
-import { deliveryProblems } from '../../../shared/app/problems.ts'
+import { createFindings } from '../../../shared/app/problem-codes.ts'
+import { findDeliveryProblems } from '../../../shared/app/problems.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
 import { reportDeliveries } from '../../../shared/events/subscriptions/view.ts'
 import { askRoute } from '../ask-route.ts'
@@ -85,8 +85,9 @@ test.each([
 
     expect(report.paused).toHaveLength(count)
     const events = { value: { deliveries: report, streams: {} }, missing: null, failure: null }
-    const found = deliveryProblems({ events, now: world.clock.now() } satisfies Partial<Facts>)
-    const titles = found.map(({ title }) => title)
+    const findings = createFindings()
+    findDeliveryProblems(findings, { events, now: world.clock.now() })
+    const titles = findings.all().map(({ title }) => title)
     expect(titles.filter((title) => title.startsWith(`Subscription ${id}`))).toHaveLength(count)
   },
 )
