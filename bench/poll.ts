@@ -53,6 +53,7 @@ function contextOf(storage: string, items: Item[]): PollContext {
     log: { info() {}, warn() {}, error() {} },
     trace: {},
     tenantId: async () => 'tenant',
+    nextDue: () => null,
     track: (call) => call(),
   }
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { problemCodes } from '../../shared/app/problem-codes.ts'
 import { readAlertRules } from './alert-rules.ts'
 import { readText } from './template-texts.ts'
 
@@ -17,6 +18,20 @@ test('docs/operate.md lists every alert rule with its severity', () => {
     readAlertRules()
       .map(({ name, severity }) => `${name} ${severity}`)
       .toSorted(),
+  )
+})
+
+test('docs/operate.md has one paragraph for each code of a problem, in the order of the list', () => {
+  const paragraphs = [...page.matchAll(/^\*\*`([\w-]+)`\*\* \((.+?)\)\. (.{40,})/gm)]
+  const word = ({ severity, alert }: { severity: string; alert: boolean }) =>
+    alert === (severity === 'notice')
+      ? alert
+        ? `${severity}, alerts`
+        : `${severity}, no alert`
+      : severity
+
+  expect(paragraphs.map(([, code, said]) => `${code}: ${said}`)).toEqual(
+    Object.entries(problemCodes).map(([code, one]) => `${code}: ${word(one)}`),
   )
 })
 
