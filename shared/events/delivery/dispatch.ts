@@ -9,7 +9,7 @@ import { wake } from './wake.ts'
 /**
  * Writes a delivery of each new event of a stream for every subscription that wants it, and wakes these. A caller that
  * has just appended passes the head after it. Without one the head is read, and `dispatched` follows it even when no
- * subscription wants the stream. What this process has dispatched costs no further request.
+ * subscription wants the stream. What this process has dispatched costs no more requests.
  *
  * The order keeps the promise: the head is read before the list (a subscription that is not in the list begins after
  * this head), rows are written before the wake-up (its receiver must find them), `dispatched` last.
@@ -18,7 +18,7 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
   const { feed, subscriptions, clock } = deps
   const head = appended ?? (await feed.head(stream))
   const last = head.next - 1
-  // A subscription that was made since begins after this event.
+  // A subscription made since begins after this event.
   if (deps.dispatched.get(stream) === last) return 0
   const now = clock.now()
   const interested: Interested[] = []
