@@ -28,7 +28,7 @@ const readme = readFileSync(at('../../README.md'), 'utf8')
 const sentence = totalsSentence(counts, facts)
 writeFileSync(
   at('../../README.md'),
-  readme.replace(/A month costs about [\d,]+ US dollars [^([]*(?= \()/s, sentence),
+  readme.replace(/A month costs about [\d,]+ US dollars [^([]*(?=\s\()/, sentence),
 )
 console.log(sentence)
 process.exit()

@@ -28,11 +28,12 @@ export const DAYS = 30
 const MINUTES = DAYS * 24 * 60
 /** Exports a day, each with a snapshot that is stored for thirty days. */
 export const EXPORTS = 2
-/** Assumed, since no tenant was there: how long a call to an upstream or a receiver and a request to storage take. */
+/** Assumed, since no tenant was there: how long a call to an upstream, a post and a request to storage take. */
 export const CALL_S = 0.5
+export const POST_S = 0.3
 export const STORAGE_S = 0.01
-/** Posts of one subscription that are in flight together. */
-const POSTS_AT_ONCE = 2
+/** Waits of a function that pass together: two posts of a subscription, eight batches of an import. */
+const AT_ONCE: Record<string, number> = { 'deliver-event': 2, 'import-file': 8 }
 /** Azure stores more than the text of a line: columns for the function, the instance and the trace. */
 export const LINE_BYTES = 1200
 /** Lines of the host and the record of the request, for each execution. */
@@ -83,12 +84,13 @@ const scale = (counts: FunctionCounts, by: number) =>
     Object.entries(counts).map(([name, value]) => [name, value * by]),
   ) as unknown as FunctionCounts
 
-/** The seconds that a function is billed for, at least one for each execution, with all waits one after the other. */
+/** The seconds that a function is billed for, at least one for each execution. */
 export function billedSeconds(name: string, counts: FunctionCounts, memory: number): number {
   const { executions, cpuMs, table, queue, call } = counts
   const cores = memory / 2048
-  const calls = name === 'deliver-event' ? call / POSTS_AT_ONCE : call
-  const work = cpuMs / 1000 / cores + (table + queue) * STORAGE_S + calls * CALL_S
+  const calls = call * (name === 'deliver-event' ? POST_S : CALL_S)
+  const waits = ((table + queue) * STORAGE_S + calls) / (AT_ONCE[name] ?? 1)
+  const work = cpuMs / 1000 / cores + waits
   // Billed in steps of a tenth of a second.
   return executions * Math.max(1, Math.ceil((work / executions) * 10) / 10)
 }

@@ -111,8 +111,13 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
     }
     const before = { head: await heads(), bytes: await measureTables(storage) }
     meter.reset()
-    for (let at = 0; at < hours * HOUR_MS; at += MINUTE_MS) {
-      if (at % (12 * HOUR_MS) === 0) pass(0, true)
+    // The clock also runs by itself: what work takes here is a part of the day.
+    const beginMs = clock.now().getTime()
+    for (let exports = 0; clock.now().getTime() < beginMs + hours * HOUR_MS; ) {
+      if (clock.now().getTime() >= beginMs + exports * 12 * HOUR_MS) {
+        pass(0, true)
+        exports += 1
+      }
       await minute()
     }
     const functions = meter.counts()
