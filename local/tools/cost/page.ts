@@ -19,7 +19,7 @@ import { free, PRICES_READ, type Price, prices } from './prices.ts'
 import type { TemplateFacts } from './template-facts.ts'
 
 /** Above this, 512 MB were not tried. */
-const MOST_AT_512 = 50_000
+const MAX_AT_512 = 50_000
 
 /** The tenants of the page, in the order of its columns. */
 export const tenantsOf = ({ memory }: TemplateFacts): Tenant[] => [
@@ -186,7 +186,7 @@ function changeSection(counts: Counts, facts: TemplateFacts): string[] {
   return [
     '## What changes the sum',
     '',
-    `- **Memory.** 512 MB, the default, is for up to ${number(MOST_AT_512)} devices: an import of so many took 235 MB in a process with the`,
+    `- **Memory.** 512 MB, the default, is for up to ${number(MAX_AT_512)} devices: an import of so many took 235 MB in a process with the`,
     '  app, and the host of Azure needs about 240 MB beside it. Above that set `instanceMemoryMB` to 2048. With 2048 the sum',
     `  for 10,000 devices is ${at(2048)} instead of ${at(512)}.`,
     `- **An instance that is always ready** (\`alwaysReady\`; none by default) costs ${waits(512)} dollars at 512 MB or ${waits(2048)} at 2048 MB`,
