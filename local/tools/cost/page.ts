@@ -46,7 +46,7 @@ export function costPage(counts: Counts, facts: TemplateFacts): string {
     ...introduction(counts, facts),
     ...monthSection(counts, facts),
     ...countedSection(counts, facts),
-    ...platformSection(facts),
+    ...platformSection(counts, facts),
     ...priceSection(),
     ...changeSection(counts, facts),
   ].join('\n')}\n`
@@ -62,8 +62,9 @@ function introduction(counts: Counts, facts: TemplateFacts): string[] {
     '',
     'The app was played on the embedded host with the simulated Defender, and what it asked for was counted. The counts are',
     'multiplied by published prices. **No bill was seen.** Only the bill of a tenant can prove: how long Defender and receivers',
-    'take to answer, how often the platform itself asks storage, for how long it keeps an idle instance, whether it bills a',
-    'table transaction as one operation (as counted here), and your prices.',
+    'take to answer, how often the platform itself asks storage, for how long it keeps an idle instance, your prices, and',
+    'whether a transaction of many rows is billed as one operation, as counted here: one for each row would add',
+    `${money((1_000_000 * EXPORTS * DAYS * prices.table.dollars) / 10_000)} dollars for 1,000,000 devices.`,
     '',
   ]
 }
@@ -90,9 +91,9 @@ function monthSection(counts: Counts, facts: TemplateFacts): string[] {
     `| **sum** | | ${sums.join(' | ')} |`,
     '',
     `Free each month: ${number(free.gbSeconds)} GB-seconds, ${number(free.executions)} executions, ${free.logGb} GB of logs, ${free.egressGb} GB of outgoing data. They are`,
-    'for your whole subscription: where other apps use them up, add for 10,000 devices at most',
-    `${money(free.gbSeconds * prices.gbSecond.dollars)} for computing, and ${money(prices.logGb.dollars)} for each GB of logs. Not in the table, since it is below ten cents: Key Vault,`,
-    'data that goes through endpoints and gateway, outgoing data, and calls of your own scripts.',
+    `for your whole subscription: where other apps use them up, add ${money(free.gbSeconds * prices.gbSecond.dollars)} for computing at most, and ${money(prices.logGb.dollars)} for each`,
+    'GB of logs. Not in the table, since it is below ten cents: Key Vault, data that goes through endpoints and gateway,',
+    'outgoing data, and calls of your own scripts.',
     '',
   ]
 }
@@ -139,7 +140,15 @@ function countedSection(counts: Counts, facts: TemplateFacts): string[] {
   ]
 }
 
-function platformSection({ queues, hubQueues, pollSeconds }: TemplateFacts): string[] {
+function platformSection({ small }: Counts, facts: TemplateFacts): string[] {
+  const { queues, hubQueues, pollSeconds } = facts
+  const timers = [
+    'poll-machine-actions',
+    'poll-investigations',
+    'dispatch-events',
+    'resume-exports',
+  ]
+  const own = timers.reduce((sum, name) => sum + (small.functions[name]?.table ?? 0), 0)
   const { looksAMinute, requestsAQueue, hubBlobReads, timerInstances } = platform
   const looks = looksAMinute * (queues + hubQueues) * requestsAQueue
   return [
@@ -155,9 +164,9 @@ function platformSection({ queues, hubQueues, pollSeconds }: TemplateFacts): str
     `| their timers renew their locks | ${timerInstances * platform.timerLocks} to blobs | [WebJobs SDK 665](https://github.com/Azure/azure-webjobs-sdk/issues/665) |`,
     `| each timer stores when it ran | ${timerInstances} writes of blobs | |`,
     '',
-    `The app itself asks the tables 31 times in such a minute; a test holds that number. A queue is asked each ${pollSeconds} s`,
-    '(`maxPollingInterval`) only while an instance for it runs: for a minute after a message. The hub has one partition and',
-    'the app two queues, because each queue costs twelve requests a minute for ever.',
+    `The app itself asks the tables ${number(own / (small.hours * 60))} times in such a minute: its polls, \`dispatch-events\`, and a fifth of a heartbeat. A queue`,
+    `is also asked each ${pollSeconds} s (\`maxPollingInterval\`) while an instance for it runs: for a minute after a message. The hub has`,
+    'one partition and the app two queues, because each queue costs twelve requests a minute for ever.',
     '',
   ]
 }
