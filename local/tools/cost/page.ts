@@ -154,7 +154,8 @@ function platformSection({ small }: Counts, facts: TemplateFacts): string[] {
   return [
     '## What the platform asks in an idle minute',
     '',
-    'The embedded host does not do this, so it is computed from public reports and the source of the host:',
+    'The embedded host does not do this, so it is computed from public reports. Those on the scale controller are of the',
+    'Consumption plan; for Flex Consumption nobody has published its intervals.',
     '',
     '| cause | requests a minute | report |',
     '|---|---|---|',
