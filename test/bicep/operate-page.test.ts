@@ -34,17 +34,3 @@ test('docs/operate.md has one paragraph for each code of a problem, in the order
     Object.entries(problemCodes).map(([code, one]) => `${code}: ${word(one)}`),
   )
 })
-
-test('the parts of the cost come to their sums', () => {
-  const rows = rowsOf('Cost')
-  const deps = rows.filter(({ length }) => length === 4).slice(1)
-  const column = (index: number) =>
-    deps.map((row) => Number.parseFloat(row[index]?.replace(/^\**(?:about )?/, '') ?? ''))
-
-  expect(deps.length).toBeGreaterThan(8)
-  for (const index of [2, 3]) {
-    const amounts = column(index)
-    const sum = amounts.slice(0, -1).reduce((a, b) => a + b, 0)
-    expect(Math.abs(sum - (amounts.at(-1) ?? 0))).toBeLessThan(1)
-  }
-})
