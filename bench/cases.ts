@@ -6,6 +6,8 @@ export interface CaseOptions {
   shape?: Shape
   /** The file to import or to take rows from. */
   rows: number
+  /** The files of an export. */
+  files?: number
   buckets?: number
   inFlight?: number
   /** Keeps to the published rates of the service, as the app does; else only the machine is the limit. */
@@ -19,6 +21,8 @@ export interface CaseResult {
   ms: number
   cpuMs: number
   rssMiB: number
+  /** Peak memory of the second half of the time by that of the first. */
+  growth?: number
 }
 
 /** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */
@@ -38,6 +42,7 @@ const works = {
   'poll-cold': async () => (await import('./poll.ts')).pollCold,
   'poll-warm': async () => (await import('./poll.ts')).pollWarm,
   'point-reads': async () => (await import('./poll.ts')).pointReads,
+  fleet: async () => (await import('./fleet.ts')).runFleet,
   'join-pages': async () => (await import('./join.ts')).joinPages,
   'join-sdk': async () => (await import('./join.ts')).joinSdk,
 } satisfies Record<string, () => Promise<Work>>
@@ -49,6 +54,7 @@ if (import.meta.main) {
     shape: 'paged' as const,
     buckets: 16,
     inFlight: 8,
+    files: 1,
     paced: false,
     storage: account,
     ...given,
@@ -66,7 +72,7 @@ if (import.meta.main) {
     ms: performance.now() - startedMs,
     cpuMs: (user + system) / 1000,
     rssMiB: process.resourceUsage().maxRSS / 1024,
-    ...(more as { requests: number } | undefined),
+    ...(more as Partial<CaseResult> | undefined),
   }
   process.send?.(result)
 }

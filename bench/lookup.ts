@@ -1,17 +1,14 @@
+import { createAdjustableClock } from '../local/clock.ts'
 import { percentile } from './percentile.ts'
-import { startApp } from './start-app.ts'
+import { startApp, startUpstreams } from './start-app.ts'
 
 const LOOKUPS = 1000
 const WARM_UP = 100
-const never = '0 0 0 1 1 *'
 
 /** Measures look-ups with a cached answer on the embedded host, one after the other, by size of the scan. */
 export async function benchLookup(): Promise<void> {
-  const { simulator, url, key, stop } = await startApp({
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
-  })
+  const simulator = await startUpstreams(createAdjustableClock())
+  const { url, key, stop } = await startApp(simulator)
 
   async function timesMs(path: string): Promise<number[]> {
     const times: number[] = []
@@ -41,6 +38,7 @@ export async function benchLookup(): Promise<void> {
     console.log(`asked upstream: ${details} details, ${bySession} sessions`)
   } finally {
     await stop()
+    await simulator.stop()
   }
 }
 

@@ -1,7 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createAdjustableClock } from '../local/clock.ts'
 import { percentile } from './percentile.ts'
-import { startApp } from './start-app.ts'
+import { startApp, startUpstreams } from './start-app.ts'
 
 const SLOW = 12
 const SLOW_MS = 14_000
@@ -9,7 +10,6 @@ const SLOW_MS = 14_000
 const ROUNDS = 10
 const EVENTS = 8
 const ROUND_MS = 20_000
-const never = '0 0 0 1 1 *'
 
 /** A receiver on loopback that answers 200 after a while; notes when each event arrived, and its most posts at a time. */
 async function startReceiver(delayMs: number) {
@@ -33,11 +33,8 @@ async function startReceiver(delayMs: number) {
 
 /** Measures on the embedded host how much twelve slow receivers delay a fast one, in alternate rounds of one run. */
 export async function benchSlowReceivers(): Promise<void> {
-  const app = await startApp({
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
-    AV_HEALTH_SCHEDULE: never,
-  })
+  const simulator = await startUpstreams(createAdjustableClock())
+  const app = await startApp(simulator)
   const post = (path: string, body: unknown) =>
     fetch(`${app.url}/api/${path}`, {
       method: 'POST',
@@ -59,7 +56,7 @@ export async function benchSlowReceivers(): Promise<void> {
       const kind = round % 2 === 0 ? 'alone' : 'together'
       const machineId = (kind === 'alone' ? 'a' : 'b').repeat(40)
       for (let n = 0; n < EVENTS; n++)
-        app.simulator.actions.put({ id: `${round}-${n}`, status: 'Pending', machineId })
+        simulator.actions.put({ id: `${round}-${n}`, status: 'Pending', machineId })
       await post('changes/machine-actions/check', {})
       const sentMs = Date.now()
       await app.clock.sleep(ROUND_MS)
@@ -73,6 +70,7 @@ export async function benchSlowReceivers(): Promise<void> {
     console.log(`most posts of one subscription at a time: ${max}`)
   } finally {
     await app.stop()
+    await simulator.stop()
     for (const { stop } of [fast, ...slow]) stop()
   }
 }
