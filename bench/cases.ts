@@ -8,6 +8,8 @@ export interface CaseOptions {
   rows: number
   /** The files of an export. */
   files?: number
+  /** How often something is asked for. */
+  times?: number
   buckets?: number
   inFlight?: number
   /** Keeps to the published rates of the service, as the app does; else only the machine is the limit. */
@@ -23,6 +25,7 @@ export interface CaseResult {
   rssMiB: number
   /** Peak memory of the second half of the time by that of the first. */
   growth?: number
+  p95Ms?: number
 }
 
 /** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */
@@ -43,6 +46,7 @@ const works = {
   'poll-warm': async () => (await import('./poll.ts')).pollWarm,
   'point-reads': async () => (await import('./poll.ts')).pointReads,
   fleet: async () => (await import('./fleet.ts')).runFleet,
+  lookups: async () => (await import('./lookup.ts')).lookups,
   'join-pages': async () => (await import('./join.ts')).joinPages,
   'join-sdk': async () => (await import('./join.ts')).joinSdk,
 } satisfies Record<string, () => Promise<Work>>
@@ -55,6 +59,7 @@ if (import.meta.main) {
     buckets: 16,
     inFlight: 8,
     files: 1,
+    times: 0,
     paced: false,
     storage: account,
     ...given,

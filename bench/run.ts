@@ -6,11 +6,10 @@ import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
 /** Benchmarks with goals, whose results are written down. */
-const measured = { import: benchImport, reads: benchReads }
+const measured = { import: benchImport, reads: benchReads, lookup: benchLookup }
 /** Benchmarks that print what they see. */
 const others = {
   delivery: benchDelivery,
-  lookup: benchLookup,
   'slow-receivers': benchSlowReceivers,
 }
 
