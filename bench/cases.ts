@@ -26,6 +26,7 @@ export interface CaseResult {
   /** Peak memory of the second half of the time by that of the first. */
   growth?: number
   p95Ms?: number
+  p99Ms?: number
 }
 
 /** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */
@@ -47,6 +48,7 @@ const works = {
   'point-reads': async () => (await import('./poll.ts')).pointReads,
   fleet: async () => (await import('./fleet.ts')).runFleet,
   lookups: async () => (await import('./lookup.ts')).lookups,
+  deliver: async () => (await import('./deliveries.ts')).deliver,
   'join-pages': async () => (await import('./join.ts')).joinPages,
   'join-sdk': async () => (await import('./join.ts')).joinSdk,
 } satisfies Record<string, () => Promise<Work>>

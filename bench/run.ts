@@ -1,3 +1,4 @@
+import { benchDeliveries } from './deliveries.ts'
 import { benchDelivery } from './delivery.ts'
 import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
@@ -6,7 +7,12 @@ import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
 /** Benchmarks with goals, whose results are written down. */
-const measured = { import: benchImport, reads: benchReads, lookup: benchLookup }
+const measured = {
+  import: benchImport,
+  reads: benchReads,
+  lookup: benchLookup,
+  deliveries: benchDeliveries,
+}
 /** Benchmarks that print what they see. */
 const others = {
   delivery: benchDelivery,

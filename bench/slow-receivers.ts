@@ -1,6 +1,5 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createAdjustableClock } from '../local/clock.ts'
+import { startReceiver } from './deliveries.ts'
 import { percentile } from './percentile.ts'
 import { startApp, startUpstreams } from './start-app.ts'
 
@@ -10,26 +9,6 @@ const SLOW_MS = 14_000
 const ROUNDS = 10
 const EVENTS = 8
 const ROUND_MS = 20_000
-
-/** A receiver on loopback that answers 200 after a while; notes when each event arrived, and its most posts at a time. */
-async function startReceiver(delayMs: number) {
-  const receiver = { url: '', arrivals: [] as { subject: string; atMs: number }[], max: 0 }
-  let inFlight = 0
-  const server = createServer(async (request, response) => {
-    inFlight += 1
-    receiver.max = Math.max(receiver.max, inFlight)
-    let text = ''
-    for await (const chunk of request) text += chunk
-    receiver.arrivals.push({ subject: JSON.parse(text).subject, atMs: Date.now() })
-    setTimeout(() => {
-      inFlight -= 1
-      response.writeHead(200).end()
-    }, delayMs)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
-  return { receiver, stop: () => server.closeAllConnections() ?? server.close() }
-}
 
 /** Measures on the embedded host how much twelve slow receivers delay a fast one, in alternate rounds of one run. */
 export async function benchSlowReceivers(): Promise<void> {
