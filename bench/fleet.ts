@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Work } from './cases.ts'
 import { fileOf } from './files.ts'
+import { type Goal, goal } from './goals.ts'
+import { interleave } from './measure.ts'
 import { startApp } from './start-app.ts'
 
 /**
@@ -50,4 +52,34 @@ export const runFleet: Work = async ({ origin, rows, files }, begin) => {
     upstream.disconnect()
     await app.stop()
   }
+}
+
+/** Measures a whole run of a million devices in fifty files: goal 8. */
+export async function benchFleet(quick: boolean): Promise<Goal[]> {
+  const rows = quick ? 100_000 : 1_000_000
+  const { fleet } = await interleave({ fleet: { options: { what: 'fleet', rows, files: 50 } } }, 1)
+  const what = `a run of ${rows} devices in 50 files through the orchestration`
+  return [
+    goal(
+      '8',
+      `${what}: peak memory of its second half / of its first`,
+      '≤',
+      1.2,
+      fleet.map(({ growth = 0 }) => growth),
+    ),
+    goal(
+      '8',
+      'peak memory of app and embedded host, MB',
+      'no goal',
+      0,
+      fleet.map(({ rssMiB }) => (rssMiB * 2 ** 20) / 1e6),
+    ),
+    goal(
+      '8',
+      'devices a second, from the request to the published snapshot',
+      'no goal',
+      0,
+      fleet.map(({ rows, ms }) => (rows * 1000) / ms),
+    ),
+  ]
 }

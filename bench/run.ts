@@ -1,5 +1,6 @@
 import { benchDeliveries } from './deliveries.ts'
 import { benchDelivery } from './delivery.ts'
+import { benchFleet } from './fleet.ts'
 import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
 import { benchLookup } from './lookup.ts'
@@ -8,10 +9,11 @@ import { benchSlowReceivers } from './slow-receivers.ts'
 
 /** Benchmarks with goals, whose results are written down. */
 const measured = {
-  import: benchImport,
   reads: benchReads,
   lookup: benchLookup,
   deliveries: benchDeliveries,
+  fleet: benchFleet,
+  import: benchImport,
 }
 /** Benchmarks that print what they see. */
 const others = {
