@@ -119,14 +119,8 @@ async function fetchAndCache(deps: LookupDeps, query: Query, ids: readonly strin
 
 function toEntry({ answer, raw, final }: Fetched): Entry & { raw: unknown } {
   const tag = tagOf(JSON.stringify(answer), JSON.stringify(raw))
-  const entry = {
-    answer: async () => answer,
-    tag,
-    cachedAt: null,
-    final,
-    raw,
-    withRaw: async () => entry,
-  }
+  const common = { tag, cachedAt: null, final, raw }
+  const entry = { ...common, answer: async () => answer, withRaw: async () => entry }
   return entry
 }
 

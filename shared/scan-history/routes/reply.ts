@@ -45,12 +45,12 @@ export async function toAnswer(entry: Entry, wantsRaw: boolean) {
   return { body: { ...(await full.answer()), cached, raw }, tag: full.tag, final: full.final }
 }
 
-/** The 200 with one answer; what is cached is sent as it is. */
-export async function okEntry(entry: Entry, wantsRaw: boolean, isFinal = entry.final) {
-  const { packed, tag } = entry
-  if (packed && !wantsRaw) return ok({ packed }, tag, isFinal)
-  const { body, ...fresh } = await toAnswer(entry, wantsRaw)
-  return ok({ body }, fresh.tag, isFinal)
+/** The 200 with one answer; what is cached is sent as it is. `canBeFinal`: false where another one may come. */
+export async function okEntry(entry: Entry, wantsRaw: boolean, canBeFinal = true) {
+  if (entry.packed && !wantsRaw)
+    return ok({ packed: entry.packed }, entry.tag, canBeFinal && entry.final)
+  const { body, tag, final } = await toAnswer(entry, wantsRaw)
+  return ok({ body }, tag, canBeFinal && final)
 }
 
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
@@ -62,12 +62,8 @@ export function ok<Content extends Pick<Reply, 'body' | 'packed'>>(
   isFinal = false,
 ) {
   const seconds = isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
-  return {
-    status: 200,
-    ...content,
-    tag,
-    headers: { 'cache-control': `private, max-age=${seconds}` },
-  }
+  const headers = { 'cache-control': `private, max-age=${seconds}` }
+  return { status: 200, ...content, tag, headers }
 }
 
 /** The 404 for an object that does not exist. */

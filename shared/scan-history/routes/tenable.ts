@@ -39,7 +39,7 @@ export const showScan = scanRoute({
     const entry = (await lookup(deps, scan, [id], run)).get(id)
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
     // Soon another run may be the latest.
-    return okEntry(entry, raw, entry.final && run !== undefined)
+    return okEntry(entry, raw, run !== undefined)
   },
 })
 
