@@ -13,6 +13,7 @@ const features = {
   'pauses that are shown, requests at once that join': 2_600,
   'batches written by hand, rows read without an await, merge joins': 24_200,
   'no request for what is dispatched': 100,
+  'cached answers sent as they are, fewer comparisons of times': 2_200,
 }
 
 /** What the house may be at most. */
