@@ -1,6 +1,7 @@
 import { type Faults, type ForcedAnswer, noFaults } from '../../local/simulator/faults.ts'
 import type { FleetOptions } from '../../local/simulator/layout.ts'
 import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
+import { changesSwitches } from '../../local/simulator/switches/changes.ts'
 import type { Call, Outcome } from './network.ts'
 import { failure, refusedBatch } from './storage-service.ts'
 import { HOUR, MINUTE, type World } from './world.ts'
@@ -251,6 +252,21 @@ export const ownBudget = (family: string): Fault => ({
   },
   happen: (_world, { send }) => send(),
 })
+
+/** What lists of items may be, as the simulator's switches have them. */
+export const lists: Fault[] = Object.entries(changesSwitches)
+  .filter(([, { faults }]) => !('machineActionsStatus' in faults))
+  .map(([name, { faults }]) =>
+    simulated(name.replaceAll('-', ' '), () => structuredClone(faults)),
+  )
+
+/** What pages of devices may be. */
+export const pages: Fault[] = [
+  simulated('pages without a link to the next', () => ({ missingNextLink: true })),
+  simulated('rows whose modes can’t be read', () => ({
+    spoiledRows: { how: 'mode-names', every: 1 },
+  })),
+]
 
 /** How a receiver behaves while the work goes on. */
 export const receivers: Fault[] = (

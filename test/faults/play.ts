@@ -1,18 +1,8 @@
-import type { Fault } from './faults.ts'
+import type { Cell } from './cells.ts'
 import type { LoadedApp } from './instance.ts'
 import { brokenPromises, brokenSnapshots } from './promises.ts'
 import type { Subject } from './subjects.ts'
 import { createWorld, type World } from './world.ts'
-
-/** A subject, hit by a fault at one of its steps. */
-export interface Cell {
-  subject: Subject
-  /** The name of a step and, from the second time on, which time it is: `publish-run: list Exports (2)`. */
-  step: string
-  fault: Fault
-}
-
-export const nameOf = ({ subject, step, fault }: Cell) => `${subject.name} | ${step} | ${fault.name}`
 
 /** Plays a cell to its end: what came out, and the promises that are broken. */
 export async function play(apps: [LoadedApp, LoadedApp], cell: Cell) {
@@ -58,14 +48,16 @@ function hit(world: World, { step, fault }: Cell) {
   return hits
 }
 
-/** The distinct steps of a subject's work without faults, in order, with the last time of those that come again. */
-export async function stepsOf(apps: [LoadedApp, LoadedApp], subject: Subject): Promise<string[]> {
+/** How often each step is seen in a subject's work without faults, in order. */
+export async function countSteps(apps: [LoadedApp, LoadedApp], subject: Subject) {
   const world = await createWorld(apps, subject.settings)
   try {
     await subject.prepare(world)
     world.network.steps.length = 0
     await subject.work(world)
-    return [...world.network.steps]
+    const counts: Record<string, number> = {}
+    for (const step of world.network.steps) counts[step] = (counts[step] ?? 0) + 1
+    return counts
   } finally {
     await world.stop()
   }

@@ -1,0 +1,104 @@
+import * as faults from './faults.ts'
+import type { Fault } from './faults.ts'
+import allSteps from './steps.json' with { type: 'json' }
+import { type Subject, subjects } from './subjects.ts'
+
+/** A subject, hit by a fault at one of its steps. */
+export interface Cell {
+  subject: Subject
+  /** The name of a step and, from the second time on, which time it is: `publish-run: list Exports (2)`. */
+  step: string
+  fault: Fault
+}
+
+export const nameOf = ({ subject, step, fault }: Cell) => `${subject.name} | ${step} | ${fault.name}`
+
+/** How often each step is seen in the work of a subject without faults, in order. */
+export const stepsOf = (subject: Subject): Record<string, number> =>
+  (allSteps as Record<string, Record<string, number>>)[subject.name] ?? {}
+
+/** The stages of each subject that are hit: the others are hit in another subject. */
+const stages: Record<string, string[]> = {
+  'export by files': ['start-export', 'begin-run', 'import-file', 'publish-run'],
+  'export by pages': ['import-file', 'publish-run'],
+  'renewal of links': ['renew-links'],
+  'take-over': ['resume-exports', 'begin-run'],
+  retention: ['housekeeping'],
+  poll: ['poll'],
+  dispatch: ['dispatch-events'],
+  delivery: ['deliver'],
+}
+
+const is = (kinds: string) => (step: string) => new RegExp(`^[\\w-]+: (?:${kinds}) `).test(step)
+const isWrite = is('write|create|drop|send')
+const isBatch = is('write')
+const isStorage = is('read|list|write|create|drop|send')
+const isCall = is('GET')
+
+/** The faults of steps, by what they do; a fault of a step is tried at the first time that it is seen. */
+const matrix: { at: (step: string, subject: Subject) => boolean; faults: Fault[] }[] = [
+  { at: () => true, faults: [faults.twoInstances] },
+  { at: isStorage, faults: [faults.busy, faults.silentStorage] },
+  { at: isWrite, faults: faults.lostAnswers },
+  { at: isBatch, faults: faults.conflicts },
+  {
+    at: (step) => isWrite(step) && /^(?:begin-run|import-file|renew-links|publish-run)/.test(step),
+    faults: [faults.lostExecutor],
+  },
+  { at: isCall, faults: faults.brokenWays },
+  { at: is('POST'), faults: faults.brokenWays },
+  { at: ending('POST token'), faults: faults.tokens },
+  {
+    at: ending('GET InfoGatheringExport'),
+    faults: [
+      ...faults.refusals('exportStatus'),
+      ...faults.listings,
+      faults.ownBudget('InfoGatheringExport'),
+    ],
+  },
+  {
+    at: ending('GET deviceavinfo'),
+    faults: [
+      ...faults.refusals('jsonStatus'),
+      ...faults.pages,
+      ...faults.fleets,
+      faults.ownBudget('deviceavinfo'),
+    ],
+  },
+  { at: ending('import-file: GET blob'), faults: [...faults.files, ...faults.fleets] },
+  {
+    at: ending('GET machineactions'),
+    faults: [
+      ...faults.refusals('machineActionsStatus'),
+      ...faults.lists,
+      faults.ownBudget('machine-actions'),
+    ],
+  },
+  { at: ending('GET machineactions by id'), faults: faults.refusals('machineActionStatus') },
+  { at: ending('POST receiver'), faults: faults.receivers },
+]
+
+function ending(text: string) {
+  return (step: string) => step.endsWith(text)
+}
+
+/** Every cell: death at each request, the other faults at each kind of request, the clock at the begin of each stage. */
+export const cells: Cell[] = subjects.flatMap((subject) =>
+  (stages[subject.name] ?? []).flatMap((stage) => {
+    const steps = Object.entries(stepsOf(subject)).filter(([step]) => step.startsWith(`${stage}:`))
+    const [first] = steps
+    return [
+      ...steps.flatMap(([step, times]) =>
+        Array.from({ length: times }, (_, n) => (n === 0 ? step : `${step} (${n + 1})`)).flatMap(
+          (one) => faults.deaths.map((fault) => ({ subject, step: one, fault })),
+        ),
+      ),
+      ...(first ? faults.clocks.map((fault) => ({ subject, step: first[0], fault })) : []),
+      ...steps.flatMap(([step]) =>
+        matrix
+          .filter(({ at }) => at(step, subject))
+          .flatMap(({ faults }) => faults.map((fault) => ({ subject, step, fault }))),
+      ),
+    ]
+  }),
+)
