@@ -63,7 +63,15 @@ export async function brokenLedger(
     !all.some((run) => ['starting', 'listing', 'importing'].includes(run.state)),
     'a run has not ended',
   )
+  say(
+    !all.some(({ state, reason }) => state === 'failed' && !reason),
+    'a run has failed and does not say why',
+  )
   for (const run of all.filter(({ state, snapshot }) => state === 'published' && snapshot)) {
+    if (!(await names()).includes(run.snapshot ?? '')) {
+      broken.push(`the table of ${run.runId} is gone`)
+      continue
+    }
     const written = (await allRows(tables, run.snapshot ?? '')).length
     broken.push(...(await differences(run)))
     say(run.written === written, `${run.runId} counts ${run.written} rows and has ${written}`)

@@ -1,5 +1,5 @@
-import * as faults from './faults.ts'
 import type { Fault } from './faults.ts'
+import * as faults from './faults.ts'
 import allSteps from './steps.json' with { type: 'json' }
 import { type Subject, subjects } from './subjects.ts'
 
@@ -9,9 +9,12 @@ export interface Cell {
   /** The name of a step and, from the second time on, which time it is: `publish-run: list Exports (2)`. */
   step: string
   fault: Fault
+  /** The storage emulator is its storage, in place of tables in memory. */
+  onEmulator?: boolean
 }
 
-export const nameOf = ({ subject, step, fault }: Cell) => `${subject.name} | ${step} | ${fault.name}`
+export const nameOf = ({ subject, step, fault, onEmulator }: Cell) =>
+  `${subject.name} | ${step} | ${fault.name}${onEmulator ? ' | on the emulator' : ''}`
 
 /** How often each step is seen in the work of a subject without faults, in order. */
 export const stepsOf = (subject: Subject): Record<string, number> =>
@@ -20,9 +23,9 @@ export const stepsOf = (subject: Subject): Record<string, number> =>
 /** The stages of each subject that are hit: the others are hit in another subject. */
 const stages: Record<string, string[]> = {
   'export by files': ['start-export', 'begin-run', 'import-file', 'publish-run'],
-  'export by pages': ['import-file', 'publish-run'],
+  'export by pages': ['import-file'],
   'renewal of links': ['renew-links'],
-  'take-over': ['resume-exports', 'begin-run'],
+  'take-over': ['resume-exports'],
   retention: ['housekeeping'],
   poll: ['poll'],
   dispatch: ['dispatch-events'],
@@ -30,16 +33,23 @@ const stages: Record<string, string[]> = {
 }
 
 const is = (kinds: string) => (step: string) => new RegExp(`^[\\w-]+: (?:${kinds}) `).test(step)
+const isRead = is('read|list|GET')
 const isWrite = is('write|create|drop|send')
 const isBatch = is('write')
 const isStorage = is('read|list|write|create|drop|send')
 const isCall = is('GET')
 
+/** The heartbeat's reads, and all but one of the tables that a new instance makes sure of. */
+const isPassedOver = (step: string) =>
+  /^resume-exports: read (?:Budgets|Streams) |^dispatch-events: create (?!Streams|event-deliveries)/.test(
+    step,
+  )
+
 /** The faults of steps, by what they do; a fault of a step is tried at the first time that it is seen. */
 const matrix: { at: (step: string, subject: Subject) => boolean; faults: Fault[] }[] = [
   { at: () => true, faults: [faults.twoInstances] },
-  { at: isStorage, faults: [faults.busy, faults.silentStorage] },
-  { at: isWrite, faults: faults.lostAnswers },
+  { at: isStorage, faults: [faults.busy] },
+  { at: isWrite, faults: [faults.silentStorage, ...faults.lostAnswers] },
   { at: isBatch, faults: faults.conflicts },
   {
     at: (step) => isWrite(step) && /^(?:begin-run|import-file|renew-links|publish-run)/.test(step),
@@ -83,14 +93,20 @@ function ending(text: string) {
 }
 
 /** Every cell: death at each request, the other faults at each kind of request, the clock at the begin of each stage. */
-export const cells: Cell[] = subjects.flatMap((subject) =>
+const inMemory: Cell[] = subjects.flatMap((subject) =>
   (stages[subject.name] ?? []).flatMap((stage) => {
-    const steps = Object.entries(stepsOf(subject)).filter(([step]) => step.startsWith(`${stage}:`))
+    const steps = Object.entries(stepsOf(subject)).filter(
+      ([step]) => step.startsWith(`${stage}:`) && !isPassedOver(step),
+    )
     const [first] = steps
     return [
       ...steps.flatMap(([step, times]) =>
         Array.from({ length: times }, (_, n) => (n === 0 ? step : `${step} (${n + 1})`)).flatMap(
-          (one) => faults.deaths.map((fault) => ({ subject, step: one, fault })),
+          // A death after a read is that before the next request.
+          (one) =>
+            (isRead(step) ? [faults.killedBefore] : [faults.killedBefore, faults.killedAfter]).map(
+              (fault) => ({ subject, step: one, fault }),
+            ),
         ),
       ),
       ...(first ? faults.clocks.map((fault) => ({ subject, step: first[0], fault })) : []),
@@ -102,3 +118,15 @@ export const cells: Cell[] = subjects.flatMap((subject) =>
     ]
   }),
 )
+
+/** One of so many cells of faults of storage is played on the emulator, too: it is five times as slow. */
+const EMULATED = 25
+
+const ofStorage = inMemory.filter(({ step, fault }) => isStorage(step) && !fault.mayFail)
+
+export const cells: Cell[] = [
+  ...inMemory,
+  ...ofStorage
+    .filter((_, index) => index % EMULATED === 0)
+    .map((cell) => ({ ...cell, onEmulator: true })),
+]

@@ -18,6 +18,7 @@ beforeAll(async () => {
 test.each(selected.map((cell) => [nameOf(cell), cell] as const))('%s', async (name, cell) => {
   const { outcome, broken, lines } = await play(apps, cell)
 
-  if (FAULTS_RESULTS) appendFileSync(FAULTS_RESULTS, `${JSON.stringify({ name, outcome, broken })}\n`)
+  if (FAULTS_RESULTS)
+    appendFileSync(FAULTS_RESULTS, `${JSON.stringify({ name, outcome, broken })}\n`)
   expect(broken, lines.join('\n')).toEqual([])
 })

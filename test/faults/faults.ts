@@ -1,7 +1,7 @@
 import { type Faults, type ForcedAnswer, noFaults } from '../../local/simulator/faults.ts'
 import type { FleetOptions } from '../../local/simulator/layout.ts'
-import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
 import { changesSwitches } from '../../local/simulator/switches/changes.ts'
+import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
 import type { Call, Outcome } from './network.ts'
 import { failure, refusedBatch } from './storage-service.ts'
 import { HOUR, MINUTE, type World } from './world.ts'
@@ -11,6 +11,8 @@ export interface Fault {
   /** In plain words, such as `killed before`. */
   name: string
   happen(world: World, call: Call): Promise<Outcome>
+  /** The upstream offers nothing that could be published: the run may end as failed. */
+  mayFail?: boolean
   /** How many times in a row it happens; 1 when absent. */
   times?: number
   /** Before the work, and after it. */
@@ -40,17 +42,15 @@ const jump = (name: string, ms: number): Fault => ({
   end: async (world) => (await world.live()).setAhead(0),
 })
 
-/** Faults that can come at any step. */
-export const deaths: Fault[] = [
-  { name: 'killed before', happen: kill },
-  {
-    name: 'killed after',
-    async happen(world, { send }) {
-      await send()
-      return kill(world)
-    },
+export const killedBefore: Fault = { name: 'killed before', happen: kill }
+
+export const killedAfter: Fault = {
+  name: 'killed after',
+  async happen(world, { send }) {
+    await send()
+    return kill(world)
   },
-]
+}
 
 export const lostExecutor: Fault = {
   name: 'killed after, and the durable engine has lost the run',
@@ -106,7 +106,10 @@ export const lostAnswers: Fault[] = [
 ]
 
 export const conflicts: Fault[] = [
-  { name: 'refused with 412', happen: async () => refusedBatch(412, 'UpdateConditionNotSatisfied') },
+  {
+    name: 'refused with 412',
+    happen: async () => refusedBatch(412, 'UpdateConditionNotSatisfied'),
+  },
   { name: 'refused with 409', happen: async () => refusedBatch(409, 'EntityAlreadyExists') },
 ]
 
@@ -117,6 +120,7 @@ const simulated = (
   { throttles = 0 }: { throttles?: number } = {},
 ): Fault => ({
   name,
+  mayFail: true,
   begin(world) {
     world.simulator.setFaults(faults())
     world.forced.throttles += throttles
@@ -124,8 +128,7 @@ const simulated = (
   happen: (_world, { send }) => send(),
   times: Number.POSITIVE_INFINITY,
   // The links of the network, not those of the simulator.
-  end: ({ simulator, network }) =>
-    simulator.setFaults({ ...noFaults, linkOrigin: network.origin }),
+  end: ({ simulator, network }) => simulator.setFaults({ ...noFaults, linkOrigin: network.origin }),
 })
 
 const LASTING = Number.POSITIVE_INFINITY
@@ -164,8 +167,8 @@ export const brokenWays: Fault[] = [
   },
 ]
 
-const half = (outcome: Outcome, then: 'reset' | 'silence'): Outcome =>
-  typeof outcome === 'object' && 'status' in outcome ? { half: outcome, then } : outcome
+const half = (outcome: Outcome, end: 'reset' | 'silence'): Outcome =>
+  typeof outcome === 'object' && 'status' in outcome ? { half: outcome, end } : outcome
 
 export const tokens: Fault[] = [
   simulated('the token endpoint answers 503', () => ({
@@ -219,6 +222,7 @@ export const fleets: Fault[] = [
 function fleetOf(name: string, options: Partial<FleetOptions>): Fault {
   return {
     name,
+    mayFail: true,
     begin: (world) => world.setFleet(world.fleetAt(6, options)),
     happen: (_world, { send }) => send(),
   }
@@ -226,15 +230,24 @@ function fleetOf(name: string, options: Partial<FleetOptions>): Fault {
 
 /** What may happen to a listing. */
 export const listings: Fault[] = [
-  simulated('no file is listed', () => ({ emptyList: true })),
+  // Of a renewal, too: it begins with the step.
+  {
+    ...simulated('no file is listed', () => ({})),
+    happen({ simulator }, { send }) {
+      simulator.setFaults({ emptyList: true })
+      return send()
+    },
+  },
   simulated('no time of the export', () => ({ nullGeneratedTime: true })),
   {
     name: 'an older export is listed',
+    mayFail: true,
     begin: (world) => world.setFleet(world.fleetAt(-6)),
     happen: (_world, { send }) => send(),
   },
   {
     name: 'another export is listed',
+    mayFail: true,
     happen(world, { send }) {
       world.setFleet(world.fleetAt(12))
       return send()
@@ -256,9 +269,7 @@ export const ownBudget = (family: string): Fault => ({
 /** What lists of items may be, as the simulator's switches have them. */
 export const lists: Fault[] = Object.entries(changesSwitches)
   .filter(([, { faults }]) => !('machineActionsStatus' in faults))
-  .map(([name, { faults }]) =>
-    simulated(name.replaceAll('-', ' '), () => structuredClone(faults)),
-  )
+  .map(([name, { faults }]) => simulated(name.replaceAll('-', ' '), () => structuredClone(faults)))
 
 /** What pages of devices may be. */
 export const pages: Fault[] = [

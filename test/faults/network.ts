@@ -1,10 +1,16 @@
-import { createServer, type IncomingMessage, request as forward, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  request as forward,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Instance } from './instance.ts'
 import { type Answer, type Asked, operationsIn, queueIn, type Storage } from './storage-service.ts'
 
 /** What becomes of a request: an answer, half of one and then nothing more, no answer, or a lost connection. */
-export type Outcome = Answer | { half: Answer; then: 'silence' | 'reset' } | 'silence' | 'reset'
+export type Outcome = Answer | { half: Answer; end: 'silence' | 'reset' } | 'silence' | 'reset'
 
 /** A request of an instance on its way. */
 export interface Call {
@@ -37,7 +43,7 @@ export async function createNetwork(
   let newest: Caller = { isDead: false }
   let interfere: Interfere | undefined
   let active = 0
-  let silent = 0
+  const unanswered = new Set<{ caller: Caller }>()
   const steps: string[] = []
   const answers: { step: string; status: number }[] = []
 
@@ -65,12 +71,12 @@ export async function createNetwork(
       const asked = await readRequest(request)
       const outcome = await outcomeOf(caller, asked)
       write(response, outcome)
-      const isSilent = outcome === 'silence' || ('half' in Object(outcome) && !response.writableEnded)
-      if (!isSilent || caller.isDead) return
-      silent += 1
-      response.once('close', () => {
-        silent -= 1
-      })
+      const isSilent =
+        outcome === 'silence' || ('half' in Object(outcome) && !response.writableEnded)
+      if (!isSilent) return
+      const wait = { caller }
+      unanswered.add(wait)
+      response.once('close', () => unanswered.delete(wait))
     } catch (error) {
       response.writeHead(500).end(String(error))
     } finally {
@@ -130,7 +136,7 @@ export async function createNetwork(
     },
     /** Requests of living instances that wait for an answer in vain. */
     get silent() {
-      return silent
+      return [...unanswered].filter(({ caller }) => !caller.isDead).length
     },
     /** A request waits on purpose: time may pass. */
     async waiting<T>(work: Promise<T>): Promise<T> {
@@ -163,15 +169,18 @@ function write(response: ServerResponse, outcome: Outcome): void {
   if (outcome === 'silence') return
   if (outcome === 'reset') return void response.socket?.resetAndDestroy()
   if (!('half' in outcome)) {
-    response.writeHead(outcome.status, { ...outcome.headers, 'content-length': Buffer.byteLength(outcome.body) })
+    response.writeHead(outcome.status, {
+      ...outcome.headers,
+      'content-length': Buffer.byteLength(outcome.body),
+    })
     return void response.end(outcome.body)
   }
-  const { half, then } = outcome
+  const { half, end } = outcome
   const body = Buffer.from(half.body)
   response.writeHead(half.status, { ...half.headers, 'content-length': body.length })
   response.write(body.subarray(0, Math.ceil(body.length / 2)), () => {
     // The written part is sent first, so that the caller gets the start of an answer.
-    if (then === 'reset') setImmediate(() => response.socket?.resetAndDestroy())
+    if (end === 'reset') setImmediate(() => response.socket?.resetAndDestroy())
   })
 }
 
@@ -182,12 +191,16 @@ export function sendTo(origin: string, { method, path, headers, body }: Asked): 
       const pieces: Buffer[] = []
       const { statusCode: status = 0 } = answer
       const { 'transfer-encoding': _chunks, ...kept } = answer.headers
-      const whole = () => ({ status, headers: kept as Record<string, string>, body: Buffer.concat(pieces) })
+      const whole = () => ({
+        status,
+        headers: kept as Record<string, string>,
+        body: Buffer.concat(pieces),
+      })
       try {
         for await (const piece of answer) pieces.push(piece)
         resolve(whole())
       } catch {
-        resolve({ half: whole(), then: 'reset' })
+        resolve({ half: whole(), end: 'reset' })
       }
     })
     sent.on('error', () => resolve('reset'))

@@ -1,37 +1,33 @@
 import type { Cell } from './cells.ts'
+import { openEmulator } from './emulator.ts'
 import type { LoadedApp } from './instance.ts'
-import { brokenPromises, brokenSnapshots } from './promises.ts'
+import { brokenCurrent, brokenPromises } from './promises.ts'
 import type { Subject } from './subjects.ts'
 import { createWorld, type World } from './world.ts'
 
 /** Plays a cell to its end: what came out, and the promises that are broken. */
 export async function play(apps: [LoadedApp, LoadedApp], cell: Cell) {
   const { subject, fault } = cell
-  const world = await createWorld(apps, subject.settings)
+  const open = cell.onEmulator ? await openEmulator() : undefined
+  const world = await createWorld(apps, subject.settings, open)
   try {
     await subject.prepare(world)
-    world.network.steps.length = 0
     await fault.begin?.(world)
     const hits = hit(world, cell)
     await subject.work(world)
     world.network.interfere(undefined)
     await fault.end?.(world)
-    // Another snapshot than a whole one is never shown, whatever happens.
-    const meanwhile = (await brokenSnapshots(world)).filter((one) => !isUnderWay(one))
+    const meanwhile = await brokenCurrent(world)
     await subject.goOn(world)
     const broken = [...meanwhile, ...(await brokenPromises(world))]
     if (hits.count === 0) broken.push('the step was never reached')
-    return { outcome: await subject.outcome(world), broken, lines: world.lines }
+    const outcome = await subject.outcome(world)
+    if (!fault.mayFail && outcome.startsWith('failed')) broken.push(`the run ${outcome}`)
+    return { outcome, broken, lines: world.lines }
   } finally {
     await world.stop()
   }
 }
-
-/** What the ledger may say while a run is in progress. */
-const isUnderWay = (broken: string) =>
-  /^(?:a run is still active|a link is left|a run has not ended|tables without a run|a run without a snapshot)/.test(
-    broken,
-  )
 
 /** Lets the fault happen when its step is reached, and again as often as it lasts. */
 function hit(world: World, { step, fault }: Cell) {

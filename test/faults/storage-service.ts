@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Queue } from '../../shared/platform/queue.ts'
 import {
   type Columns,
   type Operation,
@@ -7,9 +8,9 @@ import {
   TableConflict,
 } from '../../shared/platform/table.ts'
 import type { Clock } from '../../shared/platform/time.ts'
-import type { Queue } from '../../shared/platform/queue.ts'
 import { createMemoryQueue, type MemoryQueue, type QueueConsumer } from '../memory-queue.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import type { Outcome } from './network.ts'
 
 /** An answer, whole: of storage or of an upstream. */
 export interface Answer {
@@ -30,7 +31,7 @@ export interface Asked {
 /** A storage account behind the network, and what tests read of it. */
 export interface Storage {
   account: { name: string; key: string }
-  answer(asked: Asked): Promise<Answer>
+  answer(asked: Asked): Promise<Outcome>
   /** Converts the date of an answer to the time of the clock. */
   dateOf(date: Date): Date
   table(name: string): Table
@@ -188,7 +189,8 @@ export function operationsIn(text: string): { table: string; operation: Operatio
     const key = { partitionKey, rowKey }
     if (verb === 'DELETE') return { table, operation: { ...key, kind: 'delete' } }
     if (verb === 'POST') return { table, operation: { ...key, kind: 'insert', columns } }
-    if (etag && etag !== '*') return { table, operation: { ...key, kind: 'replace', columns, etag } }
+    if (etag && etag !== '*')
+      return { table, operation: { ...key, kind: 'replace', columns, etag } }
     return { table, operation: { ...key, kind: 'upsert', columns } }
   })
 }

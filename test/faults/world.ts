@@ -127,11 +127,13 @@ export async function createWorld(
         // A dead one neither deletes a message nor returns it.
         const own = {
           ...queue,
-          remove: async (one: typeof message) => void (instance.isDead || (await queue.remove(one))),
+          remove: async (one: typeof message) =>
+            void (instance.isDead || (await queue.remove(one))),
           hide: async (one: typeof message, seconds: number) =>
             void (instance.isDead || (await queue.hide(one, seconds))),
         }
-        const handle = (body: unknown) => settled(instance.deliver(body, name === queueNames.retries))
+        const handle = (body: unknown) =>
+          settled(instance.deliver(body, name === queueNames.retries))
         await handleReceived({ queue: own, poison, handle }, message)
       }
     }
