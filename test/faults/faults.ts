@@ -10,14 +10,14 @@ import { HOUR, MINUTE, type World } from './world.ts'
 export interface Fault {
   /** In plain words, such as `killed before`. */
   name: string
-  happen(world: World, call: Call): Promise<Outcome>
+  happen(world: World, call: Call, nth: number): Promise<Outcome>
   /** The upstream offers nothing that could be published: the run may end as failed. */
   mayFail?: boolean
   /** How many times in a row it happens; 1 when absent. */
   times?: number
   /** Before the work, and after it. */
-  begin?(world: World): void | Promise<void>
-  end?(world: World): void | Promise<void>
+  begin?(world: World): unknown
+  end?(world: World): unknown
 }
 
 const DAY = 24 * HOUR
@@ -113,23 +113,36 @@ export const conflicts: Fault[] = [
   { name: 'refused with 409', happen: async () => refusedBatch(409, 'EntityAlreadyExists') },
 ]
 
-/** The simulator behaves in another way while the work goes on; `step` is only where that is seen. */
+/** From when on the simulator behaves in another way, and how many calls it then refuses as too many. */
+interface Simulated {
+  from?: 'begin' | 'step'
+  throttles?: number
+}
+
+/** The simulator behaves in another way from the begin of the work, or from the step, to the end of the work. */
 const simulated = (
   name: string,
   faults: () => Partial<Faults>,
-  { throttles = 0 }: { throttles?: number } = {},
-): Fault => ({
-  name,
-  mayFail: true,
-  begin(world) {
+  { from = 'begin', throttles = 0 }: Simulated = {},
+): Fault => {
+  const set = (world: World) => {
     world.simulator.setFaults(faults())
     world.forced.throttles += throttles
-  },
-  happen: (_world, { send }) => send(),
-  times: Number.POSITIVE_INFINITY,
-  // The links of the network, not those of the simulator.
-  end: ({ simulator, network }) => simulator.setFaults({ ...noFaults, linkOrigin: network.origin }),
-})
+  }
+  return {
+    name,
+    mayFail: true,
+    begin: (world) => from === 'begin' && set(world),
+    happen(world, { send }, nth) {
+      if (from === 'step' && nth === 1) set(world)
+      return send()
+    },
+    times: Number.POSITIVE_INFINITY,
+    // The links of the network, not those of the simulator.
+    end: ({ simulator, network }) =>
+      simulator.setFaults({ ...noFaults, linkOrigin: network.origin }),
+  }
+}
 
 const LASTING = Number.POSITIVE_INFINITY
 
@@ -137,19 +150,21 @@ const LASTING = Number.POSITIVE_INFINITY
 export const refusals = (
   status: 'exportStatus' | 'jsonStatus' | 'machineActionsStatus' | 'machineActionStatus',
 ): Fault[] => {
-  const forced = (answer: ForcedAnswer['answer'], calls: number) => () => ({
-    [status]: { answer, calls, retryAfterSeconds: 30 },
-  })
+  const refused = (name: string, answer: ForcedAnswer['answer'], calls: number, throttles = 0) =>
+    simulated(name, () => ({ [status]: { answer, calls, retryAfterSeconds: 30 } }), {
+      from: 'step',
+      throttles,
+    })
   return [
-    simulated('the token has expired', forced(401, 1)),
-    simulated('403 once', forced(403, 1)),
-    simulated('403', forced(403, LASTING)),
-    simulated('404', forced(404, LASTING)),
-    simulated('500 twice', forced(500, 2)),
-    simulated('500', forced(500, LASTING)),
-    simulated('429: the upstream has had enough calls', forced(429, 1), { throttles: 1 }),
-    simulated('the page of a proxy', forced('html-200', 1)),
-    simulated('JSON that is no JSON', forced('broken-json', 1)),
+    refused('the token has expired', 401, 1),
+    refused('403 once', 403, 1),
+    refused('403', 403, LASTING),
+    refused('404', 404, LASTING),
+    refused('500 twice', 500, 2),
+    refused('500', 500, LASTING),
+    refused('429: the upstream has had enough calls', 429, 1, 1),
+    refused('the page of a proxy', 'html-200', 1),
+    refused('JSON that is no JSON', 'broken-json', 1),
   ]
 }
 
@@ -170,11 +185,12 @@ export const brokenWays: Fault[] = [
 const half = (outcome: Outcome, end: 'reset' | 'silence'): Outcome =>
   typeof outcome === 'object' && 'status' in outcome ? { half: outcome, end } : outcome
 
+const tokenFault = (name: string, answer: 403 | 503) =>
+  simulated(name, () => ({ tokenStatus: { answer, calls: LASTING } }), { from: 'step' })
+
 export const tokens: Fault[] = [
-  simulated('the token endpoint answers 503', () => ({
-    tokenStatus: { answer: 503, calls: LASTING },
-  })),
-  simulated('the token endpoint refuses', () => ({ tokenStatus: { answer: 403, calls: LASTING } })),
+  tokenFault('the token endpoint answers 503', 503),
+  tokenFault('the token endpoint refuses', 403),
 ]
 
 const HALF_AN_HOUR_S = 1800
@@ -230,20 +246,15 @@ function fleetOf(name: string, options: Partial<FleetOptions>): Fault {
 
 /** What may happen to a listing. */
 export const listings: Fault[] = [
-  // Of a renewal, too: it begins with the step.
-  {
-    ...simulated('no file is listed', () => ({})),
-    happen({ simulator }, { send }) {
-      simulator.setFaults({ emptyList: true })
-      return send()
-    },
-  },
-  simulated('no time of the export', () => ({ nullGeneratedTime: true })),
+  simulated('no file is listed', () => ({ emptyList: true }), { from: 'step' }),
+  simulated('no time of the export', () => ({ nullGeneratedTime: true }), { from: 'step' }),
   {
     name: 'an older export is listed',
     mayFail: true,
-    begin: (world) => world.setFleet(world.fleetAt(-6)),
-    happen: (_world, { send }) => send(),
+    happen(world, { send }) {
+      world.setFleet(world.fleetAt(-6))
+      return send()
+    },
   },
   {
     name: 'another export is listed',
@@ -258,6 +269,7 @@ export const listings: Fault[] = [
 /** Our own budget has no token for a while. */
 export const ownBudget = (family: string): Fault => ({
   name: 'the budget is exhausted',
+  mayFail: true,
   async begin(world) {
     const { theApp } = (await world.live()).app
     const { budget } = await world.settled(theApp().defender())

@@ -39,7 +39,7 @@ function hit(world: World, { step, fault }: Cell) {
     const isHit = hits.seen >= Number(nth) && hits.count < (fault.times ?? 1)
     if (!isHit) return call.send()
     hits.count += 1
-    return fault.happen(world, call)
+    return fault.happen(world, call, hits.count)
   })
   return hits
 }

@@ -1,2 +1,27 @@
-/** The cells of `npm test`: each kind of fault, and the steps that most depends on. */
-export const quick: string[] = []
+/** The cells of `npm test`: each kind of fault, at the steps that most depends on. */
+export const quick = [
+  'export by files | start-export: start executor | killed before',
+  'export by files | begin-run: write Exports file+listing | killed after',
+  'export by files | import-file: write AvHealthSnapshot device | done, but the answer is lost',
+  'export by files | import-file: GET blob | a file ends early',
+  'export by files | import-file: GET blob | the fleet has shrunk to a half',
+  'export by files | publish-run: write Exports current+run | killed after',
+  'export by files | publish-run: write Exports current+run | another instance does the same meanwhile',
+  'export by files | publish-run: write Streams event+head+mark | storage gives no answer',
+  'export by pages | import-file: GET deviceavinfo | connection reset in the middle of the answer',
+  'renewal of links | renew-links: GET InfoGatheringExport | another export is listed',
+  'take-over | resume-exports: write Exports active+run | killed after',
+  'retention | housekeeping: drop AvHealthSnapshot | killed after',
+  'poll | poll: read Streams head | the clock jumps a day back',
+  'poll | poll: GET machineactions | the token has expired',
+  'poll | poll: GET machineactions | the budget is exhausted',
+  'poll | poll: write Streams event+head+item+poll | another instance does the same meanwhile',
+  'poll | poll: write Streams event+head+item+poll | done, but storage gives no answer',
+  'poll | poll: write Deliveries due+event | storage answers 503',
+  'dispatch | dispatch-events: send event-deliveries | killed before',
+  'dispatch | dispatch-events: write Streams dispatched | refused with 412',
+  'delivery | deliver: write Subscriptions subscription | killed after',
+  'delivery | deliver: POST receiver | killed after',
+  'delivery | deliver: POST receiver | another instance does the same meanwhile',
+  'delivery | deliver: write Deliveries due+event | done, but the answer is lost',
+]

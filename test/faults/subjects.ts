@@ -69,11 +69,17 @@ const exporting = {
   outcome: exportOutcome,
 }
 
-/** How often the receiver got an event at most. */
+/** What the work said when it failed, and how often the receiver got the events. */
 async function deliveryOutcome(world: World): Promise<string> {
-  const attempts = world.simulator.receiver('receiver').deliveries.map(({ attempt }) => attempt)
+  const { deliveries } = world.simulator.receiver('receiver')
   const events = await eventsOf(world)
-  return `${events.length} events, ${attempts.length - events.length} posted again`
+  const again = deliveries.length - events.length
+  const failed = world.lines.find((line) => line.includes('poll failed')) ?? ''
+  const reason = /"reason":"((?:[^"\\]|\\.)*)"/.exec(failed)?.[1]
+  const posted = again === 0 ? 'each posted once' : `${again} posted again`
+  return [reason && `a poll failed: ${plain(reason)}`, `${events.length} events, ${posted}`]
+    .filter(Boolean)
+    .join('; ')
 }
 
 /** The first poll tells nothing; a0 is older than what a poll lists, a1 and a2 are told and delivered. */
