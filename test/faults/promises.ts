@@ -71,7 +71,7 @@ export async function eventsOf({ storage }: World) {
 /** Each change of the upstream is one event, and each published run is one; nothing else is. */
 async function brokenFeed(world: World): Promise<string[]> {
   const events = await eventsOf(world)
-  const told = events.map(({ type, subject, data }) =>
+  const emitted = events.map(({ type, subject, data }) =>
     type.includes('snapshot') ? `${subject} published` : `${subject} ${data.to}`,
   )
   const runs = await ledgerOf(world).runs(100)
@@ -80,8 +80,8 @@ async function brokenFeed(world: World): Promise<string[]> {
   )
   const expected = [...world.changes, ...published.map(({ runId }) => `${runId} published`)]
   return [
-    ...difference(expected, told).map((one) => `no event says ${one}`),
-    ...difference(told, expected).map((one) => `an event too many says ${one}`),
+    ...difference(expected, emitted).map((one) => `no event says ${one}`),
+    ...difference(emitted, expected).map((one) => `an event too many says ${one}`),
     ...(new Set(events.map(({ id }) => id)).size < events.length ? ['two events have one id'] : []),
   ]
 }
