@@ -2,6 +2,7 @@ import type { Fault } from './faults.ts'
 import * as faults from './faults.ts'
 import allSteps from './steps.json' with { type: 'json' }
 import { type Subject, subjects } from './subjects.ts'
+import * as upstream from './upstream-faults.ts'
 
 /** A subject, hit by a fault at one of its steps. */
 export interface Cell {
@@ -52,37 +53,40 @@ const matrix: { at: (step: string, subject: Subject) => boolean; faults: Fault[]
     at: (step) => isWrite(step) && /^(?:begin-run|import-file|renew-links|publish-run)/.test(step),
     faults: [faults.lostExecutor],
   },
-  { at: isCall, faults: faults.brokenWays },
-  { at: is('POST'), faults: faults.brokenWays },
-  { at: ending('POST token'), faults: faults.tokens },
+  { at: isCall, faults: upstream.brokenWays },
+  { at: is('POST'), faults: upstream.brokenWays },
+  { at: ending('POST token'), faults: upstream.tokens },
   {
     at: ending('GET InfoGatheringExport'),
     faults: [
-      ...faults.refusals('exportStatus'),
-      ...faults.listings,
-      faults.ownBudget('InfoGatheringExport'),
+      ...upstream.refusals('exportStatus'),
+      ...upstream.listings,
+      upstream.ownBudget('InfoGatheringExport'),
     ],
   },
   {
     at: ending('GET deviceavinfo'),
     faults: [
-      ...faults.refusals('jsonStatus'),
-      ...faults.pages,
-      ...faults.fleets,
-      faults.ownBudget('deviceavinfo'),
+      ...upstream.refusals('jsonStatus'),
+      ...upstream.pages,
+      ...upstream.fleets,
+      upstream.ownBudget('deviceavinfo'),
     ],
   },
-  { at: ending('import-file: GET blob'), faults: [...faults.files, ...faults.fleets] },
+  {
+    at: ending('import-file: GET blob'),
+    faults: [...upstream.files, ...upstream.fleets, ...upstream.lines],
+  },
   {
     at: ending('GET machineactions'),
     faults: [
-      ...faults.refusals('machineActionsStatus'),
-      ...faults.lists,
-      faults.ownBudget('machine-actions'),
+      ...upstream.refusals('machineActionsStatus'),
+      ...upstream.lists,
+      upstream.ownBudget('machine-actions'),
     ],
   },
-  { at: ending('GET machineactions by id'), faults: faults.refusals('machineActionStatus') },
-  { at: ending('POST receiver'), faults: faults.receivers },
+  { at: ending('GET machineactions by id'), faults: upstream.refusals('machineActionStatus') },
+  { at: ending('POST receiver'), faults: upstream.receivers },
 ]
 
 function ending(text: string) {
@@ -119,7 +123,7 @@ const inMemory: Cell[] = subjects.flatMap((subject) =>
 /** One of so many cells of faults of storage is played on the emulator, too: it is five times as slow. */
 const EMULATED = 25
 
-const ofStorage = inMemory.filter(({ step, fault }) => isStorage(step) && !fault.mayFail)
+const ofStorage = inMemory.filter(({ step, fault }) => isStorage(step) && !fault.ends)
 
 export const cells: Cell[] = [
   ...inMemory,

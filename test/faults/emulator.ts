@@ -6,7 +6,8 @@ import type { Clock } from '../../shared/platform/time.ts'
 import type { QueueConsumer } from '../memory-queue.ts'
 import { freshStorage } from '../storage.ts'
 import { sendTo } from './network.ts'
-import { queueIn, type Storage } from './storage-service.ts'
+import type { Storage } from './storage-service.ts'
+import { queueIn } from './storage-wire.ts'
 
 /** A queue of an account for its receiver. */
 export function createQueueConsumer(connectionString: string, name: string): QueueConsumer {

@@ -36,7 +36,14 @@ export interface Engine {
   terminate(id: string): void
 }
 
+/** What an instance does now, and the same work by another one. */
+export interface Stage {
+  name: string
+  again?: (other: Instance) => Promise<unknown>
+}
+
 interface Surroundings {
+  stage: Stage
   network: Network
   storage: Storage
   time: VirtualTime
@@ -63,7 +70,7 @@ export interface Instance {
 
 export async function startInstance(
   app: LoadedApp,
-  { network, storage, time, engine, settings, note }: Surroundings,
+  { stage, network, storage, time, engine, settings, note }: Surroundings,
 ): Promise<Instance> {
   const { useOverrides, flows } = app
   const caller: Caller = { isDead: false }
@@ -120,16 +127,16 @@ export async function startInstance(
 
   /** Does work as one stage of the steps; `again` is the same work by another instance. */
   async function run<T>(
-    stage: string,
+    name: string,
     work: () => Promise<T>,
     again: (other: Instance) => Promise<unknown>,
   ): Promise<T> {
-    const before = { stage: network.stage, again: network.again }
-    Object.assign(network, { stage, again })
+    const before = { ...stage }
+    Object.assign(stage, { name, again })
     try {
       return await Promise.race([work(), death.promise])
     } finally {
-      Object.assign(network, before)
+      Object.assign(stage, before)
     }
   }
 

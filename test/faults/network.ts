@@ -6,11 +6,8 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Instance } from './instance.ts'
-import { type Answer, type Asked, operationsIn, queueIn, type Storage } from './storage-service.ts'
-
-/** What becomes of a request: an answer, half of one and then nothing more, no answer, or a lost connection. */
-export type Outcome = Answer | { half: Answer; end: 'silence' | 'reset' } | 'silence' | 'reset'
+import type { Storage } from './storage-service.ts'
+import { type Asked, type Outcome, operationsIn, queueIn } from './storage-wire.ts'
 
 /** A request of an instance on its way. */
 export interface Call {
@@ -33,11 +30,13 @@ export type Network = Awaited<ReturnType<typeof createNetwork>>
 
 /**
  * All that instances send to storage, upstreams and receivers passes here. Each instance has an origin of its own;
- * links and callback URLs lead to a common one, whose requests count as those of the newest instance.
+ * links and callback URLs lead to a common one, whose requests count as those of the newest instance. `stage` says what
+ * is being done.
  */
 export async function createNetwork(
   storage: Pick<Storage, 'answer' | 'account'>,
   upstream: () => string,
+  stage: () => string,
 ) {
   const servers: Server[] = []
   let newest: Caller = { isDead: false }
@@ -48,7 +47,7 @@ export async function createNetwork(
   const answers: { step: string; status: number }[] = []
 
   async function outcomeOf(caller: Caller, asked: Asked): Promise<Outcome> {
-    const step = `${network.stage}: ${requestName(asked, storage.account.name)}`
+    const step = `${stage()}: ${requestName(asked, storage.account.name)}`
     const call = {
       step,
       asked,
@@ -91,10 +90,7 @@ export async function createNetwork(
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
 
-  const network = {
-    /** What the instance does now, the first part of a step's name, and the same work by another instance. */
-    stage: '',
-    again: undefined as ((other: Instance) => Promise<unknown>) | undefined,
+  return {
     /** Where links and callback URLs lead. */
     origin: await listen(() => newest),
     /** The origin of a new instance. */
@@ -108,7 +104,7 @@ export async function createNetwork(
       let answer: T | undefined
       const own = { status: 200, headers: {}, body: '' }
       if (caller.isDead) return new Promise<never>(() => {})
-      const step = `${network.stage}: ${name}`
+      const step = `${stage()}: ${name}`
       steps.push(step)
       const call: Call = {
         step,
@@ -152,7 +148,6 @@ export async function createNetwork(
       }
     },
   }
-  return network
 }
 
 async function readRequest(request: IncomingMessage): Promise<Asked> {

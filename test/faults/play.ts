@@ -22,7 +22,9 @@ export async function play(apps: [LoadedApp, LoadedApp], cell: Cell) {
     const broken = [...meanwhile, ...(await brokenPromises(world))]
     if (hits.count === 0) broken.push('the step was never reached')
     const outcome = await subject.outcome(world)
-    if (!fault.mayFail && outcome.startsWith('failed')) broken.push(`the run ${outcome}`)
+    const { ends = 'published' } = fault
+    const isOther = /^(?:published|failed)/.test(outcome) && !outcome.startsWith(ends)
+    if (ends !== 'either' && isOther) broken.push(`the run has not ${ends}: ${outcome}`)
     return { outcome, broken, lines: world.lines }
   } finally {
     await world.stop()

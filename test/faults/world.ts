@@ -5,7 +5,14 @@ import { startSimulator } from '../../local/simulator/simulator.ts'
 import { queueNames } from '../../shared/events/deps.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { handleReceived } from '../memory-queue.ts'
-import { Died, type Engine, type Instance, type LoadedApp, startInstance } from './instance.ts'
+import {
+  Died,
+  type Engine,
+  type Instance,
+  type LoadedApp,
+  type Stage,
+  startInstance,
+} from './instance.ts'
 import { createNetwork } from './network.ts'
 import { orchestrate } from './orchestrate.ts'
 import { createStorageService, type Storage } from './storage-service.ts'
@@ -34,8 +41,13 @@ export async function createWorld(
   await clock.advance(BEGIN_MS)
   const storage = openStorage(clock)
   const fleets: Fleet[] = []
+  const stage: Stage = { name: '' }
   const simulator = await startSimulator({ clock, fleet: fleetAt(0), faults: noFaults })
-  const network = await createNetwork(storage, () => simulator.origin)
+  const network = await createNetwork(
+    storage,
+    () => simulator.origin,
+    () => stage.name,
+  )
   simulator.setFaults({ linkOrigin: network.origin })
   const lines: string[] = []
   const note = (line: string) => void lines.push(`${clock.now().toISOString()} ${line}`)
@@ -86,7 +98,15 @@ export async function createWorld(
   }
 
   async function start(by: LoadedApp): Promise<Instance> {
-    const instance = await startInstance(by, { network, storage, time, engine, settings, note })
+    const instance = await startInstance(by, {
+      stage,
+      network,
+      storage,
+      time,
+      engine,
+      settings,
+      note,
+    })
     started.push(instance)
     return instance
   }
@@ -146,7 +166,7 @@ export async function createWorld(
 
   return {
     ...{ clock, time, storage, simulator, network, lines, fleets, fleetAt, settled, live },
-    ...{ timer, execute, serveQueues, executions },
+    ...{ timer, execute, serveQueues, executions, stage },
     /** What the feed must say, such as `a1 Succeeded`. */
     changes: [] as string[],
     subscribers: [] as { name: string; id: string; since: Record<string, number> }[],
