@@ -132,7 +132,12 @@ export function createStorageService(clock: Pick<Clock, 'now'>): Storage {
     }
     const message = /<MessageText>(.*)<\/MessageText>/s.exec(body.toString())?.[1] ?? ''
     const delaySeconds = Number(url.searchParams.get('visibilitytimeout') ?? 0)
-    await queue(name).send(JSON.parse(unescapeXml(message)), { delaySeconds })
+    try {
+      await queue(name).send(JSON.parse(unescapeXml(message)), { delaySeconds })
+    } catch {
+      // It does not exist, or the message is too large; neither is worth another try.
+      return failure(404, 'QueueNotFound')
+    }
     return { status: 201, headers: { 'content-type': 'application/xml' }, body: SENT }
   }
 
