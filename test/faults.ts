@@ -33,7 +33,7 @@ const root = new URL('..', import.meta.url)
 async function runTests(name: string, env: Record<string, string>) {
   const results = join(folder, `${name}.jsonl`)
   writeFileSync(results, '')
-  const child = spawn('vitest', ['run', 'test/faults/', '--silent', '--reporter=default'], {
+  const child = spawn('vitest', ['run', 'test/faults/faults.test.ts', '--silent'], {
     env: { ...process.env, ...env, FAULTS_RESULTS: results },
     cwd: root,
     // On Windows the command is a script, which only a shell runs.
