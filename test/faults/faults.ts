@@ -11,6 +11,8 @@ export interface Fault {
   ends?: 'published' | 'failed' | 'either'
   /** How many times in a row it happens; 1 when absent. */
   times?: number
+  /** It may keep the step from being reached. */
+  isUnseen?: boolean
   /** Before the work, and after it. */
   begin?(world: World): unknown
   end?(world: World): unknown

@@ -12,8 +12,8 @@ import type { VirtualTime } from './virtual-time.ts'
 async function loadApp() {
   const app = await import('../../shared/app.ts')
   const flows = await import('../../shared/app/triggers.ts')
-  const { subscribe } = await import('../../shared/events/subscriptions/subscribe.ts')
-  return { ...app, flows, subscribe }
+  const { enable, subscribe } = await import('../../shared/events/subscriptions/subscribe.ts')
+  return { ...app, flows, enable, subscribe }
 }
 
 export type LoadedApp = Awaited<ReturnType<typeof loadApp>>

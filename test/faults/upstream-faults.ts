@@ -181,6 +181,7 @@ export const listings: Fault[] = [
 /** Our own budget has no token for a while. */
 export const ownBudget = (family: string): Fault => ({
   name: 'the budget is exhausted',
+  isUnseen: true,
   async begin(world) {
     const { theApp } = (await world.live()).app
     const { budget } = await world.settled(theApp().defender())
@@ -210,5 +211,9 @@ export const receivers: Fault[] = (
   begin: ({ simulator }) => simulator.receiver('receiver').setMode(mode, { retryAfter: '30' }),
   happen: (_world, { send }) => send(),
   times: LASTING,
-  end: ({ simulator }) => simulator.receiver('receiver').setMode('accept'),
+  // A receiver that is gone is posted to again when somebody enables its subscription.
+  async end(world) {
+    world.simulator.receiver('receiver').setMode('accept')
+    if (mode === 'gone') await world.enable()
+  },
 }))

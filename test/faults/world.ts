@@ -159,6 +159,12 @@ export async function createWorld(
     }
   }
 
+  /** What subscriptions need, without a log. */
+  async function deps() {
+    const { events } = await settled((await live()).app.theApp().events())
+    return events({ log: { info() {}, warn() {}, error() {} }, trace: {} })
+  }
+
   async function serveQueues(): Promise<void> {
     for (const name of Object.values(queueNames))
       if (await storage.hasQueue(name)) await serveQueue(name)
@@ -192,12 +198,9 @@ export async function createWorld(
     },
     /** Somebody subscribes to every stream. */
     async subscribe(name: string): Promise<void> {
-      const { theApp, subscribe } = (await live()).app
-      const silent = { log: { info() {}, warn() {}, error() {} }, trace: {} }
-      const section = await settled(theApp().events())
-      const deps = section.events(silent)
+      const { subscribe } = (await live()).app
       const { subscription } = await settled(
-        subscribe(deps, {
+        subscribe(await deps(), {
           callbackUrl: `${network.origin}/receiver/${name}`,
           description: null,
           filter: { streams: ['machine-actions', 'investigations', 'av-health'] },
@@ -205,6 +208,11 @@ export async function createWorld(
         }),
       )
       this.subscribers.push({ name, id: subscription.id, since: subscription.from })
+    },
+    /** An operator enables every subscription that is disabled. */
+    async enable(): Promise<void> {
+      const { enable } = (await live()).app
+      for (const { id } of this.subscribers) await settled(enable(await deps(), id))
     },
     async stop(): Promise<void> {
       for (const instance of started) instance.kill()
