@@ -20,6 +20,7 @@ export async function brokenPromises(world: World): Promise<string[]> {
     ...(await brokenDeliveries(world)),
     ...(await leftovers(world)),
     ...overdrawn(world),
+    ...world.late,
   ]
 }
 

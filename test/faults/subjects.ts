@@ -41,6 +41,7 @@ async function goOnUntilOver(world: World): Promise<void> {
     const waiting = await Promise.all(world.queues().map((queue) => world.storage.waiting(queue)))
     if (!isActive && waiting.flat().length === 0) return
   }
+  world.late.push('after 16 minutes a run is still active, or a message waits')
 }
 
 const plain = (text: string) =>

@@ -176,6 +176,8 @@ export async function createWorld(
     /** What the feed must say, such as `a1 Succeeded`. */
     changes: [] as string[],
     subscribers: [] as { name: string; id: string; since: Record<string, number> }[],
+    /** What was not over in time. */
+    late: [] as string[],
     /** How many answers 429 a fault has made. */
     forced: { throttles: 0 },
     /** An instance beside the present one. */
