@@ -12,7 +12,7 @@ const HEAD = `# What happens when things fail
 Written by \`npm run faults\`, which plays every line of this page on the app itself: its real functions, the simulated
 upstreams, and a storage account in memory (some lines: the storage emulator). A *step* is a request that the app sends
 while it does its work: to its tables and queues, to an upstream, to a receiver, or to the durable engine. At that step
-the fault happens. Then it ends, and the schedules go on. Each line holds only when afterwards
+the fault happens. Then it ends, and the schedules go on. A cell passes only when afterwards
 
 - each published snapshot is one whole export of the upstream, and its run counts it rightly;
 - a run that has failed says why, and the snapshot before it was shown all the time;
@@ -22,7 +22,8 @@ the fault happens. Then it ends, and the schedules go on. Each line holds only w
 - no lease is held, no message waits, no table is left without a run;
 - the upstream never had to refuse a call as one too many.
 
-A number in brackets says at how many of the requests of that kind the fault was tried, each in a line of its own.
+A number in brackets says at how many requests of that kind the fault was tried, each as a cell of its own. In the last
+section a real host is killed and started again.
 `
 
 /** The page for these results. */
