@@ -14,6 +14,7 @@ const features = {
   'batches written by hand, rows read without an await, merge joins': 24_200,
   'no request for what is dispatched': 100,
   'cached answers sent as they are, fewer comparisons of times': 2_200,
+  'tokens and budgets whose answer stalls': 400,
 }
 
 /** What the house may be at most. */
