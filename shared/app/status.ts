@@ -109,7 +109,7 @@ export const status = defineRoute<StatusDeps>()({
           defender: defender.value?.report ?? null,
           tenable: tenable.value?.report ?? null,
         },
-        changes: changes.value && mapValues(changes.value, ({ report }) => report),
+        changes: changes.value?.reports ?? null,
         events: events.value?.streams ?? null,
         deliveries: events.value?.deliveries ?? null,
         avHealth: avHealth.value?.report ?? null,
@@ -122,6 +122,3 @@ export const status = defineRoute<StatusDeps>()({
 })
 
 const toProblem = ({ sections: _sections, ...problem }: Found): Problem => problem
-
-const mapValues = <T, U>(record: Record<string, T>, map: (value: T) => U): Record<string, U> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))

@@ -1,4 +1,3 @@
-import type { BudgetLeft } from '../platform/budget-window.ts'
 import type { Environment } from '../platform/config.ts'
 import { isTokenError } from '../platform/credential.ts'
 import { DAY_MS, HOUR_MS } from '../platform/time.ts'
@@ -93,11 +92,11 @@ export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Envir
   const used = flows.filter((flow) => !flow.isUnused(env))
   for (const { key, section, title, family } of used) {
     const name = family ? 'Defender' : 'Tenable'
-    const { value } = family ? facts.defender : facts.tenable
-    const report = family
-      ? facts.defender.value?.families[family.name]
-      : facts.tenable.value?.report
+    const report = (family ? facts.defender : facts.tenable).value?.families[
+      family?.name ?? 'scans'
+    ]
     if (!report) continue
+    const { hourLeft, stoppedUntil } = report
     const code = codeOf(report, facts.now)
     const texts = describe(name, report, family?.roles ?? [])
     const consequences = [`${title}: no calls succeed`]
@@ -118,9 +117,7 @@ export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Envir
       )
       if (problem.severity === 'error') roots.set(key, problem)
     }
-    const budgets: Record<string, BudgetLeft> = value?.report.budgets ?? {}
-    const { hourLeft = null, stoppedUntil = null } = budgets[family?.name ?? 'scans'] ?? {}
-    if (code !== 'throttled' && (hourLeft === 0 || stoppedUntil !== null))
+    if (code !== 'throttled' && (hourLeft === 0 || stoppedUntil))
       add('throttled', [section], {
         title: `The calls to ${name} are used up`,
         cause: stoppedUntil ? `no call until ${stoppedUntil}` : 'no call is left in this hour',
