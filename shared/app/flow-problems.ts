@@ -2,7 +2,7 @@ import { STILL_MS } from '../exports/view.ts'
 import { nextRun } from '../platform/schedule.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { Facts } from './facts.ts'
-import type { Findings, Found, ProblemCode } from './problem-codes.ts'
+import type { Findings, FoundProblem, ProblemCode } from './problem-codes.ts'
 
 /** How long after its scheduled time a poll, or a run of the export, is late. */
 const POLL_MARGIN_MS = 15 * MINUTE_MS
@@ -18,7 +18,7 @@ function isLate(schedule: string, since: string, marginMs: number, now: Date, ru
 }
 
 type Texts = Parameters<Findings['add']>[2]
-type Roots = ReadonlyMap<string, Found>
+type Roots = ReadonlyMap<string, FoundProblem>
 
 const noTimers =
   'Restart the function app, and check that its timers are not disabled and that the last deployment is complete.'

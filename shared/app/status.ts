@@ -11,7 +11,12 @@ import { upstreamReportSchema } from '../platform/upstream-health.ts'
 import { loadFacts } from './facts.ts'
 import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
-import { type Found, type Problem, problemSchema, type SectionName } from './problem-codes.ts'
+import {
+  type FoundProblem,
+  type Problem,
+  problemSchema,
+  type SectionName,
+} from './problem-codes.ts'
 import { findProblems } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 
@@ -121,4 +126,4 @@ export const status = defineRoute<StatusDeps>()({
   },
 })
 
-const toProblem = ({ sections: _sections, ...problem }: Found): Problem => problem
+const toProblem = ({ sections: _sections, ...problem }: FoundProblem): Problem => problem

@@ -6,7 +6,7 @@ import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
 import type { Facts } from './facts.ts'
 import { grantDefender } from './fixes.ts'
 import { type Flow, flows } from './flows.ts'
-import type { Findings, Found, ProblemCode } from './problem-codes.ts'
+import type { Findings, FoundProblem, ProblemCode } from './problem-codes.ts'
 
 type Upstream = 'Defender' | 'Tenable'
 type State = UpstreamReport['state']
@@ -88,7 +88,7 @@ function describe(name: Upstream, report: UpstreamReport, roles: readonly string
 
 /** What is wrong with the upstreams; answers the problems that stop a flow, by its key. */
 export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Environment) {
-  const roots = new Map<string, Found>()
+  const roots = new Map<string, FoundProblem>()
   const used = flows.filter((flow) => !flow.isUnused(env))
   for (const { key, section, title, family } of used) {
     const name = family ? 'Defender' : 'Tenable'
