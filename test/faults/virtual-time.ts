@@ -59,7 +59,7 @@ export function createVirtualTime(load: () => { active: number; silent: number }
       const done = work.finally(() => {
         isDone = true
       })
-      // Whoever awaits the answer gets the error.
+      // The error goes to the one who awaits the answer.
       done.catch(() => {})
       for (let quiet = 0; !isDone; ) {
         await pause()
