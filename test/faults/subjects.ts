@@ -83,7 +83,7 @@ async function deliveryOutcome(world: World): Promise<string> {
     .join('; ')
 }
 
-/** The first poll sends no event; a0 is older than what a poll lists; the events of a1 and a2 are delivered. */
+/** The first poll makes no event; a0 is older than what a poll lists, a1 and a2 get events. */
 async function preparePolls(world: World): Promise<void> {
   const { actions } = world.simulator
   await world.subscribe('receiver')
