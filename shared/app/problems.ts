@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
 import type { ChangesReport } from '../changes/poll-state.ts'
+import { SECRET_MISSING } from '../events/subscriptions/subscription.ts'
 import type { DeliveryReport } from '../events/subscriptions/view.ts'
 import { type ExportsReport, STILL_MS } from '../exports/view.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { isTokenError } from '../platform/credential.ts'
+import { storageProblemOf } from '../platform/error-responses.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
 import type { DeprecationMonitor, UpstreamReport } from '../platform/upstream-health.ts'
@@ -131,10 +133,13 @@ export function deliveryProblems({
   paused,
 }: DeliveryReport): Problem[] {
   const problems = [
-    ...failing.map(({ id, callbackHost, reason }) => ({
-      title: `Subscription ${id} to ${callbackHost} is failing: ${reason ?? ''}`,
-      fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
-    })),
+    // Those without secrets are problems by themselves.
+    ...failing
+      .filter(({ reason }) => reason !== SECRET_MISSING)
+      .map(({ id, callbackHost, reason }) => ({
+        title: `Subscription ${id} to ${callbackHost} is failing: ${reason ?? ''}`,
+        fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
+      })),
     ...disabled.map(({ id, callbackHost, reason }) => ({
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
       fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
@@ -154,6 +159,18 @@ export function deliveryProblems({
   const fix =
     'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
   return [{ title: `${dead} ${what}`, fix }, ...problems]
+}
+
+/** Subscriptions that have lost their secrets, or an account that does not say which. */
+export function secretProblems({
+  value,
+  isStorageDown,
+}: Loaded<{ id: string; callbackHost: string }[]>): Problem[] {
+  if (isStorageDown) return [storageProblemOf('secrets')]
+  return (value ?? []).map(({ id, callbackHost }) => ({
+    title: `The callback URL and the secret of subscription ${id} to ${callbackHost} are missing in table Secrets`,
+    fix: 'Subscribe its callback URL again: that answers a new secret, and its pending events are delivered.',
+  }))
 }
 
 export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {

@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream, streamReportSchema } from '../events/feed/read.ts'
-import { deliveryReportSchema, reportDeliveries } from '../events/subscriptions/view.ts'
+import { deliveryReportSchema, listLost, reportDeliveries } from '../events/subscriptions/view.ts'
 import { exportsReportSchema, reportExports } from '../exports/view.ts'
 import type { Budget } from '../platform/budget.ts'
 import { storageProblem } from '../platform/error-responses.ts'
@@ -22,6 +22,7 @@ import {
   pollProblems,
   problemSchema,
   runProblems,
+  secretProblems,
   settingProblems,
   toNotice,
   tryLoad,
@@ -93,6 +94,7 @@ export const status = defineRoute<StatusDeps>()({
     const scanHistory = await tryLoad(deps.app.scanHistory)
     const changes = await tryLoad(() => changesReports(deps, now))
     const events = await tryLoad(() => eventsReport(deps, now))
+    const lost = await tryLoad(() => lostSecrets(deps))
     const avHealth = await tryLoad(() => avHealthReport(deps, now))
     const tickets = await tryLoad(async () => (await deps.app.base()).tickets.report())
     const { value: flows } = await tryLoad(() => flowProblems(deps.app))
@@ -106,6 +108,7 @@ export const status = defineRoute<StatusDeps>()({
         ...(flows?.changes ?? []),
         ...(changes.value ? pollProblems(changes.value, now) : []),
         ...(events.value ? deliveryProblems(events.value.deliveries) : []),
+        ...secretProblems(lost),
       ]),
       // Each source works without the other.
       scanHistory: section(
@@ -177,6 +180,10 @@ async function eventsReport({ app, ...traced }: StatusDeps, now: Date) {
     events: Object.fromEntries(await Promise.all(reports)),
     deliveries: await reportDeliveries(events(traced)),
   }
+}
+
+async function lostSecrets({ app, ...traced }: StatusDeps) {
+  return listLost((await app.events()).events(traced))
 }
 
 async function avHealthReport({ app, ...traced }: StatusDeps, now: Date) {

@@ -12,6 +12,7 @@ import {
   isEarlier,
   isFinal,
   isOver,
+  isSameTime,
   type Run,
   unlessFenced,
   type Waiting,
@@ -99,7 +100,7 @@ async function acceptListing(
   run: Run,
   { method, listing }: Offer,
 ): Promise<Begun> {
-  const { kind, runs, files } = engine
+  const { kind, runs, files, links } = engine
   const { generatedTime } = listing
   const over = await decideListing(engine, run, listing, method)
   if (over) {
@@ -117,9 +118,11 @@ async function acceptListing(
     reason: null,
   })
   await createFor(engine, ref, snapshot)
+  const numbered = listing.files.map((file, index) => ({ ...file, number: index + 1 }))
+  if (method === 'files') await links.write({ ...ref, generatedTime }, numbered)
   await files.write(ref, listing.files)
   await runs.set(ref, { state: 'importing', listed: listing.files.length })
-  return { state: 'importing', files: listing.files.map((_, index) => index + 1) }
+  return { state: 'importing', files: numbered.map(({ number }) => number) }
 }
 
 /** Why a listing must not be imported; undefined when it should be. */
@@ -191,19 +194,19 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       await runs.set(ref, { reason: SUPERSEDED })
       return { state: 'over' }
     }
-    const links = new Map(listing.files.map(({ path, link }) => [path, link]))
-    let renewed = 0
-    for (const old of known) {
-      const link = links.get(old.path) ?? null
-      if (isFinal(old) || old.link === link) continue
-      await files.update({ ...ref, file: old.number }, (file) => ({
-        ...file,
-        link,
-        state: file.state === 'expired' ? 'waiting' : file.state,
-      }))
-      if (old.state === 'expired') renewed += 1
-    }
-    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + renewed }))
+    const unfinished = known.filter((file) => !isFinal(file))
+    const numbers = new Map(unfinished.map(({ path, number }) => [path, number]))
+    const links = listing.files.flatMap((file) => {
+      const number = numbers.get(file.path)
+      return number === undefined ? [] : { ...file, number }
+    })
+    await engine.links.write({ ...ref, generatedTime }, links)
+    const expired = unfinished.filter(({ state }) => state === 'expired')
+    for (const { number: file } of expired)
+      await files.update({ ...ref, file }, (one) =>
+        one.state === 'expired' ? { ...one, state: 'waiting' } : undefined,
+      )
+    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + expired.length }))
     return { state: 'renewed' }
   })
 }
@@ -221,6 +224,3 @@ async function takeLease({ runs, clock }: ExportEngine, ref: FilesRef): Promise<
   })
   return isTaken
 }
-
-const isSameTime = (one: string | null, other: string | null): boolean =>
-  one === other || (one !== null && other !== null && Date.parse(one) === Date.parse(other))

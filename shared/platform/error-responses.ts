@@ -1,7 +1,7 @@
 import type { RestError } from '@azure/data-tables'
 import type { HttpResponseInit } from '@azure/functions'
 import { z } from 'zod'
-import { isIdentityFailure, isStorageFailure } from './azure-table.ts'
+import { type AccountOf, accountOf, isIdentityFailure, isStorageFailure } from './azure-table.ts'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { isTransient } from './http-error.ts'
 import { redact } from './redact.ts'
@@ -78,19 +78,31 @@ function problemOf(error: unknown): ProblemFacts | undefined {
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
 }
 
-export const storageProblem = {
-  title: 'The data account does not answer, or refuses the app',
-  fix: "Try again later. If it lasts, check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
-}
+const storageSettings = { data: 'RELAY_STORAGE', secrets: 'RELAY_SECRETS' }
 
-/** Undefined when the data account refuses only one request: that is a bug. */
+/** An account that does not answer, or refuses the app. */
+export const storageProblemOf = (of: AccountOf) => ({
+  title: `The ${of} account does not answer, or refuses the app`,
+  fix: `Try again later. If it lasts, check ${storageSettings[of]}, the account's network rules, and that the identity may read and write its tables${of === 'data' ? ' and queues' : ''}.`,
+})
+
+export const storageProblem = storageProblemOf('data')
+
+/** Undefined when the account refuses only one request: that is a bug. */
 function storageFailure(error: unknown): ProblemFacts | undefined {
   const { statusCode = 503, code = 'no answer' } = error as Partial<RestError>
   const isRefused = isIdentityFailure(error) || statusCode === 401 || statusCode === 403
   if (!isRefused && !isTransient(statusCode)) return undefined
-  const detail = `RELAY_STORAGE: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
+  const of = accountOf(error)
+  const detail = `${storageSettings[of]}: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
   const retryAfterMs = 30 * SECOND_MS
-  return { problem: 'storage-unavailable', status: 503, ...storageProblem, detail, retryAfterMs }
+  return {
+    problem: 'storage-unavailable',
+    status: 503,
+    ...storageProblemOf(of),
+    detail,
+    retryAfterMs,
+  }
 }
 
 /** The problem of a failed upstream call. */

@@ -5,6 +5,7 @@ import { readSection, readUsable } from '../../platform/config.ts'
 import { type Credential, makeCredential } from '../../platform/credential.ts'
 import { ConfigError } from '../../platform/errors.ts'
 import { createQueues } from '../../platform/queue.ts'
+import { openSecrets } from '../../platform/secrets.ts'
 import { createTickets } from '../../platform/tickets.ts'
 import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
@@ -15,7 +16,7 @@ export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
 export type Base = Awaited<ReturnType<typeof createBase>>
 
-/** Opens the data account and creates its tables. */
+/** Opens both accounts, and creates the tables of the data account. */
 export async function createBase({ env, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
@@ -28,14 +29,20 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
       endpoint: IDENTITY_HEADER && IDENTITY_ENDPOINT,
       authority: clouds[DEFENDER_CLOUD].authority,
     })
+  const find = (connectionString: string | undefined, endpoint: string | undefined) => {
+    if (connectionString) return { connectionString }
+    return endpoint ? { endpoint, credential } : undefined
+  }
   const account = (setting: `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`) => {
-    if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-    const endpoint = settings[setting]
-    if (endpoint) return { endpoint, credential }
+    const found = find(settings.RELAY_STORAGE, settings[setting])
+    if (found) return found
     const problem = 'is missing (or RELAY_STORAGE, a connection string)'
     throw new ConfigError('storage', [{ setting, problem }])
   }
-  const table = createTables(account('RELAY_STORAGE__tableServiceUri'), { dateOf: storageDate })
+  const data = account('RELAY_STORAGE__tableServiceUri')
+  const table = createTables(data, { dateOf: storageDate })
+  const apart = find(settings.RELAY_SECRETS, settings.RELAY_SECRETS__tableServiceUri)
+  const secrets = openSecrets(createTables(apart ?? data)('Secrets'), apart ? 'secrets' : 'data')
   await Promise.all(
     ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map(
       (name) => table(name).create(),
@@ -44,6 +51,7 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
   return {
     credential,
     table,
+    secrets,
     queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
     tickets: createTickets(table('Tickets')),
   }
