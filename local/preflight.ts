@@ -46,7 +46,10 @@ async function check(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
     const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
-    useOverrides({ env: { ...settings, RELAY_STORAGE: storage } })
+    const secrets = IS_EMULATOR.test(settings.RELAY_SECRETS ?? '')
+      ? storage
+      : settings.RELAY_SECRETS
+    useOverrides({ env: { ...settings, RELAY_STORAGE: storage, RELAY_SECRETS: secrets } })
     const flows = await preflight(theApp())
     const lines = isJson ? [JSON.stringify(flows, null, 2)] : describeChecks(flows)
     process.stdout.write(`${lines.join('\n')}\n`)
@@ -57,11 +60,11 @@ async function check(settings: Settings, isJson: boolean): Promise<number> {
   }
 }
 
+const IS_EMULATOR = /UseDevelopmentStorage=true/i
+
 /** True when no account is set, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {
-  return RELAY_STORAGE
-    ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE)
-    : !RELAY_STORAGE__tableServiceUri
+  return RELAY_STORAGE ? IS_EMULATOR.test(RELAY_STORAGE) : !RELAY_STORAGE__tableServiceUri
 }
 
 function readOptions(args: string[]) {
