@@ -12,12 +12,13 @@ const features = {
   'one sender a subscription, events about subscriptions': 5_300,
   'pauses that are shown, requests at once that join': 2_600,
   'batches written by hand, rows read without an await, merge joins': 24_200,
+  'secrets apart from the data': 13_000,
 }
 
 /** What the house may be at most. */
 export const limits = {
   /** In what is deployed. */
-  files: 127,
+  files: 128,
   characters: Object.values(features).reduce((sum, added) => sum + added, edition),
   /** In one file, at this width. */
   lines: 300,
@@ -57,7 +58,7 @@ export const walks: Walk[] = [
     ],
     // Read only for the words of a refusal.
     past: ['shared/upstreams/limits-and-roles.ts'],
-    max: 40,
+    max: 41,
   },
   {
     name: 'export link → row',

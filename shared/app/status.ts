@@ -94,7 +94,7 @@ export const status = defineRoute<StatusDeps>()({
     const scanHistory = await tryLoad(deps.app.scanHistory)
     const changes = await tryLoad(() => changesReports(deps, now))
     const events = await tryLoad(() => eventsReport(deps, now))
-    const lost = await tryLoad(() => lostSecrets(deps))
+    const lost = await tryLoad(async () => listLost((await deps.app.events()).events(deps)))
     const avHealth = await tryLoad(() => avHealthReport(deps, now))
     const tickets = await tryLoad(async () => (await deps.app.base()).tickets.report())
     const { value: flows } = await tryLoad(() => flowProblems(deps.app))
@@ -180,10 +180,6 @@ async function eventsReport({ app, ...traced }: StatusDeps, now: Date) {
     events: Object.fromEntries(await Promise.all(reports)),
     deliveries: await reportDeliveries(events(traced)),
   }
-}
-
-async function lostSecrets({ app, ...traced }: StatusDeps) {
-  return listLost((await app.events()).events(traced))
 }
 
 async function avHealthReport({ app, ...traced }: StatusDeps, now: Date) {

@@ -286,13 +286,6 @@ const conflictReasons: Record<string, ConflictReason> = {
 /** Whether an error is the storage service's: no answer, or one that is no conflict. */
 export const isStorageFailure = (error: unknown): boolean => error instanceof RestError
 
-/** What a storage account of the app holds. */
-export type AccountOf = 'data' | 'secrets'
-
-/** The account that an error is about. */
-export const accountOf = (error: unknown): AccountOf =>
-  (error as { account?: AccountOf }).account ?? 'data'
-
 /** Whether an error is the identity library's: no identity is signed in that may use the account. */
 export const isIdentityFailure = (error: unknown): boolean =>
   error instanceof Error &&

@@ -1,7 +1,7 @@
 import type { RestError } from '@azure/data-tables'
 import type { HttpResponseInit } from '@azure/functions'
 import { z } from 'zod'
-import { type AccountOf, accountOf, isIdentityFailure, isStorageFailure } from './azure-table.ts'
+import { isIdentityFailure, isStorageFailure } from './azure-table.ts'
 import { ConfigError, RequestError, ShapeError, UpstreamError } from './errors.ts'
 import { isTransient } from './http-error.ts'
 import { redact } from './redact.ts'
@@ -78,22 +78,29 @@ function problemOf(error: unknown): ProblemFacts | undefined {
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
 }
 
+/** What a storage account of the app holds. */
+export type AccountOf = 'data' | 'secrets'
+
 const storageSettings = { data: 'RELAY_STORAGE', secrets: 'RELAY_SECRETS' }
 
 /** An account that does not answer, or refuses the app. */
 export const storageProblemOf = (of: AccountOf) => ({
   title: `The ${of} account does not answer, or refuses the app`,
-  fix: `Try again later. If it lasts, check ${storageSettings[of]}, the account's network rules, and that the identity may read and write its tables${of === 'data' ? ' and queues' : ''}.`,
+  fix: `Try again later. If it lasts, check ${storageSettings[of]}, the account's network rules, and that the identity may use its tables and queues.`,
 })
 
 export const storageProblem = storageProblemOf('data')
 
 /** Undefined when the account refuses only one request: that is a bug. */
 function storageFailure(error: unknown): ProblemFacts | undefined {
-  const { statusCode = 503, code = 'no answer' } = error as Partial<RestError>
+  const failure = error as Partial<RestError> & { account?: AccountOf }
+  const {
+    statusCode = 503,
+    code = failure.statusCode ?? 'no answer',
+    account: of = 'data',
+  } = failure
   const isRefused = isIdentityFailure(error) || statusCode === 401 || statusCode === 403
   if (!isRefused && !isTransient(statusCode)) return undefined
-  const of = accountOf(error)
   const detail = `${storageSettings[of]}: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
   const retryAfterMs = 30 * SECOND_MS
   return {

@@ -1,28 +1,10 @@
 import { z } from 'zod'
-import type { AccountOf } from './azure-table.ts'
-import { singleFlight } from './single-flight.ts'
 import { deleteRows, type Key, type Table } from './table.ts'
 import { createRecords, rowCodec } from './table-record.ts'
 import { type Clock, HOUR_MS } from './time.ts'
 
 /** Table `Secrets`, which is in another account than the data. */
 export type SecretsTable = Pick<Table, 'get' | 'list' | 'transact'>
-
-/** Creates the table at its first use: where that fails, only what needs it fails. Errors name the account. */
-export function openSecrets(table: Table, account: AccountOf = 'secrets'): SecretsTable {
-  const created = singleFlight(() => table.create(), { keep: true })
-  const use = <T>(request: () => Promise<T>) =>
-    created()
-      .then(request)
-      .catch((error) => Promise.reject(Object.assign(error, { account })))
-  return {
-    get: (...key) => use(() => table.get(...key)),
-    transact: (operations) => use(() => table.transact(operations)),
-    async *list(query) {
-      yield* await use(() => Array.fromAsync(table.list(query)))
-    },
-  }
-}
 
 /** The secrets of one partition by row key. */
 export type Secrets<T> = ReturnType<ReturnType<typeof createSecrets<T>>>

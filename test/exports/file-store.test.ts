@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import {
   createFileLedger,
   createLinks,
@@ -8,7 +9,6 @@ import {
 import type { FileRef } from '../../shared/exports/names.ts'
 import { Fenced, type FileRecord, type Run } from '../../shared/exports/run-record.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { openSecrets } from '../../shared/platform/secrets.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { freshStorage } from '../storage.ts'
 

@@ -1,4 +1,5 @@
 import { createAdjustableClock } from '../../local/clock.ts'
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import { AV_HEALTH, createAvHealthExport } from '../../shared/av-health/export.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
 import { createFileLedger, createLinks } from '../../shared/exports/file-store.ts'
@@ -8,7 +9,6 @@ import { createRunLedger } from '../../shared/exports/run-store.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
 import { createHttp } from '../../shared/platform/http.ts'
-import { openSecrets } from '../../shared/platform/secrets.ts'
 import { createExportFiles } from '../../shared/upstreams/export-file.ts'
 
 // One activity alone in a process with little memory: imports the file behind `link` into the

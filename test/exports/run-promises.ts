@@ -1,6 +1,6 @@
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
 import { isOver, keepsTable, type Run } from '../../shared/exports/run-record.ts'
-import { openSecrets } from '../../shared/platform/secrets.ts'
 import type { Row } from '../../shared/platform/table.ts'
 import type { SmallExport, Tables } from './small-run.ts'
 

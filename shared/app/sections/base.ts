@@ -3,9 +3,12 @@ import type { Retention } from '../../exports/engine.ts'
 import { createTables } from '../../platform/azure-table.ts'
 import { readSection, readUsable } from '../../platform/config.ts'
 import { type Credential, makeCredential } from '../../platform/credential.ts'
+import type { AccountOf } from '../../platform/error-responses.ts'
 import { ConfigError } from '../../platform/errors.ts'
 import { createQueues } from '../../platform/queue.ts'
-import { openSecrets } from '../../platform/secrets.ts'
+import type { SecretsTable } from '../../platform/secrets.ts'
+import { singleFlight } from '../../platform/single-flight.ts'
+import type { Table } from '../../platform/table.ts'
 import { createTickets } from '../../platform/tickets.ts'
 import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
@@ -54,6 +57,22 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
     secrets,
     queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
     tickets: createTickets(table('Tickets')),
+  }
+}
+
+/** Creates the table at its first use: where that fails, only what needs it fails. Errors name the account. */
+export function openSecrets(table: Table, account: AccountOf = 'secrets'): SecretsTable {
+  const created = singleFlight(() => table.create(), { keep: true })
+  const use = <T>(request: () => Promise<T>) =>
+    created()
+      .then(request)
+      .catch((error) => Promise.reject(Object.assign(error, { account })))
+  return {
+    get: (...key) => use(() => table.get(...key)),
+    transact: (operations) => use(() => table.transact(operations)),
+    async *list(query) {
+      yield* await use(() => Array.fromAsync(table.list(query)))
+    },
   }
 }
 
