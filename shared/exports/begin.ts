@@ -100,7 +100,7 @@ async function acceptListing(
   run: Run,
   { method, listing }: Offer,
 ): Promise<Begun> {
-  const { kind, runs, files, links } = engine
+  const { kind, runs, files } = engine
   const { generatedTime } = listing
   const over = await decideListing(engine, run, listing, method)
   if (over) {
@@ -119,10 +119,21 @@ async function acceptListing(
   })
   await createFor(engine, ref, snapshot)
   const numbered = listing.files.map((file, index) => ({ ...file, number: index + 1 }))
-  if (method === 'files') await links.write({ ...ref, generatedTime }, numbered)
+  if (method === 'files') await writeLinks(engine, { ...ref, generatedTime }, numbered)
   await files.write(ref, listing.files)
   await runs.set(ref, { state: 'importing', listed: listing.files.length })
   return { state: 'importing', files: numbered.map(({ number }) => number) }
+}
+
+/** Writes links before the rows that need them. One that comes after the end of the run erases them again. */
+async function writeLinks(
+  { runs, links }: ExportEngine,
+  run: Pick<Run, 'runId' | 'generatedTime'>,
+  files: Parameters<typeof links.write>[1],
+) {
+  await links.write(run, files)
+  const now = await runs.run(run.runId)
+  if (!now || isOver(now.state)) await links.eraseAll(run.runId)
 }
 
 /** Why a listing must not be imported; undefined when it should be. */
@@ -194,13 +205,11 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       await runs.set(ref, { reason: SUPERSEDED })
       return { state: 'over' }
     }
-    const unfinished = known.filter((file) => !isFinal(file))
-    const numbers = new Map(unfinished.map(({ path, number }) => [path, number]))
-    const links = listing.files.flatMap((file) => {
-      const number = numbers.get(file.path)
-      return number === undefined ? [] : { ...file, number }
-    })
-    await engine.links.write({ ...ref, generatedTime }, links)
+    const links = new Map(listing.files.map(({ path, link }) => [path, link]))
+    const unfinished = known
+      .filter((file) => !isFinal(file))
+      .map(({ number, path, state }) => ({ number, path, state, link: links.get(path) ?? '' }))
+    await writeLinks(engine, { ...ref, generatedTime }, unfinished)
     const expired = unfinished.filter(({ state }) => state === 'expired')
     for (const { number: file } of expired)
       await files.update({ ...ref, file }, (one) =>
