@@ -18,6 +18,8 @@ Ends with 1 when a flow that is set up can't run.
   --json            the results as JSON
   --help            this page`
 
+const IS_EMULATOR = /UseDevelopmentStorage=true/i
+
 process.exitCode = await main()
 
 async function main(): Promise<number> {
@@ -59,8 +61,6 @@ async function check(settings: Settings, isJson: boolean): Promise<number> {
     await azurite?.stop()
   }
 }
-
-const IS_EMULATOR = /UseDevelopmentStorage=true/i
 
 /** True when no account is set, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {

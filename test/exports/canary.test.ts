@@ -208,6 +208,7 @@ test('a day of subscriptions, failures, dead letters, tickets and an export leav
   await stack.post(`subscriptions/${refuses}/test`)
   for (const path of ['events/trigger', 'changes/machine-actions/items/nope/wait'])
     own.push((await stack.get(path)).headers.get('location')?.split('ticket=')[1] ?? '')
+  await stack.get('scan-history/tenable/scans/117')
   const runId = await startExport()
   await until(async () => (await stack.get(`subscriptions/${goes}`)).body.state === 'disabled')
   await until(async () => (await stack.get(`av-health/exports/${runId}`)).body.linksRenewed > 0)
