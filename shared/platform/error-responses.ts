@@ -81,15 +81,14 @@ function problemOf(error: unknown): ProblemFacts | undefined {
 /** What a storage account of the app holds. */
 export type AccountOf = 'data' | 'secrets'
 
-const storageSettings = { data: 'RELAY_STORAGE', secrets: 'RELAY_SECRETS' }
+/** The setting of each. */
+export const storageSettings = { data: 'RELAY_STORAGE', secrets: 'RELAY_SECRETS' }
 
 /** An account that does not answer, or refuses the app. */
 export const storageProblemOf = (of: AccountOf) => ({
   title: `The ${of} account does not answer, or refuses the app`,
   fix: `Try again later. If it lasts, check ${storageSettings[of]}, the account's network rules, and that the identity may use its tables and queues.`,
 })
-
-export const storageProblem = storageProblemOf('data')
 
 /** Undefined when the account refuses only one request: that is a bug. */
 function storageFailure(error: unknown): ProblemFacts | undefined {
