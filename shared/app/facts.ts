@@ -4,7 +4,7 @@ import type { App } from '../app.ts'
 import { reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
-import { reportDeliveries } from '../events/subscriptions/view.ts'
+import { listLost, reportDeliveries } from '../events/subscriptions/view.ts'
 import { reportExports } from '../exports/view.ts'
 import { isIdentityFailure } from '../platform/azure-table.ts'
 import type { Budget } from '../platform/budget.ts'
@@ -23,7 +23,7 @@ export interface Loaded<T> {
   value: T | null
   /** Settings are missing or wrong. */
   missing: ConfigError | null
-  /** Why it could not be read from the data account. */
+  /** Why it could not be read from its account. */
   failure: { code: 'storage-unreachable' | 'rows-unreadable'; reason: string } | null
 }
 
@@ -42,7 +42,7 @@ export async function loadFacts(app: App, traced: Traced) {
   const now = app.clock.now()
   const deadline = AbortSignal.timeout(DEADLINE_MS)
   const load = <T>(read: () => Promise<T>) => tryLoad(deadline, read)
-  const [defender, tenable, scanHistory, changes, events, avHealth, tickets, installed] =
+  const [defender, tenable, scanHistory, changes, events, secrets, avHealth, tickets, installed] =
     await Promise.all([
       load(async () => {
         const { healthFor, ...section } = await app.defender()
@@ -75,6 +75,7 @@ export async function loadFacts(app: App, traced: Traced) {
         ])
         return { deliveries, streams: Object.fromEntries(reports) }
       }),
+      load(async () => listLost((await app.events()).events(traced))),
       load(async () => {
         const { engine, schedule } = await app.avHealth()
         return { report: await reportExports(engine(traced), nextRun(schedule, now)), schedule }
@@ -82,7 +83,20 @@ export async function loadFacts(app: App, traced: Traced) {
       load(async () => (await app.base()).tickets.report()),
       load(() => readInstalled(app, now)),
     ])
-  return { now, defender, tenable, scanHistory, changes, events, avHealth, tickets, installed }
+  return {
+    ...{
+      now,
+      defender,
+      tenable,
+      scanHistory,
+      changes,
+      events,
+      secrets,
+      avHealth,
+      tickets,
+      installed,
+    },
+  }
 }
 
 /** Loads a value for a report; a missing setting or a failure of the data account does not throw. */

@@ -41,6 +41,7 @@ export const problemCodes = {
   'export-by-pages': notice,
   'deliveries-late': warning,
   'dead-letters': warning,
+  'secret-missing': warning,
   'subscription-failing': warning,
   'subscription-disabled': warning,
   'subscription-retrying': notice,

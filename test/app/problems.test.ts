@@ -103,6 +103,7 @@ function makeFacts() {
         paused: [] as { id: string; callbackHost: string; since: string; until: string }[],
       },
     }),
+    secrets: loaded([] as { id: string; callbackHost: string }[]),
     avHealth: loaded({
       report: {
         current: { runId: 'r1', generatedTime: ago(60), devices: 10, ageSeconds: 3600 },
@@ -141,7 +142,8 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
       missing: new ConfigError('changes', [{ setting: 'OVERDUE_HOURS', problem: 'is wrong' }]),
     }),
   'storage-unreachable': (facts) => {
-    for (const part of [facts.defender, facts.changes, facts.events, facts.avHealth, facts.tickets])
+    const { defender, changes, events, secrets, avHealth, tickets } = facts
+    for (const part of [defender, changes, events, secrets, avHealth, tickets])
       lose(part, { failure: silent })
   },
   'no-identity': (facts) =>
@@ -199,6 +201,12 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
   'deliveries-late': ({ events }) =>
     events.value.deliveries.waiting.push({ ...receiver, since: ago(11) }),
   'dead-letters': ({ events }) => Object.assign(events.value.deliveries, { dead: 1 }),
+  // It fails for this reason: not another problem.
+  'secret-missing': ({ secrets, events }) => {
+    secrets.value.push(receiver)
+    const reason = 'secret-missing'
+    events.value.deliveries.failing.push({ ...receiver, since: ago(6), reason })
+  },
   'subscription-failing': ({ events }) =>
     events.value.deliveries.failing.push({ ...receiver, since: ago(6) }),
   'subscription-disabled': ({ events }) =>
@@ -224,6 +232,20 @@ test.each(Object.entries(causes))('its own cause makes one problem: %s', (code, 
   expect(severity).toBe(problemCodes[code as ProblemCode].severity)
   for (const text of [title, why, fix]) expect(text).toMatch(/\w{3}/)
   if (since !== null) expect(new Date(since).toISOString()).toBe(since)
+})
+
+test('a secrets account that does not answer is a problem of its own, with its setting', () => {
+  const found = find((facts) => lose(facts.secrets, { failure: silent }))
+
+  expect(found).toMatchObject([
+    {
+      code: 'storage-unreachable',
+      title: 'The secrets account does not answer, or refuses the app',
+      cause: 'RELAY_SECRETS: no answer within 8 s',
+      fix: expect.stringContaining('check RELAY_SECRETS'),
+      sections: ['changes', 'avHealth'],
+    },
+  ])
 })
 
 test('what follows from a cause is listed under it', () => {
