@@ -1,11 +1,19 @@
-import { DAY_MS, HOUR_MS } from '../platform/time.ts'
+import type { Operation } from '../platform/table.ts'
+import { createRecords } from '../platform/table-record.ts'
+import { isLate } from './compare.ts'
 import { type ExportEngine, stamp } from './engine.ts'
+import { expireSnapshots } from './expire.ts'
 import { digestPaths } from './file-store.ts'
+import { PROGRESS, progressRow, rollupRow, sliceNames } from './fleet-rows.ts'
 import { decideOutcome } from './guards.ts'
+import type { Comparison } from './kind.ts'
 import type { RunRef } from './names.ts'
+import { addUp } from './rollups.ts'
 import {
+  type Changes,
   countFiles,
   type End,
+  Fenced,
   type FileRecord,
   isFinal,
   isOver,
@@ -13,58 +21,249 @@ import {
   type Run,
   unlessFenced,
 } from './run-record.ts'
-import { dropOtherAttempts } from './snapshot-table.ts'
+import type { Current } from './run-store.ts'
+import { dropOtherAttempts, dropSnapshot } from './snapshot-table.ts'
+
+/** Devices of one slice, as far as there are not too many slices for one instance. */
+const SLICE_DEVICES = 16_000
+const MAX_SLICES = 64
 
 /**
- * Ends a run by what the ledger says. When every listed file was imported and every row is accounted for, its snapshot
- * becomes the current one; otherwise the run records a reason, and readers keep the snapshot before.
+ * Decides whether a run that has imported its files is published, and begins its comparison with the snapshot before:
+ * what it is compared with and by which thresholds is frozen here. Answers the slices to compare; none for a run that is
+ * over. A run that is `comparing` already is left as it is.
+ */
+export async function beginCompare(engine: ExportEngine, ref: RunRef): Promise<string[]> {
+  return unlessFenced<string[]>([], async () => {
+    const { runs, table, kind } = engine
+    let run = await runs.requireRun(ref)
+    if (run.state === 'importing') run = await closeImport(engine, ref, run)
+    if (run.state !== 'comparing' || !run.comparison) return []
+    const { conditions, ...others } = kind.fleet.tables
+    for (const name of Object.values(others)) await table(name).create()
+    await table(conditions(run.runId)).create()
+    const now = await runs.run(run.runId)
+    if (now?.state === 'comparing' || now?.state === 'published')
+      return sliceNames(run.comparison.slices)
+    await table(conditions(run.runId)).drop()
+    throw new Fenced(run.runId)
+  })
+}
+
+/** Ends the run, or moves it on to `comparing`. */
+async function closeImport(engine: ExportEngine, ref: RunRef, run: Run): Promise<Run> {
+  const { runs, files, log, clock } = engine
+  const { runId } = ref
+  for await (const file of files.list(runId)) {
+    if (isFinal(file)) continue
+    const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const, link: null })
+    await files.update({ ...ref, file: file.number }, fail)
+  }
+  const all = await files.all(runId)
+  const counts = countFiles(all)
+  const { unreadable } = counts
+  if (Object.keys(unreadable).length > 0) log.warn('fields unreadable', { runId, ...unreadable })
+  const current = await runs.current()
+  const end = await decideOutcome(engine, run, counts, all, current)
+  if (end.state !== 'published') {
+    await endRun(engine, ref, end)
+    return { ...run, ...end }
+  }
+  const comparison = await freeze(engine, run, counts.written, current)
+  const began = { state: 'comparing' as const, comparison, progressAt: stamp(clock) }
+  return runs.set(ref, { ...counts, ...end, ...began, waiting: null })
+}
+
+async function freeze(
+  { runs, kind, clock }: ExportEngine,
+  { generatedTime, startedAt, method }: Run,
+  devices: number,
+  current: Current | undefined,
+): Promise<Comparison> {
+  const before = current && (await runs.run(current.runId))?.comparison
+  const earlier = before?.previous && (await runs.run(before.previous.runId))?.comparison
+  const slices = 2 ** Math.ceil(Math.log2(Math.max(devices, current?.devices ?? 0) / SLICE_DEVICES))
+  const { thresholds } = kind.fleet
+  return {
+    at: generatedTime ?? startedAt,
+    startedAt: stamp(clock),
+    slices: Math.min(Math.max(slices, 1), MAX_SLICES),
+    thresholds,
+    keepsThresholds: JSON.stringify(thresholds) === JSON.stringify(before?.thresholds),
+    previous: current
+      ? {
+          runId: current.runId,
+          table: current.table,
+          buckets: current.buckets,
+          at: before?.at ?? current.generatedTime ?? current.publishedAt,
+          isSameMethod: current.method === method,
+          isNamed: current.changes !== null && current.changes.state !== 'unknown',
+        }
+      : null,
+    namesOf:
+      before?.previous && earlier ? { runId: before.previous.runId, slices: earlier.slices } : null,
+  }
+}
+
+/**
+ * Ends a run by what the ledger says. A compared run becomes the current snapshot, with its changes when every slice is
+ * done and without them otherwise; a run that has no listing fails, and readers keep the snapshot before.
  */
 export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<void> {
   await unlessFenced(undefined, async () => {
-    const { runs, files, log } = engine
-    const { runId } = ref
-    const run = await runs.requireRun(ref)
+    const { runs } = engine
+    let run = await runs.requireRun(ref)
+    if (run.state === 'importing') {
+      await beginCompare(engine, ref)
+      run = await runs.requireRun(ref)
+    }
     if (isOver(run.state)) return tidyRun(engine, ref, run)
-    if (run.state !== 'importing') {
-      const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`
-      return endRun(engine, ref, { state: 'failed', reason })
-    }
-    for await (const file of files.list(runId)) {
-      if (isFinal(file)) continue
-      const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const, link: null })
-      await files.update({ ...ref, file: file.number }, fail)
-    }
-    const all = await files.all(runId)
-    const counts = countFiles(all)
-    const { unreadable } = counts
-    if (Object.keys(unreadable).length > 0) log.warn('fields unreadable', { runId, ...unreadable })
-    const end = await decideOutcome(engine, run, counts, all, await runs.current())
-    if (end.state !== 'published') return endRun(engine, ref, end)
-
-    const now = stamp(engine.clock)
-    const current = {
-      runId,
-      table: run.snapshot ?? '',
-      method: run.method ?? 'files',
-      generatedTime: run.generatedTime,
-      paths: digestPaths(all),
-      devices: counts.written,
-      buckets: run.buckets,
-      publishedAt: now,
-    }
-    const published = await runs.publish(ref, current, (known) => ({
-      ...known,
-      ...counts,
-      ...end,
-      waiting: null,
-      endedAt: now,
-    }))
-    if (end.reason) log.warn('export run published with a warning', { runId, ...end })
-    if (counts.rejected > 0) log.warn('rows rejected', { source: runId, rejected: counts.rejected })
-    log.info('export run published', { runId, ...end, ...counts })
-    await tidyRun(engine, ref, published)
-    await expireSnapshots(engine)
+    if (run.state === 'comparing' && run.comparison)
+      return publishCompared(engine, ref, run, run.comparison)
+    const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`
+    return endRun(engine, ref, { state: 'failed', reason })
   })
+}
+
+async function publishCompared(
+  engine: ExportEngine,
+  ref: RunRef,
+  run: Run,
+  comparison: Comparison,
+): Promise<void> {
+  const { runs, files, log, clock } = engine
+  const { runId, method, generatedTime, buckets, reason, devicesBefore, snapshot } = run
+  const { previous, slices } = comparison
+  const replaced = await runs.current()
+  const end: End = { state: 'published', reason, devicesBefore }
+  if (replaced?.runId !== previous?.runId)
+    return endRun(engine, ref, {
+      ...end,
+      state: 'failed',
+      reason: 'a newer snapshot was published meanwhile',
+    })
+  const changes = await collectChanges(engine, run, comparison)
+  if (changes.state === 'unknown') log.error('changes unknown', { runId, reason: changes.reason })
+  const all = await files.all(runId)
+  const counts = countFiles(all)
+  const now = stamp(clock)
+  const current: Current = {
+    runId,
+    table: snapshot ?? '',
+    method: method ?? 'files',
+    generatedTime,
+    paths: digestPaths(all),
+    devices: run.written,
+    buckets,
+    publishedAt: now,
+    changes,
+    slices,
+    hiddenRuns: await hiddenRuns(engine, run, replaced, changes),
+  }
+  const published = await runs.publish(ref, current, (known) => ({
+    ...known,
+    ...{ ...end, changes, waiting: null, endedAt: now },
+  }))
+  if (reason) log.warn('export run published with a warning', { runId, ...end })
+  if (counts.rejected > 0) log.warn('rows rejected', { source: runId, rejected: counts.rejected })
+  log.info('export run published', { runId, ...end, ...counts })
+  await tidyRun(engine, ref, published)
+  await expireSnapshots(engine)
+}
+
+/** Most events about the transitions of one snapshot. */
+const MAX_EVENTS = 5000
+
+/** Adds the results of all slices up, and stores the rollup of the snapshot, which nobody sees before the pointer moves. */
+async function collectChanges(
+  engine: ExportEngine,
+  { runId }: Run,
+  comparison: Comparison,
+): Promise<Changes> {
+  const { table, kind } = engine
+  const { at, previous, keepsThresholds } = comparison
+  const { tables, membershipKinds } = kind.fleet
+  const found = {
+    reason: null,
+    previousRunId: previous?.runId ?? null,
+    ...{ counts: {}, countedOnly: [] },
+    newThresholds: previous !== null && !keepsThresholds,
+    newMethod: previous !== null && !previous.isSameMethod,
+  }
+  const names = sliceNames(comparison.slices)
+  const progresses = createRecords(table(tables.changes), progressRow)
+  const partition = (slice: string) => ({ partitionKey: `${runId}|${slice}`, rowKey: PROGRESS })
+  const read = await Promise.all(names.map((slice) => progresses.read(partition(slice))))
+  const done = read.flatMap((one) => (one?.record.isDone ? one.record : []))
+  if (done.length < names.length) {
+    const why = isLate(engine, comparison)
+      ? 'the comparison took more than 60 minutes'
+      : 'each was tried three times'
+    const reason = `${names.length - done.length} of ${names.length} slices could not be compared: ${why}`
+    return { ...found, state: 'unknown', reason }
+  }
+  const rollup = addUp(done.map((one) => one.rollup))
+  const devices = done.reduce((sum, one) => sum + one.devices, 0)
+  const rollups = createRecords(table(tables.rollups), rollupRow)
+  const operations = Object.entries(rollup).map(
+    ([dimension, counts]): Operation =>
+      rollups.overwrite(
+        { partitionKey: `snapshot|${runId}`, rowKey: dimension },
+        { runId, at, devices, counts },
+      ),
+  )
+  if (operations.length > 0) await table(tables.rollups).transact(operations)
+  if (!previous) return { ...found, state: 'baseline' }
+  const counts: Record<string, number> = {}
+  for (const one of done)
+    for (const [name, times] of Object.entries(one.counts))
+      counts[name] = (counts[name] ?? 0) + times
+  const countedOnly = previous.isSameMethod ? [] : membershipKinds.filter((name) => counts[name])
+  let events = 0
+  // From the rarest kind up: a kind that does not fit has no event for any of its transitions.
+  const byCount = Object.entries(counts).sort(
+    ([a, one], [b, other]) => one - other || (a < b ? -1 : 1),
+  )
+  for (const [name, times] of byCount) {
+    if (countedOnly.includes(name)) continue
+    if (events + times > MAX_EVENTS) countedOnly.push(name)
+    else events += times
+  }
+  return { ...found, state: 'known', counts, countedOnly }
+}
+
+const MAX_HIDDEN = 50
+
+/** The runs whose changes nobody may see: their rows in histories stay. */
+async function hiddenRuns(
+  { runs }: ExportEngine,
+  { runId }: Run,
+  replaced: Current | undefined,
+  { state }: Changes,
+): Promise<string[]> {
+  const since = (await runs.runs(100, runId)).filter(
+    (one) => one.comparison && one.runId > (replaced?.runId ?? ''),
+  )
+  const own = state === 'unknown' ? [runId] : []
+  const all = [...own, ...since.map((one) => one.runId), ...(replaced?.hiddenRuns ?? [])]
+  return all.slice(0, MAX_HIDDEN)
+}
+
+/** Makes the rollup of a snapshot the one of its day, unless a snapshot of the same day was generated later. */
+async function writeDays({ table, kind }: ExportEngine, { runId }: Run): Promise<void> {
+  const rollups = table(kind.fleet.tables.rollups)
+  const records = createRecords(rollups, rollupRow)
+  const rows = await Array.fromAsync(rollups.list({ partitionKey: `snapshot|${runId}` }))
+  const writes = rows.map(({ rowKey: dimension, columns }) => {
+    const rollup = rollupRow.read(columns)
+    const key = { partitionKey: `day|${dimension}`, rowKey: rollup.at.slice(0, 10) }
+    return records.update(key, (known) => {
+      const isNewer =
+        !known || known.at < rollup.at || (known.at === rollup.at && known.runId < runId)
+      return isNewer ? rollup : undefined
+    })
+  })
+  await Promise.all(writes)
 }
 
 /** Ends a run without publishing it: stores reason and counts, erases its links, drops a table that is not kept. */
@@ -80,56 +279,17 @@ export async function endRun(engine: ExportEngine, ref: RunRef, end: End): Promi
 
 /** The work that remains once the end of a run is in the ledger; harmless to repeat. */
 async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
-  const { runs, files, table } = engine
+  const { runs, files } = engine
   if (run.method === 'json') await dropOtherAttempts(engine, run)
   if (run.snapshot && !keepsTable(run)) {
-    await table(run.snapshot).drop()
+    await dropSnapshot(engine, run)
     await runs.dropped(ref)
   }
   // Before anything that may fail for long: a link is a secret.
   await files.eraseLinks(ref)
-  if (run.state === 'published') await engine.announce(run)
+  if (run.state === 'published') {
+    await writeDays(engine, run)
+    await engine.announce(run)
+  }
   await runs.release(ref)
-}
-
-/** How long a run that a guard stopped can be published. Its table stays longer than any such call lasts. */
-export const GUARDED_MS = DAY_MS
-const GUARDED_TABLE_MS = GUARDED_MS + HOUR_MS
-
-/** How long run records are stored; longer than their snapshots. */
-const RUN_DAYS = 90
-const MAX_RUNS = 10_000
-
-/**
- * Drops expired snapshots, and deletes the records of old runs. Drops only tables named in run rows, never the current
- * one, and none before readers have had their grace period.
- */
-export async function expireSnapshots(engine: ExportEngine): Promise<void> {
-  const { kind, runs, files, table, clock, log, retention } = engine
-  const nowMs = clock.now().getTime()
-  const [current, active] = [await runs.current(), await runs.active()]
-  const known = await runs.runs(MAX_RUNS)
-  const withTable = known.filter(({ runId, snapshot }) => snapshot && runId !== current?.runId)
-  const published = withTable.filter(({ state }) => state === 'published')
-  const isExpired = (run: Run) => {
-    if (run.state === 'failed') return nowMs - Date.parse(run.endedAt ?? '') > GUARDED_TABLE_MS
-    const { supersededAt, startedAt } = run
-    if (!supersededAt || nowMs - Date.parse(supersededAt) < retention.graceMs) return false
-    // The newest of all is the current one, which is not in the list.
-    const isSurplus = published.indexOf(run) + 1 >= (retention.newest ?? Number.POSITIVE_INFINITY)
-    return isSurplus || nowMs - Date.parse(startedAt) > retention.days * DAY_MS
-  }
-  for (const { runId, epoch, snapshot } of withTable.filter(isExpired)) {
-    await table(snapshot ?? '').drop()
-    const ref = { kind: kind.name, runId, epoch }
-    await unlessFenced<unknown>(undefined, () => runs.dropped(ref))
-    log.info('snapshot dropped', { runId, snapshot })
-  }
-  for (const { runId, startedAt, snapshot } of known) {
-    const isOld = nowMs - Date.parse(startedAt) > Math.max(RUN_DAYS, retention.days) * DAY_MS
-    // A run that names a table must stay: the table is named nowhere else.
-    if (!isOld || snapshot || runId === current?.runId || runId === active?.run) continue
-    await files.clear(runId)
-    await runs.delete(runId)
-  }
 }
