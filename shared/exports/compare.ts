@@ -1,3 +1,4 @@
+import { mergeJoin, readAhead } from '../platform/merge-join.ts'
 import {
   deleteRows,
   isConflict,
@@ -62,6 +63,7 @@ async function compareOn(engine: ExportEngine, ref: SliceRef): Promise<boolean> 
   const run = await runs.requireRun(ref)
   const { comparison } = run
   if (run.state !== 'comparing' || !comparison) throw new Fenced(runId)
+  if (isLate(engine, comparison)) return true
   const changes = table(fleet.tables.changes)
   const progresses = createRecords(changes, progressRow)
   const key = { partitionKey: `${runId}|${slice}`, rowKey: PROGRESS }
@@ -92,16 +94,22 @@ async function compareOn(engine: ExportEngine, ref: SliceRef): Promise<boolean> 
 
   let unsaved = 0
   const compare = fleet.comparer(comparison)
-  for await (const { id, rows } of joinById(streamsOf(engine, run, comparison, slice, after))) {
-    if (id <= after && after !== '') continue
-    const { transitions, dimensions } = await writes.add(id, rows, compare)
-    for (const name of transitions) counts.set(name, (counts.get(name) ?? 0) + 1)
-    if (dimensions) {
-      countDevice(tally, dimensions)
-      devices += 1
+  const range = { slice, slices: comparison.slices, after }
+  for await (const block of joinSlice(engine, run, comparison, range)) {
+    for (const rows of block) {
+      const id = rows.find((row) => row)?.rowKey ?? ''
+      // The changes of the last device begin with its id.
+      if (id <= after) continue
+      const { transitions, dimensions } = writes.add(id, rows, compare)
+      for (const name of transitions) counts.set(name, (counts.get(name) ?? 0) + 1)
+      if (dimensions) {
+        countDevice(tally, dimensions)
+        devices += 1
+      }
+      after = id
+      unsaved += 1
     }
-    after = id
-    unsaved += 1
+    await writes.sendFull()
     if (unsaved < CHECKPOINT_DEVICES && writes.waiting() < CHECKPOINT_WRITES) continue
     if (isLate(engine, comparison)) return true
     if (!(await checkpoint(false))) return false
@@ -137,7 +145,7 @@ function createWrites(
     waiting: () => [changes, ...all].reduce((sum, { waiting }) => sum + waiting(), oldNames.length),
 
     /** Adds what one device brings; answers the kinds of its transitions, and what to count of it. */
-    async add(id: string, [after, before, state, old]: DeviceRows, compare: CompareDevice) {
+    add(id: string, [after, before, state, old]: DeviceRows, compare: CompareDevice) {
       const stored = state && stateRow.tryRead(state.columns)
       // What a run wrote that was never published does not count.
       const known =
@@ -153,9 +161,9 @@ function createWrites(
       for (const { kind, from, to } of recorded) {
         const change = { kind, from: { ...from }, to: { ...to } }
         const columns = changeRow.toColumns({ ...change, name: last.name })
-        await changes.add(partition, `${id}|${kind}`, columns)
+        changes.add(partition, `${id}|${kind}`, columns)
         const history = historyRow.toColumns({ type: 'history', runId, at, ...change })
-        await devices.add(partOf(id), `${id}|${reverseRun(runId)}|${kind}`, history)
+        devices.add(partOf(id), `${id}|${reverseRun(runId)}|${kind}`, history)
       }
       if (recorded.length > 0) {
         const gone = recorded.some(({ kind }) => kind === 'disappeared')
@@ -166,17 +174,17 @@ function createWrites(
           goneSince: gone ? at : (known?.goneSince ?? null),
           goneRun: gone ? runId : (known?.goneRun ?? null),
         }
-        await devices.add(partOf(id), id, stateRow.toColumns(next))
+        devices.add(partOf(id), id, stateRow.toColumns(next))
       }
       for (const { name, rank } of present?.conditions ?? []) {
         const columns = present?.columns ?? {}
-        await conditions.add(conditionPartition(name, id, buckets), `${rank}|${id}`, columns)
+        conditions.add(conditionPartition(name, id, buckets), `${rank}|${id}`, columns)
       }
       const text = present && last.name && nameText(last.name)
       const textBefore = before && nameBefore !== null ? nameText(nameBefore) : undefined
       if (text && last.name && !(previous?.isNamed && text === textBefore)) {
         const { partitionKey, rowKey } = nameKey(last.name, id)
-        await names.add(partitionKey, rowKey, { runId })
+        names.add(partitionKey, rowKey, { runId })
       }
       const oldName = old && changeRow.tryRead(old.columns)?.from.name
       // A device that has its name again keeps it.
@@ -185,8 +193,13 @@ function createWrites(
       return { transitions: transitions.map(({ kind }) => kind), dimensions: present?.dimensions }
     },
 
+    async sendFull() {
+      for (const one of [changes, ...all]) await one.sendFull()
+    },
+
     /** Writes everything but the last changes, which it answers. */
     async flush() {
+      await changes.sendFull()
       for (const one of all) await one.flush()
       const byPartition = Map.groupBy(oldNames.splice(0), ({ partitionKey }) => partitionKey)
       oldNames = []
@@ -196,109 +209,78 @@ function createWrites(
   }
 }
 
-/** The rows that a slice is compared from, each stream in the order of ids. */
-function streamsOf(
-  { table, kind: { fleet } }: ExportEngine,
-  run: Run,
-  { previous, namesOf, slices }: Comparison,
-  slice: string,
-  after: string,
-): AsyncIterable<Row>[] {
-  const range = { slice, slices, after }
-  const snapshot = (name: string, buckets: number) =>
-    listRange(table(name), range, buckets, { select: fleet.columns })
-  const states = listRange(table(fleet.tables.devices), range, 256, { where: { type: 'state' } })
-  const streams = [
-    snapshot(run.snapshot ?? '', run.buckets),
-    previous ? snapshot(previous.table, previous.buckets) : none(),
-    states,
-  ]
-  if (namesOf) streams.push(oldNamesOf(table(fleet.tables.changes), range, namesOf))
-  return streams
-}
-
-async function* none(): AsyncGenerator<Row> {}
-
 interface Range {
   slice: string
   slices: number
+  /** The last id that is left out; empty for none. */
   after: string
 }
 
-/** The rows of a slice in a table whose partitions are `count` equal parts of the id space. */
-async function* listRange(
-  table: Table,
+/** The rows of a slice by device id: of this snapshot, of the one before, the states, and the changes two runs ago. */
+function joinSlice(
+  { table, kind: { fleet } }: ExportEngine,
+  run: Run,
+  { previous, namesOf }: Comparison,
   range: Range,
-  count: number,
-  query: Query,
-): AsyncGenerator<Row> {
-  if (range.slices === 1 && range.slice !== '~') {
-    // All of them: one query instead of one for each partition.
-    const from = range.after === '' ? undefined : `${range.after}!`
-    for await (const row of table.list({ ...query, from })) {
-      if (row.partitionKey === '~') return
-      yield row
-    }
-    return
-  }
-  for (const { partition, from, before } of partsIn(range, count)) {
-    const partitionKey = partition === '~' ? partition : partition.toString(16).padStart(2, '0')
-    yield* table.list({ ...query, partitionKey, from, before })
-  }
+) {
+  const { columns: select, tables } = fleet
+  const read = (name: string, buckets: number, query: Query) =>
+    readAhead(table(name), queriesFor(range, buckets, query))
+  const sources = [
+    inSlice(range, read(run.snapshot ?? '', run.buckets, { select })),
+    ...(previous ? [inSlice(range, read(previous.table, previous.buckets, { select }))] : [none()]),
+    inSlice(range, read(tables.devices, 256, { where: { type: 'state' } })),
+    ...(namesOf ? [oldNames(table(tables.changes), range, namesOf)] : []),
+  ]
+  return mergeJoin(...sources)
 }
 
-interface PartRange {
-  partition: number | '~'
-  from?: string
-  before?: string
-}
+async function* none(): AsyncGenerator<Row[]> {}
 
-/** Those of `count` equal parts of the id space in which a slice lies, and the keys in them. */
-function* partsIn({ slice, slices, after }: Range, count: number): Generator<PartRange> {
+/** The queries for a slice of a table whose partitions are `count` equal parts of the id space. */
+function queriesFor(range: Range, count: number, query: Query): Query[] {
   // The lowest key after it.
+  const from = range.after === '' ? undefined : `${range.after}!`
+  if (isWhole(range)) return [{ ...query, from }]
+  return partsIn(range, count).map(({ part, ...bounds }) => {
+    const partitionKey = part === '~' ? part : part.toString(16).padStart(2, '0')
+    return { ...query, ...bounds, partitionKey }
+  })
+}
+
+/** All ids that begin with two hex digits: one query reads them, instead of one for each partition. */
+const isWhole = ({ slice, slices }: Range) => slices === 1 && slice !== '~'
+
+async function* inSlice(range: Range, pages: AsyncGenerator<Row[]>): AsyncGenerator<Row[]> {
+  for await (const rows of pages)
+    yield isWhole(range) ? rows.filter(({ partitionKey }) => partitionKey !== '~') : rows
+}
+
+/** Those of `count` equal parts of the id space in which a slice lies, with the keys that it has there. */
+function partsIn({ slice, slices, after }: Range, count: number) {
   const next = after === '' ? undefined : `${after}!`
-  if (slice === '~') return yield { partition: slice, from: next }
+  const found: { part: number | '~'; from?: string; before?: string }[] = []
+  if (slice === '~') return [{ part: slice, from: next }] as typeof found
   const first = Number.parseInt(slice, 16)
   const end = first + 256 / slices
   const before = end < 256 ? end.toString(16).padStart(2, '0') : undefined
-  for (let n = Math.floor((first * count) / 256); (n * 256) / count < end; n++)
-    yield { partition: n, from: next ?? slice, before }
+  for (let part = Math.floor((first * count) / 256); (part * 256) / count < end; part++)
+    found.push({ part, from: next ?? slice, before })
+  return found
 }
 
-/** The changes of a run that made a name old. */
-async function* oldNamesOf(
+/** The changes of a run that made a name old, each under its device id. */
+async function* oldNames(
   table: Table,
   range: Range,
   { runId, slices }: { runId: string; slices: number },
-): AsyncGenerator<Row> {
+): AsyncGenerator<Row[]> {
   const names = sliceNames(slices)
-  for (const { partition, from, before = PROGRESS } of partsIn(range, slices)) {
-    const partitionKey = `${runId}|${partition === '~' ? partition : names[partition]}`
-    for await (const row of table.list({ partitionKey, from, before }))
-      if (/\|(?:renamed|disappeared)$/.test(row.rowKey)) yield row
+  const queries = partsIn(range, slices).map(({ part, from, before = PROGRESS }): Query => {
+    return { partitionKey: `${runId}|${part === '~' ? part : names[part]}`, from, before }
+  })
+  for await (const rows of readAhead(table, queries)) {
+    const old = rows.filter(({ rowKey }) => /\|(?:renamed|disappeared)$/.test(rowKey))
+    yield old.map((row) => ({ ...row, rowKey: row.rowKey.split('|')[0] ?? '' }))
   }
-}
-
-/** Joins streams of rows by device id; the streams are in the order of ids, each with at most one row for an id. */
-async function* joinById(
-  streams: AsyncIterable<Row>[],
-): AsyncGenerator<{ id: string; rows: DeviceRows }> {
-  const sources = streams.map((stream) => stream[Symbol.asyncIterator]())
-  const heads = await Promise.all(sources.map(advance))
-  for (;;) {
-    let id: string | undefined
-    for (const head of heads) if (head && (id === undefined || head.id < id)) id = head.id
-    if (id === undefined) return
-    const taken = heads.map((head) => (head?.id === id ? head.row : undefined))
-    yield { id, rows: taken }
-    for (const [index, row] of taken.entries()) {
-      const source = sources[index]
-      if (row && source) heads[index] = await advance(source)
-    }
-  }
-}
-
-async function advance(source: AsyncIterator<Row>) {
-  const { value, done } = await source.next()
-  return done ? undefined : { row: value as Row, id: (value as Row).rowKey.split('|')[0] ?? '' }
 }

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit'
 import { z } from 'zod'
 import type { Columns, Operation, Table } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
@@ -124,44 +125,50 @@ export async function* listChanges(
 
 /** Most UTF-16 units of one transaction: below 4 MiB even when every character takes three bytes. */
 const MAX_UNITS = 400_000
+/** Transactions of one table in flight. */
+const IN_FLIGHT = 4
 
-/** Collects writes that may be repeated, and sends those of a partition when they are enough for one transaction. */
+/** Collects writes that may be repeated, in transactions of at most `maxRows`; nothing is sent before it is asked for. */
 export function createUpserts(table: Table, maxRows: number) {
   const partitions = new Map<string, { operations: Operation[]; units: number }>()
+  const limit = pLimit(IN_FLIGHT)
+  let full: Operation[][] = []
   let waiting = 0
 
-  async function send(partitionKey: string) {
+  /** Takes what waits for a partition and is not full yet. */
+  function take(partitionKey: string): Operation[] {
     const { operations } = partitions.get(partitionKey) ?? { operations: [] }
     partitions.delete(partitionKey)
     waiting -= operations.length
-    if (operations.length > 0) await table.transact(operations)
+    return operations
+  }
+
+  async function sendFull() {
+    const batches = full
+    full = []
+    await Promise.all(batches.map((batch) => limit(() => table.transact(batch))))
   }
 
   return {
+    take,
+    sendFull,
+    /** Rows that wait in transactions that are not full. */
     waiting: () => waiting,
-    async add(partitionKey: string, rowKey: string, columns: Columns) {
-      const units = Object.values(columns).reduce<number>(
-        (sum, value) => sum + String(value).length,
-        200,
-      )
+    add(partitionKey: string, rowKey: string, columns: Columns) {
+      let units = 200
+      for (const value of Object.values(columns)) units += String(value).length
       const known = partitions.get(partitionKey)
       if (known && (known.operations.length === maxRows || known.units + units > MAX_UNITS))
-        await send(partitionKey)
+        full.push(take(partitionKey))
       const partition = partitions.get(partitionKey) ?? { operations: [], units: 0 }
       partition.operations.push({ kind: 'upsert', partitionKey, rowKey, columns })
       partition.units += units
       partitions.set(partitionKey, partition)
       waiting += 1
     },
-    /** Takes the writes that wait for a partition, for a transaction of the caller. */
-    take(partitionKey: string): Operation[] {
-      const { operations } = partitions.get(partitionKey) ?? { operations: [] }
-      partitions.delete(partitionKey)
-      waiting -= operations.length
-      return operations
-    },
     async flush() {
-      for (const partitionKey of [...partitions.keys()]) await send(partitionKey)
+      for (const partitionKey of [...partitions.keys()]) full.push(take(partitionKey))
+      await sendFull()
     },
   }
 }
