@@ -1,8 +1,17 @@
-import type { ExportKind } from '../exports/kind.ts'
+import type { ExportKind, Fleet } from '../exports/kind.ts'
+import type { Columns } from '../platform/table.ts'
+import { findConditions, rankColumns } from './conditions.ts'
 import { essentialColumns } from './fields.ts'
-import { createFleet } from './fleet.ts'
 import { freshness, readDevice } from './record.ts'
-import type { Thresholds } from './transitions.ts'
+import {
+  cutoffsAt,
+  type DeviceState,
+  findTransitions,
+  membershipKinds,
+  readState,
+  stateColumns,
+  type Thresholds,
+} from './transitions.ts'
 
 /** The name of this export in the ledger and in answers. */
 export const AV_HEALTH = 'av-health'
@@ -21,5 +30,62 @@ export function createAvHealthExport(
     readRow: readDevice,
     essential: essentialColumns,
     freshness,
+  }
+}
+
+const versions = ['avSignatureVersion', 'avEngineVersion', 'avPlatformVersion']
+
+/** How the snapshots of antivirus health are compared. */
+const createFleet = (thresholds: Thresholds): Fleet => ({
+  tables: {
+    conditions: (runId) => `AvHealthConditions${runId}`,
+    names: 'AvHealthNames',
+    changes: 'AvHealthChanges',
+    devices: 'AvHealthDevices',
+    rollups: 'AvHealthRollups',
+  },
+  thresholds: { ...thresholds },
+  columns: [...stateColumns, ...rankColumns, ...versions],
+  membershipKinds,
+  comparer({ at, thresholds: { signatureDays = 0, scanDays = 0, notSeenDays = 0 }, ...rest }) {
+    const { previous, keepsThresholds } = rest
+    const frozen = { signatureDays, scanDays, notSeenDays }
+    const cutoffs = cutoffsAt(at, frozen)
+    const cutoffsBefore = previous && cutoffsAt(previous.at, frozen)
+    return (before, after, isKnown) => {
+      const was = before && cutoffsBefore ? readState(before, cutoffsBefore) : undefined
+      const is = after && readState(after, cutoffs)
+      const last = is ?? was
+      return {
+        transitions: previous ? findTransitions(was, is, { isKnown, keepsThresholds }) : [],
+        last: {
+          name: last?.name ?? null,
+          os: last?.os ?? null,
+          group: last?.groupName ?? last?.group ?? null,
+        },
+        nameBefore: was?.name ?? null,
+        ...(after &&
+          is && {
+            present: {
+              conditions: findConditions(after, is),
+              columns: after,
+              dimensions: dimensionsOf(after, is),
+            },
+          }),
+      }
+    }
+  },
+})
+
+/** The values by which the devices of a snapshot are counted. */
+function dimensionsOf(columns: Columns, state: DeviceState) {
+  const { mode, signature, engine, platform, quickScan, fullScan, scans, seen, os } = state
+  const version = (part: string) => columns[`av${part}Version`]?.toString() ?? null
+  return {
+    ...{ mode, signature, engine, platform, quickScan, fullScan, scans, seen, os },
+    group: state.groupName ?? state.group,
+    signatureVersion: version('Signature'),
+    engineVersion: version('Engine'),
+    platformVersion: version('Platform'),
   }
 }

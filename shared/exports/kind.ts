@@ -78,7 +78,7 @@ export interface Fleet {
 export type Comparison = z.output<typeof comparisonSchema>
 
 export const comparisonSchema = z.object({
-  /** The time for which this snapshot is judged: when it was generated, or else when its run began. */
+  /** When this snapshot was generated, or else when its run began: ages count up to this time. */
   at: z.string(),
   startedAt: z.string(),
   slices: z.number(),

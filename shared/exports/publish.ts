@@ -1,3 +1,4 @@
+import { toTimeText } from '../platform/time.ts'
 import { collectChanges, hiddenRuns, writeDays } from './collect.ts'
 import { type ExportEngine, stamp } from './engine.ts'
 import { expireSnapshots } from './expire.ts'
@@ -66,8 +67,11 @@ async function closeImport(engine: ExportEngine, ref: RunRef, run: Run): Promise
     return { ...run, ...end }
   }
   const comparison = await freeze(engine, run, counts.written, current)
-  const began = { state: 'comparing' as const, comparison, progressAt: stamp(clock) }
-  return runs.set(ref, { ...counts, ...end, ...began, waiting: null })
+  const began = { state: 'comparing' as const, comparison, progressAt: stamp(clock), waiting: null }
+  // A second copy of this activity must not freeze anything else.
+  return runs.update(ref, (known) =>
+    known.state === 'comparing' ? undefined : { ...known, ...counts, ...end, ...began },
+  )
 }
 
 async function freeze(
@@ -81,7 +85,7 @@ async function freeze(
   const slices = 2 ** Math.ceil(Math.log2(Math.max(devices, current?.devices ?? 0) / SLICE_DEVICES))
   const { thresholds } = kind.fleet
   return {
-    at: generatedTime ?? startedAt,
+    at: toTimeText(generatedTime ?? '') ?? startedAt,
     startedAt: stamp(clock),
     slices: Math.min(Math.max(slices, 1), MAX_SLICES),
     thresholds,
@@ -129,7 +133,7 @@ async function publishCompared(
 ): Promise<void> {
   const { runs, files, log, clock } = engine
   const { runId, method, generatedTime, buckets, reason, devicesBefore, snapshot } = run
-  const { previous, slices } = comparison
+  const { previous } = comparison
   const replaced = await runs.current()
   const end: End = { state: 'published', reason, devicesBefore }
   if (replaced?.runId !== previous?.runId)
@@ -153,7 +157,6 @@ async function publishCompared(
     buckets,
     publishedAt: now,
     changes,
-    slices,
     hiddenRuns: await hiddenRuns(engine, run, replaced, changes),
   }
   const published = await runs.publish(ref, current, (known) => ({

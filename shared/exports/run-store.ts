@@ -25,8 +25,6 @@ const storedCurrent = z.object({
   buckets: z.number(),
   publishedAt: z.string(),
   changes: changesSchema.nullable(),
-  /** Slices of its changes. */
-  slices: z.number().default(1),
   /** Runs whose changes nobody may see, newest first: unknown ones, and those of runs that were not published. */
   hiddenRuns: z.array(z.string()).default([]),
 })

@@ -40,7 +40,6 @@ const pointer = (runId = FIRST): Current => ({
   buckets: 16,
   publishedAt: '2026-03-02T12:00:00.000Z',
   changes: null,
-  slices: 1,
   hiddenRuns: [],
 })
 const published = (run: Run): Run => ({ ...run, state: 'published' })

@@ -26,7 +26,7 @@ export interface Head {
   /** The seq of the next event; the first event has 1. */
   next: number
   epoch: string
-  /** The state of whoever appends, as text. It changes only together with the stream. */
+  /** The state of the process that appends, as text. It changes only together with the stream. */
   state: string
   etag: string
   /** The `Date` of the table service when the head was read, in whole seconds. */
