@@ -1,5 +1,5 @@
 import type { Operation } from '../platform/table.ts'
-import { createRecords } from '../platform/table-record.ts'
+import { createRecords, tryTransact } from '../platform/table-record.ts'
 import { isLate } from './compare.ts'
 import type { ExportEngine } from './engine.ts'
 import { PROGRESS, progressRow, rollupRow, sliceNames } from './fleet-rows.ts'
@@ -20,7 +20,7 @@ export async function collectChanges(
   const { table, kind } = engine
   const { at, previous, keepsThresholds } = comparison
   const { tables, membershipKinds } = kind.fleet
-  const found = {
+  const changes = {
     reason: null,
     previousRunId: previous?.runId ?? null,
     ...{ counts: {}, countedOnly: [] },
@@ -28,22 +28,23 @@ export async function collectChanges(
     newMethod: previous !== null && !previous.isSameMethod,
   }
   const names = sliceNames(comparison.slices)
-  const progresses = createRecords(table(tables.changes), progressRow)
-  const partition = (slice: string) => ({ partitionKey: `${runId}|${slice}`, rowKey: PROGRESS })
-  const read = await Promise.all(names.map((slice) => progresses.read(partition(slice))))
-  const done = read.flatMap((one) => (one?.record.isDone ? one.record : []))
+  const found = names.map((slice) => table(tables.changes).get(`${runId}|${slice}`, PROGRESS))
+  const done = (await Promise.all(found)).flatMap((row) => {
+    const progress = row && progressRow.tryRead(row.columns)
+    return progress?.isDone ? progress : []
+  })
   if (done.length < names.length) {
     const why = isLate(engine, comparison)
       ? 'the comparison took more than 60 minutes'
       : 'each was tried three times'
     const reason = `${names.length - done.length} of ${names.length} slices could not be compared: ${why}`
-    return { ...found, state: 'unknown', reason }
+    return { ...changes, state: 'unknown', reason }
   }
   const rollup = addUp(done.map((one) => one.rollup))
   const devices = done.reduce((sum, one) => sum + one.devices, 0)
   if (devices !== written) {
     const reason = `the comparison found ${devices} devices, and the import wrote ${written}`
-    return { ...found, state: 'unknown', reason }
+    return { ...changes, state: 'unknown', reason }
   }
   const rollups = createRecords(table(tables.rollups), rollupRow)
   const operations = Object.entries(rollup).map(
@@ -54,14 +55,14 @@ export async function collectChanges(
       ),
   )
   if (operations.length > 0) await table(tables.rollups).transact(operations)
-  if (!previous) return { ...found, state: 'baseline' }
+  if (!previous) return { ...changes, state: 'baseline' }
   const counts: Record<string, number> = {}
   for (const one of done)
     for (const [name, times] of Object.entries(one.counts))
       counts[name] = (counts[name] ?? 0) + times
   const membership = previous.isSameMethod ? [] : membershipKinds.filter((name) => counts[name])
   const countedOnly = kindsWithoutEvents(counts, membership)
-  return { ...found, state: 'known', counts, countedOnly }
+  return { ...changes, state: 'known', counts, countedOnly }
 }
 
 /** The kinds that are only counted: `without`, and those that do not fit, filled from the rarest kind up. */
@@ -101,14 +102,16 @@ export async function writeDays({ table, kind }: ExportEngine, { runId }: Run): 
   const rollups = table(kind.fleet.tables.rollups)
   const records = createRecords(rollups, rollupRow)
   const rows = await Array.fromAsync(rollups.list({ partitionKey: `snapshot|${runId}` }))
-  const writes = rows.map(({ rowKey: dimension, columns }) => {
-    const rollup = rollupRow.read(columns)
+  const writes = rows.map(async ({ rowKey: dimension, columns }) => {
+    const rollup = rollupRow.tryRead(columns)
+    if (!rollup) return
     const key = { partitionKey: `day|${dimension}`, rowKey: rollup.at.slice(0, 10) }
-    return records.update(key, (known) => {
-      const isNewer =
-        !known || known.at < rollup.at || (known.at === rollup.at && known.runId < runId)
-      return isNewer ? rollup : undefined
-    })
+    const stored = await rollups.get(key.partitionKey, key.rowKey)
+    const known = stored && rollupRow.tryRead(stored.columns)
+    const isOlder =
+      known && (known.at > rollup.at || (known.at === rollup.at && known.runId >= runId))
+    // A conflict comes from another executor of this run, or of a later one.
+    if (!isOlder) await tryTransact(rollups, [records.write(key, rollup, stored?.etag)])
   })
   await Promise.all(writes)
 }

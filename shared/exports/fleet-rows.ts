@@ -30,7 +30,6 @@ export const PROGRESS = '~progress'
 export const progressRow = rowCodec(
   z.object({ after: z.string(), isDone: z.boolean(), devices: z.number(), counts, rollup }),
 )
-export type Progress = ReturnType<(typeof progressRow)['read']>
 
 /** The state of a device that had a transition: row `<machine id>` of its part. */
 export const stateRow = rowCodec(
@@ -102,7 +101,7 @@ export function nameKey(name: string, id: string) {
   return { partitionKey: [...text].slice(0, 2).join(''), rowKey: `${text}|${id}` }
 }
 
-/** The changes of a run that are stored under this range of ids, in the order of ids; `after`: the last key that is left out. */
+/** The changes of a run after a key, in the order of ids, without rows that can't be read. */
 export async function* listChanges(
   tables: (name: string) => Table,
   fleet: Pick<Fleet, 'tables'>,
@@ -118,8 +117,10 @@ export async function* listChanges(
       from,
       before: PROGRESS,
     })
-    for await (const { rowKey: key, columns } of rows)
-      yield { slice, key, machineId: key.split('|')[0] ?? '', ...changeRow.read(columns) }
+    for await (const { rowKey: key, columns } of rows) {
+      const change = changeRow.tryRead(columns)
+      if (change) yield { slice, key, machineId: key.split('|')[0] ?? '', ...change }
+    }
   }
 }
 

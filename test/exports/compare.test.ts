@@ -277,6 +277,34 @@ describe('a comparison that can not succeed', () => {
     expect(names).toContain('pc-e|e')
   })
 
+  test('because a row can not be read is published all the same', async () => {
+    const fleet = await createComparedFleet()
+    await fleet.publish([base])
+    const ref = await fleet.begin([[...base.slice(1), { id: 'e' }]])
+    const put = (name: string, partitionKey: string, rowKey: string) =>
+      fleet.storage
+        .tables(name)
+        .transact([{ kind: 'upsert', partitionKey, rowKey, columns: { counts: 'cut off [' } }])
+    for (const slice of await beginCompare(fleet.engine(), ref))
+      await compareSlice(fleet.engine(), { ...ref, slice })
+    await put('AvHealthChanges', `${ref.runId}|00`, `${'e'.repeat(40)}|appeared`)
+    await put('AvHealthRollups', `snapshot|${ref.runId}`, 'mode')
+    await put('AvHealthRollups', 'day|os', fleet.clock.now().toISOString().slice(0, 10))
+    await publishRun(fleet.engine(), ref)
+
+    expect(await fleet.engine().runs.active()).toBeUndefined()
+    const events = (await fleet.events()).map(({ type }) => type)
+    expect(events.slice(1)).toEqual(['device.disappeared', 'snapshot.published'])
+
+    const next = await fleet.begin([base])
+    await beginCompare(fleet.engine(), next)
+    await put('AvHealthChanges', `${next.runId}|00`, '~progress')
+    await publishRun(fleet.engine(), next)
+    expect(await fleet.engine().runs.current()).toMatchObject({
+      ...{ runId: next.runId, changes: { state: 'unknown' } },
+    })
+  })
+
   test('because it takes more than an hour says so', async () => {
     const fleet = await createComparedFleet()
     await fleet.publish([base])
