@@ -59,24 +59,26 @@ async function deleteChanges({ table, kind }: ExportEngine, { runId, comparison 
     await deleteRows(table(name), table(name).list({ partitionKey, select: ['runId'] }))
 }
 
-/** Parts of the id space whose histories are read in one hour: each once a day. */
-const HOURS = 24
-
-/** Deletes what histories and rollups of days hold for too long; of the histories one part of the devices each hour. */
+/**
+ * Deletes what histories of devices and counts of days hold for too long: each hour one 24th of the parts of the id
+ * space, and at midnight the days.
+ */
 export async function expireHistory({ table, kind, runs, clock, retention }: ExportEngine) {
   const current = await runs.current()
-  if (!current) return
   const now = clock.now()
   const cutoff = new Date(now.getTime() - retention.historyDays * DAY_MS).toISOString()
+  if (!current || current.since > cutoff) return
   const { devices, rollups } = kind.fleet.tables
-  const query = { partitionKey: `snapshot|${current.runId}`, select: ['runId'] }
-  for await (const { rowKey } of table(rollups).list(query)) {
+  const oldest = cutoff.replace(/\D/g, '').slice(0, 14)
+  const hour = now.getUTCHours()
+  const parts = sliceNames(256).filter((_, index) => index % 24 === hour)
+  for (const partitionKey of parts) await deleteRows(table(devices), oldRows(partitionKey))
+  if (hour > 0) return
+  const dimensions = { partitionKey: `snapshot|${current.runId}`, select: ['runId'] }
+  for await (const { rowKey } of table(rollups).list(dimensions)) {
     const old = { partitionKey: `day|${rowKey}`, before: cutoff.slice(0, 10), select: ['runId'] }
     await deleteRows(table(rollups), table(rollups).list(old))
   }
-  const oldest = cutoff.replace(/\D/g, '').slice(0, 14)
-  const parts = sliceNames(256).filter((_, index) => index % HOURS === now.getUTCHours())
-  for (const partitionKey of parts) await deleteRows(table(devices), oldRows(partitionKey))
 
   async function* oldRows(partitionKey: string) {
     const select = ['type', 'runId', 'goneRun']

@@ -25,6 +25,8 @@ const storedCurrent = z.object({
   buckets: z.number(),
   publishedAt: z.string(),
   changes: changesSchema.nullable(),
+  /** When the first snapshot of all was published. */
+  since: z.string().default(''),
   /** Runs whose changes nobody may see, newest first: unknown ones, and those of runs that were not published. */
   hiddenRuns: z.array(z.string()).default([]),
 })
