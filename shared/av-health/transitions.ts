@@ -157,8 +157,8 @@ export type TransitionKind = (typeof transitionKinds)[number]
 
 /**
  * The transitions of a device between two snapshots; at most one of each kind. A value that becomes unknown or known is
- * never a change for the better or worse. `isKnown`: the device was in a snapshot before these two. `keepsThresholds`: the snapshot before
- * was compared with the same thresholds.
+ * never a change for the better or worse. `isKnown`: the device was in a snapshot before these two. `keepsThresholds`:
+ * the snapshot before was compared with the same thresholds.
  */
 export function findTransitions(
   before: DeviceState | undefined,

@@ -280,7 +280,8 @@ async function* oldNames(
     return { partitionKey: `${runId}|${part === '~' ? part : names[part]}`, from, before }
   })
   for await (const rows of readAhead(table, queries)) {
-    const old = rows.filter(({ rowKey }) => /\|(?:renamed|disappeared)$/.test(rowKey))
+    // At most one change of a device has a name before it.
+    const old = rows.filter(({ columns }) => changeRow.tryRead(columns)?.from.name)
     yield old.map((row) => ({ ...row, rowKey: row.rowKey.split('|')[0] ?? '' }))
   }
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { compareSlice } from '../../shared/exports/compare.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
+import { beginCompare, publishRun } from '../../shared/exports/publish.ts'
 import { resumeRun } from '../../shared/exports/start.ts'
 import { crashAt, interceptTables } from '../intercepted-storage.ts'
 import { createComparedFleet, type Device, shortOf } from './compared-fleet.ts'
@@ -71,6 +73,22 @@ describe('a comparison that is killed and resumed', () => {
 
     for (const [n, request] of requests.entries())
       expect((await crash(createMemoryTables(), n)).outcome, `${n} ${request}`).toEqual(outcome)
+  })
+
+  test('by two executors at once stores what one stores', async () => {
+    const { outcome } = await whole()
+    const fleet = await createComparedFleet()
+    await fleet.publish([first])
+    const ref = await fleet.begin([then])
+    const engines = [fleet.engine(), fleet.engine()]
+
+    const [slices = []] = await Promise.all(engines.map((engine) => beginCompare(engine, ref)))
+    await Promise.all(
+      engines.flatMap((engine) => slices.map((slice) => compareSlice(engine, { ...ref, slice }))),
+    )
+    await Promise.all(engines.map((engine) => publishRun(engine, ref)))
+
+    expect(await outcomeOf(fleet, ref.runId)).toEqual(outcome)
   })
 
   test('on a storage account too', async () => {

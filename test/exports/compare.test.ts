@@ -190,20 +190,21 @@ test('an old name is removed two runs after a device was renamed or went, unless
     names.map((DeviceName, n) => ({ id: String(n), DeviceName }))
   const found = async () =>
     (await fleet.rows('AvHealthNames')).map(({ rowKey }) => rowKey.split('|')[0])
+  const nameless = { id: '3', DeviceName: null, AvMode: null, AvIsEngineUpToDate: null }
   await fleet.publish([named('n0', 'n1', 'n2', 'n3', 'n4')])
-  await fleet.publish([named('m0', 'm1', 'n2', 'n3')])
+  await fleet.publish([[...named('m0', 'm1', 'n2'), nameless]])
   const after = await found()
-  await fleet.publish([named('m0', 'n1', 'n2', 'n3')])
+  await fleet.publish([named('m0', 'n1', 'n2', 'm3')])
 
-  await fleet.publish([named('m0', 'm1', 'n2', 'n3')])
+  await fleet.publish([named('m0', 'm1', 'n2', 'm3')])
   const later = await found()
-  await fleet.publish([named('m0', 'm1', 'n2', 'n3')])
-  await fleet.publish([named('m0', 'm1', 'n2', 'n3')])
+  await fleet.publish([named('m0', 'm1', 'n2', 'm3')])
+  await fleet.publish([named('m0', 'm1', 'n2', 'm3')])
 
   expect(after).toEqual(['m0', 'm1', 'n0', 'n1', 'n2', 'n3', 'n4'])
   // The name n1 is that of the snapshot which readers see while this one is compared.
-  expect(later).toEqual(['m0', 'm1', 'n1', 'n2', 'n3'])
-  expect(await found()).toEqual(['m0', 'm1', 'n2', 'n3'])
+  expect(later).toEqual(['m0', 'm1', 'm3', 'n1', 'n2'])
+  expect(await found()).toEqual(['m0', 'm1', 'm3', 'n2'])
 })
 
 test('each dimension of a rollup adds up to the devices, and a day has the snapshot that was generated last', async () => {
