@@ -151,6 +151,6 @@ export const exportActivities: Record<string, Activity> = {
   [exportNames.importFile]: activity(file, importFile),
   [exportNames.renewLinks]: activity(files, renewLinks),
   [exportNames.beginCompare]: activity(run, beginCompare),
-  [exportNames.compareSlice]: activity(slice, compareSlice),
+  [exportNames.compareSlice]: activity(slice, (engine, ref) => compareSlice(engine, ref)),
   [exportNames.publishRun]: activity(run, publishRun),
 }

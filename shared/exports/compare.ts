@@ -42,12 +42,16 @@ const CHECKPOINT_WRITES = 4000
  * transitions, histories, conditions, names and a partial rollup. Continues after the stored progress. Everything that
  * it writes depends only on the two snapshots and on what is frozen in the run, so that repeated work changes nothing.
  */
-export async function compareSlice(engine: ExportEngine, ref: SliceRef): Promise<void> {
+export async function compareSlice(
+  engine: ExportEngine,
+  ref: SliceRef,
+  checkpointDevices = CHECKPOINT_DEVICES,
+): Promise<void> {
   await unlessFenced(undefined, async () => {
     try {
       let isOver = false
       // Another executor of the same slice may be faster; this one goes on from there.
-      while (!isOver) isOver = await compareOn(engine, ref)
+      while (!isOver) isOver = await compareOn(engine, ref, checkpointDevices)
     } catch (error) {
       if (!isConflict(error, 'no-table')) throw error
       engine.log.warn('a table of the comparison is gone', { ...ref, reason: String(error) })
@@ -56,7 +60,11 @@ export async function compareSlice(engine: ExportEngine, ref: SliceRef): Promise
 }
 
 /** Answers false when the progress was moved by another executor. */
-async function compareOn(engine: ExportEngine, ref: SliceRef): Promise<boolean> {
+async function compareOn(
+  engine: ExportEngine,
+  ref: SliceRef,
+  checkpointDevices: number,
+): Promise<boolean> {
   const { runs, table, clock, kind } = engine
   const { runId, slice } = ref
   const { fleet } = kind
@@ -108,12 +116,12 @@ async function compareOn(engine: ExportEngine, ref: SliceRef): Promise<boolean> 
       }
       after = id
       unsaved += 1
+      if (unsaved < checkpointDevices && writes.waiting() < CHECKPOINT_WRITES) continue
+      if (isLate(engine, comparison)) return true
+      if (!(await checkpoint(false))) return false
+      unsaved = 0
     }
     await writes.sendFull()
-    if (unsaved < CHECKPOINT_DEVICES && writes.waiting() < CHECKPOINT_WRITES) continue
-    if (isLate(engine, comparison)) return true
-    if (!(await checkpoint(false))) return false
-    unsaved = 0
   }
   return checkpoint(true)
 }

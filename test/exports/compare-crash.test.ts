@@ -40,7 +40,7 @@ async function crash(storage: Storage, n: number) {
   const ref = await fleet.begin([then])
   const crashing = crashAt(n, 'after')
   const tables = interceptTables(storage.tables, crashing)
-  await finish(fleet.engine({ tables }), ref).catch(() => {})
+  await finish(fleet.engine({ tables }), ref, 3).catch(() => {})
   if (crashing.hasCrashed()) {
     const current = await fleet.engine().runs.current()
     if (current?.runId === before) await expectUnseen(fleet, before)

@@ -205,9 +205,10 @@ export async function drive(engine: ExportEngine, ref: RunRef): Promise<void> {
   await finish(engine, ref)
 }
 
-/** Compares and publishes a run that has imported its files. */
-export async function finish(engine: ExportEngine, ref: RunRef): Promise<void> {
-  for (const slice of await beginCompare(engine, ref)) await compareSlice(engine, { ...ref, slice })
+/** Compares and publishes a run that has imported its files; progress is stored after so many devices. */
+export async function finish(engine: ExportEngine, ref: RunRef, after?: number): Promise<void> {
+  for (const slice of await beginCompare(engine, ref))
+    await compareSlice(engine, { ...ref, slice }, after)
   await publishRun(engine, ref)
 }
 
