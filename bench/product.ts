@@ -34,7 +34,7 @@ export const importRows: Work = async (
         listFiles: refuse,
         pages: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
       },
-      { method: 'files', buckets },
+      { method: 'files', buckets, thresholds: { signatureDays: 7, scanDays: 14, notSeenDays: 7 } },
     ),
     runs: createRunLedger(table('Exports'), AV_HEALTH),
     files: createFileLedger(table('Exports'), AV_HEALTH),
@@ -45,7 +45,7 @@ export const importRows: Work = async (
     clock,
     log: { info: () => {}, warn: () => {}, error: () => {} },
     trace: {},
-    retention: { days: 1, graceMs: 0 },
+    retention: { days: 1, historyDays: 1, graceMs: 0 },
   } as ExportEngine
   const runId = '20261121030405abcd'
   const now = clock.now().toISOString()

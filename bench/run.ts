@@ -1,3 +1,4 @@
+import { benchCompare } from './compare.ts'
 import { benchDeliveries } from './deliveries.ts'
 import { benchDelivery } from './delivery.ts'
 import { benchFleet } from './fleet.ts'
@@ -17,6 +18,7 @@ const measured = {
 }
 /** Benchmarks that print what they see. */
 const others = {
+  compare: benchCompare,
   delivery: benchDelivery,
   'slow-receivers': benchSlowReceivers,
 }

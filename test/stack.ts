@@ -161,7 +161,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
       let quietLooks = 0
       for (;;) {
         const { body } = await request('GET', `av-health/exports/${runId}`)
-        if (!['starting', 'listing', 'importing'].includes(body.state)) {
+        if (!['starting', 'listing', 'importing', 'comparing'].includes(body.state)) {
           await settled(runId)
           return (await request('GET', `av-health/exports/${runId}`)).body
         }

@@ -188,6 +188,13 @@ export function findRunProblems(
         fix: 'Read the reason of the last run; when it is `unchanged`, Microsoft offers no newer export.',
       })
   }
+  if (current?.changes === 'unknown')
+    add('changes-unknown', {
+      title: `What changed until snapshot ${current.runId} is unknown`,
+      since: last?.runId === current.runId ? last.endedAt : null,
+      cause: current.changesReason ?? 'no reason is known',
+      fix: 'Nothing: the snapshot is whole, and the next one is compared with it. When it lasts, look for errors of compare-slice.',
+    })
   if (skippedRows.length > 0)
     add('rows-unreadable', {
       title: `Rows of table Exports can't be read: ${skippedRows.slice(0, 3).join(', ')}`,

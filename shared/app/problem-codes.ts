@@ -37,6 +37,7 @@ export const problemCodes = {
   /** It continues by itself. */
   'run-waiting': { ...warning, alert: false },
   'snapshot-old': warning,
+  'changes-unknown': warning,
   'fields-unreadable': notice,
   'export-by-pages': notice,
   'deliveries-late': warning,

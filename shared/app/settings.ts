@@ -86,6 +86,10 @@ export const avHealthSettings = {
     .refine((value) => Number.isInteger(Math.log2(value)), 'expected a power of two up to 256')
     .default(16),
   AV_HEALTH_RETENTION_DAYS: wholeNumber(1, 3650).default(30),
+  AV_HEALTH_HISTORY_DAYS: wholeNumber(1, 3650).default(400),
+  AV_HEALTH_SIGNATURE_DAYS: wholeNumber(1, 365).default(7),
+  AV_HEALTH_SCAN_DAYS: wholeNumber(1, 365).default(14),
+  AV_HEALTH_NOT_SEEN_DAYS: wholeNumber(1, 365).default(7),
 }
 
 /** The upstream Tenable. It is off while its keys are missing. */

@@ -14,11 +14,13 @@ import { SECRETS } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/feed.ts'
 import { forgetOldSecrets } from '../events/subscriptions/subscribe.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
+import { compareSlice } from '../exports/compare.ts'
 import type { ExportEngine } from '../exports/engine.ts'
+import { expireHistory, expireSnapshots } from '../exports/expire.ts'
 import { LONGEST_LINK_MS } from '../exports/file-store.ts'
 import { importFile } from '../exports/import.ts'
 import { exportNames, RUN_ID } from '../exports/names.ts'
-import { expireSnapshots, publishRun } from '../exports/publish.ts'
+import { beginCompare, publishRun } from '../exports/publish.ts'
 import { resumeExports as resumeKind, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
 import { sweepSecrets } from '../platform/secrets.ts'
@@ -105,7 +107,10 @@ export const housekeeping: Flow = async (context, client) => {
   const { base, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await finishAll([
-    ...exportKinds.map((kind) => async () => expireSnapshots(await engineFor(kind, context))),
+    ...exportKinds.flatMap((kind) => [
+      async () => expireSnapshots(await engineFor(kind, context)),
+      async () => expireHistory(await engineFor(kind, context)),
+    ]),
     async () => sweepDeliveries(await eventsOf(context)),
     async () => forgetOldSecrets(await eventsOf(context)),
     async () => {
@@ -138,6 +143,7 @@ const run = z.object({
 })
 const file = run.extend({ file: z.int().min(1) })
 const files = run.extend({ files: z.array(z.int().min(1)) })
+const slice = run.extend({ slice: z.string().regex(/^(?:[0-9a-f]{2}|~)$/) })
 
 type Activity = (input: unknown, context: InvocationContext) => Promise<unknown>
 
@@ -155,5 +161,7 @@ export const exportActivities: Record<string, Activity> = {
   [exportNames.beginRun]: activity(run, beginRun),
   [exportNames.importFile]: activity(file, importFile),
   [exportNames.renewLinks]: activity(files, renewLinks),
+  [exportNames.beginCompare]: activity(run, beginCompare),
+  [exportNames.compareSlice]: activity(slice, (engine, ref) => compareSlice(engine, ref)),
   [exportNames.publishRun]: activity(run, publishRun),
 }

@@ -1,9 +1,17 @@
-import type { NewEvent } from '../events/event.ts'
-import type { ExportKind } from '../exports/kind.ts'
-import type { Run } from '../exports/run-record.ts'
-import { viewCounts } from '../exports/view.ts'
+import type { ExportKind, Fleet } from '../exports/kind.ts'
+import type { Columns } from '../platform/table.ts'
+import { findConditions, rankColumns } from './conditions.ts'
 import { essentialColumns } from './fields.ts'
 import { freshness, readDevice } from './record.ts'
+import {
+  cutoffsAt,
+  type DeviceState,
+  findTransitions,
+  membershipKinds,
+  readState,
+  stateColumns,
+  type Thresholds,
+} from './transitions.ts'
 
 /** The name of this export in the ledger and in answers. */
 export const AV_HEALTH = 'av-health'
@@ -11,12 +19,13 @@ export const AV_HEALTH = 'av-health'
 /** Makes the antivirus-health export of Defender for Endpoint; its rows come from files or from a paged list. */
 export function createAvHealthExport(
   source: Pick<ExportKind, 'listFiles' | 'openFile' | 'pages'>,
-  options: Pick<ExportKind, 'method' | 'buckets'>,
+  { thresholds, ...options }: Pick<ExportKind, 'method' | 'buckets'> & { thresholds: Thresholds },
 ): ExportKind {
   return {
     name: AV_HEALTH,
     ...options,
     ...source,
+    fleet: createFleet(thresholds),
     snapshotTable: (runId) => `AvHealthSnapshot${runId}`,
     readRow: readDevice,
     essential: essentialColumns,
@@ -24,23 +33,59 @@ export function createAvHealthExport(
   }
 }
 
-/** The type of the event for a published snapshot. */
-export const SNAPSHOT_PUBLISHED = 'defender-relay.av-health.snapshot.published'
+const versions = ['avSignatureVersion', 'avEngineVersion', 'avPlatformVersion']
 
-/** The event for a published snapshot. */
-export function publishedEvent(run: Run, source: string, now: Date): NewEvent {
-  const { runId, generatedTime, method, written: devices, devicesBefore, unreadable } = run
-  const detectedAt = now.toISOString()
+/** How the snapshots of antivirus health are compared. */
+const createFleet = (thresholds: Thresholds): Fleet => ({
+  tables: {
+    conditions: (runId) => `AvHealthConditions${runId}`,
+    names: 'AvHealthNames',
+    changes: 'AvHealthChanges',
+    devices: 'AvHealthDevices',
+    rollups: 'AvHealthRollups',
+  },
+  thresholds: { ...thresholds },
+  columns: [...stateColumns, ...rankColumns, ...versions],
+  membershipKinds,
+  comparer({ at, thresholds: { signatureDays = 0, scanDays = 0, notSeenDays = 0 }, ...rest }) {
+    const { previous, keepsThresholds } = rest
+    const frozen = { signatureDays, scanDays, notSeenDays }
+    const cutoffs = cutoffsAt(at, frozen)
+    const cutoffsBefore = previous && cutoffsAt(previous.at, frozen)
+    return (before, after, isKnown) => {
+      const was = before && cutoffsBefore ? readState(before, cutoffsBefore) : undefined
+      const is = after && readState(after, cutoffs)
+      const last = is ?? was
+      return {
+        transitions: previous ? findTransitions(was, is, { isKnown, keepsThresholds }) : [],
+        last: {
+          name: last?.name ?? null,
+          os: last?.os ?? null,
+          group: last?.groupName ?? last?.group ?? null,
+        },
+        nameBefore: was?.name ?? null,
+        ...(after &&
+          is && {
+            present: {
+              conditions: findConditions(after, is),
+              columns: after,
+              dimensions: dimensionsOf(after, is),
+            },
+          }),
+      }
+    }
+  },
+})
+
+/** The values by which the devices of a snapshot are counted. */
+function dimensionsOf(columns: Columns, state: DeviceState) {
+  const { mode, signature, engine, platform, quickScan, fullScan, scans, seen, os } = state
+  const version = (part: string) => columns[`av${part}Version`]?.toString() ?? null
   return {
-    item: runId,
-    version: 1,
-    type: SNAPSHOT_PUBLISHED,
-    source,
-    time: detectedAt,
-    detectedAt,
-    data: {
-      ...{ runId, generatedTime, method, devices, devicesBefore, unreadable },
-      counts: viewCounts(run),
-    },
+    ...{ mode, signature, engine, platform, quickScan, fullScan, scans, seen, os },
+    group: state.groupName ?? state.group,
+    signatureVersion: version('Signature'),
+    engineVersion: version('Engine'),
+    platformVersion: version('Platform'),
   }
 }

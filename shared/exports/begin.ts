@@ -28,10 +28,10 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
     const { runs, files, clock } = engine
     const run = await runs.requireRun(ref)
     const over = isOver(run.state)
-    if (over || run.state === 'importing') {
+    if (over || run.state === 'importing' || run.state === 'comparing') {
       await files.raise(ref)
       // The executor may have died while it tidied up after the end of the run: `publish-run` tidies up again.
-      if (over) return { state: 'importing', files: [] }
+      if (over || run.state === 'comparing') return { state: 'importing', files: [] }
       const all = await files.all(ref.runId)
       const pending = all.filter((file) => !isFinal(file))
       return { state: 'importing', files: pending.map((file) => file.number) }

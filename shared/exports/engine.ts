@@ -23,9 +23,11 @@ export interface ExportEngine extends Traced {
   acceptsFewer?: boolean
 }
 
-/** When old snapshots are dropped: never the current one, and none within `graceMs` after it was replaced. */
+/** When old snapshots are dropped: never the current one and the one before, and none within `graceMs` after it was replaced. */
 export interface Retention {
   days: number
+  /** Of histories of devices and rollups of days. */
+  historyDays: number
   graceMs: number
   /** Most snapshots, the current one included; no limit when absent. */
   newest?: number

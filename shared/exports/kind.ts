@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 
 /** The files that the upstream offers. `generatedTime` is null when the upstream does not state it. */
@@ -51,4 +52,69 @@ export interface ExportKind {
   readonly essential: ReadonlySet<string>
   /** What makes one row of a device newer than another, most important first; text that sorts by time. */
   freshness(columns: Columns): string[]
+  readonly fleet: Fleet
+}
+
+/** How two snapshots of a kind are compared. */
+export interface Fleet {
+  tables: {
+    conditions(runId: string): string
+    names: string
+    changes: string
+    devices: string
+    rollups: string
+  }
+  /** In days, by name. */
+  readonly thresholds: Record<string, number>
+  /** The columns of a snapshot that are compared, and those that lists by condition show. */
+  readonly columns: string[]
+  /** Kinds of changes of which devices there are; between two methods they are only counted. */
+  readonly membershipKinds: readonly string[]
+  /** Makes the comparison of the devices of two snapshots; pure. */
+  comparer(comparison: Comparison): CompareDevice
+}
+
+/** What a run is compared with, and by which rules; stored when the comparison begins. */
+export type Comparison = z.output<typeof comparisonSchema>
+
+export const comparisonSchema = z.object({
+  /** When this snapshot was generated, or else when its run began: ages count up to this time. */
+  at: z.string(),
+  startedAt: z.string(),
+  slices: z.number(),
+  thresholds: z.record(z.string(), z.number()),
+  /** False when the run before was compared with other thresholds. */
+  keepsThresholds: z.boolean(),
+  /** Null for the first snapshot. */
+  previous: z
+    .object({
+      runId: z.string(),
+      table: z.string(),
+      buckets: z.number(),
+      at: z.string(),
+      isSameMethod: z.boolean(),
+      /** Whether the names of its devices are stored. */
+      isNamed: z.boolean(),
+    })
+    .nullable(),
+  /** The run before `previous` and its slices: names that it made old are removed now. */
+  namesOf: z.object({ runId: z.string(), slices: z.number() }).nullable(),
+})
+
+/** One device in the previous snapshot and in this one. `isKnown`: it was in a snapshot before these. */
+export type CompareDevice = (
+  before: Columns | undefined,
+  after: Columns | undefined,
+  isKnown: boolean,
+) => {
+  transitions: { kind: string; from: object; to: object }[]
+  /** What is known of it last. */
+  last: { name: string | null; os: string | null; group: string | null }
+  nameBefore: string | null
+  /** Absent for a device that is gone. */
+  present?: {
+    conditions: { name: string; rank: string }[]
+    columns: Columns
+    dimensions: Record<string, string | null>
+  }
 }

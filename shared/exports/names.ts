@@ -5,6 +5,8 @@ export const exportNames = {
   beginRun: 'begin-run',
   importFile: 'import-file',
   renewLinks: 'renew-links',
+  beginCompare: 'begin-compare',
+  compareSlice: 'compare-slice',
   publishRun: 'publish-run',
 } as const
 
@@ -27,6 +29,11 @@ export interface FilesRef extends RunRef {
 
 export interface FileRef extends RunRef {
   file: number
+}
+
+/** A slice of the devices of a run, by its first part. */
+export interface SliceRef extends RunRef {
+  slice: string
 }
 
 /** What `begin-run` answers: the files to import, that the run has ended, or when to try again. */

@@ -1,11 +1,16 @@
-import { DAY_MS, HOUR_MS } from '../platform/time.ts'
+import { toTimeText } from '../platform/time.ts'
+import { collectChanges, hiddenRuns, writeDays } from './collect.ts'
 import { type ExportEngine, stamp } from './engine.ts'
+import { expireSnapshots } from './expire.ts'
 import { digestPaths } from './file-store.ts'
+import { sliceNames } from './fleet-rows.ts'
 import { decideOutcome } from './guards.ts'
+import type { Comparison } from './kind.ts'
 import type { RunRef } from './names.ts'
 import {
   countFiles,
   type End,
+  Fenced,
   type FileRecord,
   isFinal,
   isOver,
@@ -13,58 +18,160 @@ import {
   type Run,
   unlessFenced,
 } from './run-record.ts'
-import { dropOtherAttempts } from './snapshot-table.ts'
+import type { Current } from './run-store.ts'
+import { dropOtherAttempts, dropSnapshot } from './snapshot-table.ts'
+
+/** Devices of one slice, as far as there are not too many slices for one instance. */
+const SLICE_DEVICES = 16_000
+const MAX_SLICES = 64
 
 /**
- * Ends a run by what the ledger says. When every listed file was imported and every row is accounted for, its snapshot
- * becomes the current one; otherwise the run records a reason, and readers keep the snapshot before.
+ * Decides whether a run that has imported its files is published, and begins its comparison with the snapshot before:
+ * what it is compared with and by which thresholds is frozen here. Answers the slices to compare; none for a run that is
+ * over. A run that is `comparing` already is left as it is.
+ */
+export async function beginCompare(engine: ExportEngine, ref: RunRef): Promise<string[]> {
+  return unlessFenced<string[]>([], async () => {
+    const { runs, table, kind } = engine
+    let run = await runs.requireRun(ref)
+    if (run.state === 'importing') run = await closeImport(engine, ref, run)
+    if (run.state !== 'comparing' || !run.comparison) return []
+    const { conditions, ...others } = kind.fleet.tables
+    for (const name of Object.values(others)) await table(name).create()
+    await table(conditions(run.runId)).create()
+    const now = await runs.run(run.runId)
+    if (now?.state === 'comparing' || now?.state === 'published')
+      return sliceNames(run.comparison.slices)
+    await table(conditions(run.runId)).drop()
+    throw new Fenced(run.runId)
+  })
+}
+
+/** Ends the run, or moves it on to `comparing`. */
+async function closeImport(engine: ExportEngine, ref: RunRef, run: Run): Promise<Run> {
+  const { runs, files, log, clock } = engine
+  const { runId } = ref
+  for await (const file of files.list(runId)) {
+    if (isFinal(file)) continue
+    const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const })
+    await files.update({ ...ref, file: file.number }, fail)
+  }
+  const all = await files.all(runId)
+  const counts = countFiles(all)
+  const { unreadable } = counts
+  if (Object.keys(unreadable).length > 0) log.warn('fields unreadable', { runId, ...unreadable })
+  const current = await runs.current()
+  const end = await decideOutcome(engine, run, counts, all, current)
+  if (end.state !== 'published') {
+    await endRun(engine, ref, end)
+    return { ...run, ...end }
+  }
+  const comparison = await freeze(engine, run, counts.written, current)
+  const began = { state: 'comparing' as const, comparison, progressAt: stamp(clock), waiting: null }
+  // A second copy of this activity must not freeze anything else.
+  return runs.update(ref, (known) =>
+    known.state === 'comparing' ? undefined : { ...known, ...counts, ...end, ...began },
+  )
+}
+
+async function freeze(
+  { runs, kind, clock }: ExportEngine,
+  { generatedTime, startedAt, method }: Run,
+  devices: number,
+  current: Current | undefined,
+): Promise<Comparison> {
+  // A list leaves out what can't be read.
+  const known = await runs.runs(100)
+  const find = (runId = '') => known.find((one) => one.runId === runId)?.comparison
+  const before = find(current?.runId)
+  const earlier = find(before?.previous?.runId)
+  const slices = 2 ** Math.ceil(Math.log2(Math.max(devices, current?.devices ?? 0) / SLICE_DEVICES))
+  const { thresholds } = kind.fleet
+  return {
+    at: toTimeText(generatedTime ?? '') ?? startedAt,
+    startedAt: stamp(clock),
+    slices: Math.min(Math.max(slices, 1), MAX_SLICES),
+    thresholds,
+    keepsThresholds: JSON.stringify(thresholds) === JSON.stringify(before?.thresholds),
+    previous: current
+      ? {
+          runId: current.runId,
+          table: current.table,
+          buckets: current.buckets,
+          at: before?.at ?? current.generatedTime ?? current.publishedAt,
+          isSameMethod: current.method === method,
+          isNamed: current.changes !== null && current.changes.state !== 'unknown',
+        }
+      : null,
+    namesOf:
+      before?.previous && earlier ? { runId: before.previous.runId, slices: earlier.slices } : null,
+  }
+}
+
+/**
+ * Ends a run by what the ledger says. A compared run becomes the current snapshot, with its changes when every slice is
+ * done and without them otherwise; a run that has no listing fails, and readers keep the snapshot before.
  */
 export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<void> {
   await unlessFenced(undefined, async () => {
-    const { runs, files, log } = engine
-    const { runId } = ref
-    const run = await runs.requireRun(ref)
+    const { runs } = engine
+    let run = await runs.requireRun(ref)
+    if (run.state === 'importing') {
+      await beginCompare(engine, ref)
+      run = await runs.requireRun(ref)
+    }
     if (isOver(run.state)) return tidyRun(engine, ref, run)
-    if (run.state !== 'importing') {
-      const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`
-      return endRun(engine, ref, { state: 'failed', reason })
-    }
-    for await (const file of files.list(runId)) {
-      if (isFinal(file)) continue
-      const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const })
-      await files.update({ ...ref, file: file.number }, fail)
-    }
-    const all = await files.all(runId)
-    const counts = countFiles(all)
-    const { unreadable } = counts
-    if (Object.keys(unreadable).length > 0) log.warn('fields unreadable', { runId, ...unreadable })
-    const end = await decideOutcome(engine, run, counts, all, await runs.current())
-    if (end.state !== 'published') return endRun(engine, ref, end)
-
-    const now = stamp(engine.clock)
-    const current = {
-      runId,
-      table: run.snapshot ?? '',
-      method: run.method ?? 'files',
-      generatedTime: run.generatedTime,
-      paths: digestPaths(all),
-      devices: counts.written,
-      buckets: run.buckets,
-      publishedAt: now,
-    }
-    const published = await runs.publish(ref, current, (known) => ({
-      ...known,
-      ...counts,
-      ...end,
-      waiting: null,
-      endedAt: now,
-    }))
-    if (end.reason) log.warn('export run published with a warning', { runId, ...end })
-    if (counts.rejected > 0) log.warn('rows rejected', { source: runId, rejected: counts.rejected })
-    log.info('export run published', { runId, ...end, ...counts })
-    await tidyRun(engine, ref, published)
-    await expireSnapshots(engine)
+    if (run.state === 'comparing' && run.comparison)
+      return publishCompared(engine, ref, run, run.comparison)
+    const reason = `the upstream gave no listing: ${run.reason ?? 'no answer'}`
+    return endRun(engine, ref, { state: 'failed', reason })
   })
+}
+
+async function publishCompared(
+  engine: ExportEngine,
+  ref: RunRef,
+  run: Run,
+  comparison: Comparison,
+): Promise<void> {
+  const { runs, files, log, clock } = engine
+  const { runId, method, generatedTime, buckets, reason, devicesBefore, snapshot } = run
+  const { previous } = comparison
+  const replaced = await runs.current()
+  const end: End = { state: 'published', reason, devicesBefore }
+  if (replaced?.runId !== previous?.runId)
+    return endRun(engine, ref, {
+      ...end,
+      state: 'failed',
+      reason: 'a newer snapshot was published meanwhile',
+    })
+  const changes = await collectChanges(engine, run, comparison)
+  if (changes.state === 'unknown') log.error('changes unknown', { runId, reason: changes.reason })
+  const all = await files.all(runId)
+  const counts = countFiles(all)
+  const now = stamp(clock)
+  const current: Current = {
+    runId,
+    table: snapshot ?? '',
+    method: method ?? 'files',
+    generatedTime,
+    paths: digestPaths(all),
+    devices: run.written,
+    buckets,
+    publishedAt: now,
+    changes,
+    since: replaced?.since ?? now,
+    hiddenRuns: await hiddenRuns(engine, run, replaced, changes),
+  }
+  const published = await runs.publish(ref, current, (known) => ({
+    ...known,
+    ...{ ...end, changes, waiting: null, endedAt: now },
+  }))
+  if (reason) log.warn('export run published with a warning', { runId, ...end })
+  if (counts.rejected > 0) log.warn('rows rejected', { source: runId, rejected: counts.rejected })
+  log.info('export run published', { runId, ...end, ...counts })
+  await tidyRun(engine, ref, published)
+  await expireSnapshots(engine)
 }
 
 /** Ends a run without publishing it: stores reason and counts, erases its links, drops a table that is not kept. */
@@ -80,57 +187,18 @@ export async function endRun(engine: ExportEngine, ref: RunRef, end: End): Promi
 
 /** The work that remains once the end of a run is in the ledger; harmless to repeat. */
 async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
-  const { runs, files, links, table } = engine
+  const { runs, files, links } = engine
   if (run.method === 'json') await dropOtherAttempts(engine, run)
   if (run.snapshot && !keepsTable(run)) {
-    await table(run.snapshot).drop()
+    await dropSnapshot(engine, run)
     await runs.dropped(ref)
   }
   // Before anything that may fail for long: a link is a secret.
   await files.raise(ref)
   await links.eraseAll(ref.runId)
-  if (run.state === 'published') await engine.announce(run)
+  if (run.state === 'published') {
+    await writeDays(engine, run)
+    await engine.announce(run)
+  }
   await runs.release(ref)
-}
-
-/** How long a run that a guard stopped can be published. Its table stays longer than any such call lasts. */
-export const GUARDED_MS = DAY_MS
-const GUARDED_TABLE_MS = GUARDED_MS + HOUR_MS
-
-/** How long run records are stored; longer than their snapshots. */
-const RUN_DAYS = 90
-const MAX_RUNS = 10_000
-
-/**
- * Drops expired snapshots, and deletes the records of old runs. Drops only tables named in run rows, never the current
- * one, and none before readers have had their grace period.
- */
-export async function expireSnapshots(engine: ExportEngine): Promise<void> {
-  const { kind, runs, files, table, clock, log, retention } = engine
-  const nowMs = clock.now().getTime()
-  const [current, active] = [await runs.current(), await runs.active()]
-  const known = await runs.runs(MAX_RUNS)
-  const withTable = known.filter(({ runId, snapshot }) => snapshot && runId !== current?.runId)
-  const published = withTable.filter(({ state }) => state === 'published')
-  const isExpired = (run: Run) => {
-    if (run.state === 'failed') return nowMs - Date.parse(run.endedAt ?? '') > GUARDED_TABLE_MS
-    const { supersededAt, startedAt } = run
-    if (!supersededAt || nowMs - Date.parse(supersededAt) < retention.graceMs) return false
-    // The newest of all is the current one, which is not in the list.
-    const isSurplus = published.indexOf(run) + 1 >= (retention.newest ?? Number.POSITIVE_INFINITY)
-    return isSurplus || nowMs - Date.parse(startedAt) > retention.days * DAY_MS
-  }
-  for (const { runId, epoch, snapshot } of withTable.filter(isExpired)) {
-    await table(snapshot ?? '').drop()
-    const ref = { kind: kind.name, runId, epoch }
-    await unlessFenced<unknown>(undefined, () => runs.dropped(ref))
-    log.info('snapshot dropped', { runId, snapshot })
-  }
-  for (const { runId, startedAt, snapshot } of known) {
-    const isOld = nowMs - Date.parse(startedAt) > Math.max(RUN_DAYS, retention.days) * DAY_MS
-    // A run that names a table must stay: the table is named nowhere else.
-    if (!isOld || snapshot || runId === current?.runId || runId === active?.run) continue
-    await files.clear(runId)
-    await runs.delete(runId)
-  }
 }

@@ -2,12 +2,14 @@ import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import { HOUR_MS } from '../platform/time.ts'
+import { comparisonSchema } from './kind.ts'
 
-/** The states of a run, in their order; those after `importing` are final. */
+/** The states of a run, in their order; those after `comparing` are final. */
 export const runStates = [
   'starting',
   'listing',
   'importing',
+  'comparing',
   'published',
   'unchanged',
   'empty',
@@ -16,7 +18,7 @@ export const runStates = [
 export type RunState = (typeof runStates)[number]
 
 export const isOver = (state: RunState): boolean =>
-  runStates.indexOf(state) > runStates.indexOf('importing')
+  runStates.indexOf(state) > runStates.indexOf('comparing')
 
 export const fileStates = [
   'waiting',
@@ -51,6 +53,21 @@ export const guards = ['rejected', 'unreadable', 'devices'] as const
 export const waitingSchema = z.strictObject({ for: z.string(), until: z.string() })
 export type Waiting = z.output<typeof waitingSchema>
 
+/** What a snapshot says about the changes since the one before. */
+export const changesSchema = z.strictObject({
+  state: z.enum(['known', 'baseline', 'unknown']),
+  /** Why they are unknown. */
+  reason: text,
+  previousRunId: text,
+  counts: z.record(z.string(), z.number()),
+  /** Kinds that are only counted: too many for an event each, or the method was another one before. */
+  countedOnly: z.array(z.string()),
+  /** The thresholds were others before: there are no transitions that rest on them. */
+  newThresholds: z.boolean(),
+  newMethod: z.boolean(),
+})
+export type Changes = z.output<typeof changesSchema>
+
 const storedRun = z.object({
   epoch: z.number(),
   state: z.enum(runStates),
@@ -81,6 +98,8 @@ const storedRun = z.object({
   waiting: waitingSchema.nullable(),
   /** The id in the log lines of the run, for all its executors. */
   correlation: text,
+  comparison: comparisonSchema.nullable(),
+  changes: changesSchema.nullable(),
 })
 
 /** A run as stored in the ledger. Times are RFC 3339. */

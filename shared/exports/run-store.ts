@@ -2,7 +2,15 @@ import { z } from 'zod'
 import { deleteRows, type Operation, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
 import type { RunRef } from './names.ts'
-import { Fenced, isOver, type Run, type RunState, runRow, runStates } from './run-record.ts'
+import {
+  changesSchema,
+  Fenced,
+  isOver,
+  type Run,
+  type RunState,
+  runRow,
+  runStates,
+} from './run-record.ts'
 
 const storedActive = z.object({ run: z.string(), epoch: z.number() })
 const storedCurrent = z.object({
@@ -16,6 +24,11 @@ const storedCurrent = z.object({
   /** Partitions of its table; the setting may have changed since. */
   buckets: z.number(),
   publishedAt: z.string(),
+  changes: changesSchema.nullable(),
+  /** When the first snapshot of all was published. */
+  since: z.string().default(''),
+  /** Runs whose changes nobody may see, newest first: unknown ones, and those of runs that were not published. */
+  hiddenRuns: z.array(z.string()).default([]),
 })
 
 /** The run in progress, and its epoch. */

@@ -26,7 +26,7 @@ const MAX_RENEWALS = 4
 const lostWorker = () => new df.RetryOptions(2000, 3)
 
 /**
- * The whole run: list, import every file, publish. Bounded by the waits above. Whatever happens here, the ledger decides
+ * The whole run: list, import every file, compare with the snapshot before, publish. Bounded by the waits above. Whatever happens here, the ledger decides
  * what is published.
  */
 export function* exportRun(context: OrchestrationContext): Generator<Task, void> {
@@ -46,7 +46,14 @@ export function* exportRun(context: OrchestrationContext): Generator<Task, void>
     )
     yield* settle(context, groups)
   }
-  if (begun.state !== 'over') yield call(context, exportNames.publishRun, ref)
+  if (begun.state === 'over') return
+  const slices = (yield call(context, exportNames.beginCompare, ref)) as unknown as string[]
+  // A slice that failed three times stops nothing: the changes are unknown then.
+  yield* settle(
+    context,
+    slices.map((slice) => call(context, exportNames.compareSlice, { ...ref, slice })),
+  )
+  yield call(context, exportNames.publishRun, ref)
 }
 
 /**

@@ -40,6 +40,12 @@ export async function dropOtherAttempts(engine: ExportEngine, run: Run): Promise
   }
 }
 
+/** Drops the snapshot of a run, and what was found by comparing it; harmless to repeat. */
+export async function dropSnapshot({ table, kind }: ExportEngine, run: Run): Promise<void> {
+  if (run.comparison) await table(kind.fleet.tables.conditions(run.runId)).drop()
+  if (run.snapshot) await table(run.snapshot).drop()
+}
+
 /** Creates a table that the run names; drops it again when the run has moved on, since nothing else would drop it. */
 export async function createFor(engine: ExportEngine, ref: RunRef, name: string): Promise<Table> {
   const table = engine.table(name)

@@ -2,9 +2,10 @@ import { randomInt } from 'node:crypto'
 import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import { SUPERSEDED } from './begin.ts'
 import { type Executor, type ExportEngine, stamp } from './engine.ts'
+import { GUARDED_MS } from './expire.ts'
 import type { ExportKind } from './kind.ts'
 import { exportNames, instanceId } from './names.ts'
-import { endRun, GUARDED_MS, publishRun } from './publish.ts'
+import { beginCompare, endRun, publishRun } from './publish.ts'
 import { isOver, lastProgress, type Run, SILENCE_MS, toRun, unlessFenced } from './run-record.ts'
 
 /** Options of a run: another method, and whether to import an export that is already published. */
@@ -104,7 +105,8 @@ function unmetWishes(run: Run, { method, force }: StartOptions): string[] {
   if (run.guard) unmet.push('a new import')
   if (!methods.includes(method)) unmet.push(`method: ${method}`)
   // Once files are imported, nothing is skipped any more.
-  if (force && !run.force && run.state !== 'importing') unmet.push('force: true')
+  if (force && !run.force && run.state !== 'importing' && run.state !== 'comparing')
+    unmet.push('force: true')
   return unmet
 }
 
@@ -163,6 +165,11 @@ export async function resumeRun(engine: ExportEngine, executor: Executor): Promi
   log.warn('export run taken over', { runId: ref.runId, epoch: ref.epoch, instance: status })
   if (status === 'live') await executor.terminate(instance, 'taken over')
   const run = await runs.run(ref.runId)
+  if (ref.epoch > MAX_EPOCHS && run?.state === 'comparing') {
+    // The snapshot is whole: it is published without its changes.
+    await beginCompare(engine, ref)
+    return publishRun(engine, ref)
+  }
   if (ref.epoch > MAX_EPOCHS && run && !isOver(run.state)) {
     await unlessFenced(undefined, () =>
       endRun(engine, ref, { state: 'failed', reason: `given up after ${MAX_EPOCHS} executions` }),

@@ -3,6 +3,7 @@ import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { ExportEngine } from './engine.ts'
 import { WAIT_SECONDS } from './names.ts'
 import {
+  changesSchema,
   countFiles,
   type FileRecord,
   fileStates,
@@ -60,6 +61,9 @@ export const runSummarySchema = z.strictObject({
   guard: z.enum(guards).nullable(),
   devicesBefore: z.int().nullable(),
   snapshot: z.string().nullable(),
+  changes: changesSchema
+    .nullable()
+    .describe('What changed since the snapshot before; null until it is published.'),
 })
 
 /** An export run with a page of its files. */
@@ -136,6 +140,8 @@ export const exportsReportSchema = z.strictObject({
       generatedTime: z.string().nullable(),
       devices: z.int(),
       ageSeconds: z.int(),
+      changes: z.enum(['known', 'baseline', 'unknown']),
+      changesReason: z.string().nullable().describe('Why the changes are unknown.'),
     })
     .nullable(),
   lastRun: lastRunSchema.nullable(),
@@ -163,7 +169,12 @@ export async function reportExports(
   }
 }
 
-function viewCurrent({ runId, generatedTime, devices, publishedAt }: Current, now: Date) {
+function viewCurrent(current: Current, now: Date) {
+  const { runId, generatedTime, devices, publishedAt, changes } = current
   const ageMs = now.getTime() - Date.parse(generatedTime ?? publishedAt)
-  return { runId, generatedTime, devices, ageSeconds: Math.round(ageMs / 1000) }
+  return {
+    ...{ runId, generatedTime, devices, ageSeconds: Math.round(ageMs / 1000) },
+    changes: changes?.state ?? 'unknown',
+    changesReason: changes ? changes.reason : 'an older version of the app published it',
+  }
 }

@@ -94,7 +94,10 @@ export async function startDay(begin: Date, { hasTenable = false, fleetSize = 12
         if (outcome.state === 'done') break
       }
     }
-    if (begun.state !== 'over') await act(exportNames.publishRun, ref)
+    if (begun.state === 'over') return
+    for (const slice of (await act(exportNames.beginCompare, ref)) as string[])
+      await act(exportNames.compareSlice, { ...ref, slice })
+    await act(exportNames.publishRun, ref)
   }
 
   let waiting: RunRef[] = []

@@ -194,6 +194,11 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
     }),
   'snapshot-old': (facts) =>
     Object.assign(facts.avHealth.value.report.current, { ageSeconds: 40 * 3600 }),
+  'changes-unknown': (facts) =>
+    Object.assign(facts.avHealth.value.report.current, {
+      changes: 'unknown',
+      changesReason: '1 of 2 slices could not be compared',
+    }),
   'fields-unreadable': (facts) =>
     Object.assign(facts.avHealth.value.report.lastRun, { unreadable: { avMode: 2 } }),
   'export-by-pages': (facts) =>

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { beginRun } from '../../shared/exports/begin.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
 import { type Interceptor, interceptTables, pauseAt } from '../intercepted-storage.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
@@ -13,6 +12,7 @@ import {
   createSmallUpstream,
   createStoredTables,
   drive,
+  finish,
   importAll,
   laterExport,
   type Storage,
@@ -22,7 +22,7 @@ import {
 type Method = 'files' | 'json'
 
 /** More requests than an executor of the small run makes. */
-const ALL = 90
+const ALL = 140
 const everyRequest = Array.from({ length: ALL }, (_, n) => n)
 
 /** A run in progress whose executor is paused at its n-th request, and a way to take it over. */
@@ -72,7 +72,7 @@ async function wakesEarly(method: Method, n: number, storage: Storage) {
   expect(after, `held at request ${n}: ${held.requests[n]}`).toEqual(before)
   if (second && begun?.state === 'importing') {
     await importAll(engine, second, begun.files)
-    await publishRun(engine, second)
+    await finish(engine, second)
   }
   expect(
     await brokenPromises(storage, engine, exports),
@@ -152,9 +152,9 @@ test('a second copy of publish-run that lags behind the first copy and the next 
   const { engine, upstream, executor, started, first, another, clock } =
     await prepareListed(storage)
   const held = pauseAt(0)
-  const late = publishRun(another(held), first)
+  const late = finish(another(held), first)
   while (!held.requests.at(-1)?.includes('insert current')) await held.step()
-  await publishRun(engine, first)
+  await finish(engine, first)
   upstream.upstream.now = laterExport
   clock.advance(120_000)
   const next = await startRun(engine, executor)

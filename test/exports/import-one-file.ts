@@ -28,7 +28,11 @@ const engine: ExportEngine = {
       listFiles: refuse,
       pages: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }),
     },
-    { method: 'files', buckets: 16 },
+    {
+      method: 'files',
+      buckets: 16,
+      thresholds: { signatureDays: 7, scanDays: 14, notSeenDays: 7 },
+    },
   ),
   runs: createRunLedger(exportsTable, AV_HEALTH),
   files: createFileLedger(exportsTable, AV_HEALTH),
@@ -39,7 +43,7 @@ const engine: ExportEngine = {
   clock,
   log: { info: () => {}, warn: () => {}, error: () => {} },
   trace: {},
-  retention: { days: 1, graceMs: 0 },
+  retention: { days: 1, historyDays: 400, graceMs: 0 },
 }
 
 const runId = '20261121030405abcd'

@@ -4,7 +4,6 @@ import { beginRun } from '../../shared/exports/begin.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish.ts'
 import { startRun } from '../../shared/exports/start.ts'
 import { UpstreamError } from '../../shared/platform/errors.ts'
 import { interceptTables, pauseAt } from '../intercepted-storage.ts'
@@ -13,6 +12,7 @@ import {
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
+  finish,
 } from './small-run.ts'
 
 const id = (letter: string) => letter.repeat(40)
@@ -80,12 +80,13 @@ async function prepare(method: 'files' | 'json') {
     const rows = await Array.fromAsync(memory.tables(current?.table ?? '').list({}))
     return Object.fromEntries(rows.map(({ rowKey, columns }) => [rowKey[0], columns.avMode]))
   }
-  return { memory, engine, ref, attempt, file, lines, snapshotRows }
+  const snapshots = async () => (await memory.names()).filter((name) => name.includes('Snapshot'))
+  return { memory, engine, ref, attempt, file, lines, snapshotRows, snapshots }
 }
 
 describe('a file', () => {
   test('that broke off has the same counts as a file without a failure', async () => {
-    const { memory, engine, ref, attempt, file, snapshotRows } = await prepare('files')
+    const { engine, ref, attempt, file, snapshotRows, snapshots } = await prepare('files')
     const whole = [
       [device('a'), device('b'), 'not JSON'],
       [device('a', 1), device('c')],
@@ -103,14 +104,14 @@ describe('a file', () => {
       rejected: 1,
     })
     expect(await file()).toMatchObject({ bytes: whole.flat().map(textOf).join('\n').length + 1 })
-    await publishRun(engine, ref)
+    await finish(engine, ref)
     expect(await engine.runs.run(ref.runId)).toMatchObject({
       state: 'failed',
       reason: expect.stringContaining('1 of 5'),
     })
     // A guard stopped the run: its rows can be published on request.
     expect(await snapshotRows().catch(() => 'none')).toBe('none')
-    expect(await memory.names()).toHaveLength(2)
+    expect(await snapshots()).toHaveLength(1)
   })
 
   test('that was written but not recorded has the same counts again', async () => {
@@ -138,7 +139,7 @@ describe('a file', () => {
       written: 3,
       duplicates: 1,
     })
-    await publishRun(engine, ref)
+    await finish(engine, ref)
     expect(await engine.runs.current()).toMatchObject({ devices: 3 })
   })
 
@@ -209,7 +210,7 @@ describe('a file', () => {
 
 describe('a run is not published', () => {
   const conclude = async ({ engine, ref }: Awaited<ReturnType<typeof prepare>>) => {
-    await publishRun(engine, ref)
+    await finish(engine, ref)
     return engine.runs.run(ref.runId)
   }
 
@@ -304,11 +305,11 @@ test('a download ends when its rows cannot be stored', async () => {
 
 describe('the paged list', () => {
   test('that broke off is read again: the snapshot holds only the last attempt', async () => {
-    const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+    const { engine, ref, attempt, snapshotRows, snapshots } = await prepare('json')
     await attempt([[device('a'), device('b'), device('c')], [null]])
 
     await attempt([[device('c', 1), device('d', 1)], [device('a', 1)]])
-    await publishRun(engine, ref)
+    await finish(engine, ref)
 
     expect(await snapshotRows()).toEqual({ a: '1', c: '1', d: '1' })
     expect(await engine.runs.run(ref.runId)).toMatchObject({
@@ -317,7 +318,7 @@ describe('the paged list', () => {
       duplicates: 0,
       imported: 1,
     })
-    expect(await memory.names()).toHaveLength(2)
+    expect(await snapshots()).toHaveLength(1)
   })
 
   const requests = Array.from({ length: 16 }, (_, n) => n)
@@ -325,7 +326,7 @@ describe('the paged list', () => {
   test.each(requests)(
     'of an attempt that is paused at its request %i adds nothing to the next attempt',
     async (n) => {
-      const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+      const { memory, engine, ref, attempt, snapshotRows, snapshots } = await prepare('json')
       await attempt([[device('e')], [null]])
       const held = pauseAt(n)
       const late = attempt(
@@ -334,7 +335,7 @@ describe('the paged list', () => {
       )
       await Promise.race([held.arrived, late])
       await attempt([[device('b', 1), device('d', 1)]])
-      await publishRun(engine, ref)
+      await finish(engine, ref)
       const before = await snapshotRows()
 
       held.letGo()
@@ -346,7 +347,7 @@ describe('the paged list', () => {
         { a: '0', b: '0', 7: '0' },
       ]).toContainEqual(before)
       expect(await engine.runs.current()).toMatchObject({ devices: Object.keys(before).length })
-      expect(await memory.names()).toHaveLength(2)
+      expect(await snapshots()).toHaveLength(1)
     },
   )
 
@@ -354,7 +355,7 @@ describe('the paged list', () => {
     for (const [n, m] of requests.flatMap((first) =>
       requests.map((second) => [first, second] as const),
     )) {
-      const { memory, engine, ref, attempt, snapshotRows } = await prepare('json')
+      const { memory, engine, ref, attempt, snapshotRows, snapshots } = await prepare('json')
       const [one, two] = [pauseAt(n), pauseAt(m)]
       const first = attempt(
         [[device('a'), device('b')], [device('7')]],
@@ -371,14 +372,14 @@ describe('the paged list', () => {
       await first
       two.letGo()
       await second
-      await publishRun(engine, ref)
+      await finish(engine, ref)
 
       const current = await engine.runs.current()
       const rows = current ? await snapshotRows() : {}
       const where = `${n}: ${one.requests[n]}, ${m}: ${two.requests[m]}`
       expect([{ b: '1', d: '1' }, { a: '0', b: '0', 7: '0' }, {}], where).toContainEqual(rows)
       expect(current?.devices ?? 0, where).toBe(Object.keys(rows).length)
-      expect(await memory.names(), where).toHaveLength(current ? 2 : 1)
+      expect(await snapshots(), where).toHaveLength(current ? 1 : 0)
     }
   })
 })

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
+import { expireSnapshots } from '../../shared/exports/expire.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { expireSnapshots } from '../../shared/exports/publish.ts'
 import { startRun } from '../../shared/exports/start.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { brokenPromises } from './run-promises.ts'
@@ -20,7 +20,7 @@ const HOUR_MS = 60 * 60_000
 const DAY_MS = 24 * HOUR_MS
 
 /** An account without any export, and a way to publish a snapshot of a new export. */
-async function prepare(retention: ExportEngine['retention']) {
+async function prepare(retention: Partial<ExportEngine['retention']>) {
   const memory = createMemoryTables()
   await memory.tables('Exports').create()
   const clock = createAdjustableClock()
@@ -49,7 +49,7 @@ async function prepare(retention: ExportEngine['retention']) {
     return runIds
   }
   const stored = async () =>
-    (await memory.names()).filter((name) => name !== 'Exports').map((name) => name.slice(16))
+    (await memory.names()).flatMap((name) => /^AvHealthSnapshot(.*)/.exec(name)?.[1] ?? [])
   return { memory, clock, engine, publish, publishMany, stored }
 }
 
@@ -101,21 +101,35 @@ describe('a snapshot', () => {
       graceMs: HOUR_MS,
       newest: 1,
     })
-    const [old, current] = await publishMany(2, 3 * DAY_MS)
-    clock.advance(HOUR_MS - 1000)
+    const [old, previous, current] = await publishMany(3, HOUR_MS / 2)
+    clock.advance(HOUR_MS / 2 - 1000)
     await expireSnapshots(engine)
     const within = await stored()
 
     clock.advance(1001)
     await expireSnapshots(engine)
 
-    expect(within).toEqual([old, current])
-    expect(await stored()).toEqual([current])
+    expect(within).toEqual([old, previous, current])
+    expect(await stored()).toEqual([previous, current])
+  })
+
+  test('that is the one before the current stays at any age: the next run is compared with it', async () => {
+    const { memory, clock, engine, publishMany, stored } = await prepare({
+      ...{ days: 1, graceMs: 0, newest: 1 },
+    })
+    const runIds = await publishMany(3, DAY_MS)
+
+    clock.advance(400 * DAY_MS)
+    await expireSnapshots(engine)
+
+    expect(await stored()).toEqual(runIds.slice(1))
+    const conditions = (await memory.names()).filter((name) => name.includes('Conditions'))
+    expect(conditions).toEqual(runIds.slice(1).map((runId) => `AvHealthConditions${runId}`))
   })
 
   test('whose drop was interrupted is dropped again', async () => {
     const { memory, clock, engine, publishMany, stored } = await prepare({ days: 1, graceMs: 0 })
-    const [old, current] = await publishMany(2, 2 * HOUR_MS)
+    const [old, previous, current] = await publishMany(3, 2 * HOUR_MS)
     const dropped: ExportEngine['runs']['dropped'] = () =>
       Promise.reject(new Error('the process died'))
     clock.advance(2 * DAY_MS)
@@ -125,7 +139,7 @@ describe('a snapshot', () => {
 
     await expireSnapshots(engine)
 
-    expect(await stored()).toEqual([current])
+    expect(await stored()).toEqual([previous, current])
     expect(await engine.runs.run(old ?? '')).toMatchObject({ snapshot: null })
     expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
   })
@@ -142,7 +156,7 @@ describe('a snapshot', () => {
     clock.advance(100 * DAY_MS)
     await expireSnapshots(engine)
 
-    expect(await stored()).toEqual(['20200101000000abcd', runIds[1]])
+    expect(await stored()).toEqual(['20200101000000abcd', ...runIds])
   })
 })
 
@@ -151,6 +165,7 @@ describe('a run', () => {
     const { memory, clock, engine, publish } = await prepare({ days: 30, graceMs: HOUR_MS })
     const old = await publish()
     clock.advance(100 * DAY_MS)
+    const previous = await publish()
     const current = await publish()
     await expireSnapshots(engine)
     const within = await engine.runs.run(old)
@@ -160,7 +175,9 @@ describe('a run', () => {
     await expireSnapshots(engine)
 
     expect(within).toMatchObject({ snapshot: `AvHealthSnapshot${old}` })
-    expect((await engine.runs.runs(10)).map(({ runId }) => runId)).toEqual([current])
+    expect((await engine.runs.runs(10)).map(({ runId }) => runId)).toEqual([current, previous])
+    const changes = await Array.fromAsync(memory.tables('AvHealthChanges').list({}))
+    expect(changes.filter(({ partitionKey }) => partitionKey.startsWith(old))).toEqual([])
     const rows = await Array.fromAsync(
       memory.tables('Exports').list({ partitionKey: `av-health|${old}` }),
     )
@@ -173,12 +190,13 @@ describe('a run', () => {
     await publish()
     clock.advance(DAY_MS)
     await publish()
+    await publish()
     clock.advance(100 * DAY_MS)
     await expireSnapshots(engine)
 
     await Promise.all([expireSnapshots(engine), expireSnapshots(engine), expireSnapshots(engine)])
 
-    expect(await engine.runs.runs(10)).toHaveLength(1)
+    expect(await engine.runs.runs(10)).toHaveLength(2)
   })
 })
 

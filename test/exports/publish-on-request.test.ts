@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
+import { expireSnapshots } from '../../shared/exports/expire.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { expireSnapshots, publishRun } from '../../shared/exports/publish.ts'
 import { createFor } from '../../shared/exports/snapshot-table.ts'
 import { publishOnRequest, resumeExports, startRun } from '../../shared/exports/start.ts'
 import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
@@ -14,6 +14,7 @@ import {
   createSmallEngine,
   createSmallUpstream,
   drive,
+  finish,
   type SmallExport,
 } from './small-run.ts'
 
@@ -173,7 +174,7 @@ describe('a run that a guard stopped', () => {
     const { runId, snapshot } = await run(lines(5))
 
     await createFor(engine, { kind: 'av-health', runId, epoch: 1 }, snapshot ?? '')
-    await publishRun(engine, { kind: 'av-health', runId, epoch: 1 })
+    await finish(engine, { kind: 'av-health', runId, epoch: 1 })
 
     expect(await memory.names()).toContain(snapshot)
   })
@@ -341,7 +342,9 @@ describe('on the host', () => {
     })
     expect(after.sections.avHealth.problems).toEqual([])
     expect(listings()).toBe(asked)
-    const { body } = await stack.get('events?stream=av-health')
+    const { body } = await stack.get(
+      'events?stream=av-health&type=defender-relay.av-health.snapshot.published',
+    )
     const announced = body.events.filter(
       ({ data }: { data: { runId: string } }) => data.runId === stopped.runId,
     )

@@ -4,7 +4,6 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { beginRun, SUPERSEDED } from '../../shared/exports/begin.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { viewRun } from '../../shared/exports/view.ts'
 import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
@@ -16,6 +15,7 @@ import {
   createSmallUpstream,
   createStoredTables,
   drive,
+  finish,
   importAll,
   laterExport,
   type SmallExport,
@@ -229,7 +229,7 @@ describe('a run in progress', () => {
         if (request.startsWith('drop')) throw new Crashed()
       },
     }
-    await expect(publishRun(process(cut), first)).rejects.toThrow(Crashed)
+    await expect(finish(process(cut), first)).rejects.toThrow(Crashed)
 
     const run = await engine.runs.run(first.runId)
 
@@ -245,7 +245,7 @@ describe('a run in progress', () => {
         if (request.includes('delete active')) throw new Crashed()
       },
     }
-    await expect(publishRun(process(cut), first)).rejects.toThrow(Crashed)
+    await expect(finish(process(cut), first)).rejects.toThrow(Crashed)
     const published = await engine.runs.current()
 
     clock.advance(2 * MINUTE_MS)
@@ -265,7 +265,7 @@ describe('the timer', () => {
     const { memory, upstream, listening, engine, first } = await begun()
     upstream.upstream.now = laterExport
     await importAll(engine, first, [1, 2, 3])
-    await publishRun(engine, first)
+    await finish(engine, first)
     const failed = await engine.runs.run(first.runId)
 
     await resumeExports(engine, listening.executor)
@@ -280,7 +280,7 @@ describe('the timer', () => {
 
   test('leaves a run alone that failed for any other reason', async () => {
     const { clock, listening, engine, first } = await begun()
-    await publishRun(engine, first)
+    await finish(engine, first)
 
     clock.advance(10 * MINUTE_MS)
     await resumeExports(engine, listening.executor)

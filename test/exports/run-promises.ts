@@ -4,6 +4,11 @@ import { isOver, keepsTable, type Run } from '../../shared/exports/run-record.ts
 import type { Row } from '../../shared/platform/table.ts'
 import type { SmallExport, Storage, Tables } from './small-run.ts'
 
+/** Tables of all runs. */
+export const common = new Set([
+  ...['Exports', 'AvHealthNames', 'AvHealthChanges', 'AvHealthDevices', 'AvHealthRollups'],
+])
+
 /** Every row of the ledger, as text for comparisons. */
 export async function ledgerRows(tables: Tables): Promise<string[]> {
   return (await allRows(tables, 'Exports')).map(({ partitionKey, rowKey, etag, columns }) =>
@@ -55,15 +60,18 @@ export async function brokenLedger(
   )
   const links = await Array.fromAsync(openSecrets(tables('Secrets')).list({}))
   say(links.length === 0, 'a link is left')
-  const named = all.flatMap(({ snapshot }) => snapshot ?? [])
-  const stray = (await names()).filter((name) => name !== 'Exports' && !named.includes(name))
+  const named = all.flatMap(({ snapshot, runId, comparison }) => [
+    ...(snapshot ? [snapshot] : []),
+    ...(snapshot && comparison ? [`AvHealthConditions${runId}`] : []),
+  ])
+  const stray = (await names()).filter((name) => !common.has(name) && !named.includes(name))
   say(stray.length === 0, `tables without a run: ${stray}`)
   say(
     all.every((run) => keepsTable(run) || run.snapshot === null),
     'a run without a snapshot names one',
   )
   say(
-    !all.some((run) => ['starting', 'listing', 'importing'].includes(run.state)),
+    !all.some((run) => ['starting', 'listing', 'importing', 'comparing'].includes(run.state)),
     'a run has not ended',
   )
   say(

@@ -39,6 +39,9 @@ const pointer = (runId = FIRST): Current => ({
   devices: 7,
   buckets: 16,
   publishedAt: '2026-03-02T12:00:00.000Z',
+  changes: null,
+  since: '2026-03-02T12:00:00.000Z',
+  hiddenRuns: [],
 })
 const published = (run: Run): Run => ({ ...run, state: 'published' })
 

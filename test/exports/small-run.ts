@@ -4,12 +4,13 @@ import { type AdjustableClock, createAdjustableClock } from '../../local/clock.t
 import { openSecrets } from '../../shared/app/sections/base.ts'
 import { createAvHealthExport } from '../../shared/av-health/export.ts'
 import { beginRun, renewLinks } from '../../shared/exports/begin.ts'
+import { compareSlice } from '../../shared/exports/compare.ts'
 import type { Executor, ExportEngine } from '../../shared/exports/engine.ts'
 import { createFileLedger, createLinks } from '../../shared/exports/file-store.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { ExportKind, Listing } from '../../shared/exports/kind.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
-import { publishRun } from '../../shared/exports/publish.ts'
+import { beginCompare, publishRun } from '../../shared/exports/publish.ts'
 import { createRunLedger } from '../../shared/exports/run-store.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
@@ -149,6 +150,9 @@ export function createSmallUpstream(first = smallExport) {
 
 export type SmallUpstream = ReturnType<typeof createSmallUpstream>
 
+/** The thresholds of settings that are not set. */
+export const thresholds = { signatureDays: 7, scanDays: 14, notSeenDays: 7 }
+
 /** An engine over tables; its log is recorded. */
 export function createSmallEngine(
   tables: Tables,
@@ -156,7 +160,8 @@ export function createSmallEngine(
   options: {
     method?: ExportKind['method']
     clock?: AdjustableClock
-    retention?: ExportEngine['retention']
+    retention?: Partial<ExportEngine['retention']>
+    thresholds?: typeof thresholds
     lines?: string[]
     buckets?: number
   } = {},
@@ -164,7 +169,7 @@ export function createSmallEngine(
   const { method = 'files', clock = createAdjustableClock(), lines = [], buckets = 4 } = options
   const keep = (line: string) => void lines.push(line)
   return {
-    kind: createAvHealthExport(source, { method, buckets }),
+    kind: createAvHealthExport(source, { method, buckets, thresholds, ...options }),
     runs: createRunLedger(tables('Exports'), 'av-health'),
     files: createFileLedger(tables('Exports'), 'av-health'),
     links: createLinks(openSecrets(tables('Secrets')), clock),
@@ -174,7 +179,7 @@ export function createSmallEngine(
     clock,
     log: createLog({ info: keep, warn: keep, error: keep }),
     trace: {},
-    retention: options.retention ?? { days: 30, graceMs: 3_600_000 },
+    retention: { days: 30, historyDays: 400, graceMs: 3_600_000, ...options.retention },
   }
 }
 
@@ -204,6 +209,13 @@ export async function drive(engine: ExportEngine, ref: RunRef): Promise<void> {
     return
   }
   await importAll(engine, ref, begun.files)
+  await finish(engine, ref)
+}
+
+/** Compares and publishes a run that has imported its files; progress is stored after so many devices. */
+export async function finish(engine: ExportEngine, ref: RunRef, after?: number): Promise<void> {
+  for (const slice of await beginCompare(engine, ref))
+    await compareSlice(engine, { ...ref, slice }, after)
   await publishRun(engine, ref)
 }
 

@@ -3,7 +3,6 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { beginRun, renewLinks } from '../../shared/exports/begin.ts'
 import { importFile } from '../../shared/exports/import.ts'
-import { publishRun } from '../../shared/exports/publish.ts'
 import { importFiles } from '../../shared/exports/run.ts'
 import { resumeExports, startRun } from '../../shared/exports/start.ts'
 import { reportExports, viewRun } from '../../shared/exports/view.ts'
@@ -15,6 +14,7 @@ import {
   createMemoryTables,
   createSmallEngine,
   createSmallUpstream,
+  finish,
   importAll,
 } from './small-run.ts'
 
@@ -103,7 +103,7 @@ describe('a run that stands still says for what and until when, in the run and i
       for: expect.stringContaining('its executor, silent since'),
     })
     expect(run.waiting?.until).toContain(takeOver)
-    await publishRun(engine, ref)
+    await finish(engine, ref)
     expect((await shown()).report.lastRun).toMatchObject({ state: 'failed', waiting: null })
   })
 })
@@ -115,7 +115,7 @@ describe('a start', () => {
     await importAll(engine, ref, files)
     for (let request = 8; (await engine.runs.run(ref.runId))?.state !== 'published'; request++) {
       const tables = interceptTables(memory.tables, crashAt(request, 'after'))
-      await publishRun(createSmallEngine(tables, small, { clock }), ref).catch(() => {})
+      await finish(createSmallEngine(tables, small, { clock }), ref).catch(() => {})
     }
     expect((await engine.runs.active())?.run).toBe(ref.runId)
 
@@ -126,7 +126,7 @@ describe('a start', () => {
     expect((await engine.runs.active())?.run).toBe(next.runId)
     expect(small.upstream.announced).toContain(ref.runId)
     // The executor of the first run goes on where it was: the run of the caller stays.
-    await publishRun(engine, ref)
+    await finish(engine, ref)
     await resumeExports(engine, executor)
     expect((await engine.runs.active())?.run).toBe(next.runId)
   })

@@ -23,7 +23,10 @@ export const stepsOf = (subject: Subject): Record<string, number> =>
 
 /** The stages of each subject that are hit: the others are hit in another subject. */
 const stages: Record<string, string[]> = {
-  'export by files': ['start-export', 'begin-run', 'import-file', 'publish-run'],
+  'export by files': [
+    ...['start-export', 'begin-run', 'import-file'],
+    ...['begin-compare', 'compare-slice', 'publish-run'],
+  ],
   'export by pages': ['import-file'],
   'renewal of links': ['renew-links'],
   'take-over': ['resume-exports'],
@@ -50,7 +53,9 @@ const matrix: { at: (step: string, subject: Subject) => boolean; faults: Fault[]
   { at: isWrite, faults: [faults.silentStorage, ...faults.lostAnswers] },
   { at: isBatch, faults: faults.conflicts },
   {
-    at: (step) => isWrite(step) && /^(?:begin-run|import-file|renew-links|publish-run)/.test(step),
+    at: (step) =>
+      isWrite(step) &&
+      /^(?:begin-run|import-file|renew-links|begin-compare|compare-slice|publish-run)/.test(step),
     faults: [faults.lostExecutor],
   },
   { at: isCall, faults: upstream.brokenWays },

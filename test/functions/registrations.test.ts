@@ -20,7 +20,10 @@ const queues = [
   ['retry-event', 'event-retries'],
 ]
 const orchestrations = ['export-run', 'export-import-files']
-const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']
+const activities = [
+  ...['begin-run', 'import-file', 'renew-links'],
+  ...['begin-compare', 'compare-slice', 'publish-run'],
+]
 const routes = [
   ['health', 'GET', 'health', 'anonymous'],
   ['status', 'GET', 'status', 'function'],

@@ -24,6 +24,7 @@ const run = (runId: string, state: Run['state'], parsed = 0): Run => ({
   devicesBefore: null,
   waiting: null,
   snapshot: null,
+  changes: null,
   counts: {
     listed: 1,
     imported: 1,

@@ -26,6 +26,7 @@ const run: Run = {
   endedAt: null,
   epoch: 1,
   snapshot: null,
+  changes: null,
   next: null,
   counts: {
     listed: 4,

@@ -1,11 +1,17 @@
 import { z } from 'zod'
-import { SNAPSHOT_PUBLISHED } from '../../../shared/av-health/export.ts'
+import {
+  CHANGES_SUMMARIZED,
+  deviceTypes,
+  SNAPSHOT_PUBLISHED,
+} from '../../../shared/av-health/events.ts'
+import { transitionKinds } from '../../../shared/av-health/transitions.ts'
 import { changeTypes, type Resource } from '../../../shared/changes/resource.ts'
 import { resources } from '../../../shared/changes/resources/index.ts'
 import { itemSchema } from '../../../shared/changes/routes/items.ts'
 import { TEST_TYPE } from '../../../shared/events/delivery/post.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'
 import { subscriptionTypes } from '../../../shared/events/subscriptions/health.ts'
+import { changesSchema } from '../../../shared/exports/run-record.ts'
 
 const text = z.string().nullable()
 const raw = z.record(z.string(), z.unknown())
@@ -62,6 +68,26 @@ const snapshot = z.strictObject({
     .record(z.string(), z.int())
     .describe('How often a field was present and could not be read.'),
   counts: z.strictObject({ listed: z.int(), imported: z.int(), failed: z.int(), ...rows }),
+  changes: changesSchema.nullable().describe('What changed since the snapshot before.'),
+})
+
+const values = z.record(z.string(), z.string().nullable())
+const transition = z.strictObject({
+  machineId: z.string(),
+  computerDnsName: text,
+  kind: z.enum(transitionKinds),
+  from: values.describe('What was, by aspect; null is unknown.'),
+  to: values,
+  runId: z.string(),
+  previousRunId: text.describe('The snapshot before.'),
+  generatedTime: text,
+})
+
+const summary = z.strictObject({
+  runId: z.string(),
+  previousRunId: text,
+  newMethod: z.boolean().describe('The snapshot before was read by the other method.'),
+  counts: z.record(z.string(), z.int()).describe('Transitions without an event each, by kind.'),
 })
 
 const subscription = z.strictObject({
@@ -92,6 +118,8 @@ export const eventShapes: Record<string, ReturnType<typeof eventOf>> = {
       eventOf(changeTypes(resource), z.strictObject({ ...change, ...resource.data })),
     ]),
   ),
+  DeviceEvent: eventOf(deviceTypes, transition),
+  ChangesSummarizedEvent: eventOf([CHANGES_SUMMARIZED], summary),
   SnapshotPublishedEvent: eventOf([SNAPSHOT_PUBLISHED], snapshot),
   SubscriptionEvent: eventOf(subscriptionTypes, subscription),
   GapEvent: eventOf(['defender-relay.gap'], gap),

@@ -1,4 +1,5 @@
-import { AV_HEALTH, createAvHealthExport, publishedEvent } from '../../av-health/export.ts'
+import { announceSnapshot } from '../../av-health/events.ts'
+import { AV_HEALTH, createAvHealthExport } from '../../av-health/export.ts'
 import { dispatch } from '../../events/delivery/dispatch.ts'
 import type { ExportEngine } from '../../exports/engine.ts'
 import { createFileLedger, createLinks } from '../../exports/file-store.ts'
@@ -46,7 +47,15 @@ export function createAvHealthSection(
       openFile: (link) => exportFiles.open(link),
       pages: () => tracked(healthFor(defenderFamilies.avInfo), defender.deviceAvInfoPages()),
     },
-    { method: settings.AV_HEALTH_METHOD, buckets: settings.AV_HEALTH_BUCKETS },
+    {
+      method: settings.AV_HEALTH_METHOD,
+      buckets: settings.AV_HEALTH_BUCKETS,
+      thresholds: {
+        signatureDays: settings.AV_HEALTH_SIGNATURE_DAYS,
+        scanDays: settings.AV_HEALTH_SCAN_DAYS,
+        notSeenDays: settings.AV_HEALTH_NOT_SEEN_DAYS,
+      },
+    },
   )
   const deps = {
     kind,
@@ -59,22 +68,24 @@ export function createAvHealthSection(
     acceptsFewer: overrides.acceptsFewer,
     retention: {
       days: settings.AV_HEALTH_RETENTION_DAYS,
+      historyDays: settings.AV_HEALTH_HISTORY_DAYS,
       graceMs: HOUR_MS,
       ...overrides.retention,
     },
   }
-  const engine = ({ log, trace }: Traced): ExportEngine => ({
-    ...deps,
-    log,
-    trace,
-    async announce(run) {
-      const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
-      const isNew = await feed.appendOnce(AV_HEALTH, `published|${run.runId}`, [
-        { ...publishedEvent(run, source, clock.now()), correlation: trace.correlation },
-      ])
-      if (isNew) await dispatch(events({ log, trace }), AV_HEALTH)
-    },
-  })
+  const engine = ({ log, trace }: Traced): ExportEngine => {
+    const made: ExportEngine = {
+      ...deps,
+      log,
+      trace,
+      async announce(run) {
+        const source = `/tenants/${(await tenantId()) ?? 'unknown'}/defender/${AV_HEALTH}`
+        if (await announceSnapshot({ engine: made, feed, source, run }))
+          await dispatch(events({ log, trace }), AV_HEALTH)
+      },
+    }
+    return made
+  }
   return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
 }
 

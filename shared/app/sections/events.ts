@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
-import { AV_HEALTH, SNAPSHOT_PUBLISHED } from '../../av-health/export.ts'
+import { CHANGES_SUMMARIZED, deviceTypes, SNAPSHOT_PUBLISHED } from '../../av-health/events.ts'
+import { AV_HEALTH } from '../../av-health/export.ts'
 import { changeTypes } from '../../changes/resource.ts'
 import { resources } from '../../changes/resources/index.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../events/deps.ts'
@@ -19,6 +20,8 @@ export const streams = [...defaultStreams, AV_HEALTH, SUBSCRIPTIONS]
 
 export const eventTypes = [
   ...resources.flatMap(changeTypes),
+  ...deviceTypes,
+  CHANGES_SUMMARIZED,
   SNAPSHOT_PUBLISHED,
   ...subscriptionTypes,
 ]

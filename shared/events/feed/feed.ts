@@ -26,7 +26,7 @@ export interface Head {
   /** The seq of the next event; the first event has 1. */
   next: number
   epoch: string
-  /** The state of the poll that appends, as text. It changes only together with the stream. */
+  /** The state of the process that appends, as text. It changes only together with the stream. */
   state: string
   etag: string
   /** The `Date` of the table service when the head was read, in whole seconds. */
@@ -132,6 +132,14 @@ export function createFeed(table: Table) {
       await table.transact([{ kind: 'upsert', ...key(before.stream, 'poll'), columns: poll }])
       return at
     },
+
+    /** Appends at most 98 events and sets the state, in one transaction; throws `StreamMoved`. */
+    appendWithState: (before: Head, events: NewEvent[], state: string): Promise<Head> =>
+      write(
+        before,
+        events.map((event) => ({ event })),
+        state,
+      ),
 
     /** Records that a poll of a stream began or failed. The report of the last successful one stays. */
     async recordPoll(stream: string, what: 'began' | 'failed', columns: Columns) {
