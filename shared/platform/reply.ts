@@ -9,21 +9,25 @@ export interface Reply {
   json?: string
   /** A body that is JSON, packed by gzip: sent as it is to a caller that takes gzip. */
   packed?: Buffer
+  /** A body of CSV, instead of JSON. */
+  csv?: string
   headers?: Record<string, string>
 }
 
 /** `accepted`: the header `Accept-Encoding` of the request. */
 export async function toResponse(
-  { status, body, json, packed, headers = {} }: Reply,
+  { status, body, json, packed, csv, headers = {} }: Reply,
   accepted: string | null = null,
 ): Promise<HttpResponseInit> {
-  const type = { 'content-type': 'application/json; charset=utf-8' }
+  const form = csv === undefined ? 'application/json' : 'text/csv'
+  const type = { 'content-type': `${form}; charset=utf-8` }
   if (packed) {
     const isTaken = takesGzip(accepted)
     const encoding = { vary: 'accept-encoding', ...(isTaken && { 'content-encoding': 'gzip' }) }
     const sent = isTaken ? packed : await unpack(packed)
     return { status, headers: { ...type, ...encoding, ...headers }, body: sent }
   }
+  if (csv !== undefined) return { status, headers: { ...type, ...headers }, body: csv }
   if (json === undefined && body === undefined) return { status, headers }
   return { status, headers: { ...type, ...headers }, body: json ?? JSON.stringify(body) }
 }

@@ -57,7 +57,7 @@ describe('an export', () => {
     ])
     expect((await relay('snapshots list')).out).toContain(`AvHealthSnapshot${started.runId}`)
     const [device] = stack.fleet.truth()
-    expect((await relay(`device ${device?.machineId}`)).out).toContain(String(device?.machineId))
+    expect((await relay(`devices show ${device?.machineId}`)).out).toContain(String(device?.machineId))
   })
 
   test('that a guard stopped can be published, and one that no guard stopped is refused with the reason', async () => {
