@@ -59,8 +59,8 @@ export const walks: Walk[] = [
       'shared/events/delivery/dispatch.ts',
       'shared/events/delivery/deliver.ts',
     ],
-    // Read only for the words of a refusal.
-    past: ['shared/upstreams/limits-and-roles.ts'],
+    // Read only for the words of a refusal; and what holds on a device, which no webhook gets.
+    past: ['shared/upstreams/limits-and-roles.ts', 'shared/changes/standing.ts'],
     max: 40,
   },
   {

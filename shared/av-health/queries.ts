@@ -97,7 +97,7 @@ export function createQueries({ runs, table, kind, clock }: Engine) {
   const snapshotRow = (snapshot: Snapshot, id: string) =>
     table(snapshot.table).get(bucketFor(id, snapshot.buckets), id)
 
-  /** By which thresholds and at which time a run is judged. */
+  /** The conditions of a row, by the thresholds and the time of a run; undefined where it was not compared. */
   async function conditionsOf(runId: string) {
     const comparison = (await runs.run(runId))?.comparison
     if (!comparison) return undefined

@@ -134,8 +134,8 @@ async function listHeld(
   const standings = await deps.standings()
   const isJoined = Object.values(filter).some((value) => value !== undefined)
   // A join reads one row for each device.
-  const most = isJoined ? Math.min(limit, 15) : limit
-  const page = await standings.list(held, most, reads, after)
+  const size = isJoined ? Math.min(limit, 15) : limit
+  const page = await standings.list(held, size, reads, after)
   const toNext = (id: string | null | undefined) => (id ? (['held', id] as ['held', string]) : null)
   if (!isJoined) {
     const { asOf, devices, next } = page

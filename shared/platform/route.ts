@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { toCsv } from './csv.ts'
 import { RequestError } from './errors.ts'
 import {
   afterSchema,
@@ -11,7 +10,7 @@ import {
   positionOf,
   toCursor,
 } from './paging.ts'
-import { isKnownTag, notModified, type Reply } from './reply.ts'
+import { isKnownTag, notModified, type Reply, toCsv } from './reply.ts'
 import { invalidRequest, type RouteInput } from './request.ts'
 import type { Tickets } from './tickets.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { toCsv } from '../../shared/platform/csv.ts'
+import { toCsv } from '../../shared/platform/reply.ts'
 
 /** Reads CSV as RFC 4180 says. */
 function readCsv(text: string): string[][] {
