@@ -22,8 +22,15 @@ async function open(buckets = 16) {
   const tables = interceptTables(world.storage.tables, {
     before: (request) => void requests.push(request),
   })
-  const engine = world.engine({ tables, buckets } as never)
-  return { ...world, requests, queries: createQueries(engine), history: createHistory(engine) }
+  const engine = world.engine({ tables })
+  const publish = (files: Device[][]) => world.publish(files, { buckets })
+  return {
+    ...world,
+    publish,
+    requests,
+    queries: createQueries(engine),
+    history: createHistory(engine),
+  }
 }
 
 test('the first page by condition or by name takes at most four requests, and one device ten', async () => {
