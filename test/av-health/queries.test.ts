@@ -82,6 +82,20 @@ test('a filter without an index ends a page after 20 requests, and the list goes
   expect(pages).toHaveLength(13)
 })
 
+test('a fleet in the last of 256 partitions is found behind all empty ones', async () => {
+  const { publish, queries } = await open(256)
+  await publish([[{ id: id(255) }]])
+  const found: string[] = []
+  let after: Awaited<ReturnType<typeof queries.listDevices>>['next'] | undefined
+  do {
+    const page = await queries.listDevices({}, 'id', 100, after ?? undefined)
+    found.push(...page.devices.map(({ machineId }) => machineId))
+    after = page.next
+  } while (after)
+
+  expect(found).toEqual([id(255)])
+})
+
 test('a name that a device had before finds nothing, and its new name finds it', async () => {
   const { publish, queries } = await open()
   await publish([fleet()])
