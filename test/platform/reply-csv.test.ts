@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { toCsv } from '../../shared/platform/reply.ts'
+import { isDeployed, readTree } from '../house-source.ts'
 
 /** Reads CSV as RFC 4180 says. */
 function readCsv(text: string): string[][] {
@@ -56,4 +57,11 @@ test('numbers and flags are bare, unknown is empty, a list of texts is one text'
   expect(
     toCsv(['n', 'f', 'u', 'l', 'o'], [{ n: -1, f: false, u: null, l: ['a', 'b'], o: [{}] }]),
   ).toBe('"n","f","u","l","o"\r\n-1,false,,"a b","[{}]"\r\n')
+})
+
+test('answers are whole: a stream that fails half way would leave status 200 and half the rows', () => {
+  const tree = Object.entries(readTree(new URL('../..', import.meta.url).pathname))
+  const deployed = tree.filter(([path]) => isDeployed(path))
+
+  expect(deployed.filter(([, text]) => text.includes('enableHttpStream'))).toEqual([])
 })
