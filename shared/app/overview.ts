@@ -4,7 +4,7 @@ import { resourceFor } from '../changes/resources/index.ts'
 import { createStandings } from '../changes/standings.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
-import { tryLoad } from './problems.ts'
+import { DEADLINE_MS, tryLoad } from './facts.ts'
 import { type StatusDeps, status } from './status.ts'
 
 const asInStatus = z.unknown().describe('As in GET /api/status.')
@@ -40,23 +40,24 @@ export const overview = defineRoute<StatusDeps>()({
   answers: { 200: { description: 'The overview.', body: overviewSchema } },
   async handle(input, deps) {
     const { app, ...traced } = deps
+    const deadline = AbortSignal.timeout(DEADLINE_MS)
     const [{ body }, fleet, standing] = await Promise.all([
       status.handle({ ...input, query: {} } as never, deps),
-      tryLoad(async () => createHistory((await app.avHealth()).engine(traced)).summary()).catch(
-        unlessNoSnapshot,
-      ),
-      tryLoad(async () => {
+      tryLoad(deadline, async () =>
+        createHistory((await app.avHealth()).engine(traced)).summary(),
+      ).catch(unlessNoSnapshot),
+      tryLoad(deadline, async () => {
         const { feed } = await app.events()
         return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
       }),
     ])
-    const { time, overall, sections, notices, changes, avHealth, events, deliveries } =
+    const { time, overall, problems, sections, notices, changes, avHealth, events, deliveries } =
       body as Record<string, unknown>
     return {
       status: 200,
       body: {
         time,
-        status: { overall, sections, notices },
+        status: { overall, problems, sections, notices },
         fleet: fleet.value ?? null,
         standing: standing.value ?? null,
         open: changes,
