@@ -12,6 +12,7 @@ import { changesRoutes } from '../changes/routes/index.ts'
 import type { ChangesDeps } from '../changes/routes/items.ts'
 import { createStandings, standingSchema } from '../changes/standings.ts'
 import type { DeviceDeps } from '../devices/deps.ts'
+import { createListDevices } from '../devices/list.ts'
 import { createDeviceRoutes } from '../devices/routes.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
@@ -262,7 +263,10 @@ export const httpRoutes: HttpRoute[] = [
   })),
   ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
-  ...bindRoutes(createDeviceRoutes(deviceCatalog), deviceDeps),
+  ...bindRoutes(
+    [createListDevices(deviceCatalog), ...createDeviceRoutes(deviceCatalog)],
+    deviceDeps,
+  ),
   ...bindRoutes(changesRoutes, changesDeps),
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedDeps),
   ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsDeps),

@@ -11,7 +11,6 @@ import {
   snapshotSchema,
   type Values,
 } from './deps.ts'
-import { createListDevices } from './list.ts'
 
 const changeSchema = z.strictObject({
   at: z.string(),
@@ -21,10 +20,8 @@ const changeSchema = z.strictObject({
   to: z.record(z.string(), z.unknown()),
 })
 
-/** The routes of devices, with the words and shapes of the domains. */
-export function createDeviceRoutes(catalog: DeviceCatalog): Route<DeviceDeps>[] {
-  const { conditions, standing } = catalog
-
+/** The routes of one device, with the words and shapes of the domains. */
+export function createDeviceRoutes({ conditions, standing }: DeviceCatalog): Route<DeviceDeps>[] {
   const showDevice = deviceRoute({
     name: 'show-device',
     method: 'GET',
@@ -93,7 +90,7 @@ export function createDeviceRoutes(catalog: DeviceCatalog): Route<DeviceDeps>[] 
     },
   })
 
-  return [createListDevices(catalog), showDevice, listHistory]
+  return [showDevice, listHistory]
 }
 
 function unknownDevice(id: string, isEmpty: boolean) {
