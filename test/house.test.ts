@@ -464,7 +464,7 @@ describe('a breach of the whole is reported', () => {
     [
       'more files than may be deployed',
       many(limits.files),
-      /^\d+ files are deployed, 135 are the most$/,
+      /^\d+ files are deployed, 145 are the most$/,
     ],
     [
       'more characters than may be deployed',
