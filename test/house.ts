@@ -7,7 +7,7 @@ import { isDeployed, readSources, type Source, type Tree } from './house-source.
 const RANKS = [
   ['functions'],
   ['app'],
-  ['changes', 'scan-history', 'av-health'],
+  ['changes', 'scan-history', 'av-health', 'devices'],
   ['events', 'exports'],
   ['upstreams'],
   ['platform'],

@@ -122,19 +122,38 @@ export function follow(location: string): Promise<Answer> {
   return send(url, {})
 }
 
-async function send(url: URL, init: RequestInit, nameOf = (path: string) => path): Promise<Answer> {
+/** One page of CSV, and the path of the next one below `/api/`. Throws as `ask` does. */
+export async function askCsv(
+  { origin, key }: Target,
+  { path, query = {} }: Pick<Ask, 'path' | 'query'>,
+  nameOf: (path: string) => string,
+): Promise<{ text: string; next: string | undefined }> {
+  const url = new URL(`${origin}/api/${path}`)
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) url.searchParams.set(name, value)
+  const { response, text } = await fetchText(url, { headers: { 'x-functions-key': key } })
+  if (!response.ok) throw asError(origin, response, readJson(text), toPlainJson(text), nameOf)
+  if (!response.headers.get('content-type')?.startsWith('text/csv'))
+    throw new RelayError(foreign(origin, response))
+  const link = /^<\/api\/([^>]+)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1]
+  return { text, next: link }
+}
+
+async function fetchText(url: URL, init: RequestInit) {
   const signal = AbortSignal.timeout(LONGEST_MS)
-  let response: Response
-  let text: string
   try {
     // fetch would send the key to the target of a redirect.
-    response = await fetch(url, { ...init, redirect: 'manual', signal })
-    text = await response.text()
+    const response = await fetch(url, { ...init, redirect: 'manual', signal })
+    return { response, text: await response.text() }
   } catch (error) {
     throw new RelayError(
       `${url.origin} does not answer (${causeOf(error)}): is the app running, and is this its address?`,
     )
   }
+}
+
+async function send(url: URL, init: RequestInit, nameOf = (path: string) => path): Promise<Answer> {
+  const { response, text } = await fetchText(url, init)
   const body = readJson(text)
   const json = body === undefined ? '' : toPlainJson(text)
   if (!response.ok) throw asError(url.origin, response, body, json, nameOf)

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { whatIsWrong } from '../options.ts'
 import { type Answer, type Ask, UsageError } from './client.ts'
 import type { Block } from './format.ts'
+import { commonOptions, listOptions, type OptionName, optionTable } from './option-table.ts'
 
 /** The input of a command. */
 export interface CommandInput {
@@ -22,6 +23,8 @@ export interface Command {
   ask(input: CommandInput): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
+  /** Whether the list can be written to a file as CSV. */
+  csv?: boolean
   /** Whether a 202 is followed until the final answer; otherwise the 202 is the answer. */
   waits?(options: Options): boolean
   show(body: unknown): Block[]
@@ -65,8 +68,11 @@ export function readCommandLine(argv: string[], commands: readonly Command[]): C
     if (!taken.includes(name))
       throw new UsageError(`--${name} is not for "${words.join(' ')}".`, hint)
   }
-  const howMany = [options.limit, options.all, options.follow].filter((one) => one !== undefined)
-  if (howMany.length > 1) throw new UsageError('Give one of --limit, --all and --follow.', hint)
+  const howMany = [options.limit, options.all, options.follow, options.csv].filter(
+    (one) => one !== undefined,
+  )
+  if (howMany.length > 1)
+    throw new UsageError('Give one of --limit, --all, --follow and --csv.', hint)
   if (options.limit !== undefined && !/^[1-9]\d{0,6}$/.test(options.limit)) {
     throw new UsageError('--limit takes a whole number from 1 to 9999999.', hint)
   }
@@ -125,9 +131,10 @@ function countTypos(one: string, other: string): number {
 }
 
 /** Every option that a command takes. */
-export const optionsOf = ({ list, options = [] }: Command): OptionName[] => [
+export const optionsOf = ({ list, csv, options = [] }: Command): OptionName[] => [
   ...options,
   ...(list ? listOptions : []),
+  ...(csv ? (['csv'] as const) : []),
   ...commonOptions,
 ]
 
@@ -213,69 +220,6 @@ function wrap(text: string, width: number): string[] {
   }
   return lines
 }
-
-/** Every option; `value` is the name of its value in the help. */
-export const optionTable = {
-  url: {
-    type: 'string',
-    value: 'ORIGIN',
-    help: 'the app (default: RELAY_URL, else the local one)',
-  },
-  key: {
-    type: 'string',
-    value: 'KEY',
-    help: 'function key (default: RELAY_KEY, else the key of the data folder)',
-  },
-  data: { type: 'string', value: 'DIR', help: 'data folder of the local app (default: .local)' },
-  json: { type: 'boolean', help: 'print the answers of the API, one on each line' },
-  help: { type: 'boolean', short: 'h', help: 'this page' },
-  limit: { type: 'string', value: 'N', help: 'maximum number of rows (default: 100)' },
-  all: { type: 'boolean', help: 'all rows' },
-  after: { type: 'string', value: 'NEXT', help: 'continue after the "next" of an earlier answer' },
-  follow: {
-    type: 'boolean',
-    help: 'wait for new rows; starts now without --since or --after',
-  },
-  since: { type: 'string', value: 'TIME', help: 'only changes detected since this time, RFC 3339' },
-  stream: {
-    type: 'string',
-    value: 'NAME',
-    help: 'machine-actions, investigations, av-health or subscriptions',
-  },
-  type: { type: 'string', value: 'TYPE', help: 'only this type' },
-  machine: { type: 'string', value: 'ID', help: 'only this device' },
-  item: { type: 'string', value: 'ID', help: 'only this item' },
-  state: { type: 'string', value: 'STATE', help: 'only this state' },
-  requestor: { type: 'string', value: 'WHO', help: 'only actions of this requestor' },
-  alert: { type: 'string', value: 'ID', help: 'only investigations that this alert triggered' },
-  method: { type: 'string', value: 'METHOD', help: 'auto, files or json' },
-  force: { type: 'boolean', help: 'import the export again, also when it is unchanged' },
-  wait: { type: 'boolean', help: 'wait until the run is over' },
-  minutes: { type: 'string', value: 'N', help: 'longest wait, 1 to 10080 (default: 4380)' },
-  description: { type: 'string', value: 'TEXT', help: 'a note on the purpose' },
-  filter: {
-    type: 'string',
-    value: 'JSON',
-    help: `for example '{"actionTypes":["Isolate"],"terminalOnly":true}'`,
-  },
-  'content-type': {
-    type: 'string',
-    value: 'TYPE',
-    help: 'application/cloudevents+json or application/json',
-  },
-  run: { type: 'string', value: 'ID', help: 'number or UUID of a run (default: the latest)' },
-} as const satisfies Record<
-  string,
-  { type: 'string' | 'boolean'; value?: string; short?: string; help: string }
->
-
-/** The name of an option, without its dashes. */
-export type OptionName = keyof typeof optionTable
-
-/** Options of every command. */
-export const commonOptions: readonly OptionName[] = ['url', 'key', 'data', 'json', 'help']
-/** More options of every list. */
-export const listOptions: readonly OptionName[] = ['limit', 'all', 'after']
 
 /** Splits a command line into options and the rest; throws a `UsageError`. */
 export function splitCommandLine(args: string[]) {

@@ -1,24 +1,22 @@
+import { appendFile, rename, rm, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { findSwallowed } from '../options.ts'
 import { toPlainLines } from '../terminal.ts'
 import {
   type Answer,
   type Ask,
   ask,
+  askCsv,
   findTarget,
   follow,
   RelayError,
   type Target,
   UsageError,
 } from './client.ts'
-import {
-  type Command,
-  type CommandInput,
-  type Options,
-  optionTable,
-  readCommandLine,
-} from './command-line.ts'
+import { type Command, type CommandInput, type Options, readCommandLine } from './command-line.ts'
 import { commands } from './commands/index.ts'
 import { formatBlocks, isRecord, pick, pickList, pickText } from './format.ts'
+import { optionTable } from './option-table.ts'
 
 /** The terminal and the process of a command. */
 export interface Terminal {
@@ -60,6 +58,15 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
         args,
         options,
         ask: (one) => ask(target, one, (path) => nameInput(path, one, line)),
+      }
+      if (options.csv !== undefined) {
+        const next = (one: Ask) => askCsv(target, one, (path) => nameInput(path, one, line))
+        return await writeCsv(
+          resolve(terminal.from, options.csv),
+          await command.ask(input),
+          next,
+          safe,
+        )
       }
       return await (command.list ? readPages : askOnce)(command, input, safe)
     } catch (error) {
@@ -154,6 +161,40 @@ async function readPages(
     // The API takes either a time to start from or a cursor.
     query = { ...query, since: undefined, after: next }
   }
+}
+
+/** The largest page of CSV. */
+const CSV_ROWS = '10000'
+
+/** Writes a list to a file, page by page; the file is there when all of it is. */
+async function writeCsv(
+  file: string,
+  first: Ask,
+  askPage: (ask: Ask) => ReturnType<typeof askCsv>,
+  terminal: Terminal,
+): Promise<number> {
+  const part = `${file}.${process.pid}.part`
+  let query: Ask['query'] = { ...first.query, format: 'csv', limit: CSV_ROWS }
+  // Excel takes UTF-8 for it by this mark.
+  let head = '\ufeff'
+  try {
+    await writeFile(part, head, { flag: 'wx', mode: 0o600 })
+    for (;;) {
+      const { text, next } = await askPage({ path: first.path, query })
+      // Every page has the line of the names.
+      await appendFile(part, head === '' ? text.slice(text.indexOf('\r\n') + 2) : text)
+      head = ''
+      if (next === undefined) break
+      query = Object.fromEntries(new URL(next, 'http://localhost').searchParams)
+    }
+    await rename(part, file)
+  } catch (error) {
+    await rm(part, { force: true })
+    if (error instanceof RelayError || !(error instanceof Error)) throw error
+    throw new RelayError(`${file} can't be written: ${error.message}`)
+  }
+  terminal.err(`Written: ${file}`)
+  return 0
 }
 
 function show(

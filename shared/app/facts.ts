@@ -28,7 +28,7 @@ export interface Loaded<T> {
 }
 
 /** For all reads together: a caller waits for them. */
-const DEADLINE_MS = 8 * SECOND_MS
+export const DEADLINE_MS = 8 * SECOND_MS
 
 class Late extends Error {}
 
@@ -100,7 +100,10 @@ export async function loadFacts(app: App, traced: Traced) {
 }
 
 /** Loads a value for a report; a missing setting or a failure of the data account does not throw. */
-async function tryLoad<T>(deadline: AbortSignal, read: () => Promise<T>): Promise<Loaded<T>> {
+export async function tryLoad<T>(
+  deadline: AbortSignal,
+  read: () => Promise<T>,
+): Promise<Loaded<T>> {
   const failed = { value: null, missing: null, failure: null }
   const unreachable = (reason: string) =>
     ({ ...failed, failure: { code: 'storage-unreachable', reason } }) as const

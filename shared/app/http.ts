@@ -2,9 +2,18 @@ import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/fu
 import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
+import { conditionNames } from '../av-health/conditions.ts'
+import { modeNames } from '../av-health/fields.ts'
+import { createHistory } from '../av-health/history.ts'
+import { createQueries, devicePosition, listColumns } from '../av-health/queries.ts'
 import { avHealthRoutes } from '../av-health/routes.ts'
+import { resourceFor } from '../changes/resources/index.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import type { ChangesDeps } from '../changes/routes/items.ts'
+import { createStandings, standingSchema } from '../changes/standings.ts'
+import type { DeviceDeps } from '../devices/deps.ts'
+import { createListDevices } from '../devices/list.ts'
+import { createDeviceRoutes } from '../devices/routes.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
 import { revokeDeletions } from '../events/subscriptions/subscribe.ts'
@@ -19,6 +28,7 @@ import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
 import { showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
+import { overview } from './overview.ts'
 import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
 import { type StatusDeps, status } from './status.ts'
 
@@ -137,6 +147,28 @@ async function changesDeps(invocation: Invocation): Promise<ChangesDeps> {
   }
 }
 
+async function deviceDeps(invocation: Invocation): Promise<DeviceDeps> {
+  return {
+    clock: theApp().clock,
+    async fleet() {
+      const engine = (await theApp().avHealth()).engine(invocation)
+      return { ...createQueries(engine), listHistory: createHistory(engine).listHistory }
+    },
+    async standings() {
+      const { feed } = await theApp().events()
+      return createStandings({ feed, resource: resourceFor('machine-actions') })
+    },
+  }
+}
+
+const deviceCatalog = {
+  conditions: conditionNames,
+  modes: modeNames,
+  columns: listColumns,
+  standing: standingSchema,
+  position: devicePosition,
+}
+
 const eventsDeps = async (invocation: Invocation) => (await theApp().events()).events(invocation)
 
 async function feedDeps() {
@@ -225,9 +257,16 @@ const revokeTickets = defineRoute<Invocation>()({
 })
 
 export const httpRoutes: HttpRoute[] = [
-  ...bindRoutes([health, status], async (invocation) => ({ ...invocation, app: theApp() })),
+  ...bindRoutes([health, status, overview], async (invocation) => ({
+    ...invocation,
+    app: theApp(),
+  })),
   ...bindRoutes([showOpenApi, showSwagger], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
+  ...bindRoutes(
+    [createListDevices(deviceCatalog), ...createDeviceRoutes(deviceCatalog)],
+    deviceDeps,
+  ),
   ...bindRoutes(changesRoutes, changesDeps),
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedDeps),
   ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsDeps),

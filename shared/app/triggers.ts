@@ -6,6 +6,7 @@ import { AV_HEALTH } from '../av-health/export.ts'
 import { poll } from '../changes/poll.ts'
 import { isExpectedError } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
+import { catchUpStanding } from '../changes/standing.ts'
 import { deliver } from '../events/delivery/deliver.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
@@ -73,10 +74,19 @@ export const resumeExports: Flow = async (context, client) => {
 const eventsOf = async (context: InvocationContext) =>
   (await theApp().events()).events(tracedOf(context))
 
-/** Dispatches the events that a crash or another instance left in the feed, and wakes subscriptions. */
+/** Dispatches and folds the events that a crash or another instance left in the feed, and wakes subscriptions. */
 export async function dispatchEvents(context: InvocationContext) {
   const deps = await eventsOf(context)
-  await finishAll([...streams.map((stream) => () => dispatch(deps, stream)), () => wakeAll(deps)])
+  const { feed } = await theApp().events()
+  const folded = resources.filter(({ history }) => history !== undefined)
+  await finishAll([
+    ...streams.map((stream) => () => dispatch(deps, stream)),
+    () => wakeAll(deps),
+    ...folded.map((resource) => async () => {
+      const { log } = deps
+      await catchUpStanding({ feed, resource, log }, await feed.head(resource.name))
+    }),
+  ])
 }
 
 export const deliveryVerbs = { deliver: onMessage(false), retry: onMessage(true) }

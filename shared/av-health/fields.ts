@@ -159,6 +159,9 @@ const modes = new Map([
   ['5', 'passive-audit'],
 ])
 
+/** Every meaning of a mode. */
+export const modeNames = [...new Set(modes.values()), 'unknown']
+
 /** The meaning of an antivirus mode; `unknown` for a number that is not listed. */
 export const modeName = (mode: string): string => modes.get(mode) ?? 'unknown'
 

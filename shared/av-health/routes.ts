@@ -1,72 +1,139 @@
 import { z } from 'zod'
 import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
-import { bucketFor } from '../exports/snapshot-table.ts'
-import { RequestError } from '../platform/errors.ts'
+import { momentSchema, timeSchema, toTime } from '../platform/request.ts'
 import { defineRoute } from '../platform/route.ts'
-import { isConflict } from '../platform/table.ts'
 import { AV_HEALTH } from './export.ts'
+import { changePosition, createHistory, dimensions } from './history.ts'
+import { transitionKinds } from './transitions.ts'
 
-const deviceSchema = z.strictObject({
-  device: z
-    .record(z.string(), z.unknown())
-    .describe('The columns of the snapshot row; `other` holds the remaining fields.'),
-  snapshot: z.strictObject({ runId: z.string(), generatedTime: z.string().nullable() }),
-})
+const route = defineRoute<ExportDeps>()
+const nullable = z.string().nullable()
+const values = z.record(z.string(), z.unknown())
+const numbers = z.record(z.string(), z.int())
 
-const showDevice = defineRoute<ExportDeps>()({
-  name: 'show-av-health-device',
+const kindFilter = z
+  .string()
+  .max(600)
+  .refine(
+    (sent) => sent.split(',').every((kind) => transitionKinds.some((one) => one === kind)),
+    `must be of ${transitionKinds.join(', ')}, separated by commas`,
+  )
+  .optional()
+  .describe('One or several, with commas.')
+
+const listChanges = route({
+  name: 'list-av-health-changes',
   method: 'GET',
-  path: 'av-health/devices/{machineId}',
-  summary: 'One device as stored in the current snapshot',
-  params: z.strictObject({
-    machineId: z
-      .string()
-      .regex(
-        /^[0-9A-Za-z._-]{1,128}$/,
-        'must be 1 to 128 letters, digits, dots, dashes or underscores',
-      ),
+  path: 'av-health/changes',
+  summary: 'What changed between snapshots: the newest snapshot first, in it by device',
+  query: z.strictObject({
+    since: momentSchema
+      .optional()
+      .describe('Snapshots generated at this time or later, or so long ago: `1d`. Default: all.'),
+    until: momentSchema.optional().describe('Snapshots generated before this time.'),
+    kind: kindFilter,
   }),
-  answers: { 200: { description: 'The device.', body: deviceSchema } },
-  async handle({ params }, { engine }) {
-    const machineId = params.machineId.toLowerCase()
-    const { row, current } = await findDevice(engine, machineId)
-    if (!row) {
-      throw new RequestError({
-        status: 404,
-        problem: 'device-not-in-snapshot',
-        title: 'The device is not in the current snapshot',
-        detail: `Snapshot ${current.runId} holds ${current.devices} device${current.devices === 1 ? '' : 's'}, but not this one.`,
-        fix: 'Check the device id. A device that was onboarded after this snapshot is in the next one.',
-      })
+  answers: { 200: { description: 'A page; one that is empty may have a `next`.' } },
+  list: {
+    name: 'av-health-changes',
+    member: 'changes',
+    of: z.strictObject({
+      at: z.string(),
+      runId: z.string(),
+      machineId: z.string(),
+      computerDnsName: nullable,
+      kind: z.string(),
+      from: values,
+      to: values,
+    }),
+    position: changePosition,
+    more: {
+      isKnown: z.boolean().describe('False when no snapshot of this time was compared.'),
+      scanned: z.int().describe('Rows that were read for this page.'),
+    },
+    csv: ['at', 'machineId', 'computerDnsName', 'kind', 'from', 'to', 'runId'],
+  },
+  async handle({ query: { limit, after, since, until, kind } }, { engine }) {
+    const now = engine.clock.now()
+    const filter = {
+      since: since && toTime(since, now),
+      until: until && toTime(until, now),
+      kinds: kind?.split(','),
     }
-    const { other, ...columns } = row.columns
-    const device = { ...columns, ...(other !== undefined && { other: JSON.parse(String(other)) }) }
-    const { runId, generatedTime } = current
-    return { status: 200, body: { device, snapshot: { runId, generatedTime } } }
+    return { status: 200, body: await createHistory(engine).listChanges(filter, limit, after) }
   },
 })
 
-async function findDevice(engine: ExportDeps['engine'], machineId: string, mayRetry = true) {
-  const { runs, table } = engine
-  const current = await runs.current()
-  if (!current) {
-    throw new RequestError({
-      status: 404,
-      problem: 'no-snapshot-yet',
-      title: 'There is no snapshot yet',
-      detail: 'No export has been published yet.',
-      fix: 'POST /api/av-health/exports starts an export.',
-    })
-  }
-  try {
-    const partition = bucketFor(machineId, current.buckets)
-    return { current, row: await table(current.table).get(partition, machineId) }
-  } catch (error) {
-    // Between the two reads, another snapshot became current and this one was dropped.
-    if (mayRetry && isConflict(error, 'no-table')) return findDevice(engine, machineId, false)
-    throw error
-  }
-}
+const showSummary = route({
+  name: 'show-av-health-summary',
+  method: 'GET',
+  path: 'av-health/summary',
+  summary:
+    'The numbers of the current snapshot, or of the last one that was generated until a time',
+  query: z.strictObject({ at: timeSchema.optional() }),
+  answers: {
+    200: {
+      description: 'The numbers.',
+      body: z.strictObject({
+        snapshot: z.strictObject({ runId: z.string(), generatedTime: nullable }),
+        devices: z.int(),
+        changes: z.looseObject({ state: z.string(), counts: numbers }).nullable(),
+        counts: z
+          .record(z.string(), numbers)
+          .nullable()
+          .describe('Devices by value, for each dimension; null when they were not counted.'),
+      }),
+    },
+  },
+  handle: async ({ query: { at } }, { engine }) => ({
+    status: 200,
+    body: await createHistory(engine).summary(at),
+  }),
+})
+
+const days = z
+  .string()
+  .regex(/^(?:[1-9]\d?|[1-3]\d\d|400)$/, 'must be a whole number from 1 to 400')
+  .default('30')
+  .transform(Number)
+
+const showTrend = route({
+  name: 'show-av-health-trend',
+  method: 'GET',
+  path: 'av-health/trend',
+  summary: 'The numbers of each of the last days',
+  query: z.strictObject({ days, by: z.enum(dimensions).default('mode') }),
+  answers: {
+    200: {
+      description: 'A point a day, the newest last; today is `partial`.',
+      body: z.strictObject({
+        by: z.enum(dimensions),
+        days: z.array(
+          z.strictObject({
+            day: z.string(),
+            runId: nullable,
+            devices: z.int().nullable(),
+            counts: numbers
+              .nullable()
+              .describe(
+                'Of the last snapshot that was generated on this UTC day; null without one.',
+              ),
+            partial: z.boolean(),
+          }),
+        ),
+      }),
+    },
+  },
+  handle: async ({ query }, { engine }) => ({
+    status: 200,
+    body: { by: query.by, days: await createHistory(engine).trend(query.days, query.by) },
+  }),
+})
 
 /** Every route of the antivirus-health flow. */
-export const avHealthRoutes = [...createExportRoutes(AV_HEALTH), showDevice]
+export const avHealthRoutes = [
+  ...createExportRoutes(AV_HEALTH),
+  listChanges,
+  showSummary,
+  showTrend,
+]

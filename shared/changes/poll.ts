@@ -36,6 +36,7 @@ import {
   type SharedHead,
 } from './poll-state.ts'
 import { isTerminal, type Resource } from './resource.ts'
+import { beginStanding, catchUpStanding } from './standing.ts'
 
 /** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
@@ -137,8 +138,15 @@ async function pollOnce(
   const counts = { listed, rechecked, ...rejected, missing }
   const times = { startedAt, endedAt: now().toISOString() }
   const report = makeReport(resource, known, steps, { ...times, ...counts })
-  const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
+  const begun = await beginStanding(context, head, seen.values())
+  const appended = await feed.append(
+    begun,
+    steps,
+    JSON.stringify(next),
+    reportRow.toColumns(report),
+  )
   context.memory.polledAt = times.endedAt
+  const after = await catchUpStanding(context, appended)
   // Rows that can't be read are read again until they are written again.
   context.memory.last = lost.size > 0 ? undefined : { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report

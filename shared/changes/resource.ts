@@ -48,6 +48,10 @@ export interface Resource extends ItemFamily {
   mayReopen: boolean
   /** States in which more hours than the usual limit are normal. */
   overdueHours: ReadonlyMap<string, number>
+  /** Open items with the same values of these fields are duplicates of each other. */
+  duplicatesBy?: readonly string[]
+  /** The OData filter of the items that set the standing of a device, as far back as Defender keeps them. */
+  history?: string
   /** Reads an item; undefined for what has no id or no state. */
   read(raw: unknown): SeenItem | undefined
   /** The shape of what `toData` returns. */
@@ -69,6 +73,8 @@ export const changeTypes = ({ eventPrefix }: Resource): string[] =>
 /** Reads the items of one kind from Defender. */
 export interface ItemSource {
   list(wanted: Wanted): AsyncIterable<ItemPage>
+  /** All stored items of the resource's `history`. */
+  history?(): AsyncIterable<ItemPage>
   /** Undefined where Defender answers that the item does not exist. The item of an answer may have another id. */
   get(id: string): Promise<unknown | undefined>
 }

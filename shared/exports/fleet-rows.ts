@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Columns, Operation, Table } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import type { Fleet } from './kind.ts'
-import { bucketFor } from './snapshot-table.ts'
+import { bucketFor, bucketNames } from './snapshot-table.ts'
 
 /** The 256 parts of the id space, in which rows of devices are stored whatever snapshot they come from. */
 export const partOf = (id: string): string => bucketFor(id, 256)
@@ -76,8 +76,16 @@ export const rollupRow = rowCodec(
   }),
 )
 
+/** Most partitions of a condition, beside that of ids which are no hex: a list in the order of ranks reads all at once. */
+const MAX_CONDITION_BUCKETS = 2
+const conditionBuckets = (buckets: number) => Math.min(buckets, MAX_CONDITION_BUCKETS)
+
 export const conditionPartition = (condition: string, id: string, buckets: number): string =>
-  `${condition}|${bucketFor(id, buckets)}`
+  `${condition}|${bucketFor(id, conditionBuckets(buckets))}`
+
+/** All partitions of a condition. */
+export const conditionPartitions = (condition: string, buckets: number): string[] =>
+  bucketNames(conditionBuckets(buckets)).map((bucket) => `${condition}|${bucket}`)
 
 /** Most UTF-16 units of a name in a key. */
 const MAX_NAME = 250

@@ -68,3 +68,9 @@ export function bucketFor(id: string, buckets: number): string {
   const bucket = Math.floor((Number.parseInt(id.slice(0, 2), 16) * buckets) / 256)
   return bucket.toString(16).padStart(2, '0')
 }
+
+/** All partitions of a snapshot, in the order of ids. */
+export const bucketNames = (buckets: number): string[] => [
+  ...Array.from({ length: buckets }, (_, bucket) => bucket.toString(16).padStart(2, '0')),
+  LAST_BUCKET,
+]

@@ -8,6 +8,19 @@ export const limitSchema = z
   .transform(Number)
   .describe('How many to answer, 1 to 1,000.')
 
+/** The `limit` of a list that is answered as CSV too. */
+export const csvLimitSchema = z
+  .string()
+  .regex(/^(?:[1-9]\d{0,3}|10000)$/, 'must be a whole number from 1 to 10000')
+  .default('100')
+  .transform(Number)
+  .describe('How many to answer, 1 to 1,000; as CSV to 10,000.')
+
+export const formatSchema = z
+  .enum(['json', 'csv'])
+  .optional()
+  .describe('csv: this page as CSV; `Link` has the next one.')
+
 const WRONG_CURSOR = 'is not a "next" of this list'
 
 /** Where a list continues: the `next` of the page before, unchanged. The `next` of another list is refused. */

@@ -2,6 +2,7 @@ import type { HttpRequest } from '@azure/functions'
 import { z } from 'zod'
 import { bounds, isTooDeep } from './body.ts'
 import { RequestError } from './errors.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
 /** A checked request. */
 export interface RouteInput<Params, Query, Body> {
@@ -220,3 +221,37 @@ export const plainText = (max: number) =>
       (text) => text.isWellFormed() && !CONTROL.test(text),
       'must not hold control characters or half a character',
     )
+
+/** An RFC 3339 time of a query. */
+export const timeSchema = z.iso.datetime({
+  offset: true,
+  error: ({ input }) =>
+    // A query turns a bare + into a space.
+    `must be an RFC 3339 time${/ \d\d:\d\d$/.test(String(input)) ? '; write its + as %2B' : ''}`,
+})
+
+const unitsMs: Record<string, number> = { m: MINUTE_MS, h: HOUR_MS, d: DAY_MS }
+
+/** A duration of a query, for instance `7d`, `12h` or `30m`. It stays text: the link to the next page repeats it. */
+export const durationSchema = z
+  .string()
+  .regex(/^[1-9]\d{0,3}[mhd]$/, 'must be a duration such as 7d, 12h or 30m')
+
+/** The milliseconds of a duration. */
+export const toMs = (duration: string): number =>
+  Number(duration.slice(0, -1)) * (unitsMs[duration.slice(-1)] ?? 0)
+
+/** A time of a query: RFC 3339, or so long ago. */
+export const momentSchema = z
+  .string()
+  .max(40)
+  .refine(
+    (text) => durationSchema.safeParse(text).success || timeSchema.safeParse(text).success,
+    'must be an RFC 3339 time (write its + as %2B) or a duration such as 7d, 12h or 30m',
+  )
+
+/** The RFC 3339 time of a moment. */
+export const toTime = (moment: string, now: Date): string =>
+  durationSchema.safeParse(moment).success
+    ? new Date(now.getTime() - toMs(moment)).toISOString()
+    : moment

@@ -2,14 +2,16 @@ import { z } from 'zod'
 import { RequestError } from './errors.ts'
 import {
   afterSchema,
+  csvLimitSchema,
+  formatSchema,
   limitSchema,
   nextLink,
   ownedPosition,
   positionOf,
   toCursor,
 } from './paging.ts'
-import { isKnownTag, notModified, type Reply } from './reply.ts'
-import type { RouteInput } from './request.ts'
+import { isKnownTag, notModified, type Reply, toCsv } from './reply.ts'
+import { invalidRequest, type RouteInput } from './request.ts'
 import type { Tickets } from './tickets.ts'
 
 /**
@@ -66,6 +68,8 @@ interface ListOption<Position extends z.ZodType, Param = string> {
   member?: string
   /** More members of the answer. */
   more?: z.ZodRawShape
+  /** The columns of an entry as CSV, as paths; without them the list is no CSV. */
+  csv?: readonly string[]
 }
 
 /** An answer that may take long. A 202 has `Retry-After`, and a `Location` with a ticket: a GET there calls `read`. */
@@ -157,6 +161,9 @@ export function defineRoute<Deps>() {
   return define
 }
 
+/** The longest page of JSON. */
+const MAX_LIMIT = 1000
+
 const nothing = z.strictObject({})
 type Nothing = typeof nothing
 
@@ -177,17 +184,25 @@ type Definition<Deps> = Omit<Plain<Deps>, 'auth' | 'params' | 'query'> &
 
 function withPages<Deps>(
   route: Plain<Deps>,
-  { name, position, owner, of = z.unknown(), member = name, more }: ListOption<z.ZodType>,
+  { name, position, owner, of = z.unknown(), member = name, more, csv }: ListOption<z.ZodType>,
 ): Plain<Deps> {
   const filters = Object.keys(route.query.shape)
   const after = afterSchema(name, owner ? ownedPosition(position) : position)
   const body = z.strictObject({ [member]: z.array(of), next: z.string().nullable(), ...more })
   return {
     ...route,
-    query: z.strictObject({ ...route.query.shape, limit: limitSchema, after }),
+    query: z.strictObject({
+      ...route.query.shape,
+      ...(csv ? { format: formatSchema, limit: csvLimitSchema } : { limit: limitSchema }),
+      after,
+    }),
     answers: { ...route.answers, 200: { description: 'A page.', body, ...route.answers[200] } },
     async handle(input, deps) {
-      const { params, query } = input
+      const { params } = input
+      const { format, ...query } = input.query
+      const { limit } = query
+      if (format !== 'csv' && Number(limit) > MAX_LIMIT)
+        throw invalidRequest([{ path: 'query.limit', message: `must be at most ${MAX_LIMIT}` }])
       const ownerId = owner && params[owner]
       const after = ownerId === undefined ? query.after : positionOf(ownerId, query.after)
       const { body, tag, headers, ...reply } = await route.handle(
@@ -201,10 +216,13 @@ function withPages<Deps>(
         last === null ? null : toCursor(name, ownerId === undefined ? last : [ownerId, last])
       const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
       const path = `/api/${route.path.replace(/\{(\w+)\}/g, (_, param) => params[param] ?? '')}`
+      const link = nextLink(path, { limit, format, ...filterValues }, next)
+      const rows = (body as Record<string, unknown[]>)[member] ?? []
       return {
         ...reply,
+        csv: csv && format === 'csv' ? toCsv(csv, rows) : undefined,
         body: { ...page, next },
-        headers: { ...headers, ...nextLink(path, { limit: query.limit, ...filterValues }, next) },
+        headers: { ...headers, ...link },
         tag: tag && `${tag}-${after ?? 0}-${query.limit}`,
       }
     },

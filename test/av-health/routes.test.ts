@@ -58,7 +58,7 @@ describe('a request that is rejected', () => {
     ['GET', `av-health/exports/${unknownRun}`],
     ['GET', `av-health/exports/${unknownRun}/wait`],
     ['GET', 'av-health/snapshots'],
-    ['GET', 'av-health/devices/abc'],
+    ['GET', 'devices/abc'],
   ] as const
 
   test.each(paths)(
@@ -130,7 +130,7 @@ describe('a request that is rejected', () => {
     ],
     [`av-health/exports/${unknownRun}?after=${toCursor('files', [unknownRun, -1])}`, 'query.after'],
     [`av-health/exports/${unknownRun}/wait?limit=1`, 'query.limit'],
-    ['av-health/devices/abc?x=1', 'query.x'],
+    ['devices/abc?x=1', 'query.x'],
     ['status?x=1', 'query.x'],
     ['health?x=1', 'query.x'],
     ['av-health/exports?__proto__=1', 'query.__proto__'],
@@ -223,7 +223,7 @@ describe('a request that is rejected', () => {
     const targets = hostile.flatMap((text) => [
       `/api/av-health/exports/${text}`,
       `/api/av-health/exports/${text}/wait`,
-      `/api/av-health/devices/${text}`,
+      `/api/devices/${text}`,
       `/api/continue?ticket=${text}`,
       `/api/av-health/exports?after=${text}`,
       `/api/av-health/snapshots?limit=${text}`,
@@ -404,22 +404,22 @@ describe('a device', () => {
     const id = first()
 
     const [lower, upper] = await Promise.all([
-      stack.get(`av-health/devices/${id}`),
-      stack.get(`av-health/devices/${id.toUpperCase()}?code=${stack.keys.function}`),
+      stack.get(`devices/${id}`),
+      stack.get(`devices/${id.toUpperCase()}?code=${stack.keys.function}`),
     ])
 
     expect(lower.status).toBe(200)
-    expect(lower.body.device.machineId).toBe(id)
+    expect(lower.body.avHealth.device.machineId).toBe(id)
     expect(upper.body).toEqual(lower.body)
     const { body } = await stack.get('av-health/snapshots?limit=1')
-    expect(lower.body.snapshot).toMatchObject({ runId: body.snapshots[0].runId })
+    expect(lower.body.avHealth.snapshot).toMatchObject({ runId: body.snapshots[0].runId })
   })
 
   test('that is not in the snapshot has another answer than a missing snapshot', async () => {
-    const answer = await stack.get(`av-health/devices/${'f'.repeat(39)}0`)
+    const answer = await stack.get(`devices/${'f'.repeat(39)}0`)
 
-    expect(problemOf(answer)).toEqual(problem(404, 'device-not-in-snapshot'))
-    expect(answer.body.detail).toContain('holds 60 devices')
+    expect(problemOf(answer)).toEqual(problem(404, 'device-not-found'))
+    expect(answer.body.detail).toContain('No snapshot')
   })
 
   test('is found after the number of buckets has changed', async () => {
@@ -428,7 +428,7 @@ describe('a device', () => {
     const answers = await Promise.all(
       [...stack.fleet.truth('files')]
         .slice(0, 20)
-        .map(({ machineId }) => stack.get(`av-health/devices/${machineId}`)),
+        .map(({ machineId }) => stack.get(`devices/${machineId}`)),
     )
     stack.configure()
 

@@ -55,7 +55,7 @@ async function prepare() {
   return { context, openContext, moveOn, requests, clock }
 }
 
-test('a poll of 10,000 items of which 500 changed makes at most 24 storage requests cold and 13 warm', async () => {
+test('a poll of 10,000 items of which 500 changed makes at most 27 storage requests cold and 16 warm', async () => {
   const { openContext, moveOn, requests } = await prepare()
   const context = openContext()
 
@@ -68,8 +68,8 @@ test('a poll of 10,000 items of which 500 changed makes at most 24 storage reque
   const warmRequests = requests.length
 
   expect([cold.report.events, warm.report.events]).toEqual([500, 500])
-  expect(coldRequests).toBeLessThanOrEqual(24)
-  expect(warmRequests).toBeLessThanOrEqual(13)
+  expect(coldRequests).toBeLessThanOrEqual(27)
+  expect(warmRequests).toBeLessThanOrEqual(16)
 })
 
 test('a poll without a change makes three storage requests, and so does a wide one', async () => {

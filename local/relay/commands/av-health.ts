@@ -105,12 +105,6 @@ export const avHealthCommands: readonly Command[] = [
       table: 'table',
     }),
   },
-  {
-    usage: 'device <machineId>',
-    summary: 'One device in the current snapshot',
-    ask: ({ args: { machineId = '' } }) => ({ path: path`av-health/devices/${machineId}` }),
-    show: showFacts,
-  },
 ]
 
 async function runIdOf({ args: { runId }, ask }: CommandInput): Promise<string> {

@@ -33,11 +33,22 @@ export const changeCommands: readonly Command[] = [
   {
     usage: 'items list <resource>',
     summary: 'Watched items of machine-actions or investigations',
-    options: ['state', 'type', 'machine', 'requestor', 'alert'],
+    options: [
+      ...(['state', 'type', 'machine', 'name', 'requestor', 'alert'] as const),
+      ...(['open-for', 'created-after', 'created-before'] as const),
+    ],
     list: 'items',
-    ask: ({ args: { resource = '' }, options: { state, type, machine, requestor, alert } }) => ({
+    csv: true,
+    ask: ({ args: { resource = '' }, options: { state, type, name, requestor, ...more } }) => ({
       path: path`changes/${resource}/items`,
-      query: { state, type, requestor, machineId: machine, triggeringAlertId: alert },
+      query: {
+        ...{ state, type, name, requestor },
+        machineId: more.machine,
+        triggeringAlertId: more.alert,
+        openFor: more['open-for'],
+        createdAfter: more['created-after'],
+        createdBefore: more['created-before'],
+      },
     }),
     show: showList(
       'items',
@@ -48,6 +59,7 @@ export const changeCommands: readonly Command[] = [
         type: 'type',
         device: 'computerDnsName',
         requestor: 'requestor',
+        'duplicate of': 'duplicateOf',
         comment: 'requestorComment',
       },
       ['comment', 'open since'],

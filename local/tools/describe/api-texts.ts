@@ -42,6 +42,21 @@ header that HTTP does not allow. A fault of the app is a 500 without a body; its
 
 A list takes \`limit\` (1 to 1,000) and \`after\`. It answers \`next\`, which is the \`after\` of the next page; on the last page \`next\`
 is null. The header \`Link\` has the address of the next page. A cursor belongs to its list: another list refuses it with 400.
+
+A list that takes \`format=csv\` answers the same page as CSV, with a header line and \`limit\` to 10,000. Text is in quotes. A text that
+a spreadsheet could run as a formula (it begins with \`=\`, \`+\`, \`-\`, \`@\` or an apostrophe, perhaps behind spaces) has one apostrophe more
+in front. Follow \`Link\` for the rest; \`relay … --csv FILE\` does so and writes one file.
+
+These filters have forms of their own:
+
+| filter | form |
+|---|---|
+| \`state\`, \`type\` of items; \`condition\`, \`isolation\`, \`kind\` | one word, or several with commas: \`Pending,InProgress\` |
+| \`openFor\` | a duration: \`30m\`, \`12h\`, \`7d\` |
+| \`createdAfter\`, \`createdBefore\`, \`at\` | RFC 3339: \`2026-11-30T08:00:00Z\`; write a \`+\` as \`%2B\` |
+| \`seenBefore\`, \`since\` and \`until\` of changes | RFC 3339, or so long ago: \`7d\` |
+| \`name\` | the whole name, or its beginning with \`*\`: \`pc-0*\`; letter case does not count |
+| \`sort\` of devices | \`id\`; \`worst\` (usual with one \`condition\`); \`name\` (usual with \`name\`) |
 \`GET /api/events\` always answers \`next\`, since more events may come; \`more\` says whether there are some already.
 
 ## Long answers
@@ -81,7 +96,7 @@ interface Section {
 export const sections: Section[] = [
   {
     title: 'The app',
-    tags: ['health', 'status', 'openapi.json', 'swagger.json'],
+    tags: ['health', 'status', 'overview', 'openapi.json', 'swagger.json'],
     text: 'In `lastError`, `since` says since when calls fail with this state, without a good one in between.',
   },
   {
@@ -127,6 +142,19 @@ same answer under each of its names: an id in capitals, or the id of the alert t
 - In \`lastPoll\`, \`unreadable\` counts rows without an id or a state, \`outside\` rows that Defender sent though they do not answer the
   question (they are dropped), \`badTimes\` unreadable times, and \`missing\` open items that Defender does not know, when they are too
   many to be gone.`,
+  },
+  {
+    title: 'Devices',
+    tags: ['devices'],
+    text: `A device is seen from the snapshots (\`avHealth\`) and from the machine actions (\`standing\`).
+
+- \`standing\` is folded from the events of machine actions: isolation, code execution, the last scan and investigation package that
+  succeeded, and what is open. \`asOf\` says until when. At the first poll the kept history of isolation and restriction is read too.
+  \`unknown\` means that no kept action says it; it is never shown as \`released\`. Of two actions in conflict the one that ended last counts.
+- A list by \`isolation\` or \`pendingAction\` reads the standing, in the order of ids; with another filter it looks each device up in
+  the snapshot. Every other list reads one snapshot, and its cursor goes on in that one; once it is dropped the answer is 410.
+- A filter without an index reads at most 20 pages or 5 seconds: an empty page with \`next\` is an answer, \`scanned\` says how far it came.
+- \`worst\` begins with the oldest signatures, the longest unseen, the longest without a scan.`,
   },
   { title: 'Events', tags: ['events'] },
   { title: 'Subscriptions', tags: ['subscriptions'] },

@@ -163,6 +163,10 @@ const meanings: Record<number, string> = {
 
 /** Refusals of individual routes; a route can also declare a status among its answers. */
 const own: Record<string, number[]> = {
+  'list-devices': [404, 409, 410],
+  'list-device-history': [404],
+  'list-av-health-changes': [404],
+  'show-av-health-summary': [404],
   'list-events': [410],
   'start-av-health-export': [409],
   'publish-av-health-export': [409],

@@ -31,11 +31,20 @@ export const problemTypes: Record<string, ProblemType> = {
     meaning: 'The body is not JSON, not UTF-8, or compressed.',
   },
   'run-not-found': { statuses: [404], meaning: 'There is no export run with this id.' },
-  'device-not-in-snapshot': {
+  'device-not-found': {
     statuses: [404],
-    meaning: 'There is a current snapshot, and it does not hold this device.',
+    meaning:
+      'No snapshot and no machine action names this device. The route takes ids; a list finds names.',
   },
-  'no-snapshot-yet': { statuses: [404], meaning: 'No snapshot was published yet.' },
+  'no-snapshot-yet': {
+    statuses: [404],
+    meaning: 'No snapshot was published yet, or none until the time that was asked for.',
+  },
+  'conditions-unknown': {
+    statuses: [409],
+    meaning:
+      'The current snapshot was published without a comparison, so its devices have no conditions.',
+  },
   'item-not-found': {
     statuses: [404],
     meaning: 'Neither the app nor Defender knows this machine action or investigation.',
@@ -96,7 +105,7 @@ export const problemTypes: Record<string, ProblemType> = {
   'cursor-expired': {
     statuses: [410],
     meaning:
-      'The events after this cursor are no longer stored, or the data account was emptied. `fix` says where to go on.',
+      'The events or the snapshot of this cursor are no longer stored, or the data account was emptied. `fix` says where to go on.',
   },
   'not-configured': {
     statuses: [503],

@@ -27,6 +27,9 @@ export function createChangesSection(
         resource,
         source: {
           list: (wanted) => defender.items(resource, resource.filter(wanted), priority),
+          history: resource.history
+            ? () => defender.items(resource, resource.history ?? '', priority)
+            : undefined,
           get: (id) => defender.item(resource, id, priority),
         },
         feed,

@@ -58,6 +58,10 @@ export const machineActions: Resource = {
   terminalStates: ['Succeeded', 'Failed', 'TimeOut', 'Cancelled'],
   mayReopen: false,
   overdueHours: new Map(),
+  duplicatesBy: ['machineId', 'type'],
+  history: ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution']
+    .map((type) => `type eq '${type}'`)
+    .join(' or '),
   read(raw) {
     const read = item.safeParse(raw)
     if (!read.success) return undefined

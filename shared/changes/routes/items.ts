@@ -1,15 +1,14 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
 import { RequestError, ShapeError } from '../../platform/errors.ts'
-import { cutPage } from '../../platform/paging.ts'
-import { invalidRequest } from '../../platform/request.ts'
 import { defineRoute, type LongPollOption } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
 import { type ItemData, type KnownItem, openSince, seenData, toItemData, toKnown } from '../item.ts'
 import { type PollContext, readReport } from '../poll-state.ts'
-import { isTerminal, itemIdSchema, type Resource } from '../resource.ts'
+import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resources } from '../resources/index.ts'
+import { toStanding } from '../standing.ts'
 
 export interface ChangesDeps {
   context(name: string): PollContext
@@ -21,7 +20,7 @@ export interface ChangesDeps {
 export const changesRoute = defineRoute<ChangesDeps>()
 
 /** An item in an answer, with the promised fields of its resource. */
-interface ItemView extends Record<string, unknown> {
+export interface ItemView extends Record<string, unknown> {
   id: string
   resource: string
   version: number
@@ -31,7 +30,7 @@ interface ItemView extends Record<string, unknown> {
   lastCheckedAt: string | null
 }
 
-function viewItem(
+export function viewItem(
   { resource }: Pick<PollContext, 'resource'>,
   known: Pick<KnownItem, 'id' | 'state' | 'version' | 'createdAt' | 'firstSeenAt' | 'gone'>,
   { fields, raw }: ItemData,
@@ -121,71 +120,6 @@ export const itemSchema = z.looseObject({
   lastCheckedAt: z.string().nullable(),
 })
 
-const text = z.string().min(1).max(300).optional()
-
-export const listItems = changesRoute({
-  name: 'list-items',
-  method: 'GET',
-  path: 'changes/{resource}/items',
-  summary: 'The watched items',
-  params: z.strictObject({ resource: resourceParam }),
-  query: z.strictObject({
-    state: text,
-    type: text,
-    machineId: text,
-    requestor: text,
-    triggeringAlertId: text,
-  }),
-  answers: { 200: { description: 'A page of items.' } },
-  list: { name: 'items', of: itemSchema, owner: 'resource', position: z.string() },
-  async handle({ params: { resource }, query: { limit, after, ...wanted } }, deps) {
-    const context = deps.context(resource)
-    const { endedAt: lastCheckedAt = null, unknownStates = {} } = (await readReport(context)) ?? {}
-    checkFilter(context.resource, wanted, Object.keys(unknownStates))
-    const found: ItemView[] = []
-    for await (const { id, columns } of context.feed.eachItem(resource, after)) {
-      const known = toKnown(id, columns)
-      // The next poll writes it again.
-      if (!known) continue
-      const view = viewItem(context, known, toItemData(columns), lastCheckedAt)
-      if (Object.entries(wanted).every(([name, value]) => isWanted(name, value, view[name])))
-        found.push(view)
-      if (found.length > limit) break
-    }
-    const { page: items, next } = cutPage(found, limit, ({ id }) => id)
-    return { status: 200, body: { items, next } }
-  },
-})
-
-/** The words of a filter: states and types have no commas. */
-const wordsOf = (name: string, filter: string): string[] =>
-  (['state', 'type'].includes(name) ? filter.split(',') : [filter]).map((word) =>
-    word.trim().toLowerCase(),
-  )
-
-const isWanted = (name: string, filter: string, value: unknown) =>
-  typeof value === 'string' && wordsOf(name, filter).includes(value.toLowerCase())
-
-/** Refuses a filter that no item could pass: an empty list would say that there is none. */
-function checkFilter(
-  { data, openStates, terminalStates }: Resource,
-  wanted: Record<string, string>,
-  unknownStates: string[],
-): void {
-  const states = [...openStates, ...terminalStates, ...unknownStates]
-  const refuse = (name: string, message: string) => {
-    throw invalidRequest([{ path: `query.${name}`, message }])
-  }
-  for (const [name, filter] of Object.entries(wanted)) {
-    const isState = (word: string) => states.some((state) => state.toLowerCase() === word)
-    if (name === 'state' && !wordsOf(name, filter).every(isState))
-      refuse(name, `must be of ${states.join(', ')}, separated by commas`)
-    const owners = resources.filter((one) => name in one.data).map((one) => one.name)
-    if (name !== 'state' && !(name in data))
-      refuse(name, `is only a filter of ${owners.join(', ')}`)
-  }
-}
-
 export const showItem = changesRoute({
   name: 'show-item',
   method: 'GET',
@@ -202,9 +136,24 @@ export const showItem = changesRoute({
     const context = deps.context(resource)
     const item = await findItem(context, id)
     if (!item) throw unknownItem(resource, id)
-    return { status: 200, body: { item, events: await eventsOf(context, item.id) } }
+    const [events, duplicateOf] = await Promise.all([
+      eventsOf(context, item.id),
+      findDuplicates(context, item),
+    ])
+    return { status: 200, body: { item: { ...item, ...duplicateOf }, events } }
   },
 })
+
+/** The other open actions of the same type on the device, as its standing has them. */
+async function findDuplicates({ resource, feed }: PollContext, item: ItemView) {
+  const { machineId, type, openSince } = item
+  if (!resource.duplicatesBy || openSince === null || !itemIdSchema.safeParse(machineId).success)
+    return {}
+  const columns = await feed.row(resource.name, `held|${String(machineId).toLowerCase()}`)
+  const pending = (columns && toStanding(columns)?.pending) ?? []
+  const same = pending.filter((one) => one.type === type && one.actionId !== item.id)
+  return { duplicateOf: same.map(({ actionId }) => actionId) }
+}
 
 /** All stored events of an item, in order. */
 const eventsOf = ({ feed, resource }: PollContext, id: string) =>

@@ -28,6 +28,8 @@ export interface Head {
   epoch: string
   /** The state of the process that appends, as text. It changes only together with the stream. */
   state: string
+  /** The last event that a projection has folded into rows of the stream; null before it has begun. */
+  folded: number | null
   etag: string
   /** The `Date` of the table service when the head was read, in whole seconds. */
   date: Date
@@ -44,8 +46,19 @@ export class StreamMoved extends Error {
 export type Feed = ReturnType<typeof createFeed>
 
 const headRow = rowCodec(
-  z.object({ next: z.number(), epoch: z.string(), state: z.string().default('') }),
+  z.object({
+    next: z.number(),
+    epoch: z.string(),
+    state: z.string().default(''),
+    folded: z.number().nullable(),
+  }),
 )
+
+/** A row of a projection; null deletes it. */
+export interface RowChange {
+  rowKey: string
+  columns: Columns | null
+}
 
 /** Opens the streams: a partition of table `Streams` each. Every change is a transaction with the head's ETag. */
 export function createFeed(table: Table) {
@@ -57,7 +70,7 @@ export function createFeed(table: Table) {
     for (;;) {
       const { row, date } = await table.getDated(stream, 'head')
       if (row) return { stream, ...headRow.read(row.columns), etag: row.etag, date }
-      const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '' }
+      const fresh = { next: 1, epoch: randomBytes(8).toString('hex'), state: '', folded: null }
       await tryTransact(table, [heads.write(key(stream, 'head'), fresh, undefined)])
     }
   }
@@ -67,9 +80,10 @@ export function createFeed(table: Table) {
     before: Head,
     steps: Step[],
     state: string,
-    { mark, poll }: { mark?: string; poll?: Columns } = {},
+    more: { mark?: string; poll?: Columns; rows?: RowChange[]; folded?: number | null } = {},
   ): Promise<Head> {
     const { stream, epoch, date } = before
+    const { mark, poll, rows = [], folded = before.folded } = more
     let { next } = before
     const operations: Operation[] = []
     for (const { item, event } of steps) {
@@ -84,14 +98,18 @@ export function createFeed(table: Table) {
       }
     }
     const guarded: Operation[] = [
-      heads.write(key(stream, 'head'), { next, epoch, state }, before.etag),
+      heads.write(key(stream, 'head'), { next, epoch, state, folded }, before.etag),
       ...(mark ? [marks.write(key(stream, `mark|${mark}`), { seq: next - 1 }, undefined)] : []),
       ...(poll ? [{ kind: 'upsert' as const, ...key(stream, 'poll'), columns: poll }] : []),
       ...operations,
+      ...rows.map(({ rowKey, columns }): Operation => {
+        const row = key(stream, rowKey)
+        return columns ? { kind: 'upsert', ...row, columns } : { kind: 'delete', ...row }
+      }),
     ]
     try {
       const [etag = ''] = await table.transact(guarded)
-      return { stream, next, epoch, state, etag, date }
+      return { stream, next, epoch, state, folded, etag, date }
     } catch (error) {
       if (isConflict(error, 'changed') && error.index === 0) throw new StreamMoved(stream)
       // No other conflict is expected: the head's ETag guards every change of items.
@@ -117,6 +135,15 @@ export function createFeed(table: Table) {
       listItems({ partitionKey: stream, from: after === undefined ? 'item|' : `item|${after}!` }),
 
     item: async (stream: string, id: string) => (await table.get(stream, `item|${id}`))?.columns,
+
+    /** Writes rows of a projection (at most 99) together with the last event that is folded into them. */
+    writeRows: (before: Head, rows: RowChange[], folded: number | null) =>
+      write(before, [], before.state, { rows, folded }),
+
+    /** For lists of the rows of a projection, whose partition is the stream. */
+    rowsTable: { page: table.page, list: table.list },
+
+    row: async (stream: string, rowKey: string) => (await table.get(stream, rowKey))?.columns,
 
     /**
      * Writes steps in order, in as many transactions as they need. `state` and the report of the `poll` are in the last

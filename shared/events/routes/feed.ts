@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
-import { invalidRequest, plainText } from '../../platform/request.ts'
+import { invalidRequest, plainText, timeSchema } from '../../platform/request.ts'
 import { defineRoute } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
@@ -73,13 +73,7 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     summary: 'Events after a cursor, each stream in its own order',
     query: z.strictObject({
       ...eventFilters(catalog),
-      since: z.iso
-        .datetime({
-          offset: true,
-          error: ({ input }) =>
-            // A query turns a bare + into a space.
-            `must be an RFC 3339 time${/ \d\d:\d\d$/.test(String(input)) ? '; write its + as %2B' : ''}`,
-        })
+      since: timeSchema
         .optional()
         .describe(
           'Begin with the first event detected at this time or later. Not together with after.',

@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { createHistory } from '../av-health/history.ts'
+import { resourceFor } from '../changes/resources/index.ts'
+import { createStandings } from '../changes/standings.ts'
+import { RequestError } from '../platform/errors.ts'
+import { defineRoute } from '../platform/route.ts'
+import { DEADLINE_MS, tryLoad } from './facts.ts'
+import { type StatusDeps, status } from './status.ts'
+
+const asInStatus = z.unknown().describe('As in GET /api/status.')
+const nullable = z.string().nullable()
+
+const overviewSchema = z.strictObject({
+  time: z.string(),
+  status: z.looseObject({ overall: z.string() }).describe('The status, in short.'),
+  fleet: z
+    .looseObject({ devices: z.int() })
+    .nullable()
+    .describe('As in GET /api/av-health/summary; null before the first snapshot.'),
+  standing: z
+    .strictObject({
+      asOf: nullable,
+      counts: z
+        .record(z.string(), z.int())
+        .nullable()
+        .describe('Devices on which something holds.'),
+    })
+    .nullable(),
+  open: asInStatus.describe('Open items by resource, as in GET /api/status.'),
+  runs: asInStatus.describe('The exports, as in GET /api/status.'),
+  waiting: asInStatus.describe('What waits to be delivered, as in GET /api/status.'),
+})
+
+/** One answer for a first screen: parts of other answers, made by the same code, so that they agree. */
+export const overview = defineRoute<StatusDeps>()({
+  name: 'overview',
+  method: 'GET',
+  path: 'overview',
+  summary: 'The first screen: status, fleet, what is open and held, runs, what waits',
+  answers: { 200: { description: 'The overview.', body: overviewSchema } },
+  async handle(input, deps) {
+    const { app, ...traced } = deps
+    const deadline = AbortSignal.timeout(DEADLINE_MS)
+    const [{ body }, fleet, standing] = await Promise.all([
+      status.handle({ ...input, query: {} } as never, deps),
+      tryLoad(deadline, async () =>
+        createHistory((await app.avHealth()).engine(traced)).summary(),
+      ).catch(unlessNoSnapshot),
+      tryLoad(deadline, async () => {
+        const { feed } = await app.events()
+        return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
+      }),
+    ])
+    const { time, overall, problems, sections, notices, changes, avHealth, events, deliveries } =
+      body as Record<string, unknown>
+    return {
+      status: 200,
+      body: {
+        time,
+        status: { overall, problems, sections, notices },
+        fleet: fleet.value ?? null,
+        standing: standing.value ?? null,
+        open: changes,
+        runs: avHealth,
+        waiting: { events, deliveries },
+      },
+    }
+  },
+})
+
+function unlessNoSnapshot(error: unknown) {
+  if (error instanceof RequestError && error.facts.status === 404) return { value: null }
+  throw error
+}

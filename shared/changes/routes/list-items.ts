@@ -1,0 +1,152 @@
+import { z } from 'zod'
+import { durationSchema, invalidRequest, timeSchema, toMs } from '../../platform/request.ts'
+import { timeKey } from '../../platform/time.ts'
+import { type KnownItem, openSince, toItemData, toKnown } from '../item.ts'
+import { readReport } from '../poll-state.ts'
+import type { Resource } from '../resource.ts'
+import { resources } from '../resources/index.ts'
+import { changesRoute, type ItemView, itemSchema, resourceParam, viewItem } from './items.ts'
+
+const text = z.string().min(1).max(300).optional()
+
+/** Filters by the text of a field. */
+const textFilters = {
+  state: text.describe('One or several, with commas.'),
+  type: text.describe('One or several, with commas.'),
+  machineId: text,
+  name: text.describe('The name of the device, or its beginning with `*` at the end.'),
+  requestor: text,
+  triggeringAlertId: text,
+}
+type TextFilter = keyof typeof textFilters
+
+/** The newest item first: by creation time, then by id. */
+type Position = [createdAt: string, id: string]
+
+const position = z.tuple([z.string(), z.string()])
+
+const csvColumns = [
+  ...['id', 'resource', 'state', 'terminal', 'reason', 'type', 'scope', 'machineId'],
+  ...['computerDnsName', 'requestor', 'requestorComment', 'requestSource', 'triggeringAlertId'],
+  ...[
+    'createdAt',
+    'updatedAt',
+    'startedAt',
+    'endedAt',
+    'openSince',
+    'duplicateOf',
+    'lastCheckedAt',
+  ],
+]
+
+export const listItems = changesRoute({
+  name: 'list-items',
+  method: 'GET',
+  path: 'changes/{resource}/items',
+  summary: 'The watched items, newest first',
+  params: z.strictObject({ resource: resourceParam }),
+  query: z.strictObject({
+    ...textFilters,
+    openFor: durationSchema.optional().describe('Open for at least so long: `7d`, `12h`, `30m`.'),
+    createdAfter: timeSchema.optional().describe('Created at this time or later.'),
+    createdBefore: timeSchema.optional().describe('Created before this time.'),
+  }),
+  answers: { 200: { description: 'A page of items.' } },
+  list: { name: 'items', of: itemSchema, owner: 'resource', position, csv: csvColumns },
+  async handle({ params, query: { limit, after, ...query } }, deps) {
+    const context = deps.context(params.resource)
+    const { resource, feed, clock } = context
+    const { openFor, createdAfter, createdBefore, ...texts } = query
+    const { endedAt: lastCheckedAt = null, unknownStates = {} } = (await readReport(context)) ?? {}
+    checkFilter(resource, texts, Object.keys(unknownStates))
+    const openBefore = openFor && clock.now().getTime() - toMs(openFor)
+    const isWantedTime = (item: ItemView, known: KnownItem) => {
+      const createdMs = Date.parse(openSince(known))
+      return (
+        (!openBefore || Date.parse(item.openSince ?? '') <= openBefore) &&
+        (createdAfter === undefined || createdMs >= Date.parse(createdAfter)) &&
+        (createdBefore === undefined || createdMs < Date.parse(createdBefore))
+      )
+    }
+    const same = new Map<string, string[]>()
+    let page: { at: Position; item: ItemView }[] = []
+    for await (const { id, columns } of feed.eachItem(resource.name)) {
+      const known = toKnown(id, columns)
+      // The next poll writes it again.
+      if (!known) continue
+      const item = viewItem(context, known, toItemData(columns), lastCheckedAt)
+      const key = duplicateKey(resource, item)
+      if (key !== undefined) same.set(key, [...(same.get(key) ?? []), id])
+      const at: Position = [timeKey(openSince(known)), id]
+      if (after && !isNewer(after, at)) continue
+      if (!isWantedTime(item, known) || !isWantedText(item, texts)) continue
+      page.push({ at, item })
+      // Only a page is in memory.
+      if (page.length > 2 * limit) page = cut(page, limit + 1)
+    }
+    const found = cut(page, limit + 1)
+    const items = found.slice(0, limit).map(({ item }) => {
+      const key = duplicateKey(resource, item)
+      if (key === undefined) return item
+      return { ...item, duplicateOf: same.get(key)?.filter((id) => id !== item.id) ?? [] }
+    })
+    const next = found.length > limit ? (found[limit - 1]?.at ?? null) : null
+    return { status: 200, body: { items, next } }
+  },
+})
+
+const isNewer = ([time, id]: Position, [otherTime, otherId]: Position) =>
+  time === otherTime ? id > otherId : time > otherTime
+
+const cut = <T extends { at: Position }>(page: T[], count: number): T[] =>
+  page.sort((a, b) => (isNewer(a.at, b.at) ? -1 : 1)).slice(0, count)
+
+/** Open items with the same key do the same; undefined for an item that is over, or where there is no such thing. */
+export function duplicateKey({ duplicatesBy }: Resource, item: ItemView): string | undefined {
+  if (item.openSince === null || !duplicatesBy) return undefined
+  const values = duplicatesBy.map((field) => item[field])
+  return values.every((value) => typeof value === 'string') ? JSON.stringify(values) : undefined
+}
+
+/** The words of a filter: states and types have no commas. */
+const wordsOf = (name: string, filter: string): string[] =>
+  (['state', 'type'].includes(name) ? filter.split(',') : [filter]).map((word) =>
+    word.trim().toLowerCase(),
+  )
+
+/** The field of an item that a filter reads. */
+const fieldOf = (name: string) => (name === 'name' ? 'computerDnsName' : name)
+
+const isWantedText = (item: ItemView, texts: Partial<Record<TextFilter, string>>) =>
+  Object.entries(texts).every(([name, filter]) => {
+    const value = item[fieldOf(name)]
+    if (filter === undefined) return true
+    if (typeof value !== 'string') return false
+    const words = wordsOf(name, filter)
+    const is = (word: string) =>
+      name === 'name' && word.endsWith('*')
+        ? value.toLowerCase().startsWith(word.slice(0, -1))
+        : value.toLowerCase() === word
+    return words.some(is)
+  })
+
+/** Refuses a filter that no item could pass: an empty list would say that there is none. */
+function checkFilter(
+  { data, openStates, terminalStates }: Resource,
+  wanted: Record<string, string | undefined>,
+  unknownStates: string[],
+): void {
+  const states = [...openStates, ...terminalStates, ...unknownStates]
+  const refuse = (name: string, message: string) => {
+    throw invalidRequest([{ path: `query.${name}`, message }])
+  }
+  for (const [name, filter] of Object.entries(wanted)) {
+    if (filter === undefined) continue
+    const isState = (word: string) => states.some((state) => state.toLowerCase() === word)
+    if (name === 'state' && !wordsOf(name, filter).every(isState))
+      refuse(name, `must be of ${states.join(', ')}, separated by commas`)
+    const owners = resources.filter((one) => fieldOf(name) in one.data).map((one) => one.name)
+    if (name !== 'state' && !(fieldOf(name) in data))
+      refuse(name, `is only a filter of ${owners.join(', ')}`)
+  }
+}
