@@ -93,6 +93,8 @@ var authentication = empty(authClientId)
           '/api/continue'
           '/api/openapi.json'
           '/api/swagger.json'
+          '/api/portal'
+          '/api/portal/'
           '/runtime/webhooks/'
         ]
       }

@@ -1,0 +1,24 @@
+import { typeOf } from './api-page.ts'
+import type { OpenApi } from './document.ts'
+
+/** The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. */
+export function describeAnswers({ paths, components }: OpenApi): string {
+  const shapes = Object.entries(components.schemas).map(
+    ([name, schema]) => `export type ${name} = ${typeOf(schema)}\n`,
+  )
+  const answers = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { responses }]) => {
+      const schema = Object.entries(responses).find(([status]) => Number(status) < 300)?.[1]
+        .content?.['application/json']?.schema
+      const type = schema ? typeOf(schema) : '{}'
+      return type === '{}' ? [] : [`  '${method.toUpperCase()} ${path}': ${type}\n`]
+    }),
+  )
+  return [
+    '// Made by `npm run describe` from the schemas of the routes.\n\n',
+    shapes.join('\n'),
+    '\n/** The body of a success, by route. */\nexport interface Answers {\n',
+    ...answers,
+    '}\n',
+  ].join('')
+}

@@ -1,0 +1,184 @@
+import type { Answers, ChangesReport, StatusProblem } from '../answers.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import type { ViewProps } from '../load.ts'
+import { badge, facts, Page, progress, section, type Tone, when } from '../parts.ts'
+import { linkTo } from '../session.ts'
+import { count, plural, relative, span, spell } from '../words.ts'
+
+type Status = Answers['GET /status']
+
+const sections = {
+  changes: { title: 'Changes', href: linkTo(['actions']) },
+  avHealth: { title: 'Antivirus health', href: linkTo(['exports']) },
+  scanHistory: { title: 'Scan history', href: linkTo(['scans']) },
+} as const
+type SectionName = keyof typeof sections
+const names = Object.keys(sections) as SectionName[]
+
+/** What is wrong since when and what to do, what runs now, and what comes next. */
+export function Overview({ status }: ViewProps): View {
+  return part(Page<Status>, {
+    title: 'Overview',
+    answer: status,
+    show: (data) => html`
+      ${headline(data)} ${problems(data)} ${running(data)}
+      <div class="cards">${names.map((name) => flow(name, data))}</div>
+      ${upcoming(data)}
+    `,
+  })
+}
+
+const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]> = {
+  ok: ['good', 'Works'],
+  degraded: ['warn', 'Has problems'],
+  unconfigured: ['quiet', 'Not set up'],
+}
+
+function headline({ overall, sections: found }: Status): Content {
+  const number = names.reduce((sum, name) => sum + found[name].problems.length, 0)
+  const text =
+    overall === 'stopped'
+      ? 'Nothing is set up yet'
+      : number === 0
+        ? 'Everything that is set up works'
+        : plural(number, 'problem')
+  return html`<p class=${`headline ${number === 0 ? 'good' : 'warn'}`}>${text}</p>`
+}
+
+/** Members that newer versions of the app add. */
+type Detailed = StatusProblem & { since?: string | null; cause?: string | null; severity?: string }
+
+function problems({ sections: found, notices }: Status): Content {
+  const rows = names.flatMap((name) =>
+    found[name].problems.map((problem) => ({ where: sections[name].title, problem })),
+  )
+  if (rows.length + notices.length === 0) return null
+  return html`<ul class="problems">
+    ${rows.map(({ where, problem }) => problemItem(where, problem))}
+    ${notices.map((notice) => problemItem('Will happen', notice, 'info'))}
+  </ul>`
+}
+
+function problemItem(where: string, problem: Detailed, tone: Tone = 'warn'): Content {
+  const { title, fix, since, cause, severity } = problem
+  return html`<li class=${severity === 'critical' ? 'bad' : tone}>
+    <p class="where">
+      ${where}${severity && ` · ${severity}`}${since && html` · since ${when(since)}`}
+    </p>
+    <h2>${title}</h2>
+    ${cause && html`<p>${cause}</p>`}
+    <p><strong>What to do:</strong> ${fix}</p>
+  </li>`
+}
+
+/** Filled while a run is at work. */
+function running({ avHealth }: Status): Content {
+  const run = avHealth?.lastRun
+  if (!run || run.endedAt) return null
+  const before = run.devicesBefore ?? avHealth.current?.devices
+  const label = before
+    ? `${count(run.devices)} of about ${plural(before, 'device')}`
+    : `${plural(run.devices, 'device')} so far`
+  return section(
+    'Runs now',
+    html`<p>
+        <a href=${linkTo(['exports', run.runId])}>Export run ${run.runId}</a>: ${run.state},
+        last progress ${when(run.progressAt)}
+      </p>
+      ${progress(label, run.devices, before ?? 0)}
+      ${
+        run.waiting &&
+        html`<p class="muted">It waits for ${run.waiting.for}, until ${when(run.waiting.until)}.</p>`
+      }`,
+  )
+}
+
+function flow(name: SectionName, status: Status): Content {
+  const { title, href } = sections[name]
+  const [tone, word] = stateTones[status.sections[name].state]
+  return html`<section class="card">
+    <header>
+      <h2><a href=${href}>${title}</a></h2>
+      ${badge(tone, word)}
+    </header>
+    ${flowFacts[name](status)}
+  </section>`
+}
+
+const unset = (what: string) => html`<p class="muted">${what}</p>`
+
+const flowFacts: Record<SectionName, (status: Status) => Content> = {
+  changes({ changes, deliveries }) {
+    if (!changes) return unset('Machine actions and investigations are not watched.')
+    return facts([
+      ...Object.entries(changes).map(([name, report]): [string, Content] => [
+        `Open ${spell(name).toLowerCase()}`,
+        openNow(name, report),
+      ]),
+      ['Last polls', Object.values(changes).map((report) => poll(report))],
+      ['Deliveries', deliveries ? waiting(deliveries) : 'not known'],
+    ])
+  },
+  avHealth({ avHealth }) {
+    if (!avHealth) return unset('No snapshot of the fleet is taken.')
+    const { current, lastRun } = avHealth
+    return facts([
+      ['Devices', current ? html`<strong class="big">${count(current.devices)}</strong>` : null],
+      ['Snapshot', current ? when(current.generatedTime) : 'None is published yet.'],
+      [
+        'Last run',
+        lastRun
+          ? html`<a href=${linkTo(['exports', lastRun.runId])}>${lastRun.state}</a>${' '}
+              ${when(lastRun.endedAt ?? lastRun.progressAt)}`
+          : 'There was none.',
+      ],
+    ])
+  },
+  scanHistory({ upstreams }) {
+    return facts(
+      Object.entries(upstreams).map(([name, report]) => [
+        spell(name),
+        report
+          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', report.state)}${' '}
+              ${report.lastOkAt ? html`answered ${when(report.lastOkAt)}` : 'no answer yet'}`
+          : 'not set up',
+      ]),
+    )
+  },
+}
+
+function openNow(name: string, { openItems, oldestOpen }: ChangesReport): Content {
+  const link = linkTo(['actions', name], { show: 'open' })
+  return html`<a class="big" href=${link}>${count(openItems)}</a>
+    ${oldestOpen && html` <span class="muted">oldest ${when(oldestOpen.since)}</span>`}`
+}
+
+const poll = ({ lastPoll, baselineDone }: ChangesReport): Content =>
+  html`<div>
+    ${
+      lastPoll
+        ? html`${when(lastPoll.endedAt)}${lastPoll.error && html` ${badge('bad', 'failed')}`}`
+        : 'none yet'
+    }
+    ${!baselineDone && html` <span class="muted">the first one is not done</span>`}
+  </div>`
+
+function waiting({ pending, dead, oldestPendingAt }: NonNullable<Status['deliveries']>): Content {
+  const text = `${count(pending)} pending, ${plural(dead, 'dead letter')}`
+  return html`<a href=${linkTo(['deliveries'])}>${text}</a>
+    ${oldestPendingAt && html` <span class="muted">oldest ${relative(oldestPendingAt)}</span>`}`
+}
+
+/** What the schedules do next. */
+function upcoming({ changes, avHealth, events }: Status): Content {
+  const lag = Math.max(0, ...Object.values(events ?? {}).map(({ lagSeconds }) => lagSeconds))
+  const next: [string, Content | undefined][] = [
+    ...Object.entries(changes ?? {}).map(([name, report]): [string, Content] => [
+      `Poll of ${spell(name).toLowerCase()}`,
+      when(report.nextPollAt, 'never'),
+    ]),
+    ['Export of antivirus health', avHealth ? when(avHealth.nextRunAt, 'never') : undefined],
+    ['Events wait to be sent for', lag > 0 ? span(lag) : undefined],
+  ]
+  return next.some(([, value]) => value !== undefined) ? section('Comes next', facts(next)) : null
+}
