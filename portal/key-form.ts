@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { html, type View } from './html.ts'
-import { key } from './session.ts'
+import { iconAddress, key } from './session.ts'
 
 interface KeyFormProps {
   /** The host has refused the key that is stored. */
@@ -25,8 +25,8 @@ export function KeyForm({ refused, onKey }: KeyFormProps): View {
     onKey()
   }
   return html`<main class="key">
-    <h1>defender-relay</h1>
-    <p>This page shows what the app knows. It needs a function key of the app.</p>
+    <h1><img src=${iconAddress()} alt="" width="32" height="32" />defender-relay</h1>
+    <p class="intro">This page shows what the app knows. It needs a function key of the app.</p>
     ${
       refused &&
       html`<div class="notice bad" role="alert">

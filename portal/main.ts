@@ -4,7 +4,7 @@ import { html, part, type View } from './html.ts'
 import { KeyForm } from './key-form.ts'
 import { useAnswer, type ViewProps } from './load.ts'
 import { badge } from './parts.ts'
-import { key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
+import { iconAddress, key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
 import { Actions } from './views/actions.ts'
 import { Budgets } from './views/budgets.ts'
 import { Deliveries } from './views/deliveries.ts'
@@ -92,8 +92,6 @@ function skip(event: Event): void {
   event.preventDefault()
   document.getElementById('main')?.focus()
 }
-
-const iconAddress = () => document.querySelector<HTMLLinkElement>('link[rel=icon]')?.href
 
 takeKeyFromAddress()
 const root = document.getElementById('app')

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Failure } from './api.ts'
-import { type Content, html, type View } from './html.ts'
+import { type Content, html, part, type View } from './html.ts'
 import type { Loaded } from './load.ts'
 import { exact, relative, span } from './words.ts'
 
@@ -95,18 +95,21 @@ export interface PageOptions<T> {
   answer: Loaded<T>
   /** Where the page belongs to: a link above the title. */
   up?: { href: string; text: string }
+  /** What decides what is asked for: it is there in every state. */
+  controls?: Content
   show(data: T): Content
 }
 
 /** A view of one answer: its title, how old it is, and its states: loading, failed, stale, or shown. */
-export function Page<T>({ title, intro, answer, up, show }: PageOptions<T>): View {
+export function Page<T>(options: PageOptions<T>): View {
+  const { title, intro, answer, up, controls, show } = options
   const { data, at, failure, isLoading, refresh, curl } = answer
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
     document.title = `${title} · defender-relay`
     heading.current?.focus({ preventScroll: true })
   }, [title])
-  const age = data === undefined ? '' : `As of ${agoText(at)}`
+  const age = data === undefined || at === 0 ? '' : `As of ${agoText(at)}`
   return html`<article aria-busy=${isLoading}>
     <header class="page">
       <div>
@@ -114,13 +117,17 @@ export function Page<T>({ title, intro, answer, up, show }: PageOptions<T>): Vie
         <h1 ref=${heading} tabindex="-1">${title}</h1>
         ${intro && html`<p class="intro">${intro}</p>`}
       </div>
-      <div class="age">
-        <span>${age}</span>
-        <button type="button" onClick=${refresh} disabled=${isLoading}>
-          ${isLoading ? 'Loading …' : 'Refresh'}
-        </button>
-      </div>
+      ${
+        curl &&
+        html`<div class="age">
+          <span>${age}</span>
+          <button type="button" onClick=${refresh} disabled=${isLoading}>
+            ${isLoading ? 'Loading …' : 'Refresh'}
+          </button>
+        </div>`
+      }
     </header>
+    ${controls && html`<div class="controls">${controls}</div>`}
     ${data !== undefined && failure && staleNotice(at, failure)}
     ${
       data !== undefined
@@ -129,7 +136,7 @@ export function Page<T>({ title, intro, answer, up, show }: PageOptions<T>): Vie
           ? failurePanel(failure, refresh)
           : html`<div class="loading" role="status">Loading …</div>`
     }
-    <${CurlLine} line=${curl} />
+    ${curl && part(CurlLine, { line: curl })}
   </article>`
 }
 

@@ -46,3 +46,5 @@ export function linkTo(path: string[], query: Record<string, string | undefined>
   const search = new URLSearchParams(set).toString()
   return `#/${path.map(encodeURIComponent).join('/')}${search && `?${search}`}`
 }
+
+export const iconAddress = () => document.querySelector<HTMLLinkElement>('link[rel=icon]')?.href

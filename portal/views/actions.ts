@@ -60,7 +60,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
       ? 'What Defender has not ended yet.'
       : 'What is open, and what has ended in the last days.',
     answer,
-    show: ({ items, next }) => html`
+    controls: html`
       ${tabs('Kind', [
         ...Object.entries(kinds).map(([name, { title }]) => ({
           text: title,
@@ -81,6 +81,8 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
         },
       ])}
       ${filters(fields, set, (wanted) => linkTo(['actions', kind], { show: set.show, ...wanted }))}
+    `,
+    show: ({ items, next }) => html`
       ${
         items.length === 0
           ? empty(

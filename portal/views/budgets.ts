@@ -31,7 +31,7 @@ function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream):
   const tone = state === 'ok' ? 'good' : state === 'unknown' ? 'quiet' : 'bad'
   return html`
     ${facts([
-      ['State', badge(tone, state === 'ok' ? 'answers' : state)],
+      ['State', badge(tone, words[state] ?? state)],
       ['Last good answer', when(lastOkAt, 'none yet')],
       ['Last error', lastError ? html`${lastError.title}, ${when(lastError.at)}` : 'none'],
       ['Failing since', lastError?.since ? when(lastError.since) : undefined],
@@ -45,10 +45,15 @@ function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream):
   `
 }
 
+const words: Partial<Record<Upstream['state'], string>> = {
+  ok: 'answers',
+  unknown: 'not called lately',
+}
+
 const left = (value: number | null) => (value === null ? 'no limit known' : count(value))
 
 const columns: Column<[name: string, budget: Budget]>[] = [
-  { head: 'Routes', cell: ([name]) => spell(name) },
+  { head: 'Routes', cell: ([name]) => html`<code>${name}</code>` },
   { head: 'Left this minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
   { head: 'Left this hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
   { head: 'Stopped until', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },

@@ -173,7 +173,10 @@ const fileTones: Partial<Record<ExportFile['state'], Tone>> = {
 }
 
 const fileColumns: Column<ExportFile>[] = [
-  { head: 'File', cell: ({ path, number }) => html`<span class="path">${number} · ${path}</span>` },
+  {
+    head: 'File',
+    cell: ({ path, number }) => html`File ${number} <small class="path">${path}</small>`,
+  },
   {
     head: 'State',
     cell: ({ state, reason }) =>

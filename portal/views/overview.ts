@@ -139,7 +139,7 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
       Object.entries(upstreams).map(([name, report]) => [
         spell(name),
         report
-          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', report.state)}${' '}
+          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', upstreamWords[report.state] ?? report.state)}${' '}
               ${report.lastOkAt ? html`answered ${when(report.lastOkAt)}` : 'no answer yet'}`
           : 'not set up',
       ]),
@@ -147,20 +147,23 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
   },
 }
 
-function openNow(name: string, { openItems, oldestOpen }: ChangesReport): Content {
+/** Before the first poll nothing is known: that is not zero. */
+const upstreamWords: Record<string, string> = { ok: 'answers', unknown: 'not called lately' }
+
+function openNow(name: string, { openItems, oldestOpen, baselineDone }: ChangesReport): Content {
+  if (!baselineDone) return html`<span class="muted">not known before the first poll</span>`
   const link = linkTo(['actions', name], { show: 'open' })
   return html`<a class="big" href=${link}>${count(openItems)}</a>
     ${oldestOpen && html` <span class="muted">oldest ${when(oldestOpen.since)}</span>`}`
 }
 
-const poll = ({ lastPoll, baselineDone }: ChangesReport): Content =>
+const poll = ({ lastPoll }: ChangesReport): Content =>
   html`<div>
     ${
       lastPoll
         ? html`${when(lastPoll.endedAt)}${lastPoll.error && html` ${badge('bad', 'failed')}`}`
         : 'none yet'
     }
-    ${!baselineDone && html` <span class="muted">the first one is not done</span>`}
   </div>`
 
 function waiting({ pending, dead, oldestPendingAt }: NonNullable<Status['deliveries']>): Content {

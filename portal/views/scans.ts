@@ -29,40 +29,52 @@ type Lookup = keyof typeof lookups
 export function Scans({ place }: ViewProps): View {
   const [, name = 'session'] = place.path
   const lookup: Lookup = name in lookups ? (name as Lookup) : 'session'
-  const set = Object.fromEntries(place.query)
-  const { id } = set
-  return html`
-    ${!id && part(Page<string>, { title: 'Scans', answer: nothingAsked, show: () => null })}
-    <div class="lookup">
-      ${tabs(
-        'What to look up',
-        Object.entries(lookups).map(([path, { title }]) => ({
-          text: title,
-          href: linkTo(['scans', path]),
-          isCurrent: path === lookup,
-        })),
-      )}
-      ${filters(lookups[lookup].fields, set, (wanted) => linkTo(['scans', lookup], wanted), 'Look up')}
-    </div>
-    ${id && shown(lookup, id, set.run)}
+  const { id, run = '', ...rest } = Object.fromEntries(place.query)
+  const controls = html`
+    ${tabs(
+      'What to look up',
+      Object.entries(lookups).map(([path, { title }]) => ({
+        text: title,
+        href: linkTo(['scans', path]),
+        isCurrent: path === lookup,
+      })),
+    )}
+    ${filters(
+      lookups[lookup].fields,
+      { ...rest, id, run },
+      (wanted) => linkTo(['scans', lookup], wanted),
+      'Look up',
+    )}
   `
+  if (!id)
+    return part(Page<string>, { title: 'Scans', answer: notAsked, controls, show: () => hint })
+  return lookup === 'definition'
+    ? part(Definition, { key: id, id, controls })
+    : part(OneScan, { key: `${id} ${run}`, source: lookup, id, run, controls })
 }
 
-const nothingAsked: Loaded<string> = {
+const notAsked: Loaded<string> = {
   data: '',
-  at: Date.now(),
+  at: 0,
   failure: undefined,
   isLoading: false,
   curl: '',
   refresh() {},
 }
 
-const shown = (lookup: Lookup, id: string, run = ''): View =>
-  lookup === 'definition'
-    ? part(Definition, { key: id, id })
-    : part(OneScan, { key: `${id} ${run}`, source: lookup, id, run })
+const hint = empty(
+  'Give the id of a scan.',
+  'The source is asked once; the answer says whether it holds everything, and if not, why.',
+)
 
-function OneScan({ source, id, run }: { source: 'session' | 'tenable'; id: string; run: string }) {
+interface ScanProps {
+  source: 'session' | 'tenable'
+  id: string
+  run: string
+  controls: Content
+}
+
+function OneScan({ source, id, run, controls }: ScanProps): View {
   const route =
     source === 'session'
       ? 'GET /scan-history/defender/sessions/{id}'
@@ -72,30 +84,34 @@ function OneScan({ source, id, run }: { source: 'session' | 'tenable'; id: strin
   return part(Page<ScanAnswer>, {
     title: answer.data?.name ?? lookups[source].title,
     answer,
+    controls,
     show: (scan) => html`
       ${completeness(scan)}
       ${facts([
         [
           'State',
-          html`${badge(tones[scan.state], spell(scan.state))}${scan.upstreamState && html` <span class="muted">${scan.upstreamState} in the source</span>`}`,
+          html`${badge(tones[scan.state], spell(scan.state))}
+            ${scan.upstreamState && html` <span class="muted">“${scan.upstreamState}” in the source</span>`}`,
         ],
         ['Error', scan.errorMessage ?? undefined],
         ['Started', when(scan.startedAt)],
         ['Ended', when(scan.endedAt)],
         ['Last scanned', when(scan.lastScannedAt)],
         ['Run', scan.run?.id ?? scan.run?.number?.toString() ?? undefined],
-        [
-          'Definition',
-          scan.definitionId
-            ? html`<a href=${linkTo(['scans', 'definition'], { id: scan.definitionId })}>${scan.definitionId}</a>`
-            : undefined,
-        ],
+        ['Definition', definitionLink(scan)],
         ['Id', scan.id],
         ['Stored answer from', scan.cached ? when(scan.cached.at) : undefined],
       ])}
       ${section('Counts', counts(scan))} ${section('Targets', part(Targets, { scan }))}
     `,
   })
+}
+
+function definitionLink({ source, definitionId: id }: Scan): Content | undefined {
+  if (!id) return undefined
+  return source === 'defender'
+    ? html`<a href=${linkTo(['scans', 'definition'], { id })}>${id}</a>`
+    : id
 }
 
 const tones: Record<Scan['state'], Tone> = {
@@ -160,6 +176,9 @@ const targetColumns: Column<Target>[] = [
   },
 ]
 
+/** Tenable gives none of these. */
+const onlyDefender = ['State', 'Took']
+
 const severityText = (found: NonNullable<Target['severities']>) =>
   Object.entries(found)
     .flatMap(([name, value]) => (value ? [`${count(value)} ${name}`] : []))
@@ -169,16 +188,20 @@ function Targets({ scan }: { scan: Scan }): View {
   const { shown, bar } = useSlices(scan.targets ?? [])
   if (scan.targets === null) return html`${empty('The source does not show the targets.')}`
   if (shown.length === 0) return html`${empty('The run has no targets.')}`
-  return html`${table('Targets', targetColumns, shown)} ${bar('target')}`
+  const columns = targetColumns.filter(
+    ({ head }) => scan.source === 'defender' || !onlyDefender.includes(head),
+  )
+  return html`${table('Targets', columns, shown)} ${bar('target')}`
 }
 
 type DefinitionAnswer = Answers['GET /scan-history/defender/definitions/{id}']
 
-function Definition({ id }: { id: string }): View {
+function Definition({ id, controls }: Pick<ScanProps, 'id' | 'controls'>): View {
   const answer = useAnswer('GET /scan-history/defender/definitions/{id}', { params: { id } }, false)
   return part(Page<DefinitionAnswer>, {
     title: answer.data?.definition?.name ?? 'Scan definition',
     answer,
+    controls,
     show: ({ definition, sessions, next }) => html`
       ${
         definition
