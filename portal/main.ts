@@ -1,5 +1,5 @@
 import { render } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 import { html, part, type View } from './html.ts'
 import { KeyForm } from './key-form.ts'
 import { useAnswer, type ViewProps } from './load.ts'
@@ -26,7 +26,8 @@ const views: Record<string, { title: string; show(props: ViewProps): View }> = {
 function App(): View {
   const [place, setPlace] = useState(readPlace)
   const [hasKey, setHasKey] = useState(key.get() !== '')
-  useEffect(() => {
+  // Before the first paint: an address may change as soon as something is seen.
+  useLayoutEffect(() => {
     const read = () => {
       takeKeyFromAddress()
       setHasKey(key.get() !== '')

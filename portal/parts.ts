@@ -16,6 +16,10 @@ export const when = (time: string | null | undefined, none = '–') =>
     ? html`<time datetime=${time}>${relative(time)} <small>${exact(time)}</small></time>`
     : html`<span class="none">${none}</span>`
 
+/** A time in words, where the exact one would be too much. */
+export const ago = (time: string) =>
+  html`<time datetime=${time} title=${exact(time)}>${relative(time)}</time>`
+
 /** Names and their values; undefined leaves an entry out. */
 export const facts = (entries: [name: string, value: Content | undefined][]) =>
   html`<dl class="facts">

@@ -1,9 +1,9 @@
 import type { Answers, ChangesReport, StatusProblem } from '../answers.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
-import { badge, facts, Page, progress, section, type Tone, when } from '../parts.ts'
+import { ago, badge, facts, Page, progress, section, type Tone, when } from '../parts.ts'
 import { linkTo } from '../session.ts'
-import { count, plural, relative, span, spell } from '../words.ts'
+import { count, plural, span, spell } from '../words.ts'
 
 type Status = Answers['GET /status']
 
@@ -115,7 +115,6 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
         `Open ${spell(name).toLowerCase()}`,
         openNow(name, report),
       ]),
-      ['Last polls', Object.values(changes).map((report) => poll(report))],
       ['Deliveries', deliveries ? waiting(deliveries) : 'not known'],
     ])
   },
@@ -140,7 +139,7 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
         spell(name),
         report
           ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', upstreamWords[report.state] ?? report.state)}${' '}
-              ${report.lastOkAt ? html`answered ${when(report.lastOkAt)}` : 'no answer yet'}`
+              ${when(report.lastOkAt, 'no answer yet')}`
           : 'not set up',
       ]),
     )
@@ -148,28 +147,22 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
 }
 
 /** Before the first poll nothing is known: that is not zero. */
-const upstreamWords: Record<string, string> = { ok: 'answers', unknown: 'not called lately' }
-
-function openNow(name: string, { openItems, oldestOpen, baselineDone }: ChangesReport): Content {
+function openNow(name: string, report: ChangesReport): Content {
+  const { openItems, oldestOpen, baselineDone, lastPoll } = report
   if (!baselineDone) return html`<span class="muted">not known before the first poll</span>`
   const link = linkTo(['actions', name], { show: 'open' })
   return html`<a class="big" href=${link}>${count(openItems)}</a>
-    ${oldestOpen && html` <span class="muted">oldest ${when(oldestOpen.since)}</span>`}`
+    <div class="muted">
+      ${oldestOpen && html`oldest from ${ago(oldestOpen.since)}, `}
+      ${lastPoll ? html`asked ${ago(lastPoll.endedAt)}` : 'not asked yet'}
+      ${lastPoll?.error && html` ${badge('bad', 'the last poll failed')}`}
+    </div>`
 }
-
-const poll = ({ lastPoll }: ChangesReport): Content =>
-  html`<div>
-    ${
-      lastPoll
-        ? html`${when(lastPoll.endedAt)}${lastPoll.error && html` ${badge('bad', 'failed')}`}`
-        : 'none yet'
-    }
-  </div>`
 
 function waiting({ pending, dead, oldestPendingAt }: NonNullable<Status['deliveries']>): Content {
   const text = `${count(pending)} pending, ${plural(dead, 'dead letter')}`
   return html`<a href=${linkTo(['deliveries'])}>${text}</a>
-    ${oldestPendingAt && html` <span class="muted">oldest ${relative(oldestPendingAt)}</span>`}`
+    ${oldestPendingAt && html` <span class="muted">oldest from ${ago(oldestPendingAt)}</span>`}`
 }
 
 /** What the schedules do next. */

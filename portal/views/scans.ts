@@ -91,7 +91,7 @@ function OneScan({ source, id, run, controls }: ScanProps): View {
         [
           'State',
           html`${badge(tones[scan.state], spell(scan.state))}
-            ${scan.upstreamState && html` <span class="muted">“${scan.upstreamState}” in the source</span>`}`,
+            ${scan.upstreamState?.toLowerCase() !== scan.state && html` <span class="muted">“${scan.upstreamState}” in the source</span>`}`,
         ],
         ['Error', scan.errorMessage ?? undefined],
         ['Started', when(scan.startedAt)],
