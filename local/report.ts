@@ -70,12 +70,17 @@ export interface Served {
   data: string
 }
 
+/** The page takes the key out of its address at once; only on a laptop is a key in an address good enough. */
+const portalLine = (url: string, key: string) =>
+  `\nLook at it (the key is in the address, for this machine only):\n  ${url}/api/portal#key=${encodeURIComponent(key)}`
+
 /** Commands to try on a running host; each works when it is pasted into a shell. */
 export function describeTries({ url, key, report, source, data }: Served): string[] {
   const curl = `curl -s -H 'x-functions-key: ${key}'`
   const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
   const [device] = source.kind === 'fleet' ? createFleet(fleetOptions(source)).truth() : []
   return [
+    portalLine(url, key),
     '\nTry:',
     `  ${curl} ${url}/api/status`,
     ...(device ? [`  ${curl} ${url}/api/av-health/devices/${device.machineId}`] : []),
@@ -98,6 +103,7 @@ export function describeTries({ url, key, report, source, data }: Served): strin
 export function describeLiveTries(url: string, key: string): string[] {
   const curl = `curl -s -H 'x-functions-key: ${key}'`
   return [
+    portalLine(url, key),
     '\nTry:',
     `  ${curl} '${url}/api/status?preflight=true'`,
     `  ${curl} '${url}/api/events?limit=3'`,

@@ -94,7 +94,6 @@ var authentication = empty(authClientId)
           '/api/openapi.json'
           '/api/swagger.json'
           '/api/portal'
-          '/api/portal/'
           '/runtime/webhooks/'
         ]
       }

@@ -6,16 +6,16 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const source = join(root, 'portal')
-export const portalFolder = join(root, 'dist/portal')
+const usualFolder = join(root, 'dist/portal')
 
 /** What the page is bundled with: their texts of the licence go with it. */
 const bundled = ['preact', 'htm', 'uplot']
 
 /**
- * Bundles the page into `dist/portal`: files with a hash of their content in their names, each with its packed forms
+ * Bundles the page into a folder: files with a hash of their content in their names, each with its packed forms
  * beside it, and the page that names them. Programs may do so at the same time: a file appears whole, the page last.
  */
-export async function buildPortal(): Promise<void> {
+export async function buildPortal(folder = usualFolder): Promise<void> {
   // Loaded only to build: a start that finds the page does without it.
   const { rolldown } = await import('rolldown')
   const bundle = await rolldown({
@@ -31,7 +31,13 @@ export async function buildPortal(): Promise<void> {
     chunkFileNames: '[name]-[hash].js',
   })
   await bundle.close()
-  mkdirSync(portalFolder, { recursive: true })
+  mkdirSync(folder, { recursive: true })
+  const write = (name: string, content: Buffer) => writeForms(join(folder, name), content)
+  const writeHashed = (name: string, extension: string, text: string) => {
+    const hash = createHash('sha256').update(text).digest('base64url').slice(0, 8)
+    write(`${name}-${hash}${extension}`, Buffer.from(text))
+    return `${name}-${hash}${extension}`
+  }
   for (const file of output) if (file.type === 'chunk') write(file.fileName, Buffer.from(file.code))
   const entry = output.find((file) => file.type === 'chunk' && file.isEntry)
   const style = ['portal/style.css', 'node_modules/uplot/dist/uPlot.min.css']
@@ -53,19 +59,13 @@ export async function buildPortal(): Promise<void> {
 /** Builds the page when there is none, or a source of it is newer. */
 export async function ensurePortal(): Promise<void> {
   const timeOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  const built = timeOf(join(portalFolder, 'index.html'))
+  const built = timeOf(join(usualFolder, 'index.html'))
   const sources = globSync('**/*.{ts,css,svg,html}', { cwd: source })
   if (sources.some((path) => timeOf(join(source, path)) > built)) await buildPortal()
 }
 
-function writeHashed(name: string, extension: string, text: string): string {
-  const hash = createHash('sha256').update(text).digest('base64url').slice(0, 8)
-  const full = `${name}-${hash}${extension}`
-  write(full, Buffer.from(text))
-  return full
-}
-
-function write(name: string, content: Buffer): void {
+/** Writes a file and its packed forms. */
+function writeForms(path: string, content: Buffer): void {
   const quality = { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY }
   const forms: [suffix: string, bytes: Buffer][] = [
     ['.br', brotliCompressSync(content, { params: quality })],
@@ -73,10 +73,9 @@ function write(name: string, content: Buffer): void {
     ['', content],
   ]
   for (const [suffix, bytes] of forms) {
-    const path = join(portalFolder, name + suffix)
-    const unfinished = `${path}.${process.pid}`
+    const unfinished = `${path}${suffix}.${process.pid}`
     writeFileSync(unfinished, bytes)
-    renameSync(unfinished, path)
+    renameSync(unfinished, path + suffix)
   }
 }
 

@@ -138,7 +138,7 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
       Object.entries(upstreams).map(([name, report]) => [
         spell(name),
         report
-          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', upstreamWords[report.state] ?? report.state)}${' '}
+          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', report.state === 'ok' ? 'answers' : report.state === 'unknown' ? 'not called lately' : report.state)}${' '}
               ${when(report.lastOkAt, 'no answer yet')}`
           : 'not set up',
       ]),

@@ -18,6 +18,7 @@ const showDevice = defineRoute<ExportDeps>()({
   method: 'GET',
   path: 'av-health/devices/{machineId}',
   summary: 'One device as stored in the current snapshot',
+  mcp: 'One device as Defender exported it for the current snapshot, which may be hours old. It does not tell what happened since.',
   params: z.strictObject({
     machineId: z
       .string()

@@ -128,6 +128,7 @@ export const listItems = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items',
   summary: 'The watched items',
+  mcp: 'Machine actions or investigations that are open, or ended in the last days. Older ones are not there. State Pending,InProgress are the open machine actions.',
   params: z.strictObject({ resource: resourceParam }),
   query: z.strictObject({
     state: text,
@@ -191,6 +192,7 @@ export const showItem = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items/{id}',
   summary: 'One item with all its stored events',
+  mcp: 'One machine action or investigation with its stored events. Its events from before the app began to watch are not there.',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   answers: {
     200: {
