@@ -1,8 +1,8 @@
 import { useRef, useState } from 'preact/hooks'
 import type { Answers } from './answers.ts'
 import { type Ask, call, type Failure, type Route } from './api.ts'
+import { failurePanel } from './elements.ts'
 import { html, type View } from './html.ts'
-import { failurePanel } from './parts.ts'
 
 interface QuestionOptions<R extends Route> {
   /** On the button that opens the question, and on the one that says yes. */
@@ -13,14 +13,14 @@ interface QuestionOptions<R extends Route> {
   route: R
   ask: Ask
   /** The result in words. */
-  told(body: Answers[R]): string
+  report(body: Answers[R]): string
   /** Reads again what the call has changed. */
   done(): void
 }
 
 /** A button that changes something, with a question before it and the result after it. */
 export function Question<R extends Route>(options: QuestionOptions<R>): View {
-  const { label, question, consequence, route, ask, told, done } = options
+  const { label, question, consequence, route, ask, report, done } = options
   const dialog = useRef<HTMLDialogElement>(null)
   const [state, setState] = useState<{ isBusy?: boolean; text?: string; failure?: Failure }>({})
   const open = () => {
@@ -30,7 +30,7 @@ export function Question<R extends Route>(options: QuestionOptions<R>): View {
   const confirm = async () => {
     setState({ isBusy: true })
     const { body, failure } = await call(route, ask)
-    setState(failure ? { failure } : { text: told(body) })
+    setState(failure ? { failure } : { text: report(body) })
     if (!failure) done()
   }
   const { isBusy = false, text, failure } = state

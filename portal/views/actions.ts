@@ -1,8 +1,4 @@
 import type { Answers, CloudEvent, Item } from '../answers.ts'
-import { filters, tabs } from '../filters.ts'
-import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
-import { usePages } from '../pages.ts'
 import {
   badge,
   type Column,
@@ -13,7 +9,11 @@ import {
   type Tone,
   table,
   when,
-} from '../parts.ts'
+} from '../elements.ts'
+import { filters, tabs } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { secondsSince, span, spell } from '../words.ts'
 

@@ -1,7 +1,7 @@
 import type { Answers } from '../answers.ts'
+import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
-import { badge, type Column, empty, facts, Page, section, table, when } from '../parts.ts'
 import { count, spell } from '../words.ts'
 
 type Status = Answers['GET /status']

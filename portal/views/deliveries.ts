@@ -1,8 +1,4 @@
 import type { Answers, Delivery, SubscriptionReport } from '../answers.ts'
-import { tabs } from '../filters.ts'
-import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
-import { usePages } from '../pages.ts'
 import {
   badge,
   type Column,
@@ -13,7 +9,11 @@ import {
   type Tone,
   table,
   when,
-} from '../parts.ts'
+} from '../elements.ts'
+import { tabs } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
 import { count, plural } from '../words.ts'
@@ -121,7 +121,7 @@ function buttons(
       consequence:
         'One signed event of the type defender-relay.test is posted now. Nothing else changes.',
       route: 'POST /subscriptions/{id}/test',
-      told: (result) =>
+      report: (result) =>
         result.delivered
           ? `The receiver took it (${result.status}).`
           : `The receiver did not take it: ${result.status ?? ''} ${result.reason}`,
@@ -134,7 +134,7 @@ function buttons(
         question: `Enable the subscription of ${callbackHost}?`,
         consequence: 'Its pending events are delivered, oldest first. A pause ends.',
         route: 'POST /subscriptions/{id}/enable',
-        told: (result) => `The subscription is ${result.state}.`,
+        report: (result) => `The subscription is ${result.state}.`,
       })
     }
     ${
@@ -146,7 +146,7 @@ function buttons(
         question: `Send ${plural(dead, 'dead letter')} again?`,
         consequence: `${callbackHost} gets these events again. It knows them by their ids.`,
         route: 'POST /subscriptions/{id}/replay',
-        told: ({ queued }) => `${plural(queued, 'delivery', 'deliveries')} queued.`,
+        report: ({ queued }) => `${plural(queued, 'delivery', 'deliveries')} queued.`,
       })
     }
   `

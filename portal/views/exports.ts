@@ -1,7 +1,4 @@
 import type { Answers, ExportRun, ExportRunSummary } from '../answers.ts'
-import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
-import { usePages } from '../pages.ts'
 import {
   badge,
   type Column,
@@ -13,7 +10,10 @@ import {
   type Tone,
   table,
   when,
-} from '../parts.ts'
+} from '../elements.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
 import { count, plural, span } from '../words.ts'
@@ -133,7 +133,7 @@ function publish(run: ExportRun, refresh: () => void): Content {
       consequence: `It replaces the snapshot that readers see now${run.devicesBefore === null ? '' : ` (${plural(run.devicesBefore, 'device')})`}. This can't be undone; the next run publishes again.`,
       route: 'POST /av-health/exports/{runId}/publish',
       ask: { params: { runId: run.runId } },
-      told: ({ state }) => `The run is ${state}.`,
+      report: ({ state }) => `The run is ${state}.`,
       done: refresh,
     })}
   </div>`

@@ -1,7 +1,7 @@
 import type { Answers, ChangesReport, StatusProblem } from '../answers.ts'
+import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
-import { ago, badge, facts, Page, progress, section, type Tone, when } from '../parts.ts'
 import { linkTo } from '../session.ts'
 import { count, plural, span, spell } from '../words.ts'
 

@@ -1,8 +1,4 @@
 import type { Answers, Scan, ScanAnswer } from '../answers.ts'
-import { filters, tabs } from '../filters.ts'
-import { type Content, html, part, type View } from '../html.ts'
-import { type Loaded, useAnswer, type ViewProps } from '../load.ts'
-import { useSlices } from '../pages.ts'
 import {
   badge,
   type Column,
@@ -13,7 +9,11 @@ import {
   type Tone,
   table,
   when,
-} from '../parts.ts'
+} from '../elements.ts'
+import { filters, tabs } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { type Loaded, useAnswer, type ViewProps } from '../load.ts'
+import { useSlices } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { count, span, spell } from '../words.ts'
 

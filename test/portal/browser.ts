@@ -3,7 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { type Browser, chromium } from 'playwright-core'
 
 /** A browser, or one line that says why there is none and how to get one. */
-export type FoundBrowser = { browser: Browser; missing?: undefined } | { missing: string }
+export type FoundBrowser =
+  | { browser: Browser; missing?: undefined }
+  | { browser?: undefined; missing: string }
 
 /**
  * Starts a Chromium: the packed one on Linux x64, elsewhere an installed Chrome or Edge, or the program that `CHROME_PATH`

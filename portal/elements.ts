@@ -114,7 +114,7 @@ export function Page<T>(options: PageOptions<T>): View {
     heading.current?.focus({ preventScroll: true })
   }, [title])
   const age = data === undefined || at === 0 ? '' : `As of ${agoText(at)}`
-  return html`<article aria-busy=${isLoading}>
+  return html`<article aria-busy=${isLoading} data-address=${location.hash}>
     <header class="page">
       <div>
         ${up && html`<a class="up" href=${up.href}>← ${up.text}</a>`}
