@@ -65,7 +65,7 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
       </nav>
       <div class="session">
         ${health(status)}
-        <button type="button" class="plain" onClick=${forget}>Forget the key</button>
+        <button type="button" class="plain" onClick=${forget}>Forget key</button>
       </div>
     </header>
     <main id="main" tabindex="-1">

@@ -97,7 +97,10 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
 }
 
 const storyLink = (item: Item, text: string) =>
-  html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>`
+  html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>
+    <small class="narrow">${deviceOf(item)}</small>`
+
+const deviceOf = ({ computerDnsName, machineId }: Item) => computerDnsName ?? machineId ?? '–'
 
 const actionColumns: Column<Item>[] = [
   { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
@@ -110,7 +113,7 @@ const investigationColumns: Column<Item>[] = [
 ]
 
 const columns: Column<Item>[] = [
-  { head: 'Device', cell: ({ computerDnsName, machineId }) => computerDnsName ?? machineId ?? '–' },
+  { head: 'Device', kind: 'wide', cell: deviceOf },
   { head: 'State', cell: (item) => stateBadge(item) },
   {
     head: 'Open for',

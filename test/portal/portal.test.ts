@@ -10,7 +10,7 @@ import { bounds } from '../../shared/platform/body.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { findBrowser } from './browser.ts'
 import { findViews } from './views.ts'
-import { hostileNames, openPage, startFilledApp, visit } from './world.ts'
+import { change, hostileNames, openPage, startFilledApp, visit } from './world.ts'
 
 const found = await findBrowser()
 // Elsewhere `npm test` leaves this out, and says so at its end.
@@ -66,6 +66,59 @@ describe.runIf(found.browser)('the page in a browser', () => {
     for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
   })
 
+  // Preact makes every text by this function: here a text becomes markup.
+  const unescaped = `document.createTextNode = (text) => {
+    const made = document.createElement('span')
+    made.innerHTML = text
+    return made
+  }`
+  test.each<[fault: string, plant: (page: Page) => Promise<unknown>, noticed: RegExp]>([
+    [
+      'a view that throws',
+      change('/main-.*js', '`As of ', 'null.x+`As of '),
+      /Cannot read properties of null/,
+    ],
+    [
+      'an inline script',
+      change('', '</head>', '<script>document.title = 1</script></head>'),
+      /policy: script-src/,
+    ],
+    [
+      'a contrast error',
+      change('/style-.*css', /--muted: ?#\w+/, '--muted:#aab'),
+      /color-contrast/,
+    ],
+    [
+      'a second origin',
+      change(
+        '',
+        '</head>',
+        '<link rel="stylesheet" href="https://elsewhere.example/x.css"></head>',
+      ),
+      /calls https:/,
+    ],
+    [
+      'a name that is not escaped',
+      (page) => page.addInitScript(unescaped),
+      /policy: (?:script|img)-src/,
+    ],
+  ])('would notice %s', async (_fault, plant, noticed) => {
+    const { page, context, complaints } = await openPage(
+      browser,
+      stack.host.url,
+      stack.keys.function,
+      /^$/,
+      async (one) => void (await plant(one)),
+    )
+    await page.locator('#app *').first().waitFor()
+    await page.evaluate("location.hash = '#/actions/machine-actions?show=all'")
+    await page.getByText('action', { exact: false }).first().waitFor()
+    await expect
+      .poll(async () => [...complaints, ...(await violations(page))].join('\n'))
+      .toMatch(noticed)
+    await context.close()
+  })
+
   test('its first view takes at most 8 requests and 150 KB, and holds no key in address or history', async () => {
     const { page, context, requests } = await open()
     await visit(page, 'overview')
@@ -88,7 +141,7 @@ describe.runIf(found.browser)('the page in a browser', () => {
     await page.getByLabel('Function key').fill(stack.keys.function)
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
-    await page.getByRole('button', { name: 'Forget the key' }).click()
+    await page.getByRole('button', { name: 'Forget key' }).click()
     await page.getByLabel('Function key').waitFor()
     const kept = await page.evaluate('JSON.stringify([{ ...sessionStorage }, { ...localStorage }])')
     await context.close()

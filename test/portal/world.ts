@@ -45,12 +45,16 @@ export interface Watched {
   requests: { url: string; bytes: number }[]
 }
 
-/** Opens the page with a key in its address, and notes every error, violation of its policy and request elsewhere. */
+/**
+ * Opens the page with a key in its address, and notes every error, violation of its policy and request elsewhere. What is
+ * `allowed` in the console is no complaint; `spoil` plants a fault before the page is there.
+ */
 export async function openPage(
   browser: Browser,
   origin: string,
   key: string,
   allowed = /^$/,
+  spoil?: (page: Page) => Promise<void>,
 ): Promise<Watched> {
   // A locale of its own: that of the machine may be one that Intl refuses.
   const context = await browser.newContext({ locale: 'en-US' })
@@ -74,6 +78,7 @@ export async function openPage(
     `document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
       console.error('policy: ' + violatedDirective + ' ' + blockedURI))`,
   )
+  await spoil?.(page)
   await page.goto(`${origin}/api/portal#key=${encodeURIComponent(key)}`)
   return { page, context, complaints, requests }
 }
@@ -87,3 +92,14 @@ export async function visit(page: Page, view: string): Promise<string> {
   expect(text, view).not.toMatch(/\b(?:undefined|NaN|\[object|Invalid Date)\b/)
   return text
 }
+
+/** Plants a fault: changes the text of the page or of its files of one kind. */
+export const change = (end: string, from: string | RegExp, to: string) => (page: Page) =>
+  page.route(new RegExp(`/api/portal${end}$`), async (route) => {
+    const response = await route.fetch()
+    const text = await response.text()
+    const changed = text.replace(from, to)
+    expect(changed).not.toBe(text)
+    const { 'content-encoding': _packed, ...headers } = response.headers()
+    await route.fulfill({ response, headers, body: changed })
+  })
