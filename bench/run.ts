@@ -1,19 +1,33 @@
 import { benchDelivery } from './delivery.ts'
+import { tableOf, writeResults } from './goals.ts'
+import { benchImport } from './import.ts'
 import { benchLookup } from './lookup.ts'
+import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
-const benches: Record<string, () => Promise<void>> = {
+/** Benchmarks with goals, whose results are written down. */
+const measured = { import: benchImport, reads: benchReads }
+/** Benchmarks that print what they see. */
+const others = {
   delivery: benchDelivery,
   lookup: benchLookup,
   'slow-receivers': benchSlowReceivers,
 }
 
-const name = process.argv[2] ?? ''
-const bench = benches[name]
-const USAGE = `Usage: npm run bench -- ${Object.keys(benches).join(' | ')}`
-if (bench) await bench()
-else if (/^(?:-h|--help)$/.test(name)) console.log(USAGE)
-else {
-  console.error(USAGE)
+const names = process.argv.slice(2).filter((name) => name !== '--quick')
+const quick = process.argv.includes('--quick')
+const unknown = names.filter((name) => !(name in measured) && !(name in others))
+if (unknown.length > 0) {
+  console.error(
+    `Usage: npm run bench -- [--quick] [${Object.keys({ ...measured, ...others }).join(' | ')}]`,
+  )
   process.exitCode = 2
+} else {
+  for (const [name, bench] of Object.entries(measured)) {
+    if (names.length > 0 && !names.includes(name)) continue
+    const goals = await bench(quick)
+    writeResults(name, goals, quick)
+    console.log(`${tableOf(goals)}\n`)
+  }
+  for (const [name, bench] of Object.entries(others)) if (names.includes(name)) await bench()
 }

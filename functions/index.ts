@@ -1,3 +1,4 @@
+import '../shared/app/memory.ts'
 import './deliver-events.ts'
 import './exports.ts'
 import './housekeeping.ts'

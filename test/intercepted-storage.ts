@@ -1,6 +1,7 @@
 import type { Queue } from '../shared/platform/queue.ts'
-import type { Table } from '../shared/platform/table.ts'
+import type { Operation, Table } from '../shared/platform/table.ts'
 import { listByPage } from './list-by-page.ts'
+import { insertsOf } from './memory-table.ts'
 
 /** Called before a request is sent and after it is done; may wait, or throw instead. */
 export interface Interceptor {
@@ -24,6 +25,8 @@ export function interceptTable(table: Table, interceptor: Interceptor): Table {
   const { name } = table
   const page: Table['page'] = (query, options) =>
     ask(interceptor, `page ${name}`, () => table.page(query, options))
+  const requestOf = (operations: Operation[]) =>
+    `transact ${operations.map(({ kind, rowKey }) => `${kind} ${rowKey}`).join(',')} ${name}`
   return {
     name,
     page,
@@ -34,10 +37,10 @@ export function interceptTable(table: Table, interceptor: Interceptor): Table {
     getDated: (partitionKey, rowKey) =>
       ask(interceptor, `get ${rowKey} ${name}`, () => table.getDated(partitionKey, rowKey)),
     list: (query) => listByPage(page, query),
-    transact(operations) {
-      const all = operations.map(({ kind, rowKey }) => `${kind} ${rowKey}`).join(',')
-      return ask(interceptor, `transact ${all} ${name}`, () => table.transact(operations))
-    },
+    transact: (operations) =>
+      ask(interceptor, requestOf(operations), () => table.transact(operations)),
+    openBatch: (partitionKey) => table.openBatch(partitionKey),
+    insert: (batch) => ask(interceptor, requestOf(insertsOf(batch)), () => table.insert(batch)),
   }
 }
 

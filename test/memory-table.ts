@@ -1,4 +1,6 @@
+import { createBatch } from '../shared/platform/batch-body.ts'
 import {
+  type Batch,
   type Columns,
   type Operation,
   type Query,
@@ -98,23 +100,35 @@ export function createMemoryTable(
       return { row: await get(partitionKey, rowKey), date }
     },
     list: (query) => listByPage(page, query),
-    async transact(operations) {
-      await undefined
-      const keys = new Set(
-        operations.map(({ partitionKey, rowKey }) => keyOf(partitionKey, rowKey)),
-      )
-      const partitions = new Set(operations.map(({ partitionKey }) => partitionKey))
-      if (operations.length < 1 || operations.length > 100)
-        throw new Error('a transaction has 1 to 100 operations')
-      if (keys.size < operations.length) throw new Error('a transaction names a row twice')
-      if (partitions.size > 1) throw new Error('a transaction stays in one partition')
-      const draft = new Map(open())
-      const etags = operations.map((operation, index) => apply(draft, operation, index))
-      rows = draft
-      return etags
+    transact,
+    openBatch: (partitionKey) => createBatch('http://memory/things', partitionKey),
+    async insert(batch) {
+      await transact(insertsOf(batch))
     },
   }
+
+  async function transact(operations: Operation[]) {
+    await undefined
+    const keys = new Set(operations.map(({ partitionKey, rowKey }) => keyOf(partitionKey, rowKey)))
+    const partitions = new Set(operations.map(({ partitionKey }) => partitionKey))
+    if (operations.length < 1 || operations.length > 100)
+      throw new Error('a transaction has 1 to 100 operations')
+    if (keys.size < operations.length) throw new Error('a transaction names a row twice')
+    if (partitions.size > 1) throw new Error('a transaction stays in one partition')
+    const draft = new Map(open())
+    const etags = operations.map((operation, index) => apply(draft, operation, index))
+    rows = draft
+    return etags
+  }
 }
+
+/** The inserts of a batch. */
+export const insertsOf = (batch: Batch): Operation[] =>
+  Array.from({ length: batch.length }, (_, index) => ({
+    kind: 'insert',
+    partitionKey: batch.partitionKey,
+    ...batch.row(index),
+  }))
 
 function pick(columns: Columns, select?: string[]): Columns {
   return Object.fromEntries(

@@ -1,10 +1,11 @@
 /** How the value of a field is read. */
 export type FieldType = 'text' | 'time' | 'flag' | 'mode' | 'number' | 'scans' | 'nested'
 
-/** A field of the snapshot row. */
-interface Field {
+/** A field of the snapshot row; `slot` is the place of its column in `columns`. */
+export interface Field {
   column: string
   type: FieldType
+  slot: number
 }
 
 const texts = [
@@ -58,21 +59,46 @@ export const essentialColumns: ReadonlySet<string> = new Set([
   ...['quickScanResult', 'quickScanTime', 'fullScanResult', 'fullScanTime', 'avScanResults'],
 ])
 
+/** The columns of a row after its id, with the types of their values; those without a field are made from others. */
+export const columns: { name: string; type: FieldType }[] = []
 const fields = new Map<string, Field>()
-const add = (type: FieldType, ...columns: string[]) => {
-  for (const column of columns) fields.set(column.toLowerCase(), { column, type })
+const add = (type: FieldType, ...names: string[]) => {
+  for (const name of names) {
+    fields.set(name.toLowerCase(), { column: name, type, slot: columns.length })
+    columns.push({ name, type })
+  }
 }
 add('text', ...texts)
 add('time', ...times)
 add('flag', ...flagColumns)
 add('mode', 'avMode')
 add('number', 'rbacGroupId')
-add('scans', 'avScanResults')
-add('nested', 'deviceGatheredInfo')
+columns.push({ name: 'avModeName', type: 'text' }, { name: 'other', type: 'text' })
+fields.set('avscanresults', { column: 'avScanResults', type: 'scans', slot: -1 })
+fields.set('devicegatheredinfo', { column: 'deviceGatheredInfo', type: 'nested', slot: -1 })
+
+export const slotOf = (column: string): number => columns.findIndex(({ name }) => name === column)
+
+function fieldOf(column: string): Field {
+  const field = fields.get(column.toLowerCase())
+  if (!field) throw new Error(`no field ${column}`)
+  return field
+}
 
 // The names that export files use for columns of the JSON method.
-fields.set('devicename', { column: 'computerDnsName', type: 'text' })
-fields.set('timestamp', { column: 'dataRefreshTimestamp', type: 'time' })
+fields.set('devicename', fieldOf('computerDnsName'))
+fields.set('timestamp', fieldOf('dataRefreshTimestamp'))
+
+/** The members of a scan result, by lower-case kind and name. */
+const scanMembers = { scanstatus: 'Result', errorcode: 'Error', timestamp: 'Time' }
+const scanFields = new Map(
+  ['quick', 'full', 'custom'].map((kind) => [
+    kind,
+    new Map(
+      Object.entries(scanMembers).map(([member, end]) => [member, fieldOf(`${kind}Scan${end}`)]),
+    ),
+  ]),
+)
 
 /** Known fields that say nothing about antivirus health: stored, but not counted as unknown. */
 const ignoredFields = new Set(
@@ -93,23 +119,34 @@ const ignoredFields = new Set(
   ].map((name) => name.toLowerCase()),
 )
 
-// A name has few spellings: each spelling is looked up by its lower-case form once.
-const bySpelling = new Map<string, Field | undefined>()
 const MAX_SPELLINGS = 2000
 const MAX_SPELLING = 64
 
-/** The field with this name, in any spelling; undefined when there is none. */
-export function findField(name: string): Field | undefined {
-  const known = bySpelling.get(name)
-  if (known || bySpelling.has(name)) return known
-  const field = fields.get(name.toLowerCase())
-  if (name.length <= MAX_SPELLING && bySpelling.size < MAX_SPELLINGS) bySpelling.set(name, field)
-  return field
+/** Remembers what is found for the spellings of names: a name has few, and each is looked into once. */
+function bySpelling<T>(find: (name: string) => T): (name: string) => T {
+  const found = new Map<string, T>()
+  return (name) => {
+    const known = found.get(name)
+    if (known !== undefined || found.has(name)) return known as T
+    const value = find(name)
+    if (name.length <= MAX_SPELLING && found.size < MAX_SPELLINGS) found.set(name, value)
+    return value
+  }
 }
 
+/** The field with this name, in any spelling; undefined when there is none. */
+export const findField = bySpelling((name) => fields.get(name.toLowerCase()))
+
+/** The fields of a kind of scan by the names of its members, both in any spelling. */
+export const findScan = bySpelling((kind) => {
+  const members = scanFields.get(kind.toLowerCase())
+  return members && bySpelling((name) => members.get(name.toLowerCase()))
+})
+
 /** Whether a field has nothing to do with antivirus health. Registry settings of TLS have many names. */
-export const isIgnored = (name: string): boolean =>
-  ignoredFields.has(name.toLowerCase()) || /tls|ssl|SchUseStrongCrypto/i.test(name)
+export const isIgnored = bySpelling(
+  (name) => ignoredFields.has(name.toLowerCase()) || /tls|ssl|SchUseStrongCrypto/i.test(name),
+)
 
 /** The meanings of `avMode`. */
 const modes = new Map([
@@ -126,7 +163,7 @@ const modes = new Map([
 export const modeName = (mode: string): string => modes.get(mode) ?? 'unknown'
 
 /** The kind of operating system of a platform; undefined when its name does not say. */
-export function osKind(platform: string): string | undefined {
+export const osKind = bySpelling((platform): string | undefined => {
   if (/^windows/i.test(platform)) return 'windows'
   if (/^mac/i.test(platform)) return 'mac'
   return /linux|ubuntu|debian|centos|redhat|rhel|suse|sles|fedora|oracle|amazon|alma|rocky|mariner/i.test(
@@ -134,4 +171,4 @@ export function osKind(platform: string): string | undefined {
   )
     ? 'linux'
     : undefined
-}
+})

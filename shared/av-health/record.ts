@@ -1,8 +1,20 @@
 import { type ReadRow, reject } from '../exports/kind.ts'
+import { escapeText, toMember } from '../platform/batch-body.ts'
 import type { Columns, Value } from '../platform/table.ts'
 import { LONGEST_PIECE } from '../platform/table-record.ts'
 import { timeKey, toTimeText } from '../platform/time.ts'
-import { type FieldType, findField, flagColumns, isIgnored, modeName, osKind } from './fields.ts'
+import {
+  columns,
+  type Field,
+  type FieldType,
+  findField,
+  findScan,
+  flagColumns,
+  isIgnored,
+  modeName,
+  osKind,
+  slotOf,
+} from './fields.ts'
 
 /** Device ids that can be row keys. */
 const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
@@ -15,15 +27,27 @@ const MAX_ROW = 400_000
 
 type Source = Record<string, unknown>
 
-/** The result so far while a record is read: columns, and the fields without a column. */
+/** What is found beside the columns while a record is read. */
 interface ReadState {
   /** The device id as sent. */
   id: string
-  columns: Columns
-  other: Source
+  /** The fields without a column; made only when there is one. */
+  other: Source | undefined
   unknownFields: string[]
   unreadable: string[]
 }
+
+/** The values of the row that is being read. Reading never waits, so one array serves all rows. */
+const slots: (Value | undefined)[] = columns.map(() => undefined)
+const starts = columns.map(({ name }) => `,"${name}":"`)
+/** Values that JSON need not escape. */
+const isPlain = columns.map(({ type }) => type === 'time' || type === 'flag')
+const flagSlots = flagColumns.map(slotOf)
+const modeSlot = slotOf('avMode')
+const modeNameSlot = slotOf('avModeName')
+const platformSlot = slotOf('osPlatform')
+const osKindSlot = slotOf('osKind')
+const otherSlot = slotOf('other')
 
 /**
  * Reads one record of either method into a snapshot row, whose columns have the names of the JSON method. Names match in
@@ -36,10 +60,8 @@ export function readDevice(value: unknown): ReadRow {
   if (id === undefined) return reject('the device id is missing')
   if (!DEVICE_ID.test(id)) return reject('the device id is not a valid key')
   const machineId = id.toLowerCase()
-  // Without a prototype: a field may have the name `__proto__`.
-  const other: Source = Object.create(null)
-  const columns: Columns = { machineId }
-  const reading: ReadState = { id, columns, other, unknownFields: [], unreadable: [] }
+  const reading: ReadState = { id, other: undefined, unknownFields: [], unreadable: [] }
+  slots.fill(undefined)
   try {
     readFields(value, reading)
     finish(reading)
@@ -48,15 +70,19 @@ export function readDevice(value: unknown): ReadRow {
     if (error instanceof RangeError) return reject('the line is nested too deeply')
     throw error
   }
-  let size = 0
-  for (const column of Object.values(columns)) {
-    if (typeof column !== 'string') continue
-    if (column.length > LONGEST_PIECE) return reject('a field is too long')
-    size += column.length
+  let members = `"machineId":"${machineId}"`
+  let size = machineId.length
+  for (let slot = 0; slot < slots.length; slot++) {
+    const column = slots[slot]
+    if (typeof column === 'string') {
+      if (column.length > LONGEST_PIECE) return reject('a field is too long')
+      size += column.length
+      members += `${starts[slot]}${isPlain[slot] ? column : escapeText(column)}"`
+    } else if (column !== undefined) members += `,${toMember(columns[slot]?.name ?? '', column)}`
   }
   if (size > MAX_ROW) return reject('the line is too long')
   const { unknownFields, unreadable } = reading
-  return { ok: true, id: machineId, columns, unknownFields, unreadable }
+  return { ok: true, id: machineId, members, unknownFields, unreadable }
 }
 
 /** What makes one row of a device newer: the time of its refresh, then the time when the device was seen. */
@@ -83,12 +109,13 @@ function readDeviceId(source: Source): string | undefined {
 }
 
 function readFields(source: Source, reading: ReadState): void {
-  for (const [name, value] of Object.entries(source)) {
+  for (const name in source) {
+    const value = source[name]
     const field = findField(name)
     if (!field) addUnknown(name, value, reading)
     else if (field.type === 'nested') readNested(field.column, name, value, reading)
     else if (field.type === 'scans') readScans(field.column, name, value, reading)
-    else setColumn(field.column, field.type, name, value, reading)
+    else setColumn(field, '', name, value, reading)
   }
 }
 
@@ -99,15 +126,6 @@ function readNested(column: string, name: string, value: unknown, reading: ReadS
   else setUnreadable(column, name, value, reading)
 }
 
-const scanKinds = new Set(['quick', 'full', 'custom'])
-
-/** The column suffix and type of each member of a scan result. */
-const scanMembers = new Map<string, [suffix: string, type: FieldType]>([
-  ['scanstatus', ['Result', 'text']],
-  ['errorcode', ['Error', 'text']],
-  ['timestamp', ['Time', 'time']],
-])
-
 /** `{Quick, Full, Custom}` of `{ScanStatus, ErrorCode, Timestamp}`, usually as JSON text; results may also come beside it. */
 function readScans(column: string, name: string, value: unknown, reading: ReadState): void {
   const scans = parse(value)
@@ -115,27 +133,32 @@ function readScans(column: string, name: string, value: unknown, reading: ReadSt
     setUnreadable(column, name, value, reading)
     return
   }
-  for (const [kindName, scan] of Object.entries(scans)) {
-    const kind = kindName.toLowerCase()
-    const kindPath = `${name}.${kindName}`
-    if (!scanKinds.has(kind)) addUnknown(kindPath, scan, reading)
-    else if (!isObject(scan)) setUnreadable(`${kind}ScanResult`, kindPath, scan, reading)
-    else readScan(kind, kindPath, scan, reading)
+  for (const kind in scans) {
+    const scan = scans[kind]
+    const findMember = findScan(kind)
+    if (!findMember) addUnknown(`${name}.${kind}`, scan, reading)
+    else if (isObject(scan)) readScan(findMember, `${name}.${kind}.`, scan, reading)
+    else setUnreadable(`${kind.toLowerCase()}ScanResult`, `${name}.${kind}`, scan, reading)
   }
 }
 
-function readScan(kind: string, kindPath: string, scan: Source, reading: ReadState): void {
-  for (const [member, memberValue] of Object.entries(scan)) {
-    const path = `${kindPath}.${member}`
-    const [suffix, type] = scanMembers.get(member.toLowerCase()) ?? []
-    if (type) setColumn(`${kind}Scan${suffix}`, type, path, memberValue, reading)
-    else addUnknown(path, memberValue, reading)
+function readScan(
+  findMember: (name: string) => Field | undefined,
+  path: string,
+  scan: Source,
+  reading: ReadState,
+): void {
+  for (const member in scan) {
+    const field = findMember(member)
+    if (field) setColumn(field, path, member, scan[member], reading)
+    else addUnknown(path + member, scan[member], reading)
   }
 }
 
+/** `path`: that of the object with the field, for the name of a value that can't be read. */
 function setColumn(
-  column: string,
-  type: FieldType,
+  { slot, type, column }: Field,
+  path: string,
   name: string,
   value: unknown,
   reading: ReadState,
@@ -143,9 +166,9 @@ function setColumn(
   // An empty text has a meaning only as a mode; a dash stands for no mode.
   if (type === 'mode' ? value == null || value === '-' : isAbsent(value)) return
   const read = readValue(type, value)
-  if (read === undefined) setUnreadable(column, name, value, reading)
+  if (read === undefined) setUnreadable(column, path + name, value, reading)
   // A field may come twice, in two spellings, or in the scan results and beside them: the first value stays.
-  else if (type !== 'flag' || read !== 'unknown') reading.columns[column] ??= read
+  else if (slots[slot] === undefined && (type !== 'flag' || read !== 'unknown')) slots[slot] = read
 }
 
 /** A value of an unexpected form is stored as sent and counted: a wrong column would mislead. */
@@ -153,7 +176,7 @@ function setUnreadable(column: string, name: string, value: unknown, reading: Re
   const parsed = parse(value)
   const isEmpty = parsed === null || (Array.isArray(parsed) && parsed.length === 0)
   if (isEmpty || isAbsent(value) || value === '-') return
-  reading.other[name] = value
+  setOther(name, value, reading)
   addUnreadable(column, reading)
 }
 
@@ -162,12 +185,16 @@ function addUnreadable(column: string, reading: ReadState): void {
 }
 
 function readValue(type: FieldType, value: unknown): Value | undefined {
+  if (type === 'flag') {
+    if (value === true || value === 'True') return 'true'
+    if (value === false || value === 'False') return 'false'
+  }
   const text = readText(value)
   if (text === undefined) return undefined
+  if (type === 'text') return text
   if (type === 'time') return toTimeText(text)
   if (type === 'number') return /^-?\d{1,15}$/.test(text.trim()) ? Number(text) : undefined
   if (type === 'mode') return text.trim()
-  if (type !== 'flag') return text
   const flag = text.trim().toLowerCase()
   return flag === 'true' || flag === 'false' || flag === 'unknown' ? flag : undefined
 }
@@ -177,8 +204,10 @@ function readText(value: unknown): string | undefined {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
 }
 
-function setOther(name: string, value: unknown, { other }: ReadState): void {
-  if (!isAbsent(value)) other[name] = value
+function setOther(name: string, value: unknown, reading: ReadState): void {
+  // Without a prototype: a field may have the name `__proto__`.
+  reading.other ??= Object.create(null) as Source
+  reading.other[name] = value
 }
 
 function addUnknown(name: string, value: unknown, reading: ReadState): void {
@@ -190,26 +219,22 @@ function addUnknown(name: string, value: unknown, reading: ReadState): void {
 }
 
 function finish(reading: ReadState): void {
-  const { columns, other } = reading
-  for (const flag of flagColumns) columns[flag] ??= 'unknown'
-  if (typeof columns.avMode === 'string') {
-    columns.avModeName = modeName(columns.avMode)
+  for (const slot of flagSlots) slots[slot] ??= 'unknown'
+  const mode = slots[modeSlot]
+  if (typeof mode === 'string') {
+    const name = modeName(mode)
+    slots[modeNameSlot] = name
     // A number without a known meaning can be read; a word can't.
-    const isWord = columns.avModeName === 'unknown' && !/^\d+$/.test(columns.avMode)
-    if (isWord) addUnreadable('avMode', reading)
+    if (name === 'unknown' && !/^\d+$/.test(mode)) addUnreadable('avMode', reading)
   }
-  if (columns.osKind === undefined && typeof columns.osPlatform === 'string') {
-    const kind = osKind(columns.osPlatform)
-    if (kind) columns.osKind = kind
-  }
-  const rest = otherText(other)
-  if (rest) columns.other = rest
+  const platform = slots[platformSlot]
+  if (typeof platform === 'string') slots[osKindSlot] ??= osKind(platform)
+  if (reading.other) slots[otherSlot] = otherText(reading.other)
 }
 
 /** The remaining fields as JSON; when that is too long, the longest fields are left out and counted. */
-function otherText(other: Source): string | undefined {
+function otherText(other: Source): string {
   const json = JSON.stringify(other)
-  if (json === '{}') return undefined
   if (json.length <= MAX_OTHER) return json
   const bySize = Object.entries(other)
     .map(([name, value]) => ({ name, value, size: JSON.stringify({ [name]: value }).length }))

@@ -122,7 +122,8 @@ async function importRows(
           for (const name of row.unknownFields) countName(unknown, name)
           for (const name of row.unreadable) countName(unreadable, name)
           if (row.unreadable.some((name) => essential.has(name))) counts.unreadableRows += 1
-          await writer.add(row.id, row.columns, line, text.length)
+          const full = writer.add(row.id, row.members, line)
+          if (full !== undefined) await full
         } else {
           counts.rejected += 1
           if (rejects.length < MAX_REJECTS)

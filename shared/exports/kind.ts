@@ -18,9 +18,12 @@ type OpenedFile =
   | { kind: 'open'; body: Readable; bytes: { packed: number } }
   | { kind: 'empty' | 'not-ready' | 'expired' | 'gone' }
 
-/** One upstream row as read; `unreadable` are columns whose value is present and can't be read. */
+/**
+ * One upstream row as read: `members` are its columns as JSON without braces, `unreadable` the columns whose value is
+ * present and can't be read.
+ */
 export type ReadRow =
-  | { ok: true; id: string; columns: Columns; unknownFields: string[]; unreadable: string[] }
+  | { ok: true; id: string; members: string; unknownFields: string[]; unreadable: string[] }
   | { ok: false; reason: string }
 
 export const reject = (reason: string): ReadRow => ({ ok: false, reason })

@@ -1,12 +1,13 @@
+import { toMembers } from '../platform/batch-body.ts'
 import type { BatchWriter } from '../platform/batch-writer.ts'
-import { type Columns, isConflict, type Row, type Table } from '../platform/table.ts'
+import { type Batch, type Columns, isConflict, type Row, type Table } from '../platform/table.ts'
 import type { ExportKind } from './kind.ts'
 import { bucketFor } from './snapshot-table.ts'
 
 /** Most rows of one transaction. */
 const MAX_ROWS = 100
-/** Most UTF-16 units of one transaction: well below 4 MiB even when every character takes three bytes. */
-const MAX_SIZE = 400_000
+/** A batch of this size is full: the next row still fits into the 4 MiB of a transaction. */
+const MAX_BYTES = 400_000
 /** Conflicts that are resolved one by one; after them all rows of the batch are looked up. */
 const MAX_CONFLICTS = 3
 
@@ -18,16 +19,14 @@ interface SnapshotWriterOptions {
   file: number
 }
 
-interface Candidate {
-  rowKey: string
-  columns: Columns & { firstFile: number; firstLine: number; file: number; line: number }
+/** The rows of one partition that wait, and the batch before, which is being written. */
+interface Bucket {
+  batch: Batch
+  spare: Batch | undefined
+  writing: Promise<void> | undefined
 }
 
-interface Bucket {
-  rows: Map<string, Candidate>
-  size: number
-  writing: Promise<void>
-}
+type Candidate = Pick<Row, 'rowKey' | 'columns'>
 
 /**
  * Makes a writer for the rows of one file. Its counts stay correct when work is repeated: a row belongs to the (file,
@@ -39,73 +38,99 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
   const counts = { written: 0, duplicates: 0 }
   let failure: { error: unknown } | undefined
 
-  /** Adds a row; waits while its partition writes a full batch. `size` is its approximate length in UTF-16 units. */
-  async function add(id: string, columns: Columns, line: number, size: number): Promise<void> {
+  /**
+   * Adds a row, whose columns are JSON without braces. Answers only when its partition is full: then the next row must
+   * wait.
+   */
+  function add(id: string, members: string, line: number): Promise<void> | undefined {
     if (failure) throw failure.error
     const partitionKey = bucketFor(id, kind.buckets)
     let bucket = buckets.get(partitionKey)
     if (!bucket) {
-      bucket = { rows: new Map(), size: 0, writing: Promise.resolve() }
+      bucket = { batch: table.openBatch(partitionKey), spare: undefined, writing: undefined }
       buckets.set(partitionKey, bucket)
     }
-    const marked = { ...columns, firstFile: file, firstLine: line, file, line }
-    const known = bucket.rows.get(id)
-    if (known) {
-      // The service refuses a transaction with two operations on one row.
-      counts.duplicates += 1
-      if (isNewer(marked, known.columns))
-        known.columns = { ...marked, firstLine: known.columns.firstLine }
-      return
-    }
-    bucket.rows.set(id, { rowKey: id, columns: marked })
-    bucket.size += size
-    if (bucket.rows.size >= MAX_ROWS || bucket.size >= MAX_SIZE) await flush(partitionKey, bucket)
+    const { batch } = bucket
+    const marked = `${members}${members && ','}"firstFile":${file},"firstLine":${line},"file":${file},"line":${line}`
+    const known = batch.indexOf(id)
+    // The service refuses a transaction with two operations on one row.
+    if (known !== undefined) merge(batch, known, id, marked)
+    else batch.insert(id, marked)
+    return batch.length === MAX_ROWS || batch.bytes > MAX_BYTES ? flush(bucket) : undefined
+  }
+
+  /** For a row that waits in the batch already: counts the candidate as a duplicate, and takes its data when newer. */
+  function merge(batch: Batch, index: number, id: string, marked: string): void {
+    counts.duplicates += 1
+    const known = batch.row(index)
+    const alone = table.openBatch(batch.partitionKey)
+    alone.insert(id, marked)
+    const { columns } = alone.row(0)
+    if (!isNewer(columns, known.columns)) return
+    batch.remove(index)
+    batch.insert(id, toMembers({ ...columns, firstLine: known.columns.firstLine ?? 0 }))
   }
 
   /** Starts writing a bucket after its previous batch: with two at once, a later line could be stored as the first. */
-  async function flush(partitionKey: string, bucket: Bucket): Promise<void> {
+  async function flush(bucket: Bucket): Promise<void> {
     await bucket.writing
+    await writer.room()
     if (failure) throw failure.error
-    const rows = [...bucket.rows.values()]
-    bucket.rows = new Map()
-    bucket.size = 0
-    bucket.writing = store(partitionKey, rows).catch((error) => {
-      failure ??= { error }
-    })
+    const full = bucket.batch
+    bucket.batch = bucket.spare ?? table.openBatch(full.partitionKey)
+    bucket.spare = undefined
+    bucket.writing = store(full).then(
+      () => {
+        full.clear()
+        bucket.spare = full
+      },
+      (error) => {
+        failure ??= { error }
+      },
+    )
   }
 
-  async function store(partitionKey: string, rows: Candidate[]): Promise<void> {
-    let rest = rows
-    for (let conflicts = 0; rest.length > 0 && !failure; ) {
-      const outcome = await writer.insert(table, partitionKey, rest)
+  /** Writes the rows of a batch; rows that are accounted for leave it. */
+  async function store(batch: Batch): Promise<void> {
+    for (let conflicts = 0; batch.length > 0 && !failure; ) {
+      const outcome = await writer.insert(table, batch)
       if (outcome.written) {
-        counts.written += rest.length
+        counts.written += batch.length
         return
       }
-      if ('tooLarge' in outcome) {
-        const half = Math.ceil(rest.length / 2)
-        await store(partitionKey, rest.slice(0, half))
-        rest = rest.slice(half)
-      } else if (++conflicts <= MAX_CONFLICTS) {
-        const existing = rest[outcome.existsAt]
-        if (existing) await settle(partitionKey, existing)
-        rest = rest.filter((row) => row !== existing)
-      } else rest = await settleAll(partitionKey, rest)
+      if ('tooLarge' in outcome) await store(takeHalf(batch))
+      else if (++conflicts <= MAX_CONFLICTS) {
+        await settle(batch.partitionKey, batch.row(outcome.existsAt))
+        batch.remove(outcome.existsAt)
+      } else await settleAll(batch)
     }
   }
 
-  /** Looks up every row, since after a crash most are stored already; answers the missing ones. */
-  async function settleAll(partitionKey: string, rows: Candidate[]): Promise<Candidate[]> {
-    const missing: Candidate[] = []
-    for (let start = 0; start < rows.length; start += 8) {
-      const settled = rows.slice(start, start + 8).map(async (row) => {
+  /** Moves the first half of a batch into another one. */
+  function takeHalf(batch: Batch): Batch {
+    const half = table.openBatch(batch.partitionKey)
+    for (let count = Math.ceil(batch.length / 2); count > 0; count--) {
+      const { rowKey, columns } = batch.row(0)
+      half.insert(rowKey, toMembers(columns))
+      batch.remove(0)
+    }
+    return half
+  }
+
+  /** Looks up every row, since after a crash most are stored already; the missing ones stay in the batch. */
+  async function settleAll(batch: Batch): Promise<void> {
+    const { partitionKey } = batch
+    for (let end = batch.length; end > 0; end -= 8) {
+      const indexes = Array.from({ length: Math.min(8, end) }, (_, back) => end - 1 - back)
+      const settled = indexes.map(async (index) => {
+        const row = batch.row(index)
         const stored = await table.get(partitionKey, row.rowKey)
         if (stored) await settle(partitionKey, row, stored)
-        else missing.push(row)
+        return stored ? index : undefined
       })
-      await Promise.all(settled)
+      // From the last one: the others stay where they are.
+      for (const index of await Promise.all(settled)) if (index !== undefined) batch.remove(index)
     }
-    return missing
   }
 
   /** For a row that is stored already: counts the candidate, and stores its data when it is newer. */
@@ -152,8 +177,7 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
     add,
     /** Writes the remaining rows; then every row is accounted for. */
     async finish() {
-      for (const [partitionKey, bucket] of buckets)
-        if (bucket.rows.size > 0) await flush(partitionKey, bucket)
+      for (const bucket of buckets.values()) if (bucket.batch.length > 0) await flush(bucket)
       await waitForWrites()
       if (failure) throw failure.error
       return counts

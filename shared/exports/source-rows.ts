@@ -12,9 +12,9 @@ interface SourceRow {
   row: ReadRow
 }
 
-/** The rows of a file, block by block. */
+/** The rows of a file, block by block; a row is read when its turn comes. */
 export interface Source {
-  blocks: AsyncIterable<SourceRow[]>
+  blocks: AsyncIterable<Iterable<SourceRow>>
   /** A remark on a source without errors. */
   note: string | null
   /** The bytes read so far, packed. */
@@ -52,14 +52,16 @@ export const expireOnce = (reason: string, file: FileRecord) =>
 
 async function* noRows(): AsyncGenerator<SourceRow[]> {}
 
-async function* readFile({ kind }: ExportEngine, body: Readable): AsyncGenerator<SourceRow[]> {
-  for await (const lines of readLines(body)) {
-    yield lines.map(({ number, text, tooLong }) => ({
-      line: number,
-      text,
-      row: tooLong ? reject('the line is too long') : readText(text, kind.readRow),
-    }))
-  }
+async function* readFile(
+  { kind }: ExportEngine,
+  body: Readable,
+): AsyncGenerator<Iterable<SourceRow>> {
+  for await (const lines of readLines(body)) yield readTexts(lines, kind.readRow)
+}
+
+function* readTexts(lines: Line[], read: (row: unknown) => ReadRow): Generator<SourceRow> {
+  for (const { number: line, text, tooLong } of lines)
+    yield { line, text, row: tooLong ? reject('the line is too long') : readText(text, read) }
 }
 
 function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
@@ -75,18 +77,27 @@ function readText(text: string, read: (row: unknown) => ReadRow): ReadRow {
 async function* readPages(
   { kind, runs, clock }: ExportEngine,
   ref: FileRef,
-): AsyncGenerator<SourceRow[]> {
+): AsyncGenerator<Iterable<SourceRow>> {
   let line = 0
   for await (const { rows, date } of kind.pages()) {
     if (line === 0) {
       const generatedTime = date?.toISOString() ?? stamp(clock)
       await runs.set(ref, { generatedTime })
     }
-    yield rows.map((value) => ({
-      line: ++line,
-      text: JSON.stringify(value),
-      row: kind.readRow(value),
-    }))
+    yield readElements(rows, line, kind.readRow)
+    line += rows.length
+  }
+}
+
+function* readElements(
+  rows: unknown[],
+  before: number,
+  read: (row: unknown) => ReadRow,
+): Generator<SourceRow> {
+  let line = before
+  for (const value of rows) {
+    const row = read(value)
+    yield { line: ++line, text: row.ok ? '' : JSON.stringify(value), row }
   }
 }
 

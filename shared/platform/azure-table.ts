@@ -1,22 +1,25 @@
 import {
-  type GetTableEntityOptions,
-  odata,
-  RestError,
-  TableClient,
-  type TableEntityResult,
-  type TransactionAction,
-} from '@azure/data-tables'
+  createDefaultHttpClient,
+  createHttpHeaders,
+  createPipelineRequest,
+  type PipelineRequestOptions,
+  type RawHttpHeadersInput,
+} from '@azure/core-rest-pipeline'
+import { odata, RestError, TableClient } from '@azure/data-tables'
 import type { TokenCredential } from '@azure/identity'
+import { BATCH_TYPE, createBatch, keyText } from './batch-body.ts'
 import { bounds } from './body.ts'
 import {
+  type Batch,
   type Columns,
   type ConflictReason,
-  type Operation,
+  isConflict,
   type Page,
   type Query,
   type Row,
   type Table,
   TableConflict,
+  type Value,
 } from './table.ts'
 import { within } from './time.ts'
 
@@ -68,52 +71,31 @@ function createAzureTable(
   client: TableClient,
   { dateOf = (date) => date, limit = storageLimit }: TableOptions = {},
 ): Table {
-  client.pipeline.addPolicy(
-    {
-      name: 'bounded',
-      sendRequest(request, next) {
-        const { body } = request
-        // The emulator can't read these two line ends in the file that it writes.
-        if (typeof body === 'string')
-          request.body = body.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
-        return inTime(`table ${client.tableName}`, limit, (abortSignal) =>
-          next(Object.assign(request, { abortSignal })),
-        )
-      },
-    },
-    // Before the length of the body is signed.
-    { phase: 'Serialize' },
-  )
+  const requests = createRequests(client, limit)
 
   async function page(
     query: Query,
     { limit = 1000, next }: { limit?: number; next?: string } = {},
   ): Promise<Page> {
-    const filter = toFilter(query) || undefined
-    const select = query.select && ['PartitionKey', 'RowKey', ...query.select]
-    const pages = client
-      .listEntities({ queryOptions: { filter, select } })
-      .byPage({ maxPageSize: limit, continuationToken: next })
-    const { value, done } = await withConflicts(pages.next())
-    if (done) return { rows: [] }
-    return { rows: value.map(toRow), next: value.continuationToken || undefined }
+    const [NextPartitionKey, NextRowKey] = next === undefined ? [] : JSON.parse(next)
+    const { json, headers } = await requests.get('', {
+      $top: String(limit),
+      $select: query.select && ['PartitionKey', 'RowKey', ...query.select].join(),
+      $filter: toFilter(query) || undefined,
+      NextPartitionKey,
+      NextRowKey,
+    })
+    const partition = headers.get('x-ms-continuation-nextpartitionkey')
+    const row = headers.get('x-ms-continuation-nextrowkey')
+    return {
+      rows: (json as { value: Entity[] }).value.map(readRow),
+      next: partition && JSON.stringify([partition, row]),
+    }
   }
 
-  async function read(
-    partitionKey: string,
-    rowKey: string,
-  ): Promise<{ row: Row | undefined; sent: string }> {
-    let sent = ''
-    const onResponse: GetTableEntityOptions['onResponse'] = ({ headers }) => {
-      sent = headers.get('date') ?? ''
-    }
-    try {
-      return { row: toRow(await client.getEntity(partitionKey, rowKey, { onResponse })), sent }
-    } catch (error) {
-      if (error instanceof RestError && conflictIn(error)?.reason === 'missing')
-        return { row: undefined, sent }
-      throw asConflict(error)
-    }
+  async function get(partitionKey: string, rowKey: string) {
+    const { json, headers } = await requests.get(keyText(partitionKey, rowKey))
+    return { row: json === undefined ? undefined : readRow(json as Entity), headers }
   }
 
   return {
@@ -125,10 +107,10 @@ function createAzureTable(
     async drop() {
       await client.deleteTable()
     },
-    get: async (partitionKey, rowKey) => (await read(partitionKey, rowKey)).row,
+    get: async (partitionKey, rowKey) => (await get(partitionKey, rowKey)).row,
     async getDated(partitionKey, rowKey) {
-      const { row, sent } = await read(partitionKey, rowKey)
-      const date = new Date(sent)
+      const { row, headers } = await get(partitionKey, rowKey)
+      const date = new Date(headers.get('date') ?? '')
       if (Number.isNaN(date.getTime())) throw new Error('the table service answered without a date')
       return { row, date: dateOf(date) }
     },
@@ -141,8 +123,90 @@ function createAzureTable(
       } while (next)
     },
     async transact(operations) {
-      const answer = await withConflicts(client.submitTransaction(operations.map(toAction)))
-      return answer.subResponses.map((part) => part.etag)
+      const batch = createBatch(requests.url, operations[0]?.partitionKey ?? '')
+      for (const operation of operations) batch.add(operation)
+      return requests.transact(batch)
+    },
+    openBatch: (partitionKey) => createBatch(requests.url, partitionKey),
+    insert: requests.insert,
+  }
+}
+
+const httpClient = createDefaultHttpClient()
+
+const accepted = { Accept: 'application/json;odata=minimalmetadata', DataServiceVersion: '3.0' }
+
+/** Requests through the SDK's pipeline, which adds credentials, user agent and tracing, within their time limit. */
+function createRequests(client: TableClient, limit: typeof storageLimit) {
+  client.pipeline.addPolicy(
+    {
+      name: 'bounded',
+      sendRequest: (request, next) =>
+        inTime(`table ${client.tableName}`, limit, (abortSignal) =>
+          next(Object.assign(request, { abortSignal })),
+        ),
+    },
+    // Around the tries of the SDK.
+    { phase: 'Serialize' },
+  )
+  const [origin, token = ''] = client.url.split('?')
+  const base = origin?.replace(/\/$/, '')
+  const url = `${base}/${client.tableName}`
+  const pipeline = client.pipeline.clone()
+  // Its own reading of answers fails at texts that are no JSON, with these texts in the message.
+  pipeline.removePolicy({ name: 'deserializationPolicy' })
+  const once = pipeline.clone()
+  once.removePolicy({ name: 'defaultRetryPolicy' })
+
+  async function send(by: typeof once, headers: RawHttpHeadersInput, to: PipelineRequestOptions) {
+    const request = createPipelineRequest({
+      ...to,
+      headers: createHttpHeaders({ 'x-ms-version': '2019-02-02', ...headers }),
+      allowInsecureConnection: url.startsWith('http:'),
+    })
+    const answer = await by.sendRequest(httpClient, request)
+    return { ...answer, text: answer.bodyAsText ?? '' }
+  }
+
+  async function sendBatch(by: typeof once, batch: Batch): Promise<string[]> {
+    const headers = {
+      accept: 'application/json',
+      DataServiceVersion: '3.0;',
+      MaxDataServiceVersion: '3.0;NetFx',
+      'Content-Type': BATCH_TYPE,
+    }
+    const to = { url: `${base}/$batch?${token}`, method: 'POST', body: batch.body() } as const
+    const { status, text } = await send(by, headers, to)
+    if (status !== 202) throw refusal(status, text)
+    const parts = text.split('HTTP/1.1 ').slice(1)
+    for (const part of parts)
+      if (!part.startsWith('2')) throw refusal(Number.parseInt(part, 10), part)
+    if (parts.length !== batch.length)
+      throw new RestError(`an answer of ${parts.length} parts to a batch of ${batch.length}`)
+    return parts
+  }
+
+  return {
+    /** The table, as batches name it. */
+    url,
+    /** Does a batch and answers the new ETags. */
+    transact: async (batch: Batch) =>
+      (await sendBatch(pipeline, batch)).map((part) => /^ETag: (.*)$/im.exec(part)?.[1]),
+    /** Does a batch without trying again. */
+    async insert(batch: Batch): Promise<void> {
+      await sendBatch(once, batch)
+    },
+    /** Reads a row, or without a key the rows of a query, whose options are unescaped; no JSON for a missing row. */
+    async get(key: string, query: Record<string, string | null | undefined> = {}) {
+      const parts = Object.entries(query).flatMap(([name, value]) =>
+        value == null ? [] : `${name}=${encodeURIComponent(value)}`,
+      )
+      const to = { url: `${url}(${key})?${[...parts, token].join('&')}` }
+      const { status, headers, text } = await send(pipeline, accepted, to)
+      if (status === 200) return { headers, json: JSON.parse(text) as unknown }
+      const error = refusal(status, text)
+      if (isConflict(error, 'missing')) return { headers, json: undefined }
+      throw error
     },
   }
 }
@@ -159,59 +223,55 @@ function toFilter({ partitionKey, from, before, where = {} }: Query): string {
     .join(' and ')
 }
 
-function toAction(operation: Operation): TransactionAction {
-  const { partitionKey, rowKey } = operation
-  if (operation.kind === 'delete') return ['delete', { partitionKey, rowKey }]
-  const entity = { partitionKey, rowKey, ...toEntity(operation.columns) }
-  if (operation.kind === 'insert') return ['create', entity]
-  if (operation.kind === 'upsert') return ['upsert', entity, 'Replace']
-  return ['update', entity, 'Replace', { etag: operation.etag }]
-}
+type Entity = Record<string, unknown>
 
-const INT32 = 2 ** 31
+const TYPE = '@odata.type'
 
-function toEntity(columns: Columns): Record<string, unknown> {
-  const entity: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(columns)) {
-    // The service refuses an untyped number of more than 32 bits (the emulator accepts it).
-    const large = typeof value === 'number' && (value >= INT32 || value < -INT32)
-    entity[name] = large ? { type: 'Double', value: String(value) } : value
-  }
-  return entity
-}
-
-function toRow(entity: TableEntityResult<Record<string, unknown>>): Row {
-  const {
-    partitionKey = '',
-    rowKey = '',
-    etag,
-    timestamp: _timestamp,
-    'odata.metadata': _metadata,
-    ...rest
-  } = entity
+function readRow(entity: Entity): Row {
   const columns: Columns = {}
-  for (const [name, value] of Object.entries(rest)) {
-    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
-      columns[name] = value
+  let partitionKey = ''
+  let rowKey = ''
+  let etag = ''
+  const others: string[] = []
+  for (const name in entity) {
+    const value = entity[name]
+    if (name === 'PartitionKey') partitionKey = String(value)
+    else if (name === 'RowKey') rowKey = String(value)
+    else if (name === 'odata.etag') etag = String(value)
+    else if (name.endsWith(TYPE)) {
+      // Only numbers of this type are a `Value`; dates, binaries and the like are not.
+      if (value !== 'Edm.Double') others.push(name.slice(0, -TYPE.length))
+    } else if (name !== 'Timestamp' && name !== 'odata.metadata' && value !== null)
+      columns[name] = value as Value
   }
+  for (const name of others) delete columns[name]
   return { partitionKey, rowKey, etag, columns }
 }
 
-async function withConflicts<T>(answer: Promise<T>): Promise<T> {
+/** The JSON of a refusal: the body of an answer, or that of a part. */
+function bodyIn(text: string): ErrorBody {
   try {
-    return await answer
-  } catch (error) {
-    throw asConflict(error)
+    return JSON.parse(/\{.*\}/s.exec(text)?.[0] ?? '')
+  } catch {
+    return {}
   }
 }
 
-function asConflict(error: unknown): unknown {
-  if (!(error instanceof RestError)) return error
-  const conflict = conflictIn(error)
-  return conflict ? new TableConflict(conflict.reason, conflict.index) : error
+interface ErrorBody {
+  'odata.error'?: { code?: string; message?: { value?: string } }
 }
 
-const conflictCodes: Record<string, ConflictReason> = {
+/** The error for a refused request or part. */
+function refusal(statusCode: number, body: string): Error {
+  const { code = '', message } = bodyIn(body)['odata.error'] ?? {}
+  const text = message?.value ?? `the table service answered ${statusCode}`
+  const reason = conflictReasons[code]
+  // A refused transaction names its first failing operation as `N:` before the message.
+  if (reason) return new TableConflict(reason, Number.parseInt(text, 10) || 0)
+  return new RestError(text, { statusCode, code })
+}
+
+const conflictReasons: Record<string, ConflictReason> = {
   EntityAlreadyExists: 'exists',
   UpdateConditionNotSatisfied: 'changed',
   ConditionNotMet: 'changed',
@@ -221,17 +281,6 @@ const conflictCodes: Record<string, ConflictReason> = {
   TableBeingDeleted: 'no-table',
   RequestBodyTooLarge: 'too-large',
   EntityTooLarge: 'too-large',
-}
-
-function conflictIn(error: RestError): { reason: ConflictReason; index: number } | undefined {
-  const details = error.details as
-    | { odataError?: { code?: string; message?: { value?: string } } }
-    | undefined
-  const reason = conflictCodes[error.code ?? ''] ?? conflictCodes[details?.odataError?.code ?? '']
-  if (!reason) return undefined
-  // A refused transaction names its first failing operation as `N:` before the message.
-  const index = /^\s*(\d+):/.exec(details?.odataError?.message?.value ?? error.message)?.[1]
-  return { reason, index: Number(index ?? 0) }
 }
 
 /** Whether an error is the storage service's: no answer, or one that is no conflict. */

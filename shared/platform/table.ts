@@ -37,6 +37,25 @@ export interface Page {
   next?: string
 }
 
+/** Operations on rows of one partition, as the bytes of the request that does all of them or none. */
+export interface Batch {
+  readonly partitionKey: string
+  readonly length: number
+  /** The size of the request so far. */
+  readonly bytes: number
+  /** The position of the operation on this row. */
+  indexOf(rowKey: string): number | undefined
+  /** Adds a new row. `members`: its columns as JSON, without braces. Throws `TableConflict` for one too large. */
+  insert(rowKey: string, members: string): void
+  add(operation: Operation): void
+  /** A row that the batch inserts, read from its bytes. */
+  row(index: number): Pick<Row, 'rowKey' | 'columns'>
+  remove(index: number): void
+  /** Removes all; the memory is used again. */
+  clear(): void
+  body(): Buffer
+}
+
 /** Rows come in the order of their keys. */
 export interface Table {
   readonly name: string
@@ -52,6 +71,10 @@ export interface Table {
   list(query: Query): AsyncIterable<Row>
   /** Does all operations (1 to 100, one partition) or none; answers the new ETags. Throws `TableConflict`. */
   transact(operations: Operation[]): Promise<(string | undefined)[]>
+  /** An empty batch for `insert`. */
+  openBatch(partitionKey: string): Batch
+  /** Inserts all rows of a batch or none; sent once, without a retry. Throws `TableConflict`. */
+  insert(batch: Batch): Promise<void>
 }
 
 /** Why the table service did nothing. */

@@ -22,11 +22,62 @@ export async function within<T>(limit: AbortSignal, work: Promise<T>, late: () =
   }
 }
 
+/** Every form that is read. */
 const FORM =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?\s*(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?$/i
 
 /** RFC 3339 in UTC, with the fraction digits as sent; a time without zone is UTC. Undefined for a text that is no time. */
-export function toTimeText(sent: string): string | undefined {
+export const toTimeText = (sent: string): string | undefined => commonTime(sent) ?? anyTime(sent)
+
+/** Days of each month that every year has. */
+const DAYS = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Reads the usual forms without a pattern, since an import reads ten million times; undefined for other texts. */
+function commonTime(sent: string): string | undefined {
+  // The hour may have one digit.
+  const isShort = sent[12] === ':'
+  const minute = isShort ? 13 : 14
+  const day = digitsAt(sent, 8)
+  const isTime =
+    digitsAt(sent, 0) >= 0 &&
+    digitsAt(sent, 2) >= 0 &&
+    sent[4] === '-' &&
+    sent[7] === '-' &&
+    day > 0 &&
+    day <= (DAYS[digitsAt(sent, 5)] ?? 0) &&
+    (sent[10] === 'T' || sent[10] === ' ') &&
+    isBelow(isShort ? digitAt(sent, 11) : digitsAt(sent, 11), 24) &&
+    sent[minute - 1] === ':' &&
+    isBelow(digitsAt(sent, minute), 60) &&
+    sent[minute + 2] === ':' &&
+    isBelow(digitsAt(sent, minute + 3), 60)
+  if (!isTime) return undefined
+  let end = minute + 5
+  if (sent[end] === '.') while (digitAt(sent, ++end) >= 0);
+  const digits = end - minute - 6
+  if (digits === 0 || digits > 9) return undefined
+  const { length } = sent
+  const isUtc = end === length || (end === length - 1 && sent[end] === 'Z')
+  if (!isUtc && !(end === length - 6 && sent.endsWith('+00:00'))) return undefined
+  if (end === length - 1 && sent[10] === 'T' && !isShort) return sent
+  return `${sent.slice(0, 10)}T${isShort ? '0' : ''}${sent.slice(11, end)}Z`
+}
+
+const isBelow = (value: number, limit: number): boolean => value >= 0 && value < limit
+
+/** The digit at a place of a text, -1 for anything else. */
+function digitAt(text: string, at: number): number {
+  const digit = text.charCodeAt(at) - 48
+  return digit >= 0 && digit <= 9 ? digit : -1
+}
+
+function digitsAt(text: string, at: number): number {
+  const tens = digitAt(text, at)
+  const ones = digitAt(text, at + 1)
+  return tens < 0 || ones < 0 ? -1 : tens * 10 + ones
+}
+
+function anyTime(sent: string): string | undefined {
   const found = FORM.exec(sent.trim())
   if (!found) return undefined
   const [, date = '', hour = '', minute = '', second = '', fraction = '', zone = 'Z'] = found

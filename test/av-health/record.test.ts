@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { freshness, readDevice } from '../../shared/av-health/record.ts'
+import { freshness } from '../../shared/av-health/record.ts'
+import { readWithColumns as readDevice } from './read-columns.ts'
 
 /** Reads a record that must be valid. */
 function read(record: unknown) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readDevice } from '../../shared/av-health/record.ts'
+import { readWithColumns as readDevice } from './read-columns.ts'
 
 const read = (record: object) => {
   const row = readDevice({ DeviceId: 'a1', ...record })

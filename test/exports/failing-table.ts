@@ -1,4 +1,4 @@
-import { type Operation, type Table, TableConflict } from '../../shared/platform/table.ts'
+import { type Table, TableConflict } from '../../shared/platform/table.ts'
 
 /** The failure of a request: it never arrives, it is done but its answer is lost, or it is refused as too large. */
 export type Failure = 'unsent' | 'unanswered' | 'too-large'
@@ -13,9 +13,9 @@ export class Lost extends Error {}
 export function failing(table: Table, plan: (Failure | undefined)[]): Table {
   const left = [...plan]
 
-  async function ask<T>(request: () => Promise<T>, operations: Operation[] = []): Promise<T> {
+  async function ask<T>(request: () => Promise<T>, operations = 0): Promise<T> {
     const failure = left.shift()
-    if (failure === 'too-large' && operations.length > 1) throw new TableConflict('too-large', 0)
+    if (failure === 'too-large' && operations > 1) throw new TableConflict('too-large', 0)
     if (failure === 'unsent') throw new Lost('the request never arrived')
     const answer = await request()
     if (failure === 'unanswered') throw new Lost('the answer was lost')
@@ -26,6 +26,7 @@ export function failing(table: Table, plan: (Failure | undefined)[]): Table {
     ...table,
     get: (partitionKey, rowKey) => ask(() => table.get(partitionKey, rowKey)),
     getDated: (partitionKey, rowKey) => ask(() => table.getDated(partitionKey, rowKey)),
-    transact: (operations) => ask(() => table.transact(operations), operations),
+    transact: (operations) => ask(() => table.transact(operations), operations.length),
+    insert: (batch) => ask(() => table.insert(batch), batch.length),
   }
 }

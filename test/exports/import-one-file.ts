@@ -32,7 +32,7 @@ const engine: ExportEngine = {
   runs: createRunLedger(exportsTable, AV_HEALTH),
   files: createFileLedger(exportsTable, AV_HEALTH),
   table: createTables({ connectionString: snapshots }),
-  writer: createBatchWriter({ inFlight: 8 }),
+  writer: createBatchWriter({ inFlight: 8, clock }),
   announce: refuse,
   clock,
   log: { info: () => {}, warn: () => {}, error: () => {} },

@@ -162,7 +162,7 @@ export function createSmallEngine(
     runs: createRunLedger(tables('Exports'), 'av-health'),
     files: createFileLedger(tables('Exports'), 'av-health'),
     table: tables,
-    writer: createBatchWriter({ inFlight: 2 }),
+    writer: createBatchWriter({ inFlight: 2, clock }),
     announce: async ({ runId }) => void upstream.announced.add(runId),
     clock,
     log: createLog({ info: keep, warn: keep, error: keep }),

@@ -1,9 +1,12 @@
 import fc, { type Scheduler } from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createAdjustableClock } from '../../local/clock.ts'
 import { createSnapshotWriter } from '../../shared/exports/snapshot-writer.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
+import { toMembers } from '../../shared/platform/batch-body.ts'
 import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
 import { type Row, type Table, TableConflict } from '../../shared/platform/table.ts'
+import { toTextColumns } from '../../shared/platform/table-record.ts'
 import { createMemoryTable } from '../memory-table.ts'
 import { freshStorage } from '../storage.ts'
 import { type Failure, failing, Lost } from './failing-table.ts'
@@ -26,13 +29,16 @@ const freshness = (columns: Record<string, unknown>) => [
   String(columns.seen),
 ]
 
+const clock = createAdjustableClock()
+
 /** Imports the lines of one file once. */
 async function importOnce(table: Table, buckets: number, file: number, lines: Line[]) {
-  const writer = createBatchWriter({ inFlight: 4 })
+  const writer = createBatchWriter({ inFlight: 4, clock })
   const snapshot = createSnapshotWriter({ table, kind: { buckets, freshness }, writer, file })
   try {
     for (const [index, { id, refreshed, seen, size }] of lines.entries()) {
-      await snapshot.add(id, { machineId: id, refreshed, seen }, index + 1, size)
+      const columns = { machineId: id, refreshed, seen, ...toTextColumns('pad', 'x'.repeat(size)) }
+      await snapshot.add(id, toMembers(columns), index + 1)
     }
     return await snapshot.finish()
   } catch (error) {
@@ -110,7 +116,7 @@ const ids = fc
   .map(([lead, n]) => `${lead}${n}`)
 // One large row fills a batch.
 const size = fc.oneof(
-  { weight: 20, arbitrary: fc.constant(100) },
+  { weight: 60, arbitrary: fc.constant(100) },
   { weight: 1, arbitrary: fc.constant(400_000) },
 )
 const lines = fc.record({ id: ids, refreshed: fc.nat(2), seen: fc.nat(2), size })
@@ -134,6 +140,7 @@ function shuffled(table: Table, scheduler: Scheduler): Table {
       scheduler.schedule(Promise.resolve()).then(() => table.get(partitionKey, rowKey)),
     transact: (operations) =>
       scheduler.schedule(Promise.resolve()).then(() => table.transact(operations)),
+    insert: (batch) => scheduler.schedule(Promise.resolve()).then(() => table.insert(batch)),
   }
 }
 
@@ -188,7 +195,11 @@ function counting(table: Table): { table: Table; sizes: number[] } {
     sizes.push(operations.length)
     return table.transact(operations)
   }
-  return { table: { ...table, transact }, sizes }
+  const insert: Table['insert'] = (batch) => {
+    sizes.push(batch.length)
+    return table.insert(batch)
+  }
+  return { table: { ...table, transact, insert }, sizes }
 }
 
 test('new rows are written a hundred at a time, and fewer when they are large', async () => {
@@ -241,7 +252,7 @@ test('a row that is too large for a transaction ends the import with the reason'
   await memory.create()
   const table: Table = {
     ...memory,
-    transact: async () => Promise.reject(new TableConflict('too-large', 0)),
+    insert: async () => Promise.reject(new TableConflict('too-large', 0)),
   }
 
   await expect(importOnce(table, 1, 1, [plain('00a'), plain('00b')])).rejects.toMatchObject({
@@ -264,17 +275,16 @@ test('an abandoned import writes nothing more', async () => {
   const snapshot = createSnapshotWriter({
     table,
     kind: { buckets: 1, freshness },
-    writer: createBatchWriter({ inFlight: 4 }),
+    writer: createBatchWriter({ inFlight: 4, clock }),
     file: 1,
   })
-  for (let n = 0; n < 150; n++) await snapshot.add(number(n), { refreshed: 0, seen: 0 }, n + 1, 100)
+  const members = toMembers({ refreshed: 0, seen: 0 })
+  for (let n = 0; n < 150; n++) await snapshot.add(number(n), members, n + 1)
 
   await snapshot.abandon()
   const written = sizes.length
 
-  await expect(snapshot.add('ffff', { refreshed: 0, seen: 0 }, 151, 100)).rejects.toThrow(
-    'abandoned',
-  )
+  expect(() => snapshot.add('ffff', members, 151)).toThrow('abandoned')
   await expect(snapshot.finish()).rejects.toThrow('abandoned')
   expect(sizes.length).toBe(written)
 })

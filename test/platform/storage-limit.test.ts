@@ -15,6 +15,7 @@ const verbs = [
   'page',
   'list',
   'transact',
+  'insert',
   'create',
   'drop',
   'send',
@@ -28,6 +29,8 @@ async function outcomesOf(verb: (typeof verbs)[number], limitOf = limitBy) {
   const clock = createStillClock()
   const options = { limit: limitOf(clock) }
   const table = createTables({ connectionString }, options)('Things')
+  const batch = table.openBatch('p')
+  batch.insert('r', '')
   const queue = createQueues({ connectionString }, options)('things')
   const calls = {
     get: () => table.get('p', 'r'),
@@ -36,6 +39,7 @@ async function outcomesOf(verb: (typeof verbs)[number], limitOf = limitBy) {
     list: () => Array.fromAsync(table.list({})),
     transact: () =>
       table.transact([{ kind: 'insert', partitionKey: 'p', rowKey: 'r', columns: {} }]),
+    insert: () => table.insert(batch),
     create: () => table.create(),
     drop: () => table.drop(),
     send: () => queue.send({}),

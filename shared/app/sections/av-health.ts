@@ -53,7 +53,7 @@ export function createAvHealthSection(
     runs: createRunLedger(table('Exports'), AV_HEALTH),
     files: createFileLedger(table('Exports'), AV_HEALTH),
     table,
-    writer: createBatchWriter({ inFlight: IN_FLIGHT }),
+    writer: createBatchWriter({ inFlight: IN_FLIGHT, clock }),
     clock,
     acceptsFewer: overrides.acceptsFewer,
     retention: {

@@ -1,0 +1,72 @@
+import type { Shape } from './files.ts'
+
+/** What one process does; `origin` is that of its table server. */
+export interface CaseOptions {
+  what: keyof typeof works
+  shape?: Shape
+  /** The file to import or to take rows from. */
+  rows: number
+  buckets?: number
+  inFlight?: number
+  /** Keeps to the published rates of the service, as the app does; else only the machine is the limit. */
+  paced?: boolean
+  /** A connection string, instead of the server's. */
+  storage?: string
+}
+
+export interface CaseResult {
+  rows: number
+  ms: number
+  cpuMs: number
+  rssMiB: number
+}
+
+/** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */
+export type Work = (
+  options: Required<CaseOptions> & { origin: string },
+  begin: () => void,
+) => Promise<unknown>
+
+const works = {
+  import: async () => (await import('./product.ts')).importRows,
+  write: async () => (await import('./product.ts')).writeRows,
+  'write-columns': async () => (await import('./product.ts')).writeColumns,
+  sketch: async () => (await import('./sketch.ts')).sketch,
+  'submit-transaction': async () => (await import('./rivals.ts')).submitOnly,
+  'whole-file': async () => (await import('./rivals.ts')).wholeFile,
+  'row-by-row': async () => (await import('./rivals.ts')).rowByRow,
+  'poll-cold': async () => (await import('./poll.ts')).pollCold,
+  'poll-warm': async () => (await import('./poll.ts')).pollWarm,
+  'point-reads': async () => (await import('./poll.ts')).pointReads,
+  'join-pages': async () => (await import('./join.ts')).joinPages,
+  'join-sdk': async () => (await import('./join.ts')).joinSdk,
+} satisfies Record<string, () => Promise<Work>>
+
+if (import.meta.main) {
+  const given: CaseOptions & { origin: string } = JSON.parse(process.argv[2] ?? '{}')
+  const account = `DefaultEndpointsProtocol=http;AccountName=bench;AccountKey=YmVuY2g=;TableEndpoint=${given.origin}/bench`
+  const options = {
+    shape: 'paged' as const,
+    buckets: 16,
+    inFlight: 8,
+    paced: false,
+    storage: account,
+    ...given,
+  }
+  const work = await works[options.what]()
+  let startedMs = performance.now()
+  let cpu = process.cpuUsage()
+  const more = await work(options, () => {
+    startedMs = performance.now()
+    cpu = process.cpuUsage()
+  })
+  const { user, system } = process.cpuUsage(cpu)
+  const result: CaseResult = {
+    rows: options.rows,
+    ms: performance.now() - startedMs,
+    cpuMs: (user + system) / 1000,
+    rssMiB: process.resourceUsage().maxRSS / 1024,
+    ...(more as { requests: number } | undefined),
+  }
+  process.send?.(result)
+}

@@ -1,0 +1,66 @@
+import { createReadStream, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createGunzip, gzipSync } from 'node:zlib'
+import { createFleet } from '../local/simulator/fleet.ts'
+
+/** `paged`: rows of the paged method; `nested`: lines of an export file, with JSON text inside JSON text. */
+export type Shape = 'paged' | 'nested'
+
+const SAMPLES = 5000
+const PLACE = 'bench-device-id'
+
+/** A packed file of `rows` devices, each with an id of its own; made once for a machine. */
+export function fileOf(shape: Shape, rows: number): string {
+  const folder = join(tmpdir(), 'defender-relay-bench')
+  const path = join(folder, `${shape}-${rows}-2.json.gz`)
+  if (existsSync(path)) return path
+  mkdirSync(folder, { recursive: true })
+  const texts = samplesOf(shape).map((text) => text.split(PLACE))
+  const packed: Buffer[] = []
+  let text = ''
+  for (let row = 0; row < rows; row++) {
+    text += `${(texts[row % SAMPLES] ?? []).join(idOf(row))}\n`
+    if (row % 5000 === 4999 || row === rows - 1) {
+      // Members of a gzip file may follow one another.
+      packed.push(gzipSync(text))
+      text = ''
+    }
+  }
+  writeFileSync(`${path}.part`, Buffer.concat(packed))
+  renameSync(`${path}.part`, path)
+  return path
+}
+
+/** Ids come in no order, and spread evenly over the partitions. */
+function idOf(row: number): string {
+  const head = (Math.imul(row + 1, 0x9e3779b1) >>> 0).toString(16).padStart(8, '0')
+  return head + row.toString(16).padStart(32, '0')
+}
+
+function samplesOf(shape: Shape): string[] {
+  const fleet = createFleet({
+    size: SAMPLES,
+    files: 1,
+    badLines: 0,
+    duplicates: 0,
+    zeroRowFiles: 0,
+  })
+  const rows =
+    shape === 'paged'
+      ? [...fleet.jsonRows()].map((row) => JSON.stringify({ ...row, id: PLACE, machineId: PLACE }))
+      : [...(fleet.files[0]?.lines() ?? [])].map((line) =>
+          JSON.stringify({ ...JSON.parse(line), DeviceId: PLACE }),
+        )
+  return rows
+}
+
+/** The parsed lines of a file. */
+export async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
+  const chunks = await Array.fromAsync(createReadStream(path).pipe(createGunzip()))
+  return Buffer.concat(chunks)
+    .toString()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}

@@ -1,0 +1,162 @@
+import { fileOf, type Shape } from './files.ts'
+import { type Goal, goal } from './goals.ts'
+import { type Case, interleave, type Measured, ratios } from './measure.ts'
+
+/** The service's published limits, in rows a second. */
+const ACCOUNT = 20_000
+const PARTITION = 2000
+const LATENCY_MS = 8
+
+/** Measures the import against its rivals: goals 1 to 5. */
+export async function benchImport(quick: boolean): Promise<Goal[]> {
+  const rows = quick ? 20_000 : 100_000
+  const pinnedRows = quick ? 60_000 : 200_000
+  const largeRows = quick ? 100_000 : 400_000
+  const rounds = quick ? 3 : 5
+  const at8 = { latencyMs: LATENCY_MS }
+  const full = { ...at8, account: ACCOUNT, partition: PARTITION }
+  const halved = { ...at8, account: ACCOUNT / 2, partition: PARTITION / 2 }
+  const azurite = { azurite: true, inFlight: 4, buckets: 64 }
+
+  const measured = await interleave(
+    {
+      submitTransaction: of('submit-transaction', 'paged', rows),
+      import: of('import', 'paged', rows),
+      sketch: of('sketch', 'paged', rows),
+      importNested: of('import', 'nested', rows),
+      sketchNested: of('sketch', 'nested', rows),
+      importAt8: of('import', 'paged', rows, at8),
+      writeAt8: of('write', 'paged', rows, at8),
+      writeColumnsAt8: of('write-columns', 'paged', rows, at8),
+      wholeFile: of('whole-file', 'paged', rows),
+      wholeFileAt8: of('whole-file', 'paged', rows, at8),
+      rowByRowAt8: of('row-by-row', 'paged', 2000, at8),
+      pinned: { ...of('import', 'paged', pinnedRows, full, { paced: true }), pinned: true },
+      pinnedHalved: {
+        ...of('import', 'paged', pinnedRows / 2, halved, { paced: true }),
+        pinned: true,
+      },
+      small: of('import', 'paged', 20_000, {}, { paced: true }),
+      large: of('import', 'paged', largeRows, {}, { paced: true }),
+      importAzurite: of('import', 'paged', 20_000, {}, azurite),
+      writeAzurite: of('write', 'paged', 20_000, {}, azurite),
+    },
+    rounds,
+  )
+  const { pinned, pinnedHalved, large } = measured
+  const share = (limit: number) => (one: Measured) => rate(one) / limit
+  const each = (of: Measured[], figure: (one: Measured) => number) => of.map(figure)
+
+  return [
+    goal(
+      '1',
+      'CPU of the import / of `submitTransaction` alone',
+      '≤',
+      0.4,
+      ratios(measured.import, measured.submitTransaction, cpu),
+    ),
+    goal(
+      '1',
+      'CPU of the import / of the sketch',
+      'no goal',
+      0,
+      ratios(measured.import, measured.sketch, cpu),
+    ),
+    goal(
+      '1',
+      'the same in the shape of export files',
+      '≤',
+      1.25,
+      ratios(measured.importNested, measured.sketchNested, cpu),
+    ),
+    goal(
+      '2',
+      `rate of the import / of its writer with rows as JSON, ${LATENCY_MS} ms a request`,
+      '≥',
+      0.85,
+      ratios(measured.importAt8, measured.writeAt8, rate),
+    ),
+    goal(
+      '2',
+      'the same, with rows as columns',
+      '≥',
+      0.85,
+      ratios(measured.importAt8, measured.writeColumnsAt8, rate),
+    ),
+    goal(
+      '2',
+      'the same against Azurite',
+      '≥',
+      0.9,
+      ratios(measured.importAzurite, measured.writeAzurite, rate),
+    ),
+    goal('3', 'share of the account rate, on one CPU', '≥', 0.97, each(pinned, share(ACCOUNT))),
+    goal('3', 'share of requests answered 503', '≤', 0.005, each(pinned, refused)),
+    goal(
+      '3',
+      'load of that CPU',
+      '≤',
+      0.5,
+      each(pinned, (one) => one.cpuMs / one.ms),
+    ),
+    goal(
+      '3',
+      'share of half the account rate, unannounced',
+      '≥',
+      0.85,
+      each(pinnedHalved, share(ACCOUNT / 2)),
+    ),
+    goal('3', 'share of requests answered 503', '≤', 0.15, each(pinnedHalved, refused)),
+    goal(
+      '4',
+      `peak memory of ${largeRows} rows / of 20000`,
+      '≤',
+      1.2,
+      ratios(large, measured.small, rss),
+    ),
+    goal(
+      '4',
+      `peak memory of ${largeRows} rows, MB`,
+      '≤',
+      180,
+      each(large, (one) => (one.rssMiB * 2 ** 20) / 1e6),
+    ),
+    goal(
+      '5',
+      'rate / whole file and one transaction after the other, 8 ms',
+      '≥',
+      5,
+      ratios(measured.importAt8, measured.wholeFileAt8, rate),
+    ),
+    goal('5', 'the same at 0 ms', '≥', 3, ratios(measured.import, measured.wholeFile, rate)),
+    goal(
+      '5',
+      'rate / row by row, 8 ms',
+      '≥',
+      300,
+      ratios(measured.importAt8, measured.rowByRowAt8, rate),
+    ),
+  ]
+}
+
+const cpu = (one: Measured) => one.cpuMs / one.rows
+const rate = (one: Measured) => (one.rows / one.ms) * 1000
+const rss = (one: Measured) => one.rssMiB
+const refused = (one: Measured) => one.busy / one.requests
+
+function of(
+  what: Case['options']['what'],
+  shape: Shape,
+  rows: number,
+  server: Case['server'] = {},
+  {
+    azurite = false,
+    ...options
+  }: { azurite?: boolean } & Pick<Case['options'], 'inFlight' | 'buckets' | 'paced'> = {},
+): Case {
+  return {
+    options: { what, shape, rows, ...options },
+    server: { ...server, files: { [shape]: fileOf(shape, rows) } },
+    azurite,
+  }
+}

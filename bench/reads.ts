@@ -1,0 +1,59 @@
+import { fileOf } from './files.ts'
+import { type Goal, goal } from './goals.ts'
+import { snapshots } from './join.ts'
+import { interleave, ratios } from './measure.ts'
+
+/** Measures the merge join of two snapshots and polls: goals 6 and 7. */
+export async function benchReads(quick: boolean): Promise<Goal[]> {
+  const rows = quick ? 20_000 : 100_000
+  const options = { shape: 'paged', rows } as const
+  const server = { filled: { file: fileOf('paged', rows), tables: snapshots } }
+  const items = 10_000
+  const { pages, sdk, cold, warm, pointReads } = await interleave(
+    {
+      pages: { server, options: { ...options, what: 'join-pages' } },
+      sdk: { server, options: { ...options, what: 'join-sdk' } },
+      cold: { options: { ...options, rows: items, what: 'poll-cold' } },
+      warm: { options: { ...options, rows: items, what: 'poll-warm' } },
+      pointReads: { options: { ...options, rows: items, what: 'point-reads' } },
+    },
+    quick ? 3 : 5,
+  )
+  return [
+    goal(
+      '6',
+      'CPU of the merge join / of two plain scans with the same columns',
+      '≤',
+      0.45,
+      ratios(pages, sdk, (one) => one.cpuMs),
+    ),
+    goal(
+      '7',
+      'requests of the first poll of 10,000 items, 5 % changed',
+      '≤',
+      26,
+      cold.map(({ requests }) => requests),
+    ),
+    goal(
+      '7',
+      'requests of a later poll',
+      '≤',
+      14,
+      warm.map(({ requests }) => requests),
+    ),
+    goal(
+      '7',
+      'CPU of the first poll / of one point read an item',
+      '≤',
+      0.05,
+      ratios(cold, pointReads, (one) => one.cpuMs),
+    ),
+    goal(
+      '7',
+      'CPU of a later poll / of one point read an item',
+      '≤',
+      0.05,
+      ratios(warm, pointReads, (one) => one.cpuMs),
+    ),
+  ]
+}
