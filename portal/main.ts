@@ -4,6 +4,7 @@ import { badge } from './elements.ts'
 import { html, part, type View } from './html.ts'
 import { KeyForm } from './key-form.ts'
 import { useAnswer, type ViewProps } from './load.ts'
+import { problemsOf } from './problems.ts'
 import { iconAddress, key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
 import { Actions } from './views/actions.ts'
 import { Budgets } from './views/budgets.ts'
@@ -81,7 +82,7 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
 function health({ data, failure }: ViewProps['status']) {
   if (failure && !data) return html`<a href="#/">${badge('bad', 'No status')}</a>`
   if (!data) return ''
-  const problems = Object.values(data.sections).flatMap((section) => section.problems)
+  const problems = problemsOf(data)
   if (data.overall === 'stopped') return html`<a href="#/">${badge('bad', 'Not set up')}</a>`
   return problems.length === 0
     ? html`<a href="#/">${badge(failure ? 'warn' : 'good', failure ? 'Status is old' : 'No problem')}</a>`

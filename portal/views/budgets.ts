@@ -2,6 +2,7 @@ import type { Answers } from '../answers.ts'
 import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
+import { isStorageDown } from '../problems.ts'
 import { count, spell } from '../words.ts'
 
 type Status = Answers['GET /status']
@@ -15,17 +16,20 @@ export function Budgets({ status }: ViewProps): View {
     intro:
       'Defender and Tenable limit how often they may be called. All instances of the app share these calls.',
     answer: status,
-    show: ({ upstreams }) =>
-      Object.entries(upstreams).map(([name, upstream]) =>
+    show: (status) =>
+      Object.entries(status.upstreams).map(([name, upstream]) =>
         section(
           spell(name),
-          upstream
-            ? shown(spell(name), upstream)
-            : empty(`${spell(name)} is not set up, so no call is made.`),
+          upstream ? shown(spell(name), upstream) : empty(missing(spell(name), status)),
         ),
       ),
   })
 }
+
+const missing = (name: string, status: Status) =>
+  isStorageDown(status)
+    ? `How many calls to ${name} are left is not known: the data account does not answer.`
+    : `${name} is not set up, so no call is made.`
 
 function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream): Content {
   const tone = state === 'ok' ? 'good' : state === 'unknown' ? 'quiet' : 'bad'

@@ -2,18 +2,23 @@ import type { Answers, ChangesReport, StatusProblem } from '../answers.ts'
 import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
+import {
+  isStorageDown,
+  problemsOf,
+  type SectionName,
+  sectionNames,
+  sectionTitles,
+} from '../problems.ts'
 import { linkTo } from '../session.ts'
 import { count, plural, span, spell } from '../words.ts'
 
 type Status = Answers['GET /status']
 
-const sections = {
-  changes: { title: 'Changes', href: linkTo(['actions']) },
-  avHealth: { title: 'Antivirus health', href: linkTo(['exports']) },
-  scanHistory: { title: 'Scan history', href: linkTo(['scans']) },
-} as const
-type SectionName = keyof typeof sections
-const names = Object.keys(sections) as SectionName[]
+const links: Record<SectionName, string> = {
+  changes: linkTo(['actions']),
+  avHealth: linkTo(['exports']),
+  scanHistory: linkTo(['scans']),
+}
 
 /** What is wrong since when and what to do, what runs now, and what comes next. */
 export function Overview({ status }: ViewProps): View {
@@ -22,7 +27,7 @@ export function Overview({ status }: ViewProps): View {
     answer: status,
     show: (data) => html`
       ${headline(data)} ${problems(data)} ${running(data)}
-      <div class="cards">${names.map((name) => flow(name, data))}</div>
+      <div class="cards">${sectionNames.map((name) => flow(name, data))}</div>
       ${upcoming(data)}
     `,
   })
@@ -34,10 +39,10 @@ const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]>
   unconfigured: ['quiet', 'Not set up'],
 }
 
-function headline({ overall, sections: found }: Status): Content {
-  const number = names.reduce((sum, name) => sum + found[name].problems.length, 0)
+function headline(status: Status): Content {
+  const number = problemsOf(status).length
   const text =
-    overall === 'stopped'
+    status.overall === 'stopped'
       ? 'Nothing is set up yet'
       : number === 0
         ? 'Everything that is set up works'
@@ -48,10 +53,9 @@ function headline({ overall, sections: found }: Status): Content {
 /** Members that newer versions of the app add. */
 type Detailed = StatusProblem & { since?: string | null; cause?: string | null; severity?: string }
 
-function problems({ sections: found, notices }: Status): Content {
-  const rows = names.flatMap((name) =>
-    found[name].problems.map((problem) => ({ where: sections[name].title, problem })),
-  )
+function problems(status: Status): Content {
+  const rows = problemsOf(status)
+  const { notices } = status
   if (rows.length + notices.length === 0) return null
   return html`<ul class="problems">
     ${rows.map(({ where, problem }) => problemItem(where, problem))}
@@ -94,22 +98,24 @@ function running({ avHealth }: Status): Content {
 }
 
 function flow(name: SectionName, status: Status): Content {
-  const { title, href } = sections[name]
   const [tone, word] = stateTones[status.sections[name].state]
   return html`<section class="card">
     <header>
-      <h2><a href=${href}>${title}</a></h2>
+      <h2><a href=${links[name]}>${sectionTitles[name]}</a></h2>
       ${badge(tone, word)}
     </header>
     ${flowFacts[name](status)}
   </section>`
 }
 
-const unset = (what: string) => html`<p class="muted">${what}</p>`
+const unset = ({ state }: Status['sections']['changes'], what: string) =>
+  html`<p class="muted">
+    ${state === 'unconfigured' ? what : 'Not known: see the problem above.'}
+  </p>`
 
 const flowFacts: Record<SectionName, (status: Status) => Content> = {
-  changes({ changes, deliveries }) {
-    if (!changes) return unset('Machine actions and investigations are not watched.')
+  changes({ changes, deliveries, sections: found }) {
+    if (!changes) return unset(found.changes, 'Machine actions and investigations are not watched.')
     return facts([
       ...Object.entries(changes).map(([name, report]): [string, Content] => [
         `Open ${spell(name).toLowerCase()}`,
@@ -118,8 +124,8 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
       ['Deliveries', deliveries ? waiting(deliveries) : 'not known'],
     ])
   },
-  avHealth({ avHealth }) {
-    if (!avHealth) return unset('No snapshot of the fleet is taken.')
+  avHealth({ avHealth, sections: found }) {
+    if (!avHealth) return unset(found.avHealth, 'No snapshot of the fleet is taken.')
     const { current, lastRun } = avHealth
     return facts([
       ['Devices', current ? html`<strong class="big">${count(current.devices)}</strong>` : null],
@@ -133,14 +139,15 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
       ],
     ])
   },
-  scanHistory({ upstreams }) {
+  scanHistory(status) {
+    const missing = isStorageDown(status) ? 'not known' : 'not set up'
     return facts(
-      Object.entries(upstreams).map(([name, report]) => [
+      Object.entries(status.upstreams).map(([name, report]) => [
         spell(name),
         report
           ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', report.state === 'ok' ? 'answers' : report.state === 'unknown' ? 'not called lately' : report.state)}${' '}
               ${when(report.lastOkAt, 'no answer yet')}`
-          : 'not set up',
+          : missing,
       ]),
     )
   },

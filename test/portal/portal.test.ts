@@ -305,8 +305,8 @@ describe.runIf(found.browser)('every view has words for', () => {
 
     const text = await texts()
 
-    expect(text).toContain('storage account')
+    expect(text).toContain('The data account does not answer')
     expect(text).toContain('Try again')
-    expect(text).not.toContain('Nothing is open')
+    expect(text).not.toMatch(/Nothing is open|not set up|are not watched|No snapshot of/)
   })
 })
