@@ -11,16 +11,27 @@ export const sectionTitles = {
 export type SectionName = keyof typeof sectionTitles
 export const sectionNames = Object.keys(sectionTitles) as SectionName[]
 
-/** What is wrong, each problem once: several sections may have the same one. */
+/** A problem with what not every version of the app says of it. */
+export type DetailedProblem = StatusProblem & {
+  severity?: string
+  since?: string | null
+  cause?: string
+  consequences?: string[]
+}
+
+/** What is wrong, the worst first, each problem once: several sections may have the same one. */
 export function problemsOf({ sections }: Pick<Status, 'sections'>) {
-  const found = new Map<string, { where: string[]; problem: StatusProblem }>()
+  const found = new Map<string, { where: string[]; problem: DetailedProblem }>()
   for (const name of sectionNames)
     for (const problem of sections[name].problems) {
-      const entry = found.get(problem.title) ?? { where: [], problem }
+      const entry = found.get(problem.title) ?? { where: new Array<string>(), problem }
       entry.where.push(sectionTitles[name])
       found.set(problem.title, entry)
     }
-  return [...found.values()].map(({ where, problem }) => ({ where: where.join(', '), problem }))
+  const isError = ({ problem }: { problem: DetailedProblem }) => problem.severity === 'error'
+  return [...found.values()]
+    .sort((a, b) => Number(isError(b)) - Number(isError(a)))
+    .map(({ where, problem }) => ({ where: where.join(', '), problem }))
 }
 
 /** Without storage hardly anything is known: that is not the same as not set up. */

@@ -1,8 +1,9 @@
-import type { Answers, ChangesReport, StatusProblem } from '../answers.ts'
+import type { Answers, ChangesReport } from '../answers.ts'
 import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
 import {
+  type DetailedProblem,
   isStorageDown,
   problemsOf,
   type SectionName,
@@ -50,27 +51,27 @@ function headline(status: Status): Content {
   return html`<p class=${`headline ${number === 0 ? 'good' : 'warn'}`}>${text}</p>`
 }
 
-/** Members that newer versions of the app add. */
-type Detailed = StatusProblem & { since?: string | null; cause?: string | null; severity?: string }
-
 function problems(status: Status): Content {
   const rows = problemsOf(status)
   const { notices } = status
   if (rows.length + notices.length === 0) return null
   return html`<ul class="problems">
     ${rows.map(({ where, problem }) => problemItem(where, problem))}
-    ${notices.map((notice) => problemItem('Will happen', notice, 'info'))}
+    ${notices.map((notice) => problemItem('Good to know', { severity: 'notice', ...notice }))}
   </ul>`
 }
 
-function problemItem(where: string, problem: Detailed, tone: Tone = 'warn'): Content {
-  const { title, fix, since, cause, severity } = problem
-  return html`<li class=${severity === 'critical' ? 'bad' : tone}>
+const severityTones: Record<string, Tone> = { error: 'bad', warning: 'warn', notice: 'info' }
+
+function problemItem(where: string, problem: DetailedProblem): Content {
+  const { title, fix, since, cause, severity = 'warning', consequences = [] } = problem
+  return html`<li class=${severityTones[severity]}>
     <p class="where">
-      ${where}${severity && ` · ${severity}`}${since && html` · since ${when(since)}`}
+      ${severity !== 'notice' && `${spell(severity)} · `}${where}${since && html` · since ${when(since)}`}
     </p>
     <h2>${title}</h2>
     ${cause && html`<p>${cause}</p>`}
+    ${consequences.map((one) => html`<p>${one}</p>`)}
     <p><strong>What to do:</strong> ${fix}</p>
   </li>`
 }
