@@ -24,7 +24,7 @@ export function problemsOf({ sections }: Pick<Status, 'sections'>) {
   const found = new Map<string, { where: string[]; problem: DetailedProblem }>()
   for (const name of sectionNames)
     for (const problem of sections[name].problems) {
-      const entry = found.get(problem.title) ?? { where: new Array<string>(), problem }
+      const entry = found.get(problem.title) ?? { where: [] as string[], problem }
       entry.where.push(sectionTitles[name])
       found.set(problem.title, entry)
     }
