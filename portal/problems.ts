@@ -3,7 +3,7 @@ import type { Answers, StatusProblem } from './answers.ts'
 type Status = Answers['GET /status']
 
 export const sectionTitles = {
-  changes: 'Changes',
+  changes: 'Actions and investigations',
   avHealth: 'Antivirus health',
   scanHistory: 'Scan history',
 } as const

@@ -29,7 +29,7 @@ export function Overview({ status }: ViewProps): View {
     show: (data) => html`
       ${headline(data)} ${problems(data)} ${running(data)}
       <div class="cards">${sectionNames.map((name) => flow(name, data))}</div>
-      ${upcoming(data)}
+      ${upcoming(data)} ${notices(data)}
     `,
   })
 }
@@ -46,19 +46,27 @@ function headline(status: Status): Content {
     status.overall === 'stopped'
       ? 'Nothing is set up yet'
       : number === 0
-        ? 'Everything that is set up works'
+        ? 'The app works'
         : plural(number, 'problem')
   return html`<p class=${`headline ${number === 0 ? 'good' : 'warn'}`}>${text}</p>`
 }
 
 function problems(status: Status): Content {
   const rows = problemsOf(status)
-  const { notices } = status
-  if (rows.length + notices.length === 0) return null
+  if (rows.length === 0) return null
   return html`<ul class="problems">
     ${rows.map(({ where, problem }) => problemItem(where, problem))}
-    ${notices.map((notice) => problemItem('Good to know', { severity: 'notice', ...notice }))}
   </ul>`
+}
+
+function notices({ notices: found }: Status): Content {
+  if (found.length === 0) return null
+  return section(
+    'Good to know',
+    html`<ul class="problems">
+      ${found.map((notice) => problemItem('', { severity: 'notice', ...notice }))}
+    </ul>`,
+  )
 }
 
 const severityTones: Record<string, Tone> = { error: 'bad', warning: 'warn', notice: 'info' }
