@@ -885,3 +885,15 @@ export interface Answers {
   }
   'POST /tickets/revoke': { revoked: number }
 }
+
+/** The watched kinds. */
+export const kinds = {
+  'machine-actions': {
+    title: 'machine actions',
+    openStates: ['Pending', 'InProgress'],
+  },
+  investigations: {
+    title: 'investigations',
+    openStates: ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued'],
+  },
+} as const

@@ -1,4 +1,4 @@
-import type { Answers, CloudEvent, Item } from '../answers.ts'
+import { type Answers, type CloudEvent, type Item, kinds } from '../answers.ts'
 import {
   badge,
   type Column,
@@ -17,15 +17,9 @@ import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { secondsSince, span, spell } from '../words.ts'
 
-/** The watched kinds, and the states in which something may still happen. */
-const kinds = {
-  'machine-actions': { title: 'Machine actions', open: 'Pending,InProgress' },
-  investigations: {
-    title: 'Investigations',
-    open: 'Unknown,Running,PendingApproval,PendingResource,Queued',
-  },
-} as const
 type Kind = keyof typeof kinds
+
+const titleOf = (kind: Kind) => spell(kinds[kind].title)
 
 /** Machine actions and investigations: those that are open, all that are stored, or the story of one. */
 export function Actions({ place }: ViewProps): View {
@@ -45,7 +39,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
   const answer = useAnswer('GET /changes/{resource}/items', {
     params: { resource: kind },
     query: {
-      state: isOpen ? kinds[kind].open : undefined,
+      state: isOpen ? kinds[kind].openStates.join() : undefined,
       machineId,
       ...(isAction ? { requestor, type } : { triggeringAlertId }),
       ...pages.query,
@@ -55,7 +49,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
     ? { type: 'Type', requestor: 'Requested by', machineId: 'Device id' }
     : { triggeringAlertId: 'Alert id', machineId: 'Device id' }
   return part(Page<Answers['GET /changes/{resource}/items']>, {
-    title: kinds[kind].title,
+    title: titleOf(kind),
     intro: isOpen
       ? 'What Defender has not ended yet.'
       : 'What is open, and what has ended in the last days.',
@@ -63,7 +57,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
     controls: html`
       ${tabs('Kind', [
         ...Object.entries(kinds).map(([name, { title }]) => ({
-          text: title,
+          text: spell(title),
           href: linkTo(['actions', name], { show: set.show }),
           isCurrent: name === kind,
         })),
@@ -89,7 +83,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
               isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
               'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
             )
-          : html`${table(kinds[kind].title, isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
+          : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
             ${pages.bar(items.length, 'item', next)}`
       }
     `,
@@ -142,7 +136,7 @@ function Story({ kind, id }: { kind: Kind; id: string }): View {
   const isAction = kind === 'machine-actions'
   return part(Page<Answers['GET /changes/{resource}/items/{id}']>, {
     title: isAction ? 'Machine action' : 'Investigation',
-    up: { href: linkTo(['actions', kind]), text: kinds[kind].title },
+    up: { href: linkTo(['actions', kind]), text: titleOf(kind) },
     answer,
     show: ({ item, events }) => html`
       <p class="headline">

@@ -1,7 +1,11 @@
+import { resources } from '../../../shared/changes/resources/index.ts'
 import { typeOf } from './api-page.ts'
 import type { OpenApi } from './document.ts'
 
-/** The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. */
+/**
+ * The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. And
+ * the watched kinds with the states in which something may still happen.
+ */
 export function describeAnswers({ paths, components }: OpenApi): string {
   const shapes = Object.entries(components.schemas).map(
     ([name, schema]) => `export type ${name} = ${typeOf(schema)}\n`,
@@ -14,11 +18,15 @@ export function describeAnswers({ paths, components }: OpenApi): string {
       return type === '{}' ? [] : [`  '${method.toUpperCase()} ${path}': ${type}\n`]
     }),
   )
+  const kinds = Object.fromEntries(
+    resources.map(({ name, title, openStates }) => [name, { title, openStates }]),
+  )
   return [
     '// Made by `npm run describe` from the schemas of the routes.\n\n',
     shapes.join('\n'),
     '\n/** The body of a success, by route. */\nexport interface Answers {\n',
     ...answers,
-    '}\n',
+    '}\n\n/** The watched kinds. */\n',
+    `export const kinds = ${JSON.stringify(kinds, null, 2)} as const\n`,
   ].join('')
 }
