@@ -111,8 +111,9 @@ export function Page<T>(options: PageOptions<T>): View {
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
     document.title = `${title} · defender-relay`
-    heading.current?.focus({ preventScroll: true })
   }, [title])
+  // Only when the view is new: a title that comes later must not take the focus.
+  useEffect(() => heading.current?.focus({ preventScroll: true }), [])
   const age = data === undefined || at === 0 ? '' : `As of ${agoText(at)}`
   return html`<article aria-busy=${isLoading} data-address=${location.hash}>
     <header class="page">

@@ -150,7 +150,8 @@ type Arguments = Record<string, unknown>
 
 /** Calls the route as an HTTP request does. Its problem is a result too: the caller can read what to do. */
 async function callTool(route: HttpRoute, args: Arguments, call: ToolCall) {
-  const { skip: from = 0, ...rest } = args
+  const { skip: wantedSkip, ...rest } = args
+  const from = Math.max(0, Math.trunc(Number(wantedSkip)) || 0)
   const hasLimit = 'limit' in route.route.query.shape
   for (
     let limit = Math.min(Number(rest.limit ?? USUAL_ENTRIES), MAX_ENTRIES);
@@ -165,7 +166,7 @@ async function callTool(route: HttpRoute, args: Arguments, call: ToolCall) {
     )
     const answer: unknown = JSON.parse(String(body))
     const cut: Cut[] = []
-    const shown = shorten(answer, Number(from), cut)
+    const shown = shorten(answer, from, cut)
     const isLong = JSON.stringify(shown).length > MAX_ANSWER
     if (isLong && hasLimit && limit >= 4) continue
     if (isLong) return toResult({ error: 'The answer is too long. Ask for less.' }, [], true)

@@ -137,6 +137,8 @@ describe('what a tool answers', () => {
     expect(first.cut).toEqual([{ list: 'targets', from: 0, shown: 100, total: 230 }])
     expect(first.words).toContain('call again with skip')
     expect(last.answer.targets).toHaveLength(30)
+    for (const skip of [-5, 'much', null])
+      expect((await call(client, 'show_tenable_scan', { id: '900', skip })).cut).toEqual(first.cut)
   })
 
   test('keeps what a person wrote out of its words, and says that it is data', async () => {
