@@ -64,15 +64,15 @@ function notices({ notices: found }: Status): Content {
   return section(
     'Good to know',
     html`<ul class="problems">
-      ${found.map((notice) => problemItem('', { severity: 'notice', ...notice }))}
+      ${found.map((notice) => problemItem('', notice, 'notice'))}
     </ul>`,
   )
 }
 
 const severityTones: Record<string, Tone> = { error: 'bad', warning: 'warn', notice: 'info' }
 
-function problemItem(where: string, problem: DetailedProblem): Content {
-  const { title, fix, since, cause, severity = 'warning', consequences = [] } = problem
+function problemItem(where: string, problem: DetailedProblem, usual = 'warning'): Content {
+  const { title, fix, since, cause, severity = usual, consequences = [] } = problem
   return html`<li class=${severityTones[severity]}>
     <p class="where">
       ${severity !== 'notice' && `${spell(severity)} · `}${where}${since && html` · since ${when(since)}`}
