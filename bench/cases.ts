@@ -6,6 +6,10 @@ export interface CaseOptions {
   shape?: Shape
   /** The file to import or to take rows from. */
   rows: number
+  /** The files of an export. */
+  files?: number
+  /** How often something is asked for. */
+  times?: number
   buckets?: number
   inFlight?: number
   /** Keeps to the published rates of the service, as the app does; else only the machine is the limit. */
@@ -19,6 +23,10 @@ export interface CaseResult {
   ms: number
   cpuMs: number
   rssMiB: number
+  /** Peak memory of the second half of the time by that of the first. */
+  growth?: number
+  p95Ms?: number
+  p99Ms?: number
 }
 
 /** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */
@@ -38,6 +46,9 @@ const works = {
   'poll-cold': async () => (await import('./poll.ts')).pollCold,
   'poll-warm': async () => (await import('./poll.ts')).pollWarm,
   'point-reads': async () => (await import('./poll.ts')).pointReads,
+  fleet: async () => (await import('./fleet.ts')).runFleet,
+  lookups: async () => (await import('./lookup.ts')).lookups,
+  deliver: async () => (await import('./deliveries.ts')).deliver,
   'join-pages': async () => (await import('./join.ts')).joinPages,
   'join-sdk': async () => (await import('./join.ts')).joinSdk,
 } satisfies Record<string, () => Promise<Work>>
@@ -49,6 +60,8 @@ if (import.meta.main) {
     shape: 'paged' as const,
     buckets: 16,
     inFlight: 8,
+    files: 1,
+    times: 0,
     paced: false,
     storage: account,
     ...given,
@@ -66,7 +79,7 @@ if (import.meta.main) {
     ms: performance.now() - startedMs,
     cpuMs: (user + system) / 1000,
     rssMiB: process.resourceUsage().maxRSS / 1024,
-    ...(more as { requests: number } | undefined),
+    ...(more as Partial<CaseResult> | undefined),
   }
   process.send?.(result)
 }

@@ -1,5 +1,6 @@
+import { createAdjustableClock } from '../local/clock.ts'
 import { percentile } from './percentile.ts'
-import { startApp } from './start-app.ts'
+import { startApp, startUpstreams } from './start-app.ts'
 
 /** Number of actions that change, and the time over which they do: a little more than two polls a minute apart. */
 const ACTIONS = 120
@@ -10,10 +11,14 @@ const SPREAD_MS = 130_000
  * detection lag (change to detection) and delivery (detection to arrival).
  */
 export async function benchDelivery(): Promise<void> {
-  const { clock, simulator, url, key, stop } = await startApp({
-    MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
-    INVESTIGATIONS_SCHEDULE: '0 * * * * *',
-    AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+  const clock = createAdjustableClock()
+  const simulator = await startUpstreams(clock)
+  const { url, key, stop } = await startApp(simulator, {
+    schedules: {
+      MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
+      INVESTIGATIONS_SCHEDULE: '0 * * * * *',
+      AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+    },
   })
   const post = (path: string, body: unknown) =>
     fetch(`${url}/api/${path}`, {
@@ -50,6 +55,7 @@ export async function benchDelivery(): Promise<void> {
     )
   } finally {
     await stop()
+    await simulator.stop()
   }
 }
 

@@ -10,17 +10,17 @@ export type Shape = 'paged' | 'nested'
 const SAMPLES = 5000
 const PLACE = 'bench-device-id'
 
-/** A packed file of `rows` devices, each with an id of its own; made once for a machine. */
-export function fileOf(shape: Shape, rows: number): string {
+/** A packed file of `rows` devices, each with an id of its own, from the `first` one on; made once for a machine. */
+export function fileOf(shape: Shape, rows: number, first = 0): string {
   const folder = join(tmpdir(), 'defender-relay-bench')
-  const path = join(folder, `${shape}-${rows}-2.json.gz`)
+  const path = join(folder, `${shape}-${rows}-${first}.json.gz`)
   if (existsSync(path)) return path
   mkdirSync(folder, { recursive: true })
-  const texts = samplesOf(shape).map((text) => text.split(PLACE))
+  const texts = samplesOf(shape)
   const packed: Buffer[] = []
   let text = ''
   for (let row = 0; row < rows; row++) {
-    text += `${(texts[row % SAMPLES] ?? []).join(idOf(row))}\n`
+    text += `${(texts[row % SAMPLES] ?? []).join(idOf(first + row))}\n`
     if (row % 5000 === 4999 || row === rows - 1) {
       // Members of a gzip file may follow one another.
       packed.push(gzipSync(text))
@@ -38,21 +38,22 @@ function idOf(row: number): string {
   return head + row.toString(16).padStart(32, '0')
 }
 
-function samplesOf(shape: Shape): string[] {
-  const fleet = createFleet({
-    size: SAMPLES,
-    files: 1,
-    badLines: 0,
-    duplicates: 0,
-    zeroRowFiles: 0,
-  })
+const samples: Partial<Record<Shape, string[][]>> = {}
+
+/** Rows in pieces, between which the id stands. */
+function samplesOf(shape: Shape): string[][] {
+  const known = samples[shape]
+  if (known) return known
+  const options = { size: SAMPLES, files: 1, badLines: 0, duplicates: 0, zeroRowFiles: 0 }
+  const fleet = createFleet(options)
   const rows =
     shape === 'paged'
       ? [...fleet.jsonRows()].map((row) => JSON.stringify({ ...row, id: PLACE, machineId: PLACE }))
       : [...(fleet.files[0]?.lines() ?? [])].map((line) =>
           JSON.stringify({ ...JSON.parse(line), DeviceId: PLACE }),
         )
-  return rows
+  samples[shape] = rows.map((text) => text.split(PLACE))
+  return samplesOf(shape)
 }
 
 /** The parsed lines of a file. */

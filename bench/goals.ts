@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { median } from './measure.ts'
 
 /** A figure with what it must reach. */
@@ -56,7 +56,11 @@ export function writeResults(section: string, goals: Goal[], quick: boolean): vo
   const lock = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8'))
   const version = (name: string) => lock.packages[`node_modules/${name}`]?.version
   const [cpu] = cpus()
-  const machine = `${new Date().toISOString().slice(0, 10)}, ${quick ? 'quick run, ' : ''}Node ${process.versions.node}, ${cpus().length} × ${cpu?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, data-tables ${version('@azure/data-tables')}, Azurite ${version('azurite')}`
+  const machine = `${new Date().toISOString().slice(0, 10)}, ${quick ? 'quick run, ' : ''}load ${loadavg()
+    .map((load) => load.toFixed(1))
+    .join(
+      ' ',
+    )} at its end, Node ${process.versions.node}, ${cpus().length} × ${cpu?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, data-tables ${version('@azure/data-tables')}, Azurite ${version('azurite')}`
   const text = `## ${section}\n\n${machine}\n\n${tableOf(goals)}\n`
   let page =
     '# Results of `npm run bench`\n\nMedians and ranges of interleaved pairs, each case in a fresh process. See [the benchmarks](README.md).\n'

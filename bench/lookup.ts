@@ -1,50 +1,55 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { createAdjustableClock } from '../local/clock.ts'
+import type { Work } from './cases.ts'
+import { type Goal, goal } from './goals.ts'
+import { interleave, ratios } from './measure.ts'
 import { percentile } from './percentile.ts'
-import { startApp } from './start-app.ts'
+import { startApp, startUpstreams } from './start-app.ts'
 
-const LOOKUPS = 1000
-const WARM_UP = 100
-const never = '0 0 0 1 1 *'
-
-/** Measures look-ups with a cached answer on the embedded host, one after the other, by size of the scan. */
-export async function benchLookup(): Promise<void> {
-  const { simulator, url, key, stop } = await startApp({
-    AV_HEALTH_SCHEDULE: never,
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
-  })
-
-  async function timesMs(path: string): Promise<number[]> {
-    const times: number[] = []
-    for (let n = 0; n < WARM_UP + LOOKUPS; n++) {
-      const startedMs = performance.now()
-      const answer = await fetch(`${url}/api/scan-history/${path}`, {
-        headers: { 'x-functions-key': key },
-      })
-      await answer.arrayBuffer()
-      if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}`)
-      if (n >= WARM_UP) times.push(performance.now() - startedMs)
-    }
-    return times
+/** Look-ups of a scan with `rows` hosts from the cache, on the embedded host; the caller is another process. */
+export const lookups: Work = async ({ rows, times }, begin) => {
+  const simulator = await startUpstreams(createAdjustableClock())
+  const app = await startApp(simulator)
+  const { runs } = simulator.scans.tenable.put({ id: 900, runs: [{ hosts: rows }] })
+  const url = `${app.url}/api/scan-history/tenable/scans/900?run=${runs[0]?.uuid}`
+  const ask = async (count: number) => {
+    const asker = fork(fileURLToPath(new URL('asker.js', import.meta.url)), [
+      JSON.stringify({ url, key: app.key, count }),
+    ])
+    const [timesMs] = await once(asker, 'message')
+    return timesMs as number[]
   }
-
   try {
-    console.log(`${LOOKUPS} warm look-ups each, one after the other`)
-    for (const hosts of [3, 100, 2000]) {
-      const { runs } = simulator.scans.tenable.put({ id: 900 + hosts, runs: [{ hosts }] })
-      const path = `tenable/scans/${900 + hosts}?run=${runs[0]?.uuid}`
-      print(`Tenable, ${hosts} hosts`, await timesMs(path))
-    }
-    print('Tenable, latest run', await timesMs('tenable/scans/903'))
-    simulator.scans.sessions.put({ id: 'bench', targets: [{}, {}, {}] })
-    print('Defender, 3 targets', await timesMs('defender/sessions/bench'))
-    const { details, 'by-session': bySession } = simulator.scans.calls
-    console.log(`asked upstream: ${details} details, ${bySession} sessions`)
+    await ask(times / 2)
+    begin()
+    return { p95Ms: percentile(await ask(times), 0.95) }
   } finally {
-    await stop()
+    await app.stop()
+    await simulator.stop()
   }
 }
 
-function print(what: string, timesMs: number[]): void {
-  const at = (share: number) => percentile(timesMs, share).toFixed(1)
-  console.log(`${what.padEnd(22)} p50 ${at(0.5)} ms   p95 ${at(0.95)} ms   max ${at(1)} ms`)
+/** Measures what a look-up from the cache costs by the size of its answer: goal 9. */
+export async function benchLookup(quick: boolean): Promise<Goal[]> {
+  const of = (hosts: number) =>
+    ({ options: { what: 'lookups', rows: hosts, times: quick ? 100 : 300 } }) as const
+  const { few, many } = await interleave({ few: of(3), many: of(2000) }, quick ? 3 : 5)
+  return [
+    goal(
+      '9',
+      'CPU of a look-up from the cache with 2,000 hosts / with 3 hosts',
+      '≤',
+      3,
+      ratios(many, few, (one) => one.cpuMs),
+    ),
+    goal(
+      '9',
+      'p95 of one with 2,000 hosts, ms',
+      'no goal',
+      0,
+      many.map(({ p95Ms = 0 }) => p95Ms),
+    ),
+  ]
 }

@@ -1,6 +1,6 @@
 import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,6 +66,8 @@ const compile = singleFlight(
     const tsc = join(require.resolve('typescript/package.json'), '../bin/tsc')
     await promisify(execFile)(process.execPath, [tsc, '-p', project])
     writeFileSync(join(COMPILED, 'package.json'), '{ "type": "module" }')
+    for (const name of ['host.json', 'local/azurite-hook.mjs'])
+      copyFileSync(fileURLToPath(new URL(`../${name}`, import.meta.url)), join(COMPILED, name))
   },
   { keep: true },
 )

@@ -9,11 +9,11 @@ import { systemClock as clock } from './clock.ts'
 
 type Item = Record<string, unknown> & { id: string; status: string }
 
-/** Items of the last two days, all open. */
+/** Items of the last hour, all open. */
 function itemsOf(count: number): Item[] {
   const nowMs = clock.now().getTime()
   return Array.from({ length: count }, (_, n) => {
-    const at = new Date(nowMs - (n * 172_800_000) / count).toISOString()
+    const at = new Date(nowMs - (n * 3_000_000) / count).toISOString()
     return {
       id: `action-${String(n).padStart(6, '0')}`,
       type: 'RunAntiVirusScan',
@@ -53,6 +53,7 @@ function contextOf(storage: string, items: Item[]): PollContext {
     log: { info() {}, warn() {}, error() {} },
     trace: {},
     tenantId: async () => 'tenant',
+    nextDue: () => null,
     track: (call) => call(),
   }
 }

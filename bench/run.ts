@@ -1,4 +1,6 @@
+import { benchDeliveries } from './deliveries.ts'
 import { benchDelivery } from './delivery.ts'
+import { benchFleet } from './fleet.ts'
 import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
 import { benchLookup } from './lookup.ts'
@@ -6,11 +8,16 @@ import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
 /** Benchmarks with goals, whose results are written down. */
-const measured = { import: benchImport, reads: benchReads }
+const measured = {
+  reads: benchReads,
+  lookup: benchLookup,
+  deliveries: benchDeliveries,
+  fleet: benchFleet,
+  import: benchImport,
+}
 /** Benchmarks that print what they see. */
 const others = {
   delivery: benchDelivery,
-  lookup: benchLookup,
   'slow-receivers': benchSlowReceivers,
 }
 

@@ -1,7 +1,7 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createAdjustableClock } from '../local/clock.ts'
+import { startReceiver } from './deliveries.ts'
 import { percentile } from './percentile.ts'
-import { startApp } from './start-app.ts'
+import { startApp, startUpstreams } from './start-app.ts'
 
 const SLOW = 12
 const SLOW_MS = 14_000
@@ -9,35 +9,11 @@ const SLOW_MS = 14_000
 const ROUNDS = 10
 const EVENTS = 8
 const ROUND_MS = 20_000
-const never = '0 0 0 1 1 *'
-
-/** A receiver on loopback that answers 200 after a while; notes when each event arrived, and its most posts at a time. */
-async function startReceiver(delayMs: number) {
-  const receiver = { url: '', arrivals: [] as { subject: string; atMs: number }[], max: 0 }
-  let inFlight = 0
-  const server = createServer(async (request, response) => {
-    inFlight += 1
-    receiver.max = Math.max(receiver.max, inFlight)
-    let text = ''
-    for await (const chunk of request) text += chunk
-    receiver.arrivals.push({ subject: JSON.parse(text).subject, atMs: Date.now() })
-    setTimeout(() => {
-      inFlight -= 1
-      response.writeHead(200).end()
-    }, delayMs)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
-  return { receiver, stop: () => server.closeAllConnections() ?? server.close() }
-}
 
 /** Measures on the embedded host how much twelve slow receivers delay a fast one, in alternate rounds of one run. */
 export async function benchSlowReceivers(): Promise<void> {
-  const app = await startApp({
-    MACHINE_ACTIONS_SCHEDULE: never,
-    INVESTIGATIONS_SCHEDULE: never,
-    AV_HEALTH_SCHEDULE: never,
-  })
+  const simulator = await startUpstreams(createAdjustableClock())
+  const app = await startApp(simulator)
   const post = (path: string, body: unknown) =>
     fetch(`${app.url}/api/${path}`, {
       method: 'POST',
@@ -59,7 +35,7 @@ export async function benchSlowReceivers(): Promise<void> {
       const kind = round % 2 === 0 ? 'alone' : 'together'
       const machineId = (kind === 'alone' ? 'a' : 'b').repeat(40)
       for (let n = 0; n < EVENTS; n++)
-        app.simulator.actions.put({ id: `${round}-${n}`, status: 'Pending', machineId })
+        simulator.actions.put({ id: `${round}-${n}`, status: 'Pending', machineId })
       await post('changes/machine-actions/check', {})
       const sentMs = Date.now()
       await app.clock.sleep(ROUND_MS)
@@ -73,6 +49,7 @@ export async function benchSlowReceivers(): Promise<void> {
     console.log(`most posts of one subscription at a time: ${max}`)
   } finally {
     await app.stop()
+    await simulator.stop()
     for (const { stop } of [fast, ...slow]) stop()
   }
 }

@@ -5,22 +5,37 @@ import { startHost } from '../local/host/host.ts'
 import { createSimulatorCredential } from '../local/laptop.ts'
 import { noFaults } from '../local/simulator/faults.ts'
 import { createFleet } from '../local/simulator/fleet.ts'
-import { startSimulator } from '../local/simulator/simulator.ts'
+import { type Simulator, startSimulator } from '../local/simulator/simulator.ts'
 import { useOverrides } from '../shared/app.ts'
+import type { Clock } from '../shared/platform/time.ts'
 
-/** Starts the app on the embedded host over the emulator and the simulated upstreams; `schedules` say when its timers run. */
-export async function startApp(schedules: Record<string, string>) {
+const never = '0 0 0 1 1 *'
+const noTimers = {
+  AV_HEALTH_SCHEDULE: never,
+  MACHINE_ACTIONS_SCHEDULE: never,
+  INVESTIGATIONS_SCHEDULE: never,
+}
+
+/** The simulated upstreams; `files`: export files on disk. */
+export const startUpstreams = (clock: Clock, files?: string[]) =>
+  startSimulator({ clock, fleet: createFleet({ size: 10, files: 1 }), faults: noFaults, files })
+
+/**
+ * Starts the app on the embedded host over the emulator and its upstreams; `schedules` say when its timers run, `tables`
+ * is the origin of another service for the app's own tables.
+ */
+export async function startApp(
+  simulator: Pick<Simulator, 'origin' | 'tenableKeys'>,
+  { schedules = noTimers, tables }: { schedules?: Record<string, string>; tables?: string } = {},
+) {
   const azurite = await startAzurite()
   const clock = createAdjustableClock()
-  const simulator = await startSimulator({
-    clock,
-    fleet: createFleet({ size: 10, files: 1 }),
-    faults: noFaults,
-  })
   const storage = azurite.connectionString()
   const { accessKey, secretKey } = simulator.tenableKeys
   const settings = {
-    RELAY_STORAGE: storage,
+    RELAY_STORAGE: tables
+      ? storage.replace(/(TableEndpoint=)http:..[^/]*/i, `$1${tables}`)
+      : storage,
     AzureWebJobsStorage: storage,
     TASKHUB_NAME: 'DefenderRelayBench',
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,
@@ -54,12 +69,10 @@ export async function startApp(schedules: Record<string, string>) {
   })
   return {
     clock,
-    simulator,
     url: host.url,
     key: keys.function,
     async stop() {
       await host.stop()
-      await simulator.stop()
       await azurite.stop()
     },
   }

@@ -56,7 +56,7 @@ param storageSku string = zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
 
 @description('Memory of an instance: 512 is 0.25 core, 2048 is 1 core, 4096 is 2 cores.')
 @allowed([512, 2048, 4096])
-param instanceMemoryMB int = 2048
+param instanceMemoryMB int = 512
 
 @description('Maximum number of instances of each scale group. Some regions refuse less than 40.')
 @minValue(1)
@@ -149,7 +149,7 @@ var name = 'relay-${label}-${take(token, 8)}'
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
 // Declared here, so that no queue is missing in the first minutes; the app creates the tables.
-var queues = ['event-deliveries', 'event-deliveries-poison', 'event-retries', 'event-retries-poison']
+var queues = ['event-deliveries', 'event-retries']
 var isAppPublic = publicNetwork || publicApp
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {

@@ -4,8 +4,6 @@ import { deliveryVerbs, dispatchEvents } from '../shared/app/triggers.ts'
 const queues = [
   ['deliver-event', 'event-deliveries', 'deliver'],
   ['retry-event', 'event-retries', 'retry'],
-  ['dead-letter-delivery', 'event-deliveries-poison', 'deadLetter'],
-  ['dead-letter-retry', 'event-retries-poison', 'deadLetter'],
 ] as const
 
 for (const [name, queueName, verb] of queues) {

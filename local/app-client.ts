@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { streams } from '../shared/app/sections/events.ts'
+import { resources } from '../shared/changes/resources/index.ts'
 import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Receiver } from './simulator/receiver.ts'
@@ -131,7 +132,6 @@ export interface FollowOptions {
 
 const event = z.object({
   type: z.string(),
-  subject: z.string(),
   data: z.looseObject({
     from: z.string().nullish(),
     to: z.string().nullish(),
@@ -178,15 +178,28 @@ export async function followEvents({
   })
 }
 
-/** One line for one event: type, item, old → new state, device. */
-function describeEvent(
-  { type, subject, data }: z.infer<typeof event>,
-  signatureOk: boolean | null,
-): string {
-  const about = [data.type, data.computerDnsName, data.requestor].filter(Boolean).join(', ')
+/** One line for one event: old → new state, type, device, requestor. */
+function describeEvent({ type, data }: z.infer<typeof event>, signatureOk: boolean | null): string {
   const step = data.from || data.to ? `${data.from ?? '·'} → ${data.to ?? '·'}` : ''
-  const signature = signatureOk === false ? '  SIGNATURE IS WRONG' : ''
-  return `event  ${type.replace('defender-relay.', '').padEnd(26)} ${subject}  ${step}  ${about.slice(0, 80)}${signature}`
+  const about = [data.type, data.computerDnsName, data.requestor].filter(Boolean).join(', ')
+  const what = step ? `${step}  ${about}` : type.replace('defender-relay.', '')
+  // As wide as a usual terminal.
+  return `event  ${what.slice(0, 73)}${signatureOk === false ? '  SIGNATURE IS WRONG' : ''}`
+}
+
+const checkedSchema = z.object({ openItems: z.int() })
+
+/** Polls each watched kind now and counts its open items; a kind that can't be polled is left out. */
+export async function countOpen(url: string, key: string): Promise<Record<string, number>> {
+  const counts = resources.map(async ({ name, title }) => {
+    const answer = await fetch(`${url}/api/changes/${name}/check`, {
+      method: 'POST',
+      headers: { 'x-functions-key': key },
+    })
+    const read = checkedSchema.safeParse(await answer.json())
+    return read.success ? [[title, read.data.openItems] as const] : []
+  })
+  return Object.fromEntries((await Promise.all(counts)).flat())
 }
 
 /** Runs a timer of the host immediately. */

@@ -4,112 +4,158 @@ import { countName } from '../shared/exports/run-record.ts'
 import type { Table } from '../shared/platform/table.ts'
 import type { OnceReport } from './app-client.ts'
 import type { Azurite } from './azurite.ts'
-import { fleetOptions, type Source } from './data-folder.ts'
-import { createFleet } from './simulator/fleet.ts'
+import type { Source } from './data-folder.ts'
+import { wrap } from './relay/format.ts'
 import { inThisShell } from './terminal.ts'
 
-/** The result of a run, as lines for the console. */
-export function describeReport({
-  runId,
-  state,
-  reason,
-  counts,
-  devices,
-  firstRejects = [],
-  ...rest
-}: OnceReport): string[] {
+/** What every line of the first screen fits in. */
+const WIDTH = 80
+
+const lines = (text: string, indent = '') =>
+  wrap(text, WIDTH - indent.length).map((line) => indent + line)
+
+const many = (count: number, what: string) =>
+  `${count.toLocaleString('en-US')} ${what}${count === 1 ? '' : 's'}`
+
+/**
+ * The result of a run, as lines for the console: everything that was listed is accounted for. Of a simulated fleet, what
+ * can't be read is a fault of the simulator, and only counted.
+ */
+export function describeReport(
+  { runId, state, reason, counts, devices, firstRejects = [], ...rest }: OnceReport,
+  { kind }: Pick<Source, 'kind'>,
+): string[] {
   const { listed, imported, failed, parsed, written, duplicates, rejected } = counts
   const byName = (counts: Record<string, number>) =>
     Object.entries(counts).map(([name, times]) => `${name} × ${times}`)
   const unknown = byName(rest.unknownFields)
   const unreadable = byName(rest.unreadable)
-  const links = `${rest.linksRenewed} ${rest.linksRenewed === 1 ? 'link' : 'links'} renewed`
-  return [
-    `run ${runId}: ${state}${reason ? ` (${reason})` : ''} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`,
+  const account = [
+    ...lines(`run ${runId}: ${state} in ${rest.seconds} s, ${rest.rowsPerSecond} rows/s`),
+    ...(reason ? lines(reason, '  ') : []),
     `  files    ${listed} listed = ${imported} imported + ${failed} failed`,
-    `           ${rest.notReadyAtFirst} not ready at first, ${links}`,
+    `           ${rest.notReadyAtFirst} not ready at first, ${many(rest.linksRenewed, 'link')} renewed`,
     `  rows     ${parsed} parsed = ${written} written + ${duplicates} duplicates + ${rejected} rejected`,
     `  devices  ${devices} in the current snapshot`,
-    ...firstRejects.map(
-      ({ file, line, reason }) => `  rejected line ${line} of ${file}: ${reason}`,
-    ),
-    ...(unknown.length > 0 ? [`  unknown  ${unknown.join(', ')}`] : []),
-    ...(unreadable.length > 0 ? [`  can't be read: ${unreadable.join(', ')}`] : []),
   ]
+  if (kind === 'fleet' && state !== 'failed') return account
+  return [
+    ...account,
+    ...firstRejects.flatMap(describeReject),
+    ...(unknown.length > 0 ? lines(`unknown fields: ${unknown.join(', ')}`, '  ') : []),
+    ...(unreadable.length > 0 ? lines(`can't be read: ${unreadable.join(', ')}`, '  ') : []),
+  ]
+}
+
+/** A rejected line; of a long path the end, which tells files apart. */
+function describeReject({ file, line, reason }: NonNullable<OnceReport['firstRejects']>[number]) {
+  const rest = `  rejected line ${line} of : ${reason}`
+  const left = Math.max(WIDTH - rest.length, 24)
+  const path = file.length > left ? `…${file.slice(1 - left)}` : file
+  return lines(`rejected line ${line} of ${path}: ${reason}`, '  ')
 }
 
 /** What the current snapshot holds, counted over all its rows. */
-export async function describeDevices(table: Table): Promise<string[]> {
+export interface FleetCounts {
+  devices: number
+  modes: Record<string, number>
+  stale: number
+  unknown: number
+}
+
+export async function countFleet(table: Table): Promise<FleetCounts> {
   const modes = new Map<string, number>()
   const signatures = new Map<string, number>()
+  let devices = 0
   const select = ['avModeName', 'avIsSignatureUpToDate']
   for await (const { columns } of table.list({ select })) {
+    devices += 1
     countName(modes, String(columns.avModeName ?? 'no mode'))
     countName(signatures, String(columns.avIsSignatureUpToDate))
   }
-  const words = [...modes].sort(([, one], [, other]) => other - one)
-  const [stale, unknown] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
-  return [
-    `  modes    ${words.map(([mode, devices]) => `${mode} ${devices}`).join(', ')}`,
-    `  signatures  stale on ${stale} devices, unknown on ${unknown}`,
-  ]
+  const [stale = 0, unknown = 0] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
+  const sorted = [...modes].sort(([, one], [, other]) => other - one)
+  return { devices, modes: Object.fromEntries(sorted), stale, unknown }
 }
 
-/** Where the storage emulator listens, and where other tools find its connection string. */
-export const describeEmulator = (endpoints: Azurite['endpoints'], file: string): string =>
-  `storage emulator: ${Object.entries(endpoints)
-    .map(([service, origin]) => `${service.toLowerCase()} ${origin}`)
-    .join(', ')}\n  connection string for Storage Explorer: ${file}`
+/** Three sentences about the fleet. `open`: the open items by kind; null where there are no lists of them. */
+export function describeFleet(
+  fleet: FleetCounts | undefined,
+  source: Source,
+  open: Record<string, number> | null,
+): string[] {
+  const whose =
+    source.kind === 'files'
+      ? `Your ${many(source.files.length, 'file')} ${source.files.length === 1 ? 'holds' : 'hold'} `
+      : ''
+  const actions = Object.entries(open ?? {}).map(([kind, count]) => `${kind} ${count}`)
+  const sentences = fleet
+    ? [
+        `${whose}${many(fleet.devices, 'device')}. Antivirus mode: ${Object.entries(fleet.modes)
+          .map(([mode, count]) => `${mode} ${count.toLocaleString('en-US')}`)
+          .join(', ')}.`,
+        `Signatures are stale on ${many(fleet.stale, 'device')}, and unknown on ${many(fleet.unknown, 'device')}.`,
+      ]
+    : ['No snapshot is published: the reason is below.']
+  if (actions.length > 0) sentences.push(`Open now: ${actions.join(', ')}.`)
+  else if (source.kind === 'files')
+    sentences.push('Files say nothing about machine actions and investigations.')
+  return sentences.flatMap((one) => lines(one))
+}
 
-/** A running host: address, function key, its run, where its devices come from, and its data folder. */
+/** A running host with its function key, where its devices come from, and its data folder. */
 export interface Served {
   url: string
   key: string
-  report: OnceReport
   source: Source
   data: string
 }
 
-/** The page takes the key out of its address at once; only on a laptop is a key in an address good enough. */
-const portalLine = (url: string, key: string) =>
-  `\nLook at it (the key is in the address, for this machine only):\n  ${url}/api/portal#key=${encodeURIComponent(key)}`
+const about: Record<Source['kind'], string> = {
+  fleet:
+    'All of it is simulated: a Defender and a Tenable on this machine, with some faults of the real ones. npm start -- --faults lists more.',
+  files: 'Nothing is simulated beside your files, and no fault.',
+  upstream: 'The upstream is the one that you named.',
+  live: 'This is the real Defender. Nothing was imported yet: export start does it.',
+}
 
-/** Commands to try on a running host; each works when it is pasted into a shell. */
-export function describeTries({ url, key, report, source, data }: Served): string[] {
-  const curl = `curl -s -H 'x-functions-key: ${key}'`
+/** What serves, the page with the key in its address, three commands to try, and where the rest is. */
+export function describeServed({ url, key, source, data }: Served): string[] {
   const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
-  const [device] = source.kind === 'fleet' ? createFleet(fleetOptions(source)).truth() : []
+  const relay = (command: string, what: string) => {
+    const line = `npm run relay -- ${command}${folder}`
+    return folder === '' ? `  ${line.padEnd(48)}${what}` : `  ${line}`
+  }
+  const third: Record<Source['kind'], [command: string, what: string]> = {
+    fleet: ['items list machine-actions', 'what was done to devices'],
+    upstream: ['items list machine-actions', 'what was done to devices'],
+    files: ['export show', 'the import, file by file'],
+    live: ['export start --wait', 'import the antivirus health'],
+  }
   return [
-    portalLine(url, key),
-    '\nTry:',
-    `  ${curl} ${url}/api/status`,
-    ...(device ? [`  ${curl} ${url}/api/av-health/devices/${device.machineId}`] : []),
-    `  ${curl} ${url}/api/av-health/exports/${report.runId}`,
-    `  ${curl} ${url}/api/av-health/snapshots`,
-    `  ${curl} '${url}/api/events?limit=3'`,
-    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
-    `  ${curl} ${url}/api/subscriptions`,
-    // The simulator has one scan of each kind: 101 to 118, sessions and definitions.
-    `  ${curl} ${url}/api/scan-history/tenable/scans/101`,
-    `  ${curl} ${url}/api/scan-history/defender/definitions`,
-    `  ${curl} -X POST ${url}/api/av-health/exports -H 'content-type: application/json' -d '{"force":true}'`,
-    `  npm run relay -- status --url ${url}${folder}`,
-    '\nServing. The built-in receiver prints a line for each event that it gets.',
+    '',
+    ...lines(about[source.kind]),
+    '',
+    'Look at it (this address has the key: for this machine only):',
+    `${url}/api/portal#key=${encodeURIComponent(key)}`,
+    '',
+    relay('status', 'is all well, and if not, why'),
+    relay('events list --follow', 'changes as they happen'),
+    relay(...third[source.kind]),
+    '',
+    ...lines(`Serving on ${url}/api; docs/laptop.md has more commands, docs/api.md the routes.`),
     'Ctrl-C stops everything.',
   ]
 }
 
-/** Commands to try on a host with the real Defender; nothing was imported yet. */
-export function describeLiveTries(url: string, key: string): string[] {
-  const curl = `curl -s -H 'x-functions-key: ${key}'`
+/** Where the storage emulator listens, and where other tools find its connection string. */
+export function describeEmulator(endpoints: Azurite['endpoints'], file: string): string[] {
+  const ports = Object.entries(endpoints).map(
+    ([service, origin]) => `${service.toLowerCase()} ${new URL(origin).port}`,
+  )
   return [
-    portalLine(url, key),
-    '\nTry:',
-    `  ${curl} '${url}/api/status?preflight=true'`,
-    `  ${curl} '${url}/api/events?limit=3'`,
-    `  ${curl} '${url}/api/changes/machine-actions/items?limit=3'`,
-    `  ${curl} -X POST ${url}/api/av-health/exports`,
-    '\nServing the real Defender from this machine. Ctrl-C stops everything.',
+    `storage emulator on 127.0.0.1: ${ports.join(', ')}`,
+    ...lines(`connection string for Storage Explorer: ${file}`, '  '),
   ]
 }
 

@@ -3,7 +3,7 @@ import { preflight } from '../shared/app/preflight.ts'
 import { theApp } from '../shared/app.ts'
 import { AV_HEALTH } from '../shared/av-health/export.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
-import { exportOnce, followEvents, runTimer } from './app-client.ts'
+import { countOpen, exportOnce, followEvents, runTimer } from './app-client.ts'
 import { openDataFolder } from './data-folder.ts'
 import { readLocalSettings, refuseDeadUpstream } from './laptop.ts'
 import {
@@ -14,12 +14,12 @@ import {
   USAGE,
 } from './options.ts'
 import {
+  countFleet,
   describeChecks,
-  describeDevices,
   describeEmulator,
-  describeLiveTries,
+  describeFleet,
   describeReport,
-  describeTries,
+  describeServed,
 } from './report.ts'
 import { chooseSource, refuseMixture, refuseUnreadable } from './source.ts'
 import { startStack } from './stack.ts'
@@ -89,9 +89,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     refuseUnreadable(options, folder.state.source)
     const live = options.live ? readLocalSettings(options.settings) : undefined
     if (options.key) folder.state.keys.function = options.key
-    progress.say(
-      `starting storage emulator${live ? '' : ', simulated upstreams'} and functions host …`,
-    )
+    progress.say(`starting storage emulator and functions host …`)
     const stack = await startStack({
       folder,
       upstream: options.upstream,
@@ -109,12 +107,16 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const { master, function: key } = folder.state.keys
     try {
       folder.noteAddress(url)
-      for (const line of [`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
-        progress.say(line)
-      progress.say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
-      if (live) for (const line of describeChecks(await preflight(theApp()))) progress.say(line)
+      const say = (lines: string[]) => {
+        for (const line of lines) progress.say(line)
+      }
+      say([`host: ${url}`, `function key: ${key}`, `master key: ${master}`])
+      say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
+      if (live) say(describeChecks(await preflight(theApp())))
+      const { source, simulator } = stack
+      const served = { url, key, source, data: options.data }
       if (live && !options.once) {
-        for (const line of describeLiveTries(url, key)) progress.say(line)
+        say(describeServed(served))
         await Promise.race([aborted(signal), stack.broken])
         return 0
       }
@@ -124,26 +126,25 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
         stack.broken,
       )
       progress.end()
-      for (const line of describeReport(report)) progress.say(line)
-      for (const line of await describeSnapshot()) progress.say(line)
+      const open = source.kind === 'files' ? null : await countOpen(url, key)
+      progress.say('')
+      say(describeFleet(await countSnapshot(), source, open))
       if (options.once) {
+        say(['', ...describeReport(report, source)])
         process.stdout.write(`${JSON.stringify(report)}\n`)
         return report.ok ? 0 : 1
       }
-      const { simulator } = stack
+      say([...describeServed(served), '', ...describeReport(report, source)])
       if (simulator) {
         const receiver = simulator.receiver('npm-start')
-        const say = (line: string) => progress.say(toPlain(line))
-        await followEvents({ url, key, folder, receiver, say })
+        await followEvents({
+          url,
+          key,
+          folder,
+          receiver,
+          say: (line) => progress.say(toPlain(line)),
+        })
       }
-      for (const line of describeTries({
-        url,
-        key,
-        report,
-        source: stack.source,
-        data: options.data,
-      }))
-        progress.say(line)
       await Promise.race([aborted(signal), stack.broken])
       // It serves until it is stopped, so being stopped is a success.
       return 0
@@ -158,10 +159,10 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
   }
 }
 
-async function describeSnapshot(): Promise<string[]> {
+async function countSnapshot() {
   const { table } = await theApp().base()
   const current = await createRunLedger(table('Exports'), AV_HEALTH).current()
-  return current ? describeDevices(table(current.table)) : []
+  return current ? countFleet(table(current.table)) : undefined
 }
 
 /** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */

@@ -13,7 +13,47 @@ export type Problem = {
   errors?: { path: string; message: string }[]
 }
 
-export type StatusProblem = { title: string; fix: string }
+export type StatusProblem = {
+  code:
+    | 'setting-wrong'
+    | 'storage-unreachable'
+    | 'no-identity'
+    | 'forbidden'
+    | 'unreachable'
+    | 'incompatible'
+    | 'route-gone'
+    | 'route-not-found'
+    | 'route-ending'
+    | 'throttled'
+    | 'polls-stopped'
+    | 'poll-failed'
+    | 'poll-gap'
+    | 'not-polled-yet'
+    | 'items-missing'
+    | 'unknown-states'
+    | 'rows-rejected'
+    | 'rows-unreadable'
+    | 'runs-stopped'
+    | 'run-failed'
+    | 'run-waiting'
+    | 'snapshot-old'
+    | 'fields-unreadable'
+    | 'export-by-pages'
+    | 'deliveries-late'
+    | 'dead-letters'
+    | 'subscription-failing'
+    | 'subscription-disabled'
+    | 'subscription-retrying'
+    | 'subscription-paused'
+  severity: 'error' | 'warning' | 'notice'
+  title: string
+  // Null while it is not known.
+  since: string | null
+  cause: string
+  fix: string
+  // What follows from it.
+  consequences: string[]
+}
 
 export type UpstreamReport = {
   // unknown: no call yet, or the last one failed a while ago.
@@ -51,6 +91,8 @@ export type ChangesReport = {
     error: string | null
   } | null
   lastFailure: { startedAt: string; endedAt: string; error: string } | null
+  lastGoodPollAt: string | null
+  gap: { since: string; until: string } | null
   nextPollAt: string | null
   openItems: number
   oldestOpen: { id: string; since: string } | null
@@ -71,6 +113,7 @@ export type ExportsReport = {
     runId: string
     state: 'starting' | 'listing' | 'importing' | 'published' | 'unchanged' | 'empty' | 'failed'
     reason: string | null
+    startedAt: string
     progressAt: string
     waiting: { for: string; until: string } | null
     endedAt: string | null
@@ -601,7 +644,10 @@ export interface Answers {
   'GET /status': {
     version: string
     time: string
+    // degraded: an error or a warning. stopped: no section is set up.
     overall: 'ok' | 'degraded' | 'stopped'
+    // Errors and warnings, each once. A section names those that concern it.
+    problems: StatusProblem[]
     sections: {
       changes: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
       scanHistory: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
@@ -666,14 +712,16 @@ export interface Answers {
       // Rows of subscriptions and open deliveries that are skipped.
       unreadable: number
       failing: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
-      disabled: { id: string; callbackHost: string; reason: string | null }[]
+      disabled: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
+      // The others with pending deliveries; since: when the first one was to be posted.
+      waiting: { id: string; callbackHost: string; since: string }[]
       // Those whose receiver asked for more than 15 minutes.
-      paused: { id: string; callbackHost: string; until: string }[]
+      paused: { id: string; callbackHost: string; since: string | null; until: string }[]
     } | null
     avHealth: ExportsReport | null
     // Valid tickets by kind.
     tickets: Record<string, number> | null
-    // What will happen; nothing is wrong yet.
+    // What is good to know; nothing is wrong.
     notices: StatusProblem[]
     preflight?: {
       flow:

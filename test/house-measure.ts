@@ -12,6 +12,9 @@ const features = {
   'one sender a subscription, events about subscriptions': 5_300,
   'pauses that are shown, requests at once that join': 2_600,
   'batches written by hand, rows read without an await, merge joins': 24_200,
+  'no request for what is dispatched': 100,
+  'cached answers sent as they are, fewer comparisons of times': 2_200,
+  'tokens and budgets whose answer stalls': 400,
   'the page, tools for assistants': 16_500,
 }
 

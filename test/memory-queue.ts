@@ -128,7 +128,7 @@ const NEXT_BATCH_BELOW = 8
 
 /** Handles one received message like the host: deleted after a success, hidden after a failure, and finally poison. */
 export async function handleReceived(
-  { queue, poison, handle }: Service,
+  { queue, poison, handle }: Pick<Service, 'poison' | 'handle'> & { queue: QueueConsumer },
   message: Received,
 ): Promise<void> {
   try {

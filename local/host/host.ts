@@ -40,6 +40,8 @@ export interface HostOptions {
   clock: AdjustableClock
   /** Gets the lines of the console. */
   print(line: string): void
+  /** Sees every run of a function; by default nobody does. */
+  observe?<T>(name: string, run: () => Promise<T>): Promise<T>
 }
 
 /** A running host. */
@@ -55,7 +57,7 @@ const LONGEST_STOP_MS = 5000
 
 /** Starts a host on loopback; rejects with a ConfigError for a host.json with which the real host would not start either. */
 export async function startHost(options: HostOptions): Promise<Host> {
-  const { storage, settings, clock, print } = options
+  const { storage, settings, clock, print, observe = (_name, run) => run() } = options
   const hostJson = readHostJson(options.hostJson, settings)
   installContract()
   bypassProxy()
@@ -74,7 +76,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const extraInputs = Object.fromEntries(
       fn.clientBindings.map((name) => [name, { json: clientBinding(webhooks) }]),
     )
-    return invoker.invoke(fn.registration, fn.triggerName, { input, extraInputs, triggerMetadata })
+    const request = { input, extraInputs, triggerMetadata }
+    return observe(fn.name, () => invoker.invoke(fn.registration, fn.triggerName, request))
   }
   const engine = createEngine({
     store: await openStore(storage, hubName),

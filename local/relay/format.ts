@@ -8,6 +8,8 @@ export interface Table {
   title?: string
   rows: readonly unknown[]
   columns: Columns
+  /** The columns that are left out first where a line is too short for all. */
+  drop?: readonly string[]
 }
 
 /** Names with their values. */
@@ -16,8 +18,14 @@ export interface Facts {
   facts: readonly (readonly [name: string, value: unknown])[]
 }
 
+/** Sentences, each with facts about it; nothing of them is cut. */
+export interface Texts {
+  title?: string
+  texts: readonly { text: string; facts: readonly (readonly [name: string, value: unknown])[] }[]
+}
+
 /** A part of the output. */
-export type Block = Table | Facts
+export type Block = Table | Facts | Texts
 
 /** The cell of a row in a column. */
 export const cellOf = (row: unknown, from: Columns[string]): unknown =>
@@ -43,12 +51,14 @@ export const showFacts = (body: unknown): Block[] => [{ facts: factsOf(body) }]
 
 /** Shows the list `name` of an answer as a table. */
 export const showList =
-  (name: string, columns: Columns) =>
-  (body: unknown): Block[] => [{ rows: pickList(body, name), columns }]
+  (name: string, columns: Columns, drop?: readonly string[]) =>
+  (body: unknown): Block[] => [{ rows: pickList(body, name), columns, drop }]
 
 const GAP = '  '
 const NARROWEST = 10
-const FACT_LINES = 4
+const INDENT = '  '
+/** More lines of one text are cut. */
+const MAX_LINES = 4
 const WIDE =
   /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\uff01-\uff60]/u
 
@@ -59,57 +69,95 @@ export interface Page {
   width: number | undefined
 }
 
-/** The lines of blocks: columns aligned, long texts cut to the terminal, control characters escaped. */
+/** The lines of blocks: columns aligned, long texts wrapped to the terminal, control characters escaped. */
 export function formatBlocks(blocks: readonly Block[], page: Page): string[] {
   return blocks.flatMap((block) => {
-    const isEmpty =
-      'rows' in block ? block.rows.length === 0 : block.facts.length === 0 || !page.isFirst
-    if (isEmpty) return []
-    const lines = 'rows' in block ? formatTable(block, page) : formatFacts(block, page)
-    return block.title ? ['', block.title, ...lines] : lines
+    const lines = formatBlock(block, page)
+    return block.title && lines.length > 0 ? ['', block.title, ...lines] : lines
   })
+}
+
+function formatBlock(block: Block, page: Page): string[] {
+  const { isFirst, width = Number.POSITIVE_INFINITY } = page
+  if ('rows' in block) return block.rows.length === 0 ? [] : formatTable(block, page)
+  if (!isFirst) return []
+  if ('facts' in block) return formatFacts(block.facts, width)
+  return block.texts.flatMap(({ text, facts }) => [
+    ...wrap(toPlain(text), width),
+    ...formatFacts(facts, width - INDENT.length).map((line) => INDENT + line),
+  ])
 }
 
 function formatTable(
-  { title, rows, columns }: Table,
+  { title, rows, columns, drop = [] }: Table,
   { isFirst, width = Number.POSITIVE_INFINITY }: Page,
 ): string[] {
-  const sources = Object.values(columns)
   const head = title || isFirst ? [Object.keys(columns)] : []
-  const cells = [
-    ...head,
-    ...rows.map((row) => sources.map((source) => shortTime(toCell(cellOf(row, source))))),
+  let names = Object.keys(columns)
+  let toText = longTime
+  const cells = () => [
+    ...head.map(() => names),
+    ...rows.map((row) => names.map((name) => toText(toCell(cellOf(row, columns[name] ?? ''))))),
   ]
-  const widths = fit(
-    sources.map((_, column) => longest(cells.map((row) => row[column] ?? ''))),
-    width,
-  )
-  return cells.map((row) => {
-    const line = widths.map((one, column) => pad(cut(row[column] ?? '', one), one)).join(GAP)
-    return cut(line.trimEnd(), width)
+  const natural = () => names.map((_, column) => longest(cells().map((row) => row[column] ?? '')))
+  if (total(natural()) > width) toText = shortTime
+  for (const name of drop) {
+    if (total(natural()) <= width) break
+    names = names.filter((one) => one !== name)
+  }
+  const widths = fit(natural(), width)
+  return cells().flatMap((row) => {
+    const wrapped = widths.map((one, column) => wrap(row[column] ?? '', one, MAX_LINES))
+    return Array.from({ length: longestOf(wrapped) }, (_, line) =>
+      widths
+        .map((one, column) => pad(wrapped[column]?.[line] ?? '', one))
+        .join(GAP)
+        .trimEnd(),
+    )
   })
 }
 
-function formatFacts({ facts }: Facts, { width = Number.POSITIVE_INFINITY }: Page): string[] {
+function formatFacts(facts: Facts['facts'], width: number): string[] {
   const names = facts.map(([name]) => toPlain(name))
   const nameWidth = longest(names)
-  return facts.map(([, value], index) => {
-    return cut(`${pad(names[index] ?? '', nameWidth)}${GAP}${toCell(value)}`, width * FACT_LINES)
-  })
+  const left = Math.max(width - nameWidth - GAP.length, NARROWEST)
+  return facts.flatMap(([, value], index) =>
+    wrap(toCell(value), left).map(
+      (line, at) => `${pad(at === 0 ? (names[index] ?? '') : '', nameWidth)}${GAP}${line}`,
+    ),
+  )
 }
 
-/**
- * The widths of the columns that fit in a line: the widest is cut first, except the first column, which names the row.
- * Columns that would be too narrow to read are left out at the end.
- */
+/** The lines of a text: broken at spaces, words that are too long anywhere. */
+export function wrap(text: string, width: number, maxLines = Number.POSITIVE_INFINITY): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    const joined = line === '' ? word : `${line} ${word}`
+    if (widthOf(joined) <= width) {
+      line = joined
+      continue
+    }
+    if (line !== '') lines.push(line)
+    line = word
+    while (widthOf(line) > width) {
+      const first = start(line, width)
+      lines.push(first)
+      line = line.slice(first.length)
+    }
+  }
+  lines.push(line)
+  if (lines.length <= maxLines) return lines
+  return [...lines.slice(0, maxLines - 1), `${start(lines[maxLines - 1] ?? '', width - 1)}…`]
+}
+
+/** The widths of the columns that fit in a line: the widest shrinks first; those that are too narrow then are left out. */
 function fit(natural: readonly number[], width: number): number[] {
-  const least = natural.map((one, column) => (column === 0 ? one : Math.min(one, NARROWEST)))
+  const least = natural.map((one) => Math.min(one, NARROWEST))
   const count = natural.findLastIndex((_, last) => total(least.slice(0, last + 1)) <= width) + 1
   const widths = natural.slice(0, Math.max(count, 1)).map((one) => Math.min(one, width))
-  while (total(widths) > width && widths.length > 1) {
-    const widest = Math.max(...widths.slice(1))
-    widths[widths.lastIndexOf(widest)] = widest - 1
-  }
+  while (total(widths) > width && widths.length > 1)
+    widths[widths.lastIndexOf(Math.max(...widths))] = Math.max(...widths) - 1
   return widths
 }
 
@@ -117,8 +165,25 @@ const total = (widths: readonly number[]): number =>
   widths.reduce((sum, one) => sum + GAP.length + one, -GAP.length)
 
 /** Tables show times without fractions of a second. */
-const shortTime = (cell: string): string =>
+const longTime = (cell: string): string =>
   cell.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$/, '$1Z')
+
+/** Where a line is short, also without year and zone: UTC. */
+const shortTime = (cell: string): string =>
+  cell.replace(/^\d{4}-(\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/, '$1 $2')
+
+/** A number of seconds with its unit. */
+export function sayDuration(seconds: unknown): string | null {
+  if (typeof seconds !== 'number') return null
+  const [unit, size] = (
+    [
+      ['d', 86_400],
+      ['h', 3600],
+      ['min', 60],
+    ] as const
+  ).find(([, one]) => seconds >= 2 * one) ?? ['s', 1]
+  return `${Math.floor(seconds / size)} ${unit}`
+}
 
 function toCell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '–'
@@ -126,6 +191,9 @@ function toCell(value: unknown): string {
   if (isRecord(value) && Object.keys(value).length === 0) return '–'
   return toPlain(typeof value === 'object' ? JSON.stringify(value) : String(value))
 }
+
+const longestOf = (lists: readonly string[][]): number =>
+  Math.max(...lists.map(({ length }) => length))
 
 const longest = (texts: readonly string[]): number =>
   texts.reduce((most, one) => Math.max(most, widthOf(one)), 0)
@@ -138,16 +206,16 @@ const widthOfOne = (character: string): number => (WIDE.test(character) ? 2 : 1)
 const pad = (text: string, width: number): string =>
   text + ' '.repeat(Math.max(0, width - widthOf(text)))
 
-function cut(text: string, width: number): string {
-  if (widthOf(text) <= width) return text
-  let kept = ''
-  let left = width - 1
+/** As many characters of a text as a width has, at least one. */
+function start(text: string, width: number): string {
+  let found = ''
+  let left = width
   for (const character of text) {
     left -= widthOfOne(character)
-    if (left < 0) break
-    kept += character
+    if (left < 0 && found !== '') break
+    found += character
   }
-  return `${kept}…`
+  return found
 }
 
 /** Whether a value of JSON is an object. */

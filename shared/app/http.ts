@@ -98,7 +98,8 @@ export function bindRoutes<Deps>(
       try {
         // Read first: a wrong request gets 400 even while the section is not set up.
         const input = await readRequest(route, request, theApp().publicBaseUrl)
-        return toSafe(toResponse(await route.handle(input, await deps({ ...traced, client }))))
+        const reply = await route.handle(input, await deps({ ...traced, client }))
+        return toSafe(await toResponse(reply, request.headers.get('accept-encoding')))
       } catch (error) {
         const problem = toProblem(error, context.invocationId, correlation)
         if (!problem) {

@@ -34,7 +34,7 @@ import {
   flows,
   readFlow,
 } from './flows.ts'
-import { unreachable, upstreamFix } from './problems.ts'
+import { unreachable, upstreamFix } from './upstream-problems.ts'
 
 /**
  * Checks whether each flow can run: settings, storage, token, grant, and one cheap live call. The health of the upstreams

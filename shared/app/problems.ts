@@ -1,240 +1,131 @@
-import { z } from 'zod'
 import type { App } from '../app.ts'
-import type { ChangesReport } from '../changes/poll-state.ts'
-import type { DeliveryReport } from '../events/subscriptions/view.ts'
-import { type ExportsReport, STILL_MS } from '../exports/view.ts'
-import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
-import { isTokenError } from '../platform/credential.ts'
-import { ConfigError } from '../platform/errors.ts'
-import { DAY_MS, MINUTE_MS } from '../platform/time.ts'
-import type { DeprecationMonitor, UpstreamReport } from '../platform/upstream-health.ts'
-import { grantDefender } from './fixes.ts'
-import { type Flow, flows } from './flows.ts'
+import { storageProblem } from '../platform/error-responses.ts'
+import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
+import type { Facts, Loaded } from './facts.ts'
+import { findPollProblems, findRunProblems } from './flow-problems.ts'
+import {
+  createFindings,
+  type Findings,
+  type ProblemCode,
+  type SectionName,
+} from './problem-codes.ts'
+import { findUpstreamProblems } from './upstream-problems.ts'
 
-/** Something that is wrong, and what the operator can do about it. */
-export const problemSchema = z.strictObject({ title: z.string(), fix: z.string() })
-export type Problem = z.infer<typeof problemSchema>
+/** What each part of the facts is for, and the sections of the status that it concerns. */
+const parts: [keyof Facts, what: string, sections: SectionName[]][] = [
+  ['defender', 'calls to Defender', ['changes', 'scanHistory', 'avHealth']],
+  ['tenable', 'look-ups of Tenable scans', ['scanHistory']],
+  ['scanHistory', 'look-ups of scans', ['scanHistory']],
+  ['changes', 'polls', ['changes']],
+  ['events', 'events and deliveries', ['changes']],
+  ['avHealth', 'antivirus health', ['avHealth']],
+  ['tickets', 'tickets', []],
+]
 
-/** A value for a report, or why there is none. */
-export interface Loaded<T> {
-  value: T | null
-  missing: ConfigError | null
-  /** The data account did not answer, or no identity is signed in to use it. */
-  isStorageDown: boolean
+/** All problems that the facts show. One cause makes one; what follows from it is listed under it. */
+export function findProblems(
+  facts: Facts,
+  { env, isTenableOff }: Pick<App, 'env' | 'isTenableOff'>,
+) {
+  const findings = createFindings()
+  // Without any key Tenable is off; with only one of its settings it is a mistake.
+  findLost(findings, facts, isTenableOff ? parts.filter(([part]) => part !== 'tenable') : parts)
+  const roots = findUpstreamProblems(findings, facts, env)
+  findPollProblems(findings, facts, roots)
+  findRunProblems(findings, facts, roots)
+  findDeliveryProblems(findings, facts)
+  return findings.all()
 }
 
-/** Loads a value for a report; a missing setting or a failure of the data account does not throw. */
-export async function tryLoad<T>(make: () => Promise<T>): Promise<Loaded<T>> {
-  const failed = { value: null, missing: null, isStorageDown: false }
-  try {
-    return { ...failed, value: await make() }
-  } catch (error) {
-    if (error instanceof ConfigError) return { ...failed, missing: error }
-    if (isStorageFailure(error) || isIdentityFailure(error))
-      return { ...failed, isStorageDown: true }
-    throw error
+/** What could not be read: wrong settings, the data account, its rows. */
+function findLost({ add }: Findings, facts: Facts, loaded: typeof parts) {
+  for (const [part, what, sections] of loaded) {
+    const { missing, failure } = facts[part] as Loaded<unknown>
+    for (const { setting, problem, fix } of missing?.problems ?? [])
+      add('setting-wrong', sections, {
+        title: `${setting} ${problem}`,
+        cause: `the value of ${setting} in the settings of the app`,
+        fix: fix ?? `Set ${setting} in the settings of the function app.`,
+        consequences: [`${what}: off`],
+      })
+    const consequences = [`${what}: not read`]
+    if (failure?.code === 'storage-unreachable')
+      add(failure.code, sections, {
+        ...storageProblem,
+        cause: `RELAY_STORAGE: ${failure.reason}`,
+        consequences,
+      })
+    if (failure?.code === 'rows-unreadable')
+      add(failure.code, sections, {
+        title: 'Stored rows can not be read',
+        cause: failure.reason,
+        fix: 'Report it with the log, unless a newer version of the app wrote them.',
+        consequences,
+      })
   }
 }
 
-export const settingProblems = ({ problems }: ConfigError): Problem[] =>
-  problems.map(({ setting, problem, fix }) => ({
-    title: `${setting} ${problem}`,
-    fix: fix ?? `Set ${setting} in the settings of the function app.`,
-  }))
+/** An event that is not dispatched after this time, or a delivery that is not posted, is late. */
+const LATE_MS = 10 * MINUTE_MS
+/** A receiver that fails for less time may only be restarting. */
+const FAILING_MS = 5 * MINUTE_MS
 
-export const unreachable =
-  'Check the network of the function app and the health of the service; the app tries again by itself.'
-const incompatible =
-  'The service does not take the calls of this version: check its base URL, and look for a newer version of this app.'
-const upstreamFixes: Record<
-  'Defender' | 'Tenable',
-  Partial<Record<UpstreamReport['state'], string>>
-> = {
-  Defender: {
-    'no-identity':
-      'Give the app an identity and set AZURE_CLIENT_ID to its client id; on a laptop sign in with az login.',
-    forbidden:
-      "Grant the app's identity the missing app role on WindowsDefenderATP; new roles show in tokens after hours.",
-    gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
-    throttled:
-      'Another app may be using the same app registration: limits count per application and tenant.',
-    incompatible,
-    unreachable,
-  },
-  Tenable: {
-    forbidden:
-      'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
-    gone: 'The route is gone: check TENABLE_BASE_URL.',
-    throttled: 'Another program may be using the same keys: limits count per Tenable user.',
-    incompatible,
-    unreachable,
-  },
-}
-
-export const upstreamFix = (name: keyof typeof upstreamFixes, state: UpstreamReport['state']) =>
-  upstreamFixes[name][state] ?? unreachable
-
-/** What is wrong with an upstream, or with one flow that calls it. */
-export function upstreamProblems(
-  name: keyof typeof upstreamFixes,
-  { state, lastError }: UpstreamReport,
-  flow?: string,
-): Problem[] {
-  const general = upstreamFixes[name][state]
-  if (!general) return []
-  const { title = '', missing = [] } = lastError ?? {}
-  const [first] = state === 'no-identity' ? [] : missing
-  const fix =
-    name === 'Defender' && first !== undefined ? `${grantDefender(first, null)} (${LATE})` : general
-  const lacks = first === undefined ? '' : ` (missing: ${missing.join(' or ')})`
-  const who = isTokenError(title) ? 'the token endpoint' : name
-  return [{ title: `${flow ? `${flow}: ` : ''}${who} is ${state}: ${title}${lacks}`, fix }]
-}
-
-const LATE =
-  'tokens show a new role after minutes to a day; GET /api/status?preflight=true checks at once'
-
-export function runProblems(report: ExportsReport | null, now: Date): Problem[] {
-  const { lastRun: last, skippedRows = [] } = report ?? {}
-  const problems: Problem[] = []
-  if (last?.state === 'failed') {
-    const run = `/api/av-health/exports/${last.runId}`
-    problems.push({
-      title: `Export run ${last.runId} failed: ${last.reason ?? 'no reason is known'}`,
-      fix:
-        last.guard && last.devices > 0
-          ? `Compare with the Defender portal; POST ${run}/publish publishes it within 24 hours.`
-          : `GET ${run} shows every file; the next scheduled run starts again.`,
+export function findDeliveryProblems(
+  findings: Findings,
+  { events, now }: Pick<Facts, 'events' | 'now'>,
+) {
+  if (!events.value) return
+  const { dead, unreadable, failing, disabled, paused, waiting } = events.value.deliveries
+  const add = (code: ProblemCode, texts: Parameters<Findings['add']>[2]) =>
+    findings.add(code, ['changes'], texts)
+  const ageOf = (since: string | null) => now.getTime() - Date.parse(since ?? '')
+  if (dead > 0)
+    add('dead-letters', {
+      title: `${dead} ${dead === 1 ? 'delivery is a dead letter' : 'deliveries are dead letters'}`,
+      cause: 'Their receivers failed for days or refused them, or their events expired first.',
+      fix: 'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.',
     })
-  }
-  if (last?.waiting && now.getTime() - Date.parse(last.progressAt) >= STILL_MS)
-    problems.push({
-      title: `Export run ${last.runId} stands still since ${last.progressAt}: it waits for ${last.waiting.for}`,
-      fix: `Nothing: it continues by itself at ${last.waiting.until} at the latest.`,
-    })
-  if (skippedRows.length > 0)
-    problems.push({
-      title: `Rows of table Exports can't be read: ${skippedRows.slice(0, 3).join(', ')}`,
-      fix: 'Delete them, unless a newer version of the app wrote them.',
-    })
-  return problems
-}
-
-/** After so long without a poll, polling has stopped, which is not the same as no changes. */
-const STOPPED_MS = 15 * MINUTE_MS
-
-export function deliveryProblems({
-  dead,
-  unreadable,
-  failing,
-  disabled,
-  paused,
-}: DeliveryReport): Problem[] {
-  const problems = [
-    ...failing.map(({ id, callbackHost, reason }) => ({
+  for (const { id, callbackHost, since, reason } of failing)
+    add(ageOf(since) < FAILING_MS ? 'subscription-retrying' : 'subscription-failing', {
       title: `Subscription ${id} to ${callbackHost} is failing: ${reason ?? ''}`,
+      since,
+      cause: `the last answer of ${callbackHost}: ${reason ?? 'none'}`,
       fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
-    })),
-    ...disabled.map(({ id, callbackHost, reason }) => ({
+    })
+  for (const { id, callbackHost, since, reason } of disabled)
+    add('subscription-disabled', {
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,
+      since,
+      cause: `the last answer of ${callbackHost}: ${reason ?? 'none'}`,
       fix: `POST /api/subscriptions/${id}/enable once the receiver is fixed, or delete it.`,
-    })),
-    ...paused.map(({ id, callbackHost, until }) => ({
+    })
+  for (const { id, callbackHost, until, since } of paused)
+    add('subscription-paused', {
       title: `Subscription ${id} to ${callbackHost} is paused until ${until}: the receiver asked for it`,
+      since,
+      cause: `${callbackHost} answered with Retry-After`,
       fix: `Nothing, or POST /api/subscriptions/${id}/enable: that ends the pause.`,
+    })
+  const late = [
+    ...waiting.map(({ id, callbackHost, since }) => ({ what: `${id} to ${callbackHost}`, since })),
+    ...Object.entries(events.value.streams).map(([stream, { lagSeconds }]) => ({
+      what: `events of ${stream}`,
+      since: new Date(now.getTime() - lagSeconds * SECOND_MS).toISOString(),
     })),
   ]
+  for (const { what, since } of late)
+    if (ageOf(since) > LATE_MS)
+      add('deliveries-late', {
+        title: 'Deliveries wait, and their receivers do not fail',
+        since,
+        cause: 'The queue triggers or the timer dispatch-events do not run.',
+        fix: 'Restart the function app, and check that its functions are not disabled.',
+        consequences: [`${what}: waiting since ${since}`],
+      })
   if (unreadable > 0)
-    problems.push({
+    add('rows-unreadable', {
       title: `${unreadable} rows of subscriptions or deliveries can't be read and are skipped`,
+      cause: 'Another version of the app, or somebody else, wrote them.',
       fix: 'Delete them in tables Subscriptions and Deliveries, and subscribe again where one is missing.',
     })
-  if (dead === 0) return problems
-  const what = dead === 1 ? 'delivery is a dead letter' : 'deliveries are dead letters'
-  const fix =
-    'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.'
-  return [{ title: `${dead} ${what}`, fix }, ...problems]
-}
-
-export function pollProblems(reports: Record<string, ChangesReport>, now: Date): Problem[] {
-  return Object.entries(reports).flatMap(([name, { lastPoll, openItems, unknownStates }]) => {
-    const problems: Problem[] = []
-    if (lastPoll?.error) {
-      const title = `The last poll of ${name} failed: ${lastPoll.error}`
-      problems.push({ title, fix: 'The next poll tries again.' })
-    }
-    if (lastPoll?.missing) {
-      const title = `Defender does not know ${lastPoll.missing} of ${openItems} open ${name}, all at once`
-      problems.push({ title, fix: 'None counts as gone. Check in the portal whether they exist.' })
-    }
-    if (lastPoll && now.getTime() - Date.parse(lastPoll.startedAt) > STOPPED_MS) {
-      const fix = 'Check that the function app runs and that its timers are not disabled.'
-      problems.push({ title: `No poll of ${name} since ${lastPoll.startedAt}`, fix })
-    }
-    const unknown = Object.keys(unknownStates)
-    if (unknown.length > 0) {
-      const fix =
-        'Events carry them unchanged, and they never count as terminal; a newer version may know them.'
-      problems.push({ title: `Unknown states among the ${name}: ${unknown.join(', ')}`, fix })
-    }
-    return problems
-  })
-}
-
-/**
- * Message Center post MC1220762: Microsoft's older Defender APIs stop on this day. It does not say which routes it means,
- * and most routes that the app calls have no counterpart in Microsoft Graph.
- */
-const retirement = { post: 'MC1220762', endsAt: '2027-02-01T00:00:00.000Z' }
-/** From so many days before the status shows the end, and an alert fires. */
-const NOTICE_DAYS = 120
-const ALERT_DAYS = 30
-
-/** Every coming end of an endpoint: known by its date, or announced in the answers of an upstream. */
-export async function comingEnds(app: App) {
-  const announced = await Promise.all([
-    announcedBy('defender', app.defender),
-    announcedBy('tenable', app.tenable),
-  ])
-  return [...byDate(app.clock.now()), ...announced.flat()]
-}
-
-function byDate(now: Date) {
-  const daysLeft = Math.ceil((Date.parse(retirement.endsAt) - now.getTime()) / DAY_MS)
-  // After that day the answers show it.
-  if (daysLeft < 0 || daysLeft > NOTICE_DAYS) return []
-  const isNear = daysLeft <= ALERT_DAYS
-  return [{ cause: 'date' as const, upstream: 'defender', ...retirement, daysLeft, isNear }]
-}
-
-async function announcedBy(
-  upstream: 'defender' | 'tenable',
-  open: () => Promise<{ deprecation: DeprecationMonitor }>,
-) {
-  const { value } = await tryLoad(async () => (await open()).deprecation.report())
-  return value ? [{ cause: 'announced' as const, upstream, isNear: true, ...value }] : []
-}
-
-/** A coming end in words: nothing is wrong yet. */
-export const toNotice = (end: Awaited<ReturnType<typeof comingEnds>>[number]): Problem => ({
-  title:
-    end.cause === 'date'
-      ? `Defender's API may end on ${end.endsAt.slice(0, 10)}, in ${end.daysLeft} days (${end.post})`
-      : `${end.upstream === 'defender' ? 'Defender' : 'Tenable'} announces the end of ${end.call}${end.endsAt ? ` on ${end.endsAt.slice(0, 10)}` : ''}`,
-  fix: 'Read the announcement, and look for a newer version of this app before that day.',
-})
-
-/** What the last calls of each flow to Defender say, by section: one flow that is refused stops no other. */
-export async function flowProblems(app: App): Promise<Record<Flow['section'], Problem[]>> {
-  const { healthFor } = await app.defender()
-  const found: Record<Flow['section'], Problem[]> = { changes: [], scanHistory: [], avHealth: [] }
-  const used = flows.filter(({ isUnused }) => !isUnused(app.env))
-  const reports = await Promise.all(
-    used.map(({ family }) => (family ? healthFor(family).report() : undefined)),
-  )
-  for (const [index, { section, title }] of used.entries()) {
-    const report = reports[index]
-    if (report) found[section].push(...upstreamProblems('Defender', report, title))
-  }
-  return found
 }

@@ -1,34 +1,19 @@
 import { z } from 'zod'
 import type { App } from '../app.ts'
-import { changesReportSchema, reportChanges } from '../changes/poll-state.ts'
-import { resources } from '../changes/resources/index.ts'
-import { reportStream, streamReportSchema } from '../events/feed/read.ts'
-import { deliveryReportSchema, reportDeliveries } from '../events/subscriptions/view.ts'
-import { exportsReportSchema, reportExports } from '../exports/view.ts'
-import type { Budget } from '../platform/budget.ts'
-import { storageProblem } from '../platform/error-responses.ts'
+import { changesReportSchema } from '../changes/poll-state.ts'
+import { streamReportSchema } from '../events/feed/read.ts'
+import { deliveryReportSchema } from '../events/subscriptions/view.ts'
+import { exportsReportSchema } from '../exports/view.ts'
+import type { ConfigError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { defineRoute } from '../platform/route.ts'
-import { nextRun } from '../platform/schedule.ts'
-import { type UpstreamHealth, upstreamReportSchema } from '../platform/upstream-health.ts'
+import { upstreamReportSchema } from '../platform/upstream-health.ts'
+import { loadFacts } from './facts.ts'
 import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
-import {
-  comingEnds,
-  deliveryProblems,
-  flowProblems,
-  type Loaded,
-  type Problem,
-  pollProblems,
-  problemSchema,
-  runProblems,
-  settingProblems,
-  toNotice,
-  tryLoad,
-  upstreamProblems,
-} from './problems.ts'
+import { type Found, type Problem, problemSchema, type SectionName } from './problem-codes.ts'
+import { findProblems } from './problems.ts'
 import { VERSION } from './sections/base.ts'
-import { streams } from './sections/events.ts'
 
 export interface StatusDeps extends Traced {
   app: App
@@ -52,7 +37,12 @@ const upstreamSchema = upstreamReportSchema
 const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
-  overall: z.enum(['ok', 'degraded', 'stopped']),
+  overall: z
+    .enum(['ok', 'degraded', 'stopped'])
+    .describe('degraded: an error or a warning. stopped: no section is set up.'),
+  problems: z
+    .array(problemSchema)
+    .describe('Errors and warnings, each once. A section names those that concern it.'),
   sections: z.strictObject({
     changes: sectionSchema,
     scanHistory: sectionSchema,
@@ -64,7 +54,7 @@ const statusSchema = z.strictObject({
   deliveries: deliveryReportSchema.nullable(),
   avHealth: exportsReportSchema.nullable(),
   tickets: z.record(z.string(), z.int()).nullable().describe('Valid tickets by kind.'),
-  notices: z.array(problemSchema).describe('What will happen; nothing is wrong yet.'),
+  notices: z.array(problemSchema).describe('What is good to know; nothing is wrong.'),
   preflight: preflightSchema.optional(),
 })
 
@@ -83,113 +73,56 @@ export const status = defineRoute<StatusDeps>()({
   }),
   answers: { 200: { description: 'The status.', body: statusSchema } },
   async handle({ query }, deps) {
-    const now = deps.app.clock.now()
+    const { app } = deps
     // First, since the rest of the status shows its result.
     const checks =
       query.preflight === 'true'
-        ? await deps.app.joinChecks('preflight', () => preflight(deps.app))
+        ? await app.joinChecks('preflight', () => preflight(app))
         : undefined
-    const defender = await tryLoad(() => upstreamReport(deps.app.defender))
-    const tenable = await tryLoad(() => upstreamReport(deps.app.tenable))
-    const scanHistory = await tryLoad(deps.app.scanHistory)
-    const changes = await tryLoad(() => changesReports(deps, now))
-    const events = await tryLoad(() => eventsReport(deps, now))
-    const avHealth = await tryLoad(() => avHealthReport(deps, now))
-    const tickets = await tryLoad(async () => (await deps.app.base()).tickets.report())
-    const { value: flows } = await tryLoad(() => flowProblems(deps.app))
-    const { value: ends } = await tryLoad(() => comingEnds(deps.app))
-    const tenableProblems = tenable.value ? upstreamProblems('Tenable', tenable.value) : []
-    // Without any key Tenable is off; with only one of its settings it is a mistake.
-    const tenableMistakes =
-      tenable.missing && !deps.app.isTenableOff ? settingProblems(tenable.missing) : []
+    const facts = await loadFacts(app, deps)
+    const { now, defender, tenable, scanHistory, changes, events, avHealth, tickets } = facts
+    const found = findProblems(facts, app)
+    const problems = found.filter(({ severity }) => severity !== 'notice')
+    const section = (name: SectionName, missing: ConfigError | null) => {
+      const own = problems.filter(({ sections }) => sections.includes(name)).map(toProblem)
+      const state = missing ? 'unconfigured' : own.length > 0 ? 'degraded' : 'ok'
+      return { state, problems: own } as const
+    }
     const sections = {
-      changes: section(changes, [
-        ...(flows?.changes ?? []),
-        ...(changes.value ? pollProblems(changes.value, now) : []),
-        ...(events.value ? deliveryProblems(events.value.deliveries) : []),
-      ]),
+      changes: section('changes', changes.missing),
       // Each source works without the other.
       scanHistory: section(
-        {
-          ...scanHistory,
-          missing: scanHistory.missing ?? (tenable.value ? null : defender.missing),
-        },
-        [
-          ...(defender.missing ? settingProblems(defender.missing) : (flows?.scanHistory ?? [])),
-          ...tenableMistakes,
-          ...tenableProblems,
-        ],
+        'scanHistory',
+        scanHistory.missing ?? (tenable.value ? null : defender.missing),
       ),
-      avHealth: section(avHealth, [
-        ...(flows?.avHealth ?? []),
-        ...runProblems(avHealth.value, now),
-      ]),
+      avHealth: section('avHealth', avHealth.missing),
     }
-    const states = Object.values(sections).map(({ state }) => state)
-    const overall = states.every((state) => state === 'ok')
-      ? 'ok'
-      : states.every((state) => state === 'unconfigured')
-        ? 'stopped'
-        : 'degraded'
+    const isStopped = Object.values(sections).every(({ state }) => state === 'unconfigured')
     return {
       status: 200,
       body: {
         version: VERSION,
         time: now.toISOString(),
-        overall,
+        overall: isStopped ? 'stopped' : problems.length > 0 ? 'degraded' : 'ok',
+        problems: problems.map(toProblem),
         sections,
-        upstreams: { defender: defender.value, tenable: tenable.value },
-        changes: changes.value,
-        events: events.value?.events ?? null,
+        upstreams: {
+          defender: defender.value?.report ?? null,
+          tenable: tenable.value?.report ?? null,
+        },
+        changes: changes.value && mapValues(changes.value, ({ report }) => report),
+        events: events.value?.streams ?? null,
         deliveries: events.value?.deliveries ?? null,
-        avHealth: avHealth.value,
+        avHealth: avHealth.value?.report ?? null,
         tickets: tickets.value,
-        notices: (ends ?? []).map(toNotice),
+        notices: found.filter(({ severity }) => severity === 'notice').map(toProblem),
         preflight: checks,
       } satisfies z.infer<typeof statusSchema>,
     }
   },
 })
 
-async function upstreamReport<F extends string>(
-  open: () => Promise<{ health: UpstreamHealth; budget: Budget<F> }>,
-) {
-  const { health, budget } = await open()
-  const [report, budgets] = await Promise.all([health.report(), budget.report()])
-  return { ...report, budgets }
-}
+const toProblem = ({ sections: _sections, ...problem }: Found): Problem => problem
 
-async function changesReports({ app, ...traced }: StatusDeps, now: Date) {
-  const { context: pollContext, scheduleFor } = await app.changes()
-  const reports = resources.map(
-    async ({ name }) =>
-      [
-        name,
-        await reportChanges(pollContext(name, traced), nextRun(scheduleFor(name), now)),
-      ] as const,
-  )
-  return Object.fromEntries(await Promise.all(reports))
-}
-
-async function eventsReport({ app, ...traced }: StatusDeps, now: Date) {
-  const { feed, events } = await app.events()
-  const reports = streams.map(async (name) => [name, await reportStream(feed, name, now)] as const)
-  return {
-    events: Object.fromEntries(await Promise.all(reports)),
-    deliveries: await reportDeliveries(events(traced)),
-  }
-}
-
-async function avHealthReport({ app, ...traced }: StatusDeps, now: Date) {
-  const { engine, schedule } = await app.avHealth()
-  return reportExports(engine(traced), nextRun(schedule, now))
-}
-
-function section(
-  { missing, isStorageDown }: Loaded<unknown>,
-  problems: Problem[],
-): z.infer<typeof sectionSchema> {
-  if (missing) return { state: 'unconfigured', problems: settingProblems(missing) }
-  const all = isStorageDown ? [storageProblem] : problems
-  return { state: all.length > 0 ? 'degraded' : 'ok', problems: all }
-}
+const mapValues = <T, U>(record: Record<string, T>, map: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))

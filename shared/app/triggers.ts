@@ -6,11 +6,10 @@ import { AV_HEALTH } from '../av-health/export.ts'
 import { poll } from '../changes/poll.ts'
 import { isExpectedError } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
-import { deliver, handlePoison } from '../events/delivery/deliver.ts'
+import { deliver } from '../events/delivery/deliver.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
 import { wakeAll } from '../events/delivery/wake.ts'
-import type { EventsDeps } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/feed.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import type { ExportEngine } from '../exports/engine.ts'
@@ -74,15 +73,11 @@ export async function dispatchEvents(context: InvocationContext) {
   await finishAll([...streams.map((stream) => () => dispatch(deps, stream)), () => wakeAll(deps)])
 }
 
-export const deliveryVerbs = {
-  deliver: onMessage(deliver),
-  retry: onMessage((deps, message) => deliver(deps, message, { isRetry: true })),
-  deadLetter: onMessage(handlePoison),
-}
+export const deliveryVerbs = { deliver: onMessage(false), retry: onMessage(true) }
 
-function onMessage(verb: (deps: EventsDeps, message: unknown) => Promise<void>) {
+function onMessage(isRetry: boolean) {
   return async (message: unknown, context: InvocationContext) =>
-    verb(await eventsOf(context), message)
+    deliver(await eventsOf(context), message, { isRetry })
 }
 
 export const pollTimers = resources.map(({ name, schedule: { setting } }) => ({ name, setting }))

@@ -1,4 +1,4 @@
-import { DAY_MS, HOUR_MS, MINUTE_MS, timeKey } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS, isEarlier, MINUTE_MS, timeKey } from '../platform/time.ts'
 import { isOpen, type KnownItem, openSince } from './item.ts'
 import { type ChangeKind, isTerminal, type Resource, type SeenItem } from './resource.ts'
 
@@ -121,7 +121,7 @@ function compare(
     return hasNewFacts ? toChange(certain, seen) : undefined
   }
   const createdAt = seen.createdAt ?? before.createdAt
-  const isOlder = timeKey(seen.updatedAt) < timeKey(before.updatedAt)
+  const isOlder = isEarlier(seen.updatedAt, before.updatedAt)
   const updatedAt = isOlder && !doubt ? before.updatedAt : (seen.updatedAt ?? before.updatedAt)
   const current: KnownItem = { ...certain, createdAt, updatedAt }
   if (before.state === seen.state) {
@@ -150,7 +150,7 @@ function doubtOf(
 ): KnownItem['doubt'] {
   const isTimed = Boolean(updatedAt && timeBefore)
   const goesBack = isTimed
-    ? timeKey(updatedAt) < timeKey(timeBefore)
+    ? isEarlier(updatedAt, timeBefore)
     : resource.mayReopen && gone === null && isTerminal(resource, stateBefore)
   if (!goesBack || (gone === null && state === stateBefore)) return null
   const isSame = doubt?.state === state && doubt.updatedAt === updatedAt

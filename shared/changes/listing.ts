@@ -1,5 +1,5 @@
 import { ShapeError } from '../platform/errors.ts'
-import { timeKey } from '../platform/time.ts'
+import { isEarlier, timeKey } from '../platform/time.ts'
 import type { PollContext, Rejected } from './poll-state.ts'
 import type { ItemSource, Resource, SeenItem, Wanted } from './resource.ts'
 
@@ -63,17 +63,20 @@ function isWanted(
  */
 function keepNewest(seen: Map<string, SeenItem>, item: SeenItem): void {
   const known = seen.get(item.id)
-  if (!known || timeKey(item.updatedAt) >= timeKey(known.updatedAt)) seen.set(item.id, item)
+  if (!known || !isEarlier(item.updatedAt, known.updatedAt)) seen.set(item.id, item)
 }
 
 function newestOf(items: Iterable<SeenItem>, servedAt: Date | undefined): string | null {
   if (!servedAt) return null
   let newest: string | null = null
+  let newestKey = ''
+  const servedKey = timeKey(servedAt.toISOString())
   for (const { createdAt } of items) {
-    if (!createdAt) continue
+    const key = timeKey(createdAt)
     // With a creation time in the future, the cursor would skip what is created until then.
-    if (timeKey(createdAt) > timeKey(servedAt.toISOString())) continue
-    if (newest === null || timeKey(createdAt) > timeKey(newest)) newest = createdAt
+    if (key <= newestKey || key > servedKey) continue
+    newestKey = key
+    newest = createdAt
   }
   return newest
 }

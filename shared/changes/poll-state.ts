@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import type { Feed, Head } from '../events/feed/feed.ts'
-import type { Step } from '../events/feed/rows.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { redact } from '../platform/redact.ts'
 import { rowCodec } from '../platform/table-record.ts'
-import { type Clock, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
-import { isOpen, type KnownItem, openSince } from './item.ts'
+import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
+import type { KnownItem } from './item.ts'
 import type { ItemSource, Resource } from './resource.ts'
 
 /** What a process keeps between invocations. */
@@ -21,6 +20,8 @@ export interface Memory {
   fetched?: Map<string, { atMs: number; raw?: Promise<unknown> }>
   /** The known items at one head. While the head has not moved, a poll does not read them again. */
   last?: { etag: string; known: Map<string, KnownItem> } | undefined
+  /** When the last good poll ended. */
+  polledAt?: string
   /** The failures that could not be stored yet, as one: from the first start to the last end. */
   failed?: FailedPoll | undefined
 }
@@ -34,12 +35,19 @@ export interface PollContext extends Traced {
   readonly memory: Memory
   /** The tenant's id for the source of events; null while it is unknown. */
   tenantId(): Promise<string | null>
+  /** When the timer runs next after a time; null when it does not. */
+  nextDue(after: Date): string | null
   /** Makes a call to the upstream and records whether it succeeded. */
   track<T>(call: () => Promise<T>): Promise<T>
   overdueHours: number
   /** Whether the first poll emits events for what it finds. */
   emitBaseline: boolean
 }
+
+/** A time without a good poll, though several were due. */
+const gapSchema = z.strictObject({ since: z.string(), until: z.string() })
+
+export type PollGap = z.output<typeof gapSchema>
 
 const pollStateSchema = z.object({
   cursor: z.string().nullable().default(null),
@@ -50,6 +58,8 @@ const pollStateSchema = z.object({
   tenantId: z.string().nullable().default(null),
   /** The id after which `recheck` continues. */
   recheckAfter: z.string().default(''),
+  /** The last one, for a day. */
+  gap: gapSchema.nullable().default(null),
 })
 
 export type PollState = z.output<typeof pollStateSchema>
@@ -95,38 +105,6 @@ export async function readReport({
 /** How many rows a poll could not use. */
 export type Rejected = Pick<PollReport, 'unreadable' | 'outside' | 'badTimes'>
 
-/** Makes the report of a poll that writes these steps. */
-export function makeReport(
-  resource: Resource,
-  known: ReadonlyMap<string, KnownItem>,
-  steps: Step[],
-  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'missing'> & Rejected,
-): PollReport {
-  const open = [...known.values()].filter((item) => isOpen(resource, item))
-  // No prototype: a state can have the name `constructor`.
-  const unknownStates: Record<string, number> = Object.create(null)
-  let oldest: { id: string; since: string } | undefined
-  for (const item of open) {
-    if (!resource.openStates.includes(item.state))
-      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
-    const since = openSince(item)
-    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
-  }
-  const events = steps.flatMap(({ event }) => event ?? [])
-  const lags = events.map(({ time, detectedAt }) =>
-    Math.max(0, Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000)),
-  )
-  return {
-    ...facts,
-    events: events.length,
-    openItems: open.length,
-    unknownStates,
-    oldestOpenId: oldest?.id ?? null,
-    oldestOpenSince: oldest?.since ?? null,
-    detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,
-  }
-}
-
 /** A poll that has not ended after this time has crashed. */
 const RUNNING_MS = 2 * MINUTE_MS
 
@@ -167,9 +145,8 @@ export async function recordFailure(
 ): Promise<void> {
   const { resource, log, memory } = context
   const facts: Partial<UpstreamError['facts']> = error instanceof UpstreamError ? error.facts : {}
-  const { upstream, call, status, code, missing, correlation: upstreamCorrelation } = facts
+  const { status, code, missing, correlation: upstreamCorrelation } = facts
   const reason = isExpectedError(error) ? error.message : redact(String(error)).slice(0, 500)
-  if (status === 429) log.warn('budget exhausted', { upstream, call })
   const cause = { reason, status, code, missing, upstreamCorrelation }
   log.error('poll failed', { resource: resource.name, ...cause })
   const startedAt = memory.failed?.startedAt ?? times.startedAt
@@ -236,6 +213,9 @@ export const changesReportSchema = z.strictObject({
   lastPoll: lastPollSchema.nullable(),
   /** The last failed poll, or several in a row that could not be stored; it stays after a good one. */
   lastFailure: z.strictObject(storedFailure.shape).nullable(),
+  lastGoodPollAt: z.string().nullable(),
+  /** The last day's time without a good poll, though several were due. */
+  gap: gapSchema.nullable(),
   nextPollAt: z.string().nullable(),
   openItems: z.int(),
   oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
@@ -274,8 +254,10 @@ export async function reportChanges(
   const ended = failure ?? report
   const { openItems, unknownStates, detectionLagSeconds, ...rest } = report ?? noReport
   const { oldestOpenId, oldestOpenSince: since, ...last } = rest
+  const { baselineDone, gap } = readPollState(head)
+  const isRecent = gap && context.clock.now().getTime() - Date.parse(gap.until) < DAY_MS
   return {
-    baselineDone: readPollState(head).baselineDone,
+    baselineDone,
     lastPoll: ended
       ? {
           ...last,
@@ -285,6 +267,8 @@ export async function reportChanges(
         }
       : null,
     lastFailure: failed ?? null,
+    lastGoodPollAt: report?.endedAt ?? null,
+    gap: isRecent ? gap : null,
     nextPollAt,
     openItems,
     unknownStates,

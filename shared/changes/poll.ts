@@ -1,6 +1,6 @@
 import { type Head, StreamMoved } from '../events/feed/feed.ts'
 import type { Step } from '../events/feed/rows.ts'
-import { HOUR_MS, timeKey, toTimeText } from '../platform/time.ts'
+import { DAY_MS, HOUR_MS, SECOND_MS, timeKey, toTimeText } from '../platform/time.ts'
 import {
   type Change,
   countMissing,
@@ -22,18 +22,20 @@ import {
 } from './item.ts'
 import { readLists, recheck } from './listing.ts'
 import {
-  makeReport,
   type PollContext,
+  type PollGap,
   type PollReport,
   type PollState,
+  type Rejected,
   readHead,
   readPollState,
+  readReport,
   recordFailure,
   recordStart,
   reportRow,
   type SharedHead,
 } from './poll-state.ts'
-import { isTerminal } from './resource.ts'
+import { isTerminal, type Resource } from './resource.ts'
 
 /** How far before the cursor a list begins: rows become visible late. */
 const OVERLAP_MS = HOUR_MS
@@ -126,6 +128,7 @@ async function pollOnce(
     recheckAfter,
     baselineDone: true,
     wideAt: isWide ? listedAt.toISOString() : state.wideAt,
+    gap: await findGap(context, state, new Date(startedAt)),
   }
   for (const { id, item } of changes) {
     if (item) known.set(id, item)
@@ -135,6 +138,7 @@ async function pollOnce(
   const times = { startedAt, endedAt: now().toISOString() }
   const report = makeReport(resource, known, steps, { ...times, ...counts })
   const after = await feed.append(head, steps, JSON.stringify(next), reportRow.toColumns(report))
+  context.memory.polledAt = times.endedAt
   // Rows that can't be read are read again until they are written again.
   context.memory.last = lost.size > 0 ? undefined : { etag: after.etag, known }
   const { events, openItems, detectionLagSeconds } = report
@@ -145,6 +149,62 @@ async function pollOnce(
     log.warn('rows rejected', { source: name, rejected: bad, ...rejected, stored: lost.size })
   log.info('poll finished', { resource: name, ...counts, events, openItems, detectionLagSeconds })
   return { report, head: after }
+}
+
+/** Makes the report of a poll that writes these steps. */
+function makeReport(
+  resource: Resource,
+  known: ReadonlyMap<string, KnownItem>,
+  steps: Step[],
+  facts: Pick<PollReport, 'startedAt' | 'endedAt' | 'listed' | 'rechecked' | 'missing'> & Rejected,
+): PollReport {
+  const open = [...known.values()].filter((item) => isOpen(resource, item))
+  // No prototype: a state can have the name `constructor`.
+  const unknownStates: Record<string, number> = Object.create(null)
+  let oldest: { id: string; since: string } | undefined
+  for (const item of open) {
+    if (!resource.openStates.includes(item.state))
+      unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
+    const since = openSince(item)
+    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
+  }
+  const events = steps.flatMap(({ event }) => event ?? [])
+  const lags = events.map(({ time, detectedAt }) =>
+    Math.max(0, Math.round((Date.parse(detectedAt) - Date.parse(time)) / 1000)),
+  )
+  return {
+    ...facts,
+    events: events.length,
+    openItems: open.length,
+    unknownStates,
+    oldestOpenId: oldest?.id ?? null,
+    oldestOpenSince: oldest?.since ?? null,
+    detectionLagSeconds: lags.length > 0 ? Math.max(...lags) : null,
+  }
+}
+
+/** So late may the second due poll be. */
+const GAP_MARGIN_MS = 30 * SECOND_MS
+
+/** The longest time of the last day without a good poll while at least two were due, up to the start of this poll. */
+async function findGap(
+  { memory, nextDue, ...context }: PollContext,
+  { gap }: PollState,
+  now: Date,
+): Promise<PollGap | null> {
+  const stored = gap && isWithin(now, gap.until, DAY_MS) ? gap : null
+  const isGap = (since: string) => {
+    const first = nextDue(new Date(since))
+    const second = first && nextDue(new Date(first))
+    return second !== null && now.getTime() - Date.parse(second) > GAP_MARGIN_MS
+  }
+  if (memory.polledAt && !isGap(memory.polledAt)) return stored
+  // Another instance may have polled.
+  const since = (await readReport(context))?.endedAt
+  if (!since || !isGap(since)) return stored
+  const lengthOf = (one: PollGap) => Date.parse(one.until) - Date.parse(one.since)
+  const found = { since, until: now.toISOString() }
+  return stored && lengthOf(stored) > lengthOf(found) ? stored : found
 }
 
 /** Whether a time lies at most so long before another one, and not after it: that was before a clock was set back. */

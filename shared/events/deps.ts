@@ -21,6 +21,8 @@ export interface EventsDeps extends StreamConfig, Traced {
   deliveries: DeliveryLedger
   queue: Queue
   retryQueue: Queue
+  /** Up to which seq this process has dispatched each stream to all that want it. */
+  dispatched: Map<string, number>
   /** Makes one attempt: the retry schedule of deliveries is in `retry-schedule.ts`. */
   http: Http
   callbackPolicy: CallbackPolicy

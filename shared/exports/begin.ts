@@ -82,11 +82,15 @@ const inSeconds = (clock: Clock, seconds: number, reason: string): Waiting => ({
   until: new Date(clock.now().getTime() + seconds * SECOND_MS).toISOString(),
 })
 
+/** All tries together last longer than storage may keep the budget waiting. */
+const MIN_WAIT_S = 15
+
 /** What an expected error means for a listing; throws any other error. */
 function toFailure(error: unknown): ListingFailure {
   if (error instanceof UpstreamError) {
     const { status, retryable, retryAfterMs = 30_000 } = error.facts
-    const seconds = retryable ? Math.min(Math.ceil(retryAfterMs / 1000), 900) : undefined
+    const wait = Math.max(Math.ceil(retryAfterMs / 1000), MIN_WAIT_S)
+    const seconds = retryable ? Math.min(wait, 900) : undefined
     return { reason: error.message, seconds, status }
   }
   if (error instanceof ConfigError || error instanceof ShapeError) return { reason: error.message }

@@ -124,7 +124,8 @@ function waitingOf(run: Run, files: FileRecord[], now: Date): Waiting | null {
 }
 
 const lastRunSchema = runSummarySchema
-  .pick({ runId: true, state: true, reason: true, progressAt: true, waiting: true, endedAt: true })
+  .pick({ runId: true, state: true, reason: true, startedAt: true, progressAt: true })
+  .extend(runSummarySchema.pick({ waiting: true, endedAt: true }).shape)
   .extend(runSummarySchema.pick({ unreadable: true, guard: true, devicesBefore: true }).shape)
   .extend({ devices: z.int(), rejected: z.int().describe('Lines that could not be stored.') })
 

@@ -32,7 +32,7 @@ const DELETE =
  */
 export function createBatch(url: string, partitionKey: string): Batch {
   checkKey(partitionKey)
-  const partition = oneLine(JSON.stringify(partitionKey))
+  const partition = `"${escapeText(partitionKey)}"`
   const start = Buffer.from(
     `${PART}POST ${url} HTTP/1.1\r\n${POST}{"PartitionKey":${partition},"RowKey":`,
   )
@@ -61,12 +61,11 @@ export function createBatch(url: string, partitionKey: string): Batch {
     checkKey(rowKey)
     if (keys.has(rowKey)) throw new Error('a batch names a row twice')
     const from = end()
-    const text = oneLine(part)
     // A character takes at most three bytes.
-    grow(start.length + 3 * text.length)
+    grow(start.length + 3 * part.length)
     bytes.set(start, from)
     const own = from + start.length
-    const to = own + bytes.write(text, own)
+    const to = own + bytes.write(part, own)
     // A character of the JSON stands for at most two bytes of the entity.
     const isLarge =
       length > MAX_ENTITY / 2 - 2 * MAX_KEY && entitySize(rowAt(from, to)) > MAX_ENTITY
@@ -93,7 +92,7 @@ export function createBatch(url: string, partitionKey: string): Batch {
       push(
         rowKey,
         start,
-        `${JSON.stringify(rowKey)}${members && ','}${members}}\r\n`,
+        `"${escapeText(rowKey)}"${members && ','}${members}}\r\n`,
         members.length,
       ),
     add(operation) {
@@ -103,7 +102,7 @@ export function createBatch(url: string, partitionKey: string): Batch {
       if (kind === 'delete') return push(rowKey, NONE, `${PART}DELETE ${path}${DELETE}`, 0)
       const members = toMembers(operation.columns)
       if (kind === 'insert') return this.insert(rowKey, members)
-      const json = `{"PartitionKey":${partition},"RowKey":${JSON.stringify(rowKey)}${members && ','}${members}}`
+      const json = `{"PartitionKey":${partition},"RowKey":"${escapeText(rowKey)}"${members && ','}${members}}`
       const guard = kind === 'replace' ? `If-Match: ${operation.etag}\r\n` : ''
       push(rowKey, NONE, `${PART}PUT ${path}${PUT}${guard}\r\n\r\n${json}\r\n`, json.length)
     },
@@ -123,10 +122,6 @@ export function createBatch(url: string, partitionKey: string): Batch {
     },
   }
 }
-
-/** The emulator can't read these two line ends in the file that it writes. */
-const oneLine = (json: string) =>
-  json.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
 
 function checkKey(key: string): void {
   if (key.length > MAX_KEY || FORBIDDEN.test(key))
@@ -153,19 +148,24 @@ export function toMember(name: string, value: Value): string {
   // The service refuses an untyped number of more than 32 bits (the emulator accepts it).
   if (typeof value === 'number' && (value >= INT32 || value < -INT32))
     return `"${name}":"${value}","${name}@odata.type":"Edm.Double"`
-  return `"${name}":${JSON.stringify(value)}`
+  return `"${name}":${typeof value === 'string' ? `"${escapeText(value)}"` : JSON.stringify(value)}`
 }
 
 /** A text as it stands in JSON, between its quotes; most texts are short and stay as they are. */
 export function escapeText(text: string): string {
   const { length } = text
-  if (length > 64) return JSON.stringify(text).slice(1, -1)
+  if (length > 64) return escapeAny(text)
   for (let at = 0; at < length; at++) {
     const code = text.charCodeAt(at)
-    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c)
-      return JSON.stringify(text).slice(1, -1)
+    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return escapeAny(text)
   }
   return text
+}
+
+const escapeAny = (text: string) => {
+  const json = JSON.stringify(text).slice(1, -1)
+  // The emulator can't read these two line ends in the file that it writes.
+  return json.replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029')
 }
 
 /** A sent entity as a row. */

@@ -184,7 +184,7 @@ function translate(error: unknown, address: string): Error {
     status === 408 ||
     status === 429 ||
     (status ?? 0) >= 500 ||
-    (status !== 404 && chain.some(({ code }) => networkCodes.test(code)))
+    (status !== 404 && chain.some(({ name, code }) => isNetwork.test(name) || isNetwork.test(code)))
   const aadsts = /\bAADSTS\d+\b/.exec(chain.map(({ message }) => message).join(' '))?.[0]
   if (!isTransient) {
     if (aadsts || status !== undefined) {
@@ -210,7 +210,8 @@ function translate(error: unknown, address: string): Error {
 
 const isStatus = (status: unknown): status is number => typeof status === 'number' && status >= 100
 
-const networkCodes = /^(network_|E[A-Z]{3,}$|REQUEST_SEND_ERROR$)/
+/** Codes, and names of the errors of an answer that stalls. */
+const isNetwork = /^(network_|E[A-Z]{3,}$|UND_ERR_|REQUEST_SEND_ERROR$|(?:Timeout|Abort)Error$)/
 
 const operatorNames = new Set(['CredentialUnavailableError', 'AuthenticationRequiredError'])
 

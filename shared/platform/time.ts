@@ -99,3 +99,7 @@ export function timeKey(time: unknown): string {
   const [seconds = '', fraction = ''] = time.replace(/Z$/, '').split('.')
   return `${seconds}.${fraction.padEnd(7, '0')}`
 }
+
+/** Whether a time is before another one; the same text, which most are in a poll, costs nothing. */
+export const isEarlier = (time: string | null, other: string | null): boolean =>
+  time !== other && timeKey(time) < timeKey(other)

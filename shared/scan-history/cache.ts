@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gunzip, gzip } from 'node:zlib'
+import { gzip } from 'node:zlib'
 import { z } from 'zod'
+import { unpackText } from '../platform/reply.ts'
 import { deleteRows, isConflict, type Operation, type Row, type Table } from '../platform/table.ts'
 import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
@@ -33,18 +34,23 @@ type Piece = z.output<typeof storedPiece>
 const pieceRow = rowCodec(storedPiece)
 
 const pack = promisify(gzip)
-const unpack = promisify(gunzip)
 
 /** A short text that changes whenever the content changes. */
 export const tagOf = (...texts: string[]): string =>
   createHash('sha256').update(texts.join('\u0000')).digest('base64url').slice(0, 22)
 
 interface CachedAnswer {
-  answer: string
+  /** The answer as it is sent: JSON with `cached`, packed by gzip. */
+  packed: Buffer
   tag: string
   /** When it was cached, RFC 3339. */
   at: string
   final: boolean
+}
+
+type NewAnswer = Pick<CachedAnswer, 'tag' | 'final'> & {
+  answer: Record<string, unknown>
+  raw: unknown
 }
 
 export type ScanCache = ReturnType<typeof createScanCache>
@@ -56,7 +62,10 @@ export type ScanCache = ReturnType<typeof createScanCache>
 export function createScanCache(table: Table, clock: Clock) {
   const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
 
-  async function read(key: CacheKey, column: 'answer' | 'raw'): Promise<Piece | undefined> {
+  async function read(
+    key: CacheKey,
+    column: 'answer' | 'raw',
+  ): Promise<(Piece & { packed: Buffer }) | undefined> {
     const range = { from: `${key.part}|${column}|`, before: `${key.part}|${column}}` }
     const list = table.list({ partitionKey: partitionOf(key), ...range })
     const pieces = await Array.fromAsync(list, ({ columns }) => pieceRow.tryRead(columns))
@@ -67,24 +76,23 @@ export function createScanCache(table: Table, clock: Clock) {
     if (whole.length < first.rows || whole.some((piece) => piece?.tag !== first.tag))
       return undefined
     const packed = whole.map((piece) => piece?.text).join('')
-    return { ...first, text: (await unpack(Buffer.from(packed, 'base64'))).toString('utf8') }
+    return { ...first, packed: Buffer.from(packed, 'base64') }
   }
 
   async function write(
     key: CacheKey,
     column: 'answer' | 'raw',
     text: string,
-    columns: Omit<Piece, 'rows' | 'at' | 'text'>,
+    columns: Omit<Piece, 'rows' | 'text'>,
   ) {
     const pieces = splitText((await pack(text)).toString('base64'), ROW_CHARS)
     if (pieces.length > MAX_ROWS) return
-    const at = clock.now().toISOString()
     const operations = pieces.map(
       (piece, index): Operation => ({
         kind: 'upsert',
         partitionKey: partitionOf(key),
         rowKey: `${key.part}|${column}|${index}`,
-        columns: pieceRow.toColumns({ ...columns, at, rows: pieces.length, text: piece }),
+        columns: pieceRow.toColumns({ ...columns, rows: pieces.length, text: piece }),
       }),
     )
     try {
@@ -99,27 +107,29 @@ export function createScanCache(table: Table, clock: Clock) {
     async get(key: CacheKey): Promise<{ alias: string } | CachedAnswer | undefined> {
       const found = await read(key, 'answer')
       if (!found) return undefined
-      const { alias, text, tag, at, final } = found
-      return alias === null ? { answer: text, tag, at, final } : { alias }
+      const { alias, packed, tag, at, final } = found
+      return alias === null ? { packed, tag, at, final } : { alias }
     },
 
     /** The raw answer that belongs to this tag; undefined if it was too large for the cache. */
     async raw(key: CacheKey, tag: string) {
       const found = await read(key, 'raw')
-      return found?.tag === tag ? found.text : undefined
+      return found?.tag === tag ? unpackText(found.packed) : undefined
     },
 
     /** Caches an answer. One that is too large is not cached at all: nothing is ever cut. */
-    async put(key: CacheKey, entry: Omit<CachedAnswer, 'at'> & { raw: string }, forMs: number) {
-      const { answer, raw, tag, final } = entry
-      const columns = { tag, expiresAt: inMs(forMs), alias: null, final }
-      await write(key, 'raw', raw, columns)
-      await write(key, 'answer', answer, columns)
+    async put(key: CacheKey, { answer, raw, tag, final }: NewAnswer, forMs: number) {
+      const at = inMs(0)
+      const columns = { tag, at, expiresAt: inMs(forMs), alias: null, final }
+      await write(key, 'raw', JSON.stringify(raw), columns)
+      await write(key, 'answer', JSON.stringify({ ...answer, cached: { at } }), columns)
     },
 
     /** Records that the answer is cached as another part. */
-    putAlias: (key: CacheKey, alias: string, forMs: number) =>
-      write(key, 'answer', '', { tag: alias, expiresAt: inMs(forMs), alias, final: false }),
+    async putAlias(key: CacheKey, alias: string, forMs: number) {
+      const columns = { tag: alias, at: inMs(0), expiresAt: inMs(forMs), alias, final: false }
+      await write(key, 'answer', '', columns)
+    },
 
     /** Deletes expired rows. */
     async sweep() {

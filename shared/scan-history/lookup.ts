@@ -1,12 +1,15 @@
 import { upstreamProblem } from '../platform/error-responses.ts'
 import { RequestError, UpstreamError } from '../platform/errors.ts'
+import { unpackText } from '../platform/reply.ts'
 import type { Clock } from '../platform/time.ts'
 import { type ScanCache, tagOf } from './cache.ts'
 import { type Fetched, LATEST, type Query } from './source.ts'
 
 /** An answer, from the cache or fresh. */
 export interface Entry {
-  answer: Record<string, unknown>
+  answer(): Promise<Record<string, unknown>>
+  /** From the cache: the answer as it is sent. */
+  packed?: Buffer
   tag: string
   /** When it was cached, RFC 3339; null for a fresh answer. */
   cachedAt: string | null
@@ -69,9 +72,10 @@ async function readCached(
   const cached = await deps.cache.get(key)
   if (!cached) return undefined
   if ('alias' in cached) return resolveAlias(deps, query, id, cached.alias)
-  const { tag, at, final } = cached
+  const { packed, tag, at, final } = cached
   const entry: Entry = {
-    answer: JSON.parse(cached.answer),
+    answer: async () => JSON.parse(await unpackText(packed)),
+    packed,
     tag,
     cachedAt: at,
     final,
@@ -99,13 +103,12 @@ async function fetchAndCache(deps: LookupDeps, query: Query, ids: readonly strin
       if (entry) entries.set(id, entry)
       continue
     }
-    const { answer, raw, final, part: ownPart = part } = fetched
+    const { final, part: ownPart = part } = fetched
     const entry = toEntry(fetched)
     entries.set(id, entry)
-    const texts = { answer: JSON.stringify(answer), raw: JSON.stringify(raw) }
     const forMs = final ? deps.finalMs : BRIEF_MS
     try {
-      await deps.cache.put({ ...key, part: ownPart }, { ...texts, tag: entry.tag, final }, forMs)
+      await deps.cache.put({ ...key, part: ownPart }, { ...fetched, tag: entry.tag }, forMs)
       if (ownPart !== part) await deps.cache.putAlias(key, ownPart, forMs)
     } catch (error) {
       deps.onCacheFailure(error)
@@ -116,7 +119,8 @@ async function fetchAndCache(deps: LookupDeps, query: Query, ids: readonly strin
 
 function toEntry({ answer, raw, final }: Fetched): Entry & { raw: unknown } {
   const tag = tagOf(JSON.stringify(answer), JSON.stringify(raw))
-  const entry = { answer, tag, cachedAt: null, final, raw, withRaw: async () => entry }
+  const common = { tag, cachedAt: null, final, raw }
+  const entry = { ...common, answer: async () => answer, withRaw: async () => entry }
   return entry
 }
 

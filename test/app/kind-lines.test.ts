@@ -25,8 +25,6 @@ test('each line that a third kind needs and does not have is named with its plac
     'docs, table of settings: a row for ALERTS_SCHEDULE with its default 15 * * * * *',
     'bicep/main.bicep: a parameter for ALERTS_SCHEDULE with its default 15 * * * * *, and the setting',
     'docs, table of grants: a row for alerts with Alert.Read.All',
-    'bicep/queries/no-poll-alerts.kql: the query for polls of alerts',
-    'bicep/modules/alerts.bicep: a rule no-poll-alerts',
     'local/simulator: a kind that answers GET /api/alerts',
     'local/relay/command-line.ts: alerts in the help of --stream',
   ])

@@ -1,22 +1,11 @@
-import { existsSync, globSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { globSync } from 'node:fs'
+import { basename } from 'node:path'
 import { z } from 'zod'
 import { routes } from '../../local/simulator/simulator.ts'
 import type { Resource } from '../../shared/changes/resource.ts'
-import { readAlertRules } from '../bicep/alert-rules.ts'
 import { readSettings, readText } from '../bicep/template-texts.ts'
 import { rowsUnder } from '../doc-tables.ts'
 import { root } from '../functions/load-registrations.ts'
-
-/** The query of the alert rule that fires when a kind is not polled. */
-export const noPollQuery = (name: string) =>
-  [
-    'traces',
-    '| where message startswith_cs "poll finished {"',
-    '| extend facts = parse_json(substring(message, indexof(message, "{")))',
-    `| where tostring(facts.resource) == "${name}"`,
-    '',
-  ].join('\n')
 
 /** The files of records in `shared/changes/resources/`. */
 export const recordFiles = globSync('shared/changes/resources/*.ts', { cwd: root })
@@ -44,9 +33,6 @@ function missingLinesFor({ name, title, path, roles, schedule }: Resource): stri
   const sample = sampleSchema.parse(JSON.parse(readText('local.settings.sample.json'))).Values
   const rows = rowsUnder('setting', 'default')
   const grants = rowsUnder('flow', 'app role')
-  const rule = readAlertRules().find((one) => one.name === `no-poll-${name}`)
-  const query = `bicep/queries/no-poll-${name}.kql`
-  const texts = readText('bicep/modules/alerts.bicep')
   const places: [isThere: boolean, missing: string][] = [
     [sample[setting] === usual, `local.settings.sample.json: "${setting}": "${usual}"`],
     [
@@ -60,16 +46,6 @@ function missingLinesFor({ name, title, path, roles, schedule }: Resource): stri
     [
       grants.some(([cell, first]) => cell === title && first?.startsWith(`\`${roles[0]}\``)),
       `docs, table of grants: a row for ${title} with ${roles[0]}`,
-    ],
-    [
-      existsSync(join(root, query)) && readText(query) === noPollQuery(name),
-      `${query}: the query for polls of ${name}`,
-    ],
-    [
-      rule?.file === rule?.name &&
-        texts.includes(`no successful poll of ${title} for 15 minutes`) &&
-        rule !== undefined,
-      `bicep/modules/alerts.bicep: a rule no-poll-${name}`,
     ],
     [
       routes.some((route) => route.method === 'GET' && route.path.test(`/defender${path}`)),

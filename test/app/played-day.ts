@@ -121,6 +121,7 @@ export async function startDay(begin: Date, { hasTenable = false, fleetSize = 12
     (await theApp().events()).events({ log: { info() {}, warn() {}, error() {} }, trace: {} })
 
   return {
+    storage,
     clock,
     sleeps,
     simulator,
@@ -158,7 +159,8 @@ export async function startDay(begin: Date, { hasTenable = false, fleetSize = 12
       }
       await flows.dispatchEvents(invocation())
       await serveQueue()
-      await settled(flows.resumeExports(invocation(), client))
+      if (!except.includes('resume-exports'))
+        await settled(flows.resumeExports(invocation(), client))
     },
 
     /** The answer of a route to a GET. */

@@ -370,9 +370,8 @@ describe('a flow without its grant', () => {
     expect(degraded.sections.scanHistory).toEqual({ state: 'ok', problems: [] })
     expect(degraded.sections.avHealth).toEqual({ state: 'ok', problems: [] })
     const [first] = degraded.sections.changes.problems
-    expect(first.title).toMatch(
-      /^investigations: Defender is forbidden: .*\(missing: Alert\.Read\.All or /,
-    )
+    expect(first.title).toMatch(/^Defender refuses the app \(missing: Alert\.Read\.All or /)
+    expect(first.consequences).toContain('investigations: no calls succeed')
     expect(first.fix).toContain('grant-roles.sh <object id of the identity> Alert.Read.All')
     expect(degraded.changes['machine-actions'].lastPoll.error).toBeNull()
     expect(mended.sections.changes).toEqual({ state: 'ok', problems: [] })

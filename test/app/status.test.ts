@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { FlowCheck } from '../../shared/app/flows.ts'
 import { theApp } from '../../shared/app.ts'
+import { silentStorage } from '../silent-storage.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
+import { freshStorage } from '../storage.ts'
 
 let stack: TestStack
 
@@ -153,6 +155,97 @@ describe('status', () => {
     )
     expect(named.sort()).toEqual(['AV_HEALTH_BUCKETS', 'AV_HEALTH_LINK_HOURS', 'AV_HEALTH_METHOD'])
   })
+})
+
+describe('a data account that does not answer', () => {
+  /** Ends the time that status has as soon as the account got requests. */
+  function endStatusWhen(isTime: () => boolean) {
+    const real = AbortSignal.timeout.bind(AbortSignal)
+    const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+      if (ms !== 8000) return real(ms)
+      const limit = new AbortController()
+      const timer = setInterval(() => {
+        if (!isTime()) return
+        clearInterval(timer)
+        limit.abort()
+      }, 5)
+      return limit.signal
+    })
+    onTestFinished(() => spy.mockRestore())
+  }
+
+  test('is one problem that names what was not read; afterwards the hole is visible', async () => {
+    const storage = await silentStorage(stack.storage)
+    storage.isSilent = false
+    const eachMinute = '0 * * * * *'
+    const [queues = ''] = /QueueEndpoint=[^;]+/.exec(stack.storage) ?? []
+    stack.configure({
+      // Queues are opened once, before.
+      RELAY_STORAGE: storage.connectionString.replace(/QueueEndpoint=[^;]+/, queues),
+      MACHINE_ACTIONS_SCHEDULE: eachMinute,
+      INVESTIGATIONS_SCHEDULE: eachMinute,
+    })
+    const poll = () => stack.post('changes/machine-actions/check')
+    await poll()
+    const { body: before } = await stack.get('status')
+
+    storage.isSilent = true
+    const asked = storage.unanswered
+    endStatusWhen(() => storage.unanswered > asked)
+    const { status, body: during } = await stack.get('status')
+    stack.clock.advance(20 * 60_000)
+    storage.isSilent = false
+    await poll()
+    const { body: after } = await stack.get('status')
+
+    expect(before.problems).toEqual([])
+    expect(status).toBe(200)
+    const [problem, ...others] = during.problems
+    expect(others).toEqual([])
+    expect(problem).toMatchObject({
+      code: 'storage-unreachable',
+      severity: 'error',
+      cause: 'RELAY_STORAGE: no answer within 8 s',
+      consequences: expect.arrayContaining(['polls: not read', 'antivirus health: not read']),
+    })
+    expect(during.overall).toBe('degraded')
+    for (const section of Object.values(during.sections))
+      expect(section).toEqual({ state: expect.any(String), problems: [problem] })
+    const hole = after.notices.find(({ code }: { code: string }) => code === 'poll-gap')
+    const { since, until } = after.changes['machine-actions'].gap
+    expect(hole).toMatchObject({ since, title: expect.stringContaining(until) })
+    expect(Date.parse(until) - Date.parse(since)).toBeGreaterThanOrEqual(20 * 60_000)
+  })
+})
+
+test('a wrong setting is one problem, with all that is off', async () => {
+  stack.configure({ DEFENDER_CLOUD: 'moon' })
+
+  const { body } = await stack.get('status')
+
+  expect(body.problems).toMatchObject([
+    {
+      code: 'setting-wrong',
+      title: expect.stringMatching(/^DEFENDER_CLOUD is wrong: expected one of /),
+      consequences: ['calls to Defender: off', 'polls: off', 'antivirus health: off'],
+    },
+  ])
+})
+
+test('an app that has never polled or exported says so, though its timers are not the ones that notice', async () => {
+  const fresh = { RELAY_STORAGE: await freshStorage(), MACHINE_ACTIONS_SCHEDULE: '0 * * * * *' }
+  stack.configure({ ...fresh, AV_HEALTH_SCHEDULE: '0 15 */12 * * *' })
+  const { body: first } = await stack.get('status')
+  stack.clock.advance(10 * 24 * 3_600_000)
+
+  const { body } = await stack.get('status')
+
+  const codes = (list: { code: string }[]) => list.map(({ code }) => code)
+  expect([first.overall, codes(first.notices)]).toEqual(['ok', ['not-polled-yet']])
+  expect(body.overall).toBe('degraded')
+  expect(codes(body.problems)).toEqual(['polls-stopped', 'runs-stopped'])
+  expect(body.problems[0].since).toBe(first.time)
+  expect(body.problems[1].consequences).toEqual(['No snapshot was ever published'])
 })
 
 describe('a route of a section that is not set up', () => {

@@ -6,10 +6,8 @@ import { authorize } from '../../local/simulator/route.ts'
 import { routes } from '../../local/simulator/simulator.ts'
 import type { FlowCheck } from '../../shared/app/flows.ts'
 import { resources } from '../../shared/changes/resources/index.ts'
-import { findTraces, fires, readQuery, type Trace, toMs } from '../bicep/evaluate-query.ts'
 import type { TestStack } from '../stack.ts'
 import { alerts } from './alerts-kind.ts'
-import { noPollQuery } from './kind-lines.ts'
 
 // One line in the list: the app derives the rest when it is loaded, which is after this line.
 resources.push(alerts)
@@ -68,16 +66,16 @@ function put(id: string, status: string): void {
   served.set(id, { ...before, status, lastUpdateTime: now() })
 }
 
-/** Runs the poll timer of the kind; returns what it logs. */
-async function poll(): Promise<Trace[]> {
-  const traces: Trace[] = []
-  const context = new InvocationContext({
-    functionName: 'poll-alerts',
-    logHandler: (_level, ...words) =>
-      void traces.push({ at: stack.clock.now(), message: words.join(' ') }),
-  })
-  await pollChanges('alerts', context)
-  return traces
+/** Runs the poll timer of the kind. */
+const poll = () =>
+  pollChanges('alerts', new InvocationContext({ functionName: 'poll-alerts', logHandler() {} }))
+
+/** The lines of a heartbeat. */
+async function beat(): Promise<string[]> {
+  const lines: string[] = []
+  const log = (word: string, facts?: object) => void lines.push(`${word} ${JSON.stringify(facts)}`)
+  await emitHeartbeat(theApp(), { log: { info: log, warn: log, error: log }, trace: {} })
+  return lines
 }
 
 test('it is polled by a timer of its own, and each change becomes one event of its own types', async () => {
@@ -118,23 +116,29 @@ test('it is polled by a timer of its own, and each change becomes one event of i
 })
 
 test('status and heartbeat show it, and a refusal is a problem under its title', async () => {
-  const lines: string[] = []
   await poll()
   const { body: good } = await stack.get('status')
   roles.splice(0, 1)
   await poll()
   const { body: refused } = await stack.get('status')
-  const log = (word: string, facts?: object) => void lines.push(`${word} ${JSON.stringify(facts)}`)
-  await emitHeartbeat(theApp(), { log: { info: log, warn: log, error: log }, trace: {} })
+  const lines = await beat()
 
   expect(good.changes.alerts).toMatchObject({ baselineDone: true, lastPoll: { error: null } })
   expect(good.changes.alerts.nextPollAt).toMatch(/:15\.000Z$/)
   expect(good.events).toHaveProperty('alerts')
   expect(good.sections.changes).toEqual({ state: 'ok', problems: [] })
   expect(refused.changes.alerts.lastPoll.error).not.toBeNull()
-  expect(refused.sections.changes.problems[0].title).toMatch(
-    /^alerts: Defender is forbidden: .*\(missing: Alert\.Read\.All or Alert\.ReadWrite\.All\)$/,
-  )
+  expect(refused.sections.changes.problems).toEqual([
+    expect.objectContaining({
+      code: 'forbidden',
+      title: 'Defender refuses the app (missing: Alert.Read.All or Alert.ReadWrite.All)',
+      // Investigations lack the same role.
+      consequences: expect.arrayContaining([
+        'alerts: no calls succeed',
+        'The last poll of alerts failed',
+      ]),
+    }),
+  ])
   const heartbeat = lines.find((line) => line.startsWith('heartbeat ')) ?? ''
   expect(JSON.parse(heartbeat.slice('heartbeat '.length))).toMatchObject({
     changes: { alerts: { pollAgeSeconds: expect.any(Number) } },
@@ -189,20 +193,15 @@ test('the API description names it in paths, streams and event shapes', () => {
   expect(Object.keys(swagger.definitions)).toContain('AlertEvent')
 })
 
-test('the query of its alert rule finds its polls and no others', async () => {
-  const query = readQuery(noPollQuery('alerts'))
-  const rule = { operator: 'LessThan', threshold: 1 }
-  const count = (traces: Trace[]) =>
-    findTraces(query, traces, toMs('PT15M'), stack.clock.now()).length
-  const good = await poll()
-  roles.splice(0, 1)
-  const failed = await poll()
-  const other: Trace[] = good.map(({ at, message }) => ({
-    at,
-    message: message.replace('"resource":"alerts"', '"resource":"machine-actions"'),
-  }))
+test('polls that do not start any more are a problem of its own that alerts', async () => {
+  await poll()
+  stack.clock.advance(17 * 60_000)
 
-  expect(fires(rule, count(good))).toBe(false)
-  expect(fires(rule, count(failed))).toBe(true)
-  expect(fires(rule, count(other))).toBe(true)
+  const lines = await beat()
+
+  expect(lines.filter((line) => /^problem .*alerts.*"alert":"/.test(line))).toEqual([
+    expect.stringMatching(
+      /^problem \{"code":"polls-stopped".*No poll of alerts succeeded since.*"alert":"error"\}$/,
+    ),
+  ])
 })

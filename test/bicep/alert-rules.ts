@@ -10,11 +10,14 @@ export interface AlertRule {
   file: string
   query: string
   severity: number
-  frequency: string
-  window: string
-  operator: string
-  threshold: number
 }
+
+/** How often each rule is evaluated, and over how much time. */
+export const [frequency, window] = ['evaluationFrequency', 'windowSize'].map(
+  (name) =>
+    new RegExp(`^ {6}${name}: '(.+)'$`, 'm').exec(readText('bicep/modules/alerts.bicep'))?.[1] ??
+    '',
+) as [string, string]
 
 /** Every query file by its name. */
 export const queryFiles = globSync('bicep/queries/*.kql', { cwd: root }).map((path) =>
@@ -33,10 +36,6 @@ export function readAlertRules(text = readText('bicep/modules/alerts.bicep')): A
       file: file ?? '',
       query: readText(`bicep/queries/${file}.kql`),
       severity: Number(member('severity')),
-      operator: member('operator'),
-      threshold: Number(member('threshold')),
-      frequency: member('evaluationFrequency'),
-      window: member('windowSize'),
     }
   })
 }

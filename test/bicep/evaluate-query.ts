@@ -7,48 +7,47 @@ export interface Trace {
 const form = new RegExp(
   [
     String.raw`^traces\n`,
-    String.raw`(?:\| where timestamp > ago\((?<hours>\d+)h\)\n)?`,
     String.raw`\| where message startswith_cs "(?<message>[^"\\{]+) \{"\n`,
-    String.raw`(?:\| extend facts = parse_json\(substring\(message, indexof\(message, "\{"\)\)\)\n`,
-    String.raw`\| where (?:tostring\(facts\.(?<text>\w+)\) == "(?<is>[^"\\]+)"|toint\(facts\.(?<number>\w+)\) > (?<most>\d+))\n)?$`,
+    String.raw`\| extend facts = parse_json\(substring\(message, indexof\(message, "\{"\)\)\)\n`,
+    String.raw`\| where tostring\(facts\.(?<fact>\w+)\) == "(?<is>[^"\\]+)"\n`,
+    String.raw`(?:\| union \(traces \| where message startswith_cs "(?<absent>[^"\\{]+) \{"`,
+    String.raw` \| summarize lines = count\(\) \| where lines == 0\)\n)?$`,
   ].join(''),
 )
 
-/** A query in the only allowed form: an exact message, and at most one comparison of one of its facts. */
+/** A query in the only allowed form: an exact message with one fact, and one row where another message is absent. */
 export interface Query {
   message: string
-  /** Hours that it looks back, when that is less than the window. */
-  hours: number | null
-  matches(facts: Record<string, unknown>): boolean
+  fact: string
+  is: string
+  /** The message whose absence is a row. */
+  absent: string | null
 }
 
 /** Reads a query; throws for any other form, since it can't be evaluated here. */
 export function readQuery(text: string): Query {
   const groups = form.exec(text)?.groups
   if (!groups) throw new Error(`a query of another form: ${text}`)
-  const { hours, message = '', text: word, is, number, most } = groups
-  return {
-    message,
-    hours: hours === undefined ? null : Number(hours),
-    matches(facts) {
-      if (word !== undefined) return facts[word] === is
-      return number === undefined || Number(facts[number]) > Number(most)
-    },
-  }
+  const { message = '', fact = '', is = '', absent = null } = groups
+  return { message, fact, is, absent }
 }
 
-/** The lines before `now` that a query finds. */
-export function findTraces(
-  { message, hours, matches }: Query,
+/** How many rows a query has over the lines before `now`. */
+export function countRows(
+  { message, fact, is, absent }: Query,
   traces: Trace[],
   windowMs: number,
   now: Date,
-): Trace[] {
-  const fromMs = now.getTime() - Math.min(windowMs, hours === null ? windowMs : hours * 3_600_000)
-  return traces.filter(({ at, message: line }) => {
-    if (at.getTime() <= fromMs || at > now || !line.startsWith(`${message} {`)) return false
-    return matches(JSON.parse(line.slice(line.indexOf('{'))))
-  })
+): number {
+  const fromMs = now.getTime() - windowMs
+  const within = traces.filter(({ at }) => at.getTime() > fromMs && at <= now)
+  const found = within.filter(
+    ({ message: line }) =>
+      line.startsWith(`${message} {`) && JSON.parse(line.slice(line.indexOf('{')))[fact] === is,
+  )
+  const isAbsent =
+    absent !== null && !within.some(({ message: line }) => line.startsWith(`${absent} {`))
+  return found.length + (isAbsent ? 1 : 0)
 }
 
 /** Milliseconds of a duration such as PT15M or P2D. */
@@ -56,14 +55,4 @@ export function toMs(duration: string): number {
   const [, days = 0, hours = 0, minutes = 0] =
     /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$/.exec(duration) ?? []
   return ((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60_000
-}
-
-/** Whether a rule fires for a number of lines. As in Azure, no lines count as 0. */
-export function fires(
-  { operator, threshold }: { operator: string; threshold: number },
-  count: number,
-): boolean {
-  if (operator === 'GreaterThan') return count > threshold
-  if (operator === 'LessThan') return count < threshold
-  throw new Error(`an operator that no rule needs: ${operator}`)
 }

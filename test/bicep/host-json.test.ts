@@ -27,7 +27,8 @@ const deployed = z.object({
       versionFailureStrategy: z.literal('Reject'),
       storageProvider: z.object({
         type: z.literal('AzureStorage'),
-        partitionCount: z.int().min(1).max(16),
+        // Azure asks each queue of the hub every ten seconds, and one run is in progress at a time.
+        partitionCount: z.literal(1),
         // Flex Consumption scales late when the hub polls less often.
         maxQueuePollingInterval: z.enum(['00:00:02', '00:00:05', '00:00:10']),
         // How long a run stands still after its host has died: the page on operations says it.

@@ -130,5 +130,5 @@ test('no instance waits unless it is asked for, and those that wait are of group
 
   expect(waiting('public')).toEqual(['[]'])
   expect(waiting('landing-zone').filter((name) => !groups.includes(name))).toEqual([])
-  expect(textOf(parameters.get('instanceMemoryMB')?.get('defaultValue'))).toBe('2048')
+  expect(textOf(parameters.get('instanceMemoryMB')?.get('defaultValue'))).toBe('512')
 })

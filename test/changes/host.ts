@@ -20,8 +20,6 @@ export function startHost(
   world.serve(replaceDeps(depsWith(world, injector)), {
     queue: withCrashes(world.queues.queue, injector),
     retryQueue: withCrashes(world.queues.retryQueue, injector),
-    poison: withCrashes(world.queues.poison, injector),
-    retryPoison: withCrashes(world.queues.retryPoison, injector),
   } satisfies WorldQueues)
 }
 

@@ -100,6 +100,7 @@ export function createContext(
     log: { info() {}, warn() {}, error() {} },
     trace: {},
     tenantId: async () => 'tenant',
+    nextDue: () => null,
     track: (call) => call(),
     ...more,
   }

@@ -220,6 +220,7 @@ export async function play(history: History, setup: Setup, scheduler: Scheduler)
         log: { info() {}, warn() {}, error() {} },
         trace: {},
         tenantId: () => own.ask(() => 'tenant'),
+        nextDue: () => null,
         track: (call) => call(),
       }
       const { head } = await poll(setup.replaceContext?.(context) ?? context)

@@ -51,11 +51,15 @@ export async function askRoute<Deps, Body>(
   const request = new azure.HttpRequest({ method, url: url.href, params, headers, ...body })
   const response = await readRequest(route, request, ORIGIN)
     .then((input) => route.handle(input, deps))
-    .then(toResponse, (error: unknown) => {
-      const problem = toProblem(error, 'invocation', 'correlation')
-      if (problem) return problem
-      throw error
-    })
+
+    .then(
+      (reply) => toResponse(reply),
+      (error: unknown) => {
+        const problem = toProblem(error, 'invocation', 'correlation')
+        if (problem) return problem
+        throw error
+      },
+    )
   const text = typeof response.body === 'string' ? response.body : ''
   const status = response.status ?? 0
   const parsed: Body = JSON.parse(text || 'null')

@@ -56,6 +56,7 @@ async function openEvents() {
     feed,
     queue,
     retryQueue,
+    dispatched: new Map(),
     clock,
     random: () => 0,
     subscriptions: tables('Subscriptions'),

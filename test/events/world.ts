@@ -1,4 +1,4 @@
-import { deliver, handlePoison } from '../../shared/events/delivery/deliver.ts'
+import { deliver } from '../../shared/events/delivery/deliver.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { wakeAll } from '../../shared/events/delivery/wake.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
@@ -81,11 +81,10 @@ const inMemory = (clock: StillClock): WorldTables => ({
 const createWorldQueues = (clock: StillClock) => ({
   queue: createMemoryQueue(queueNames.deliveries, clock),
   retryQueue: createMemoryQueue(queueNames.retries, clock),
-  poison: createMemoryQueue(`${queueNames.deliveries}-poison`, clock),
-  retryPoison: createMemoryQueue(`${queueNames.retries}-poison`, clock),
+  poison: createMemoryQueue('poison', clock),
 })
 
-export type WorldQueues = ReturnType<typeof createWorldQueues>
+export type WorldQueues = Omit<ReturnType<typeof createWorldQueues>, 'poison'>
 
 export type DeliveryWorld = Awaited<ReturnType<typeof createWorld>>
 
@@ -110,6 +109,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       deliveries: seen.deliveries ?? tables.deliveries,
       queue: seen.queue ?? queues.queue,
       retryQueue: seen.retryQueue ?? queues.retryQueue,
+      dispatched: new Map(),
       http: receivers.http,
       callbackPolicy: {
         allowLoopback: false,
@@ -173,24 +173,13 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     },
 
     /** Handles the messages of all queues. */
-    serve(
-      by: EventsDeps = deps,
-      { queue, poison, retryQueue, retryPoison }: WorldQueues = queues,
-    ): void {
-      void serveQueue({ queue, poison, clock, handle: (message) => deliver(by, message) })
-      void serveQueue({
-        queue: retryQueue,
-        poison: retryPoison,
-        clock,
-        handle: (message) => deliver(by, message, { isRetry: true }),
-      })
-      const nowhere = createMemoryQueue('nowhere', clock)
-      for (const dead of [poison, retryPoison])
+    serve(by: EventsDeps = deps, { queue, retryQueue }: WorldQueues = queues): void {
+      for (const one of [queue, retryQueue])
         void serveQueue({
-          queue: dead,
-          poison: nowhere,
+          queue: one,
+          poison: queues.poison,
           clock,
-          handle: (message) => handlePoison(by, message),
+          handle: (message) => deliver(by, message, { isRetry: one === retryQueue }),
         })
     },
 

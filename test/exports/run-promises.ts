@@ -1,7 +1,7 @@
 import type { ExportEngine } from '../../shared/exports/engine.ts'
 import { keepsTable, type Run } from '../../shared/exports/run-record.ts'
 import type { Row } from '../../shared/platform/table.ts'
-import type { SmallExport, Tables } from './small-run.ts'
+import type { SmallExport, Storage, Tables } from './small-run.ts'
 
 /** Every row of the ledger, as text for comparisons. */
 export async function ledgerRows(tables: Tables): Promise<string[]> {
@@ -21,10 +21,25 @@ export function devicesOf({ files }: SmallExport): Record<string, string> {
  * The broken promises of the stored data, in words; empty when all hold: no run is in progress, no link is left, the
  * current snapshot is exactly one export, its counts agree, and every table belongs to a run.
  */
-export async function brokenPromises(
+export const brokenPromises = (
+  storage: Storage,
+  engine: Pick<ExportEngine, 'runs'>,
+  exports: SmallExport[],
+): Promise<string[]> =>
+  brokenLedger(storage, engine, async (run) => {
+    const rows = await allRows(storage.tables, run.snapshot ?? '')
+    const found = Object.fromEntries(rows.map(({ rowKey, columns }) => [rowKey, columns.avMode]))
+    const sorted = (devices: object) => JSON.stringify(Object.entries(devices).sort())
+    return exports.some((one) => sorted(devicesOf(one)) === sorted(found))
+      ? []
+      : [`${run.runId} holds no export of the upstream: ${sorted(found)}`]
+  })
+
+/** The same, where `differences` says how the snapshot of a run differs from the upstream. */
+export async function brokenLedger(
   { tables, names }: { tables: Tables; names(): Promise<string[]> },
   { runs }: Pick<ExportEngine, 'runs'>,
-  exports: SmallExport[],
+  differences: (run: Run) => Promise<string[]>,
 ): Promise<string[]> {
   const broken: string[] = []
   const say = (holds: boolean, words: string) => void (holds || broken.push(words))
@@ -48,8 +63,23 @@ export async function brokenPromises(
     !all.some((run) => ['starting', 'listing', 'importing'].includes(run.state)),
     'a run has not ended',
   )
+  say(
+    !all.some(({ state, reason }) => state === 'failed' && !reason),
+    'a run has failed and does not say why',
+  )
   for (const run of all.filter(({ state, snapshot }) => state === 'published' && snapshot)) {
-    broken.push(...(await brokenSnapshot(tables, run, exports)))
+    if (!(await names()).includes(run.snapshot ?? '')) {
+      broken.push(`the table of ${run.runId} is gone`)
+      continue
+    }
+    const written = (await allRows(tables, run.snapshot ?? '')).length
+    broken.push(...(await differences(run)))
+    say(run.written === written, `${run.runId} counts ${run.written} rows and has ${written}`)
+    say(
+      run.parsed === run.written + run.duplicates + run.rejected,
+      `the rows of ${run.runId} do not add up`,
+    )
+    say(run.imported === run.listed && run.failed === 0, `${run.runId} is not whole`)
   }
   const published = all.find((run) => run.runId === current?.runId)
   if (current)
@@ -62,22 +92,6 @@ export async function brokenPromises(
       published?.written === current.devices && published.supersededAt === null,
       'current is not its run',
     )
-  return broken
-}
-
-async function brokenSnapshot(tables: Tables, run: Run, exports: SmallExport[]): Promise<string[]> {
-  const rows = await allRows(tables, run.snapshot ?? '')
-  const found = Object.fromEntries(rows.map(({ rowKey, columns }) => [rowKey, columns.avMode]))
-  const sorted = (devices: object) => JSON.stringify(Object.entries(devices).sort())
-  const broken: string[] = []
-  if (!exports.some((one) => sorted(devicesOf(one)) === sorted(found))) {
-    broken.push(`${run.runId} holds no export of the upstream: ${sorted(found)}`)
-  }
-  if (run.written !== rows.length)
-    broken.push(`${run.runId} counts ${run.written} rows and has ${rows.length}`)
-  if (run.parsed !== run.written + run.duplicates + run.rejected)
-    broken.push(`the rows of ${run.runId} do not add up`)
-  if (run.imported !== run.listed || run.failed !== 0) broken.push(`${run.runId} is not whole`)
   return broken
 }
 

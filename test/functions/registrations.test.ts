@@ -18,8 +18,6 @@ const timers = [
 const queues = [
   ['deliver-event', 'event-deliveries'],
   ['retry-event', 'event-retries'],
-  ['dead-letter-delivery', 'event-deliveries-poison'],
-  ['dead-letter-retry', 'event-retries-poison'],
 ]
 const orchestrations = ['export-run', 'export-import-files']
 const activities = ['begin-run', 'import-file', 'renew-links', 'publish-run']

@@ -73,8 +73,11 @@ test('a user’s own files meet no fault and no simulated action, and what they 
 
   const line = onceLine(ended)
   expect(line).toMatchObject({ ok: true, devices: 3, notReadyAtFirst: 0, linksRenewed: 0 })
-  expect(ended.stderr).toContain('modes    active 2, passive 1')
-  expect(ended.stderr).toContain('signatures  stale on 1 devices, unknown on 1')
+  expect(ended.stderr).toContain(
+    'Your 1 file holds 3 devices. Antivirus mode: active 2, passive 1.',
+  )
+  expect(ended.stderr).toContain('Signatures are stale on 1 device, and unknown on 1 device.')
+  expect(ended.stderr).not.toContain('simulated')
 }, 120_000)
 
 test('rejected lines are shown with their reasons', async () => {

@@ -216,27 +216,99 @@ test('a list that starts at a time continues with a cursor: the API takes one of
   ])
 })
 
-test('status prints what will happen, and that a stream holds no events', async () => {
+test('status prints problems and notices whole, at 80 columns too, and that a stream holds no events', async () => {
   const stream = { dispatched: 0, lagSeconds: 0 }
-  const { relay } = await startApp(
+  const long = 'a sentence that goes on and on '.repeat(12).trim()
+  const { origin } = await startApp(
     json({
-      overall: 'ok',
-      sections: {},
+      overall: 'degraded',
+      time: '2026-11-30T12:00:00.000Z',
+      sections: { changes: { state: 'degraded', problems: [] } },
+      problems: [
+        {
+          code: 'unreachable',
+          severity: 'error',
+          title: 'Defender is unreachable',
+          since: '2026-11-30T11:28:00.000Z',
+          cause: long,
+          fix: 'Check the network',
+          consequences: ['No poll of investigations succeeded'],
+        },
+      ],
       upstreams: {},
-      notices: [{ title: 'The secret of the app ends in 20 days', fix: 'Make a new one' }],
+      notices: [
+        {
+          severity: 'notice',
+          title: 'A route ends',
+          since: null,
+          cause: '',
+          fix: 'Update',
+          consequences: [],
+        },
+      ],
+      changes: { investigations: { openItems: 2, detectionLagSeconds: 38 } },
       events: {
         'av-health': { ...stream, head: 0, oldest: 1 },
         'machine-actions': { ...stream, head: 7, oldest: 3 },
-        investigations: { ...stream, head: 7, oldest: 8 },
+        investigations: { ...stream, lagSeconds: 300, head: 7, oldest: 8 },
       },
     }),
   )
 
-  const { code, out } = await relay('status')
+  const argv = ['status', '--url', origin, '--key', key]
+  const { code, out } = await typeRelay(argv, { width: 80 })
 
   expect(code).toBe(0)
-  expect(out).toMatch(/\nnotices\nsoon +The secret of the app ends in 20 days\. Make a new one\n/)
+  expect(out.split('\n').filter((line) => line.length > 80)).toEqual([])
+  const flat = out.replace(/\s+/g, ' ')
+  expect(flat).toContain(
+    `problems error: Defender is unreachable since 2026-11-30T11:28:00.000Z (32 min) cause ${long} so No poll of investigations succeeded fix Check the network notices notice: A route ends fix Update changes`,
+  )
+  expect(out).toMatch(/^investigations +2 +– +38 s /m)
   expect(out).toMatch(/^av-health +no events +– /m)
-  expect(out).toMatch(/^machine-actions +3 +7 /m)
-  expect(out).toMatch(/^investigations +no events +7 /m)
+  expect(out).toMatch(/^machine-actions +3 +7 +0 +0 s/m)
+  expect(out).toMatch(/^investigations +no events +7 +0 +5 min/m)
+})
+
+test('at 80 columns lists show device, requestor and the new state whole', async () => {
+  const names = {
+    computerDnsName: 'workstation-0042.emea.contoso.example',
+    requestor: 'security.operations@contoso.example',
+  }
+  const event = {
+    detectedat: '2026-11-30T11:28:00.123Z',
+    type: 'defender-relay.machine-action.changed',
+    subject: '0123abcd-0123-abcd-0123-abcd0123abcd',
+    data: { from: 'Pending', to: 'InProgress', type: 'RestrictCodeExecution', ...names },
+  }
+  const item = { id: event.subject, state: 'InProgress', type: 'RestrictCodeExecution', ...names }
+  const { origin } = await startApp((request, response) =>
+    json(
+      request.url?.includes('/events')
+        ? { events: [event], next: 'n', more: false }
+        : { items: [item], next: null },
+    )(request, response),
+  )
+
+  for (const line of ['events list', 'items list machine-actions']) {
+    const argv = [...line.split(' '), '--url', origin, '--key', key]
+    const { out } = await typeRelay(argv, { width: 80 })
+
+    const rows = out.split('\n')
+    expect(rows.filter((row) => row.length > 80)).toEqual([])
+    // A text may go on in the next line of its column.
+    const head = rows[0] ?? ''
+    const starts = [...head.matchAll(/\S+( \S+)*/g)].map(({ index }) => index)
+    const cell = (name: string) => {
+      const from = head.indexOf(name)
+      const to = starts.find((start) => start > from)
+      return rows
+        .slice(1)
+        .map((row) => row.slice(from, to).trim())
+        .join('')
+    }
+    expect(cell('device')).toBe(names.computerDnsName)
+    expect(cell('requestor')).toBe(names.requestor)
+    expect(line.startsWith('items') ? cell('state') : cell('step')).toMatch(/InProgress$/)
+  }
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { factsOf, formatBlocks } from '../../local/relay/format.ts'
+import { factsOf, formatBlocks, sayDuration } from '../../local/relay/format.ts'
 
 const columns = { id: 'id', name: 'who.name', seen: 'seen', note: 'note' }
 const rows = [
@@ -21,16 +21,52 @@ test('columns are aligned, wide characters count twice, a missing value is a das
   ])
 })
 
-test('in a narrow terminal the longest texts are cut first, then columns are left out at the end', () => {
+test('in a narrow terminal times are short and texts go on in the next line: nothing is cut', () => {
   expect(formatBlocks([{ rows, columns }], { ...page, width: 45 })).toEqual([
-    'id   name    seen             note',
-    'a1   東京    2026-11-20T10:…  a word that go…',
-    'b22  Lisboa  –                one, 2',
+    'id   name    seen            note',
+    'a1   東京    11-20 10:00:00  a word that goes',
+    '                             on for long',
+    'b22  Lisboa  –               one, 2',
   ])
-  expect(formatBlocks([{ rows, columns }], { ...page, width: 24 })).toEqual([
+})
+
+test('where columns would be too narrow, the least important one is left out, then the last one', () => {
+  const narrow = { ...page, width: 31 }
+
+  expect(formatBlocks([{ rows, columns, drop: ['note'] }], narrow)).toEqual([
     'id   name    seen',
-    'a1   東京    2026-11-20…',
+    'a1   東京    11-20 10:00:00',
     'b22  Lisboa  –',
+  ])
+  expect(formatBlocks([{ rows, columns }], { ...page, width: 24 })[0]).toBe('id   name    seen')
+})
+
+test('facts and sentences go on in the next line, under their own beginning', () => {
+  const facts: [string, string][] = [
+    ['cause', 'a reason with some words'],
+    ['fix', 'try again'],
+  ]
+  const blocks = [{ title: 'problems', texts: [{ text: 'error: this is wrong', facts }] }]
+
+  expect(formatBlocks(blocks, { ...page, width: 22 })).toEqual([
+    '',
+    'problems',
+    'error: this is wrong',
+    '  cause  a reason with',
+    '         some words',
+    '  fix    try again',
+  ])
+})
+
+test('a number of seconds has its unit', () => {
+  expect([0, 119, 120, 7199, 7200, 172_800, null].map(sayDuration)).toEqual([
+    '0 s',
+    '119 s',
+    '2 min',
+    '119 min',
+    '2 h',
+    '2 d',
+    null,
   ])
 })
 

@@ -2,77 +2,119 @@ import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
-import { describeReport, describeTries } from '../../local/report.ts'
+import type { OnceReport } from '../../local/app-client.ts'
+import { countFleet, describeFleet, describeReport, describeServed } from '../../local/report.ts'
+import { theApp } from '../../shared/app.ts'
 import { startTestStack } from '../stack.ts'
+import { typeRelay } from './relay-typed.ts'
 
-/** The arguments that a shell passes to the command of a line. */
+/** The arguments that a shell passes to `npm run relay` in a line. */
 async function argumentsIn(line: string): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('sh', [
-    '-c',
-    line.trim().replace(/^curl /, `printf '%s\\n' `),
-  ])
+  const [command = ''] = line
+    .trim()
+    .replace(/^npm run relay -- /, '')
+    .split(/ {2,}/)
+  const { stdout } = await promisify(execFile)('sh', ['-c', `printf '%s\\n' ${command}`])
   return stdout.trimEnd().split('\n')
 }
 
-/** Makes the request that curl would make. */
-async function follow([...words]: string[]): Promise<Response> {
-  const headers = new Headers()
-  let [url, method, body] = ['', 'GET', undefined as string | undefined]
-  for (let word = words.shift(); word !== undefined; word = words.shift()) {
-    if (word === '-s') continue
-    if (word === '-X') method = words.shift() ?? ''
-    else if (word === '-d') body = words.shift()
-    else if (word === '-H')
-      headers.append(...((words.shift() ?? '').split(': ') as [string, string]))
-    else url = word
-  }
-  return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) })
+const counts = {
+  listed: 1,
+  imported: 1,
+  failed: 0,
+  parsed: 1,
+  written: 1,
+  duplicates: 0,
+  rejected: 0,
 }
+const report = {
+  ...{ runId: 'r', state: 'published', reason: null, counts, devices: 1, seconds: 1 },
+  ...{ rowsPerSecond: 1, notReadyAtFirst: 0, linksRenewed: 0, unknownFields: {}, unreadable: {} },
+  ...{ firstRejects: [], ok: true },
+} as unknown as OnceReport
+const fleet = { kind: 'fleet', size: 5000, generatedTime: '2026-11-30T00:00:00Z' } as const
+const served = {
+  url: 'http://127.0.0.1:7071',
+  key: 'k'.repeat(32),
+  source: fleet,
+  data: resolve('.local'),
+}
+const held = { devices: 5000, modes: { active: 4310, passive: 690 }, stale: 1, unknown: 31 }
 
-test('one link is renewed, and several are', async () => {
-  const counts = {
-    listed: 1,
-    imported: 1,
-    failed: 0,
-    parsed: 1,
-    written: 1,
-    duplicates: 0,
-    rejected: 0,
-  }
+test('one link is renewed, and several are', () => {
   const lines = (linksRenewed: number) =>
-    describeReport({
-      ...{ runId: 'r', state: 'published', reason: null, counts, devices: 1, seconds: 1 },
-      ...{ rowsPerSecond: 1, notReadyAtFirst: 0, linksRenewed, unknownFields: {}, unreadable: {} },
-      ...{ firstRejects: [], ok: true },
-    } as unknown as Parameters<typeof describeReport>[0]).join('\n')
+    describeReport({ ...report, linksRenewed }, fleet).join('\n')
 
   expect(lines(1)).toContain(' 1 link renewed')
   for (const links of [0, 2]) expect(lines(links)).toContain(` ${links} links renewed`)
+})
+
+test('the first screen says what the fleet is, and fits a terminal of 80 columns', () => {
+  const open = { 'machine actions': 3, 'automated investigations': 2 }
+  const path = `/home/somebody/${'folder/'.repeat(20)}part-00001.json.gz`
+  const firstRejects = [{ file: path, line: 12, reason: 'the line is not JSON' }]
+  const unknownFields = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`NewField${n}`, n]))
+
+  const odd = { ...report, firstRejects, unknownFields, reason: 'a word '.repeat(30) }
+
+  const usual = [
+    ...describeFleet(held, fleet, open),
+    ...describeServed(served),
+    ...describeReport({ ...report, firstRejects, unknownFields }, fleet),
+  ]
+  const screen = [...usual, ...describeReport(odd, { kind: 'files' })]
+
+  expect(screen.slice(0, 3)).toEqual([
+    '5,000 devices. Antivirus mode: active 4,310, passive 690.',
+    'Signatures are stale on 1 device, and unknown on 31 devices.',
+    'Open now: machine actions 3, automated investigations 2.',
+  ])
+  expect(screen.filter((line) => line.length > 80)).toEqual([])
+  expect(screen.join('\n')).toMatch(
+    /rejected line 12 of ….*part-00001\.json\.gz: the line is not JSON/,
+  )
+  // With an empty line between its parts.
+  expect(usual.length + 2).toBeLessThanOrEqual(24)
+})
+
+test('own files are named as such, and nothing beside them', () => {
+  const files = [{ path: 'a', bytes: 1, changedMs: 1 }]
+  const source = { kind: 'files', files, generatedTime: fleet.generatedTime } as const
+
+  const said = [...describeFleet(held, source, null), ...describeServed({ ...served, source })]
+
+  expect(said[0]).toMatch(/^Your 1 file holds 5,000 devices\. /)
+  expect(said.join('\n')).not.toMatch(/simulated Defender|Tenable|faults of/)
+  expect(describeFleet(undefined, fleet, {})).toEqual([
+    'No snapshot is published: the reason is below.',
+  ])
 })
 
 test('every suggested command works when it is pasted into a shell', async () => {
   const stack = await startTestStack()
   onTestFinished(() => stack.stop())
   const { body } = await stack.post('av-health/exports')
-  const run = await stack.runToEnd(body.runId)
-  const { size, generatedTime } = stack.fleet.options
-  const report = { ...run, ok: true, devices: size, seconds: 1, rowsPerSecond: size }
-  const source = { kind: 'fleet', size, generatedTime } as const
+  await stack.runToEnd(body.runId)
+  const { table } = await theApp().base()
 
-  const served = { url: stack.host.url, key: stack.keys.function, report, source }
-  const lines = describeTries({ ...served, data: resolve('.local') })
-
-  const commands = lines.filter((line) => line.includes('curl'))
-  expect(commands.length).toBeGreaterThanOrEqual(5)
-  for (const line of commands) {
-    const response = await follow(await argumentsIn(line))
-    expect(response.status, line).toBe(line.includes('POST') ? 202 : 200)
-  }
-  const client = lines.filter((line) => line.includes('relay -- '))
-  expect(client).toEqual([`  npm run relay -- status --url ${stack.host.url}`])
-  const other = describeTries({ ...served, data: "/tmp/it's here" })
-  expect(other.find((line) => line.includes('relay -- '))).toBe(
-    `${client} --data '/tmp/it'\\''s here'`,
+  const commands = (['fleet', 'files'] as const).flatMap((kind) =>
+    describeServed({ ...served, source: { ...fleet, kind, files: [] } }).filter((line) =>
+      line.includes('relay -- '),
+    ),
   )
-  expect(describeReport(report).join('\n')).toContain('300 in the current snapshot')
+
+  expect(commands).toHaveLength(6)
+  for (const line of commands) {
+    const words = (await argumentsIn(line)).filter((word) => word !== '--follow')
+    const app = ['--url', stack.host.url, '--key', stack.keys.function]
+    expect(await typeRelay([...words, ...app]), line).toMatchObject({ code: 0 })
+  }
+  const other = describeServed({ ...served, data: "/tmp/it's here" })
+  expect(await argumentsIn(other.find((line) => line.includes('status')) ?? '')).toEqual([
+    'status',
+    '--data',
+    "/tmp/it's here",
+  ])
+  const snapshot = (await stack.get('av-health/snapshots')).body.snapshots[0]
+  expect(await countFleet(table(snapshot.table))).toMatchObject({ devices: 300 })
 })

@@ -191,6 +191,18 @@ test.each<[string, unknown, object]>([
     miError({ code: 'ECONNREFUSED' }),
     { retryable: true, reason: 'network' },
   ],
+  [
+    'an answer that stalls',
+    new DOMException('The operation was aborted due to timeout', 'TimeoutError'),
+    { retryable: true, reason: 'network' },
+  ],
+  [
+    'an answer that breaks off',
+    new TypeError('terminated', {
+      cause: Object.assign(new Error('other side closed'), { code: 'UND_ERR_SOCKET' }),
+    }),
+    { retryable: true, reason: 'network' },
+  ],
   ['anything else', new Error('it broke with eyJSECRETa.eyJSECRETb.SECRETc'), { retryable: false }],
 ])('%s is a redacted failure of entra', async (_, thrown, facts) => {
   const error = await failureOf({ ...failing(thrown), address: 'https://login' })

@@ -1,6 +1,7 @@
 import { QueueClient } from '@azure/storage-queue'
 import { expect, test } from 'vitest'
 import { createQueues } from '../../shared/platform/queue.ts'
+import { createQueueConsumer } from '../faults/emulator.ts'
 import { createMemoryQueue } from '../memory-queue.ts'
 import { freshStorage } from '../storage.ts'
 import { passMoment, promiseQueue } from './queue-contract.ts'
@@ -8,28 +9,10 @@ import { createStillClock } from './still-clock.ts'
 
 promiseQueue('of the queue service', async () => {
   const connectionString = await freshStorage()
-  const client = new QueueClient(connectionString, 'things')
   return {
     queue: createQueues({ connectionString })('things'),
     pass: passMoment,
-    consumer: {
-      async receive(most, hiddenSeconds) {
-        const options = { numberOfMessages: most, visibilityTimeout: hiddenSeconds }
-        const { receivedMessageItems } = await client.receiveMessages(options)
-        return receivedMessageItems.map(({ messageId, messageText, dequeueCount, popReceipt }) => ({
-          id: messageId,
-          text: messageText,
-          dequeueCount,
-          receipt: popReceipt,
-        }))
-      },
-      async remove({ id, receipt }) {
-        await client.deleteMessage(id, receipt)
-      },
-      async hide({ id, receipt }, seconds) {
-        await client.updateMessage(id, receipt, undefined, seconds)
-      },
-    },
+    consumer: createQueueConsumer(connectionString, 'things'),
   }
 })
 

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { problemSchema, toProblem } from '../../shared/platform/error-responses.ts'
 import {
@@ -42,20 +43,44 @@ test('a problem is text that every JSON reader accepts, for any names in the req
 })
 
 describe('an answer', () => {
-  test('is JSON, with the headers of the route', () => {
-    expect(toResponse({ status: 202, body: { a: 'ä' }, headers: { location: '/x' } })).toEqual({
+  test.each([
+    ['gzip', true],
+    ['deflate, GZIP;q=0.5', true],
+    ['br,gzip ; q=1', true],
+    [null, false],
+    ['identity', false],
+    ['br, gzip;q=0', false],
+    ['gzip;q=0.000, br', false],
+    ['notgzip', false],
+  ])('that is packed is sent so to a caller who accepts %j: %j', async (accepted, isPacked) => {
+    const packed = gzipSync('{"a":"ä"}')
+
+    const { body, headers } = await toResponse({ status: 200, packed }, accepted)
+
+    expect(headers).toEqual({
+      'content-type': 'application/json; charset=utf-8',
+      vary: 'accept-encoding',
+      ...(isPacked && { 'content-encoding': 'gzip' }),
+    })
+    expect(isPacked ? body === packed : String(body) === '{"a":"ä"}').toBe(true)
+  })
+
+  test('is JSON, with the headers of the route', async () => {
+    const reply = { status: 202, body: { a: 'ä' }, headers: { location: '/x' } }
+
+    expect(await toResponse(reply)).toEqual({
       status: 202,
       headers: { 'content-type': 'application/json; charset=utf-8', location: '/x' },
       body: '{"a":"ä"}',
     })
   })
 
-  test('without a body has no content type', () => {
-    expect(toResponse({ status: 204 })).toEqual({ status: 204, headers: {} })
+  test('without a body has no content type', async () => {
+    expect(await toResponse({ status: 204 })).toEqual({ status: 204, headers: {} })
   })
 
-  test('may be null', () => {
-    expect(toResponse({ status: 200, body: null }).body).toBe('null')
+  test('may be null', async () => {
+    expect((await toResponse({ status: 200, body: null })).body).toBe('null')
   })
 })
 

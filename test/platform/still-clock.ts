@@ -4,6 +4,8 @@ import type { Clock } from '../../shared/platform/time.ts'
 export interface StillClock extends Clock {
   /** Moves on by `ms` milliseconds and wakes the sleepers on the way, one after the other. */
   advance(ms: number): Promise<void>
+  /** When the next sleeper wakes, in milliseconds; undefined where nobody sleeps. */
+  nextMs(): number | undefined
 }
 
 /** Makes a still clock that begins at 0; it waits while real work is running. */
@@ -17,6 +19,8 @@ export function createStillClock(isBusy = () => false): StillClock {
   }
   return {
     now: () => new Date(nowMs),
+    nextMs: () =>
+      sleepers.length > 0 ? Math.min(...sleepers.map(({ dueMs }) => dueMs)) : undefined,
     sleep: (ms, signal) =>
       new Promise((wake, reject) => {
         const sleeper = { dueMs: nowMs + ms, wake }

@@ -66,13 +66,14 @@ async function serve() {
   await new Promise<void>((resolve, reject) => {
     child.stderr.on('data', (chunk) => {
       text += chunk
-      if (text.includes('\nServing.')) resolve()
+      if (text.includes('Ctrl-C stops')) resolve()
     })
     child.on('exit', (code) => reject(new Error(`npm start ended with ${code}: ${text}`)))
   })
+  const [, url = '', key = ''] = /(http\S+)\/api\/portal#key=(\S+)/.exec(text) ?? []
   return {
-    url: /host: (\S+)/.exec(text)?.[1] ?? '',
-    key: /function key: (\S+)/.exec(text)?.[1] ?? '',
+    url,
+    key: decodeURIComponent(key),
     stop() {
       child.kill('SIGTERM')
       child.on('exit', () => rmSync(data, { recursive: true, force: true }))

@@ -247,6 +247,22 @@ describe('ETags', () => {
   })
 })
 
+test('an answer from the cache is sent as it is stored, and has every member of a fresh one', async () => {
+  stack.simulator.scans.tenable.put({ id: 306, runs: [{ hosts: 40 }] })
+
+  const fresh = await get('tenable/scans/306')
+  const path = `tenable/scans/306?run=${fresh.body.run.id}`
+  const packed = await get(path, { 'accept-encoding': 'gzip' })
+  const plain = await get(path, { 'accept-encoding': 'identity' })
+
+  const encodings = [fresh, packed, plain].map(({ headers }) => headers.get('content-encoding'))
+  expect(encodings).toEqual([null, 'gzip', null])
+  expect(packed.body).toEqual({ ...fresh.body, cached: { at: expect.any(String) } })
+  expect(Object.keys(packed.body)).toEqual(Object.keys(fresh.body))
+  expect(plain.body).toEqual(packed.body)
+  expect(packed.headers.get('vary')).toBe('accept-encoding')
+})
+
 test('raw is the answer of the source, fresh and from the cache', async () => {
   stack.simulator.scans.tenable.put({ id: 305, runs: [{}] })
 

@@ -9,6 +9,7 @@ const itemEvents = (body: unknown) => ({
   title: 'events',
   rows: pickList(body, 'events'),
   columns: eventColumns,
+  drop: eventDrop,
 })
 
 /** The columns of events: type, item, old → new state, device. */
@@ -25,6 +26,8 @@ const eventColumns: Columns = {
   requestor: 'data.requestor',
 }
 
+const eventDrop = ['item', 'event']
+
 /** The watched items, and the detected changes. */
 export const changeCommands: readonly Command[] = [
   {
@@ -36,15 +39,19 @@ export const changeCommands: readonly Command[] = [
       path: path`changes/${resource}/items`,
       query: { state, type, requestor, machineId: machine, triggeringAlertId: alert },
     }),
-    show: showList('items', {
-      id: 'id',
-      state: 'state',
-      'open since': 'openSince',
-      type: 'type',
-      device: 'computerDnsName',
-      requestor: 'requestor',
-      comment: 'requestorComment',
-    }),
+    show: showList(
+      'items',
+      {
+        id: 'id',
+        state: 'state',
+        'open since': 'openSince',
+        type: 'type',
+        device: 'computerDnsName',
+        requestor: 'requestor',
+        comment: 'requestorComment',
+      },
+      ['comment', 'open since'],
+    ),
   },
   {
     usage: 'items show <resource> <id>',
@@ -95,6 +102,6 @@ export const changeCommands: readonly Command[] = [
       if (!now) throw new RelayError('The app did not answer the end of its events.')
       return { path: 'events', query: { ...query, after: now } }
     },
-    show: showList('events', eventColumns),
+    show: showList('events', eventColumns, eventDrop),
   },
 ]

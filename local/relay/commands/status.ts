@@ -1,6 +1,15 @@
 import { inThisShell } from '../../terminal.ts'
 import type { Command } from '../command-line.ts'
-import { type Block, factsOf, isRecord, pick, pickEntries, pickList, pickText } from '../format.ts'
+import {
+  type Block,
+  factsOf,
+  isRecord,
+  pick,
+  pickEntries,
+  pickList,
+  pickText,
+  sayDuration,
+} from '../format.ts'
 
 /** The status page. */
 export const statusCommands: readonly Command[] = [
@@ -16,11 +25,8 @@ export const statusCommands: readonly Command[] = [
       return [
         { facts: ['overall', 'version', 'time'].map((name) => [name, pick(body, name)]) },
         { title: 'sections', rows: sections, columns: { section: 'name', state: 'state' } },
-        { title: 'problems', facts: sections.flatMap(problemsOf) },
-        {
-          title: 'notices',
-          facts: pickList(body, 'notices').map((one) => ['soon', sayProblem(one)]),
-        },
+        { title: 'problems', texts: pickList(body, 'problems').map((one) => describe(one, body)) },
+        { title: 'notices', texts: pickList(body, 'notices').map((one) => describe(one, body)) },
         {
           title: 'upstreams',
           rows: upstreams,
@@ -51,11 +57,13 @@ export const statusCommands: readonly Command[] = [
             resource: 'name',
             open: 'openItems',
             'oldest since': 'oldestOpen.since',
-            lag: 'detectionLagSeconds',
+            lag: (row) => sayDuration(pick(row, 'detectionLagSeconds')),
             'last poll': 'lastPoll.endedAt',
             'next poll': 'nextPollAt',
             error: 'lastPoll.error',
           },
+          // It is among the problems.
+          drop: ['error'],
         },
         {
           title: 'events',
@@ -65,7 +73,7 @@ export const statusCommands: readonly Command[] = [
             oldest: (stream) => (isEmpty(stream) ? 'no events' : pick(stream, 'oldest')),
             newest: (stream) => pick(stream, 'head') || null,
             dispatched: 'dispatched',
-            lag: 'lagSeconds',
+            lag: (row) => sayDuration(pick(row, 'lagSeconds')),
           },
         },
         { title: 'deliveries', facts: factsOf(pick(body, 'deliveries')) },
@@ -90,11 +98,21 @@ export const statusCommands: readonly Command[] = [
   },
 ]
 
-const problemsOf = (section: Record<string, unknown>): [string, string][] =>
-  pickList(section, 'problems').map((one) => [String(section.name), sayProblem(one)])
-
-const sayProblem = (problem: unknown) =>
-  [pickText(problem, 'title'), inThisShell(pickText(problem, 'fix'))].filter(Boolean).join('. ')
+/** A problem with its time, cause and fix, and what follows from it. */
+function describe(problem: unknown, body: unknown) {
+  const [since, time] = [pickText(problem, 'since'), pickText(body, 'time')]
+  const age = sayDuration((Date.parse(time) - Date.parse(since)) / 1000)
+  const facts: [string, string][] = [
+    ['since', since && `${since} (${age})`],
+    ['cause', pickText(problem, 'cause')],
+    ...pickList(problem, 'consequences').map((one): [string, string] => ['so', String(one)]),
+    ['fix', inThisShell(pickText(problem, 'fix'))],
+  ]
+  return {
+    text: `${pickText(problem, 'severity')}: ${pickText(problem, 'title')}`,
+    facts: facts.filter(([, text]) => text !== ''),
+  }
+}
 
 /** Whether a stream holds no event: the oldest is then the one that comes next. */
 const isEmpty = (stream: unknown) => Number(pick(stream, 'oldest')) > Number(pick(stream, 'head'))

@@ -30,7 +30,11 @@ export const changesSwitches: Record<string, FaultSwitch> = {
   'unknown-open-items': {
     summary: 'No open item is known any more: none is gone, and status and log have the numbers.',
     faults: { unknownOpenItems: true },
-    expects: { appear: ['items missing'], never: ['poll failed', 'rows rejected'] },
+    expects: {
+      appear: ['items missing'],
+      never: ['poll failed', 'rows rejected'],
+      problems: ['items-missing'],
+    },
   },
   'refused-once': {
     summary: 'One 403: the call is repeated with a new token, and the poll succeeds.',
@@ -40,7 +44,7 @@ export const changesSwitches: Record<string, FaultSwitch> = {
   'list-404-once': {
     summary: 'A list answers 404 once: that poll fails, and no route counts as retired.',
     faults: { machineActionsStatus: once(404) },
-    expects: { appear: ['poll failed'], never: ['endpoint retirement'] },
+    expects: { appear: ['poll failed'], never: ['route-gone'] },
   },
   'live-responses': {
     summary: 'Every action is a live response: events have its commands, without their arguments.',
@@ -61,7 +65,7 @@ export const changesSwitches: Record<string, FaultSwitch> = {
   'unreadable-times': {
     summary: 'Creation times are words: null, and counted.',
     faults: { creationWords: true },
-    expects: { appear: ['rows rejected'], never: ['poll failed'] },
+    expects: { appear: ['rows rejected'], never: ['poll failed'], problems: ['rows-rejected'] },
   },
   'long-comments': {
     summary: 'Comments have 20,000 characters: cut, and named in fieldsCut.',

@@ -84,7 +84,10 @@ export const scansSwitches: Record<string, FaultSwitch> = {
       scanHistoryStatus: { answer: 400, ...always },
       scanDefinitionsStatus: { answer: 400, ...always },
     },
-    expects: says('session 502 upstream-unavailable', 'defender is incompatible'),
+    expects: {
+      ...says('session 502 upstream-unavailable', 'defender is incompatible'),
+      problems: ['incompatible'],
+    },
   },
   'defender-scans-gone': {
     summary: 'Every route of authenticated scans answers 404: an error, no empty list.',

@@ -6,8 +6,8 @@ export interface FaultSwitch {
   summary: string
   faults: Partial<Faults>
   /**
-   * While it lasts: what must be in a line of the app or the answer to a look-up, and what must not. An alert fires only
-   * when its line is expected.
+   * While it lasts: what must be in a line of the app or the answer to a look-up, what must not, and the codes of all
+   * problems that alert, in order.
    */
-  expects?: { appear: string[]; never: string[] }
+  expects?: { appear: string[]; never: string[]; problems?: string[] }
 }

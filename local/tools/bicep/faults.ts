@@ -85,8 +85,8 @@ export const faults: Fault[] = [
     title: 'a queue that no trigger reads',
     set: 'public',
     file: 'main.bicep',
-    from: "'event-retries',",
-    to: "'event-retry',",
+    from: "'event-retries']",
+    to: "'event-retry']",
   },
   {
     title: 'a parameter that is not handed on',

@@ -169,7 +169,7 @@ imported, 111 archived, 114 a web-app scan, 116 has 2,000 hosts, 118 is over thr
 export const notes: Record<string, string> = {
   'GET /api/health': 'Anyone may ask, so the answer has no detail.',
   'GET /api/status':
-    'Names everything that is wrong and what to do about it; `notices` says what is not wrong yet but will be. `preflight=true` also checks whether each flow can run, see [Preflight](deploy.md#preflight).',
+    'Names everything that is wrong, since when, why, and what to do about it: `problems` has errors and warnings, each once with what follows from it, `notices` what is good to know; [operate.md](operate.md#problems) has each code. It reads for at most 8 seconds and says what it could not read. `preflight=true` first checks whether each flow can run, see [Preflight](deploy.md#preflight).',
   'POST /api/av-health/exports': 'An empty body is `{}`.',
   'GET /api/changes/{resource}/items/{id}':
     'An id that is not in the working set is asked for at Defender; an instance keeps that answer for 20 seconds.',

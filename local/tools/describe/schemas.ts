@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { HttpRoute } from '../../../shared/app/http.ts'
-import { problemSchema as statusProblemSchema } from '../../../shared/app/problems.ts'
+import { problemSchema as statusProblemSchema } from '../../../shared/app/problem-codes.ts'
 import { changesReportSchema } from '../../../shared/changes/poll-state.ts'
 import { itemSchema } from '../../../shared/changes/routes/items.ts'
 import { cloudEventSchema } from '../../../shared/events/event.ts'

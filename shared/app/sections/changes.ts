@@ -3,6 +3,7 @@ import { resourceFor } from '../../changes/resources/index.ts'
 import type { Priority } from '../../platform/budget-window.ts'
 import { readSection } from '../../platform/config.ts'
 import type { Traced } from '../../platform/log.ts'
+import { nextRun } from '../../platform/schedule.ts'
 import { changesSettings, scheduleSettings } from '../settings.ts'
 import type { Options } from './base.ts'
 import type { DefenderSection } from './defender.ts'
@@ -16,6 +17,7 @@ export function createChangesSection(
   const settings = readSection('changes', env, { ...scheduleSettings, ...changesSettings })
   const schedules = readSection('changes', env, scheduleSettings)
   const memories: Record<string, Memory> = {}
+  const scheduleFor = (name: string) => schedules[resourceFor(name).schedule.setting] ?? ''
   return {
     /** What one invocation polls a kind with; a timer makes its calls with the priority `background`. */
     context(name: string, { log, trace }: Traced, priority: Priority = 'interactive'): PollContext {
@@ -32,12 +34,13 @@ export function createChangesSection(
         log,
         trace,
         tenantId,
+        nextDue: (after) => nextRun(scheduleFor(name), after),
         memory: memories[name],
         overdueHours: settings.OVERDUE_HOURS,
         emitBaseline: settings.CHANGES_TELL_BASELINE,
         track: healthFor(resource).track,
       }
     },
-    scheduleFor: (name: string) => schedules[resourceFor(name).schedule.setting] ?? '',
+    scheduleFor,
   }
 }

@@ -50,6 +50,7 @@ export async function createEventsSection(
     deliveries: table('Deliveries'),
     queue: deliveries,
     retryQueue: retries,
+    dispatched: new Map<string, number>(),
     // The retry schedule of deliveries is the only retry.
     http: createHttp({ upstream: 'receiver', clock, userAgent: USER_AGENT, attempts: 1 }),
     callbackPolicy: callbackPolicy ?? { allowLoopback: false, resolve: resolveAll },

@@ -53,7 +53,8 @@ interface Turn {
 
 /**
  * Handles a wake-up: posts what is pending for a subscription, for a while. Only the holder of its send lease does; any
- * other process drops the wake-up, since the holder looks once more after it has released the lease.
+ * other process drops the wake-up, since the holder looks once more after it has released the lease. After five failures
+ * the host moves it to a poison queue, which nobody reads: the rows are the truth, and the timer wakes again.
  */
 export async function deliver(deps: EventsDeps, message: unknown, { isRetry = false } = {}) {
   const { data } = messageSchema.safeParse(message)
@@ -75,11 +76,6 @@ export async function deliver(deps: EventsDeps, message: unknown, { isRetry = fa
   const released = await releaseLease(own, turn)
   if (released) await lookAgain(own, released, turn)
   if (hasEvent) await dispatch(deps, SUBSCRIPTIONS)
-}
-
-/** Handles a message of a poison queue. Nothing depends on it: the rows are the truth, and the timer wakes again. */
-export async function handlePoison({ log }: EventsDeps, message: unknown) {
-  log.error('a wake-up failed five times', messageSchema.safeParse(message).data)
 }
 
 /** A clock that differs less is right: the dates of the table service are whole seconds. */

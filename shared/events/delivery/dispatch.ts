@@ -9,7 +9,7 @@ import { wake } from './wake.ts'
 /**
  * Writes a delivery of each new event of a stream for every subscription that wants it, and wakes these. A caller that
  * has just appended passes the head after it. Without one the head is read, and `dispatched` follows it even when no
- * subscription wants the stream.
+ * subscription wants the stream. What this process has dispatched costs no more requests.
  *
  * The order keeps the promise: the head is read before the list (a subscription that is not in the list begins after
  * this head), rows are written before the wake-up (its receiver must find them), `dispatched` last.
@@ -17,6 +17,9 @@ import { wake } from './wake.ts'
 export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick<Head, 'next'>) {
   const { feed, subscriptions, clock } = deps
   const head = appended ?? (await feed.head(stream))
+  const last = head.next - 1
+  // A subscription made since begins after this event.
+  if (deps.dispatched.get(stream) === last) return 0
   const now = clock.now()
   const interested: Interested[] = []
   for (const one of await subscriptions.all()) {
@@ -25,7 +28,6 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
       interested.push({ one, from: startOf(one, stream), matches: compileFilter(one.filter, deps) })
   }
   if (interested.length === 0 && appended) return 0
-  const last = head.next - 1
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
   let at = Math.max(dispatched, Math.min(last, ...interested.map(({ from }) => from)))
   let moved = dispatched
@@ -42,6 +44,7 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
     await feed.moveCounter(stream, 'dispatched', moved)
   }
   if (moved < last) await feed.moveCounter(stream, 'dispatched', last)
+  deps.dispatched.set(stream, last)
   if (queued > 0) deps.log.info('deliveries queued', { stream, queued, upTo: last })
   return queued
 }

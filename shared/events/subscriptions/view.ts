@@ -64,7 +64,10 @@ const countsSchema = z.strictObject({
   dead: z.int(),
   oldestPendingAt: z.string().nullable(),
 })
-type Counts = z.infer<typeof countsSchema>
+interface Counts extends z.infer<typeof countsSchema> {
+  /** The first time at which one of the pending ones is to be posted. */
+  oldestDueAt: string | null
+}
 
 const LONG_PAUSE_MS = 15 * MINUTE_MS
 
@@ -75,14 +78,19 @@ export const deliveryReportSchema = countsSchema.extend({
   failing: z.array(
     z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
   ),
-  disabled: z.array(z.strictObject({ ...known, reason: z.string().nullable() })),
+  disabled: z.array(
+    z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
+  ),
+  waiting: z
+    .array(z.strictObject({ ...known, since: z.string() }))
+    .describe('The others with pending deliveries; since: when the first one was to be posted.'),
   paused: z
-    .array(z.strictObject({ ...known, until: z.string() }))
+    .array(z.strictObject({ ...known, since: z.string().nullable(), until: z.string() }))
     .describe('Those whose receiver asked for more than 15 minutes.'),
 })
 export type DeliveryReport = z.infer<typeof deliveryReportSchema>
 
-const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null }
+const zero: Counts = { pending: 0, dead: 0, oldestPendingAt: null, oldestDueAt: null }
 
 /** Counts pending and dead deliveries by subscription, of one or all of them. One request reads 1,000 of them. */
 export async function countOpen(
@@ -92,12 +100,14 @@ export async function countOpen(
 ): Promise<(id: string) => Counts> {
   const counts = new Map<string, Counts>()
   const query = { partitionKey: id, where: { isOpen: true } }
-  for await (const { subscription, state, pendingSince } of deliveries.list(query, onUnreadable)) {
+  for await (const one of deliveries.list(query, onUnreadable)) {
+    const { subscription, state, pendingSince, nextAttemptAt } = one
     const count = counts.get(subscription) ?? { ...zero }
     if (state === 'dead') count.dead += 1
     else {
       count.pending += 1
       count.oldestPendingAt = earlier(count.oldestPendingAt, pendingSince)
+      count.oldestDueAt = earlier(count.oldestDueAt, nextAttemptAt ?? pendingSince)
     }
     counts.set(subscription, count)
   }
@@ -105,7 +115,8 @@ export async function countOpen(
 }
 
 export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport> {
-  const total = { ...zero, unreadable: 0 }
+  const { oldestDueAt: _due, ...none } = zero
+  const total = { ...none, unreadable: 0 }
   const onUnreadable = () => {
     total.unreadable += 1
   }
@@ -128,16 +139,21 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
       since,
       reason: lastFailure && `${lastFailure.status ?? ''} ${lastFailure.reason}`.trim(),
     })),
-    disabled: inState('disabled').map(({ id, callbackHost, disabledReason: reason }) => ({
+    disabled: inState('disabled').map(({ id, callbackHost, disabledReason, lastFailure }) => ({
       id,
       callbackHost,
-      reason,
+      since: lastFailure?.at ?? null,
+      reason: disabledReason,
     })),
+    waiting: inState('active').flatMap((one) => {
+      const since = pauseAt(one, deps.clock.now()) ? null : countsFor(one.id).oldestDueAt
+      return since ? [{ id: one.id, callbackHost: one.callbackHost, since }] : []
+    }),
     paused: all.flatMap((one) => {
       const { id, callbackHost, lastFailure } = one
       const until = pauseAt(one, deps.clock.now())
       const isLong = Date.parse(until ?? '') - Date.parse(lastFailure?.at ?? '') > LONG_PAUSE_MS
-      return until && isLong ? [{ id, callbackHost, until }] : []
+      return until && isLong ? [{ id, callbackHost, since: lastFailure?.at ?? null, until }] : []
     }),
   }
 }

@@ -7,6 +7,7 @@ import {
   idSchema,
   notFound,
   ok,
+  okEntry,
   rawSchema,
   type ScanHistoryDeps,
   scanAnswerSchema,
@@ -33,8 +34,7 @@ export const showSession = scanRoute({
     const { sessions } = await deps.defender()
     const entry = (await lookup(deps, sessions, [id])).get(id)
     if (!entry) throw notFound('session')
-    const { body, tag, final } = await toAnswer(entry, raw)
-    return ok(body, tag, final)
+    return okEntry(entry, raw)
   },
 })
 
@@ -70,7 +70,7 @@ export const listSessions = scanRoute({
     const tag = tagOf(...found.map((one) => one.tag), ...missing)
     const body = { sessions: found.map((one) => one.body), notFound: missing }
     const isFinal = missing.length === 0 && found.every(({ final }) => final)
-    return ok(body, tag, isFinal)
+    return ok({ body }, tag, isFinal)
   },
 })
 
@@ -108,7 +108,7 @@ const DEFINITIONS = 'all'
 async function loadDefinitions(deps: ScanHistoryDeps) {
   const { definitions } = await deps.defender()
   const entry = (await lookup(deps, definitions, [DEFINITIONS])).get(DEFINITIONS)
-  const list = entry ? definitionsSchema.parse(entry.answer).definitions : []
+  const list = entry ? definitionsSchema.parse(await entry.answer()).definitions : []
   return { list, tag: entry?.tag ?? '', cached: entry?.cachedAt ? { at: entry.cachedAt } : null }
 }
 
@@ -130,7 +130,7 @@ export const listDefinitions = scanRoute({
     const { list, tag, cached } = await loadDefinitions(deps)
     const next = list.length > after + limit ? after + limit : null
     const body = { definitions: list.slice(after, after + limit), next, cached }
-    return ok(body, tag)
+    return ok({ body }, tag)
   },
 })
 
@@ -167,6 +167,6 @@ export const showDefinition = scanRoute({
     if (!definition && page.sessions.length === 0 && after === 0) throw notFound('definition')
     const body = { cached, ...answer?.body, definition, ...page }
     const tag = tagOf(JSON.stringify(definition), answer?.tag ?? '')
-    return ok(body, tag)
+    return ok({ body }, tag)
   },
 })

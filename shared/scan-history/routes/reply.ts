@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
+import type { Reply } from '../../platform/reply.ts'
 import { defineRoute } from '../../platform/route.ts'
 import { BRIEF_MS, type Entry, type LookupDeps } from '../lookup.ts'
 import { scanSchema } from '../source.ts'
@@ -41,15 +42,28 @@ export async function toAnswer(entry: Entry, wantsRaw: boolean) {
   const full: Entry & { raw?: unknown } = wantsRaw ? await entry.withRaw() : entry
   const cached = full.cachedAt === null ? null : { at: full.cachedAt }
   const raw = wantsRaw ? full.raw : undefined
-  return { body: { ...full.answer, cached, raw }, tag: full.tag, final: full.final }
+  return { body: { ...(await full.answer()), cached, raw }, tag: full.tag, final: full.final }
+}
+
+/** The 200 with one answer; what is cached is sent as it is. `canBeFinal`: false where another one may come. */
+export async function okEntry(entry: Entry, wantsRaw: boolean, canBeFinal = true) {
+  if (entry.packed && !wantsRaw)
+    return ok({ packed: entry.packed }, entry.tag, canBeFinal && entry.final)
+  const { body, tag, final } = await toAnswer(entry, wantsRaw)
+  return ok({ body }, tag, canBeFinal && final)
 }
 
 const FINAL_MAX_AGE_SECONDS = 24 * 60 * 60
 
 /** A 200 that the caller may keep. A final answer never changes for the same request. */
-export function ok<Body>(body: Body, tag: string, isFinal = false) {
+export function ok<Content extends Pick<Reply, 'body' | 'packed'>>(
+  content: Content,
+  tag: string,
+  isFinal = false,
+) {
   const seconds = isFinal ? FINAL_MAX_AGE_SECONDS : BRIEF_MS / 1000
-  return { status: 200, body, tag, headers: { 'cache-control': `private, max-age=${seconds}` } }
+  const headers = { 'cache-control': `private, max-age=${seconds}` }
+  return { status: 200, ...content, tag, headers }
 }
 
 /** The 404 for an object that does not exist. */

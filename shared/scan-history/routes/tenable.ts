@@ -6,6 +6,7 @@ import {
   cachedSchema,
   notFound,
   ok,
+  okEntry,
   rawSchema,
   scanAnswerSchema,
   scanRoute,
@@ -38,9 +39,8 @@ export const showScan = scanRoute({
     const { scan } = await deps.tenable()
     const entry = (await lookup(deps, scan, [id], run)).get(id)
     if (!entry) throw notFound(run === undefined ? 'scan' : 'run')
-    const { body, tag, final } = await toAnswer(entry, raw)
     // Soon another run may be the latest.
-    return ok(body, tag, final && run !== undefined)
+    return okEntry(entry, raw, run !== undefined)
   },
 })
 
@@ -81,7 +81,7 @@ export const listRuns = scanRoute({
     const entry = (await lookup(deps, runs, [id], `${limit}-${after}`)).get(id)
     if (!entry) throw notFound('scan')
     const { body, tag } = await toAnswer(entry, false)
-    return ok({ ...pageSchema.parse(body), cached: body.cached }, tag)
+    return ok({ body: { ...pageSchema.parse(body), cached: body.cached } }, tag)
   },
 })
 

@@ -86,6 +86,27 @@ test('after a crash anywhere in a dispatch, every event arrives under its one id
   expect(crashes).toBeGreaterThan(15)
 })
 
+test('a process that has dispatched a stream asks only for its head, until another one has appended', async () => {
+  const world = await createWorld()
+  const requests: string[] = []
+  const deps = depsUnder(world, { before: (request) => void requests.push(request) })
+  const early = await world.subscribe(HOST)
+  await world.append(someEvent())
+  await dispatch(deps, 'machine-actions')
+  requests.length = 0
+  await dispatch(deps, 'machine-actions')
+  const idle = [...requests]
+  const late = await world.subscribe('late.contoso.net')
+  // Its process crashes before it dispatches.
+  await world.append(someEvent())
+
+  await dispatch(deps, 'machine-actions')
+
+  expect(idle).toEqual(['get head Streams'])
+  expect(await world.deliveriesOf(early.id)).toHaveLength(2)
+  expect(await world.deliveriesOf(late.id)).toHaveLength(1)
+})
+
 test.each([
   ['accepts it', [200], 1],
   ['fails and then accepts it', [500, 200], 2],

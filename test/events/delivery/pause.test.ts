@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { deliveryProblems } from '../../../shared/app/problems.ts'
+import { createFindings } from '../../../shared/app/problem-codes.ts'
+import { findDeliveryProblems } from '../../../shared/app/problems.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
 import { reportDeliveries } from '../../../shared/events/subscriptions/view.ts'
 import { askRoute } from '../ask-route.ts'
@@ -83,7 +84,10 @@ test.each([
     const report = await reportDeliveries(world.deps)
 
     expect(report.paused).toHaveLength(count)
-    const titles = deliveryProblems(report).map(({ title }) => title)
+    const events = { value: { deliveries: report, streams: {} }, missing: null, failure: null }
+    const findings = createFindings()
+    findDeliveryProblems(findings, { events, now: world.clock.now() })
+    const titles = findings.all().map(({ title }) => title)
     expect(titles.filter((title) => title.startsWith(`Subscription ${id}`))).toHaveLength(count)
   },
 )

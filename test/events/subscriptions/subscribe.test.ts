@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
+import { wakeAll } from '../../../shared/events/delivery/wake.ts'
 import type { Filter } from '../../../shared/events/filter.ts'
 import { subscribe } from '../../../shared/events/subscriptions/subscribe.ts'
 import { crashAt, interceptQueue, interceptTable, stepping } from '../../intercepted-storage.ts'
@@ -185,7 +186,7 @@ test('an abandoned subscription is removed, and has no deliveries', async () => 
   world.serve()
 
   await world.clock.advance(6 * MINUTE)
-  await dispatch(world.deps, 'machine-actions')
+  await wakeAll(world.deps)
   await world.clock.advance(MINUTE)
   await sweepDeliveries(world.deps)
 

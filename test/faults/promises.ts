@@ -1,0 +1,177 @@
+import { compareSnapshot } from '../../local/compare-snapshot.ts'
+import { AV_HEALTH } from '../../shared/av-health/export.ts'
+import { createFeed } from '../../shared/events/feed/feed.ts'
+import type { Run } from '../../shared/exports/run-record.ts'
+import { createRunLedger } from '../../shared/exports/run-store.ts'
+import type { Row } from '../../shared/platform/table.ts'
+import { DAY_MS } from '../../shared/platform/time.ts'
+import { brokenLedger } from '../exports/run-promises.ts'
+import type { World } from './world.ts'
+
+const STREAMS = ['machine-actions', 'investigations', AV_HEALTH]
+
+export const ledgerOf = ({ storage }: World) => createRunLedger(storage.table('Exports'), AV_HEALTH)
+
+/** Every broken promise after the faults have ended and the schedules have gone on, in words; empty when all hold. */
+export async function brokenPromises(world: World): Promise<string[]> {
+  return [
+    ...(await brokenSnapshots(world)),
+    ...(await brokenFeed(world)),
+    ...(await brokenDeliveries(world)),
+    ...(await leftovers(world)),
+    ...overdrawn(world),
+    ...world.late,
+  ]
+}
+
+/** Every published snapshot of the ledger is one whole fleet of the upstream, and the ledger agrees with it. */
+async function brokenSnapshots(world: World): Promise<string[]> {
+  const { storage } = world
+  if (!(await storage.names()).includes('Exports')) return []
+  const names = async () =>
+    (await storage.names()).filter((name) => name === 'Exports' || name.startsWith('AvHealth'))
+  return brokenLedger({ tables: storage.table, names }, { runs: ledgerOf(world) }, (run) =>
+    differencesOf(world, run),
+  )
+}
+
+/** The snapshot that readers see is one whole fleet, whatever goes on. */
+export async function brokenCurrent(world: World): Promise<string[]> {
+  const runs = ledgerOf(world)
+  const current = await runs.current()
+  const run = current && (await runs.run(current.runId))
+  return run ? differencesOf(world, run) : []
+}
+
+/** How a snapshot differs from the fleet that its run has imported. */
+async function differencesOf({ storage, fleets }: World, run: Run): Promise<string[]> {
+  const table = storage.table(run.snapshot ?? '')
+  const method = run.method ?? 'files'
+  const all: string[][] = []
+  for (const fleet of fleets) {
+    const isOther = method === 'files' && !isSameTime(fleet.options.generatedTime, run)
+    if (isOther) continue
+    const differences = await compareSnapshot(table, run.buckets, fleet.truth(method), method)
+    if (differences.length === 0) return []
+    all.push(differences)
+  }
+  const [fewest = ['it is no fleet of the upstream']] = all.sort((a, b) => a.length - b.length)
+  return fewest.slice(0, 3).map((difference) => `${run.runId}: ${difference}`)
+}
+
+const isSameTime = (time: string, { generatedTime }: Run) =>
+  generatedTime === null || Date.parse(time) === Date.parse(generatedTime)
+
+/** The events of all streams. */
+export async function eventsOf({ storage }: World) {
+  const feed = createFeed(storage.table('Streams'))
+  const all = STREAMS.map((stream) => feed.events(stream, 0, 1000))
+  return (await Promise.all(all)).flat()
+}
+
+/** Each change of the upstream is one event, and each published run is one; nothing else is. */
+async function brokenFeed(world: World): Promise<string[]> {
+  const events = await eventsOf(world)
+  const emitted = events.map(({ type, subject, data }) =>
+    type.includes('snapshot') ? `${subject} published` : `${subject} ${data.to}`,
+  )
+  const runs = await ledgerOf(world).runs(100)
+  const published = runs.filter(
+    ({ state, endedAt }) => state === 'published' && isStored(world, new Date(endedAt ?? '')),
+  )
+  const expected = [...world.changes, ...published.map(({ runId }) => `${runId} published`)]
+  return [
+    ...difference(expected, emitted).map((one) => `no event says ${one}`),
+    ...difference(emitted, expected).map((one) => `an event too many says ${one}`),
+    ...(new Set(events.map(({ id }) => id)).size < events.length ? ['two events have one id'] : []),
+  ]
+}
+
+/** Whether the events of a time are stored so long. */
+const isStored = ({ clock }: World, time: Date) =>
+  clock.now().getTime() - time.getTime() < 30 * DAY_MS
+
+/** What the first list has and the second has not, or less often. */
+function difference(some: string[], others: string[]): string[] {
+  const left = [...others]
+  return some.filter((one) => {
+    const at = left.indexOf(one)
+    if (at >= 0) left.splice(at, 1)
+    return at < 0
+  })
+}
+
+/** Every event has reached the receiver under its id, nothing else has, and no delivery is left. */
+async function brokenDeliveries(world: World): Promise<string[]> {
+  const { storage, subscribers, simulator } = world
+  const events = await eventsOf(world)
+  const broken: string[] = []
+  for (const { name, id, since } of subscribers) {
+    const due = events.filter(
+      ({ sequence, type }) => Number(sequence) > (since[streamOf(type)] ?? 0),
+    )
+    const { deliveries } = simulator.receiver(name)
+    const accepted = new Set(
+      simulator
+        .receiver(name)
+        .unique()
+        .map((one) => one.id),
+    )
+    for (const event of due)
+      if (!accepted.has(event.id))
+        broken.push(`the receiver never got ${event.subject} ${event.type}`)
+    for (const one of deliveries) {
+      const event = events.find((known) => known.id === one.id)
+      if (!isStored(world, one.at)) continue
+      if (!event || JSON.stringify(event) !== JSON.stringify(one.body))
+        broken.push(`the receiver got ${one.id}, which is not in the feed in this form`)
+    }
+    const rows = await allRows(world, 'Deliveries')
+    const own = rows.filter(({ partitionKey }) => partitionKey === id)
+    if (own.length !== due.length) broken.push(`${own.length} rows for ${due.length} deliveries`)
+    const open = own.filter(({ columns }) => columns.state !== 'delivered')
+    if (open.length > 0) broken.push(`${open.length} rows are not delivered: ${open[0]?.rowKey}`)
+  }
+  for (const { columns, rowKey } of await allRows(world, 'Subscriptions')) {
+    const { sendUntil, state } = columns
+    if (sendUntil && Date.parse(String(sendUntil)) > world.clock.now().getTime())
+      broken.push(`${rowKey} has a lease until ${sendUntil}`)
+    if (state !== undefined && state !== 'active') broken.push(`a subscription is ${state}`)
+  }
+  for (const queue of world.queues()) {
+    const texts = await storage.waiting(queue)
+    if (texts.length > 0) broken.push(`${queue} holds ${texts.length} messages: ${texts[0]}`)
+  }
+  return broken
+}
+
+const streamOf = (type: string): string =>
+  STREAMS.find((stream) => type.includes(stream.replace(/s$/, ''))) ?? ''
+
+/** No secret of the upstream is stored or logged, and none was sent to a host that it is not for. */
+async function leftovers(world: World): Promise<string[]> {
+  const { storage, simulator, lines } = world
+  const secrets = [...simulator.issuedSecrets]
+  const broken: string[] = simulator.leaks.map((path) => `a token was sent to ${path}`)
+  const hasSecret = (text: string) => secrets.some((secret) => text.includes(secret))
+  for (const name of await storage.names())
+    for (const { rowKey, columns } of await allRows(world, name))
+      if (hasSecret(JSON.stringify(columns)))
+        broken.push(`row ${rowKey} of ${name} holds a link or a token`)
+  for (const queue of world.queues())
+    if (hasSecret((await storage.waiting(queue)).join())) broken.push(`${queue} holds a secret`)
+  if (hasSecret(lines.join('\n'))) broken.push('a line of the log holds a secret')
+  return broken
+}
+
+/** The upstream has never answered that there were too many calls, unless a fault made it. */
+function overdrawn({ network, forced }: World): string[] {
+  const refused = network.answers.filter(
+    ({ step, status }) => status === 429 && !step.endsWith('receiver'),
+  ).length
+  return refused > forced.throttles ? [`the upstream refused ${refused} calls as too many`] : []
+}
+
+export async function allRows({ storage }: World, name: string): Promise<Row[]> {
+  return (await storage.names()).includes(name) ? Array.fromAsync(storage.table(name).list({})) : []
+}
