@@ -75,7 +75,8 @@ function problemItem(where: string, problem: DetailedProblem, usual = 'warning')
   const { title, fix, since, cause, severity = usual, consequences = [] } = problem
   return html`<li class=${severityTones[severity]}>
     <p class="where">
-      ${severity !== 'notice' && `${spell(severity)} · `}${where}${since && html` · since ${when(since)}`}
+      ${[severity === 'notice' ? '' : spell(severity), where].filter(Boolean).join(' · ')}
+      ${since && html` <span>since ${when(since)}</span>`}
     </p>
     <h2>${title}</h2>
     ${cause && html`<p>${cause}</p>`}
