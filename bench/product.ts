@@ -1,7 +1,7 @@
 import '../shared/app/memory.ts'
 import { AV_HEALTH, createAvHealthExport } from '../shared/av-health/export.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
-import { createFileLedger } from '../shared/exports/file-store.ts'
+import { createFileLedger, createLinks } from '../shared/exports/file-store.ts'
 import { importFile } from '../shared/exports/import.ts'
 import { toRun } from '../shared/exports/run-record.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
@@ -38,6 +38,7 @@ export const importRows: Work = async (
     ),
     runs: createRunLedger(table('Exports'), AV_HEALTH),
     files: createFileLedger(table('Exports'), AV_HEALTH),
+    links: createLinks(table('Secrets'), clock),
     table,
     writer: createBatchWriter({ inFlight, clock, rates: paced ? undefined : unlimited }),
     announce: refuse,
@@ -65,7 +66,10 @@ export const importRows: Work = async (
     }),
   )
   const ref = { kind: AV_HEALTH, runId, epoch: 1 }
-  await engine.files.write(ref, [{ path: 'file', link: `${origin}/files/${shape}` }])
+  const listed = { path: 'file', link: `${origin}/files/${shape}`, number: 1 }
+  await table('Secrets').create()
+  await engine.links.write({ runId, generatedTime: null }, [listed])
+  await engine.files.write(ref, [listed])
   begin()
   await importFile(engine, { ...ref, file: 1 })
   const [file] = await engine.files.all(runId)

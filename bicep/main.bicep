@@ -97,6 +97,13 @@ param operatorPrincipalId string = ''
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param operatorPrincipalType string = 'User'
 
+@description('Object ids of people, groups or apps that may read the tables and blobs of the data account, and nothing else.')
+param analystPrincipalIds string[] = []
+
+@description('Type of all of them.')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param analystPrincipalType string = 'Group'
+
 @description('true after a teardown, while the deleted vault still has its name.')
 param recoverVault bool = false
 
@@ -185,6 +192,7 @@ module network 'modules/network.bicep' = if (!publicNetwork) {
   }
 }
 
+// Holds the secrets of the app too: no reader of the data has a role here.
 module hostStorage 'modules/storage.bicep' = {
   params: {
     name: names.?hostStorage ?? take('sthost${token}', 24)
@@ -215,6 +223,8 @@ module dataStorage 'modules/storage.bicep' = {
       '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
       '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
     ]
+    readerIds: analystPrincipalIds
+    readerType: analystPrincipalType
   }
 }
 
@@ -328,6 +338,9 @@ output relayUrl string = app.outputs.url
 
 @description('Object id of the identity that gets the Defender app roles.')
 output relayPrincipalId string = identity.properties.principalId
+
+@description('Name of the account that analysts read.')
+output relayDataAccountName string = dataStorage.outputs.name
 
 @description('Name of the vault with the Tenable secrets.')
 output relayVaultName string = vault.outputs.name

@@ -17,6 +17,10 @@ param actionGroupId = readEnvironmentVariable('RELAY_ACTION_GROUP_ID', '')
 // The object id of the operator who sets the Tenable secrets in the vault: a user, unless operatorPrincipalType is set.
 param operatorPrincipalId = readEnvironmentVariable('RELAY_OPERATOR_ID', '')
 
+// The object ids of groups that may read the tables, with commas between them; analystPrincipalType for others.
+var analystIds = split(readEnvironmentVariable('RELAY_ANALYST_IDS', ''), ',')
+param analystPrincipalIds = filter(map(analystIds, id => trim(id)), id => !empty(id))
+
 // Private endpoints in a separate network: RELAY_PUBLIC_NETWORK=false.
 param publicNetwork = yesUnlessSet[toLower(readEnvironmentVariable('RELAY_PUBLIC_NETWORK', ''))]
 

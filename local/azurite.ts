@@ -6,6 +6,9 @@ import { createRequire } from 'node:module'
 /** The account of the app's data. Its name is the emulator's usual one, its key is not: that one is published. */
 export const DATA_ACCOUNT = 'devstoreaccount1'
 
+/** The account of the app's secrets. */
+export const SECRETS_ACCOUNT = 'relaysecrets'
+
 /** A random account key. */
 export const newAccountKey = (): string => randomBytes(32).toString('base64')
 

@@ -11,7 +11,13 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { type Azurite, DATA_ACCOUNT, newAccountKey, startAzurite } from './azurite.ts'
+import {
+  type Azurite,
+  DATA_ACCOUNT,
+  newAccountKey,
+  SECRETS_ACCOUNT,
+  startAzurite,
+} from './azurite.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 
 const generatedTime = z.iso.datetime()
@@ -27,17 +33,18 @@ const storedSource = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('live') }),
 ])
 /** The emulator's accounts, each with its member of the folder's keys. */
-const accounts = { [DATA_ACCOUNT]: 'data' } as const
+const accounts = { [DATA_ACCOUNT]: 'data', [SECRETS_ACCOUNT]: 'secrets' } as const
 const accountKey = z.string().min(1).default(newAccountKey)
 
 /** Raised when the app can't read what the version before has stored. */
-const VERSION = 2
+const VERSION = 3
 const storedState = z.object({
   version: z.int().optional(),
   keys: z.object({
     master: z.string().min(1),
     function: z.string().min(1),
     data: accountKey,
+    secrets: accountKey,
   }),
   clockOffsetMs: z.number().min(0),
   source: storedSource.optional(),
@@ -57,7 +64,7 @@ export interface DataFolder extends FolderLock {
   emulatorDir: string
   state: LocalState
   save(): void
-  /** Holds the connection string of the emulator while it runs, for tools such as Storage Explorer. */
+  /** Holds the connection string of the data account while the emulator runs, for tools such as Storage Explorer. */
   connectionFile: string
   /** Starts the emulator on this folder, with a random key for each account. */
   startEmulator(): Promise<Azurite>
@@ -82,7 +89,12 @@ export async function openDataFolder(dir: string, signal?: AbortSignal): Promise
       closeFolder(dir, ours)
       const state = readState(dir) ?? {
         version: VERSION,
-        keys: { master: newKey(), function: newKey(), data: newAccountKey() },
+        keys: {
+          master: newKey(),
+          function: newKey(),
+          data: newAccountKey(),
+          secrets: newAccountKey(),
+        },
         clockOffsetMs: 0,
       }
       const save = () => {

@@ -6,7 +6,7 @@ import { resources } from '../shared/changes/resources/index.ts'
 import type { CallbackPolicy } from '../shared/events/subscriptions/callback-url.ts'
 import type { Credential } from '../shared/platform/credential.ts'
 import type { Clock } from '../shared/platform/time.ts'
-import type { Azurite } from './azurite.ts'
+import { type Azurite, SECRETS_ACCOUNT } from './azurite.ts'
 import type { Simulator } from './simulator/simulator.ts'
 
 /** Settings by name, as the platform passes them. */
@@ -23,6 +23,7 @@ const usual = {
 
 const storageOf = (azurite: Azurite) => ({
   RELAY_STORAGE: azurite.connectionString(),
+  RELAY_SECRETS: azurite.connectionString(SECRETS_ACCOUNT),
   AzureWebJobsStorage: azurite.connectionString(),
 })
 
@@ -33,7 +34,7 @@ export function settingsFor(
   simulator: Simulator | undefined,
 ): Settings {
   const given = Object.entries(process.env).filter(
-    ([name]) => settingNames.includes(name) && !name.startsWith('RELAY_STORAGE'),
+    ([name]) => settingNames.includes(name) && !/^RELAY_(?:STORAGE|SECRETS)/.test(name),
   )
   return {
     ...usual,

@@ -18,6 +18,8 @@ Ends with 1 when a flow that is set up can't run.
   --json            the results as JSON
   --help            this page`
 
+const IS_EMULATOR = /UseDevelopmentStorage=true/i
+
 process.exitCode = await main()
 
 async function main(): Promise<number> {
@@ -46,7 +48,10 @@ async function check(settings: Settings, isJson: boolean): Promise<number> {
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
     const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
-    useOverrides({ env: { ...settings, RELAY_STORAGE: storage } })
+    const secrets = IS_EMULATOR.test(settings.RELAY_SECRETS ?? '')
+      ? storage
+      : settings.RELAY_SECRETS
+    useOverrides({ env: { ...settings, RELAY_STORAGE: storage, RELAY_SECRETS: secrets } })
     const flows = await preflight(theApp())
     const lines = isJson ? [JSON.stringify(flows, null, 2)] : describeChecks(flows)
     process.stdout.write(`${lines.join('\n')}\n`)
@@ -59,9 +64,7 @@ async function check(settings: Settings, isJson: boolean): Promise<number> {
 
 /** True when no account is set, or the emulator that `func start` would use. */
 function isEmulated({ RELAY_STORAGE, RELAY_STORAGE__tableServiceUri }: Settings): boolean {
-  return RELAY_STORAGE
-    ? /UseDevelopmentStorage=true/i.test(RELAY_STORAGE)
-    : !RELAY_STORAGE__tableServiceUri
+  return RELAY_STORAGE ? IS_EMULATOR.test(RELAY_STORAGE) : !RELAY_STORAGE__tableServiceUri
 }
 
 function readOptions(args: string[]) {

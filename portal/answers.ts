@@ -41,6 +41,7 @@ export type StatusProblem = {
     | 'export-by-pages'
     | 'deliveries-late'
     | 'dead-letters'
+    | 'secret-missing'
     | 'subscription-failing'
     | 'subscription-disabled'
     | 'subscription-retrying'
@@ -734,7 +735,7 @@ export interface Answers {
       // off: the flow can not run. unused: the settings say that it never runs.
       state: 'ready' | 'off' | 'unused'
       checks: {
-        name: 'settings' | 'tables' | 'queues' | 'token' | 'grant' | 'probe'
+        name: 'settings' | 'tables' | 'queues' | 'secrets' | 'token' | 'grant' | 'probe'
         ok: boolean
         problem: string | null
         fix: string | null

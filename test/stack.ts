@@ -49,7 +49,7 @@ export const noTimers = {
 
 /** The whole product on real parts in this process: storage emulator, simulator, host; time moves only when told. */
 export async function startTestStack(options: TestStackOptions = {}) {
-  const storage = await freshStorage()
+  const [storage, secrets] = [await freshStorage(), await freshStorage()]
   const clock = createAdjustableClock()
   const fleet: Fleet = createFleet({ size: 300, files: 6, badLines: 1, ...options.fleet })
   const simulator = await startSimulator({
@@ -61,6 +61,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
   })
   const env = {
     RELAY_STORAGE: storage,
+    RELAY_SECRETS: secrets,
     AzureWebJobsStorage: storage,
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,
     TENABLE_BASE_URL: `${simulator.origin}/tenable`,
@@ -139,6 +140,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
     configure,
     keys,
     storage,
+    secrets,
     request,
     get: (path: string) => request('GET', path),
     post: (path: string, body: unknown = {}) =>

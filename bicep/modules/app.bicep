@@ -20,7 +20,7 @@ param clientId string
 @description('Container of the deployment package.')
 param packageUri string
 
-@description('Endpoints of the host account.')
+@description('Endpoints of the host account, which holds the secrets.')
 param hostEndpoints object
 
 @description('Endpoints of the data account.')
@@ -57,6 +57,9 @@ var platformSettings = {
   RELAY_STORAGE__queueServiceUri: dataEndpoints.queue
   RELAY_STORAGE__credential: 'managedidentity'
   RELAY_STORAGE__clientId: clientId
+  RELAY_SECRETS__tableServiceUri: hostEndpoints.table
+  RELAY_SECRETS__credential: 'managedidentity'
+  RELAY_SECRETS__clientId: clientId
 }
 
 // A reference to a missing secret would become the value.

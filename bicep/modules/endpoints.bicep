@@ -13,6 +13,7 @@ var wanted = [
   { of: 'host', service: 'blob', target: hostAccountId }
   { of: 'host', service: 'queue', target: hostAccountId }
   { of: 'host', service: 'table', target: hostAccountId }
+  { of: 'data', service: 'blob', target: dataAccountId }
   { of: 'data', service: 'queue', target: dataAccountId }
   { of: 'data', service: 'table', target: dataAccountId }
   { of: 'relay', service: 'vault', target: vaultId }

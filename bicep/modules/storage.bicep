@@ -20,6 +20,16 @@ param principalId string
 @description('Ids of the role definitions that it gets on the account.')
 param roles string[]
 
+@description('Object ids of those who may read tables and blobs.')
+param readerIds string[] = []
+param readerType string = 'Group'
+
+var readerRoles = [
+  '76199698-9eea-4c19-bc75-cec21354c6b6' // Storage Table Data Reader
+  '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' // Storage Blob Data Reader
+]
+var readers = flatten(map(readerIds, id => map(readerRoles, role => { id: id, role: role })))
+
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
   location: location
@@ -76,7 +86,20 @@ resource grants 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+resource readerGrants 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for reader in readers: {
+    scope: account
+    name: guid(account.id, reader.id, reader.role)
+    properties: {
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', reader.role)
+      principalId: reader.id
+      principalType: readerType
+    }
+  }
+]
+
 output id string = account.id
+output name string = account.name
 
 @description('Endpoints of the services of the account; each ends with a slash.')
 output endpoints object = {

@@ -49,16 +49,22 @@ export const grantTenable = (missing: string) =>
     ? 'Tenable, Settings > Access Control: this permission for the user of the keys'
     : 'az keyvault secret set --vault-name <vault> --name tenable-access-key --value "$key", and tenable-secret-key'
 
-/** The command that grants a role on the data account. */
+/** A service of one of the accounts. */
+export type ServiceUri =
+  | `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`
+  | 'RELAY_SECRETS__tableServiceUri'
+
+/** The command that grants a role on the account of a service. */
 export function grantStorage(
   role: string,
   env: Environment,
-  service: 'table' | 'queue',
+  service: ServiceUri,
   identity: Identity,
 ) {
-  const address = readUsable(env, baseSettings)[`RELAY_STORAGE__${service}ServiceUri`]
+  const address = readUsable(env, baseSettings)[service]
   const account = URL.parse(address ?? '')?.hostname.split('.')[0]
-  if (!account) return `${setSetting('RELAY_STORAGE')}: its key or signature does not allow that`
+  if (!account)
+    return `${setSetting(service.split('__')[0] ?? '')}: its key or signature does not allow that`
   // A role of the templates that is granted by hand makes the next deployment fail.
   if (readUsable(env, platformSettings).IDENTITY_ENDPOINT)
     return 'azd provision --no-state (without azd: az deployment group create, as the README says)'

@@ -144,7 +144,7 @@ export const isConfigured = (env: Environment) => {
 }
 
 /** What preflight checks of a flow, in this order. */
-const checkNames = ['settings', 'tables', 'queues', 'token', 'grant', 'probe'] as const
+const checkNames = ['settings', 'tables', 'queues', 'secrets', 'token', 'grant', 'probe'] as const
 export type CheckName = (typeof checkNames)[number]
 
 /** Something that keeps a flow from running, and the one command that fixes it. */

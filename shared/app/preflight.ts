@@ -3,7 +3,7 @@ import type { App } from '../app.ts'
 import { queueNames } from '../events/deps.ts'
 import { isIdentityFailure, isStorageFailure } from '../platform/azure-table.ts'
 import { type Claims, readClaims } from '../platform/credential.ts'
-import { storageProblem } from '../platform/error-responses.ts'
+import { storageProblemOf } from '../platform/error-responses.ts'
 import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { singleFlight } from '../platform/single-flight.ts'
 import { HOUR_MS } from '../platform/time.ts'
@@ -22,6 +22,7 @@ import {
   grantStorage,
   grantTenable,
   type Identity,
+  type ServiceUri,
   setSetting,
   signIn,
 } from './fixes.ts'
@@ -52,6 +53,7 @@ function sharedChecks(app: App) {
   return {
     tables: once(() => checkTables(app)),
     queues: once(async () => checkQueues(app, (await token()).claims ?? null)),
+    secrets: once(async () => checkSecrets(app, (await token()).claims ?? null)),
     token,
   }
 }
@@ -70,8 +72,10 @@ async function checkFlow(
     return !finding
   }
   if (passes('settings', checkSettings(app, flow)) && passes('tables', await shared.tables())) {
-    if (dataAccount.includes('Storage Queue Data Contributor'))
+    if (dataAccount.includes('Storage Queue Data Contributor')) {
       passes('queues', await shared.queues())
+      passes('secrets', await shared.secrets())
+    }
     if (family === null) passes('probe', await probeTenable(app))
     else {
       const { claims, finding } = await shared.token()
@@ -194,7 +198,7 @@ async function runProbe(
 
 /** Whether rows can be written: writes one row of its own into table `Budgets`. */
 const checkTables = (app: App) =>
-  checkStorage(app, 'table', null, async () => {
+  checkStorage(app, 'RELAY_STORAGE__tableServiceUri', null, async () => {
     const { table } = await app.base()
     const columns = { at: app.clock.now().toISOString() }
     await table('Budgets').transact([
@@ -204,9 +208,19 @@ const checkTables = (app: App) =>
 
 /** Whether the queues of deliveries exist or can be created; sends nothing, since a function would receive it. */
 const checkQueues = (app: App, identity: Identity) =>
-  checkStorage(app, 'queue', identity, async () => {
+  checkStorage(app, 'RELAY_STORAGE__queueServiceUri', identity, async () => {
     const { queue } = await app.base()
     await Promise.all(Object.values(queueNames).map((name) => queue(name).create()))
+  })
+
+/** Whether secrets of subscriptions and exports can be written. */
+const checkSecrets = (app: App, identity: Identity) =>
+  checkStorage(app, 'RELAY_SECRETS__tableServiceUri', identity, async () => {
+    const { secrets } = await app.base()
+    const columns = { writtenAt: app.clock.now().toISOString() }
+    await secrets.transact([
+      { kind: 'upsert', partitionKey: 'preflight', rowKey: 'written', columns },
+    ])
   })
 
 const roles = {
@@ -216,12 +230,17 @@ const roles = {
 
 async function checkStorage(
   { env }: App,
-  service: 'table' | 'queue',
+  uri: ServiceUri,
   identity: Identity,
   use: () => Promise<void>,
 ) {
-  const { fix } = storageProblem
-  const whole = `The ${service} service of the data account`
+  const [service, of] = [
+    uri.includes('queue') ? 'queue' : 'table',
+    uri.startsWith('RELAY_SECRETS') ? 'secrets' : 'data',
+  ] as const
+  const { fix } = storageProblemOf(of)
+  const account = of === 'secrets' ? 'the secrets account (RELAY_SECRETS)' : 'the data account'
+  const whole = `The ${service} service of ${account}`
   try {
     await use()
     return undefined
@@ -229,12 +248,12 @@ async function checkStorage(
     if (error instanceof ConfigError) return fixSettings(error)
     if (error instanceof RestError && (error.statusCode === 401 || error.statusCode === 403)) {
       const role = roles[service]
-      const fix = grantStorage(role, env, service, identity)
-      return { problem: `${role} is missing on the data account`, fix }
+      const fix = grantStorage(role, env, uri, identity)
+      return { problem: `${role} is missing on ${account}`, fix }
     }
     if (isStorageFailure(error)) return { problem: `${whole} does not answer`, fix }
     if (isIdentityFailure(error)) {
-      const problem = `No identity is signed in to use the ${service} service of the data account`
+      const problem = `No identity is signed in to use the ${service} service of ${account}`
       return { problem, fix: signIn }
     }
     throw error

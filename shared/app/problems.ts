@@ -1,5 +1,6 @@
 import type { App } from '../app.ts'
-import { storageProblem } from '../platform/error-responses.ts'
+import { SECRET_MISSING } from '../events/subscriptions/subscription.ts'
+import { storageProblemOf, storageSettings } from '../platform/error-responses.ts'
 import { MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { Facts, Loaded } from './facts.ts'
 import { findPollProblems, findRunProblems } from './flow-problems.ts'
@@ -18,6 +19,7 @@ const parts: [keyof Facts, what: string, sections: SectionName[]][] = [
   ['scanHistory', 'look-ups of scans', ['scanHistory']],
   ['changes', 'polls', ['changes']],
   ['events', 'events and deliveries', ['changes']],
+  ['secrets', 'callback URLs and download links', ['changes', 'avHealth']],
   ['avHealth', 'antivirus health', ['avHealth']],
   ['tickets', 'tickets', []],
 ]
@@ -49,12 +51,14 @@ function findLost({ add }: Findings, facts: Facts, loaded: typeof parts) {
         consequences: [`${what}: off`],
       })
     const consequences = [`${what}: not read`]
-    if (failure?.code === 'storage-unreachable')
+    if (failure?.code === 'storage-unreachable') {
+      const of = part === 'secrets' && !facts.events.failure ? 'secrets' : 'data'
       add(failure.code, sections, {
-        ...storageProblem,
-        cause: `RELAY_STORAGE: ${failure.reason}`,
+        ...storageProblemOf(of),
+        cause: `${storageSettings[of]}: ${failure.reason}`,
         consequences,
       })
+    }
     if (failure?.code === 'rows-unreadable')
       add(failure.code, sections, {
         title: 'Stored rows can not be read',
@@ -72,7 +76,7 @@ const FAILING_MS = 5 * MINUTE_MS
 
 export function findDeliveryProblems(
   findings: Findings,
-  { events, now }: Pick<Facts, 'events' | 'now'>,
+  { events, secrets, now }: Pick<Facts, 'events' | 'secrets' | 'now'>,
 ) {
   if (!events.value) return
   const { dead, unreadable, failing, disabled, paused, waiting } = events.value.deliveries
@@ -85,13 +89,21 @@ export function findDeliveryProblems(
       cause: 'Their receivers failed for days or refused them, or their events expired first.',
       fix: 'GET /api/subscriptions/{id}/deliveries?state=dead lists them; POST …/replay {"dead": true} sends them again.',
     })
-  for (const { id, callbackHost, since, reason } of failing)
+  for (const { id, callbackHost } of secrets.value ?? [])
+    add(SECRET_MISSING, {
+      title: `Subscription ${id} to ${callbackHost} has lost its callback URL and its secret`,
+      cause: `Table Secrets has no row for ${id}.`,
+      fix: 'Subscribe its callback URL again: that answers a new secret, and its pending events are delivered.',
+    })
+  for (const { id, callbackHost, since, reason } of failing) {
+    if (reason === SECRET_MISSING) continue
     add(ageOf(since) < FAILING_MS ? 'subscription-retrying' : 'subscription-failing', {
       title: `Subscription ${id} to ${callbackHost} is failing: ${reason ?? ''}`,
       since,
       cause: `the last answer of ${callbackHost}: ${reason ?? 'none'}`,
       fix: 'Fix the receiver: its pending deliveries are kept and tried again.',
     })
+  }
   for (const { id, callbackHost, since, reason } of disabled)
     add('subscription-disabled', {
       title: `Subscription ${id} to ${callbackHost} is disabled: ${reason ?? ''}`,

@@ -32,18 +32,21 @@ const isSafeConnection = (text: string) => {
 const schedule = (usual: string) =>
   z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
 
-/** Where the data is stored and which address answers give for the app: every flow needs these. */
+const connection = z
+  .string()
+  .regex(
+    /UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i,
+    'expected a storage connection string',
+  )
+  .refine(isSafeConnection, `expected endpoints that are each ${expected}`)
+
+/** Where the data and the secrets are stored and which address answers give for the app: every flow needs these. */
 export const baseSettings = {
-  RELAY_STORAGE: z
-    .string()
-    .regex(
-      /UseDevelopmentStorage=true|AccountName=|TableEndpoint=/i,
-      'expected a storage connection string',
-    )
-    .refine(isSafeConnection, `expected endpoints that are each ${expected}`)
-    .optional(),
+  RELAY_STORAGE: connection.optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   RELAY_STORAGE__queueServiceUri: origin.optional(),
+  RELAY_SECRETS: connection.optional(),
+  RELAY_SECRETS__tableServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
   PUBLIC_BASE_URL: origin.optional(),
 }
@@ -110,6 +113,8 @@ export const settingNames = [
   }),
   'RELAY_STORAGE__credential',
   'RELAY_STORAGE__clientId',
+  'RELAY_SECRETS__credential',
+  'RELAY_SECRETS__clientId',
   'TASKHUB_NAME',
 ]
 

@@ -10,14 +10,18 @@ import { deliver } from '../events/delivery/deliver.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../events/delivery/sweep.ts'
 import { wakeAll } from '../events/delivery/wake.ts'
+import { SECRETS } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/feed.ts'
+import { forgetOldSecrets } from '../events/subscriptions/subscribe.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import type { ExportEngine } from '../exports/engine.ts'
+import { LONGEST_LINK_MS } from '../exports/file-store.ts'
 import { importFile } from '../exports/import.ts'
 import { exportNames, RUN_ID } from '../exports/names.ts'
 import { expireSnapshots, publishRun } from '../exports/publish.ts'
 import { resumeExports as resumeKind, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
+import { sweepSecrets } from '../platform/secrets.ts'
 import { DAY_MS } from '../platform/time.ts'
 import { createExecutor } from './executor.ts'
 import { emitHeartbeat } from './heartbeat.ts'
@@ -96,13 +100,20 @@ export async function pollChanges(name: string, context: InvocationContext) {
 /** How long the history of finished instances is kept, for the analysis of failures. */
 const HISTORY_DAYS = 7
 
-/** Deletes what has expired: snapshots, deliveries, events, tickets, cached look-ups, durable history. */
+/** Deletes what has expired: snapshots, deliveries, secrets, events, tickets, cached look-ups, durable history. */
 export const housekeeping: Flow = async (context, client) => {
   const { base, events, scanHistory, clock } = theApp()
   const { Completed, Failed, Terminated } = OrchestrationRuntimeStatus
   await finishAll([
     ...exportKinds.map((kind) => async () => expireSnapshots(await engineFor(kind, context))),
     async () => sweepDeliveries(await eventsOf(context)),
+    async () => forgetOldSecrets(await eventsOf(context)),
+    async () => {
+      const [{ secrets }, { subscriptions }] = [await base(), await eventsOf(context)]
+      await sweepSecrets(secrets, clock.now(), async ({ partitionKey, rowKey }, ageMs) =>
+        partitionKey === SECRETS ? subscriptions.exists(rowKey) : ageMs < LONGEST_LINK_MS,
+      )
+    },
     ...streams.map((stream) => async () => {
       const { feed, retentionDays } = await events()
       await expireEvents({ feed, clock, log: tracedOf(context).log }, stream, retentionDays())

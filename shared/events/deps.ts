@@ -1,6 +1,7 @@
 import type { Http } from '../platform/http.ts'
 import type { Traced } from '../platform/log.ts'
 import type { Queue } from '../platform/queue.ts'
+import { createSecrets, type Secrets, type SecretsTable } from '../platform/secrets.ts'
 import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
 import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.ts'
@@ -8,6 +9,10 @@ import type { Feed } from './feed/feed.ts'
 import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
+import {
+  type SubscriptionSecrets,
+  subscriptionSecretsSchema,
+} from './subscriptions/subscription.ts'
 
 /** The names of the queues. The second one wakes subscriptions that are failing or slow. */
 export const queueNames = { deliveries: 'event-deliveries', retries: 'event-retries' } as const
@@ -18,6 +23,8 @@ export interface EventsDeps extends StreamConfig, Traced {
     'head' | 'events' | 'tracedEvents' | 'event' | 'counter' | 'moveCounter' | 'appendOnce'
   >
   subscriptions: Subscriptions
+  /** By the id of the subscription. */
+  secrets: Secrets<SubscriptionSecrets>
   deliveries: DeliveryLedger
   queue: Queue
   retryQueue: Queue
@@ -31,15 +38,21 @@ export interface EventsDeps extends StreamConfig, Traced {
   random(): number
 }
 
-/** The dependencies as the app has them, with the tables `Subscriptions` and `Deliveries`. */
-export interface EventsOptions extends Omit<EventsDeps, 'subscriptions' | 'deliveries' | 'random'> {
+/** The dependencies as the app has them, with their tables. */
+export interface EventsOptions
+  extends Omit<EventsDeps, 'subscriptions' | 'secrets' | 'deliveries' | 'random'> {
   subscriptions: Table
+  secrets: SecretsTable
   deliveries: Table
   random?: () => number
 }
 
+/** The partition of table `Secrets` that has those of subscriptions. */
+export const SECRETS = 'subscription'
+
 export function createEvents({
   subscriptions,
+  secrets,
   deliveries,
   random = Math.random,
   ...rest
@@ -48,6 +61,7 @@ export function createEvents({
     ...rest,
     random,
     subscriptions: createSubscriptions(subscriptions),
+    secrets: createSecrets(secrets, subscriptionSecretsSchema, rest.clock)(SECRETS),
     deliveries: createDeliveryLedger(deliveries),
   }
 }

@@ -12,6 +12,7 @@ import {
   isEarlier,
   isFinal,
   isOver,
+  isSameTime,
   type Run,
   unlessFenced,
   type Waiting,
@@ -121,9 +122,22 @@ async function acceptListing(
     reason: null,
   })
   await createFor(engine, ref, snapshot)
+  const numbered = listing.files.map((file, index) => ({ ...file, number: index + 1 }))
+  if (method === 'files') await writeLinks(engine, { ...ref, generatedTime }, numbered)
   await files.write(ref, listing.files)
   await runs.set(ref, { state: 'importing', listed: listing.files.length })
-  return { state: 'importing', files: listing.files.map((_, index) => index + 1) }
+  return { state: 'importing', files: numbered.map(({ number }) => number) }
+}
+
+/** Writes links before the rows that need them. One that comes after the end of the run erases them again. */
+async function writeLinks(
+  { runs, links }: ExportEngine,
+  run: Pick<Run, 'runId' | 'generatedTime'>,
+  files: Parameters<typeof links.write>[1],
+) {
+  await links.write(run, files)
+  const now = await runs.run(run.runId)
+  if (!now || isOver(now.state)) await links.eraseAll(run.runId)
 }
 
 /** Why a listing must not be imported; undefined when it should be. */
@@ -196,18 +210,16 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       return { state: 'over' }
     }
     const links = new Map(listing.files.map(({ path, link }) => [path, link]))
-    let renewed = 0
-    for (const old of known) {
-      const link = links.get(old.path) ?? null
-      if (isFinal(old) || old.link === link) continue
-      await files.update({ ...ref, file: old.number }, (file) => ({
-        ...file,
-        link,
-        state: file.state === 'expired' ? 'waiting' : file.state,
-      }))
-      if (old.state === 'expired') renewed += 1
-    }
-    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + renewed }))
+    const unfinished = known
+      .filter((file) => !isFinal(file))
+      .map(({ number, path, state }) => ({ number, path, state, link: links.get(path) ?? '' }))
+    await writeLinks(engine, { ...ref, generatedTime }, unfinished)
+    const expired = unfinished.filter(({ state }) => state === 'expired')
+    for (const { number: file } of expired)
+      await files.update({ ...ref, file }, (one) =>
+        one.state === 'expired' ? { ...one, state: 'waiting' } : undefined,
+      )
+    await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + expired.length }))
     return { state: 'renewed' }
   })
 }
@@ -225,6 +237,3 @@ async function takeLease({ runs, clock }: ExportEngine, ref: FilesRef): Promise<
   })
   return isTaken
 }
-
-const isSameTime = (one: string | null, other: string | null): boolean =>
-  one === other || (one !== null && other !== null && Date.parse(one) === Date.parse(other))

@@ -2,7 +2,7 @@ import type { BatchWriter } from '../platform/batch-writer.ts'
 import type { Traced } from '../platform/log.ts'
 import type { Table } from '../platform/table.ts'
 import type { Clock } from '../platform/time.ts'
-import type { FileLedger } from './file-store.ts'
+import type { FileLedger, Links } from './file-store.ts'
 import type { ExportKind } from './kind.ts'
 import type { Run } from './run-record.ts'
 import type { RunLedger } from './run-store.ts'
@@ -12,6 +12,7 @@ export interface ExportEngine extends Traced {
   kind: ExportKind
   runs: RunLedger
   files: FileLedger
+  links: Links
   table(name: string): Table
   writer: BatchWriter
   /** Reports a published run. A crash may cause a second call, so it must report each run only once. */

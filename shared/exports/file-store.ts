@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
+import { createSecrets, type SecretsTable } from '../platform/secrets.ts'
 import {
   deleteRows,
   isConflict,
@@ -8,9 +9,10 @@ import {
   type Table,
 } from '../platform/table.ts'
 import { createRecords, rowCodec } from '../platform/table-record.ts'
+import { type Clock, HOUR_MS } from '../platform/time.ts'
 import type { ListedFile } from './kind.ts'
 import type { FileRef, RunRef } from './names.ts'
-import { Fenced, type FileRecord, fileRow, newFile } from './run-record.ts'
+import { Fenced, type FileRecord, fileRow, isSameTime, newFile, type Run } from './run-record.ts'
 
 /** The stored files of runs: one partition of table `Exports` for each run. */
 export type FileLedger = ReturnType<typeof createFileLedger>
@@ -21,7 +23,7 @@ export function createFileLedger(table: Table, kind: string) {
   const partition = (runId: string) => `${kind}|${runId}`
   const key = (runId: string, number: number) => ({
     partitionKey: partition(runId),
-    rowKey: String(number).padStart(6, '0'),
+    rowKey: toRowKey(number),
   })
 
   /** The files after a number; `skipped` gets the keys of rows that can't be read. */
@@ -54,15 +56,6 @@ export function createFileLedger(table: Table, kind: string) {
     return { number, ...updated.record }
   }
 
-  /** Moves all files into the epoch of `ref`, with or without their links. */
-  async function raise(ref: RunRef, erase: boolean): Promise<void> {
-    await takeGuard(table, partition(ref.runId), ref, true)
-    for await (const { number: file, link, epoch } of list(ref.runId)) {
-      if (epoch < ref.epoch || (erase && link))
-        await update({ ...ref, file }, (known) => (erase ? { ...known, link: null } : known), true)
-    }
-  }
-
   return {
     list,
     update,
@@ -73,7 +66,7 @@ export function createFileLedger(table: Table, kind: string) {
      * Writes the rows of a listing; numbers begin at 1, in the order of the list. Rows of an earlier listing are deleted.
      * Throws `Fenced` when another listing of the run is newer, or complete.
      */
-    async write(ref: RunRef, files: ListedFile[]): Promise<void> {
+    async write(ref: RunRef, files: Pick<ListedFile, 'path'>[]): Promise<void> {
       const partitionKey = partition(ref.runId)
       // From here on, an executor that took the guard earlier fails at its next write.
       let etag = await takeGuard(table, partitionKey, ref, false)
@@ -82,10 +75,8 @@ export function createFileLedger(table: Table, kind: string) {
       const operations: Operation[] = []
       for await (const { rowKey } of surplus)
         operations.push({ kind: 'delete', partitionKey, rowKey })
-      for (const [index, { path, link }] of files.entries())
-        operations.push(
-          records.overwrite(key(ref.runId, index + 1), newFile(ref.epoch, path, link)),
-        )
+      for (const [index, { path }] of files.entries())
+        operations.push(records.overwrite(key(ref.runId, index + 1), newFile(ref.epoch, path)))
       const guards = createRecords(table, guardRow)
       for (let start = 0; start < operations.length; start += BATCH) {
         // The last transaction closes the set.
@@ -108,12 +99,52 @@ export function createFileLedger(table: Table, kind: string) {
       deleteRows(table, table.list({ partitionKey: partition(runId), select: ['epoch'] })),
 
     /** Moves the files into an epoch, so that executors of an older one are fenced. */
-    raise: (ref: RunRef): Promise<void> => raise(ref, false),
-
-    /** Erases every link and moves the files into the epoch: no older executor can store a link again. */
-    eraseLinks: (ref: RunRef): Promise<void> => raise(ref, true),
+    async raise(ref: RunRef): Promise<void> {
+      await takeGuard(table, partition(ref.runId), ref, true)
+      for await (const { number: file, epoch } of list(ref.runId))
+        if (epoch < ref.epoch) await update({ ...ref, file }, (known) => known, true)
+    },
   }
 }
+
+/** No link is valid for longer: `AV_HEALTH_LINK_HOURS` is at most six. */
+export const LONGEST_LINK_MS = 6 * HOUR_MS
+
+const toRowKey = (number: number) => String(number).padStart(6, '0')
+
+export type Links = ReturnType<typeof createLinks>
+
+/** Opens the links of runs: each is written before the row of its file, and erased as soon as the file or the run has ended. */
+export function createLinks(table: SecretsTable, clock: Clock) {
+  const secrets = createSecrets(table, linkSchema, clock)
+  const linksOf = (runId: string) => secrets(`link|${runId}`)
+  return {
+    /** The link of a file; undefined, too, when an older executor has written one of another listing over it. */
+    async read({ runId, generatedTime }: Run, { number, path }: FileRecord) {
+      const known = await linksOf(runId).read(toRowKey(number))
+      const isOurs = known?.path === path && isSameTime(known.generatedTime, generatedTime)
+      return isOurs ? known.link : undefined
+    },
+
+    write: (
+      { runId, generatedTime }: Pick<Run, 'runId' | 'generatedTime'>,
+      files: (ListedFile & { number: number })[],
+    ) =>
+      linksOf(runId).put(
+        files.map(({ number, path, link }) => [toRowKey(number), { path, generatedTime, link }]),
+      ),
+
+    erase: (runId: string, number: number) => linksOf(runId).remove(toRowKey(number)),
+
+    eraseAll: (runId: string) => linksOf(runId).clear(),
+  }
+}
+
+const linkSchema = z.object({
+  path: z.string(),
+  generatedTime: z.string().nullable(),
+  link: z.string(),
+})
 
 /** Guards the set of a run's files: a row beside theirs, changed in every transaction that adds or deletes a file. */
 const GUARD = 'listing'

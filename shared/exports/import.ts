@@ -27,7 +27,7 @@ const SHAPE_ATTEMPTS = 3
 export async function importFile(engine: ExportEngine, ref: FileRef): Promise<FileOutcome> {
   const { file: number } = ref
   return unlessFenced<FileOutcome>({ file: number, state: 'done' }, async () => {
-    const { runs, files, clock, log } = engine
+    const { runs, files, links, clock, log } = engine
     const run = await runs.requireRun(ref)
     if (run.state !== 'importing') throw new Fenced(ref.runId)
     const updatedAt = stamp(clock)
@@ -50,14 +50,15 @@ export async function importFile(engine: ExportEngine, ref: FileRef): Promise<Fi
       return {
         ...known,
         ...result,
-        // A link is a secret: it is erased as soon as it is not needed.
-        link: isFinal(result) ? null : known.link,
         notReadyAtFirst: known.notReadyAtFirst || (state === 'not-ready' && known.attempts === 1),
         updatedAt: stamp(clock),
       }
     })
     log.info('export file attempted', { ...ref, state, reason, attempts })
-    if (isFinal(result)) return { file: number, state: 'done' }
+    if (isFinal(result)) {
+      await links.erase(ref.runId, number)
+      return { file: number, state: 'done' }
+    }
     return { file: number, state: state === 'expired' ? 'expired' : 'again' }
   })
 }

@@ -31,7 +31,7 @@ export async function publishRun(engine: ExportEngine, ref: RunRef): Promise<voi
     }
     for await (const file of files.list(runId)) {
       if (isFinal(file)) continue
-      const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const, link: null })
+      const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const })
       await files.update({ ...ref, file: file.number }, fail)
     }
     const all = await files.all(runId)
@@ -80,14 +80,15 @@ export async function endRun(engine: ExportEngine, ref: RunRef, end: End): Promi
 
 /** The work that remains once the end of a run is in the ledger; harmless to repeat. */
 async function tidyRun(engine: ExportEngine, ref: RunRef, run: Run): Promise<void> {
-  const { runs, files, table } = engine
+  const { runs, files, links, table } = engine
   if (run.method === 'json') await dropOtherAttempts(engine, run)
   if (run.snapshot && !keepsTable(run)) {
     await table(run.snapshot).drop()
     await runs.dropped(ref)
   }
   // Before anything that may fail for long: a link is a secret.
-  await files.eraseLinks(ref)
+  await files.raise(ref)
+  await links.eraseAll(ref.runId)
   if (run.state === 'published') await engine.announce(run)
   await runs.release(ref)
 }

@@ -100,8 +100,6 @@ const storedFile = z.object({
   epoch: z.number(),
   state: z.enum(fileStates),
   path: z.string(),
-  /** The secret that opens the file; erased as soon as the file or the run has ended. */
-  link: text,
   attempts: count,
   bytes: count,
   ...rowCounts,
@@ -118,8 +116,8 @@ export const runRow = rowCodec(storedRun)
 export const fileRow = rowCodec(storedFile)
 
 /** A file after the listing, before its first attempt. */
-export const newFile = (epoch: number, path: string, link: string) =>
-  storedFile.parse({ epoch, state: 'waiting', path, link, reason: null, updatedAt: null })
+export const newFile = (epoch: number, path: string) =>
+  storedFile.parse({ epoch, state: 'waiting', path, reason: null, updatedAt: null })
 
 export const toRun = (runId: string, columns: Columns): Run => ({ runId, ...runRow.read(columns) })
 
@@ -156,6 +154,9 @@ export function countFiles(files: FileRecord[]) {
 /** Whether a generated time is earlier than another; false when one of them is unknown. */
 export const isEarlier = (time: string | null, other: string | null): boolean =>
   time !== null && other !== null && Date.parse(time) < Date.parse(other)
+
+export const isSameTime = (one: string | null, other: string | null): boolean =>
+  one === other || (one !== null && other !== null && Date.parse(one) === Date.parse(other))
 
 /** Thrown when the run has a higher epoch or no longer exists: the older executor must change nothing more. */
 export class Fenced extends Error {

@@ -33,8 +33,9 @@ export async function openSource(
   const source = { note: null, bytes: () => 0, restartsWhole: false }
   if (run.method === 'json')
     return { ...source, blocks: readPages(engine, ref), restartsWhole: true }
-  if (!file.link) return { state: 'expired', reason: 'the file has no link' }
-  const opened = await engine.kind.openFile(file.link)
+  const link = await engine.links.read(run, file)
+  if (!link) return { state: 'expired', reason: 'the file has no link' }
+  const opened = await engine.kind.openFile(link)
   if (opened.kind === 'empty') return { ...source, blocks: noRows(), note: 'the file is empty' }
   if (opened.kind === 'gone') return expireOnce('the link leads to no file any more', file)
   if (opened.kind !== 'open') return notOpen[opened.kind]

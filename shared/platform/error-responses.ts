@@ -78,19 +78,37 @@ function problemOf(error: unknown): ProblemFacts | undefined {
   return error instanceof UpstreamError ? upstreamProblem(error) : undefined
 }
 
-export const storageProblem = {
-  title: 'The data account does not answer, or refuses the app',
-  fix: "Try again later. If it lasts, check RELAY_STORAGE, the account's network rules, and that the identity may read and write its tables and queues.",
-}
+/** What a storage account of the app holds. */
+export type AccountOf = 'data' | 'secrets'
 
-/** Undefined when the data account refuses only one request: that is a bug. */
+/** The setting of each. */
+export const storageSettings = { data: 'RELAY_STORAGE', secrets: 'RELAY_SECRETS' }
+
+/** An account that does not answer, or refuses the app. */
+export const storageProblemOf = (of: AccountOf) => ({
+  title: `The ${of} account does not answer, or refuses the app`,
+  fix: `Try again later. If it lasts, check ${storageSettings[of]}, the account's network rules, and that the identity may use its tables and queues.`,
+})
+
+/** Undefined when the account refuses only one request: that is a bug. */
 function storageFailure(error: unknown): ProblemFacts | undefined {
-  const { statusCode = 503, code = 'no answer' } = error as Partial<RestError>
+  const failure = error as Partial<RestError> & { account?: AccountOf }
+  const {
+    statusCode = 503,
+    code = failure.statusCode ?? 'no answer',
+    account: of = 'data',
+  } = failure
   const isRefused = isIdentityFailure(error) || statusCode === 401 || statusCode === 403
   if (!isRefused && !isTransient(statusCode)) return undefined
-  const detail = `RELAY_STORAGE: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
+  const detail = `${storageSettings[of]}: ${isIdentityFailure(error) ? 'no identity is signed in' : code}`
   const retryAfterMs = 30 * SECOND_MS
-  return { problem: 'storage-unavailable', status: 503, ...storageProblem, detail, retryAfterMs }
+  return {
+    problem: 'storage-unavailable',
+    status: 503,
+    ...storageProblemOf(of),
+    detail,
+    retryAfterMs,
+  }
 }
 
 /** The problem of a failed upstream call. */

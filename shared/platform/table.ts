@@ -102,7 +102,7 @@ export type Key = Pick<Row, 'partitionKey' | 'rowKey'>
 
 /** Deletes rows of one partition, as far as they still exist. */
 export async function deleteRows(
-  table: Table,
+  table: Pick<Table, 'transact'>,
   keys: Iterable<Key> | AsyncIterable<Key>,
 ): Promise<void> {
   let batch: Operation[] = []
@@ -116,7 +116,7 @@ export async function deleteRows(
   if (batch.length > 0) await deleteBatch(table, batch)
 }
 
-async function deleteBatch(table: Table, operations: Operation[]): Promise<void> {
+async function deleteBatch(table: Pick<Table, 'transact'>, operations: Operation[]): Promise<void> {
   try {
     await table.transact(operations)
   } catch (error) {

@@ -4,7 +4,8 @@ import { USER_RIGHT } from '../../shared/upstreams/limits-and-roles.ts'
 
 const app = { oid: 'object-1', appid: 'client-1', roles: [], scp: null }
 const user = { ...app, scp: 'Machine.Read' }
-const env = { RELAY_STORAGE__queueServiceUri: 'https://contosodata.queue.core.windows.net' }
+const QUEUES = 'RELAY_STORAGE__queueServiceUri'
+const env = { [QUEUES]: 'https://contosodata.queue.core.windows.net' }
 const role = 'Storage Queue Data Contributor'
 
 describe('a grant on Defender', () => {
@@ -31,18 +32,26 @@ test('a Tenable key is set from a variable, so that it is in no history of a she
 
 describe('a role on the data account', () => {
   test('is granted on the account that the setting names, to the identity that is signed in', () => {
-    const command = grantStorage(role, env, 'queue', app)
+    const command = grantStorage(role, env, QUEUES, app)
 
     expect(command).toMatch(/^az role assignment create --role "Storage Queue Data Contributor"/)
     expect(command).toContain(
       '--assignee-object-id object-1 --assignee-principal-type ServicePrincipal',
     )
     expect(command).toContain(`"[?name=='contosodata'].id"`)
-    expect(grantStorage(role, env, 'queue', user)).toContain('--assignee-principal-type User')
+    expect(grantStorage(role, env, QUEUES, user)).toContain('--assignee-principal-type User')
+  })
+
+  test('is granted on the secrets account for the setting of that account', () => {
+    const setting = 'RELAY_SECRETS__tableServiceUri'
+    const both = { ...env, [setting]: 'https://contosohost.table.core.windows.net' }
+
+    expect(grantStorage(role, both, setting, app)).toContain(`"[?name=='contosohost'].id"`)
+    expect(grantStorage(role, env, setting, app)).toMatch(/RELAY_SECRETS=<value>/)
   })
 
   test('comes with the templates where the app has a managed identity: by hand it would stop the next deployment', () => {
-    const command = grantStorage(role, { ...env, IDENTITY_ENDPOINT: 'http://local' }, 'queue', app)
+    const command = grantStorage(role, { ...env, IDENTITY_ENDPOINT: 'http://local' }, QUEUES, app)
 
     expect(command).toMatch(/^azd provision --no-state/)
     expect(command).not.toContain('role assignment')
@@ -50,7 +59,7 @@ describe('a role on the data account', () => {
 
   test('is no fix for a connection string', () => {
     expect(
-      grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, 'queue', app),
+      grantStorage(role, { RELAY_STORAGE: 'AccountName=x;AccountKey=y' }, QUEUES, app),
     ).toMatch(/RELAY_STORAGE=<value>/)
   })
 })

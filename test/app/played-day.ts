@@ -29,7 +29,7 @@ export type PlayedDay = Awaited<ReturnType<typeof startDay>>
  * jumps from one to the next; every line that they log is kept with its time.
  */
 export async function startDay(begin: Date, { hasTenable = false, fleetSize = 120 } = {}) {
-  const storage = await freshStorage()
+  const [storage, secrets] = [await freshStorage(), await freshStorage()]
   const clock = createAdjustableClock(begin.getTime() - Date.now())
   const sleeps = countSleeps(clock)
   const fleetAt = (more: Partial<FleetOptions> = {}) =>
@@ -50,6 +50,7 @@ export async function startDay(begin: Date, { hasTenable = false, fleetSize = 12
   useOverrides({
     env: {
       RELAY_STORAGE: storage,
+      RELAY_SECRETS: secrets,
       DEFENDER_BASE_URL: `${simulator.origin}/defender`,
       ...(hasTenable ? tenable : {}),
     },

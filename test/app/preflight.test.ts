@@ -193,6 +193,45 @@ describe('the data account', () => {
     )
   })
 
+  test('of secrets without its role stops what needs secrets, names role and setting, and nothing else stops', async () => {
+    await stack.post('changes/machine-actions/check')
+    const endpoint = `TableEndpoint=${await serve(denying)}/account`
+    stack.configure({ RELAY_SECRETS: stack.secrets.replace(/TableEndpoint=[^;]+/, endpoint) })
+
+    const { looks, body } = await look()
+    stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
+    const polled = await stack.post('changes/machine-actions/check')
+    const subscribed = await stack.post('subscriptions', {
+      callbackUrl: stack.simulator.receiver('hook').url,
+    })
+
+    const withEvents = flows
+      .filter(({ dataAccount }) => dataAccount.includes('Storage Queue Data Contributor'))
+      .map(({ key }) => key)
+    expect(off(looks)).toEqual(withEvents)
+    expect(
+      new Set(failed(looks).map(({ name, problem, fix }) => [name, problem, fix].join())),
+    ).toEqual(
+      new Set([
+        'secrets,Storage Table Data Contributor is missing on the secrets account (RELAY_SECRETS),' +
+          'az functionapp config appsettings set --name <app> --resource-group <group> --settings RELAY_SECRETS=<value>' +
+          ' (on a laptop: in local.settings.json): its key or signature does not allow that',
+      ]),
+    )
+    const problem = {
+      code: 'storage-unreachable',
+      title: 'The secrets account does not answer, or refuses the app',
+      fix: expect.stringContaining('check RELAY_SECRETS'),
+    }
+    expect(body).toMatchObject({ sections: { changes: { problems: [problem] } } })
+    expect([polled.status, (await stack.get('events')).body.events.length]).toEqual([200, 1])
+    expect(subscribed).toMatchObject({
+      status: 503,
+      body: { detail: 'RELAY_SECRETS: 403' },
+    })
+    expect((await stack.get('subscriptions')).body.subscriptions).toEqual([])
+  })
+
   test('that no identity is signed in to use is named as such, and the status is still answered', async () => {
     const uri = (service: string) => `https://contosodata.${service}.core.windows.net`
     useOverrides({

@@ -58,7 +58,7 @@ test(`${count} generated requests over every route: no 500, and nothing secret i
     canary,
     stack.keys.function,
     stack.keys.master,
-    /AccountKey=([^;]+)/.exec(stack.storage)?.[1] ?? '',
+    ...[stack.storage, stack.secrets].map((text) => /AccountKey=([^;]+)/.exec(text)?.[1] ?? ''),
     stack.simulator.tenableKeys.accessKey,
     stack.simulator.tenableKeys.secretKey,
     made.secret,

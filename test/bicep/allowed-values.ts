@@ -173,6 +173,7 @@ export const refusedSettings = [
   // A connection string takes precedence over the identity.
   'AzureWebJobsStorage',
   'RELAY_STORAGE',
+  'RELAY_SECRETS',
   'DEPLOYMENT_STORAGE_CONNECTION_STRING',
 ]
 
@@ -188,6 +189,9 @@ export const neededSettings = [
   'RELAY_STORAGE__tableServiceUri',
   'RELAY_STORAGE__credential',
   'RELAY_STORAGE__clientId',
+  'RELAY_SECRETS__tableServiceUri',
+  'RELAY_SECRETS__credential',
+  'RELAY_SECRETS__clientId',
   'AZURE_CLIENT_ID',
   'APPLICATIONINSIGHTS_CONNECTION_STRING',
   'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',

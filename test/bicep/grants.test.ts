@@ -31,7 +31,17 @@ test.each(setNames)('each scope has exactly the roles of the table in the code: 
     'Monitoring Reader',
   ])
   expect(of(/vaults\//, /^4{8}-/)).toEqual(set === 'auth' ? ['Key Vault Secrets Officer'] : [])
-  expect(roles).toHaveLength(set === 'auth' ? 10 : 9)
+  // Analysts read the data account, and nothing else.
+  const analysts = roles.filter(({ who }) => /^[56]{8}-/.test(who))
+  expect(analysts.filter(({ scope }) => !/storageAccounts\/stdata/.test(scope))).toEqual([])
+  expect(analysts.map(({ role, who }) => `${who[0]} ${role}`).toSorted()).toEqual(
+    set !== 'auth'
+      ? []
+      : ['5', '6'].flatMap((id) =>
+          ['Storage Blob Data Reader', 'Storage Table Data Reader'].map((role) => `${id} ${role}`),
+        ),
+  )
+  expect(roles).toHaveLength(set === 'auth' ? 14 : 9)
 })
 
 test('Graph template and both scripts ask for the first role of every flow, on the application of the code', () => {

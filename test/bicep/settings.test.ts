@@ -91,6 +91,18 @@ test('every connection of a binding is set up for the identity', () => {
       expect(names).toContain(`${connection}__${part}`)
 })
 
+test('secrets go to the host account, which no reader of the data has a role on', () => {
+  for (const set of setNames) {
+    const given = readSettings(expand(set))
+    expect(given.get('RELAY_SECRETS__tableServiceUri')).toBe(
+      given.get('AzureWebJobsStorage__tableServiceUri'),
+    )
+    expect(given.get('RELAY_SECRETS__tableServiceUri')).not.toBe(
+      given.get('RELAY_STORAGE__tableServiceUri'),
+    )
+  }
+})
+
 test('defaults of the templates are those of the code', () => {
   const known = [...readSettings()].flatMap(([name, value]) => {
     const usual = shapes[name]?.safeParse(undefined).data

@@ -14,7 +14,7 @@ test('the site gets the identity by its resource id, and its settings by its cli
 
   expect(textOf(site?.values.get('properties.keyVaultReferenceIdentity'))).toBe(identity)
   expect(site?.values.get(`identity.userAssignedIdentities.${identity}`)).toBe('{}')
-  for (const name of ['AZURE_CLIENT_ID', 'RELAY_STORAGE__clientId'])
+  for (const name of ['AZURE_CLIENT_ID', 'RELAY_STORAGE__clientId', 'RELAY_SECRETS__clientId'])
     expect(readSettings().get(name)).toBe(`[id-${site?.name}.clientId]`)
 })
 
@@ -60,6 +60,7 @@ test('in a private network there is an endpoint for every service that the app n
     'host blob',
     'host queue',
     'host table',
+    'data blob',
     'data queue',
     'data table',
     'relay vault',

@@ -61,10 +61,11 @@ export function createFaultInjector(
 
 /** The deps of dispatch and delivery in a process with injected faults. */
 export function depsWith(world: DeliveryWorld, injector: FaultInjector) {
-  const { streams, subscriptions, deliveries } = world.tables
+  const { streams, subscriptions, secrets, deliveries } = world.tables
   const deps = world.depsOver({
     streams: interceptTable(streams, injector),
     subscriptions: interceptTable(subscriptions, injector),
+    secrets: interceptTable(secrets, injector),
     deliveries: interceptTable(deliveries, injector),
     queue: interceptQueue(world.queues.queue, injector),
     retryQueue: interceptQueue(world.queues.retryQueue, injector),

@@ -83,6 +83,7 @@ test('the same is true on the table service', { timeout }, async () => {
     const tables = {
       streams: open('Streams'),
       subscriptions: open('Subscriptions'),
+      secrets: open('Secrets'),
       deliveries: open('Deliveries'),
     }
     clock = createStillClock(() => running > 0)

@@ -44,7 +44,7 @@ async function openEvents() {
   const tables = createTables({ connectionString }, { dateOf })
   const queues = createQueues({ connectionString })
   const [queue, retryQueue] = [queues(queueNames.deliveries), queues(queueNames.retries)]
-  const names = ['Streams', 'Subscriptions', 'Deliveries']
+  const names = ['Streams', 'Subscriptions', 'Secrets', 'Deliveries']
   await Promise.all([
     queue.create(),
     retryQueue.create(),
@@ -60,6 +60,7 @@ async function openEvents() {
     clock,
     random: () => 0,
     subscriptions: tables('Subscriptions'),
+    secrets: tables('Secrets'),
     deliveries: tables('Deliveries'),
     http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
     callbackPolicy: { allowLoopback: true, resolve: async () => [] },
@@ -109,7 +110,7 @@ const wantedOf = (callbackUrl: string) => ({
 test('on Azurite too, a receiver that was down gets everything afterwards, and the rows agree', async () => {
   const receiver = await startReceiver()
   const { deps, clock, append, serveUntil } = await openEvents()
-  const { subscription, isNew } = await subscribe(deps, wantedOf(receiver.url))
+  const { subscription, secret } = await subscribe(deps, wantedOf(receiver.url))
   const again = await subscribe(deps, wantedOf(receiver.url))
   receiver.status = 503
 
@@ -123,7 +124,11 @@ test('on Azurite too, a receiver that was down gets everything afterwards, and t
   await wakeAll(deps)
   await serveUntil(() => new Set(receiver.ids.slice(3)).size === 8)
 
-  expect([isNew, again.isNew, again.subscription.id]).toEqual([true, false, subscription.id])
+  expect([secret, again.secret, again.subscription.id]).toEqual([
+    expect.stringMatching(/^whsec_/),
+    undefined,
+    subscription.id,
+  ])
   expect(pending).toMatchObject({ pending: 8, dead: 0, oldestPendingAt: expect.any(String) })
   expect(report.failing.map(({ id }) => id)).toEqual([subscription.id])
   expect(new Set(receiver.ids.slice(3))).toEqual(new Set(ids))
@@ -174,6 +179,6 @@ test('thirty requests at once for a new callback URL: one makes the subscription
   const all = Array.from({ length: 30 }, () => subscribe({ ...deps, random: Math.random }, request))
   const made = await Promise.all(all)
 
-  expect(made.filter(({ isNew }) => isNew)).toHaveLength(1)
+  expect(made.filter(({ secret }) => secret)).toHaveLength(1)
   expect(await deps.subscriptions.all()).toHaveLength(1)
 })

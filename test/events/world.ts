@@ -65,16 +65,18 @@ export function someEvent(data: Record<string, unknown> = {}, item = 'action-1')
   }
 }
 
-/** The tables of feed, subscriptions and deliveries. */
+/** The tables of feed, subscriptions, their secrets and deliveries. */
 export interface WorldTables {
   streams: Table
   subscriptions: Table
+  secrets: Table
   deliveries: Table
 }
 
 const inMemory = (clock: StillClock): WorldTables => ({
   streams: createMemoryTable('Streams', clock),
   subscriptions: createMemoryTable('Subscriptions', clock),
+  secrets: createMemoryTable('Secrets', clock),
   deliveries: createMemoryTable('Deliveries', clock),
 })
 
@@ -106,6 +108,7 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       trace: {},
       feed: createFeed(seen.streams ?? tables.streams),
       subscriptions: seen.subscriptions ?? tables.subscriptions,
+      secrets: seen.secrets ?? tables.secrets,
       deliveries: seen.deliveries ?? tables.deliveries,
       queue: seen.queue ?? queues.queue,
       retryQueue: seen.retryQueue ?? queues.retryQueue,
@@ -142,8 +145,8 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
     append,
     ...receivers,
 
-    /** Subscribes a host. */
-    async subscribe(host: string, filter: Filter = {}): Promise<Subscription> {
+    /** Subscribes a host; answers the subscription with its secret, where that is new. */
+    async subscribe(host: string, filter: Filter = {}): Promise<Subscription & { secret: string }> {
       const contentType = 'application/cloudevents+json'
       const request = {
         callbackUrl: `https://${host}/hook?sig=canary-of-${host}`,
@@ -151,8 +154,11 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
         filter,
         contentType,
       }
-      return (await subscribe(deps, { ...request, contentType: 'application/cloudevents+json' }))
-        .subscription
+      const { subscription, secret = '' } = await subscribe(deps, {
+        ...request,
+        contentType: 'application/cloudevents+json',
+      })
+      return { ...subscription, secret }
     },
 
     /** Appends events and dispatches them, as a poll does. */

@@ -1,7 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createFileLedger, type FileLedger } from '../../shared/exports/file-store.ts'
+import { openSecrets } from '../../shared/app/sections/base.ts'
+import {
+  createFileLedger,
+  createLinks,
+  type FileLedger,
+  type Links,
+} from '../../shared/exports/file-store.ts'
 import type { FileRef } from '../../shared/exports/names.ts'
-import { Fenced, type FileRecord } from '../../shared/exports/run-record.ts'
+import { Fenced, type FileRecord, type Run } from '../../shared/exports/run-record.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { freshStorage } from '../storage.ts'
@@ -16,15 +22,18 @@ const listing = (count: number) =>
   }))
 
 let table: Table
+let secrets: Table
 let ledger: FileLedger
+let links: Links
 
 beforeEach(async () => {
-  table = createTables({ connectionString: await freshStorage() })('Exports')
+  const tables = createTables({ connectionString: await freshStorage() })
+  table = tables('Exports')
+  secrets = tables('Secrets')
   await table.create()
   ledger = createFileLedger(table, 'av-health')
+  links = createLinks(openSecrets(secrets), { now: () => new Date(), sleep: async () => {} })
 })
-
-const links = async () => (await ledger.all(RUN)).map(({ link }) => link)
 
 describe('the rows of a listing', () => {
   test('are numbered from 1 in the order of the list, for any number of files', async () => {
@@ -32,13 +41,12 @@ describe('the rows of a listing', () => {
 
     const files = await ledger.all(RUN)
 
-    expect(files.map(({ number, path, link }) => ({ number, path, link }))).toEqual(
-      listing(230).map((file, index) => ({ number: index + 1, ...file })),
+    expect(files.map(({ number, path }) => ({ number, path }))).toEqual(
+      listing(230).map(({ path }, index) => ({ number: index + 1, path })),
     )
     expect(files[0]).toEqual({
       number: 1,
       path: 'part-1',
-      link: 'https://x/part-1?sig=S1',
       epoch: 1,
       state: 'waiting',
       attempts: 0,
@@ -63,7 +71,7 @@ describe('the rows of a listing', () => {
 
     await ledger.write(ref(2), listing(2))
 
-    expect(await links()).toEqual(['https://x/part-1?sig=S1', 'https://x/part-2?sig=S2'])
+    expect((await ledger.all(RUN)).map(({ path }) => path)).toEqual(['part-1', 'part-2'])
     expect(await ledger.all('20260302110000aaaa')).toHaveLength(1)
   })
 
@@ -116,7 +124,6 @@ describe('an update', () => {
   const imported = (file: FileRecord): FileRecord => ({
     ...file,
     state: 'imported',
-    link: null,
     written: 5,
   })
 
@@ -125,7 +132,7 @@ describe('an update', () => {
 
     const answer = await ledger.update(fileRef(2), imported)
 
-    expect(answer).toMatchObject({ number: 2, state: 'imported', link: null, written: 5 })
+    expect(answer).toMatchObject({ number: 2, state: 'imported', written: 5 })
     expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual([
       'waiting',
       'imported',
@@ -212,35 +219,55 @@ describe('raising the epoch', () => {
 })
 
 describe('links', () => {
-  test('are erased from every file, in every epoch, and nothing of them is left in the table', async () => {
-    await ledger.write(ref(1), listing(3))
-    await ledger.update(fileRef(2), (file) => ({ ...file, state: 'failed', reason: 'gone' }))
+  const time = '2026-03-02T09:00:00Z'
+  const run = (generatedTime: string | null = time) => ({ runId: RUN, generatedTime }) as Run
+  const numbered = (count: number) =>
+    listing(count).map((file, index) => ({ ...file, number: index + 1 }))
+  const read = (number: number, of = run()) =>
+    links.read(of, { number, path: `part-${number}` } as FileRecord)
 
-    await ledger.eraseLinks(ref(2))
+  test('are in table Secrets only, for any number of files', async () => {
+    await links.write(run(), numbered(230))
+    await ledger.write(ref(), listing(230))
 
-    expect(await links()).toEqual([null, null, null])
-    expect((await ledger.all(RUN)).map(({ state }) => state)).toEqual([
-      'waiting',
-      'failed',
-      'waiting',
-    ])
+    expect(await read(1)).toBe('https://x/part-1?sig=S1')
+    expect(await read(230)).toBe('https://x/part-230?sig=S230')
+    const rows = await Array.fromAsync(secrets.list({ partitionKey: `link|${RUN}` }))
+    expect(rows.map(({ rowKey }) => rowKey).slice(0, 2)).toEqual(['000001', '000002'])
     expect(JSON.stringify(await Array.fromAsync(table.list({})))).not.toMatch(/sig=|https:/)
   })
 
-  test('are not stored again once they are erased', async () => {
-    await ledger.write(ref(1), listing(1))
-    await ledger.eraseLinks(ref(1))
+  test('of another listing count as missing: an older executor may have written them late', async () => {
+    await links.write(run(), numbered(2))
+    await links.write(run('2026-03-02T08:00:00Z'), numbered(1))
+    await links.write(run(), [{ number: 2, path: 'part-7', link: 'https://x/part-7?sig=S7' }])
 
-    await expect(ledger.write(ref(1), listing(2))).rejects.toBeInstanceOf(Fenced)
-
-    expect(await links()).toEqual([null])
+    expect([await read(1), await read(2), await read(3)]).toEqual([undefined, undefined, undefined])
+    expect(await read(1, run('2026-03-02T08:00:00.000Z'))).toBe('https://x/part-1?sig=S1')
   })
 
-  test('are not erased by an executor of an older epoch', async () => {
-    await ledger.write(ref(2), listing(1))
+  test('are erased one by one, or all of a run and of no other', async () => {
+    await links.write(run(), numbered(3))
+    await links.write({ ...run(), runId: '20260302110000bbbb' }, numbered(1))
 
-    await expect(ledger.eraseLinks(ref(1))).rejects.toBeInstanceOf(Fenced)
+    await links.erase(RUN, 2)
+    await links.erase(RUN, 2)
+    const two = [await read(1), await read(2), await read(3)].map(Boolean)
+    await links.eraseAll(RUN)
 
-    expect(await links()).toEqual(['https://x/part-1?sig=S1'])
+    expect(two).toEqual([true, false, true])
+    const left = await Array.fromAsync(secrets.list({}))
+    expect(left.map(({ partitionKey }) => partitionKey)).toEqual(['link|20260302110000bbbb'])
+  })
+
+  test('that can not be read count as missing, and are written over', async () => {
+    const row = { partitionKey: `link|${RUN}`, rowKey: '000001', columns: { secret: 'not JSON' } }
+    await links.erase(RUN, 1)
+    await secrets.transact([{ kind: 'insert', ...row }])
+
+    const before = await read(1)
+    await links.write(run(), numbered(1))
+
+    expect([before, await read(1)]).toEqual([undefined, 'https://x/part-1?sig=S1'])
   })
 })

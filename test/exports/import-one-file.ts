@@ -1,7 +1,8 @@
 import { createAdjustableClock } from '../../local/clock.ts'
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import { AV_HEALTH, createAvHealthExport } from '../../shared/av-health/export.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
-import { createFileLedger } from '../../shared/exports/file-store.ts'
+import { createFileLedger, createLinks } from '../../shared/exports/file-store.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import { toRun } from '../../shared/exports/run-record.ts'
 import { createRunLedger } from '../../shared/exports/run-store.ts'
@@ -31,6 +32,7 @@ const engine: ExportEngine = {
   ),
   runs: createRunLedger(exportsTable, AV_HEALTH),
   files: createFileLedger(exportsTable, AV_HEALTH),
+  links: createLinks(openSecrets(createTables({ connectionString: ledger })('Secrets')), clock),
   table: createTables({ connectionString: snapshots }),
   writer: createBatchWriter({ inFlight: 8, clock }),
   announce: refuse,
@@ -61,7 +63,9 @@ await engine.runs.begin(
   }),
 )
 const ref = { kind: AV_HEALTH, runId, epoch: 1 }
-await engine.files.write(ref, [{ path: 'the-only-one.json.gz', link }])
+const listed = { path: 'the-only-one.json.gz', link, number: 1 }
+await engine.links.write({ runId, generatedTime: null }, [listed])
+await engine.files.write(ref, [listed])
 
 let mostBuffered = 0
 const watching = setInterval(() => {

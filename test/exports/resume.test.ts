@@ -8,7 +8,7 @@ import { publishRun } from '../../shared/exports/publish.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { viewRun } from '../../shared/exports/view.ts'
 import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
-import { brokenPromises, ledgerRows } from './run-promises.ts'
+import { brokenPromises, ledgerRows, unlinkedFiles } from './run-promises.ts'
 import {
   createListeningExecutor,
   createMemoryTables,
@@ -67,6 +67,7 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
       for (let n = 0; n < ALL; n++) {
         const deps = await prepare(method)
         if (!(await deps.work(crashAt(n, when)))) died += 1
+        if (method === 'files') expect(await unlinkedFiles(deps.engine), `request ${n}`).toEqual([])
 
         await deps.work()
 

@@ -1,5 +1,6 @@
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import type { ExportEngine } from '../../shared/exports/engine.ts'
-import { keepsTable, type Run } from '../../shared/exports/run-record.ts'
+import { isOver, keepsTable, type Run } from '../../shared/exports/run-record.ts'
 import type { Row } from '../../shared/platform/table.ts'
 import type { SmallExport, Storage, Tables } from './small-run.ts'
 
@@ -49,9 +50,11 @@ export async function brokenLedger(
 
   say(!rows.some(({ rowKey }) => rowKey === 'active'), 'a run is still active')
   say(
-    !rows.some(({ columns }) => columns.link || JSON.stringify(columns).includes('secret')),
-    'a link is left',
+    !rows.some(({ columns }) => JSON.stringify(columns).includes('sig=')),
+    'a link is in the data',
   )
+  const links = await Array.fromAsync(openSecrets(tables('Secrets')).list({}))
+  say(links.length === 0, 'a link is left')
   const named = all.flatMap(({ snapshot }) => snapshot ?? [])
   const stray = (await names()).filter((name) => name !== 'Exports' && !named.includes(name))
   say(stray.length === 0, `tables without a run: ${stray}`)
@@ -93,6 +96,16 @@ export async function brokenLedger(
       'current is not its run',
     )
   return broken
+}
+
+/** Files that a run in progress still imports, whose link is not there. */
+export async function unlinkedFiles({ runs, files, links }: ExportEngine): Promise<string[]> {
+  const active = await runs.active()
+  const run = active && (await runs.run(active.run))
+  if (!run || isOver(run.state)) return []
+  const open = (await files.all(run.runId)).filter(({ state }) => state === 'waiting')
+  const read = open.map(async (file) => ((await links.read(run, file)) ? [] : file.path))
+  return (await Promise.all(read)).flat()
 }
 
 async function allRows(tables: Tables, name: string): Promise<Row[]> {

@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream'
 import { TableServiceClient } from '@azure/data-tables'
 import { type AdjustableClock, createAdjustableClock } from '../../local/clock.ts'
+import { openSecrets } from '../../shared/app/sections/base.ts'
 import { createAvHealthExport } from '../../shared/av-health/export.ts'
 import { beginRun, renewLinks } from '../../shared/exports/begin.ts'
 import type { Executor, ExportEngine } from '../../shared/exports/engine.ts'
-import { createFileLedger } from '../../shared/exports/file-store.ts'
+import { createFileLedger, createLinks } from '../../shared/exports/file-store.ts'
 import { importFile } from '../../shared/exports/import.ts'
 import type { ExportKind, Listing } from '../../shared/exports/kind.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
@@ -20,7 +21,9 @@ import { freshStorage } from '../storage.ts'
 
 export type Tables = (name: string) => Table
 
-/** Tables in memory, and which of them exist. */
+const isOfData = (name: string) => name !== 'Secrets'
+
+/** Tables in memory, and which of the data account exist. */
 export function createMemoryTables() {
   const opened = new Map<string, Table>()
   const tables: Tables = (name) => {
@@ -39,7 +42,7 @@ export function createMemoryTables() {
   const names = async () => {
     const found: string[] = []
     for (const table of opened.values()) if (await exists(table)) found.push(table.name)
-    return found.sort()
+    return found.filter(isOfData).sort()
   }
   return { tables, names }
 }
@@ -55,7 +58,10 @@ export async function createStoredTables(): Promise<Storage> {
   return {
     tables: createTables({ connectionString }),
     names: async () =>
-      (await Array.fromAsync(service.listTables())).flatMap(({ name }) => name ?? []).sort(),
+      (await Array.fromAsync(service.listTables()))
+        .flatMap(({ name }) => name ?? [])
+        .filter(isOfData)
+        .sort(),
   }
 }
 
@@ -161,6 +167,7 @@ export function createSmallEngine(
     kind: createAvHealthExport(source, { method, buckets }),
     runs: createRunLedger(tables('Exports'), 'av-health'),
     files: createFileLedger(tables('Exports'), 'av-health'),
+    links: createLinks(openSecrets(tables('Secrets')), clock),
     table: tables,
     writer: createBatchWriter({ inFlight: 2, clock }),
     announce: async ({ runId }) => void upstream.announced.add(runId),

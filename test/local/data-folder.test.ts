@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path'
 import { TableServiceClient } from '@azure/data-tables'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { DATA_ACCOUNT, SECRETS_ACCOUNT } from '../../local/azurite.ts'
 import { openDataFolder, readState } from '../../local/data-folder.ts'
 import { askPs } from '../../local/folder-lock.ts'
 import { endAll, freshFolder, runToEnd } from './launch.ts'
@@ -69,16 +70,20 @@ describe('the state', () => {
     },
   )
 
-  test('one of the version before is refused with a sentence that says how to start again', async () => {
-    const dir = freshFolder()
-    const old = JSON.stringify({ keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 })
-    writeFileSync(join(dir, 'state.json'), old)
+  test.each([undefined, 2])(
+    'one of version %s is refused with a sentence that says how to start again',
+    async (version) => {
+      const dir = freshFolder()
+      const keys = { master: 'm', function: 'f', data: 'ZGF0YQ==' }
+      const old = JSON.stringify({ version, keys, clockOffsetMs: 0 })
+      writeFileSync(join(dir, 'state.json'), old)
 
-    await expect(openDataFolder(dir)).rejects.toThrow(
-      /^The data folder .* was made by another version of the app: delete it to start again, or choose another --data folder\.$/,
-    )
-    expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(old)
-  })
+      await expect(openDataFolder(dir)).rejects.toThrow(
+        /^The data folder .* was made by another version of the app: delete it to start again, or choose another --data folder\.$/,
+      )
+      expect(readFileSync(join(dir, 'state.json'), 'utf8')).toBe(old)
+    },
+  )
 
   test('a broken one of the emulator ends a start with one sentence that names its folder', async () => {
     const dir = freshFolder()
@@ -156,7 +161,7 @@ describe('only this user can read callback URLs and keys', () => {
     for (const name of ['state.json', 'azurite/table.json', 'azurite/below/extent']) {
       writeFileSync(
         join(dir, name),
-        JSON.stringify({ version: 2, keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }),
+        JSON.stringify({ version: 3, keys: { master: 'm', function: 'f' }, clockOffsetMs: 0 }),
       )
     }
     chmodSync(dir, 0o755)
@@ -196,25 +201,32 @@ describe('the emulator of a folder', () => {
     return names
   }
 
-  test('has a random key of its own, the same at each start, and refuses the published one', async () => {
-    const folder = await openDataFolder(freshFolder())
-    const first = await folder.startEmulator()
-    const connection = first.connectionString()
-    const withPublished = connection.replace(/AccountKey=[^;]+/, `AccountKey=${published}`)
+  test.each([
+    [DATA_ACCOUNT, 'data'],
+    [SECRETS_ACCOUNT, 'secrets'],
+  ] as const)(
+    'has a random key of its own for account %s, the same at each start, and refuses the published one',
+    async (account, key) => {
+      const folder = await openDataFolder(freshFolder())
+      const first = await folder.startEmulator()
+      const connection = first.connectionString(account)
+      const withPublished = connection.replace(/AccountKey=[^;]+/, `AccountKey=${published}`)
 
-    expect(await listTables(connection)).toEqual([])
-    await expect(listTables(withPublished)).rejects.toMatchObject({ statusCode: 403 })
-    await first.stop()
-    const second = await folder.startEmulator()
-    const other = await openDataFolder(freshFolder())
+      expect(await listTables(connection)).toEqual([])
+      await expect(listTables(withPublished)).rejects.toMatchObject({ statusCode: 403 })
+      await first.stop()
+      const second = await folder.startEmulator()
+      const other = await openDataFolder(freshFolder())
 
-    const keyOf = (text: string) => /AccountKey=([^;]+)/.exec(text)?.[1]
-    expect(keyOf(second.connectionString())).toBe(keyOf(connection))
-    expect(folder.state.keys.data).not.toBe(other.state.keys.data)
-    await second.stop()
-    folder.release()
-    other.release()
-  })
+      const keyOf = (text: string) => /AccountKey=([^;]+)/.exec(text)?.[1]
+      expect(keyOf(second.connectionString(account))).toBe(keyOf(connection))
+      expect(folder.state.keys[key]).not.toBe(other.state.keys[key])
+      expect(folder.state.keys.data).not.toBe(folder.state.keys.secrets)
+      await second.stop()
+      folder.release()
+      other.release()
+    },
+  )
 
   test('has its connection string in a file that only this user can read, while it runs', async () => {
     const folder = await openDataFolder(freshFolder())
@@ -225,6 +237,7 @@ describe('the emulator of a folder', () => {
     await azurite.stop()
 
     expect(text).toBe(`${azurite.connectionString()}\n`)
+    expect(text).not.toContain(folder.state.keys.secrets)
     expect(mode & 0o777).toBe(0o600)
     expect(existsSync(folder.connectionFile)).toBe(false)
     folder.release()

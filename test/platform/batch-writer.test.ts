@@ -66,10 +66,15 @@ test('every other refusal is thrown at once, and the next batch is written', asy
   const writer = createBatchWriter({ inFlight: 1, clock })
   const dropped = refusing('no-table')
   const forbidden = doing(() => Promise.reject(new RestError('no', { statusCode: 403 })))
-  const silent = doing(() => Promise.reject(new RestError('no', { code: 'StorageTimeout' })))
+  let sent = 0
+  const silent = doing(() => {
+    sent += 1
+    return Promise.reject(new RestError('no', { code: 'StorageTimeout' }))
+  })
 
   for (const one of [dropped, forbidden, silent])
     await expect(writer.insert(one, rows(one, 'p', 'a'))).rejects.toThrow()
+  expect(sent).toBe(1)
 
   expect(await writer.insert(table, rows(table, 'p', 'a'))).toEqual({ written: true })
 })

@@ -96,14 +96,10 @@ const calls: Partial<
         allowLoopback: true,
         resolve: async () => [{ address: '127.0.0.1', family: 4 as const }],
       }
-      const subscription = {
-        callbackUrl: baseUrl.href,
-        contentType: 'application/json',
-        secret: makeSecret(),
-        previousSecrets: [],
-      } as never
+      const subscription = { contentType: 'application/json' as const }
+      const own = { callbackUrl: baseUrl.href, secret: makeSecret(), previousSecrets: [] }
       const event = { ...someEvent(), id: 'e', sequence: '1' } as never
-      const outcome = await postEvent({ http, callbackPolicy, clock }, subscription, event)
+      const outcome = await postEvent({ http, callbackPolicy, clock }, subscription, own, event)
       if (outcome.kind === 'failed') throw new Error(outcome.reason)
     },
     () => '{}',

@@ -32,6 +32,8 @@ export const parameterSets: Record<string, ParameterSet> = {
       RELAY_AUTH_CLIENT_ID: '33333333-3333-3333-3333-333333333333',
       RELAY_TENABLE: 'true',
       RELAY_OPERATOR_ID: '44444444-4444-4444-4444-444444444444',
+      RELAY_ANALYST_IDS:
+        '55555555-5555-5555-5555-555555555555, 66666666-6666-6666-6666-666666666666',
     },
   },
   recover: { file: main, env: { AZURE_ENV_NAME, RELAY_RECOVER_VAULT: '1' } },
@@ -43,6 +45,8 @@ export const roleNames: Record<string, string> = {
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b': 'Storage Blob Data Owner',
   '974c5e8b-45b9-4653-ba55-5f855dd0fb88': 'Storage Queue Data Contributor',
   '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
+  '76199698-9eea-4c19-bc75-cec21354c6b6': 'Storage Table Data Reader',
+  '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1': 'Storage Blob Data Reader',
   '4633458b-17de-408a-b874-0445c86b69e6': 'Key Vault Secrets User',
   'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': 'Key Vault Secrets Officer',
   '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',

@@ -40,6 +40,13 @@ export const faults: Fault[] = [
     to: 'alertPrincipalId: identity',
   },
   {
+    title: 'analysts without their roles',
+    set: 'auth',
+    file: 'main.bicep',
+    from: '    readerIds: analystPrincipalIds\n',
+    to: '',
+  },
+  {
     title: 'a setting that a binding names',
     set: 'public',
     file: 'main.bicep',

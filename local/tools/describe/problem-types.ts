@@ -87,6 +87,11 @@ export const problemTypes: Record<string, ProblemType> = {
     statuses: [409],
     meaning: 'Another replay of this subscription is running. A subscription has one at a time.',
   },
+  'secret-missing': {
+    statuses: [409],
+    meaning:
+      'The callback URL and the signing secret of this subscription are lost. Its events are kept until its callback URL is subscribed again.',
+  },
   'too-many-subscriptions': { statuses: [409], meaning: 'There are 200 subscriptions already.' },
   'cursor-expired': {
     statuses: [410],

@@ -1,7 +1,7 @@
 import { AV_HEALTH, createAvHealthExport, publishedEvent } from '../../av-health/export.ts'
 import { dispatch } from '../../events/delivery/dispatch.ts'
 import type { ExportEngine } from '../../exports/engine.ts'
-import { createFileLedger } from '../../exports/file-store.ts'
+import { createFileLedger, createLinks } from '../../exports/file-store.ts'
 import { createRunLedger } from '../../exports/run-store.ts'
 import { createBatchWriter } from '../../platform/batch-writer.ts'
 import { readSection } from '../../platform/config.ts'
@@ -21,7 +21,7 @@ const IN_FLIGHT = 8
 
 export function createAvHealthSection(
   { env, clock, upstreamOrigin, ...overrides }: Options,
-  { table }: Base,
+  { table, secrets }: Base,
   { defender, cloud, healthFor, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
 ) {
@@ -52,6 +52,7 @@ export function createAvHealthSection(
     kind,
     runs: createRunLedger(table('Exports'), AV_HEALTH),
     files: createFileLedger(table('Exports'), AV_HEALTH),
+    links: createLinks(secrets, clock),
     table,
     writer: createBatchWriter({ inFlight: IN_FLIGHT, clock }),
     clock,

@@ -3,8 +3,12 @@ import type { Retention } from '../../exports/engine.ts'
 import { createTables } from '../../platform/azure-table.ts'
 import { readSection, readUsable } from '../../platform/config.ts'
 import { type Credential, makeCredential } from '../../platform/credential.ts'
+import type { AccountOf } from '../../platform/error-responses.ts'
 import { ConfigError } from '../../platform/errors.ts'
 import { createQueues } from '../../platform/queue.ts'
+import type { SecretsTable } from '../../platform/secrets.ts'
+import { singleFlight } from '../../platform/single-flight.ts'
+import type { Table } from '../../platform/table.ts'
 import { createTickets } from '../../platform/tickets.ts'
 import type { Clock } from '../../platform/time.ts'
 import { clouds } from '../../upstreams/clouds.ts'
@@ -15,7 +19,7 @@ export type Options = Partial<Overrides> & Pick<Overrides, 'env' | 'clock'>
 
 export type Base = Awaited<ReturnType<typeof createBase>>
 
-/** Opens the data account and creates its tables. */
+/** Opens both accounts, and creates the tables of the data account. */
 export async function createBase({ env, storageDate, ...overrides }: Options) {
   const settings = readSection('storage', env, baseSettings)
   // A wrong cloud stops only Defender's flows, and they report it themselves.
@@ -28,14 +32,20 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
       endpoint: IDENTITY_HEADER && IDENTITY_ENDPOINT,
       authority: clouds[DEFENDER_CLOUD].authority,
     })
+  const find = (connectionString: string | undefined, endpoint: string | undefined) => {
+    if (connectionString) return { connectionString }
+    return endpoint ? { endpoint, credential } : undefined
+  }
   const account = (setting: `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`) => {
-    if (settings.RELAY_STORAGE) return { connectionString: settings.RELAY_STORAGE }
-    const endpoint = settings[setting]
-    if (endpoint) return { endpoint, credential }
+    const found = find(settings.RELAY_STORAGE, settings[setting])
+    if (found) return found
     const problem = 'is missing (or RELAY_STORAGE, a connection string)'
     throw new ConfigError('storage', [{ setting, problem }])
   }
-  const table = createTables(account('RELAY_STORAGE__tableServiceUri'), { dateOf: storageDate })
+  const data = account('RELAY_STORAGE__tableServiceUri')
+  const table = createTables(data, { dateOf: storageDate })
+  const apart = find(settings.RELAY_SECRETS, settings.RELAY_SECRETS__tableServiceUri)
+  const secrets = openSecrets(createTables(apart ?? data)('Secrets'), apart ? 'secrets' : 'data')
   await Promise.all(
     ['Exports', 'Tickets', 'Budgets', 'Streams', 'Subscriptions', 'Deliveries', 'ScanCache'].map(
       (name) => table(name).create(),
@@ -44,8 +54,25 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
   return {
     credential,
     table,
+    secrets,
     queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
     tickets: createTickets(table('Tickets')),
+  }
+}
+
+/** Creates the table at its first use: where that fails, only what needs it fails. Errors name the account. */
+export function openSecrets(table: Table, account: AccountOf = 'secrets'): SecretsTable {
+  const created = singleFlight(() => table.create(), { keep: true })
+  const use = <T>(request: () => Promise<T>) =>
+    created()
+      .then(request)
+      .catch((error) => Promise.reject(Object.assign(error, { account })))
+  return {
+    get: (...key) => use(() => table.get(...key)),
+    transact: (operations) => use(() => table.transact(operations)),
+    async *list(query) {
+      yield* await use(() => Array.fromAsync(table.list(query)))
+    },
   }
 }
 

@@ -35,7 +35,7 @@ export type EventsSection = Awaited<ReturnType<typeof createEventsSection>>
 
 export async function createEventsSection(
   { env, clock, callbackPolicy }: Options,
-  { table, queue }: Base,
+  { table, secrets, queue }: Base,
 ) {
   const { EVENT_RETENTION_DAYS } = changesSettings
   const feed = createFeed(table('Streams'))
@@ -47,6 +47,7 @@ export async function createEventsSection(
     defaultStreams,
     filterFields,
     subscriptions: table('Subscriptions'),
+    secrets,
     deliveries: table('Deliveries'),
     queue: deliveries,
     retryQueue: retries,

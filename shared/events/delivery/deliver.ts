@@ -13,7 +13,7 @@ import {
   SUBSCRIPTIONS,
 } from '../subscriptions/health.ts'
 import type { StoredSubscription } from '../subscriptions/store.ts'
-import type { Failure, Subscription } from '../subscriptions/subscription.ts'
+import type { Failure, Subscription, SubscriptionSecrets } from '../subscriptions/subscription.ts'
 import { type Delivery, isAddressedTo } from './delivery.ts'
 import { dispatch } from './dispatch.ts'
 import { type Outcome, postEvent } from './post.ts'
@@ -39,6 +39,8 @@ const messageSchema = z.object({ subscription: z.string() })
 interface Turn {
   before: Subscription
   stored: StoredSubscription
+  /** Read before the first post. */
+  secrets?: Promise<SubscriptionSecrets | undefined>
   readMs: number
   startedMs: number
   isRetry: boolean
@@ -158,7 +160,10 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   if (!event)
     return void (await deadLetter(deps, delivery, { status: null, reason: 'event-expired' }))
   const startedMs = clock.now().getTime()
-  const outcome = await postEvent(deps, subscription, event, turn.startedMs + LATEST_POST_MS).catch(
+  turn.secrets ??= deps.secrets.read(subscription.id)
+  const secrets = await turn.secrets
+  const latestMs = turn.startedMs + LATEST_POST_MS
+  const outcome = await postEvent(deps, subscription, secrets, event, latestMs).catch(
     (error: unknown): Outcome => {
       // It must not stop the other events.
       log.error('a post failed', { ...position, error: String(error) })
@@ -178,7 +183,7 @@ async function isStillHeld({ subscriptions, clock }: EventsDeps, turn: Turn) {
   if (nowMs - turn.readMs > FRESH_MS) {
     const stored = await subscriptions.readStored(turn.before.id)
     if (stored?.record.sendUntil === turn.before.sendUntil)
-      Object.assign(turn, { stored, readMs: nowMs })
+      Object.assign(turn, { stored, secrets: undefined, readMs: nowMs })
     else turn.isLost = true
   }
   return !turn.isLost

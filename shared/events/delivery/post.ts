@@ -2,10 +2,16 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { bounds } from '../../platform/body.ts'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
+import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { type CloudEvent, toSequence } from '../event.ts'
 import { validateCallbackUrl } from '../subscriptions/callback-url.ts'
-import { type Subscription, secretsAt } from '../subscriptions/subscription.ts'
+import {
+  SECRET_MISSING,
+  type Subscription,
+  type SubscriptionSecrets,
+  secretsAt,
+} from '../subscriptions/subscription.ts'
 
 /** The outcome of one post. `reason` is a fixed word or a network error code, never text of the receiver. */
 export type Outcome =
@@ -25,12 +31,14 @@ const DRAIN_MS = 2000
  */
 export async function postEvent(
   { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
-  subscription: Subscription,
+  { contentType }: Pick<Subscription, 'contentType'>,
+  secrets: SubscriptionSecrets | undefined,
   event: CloudEvent,
   latestMs = Number.POSITIVE_INFINITY,
 ): Promise<Outcome> {
+  if (!secrets) return noSecrets
   try {
-    const { url, addresses } = await validateCallbackUrl(subscription.callbackUrl, callbackPolicy)
+    const { url, addresses } = await validateCallbackUrl(secrets.callbackUrl, callbackPolicy)
     const body = JSON.stringify(event)
     const at = clock.now()
     if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
@@ -39,8 +47,8 @@ export async function postEvent(
       url,
       name: 'POST callback',
       headers: {
-        'content-type': subscription.contentType,
-        ...signMessage({ id: event.id, at, body }, secretsAt(subscription, at)),
+        'content-type': contentType,
+        ...signMessage({ id: event.id, at, body }, secretsAt(secrets, at)),
       },
       body,
       timeoutMs,
@@ -55,6 +63,14 @@ export async function postEvent(
     if (error instanceof UpstreamError) return toFailure(error)
     throw error
   }
+}
+
+/** Deferred, so that the retry schedule does not count it: somebody has to subscribe again. */
+const noSecrets: Outcome = {
+  kind: 'failed',
+  status: null,
+  reason: SECRET_MISSING,
+  waitMs: 5 * MINUTE_MS,
 }
 
 function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
@@ -115,7 +131,8 @@ export const TEST_TYPE = 'defender-relay.test'
 export async function testDelivery(deps: EventsDeps, subscription: Subscription) {
   const time = deps.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
-  const outcome = await postEvent(deps, subscription, {
+  const secrets = await deps.secrets.read(subscription.id)
+  const outcome = await postEvent(deps, subscription, secrets, {
     specversion: '1.0',
     id,
     source: '/defender-relay/subscriptions',

@@ -79,7 +79,7 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
       },
     },
     async handle({ body: { callbackUrl, description, filter, contentType }, origin }, deps) {
-      const { subscription, isNew, ticket } = await subscribe(deps, {
+      const { subscription, secret, ticket } = await subscribe(deps, {
         callbackUrl,
         description: description ?? null,
         filter: filterSchema.parse(filter ?? {}),
@@ -87,8 +87,8 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
       })
       const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }
       const view = viewSubscription(subscription)
-      if (!isNew) return { status: 200, body: view, headers }
-      return { status: 201, body: { ...view, secret: subscription.secret }, headers }
+      if (!secret) return { status: 200, body: view, headers }
+      return { status: 201, body: { ...view, secret }, headers }
     },
   })
 
@@ -202,6 +202,6 @@ export const rotateSubscriptionSecret = eventsRoute({
   },
   async handle({ params: { id } }, deps) {
     await findSubscription(deps, id)
-    return { status: 200, body: found(await rotateSecret(deps, id)) }
+    return { status: 200, body: await rotateSecret(deps, id) }
   },
 })

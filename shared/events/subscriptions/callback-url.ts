@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js'
 import { RequestError } from '../../platform/errors.ts'
+import { digestOf } from '../../platform/tickets.ts'
 import type { Clock } from '../../platform/time.ts'
 
 export interface Address {
@@ -59,8 +60,11 @@ const signing = ['sig', 'sv', 'sp', 'se', 'st', 'sr', 'spr']
 
 const charOf = (code: string) => String.fromCharCode(Number.parseInt(code.slice(1), 16))
 
-/** What makes two callback URLs the same: origin, path and parameters, but no signature, order or needless encoding. */
-export function identityOf(callbackUrl: string) {
+/**
+ * A digest of what makes two callback URLs the same: origin, path and parameters, but no signature, order or needless
+ * encoding.
+ */
+export function digestUrl(callbackUrl: string) {
   const { origin, pathname, search } = new URL(callbackUrl)
   // An encoded slash is another resource: only what never needs encoding is decoded.
   const path = pathname.replace(/%[\da-f]{2}/gi, (code) =>
@@ -70,7 +74,9 @@ export function identityOf(callbackUrl: string) {
   const params = new URLSearchParams(search.replace(/%[89a-f][\da-f]/gi, charOf))
   const isSigned = params.has('sig')
   const others = [...params].filter(([name]) => !isSigned || !signing.includes(name))
-  return JSON.stringify([origin, path, ...others.map((one) => JSON.stringify(one)).sort()])
+  return digestOf(
+    JSON.stringify([origin, path, ...others.map((one) => JSON.stringify(one)).sort()]),
+  )
 }
 
 /** The callback URL as it is stored; undefined for a text that is not a URL. */

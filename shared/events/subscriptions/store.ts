@@ -1,8 +1,6 @@
 import { z } from 'zod'
 import type { Operation, Row, Table } from '../../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../../platform/table-record.ts'
-import { digestOf } from '../../platform/tickets.ts'
-import { identityOf } from './callback-url.ts'
 import { type Subscription, subscriptionSchema } from './subscription.ts'
 
 /** The claim of a callback URL as it was read; without an ETag there was none. */
@@ -24,8 +22,7 @@ export function createSubscriptions(table: Table) {
   const records = createRecords(table, subscriptionRow)
   const urls = createRecords(table, urlRow)
   const at = (rowKey: string) => ({ partitionKey: PARTITION, rowKey })
-  // A digest: a URL is too long for a key.
-  const atUrl = (url: string) => at(`url|${digestOf(identityOf(url))}`)
+  const atUrl = (urlDigest: string) => at(`url|${urlDigest}`)
 
   /** Undefined when the row can't be read, too. */
   const toStored = (row: Row | undefined): StoredSubscription | undefined => {
@@ -69,8 +66,8 @@ export function createSubscriptions(table: Table) {
       return etags && { record, etag: etags[0] ?? '' }
     },
 
-    async find(callbackUrl: string) {
-      const url = await urls.read(atUrl(callbackUrl))
+    async find(urlDigest: string) {
+      const url = await urls.read(atUrl(urlDigest))
       const claim: UrlClaim = { etag: url?.etag }
       return { claim, subscription: url && (await read(url.record.id)) }
     },
@@ -90,10 +87,10 @@ export function createSubscriptions(table: Table) {
      * claim has changed since it was read.
      */
     async begin(subscription: Subscription, { etag }: UrlClaim, unfinished?: Subscription) {
-      const { id, callbackUrl } = subscription
+      const { id, urlDigest } = subscription
       return tryWrite([
         ...(unfinished ? [{ kind: 'delete' as const, ...at(unfinished.id) }] : []),
-        urls.write(atUrl(callbackUrl), { id }, etag),
+        urls.write(atUrl(urlDigest), { id }, etag),
         records.write(at(id), subscription, undefined),
       ])
     },
@@ -105,19 +102,19 @@ export function createSubscriptions(table: Table) {
         (known) =>
           known?.state === 'starting' ? { ...known, state: 'active' as const, from } : undefined,
         // Changes the ETag of the claim: a caller that read this one as unfinished can't replace it.
-        { beside: ({ callbackUrl }) => [urls.overwrite(atUrl(callbackUrl), { id })] },
+        { beside: ({ urlDigest }) => [urls.overwrite(atUrl(urlDigest), { id })] },
       )
       return finished?.isWritten ? finished.record : undefined
     },
 
     /** Removes an abandoned subscription, unless it was finished or replaced meanwhile. */
-    async removeAbandoned({ id, callbackUrl }: Subscription) {
-      const url = await urls.read(atUrl(callbackUrl))
+    async removeAbandoned({ id, urlDigest }: Subscription) {
+      const url = await urls.read(atUrl(urlDigest))
       if (!url || (await read(id))?.state !== 'starting') return
       // The claim row stays, without a subscription: a delete has no ETag guard, the replace has one.
       await tryWrite([
         { kind: 'delete', ...at(id) },
-        urls.write(atUrl(callbackUrl), url.record, url.etag),
+        urls.write(atUrl(urlDigest), url.record, url.etag),
       ])
     },
 
@@ -128,10 +125,10 @@ export function createSubscriptions(table: Table) {
     change: async (...args: Parameters<typeof update>) => (await update(...args))?.record,
     update,
 
-    async remove({ id, callbackUrl }: Subscription) {
+    async remove({ id, urlDigest }: Subscription) {
       return tryWrite([
         { kind: 'delete', ...at(id) },
-        { kind: 'delete', ...atUrl(callbackUrl) },
+        { kind: 'delete', ...atUrl(urlDigest) },
       ])
     },
   }

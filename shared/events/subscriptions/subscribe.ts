@@ -6,21 +6,20 @@ import { makeSecret } from '../delivery/post.ts'
 import { redeliverAll } from '../delivery/replay.ts'
 import type { EventsDeps } from '../deps.ts'
 import { wantsStream } from '../filter.ts'
-import { normalizeCallback, validateCallbackUrl } from './callback-url.ts'
+import { digestUrl, normalizeCallback, validateCallbackUrl } from './callback-url.ts'
 import type { UrlClaim } from './store.ts'
 import {
   healthy,
   isAbandoned,
   pauseAt,
   previousSecretsAt,
+  SECRET_MISSING,
   type Subscription,
+  type SubscriptionSecrets,
 } from './subscription.ts'
 
-type SubscriptionRequest = Pick<
-  Subscription,
-  'callbackUrl' | 'description' | 'filter' | 'contentType'
->
-type Members = SubscriptionRequest & Pick<Subscription, 'callbackHost' | 'deletionDigests'>
+type Wanted = Pick<Subscription, 'description' | 'filter' | 'contentType'>
+type Members = Wanted & Pick<Subscription, 'urlDigest' | 'callbackHost' | 'deletionDigests'>
 
 const MAX_SUBSCRIPTIONS = 200
 /** So many secrets sign beside the newest. */
@@ -36,33 +35,39 @@ const PAUSE_MS = 100
 /**
  * Makes a subscription, or updates the one of this callback URL; `<id>.<ticket>` deletes it. It gets every event that is appended
  * after this resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
+ * Answers the signing secret where it is new: also for a subscription that had lost its own.
  * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`, `subscription-busy`.
  */
-export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) {
-  const { url } = await validateCallbackUrl(request.callbackUrl, deps.callbackPolicy, deps.clock)
+export async function subscribe(
+  deps: EventsDeps,
+  { callbackUrl, ...wanted }: Wanted & { callbackUrl: string },
+) {
+  const { url } = await validateCallbackUrl(callbackUrl, deps.callbackPolicy, deps.clock)
   const ticket = makeTicket()
+  const urlDigest = digestUrl(url.href)
   const deletionDigests = [digestOf(ticket)]
-  const place = { callbackUrl: url.href, callbackHost: url.host }
-  const members = { ...request, ...place, deletionDigests }
+  const members = { ...wanted, urlDigest, callbackHost: url.host, deletionDigests }
+  const secret = makeSecret()
+  const secrets = { callbackUrl: url.href, secret, previousSecrets: [] }
   let other: string | undefined
   let waited = 0
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     if (tries > 0) await deps.clock.sleep(PAUSE_MS * (0.5 + deps.random()))
-    const { claim, subscription: known } = await deps.subscriptions.find(url.href)
+    const { claim, subscription: known } = await deps.subscriptions.find(urlDigest)
     if (known && known.state !== 'starting') {
-      const subscription = await update(deps, known, members)
-      if (subscription) return { subscription, ticket, isNew: false }
+      const updated = await update(deps, known, members, secrets)
+      if (updated) return { ...updated, ticket }
       continue
     }
     // It is about to be finished, or its request has crashed.
     waited = known && known.id === other ? waited + 1 : 0
     other = known?.id
     if (known && waited < PATIENCE) continue
-    const begun = await begin(deps, members, claim, known)
+    const begun = await begin(deps, members, secrets, claim, known)
     // The heads are read only after the row is written.
     const subscription =
       begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
-    if (subscription) return { subscription, ticket, isNew: true }
+    if (subscription) return { subscription, ticket, secret }
   }
   throw new RequestError({
     status: 409,
@@ -73,10 +78,11 @@ export async function subscribe(deps: EventsDeps, request: SubscriptionRequest) 
   })
 }
 
-/** Writes the row as `starting`; undefined when another request was faster. */
+/** Writes the row as `starting`, after its secrets; undefined when another request was faster. */
 async function begin(
-  { subscriptions, clock }: EventsDeps,
+  { subscriptions, secrets, clock }: EventsDeps,
   members: Members,
+  own: SubscriptionSecrets,
   claim: UrlClaim,
   unfinished: Subscription | undefined,
 ) {
@@ -87,19 +93,22 @@ async function begin(
     state: 'starting',
     from: {},
     createdAt: clock.now().toISOString(),
-    secret: makeSecret(),
-    previousSecrets: [],
     lastDeliveredAt: null,
     lastFailure: null,
     wakeAt: null,
     replayUntil: null,
   }
-  if (!(await subscriptions.begin(starting, claim, unfinished))) return undefined
+  await secrets.put([[starting.id, own]])
+  if (!(await subscriptions.begin(starting, claim, unfinished))) {
+    await secrets.remove(starting.id)
+    return undefined
+  }
   // Counted after the write: two requests at the same time can't both miss each other.
   const all = await subscriptions.all()
   const present = all.filter((one) => !isAbandoned(one, clock.now()))
   if (present.length <= MAX_SUBSCRIPTIONS) return starting
   await subscriptions.remove(starting)
+  await secrets.remove(starting.id)
   throw new RequestError({
     status: 409,
     problem: 'too-many-subscriptions',
@@ -109,8 +118,18 @@ async function begin(
   })
 }
 
-async function update(deps: EventsDeps, { id, filter: before }: Subscription, members: Members) {
+async function update(
+  deps: EventsDeps,
+  { id, filter: before }: Subscription,
+  members: Members,
+  { callbackUrl, ...own }: SubscriptionSecrets,
+) {
   const { subscriptions, streams } = deps
+  let hasLost = false
+  await deps.secrets.update(id, (known) => {
+    hasLost = known === undefined
+    return known?.callbackUrl === callbackUrl ? undefined : { ...own, ...known, callbackUrl }
+  })
   let updated = await subscriptions.change(id, ({ deletionDigests }) => ({
     ...members,
     deletionDigests: [...members.deletionDigests, ...deletionDigests].slice(
@@ -127,7 +146,10 @@ async function update(deps: EventsDeps, { id, filter: before }: Subscription, me
     updated = await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
   }
   // To subscribe again also enables a disabled subscription, but ends no pause.
-  return updated?.state === 'disabled' ? enable(deps, id) : updated
+  const subscription = updated?.state === 'disabled' ? await enable(deps, id) : updated
+  if (subscription) return { subscription, secret: hasLost ? own.secret : undefined }
+  // It was deleted meanwhile.
+  await deps.secrets.remove(id)
 }
 
 async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
@@ -135,17 +157,18 @@ async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-export async function unsubscribe({ subscriptions, deliveries }: EventsDeps, id: string) {
+export async function unsubscribe({ subscriptions, secrets, deliveries }: EventsDeps, id: string) {
   const subscription = await subscriptions.read(id)
   if (!subscription || !(await subscriptions.remove(subscription))) return false
-  // After a crash here the hourly sweep deletes the rest.
+  // After a crash here the hourly sweeps delete the rest.
+  await secrets.remove(id)
   await deliveries.forgetAll(id)
   return true
 }
 
 export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
   const href = normalizeCallback(callbackUrl)
-  const found = href && (await deps.subscriptions.find(href)).subscription
+  const found = href && (await deps.subscriptions.find(digestUrl(href))).subscription
   return found && (await unsubscribe(deps, found.id)) ? 1 : 0
 }
 
@@ -167,12 +190,20 @@ export async function revokeDeletions({ subscriptions }: EventsDeps) {
   return revoked
 }
 
-/** Gives a subscription a new secret; each old one also signs for 24 hours. Undefined when there is no subscription. */
-export async function rotateSecret({ subscriptions, clock }: EventsDeps, id: string) {
+/** Gives a subscription a new secret; each old one also signs for 24 hours. */
+export async function rotateSecret({ secrets, clock }: EventsDeps, id: string) {
   const secret = makeSecret()
   const now = clock.now()
   const previousValidUntil = new Date(now.getTime() + DAY_MS).toISOString()
-  const after = await subscriptions.change(id, (one) => {
+  await secrets.update(id, (one) => {
+    if (!one)
+      throw new RequestError({
+        status: 409,
+        problem: SECRET_MISSING,
+        title: 'The callback URL and the signing secret of this subscription are lost',
+        detail: `Table Secrets has no row for ${id}.`,
+        fix: 'Subscribe the callback URL again: that answers a new secret, and pending events are delivered.',
+      })
     const previous = previousSecretsAt(one, now)
     if (previous.length >= MAX_PREVIOUS_SECRETS)
       throw new RequestError({
@@ -183,11 +214,22 @@ export async function rotateSecret({ subscriptions, clock }: EventsDeps, id: str
         fix: `Use the newest secret, or try again after ${previous[0]?.validUntil}.`,
       })
     return {
+      ...one,
       secret,
       previousSecrets: [...previous, { secret: one.secret, validUntil: previousValidUntil }],
     }
   })
-  return after && { secret, previousValidUntil }
+  return { secret, previousValidUntil }
+}
+
+/** Runs hourly. Deletes earlier secrets that sign no more. */
+export async function forgetOldSecrets({ secrets, clock }: EventsDeps) {
+  for (const id of await secrets.keys())
+    await secrets.update(id, (one) => {
+      const previousSecrets = one ? previousSecretsAt(one, clock.now()) : []
+      const isShorter = one && previousSecrets.length < one.previousSecrets.length
+      return isShorter ? { ...one, previousSecrets } : undefined
+    })
 }
 
 /**

@@ -13,12 +13,26 @@ export const failureSchema = z.strictObject({
 
 export type Failure = z.infer<typeof failureSchema>
 
-/** A subscription as it is stored. Its callback URL and secrets are in no other row. */
+/** What of a subscription is secret: stored apart, and in no row of the data account. */
+export const subscriptionSecretsSchema = z.object({
+  callbackUrl: z.string(),
+  secret: z.string(),
+  /** Each also signs until its own end. */
+  previousSecrets: z.array(z.object({ secret: z.string(), validUntil: z.string() })),
+})
+
+/** The problem of a subscription without them: what is pending stays so until its callback URL is subscribed again. */
+export const SECRET_MISSING = 'secret-missing'
+
+export type SubscriptionSecrets = z.infer<typeof subscriptionSecretsSchema>
+
+/** A subscription as it is stored. */
 export const subscriptionSchema = z.object({
   id: z.string(),
   /** `starting`: not finished, and in no answer yet. `failing`: one post at a time, through the second queue. */
   state: z.enum(['starting', 'active', 'failing', 'disabled']),
-  callbackUrl: z.string(),
+  /** Names the row that claims its callback URL. */
+  urlDigest: z.string(),
   callbackHost: z.string(),
   description: z.string().nullable(),
   filter: filterSchema,
@@ -26,9 +40,6 @@ export const subscriptionSchema = z.object({
   /** By stream: events after this seq are delivered. */
   from: z.record(z.string(), z.number()),
   createdAt: z.string(),
-  secret: z.string(),
-  /** Each also signs until its own end. */
-  previousSecrets: z.array(z.object({ secret: z.string(), validUntil: z.string() })),
   deletionDigests: z.array(z.string()),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
@@ -59,12 +70,12 @@ export const healthy = {
   isSlow: false,
 } as const satisfies Partial<Subscription>
 
-export const previousSecretsAt = ({ previousSecrets }: Subscription, now: Date) =>
+export const previousSecretsAt = ({ previousSecrets }: SubscriptionSecrets, now: Date) =>
   previousSecrets.filter(({ validUntil }) => Date.parse(validUntil) > now.getTime())
 
-export const secretsAt = (subscription: Subscription, now: Date) => [
-  subscription.secret,
-  ...previousSecretsAt(subscription, now).map(({ secret }) => secret),
+export const secretsAt = (secrets: SubscriptionSecrets, now: Date) => [
+  secrets.secret,
+  ...previousSecretsAt(secrets, now).map(({ secret }) => secret),
 ]
 
 /** The end of its pause: the receiver is failing, or asked for it. Null without one. */

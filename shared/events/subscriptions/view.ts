@@ -158,5 +158,16 @@ export async function reportDeliveries(deps: EventsDeps): Promise<DeliveryReport
   }
 }
 
+/** Subscriptions without secrets. Throws a failure of the secrets account. */
+export async function listLost({ subscriptions, secrets }: EventsDeps) {
+  const all = await subscriptions.all()
+  const keys = new Set(await secrets.keys())
+  const lost: { id: string; callbackHost: string }[] = []
+  // It may have been deleted between the two.
+  for (const { id, callbackHost } of all)
+    if (!keys.has(id) && (await subscriptions.exists(id))) lost.push({ id, callbackHost })
+  return lost
+}
+
 export const earlier = (one: string | null, other: string) =>
   one === null || other < one ? other : one

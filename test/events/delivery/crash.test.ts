@@ -21,10 +21,11 @@ type World = Awaited<ReturnType<typeof createWorld>>
 const HOST = 'receiver.contoso.net'
 
 function depsUnder(world: World, interceptor: Interceptor): EventsDeps {
-  const { streams, subscriptions, deliveries } = world.tables
+  const { streams, subscriptions, secrets, deliveries } = world.tables
   return world.depsOver({
     streams: interceptTable(streams, interceptor),
     subscriptions: interceptTable(subscriptions, interceptor),
+    secrets: interceptTable(secrets, interceptor),
     deliveries: interceptTable(deliveries, interceptor),
     queue: interceptQueue(world.queues.queue, interceptor),
     retryQueue: interceptQueue(world.queues.retryQueue, interceptor),

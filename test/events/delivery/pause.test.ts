@@ -86,7 +86,8 @@ test.each([
     expect(report.paused).toHaveLength(count)
     const events = { value: { deliveries: report, streams: {} }, missing: null, failure: null }
     const findings = createFindings()
-    findDeliveryProblems(findings, { events, now: world.clock.now() })
+    const secrets = { value: [], missing: null, failure: null }
+    findDeliveryProblems(findings, { events, secrets, now: world.clock.now() })
     const titles = findings.all().map(({ title }) => title)
     expect(titles.filter((title) => title.startsWith(`Subscription ${id}`))).toHaveLength(count)
   },

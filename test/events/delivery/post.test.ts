@@ -1,14 +1,15 @@
 import { beforeAll, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { postEvent } from '../../../shared/events/delivery/post.ts'
+import { makeSecret, postEvent } from '../../../shared/events/delivery/post.ts'
 import { createHttp } from '../../../shared/platform/http.ts'
 import { type Script, scripted } from '../../platform/http-script.ts'
 import { createWorld, someEvent } from '../world.ts'
 
 type Posting = Parameters<typeof postEvent>
 
-let event: Posting[2]
+let event: Posting[3]
 let subscription: Posting[1]
+const secrets = { callbackUrl: '', secret: makeSecret(), previousSecrets: [] }
 beforeAll(async () => {
   const world = await createWorld()
   subscription = await world.subscribe('receiver.contoso.net')
@@ -28,7 +29,8 @@ const deps: Posting[0] = {
 const post = (server: Script, more: Partial<Posting[1]> = {}) =>
   postEvent(
     deps,
-    { ...subscription, callbackUrl: server.url('/hook?sig=canary').href, ...more },
+    { ...subscription, ...more },
+    { ...secrets, callbackUrl: server.url('/hook?sig=canary').href },
     event,
   )
 
@@ -129,7 +131,8 @@ test.each([
 test('a post without a receiver fails with the network error code', async () => {
   const outcome = await postEvent(
     deps,
-    { ...subscription, callbackUrl: 'http://127.0.0.1:9/hook' },
+    subscription,
+    { ...secrets, callbackUrl: 'http://127.0.0.1:9/hook' },
     event,
   )
 
@@ -146,8 +149,8 @@ test('a post is sent once, even by an HTTP client that retries', async () => {
     backoffMs: 1,
   })
 
-  const callbackUrl = server.url('/hook').href
-  const outcome = await postEvent({ ...deps, http: eager }, { ...subscription, callbackUrl }, event)
+  const own = { ...secrets, callbackUrl: server.url('/hook').href }
+  const outcome = await postEvent({ ...deps, http: eager }, subscription, own, event)
 
   expect(outcome).toMatchObject({ kind: 'failed', status: 500 })
 })

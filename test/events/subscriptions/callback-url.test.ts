@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { postEvent } from '../../../shared/events/delivery/post.ts'
+import { makeSecret, postEvent } from '../../../shared/events/delivery/post.ts'
 import {
   type Address,
   type CallbackPolicy,
@@ -170,7 +170,7 @@ async function countConnections(): Promise<{ port: number; count(): number }> {
 }
 
 describe('hostile callback URLs', () => {
-  let event: Parameters<typeof postEvent>[2]
+  let event: Parameters<typeof postEvent>[3]
   let subscription: Parameters<typeof postEvent>[1]
   beforeAll(async () => {
     const world = await createWorld()
@@ -212,7 +212,8 @@ describe('hostile callback URLs', () => {
 
     const outcome = await postEvent(
       { http: counted, callbackPolicy: policy(), clock: createAdjustableClock() },
-      { ...subscription, callbackUrl: url },
+      subscription,
+      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
       event,
     )
 
@@ -238,7 +239,8 @@ describe('hostile callback URLs', () => {
     addresses = ['127.0.0.1']
     const outcome = await postEvent(
       { http, callbackPolicy: moving, clock: createAdjustableClock() },
-      { ...subscription, callbackUrl: url },
+      subscription,
+      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
       event,
     )
 
@@ -258,7 +260,8 @@ describe('hostile callback URLs', () => {
     // Only the test's DNS has this name.
     const outcome = await postEvent(
       { http, callbackPolicy: policy(true), clock: createAdjustableClock() },
-      { ...subscription, callbackUrl: url },
+      subscription,
+      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
       event,
     )
 
