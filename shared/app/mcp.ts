@@ -234,7 +234,8 @@ function toRequest(
     `/api/${path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(params[name] ?? ''))}?${query}`,
     request.url,
   )
-  const headers = new Headers([...request.headers])
-  for (const name of ['if-none-match', 'content-length', 'content-type']) headers.delete(name)
+  const headers = new Headers({ 'accept-encoding': 'identity' })
+  for (const name of ['x-ms-client-request-id', 'traceparent'])
+    headers.set(name, request.headers.get(name) ?? '')
   return { method, url: url.href, headers, params, arrayBuffer: async () => new ArrayBuffer(0) }
 }
