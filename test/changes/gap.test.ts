@@ -21,7 +21,7 @@ async function prepare() {
   const now = () => clock.now().toISOString()
   return {
     now,
-    advance: (minutes: number) => clock.advance(minutes * 60),
+    advance: (minutes: number) => clock.advance(minutes),
     pollBy: (memory: Memory) => poll(contextOf(memory)),
     gap: async () => (await reportChanges(contextOf({}), null)).gap,
   }

@@ -79,6 +79,25 @@ test('every other refusal is thrown at once, and the next batch is written', asy
   expect(await writer.insert(table, rows(table, 'p', 'a'))).toEqual({ written: true })
 })
 
+test('after a pause, a writer catches up for 50 ms and no more', async () => {
+  const still = createStillClock()
+  const rates = { account: 1000, partition: 1000 }
+  const writer = createBatchWriter({ inFlight: 4, clock: still, rates })
+  let sent = 0
+  const free = doing(async () => {
+    sent += 1
+  })
+  await still.advance(60_000)
+
+  const both = ['p', 'q'].map((key) => writer.insert(free, rows(free, key, ...hundred)))
+  await new Promise((resolve) => setImmediate(resolve))
+  const atOnce = sent
+  await still.advance(50)
+  await Promise.all(both)
+
+  expect([atOnce, sent]).toEqual([1, 2])
+})
+
 test('at most `inFlight` requests run at a time for all tables together, in their order', async () => {
   const writer = createBatchWriter({ inFlight: 3, clock })
   const underWay: (() => void)[] = []
