@@ -7,6 +7,7 @@ const longest = [
   'local/kill',
   'changes/property',
   'local/host/recovery',
+  'portal/portal',
   'local/serving',
   'local/files',
   'local/start',

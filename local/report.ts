@@ -103,9 +103,10 @@ export function describeFleet(
   return sentences.flatMap((one) => lines(one))
 }
 
-/** A running host, where its devices come from, and its data folder. */
+/** A running host with its function key, where its devices come from, and its data folder. */
 export interface Served {
   url: string
+  key: string
   source: Source
   data: string
 }
@@ -118,8 +119,8 @@ const about: Record<Source['kind'], string> = {
   live: 'This is the real Defender. Nothing was imported yet: export start does it.',
 }
 
-/** What serves, three commands to try, and where the rest is. */
-export function describeServed({ url, source, data }: Served): string[] {
+/** What serves, the page with the key in its address, three commands to try, and where the rest is. */
+export function describeServed({ url, key, source, data }: Served): string[] {
   const folder = data === resolve('.local') ? '' : ` --data '${data.replaceAll("'", "'\\''")}'`
   const relay = (command: string, what: string) => {
     const line = `npm run relay -- ${command}${folder}`
@@ -134,6 +135,9 @@ export function describeServed({ url, source, data }: Served): string[] {
   return [
     '',
     ...lines(about[source.kind]),
+    '',
+    'Look at it (this address has the key: for this machine only):',
+    `${url}/api/portal#key=${encodeURIComponent(key)}`,
     '',
     relay('status', 'is all well, and if not, why'),
     relay('events list --follow', 'changes as they happen'),

@@ -23,6 +23,7 @@ import { createFleet } from './simulator/fleet.ts'
 import { type Simulator, startSimulator } from './simulator/simulator.ts'
 import { faultSwitches } from './simulator/switches/index.ts'
 import type { Known } from './source.ts'
+import { ensurePortal } from './tools/portal.ts'
 
 /** Everything that runs on a laptop, started in order. */
 export interface Stack {
@@ -108,6 +109,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     folder.save()
     signal.throwIfAborted()
 
+    await ensurePortal()
     const host = await startOnFreePort(options.port, (port) =>
       startHost({
         load: () => import('../functions/index.ts'),

@@ -114,7 +114,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       say(describeEmulator(stack.azurite.endpoints, folder.connectionFile))
       if (live) say(describeChecks(await preflight(theApp())))
       const { source, simulator } = stack
-      const served = { url, source, data: options.data }
+      const served = { url, key, source, data: options.data }
       if (live && !options.once) {
         say(describeServed(served))
         await Promise.race([aborted(signal), stack.broken])
@@ -134,7 +134,6 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
         process.stdout.write(`${JSON.stringify(report)}\n`)
         return report.ok ? 0 : 1
       }
-      // A page for people, when there is one, stands here.
       say([...describeServed(served), '', ...describeReport(report, source)])
       if (simulator) {
         const receiver = simulator.receiver('npm-start')

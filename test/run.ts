@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mayHaveCompiler } from '../local/tools/bicep/find-compiler.ts'
+import { findBrowser } from './portal/browser.ts'
 
 /** Everything that is checked before a change counts, in this order; the first that fails ends it: `npm test`. */
 const steps = [
@@ -17,6 +18,9 @@ for (const [command = '', ...args] of steps) {
 }
 if (!mayHaveCompiler())
   console.log('No Bicep compiler here: the templates were not compiled, only their table was read')
+const { browser, missing } = await findBrowser()
+await browser?.close()
+if (missing) console.log(missing)
 const cpu = childSeconds()
 if (cpu !== undefined) console.log(`CPU of all steps: ${cpu.toFixed(0)} s, user and system`)
 // A step that a signal has ended has no status.

@@ -12,8 +12,13 @@ const page = read('SECURITY.md')
 
 const namesIn = (text: string) =>
   [...text.matchAll(/`([a-z][a-z-]+)`/g)].map(([, name = '']) => name)
+/** Beside the routes of the API. */
+const others = [
+  { name: 'mcp', auth: 'function' },
+  { name: 'portal', auth: 'anonymous' },
+]
 const named = (auth: string) =>
-  httpRoutes.filter((route) => route.auth === auth).map(({ name }) => name)
+  [...httpRoutes, ...others].filter((route) => route.auth === auth).map(({ name }) => name)
 
 describe('SECURITY.md', () => {
   const callers = ['reader', 'automation author', 'operator'].map((caller) =>

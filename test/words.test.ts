@@ -7,7 +7,7 @@ const root = new URL('..', import.meta.url)
 /** Code, templates, scripts and documents. The API descriptions in `docs/` are made from the code. */
 const paths = globSync(
   [
-    '{functions,shared,local,bench,test}/**/*.{ts,mjs,cjs}',
+    '{functions,shared,portal,local,bench,test}/**/*.{ts,mjs,cjs}',
     'bicep/**/*.{bicep,bicepparam,kql,sh}',
     'docs/**/*.md',
     '*.{md,ts}',

@@ -96,6 +96,7 @@ var authentication = empty(authClientId)
           '/api/continue'
           '/api/openapi.json'
           '/api/swagger.json'
+          '/api/portal'
           '/runtime/webhooks/'
         ]
       }

@@ -49,8 +49,10 @@ export function collectPackage(root: string, dist = join(root, 'dist')): ZipEntr
     ...filesBelow(dist, 'dist'),
     ...modules.flatMap((path) => withLicence(join(root, path), path)),
   ]
-  if (!entries.some(({ path }) => path === main))
-    throw new Error(`${main} is missing: npm run build makes it`)
+  const missing = [main, 'dist/portal/index.html'].find(
+    (wanted) => !entries.some(({ path }) => path === wanted),
+  )
+  if (missing) throw new Error(`${missing} is missing: npm run build makes it`)
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1))
 }
 

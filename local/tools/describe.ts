@@ -1,13 +1,15 @@
 import { writeFileSync } from 'node:fs'
 import { httpRoutes } from '../../shared/app/http.ts'
+import { describeAnswers } from './describe/answer-types.ts'
 import { describePage } from './describe/api-page.ts'
 import { describeRoutes } from './describe/routes.ts'
 
-const write = (name: string, text: string) =>
-  writeFileSync(new URL(`../../docs/${name}`, import.meta.url), text)
+const write = (path: string, text: string) =>
+  writeFileSync(new URL(`../../${path}`, import.meta.url), text)
 
-// The descriptions that the app answers, and the page for people.
+// The descriptions that the app answers, the reference for people, and the types of the portal.
 const { openapi, swagger } = describeRoutes(httpRoutes)
-write('openapi.json', `${JSON.stringify(openapi, null, 2)}\n`)
-write('swagger.json', `${JSON.stringify(swagger, null, 2)}\n`)
-write('api.md', describePage(openapi))
+write('docs/openapi.json', `${JSON.stringify(openapi, null, 2)}\n`)
+write('docs/swagger.json', `${JSON.stringify(swagger, null, 2)}\n`)
+write('docs/api.md', describePage(openapi))
+write('portal/answers.ts', describeAnswers(openapi))

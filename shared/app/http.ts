@@ -1,4 +1,4 @@
-import type { HttpRequest, HttpResponseInit, InvocationContext } from '@azure/functions'
+import type { HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
@@ -20,7 +20,7 @@ import { revokeDeletions } from '../events/subscriptions/subscribe.ts'
 import { toProblem } from '../platform/error-responses.ts'
 import { createLog, type Log, type Traced } from '../platform/log.ts'
 import { toResponse } from '../platform/reply.ts'
-import { readRequest } from '../platform/request.ts'
+import { type IncomingRequest, readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
 import { ticketNotFound } from '../platform/tickets.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
@@ -38,10 +38,10 @@ export interface Invocation extends Traced {
 }
 
 /** A route as the host sees it. */
-export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path' | 'auth'> {
+export interface HttpRoute extends Pick<Route<never>, 'name' | 'method' | 'path' | 'auth' | 'mcp'> {
   route: Pick<Route<never>, 'params' | 'query' | 'body' | 'answers' | 'summary'>
   answer(
-    request: HttpRequest,
+    request: IncomingRequest,
     context: InvocationContext,
     client: DurableClient,
   ): Promise<HttpResponseInit>
@@ -90,11 +90,12 @@ export function bindRoutes<Deps>(
   routes: Route<Deps>[],
   deps: (invocation: Invocation) => Promise<Deps>,
 ): HttpRoute[] {
-  return routes.map(({ name, method, path, auth, continuation, ...route }) => ({
+  return routes.map(({ name, method, path, auth, mcp, continuation, ...route }) => ({
     name,
     method,
     path,
     auth,
+    mcp,
     route,
     continuation: continuation && {
       name: continuation.name,

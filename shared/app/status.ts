@@ -69,6 +69,7 @@ export const status = defineRoute<StatusDeps>()({
   method: 'GET',
   path: 'status',
   summary: 'The status of every flow, and what to fix',
+  mcp: 'What is wrong in the app and what to do, what each flow did last and does next. It says nothing about single devices. preflight=true makes calls to the upstreams.',
   query: z.strictObject({
     preflight: z
       .enum(['true', 'false'])

@@ -129,6 +129,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     method: 'GET',
     path: `${kind}/exports`,
     summary: 'Export runs, newest first',
+    mcp: 'Export runs with their accounting, newest first. A run in progress is not a snapshot; it does not tell devices.',
     answers: { 200: { description: 'A page of runs.' } },
     list: { name: 'runs', of: runSummarySchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {
@@ -145,6 +146,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     method: 'GET',
     path: `${kind}/exports/{runId}`,
     summary: 'One run with its files, counts and rejected lines',
+    mcp: 'One export run: files, counts, rejected lines with reasons. Only a published run is a snapshot; it does not tell devices.',
     params: z.strictObject({ runId }),
     answers: { 200: { description: 'The run.', body: runSchema } },
     list: { name: 'files', owner: 'runId', position: z.int().min(0) },
@@ -186,6 +188,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     method: 'GET',
     path: `${kind}/snapshots`,
     summary: 'The stored snapshots, newest first',
+    mcp: 'Stored snapshots of the fleet with their number of devices. Older ones are deleted; it does not tell their devices.',
     answers: { 200: { description: 'A page of snapshots.' } },
     list: { name: 'snapshots', of: snapshotSchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {

@@ -14,10 +14,16 @@ export interface RouteInput<Params, Query, Body> {
   ifNoneMatch: string | null
 }
 
+/** What is read of a request of the host. */
+export type IncomingRequest = Pick<
+  HttpRequest,
+  'method' | 'url' | 'headers' | 'params' | 'arrayBuffer'
+>
+
 /** Reads a request with the schemas of its route; throws a `RequestError` that names every mistake in it. */
 export async function readRequest(
   route: { params: z.ZodObject; query: z.ZodObject; body?: z.ZodObject },
-  request: HttpRequest,
+  request: IncomingRequest,
   publicBaseUrl: string | undefined,
 ): Promise<RouteInput<never, never, never>> {
   const url = readUrl(request.url)
@@ -96,7 +102,7 @@ function withoutEmpty(schema: z.ZodType, body: unknown): unknown {
 const MAX_BODY_BYTES = bounds.request.maxBytes
 
 /** Reads a body as JSON, an empty one as `{}`; throws a `RequestError` for a body that is too large or not JSON. */
-export async function readBody(request: HttpRequest): Promise<unknown> {
+export async function readBody(request: IncomingRequest): Promise<unknown> {
   const declared = Number(request.headers.get('content-length') ?? 0)
   const bytes = declared > MAX_BODY_BYTES ? undefined : Buffer.from(await request.arrayBuffer())
   if (!bytes || bytes.length > MAX_BODY_BYTES) {

@@ -26,6 +26,8 @@ export interface Route<Deps> {
   path: string
   auth: 'function' | 'anonymous'
   summary: string
+  /** Makes it a tool for assistants: what its answer tells, and what it can't tell. */
+  mcp?: string
   params: z.ZodObject
   query: z.ZodObject
   body?: z.ZodObject
@@ -107,7 +109,7 @@ interface RouteDefinition<
   Position extends z.ZodType,
   Flags extends z.ZodRawShape,
   Subject extends z.ZodType,
-> extends Pick<Route<Deps>, 'name' | 'method' | 'path' | 'summary' | 'answers'> {
+> extends Pick<Route<Deps>, 'name' | 'method' | 'path' | 'summary' | 'mcp' | 'answers'> {
   auth?: Route<Deps>['auth']
   params?: P
   query?: Q

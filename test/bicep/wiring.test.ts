@@ -32,7 +32,9 @@ test('both Tenable settings refer to a secret without a version, once the secret
 test('routes without a key pass Easy Auth too, and nothing else but the calls of Durable', async () => {
   const functions = await loadRegistrations(join(root, 'functions/index.ts'))
   const open = functions.flatMap(({ trigger }) =>
-    trigger.authLevel === 'anonymous' ? [`/api/${String(trigger.route).replace(/\{.*/, '')}`] : [],
+    trigger.authLevel === 'anonymous'
+      ? [`/api/${String(trigger.route).replace(/\/?\{.*/, '')}`]
+      : [],
   )
   const auth = expand('auth').find(({ name }) => name.endsWith('/authsettingsV2'))
 

@@ -33,7 +33,12 @@ const report = {
   ...{ firstRejects: [], ok: true },
 } as unknown as OnceReport
 const fleet = { kind: 'fleet', size: 5000, generatedTime: '2026-11-30T00:00:00Z' } as const
-const served = { url: 'http://127.0.0.1:7071', source: fleet, data: resolve('.local') }
+const served = {
+  url: 'http://127.0.0.1:7071',
+  key: 'k'.repeat(32),
+  source: fleet,
+  data: resolve('.local'),
+}
 const held = { devices: 5000, modes: { active: 4310, passive: 690 }, stale: 1, unknown: 31 }
 
 test('one link is renewed, and several are', () => {

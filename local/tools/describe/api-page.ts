@@ -146,7 +146,7 @@ const isEventTypes = (values: unknown[]) =>
   values.length > 1 && values.every((value) => String(value).startsWith('defender-relay.'))
 
 /** A schema in the notation of TypeScript. */
-function typeOf(schema: Schema): string {
+export function typeOf(schema: Schema): string {
   const alternatives = schema.oneOf ?? schema.anyOf ?? schema.allOf
   const plain = alternatives
     ? alternatives.map((one) => typeOf(one)).join(' | ')

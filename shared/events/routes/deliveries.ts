@@ -13,6 +13,7 @@ export const listDeliveries = eventsRoute({
   method: 'GET',
   path: 'subscriptions/{id}/deliveries',
   summary: 'Deliveries of a subscription: pending, dead, and delivered in the last three days',
+  mcp: 'Deliveries of one subscription: pending, dead, or delivered in the last three days. It does not hold the events.',
   params: subscriptionParams,
   query: z.strictObject({ state: z.enum(deliveryStates).optional() }),
   answers: { 200: { description: 'A page of deliveries, by stream and sequence.' } },

@@ -71,6 +71,7 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     method: 'GET',
     path: 'events',
     summary: 'Events after a cursor, each stream in its own order',
+    mcp: 'Events since a time or after a cursor, each stream in its own order. Events older than the retention are gone; no event does not mean that the app polled.',
     query: z.strictObject({
       ...eventFilters(catalog),
       since: timeSchema

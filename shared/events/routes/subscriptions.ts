@@ -97,6 +97,7 @@ export const listSubscriptions = eventsRoute({
   method: 'GET',
   path: 'subscriptions',
   summary: 'Subscriptions and the status of their deliveries',
+  mcp: 'Who gets events, and how many are pending or dead. It does not tell callback URLs or secrets.',
   answers: { 200: { description: 'A page of subscriptions.' } },
   list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
   async handle({ query: { limit, after = '' } }, deps) {

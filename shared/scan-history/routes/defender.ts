@@ -26,6 +26,7 @@ export const showSession = scanRoute({
   method: 'GET',
   path: 'scan-history/defender/sessions/{id}',
   summary: 'One session of an authenticated scan',
+  mcp: 'One session of an authenticated scan. completeness says what is missing; null means not known, not zero.',
   params: idParam,
   answers: { 200: { description: 'The session.', body: scanAnswerSchema } },
   cached: { raw: rawSchema },
@@ -116,6 +117,7 @@ export const listDefinitions = scanRoute({
   method: 'GET',
   path: 'scan-history/defender/definitions',
   summary: 'The definitions of authenticated scans, without credentials',
+  mcp: 'Definitions of authenticated scans with their last scan, without credentials. It does not tell findings.',
   answers: { 200: { description: 'A page of definitions, in the order of their ids.' } },
   list: {
     name: 'definitions',
@@ -139,6 +141,7 @@ export const showDefinition = scanRoute({
   method: 'GET',
   path: 'scan-history/defender/definitions/{id}',
   summary: 'One definition and a page of its sessions',
+  mcp: 'One scan definition and a page of its sessions. Defender keeps only the newest sessions.',
   params: idParam,
   answers: {
     200: {

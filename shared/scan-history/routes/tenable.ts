@@ -28,6 +28,7 @@ export const showScan = scanRoute({
   method: 'GET',
   path: 'scan-history/tenable/scans/{id}',
   summary: 'One run of a scan, by default the latest',
+  mcp: 'One run of a Tenable scan, by default the latest. Hosts of runs older than 35 days are not there; null means not known, not zero.',
   params: idParam,
   query: z.strictObject({
     run: tenableId.optional().describe('The number or the UUID of a run; by default the latest.'),
@@ -59,6 +60,7 @@ export const listRuns = scanRoute({
   method: 'GET',
   path: 'scan-history/tenable/scans/{id}/runs',
   summary: 'The runs of a scan, newest first',
+  mcp: 'The runs of a Tenable scan, newest first. It does not tell their findings.',
   params: idParam,
   answers: {
     200: {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { compileErrors, validate } from '@readme/openapi-parser'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { describeAnswers } from '../../../local/tools/describe/answer-types.ts'
 import { describePage } from '../../../local/tools/describe/api-page.ts'
 import type { Schema } from '../../../local/tools/describe/document.ts'
 import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
@@ -36,6 +37,14 @@ describe.each([
   test('is small enough for a custom connector', () => {
     expect(Buffer.byteLength(shipped(name))).toBeLessThan(MAX_BYTES)
   })
+})
+
+test('the types of the page are those of the current routes', () => {
+  // Biome has formatted the file.
+  const plain = (text: string) => text.replace(/[\s;,'"]/g, '').replace(/(?<=[:=(<])\|/g, '')
+  const types = readFileSync(new URL('../../../portal/answers.ts', import.meta.url), 'utf8')
+
+  expect(plain(types) !== plain(describeAnswers(openapi)) && 'stale: npm run describe').toBe(false)
 })
 
 test('docs/api.md is the page of the current routes, each with its own heading', () => {

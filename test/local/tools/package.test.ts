@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { collectPackage } from '../../../local/tools/collect-package.ts'
+import { buildPortal } from '../../../local/tools/portal.ts'
 import { zip } from '../../../local/tools/zip.ts'
 import { compileApp } from '../../functions/compile-app.ts'
 import {
@@ -21,9 +22,18 @@ async function emptyFolder(): Promise<string> {
   return folder
 }
 
+/** What stands for the compiled files in tests of the rest. */
+async function writeStubs(dist: string): Promise<void> {
+  for (const path of ['functions/index.js', 'portal/index.html']) {
+    await mkdir(dirname(join(dist, path)), { recursive: true })
+    await writeFile(join(dist, path), '')
+  }
+}
+
 test('the package, unpacked in an empty folder, loads with plain node, registers every function and answers its descriptions', async () => {
   const dist = await emptyFolder()
   await compileApp(dist)
+  await buildPortal(join(dist, 'portal'))
   const files = unzip(zip(collectPackage(root, dist)))
   const folder = await emptyFolder()
   for (const [path, content] of files) {
@@ -37,12 +47,14 @@ test('the package, unpacked in an empty folder, loads with plain node, registers
   expect(unpacked.functions).toEqual(await loadRegistrations(join(root, 'functions/index.ts')))
   expect(unpacked.functions.length).toBeGreaterThan(30)
   expect(unpacked.descriptions).toEqual(placedDescriptions())
+  const page = [...files.keys()].filter((path) => path.startsWith('dist/portal/'))
+  for (const name of ['index.html', 'main-', 'style-', 'icon-', 'licences-'])
+    expect(page.filter((path) => path.startsWith(`dist/portal/${name}`))).toHaveLength(3)
 })
 
 test('the package has only production modules, no Node and nothing of this machine', async () => {
   const dist = await emptyFolder()
-  await mkdir(join(dist, 'functions'))
-  await writeFile(join(dist, 'functions/index.js'), '')
+  await writeStubs(dist)
 
   const entries = collectPackage(root, dist)
 
@@ -75,8 +87,7 @@ test('the package has only production modules, no Node and nothing of this machi
 
 test('the package has the licence of every module that it has', async () => {
   const dist = await emptyFolder()
-  await mkdir(join(dist, 'functions'))
-  await writeFile(join(dist, 'functions/index.js'), '')
+  await writeStubs(dist)
 
   const paths = collectPackage(root, dist).map(({ path }) => path)
 

@@ -1,0 +1,32 @@
+import { resources } from '../../../shared/changes/resources/index.ts'
+import { typeOf } from './api-page.ts'
+import type { OpenApi } from './document.ts'
+
+/**
+ * The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. And
+ * the watched kinds with the states in which something may still happen.
+ */
+export function describeAnswers({ paths, components }: OpenApi): string {
+  const shapes = Object.entries(components.schemas).map(
+    ([name, schema]) => `export type ${name} = ${typeOf(schema)}\n`,
+  )
+  const answers = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { responses }]) => {
+      const schema = Object.entries(responses).find(([status]) => Number(status) < 300)?.[1]
+        .content?.['application/json']?.schema
+      const type = schema ? typeOf(schema) : '{}'
+      return type === '{}' ? [] : [`  '${method.toUpperCase()} ${path}': ${type}\n`]
+    }),
+  )
+  const kinds = Object.fromEntries(
+    resources.map(({ name, title, openStates }) => [name, { title, openStates }]),
+  )
+  return [
+    '// Made by `npm run describe` from the schemas of the routes.\n\n',
+    shapes.join('\n'),
+    '\n/** The body of a success, by route. */\nexport interface Answers {\n',
+    ...answers,
+    '}\n\n/** The watched kinds. */\n',
+    `export const kinds = ${JSON.stringify(kinds, null, 2)} as const\n`,
+  ].join('')
+}

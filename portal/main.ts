@@ -1,0 +1,100 @@
+import { render } from 'preact'
+import { useLayoutEffect, useState } from 'preact/hooks'
+import { badge } from './elements.ts'
+import { html, part, type View } from './html.ts'
+import { KeyForm } from './key-form.ts'
+import { useAnswer, type ViewProps } from './load.ts'
+import { problemsOf } from './problems.ts'
+import { iconAddress, key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
+import { Actions } from './views/actions.ts'
+import { Budgets } from './views/budgets.ts'
+import { Deliveries } from './views/deliveries.ts'
+import { Exports } from './views/exports.ts'
+import { Overview } from './views/overview.ts'
+import { Scans } from './views/scans.ts'
+import { plural } from './words.ts'
+
+/** What the page can show, by the first part of its address, in the order of the menu. */
+const views: Record<string, { title: string; show(props: ViewProps): View }> = {
+  overview: { title: 'Overview', show: Overview },
+  actions: { title: 'Actions', show: Actions },
+  exports: { title: 'Exports', show: Exports },
+  deliveries: { title: 'Deliveries', show: Deliveries },
+  scans: { title: 'Scans', show: Scans },
+  budgets: { title: 'Calls left', show: Budgets },
+}
+
+function App(): View {
+  const [place, setPlace] = useState(readPlace)
+  const [hasKey, setHasKey] = useState(key.get() !== '')
+  // Before the first paint: an address may change as soon as something is seen.
+  useLayoutEffect(() => {
+    const read = () => {
+      takeKeyFromAddress()
+      setHasKey(key.get() !== '')
+      setPlace(readPlace())
+      scrollTo(0, 0)
+    }
+    addEventListener('hashchange', read)
+    return () => removeEventListener('hashchange', read)
+  }, [])
+  const forget = () => {
+    key.forget()
+    setHasKey(false)
+  }
+  return hasKey ? part(Shell, { place, forget }) : part(KeyForm, { onKey: () => setHasKey(true) })
+}
+
+function Shell({ place, forget }: { place: Place; forget(): void }): View {
+  const status = useAnswer('GET /status')
+  const name = place.path[0] ?? 'overview'
+  const view = views[name] ?? views.overview
+  if (status.failure?.kind === 'key' && !status.data)
+    return part(KeyForm, { refused: true, onKey: status.refresh })
+  return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+    <header class="top">
+      <a class="brand" href="#/">
+        <img src=${iconAddress()} alt="" width="24" height="24" />defender-relay
+      </a>
+      <nav aria-label="Views">
+        ${Object.entries(views).map(
+          ([path, { title }]) =>
+            html`<a href=${linkTo([path])} aria-current=${path === name ? 'page' : undefined}>
+              ${title}
+            </a>`,
+        )}
+      </nav>
+      <div class="session">
+        ${health(status)}
+        <button type="button" class="plain" onClick=${forget}>Forget key</button>
+      </div>
+    </header>
+    <main id="main" tabindex="-1">
+      ${view && part(view.show, { key: place.path.join('/'), place, status })}
+    </main>
+    <footer>
+      <span>${status.data && `Version ${status.data.version}`}</span>
+      <span>Times are UTC. The page asks once a minute while it is visible.</span>
+    </footer>`
+}
+
+/** In every view: whether something is wrong, and the way to what it is. */
+function health({ data, failure }: ViewProps['status']) {
+  if (failure && !data) return html`<a href="#/">${badge('bad', 'No status')}</a>`
+  if (!data) return ''
+  const problems = problemsOf(data)
+  if (data.overall === 'stopped') return html`<a href="#/">${badge('bad', 'Not set up')}</a>`
+  return problems.length === 0
+    ? html`<a href="#/">${badge(failure ? 'warn' : 'good', failure ? 'Status is old' : 'No problem')}</a>`
+    : html`<a href="#/">${badge('warn', plural(problems.length, 'problem'))}</a>`
+}
+
+/** A link to `#main` would be taken for the address of a view. */
+function skip(event: Event): void {
+  event.preventDefault()
+  document.getElementById('main')?.focus()
+}
+
+takeKeyFromAddress()
+const root = document.getElementById('app')
+if (root) render(part(App, {}), root)

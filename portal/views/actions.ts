@@ -1,0 +1,208 @@
+import { type Answers, type CloudEvent, type Item, kinds } from '../answers.ts'
+import {
+  badge,
+  type Column,
+  empty,
+  facts,
+  Page,
+  section,
+  type Tone,
+  table,
+  when,
+} from '../elements.ts'
+import { filters, tabs } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
+import { linkTo } from '../session.ts'
+import { secondsSince, span, spell } from '../words.ts'
+
+type Kind = keyof typeof kinds
+
+const titleOf = (kind: Kind) => spell(kinds[kind].title)
+
+/** Machine actions and investigations: those that are open, all that are stored, or the story of one. */
+export function Actions({ place }: ViewProps): View {
+  const [, kind = 'machine-actions', id] = place.path
+  const known: Kind = kind in kinds ? (kind as Kind) : 'machine-actions'
+  return id === undefined
+    ? part(Items, { key: known, kind: known, query: place.query })
+    : part(Story, { kind: known, id })
+}
+
+function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
+  const isOpen = query.get('show') !== 'all'
+  const set = Object.fromEntries(query)
+  const pages = usePages(query.toString())
+  const { machineId, requestor, type, triggeringAlertId } = set
+  const isAction = kind === 'machine-actions'
+  const answer = useAnswer('GET /changes/{resource}/items', {
+    params: { resource: kind },
+    query: {
+      state: isOpen ? kinds[kind].openStates.join() : undefined,
+      machineId,
+      ...(isAction ? { requestor, type } : { triggeringAlertId }),
+      ...pages.query,
+    },
+  })
+  const fields = isAction
+    ? { type: 'Type', requestor: 'Requested by', machineId: 'Device id' }
+    : { triggeringAlertId: 'Alert id', machineId: 'Device id' }
+  return part(Page<Answers['GET /changes/{resource}/items']>, {
+    title: titleOf(kind),
+    intro: isOpen
+      ? 'What Defender has not ended yet.'
+      : 'What is open, and what has ended in the last days.',
+    answer,
+    controls: html`
+      ${tabs('Kind', [
+        ...Object.entries(kinds).map(([name, { title }]) => ({
+          text: spell(title),
+          href: linkTo(['actions', name], { show: set.show }),
+          isCurrent: name === kind,
+        })),
+      ])}
+      ${tabs('Which', [
+        {
+          text: 'Open now',
+          href: linkTo(['actions', kind], { ...set, show: 'open' }),
+          isCurrent: isOpen,
+        },
+        {
+          text: 'All stored',
+          href: linkTo(['actions', kind], { ...set, show: 'all' }),
+          isCurrent: !isOpen,
+        },
+      ])}
+      ${filters(fields, set, (wanted) => linkTo(['actions', kind], { show: set.show, ...wanted }))}
+    `,
+    show: ({ items, next }) => html`
+      ${
+        items.length === 0
+          ? empty(
+              isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
+              'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
+            )
+          : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
+            ${pages.bar(items.length, 'item', next)}`
+      }
+    `,
+  })
+}
+
+const storyLink = (item: Item, text: string) =>
+  html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>
+    <small class="narrow">${deviceOf(item)}</small>`
+
+const deviceOf = ({ computerDnsName, machineId }: Item) => computerDnsName ?? machineId ?? '–'
+
+const actionColumns: Column<Item>[] = [
+  { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
+  { head: 'Requested by', kind: 'wide', cell: ({ requestor }) => requestor ?? '–' },
+]
+
+const investigationColumns: Column<Item>[] = [
+  { head: 'Investigation', cell: (item) => storyLink(item, item.id) },
+  { head: 'Alert', kind: 'wide', cell: ({ triggeringAlertId }) => triggeringAlertId ?? '–' },
+]
+
+const columns: Column<Item>[] = [
+  { head: 'Device', kind: 'wide', cell: deviceOf },
+  { head: 'State', cell: (item) => stateBadge(item) },
+  {
+    head: 'Open for',
+    kind: 'number',
+    cell: ({ openSince }) => (openSince ? span(secondsSince(openSince)) : '–'),
+  },
+  {
+    head: 'Changed',
+    kind: 'wide',
+    cell: (item) => when(item.updatedAt ?? item.endedAt ?? item.createdAt ?? item.startedAt),
+  },
+]
+
+const failed = ['Failed', 'TimeOut', 'InnerFailure']
+
+function stateBadge({ state, terminal, reason }: Pick<Item, 'state' | 'terminal' | 'reason'>) {
+  if (reason) return badge('quiet', `gone (${reason})`)
+  const tone: Tone = failed.includes(state) ? 'bad' : terminal ? 'quiet' : 'info'
+  return badge(tone, spell(state))
+}
+
+function Story({ kind, id }: { kind: Kind; id: string }): View {
+  const answer = useAnswer('GET /changes/{resource}/items/{id}', {
+    params: { resource: kind, id },
+  })
+  const isAction = kind === 'machine-actions'
+  return part(Page<Answers['GET /changes/{resource}/items/{id}']>, {
+    title: isAction ? 'Machine action' : 'Investigation',
+    up: { href: linkTo(['actions', kind]), text: titleOf(kind) },
+    answer,
+    show: ({ item, events }) => html`
+      <p class="headline">
+        ${item.type ? spell(item.type) : item.id}
+        <span class="muted"> on </span>${item.computerDnsName ?? item.machineId ?? 'an unknown device'}
+      </p>
+      ${facts([
+        ['State', stateBadge(item)],
+        ['Open for', item.openSince ? span(secondsSince(item.openSince)) : undefined],
+        ['Requested by', isAction ? (item.requestor ?? null) : undefined],
+        ['Comment', isAction ? (item.requestorComment ?? null) : undefined],
+        ['Alert', isAction ? undefined : (item.triggeringAlertId ?? null)],
+        ['Details', isAction ? undefined : (item.statusDetails ?? null)],
+        ['Started', when(item.createdAt ?? item.startedAt)],
+        ['Device id', item.machineId],
+        ['Item id', item.id],
+        ['Last looked at', when(item.lastCheckedAt)],
+      ])}
+      ${commands(item)}
+      ${section('What happened', timeline(events))}
+      <details>
+        <summary>As Defender answers it</summary>
+        <pre tabindex="0">${JSON.stringify(item.item, null, 2)}</pre>
+      </details>
+    `,
+  })
+}
+
+function commands({ commands: found }: Item): Content {
+  if (!found?.length) return null
+  return section(
+    'Commands',
+    table(
+      'Commands of the live response',
+      [
+        { head: 'Command', cell: ({ index, type }) => `${index ?? ''} ${type ?? ''}` },
+        {
+          head: 'State',
+          cell: ({ status }) => badge(status === 'Failed' ? 'bad' : 'quiet', status ?? 'unknown'),
+        },
+        { head: 'Error', cell: ({ error }) => error ?? '–' },
+      ],
+      found,
+    ),
+  )
+}
+
+function timeline(events: CloudEvent[]): Content {
+  if (events.length === 0)
+    return empty(
+      'No event about it is stored.',
+      'It was there before the app began to watch, or its events are too old.',
+    )
+  return html`<ol class="timeline">
+    ${events.map((event) => {
+      const { from, to, terminal } = event.data as {
+        from?: string | null
+        to?: string | null
+        terminal?: boolean
+      }
+      const kind = event.type.split('.').at(-1) ?? ''
+      return html`<li class=${terminal ? 'end' : ''}>
+        <strong>${spell(kind)}</strong>
+        ${to && html` ${from ? `${spell(from)} → ` : ''}${spell(to)}`}
+        <div class="muted">${when(event.time)}, seen ${when(event.detectedat)}</div>
+      </li>`
+    })}
+  </ol>`
+}

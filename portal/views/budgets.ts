@@ -1,0 +1,64 @@
+import type { Answers } from '../answers.ts'
+import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import type { ViewProps } from '../load.ts'
+import { isStorageDown } from '../problems.ts'
+import { count, spell } from '../words.ts'
+
+type Status = Answers['GET /status']
+type Upstream = NonNullable<Status['upstreams']['defender']>
+type Budget = Upstream['budgets'][string]
+
+/** How many calls each family of routes may still make. */
+export function Budgets({ status }: ViewProps): View {
+  return part(Page<Status>, {
+    title: 'Calls left',
+    intro:
+      'Defender and Tenable limit how often they may be called. All instances of the app share these calls.',
+    answer: status,
+    show: (status) =>
+      Object.entries(status.upstreams).map(([name, upstream]) =>
+        section(
+          spell(name),
+          upstream ? shown(spell(name), upstream) : empty(missing(spell(name), status)),
+        ),
+      ),
+  })
+}
+
+const missing = (name: string, status: Status) =>
+  isStorageDown(status)
+    ? `How many calls to ${name} are left is not known: the data account does not answer.`
+    : `${name} is not set up, so no call is made.`
+
+function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream): Content {
+  const tone = state === 'ok' ? 'good' : state === 'unknown' ? 'quiet' : 'bad'
+  return html`
+    ${facts([
+      ['State', badge(tone, words[state] ?? state)],
+      ['Last good answer', when(lastOkAt, 'none yet')],
+      ['Last error', lastError ? html`${lastError.title}, ${when(lastError.at)}` : 'none'],
+      ['Failing since', lastError?.since ? when(lastError.since) : undefined],
+      ['Missing', lastError?.missing.join(' or ') || undefined],
+    ])}
+    ${
+      Object.keys(budgets).length === 0
+        ? empty('No limit is known yet.')
+        : table(`Calls left to ${name}`, columns, Object.entries(budgets))
+    }
+  `
+}
+
+const words: Partial<Record<Upstream['state'], string>> = {
+  ok: 'answers',
+  unknown: 'not called lately',
+}
+
+const left = (value: number | null) => (value === null ? 'no limit known' : count(value))
+
+const columns: Column<[name: string, budget: Budget]>[] = [
+  { head: 'Routes', cell: ([name]) => html`<code>${name}</code>` },
+  { head: 'Left this minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
+  { head: 'Left this hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
+  { head: 'Stopped until', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },
+]

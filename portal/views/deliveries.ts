@@ -1,0 +1,199 @@
+import type { Answers, Delivery, SubscriptionReport } from '../answers.ts'
+import {
+  badge,
+  type Column,
+  empty,
+  facts,
+  Page,
+  section,
+  type Tone,
+  table,
+  when,
+} from '../elements.ts'
+import { tabs } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
+import { Question } from '../question.ts'
+import { linkTo } from '../session.ts'
+import { count, plural } from '../words.ts'
+
+/** Subscriptions with the state of their deliveries, or one of them. */
+export function Deliveries({ place }: ViewProps): View {
+  const id = place.path[1]
+  return id === undefined
+    ? part(Subscriptions, {})
+    : part(OneSubscription, { id, state: place.query.get('state') ?? '' })
+}
+
+function Subscriptions(): View {
+  const pages = usePages('subscriptions')
+  const answer = useAnswer('GET /subscriptions', { query: pages.query })
+  return part(Page<Answers['GET /subscriptions']>, {
+    title: 'Deliveries',
+    intro:
+      'Each subscription gets every event of its filter, in order, until its receiver has taken it.',
+    answer,
+    show: ({ subscriptions, next }) =>
+      subscriptions.length === 0
+        ? empty(
+            'Nobody subscribes to events.',
+            html`<code>POST /api/subscriptions</code> makes a subscription; the feed at <code>/api/events</code> works without one.`,
+          )
+        : html`${table('Subscriptions', columns, subscriptions)} ${pages.bar(subscriptions.length, 'subscription', next)}`,
+  })
+}
+
+const tones: Record<SubscriptionReport['state'], Tone> = {
+  active: 'good',
+  failing: 'bad',
+  disabled: 'bad',
+}
+
+const health = ({ state, pausedUntil }: SubscriptionReport): Content =>
+  html`${badge(tones[state], state)}${pausedUntil && html` ${badge('warn', 'paused')}`}`
+
+const columns: Column<SubscriptionReport>[] = [
+  {
+    head: 'Receiver',
+    cell: ({ id, callbackHost, description }) =>
+      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>${description && html`<div class="muted">${description}</div>`}`,
+  },
+  { head: 'Health', cell: health },
+  { head: 'Pending', kind: 'number', cell: ({ pending }) => count(pending) },
+  { head: 'Dead', kind: 'number', cell: ({ dead }) => count(dead) },
+  {
+    head: 'Last delivered',
+    kind: 'wide',
+    cell: ({ lastDeliveredAt }) => when(lastDeliveredAt, 'never'),
+  },
+]
+
+function OneSubscription({ id, state }: { id: string; state: string }): View {
+  const answer = useAnswer('GET /subscriptions/{id}', { params: { id } })
+  return part(Page<SubscriptionReport>, {
+    title: answer.data?.callbackHost ?? 'Subscription',
+    up: { href: linkTo(['deliveries']), text: 'Deliveries' },
+    answer,
+    show: (one) => html`
+      ${one.description && html`<p class="intro">${one.description}</p>`}
+      ${facts([
+        ['Health', health(one)],
+        ['Why it is disabled', one.disabledReason ?? undefined],
+        ['Paused until', one.pausedUntil ? when(one.pausedUntil) : undefined],
+        ['Last delivered', when(one.lastDeliveredAt, 'never')],
+        [
+          'Last failure',
+          one.lastFailure
+            ? html`${one.lastFailure.status} ${one.lastFailure.reason}, ${when(one.lastFailure.at)}`
+            : 'none',
+        ],
+        ['Failures in a row', count(one.consecutiveFailures)],
+        ['Pending', count(one.pending)],
+        ['Dead letters', count(one.dead)],
+        ['Events', filterText(one)],
+        ['Since', when(one.createdAt)],
+        ['Id', one.id],
+      ])}
+      <div class="buttons">${buttons(one, answer.refresh)}</div>
+      ${section('Its deliveries', part(DeliveryList, { id, state }))}
+    `,
+  })
+}
+
+function filterText({ filter }: SubscriptionReport): Content {
+  const parts = Object.entries(filter).map(
+    ([name, value]) => `${name}: ${Array.isArray(value) ? value.join(', ') : value}`,
+  )
+  return parts.length === 0 ? 'all' : parts.join(' · ')
+}
+
+function buttons(
+  { id, callbackHost, state, pausedUntil, dead }: SubscriptionReport,
+  done: () => void,
+): Content {
+  const shared = { ask: { params: { id } }, done }
+  return html`
+    ${part(Question<'POST /subscriptions/{id}/test'>, {
+      ...shared,
+      label: 'Send a test event',
+      question: `Send a test event to ${callbackHost}?`,
+      consequence:
+        'One signed event of the type defender-relay.test is posted now. Nothing else changes.',
+      route: 'POST /subscriptions/{id}/test',
+      report: (result) =>
+        result.delivered
+          ? `The receiver took it (${result.status}).`
+          : `The receiver did not take it: ${result.status ?? ''} ${result.reason}`,
+    })}
+    ${
+      (state === 'disabled' || pausedUntil) &&
+      part(Question<'POST /subscriptions/{id}/enable'>, {
+        ...shared,
+        label: 'Enable',
+        question: `Enable the subscription of ${callbackHost}?`,
+        consequence: 'Its pending events are delivered, oldest first. A pause ends.',
+        route: 'POST /subscriptions/{id}/enable',
+        report: (result) => `The subscription is ${result.state}.`,
+      })
+    }
+    ${
+      dead > 0 &&
+      part(Question<'POST /subscriptions/{id}/replay'>, {
+        ...shared,
+        ask: { params: { id }, body: { dead: true } },
+        label: 'Replay dead letters',
+        question: `Send ${plural(dead, 'dead letter')} again?`,
+        consequence: `${callbackHost} gets these events again. It knows them by their ids.`,
+        route: 'POST /subscriptions/{id}/replay',
+        report: ({ queued }) => `${plural(queued, 'delivery', 'deliveries')} queued.`,
+      })
+    }
+  `
+}
+
+const states = ['', 'pending', 'dead', 'delivered']
+
+function DeliveryList({ id, state }: { id: string; state: string }): View {
+  const pages = usePages(`${id} ${state}`)
+  const answer = useAnswer('GET /subscriptions/{id}/deliveries', {
+    params: { id },
+    query: { state: state || undefined, ...pages.query },
+  })
+  const { data, failure } = answer
+  return html`
+    ${tabs(
+      'State',
+      states.map((one) => ({
+        text: one === '' ? 'All' : one,
+        href: linkTo(['deliveries', id], { state: one }),
+        isCurrent: one === state,
+      })),
+    )}
+    ${
+      data === undefined
+        ? html`<p role="status">${failure ? `${failure.title}. ${failure.detail}` : 'Loading …'}</p>`
+        : data.deliveries.length === 0
+          ? empty(state === '' ? 'There is no delivery.' : `No delivery is ${state}.`)
+          : html`${table('Deliveries', deliveryColumns, data.deliveries)} ${pages.bar(data.deliveries.length, 'delivery', data.next)}`
+    }
+  `
+}
+
+const deliveryTones: Record<Delivery['state'], Tone> = {
+  pending: 'info',
+  delivered: 'good',
+  dead: 'bad',
+}
+
+const deliveryColumns: Column<Delivery>[] = [
+  { head: 'Event', cell: ({ stream, seq }) => `${stream} ${count(seq)}` },
+  { head: 'State', cell: ({ state }) => badge(deliveryTones[state], state) },
+  { head: 'Attempts', kind: 'number', cell: ({ attempt }) => count(attempt) },
+  { head: 'Next attempt', kind: 'wide', cell: ({ nextAttemptAt }) => when(nextAttemptAt) },
+  {
+    head: 'Last answer',
+    kind: 'wide',
+    cell: ({ last }) => (last ? html`${last.status} ${last.reason}, ${when(last.at)}` : '–'),
+  },
+]

@@ -1,0 +1,29 @@
+/** The addresses of all views; those of one thing are made from what the app has. */
+export async function findViews(get: (path: string) => Promise<unknown>): Promise<string[]> {
+  const first = async (path: string, list: string, id: string) => {
+    const body = (await get(path)) as Record<string, Record<string, string>[]>
+    const value = body[list]?.[0]?.[id]
+    return value === undefined ? [] : [encodeURIComponent(value)]
+  }
+  const action = await first('changes/machine-actions/items?limit=1', 'items', 'id')
+  const investigation = await first('changes/investigations/items?limit=1', 'items', 'id')
+  const run = await first('av-health/exports?limit=1', 'runs', 'runId')
+  const subscription = await first('subscriptions?limit=1', 'subscriptions', 'id')
+  const definition = await first('scan-history/defender/definitions?limit=1', 'definitions', 'id')
+  return [
+    'overview',
+    'actions/machine-actions?show=open',
+    'actions/machine-actions?show=all',
+    'actions/investigations',
+    ...action.map((id) => `actions/machine-actions/${id}`),
+    ...investigation.map((id) => `actions/investigations/${id}`),
+    'exports',
+    ...run.map((id) => `exports/${id}`),
+    'deliveries',
+    ...subscription.map((id) => `deliveries/${id}`),
+    'scans',
+    'scans/tenable?id=101',
+    ...definition.map((id) => `scans/definition?id=${id}`),
+    'budgets',
+  ]
+}
