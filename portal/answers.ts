@@ -109,10 +109,21 @@ export type ExportsReport = {
     generatedTime: string | null
     devices: number
     ageSeconds: number
+    changes: 'known' | 'baseline' | 'unknown'
+    // Why the changes are unknown.
+    changesReason: string | null
   } | null
   lastRun: {
     runId: string
-    state: 'starting' | 'listing' | 'importing' | 'published' | 'unchanged' | 'empty' | 'failed'
+    state:
+      | 'starting'
+      | 'listing'
+      | 'importing'
+      | 'comparing'
+      | 'published'
+      | 'unchanged'
+      | 'empty'
+      | 'failed'
     reason: string | null
     startedAt: string
     progressAt: string
@@ -184,6 +195,8 @@ export type Item = {
 export type CloudEvent =
   | MachineActionEvent
   | InvestigationEvent
+  | DeviceEvent
+  | ChangesSummarizedEvent
   | SnapshotPublishedEvent
   | SubscriptionEvent
   | GapEvent
@@ -288,6 +301,96 @@ export type InvestigationEvent = {
   }
 }
 
+export type DeviceEvent = {
+  specversion: '1.0'
+  id: string
+  source: string
+  type:
+    | 'defender-relay.av-health.device.appeared'
+    | 'defender-relay.av-health.device.disappeared'
+    | 'defender-relay.av-health.device.returned'
+    | 'defender-relay.av-health.device.mode-changed'
+    | 'defender-relay.av-health.device.signature-stale'
+    | 'defender-relay.av-health.device.signature-fresh'
+    | 'defender-relay.av-health.device.engine-stale'
+    | 'defender-relay.av-health.device.engine-fresh'
+    | 'defender-relay.av-health.device.platform-stale'
+    | 'defender-relay.av-health.device.platform-fresh'
+    | 'defender-relay.av-health.device.quick-scan-failing'
+    | 'defender-relay.av-health.device.quick-scan-recovered'
+    | 'defender-relay.av-health.device.full-scan-failing'
+    | 'defender-relay.av-health.device.full-scan-recovered'
+    | 'defender-relay.av-health.device.scan-overdue'
+    | 'defender-relay.av-health.device.scan-done'
+    | 'defender-relay.av-health.device.not-seen'
+    | 'defender-relay.av-health.device.seen-again'
+    | 'defender-relay.av-health.device.renamed'
+    | 'defender-relay.av-health.device.group-moved'
+    | 'defender-relay.av-health.device.os-changed'
+    | 'defender-relay.av-health.device.became-unknown'
+    | 'defender-relay.av-health.device.became-known'
+  subject: string
+  time: string
+  datacontenttype: 'application/json'
+  detectedat: string
+  sequence: string
+  data: {
+    machineId: string
+    computerDnsName: string | null
+    kind:
+      | 'appeared'
+      | 'disappeared'
+      | 'returned'
+      | 'mode-changed'
+      | 'signature-stale'
+      | 'signature-fresh'
+      | 'engine-stale'
+      | 'engine-fresh'
+      | 'platform-stale'
+      | 'platform-fresh'
+      | 'quick-scan-failing'
+      | 'quick-scan-recovered'
+      | 'full-scan-failing'
+      | 'full-scan-recovered'
+      | 'scan-overdue'
+      | 'scan-done'
+      | 'not-seen'
+      | 'seen-again'
+      | 'renamed'
+      | 'group-moved'
+      | 'os-changed'
+      | 'became-unknown'
+      | 'became-known'
+    // What was, by aspect; null is unknown.
+    from: Record<string, string | null>
+    to: Record<string, string | null>
+    runId: string
+    // The snapshot before.
+    previousRunId: string | null
+    generatedTime: string | null
+  }
+}
+
+export type ChangesSummarizedEvent = {
+  specversion: '1.0'
+  id: string
+  source: string
+  type: 'defender-relay.av-health.changes.summarized'
+  subject: string
+  time: string
+  datacontenttype: 'application/json'
+  detectedat: string
+  sequence: string
+  data: {
+    runId: string
+    previousRunId: string | null
+    // The snapshot before was read by the other method.
+    newMethod: boolean
+    // Transitions without an event each, by kind.
+    counts: Record<string, number>
+  }
+}
+
 export type SnapshotPublishedEvent = {
   specversion: '1.0'
   id: string
@@ -316,6 +419,16 @@ export type SnapshotPublishedEvent = {
       duplicates: number
       rejected: number
     }
+    // What changed since the snapshot before.
+    changes: {
+      state: 'known' | 'baseline' | 'unknown'
+      reason: string | null
+      previousRunId: string | null
+      counts: Record<string, number>
+      countedOnly: string[]
+      newThresholds: boolean
+      newMethod: boolean
+    } | null
   }
 }
 
@@ -422,7 +535,15 @@ export type ExportRunSummary = {
   runId: string
   kind: string
   method: 'files' | 'json' | null
-  state: 'starting' | 'listing' | 'importing' | 'published' | 'unchanged' | 'empty' | 'failed'
+  state:
+    | 'starting'
+    | 'listing'
+    | 'importing'
+    | 'comparing'
+    | 'published'
+    | 'unchanged'
+    | 'empty'
+    | 'failed'
   reason: string | null
   generatedTime: string | null
   startedAt: string
@@ -449,13 +570,31 @@ export type ExportRunSummary = {
   guard: 'rejected' | 'unreadable' | 'devices' | null
   devicesBefore: number | null
   snapshot: string | null
+  // What changed since the snapshot before; null until it is published.
+  changes: {
+    state: 'known' | 'baseline' | 'unknown'
+    reason: string | null
+    previousRunId: string | null
+    counts: Record<string, number>
+    countedOnly: string[]
+    newThresholds: boolean
+    newMethod: boolean
+  } | null
 }
 
 export type ExportRun = {
   runId: string
   kind: string
   method: 'files' | 'json' | null
-  state: 'starting' | 'listing' | 'importing' | 'published' | 'unchanged' | 'empty' | 'failed'
+  state:
+    | 'starting'
+    | 'listing'
+    | 'importing'
+    | 'comparing'
+    | 'published'
+    | 'unchanged'
+    | 'empty'
+    | 'failed'
   reason: string | null
   generatedTime: string | null
   startedAt: string
@@ -482,6 +621,16 @@ export type ExportRun = {
   guard: 'rejected' | 'unreadable' | 'devices' | null
   devicesBefore: number | null
   snapshot: string | null
+  // What changed since the snapshot before; null until it is published.
+  changes: {
+    state: 'known' | 'baseline' | 'unknown'
+    reason: string | null
+    previousRunId: string | null
+    counts: Record<string, number>
+    countedOnly: string[]
+    newThresholds: boolean
+    newMethod: boolean
+  } | null
   files: {
     number: number
     path: string
@@ -742,6 +891,24 @@ export interface Answers {
       }[]
     }[]
   }
+  'GET /overview': {
+    time: string
+    // The status, in short.
+    status: { overall: string }
+    // As in GET /api/av-health/summary; null before the first snapshot.
+    fleet: { devices: number } | null
+    standing: {
+      asOf: string | null
+      // Devices on which something holds.
+      counts: Record<string, number> | null
+    } | null
+    // Open items by resource, as in GET /api/status.
+    open: unknown
+    // The exports, as in GET /api/status.
+    runs: unknown
+    // What waits to be delivered, as in GET /api/status.
+    waiting: unknown
+  }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
@@ -769,10 +936,166 @@ export interface Answers {
     // Rows of table Exports that were left out: they can not be read.
     skippedRows: string[]
   }
-  'GET /av-health/devices/{machineId}': {
-    // The columns of the snapshot row; `other` holds the remaining fields.
-    device: object
+  'GET /av-health/changes': {
+    changes: {
+      at: string
+      runId: string
+      machineId: string
+      computerDnsName: string | null
+      kind: string
+      from: object
+      to: object
+    }[]
+    next: string | null
+    // False when no snapshot of this time was compared.
+    isKnown: boolean
+    // Rows that were read for this page.
+    scanned: number
+  }
+  'GET /av-health/summary': {
     snapshot: { runId: string; generatedTime: string | null }
+    devices: number
+    changes: { state: string; counts: Record<string, number> } | null
+    // Devices by value, for each dimension; null when they were not counted.
+    counts: Record<string, Record<string, number>> | null
+  }
+  'GET /av-health/trend': {
+    by:
+      | 'mode'
+      | 'signature'
+      | 'engine'
+      | 'platform'
+      | 'quickScan'
+      | 'fullScan'
+      | 'scans'
+      | 'seen'
+      | 'os'
+      | 'group'
+      | 'signatureVersion'
+      | 'engineVersion'
+      | 'platformVersion'
+    days: {
+      day: string
+      runId: string | null
+      devices: number | null
+      // Of the last snapshot that was generated on this UTC day; null without one.
+      counts: Record<string, number> | null
+      partial: boolean
+    }[]
+  }
+  'GET /devices': {
+    devices: {
+      machineId: string
+      computerDnsName: string | null
+      // Null in a list by `isolation` or `pendingAction` without another filter.
+      avHealth: {
+        computerDnsName: string | null
+        osPlatform: string | null
+        osVersion: string | null
+        rbacGroupName: string | null
+        avModeName: string | null
+        lastSeenTime: string | null
+        avSignatureVersion: string | null
+        avEngineVersion: string | null
+        avPlatformVersion: string | null
+        avSignaturePublishTime: string | null
+        avSignatureUpdateTime: string | null
+        avIsSignatureUpToDate: string | null
+        avIsEngineUpToDate: string | null
+        avIsPlatformUpToDate: string | null
+        quickScanResult: string | null
+        quickScanTime: string | null
+        fullScanResult: string | null
+        fullScanTime: string | null
+        customScanResult: string | null
+        customScanTime: string | null
+      } | null
+      // Only in a list by `isolation` or `pendingAction`; else it was not read.
+      standing: {
+        isolation: {
+          state: 'isolated' | 'selective' | 'released' | 'unknown'
+          since: string | null
+          actionId: string | null
+        }
+        codeExecution: {
+          state: 'restricted' | 'unrestricted' | 'unknown'
+          since: string | null
+          actionId: string | null
+        }
+        lastScan: { scope: string | null; since: string | null; actionId: string | null } | null
+        lastPackage: { since: string | null; actionId: string | null } | null
+        pending: {
+          type: string | null
+          requestor: string | null
+          since: string | null
+          actionId: string | null
+        }[]
+        // Whether open actions beyond 20 are left out.
+        pendingCut: boolean
+      } | null
+    }[]
+    next: string | null
+    snapshot: { runId: string; generatedTime: string | null } | null
+    // Until when machine actions are folded in; null where not read.
+    asOf: string | null
+    // Rows that were read for this page.
+    scanned: number
+  }
+  'GET /devices/{machineId}': {
+    machineId: string
+    computerDnsName: string | null
+    avHealth: {
+      // Null before the first snapshot.
+      snapshot: { runId: string; generatedTime: string | null } | null
+      // The columns of the snapshot row; null when the snapshot does not hold it.
+      device: object | null
+      conditions:
+        | (
+            | 'signature-stale'
+            | 'engine-stale'
+            | 'platform-stale'
+            | 'passive'
+            | 'disabled'
+            | 'edr-block'
+            | 'quick-scan-failing'
+            | 'full-scan-failing'
+            | 'scan-overdue'
+            | 'not-seen'
+            | 'unknown-mode'
+          )[]
+        | null
+      firstSeenAt: string | null
+      goneSince: string | null
+      lastChanges: { at: string; runId: string; kind: string; from: object; to: object }[]
+    }
+    standing: {
+      isolation: {
+        state: 'isolated' | 'selective' | 'released' | 'unknown'
+        since: string | null
+        actionId: string | null
+      }
+      codeExecution: {
+        state: 'restricted' | 'unrestricted' | 'unknown'
+        since: string | null
+        actionId: string | null
+      }
+      lastScan: { scope: string | null; since: string | null; actionId: string | null } | null
+      lastPackage: { since: string | null; actionId: string | null } | null
+      pending: {
+        type: string | null
+        requestor: string | null
+        since: string | null
+        actionId: string | null
+      }[]
+      // Whether open actions beyond 20 are left out.
+      pendingCut: boolean
+      asOf: string | null
+    }
+  }
+  'GET /devices/{machineId}/history': {
+    history: { at: string; runId: string; kind: string; from: object; to: object }[]
+    next: string | null
+    scanned: number
   }
   'GET /changes/{resource}/items': { items: Item[]; next: string | null }
   'GET /changes/{resource}/items/{id}': { item: Item; events: CloudEvent[] }

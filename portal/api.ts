@@ -54,22 +54,39 @@ export async function call<R extends Route>(
   signal?: AbortSignal,
 ): Promise<Outcome<R>> {
   const { method, path } = addressOf(route, ask)
+  const { text, failure } = await fetchText(path, { method, body: ask.body, signal })
+  if (text === undefined) return { failure }
+  const body = (text === '' ? {} : JSON.parse(text)) as Answers[R]
+  if (route === 'GET /status') noteClock(body as Answers['GET /status'])
+  return { body }
+}
+
+interface CallOptions {
+  method?: string
+  body?: unknown
+  signal?: AbortSignal
+}
+
+/** The text of a success, with the path of the next page where its `Link` names one. */
+export async function fetchText(
+  path: string,
+  { method = 'GET', body, signal }: CallOptions = {},
+): Promise<
+  | { text: string; next?: string; failure?: undefined }
+  | { text?: undefined; next?: undefined; failure: Failure }
+> {
   const limit = AbortSignal.timeout(LIMIT_MS)
+  const json = { 'content-type': 'application/json' }
   try {
     const response = await fetch(path, {
       method,
-      headers: {
-        'x-functions-key': key.get(),
-        ...(method === 'POST' && { 'content-type': 'application/json' }),
-      },
-      body: method === 'POST' ? JSON.stringify(ask.body ?? {}) : undefined,
+      headers: { 'x-functions-key': key.get(), ...(method === 'POST' && json) },
+      body: method === 'POST' ? JSON.stringify(body ?? {}) : undefined,
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     })
     const text = await response.text()
     if (!response.ok) return { failure: readFailure(response.status, text) }
-    const body = (text === '' ? {} : JSON.parse(text)) as Answers[R]
-    if (route === 'GET /status') noteClock(body as Answers['GET /status'])
-    return { body }
+    return { text, next: nextOf(response.headers.get('link')) }
   } catch {
     const detail = limit.aborted ? 'No answer in two minutes.' : 'The call did not reach the app.'
     return {
@@ -81,6 +98,13 @@ export async function call<R extends Route>(
       },
     }
   }
+}
+
+/** Only the path: a link never leads to another origin. */
+function nextOf(link: string | null): string | undefined {
+  const address = /<([^>]+)>;\s*rel="?next/.exec(link ?? '')?.[1]
+  const url = address === undefined ? null : URL.parse(address, location.href)
+  return url ? url.pathname + url.search : undefined
 }
 
 function noteClock({ time }: { time: string }): void {

@@ -22,16 +22,18 @@ export interface ViewProps {
 }
 
 export const EVERY_MS = 60_000
+/** For what is asked for on request alone. */
+export const ONCE = Number.POSITIVE_INFINITY
 const TICK_MS = 10_000
 
 /**
- * Calls a route now, and again once a minute while the tab is visible, where it is kept fresh. Another address begins
- * from the start.
+ * Calls a route now, and again so often while the tab is visible, usually once a minute. Another address begins from the
+ * start.
  */
 export function useAnswer<R extends Route>(
   route: R,
   ask: Ask = {},
-  isKeptFresh = true,
+  everyMs = EVERY_MS,
 ): Loaded<Answers[R]> {
   const [, draw] = useReducer((count: number) => count + 1, 0)
   const address = addressOf(route, ask).path
@@ -62,7 +64,7 @@ export function useAnswer<R extends Route>(
     }
     const look = () => {
       if (document.visibilityState !== 'visible') return
-      if (isKeptFresh && Date.now() - asked >= EVERY_MS) load.current()
+      if (Date.now() - asked >= everyMs) load.current()
       else draw(0)
     }
     load.current()

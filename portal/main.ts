@@ -3,13 +3,16 @@ import { useLayoutEffect, useState } from 'preact/hooks'
 import { badge } from './elements.ts'
 import { html, part, type View } from './html.ts'
 import { KeyForm } from './key-form.ts'
-import { useAnswer, type ViewProps } from './load.ts'
+import { EVERY_MS, useAnswer, type ViewProps } from './load.ts'
 import { problemsOf } from './problems.ts'
 import { iconAddress, key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
 import { Actions } from './views/actions.ts'
 import { Budgets } from './views/budgets.ts'
+import { Changes } from './views/changes.ts'
 import { Deliveries } from './views/deliveries.ts'
+import { Devices } from './views/devices.ts'
 import { Exports } from './views/exports.ts'
+import { Fleet } from './views/fleet.ts'
 import { Overview } from './views/overview.ts'
 import { Scans } from './views/scans.ts'
 import { plural } from './words.ts'
@@ -17,7 +20,10 @@ import { plural } from './words.ts'
 /** What the page can show, by the first part of its address, in the order of the menu. */
 const views: Record<string, { title: string; show(props: ViewProps): View }> = {
   overview: { title: 'Overview', show: Overview },
+  fleet: { title: 'Fleet', show: Fleet },
+  devices: { title: 'Devices', show: Devices },
   actions: { title: 'Actions', show: Actions },
+  changes: { title: 'Changes', show: Changes },
   exports: { title: 'Exports', show: Exports },
   deliveries: { title: 'Deliveries', show: Deliveries },
   scans: { title: 'Scans', show: Scans },
@@ -46,7 +52,8 @@ function App(): View {
 }
 
 function Shell({ place, forget }: { place: Place; forget(): void }): View {
-  const status = useAnswer('GET /status')
+  // What it says of problems stands in every view; the overview asks more often.
+  const status = useAnswer('GET /status', {}, 5 * EVERY_MS)
   const name = place.path[0] ?? 'overview'
   const view = views[name] ?? views.overview
   if (status.failure?.kind === 'key' && !status.data)

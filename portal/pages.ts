@@ -14,6 +14,7 @@ export function usePages(list: string) {
     query: { limit: String(ROWS), after: cursors.at(-1) },
     /** What is shown of the list, and the way to its neighbours. */
     bar(rows: number, what: string, next: string | null): Content {
+      if (rows === 0 && next === null && cursors.length === 0) return null
       const first = cursors.length * ROWS
       const some = `${plural(first + 1, what).split(' ')[0]} to ${first + rows}`
       const text = cursors.length === 0 && next === null ? plural(rows, what) : `${some}`

@@ -1,7 +1,7 @@
 import type { Answers } from '../answers.ts'
 import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import type { ViewProps } from '../load.ts'
+import { useAnswer } from '../load.ts'
 import { isStorageDown } from '../problems.ts'
 import { count, spell } from '../words.ts'
 
@@ -10,7 +10,8 @@ type Upstream = NonNullable<Status['upstreams']['defender']>
 type Budget = Upstream['budgets'][string]
 
 /** How many calls each family of routes may still make. */
-export function Budgets({ status }: ViewProps): View {
+export function Budgets(): View {
+  const status = useAnswer('GET /status')
   return part(Page<Status>, {
     title: 'Calls left',
     intro:

@@ -54,6 +54,7 @@ const tones: Record<ExportRunSummary['state'], Tone> = {
   starting: 'info',
   listing: 'info',
   importing: 'info',
+  comparing: 'info',
   published: 'good',
   unchanged: 'quiet',
   empty: 'quiet',

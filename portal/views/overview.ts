@@ -1,7 +1,7 @@
 import type { Answers, ChangesReport } from '../answers.ts'
 import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import type { ViewProps } from '../load.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
 import {
   type DetailedProblem,
   isStorageDown,
@@ -17,21 +17,66 @@ type Status = Answers['GET /status']
 
 const links: Record<SectionName, string> = {
   changes: linkTo(['actions']),
-  avHealth: linkTo(['exports']),
+  avHealth: linkTo(['fleet']),
   scanHistory: linkTo(['scans']),
 }
 
-/** What is wrong since when and what to do, what runs now, and what comes next. */
+type OverviewAnswer = Answers['GET /overview']
+
+/** What is wrong since when and what to do, what the fleet is like, what runs now, and what comes next. */
 export function Overview({ status }: ViewProps): View {
-  return part(Page<Status>, {
+  const answer = useAnswer('GET /overview')
+  return part(Page<OverviewAnswer>, {
     title: 'Overview',
-    answer: status,
-    show: (data) => html`
-      ${headline(data)} ${problems(data)} ${running(data)}
-      <div class="cards">${sectionNames.map((name) => flow(name, data))}</div>
-      ${upcoming(data)} ${notices(data)}
-    `,
+    answer,
+    show: (overview) => {
+      const data = toStatus(overview, status.data)
+      return html`
+        ${headline(data)} ${problems(data)} ${attention(overview)} ${running(data)}
+        <div class="cards">${sectionNames.map((name) => flow(name, data))}</div>
+        ${upcoming(data)} ${notices(data)}
+      `
+    },
   })
+}
+
+/** The overview has the members of the status under its own names; only upstreams are not there. */
+const toStatus = ({ status, open, runs, waiting }: OverviewAnswer, known: Status | undefined) =>
+  ({
+    upstreams: known?.upstreams ?? {},
+    ...status,
+    changes: open,
+    avHealth: runs,
+    ...(waiting as object),
+  }) as unknown as Status
+
+/** What an analyst looks for first, each number with the list behind it. */
+function attention({ fleet, standing }: OverviewAnswer): Content {
+  const { counts } = (fleet ?? {}) as Partial<Answers['GET /av-health/summary']>
+  const held = standing?.counts
+  const of = (dimension: string, value: string) =>
+    counts?.[dimension]?.[value] ?? (counts ? 0 : null)
+  const numbers: [name: string, value: number | null, query: Record<string, string>][] = [
+    ['Isolated now', held?.isolated ?? null, { isolation: 'isolated' }],
+    ['Antivirus disabled', of('mode', 'disabled'), { condition: 'disabled' }],
+    ['Signatures stale', of('signature', 'stale'), { condition: 'signature-stale' }],
+    ['Quick scan fails', of('quickScan', 'failing'), { condition: 'quick-scan-failing' }],
+    ['Not seen lately', of('seen', 'not-seen'), { condition: 'not-seen' }],
+  ]
+  return html`<dl class="tiles">
+    ${numbers.map(
+      ([name, value, query]) => html`<div>
+        <dt>${name}</dt>
+        <dd>
+          ${
+            value === null
+              ? html`<span class="none">not known</span>`
+              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>`
+          }
+        </dd>
+      </div>`,
+    )}
+  </dl>`
 }
 
 const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]> = {

@@ -12,7 +12,7 @@ import {
 } from '../elements.ts'
 import { filters, tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { type Loaded, useAnswer, type ViewProps } from '../load.ts'
+import { type Loaded, ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { useSlices } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { count, span, spell } from '../words.ts'
@@ -80,7 +80,7 @@ function OneScan({ source, id, run, controls }: ScanProps): View {
       ? 'GET /scan-history/defender/sessions/{id}'
       : 'GET /scan-history/tenable/scans/{id}'
   const query = source === 'tenable' ? { run: run || undefined } : {}
-  const answer = useAnswer(route, { params: { id }, query }, false)
+  const answer = useAnswer(route, { params: { id }, query }, ONCE)
   return part(Page<ScanAnswer>, {
     title: answer.data?.name ?? lookups[source].title,
     answer,
@@ -197,7 +197,7 @@ function Targets({ scan }: { scan: Scan }): View {
 type DefinitionAnswer = Answers['GET /scan-history/defender/definitions/{id}']
 
 function Definition({ id, controls }: Pick<ScanProps, 'id' | 'controls'>): View {
-  const answer = useAnswer('GET /scan-history/defender/definitions/{id}', { params: { id } }, false)
+  const answer = useAnswer('GET /scan-history/defender/definitions/{id}', { params: { id } }, ONCE)
   return part(Page<DefinitionAnswer>, {
     title: answer.data?.definition?.name ?? 'Scan definition',
     answer,

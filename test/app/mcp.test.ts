@@ -64,11 +64,11 @@ describe.each(['legacy', 'auto'] as const)('a client with the negotiation %s', (
     const { client, failures } = await connect(mode)
     const { tools } = await client.listTools()
 
+    const machineId = stack.fleet.truth()[Symbol.iterator]().next().value?.machineId
     const wanted: Record<string, Record<string, unknown>> = {
       show_av_health_export: { runId },
-      show_av_health_device: {
-        machineId: stack.fleet.truth()[Symbol.iterator]().next().value?.machineId,
-      },
+      list_device_history: { machineId },
+      show_device: { machineId },
       list_items: { resource: 'machine-actions' },
       show_item: { resource: 'machine-actions', id: 'hostile' },
       list_deliveries: { id: subscription },

@@ -10,8 +10,19 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
   const run = await first('av-health/exports?limit=1', 'runs', 'runId')
   const subscription = await first('subscriptions?limit=1', 'subscriptions', 'id')
   const definition = await first('scan-history/defender/definitions?limit=1', 'definitions', 'id')
+  const device = await first('devices?limit=1&condition=signature-stale', 'devices', 'machineId')
+  const held = await first('devices?limit=1&isolation=isolated', 'devices', 'machineId')
   return [
     'overview',
+    'fleet',
+    'fleet?by=signature&days=90',
+    'devices',
+    'devices?condition=signature-stale',
+    'devices?isolation=isolated',
+    ...[...device, ...held].map((id) => `devices/${id}`),
+    ...device.map((id) => `devices/${id}?show=history`),
+    'changes',
+    'changes?since=30d',
     'actions/machine-actions?show=open',
     'actions/machine-actions?show=all',
     'actions/investigations',

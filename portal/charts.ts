@@ -1,0 +1,52 @@
+import uPlot from 'uplot'
+
+/** A line by its name, with a value a day; null where there is none. */
+export interface Line {
+  name: string
+  values: (number | null)[]
+}
+
+const styleOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name)
+const colours = ['--accent', '--bad', '--good', '--warn', '--muted', '--info']
+
+/** Draws lines over days into an element; the answer removes the chart. The table beside it says the same. */
+export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): () => void {
+  const axis = { stroke: styleOf('--muted'), grid: { stroke: styleOf('--line'), width: 1 } }
+  const chart = new uPlot(
+    {
+      width: element.clientWidth,
+      height: 240,
+      series: [
+        {},
+        ...lines.map(({ name }, index) => ({
+          label: name,
+          stroke: styleOf(colours[index % colours.length] ?? '--accent'),
+          width: 2,
+          // The form, not only the colour, tells lines apart.
+          dash: index < 3 ? [] : [6, 4],
+          points: { show: days.length <= 31 },
+        })),
+      ],
+      axes: [
+        {
+          ...axis,
+          values: (_chart, ticks) =>
+            ticks.map((tick) => new Date(tick * 1000).toISOString().slice(5, 10)),
+        },
+        { ...axis, size: 60 },
+      ],
+      scales: { x: { time: true } },
+      cursor: { y: false },
+    },
+    [days.map((day) => Date.parse(day) / 1000), ...lines.map(({ values }) => values)],
+    element,
+  )
+  const resize = new ResizeObserver(() =>
+    chart.setSize({ width: element.clientWidth, height: 240 }),
+  )
+  resize.observe(element)
+  return () => {
+    resize.disconnect()
+    chart.destroy()
+  }
+}

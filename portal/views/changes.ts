@@ -1,0 +1,71 @@
+import type { Answers } from '../answers.ts'
+import { Download } from '../download.ts'
+import { type Column, empty, Page, table, when } from '../elements.ts'
+import { filters } from '../filters.ts'
+import { html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
+import { linkTo } from '../session.ts'
+import { spell } from '../words.ts'
+
+type ChangeList = Answers['GET /av-health/changes']
+
+const periods = { '1d': 'Last day', '7d': 'Last 7 days', '30d': 'Last 30 days' }
+
+/** What changed on devices between snapshots. */
+export function Changes({ place: { query } }: ViewProps): View {
+  const set = Object.fromEntries(query)
+  const pages = usePages(query.toString())
+  const answer = useAnswer('GET /av-health/changes', { query: { ...set, ...pages.query } })
+  return part(Page<ChangeList>, {
+    title: 'Changes',
+    intro:
+      'What differs on a device from one snapshot to the next. It does not say when in between.',
+    answer,
+    controls: filters(
+      { since: { label: 'Snapshots of', options: periods }, kind: 'Kind (several with commas)' },
+      set,
+      (wanted) => linkTo(['changes'], wanted),
+    ),
+    show: ({ changes, isKnown, next }) => html`
+      ${
+        changes.length === 0
+          ? isKnown
+            ? empty(
+                'Nothing changed.',
+                next === null ? undefined : 'There is more to read: go on with Next.',
+              )
+            : empty(
+                'It is not known what changed.',
+                'No snapshot of this time was compared with one before it: the first one is only the start.',
+              )
+          : table('Changes, newest snapshot first', columns, changes)
+      }
+      ${pages.bar(changes.length, 'change', next)}
+      ${part(Download, { route: 'GET /av-health/changes', ask: { query: set }, file: 'changes.csv' })}
+    `,
+  })
+}
+
+const columns: Column<ChangeList['changes'][number]>[] = [
+  {
+    head: 'Device',
+    cell: ({ machineId, computerDnsName }) =>
+      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>`,
+  },
+  { head: 'What', cell: ({ kind }) => spell(kind) },
+  { head: 'From → to', kind: 'wide', cell: ({ from, to }) => valuesText(from, to) },
+  { head: 'Snapshot', cell: ({ at }) => when(at) },
+]
+
+/** The values that differ, as `mode: active → passive`. */
+export function valuesText(from: object, to: object): string {
+  const [before, after] = [from, to] as Record<string, unknown>[]
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])]
+  const word = (value: unknown) =>
+    value === undefined || value === null ? 'not known' : String(value)
+  return names
+    .filter((name) => before?.[name] !== after?.[name])
+    .map((name) => `${spell(name)}: ${word(before?.[name])} → ${word(after?.[name])}`)
+    .join('; ')
+}

@@ -1,0 +1,136 @@
+import type { Answers } from '../answers.ts'
+import { conditions, modes } from '../conditions.ts'
+import { Download } from '../download.ts'
+import { badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
+import { filters } from '../filters.ts'
+import { type Content, html, part, type View } from '../html.ts'
+import { useAnswer, type ViewProps } from '../load.ts'
+import { usePages } from '../pages.ts'
+import { linkTo } from '../session.ts'
+import { secondsSince, span, spell } from '../words.ts'
+import { Device } from './device.ts'
+
+type DeviceList = Answers['GET /devices']
+type Row = DeviceList['devices'][number]
+
+/** Devices by what holds on them, or one device. */
+export function Devices({ place }: ViewProps): View {
+  const id = place.path[1]
+  return id === undefined
+    ? part(List, { query: place.query })
+    : part(Device, { key: id, id, tab: place.query.get('show') ?? '' })
+}
+
+const fields = {
+  name: 'Name, or its start with *',
+  condition: { label: 'Condition', options: conditions },
+  mode: { label: 'Mode', options: modes },
+  isolation: {
+    label: 'Isolation',
+    options: { isolated: 'Isolated', selective: 'Selective', released: 'Released' },
+  },
+  group: 'Group',
+  os: 'System',
+  seenBefore: 'Not seen for (7d, 12h)',
+  pendingAction: 'Open action (a type, or any)',
+  sort: {
+    label: 'Order',
+    none: 'Usual',
+    options: { id: 'By id', worst: 'Worst first', name: 'By name' },
+  },
+}
+
+function List({ query }: { query: URLSearchParams }): View {
+  const set = Object.fromEntries(query)
+  const pages = usePages(query.toString())
+  const answer = useAnswer('GET /devices', { query: { ...set, ...pages.query } })
+  const isHeld = Boolean(set.isolation || set.pendingAction)
+  return part(Page<DeviceList>, {
+    title: 'Devices',
+    intro: 'As in the current snapshot. A list by isolation or open action says what holds now.',
+    answer,
+    controls: filters(fields, set, (wanted) => linkTo(['devices'], wanted)),
+    show: ({ devices, snapshot, asOf, next }) => html`
+      <p class="muted asof">
+        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}. `}
+        ${asOf && html`Machine actions ${when(asOf)}.`}
+      </p>
+      ${
+        devices.length === 0
+          ? next === null
+            ? empty('No device fits.', 'Without a filter, every device of the snapshot is listed.')
+            : empty(
+                'None on this page yet.',
+                'Much was read and nothing fits so far: go on with Next.',
+              )
+          : table(
+              'Devices',
+              isHeld ? [...nameColumn, ...heldColumns] : [...nameColumn, ...columns],
+              devices,
+            )
+      }
+      ${pages.bar(devices.length, 'device', next)}
+      ${part(Download, { route: 'GET /devices', ask: { query: set }, file: 'devices.csv' })}
+    `,
+  })
+}
+
+const nameColumn: Column<Row>[] = [
+  {
+    head: 'Device',
+    cell: ({ machineId, computerDnsName, avHealth }) =>
+      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>
+        <small class="narrow">${avHealth?.osPlatform}</small>`,
+  },
+]
+
+const modeTones: Record<string, Tone> = { active: 'good', passive: 'info', disabled: 'bad' }
+export const modeBadge = (mode: string | null): Content =>
+  badge(modeTones[mode ?? ''] ?? 'quiet', mode ? (modes[mode] ?? spell(mode)) : 'Unknown')
+
+/** `false` is bad, `unknown` is not good: what is not known is said. */
+const upToDate = (
+  flag: string | null | undefined,
+  published: string | null | undefined,
+): Content => {
+  const age = published ? span(secondsSince(published)) : ''
+  if (flag === 'true') return html`<span class="nowrap">up to date <small>${age}</small></span>`
+  return flag === 'false'
+    ? html`<span class="nowrap">${badge('warn', 'stale')} <small>${age}</small></span>`
+    : 'not known'
+}
+
+const columns: Column<Row>[] = [
+  { head: 'System', kind: 'wide', cell: ({ avHealth }) => avHealth?.osPlatform ?? '–' },
+  { head: 'Mode', cell: ({ avHealth }) => modeBadge(avHealth?.avModeName ?? null) },
+  {
+    head: 'Signatures',
+    cell: ({ avHealth }) =>
+      upToDate(avHealth?.avIsSignatureUpToDate, avHealth?.avSignaturePublishTime),
+  },
+  {
+    head: 'Quick scan',
+    kind: 'wide',
+    cell: ({ avHealth }) =>
+      html`${avHealth?.quickScanResult ?? '–'} ${when(avHealth?.quickScanTime, '')}`,
+  },
+  { head: 'Last seen', kind: 'wide', cell: ({ avHealth }) => when(avHealth?.lastSeenTime) },
+]
+
+const stateTones: Record<string, Tone> = { isolated: 'bad', selective: 'warn', restricted: 'warn' }
+export const holds = ({ state, since }: { state: string; since: string | null }): Content =>
+  html`${badge(stateTones[state] ?? 'quiet', spell(state))} ${since && when(since)}`
+
+const heldColumns: Column<Row>[] = [
+  { head: 'Isolation', cell: ({ standing }) => (standing ? holds(standing.isolation) : '–') },
+  {
+    head: 'Code execution',
+    kind: 'wide',
+    cell: ({ standing }) => (standing ? holds(standing.codeExecution) : '–'),
+  },
+  {
+    head: 'Open actions',
+    cell: ({ standing }) =>
+      standing?.pending.map(({ type }) => spell(type ?? 'unknown')).join(', ') || 'none',
+  },
+]
