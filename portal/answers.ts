@@ -37,6 +37,7 @@ export type StatusProblem = {
     | 'run-failed'
     | 'run-waiting'
     | 'snapshot-old'
+    | 'changes-unknown'
     | 'fields-unreadable'
     | 'export-by-pages'
     | 'deliveries-late'

@@ -37,6 +37,7 @@ export const overview = defineRoute<StatusDeps>()({
   method: 'GET',
   path: 'overview',
   summary: 'The first screen: status, fleet, what is open and held, runs, what waits',
+  mcp: 'The first answer to ask for: status, fleet, what is open and held, runs, what waits. It does not name devices.',
   answers: { 200: { description: 'The overview.', body: overviewSchema } },
   async handle(input, deps) {
     const { app, ...traced } = deps

@@ -26,6 +26,7 @@ const listChanges = route({
   method: 'GET',
   path: 'av-health/changes',
   summary: 'What changed between snapshots: the newest snapshot first, in it by device',
+  mcp: 'What changed on devices between snapshots, newest first. It does not tell when in between, and not why.',
   query: z.strictObject({
     since: momentSchema
       .optional()
@@ -66,6 +67,7 @@ const listChanges = route({
 
 const showSummary = route({
   name: 'show-av-health-summary',
+  mcp: 'Devices of a snapshot by mode, versions, scan results and more. Null means not counted, not zero; it does not name devices.',
   method: 'GET',
   path: 'av-health/summary',
   summary:
@@ -102,6 +104,7 @@ const showTrend = route({
   method: 'GET',
   path: 'av-health/trend',
   summary: 'The numbers of each of the last days',
+  mcp: 'The numbers of each of the last days. A day without a snapshot is null, not zero; today is partial.',
   query: z.strictObject({ days, by: z.enum(dimensions).default('mode') }),
   answers: {
     200: {

@@ -61,6 +61,7 @@ export function createListDevices({
     method: 'GET',
     path: 'devices',
     summary: 'Devices by condition, name, group and more, or by what holds on them now',
+    mcp: 'Devices by condition, name, group, system, or by what holds on them now. An empty page with a next is not the end.',
     query: z.strictObject({
       condition: wordsOf(conditions).describe(
         'One condition, or several with commas: all of them.',

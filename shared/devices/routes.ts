@@ -27,6 +27,7 @@ export function createDeviceRoutes({ conditions, standing }: DeviceCatalog): Rou
     method: 'GET',
     path: 'devices/{machineId}',
     summary: 'One device: antivirus health, standing, open actions and last changes',
+    mcp: 'One device: antivirus health of the current snapshot, which may be hours old, and what machine actions say. Unknown is not released.',
     params: z.strictObject({ machineId }),
     answers: {
       200: {
@@ -70,6 +71,7 @@ export function createDeviceRoutes({ conditions, standing }: DeviceCatalog): Rou
     method: 'GET',
     path: 'devices/{machineId}/history',
     summary: 'What changed on a device between snapshots, newest first',
+    mcp: 'What changed on one device between snapshots. It does not hold what changed and changed back in between.',
     params: z.strictObject({ machineId }),
     answers: { 200: { description: 'A page of changes.' } },
     list: {

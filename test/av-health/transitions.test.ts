@@ -1,4 +1,4 @@
-import { assert, constantFrom, option, property, record } from 'fast-check'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { conditionNames, findConditions } from '../../shared/av-health/conditions.ts'
 import {
@@ -239,25 +239,27 @@ test('what is absent is unknown', () => {
   expect(Object.values(readState({}, now))).toEqual(Array(13).fill(null))
 })
 
-const text = (...values: string[]) => option(constantFrom(...values), { nil: undefined })
+const text = (...values: string[]) => fc.option(fc.constantFrom(...values), { nil: undefined })
 const times = text(
   ...['2026-10-01T00:00:00Z', '2026-11-06T18:00:00.5Z', '2026-11-14T05:59:59Z'],
   ...['2026-11-14T06:00:00.0000001Z', '2026-11-20T01:00:00Z', '2026-12-01T00:00:00Z'],
 )
 const flags = text('true', 'false', 'unknown')
 const results = text('Completed', 'Failed', 'Canceled', 'CANCELLED', '?')
-const rows = record({
-  avModeName: text('active', 'passive', 'disabled', 'edr-block-mode', 'unknown', 'other'),
-  ...{ avIsSignatureUpToDate: flags, avIsEngineUpToDate: flags, avIsPlatformUpToDate: flags },
-  ...{ avSignaturePublishTime: times, avSignatureUpdateTime: times, lastSeenTime: times },
-  ...{ quickScanResult: results, fullScanResult: results, customScanResult: results },
-  ...{ quickScanTime: times, fullScanTime: times, customScanTime: times },
-  computerDnsName: text('pc-1', 'PC-1', '=cmd', '', '__proto__'),
-  rbacGroupName: text('a', 'b'),
-  ...{ osPlatform: text('Windows10', 'macOS'), osVersion: text('1', '2') },
-}).map((row) => JSON.parse(JSON.stringify(row)) as Columns)
-const fleets = record(
-  Object.fromEntries(['a', 'b', 'c'].map((id) => [id, option(rows, { nil: undefined })])),
+const rows = fc
+  .record({
+    avModeName: text('active', 'passive', 'disabled', 'edr-block-mode', 'unknown', 'other'),
+    ...{ avIsSignatureUpToDate: flags, avIsEngineUpToDate: flags, avIsPlatformUpToDate: flags },
+    ...{ avSignaturePublishTime: times, avSignatureUpdateTime: times, lastSeenTime: times },
+    ...{ quickScanResult: results, fullScanResult: results, customScanResult: results },
+    ...{ quickScanTime: times, fullScanTime: times, customScanTime: times },
+    computerDnsName: text('pc-1', 'PC-1', '=cmd', '', '__proto__'),
+    rbacGroupName: text('a', 'b'),
+    ...{ osPlatform: text('Windows10', 'macOS'), osVersion: text('1', '2') },
+  })
+  .map((row) => JSON.parse(JSON.stringify(row)) as Columns)
+const fleets = fc.record(
+  Object.fromEntries(['a', 'b', 'c'].map((id) => [id, fc.option(rows, { nil: undefined })])),
 )
 
 /** Names without case: a change of case is no transition. */
@@ -274,8 +276,8 @@ test('the transitions of any two fleets, applied to the old one, give the new on
     Object.fromEntries(
       Object.entries(fleet).flatMap(([id, row]) => (row ? [[id, readState(row, at)]] : [])),
     )
-  assert(
-    property(fleets, fleets, (was, is) => {
+  fc.assert(
+    fc.property(fleets, fleets, (was, is) => {
       const [old, next] = [statesOf(was, before), statesOf(is, now)]
       const applied = structuredClone(old)
       for (const id of ['a', 'b', 'c'])

@@ -1,4 +1,4 @@
-import { array, assert, constantFrom, integer, option, property, string, tuple } from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   addUp,
@@ -54,12 +54,15 @@ test('more values than fit are counted together, and a value stays short', () =>
 })
 
 test('the sum over a dimension is the number of devices, whatever their values and however they are split', () => {
-  const value = option(constantFrom('a', 'b', OTHER, UNKNOWN, '__proto__'), { nil: null })
-  const values = array(array(tuple(value, string({ maxLength: 3 })), { maxLength: 400 }), {
-    maxLength: 4,
-  })
-  assert(
-    property(values, integer({ min: 0, max: 400 }), (slices, many) => {
+  const value = fc.option(fc.constantFrom('a', 'b', OTHER, UNKNOWN, '__proto__'), { nil: null })
+  const values = fc.array(
+    fc.array(fc.tuple(value, fc.string({ maxLength: 3 })), { maxLength: 400 }),
+    {
+      maxLength: 4,
+    },
+  )
+  fc.assert(
+    fc.property(values, fc.integer({ min: 0, max: 400 }), (slices, many) => {
       const distinct = Array.from({ length: many }, (_, n) => `v${n}`)
       const parts = [
         ...slices.map((slice) => slice.map(([one, tail]) => one && one + tail)),

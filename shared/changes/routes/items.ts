@@ -125,6 +125,7 @@ export const showItem = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items/{id}',
   summary: 'One item with all its stored events',
+  mcp: 'One machine action or investigation with its stored events. Its events from before the app began to watch are not there.',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
   answers: {
     200: {

@@ -44,6 +44,7 @@ export const listItems = changesRoute({
   method: 'GET',
   path: 'changes/{resource}/items',
   summary: 'The watched items, newest first',
+  mcp: 'Machine actions or investigations that are open, or ended in the last days, newest first. Older ones are not there. State Pending,InProgress are the open machine actions.',
   params: z.strictObject({ resource: resourceParam }),
   query: z.strictObject({
     ...textFilters,
