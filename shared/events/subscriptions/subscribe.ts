@@ -13,7 +13,6 @@ import {
   isAbandoned,
   pauseAt,
   previousSecretsAt,
-  SECRET_MISSING,
   type Subscription,
   type SubscriptionSecrets,
 } from './subscription.ts'
@@ -199,7 +198,7 @@ export async function rotateSecret({ secrets, clock }: EventsDeps, id: string) {
     if (!one)
       throw new RequestError({
         status: 409,
-        problem: SECRET_MISSING,
+        problem: 'secret-missing',
         title: 'The callback URL and the signing secret of this subscription are lost',
         detail: `Table Secrets has no row for ${id}.`,
         fix: 'Subscribe the callback URL again: that answers a new secret, and pending events are delivered.',
