@@ -129,9 +129,9 @@ export async function benchDeliveries(quick: boolean): Promise<Goal[]> {
     ),
     goal(
       '10',
-      'deliveries a second that were appended',
-      'no goal',
-      0,
+      'deliveries a second that the machine could append for this',
+      '≥',
+      49,
       alone.map(({ rows, ms }) => (rows * 1000) / ms),
     ),
     goal(

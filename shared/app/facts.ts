@@ -8,6 +8,7 @@ import { listLost, reportDeliveries } from '../events/subscriptions/view.ts'
 import { reportExports } from '../exports/view.ts'
 import { isIdentityFailure } from '../platform/azure-table.ts'
 import type { Budget } from '../platform/budget.ts'
+import type { BudgetLeft } from '../platform/budget-window.ts'
 import { ConfigError } from '../platform/errors.ts'
 import type { Traced } from '../platform/log.ts'
 import { nextRun } from '../platform/schedule.ts'
@@ -45,26 +46,24 @@ export async function loadFacts(app: App, traced: Traced) {
     await Promise.all([
       load(async () => {
         const { healthFor, ...section } = await app.defender()
-        const [report, entries] = await Promise.all([
-          reportUpstream(section),
-          Promise.all(
-            families.map(
-              async (family) => [family.name, await healthFor(family).report()] as const,
-            ),
-          ),
-        ])
-        return { ...report, families: Object.fromEntries(entries) }
+        const healths = families.map((family) => [family.name, healthFor(family)] as const)
+        return reportUpstream(section, Object.fromEntries(healths))
       }),
-      load(async () => reportUpstream(await app.tenable())),
+      load(async () => {
+        const section = await app.tenable()
+        return reportUpstream(section, { scans: section.health })
+      }),
       load(app.scanHistory),
       load(async () => {
         const { context, scheduleFor } = await app.changes()
-        const reports = resources.map(async ({ name }) => {
-          const schedule = scheduleFor(name)
-          const report = await reportChanges(context(name, traced), nextRun(schedule, now))
-          return [name, { report, schedule }] as const
-        })
-        return Object.fromEntries(await Promise.all(reports))
+        const reports = resources.map(
+          async ({ name }) =>
+            [
+              name,
+              await reportChanges(context(name, traced), nextRun(scheduleFor(name), now)),
+            ] as const,
+        )
+        return { reports: Object.fromEntries(await Promise.all(reports)), scheduleFor }
       }),
       load(async () => {
         const { feed, events } = await app.events()
@@ -121,18 +120,26 @@ async function tryLoad<T>(deadline: AbortSignal, read: () => Promise<T>): Promis
   }
 }
 
-/** The health of an upstream, its calls that are left, and the end that it announces for a route. */
-async function reportUpstream<F extends string>(section: {
-  health: UpstreamHealth
-  budget: Budget<F>
-  deprecation: DeprecationMonitor
-}) {
-  const [report, budgets, ending] = await Promise.all([
-    section.health.report(),
-    section.budget.report(),
-    section.deprecation.report(),
+/** The health of an upstream and of each family of its routes, the calls left, and the end that it announces for a route. */
+async function reportUpstream<F extends string>(
+  {
+    health,
+    budget,
+    deprecation,
+  }: { health: UpstreamHealth; budget: Budget<F>; deprecation: DeprecationMonitor },
+  healths: Record<string, UpstreamHealth>,
+) {
+  const [report, budgets, ending, ...reports] = await Promise.all([
+    health.report(),
+    budget.report(),
+    deprecation.report(),
+    ...Object.values(healths).map((one) => one.report()),
   ])
-  return { report: { ...report, budgets }, ending }
+  const left: Record<string, BudgetLeft> = budgets
+  const families = Object.keys(healths).map(
+    (name, index) => [name, { ...report, ...reports[index], ...left[name] }] as const,
+  )
+  return { report: { ...report, budgets }, ending, families: Object.fromEntries(families) }
 }
 
 const installedRow = rowCodec(z.object({ at: z.string() }))

@@ -2,7 +2,7 @@ import { STILL_MS } from '../exports/view.ts'
 import { nextRun } from '../platform/schedule.ts'
 import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/time.ts'
 import type { Facts } from './facts.ts'
-import type { Findings, Found, ProblemCode } from './problem-codes.ts'
+import type { Findings, FoundProblem, ProblemCode } from './problem-codes.ts'
 
 /** How long after its scheduled time a poll, or a run of the export, is late. */
 const POLL_MARGIN_MS = 15 * MINUTE_MS
@@ -18,7 +18,7 @@ function isLate(schedule: string, since: string, marginMs: number, now: Date, ru
 }
 
 type Texts = Parameters<Findings['add']>[2]
-type Roots = ReadonlyMap<string, Found>
+type Roots = ReadonlyMap<string, FoundProblem>
 
 const noTimers =
   'Restart the function app, and check that its timers are not disabled and that the last deployment is complete.'
@@ -29,7 +29,9 @@ export function findPollProblems(
   { changes, installed, now }: Facts,
   roots: Roots,
 ) {
-  for (const [name, { report, schedule }] of Object.entries(changes.value ?? {})) {
+  const { reports = {}, scheduleFor } = changes.value ?? {}
+  for (const [name, report] of Object.entries(reports)) {
+    const schedule = scheduleFor?.(name) ?? ''
     const { lastPoll, lastGoodPollAt, openItems, unknownStates, gap, nextPollAt } = report
     const add = (code: ProblemCode, texts: Texts, key?: string) =>
       findings.add(code, ['changes'], texts, key)
@@ -141,14 +143,15 @@ export function findRunProblems(
             ? `Compare with the Defender portal; POST ${run}/publish publishes it within 24 hours.`
             : `GET ${run} shows every file; the next scheduled run starts again.`,
       })
-  } else if (last && last.rejected > 0)
+  } else if (last?.endedAt && last.rejected > 0)
     add('rows-rejected', {
       title: `${last.rejected} lines of export run ${last.runId} could not be read`,
       since: last.endedAt,
       cause: 'The export has lines that are no JSON or have no device id.',
       fix: `GET /api/av-health/exports/${last.runId} shows each with its reason.`,
     })
-  const unreadable = Object.entries(last?.state === 'failed' ? {} : (last?.unreadable ?? {}))
+  const isGood = last?.endedAt && last.state !== 'failed'
+  const unreadable = Object.entries((isGood && last.unreadable) || {})
   if (unreadable.length > 0)
     add('fields-unreadable', {
       title: `Fields of the export can't be read: ${unreadable.map(([field, times]) => `${field} × ${times}`).join(', ')}`,

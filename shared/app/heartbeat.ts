@@ -1,10 +1,11 @@
 import type { App } from '../app.ts'
 import type { Traced } from '../platform/log.ts'
 import { type Facts, loadFacts } from './facts.ts'
-import { families } from './flows.ts'
 import { problemCodes } from './problem-codes.ts'
 import { findProblems } from './problems.ts'
 import { VERSION } from './sections/base.ts'
+
+const levels = { error: 'error', warning: 'warn', notice: 'info' } as const
 
 /**
  * Logs the state of all flows in one line `heartbeat`, also when nothing happens: no line means that the app has stopped.
@@ -23,16 +24,13 @@ export async function emitHeartbeat(app: App, traced: Traced) {
   })
   for (const { sections: _sections, ...problem } of findProblems(facts, app)) {
     const { alert, severity } = problemCodes[problem.code]
-    log[severity === 'error' ? 'error' : 'warn']('problem', {
-      ...problem,
-      alert: alert ? severity : null,
-    })
+    log[levels[severity]]('problem', { ...problem, alert: alert ? severity : null })
   }
 }
 
 function changesFacts({ changes, now }: Facts) {
   if (!changes.value) return null
-  const reports = Object.entries(changes.value).map(([name, { report }]) => {
+  const reports = Object.entries(changes.value.reports).map(([name, report]) => {
     const { lastPoll, openItems, oldestOpen, detectionLagSeconds } = report
     const pollAgeSeconds = secondsSince(lastPoll?.endedAt, now)
     const oldestOpenSeconds = secondsSince(oldestOpen?.since, now)
@@ -58,21 +56,12 @@ function exportFacts({ avHealth }: Facts) {
 
 /** State and calls left of each family of routes. */
 function upstreamFacts({ defender, tenable }: Facts) {
-  const { families: states, report } = defender.value ?? {}
-  const known = [
-    ...families.map(({ name }) => {
-      const state = states?.[name]?.state
-      return [`defender ${name}`, state && { state, hourLeft: report?.budgets[name]?.hourLeft }]
-    }),
-    [
-      'tenable scans',
-      tenable.value && {
-        state: tenable.value.report.state,
-        hourLeft: tenable.value.report.budgets.scans.hourLeft,
-      },
-    ],
-  ]
-  return Object.fromEntries(known.filter(([, value]) => value))
+  const known = Object.entries({ defender, tenable }).flatMap(([upstream, { value }]) =>
+    Object.entries(value?.families ?? {}).map(
+      ([family, { state, hourLeft }]) => [`${upstream} ${family}`, { state, hourLeft }] as const,
+    ),
+  )
+  return Object.fromEntries(known)
 }
 
 const secondsSince = (time: string | undefined, now: Date) =>

@@ -67,7 +67,7 @@ export type Problem = z.infer<typeof problemSchema>
 export type SectionName = 'changes' | 'scanHistory' | 'avHealth'
 
 /** A problem with the sections of the status that it concerns. */
-export interface Found extends Problem {
+export interface FoundProblem extends Problem {
   sections: SectionName[]
 }
 
@@ -78,15 +78,15 @@ export type Findings = ReturnType<typeof createFindings>
 
 /** Collects problems. Those of one code and key have one cause: they are one, with the consequences of all. */
 export function createFindings() {
-  const found = new Map<string, Found>()
-  const rank = ({ severity }: Found) => severities.indexOf(severity)
+  const found = new Map<string, FoundProblem>()
+  const rank = ({ severity }: FoundProblem) => severities.indexOf(severity)
   return {
     add(
       code: ProblemCode,
       sections: SectionName[],
       { title, since = null, cause, fix, consequences = [] }: Texts,
       key = title,
-    ): Found {
+    ): FoundProblem {
       const { severity } = problemCodes[code]
       const known = found.get(`${code} ${key}`) ?? {
         ...{ code, severity, title, since, cause, fix },

@@ -11,7 +11,12 @@ import { upstreamReportSchema } from '../platform/upstream-health.ts'
 import { loadFacts } from './facts.ts'
 import { preflightSchema } from './flows.ts'
 import { preflight } from './preflight.ts'
-import { type Found, type Problem, problemSchema, type SectionName } from './problem-codes.ts'
+import {
+  type FoundProblem,
+  type Problem,
+  problemSchema,
+  type SectionName,
+} from './problem-codes.ts'
 import { findProblems } from './problems.ts'
 import { VERSION } from './sections/base.ts'
 
@@ -109,7 +114,7 @@ export const status = defineRoute<StatusDeps>()({
           defender: defender.value?.report ?? null,
           tenable: tenable.value?.report ?? null,
         },
-        changes: changes.value && mapValues(changes.value, ({ report }) => report),
+        changes: changes.value?.reports ?? null,
         events: events.value?.streams ?? null,
         deliveries: events.value?.deliveries ?? null,
         avHealth: avHealth.value?.report ?? null,
@@ -121,7 +126,4 @@ export const status = defineRoute<StatusDeps>()({
   },
 })
 
-const toProblem = ({ sections: _sections, ...problem }: Found): Problem => problem
-
-const mapValues = <T, U>(record: Record<string, T>, map: (value: T) => U): Record<string, U> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]))
+const toProblem = ({ sections: _sections, ...problem }: FoundProblem): Problem => problem

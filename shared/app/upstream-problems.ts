@@ -1,4 +1,3 @@
-import type { BudgetLeft } from '../platform/budget-window.ts'
 import type { Environment } from '../platform/config.ts'
 import { isTokenError } from '../platform/credential.ts'
 import { DAY_MS, HOUR_MS } from '../platform/time.ts'
@@ -7,7 +6,7 @@ import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
 import type { Facts } from './facts.ts'
 import { grantDefender } from './fixes.ts'
 import { type Flow, flows } from './flows.ts'
-import type { Findings, Found, ProblemCode } from './problem-codes.ts'
+import type { Findings, FoundProblem, ProblemCode } from './problem-codes.ts'
 
 type Upstream = 'Defender' | 'Tenable'
 type State = UpstreamReport['state']
@@ -89,15 +88,15 @@ function describe(name: Upstream, report: UpstreamReport, roles: readonly string
 
 /** What is wrong with the upstreams; answers the problems that stop a flow, by its key. */
 export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Environment) {
-  const roots = new Map<string, Found>()
+  const roots = new Map<string, FoundProblem>()
   const used = flows.filter((flow) => !flow.isUnused(env))
   for (const { key, section, title, family } of used) {
     const name = family ? 'Defender' : 'Tenable'
-    const { value } = family ? facts.defender : facts.tenable
-    const report = family
-      ? facts.defender.value?.families[family.name]
-      : facts.tenable.value?.report
+    const report = (family ? facts.defender : facts.tenable).value?.families[
+      family?.name ?? 'scans'
+    ]
     if (!report) continue
+    const { hourLeft, stoppedUntil } = report
     const code = codeOf(report, facts.now)
     const texts = describe(name, report, family?.roles ?? [])
     const consequences = [`${title}: no calls succeed`]
@@ -118,9 +117,7 @@ export function findUpstreamProblems({ add }: Findings, facts: Facts, env: Envir
       )
       if (problem.severity === 'error') roots.set(key, problem)
     }
-    const budgets: Record<string, BudgetLeft> = value?.report.budgets ?? {}
-    const { hourLeft = null, stoppedUntil = null } = budgets[family?.name ?? 'scans'] ?? {}
-    if (code !== 'throttled' && (hourLeft === 0 || stoppedUntil !== null))
+    if (code !== 'throttled' && (hourLeft === 0 || stoppedUntil))
       add('throttled', [section], {
         title: `The calls to ${name} are used up`,
         cause: stoppedUntil ? `no call until ${stoppedUntil}` : 'no call is left in this hour',

@@ -79,18 +79,19 @@ function makeFacts() {
     now,
     installed: loaded(ago(60 * 24 * 90)),
     defender: loaded({
-      report: {
-        ...healthy,
-        budgets: Object.fromEntries(familyNames.map((name) => [name, { ...left }])),
-      },
+      report: healthy,
       ending: undefined as { call: string; endsAt: string | null } | undefined,
-      families: Object.fromEntries(familyNames.map((name) => [name, healthy])),
+      families: Object.fromEntries(familyNames.map((name) => [name, { ...healthy, ...left }])),
     }),
-    tenable: loaded({ report: { ...healthy, budgets: { scans: { ...left } } }, ending: undefined }),
+    tenable: loaded({
+      report: healthy,
+      ending: undefined,
+      families: { scans: { ...healthy, ...left } },
+    }),
     scanHistory: loaded({}),
     changes: loaded({
-      'machine-actions': { report: { ...polls }, schedule: '0 * * * * *' },
-      investigations: { report: { ...polls }, schedule: '30 * * * * *' },
+      reports: { 'machine-actions': { ...polls }, investigations: { ...polls } },
+      scheduleFor: (_name: string): string => '0 * * * * *',
     }),
     events: loaded({
       streams: { investigations: { head: 0, oldest: 1, dispatched: 0, lagSeconds: 0 } },
@@ -125,9 +126,9 @@ function find(change: (facts: Made) => void, env: Record<string, string> = tenab
   return findProblems(facts as unknown as Facts, { env, isTenableOff: false })
 }
 
-const actions = ({ changes }: Made) => changes.value['machine-actions'].report
+const actions = ({ changes }: Made) => changes.value.reports['machine-actions']
 const setFamily = ({ defender }: Made, report: UpstreamReport, ...names: string[]) => {
-  for (const name of names) defender.value.families[name] = report
+  for (const name of names) defender.value.families[name] = { ...report, ...left }
 }
 const lose = (part: object, lost: { missing?: ConfigError; failure?: object }) =>
   Object.assign(part, { value: null, missing: null, failure: null }, lost)
@@ -159,7 +160,7 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
   'route-ending': (facts) =>
     Object.assign(facts.defender.value, { ending: { call: 'GET /x', endsAt: null } }),
   throttled: ({ defender }) =>
-    Object.assign(defender.value.report.budgets.export ?? {}, { stoppedUntil: ago(-5) }),
+    Object.assign(defender.value.families.export ?? {}, { stoppedUntil: ago(-5) }),
   'polls-stopped': (facts) => {
     Object.assign(actions(facts), {
       lastGoodPollAt: ago(20),
@@ -250,7 +251,7 @@ test('a secrets account that does not answer is a problem of its own, with its s
 test('what follows from a cause is listed under it', () => {
   const down = find((facts) => {
     causes.unreachable(facts)
-    for (const { report } of Object.values(facts.changes.value))
+    for (const report of Object.values(facts.changes.value.reports))
       Object.assign(report, { lastGoodPollAt: ago(20), lastPoll: { ...poll, error: 'network' } })
     Object.assign(facts.avHealth.value.report.lastRun, { state: 'failed', reason: 'network' })
     Object.assign(facts.avHealth.value.report.current, { ageSeconds: 40 * 3600 })
@@ -302,7 +303,8 @@ test('a cause that is over hides nothing: polls that do not start are a problem 
 test('limits follow the schedule', () => {
   const daily = (minutes: number) =>
     find((facts) => {
-      Object.assign(facts.changes.value['machine-actions'], { schedule: '0 30 11 * * *' })
+      facts.changes.value.scheduleFor = (name) =>
+        name === 'machine-actions' ? '0 30 11 * * *' : '0 * * * * *'
       Object.assign(actions(facts), {
         lastGoodPollAt: ago(minutes),
         lastPoll: { ...poll, startedAt: ago(minutes) },
@@ -330,7 +332,7 @@ test('a refusal although the token has the role says so, and what else can refus
 test('timers that have never fired are problems, each with the time since when', () => {
   const found = find((facts) => {
     Object.assign(facts, { installed: loaded(ago(10 * 24 * 60)) })
-    for (const { report } of Object.values(facts.changes.value))
+    for (const report of Object.values(facts.changes.value.reports))
       Object.assign(report, { lastPoll: null, lastGoodPollAt: null })
     Object.assign(facts.avHealth.value.report, { current: null, lastRun: null })
     facts.events.value.deliveries.waiting.push({ ...receiver, since: ago(60) })

@@ -191,7 +191,7 @@ describe('a data account that does not answer', () => {
 
     storage.isSilent = true
     const asked = storage.unanswered
-    endStatusWhen(() => storage.unanswered > asked)
+    endStatusWhen(() => storage.isSilent && storage.unanswered > asked)
     const { status, body: during } = await stack.get('status')
     stack.clock.advance(20 * 60_000)
     storage.isSilent = false

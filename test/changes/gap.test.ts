@@ -7,8 +7,6 @@ import { createMemoryTable } from '../memory-table.ts'
 import { createContext, createItemStore } from './item-store.ts'
 import { createModelClock } from './model.ts'
 
-const MINUTE = 60_000
-
 /** Polls by one process or several, on a schedule of each minute. */
 async function prepare() {
   const clock = createModelClock()
@@ -23,7 +21,7 @@ async function prepare() {
   const now = () => clock.now().toISOString()
   return {
     now,
-    advance: (minutes: number) => clock.advance(minutes * MINUTE),
+    advance: (minutes: number) => clock.advance(minutes),
     pollBy: (memory: Memory) => poll(contextOf(memory)),
     gap: async () => (await reportChanges(contextOf({}), null)).gap,
   }

@@ -61,7 +61,7 @@ const matrix: { at: (step: string, subject: Subject) => boolean; faults: Fault[]
     faults: [
       ...upstream.refusals('exportStatus'),
       ...upstream.listings,
-      upstream.ownBudget('InfoGatheringExport'),
+      upstream.ownBudget('export'),
     ],
   },
   {

@@ -9,10 +9,12 @@ export interface Result {
 
 const HEAD = `# What happens when things fail
 
-Written by \`npm run faults\`, which plays every line of this page on the app itself: its real functions, the simulated
-upstreams, and a storage account in memory (some lines: the storage emulator). A *step* is a request that the app sends
-while it does its work: to its tables and queues, to an upstream, to a receiver, or to the durable engine. At that step
-the fault happens. Then it ends, and the schedules go on. A cell passes only when afterwards
+For those who run the app and those who change it: what was tried at each step of its work, and what came out.
+
+\`npm run faults\` writes this page. It plays every line on the app itself: its real functions, the simulated upstreams,
+and a storage account in memory (some lines: the storage emulator). A *step* is a request that the app sends while it
+does its work: to its tables and queues, to an upstream, to a receiver, or to the durable engine. At that step the fault
+happens. Then it ends, and the schedules go on. A cell passes only when afterwards
 
 - each published snapshot is one whole export of the upstream, and its run counts it rightly;
 - a run that has failed says why, and the snapshot before it was shown all the time;

@@ -83,7 +83,7 @@ async function deliveryOutcome(world: World): Promise<string> {
     .join('; ')
 }
 
-/** The first poll tells nothing; a0 is older than what a poll lists, a1 and a2 are told and delivered. */
+/** The first poll makes no event; a0 is older than what a poll lists, a1 and a2 get events. */
 async function preparePolls(world: World): Promise<void> {
   const { actions } = world.simulator
   await world.subscribe('receiver')

@@ -59,7 +59,7 @@ export function createVirtualTime(load: () => { active: number; silent: number }
       const done = work.finally(() => {
         isDone = true
       })
-      // Whoever awaits the answer gets the error.
+      // The caller gets the error.
       done.catch(() => {})
       for (let quiet = 0; !isDone; ) {
         await pause()

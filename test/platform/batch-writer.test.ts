@@ -66,12 +66,36 @@ test('every other refusal is thrown at once, and the next batch is written', asy
   const writer = createBatchWriter({ inFlight: 1, clock })
   const dropped = refusing('no-table')
   const forbidden = doing(() => Promise.reject(new RestError('no', { statusCode: 403 })))
-  const silent = doing(() => Promise.reject(new RestError('no', { code: 'StorageTimeout' })))
+  let sent = 0
+  const silent = doing(() => {
+    sent += 1
+    return Promise.reject(new RestError('no', { code: 'StorageTimeout' }))
+  })
 
   for (const one of [dropped, forbidden, silent])
     await expect(writer.insert(one, rows(one, 'p', 'a'))).rejects.toThrow()
+  expect(sent).toBe(1)
 
   expect(await writer.insert(table, rows(table, 'p', 'a'))).toEqual({ written: true })
+})
+
+test('after a pause, a writer catches up for 50 ms and no more', async () => {
+  const still = createStillClock()
+  const rates = { account: 1000, partition: 1000 }
+  const writer = createBatchWriter({ inFlight: 4, clock: still, rates })
+  let sent = 0
+  const free = doing(async () => {
+    sent += 1
+  })
+  await still.advance(60_000)
+
+  const both = ['p', 'q'].map((key) => writer.insert(free, rows(free, key, ...hundred)))
+  await new Promise((resolve) => setImmediate(resolve))
+  const atOnce = sent
+  await still.advance(50)
+  await Promise.all(both)
+
+  expect([atOnce, sent]).toEqual([1, 2])
 })
 
 test('at most `inFlight` requests run at a time for all tables together, in their order', async () => {
