@@ -126,7 +126,7 @@ test('a live start uses the upstreams of the settings, stores in the emulator an
   const args = ['--live', '--data', folder, '--port', '0', '--settings', settingsFile()]
 
   const started = launch(args, 'start.ts', env)
-  await started.said('Serving the real Defender')
+  await started.said('This is the real Defender')
   const status = statusSchema.parse(await ask(started, folder, 'status?preflight=true'))
   const runs = await ask(started, folder, 'av-health/exports')
   const body = JSON.stringify({ callbackUrl: 'http://127.0.0.1:9/hook' })
