@@ -26,6 +26,6 @@ test('each line that a third kind needs and does not have is named with its plac
     'bicep/main.bicep: a parameter for ALERTS_SCHEDULE with its default 15 * * * * *, and the setting',
     'docs, table of grants: a row for alerts with Alert.Read.All',
     'local/simulator: a kind that answers GET /api/alerts',
-    'local/relay/command-line.ts: alerts in the help of --stream',
+    'local/relay/option-table.ts: alerts in the help of --stream',
   ])
 })

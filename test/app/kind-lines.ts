@@ -52,8 +52,8 @@ function missingLinesFor({ name, title, path, roles, schedule }: Resource): stri
       `local/simulator: a kind that answers GET ${path}`,
     ],
     [
-      readText('local/relay/command-line.ts').includes(name),
-      `local/relay/command-line.ts: ${name} in the help of --stream`,
+      readText('local/relay/option-table.ts').includes(name),
+      `local/relay/option-table.ts: ${name} in the help of --stream`,
     ],
   ]
   return places.flatMap(([isThere, missing]) => (isThere ? [] : missing))

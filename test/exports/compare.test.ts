@@ -31,7 +31,7 @@ describe('the first snapshot', () => {
     )
     const conditions = await fleet.rows(`AvHealthConditions${runId}`)
     expect(conditions.map(({ partitionKey, rowKey }) => [partitionKey, shortOf(rowKey)])).toEqual([
-      ['passive|03', '0|c'],
+      ['passive|01', '0|c'],
     ])
     expect(conditions[0]?.columns).toMatchObject({ computerDnsName: 'pc-c', avModeName: 'passive' })
   })
