@@ -13,6 +13,8 @@ export interface Fault {
   times?: number
   /** It may keep the step from being reached. */
   isUnseen?: boolean
+  /** It may take the time of a comparison: the snapshot is then published without changes. */
+  isLong?: boolean
   /** Before the work, and after it. */
   begin?(world: World): unknown
   end?(world: World): unknown
@@ -34,6 +36,7 @@ async function kill(world: World): Promise<Outcome> {
 /** The clock of the instance jumps, and is right again after the work. */
 const jump = (name: string, ms: number): Fault => ({
   name,
+  isLong: ms > 0,
   async happen(world, { send }) {
     ;(await world.live()).setAhead(ms)
     return send()

@@ -213,7 +213,9 @@ function requestName(asked: Asked, account: string): string {
   const target = path.slice(account.length + 2)
   if (target === '$batch') {
     const operations = operationsIn(body.toString())
-    const kinds = new Set(operations.map(({ operation }) => kindOfRow(operation.rowKey)))
+    const kinds = new Set(
+      operations.map(({ table, operation }) => kindOfRow(operation.rowKey, table)),
+    )
     return `write ${tableName(operations[0]?.table ?? '')} ${[...kinds].sort().join('+')}`
   }
   if (target === 'Tables') return `create ${tableName(JSON.parse(body.toString()).TableName)}`
@@ -222,13 +224,16 @@ function requestName(asked: Asked, account: string): string {
   const [, table = '', rowKey] = /^(\w+)\((?:.*RowKey='(.*)')?/s.exec(target) ?? []
   return rowKey === undefined
     ? `list ${tableName(table)}`
-    : `read ${tableName(table)} ${kindOfRow(rowKey)}`
+    : `read ${tableName(table)} ${kindOfRow(rowKey, table)}`
 }
 
 /** A table without the id of its run. */
 const tableName = (name: string) => name.replace(/\d{14}[a-z]{4}/, '').replace(/\d+$/, '')
 
-function kindOfRow(rowKey: string): string {
+function kindOfRow(rowKey: string, table: string): string {
+  if (rowKey === '~progress') return 'progress'
+  // Their keys begin with ids, names, ranks or days.
+  if (/^AvHealth/.test(table)) return table.startsWith('AvHealthRollups') ? 'count' : 'device'
   const [first = ''] = rowKey.split('|')
   if (/^\d+$/.test(first)) return 'file'
   if (/^sub_/.test(first)) return 'subscription'

@@ -23,6 +23,7 @@ export async function play(apps: [LoadedApp, LoadedApp], cell: Cell) {
     if (hits.count === 0 && !fault.isUnseen) broken.push('the step was never reached')
     const outcome = await subject.outcome(world)
     const { ends = 'published' } = fault
+    if (outcome.includes('without changes') && !fault.isLong) broken.push('the changes are lost')
     const isOther = /^(?:published|failed)/.test(outcome) && !outcome.startsWith(ends)
     if (ends !== 'either' && isOther) broken.push(`the run has not ${ends}: ${outcome}`)
     return { outcome, broken, lines: world.lines }

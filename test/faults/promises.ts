@@ -1,4 +1,5 @@
 import { compareSnapshot } from '../../local/compare-snapshot.ts'
+import type { ExpectedDevice } from '../../local/simulator/expected-device.ts'
 import { AV_HEALTH } from '../../shared/av-health/export.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Run } from '../../shared/exports/run-record.ts'
@@ -6,6 +7,7 @@ import { createRunLedger } from '../../shared/exports/run-store.ts'
 import type { Row } from '../../shared/platform/table.ts'
 import { DAY_MS } from '../../shared/platform/time.ts'
 import { brokenLedger } from '../exports/run-promises.ts'
+import { changesBetween, changeText, type DeviceChange } from './device-changes.ts'
 import type { World } from './world.ts'
 
 const STREAMS = ['machine-actions', 'investigations', AV_HEALTH]
@@ -44,19 +46,25 @@ export async function brokenCurrent(world: World): Promise<string[]> {
 }
 
 /** How a snapshot differs from the fleet that its run has imported. */
-async function differencesOf({ storage, fleets }: World, run: Run): Promise<string[]> {
-  const table = storage.table(run.snapshot ?? '')
+const differencesOf = async (world: World, run: Run) =>
+  (await sourceOf(world, run)).differences.map((difference) => `${run.runId}: ${difference}`)
+
+/** The devices that a run has imported, and how its snapshot differs from them. */
+async function sourceOf({ storage, fleets }: World, run: Run) {
   const method = run.method ?? 'files'
-  const all: string[][] = []
+  const all: { devices: ExpectedDevice[]; differences: string[] }[] = []
   for (const fleet of fleets) {
     const isOther = method === 'files' && !isSameTime(fleet.options.generatedTime, run)
     if (isOther) continue
-    const differences = await compareSnapshot(table, run.buckets, fleet.truth(method), method)
-    if (differences.length === 0) return []
-    all.push(differences)
+    const devices = [...fleet.truth(method)]
+    const differences = run.snapshot
+      ? await compareSnapshot(storage.table(run.snapshot), run.buckets, devices, method)
+      : []
+    if (differences.length === 0) return { devices, differences }
+    all.push({ devices, differences: differences.slice(0, 3) })
   }
-  const [fewest = ['it is no fleet of the upstream']] = all.sort((a, b) => a.length - b.length)
-  return fewest.slice(0, 3).map((difference) => `${run.runId}: ${difference}`)
+  const [fewest] = all.sort((a, b) => a.differences.length - b.differences.length)
+  return fewest ?? { devices: [], differences: ['it is no fleet of the upstream'] }
 }
 
 const isSameTime = (time: string, { generatedTime }: Run) =>
@@ -69,22 +77,68 @@ export async function eventsOf({ storage }: World) {
   return (await Promise.all(all)).flat()
 }
 
-/** Each change of the upstream is one event, and each published run is one; nothing else is. */
+/**
+ * Each change of the upstream is one event, each difference between two published exports is one and is in the history of
+ * its device, and each published run is one; nothing else is.
+ */
 async function brokenFeed(world: World): Promise<string[]> {
   const events = await eventsOf(world)
-  const emitted = events.map(({ type, subject, data }) =>
-    type.includes('snapshot') ? `${subject} published` : `${subject} ${data.to}`,
-  )
-  const runs = await ledgerOf(world).runs(100)
-  const published = runs.filter(
-    ({ state, endedAt }) => state === 'published' && isStored(world, new Date(endedAt ?? '')),
-  )
-  const expected = [...world.changes, ...published.map(({ runId }) => `${runId} published`)]
+  const emitted = events.map(({ type, subject, data }) => {
+    if (type.endsWith('snapshot.published')) return `${subject} published`
+    if (!type.includes('.device.')) return `${subject} ${data.to}`
+    const kind = type.split('.').at(-1)
+    return `${data.runId} ${changeText({ ...data, machineId: subject, kind } as DeviceChange)}`
+  })
+  const runs = await compared(world)
+  const stored = runs.filter(({ run }) => isStored(world, new Date(run.endedAt ?? '')))
+  const changed = stored.flatMap(({ run, changes }) => changes.map((one) => ({ run, ...one })))
+  const expected = [
+    ...world.changes,
+    ...stored.map(({ run }) => `${run.runId} published`),
+    ...changed.map((one) => `${one.run.runId} ${changeText(one)}`),
+  ]
+  const names = stored.map(({ run }) => run.runId)
+  const histories = (await allRows(world, 'AvHealthDevices')).flatMap(({ rowKey, columns }) => {
+    const { type, runId, kind } = columns
+    const isDue = type === 'history' && names.includes(String(runId))
+    return isDue ? `${runId} ${rowKey.split('|')[0]} ${kind}` : []
+  })
+  const due = changed.map(({ run, machineId, kind }) => `${run.runId} ${machineId} ${kind}`)
   return [
     ...difference(expected, emitted).map((one) => `no event says ${one}`),
     ...difference(emitted, expected).map((one) => `an event too many says ${one}`),
+    ...difference(due, histories).map((one) => `no history says ${one}`),
+    ...difference(histories, due).map((one) => `a history says too much: ${one}`),
     ...(new Set(events.map(({ id }) => id)).size < events.length ? ['two events have one id'] : []),
+    ...stored.flatMap(({ run, changes }) => brokenCounts(run, changes)),
   ]
+}
+
+/** The published runs, the oldest first, each with what its export differs by from the one before. */
+async function compared(world: World) {
+  const all = (await ledgerOf(world).runs(100)).reverse()
+  const found: { run: Run; changes: DeviceChange[] }[] = []
+  const earlier = new Set<string>()
+  let before: { devices: ExpectedDevice[]; at: string } | undefined
+  for (const run of all.filter(({ state }) => state === 'published')) {
+    const { devices } = await sourceOf(world, run)
+    const after = { devices, at: run.generatedTime ?? run.startedAt }
+    const isKnown = before && run.changes?.state === 'known'
+    found.push({ run, changes: isKnown && before ? changesBetween(before, after, earlier) : [] })
+    for (const { machineId } of devices) earlier.add(machineId)
+    before = after
+  }
+  return found
+}
+
+/** A run counts its changes by kind. */
+function brokenCounts({ runId, changes: counted }: Run, changes: DeviceChange[]): string[] {
+  const counts = Object.entries(Object.groupBy(changes, ({ kind }) => kind))
+  const [due, found] = [
+    counts.map(([kind, all]) => `${kind} ${all?.length}`),
+    Object.entries(counted?.counts ?? {}).map(([kind, count]) => `${kind} ${count}`),
+  ].map((one) => one.sort().join())
+  return due === found ? [] : [`${runId} counts ${found}, and it is ${due}`]
 }
 
 /** Whether the events of a time are stored so long. */

@@ -2,11 +2,11 @@
 export const quick = [
   'export by files | start-export: start executor | killed before',
   'export by files | begin-run: write Exports file+listing | killed after',
-  'export by files | import-file: write AvHealthSnapshot device | done, but the answer is lost',
+  'export by files | compare-slice: write AvHealthChanges device+progress | killed after',
   'export by files | import-file: GET blob | a file ends early',
   'export by files | import-file: GET blob | the fleet has shrunk to a half',
   'export by files | publish-run: write Exports current+run | killed after',
-  'export by files | publish-run: write Exports current+run | another instance does the same meanwhile',
+  'export by files | publish-run: write Streams event+head | another instance does the same meanwhile',
   'export by files | publish-run: write Streams event+head+mark | storage gives no answer',
   'export by pages | import-file: GET deviceavinfo | connection reset in the middle of the answer',
   'renewal of links | renew-links: GET InfoGatheringExport | another export is listed',

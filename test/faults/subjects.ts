@@ -58,6 +58,7 @@ async function exportOutcome(world: World): Promise<string> {
   const parts = [
     hit.reason === null ? hit.state : `${hit.state}: ${plain(hit.reason)}`,
     hit.epoch > 1 ? 'by another executor' : '',
+    hit.changes?.state === 'unknown' ? 'without changes' : '',
     later.length > 1 ? `${later.length - 1} more` : '',
   ]
   return parts.filter(Boolean).join(', ')
@@ -126,6 +127,11 @@ export const subjects: Subject[] = [
       await prepareExport(world)
       await world.exportNow()
       await goOnUntilOver(world)
+      // The one before the current snapshot stays.
+      await world.clock.advance(6 * HOUR)
+      world.setFleet(world.fleetAt(12))
+      await world.exportNow()
+      await goOnUntilOver(world)
       await world.clock.advance(31 * DAY)
     },
     work: (world) => world.timer((one) => one.housekeeping()),
@@ -135,8 +141,10 @@ export const subjects: Subject[] = [
     },
     async outcome(world) {
       const runs = await ledgerOf(world).runs(100)
-      const tables = (await world.storage.names()).filter((name) => name.startsWith('AvHealth'))
-      return `${tables.length} of ${runs.length} snapshots is left`
+      const tables = (await world.storage.names()).filter((name) =>
+        name.startsWith('AvHealthSnapshot'),
+      )
+      return `${tables.length} of ${runs.length} snapshots are left`
     },
   },
   {

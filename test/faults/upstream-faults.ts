@@ -4,7 +4,7 @@ import { changesSwitches } from '../../local/simulator/switches/changes.ts'
 import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
 import { type Fault, silence } from './faults.ts'
 import type { Outcome } from './storage-wire.ts'
-import { MINUTE, type World } from './world.ts'
+import { MINUTE, SIZE, type World } from './world.ts'
 
 /** From when on the simulator behaves in another way, and how many calls it then refuses as too many. */
 interface Simulated {
@@ -137,16 +137,16 @@ const fleetOf = (name: string, options: Partial<FleetOptions>, ends?: Fault['end
 
 /** What an export holds. */
 export const fleets: Fault[] = [
-  fleetOf('the fleet has shrunk to a half', { size: 20 }, 'failed'),
-  fleetOf('the fleet has grown', { size: 80 }),
-  fleetOf('every device twice', { duplicates: 40 }),
+  fleetOf('the fleet has shrunk to a half', { size: SIZE / 2 }, 'failed'),
+  fleetOf('the fleet has grown', { size: 2 * SIZE }),
+  fleetOf('every device twice', { duplicates: SIZE }),
 ]
 
 /** What the files of an export hold. */
 export const lines: Fault[] = [
-  fleetOf('a line of 44 is garbage', { badLines: 1 }, 'failed'),
+  fleetOf('a line of 20 is garbage', { badLines: 1 }, 'failed'),
   fleetOf('a line of 204 is garbage', { badLines: 1, size: 200 }),
-  fleetOf('a line of 44 is too long', { oversizedLines: 1 }, 'failed'),
+  fleetOf('a line of 20 is too long', { oversizedLines: 1 }, 'failed'),
 ]
 
 const elsewhere = 'https://files.example.net'

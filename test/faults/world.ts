@@ -25,6 +25,9 @@ const BEGIN_MS = Date.UTC(2026, 8, 1)
 /** The engine gives the activity of a dead instance to another one, and the queue its message, after this time. */
 const LEASE_MS = 5 * MINUTE
 
+/** Devices of a fleet, unless it says otherwise. */
+export const SIZE = 16
+
 export type World = Awaited<ReturnType<typeof createWorld>>
 
 /**
@@ -57,7 +60,7 @@ export async function createWorld(
   function fleetAt(hours: number, options: Partial<FleetOptions> = {}): Fleet {
     const generatedTime = new Date(BEGIN_MS + hours * HOUR).toISOString()
     const fleet = createFleet({
-      ...{ size: 40, files: 3, groups: 2, zeroRowFiles: 0, duplicates: 3, badLines: 0 },
+      ...{ size: SIZE, files: 3, groups: 2, zeroRowFiles: 0, duplicates: 3, badLines: 0 },
       ...{ generatedTime, firstDevice: Math.floor(hours / 6) },
       ...options,
     })
