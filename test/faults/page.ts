@@ -19,6 +19,8 @@ happens. Then it ends, and the schedules go on. A cell passes only when afterwar
 - each published snapshot is one whole export of the upstream, and its run counts it rightly;
 - a run that has failed says why, and the snapshot before it was shown all the time;
 - each change of the upstream is exactly one event in the feed, and so is each published snapshot;
+- each difference between two published exports, computed from the simulated devices, is exactly one event, is in the history
+  of its device, and is counted once;
 - each event has reached the subscriber at least once, always under the same id and in the same form;
 - no link and no token is in a table, a queue or the log, and none was sent to another host;
 - no lease is held, no message waits, no table is left without a run;
