@@ -109,7 +109,7 @@ describe('the clock of a running host', () => {
     expect(code).toBe(0)
     expect(run).toMatchObject({ state: 'published', counts: { written: 60 } })
     expect(Date.parse(time) - Date.now()).toBeGreaterThan(1.9 * HOUR_MS)
-    expect(second.stderr()).toContain(': unchanged (')
+    expect(second.stderr()).toContain(': unchanged in ')
     second.child.kill('SIGINT')
     await second.ended
   })

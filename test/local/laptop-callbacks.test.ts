@@ -80,5 +80,5 @@ test('the only policy in deployed code refuses loopback; only a laptop passes an
   )
   expect(
     others.filter(({ code }) => /\bcallbackPolicy\b/.test(code)).map(({ path }) => path),
-  ).toEqual(['local/stack.ts'])
+  ).toEqual(['local/stack.ts', 'local/tools/cost/play.ts'])
 })

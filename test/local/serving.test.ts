@@ -88,8 +88,8 @@ describe.concurrent('a host that serves', () => {
     await until(() => receiver.deliveries.length > 0)
     receiver.setMode('reset')
     answers.push(await tenMinutesLater(first, folder))
-    await first.said('machine-action.changed')
-    const line = /^event {2}machine-action\.changed .*/m.exec(first.stderr())?.[0]
+    await first.said(' → ')
+    const line = /^event {2}\S+ → .*/m.exec(first.stderr())?.[0]
     const before = await look(first)
     first.child.kill('SIGKILL')
     await first.ended
@@ -104,7 +104,7 @@ describe.concurrent('a host that serves', () => {
     second.child.kill('SIGINT')
     const ended = await second.ended
 
-    expect(line).toMatch(/ {2}\w+ → \w+ {2}\w+, /)
+    expect(line).toMatch(/^event {2}\S+ → \w+ {2}\S/)
     expect(before.length).toBeGreaterThan(2)
     expect(after.slice(0, before.length)).toEqual(before)
     expect(answers.filter((answer) => answer.includes(made.id)).length).toBeGreaterThan(4)

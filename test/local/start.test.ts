@@ -35,7 +35,7 @@ test('one command imports the whole fleet and prints one line with the result', 
   expect(line.linksRenewed).toBeGreaterThan(0)
   expect(line.rowsPerSecond).toBeGreaterThan(0)
   expect(ended.stderr).toMatch(
-    /^storage emulator on 127\.0\.0\.1: blob \d+, queue \d+, table \d+\n {2}connection string for Storage Explorer:\s.*storage-connection\.txt$/m,
+    /^storage emulator on 127\.0\.0\.1: blob \d+, queue \d+, table \d+\n {2}connection string for Storage Explorer:\s[\s\S]*?storage-connection\.txt$/m,
   )
   expect(ended.stderr).not.toContain('AccountKey')
   expect(await verify()).toMatchObject({
