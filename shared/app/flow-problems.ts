@@ -176,15 +176,20 @@ export function findRunProblems(
       cause: 'The timer AV_HEALTH_SCHEDULE does not run.',
       fix: noTimers,
     })
-  const age = current && new Date(now.getTime() - current.ageSeconds * SECOND_MS).toISOString()
+  const age =
+    current &&
+    (current.generatedTime ??
+      new Date(now.getTime() - current.ageSeconds * SECOND_MS).toISOString())
   if (isLate(schedule, age ?? start, RUN_MARGIN_MS, now, MISSED_RUNS)) {
     const title = age ? `The snapshot is of ${age}` : 'No snapshot was ever published'
     if (root) root.consequences.push(title)
     else
       add('snapshot-old', {
-        title: `${title}: ${MISSED_RUNS} scheduled runs brought no newer one`,
+        title: `${title}: ${MISSED_RUNS} runs or more were due since, and none brought a newer one`,
         since: age ?? start,
-        cause: `The last run ended as ${last?.state ?? 'never started'}${last?.reason ? `: ${last.reason}` : ''}`,
+        cause: last
+          ? `the last run is ${last.state}${last.reason ? `: ${last.reason}` : ''}`
+          : 'no run has started',
         fix: 'Read the reason of the last run; when it is `unchanged`, Microsoft offers no newer export.',
       })
   }

@@ -193,7 +193,7 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
       waiting: { for: 'calls', until: ago(-5) },
     }),
   'snapshot-old': (facts) =>
-    Object.assign(facts.avHealth.value.report.current, { ageSeconds: 40 * 3600 }),
+    Object.assign(facts.avHealth.value.report.current, { generatedTime: ago(40 * 60) }),
   'fields-unreadable': (facts) =>
     Object.assign(facts.avHealth.value.report.lastRun, { unreadable: { avMode: 2 } }),
   'export-by-pages': (facts) =>
@@ -254,7 +254,7 @@ test('what follows from a cause is listed under it', () => {
     for (const report of Object.values(facts.changes.value.reports))
       Object.assign(report, { lastGoodPollAt: ago(20), lastPoll: { ...poll, error: 'network' } })
     Object.assign(facts.avHealth.value.report.lastRun, { state: 'failed', reason: 'network' })
-    Object.assign(facts.avHealth.value.report.current, { ageSeconds: 40 * 3600 })
+    Object.assign(facts.avHealth.value.report.current, { generatedTime: ago(40 * 60) })
   })
   const lost = find(causes['storage-unreachable'])
 
@@ -311,7 +311,7 @@ test('limits follow the schedule', () => {
       })
       Object.assign(facts.avHealth.value, { schedule: '0 0 3 * * Mon' })
       Object.assign(facts.avHealth.value.report.lastRun, { startedAt: ago(6 * 24 * 60) })
-      Object.assign(facts.avHealth.value.report.current, { ageSeconds: 6 * 24 * 3600 })
+      Object.assign(facts.avHealth.value.report.current, { generatedTime: ago(6 * 24 * 60) })
     }).map(({ code }) => code)
 
   // Of polls at 11:30, and of runs on Mondays at 3:00; it is Monday 12:00.
