@@ -19,8 +19,8 @@ give a caller a key that opens only some functions.
 
 A body is JSON in UTF-8. It is not compressed (else 415), has at most 256 KiB (else 413) and comes with \`Content-Length\` (a chunked
 body is answered with 411). An unknown parameter or member is refused with 400, also
-where a POST takes no member. An error repeats at most 40 characters of an unknown name, and no URL. An optional member that is null, an empty text or an
-empty list is as if it were absent.
+where a POST takes no member. An error repeats at most 40 characters of an unknown name, and no URL. An optional member of a body that is null, an empty text or an
+empty list is as if it were absent; an empty query parameter is refused.
 
 Streams and event types are fixed lists: another value is refused with 400. States, action types and requestors are Defender's own
 words, and Defender may add more: an unknown one is accepted and matches nothing. Only \`state\` in a list of items must be known.
