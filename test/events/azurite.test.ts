@@ -140,6 +140,7 @@ test('on Azurite too, a receiver that was down gets everything afterwards, and t
     failing: [],
     disabled: [],
     paused: [],
+    waiting: [],
   })
 })
 

@@ -89,6 +89,7 @@ test('a subscription with only failures for five days is disabled with a reason;
     {
       id,
       callbackHost: STALLING,
+      since: expect.stringMatching(/^1970-01-06T00:00/),
       reason: expect.stringMatching(/^every delivery since 1970-01-01T00:00/),
     },
   ])
