@@ -1,9 +1,7 @@
 import { TableClient } from '@azure/data-tables'
 import { poll } from '../shared/changes/poll.ts'
-import type { PollContext } from '../shared/changes/poll-state.ts'
-import { machineActions } from '../shared/changes/resources/machine-actions.ts'
-import { createFeed } from '../shared/events/feed/feed.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
+import { createContext } from '../test/changes/item-store.ts'
 import type { CaseOptions, Work } from './cases.ts'
 import { systemClock as clock } from './clock.ts'
 
@@ -36,27 +34,17 @@ function change(items: Item[], round: number): void {
   }
 }
 
-function contextOf(storage: string, items: Item[]): PollContext {
-  return {
-    resource: machineActions,
+const contextOf = (storage: string, items: Item[]) =>
+  createContext({
+    table: createTables({ connectionString: storage })('Changes'),
+    clock,
     source: {
       async *list() {
         yield { rows: items, date: clock.now() }
       },
       get: async (id) => items.find((item) => item.id === id),
     },
-    clock,
-    feed: createFeed(createTables({ connectionString: storage })('Changes')),
-    memory: {},
-    overdueHours: 73,
-    emitBaseline: false,
-    log: { info() {}, warn() {}, error() {} },
-    trace: {},
-    tenantId: async () => 'tenant',
-    nextDue: () => null,
-    track: (call) => call(),
-  }
-}
+  })
 
 const requestsAt = async (origin: string): Promise<number> =>
   ((await (await fetch(`${origin}/stats`)).json()) as { requests: number }).requests

@@ -84,18 +84,16 @@ export async function loadFacts(app: App, traced: Traced) {
       load(() => readInstalled(app, now)),
     ])
   return {
-    ...{
-      now,
-      defender,
-      tenable,
-      scanHistory,
-      changes,
-      events,
-      secrets,
-      avHealth,
-      tickets,
-      installed,
-    },
+    now,
+    defender,
+    tenable,
+    scanHistory,
+    changes,
+    events,
+    secrets,
+    avHealth,
+    tickets,
+    installed,
   }
 }
 

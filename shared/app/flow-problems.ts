@@ -29,9 +29,10 @@ export function findPollProblems(
   { changes, installed, now }: Facts,
   roots: Roots,
 ) {
-  const { reports = {}, scheduleFor } = changes.value ?? {}
+  if (!changes.value) return
+  const { reports, scheduleFor } = changes.value
   for (const [name, report] of Object.entries(reports)) {
-    const schedule = scheduleFor?.(name) ?? ''
+    const schedule = scheduleFor(name)
     const { lastPoll, lastGoodPollAt, openItems, unknownStates, gap, nextPollAt } = report
     const add = (code: ProblemCode, texts: Texts, key?: string) =>
       findings.add(code, ['changes'], texts, key)

@@ -27,6 +27,7 @@ export function createSecrets<T>(table: SecretsTable, schema: z.ZodType<T>, cloc
 
   return (partitionKey: string) => {
     const at = (rowKey: string) => ({ partitionKey, rowKey })
+    const rows = () => table.list({ partitionKey, select: ['writtenAt'] })
     return {
       read: async (key: string) => (await records.read(at(key)))?.record?.secret,
 
@@ -50,12 +51,11 @@ export function createSecrets<T>(table: SecretsTable, schema: z.ZodType<T>, cloc
 
       remove: (...keys: string[]) => deleteRows(table, keys.map(at)),
 
-      clear: () => deleteRows(table, table.list({ partitionKey, select: ['writtenAt'] })),
+      clear: () => deleteRows(table, rows()),
 
       /** The keys of the partition. */
       async keys() {
-        const rows = await Array.fromAsync(table.list({ partitionKey, select: ['writtenAt'] }))
-        return rows.map(({ rowKey }) => rowKey)
+        return (await Array.fromAsync(rows())).map(({ rowKey }) => rowKey)
       },
     }
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { TableClient, TableServiceClient } from '@azure/data-tables'
+import { z } from 'zod'
 import { useOverrides } from '../../../shared/app.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../shared/platform/time.ts'
 import { startAzurite } from '../../azurite.ts'
@@ -39,6 +40,8 @@ export interface Play extends PlayOptions {
 /** The seconds of a minute at which something is due: two polls, and the dispatch between them. */
 const STEPS_S = [20, 10, 30]
 const WARM_UP_MINUTES = 10
+
+const statusSchema = z.object({ events: z.record(z.string(), z.object({ head: z.int() })) })
 
 /** Plays hours of a tenant on the embedded host, with one subscriber, and counts what each function asks for and takes. */
 export async function play({ devices, actionsPerHour, hours }: PlayOptions): Promise<Play> {
@@ -86,15 +89,14 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
     print: meter.print,
     observe: meter.observe,
   })
-  const ask = async (path: string, body?: object) => {
+  const ask = async (path: string, body?: object): Promise<unknown> => {
     const response = await fetch(`${host.url}/api/${path}`, {
       method: body ? 'POST' : 'GET',
       headers: { 'x-functions-key': keys.function, 'content-type': 'application/json' },
       ...(body && { body: JSON.stringify(body) }),
     })
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-    // biome-ignore lint/suspicious/noExplicitAny: the answers of our own routes.
-    return (await response.json()) as any
+    return response.json()
   }
   try {
     const minute = async () => {
@@ -106,8 +108,8 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
     await ask('subscriptions', { callbackUrl: `${origin}/receiver/cost` })
     for (let n = 0; n < WARM_UP_MINUTES; n++) await minute()
     const heads = async () => {
-      const { events } = await ask('status')
-      return Object.values<{ head: number }>(events).reduce((sum, { head }) => sum + head, 0)
+      const { events } = statusSchema.parse(await ask('status'))
+      return Object.values(events).reduce((sum, { head }) => sum + head, 0)
     }
     const before = { head: await heads(), bytes: await measureTables(storage) }
     meter.reset()
