@@ -118,8 +118,8 @@ describe.each(Object.entries(watched))('the list of %s failing', (resource, kind
         expect(status).toBeGreaterThan(200)
         expect(good.events).toBe(1)
         expect(during.changes[resource].lastPoll).toMatchObject({
-          listed: good.listed,
-          events: 1,
+          listed: null,
+          events: null,
           error: expect.stringMatching(error),
         })
         expect(during.upstreams.defender.state).toBe(state)
