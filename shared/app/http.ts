@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { conditionNames } from '../av-health/conditions.ts'
 import { modeNames } from '../av-health/fields.ts'
-import { createHistory } from '../av-health/history.ts'
+import { createHistory, dimensions } from '../av-health/history.ts'
 import { createQueries, devicePosition, listColumns } from '../av-health/queries.ts'
 import { avHealthRoutes } from '../av-health/routes.ts'
 import { resourceFor } from '../changes/resources/index.ts'
@@ -165,6 +165,7 @@ async function deviceDeps(invocation: Invocation): Promise<DeviceDeps> {
 const deviceCatalog = {
   conditions: conditionNames,
   modes: modeNames,
+  dimensions,
   columns: listColumns,
   standing: standingSchema,
   position: devicePosition,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ExportEngine } from '../exports/engine.ts'
 import { conditionPartitions, nameKey, partOf, stateRow } from '../exports/fleet-rows.ts'
 import { RUN_ID } from '../exports/names.ts'
+import { countedAs } from '../exports/rollups.ts'
 import type { Run } from '../exports/run-record.ts'
 import { bucketFor, bucketNames } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
@@ -23,7 +24,13 @@ import {
   unlessNoTable,
   viewSnapshot,
 } from './history.ts'
-import { cutoffsAt, readState, type Thresholds } from './transitions.ts'
+import {
+  cutoffsAt,
+  type DeviceState,
+  dimensionsOf,
+  readState,
+  type Thresholds,
+} from './transitions.ts'
 
 /** The columns of a device in a list. */
 export const listColumns = [
@@ -42,6 +49,9 @@ export interface DeviceFilter {
   name?: string
   /** RFC 3339: devices that were last seen before it. */
   seenBefore?: string
+  /** A dimension, and the value under which a device is counted in it. */
+  by?: string
+  value?: string
 }
 
 export const sorts = ['id', 'worst', 'name'] as const
@@ -97,13 +107,12 @@ export function createQueries({ runs, table, kind, clock }: Engine) {
   const snapshotRow = (snapshot: Snapshot, id: string) =>
     table(snapshot.table).get(bucketFor(id, snapshot.buckets), id)
 
-  /** The conditions of a row, by the thresholds and the time of a run; undefined where it was not compared. */
-  async function conditionsOf(runId: string) {
+  /** Reads the state of a row, by the thresholds and the time of a run; undefined where it was not compared. */
+  async function stateReader(runId: string) {
     const comparison = (await runs.run(runId))?.comparison
     if (!comparison) return undefined
     const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as unknown as Thresholds)
-    return (columns: Columns) =>
-      findConditions(columns, readState(columns, cutoffs)).map(({ name }) => name)
+    return (columns: Columns) => readState(columns, cutoffs)
   }
 
   return {
@@ -116,11 +125,13 @@ export function createQueries({ runs, table, kind, clock }: Engine) {
         const { runId, buckets } = snapshot
         const reads = createReadLimit(clock)
         const names = filter.conditions ?? []
-        const conditions = sort === 'id' && names.length > 0 ? await conditionsOf(runId) : undefined
-        if (names.length > 0 && sort === 'id' && !conditions) throw conditionsUnknown(runId)
+        // In the other orders the rows of the one condition, or of the name, are listed.
+        const needsState = sort === 'id' && (names.length > 0 || filter.by !== undefined)
+        const toState = needsState ? await stateReader(runId) : undefined
+        if (needsState && !toState) throw conditionsUnknown(runId)
         const toEntry = ({ rowKey, columns }: Row) => {
-          const has = conditions && new Set(conditions(columns))
-          const passes = isWanted(columns, filter) && names.every((one) => has?.has(one) ?? true)
+          const passes =
+            isWanted(columns, filter) && (!toState || isInState(columns, toState(columns), filter))
           return passes ? toDevice(idOf(rowKey), columns) : undefined
         }
         const options: ScanOptions<Device> = { limit, reads, toEntry }
@@ -172,9 +183,9 @@ export function createQueries({ runs, table, kind, clock }: Engine) {
         unlessNoTable(devices.get(partOf(id), id)),
         unlessNoTable(devices.page(historyRange(id), { limit: 20 })),
       ])
-      const [row, conditions] = await Promise.all([
+      const [row, toState] = await Promise.all([
         current && unlessNoTable(snapshotRow(current, id)),
-        current && conditionsOf(current.runId),
+        current && stateReader(current.runId),
       ])
       const known = state && stateRow.tryRead(state.columns)
       const isSeen = (runId: string | null) => current && isVisible(runId ?? '', current)
@@ -189,7 +200,7 @@ export function createQueries({ runs, table, kind, clock }: Engine) {
       const avHealth = {
         snapshot: current ? viewSnapshot(current) : null,
         device: device ?? null,
-        conditions: (row && conditions?.(row.columns)) ?? null,
+        conditions: row && toState ? conditionsOf(row.columns, toState(row.columns)) : null,
         firstSeenAt: known && isSeen(known.firstRun) ? known.firstSeenAt : null,
         goneSince: !row && known && isSeen(known.goneRun) ? known.goneSince : null,
         lastChanges: history.slice(0, 10),
@@ -250,8 +261,8 @@ const idOf = (rowKey: string) => rowKey.slice(rowKey.lastIndexOf('|') + 1)
 const isText = (value: unknown, wanted: string | undefined) =>
   wanted === undefined || String(value ?? '').toLowerCase() === wanted.toLowerCase()
 
-/** Whether a row passes a filter, conditions aside. */
-export function isWanted(columns: Columns, filter: Omit<DeviceFilter, 'conditions'>): boolean {
+/** Whether a row passes a filter, but for conditions and a counted value. */
+export function isWanted(columns: Columns, filter: DeviceFilter): boolean {
   const { mode, group, os, name, seenBefore } = filter
   const { lastSeenTime, computerDnsName = '' } = columns
   const host = String(computerDnsName).toLowerCase()
@@ -264,6 +275,19 @@ export function isWanted(columns: Columns, filter: Omit<DeviceFilter, 'condition
     (wanted === undefined || isName) &&
     // A device that was never seen passes no filter by time.
     (seenBefore === undefined || Date.parse(String(lastSeenTime ?? '')) < Date.parse(seenBefore))
+  )
+}
+
+const conditionsOf = (columns: Columns, state: DeviceState) =>
+  findConditions(columns, state).map(({ name }) => name)
+
+/** Whether a row meets the conditions of a filter, and is counted under its value. */
+function isInState(columns: Columns, state: DeviceState, filter: DeviceFilter): boolean {
+  const { conditions = [], by, value } = filter
+  const met: string[] = conditions.length > 0 ? conditionsOf(columns, state) : []
+  return (
+    conditions.every((one) => met.includes(one)) &&
+    (by === undefined || countedAs(dimensionsOf(columns, state)[by] ?? null) === value)
   )
 }
 

@@ -15,6 +15,8 @@ export interface FleetFilter {
   os?: string
   name?: string
   seenBefore?: string
+  by?: string
+  value?: string
 }
 
 type Snapshot = { runId: string; generatedTime: string | null }
@@ -70,6 +72,7 @@ export interface DeviceDeps {
 export interface DeviceCatalog {
   conditions: readonly string[]
   modes: readonly string[]
+  dimensions: readonly string[]
   columns: readonly string[]
   standing: z.ZodObject
   position: z.ZodType<FleetPosition>

@@ -32,6 +32,7 @@ const wordsOf = (words: readonly string[]) =>
 export function createListDevices({
   conditions,
   modes,
+  dimensions,
   columns,
   standing,
   position,
@@ -71,6 +72,10 @@ export function createListDevices({
       os: text.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
       name: text.describe('The name, or its beginning (two characters or more) with `*`.'),
       seenBefore: momentSchema.optional().describe('Last seen before this time, or so long ago.'),
+      by: z.enum(dimensions).optional().describe('Together with `value`.'),
+      value: text.describe(
+        'Devices that GET /api/av-health/summary counts under this value of the dimension `by`.',
+      ),
       isolation: wordsOf(isolations).describe('One state, or several with commas.'),
       pendingAction: text.describe('The type of an open machine action, or `any`.'),
       sort: z.enum(sorts).optional(),
@@ -95,17 +100,18 @@ export function createListDevices({
         seenBefore: seenBefore && toTime(seenBefore, deps.clock.now()),
       }
       checkName(filter.name)
+      checkValue(filter)
       if (isolation !== undefined || pendingAction !== undefined) {
         checkSort(sort ?? 'id', ['id'])
-        if (filter.conditions || (after && after[0] !== 'held'))
+        if (filter.conditions || filter.by)
           throw invalidRequest([
-            filter.conditions
-              ? {
-                  path: 'query.condition',
-                  message: 'cannot be used with isolation or pendingAction',
-                }
-              : { path: 'query.after', message: 'is not a "next" of this list' },
+            {
+              path: filter.conditions ? 'query.condition' : 'query.by',
+              message: 'cannot be used with isolation or pendingAction',
+            },
           ])
+        if (after && after[0] !== 'held')
+          throw invalidRequest([{ path: 'query.after', message: 'is not a "next" of this list' }])
         const held = { isolation: isolation?.split(','), pendingAction }
         return { status: 200, body: await listHeld(deps, held, filter, limit, after?.[1]) }
       }
@@ -161,7 +167,8 @@ const withValues = ({ machineId, ...values }: Listed) => ({
 })
 
 /** The orders of a list with this filter, the usual one last. */
-function allowedSorts({ conditions, name }: FleetFilter): (typeof sorts)[number][] {
+function allowedSorts({ conditions, name, by }: FleetFilter): (typeof sorts)[number][] {
+  if (by !== undefined) return ['id']
   if (name !== undefined) return conditions?.length ? ['id'] : ['id', 'name']
   return conditions?.length === 1 ? ['id', 'worst'] : ['id']
 }
@@ -170,6 +177,14 @@ function checkSort(sort: string, allowed: readonly string[]) {
   if (allowed.includes(sort)) return
   const message = `must be ${allowed.join(' or ')} with this filter: worst needs one condition and no name, name needs a name`
   throw invalidRequest([{ path: 'query.sort', message }])
+}
+
+function checkValue({ by, value }: FleetFilter) {
+  if ((by === undefined) !== (value === undefined))
+    throw invalidRequest([{ path: 'query.value', message: 'goes together with by' }])
+  // These are no devices of one value, so no list of them is true.
+  if (value === '(other)')
+    throw invalidRequest([{ path: 'query.value', message: 'must be one value' }])
 }
 
 function checkName(name: string | undefined) {

@@ -114,6 +114,20 @@ describe('the list of devices', () => {
     )
   })
 
+  test('by a counted value has as many devices as the summary counts under it', async () => {
+    const { body } = await stack.get('av-health/summary')
+    for (const [by, counts] of Object.entries<Record<string, number>>(body.counts)) {
+      const values = Object.entries(counts).filter(([value]) => value !== '(other)')
+      // Many versions have one device each.
+      for (const [value, number] of values.slice(0, 12)) {
+        const { body } = await stack.get(
+          `devices?limit=1000&${new URLSearchParams({ by, value })}`,
+        )
+        expect({ by, value, number: body.devices.length }).toEqual({ by, value, number })
+      }
+    }
+  })
+
   test('by name finds the exact name in any case, and all names with a beginning in their order', async () => {
     const rows = await snapshot()
     const named = rows.filter(({ columns }) => columns.computerDnsName)
@@ -144,6 +158,12 @@ describe('the list of devices', () => {
     ['name=a*b', 'name'],
     ['seenBefore=7', 'seenBefore'],
     ['limit=2000', 'limit'],
+    ['by=mode', 'value'],
+    ['value=active', 'value'],
+    ['by=mode&value=(other)', 'value'],
+    ['by=age&value=1', 'by'],
+    ['by=mode&value=active&isolation=isolated', 'by'],
+    ['by=mode&value=active&sort=worst&condition=passive', 'sort'],
   ])('with %s is 400 and names it', async (query, name) => {
     const { status, body } = await stack.get(`devices?${query}`)
 
