@@ -895,20 +895,109 @@ export interface Answers {
   'GET /overview': {
     time: string
     // The status, in short.
-    status: { overall: string }
+    status: {
+      version: string
+      // degraded: an error or a warning. stopped: no section is set up.
+      overall: 'ok' | 'degraded' | 'stopped'
+      // Errors and warnings, each once. A section names those that concern it.
+      problems: StatusProblem[]
+      sections: {
+        changes: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+        scanHistory: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+        avHealth: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+      }
+      upstreams: {
+        defender: {
+          // unknown: no call yet, or the last one failed a while ago.
+          state:
+            | 'ok'
+            | 'no-identity'
+            | 'forbidden'
+            | 'gone'
+            | 'throttled'
+            | 'incompatible'
+            | 'unreachable'
+            | 'unknown'
+          lastOkAt: string | null
+          lastError: {
+            at: string
+            since: string | null
+            status: number | null
+            title: string
+            missing: string[]
+          } | null
+          budgets: Record<
+            string,
+            { minuteLeft: number | null; hourLeft: number | null; stoppedUntil: string | null }
+          >
+        } | null
+        tenable: {
+          // unknown: no call yet, or the last one failed a while ago.
+          state:
+            | 'ok'
+            | 'no-identity'
+            | 'forbidden'
+            | 'gone'
+            | 'throttled'
+            | 'incompatible'
+            | 'unreachable'
+            | 'unknown'
+          lastOkAt: string | null
+          lastError: {
+            at: string
+            since: string | null
+            status: number | null
+            title: string
+            missing: string[]
+          } | null
+          budgets: Record<
+            string,
+            { minuteLeft: number | null; hourLeft: number | null; stoppedUntil: string | null }
+          >
+        } | null
+      }
+      // What is good to know; nothing is wrong.
+      notices: StatusProblem[]
+    }
     // As in GET /api/av-health/summary; null before the first snapshot.
-    fleet: { devices: number } | null
+    fleet: {
+      snapshot: { runId: string; generatedTime: string | null }
+      devices: number
+      changes: { state: string; counts: Record<string, number> } | null
+      // Devices by value, for each dimension; null when they were not counted.
+      counts: Record<string, Record<string, number>> | null
+    } | null
     standing: {
       asOf: string | null
       // Devices on which something holds.
       counts: Record<string, number> | null
     } | null
     // Open items by resource, as in GET /api/status.
-    open: unknown
+    open: Record<string, ChangesReport> | null
     // The exports, as in GET /api/status.
-    runs: unknown
+    runs: ExportsReport | null
     // What waits to be delivered, as in GET /api/status.
-    waiting: unknown
+    waiting: {
+      events: Record<string, StreamReport> | null
+      deliveries: {
+        pending: number
+        dead: number
+        oldestPendingAt: string | null
+        // Rows of subscriptions and open deliveries that are skipped.
+        unreadable: number
+        failing: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
+        disabled: {
+          id: string
+          callbackHost: string
+          since: string | null
+          reason: string | null
+        }[]
+        // The others with pending deliveries; since: when the first one was to be posted.
+        waiting: { id: string; callbackHost: string; since: string }[]
+        // Those whose receiver asked for more than 15 minutes.
+        paused: { id: string; callbackHost: string; since: string | null; until: string }[]
+      } | null
+    }
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }

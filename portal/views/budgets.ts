@@ -1,23 +1,21 @@
-import type { Answers } from '../answers.ts'
-import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
+import { type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer } from '../load.ts'
-import { isStorageDown } from '../problems.ts'
+import type { ViewProps } from '../load.ts'
+import { isStorageDown, type Overview, type Status } from '../problems.ts'
 import { count, spell } from '../words.ts'
+import { upstreamBadge } from './overview.ts'
 
-type Status = Answers['GET /status']
 type Upstream = NonNullable<Status['upstreams']['defender']>
 type Budget = Upstream['budgets'][string]
 
 /** How many calls each family of routes may still make. */
-export function Budgets(): View {
-  const status = useAnswer('GET /status')
-  return part(Page<Status>, {
+export function Budgets({ overview }: ViewProps): View {
+  return part(Page<Overview>, {
     title: 'Calls left',
     intro:
       'Defender and Tenable limit how often they may be called. All instances of the app share these calls.',
-    answer: status,
-    show: (status) =>
+    answer: overview,
+    show: ({ status }) =>
       Object.entries(status.upstreams).map(([name, upstream]) =>
         section(
           spell(name),
@@ -33,10 +31,9 @@ const missing = (name: string, status: Status) =>
     : `${name} is not set up, so no call is made.`
 
 function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream): Content {
-  const tone = state === 'ok' ? 'good' : state === 'unknown' ? 'quiet' : 'bad'
   return html`
     ${facts([
-      ['State', badge(tone, words[state] ?? state)],
+      ['State', upstreamBadge(state)],
       ['Last good answer', when(lastOkAt, 'none yet')],
       ['Last error', lastError ? html`${lastError.title}, ${when(lastError.at)}` : 'none'],
       ['Failing since', lastError?.since ? when(lastError.since) : undefined],
@@ -48,11 +45,6 @@ function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream):
         : table(`Calls left to ${name}`, columns, Object.entries(budgets))
     }
   `
-}
-
-const words: Partial<Record<Upstream['state'], string>> = {
-  ok: 'answers',
-  unknown: 'not called lately',
 }
 
 const left = (value: number | null) => (value === null ? 'no limit known' : count(value))

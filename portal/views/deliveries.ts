@@ -12,7 +12,7 @@ import {
 } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
+import { ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
@@ -96,7 +96,7 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
         ['Id', one.id],
       ])}
       <div class="buttons">${buttons(one, answer.refresh)}</div>
-      ${section('Its deliveries', part(DeliveryList, { id, state }))}
+      ${section('Its deliveries', part(DeliveryList, { id, state, version: answer.at }))}
     `,
   })
 }
@@ -154,13 +154,17 @@ function buttons(
 
 const states = ['', 'pending', 'dead', 'delivered']
 
-function DeliveryList({ id, state }: { id: string; state: string }): View {
+interface DeliveryListProps {
+  id: string
+  state: string
+  /** Another one reads the list again, together with the page around it. */
+  version: number
+}
+
+function DeliveryList({ id, state, version }: DeliveryListProps): View {
   const pages = usePages(`${id} ${state}`)
-  const answer = useAnswer('GET /subscriptions/{id}/deliveries', {
-    params: { id },
-    query: { state: state || undefined, ...pages.query },
-  })
-  const { data, failure } = answer
+  const ask = { params: { id }, query: { state: state || undefined, ...pages.query } }
+  const { data, failure } = useAnswer('GET /subscriptions/{id}/deliveries', ask, ONCE, version)
   return html`
     ${tabs(
       'State',

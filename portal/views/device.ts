@@ -3,7 +3,7 @@ import { conditions } from '../conditions.ts'
 import { badge, empty, facts, Page, section, table, when } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer } from '../load.ts'
+import { ONCE, useAnswer } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { spell } from '../words.ts'
@@ -32,7 +32,7 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
             isCurrent: tab === 'history',
           },
         ])}
-          ${tab === 'history' ? part(History, { id }) : timeline(device.avHealth.lastChanges)}`,
+          ${tab === 'history' ? part(History, { id, version: answer.at }) : timeline(device.avHealth.lastChanges)}`,
       )}
     `,
   })
@@ -117,12 +117,11 @@ function timeline(changes: Change[]): Content {
   </ol>`
 }
 
-function History({ id }: { id: string }): View {
+/** It is read again together with the page around it. */
+function History({ id, version }: { id: string; version: number }): View {
   const pages = usePages(id)
-  const { data, failure } = useAnswer('GET /devices/{machineId}/history', {
-    params: { machineId: id },
-    query: pages.query,
-  })
+  const ask = { params: { machineId: id }, query: pages.query }
+  const { data, failure } = useAnswer('GET /devices/{machineId}/history', ask, ONCE, version)
   if (!data)
     return html`<p role="status">${failure ? `${failure.title}. ${failure.detail}` : 'Loading …'}</p>`
   return html`${

@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { conditions, modes } from '../conditions.ts'
+import { conditions, dimensions, modes, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
 import { badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
 import { filters } from '../filters.ts'
@@ -29,6 +29,8 @@ const fields = {
     label: 'Isolation',
     options: { isolated: 'Isolated', selective: 'Selective', released: 'Released' },
   },
+}
+const moreFields = {
   group: 'Group',
   os: 'System',
   seenBefore: 'Not seen for (7d, 12h)',
@@ -44,12 +46,17 @@ function List({ query }: { query: URLSearchParams }): View {
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
   const answer = useAnswer('GET /devices', { query: { ...set, ...pages.query } })
+  const { by, value } = set
+  const kept = by && value ? { by, value } : undefined
   const isHeld = Boolean(set.isolation || set.pendingAction)
   return part(Page<DeviceList>, {
     title: 'Devices',
     intro: 'As in the current snapshot. A list by isolation or open action says what holds now.',
     answer,
-    controls: filters(fields, set, (wanted) => linkTo(['devices'], wanted)),
+    controls: html`
+      ${filters(fields, set, (wanted) => linkTo(['devices'], wanted), { more: moreFields, kept })}
+      ${kept && counted(kept)}
+    `,
     show: ({ devices, snapshot, asOf, next }) => html`
       <p class="muted asof">
         ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}. `}
@@ -74,6 +81,13 @@ function List({ query }: { query: URLSearchParams }): View {
     `,
   })
 }
+
+/** The list behind a bar of the fleet. */
+const counted = ({ by, value }: { by: string; value: string }) =>
+  html`<p class="badges">
+    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value)}`)}
+    <a href=${linkTo(['devices'])}>All devices</a>
+  </p>`
 
 const nameColumn: Column<Row>[] = [
   {

@@ -43,7 +43,7 @@ export function Scans({ place }: ViewProps): View {
       lookups[lookup].fields,
       { ...rest, id, run },
       (wanted) => linkTo(['scans', lookup], wanted),
-      'Look up',
+      { action: 'Look up' },
     )}
   `
   if (!id)

@@ -1,34 +1,39 @@
 import { z } from 'zod'
 import { createHistory } from '../av-health/history.ts'
+import { summarySchema } from '../av-health/routes.ts'
 import { resourceFor } from '../changes/resources/index.ts'
 import { createStandings } from '../changes/standings.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
 import { DEADLINE_MS, tryLoad } from './facts.ts'
-import { type StatusDeps, status } from './status.ts'
+import { type StatusDeps, status, statusSchema } from './status.ts'
 
-const asInStatus = z.unknown().describe('As in GET /api/status.')
-const nullable = z.string().nullable()
 
 const overviewSchema = z.strictObject({
   time: z.string(),
-  status: z.looseObject({ overall: z.string() }).describe('The status, in short.'),
-  fleet: z
-    .looseObject({ devices: z.int() })
+  status: statusSchema
+    .pick({
+      ...{ version: true, overall: true, problems: true, sections: true },
+      ...{ upstreams: true, notices: true },
+    })
+    .describe('The status, in short.'),
+  fleet: summarySchema
     .nullable()
     .describe('As in GET /api/av-health/summary; null before the first snapshot.'),
   standing: z
     .strictObject({
-      asOf: nullable,
+      asOf: z.string().nullable(),
       counts: z
         .record(z.string(), z.int())
         .nullable()
         .describe('Devices on which something holds.'),
     })
     .nullable(),
-  open: asInStatus.describe('Open items by resource, as in GET /api/status.'),
-  runs: asInStatus.describe('The exports, as in GET /api/status.'),
-  waiting: asInStatus.describe('What waits to be delivered, as in GET /api/status.'),
+  open: statusSchema.shape.changes.describe('Open items by resource, as in GET /api/status.'),
+  runs: statusSchema.shape.avHealth.describe('The exports, as in GET /api/status.'),
+  waiting: statusSchema
+    .pick({ events: true, deliveries: true })
+    .describe('What waits to be delivered, as in GET /api/status.'),
 })
 
 /** One answer for a first screen: parts of other answers, made by the same code, so that they agree. */
@@ -52,13 +57,15 @@ export const overview = defineRoute<StatusDeps>()({
         return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
       }),
     ])
-    const { time, overall, problems, sections, notices, changes, avHealth, events, deliveries } =
-      body as Record<string, unknown>
+    const { time, changes, avHealth, events, deliveries, ...rest } = body as z.output<
+      typeof statusSchema
+    >
+    const { version, overall, problems, sections, upstreams, notices } = rest
     return {
       status: 200,
       body: {
         time,
-        status: { overall, problems, sections, notices },
+        status: { version, overall, problems, sections, upstreams, notices },
         fleet: fleet.value ?? null,
         standing: standing.value ?? null,
         open: changes,
