@@ -1,32 +1,32 @@
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { newAccountKey, startAzurite } from '../../local/azurite.ts'
 import { findBrowser } from './browser.ts'
 import { findViews } from './views.ts'
+import { startFilledApp } from './world.ts'
 
-/**
- * Writes a picture of every view, wide and narrow, light and dark, to `out/shots`: `npm run portal:shots [-- URL KEY]`.
- * Without an address it starts the app with a simulated fleet.
- */
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const folder = join(root, 'out/shots')
+/** Writes a picture of every view, wide and narrow, light and dark, to `out/shots`: `npm run portal:shots [-- text]`. */
+const folder = fileURLToPath(new URL('../../out/shots', import.meta.url))
 const widths = [390, 1280, 1920]
 const schemes = ['light', 'dark'] as const
+const [wanted = ''] = process.argv.slice(2)
 
-const found = await findBrowser()
-if (found.missing !== undefined) {
-  console.error(found.missing)
+const { browser, missing } = await findBrowser()
+if (!browser) {
+  console.error(missing)
   process.exit(1)
 }
-const { browser } = found
-const [givenUrl, givenKey = ''] = process.argv.slice(2)
-const served = givenUrl ? { url: givenUrl, key: givenKey, stop() {} } : await serve()
+const names = ['data', 'secrets']
+const azurite = await startAzurite({
+  accounts: Object.fromEntries(names.map((name) => [name, newAccountKey()])),
+})
+const accounts = names.map((name) => azurite.connectionString(name)) as [string, string]
+const stack = await startFilledApp({ devices: 5000, snapshots: 5, accounts })
 try {
-  const { url, key } = served
-  const views = await findViews(async (path) =>
-    (await fetch(`${url}/api/${path}`, { headers: { 'x-functions-key': key } })).json(),
+  const { url } = stack.host
+  const views = (await findViews(async (path) => (await stack.get(path)).body)).filter((view) =>
+    view.includes(wanted),
   )
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
@@ -35,48 +35,27 @@ try {
       const viewport = { width, height: width < 600 ? 844 : 900 }
       const context = await browser.newContext({ locale: 'en-US', colorScheme, viewport })
       const page = await context.newPage()
+      const shoot = async (view: string) => {
+        const name = view.replaceAll(/[^\w-]+/g, '_').slice(0, 50)
+        await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)))
+        await page.screenshot({
+          path: join(folder, `${name}-${width}-${colorScheme}.png`),
+          fullPage: true,
+        })
+      }
       await page.goto(`${url}/api/portal`)
-      const name = (view: string) =>
-        join(folder, `${view.replaceAll(/[^\w-]+/g, '_').slice(0, 50)}-${width}-${colorScheme}.png`)
-      await page.screenshot({ path: name('key') })
-      await page.goto(`${url}/api/portal#key=${encodeURIComponent(key)}`)
+      await shoot('key')
+      await page.goto(`${url}/api/portal#key=${encodeURIComponent(stack.keys.function)}`)
       for (const view of views) {
         await page.goto(`${url}/api/portal#/${view}`)
-        await page.locator('article[aria-busy=false], main.key').first().waitFor()
-        await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)))
-        await page.screenshot({ path: name(view), fullPage: true })
+        await page.locator('article[aria-busy=false]').waitFor()
+        await shoot(view)
       }
       await context.close()
     }
   console.log(`${views.length} views in ${folder}`)
 } finally {
-  served.stop()
   await browser.close()
-}
-
-/** Starts the app with a data folder of its own; answers when it serves. */
-async function serve() {
-  const data = mkdtempSync(join(tmpdir(), 'relay-shots-'))
-  const child = spawn(
-    process.execPath,
-    [join(root, 'local/start.ts'), '--port', '0', '--data', data],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  let text = ''
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', (chunk) => {
-      text += chunk
-      if (text.includes('Ctrl-C stops')) resolve()
-    })
-    child.on('exit', (code) => reject(new Error(`npm start ended with ${code}: ${text}`)))
-  })
-  const [, url = '', key = ''] = /(http\S+)\/api\/portal#key=(\S+)/.exec(text) ?? []
-  return {
-    url,
-    key: decodeURIComponent(key),
-    stop() {
-      child.kill('SIGTERM')
-      child.on('exit', () => rmSync(data, { recursive: true, force: true }))
-    },
-  }
+  await stack.stop()
+  await azurite.stop()
 }
