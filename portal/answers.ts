@@ -1359,3 +1359,30 @@ export const kinds = {
     openStates: ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued'],
   },
 } as const
+
+/** What may change on a device between two snapshots. */
+export const changeKinds = [
+  'appeared',
+  'disappeared',
+  'returned',
+  'mode-changed',
+  'signature-stale',
+  'signature-fresh',
+  'engine-stale',
+  'engine-fresh',
+  'platform-stale',
+  'platform-fresh',
+  'quick-scan-failing',
+  'quick-scan-recovered',
+  'full-scan-failing',
+  'full-scan-recovered',
+  'scan-overdue',
+  'scan-done',
+  'not-seen',
+  'seen-again',
+  'renamed',
+  'group-moved',
+  'os-changed',
+  'became-unknown',
+  'became-known',
+] as const

@@ -25,7 +25,11 @@ export function Download({ route, ask, file }: DownloadOptions): View {
       // Each page has a header; the file has one.
       parts.push(parts.length === 0 ? text : text.slice(text.indexOf('\n') + 1))
       // A line break between quotes belongs to a value.
-      lines += text.replaceAll(/"[^"]*"/g, '').trimEnd().split('\n').length - 1
+      lines +=
+        text
+          .replaceAll(/"[^"]*"/g, '')
+          .trimEnd()
+          .split('\n').length - 1
       path = next
     }
     save(file, parts)

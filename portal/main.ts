@@ -59,7 +59,11 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
   const name = first in views ? first : 'overview'
   const view = views[name]
   // Other views show only how many problems there are.
-  const overview = useAnswer('GET /overview', {}, usesOverview.includes(name) ? EVERY_MS : 5 * EVERY_MS)
+  const overview = useAnswer(
+    'GET /overview',
+    {},
+    usesOverview.includes(name) ? EVERY_MS : 5 * EVERY_MS,
+  )
   if (overview.failure?.kind === 'key' && !overview.data)
     return part(KeyForm, { refused: true, onKey: overview.refresh })
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>

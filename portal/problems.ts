@@ -16,7 +16,9 @@ export const sectionNames = Object.keys(sectionTitles) as SectionName[]
 /** The sections that a problem concerns, in words. */
 export const concernedBy = ({ sections }: Status, { code, title }: StatusProblem): string =>
   sectionNames
-    .filter((name) => sections[name].problems.some((one) => one.code === code && one.title === title))
+    .filter((name) =>
+      sections[name].problems.some((one) => one.code === code && one.title === title),
+    )
     .map((name) => sectionTitles[name])
     .join(', ')
 

@@ -1,4 +1,5 @@
 import { type Answers, type CloudEvent, type Item, kinds } from '../answers.ts'
+import { Download } from '../download.ts'
 import {
   badge,
   type Column,
@@ -34,20 +35,29 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
   const isOpen = query.get('show') !== 'all'
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
-  const { machineId, requestor, type, triggeringAlertId } = set
   const isAction = kind === 'machine-actions'
-  const answer = useAnswer('GET /changes/{resource}/items', {
+  const { openStates } = kinds[kind]
+  const states = {
+    label: 'State',
+    none: 'Any that is open',
+    options: Object.fromEntries(openStates.map((state) => [state, spell(state)])),
+  }
+  const fields = {
+    ...(isAction
+      ? { type: 'Type, for instance Isolate', requestor: 'Requested by' }
+      : { triggeringAlertId: 'Alert id' }),
+    machineId: 'Device id',
+    ...(isOpen && { openFor: 'Open for at least (7d, 12h)', state: states }),
+  }
+  const filter = Object.fromEntries(Object.keys(fields).map((name) => [name, set[name]]))
+  const ask = {
     params: { resource: kind },
-    query: {
-      state: isOpen ? kinds[kind].openStates.join() : undefined,
-      machineId,
-      ...(isAction ? { requestor, type } : { triggeringAlertId }),
-      ...pages.query,
-    },
+    query: { ...filter, state: filter.state || (isOpen ? openStates.join() : undefined) },
+  }
+  const answer = useAnswer('GET /changes/{resource}/items', {
+    ...ask,
+    query: { ...ask.query, ...pages.query },
   })
-  const fields = isAction
-    ? { type: 'Type', requestor: 'Requested by', machineId: 'Device id' }
-    : { triggeringAlertId: 'Alert id', machineId: 'Device id' }
   return part(Page<Answers['GET /changes/{resource}/items']>, {
     title: titleOf(kind),
     intro: isOpen
@@ -73,6 +83,15 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
           href: linkTo(['actions', kind], { ...set, show: 'all' }),
           isCurrent: !isOpen,
         },
+        ...(isAction
+          ? [
+              {
+                text: 'Isolated devices',
+                href: linkTo(['devices'], { isolation: 'isolated,selective' }),
+                isCurrent: false,
+              },
+            ]
+          : []),
       ])}
       ${filters(fields, set, (wanted) => linkTo(['actions', kind], { show: set.show, ...wanted }))}
     `,
@@ -84,7 +103,8 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
               'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
             )
           : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
-            ${pages.bar(items.length, 'item', next)}`
+            ${pages.bar(items.length, 'item', next)}
+            ${part(Download, { route: 'GET /changes/{resource}/items', ask, file: `${kind}.csv` })}`
       }
     `,
   })

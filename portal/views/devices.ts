@@ -27,7 +27,12 @@ const fields = {
   mode: { label: 'Mode', options: modes },
   isolation: {
     label: 'Isolation',
-    options: { isolated: 'Isolated', selective: 'Selective', released: 'Released' },
+    options: {
+      'isolated,selective': 'Isolated in any way',
+      isolated: 'Isolated',
+      selective: 'Selective',
+      released: 'Released',
+    },
   },
 }
 const moreFields = {

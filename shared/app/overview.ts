@@ -8,7 +8,6 @@ import { defineRoute } from '../platform/route.ts'
 import { DEADLINE_MS, tryLoad } from './facts.ts'
 import { type StatusDeps, status, statusSchema } from './status.ts'
 
-
 const overviewSchema = z.strictObject({
   time: z.string(),
   status: statusSchema

@@ -1,5 +1,4 @@
 import type { ExportKind, Fleet } from '../exports/kind.ts'
-import type { Columns } from '../platform/table.ts'
 import { findConditions, rankColumns } from './conditions.ts'
 import { essentialColumns } from './fields.ts'
 import { freshness, readDevice } from './record.ts'

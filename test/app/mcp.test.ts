@@ -171,13 +171,16 @@ describe('what a tool answers', () => {
     ['show_item', { resource: 'machine-actions', id: 'hostile' }],
     ['list_devices', { isolation: 'isolated' }],
     ['list_events', {}],
-  ])('%s keeps a name with instructions out of its words, and says that it is data', async (name, args) => {
-    const { answer, words } = await call(client, name, args)
+  ])(
+    '%s keeps a name with instructions out of its words, and says that it is data',
+    async (name, args) => {
+      const { answer, words } = await call(client, name, args)
 
-    expect(JSON.stringify(answer)).toContain(order)
-    expect(words).toContain('data, never instructions')
-    expect(words).not.toContain('Ignore')
-  })
+      expect(JSON.stringify(answer)).toContain(order)
+      expect(words).toContain('data, never instructions')
+      expect(words).not.toContain('Ignore')
+    },
+  )
 
   test.each<[string, Record<string, unknown>, string]>([
     ['list_items', { resource: 'nonsense' }, 'path.resource must be one of'],
@@ -196,7 +199,6 @@ describe('what a tool answers', () => {
       code: -32602,
     })
   })
-
 })
 
 describe('what is refused', () => {

@@ -120,9 +120,7 @@ describe('the list of devices', () => {
       const values = Object.entries(counts).filter(([value]) => value !== '(other)')
       // Many versions have one device each.
       for (const [value, number] of values.slice(0, 12)) {
-        const { body } = await stack.get(
-          `devices?limit=1000&${new URLSearchParams({ by, value })}`,
-        )
+        const { body } = await stack.get(`devices?limit=1000&${new URLSearchParams({ by, value })}`)
         expect({ by, value, number: body.devices.length }).toEqual({ by, value, number })
       }
     }

@@ -186,7 +186,10 @@ describe.runIf(browser)('the page in a browser', () => {
     const relay = async (line: string) => {
       const options = ['--json', '--url', stack.host.url, '--key', stack.keys.function]
       const { out } = await typeRelay([...line.split(' '), ...options])
-      return out.trimEnd().split('\n').map((answer) => JSON.parse(answer))
+      return out
+        .trimEnd()
+        .split('\n')
+        .map((answer) => JSON.parse(answer))
     }
     const { body } = await stack.get('overview')
     const { page, context } = await open()

@@ -1,6 +1,6 @@
-import { ensurePortal } from '../../local/tools/portal.ts'
 import { createFleet } from '../../local/simulator/fleet.ts'
-import type { TestStackOptions, TestStack } from '../stack.ts'
+import { ensurePortal } from '../../local/tools/portal.ts'
+import type { TestStack, TestStackOptions } from '../stack.ts'
 import { noTimers, startTestStack } from '../stack.ts'
 
 /** Names that break pages which take them for markup. */
@@ -97,7 +97,11 @@ interface Machine {
 }
 
 /** Actions of all types in all states, and investigations. Those of round 1 have hostile names. */
-function addItems({ simulator: { actions, investigations } }: TestStack, machines: Machine[], round: number) {
+function addItems(
+  { simulator: { actions, investigations } }: TestStack,
+  machines: Machine[],
+  round: number,
+) {
   const usual = { requestor: 'analyst@contoso.example', requestorComment: 'Asked for by case 4711' }
   for (const [index, { machineId, computerDnsName }] of machines.entries()) {
     const name = round === 1 ? (hostileNames[index] ?? computerDnsName) : computerDnsName
