@@ -3,11 +3,14 @@ import uPlot from 'uplot'
 /** A line by its name, with a value a day; null where there is none. */
 export interface Line {
   name: string
+  /** As the bars have it: what is bad, what is not known. */
+  tone: 'bad' | 'quiet' | ''
   values: (number | null)[]
 }
 
 const styleOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name)
-const colours = ['--accent', '--bad', '--good', '--warn', '--muted', '--info']
+const tones = { bad: '--warn', quiet: '--muted' }
+const colours = ['--accent', '--good', '--violet', '--teal', '--text']
 
 /** Draws lines over days into an element; the answer removes the chart. The table beside it says the same. */
 export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): () => void {
@@ -18,9 +21,9 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
       height: 240,
       series: [
         {},
-        ...lines.map(({ name }, index) => ({
+        ...lines.map(({ name, tone }, index) => ({
           label: name,
-          stroke: styleOf(colours[index % colours.length] ?? '--accent'),
+          stroke: styleOf(tone ? tones[tone] : (colours[index % colours.length] ?? '--accent')),
           width: 2,
           // The form, not only the colour, tells lines apart.
           dash: index < 3 ? [] : [6, 4],
@@ -35,7 +38,8 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
         },
         { ...axis, size: 60 },
       ],
-      scales: { x: { time: true } },
+      // From zero: else a small change looks like a large one.
+      scales: { x: { time: true }, y: { range: (_chart, _least, most) => [0, most * 1.05 || 1] } },
       cursor: { y: false },
     },
     [days.map((day) => Date.parse(day) / 1000), ...lines.map(({ values }) => values)],

@@ -62,6 +62,10 @@ export function wordOf(dimension: string, value: string): string {
   return words[value] ?? usualWords[value] ?? (bad ? spell(value) : value)
 }
 
+/** How a value is to be taken. */
+export const toneOf = (dimension: string, value: string): 'bad' | 'quiet' | '' =>
+  value === '(unknown)' ? 'quiet' : dimensions[dimension]?.bad?.[value] ? 'bad' : ''
+
 /** The list of the devices that are counted under a value, the worst first where there is that order. */
 export function listOf(dimension: string, value: string): string | undefined {
   if (value === '(other)') return undefined

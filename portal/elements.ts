@@ -158,17 +158,21 @@ const staleNotice = (at: number, { title, detail, fix }: Failure) =>
 
 /** The call behind a view, to be copied into a terminal. */
 export function CurlLine({ line }: { line: string }): View {
-  const [copied, setCopied] = useState(false)
+  const [text, setText] = useState('Copy')
   const copy = async () => {
-    await navigator.clipboard?.writeText(line).catch(() => undefined)
-    setCopied(true)
-    setTimeout(() => setCopied(false), 2000)
+    // There is no clipboard where the page came by http from another machine.
+    const isCopied = await navigator.clipboard?.writeText(line).then(
+      () => true,
+      () => false,
+    )
+    setText(isCopied ? 'Copied' : 'Copy it by hand')
+    setTimeout(() => setText('Copy'), 2000)
   }
   return html`<details class="curl">
     <summary>The same from a terminal</summary>
     <div>
       <code tabindex="0">${line}</code>
-      <button type="button" onClick=${copy}>${copied ? 'Copied' : 'Copy'}</button>
+      <button type="button" onClick=${copy}>${text}</button>
     </div>
     <p class="muted">Put your function key into the variable <code>KEY</code> first.</p>
   </details>`

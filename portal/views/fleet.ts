@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { dimensions, listOf, wordOf } from '../conditions.ts'
+import { dimensions, listOf, toneOf, wordOf } from '../conditions.ts'
 import { badge, empty, Page, section, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -59,7 +59,7 @@ function bars({ counts, devices }: Summary): Content {
 const MOST = 8
 
 function group(dimension: string, found: Record<string, number>, devices: number): Content {
-  const { title = dimension, bad = {} } = dimensions[dimension] ?? {}
+  const { title = dimension } = dimensions[dimension] ?? {}
   const entries = Object.entries(found)
   const rest = entries.slice(MOST).reduce((sum, [, number]) => sum + number, 0)
   const shown = entries.slice(0, MOST)
@@ -75,11 +75,10 @@ function group(dimension: string, found: Record<string, number>, devices: number
         ${shown.map(([value, number]) => {
           const href = listOf(dimension, value)
           const word = wordOf(dimension, value)
-          const tone = value === '(unknown)' ? 'quiet' : bad[value] ? 'bad' : ''
           return html`<tr>
             <th scope="row">
               ${href ? html`<a href=${href}>${word}</a>` : word}
-              <span class=${`bar ${tone}`} aria-hidden="true">
+              <span class=${`bar ${toneOf(dimension, value)}`} aria-hidden="true">
                 <span style=${{ width: `${(100 * number) / Math.max(devices, 1)}%` }}></span>
               </span>
             </th>
