@@ -1,4 +1,4 @@
-import type { Answers, Scan, ScanAnswer } from '../answers.ts'
+import type { Scan, ScanAnswer } from '../answers.ts'
 import {
   badge,
   type Column,
@@ -16,6 +16,7 @@ import { type Loaded, ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { useSlices } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { count, span, spell } from '../words.ts'
+import { Definition, Definitions, tones } from './definitions.ts'
 
 /** What can be looked up, with the fields of its form. */
 const lookups = {
@@ -46,11 +47,11 @@ export function Scans({ place }: ViewProps): View {
       { action: 'Look up' },
     )}
   `
+  if (lookup === 'definition')
+    return id ? part(Definition, { key: id, id, controls }) : part(Definitions, { controls })
   if (!id)
     return part(Page<string>, { title: 'Scans', answer: notAsked, controls, show: () => hint })
-  return lookup === 'definition'
-    ? part(Definition, { key: id, id, controls })
-    : part(OneScan, { key: `${id} ${run}`, source: lookup, id, run, controls })
+  return part(OneScan, { key: `${id} ${run}`, source: lookup, id, run, controls })
 }
 
 const notAsked: Loaded<string> = {
@@ -112,19 +113,6 @@ function definitionLink({ source, definitionId: id }: Scan): Content | undefined
   return source === 'defender'
     ? html`<a href=${linkTo(['scans', 'definition'], { id })}>${id}</a>`
     : id
-}
-
-const tones: Record<Scan['state'], Tone> = {
-  completed: 'good',
-  imported: 'good',
-  partial: 'warn',
-  failed: 'bad',
-  canceled: 'quiet',
-  running: 'info',
-  paused: 'quiet',
-  pending: 'info',
-  'never-run': 'quiet',
-  unknown: 'warn',
 }
 
 const claims: Record<Scan['completeness']['kind'], [Tone, string]> = {
@@ -193,53 +181,3 @@ function Targets({ scan }: { scan: Scan }): View {
   )
   return html`${table('Targets', columns, shown)} ${bar('target')}`
 }
-
-type DefinitionAnswer = Answers['GET /scan-history/defender/definitions/{id}']
-
-function Definition({ id, controls }: Pick<ScanProps, 'id' | 'controls'>): View {
-  const answer = useAnswer('GET /scan-history/defender/definitions/{id}', { params: { id } }, ONCE)
-  return part(Page<DefinitionAnswer>, {
-    title: answer.data?.definition?.name ?? 'Scan definition',
-    answer,
-    controls,
-    show: ({ definition, sessions, next }) => html`
-      ${
-        definition
-          ? facts([
-              ['Active', definition.isActive === null ? null : definition.isActive ? 'yes' : 'no'],
-              ['No new session', definition.reason ?? undefined],
-              [
-                'Every',
-                definition.intervalInHours === null ? null : `${definition.intervalInHours} h`,
-              ],
-              ['Kind', definition.scanType],
-              ['Targets', definition.targets?.join(', ') ?? null],
-              ['Scanner', definition.scanner?.machineName ?? null],
-              ['Made by', definition.createdBy],
-            ])
-          : empty('Defender does not list this definition any more; its sessions are still here.')
-      }
-      ${section(
-        'Sessions',
-        sessions.length === 0
-          ? empty('It has no session.')
-          : html`${table('Sessions, newest first', sessionColumns, sessions)}
-            ${next !== null && html`<p class="muted">There are older ones: the API answers them page by page.</p>`}`,
-      )}
-    `,
-  })
-}
-
-const sessionColumns: Column<Scan>[] = [
-  {
-    head: 'Started',
-    cell: ({ id, startedAt }) =>
-      html`<a href=${linkTo(['scans', 'session'], { id })}>${when(startedAt, id)}</a>`,
-  },
-  { head: 'State', cell: ({ state }) => badge(tones[state], spell(state)) },
-  {
-    head: 'Targets',
-    kind: 'number',
-    cell: (scan) => (scan.counts.targets === null ? 'not known' : count(scan.counts.targets)),
-  },
-]
