@@ -1,6 +1,6 @@
 import type { Answers } from '../answers.ts'
 import { conditions } from '../conditions.ts'
-import { badge, empty, facts, Page, section, table, when } from '../elements.ts'
+import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { ONCE, useAnswer } from '../load.ts'
@@ -76,31 +76,60 @@ function standing({ standing: one }: DeviceAnswer): Content {
   </div>`
 }
 
-function health({ machineId, avHealth: { snapshot, device, firstSeenAt } }: DeviceAnswer): Content {
-  if (!device) return empty('The current snapshot has no row of this device.')
-  const {
-    avModeName,
-    computerDnsName: _name,
-    machineId: _id,
-    ...rest
-  } = device as Record<string, unknown>
-  const isTime = (name: string, value: unknown) =>
-    /Time(?:stamp)?$/.test(name) && typeof value === 'string'
-  return html`<div class="panel">
-    ${facts([
-      ['Mode', modeBadge(typeof avModeName === 'string' ? avModeName : null)],
-      ...Object.entries(rest)
-        .filter(([, value]) => value !== null && typeof value !== 'object')
-        .map(([name, value]): [string, Content] => [
-          spell(name),
-          isTime(name, value) ? when(String(value)) : String(value),
-        ]),
-      ['Snapshot', when(snapshot?.generatedTime)],
-      ['First seen', when(firstSeenAt)],
-      ['Machine id', machineId],
-    ])}
-  </div>`
+type Values = Record<string, unknown>
+
+const textOf = (values: Values, name: string) => {
+  const value = values[name]
+  return value === null || value === undefined || value === '' ? null : String(value)
 }
+
+function health({ machineId, avHealth }: DeviceAnswer): Content {
+  const { snapshot, firstSeenAt, conditions: found } = avHealth
+  const device = avHealth.device as Values | null
+  if (!device) return empty('The current snapshot has no row of this device.')
+  const text = (name: string) => textOf(device, name)
+  const time = (name: string) => when(text(name))
+  return html`<div class="panel">
+      ${facts([
+        ['Mode', modeBadge(text('avModeName'))],
+        ['System', [text('osPlatform'), text('osVersion')].filter(Boolean).join(' ')],
+        ['Device group', text('rbacGroupName')],
+        ['Last seen', time('lastSeenTime')],
+        ['Cloud protection', text('cloudProtectionState')],
+        ['Platform expires', time('avPlatformExpirationTime')],
+        ['Snapshot', when(snapshot?.generatedTime)],
+        ['In snapshots since', when(firstSeenAt)],
+        ['Machine id', machineId],
+      ])}
+    </div>
+    ${table('What is installed', partColumns(device, found ?? []), ['Signature', 'Engine', 'Platform'])}
+    ${table('Last scans', scanColumns(device), ['quick', 'full', 'custom'])}`
+}
+
+function partColumns(device: Values, found: string[]): Column<string>[] {
+  const time = (name: string) => when(textOf(device, name))
+  const state = (part: string) => {
+    // Old signatures are stale even where the device reports otherwise.
+    if (found.includes(`${part.toLowerCase()}-stale`)) return badge('warn', 'stale')
+    const flag = textOf(device, `avIs${part}UpToDate`)
+    return flag === 'true' ? 'up to date' : flag === 'false' ? badge('warn', 'stale') : 'not known'
+  }
+  return [
+    { head: 'Part', cell: (part) => (part === 'Signature' ? 'Signatures' : part) },
+    { head: 'State', cell: state },
+    { head: 'Version', cell: (part) => textOf(device, `av${part}Version`) ?? '–' },
+    { head: 'Published', cell: (part) => time(`av${part}PublishTime`) },
+    { head: 'Updated', kind: 'wide', cell: (part) => time(`av${part}UpdateTime`) },
+    { head: 'Ring', kind: 'wide', cell: (part) => textOf(device, `av${part}Ring`) ?? '–' },
+  ]
+}
+
+const scanColumns = (device: Values): Column<string>[] => [
+  { head: 'Scan', cell: (kind) => `${spell(kind)} scan` },
+  { head: 'Result', cell: (kind) => textOf(device, `${kind}ScanResult`) ?? 'not known' },
+  { head: 'At', cell: (kind) => when(textOf(device, `${kind}ScanTime`)) },
+  { head: 'Error', kind: 'wide', cell: (kind) => textOf(device, `${kind}ScanError`) ?? '–' },
+]
 
 type Change = DeviceAnswer['avHealth']['lastChanges'][number]
 

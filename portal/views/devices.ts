@@ -107,26 +107,18 @@ const modeTones: Record<string, Tone> = { active: 'good', passive: 'info', disab
 export const modeBadge = (mode: string | null): Content =>
   badge(modeTones[mode ?? ''] ?? 'quiet', mode ? (modes[mode] ?? spell(mode)) : 'Unknown')
 
-/** `false` is bad, `unknown` is not good: what is not known is said. */
-const upToDate = (
-  flag: string | null | undefined,
-  published: string | null | undefined,
-): Content => {
-  const age = published ? span(secondsSince(published)) : ''
-  if (flag === 'true') return html`<span class="nowrap">up to date <small>${age}</small></span>`
-  return flag === 'false'
-    ? html`<span class="nowrap">${badge('warn', 'stale')} <small>${age}</small></span>`
-    : 'not known'
+/** What the device reports, and how old its signatures are: they may be stale by their age alone. */
+const signatures = ({ avHealth }: Row): Content => {
+  const { avIsSignatureUpToDate: flag, avSignaturePublishTime: published } = avHealth ?? {}
+  const age = published && html` <small>${span(secondsSince(published))} old</small>`
+  const state = flag === 'false' ? badge('warn', 'stale') : flag === 'true' ? '' : 'not known'
+  return html`<span class="nowrap">${state}${age}</span>`
 }
 
 const columns: Column<Row>[] = [
   { head: 'System', kind: 'wide', cell: ({ avHealth }) => avHealth?.osPlatform ?? '–' },
   { head: 'Mode', cell: ({ avHealth }) => modeBadge(avHealth?.avModeName ?? null) },
-  {
-    head: 'Signatures',
-    cell: ({ avHealth }) =>
-      upToDate(avHealth?.avIsSignatureUpToDate, avHealth?.avSignaturePublishTime),
-  },
+  { head: 'Signatures', cell: signatures },
   {
     head: 'Quick scan',
     kind: 'wide',
