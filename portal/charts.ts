@@ -12,8 +12,18 @@ const styleOf = (name: string) => getComputedStyle(document.documentElement).get
 const tones = { bad: '--warn', quiet: '--muted' }
 const colours = ['--accent', '--good', '--violet', '--teal', '--text']
 
+const dayNames = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  timeZone: 'UTC',
+})
+const dayText = (ms: number) => dayNames.format(ms)
+
 /** Draws lines over days into an element; the answer removes the chart. The table beside it says the same. */
 export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): () => void {
+  const strokes = lines.map(({ tone }, index) =>
+    styleOf(tone ? tones[tone] : (colours[index % colours.length] ?? '--accent')),
+  )
   const axis = { stroke: styleOf('--muted'), grid: { stroke: styleOf('--line'), width: 1 } }
   const chart = new uPlot(
     {
@@ -21,9 +31,9 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
       height: 240,
       series: [
         {},
-        ...lines.map(({ name, tone }, index) => ({
+        ...lines.map(({ name }, index) => ({
           label: name,
-          stroke: styleOf(tone ? tones[tone] : (colours[index % colours.length] ?? '--accent')),
+          stroke: strokes[index],
           width: 2,
           // The form, not only the colour, tells lines apart.
           dash: index < 3 ? [] : [6, 4],
@@ -31,13 +41,12 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
         })),
       ],
       axes: [
-        {
-          ...axis,
-          values: (_chart, ticks) =>
-            ticks.map((tick) => new Date(tick * 1000).toISOString().slice(5, 10)),
-        },
+        { ...axis, values: (_chart, ticks) => ticks.map((tick) => dayText(tick * 1000)) },
         { ...axis, size: 60 },
       ],
+      // Room for the last point. The numbers are in the table.
+      padding: [8, 16, 0, 0],
+      legend: { live: false, markers: { fill: (_chart, index) => strokes[index - 1] ?? '' } },
       // From zero: else a small change looks like a large one.
       scales: { x: { time: true }, y: { range: (_chart, _least, most) => [0, most * 1.05 || 1] } },
       cursor: { y: false },

@@ -114,7 +114,13 @@ const storyLink = (item: Item, text: string) =>
   html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>
     <small class="narrow">${deviceOf(item)}</small>`
 
-const deviceOf = ({ computerDnsName, machineId }: Item) => computerDnsName ?? machineId ?? '–'
+const deviceOf = ({ computerDnsName, machineId }: Item): string =>
+  computerDnsName ?? machineId ?? 'an unknown device'
+
+const deviceLink = (item: Item): Content =>
+  item.machineId
+    ? html`<a href=${linkTo(['devices', item.machineId])}>${deviceOf(item)}</a>`
+    : deviceOf(item)
 
 const actionColumns: Column<Item>[] = [
   { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
@@ -127,7 +133,7 @@ const investigationColumns: Column<Item>[] = [
 ]
 
 const columns: Column<Item>[] = [
-  { head: 'Device', kind: 'wide', cell: deviceOf },
+  { head: 'Device', kind: 'wide', cell: deviceLink },
   { head: 'State', cell: (item) => stateBadge(item) },
   {
     head: 'Open for',
@@ -161,7 +167,7 @@ function Story({ kind, id }: { kind: Kind; id: string }): View {
     show: ({ item, events }) => html`
       <p class="headline">
         ${item.type ? spell(item.type) : item.id}
-        <span class="muted"> on </span>${item.computerDnsName ?? item.machineId ?? 'an unknown device'}
+        <span class="muted"> on </span>${deviceLink(item)}
       </p>
       ${facts([
         ['State', stateBadge(item)],
@@ -221,7 +227,7 @@ function timeline(events: CloudEvent[]): Content {
       return html`<li class=${terminal ? 'end' : ''}>
         <strong>${spell(kind)}</strong>
         ${to && html` ${from ? `${spell(from)} → ` : ''}${spell(to)}`}
-        <div class="muted">${when(event.time)}, seen ${when(event.detectedat)}</div>
+        <div class="muted">${when(event.time)}, detected ${when(event.detectedat)}</div>
       </li>`
     })}
   </ol>`

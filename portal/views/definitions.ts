@@ -111,9 +111,16 @@ export function Definition({ id, controls }: { id: string; controls: Content }):
 
 const sessionColumns: Column<Scan>[] = [
   {
-    head: 'Started',
-    cell: ({ id, startedAt }) =>
-      html`<a href=${linkTo(['scans', 'session'], { id })}>${when(startedAt, id)}</a>`,
+    head: 'Session',
+    // Without the id of the session there is nothing to look up.
+    cell: ({ run }) =>
+      run?.id
+        ? html`<a href=${linkTo(['scans', 'session'], { id: run.id })}>${run.id}</a>`
+        : 'Defender gives no id',
+  },
+  {
+    head: 'Last scanned',
+    cell: ({ startedAt, lastScannedAt }) => when(lastScannedAt ?? startedAt),
   },
   { head: 'State', cell: ({ state }) => badge(tones[state], spell(state)) },
   {

@@ -1,5 +1,6 @@
-import type { Answers, Delivery, SubscriptionReport } from '../answers.ts'
+import type { Answers, Delivery, Failure, SubscriptionReport } from '../answers.ts'
 import {
+  ago,
   badge,
   type Column,
   empty,
@@ -53,13 +54,18 @@ const tones: Record<SubscriptionReport['state'], Tone> = {
 const health = ({ state, pausedUntil }: SubscriptionReport): Content =>
   html`${badge(tones[state], state)}${pausedUntil && html` ${badge('warn', 'paused')}`}`
 
+const failureText = (failure: Failure | null, none = 'none'): Content =>
+  failure ? html`${failure.status} ${failure.reason} <small>${ago(failure.at)}</small>` : none
+
 const columns: Column<SubscriptionReport>[] = [
   {
     head: 'Receiver',
     cell: ({ id, callbackHost, description }) =>
-      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>${description && html`<div class="muted">${description}</div>`}`,
+      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>
+        <div class="muted">${description ?? id}</div>`,
   },
   { head: 'Health', cell: health },
+  { head: 'Last failure', kind: 'wide', cell: ({ lastFailure }) => failureText(lastFailure) },
   { head: 'Pending', kind: 'number', cell: ({ pending }) => count(pending) },
   { head: 'Dead', kind: 'number', cell: ({ dead }) => count(dead) },
   {
@@ -82,12 +88,7 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
         ['Why it is disabled', one.disabledReason ?? undefined],
         ['Paused until', one.pausedUntil ? when(one.pausedUntil) : undefined],
         ['Last delivered', when(one.lastDeliveredAt, 'never')],
-        [
-          'Last failure',
-          one.lastFailure
-            ? html`${one.lastFailure.status} ${one.lastFailure.reason}, ${when(one.lastFailure.at)}`
-            : 'none',
-        ],
+        ['Last failure', failureText(one.lastFailure)],
         ['Failures in a row', count(one.consecutiveFailures)],
         ['Pending', count(one.pending)],
         ['Dead letters', count(one.dead)],
@@ -198,6 +199,6 @@ const deliveryColumns: Column<Delivery>[] = [
   {
     head: 'Last answer',
     kind: 'wide',
-    cell: ({ last }) => (last ? html`${last.status} ${last.reason}, ${when(last.at)}` : '–'),
+    cell: ({ last }) => failureText(last, '–'),
   },
 ]

@@ -17,10 +17,16 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
   const answer = useAnswer('GET /devices/{machineId}', { params: { machineId: id } })
   return part(Page<DeviceAnswer>, {
     title: answer.data?.computerDnsName ?? id,
+    intro: html`<code>${id}</code>`,
     up: { href: linkTo(['devices']), text: 'Devices' },
     answer,
     show: (device) => html`
-      ${wrong(device)} ${section('Machine actions', standing(device))}
+      ${wrong(device)}
+      ${section(
+        'Machine actions',
+        standing(device),
+        html`<a href=${linkTo(['actions', 'machine-actions'], { show: 'all', machineId: id })}>All of them</a>`,
+      )}
       ${section('Antivirus health', health(device))}
       ${section(
         'History',
@@ -49,11 +55,15 @@ function wrong({ avHealth: { conditions: found, goneSince, snapshot } }: DeviceA
     : html`<p class="badges">${found.map((name) => badge('warn', conditions[name] ?? spell(name)))}</p>`
 }
 
+/** Unknown is not free: nothing that is stored says it. */
+const said = (one: Parameters<typeof holds>[0]) =>
+  html`${holds(one)}${one.state === 'unknown' && html` <small>no stored action says it</small>`}`
+
 function standing({ standing: one }: DeviceAnswer): Content {
   return html`<div class="panel">
     ${facts([
-      ['Isolation', holds(one.isolation)],
-      ['Code execution', holds(one.codeExecution)],
+      ['Isolation', said(one.isolation)],
+      ['Code execution', said(one.codeExecution)],
       [
         'Last antivirus scan',
         one.lastScan ? html`${one.lastScan.scope} ${when(one.lastScan.since)}` : null,
@@ -83,7 +93,7 @@ const textOf = (values: Values, name: string) => {
   return value === null || value === undefined || value === '' ? null : String(value)
 }
 
-function health({ machineId, avHealth }: DeviceAnswer): Content {
+function health({ avHealth }: DeviceAnswer): Content {
   const { snapshot, firstSeenAt, conditions: found } = avHealth
   const device = avHealth.device as Values | null
   if (!device) return empty('The current snapshot has no row of this device.')
@@ -98,8 +108,7 @@ function health({ machineId, avHealth }: DeviceAnswer): Content {
         ['Cloud protection', text('cloudProtectionState')],
         ['Platform expires', time('avPlatformExpirationTime')],
         ['Snapshot', when(snapshot?.generatedTime)],
-        ['In snapshots since', when(firstSeenAt)],
-        ['Machine id', machineId],
+        ['In snapshots since', firstSeenAt ? when(firstSeenAt) : undefined],
       ])}
     </div>
     ${table('What is installed', partColumns(device, found ?? []), ['Signature', 'Engine', 'Platform'])}

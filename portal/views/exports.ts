@@ -16,7 +16,7 @@ import { useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
-import { count, plural, span } from '../words.ts'
+import { count, exact, plural, relative, span } from '../words.ts'
 
 type RunList = Answers['GET /av-health/exports']
 
@@ -74,7 +74,9 @@ const stateOf = ({ state, guard }: ExportRunSummary): Content =>
 const columns: Column<ExportRunSummary>[] = [
   {
     head: 'Started',
-    cell: (run) => html`<a href=${linkTo(['exports', run.runId])}>${when(run.startedAt)}</a>`,
+    cell: ({ runId, startedAt }) =>
+      html`<a href=${linkTo(['exports', runId])}>${relative(startedAt)}</a>
+        <div class="muted">${exact(startedAt)}</div>`,
   },
   { head: 'State', cell: stateOf },
   { head: 'Devices', kind: 'number', cell: ({ counts }) => count(counts.written) },

@@ -36,14 +36,18 @@ function changed({ changes }: Summary): Content {
   const kinds = Object.entries(changes.counts)
   if (kinds.length === 0)
     return html`<p class="muted">${states[changes.state] ?? 'Nothing changed since the one before.'}</p>`
+  // What got worse comes first.
+  const sorted = kinds.toSorted(([a], [b]) => Number(worse.test(b)) - Number(worse.test(a)))
   return html`<p class="badges">
     <span>Since the one before:</span>
-    ${kinds.map(
+    ${sorted.map(
       ([kind, number]) =>
-        html`<a href=${linkTo(['changes'], { kind })}>${badge('info', `${count(number)} ${spell(kind).toLowerCase()}`)}</a>`,
+        html`<a href=${linkTo(['changes'], { kind })}>${badge(worse.test(kind) ? 'warn' : 'quiet', `${count(number)} ${spell(kind).toLowerCase()}`)}</a>`,
     )}
   </p>`
 }
+
+const worse = /(?:stale|failing|overdue|not-seen|disappeared|disabled)$/
 
 function bars({ counts, devices }: Summary): Content {
   if (!counts) return empty('The values of this snapshot were not counted.')

@@ -53,16 +53,28 @@ const severityTones = { error: 'bad', warning: 'warn', notice: 'info' } as const
 
 function problemItem(problem: StatusProblem, where: string): Content {
   const { title, fix, since, cause, severity, consequences } = problem
+  const place = placeOf(title)
   return html`<li class=${severityTones[severity]}>
     <p class="where">
       ${[spell(severity), where].filter(Boolean).join(' · ')}
-      ${since && html` <span>since ${when(since)}</span>`}
+      ${since && html` · since ${when(since)}`}
     </p>
     <h2>${title}</h2>
-    <p><strong>Cause:</strong> ${cause}</p>
+    ${!title.includes(cause) && html`<p><strong>Cause:</strong> ${cause}</p>`}
     ${consequences.map((one) => html`<p>${one}</p>`)}
     <p><strong>What to do:</strong> ${fix}</p>
+    ${place && html`<p><a href=${place.href}>${place.text}</a></p>`}
   </li>`
+}
+
+/** The view of the run or subscription that a problem names: what is to be done can be done there. */
+function placeOf(title: string): { href: string; text: string } | undefined {
+  const [run] = /\b\d{14}[a-z]{4}\b/.exec(title) ?? []
+  if (run) return { href: linkTo(['exports', run]), text: 'Open this run' }
+  const [subscription] = /\bsub_\w+/.exec(title) ?? []
+  return subscription
+    ? { href: linkTo(['deliveries', subscription]), text: 'Open this subscription' }
+    : undefined
 }
 
 function notices({ notices: found }: Status): Content {
@@ -75,6 +87,7 @@ function notices({ notices: found }: Status): Content {
 function attention({ fleet, standing }: OverviewAnswer): Content {
   const of = (dimension: string, value: string) =>
     fleet?.counts ? (fleet.counts[dimension]?.[value] ?? 0) : null
+  const whole = fleet && html` <small>of ${count(fleet.devices)}</small>`
   const numbers: [name: string, value: number | null, query: Record<string, string>][] = [
     ['Isolated now', standing?.counts?.isolated ?? null, { isolation: 'isolated' }],
     ['Antivirus disabled', of('mode', 'disabled'), { condition: 'disabled' }],
@@ -90,7 +103,7 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
           ${
             value === null
               ? html`<span class="none">not known</span>`
-              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>`
+              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>${whole}`
           }
         </dd>
       </div>`,
@@ -174,7 +187,8 @@ const flowFacts: Record<SectionName, (overview: OverviewAnswer) => Content> = {
       Object.entries(status.upstreams).map(([name, report]) => [
         spell(name),
         report
-          ? html`${upstreamBadge(report.state)} ${when(report.lastOkAt, 'no answer yet')}`
+          ? html`${upstreamBadge(report.state)}
+              <div>${when(report.lastOkAt, 'no answer yet')}</div>`
           : missing,
       ]),
     )

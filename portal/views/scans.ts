@@ -159,7 +159,6 @@ const targetColumns: Column<Target>[] = [
   },
   {
     head: 'Findings',
-    kind: 'number',
     cell: ({ severities }) => (severities ? severityText(severities) : '–'),
   },
 ]

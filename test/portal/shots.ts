@@ -11,6 +11,8 @@ const folder = fileURLToPath(new URL('../../out/shots', import.meta.url))
 const widths = [390, 1280, 1920]
 const schemes = ['light', 'dark'] as const
 const [wanted = ''] = process.argv.slice(2)
+/** Of a long list the first rows are enough. */
+const MAX_HEIGHT = 1800
 
 const { browser, missing } = await findBrowser()
 if (!browser) {
@@ -22,7 +24,12 @@ const azurite = await startAzurite({
   accounts: Object.fromEntries(names.map((name) => [name, newAccountKey()])),
 })
 const accounts = names.map((name) => azurite.connectionString(name)) as [string, string]
-const stack = await startFilledApp({ devices: 5000, snapshots: 5, accounts })
+const stack = await startFilledApp({
+  devices: 5000,
+  snapshots: 5,
+  schedules: { AV_HEALTH_SCHEDULE: '0 0 6 * * *' },
+  accounts,
+})
 try {
   const { url } = stack.host
   const views = (await findViews(async (path) => (await stack.get(path)).body)).filter((view) =>
@@ -38,8 +45,10 @@ try {
       const shoot = async (view: string) => {
         const name = view.replaceAll(/[^\w-]+/g, '_').slice(0, 50)
         await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)))
+        const height = await page.evaluate<number>('document.documentElement.scrollHeight')
         await page.screenshot({
           path: join(folder, `${name}-${width}-${colorScheme}.png`),
+          clip: { x: 0, y: 0, width, height: Math.min(height, MAX_HEIGHT) },
           fullPage: true,
         })
       }

@@ -1,3 +1,5 @@
+import { sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+
 /** The addresses of all views; those of one thing are made from what the app has. */
 export async function findViews(get: (path: string) => Promise<unknown>): Promise<string[]> {
   const first = async (path: string, list: string, id: string) => {
@@ -14,10 +16,6 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
   })
   const { subscriptions } = (await get('subscriptions')) as { subscriptions: { id: string }[] }
   const definition = await first('scan-history/defender/definitions?limit=1', 'definitions', 'id')
-  const [last] = definition
-  const session = last
-    ? await first(`scan-history/defender/definitions/${last}`, 'sessions', 'id')
-    : []
   const device = await first('devices?limit=1&condition=signature-stale', 'devices', 'machineId')
   const held = await first('devices?limit=1&isolation=isolated', 'devices', 'machineId')
   return [
@@ -42,7 +40,7 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
     ...subscriptions.map(({ id }) => `deliveries/${id}`),
     'scans',
     'scans/definition',
-    ...session.map((id) => `scans/session?id=${id}`),
+    `scans/session?id=${sampleSessions[1]}`,
     'scans/tenable?id=101',
     ...definition.map((id) => `scans/definition?id=${id}`),
     'budgets',

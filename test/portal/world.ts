@@ -19,6 +19,8 @@ interface WorldOptions {
   devices: number
   /** One a day. */
   snapshots: number
+  /** Without these each timer is called by the test alone. */
+  schedules?: Record<string, string>
   accounts?: TestStackOptions['accounts']
 }
 
@@ -26,11 +28,11 @@ interface WorldOptions {
  * The app with something of everything: snapshots of a fleet, the last run stopped by a guard; actions on its devices,
  * investigations; receivers that take events, fail and are gone; scans.
  */
-export async function startFilledApp({ devices, snapshots, accounts }: WorldOptions) {
+export async function startFilledApp({ devices, snapshots, schedules, accounts }: WorldOptions) {
   await ensurePortal()
   const fleetOf = (size: number, at: Date) =>
     createFleet({ size, files: 4, badLines: 3, generatedTime: at.toISOString() })
-  const stack = await startTestStack({ env: noTimers, fleet: { size: 0 }, accounts })
+  const stack = await startTestStack({ env: schedules ?? noTimers, fleet: { size: 0 }, accounts })
   const publish = async (size: number) => {
     stack.simulator.setFleet(fleetOf(size, stack.clock.now()))
     const { body } = await stack.post('av-health/exports')
