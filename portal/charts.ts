@@ -9,7 +9,7 @@ export interface Line {
 }
 
 const styleOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name)
-const tones = { bad: '--warn', quiet: '--muted' }
+const tones = { bad: '--amber', quiet: '--muted' }
 const colours = ['--accent', '--good', '--violet', '--teal', '--text']
 
 const dayNames = new Intl.DateTimeFormat('en-GB', {
@@ -21,8 +21,9 @@ const dayText = (ms: number) => dayNames.format(ms)
 
 /** Draws lines over days into an element; the answer removes the chart. The table beside it says the same. */
 export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): () => void {
-  const strokes = lines.map(({ tone }, index) =>
-    styleOf(tone ? tones[tone] : (colours[index % colours.length] ?? '--accent')),
+  let used = 0
+  const strokes = lines.map(({ tone }) =>
+    styleOf(tone ? tones[tone] : (colours[used++ % colours.length] ?? '--accent')),
   )
   const axis = { stroke: styleOf('--muted'), grid: { stroke: styleOf('--line'), width: 1 } }
   const chart = new uPlot(

@@ -36,8 +36,8 @@ export const facts = (entries: [name: string, value: Content | undefined][]) =>
 export interface Column<T> {
   head: string
   cell(row: T): Content
-  /** `number` is aligned right; `wide` is left out on a narrow screen. */
-  kind?: 'number' | 'wide' | 'wide number'
+  /** `number` is aligned right; `free` is text of any length; `wide` is left out on a narrow screen. */
+  kind?: 'number' | 'free' | 'wide' | 'wide number' | 'wide free'
 }
 
 /** A table whose first column names the row. */

@@ -47,7 +47,7 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
       ? { type: 'Type, for instance Isolate', requestor: 'Requested by' }
       : { triggeringAlertId: 'Alert id' }),
     machineId: 'Device id',
-    ...(isOpen && { openFor: 'Open for at least (7d, 12h)', state: states }),
+    ...(isOpen && { openFor: 'Open for (7d, 12h)', state: states }),
   }
   const filter = Object.fromEntries(Object.keys(fields).map((name) => [name, set[name]]))
   const ask = {
@@ -124,7 +124,7 @@ const deviceLink = (item: Item): Content =>
 
 const actionColumns: Column<Item>[] = [
   { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
-  { head: 'Requested by', kind: 'wide', cell: ({ requestor }) => requestor ?? '–' },
+  { head: 'Requested by', kind: 'wide free', cell: ({ requestor }) => requestor ?? '–' },
 ]
 
 const investigationColumns: Column<Item>[] = [
@@ -133,7 +133,7 @@ const investigationColumns: Column<Item>[] = [
 ]
 
 const columns: Column<Item>[] = [
-  { head: 'Device', kind: 'wide', cell: deviceLink },
+  { head: 'Device', kind: 'wide free', cell: deviceLink },
   { head: 'State', cell: (item) => stateBadge(item) },
   {
     head: 'Open for',
@@ -203,7 +203,7 @@ function commands({ commands: found }: Item): Content {
           head: 'State',
           cell: ({ status }) => badge(status === 'Failed' ? 'bad' : 'quiet', status ?? 'unknown'),
         },
-        { head: 'Error', cell: ({ error }) => error ?? '–' },
+        { head: 'Error', kind: 'free', cell: ({ error }) => error ?? '–' },
       ],
       found,
     ),

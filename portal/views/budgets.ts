@@ -47,11 +47,16 @@ function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream):
   `
 }
 
-const left = (value: number | null) => (value === null ? 'no limit known' : count(value))
+const left = (value: number | null) => (value === null ? 'not known' : count(value))
 
 const columns: Column<[name: string, budget: Budget]>[] = [
-  { head: 'Routes', cell: ([name]) => html`<code>${name}</code>` },
-  { head: 'Left this minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
-  { head: 'Left this hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
-  { head: 'Stopped until', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },
+  {
+    head: 'Routes',
+    cell: ([name, { stoppedUntil }]) =>
+      html`<code>${name}</code>
+        ${stoppedUntil && html`<div class="narrow">stopped until ${when(stoppedUntil)}</div>`}`,
+  },
+  { head: 'This minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
+  { head: 'This hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
+  { head: 'Stopped until', kind: 'wide', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },
 ]

@@ -58,8 +58,12 @@ const columns: Column<ChangeList['changes'][number]>[] = [
     cell: ({ machineId, computerDnsName }) =>
       html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>`,
   },
-  { head: 'What', cell: ({ kind }) => spell(kind) },
-  { head: 'From → to', kind: 'wide', cell: ({ from, to }) => valuesText(from, to) },
+  {
+    head: 'What',
+    cell: ({ kind, from, to }) =>
+      html`${spell(kind)}<div class="narrow muted">${valuesText(from, to)}</div>`,
+  },
+  { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
   { head: 'Snapshot', cell: ({ at }) => when(at) },
 ]
 

@@ -17,7 +17,7 @@ import { ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
-import { count, plural } from '../words.ts'
+import { count, plural, spell } from '../words.ts'
 
 /** Subscriptions with the state of their deliveries, or one of them. */
 export function Deliveries({ place }: ViewProps): View {
@@ -65,7 +65,7 @@ const columns: Column<SubscriptionReport>[] = [
         <div class="muted">${description ?? id}</div>`,
   },
   { head: 'Health', cell: health },
-  { head: 'Last failure', kind: 'wide', cell: ({ lastFailure }) => failureText(lastFailure) },
+  { head: 'Last failure', kind: 'wide free', cell: ({ lastFailure }) => failureText(lastFailure) },
   { head: 'Pending', kind: 'number', cell: ({ pending }) => count(pending) },
   { head: 'Dead', kind: 'number', cell: ({ dead }) => count(dead) },
   {
@@ -80,9 +80,9 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
   return part(Page<SubscriptionReport>, {
     title: answer.data?.callbackHost ?? 'Subscription',
     up: { href: linkTo(['deliveries']), text: 'Deliveries' },
+    intro: answer.data?.description ?? undefined,
     answer,
     show: (one) => html`
-      ${one.description && html`<p class="intro">${one.description}</p>`}
       ${facts([
         ['Health', health(one)],
         ['Why it is disabled', one.disabledReason ?? undefined],
@@ -192,13 +192,13 @@ const deliveryTones: Record<Delivery['state'], Tone> = {
 }
 
 const deliveryColumns: Column<Delivery>[] = [
-  { head: 'Event', cell: ({ stream, seq }) => `${stream} ${count(seq)}` },
+  { head: 'Event', cell: ({ stream, seq }) => `${spell(stream)} ${count(seq)}` },
   { head: 'State', cell: ({ state }) => badge(deliveryTones[state], state) },
   { head: 'Attempts', kind: 'number', cell: ({ attempt }) => count(attempt) },
   { head: 'Next attempt', kind: 'wide', cell: ({ nextAttemptAt }) => when(nextAttemptAt) },
   {
     head: 'Last answer',
-    kind: 'wide',
+    kind: 'wide free',
     cell: ({ last }) => failureText(last, '–'),
   },
 ]

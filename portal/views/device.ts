@@ -137,7 +137,7 @@ const scanColumns = (device: Values): Column<string>[] => [
   { head: 'Scan', cell: (kind) => `${spell(kind)} scan` },
   { head: 'Result', cell: (kind) => textOf(device, `${kind}ScanResult`) ?? 'not known' },
   { head: 'At', cell: (kind) => when(textOf(device, `${kind}ScanTime`)) },
-  { head: 'Error', kind: 'wide', cell: (kind) => textOf(device, `${kind}ScanError`) ?? '–' },
+  { head: 'Error', kind: 'wide free', cell: (kind) => textOf(device, `${kind}ScanError`) ?? '–' },
 ]
 
 type Change = DeviceAnswer['avHealth']['lastChanges'][number]
@@ -170,7 +170,7 @@ function History({ id, version }: { id: string; version: number }): View {
           [
             { head: 'Snapshot', cell: ({ at }) => when(at) },
             { head: 'What', cell: ({ kind }) => spell(kind) },
-            { head: 'From → to', kind: 'wide', cell: ({ from, to }) => valuesText(from, to) },
+            { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
           ],
           data.history,
         )

@@ -1,7 +1,7 @@
 import type { Answers } from '../answers.ts'
 import { conditions, dimensions, modes, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
-import { badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
+import { ago, badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
 import { filters } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -64,8 +64,8 @@ function List({ query }: { query: URLSearchParams }): View {
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
       <p class="muted asof">
-        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}. `}
-        ${asOf && html`Machine actions ${when(asOf)}.`}
+        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}`}
+        ${snapshot && asOf && ' · '} ${asOf && html`Machine actions ${when(asOf)}`}
       </p>
       ${
         devices.length === 0
@@ -111,19 +111,26 @@ export const modeBadge = (mode: string | null): Content =>
 const signatures = ({ avHealth }: Row): Content => {
   const { avIsSignatureUpToDate: flag, avSignaturePublishTime: published } = avHealth ?? {}
   const age = published && html` <small>${span(secondsSince(published))} old</small>`
-  const state = flag === 'false' ? badge('warn', 'stale') : flag === 'true' ? '' : 'not known'
+  const known = flag === 'true' ? !age && 'up to date' : 'not known'
+  const state = flag === 'false' ? badge('warn', 'stale') : known
   return html`<span class="nowrap">${state}${age}</span>`
 }
 
 const columns: Column<Row>[] = [
   { head: 'System', kind: 'wide', cell: ({ avHealth }) => avHealth?.osPlatform ?? '–' },
-  { head: 'Mode', cell: ({ avHealth }) => modeBadge(avHealth?.avModeName ?? null) },
-  { head: 'Signatures', cell: signatures },
+  {
+    head: 'Mode',
+    cell: (row) =>
+      html`${modeBadge(row.avHealth?.avModeName ?? null)}
+        <div class="narrow">${signatures(row)}</div>`,
+  },
+  { head: 'Signatures', kind: 'wide', cell: signatures },
   {
     head: 'Quick scan',
     kind: 'wide',
     cell: ({ avHealth }) =>
-      html`${avHealth?.quickScanResult ?? '–'} ${when(avHealth?.quickScanTime, '')}`,
+      html`${avHealth?.quickScanResult ?? '–'}
+        ${avHealth?.quickScanTime && html`<div class="muted">${ago(avHealth.quickScanTime)}</div>`}`,
   },
   { head: 'Last seen', kind: 'wide', cell: ({ avHealth }) => when(avHealth?.lastSeenTime) },
 ]

@@ -221,7 +221,7 @@ function rejected({ files }: ExportRun): Content {
       [
         { head: 'Place', cell: ({ file, line }) => `file ${file.number}, line ${count(line)}` },
         { head: 'Reason', cell: ({ reason }) => reason },
-        { head: 'Text', kind: 'wide', cell: ({ text }) => html`<code>${text}</code>` },
+        { head: 'Text', kind: 'wide free', cell: ({ text }) => html`<code>${text}</code>` },
       ],
       lines,
     ),

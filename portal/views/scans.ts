@@ -98,7 +98,10 @@ function OneScan({ source, id, run, controls }: ScanProps): View {
         ['Started', when(scan.startedAt)],
         ['Ended', when(scan.endedAt)],
         ['Last scanned', when(scan.lastScannedAt)],
-        ['Run', scan.run?.id ?? scan.run?.number?.toString() ?? undefined],
+        [
+          'Run',
+          scan.run?.id === scan.id ? undefined : (scan.run?.id ?? scan.run?.number ?? undefined),
+        ],
         ['Definition', definitionLink(scan)],
         ['Id', scan.id],
         ['Stored answer from', scan.cached ? when(scan.cached.at) : undefined],
@@ -132,14 +135,16 @@ function completeness({ completeness: { kind, reason, whereElse } }: Scan): Cont
 }
 
 /** A number that was not counted over everything is unknown, not zero. */
-const counts = ({ counts: found }: Scan): Content =>
+const counts = ({ source, counts: found }: Scan): Content =>
   html`<dl class="numbers">
-    ${Object.entries(found).map(
-      ([name, value]) => html`<div>
+    ${Object.entries(found)
+      .filter(([name]) => source === 'tenable' || !onlyTenable.includes(name))
+      .map(
+        ([name, value]) => html`<div>
         <dt>${spell(name)}</dt>
         <dd>${value === null ? html`<span class="none">not known</span>` : count(value)}</dd>
       </div>`,
-    )}
+      )}
   </dl>`
 
 type Target = NonNullable<Scan['targets']>[number]
@@ -165,6 +170,8 @@ const targetColumns: Column<Target>[] = [
 
 /** Tenable gives none of these. */
 const onlyDefender = ['State', 'Took']
+/** Sessions of Defender tell no findings. */
+const onlyTenable = ['Findings', 'critical', 'high', 'medium', 'low', 'info']
 
 const severityText = (found: NonNullable<Target['severities']>) =>
   Object.entries(found)
@@ -176,7 +183,7 @@ function Targets({ scan }: { scan: Scan }): View {
   if (scan.targets === null) return html`${empty('The source does not show the targets.')}`
   if (shown.length === 0) return html`${empty('The run has no targets.')}`
   const columns = targetColumns.filter(
-    ({ head }) => scan.source === 'defender' || !onlyDefender.includes(head),
+    ({ head }) => !(scan.source === 'defender' ? onlyTenable : onlyDefender).includes(head),
   )
   return html`${table('Targets', columns, shown)} ${bar('target')}`
 }

@@ -101,5 +101,12 @@ function Chart({ days, lines }: { days: string[]; lines: Line[] }): View {
       remove()
     }
   }, [content])
-  return html`<div class="chart panel" ref=${element} role="img" aria-label="A chart; the table below has its numbers"></div>`
+  return html`<div class="panel">
+    <div
+      class="chart"
+      ref=${element}
+      role="img"
+      aria-label="A chart; the table below has its numbers"
+    ></div>
+  </div>`
 }
