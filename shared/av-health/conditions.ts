@@ -1,6 +1,7 @@
+import { countedAs } from '../exports/rollups.ts'
 import type { Columns } from '../platform/table.ts'
 import { timeKey } from '../platform/time.ts'
-import { type DeviceState, signatureTime } from './transitions.ts'
+import { type DeviceState, dimensionsOf, signatureTime } from './transitions.ts'
 
 interface Condition {
   holds(state: DeviceState): boolean
@@ -49,6 +50,22 @@ export function findConditions(columns: Columns, state: DeviceState) {
       name,
       rank: (rankedBy && timeKey(columns[rankedBy(columns)])) || '0',
     }))
+}
+
+export const conditionsOf = (columns: Columns, state: DeviceState): ConditionName[] =>
+  findConditions(columns, state).map(({ name }) => name)
+
+/** Whether a device meets all of these conditions, and is counted under the value of the dimension `by`. */
+export function isInState(
+  columns: Columns,
+  state: DeviceState,
+  { conditions = [], by, value }: { conditions?: readonly string[]; by?: string; value?: string },
+): boolean {
+  const met: string[] = conditions.length > 0 ? conditionsOf(columns, state) : []
+  return (
+    conditions.every((one) => met.includes(one)) &&
+    (by === undefined || countedAs(dimensionsOf(columns, state)[by] ?? null) === value)
+  )
 }
 
 /** The column with the time of the newest scan of any kind. */

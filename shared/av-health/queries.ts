@@ -2,7 +2,6 @@ import { z } from 'zod'
 import type { ExportEngine } from '../exports/engine.ts'
 import { conditionPartitions, nameKey, partOf, stateRow } from '../exports/fleet-rows.ts'
 import { RUN_ID } from '../exports/names.ts'
-import { countedAs } from '../exports/rollups.ts'
 import type { Run } from '../exports/run-record.ts'
 import { bucketFor, bucketNames } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
@@ -14,7 +13,7 @@ import {
   scanRanges,
 } from '../platform/ordered-reads.ts'
 import { type Columns, isConflict, type Key, type Row } from '../platform/table.ts'
-import { type ConditionName, findConditions } from './conditions.ts'
+import { type ConditionName, conditionsOf, isInState } from './conditions.ts'
 import { osKind } from './fields.ts'
 import {
   currentRun,
@@ -24,13 +23,7 @@ import {
   unlessNoTable,
   viewSnapshot,
 } from './history.ts'
-import {
-  cutoffsAt,
-  type DeviceState,
-  dimensionsOf,
-  readState,
-  type Thresholds,
-} from './transitions.ts'
+import { cutoffsAt, readState, type Thresholds } from './transitions.ts'
 
 /** The columns of a device in a list. */
 export const listColumns = [
@@ -275,19 +268,6 @@ export function isWanted(columns: Columns, filter: DeviceFilter): boolean {
     (wanted === undefined || isName) &&
     // A device that was never seen passes no filter by time.
     (seenBefore === undefined || Date.parse(String(lastSeenTime ?? '')) < Date.parse(seenBefore))
-  )
-}
-
-const conditionsOf = (columns: Columns, state: DeviceState) =>
-  findConditions(columns, state).map(({ name }) => name)
-
-/** Whether a row meets the conditions of a filter, and is counted under its value. */
-function isInState(columns: Columns, state: DeviceState, filter: DeviceFilter): boolean {
-  const { conditions = [], by, value } = filter
-  const met: string[] = conditions.length > 0 ? conditionsOf(columns, state) : []
-  return (
-    conditions.every((one) => met.includes(one)) &&
-    (by === undefined || countedAs(dimensionsOf(columns, state)[by] ?? null) === value)
   )
 }
 
