@@ -20,6 +20,7 @@ const features = {
   'snapshots compared: transitions, conditions, names, histories, counts, their events': 58_100,
   'standing of devices, routes of the fleet, CSV, overview': 75_600,
   'the page, tools for assistants': 17_200,
+  'the devices behind each number of the fleet, an overview with types': 1_900,
 }
 
 /** What the house may be at most. */

@@ -52,7 +52,7 @@ export function findConditions(columns: Columns, state: DeviceState) {
     }))
 }
 
-export const conditionsOf = (columns: Columns, state: DeviceState): ConditionName[] =>
+export const conditionsOf = (columns: Columns, state: DeviceState): string[] =>
   findConditions(columns, state).map(({ name }) => name)
 
 /** Whether a device meets all of these conditions, and is counted under the value of the dimension `by`. */
@@ -61,7 +61,7 @@ export function isInState(
   state: DeviceState,
   { conditions = [], by, value }: { conditions?: readonly string[]; by?: string; value?: string },
 ): boolean {
-  const met: string[] = conditions.length > 0 ? conditionsOf(columns, state) : []
+  const met = conditions.length > 0 ? conditionsOf(columns, state) : []
   return (
     conditions.every((one) => met.includes(one)) &&
     (by === undefined || countedAs(dimensionsOf(columns, state)[by] ?? null) === value)
