@@ -180,11 +180,9 @@ function checkSort(sort: string, allowed: readonly string[]) {
 }
 
 function checkValue({ by, value }: FleetFilter) {
-  if ((by === undefined) !== (value === undefined))
-    throw invalidRequest([{ path: 'query.value', message: 'goes together with by' }])
-  // These are no devices of one value, so no list of them is true.
-  if (value === '(other)')
-    throw invalidRequest([{ path: 'query.value', message: 'must be one value' }])
+  // `(other)` is many values: what is among them is not stored.
+  if ((by === undefined) !== (value === undefined) || value === '(other)')
+    throw invalidRequest([{ path: 'query.value', message: 'must be one value of by' }])
 }
 
 function checkName(name: string | undefined) {
