@@ -45,9 +45,9 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
         { ...axis, values: (_chart, ticks) => ticks.map((tick) => dayText(tick * 1000)) },
         { ...axis, size: 60 },
       ],
-      // Room for the last point. The numbers are in the table.
+      // Room for the last point.
       padding: [8, 16, 0, 0],
-      legend: { live: false, markers: { fill: (_chart, index) => strokes[index - 1] ?? '' } },
+      legend: { show: false },
       // From zero: else a small change looks like a large one.
       scales: { x: { time: true }, y: { range: (_chart, _least, most) => [0, most * 1.05 || 1] } },
       cursor: { y: false },
@@ -55,6 +55,7 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
     [days.map((day) => Date.parse(day) / 1000), ...lines.map(({ values }) => values)],
     element,
   )
+  element.append(legendOf(lines, strokes))
   const resize = new ResizeObserver(() =>
     chart.setSize({ width: element.clientWidth, height: 240 }),
   )
@@ -62,5 +63,18 @@ export function drawTrend(element: HTMLElement, days: string[], lines: Line[]): 
   return () => {
     resize.disconnect()
     chart.destroy()
+    element.replaceChildren()
   }
+}
+
+/** The library's own is a table without cells. */
+function legendOf(lines: Line[], strokes: string[]): HTMLElement {
+  const legend = document.createElement('ul')
+  for (const [index, { name }] of lines.entries()) {
+    const item = document.createElement('li')
+    item.textContent = name
+    item.style.setProperty('--stroke', strokes[index] ?? '')
+    legend.append(item)
+  }
+  return legend
 }

@@ -64,11 +64,6 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
     {},
     usesOverview.includes(name) ? EVERY_MS : 5 * EVERY_MS,
   )
-  // On a narrow screen the menu is wider than the page.
-  useLayoutEffect(() => {
-    const current = document.querySelector('header.top [aria-current=page]')
-    current?.scrollIntoView({ block: 'nearest', inline: 'center' })
-  }, [name])
   if (overview.failure?.kind === 'key' && !overview.data)
     return part(KeyForm, { refused: true, onKey: overview.refresh })
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>

@@ -148,9 +148,7 @@ describe.runIf(browser)('the page in a browser', () => {
   test('is used with the keyboard alone: skip link, question, answer', async () => {
     const { page, context, complaints } = await open()
     await visit(page, `deliveries/${await idOf('tickets')}`)
-    await page.evaluate('document.activeElement.blur()')
-    await page.keyboard.press('Tab')
-    await page.keyboard.press('Enter')
+    await page.getByText('Skip to the content').press('Enter')
     expect(await page.evaluate('document.activeElement.id')).toBe('main')
     const button = page.getByRole('button', { name: 'Send a test event' }).first()
     for (let presses = 0; presses < 10 && !(await hasFocus(button)); presses++)
@@ -312,8 +310,14 @@ describe.runIf(browser)('the page in a browser', () => {
   })
 
   test('asks once a minute, not while it is hidden, and at once when it is seen again', async () => {
-    const { page, context } = await open()
-    await page.clock.install()
+    const { url } = stack.host
+    const { page, context } = await openPage(
+      browser as Browser,
+      url,
+      stack.keys.function,
+      /^$/,
+      (one) => one.clock.install(),
+    )
     await visit(page, 'overview')
     // From here on its time stands still but for what the test lets pass.
     await page.clock.pauseAt(Date.now() + 3_600_000)
