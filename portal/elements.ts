@@ -77,8 +77,8 @@ export const section = (title: string, content: Content, aside?: Content) =>
 export const empty = (text: string, more?: Content) =>
   html`<div class="empty"><p>${text}</p>${more && html`<p class="muted">${more}</p>`}</div>`
 
-export const failurePanel = ({ title, detail, fix }: Failure, retry?: () => void) =>
-  html`<div class="notice bad" role="alert">
+export const failurePanel = ({ kind, title, detail, fix }: Failure, retry?: () => void) =>
+  html`<div class=${`notice ${kind === 'no-snapshot-yet' ? 'info' : 'bad'}`} role="alert">
     <h2>${title}</h2>
     <p>${detail}</p>
     ${fix && html`<p><strong>What to do:</strong> ${fix}</p>`}

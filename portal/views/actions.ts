@@ -1,4 +1,4 @@
-import { type Answers, type CloudEvent, type Item, kinds } from '../answers.ts'
+import { type Answers, type ChangesReport, type CloudEvent, type Item, kinds } from '../answers.ts'
 import { Download } from '../download.ts'
 import {
   badge,
@@ -23,15 +23,27 @@ type Kind = keyof typeof kinds
 const titleOf = (kind: Kind) => spell(kinds[kind].title)
 
 /** Machine actions and investigations: those that are open, all that are stored, or the story of one. */
-export function Actions({ place }: ViewProps): View {
+export function Actions({ place, overview }: ViewProps): View {
   const [, kind = 'machine-actions', id] = place.path
   const known: Kind = kind in kinds ? (kind as Kind) : 'machine-actions'
   return id === undefined
-    ? part(Items, { key: known, kind: known, query: place.query })
+    ? part(Items, {
+        key: known,
+        kind: known,
+        query: place.query,
+        polled: overview.data?.open?.[known],
+      })
     : part(Story, { kind: known, id })
 }
 
-function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
+interface ItemsProps {
+  kind: Kind
+  query: URLSearchParams
+  /** Undefined while it is not known. */
+  polled: ChangesReport | undefined
+}
+
+function Items({ kind, query, polled }: ItemsProps): View {
   const isOpen = query.get('show') !== 'all'
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
@@ -98,10 +110,15 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
     show: ({ items, next }) => html`
       ${
         items.length === 0
-          ? empty(
-              isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
-              'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
-            )
+          ? polled?.baselineDone === false
+            ? empty(
+                'Defender has not been asked yet.',
+                'What is open is not known before the first poll.',
+              )
+            : empty(
+                isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
+                'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
+              )
           : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
             ${pages.bar(items.length, 'item', next)}
             ${part(Download, { route: 'GET /changes/{resource}/items', ask, file: `${kind}.csv` })}`

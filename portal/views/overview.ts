@@ -27,7 +27,7 @@ export function Overview({ overview: answer }: ViewProps): View {
     title: 'Overview',
     answer,
     show: (overview) => html`
-      ${headline(overview.status)} ${problems(overview.status)} ${attention(overview)}
+      ${headline(overview)} ${problems(overview.status)} ${attention(overview)}
       ${running(overview)}
       <div class="cards">${sectionNames.map((name) => flow(name, overview))}</div>
       ${upcoming(overview)} ${notices(overview.status)}
@@ -35,11 +35,24 @@ export function Overview({ overview: answer }: ViewProps): View {
   })
 }
 
-function headline({ overall, problems }: Status): Content {
-  if (overall === 'stopped') return html`<p class="headline warn">Nothing is set up yet</p>`
-  return problems.length === 0
-    ? html`<p class="headline good">No problem: every flow works</p>`
-    : html`<p class=${`headline ${toneOf(problems)}`}>${plural(problems.length, 'problem')}</p>`
+function headline(overview: OverviewAnswer): Content {
+  const { overall, problems } = overview.status
+  const [tone, text] =
+    overall === 'stopped'
+      ? ['warn', 'Nothing is set up yet']
+      : problems.length > 0
+        ? [toneOf(problems), plural(problems.length, 'problem')]
+        : sectionNames.some((name) => isNew[name](overview))
+          ? ['', 'No problem is known, but not everything has run yet']
+          : ['good', 'No problem: every flow works']
+  return html`<p class=${`headline ${tone}`}>${text}</p>`
+}
+
+/** Whether a flow has done nothing yet: that it has no problem says little. */
+const isNew: Record<SectionName, (overview: OverviewAnswer) => boolean> = {
+  changes: ({ open }) => open !== null && Object.values(open).every(({ lastPoll }) => !lastPoll),
+  avHealth: ({ runs }) => runs !== null && runs.lastRun === null,
+  scanHistory: () => false,
 }
 
 function problems(status: Status): Content {
@@ -61,7 +74,7 @@ function problemItem(problem: StatusProblem, where: string): Content {
     </p>
     <h2>${title}</h2>
     ${!title.includes(cause) && html`<p><strong>Cause:</strong> ${cause}</p>`}
-    ${consequences.map((one) => html`<p>${one}</p>`)}
+    ${consequences.length > 0 && html`<p class="muted">${consequences.join(' · ')}</p>`}
     <p><strong>What to do:</strong> ${fix}</p>
     ${place && html`<p><a href=${place.href}>${place.text}</a></p>`}
   </li>`
@@ -140,7 +153,9 @@ const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]>
 }
 
 function flow(name: SectionName, overview: OverviewAnswer): Content {
-  const [tone, word] = stateTones[overview.status.sections[name].state]
+  const { state } = overview.status.sections[name]
+  const [tone, word] =
+    state === 'ok' && isNew[name](overview) ? ['quiet' as const, 'Not run yet'] : stateTones[state]
   return html`<section class="card">
     <header>
       <h2><a href=${links[name]}>${sectionTitles[name]}</a></h2>

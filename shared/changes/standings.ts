@@ -98,8 +98,10 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
       return { asOf: at, devices: scan.found, next }
     },
 
-    /** How many devices hold what; null when there are too many to count. */
+    /** How many devices hold what; null before the first poll, and when there are too many to count. */
     async counts() {
+      const at = await asOf()
+      if (at === null) return { asOf: at, counts: null }
       const counts = { isolated: 0, selective: 0, restricted: 0, pending: 0 }
       let next: string | undefined
       for (let page = 0; page < MAX_COUNTED_PAGES; page++) {
@@ -113,9 +115,9 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
           if (pending.length > 0) counts.pending += 1
         }
         next = answer.next
-        if (next === undefined) return { asOf: await asOf(), counts }
+        if (next === undefined) return { asOf: at, counts }
       }
-      return { asOf: await asOf(), counts: null }
+      return { asOf: at, counts: null }
     },
   }
 }

@@ -55,6 +55,8 @@ export async function visit(page: Page, view: string): Promise<string> {
   const hash = JSON.stringify(`#/${view}`)
   await page.evaluate(`location.hash = ${hash}`)
   await page.locator(`article[data-address=${hash}][aria-busy=false]`).waitFor()
+  // What every view asks for is there too.
+  await page.locator('.session a').waitFor()
   const text = await page.locator('main').innerText()
   expect(text, view).not.toMatch(/\b(?:undefined|NaN|\[object|Invalid Date)\b/)
   return text

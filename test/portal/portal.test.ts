@@ -381,9 +381,11 @@ describe.runIf(browser)('every view has words for', () => {
     const text = await texts()
 
     for (const words of [
+      'not everything has run yet',
+      'Isolated now\nnot known',
       'not known before the first poll',
       'There is no snapshot yet',
-      'Nothing is open',
+      'Defender has not been asked yet',
       'There was no run yet',
       'Nobody subscribes',
       'Give the id of a scan',

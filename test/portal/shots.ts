@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { newAccountKey, startAzurite } from '../../local/azurite.ts'
+import { ensurePortal } from '../../local/tools/portal.ts'
 import { startTestStack, type TestStack } from '../stack.ts'
 import { findBrowser } from './browser.ts'
 import { findViews } from './views.ts'
@@ -35,6 +36,7 @@ const roots = ['overview', 'fleet', 'devices', 'actions', 'changes', 'exports', 
 
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
+await ensurePortal()
 try {
   const empty = await startTestStack({ accounts: accountsOf('empty') })
   await shootAll(empty, roots, 'empty ')
