@@ -8,13 +8,13 @@ import { defineRoute } from '../platform/route.ts'
 import { DEADLINE_MS, tryLoad } from './facts.ts'
 import { type StatusDeps, status, statusSchema } from './status.ts'
 
+const { version, overall, problems, sections, upstreams, notices } = statusSchema.shape
+const { changes, avHealth, events, deliveries } = statusSchema.shape
+
 const overviewSchema = z.strictObject({
   time: z.string(),
-  status: statusSchema
-    .pick({
-      ...{ version: true, overall: true, problems: true, sections: true },
-      ...{ upstreams: true, notices: true },
-    })
+  status: z
+    .strictObject({ version, overall, problems, sections, upstreams, notices })
     .describe('The status, in short.'),
   fleet: summarySchema
     .nullable()
@@ -28,10 +28,10 @@ const overviewSchema = z.strictObject({
         .describe('Devices on which something holds.'),
     })
     .nullable(),
-  open: statusSchema.shape.changes.describe('Open items by resource, as in GET /api/status.'),
-  runs: statusSchema.shape.avHealth.describe('The exports, as in GET /api/status.'),
-  waiting: statusSchema
-    .pick({ events: true, deliveries: true })
+  open: changes.describe('Open items by resource, as in GET /api/status.'),
+  runs: avHealth.describe('The exports, as in GET /api/status.'),
+  waiting: z
+    .strictObject({ events, deliveries })
     .describe('What waits to be delivered, as in GET /api/status.'),
 })
 

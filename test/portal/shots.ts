@@ -76,6 +76,8 @@ async function shootAll({ host: { url }, keys }: TestStack, views: string[], sta
         colorScheme,
         viewport,
       })
+      // A loaded machine is slow.
+      context.setDefaultTimeout(0)
       const page = await context.newPage()
       const shoot = async (view: string) => {
         const name = (state + view).replaceAll(/[^\w-]+/g, '_').slice(0, 50)
