@@ -3,7 +3,6 @@ import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { toProblem } from '../platform/error-responses.ts'
-import { RequestError } from '../platform/errors.ts'
 import { type IncomingRequest, readBody } from '../platform/request.ts'
 import { singleFlight } from '../platform/single-flight.ts'
 import { type HttpRoute, httpRoutes } from './http.ts'
@@ -38,9 +37,8 @@ export async function answerMcp(
     body = await readBody(request)
   } catch (error) {
     const problem = toProblem(error, context.invocationId, context.invocationId)
-    if (problem && error instanceof RequestError)
-      return { ...problem, headers: { ...problem.headers, ...safe } }
-    throw error
+    if (!problem) throw error
+    return { ...problem, headers: { ...problem.headers, ...safe } }
   }
   if (Array.isArray(body)) return refuse(400, 'Send one request at a time: a batch is not taken.')
   const loaded = await load()
