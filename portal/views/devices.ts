@@ -70,7 +70,15 @@ function List({ query }: { query: URLSearchParams }): View {
       ${
         devices.length === 0
           ? next === null
-            ? empty('No device fits.', 'Without a filter, every device of the snapshot is listed.')
+            ? isHeld && asOf === null
+              ? empty(
+                  'Defender has not been asked yet.',
+                  'What holds is not known before the first poll.',
+                )
+              : empty(
+                  'No device fits.',
+                  'Without a filter, every device of the snapshot is listed.',
+                )
             : empty(
                 'None on this page yet.',
                 'Much was read and nothing fits so far: go on with Next.',
