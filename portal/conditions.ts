@@ -1,5 +1,5 @@
 import { linkTo } from './session.ts'
-import { spell } from './words.ts'
+import { spell, systemName } from './words.ts'
 
 /** The conditions of a device in words; lists and bars name them the same. */
 export const conditions: Record<string, string> = {
@@ -59,6 +59,7 @@ const usualWords: Record<string, string> = {
 /** A value of a dimension in words. Names of systems, groups and versions stay as they are. */
 export function wordOf(dimension: string, value: string): string {
   const { words = {}, bad } = dimensions[dimension] ?? {}
+  if (dimension === 'os') return usualWords[value] ?? systemName(value)
   return words[value] ?? usualWords[value] ?? (bad ? spell(value) : value)
 }
 

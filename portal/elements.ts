@@ -20,6 +20,10 @@ export const when = (time: string | null | undefined, none = '–') =>
 export const ago = (time: string) =>
   html`<time datetime=${time} title=${exact(time)}>${relative(time)}</time>`
 
+/** The name of a device, which breaks at its dots. */
+export const hostName = (name: string): Content =>
+  name.split('.').map((part, index) => (index === 0 ? part : html`<wbr />.${part}`))
+
 /** Names and their values; undefined leaves an entry out. */
 export const facts = (entries: [name: string, value: Content | undefined][]) =>
   html`<dl class="facts">

@@ -59,6 +59,12 @@ export function exact(time: string): string {
   return `${year === years.format(now()) ? day : day.replace(',', ` ${year},`)} UTC`
 }
 
+/** `WindowsServer2012R2` → `Windows Server 2012 R2`; other systems stay as they are. */
+export const systemName = (os: string): string =>
+  os.replace(/^Windows(Server)?(\d+)(R2)?$/, (_, ...parts: unknown[]) =>
+    ['Windows', ...parts.slice(0, 3)].filter(Boolean).join(' '),
+  )
+
 export const secondsSince = (time: string) => (now() - Date.parse(time)) / 1000
 
 /** `machine-actions` → `Machine actions`, `PendingApproval` → `Pending approval`. */

@@ -5,6 +5,7 @@ import {
   type Column,
   empty,
   facts,
+  hostName,
   Page,
   section,
   type Tone,
@@ -136,7 +137,7 @@ const deviceOf = ({ computerDnsName, machineId }: Item): string =>
 
 const deviceLink = (item: Item): Content =>
   item.machineId
-    ? html`<a href=${linkTo(['devices', item.machineId])}>${deviceOf(item)}</a>`
+    ? html`<a href=${linkTo(['devices', item.machineId])}>${hostName(deviceOf(item))}</a>`
     : deviceOf(item)
 
 const actionColumns: Column<Item>[] = [

@@ -1,7 +1,7 @@
 import { type Answers, changeKinds } from '../answers.ts'
 import { dimensions, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
-import { type Column, empty, Page, table, when } from '../elements.ts'
+import { type Column, empty, hostName, Page, table, when } from '../elements.ts'
 import { filters } from '../filters.ts'
 import { html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -56,7 +56,7 @@ const columns: Column<ChangeList['changes'][number]>[] = [
   {
     head: 'Device',
     cell: ({ machineId, computerDnsName }) =>
-      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>`,
+      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>`,
   },
   {
     head: 'What',

@@ -6,7 +6,7 @@ import { type Content, html, part, type View } from '../html.ts'
 import { ONCE, useAnswer } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
-import { spell } from '../words.ts'
+import { spell, systemName } from '../words.ts'
 import { valuesText } from './changes.ts'
 import { holds, modeBadge } from './devices.ts'
 
@@ -102,7 +102,10 @@ function health({ avHealth }: DeviceAnswer): Content {
   return html`<div class="panel">
       ${facts([
         ['Mode', modeBadge(text('avModeName'))],
-        ['System', [text('osPlatform'), text('osVersion')].filter(Boolean).join(' ')],
+        [
+          'System',
+          [systemName(text('osPlatform') ?? ''), text('osVersion')].filter(Boolean).join(' '),
+        ],
         ['Device group', text('rbacGroupName')],
         ['Last seen', time('lastSeenTime')],
         ['Cloud protection', text('cloudProtectionState')],

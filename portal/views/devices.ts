@@ -1,13 +1,23 @@
 import type { Answers } from '../answers.ts'
 import { conditions, dimensions, modes, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
-import { ago, badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
+import {
+  ago,
+  badge,
+  type Column,
+  empty,
+  hostName,
+  Page,
+  type Tone,
+  table,
+  when,
+} from '../elements.ts'
 import { filters } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
-import { secondsSince, span, spell } from '../words.ts'
+import { secondsSince, span, spell, systemName } from '../words.ts'
 import { Device } from './device.ts'
 
 type DeviceList = Answers['GET /devices']
@@ -106,8 +116,8 @@ const nameColumn: Column<Row>[] = [
   {
     head: 'Device',
     cell: ({ machineId, computerDnsName, avHealth }) =>
-      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>
-        <small class="narrow">${avHealth?.osPlatform}</small>`,
+      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>
+        <small class="narrow">${systemName(avHealth?.osPlatform ?? '')}</small>`,
   },
 ]
 
@@ -125,12 +135,12 @@ const signatures = ({ avHealth }: Row): Content => {
 }
 
 const columns: Column<Row>[] = [
-  { head: 'System', kind: 'wide', cell: ({ avHealth }) => avHealth?.osPlatform ?? '–' },
+  { head: 'System', kind: 'wide', cell: ({ avHealth }) => systemName(avHealth?.osPlatform ?? '–') },
   {
     head: 'Mode',
     cell: (row) =>
       html`${modeBadge(row.avHealth?.avModeName ?? null)}
-        <div class="narrow">${signatures(row)}</div>`,
+        <div class="narrow">signatures: ${signatures(row)}</div>`,
   },
   { head: 'Signatures', kind: 'wide', cell: signatures },
   {

@@ -22,7 +22,7 @@ describe.runIf(browser)('the page in a browser', () => {
   let stack: TestStack
   let views: string[]
   beforeAll(async () => {
-    stack = await startFilledApp({ devices: DEVICES, snapshots: 2 })
+    stack = await startFilledApp({ snapshots: [DEVICES / 10, DEVICES] })
     views = await findViews(async (path) => (await stack.get(path)).body)
   })
   afterAll(() => stack.stop())

@@ -43,8 +43,7 @@ try {
   await empty.stop()
 
   const filled = await startFilledApp({
-    devices: 5000,
-    snapshots: 5,
+    snapshots: Array(5).fill(5000),
     schedules: { AV_HEALTH_SCHEDULE: '0 0 6 * * *' },
     accounts: accountsOf('filled'),
   })

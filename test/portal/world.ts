@@ -16,9 +16,8 @@ const DAY_MS = 24 * 3_600_000
 const HOUR_MS = 3_600_000
 
 interface WorldOptions {
-  devices: number
-  /** One a day. */
-  snapshots: number
+  /** The devices of each snapshot, one a day. */
+  snapshots: number[]
   /** Without these each timer is called by the test alone. */
   schedules?: Record<string, string>
   accounts?: TestStackOptions['accounts']
@@ -28,7 +27,7 @@ interface WorldOptions {
  * The app with something of everything: snapshots of a fleet, the last run stopped by a guard; actions on its devices,
  * investigations; receivers that take events, fail and are gone; scans.
  */
-export async function startFilledApp({ devices, snapshots, schedules, accounts }: WorldOptions) {
+export async function startFilledApp({ snapshots, schedules, accounts }: WorldOptions) {
   await ensurePortal()
   const fleetOf = (size: number, at: Date) =>
     createFleet({ size, files: 4, badLines: 3, generatedTime: at.toISOString() })
@@ -42,9 +41,9 @@ export async function startFilledApp({ devices, snapshots, schedules, accounts }
   addItems(stack, machines, 0)
   await poll(stack)
   await subscribe(stack)
-  for (let day = 1; day <= snapshots; day++) {
+  for (const [day, devices] of snapshots.entries()) {
+    if (day > 0) stack.clock.advance(DAY_MS)
     await publish(devices)
-    if (day < snapshots) stack.clock.advance(DAY_MS)
   }
   addItems(stack, machines, 1)
   await poll(stack)
@@ -52,7 +51,7 @@ export async function startFilledApp({ devices, snapshots, schedules, accounts }
   addItems(stack, machines, 2)
   await poll(stack)
   // A guard stops it: most devices are missing.
-  await publish(devices / 2)
+  await publish((snapshots.at(-1) ?? 0) / 10)
   return stack
 }
 
