@@ -245,7 +245,8 @@ function timeline(events: CloudEvent[]): Content {
       return html`<li class=${terminal ? 'end' : ''}>
         <strong>${spell(kind)}</strong>
         ${to && html` ${from ? `${spell(from)} → ` : ''}${spell(to)}`}
-        <div class="muted">${when(event.time)}, detected ${when(event.detectedat)}</div>
+        <div class="muted">${when(event.time)}</div>
+        <div class="muted">detected ${when(event.detectedat)}</div>
       </li>`
     })}
   </ol>`

@@ -129,7 +129,7 @@ function partColumns(device: Values, found: string[]): Column<string>[] {
   return [
     { head: 'Part', cell: (part) => (part === 'Signature' ? 'Signatures' : part) },
     { head: 'State', cell: state },
-    { head: 'Version', cell: (part) => textOf(device, `av${part}Version`) ?? '–' },
+    { head: 'Version', kind: 'wide', cell: (part) => textOf(device, `av${part}Version`) ?? '–' },
     { head: 'Published', cell: (part) => time(`av${part}PublishTime`) },
     { head: 'Updated', kind: 'wide', cell: (part) => time(`av${part}UpdateTime`) },
     { head: 'Ring', kind: 'wide', cell: (part) => textOf(device, `av${part}Ring`) ?? '–' },
