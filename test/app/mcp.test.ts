@@ -18,8 +18,11 @@ beforeAll(async () => {
   await stack.runToEnd(runId)
   for (let id = 0; id < 120; id++)
     stack.simulator.actions.put({ id: `action-${id}`, status: 'Pending' })
+  await stack.post('changes/machine-actions/check')
+  // After the first poll, so that events tell of it.
   stack.simulator.actions.put({
     id: 'hostile',
+    machineId: 'f'.repeat(40),
     status: 'Succeeded',
     type: 'Isolate',
     scope: 'Full',
@@ -33,6 +36,9 @@ beforeAll(async () => {
   subscription = made.body.id
   secret = made.body.secret
   await stack.post('changes/machine-actions/check')
+  await expect
+    .poll(async () => (await stack.get(`subscriptions/${subscription}`)).body.lastFailure?.status)
+    .toBe(500)
   stack.simulator.scans.tenable.put({ id: 900, runs: [{ hosts: 230 }] })
 })
 afterAll(() => stack.stop())
@@ -119,7 +125,7 @@ describe.each(['legacy', 'auto'] as const)('a client with the negotiation %s', (
     ]
     const text = JSON.stringify([tools, answers])
     expect(secrets.filter((one) => text.includes(one))).toEqual([])
-    // Answers that tell of the failing receiver and of the hostile device are among these.
+    // The answers about the failing receiver and the hostile device are among these.
     expect(text).toContain('500')
     expect(text).toContain(order)
   })
