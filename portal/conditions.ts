@@ -64,7 +64,7 @@ export function wordOf(dimension: string, value: string): string {
 }
 
 /** How a value is to be taken. */
-export const toneOf = (dimension: string, value: string): 'bad' | 'quiet' | '' =>
+export const valueTone = (dimension: string, value: string): 'bad' | 'quiet' | '' =>
   value === '(unknown)' ? 'quiet' : dimensions[dimension]?.bad?.[value] ? 'bad' : ''
 
 /** The list of the devices that are counted under a value, the worst first where there is that order. */

@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { dimensions, listOf, toneOf, wordOf } from '../conditions.ts'
+import { dimensions, listOf, valueTone, wordOf } from '../conditions.ts'
 import { badge, empty, Page, section, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -82,7 +82,7 @@ function group(dimension: string, found: Record<string, number>, devices: number
           return html`<tr>
             <th scope="row">
               ${href ? html`<a href=${href}>${word}</a>` : word}
-              <span class=${`bar ${toneOf(dimension, value)}`} aria-hidden="true">
+              <span class=${`bar ${valueTone(dimension, value)}`} aria-hidden="true">
                 <span style=${{ width: `${(100 * number) / Math.max(devices, 1)}%` }}></span>
               </span>
             </th>

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks'
 import type { Answers } from '../answers.ts'
 import type { Line } from '../charts.ts'
-import { dimensions, toneOf, wordOf } from '../conditions.ts'
+import { dimensions, valueTone, wordOf } from '../conditions.ts'
 import { empty, table } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { html, part, type View } from '../html.ts'
@@ -55,7 +55,7 @@ function Shown({ trend: { by, days } }: { trend: TrendAnswer }): View {
     .slice(0, MOST)
   const lines = names.map((name) => ({
     name: wordOf(by, name),
-    tone: toneOf(by, name),
+    tone: valueTone(by, name),
     values: days.map(({ counts }) => (counts ? (counts[name] ?? 0) : null)),
   }))
   return html`${part(Chart, { days: days.map(({ day }) => day), lines })}
