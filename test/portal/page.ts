@@ -75,6 +75,13 @@ export const change = (end: string, from: string | RegExp, to: string) => (page:
     await route.fulfill({ response, headers, body: changed })
   })
 
+/** Shortens the pages of a CSV, so that a list has several. `spoil` may change the address of a further one. */
+export const shortPages = (page: Page, spoil = (url: string) => url) =>
+  page.route(/format=csv/, (route) => {
+    const url = route.request().url().replace('limit=10000', 'limit=2000')
+    return route.continue({ url: url.includes('after=') ? spoil(url) : url })
+  })
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
 const options = { runOnly: { type: 'tag', values: tags } }
@@ -90,3 +97,39 @@ export async function violations(page: Page): Promise<string[]> {
     nodes.map(({ target, any }) => `${id}: ${target} ${any[0]?.message ?? ''}`),
   )
 }
+
+// Preact makes every text by this function: here a text becomes markup.
+const unescaped = `document.createTextNode = (text) => {
+  const made = document.createElement('span')
+  made.innerHTML = text
+  return made
+}`
+
+/** Faults of the page, and what a run of the suite must say of each. */
+export const plantedFaults: [
+  fault: string,
+  plant: (page: Page) => Promise<unknown>,
+  noticed: RegExp,
+][] = [
+  [
+    'a view that throws',
+    change('/main-.*js', '`As of ', 'null.x+`As of '),
+    /Cannot read properties of null/,
+  ],
+  [
+    'an inline script',
+    change('', '</head>', '<script>document.title = 1</script></head>'),
+    /policy: script-src/,
+  ],
+  ['a contrast error', change('/style-.*css', /--muted: ?#\w+/, '--muted:#aab'), /color-contrast/],
+  [
+    'a second origin',
+    change('', '</head>', '<link rel="stylesheet" href="https://elsewhere.example/x.css"></head>'),
+    /calls https:/,
+  ],
+  [
+    'a name that is not escaped',
+    (page) => page.addInitScript(unescaped),
+    /policy: (?:script|img)-src/,
+  ],
+]

@@ -1,14 +1,11 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { ensurePortal } from '../../local/tools/portal.ts'
-import { bounds } from '../../shared/platform/body.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { typeRelay } from '../local/relay-typed.ts'
-import { noTimers, startTestStack, type TestStack } from '../stack.ts'
+import type { TestStack } from '../stack.ts'
 import { browserForTests } from './browser.ts'
-import { change, openPage, violations, visit } from './page.ts'
+import { openPage, plantedFaults, shortPages, violations, visit } from './page.ts'
+import { testStates } from './states.ts'
 import { findViews } from './views.ts'
 import { hostileNames, startFilledApp } from './world.ts'
 
@@ -58,43 +55,7 @@ describe.runIf(browser)('the page in a browser', () => {
 
   const curlLines = (page: Page) => page.locator('.curl code[tabindex]').allTextContents()
 
-  // Preact makes every text by this function: here a text becomes markup.
-  const unescaped = `document.createTextNode = (text) => {
-    const made = document.createElement('span')
-    made.innerHTML = text
-    return made
-  }`
-  test.each<[fault: string, plant: (page: Page) => Promise<unknown>, noticed: RegExp]>([
-    [
-      'a view that throws',
-      change('/main-.*js', '`As of ', 'null.x+`As of '),
-      /Cannot read properties of null/,
-    ],
-    [
-      'an inline script',
-      change('', '</head>', '<script>document.title = 1</script></head>'),
-      /policy: script-src/,
-    ],
-    [
-      'a contrast error',
-      change('/style-.*css', /--muted: ?#\w+/, '--muted:#aab'),
-      /color-contrast/,
-    ],
-    [
-      'a second origin',
-      change(
-        '',
-        '</head>',
-        '<link rel="stylesheet" href="https://elsewhere.example/x.css"></head>',
-      ),
-      /calls https:/,
-    ],
-    [
-      'a name that is not escaped',
-      (page) => page.addInitScript(unescaped),
-      /policy: (?:script|img)-src/,
-    ],
-  ])('would notice %s', async (_fault, plant, noticed) => {
+  test.each(plantedFaults)('would notice %s', async (_fault, plant, noticed) => {
     const { page, context, complaints } = await openPage(
       browser as Browser,
       stack.host.url,
@@ -147,7 +108,7 @@ describe.runIf(browser)('the page in a browser', () => {
 
   test('is used with the keyboard alone: skip link, question, answer', async () => {
     const { page, context, complaints } = await open()
-    await visit(page, `deliveries/${await idOf('tickets')}`)
+    await visit(page, `deliveries/${await idOf('Tickets')}`)
     await page.getByText('Skip to the content').press('Enter')
     expect(await page.evaluate('document.activeElement.id')).toBe('main')
     const button = page.getByRole('button', { name: 'Send a test event' }).first()
@@ -170,14 +131,11 @@ describe.runIf(browser)('the page in a browser', () => {
   const hasFocus = (one: ReturnType<Page['locator']>) =>
     one.evaluate((element) => element === element.ownerDocument.activeElement)
 
-  async function idOf(receiver: string): Promise<string> {
-    const { url } = stack.simulator.receiver(receiver)
+  /** The subscription whose description begins so. */
+  async function idOf(description: string): Promise<string> {
     const { body } = await stack.get('subscriptions')
-    // Only the host of a callback is in an answer, and all receivers share it: the order tells them.
-    expect(url).toContain(body.subscriptions[0].callbackHost)
-    return body.subscriptions.find(({ description }: { description: string | null }) =>
-      description?.startsWith('Tickets'),
-    ).id
+    type Found = { id: string; description: string | null }
+    return body.subscriptions.find((one: Found) => one.description?.startsWith(description)).id
   }
 
   test('page, overview, devices, trend and relay say the same numbers', async () => {
@@ -240,13 +198,6 @@ describe.runIf(browser)('the page in a browser', () => {
       `${parsed} lines read = ${written} stored + ${counts.duplicates} duplicates + ${counts.rejected} rejected`,
     )
   })
-
-  /** Shortens the pages of a CSV, so that a list has several. `spoil` may change the address of a further one. */
-  const shortPages = (page: Page, spoil = (url: string) => url) =>
-    page.route(/format=csv/, (route) => {
-      const url = route.request().url().replace('limit=10000', 'limit=2000')
-      return route.continue({ url: url.includes('after=') ? spoil(url) : url })
-    })
 
   test('saves all pages of a list as one CSV file', async () => {
     const { page, context, requests } = await open()
@@ -345,84 +296,4 @@ describe.runIf(browser)('the page in a browser', () => {
   })
 })
 
-describe.runIf(browser)('every view has words for', () => {
-  const views = [
-    ...['overview', 'fleet', 'devices', 'devices?isolation=isolated', 'changes', 'budgets'],
-    ...['actions', 'actions/investigations', 'exports', 'deliveries', 'scans'],
-  ]
-  let stack: TestStack
-  beforeAll(async () => {
-    await ensurePortal()
-    stack = await startTestStack({ env: noTimers })
-  })
-  afterAll(() => stack.stop())
-
-  /** The texts of all views, opened at the same time. */
-  async function texts(): Promise<string> {
-    const pages = await Promise.all(
-      views.map(async (view) => {
-        const { page, context, complaints } = await openPage(
-          browser as Browser,
-          stack.host.url,
-          stack.keys.function,
-          /40[49]|50\d/,
-        )
-        const text = await visit(page, view)
-        const found = await violations(page)
-        await context.close()
-        return { text, problems: [...complaints, ...found].map((one) => `${view}: ${one}`) }
-      }),
-    )
-    expect(pages.flatMap(({ problems }) => problems)).toEqual([])
-    return pages.map(({ text }) => text).join('\n')
-  }
-
-  test('an app with nothing in it', async () => {
-    const text = await texts()
-
-    for (const words of [
-      'not everything has run yet',
-      'Isolated now\nnot known',
-      'not known before the first poll',
-      'There is no snapshot yet',
-      'Defender has not been asked yet',
-      'There was no run yet',
-      'Nobody subscribes',
-      'Give the id of a scan',
-    ])
-      expect(text).toContain(words)
-  })
-
-  test('a Defender that refuses the app', async () => {
-    stack.simulator.setFaults({
-      ...stack.simulator.faults,
-      machineActionsStatus: { answer: 403, calls: 1000 },
-    })
-    await stack.post('changes/machine-actions/check')
-
-    const text = await texts()
-
-    expect(text).toMatch(/forbidden/)
-    expect(text).toContain('What to do')
-  })
-
-  test('storage that does not answer', async () => {
-    const silent = createServer().listen(0, '127.0.0.1')
-    await once(silent, 'listening')
-    const { port } = silent.address() as AddressInfo
-    onTestFinished(() => void silent.close())
-    const real = AbortSignal.timeout.bind(AbortSignal)
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
-      real(ms === bounds.storage.timeoutMs ? 300 : ms),
-    )
-    stack.configure({
-      RELAY_STORAGE: stack.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
-    })
-
-    const text = await texts()
-
-    expect(text).toContain('The data account does not answer')
-    expect(text).toContain('Try again')
-    expect(text).not.toMatch(/Nothing is open|not set up|are not watched|No snapshot of/)
-  })
-})
+describe.runIf(browser)('every view has words for', () => testStates(browser as Browser))
