@@ -667,6 +667,7 @@ export type Scan = {
     | 'pending'
     | 'never-run'
     | 'unknown'
+    | null
   upstreamState: string | null
   startedAt: string | null
   endedAt: string | null
@@ -737,6 +738,7 @@ export type ScanAnswer = {
     | 'pending'
     | 'never-run'
     | 'unknown'
+    | null
   upstreamState: string | null
   startedAt: string | null
   endedAt: string | null
@@ -941,16 +943,21 @@ export interface Answers {
     changes: {
       at: string
       runId: string
-      machineId: string
-      computerDnsName: string | null
       kind: string
       from: object
       to: object
+      machineId: string
+      computerDnsName: string | null
     }[]
     next: string | null
     // False when no snapshot of this time was compared.
     isKnown: boolean
     // Rows that were read for this page.
+    scanned: number
+  }
+  'GET /devices/{machineId}/history': {
+    history: { at: string; runId: string; kind: string; from: object; to: object }[]
+    next: string | null
     scanned: number
   }
   'GET /av-health/summary': {
@@ -1030,12 +1037,14 @@ export interface Answers {
           requestor: string | null
           since: string | null
           actionId: string | null
+          duplicateOf: (string | null)[]
         }[]
         // Whether open actions beyond 20 are left out.
         pendingCut: boolean
       } | null
     }[]
     next: string | null
+    // Null before the first snapshot.
     snapshot: { runId: string; generatedTime: string | null } | null
     // Until when machine actions are folded in; null where not read.
     asOf: string | null
@@ -1087,16 +1096,63 @@ export interface Answers {
         requestor: string | null
         since: string | null
         actionId: string | null
+        duplicateOf: (string | null)[]
       }[]
       // Whether open actions beyond 20 are left out.
       pendingCut: boolean
       asOf: string | null
     }
-  }
-  'GET /devices/{machineId}/history': {
-    history: { at: string; runId: string; kind: string; from: object; to: object }[]
-    next: string | null
-    scanned: number
+    // The last ten events about its machine actions, newest first.
+    lastEvents: {
+      sequence: string
+      time: string
+      type: string
+      actionId: string
+      action: string | null
+      state: string | null
+    }[]
+    // Scans of the last 90 days that name it; null where its name is not known.
+    knownScans: {
+      // Only scans that were looked up here are known.
+      complete: 'false'
+      scans: {
+        source: 'defender' | 'tenable'
+        // The id that was requested.
+        id: string
+        run: { id: string | null; number: number | null } | null
+        name: string | null
+        state:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+          | null
+        startedAt: string | null
+        endedAt: string | null
+        // As the scan names it: perhaps without its domain.
+        hostname: string
+        // What became of it in this scan.
+        hostState:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+          | null
+        lookedUpAt: string
+      }[]
+    } | null
   }
   'GET /changes/{resource}/items': { items: Item[]; next: string | null }
   'GET /changes/{resource}/items/{id}': { item: Item; events: CloudEvent[] }

@@ -193,10 +193,11 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     list: { name: 'snapshots', of: snapshotSchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {
       const skippedRows: string[] = []
-      const current = await engine.runs.current()
       const published = (await engine.runs.runs(10_000, after, skippedRows)).filter(
         (run) => run.state === 'published' && run.snapshot,
       )
+      // Read last: no list calls a snapshot current that is older than another one of it.
+      const current = await engine.runs.current()
       const { page, next } = cutPage(published, limit, ({ runId }) => runId)
       const snapshots = page.map((run) => ({
         runId: run.runId,

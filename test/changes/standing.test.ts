@@ -10,6 +10,8 @@ import { createMemoryTable } from '../memory-table.ts'
 import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
 
+/** `npm run test:property` runs ten times as many. */
+const usualRuns = process.env.MODE === 'property' ? 1000 : 100
 const STREAM = machineActions.name
 const types = [
   'Isolate',
@@ -122,7 +124,18 @@ const step = fc.record({
   }),
 })
 
-test('the standing equals a replay of all actions, in 1,000 histories with crashes', async () => {
+/** The last ten events about the actions of each device, newest first, as the feed has them. */
+async function lastEvents(table: Table) {
+  const byDevice = new Map<string, unknown[]>()
+  for (const { sequence, time, type, data } of await createFeed(table).events(STREAM, 0, 1000)) {
+    const machineId = String(data.machineId)
+    const event = { sequence, time, type, actionId: data.id, action: data.type, state: data.to }
+    byDevice.set(machineId, [event, ...(byDevice.get(machineId) ?? [])].slice(0, 10))
+  }
+  return Object.fromEntries(byDevice)
+}
+
+test('the standing equals a replay of all actions and events, in random histories with crashes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const world = await open()
@@ -154,10 +167,14 @@ test('the standing equals a replay of all actions, in 1,000 histories with crash
 
       expect(await summaries(table)).toEqual(truth(world))
       const all = Object.entries(await standings(table))
+      const withEvents = all.filter(([, one]) => one && one.lastEvents.length > 0)
+      expect(Object.fromEntries(withEvents.map(([id, one]) => [id, one?.lastEvents]))).toEqual(
+        await lastEvents(table),
+      )
       const holding = all.filter(([, one]) => one && isHeld(one))
       expect(await standings(table, 'held')).toEqual(Object.fromEntries(holding))
     }),
-    { numRuns: Number(process.env.PROPERTY_RUNS ?? 1000) },
+    { numRuns: Number(process.env.PROPERTY_RUNS ?? usualRuns) },
   )
 }, 120_000)
 
