@@ -82,7 +82,8 @@ export const walks: Walk[] = [
   {
     name: 'Tenable look-up',
     from: ['shared/scan-history/routes/tenable.ts', 'shared/scan-history/sources/tenable.ts'],
-    past: ['shared/upstreams/limits-and-roles.ts'],
+    // Of an answer, only which hosts it names is recorded there, for the answers about devices.
+    past: ['shared/upstreams/limits-and-roles.ts', 'shared/scan-history/hosts.ts'],
     max: 32,
   },
   {

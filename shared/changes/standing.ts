@@ -48,19 +48,8 @@ export const noStanding: Standing = {
   lastEvents: [],
 }
 
-/** One machine action as an event or a list has it. */
-interface Action {
-  id: string
-  machineId: string
-  isOpen: boolean
-  isDone: boolean
-  type: string | null
-  scope: string | null
-  requestor: string | null
-  computerDnsName: string | null
-  createdAt: string | null
-  updatedAt: string | null
-  /** The event that said so; none for what the first poll finds. */
+/** One machine action, and the event that says so; what the first poll finds has none. */
+type Action = NonNullable<ReturnType<typeof toAction>> & {
   event?: z.output<typeof actionEventSchema>
 }
 
@@ -87,7 +76,7 @@ function toAction(
   id: string,
   state: string | null,
   fields: Record<string, unknown>,
-): Action | undefined {
+) {
   const { data } = actionFields.safeParse(fields)
   if (!data) return undefined
   const isOpen = state !== null && !isTerminal(resource, state)

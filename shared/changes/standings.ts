@@ -28,6 +28,12 @@ export const standingSchema = z.strictObject({
   pendingCut: z.boolean().describe('Whether open actions beyond 20 are left out.'),
 })
 
+/** The ids of the other open actions of the same type. */
+export const duplicatesIn = (pending: Standing['pending'], type: unknown, id: string) =>
+  pending.flatMap((one) =>
+    one.type !== null && one.type === type && one.actionId !== id ? one.actionId : [],
+  )
+
 const unknown = { state: 'unknown' as const, since: null, actionId: null }
 
 function toHeld(machineId: string, known: Standing = noStanding) {
@@ -35,11 +41,10 @@ function toHeld(machineId: string, known: Standing = noStanding) {
   const standing: z.output<typeof standingSchema> = {
     isolation: isolation ?? unknown,
     codeExecution: codeExecution ?? unknown,
-    pending: pending.map((one) => {
-      const same = pending.filter(({ type }) => type !== null && type === one.type)
-      const others = same.filter(({ actionId }) => actionId !== one.actionId)
-      return { ...one, duplicateOf: others.map(({ actionId }) => actionId) }
-    }),
+    pending: pending.map((one) => ({
+      ...one,
+      duplicateOf: duplicatesIn(pending, one.type, one.actionId),
+    })),
     ...rest,
   }
   return { machineId, computerDnsName, standing }

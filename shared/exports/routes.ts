@@ -199,13 +199,9 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       // Read last: no list calls a snapshot current that is older than another one of it.
       const current = await engine.runs.current()
       const { page, next } = cutPage(published, limit, ({ runId }) => runId)
-      const snapshots = page.map((run) => ({
-        runId: run.runId,
-        generatedTime: run.generatedTime,
-        method: run.method,
-        devices: run.written,
-        publishedAt: run.endedAt,
-        current: run.runId === current?.runId,
+      const snapshots = page.map(({ runId, generatedTime, method, ...run }) => ({
+        ...{ runId, generatedTime, method, devices: run.written, publishedAt: run.endedAt },
+        current: runId === current?.runId,
         table: run.snapshot,
       }))
       return { status: 200, body: { snapshots, skippedRows, next } }

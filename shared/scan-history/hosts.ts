@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { isText } from '../platform/forms.ts'
-import type { Table } from '../platform/table.ts'
+import { createReadLimit, scanRanges } from '../platform/ordered-reads.ts'
+import type { Row, Table } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import { type Clock, DAY_MS, timeKey } from '../platform/time.ts'
 import { type Scan, scanSchema } from './source.ts'
@@ -65,25 +66,18 @@ export function createHostIndex(table: Table, clock: Clock) {
 
     /** The scans that name a host, the newest first. */
     async knownScans(name: string): Promise<z.output<typeof knownScansSchema>> {
-      const scans: z.output<typeof knownScansSchema>['scans'] = []
-      const now = clock.now().toISOString()
-      let next: string | undefined
-      for (let pages = 0; pages < MAX_PAGES; pages++) {
-        const page = await table.page({ partitionKey: groupOf(name) }, { next })
-        for (const { columns } of page.rows) {
-          const row = hostsRow.tryRead(columns)
-          const host = row?.hosts.find(([hostname]) => isSameHost(hostname, name))
-          if (!row || !host || row.expiresAt <= now) continue
-          const [hostname, hostState] = host
-          scans.push({ ...row.scan, hostname, hostState, lookedUpAt: row.at })
-        }
-        next = page.next
-        if (next === undefined) break
+      const toEntry = ({ columns }: Row) => {
+        const { scan, hosts = [], at: lookedUpAt = '' } = hostsRow.tryRead(columns) ?? {}
+        const [hostname, hostState = null] = hosts.find(([host]) => isSameHost(host, name)) ?? []
+        return scan && hostname ? { ...scan, hostname, hostState, lookedUpAt } : undefined
       }
-      const timeOf = ({ endedAt, startedAt, lookedUpAt }: (typeof scans)[number]) =>
+      const reads = createReadLimit(clock, MAX_PAGES)
+      const options = { limit: 1000, reads, toEntry }
+      const { found } = await scanRanges(table, [{ partitionKey: groupOf(name) }], options)
+      const timeOf = ({ endedAt, startedAt, lookedUpAt }: (typeof found)[number]) =>
         timeKey(endedAt ?? startedAt ?? lookedUpAt)
-      scans.sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1))
-      return { complete: false, scans: scans.slice(0, MAX_SCANS) }
+      found.sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1))
+      return { complete: false, scans: found.slice(0, MAX_SCANS) }
     },
   }
 }
