@@ -51,9 +51,27 @@ export async function benchLists(quick: boolean): Promise<Goal[]> {
 /** Milliseconds without another request after which those that wait are one round. */
 const QUIET_MS = 60
 
+/** Milliseconds without any request after which the app does nothing any more. */
+const IDLE_MS = 2000
+const TRIES = 3
+
 /** A way to the table service on which requests are counted; while `isCounting`, those of one round are sent together. */
 async function startCounter(target: string) {
-  const counter = { origin: '', isCounting: false, requests: 0, rounds: 0, stop: async () => {} }
+  let lastMs = performance.now()
+  const counter = {
+    origin: '',
+    isCounting: false,
+    requests: 0,
+    rounds: 0,
+    async quiet() {
+      while (performance.now() - lastMs < IDLE_MS)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+    },
+    stop() {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
   const waiting: (() => void)[] = []
   let timer: NodeJS.Timeout | undefined
   function release() {
@@ -74,6 +92,7 @@ async function startCounter(target: string) {
   }
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray())
+    lastMs = performance.now()
     if (!counter.isCounting) return pass(request, body, response)
     counter.requests += 1
     waiting.push(() => pass(request, body, response))
@@ -83,10 +102,6 @@ async function startCounter(target: string) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   counter.origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  counter.stop = async () => {
-    server.closeAllConnections()
-    server.close()
-  }
   return counter
 }
 
@@ -131,17 +146,24 @@ async function measure(size: number): Promise<Seen[]> {
     ]
     const seen: Seen[] = []
     for (const path of paths) {
-      Object.assign(counter ?? {}, { isCounting: true, requests: 0, rounds: 0 })
-      const { devices = [] } = await ask(path)
-      const { requests = 0, rounds = 0 } = counter ?? {}
-      seen.push({ requests, rounds, entries: path.includes('?') ? devices.length : 1 })
-      Object.assign(counter ?? {}, { isCounting: false })
+      const tries: Seen[] = []
+      while (counter && tries.length < TRIES) {
+        await counter.quiet()
+        Object.assign(counter, { isCounting: true, requests: 0, rounds: 0 })
+        const { devices = [] } = await ask(path)
+        const { requests, rounds } = counter
+        tries.push({ requests, rounds, entries: path.includes('?') ? devices.length : 1 })
+        counter.isCounting = false
+      }
+      // A timer of the app may have made requests of its own meanwhile.
+      tries.sort((a, b) => a.requests - b.requests)
+      seen.push(...tries.slice(0, 1))
     }
     return seen
   } finally {
     await app.stop()
     await simulator.stop()
-    await counter?.stop()
+    counter?.stop()
   }
 }
 

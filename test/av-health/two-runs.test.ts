@@ -166,14 +166,20 @@ test('the same in any order of the requests of the run and of those who ask', as
       const ref = await world.begin([fleets[2] ?? []])
       const tables = interceptTables(world.storage.tables, wait)
       const seen: Record<string, unknown>[] = []
+      const reports: Awaited<ReturnType<typeof reportExports>>[] = []
       const asking = async () => {
-        for (let n = 0; n < 3; n++) seen.push(await world.all(tables))
+        for (let n = 0; n < 3; n++) {
+          seen.push(await world.all(tables))
+          reports.push(await reportExports(world.engine({ tables }), null))
+        }
       }
 
       await scheduler.waitFor(Promise.all([finish(world.engine({ tables }), ref, 2), asking()]))
 
       const after = await world.all()
       expectOneRunEach([...seen, after], before, after)
+      for (const { current, lastRun } of reports)
+        expect(current?.runId === ref.runId).toBe(lastRun?.state === 'published')
     }),
     { numRuns: isLong ? 1000 : 10 },
   )

@@ -280,6 +280,25 @@ describe('what holds now', () => {
     expect(body.runs.current.runId).toBe(status.avHealth.current.runId)
   })
 
+  test('is in an overview of one snapshot, also when one is published while it is made', async () => {
+    const { runs: ledger } = await stack.engine()
+    const { current } = ledger
+    const newest = await current()
+    const before = await ledger.runs(1, newest?.runId)
+    let reads = 0
+    const older = { ...newest, ...before[0], table: before[0]?.snapshot ?? '', publishedAt: '' }
+    // The second of both reads finds the new one.
+    ledger.current = async () => (reads++ === 0 ? (older as typeof newest) : current())
+    try {
+      const { body } = await stack.get('overview')
+
+      expect(body.fleet.snapshot.runId).toBe(newest?.runId)
+      expect(body.runs.current.runId).toBe(newest?.runId)
+    } finally {
+      ledger.current = current
+    }
+  })
+
   test('as CSV is one file by relay, in which a hostile name is whole and no formula', async () => {
     const file = join(tmpdir(), `relay-${process.pid}.csv`)
     const { code } = await typeRelay([
