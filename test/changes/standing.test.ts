@@ -7,11 +7,10 @@ import { createFeed, StreamMoved } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { Crashed, crashAt, interceptTable } from '../intercepted-storage.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { runs } from '../runs.ts'
 import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
 
-/** `npm run test:property` runs ten times as many. */
-const usualRuns = process.env.MODE === 'property' ? 1000 : 100
 const STREAM = machineActions.name
 const types = [
   'Isolate',
@@ -135,7 +134,7 @@ async function lastEvents(table: Table) {
   return Object.fromEntries(byDevice)
 }
 
-test('the standing equals a replay of all actions and events, in random histories with crashes', async () => {
+test('the standing equals a replay of all actions and events, in every history with crashes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const world = await open()
@@ -174,9 +173,9 @@ test('the standing equals a replay of all actions and events, in random historie
       const holding = all.filter(([, one]) => one && isHeld(one))
       expect(await standings(table, 'held')).toEqual(Object.fromEntries(holding))
     }),
-    { numRuns: Number(process.env.PROPERTY_RUNS ?? usualRuns) },
+    { numRuns: runs(100, 1000) },
   )
-}, 120_000)
+})
 
 test('what ended before the first poll counts, whenever that was; what is not kept is unknown', async () => {
   const { clock, put, pollBy, table } = await open()
