@@ -7,10 +7,11 @@ import { beginCompare, publishRun } from '../../shared/exports/publish.ts'
 import { createComparedFleet, type Device } from '../exports/compared-fleet.ts'
 import { thresholds } from '../exports/small-run.ts'
 import { FORMULA, readCsv } from '../read-csv.ts'
+import { runs } from '../runs.ts'
 import { createAsker } from './asked-routes.ts'
 
 /** `npm run test:property` makes more fleets. */
-const numRuns = process.env.MODE === 'property' ? 500 : 8
+const numRuns = runs(8, 500)
 
 const hostile = [
   "=cmd|' /C calc'!A0",
