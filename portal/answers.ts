@@ -238,7 +238,7 @@ export type MachineActionEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     type: string | null
@@ -291,7 +291,7 @@ export type InvestigationEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     triggeringAlertId: string | null
@@ -667,7 +667,6 @@ export type Scan = {
     | 'pending'
     | 'never-run'
     | 'unknown'
-    | null
   upstreamState: string | null
   startedAt: string | null
   endedAt: string | null
@@ -738,7 +737,6 @@ export type ScanAnswer = {
     | 'pending'
     | 'never-run'
     | 'unknown'
-    | null
   upstreamState: string | null
   startedAt: string | null
   endedAt: string | null
@@ -1114,7 +1112,7 @@ export interface Answers {
     // Scans of the last 90 days that name it; null where its name is not known.
     knownScans: {
       // Only scans that were looked up here are known.
-      complete: 'false'
+      complete: false
       scans: {
         source: 'defender' | 'tenable'
         // The id that was requested.
@@ -1132,7 +1130,6 @@ export interface Answers {
           | 'pending'
           | 'never-run'
           | 'unknown'
-          | null
         startedAt: string | null
         endedAt: string | null
         // As the scan names it: perhaps without its domain.
