@@ -6,6 +6,7 @@ import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
 import { benchLists } from './lists.ts'
 import { benchLookup } from './lookup.ts'
+import { benchParquet } from './parquet.ts'
 import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
@@ -21,6 +22,7 @@ const measured = {
 }
 /** Benchmarks that print what they see. */
 const others = {
+  parquet: benchParquet,
   delivery: benchDelivery,
   'slow-receivers': benchSlowReceivers,
 }
