@@ -145,7 +145,7 @@ async function reportUpstream<F extends string>(
   return { report: { ...report, budgets }, ending, families: Object.fromEntries(families) }
 }
 
-const installedRow = rowCodec(z.object({ at: z.string() }))
+export const installedRow = rowCodec(z.object({ at: z.string() }))
 
 /** Since when this data account is in use: what never ran since then does not run. */
 async function readInstalled(app: App, now: Date): Promise<string> {

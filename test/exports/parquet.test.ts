@@ -1,12 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findUnwritten, writeParquet } from '../../shared/exports/parquet.ts'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { columns } from '../../shared/av-health/fields.ts'
+import { findUnwritten, parquetRow, writeParquet } from '../../shared/exports/parquet.ts'
 import { type Blobs, createBlobs } from '../../shared/platform/blobs.ts'
 import { openParquet } from '../../shared/platform/parquet.ts'
+import { createRecords } from '../../shared/platform/table-record.ts'
+import { readText } from '../bicep/template-texts.ts'
 import { openContainer } from '../blob-container.ts'
 import { copyContainer, openDuckDb } from '../duckdb.ts'
+import { noTimers, startTestStack } from '../stack.ts'
 import { freshStorage } from '../storage.ts'
 import { createComparedFleet, type Device } from './compared-fleet.ts'
 
@@ -78,7 +82,7 @@ const hostile = [
   'null',
 ]
 const ids = [...'0123456789abcdef']
-const base: Device[] = ids.slice(0, 4).map((id) => ({ id }))
+const base: Device[] = ids.slice(0, 12).map((id) => ({ id }))
 
 describe('the Parquet files of a snapshot', () => {
   test('hold every device with typed columns, as DuckDB reads them; hostile names come out as they went in', async () => {
@@ -193,7 +197,7 @@ describe('the Parquet files of a snapshot', () => {
     const again = await writeParquet(engine(), blobs, { runId: first, ...last })
 
     expect([older, meanwhile, again]).toEqual(Array(3).fill({ state: 'done' }))
-    expect(await read()).toMatchObject({ current: { runId: second, devices: 3 } })
+    expect(await read()).toMatchObject({ current: { runId: second, devices: base.length - 1 } })
     expect(await container.names()).not.toContain(`run=${first}/manifest.json`)
   })
 
@@ -229,7 +233,7 @@ describe('the Parquet files of a snapshot', () => {
       outcomes.push(await writeParquet(engine(), slow, { runId, ...last }))
 
     expect(outcomes.map(({ state }) => state)).toEqual(['more', 'more', 'done'])
-    expect((await read())?.rows).toHaveLength(5)
+    expect((await read())?.rows).toHaveLength(base.length + 1)
   })
 })
 
@@ -279,4 +283,67 @@ describe('files that can not be written', () => {
       reason: expect.stringMatching(/^the blob service answered 403 \(\w+\)$/),
     })
   })
+})
+
+test('a run on the host writes its snapshot when another one has ended its work, and DuckDB finds every value of the fleet', async () => {
+  const stack = await startTestStack({
+    fleet: { size: 300, files: 3 },
+    env: { ...noTimers, AV_HEALTH_PARQUET: 'true' },
+  })
+  onTestFinished(() => stack.stop())
+  const table = (await stack.engine()).table('Exports')
+  const key = { partitionKey: 'av-health', rowKey: 'parquet' }
+  const at = new Date(stack.clock.now().getTime() + 60_000).toISOString()
+  const other = { runId: '20200101000000aaaa', state: 'writing' as const, reason: null, at }
+  const held = { ...other, writingUntil: at, slices: 1, files: [], shown: null }
+  await table.transact([createRecords(table, parquetRow).overwrite(key, held)])
+
+  const { body } = await stack.post('av-health/exports')
+  const run = await stack.runToEnd(body.runId)
+  const container = openContainer(stack.storage, 'av-health')
+  while (!(await container.names()).includes('current.json')) {
+    stack.clock.advance(10_000)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+
+  const folder = await copyContainer(container)
+  folders.push(folder)
+  const [, block = ''] = /^```sql\n([\s\S]*?)^```$/m.exec(readText('docs/data.md')) ?? []
+  const statements = block
+    .replaceAll('av-health/run=RUN', `${folder}/run=${run.runId}`)
+    .replaceAll('now()', `timestamptz '${run.generatedTime}'`)
+    .split(';\n')
+    .filter((statement) => statement.trim() !== '')
+  const answers: Record<string, unknown>[][] = []
+  for (const statement of statements) answers.push(await duck.ask(statement))
+  expect(statements.length).toBeGreaterThan(7)
+  expect(answers[1]).toEqual([{ devices: '300' }])
+  const passive = await stack.get('devices?condition=passive&limit=1000')
+  expect(answers[4]).toEqual([{ passive: String(passive.body.devices.length) }])
+
+  const times = columns.filter(({ type }) => type === 'time').map(({ name }) => name)
+  const replaced = times.map((name) => `epoch_us("${name}") as "${name}"`)
+  const rows = await duck.ask(`select * replace (${replaced}) from devices order by "machineId"`)
+  const micros = (time: string) => {
+    const [seconds = '', fraction = ''] = time.replace('Z', '').split('.')
+    return String(Date.parse(`${seconds}Z`) / 1000) + fraction.slice(0, 6).padEnd(6, '0')
+  }
+  const expected = [...stack.fleet.truth()]
+    .sort((one, two) => (one.machineId < two.machineId ? -1 : 1))
+    .map(({ machineId, sources: _sources, ...device }) => {
+      const values = columns.map(({ name, type }) => {
+        const value = (device as Record<string, unknown>)[name] ?? null
+        if (name === 'other') return [name, JSON.parse(JSON.stringify(value))]
+        if (value === null) return [name, null]
+        if (type === 'time') return [name, micros(String(value))]
+        if (type === 'flag') return [name, value === 'unknown' ? null : value === 'true']
+        return [name, String(value)]
+      })
+      return { machineId, ...Object.fromEntries(values) }
+    })
+  const found = rows.map(({ other, ...row }) => ({
+    ...row,
+    other: JSON.parse(String(other ?? '{}')),
+  }))
+  expect(found).toEqual(expected)
 })

@@ -61,12 +61,18 @@ test('the same fleet again is unchanged, and the line names the current snapshot
   })
 })
 
-test('another fleet is another export, even within the same minute; the keys stay', async () => {
+test('another fleet is another export, even within the same minute; the keys stay, and it ages for days', async () => {
   const keys = keysOf(folder)
 
-  const ended = await hurry(launch([...once, '--fleet', '900']), folder)
+  const ended = await hurry(launch([...once, '--fleet', '900', '--days', '3']), folder)
 
-  expect(onceLine(ended)).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  const line = onceLine(ended)
+  expect(line).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  expect(line.changes).toMatchObject({ state: 'known', countedOnly: [] })
+  // Of the 18 that went on the first day, 9 are back.
+  const { appeared, ...counts } = line.changes?.counts ?? {}
+  expect([appeared, counts.disappeared, counts.returned]).toEqual([undefined, 9, 9])
+  expect(ended.stderr).toMatch(/day 2 of 3[\s\S]+day 3 of 3/)
   expect(await verify()).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('900 devices, exactly the fleet'),
