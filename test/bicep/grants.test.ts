@@ -41,7 +41,7 @@ test.each(setNames)('each scope has exactly the roles of the table in the code: 
           ['Storage Blob Data Reader', 'Storage Table Data Reader'].map((role) => `${id} ${role}`),
         ),
   )
-  expect(roles).toHaveLength(set === 'auth' ? 14 : 9)
+  expect(roles).toHaveLength(set === 'auth' ? 15 : 10)
 })
 
 test('Graph template and both scripts ask for the first role of every flow, on the application of the code', () => {
