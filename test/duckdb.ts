@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import type { openContainer } from './blob-container.ts'
 
-/** An engine that is none of ours; answers rows as JSON values. */
+/** Another engine than our own; answers rows as JSON values. */
 export async function openDuckDb() {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' })
   const connection = await instance.connect()
