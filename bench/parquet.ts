@@ -8,8 +8,8 @@ import { bucketFor } from '../shared/exports/snapshot-table.ts'
 import type { Blobs } from '../shared/platform/blobs.ts'
 import type { Columns, Query, Row, Table } from '../shared/platform/table.ts'
 
-// A snapshot that is made while it is read, of 1,000 different devices with ids of their own, and a container that only
-// counts what is written.
+// A snapshot that is made while it is read, from 1,000 devices of the simulated fleet, and a container that only counts what
+// is written.
 
 const BUCKETS = 16
 const RUN = '20261130000000bbbb'
@@ -41,6 +41,15 @@ const samples = [...createFleet({ size: 1000, duplicates: 0, badLines: 0 }).trut
     JSON.stringify({ ...columns, other: JSON.stringify(other) }),
 )
 
+/** Texts of its own, as an answer has; name and times are those of no other device. */
+function columnsOf(n: number, machineId: string): Columns {
+  const columns: Columns = JSON.parse(samples[n % samples.length] ?? '{}')
+  for (const name in columns)
+    if (/Time(?:stamp)?$/.test(name))
+      columns[name] = `${String(columns[name]).slice(0, 19)}.${String(n).padStart(7, '0')}Z`
+  return { ...columns, machineId, computerDnsName: `desktop-${n}.contoso.example` }
+}
+
 function openSnapshot(devices: number): Partial<Table> {
   const firstIn = Array.from({ length: BUCKETS }, (_, n) => Math.ceil((n * devices) / BUCKETS))
   return {
@@ -55,9 +64,7 @@ function openSnapshot(devices: number): Partial<Table> {
         const isOut = query.partitionKey !== undefined && partitionKey !== query.partitionKey
         if (isOut || rowKey >= (query.before ?? '~')) return { rows, next: undefined }
         if (rowKey < (query.from ?? '')) continue
-        // Texts of its own, as an answer has.
-        const columns = JSON.parse(samples[n % samples.length] ?? '{}')
-        rows.push({ partitionKey, rowKey, etag: '', columns: { machineId: rowKey, ...columns } })
+        rows.push({ partitionKey, rowKey, etag: '', columns: columnsOf(n, rowKey) })
       }
       return { rows, next: n < devices ? String(n) : undefined }
     },

@@ -208,7 +208,7 @@ export function findRunProblems(
       cause: unwritten.reason,
       fix: 'The next run writes all files again. When the cause is a 403, grant the app Storage Blob Data Contributor on the data account.',
       consequences: [
-        `current.json names ${unwritten.shown ? `snapshot ${unwritten.shown}` : 'none'}`,
+        `current.json names ${unwritten.shown ? `snapshot ${unwritten.shown}` : 'no snapshot'}`,
       ],
     })
   if (skippedRows.length > 0)
