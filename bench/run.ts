@@ -18,11 +18,11 @@ const measured = {
   fleet: benchFleet,
   lists: benchLists,
   compare: benchCompare,
+  parquet: benchParquet,
   import: benchImport,
 }
 /** Benchmarks that print what they see. */
 const others = {
-  parquet: benchParquet,
   delivery: benchDelivery,
   'slow-receivers': benchSlowReceivers,
 }

@@ -176,36 +176,35 @@ describe('the Parquet files of a snapshot', () => {
     }
   })
 
-  test.each([
-    'part=00',
-    'manifest',
-    'current',
-  ])('of two runs are never mixed when the newer one is published and written before %s of the older one', async (file) => {
-    const { publish, engine, blobs, read, container } = await prepare()
-    const first = await publish([base])
-    let second = ''
-    let meanwhile: unknown
-    const slow: Blobs = {
-      ...blobs,
-      async put(path, ...args) {
-        if (second === '' && path.includes(file)) {
-          // It takes an hour: the lease of the older one ends.
-          second = await publish([base.slice(1)])
-          meanwhile = await writeParquet(engine(), blobs, { runId: second, ...last })
-        }
-        return blobs.put(path, ...args)
-      },
-    }
+  test.each(['part=00', 'manifest', 'current'])(
+    'of two runs are never mixed when the newer one is published and written before %s of the older one',
+    async (file) => {
+      const { publish, engine, blobs, read, container } = await prepare()
+      const first = await publish([base])
+      let second = ''
+      let meanwhile: unknown
+      const slow: Blobs = {
+        ...blobs,
+        async put(path, ...args) {
+          if (second === '' && path.includes(file)) {
+            // It takes an hour: the lease of the older one ends.
+            second = await publish([base.slice(1)])
+            meanwhile = await writeParquet(engine(), blobs, { runId: second, ...last })
+          }
+          return blobs.put(path, ...args)
+        },
+      }
 
-    const older = await writeParquet(engine(), slow, { runId: first, isLast: false })
-    const again = await writeParquet(engine(), blobs, { runId: first, ...last })
+      const older = await writeParquet(engine(), slow, { runId: first, isLast: false })
+      const again = await writeParquet(engine(), blobs, { runId: first, ...last })
 
-    expect([older, meanwhile, again]).toEqual(Array(3).fill({ state: 'done' }))
-    expect(await read()).toMatchObject({ current: { runId: second, devices: base.length - 1 } })
-    const isStopped = !(await container.names()).includes(`run=${first}/manifest.json`)
-    expect(isStopped).toBe(file === 'part=00')
-    expect(await findUnwritten(engine())).toBeUndefined()
-  })
+      expect([older, meanwhile, again]).toEqual(Array(3).fill({ state: 'done' }))
+      expect(await read()).toMatchObject({ current: { runId: second, devices: base.length - 1 } })
+      const isStopped = !(await container.names()).includes(`run=${first}/manifest.json`)
+      expect(isStopped).toBe(file === 'part=00')
+      expect(await findUnwritten(engine())).toBeUndefined()
+    },
+  )
 
   test('are not written by a second call while the first one works', async () => {
     const { publish, engine, blobs } = await prepare()
