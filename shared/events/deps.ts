@@ -8,6 +8,7 @@ import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.t
 import type { Feed } from './feed/feed.ts'
 import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
+import type { ReceiverTokens } from './subscriptions/receiver.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
 import {
   type SubscriptionSecrets,
@@ -33,6 +34,7 @@ export interface EventsDeps extends StreamConfig, Traced {
   /** Makes one attempt: the retry schedule of deliveries is in `retry-schedule.ts`. */
   http: Http
   callbackPolicy: CallbackPolicy
+  tokens: ReceiverTokens
   clock: Clock
   /** A random number from 0 to 1. */
   random(): number

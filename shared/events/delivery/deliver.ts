@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { lease } from '../../platform/table-record.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
+import { OPERATIONS } from '../filter.ts'
 import {
   afterFailure,
   afterGone,
@@ -10,10 +11,14 @@ import {
   failingMs,
   type Health,
   healthOf,
-  SUBSCRIPTIONS,
 } from '../subscriptions/health.ts'
 import type { StoredSubscription } from '../subscriptions/store.ts'
-import type { Failure, Subscription, SubscriptionSecrets } from '../subscriptions/subscription.ts'
+import {
+  type Failure,
+  isExpired,
+  type Subscription,
+  type SubscriptionSecrets,
+} from '../subscriptions/subscription.ts'
 import { type Delivery, isAddressedTo } from './delivery.ts'
 import { dispatch } from './dispatch.ts'
 import { type Outcome, postEvent } from './post.ts'
@@ -45,6 +50,8 @@ interface Turn {
   startedMs: number
   isRetry: boolean
   health: Health
+  /** A delivery of another stream than `operations` has ended: only these make events. */
+  mayEmit: boolean
   /** The longest answer; undefined before the first. */
   slowestMs?: number
   /** No post before: the receiver is failing, or asked for it. */
@@ -65,10 +72,10 @@ export async function deliver(deps: EventsDeps, message: unknown, { isRetry = fa
   if (!acquired) return
   const { turn, clock } = acquired
   const own = { ...deps, clock }
-  let hasEvent = false
+  const { announced } = turn.health
   try {
     await postDue(own, turn)
-    hasEvent = await emitHealth(own, turn.before, turn.health)
+    if (turn.mayEmit) turn.health = await emitHealth(own, turn.before, turn.health)
   } catch (failure) {
     // With a lease in its way the message would be dropped, and would never count as failed.
     turn.health = healthOf(turn.before)
@@ -77,7 +84,7 @@ export async function deliver(deps: EventsDeps, message: unknown, { isRetry = fa
   }
   const released = await releaseLease(own, turn)
   if (released) await lookAgain(own, released, turn)
-  if (hasEvent) await dispatch(deps, SUBSCRIPTIONS)
+  if (turn.health.announced !== announced) await dispatch(deps, OPERATIONS)
 }
 
 /** A clock that differs less is right: the dates of the table service are whole seconds. */
@@ -95,6 +102,7 @@ async function acquireLease(deps: EventsDeps, id: string, isRetry: boolean) {
     const shiftMs = Math.abs(offMs) < SKEW_MS ? 0 : offMs
     const now = () => new Date(deps.clock.now().getTime() + shiftMs)
     if (stored?.record.state !== 'active' && stored?.record.state !== 'failing') return
+    if (isExpired(stored.record, now())) return
     const { record: before } = lease(stored.record, 'sendUntil', LEASE_MS, now())
     if (!before) return
     if (isHeldUp(before) && !isRetry) return void (await wake(deps, before))
@@ -107,6 +115,7 @@ async function acquireLease(deps: EventsDeps, id: string, isRetry: boolean) {
       startedMs: askedMs + shiftMs,
       isRetry,
       health: healthOf(before),
+      mayEmit: false,
       pausedUntilMs: 0,
       isLost: false,
     }
@@ -119,6 +128,7 @@ function isOver({ clock }: EventsDeps, turn: Turn) {
   const nowMs = clock.now().getTime()
   return (
     turn.isLost ||
+    isExpired(turn.stored.record, clock.now()) ||
     turn.health.state === 'disabled' ||
     nowMs - turn.startedMs >= WORK_MS ||
     turn.pausedUntilMs > nowMs ||
@@ -197,6 +207,7 @@ async function settle(deps: EventsDeps, turn: Turn, delivery: Delivery, outcome:
   const attempt = delivery.attempt + 1
   const move = (changes: Partial<Delivery>) =>
     deps.deliveries.move(delivery, { attempt, ...changes })
+  turn.mayEmit ||= delivery.stream !== OPERATIONS
   const { kind, status } = outcome
   if (kind === 'delivered') {
     turn.health = afterSuccess(turn.health, now)

@@ -30,15 +30,29 @@ const DRAIN_MS = 2000
  * makes it reject.
  */
 export async function postEvent(
-  { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
-  { contentType }: Pick<Subscription, 'contentType'>,
+  {
+    http,
+    callbackPolicy,
+    clock,
+    tokens,
+  }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock' | 'tokens'>,
+  { contentType, urlDigest }: Pick<Subscription, 'contentType' | 'urlDigest'>,
   secrets: SubscriptionSecrets | undefined,
   event: CloudEvent,
   latestMs = Number.POSITIVE_INFINITY,
 ): Promise<Outcome> {
-  if (!secrets) return noSecrets
+  const target = secrets?.targets[urlDigest]
+  if (!secrets || !target) return waiting(SECRET_MISSING)
   try {
-    const { url, addresses } = await validateCallbackUrl(secrets.callbackUrl, callbackPolicy)
+    const { url, addresses } = await validateCallbackUrl(target.callbackUrl, callbackPolicy)
+    let authorization = {}
+    if (target.audience)
+      try {
+        const token = await tokens.get(target.audience, url)
+        authorization = { authorization: `Bearer ${token}` }
+      } catch (error) {
+        return waiting(error instanceof RequestError ? error.facts.problem : 'no-token')
+      }
     const body = JSON.stringify(event)
     const at = clock.now()
     if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
@@ -47,6 +61,8 @@ export async function postEvent(
       url,
       name: 'POST callback',
       headers: {
+        ...target.headers,
+        ...authorization,
         'content-type': contentType,
         ...signMessage({ id: event.id, at, body }, secretsAt(secrets, at)),
       },
@@ -65,13 +81,13 @@ export async function postEvent(
   }
 }
 
-/** Deferred, so that the retry schedule does not count it: somebody has to subscribe again. */
-const noSecrets: Outcome = {
+/** Nothing was posted. Deferred, so that the retry schedule does not count what is no fault of the receiver. */
+const waiting = (reason: string): Outcome => ({
   kind: 'failed',
   status: null,
-  reason: SECRET_MISSING,
+  reason,
   waitMs: 5 * MINUTE_MS,
-}
+})
 
 function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
   if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }

@@ -10,9 +10,10 @@ import {
   readStart,
   type Start,
 } from '../feed/read.ts'
-import { compileFilter, wantsStream } from '../filter.ts'
+import { wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
 import { type Delivery, isAddressedTo, MAX_ROWS, type PendingEvent } from './delivery.ts'
+import { matcherFor } from './dispatch.ts'
 import { wake } from './wake.ts'
 
 /** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
@@ -62,10 +63,10 @@ async function startOf({ feed }: EventsDeps, stream: string, after: Cursor) {
 
 async function* eventsAfter(
   deps: EventsDeps,
-  { filter }: Subscription,
+  subscription: Subscription,
   starts: Start[],
 ): AsyncGenerator<PendingEvent> {
-  const matches = compileFilter(filter, deps)
+  const matches = matcherFor(deps, subscription)
   for (const { stream, from, last } of starts) {
     for (let at = from; at < last; ) {
       const events = await deps.feed.events(stream, at, Math.min(MAX_ROWS, last - at))

@@ -1,8 +1,27 @@
 import { DAY_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
+import { expire } from '../subscriptions/subscribe.ts'
+import { isAbandoned, isExpired } from '../subscriptions/subscription.ts'
 import { earlier } from '../subscriptions/view.ts'
 import { deadLetter } from './deliver.ts'
 import type { Delivery } from './delivery.ts'
+import { wake } from './wake.ts'
+
+/**
+ * Runs each minute. Removes abandoned subscriptions, and ends those whose time is over. Wakes every one that has deliveries
+ * to post now: a crash has lost its wake-up. One that another process posts to, or that is paused, is woken at the end of
+ * that.
+ */
+export async function wakeAll(deps: EventsDeps) {
+  for (const one of await deps.subscriptions.all()) {
+    if (isExpired(one, deps.clock.now())) await expire(deps, one)
+    else if (isAbandoned(one, deps.clock.now())) await deps.subscriptions.removeAbandoned(one)
+    else if (one.state === 'active' || one.state === 'failing') {
+      const { found } = await deps.deliveries.due(one.id, deps.clock.now(), 1)
+      if (found.length > 0) await wake(deps, one, Date.parse(one.sendUntil ?? '') || 0)
+    }
+  }
+}
 
 /** How long a delivered one stays listed. */
 const RETENTION_MS = 3 * DAY_MS

@@ -9,6 +9,7 @@ import {
   type FeedDeps,
 } from './feed.ts'
 import {
+  createChangeRoute,
   createSubscribeRoute,
   deleteByTicket,
   deleteSubscription,
@@ -25,6 +26,7 @@ export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDep
   unsubscribeByUrl,
   deleteByTicket,
   showSubscription,
+  createChangeRoute(catalog),
   deleteSubscription,
   enableSubscription,
   rotateSubscriptionSecret,

@@ -11,11 +11,14 @@ export const subscriptionViewSchema = z.strictObject({
   id: stored.id,
   state: stored.state.exclude(['starting']),
   callbackHost: stored.callbackHost,
+  headerNames: stored.headerNames,
+  audience: stored.audience,
   description: stored.description,
   filter: stored.filter,
   contentType: stored.contentType,
   from: z.record(z.string(), z.int()).describe('Events after these are delivered.'),
   createdAt: stored.createdAt,
+  expiresAt: stored.expiresAt,
 })
 
 export const subscriptionReportSchema = subscriptionViewSchema.extend({

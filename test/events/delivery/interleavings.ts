@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
-import { wakeAll } from '../../../shared/events/delivery/wake.ts'
+import { wakeAll } from '../../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { createFaultInjector, depsWith, type Fault } from '../../changes/fault-injector.ts'
 import { startHost } from '../../changes/host.ts'
