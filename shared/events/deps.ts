@@ -1,9 +1,10 @@
+import { z } from 'zod'
 import type { Http } from '../platform/http.ts'
 import type { Traced } from '../platform/log.ts'
 import type { Queue } from '../platform/queue.ts'
 import { createSecrets, type Secrets, type SecretsTable } from '../platform/secrets.ts'
 import type { Table } from '../platform/table.ts'
-import type { Clock } from '../platform/time.ts'
+import { type Clock, DAY_MS } from '../platform/time.ts'
 import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.ts'
 import type { Feed } from './feed/feed.ts'
 import type { StreamConfig } from './filter.ts'
@@ -26,6 +27,8 @@ export interface EventsDeps extends StreamConfig, Traced {
   subscriptions: Subscriptions
   /** By the id of the subscription. */
   secrets: Secrets<SubscriptionSecrets>
+  /** What receivers have answered, of a subscription: by delivery, and in it by generation and attempt. */
+  answersOf(subscription: string): Secrets<Record<string, string>>
   deliveries: DeliveryLedger
   queue: Queue
   retryQueue: Queue
@@ -42,7 +45,7 @@ export interface EventsDeps extends StreamConfig, Traced {
 
 /** The dependencies as the app has them, with their tables. */
 export interface EventsOptions
-  extends Omit<EventsDeps, 'subscriptions' | 'secrets' | 'deliveries' | 'random'> {
+  extends Omit<EventsDeps, 'subscriptions' | 'secrets' | 'answersOf' | 'deliveries' | 'random'> {
   subscriptions: Table
   secrets: SecretsTable
   deliveries: Table
@@ -51,6 +54,10 @@ export interface EventsOptions
 
 /** The partition of table `Secrets` that has those of subscriptions. */
 export const SECRETS = 'subscription'
+/** What the partitions of table `Secrets` begin with that have the answers of receivers. */
+export const ANSWERS = 'answer|'
+/** How long answers are kept after the last one. */
+export const ANSWERS_MS = 7 * DAY_MS
 
 export function createEvents({
   subscriptions,
@@ -59,11 +66,13 @@ export function createEvents({
   random = Math.random,
   ...rest
 }: EventsOptions): EventsDeps {
+  const answers = createSecrets(secrets, z.record(z.string(), z.string()), rest.clock)
   return {
     ...rest,
     random,
     subscriptions: createSubscriptions(subscriptions),
     secrets: createSecrets(secrets, subscriptionSecretsSchema, rest.clock)(SECRETS),
+    answersOf: (subscription) => answers(`${ANSWERS}${subscription}`),
     deliveries: createDeliveryLedger(deliveries),
   }
 }

@@ -19,7 +19,7 @@ import {
   type Subscription,
   type SubscriptionSecrets,
 } from '../subscriptions/subscription.ts'
-import { type Delivery, isAddressedTo } from './delivery.ts'
+import { type Delivery, deliveryKey, isAddressedTo, MAX_ATTEMPTS } from './delivery.ts'
 import { dispatch } from './dispatch.ts'
 import { type Outcome, postEvent } from './post.ts'
 import { retryDelaySeconds, retryPauseMs } from './retry-schedule.ts'
@@ -172,8 +172,14 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   const startedMs = clock.now().getTime()
   turn.secrets ??= deps.secrets.read(subscription.id)
   const secrets = await turn.secrets
-  const latestMs = turn.startedMs + LATEST_POST_MS
-  const outcome = await postEvent(deps, subscription, secrets, event, latestMs).catch(
+  let excerpt: string | undefined
+  const options = {
+    latestMs: turn.startedMs + LATEST_POST_MS,
+    onExcerpt: (text: string) => {
+      excerpt = text
+    },
+  }
+  const outcome = await postEvent(deps, subscription, secrets, event, options).catch(
     (error: unknown): Outcome => {
       // It must not stop the other events.
       log.error('a post failed', { ...position, error: String(error) })
@@ -185,6 +191,22 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   const trace = correlation === null ? undefined : { correlation }
   log.info('delivery attempted', { ...position, outcome: kind, ...answer }, trace)
   await settle(deps, turn, delivery, outcome)
+  // Of a success only where somebody has asked for the post.
+  if (excerpt && (kind !== 'delivered' || delivery.generation > 1))
+    await storeAnswer(deps, delivery, excerpt)
+}
+
+/** Only a text of the receiver may be lost. */
+async function storeAnswer({ answersOf, log }: EventsDeps, delivery: Delivery, excerpt: string) {
+  const { subscription, stream, seq, generation, attempt } = delivery
+  await answersOf(subscription)
+    .update(deliveryKey(delivery), (known = {}) => {
+      const others = Object.entries(known).slice(1 - MAX_ATTEMPTS)
+      return { ...Object.fromEntries(others), [`${generation}.${attempt + 1}`]: excerpt }
+    })
+    .catch((error) =>
+      log.warn('an answer is not stored', { subscription, stream, seq, error: String(error) }),
+    )
 }
 
 /** Reads the subscription again: it may be deleted, or have a new secret. */

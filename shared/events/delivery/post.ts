@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import { bounds } from '../../platform/body.ts'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
+import type { Answer, HttpCall } from '../../platform/http.ts'
+import { retryAfterMs } from '../../platform/http-error.ts'
 import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { type CloudEvent, toSequence } from '../event.ts'
@@ -12,6 +13,7 @@ import {
   type SubscriptionSecrets,
   secretsAt,
 } from '../subscriptions/subscription.ts'
+import { excerptOf, readBody } from './answer.ts'
 
 /** The outcome of one post. `reason` is a fixed word or a network error code, never text of the receiver. */
 export type Outcome =
@@ -19,16 +21,18 @@ export type Outcome =
   | { kind: 'gone'; status: 410; reason: string }
   | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
 
-const { timeoutMs, maxBytes } = bounds.callback
+const { timeoutMs } = bounds.callback
 /** So long a receiver may take to answer. */
 export const ANSWER_MS = timeoutMs
-/** How long a success is read, and up to `maxBytes`: enough to use the connection again. */
-const DRAIN_MS = 2000
 
-/**
- * Validates the callback URL again, then signs and posts an event, but not after `latestMs`. No answer of the receiver
- * makes it reject.
- */
+interface PostOptions {
+  /** No post begins later. */
+  latestMs?: number
+  /** Gets the start of the answer: for those who operate the subscription, and for no log. */
+  onExcerpt?(text: string): void
+}
+
+/** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
   {
     http,
@@ -39,7 +43,7 @@ export async function postEvent(
   { contentType, urlDigest }: Pick<Subscription, 'contentType' | 'urlDigest'>,
   secrets: SubscriptionSecrets | undefined,
   event: CloudEvent,
-  latestMs = Number.POSITIVE_INFINITY,
+  { latestMs = Number.POSITIVE_INFINITY, onExcerpt }: PostOptions = {},
 ): Promise<Outcome> {
   const target = secrets?.targets[urlDigest]
   if (!secrets || !target) return waiting(SECRET_MISSING)
@@ -56,7 +60,7 @@ export async function postEvent(
     const body = JSON.stringify(event)
     const at = clock.now()
     if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
-    const answer = await http.stream({
+    const call: HttpCall = {
       method: 'POST',
       url,
       name: 'POST callback',
@@ -68,15 +72,21 @@ export async function postEvent(
       },
       body,
       timeoutMs,
+      anyStatus: true,
+      unpack: true,
       isAllowed: ({ href }) => href === url.href,
       addresses,
-    })
-    await drain(answer.body)
-    return { kind: 'delivered', status: answer.status }
+    }
+    const answer = await http.stream(call)
+    const start = await readBody(answer.body)
+    const excerpt = onExcerpt && excerptOf(answer.headers['content-type'], start, call)
+    if (excerpt) onExcerpt(excerpt)
+    return readAnswer({ ...answer, ...start }, clock.now())
   } catch (error) {
     if (error instanceof RequestError)
       return { kind: 'failed', status: null, reason: error.facts.problem }
-    if (error instanceof UpstreamError) return toFailure(error)
+    if (error instanceof UpstreamError)
+      return { kind: 'failed', status: null, reason: error.facts.code ?? error.facts.reason }
     throw error
   }
 }
@@ -89,30 +99,17 @@ const waiting = (reason: string): Outcome => ({
   waitMs: 5 * MINUTE_MS,
 })
 
-function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
-  if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }
+function readAnswer(
+  { status, headers, date, text }: Answer & { text: string },
+  now: Date,
+): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'delivered', status }
+  const reason = 'refused'
   if (status === 410) return { kind: 'gone', status, reason }
-  const isDeferred = (status === 429 || status === 503) && retryAfterMs !== undefined
-  return { kind: 'failed', status, reason, waitMs: isDeferred ? retryAfterMs : undefined }
-}
-
-/** Only the status counts: a body that is long, slow or cut off changes nothing. */
-async function drain(body: Readable) {
-  const timeout = AbortSignal.timeout(DRAIN_MS)
-  const end = () => body.destroy()
-  timeout.addEventListener('abort', end, { once: true })
-  let length = 0
-  try {
-    for await (const chunk of body) {
-      length += (chunk as Buffer).length
-      if (length > maxBytes) break
-    }
-  } catch {
-    // Cut off, or too slow.
-  } finally {
-    timeout.removeEventListener('abort', end)
-    body.destroy()
-  }
+  const mayWait = status === 429 || status === 503
+  const header = headers['retry-after']
+  const waitMs = mayWait ? retryAfterMs({ header, body: text, date, now }) : undefined
+  return { kind: 'failed', status, reason, waitMs }
 }
 
 const PREFIX = 'whsec_'
@@ -148,7 +145,8 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
   const time = deps.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
   const secrets = await deps.secrets.read(subscription.id)
-  const outcome = await postEvent(deps, subscription, secrets, {
+  let answer: string | null = null
+  const event: CloudEvent = {
     specversion: '1.0',
     id,
     source: '/defender-relay/subscriptions',
@@ -159,8 +157,13 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
     detectedat: time,
     sequence: toSequence(0),
     data: { subscription: subscription.id },
+  }
+  const outcome = await postEvent(deps, subscription, secrets, event, {
+    onExcerpt: (text) => {
+      answer = text
+    },
   })
   const { kind, status } = outcome
   const reason = 'reason' in outcome ? outcome.reason : kind
-  return { eventId: id, delivered: kind === 'delivered', status, reason }
+  return { eventId: id, delivered: kind === 'delivered', status, reason, answer }
 }

@@ -28,6 +28,16 @@ export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   return replay(deps, subscription, deps.deliveries.list(query))
 }
 
+/** Delivers again what has failed since a time: dead letters, and what waits for its next attempt. */
+export async function recover(deps: EventsDeps, subscription: Subscription, since: Date) {
+  return replay(deps, subscription, failedSince(deps, subscription.id, since))
+}
+
+async function* failedSince({ deliveries }: EventsDeps, id: string, since: Date) {
+  for await (const one of deliveries.list({ partitionKey: id, where: { isOpen: true } }))
+    if (one.last && Date.parse(one.last.at) >= since.getTime()) yield one
+}
+
 /** A replay that has crashed is in the way of the next one for so long. */
 const LONGEST_REPLAY_MS = 5 * MINUTE_MS
 
@@ -85,7 +95,7 @@ async function* eventsAfter(
 export async function redeliverAll(
   deps: EventsDeps,
   subscription: Subscription,
-  events: AsyncIterable<Delivery> | AsyncIterable<PendingEvent>,
+  events: Iterable<Delivery> | AsyncIterable<Delivery> | AsyncIterable<PendingEvent>,
 ) {
   const { id } = subscription
   // A replay is logged under the request that asked for it.

@@ -1,7 +1,14 @@
 import type { Route } from '../../platform/route.ts'
 import type { EventsDeps } from '../deps.ts'
 import type { EventCatalog } from '../filter.ts'
-import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
+import {
+  createReplayRoute,
+  listDeliveries,
+  recoverDeliveries,
+  resendDelivery,
+  showDelivery,
+  testSubscription,
+} from './deliveries.ts'
 import {
   createListEventsRoute,
   createTriggerRoute,
@@ -31,6 +38,9 @@ export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDep
   enableSubscription,
   rotateSubscriptionSecret,
   listDeliveries,
+  showDelivery,
+  resendDelivery,
+  recoverDeliveries,
   createReplayRoute(catalog.streams),
   testSubscription,
 ]

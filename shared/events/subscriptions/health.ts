@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { MINUTE_MS } from '../../platform/time.ts'
+import { HOUR_MS, MINUTE_MS } from '../../platform/time.ts'
 import { FAILURES_TO_FAILING, MAX_FAILING_MS } from '../delivery/retry-schedule.ts'
 import type { EventsDeps } from '../deps.ts'
 import { OPERATIONS } from '../filter.ts'
@@ -119,4 +119,17 @@ export const emitExpired = (
 ) => {
   const at = one.expiresAt ?? ''
   return emit(deps, one, 'expired', `expired|${at}`, at, { expiresAt: at, ...counts })
+}
+
+/** Emits how many deliveries have become dead letters, once for each hour. */
+export async function emitDeadLetters(
+  deps: EventsDeps,
+  one: Subscription,
+  counts: ReadonlyMap<string, number>,
+) {
+  for (const [since, count] of counts) {
+    const until = new Date(Date.parse(since) + HOUR_MS).toISOString()
+    const facts = { since, until, count }
+    await emit(deps, one, 'deadLettered', `deadLettered|${since}`, until, facts)
+  }
 }

@@ -113,6 +113,7 @@ async function begin(
     lastDeliveredAt: null,
     lastFailure: null,
     announced: null,
+    deadLetteredUntil: null,
     wakeAt: null,
     replayUntil: null,
   }
@@ -193,7 +194,8 @@ async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-export async function unsubscribe({ subscriptions, secrets, deliveries }: EventsDeps, id: string) {
+export async function unsubscribe(deps: EventsDeps, id: string) {
+  const { subscriptions, secrets, deliveries } = deps
   const remove = async () => {
     const one = await subscriptions.read(id)
     return one !== undefined && subscriptions.remove(one)
@@ -202,6 +204,7 @@ export async function unsubscribe({ subscriptions, secrets, deliveries }: Events
   if (!(await remove()) && !(await remove())) return false
   // After a crash here the hourly sweeps delete the rest.
   await secrets.remove(id)
+  await deps.answersOf(id).clear()
   await deliveries.forgetAll(id)
   return true
 }

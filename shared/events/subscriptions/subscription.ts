@@ -68,6 +68,8 @@ export const subscriptionSchema = z.object({
   disabledReason: z.string().nullable(),
   /** The mark of the last event about its health; null once it has recovered. */
   announced: z.string().nullable(),
+  /** Dead letters of earlier hours are in events. */
+  deadLetteredUntil: z.string().nullable(),
   /** The end of the send lease, or of a pause: no other process posts before. */
   sendUntil: z.string().nullable(),
   /** The end of the last pause. */
