@@ -17,7 +17,6 @@ import type {
   Target,
 } from '../../shared/events/subscriptions/subscription.ts'
 import { createLog } from '../../shared/platform/log.ts'
-import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryQueue, serveQueue } from '../memory-queue.ts'
 import { createMemoryTable } from '../memory-table.ts'
@@ -133,7 +132,8 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
 
   /** Dependencies over the world's storage, some of it replaced. */
   function depsOver(
-    seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
+    seen: Partial<WorldTables> &
+      Partial<Pick<EventsDeps, 'queue' | 'retryQueue' | 'http' | 'tokens'>> = {},
   ): EventsDeps {
     return createEvents({
       ...streamConfig,
@@ -145,12 +145,12 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       queue: seen.queue ?? queues.queue,
       retryQueue: seen.retryQueue ?? queues.retryQueue,
       dispatched: new Map(),
-      http: receivers.http,
+      http: seen.http ?? receivers.http,
       callbackPolicy: {
         allowLoopback: false,
         resolve: async () => [{ address: '20.50.2.9', family: 4 }],
       },
-      tokens: tokensFor({ audience: 'api://receiver', host: 'token.contoso.net' }),
+      tokens: seen.tokens ?? tokensFor({ audience: 'api://receiver', host: 'token.contoso.net' }),
       clock,
       log,
       random: () => 0,

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import { bounds, isTooDeep } from '../../platform/body.ts'
 import type { HttpCall } from '../../platform/http.ts'
 import { redact, redactJson } from '../../platform/redact.ts'
+import type { EventsDeps } from '../deps.ts'
+import { type Delivery, deliveryKey, MAX_ATTEMPTS } from './delivery.ts'
 
 /** How long the body of an answer is read. */
 const READ_MS = 2000
@@ -73,7 +75,7 @@ function redactAll(text: string) {
 const LONG = 8
 
 /** Every value of a call that an answer could repeat, in each encoding, the longest first. */
-function sentValues({ url, headers = {}, body = '' }: HttpCall) {
+function sentValues({ url, headers = {}, body = '{}' }: HttpCall) {
   const parts = [...Object.values(headers), url.pathname, url.search].flatMap((value) =>
     value.split(/[\s;,=/?&]+/),
   )
@@ -103,4 +105,22 @@ function sentValues({ url, headers = {}, body = '' }: HttpCall) {
 function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return value.length > LONG ? [value] : []
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : []
+}
+
+/** Stores an answer for the attempts of a delivery. It does not throw: only a text of the receiver is lost. */
+export async function storeAnswer(
+  { answersOf, log }: EventsDeps,
+  delivery: Delivery,
+  excerpt: string | undefined,
+) {
+  if (!excerpt) return
+  const { subscription, stream, seq, generation, attempt } = delivery
+  await answersOf(subscription)
+    .update(deliveryKey(delivery), (known = {}) => {
+      const others = Object.entries(known).slice(1 - MAX_ATTEMPTS)
+      return { ...Object.fromEntries(others), [`${generation}.${attempt + 1}`]: excerpt }
+    })
+    .catch((error) =>
+      log.warn('an answer is not stored', { subscription, stream, seq, error: String(error) }),
+    )
 }

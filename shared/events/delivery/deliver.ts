@@ -19,10 +19,13 @@ import {
   type Subscription,
   type SubscriptionSecrets,
 } from '../subscriptions/subscription.ts'
-import { type Delivery, deliveryKey, isAddressedTo, MAX_ATTEMPTS } from './delivery.ts'
+import { storeAnswer } from './answer.ts'
+import { type Delivery, isAddressedTo } from './delivery.ts'
 import { dispatch } from './dispatch.ts'
-import { type Outcome, postEvent } from './post.ts'
+import { type PostOptions, postEvent } from './post.ts'
 import { retryDelaySeconds, retryPauseMs } from './retry-schedule.ts'
+import { sinks } from './sinks/index.ts'
+import type { Outcome } from './sinks/sink.ts'
 import { isHeldUp, SLOW_MS, wake } from './wake.ts'
 
 /** The holder of the lease posts for 20 seconds, and its last post ends 30 seconds later. */
@@ -136,17 +139,19 @@ function isOver({ clock }: EventsDeps, turn: Turn) {
   )
 }
 
-/** Posts what is due, at most two at a time, and one at a time while the subscription is failing. */
+/** Posts what is due, at most two at a time (fewer where a sink wants that), and one at a time while the subscription is failing. */
 async function postDue(deps: EventsDeps, turn: Turn) {
   const { id } = turn.before
   for (let hasMore = true; hasMore && !isOver(deps, turn); ) {
     const { found, isMore, unreadable } = await deps.deliveries.due(id, deps.clock.now(), BATCH)
     hasMore = isMore
     if (unreadable > 0) deps.log.error('unreadable deliveries', { subscription: id, unreadable })
+    const { sink } = turn.stored.record
+    const max = sink ? sinks[sink].inFlight : MAX_IN_FLIGHT
     const inFlight = new Set<Promise<void>>()
     try {
       for (const delivery of found) {
-        while (inFlight.size >= (turn.health.state === 'failing' ? 1 : MAX_IN_FLIGHT))
+        while (inFlight.size >= (turn.health.state === 'failing' ? 1 : max))
           await Promise.race(inFlight)
         if (isOver(deps, turn)) break
         const post = attempt(deps, turn, delivery).finally(() => inFlight.delete(post))
@@ -172,11 +177,11 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   const startedMs = clock.now().getTime()
   turn.secrets ??= deps.secrets.read(subscription.id)
   const secrets = await turn.secrets
-  let excerpt: string | undefined
-  const options = {
+  let read: (() => string | undefined) | undefined
+  const options: PostOptions = {
     latestMs: turn.startedMs + LATEST_POST_MS,
-    onExcerpt: (text: string) => {
-      excerpt = text
+    onAnswer: (reader) => {
+      read = reader
     },
   }
   const outcome = await postEvent(deps, subscription, secrets, event, options).catch(
@@ -192,21 +197,7 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   log.info('delivery attempted', { ...position, outcome: kind, ...answer }, trace)
   await settle(deps, turn, delivery, outcome)
   // Of a success only where somebody has asked for the post.
-  if (excerpt && (kind !== 'delivered' || delivery.generation > 1))
-    await storeAnswer(deps, delivery, excerpt)
-}
-
-/** Only a text of the receiver may be lost. */
-async function storeAnswer({ answersOf, log }: EventsDeps, delivery: Delivery, excerpt: string) {
-  const { subscription, stream, seq, generation, attempt } = delivery
-  await answersOf(subscription)
-    .update(deliveryKey(delivery), (known = {}) => {
-      const others = Object.entries(known).slice(1 - MAX_ATTEMPTS)
-      return { ...Object.fromEntries(others), [`${generation}.${attempt + 1}`]: excerpt }
-    })
-    .catch((error) =>
-      log.warn('an answer is not stored', { subscription, stream, seq, error: String(error) }),
-    )
+  if (kind !== 'delivered' || delivery.generation > 1) await storeAnswer(deps, delivery, read?.())
 }
 
 /** Reads the subscription again: it may be deleted, or have a new secret. */
@@ -237,6 +228,7 @@ async function settle(deps: EventsDeps, turn: Turn, delivery: Delivery, outcome:
     return void (await move({ state: kind, nextAttemptAt: null, endedAt: at, last }))
   }
   const last = { at, status, reason: outcome.reason }
+  if (kind === 'refused') return void (await deadLetter(deps, delivery, last, attempt))
   if (kind === 'gone') {
     turn.health = afterGone(turn.health, last)
     // Still pending: enabling the subscription begins it again.

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { bounds } from '../../platform/body.ts'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
-import type { Answer, HttpCall } from '../../platform/http.ts'
+import type { HttpCall } from '../../platform/http.ts'
 import { retryAfterMs } from '../../platform/http-error.ts'
 import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
@@ -12,24 +12,21 @@ import {
   type Subscription,
   type SubscriptionSecrets,
   secretsAt,
+  type Target,
 } from '../subscriptions/subscription.ts'
 import { excerptOf, readBody } from './answer.ts'
-
-/** The outcome of one post. `reason` is a fixed word or a network error code, never text of the receiver. */
-export type Outcome =
-  | { kind: 'delivered'; status: number }
-  | { kind: 'gone'; status: 410; reason: string }
-  | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
+import { sinks } from './sinks/index.ts'
+import { type Outcome, PAUSE_MS, type SinkAnswer, type SinkRequest } from './sinks/sink.ts'
 
 const { timeoutMs } = bounds.callback
 /** So long a receiver may take to answer. */
 export const ANSWER_MS = timeoutMs
 
-interface PostOptions {
+export interface PostOptions {
   /** No post begins later. */
   latestMs?: number
-  /** Gets the start of the answer: for those who operate the subscription, and for no log. */
-  onExcerpt?(text: string): void
+  /** Gets a reader of the start of the answer: for those who operate the subscription, and for no log. */
+  onAnswer?(read: () => string | undefined): void
 }
 
 /** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
@@ -43,34 +40,30 @@ export async function postEvent(
   { contentType, urlDigest }: Pick<Subscription, 'contentType' | 'urlDigest'>,
   secrets: SubscriptionSecrets | undefined,
   event: CloudEvent,
-  { latestMs = Number.POSITIVE_INFINITY, onExcerpt }: PostOptions = {},
+  { latestMs = Number.POSITIVE_INFINITY, onAnswer }: PostOptions = {},
 ): Promise<Outcome> {
   const target = secrets?.targets[urlDigest]
   if (!secrets || !target) return waiting(SECRET_MISSING)
+  const sink = target.sink && sinks[target.sink]
   try {
-    const { url, addresses } = await validateCallbackUrl(target.callbackUrl, callbackPolicy)
-    let authorization = {}
-    if (target.audience)
-      try {
-        const token = await tokens.get(target.audience, url)
-        authorization = { authorization: `Bearer ${token}` }
-      } catch (error) {
-        return waiting(error instanceof RequestError ? error.facts.problem : 'no-token')
-      }
-    const body = JSON.stringify(event)
+    const { url, addresses } = sink
+      ? { url: new URL(target.callbackUrl) }
+      : await validateCallbackUrl(target.callbackUrl, callbackPolicy)
+    const token = await getToken(tokens, target, url)
+    if (token?.reason) return waiting(token.reason)
     const at = clock.now()
     if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
+    const request = sink
+      ? sink.toRequest(event)
+      : toWebhook(event, contentType, at, secretsAt(secrets, at))
+    if (!request) return { kind: 'refused', status: null, reason: 'too-large' }
+    if (request.search) url.search = request.search
     const call: HttpCall = {
       method: 'POST',
       url,
       name: 'POST callback',
-      headers: {
-        ...target.headers,
-        ...authorization,
-        'content-type': contentType,
-        ...signMessage({ id: event.id, at, body }, secretsAt(secrets, at)),
-      },
-      body,
+      headers: { ...target.headers, ...token?.header, ...request.headers },
+      body: request.body,
       timeoutMs,
       anyStatus: true,
       unpack: true,
@@ -79,16 +72,36 @@ export async function postEvent(
     }
     const answer = await http.stream(call)
     const start = await readBody(answer.body)
-    const excerpt = onExcerpt && excerptOf(answer.headers['content-type'], start, call)
-    if (excerpt) onExcerpt(excerpt)
-    return readAnswer({ ...answer, ...start }, clock.now())
+    onAnswer?.(() => excerptOf(answer.headers['content-type'], start, call))
+    return (sink ? sink.readAnswer : readAnswer)({ ...answer, ...start, now: clock.now() })
   } catch (error) {
     if (error instanceof RequestError)
       return { kind: 'failed', status: null, reason: error.facts.problem }
-    if (error instanceof UpstreamError)
-      return { kind: 'failed', status: null, reason: error.facts.code ?? error.facts.reason }
-    throw error
+    if (!(error instanceof UpstreamError)) throw error
+    const reason = error.facts.code ?? error.facts.reason
+    return { kind: 'failed', status: null, reason, ...(sink && { waitMs: PAUSE_MS }) }
   }
+}
+
+/** The token of a target, where it needs one, or the reason why there is none. */
+async function getToken(tokens: EventsDeps['tokens'], target: Target, url: URL) {
+  try {
+    const token = await tokens.get(target, url)
+    return token === undefined ? undefined : { header: { authorization: `Bearer ${token}` } }
+  } catch (error) {
+    return { reason: error instanceof RequestError ? error.facts.problem : 'no-token' }
+  }
+}
+
+function toWebhook(
+  event: CloudEvent,
+  contentType: string,
+  at: Date,
+  secrets: string[],
+): SinkRequest {
+  const body = JSON.stringify(event)
+  const signature = signMessage({ id: event.id, at, body }, secrets)
+  return { headers: { 'content-type': contentType, ...signature }, body }
 }
 
 /** Nothing was posted. Deferred, so that the retry schedule does not count what is no fault of the receiver. */
@@ -99,10 +112,7 @@ const waiting = (reason: string): Outcome => ({
   waitMs: 5 * MINUTE_MS,
 })
 
-function readAnswer(
-  { status, headers, date, text }: Answer & { text: string },
-  now: Date,
-): Outcome {
+function readAnswer({ status, headers, date, text, now }: SinkAnswer): Outcome {
   if (status >= 200 && status < 300) return { kind: 'delivered', status }
   const reason = 'refused'
   if (status === 410) return { kind: 'gone', status, reason }
@@ -159,8 +169,8 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
     data: { subscription: subscription.id },
   }
   const outcome = await postEvent(deps, subscription, secrets, event, {
-    onExcerpt: (text) => {
-      answer = text
+    onAnswer: (read) => {
+      answer = read() ?? null
     },
   })
   const { kind, status } = outcome

@@ -58,8 +58,16 @@ const callbackUrl = z
   .max(16_384)
   .describe('Where events are posted: public and https. Kept secret.')
 
-/** What a caller says about a subscription beside its callback URL. */
+/** What a caller says about a subscription. */
 const wantedSchema = (catalog: EventCatalog) => ({
+  callbackUrl: callbackUrl.optional(),
+  sink: z
+    .string()
+    .max(2000)
+    .optional()
+    .describe(
+      'Instead of callbackUrl: the address of an Event Grid topic or a Service Bus queue or topic.',
+    ),
   description: plainText(500).nullable().optional(),
   filter: filterSchemaFor(catalog).optional(),
   contentType: z.enum(contentTypes).optional(),
@@ -88,7 +96,7 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
     method: 'POST',
     path: 'subscriptions',
     summary: 'Subscribe a callback URL to events, or change the filter of its subscription',
-    body: z.strictObject({ callbackUrl, ...wantedSchema(catalog) }),
+    body: z.strictObject(wantedSchema(catalog)),
     answers: {
       201: {
         description:
@@ -159,7 +167,7 @@ export const createChangeRoute = (catalog: EventCatalog) =>
     summary:
       'Change a subscription, or move it to another callback URL with its secret and backlog',
     params: subscriptionParams,
-    body: z.strictObject({ callbackUrl: callbackUrl.optional(), ...wantedSchema(catalog) }),
+    body: z.strictObject(wantedSchema(catalog)),
     answers: {
       200: {
         description: 'The subscription. Null removes what it had; what is left out stays.',

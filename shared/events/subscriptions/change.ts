@@ -2,22 +2,18 @@ import { RequestError } from '../../platform/errors.ts'
 import { DAY_MS, HOUR_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
 import type { EventsDeps } from '../deps.ts'
-import { digestUrl, validateCallbackUrl } from './callback-url.ts'
-import { makeTarget, type WantedReceiver } from './receiver.ts'
+import { digestUrl } from './callback-url.ts'
+import { makeTarget, readAddress, type WantedReceiver } from './receiver.ts'
 import type { StoredSubscription } from './store.ts'
 import { beginAdded, shownOf, withTarget } from './subscribe.ts'
-import {
-  previousSecretsAt,
-  SECRET_MISSING,
-  type Subscription,
-  type Target,
-} from './subscription.ts'
+import { previousSecretsAt, type Subscription, type Target } from './subscription.ts'
 
 /** What a caller changes of a subscription; what is left out stays. */
 export interface Change
   extends WantedReceiver,
     Partial<Pick<Subscription, 'description' | 'filter' | 'contentType' | 'expiresAt'>> {
   callbackUrl?: string
+  sink?: string
 }
 
 const MAX_TRIES = 10
@@ -32,14 +28,11 @@ const MAX_TRIES = 10
 export async function changeSubscription(
   deps: EventsDeps,
   id: string,
-  { callbackUrl, headers, audience, ...changes }: Change,
+  { callbackUrl, sink, headers, audience, ...changes }: Change,
 ) {
   const { subscriptions, secrets, clock } = deps
-  const isRetargeted = [callbackUrl, headers, audience].some((one) => one !== undefined)
-  const given =
-    callbackUrl === undefined
-      ? undefined
-      : (await validateCallbackUrl(callbackUrl, deps.callbackPolicy, clock)).url
+  const given = await readAddress(deps, { callbackUrl, sink })
+  const isRetargeted = [given, headers, audience].some((one) => one !== undefined)
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const stored = await subscriptions.readStored(id)
     if (!stored) return undefined
@@ -51,10 +44,11 @@ export async function changeSubscription(
       await secrets.update(id, (known) => {
         const from = known?.targets[before.urlDigest]
         if (!known || !from) throw secretMissing(id)
-        const url = given ?? new URL(from.callbackUrl)
+        const address = given ?? { url: new URL(from.callbackUrl), sink: from.sink }
+        const { url } = address
         target = makeTarget(
           deps.tokens,
-          url,
+          address,
           { headers, audience },
           from,
           clock.now().toISOString(),
@@ -137,7 +131,7 @@ export async function rotateSecret({ secrets, clock }: EventsDeps, id: string) {
 export const secretMissing = (id: string) =>
   new RequestError({
     status: 409,
-    problem: SECRET_MISSING,
+    problem: 'secret-missing',
     title: 'The callback URL and the signing secret of this subscription are lost',
     detail: `Table Secrets has no row for ${id}.`,
     fix: 'Subscribe the callback URL again: that answers a new secret, and pending events are delivered.',

@@ -2,6 +2,9 @@ import { z } from 'zod'
 import type { GetToken } from '../../platform/credential.ts'
 import { RequestError } from '../../platform/errors.ts'
 import { invalidRequest } from '../../platform/request.ts'
+import type { Clock } from '../../platform/time.ts'
+import { type SinkName, sinkNames, sinks } from '../delivery/sinks/index.ts'
+import { type CallbackPolicy, validateCallbackUrl } from './callback-url.ts'
 import type { Target } from './subscription.ts'
 
 /** An audience, and the end of the host names that may get a token for it. */
@@ -32,6 +35,8 @@ export function isReserved(audience: string, own: readonly string[] = []) {
   )
 }
 
+const sinkAudiences = Object.values(sinks).flatMap(({ audiences }) => audiences)
+
 /** The setting `CALLBACK_AUDIENCES`: `audience=host suffix`, parted by `;`. */
 export const audiencesSchema = z
   .string()
@@ -46,8 +51,12 @@ export const audiencesSchema = z
       }),
   )
   .refine(
-    (pairs) => pairs.every(({ audience, host }) => host !== '' && !isReserved(audience)),
-    'expected pairs such as api://receiver=hooks.contoso.com, parted by ;, and no audience of Microsoft',
+    (pairs) =>
+      pairs.every(
+        ({ audience, host }) =>
+          host !== '' && (!isReserved(audience) || sinkAudiences.includes(audience)),
+      ),
+    'expected pairs such as api://receiver=hooks.contoso.com, parted by ;, and no audience of Microsoft but those of sinks',
   )
 
 interface TokenOptions {
@@ -61,26 +70,28 @@ export type ReceiverTokens = ReturnType<typeof createReceiverTokens>
 /** The tokens of the app's identity for receivers, as the deployer allows them. */
 export function createReceiverTokens({ allowed, own, source }: TokenOptions) {
   const sources = new Map<string, GetToken>()
-  /** Throws a `RequestError` where a host may get no token for an audience. */
-  function check(audience: string, { hostname }: URL) {
-    const isPaired = allowed().some(
-      (pair) =>
-        pair.audience === audience &&
-        (hostname === pair.host || hostname.endsWith(`.${pair.host}`)),
+  /** Undefined where a target needs no token; throws a `RequestError` where its host may get none. */
+  function audienceFor({ audience, sink }: Pick<Target, 'audience' | 'sink'>, { hostname }: URL) {
+    const wanted = sink ? sinks[sink].audiences : [audience]
+    if (wanted[0] === undefined) return undefined
+    const pair = allowed().find(
+      ({ audience, host }) =>
+        wanted.includes(audience) && (hostname === host || hostname.endsWith(`.${host}`)),
     )
-    if (!isPaired || isReserved(audience, own))
-      throw new RequestError({
-        status: 400,
-        problem: 'audience-refused',
-        title: 'The host may get no token for this audience',
-        detail: 'CALLBACK_AUDIENCES does not pair this audience with the host of the callback URL.',
-        fix: 'Ask who runs the app to add the pair to CALLBACK_AUDIENCES, or subscribe without audience.',
-      })
+    if (pair && (sink || !isReserved(pair.audience, own))) return pair.audience
+    throw new RequestError({
+      status: 400,
+      problem: 'audience-refused',
+      title: 'The host may get no token for this audience',
+      detail: `CALLBACK_AUDIENCES does not pair ${sink ? 'the audience of this service' : 'this audience'} with the host.`,
+      fix: 'Ask who runs the app to add the pair to CALLBACK_AUDIENCES.',
+    })
   }
   return {
-    check,
-    async get(audience: string, url: URL) {
-      check(audience, url)
+    check: audienceFor,
+    async get(target: Pick<Target, 'audience' | 'sink'>, url: URL) {
+      const audience = audienceFor(target, url)
+      if (audience === undefined) return undefined
       const known = sources.get(audience) ?? source(audience)
       sources.set(audience, known)
       return known()
@@ -117,13 +128,37 @@ export interface WantedReceiver {
   audience?: string | null
 }
 
+/** The address of a receiver: a callback URL, or that of a sink. */
+export interface ReceiverAddress {
+  url: URL
+  sink?: SinkName
+}
+
+/** Reads the address that a caller gives. Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `invalid-request`. */
+export async function readAddress(
+  { callbackPolicy, clock }: { callbackPolicy: CallbackPolicy; clock: Clock },
+  given: { callbackUrl?: string; sink?: string },
+): Promise<ReceiverAddress | undefined> {
+  const { callbackUrl, sink: address } = given
+  if (callbackUrl !== undefined && address === undefined)
+    return { url: (await validateCallbackUrl(callbackUrl, callbackPolicy, clock)).url }
+  if (address === undefined) return undefined
+  const url = URL.parse(address)
+  const sink = url ? sinkNames.find((name) => sinks[name].accepts(url)) : undefined
+  const wrong = (message: string) => invalidRequest([{ path: 'body.sink', message }])
+  if (callbackUrl !== undefined) throw wrong('cannot be used together with callbackUrl')
+  if (!url || !sink)
+    throw wrong('is not the address of an Event Grid topic or a Service Bus entity')
+  return { url, sink }
+}
+
 /**
- * The target for a callback URL: headers and audience as wanted, else those of the target before it, unless the host is
+ * The target for an address: headers and audience as wanted, else those of the target before it, unless the host is
  * another one. Throws a `RequestError`: `audience-refused`, `invalid-request`.
  */
 export function makeTarget(
   tokens: ReceiverTokens,
-  url: URL,
+  { url, sink }: ReceiverAddress,
   wanted: WantedReceiver,
   before: Target | undefined,
   writtenAt: string,
@@ -134,12 +169,11 @@ export function makeTarget(
     wanted.headers === undefined
       ? known?.headers
       : Object.fromEntries((wanted.headers ?? []).map(({ name, value }) => [name, value]))
-  if (audience !== undefined) {
-    tokens.check(audience, url)
-    if (headers?.authorization !== undefined)
-      throw invalidRequest([
-        { path: 'body.audience', message: 'cannot be used together with a header authorization' },
-      ])
-  }
-  return { callbackUrl: url.href, headers, audience, writtenAt }
+  const wrong = (path: string, message: string) => invalidRequest([{ path, message }])
+  if (sink && (headers || audience))
+    throw wrong('body.sink', 'cannot be used together with headers or audience')
+  if (audience !== undefined && headers?.authorization !== undefined)
+    throw wrong('body.audience', 'cannot be used together with a header authorization')
+  tokens.check({ audience, sink }, url)
+  return { callbackUrl: url.href, headers, audience, sink, writtenAt }
 }

@@ -1,13 +1,14 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { RequestError } from '../../platform/errors.ts'
+import { invalidRequest } from '../../platform/request.ts'
 import { digestOf, makeTicket } from '../../platform/tickets.ts'
 import { makeSecret } from '../delivery/post.ts'
 import { redeliverAll } from '../delivery/replay.ts'
 import type { EventsDeps } from '../deps.ts'
 import { wantsStream } from '../filter.ts'
-import { digestUrl, normalizeCallback, validateCallbackUrl } from './callback-url.ts'
+import { digestUrl, normalizeCallback } from './callback-url.ts'
 import { emitExpired } from './health.ts'
-import { makeTarget, type WantedReceiver } from './receiver.ts'
+import { makeTarget, readAddress, type WantedReceiver } from './receiver.ts'
 import type { UrlClaim } from './store.ts'
 import {
   healthy,
@@ -26,9 +27,10 @@ type Members = Required<Wanted> &
   Pick<Subscription, 'urlDigest' | 'callbackHost' | 'deletionDigests'>
 
 /** What the row of a subscription shows of its target. */
-export const shownOf = ({ headers = {}, audience }: Partial<Target> = {}) => ({
+export const shownOf = ({ headers = {}, audience, sink }: Partial<Target> = {}) => ({
   headerNames: Object.keys(headers),
   audience: audience ?? null,
+  sink: sink ?? null,
 })
 
 const MAX_SUBSCRIPTIONS = 200
@@ -49,9 +51,17 @@ const PAUSE_MS = 100
  */
 export async function subscribe(
   deps: EventsDeps,
-  { callbackUrl, headers, audience, ...wanted }: Wanted & WantedReceiver & { callbackUrl: string },
+  {
+    callbackUrl,
+    sink,
+    headers,
+    audience,
+    ...wanted
+  }: Wanted & WantedReceiver & { callbackUrl?: string; sink?: string },
 ) {
-  const { url } = await validateCallbackUrl(callbackUrl, deps.callbackPolicy, deps.clock)
+  const address = await readAddress(deps, { callbackUrl, sink })
+  if (!address) throw invalidRequest([{ path: 'body.callbackUrl', message: 'is missing' }])
+  const { url } = address
   const ticket = makeTicket()
   const urlDigest = digestUrl(url.href)
   const deletionDigests = [digestOf(ticket)]
@@ -59,7 +69,7 @@ export async function subscribe(
   const members = { ...wanted, expiresAt, urlDigest, callbackHost: url.host, deletionDigests }
   const secret = makeSecret()
   const targetAfter = (before?: Target) =>
-    makeTarget(deps.tokens, url, { headers, audience }, before, deps.clock.now().toISOString())
+    makeTarget(deps.tokens, address, { headers, audience }, before, deps.clock.now().toISOString())
   const target = targetAfter()
   const secrets = { targets: { [urlDigest]: target }, secret, previousSecrets: [] }
   let other: string | undefined

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MINUTE_MS } from '../../platform/time.ts'
+import { sinkNames } from '../delivery/sinks/index.ts'
 import { filterSchema } from '../filter.ts'
 
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
@@ -20,6 +21,8 @@ const targetSchema = z.object({
   headers: z.record(z.string(), z.string()).optional(),
   /** Posts have a token of the app's identity for this audience. */
   audience: z.string().optional(),
+  /** It is the address of such a service, which gets no webhook. */
+  sink: z.enum(sinkNames).optional(),
   writtenAt: z.string(),
 })
 
@@ -50,6 +53,7 @@ export const subscriptionSchema = z.object({
   /** The names of the headers that its posts have beside those of the app. */
   headerNames: z.array(z.string()),
   audience: z.string().nullable(),
+  sink: z.enum(sinkNames).nullable(),
   description: z.string().nullable(),
   filter: filterSchema,
   contentType: z.enum(contentTypes),

@@ -13,6 +13,7 @@ export const subscriptionViewSchema = z.strictObject({
   callbackHost: stored.callbackHost,
   headerNames: stored.headerNames,
   audience: stored.audience,
+  sink: stored.sink.describe('The kind of service at callbackHost, where it gets no webhooks.'),
   description: stored.description,
   filter: stored.filter,
   contentType: stored.contentType,

@@ -245,7 +245,7 @@ describe('hostile callback URLs', () => {
     const outcome = await postEvent(
       { http, callbackPolicy: moving, clock: createAdjustableClock(), tokens: tokensFor() },
       subscription,
-      secretsFor(subscription, url),
+      secretsFor(subscription, url, { headers: { 'x-key': CANARY } }),
       event,
     )
 
