@@ -212,7 +212,7 @@ export const notes: Record<string, string> = {
   'POST /api/subscriptions':
     'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'PATCH /api/subscriptions/{id}':
-    'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) sends at once what has failed.',
+    'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
   'GET /api/subscriptions/{id}':
@@ -230,7 +230,7 @@ export const notes: Record<string, string> = {
   'POST /api/subscriptions/{id}/deliveries/{eventId}/resend':
     'Begins a new generation of the delivery, also of one that was delivered. A disabled subscription is refused with 409.',
   'POST /api/subscriptions/{id}/recover':
-    'Begins again what is not delivered and whose last attempt failed at `since` or later. One replay or recovery runs at a time.',
+    'Begins again what is not delivered and whose last attempt failed at `since` or later. One replay or recovery runs at a time. A pause of the subscription stays.',
   'POST /api/subscriptions/{id}/replay':
     'Send either `after` or `dead`. A disabled subscription is refused with 409. A pause of the subscription stays: what is queued waits for its end.',
   'GET /api/scan-history/defender/sessions':

@@ -50,9 +50,13 @@ export function excerptOf(type: string | undefined, { text, isCut }: Start, call
   // A value that is cut off at the end would not be found.
   const whole = isCut ? text.slice(0, Math.max(0, text.length - (sent[0]?.length ?? 0))) : text
   const pattern = new RegExp(sent.map((value) => value.replace(/[^\w]/g, '\\$&')).join('|'), 'gi')
-  const plain = whole.replace(/\\u([\da-f]{4})/gi, toChar).replaceAll('\\/', '/')
-  const hidden = redactAll(plain.replace(pattern, HIDDEN))
-  return hidden
+  const plain = whole
+    .replace(pattern, HIDDEN)
+    // JSON may write any character in another way.
+    .replace(/\\u([\da-f]{4})/gi, toChar)
+    .replaceAll('\\/', '/')
+    .replace(pattern, HIDDEN)
+  return redactAll(plain)
     .replace(/[\p{C}\s]+/gu, ' ')
     .trim()
     .slice(0, MAX_LENGTH)
@@ -93,7 +97,7 @@ function sentValues({ url, headers = {}, body = '{}' }: HttpCall) {
       encodeURIComponent(once),
       JSON.stringify(value).slice(1, -1),
       value.replaceAll('&', '&amp;'),
-      Buffer.from(value).toString('base64').replace(/=+$/, ''),
+      value.length < 4 ? value : Buffer.from(value).toString('base64').replace(/=+$/, ''),
     ]
   })
   return [...new Set(encoded)]

@@ -274,16 +274,15 @@ describe('recover', () => {
     await world.clock.advance(MINUTE)
     world.receive(HOST, () => 500)
     const failed = await world.emit(someEvent(), someEvent())
-    await world.clock.advance(8 * DAY)
+    await world.clock.advance(4 * DAY)
     const [later = ''] = await world.emit(someEvent())
-    await ask(world, 'POST', `subscriptions/${id}/enable`)
     await world.clock.advance(10 * SECOND)
     const before = world.posts.length
     world.receive(HOST, () => 200)
 
     const none = await ask(world, 'POST', `subscriptions/${id}/recover`, { since: at(30 * DAY) })
     const all = await ask(world, 'POST', `subscriptions/${id}/recover`, { since: at(0) })
-    await world.clock.advance(MINUTE)
+    await world.clock.advance(10 * MINUTE)
 
     expect(none.body).toEqual({ queued: 0 })
     expect(all.body).toEqual({ queued: 3 })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { wakeAll } from '../../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
@@ -273,7 +274,9 @@ describe('a subscription with an end', () => {
     const posted = postsAt(world, OLD).length
 
     await world.clock.advance(HOUR)
+    await dispatch(world.deps, 'operations')
     await wakeAll(world.deps)
+    await world.clock.advance(MINUTE)
 
     const events = postsAt(world, 'operator.contoso.net').map(({ event }) => event)
     expect(before).toMatchObject({ status: 200, body: { pending: 2 } })
