@@ -3,9 +3,7 @@ param namespaceName string
 @description('Name of the queue or topic.')
 param entityName string
 
-@description('queues or topics')
-@allowed(['queues', 'topics'])
-param entityType string
+param isTopic bool
 
 @description('Object id of the identity that sends.')
 param principalId string
@@ -29,13 +27,13 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = {
   }
 }
 
-resource queueGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (entityType == 'queues') {
+resource queueGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!isTopic) {
   scope: namespace::queue
   name: guid(namespace::queue.id, principalId, dataSender)
   properties: grantProperties
 }
 
-resource topicGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (entityType == 'topics') {
+resource topicGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (isTopic) {
   scope: namespace::topic
   name: guid(namespace::topic.id, principalId, dataSender)
   properties: grantProperties

@@ -37,7 +37,7 @@ module serviceBus 'service-bus-sink.bicep' = [
     scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
     params: {
       namespaceName: split(id, '/')[8]
-      entityType: split(id, '/')[9]
+      isTopic: toLower(split(id, '/')[9]) == 'topics'
       entityName: split(id, '/')[10]
       principalId: principalId
     }
