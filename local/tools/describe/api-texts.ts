@@ -156,7 +156,7 @@ same answer under each of its names: an id in capitals, or the id of the alert t
 - A filter without an index reads at most 20 pages or 5 seconds: an empty page with \`next\` is an answer, \`scanned\` says how far it came.
 - \`worst\` begins with the oldest signatures, the longest unseen, the longest without a scan.`,
   },
-  { title: 'Events', tags: ['events'] },
+  { title: 'Events', tags: ['events', 'event-types'] },
   { title: 'Subscriptions', tags: ['subscriptions'] },
   {
     title: 'Scan history',
@@ -215,6 +215,8 @@ export const notes: Record<string, string> = {
     'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
+  'GET /api/event-types':
+    'The samples are made by the code that makes the events. The answer changes only with the version of the app.',
   'GET /api/subscriptions/{id}':
     '`pausedUntil` is the end of a [pause](logic-apps.md#delivery) of the whole subscription, null without one. `lastDeliveredAt` may be a minute old; test posts do not change it. `from` has the last event of each stream that is not delivered.',
   'POST /api/subscriptions/{id}/enable':
