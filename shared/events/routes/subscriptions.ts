@@ -85,9 +85,11 @@ const wantedSchema = (catalog: EventCatalog) => ({
     ),
 })
 
-function validateEnd(expiresAt: string | null | undefined, now: Date) {
-  if (expiresAt && Date.parse(expiresAt) <= now.getTime())
-    throw invalidRequest([{ path: 'body.expiresAt', message: 'must be in the future' }])
+function readEnd(expiresAt: string | null | undefined, now: Date) {
+  if (!expiresAt) return expiresAt
+  const end = new Date(expiresAt)
+  if (end > now) return end.toISOString()
+  throw invalidRequest([{ path: 'body.expiresAt', message: 'must be in the future' }])
 }
 
 export const createSubscribeRoute = (catalog: EventCatalog) =>
@@ -109,13 +111,12 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
       },
     },
     async handle({ body, origin }, deps) {
-      validateEnd(body.expiresAt, deps.clock.now())
       const { subscription, secret, ticket } = await subscribe(deps, {
         ...body,
+        expiresAt: readEnd(body.expiresAt, deps.clock.now()),
         description: body.description ?? null,
         filter: filterSchema.parse(body.filter ?? {}),
         contentType: body.contentType ?? 'application/cloudevents+json',
-        expiresAt: body.expiresAt ?? null,
       })
       const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }
       const view = viewSubscription(subscription)
@@ -180,10 +181,14 @@ export const createChangeRoute = (catalog: EventCatalog) =>
         }),
       },
     },
-    async handle({ params: { id }, body: { filter, ...body } }, deps) {
-      validateEnd(body.expiresAt, deps.clock.now())
+    async handle({ params: { id }, body: { filter, expiresAt, ...body } }, deps) {
+      const end = readEnd(expiresAt, deps.clock.now())
       await findSubscription(deps, id)
-      const changes = { ...body, ...(filter && { filter: filterSchema.parse(filter) }) }
+      const changes = {
+        ...body,
+        ...(end !== undefined && { expiresAt: end }),
+        ...(filter && { filter: filterSchema.parse(filter) }),
+      }
       const { subscription, dropped } = found(await changeSubscription(deps, id, changes))
       const answer = await report(deps, subscription)
       return { ...answer, body: { ...answer.body, dropped } }

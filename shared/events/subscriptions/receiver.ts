@@ -15,7 +15,7 @@ export interface AudiencePair {
 
 /** Services of Microsoft, where a token of the app could do more than say who calls. */
 const MICROSOFT =
-  /(?:^|\.)(?:microsoft|microsoftonline|microsoftazure|windows|windowsazure|azure|office|office365|sharepoint|dynamics|powerbi|powerapps|powerplatform|usgovcloudapi|chinacloudapi|azureedge|visualstudio|securitycenter|outlook|live)\.(?:com|net|us|cn|de|org)$/
+  /(?:^|\.)(?:(?:microsoft|windows|azure(?!websites))\w*|office(?:365)?|sharepoint|dynamics|power(?:bi|apps|platform)|(?:usgov|china)cloudapi|visualstudio|outlook|loganalytics|applicationinsights|azconfig)\.(?:com|net|io|us|cn|de)$/
 /** The ids of Graph, ARM, Defender and the like, which no host name shows. */
 const MICROSOFT_IDS =
   /0000000[\da-f]-0000-0000-c000-0{12}|797f4846-ba00-4fd7-ba43-dac1f8f63013|fc780465-2017-40d4-a0c5-307022471b92|e406a681-f3d4-42a8-90b6-c2b029497af1|cfa8b339-82a2-471a-a3c9-0fc0be7a4093/
@@ -46,7 +46,8 @@ export const audiencesSchema = z
       .split(';')
       .filter((part) => part.trim() !== '')
       .map((part): AudiencePair => {
-        const [, audience = '', host = ''] = /^\s*(\S+)\s*=\s*\.?([\w.-]+)\s*$/.exec(part) ?? []
+        const [, audience = '', host = ''] =
+          /^\s*(\S+)\s*=\s*\.?((?:[\w-]+\.)+[\w-]+)\s*$/.exec(part) ?? []
         return { audience, host: host.toLowerCase() }
       }),
   )

@@ -107,6 +107,11 @@ describe('tokens', () => {
     ...['https://storage.azure.com', 'https://vault.azure.net', 'https://monitor.azure.com'],
     ...['https://database.windows.net', 'https://api.loganalytics.azure.com'],
     ...[
+      'https://dev.azuresynapse.net',
+      'https://api.loganalytics.io',
+      'https://api.applicationinsights.io',
+    ],
+    ...[
       'https://eventgrid.azure.net',
       'https://servicebus.azure.net',
       'https://eventhubs.azure.net',
@@ -156,7 +161,14 @@ describe('tokens', () => {
       { audience: 'https://contoso.onmicrosoft.com/a', host: 'fabrikam.net' },
     ])
     expect(read('')).toEqual([])
-    for (const wrong of ['api://one', 'api://one=', '=contoso.com', 'api://one=https://x', 'a b=c'])
+    for (const wrong of [
+      'api://one',
+      'api://one=',
+      '=contoso.com',
+      'api://one=com',
+      'api://one=https://x',
+      'a b=c',
+    ])
       expect(() => read(wrong)).toThrow('CALLBACK_AUDIENCES is wrong')
   })
 

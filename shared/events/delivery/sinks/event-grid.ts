@@ -1,4 +1,4 @@
-import { isBelow, readBy, type Sink, toFit } from './sink.ts'
+import { isBelow, readAnswer, type Sink, toFit } from './sink.ts'
 
 const MAX_BYTES = 1_000_000
 /** The first version that takes tokens of Entra. */
@@ -14,26 +14,8 @@ export const eventGrid: Sink = {
     ['', SEARCH].includes(url.search),
   toRequest(event) {
     const body = toFit(event, MAX_BYTES)
-    return body === undefined
-      ? undefined
-      : {
-          headers: { 'content-type': 'application/cloudevents-batch+json; charset=utf-8' },
-          body: `[${body}]`,
-          search: SEARCH,
-        }
+    const headers = { 'content-type': 'application/cloudevents-batch+json; charset=utf-8' }
+    return body === undefined ? undefined : { headers, body: `[${body}]`, search: SEARCH }
   },
-  readAnswer: (answer) =>
-    readBy(
-      {
-        400: 'wrong-format',
-        401: 'not-authorized',
-        403: 'not-authorized',
-        404: 'not-found',
-        410: 'not-found',
-        413: 'too-large',
-        429: 'throttled',
-        503: 'throttled',
-      },
-      answer,
-    ),
+  readAnswer,
 }

@@ -1,5 +1,5 @@
 import type { CloudEvent } from '../../event.ts'
-import { isBelow, readBy, type Sink, toFit } from './sink.ts'
+import { isBelow, readAnswer, type Sink, toFit } from './sink.ts'
 
 /** The service takes 256 KB with all properties. */
 const MAX_BYTES = 240 * 1024
@@ -32,31 +32,16 @@ export const serviceBus: Sink = {
       SessionId: sessionOf(event).slice(0, MAX_ID),
       Label: event.type,
     }
+    const brokerproperties = toAscii(JSON.stringify(properties))
     return body === undefined
       ? undefined
-      : {
-          headers: {
-            'content-type': 'application/cloudevents+json',
-            brokerproperties: toAscii(JSON.stringify(properties)),
-          },
-          body,
-        }
+      : { headers: { 'content-type': 'application/cloudevents+json', brokerproperties }, body }
   },
-  readAnswer: (answer) =>
-    readBy(
-      {
-        400: 'wrong-format',
-        401: 'not-authorized',
-        // A message that is too large has this status too: ours is not.
-        403: 'quota-exceeded',
-        404: 'not-found',
-        410: 'not-found',
-        413: 'too-large',
-        429: 'throttled',
-        503: 'throttled',
-      },
-      answer,
-    ),
+  readAnswer(answer) {
+    const outcome = readAnswer(answer)
+    // A message that is too large has this status too, but ours is not.
+    return outcome.status === 403 ? { ...outcome, reason: 'quota-exceeded' } : outcome
+  },
 }
 
 /** The device, or the stream, which the id of an event begins with. */

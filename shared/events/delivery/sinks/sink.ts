@@ -58,11 +58,19 @@ export function toFit(event: CloudEvent, maxBytes: number) {
 /** Most failures are of the service, not of the event: the subscription pauses, so that its events keep their order. */
 export const PAUSE_MS = 5 * SECOND_MS
 
-/** Reads an answer by the reasons of its statuses. 400 is a failure of the event alone, 413 refuses it for good. */
-export function readBy(
-  reasons: Readonly<Record<number, string>>,
-  { status, headers, text, date, now }: SinkAnswer,
-): Outcome {
+const reasons: Readonly<Record<number, string>> = {
+  400: 'wrong-format',
+  401: 'not-authorized',
+  403: 'not-authorized',
+  404: 'not-found',
+  410: 'not-found',
+  413: 'too-large',
+  429: 'throttled',
+  503: 'throttled',
+}
+
+/** Reads an answer of a service of Azure. 400 is a failure of the event alone, 413 refuses it for good. */
+export function readAnswer({ status, headers, text, date, now }: SinkAnswer): Outcome {
   if (status >= 200 && status < 300) return { kind: 'delivered', status }
   const reason = reasons[status] ?? 'refused'
   if (status === 413) return { kind: 'refused', status, reason }
