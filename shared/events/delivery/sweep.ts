@@ -50,7 +50,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     report.forgotten += finished.length
     finished = []
   }
-  const tellDead = async () => {
+  const emitDead = async () => {
     if (one && dead.size > 0) {
       await emitDeadLetters(deps, one, dead)
       await subscriptions.change(one.id, () => ({ deadLetteredUntil: thisHour }))
@@ -61,7 +61,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     const { subscription, state } = delivery
     if (subscription !== at) {
       await flush()
-      await tellDead()
+      await emitDead()
       at = subscription
       // Read now, not before the scan: it may be new.
       one = await subscriptions.read(at)
@@ -86,7 +86,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     if (finished.length === 100) await flush()
   }
   await flush()
-  await tellDead()
+  await emitDead()
   log.info('swept deliveries', { ...report, oldestPendingAt })
   return { ...report, oldestPendingAt }
 }

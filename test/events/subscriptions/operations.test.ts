@@ -77,7 +77,7 @@ test('deliveries of events about subscriptions make no events: two receivers tha
   expect(all.filter((kind) => kind !== 'deadLettered')).toEqual(['failing', 'disabled'])
   // Those of the first days, each in its hour.
   expect(all.filter((kind) => kind === 'deadLettered').length).toBeLessThan(7)
-  // The operator's own failures are told to nobody.
+  // The operator's own failures make no event.
   for (const { subject } of await world.feed.events(OPERATIONS, 0, 1000)) expect(subject).toBe(id)
 })
 
