@@ -3,7 +3,7 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries, wakeAll } from '../../../shared/events/delivery/sweep.ts'
 import { OPERATIONS } from '../../../shared/events/filter.ts'
 import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
-import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 const OPERATOR = 'operator.contoso.net'
@@ -46,6 +46,18 @@ test('a subscription that fails, is disabled, is enabled and works again is four
     expect([subject, source]).toEqual([id, '/defender-relay/operations'])
     expect(data).toMatchObject({ subscription: id, callbackHost: HOST })
   }
+})
+
+test('a subscription that is enabled and fails again has not recovered', async () => {
+  const { world, id, kinds } = await start()
+  world.receive(HOST, () => 410)
+  await world.emit(someEvent())
+  await world.clock.advance(MINUTE)
+  world.receive(HOST, () => 500)
+  await enable(world.deps, id)
+  await world.clock.advance(10 * SECOND)
+
+  expect(await kinds()).toEqual(['disabled'])
 })
 
 test('a failure of less than five minutes is no event', async () => {
