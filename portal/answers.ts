@@ -83,20 +83,20 @@ export type ChangesReport = {
   lastPoll: {
     startedAt: string
     endedAt: string
-    listed: number
-    rechecked: number
-    events: number
-    unreadable: number
-    outside: number
-    badTimes: number
-    missing: number
     error: string | null
+    listed: number | null
+    rechecked: number | null
+    events: number | null
+    unreadable: number | null
+    outside: number | null
+    badTimes: number | null
+    missing: number | null
   } | null
   lastFailure: { startedAt: string; endedAt: string; error: string } | null
   lastGoodPollAt: string | null
   gap: { since: string; until: string } | null
   nextPollAt: string | null
-  openItems: number
+  openItems: number | null
   oldestOpen: { id: string; since: string } | null
   unknownStates: Record<string, number>
   detectionLagSeconds: number | null
@@ -238,7 +238,7 @@ export type MachineActionEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     type: string | null
@@ -291,7 +291,7 @@ export type InvestigationEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     triggeringAlertId: string | null
@@ -969,16 +969,21 @@ export interface Answers {
     changes: {
       at: string
       runId: string
-      machineId: string
-      computerDnsName: string | null
       kind: string
       from: object
       to: object
+      machineId: string
+      computerDnsName: string | null
     }[]
     next: string | null
     // False when no snapshot of this time was compared.
     isKnown: boolean
     // Rows that were read for this page.
+    scanned: number
+  }
+  'GET /devices/{machineId}/history': {
+    history: { at: string; runId: string; kind: string; from: object; to: object }[]
+    next: string | null
     scanned: number
   }
   'GET /av-health/summary': {
@@ -1058,12 +1063,14 @@ export interface Answers {
           requestor: string | null
           since: string | null
           actionId: string | null
+          duplicateOf: (string | null)[]
         }[]
         // Whether open actions beyond 20 are left out.
         pendingCut: boolean
       } | null
     }[]
     next: string | null
+    // Null before the first snapshot.
     snapshot: { runId: string; generatedTime: string | null } | null
     // Until when machine actions are folded in; null where not read.
     asOf: string | null
@@ -1115,16 +1122,62 @@ export interface Answers {
         requestor: string | null
         since: string | null
         actionId: string | null
+        duplicateOf: (string | null)[]
       }[]
       // Whether open actions beyond 20 are left out.
       pendingCut: boolean
       asOf: string | null
     }
-  }
-  'GET /devices/{machineId}/history': {
-    history: { at: string; runId: string; kind: string; from: object; to: object }[]
-    next: string | null
-    scanned: number
+    // The last ten events about its machine actions, newest first.
+    lastEvents: {
+      sequence: string
+      time: string
+      type: string
+      actionId: string
+      action: string | null
+      state: string | null
+    }[]
+    // Scans of the last 90 days that name it; null where its name is not known.
+    knownScans: {
+      // Only scans that were looked up here are known.
+      complete: false
+      scans: {
+        source: 'defender' | 'tenable'
+        // The id that was requested.
+        id: string
+        run: { id: string | null; number: number | null } | null
+        name: string | null
+        state:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+        startedAt: string | null
+        endedAt: string | null
+        // As the scan names it: perhaps without its domain.
+        hostname: string
+        // What became of it in this scan.
+        hostState:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+          | null
+        lookedUpAt: string
+      }[]
+    } | null
   }
   'GET /changes/{resource}/items': { items: Item[]; next: string | null }
   'GET /changes/{resource}/items/{id}': { item: Item; events: CloudEvent[] }

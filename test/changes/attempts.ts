@@ -27,7 +27,7 @@ export interface Attempt {
   missing: string[]
   /** The sequence numbers of the events that it wrote. */
   seqs: number[]
-  /** Whether it moved the head. */
+  /** Whether it wrote items, events or its state. */
   hasWritten: boolean
   /** Whether it has written its report. */
   isComplete: boolean
@@ -37,6 +37,7 @@ export interface Attempt {
 export function createAttempts({ name: stream, openStates }: Resource, storageDate: () => Date) {
   const attempts: Attempt[] = []
   let version = 0
+  let state: unknown = ''
 
   const isWanted = ({ state, created }: ListedRow, wanted: Wanted) =>
     'openNow' in wanted
@@ -85,11 +86,19 @@ export function createAttempts({ name: stream, openStates }: Resource, storageDa
         async transact(operations) {
           const etags = await table.transact(operations)
           const keys = operations.map(({ rowKey }) => rowKey)
-          if (attempt && keys.includes('head')) {
-            if (!attempt.hasWritten) attempt.version = version
-            attempt.hasWritten = true
+          const head = operations.find(({ rowKey }) => rowKey === 'head')
+          if (head && 'columns' in head) {
+            // The standing of devices moves the head too: it says nothing of the items that a poll has seen.
+            const isStanding =
+              head.columns.state === state &&
+              keys.every((key) => key === 'head' || /^(device|held)\|/.test(key))
+            if (attempt && !isStanding) {
+              if (!attempt.hasWritten) attempt.version = version
+              attempt.hasWritten = true
+            }
+            version += 1
+            state = head.columns.state
           }
-          if (keys.includes('head')) version += 1
           for (const key of keys)
             if (key.startsWith('event|')) attempt?.seqs.push(Number(key.slice(6)))
           const report = operations.find(({ rowKey }) => rowKey === 'poll')

@@ -298,7 +298,7 @@ async function emitOperations(deps: Deps) {
   }
   const events = deps as unknown as EventsDeps
   const failing = await emitHealth(events, one, { ...one, state: 'failing' })
-  await emitHealth(events, one, { ...failing, state: 'active' })
+  await emitHealth(events, one, { ...failing, state: 'active', failingSince: null })
   await emitHealth(events, one, {
     ...one,
     state: 'disabled',
