@@ -438,7 +438,12 @@ export type SubscriptionEvent = {
   specversion: '1.0'
   id: string
   source: string
-  type: 'defender-relay.subscription.failing' | 'defender-relay.subscription.disabled'
+  type:
+    | 'defender-relay.subscription.failing'
+    | 'defender-relay.subscription.disabled'
+    | 'defender-relay.subscription.recovered'
+    | 'defender-relay.subscription.expired'
+    | 'defender-relay.subscription.deadLettered'
   subject: string
   time: string
   datacontenttype: 'application/json'
@@ -447,14 +452,24 @@ export type SubscriptionEvent = {
   data: {
     subscription: string
     callbackHost: string
-    state: 'failing' | 'disabled'
-    // The first failure after the last success.
-    since: string | null
+    state?: 'active' | 'failing' | 'disabled'
+    // The first failure after the last success; of dead letters: the beginning of the hour.
+    since?: string | null
     // The last failure.
     at?: string
     status?: number | null
     reason?: string
-    disabledReason: string | null
+    disabledReason?: string | null
+    // The end of the hour in which deliveries became dead letters.
+    until?: string
+    // How many deliveries became dead letters in this hour.
+    count?: number
+    // When the subscription ended.
+    expiresAt?: string
+    // How many deliveries were pending then.
+    pending?: number
+    // How many dead letters it had then.
+    dead?: number
   }
 }
 
@@ -490,24 +505,34 @@ export type Subscription = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  // The kind of service at callbackHost, where it gets no webhooks.
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
 }
 
 export type SubscriptionReport = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  // The kind of service at callbackHost, where it gets no webhooks.
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
   consecutiveFailures: number
   lastDeliveredAt: string | null
   lastFailure: Failure | null
@@ -913,6 +938,9 @@ export interface Answers {
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
+  'GET /event-types': {
+    eventTypes: { type: string; stream: string; schema: object; sample: CloudEvent }[]
+  }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
   'GET /av-health/exports': {
     runs: ExportRunSummary[]
@@ -1178,15 +1206,66 @@ export interface Answers {
   'POST /subscriptions/unsubscribe': { deleted: number }
   'GET /continue': unknown
   'GET /subscriptions/{id}': SubscriptionReport
+  'PATCH /subscriptions/{id}': {
+    id: string
+    state: 'active' | 'failing' | 'disabled'
+    callbackHost: string
+    headerNames: string[]
+    audience: string | null
+    // The kind of service at callbackHost, where it gets no webhooks.
+    sink: 'event-grid' | 'service-bus' | null
+    description: string | null
+    filter: Filter
+    contentType: 'application/cloudevents+json' | 'application/json'
+    // Events after these are delivered.
+    from: Record<string, number>
+    createdAt: string
+    expiresAt: string | null
+    consecutiveFailures: number
+    lastDeliveredAt: string | null
+    lastFailure: Failure | null
+    pending: number
+    dead: number
+    disabledReason: string | null
+    // No event is posted before.
+    pausedUntil: string | null
+    // So long the receiver may take to answer.
+    answerLimitSeconds: number
+    // What the move to another host has removed: give it again if that host needs it.
+    dropped: ('headers' | 'audience')[]
+  }
   'POST /subscriptions/{id}/enable': SubscriptionReport
   'POST /subscriptions/{id}/rotate-secret': { secret: string; previousValidUntil: string }
   'GET /subscriptions/{id}/deliveries': { deliveries: Delivery[]; next: string | null }
+  'GET /subscriptions/{id}/deliveries/{eventId}': {
+    stream: string
+    seq: number
+    eventId: string
+    state: 'pending' | 'delivered' | 'dead'
+    generation: number
+    attempt: number
+    nextAttemptAt: string | null
+    last: Failure | null
+    attempts: {
+      at: string
+      status: number | null
+      reason: string
+      generation: number
+      attempt: number
+      // The start of the answer in text or JSON, without what the app had sent.
+      answer: string | null
+    }[]
+  }
+  'POST /subscriptions/{id}/deliveries/{eventId}/resend': { queued: number }
+  'POST /subscriptions/{id}/recover': { queued: number }
   'POST /subscriptions/{id}/replay': { queued: number }
   'POST /subscriptions/{id}/test': {
     eventId: string
     delivered: boolean
     status: number | null
     reason: string
+    // The start of an answer in text or JSON.
+    answer: string | null
   }
   'GET /scan-history/defender/sessions/{id}': ScanAnswer
   'GET /scan-history/defender/sessions': { sessions: ScanAnswer[]; notFound: string[] }

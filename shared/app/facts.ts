@@ -76,7 +76,11 @@ export async function loadFacts(app: App, traced: Traced) {
         ])
         return { deliveries, streams: Object.fromEntries(reports) }
       }),
-      load(async () => listLost((await app.events()).events(traced))),
+      load(async () => {
+        const { audiences, events } = await app.events()
+        audiences()
+        return listLost(events(traced))
+      }),
       load(async () => {
         const { engine, schedule, blobs } = await app.avHealth()
         const report = await reportExports(engine(traced), nextRun(schedule, now))
