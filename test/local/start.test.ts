@@ -12,7 +12,7 @@ afterAll(endAll)
 const verify = () => runToEnd(['--data', folder], 'verify.ts')
 
 test('one command imports the whole fleet and prints one line with the result', async () => {
-  const started = launch([...once, '--fleet', '1500'])
+  const started = launch([...once, '--fleet', '400'])
 
   const ended = await hurry(started, folder)
 
@@ -23,12 +23,12 @@ test('one command imports the whole fleet and prints one line with the result', 
     ok: true,
     state: 'published',
     method: 'files',
-    devices: 1500,
+    devices: 400,
     epoch: 1,
     reason: null,
   })
   const { listed, imported, failed, parsed, written, duplicates, rejected } = line.counts
-  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 1500 })
+  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 400 })
   expect(parsed).toBe(written + duplicates + rejected)
   expect(rejected).toBeGreaterThan(0)
   expect(line.notReadyAtFirst).toBeGreaterThan(0)
@@ -51,13 +51,13 @@ test('the same fleet again is unchanged, and the line names the current snapshot
   expect(line).toMatchObject({
     ok: true,
     state: 'unchanged',
-    devices: 1500,
+    devices: 400,
     snapshot: null,
     rowsPerSecond: 0,
   })
   expect(ended).toMatchObject({
     code: 0,
-    stderr: expect.stringContaining('1500 in the current snapshot'),
+    stderr: expect.stringContaining('400 in the current snapshot'),
   })
 })
 
