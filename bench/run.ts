@@ -4,7 +4,9 @@ import { benchDelivery } from './delivery.ts'
 import { benchFleet } from './fleet.ts'
 import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
+import { benchLists } from './lists.ts'
 import { benchLookup } from './lookup.ts'
+import { benchParquet } from './parquet.ts'
 import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
@@ -14,11 +16,13 @@ const measured = {
   lookup: benchLookup,
   deliveries: benchDeliveries,
   fleet: benchFleet,
+  lists: benchLists,
+  compare: benchCompare,
+  parquet: benchParquet,
   import: benchImport,
 }
 /** Benchmarks that print what they see. */
 const others = {
-  compare: benchCompare,
   delivery: benchDelivery,
   'slow-receivers': benchSlowReceivers,
 }

@@ -87,6 +87,15 @@ param taskHubName string = 'DefenderRelay'
 @description('Further app settings by name, for example OVERDUE_HOURS; texts only.')
 param extraSettings { *: string } = {}
 
+@description('Which receivers may get a token of the app, for example api://receiver=hooks.contoso.com; several with ; between. The sinks below are added.')
+param callbackAudiences string = ''
+
+@description('Resource ids of Event Grid topics that subscriptions may send to; their input schema is CloudEvents.')
+param eventGridTopicIds string[] = []
+
+@description('Resource ids of Service Bus queues and topics that subscriptions may send to.')
+param serviceBusEntityIds string[] = []
+
 @description('true when both Tenable secrets are in the vault.')
 param tenableConfigured bool = false
 
@@ -219,7 +228,13 @@ module dataStorage 'modules/storage.bicep' = {
     publicNetwork: publicNetwork
     queueNames: queues
     principalId: identity.properties.principalId
+    // A snapshot that is older than the tables is deleted from the files too.
+    expiring: {
+      prefix: 'av-health/run='
+      days: int(extraSettings.?AV_HEALTH_RETENTION_DAYS ?? '30')
+    }
     roles: [
+      'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
       '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
       '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
     ]
@@ -240,6 +255,14 @@ module vault 'modules/vault.bicep' = {
     operatorPrincipalType: operatorPrincipalType
     recover: recoverVault
     workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module sinks 'modules/sinks.bicep' = {
+  params: {
+    eventGridTopicIds: eventGridTopicIds
+    serviceBusEntityIds: serviceBusEntityIds
+    principalId: identity.properties.principalId
   }
 }
 
@@ -295,6 +318,11 @@ module app 'modules/app.bicep' = {
         INVESTIGATIONS_SCHEDULE: investigationsSchedule
         AV_HEALTH_SCHEDULE: avHealthSchedule
       },
+      empty(callbackAudiences) && empty(eventGridTopicIds) && empty(serviceBusEntityIds)
+        ? {}
+        : {
+            CALLBACK_AUDIENCES: join(concat(empty(callbackAudiences) ? [] : [callbackAudiences], sinks.outputs.eventGridAudiences, sinks.outputs.serviceBusAudiences), ';')
+          },
       extraSettings
     )
     authClientId: authClientId

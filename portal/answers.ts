@@ -38,6 +38,7 @@ export type StatusProblem = {
     | 'run-waiting'
     | 'snapshot-old'
     | 'changes-unknown'
+    | 'parquet-missing'
     | 'fields-unreadable'
     | 'export-by-pages'
     | 'deliveries-late'
@@ -238,7 +239,7 @@ export type MachineActionEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     type: string | null
@@ -291,7 +292,7 @@ export type InvestigationEvent = {
     limitHours?: number
     // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     triggeringAlertId: string | null
@@ -437,7 +438,12 @@ export type SubscriptionEvent = {
   specversion: '1.0'
   id: string
   source: string
-  type: 'defender-relay.subscription.failing' | 'defender-relay.subscription.disabled'
+  type:
+    | 'defender-relay.subscription.failing'
+    | 'defender-relay.subscription.disabled'
+    | 'defender-relay.subscription.recovered'
+    | 'defender-relay.subscription.expired'
+    | 'defender-relay.subscription.deadLettered'
   subject: string
   time: string
   datacontenttype: 'application/json'
@@ -446,14 +452,24 @@ export type SubscriptionEvent = {
   data: {
     subscription: string
     callbackHost: string
-    state: 'failing' | 'disabled'
-    // The first failure after the last success.
-    since: string | null
+    state?: 'active' | 'failing' | 'disabled'
+    // The first failure after the last success; of dead letters: the beginning of the hour.
+    since?: string | null
     // The last failure.
     at?: string
     status?: number | null
     reason?: string
-    disabledReason: string | null
+    disabledReason?: string | null
+    // The end of the hour in which deliveries became dead letters.
+    until?: string
+    // How many deliveries became dead letters in this hour.
+    count?: number
+    // When the subscription ended.
+    expiresAt?: string
+    // How many deliveries were pending then.
+    pending?: number
+    // How many dead letters it had then.
+    dead?: number
   }
 }
 
@@ -489,24 +505,34 @@ export type Subscription = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  // The kind of service at callbackHost, where it gets no webhooks.
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
 }
 
 export type SubscriptionReport = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  // The kind of service at callbackHost, where it gets no webhooks.
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
   consecutiveFailures: number
   lastDeliveredAt: string | null
   lastFailure: Failure | null
@@ -1001,6 +1027,9 @@ export interface Answers {
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
+  'GET /event-types': {
+    eventTypes: { type: string; stream: string; schema: object; sample: CloudEvent }[]
+  }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
   'GET /av-health/exports': {
     runs: ExportRunSummary[]
@@ -1030,16 +1059,21 @@ export interface Answers {
     changes: {
       at: string
       runId: string
-      machineId: string
-      computerDnsName: string | null
       kind: string
       from: object
       to: object
+      machineId: string
+      computerDnsName: string | null
     }[]
     next: string | null
     // False when no snapshot of this time was compared.
     isKnown: boolean
     // Rows that were read for this page.
+    scanned: number
+  }
+  'GET /devices/{machineId}/history': {
+    history: { at: string; runId: string; kind: string; from: object; to: object }[]
+    next: string | null
     scanned: number
   }
   'GET /av-health/summary': {
@@ -1119,12 +1153,14 @@ export interface Answers {
           requestor: string | null
           since: string | null
           actionId: string | null
+          duplicateOf: (string | null)[]
         }[]
         // Whether open actions beyond 20 are left out.
         pendingCut: boolean
       } | null
     }[]
     next: string | null
+    // Null before the first snapshot.
     snapshot: { runId: string; generatedTime: string | null } | null
     // Until when machine actions are folded in; null where not read.
     asOf: string | null
@@ -1176,16 +1212,62 @@ export interface Answers {
         requestor: string | null
         since: string | null
         actionId: string | null
+        duplicateOf: (string | null)[]
       }[]
       // Whether open actions beyond 20 are left out.
       pendingCut: boolean
       asOf: string | null
     }
-  }
-  'GET /devices/{machineId}/history': {
-    history: { at: string; runId: string; kind: string; from: object; to: object }[]
-    next: string | null
-    scanned: number
+    // The last ten events about its machine actions, newest first.
+    lastEvents: {
+      sequence: string
+      time: string
+      type: string
+      actionId: string
+      action: string | null
+      state: string | null
+    }[]
+    // Scans of the last 90 days that name it; null where its name is not known.
+    knownScans: {
+      // Only scans that were looked up here are known.
+      complete: false
+      scans: {
+        source: 'defender' | 'tenable'
+        // The id that was requested.
+        id: string
+        run: { id: string | null; number: number | null } | null
+        name: string | null
+        state:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+        startedAt: string | null
+        endedAt: string | null
+        // As the scan names it: perhaps without its domain.
+        hostname: string
+        // What became of it in this scan.
+        hostState:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+          | null
+        lookedUpAt: string
+      }[]
+    } | null
   }
   'GET /changes/{resource}/items': { items: Item[]; next: string | null }
   'GET /changes/{resource}/items/{id}': { item: Item; events: CloudEvent[] }
@@ -1213,15 +1295,66 @@ export interface Answers {
   'POST /subscriptions/unsubscribe': { deleted: number }
   'GET /continue': unknown
   'GET /subscriptions/{id}': SubscriptionReport
+  'PATCH /subscriptions/{id}': {
+    id: string
+    state: 'active' | 'failing' | 'disabled'
+    callbackHost: string
+    headerNames: string[]
+    audience: string | null
+    // The kind of service at callbackHost, where it gets no webhooks.
+    sink: 'event-grid' | 'service-bus' | null
+    description: string | null
+    filter: Filter
+    contentType: 'application/cloudevents+json' | 'application/json'
+    // Events after these are delivered.
+    from: Record<string, number>
+    createdAt: string
+    expiresAt: string | null
+    consecutiveFailures: number
+    lastDeliveredAt: string | null
+    lastFailure: Failure | null
+    pending: number
+    dead: number
+    disabledReason: string | null
+    // No event is posted before.
+    pausedUntil: string | null
+    // So long the receiver may take to answer.
+    answerLimitSeconds: number
+    // What the move to another host has removed: give it again if that host needs it.
+    dropped: ('headers' | 'audience')[]
+  }
   'POST /subscriptions/{id}/enable': SubscriptionReport
   'POST /subscriptions/{id}/rotate-secret': { secret: string; previousValidUntil: string }
   'GET /subscriptions/{id}/deliveries': { deliveries: Delivery[]; next: string | null }
+  'GET /subscriptions/{id}/deliveries/{eventId}': {
+    stream: string
+    seq: number
+    eventId: string
+    state: 'pending' | 'delivered' | 'dead'
+    generation: number
+    attempt: number
+    nextAttemptAt: string | null
+    last: Failure | null
+    attempts: {
+      at: string
+      status: number | null
+      reason: string
+      generation: number
+      attempt: number
+      // The start of the answer in text or JSON, without what the app had sent.
+      answer: string | null
+    }[]
+  }
+  'POST /subscriptions/{id}/deliveries/{eventId}/resend': { queued: number }
+  'POST /subscriptions/{id}/recover': { queued: number }
   'POST /subscriptions/{id}/replay': { queued: number }
   'POST /subscriptions/{id}/test': {
     eventId: string
     delivered: boolean
     status: number | null
     reason: string
+    // The start of an answer in text or JSON.
+    answer: string | null
   }
   'GET /scan-history/defender/sessions/{id}': ScanAnswer
   'GET /scan-history/defender/sessions': { sessions: ScanAnswer[]; notFound: string[] }

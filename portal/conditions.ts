@@ -71,5 +71,5 @@ export const valueTone = (dimension: string, value: string): 'bad' | 'quiet' | '
 export function listOf(dimension: string, value: string): string | undefined {
   if (value === '(other)') return undefined
   const condition = dimensions[dimension]?.bad?.[value]
-  return linkTo(['devices'], condition ? { condition } : { by: dimension, value })
+  return linkTo(['devices'], condition ? { condition } : { counted: `${dimension}:${value}` })
 }

@@ -61,8 +61,7 @@ function List({ query }: { query: URLSearchParams }): View {
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
   const answer = useAnswer('GET /devices', { query: { ...set, ...pages.query } })
-  const { by, value } = set
-  const kept = by && value ? { by, value } : undefined
+  const kept = set.counted ? { counted: set.counted } : undefined
   const isHeld = Boolean(set.isolation || set.pendingAction)
   return part(Page<DeviceList>, {
     title: 'Devices',
@@ -70,7 +69,7 @@ function List({ query }: { query: URLSearchParams }): View {
     answer,
     controls: html`
       ${filters(fields, set, (wanted) => linkTo(['devices'], wanted), { more: moreFields, kept })}
-      ${kept && counted(kept)}
+      ${kept && counted(kept.counted)}
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
       <p class="muted asof">
@@ -106,11 +105,13 @@ function List({ query }: { query: URLSearchParams }): View {
 }
 
 /** The list behind a bar of the fleet. */
-const counted = ({ by, value }: { by: string; value: string }) =>
-  html`<p class="badges">
-    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value)}`)}
+function counted(text: string): Content {
+  const [by = '', ...value] = text.split(':')
+  return html`<p class="badges">
+    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value.join(':'))}`)}
     <a href=${linkTo(['devices'])}>All devices</a>
   </p>`
+}
 
 const nameColumn: Column<Row>[] = [
   {

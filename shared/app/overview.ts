@@ -46,36 +46,42 @@ export const overview = defineRoute<StatusDeps>()({
   async handle(input, deps) {
     const { app, ...traced } = deps
     const deadline = AbortSignal.timeout(DEADLINE_MS)
-    const [{ body }, fleet, standing] = await Promise.all([
-      status.handle({ ...input, query: {} } as never, deps),
-      tryLoad(deadline, async () =>
-        createHistory((await app.avHealth()).engine(traced)).summary(),
-      ).catch(unlessNoSnapshot),
-      tryLoad(deadline, async () => {
-        const { feed } = await app.events()
-        return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
-      }),
-    ])
-    const { time, changes, avHealth, events, deliveries, ...rest } = body as z.output<
-      typeof statusSchema
-    >
-    const { version, overall, problems, sections, upstreams, notices } = rest
-    return {
-      status: 200,
-      body: {
-        time,
-        status: { version, overall, problems, sections, upstreams, notices },
-        fleet: fleet.value ?? null,
-        standing: standing.value ?? null,
-        open: changes,
-        runs: avHealth,
-        waiting: { events, deliveries },
-      },
+    for (;;) {
+      const [{ body }, loaded, standing] = await Promise.all([
+        status.handle({ ...input, query: {} } as never, deps),
+        tryLoad(deadline, async () =>
+          createHistory((await app.avHealth()).engine(traced)).summary(),
+        ).catch(unlessNoSnapshot),
+        tryLoad(deadline, async () => {
+          const { feed } = await app.events()
+          return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
+        }),
+      ])
+      const report = body as z.output<typeof statusSchema>
+      const { time, changes, avHealth, events, deliveries } = report
+      const { version, overall, problems, sections, upstreams, notices } = report
+      const { value: fleet, missing, failure } = loaded
+      const isRead = avHealth && !missing && !failure
+      // A snapshot was published in between: no answer speaks of two.
+      if (isRead && fleet?.snapshot.runId !== avHealth.current?.runId) continue
+      return {
+        status: 200,
+        body: {
+          time,
+          status: { version, overall, problems, sections, upstreams, notices },
+          fleet,
+          standing: standing.value,
+          open: changes,
+          runs: avHealth,
+          waiting: { events, deliveries },
+        },
+      }
     }
   },
 })
 
 function unlessNoSnapshot(error: unknown) {
-  if (error instanceof RequestError && error.facts.status === 404) return { value: null }
+  if (error instanceof RequestError && error.facts.status === 404)
+    return { value: null, missing: null, failure: null }
   throw error
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { resources } from '../changes/resources/index.ts'
+import { audiencesSchema } from '../events/subscriptions/receiver.ts'
 import { type Environment, readSection, readUsable, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { isSchedule } from '../platform/schedule.ts'
@@ -32,6 +33,11 @@ const isSafeConnection = (text: string) => {
 const schedule = (usual: string) =>
   z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
 
+const yesOrNo = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((value) => value === 'true')
+
 const connection = z
   .string()
   .regex(
@@ -45,16 +51,18 @@ export const baseSettings = {
   RELAY_STORAGE: connection.optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   RELAY_STORAGE__queueServiceUri: origin.optional(),
+  RELAY_STORAGE__blobServiceUri: origin.optional(),
   RELAY_SECRETS: connection.optional(),
   RELAY_SECRETS__tableServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
   PUBLIC_BASE_URL: origin.optional(),
 }
 
-/** The platform sets these two where the app has a managed identity; the SDK reads them as well. */
+/** The platform sets these; the SDK reads the first two as well. */
 export const platformSettings = {
   IDENTITY_ENDPOINT: z.string().optional(),
   IDENTITY_HEADER: z.string().optional(),
+  WEBSITE_HOSTNAME: z.string().optional(),
 }
 
 export const defenderSettings = {
@@ -64,16 +72,19 @@ export const defenderSettings = {
   DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
 }
 
+/** Which receivers may get a token of the app, and whose token never. */
+export const receiverSettings = {
+  CALLBACK_AUDIENCES: audiencesSchema,
+  EASY_AUTH_CLIENT_ID: z.string().optional(),
+}
+
 export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEntries(
   resources.map(({ schedule: { setting, usual } }) => [setting, schedule(usual)]),
 )
 
 /** Polls, and the events of all flows. */
 export const changesSettings = {
-  CHANGES_TELL_BASELINE: z
-    .enum(['true', 'false'])
-    .default('false')
-    .transform((value) => value === 'true'),
+  CHANGES_TELL_BASELINE: yesOrNo,
   OVERDUE_HOURS: wholeNumber(1, 8760).default(73),
   EVENT_RETENTION_DAYS: wholeNumber(7, 3650).default(30),
 }
@@ -90,6 +101,7 @@ export const avHealthSettings = {
   AV_HEALTH_SIGNATURE_DAYS: wholeNumber(1, 365).default(7),
   AV_HEALTH_SCAN_DAYS: wholeNumber(1, 365).default(14),
   AV_HEALTH_NOT_SEEN_DAYS: wholeNumber(1, 365).default(7),
+  AV_HEALTH_PARQUET: yesOrNo,
 }
 
 /** The upstream Tenable. It is off while its keys are missing. */
@@ -110,6 +122,7 @@ export const settingNames = [
     ...baseSettings,
     ...defenderSettings,
     ...changesSettings,
+    ...receiverSettings,
     ...scheduleSettings,
     ...avHealthSettings,
     ...tenableSettings,

@@ -1,6 +1,7 @@
 import { countedAs } from '../exports/rollups.ts'
 import type { Columns } from '../platform/table.ts'
 import { timeKey } from '../platform/time.ts'
+import { dimensions } from './history.ts'
 import { type DeviceState, dimensionsOf, signatureTime } from './transitions.ts'
 
 interface Condition {
@@ -52,20 +53,23 @@ export function findConditions(columns: Columns, state: DeviceState) {
     }))
 }
 
-export const conditionsOf = (columns: Columns, state: DeviceState): string[] =>
+/** The names of the conditions of a device. */
+export const conditionsOf = (columns: Columns, state: DeviceState) =>
   findConditions(columns, state).map(({ name }) => name)
 
-/** Whether a device meets all of these conditions, and is counted under the value of the dimension `by`. */
-export function isInState(
-  columns: Columns,
-  state: DeviceState,
-  { conditions = [], by, value }: { conditions?: readonly string[]; by?: string; value?: string },
-): boolean {
-  const met = conditions.length > 0 ? conditionsOf(columns, state) : []
-  return (
-    conditions.every((one) => met.includes(one)) &&
-    (by === undefined || countedAs(dimensionsOf(columns, state)[by] ?? null) === value)
-  )
+export function meets(columns: Columns, state: DeviceState, wanted: string[]): boolean {
+  const met = conditionsOf(columns, state)
+  return wanted.every((one) => met.includes(one))
+}
+
+/** Whether a text is `<dimension>:<value>`; `(other)` is no value. */
+export const isCounted = (text: string): boolean =>
+  dimensions.includes(text.split(':')[0] ?? '') && /:(?!\(other\)$)./.test(text)
+
+/** Whether the summary counts a device there. */
+export function isCountedIn(columns: Columns, state: DeviceState, wanted: string): boolean {
+  const [by = ''] = wanted.split(':')
+  return wanted === `${by}:${countedAs(dimensionsOf(columns, state)[by] ?? null)}`
 }
 
 /** The column with the time of the newest scan of any kind. */

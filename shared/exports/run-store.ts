@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { deleteRows, type Operation, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
+import { comparisonSchema } from './kind.ts'
 import type { RunRef } from './names.ts'
 import {
   changesSchema,
@@ -25,11 +26,15 @@ const storedCurrent = z.object({
   buckets: z.number(),
   publishedAt: z.string(),
   changes: changesSchema.nullable(),
+  comparison: comparisonSchema.nullable(),
   /** When the first snapshot of all was published. */
   since: z.string().default(''),
   /** Runs whose changes nobody may see, newest first: unknown ones, and those of runs that were not published. */
   hiddenRuns: z.array(z.string()).default([]),
 })
+
+export const activeRow = rowCodec(storedActive)
+export const currentRow = rowCodec(storedCurrent)
 
 /** The run in progress, and its epoch. */
 type Active = z.output<typeof storedActive>
@@ -45,8 +50,8 @@ export function createRunLedger(table: Table, kind: string) {
   const key = (rowKey: string) => ({ partitionKey: kind, rowKey })
   const runKey = (runId: string) => key(`run|${runId}`)
   const runs = createRecords(table, runRow)
-  const actives = createRecords(table, rowCodec(storedActive))
-  const currents = createRecords(table, rowCodec(storedCurrent))
+  const actives = createRecords(table, activeRow)
+  const currents = createRecords(table, currentRow)
 
   async function readRun(runId: string): Promise<Stored<Run> | undefined> {
     const stored = await runs.read(runKey(runId))

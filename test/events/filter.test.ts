@@ -71,7 +71,7 @@ test('without streams, a filter of types takes the streams that have them', () =
   const wanted = (...types: string[]) =>
     streamConfig.streams.filter((stream) => wantsStream({ types }, stream, streamConfig))
 
-  expect(wanted('defender-relay.subscription.failing')).toEqual(['subscriptions'])
+  expect(wanted('defender-relay.subscription.failing')).toEqual(['operations'])
   expect(
     wanted('defender-relay.av-health.snapshot.published', 'defender-relay.investigation.gone'),
   ).toEqual(['investigations', 'av-health'])

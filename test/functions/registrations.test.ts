@@ -22,7 +22,7 @@ const queues = [
 const orchestrations = ['export-run', 'export-import-files']
 const activities = [
   ...['begin-run', 'import-file', 'renew-links'],
-  ...['begin-compare', 'compare-slice', 'publish-run'],
+  ...['begin-compare', 'compare-slice', 'publish-run', 'write-parquet'],
 ]
 const routes = [
   ['health', 'GET', 'health', 'anonymous'],
@@ -30,6 +30,7 @@ const routes = [
   ['overview', 'GET', 'overview', 'function'],
   ['openapi', 'GET', 'openapi.json', 'anonymous'],
   ['swagger', 'GET', 'swagger.json', 'anonymous'],
+  ['list-event-types', 'GET', 'event-types', 'function'],
   ['start-av-health-export', 'POST', 'av-health/exports', 'function'],
   ['publish-av-health-export', 'POST', 'av-health/exports/{runId}/publish', 'function'],
   ['list-av-health-exports', 'GET', 'av-health/exports', 'function'],
@@ -51,12 +52,16 @@ const routes = [
   ['create-subscription', 'POST', 'subscriptions', 'function'],
   ['list-subscriptions', 'GET', 'subscriptions', 'function'],
   ['show-subscription', 'GET', 'subscriptions/{id}', 'function'],
+  ['change-subscription', 'PATCH', 'subscriptions/{id}', 'function'],
   ['delete-subscription', 'DELETE', 'subscriptions/{id}', 'function'],
   ['unsubscribe', 'POST', 'subscriptions/unsubscribe', 'function'],
   ['delete-by-ticket', 'DELETE', 'continue', 'anonymous'],
   ['enable-subscription', 'POST', 'subscriptions/{id}/enable', 'function'],
   ['rotate-subscription-secret', 'POST', 'subscriptions/{id}/rotate-secret', 'function'],
   ['list-deliveries', 'GET', 'subscriptions/{id}/deliveries', 'function'],
+  ['show-delivery', 'GET', 'subscriptions/{id}/deliveries/{eventId}', 'function'],
+  ['resend-delivery', 'POST', 'subscriptions/{id}/deliveries/{eventId}/resend', 'function'],
+  ['recover-deliveries', 'POST', 'subscriptions/{id}/recover', 'function'],
   ['replay-deliveries', 'POST', 'subscriptions/{id}/replay', 'function'],
   ['test-subscription', 'POST', 'subscriptions/{id}/test', 'function'],
   ['show-defender-session', 'GET', 'scan-history/defender/sessions/{id}', 'function'],

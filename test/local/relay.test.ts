@@ -1,6 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Terminal } from '../../local/relay/run-relay.ts'
 import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+import { readText } from '../bicep/template-texts.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { cellsOf, typeRelay } from './relay-typed.ts'
 
@@ -197,6 +203,10 @@ test('a subscription can be created, tested, shown and deleted, and its dead del
     await sleep(0)
     pending = await relay(`deliveries list ${created.id} --state pending`)
   }
+  const event = cellsOf(pending.out)[1]?.[0]
+  const attempts = await relay(`deliveries show ${created.id} ${event}`)
+  const resent = await relayJson(`deliveries resend ${created.id} ${event}`)
+  const recovered = await relay(`deliveries recover ${created.id} --since 2020-01-01T00:00:00Z`)
   const dead = await relay(`deliveries dead ${created.id}`)
   const replayed = await relay(`deliveries replay ${created.id}`)
   const listed = await relay('subscriptions list')
@@ -208,6 +218,8 @@ test('a subscription can be created, tested, shown and deleted, and its dead del
     filter: { terminalOnly: true },
   })
   expect([tested.code, refused.code]).toEqual([0, 1])
+  expect(attempts.out).toContain('500')
+  expect([resent, recovered.code]).toEqual([{ queued: 1 }, 0])
   expect(rotated.secret).not.toBe(created.secret)
   expect(shown.out + listed.out + enabled.out).not.toContain('whsec_')
   expect(cellsOf(pending.out)[1]?.slice(1, 6)).toEqual([
@@ -307,4 +319,39 @@ test('a wrong key is reported in one sentence and is not shown', async () => {
 
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toBe(`${stack.host.url} refused the key (401): use a function key of this app.\n`)
+})
+
+describe('every question of docs/data.md is answered', () => {
+  const questions = [...readText('docs/data.md').matchAll(/^### (.+\?)$/gm)]
+  const lines = [
+    ...readText('docs/data.md').matchAll(/^```bash\n(curl .+)\n(npm run relay -- .+)\n```$/gm),
+  ].map(([, curl = '', command = '']) => [command, curl] as const)
+
+  test('by at least one pair of lines each', () => {
+    expect(questions).toHaveLength(13)
+    expect(lines.length).toBeGreaterThanOrEqual(13)
+  })
+
+  test.each(lines)('%s', async (command, curl) => {
+    const env = { ...process.env, RELAY_URL: stack.host.url, RELAY_KEY: stack.keys.function }
+    const argv = (command.split(' -- ')[1]?.match(/'[^']*'|\S+/g) ?? []).map((word) =>
+      word.replaceAll("'", ''),
+    )
+    const from = mkdtempSync(join(tmpdir(), 'defender-relay-csv-'))
+    onTestFinished(() => rmSync(from, { recursive: true }))
+
+    const pasted = `${curl} -w '\\n%{http_code}'`
+    const { stdout } = await promisify(execFile)('bash', ['-c', pasted], { env })
+    const isCsv = argv.includes('--csv')
+    const more = isCsv || argv.includes('--json') ? [] : ['--json']
+    const typed = await typeLine([...argv, ...more], { from })
+
+    const answer = stdout.slice(0, stdout.lastIndexOf('\n'))
+    expect(stdout.slice(answer.length + 1)).toBe('200')
+    expect(typed.code).toBe(0)
+    if (isCsv) expect(readFileSync(join(from, argv.at(-1) ?? ''), 'utf8')).toBe(`\ufeff${answer}`)
+    else expect(JSON.parse(typed.out)).toEqual(JSON.parse(answer))
+    // As a person reads it.
+    if (!isCsv) expect((await typeLine(argv)).code).toBe(0)
+  })
 })

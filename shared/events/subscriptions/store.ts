@@ -14,8 +14,8 @@ export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 const PARTITION = 'subscription'
 const ALL = { partitionKey: PARTITION, from: 'sub_', before: 'sub`' }
-const subscriptionRow = rowCodec(subscriptionSchema)
-const urlRow = rowCodec(z.object({ id: z.string() }))
+export const subscriptionRow = rowCodec(subscriptionSchema)
+export const urlRow = rowCodec(z.object({ id: z.string() }))
 
 /** Opens the table of subscriptions: a row for each, and a row that claims its callback URL. */
 export function createSubscriptions(table: Table) {
@@ -124,6 +124,15 @@ export function createSubscriptions(table: Table) {
      */
     change: async (...args: Parameters<typeof update>) => (await update(...args))?.record,
     update,
+
+    /** Moves a subscription to another callback URL, which it claims in place of its own; false when a row has changed. */
+    async move({ record: before, etag }: StoredSubscription, after: Subscription, claim: UrlClaim) {
+      return tryWrite([
+        records.write(at(before.id), after, etag),
+        urls.write(atUrl(after.urlDigest), { id: after.id }, claim.etag),
+        { kind: 'delete', ...atUrl(before.urlDigest) },
+      ])
+    },
 
     async remove({ id, urlDigest }: Subscription) {
       return tryWrite([
