@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises'
 import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { kindOf, kindsOf } from '../events/filter.ts'
 import { isKnownTag, notModified } from '../platform/reply.ts'
 import { defineRoute, type Route } from '../platform/route.ts'
 import { singleFlight } from '../platform/single-flight.ts'
+import { eventTypes } from './sections/events.ts'
 
 export const showOpenApi = describe({
   name: 'openapi',
@@ -25,6 +27,45 @@ export const showSwagger = describe({
   },
 })
 
+/** The shape of an event in a description. */
+const eventSchema = z.looseObject({
+  properties: z.looseObject({ type: z.looseObject({ enum: z.array(z.string()) }) }),
+})
+
+/** What the designer of Logic Apps shows of an event, once a maker has chosen its kind. */
+export const showEventSchema = defineRoute<unknown>()({
+  name: 'show-event-schema',
+  method: 'GET',
+  path: 'event-types/{kind}',
+  summary: 'The JSON Schema of the events of one kind',
+  params: z.strictObject({ kind: z.enum(kindsOf(eventTypes)) }),
+  answers: {
+    200: {
+      description: 'The schema.',
+      body: z.strictObject({
+        kind: z.string(),
+        types: z.array(z.string()),
+        schema: z.record(z.string(), z.unknown()),
+      }),
+    },
+  },
+  async handle({ params: { kind } }) {
+    const { definitions } = JSON.parse(await readDescription('swagger'))
+    const schemas = Object.values(definitions).flatMap(
+      (one) => eventSchema.safeParse(one).data ?? [],
+    )
+    const schema = schemas.find(({ properties: { type } }) =>
+      type.enum.every((one) => kindOf(one) === kind),
+    )
+    const types = schema?.properties.type.enum ?? []
+    return { status: 200, body: { kind, types, schema: schema ?? {} } }
+  },
+})
+
+/** The text of a description; the compiled file is one folder deeper below the root than the source. */
+const readDescription = (name: string) =>
+  readFile(join(dirname(findPackageJSON(import.meta.url) ?? ''), 'docs', `${name}.json`), 'utf8')
+
 interface Description {
   name: string
   summary: string
@@ -38,9 +79,7 @@ function describe({ name, summary, body, locate }: Description): Route<unknown> 
   // Read on first use: no other route depends on the file.
   const read = singleFlight(
     async () => {
-      // The compiled file is one folder deeper below the root than the source.
-      const root = dirname(findPackageJSON(import.meta.url) ?? '')
-      const text = await readFile(join(root, 'docs', `${name}.json`), 'utf8')
+      const text = await readDescription(name)
       const address = Object.keys(locate('https://a'))
       const rest = Object.entries(JSON.parse(text)).filter(([member]) => !address.includes(member))
       return {

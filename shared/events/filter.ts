@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { plainText } from '../platform/request.ts'
+import { invalidRequest, plainText } from '../platform/request.ts'
 import type { CloudEvent } from './event.ts'
 
 /** The filter of a subscription: named lists, each matched by any of its texts, and `terminalOnly`. All must match. */
@@ -26,6 +26,34 @@ export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFiel
 /** Whether a stream has events of a type: types have its name, in the singular. */
 export const hasType = (stream: string, type: string) =>
   type.startsWith(`defender-relay.${stream.replace(/s$/, '')}.`)
+
+/** What an event is about: events of one kind have one shape. For instance `machine-action`. */
+export const kindOf = (type: string) => type.split('.').slice(1, -1).join('.')
+
+/** The kinds of some types, each once. */
+export const kindsOf = (types: readonly string[]) => [...new Set(types.map(kindOf))]
+
+/** The beginning of the types of a kind. */
+export const prefixOf = (kind: string) => `defender-relay.${kind}.`
+
+/** A filter that passes one kind of event only. Throws a `RequestError` where its streams or types have none of it. */
+export function ofKind(filter: Filter, kind: string, all: readonly string[]): Filter {
+  const { streams, types = all.filter((type) => kindOf(type) === kind) } = filter
+  const isOf = (names: unknown, fits: (name: string) => boolean) =>
+    !Array.isArray(names) || names.every(fits)
+  const wrong = [
+    { name: 'streams', isRight: isOf(streams, (one) => hasType(one, prefixOf(kind))) },
+    { name: 'types', isRight: isOf(types, (one) => kindOf(one) === kind) },
+  ].filter(({ isRight }) => !isRight)
+  if (wrong.length > 0)
+    throw invalidRequest(
+      wrong.map(({ name }) => ({
+        path: `body.filter.${name}`,
+        message: `must fit the kind ${kind}`,
+      })),
+    )
+  return { ...filter, types }
+}
 
 /** The mistake of a type that none of these streams has. */
 export const notOf = (streams: readonly string[], type: string) =>

@@ -5,7 +5,7 @@ import { plainText } from '../../platform/request.ts'
 import { defineRoute } from '../../platform/route.ts'
 import { ticketNotFound } from '../../platform/tickets.ts'
 import type { EventsDeps } from '../deps.ts'
-import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
+import { type EventCatalog, filterSchema, filterSchemaFor, kindsOf, ofKind } from '../filter.ts'
 import {
   enable,
   rotateSecret,
@@ -64,6 +64,7 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
     body: z.strictObject({
       callbackUrl,
       description: plainText(500).optional(),
+      kind: z.enum(kindsOf(catalog.types)).optional().describe('Only events of this kind.'),
       filter: filterSchemaFor(catalog).optional(),
       contentType: z.enum(contentTypes).optional(),
     }),
@@ -78,11 +79,12 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
         body: subscriptionViewSchema,
       },
     },
-    async handle({ body: { callbackUrl, description, filter, contentType }, origin }, deps) {
+    async handle({ body: { callbackUrl, description, kind, contentType, ...body }, origin }, deps) {
+      const filter = filterSchema.parse(body.filter ?? {})
       const { subscription, secret, ticket } = await subscribe(deps, {
         callbackUrl,
         description: description ?? null,
-        filter: filterSchema.parse(filter ?? {}),
+        filter: kind ? ofKind(filter, kind, catalog.types) : filter,
         contentType: contentType ?? 'application/cloudevents+json',
       })
       const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }
