@@ -19,7 +19,8 @@ resource connector 'Microsoft.Web/customApis@2016-06-01' = {
     brandColor: properties.iconBrandColor
     iconUri: 'data:image/png;base64,${loadFileAsBase64('icon.png')}'
     backendService: { serviceUrl: 'https://${host}${definition.basePath}' }
-    connectionParameters: properties.connectionParameters
+    // The types of the compiler know no form for a key.
+    connectionParameters: any(properties.connectionParameters)
     swagger: union(definition, { host: host })
   }
 }

@@ -30,7 +30,7 @@ function describeOperation(operation: Operation): Operation {
       ? {
           parameters: parameters.map(({ schema, description, ...parameter }) => {
             const path = [operationId, parameter.name]
-            const { title, ...described } = describeField({ ...schema, description }, path)
+            const { title, ...described } = describeField({ ...schema, description }, path, true)
             const { description: text, ...rest } = described
             return { ...parameter, description: text, schema: { title, ...rest } }
           }),
@@ -42,8 +42,8 @@ function describeOperation(operation: Operation): Operation {
 }
 
 /** A schema with its texts, and those of its members. */
-function describeField(schema: Schema, path: string[]): Schema {
-  const typed = findFor(typedShapes, path)
+function describeField(schema: Schema, path: string[], isParameter = false): Schema {
+  const typed = isParameter ? undefined : findFor(typedShapes, path)
   const [title = toTitleCase(path.at(-1) ?? ''), usual] = textOf(path) ?? []
   const described = describeMembers(
     withFormat(typed ? withShape(schema, typed) : schema, path),

@@ -56,7 +56,8 @@ export function createAnswerCheck({ openapi, swagger }: Descriptions) {
       throw new Error(`${key} is not described: declare it among the answers of the route`)
     const schema = schemaFor(described, contentType)
     if (!schema) {
-      if (body !== undefined) throw new Error(`${key}: ${contentType} is not described`)
+      if (body !== undefined || described.content)
+        throw new Error(`${key}: ${contentType} is not described`)
       return
     }
     hold(`${key} in OpenAPI`, schema, openapi.components.schemas, body)
