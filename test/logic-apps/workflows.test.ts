@@ -181,7 +181,7 @@ test.each([
   },
 )
 
-test('an isolation that Defender refuses is told with its words, and the run has failed', async () => {
+test('an isolation that Defender refuses is mailed with its words, and the run has failed', async () => {
   const workflow = await play('isolate-and-wait', { defenderUrl: origin })
   isolate = () => ({ status: 400, body: { error: { message: 'already pending' } } })
   const run = await workflow.run({ body: asked })

@@ -22,7 +22,7 @@ investigations, antivirus health, and scans of Defender and Tenable.
 
 ## Publisher
 
-Whoever deploys the app. The connector belongs to one installation: it calls the host that is in its definition.
+The team that deploys the app. The connector belongs to one installation: it calls the host that is in its definition.
 
 ## Prerequisites
 
