@@ -36,23 +36,15 @@ export const kindsOf = (types: readonly string[]) => [...new Set(types.map(kindO
 /** The beginning of the types of a kind. */
 export const prefixOf = (kind: string) => `defender-relay.${kind}.`
 
-/** A filter that passes one kind of event only. Throws a `RequestError` where its streams or types have none of it. */
+/** A filter that passes one kind of event only; throws a `RequestError` where its streams or types have others. */
 export function ofKind(filter: Filter, kind: string, all: readonly string[]): Filter {
-  const { streams, types = all.filter((type) => kindOf(type) === kind) } = filter
-  const isOf = (names: unknown, fits: (name: string) => boolean) =>
-    !Array.isArray(names) || names.every(fits)
-  const wrong = [
-    { name: 'streams', isRight: isOf(streams, (one) => hasType(one, prefixOf(kind))) },
-    { name: 'types', isRight: isOf(types, (one) => kindOf(one) === kind) },
-  ].filter(({ isRight }) => !isRight)
-  if (wrong.length > 0)
-    throw invalidRequest(
-      wrong.map(({ name }) => ({
-        path: `body.filter.${name}`,
-        message: `must fit the kind ${kind}`,
-      })),
-    )
-  return { ...filter, types }
+  const { streams = [], types = all.filter((type) => kindOf(type) === kind) } = filter
+  const fits = (names: unknown, is: (name: string) => boolean) => (names as string[]).every(is)
+  const isRight =
+    fits(streams, (one) => hasType(one, prefixOf(kind))) &&
+    fits(types, (one) => kindOf(one) === kind)
+  if (isRight) return { ...filter, types }
+  throw invalidRequest([{ path: 'body.kind', message: 'does not fit the streams or types' }])
 }
 
 /** The mistake of a type that none of these streams has. */

@@ -5,7 +5,8 @@ import { describeConnector } from '../../local/tools/describe/connector-page.ts'
 import { describeRoutes } from '../../local/tools/describe/routes.ts'
 import type { Swagger, SwaggerOperation } from '../../local/tools/describe/swagger.ts'
 import { httpRoutes } from '../../shared/app/http.ts'
-import { designerRules, look, type Rule, shapeRules, textRules } from './connector-rules.ts'
+import { designerRules, look, type Rule, textRules } from './connector-rules.ts'
+import { shapeRules } from './shape-rules.ts'
 
 const folder = new URL('../../logic-apps/connector/', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, folder), 'utf8')
