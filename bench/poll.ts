@@ -7,7 +7,7 @@ import { systemClock as clock } from './clock.ts'
 
 type Item = Record<string, unknown> & { id: string; status: string }
 
-/** Items of the last hour, all open. */
+/** Items of the last hour, all open, two for each device. */
 function itemsOf(count: number): Item[] {
   const nowMs = clock.now().getTime()
   return Array.from({ length: count }, (_, n) => {
@@ -16,7 +16,7 @@ function itemsOf(count: number): Item[] {
       id: `action-${String(n).padStart(6, '0')}`,
       type: 'RunAntiVirusScan',
       status: 'Pending',
-      machineId: 'm1',
+      machineId: `m${String(Math.floor(n / 2)).padStart(6, '0')}`,
       requestor: 'somebody@example.com',
       requestorComment: 'a comment of the usual length',
       creationDateTimeUtc: at,

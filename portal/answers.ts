@@ -79,20 +79,20 @@ export type ChangesReport = {
   lastPoll: {
     startedAt: string
     endedAt: string
-    listed: number
-    rechecked: number
-    events: number
-    unreadable: number
-    outside: number
-    badTimes: number
-    missing: number
     error: string | null
+    listed: number | null
+    rechecked: number | null
+    events: number | null
+    unreadable: number | null
+    outside: number | null
+    badTimes: number | null
+    missing: number | null
   } | null
   lastFailure: { startedAt: string; endedAt: string; error: string } | null
   lastGoodPollAt: string | null
   gap: { since: string; until: string } | null
   nextPollAt: string | null
-  openItems: number
+  openItems: number | null
   oldestOpen: { id: string; since: string } | null
   unknownStates: Record<string, number>
   detectionLagSeconds: number | null

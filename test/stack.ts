@@ -133,6 +133,8 @@ export async function startTestStack(options: TestStackOptions = {}) {
     host,
     simulator,
     clock,
+    /** Who of the app sleeps. */
+    sleeps,
     fleet,
     /** What the host printed, and every answer to `request` in one text with its headers. */
     lines,

@@ -210,8 +210,8 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
 
 /** Before the first poll nothing is known: that is not zero. */
 function openNow(name: string, report: ChangesReport): Content {
-  const { openItems, oldestOpen, baselineDone, lastPoll } = report
-  if (!baselineDone) return html`<span class="muted">not known before the first poll</span>`
+  const { openItems, oldestOpen, lastPoll } = report
+  if (openItems === null) return html`<span class="muted">not known before the first poll</span>`
   const link = linkTo(['actions', name], { show: 'open' })
   return html`<a class="big" href=${link}>${count(openItems)}</a>
     <div class="muted">

@@ -197,9 +197,9 @@ function findOverdue(
 export const limitFor = (resource: Resource, state: string, defaultHours: number): number =>
   resource.overdueHours.get(state) ?? defaultHours
 
-function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, result: PollResult): boolean {
-  const times = [createdAt, updatedAt, changedAt].map((time) => Date.parse(time ?? ''))
-  return result.now.getTime() - Math.max(...times.filter((ms) => !Number.isNaN(ms))) > UNTRACKED_MS
+function isUntracked({ createdAt, updatedAt, changedAt }: KnownItem, { now }: PollResult): boolean {
+  const isLately = (time: string | null) => now.getTime() - Date.parse(time ?? '') <= UNTRACKED_MS
+  return ![changedAt, updatedAt, createdAt].some(isLately)
 }
 
 function markMissing(

@@ -200,45 +200,41 @@ export async function readHead({
   return { head, now: () => new Date(clock.now().getTime() + offsetMs) }
 }
 
-const lastPollSchema = pollReportSchema
-  .omit({ openItems: true, unknownStates: true, oldestOpenId: true, oldestOpenSince: true })
-  .omit({ detectionLagSeconds: true })
-  .extend({ error: z.string().nullable() })
-  .strict()
+/** Null when nothing was counted. */
+const counted = z.int().nullable()
 
 /** The status of one resource. */
 export const changesReportSchema = z.strictObject({
   baselineDone: z.boolean(),
-  /** The last poll that ended. After a failed one, the counts are those of the last successful one. */
-  lastPoll: lastPollSchema.nullable(),
+  /** The last poll that ended; a failed one has counted nothing. */
+  lastPoll: z
+    .strictObject({
+      startedAt: z.string(),
+      endedAt: z.string(),
+      error: z.string().nullable(),
+      listed: counted,
+      rechecked: counted,
+      events: counted,
+      unreadable: counted,
+      outside: counted,
+      badTimes: counted,
+      missing: counted,
+    })
+    .nullable(),
   /** The last failed poll, or several in a row that could not be stored; it stays after a good one. */
   lastFailure: z.strictObject(storedFailure.shape).nullable(),
   lastGoodPollAt: z.string().nullable(),
   /** The last day's time without a good poll, though several were due. */
   gap: gapSchema.nullable(),
   nextPollAt: z.string().nullable(),
-  openItems: z.int(),
+  /** As the last successful poll has found it, like those after it. */
+  openItems: counted,
   oldestOpen: z.strictObject({ id: z.string(), since: z.string() }).nullable(),
   unknownStates: z.record(z.string(), z.int()),
   detectionLagSeconds: z.int().nullable(),
 })
 
 export type ChangesReport = z.infer<typeof changesReportSchema>
-
-const noReport = {
-  listed: 0,
-  rechecked: 0,
-  events: 0,
-  unreadable: 0,
-  outside: 0,
-  badTimes: 0,
-  missing: 0,
-  openItems: 0,
-  unknownStates: {},
-  oldestOpenId: null,
-  oldestOpenSince: null,
-  detectionLagSeconds: null,
-}
 
 /** Reads the status of one resource. */
 export async function reportChanges(
@@ -252,27 +248,35 @@ export async function reportChanges(
   ])
   const failure = failed && !(report && report.endedAt >= failed.endedAt) ? failed : undefined
   const ended = failure ?? report
-  const { openItems, unknownStates, detectionLagSeconds, ...rest } = report ?? noReport
-  const { oldestOpenId, oldestOpenSince: since, ...last } = rest
+  const good = failure ? undefined : report
   const { baselineDone, gap } = readPollState(head)
   const isRecent = gap && context.clock.now().getTime() - Date.parse(gap.until) < DAY_MS
   return {
     baselineDone,
     lastPoll: ended
       ? {
-          ...last,
           startedAt: ended.startedAt,
           endedAt: ended.endedAt,
           error: failure?.error ?? null,
+          listed: good?.listed ?? null,
+          rechecked: good?.rechecked ?? null,
+          events: good?.events ?? null,
+          unreadable: good?.unreadable ?? null,
+          outside: good?.outside ?? null,
+          badTimes: good?.badTimes ?? null,
+          missing: good?.missing ?? null,
         }
       : null,
     lastFailure: failed ?? null,
     lastGoodPollAt: report?.endedAt ?? null,
     gap: isRecent ? gap : null,
     nextPollAt,
-    openItems,
-    unknownStates,
-    detectionLagSeconds,
-    oldestOpen: oldestOpenId !== null && since !== null ? { id: oldestOpenId, since } : null,
+    openItems: report?.openItems ?? null,
+    oldestOpen:
+      report?.oldestOpenId && report.oldestOpenSince
+        ? { id: report.oldestOpenId, since: report.oldestOpenSince }
+        : null,
+    unknownStates: report?.unknownStates ?? {},
+    detectionLagSeconds: report?.detectionLagSeconds ?? null,
   }
 }

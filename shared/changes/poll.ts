@@ -169,12 +169,13 @@ function makeReport(
   const open = [...known.values()].filter((item) => isOpen(resource, item))
   // No prototype: a state can have the name `constructor`.
   const unknownStates: Record<string, number> = Object.create(null)
-  let oldest: { id: string; since: string } | undefined
+  let oldest: { id: string; since: string; ms: number } | undefined
   for (const item of open) {
     if (!resource.openStates.includes(item.state))
       unknownStates[item.state] = (unknownStates[item.state] ?? 0) + 1
     const since = openSince(item)
-    if (!oldest || Date.parse(since) < Date.parse(oldest.since)) oldest = { id: item.id, since }
+    const ms = Date.parse(since)
+    if (!oldest || ms < oldest.ms) oldest = { id: item.id, since, ms }
   }
   const events = steps.flatMap(({ event }) => event ?? [])
   const lags = events.map(({ time, detectedAt }) =>

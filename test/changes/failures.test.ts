@@ -1,14 +1,18 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { ForcedAnswer } from '../../local/simulator/faults.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
+import { bounds } from '../../shared/platform/body.ts'
+import { limitByClock } from '../limits.ts'
 import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 
 let stack: TestStack
+let nextId = 70
 
-afterEach(() => stack.stop())
+afterAll(() => stack.stop())
 
-/** Starts everything without timers that poll. */
+/** Starts everything without timers that poll, in place of what ran before. */
 async function start(options: TestStackOptions = {}): Promise<void> {
+  await stack?.stop()
   const never = '0 0 0 29 2 *'
   const env = { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
   stack = await startTestStack({ fleet: { size: 3, files: 1 }, env, ...options })
@@ -17,29 +21,31 @@ async function start(options: TestStackOptions = {}): Promise<void> {
 const check = (resource: string) => stack.post(`changes/${resource}/check`)
 const statusOf = async () => (await stack.get('status')).body
 
-/** Lets time pass until a condition is true. */
-async function until(isTrue: () => Promise<boolean>, stepMs: number): Promise<void> {
-  while (!(await isTrue())) {
+const streams = () => createTables({ connectionString: stack.storage })('Streams')
+
+/**
+ * Asks for a poll, and waits until it has failed. Time moves only while the poll waits for time: on a slow machine, the
+ * limits of its calls to storage would pass first.
+ */
+async function failingCheck(resource: string, lists = { running: 0 }) {
+  const failure = async () => (await streams().get(resource, 'poll|failed'))?.etag
+  const before = await failure()
+  const checking = check(resource)
+  while ((await failure()) === before) {
     await new Promise((resolve) => setTimeout(resolve, 5))
-    stack.clock.advance(stepMs)
+    if (lists.running > 0) {
+      stack.clock.advance(20_000)
+      // Its request waits no longer than this.
+      await checking
+    } else if (stack.sleeps.waits > 0) stack.clock.advance(1000)
   }
+  return checking
 }
 
 /** All rows of a resource: head, items, events, the report of the last successful poll. */
 async function stored(resource: string) {
-  const rows = createTables({ connectionString: stack.storage })('Streams').list({
-    partitionKey: resource,
-  })
-  return (await Array.fromAsync(rows)).filter(({ rowKey }) => !rowKey.startsWith('poll|'))
-}
-
-/** Lets the time limits of calls follow the test's clock. */
-function limitByClock(): void {
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
-    const limit = new AbortController()
-    void stack.clock.sleep(ms).then(() => limit.abort(new DOMException('too late', 'TimeoutError')))
-    return limit.signal
-  })
+  const rows = await Array.fromAsync(streams().list({ partitionKey: resource }))
+  return rows.filter(({ rowKey }) => !rowKey.startsWith('poll|'))
 }
 
 /** For each resource: its store, its fault, the states of an item, and the role. */
@@ -78,46 +84,54 @@ const failures: [ForcedAnswer['answer'], error: RegExp, upstream: string][] = [
 describe.each(Object.entries(watched))('the list of %s failing', (resource, kind) => {
   const { store, open, over, fault, role } = kind
 
-  test.each(failures)(
-    'with %s leaves items, events and cursor as they were, and is in the status',
-    async (answer, error, state) => {
+  describe('for a while', () => {
+    beforeAll(async () => {
       await start()
       await check(resource)
-      store().put({ id: '77', ...open })
-      await check(resource)
-      store().change('77', over)
-      const before = await stored(resource)
-      if (answer === 'timeout') limitByClock()
-      const always = { answer, calls: Number.POSITIVE_INFINITY, retryAfterSeconds: 1 }
-      stack.simulator.setFaults({ [fault]: always })
+    })
 
-      const checking = check(resource)
-      await until(
-        async () => (await statusOf()).changes[resource].lastPoll.error !== null,
-        answer === 'timeout' ? 20_000 : 1000,
-      )
-      const during = await statusOf()
-      const after = await stored(resource)
-      stack.simulator.setFaults({ [fault]: null })
-      stack.clock.advance(60_000)
-      const { body: fixed } = await check(resource)
+    test.each(failures)(
+      'with %s leaves items, events and cursor as they were, and is in the status',
+      async (answer, error, state) => {
+        const id = String(nextId++)
+        store().put({ id, ...open })
+        await check(resource)
+        store().change(id, over)
+        const before = await stored(resource)
+        const { lastPoll: good } = (await statusOf()).changes[resource]
+        const from = stack.lines.length
+        const { timeoutMs } = bounds.defenderList
+        const lists =
+          answer === 'timeout' ? limitByClock(stack.clock, (ms) => ms === timeoutMs) : undefined
+        const always = { answer, calls: Number.POSITIVE_INFINITY, retryAfterSeconds: 1 }
+        stack.simulator.setFaults({ [fault]: always })
 
-      expect(after).toEqual(before)
-      expect((await checking).status).toBeGreaterThan(200)
-      expect(during.changes[resource].lastPoll).toMatchObject({
-        listed: 1,
-        events: 1,
-        error: expect.stringMatching(error),
-      })
-      expect(during.upstreams.defender.state).toBe(state)
-      expect(during.sections.changes.state).toBe('degraded')
-      // A poll that fails after its request was answered 202 has no log any more.
-      const isLogged = stack.lines.join('\n').includes(`poll failed {"resource":"${resource}"`)
-      expect(isLogged).toBe(answer !== 'timeout')
-      expect(fixed.events).toBe(1)
-      expect((await statusOf()).changes[resource].lastPoll.error).toBeNull()
-    },
-  )
+        const { status } = await failingCheck(resource, lists)
+        const during = await statusOf()
+        const after = await stored(resource)
+        stack.simulator.setFaults({ [fault]: null })
+        vi.restoreAllMocks()
+        stack.clock.advance(60_000)
+        const { body: fixed } = await check(resource)
+
+        expect(after).toEqual(before)
+        expect(status).toBeGreaterThan(200)
+        expect(good.events).toBe(1)
+        expect(during.changes[resource].lastPoll).toMatchObject({
+          listed: null,
+          events: null,
+          error: expect.stringMatching(error),
+        })
+        expect(during.upstreams.defender.state).toBe(state)
+        expect(during.sections.changes.state).toBe('degraded')
+        // A poll that fails after its request was answered 202 has no log any more.
+        const lines = stack.lines.slice(from).join('\n')
+        expect(lines.includes(`poll failed {"resource":"${resource}"`)).toBe(answer !== 'timeout')
+        expect(fixed.events).toBe(1)
+        expect((await statusOf()).changes[resource].lastPoll.error).toBeNull()
+      },
+    )
+  })
 
   test('without a grant names the grant in log and status', async () => {
     await start({ token: { roles: ['Vulnerability.Read.All'] } })

@@ -73,7 +73,7 @@ describe('the status of a resource', () => {
     })
   })
 
-  test('keeps the counts of the last successful poll after a failed one, with the times and error of that', async () => {
+  test('a failed poll has counted nothing, and the open items are those of the last successful one', async () => {
     const before = await report()
     const checkedAt = (await readItem(context, 'a'))?.lastCheckedAt
     fail()
@@ -84,7 +84,16 @@ describe('the status of a resource', () => {
     const failed = { startedAt, endedAt: '2026-03-01T00:03:00.000Z', error: refused.message }
     expect(await report()).toEqual({
       ...before,
-      lastPoll: { ...before.lastPoll, ...failed },
+      lastPoll: {
+        ...failed,
+        listed: null,
+        rechecked: null,
+        events: null,
+        unreadable: null,
+        outside: null,
+        badTimes: null,
+        missing: null,
+      },
       lastFailure: failed,
     })
     expect((await readItem(context, 'a'))?.lastCheckedAt).toBe(checkedAt)
@@ -135,12 +144,12 @@ describe('the status of a resource', () => {
 
     await expect(poll(context)).rejects.toBe(refused)
 
-    expect(before).toMatchObject({ baselineDone: false, lastPoll: null, openItems: 0 })
+    expect(before).toMatchObject({ baselineDone: false, lastPoll: null, openItems: null })
     expect(await report()).toMatchObject({
       baselineDone: false,
-      openItems: 0,
+      openItems: null,
       oldestOpen: null,
-      lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: 0, error: refused.message },
+      lastPoll: { endedAt: '2026-03-01T00:03:00.000Z', listed: null, error: refused.message },
     })
   })
 })

@@ -4,6 +4,7 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
 import { interceptTables } from '../intercepted-storage.ts'
+import { runs } from '../runs.ts'
 import { brokenPromises } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -16,7 +17,7 @@ import {
   smallExport,
 } from './small-run.ts'
 
-const numRuns = 150
+const numRuns = runs(60, 1500)
 
 /** An earlier run is published; another run has begun and has no executor yet. */
 async function prepare(method: 'files' | 'json', now: SmallExport, before?: SmallExport) {

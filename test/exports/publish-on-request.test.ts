@@ -126,11 +126,12 @@ describe('a run that a guard stopped', () => {
     'is published by the next process when one dies at any request, %s it is done',
     async (when) => {
       let died = 0
-      for (let n = 0; n < 60; n++) {
+      for (let crash = crashAt(0, when), n = 0; n === 0 || crash.hasCrashed(); n++) {
         const deps = await prepare()
         const { run, clock, small, engine, executor, memory, started, shown } = deps
         const stopped = await run(lines(5))
-        const mine = deps.process(crashAt(n, when))
+        crash = crashAt(n, when)
+        const mine = deps.process(crash)
         try {
           await publishOnRequest(mine, executor, stopped.runId)
           await drive(mine, started.at(-1) as RunRef)

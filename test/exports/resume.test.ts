@@ -7,6 +7,7 @@ import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeExports, resumeRun, startRun } from '../../shared/exports/start.ts'
 import { viewRun } from '../../shared/exports/view.ts'
 import { Crashed, crashAt, type Interceptor, interceptTables } from '../intercepted-storage.ts'
+import { runs } from '../runs.ts'
 import { brokenPromises, ledgerRows, unlinkedFiles } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -24,8 +25,6 @@ import {
 } from './small-run.ts'
 
 const MINUTE_MS = 60_000
-/** More requests than a small run makes. */
-const ALL = 90
 
 type Method = 'files' | 'json'
 
@@ -64,9 +63,10 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
     'a process that dies at any request, %s it is done, leaves a run that the next process publishes completely',
     async (when) => {
       let died = 0
-      for (let n = 0; n < ALL; n++) {
+      for (let crash = crashAt(0, when), n = 0; n === 0 || crash.hasCrashed(); n++) {
         const deps = await prepare(method)
-        if (!(await deps.work(crashAt(n, when)))) died += 1
+        crash = crashAt(n, when)
+        if (!(await deps.work(crash))) died += 1
         if (method === 'files') expect(await unlinkedFiles(deps.engine), `request ${n}`).toEqual([])
 
         await deps.work()
@@ -86,9 +86,10 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
   )
 
   test('a process that dies at any request leaves nothing behind when the run is given up', async () => {
-    for (let n = 0; n < ALL; n++) {
+    for (let crash = crashAt(0, 'after'), n = 0; n === 0 || crash.hasCrashed(); n++) {
       const deps = await prepare(method)
-      await deps.work(crashAt(n, 'after'))
+      crash = crashAt(n, 'after')
+      await deps.work(crash)
 
       for (let tries = 0; tries < 11; tries++) {
         deps.clock.advance(2 * MINUTE_MS)
@@ -134,7 +135,7 @@ describe.each<Method>(['files', 'json'])('by %s', (method) => {
           expect(await ended(deps)).toContain('published')
         },
       ),
-      { numRuns: 150 },
+      { numRuns: runs(50, 1500) },
     )
   })
 })

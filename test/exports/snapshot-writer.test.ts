@@ -8,6 +8,7 @@ import { createBatchWriter } from '../../shared/platform/batch-writer.ts'
 import { type Row, type Table, TableConflict } from '../../shared/platform/table.ts'
 import { toTextColumns } from '../../shared/platform/table-record.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { runs } from '../runs.ts'
 import { freshStorage } from '../storage.ts'
 import { type Failure, failing, Lost } from './failing-table.ts'
 
@@ -157,7 +158,7 @@ describe('every row is accounted for, whatever is repeated, lost, refused or don
           await accountsHold(table, layout, files, (work) => scheduler.waitFor(work))
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(100, 3000) },
     )
   })
 
@@ -174,7 +175,7 @@ describe('every row is accounted for, whatever is repeated, lost, refused or don
           await accountsHold(tables(`Snapshot${run}`), layout, files)
         },
       ),
-      { numRuns: 25, endOnFailure: true },
+      { numRuns: runs(8, 250), endOnFailure: true },
     )
   })
 })

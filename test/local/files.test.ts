@@ -78,7 +78,7 @@ test('a user’s own files meet no fault and no simulated action, and what they 
   )
   expect(ended.stderr).toContain('Signatures are stale on 1 device, and unknown on 1 device.')
   expect(ended.stderr).not.toContain('simulated')
-}, 120_000)
+})
 
 test('rejected lines are shown with their reasons', async () => {
   const path = join(disk, 'bad.json')
@@ -90,7 +90,7 @@ test('rejected lines are shown with their reasons', async () => {
   expect(onceLine(ended)).toMatchObject({ ok: false, state: 'failed' })
   expect(ended.stderr).toMatch(/rejected line 2 of .*: the line is not JSON/)
   expect(ended.stderr).toMatch(/rejected line 3 of .*: the device id is missing/)
-}, 120_000)
+})
 
 test('the same files are unchanged, also when they are not given again', async () => {
   const ended = await runToEnd(once)

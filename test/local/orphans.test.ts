@@ -147,7 +147,6 @@ describe.concurrent('nothing is left behind', () => {
       await gone(emulator)
       expect(isAlive(emulator)).toBe(false)
     },
-    60_000,
   )
 
   test('Ctrl-C before everything is ready stops what was started', async () => {

@@ -15,6 +15,7 @@ import { createDefenderScans } from '../../shared/upstreams/defender-scans.ts'
 import { createExportFiles } from '../../shared/upstreams/export-file.ts'
 import { createTenable } from '../../shared/upstreams/tenable.ts'
 import { someEvent } from '../events/world.ts'
+import { limitByClock } from '../limits.ts'
 import { createStillClock } from './still-clock.ts'
 
 type Kind = keyof typeof bounds
@@ -239,11 +240,7 @@ async function isDrained(length: number, ms: number) {
 /** Lets time limits end by a clock that stands still. */
 function holdLimits() {
   const still = createStillClock()
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
-    const end = new AbortController()
-    void still.sleep(ms).then(() => end.abort(new DOMException('late', 'TimeoutError')))
-    return end.signal
-  })
+  limitByClock(still)
   return still
 }
 

@@ -46,20 +46,27 @@ export const skewed = (clock: Clock, skewMs: () => number): Clock => ({
   sleep: clock.sleep,
 })
 
+/** A table of which each request is noticed, at its start with 1 and at its end with -1. */
+export function noticed(table: Table, onRequest: (change: 1 | -1, rowKey: string) => void): Table {
+  const notice = <T>(rowKey: string, answer: Promise<T>) => {
+    onRequest(1, rowKey)
+    return answer.finally(() => onRequest(-1, rowKey))
+  }
+  return {
+    ...table,
+    getDated: (partitionKey, rowKey) => notice(rowKey, table.getDated(partitionKey, rowKey)),
+    transact: (operations) => notice(operations[0]?.rowKey ?? '', table.transact(operations)),
+  }
+}
+
 /** A table that counts its requests, all or those for one row. */
 export function counted(table: Table): { table: Table; requests(rowKey?: string): number } {
   const asked: string[] = []
-  const count = <T>(rowKey: string, answer: Promise<T>) => {
-    asked.push(rowKey)
-    return answer
-  }
   return {
     requests: (rowKey) => asked.filter((one) => rowKey === undefined || one === rowKey).length,
-    table: {
-      ...table,
-      getDated: (partitionKey, rowKey) => count(rowKey, table.getDated(partitionKey, rowKey)),
-      transact: (operations) => count(operations[0]?.rowKey ?? '', table.transact(operations)),
-    },
+    table: noticed(table, (change, rowKey) => {
+      if (change > 0) asked.push(rowKey)
+    }),
   }
 }
 

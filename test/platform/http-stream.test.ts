@@ -7,7 +7,9 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { passThrough, peek } from '../../shared/platform/body.ts'
 import { ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
 import { createHttp, type HttpCall } from '../../shared/platform/http.ts'
+import { limitByClock } from '../limits.ts'
 import { scripted } from './http-script.ts'
+import { createStillClock } from './still-clock.ts'
 
 const http = createHttp({
   upstream: 'files',
@@ -84,15 +86,18 @@ test('a refusal is read to 8 KiB at most and thrown with its status', async () =
 })
 
 test('the time limit holds until the headers are there and not for the body', async () => {
+  const clock = createStillClock()
+  limitByClock(clock)
+  const rest = Promise.withResolvers<void>()
   const server = await scripted(async (response) => {
-    for (const part of ['a', 'b', 'c', 'd', 'e', 'f']) {
-      response.write(part)
-      await new Promise((resolve) => setTimeout(resolve, 600))
-    }
-    response.end()
+    response.write('abc')
+    await rest.promise
+    response.end('def')
   })
 
   const { body } = await open(server.url(), { timeoutMs: 3000, idleMs: 60_000 })
+  await clock.advance(5000)
+  rest.resolve()
 
   expect((await buffer(body)).toString()).toBe('abcdef')
 })
@@ -111,18 +116,19 @@ test('a body that falls silent under a waiting reader ends as a time-out', async
 })
 
 test('a reader that takes its time does not count as silence', async () => {
+  const clock = createStillClock()
+  limitByClock(clock)
   const content = noise(3_000_000)
   const server = await scripted({ body: content })
 
   const { body } = await open(server.url(), { idleMs: 1500 })
-  const read: Buffer[] = []
-  for await (const chunk of body) {
-    read.push(chunk)
-    // Twice the idle limit.
-    if (read.length === 1) await new Promise((resolve) => setTimeout(resolve, 3000))
-  }
+  body.read(0)
+  while (body.readableLength < body.readableHighWaterMark)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  // Twice the idle limit.
+  await clock.advance(3000)
 
-  expect(Buffer.concat(read).equals(content)).toBe(true)
+  expect((await buffer(body)).equals(content)).toBe(true)
 })
 
 test('a connection lost in the middle of a body is truncated', async () => {

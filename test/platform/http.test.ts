@@ -4,7 +4,9 @@ import { expect, test } from 'vitest'
 import { createAdjustableClock } from '../../local/clock.ts'
 import { ShapeError, UpstreamError } from '../../shared/platform/errors.ts'
 import { createHttp, type HttpCall, type HttpOptions } from '../../shared/platform/http.ts'
+import { limitByClock } from '../limits.ts'
 import { json, type Script, type Step, scripted } from './http-script.ts'
+import { createStillClock } from './still-clock.ts'
 
 const http = (options: Partial<HttpOptions> = {}) =>
   createHttp({
@@ -188,13 +190,32 @@ test('a Retry-After beyond the limit is thrown and not waited for', async () => 
   expect(facts).toMatchObject({ status: 429, retryable: true, retryAfterMs: 61_000 })
 })
 
+/** The time limits of calls on a clock that stands still. */
+function stillLimits() {
+  const clock = createStillClock()
+  limitByClock(clock)
+  return clock
+}
+
 test('an attempt that takes too long ends and is tried again', async () => {
-  const server = await scripted(() => {}, json({ a: 1 }))
+  const clock = stillLimits()
+  const asked = Promise.withResolvers<void>()
+  const server = await scripted(() => asked.resolve(), json({ a: 1 }))
 
-  const { body } = await jsonOf(server, { timeoutMs: 3000 })
+  const answer = jsonOf(server, { timeoutMs: 3000 })
+  await asked.promise
+  await clock.advance(3000)
 
-  expect(body).toEqual({ a: 1 })
+  expect((await answer).body).toEqual({ a: 1 })
 })
+
+/** The facts of a call whose time is over as soon as its headers have come. */
+async function factsAfterHeaders(step: Step) {
+  const clock = stillLimits()
+  const server = await scripted(step)
+  const onAnswer = async () => void setImmediate(() => clock.advance(3000))
+  return factsOf(jsonOf(server, { timeoutMs: 3000 }, { attempts: 1, onAnswer }))
+}
 
 test('the time limit ends a body that drips', async () => {
   const drip: Step = (response) => {
@@ -202,9 +223,7 @@ test('the time limit ends a body that drips', async () => {
     const timer = setInterval(() => response.write(' '), 10)
     response.on('close', () => clearInterval(timer))
   }
-  const server = await scripted(drip)
-
-  const facts = await factsOf(jsonOf(server, { timeoutMs: 1000 }, { attempts: 1 }))
+  const facts = await factsAfterHeaders(drip)
 
   expect(facts).toMatchObject({ reason: 'timeout', retryable: true })
   expect(facts.status).toBeUndefined()
@@ -216,9 +235,7 @@ test('a refusal whose body drips still ends with its status', async () => {
     const timer = setInterval(() => response.write('no '), 10)
     response.on('close', () => clearInterval(timer))
   }
-  const server = await scripted(drip)
-
-  const facts = await factsOf(jsonOf(server, { timeoutMs: 3000 }))
+  const facts = await factsAfterHeaders(drip)
 
   expect(facts).toMatchObject({ status: 403, reason: 'refused' })
 })

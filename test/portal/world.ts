@@ -58,6 +58,8 @@ export async function openPage(
 ): Promise<Watched> {
   // A locale of its own: that of the machine may be one that Intl refuses.
   const context = await browser.newContext({ locale: 'en-US' })
+  // Only the test itself ends a wait: a slow machine must not.
+  context.setDefaultTimeout(0)
   const page = await context.newPage()
   const complaints: string[] = []
   const requests: Watched['requests'] = []

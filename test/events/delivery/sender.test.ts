@@ -172,9 +172,7 @@ test('a fast receiver is not delayed by twelve slow ones, and an event takes few
 
 const BACKLOG = Number(process.env.BACKLOG ?? 1000)
 
-test('a receiver that comes back gets its backlog in the order of due times, without a storm of requests', {
-  timeout: 240_000,
-}, async () => {
+test('a receiver that comes back gets its backlog in the order of due times, without a storm of requests', async () => {
   const world = await createWorld()
   let isDown = true
   world.receive(HOST, () => (isDown ? 503 : 200))

@@ -1,0 +1,35 @@
+import { onTestFinished, vi } from 'vitest'
+import type { Clock } from '../shared/platform/time.ts'
+
+/**
+ * Lets the time limits of calls (`AbortSignal.timeout`) follow a clock, so that a slow machine reaches none; those that are
+ * not `meant` stay real. Answers how many are running.
+ */
+export function limitByClock(clock: Clock, isMeant = (_ms: number) => true) {
+  const real = AbortSignal.timeout.bind(AbortSignal)
+  const limits = { running: 0 }
+  const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+    if (!isMeant(ms)) return real(ms)
+    const limit = new AbortController()
+    limits.running += 1
+    void clock.sleep(ms).then(() => {
+      limits.running -= 1
+      limit.abort(new DOMException('late', 'TimeoutError'))
+    })
+    return limit.signal
+  })
+  onTestFinished(() => spy.mockRestore())
+  return limits
+}
+
+/** A request that is given up as soon as it has arrived; rejects as its caller sees it. */
+export async function giveUp<T>(
+  hasArrived: () => boolean,
+  send: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const end = new AbortController()
+  const timer = setInterval(() => {
+    if (hasArrived()) end.abort(new DOMException('given up', 'TimeoutError'))
+  }, 5)
+  return send(end.signal).finally(() => clearInterval(timer))
+}
