@@ -20,6 +20,7 @@ const features = {
   'snapshots compared: transitions, conditions, names, histories, counts, their events': 58_100,
   'standing of devices, routes of the fleet, CSV, overview': 75_600,
   'the page, tools for assistants': 17_200,
+  'kinds of events and their schemas, waits that fail': 4_600,
 }
 
 /** What the house may be at most. */

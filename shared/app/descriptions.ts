@@ -44,21 +44,16 @@ export const showEventSchema = defineRoute<unknown>()({
       description: 'The schema.',
       body: z.strictObject({
         kind: z.string(),
-        types: z.array(z.string()),
         schema: z.record(z.string(), z.unknown()),
       }),
     },
   },
   async handle({ params: { kind } }) {
     const { definitions } = JSON.parse(await readDescription('swagger'))
-    const schemas = Object.values(definitions).flatMap(
-      (one) => eventSchema.safeParse(one).data ?? [],
-    )
-    const schema = schemas.find(({ properties: { type } }) =>
-      type.enum.every((one) => kindOf(one) === kind),
-    )
-    const types = schema?.properties.type.enum ?? []
-    return { status: 200, body: { kind, types, schema: schema ?? {} } }
+    const schema = Object.values(definitions)
+      .flatMap((one) => eventSchema.safeParse(one).data ?? [])
+      .find(({ properties: { type } }) => type.enum.every((one) => kindOf(one) === kind))
+    return { status: 200, body: { kind, schema: schema ?? {} } }
   },
 })
 
