@@ -864,7 +864,7 @@ export interface Answers {
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
-  'GET /event-types/{kind}': { kind: string; types: string[]; schema: object }
+  'GET /event-types/{kind}': { kind: string; schema: object }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
   'GET /av-health/exports': { runs: ExportRunSummary[]; next: string | null; skippedRows: string[] }
   'POST /av-health/exports/{runId}/publish': { runId: string; state: string }

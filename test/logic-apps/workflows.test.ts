@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { basename } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { createFleet } from '../../local/simulator/fleet.ts'
+import { logicAppsSets, readText } from '../bicep/template-texts.ts'
 import { root } from '../functions/load-registrations.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { type Definition, type Run, startWorkflow } from './stand-in.ts'
@@ -243,6 +244,24 @@ test('each run of a scan is one mail, in the hour in which it ended', async () =
       Body: expect.stringMatching(/Weekly servers ended at .*Targets: \d+.*Completeness: complete/),
     },
   ])
+})
+
+test.each(names)('%s is deployed with every parameter that it has no value for', (name) => {
+  const template = readText(`logic-apps/workflows/${name}.bicep`)
+  const values = /values: \{([^}]*)\}/.exec(template)?.[1] ?? ''
+  const passed = [...values.matchAll(/(\w+): (\w+)/g)].map(([, one = '', from]) => [one, from])
+  const { parameters } = read(name)
+
+  expect(logicAppsSets).toContain(`workflow-${name}`)
+  for (const [one = '', from] of passed) {
+    expect(from).toBe(one)
+    const isSecret = new RegExp(`@secure\\(\\)\\n(?:@.*\\n)?param ${one} `).test(template)
+    expect({ one, isSecret }).toEqual({ one, isSecret: parameters[one]?.type === 'SecureString' })
+  }
+  const open = Object.keys(parameters).filter(
+    (one) => parameters[one]?.defaultValue === undefined && !passed.some(([it]) => it === one),
+  )
+  expect(open).toEqual([])
 })
 
 test.each(names)('%s hides every secret from its run history and declares what it uses', (name) => {

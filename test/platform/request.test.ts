@@ -73,6 +73,10 @@ describe('a good request', () => {
     })
   })
 
+  test('may have a list repeated, with commas, or both', async () => {
+    expect((await read({ query: '?id=a&id=b,c' })).query).toMatchObject({ id: ['a', 'b', 'c'] })
+  })
+
   test('has the tags of `If-None-Match`', async () => {
     expect((await read({ headers: { 'if-none-match': '"a", W/"b"' } })).ifNoneMatch).toBe(
       '"a", W/"b"',
