@@ -87,6 +87,15 @@ param taskHubName string = 'DefenderRelay'
 @description('Further app settings by name, for example OVERDUE_HOURS; texts only.')
 param extraSettings { *: string } = {}
 
+@description('Which receivers may get a token of the app, for example api://receiver=hooks.contoso.com; several with ; between. The sinks below are added.')
+param callbackAudiences string = ''
+
+@description('Resource ids of Event Grid topics that subscriptions may send to; their input schema is CloudEvents.')
+param eventGridTopicIds string[] = []
+
+@description('Resource ids of Service Bus queues and topics that subscriptions may send to.')
+param serviceBusEntityIds string[] = []
+
 @description('true when both Tenable secrets are in the vault.')
 param tenableConfigured bool = false
 
@@ -243,6 +252,14 @@ module vault 'modules/vault.bicep' = {
   }
 }
 
+module sinks 'modules/sinks.bicep' = {
+  params: {
+    eventGridTopicIds: eventGridTopicIds
+    serviceBusEntityIds: serviceBusEntityIds
+    principalId: identity.properties.principalId
+  }
+}
+
 module monitoring 'modules/monitoring.bicep' = {
   params: {
     workspaceName: names.?workspace ?? 'log-${name}'
@@ -295,6 +312,11 @@ module app 'modules/app.bicep' = {
         INVESTIGATIONS_SCHEDULE: investigationsSchedule
         AV_HEALTH_SCHEDULE: avHealthSchedule
       },
+      empty(callbackAudiences) && empty(eventGridTopicIds) && empty(serviceBusEntityIds)
+        ? {}
+        : {
+            CALLBACK_AUDIENCES: join(concat(empty(callbackAudiences) ? [] : [callbackAudiences], sinks.outputs.eventGridAudiences, sinks.outputs.serviceBusAudiences), ';')
+          },
       extraSettings
     )
     authClientId: authClientId

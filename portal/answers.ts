@@ -414,7 +414,12 @@ export type SubscriptionEvent = {
   specversion: '1.0'
   id: string
   source: string
-  type: 'defender-relay.subscription.failing' | 'defender-relay.subscription.disabled'
+  type:
+    | 'defender-relay.subscription.failing'
+    | 'defender-relay.subscription.disabled'
+    | 'defender-relay.subscription.recovered'
+    | 'defender-relay.subscription.expired'
+    | 'defender-relay.subscription.deadLettered'
   subject: string
   time: string
   datacontenttype: 'application/json'
@@ -423,12 +428,17 @@ export type SubscriptionEvent = {
   data: {
     subscription: string
     callbackHost: string
-    state: 'failing' | 'disabled'
-    since: string | null
+    state?: 'active' | 'failing' | 'disabled'
+    since?: string | null
     at?: string
     status?: number | null
     reason?: string
-    disabledReason: string | null
+    disabledReason?: string | null
+    until?: string
+    count?: number
+    expiresAt?: string
+    pending?: number
+    dead?: number
   }
 }
 
@@ -462,10 +472,13 @@ export type Filter = {
   streams?: string[]
   types?: string[]
   machineIds?: string[]
+  computerDnsNames?: string[]
   actionTypes?: string[]
   requestors?: string[]
   states?: string[]
   triggeringAlertIds?: string[]
+  scopes?: string[]
+  requestSources?: string[]
   terminalOnly?: boolean
 }
 
@@ -473,22 +486,30 @@ export type Subscription = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
 }
 
 export type SubscriptionReport = {
   id: string
   state: 'active' | 'failing' | 'disabled'
   callbackHost: string
+  headerNames: string[]
+  audience: string | null
+  sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
   from: Record<string, number>
   createdAt: string
+  expiresAt: string | null
   consecutiveFailures: number
   lastDeliveredAt: string | null
   lastFailure: Failure | null
@@ -864,6 +885,9 @@ export interface Answers {
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
+  'GET /event-types': {
+    eventTypes: { type: string; stream: string; schema: object; sample: CloudEvent }[]
+  }
   'GET /event-types/{kind}': { kind: string; schema: object }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
   'GET /av-health/exports': { runs: ExportRunSummary[]; next: string | null; skippedRows: string[] }
@@ -1194,15 +1218,59 @@ export interface Answers {
   'POST /subscriptions/unsubscribe': { deleted: number }
   'GET /continue': unknown
   'GET /subscriptions/{id}': SubscriptionReport
+  'PATCH /subscriptions/{id}': {
+    id: string
+    state: 'active' | 'failing' | 'disabled'
+    callbackHost: string
+    headerNames: string[]
+    audience: string | null
+    sink: 'event-grid' | 'service-bus' | null
+    description: string | null
+    filter: Filter
+    contentType: 'application/cloudevents+json' | 'application/json'
+    from: Record<string, number>
+    createdAt: string
+    expiresAt: string | null
+    consecutiveFailures: number
+    lastDeliveredAt: string | null
+    lastFailure: Failure | null
+    pending: number
+    dead: number
+    disabledReason: string | null
+    pausedUntil: string | null
+    answerLimitSeconds: number
+    dropped: ('headers' | 'audience')[]
+  }
   'POST /subscriptions/{id}/enable': SubscriptionReport
   'POST /subscriptions/{id}/rotate-secret': { secret: string; previousValidUntil: string }
   'GET /subscriptions/{id}/deliveries': { deliveries: Delivery[]; next: string | null }
+  'GET /subscriptions/{id}/deliveries/{eventId}': {
+    stream: string
+    seq: number
+    eventId: string
+    state: 'pending' | 'delivered' | 'dead'
+    generation: number
+    attempt: number
+    nextAttemptAt: string | null
+    last: Failure | null
+    attempts: {
+      at: string
+      status: number | null
+      reason: string
+      generation: number
+      attempt: number
+      answer: string | null
+    }[]
+  }
+  'POST /subscriptions/{id}/deliveries/{eventId}/resend': { queued: number }
+  'POST /subscriptions/{id}/recover': { queued: number }
   'POST /subscriptions/{id}/replay': { queued: number }
   'POST /subscriptions/{id}/test': {
     eventId: string
     delivered: boolean
     status: number | null
     reason: string
+    answer: string | null
   }
   'GET /scan-history/defender/sessions/{id}': ScanAnswer
   'GET /scan-history/defender/sessions': { sessions: ScanAnswer[]; notFound: string[] }

@@ -29,3 +29,11 @@ param alwaysReady = [
 param alertEmail = 'soc@contoso.example'
 param extraSettings = { OVERDUE_HOURS: '48' }
 param tags = { owner: 'soc' }
+param callbackAudiences = 'api://receiver=hooks.contoso.example'
+param eventGridTopicIds = [
+  '/subscriptions/77777777-7777-7777-7777-777777777777/resourceGroups/rg-events/providers/Microsoft.EventGrid/topics/evgt-contoso'
+]
+param serviceBusEntityIds = [
+  '/subscriptions/77777777-7777-7777-7777-777777777777/resourceGroups/rg-events/providers/Microsoft.ServiceBus/namespaces/sb-contoso/queues/relay'
+  '/subscriptions/77777777-7777-7777-7777-777777777777/resourceGroups/rg-events/providers/Microsoft.ServiceBus/namespaces/sb-contoso/topics/relay-events'
+]

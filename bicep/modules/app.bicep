@@ -62,6 +62,9 @@ var platformSettings = {
   RELAY_SECRETS__clientId: clientId
 }
 
+// The app gives no receiver a token for itself.
+var easyAuthSettings = empty(authClientId) ? {} : { EASY_AUTH_CLIENT_ID: authClientId }
+
 // A reference to a missing secret would become the value.
 var tenableSettings = tenableConfigured
   ? {
@@ -183,7 +186,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   // Replaces all settings at every deployment: manual changes are lost.
   resource appSettings 'config' = {
     name: 'appsettings'
-    properties: union(platformSettings, tenableSettings, ownSettings)
+    properties: union(platformSettings, easyAuthSettings, tenableSettings, ownSettings)
   }
 
   // Always deployed: a template that leaves it out after the client id is removed would leave Easy Auth on.

@@ -24,7 +24,7 @@ export const optionTable = {
   stream: {
     type: 'string',
     value: 'NAME',
-    help: 'machine-actions, investigations, av-health or subscriptions',
+    help: 'machine-actions, investigations, av-health or operations',
   },
   type: { type: 'string', value: 'TYPE', help: 'only this type' },
   machine: { type: 'string', value: 'ID', help: 'only this device' },

@@ -25,7 +25,7 @@ const ballast = /\.(?:map|[cm]?ts|md)$/i
 /** The text of a licence goes where the module goes. */
 const licence = /^(?:licen[cs]e|copying|notice|copyright|third-?party)/i
 
-const descriptions = ['docs/openapi.json', 'docs/swagger.json']
+const descriptions = ['docs/openapi.json', 'docs/swagger.json', 'docs/event-types.json']
 
 /**
  * The files to deploy: the compiled files of the folder `dist`, host.json, the API descriptions, a package.json with only

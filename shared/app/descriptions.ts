@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { cloudEventSchema } from '../events/event.ts'
 import { kindOf, kindsOf } from '../events/filter.ts'
 import { isKnownTag, notModified } from '../platform/reply.ts'
 import { defineRoute, type Route } from '../platform/route.ts'
@@ -57,9 +58,40 @@ export const showEventSchema = defineRoute<unknown>()({
   },
 })
 
-/** The text of a description; the compiled file is one folder deeper below the root than the source. */
-const readDescription = (name: string) =>
-  readFile(join(dirname(findPackageJSON(import.meta.url) ?? ''), 'docs', `${name}.json`), 'utf8')
+const readEventTypes = singleFlight(
+  async () => JSON.stringify(JSON.parse(await readDescription('event-types'))),
+  { keep: true },
+)
+
+export const listEventTypes = defineRoute<unknown>()({
+  name: 'list-event-types',
+  method: 'GET',
+  path: 'event-types',
+  summary: 'Every type of event, with the JSON Schema of its data and a sample',
+  answers: {
+    200: {
+      description: 'The types.',
+      body: z.strictObject({
+        eventTypes: z.array(
+          z.strictObject({
+            type: z.string(),
+            stream: z.string(),
+            schema: z.record(z.string(), z.unknown()),
+            sample: cloudEventSchema,
+          }),
+        ),
+      }),
+    },
+  },
+  handle: async () => ({ status: 200, json: await readEventTypes() }),
+})
+
+/** Reads what `npm run describe` has written to `docs/`. */
+function readDescription(name: string) {
+  // The compiled file is one folder deeper below the root than the source.
+  const root = dirname(findPackageJSON(import.meta.url) ?? '')
+  return readFile(join(root, 'docs', `${name}.json`), 'utf8')
+}
 
 interface Description {
   name: string

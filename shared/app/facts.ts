@@ -75,7 +75,11 @@ export async function loadFacts(app: App, traced: Traced) {
         ])
         return { deliveries, streams: Object.fromEntries(reports) }
       }),
-      load(async () => listLost((await app.events()).events(traced))),
+      load(async () => {
+        const { audiences, events } = await app.events()
+        audiences()
+        return listLost(events(traced))
+      }),
       load(async () => {
         const { engine, schedule } = await app.avHealth()
         return { report: await reportExports(engine(traced), nextRun(schedule, now)), schedule }

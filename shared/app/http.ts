@@ -26,7 +26,7 @@ import { ticketNotFound } from '../platform/tickets.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
-import { showEventSchema, showOpenApi, showSwagger } from './descriptions.ts'
+import { listEventTypes, showEventSchema, showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
 import { overview } from './overview.ts'
 import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
@@ -262,7 +262,7 @@ export const httpRoutes: HttpRoute[] = [
     ...invocation,
     app: theApp(),
   })),
-  ...bindRoutes([showOpenApi, showSwagger, showEventSchema], async () => undefined),
+  ...bindRoutes([showOpenApi, showSwagger, listEventTypes, showEventSchema], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
   ...bindRoutes(
     [createListDevices(deviceCatalog), ...createDeviceRoutes(deviceCatalog)],

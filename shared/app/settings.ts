@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { resources } from '../changes/resources/index.ts'
+import { audiencesSchema } from '../events/subscriptions/receiver.ts'
 import { type Environment, readSection, readUsable, wholeNumber } from '../platform/config.ts'
 import { ConfigError } from '../platform/errors.ts'
 import { isSchedule } from '../platform/schedule.ts'
@@ -51,10 +52,11 @@ export const baseSettings = {
   PUBLIC_BASE_URL: origin.optional(),
 }
 
-/** The platform sets these two where the app has a managed identity; the SDK reads them as well. */
+/** The platform sets these; the SDK reads the first two as well. */
 export const platformSettings = {
   IDENTITY_ENDPOINT: z.string().optional(),
   IDENTITY_HEADER: z.string().optional(),
+  WEBSITE_HOSTNAME: z.string().optional(),
 }
 
 export const defenderSettings = {
@@ -62,6 +64,12 @@ export const defenderSettings = {
   DEFENDER_BASE_URL: origin.optional(),
   DEFENDER_AUDIENCE: z.string().optional(),
   DEFENDER_TENANT_ID: z.uuid('expected the id of the tenant').optional(),
+}
+
+/** Which receivers may get a token of the app, and whose token never. */
+export const receiverSettings = {
+  CALLBACK_AUDIENCES: audiencesSchema,
+  EASY_AUTH_CLIENT_ID: z.string().optional(),
 }
 
 export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEntries(
@@ -110,6 +118,7 @@ export const settingNames = [
     ...baseSettings,
     ...defenderSettings,
     ...changesSettings,
+    ...receiverSettings,
     ...scheduleSettings,
     ...avHealthSettings,
     ...tenableSettings,

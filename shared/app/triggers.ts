@@ -9,11 +9,10 @@ import { resources } from '../changes/resources/index.ts'
 import { catchUpStanding } from '../changes/standing.ts'
 import { deliver } from '../events/delivery/deliver.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
-import { sweepDeliveries } from '../events/delivery/sweep.ts'
-import { wakeAll } from '../events/delivery/wake.ts'
-import { SECRETS } from '../events/deps.ts'
+import { sweepDeliveries, wakeAll } from '../events/delivery/sweep.ts'
+import { ANSWERS, ANSWERS_MS, SECRETS } from '../events/deps.ts'
 import { expireEvents } from '../events/feed/feed.ts'
-import { forgetOldSecrets } from '../events/subscriptions/subscribe.ts'
+import { forgetOldSecrets } from '../events/subscriptions/change.ts'
 import { beginRun, renewLinks } from '../exports/begin.ts'
 import { compareSlice } from '../exports/compare.ts'
 import type { ExportEngine } from '../exports/engine.ts'
@@ -126,7 +125,9 @@ export const housekeeping: Flow = async (context, client) => {
     async () => {
       const [{ secrets }, { subscriptions }] = [await base(), await eventsOf(context)]
       await sweepSecrets(secrets, clock.now(), async ({ partitionKey, rowKey }, ageMs) =>
-        partitionKey === SECRETS ? subscriptions.exists(rowKey) : ageMs < LONGEST_LINK_MS,
+        partitionKey === SECRETS
+          ? subscriptions.exists(rowKey)
+          : ageMs < (partitionKey.startsWith(ANSWERS) ? ANSWERS_MS : LONGEST_LINK_MS),
       )
     },
     ...streams.map((stream) => async () => {

@@ -1,13 +1,15 @@
+import { z } from 'zod'
 import type { Http } from '../platform/http.ts'
 import type { Traced } from '../platform/log.ts'
 import type { Queue } from '../platform/queue.ts'
 import { createSecrets, type Secrets, type SecretsTable } from '../platform/secrets.ts'
 import type { Table } from '../platform/table.ts'
-import type { Clock } from '../platform/time.ts'
+import { type Clock, DAY_MS } from '../platform/time.ts'
 import { createDeliveryLedger, type DeliveryLedger } from './delivery/delivery.ts'
 import type { Feed } from './feed/feed.ts'
 import type { StreamConfig } from './filter.ts'
 import type { CallbackPolicy } from './subscriptions/callback-url.ts'
+import type { ReceiverTokens } from './subscriptions/receiver.ts'
 import { createSubscriptions, type Subscriptions } from './subscriptions/store.ts'
 import {
   type SubscriptionSecrets,
@@ -25,6 +27,8 @@ export interface EventsDeps extends StreamConfig, Traced {
   subscriptions: Subscriptions
   /** By the id of the subscription. */
   secrets: Secrets<SubscriptionSecrets>
+  /** What receivers have answered, of a subscription: by delivery, and in it by generation and attempt. */
+  answersOf(subscription: string): Secrets<Record<string, string>>
   deliveries: DeliveryLedger
   queue: Queue
   retryQueue: Queue
@@ -33,6 +37,7 @@ export interface EventsDeps extends StreamConfig, Traced {
   /** Makes one attempt: the retry schedule of deliveries is in `retry-schedule.ts`. */
   http: Http
   callbackPolicy: CallbackPolicy
+  tokens: ReceiverTokens
   clock: Clock
   /** A random number from 0 to 1. */
   random(): number
@@ -40,7 +45,7 @@ export interface EventsDeps extends StreamConfig, Traced {
 
 /** The dependencies as the app has them, with their tables. */
 export interface EventsOptions
-  extends Omit<EventsDeps, 'subscriptions' | 'secrets' | 'deliveries' | 'random'> {
+  extends Omit<EventsDeps, 'subscriptions' | 'secrets' | 'answersOf' | 'deliveries' | 'random'> {
   subscriptions: Table
   secrets: SecretsTable
   deliveries: Table
@@ -49,6 +54,10 @@ export interface EventsOptions
 
 /** The partition of table `Secrets` that has those of subscriptions. */
 export const SECRETS = 'subscription'
+/** What the partitions of table `Secrets` begin with that have the answers of receivers. */
+export const ANSWERS = 'answer|'
+/** How long answers are kept after the last one. */
+export const ANSWERS_MS = 7 * DAY_MS
 
 export function createEvents({
   subscriptions,
@@ -57,11 +66,13 @@ export function createEvents({
   random = Math.random,
   ...rest
 }: EventsOptions): EventsDeps {
+  const answers = createSecrets(secrets, z.record(z.string(), z.string()), rest.clock)
   return {
     ...rest,
     random,
     subscriptions: createSubscriptions(subscriptions),
     secrets: createSecrets(secrets, subscriptionSecretsSchema, rest.clock)(SECRETS),
+    answersOf: (subscription) => answers(`${ANSWERS}${subscription}`),
     deliveries: createDeliveryLedger(deliveries),
   }
 }

@@ -2,7 +2,10 @@ import { z } from 'zod'
 import { invalidRequest, plainText } from '../platform/request.ts'
 import type { CloudEvent } from './event.ts'
 
-/** The filter of a subscription: named lists, each matched by any of its texts, and `terminalOnly`. All must match. */
+/**
+ * The filter of a subscription: named lists, each matched by any of its texts, and `terminalOnly`. All must match. A text
+ * that ends with `*` matches what begins like it.
+ */
 export const filterSchema = z.record(z.string(), z.union([z.array(z.string()), z.boolean()]))
 
 export type Filter = z.infer<typeof filterSchema>
@@ -23,9 +26,14 @@ export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFiel
   types: readonly string[]
 }
 
+/** The stream of events about subscriptions; only filters that name it get them. */
+export const OPERATIONS = 'operations'
+
 /** Whether a stream has events of a type: types have its name, in the singular. */
 export const hasType = (stream: string, type: string) =>
-  type.startsWith(`defender-relay.${stream.replace(/s$/, '')}.`)
+  type.startsWith(
+    `defender-relay.${stream === OPERATIONS ? 'subscription' : stream.replace(/s$/, '')}.`,
+  )
 
 /** What an event is about: events of one kind have one shape. For instance `machine-action`. */
 export const kindOf = (type: string) => type.split('.').slice(1, -1).join('.')
@@ -77,17 +85,23 @@ export function wantsStream(
   return defaultStreams.includes(stream)
 }
 
-/** Makes the check of a filter: an event matches any text of a list, in all lists. Upper and lower case are equal. */
+/** Makes the check of a filter. Upper and lower case are equal. */
 export function compileFilter(filter: Filter, { filterFields }: StreamConfig) {
   const lists = Object.entries({ types: [], ...filterFields }).flatMap(([name, members]) => {
     const wanted = filter[name]
     if (!Array.isArray(wanted)) return []
-    return [{ name, members, wanted: new Set(wanted.map((text) => text.toLowerCase())) }]
+    const texts = wanted.map((text) => text.toLowerCase())
+    const starts = texts.flatMap((text) => (text.endsWith('*') ? text.slice(0, -1) : []))
+    return [{ name, members, exact: new Set(texts), starts }]
   })
   return ({ type, data }: CloudEvent) =>
     (filter.terminalOnly !== true || data.terminal === true) &&
-    lists.every(({ name, members, wanted }) => {
+    lists.every(({ name, members, exact, starts }) => {
       const values = name === 'types' ? [type] : members.map((member) => data[member])
-      return values.some((value) => typeof value === 'string' && wanted.has(value.toLowerCase()))
+      return values.some((value) => {
+        if (typeof value !== 'string') return false
+        const text = value.toLowerCase()
+        return exact.has(text) || starts.some((start) => text.startsWith(start))
+      })
     })
 }

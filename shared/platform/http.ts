@@ -29,7 +29,7 @@ export interface HttpOptions {
   onAnswer?(call: string, headers: Readonly<Record<string, string>>): Promise<void>
 }
 
-/** An answer with a 2xx status, without its body. */
+/** An answer without its body; its status is 2xx unless the call takes any. */
 export interface Answer {
   status: number
   /** Lower-case names; repeated headers are joined by commas. */
@@ -47,7 +47,7 @@ const { other } = bounds
 const DEFAULT_BODY_MS = 30 * MINUTE_MS
 const ERROR_BODY_BYTES = 8192
 
-/** Makes the client of one upstream. Every method throws an UpstreamError for any answer that is not 2xx. */
+/** Makes the client of one upstream. Its methods throw an UpstreamError for an answer that is not 2xx. */
 export function createHttp(options: HttpOptions) {
   const { upstream, clock, attempts = 4, backoffMs = 1000, longestWaitMs = MINUTE_MS } = options
 
@@ -140,6 +140,8 @@ export interface HttpCall extends Pick<Bounds, 'timeoutMs' | 'maxBytes' | 'maxRo
   idleMs?: number
   /** For `stream`: how long the whole body may take. Default 30 minutes. */
   bodyMs?: number
+  /** An answer of any status is no error. */
+  anyStatus?: boolean
   /** For `stream`: unpacks a packed body. */
   unpack?: boolean
   /** Whether this scheme and host may be called. */
@@ -164,7 +166,7 @@ async function send(call: HttpCall, options: HttpOptions, limit: AbortSignal): P
     throw new UpstreamError({ ...sender, reason: 'forbidden-host', retryable: false })
   const answer = await request(call, options, limit)
   await options.onAnswer?.(call.name, answer.headers)
-  if (answer.status >= 200 && answer.status < 300) return answer
+  if (call.anyStatus || (answer.status >= 200 && answer.status < 300)) return answer
   const text = await readStart({ ...answer, sender, limit }, ERROR_BODY_BYTES)
   const now = options.clock.now()
   throw new UpstreamError(

@@ -86,13 +86,17 @@ function check(where: string, schema: z.ZodObject, value: unknown): unknown {
   throw invalidRequest(errors)
 }
 
-/** A body without optional members that are null, `""` or `[]`: designers send what is not filled in. */
+/**
+ * A body without optional members that are null, `""` or `[]`: designers send what is not filled in. Null stays where the
+ * member takes it.
+ */
 function withoutEmpty(schema: z.ZodType, body: unknown): unknown {
   const inner = 'innerType' in schema.def ? schema.def.innerType : schema
   if (!(inner instanceof z.ZodObject) || !body || body.constructor !== Object) return body
   const members = Object.entries(body).flatMap(([name, value]) => {
     const member = new Map<string, z.ZodType>(Object.entries(inner.shape)).get(name)
     if (!member?.isOptional()) return [[name, value]]
+    if (value === null && member.isNullable()) return [[name, value]]
     const isEmpty = value === null || value === '' || (Array.isArray(value) && value.length === 0)
     return isEmpty ? [] : [[name, withoutEmpty(member, value)]]
   })

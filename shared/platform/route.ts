@@ -21,7 +21,7 @@ import type { Tickets } from './tickets.ts'
 export interface Route<Deps> {
   /** The function's name, kebab-case; it never changes, since monitoring uses it. */
   name: string
-  method: 'GET' | 'POST' | 'DELETE'
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** Without the prefix, with `{parameters}`. */
   path: string
   auth: 'function' | 'anonymous'

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { replayDead } from '../../shared/events/delivery/replay.ts'
-import { wakeAll } from '../../shared/events/delivery/wake.ts'
+import { wakeAll } from '../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../shared/events/deps.ts'
 import type { CloudEvent } from '../../shared/events/event.ts'
 import type { Filter } from '../../shared/events/filter.ts'

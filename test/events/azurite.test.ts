@@ -7,7 +7,7 @@ import { createAdjustableClock } from '../../local/clock.ts'
 import { deliver } from '../../shared/events/delivery/deliver.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
 import { replayAfter } from '../../shared/events/delivery/replay.ts'
-import { wakeAll } from '../../shared/events/delivery/wake.ts'
+import { wakeAll } from '../../shared/events/delivery/sweep.ts'
 import { createEvents, queueNames } from '../../shared/events/deps.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import { subscribe, unsubscribe } from '../../shared/events/subscriptions/subscribe.ts'
@@ -18,7 +18,7 @@ import { createLog } from '../../shared/platform/log.ts'
 import { createQueues } from '../../shared/platform/queue.ts'
 import { freshStorage } from '../storage.ts'
 import { cursorIn } from './feed-on.ts'
-import { HOUR, someEvent, streamConfig } from './world.ts'
+import { HOUR, someEvent, streamConfig, tokensFor } from './world.ts'
 
 /** A receiver on loopback that accepts or refuses. */
 async function startReceiver() {
@@ -64,6 +64,7 @@ async function openEvents() {
     deliveries: tables('Deliveries'),
     http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
     callbackPolicy: { allowLoopback: true, resolve: async () => [] },
+    tokens: tokensFor(),
     log: createLog({ info: () => {}, warn: () => {}, error: () => {} }),
     trace: {},
   })

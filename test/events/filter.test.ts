@@ -74,7 +74,7 @@ test('without streams, a filter of types takes the streams that have them', () =
   const wanted = (...types: string[]) =>
     streamConfig.streams.filter((stream) => wantsStream({ types }, stream, streamConfig))
 
-  expect(wanted('defender-relay.subscription.failing')).toEqual(['subscriptions'])
+  expect(wanted('defender-relay.subscription.failing')).toEqual(['operations'])
   expect(
     wanted('defender-relay.av-health.snapshot.published', 'defender-relay.investigation.gone'),
   ).toEqual(['investigations', 'av-health'])
@@ -119,7 +119,7 @@ test.each<[string, Filter, boolean]>([
   ['a type of the kind', { types: ['defender-relay.machine-action.gone'] }, true],
   ['its stream', { streams: ['machine-actions'] }, true],
   ['a type of another kind', { types: ['defender-relay.subscription.failing'] }, false],
-  ['a stream without the kind', { streams: ['machine-actions', 'subscriptions'] }, false],
+  ['a stream without the kind', { streams: ['machine-actions', 'operations'] }, false],
 ])('a filter with %s and a kind is taken or refused', (_, filter, isRight) => {
   const make = () => ofKind(filter, 'machine-action', eventTypes)
 

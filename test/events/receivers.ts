@@ -21,7 +21,7 @@ export interface Post {
  */
 export type Reaction =
   | number
-  | { status: number; retryAfter?: number; afterMs?: number }
+  | { status: number; retryAfter?: number; afterMs?: number; text?: string }
   | 'stall'
   | 'refuse'
 
@@ -56,15 +56,17 @@ export function createReceivers(clock: Clock) {
       await clock.sleep(Math.min(afterMs, ANSWER_MS))
       if (afterMs >= ANSWER_MS || reaction === 'stall') throw failure({ reason: 'timeout' })
       if (reaction === 'refuse') throw failure({ reason: 'network', code: 'ECONNREFUSED' })
-      const { status, retryAfter = undefined } =
-        typeof reaction === 'number' ? { status: reaction } : reaction
-      if (status < 200 || status > 299)
-        throw failure({
-          status,
-          ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter * 1000 }),
-        })
-      const body = Readable.from([])
-      return { status, headers: {}, date: undefined, body, bytes: { packed: 0, unpacked: 0 } }
+      const {
+        status,
+        retryAfter = undefined,
+        text = undefined,
+      } = typeof reaction === 'number' ? { status: reaction } : reaction
+      const headers: Record<string, string> = {
+        ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+        ...(text !== undefined && { 'content-type': 'text/plain' }),
+      }
+      const body = Readable.from(text === undefined ? [] : [Buffer.from(text)])
+      return { status, headers, date: undefined, body, bytes: { packed: 0, unpacked: 0 } }
     } finally {
       active.set(url.host, (active.get(url.host) ?? 0) - 1)
     }

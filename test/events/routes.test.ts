@@ -60,7 +60,7 @@ test('a new subscription answers 201, its Location, where it begins, and its sec
       description: null,
       filter: { states: ['Failed'] },
       contentType: 'application/cloudevents+json',
-      from: { 'machine-actions': 2, investigations: 0, 'av-health': 0, subscriptions: 0 },
+      from: { 'machine-actions': 2, investigations: 0, 'av-health': 0, operations: 0 },
       secret: expect.stringMatching(/^whsec_[\w+/]{43}=$/),
     },
   })
@@ -286,6 +286,7 @@ test('a test answers the outcome, and leaves the subscription as it is', async (
     delivered: false,
     status: 410,
     reason: 'refused',
+    answer: null,
   })
   expect(world.posts[0]?.event).toMatchObject({ type: 'defender-relay.test', subject: one.id })
   expect((await world.stateOf(one.id))?.state).toBe('active')

@@ -1,14 +1,22 @@
 import { deliver } from '../../shared/events/delivery/deliver.ts'
 import { dispatch } from '../../shared/events/delivery/dispatch.ts'
-import { wakeAll } from '../../shared/events/delivery/wake.ts'
+import { makeSecret } from '../../shared/events/delivery/post.ts'
+import { wakeAll } from '../../shared/events/delivery/sweep.ts'
 import { createEvents, type EventsDeps, queueNames } from '../../shared/events/deps.ts'
 import type { NewEvent } from '../../shared/events/event.ts'
 import { createFeed } from '../../shared/events/feed/feed.ts'
 import type { Filter, StreamConfig } from '../../shared/events/filter.ts'
+import {
+  type AudiencePair,
+  createReceiverTokens,
+} from '../../shared/events/subscriptions/receiver.ts'
 import { subscribe } from '../../shared/events/subscriptions/subscribe.ts'
-import type { Subscription } from '../../shared/events/subscriptions/subscription.ts'
+import type {
+  Subscription,
+  SubscriptionSecrets,
+  Target,
+} from '../../shared/events/subscriptions/subscription.ts'
 import { createLog } from '../../shared/platform/log.ts'
-import type { Queue } from '../../shared/platform/queue.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { createMemoryQueue, serveQueue } from '../memory-queue.ts'
 import { createMemoryTable } from '../memory-table.ts'
@@ -17,14 +25,17 @@ import { createReceivers } from './receivers.ts'
 
 /** The streams and filter fields of the app. */
 export const streamConfig: StreamConfig = {
-  streams: ['machine-actions', 'investigations', 'av-health', 'subscriptions'],
+  streams: ['machine-actions', 'investigations', 'av-health', 'operations'],
   defaultStreams: ['machine-actions', 'investigations'],
   filterFields: {
     machineIds: ['machineId'],
+    computerDnsNames: ['computerDnsName'],
     actionTypes: ['type'],
     requestors: ['requestor'],
     states: ['to'],
     triggeringAlertIds: ['triggeringAlertId'],
+    scopes: ['scope'],
+    requestSources: ['requestSource'],
   },
 }
 
@@ -32,6 +43,26 @@ export const SECOND = 1000
 export const MINUTE = 60 * SECOND
 export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
+
+/** Tokens for receivers of these hosts; the token is made of its audience. */
+export const tokensFor = (...allowed: AudiencePair[]) =>
+  createReceiverTokens({
+    allowed: () => allowed,
+    own: [],
+    source: (audience) => async () => `token-for-${audience}`,
+  })
+
+/** Secrets of a subscription whose events go to a URL. */
+export const secretsFor = (
+  { urlDigest }: Pick<Subscription, 'urlDigest'>,
+  callbackUrl: string,
+  more: Partial<Target> = {},
+): SubscriptionSecrets => ({
+  targets: { [urlDigest]: { callbackUrl, writtenAt: '2026-11-20T06:00:00Z', ...more } },
+  secret: SECRET,
+  previousSecrets: [],
+})
+const SECRET = makeSecret()
 
 let versions = 0
 
@@ -101,7 +132,8 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
 
   /** Dependencies over the world's storage, some of it replaced. */
   function depsOver(
-    seen: Partial<WorldTables> & { queue?: Queue; retryQueue?: Queue } = {},
+    seen: Partial<WorldTables> &
+      Partial<Pick<EventsDeps, 'queue' | 'retryQueue' | 'http' | 'tokens'>> = {},
   ): EventsDeps {
     return createEvents({
       ...streamConfig,
@@ -113,11 +145,12 @@ export async function createWorld({ clock = createStillClock(), tables = inMemor
       queue: seen.queue ?? queues.queue,
       retryQueue: seen.retryQueue ?? queues.retryQueue,
       dispatched: new Map(),
-      http: receivers.http,
+      http: seen.http ?? receivers.http,
       callbackPolicy: {
         allowLoopback: false,
         resolve: async () => [{ address: '20.50.2.9', family: 4 }],
       },
+      tokens: seen.tokens ?? tokensFor({ audience: 'api://receiver', host: 'token.contoso.net' }),
       clock,
       log,
       random: () => 0,

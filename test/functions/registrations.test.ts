@@ -30,6 +30,7 @@ const routes = [
   ['overview', 'GET', 'overview', 'function'],
   ['openapi', 'GET', 'openapi.json', 'anonymous'],
   ['swagger', 'GET', 'swagger.json', 'anonymous'],
+  ['list-event-types', 'GET', 'event-types', 'function'],
   ['show-event-schema', 'GET', 'event-types/{kind}', 'function'],
   ['start-av-health-export', 'POST', 'av-health/exports', 'function'],
   ['publish-av-health-export', 'POST', 'av-health/exports/{runId}/publish', 'function'],
@@ -52,12 +53,16 @@ const routes = [
   ['create-subscription', 'POST', 'subscriptions', 'function'],
   ['list-subscriptions', 'GET', 'subscriptions', 'function'],
   ['show-subscription', 'GET', 'subscriptions/{id}', 'function'],
+  ['change-subscription', 'PATCH', 'subscriptions/{id}', 'function'],
   ['delete-subscription', 'DELETE', 'subscriptions/{id}', 'function'],
   ['unsubscribe', 'POST', 'subscriptions/unsubscribe', 'function'],
   ['delete-by-ticket', 'DELETE', 'continue', 'anonymous'],
   ['enable-subscription', 'POST', 'subscriptions/{id}/enable', 'function'],
   ['rotate-subscription-secret', 'POST', 'subscriptions/{id}/rotate-secret', 'function'],
   ['list-deliveries', 'GET', 'subscriptions/{id}/deliveries', 'function'],
+  ['show-delivery', 'GET', 'subscriptions/{id}/deliveries/{eventId}', 'function'],
+  ['resend-delivery', 'POST', 'subscriptions/{id}/deliveries/{eventId}/resend', 'function'],
+  ['recover-deliveries', 'POST', 'subscriptions/{id}/recover', 'function'],
   ['replay-deliveries', 'POST', 'subscriptions/{id}/replay', 'function'],
   ['test-subscription', 'POST', 'subscriptions/{id}/test', 'function'],
   ['show-defender-session', 'GET', 'scan-history/defender/sessions/{id}', 'function'],
@@ -76,6 +81,7 @@ const routes = [
 const undescribed = ['mcp', 'portal']
 /** In no connector: who builds a workflow needs none of them. */
 const notOffered = [
+  'patch /subscriptions/{id}',
   ...['get /continue', 'get /health', 'get /openapi.json', 'get /overview', 'get /swagger.json'],
   ...['post /subscriptions/unsubscribe', 'post /subscriptions/{id}/rotate-secret'],
   'post /tickets/revoke',

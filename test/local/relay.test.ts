@@ -197,6 +197,10 @@ test('a subscription can be created, tested, shown and deleted, and its dead del
     await sleep(0)
     pending = await relay(`deliveries list ${created.id} --state pending`)
   }
+  const event = cellsOf(pending.out)[1]?.[0]
+  const attempts = await relay(`deliveries show ${created.id} ${event}`)
+  const resent = await relayJson(`deliveries resend ${created.id} ${event}`)
+  const recovered = await relay(`deliveries recover ${created.id} --since 2020-01-01T00:00:00Z`)
   const dead = await relay(`deliveries dead ${created.id}`)
   const replayed = await relay(`deliveries replay ${created.id}`)
   const listed = await relay('subscriptions list')
@@ -208,6 +212,8 @@ test('a subscription can be created, tested, shown and deleted, and its dead del
     filter: { terminalOnly: true },
   })
   expect([tested.code, refused.code]).toEqual([0, 1])
+  expect(attempts.out).toContain('500')
+  expect([resent, recovered.code]).toEqual([{ queued: 1 }, 0])
   expect(rotated.secret).not.toBe(created.secret)
   expect(shown.out + listed.out + enabled.out).not.toContain('whsec_')
   expect(cellsOf(pending.out)[1]?.slice(1, 6)).toEqual([

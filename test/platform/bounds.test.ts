@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import azure from '@azure/functions'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { machineActions } from '../../shared/changes/resources/machine-actions.ts'
-import { makeSecret, postEvent } from '../../shared/events/delivery/post.ts'
+import { postEvent } from '../../shared/events/delivery/post.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { type Bounds, bounds, MAX_DEPTH, MAX_OBJECTS } from '../../shared/platform/body.ts'
 import { createTokenSource } from '../../shared/platform/credential.ts'
@@ -14,7 +14,7 @@ import { createDefender, createDefenderProbe } from '../../shared/upstreams/defe
 import { createDefenderScans } from '../../shared/upstreams/defender-scans.ts'
 import { createExportFiles } from '../../shared/upstreams/export-file.ts'
 import { createTenable } from '../../shared/upstreams/tenable.ts'
-import { someEvent } from '../events/world.ts'
+import { secretsFor, someEvent, tokensFor } from '../events/world.ts'
 import { limitByClock } from '../limits.ts'
 import { createStillClock } from './still-clock.ts'
 
@@ -97,10 +97,15 @@ const calls: Partial<
         allowLoopback: true,
         resolve: async () => [{ address: '127.0.0.1', family: 4 as const }],
       }
-      const subscription = { contentType: 'application/json' as const }
-      const own = { callbackUrl: baseUrl.href, secret: makeSecret(), previousSecrets: [] }
+      const subscription = { contentType: 'application/json' as const, urlDigest: 'd' }
+      const own = secretsFor(subscription, baseUrl.href)
       const event = { ...someEvent(), id: 'e', sequence: '1' } as never
-      const outcome = await postEvent({ http, callbackPolicy, clock }, subscription, own, event)
+      const outcome = await postEvent(
+        { http, callbackPolicy, clock, tokens: tokensFor() },
+        subscription,
+        own,
+        event,
+      )
       if (outcome.kind === 'failed') throw new Error(outcome.reason)
     },
     () => '{}',

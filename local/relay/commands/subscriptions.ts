@@ -123,6 +123,34 @@ export const subscriptionCommands: readonly Command[] = [
     show: showDeliveries,
   },
   {
+    usage: 'deliveries show <subscription> <event>',
+    summary: 'The delivery of one event with its attempts and what the receiver answered',
+    ask: ({ args: { subscription = '', event = '' } }) => ({
+      path: path`subscriptions/${subscription}/deliveries/${event}`,
+    }),
+    show: showFacts,
+  },
+  {
+    usage: 'deliveries resend <subscription> <event>',
+    summary: 'Delivers one event again, whatever became of it',
+    ask: ({ args: { subscription = '', event = '' } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/deliveries/${event}/resend`,
+    }),
+    show: showFacts,
+  },
+  {
+    usage: 'deliveries recover <subscription>',
+    summary: 'Delivers again what has failed since a time (--since)',
+    options: ['since'],
+    ask: ({ args: { subscription = '' }, options: { since } }) => ({
+      method: 'POST',
+      path: path`subscriptions/${subscription}/recover`,
+      body: { since },
+    }),
+    show: showFacts,
+  },
+  {
     usage: 'deliveries replay <subscription>',
     summary: 'Sends dead deliveries again, or with --after all events after a "next" of the events',
     options: ['after'],

@@ -73,6 +73,8 @@ export const roleNames: Record<string, string> = {
   '4633458b-17de-408a-b874-0445c86b69e6': 'Key Vault Secrets User',
   'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': 'Key Vault Secrets Officer',
   '3913510d-42f4-4e42-8a64-420c390055eb': 'Monitoring Metrics Publisher',
+  'd5a91429-5739-47e2-a06b-3470a27159e7': 'EventGrid Data Sender',
+  '69a216fc-b8fb-44d8-bc22-1f3c2cd27a39': 'Azure Service Bus Data Sender',
   '43d0d8ad-25c7-4714-9337-8ba259a9fe05': 'Monitoring Reader',
 }
 

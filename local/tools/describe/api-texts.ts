@@ -206,22 +206,33 @@ export const notes: Record<string, string> = {
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':
-    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`, or with `type` the stream of this type; `av-health` and `subscriptions` are there only for callers who name them or a type of theirs. A `type` that `stream` cannot have is refused. `itemId` is the own id of an item: an alert id finds nothing here, `GET /api/changes/investigations/items/{id}` takes it.',
+    '`after` continues after a page, `since` begins at a time: send one of the two. Without `stream` the answer has `machine-actions` and `investigations`, or with `type` the stream of this type; `av-health` and `operations` are there only for callers who name them or a type of theirs. A `type` that `stream` cannot have is refused. `itemId` is the own id of an item: an alert id finds nothing here, `GET /api/changes/investigations/items/{id}` takes it.',
   'GET /api/events/trigger':
     'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused, and so is one of a stream that it does not read. Streams are as in `GET /api/events`.',
   'POST /api/subscriptions':
     'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
+  'PATCH /api/subscriptions/{id}':
+    'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
+  'GET /api/event-types':
+    'The samples are made by the code that makes the events. The answer changes only with the version of the app.',
   'GET /api/subscriptions/{id}':
     '`pausedUntil` is the end of a [pause](logic-apps.md#delivery) of the whole subscription, null without one. `lastDeliveredAt` may be a minute old; test posts do not change it. `from` has the last event of each stream that is not delivered.',
   'POST /api/subscriptions/{id}/enable':
     'Also ends a [pause](logic-apps.md#delivery) of the subscription. Any other subscription stays as it is.',
-  'POST /api/subscriptions/{id}/test': 'Is posted in a pause too, and does not end it.',
+  'POST /api/subscriptions/{id}/test':
+    'Is posted in a pause too, and does not end it. `answer` is as in the attempts of a delivery.',
   'POST /api/subscriptions/{id}/rotate-secret':
     'At most five earlier secrets sign at the same time; then the answer is 409 until the first one ends.',
   'GET /api/subscriptions/{id}/deliveries':
     'Delivered ones are listed for three days, dead ones as long as their event is stored. `nextAttemptAt` is never before the end of a pause of the subscription, and null while that is disabled.',
+  'GET /api/subscriptions/{id}/deliveries/{eventId}':
+    '`attempts` are the last 20, of all generations. `answer` has the first 200 characters of a failed attempt, or of a post that somebody asked for, where the receiver answered in text or JSON: without any value that the app had sent, and without what looks like a secret. It is stored in the secrets account for seven days. Neither lists, events, logs nor the tools for assistants have it.',
+  'POST /api/subscriptions/{id}/deliveries/{eventId}/resend':
+    'Begins a new generation of the delivery, also of one that was delivered. A disabled subscription is refused with 409.',
+  'POST /api/subscriptions/{id}/recover':
+    'Begins again what is not delivered and whose last attempt failed at `since` or later. One replay or recovery runs at a time. A pause of the subscription stays.',
   'POST /api/subscriptions/{id}/replay':
     'Send either `after` or `dead`. A disabled subscription is refused with 409. A pause of the subscription stays: what is queued waits for its end.',
   'GET /api/scan-history/defender/sessions':

@@ -109,38 +109,35 @@ function toParameter(
   operation: SwaggerOperation,
 ): SwaggerParameter {
   const { name } = parameter
-  const { trigger } = textsOf(operation)
-  if (schema) {
-    const { properties = {}, required = [] } = schema
-    const isSubscribing = trigger?.callback !== undefined
-    const members = Object.entries(properties).map(([member, one]) => {
-      if (member === trigger?.callback)
-        return [member, { ...one, ...internal, 'x-ms-notification-url': true }]
-      // A workflow gets a body that is not application/json as base64 text.
-      if (member === 'contentType')
-        return [member, { ...one, ...internal, default: 'application/json' }]
-      return [member, withNames(one)]
-    })
-    const always = isSubscribing ? ['contentType', 'kind'].filter((one) => properties[one]) : []
-    const all = [...new Set([...required, ...always])]
+  const { trigger, without = [] } = textsOf(operation)
+  if (!schema)
     return {
-      ...parameter,
-      required: all.length > 0,
-      schema: {
-        ...schema,
-        properties: Object.fromEntries(members),
-        ...(all.length > 0 ? { required: all } : {}),
-      },
+      ...(withNames(parameter as Words, path, name) as typeof parameter),
+      ...(parameter.in === 'path' ? { 'x-ms-url-encoding': 'single' } : {}),
+      ...(['limit', 'after'].includes(name) ? { 'x-ms-visibility': 'advanced' } : {}),
+      ...(trigger && name === 'kind' ? { required: true } : {}),
     }
-  }
-  const choice = choices.find((one) => path.startsWith(one.path) && one.parameter === name)
+  const { properties = {}, required = [] } = schema
+  const { callback = '' } = trigger ?? {}
+  const members = Object.entries(properties).flatMap(([member, one]) => {
+    if (without.includes(member)) return []
+    if (member === callback)
+      return [[member, { ...one, ...internal, 'x-ms-notification-url': true }]]
+    // A workflow gets a body that is not application/json as base64 text.
+    if (callback && member === 'contentType')
+      return [[member, { ...one, ...internal, default: 'application/json' }]]
+    return [[member, withNames(one, path, member)]]
+  })
+  const always = callback ? [callback, 'contentType', 'kind'].filter((one) => properties[one]) : []
+  const all = [...new Set([...required, ...always])]
   return {
-    ...withNames(parameter as Words),
     ...parameter,
-    ...(choice ? { 'x-ms-dynamic-values': choice.from } : {}),
-    ...(parameter.in === 'path' ? { 'x-ms-url-encoding': 'single' } : {}),
-    ...(['limit', 'after'].includes(name) ? { 'x-ms-visibility': 'advanced' } : {}),
-    ...(trigger && name === 'kind' ? { required: true } : {}),
+    required: all.length > 0,
+    schema: {
+      ...schema,
+      properties: Object.fromEntries(members),
+      ...(all.length > 0 ? { required: all } : {}),
+    },
   }
 }
 
@@ -150,24 +147,27 @@ interface Words {
   properties?: Record<string, Schema>
 }
 
-/** A schema whose fixed words have names that people read. */
-function withNames<T extends Words>(schema: T): T {
-  const { properties, items } = schema
+/** A schema whose words are chosen from a list of the app, or have names that people read. */
+function withNames<T extends Words>(schema: T, path: string, name: string): T {
+  const { properties, items, enum: words } = schema
+  const [, list] =
+    Object.entries(choices).find(([of]) => {
+      const [begin = '', what] = of.split(' ')
+      return path.startsWith(begin) && what === name
+    }) ?? []
+  if (list && !items) return { ...schema, enum: undefined, 'x-ms-dynamic-values': list }
+  const names = words?.map((value) => ({ value, displayName: toWords(String(value)) }))
   return {
     ...schema,
-    ...(schema.enum
-      ? {
-          'x-ms-enum-values': schema.enum.map((value) => ({
-            value,
-            displayName: toWords(String(value)),
-          })),
-        }
-      : {}),
-    ...(items ? { items: withNames(items) } : {}),
+    ...(names ? { 'x-ms-enum-values': names } : {}),
+    ...(items ? { items: withNames(items, path, name) } : {}),
     ...(properties
       ? {
           properties: Object.fromEntries(
-            Object.entries(properties).map(([name, one]) => [name, withNames(one)]),
+            Object.entries(properties).map(([member, one]) => [
+              member,
+              withNames(one, path, member),
+            ]),
           ),
         }
       : {}),

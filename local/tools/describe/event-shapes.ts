@@ -93,12 +93,24 @@ const summary = z.strictObject({
 const subscription = z.strictObject({
   subscription: z.string(),
   callbackHost: z.string(),
-  state: z.enum(['failing', 'disabled']),
-  since: text.describe('The first failure after the last success.'),
+  state: z.enum(['active', 'failing', 'disabled']).optional(),
+  since: text
+    .optional()
+    .describe(
+      'The first failure after the last success; of dead letters: the beginning of the hour.',
+    ),
   at: z.string().optional().describe('The last failure.'),
   status: z.int().nullable().optional(),
   reason: z.string().optional(),
-  disabledReason: text,
+  disabledReason: text.optional(),
+  until: z
+    .string()
+    .optional()
+    .describe('The end of the hour in which deliveries became dead letters.'),
+  count: z.int().optional().describe('How many deliveries became dead letters in this hour.'),
+  expiresAt: z.string().optional().describe('When the subscription ended.'),
+  pending: z.int().optional().describe('How many deliveries were pending then.'),
+  dead: z.int().optional().describe('How many dead letters it had then.'),
 })
 
 const gap = z.strictObject({ stream: z.string(), fromSeq: z.int(), oldestSeq: z.int() })

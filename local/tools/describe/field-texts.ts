@@ -55,6 +55,8 @@ export const dataTexts: Record<string, FieldText> = {
   oldestSeq: ['Oldest Stored', 'The oldest sequence number that is stored.'],
   stream: ['Stream', 'The name of the stream.'],
   itemId: ['Item ID', 'Only events about this machine action or investigation.'],
+  eventTypes: ['Event Types', 'Every type of event.'],
+  sample: ['Sample', 'An event of this type.'],
   schema: ['Schema', 'The JSON Schema of such an event.'],
   kind: ['Kind of Event', 'Only events of this kind.'],
   itemOmitted: ['Item Omitted', 'Whether the item was left out, because it is too large.'],

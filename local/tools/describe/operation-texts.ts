@@ -12,6 +12,8 @@ export interface OperationText {
   final?: string
   /** The operation starts workflows, one for each event; in a `webhook` this member of the body is the callback URL. */
   trigger?: { hint: string; callback?: string }
+  /** Members of the body that are not for workflows. */
+  without?: readonly string[]
 }
 
 const important = 'important'
@@ -28,6 +30,7 @@ export const operationTexts: Record<string, OperationText> = {
       hint: 'To see it work now, run a scan on a test device in Defender.',
       callback: 'callbackUrl',
     },
+    without: ['sink', 'headers', 'audience'],
   },
   'trigger-on-events': {
     title: 'When a device event is found',
@@ -49,7 +52,7 @@ export const operationTexts: Record<string, OperationText> = {
   'show-item': { title: 'Get a machine action or an investigation' },
   'check-resource': { title: 'Look for changes now' },
   'list-events': { title: 'List events' },
-  'list-event-types': { title: 'List event types' },
+  'list-event-types': { title: 'List event types', visibility: advanced },
   'list-device-history': { title: 'List the changes of a device' },
   'list-av-health-changes': { title: 'List changes between snapshots' },
   'show-av-health-summary': { title: 'Get the numbers of a snapshot' },
@@ -80,7 +83,9 @@ export const operationTexts: Record<string, OperationText> = {
   },
   'list-subscriptions': { title: 'List subscriptions', visibility: advanced },
   'show-subscription': { title: 'Get a subscription', visibility: advanced },
-  'change-subscription': { title: 'Change a subscription', visibility: advanced },
+  'show-delivery': { title: 'Get a delivery', visibility: advanced },
+  'resend-delivery': { title: 'Deliver an event again', visibility: advanced },
+  'recover-deliveries': { title: 'Deliver the events since a time again', visibility: advanced },
   'enable-subscription': { title: 'Enable a subscription', visibility: advanced },
   'list-deliveries': { title: 'List deliveries', visibility: advanced },
   'replay-deliveries': { title: 'Deliver events again', visibility: advanced },
@@ -90,6 +95,7 @@ export const operationTexts: Record<string, OperationText> = {
   'delete-by-ticket': { title: 'Unsubscribe', visibility: internal },
   'delete-subscription': { title: 'Delete a subscription', visibility: advanced },
 
+  'change-subscription': { title: 'Change a subscription', isLeftOut: true },
   'rotate-subscription-secret': { title: 'Rotate a signing secret', isLeftOut: true },
   unsubscribe: { title: 'Delete the subscription of a callback URL', isLeftOut: true },
   'revoke-tickets': { title: 'End all tickets', isLeftOut: true },
@@ -100,35 +106,35 @@ export const operationTexts: Record<string, OperationText> = {
   swagger: { title: 'Get this API as Swagger', isLeftOut: true },
 }
 
-/** Lists of the app that a parameter is chosen from, by the beginning of a path and the parameter. */
-export const choices: {
-  path: string
-  parameter: string
-  from: {
-    operationId: string
-    'value-collection': string
-    'value-path': string
-    'value-title': string
-  }
-}[] = [
-  {
-    path: '/subscriptions/{id}',
-    parameter: 'id',
-    from: {
-      operationId: 'ListSubscriptions',
-      'value-collection': 'subscriptions',
-      'value-path': 'id',
-      'value-title': 'callbackHost',
-    },
+/** A list of the app, in the words of the extension `x-ms-dynamic-values`. */
+interface Choice {
+  operationId: string
+  'value-collection': string
+  'value-path': string
+  'value-title': string
+}
+
+const eventTypes: Choice = {
+  operationId: 'ListEventTypes',
+  'value-collection': 'eventTypes',
+  'value-path': 'type',
+  'value-title': 'type',
+}
+
+/** What is chosen from a list of the app, by `<beginning of the path> <parameter or member of the body>`. */
+export const choices: Record<string, Choice> = {
+  '/subscriptions/{id} id': {
+    operationId: 'ListSubscriptions',
+    'value-collection': 'subscriptions',
+    'value-path': 'id',
+    'value-title': 'callbackHost',
   },
-  {
-    path: '/scan-history/defender/definitions/{id}',
-    parameter: 'id',
-    from: {
-      operationId: 'ListDefenderDefinitions',
-      'value-collection': 'definitions',
-      'value-path': 'id',
-      'value-title': 'name',
-    },
+  '/scan-history/defender/definitions/{id} id': {
+    operationId: 'ListDefenderDefinitions',
+    'value-collection': 'definitions',
+    'value-path': 'id',
+    'value-title': 'name',
   },
-]
+  '/events type': eventTypes,
+  '/subscriptions types': eventTypes,
+}

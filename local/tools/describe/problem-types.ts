@@ -21,6 +21,19 @@ export const problemTypes: Record<string, ProblemType> = {
     meaning:
       'The host name of the callback URL does not resolve, or not only to public addresses. The answer takes five seconds and is the same for both, so that nobody learns names of an internal DNS.',
   },
+  'audience-refused': {
+    statuses: [400],
+    meaning:
+      'The setting `CALLBACK_AUDIENCES` does not let the app send a token for this audience, or of this sink, to this host.',
+  },
+  'callback-taken': {
+    statuses: [409],
+    meaning: 'Another subscription has the callback URL that this one should move to.',
+  },
+  'delivery-not-found': {
+    statuses: [404],
+    meaning: 'The subscription has no delivery of this event, or no longer.',
+  },
   'body-too-large': { statuses: [413], meaning: 'The body is larger than 256 KiB.' },
   'length-required': {
     statuses: [411],
@@ -86,11 +99,12 @@ export const problemTypes: Record<string, ProblemType> = {
   },
   'subscription-busy': {
     statuses: [409],
-    meaning: 'Other requests subscribe the same callback URL at this moment. Try again.',
+    meaning:
+      'Other requests subscribe the same callback URL, or change the subscription, at this moment. Try again.',
   },
   'subscription-disabled': {
     statuses: [409],
-    meaning: 'The subscription is disabled. Enable it before you replay.',
+    meaning: 'The subscription is disabled. Enable it before you replay, recover or resend.',
   },
   'too-many-secrets': {
     statuses: [409],

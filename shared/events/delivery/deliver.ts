@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { lease } from '../../platform/table-record.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
+import { OPERATIONS } from '../filter.ts'
 import {
   afterFailure,
   afterGone,
@@ -10,14 +11,21 @@ import {
   failingMs,
   type Health,
   healthOf,
-  SUBSCRIPTIONS,
 } from '../subscriptions/health.ts'
 import type { StoredSubscription } from '../subscriptions/store.ts'
-import type { Failure, Subscription, SubscriptionSecrets } from '../subscriptions/subscription.ts'
+import {
+  type Failure,
+  isExpired,
+  type Subscription,
+  type SubscriptionSecrets,
+} from '../subscriptions/subscription.ts'
+import { storeAnswer } from './answer.ts'
 import { type Delivery, isAddressedTo } from './delivery.ts'
 import { dispatch } from './dispatch.ts'
-import { type Outcome, postEvent } from './post.ts'
+import { type PostOptions, postEvent } from './post.ts'
 import { retryDelaySeconds, retryPauseMs } from './retry-schedule.ts'
+import { sinks } from './sinks/index.ts'
+import type { Outcome } from './sinks/sink.ts'
 import { isHeldUp, SLOW_MS, wake } from './wake.ts'
 
 /** The holder of the lease posts for 20 seconds, and its last post ends 30 seconds later. */
@@ -45,6 +53,8 @@ interface Turn {
   startedMs: number
   isRetry: boolean
   health: Health
+  /** A delivery of another stream than `operations` has ended: only these make events. */
+  mayEmit: boolean
   /** The longest answer; undefined before the first. */
   slowestMs?: number
   /** No post before: the receiver is failing, or asked for it. */
@@ -65,10 +75,10 @@ export async function deliver(deps: EventsDeps, message: unknown, { isRetry = fa
   if (!acquired) return
   const { turn, clock } = acquired
   const own = { ...deps, clock }
-  let hasEvent = false
+  const { announced } = turn.health
   try {
     await postDue(own, turn)
-    hasEvent = await emitHealth(own, turn.before, turn.health)
+    if (turn.mayEmit) turn.health = await emitHealth(own, turn.before, turn.health)
   } catch (failure) {
     // With a lease in its way the message would be dropped, and would never count as failed.
     turn.health = healthOf(turn.before)
@@ -77,7 +87,7 @@ export async function deliver(deps: EventsDeps, message: unknown, { isRetry = fa
   }
   const released = await releaseLease(own, turn)
   if (released) await lookAgain(own, released, turn)
-  if (hasEvent) await dispatch(deps, SUBSCRIPTIONS)
+  if (turn.health.announced !== announced) await dispatch(deps, OPERATIONS)
 }
 
 /** A clock that differs less is right: the dates of the table service are whole seconds. */
@@ -95,6 +105,7 @@ async function acquireLease(deps: EventsDeps, id: string, isRetry: boolean) {
     const shiftMs = Math.abs(offMs) < SKEW_MS ? 0 : offMs
     const now = () => new Date(deps.clock.now().getTime() + shiftMs)
     if (stored?.record.state !== 'active' && stored?.record.state !== 'failing') return
+    if (isExpired(stored.record, now())) return
     const { record: before } = lease(stored.record, 'sendUntil', LEASE_MS, now())
     if (!before) return
     if (isHeldUp(before) && !isRetry) return void (await wake(deps, before))
@@ -107,6 +118,7 @@ async function acquireLease(deps: EventsDeps, id: string, isRetry: boolean) {
       startedMs: askedMs + shiftMs,
       isRetry,
       health: healthOf(before),
+      mayEmit: false,
       pausedUntilMs: 0,
       isLost: false,
     }
@@ -119,6 +131,7 @@ function isOver({ clock }: EventsDeps, turn: Turn) {
   const nowMs = clock.now().getTime()
   return (
     turn.isLost ||
+    isExpired(turn.stored.record, clock.now()) ||
     turn.health.state === 'disabled' ||
     nowMs - turn.startedMs >= WORK_MS ||
     turn.pausedUntilMs > nowMs ||
@@ -126,17 +139,19 @@ function isOver({ clock }: EventsDeps, turn: Turn) {
   )
 }
 
-/** Posts what is due, at most two at a time, and one at a time while the subscription is failing. */
+/** Posts what is due, at most two at a time (fewer where a sink wants that), and one at a time while the subscription is failing. */
 async function postDue(deps: EventsDeps, turn: Turn) {
   const { id } = turn.before
   for (let hasMore = true; hasMore && !isOver(deps, turn); ) {
     const { found, isMore, unreadable } = await deps.deliveries.due(id, deps.clock.now(), BATCH)
     hasMore = isMore
     if (unreadable > 0) deps.log.error('unreadable deliveries', { subscription: id, unreadable })
+    const { sink } = turn.stored.record
+    const max = sink ? sinks[sink].inFlight : MAX_IN_FLIGHT
     const inFlight = new Set<Promise<void>>()
     try {
       for (const delivery of found) {
-        while (inFlight.size >= (turn.health.state === 'failing' ? 1 : MAX_IN_FLIGHT))
+        while (inFlight.size >= (turn.health.state === 'failing' ? 1 : max))
           await Promise.race(inFlight)
         if (isOver(deps, turn)) break
         const post = attempt(deps, turn, delivery).finally(() => inFlight.delete(post))
@@ -162,8 +177,14 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   const startedMs = clock.now().getTime()
   turn.secrets ??= deps.secrets.read(subscription.id)
   const secrets = await turn.secrets
-  const latestMs = turn.startedMs + LATEST_POST_MS
-  const outcome = await postEvent(deps, subscription, secrets, event, latestMs).catch(
+  let read: (() => string | undefined) | undefined
+  const options: PostOptions = {
+    latestMs: turn.startedMs + LATEST_POST_MS,
+    onAnswer: (reader) => {
+      read = reader
+    },
+  }
+  const outcome = await postEvent(deps, subscription, secrets, event, options).catch(
     (error: unknown): Outcome => {
       // It must not stop the other events.
       log.error('a post failed', { ...position, error: String(error) })
@@ -175,6 +196,8 @@ async function attempt(deps: EventsDeps, turn: Turn, delivery: Delivery) {
   const trace = correlation === null ? undefined : { correlation }
   log.info('delivery attempted', { ...position, outcome: kind, ...answer }, trace)
   await settle(deps, turn, delivery, outcome)
+  // Of a success only where somebody has asked for the post.
+  if (kind !== 'delivered' || delivery.generation > 1) await storeAnswer(deps, delivery, read?.())
 }
 
 /** Reads the subscription again: it may be deleted, or have a new secret. */
@@ -197,6 +220,7 @@ async function settle(deps: EventsDeps, turn: Turn, delivery: Delivery, outcome:
   const attempt = delivery.attempt + 1
   const move = (changes: Partial<Delivery>) =>
     deps.deliveries.move(delivery, { attempt, ...changes })
+  turn.mayEmit ||= delivery.stream !== OPERATIONS
   const { kind, status } = outcome
   if (kind === 'delivered') {
     turn.health = afterSuccess(turn.health, now)
@@ -204,6 +228,7 @@ async function settle(deps: EventsDeps, turn: Turn, delivery: Delivery, outcome:
     return void (await move({ state: kind, nextAttemptAt: null, endedAt: at, last }))
   }
   const last = { at, status, reason: outcome.reason }
+  if (kind === 'refused') return void (await deadLetter(deps, delivery, last, attempt))
   if (kind === 'gone') {
     turn.health = afterGone(turn.health, last)
     // Still pending: enabling the subscription begins it again.

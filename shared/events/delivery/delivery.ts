@@ -4,6 +4,11 @@ import { createRecords, type RowCodec, rowCodec, tryTransact } from '../../platf
 import { toSequence } from '../event.ts'
 import { failureSchema, type Subscription } from '../subscriptions/subscription.ts'
 
+/** A finished attempt. */
+export const attemptSchema = failureSchema.extend({ generation: z.int(), attempt: z.int() })
+/** So many are kept of a delivery. */
+export const MAX_ATTEMPTS = 20
+
 export const deliveryStates = ['pending', 'delivered', 'dead'] as const
 
 const storedSchema = z.object({
@@ -24,6 +29,8 @@ const storedSchema = z.object({
   /** The correlation id of the detection, or of the request for a replay. */
   correlation: z.string().nullable(),
   last: failureSchema.nullable(),
+  /** The last attempts, of all generations. */
+  attempts: z.array(attemptSchema).default([]),
 })
 const stored = rowCodec(storedSchema)
 const dueRow = rowCodec(z.object({ delivery: storedSchema }))
@@ -61,6 +68,7 @@ const newDelivery = (subscription: string, event: PendingEvent, now: Date): Deli
   deferrals: 0,
   endedAt: null,
   last: null,
+  attempts: [],
   nextAttemptAt: now.toISOString(),
   pendingSince: now.toISOString(),
 })
@@ -125,7 +133,8 @@ export function createDeliveryLedger(table: Table) {
       at(fresh),
       (known) => {
         before = known && { ...known, subscription: fresh.subscription }
-        return { ...fresh, generation: (known?.generation ?? FIRST_GENERATION) + 1 }
+        const { generation = FIRST_GENERATION, attempts = [] } = known ?? {}
+        return { ...fresh, attempts, generation: generation + 1 }
       },
       { beside: (after) => moveDue(before, { ...fresh, ...after }) },
     )
@@ -165,8 +174,18 @@ export function createDeliveryLedger(table: Table) {
       }
     },
 
+    /** The newest of an event. */
+    async find(subscription: string, eventId: string) {
+      for await (const one of list({ partitionKey: subscription, where: { eventId } })) return one
+      return undefined
+    },
+
+    /** A move that ends an attempt adds it to the list of attempts. */
     async move(before: Delivery, changes: Partial<Delivery>) {
       const after = { ...before, ...changes }
+      const { generation, attempt, last } = after
+      if (last && attempt > before.attempt)
+        after.attempts = [...before.attempts, { generation, attempt, ...last }].slice(-MAX_ATTEMPTS)
       const operations = [records.overwrite(at(after), after), ...moveDue(before, after)]
       return (await tryTransact(table, operations)) !== undefined
     },

@@ -1,8 +1,9 @@
 import type { EventsDeps } from '../deps.ts'
+import type { CloudEvent } from '../event.ts'
 import type { Head } from '../feed/feed.ts'
 import type { TracedEvent } from '../feed/rows.ts'
 import { compileFilter, wantsStream } from '../filter.ts'
-import { isAbandoned, type Subscription } from '../subscriptions/subscription.ts'
+import { isAbandoned, isExpired, type Subscription } from '../subscriptions/subscription.ts'
 import { MAX_ROWS } from './delivery.ts'
 import { wake } from './wake.ts'
 
@@ -24,8 +25,8 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
   const interested: Interested[] = []
   for (const one of await subscriptions.all()) {
     if (isAbandoned(one, now)) await subscriptions.removeAbandoned(one)
-    else if (wantsStream(one.filter, stream, deps))
-      interested.push({ one, from: startOf(one, stream), matches: compileFilter(one.filter, deps) })
+    else if (!isExpired(one, now) && wantsStream(one.filter, stream, deps))
+      interested.push({ one, from: startOf(one, stream), matches: matcherFor(deps, one) })
   }
   if (interested.length === 0 && appended) return 0
   const { seq: dispatched } = await feed.counter(stream, 'dispatched')
@@ -49,11 +50,17 @@ export async function dispatch(deps: EventsDeps, stream: string, appended?: Pick
   return queued
 }
 
+/** Which events a subscription wants: those about itself never, since it could not deliver them when it should. */
+export function matcherFor(deps: EventsDeps, { id, filter }: Subscription) {
+  const matches = compileFilter(filter, deps)
+  return (event: CloudEvent) => event.subject !== id && matches(event)
+}
+
 /** A subscription that wants events of a stream after a seq. */
 interface Interested {
   one: Subscription
   from: number
-  matches: ReturnType<typeof compileFilter>
+  matches: ReturnType<typeof matcherFor>
 }
 
 async function enqueue(

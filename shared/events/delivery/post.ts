@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Readable } from 'node:stream'
 import { bounds } from '../../platform/body.ts'
 import { RequestError, UpstreamError } from '../../platform/errors.ts'
+import type { HttpCall } from '../../platform/http.ts'
+import { retryAfterMs } from '../../platform/http-error.ts'
 import { MINUTE_MS } from '../../platform/time.ts'
 import type { EventsDeps } from '../deps.ts'
 import { type CloudEvent, toSequence } from '../event.ts'
@@ -11,92 +12,114 @@ import {
   type Subscription,
   type SubscriptionSecrets,
   secretsAt,
+  type Target,
 } from '../subscriptions/subscription.ts'
+import { excerptOf, readBody } from './answer.ts'
+import { sinks } from './sinks/index.ts'
+import { type Outcome, PAUSE_MS, type SinkAnswer, type SinkRequest } from './sinks/sink.ts'
 
-/** The outcome of one post. `reason` is a fixed word or a network error code, never text of the receiver. */
-export type Outcome =
-  | { kind: 'delivered'; status: number }
-  | { kind: 'gone'; status: 410; reason: string }
-  | { kind: 'failed'; status: number | null; reason: string; waitMs?: number }
-
-const { timeoutMs, maxBytes } = bounds.callback
+const { timeoutMs } = bounds.callback
 /** So long a receiver may take to answer. */
 export const ANSWER_MS = timeoutMs
-/** How long a success is read, and up to `maxBytes`: enough to use the connection again. */
-const DRAIN_MS = 2000
 
-/**
- * Validates the callback URL again, then signs and posts an event, but not after `latestMs`. No answer of the receiver
- * makes it reject.
- */
+export interface PostOptions {
+  /** No post begins later. */
+  latestMs?: number
+  /** Gets a reader of the start of the answer: for those who operate the subscription, and for no log. */
+  onAnswer?(read: () => string | undefined): void
+}
+
+/** Validates the callback URL again, then signs and posts an event. No answer of the receiver makes it reject. */
 export async function postEvent(
-  { http, callbackPolicy, clock }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock'>,
-  { contentType }: Pick<Subscription, 'contentType'>,
+  {
+    http,
+    callbackPolicy,
+    clock,
+    tokens,
+  }: Pick<EventsDeps, 'http' | 'callbackPolicy' | 'clock' | 'tokens'>,
+  { contentType, urlDigest }: Pick<Subscription, 'contentType' | 'urlDigest'>,
   secrets: SubscriptionSecrets | undefined,
   event: CloudEvent,
-  latestMs = Number.POSITIVE_INFINITY,
+  { latestMs = Number.POSITIVE_INFINITY, onAnswer }: PostOptions = {},
 ): Promise<Outcome> {
-  if (!secrets) return noSecrets
+  const target = secrets?.targets[urlDigest]
+  if (!secrets || !target) return waiting(SECRET_MISSING)
+  const sink = target.sink && sinks[target.sink]
   try {
-    const { url, addresses } = await validateCallbackUrl(secrets.callbackUrl, callbackPolicy)
-    const body = JSON.stringify(event)
+    const { url, addresses } = sink
+      ? { url: new URL(target.callbackUrl) }
+      : await validateCallbackUrl(target.callbackUrl, callbackPolicy)
+    const token = await getToken(tokens, target, url)
+    if (token?.reason) return waiting(token.reason)
     const at = clock.now()
     if (at.getTime() > latestMs) return { kind: 'failed', status: null, reason: 'slow-name' }
-    const answer = await http.stream({
+    const request = sink
+      ? sink.toRequest(event)
+      : toWebhook(event, contentType, at, secretsAt(secrets, at))
+    if (!request) return { kind: 'refused', status: null, reason: 'too-large' }
+    if (request.search) url.search = request.search
+    const call: HttpCall = {
       method: 'POST',
       url,
       name: 'POST callback',
-      headers: {
-        'content-type': contentType,
-        ...signMessage({ id: event.id, at, body }, secretsAt(secrets, at)),
-      },
-      body,
+      headers: { ...target.headers, ...token?.header, ...request.headers },
+      body: request.body,
       timeoutMs,
+      anyStatus: true,
+      unpack: true,
       isAllowed: ({ href }) => href === url.href,
       addresses,
-    })
-    await drain(answer.body)
-    return { kind: 'delivered', status: answer.status }
+    }
+    const answer = await http.stream(call)
+    const start = await readBody(answer.body)
+    onAnswer?.(() => excerptOf(answer.headers['content-type'], start, call))
+    return (sink ? sink.readAnswer : readAnswer)({ ...answer, ...start, now: clock.now() })
   } catch (error) {
     if (error instanceof RequestError)
       return { kind: 'failed', status: null, reason: error.facts.problem }
-    if (error instanceof UpstreamError) return toFailure(error)
-    throw error
+    if (!(error instanceof UpstreamError)) throw error
+    const reason = error.facts.code ?? error.facts.reason
+    return { kind: 'failed', status: null, reason, ...(sink && { waitMs: PAUSE_MS }) }
   }
 }
 
-/** Deferred, so that the retry schedule does not count it: somebody has to subscribe again. */
-const noSecrets: Outcome = {
+/** The token of a target, where it needs one, or the reason why there is none. */
+async function getToken(tokens: EventsDeps['tokens'], target: Target, url: URL) {
+  try {
+    const token = await tokens.get(target, url)
+    return token === undefined ? undefined : { header: { authorization: `Bearer ${token}` } }
+  } catch (error) {
+    return { reason: error instanceof RequestError ? error.facts.problem : 'no-token' }
+  }
+}
+
+function toWebhook(
+  event: CloudEvent,
+  contentType: string,
+  at: Date,
+  secrets: string[],
+): SinkRequest {
+  const body = JSON.stringify(event)
+  const signature = signMessage({ id: event.id, at, body }, secrets)
+  return { headers: { 'content-type': contentType, ...signature }, body }
+}
+
+/** Nothing was posted. Deferred, so that the retry schedule does not count what is no fault of the receiver. */
+const waiting = (reason: string): Outcome => ({
   kind: 'failed',
   status: null,
-  reason: SECRET_MISSING,
+  reason,
   waitMs: 5 * MINUTE_MS,
-}
+})
 
-function toFailure({ facts: { status, reason, code, retryAfterMs } }: UpstreamError): Outcome {
-  if (status === undefined) return { kind: 'failed', status: null, reason: code ?? reason }
+function readAnswer({ status, headers, date, text, now }: SinkAnswer): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'delivered', status }
+  const reason = 'refused'
   if (status === 410) return { kind: 'gone', status, reason }
-  const isDeferred = (status === 429 || status === 503) && retryAfterMs !== undefined
-  return { kind: 'failed', status, reason, waitMs: isDeferred ? retryAfterMs : undefined }
-}
-
-/** Only the status counts: a body that is long, slow or cut off changes nothing. */
-async function drain(body: Readable) {
-  const timeout = AbortSignal.timeout(DRAIN_MS)
-  const end = () => body.destroy()
-  timeout.addEventListener('abort', end, { once: true })
-  let length = 0
-  try {
-    for await (const chunk of body) {
-      length += (chunk as Buffer).length
-      if (length > maxBytes) break
-    }
-  } catch {
-    // Cut off, or too slow.
-  } finally {
-    timeout.removeEventListener('abort', end)
-    body.destroy()
-  }
+  const mayWait = status === 429 || status === 503
+  const header = headers['retry-after']
+  const waitMs = mayWait ? retryAfterMs({ header, body: text, date, now }) : undefined
+  return { kind: 'failed', status, reason, waitMs }
 }
 
 const PREFIX = 'whsec_'
@@ -132,7 +155,8 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
   const time = deps.clock.now().toISOString()
   const id = `test-${randomBytes(13).toString('hex')}`
   const secrets = await deps.secrets.read(subscription.id)
-  const outcome = await postEvent(deps, subscription, secrets, {
+  let answer: string | null = null
+  const event: CloudEvent = {
     specversion: '1.0',
     id,
     source: '/defender-relay/subscriptions',
@@ -143,8 +167,13 @@ export async function testDelivery(deps: EventsDeps, subscription: Subscription)
     detectedat: time,
     sequence: toSequence(0),
     data: { subscription: subscription.id },
+  }
+  const outcome = await postEvent(deps, subscription, secrets, event, {
+    onAnswer: (read) => {
+      answer = read() ?? null
+    },
   })
   const { kind, status } = outcome
   const reason = 'reason' in outcome ? outcome.reason : kind
-  return { eventId: id, delivered: kind === 'delivered', status, reason }
+  return { eventId: id, delivered: kind === 'delivered', status, reason, answer }
 }

@@ -10,9 +10,10 @@ import {
   readStart,
   type Start,
 } from '../feed/read.ts'
-import { compileFilter, wantsStream } from '../filter.ts'
+import { wantsStream } from '../filter.ts'
 import type { Subscription } from '../subscriptions/subscription.ts'
 import { type Delivery, isAddressedTo, MAX_ROWS, type PendingEvent } from './delivery.ts'
+import { matcherFor } from './dispatch.ts'
 import { wake } from './wake.ts'
 
 /** Delivers again every event after a cursor that passes the subscription's filter; answers how many. */
@@ -25,6 +26,16 @@ export async function replayAfter(deps: EventsDeps, subscription: Subscription, 
 export async function replayDead(deps: EventsDeps, subscription: Subscription) {
   const query = { partitionKey: subscription.id, where: { state: 'dead' } }
   return replay(deps, subscription, deps.deliveries.list(query))
+}
+
+/** Delivers again what has failed since a time: dead letters, and what waits for its next attempt. */
+export async function recover(deps: EventsDeps, subscription: Subscription, since: Date) {
+  return replay(deps, subscription, failedSince(deps, subscription.id, since))
+}
+
+async function* failedSince({ deliveries }: EventsDeps, id: string, since: Date) {
+  for await (const one of deliveries.list({ partitionKey: id, where: { isOpen: true } }))
+    if (one.last && Date.parse(one.last.at) >= since.getTime()) yield one
 }
 
 /** A replay that has crashed is in the way of the next one for so long. */
@@ -62,10 +73,10 @@ async function startOf({ feed }: EventsDeps, stream: string, after: Cursor) {
 
 async function* eventsAfter(
   deps: EventsDeps,
-  { filter }: Subscription,
+  subscription: Subscription,
   starts: Start[],
 ): AsyncGenerator<PendingEvent> {
-  const matches = compileFilter(filter, deps)
+  const matches = matcherFor(deps, subscription)
   for (const { stream, from, last } of starts) {
     for (let at = from; at < last; ) {
       const events = await deps.feed.events(stream, at, Math.min(MAX_ROWS, last - at))
@@ -84,7 +95,7 @@ async function* eventsAfter(
 export async function redeliverAll(
   deps: EventsDeps,
   subscription: Subscription,
-  events: AsyncIterable<Delivery> | AsyncIterable<PendingEvent>,
+  events: Iterable<Delivery> | AsyncIterable<Delivery> | AsyncIterable<PendingEvent>,
 ) {
   const { id } = subscription
   // A replay is logged under the request that asked for it.

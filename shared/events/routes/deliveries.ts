@@ -1,11 +1,18 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
+import { timeSchema } from '../../platform/request.ts'
 import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
 import { testDelivery } from '../delivery/post.ts'
-import { replayAfter, replayDead } from '../delivery/replay.ts'
+import { recover, redeliverAll, replayAfter, replayDead } from '../delivery/replay.ts'
+import type { EventsDeps } from '../deps.ts'
 import { cursorSchemaFor } from '../feed/read.ts'
-import { deliveryViewSchema, viewDelivery } from '../subscriptions/view.ts'
+import {
+  deliveryAttemptsSchema,
+  deliveryViewSchema,
+  viewAttempts,
+  viewDelivery,
+} from '../subscriptions/view.ts'
 import { eventsRoute, findSubscription, subscriptionParams } from './subscriptions.ts'
 
 export const listDeliveries = eventsRoute({
@@ -38,6 +45,71 @@ export const listDeliveries = eventsRoute({
   },
 })
 
+const deliveryParams = subscriptionParams.extend({
+  eventId: z.string().regex(/^[\w-]{1,128}$/, 'is not the id of an event'),
+})
+
+async function findDelivery({ deliveries }: EventsDeps, id: string, eventId: string) {
+  const delivery = await deliveries.find(id, eventId)
+  if (delivery) return delivery
+  throw new RequestError({
+    status: 404,
+    problem: 'delivery-not-found',
+    title: 'There is no such delivery',
+    detail: 'The subscription has no delivery of this event, or it was delivered three days ago.',
+    fix: `GET /api/subscriptions/${id}/deliveries lists them.`,
+  })
+}
+
+export const showDelivery = eventsRoute({
+  name: 'show-delivery',
+  method: 'GET',
+  path: 'subscriptions/{id}/deliveries/{eventId}',
+  summary: 'The delivery of one event with its attempts',
+  params: deliveryParams,
+  answers: { 200: { description: 'The delivery.', body: deliveryAttemptsSchema } },
+  async handle({ params: { id, eventId } }, deps) {
+    const subscription = await findSubscription(deps, id)
+    const delivery = await findDelivery(deps, id, eventId)
+    return { status: 200, body: await viewAttempts(deps, delivery, subscription) }
+  },
+})
+
+const queued = {
+  200: {
+    description: 'How many deliveries were queued.',
+    body: z.strictObject({ queued: z.int() }),
+  },
+}
+
+export const resendDelivery = eventsRoute({
+  name: 'resend-delivery',
+  method: 'POST',
+  path: 'subscriptions/{id}/deliveries/{eventId}/resend',
+  summary: 'Deliver one event again, whatever became of it',
+  params: deliveryParams,
+  answers: queued,
+  async handle({ params: { id, eventId } }, deps) {
+    const subscription = await findEnabled(deps, id)
+    const delivery = await findDelivery(deps, id, eventId)
+    return { status: 200, body: { queued: await redeliverAll(deps, subscription, [delivery]) } }
+  },
+})
+
+export const recoverDeliveries = eventsRoute({
+  name: 'recover-deliveries',
+  method: 'POST',
+  path: 'subscriptions/{id}/recover',
+  summary: 'Deliver again what has failed since a time: dead letters and what waits for an attempt',
+  params: subscriptionParams,
+  body: z.strictObject({ since: timeSchema }),
+  answers: queued,
+  async handle({ params: { id }, body: { since } }, deps) {
+    const subscription = await findEnabled(deps, id)
+    return { status: 200, body: { queued: await recover(deps, subscription, new Date(since)) } }
+  },
+})
+
 export const createReplayRoute = (streams: readonly string[]) =>
   eventsRoute({
     name: 'replay-deliveries',
@@ -51,15 +123,9 @@ export const createReplayRoute = (streams: readonly string[]) =>
         ({ after, dead }) => (after === undefined) !== (dead === undefined),
         'needs either after or dead',
       ),
-    answers: {
-      200: {
-        description: 'How many deliveries were queued.',
-        body: z.strictObject({ queued: z.int() }),
-      },
-    },
+    answers: queued,
     async handle({ params: { id }, body: { after } }, deps) {
-      const subscription = await findSubscription(deps, id)
-      if (subscription.state === 'disabled') throw isDisabled(id)
+      const subscription = await findEnabled(deps, id)
       const queued = after
         ? await replayAfter(deps, subscription, after)
         : await replayDead(deps, subscription)
@@ -81,6 +147,7 @@ export const testSubscription = eventsRoute({
         delivered: z.boolean(),
         status: z.int().nullable(),
         reason: z.string(),
+        answer: z.string().nullable().describe('The start of an answer in text or JSON.'),
       }),
     },
   },
@@ -89,11 +156,14 @@ export const testSubscription = eventsRoute({
   },
 })
 
-const isDisabled = (id: string) =>
-  new RequestError({
+async function findEnabled(deps: EventsDeps, id: string) {
+  const subscription = await findSubscription(deps, id)
+  if (subscription.state !== 'disabled') return subscription
+  throw new RequestError({
     status: 409,
     problem: 'subscription-disabled',
     title: 'The subscription is disabled',
     detail: 'It gets no deliveries until it is enabled.',
     fix: `POST /api/subscriptions/${id}/enable first.`,
   })
+}

@@ -1,7 +1,14 @@
 import type { Route } from '../../platform/route.ts'
 import type { EventsDeps } from '../deps.ts'
 import type { EventCatalog } from '../filter.ts'
-import { createReplayRoute, listDeliveries, testSubscription } from './deliveries.ts'
+import {
+  createReplayRoute,
+  listDeliveries,
+  recoverDeliveries,
+  resendDelivery,
+  showDelivery,
+  testSubscription,
+} from './deliveries.ts'
 import {
   createListEventsRoute,
   createTriggerRoute,
@@ -9,6 +16,7 @@ import {
   type FeedDeps,
 } from './feed.ts'
 import {
+  createChangeRoute,
   createSubscribeRoute,
   deleteByTicket,
   deleteSubscription,
@@ -25,10 +33,14 @@ export const createSubscriptionRoutes = (catalog: EventCatalog): Route<EventsDep
   unsubscribeByUrl,
   deleteByTicket,
   showSubscription,
+  createChangeRoute(catalog),
   deleteSubscription,
   enableSubscription,
   rotateSubscriptionSecret,
   listDeliveries,
+  showDelivery,
+  resendDelivery,
+  recoverDeliveries,
   createReplayRoute(catalog.streams),
   testSubscription,
 ]

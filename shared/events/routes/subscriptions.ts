@@ -1,20 +1,21 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
-import { plainText } from '../../platform/request.ts'
+import { invalidRequest, plainText, timeSchema } from '../../platform/request.ts'
 import { defineRoute } from '../../platform/route.ts'
 import { ticketNotFound } from '../../platform/tickets.ts'
 import type { EventsDeps } from '../deps.ts'
 import { type EventCatalog, filterSchema, filterSchemaFor, kindsOf, ofKind } from '../filter.ts'
+import { changeSubscription, rotateSecret } from '../subscriptions/change.ts'
+import { headersSchema } from '../subscriptions/receiver.ts'
 import {
   enable,
-  rotateSecret,
   subscribe,
   unsubscribe,
   unsubscribeByTicket,
   unsubscribeCallback,
 } from '../subscriptions/subscribe.ts'
-import { contentTypes, type Subscription } from '../subscriptions/subscription.ts'
+import { contentTypes, isExpired, type Subscription } from '../subscriptions/subscription.ts'
 import {
   countOpen,
   reportSubscription,
@@ -29,12 +30,14 @@ export const subscriptionParams = z.strictObject({
   id: z.string().regex(/^[\w-]{1,64}$/, 'is not a subscription id'),
 })
 
+const isListed = (one: Subscription, now: Date) => one.state !== 'starting' && !isExpired(one, now)
+
 export async function findSubscription(
-  { subscriptions }: EventsDeps,
+  { subscriptions, clock }: EventsDeps,
   id: string,
 ): Promise<Subscription> {
   const subscription = id.startsWith('sub_') ? await subscriptions.read(id) : undefined
-  return found(subscription?.state !== 'starting' && subscription)
+  return found(subscription && isListed(subscription, clock.now()) && subscription)
 }
 
 function found<T>(value: T | undefined | false): T {
@@ -43,7 +46,7 @@ function found<T>(value: T | undefined | false): T {
     status: 404,
     problem: 'subscription-not-found',
     title: 'There is no such subscription',
-    detail: 'No subscription has this id, or it was deleted.',
+    detail: 'No subscription has this id, or it was deleted or has expired.',
     fix: 'GET /api/subscriptions lists them.',
   })
 }
@@ -55,6 +58,40 @@ const callbackUrl = z
   .max(16_384)
   .describe('Where events are posted: public and https. Kept secret.')
 
+/** What a caller says about a subscription. */
+const wantedSchema = (catalog: EventCatalog) => ({
+  callbackUrl: callbackUrl.optional(),
+  sink: z
+    .string()
+    .max(2000)
+    .optional()
+    .describe(
+      'Instead of callbackUrl: the address of an Event Grid topic or a Service Bus queue or topic.',
+    ),
+  description: plainText(500).nullable().optional(),
+  filter: filterSchemaFor(catalog).optional(),
+  contentType: z.enum(contentTypes).optional(),
+  expiresAt: timeSchema
+    .nullable()
+    .optional()
+    .describe('When the subscription ends, with its pending deliveries.'),
+  headers: headersSchema.nullable().optional(),
+  audience: plainText(300)
+    .min(1)
+    .nullable()
+    .optional()
+    .describe(
+      'Posts have a token of the app for this audience, where CALLBACK_AUDIENCES allows it.',
+    ),
+})
+
+function readEnd(expiresAt: string | null | undefined, now: Date) {
+  if (!expiresAt) return expiresAt
+  const end = new Date(expiresAt)
+  if (end > now) return end.toISOString()
+  throw invalidRequest([{ path: 'body.expiresAt', message: 'must be in the future' }])
+}
+
 export const createSubscribeRoute = (catalog: EventCatalog) =>
   eventsRoute({
     name: 'create-subscription',
@@ -62,11 +99,8 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
     path: 'subscriptions',
     summary: 'Subscribe a callback URL to events, or change the filter of its subscription',
     body: z.strictObject({
-      callbackUrl,
-      description: plainText(500).optional(),
+      ...wantedSchema(catalog),
       kind: z.enum(kindsOf(catalog.types)).optional().describe('Only events of this kind.'),
-      filter: filterSchemaFor(catalog).optional(),
-      contentType: z.enum(contentTypes).optional(),
     }),
     answers: {
       201: {
@@ -79,13 +113,14 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
         body: subscriptionViewSchema,
       },
     },
-    async handle({ body: { callbackUrl, description, kind, contentType, ...body }, origin }, deps) {
+    async handle({ body: { kind, ...body }, origin }, deps) {
       const filter = filterSchema.parse(body.filter ?? {})
       const { subscription, secret, ticket } = await subscribe(deps, {
-        callbackUrl,
-        description: description ?? null,
+        ...body,
+        expiresAt: readEnd(body.expiresAt, deps.clock.now()),
+        description: body.description ?? null,
         filter: kind ? ofKind(filter, kind, catalog.types) : filter,
-        contentType: contentType ?? 'application/cloudevents+json',
+        contentType: body.contentType ?? 'application/cloudevents+json',
       })
       const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }
       const view = viewSubscription(subscription)
@@ -104,11 +139,10 @@ export const listSubscriptions = eventsRoute({
   list: { name: 'subscriptions', of: subscriptionReportSchema, position: z.string() },
   async handle({ query: { limit, after = '' } }, deps) {
     const [all, countsFor] = await Promise.all([deps.subscriptions.all(), countOpen(deps)])
-    const listed = all.filter(({ id, state }) => id > after && state !== 'starting')
+    const now = deps.clock.now()
+    const listed = all.filter((one) => one.id > after && isListed(one, now))
     const { page, next } = cutPage(listed, limit, ({ id }) => id)
-    const subscriptions = page.map((one) =>
-      reportSubscription(one, countsFor(one.id), deps.clock.now()),
-    )
+    const subscriptions = page.map((one) => reportSubscription(one, countsFor(one.id), now))
     return { status: 200, body: { subscriptions, next } }
   },
 })
@@ -129,6 +163,41 @@ export const showSubscription = eventsRoute({
     return report(deps, await findSubscription(deps, id))
   },
 })
+
+export const createChangeRoute = (catalog: EventCatalog) =>
+  eventsRoute({
+    name: 'change-subscription',
+    method: 'PATCH',
+    path: 'subscriptions/{id}',
+    summary:
+      'Change a subscription, or move it to another callback URL with its secret and backlog',
+    params: subscriptionParams,
+    body: z.strictObject(wantedSchema(catalog)),
+    answers: {
+      200: {
+        description: 'The subscription. Null removes what it had; what is left out stays.',
+        body: subscriptionReportSchema.extend({
+          dropped: z
+            .array(z.enum(['headers', 'audience']))
+            .describe(
+              'What the move to another host has removed: give it again if that host needs it.',
+            ),
+        }),
+      },
+    },
+    async handle({ params: { id }, body: { filter, expiresAt, ...body } }, deps) {
+      const end = readEnd(expiresAt, deps.clock.now())
+      await findSubscription(deps, id)
+      const changes = {
+        ...body,
+        ...(end !== undefined && { expiresAt: end }),
+        ...(filter && { filter: filterSchema.parse(filter) }),
+      }
+      const { subscription, dropped } = found(await changeSubscription(deps, id, changes))
+      const answer = await report(deps, subscription)
+      return { ...answer, body: { ...answer.body, dropped } }
+    },
+  })
 
 export const deleteSubscription = eventsRoute({
   name: 'delete-subscription',

@@ -1,7 +1,8 @@
 import type { z } from 'zod'
-import { MINUTE_MS } from '../../platform/time.ts'
+import { HOUR_MS, MINUTE_MS } from '../../platform/time.ts'
 import { FAILURES_TO_FAILING, MAX_FAILING_MS } from '../delivery/retry-schedule.ts'
 import type { EventsDeps } from '../deps.ts'
+import { OPERATIONS } from '../filter.ts'
 import { type Failure, type Subscription, subscriptionSchema } from './subscription.ts'
 
 const healthSchema = subscriptionSchema.pick({
@@ -11,6 +12,7 @@ const healthSchema = subscriptionSchema.pick({
   lastDeliveredAt: true,
   lastFailure: true,
   disabledReason: true,
+  announced: true,
 })
 
 export type Health = z.infer<typeof healthSchema>
@@ -49,44 +51,85 @@ export const failingMs = ({
 }: Pick<Health, 'failingSince' | 'lastFailure'>) =>
   failingSince && lastFailure ? Date.parse(lastFailure.at) - Date.parse(failingSince) : 0
 
-/** The stream of events about subscriptions; only filters that name it get them. */
-export const SUBSCRIPTIONS = 'subscriptions'
-
-const typeOf = (state: 'failing' | 'disabled') => `defender-relay.subscription.${state}`
-export const subscriptionTypes = [typeOf('failing'), typeOf('disabled')]
-
 /** A receiver that fails for so long needs somebody. */
 const LONG_MS = 5 * MINUTE_MS
 
-const isLong = (health: Health) => health.state === 'failing' && failingMs(health) >= LONG_MS
+/** What an event about a subscription tells, and its line in the log. */
+const lines = {
+  failing: 'a subscription fails',
+  disabled: 'a subscription fails',
+  recovered: 'a subscription has recovered',
+  expired: 'a subscription has expired',
+  deadLettered: 'deliveries of a subscription are dead',
+} as const
+type Happening = keyof typeof lines
 
-/**
- * Logs that a subscription is disabled, has failed for five minutes, or has recovered from that. The first two are also
- * events, appended once. Answers whether one was appended.
- */
-export async function emitHealth(
+const typeOf = (what: Happening) => `defender-relay.subscription.${what}`
+export const subscriptionTypes = (Object.keys(lines) as Happening[]).map(typeOf)
+
+/** Appends one event about a subscription, once under a mark; answers whether this call did. */
+async function emit(
   { feed, clock, log }: EventsDeps,
-  before: Subscription,
-  after: Health,
+  { id, callbackHost }: Subscription,
+  what: Happening,
+  mark: string,
+  time: string,
+  facts: Record<string, unknown>,
 ) {
-  const { id, callbackHost } = before
-  const { state, lastFailure, failingSince: since, disabledReason } = after
-  if (state === 'active' && isLong(before))
-    log.info('a subscription has recovered', { subscription: id })
-  const isFirst =
-    state === 'disabled' ? before.state !== 'disabled' : isLong(after) && !isLong(before)
-  if (!isFirst || state === 'active' || state === 'starting') return false
-  const data = { subscription: id, callbackHost, state, since, disabledReason, ...lastFailure }
-  log.error('a subscription fails', data)
-  const detectedAt = clock.now().toISOString()
+  const data = { subscription: id, callbackHost, ...facts }
   const event = {
     item: id,
-    version: Date.parse(lastFailure?.at ?? ''),
-    type: typeOf(state),
-    source: `/defender-relay/${SUBSCRIPTIONS}`,
-    time: lastFailure?.at ?? detectedAt,
-    detectedAt,
+    version: Date.parse(time),
+    type: typeOf(what),
+    source: `/defender-relay/${OPERATIONS}`,
+    time,
+    detectedAt: clock.now().toISOString(),
     data,
   }
-  return feed.appendOnce(SUBSCRIPTIONS, `${id}|${state}|${since}`, [event])
+  const isAppended = await feed.appendOnce(OPERATIONS, `${id}|${mark}`, [event])
+  const isBad = what !== 'recovered' && what !== 'expired'
+  if (isAppended) log[isBad ? 'error' : 'info'](lines[what], data)
+  return isAppended
+}
+
+/**
+ * Emits that a subscription is disabled, has failed for five minutes, or works again after one of these. `announced` names
+ * the last of these events. Answers the health with it.
+ */
+export async function emitHealth(deps: EventsDeps, one: Subscription, health: Health) {
+  const { state, failingSince: since, lastFailure, disabledReason, announced } = health
+  const isLong = state === 'failing' && failingMs(health) >= LONG_MS
+  const what = state === 'disabled' ? state : isLong ? 'failing' : 'recovered'
+  if (what === 'recovered' && (state !== 'active' || announced === null)) return health
+  const mark = `${what}|${what === 'recovered' ? announced : since}`
+  if (mark === announced) return health
+  if (what === 'recovered')
+    await emit(deps, one, what, mark, health.lastDeliveredAt ?? '', { state })
+  else {
+    const facts = { state, since, disabledReason, ...lastFailure }
+    await emit(deps, one, what, mark, lastFailure?.at ?? '', facts)
+  }
+  return { ...health, announced: what === 'recovered' ? null : mark }
+}
+
+export const emitExpired = (
+  deps: EventsDeps,
+  one: Subscription,
+  counts: { pending: number; dead: number },
+) => {
+  const at = one.expiresAt ?? ''
+  return emit(deps, one, 'expired', `expired|${at}`, at, { expiresAt: at, ...counts })
+}
+
+/** Emits how many deliveries have become dead letters, once for each hour. */
+export async function emitDeadLetters(
+  deps: EventsDeps,
+  one: Subscription,
+  counts: ReadonlyMap<string, number>,
+) {
+  for (const [since, count] of counts) {
+    const until = new Date(Date.parse(since) + HOUR_MS).toISOString()
+    const facts = { since, until, count }
+    await emit(deps, one, 'deadLettered', `deadLettered|${since}`, until, facts)
+  }
 }

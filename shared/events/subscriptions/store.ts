@@ -125,6 +125,15 @@ export function createSubscriptions(table: Table) {
     change: async (...args: Parameters<typeof update>) => (await update(...args))?.record,
     update,
 
+    /** Moves a subscription to another callback URL, which it claims in place of its own; false when a row has changed. */
+    async move({ record: before, etag }: StoredSubscription, after: Subscription, claim: UrlClaim) {
+      return tryWrite([
+        records.write(at(before.id), after, etag),
+        urls.write(atUrl(after.urlDigest), { id: after.id }, claim.etag),
+        { kind: 'delete', ...atUrl(before.urlDigest) },
+      ])
+    },
+
     async remove({ id, urlDigest }: Subscription) {
       return tryWrite([
         { kind: 'delete', ...at(id) },

@@ -1,28 +1,39 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { RequestError } from '../../platform/errors.ts'
+import { invalidRequest } from '../../platform/request.ts'
 import { digestOf, makeTicket } from '../../platform/tickets.ts'
-import { DAY_MS } from '../../platform/time.ts'
 import { makeSecret } from '../delivery/post.ts'
 import { redeliverAll } from '../delivery/replay.ts'
 import type { EventsDeps } from '../deps.ts'
 import { wantsStream } from '../filter.ts'
-import { digestUrl, normalizeCallback, validateCallbackUrl } from './callback-url.ts'
+import { digestUrl, normalizeCallback } from './callback-url.ts'
+import { emitExpired } from './health.ts'
+import { makeTarget, readAddress, type WantedReceiver } from './receiver.ts'
 import type { UrlClaim } from './store.ts'
 import {
   healthy,
   isAbandoned,
+  isExpired,
   pauseAt,
-  previousSecretsAt,
   type Subscription,
   type SubscriptionSecrets,
+  type Target,
 } from './subscription.ts'
+import { countOpen } from './view.ts'
 
-type Wanted = Pick<Subscription, 'description' | 'filter' | 'contentType'>
-type Members = Wanted & Pick<Subscription, 'urlDigest' | 'callbackHost' | 'deletionDigests'>
+type Wanted = Pick<Subscription, 'description' | 'filter' | 'contentType'> &
+  Partial<Pick<Subscription, 'expiresAt'>>
+type Members = Required<Wanted> &
+  Pick<Subscription, 'urlDigest' | 'callbackHost' | 'deletionDigests'>
+
+/** What the row of a subscription shows of its target. */
+export const shownOf = ({ headers = {}, audience, sink }: Partial<Target> = {}) => ({
+  headerNames: Object.keys(headers),
+  audience: audience ?? null,
+  sink: sink ?? null,
+})
 
 const MAX_SUBSCRIPTIONS = 200
-/** So many secrets sign beside the newest. */
-const MAX_PREVIOUS_SECRETS = 5
 /** So many tickets delete one subscription: the newest. */
 const MAX_DELETION_TICKETS = 5
 
@@ -35,26 +46,43 @@ const PAUSE_MS = 100
  * Makes a subscription, or updates the one of this callback URL; `<id>.<ticket>` deletes it. It gets every event that is appended
  * after this resolves: the row is written before the heads are read, and `dispatch` reads them in the opposite order.
  * Answers the signing secret where it is new: also for a subscription that had lost its own.
- * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `too-many-subscriptions`, `subscription-busy`.
+ * Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `audience-refused`, `too-many-subscriptions`,
+ * `subscription-busy`.
  */
 export async function subscribe(
   deps: EventsDeps,
-  { callbackUrl, ...wanted }: Wanted & { callbackUrl: string },
+  {
+    callbackUrl,
+    sink,
+    headers,
+    audience,
+    ...wanted
+  }: Wanted & WantedReceiver & { callbackUrl?: string; sink?: string },
 ) {
-  const { url } = await validateCallbackUrl(callbackUrl, deps.callbackPolicy, deps.clock)
+  const address = await readAddress(deps, { callbackUrl, sink })
+  if (!address) throw invalidRequest([{ path: 'body.callbackUrl', message: 'is missing' }])
+  const { url } = address
   const ticket = makeTicket()
   const urlDigest = digestUrl(url.href)
   const deletionDigests = [digestOf(ticket)]
-  const members = { ...wanted, urlDigest, callbackHost: url.host, deletionDigests }
+  const expiresAt = wanted.expiresAt ?? null
+  const members = { ...wanted, expiresAt, urlDigest, callbackHost: url.host, deletionDigests }
   const secret = makeSecret()
-  const secrets = { callbackUrl: url.href, secret, previousSecrets: [] }
+  const targetAfter = (before?: Target) =>
+    makeTarget(deps.tokens, address, { headers, audience }, before, deps.clock.now().toISOString())
+  const target = targetAfter()
+  const secrets = { targets: { [urlDigest]: target }, secret, previousSecrets: [] }
   let other: string | undefined
   let waited = 0
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     if (tries > 0) await deps.clock.sleep(PAUSE_MS * (0.5 + deps.random()))
     const { claim, subscription: known } = await deps.subscriptions.find(urlDigest)
+    if (known && isExpired(known, deps.clock.now())) {
+      await expire(deps, known)
+      continue
+    }
     if (known && known.state !== 'starting') {
-      const updated = await update(deps, known, members, secrets)
+      const updated = await update(deps, known, members, secrets, targetAfter)
       if (updated) return { ...updated, ticket }
       continue
     }
@@ -62,7 +90,7 @@ export async function subscribe(
     waited = known && known.id === other ? waited + 1 : 0
     other = known?.id
     if (known && waited < PATIENCE) continue
-    const begun = await begin(deps, members, secrets, claim, known)
+    const begun = await begin(deps, { ...members, ...shownOf(target) }, secrets, claim, known)
     // The heads are read only after the row is written.
     const subscription =
       begun && (await deps.subscriptions.finish(begun.id, await readHeads(deps, deps.streams)))
@@ -80,7 +108,7 @@ export async function subscribe(
 /** Writes the row as `starting`, after its secrets; undefined when another request was faster. */
 async function begin(
   { subscriptions, secrets, clock }: EventsDeps,
-  members: Members,
+  members: Members & ReturnType<typeof shownOf>,
   own: SubscriptionSecrets,
   claim: UrlClaim,
   unfinished: Subscription | undefined,
@@ -94,6 +122,8 @@ async function begin(
     createdAt: clock.now().toISOString(),
     lastDeliveredAt: null,
     lastFailure: null,
+    announced: null,
+    deadLetteredUntil: null,
     wakeAt: null,
     replayUntil: null,
   }
@@ -121,34 +151,52 @@ async function update(
   deps: EventsDeps,
   { id, filter: before }: Subscription,
   members: Members,
-  { callbackUrl, ...own }: SubscriptionSecrets,
+  own: SubscriptionSecrets,
+  targetAfter: (before?: Target) => Target,
 ) {
-  const { subscriptions, streams } = deps
+  const { urlDigest } = members
   let hasLost = false
-  await deps.secrets.update(id, (known) => {
+  const secrets = await deps.secrets.update(id, (known) => {
     hasLost = known === undefined
-    return known?.callbackUrl === callbackUrl ? undefined : { ...own, ...known, callbackUrl }
+    const target = targetAfter(known?.targets[urlDigest])
+    return withTarget(known ?? own, urlDigest, target)
   })
-  let updated = await subscriptions.change(id, ({ deletionDigests }) => ({
-    ...members,
-    deletionDigests: [...members.deletionDigests, ...deletionDigests].slice(
-      0,
-      MAX_DELETION_TICKETS,
-    ),
-  }))
-  const added = streams.filter(
-    (stream) => wantsStream(members.filter, stream, deps) && !wantsStream(before, stream, deps),
-  )
-  if (updated && added.length > 0) {
-    // Read after the filter was written: every later event is dispatched by the new filter.
-    const heads = await readHeads(deps, added)
-    updated = await subscriptions.change(id, ({ from }) => ({ from: { ...from, ...heads } }))
-  }
+  const shown = shownOf(secrets?.targets[urlDigest])
+  const updated = await deps.subscriptions.change(id, (one) => {
+    // Moved meanwhile: its old callback URL is free again.
+    if (one.urlDigest !== urlDigest) return undefined
+    const deletionDigests = [...members.deletionDigests, ...one.deletionDigests]
+    const kept = deletionDigests.slice(0, MAX_DELETION_TICKETS)
+    return { ...members, ...shown, deletionDigests: kept }
+  })
+  if (updated && updated.urlDigest !== urlDigest) return
+  const begun = updated && (await beginAdded(deps, updated, before))
   // To subscribe again also enables a disabled subscription, but ends no pause.
-  const subscription = updated?.state === 'disabled' ? await enable(deps, id) : updated
+  const subscription = begun?.state === 'disabled' ? await enable(deps, id) : begun
   if (subscription) return { subscription, secret: hasLost ? own.secret : undefined }
   // It was deleted meanwhile.
   await deps.secrets.remove(id)
+}
+
+export const withTarget = (
+  secrets: SubscriptionSecrets,
+  urlDigest: string,
+  target: Target,
+): SubscriptionSecrets => ({ ...secrets, targets: { ...secrets.targets, [urlDigest]: target } })
+
+/** After a change of the filter: streams that it adds begin now. Answers the subscription afterwards. */
+export async function beginAdded(
+  deps: EventsDeps,
+  one: Subscription,
+  before: Subscription['filter'],
+) {
+  const added = deps.streams.filter(
+    (stream) => wantsStream(one.filter, stream, deps) && !wantsStream(before, stream, deps),
+  )
+  if (added.length === 0) return one
+  // Read after the filter was written: every later event is dispatched by the new filter.
+  const heads = await readHeads(deps, added)
+  return deps.subscriptions.change(one.id, ({ from }) => ({ from: { ...from, ...heads } }))
 }
 
 async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
@@ -156,13 +204,26 @@ async function readHeads({ feed }: EventsDeps, streams: readonly string[]) {
   return Object.fromEntries(heads.map(({ stream, next }) => [stream, next - 1]))
 }
 
-export async function unsubscribe({ subscriptions, secrets, deliveries }: EventsDeps, id: string) {
-  const subscription = await subscriptions.read(id)
-  if (!subscription || !(await subscriptions.remove(subscription))) return false
+export async function unsubscribe(deps: EventsDeps, id: string) {
+  const { subscriptions, secrets, deliveries } = deps
+  const remove = async () => {
+    const one = await subscriptions.read(id)
+    return one !== undefined && subscriptions.remove(one)
+  }
+  // Once more, since a move may have come in between.
+  if (!(await remove()) && !(await remove())) return false
   // After a crash here the hourly sweeps delete the rest.
   await secrets.remove(id)
+  await deps.answersOf(id).clear()
   await deliveries.forgetAll(id)
   return true
+}
+
+/** Ends a subscription whose time is over, with its backlog; one event tells how much that was. */
+export async function expire(deps: EventsDeps, one: Subscription) {
+  const { pending, dead } = (await countOpen(deps, one.id))(one.id)
+  await emitExpired(deps, one, { pending, dead })
+  await unsubscribe(deps, one.id)
 }
 
 export async function unsubscribeCallback(deps: EventsDeps, callbackUrl: string) {
@@ -187,48 +248,6 @@ export async function revokeDeletions({ subscriptions }: EventsDeps) {
     revoked += deletionDigests.length
   }
   return revoked
-}
-
-/** Gives a subscription a new secret; each old one also signs for 24 hours. */
-export async function rotateSecret({ secrets, clock }: EventsDeps, id: string) {
-  const secret = makeSecret()
-  const now = clock.now()
-  const previousValidUntil = new Date(now.getTime() + DAY_MS).toISOString()
-  await secrets.update(id, (one) => {
-    if (!one)
-      throw new RequestError({
-        status: 409,
-        problem: 'secret-missing',
-        title: 'The callback URL and the signing secret of this subscription are lost',
-        detail: `Table Secrets has no row for ${id}.`,
-        fix: 'Subscribe the callback URL again: that answers a new secret, and pending events are delivered.',
-      })
-    const previous = previousSecretsAt(one, now)
-    if (previous.length >= MAX_PREVIOUS_SECRETS)
-      throw new RequestError({
-        status: 409,
-        problem: 'too-many-secrets',
-        title: 'Too many earlier secrets still sign',
-        detail: `${previous.length} do, each for 24 hours.`,
-        fix: `Use the newest secret, or try again after ${previous[0]?.validUntil}.`,
-      })
-    return {
-      ...one,
-      secret,
-      previousSecrets: [...previous, { secret: one.secret, validUntil: previousValidUntil }],
-    }
-  })
-  return { secret, previousValidUntil }
-}
-
-/** Runs hourly. Deletes earlier secrets that sign no more. */
-export async function forgetOldSecrets({ secrets, clock }: EventsDeps) {
-  for (const id of await secrets.keys())
-    await secrets.update(id, (one) => {
-      const previousSecrets = one ? previousSecretsAt(one, clock.now()) : []
-      const isShorter = one && previousSecrets.length < one.previousSecrets.length
-      return isShorter ? { ...one, previousSecrets } : undefined
-    })
 }
 
 /**

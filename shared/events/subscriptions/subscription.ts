@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MINUTE_MS } from '../../platform/time.ts'
+import { sinkNames } from '../delivery/sinks/index.ts'
 import { filterSchema } from '../filter.ts'
 
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
@@ -13,9 +14,24 @@ export const failureSchema = z.strictObject({
 
 export type Failure = z.infer<typeof failureSchema>
 
+/** A callback URL with what its receiver asks for: nothing of it is sent to another host. */
+const targetSchema = z.object({
+  callbackUrl: z.string(),
+  /** Lower-case names. */
+  headers: z.record(z.string(), z.string()).optional(),
+  /** Posts have a token of the app's identity for this audience. */
+  audience: z.string().optional(),
+  /** It is the address of such a service, which gets no webhook. */
+  sink: z.enum(sinkNames).optional(),
+  writtenAt: z.string(),
+})
+
+export type Target = z.infer<typeof targetSchema>
+
 /** What of a subscription is secret: stored apart, and in no row of the data account. */
 export const subscriptionSecretsSchema = z.object({
-  callbackUrl: z.string(),
+  /** By digest of the callback URL. The subscription's own `urlDigest` says which one is used. */
+  targets: z.record(z.string(), targetSchema),
   secret: z.string(),
   /** Each also signs until its own end. */
   previousSecrets: z.array(z.object({ secret: z.string(), validUntil: z.string() })),
@@ -34,12 +50,18 @@ export const subscriptionSchema = z.object({
   /** Names the row that claims its callback URL. */
   urlDigest: z.string(),
   callbackHost: z.string(),
+  /** The names of the headers that its posts have beside those of the app. */
+  headerNames: z.array(z.string()),
+  audience: z.string().nullable(),
+  sink: z.enum(sinkNames).nullable(),
   description: z.string().nullable(),
   filter: filterSchema,
   contentType: z.enum(contentTypes),
   /** By stream: events after this seq are delivered. */
   from: z.record(z.string(), z.number()),
   createdAt: z.string(),
+  /** It ends then, with its pending deliveries. */
+  expiresAt: z.string().nullable(),
   deletionDigests: z.array(z.string()),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
@@ -48,6 +70,10 @@ export const subscriptionSchema = z.object({
   lastDeliveredAt: z.string().nullable(),
   lastFailure: failureSchema.nullable(),
   disabledReason: z.string().nullable(),
+  /** The mark of the last event about its health; null once it has recovered. */
+  announced: z.string().nullable(),
+  /** Dead letters of earlier hours are in events. */
+  deadLetteredUntil: z.string().nullable(),
   /** The end of the send lease, or of a pause: no other process posts before. */
   sendUntil: z.string().nullable(),
   /** The end of the last pause. */
@@ -81,6 +107,9 @@ export const secretsAt = (secrets: SubscriptionSecrets, now: Date) => [
 /** The end of its pause: the receiver is failing, or asked for it. Null without one. */
 export const pauseAt = ({ pausedUntil, sendUntil }: Subscription, now: Date) =>
   pausedUntil === sendUntil && Date.parse(pausedUntil ?? '') > now.getTime() ? pausedUntil : null
+
+export const isExpired = ({ expiresAt }: Pick<Subscription, 'expiresAt'>, now: Date) =>
+  Date.parse(expiresAt ?? '') <= now.getTime()
 
 const LONGEST_START_MS = 5 * MINUTE_MS
 

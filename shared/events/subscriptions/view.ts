@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MINUTE_MS } from '../../platform/time.ts'
-import { type Delivery, deliveryStates } from '../delivery/delivery.ts'
+import { attemptSchema, type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
 import { ANSWER_MS } from '../delivery/post.ts'
 import type { EventsDeps } from '../deps.ts'
 import { failureSchema, pauseAt, type Subscription, subscriptionSchema } from './subscription.ts'
@@ -11,11 +11,15 @@ export const subscriptionViewSchema = z.strictObject({
   id: stored.id,
   state: stored.state.exclude(['starting']),
   callbackHost: stored.callbackHost,
+  headerNames: stored.headerNames,
+  audience: stored.audience,
+  sink: stored.sink.describe('The kind of service at callbackHost, where it gets no webhooks.'),
   description: stored.description,
   filter: stored.filter,
   contentType: stored.contentType,
   from: z.record(z.string(), z.int()).describe('Events after these are delivered.'),
   createdAt: stored.createdAt,
+  expiresAt: stored.expiresAt,
 })
 
 export const subscriptionReportSchema = subscriptionViewSchema.extend({
@@ -40,6 +44,18 @@ export const deliveryViewSchema = z.strictObject({
   last: failureSchema.nullable(),
 })
 
+/** A delivery with its attempts. The answers of its receiver are for those who operate the subscription. */
+export const deliveryAttemptsSchema = deliveryViewSchema.extend({
+  attempts: z.array(
+    attemptSchema.extend({
+      answer: z
+        .string()
+        .nullable()
+        .describe('The start of the answer in text or JSON, without what the app had sent.'),
+    }),
+  ),
+})
+
 export const viewSubscription = (subscription: Subscription) =>
   subscriptionViewSchema.strip().parse(subscription)
 
@@ -57,6 +73,21 @@ export function viewDelivery(delivery: Delivery, subscription: Subscription, now
   const isWaiting = delivery.nextAttemptAt !== null && subscription.state !== 'disabled'
   const nextAttemptAt = isWaiting ? ends[1] : null
   return deliveryViewSchema.strip().parse({ ...delivery, nextAttemptAt })
+}
+
+export async function viewAttempts(
+  { answersOf, clock }: EventsDeps,
+  delivery: Delivery,
+  subscription: Subscription,
+) {
+  const answers = (await answersOf(subscription.id).read(deliveryKey(delivery))) ?? {}
+  return {
+    ...viewDelivery(delivery, subscription, clock.now()),
+    attempts: delivery.attempts.map((one) => ({
+      ...one,
+      answer: answers[`${one.generation}.${one.attempt}`] ?? null,
+    })),
+  }
 }
 
 const countsSchema = z.strictObject({

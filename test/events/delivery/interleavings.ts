@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
-import { wakeAll } from '../../../shared/events/delivery/wake.ts'
+import { wakeAll } from '../../../shared/events/delivery/sweep.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import { createFaultInjector, depsWith, type Fault } from '../../changes/fault-injector.ts'
 import { startHost } from '../../changes/host.ts'
@@ -50,7 +50,7 @@ export const interleavings: fc.Arbitrary<Interleaving> = fc.record({
 
 /** The longest wait, with some seconds for the requests. Each third failure in a row makes a pause of five seconds. */
 const longestMs = ({ appends, failsFirst }: Interleaving) =>
-  (3 + (failsFirst ? 2 * appends.reduce((sum, { events }) => sum + events, 0) : 0)) * SECOND
+  (4 + (failsFirst ? 2 * appends.reduce((sum, { events }) => sum + events, 0) : 0)) * SECOND
 
 export type Replace = (deps: EventsDeps) => EventsDeps
 

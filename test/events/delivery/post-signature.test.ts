@@ -2,7 +2,7 @@ import { CloudEvent } from 'cloudevents'
 import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
 import { makeSecret, signMessage } from '../../../shared/events/delivery/post.ts'
-import { rotateSecret } from '../../../shared/events/subscriptions/subscribe.ts'
+import { rotateSecret } from '../../../shared/events/subscriptions/change.ts'
 import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'

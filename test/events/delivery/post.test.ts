@@ -1,15 +1,14 @@
 import { beforeAll, expect, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { makeSecret, postEvent } from '../../../shared/events/delivery/post.ts'
+import { postEvent } from '../../../shared/events/delivery/post.ts'
 import { createHttp } from '../../../shared/platform/http.ts'
 import { type Script, scripted } from '../../platform/http-script.ts'
-import { createWorld, someEvent } from '../world.ts'
+import { createWorld, secretsFor, someEvent, tokensFor } from '../world.ts'
 
 type Posting = Parameters<typeof postEvent>
 
 let event: Posting[3]
 let subscription: Posting[1]
-const secrets = { callbackUrl: '', secret: makeSecret(), previousSecrets: [] }
 beforeAll(async () => {
   const world = await createWorld()
   subscription = await world.subscribe('receiver.contoso.net')
@@ -24,13 +23,14 @@ const deps: Posting[0] = {
   clock,
   http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
   callbackPolicy: { allowLoopback: true, resolve: async () => [] },
+  tokens: tokensFor({ audience: 'api://receiver', host: '127.0.0.1' }),
 }
 
 const post = (server: Script, more: Partial<Posting[1]> = {}) =>
   postEvent(
     deps,
     { ...subscription, ...more },
-    { ...secrets, callbackUrl: server.url('/hook?sig=canary').href },
+    secretsFor(subscription, server.url('/hook?sig=canary').href),
     event,
   )
 
@@ -132,7 +132,7 @@ test('a post without a receiver fails with the network error code', async () => 
   const outcome = await postEvent(
     deps,
     subscription,
-    { ...secrets, callbackUrl: 'http://127.0.0.1:9/hook' },
+    secretsFor(subscription, 'http://127.0.0.1:9/hook'),
     event,
   )
 
@@ -149,7 +149,7 @@ test('a post is sent once, even by an HTTP client that retries', async () => {
     backoffMs: 1,
   })
 
-  const own = { ...secrets, callbackUrl: server.url('/hook').href }
+  const own = secretsFor(subscription, server.url('/hook').href)
   const outcome = await postEvent({ ...deps, http: eager }, subscription, own, event)
 
   expect(outcome).toMatchObject({ kind: 'failed', status: 500 })

@@ -259,7 +259,7 @@ test('an instance whose clock is wrong by half a minute keeps to leases, pauses 
 /** Subscribes another host to events about subscriptions. */
 async function watchSubscriptions(world: DeliveryWorld) {
   world.receive('operator.contoso.net', () => 200)
-  await world.subscribe('operator.contoso.net', { streams: ['subscriptions'] })
+  await world.subscribe('operator.contoso.net', { streams: ['operations'] })
   return () =>
     world.posts
       .filter(({ host }) => host === 'operator.contoso.net')

@@ -105,7 +105,7 @@ test('a type alone takes the stream that has it, also one that nobody gets by de
   const { feed, get, begin, follow } = await prepare()
   const triggered = (await get(`events/trigger?type=${FAILING}`)).headers.location ?? ''
   const all = await begin()
-  await feed.appendOnce('subscriptions', 'once', [{ ...someEvent(), type: FAILING }])
+  await feed.appendOnce('operations', 'once', [{ ...someEvent(), type: FAILING }])
 
   const { body } = await get(`events?type=${FAILING}`)
 
@@ -130,7 +130,7 @@ test('a kind takes all its types, and the trigger remembers it', async () => {
   const triggered = (await get('events/trigger?kind=subscription')).headers.location ?? ''
   const all = await begin()
   await append(someEvent())
-  await feed.appendOnce('subscriptions', 'once', [{ ...someEvent(), type: FAILING }])
+  await feed.appendOnce('operations', 'once', [{ ...someEvent(), type: FAILING }])
 
   const subscriptions = await get('events?kind=subscription')
   const actions = await get('events?kind=machine-action')

@@ -51,7 +51,8 @@ describe('the same callback', () => {
     const { body: made } = await ask(world, 'POST', 'subscriptions', { callbackUrl: BASE })
 
     const again = await ask(world, 'POST', 'subscriptions', { callbackUrl: other })
-    const stored = (await world.deps.secrets.read(made.id))?.callbackUrl
+    const [target] = Object.values((await world.deps.secrets.read(made.id))?.targets ?? {})
+    const stored = target?.callbackUrl
     const ended = await ask(world, 'POST', 'subscriptions/unsubscribe', { callbackUrl: BASE })
 
     expect([again.status, again.body.id]).toEqual([200, made.id])

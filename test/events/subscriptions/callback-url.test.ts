@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
-import { makeSecret, postEvent } from '../../../shared/events/delivery/post.ts'
+import { postEvent } from '../../../shared/events/delivery/post.ts'
 import {
   type Address,
   type CallbackPolicy,
@@ -9,7 +9,7 @@ import {
 } from '../../../shared/events/subscriptions/callback-url.ts'
 import { RequestError } from '../../../shared/platform/errors.ts'
 import { createHttp } from '../../../shared/platform/http.ts'
-import { createWorld, someEvent } from '../world.ts'
+import { createWorld, secretsFor, someEvent, tokensFor } from '../world.ts'
 
 const CANARY = 'canary-7f3a'
 
@@ -211,9 +211,14 @@ describe('hostile callback URLs', () => {
     }
 
     const outcome = await postEvent(
-      { http: counted, callbackPolicy: policy(), clock: createAdjustableClock() },
+      {
+        http: counted,
+        callbackPolicy: policy(),
+        clock: createAdjustableClock(),
+        tokens: tokensFor(),
+      },
       subscription,
-      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
+      secretsFor(subscription, url),
       event,
     )
 
@@ -238,9 +243,9 @@ describe('hostile callback URLs', () => {
     await validateCallbackUrl(url, moving)
     addresses = ['127.0.0.1']
     const outcome = await postEvent(
-      { http, callbackPolicy: moving, clock: createAdjustableClock() },
+      { http, callbackPolicy: moving, clock: createAdjustableClock(), tokens: tokensFor() },
       subscription,
-      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
+      secretsFor(subscription, url, { headers: { 'x-key': CANARY } }),
       event,
     )
 
@@ -259,9 +264,9 @@ describe('hostile callback URLs', () => {
 
     // Only the test's DNS has this name.
     const outcome = await postEvent(
-      { http, callbackPolicy: policy(true), clock: createAdjustableClock() },
+      { http, callbackPolicy: policy(true), clock: createAdjustableClock(), tokens: tokensFor() },
       subscription,
-      { callbackUrl: url, secret: makeSecret(), previousSecrets: [] },
+      secretsFor(subscription, url),
       event,
     )
 

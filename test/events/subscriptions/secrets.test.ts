@@ -3,12 +3,8 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries } from '../../../shared/events/delivery/sweep.ts'
 import { type EventsDeps, SECRETS } from '../../../shared/events/deps.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
-import {
-  forgetOldSecrets,
-  rotateSecret,
-  subscribe,
-  unsubscribe,
-} from '../../../shared/events/subscriptions/subscribe.ts'
+import { forgetOldSecrets, rotateSecret } from '../../../shared/events/subscriptions/change.ts'
+import { subscribe, unsubscribe } from '../../../shared/events/subscriptions/subscribe.ts'
 import { listLost, reportDeliveries } from '../../../shared/events/subscriptions/view.ts'
 import { sweepSecrets } from '../../../shared/platform/secrets.ts'
 import { Crashed, crashAt, interceptTable } from '../../intercepted-storage.ts'
@@ -97,9 +93,7 @@ test.each(Object.entries(works))(
 
 test('secrets of a subscription that is being made are never swept, however long that takes within an hour', async () => {
   const world = await createWorld()
-  await world.deps.secrets.put([
-    ['sub_made', { callbackUrl: urlOf(), secret: 's', previousSecrets: [] }],
-  ])
+  await world.deps.secrets.put([['sub_made', { targets: {}, secret: 's', previousSecrets: [] }]])
 
   await world.clock.advance(HOUR - MINUTE)
   await sweep(world)

@@ -6,6 +6,7 @@ import { describeAnswers } from '../../../local/tools/describe/answer-types.ts'
 import { describePage } from '../../../local/tools/describe/api-page.ts'
 import type { Schema } from '../../../local/tools/describe/document.ts'
 import { eventShapes } from '../../../local/tools/describe/event-shapes.ts'
+import { describeEventTypes } from '../../../local/tools/describe/event-types.ts'
 import { describeRoutes } from '../../../local/tools/describe/routes.ts'
 import { bindRoutes, httpRoutes } from '../../../shared/app/http.ts'
 import { eventTypes } from '../../../shared/app/sections/events.ts'
@@ -36,6 +37,28 @@ describe.each([
 
   test('is small enough for a custom connector', () => {
     expect(Buffer.byteLength(shipped(name))).toBeLessThan(MAX_BYTES)
+  })
+})
+
+describe('docs/event-types.json', () => {
+  const made = describeEventTypes()
+
+  test('is up to date with the code that makes events', async () => {
+    const eventTypes = JSON.parse(shipped('event-types.json'))
+    const isStale = JSON.stringify(eventTypes) !== JSON.stringify({ eventTypes: await made })
+
+    expect(isStale && 'docs/event-types.json is stale: npm run describe writes it again').toBe(
+      false,
+    )
+  })
+
+  test('has every type once, each with a sample of its stream that follows its schema', async () => {
+    expect((await made).map(({ type }) => type)).toEqual(eventTypes)
+    for (const { type, stream, schema, sample } of await made) {
+      expect([type, sample.id.replace(/-[^-]*$/, '')]).toEqual([sample.type, stream])
+      const check = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0])
+      expect(check.safeParse(sample.data).error, type).toBeUndefined()
+    }
   })
 })
 

@@ -66,6 +66,7 @@ test('the package has only production modules, no Node and nothing of this machi
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   expect([...tops]).toEqual(['dist', 'docs', 'host.json', 'node_modules', 'package.json'])
   expect(paths.filter((path) => path.startsWith('docs/'))).toEqual([
+    'docs/event-types.json',
     'docs/openapi.json',
     'docs/swagger.json',
   ])
