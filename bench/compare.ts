@@ -8,6 +8,7 @@ import { toRun } from '../shared/exports/run-record.ts'
 import { bucketFor } from '../shared/exports/snapshot-table.ts'
 import { mergeJoin, readAhead } from '../shared/platform/merge-join.ts'
 import type { Query, Row, Table } from '../shared/platform/table.ts'
+import { type Goal, goal } from './goals.ts'
 
 // Two snapshots that are made while they are read, and tables that only count what is written. Of the devices 1 % are
 // renamed, 1 % have another mode, and 10 % are under a condition.
@@ -17,15 +18,32 @@ const thresholds = { signatureDays: 7, scanDays: 14, notSeenDays: 7 }
 const [RUN, BEFORE] = ['20261130000000bbbb', '20261129000000aaaa']
 const now = '2026-11-30T00:00:00Z'
 
-/** Compares fleets of these sizes, each in a process of its own, and prints what it took. */
-export async function benchCompare(): Promise<void> {
-  for (const devices of [50_000, 1_000_000]) {
+type Figures = Awaited<ReturnType<typeof measure>>
+
+/** Compares fleets of two sizes, each in a process of its own. */
+export async function benchCompare(quick: boolean): Promise<Goal[]> {
+  const seen: Figures[] = []
+  for (const devices of [50_000, quick ? 200_000 : 1_000_000]) {
     // With a heap of a fixed size the peak shows what a comparison needs, not when it is collected.
     const execArgv = ['--max-old-space-size=96']
     const child = fork(new URL(import.meta.url), [String(devices)], { execArgv })
-    const [figures] = await once(child, 'message')
-    console.log(figures)
+    seen.push(((await once(child, 'message')) as [Figures])[0])
+    console.error(JSON.stringify(seen.at(-1)))
   }
+  const [small, large] = seen as [Figures, Figures]
+  const what = `a comparison of 2 × ${large.devices} devices`
+  return [
+    goal('12', `${what}, write transactions / those of the import`, '≤', 0.25, [
+      large.writesOfImport,
+    ]),
+    goal('12', `${what}, peak memory / with ${small.devices}`, '≤', 1.2, [
+      large.peakMiB / small.peakMiB,
+    ]),
+    goal('12', `${what}, CPU / of a merge join that reads the same`, 'no goal', 0, [
+      large.cpuOfMergeJoin,
+    ]),
+    goal('12', `${what}, devices a second`, 'no goal', 0, [large.devicesPerSecond]),
+  ]
 }
 
 const idOf = (n: number, devices: number) =>
@@ -106,7 +124,14 @@ async function measure(devices: number) {
     },
     { method: 'files', buckets: BUCKETS, thresholds },
   )
-  const runs = { requireRun: async () => run, update: async () => run }
+  const runs = {
+    requireRun: async () => run,
+    // The time of its progress.
+    async update() {
+      counts.writes += 1
+      return run
+    },
+  }
   const clock = { now: () => new Date(now) }
   const engine = { kind, table, runs, clock, log: console, trace: {} } as unknown as ExportEngine
 

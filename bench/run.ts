@@ -4,6 +4,7 @@ import { benchDelivery } from './delivery.ts'
 import { benchFleet } from './fleet.ts'
 import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
+import { benchLists } from './lists.ts'
 import { benchLookup } from './lookup.ts'
 import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
@@ -14,11 +15,12 @@ const measured = {
   lookup: benchLookup,
   deliveries: benchDeliveries,
   fleet: benchFleet,
+  lists: benchLists,
+  compare: benchCompare,
   import: benchImport,
 }
 /** Benchmarks that print what they see. */
 const others = {
-  compare: benchCompare,
   delivery: benchDelivery,
   'slow-receivers': benchSlowReceivers,
 }

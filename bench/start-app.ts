@@ -22,20 +22,27 @@ export const startUpstreams = (clock: Clock, files?: string[]) =>
 
 /**
  * Starts the app on the embedded host over the emulator and its upstreams; `schedules` say when its timers run, `tables`
- * is the origin of another service for the app's own tables.
+ * is the origin of another service for the app's own tables, or makes it from that of the emulator.
  */
 export async function startApp(
   simulator: Pick<Simulator, 'origin' | 'tenableKeys'>,
-  { schedules = noTimers, tables }: { schedules?: Record<string, string>; tables?: string } = {},
+  {
+    schedules = noTimers,
+    tables,
+  }: {
+    schedules?: Record<string, string>
+    tables?: string | ((emulator: string) => Promise<string>)
+  } = {},
 ) {
   const azurite = await startAzurite()
   const clock = createAdjustableClock()
   const storage = azurite.connectionString()
+  const endpoint = /TableEndpoint=(http:..[^/]*)/i
+  const [, emulator = ''] = endpoint.exec(storage) ?? []
+  const origin = typeof tables === 'function' ? await tables(emulator) : tables
   const { accessKey, secretKey } = simulator.tenableKeys
   const settings = {
-    RELAY_STORAGE: tables
-      ? storage.replace(/(TableEndpoint=)http:..[^/]*/i, `$1${tables}`)
-      : storage,
+    RELAY_STORAGE: origin ? storage.replace(endpoint, `TableEndpoint=${origin}`) : storage,
     AzureWebJobsStorage: storage,
     TASKHUB_NAME: 'DefenderRelayBench',
     DEFENDER_BASE_URL: `${simulator.origin}/defender`,

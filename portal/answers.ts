@@ -204,7 +204,7 @@ export type MachineActionEvent = {
     openSince?: string
     limitHours?: number
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     fieldsCut?: string[]
     type: string | null
     requestor: string | null
@@ -248,7 +248,7 @@ export type InvestigationEvent = {
     openSince?: string
     limitHours?: number
     item: object | null
-    itemOmitted?: 'true'
+    itemOmitted?: true
     fieldsCut?: string[]
     triggeringAlertId: string | null
     statusDetails: string | null
@@ -911,8 +911,48 @@ export interface Answers {
     changes: {
       at: string
       runId: string
+      kind: string
+      from: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
+      to: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
       machineId: string
       computerDnsName: string | null
+    }[]
+    next: string | null
+    isKnown: boolean
+    scanned: number
+  }
+  'GET /devices/{machineId}/history': {
+    history: {
+      at: string
+      runId: string
       kind: string
       from: {
         mode?: string | null
@@ -946,7 +986,6 @@ export interface Answers {
       }
     }[]
     next: string | null
-    isKnown: boolean
     scanned: number
   }
   'GET /av-health/summary': {
@@ -1022,6 +1061,7 @@ export interface Answers {
           requestor: string | null
           since: string | null
           actionId: string | null
+          duplicateOf: (string | null)[]
         }[]
         pendingCut: boolean
       } | null
@@ -1148,49 +1188,55 @@ export interface Answers {
         requestor: string | null
         since: string | null
         actionId: string | null
+        duplicateOf: (string | null)[]
       }[]
       pendingCut: boolean
       asOf: string | null
     }
-  }
-  'GET /devices/{machineId}/history': {
-    history: {
-      at: string
-      runId: string
-      kind: string
-      from: {
-        mode?: string | null
-        signature?: string | null
-        engine?: string | null
-        platform?: string | null
-        quickScan?: string | null
-        fullScan?: string | null
-        scans?: string | null
-        seen?: string | null
-        name?: string | null
-        group?: string | null
-        groupName?: string | null
-        os?: string | null
-        osVersion?: string | null
-      }
-      to: {
-        mode?: string | null
-        signature?: string | null
-        engine?: string | null
-        platform?: string | null
-        quickScan?: string | null
-        fullScan?: string | null
-        scans?: string | null
-        seen?: string | null
-        name?: string | null
-        group?: string | null
-        groupName?: string | null
-        os?: string | null
-        osVersion?: string | null
-      }
+    lastEvents: {
+      sequence: string
+      time: string
+      type: string
+      actionId: string
+      action: string | null
+      state: string | null
     }[]
-    next: string | null
-    scanned: number
+    knownScans: {
+      complete: false
+      scans: {
+        source: 'defender' | 'tenable'
+        id: string
+        run: { id: string | null; number: number | null } | null
+        name: string | null
+        state:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+        startedAt: string | null
+        endedAt: string | null
+        hostname: string
+        hostState:
+          | 'completed'
+          | 'partial'
+          | 'failed'
+          | 'canceled'
+          | 'imported'
+          | 'running'
+          | 'paused'
+          | 'pending'
+          | 'never-run'
+          | 'unknown'
+          | null
+        lookedUpAt: string
+      }[]
+    } | null
   }
   'GET /changes/{resource}/items': { items: Item[]; next: string | null }
   'GET /changes/{resource}/items/{id}': { item: Item; events: CloudEvent[] }

@@ -2,17 +2,14 @@ import type { HttpResponseInit, InvocationContext } from '@azure/functions'
 import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
-import { conditionNames } from '../av-health/conditions.ts'
-import { modeNames } from '../av-health/fields.ts'
-import { createHistory } from '../av-health/history.ts'
-import { createQueries, devicePosition, listColumns } from '../av-health/queries.ts'
-import { avHealthRoutes } from '../av-health/routes.ts'
+import { createQueries, deviceFilters, listedSchema, sorts } from '../av-health/queries.ts'
+import { avHealthRoutes, avHealthSchema, machineIdSchema } from '../av-health/routes.ts'
 import { resourceFor } from '../changes/resources/index.ts'
 import { changesRoutes } from '../changes/routes/index.ts'
 import type { ChangesDeps } from '../changes/routes/items.ts'
-import { createStandings, standingSchema } from '../changes/standings.ts'
-import type { DeviceDeps } from '../devices/deps.ts'
-import { createListDevices } from '../devices/list.ts'
+import { actionEventSchema } from '../changes/standing.ts'
+import { createStandings, standingFilters, standingSchema } from '../changes/standings.ts'
+import type { DeviceDeps } from '../devices/list.ts'
 import { createDeviceRoutes } from '../devices/routes.ts'
 import { dispatch } from '../events/delivery/dispatch.ts'
 import { createFeedRoutes, createSubscriptionRoutes } from '../events/routes/index.ts'
@@ -23,6 +20,7 @@ import { toResponse } from '../platform/reply.ts'
 import { type IncomingRequest, readRequest } from '../platform/request.ts'
 import { defineRoute, type Route, type RouteContinuation } from '../platform/route.ts'
 import { ticketNotFound } from '../platform/tickets.ts'
+import { knownScansSchema } from '../scan-history/hosts.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
@@ -152,23 +150,27 @@ async function deviceDeps(invocation: Invocation): Promise<DeviceDeps> {
   return {
     clock: theApp().clock,
     async fleet() {
-      const engine = (await theApp().avHealth()).engine(invocation)
-      return { ...createQueries(engine), listHistory: createHistory(engine).listHistory }
+      return createQueries((await theApp().avHealth()).engine(invocation))
     },
     async standings() {
       const { feed } = await theApp().events()
       return createStandings({ feed, resource: resourceFor('machine-actions') })
     },
+    knownScans: async (name) => (await theApp().scanHistory()).cache.knownScans(name),
   }
 }
 
-const deviceCatalog = {
-  conditions: conditionNames,
-  modes: modeNames,
-  columns: listColumns,
+/** The routes of devices, with what the domains say of them. */
+export const deviceRoutes = createDeviceRoutes({
+  filters: { ...deviceFilters, ...standingFilters },
+  sorts,
+  machineId: machineIdSchema,
+  listed: listedSchema,
+  avHealth: avHealthSchema,
   standing: standingSchema,
-  position: devicePosition,
-}
+  lastEvent: actionEventSchema,
+  knownScans: knownScansSchema,
+})
 
 const eventsDeps = async (invocation: Invocation) => (await theApp().events()).events(invocation)
 
@@ -264,10 +266,7 @@ export const httpRoutes: HttpRoute[] = [
   })),
   ...bindRoutes([showOpenApi, showSwagger, listEventTypes, showEventSchema], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
-  ...bindRoutes(
-    [createListDevices(deviceCatalog), ...createDeviceRoutes(deviceCatalog)],
-    deviceDeps,
-  ),
+  ...bindRoutes(deviceRoutes, deviceDeps),
   ...bindRoutes(changesRoutes, changesDeps),
   ...bindRoutes(createFeedRoutes({ streams, types: eventTypes }), feedDeps),
   ...bindRoutes(createSubscriptionRoutes({ streams, types: eventTypes, filterFields }), eventsDeps),

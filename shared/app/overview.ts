@@ -5,7 +5,7 @@ import { createStandings } from '../changes/standings.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
 import { DEADLINE_MS, tryLoad } from './facts.ts'
-import { type StatusDeps, status } from './status.ts'
+import { type StatusDeps, status, type statusSchema } from './status.ts'
 
 const asInStatus = z.unknown().describe('As in GET /api/status.')
 const nullable = z.string().nullable()
@@ -42,34 +42,41 @@ export const overview = defineRoute<StatusDeps>()({
   async handle(input, deps) {
     const { app, ...traced } = deps
     const deadline = AbortSignal.timeout(DEADLINE_MS)
-    const [{ body }, fleet, standing] = await Promise.all([
-      status.handle({ ...input, query: {} } as never, deps),
-      tryLoad(deadline, async () =>
-        createHistory((await app.avHealth()).engine(traced)).summary(),
-      ).catch(unlessNoSnapshot),
-      tryLoad(deadline, async () => {
-        const { feed } = await app.events()
-        return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
-      }),
-    ])
-    const { time, overall, problems, sections, notices, changes, avHealth, events, deliveries } =
-      body as Record<string, unknown>
-    return {
-      status: 200,
-      body: {
-        time,
-        status: { overall, problems, sections, notices },
-        fleet: fleet.value ?? null,
-        standing: standing.value ?? null,
-        open: changes,
-        runs: avHealth,
-        waiting: { events, deliveries },
-      },
+    for (;;) {
+      const [{ body }, loaded, standing] = await Promise.all([
+        status.handle({ ...input, query: {} } as never, deps),
+        tryLoad(deadline, async () =>
+          createHistory((await app.avHealth()).engine(traced)).summary(),
+        ).catch(unlessNoSnapshot),
+        tryLoad(deadline, async () => {
+          const { feed } = await app.events()
+          return createStandings({ feed, resource: resourceFor('machine-actions') }).counts()
+        }),
+      ])
+      const report = body as z.output<typeof statusSchema>
+      const { time, overall, problems, sections, notices, changes, avHealth } = report
+      const { value: fleet, missing, failure } = loaded
+      const isRead = avHealth && !missing && !failure
+      // A snapshot was published in between: no answer speaks of two.
+      if (isRead && fleet?.snapshot.runId !== avHealth.current?.runId) continue
+      return {
+        status: 200,
+        body: {
+          time,
+          status: { overall, problems, sections, notices },
+          fleet,
+          standing: standing.value,
+          open: changes,
+          runs: avHealth,
+          waiting: { events: report.events, deliveries: report.deliveries },
+        },
+      }
     }
   },
 })
 
 function unlessNoSnapshot(error: unknown) {
-  if (error instanceof RequestError && error.facts.status === 404) return { value: null }
+  if (error instanceof RequestError && error.facts.status === 404)
+    return { value: null, missing: null, failure: null }
   throw error
 }

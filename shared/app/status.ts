@@ -39,7 +39,7 @@ const upstreamSchema = upstreamReportSchema
   .extend({ budgets: z.record(z.string(), budgetSchema) })
   .nullable()
 
-const statusSchema = z.strictObject({
+export const statusSchema = z.strictObject({
   version: z.string(),
   time: z.string(),
   overall: z

@@ -9,28 +9,29 @@ import {
   sliceNames,
 } from '../exports/fleet-rows.ts'
 import { RUN_ID } from '../exports/names.ts'
+import { OTHER, UNKNOWN } from '../exports/rollups.ts'
 import type { Run } from '../exports/run-record.ts'
 import type { Current } from '../exports/run-store.ts'
 import { RequestError } from '../platform/errors.ts'
 import { createReadLimit, scanRanges } from '../platform/ordered-reads.ts'
-import { isConflict, type Row } from '../platform/table.ts'
-import { readable } from '../platform/table-record.ts'
+import type { Row } from '../platform/table.ts'
 import { DAY_MS } from '../platform/time.ts'
 
-type Engine = Pick<ExportEngine, 'runs' | 'table' | 'kind' | 'clock'>
+export type QueryEngine = Pick<ExportEngine, 'runs' | 'table' | 'kind' | 'clock'>
 
 /** The current snapshot; throws a 404 before the first one. */
-export async function currentRun({ runs, kind }: Pick<Engine, 'runs' | 'kind'>): Promise<Current> {
+export async function currentRun({ runs, kind }: QueryEngine): Promise<Current> {
   const current = await runs.current()
   if (current) return current
-  throw new RequestError({
-    status: 404,
-    problem: 'no-snapshot-yet',
+  throw noSnapshot({
     title: 'There is no snapshot yet',
     detail: 'No export has been published yet.',
     fix: `POST /api/${kind.name}/exports starts an export.`,
   })
 }
+
+const noSnapshot = (what: { title: string; detail: string; fix: string }) =>
+  new RequestError({ status: 404, problem: 'no-snapshot-yet', ...what })
 
 /** Where a list of changes continues: run, slice and key. */
 export const changePosition = z.tuple([
@@ -51,97 +52,87 @@ const MAX_RUNS = 1000
 const TOP = 20
 
 /** Reads what changed between published snapshots, and the numbers of each. */
-export function createHistory({ runs, table, kind, clock }: Engine) {
+export function createHistory(engine: QueryEngine) {
+  const { runs, table, kind, clock } = engine
   const { tables } = kind.fleet
+
+  /** The compared snapshots that were published until a run, newest first. */
+  const publishedRuns = async () =>
+    (await runs.runs(MAX_RUNS)).flatMap((run) =>
+      run.state === 'published' && run.comparison ? { ...run, ...run.comparison } : [],
+    )
 
   return {
     /** The history of a device, the newest first. */
     async listHistory(id: string, limit: number, after?: string) {
-      const current = await currentRun({ runs, kind })
+      const current = await currentRun(engine)
       const reads = createReadLimit(clock)
-      const range = { ...historyRange(id), ...(after ? { from: `${after}!` } : {}) }
+      const { from, ...rest } = historyRange(id)
+      const range = { ...rest, from: after && after > from ? `${after}!` : from }
       const toEntry = (row: Row) => toHistory(row, current)
-      const scan = await scanRanges(table(tables.devices), [range], { limit, reads, toEntry })
-      const next = scan.isEnd || !scan.last ? null : scan.last.rowKey
-      return { history: scan.found, scanned: reads.scanned, next }
+      const { found, next } = await scanRanges(table(tables.devices), [range], {
+        ...{ limit, reads, toEntry },
+      })
+      return { history: found, scanned: reads.scanned, next: next?.rowKey ?? null }
     },
 
     /** Changes of all devices, the newest snapshot first, and in it by device. */
     async listChanges(
-      filter: { since?: string; until?: string; kinds?: readonly string[] },
+      { since, until, kinds }: { since?: string; until?: string; kinds?: readonly string[] },
       limit: number,
       after?: ChangePosition,
     ) {
-      const current = await currentRun({ runs, kind })
+      const current = await currentRun(engine)
       const reads = createReadLimit(clock)
-      const [afterRun = '', afterSlice = '', afterKey = ''] = after ?? []
-      const compared = (await runs.runs(MAX_RUNS)).filter(
-        ({ runId, state, changes, comparison }) =>
-          state === 'published' &&
+      const [afterRun = current.runId, afterSlice = '', afterKey = ''] = after ?? []
+      const compared = (await publishedRuns()).filter(
+        ({ runId, changes, at }) =>
           changes?.state === 'known' &&
           isVisible(runId, current) &&
-          (afterRun === '' || runId <= afterRun) &&
-          isBetween(comparison?.at ?? '', filter),
+          runId <= afterRun &&
+          (since === undefined || Date.parse(at) >= Date.parse(since)) &&
+          (until === undefined || Date.parse(at) < Date.parse(until)),
       )
-      const ranges = compared.flatMap(({ runId, comparison }) =>
-        sliceNames(comparison?.slices ?? 1)
+      const ranges = compared.flatMap(({ runId, slices }) =>
+        sliceNames(slices)
           .filter((slice) => runId !== afterRun || slice >= afterSlice)
           .map((slice) => ({
             partitionKey: `${runId}|${slice}`,
             before: PROGRESS,
-            ...(afterKey && runId === afterRun && slice === afterSlice
-              ? { from: `${afterKey}!` }
-              : {}),
+            from:
+              afterKey && runId === afterRun && slice === afterSlice ? `${afterKey}!` : undefined,
           })),
       )
-      const times = new Map(compared.map(({ runId, comparison }) => [runId, comparison?.at ?? '']))
       const toEntry = ({ partitionKey, rowKey, columns }: Row) => {
         const change = changeRow.tryRead(columns)
-        if (!change || !(filter.kinds?.includes(change.kind) ?? true)) return undefined
-        const runId = partitionKey.split('|')[0] ?? ''
-        const { kind, name: computerDnsName, from, to } = change
-        const machineId = idOfChange(rowKey)
-        return { at: times.get(runId) ?? '', runId, machineId, computerDnsName, kind, from, to }
+        if (!change || !(kinds?.includes(change.kind) ?? true)) return undefined
+        const [runId = ''] = partitionKey.split('|')
+        const [machineId = ''] = rowKey.split('|')
+        const { name: computerDnsName, ...what } = change
+        const at = compared.find((run) => run.runId === runId)?.at ?? ''
+        return { at, runId, machineId, computerDnsName, ...what }
       }
       const scan = await scanRanges(table(tables.changes), ranges, { limit, reads, toEntry })
-      const { partitionKey = '', rowKey = '' } = scan.last ?? {}
-      const [runId = '', slice = ''] = partitionKey.split('|')
-      const next: ChangePosition | null = scan.isEnd || !scan.last ? null : [runId, slice, rowKey]
-      const unknown = compared.length === 0 && current.changes?.state !== 'known'
-      return { changes: scan.found, isKnown: !unknown, scanned: reads.scanned, next }
+      const [runId = '', slice = ''] = scan.next?.partitionKey.split('|') ?? []
+      const next: ChangePosition | null = scan.next && [runId, slice, scan.next.rowKey]
+      const isKnown = compared.length > 0 || current.changes?.state === 'known'
+      return { changes: scan.found, isKnown, scanned: reads.scanned, next }
     },
 
     /** The counts of a snapshot: of the current one, or of the last one that was generated until a time. */
-    async summary(at?: string) {
-      const current = await currentRun({ runs, kind })
-      const all = at === undefined ? [] : await runs.runs(MAX_RUNS)
-      const run =
-        at === undefined
-          ? await runs.run(current.runId)
-          : all
-              .filter(({ state, comparison }) => state === 'published' && comparison)
-              .filter(({ comparison }) => Date.parse(comparison?.at ?? '') <= Date.parse(at))
-              .reduce<Run | undefined>(
-                (last, one) =>
-                  (last?.comparison?.at ?? '') > (one.comparison?.at ?? '') ? last : one,
-                undefined,
-              )
-      if (!run) throw nothingThen(at ?? '')
-      const rows = await unlessNoTable(
-        Array.fromAsync(table(tables.rollups).list({ partitionKey: `snapshot|${run.runId}` })),
-      )
-      const read = (rows ?? []).flatMap(({ rowKey, columns }) => {
+    async summary(until?: string) {
+      const current = await currentRun(engine)
+      const run = until === undefined ? current : await lastUntil(until)
+      const rows = table(tables.rollups).list({ partitionKey: `snapshot|${run.runId}` })
+      const counts = await Array.fromAsync(rows, ({ rowKey, columns }) => {
         const rollup = rollupRow.tryRead(columns)
-        return rollup ? [[rowKey, rollup.counts] as const] : []
+        return rollup ? [[rowKey, Object.fromEntries(rollup.counts)] as const] : []
       })
       return {
         snapshot: viewSnapshot(run),
-        devices: run.written,
+        devices: run.devices,
         changes: run.changes,
-        counts:
-          read.length > 0
-            ? Object.fromEntries(read.map(([name, counts]) => [name, toRecord(counts)]))
-            : null,
+        counts: counts.length > 0 ? Object.fromEntries(counts.flat()) : null,
       }
     },
 
@@ -152,29 +143,37 @@ export function createHistory({ runs, table, kind, clock }: Engine) {
         new Date(nowMs - (days - 1 - n) * DAY_MS).toISOString().slice(0, 10),
       )
       const range = { partitionKey: `day|${by}`, from: dates[0], before: `${dates.at(-1)}~` }
-      const rows = (await unlessNoTable(Array.fromAsync(table(tables.rollups).list(range)))) ?? []
-      const byDay = new Map(
-        rows.map(({ rowKey, columns }) => [rowKey, readable(() => rollupRow.read(columns))]),
-      )
+      // Before the first snapshot there is no table.
+      const stored = (await runs.current()) ? table(tables.rollups).list(range) : []
+      const rows = await Array.fromAsync(stored)
+      const byDay = new Map(rows.map(({ rowKey, columns }) => [rowKey, rollupRow.tryRead(columns)]))
       const totals = new Map<string, number>()
-      for (const rollup of byDay.values())
-        for (const [value, count] of rollup?.counts ?? [])
-          if (!value.startsWith('(')) totals.set(value, (totals.get(value) ?? 0) + count)
+      for (const [value, count] of [...byDay.values()].flatMap((rollup) => rollup?.counts ?? []))
+        if (value !== OTHER && value !== UNKNOWN)
+          totals.set(value, (totals.get(value) ?? 0) + count)
       const top = [...totals].sort(([a, one], [b, two]) => two - one || (a < b ? -1 : 1))
-      const values = top.slice(0, TOP).map(([value]) => value)
+      const values = new Set([...top.slice(0, TOP).map(([value]) => value), UNKNOWN])
       return dates.map((day, index) => {
-        const rollup = byDay.get(day)
-        const point = rollup ? cutCounts(rollup.counts, values) : null
-        const isPartial = index === days - 1
-        return {
-          day,
-          runId: rollup?.runId ?? null,
-          devices: rollup?.devices ?? null,
-          counts: point,
-          partial: isPartial,
-        }
+        const { runId = null, devices = null, counts } = byDay.get(day) ?? {}
+        const partial = index === days - 1
+        return { day, runId, devices, counts: counts ? cutCounts(counts, values) : null, partial }
       })
     },
+  }
+
+  async function lastUntil(time: string) {
+    const found = (await publishedRuns())
+      .filter(({ at }) => Date.parse(at) <= Date.parse(time))
+      .reduce<{ at: string; run?: Run }>(
+        (last, run) => (last.at > run.at ? last : { at: run.at, run }),
+        { at: '' },
+      )
+    if (found.run) return { ...found.run, devices: found.run.written }
+    throw noSnapshot({
+      title: 'There was no snapshot at that time',
+      detail: `No stored snapshot was generated until ${time}.`,
+      fix: `GET /api/${kind.name}/snapshots lists the stored snapshots.`,
+    })
   }
 }
 
@@ -184,8 +183,6 @@ export const viewSnapshot = ({ runId, generatedTime }: Pick<Run, 'runId' | 'gene
   generatedTime,
 })
 
-const idOfChange = (rowKey: string) => rowKey.slice(0, rowKey.indexOf('|'))
-
 /** The keys of the history of a device. */
 export const historyRange = (id: string) => ({
   partitionKey: partOf(id),
@@ -193,10 +190,7 @@ export const historyRange = (id: string) => ({
   before: `${id}}`,
 })
 
-interface Visible {
-  runId: string
-  hiddenRuns: readonly string[]
-}
+type Visible = Pick<Current, 'runId' | 'hiddenRuns'>
 
 /** Whether the changes of a run may be seen. */
 export const isVisible = (runId: string, current: Visible) =>
@@ -206,43 +200,16 @@ export const isVisible = (runId: string, current: Visible) =>
 export function toHistory({ columns }: Row, current: Visible) {
   const change = historyRow.tryRead(columns)
   if (!change || !isVisible(change.runId, current)) return undefined
-  const { at, runId, kind, from, to } = change
-  return { at, runId, kind, from, to }
+  const { type: _type, ...entry } = change
+  return entry
 }
 
-const isBetween = (at: string, { since, until }: { since?: string; until?: string }) =>
-  (since === undefined || Date.parse(at) >= Date.parse(since)) &&
-  (until === undefined || Date.parse(at) < Date.parse(until))
-
-type Counts = readonly (readonly [string, number])[]
-
-const toRecord = (counts: Counts): Record<string, number> => Object.fromEntries(counts)
-
 /** The counts of these values; all others are in `(other)`. */
-function cutCounts(counts: Counts, values: string[]): Record<string, number> {
+function cutCounts(counts: [string, number][], values: Set<string>): Record<string, number> {
   const cut: Record<string, number> = Object.create(null)
   for (const [value, count] of counts) {
-    const name = values.includes(value) || value === '(unknown)' ? value : '(other)'
+    const name = values.has(value) ? value : OTHER
     cut[name] = (cut[name] ?? 0) + count
   }
   return cut
 }
-
-/** Undefined before the table is created. */
-export async function unlessNoTable<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read
-  } catch (error) {
-    if (isConflict(error, 'no-table')) return undefined
-    throw error
-  }
-}
-
-const nothingThen = (at: string) =>
-  new RequestError({
-    status: 404,
-    problem: 'no-snapshot-yet',
-    title: 'There was no snapshot at that time',
-    detail: `No stored snapshot was generated until ${at}.`,
-    fix: 'GET /api/av-health/snapshots lists the stored snapshots.',
-  })

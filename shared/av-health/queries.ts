@@ -1,270 +1,269 @@
 import { z } from 'zod'
-import type { ExportEngine } from '../exports/engine.ts'
 import { conditionPartitions, nameKey, partOf, stateRow } from '../exports/fleet-rows.ts'
 import { RUN_ID } from '../exports/names.ts'
 import type { Run } from '../exports/run-record.ts'
+import type { Current } from '../exports/run-store.ts'
 import { bucketFor, bucketNames } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
-import {
-  createReadLimit,
-  mergeRanges,
-  type ReadLimit,
-  type ScanOptions,
-  scanRanges,
-} from '../platform/ordered-reads.ts'
-import { type Columns, isConflict, type Key, type Row } from '../platform/table.ts'
-import { type ConditionName, findConditions } from './conditions.ts'
-import { osKind } from './fields.ts'
+import { isNamed, isText, nameFilter, textFilter, wordsFilter } from '../platform/forms.ts'
+import { createReadLimit, type ReadLimit, scanRanges } from '../platform/ordered-reads.ts'
+import { WRONG_CURSOR } from '../platform/paging.ts'
+import { momentSchema, toTime, wrongQuery } from '../platform/request.ts'
+import { type Columns, isConflict, type Row } from '../platform/table.ts'
+import { conditionNames, findConditions } from './conditions.ts'
+import { columns as allColumns, modeNames, osKind } from './fields.ts'
 import {
   currentRun,
   historyRange,
   isVisible,
+  type QueryEngine,
   toHistory,
-  unlessNoTable,
   viewSnapshot,
 } from './history.ts'
 import { cutoffsAt, readState, type Thresholds } from './transitions.ts'
 
 /** The columns of a device in a list. */
-export const listColumns = [
+const listColumns = [
   ...['computerDnsName', 'osPlatform', 'osVersion', 'rbacGroupName', 'avModeName', 'lastSeenTime'],
   ...['avSignatureVersion', 'avEngineVersion', 'avPlatformVersion', 'avSignaturePublishTime'],
   ...['avSignatureUpdateTime', 'avIsSignatureUpToDate', 'avIsEngineUpToDate'],
   ...['avIsPlatformUpToDate', 'quickScanResult', 'quickScanTime'],
   ...['fullScanResult', 'fullScanTime', 'customScanResult', 'customScanTime'],
-] as const
+]
 
-export interface DeviceFilter {
-  conditions?: readonly ConditionName[]
-  mode?: string
-  group?: string
-  os?: string
-  name?: string
-  /** RFC 3339: devices that were last seen before it. */
-  seenBefore?: string
+const nullable = z.string().nullable()
+
+/** A device in a list. */
+export const listedSchema = z.strictObject(
+  Object.fromEntries(listColumns.map((name) => [name, nullable])),
+)
+
+/** The filters of a list of devices. */
+export const deviceFilters = {
+  condition: wordsFilter(conditionNames).describe(
+    'One condition, or several with commas: all of them.',
+  ),
+  mode: z.enum(modeNames).optional(),
+  group: textFilter.describe('The name or the id of the device group.'),
+  os: textFilter.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
+  name: nameFilter(2).describe('The name, or its beginning (two characters or more) with `*`.'),
+  seenBefore: momentSchema.optional().describe('Last seen before this time, or so long ago.'),
+}
+export type DeviceFilter = { [Name in keyof typeof deviceFilters]?: string }
+
+/** Whether a row passes a filter; a time is RFC 3339. */
+const tests: Record<
+  keyof DeviceFilter,
+  (columns: Columns, wanted: string, has: string[]) => boolean
+> = {
+  condition: (_, wanted, has) => wanted.split(',').every((one) => has.includes(one)),
+  mode: ({ avModeName = 'unknown' }, mode) => isText(avModeName, mode),
+  group: ({ rbacGroupName, rbacGroupId }, group) =>
+    isText(rbacGroupName, group) || isText(rbacGroupId, group),
+  os: ({ osPlatform }, os) => isText(osPlatform, os) || isText(osKind(String(osPlatform)), os),
+  name: ({ computerDnsName }, name) => isNamed(computerDnsName, name),
+  // A device that was never seen passes no filter by time.
+  seenBefore: ({ lastSeenTime }, time) => Date.parse(String(lastSeenTime ?? '')) < Date.parse(time),
 }
 
 export const sorts = ['id', 'worst', 'name'] as const
 export type Sort = (typeof sorts)[number]
 
-/** Where a list of devices continues: in the snapshot of its first page. */
-export const devicePosition = z.tuple([
-  z.string().regex(RUN_ID),
-  z.enum(sorts),
-  z.string().max(1200),
-])
-export type DevicePosition = z.output<typeof devicePosition>
-
-export type Device = { machineId: string } & Record<(typeof listColumns)[number], string | null>
-
-/** The device of a row, whose key ends with its id. */
-export function toDevice(machineId: string, columns: Columns): Device {
-  const values = listColumns.map((name) => [name, columns[name]?.toString() ?? null])
-  return { machineId, ...Object.fromEntries(values) }
+/** The orders of a list with this filter, the usual one first. */
+function ordersBy({ condition, name }: DeviceFilter): Sort[] {
+  if (name !== undefined) return condition ? ['id'] : ['name', 'id']
+  return condition && !condition.includes(',') ? ['worst', 'id'] : ['id']
 }
 
-type Engine = Pick<ExportEngine, 'runs' | 'table' | 'kind' | 'clock'>
-type Snapshot = Pick<Run, 'runId' | 'generatedTime' | 'buckets' | 'changes'> & { table: string }
+type Snapshot = Pick<Current, 'runId' | 'generatedTime' | 'buckets' | 'changes' | 'comparison'> & {
+  table: string
+}
 
 /** Reads what the published snapshots hold. Rows of a run that is not published are never seen. */
-export function createQueries({ runs, table, kind, clock }: Engine) {
+export function createQueries(engine: QueryEngine) {
+  const { runs, table, kind, clock } = engine
   const { tables } = kind.fleet
 
-  /** The snapshot of a cursor's run, or the current one. Throws 410 when the table is gone. */
-  async function snapshotOf(runId?: string): Promise<Snapshot> {
-    const current = await currentRun({ runs, kind })
+  /** The snapshot of a cursor's run, or the current one. Throws 410 when what the list reads is gone. */
+  async function open(runId?: string, order?: Sort): Promise<Snapshot> {
+    const current = await currentRun(engine)
     if (runId === undefined || runId === current.runId) return current
+    if (!RUN_ID.test(runId)) throw wrongQuery('after', WRONG_CURSOR)
     const run = await runs.run(runId)
-    if (run?.state !== 'published' || !run.snapshot) throw snapshotGone(runId)
+    // Names are stored for the current snapshot and the one before.
+    const hasNames = order !== 'name' || runId === current.changes?.previousRunId
+    if (run?.state !== 'published' || !run.snapshot || !hasNames) throw snapshotGone(runId)
     return { ...run, table: run.snapshot }
   }
 
-  /** Work on a snapshot; 410 for a list that is in it while its table is dropped. */
-  async function within<T>(runId: string | undefined, work: (snapshot: Snapshot) => Promise<T>) {
-    for (let attempt = 1; ; attempt++) {
-      const snapshot = await snapshotOf(runId)
-      try {
-        return await work(snapshot)
-      } catch (error) {
-        if (!isConflict(error, 'no-table')) throw error
-        if (runId !== undefined) throw snapshotGone(snapshot.runId)
-        // Between the two reads, another snapshot became current and this one was dropped.
-        if (attempt > 1) throw error
-      }
+  /** Work on a snapshot, whose table may be dropped meanwhile. */
+  async function within<T>({ runId }: Snapshot, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw isConflict(error, 'no-table') ? snapshotGone(runId) : error
     }
   }
 
   const snapshotRow = (snapshot: Snapshot, id: string) =>
-    table(snapshot.table).get(bucketFor(id, snapshot.buckets), id)
+    within(snapshot, () => table(snapshot.table).get(bucketFor(id, snapshot.buckets), id))
 
-  /** The conditions of a row, by the thresholds and the time of a run; undefined where it was not compared. */
-  async function conditionsOf(runId: string) {
-    const comparison = (await runs.run(runId))?.comparison
-    if (!comparison) return undefined
-    const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as unknown as Thresholds)
-    return (columns: Columns) =>
-      findConditions(columns, readState(columns, cutoffs)).map(({ name }) => name)
+  /** What is listed of a row; undefined where it does not pass. */
+  function listing(snapshot: Snapshot, { seenBefore, ...texts }: DeviceFilter) {
+    const conditionsOf = conditionsBy(snapshot)
+    if (texts.condition && !conditionsOf) throw notCompared(snapshot)
+    const times = seenBefore && { seenBefore: toTime(seenBefore, clock.now()) }
+    const wanted = Object.entries({ ...texts, ...times }) as [keyof DeviceFilter, string?][]
+    return ({ rowKey, columns }: Row) => {
+      const has = texts.condition && conditionsOf ? conditionsOf(columns) : []
+      const passes = ([name, text]: (typeof wanted)[number]) =>
+        text === undefined || tests[name](columns, text, has)
+      if (!wanted.every(passes)) return undefined
+      const values = listColumns.map((name) => [name, columns[name]?.toString() ?? null])
+      const avHealth: Record<string, string | null> = Object.fromEntries(values)
+      const { computerDnsName = null } = avHealth
+      return { machineId: idOf(rowKey), computerDnsName, avHealth }
+    }
   }
+
+  /** Looks devices up in a snapshot; null when no more may be read. */
+  const finder =
+    (snapshot: Snapshot, toListed: ReturnType<typeof listing>) =>
+    async (id: string, reads: ReadLimit) => {
+      if (!reads.take() && reads.scanned > 0) return null
+      const row = await snapshotRow(snapshot, id)
+      return row && toListed(row)
+    }
 
   return {
     /**
      * A page of devices in an honest order: `worst` follows the one condition of the filter, `name` its name, and `id`
      * reads the whole snapshot; nothing is sorted after it was cut.
      */
-    listDevices: (filter: DeviceFilter, sort: Sort, limit: number, after?: DevicePosition) =>
-      within(after?.[0], async (snapshot) => {
-        const { runId, buckets } = snapshot
-        const reads = createReadLimit(clock)
-        const names = filter.conditions ?? []
-        const conditions = sort === 'id' && names.length > 0 ? await conditionsOf(runId) : undefined
-        if (names.length > 0 && sort === 'id' && !conditions) throw conditionsUnknown(runId)
-        const toEntry = ({ rowKey, columns }: Row) => {
-          const has = conditions && new Set(conditions(columns))
-          const passes = isWanted(columns, filter) && names.every((one) => has?.has(one) ?? true)
-          return passes ? toDevice(idOf(rowKey), columns) : undefined
-        }
-        const options: ScanOptions<Device> = { limit, reads, toEntry }
-        const key = after?.[2] ?? ''
-        const page = async () => {
-          if (sort === 'name') return listByName(snapshot, filter, options, key)
-          if (sort === 'id') {
-            const [begin = '', id = ''] = key.split('|')
-            const ranges = bucketNames(buckets)
-              .filter((partitionKey) => partitionKey >= begin)
-              .map((partitionKey) => ({
-                ...{ partitionKey, select: kind.fleet.columns },
-                from: partitionKey === begin ? keyAfter(id) : undefined,
-              }))
-            return scanRanges(table(snapshot.table), ranges, options)
-          }
-          if ((snapshot.changes?.state ?? 'unknown') === 'unknown') throw conditionsUnknown(runId)
-          const ranges = conditionPartitions(names[0] ?? '', buckets).map((partitionKey) => ({
-            partitionKey,
-            from: keyAfter(key),
-          }))
-          return mergeRanges(table(tables.conditions(runId)), ranges, options)
-        }
-        const { found, last, isEnd } = await page()
-        const { partitionKey = '', rowKey = '' } = last ?? {}
-        const position = sort === 'id' ? `${partitionKey}|${rowKey}` : rowKey
-        const next: DevicePosition | null = isEnd || !last ? null : [runId, sort, position]
-        return { devices: found, snapshot: viewSnapshot(snapshot), scanned: reads.scanned, next }
-      }),
+    async list(filter: DeviceFilter, limit: number, sort?: Sort, after?: string[]) {
+      const orders = ordersBy(filter)
+      const [usual = 'id'] = orders
+      const order = sort ?? usual
+      const those = `${orders.join(' or ')} with this filter`
+      if (!orders.includes(order))
+        throw wrongQuery(
+          'sort',
+          `must be ${those}: worst needs one condition and no name, name needs a name`,
+        )
+      const [runId, sorted = order, key] = after ?? []
+      if (sorted !== order) throw wrongQuery('after', WRONG_CURSOR)
+      const snapshot = await open(runId, order)
+      const reads = createReadLimit(clock)
+      const source = sourcesIn(snapshot, filter, key)[order]()
+      const toListed = listing(snapshot, filter)
+      const find = finder(snapshot, toListed)
+      const toEntry = (row: Row) =>
+        order === 'name' ? find(idOf(row.rowKey), reads) : toListed(row)
+      const { found, next } = await within(snapshot, () =>
+        scanRanges(table(source.table), source.ranges, {
+          ...{ limit, reads, toEntry, isMerged: order === 'worst' },
+        }),
+      )
+      return {
+        devices: found,
+        snapshot: viewSnapshot(snapshot),
+        scanned: reads.scanned,
+        next: next && [
+          ...[snapshot.runId, order],
+          order === 'id' ? `${next.partitionKey}|${next.rowKey}` : next.rowKey,
+        ],
+      }
+    },
 
-    /** The devices with these ids that the current snapshot holds and that pass; `read`: how many were looked up. */
-    devicesById: (ids: readonly string[], filter: DeviceFilter, reads: ReadLimit) =>
-      within(undefined, async (snapshot) => {
-        const rows = await Promise.all(
-          ids.flatMap((id) => (reads.take() ? [snapshotRow(snapshot, id)] : [])),
-        )
-        const found = rows.flatMap((row) =>
-          row && isWanted(row.columns, filter) ? [toDevice(row.rowKey, row.columns)] : [],
-        )
-        const devices = new Map(found.map((device) => [device.machineId, device]))
-        return { devices, snapshot: viewSnapshot(snapshot), read: rows.length }
-      }),
+    /** For lists whose order is not that of a snapshot: finds the devices of one that pass. */
+    async openFinder(filter: DeviceFilter, runId?: string) {
+      const snapshot = await open(runId)
+      return { snapshot: viewSnapshot(snapshot), find: finder(snapshot, listing(snapshot, filter)) }
+    },
 
     /** Everything that is stored of one device. */
-    async showDevice(id: string) {
+    async show(id: string) {
+      const current = await runs.current()
+      const none = { snapshot: null, device: null, conditions: null }
+      const unknown = { ...none, firstSeenAt: null, goneSince: null, lastChanges: [] }
+      if (!current) return { isKnown: false, avHealth: unknown }
       const devices = table(tables.devices)
-      const [current, state, changes] = await Promise.all([
-        runs.current(),
-        unlessNoTable(devices.get(partOf(id), id)),
-        unlessNoTable(devices.page(historyRange(id), { limit: 20 })),
-      ])
-      const [row, conditions] = await Promise.all([
-        current && unlessNoTable(snapshotRow(current, id)),
-        current && conditionsOf(current.runId),
+      const [row, state, { rows }] = await Promise.all([
+        snapshotRow(current, id),
+        devices.get(partOf(id), id),
+        devices.page(historyRange(id), { limit: 20 }),
       ])
       const known = state && stateRow.tryRead(state.columns)
-      const isSeen = (runId: string | null) => current && isVisible(runId ?? '', current)
-      const { other, ...columns } = row?.columns ?? {}
-      const history = (changes?.rows ?? []).flatMap((one) =>
-        current ? (toHistory(one, current) ?? []) : [],
-      )
-      const device = row && {
-        ...columns,
-        ...(other !== undefined && { other: JSON.parse(String(other)) }),
-      }
+      const isSeen = (runId: string | null) => isVisible(runId ?? '', current)
+      const lastChanges = rows.flatMap((one) => toHistory(one, current) ?? []).slice(0, 10)
       const avHealth = {
-        snapshot: current ? viewSnapshot(current) : null,
-        device: device ?? null,
-        conditions: (row && conditions?.(row.columns)) ?? null,
+        snapshot: viewSnapshot(current),
+        device: row ? viewDevice(row) : null,
+        conditions: (row && conditionsBy(current)?.(row.columns)) ?? null,
         firstSeenAt: known && isSeen(known.firstRun) ? known.firstSeenAt : null,
         goneSince: !row && known && isSeen(known.goneRun) ? known.goneSince : null,
-        lastChanges: history.slice(0, 10),
+        lastChanges,
       }
-      return { isKnown: row !== undefined || history.length > 0, avHealth }
+      return { isKnown: row !== undefined || lastChanges.length > 0, avHealth }
     },
   }
 
-  /** Each hit is checked against the snapshot: names of devices that went are stored for a while. */
-  async function listByName(
-    snapshot: Snapshot,
-    { name = '' }: DeviceFilter,
-    { limit, reads, toEntry }: ScanOptions<Device>,
-    after: string,
-  ) {
-    const isPrefix = name.endsWith('*')
-    const { partitionKey, rowKey } = nameKey(isPrefix ? name.slice(0, -1) : name, '')
-    // The key is `<name>|<id>`.
-    const text = rowKey.slice(0, -1)
-    const [first, before] = isPrefix ? [text, `${text}\uffff`] : [rowKey, `${text}}`]
-    const query = { partitionKey, from: keyAfter(after) ?? first, before }
-    const scan = { found: [] as Device[], last: undefined as Key | undefined, isEnd: false }
-    const names = table(tables.names)
-    for (let next: string | undefined; ; ) {
-      if (!reads.take()) return scan
-      const page = await unlessNoTable(
-        names.page(query, { next, limit: Math.min(limit + 1, 1000) }),
-      )
-      for (let at = 0; at < (page?.rows.length ?? 0); at += AT_ONCE) {
-        const hits = page?.rows.slice(at, at + AT_ONCE) ?? []
-        const rows = hits.map(({ rowKey }) =>
-          reads.take() ? snapshotRow(snapshot, idOf(rowKey)) : undefined,
-        )
-        for (const [index, hit] of hits.entries()) {
-          if (scan.found.length === limit) return scan
-          if (!rows[index]) return scan
-          const row = await rows[index]
-          scan.last = hit
-          reads.scanned += 1
-          const device = row && toEntry(row)
-          if (device) scan.found.push(device)
-        }
-      }
-      next = page?.next
-      if (next === undefined) return { ...scan, isEnd: true }
+  /** What each order reads, after a key. */
+  function sourcesIn(snapshot: Snapshot, { condition = '', name = '' }: DeviceFilter, after = '') {
+    const { runId, buckets, changes } = snapshot
+    const from = after === '' ? undefined : `${after}!`
+    const requireIndex = () => {
+      if ((changes?.state ?? 'unknown') === 'unknown') throw notCompared(snapshot)
+    }
+    return {
+      id() {
+        const [begin = '', id = ''] = after.split('|')
+        const ranges = bucketNames(buckets)
+          .filter((partitionKey) => partitionKey >= begin)
+          .map((partitionKey) => ({
+            ...{ partitionKey, select: kind.fleet.columns },
+            from: partitionKey === begin && id !== '' ? `${id}!` : undefined,
+          }))
+        return { table: snapshot.table, ranges }
+      },
+      worst() {
+        requireIndex()
+        const partitions = conditionPartitions(condition, buckets)
+        const ranges = partitions.map((partitionKey) => ({ partitionKey, from }))
+        return { table: tables.conditions(runId), ranges }
+      },
+      name() {
+        requireIndex()
+        const isPrefix = name.endsWith('*')
+        const { partitionKey, rowKey } = nameKey(isPrefix ? name.slice(0, -1) : name, '')
+        // The key is `<name>|<id>`.
+        const text = rowKey.slice(0, -1)
+        const [first, before] = isPrefix ? [text, `${text}\uffff`] : [rowKey, `${text}}`]
+        return { table: tables.names, ranges: [{ partitionKey, from: from ?? first, before }] }
+      },
     }
   }
 }
 
-const AT_ONCE = 8
-
-/** The lowest key after one; undefined for the begin. */
-const keyAfter = (key: string) => (key === '' ? undefined : `${key}!`)
-
 /** The id at the end of `<rank>|<id>` and `<name>|<id>`, or alone. */
 const idOf = (rowKey: string) => rowKey.slice(rowKey.lastIndexOf('|') + 1)
 
-const isText = (value: unknown, wanted: string | undefined) =>
-  wanted === undefined || String(value ?? '').toLowerCase() === wanted.toLowerCase()
+/** The conditions of a row, by the thresholds and the time of its snapshot; undefined where that was not compared. */
+function conditionsBy({ comparison }: Pick<Run, 'comparison'>) {
+  if (!comparison) return undefined
+  const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as unknown as Thresholds)
+  return (columns: Columns) =>
+    findConditions(columns, readState(columns, cutoffs)).map(({ name }) => name)
+}
 
-/** Whether a row passes a filter, conditions aside. */
-export function isWanted(columns: Columns, filter: Omit<DeviceFilter, 'conditions'>): boolean {
-  const { mode, group, os, name, seenBefore } = filter
-  const { lastSeenTime, computerDnsName = '' } = columns
-  const host = String(computerDnsName).toLowerCase()
-  const wanted = name?.toLowerCase()
-  const isName = wanted?.endsWith('*') ? host.startsWith(wanted.slice(0, -1)) : host === wanted
-  return (
-    isText(columns.avModeName ?? 'unknown', mode) &&
-    (isText(columns.rbacGroupName, group) || isText(columns.rbacGroupId, group)) &&
-    (isText(columns.osPlatform, os) || isText(osKind(String(columns.osPlatform)), os)) &&
-    (wanted === undefined || isName) &&
-    // A device that was never seen passes no filter by time.
-    (seenBefore === undefined || Date.parse(String(lastSeenTime ?? '')) < Date.parse(seenBefore))
-  )
+/** A row without the marks of its import. */
+function viewDevice({ rowKey, columns }: Row) {
+  const members = allColumns.flatMap(({ name }) => {
+    const value = columns[name]
+    if (value === undefined) return []
+    return [[name, name === 'other' ? JSON.parse(String(value)) : value]]
+  })
+  return { machineId: rowKey, ...Object.fromEntries(members) }
 }
 
 const snapshotGone = (runId: string) =>
@@ -272,15 +271,15 @@ const snapshotGone = (runId: string) =>
     status: 410,
     problem: 'cursor-expired',
     title: 'The snapshot of this list is no longer stored',
-    detail: `The list began in snapshot ${runId}, which was dropped.`,
+    detail: `The list began in snapshot ${runId}, whose rows or names were dropped.`,
     fix: 'Begin the list again without `after`: it reads the current snapshot.',
   })
 
-const conditionsUnknown = (runId: string) =>
+const notCompared = ({ runId }: Snapshot) =>
   new RequestError({
     status: 409,
     problem: 'conditions-unknown',
-    title: 'The conditions of this snapshot are not known',
+    title: 'The conditions and names of this snapshot are not known',
     detail: `Snapshot ${runId} was published without a comparison.`,
-    fix: 'Wait for the next export, or filter by `mode` or `seenBefore`.',
+    fix: 'Wait for the next export, or use sort=id, which reads the whole snapshot.',
   })

@@ -17,7 +17,7 @@ import {
 } from './fields.ts'
 
 /** Device ids that can be row keys. */
-const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
+export const DEVICE_ID = /^[0-9A-Za-z._-]{1,128}$/
 
 /** Most characters of the JSON in `other`. */
 const MAX_OTHER = 30_000

@@ -1,9 +1,12 @@
 import { z } from 'zod'
 import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
+import { wordsFilter } from '../platform/forms.ts'
 import { momentSchema, timeSchema, toTime } from '../platform/request.ts'
 import { defineRoute } from '../platform/route.ts'
+import { conditionNames } from './conditions.ts'
 import { AV_HEALTH } from './export.ts'
 import { changePosition, createHistory, dimensions } from './history.ts'
+import { DEVICE_ID } from './record.ts'
 import { transitionKinds } from './transitions.ts'
 
 const route = defineRoute<ExportDeps>()
@@ -11,15 +14,14 @@ const nullable = z.string().nullable()
 const values = z.record(z.string(), z.unknown())
 const numbers = z.record(z.string(), z.int())
 
-const kindFilter = z
-  .string()
-  .max(600)
-  .refine(
-    (sent) => sent.split(',').every((kind) => transitionKinds.some((one) => one === kind)),
-    `must be of ${transitionKinds.join(', ')}, separated by commas`,
-  )
-  .optional()
-  .describe('One or several, with commas.')
+/** What changed on a device between two snapshots. */
+const changeSchema = z.strictObject({
+  at: z.string(),
+  runId: z.string(),
+  kind: z.string(),
+  from: values,
+  to: values,
+})
 
 const listChanges = route({
   name: 'list-av-health-changes',
@@ -32,21 +34,13 @@ const listChanges = route({
       .optional()
       .describe('Snapshots generated at this time or later, or so long ago: `1d`. Default: all.'),
     until: momentSchema.optional().describe('Snapshots generated before this time.'),
-    kind: kindFilter,
+    kind: wordsFilter(transitionKinds).describe('One or several, with commas.'),
   }),
   answers: { 200: { description: 'A page; one that is empty may have a `next`.' } },
   list: {
     name: 'av-health-changes',
     member: 'changes',
-    of: z.strictObject({
-      at: z.string(),
-      runId: z.string(),
-      machineId: z.string(),
-      computerDnsName: nullable,
-      kind: z.string(),
-      from: values,
-      to: values,
-    }),
+    of: changeSchema.extend({ machineId: z.string(), computerDnsName: nullable }),
     position: changePosition,
     more: {
       isKnown: z.boolean().describe('False when no snapshot of this time was compared.'),
@@ -65,6 +59,48 @@ const listChanges = route({
   },
 })
 
+const snapshotSchema = z.strictObject({ runId: z.string(), generatedTime: nullable })
+
+/** What is stored of one device. */
+export const avHealthSchema = z.strictObject({
+  snapshot: snapshotSchema.nullable().describe('Null before the first snapshot.'),
+  device: values
+    .nullable()
+    .describe('The columns of the snapshot row; null when the snapshot does not hold it.'),
+  conditions: z.array(z.enum(conditionNames)).nullable(),
+  firstSeenAt: nullable,
+  goneSince: nullable,
+  lastChanges: z.array(changeSchema),
+})
+
+export const machineIdSchema = z
+  .string()
+  .regex(DEVICE_ID, 'must be 1 to 128 letters, digits, dots, dashes or underscores')
+  .toLowerCase()
+
+const listHistory = route({
+  name: 'list-device-history',
+  method: 'GET',
+  path: 'devices/{machineId}/history',
+  summary: 'What changed on a device between snapshots, newest first',
+  mcp: 'What changed on one device between snapshots. It does not hold what changed and changed back in between.',
+  params: z.strictObject({ machineId: machineIdSchema }),
+  answers: { 200: { description: 'A page of changes.' } },
+  list: {
+    name: 'device-history',
+    member: 'history',
+    owner: 'machineId',
+    of: changeSchema,
+    position: z.string().max(300),
+    more: { scanned: z.int() },
+    csv: ['at', 'kind', 'from', 'to', 'runId'],
+  },
+  handle: async ({ params: { machineId }, query: { limit, after } }, { engine }) => ({
+    status: 200,
+    body: await createHistory(engine).listHistory(machineId, limit, after),
+  }),
+})
+
 const showSummary = route({
   name: 'show-av-health-summary',
   mcp: 'Devices of a snapshot by mode, versions, scan results and more. Null means not counted, not zero; it does not name devices.',
@@ -77,7 +113,7 @@ const showSummary = route({
     200: {
       description: 'The numbers.',
       body: z.strictObject({
-        snapshot: z.strictObject({ runId: z.string(), generatedTime: nullable }),
+        snapshot: snapshotSchema,
         devices: z.int(),
         changes: z.looseObject({ state: z.string(), counts: numbers }).nullable(),
         counts: z
@@ -137,6 +173,7 @@ const showTrend = route({
 export const avHealthRoutes = [
   ...createExportRoutes(AV_HEALTH),
   listChanges,
+  listHistory,
   showSummary,
   showTrend,
 ]

@@ -10,8 +10,14 @@ import { isTerminal, type Resource, type SeenItem } from './resource.ts'
 
 const text = z.string().nullable()
 const since = { since: text, actionId: z.string() }
-const isolationStates = ['isolated', 'selective', 'released'] as const
+export const isolationStates = ['isolated', 'selective', 'released'] as const
 const codeStates = ['restricted', 'unrestricted'] as const
+
+/** An event about an action of a device; `action` is its type. */
+export const actionEventSchema = z.strictObject({
+  ...{ sequence: z.string(), time: z.string(), type: z.string() },
+  ...{ actionId: z.string(), action: text, state: text },
+})
 
 /** What the machine actions say of a device. Null is unknown: no kept action says it. */
 const standingSchema = z.object({
@@ -24,12 +30,14 @@ const standingSchema = z.object({
   pending: z.array(z.object({ type: text, requestor: text, ...since })).default([]),
   /** Whether there were more than 20: some may be missing. */
   pendingCut: z.boolean().default(false),
+  /** The last events about its actions, newest first. */
+  lastEvents: z.array(actionEventSchema).default([]),
 })
 
 export type Standing = z.output<typeof standingSchema>
 type Slot = 'isolation' | 'codeExecution' | 'lastScan' | 'lastPackage'
 
-const noStanding: Standing = {
+export const noStanding: Standing = {
   computerDnsName: null,
   isolation: null,
   codeExecution: null,
@@ -37,20 +45,12 @@ const noStanding: Standing = {
   lastPackage: null,
   pending: [],
   pendingCut: false,
+  lastEvents: [],
 }
 
-/** One machine action as an event or a list has it. */
-interface Action {
-  id: string
-  machineId: string
-  isOpen: boolean
-  isDone: boolean
-  type: string | null
-  scope: string | null
-  requestor: string | null
-  computerDnsName: string | null
-  createdAt: string | null
-  updatedAt: string | null
+/** One machine action, and the event that says so; what the first poll finds has none. */
+type Action = NonNullable<ReturnType<typeof toAction>> & {
+  event?: z.output<typeof actionEventSchema>
 }
 
 const cutText = (longest: number) =>
@@ -76,7 +76,7 @@ function toAction(
   id: string,
   state: string | null,
   fields: Record<string, unknown>,
-): Action | undefined {
+) {
   const { data } = actionFields.safeParse(fields)
   if (!data) return undefined
   const isOpen = state !== null && !isTerminal(resource, state)
@@ -84,8 +84,13 @@ function toAction(
 }
 
 /** An item that is gone has no state any more. */
-const fromEvent = (resource: Resource, { data }: Pick<CloudEvent, 'data'>) =>
-  toAction(resource, String(data.id), data.to === null ? null : String(data.to), data)
+function fromEvent(resource: Resource, { data, sequence, time, type }: CloudEvent) {
+  const [actionId, state] = [String(data.id), data.to === null ? null : String(data.to)]
+  const action = toAction(resource, actionId, state, data)
+  return (
+    action && { ...action, event: { sequence, time, type, actionId, action: action.type, state } }
+  )
+}
 
 /** What an action that succeeded sets. */
 const slots: Record<string, (action: Action) => { slot: Slot; value: object }> = {
@@ -101,6 +106,7 @@ const slots: Record<string, (action: Action) => { slot: Slot; value: object }> =
 }
 
 const MAX_PENDING = 20
+const MAX_EVENTS = 10
 
 /** The standing after an action was seen. Of two actions in conflict the one that ended last counts. Pure. */
 export function fold(before: Standing, action: Action): Standing {
@@ -112,6 +118,10 @@ export function fold(before: Standing, action: Action): Standing {
     computerDnsName: computerDnsName ?? before.computerDnsName,
     pending: isOpen ? [...others, opened].slice(-MAX_PENDING) : others,
     pendingCut: before.pendingCut || (isOpen && others.length >= MAX_PENDING),
+    lastEvents: [...(action.event ? [action.event] : []), ...before.lastEvents].slice(
+      0,
+      MAX_EVENTS,
+    ),
   }
   const set = Object.hasOwn(slots, type ?? '') ? slots[type ?? '']?.(action) : undefined
   if (!set) return after

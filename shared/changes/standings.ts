@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import type { Feed } from '../events/feed/feed.ts'
-import { type ReadLimit, scanRanges } from '../platform/ordered-reads.ts'
+import { textFilter, wordsFilter } from '../platform/forms.ts'
+import { type ScanOptions, scanRanges } from '../platform/ordered-reads.ts'
+import type { Row } from '../platform/table.ts'
 import { readReport } from './poll-state.ts'
 import type { Resource } from './resource.ts'
-import { type Standing, toStanding } from './standing.ts'
+import { isolationStates, noStanding, type Standing, toStanding } from './standing.ts'
 
 const text = z.string().nullable()
 const since = { since: text, actionId: text }
@@ -11,7 +13,7 @@ const since = { since: text, actionId: text }
 /** The standing of a device in answers. Unknown: no kept action says it. */
 export const standingSchema = z.strictObject({
   isolation: z.strictObject({
-    state: z.enum(['isolated', 'selective', 'released', 'unknown']),
+    state: z.enum([...isolationStates, 'unknown']),
     ...since,
   }),
   codeExecution: z.strictObject({
@@ -20,29 +22,43 @@ export const standingSchema = z.strictObject({
   }),
   lastScan: z.strictObject({ scope: text, ...since }).nullable(),
   lastPackage: z.strictObject(since).nullable(),
-  pending: z.array(z.strictObject({ type: text, requestor: text, ...since })),
+  pending: z.array(
+    z.strictObject({ type: text, requestor: text, ...since, duplicateOf: z.array(text) }),
+  ),
   pendingCut: z.boolean().describe('Whether open actions beyond 20 are left out.'),
 })
 
+/** The ids of the other open actions of the same type. */
+export const duplicatesIn = (pending: Standing['pending'], type: unknown, id: string) =>
+  pending.flatMap((one) =>
+    one.type !== null && one.type === type && one.actionId !== id ? one.actionId : [],
+  )
+
 const unknown = { state: 'unknown' as const, since: null, actionId: null }
 
-function viewStanding(standing: Standing | undefined): z.output<typeof standingSchema> {
-  const { isolation, codeExecution, lastScan, lastPackage, pending, pendingCut } = standing ?? {}
-  return {
+function toHeld(machineId: string, known: Standing = noStanding) {
+  const { computerDnsName, isolation, codeExecution, pending, lastEvents: _, ...rest } = known
+  const standing: z.output<typeof standingSchema> = {
     isolation: isolation ?? unknown,
     codeExecution: codeExecution ?? unknown,
-    lastScan: lastScan ?? null,
-    lastPackage: lastPackage ?? null,
-    pending: pending ?? [],
-    pendingCut: pendingCut ?? false,
+    pending: pending.map((one) => ({
+      ...one,
+      duplicateOf: duplicatesIn(pending, one.type, one.actionId),
+    })),
+    ...rest,
   }
+  return { machineId, computerDnsName, standing }
 }
 
-export interface StandingFilter {
-  /** States of the isolation. */
-  isolation?: readonly string[]
-  /** The type of an open action, or `any`. */
-  pendingAction?: string
+/** The filters of a list by what holds. */
+export const standingFilters = {
+  isolation: wordsFilter(isolationStates).describe('One state, or several with commas.'),
+  pendingAction: textFilter.describe('The type of an open machine action, or `any`.'),
+}
+type StandingFilter = { [Name in keyof typeof standingFilters]?: string }
+
+type ListOptions<T> = Pick<ScanOptions<T>, 'limit' | 'reads'> & {
+  toEntry(held: ReturnType<typeof toHeld>): Promise<T | undefined | null>
 }
 
 /** Reads the projection that `standing.ts` writes. */
@@ -61,61 +77,58 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
   return {
     async show(machineId: string) {
       const [at, columns] = await Promise.all([asOf(), feed.row(stream, `device|${machineId}`)])
-      const standing = columns && toStanding(columns)
-      return {
-        isKnown: standing !== undefined,
-        computerDnsName: standing?.computerDnsName ?? null,
-        standing: { asOf: at, ...viewStanding(standing) },
-      }
+      const stored = columns && toStanding(columns)
+      const { standing, ...held } = toHeld(machineId, stored)
+      const { lastEvents } = stored ?? noStanding
+      const isKnown = stored !== undefined
+      return { ...held, isKnown, standing: { asOf: at, ...standing }, lastEvents }
     },
 
     /** The devices that pass, by id; those that hold something are few rows. */
-    async list(filter: StandingFilter, limit: number, reads: ReadLimit, after?: string) {
-      const { isolation, pendingAction } = filter
+    async list<T>(
+      { isolation, pendingAction }: StandingFilter,
+      { limit, reads, toEntry }: ListOptions<T>,
+      after = '',
+    ) {
       const type = pendingAction?.toLowerCase()
       const isWanted = (standing: Standing) =>
-        (!isolation || isolation.includes(standing.isolation?.state ?? 'unknown')) &&
+        (!isolation || isolation.split(',').includes(standing.isolation?.state ?? 'unknown')) &&
         (!type ||
           standing.pending.some((one) => type === 'any' || one.type?.toLowerCase() === type))
       const kind = isolation?.includes('released') && !pendingAction ? 'device' : 'held'
-      const from = after === undefined ? `${kind}|` : `${kind}|${after}!`
+      const from = `${kind}|${after && `${after}!`}`
       const range = { partitionKey: stream, from, before: `${kind}}` }
-      const [at, scan] = await Promise.all([
+      const [at, { found, next }] = await Promise.all([
         asOf(),
         scanRanges(feed.rowsTable, [range], {
           limit,
           reads,
           toEntry({ rowKey, columns }) {
             const standing = toStanding(columns)
-            if (!standing || !isWanted(standing)) return undefined
-            const machineId = rowKey.slice(kind.length + 1)
-            const { computerDnsName } = standing
-            return { machineId, computerDnsName, standing: viewStanding(standing) }
+            return standing && isWanted(standing)
+              ? toEntry(toHeld(rowKey.slice(kind.length + 1), standing))
+              : undefined
           },
         }),
       ])
-      const next = scan.isEnd ? null : (scan.last?.rowKey.slice(kind.length + 1) ?? null)
-      return { asOf: at, devices: scan.found, next }
+      return { asOf: at, devices: found, next: next?.rowKey.slice(kind.length + 1) ?? null }
     },
 
     /** How many devices hold what; null when there are too many to count. */
     async counts() {
       const counts = { isolated: 0, selective: 0, restricted: 0, pending: 0 }
-      let next: string | undefined
-      for (let page = 0; page < MAX_COUNTED_PAGES; page++) {
-        const range = { partitionKey: stream, from: 'held|', before: 'held}' }
-        const answer = await feed.rowsTable.page(range, { next })
-        for (const { columns } of answer.rows) {
-          const { isolation, codeExecution, pending = [] } = toStanding(columns) ?? {}
-          if (isolation?.state === 'isolated') counts.isolated += 1
-          if (isolation?.state === 'selective') counts.selective += 1
-          if (codeExecution?.state === 'restricted') counts.restricted += 1
-          if (pending.length > 0) counts.pending += 1
-        }
-        next = answer.next
-        if (next === undefined) return { asOf: await asOf(), counts }
+      let pages = 0
+      const reads = { scanned: 0, take: () => pages++ < MAX_COUNTED_PAGES }
+      const toEntry = ({ columns }: Row) => {
+        const { isolation, codeExecution, pending = [] } = toStanding(columns) ?? {}
+        if (isolation && isolation.state !== 'released') counts[isolation.state] += 1
+        if (codeExecution?.state === 'restricted') counts.restricted += 1
+        if (pending.length > 0) counts.pending += 1
+        return undefined
       }
-      return { asOf: await asOf(), counts: null }
+      const range = { partitionKey: stream, from: 'held|', before: 'held}' }
+      const { next } = await scanRanges(feed.rowsTable, [range], { limit: 1, reads, toEntry })
+      return { asOf: await asOf(), counts: next ? null : counts }
     },
   }
 }

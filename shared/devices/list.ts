@@ -1,42 +1,81 @@
 import { z } from 'zod'
-import { createReadLimit } from '../platform/ordered-reads.ts'
-import { invalidRequest, momentSchema, plainText, toTime } from '../platform/request.ts'
-import {
-  type DeviceCatalog,
-  type DeviceDeps,
-  deviceRoute,
-  type FleetFilter,
-  type FleetPosition,
-  type Listed,
-  machineId,
-  nullable,
-  snapshotSchema,
-} from './deps.ts'
+import { createReadLimit, type ReadLimit } from '../platform/ordered-reads.ts'
+import { WRONG_CURSOR } from '../platform/paging.ts'
+import { wrongQuery } from '../platform/request.ts'
+import { defineRoute } from '../platform/route.ts'
+import type { Clock } from '../platform/time.ts'
 
-const sorts = ['id', 'worst', 'name'] as const
-const isolations = ['isolated', 'selective', 'released'] as const
-const text = plainText(300).min(1).optional()
+export type Values = Record<string, unknown>
 
-/** One or several words with commas, as the text that was sent. */
-const wordsOf = (words: readonly string[]) =>
-  z
-    .string()
-    .max(300)
-    .refine(
-      (sent) => sent.split(',').every((word) => words.includes(word)),
-      `must be of ${words.join(', ')}, separated by commas`,
-    )
-    .optional()
+type Position = string[]
+
+/** The snapshots of the fleet, as the app hands them over. */
+interface FleetReader {
+  list(
+    filter: Values,
+    limit: number,
+    sort?: string,
+    after?: Position,
+  ): Promise<{
+    devices: Values[]
+    next: Position | null
+  }>
+  /** The device of an id in one snapshot: undefined when it does not pass, null when no more may be read. */
+  openFinder(
+    filter: Values,
+    runId?: string,
+  ): Promise<{
+    snapshot: { runId: string }
+    find(machineId: string, reads: ReadLimit): Promise<Values | undefined | null>
+  }>
+  show(machineId: string): Promise<{ isKnown: boolean; avHealth: Values }>
+}
+
+type Held = { machineId: string; computerDnsName: string | null; standing: Values }
+type Shown = Held & { isKnown: boolean; lastEvents: Values[] }
+
+/** What the machine actions say of devices, as the app hands it over. */
+interface StandingReader {
+  show(machineId: string): Promise<Shown>
+  list<T>(
+    filter: Values,
+    page: {
+      limit: number
+      reads: ReadLimit
+      /** Undefined leaves a device out, null ends the page before it. */
+      toEntry(held: Held): Promise<T | undefined | null>
+    },
+    after?: string,
+  ): Promise<{ asOf: string | null; devices: T[]; next: string | null }>
+}
+
+export interface DeviceDeps {
+  fleet(): Promise<FleetReader>
+  standings(): Promise<StandingReader>
+  knownScans(name: string): Promise<Values>
+  clock: Pick<Clock, 'now'>
+}
+
+/** The words and shapes of the domains. */
+export interface DeviceCatalog {
+  /** Of both domains. */
+  filters: z.ZodRawShape
+  sorts: readonly string[]
+  machineId: z.ZodType<string>
+  listed: z.ZodObject
+  standing: z.ZodObject
+  avHealth: z.ZodObject
+  lastEvent: z.ZodObject
+  knownScans: z.ZodObject
+}
+
+export const deviceRoute = defineRoute<DeviceDeps>()
+
+export const nullable = z.string().nullable()
 
 /** The list of devices, with the words of the domains. */
-export function createListDevices({
-  conditions,
-  modes,
-  columns,
-  standing,
-  position,
-}: DeviceCatalog) {
-  const listed = z.strictObject(Object.fromEntries(columns.map((name) => [name, nullable])))
+export function createListDevices(catalog: DeviceCatalog) {
+  const { filters, sorts, listed, standing, avHealth } = catalog
   const entry = z.strictObject({
     machineId: z.string(),
     computerDnsName: nullable,
@@ -47,10 +86,10 @@ export function createListDevices({
       .nullable()
       .describe('Only in a list by `isolation` or `pendingAction`; else it was not read.'),
   })
+  const values = Object.keys(listed.shape).filter((name) => name !== 'computerDnsName')
   const held = ['isolation', 'codeExecution'].flatMap((what) =>
     ['state', 'since', 'actionId'].map((name) => `standing.${what}.${name}`),
   )
-  const values = columns.filter((name) => name !== 'computerDnsName')
   const csv = [
     ...['machineId', 'computerDnsName', ...values.map((name) => `avHealth.${name}`)],
     ...[...held, 'standing.pending'],
@@ -62,121 +101,46 @@ export function createListDevices({
     path: 'devices',
     summary: 'Devices by condition, name, group and more, or by what holds on them now',
     mcp: 'Devices by condition, name, group, system, or by what holds on them now. An empty page with a next is not the end.',
-    query: z.strictObject({
-      condition: wordsOf(conditions).describe(
-        'One condition, or several with commas: all of them.',
-      ),
-      mode: z.enum(modes).optional(),
-      group: text.describe('The name or the id of the device group.'),
-      os: text.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
-      name: text.describe('The name, or its beginning (two characters or more) with `*`.'),
-      seenBefore: momentSchema.optional().describe('Last seen before this time, or so long ago.'),
-      isolation: wordsOf(isolations).describe('One state, or several with commas.'),
-      pendingAction: text.describe('The type of an open machine action, or `any`.'),
-      sort: z.enum(sorts).optional(),
-    }),
+    query: z.strictObject({ ...filters, sort: z.enum(sorts).optional() }),
     answers: { 200: { description: 'A page; one that is empty may have a `next`.' } },
     list: {
       name: 'devices',
       of: entry,
-      position: z.union([position, z.tuple([z.literal('held'), machineId])]),
+      // A snapshot (or none), an order, and a key.
+      position: z.array(z.string().max(1200)).length(3),
       more: {
-        snapshot: snapshotSchema,
+        snapshot: avHealth.shape.snapshot,
         asOf: nullable.describe('Until when machine actions are folded in; null where not read.'),
         scanned: z.int().describe('Rows that were read for this page.'),
       },
       csv,
     },
     async handle({ query: { limit, after, ...query } }, deps) {
-      const { condition, isolation, pendingAction, seenBefore, sort, ...texts } = query
-      const filter: FleetFilter = {
-        ...texts,
-        conditions: condition?.split(','),
-        seenBefore: seenBefore && toTime(seenBefore, deps.clock.now()),
+      const texts = query as Record<string, string | undefined>
+      const { sort, isolation, pendingAction, ...filter } = texts
+      const [runId, order, key] = after ?? []
+      if (isolation === undefined && pendingAction === undefined) {
+        const page = await (await deps.fleet()).list(filter, limit, sort, after)
+        const devices = page.devices.map((one) => ({ ...one, standing: null }))
+        return { status: 200, body: { ...page, devices, asOf: null } }
       }
-      checkName(filter.name)
-      if (isolation !== undefined || pendingAction !== undefined) {
-        checkSort(sort ?? 'id', ['id'])
-        if (filter.conditions || (after && after[0] !== 'held'))
-          throw invalidRequest([
-            filter.conditions
-              ? {
-                  path: 'query.condition',
-                  message: 'cannot be used with isolation or pendingAction',
-                }
-              : { path: 'query.after', message: 'is not a "next" of this list' },
-          ])
-        const held = { isolation: isolation?.split(','), pendingAction }
-        return { status: 200, body: await listHeld(deps, held, filter, limit, after?.[1]) }
+      if (sort && sort !== 'id')
+        throw wrongQuery('sort', 'must be id with isolation or pendingAction')
+      if (order && order !== 'held') throw wrongQuery('after', WRONG_CURSOR)
+      const isJoined = Object.values(filter).some((value) => value !== undefined)
+      const joined = isJoined && (await (await deps.fleet()).openFinder(filter, runId || undefined))
+      const reads = createReadLimit(deps.clock)
+      const toEntry = async (one: Held) => {
+        if (!joined) return { ...one, avHealth: null }
+        const found = await joined.find(one.machineId, reads)
+        return found && { ...one, ...found }
       }
-      const allowed = allowedSorts(filter)
-      const wanted = sort ?? allowed.at(-1) ?? 'id'
-      checkSort(wanted, allowed)
-      if (after && after[1] !== wanted)
-        throw invalidRequest([{ path: 'query.after', message: 'is not a "next" of this list' }])
-      const fleet = await deps.fleet()
-      const from = after as FleetPosition | undefined
-      const { devices, ...rest } = await fleet.listDevices(filter, wanted, limit, from)
-      const entries = devices.map((device) => ({ ...withValues(device), standing: null }))
-      return { status: 200, body: { devices: entries, ...rest, asOf: null } }
+      const holding = { isolation, pendingAction }
+      const standings = await deps.standings()
+      const { next, ...page } = await standings.list(holding, { limit, reads, toEntry }, key)
+      const { snapshot } = joined || { snapshot: null }
+      const end = next === null ? null : [snapshot?.runId ?? '', 'held', next]
+      return { status: 200, body: { ...page, snapshot, scanned: reads.scanned, next: end } }
     },
   })
-}
-
-/** A list by what holds now. It reads the snapshot only where a filter needs it. */
-async function listHeld(
-  deps: DeviceDeps,
-  held: { isolation?: readonly string[]; pendingAction?: string },
-  filter: FleetFilter,
-  limit: number,
-  after: string | undefined,
-) {
-  const reads = createReadLimit(deps.clock)
-  const standings = await deps.standings()
-  const isJoined = Object.values(filter).some((value) => value !== undefined)
-  // A join reads one row for each device.
-  const size = isJoined ? Math.min(limit, 15) : limit
-  const page = await standings.list(held, size, reads, after)
-  const toNext = (id: string | null | undefined) => (id ? (['held', id] as ['held', string]) : null)
-  if (!isJoined) {
-    const { asOf, devices, next } = page
-    const entries = devices.map((device) => ({ ...device, avHealth: null }))
-    return { devices: entries, snapshot: null, asOf, scanned: reads.scanned, next: toNext(next) }
-  }
-  const ids = page.devices.map(({ machineId }) => machineId)
-  const { devices, snapshot, read } = await (await deps.fleet()).devicesById(ids, filter, reads)
-  const entries = page.devices.flatMap((one) => {
-    const device = devices.get(one.machineId)
-    return device ? [{ ...withValues(device), standing: one.standing }] : []
-  })
-  const next = read < ids.length ? ids[read - 1] : page.next
-  const { asOf } = page
-  return { devices: entries, snapshot, asOf, scanned: reads.scanned, next: toNext(next) }
-}
-
-const withValues = ({ machineId, ...values }: Listed) => ({
-  machineId,
-  computerDnsName: (values.computerDnsName ?? null) as string | null,
-  avHealth: values,
-})
-
-/** The orders of a list with this filter, the usual one last. */
-function allowedSorts({ conditions, name }: FleetFilter): (typeof sorts)[number][] {
-  if (name !== undefined) return conditions?.length ? ['id'] : ['id', 'name']
-  return conditions?.length === 1 ? ['id', 'worst'] : ['id']
-}
-
-function checkSort(sort: string, allowed: readonly string[]) {
-  if (allowed.includes(sort)) return
-  const message = `must be ${allowed.join(' or ')} with this filter: worst needs one condition and no name, name needs a name`
-  throw invalidRequest([{ path: 'query.sort', message }])
-}
-
-function checkName(name: string | undefined) {
-  if (name === undefined) return
-  const begin = name.endsWith('*') ? name.slice(0, -1) : name
-  const path = 'query.name'
-  if (begin.includes('*')) throw invalidRequest([{ path, message: 'takes * only at its end' }])
-  if (name !== begin && [...begin].length < 2)
-    throw invalidRequest([{ path, message: 'needs two characters or more before *' }])
 }

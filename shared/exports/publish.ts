@@ -160,6 +160,7 @@ async function publishCompared(
     buckets,
     publishedAt: now,
     changes,
+    comparison,
     since: replaced?.since ?? now,
     hiddenRuns: await hiddenRuns(engine, run, replaced, changes),
   }

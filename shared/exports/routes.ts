@@ -193,18 +193,15 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     list: { name: 'snapshots', of: snapshotSchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after } }, { engine }) {
       const skippedRows: string[] = []
-      const current = await engine.runs.current()
+      const { runId: newest = '' } = (await engine.runs.current()) ?? {}
+      // One that is published in between is in the next list.
       const published = (await engine.runs.runs(10_000, after, skippedRows)).filter(
-        (run) => run.state === 'published' && run.snapshot,
+        ({ runId, state, snapshot }) => state === 'published' && snapshot && runId <= newest,
       )
       const { page, next } = cutPage(published, limit, ({ runId }) => runId)
-      const snapshots = page.map((run) => ({
-        runId: run.runId,
-        generatedTime: run.generatedTime,
-        method: run.method,
-        devices: run.written,
-        publishedAt: run.endedAt,
-        current: run.runId === current?.runId,
+      const snapshots = page.map(({ runId, generatedTime, method, ...run }) => ({
+        ...{ runId, generatedTime, method, devices: run.written, publishedAt: run.endedAt },
+        current: runId === newest,
         table: run.snapshot,
       }))
       return { status: 200, body: { snapshots, skippedRows, next } }

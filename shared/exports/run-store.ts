@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { deleteRows, type Operation, type Table } from '../platform/table.ts'
 import { createRecords, rowCodec, type Stored, tryTransact } from '../platform/table-record.ts'
+import { comparisonSchema } from './kind.ts'
 import type { RunRef } from './names.ts'
 import {
   changesSchema,
@@ -25,6 +26,7 @@ const storedCurrent = z.object({
   buckets: z.number(),
   publishedAt: z.string(),
   changes: changesSchema.nullable(),
+  comparison: comparisonSchema.nullable(),
   /** When the first snapshot of all was published. */
   since: z.string().default(''),
   /** Runs whose changes nobody may see, newest first: unknown ones, and those of runs that were not published. */

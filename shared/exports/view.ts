@@ -158,8 +158,12 @@ export async function reportExports(
 ): Promise<ExportsReport> {
   const { runs, clock } = engine
   const skippedRows: string[] = []
-  const [current, [last]] = [await runs.current(), await runs.runs(1, undefined, skippedRows)]
-  const run = last && (await viewRun(engine, last))
+  const [last] = await runs.runs(1, undefined, skippedRows)
+  const current = await runs.current()
+  // Published in between: an answer never shows the run before and after that.
+  const isMoved = last?.runId === current?.runId && last?.state !== 'published'
+  const newest = last && isMoved ? await runs.run(last.runId) : last
+  const run = newest && (await viewRun(engine, newest))
   const numbers = run && { devices: run.counts.written, rejected: run.counts.rejected }
   return {
     current: current ? viewCurrent(current, clock.now()) : null,

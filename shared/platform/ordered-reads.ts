@@ -14,110 +14,104 @@ export function createReadLimit(clock: Pick<Clock, 'now'>, maxRequests = MAX_REQ
   return {
     /** Rows that were looked at, whether they pass or not. */
     scanned: 0,
-    /** Whether one more request may be made; the first one always. */
-    take(): boolean {
-      if (requests > 0 && (requests >= maxRequests || clock.now().getTime() >= endMs)) return false
-      requests += 1
-      return true
-    },
+    /** Whether one more request may be made. */
+    take: (): boolean => requests++ < maxRequests && clock.now().getTime() < endMs,
   }
-}
-
-/** Rows that pass, and the key after which the list goes on; `rowKey` is empty for all rows of a partition. */
-export interface Scan<T> {
-  found: T[]
-  last: Key | undefined
-  isEnd: boolean
 }
 
 export interface ScanOptions<T> {
   limit: number
   reads: ReadLimit
-  /** The entry of a row; undefined for a row that does not pass. */
-  toEntry(row: Row): T | undefined
+  /** The entry of a row; undefined for a row that does not pass, null when it could not be read any more. */
+  toEntry(row: Row): T | undefined | null | Promise<T | undefined | null>
+  /** As one list in the order of row keys; else one range after the other. */
+  isMerged?: boolean
 }
 
 /** A range of one partition that is read page by page. */
 type Range = Query & { partitionKey: string }
 
-/** Ranges read at once. */
-const AT_ONCE = 4
-
-/** Reads ranges one after the other, and the first pages of a few at once. */
+/**
+ * Reads ranges until a page is full or its limit of reads is used up. Answers the entries and the key after which the
+ * list goes on, null at its end; `rowKey` is empty for all rows of a partition. Every page gets on, however slow it is.
+ */
 export async function scanRanges<T>(
   table: Pick<Table, 'page'>,
   ranges: Range[],
-  { limit, reads, toEntry }: ScanOptions<T>,
-): Promise<Scan<T>> {
-  const scan: Scan<T> = { found: [], last: undefined, isEnd: false }
-  const read = (query: Range, next?: string) =>
-    reads.take() ? table.page(query, { next, limit: 1000 }) : undefined
-  for (let done = 0, width = 1; done < ranges.length; width = AT_ONCE) {
-    const group = ranges.slice(done, done + width)
-    const pages = group.map((range) => read(range))
-    done += group.length
-    const first = await Promise.all(pages)
-    for (const [index, range] of group.entries()) {
-      for (let page = first[index]; ; ) {
-        if (!page) return scan
-        for (const row of page.rows) {
-          if (scan.found.length === limit) return scan
-          scan.last = row
-          reads.scanned += 1
-          const entry = toEntry(row)
-          if (entry !== undefined) scan.found.push(entry)
-        }
-        if (page.next === undefined) break
-        page = await read(range, page.next)
-      }
-      const following = ranges[ranges.indexOf(range) + 1]
-      if (following) scan.last = { partitionKey: following.partitionKey, rowKey: '' }
+  { limit, reads, toEntry, isMerged = false }: ScanOptions<T>,
+): Promise<{ found: T[]; next: Key | null }> {
+  const found: T[] = []
+  let last: Key | null = null
+  const take = () => reads.take() || last === null
+  const open = (range: Range) => rowsIn(table, range, isMerged ? limit + 1 : MAX_PAGE, take)
+  for await (const row of isMerged ? mergeByKey(ranges.map(open)) : oneByOne(ranges, open)) {
+    if (row && 'begins' in row) last = { partitionKey: row.begins, rowKey: '' }
+    else {
+      if (!row || found.length === limit) return { found, next: last }
+      const entry = await toEntry(row)
+      if (entry === null && last) return { found, next: last }
+      last = row
+      reads.scanned += 1
+      if (entry) found.push(entry)
     }
   }
-  return { ...scan, isEnd: true }
+  return { found, next: null }
 }
 
-/** Reads ranges as one list in the order of row keys. */
-export async function mergeRanges<T>(
+const MAX_PAGE = 1000
+
+/** The rows of a range; undefined instead when no more may be read. */
+type Rows = AsyncGenerator<Row | undefined>
+
+async function* rowsIn(
   table: Pick<Table, 'page'>,
-  ranges: Range[],
-  { limit, reads, toEntry }: ScanOptions<T>,
-): Promise<Scan<T>> {
-  const scan: Scan<T> = { found: [], last: undefined, isEnd: false }
-  const size = Math.min(limit + 1, 1000)
-  const sources = ranges.map((range) => ({
-    range,
-    rows: [] as Row[],
-    next: undefined as string | undefined,
-    isDone: false,
-  }))
-  for (;;) {
-    const empty = sources.filter(({ rows, isDone }) => rows.length === 0 && !isDone)
-    const pages = empty.map(({ range, next }) =>
-      reads.take() ? table.page(range, { next, limit: size }) : undefined,
-    )
-    for (const [index, page] of (await Promise.all(pages)).entries()) {
-      const source = empty[index]
-      if (!source) continue
-      if (!page) return scan
-      Object.assign(source, { ...page, isDone: page.next === undefined, next: page.next })
+  range: Range,
+  size: number,
+  take: () => boolean,
+): Rows {
+  const limit = Math.min(size, MAX_PAGE)
+  let next: string | undefined
+  do {
+    if (!take()) return yield undefined
+    const page = await table.page(range, { next, limit })
+    yield* page.rows
+    next = page.next
+  } while (next !== undefined)
+}
+
+/** Ranges read at once. */
+const AT_ONCE = 4
+
+/** The rows of all ranges, and where the next range begins; the first range is read alone. */
+async function* oneByOne(ranges: Range[], open: (range: Range) => Rows) {
+  const opened: { rows: Rows; first: ReturnType<Rows['next']> }[] = []
+  for (const [index, { partitionKey }] of ranges.entries()) {
+    if (index > 0) yield { begins: partitionKey }
+    for (const range of ranges.slice(opened.length, index === 0 ? 1 : index + AT_ONCE)) {
+      const rows = open(range)
+      const first = rows.next()
+      // The error is found when its turn comes.
+      first.catch(() => {})
+      opened.push({ rows, first })
     }
-    if (sources.some(({ rows, isDone }) => rows.length === 0 && !isDone)) continue
-    const source = sources
-      .filter(({ rows }) => rows.length > 0)
-      .reduce<(typeof sources)[number] | undefined>(
-        (first, one) => (first && keyOf(first) <= keyOf(one) ? first : one),
-        undefined,
-      )
-    const row = source?.rows[0]
-    if (!row) return { ...scan, isEnd: true }
-    if (scan.found.length === limit) return scan
-    source?.rows.shift()
-    scan.last = row
-    reads.scanned += 1
-    const entry = toEntry(row)
-    if (entry !== undefined) scan.found.push(entry)
+    const { rows, first } = opened[index] ?? {}
+    for (let head = await first; rows && head && !head.done; head = await rows.next())
+      yield head.value
   }
 }
 
-const keyOf = ({ rows }: { rows: Row[] }) => rows[0]?.rowKey ?? ''
+async function* mergeByKey(sources: Rows[]): Rows {
+  const heads = await Promise.all(sources.map((rows) => rows.next()))
+  for (;;) {
+    let first = -1
+    for (const [index, { done, value }] of heads.entries()) {
+      if (done) continue
+      if (!value) return yield undefined
+      if (first < 0 || value.rowKey < (heads[first]?.value?.rowKey ?? '')) first = index
+    }
+    const rows = sources[first]
+    if (!rows) return
+    yield heads[first]?.value
+    heads[first] = await rows.next()
+  }
+}

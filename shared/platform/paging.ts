@@ -1,27 +1,30 @@
 import { z } from 'zod'
-import { invalidRequest } from './request.ts'
+import { wrongQuery } from './request.ts'
 
-export const limitSchema = z
-  .string()
-  .regex(/^(?:[1-9]\d{0,2}|1000)$/, 'must be a whole number from 1 to 1000')
-  .default('100')
-  .transform(Number)
-  .describe('How many to answer, 1 to 1,000.')
+/** `max` is a power of ten. */
+const upTo = (max: number) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^(?:[1-9]\\d{0,${String(max).length - 2}}|${max})$`),
+      `must be a whole number from 1 to ${max}`,
+    )
+    .default('100')
+    .transform(Number)
+
+export const limitSchema = upTo(1000).describe('How many to answer, 1 to 1,000.')
 
 /** The `limit` of a list that is answered as CSV too. */
-export const csvLimitSchema = z
-  .string()
-  .regex(/^(?:[1-9]\d{0,3}|10000)$/, 'must be a whole number from 1 to 10000')
-  .default('100')
-  .transform(Number)
-  .describe('How many to answer, 1 to 1,000; as CSV to 10,000.')
+export const csvLimitSchema = upTo(10_000).describe(
+  'How many to answer, 1 to 1,000; as CSV to 10,000.',
+)
 
 export const formatSchema = z
   .enum(['json', 'csv'])
   .optional()
   .describe('csv: this page as CSV; `Link` has the next one.')
 
-const WRONG_CURSOR = 'is not a "next" of this list'
+export const WRONG_CURSOR = 'is not a "next" of this list'
 
 /** Where a list continues: the `next` of the page before, unchanged. The `next` of another list is refused. */
 export function afterSchema<T extends z.ZodType>(list: string, position: T) {
@@ -51,7 +54,7 @@ const anyOwned = ownedPosition(z.unknown()).optional()
 /** The position in the list of `owner`; throws a `RequestError` for a cursor of another owner's list. */
 export function positionOf(owner: string, after: unknown): unknown {
   const [cursorOwner, position] = anyOwned.parse(after) ?? [owner]
-  if (cursorOwner !== owner) throw invalidRequest([{ path: 'query.after', message: WRONG_CURSOR }])
+  if (cursorOwner !== owner) throw wrongQuery('after', WRONG_CURSOR)
   return position
 }
 

@@ -179,6 +179,10 @@ export function invalidRequest(wrong: { path: string; message: string }[]): Requ
   })
 }
 
+/** The 400 for a parameter of the query. */
+export const wrongQuery = (name: string, message: string): RequestError =>
+  invalidRequest([{ path: `query.${name}`, message }])
+
 const kinds: Record<string, string> = {
   string: 'a string',
   number: 'a number',

@@ -11,7 +11,7 @@ import {
   toCursor,
 } from './paging.ts'
 import { isKnownTag, notModified, type Reply, toCsv } from './reply.ts'
-import { invalidRequest, type RouteInput } from './request.ts'
+import { type RouteInput, wrongQuery } from './request.ts'
 import type { Tickets } from './tickets.ts'
 
 /**
@@ -204,7 +204,7 @@ function withPages<Deps>(
       const { format, ...query } = input.query
       const { limit } = query
       if (format !== 'csv' && Number(limit) > MAX_LIMIT)
-        throw invalidRequest([{ path: 'query.limit', message: `must be at most ${MAX_LIMIT}` }])
+        throw wrongQuery('limit', `must be at most ${MAX_LIMIT}`)
       const ownerId = owner && params[owner]
       const after = ownerId === undefined ? query.after : positionOf(ownerId, query.after)
       const { body, tag, headers, ...reply } = await route.handle(

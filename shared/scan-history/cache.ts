@@ -6,6 +6,7 @@ import { unpackText } from '../platform/reply.ts'
 import { deleteRows, isConflict, type Operation, type Row, type Table } from '../platform/table.ts'
 import { LONGEST_PIECE, rowCodec, splitText } from '../platform/table-record.ts'
 import type { Clock } from '../platform/time.ts'
+import { createHostIndex } from './hosts.ts'
 
 /** The key of an answer: the kind of the query, the id, and the run or page. */
 export interface CacheKey {
@@ -60,6 +61,7 @@ export type ScanCache = ReturnType<typeof createScanCache>
  * two writers are never joined.
  */
 export function createScanCache(table: Table, clock: Clock) {
+  const { record, knownScans } = createHostIndex(table, clock)
   const inMs = (ms: number) => new Date(clock.now().getTime() + ms).toISOString()
 
   async function read(
@@ -123,7 +125,10 @@ export function createScanCache(table: Table, clock: Clock) {
       const columns = { tag, at, expiresAt: inMs(forMs), alias: null, final }
       await write(key, 'raw', JSON.stringify(raw), columns)
       await write(key, 'answer', JSON.stringify({ ...answer, cached: { at } }), columns)
+      await record(key, answer)
     },
+
+    knownScans,
 
     /** Records that the answer is cached as another part. */
     async putAlias(key: CacheKey, alias: string, forMs: number) {

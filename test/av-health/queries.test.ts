@@ -43,11 +43,9 @@ test('the first page by condition or by name takes at most four requests, and on
     return { answer, requests: requests.length }
   }
 
-  const stale = await count(() =>
-    queries.listDevices({ conditions: ['signature-stale'] }, 'worst', 100),
-  )
-  const named = await count(() => queries.listDevices({ name: 'HOST-42' }, 'name', 100))
-  const one = await count(() => queries.showDevice(id(7)))
+  const stale = await count(() => queries.list({ condition: 'signature-stale' }, 100))
+  const named = await count(() => queries.list({ name: 'HOST-42' }, 100))
+  const one = await count(() => queries.show(id(7)))
 
   expect(stale.answer.devices).toHaveLength(100)
   // The worst is the one with the oldest signatures.
@@ -68,10 +66,10 @@ test('a filter without an index ends a page after 20 requests, and the list goes
   await publish([fleet((n) => ({ RbacGroupName: n === 255 ? 'Last' : 'Clients' }))])
   const pages: number[] = []
   const found: string[] = []
-  let after: Awaited<ReturnType<typeof queries.listDevices>>['next'] | undefined
+  let after: Awaited<ReturnType<typeof queries.list>>['next'] | undefined
   do {
     requests.length = 0
-    const page = await queries.listDevices({ group: 'last' }, 'id', 100, after ?? undefined)
+    const page = await queries.list({ group: 'last' }, 100, 'id', after ?? undefined)
     pages.push(requests.filter((request) => request.startsWith('page')).length)
     found.push(...page.devices.map(({ machineId }) => machineId))
     after = page.next
@@ -86,9 +84,9 @@ test('a fleet in the last of 256 partitions is found behind all empty ones', asy
   const { publish, queries } = await open(256)
   await publish([[{ id: id(255) }]])
   const found: string[] = []
-  let after: Awaited<ReturnType<typeof queries.listDevices>>['next'] | undefined
+  let after: Awaited<ReturnType<typeof queries.list>>['next'] | undefined
   do {
-    const page = await queries.listDevices({}, 'id', 100, after ?? undefined)
+    const page = await queries.list({}, 100, 'id', after ?? undefined)
     found.push(...page.devices.map(({ machineId }) => machineId))
     after = page.next
   } while (after)
@@ -101,7 +99,7 @@ test('a name that a device had before finds nothing, and its new name finds it',
   await publish([fleet()])
   await publish([fleet((n) => (n === 5 ? { DeviceName: 'renamed|%/#"=x' } : {}))])
   const idsBy = async (name: string) =>
-    (await queries.listDevices({ name }, 'name', 100)).devices.map(({ machineId }) => machineId)
+    (await queries.list({ name }, 100)).devices.map(({ machineId }) => machineId)
 
   expect(await idsBy('host-5')).not.toContain(id(5))
   expect(await idsBy('renamed|%/#"=x')).toEqual([id(5)])
@@ -111,11 +109,11 @@ test('a name that a device had before finds nothing, and its new name finds it',
 test('nothing of a run that is not published is seen', async () => {
   const { publish, begin, queries, history } = await open()
   await publish([fleet()])
-  const before = await queries.showDevice(id(5))
+  const before = await queries.show(id(5))
   await begin([fleet(() => ({ DeviceName: 'other', AvMode: '1' }))])
 
-  expect(await queries.showDevice(id(5))).toEqual(before)
-  expect((await queries.listDevices({ conditions: ['passive'] }, 'worst', 10)).devices).toEqual([])
-  expect((await queries.listDevices({ name: 'other' }, 'name', 10)).devices).toEqual([])
+  expect(await queries.show(id(5))).toEqual(before)
+  expect((await queries.list({ condition: 'passive' }, 10)).devices).toEqual([])
+  expect((await queries.list({ name: 'other' }, 10)).devices).toEqual([])
   expect((await history.listChanges({}, 10)).changes).toEqual([])
 })

@@ -9,17 +9,16 @@ import { isConflict, type Table } from '../../shared/platform/table.ts'
 import { createWorld, type DeliveryWorld, withoutLease } from '../events/world.ts'
 import { interceptTable } from '../intercepted-storage.ts'
 import { createStillClock } from '../platform/still-clock.ts'
+import { runs } from '../runs.ts'
 import { freshStorage } from '../storage.ts'
 import { histories } from './histories.ts'
 import { play, type Setup } from './play.ts'
 import { brokenPromises } from './promises.ts'
 
-/** `npm run test:property` runs ten times as many. */
-const usualRuns = process.env.MODE === 'property' ? 5000 : 500
-const runs = Number(process.env.PROPERTY_RUNS ?? usualRuns)
+const numRuns = runs(150, 5000)
 const seed =
   process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
-const timeout = 60_000 + runs * 1000
+const timeout = 600_000 + numRuns * 1000
 /** A failure found by then is reported, as far as it has been reduced. */
 const inTime = { interruptAfterTimeLimit: timeout - 20_000, markInterruptAsFailure: true }
 
@@ -43,7 +42,7 @@ test('in every history and with every fault, each change is emitted once and rea
 }, async () => {
   await fc.assert(
     keepsPromises(() => createWorld()),
-    { numRuns: runs, ...seed, ...inTime },
+    { numRuns, ...seed, ...inTime },
   )
 })
 
@@ -91,7 +90,7 @@ test('the same is true on the table service', { timeout }, async () => {
   }
 
   await fc.assert(keepsPromises(openWorld), {
-    numRuns: Math.ceil(runs / 25),
+    numRuns: Math.ceil(numRuns / 25),
     ...seed,
     endOnFailure: true,
   })

@@ -7,6 +7,7 @@ import { createFeed, StreamMoved } from '../../shared/events/feed/feed.ts'
 import type { Table } from '../../shared/platform/table.ts'
 import { Crashed, crashAt, interceptTable } from '../intercepted-storage.ts'
 import { createMemoryTable } from '../memory-table.ts'
+import { runs } from '../runs.ts'
 import { action, createContext, createItemStore, type Row } from './item-store.ts'
 import { createModelClock } from './model.ts'
 
@@ -122,7 +123,18 @@ const step = fc.record({
   }),
 })
 
-test('the standing equals a replay of all actions, in 1,000 histories with crashes', async () => {
+/** The last ten events about the actions of each device, newest first, as the feed has them. */
+async function lastEvents(table: Table) {
+  const byDevice = new Map<string, unknown[]>()
+  for (const { sequence, time, type, data } of await createFeed(table).events(STREAM, 0, 1000)) {
+    const machineId = String(data.machineId)
+    const event = { sequence, time, type, actionId: data.id, action: data.type, state: data.to }
+    byDevice.set(machineId, [event, ...(byDevice.get(machineId) ?? [])].slice(0, 10))
+  }
+  return Object.fromEntries(byDevice)
+}
+
+test('the standing equals a replay of all actions and events, in every history with crashes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const world = await open()
@@ -154,12 +166,16 @@ test('the standing equals a replay of all actions, in 1,000 histories with crash
 
       expect(await summaries(table)).toEqual(truth(world))
       const all = Object.entries(await standings(table))
+      const withEvents = all.filter(([, one]) => one && one.lastEvents.length > 0)
+      expect(Object.fromEntries(withEvents.map(([id, one]) => [id, one?.lastEvents]))).toEqual(
+        await lastEvents(table),
+      )
       const holding = all.filter(([, one]) => one && isHeld(one))
       expect(await standings(table, 'held')).toEqual(Object.fromEntries(holding))
     }),
-    { numRuns: Number(process.env.PROPERTY_RUNS ?? 1000) },
+    { numRuns: runs(100, 1000) },
   )
-}, 120_000)
+})
 
 test('what ended before the first poll counts, whenever that was; what is not kept is unknown', async () => {
   const { clock, put, pollBy, table } = await open()

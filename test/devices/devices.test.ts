@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { conditionNames, findConditions } from '../../shared/av-health/conditions.ts'
 import { cutoffsAt, readState } from '../../shared/av-health/transitions.ts'
+import { toCursor } from '../../shared/platform/paging.ts'
 import type { Columns } from '../../shared/platform/table.ts'
 import { typeRelay } from '../local/relay-typed.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
@@ -138,10 +139,17 @@ describe('the list of devices', () => {
     ['condition=passive&name=ab*&sort=worst', 'sort'],
     ['condition=stale', 'condition'],
     ['isolation=gone', 'isolation'],
-    ['isolation=isolated&condition=passive', 'condition'],
     ['isolation=isolated&sort=worst', 'sort'],
     ['name=a*', 'name'],
     ['name=a*b', 'name'],
+    ['name=**', 'name'],
+    ['sort=newest', 'sort'],
+    [`after=${toCursor('devices', ['', 'held', 'a'])}`, 'after'],
+    [`after=${toCursor('devices', ['a/b', 'id', 'a'])}`, 'after'],
+    [`after=${toCursor('devices', ['', 'id', 'a'])}`, 'after'],
+    [`after=${toCursor('devices', ['20261121000000abcd', 'id'])}`, 'after'],
+    [`isolation=isolated&os=linux&after=${toCursor('devices', ['a/b', 'held', 'a'])}`, 'after'],
+    [`isolation=isolated&after=${toCursor('devices', ['', 'name', 'a'])}`, 'after'],
     ['seenBefore=7', 'seenBefore'],
     ['limit=2000', 'limit'],
   ])('with %s is 400 and names it', async (query, name) => {
@@ -189,7 +197,6 @@ describe('what holds now', () => {
     const pending = await follow('devices?pendingAction=runantivirusscan')
     const released = await follow('devices?isolation=released')
     const joined = await follow('devices?isolation=isolated&os=linux')
-
     const [one] = isolated.body.devices.filter(({ machineId }: Entry) => machineId === machine)
     expect(one).toMatchObject({
       computerDnsName: hostile,
@@ -200,6 +207,30 @@ describe('what holds now', () => {
     expect(pending.map(({ machineId }) => machineId)).toContain(machine)
     expect(released.map(({ machineId }) => machineId)).not.toContain(machine)
     expect(joined.map(({ machineId }) => machineId)).not.toContain(machine)
+  })
+
+  test('is listed together with every other filter, in one snapshot', async () => {
+    const rows = await snapshot()
+    const isUnseen = ({ conditions }: (typeof rows)[number]) =>
+      conditions.some(({ name }) => name === 'not-seen')
+    const [unseen, seen] = [rows.filter(isUnseen).slice(0, 3), rows.filter((row) => !isUnseen(row))]
+    for (const [n, { id: machineId }] of [...unseen, ...seen.slice(0, 2)].entries()) {
+      const id = `held-${n}`
+      stack.simulator.actions.put({ id, status: 'Pending', type: 'Offboard', machineId })
+    }
+    await stack.post('changes/machine-actions/check')
+
+    const both = await follow('devices?pendingAction=offboard&condition=not-seen&limit=1')
+    const named = await follow(
+      `devices?pendingAction=any&name=${String(unseen[1]?.columns.computerDnsName)}`,
+    )
+
+    expect(both.map(({ machineId }) => machineId)).toEqual(unseen.map(({ id }) => id))
+    for (const one of both) expect(one.avHealth?.lastSeenTime).toEqual(expect.any(String))
+    expect(both.map(({ computerDnsName }) => computerDnsName)).toEqual(
+      unseen.map(({ columns }) => columns.computerDnsName ?? null),
+    )
+    expect(named.map(({ machineId }) => machineId)).toContain(unseen[1]?.id)
   })
 
   test('is in the answer for one device, with its open actions, which name each other', async () => {
@@ -214,9 +245,20 @@ describe('what holds now', () => {
       avHealth: { device: null },
       standing: { isolation: { state: 'isolated' }, codeExecution: { state: 'unknown' } },
     })
-    expect(
-      body.standing.pending.map(({ actionId }: { actionId: string }) => actionId).sort(),
-    ).toEqual(['s1', 's2'])
+    const pending = body.standing.pending as { actionId: string; duplicateOf: string[] }[]
+    expect(pending.map(({ actionId, duplicateOf }) => [actionId, duplicateOf]).sort()).toEqual([
+      ['s1', ['s2']],
+      ['s2', ['s1']],
+    ])
+    const { body: shown } = await stack.get('changes/machine-actions/items/s2')
+    expect(shown.item.duplicateOf).toEqual(['s1'])
+    const [created] = shown.events
+    expect(body.lastEvents.find(({ actionId }: { actionId: string }) => actionId === 's2')).toEqual(
+      {
+        ...{ sequence: created.sequence, time: created.time, type: created.type },
+        ...{ actionId: 's2', action: 'RunAntiVirusScan', state: 'Pending' },
+      },
+    )
     expect(
       items.items
         .map(({ id, duplicateOf }: { id: string; duplicateOf: string[] }) => [id, duplicateOf])
@@ -238,6 +280,25 @@ describe('what holds now', () => {
     expect(body.runs.current.runId).toBe(status.avHealth.current.runId)
   })
 
+  test('is in an overview of one snapshot, also when one is published while it is made', async () => {
+    const { runs: ledger } = await stack.engine()
+    const { current } = ledger
+    const newest = await current()
+    const before = await ledger.runs(1, newest?.runId)
+    let reads = 0
+    const older = { ...newest, ...before[0], table: before[0]?.snapshot ?? '', publishedAt: '' }
+    // The second of both reads finds the new one.
+    ledger.current = async () => (reads++ === 0 ? (older as typeof newest) : current())
+    try {
+      const { body } = await stack.get('overview')
+
+      expect(body.fleet.snapshot.runId).toBe(newest?.runId)
+      expect(body.runs.current.runId).toBe(newest?.runId)
+    } finally {
+      ledger.current = current
+    }
+  })
+
   test('as CSV is one file by relay, in which a hostile name is whole and no formula', async () => {
     const file = join(tmpdir(), `relay-${process.pid}.csv`)
     const { code } = await typeRelay([
@@ -254,6 +315,24 @@ describe('what holds now', () => {
 })
 
 describe('one device', () => {
+  test('has the scans that were looked up here and name it, and says that there may be others', async () => {
+    const machineId = 'd'.repeat(40)
+    const computerDnsName = 'HOST-1.contoso.example'
+    const type = 'CollectInvestigationPackage'
+    stack.simulator.actions.put({ id: 'p1', status: 'Pending', machineId, computerDnsName, type })
+    await stack.post('changes/machine-actions/check')
+    const { body: before } = await stack.get(`devices/${machineId}`)
+    const { body: scan } = await stack.get('scan-history/tenable/scans/101')
+
+    const { body } = await stack.get(`devices/${machineId}`)
+
+    expect(before.knownScans).toEqual({ complete: false, scans: [] })
+    expect(body.knownScans).toMatchObject({
+      complete: false,
+      scans: [{ id: '101', run: scan.run, state: scan.state, hostname: 'host-1.contoso.example' }],
+    })
+  })
+
   test('has its row, conditions, first time and last changes; its history agrees', async () => {
     const rows = await snapshot()
     const [row] = rows.filter(({ conditions }) => conditions.length > 0)
@@ -265,6 +344,8 @@ describe('one device', () => {
       row?.conditions.map(({ name }) => name).toSorted(),
     )
     expect(body.avHealth.lastChanges).toEqual(history.history.slice(0, 10))
+    const name = String(row?.columns.computerDnsName)
+    expect({ name, ...body.knownScans }).toEqual({ name, complete: false, scans: [] })
   })
 
   test('that is unknown is 404; what looks like a name is led to the list', async () => {

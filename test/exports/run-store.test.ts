@@ -40,6 +40,7 @@ const pointer = (runId = FIRST): Current => ({
   buckets: 16,
   publishedAt: '2026-03-02T12:00:00.000Z',
   changes: null,
+  comparison: null,
   since: '2026-03-02T12:00:00.000Z',
   hiddenRuns: [],
 })

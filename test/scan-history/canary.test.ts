@@ -9,13 +9,16 @@ import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 let stack: TestStack
 afterEach(() => stack.stop())
 
-/** The unpacked texts of the cache. */
+/** The unpacked texts and the other columns of the cache. */
 async function cachedTexts(): Promise<string[]> {
   const texts: string[] = []
   for await (const { columns } of createTables({ connectionString: stack.storage })(
     'ScanCache',
   ).list({})) {
-    texts.push(gunzipSync(Buffer.from(fromTextColumns('text', columns), 'base64')).toString())
+    const { text, ...others } = columns
+    texts.push(JSON.stringify(others))
+    if (text !== undefined)
+      texts.push(gunzipSync(Buffer.from(fromTextColumns('text', columns), 'base64')).toString())
   }
   return texts
 }

@@ -158,7 +158,9 @@ export function typeOf(schema: Schema): string {
 
 function plainTypeOf(schema: Schema): string {
   if (schema.enum)
-    return schema.enum.map((value) => (value === null ? 'null' : `'${value}'`)).join(' | ')
+    return schema.enum
+      .map((value) => (typeof value === 'string' ? `'${value}'` : String(value)))
+      .join(' | ')
   if (schema.type === 'array') {
     const item = typeOf(schema.items ?? {})
     return item.includes(' | ') && !item.startsWith('{') ? `(${item})[]` : `${item}[]`

@@ -152,8 +152,12 @@ same answer under each of its names: an id in capitals, or the id of the alert t
   succeeded, and what is open. \`asOf\` says until when. At the first poll the kept history of isolation and restriction is read too.
   \`unknown\` means that no kept action says it; it is never shown as \`released\`. Of two actions in conflict the one that ended last counts.
 - A list by \`isolation\` or \`pendingAction\` reads the standing, in the order of ids; with another filter it looks each device up in
-  the snapshot. Every other list reads one snapshot, and its cursor goes on in that one; once it is dropped the answer is 410.
+  the snapshot. Every list of a snapshot goes on in the one of its first page; once that is dropped the answer is 410. A list by
+  \`name\` can go on in the current snapshot and the one before.
+- A snapshot with \`changes\` unknown has no index of conditions and names: these lists answer 409, and \`sort=id\` answers all the same.
 - A filter without an index reads at most 20 pages or 5 seconds: an empty page with \`next\` is an answer, \`scanned\` says how far it came.
+- \`knownScans\` has the scans of the last 90 days that were looked up through this app and name the device, with or without its
+  domain. It is never complete.
 - \`worst\` begins with the oldest signatures, the longest unseen, the longest without a scan.`,
   },
   { title: 'Events', tags: ['events', 'event-types'] },

@@ -201,6 +201,14 @@ export const dataTexts: Record<string, FieldText> = {
   'from.mode': ['Antivirus Mode', 'The mode in words; null is unknown.'],
   'to.mode': ['Antivirus Mode', 'The mode in words; null is unknown.'],
   at: ['At', 'When it happened.'],
+  'lastEvents.time': ['Event Time', 'When it happened.'],
+  'lastEvents.type': ['Event Type', 'What happened, as a name.'],
+  'lastEvents.action': ['Action Type', 'What is done on the device, for instance Isolate.'],
+  'lastEvents.state': ['State', 'The state that the action had then.'],
+  'knownScans.scans': ['Scans', 'The scans that name the device.'],
+  'scans.id': ['Scan ID', 'The id of the scan or session.'],
+  'scans.hostState': ['Host State', 'How the scan of this device ended.'],
+  lookedUpAt: ['Looked Up At', 'When the scan was looked up.'],
 
   // Scans
   Scan: ['Scan Run', 'One run of a scan.'],

@@ -133,5 +133,6 @@ const tidy =
     if (schema.format) delete schema.pattern
     // Readers of answers must accept new members.
     if (io === 'output' && schema.additionalProperties === false) delete schema.additionalProperties
-    if (schema.nullable && schema.enum && !schema.enum.includes(null)) schema.enum.push(null)
+    if (schema.nullable && schema.enum && !schema.enum.includes(null))
+      schema.enum = [...schema.enum, null]
   }

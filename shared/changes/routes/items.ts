@@ -10,6 +10,7 @@ import { type PollContext, readReport } from '../poll-state.ts'
 import { isTerminal, itemIdSchema } from '../resource.ts'
 import { resources } from '../resources/index.ts'
 import { toStanding } from '../standing.ts'
+import { duplicatesIn } from '../standings.ts'
 
 export interface ChangesDeps {
   context(name: string): PollContext
@@ -153,8 +154,7 @@ async function findDuplicates({ resource, feed }: PollContext, item: ItemView) {
     return {}
   const columns = await feed.row(resource.name, `held|${String(machineId).toLowerCase()}`)
   const pending = (columns && toStanding(columns)?.pending) ?? []
-  const same = pending.filter((one) => one.type === type && one.actionId !== item.id)
-  return { duplicateOf: same.map(({ actionId }) => actionId) }
+  return { duplicateOf: duplicatesIn(pending, type, item.id) }
 }
 
 /** All stored events of an item, in order. */

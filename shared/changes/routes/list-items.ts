@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { durationSchema, invalidRequest, timeSchema, toMs } from '../../platform/request.ts'
+import { isNamed, isText, nameFilter, textFilter } from '../../platform/forms.ts'
+import { cutPage } from '../../platform/paging.ts'
+import { durationSchema, timeSchema, toMs, wrongQuery } from '../../platform/request.ts'
 import { timeKey } from '../../platform/time.ts'
 import { type KnownItem, openSince, toItemData, toKnown } from '../item.ts'
 import { readReport } from '../poll-state.ts'
@@ -7,16 +9,14 @@ import type { Resource } from '../resource.ts'
 import { resources } from '../resources/index.ts'
 import { changesRoute, type ItemView, itemSchema, resourceParam, viewItem } from './items.ts'
 
-const text = z.string().min(1).max(300).optional()
-
 /** Filters by the text of a field. */
 const textFilters = {
-  state: text.describe('One or several, with commas.'),
-  type: text.describe('One or several, with commas.'),
-  machineId: text,
-  name: text.describe('The name of the device, or its beginning with `*` at the end.'),
-  requestor: text,
-  triggeringAlertId: text,
+  state: textFilter.describe('One or several, with commas.'),
+  type: textFilter.describe('One or several, with commas.'),
+  machineId: textFilter,
+  name: nameFilter(1).describe('The name of the device, or its beginning with `*` at the end.'),
+  requestor: textFilter,
+  triggeringAlertId: textFilter,
 }
 type TextFilter = keyof typeof textFilters
 
@@ -28,15 +28,8 @@ const position = z.tuple([z.string(), z.string()])
 const csvColumns = [
   ...['id', 'resource', 'state', 'terminal', 'reason', 'type', 'scope', 'machineId'],
   ...['computerDnsName', 'requestor', 'requestorComment', 'requestSource', 'triggeringAlertId'],
-  ...[
-    'createdAt',
-    'updatedAt',
-    'startedAt',
-    'endedAt',
-    'openSince',
-    'duplicateOf',
-    'lastCheckedAt',
-  ],
+  ...['createdAt', 'updatedAt', 'startedAt', 'endedAt', 'openSince', 'duplicateOf'],
+  'lastCheckedAt',
 ]
 
 export const listItems = changesRoute({
@@ -85,13 +78,12 @@ export const listItems = changesRoute({
       // Only a page is in memory.
       if (page.length > 2 * limit) page = cut(page, limit + 1)
     }
-    const found = cut(page, limit + 1)
-    const items = found.slice(0, limit).map(({ item }) => {
+    const { page: found, next } = cutPage(cut(page, limit + 1), limit, ({ at }) => at)
+    const items = found.map(({ item }) => {
       const key = duplicateKey(resource, item)
       if (key === undefined) return item
       return { ...item, duplicateOf: same.get(key)?.filter((id) => id !== item.id) ?? [] }
     })
-    const next = found.length > limit ? (found[limit - 1]?.at ?? null) : null
     return { status: 200, body: { items, next } }
   },
 })
@@ -111,9 +103,7 @@ export function duplicateKey({ duplicatesBy }: Resource, item: ItemView): string
 
 /** The words of a filter: states and types have no commas. */
 const wordsOf = (name: string, filter: string): string[] =>
-  (['state', 'type'].includes(name) ? filter.split(',') : [filter]).map((word) =>
-    word.trim().toLowerCase(),
-  )
+  (['state', 'type'].includes(name) ? filter.split(',') : [filter]).map((word) => word.trim())
 
 /** The field of an item that a filter reads. */
 const fieldOf = (name: string) => (name === 'name' ? 'computerDnsName' : name)
@@ -123,12 +113,8 @@ const isWantedText = (item: ItemView, texts: Partial<Record<TextFilter, string>>
     const value = item[fieldOf(name)]
     if (filter === undefined) return true
     if (typeof value !== 'string') return false
-    const words = wordsOf(name, filter)
-    const is = (word: string) =>
-      name === 'name' && word.endsWith('*')
-        ? value.toLowerCase().startsWith(word.slice(0, -1))
-        : value.toLowerCase() === word
-    return words.some(is)
+    if (name === 'name') return isNamed(value, filter)
+    return wordsOf(name, filter).some((word) => isText(value, word))
   })
 
 /** Refuses a filter that no item could pass: an empty list would say that there is none. */
@@ -138,16 +124,13 @@ function checkFilter(
   unknownStates: string[],
 ): void {
   const states = [...openStates, ...terminalStates, ...unknownStates]
-  const refuse = (name: string, message: string) => {
-    throw invalidRequest([{ path: `query.${name}`, message }])
-  }
+  const isState = (word: string) => states.some((state) => isText(state, word))
   for (const [name, filter] of Object.entries(wanted)) {
     if (filter === undefined) continue
-    const isState = (word: string) => states.some((state) => state.toLowerCase() === word)
-    if (name === 'state' && !wordsOf(name, filter).every(isState))
-      refuse(name, `must be of ${states.join(', ')}, separated by commas`)
     const owners = resources.filter((one) => fieldOf(name) in one.data).map((one) => one.name)
     if (name !== 'state' && !(fieldOf(name) in data))
-      refuse(name, `is only a filter of ${owners.join(', ')}`)
+      throw wrongQuery(name, `is only a filter of ${owners.join(', ')}`)
+    if (name === 'state' && !wordsOf(name, filter).every(isState))
+      throw wrongQuery(name, `must be of ${states.join(', ')}, separated by commas`)
   }
 }

@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { runs } from '../../runs.ts'
 import { withoutLease } from '../world.ts'
 import { interleavings, play, type Replace } from './interleavings.ts'
 
-const runs = Number(process.env.PROPERTY_RUNS ?? 300)
-const timeout = 60_000 + runs * 100
+const numRuns = runs(300, 5000)
+const timeout = 600_000 + numRuns * 100
 
 const property = (replaceDeps?: Replace) =>
   fc.asyncProperty(interleavings, async (interleaving) => {
@@ -14,7 +15,7 @@ const property = (replaceDeps?: Replace) =>
 test('in every order of dispatch, wake-up, lease, crash and release each event is posted in time, at most two at once', {
   timeout,
 }, async () => {
-  await fc.assert(property(), { numRuns: runs })
+  await fc.assert(property(), { numRuns })
 })
 
 /** Whether a planted fault is found. */
