@@ -68,7 +68,9 @@ function grants({ type, name, values }: Item): string[] {
   const [role] = / on /.test(name) ? name.split(' on ') : ['']
   return [
     ...(/^[0-9a-f-]{36}$/.test(role ?? '') ? [`${name}: no role that we know`] : []),
-    ...(scope.startsWith('/Microsoft.') ? [] : [`${name}: never on the group`]),
+    ...(/^(?:\/subscriptions\/.+\/providers)?\/Microsoft\./.test(scope)
+      ? []
+      : [`${name}: never on the group`]),
     ...(/^[\w-]+\.principalId$|^[0-9a-f-]{36}$/.test(principal)
       ? []
       : [`${name}: the principal is an object id`]),

@@ -41,7 +41,13 @@ test.each(setNames)('each scope has exactly the roles of the table in the code: 
           ['Storage Blob Data Reader', 'Storage Table Data Reader'].map((role) => `${id} ${role}`),
         ),
   )
-  expect(roles).toHaveLength(set === 'auth' ? 14 : 9)
+  const isSending = set === 'landing-zone'
+  expect(of(/EventGrid\/topics\/|ServiceBus\/namespaces\/.+\//, app).toSorted()).toEqual(
+    isSending
+      ? ['Azure Service Bus Data Sender', 'Azure Service Bus Data Sender', 'EventGrid Data Sender']
+      : [],
+  )
+  expect(roles).toHaveLength({ auth: 14, 'landing-zone': 12 }[set] ?? 9)
 })
 
 test('Graph template and both scripts ask for the first role of every flow, on the application of the code', () => {

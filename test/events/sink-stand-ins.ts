@@ -21,19 +21,19 @@ interface Answer {
 }
 
 /** What stands in the way of the service: an answer before it looks at the request, or a connection that breaks after it. */
-export type Trouble = Answer | 'cut' | 'stall' | undefined
+export type Disturbance = Answer | 'cut' | 'stall' | undefined
 
 /** Serves a service on loopback. */
 async function serve(
   service: (request: Request) => Answer | Promise<Answer>,
-  trouble: (count: number) => Trouble,
+  disturb: (count: number) => Disturbance,
 ) {
   let count = 0
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
     const { method = '', url: path = '', headers } = request
-    const before = trouble(count++)
+    const before = disturb(count++)
     if (before === 'stall') return
     const body = Buffer.concat(chunks).toString()
     const answer =
@@ -69,11 +69,11 @@ export interface Message {
 export async function createServiceBus({
   entity = 'relay',
   requiresSession = true,
-  trouble = () => undefined,
+  disturb = () => undefined,
 }: {
   entity?: string
   requiresSession?: boolean
-  trouble?(count: number): Trouble
+  disturb?(count: number): Disturbance
 } = {}) {
   const messages: Message[] = []
   const open = new Map<string, number>()
@@ -105,7 +105,7 @@ export async function createServiceBus({
     await new Promise((resolve) => setImmediate(resolve))
     open.set(SessionId, now - 1)
     return { status: 201 }
-  }, trouble)
+  }, disturb)
   return { base, messages, mostOpen: () => mostOpen }
 }
 
@@ -119,9 +119,9 @@ const cloudEvent = z.looseObject({
 
 /** A topic with the input schema of CloudEvents: https://learn.microsoft.com/azure/event-grid/post-to-custom-topic */
 export async function createEventGrid({
-  trouble = () => undefined,
+  disturb = () => undefined,
 }: {
-  trouble?(count: number): Trouble
+  disturb?(count: number): Disturbance
 } = {}) {
   const events: z.output<typeof cloudEvent>[] = []
   const refuse = (status: number, message: string): Answer => ({
@@ -144,7 +144,7 @@ export async function createEventGrid({
     // Taken or refused as a whole.
     events.push(...read.data)
     return { status: 200 }
-  }, trouble)
+  }, disturb)
   return { base, events }
 }
 

@@ -54,7 +54,7 @@ export async function makeSamples(): Promise<CloudEvent[]> {
   }
   clock.ms = startMs
   await publish(deps)
-  await tellHealth(deps)
+  await emitOperations(deps)
   const all = await Promise.all(streams.map((stream) => deps.feed.events(stream, 0, 1000)))
   // The first of each type.
   return [
@@ -269,7 +269,7 @@ const renamed = (table: Table, runId: string): Pick<Table, 'list'> => ({
 })
 
 /** A subscription fails, is disabled, recovers, has dead letters and ends. */
-async function tellHealth(deps: Deps) {
+async function emitOperations(deps: Deps) {
   const one: Subscription = {
     ...healthy,
     ...{
@@ -298,7 +298,7 @@ async function tellHealth(deps: Deps) {
   }
   const events = deps as unknown as EventsDeps
   const failing = await emitHealth(events, one, { ...one, state: 'failing' })
-  await emitHealth(events, one, { ...failing, state: 'active' })
+  await emitHealth(events, one, { ...failing, state: 'active', failingSince: null })
   await emitHealth(events, one, {
     ...one,
     state: 'disabled',

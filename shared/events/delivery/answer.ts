@@ -50,20 +50,25 @@ export function excerptOf(type: string | undefined, { text, isCut }: Start, call
   // A value that is cut off at the end would not be found.
   const whole = isCut ? text.slice(0, Math.max(0, text.length - (sent[0]?.length ?? 0))) : text
   const pattern = new RegExp(sent.map((value) => value.replace(/[^\w]/g, '\\$&')).join('|'), 'gi')
-  const plain = whole
-    .replace(pattern, HIDDEN)
-    // JSON may write any character in another way.
-    .replace(/\\u([\da-f]{4})/gi, toChar)
-    .replaceAll('\\/', '/')
-    .replace(pattern, HIDDEN)
-  return redactAll(plain)
+  const plain = unescapeText(whole.replace(pattern, HIDDEN))
+  return redactAll(plain.replace(pattern, HIDDEN))
     .replace(/[\p{C}\s]+/gu, ' ')
     .trim()
     .slice(0, MAX_LENGTH)
     .toWellFormed()
 }
 
-const toChar = (_: string, code: string) => String.fromCharCode(Number.parseInt(code, 16))
+const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
+
+/** JSON and HTML can write each character in another way. */
+const unescapeText = (text: string) =>
+  text
+    .replace(/\\u([\da-f]{4})|&#x([\da-f]{1,5});/gi, (_, json, html) => toChar(json ?? html, 16))
+    .replace(/&#(\d{1,6});/g, (_, code) => toChar(code, 10))
+    .replace(/&(amp|lt|gt|quot|apos);/g, (_, name) => entities[name] ?? '')
+    .replaceAll('\\/', '/')
+
+const toChar = (code: string, radix: number) => String.fromCodePoint(Number.parseInt(code, radix))
 
 /** In JSON, values under names like `password` are secrets too. */
 function redactAll(text: string) {
@@ -96,7 +101,7 @@ function sentValues({ url, headers = {}, body = '{}' }: HttpCall) {
       once,
       encodeURIComponent(once),
       JSON.stringify(value).slice(1, -1),
-      value.replaceAll('&', '&amp;'),
+      new URLSearchParams([['', value]]).toString().slice(1),
       value.length < 4 ? value : Buffer.from(value).toString('base64').replace(/=+$/, ''),
     ]
   })

@@ -15,14 +15,16 @@ import { wake } from './wake.ts'
  * that.
  */
 export async function wakeAll(deps: EventsDeps) {
-  for (const one of await deps.subscriptions.all()) {
-    if (isExpired(one, deps.clock.now())) await expire(deps, one)
-    else if (isAbandoned(one, deps.clock.now())) await deps.subscriptions.removeAbandoned(one)
-    else if (one.state === 'active' || one.state === 'failing') {
-      const { found } = await deps.deliveries.due(one.id, deps.clock.now(), 1)
-      if (found.length > 0) await wake(deps, one, Date.parse(one.sendUntil ?? '') || 0)
-    }
+  const all = await deps.subscriptions.all()
+  const now = deps.clock.now()
+  for (const one of all) {
+    if (isAbandoned(one, now)) await deps.subscriptions.removeAbandoned(one)
+    if (isExpired(one, now) || (one.state !== 'active' && one.state !== 'failing')) continue
+    const { found } = await deps.deliveries.due(one.id, deps.clock.now(), 1)
+    if (found.length > 0) await wake(deps, one, Date.parse(one.sendUntil ?? '') || 0)
   }
+  // Last, since it needs the secrets account, which may be down.
+  for (const one of all) if (isExpired(one, now)) await expire(deps, one)
 }
 
 /** How long a delivered one stays listed. */
@@ -50,7 +52,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     report.forgotten += finished.length
     finished = []
   }
-  const tellDead = async () => {
+  const emitDead = async () => {
     if (one && dead.size > 0) {
       await emitDeadLetters(deps, one, dead)
       await subscriptions.change(one.id, () => ({ deadLetteredUntil: thisHour }))
@@ -61,7 +63,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     const { subscription, state } = delivery
     if (subscription !== at) {
       await flush()
-      await tellDead()
+      await emitDead()
       at = subscription
       // Read now, not before the scan: it may be new.
       one = await subscriptions.read(at)
@@ -86,7 +88,7 @@ export async function sweepDeliveries(deps: EventsDeps) {
     if (finished.length === 100) await flush()
   }
   await flush()
-  await tellDead()
+  await emitDead()
   log.info('swept deliveries', { ...report, oldestPendingAt })
   return { ...report, oldestPendingAt }
 }

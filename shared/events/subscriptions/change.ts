@@ -6,7 +6,7 @@ import { digestUrl } from './callback-url.ts'
 import { makeTarget, readAddress, type WantedReceiver } from './receiver.ts'
 import type { StoredSubscription } from './store.ts'
 import { beginAdded, shownOf, withTarget } from './subscribe.ts'
-import { previousSecretsAt, type Subscription, type Target } from './subscription.ts'
+import { previousSecretsAt, type Subscription } from './subscription.ts'
 
 /** What a caller changes of a subscription; what is left out stays. */
 export interface Change
@@ -31,43 +31,29 @@ export async function changeSubscription(
   { callbackUrl, sink, headers, audience, ...changes }: Change,
 ) {
   const { subscriptions, secrets, clock } = deps
-  const given = await readAddress(deps, { callbackUrl, sink })
-  const isRetargeted = [given, headers, audience].some((one) => one !== undefined)
+  const address = await readAddress(deps, { callbackUrl, sink })
+  const isRetargeted = [address, headers, audience].some((one) => one !== undefined)
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const stored = await subscriptions.readStored(id)
     if (!stored) return undefined
     const { record: before } = stored
     let after = { ...before, ...changes }
-    let dropped: string[] = []
-    if (isRetargeted) {
-      let target: Target | undefined
+    if (isRetargeted)
       await secrets.update(id, (known) => {
         const from = known?.targets[before.urlDigest]
         if (!known || !from) throw secretMissing(id)
-        const address = given ?? { url: new URL(from.callbackUrl), sink: from.sink }
-        const { url } = address
-        target = makeTarget(
-          deps.tokens,
-          address,
-          { headers, audience },
-          from,
-          clock.now().toISOString(),
-        )
-        after = {
-          ...after,
-          ...shownOf(target),
-          urlDigest: digestUrl(url.href),
-          callbackHost: url.host,
-        }
+        const to = address ?? { url: new URL(from.callbackUrl), sink: from.sink }
+        const { href, host } = to.url
+        const writtenAt = clock.now().toISOString()
+        const target = makeTarget(deps.tokens, to, { headers, audience }, from, writtenAt)
+        after = { ...after, ...shownOf(target), urlDigest: digestUrl(href), callbackHost: host }
         return withTarget(known, after.urlDigest, target)
       })
-      dropped = [
-        ...(headers === undefined && before.headerNames.length > after.headerNames.length
-          ? ['headers']
-          : []),
-        ...(audience === undefined && before.audience !== after.audience ? ['audience'] : []),
-      ]
-    }
+    const hasLess = after.headerNames.length < before.headerNames.length
+    const dropped = [
+      ...(headers === undefined && hasLess ? ['headers'] : []),
+      ...(audience === undefined && before.audience !== after.audience ? ['audience'] : []),
+    ]
     if (await write(deps, stored, after)) {
       const subscription = await beginAdded(deps, after, before.filter)
       return subscription && { subscription, dropped }

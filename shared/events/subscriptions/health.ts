@@ -67,12 +67,12 @@ type Happening = keyof typeof lines
 const typeOf = (what: Happening) => `defender-relay.subscription.${what}`
 export const subscriptionTypes = (Object.keys(lines) as Happening[]).map(typeOf)
 
-/** Appends one event about a subscription, once under a mark; answers whether this call did. */
+/** Appends one event about a subscription, once for each key. */
 async function emit(
   { feed, clock, log }: EventsDeps,
   { id, callbackHost }: Subscription,
   what: Happening,
-  mark: string,
+  key: string | null,
   time: string,
   facts: Record<string, unknown>,
 ) {
@@ -86,10 +86,9 @@ async function emit(
     detectedAt: clock.now().toISOString(),
     data,
   }
-  const isAppended = await feed.appendOnce(OPERATIONS, `${id}|${mark}`, [event])
   const isBad = what !== 'recovered' && what !== 'expired'
-  if (isAppended) log[isBad ? 'error' : 'info'](lines[what], data)
-  return isAppended
+  if (await feed.appendOnce(OPERATIONS, `${id}|${what}|${key}`, [event]))
+    log[isBad ? 'error' : 'info'](lines[what], data)
 }
 
 /**
@@ -99,17 +98,17 @@ async function emit(
 export async function emitHealth(deps: EventsDeps, one: Subscription, health: Health) {
   const { state, failingSince: since, lastFailure, disabledReason, announced } = health
   const isLong = state === 'failing' && failingMs(health) >= LONG_MS
-  const what = state === 'disabled' ? state : isLong ? 'failing' : 'recovered'
-  if (what === 'recovered' && (state !== 'active' || announced === null)) return health
-  const mark = `${what}|${what === 'recovered' ? announced : since}`
-  if (mark === announced) return health
-  if (what === 'recovered')
-    await emit(deps, one, what, mark, health.lastDeliveredAt ?? '', { state })
-  else {
+  if (state === 'disabled' || isLong) {
+    const what = isLong ? 'failing' : 'disabled'
     const facts = { state, since, disabledReason, ...lastFailure }
-    await emit(deps, one, what, mark, lastFailure?.at ?? '', facts)
+    if (announced !== `${what}|${since}`)
+      await emit(deps, one, what, since, lastFailure?.at ?? '', facts)
+    return { ...health, announced: `${what}|${since}` }
   }
-  return { ...health, announced: what === 'recovered' ? null : mark }
+  // Enabled is not recovered: it may fail again.
+  if (announced === null || since !== null) return health
+  await emit(deps, one, 'recovered', announced, health.lastDeliveredAt ?? '', { state })
+  return { ...health, announced: null }
 }
 
 export const emitExpired = (
@@ -117,8 +116,8 @@ export const emitExpired = (
   one: Subscription,
   counts: { pending: number; dead: number },
 ) => {
-  const at = one.expiresAt ?? ''
-  return emit(deps, one, 'expired', `expired|${at}`, at, { expiresAt: at, ...counts })
+  const { expiresAt } = one
+  return emit(deps, one, 'expired', expiresAt, expiresAt ?? '', { expiresAt, ...counts })
 }
 
 /** Emits how many deliveries have become dead letters, once for each hour. */
@@ -129,7 +128,6 @@ export async function emitDeadLetters(
 ) {
   for (const [since, count] of counts) {
     const until = new Date(Date.parse(since) + HOUR_MS).toISOString()
-    const facts = { since, until, count }
-    await emit(deps, one, 'deadLettered', `deadLettered|${since}`, until, facts)
+    await emit(deps, one, 'deadLettered', since, until, { since, until, count })
   }
 }

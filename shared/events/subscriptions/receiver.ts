@@ -138,9 +138,8 @@ export interface ReceiverAddress {
 /** Reads the address that a caller gives. Throws a `RequestError`: `callback-refused`, `callback-unresolvable`, `invalid-request`. */
 export async function readAddress(
   { callbackPolicy, clock }: { callbackPolicy: CallbackPolicy; clock: Clock },
-  given: { callbackUrl?: string; sink?: string },
+  { callbackUrl, sink: address }: { callbackUrl?: string; sink?: string },
 ): Promise<ReceiverAddress | undefined> {
-  const { callbackUrl, sink: address } = given
   if (callbackUrl !== undefined && address === undefined)
     return { url: (await validateCallbackUrl(callbackUrl, callbackPolicy, clock)).url }
   if (address === undefined) return undefined

@@ -166,8 +166,8 @@ async function update(
     // Moved meanwhile: its old callback URL is free again.
     if (one.urlDigest !== urlDigest) return undefined
     const deletionDigests = [...members.deletionDigests, ...one.deletionDigests]
-    const kept = deletionDigests.slice(0, MAX_DELETION_TICKETS)
-    return { ...members, ...shown, deletionDigests: kept }
+    const newest = deletionDigests.slice(0, MAX_DELETION_TICKETS)
+    return { ...members, ...shown, deletionDigests: newest }
   })
   if (updated && updated.urlDigest !== urlDigest) return
   const begun = updated && (await beginAdded(deps, updated, before))

@@ -152,11 +152,25 @@ const echoes: Record<string, Echo> = {
   'as text': plain,
   'as HTML': (request) => ({
     type: 'text/html',
-    body: `<p>${plain(request).body.toString().replaceAll('&', '&amp;')}</p>`,
+    body: `<p>${plain(request)
+      .body.toString()
+      .replaceAll('&', '&amp;')
+      .replaceAll('"', '&quot;')
+      .replaceAll('<', '&lt;')
+      .replaceAll('c', '&#x63;')}</p>`,
   }),
   'in capitals': (request) => ({
     type: 'text/plain',
     body: plain(request).body.toString().toUpperCase(),
+  }),
+  'as a form': (request) => ({
+    type: 'text/plain',
+    body: new URLSearchParams(
+      Object.entries(request.headers).map(([name, value]): [string, string] => [
+        name,
+        String(value),
+      ]),
+    ).toString(),
   }),
   encoded: (request) => ({
     type: 'text/plain',

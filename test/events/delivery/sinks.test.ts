@@ -9,7 +9,7 @@ import {
   createEventGrid,
   createNetwork,
   createServiceBus,
-  type Trouble,
+  type Disturbance,
 } from '../sink-stand-ins.ts'
 import {
   createWorld,
@@ -40,9 +40,9 @@ const tokens = tokensFor(
 )
 
 /** Both services, what the app stores, and how the ids that arrived are read. */
-async function start(trouble: (count: number) => Trouble = () => undefined) {
-  const grid = await createEventGrid({ trouble })
-  const bus = await createServiceBus({ trouble })
+async function start(disturb: (count: number) => Disturbance = () => undefined) {
+  const grid = await createEventGrid({ disturb })
+  const bus = await createServiceBus({ disturb })
   const network = createNetwork(() => ({
     [new URL(TOPIC).host]: grid.base,
     [new URL(QUEUE).host]: bus.base,

@@ -3,7 +3,7 @@ import { dispatch } from '../../../shared/events/delivery/dispatch.ts'
 import { sweepDeliveries, wakeAll } from '../../../shared/events/delivery/sweep.ts'
 import { OPERATIONS } from '../../../shared/events/filter.ts'
 import { enable } from '../../../shared/events/subscriptions/subscribe.ts'
-import { createWorld, DAY, HOUR, MINUTE, someEvent } from '../world.ts'
+import { createWorld, DAY, HOUR, MINUTE, SECOND, someEvent } from '../world.ts'
 
 const HOST = 'receiver.contoso.net'
 const OPERATOR = 'operator.contoso.net'
@@ -48,6 +48,18 @@ test('a subscription that fails, is disabled, is enabled and works again is four
   }
 })
 
+test('a subscription that is enabled and fails again has not recovered', async () => {
+  const { world, id, kinds } = await start()
+  world.receive(HOST, () => 410)
+  await world.emit(someEvent())
+  await world.clock.advance(MINUTE)
+  world.receive(HOST, () => 500)
+  await enable(world.deps, id)
+  await world.clock.advance(10 * SECOND)
+
+  expect(await kinds()).toEqual(['disabled'])
+})
+
 test('a failure of less than five minutes is no event', async () => {
   const { world, kinds } = await start()
   let left = 3
@@ -77,7 +89,7 @@ test('deliveries of events about subscriptions make no events: two receivers tha
   expect(all.filter((kind) => kind !== 'deadLettered')).toEqual(['failing', 'disabled'])
   // Those of the first days, each in its hour.
   expect(all.filter((kind) => kind === 'deadLettered').length).toBeLessThan(7)
-  // The operator's own failures are told to nobody.
+  // The operator's own failures make no event.
   for (const { subject } of await world.feed.events(OPERATIONS, 0, 1000)) expect(subject).toBe(id)
 })
 

@@ -181,7 +181,7 @@ describe('tokens', () => {
       'api://receiver',
     ],
     ['another audience', 'https://token.contoso.net/hook', 'api://other'],
-  ])('%s gets none: the caller is told', async (_, callbackUrl, audience) => {
+  ])('%s gets none, and the caller gets a 400', async (_, callbackUrl, audience) => {
     const world = await createWorld()
 
     const { status, body } = await subscribe(world, { callbackUrl, audience })
