@@ -6,6 +6,7 @@ import { tableOf, writeResults } from './goals.ts'
 import { benchImport } from './import.ts'
 import { benchLists } from './lists.ts'
 import { benchLookup } from './lookup.ts'
+import { benchParquet } from './parquet.ts'
 import { benchReads } from './reads.ts'
 import { benchSlowReceivers } from './slow-receivers.ts'
 
@@ -17,6 +18,7 @@ const measured = {
   fleet: benchFleet,
   lists: benchLists,
   compare: benchCompare,
+  parquet: benchParquet,
   import: benchImport,
 }
 /** Benchmarks that print what they see. */

@@ -228,7 +228,13 @@ module dataStorage 'modules/storage.bicep' = {
     publicNetwork: publicNetwork
     queueNames: queues
     principalId: identity.properties.principalId
+    // A snapshot that is older than the tables is deleted from the files too.
+    expiring: {
+      prefix: 'av-health/run='
+      days: int(extraSettings.?AV_HEALTH_RETENTION_DAYS ?? '30')
+    }
     roles: [
+      'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
       '974c5e8b-45b9-4653-ba55-5f855dd0fb88' // Storage Queue Data Contributor
       '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3' // Storage Table Data Contributor
     ]

@@ -22,7 +22,13 @@ import { type FolderLock, lockFolder } from './folder-lock.ts'
 
 const generatedTime = z.iso.datetime()
 const storedSource = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('fleet'), size: z.int().min(1), generatedTime }),
+  z.object({
+    kind: z.literal('fleet'),
+    size: z.int().min(1),
+    generatedTime,
+    /** How many days it has aged, for one that ages. */
+    day: z.int().min(0).optional(),
+  }),
   z.object({
     kind: z.literal('files'),
     /** Size and time: when one differs, the file has changed. */
@@ -165,11 +171,11 @@ function asUnusable(dir: string, error: unknown): unknown {
 }
 
 /** The fleet of a data folder: the same one at every start. */
-export const fleetOptions = ({ size, generatedTime }: { size: number; generatedTime: string }) => ({
-  size,
-  generatedTime,
+export const fleetOptions = ({ size, generatedTime, day }: FleetSource) => ({
+  ...{ size, generatedTime, day },
   seed: 1,
 })
+export type FleetSource = Source & { kind: 'fleet' }
 
 const FOLDER_MODE = 0o700
 const FILE_MODE = 0o600

@@ -7,6 +7,8 @@ export interface StartOptions {
   once: boolean
   /** Devices of the simulated fleet; undefined = the one in the data folder, else the default. */
   fleet: number | undefined
+  /** Exports of a fleet that ages a day from one to the next. */
+  days: number | undefined
   /** Export files on disk to import instead of a fleet's, as absolute paths. */
   files: string[]
   /** Origin of another server with the routes of the simulator. */
@@ -37,6 +39,8 @@ runs its timers until Ctrl-C.
                        as JSON; ends with 0 or 1
   --fleet N            devices of the simulated fleet (default: as in the data
                        folder, else 5000)
+  --days N             import N exports of the simulated fleet, which ages a day
+                       from one to the next; moves the clock of the app
   --files F [F …]      import these export files (.json.gz, one JSON object on
                        each line) instead of a simulated fleet
   --upstream ORIGIN    use another server with the routes of the simulator, for
@@ -84,11 +88,15 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
     throw new Error('--key takes 8 to 200 letters, digits and . ~ = _ -')
   }
   if (values.data === '') throw new Error('--data takes the path of a folder.')
+  const days = wholeNumber('--days', values.days, 1, 30)
+  if (days !== undefined && sources.length > 0 && fleet === undefined)
+    throw new Error('--days goes with the simulated fleet: not with --files, --upstream, --live.')
   const files = [...values.files, ...positionals]
   if (files.includes('')) throw new Error('--files takes paths of files.')
   return {
     once: values.once,
     fleet,
+    days,
     files: files.map((file) => resolve(from, file)),
     upstream: values.upstream === undefined ? undefined : readUpstream(values.upstream),
     live: values.live,
@@ -109,6 +117,7 @@ export function readOptions(args: string[], from = process.cwd()): StartOptions 
 const options = {
   once: { type: 'boolean', default: false },
   fleet: { type: 'string' },
+  days: { type: 'string' },
   files: { type: 'string', multiple: true, default: [] as string[] },
   upstream: { type: 'string' },
   live: { type: 'boolean', default: false },

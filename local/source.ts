@@ -5,6 +5,8 @@ import { LARGEST_FLEET, type StartOptions } from './options.ts'
 import { openLines, readDiskFile } from './simulator/disk-file.ts'
 
 const DEFAULT_FLEET = 5000
+/** The emulator holds the changes and histories of each day beside the snapshots. */
+const LARGEST_AGING = 20_000
 
 /** What the choice depends on besides the command line. */
 export interface Known {
@@ -16,18 +18,24 @@ export interface Known {
 }
 
 type Asked = Pick<StartOptions, 'fleet' | 'files' | 'upstream'> &
-  Partial<Pick<StartOptions, 'live'>>
+  Partial<Pick<StartOptions, 'live' | 'days'>>
 
 /** Decides where the devices come from: the data folder's source, unless another one is requested or a file has changed. */
 export async function chooseSource(asked: Asked, known: Known): Promise<Source> {
   const { before } = known
-  const { fleet } = asked
+  const { fleet, days } = asked
   if (asked.live) return { kind: 'live' }
   if (asked.upstream) return { kind: 'upstream' }
   const paths = pathsFor(asked, before)
   if (paths.length > 0) return chooseFiles(paths, known)
-  if (before?.kind === 'fleet' && (fleet === undefined || fleet === before.size)) return before
-  return { kind: 'fleet', size: fleet ?? DEFAULT_FLEET, generatedTime: nextGeneratedTime(known) }
+  const stored = before?.kind === 'fleet' ? before : undefined
+  const size = fleet ?? stored?.size ?? DEFAULT_FLEET
+  if (days !== undefined && size > LARGEST_AGING)
+    throw new Error(`The storage emulator holds ${LARGEST_AGING} devices for --days: set --fleet.`)
+  const ages = days !== undefined || (size === stored?.size && stored.day !== undefined)
+  if (stored?.size === size && ages === (stored.day !== undefined)) return stored
+  const generatedTime = nextGeneratedTime(known)
+  return { kind: 'fleet', size, generatedTime, ...(ages && { day: 0 }) }
 }
 
 /** Throws one sentence when a data folder would hold real and simulated data together. */

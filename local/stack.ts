@@ -6,7 +6,7 @@ import { endRun } from '../shared/exports/publish.ts'
 import { createRunLedger } from '../shared/exports/run-store.ts'
 import { createTables } from '../shared/platform/azure-table.ts'
 import { createLog } from '../shared/platform/log.ts'
-import { HOUR_MS } from '../shared/platform/time.ts'
+import { DAY_MS, HOUR_MS } from '../shared/platform/time.ts'
 import type { Azurite } from './azurite.ts'
 import { type AdjustableClock, createAdjustableClock } from './clock.ts'
 import { type DataFolder, fleetOptions, type Source } from './data-folder.ts'
@@ -32,6 +32,8 @@ export interface Stack {
   source: Source
   /** The built-in upstreams; absent with `--upstream` and `--live`. */
   simulator: Simulator | undefined
+  /** Makes the simulated fleet a day older, and moves the clock on by a day. */
+  nextDay(): void
   /** Rejects when the storage emulator ends without being stopped: nothing works after that. */
   broken: Promise<never>
   /** Stops everything; the emulator last, so that nothing is lost. */
@@ -123,7 +125,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }),
     )
     started.push(host)
-    return { host, azurite, source, simulator, broken, stop }
+
+    function nextDay() {
+      const { source: before } = folder.state
+      if (!simulator || before?.kind !== 'fleet') throw new Error('only a simulated fleet ages')
+      const generatedMs = Date.parse(before.generatedTime) + DAY_MS
+      const generatedTime = new Date(generatedMs).toISOString().replace('.000', '')
+      const next = { ...before, day: (before.day ?? 0) + 1, generatedTime }
+      simulator.setFleet(createFleet(fleetOptions(next)))
+      // Once is enough to see them: each would make a day wait for 15 seconds.
+      simulator.setFaults({ notReadyFiles: 0, shortLivedLinks: 0 })
+      folder.state.source = next
+      // This stores both.
+      clock.advance(DAY_MS)
+    }
+    return { host, azurite, source, simulator, nextDay, broken, stop }
   } catch (error) {
     await stop()
     throw error
@@ -154,11 +170,16 @@ function startSimulated(
   names: string[] = [],
 ): Promise<Simulator> {
   const generatedTime = 'generatedTime' in source ? source.generatedTime : clock.now().toISOString()
-  const fleet = createFleet(
-    source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime },
-  )
-  // From a fixed moment, so that a restart gives the same items.
-  const startsAt = new Date(Date.parse(generatedTime) - 2 * HOUR_MS).toISOString()
+  const options = source.kind === 'fleet' ? fleetOptions(source) : { size: 0, generatedTime }
+  const fleet = createFleet(options)
+  // From a fixed moment and with the same devices, so that a restart gives the same items.
+  const days = fleet.options.day ?? 0
+  const startsAt = new Date(Date.parse(generatedTime) - days * DAY_MS - 2 * HOUR_MS).toISOString()
+  const devices = {
+    size: Math.max(1, fleet.options.size),
+    seed: fleet.options.seed,
+    firstDevice: 0,
+  }
   // Nothing is simulated beside somebody's own files.
   if (source.kind === 'files') {
     const files = source.files.map(({ path }) => path)
@@ -167,7 +188,7 @@ function startSimulated(
   return startSimulator({
     clock,
     fleet,
-    life: { startsAt, perHour: 120, investigationsPerHour: 30 },
+    life: { startsAt, perHour: 120, investigationsPerHour: 30, devices },
     // A copy: countdowns change them.
     faults: structuredClone(Object.assign({}, ...names.map((name) => faultSwitches[name]?.faults))),
   })

@@ -121,10 +121,18 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
         return 0
       }
       const resume = () => runTimer(url, master, 'resume-exports')
-      const report = await unlessBroken(
-        exportOnce({ url, key, signal, onProgress: progress.show, resume }),
-        stack.broken,
-      )
+      const importNow = () =>
+        unlessBroken(
+          exportOnce({ url, key, signal, onProgress: progress.show, resume }),
+          stack.broken,
+        )
+      let report = await importNow()
+      for (let day = 2; day <= (options.days ?? 1) && report.ok; day++) {
+        progress.end()
+        progress.say(`day ${day} of ${options.days} …`)
+        stack.nextDay()
+        report = await importNow()
+      }
       progress.end()
       const open = source.kind === 'files' ? null : await countOpen(url, key)
       progress.say('')

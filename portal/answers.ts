@@ -37,6 +37,7 @@ export type StatusProblem = {
     | 'run-waiting'
     | 'snapshot-old'
     | 'changes-unknown'
+    | 'parquet-missing'
     | 'fields-unreadable'
     | 'export-by-pages'
     | 'deliveries-late'

@@ -9,7 +9,6 @@ import { newAccountKey, startAzurite } from '../local/azurite.ts'
 declare module 'vitest' {
   interface ProvidedContext {
     accountsUrl: string
-    compiledFolder: string
   }
 }
 
@@ -25,9 +24,9 @@ export default async function setup(project: TestProject) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   project.provide('accountsUrl', `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-  // Starts load the same files again and again: the second one finds them compiled.
+  // Processes load the same files again and again: the second one finds them compiled.
   const compiled = mkdtempSync(join(tmpdir(), 'defender-relay-compiled-'))
-  project.provide('compiledFolder', compiled)
+  process.env.NODE_COMPILE_CACHE = compiled
   return async () => {
     server.close()
     await azurite.stop()

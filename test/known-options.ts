@@ -46,6 +46,9 @@ const options: Record<string, string[]> = {
   'az role assignment list': ['--assignee', '--scope', '--include-inherited', '--include-groups'],
   'az role assignment delete': ['--ids', '--assignee', '--role', '--scope'],
   'az storage account list': ['--resource-group'],
+  'az storage blob download-batch': [
+    ...['--auth-mode', '--account-name', '--source', '--destination'],
+  ],
   'az version': [],
   'azd auth login': ['--tenant-id'],
   'azd deploy': ['--from-package'],

@@ -55,6 +55,7 @@ var platformSettings = {
   AZURE_CLIENT_ID: clientId
   RELAY_STORAGE__tableServiceUri: dataEndpoints.table
   RELAY_STORAGE__queueServiceUri: dataEndpoints.queue
+  RELAY_STORAGE__blobServiceUri: dataEndpoints.blob
   RELAY_STORAGE__credential: 'managedidentity'
   RELAY_STORAGE__clientId: clientId
   RELAY_SECRETS__tableServiceUri: hostEndpoints.table

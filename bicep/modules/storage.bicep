@@ -14,6 +14,9 @@ param publicNetwork bool
 param containers string[] = []
 param queueNames string[] = []
 
+@description('Blobs that are deleted so many days after they were written.')
+param expiring { prefix: string, days: int }?
+
 @description('Object id of the identity that uses the account.')
 param principalId string
 
@@ -71,6 +74,31 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
         name: queue
       }
     ]
+  }
+}
+
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = if (expiring != null) {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'expire'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: ['blockBlob']
+              prefixMatch: [expiring!.prefix]
+            }
+            actions: {
+              baseBlob: { delete: { daysAfterModificationGreaterThan: expiring!.days } }
+            }
+          }
+        }
+      ]
+    }
   }
 }
 

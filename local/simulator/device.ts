@@ -106,7 +106,8 @@ export function deviceNameOf(number: number, random: Random): string | null {
 
 type System = readonly [platform: string, kind: 'windows' | 'mac' | 'linux' | null, version: string]
 
-const desktop: System = ['Windows11', 'windows', '10.0.26100.4652']
+/** The newest system of a desktop. */
+export const desktop: System = ['Windows11', 'windows', '10.0.26100.4652']
 const olderDesktop: System = ['Windows10', 'windows', '10.0.19045.6332']
 const others: [System, ...System[]] = [
   ['WindowsServer2022', 'windows', '10.0.20348.3932'],

@@ -70,6 +70,7 @@ export function createFleet(given: Partial<FleetOptions> = {}): Fleet {
       number,
       seed,
       generatedMs,
+      day: options.day,
       group: groupOf(place.file - 1),
       copy,
       times,

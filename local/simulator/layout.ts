@@ -22,6 +22,11 @@ export interface FleetOptions {
   zeroRowFiles: number
   /** Number of the first device: fleets of one seed share the devices whose numbers both have. */
   firstDevice: number
+  /**
+   * How many days the fleet has aged: each day some devices come, go, are renamed or upgraded, and a seventh of them has
+   * new values. Undefined: nothing of that, and every generated time gives all devices new values.
+   */
+  day?: number
   /** Files of different groups share their last path segment. */
   sameLastSegment: boolean
 }
@@ -40,10 +45,15 @@ export function completeOptions(given: Partial<FleetOptions>): FleetOptions {
     oversizedLines: given.oversizedLines ?? 0,
     duplicates: Math.min(size, given.duplicates ?? Math.floor(size / 50)),
     zeroRowFiles: Math.min(files - 1, given.zeroRowFiles ?? (files > 3 ? 1 : 0)),
-    firstDevice: given.firstDevice ?? 0,
+    firstDevice: given.firstDevice ?? firstOn(given.day ?? 0, size),
+    day: given.day,
     sameLastSegment: given.sameLastSegment ?? true,
   }
 }
+
+/** Two steps forward, one back: of the devices that went, some return. A step is a hundredth of the fleet. */
+const firstOn = (day: number, size: number) =>
+  Math.ceil(size / 100) * (day % 2 === 0 ? day / 2 : (day + 3) / 2)
 
 /** A place in the export: file number in list order and line number, both from 1. */
 export interface Place {

@@ -1,5 +1,6 @@
 import {
   type AvPart,
+  desktop,
   deviceIdOf,
   deviceNameOf,
   type Flag,
@@ -16,6 +17,8 @@ export interface Sighting {
   number: number
   seed: number
   generatedMs: number
+  /** That of the fleet. */
+  day: number | undefined
   group: Group
   /** 0 for the first copy, 1 for the second one; the two differ in many fields. */
   copy: number
@@ -24,22 +27,26 @@ export interface Sighting {
 }
 
 /** Generates what one row says about a device; the same sighting always gives the same row. */
-export function observe({ number, seed, generatedMs, group, copy, times }: Sighting): Observation {
+export function observe(sighting: Sighting): Observation {
+  const { number, seed, generatedMs, day, group, copy } = sighting
+  /** How often the device was renamed or upgraded, which happens once in so many days. */
+  const times = (days: number) => Math.floor(((day ?? 0) + (number % days)) / days)
   const lasting = createRandom(seed, number, 1)
-  const passing = createRandom(
-    seed,
-    number,
-    copy + 2,
-    Math.floor(generatedMs / 1000),
-    Math.floor(generatedMs / 2 ** 40),
-  )
-  const [platform, osKind, osVersion] = systemOf(lasting)
-  const name = deviceNameOf(number, lasting)
-  const ago = (longestMs: number) =>
-    momentAt(generatedMs - passing.next() * longestMs, fraction(passing))
-  const seenAt = times?.seenAt ?? ago(passing.chance(0.9) ? dayMs : 40 * dayMs)
+  const values =
+    day === undefined
+      ? [Math.floor(generatedMs / 1000), Math.floor(generatedMs / 2 ** 40)]
+      : [Math.floor((number + day) / 7)]
+  const passing = createRandom(seed, number, copy + 2, ...values)
+  const [platform, osKind, osVersion] = upgrade(systemOf(lasting), times(29))
+  const name = rename(deviceNameOf(number, lasting), times(97))
+  const ago = (longestMs: number, endMs = generatedMs) =>
+    momentAt(endMs - passing.next() * longestMs, fraction(passing))
+  const seenAt = sighting.times?.seenAt ?? ago(passing.chance(0.9) ? dayMs : 40 * dayMs)
   const refreshedAt =
-    times?.refreshedAt ?? (passing.chance(0.85) ? momentAt(generatedMs) : ago(12 * hourMs))
+    sighting.times?.refreshedAt ?? (passing.chance(0.85) ? momentAt(generatedMs) : ago(12 * hourMs))
+  // On two days of 41 its last scans were long ago.
+  const scansEnd = (number + (day ?? 0)) % 41 < 2 ? generatedMs - 15 * dayMs : generatedMs
+  const scanned = (longestMs: number) => ago(longestMs, scansEnd)
   const base = {
     deviceId: deviceIdOf(number, seed),
     name,
@@ -74,15 +81,21 @@ export function observe({ number, seed, generatedMs, group, copy, times }: Sight
     signatureRefreshedAt: known(passing.chance(0.9) ? ago(dayMs) : null),
     modeRefreshedAt: known(ago(dayMs)),
     cloudProtection: known(lasting.pick(['Enabled', 'Enabled', 'Disabled', null])),
-    quick: scan(0.8, scanForm === 'flat', osKind, passing, ago),
-    full: scan(0.3, scanForm === 'flat', osKind, passing, ago),
-    custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', passing, ago),
+    quick: scan(0.8, scanForm === 'flat', osKind, passing, scanned),
+    full: scan(0.3, scanForm === 'flat', osKind, passing, scanned),
+    custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', passing, scanned),
     scanForm,
     otherFields: sparse ? {} : otherFacts(osKind, lasting, passing),
     columnsOther: columns(number, passing),
     sparse,
   }
 }
+
+const rename = (name: string | null, times: number) =>
+  name !== null && times > 0 ? `r${times}-${name}` : name
+
+const upgrade = (system: ReturnType<typeof systemOf>, times: number): typeof system =>
+  times > 0 && system[0] === 'Windows10' ? desktop : system
 
 const unknownPart = {
   version: null,

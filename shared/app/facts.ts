@@ -5,6 +5,7 @@ import { reportChanges } from '../changes/poll-state.ts'
 import { resources } from '../changes/resources/index.ts'
 import { reportStream } from '../events/feed/read.ts'
 import { listLost, reportDeliveries } from '../events/subscriptions/view.ts'
+import { findUnwritten } from '../exports/parquet.ts'
 import { reportExports } from '../exports/view.ts'
 import { isIdentityFailure } from '../platform/azure-table.ts'
 import type { Budget } from '../platform/budget.ts'
@@ -81,8 +82,9 @@ export async function loadFacts(app: App, traced: Traced) {
         return listLost(events(traced))
       }),
       load(async () => {
-        const { engine, schedule } = await app.avHealth()
-        return { report: await reportExports(engine(traced), nextRun(schedule, now)), schedule }
+        const { engine, schedule, blobs } = await app.avHealth()
+        const report = await reportExports(engine(traced), nextRun(schedule, now))
+        return { report, schedule, unwritten: blobs && (await findUnwritten(engine(traced))) }
       }),
       load(async () => (await app.base()).tickets.report()),
       load(() => readInstalled(app, now)),
@@ -147,7 +149,7 @@ async function reportUpstream<F extends string>(
   return { report: { ...report, budgets }, ending, families: Object.fromEntries(families) }
 }
 
-const installedRow = rowCodec(z.object({ at: z.string() }))
+export const installedRow = rowCodec(z.object({ at: z.string() }))
 
 /** Since when this data account is in use: what never ran since then does not run. */
 async function readInstalled(app: App, now: Date): Promise<string> {

@@ -125,7 +125,7 @@ export function findRunProblems(
   roots: Roots,
 ) {
   if (!avHealth.value) return
-  const { report, schedule } = avHealth.value
+  const { report, schedule, unwritten } = avHealth.value
   const { current, lastRun: last, skippedRows } = report
   const add = (code: ProblemCode, texts: Texts) => findings.add(code, ['avHealth'], texts)
   const start = installed.value ?? now.toISOString()
@@ -200,6 +200,16 @@ export function findRunProblems(
       since: last?.runId === current.runId ? last.endedAt : null,
       cause: current.changesReason ?? 'no reason is known',
       fix: 'Nothing: the snapshot is whole, and the next one is compared with it. When it lasts, look for errors of compare-slice.',
+    })
+  if (unwritten)
+    add('parquet-missing', {
+      title: `The Parquet files of snapshot ${unwritten.runId} are not written`,
+      since: unwritten.since,
+      cause: unwritten.reason,
+      fix: 'The next run writes all files again. When the cause is a 403, grant the app Storage Blob Data Contributor on the data account.',
+      consequences: [
+        `current.json names ${unwritten.shown ? `snapshot ${unwritten.shown}` : 'no snapshot'}`,
+      ],
     })
   if (skippedRows.length > 0)
     add('rows-unreadable', {

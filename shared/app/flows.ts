@@ -26,7 +26,11 @@ export const azureRoles = {
     'Storage Queue Data Contributor',
     'Storage Table Data Contributor',
   ],
-  dataAccount: ['Storage Queue Data Contributor', 'Storage Table Data Contributor'],
+  dataAccount: [
+    'Storage Blob Data Contributor',
+    'Storage Queue Data Contributor',
+    'Storage Table Data Contributor',
+  ],
   vault: ['Key Vault Secrets User'],
   insights: ['Monitoring Metrics Publisher'],
 } as const
@@ -52,9 +56,10 @@ export interface Flow {
   isUnused(env: Environment): boolean
 }
 
-const common = { tenable: null, dataAccount: azureRoles.dataAccount, isUnused: () => false }
-// Look-ups write a cache and no events.
+// Look-ups write a cache and no events; only snapshots are written as files.
 const tables = ['Storage Table Data Contributor'] as const
+const events = ['Storage Queue Data Contributor', ...tables] as const
+const common = { tenable: null, dataAccount: events, isUnused: () => false }
 const defender = { ...baseSettings, ...defenderSettings }
 const methodIs = (method: string) => (env: Environment) =>
   readUsable(env, avHealthSettings).AV_HEALTH_METHOD === method
@@ -78,6 +83,7 @@ export const flows: readonly Flow[] = [
     section: 'avHealth',
     settings: { ...defender, ...avHealthSettings },
     family: defenderFamilies.export,
+    dataAccount: azureRoles.dataAccount,
     isUnused: methodIs('json'),
   },
   {
@@ -87,6 +93,7 @@ export const flows: readonly Flow[] = [
     section: 'avHealth',
     settings: { ...defender, ...avHealthSettings },
     family: defenderFamilies.avInfo,
+    dataAccount: azureRoles.dataAccount,
     isUnused: methodIs('files'),
   },
   {

@@ -38,6 +38,7 @@ export const problemCodes = {
   'run-waiting': { ...warning, alert: false },
   'snapshot-old': warning,
   'changes-unknown': warning,
+  'parquet-missing': warning,
   'fields-unreadable': notice,
   'export-by-pages': notice,
   'deliveries-late': warning,

@@ -33,6 +33,11 @@ const isSafeConnection = (text: string) => {
 const schedule = (usual: string) =>
   z.string().refine(isSchedule, 'expected a schedule such as 0 15 */12 * * *').default(usual)
 
+const yesOrNo = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((value) => value === 'true')
+
 const connection = z
   .string()
   .regex(
@@ -46,6 +51,7 @@ export const baseSettings = {
   RELAY_STORAGE: connection.optional(),
   RELAY_STORAGE__tableServiceUri: origin.optional(),
   RELAY_STORAGE__queueServiceUri: origin.optional(),
+  RELAY_STORAGE__blobServiceUri: origin.optional(),
   RELAY_SECRETS: connection.optional(),
   RELAY_SECRETS__tableServiceUri: origin.optional(),
   AZURE_CLIENT_ID: z.uuid('expected the client id of the user-assigned identity').optional(),
@@ -78,10 +84,7 @@ export const scheduleSettings: Record<string, z.ZodType<string>> = Object.fromEn
 
 /** Polls, and the events of all flows. */
 export const changesSettings = {
-  CHANGES_TELL_BASELINE: z
-    .enum(['true', 'false'])
-    .default('false')
-    .transform((value) => value === 'true'),
+  CHANGES_TELL_BASELINE: yesOrNo,
   OVERDUE_HOURS: wholeNumber(1, 8760).default(73),
   EVENT_RETENTION_DAYS: wholeNumber(7, 3650).default(30),
 }
@@ -98,6 +101,7 @@ export const avHealthSettings = {
   AV_HEALTH_SIGNATURE_DAYS: wholeNumber(1, 365).default(7),
   AV_HEALTH_SCAN_DAYS: wholeNumber(1, 365).default(14),
   AV_HEALTH_NOT_SEEN_DAYS: wholeNumber(1, 365).default(7),
+  AV_HEALTH_PARQUET: yesOrNo,
 }
 
 /** The upstream Tenable. It is off while its keys are missing. */

@@ -20,6 +20,7 @@ import { expireHistory, expireSnapshots } from '../exports/expire.ts'
 import { LONGEST_LINK_MS } from '../exports/file-store.ts'
 import { importFile } from '../exports/import.ts'
 import { exportNames, RUN_ID } from '../exports/names.ts'
+import { writeParquet } from '../exports/parquet.ts'
 import { beginCompare, publishRun } from '../exports/publish.ts'
 import { resumeExports as resumeKind, startRun } from '../exports/start.ts'
 import { finishAll } from '../platform/errors.ts'
@@ -175,4 +176,7 @@ export const exportActivities: Record<string, Activity> = {
   [exportNames.beginCompare]: activity(run, beginCompare),
   [exportNames.compareSlice]: activity(slice, (engine, ref) => compareSlice(engine, ref)),
   [exportNames.publishRun]: activity(run, publishRun),
+  [exportNames.writeParquet]: activity(run.extend({ isLast: z.boolean() }), async (engine, input) =>
+    writeParquet(engine, (await exportSections[input.kind]()).blobs, input),
+  ),
 }

@@ -1,7 +1,7 @@
 import type { ExportKind, Fleet } from '../exports/kind.ts'
 import type { Columns } from '../platform/table.ts'
 import { findConditions, rankColumns } from './conditions.ts'
-import { essentialColumns } from './fields.ts'
+import { columns, essentialColumns } from './fields.ts'
 import { freshness, readDevice } from './record.ts'
 import {
   cutoffsAt,
@@ -29,6 +29,7 @@ export function createAvHealthExport(
     snapshotTable: (runId) => `AvHealthSnapshot${runId}`,
     readRow: readDevice,
     essential: essentialColumns,
+    fields: [{ name: 'machineId', type: 'text' }, ...columns],
     freshness,
   }
 }

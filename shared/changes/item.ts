@@ -45,8 +45,8 @@ const storedData = z.object({
   raw: z.record(z.string(), z.unknown()).nullable(),
 })
 
-const knownRow = rowCodec(storedItem)
-const dataRow = rowCodec(storedData)
+export const knownRow = rowCodec(storedItem)
+export const dataRow = rowCodec(storedData)
 
 /** The columns of `KnownItem`. */
 export const comparedColumns = knownRow.names

@@ -108,12 +108,12 @@ export type Rejected = Pick<PollReport, 'unreadable' | 'outside' | 'badTimes'>
 /** A poll that has not ended after this time has crashed. */
 const RUNNING_MS = 2 * MINUTE_MS
 
-const startedRow = rowCodec(z.object({ startedAt: z.string() }))
+export const startedRow = rowCodec(z.object({ startedAt: z.string() }))
 const storedFailure = z.object({ startedAt: z.string(), endedAt: z.string(), error: z.string() })
 
 type FailedPoll = z.output<typeof storedFailure>
 
-const failedRow = rowCodec(storedFailure)
+export const failedRow = rowCodec(storedFailure)
 
 type StreamRef = Pick<PollContext, 'feed' | 'resource'>
 

@@ -142,14 +142,14 @@ export const isHeld = ({ isolation, codeExecution, pending }: Standing): boolean
   (isolation !== null && isolation.state !== 'released') ||
   codeExecution?.state === 'restricted'
 
-const row = rowCodec(standingSchema)
+export const standingRow = rowCodec(standingSchema)
 
 /** The standing in a row `device|…` or `held|…`; undefined for a row that can't be read. */
-export const toStanding = (columns: Columns): Standing | undefined => row.tryRead(columns)
+export const toStanding = (columns: Columns): Standing | undefined => standingRow.tryRead(columns)
 
 /** The changes of the rows of a device. */
 function toRows(machineId: string, before: Standing | undefined, after: Standing): RowChange[] {
-  const columns = row.toColumns(after)
+  const columns = standingRow.toColumns(after)
   const held = { rowKey: `held|${machineId}`, columns: isHeld(after) ? columns : null }
   const mayExist = held.columns !== null || (before !== undefined && isHeld(before))
   return [{ rowKey: `device|${machineId}`, columns }, ...(mayExist ? [held] : [])]

@@ -20,8 +20,11 @@ import {
   nameText,
   PROGRESS,
   partOf,
+  partsIn,
   progressRow,
+  readSlice,
   reverseRun,
+  type SliceRange,
   sliceNames,
   stateRow,
 } from './fleet-rows.ts'
@@ -217,27 +220,20 @@ function createWrites(
   }
 }
 
-interface Range {
-  slice: string
-  slices: number
-  /** The last id that is left out; empty for none. */
-  after: string
-}
-
 /** The rows of a slice by device id: of this snapshot, of the one before, the states, and the changes two runs ago. */
 function joinSlice(
   { table, kind: { fleet } }: ExportEngine,
   run: Run,
   { previous, namesOf }: Comparison,
-  range: Range,
+  range: SliceRange,
 ) {
   const { columns: select, tables } = fleet
   const read = (name: string, buckets: number, query: Query) =>
-    readAhead(table(name), queriesFor(range, buckets, query))
+    readSlice(table(name), buckets, range, query)
   const sources = [
-    inSlice(range, read(run.snapshot ?? '', run.buckets, { select })),
-    ...(previous ? [inSlice(range, read(previous.table, previous.buckets, { select }))] : [none()]),
-    inSlice(range, read(tables.devices, 256, { where: { type: 'state' } })),
+    read(run.snapshot ?? '', run.buckets, { select }),
+    ...(previous ? [read(previous.table, previous.buckets, { select })] : [none()]),
+    read(tables.devices, 256, { where: { type: 'state' } }),
     ...(namesOf ? [oldNames(table(tables.changes), range, namesOf)] : []),
   ]
   return mergeJoin(...sources)
@@ -245,42 +241,10 @@ function joinSlice(
 
 async function* none(): AsyncGenerator<Row[]> {}
 
-/** The queries for a slice of a table whose partitions are `count` equal parts of the id space. */
-function queriesFor(range: Range, count: number, query: Query): Query[] {
-  // The lowest key after it.
-  const from = range.after === '' ? undefined : `${range.after}!`
-  if (isWhole(range)) return [{ ...query, from }]
-  return partsIn(range, count).map(({ part, ...bounds }) => {
-    const partitionKey = part === '~' ? part : part.toString(16).padStart(2, '0')
-    return { ...query, ...bounds, partitionKey }
-  })
-}
-
-/** All ids that begin with two hex digits: one query reads them, instead of one for each partition. */
-const isWhole = ({ slice, slices }: Range) => slices === 1 && slice !== '~'
-
-async function* inSlice(range: Range, pages: AsyncGenerator<Row[]>): AsyncGenerator<Row[]> {
-  for await (const rows of pages)
-    yield isWhole(range) ? rows.filter(({ partitionKey }) => partitionKey !== '~') : rows
-}
-
-/** Those of `count` equal parts of the id space in which a slice lies, with the keys that it has there. */
-function partsIn({ slice, slices, after }: Range, count: number) {
-  const next = after === '' ? undefined : `${after}!`
-  const found: { part: number | '~'; from?: string; before?: string }[] = []
-  if (slice === '~') return [{ part: slice, from: next }] as typeof found
-  const first = Number.parseInt(slice, 16)
-  const end = first + 256 / slices
-  const before = end < 256 ? end.toString(16).padStart(2, '0') : undefined
-  for (let part = Math.floor((first * count) / 256); (part * 256) / count < end; part++)
-    found.push({ part, from: next ?? slice, before })
-  return found
-}
-
 /** The changes of a run that made a name old, each under its device id. */
 async function* oldNames(
   table: Table,
-  range: Range,
+  range: SliceRange,
   { runId, slices }: { runId: string; slices: number },
 ): AsyncGenerator<Row[]> {
   const names = sliceNames(slices)

@@ -148,7 +148,7 @@ const linkSchema = z.object({
 
 /** Guards the set of a run's files: a row beside theirs, changed in every transaction that adds or deletes a file. */
 const GUARD = 'listing'
-const guardRow = rowCodec(z.object({ epoch: z.number(), closed: z.boolean() }))
+export const guardRow = rowCodec(z.object({ epoch: z.number(), closed: z.boolean() }))
 
 /** Most operations of one transaction, less the guard's. */
 const BATCH = 99

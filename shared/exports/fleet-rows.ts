@@ -1,6 +1,7 @@
 import pLimit from 'p-limit'
 import { z } from 'zod'
-import type { Columns, Operation, Table } from '../platform/table.ts'
+import { readAhead } from '../platform/merge-join.ts'
+import type { Columns, Operation, Query, Row, Table } from '../platform/table.ts'
 import { rowCodec } from '../platform/table-record.ts'
 import type { Fleet } from './kind.ts'
 import { bucketFor, bucketNames } from './snapshot-table.ts'
@@ -13,6 +14,53 @@ export const sliceNames = (count: number): string[] => [
   ...Array.from({ length: count }, (_, n) => ((n * 256) / count).toString(16).padStart(2, '0')),
   '~',
 ]
+
+/** A slice among `slices`, from an id on. */
+export interface SliceRange {
+  slice: string
+  slices: number
+  /** The last id that is left out; empty for none. */
+  after: string
+}
+
+/** The rows of a slice in the order of ids, page by page, of a table with so many partitions. */
+export async function* readSlice(
+  table: Table,
+  buckets: number,
+  range: SliceRange,
+  query: Query,
+  ahead?: number,
+): AsyncGenerator<Row[]> {
+  for await (const rows of readAhead(table, queriesFor(range, buckets, query), ahead))
+    yield isWhole(range) ? rows.filter(({ partitionKey }) => partitionKey !== '~') : rows
+}
+
+/** The queries for a slice of a table whose partitions are `count` equal parts of the id space. */
+function queriesFor(range: SliceRange, count: number, query: Query): Query[] {
+  // The lowest key after it.
+  const from = range.after === '' ? undefined : `${range.after}!`
+  if (isWhole(range)) return [{ ...query, from }]
+  return partsIn(range, count).map(({ part, ...bounds }) => {
+    const partitionKey = part === '~' ? part : part.toString(16).padStart(2, '0')
+    return { ...query, ...bounds, partitionKey }
+  })
+}
+
+/** All ids that begin with two hex digits: one query reads them, instead of one for each partition. */
+const isWhole = ({ slice, slices }: SliceRange) => slices === 1 && slice !== '~'
+
+/** Those of `count` equal parts of the id space in which a slice lies, with the keys that it has there. */
+export function partsIn({ slice, slices, after }: SliceRange, count: number) {
+  const next = after === '' ? undefined : `${after}!`
+  const found: { part: number | '~'; from?: string; before?: string }[] = []
+  if (slice === '~') return [{ part: slice, from: next }] as typeof found
+  const first = Number.parseInt(slice, 16)
+  const end = first + 256 / slices
+  const before = end < 256 ? end.toString(16).padStart(2, '0') : undefined
+  for (let part = Math.floor((first * count) / 256); (part * 256) / count < end; part++)
+    found.push({ part, from: next ?? slice, before })
+  return found
+}
 
 const values = z.record(z.string(), z.unknown())
 

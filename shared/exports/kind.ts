@@ -53,6 +53,8 @@ export interface ExportKind {
   /** What makes one row of a device newer than another, most important first; text that sorts by time. */
   freshness(columns: Columns): string[]
   readonly fleet: Fleet
+  /** The columns of its Parquet files with their types, that of the id first. */
+  readonly fields: readonly { name: string; type: string }[]
 }
 
 /** How two snapshots of a kind are compared. */

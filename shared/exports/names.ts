@@ -8,6 +8,7 @@ export const exportNames = {
   beginCompare: 'begin-compare',
   compareSlice: 'compare-slice',
   publishRun: 'publish-run',
+  writeParquet: 'write-parquet',
 } as const
 
 /** Waits in seconds between attempts at files that are not ready or broke off; after the last attempt the file fails. */
@@ -47,6 +48,12 @@ export type FileOutcome = { file: number; state: 'done' | 'again' | 'expired' }
 
 /** What `renew-links` answers: the new links are stored, try again later, or the run can't continue. */
 export type Renewed = { state: 'renewed' } | { state: 'later'; seconds: number } | { state: 'over' }
+
+/** What `write-parquet` answers: nothing is left to do, go on at once, or go on later. */
+export type ParquetOutcome =
+  | { state: 'done' }
+  | { state: 'more' }
+  | { state: 'later'; seconds: number }
 
 /** Run ids: UTC time stamp and four random letters. */
 export const RUN_ID = /^\d{14}[a-z]{4}$/

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { RequestError } from '../platform/errors.ts'
 import { cutPage } from '../platform/paging.ts'
+import { momentSchema, toTime } from '../platform/request.ts'
 import { defineRoute, type LongPollOption, type Route } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
 import { DAY_MS } from '../platform/time.ts'
 import type { Executor, ExportEngine } from './engine.ts'
 import { RUN_ID } from './names.ts'
-import { isOver } from './run-record.ts'
+import { isOver, runStates } from './run-record.ts'
 import { publishOnRequest, startRun } from './start.ts'
 import { runSchema, runSummarySchema, skippedRows, viewFile, viewRun } from './view.ts'
 
@@ -130,11 +131,20 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     path: `${kind}/exports`,
     summary: 'Export runs, newest first',
     mcp: 'Export runs with their accounting, newest first. A run in progress is not a snapshot; it does not tell devices.',
+    query: z.strictObject({
+      state: z.enum(runStates).optional(),
+      since: momentSchema
+        .optional()
+        .describe('Started at this time or later, or so long ago: `30d`.'),
+    }),
     answers: { 200: { description: 'A page of runs.' } },
     list: { name: 'runs', of: runSummarySchema, position: runId, more: { skippedRows } },
-    async handle({ query: { limit, after } }, { engine }) {
+    async handle({ query: { limit, after, state, since } }, { engine }) {
       const skippedRows: string[] = []
-      const found = await engine.runs.runs(limit + 1, after, skippedRows)
+      const from = since === undefined ? 0 : Date.parse(toTime(since, engine.clock.now()))
+      const found = (await engine.runs.runs(10_000, after, skippedRows)).filter(
+        (run) => (state ?? run.state) === run.state && Date.parse(run.startedAt) >= from,
+      )
       const { page, next } = cutPage(found, limit, ({ runId }) => runId)
       const runs = await Promise.all(page.map((run) => viewRun(engine, run)))
       return { status: 200, body: { runs, skippedRows, next } }

@@ -33,6 +33,9 @@ const storedCurrent = z.object({
   hiddenRuns: z.array(z.string()).default([]),
 })
 
+export const activeRow = rowCodec(storedActive)
+export const currentRow = rowCodec(storedCurrent)
+
 /** The run in progress, and its epoch. */
 type Active = z.output<typeof storedActive>
 
@@ -47,8 +50,8 @@ export function createRunLedger(table: Table, kind: string) {
   const key = (rowKey: string) => ({ partitionKey: kind, rowKey })
   const runKey = (runId: string) => key(`run|${runId}`)
   const runs = createRecords(table, runRow)
-  const actives = createRecords(table, rowCodec(storedActive))
-  const currents = createRecords(table, rowCodec(storedCurrent))
+  const actives = createRecords(table, activeRow)
+  const currents = createRecords(table, currentRow)
 
   async function readRun(runId: string): Promise<Stored<Run> | undefined> {
     const stored = await runs.read(runKey(runId))

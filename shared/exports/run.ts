@@ -6,6 +6,7 @@ import {
   type FileOutcome,
   type FilesRef,
   instanceId,
+  type ParquetOutcome,
   type Renewed,
   type RunRef,
   WAIT_SECONDS,
@@ -21,6 +22,10 @@ const MAX_LISTINGS = 6
 
 /** How often one group may renew its links; each renewal costs one call of a small hourly budget. */
 const MAX_RENEWALS = 4
+
+/** How often Parquet files are tried, and how many calls may write them, of two minutes each. */
+const MAX_TRIES = 5
+const MAX_WRITES = 60
 
 /** Retries only after a lost worker: activities answer expected errors, they do not throw them. */
 const lostWorker = () => new df.RetryOptions(2000, 3)
@@ -54,6 +59,26 @@ export function* exportRun(context: OrchestrationContext): Generator<Task, void>
     slices.map((slice) => call(context, exportNames.compareSlice, { ...ref, slice })),
   )
   yield call(context, exportNames.publishRun, ref)
+  yield* writeFiles(context, ref)
+}
+
+/** Writes the Parquet files of a published snapshot, where they are wanted; nothing here fails the run. */
+function* writeFiles(context: OrchestrationContext, ref: RunRef): Generator<Task, void> {
+  let tries = 1
+  for (let calls = 0; calls < MAX_WRITES && tries <= MAX_TRIES; calls++) {
+    const input = { ...ref, isLast: tries === MAX_TRIES }
+    let written: ParquetOutcome
+    try {
+      written = (yield call(context, exportNames.writeParquet, input)) as unknown as ParquetOutcome
+    } catch {
+      // Three workers were lost. What is not written is a problem of the status after an hour.
+      return
+    }
+    if (written.state === 'done') return
+    if (written.state === 'more') continue
+    tries += 1
+    yield wait(context, written.seconds)
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ interface Continuation {
 export type Tickets = ReturnType<typeof createTickets>
 
 const PARTITION = 'ticket'
-const ticketRow = rowCodec(
+export const ticketRow = rowCodec(
   z.object({
     name: z.string(),
     subject: z.string(),

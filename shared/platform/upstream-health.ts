@@ -36,8 +36,8 @@ export const upstreamReportSchema = z.strictObject({
 export type UpstreamReport = z.infer<typeof upstreamReportSchema>
 export type UpstreamHealth = ReturnType<typeof createUpstreamHealth>
 
-const okRow = rowCodec(z.object({ at: z.string() }))
-const errorRow = rowCodec(lastErrorSchema)
+export const okRow = rowCodec(z.object({ at: z.string() }))
+export const errorRow = rowCodec(lastErrorSchema)
 /** A good call is recorded this often: less than the minute between two polls. */
 const OK_EVERY_MS = 50_000
 /** After this time, a failure that passes by itself says nothing about now. */
@@ -138,7 +138,7 @@ function stateOf(
   return status === 429 ? 'throttled' : 'unreachable'
 }
 
-const announcementRow = rowCodec(
+export const announcementRow = rowCodec(
   z.object({ at: z.string(), call: z.string(), endsAt: z.string().nullable() }),
 )
 

@@ -32,7 +32,7 @@ const storedPiece = z.object({
 
 type Piece = z.output<typeof storedPiece>
 
-const pieceRow = rowCodec(storedPiece)
+export const pieceRow = rowCodec(storedPiece)
 
 const pack = promisify(gzip)
 

@@ -48,11 +48,11 @@ test('while all is well no alert fires, though much happens', { timeout: 1_200_0
   const id = await day.subscribe('hook')
 
   const fired = await firedDuring(() =>
-    quiet(24, async (step) => {
-      if (step % 4 === 0) day.simulator.actions.put({ id: `a${step}`, status: 'Pending' })
-      if (step % 4 === 2) day.simulator.actions.change(`a${step - 2}`, { status: 'Succeeded' })
-      if (step % 8 === 3) await day.housekeeping()
-      if (step === 12) await exportNext()
+    quiet(12, async (step) => {
+      if (step % 2 === 0) day.simulator.actions.put({ id: `a${step}`, status: 'Pending' })
+      else day.simulator.actions.change(`a${step - 1}`, { status: 'Succeeded' })
+      if (step % 6 === 3) await day.housekeeping()
+      if (step === 6) await exportNext()
     }),
   )
 

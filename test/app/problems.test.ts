@@ -194,6 +194,10 @@ const causes: Record<ProblemCode, (facts: Made) => void> = {
     }),
   'snapshot-old': (facts) =>
     Object.assign(facts.avHealth.value.report.current, { generatedTime: ago(40 * 60) }),
+  'parquet-missing': ({ avHealth }) =>
+    Object.assign(avHealth.value, {
+      unwritten: { runId: 'r1', since: ago(90), reason: 'status 403', shown: 'r0' },
+    }),
   'changes-unknown': (facts) =>
     Object.assign(facts.avHealth.value.report.current, {
       changes: 'unknown',

@@ -56,6 +56,7 @@ describe('every setting that holds an address', () => {
     expect(addresses).toEqual([
       'RELAY_STORAGE__tableServiceUri',
       'RELAY_STORAGE__queueServiceUri',
+      'RELAY_STORAGE__blobServiceUri',
       'RELAY_SECRETS__tableServiceUri',
       'PUBLIC_BASE_URL',
       'DEFENDER_BASE_URL',

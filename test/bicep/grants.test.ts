@@ -47,7 +47,7 @@ test.each(setNames)('each scope has exactly the roles of the table in the code: 
       ? ['Azure Service Bus Data Sender', 'Azure Service Bus Data Sender', 'EventGrid Data Sender']
       : [],
   )
-  expect(roles).toHaveLength({ auth: 14, 'landing-zone': 12 }[set] ?? 9)
+  expect(roles).toHaveLength({ auth: 15, 'landing-zone': 13 }[set] ?? 10)
 })
 
 test('Graph template and both scripts ask for the first role of every flow, on the application of the code', () => {

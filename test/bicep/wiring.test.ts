@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { avHealthSettings } from '../../shared/app/settings.ts'
+import { AV_HEALTH } from '../../shared/av-health/export.ts'
 import { loadRegistrations, root } from '../functions/load-registrations.ts'
 import { expand, listAt, readSettings, readText, setNames, textOf } from './template-texts.ts'
 
@@ -151,4 +153,16 @@ test('every read of a secret is logged to the workspace', () => {
   expect(textOf(settings[0]?.values.get('properties.workspaceId'))).toBe(
     '[monitoring.outputs.workspaceId]',
   )
+})
+
+test('only files of old snapshots are deleted by a rule, after the time of the tables', () => {
+  const rules = setNames.map((set) => all(set, 'Storage/storageAccounts/managementPolicies'))
+  const [rule] = rules.flat()
+
+  expect(rules.map(({ length }) => length)).toEqual(setNames.map(() => 1))
+  expect(rules.flat().filter(({ name }) => !/data.*\/default$/.test(name))).toEqual([])
+  expect(listAt(rule?.values, /prefixMatch/)).toEqual([`${AV_HEALTH}/run=`])
+  expect(listAt(rule?.values, /daysAfterModification/)).toEqual([
+    String(avHealthSettings.AV_HEALTH_RETENTION_DAYS.parse(undefined)),
+  ])
 })

@@ -22,7 +22,7 @@ const queues = [
 const orchestrations = ['export-run', 'export-import-files']
 const activities = [
   ...['begin-run', 'import-file', 'renew-links'],
-  ...['begin-compare', 'compare-slice', 'publish-run'],
+  ...['begin-compare', 'compare-slice', 'publish-run', 'write-parquet'],
 ]
 const routes = [
   ['health', 'GET', 'health', 'anonymous'],

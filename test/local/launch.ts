@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { inject } from 'vitest'
 import { z } from 'zod'
 import { onceSchema } from '../../local/app-client.ts'
 
@@ -45,7 +44,6 @@ export function launch(
     env: {
       ...process.env,
       npm_lifecycle_event: 'start',
-      NODE_COMPILE_CACHE: inject('compiledFolder'),
       ...env,
     },
   })

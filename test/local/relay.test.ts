@@ -1,6 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { Terminal } from '../../local/relay/run-relay.ts'
 import { sampleDefinitions, sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+import { readText } from '../bicep/template-texts.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { cellsOf, typeRelay } from './relay-typed.ts'
 
@@ -313,4 +319,39 @@ test('a wrong key is reported in one sentence and is not shown', async () => {
 
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toBe(`${stack.host.url} refused the key (401): use a function key of this app.\n`)
+})
+
+describe('every question of docs/data.md is answered', () => {
+  const questions = [...readText('docs/data.md').matchAll(/^### (.+\?)$/gm)]
+  const lines = [
+    ...readText('docs/data.md').matchAll(/^```bash\n(curl .+)\n(npm run relay -- .+)\n```$/gm),
+  ].map(([, curl = '', command = '']) => [command, curl] as const)
+
+  test('by at least one pair of lines each', () => {
+    expect(questions).toHaveLength(13)
+    expect(lines.length).toBeGreaterThanOrEqual(13)
+  })
+
+  test.each(lines)('%s', async (command, curl) => {
+    const env = { ...process.env, RELAY_URL: stack.host.url, RELAY_KEY: stack.keys.function }
+    const argv = (command.split(' -- ')[1]?.match(/'[^']*'|\S+/g) ?? []).map((word) =>
+      word.replaceAll("'", ''),
+    )
+    const from = mkdtempSync(join(tmpdir(), 'defender-relay-csv-'))
+    onTestFinished(() => rmSync(from, { recursive: true }))
+
+    const pasted = `${curl} -w '\\n%{http_code}'`
+    const { stdout } = await promisify(execFile)('bash', ['-c', pasted], { env })
+    const isCsv = argv.includes('--csv')
+    const more = isCsv || argv.includes('--json') ? [] : ['--json']
+    const typed = await typeLine([...argv, ...more], { from })
+
+    const answer = stdout.slice(0, stdout.lastIndexOf('\n'))
+    expect(stdout.slice(answer.length + 1)).toBe('200')
+    expect(typed.code).toBe(0)
+    if (isCsv) expect(readFileSync(join(from, argv.at(-1) ?? ''), 'utf8')).toBe(`\ufeff${answer}`)
+    else expect(JSON.parse(typed.out)).toEqual(JSON.parse(answer))
+    // As a person reads it.
+    if (!isCsv) expect((await typeLine(argv)).code).toBe(0)
+  })
 })

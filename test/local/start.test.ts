@@ -12,7 +12,7 @@ afterAll(endAll)
 const verify = () => runToEnd(['--data', folder], 'verify.ts')
 
 test('one command imports the whole fleet and prints one line with the result', async () => {
-  const started = launch([...once, '--fleet', '1500'])
+  const started = launch([...once, '--fleet', '400'])
 
   const ended = await hurry(started, folder)
 
@@ -23,12 +23,12 @@ test('one command imports the whole fleet and prints one line with the result', 
     ok: true,
     state: 'published',
     method: 'files',
-    devices: 1500,
+    devices: 400,
     epoch: 1,
     reason: null,
   })
   const { listed, imported, failed, parsed, written, duplicates, rejected } = line.counts
-  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 1500 })
+  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 400 })
   expect(parsed).toBe(written + duplicates + rejected)
   expect(rejected).toBeGreaterThan(0)
   expect(line.notReadyAtFirst).toBeGreaterThan(0)
@@ -51,22 +51,28 @@ test('the same fleet again is unchanged, and the line names the current snapshot
   expect(line).toMatchObject({
     ok: true,
     state: 'unchanged',
-    devices: 1500,
+    devices: 400,
     snapshot: null,
     rowsPerSecond: 0,
   })
   expect(ended).toMatchObject({
     code: 0,
-    stderr: expect.stringContaining('1500 in the current snapshot'),
+    stderr: expect.stringContaining('400 in the current snapshot'),
   })
 })
 
-test('another fleet is another export, even within the same minute; the keys stay', async () => {
+test('another fleet is another export, even within the same minute; the keys stay, and it ages for days', async () => {
   const keys = keysOf(folder)
 
-  const ended = await hurry(launch([...once, '--fleet', '900']), folder)
+  const ended = await hurry(launch([...once, '--fleet', '900', '--days', '3']), folder)
 
-  expect(onceLine(ended)).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  const line = onceLine(ended)
+  expect(line).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  expect(line.changes).toMatchObject({ state: 'known', countedOnly: [] })
+  // Of the 18 that went on the first day, 9 are back.
+  const { appeared, ...counts } = line.changes?.counts ?? {}
+  expect([appeared, counts.disappeared, counts.returned]).toEqual([undefined, 9, 9])
+  expect(ended.stderr).toMatch(/day 2 of 3[\s\S]+day 3 of 3/)
   expect(await verify()).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('900 devices, exactly the fleet'),

@@ -22,8 +22,12 @@ export const avHealthCommands: readonly Command[] = [
   {
     usage: 'export list',
     summary: 'Export runs, newest first',
+    options: ['state', 'since'],
     list: 'runs',
-    ask: () => ({ path: 'av-health/exports' }),
+    ask: ({ options: { state, since } }) => ({
+      path: 'av-health/exports',
+      query: { state, since },
+    }),
     show: showList('runs', {
       run: 'runId',
       state: 'state',

@@ -66,6 +66,7 @@ export const parameterSets: Record<string, ParameterSet> = {
 /** Role definitions by id. */
 export const roleNames: Record<string, string> = {
   'b7e6dc6d-f1e8-4753-8033-0f276bb0955b': 'Storage Blob Data Owner',
+  'ba92f5b4-2d11-453d-a403-e96b0029c9fe': 'Storage Blob Data Contributor',
   '974c5e8b-45b9-4653-ba55-5f855dd0fb88': 'Storage Queue Data Contributor',
   '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3': 'Storage Table Data Contributor',
   '76199698-9eea-4c19-bc75-cec21354c6b6': 'Storage Table Data Reader',

@@ -22,7 +22,7 @@ const IN_FLIGHT = 8
 
 export function createAvHealthSection(
   { env, clock, upstreamOrigin, ...overrides }: Options,
-  { table, secrets }: Base,
+  { table, secrets, blobs }: Base,
   { defender, cloud, healthFor, tenantId }: DefenderSection,
   { feed, events }: EventsSection,
 ) {
@@ -86,7 +86,12 @@ export function createAvHealthSection(
     }
     return made
   }
-  return { engine, schedule: settings.AV_HEALTH_SCHEDULE }
+  return {
+    engine,
+    schedule: settings.AV_HEALTH_SCHEDULE,
+    /** The container of the Parquet files, where they are wanted. */
+    blobs: settings.AV_HEALTH_PARQUET ? blobs(AV_HEALTH) : undefined,
+  }
 }
 
 /** The same pages; the health tracks the call for each of them. */

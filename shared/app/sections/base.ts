@@ -1,6 +1,7 @@
 import type { CallbackPolicy } from '../../events/subscriptions/callback-url.ts'
 import type { Retention } from '../../exports/engine.ts'
 import { createTables } from '../../platform/azure-table.ts'
+import { createBlobs } from '../../platform/blobs.ts'
 import { readSection, readUsable } from '../../platform/config.ts'
 import { type Credential, makeCredential } from '../../platform/credential.ts'
 import type { AccountOf } from '../../platform/error-responses.ts'
@@ -36,7 +37,7 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
     if (connectionString) return { connectionString }
     return endpoint ? { endpoint, credential } : undefined
   }
-  const account = (setting: `RELAY_STORAGE__${'table' | 'queue'}ServiceUri`) => {
+  const account = (setting: `RELAY_STORAGE__${'table' | 'queue' | 'blob'}ServiceUri`) => {
     const found = find(settings.RELAY_STORAGE, settings[setting])
     if (found) return found
     const problem = 'is missing (or RELAY_STORAGE, a connection string)'
@@ -56,6 +57,9 @@ export async function createBase({ env, storageDate, ...overrides }: Options) {
     table,
     secrets,
     queue: createQueues(account('RELAY_STORAGE__queueServiceUri')),
+    /** Throws a ConfigError where the data account has no blob endpoint. */
+    blobs: (container: string) =>
+      createBlobs(account('RELAY_STORAGE__blobServiceUri'), container, overrides),
     tickets: createTickets(table('Tickets')),
   }
 }

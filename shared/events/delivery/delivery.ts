@@ -32,8 +32,8 @@ const storedSchema = z.object({
   /** The last attempts, of all generations. */
   attempts: z.array(attemptSchema).default([]),
 })
-const stored = rowCodec(storedSchema)
-const dueRow = rowCodec(z.object({ delivery: storedSchema }))
+export const storedDelivery = rowCodec(storedSchema)
+export const dueRow = rowCodec(z.object({ delivery: storedSchema }))
 
 /** One event for one subscription. */
 export interface Delivery extends z.infer<typeof storedSchema> {
@@ -84,10 +84,10 @@ export const isAddressedTo = (
 
 /** The row of a delivery in any state; its subscription is its partition. */
 const deliveryRow: RowCodec<Omit<Delivery, 'subscription'>> = {
-  ...stored,
+  ...storedDelivery,
   // One filter on `isOpen` finds what is not delivered.
   toColumns: (delivery) => ({
-    ...stored.toColumns(delivery),
+    ...storedDelivery.toColumns(delivery),
     isOpen: delivery.state !== 'delivered',
   }),
 }
@@ -115,7 +115,7 @@ export function createDeliveryLedger(table: Table) {
   /** Deliveries by stream and seq. A row that can't be read is skipped and counted. */
   async function* list(query: Query, onUnreadable = () => {}): AsyncGenerator<Delivery> {
     for await (const { partitionKey, columns } of table.list({ from: 'event|', ...query })) {
-      const record = stored.tryRead(columns)
+      const record = storedDelivery.tryRead(columns)
       if (record) yield { subscription: partitionKey, ...record }
       else onUnreadable()
     }

@@ -45,7 +45,7 @@ export class StreamMoved extends Error {
 
 export type Feed = ReturnType<typeof createFeed>
 
-const headRow = rowCodec(
+export const headRow = rowCodec(
   z.object({
     next: z.number(),
     epoch: z.string(),

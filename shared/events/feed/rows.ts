@@ -31,7 +31,7 @@ export function toItemOperation(
   return columns ? { kind: 'upsert', ...where, columns } : { kind: 'delete', ...where }
 }
 
-const eventRow = rowCodec(
+export const eventRow = rowCodec(
   z.object({
     id: z.string(),
     type: z.string(),

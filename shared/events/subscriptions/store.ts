@@ -14,8 +14,8 @@ export type Subscriptions = ReturnType<typeof createSubscriptions>
 
 const PARTITION = 'subscription'
 const ALL = { partitionKey: PARTITION, from: 'sub_', before: 'sub`' }
-const subscriptionRow = rowCodec(subscriptionSchema)
-const urlRow = rowCodec(z.object({ id: z.string() }))
+export const subscriptionRow = rowCodec(subscriptionSchema)
+export const urlRow = rowCodec(z.object({ id: z.string() }))
 
 /** Opens the table of subscriptions: a row for each, and a row that claims its callback URL. */
 export function createSubscriptions(table: Table) {

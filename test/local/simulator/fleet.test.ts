@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createFleet, type Fleet } from '../../../local/simulator/fleet.ts'
+import {
+  cutoffsAt,
+  type DeviceState,
+  findTransitions,
+  readState,
+  transitionKinds,
+} from '../../../shared/av-health/transitions.ts'
+import type { Columns } from '../../../shared/platform/table.ts'
 import { columnsOf, readLine } from './read-line.ts'
 
 const allLines = (fleet: Fleet) => fleet.files.flatMap((file) => [...file.lines()])
@@ -253,3 +261,31 @@ function readJsonRow({ id, ...row }: Record<string, unknown>): Record<string, un
   }
   return read
 }
+
+test('a fleet that ages has transitions of every kind within five days, and most devices stay as they are', () => {
+  const thresholds = { signatureDays: 7, scanDays: 14, notSeenDays: 7 }
+  const known = new Set<string>()
+  const found = new Map<string, number>()
+  let before = new Map<string, DeviceState>()
+  for (let day = 0; day < 5; day++) {
+    const generatedTime = `2026-11-2${day}T06:00:00Z`
+    const cutoffs = cutoffsAt(generatedTime, thresholds)
+    const after = new Map(
+      [...createFleet({ size: 2000, day, generatedTime }).truth()].map((device) => [
+        device.machineId,
+        readState(device as unknown as Columns, cutoffs),
+      ]),
+    )
+    for (const id of day === 0 ? [] : new Set([...before.keys(), ...after.keys()]))
+      for (const { kind } of findTransitions(before.get(id), after.get(id), {
+        isKnown: known.has(id),
+        keepsThresholds: true,
+      }))
+        found.set(kind, (found.get(kind) ?? 0) + 1)
+    for (const id of after.keys()) known.add(id)
+    before = after
+  }
+
+  expect([...found.keys()].toSorted()).toEqual([...transitionKinds].toSorted())
+  expect([...found.values()].reduce((sum, times) => sum + times)).toBeLessThan(4 * 2000)
+})
