@@ -24,6 +24,7 @@ const features = {
   'snapshots as Parquet files, runs by state and time': 21_700,
   'subscriptions that are operated, sinks by identity': 45_800,
   'the devices behind each number of the fleet, an overview with types': 1_900,
+  'kinds of events and their schemas, waits that fail': 4_600,
 }
 
 /** What the house may be at most. */
