@@ -116,7 +116,7 @@ describe.each(both)('%s', (_, sink) => {
         })
         world.serve(world.deps)
         void world.startTimer(world.deps)
-        await world.clock.advance(HOUR)
+        await world.clock.advance(3 * MINUTE)
 
         expect([...new Set(arrived(stage, sink))].toSorted(), `${when} request ${n}`).toEqual(
           ids.toSorted(),
