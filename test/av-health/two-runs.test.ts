@@ -233,6 +233,6 @@ test('the same in any order of the requests of the run and of those who ask', as
       for (const { current, lastRun } of reports)
         expect(current?.runId === ref.runId).toBe(lastRun?.state === 'published')
     }),
-    { numRuns: isLong ? 1000 : 3 },
+    { numRuns: isLong ? 300 : 3 },
   )
 })
