@@ -13,6 +13,7 @@ const longest = [
   'local/start',
   'local/host/recovery',
   'portal/portal',
+  'portal/browser',
   'faults/faults',
   'local/live',
   'local/serving',
