@@ -1,7 +1,8 @@
-import { expect, test, vi } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { browserForTests, findBrowser } from './browser.ts'
 
 test('where no browser starts, one line says so and how to get one; in CI that is an error', async () => {
+  onTestFinished(() => void vi.unstubAllEnvs())
   vi.stubEnv('CHROME_PATH', '/nowhere/chrome')
   vi.stubEnv('CI', '')
   const found = await browserForTests()
