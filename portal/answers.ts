@@ -5,12 +5,11 @@ export type Problem = {
   title: string
   status: number
   detail: string
-  // The invocation id.
   instance: string
-  // Stands in every log line about this request and about everything that it caused.
   correlation: string
   fix?: string
   errors?: { path: string; message: string }[]
+  item?: object
 }
 
 export type StatusProblem = {
@@ -50,16 +49,13 @@ export type StatusProblem = {
     | 'subscription-paused'
   severity: 'error' | 'warning' | 'notice'
   title: string
-  // Null while it is not known.
   since: string | null
   cause: string
   fix: string
-  // What follows from it.
   consequences: string[]
 }
 
 export type UpstreamReport = {
-  // unknown: no call yet, or the last one failed a while ago.
   state:
     | 'ok'
     | 'no-identity'
@@ -112,7 +108,6 @@ export type ExportsReport = {
     devices: number
     ageSeconds: number
     changes: 'known' | 'baseline' | 'unknown'
-    // Why the changes are unknown.
     changesReason: string | null
   } | null
   lastRun: {
@@ -131,15 +126,12 @@ export type ExportsReport = {
     progressAt: string
     waiting: { for: string; until: string } | null
     endedAt: string | null
-    // How often a field was present and could not be read.
     unreadable: Record<string, number>
     guard: 'rejected' | 'unreadable' | 'devices' | null
     devicesBefore: number | null
     devices: number
-    // Lines that could not be stored.
     rejected: number
   } | null
-  // Rows of table Exports that were left out: they can not be read.
   skippedRows: string[]
   nextRunAt: string | null
 }
@@ -152,45 +144,27 @@ export type Item = {
   terminal: boolean
   openSince: string | null
   lastCheckedAt: string | null
-  // Why it is gone.
   reason: 'notFound' | 'untracked' | null
   machineId: string | null
   computerDnsName: string | null
-  // Only of machine actions.
   type?: string | null
-  // Only of machine actions.
   requestor?: string | null
-  // Only of machine actions.
   requestorComment?: string | null
-  // Only of machine actions.
   scope?: string | null
-  // Only of machine actions.
   requestSource?: string | null
-  // Only of machine actions.
   errorHResult?: number | null
-  // Only of machine actions.
-  relatedFileInfo?: object | null
-  // Only of machine actions.
+  relatedFileInfo?: { fileIdentifier?: string | null; fileIdentifierType?: string | null } | null
   commands?:
     | { index: number | null; type: string | null; status: string | null; error: string | null }[]
     | null
-  // Only of machine actions.
   createdAt?: string | null
-  // Only of machine actions.
   updatedAt?: string | null
-  // Only of investigations.
   triggeringAlertId?: string | null
-  // Only of investigations.
   statusDetails?: string | null
-  // Only of investigations.
   cancelledBy?: string | null
-  // Only of investigations.
   startedAt?: string | null
-  // Only of investigations.
   endedAt?: string | null
-  // Defender's own object; null where it is larger than 256 KiB.
   item: object | null
-  // Which of these fields were too long: a text has its first 2,000 characters.
   fieldsCut?: string[]
 }
 
@@ -221,26 +195,17 @@ export type MachineActionEvent = {
   data: {
     id: string
     resource: string
-    // Raised with every event of the item.
     version: number
-    // The state before; null when it appeared.
     from: string | null
-    // The state now; null when it is gone.
     to: string | null
-    // Whether nothing follows the state.
     terminal: boolean
-    // Why it is gone.
     reason: 'notFound' | 'untracked' | null
     machineId: string | null
     computerDnsName: string | null
-    // Of an overdue item: since when it is open.
     openSince?: string
-    // Of an overdue item: how many hours are usual.
     limitHours?: number
-    // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
     itemOmitted?: true
-    // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     type: string | null
     requestor: string | null
@@ -248,7 +213,7 @@ export type MachineActionEvent = {
     scope: string | null
     requestSource: string | null
     errorHResult: number | null
-    relatedFileInfo: object | null
+    relatedFileInfo: { fileIdentifier?: string | null; fileIdentifierType?: string | null } | null
     commands:
       | { index: number | null; type: string | null; status: string | null; error: string | null }[]
       | null
@@ -274,26 +239,17 @@ export type InvestigationEvent = {
   data: {
     id: string
     resource: string
-    // Raised with every event of the item.
     version: number
-    // The state before; null when it appeared.
     from: string | null
-    // The state now; null when it is gone.
     to: string | null
-    // Whether nothing follows the state.
     terminal: boolean
-    // Why it is gone.
     reason: 'notFound' | 'untracked' | null
     machineId: string | null
     computerDnsName: string | null
-    // Of an overdue item: since when it is open.
     openSince?: string
-    // Of an overdue item: how many hours are usual.
     limitHours?: number
-    // Defender's own object; null where it is larger than 256 KiB.
     item: object | null
     itemOmitted?: true
-    // Which of these fields were too long: a text has its first 2,000 characters.
     fieldsCut?: string[]
     triggeringAlertId: string | null
     statusDetails: string | null
@@ -363,11 +319,37 @@ export type DeviceEvent = {
       | 'os-changed'
       | 'became-unknown'
       | 'became-known'
-    // What was, by aspect; null is unknown.
-    from: Record<string, string | null>
-    to: Record<string, string | null>
+    from: {
+      mode?: string | null
+      signature?: string | null
+      engine?: string | null
+      platform?: string | null
+      quickScan?: string | null
+      fullScan?: string | null
+      scans?: string | null
+      seen?: string | null
+      name?: string | null
+      group?: string | null
+      groupName?: string | null
+      os?: string | null
+      osVersion?: string | null
+    }
+    to: {
+      mode?: string | null
+      signature?: string | null
+      engine?: string | null
+      platform?: string | null
+      quickScan?: string | null
+      fullScan?: string | null
+      scans?: string | null
+      seen?: string | null
+      name?: string | null
+      group?: string | null
+      groupName?: string | null
+      os?: string | null
+      osVersion?: string | null
+    }
     runId: string
-    // The snapshot before.
     previousRunId: string | null
     generatedTime: string | null
   }
@@ -386,9 +368,7 @@ export type ChangesSummarizedEvent = {
   data: {
     runId: string
     previousRunId: string | null
-    // The snapshot before was read by the other method.
     newMethod: boolean
-    // Transitions without an event each, by kind.
     counts: Record<string, number>
   }
 }
@@ -408,9 +388,7 @@ export type SnapshotPublishedEvent = {
     generatedTime: string | null
     method: 'files' | 'json' | null
     devices: number
-    // Devices of the snapshot before.
     devicesBefore: number | null
-    // How often a field was present and could not be read.
     unreadable: Record<string, number>
     counts: {
       listed: number
@@ -421,7 +399,6 @@ export type SnapshotPublishedEvent = {
       duplicates: number
       rejected: number
     }
-    // What changed since the snapshot before.
     changes: {
       state: 'known' | 'baseline' | 'unknown'
       reason: string | null
@@ -453,22 +430,15 @@ export type SubscriptionEvent = {
     subscription: string
     callbackHost: string
     state?: 'active' | 'failing' | 'disabled'
-    // The first failure after the last success; of dead letters: the beginning of the hour.
     since?: string | null
-    // The last failure.
     at?: string
     status?: number | null
     reason?: string
     disabledReason?: string | null
-    // The end of the hour in which deliveries became dead letters.
     until?: string
-    // How many deliveries became dead letters in this hour.
     count?: number
-    // When the subscription ended.
     expiresAt?: string
-    // How many deliveries were pending then.
     pending?: number
-    // How many dead letters it had then.
     dead?: number
   }
 }
@@ -499,7 +469,19 @@ export type TestEvent = {
   data: { subscription: string }
 }
 
-export type Filter = Record<string, string[] | boolean>
+export type Filter = {
+  streams?: string[]
+  types?: string[]
+  machineIds?: string[]
+  computerDnsNames?: string[]
+  actionTypes?: string[]
+  requestors?: string[]
+  states?: string[]
+  triggeringAlertIds?: string[]
+  scopes?: string[]
+  requestSources?: string[]
+  terminalOnly?: boolean
+}
 
 export type Subscription = {
   id: string
@@ -507,12 +489,10 @@ export type Subscription = {
   callbackHost: string
   headerNames: string[]
   audience: string | null
-  // The kind of service at callbackHost, where it gets no webhooks.
   sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
-  // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
   expiresAt: string | null
@@ -524,12 +504,10 @@ export type SubscriptionReport = {
   callbackHost: string
   headerNames: string[]
   audience: string | null
-  // The kind of service at callbackHost, where it gets no webhooks.
   sink: 'event-grid' | 'service-bus' | null
   description: string | null
   filter: Filter
   contentType: 'application/cloudevents+json' | 'application/json'
-  // Events after these are delivered.
   from: Record<string, number>
   createdAt: string
   expiresAt: string | null
@@ -539,9 +517,7 @@ export type SubscriptionReport = {
   pending: number
   dead: number
   disabledReason: string | null
-  // No event is posted before.
   pausedUntil: string | null
-  // So long the receiver may take to answer.
   answerLimitSeconds: number
 }
 
@@ -590,14 +566,11 @@ export type ExportRunSummary = {
   notReadyAtFirst: number
   linksRenewed: number
   unknownFields: Record<string, number>
-  // How often a field was present and could not be read.
   unreadable: Record<string, number>
-  // Rows in which a field that answers rest on is unreadable.
   unreadableRows: number
   guard: 'rejected' | 'unreadable' | 'devices' | null
   devicesBefore: number | null
   snapshot: string | null
-  // What changed since the snapshot before; null until it is published.
   changes: {
     state: 'known' | 'baseline' | 'unknown'
     reason: string | null
@@ -641,14 +614,11 @@ export type ExportRun = {
   notReadyAtFirst: number
   linksRenewed: number
   unknownFields: Record<string, number>
-  // How often a field was present and could not be read.
   unreadable: Record<string, number>
-  // Rows in which a field that answers rest on is unreadable.
   unreadableRows: number
   guard: 'rejected' | 'unreadable' | 'devices' | null
   devicesBefore: number | null
   snapshot: string | null
-  // What changed since the snapshot before; null until it is published.
   changes: {
     state: 'known' | 'baseline' | 'unknown'
     reason: string | null
@@ -668,14 +638,12 @@ export type ExportRun = {
     reason: string | null
     rejects: { line: number; reason: string; text: string }[]
   }[]
-  // Rows of table Exports that were left out: they can not be read.
   skippedRows: string[]
   next: string | null
 }
 
 export type Scan = {
   source: 'defender' | 'tenable'
-  // The id that was requested.
   id: string
   run: { id: string | null; number: number | null } | null
   definitionId: string | null
@@ -745,7 +713,6 @@ export type Scan = {
 
 export type ScanAnswer = {
   source: 'defender' | 'tenable'
-  // The id that was requested.
   id: string
   run: { id: string | null; number: number | null } | null
   definitionId: string | null
@@ -812,7 +779,7 @@ export type ScanAnswer = {
   }
   errorMessage: string | null
   cached: { at: string } | null
-  raw?: unknown
+  raw?: object
 }
 
 /** The body of a success, by route. */
@@ -821,9 +788,7 @@ export interface Answers {
   'GET /status': {
     version: string
     time: string
-    // degraded: an error or a warning. stopped: no section is set up.
     overall: 'ok' | 'degraded' | 'stopped'
-    // Errors and warnings, each once. A section names those that concern it.
     problems: StatusProblem[]
     sections: {
       changes: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
@@ -832,7 +797,6 @@ export interface Answers {
     }
     upstreams: {
       defender: {
-        // unknown: no call yet, or the last one failed a while ago.
         state:
           | 'ok'
           | 'no-identity'
@@ -856,7 +820,6 @@ export interface Answers {
         >
       } | null
       tenable: {
-        // unknown: no call yet, or the last one failed a while ago.
         state:
           | 'ok'
           | 'no-identity'
@@ -886,19 +849,14 @@ export interface Answers {
       pending: number
       dead: number
       oldestPendingAt: string | null
-      // Rows of subscriptions and open deliveries that are skipped.
       unreadable: number
       failing: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
       disabled: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
-      // The others with pending deliveries; since: when the first one was to be posted.
       waiting: { id: string; callbackHost: string; since: string }[]
-      // Those whose receiver asked for more than 15 minutes.
       paused: { id: string; callbackHost: string; since: string | null; until: string }[]
     } | null
     avHealth: ExportsReport | null
-    // Valid tickets by kind.
     tickets: Record<string, number> | null
-    // What is good to know; nothing is wrong.
     notices: StatusProblem[]
     preflight?: {
       flow:
@@ -908,7 +866,6 @@ export interface Answers {
         | 'av-health-pages'
         | 'defender-scans'
         | 'tenable-scans'
-      // off: the flow can not run. unused: the settings say that it never runs.
       state: 'ready' | 'off' | 'unused'
       checks: {
         name: 'settings' | 'tables' | 'queues' | 'secrets' | 'token' | 'grant' | 'probe'
@@ -920,20 +877,11 @@ export interface Answers {
   }
   'GET /overview': {
     time: string
-    // The status, in short.
     status: { overall: string }
-    // As in GET /api/av-health/summary; null before the first snapshot.
     fleet: { devices: number } | null
-    standing: {
-      asOf: string | null
-      // Devices on which something holds.
-      counts: Record<string, number> | null
-    } | null
-    // Open items by resource, as in GET /api/status.
-    open: unknown
-    // The exports, as in GET /api/status.
-    runs: unknown
-    // What waits to be delivered, as in GET /api/status.
+    standing: { asOf: string | null; counts: Record<string, number> | null } | null
+    open: Record<string, ChangesReport>
+    runs: ExportsReport
     waiting: unknown
   }
   'GET /openapi.json': { openapi: string }
@@ -941,13 +889,9 @@ export interface Answers {
   'GET /event-types': {
     eventTypes: { type: string; stream: string; schema: object; sample: CloudEvent }[]
   }
+  'GET /event-types/{kind}': { kind: string; schema: object }
   'POST /av-health/exports': { runId: string; state: string; joined: boolean }
-  'GET /av-health/exports': {
-    runs: ExportRunSummary[]
-    next: string | null
-    // Rows of table Exports that were left out: they can not be read.
-    skippedRows: string[]
-  }
+  'GET /av-health/exports': { runs: ExportRunSummary[]; next: string | null; skippedRows: string[] }
   'POST /av-health/exports/{runId}/publish': { runId: string; state: string }
   'GET /av-health/exports/{runId}': ExportRun
   'GET /av-health/exports/{runId}/wait': ExportRunSummary
@@ -959,11 +903,9 @@ export interface Answers {
       devices: number
       publishedAt: string | null
       current: boolean
-      // Its table in the data account.
       table: string | null
     }[]
     next: string | null
-    // Rows of table Exports that were left out: they can not be read.
     skippedRows: string[]
   }
   'GET /av-health/changes': {
@@ -971,19 +913,79 @@ export interface Answers {
       at: string
       runId: string
       kind: string
-      from: object
-      to: object
+      from: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
+      to: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
       machineId: string
       computerDnsName: string | null
     }[]
     next: string | null
-    // False when no snapshot of this time was compared.
     isKnown: boolean
-    // Rows that were read for this page.
     scanned: number
   }
   'GET /devices/{machineId}/history': {
-    history: { at: string; runId: string; kind: string; from: object; to: object }[]
+    history: {
+      at: string
+      runId: string
+      kind: string
+      from: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
+      to: {
+        mode?: string | null
+        signature?: string | null
+        engine?: string | null
+        platform?: string | null
+        quickScan?: string | null
+        fullScan?: string | null
+        scans?: string | null
+        seen?: string | null
+        name?: string | null
+        group?: string | null
+        groupName?: string | null
+        os?: string | null
+        osVersion?: string | null
+      }
+    }[]
     next: string | null
     scanned: number
   }
@@ -991,7 +993,6 @@ export interface Answers {
     snapshot: { runId: string; generatedTime: string | null }
     devices: number
     changes: { state: string; counts: Record<string, number> } | null
-    // Devices by value, for each dimension; null when they were not counted.
     counts: Record<string, Record<string, number>> | null
   }
   'GET /av-health/trend': {
@@ -1013,7 +1014,6 @@ export interface Answers {
       day: string
       runId: string | null
       devices: number | null
-      // Of the last snapshot that was generated on this UTC day; null without one.
       counts: Record<string, number> | null
       partial: boolean
     }[]
@@ -1022,7 +1022,6 @@ export interface Answers {
     devices: {
       machineId: string
       computerDnsName: string | null
-      // Null in a list by `isolation` or `pendingAction` without another filter.
       avHealth: {
         computerDnsName: string | null
         osPlatform: string | null
@@ -1045,7 +1044,6 @@ export interface Answers {
         customScanResult: string | null
         customScanTime: string | null
       } | null
-      // Only in a list by `isolation` or `pendingAction`; else it was not read.
       standing: {
         isolation: {
           state: 'isolated' | 'selective' | 'released' | 'unknown'
@@ -1066,26 +1064,60 @@ export interface Answers {
           actionId: string | null
           duplicateOf: (string | null)[]
         }[]
-        // Whether open actions beyond 20 are left out.
         pendingCut: boolean
       } | null
     }[]
     next: string | null
-    // Null before the first snapshot.
     snapshot: { runId: string; generatedTime: string | null } | null
-    // Until when machine actions are folded in; null where not read.
     asOf: string | null
-    // Rows that were read for this page.
     scanned: number
   }
   'GET /devices/{machineId}': {
     machineId: string
     computerDnsName: string | null
     avHealth: {
-      // Null before the first snapshot.
       snapshot: { runId: string; generatedTime: string | null } | null
-      // The columns of the snapshot row; null when the snapshot does not hold it.
-      device: object | null
+      device: {
+        computerDnsName?: string | null
+        osKind?: string | null
+        osPlatform?: string | null
+        osVersion?: string | null
+        avSignatureVersion?: string | null
+        avEngineVersion?: string | null
+        avPlatformVersion?: string | null
+        quickScanResult?: string | null
+        quickScanError?: string | null
+        fullScanResult?: string | null
+        fullScanError?: string | null
+        customScanResult?: string | null
+        customScanError?: string | null
+        avSignatureRing?: string | null
+        avPlatformRing?: string | null
+        avEngineRing?: string | null
+        cloudProtectionState?: string | null
+        rbacGroupName?: string | null
+        lastSeenTime?: string | null
+        quickScanTime?: string | null
+        fullScanTime?: string | null
+        customScanTime?: string | null
+        dataRefreshTimestamp?: string | null
+        avSignatureUpdateTime?: string | null
+        avEngineUpdateTime?: string | null
+        avPlatformUpdateTime?: string | null
+        avSignaturePublishTime?: string | null
+        avEnginePublishTime?: string | null
+        avPlatformPublishTime?: string | null
+        avPlatformExpirationTime?: string | null
+        avSignatureDataRefreshTime?: string | null
+        avModeDataRefreshTime?: string | null
+        avIsSignatureUpToDate?: string | null
+        avIsEngineUpToDate?: string | null
+        avIsPlatformUpToDate?: string | null
+        avMode?: string | null
+        rbacGroupId?: number | null
+        avModeName?: string | null
+        other?: object
+      } | null
       conditions:
         | (
             | 'signature-stale'
@@ -1103,7 +1135,41 @@ export interface Answers {
         | null
       firstSeenAt: string | null
       goneSince: string | null
-      lastChanges: { at: string; runId: string; kind: string; from: object; to: object }[]
+      lastChanges: {
+        at: string
+        runId: string
+        kind: string
+        from: {
+          mode?: string | null
+          signature?: string | null
+          engine?: string | null
+          platform?: string | null
+          quickScan?: string | null
+          fullScan?: string | null
+          scans?: string | null
+          seen?: string | null
+          name?: string | null
+          group?: string | null
+          groupName?: string | null
+          os?: string | null
+          osVersion?: string | null
+        }
+        to: {
+          mode?: string | null
+          signature?: string | null
+          engine?: string | null
+          platform?: string | null
+          quickScan?: string | null
+          fullScan?: string | null
+          scans?: string | null
+          seen?: string | null
+          name?: string | null
+          group?: string | null
+          groupName?: string | null
+          os?: string | null
+          osVersion?: string | null
+        }
+      }[]
     }
     standing: {
       isolation: {
@@ -1125,11 +1191,9 @@ export interface Answers {
         actionId: string | null
         duplicateOf: (string | null)[]
       }[]
-      // Whether open actions beyond 20 are left out.
       pendingCut: boolean
       asOf: string | null
     }
-    // The last ten events about its machine actions, newest first.
     lastEvents: {
       sequence: string
       time: string
@@ -1138,13 +1202,10 @@ export interface Answers {
       action: string | null
       state: string | null
     }[]
-    // Scans of the last 90 days that name it; null where its name is not known.
     knownScans: {
-      // Only scans that were looked up here are known.
       complete: false
       scans: {
         source: 'defender' | 'tenable'
-        // The id that was requested.
         id: string
         run: { id: string | null; number: number | null } | null
         name: string | null
@@ -1161,9 +1222,7 @@ export interface Answers {
           | 'unknown'
         startedAt: string | null
         endedAt: string | null
-        // As the scan names it: perhaps without its domain.
         hostname: string
-        // What became of it in this scan.
         hostState:
           | 'completed'
           | 'partial'
@@ -1212,12 +1271,10 @@ export interface Answers {
     callbackHost: string
     headerNames: string[]
     audience: string | null
-    // The kind of service at callbackHost, where it gets no webhooks.
     sink: 'event-grid' | 'service-bus' | null
     description: string | null
     filter: Filter
     contentType: 'application/cloudevents+json' | 'application/json'
-    // Events after these are delivered.
     from: Record<string, number>
     createdAt: string
     expiresAt: string | null
@@ -1227,11 +1284,8 @@ export interface Answers {
     pending: number
     dead: number
     disabledReason: string | null
-    // No event is posted before.
     pausedUntil: string | null
-    // So long the receiver may take to answer.
     answerLimitSeconds: number
-    // What the move to another host has removed: give it again if that host needs it.
     dropped: ('headers' | 'audience')[]
   }
   'POST /subscriptions/{id}/enable': SubscriptionReport
@@ -1252,7 +1306,6 @@ export interface Answers {
       reason: string
       generation: number
       attempt: number
-      // The start of the answer in text or JSON, without what the app had sent.
       answer: string | null
     }[]
   }
@@ -1264,7 +1317,6 @@ export interface Answers {
     delivered: boolean
     status: number | null
     reason: string
-    // The start of an answer in text or JSON.
     answer: string | null
   }
   'GET /scan-history/defender/sessions/{id}': ScanAnswer
@@ -1280,7 +1332,6 @@ export interface Answers {
       scanType: string | null
       targetType: string | null
       targets: string[] | null
-      // Why no new session will come: Defender no longer scans Windows devices.
       reason: 'scan-kind-retired' | null
       latestScan: {
         state:
@@ -1319,7 +1370,6 @@ export interface Answers {
       scanType: string | null
       targetType: string | null
       targets: string[] | null
-      // Why no new session will come: Defender no longer scans Windows devices.
       reason: 'scan-kind-retired' | null
       latestScan: {
         state:
@@ -1347,7 +1397,7 @@ export interface Answers {
     sessions: Scan[]
     next: string | null
     cached: { at: string } | null
-    raw?: unknown
+    raw?: object
   }
   'GET /scan-history/tenable/scans/{id}': ScanAnswer
   'GET /scan-history/tenable/scans/{id}/runs': {

@@ -4,9 +4,11 @@ import { findPackageJSON } from 'node:module'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { cloudEventSchema } from '../events/event.ts'
+import { kindOf, kindsOf } from '../events/filter.ts'
 import { isKnownTag, notModified } from '../platform/reply.ts'
 import { defineRoute, type Route } from '../platform/route.ts'
 import { singleFlight } from '../platform/single-flight.ts'
+import { eventTypes } from './sections/events.ts'
 
 export const showOpenApi = describe({
   name: 'openapi',
@@ -23,6 +25,36 @@ export const showSwagger = describe({
   locate(api) {
     const { host, pathname, protocol } = new URL(api)
     return { host, basePath: pathname, schemes: [protocol.slice(0, -1)] }
+  },
+})
+
+/** The shape of an event in a description. */
+const eventSchema = z.looseObject({
+  properties: z.looseObject({ type: z.looseObject({ enum: z.array(z.string()) }) }),
+})
+
+/** What the designer of Logic Apps shows of an event, once a maker has chosen its kind. */
+export const showEventSchema = defineRoute<unknown>()({
+  name: 'show-event-schema',
+  method: 'GET',
+  path: 'event-types/{kind}',
+  summary: 'The JSON Schema of the events of one kind',
+  params: z.strictObject({ kind: z.enum(kindsOf(eventTypes)) }),
+  answers: {
+    200: {
+      description: 'The schema.',
+      body: z.strictObject({
+        kind: z.string(),
+        schema: z.record(z.string(), z.unknown()),
+      }),
+    },
+  },
+  async handle({ params: { kind } }) {
+    const { definitions } = JSON.parse(await readDescription('swagger'))
+    const schema = Object.values(definitions)
+      .flatMap((one) => eventSchema.safeParse(one).data ?? [])
+      .find(({ properties: { type } }) => type.enum.every((one) => kindOf(one) === kind))
+    return { status: 200, body: { kind, schema: schema ?? {} } }
   },
 })
 

@@ -24,7 +24,7 @@ import { knownScansSchema } from '../scan-history/hosts.ts'
 import { scanHistoryRoutes } from '../scan-history/routes/index.ts'
 import { makeSource } from '../scan-history/sources/index.ts'
 import { defenderFamilies } from '../upstreams/limits-and-roles.ts'
-import { listEventTypes, showOpenApi, showSwagger } from './descriptions.ts'
+import { listEventTypes, showEventSchema, showOpenApi, showSwagger } from './descriptions.ts'
 import { createExecutor } from './executor.ts'
 import { overview } from './overview.ts'
 import { defaultStreams, eventTypes, filterFields, streams } from './sections/events.ts'
@@ -264,7 +264,7 @@ export const httpRoutes: HttpRoute[] = [
     ...invocation,
     app: theApp(),
   })),
-  ...bindRoutes([showOpenApi, showSwagger, listEventTypes], async () => undefined),
+  ...bindRoutes([showOpenApi, showSwagger, listEventTypes, showEventSchema], async () => undefined),
   ...bindRoutes(avHealthRoutes, exportDeps),
   ...bindRoutes(deviceRoutes, deviceDeps),
   ...bindRoutes(changesRoutes, changesDeps),

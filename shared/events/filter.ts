@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { plainText } from '../platform/request.ts'
+import { invalidRequest, plainText } from '../platform/request.ts'
 import type { CloudEvent } from './event.ts'
 
 /**
@@ -34,6 +34,26 @@ export const hasType = (stream: string, type: string) =>
   type.startsWith(
     `defender-relay.${stream === OPERATIONS ? 'subscription' : stream.replace(/s$/, '')}.`,
   )
+
+/** What an event is about: events of one kind have one shape. For instance `machine-action`. */
+export const kindOf = (type: string) => type.split('.').slice(1, -1).join('.')
+
+/** The kinds of some types, each once. */
+export const kindsOf = (types: readonly string[]) => [...new Set(types.map(kindOf))]
+
+/** The beginning of the types of a kind. */
+export const prefixOf = (kind: string) => `defender-relay.${kind}.`
+
+/** A filter that passes one kind of event only; throws a `RequestError` where its streams or types have others. */
+export function ofKind(filter: Filter, kind: string, all: readonly string[]): Filter {
+  const { streams = [], types = all.filter((type) => kindOf(type) === kind) } = filter
+  const fits = (names: unknown, is: (name: string) => boolean) => (names as string[]).every(is)
+  const isRight =
+    fits(streams, (one) => hasType(one, prefixOf(kind))) &&
+    fits(types, (one) => kindOf(one) === kind)
+  if (isRight) return { ...filter, types }
+  throw invalidRequest([{ path: 'body.kind', message: 'does not fit the streams or types' }])
+}
 
 /** The mistake of a type that none of these streams has. */
 export const notOf = (streams: readonly string[], type: string) =>

@@ -19,6 +19,10 @@ export const problemSchema = z.strictObject({
     .describe('Stands in every log line about this request and about everything that it caused.'),
   fix: z.string().optional(),
   errors: z.array(z.strictObject({ path: z.string(), message: z.string() })).optional(),
+  item: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('Only of `action-failed`: the item that failed.'),
 })
 
 type Problem = z.infer<typeof problemSchema>

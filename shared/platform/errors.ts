@@ -29,6 +29,8 @@ interface RequestFacts {
   detail: string
   fix?: string
   errors?: { path: string; message: string }[]
+  /** What the caller waited for. */
+  item?: Record<string, unknown>
   retryAfterMs?: number
 }
 

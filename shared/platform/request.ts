@@ -66,7 +66,7 @@ function readQuery(url: URL, schema: z.ZodObject): Record<string, string | strin
     const path = `query.${shown(name)}`
     if (values.length > 1 && !takesMany)
       throw invalidRequest([{ path, message: 'is given more than once' }])
-    query[name] = takesMany ? values : (values[0] ?? '')
+    query[name] = takesMany ? values.flatMap((one) => one.split(',')) : (values[0] ?? '')
   }
   return query
 }

@@ -276,8 +276,8 @@ function withTickets<Deps extends WithTickets>(
         const { ticket, origin } = request
         const subject = option.subject.parse(JSON.parse(request.subject))
         const reply = await option.read(subject, deps, request).catch(async (error: unknown) => {
-          const isGone = error instanceof RequestError && error.facts.status === 404
-          if (isGone) await deps.tickets.end(ticket)
+          const isEnd = error instanceof RequestError && [404, 409].includes(error.facts.status)
+          if (isEnd) await deps.tickets.end(ticket)
           throw error
         })
         if (!isFinal(reply)) return locate(reply, origin, ticket)

@@ -16,7 +16,15 @@ export interface Item {
 
 const table = readTable(readText('bicep/compiler/table.txt'))
 
-export const setNames: readonly string[] = table.sets.filter((name) => name !== 'template')
+const isOfLogicApps = (name: string) => name === 'connector' || name.startsWith('workflow-')
+
+/** The sets of the app's template. */
+export const setNames: readonly string[] = table.sets.filter(
+  (name) => name !== 'template' && !isOfLogicApps(name),
+)
+
+/** The sets of the templates in `logic-apps/`. */
+export const logicAppsSets: readonly string[] = table.sets.filter(isOfLogicApps)
 
 /**
  * What the templates come to with one set of parameters. `npm run bicep` proves with the compiler that the table is theirs;

@@ -6,6 +6,9 @@ import {
   type Filter,
   filterSchemaFor,
   hasType,
+  kindOf,
+  kindsOf,
+  ofKind,
   wantsStream,
 } from '../../shared/events/filter.ts'
 import { streamConfig } from './world.ts'
@@ -95,6 +98,33 @@ test('a type that none of the streams of a filter has is refused, and named with
     },
   ])
   expect(issues({ types })).toBeUndefined()
+})
+
+test('a filter of a kind passes all types of the kind and no other, in the stream that has them', () => {
+  for (const kind of kindsOf(eventTypes)) {
+    const filter = ofKind({}, kind, eventTypes)
+    const passes = compileFilter(filter, streamConfig)
+
+    const passed = eventTypes.filter((type) => passes({ ...event, type }))
+    expect(passed).toEqual(eventTypes.filter((type) => kindOf(type) === kind))
+    expect(passed).not.toEqual([])
+    for (const type of passed)
+      expect(
+        streams.filter((stream) => wantsStream(filter, stream, { defaultStreams: [] })),
+      ).toEqual(streams.filter((stream) => hasType(stream, type)))
+  }
+})
+
+test.each<[string, Filter, boolean]>([
+  ['a type of the kind', { types: ['defender-relay.machine-action.gone'] }, true],
+  ['its stream', { streams: ['machine-actions'] }, true],
+  ['a type of another kind', { types: ['defender-relay.subscription.failing'] }, false],
+  ['a stream without the kind', { streams: ['machine-actions', 'operations'] }, false],
+])('a filter with %s and a kind is taken or refused', (_, filter, isRight) => {
+  const make = () => ofKind(filter, 'machine-action', eventTypes)
+
+  if (isRight) expect(make()).toMatchObject(filter)
+  else expect(make).toThrow('does not fit')
 })
 
 test.each([

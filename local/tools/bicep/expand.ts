@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import type { Expanded } from './table.ts'
 
 /** A set of parameters: its file and the variables that the file reads. */
@@ -13,6 +13,15 @@ interface ParameterSet {
 
 const AZURE_ENV_NAME = 'my_env.1'
 const main = 'main.bicepparam'
+
+const tickets = {
+  TICKETS_URL: 'https://contoso.example/tickets',
+  TICKETS_AUTHORIZATION: 'Basic x',
+}
+const workflow = (name: string, env: Record<string, string>): ParameterSet => ({
+  file: `logic-apps/workflows/${name}.bicepparam`,
+  env: { RELAY_URL: 'https://relay.azurewebsites.net', RELAY_KEY: 'a-key', ...env },
+})
 
 /** The sets that are expanded; those of `main.bicepparam` go through the variables that its readers set. */
 export const parameterSets: Record<string, ParameterSet> = {
@@ -38,6 +47,20 @@ export const parameterSets: Record<string, ParameterSet> = {
   },
   recover: { file: main, env: { AZURE_ENV_NAME, RELAY_RECOVER_VAULT: '1' } },
   'landing-zone': { file: 'compiler/landing-zone.bicepparam', env: {} },
+  connector: {
+    file: 'logic-apps/connector/main.bicepparam',
+    env: { RELAY_HOST: 'relay.azurewebsites.net' },
+  },
+  'workflow-action-ended': workflow('action-ended', {
+    TEAMS_URL: 'https://contoso.example/teams',
+    ...tickets,
+  }),
+  'workflow-isolate-and-wait': workflow('isolate-and-wait', { CALLER_RANGES: '10.0.0.0/8' }),
+  'workflow-stale-devices': workflow('stale-devices', tickets),
+  'workflow-scan-finished': workflow('scan-finished', {
+    SCAN_ID: '101',
+    MAIL_TO: 'soc@contoso.example',
+  }),
 }
 
 /** Role definitions by id. */
@@ -66,6 +89,7 @@ export function copyTemplates(root: string): { folder: string; remove: () => voi
     recursive: true,
     filter: (path) => !/[\\/]obj$/.test(path),
   })
+  cpSync(join(root, 'logic-apps'), join(folder, 'logic-apps'), { recursive: true })
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
@@ -85,10 +109,14 @@ export async function expandSet(compiler: string, folder: string, name: string):
   if (snapshot.diagnostics.length > 0) throw new Complaint(JSON.stringify(snapshot.diagnostics))
   const expanded: Expanded = new Map()
   const queries = globSync(join(folder, 'queries/*.kql'))
+  const contents = globSync(join(folder, 'logic-apps/*/*.json')).map((path) => ({
+    name: `the content of ${basename(path)}`,
+    content: JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>,
+  }))
   for (const resource of snapshot.predictedResources) {
     const { id, type, name: own, apiVersion, ...rest } = resource
     const values = new Map<string, string>()
-    for (const [path, value] of flatten(rest, ''))
+    for (const [path, value] of flatten(nameContents(rest, contents), ''))
       values.set(path, value.length > 1 ? shorten(value, queries) : value)
     const heading =
       type === 'Microsoft.Authorization/roleAssignments'
@@ -141,6 +169,20 @@ function flatten(value: unknown, path: string): [string, string][] {
       one,
       `${path}${path && '.'}${/\s|\//.test(name) ? shorten(name, []) : name}`.replaceAll(' ', ''),
     ),
+  )
+}
+
+/** A value in which whole files stand by their names; the host of a definition is its own. */
+function nameContents(value: unknown, contents: { name: string; content: object }[]): unknown {
+  if (typeof value === 'string' && value.startsWith('data:')) return value.replace(/,.*/, ',…')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const { host, ...rest } = value as Record<string, unknown>
+  const file = contents.find(({ content }) =>
+    isDeepStrictEqual({ ...content, host }, { host, ...rest }),
+  )
+  if (file) return host === undefined ? file.name : { host, rest: file.name }
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [name, nameContents(one, contents)]),
   )
 }
 

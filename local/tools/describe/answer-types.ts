@@ -1,6 +1,6 @@
 import { resources } from '../../../shared/changes/resources/index.ts'
 import { typeOf } from './api-page.ts'
-import type { OpenApi } from './document.ts'
+import type { OpenApi, Schema } from './document.ts'
 
 /**
  * The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. And
@@ -8,13 +8,13 @@ import type { OpenApi } from './document.ts'
  */
 export function describeAnswers({ paths, components }: OpenApi): string {
   const shapes = Object.entries(components.schemas).map(
-    ([name, schema]) => `export type ${name} = ${typeOf(schema)}\n`,
+    ([name, schema]) => `export type ${name} = ${typeOf(withoutTexts(schema))}\n`,
   )
   const answers = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).flatMap(([method, { responses }]) => {
       const schema = Object.entries(responses).find(([status]) => Number(status) < 300)?.[1]
         .content?.['application/json']?.schema
-      const type = schema ? typeOf(schema) : '{}'
+      const type = schema ? typeOf(withoutTexts(schema)) : '{}'
       return type === '{}' ? [] : [`  '${method.toUpperCase()} ${path}': ${type}\n`]
     }),
   )
@@ -30,3 +30,10 @@ export function describeAnswers({ paths, components }: OpenApi): string {
     `export const kinds = ${JSON.stringify(kinds, null, 2)} as const\n`,
   ].join('')
 }
+
+/** A schema whose members have no descriptions: docs/api.md has them. */
+const withoutTexts = (schema: Schema): Schema =>
+  JSON.parse(JSON.stringify(schema), (_, value) => {
+    if (typeof value?.description === 'string') delete value.description
+    return value
+  })

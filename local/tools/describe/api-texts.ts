@@ -206,7 +206,7 @@ export const notes: Record<string, string> = {
   'GET /api/changes/{resource}/items/{id}':
     'An id that is not in the working set is asked for at Defender; an instance keeps that answer for 20 seconds.',
   'GET /api/changes/{resource}/items/{id}/wait':
-    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404. An instance asks Defender for the same unknown id at most every 20 seconds, for all callers.',
+    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404. With `failOn=Failed,TimeOut,Cancelled` an item that ended so is answered with 409 `action-failed` and the `item`, so that a workflow fails; the `Location` keeps it in mind. An instance asks Defender for the same unknown id at most every 20 seconds, for all callers.',
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':

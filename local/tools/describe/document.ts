@@ -2,6 +2,8 @@
 export interface Schema {
   $ref?: string
   type?: string
+  /** The name that people read. */
+  title?: string
   description?: string
   properties?: Record<string, Schema>
   required?: string[]

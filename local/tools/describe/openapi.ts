@@ -1,6 +1,8 @@
 import type { HttpRoute } from '../../../shared/app/http.ts'
 import { VERSION } from '../../../shared/app/sections/base.ts'
+import { addTexts } from './add-texts.ts'
 import type { OpenApi, Operation, Parameter, Response, Schema } from './document.ts'
+import { operationTexts } from './operation-texts.ts'
 import { type DescribedSchemas, describeSchemas, reference } from './schemas.ts'
 
 const KEY = 'functionKey'
@@ -16,7 +18,7 @@ export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
       [route.method.toLowerCase()]: describeOperation(route, schemas),
     }
   }
-  return {
+  return addTexts({
     openapi: '3.0.3',
     info: {
       title: 'defender-relay',
@@ -31,7 +33,7 @@ export function describeOpenApi(routes: HttpRoute[], origin: string): OpenApi {
       schemas: schemas.named,
       securitySchemes: { [KEY]: { type: 'apiKey', in: 'header', name: 'x-functions-key' } },
     },
-  }
+  })
 }
 
 function describeOperation(
@@ -46,7 +48,7 @@ function describeOperation(
   return {
     operationId: toOperationId(name),
     tags: [path.split('/')[0] ?? ''],
-    summary: toTitle(name),
+    summary: operationTexts[name]?.title ?? toTitle(name),
     description: `${route.summary}.`,
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body ? { requestBody: { required: Boolean(body.required), content: json(body) } } : {}),
@@ -61,7 +63,7 @@ export const toOperationId = (name: string) =>
   name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 /** A name in words, for instance `Machine id`. */
-export function toTitle(name: string): string {
+function toTitle(name: string): string {
   const words = name.replace(/-/g, ' ').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
   return words.charAt(0).toUpperCase() + words.slice(1)
 }
@@ -77,8 +79,20 @@ function parametersIn(
     in: place,
     required: required.includes(name),
     ...(description ? { description } : {}),
-    schema,
+    schema: asTyped(schema),
   }))
+}
+
+/** A number or a flag as such: a query has only texts. */
+function asTyped({ pattern, ...schema }: Schema): Schema {
+  const { default: usual, enum: words } = schema
+  if (typeof usual === 'string' && /^\d+$/.test(usual))
+    return { ...schema, type: 'integer', minimum: 1, default: Number(usual) }
+  if (String(words) === 'true,false') {
+    const { enum: _, ...flag } = schema
+    return { ...flag, type: 'boolean', ...(usual ? { default: usual === 'true' } : {}) }
+  }
+  return pattern ? { ...schema, pattern } : schema
 }
 
 function responsesOf(route: HttpRoute, schemas: DescribedSchemas): Record<string, Response> {
@@ -173,7 +187,8 @@ const own: Record<string, number[]> = {
   'create-subscription': [409],
   'replay-deliveries': [409, 410],
   'rotate-subscription-secret': [409],
-  continue: [404],
+  'wait-for-item': [409],
+  continue: [404, 409],
   'delete-by-ticket': [404],
 }
 

@@ -82,6 +82,11 @@ export const problemTypes: Record<string, ProblemType> = {
     meaning:
       'The ticket of a `Location` is unknown, has ended, or does not open this request. Make the first request again. The `Location` of a subscription takes only DELETE; without it, use the id or the callback URL.',
   },
+  'action-failed': {
+    statuses: [409],
+    meaning:
+      'The machine action or investigation ended in a state that `failOn` names. `item` is the item.',
+  },
   'export-in-progress': {
     statuses: [409],
     meaning:

@@ -4,11 +4,11 @@ import type { OpenApi, Operation, Response, Schema } from './document.ts'
 export interface SwaggerOperation {
   operationId: string
   summary: string
+  description: string
+  tags?: string[]
+  consumes?: string[]
   parameters: SwaggerParameter[]
-  responses: Record<
-    string,
-    { description: string; schema?: Schema; headers?: Record<string, Schema> }
-  >
+  responses: Record<string, { description: string; schema?: Schema }>
   [extension: `x-ms-${string}`]: unknown
 }
 
@@ -52,7 +52,7 @@ export function toSwagger({ info, servers, security, paths, components }: OpenAp
     host,
     basePath: pathname,
     schemes: [protocol.slice(0, -1)],
-    produces: ['application/json', 'application/problem+json'],
+    produces: ['application/json'],
     securityDefinitions: components.securitySchemes,
     security,
     paths: mapValues(paths, (operations) =>
@@ -70,9 +70,8 @@ function toOperation(operation: Operation, named: Named): SwaggerOperation {
     ...(body ? { consumes: ['application/json'] } : {}),
     parameters: [
       ...parameters.map(({ schema, ...parameter }) => ({
-        ...toSchema(schema, named),
+        ...toSchema(schema.type === 'array' ? withCommas(schema) : schema, named),
         ...parameter,
-        ...(schema.type === 'array' ? { collectionFormat: 'multi' } : {}),
       })),
       ...(body
         ? [
@@ -89,28 +88,26 @@ function toOperation(operation: Operation, named: Named): SwaggerOperation {
   }
 }
 
-function toResponse({ description, headers, content = {} }: Response, named: Named) {
+/** A list in a query: the app takes its values with commas, too. */
+const withCommas = ({ title }: Schema): Schema => ({ title, type: 'string' })
+
+function toResponse({ description, content = {} }: Response, named: Named) {
   const [media] = Object.values(content)
-  return {
-    description,
-    ...(headers
-      ? { headers: mapValues(headers, (one) => ({ description: one.description, ...one.schema })) }
-      : {}),
-    ...(media ? { schema: toSchema(media.schema, named) } : {}),
-  }
+  return { description, ...(media ? { schema: toSchema(media.schema, named) } : {}) }
 }
 
 /** A schema without the keywords that Swagger 2.0 does not have. */
 function toSchema(schema: Schema, named: Named): Schema {
   if (schema.$ref) return { $ref: schema.$ref.replace('#/components/schemas/', '#/definitions/') }
   const { nullable, allOf, anyOf, oneOf, discriminator: _, enum: values, ...rest } = schema
-  const { properties, items, additionalProperties, ...plain } = rest
+  const { title, properties, items, additionalProperties, ...plain } = rest
   // An object that may be null is written inline: Swagger ignores everything next to a reference.
   const base = allOf?.map((one) => toSchema(resolve(one, named), named))
   const either = (anyOf ?? oneOf)?.map((one) => toSchema(resolve(one, named), named))
   return {
     ...Object.assign({}, ...(base ?? [])),
     ...(either ? merge(either) : {}),
+    ...(title ? { 'x-ms-summary': title } : {}),
     ...plain,
     ...(values ? { enum: values.filter((value) => value !== null) } : {}),
     ...(properties ? { properties: mapValues(properties, (one) => toSchema(one, named)) } : {}),
@@ -135,10 +132,14 @@ function merge(schemas: Schema[]): Schema {
 
 function mergeTwo(one: Schema, other: Schema): Schema {
   if (JSON.stringify(one) === JSON.stringify(other)) return one
-  if (one.type === undefined || one.type !== other.type) return {}
-  const nullable = one['x-nullable'] || other['x-nullable'] ? { 'x-nullable': true } : {}
-  const description = one.description ?? other.description
-  const kept = { type: one.type, ...(description ? { description } : {}), ...nullable }
+  const texts = ['x-ms-summary', 'description'].flatMap((name) => {
+    const text = one[name] ?? other[name]
+    return text ? [[name, text]] : []
+  })
+  const kept: Schema = Object.fromEntries(texts)
+  if (one.type === undefined || one.type !== other.type) return kept
+  if (one['x-nullable'] || other['x-nullable']) kept['x-nullable'] = true
+  kept.type = one.type
   if (one.type === 'array') return { ...kept, items: mergeTwo(one.items ?? {}, other.items ?? {}) }
   if (one.type !== 'object') {
     return one.enum && other.enum

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { cloudEventSchema } from '../../events/event.ts'
 import { RequestError, ShapeError } from '../../platform/errors.ts'
+import { invalidRequest } from '../../platform/request.ts'
 import { defineRoute, type LongPollOption } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/time.ts'
@@ -179,14 +180,30 @@ const minutes = z
   .transform(Number)
   .refine((value) => value <= 10_080, 'must be a whole number from 1 to 10080')
 
-const waited = z.object({ resource: resourceParam, id: z.string(), timeoutMinutes: z.number() })
+const waited = z.object({
+  resource: resourceParam,
+  id: z.string(),
+  timeoutMinutes: z.number(),
+  failOn: z.array(z.string()).default([]),
+})
+
+/** The end of a wait in a state that the caller takes for a failure. */
+const failed = (item: ItemView) =>
+  new RequestError({
+    status: 409,
+    problem: 'action-failed',
+    title: `The item ended as ${item.state}`,
+    detail: `${item.resource} ${item.id} ended in a state that is in failOn.`,
+    fix: 'item says more. Without failOn every end is answered with 200.',
+    item,
+  })
 
 const wait = {
   name: 'changes-wait',
   subject: waited,
   lifetimeMs: ({ timeoutMinutes }) => timeoutMinutes * MINUTE_MS + DAY_MS,
   retryAfterSeconds: 20,
-  async read({ resource, id, timeoutMinutes }, deps, use?: { ageMs: number }) {
+  async read({ resource, id, timeoutMinutes, failOn }, deps, use?: { ageMs: number }) {
     const context = deps.context(resource)
     const ageMs = use?.ageMs ?? 0
     const isLate = ageMs >= timeoutMinutes * MINUTE_MS
@@ -197,6 +214,7 @@ const wait = {
       status: 200,
       body: { outcome, item: item ?? null, events: await eventsOf(context, item?.id ?? id) },
     })
+    if (item?.terminal && failOn.includes(item.state)) throw failed(item)
     if (item?.terminal) return end('terminal')
     if (item?.reason) return end('gone')
     if (isLate) return end('deadline')
@@ -212,7 +230,14 @@ export const waitForItem = changesRoute({
   summary:
     'Answer 202 with a Location until the item is in a terminal state or the deadline has passed',
   params: z.strictObject({ resource: resourceParam, id: itemIdSchema }),
-  query: z.strictObject({ timeoutMinutes: minutes }),
+  query: z.strictObject({
+    timeoutMinutes: minutes,
+    failOn: z
+      .string()
+      .max(300)
+      .optional()
+      .describe('Terminal states, with commas, that are answered with 409 `action-failed`.'),
+  }),
   answers: {
     200: {
       description: 'The end of the wait.',
@@ -228,8 +253,20 @@ export const waitForItem = changesRoute({
     },
   },
   longPoll: wait,
-  async handle({ params: { resource, id }, query: { timeoutMinutes } }, deps) {
-    const subject = { resource, id, timeoutMinutes }
+  async handle({ params: { resource, id }, query: { timeoutMinutes, ...query } }, deps) {
+    const { terminalStates } = deps.context(resource).resource
+    const failOn = (query.failOn?.split(',') ?? []).map(
+      (word) =>
+        terminalStates.find((state) => state.toLowerCase() === word.trim().toLowerCase()) ?? '',
+    )
+    if (failOn.includes(''))
+      throw invalidRequest([
+        {
+          path: 'query.failOn',
+          message: `must be of ${terminalStates.join(', ')}, separated by commas`,
+        },
+      ])
+    const subject = { resource, id, timeoutMinutes, failOn }
     return { ...(await wait.read(subject, deps)), subject }
   },
 })

@@ -16,7 +16,16 @@ import {
   gapError,
   readFeed,
 } from '../feed/read.ts'
-import { type EventCatalog, hasType, notOf, type StreamConfig, wantsStream } from '../filter.ts'
+import {
+  type EventCatalog,
+  hasType,
+  kindOf,
+  kindsOf,
+  notOf,
+  prefixOf,
+  type StreamConfig,
+  wantsStream,
+} from '../filter.ts'
 
 export interface FeedDeps extends Pick<StreamConfig, 'streams' | 'defaultStreams'> {
   feed: Feed
@@ -33,13 +42,14 @@ const text = plainText(300).min(1).optional()
 const eventFilters = ({ streams, types }: FeedCatalog) => ({
   stream: z.enum(streams).optional().describe('Only this stream.'),
   type: z.enum(types).optional().describe('Only events of this type.'),
+  kind: z.enum(kindsOf(types)).optional().describe('Only events of this kind.'),
   machineId: text.describe('Only events about this device.'),
   itemId: text.describe('Only events about this item.'),
 })
 
 /** A filter as a ticket stores it, for months: the names in the catalog may change meanwhile. */
 const eventFilter = z.partialRecord(
-  z.enum(['stream', 'type', 'machineId', 'itemId']),
+  z.enum(['stream', 'type', 'kind', 'machineId', 'itemId']),
   z.string().optional(),
 )
 type EventFilter = z.output<typeof eventFilter>
@@ -47,17 +57,23 @@ type EventFilter = z.output<typeof eventFilter>
 /** What a trigger's ticket stands for: the events after `start` that pass the filter. */
 const triggerSubject = z.object({ filter: eventFilter, start: cursorSchema })
 
-function streamsFor({ streams, ...config }: FeedDeps, { stream, type }: EventFilter) {
-  if (stream && type && !hasType(stream, type))
-    throw invalidRequest([{ path: 'query.type', message: notOf([stream], type) }])
-  const filter = { ...(stream && { streams: [stream] }), ...(type && { types: [type] }) }
+function streamsFor({ streams, ...config }: FeedDeps, { stream, type, kind }: EventFilter) {
+  const wanted = type ?? (kind && prefixOf(kind))
+  if (stream && wanted && !hasType(stream, wanted))
+    throw invalidRequest([
+      { path: type ? 'query.type' : 'query.kind', message: notOf([stream], wanted) },
+    ])
+  if (type && kind && kindOf(type) !== kind)
+    throw invalidRequest([{ path: 'query.type', message: `is not of the kind ${kind}` }])
+  const filter = { ...(stream && { streams: [stream] }), ...(wanted && { types: [wanted] }) }
   return streams.filter((one) => wantsStream(filter, one, config))
 }
 
 const matcherFor =
-  ({ type, machineId, itemId }: EventFilter) =>
+  ({ type, kind, machineId, itemId }: EventFilter) =>
   (event: CloudEvent) =>
     isSame(type, event.type) &&
+    isSame(kind, kindOf(event.type)) &&
     isSame(machineId, event.data.machineId) &&
     isSame(itemId, event.subject)
 

@@ -5,7 +5,7 @@ import { invalidRequest, plainText, timeSchema } from '../../platform/request.ts
 import { defineRoute } from '../../platform/route.ts'
 import { ticketNotFound } from '../../platform/tickets.ts'
 import type { EventsDeps } from '../deps.ts'
-import { type EventCatalog, filterSchema, filterSchemaFor } from '../filter.ts'
+import { type EventCatalog, filterSchema, filterSchemaFor, kindsOf, ofKind } from '../filter.ts'
 import { changeSubscription, rotateSecret } from '../subscriptions/change.ts'
 import { headersSchema } from '../subscriptions/receiver.ts'
 import {
@@ -98,7 +98,10 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
     method: 'POST',
     path: 'subscriptions',
     summary: 'Subscribe a callback URL to events, or change the filter of its subscription',
-    body: z.strictObject(wantedSchema(catalog)),
+    body: z.strictObject({
+      ...wantedSchema(catalog),
+      kind: z.enum(kindsOf(catalog.types)).optional().describe('Only events of this kind.'),
+    }),
     answers: {
       201: {
         description:
@@ -110,12 +113,13 @@ export const createSubscribeRoute = (catalog: EventCatalog) =>
         body: subscriptionViewSchema,
       },
     },
-    async handle({ body, origin }, deps) {
+    async handle({ body: { kind, ...body }, origin }, deps) {
+      const filter = filterSchema.parse(body.filter ?? {})
       const { subscription, secret, ticket } = await subscribe(deps, {
         ...body,
         expiresAt: readEnd(body.expiresAt, deps.clock.now()),
         description: body.description ?? null,
-        filter: filterSchema.parse(body.filter ?? {}),
+        filter: kind ? ofKind(filter, kind, catalog.types) : filter,
         contentType: body.contentType ?? 'application/cloudevents+json',
       })
       const headers = { location: `${origin}/api/continue?ticket=${subscription.id}.${ticket}` }

@@ -48,7 +48,7 @@ export const listSessions = scanRoute({
       .array(id)
       .min(1)
       .max(MAX_SESSIONS)
-      .describe(`The id of a session. Repeat it for several, up to ${MAX_SESSIONS} times.`)
+      .describe(`The id of a session. Repeat it for several, or use commas; up to ${MAX_SESSIONS}.`)
       .meta({ many: true }),
   }),
   answers: {

@@ -197,3 +197,41 @@ test.each([-3, 3])(
     expect([lateThere, late].map(({ body }) => body?.outcome)).toEqual(['deadline', 'deadline'])
   },
 )
+
+const FAIL_ON = 'failOn=failed,TimeOut, Cancelled'
+
+test.each(['Failed', 'TimeOut', 'Cancelled', 'Canceled'])(
+  'a caller who says which ends are failures gets 409 with the item: %s; the ticket keeps it in mind and ends',
+  async (state) => {
+    store.put(action('a1', 'Pending', clock.now()))
+    const waiting = await get(`items/a1/wait?${FAIL_ON}`)
+    store.put(action('a1', state, clock.now()))
+    await clock.advance(MINUTE)
+    const { location = '' } = waiting.headers
+    const ticket = new URL(location).searchParams.get('ticket') ?? ''
+    const opened = await tickets.resolve(ticket)
+    const resumed = waitForItem.continuation?.resume(
+      { ticket, subject: opened?.subject ?? '', ageMs: 0, origin: ORIGIN },
+      deps,
+    )
+
+    await expect(resumed).rejects.toMatchObject({
+      facts: { status: 409, problem: 'action-failed', item: { id: 'a1', terminal: true } },
+    })
+    expect(waiting.status).toBe(202)
+    expect((await follow(location)).status).toBe('no ticket')
+    expect(await get(`items/a1/wait?${FAIL_ON}`)).toMatchObject({ status: 409 })
+    expect(await get('items/a1/wait')).toMatchObject({ status: 200, body: { outcome: 'terminal' } })
+  },
+)
+
+test('an end that is no failure for the caller is answered with 200, and a word that is no end is refused', async () => {
+  store.put(action('a1', 'Succeeded', clock.now()))
+
+  expect(await get(`items/a1/wait?${FAIL_ON}`)).toMatchObject({ status: 200 })
+  for (const failOn of ['Faild', 'Failed,', 'Pending'])
+    expect(await get(`items/a1/wait?failOn=${failOn}`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ path: 'query.failOn' }] },
+    })
+})

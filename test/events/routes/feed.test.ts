@@ -125,6 +125,36 @@ test('a type that the stream cannot have is refused, and named with the stream',
     expect([status, body.errors]).toEqual([400, [{ path: 'query.type', message }]])
 })
 
+test('a kind takes all its types, and the trigger remembers it', async () => {
+  const { feed, append, get, begin, follow } = await prepare()
+  const triggered = (await get('events/trigger?kind=subscription')).headers.location ?? ''
+  const all = await begin()
+  await append(someEvent())
+  await feed.appendOnce('operations', 'once', [{ ...someEvent(), type: FAILING }])
+
+  const subscriptions = await get('events?kind=subscription')
+  const actions = await get('events?kind=machine-action')
+
+  expect(subscriptions.body.events).toMatchObject([{ type: FAILING }])
+  expect(actions.body.events).toHaveLength(4)
+  expect(await follow(triggered)).toMatchObject({ status: 200, body: { type: FAILING } })
+  expect(await follow(all)).toMatchObject({ status: 200, body: { type: types[0] } })
+})
+
+test.each([
+  ['kind=subscription&stream=machine-actions', 'query.kind'],
+  ['kind=subscription&type=defender-relay.machine-action.gone', 'query.type'],
+  ['kind=other', 'query.kind'],
+])('a kind that the stream or the type cannot have is refused: %s', async (query, path) => {
+  const { get } = await prepare()
+
+  for (const list of ['events', 'events/trigger'])
+    expect(await get(`${list}?${query}`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ path }] },
+    })
+})
+
 test('a cursor of a stream that a trigger does not read is refused', async () => {
   const { feed, get, follow } = await prepare()
   const location = (await get('events/trigger?stream=machine-actions')).headers.location ?? ''

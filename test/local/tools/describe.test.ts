@@ -195,7 +195,7 @@ describe('a new route', () => {
     expect(operation?.parameters).toMatchObject([
       { name: 'thing', in: 'path', required: true },
       { name: 'id', in: 'query', required: true, schema: { type: 'array', maxItems: 20 } },
-      { name: 'limit', in: 'query', required: false, schema: { type: 'string', default: '100' } },
+      { name: 'limit', in: 'query', required: false, schema: { type: 'integer', default: 100 } },
     ])
     expect(operation?.parameters?.[1]?.schema).not.toHaveProperty('many')
     expect(operation?.requestBody).toMatchObject({ required: false })
@@ -214,11 +214,11 @@ describe('a new route', () => {
 
     expect(old?.parameters).toMatchObject([
       { name: 'thing', required: true, type: 'string' },
-      { name: 'id', required: true, type: 'array', collectionFormat: 'multi' },
-      { name: 'limit', required: false, default: '100', 'x-ms-visibility': 'advanced' },
+      { name: 'id', required: true, type: 'string' },
+      { name: 'limit', required: false, default: 100, 'x-ms-visibility': 'advanced' },
       { name: 'body', in: 'body', required: false },
     ])
-    expect(schema?.properties).toEqual({
+    expect(withoutTexts(schema?.properties)).toEqual({
       state: { type: 'string', enum: ['on', 'off'], 'x-nullable': true },
       part: {
         type: 'object',
@@ -305,6 +305,14 @@ describe('an answer', () => {
     ).toEqual(['/scans/latest', '/scans/{id}', '/scans', undefined])
   })
 })
+
+/** Schemas without what people read. */
+const withoutTexts = (schemas: unknown) =>
+  JSON.parse(JSON.stringify(schemas), (name, value) =>
+    name === 'x-ms-summary' || (name === 'description' && typeof value === 'string')
+      ? undefined
+      : value,
+  )
 
 const toId = (name: string) =>
   name

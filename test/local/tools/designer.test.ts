@@ -28,6 +28,20 @@ interface Trigger {
   content: Schema | undefined
 }
 
+/** The schema of the events of a kind, as the designer asks for it: with the operation that the definition names. */
+async function schemaOf(content: Schema | undefined, kind: string): Promise<Schema> {
+  const dynamic = content?.['x-ms-dynamic-schema'] as Dynamic | undefined
+  if (!dynamic) throw new Error('the events have no shape by their kind')
+  const { operationId, parameters, ...rest } = dynamic
+  const [path = ''] =
+    Object.entries(swagger.paths).find(([, { get }]) => get?.operationId === operationId) ?? []
+  expect(parameters).toEqual({ kind: { parameter: 'kind' } })
+  const { body } = await stack.get(path.slice(1).replace('{kind}', kind))
+  return body[rest['value-path']]
+}
+
+type Dynamic = { operationId: string; parameters: object; 'value-path': string }
+
 /** The triggers that the designer offers. */
 function findTriggers(): Trigger[] {
   return Object.entries(swagger.paths).flatMap(
@@ -79,12 +93,12 @@ test('the designer finds two triggers, a webhook and a polling one, and the fiel
     ['/events/trigger', 'get'],
     ['/subscriptions', 'post'],
   ])
-  expect(triggers.filter(({ operation }) => !operation.summary.startsWith('When '))).toEqual([])
+  expect(triggers.filter(({ operation }) => !operation.summary.startsWith('When a '))).toEqual([])
   const internal = Object.values(swagger.paths).flatMap((operations) =>
     Object.values(operations).filter((operation) => operation['x-ms-visibility'] === 'internal'),
   )
   expect(internal.map(({ operationId }) => operationId)).toEqual(
-    expect.arrayContaining(['Continue', 'DeleteByTicket', 'DeleteSubscription']),
+    expect.arrayContaining(['DeleteByTicket', 'ShowEventSchema']),
   )
   const event = swagger.definitions.CloudEvent?.properties
   expect(Object.keys(event?.data?.properties ?? {})).toEqual(
@@ -111,6 +125,7 @@ test('a workflow is subscribed through the webhook trigger, called with a descri
   )
   const body = {
     ...Object.fromEntries(presets.map(([name, one]) => [name, one.default])),
+    kind: 'machine-action',
     [callback]: workflow.url,
   }
 
@@ -140,9 +155,11 @@ test('a workflow is subscribed through the webhook trigger, called with a descri
   expect(unsubscribed.status).toBe(204)
   const [delivery] = workflow.deliveries
   expect(delivery?.headers['content-type']).toBe('application/json')
-  expect(
-    toChecker(trigger?.content ?? {}, swagger.definitions).safeParse(delivery?.body).error,
-  ).toBeUndefined()
+  const schema = await schemaOf(trigger?.content, 'machine-action')
+  expect(toChecker(schema, {}).safeParse(delivery?.body).error).toBeUndefined()
+  const { properties: data = {} } = schema.properties?.data ?? {}
+  expect(data.requestor).toMatchObject({ 'x-ms-summary': 'Requestor' })
+  expect(Object.keys(data)).not.toContain('triggeringAlertId')
   expect(eventShapes.MachineActionEvent?.safeParse(delivery?.body)).toMatchObject({ success: true })
 })
 
@@ -154,9 +171,12 @@ test('a workflow polls through the polling trigger: Location after Retry-After u
     return fetch(response.headers.get('location') ?? '')
   }
 
-  const first = await fetch(addressOf(trigger?.path ?? ''), { headers: keyHeader() })
+  const address = `${addressOf(trigger?.path ?? '')}?kind=investigation`
+  const first = await fetch(address, { headers: keyHeader() })
   const nothing = await follow(first)
+  stack.simulator.actions.put({ id: 'a1', status: 'Pending' })
   stack.simulator.investigations.put({ id: '7', state: 'Running' })
+  await check('machine-actions')
   await check('investigations')
   const fired = await follow(nothing)
   const event = await fired.json()
@@ -164,8 +184,8 @@ test('a workflow polls through the polling trigger: Location after Retry-After u
 
   expect([first, nothing, fired, end].map(({ status }) => status)).toEqual([202, 202, 200, 202])
   const described = trigger?.operation.responses[200]?.schema
-  expect(described).toBeDefined()
-  expect(toChecker(described ?? {}, swagger.definitions).safeParse(event).error).toBeUndefined()
+  const schema = await schemaOf(described, 'investigation')
+  expect(toChecker(schema, {}).safeParse(event).error).toBeUndefined()
   expect(eventShapes.InvestigationEvent?.safeParse(event)).toMatchObject({ success: true })
 })
 

@@ -1,0 +1,3 @@
+using 'main.bicep'
+
+param host = readEnvironmentVariable('RELAY_HOST')
