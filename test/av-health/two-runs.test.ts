@@ -12,6 +12,7 @@ import {
   interceptTables,
   pauseAt,
 } from '../intercepted-storage.ts'
+import { runs } from '../runs.ts'
 import { createAsker } from './asked-routes.ts'
 
 /** `npm run test:property` dies at every request, and mixes requests in many more orders. */
@@ -233,6 +234,6 @@ test('the same in any order of the requests of the run and of those who ask', as
       for (const { current, lastRun } of reports)
         expect(current?.runId === ref.runId).toBe(lastRun?.state === 'published')
     }),
-    { numRuns: isLong ? 1000 : 3 },
+    { numRuns: runs(3, 300) },
   )
 })
