@@ -32,8 +32,8 @@ export interface Stack {
   source: Source
   /** The built-in upstreams; absent with `--upstream` and `--live`. */
   simulator: Simulator | undefined
-  /** Makes the simulated fleet a day older, and moves the clock on by a day. */
-  nextDay(): void
+  /** Makes the simulated fleet a day older, and moves the clock on by a day, when no run is in progress. */
+  nextDay(): Promise<void>
   /** Rejects when the storage emulator ends without being stopped: nothing works after that. */
   broken: Promise<never>
   /** Stops everything; the emulator last, so that nothing is lost. */
@@ -126,8 +126,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     )
     started.push(host)
 
-    function nextDay() {
+    async function nextDay() {
       const { source: before } = folder.state
+      // A run is over before it is tidied up, and a day later it would be taken over.
+      while (await openLedger(azurite).active()) await clock.sleep(100, signal)
       if (!simulator || before?.kind !== 'fleet') throw new Error('only a simulated fleet ages')
       const generatedMs = Date.parse(before.generatedTime) + DAY_MS
       const generatedTime = new Date(generatedMs).toISOString().replace('.000', '')
@@ -148,10 +150,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 /** The `generatedTime` of the snapshot that readers see. */
 async function publishedTime(azurite: Azurite): Promise<string | null> {
-  const exports = createTables({ connectionString: azurite.connectionString() })('Exports')
-  await exports.create()
-  return (await createRunLedger(exports, AV_HEALTH).current())?.generatedTime ?? null
+  await tablesOf(azurite)('Exports').create()
+  return (await openLedger(azurite).current())?.generatedTime ?? null
 }
+
+const tablesOf = (azurite: Azurite) =>
+  createTables({ connectionString: azurite.connectionString() })
+const openLedger = (azurite: Azurite) => createRunLedger(tablesOf(azurite)('Exports'), AV_HEALTH)
 
 /** A run with other devices can't be finished: its files do not exist any more. */
 async function replaceUnfinishedRun(print: (line: string) => void): Promise<void> {

@@ -90,6 +90,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
     const live = options.live ? readLocalSettings(options.settings) : undefined
     if (options.key) folder.state.keys.function = options.key
     progress.say(`starting storage emulator and functions host …`)
+    // After a day that took no time, everything seems late.
+    let isAging = false
+    const isShown = (line: string) =>
+      options.verbose ||
+      (/^(?:error|warn|Executed)/.test(line) && !(isAging && line.includes('] problem {')))
     const stack = await startStack({
       folder,
       upstream: options.upstream,
@@ -98,8 +103,7 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       port: options.port,
       signal,
       print(line) {
-        if (options.verbose || /^(?:error|warn|Executed)/.test(line))
-          progress.say(toPlainLines(line))
+        if (isShown(line)) progress.say(toPlainLines(line))
       },
       chooseSource: (known) => chooseSource(options, known),
     })
@@ -130,9 +134,11 @@ async function run(options: StartOptions, signal: AbortSignal): Promise<number> 
       for (let day = 2; day <= (options.days ?? 1) && report.ok; day++) {
         progress.end()
         progress.say(`day ${day} of ${options.days} …`)
-        stack.nextDay()
+        isAging = true
+        await stack.nextDay()
         report = await importNow()
       }
+      isAging = false
       progress.end()
       const open = source.kind === 'files' ? null : await countOpen(url, key)
       progress.say('')

@@ -877,12 +877,92 @@ export interface Answers {
   }
   'GET /overview': {
     time: string
-    status: { overall: string }
-    fleet: { devices: number } | null
+    status: {
+      version: string
+      overall: 'ok' | 'degraded' | 'stopped'
+      problems: StatusProblem[]
+      sections: {
+        changes: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+        scanHistory: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+        avHealth: { state: 'ok' | 'unconfigured' | 'degraded'; problems: StatusProblem[] }
+      }
+      upstreams: {
+        defender: {
+          state:
+            | 'ok'
+            | 'no-identity'
+            | 'forbidden'
+            | 'gone'
+            | 'throttled'
+            | 'incompatible'
+            | 'unreachable'
+            | 'unknown'
+          lastOkAt: string | null
+          lastError: {
+            at: string
+            since: string | null
+            status: number | null
+            title: string
+            missing: string[]
+          } | null
+          budgets: Record<
+            string,
+            { minuteLeft: number | null; hourLeft: number | null; stoppedUntil: string | null }
+          >
+        } | null
+        tenable: {
+          state:
+            | 'ok'
+            | 'no-identity'
+            | 'forbidden'
+            | 'gone'
+            | 'throttled'
+            | 'incompatible'
+            | 'unreachable'
+            | 'unknown'
+          lastOkAt: string | null
+          lastError: {
+            at: string
+            since: string | null
+            status: number | null
+            title: string
+            missing: string[]
+          } | null
+          budgets: Record<
+            string,
+            { minuteLeft: number | null; hourLeft: number | null; stoppedUntil: string | null }
+          >
+        } | null
+      }
+      notices: StatusProblem[]
+    }
+    fleet: {
+      snapshot: { runId: string; generatedTime: string | null }
+      devices: number
+      changes: { state: string; counts: Record<string, number> } | null
+      counts: Record<string, Record<string, number>> | null
+    } | null
     standing: { asOf: string | null; counts: Record<string, number> | null } | null
-    open: Record<string, ChangesReport>
-    runs: ExportsReport
-    waiting: unknown
+    open: Record<string, ChangesReport> | null
+    runs: ExportsReport | null
+    waiting: {
+      events: Record<string, StreamReport> | null
+      deliveries: {
+        pending: number
+        dead: number
+        oldestPendingAt: string | null
+        unreadable: number
+        failing: { id: string; callbackHost: string; since: string | null; reason: string | null }[]
+        disabled: {
+          id: string
+          callbackHost: string
+          since: string | null
+          reason: string | null
+        }[]
+        waiting: { id: string; callbackHost: string; since: string }[]
+        paused: { id: string; callbackHost: string; since: string | null; until: string }[]
+      } | null
+    }
   }
   'GET /openapi.json': { openapi: string }
   'GET /swagger.json': { swagger: string }
@@ -1453,3 +1533,30 @@ export const kinds = {
     openStates: ['Unknown', 'Running', 'PendingApproval', 'PendingResource', 'Queued'],
   },
 } as const
+
+/** What may change on a device between two snapshots. */
+export const changeKinds = [
+  'appeared',
+  'disappeared',
+  'returned',
+  'mode-changed',
+  'signature-stale',
+  'signature-fresh',
+  'engine-stale',
+  'engine-fresh',
+  'platform-stale',
+  'platform-fresh',
+  'quick-scan-failing',
+  'quick-scan-recovered',
+  'full-scan-failing',
+  'full-scan-recovered',
+  'scan-overdue',
+  'scan-done',
+  'not-seen',
+  'seen-again',
+  'renamed',
+  'group-moved',
+  'os-changed',
+  'became-unknown',
+  'became-known',
+] as const

@@ -26,7 +26,7 @@ export type Outcome<R extends Route> =
 /** Longer than the app itself takes for any answer. */
 const LIMIT_MS = 120_000
 
-/** How far the app's clock is ahead of this machine's, as its last status said. */
+/** How far the app's clock is ahead of this machine's, as its last overview said. */
 let aheadMs = 0
 export const now = () => Date.now() + aheadMs
 
@@ -57,7 +57,7 @@ export async function call<R extends Route>(
   const { text, failure } = await fetchText(path, { method, body: ask.body, signal })
   if (text === undefined) return { failure }
   const body = (text === '' ? {} : JSON.parse(text)) as Answers[R]
-  if (route === 'GET /status') noteClock(body as Answers['GET /status'])
+  if (route === 'GET /overview') noteClock(body as Answers['GET /overview'])
   return { body }
 }
 

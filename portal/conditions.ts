@@ -1,3 +1,6 @@
+import { linkTo } from './session.ts'
+import { spell, systemName } from './words.ts'
+
 /** The conditions of a device in words; lists and bars name them the same. */
 export const conditions: Record<string, string> = {
   'signature-stale': 'Signatures are stale',
@@ -20,4 +23,53 @@ export const modes: Record<string, string> = {
   'edr-block-mode': 'EDR block mode',
   disabled: 'Disabled',
   other: 'Other',
+}
+
+/** By what devices are counted. `bad` are the values that are a condition. */
+interface Dimension {
+  title: string
+  words?: Record<string, string>
+  bad?: Record<string, string>
+}
+
+export const dimensions: Record<string, Dimension> = {
+  mode: {
+    title: 'Antivirus mode',
+    words: modes,
+    bad: { disabled: 'disabled', '(unknown)': 'unknown-mode' },
+  },
+  signature: { title: 'Signatures', bad: { stale: 'signature-stale' } },
+  engine: { title: 'Engine', bad: { stale: 'engine-stale' } },
+  platform: { title: 'Platform', bad: { stale: 'platform-stale' } },
+  quickScan: { title: 'Last quick scan', bad: { failing: 'quick-scan-failing' } },
+  fullScan: { title: 'Last full scan', bad: { failing: 'full-scan-failing' } },
+  scans: { title: 'Age of the last scan', bad: { overdue: 'scan-overdue' } },
+  seen: { title: 'Seen by Defender', bad: { 'not-seen': 'not-seen' } },
+  os: { title: 'System' },
+  group: { title: 'Device group' },
+}
+
+const usualWords: Record<string, string> = {
+  '(unknown)': 'Not known',
+  '(other)': 'All others',
+  fresh: 'Up to date',
+  ok: 'Succeeded',
+}
+
+/** A value of a dimension in words. Names of systems, groups and versions stay as they are. */
+export function wordOf(dimension: string, value: string): string {
+  const { words = {}, bad } = dimensions[dimension] ?? {}
+  if (dimension === 'os') return usualWords[value] ?? systemName(value)
+  return words[value] ?? usualWords[value] ?? (bad ? spell(value) : value)
+}
+
+/** How a value is to be taken. */
+export const valueTone = (dimension: string, value: string): 'bad' | 'quiet' | '' =>
+  value === '(unknown)' ? 'quiet' : dimensions[dimension]?.bad?.[value] ? 'bad' : ''
+
+/** The list of the devices that are counted under a value, the worst first where there is that order. */
+export function listOf(dimension: string, value: string): string | undefined {
+  if (value === '(other)') return undefined
+  const condition = dimensions[dimension]?.bad?.[value]
+  return linkTo(['devices'], condition ? { condition } : { counted: `${dimension}:${value}` })
 }

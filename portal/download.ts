@@ -15,6 +15,7 @@ export function Download({ route, ask, file }: DownloadOptions): View {
   const [state, setState] = useState<{ pages?: number; failure?: Failure; text?: string }>({})
   const collect = async () => {
     const parts: string[] = []
+    let lines = 0
     const query = { ...ask.query, format: 'csv', limit: '10000' }
     let path: string | undefined = addressOf(route, { ...ask, query }).path
     while (path) {
@@ -23,10 +24,15 @@ export function Download({ route, ask, file }: DownloadOptions): View {
       if (text === undefined) return setState({ failure })
       // Each page has a header; the file has one.
       parts.push(parts.length === 0 ? text : text.slice(text.indexOf('\n') + 1))
+      // A line break between quotes belongs to a value.
+      lines +=
+        text
+          .replaceAll(/"[^"]*"/g, '')
+          .trimEnd()
+          .split('\n').length - 1
       path = next
     }
     save(file, parts)
-    const lines = parts.join('').trimEnd().split('\n').length - 1
     setState({ text: `${file}: ${plural(lines, 'line')}.` })
   }
   const { pages, failure, text } = state

@@ -20,6 +20,10 @@ export const when = (time: string | null | undefined, none = '–') =>
 export const ago = (time: string) =>
   html`<time datetime=${time} title=${exact(time)}>${relative(time)}</time>`
 
+/** The name of a device, which breaks at its dots. */
+export const hostName = (name: string): Content =>
+  name.split('.').map((part, index) => (index === 0 ? part : html`<wbr />.${part}`))
+
 /** Names and their values; undefined leaves an entry out. */
 export const facts = (entries: [name: string, value: Content | undefined][]) =>
   html`<dl class="facts">
@@ -36,8 +40,8 @@ export const facts = (entries: [name: string, value: Content | undefined][]) =>
 export interface Column<T> {
   head: string
   cell(row: T): Content
-  /** `number` is aligned right; `wide` is left out on a narrow screen. */
-  kind?: 'number' | 'wide' | 'wide number'
+  /** `number` is aligned right; `free` is text of any length; `wide` is left out on a narrow screen. */
+  kind?: 'number' | 'free' | 'wide' | 'wide number' | 'wide free'
 }
 
 /** A table whose first column names the row. */
@@ -77,8 +81,8 @@ export const section = (title: string, content: Content, aside?: Content) =>
 export const empty = (text: string, more?: Content) =>
   html`<div class="empty"><p>${text}</p>${more && html`<p class="muted">${more}</p>`}</div>`
 
-export const failurePanel = ({ title, detail, fix }: Failure, retry?: () => void) =>
-  html`<div class="notice bad" role="alert">
+export const failurePanel = ({ kind, title, detail, fix }: Failure, retry?: () => void) =>
+  html`<div class=${`notice ${kind === 'no-snapshot-yet' ? 'info' : 'bad'}`} role="alert">
     <h2>${title}</h2>
     <p>${detail}</p>
     ${fix && html`<p><strong>What to do:</strong> ${fix}</p>`}
@@ -158,17 +162,21 @@ const staleNotice = (at: number, { title, detail, fix }: Failure) =>
 
 /** The call behind a view, to be copied into a terminal. */
 export function CurlLine({ line }: { line: string }): View {
-  const [copied, setCopied] = useState(false)
+  const [text, setText] = useState('Copy')
   const copy = async () => {
-    await navigator.clipboard?.writeText(line).catch(() => undefined)
-    setCopied(true)
-    setTimeout(() => setCopied(false), 2000)
+    // There is no clipboard where the page came by http from another machine.
+    const isCopied = await navigator.clipboard?.writeText(line).then(
+      () => true,
+      () => false,
+    )
+    setText(isCopied ? 'Copied' : 'Copy it by hand')
+    setTimeout(() => setText('Copy'), 2000)
   }
   return html`<details class="curl">
     <summary>The same from a terminal</summary>
     <div>
       <code tabindex="0">${line}</code>
-      <button type="button" onClick=${copy}>${copied ? 'Copied' : 'Copy'}</button>
+      <button type="button" onClick=${copy}>${text}</button>
     </div>
     <p class="muted">Put your function key into the variable <code>KEY</code> first.</p>
   </details>`

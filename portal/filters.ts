@@ -18,27 +18,45 @@ export const tabs = (label: string, all: Tab[]): Content =>
 /** The label of a text field, or a choice with its words by value. */
 type Field = string | { label: string; options: Record<string, string>; none?: string }
 
+type Fields = Record<string, Field | undefined>
+
+interface FilterOptions {
+  action?: string
+  /** Fields that are folded away while none of them is filled in. */
+  more?: Fields
+  /** Goes along with what is filled in. */
+  kept?: Record<string, string>
+}
+
 /** A form that goes to an address with what is filled in. `fields` are the query parameters. */
 export function filters(
-  fields: Record<string, Field | undefined>,
+  fields: Fields,
   set: Record<string, string | undefined>,
   linkFor: (wanted: Record<string, string>) => string,
-  action = 'Filter',
+  { action = 'Filter', more = {}, kept = {} }: FilterOptions = {},
 ): Content {
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
     const form = new FormData(event.currentTarget as HTMLFormElement)
-    location.hash = linkFor(
-      Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()])),
-    )
+    const filled = [...form].map(([name, value]) => [name, String(value).trim()])
+    location.hash = linkFor({ ...kept, ...Object.fromEntries(filled) })
   }
-  const isSet = Object.keys(fields).some((name) => set[name])
-  return html`<form class="filters" onSubmit=${submit}>
-    ${Object.entries(fields).map(
+  const isSet = (some: Fields) => Object.keys(some).some((name) => set[name])
+  const inputs = (some: Fields) =>
+    Object.entries(some).map(
       ([name, field]) => field && html`<label>${inputOf(name, field, set[name] ?? '')}</label>`,
-    )}
+    )
+  return html`<form class="filters" onSubmit=${submit}>
+    ${inputs(fields)}
     <button type="submit">${action}</button>
-    ${isSet && html`<a href=${linkFor({})}>Clear</a>`}
+    ${isSet({ ...fields, ...more }) && html`<a href=${linkFor({})}>Clear</a>`}
+    ${
+      Object.keys(more).length > 0 &&
+      html`<details open=${isSet(more)}>
+        <summary>More filters and order</summary>
+        <div class="filters">${inputs(more)}</div>
+      </details>`
+    }
   </form>`
 }
 

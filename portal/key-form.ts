@@ -32,8 +32,8 @@ export function KeyForm({ refused, onKey }: KeyFormProps): View {
       html`<div class="notice bad" role="alert">
       <h2>The app refuses this key</h2>
       <p>
-        It is wrong, was renewed, or does not open the function <code>status</code>, which the page
-        needs.
+        It is wrong, was renewed, or does not open the function <code>overview</code>, which the
+        page needs.
       </p>
     </div>`
     }

@@ -17,8 +17,8 @@ export interface Loaded<T> {
 /** What every view is given. */
 export interface ViewProps {
   place: Place
-  /** The status, which the views share. */
-  status: Loaded<Answers['GET /status']>
+  /** Asked for in every view: what it says of problems stands beside all of them. */
+  overview: Loaded<Answers['GET /overview']>
 }
 
 export const EVERY_MS = 60_000
@@ -27,13 +27,14 @@ export const ONCE = Number.POSITIVE_INFINITY
 const TICK_MS = 10_000
 
 /**
- * Calls a route now, and again so often while the tab is visible, usually once a minute. Another address begins from the
- * start.
+ * Calls a route now, and again so often while the tab is visible, usually once a minute, or when `version` changes.
+ * Another address begins from the start.
  */
 export function useAnswer<R extends Route>(
   route: R,
   ask: Ask = {},
   everyMs = EVERY_MS,
+  version = 0,
 ): Loaded<Answers[R]> {
   const [, draw] = useReducer((count: number) => count + 1, 0)
   const address = addressOf(route, ask).path
@@ -47,6 +48,9 @@ export function useAnswer<R extends Route>(
       isLoading: true,
     }
   const load = useRef(() => {})
+  const look = useRef(() => {})
+  const every = useRef(everyMs)
+  every.current = everyMs
 
   useEffect(() => {
     const ended = new AbortController()
@@ -62,20 +66,22 @@ export function useAnswer<R extends Route>(
       Object.assign(own, { failure, isLoading: false, ...(body && { data: body, at: Date.now() }) })
       draw(0)
     }
-    const look = () => {
+    const lookNow = () => {
       if (document.visibilityState !== 'visible') return
-      if (Date.now() - asked >= everyMs) load.current()
+      if (Date.now() - asked >= every.current) load.current()
       else draw(0)
     }
+    look.current = lookNow
     load.current()
-    const timer = setInterval(look, TICK_MS)
-    document.addEventListener('visibilitychange', look)
+    const timer = setInterval(lookNow, TICK_MS)
+    document.addEventListener('visibilitychange', lookNow)
     return () => {
       ended.abort()
       clearInterval(timer)
-      document.removeEventListener('visibilitychange', look)
+      document.removeEventListener('visibilitychange', lookNow)
     }
-  }, [route, address])
+  }, [route, address, version])
+  useEffect(() => look.current(), [everyMs])
 
   return { ...state.current, curl: curlOf(route, ask), refresh: () => load.current() }
 }

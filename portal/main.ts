@@ -1,10 +1,10 @@
 import { render } from 'preact'
 import { useLayoutEffect, useState } from 'preact/hooks'
-import { badge } from './elements.ts'
+import { badge, type Tone } from './elements.ts'
 import { html, part, type View } from './html.ts'
 import { KeyForm } from './key-form.ts'
 import { EVERY_MS, useAnswer, type ViewProps } from './load.ts'
-import { problemsOf } from './problems.ts'
+import { toneOf } from './problems.ts'
 import { iconAddress, key, linkTo, type Place, readPlace, takeKeyFromAddress } from './session.ts'
 import { Actions } from './views/actions.ts'
 import { Budgets } from './views/budgets.ts'
@@ -30,6 +30,9 @@ const views: Record<string, { title: string; show(props: ViewProps): View }> = {
   budgets: { title: 'Calls left', show: Budgets },
 }
 
+/** These show what every view asks for: it is asked for more often there. */
+const usesOverview = ['overview', 'budgets']
+
 function App(): View {
   const [place, setPlace] = useState(readPlace)
   const [hasKey, setHasKey] = useState(key.get() !== '')
@@ -52,12 +55,17 @@ function App(): View {
 }
 
 function Shell({ place, forget }: { place: Place; forget(): void }): View {
-  // What it says of problems stands in every view; the overview asks more often.
-  const status = useAnswer('GET /status', {}, 5 * EVERY_MS)
-  const name = place.path[0] ?? 'overview'
-  const view = views[name] ?? views.overview
-  if (status.failure?.kind === 'key' && !status.data)
-    return part(KeyForm, { refused: true, onKey: status.refresh })
+  const [first = ''] = place.path
+  const name = first in views ? first : 'overview'
+  const view = views[name]
+  // Other views show only how many problems there are.
+  const overview = useAnswer(
+    'GET /overview',
+    {},
+    usesOverview.includes(name) ? EVERY_MS : 5 * EVERY_MS,
+  )
+  if (overview.failure?.kind === 'key' && !overview.data)
+    return part(KeyForm, { refused: true, onKey: overview.refresh })
   return html`<a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="top">
       <a class="brand" href="#/">
@@ -72,28 +80,32 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
         )}
       </nav>
       <div class="session">
-        ${health(status)}
+        ${health(overview)}
         <button type="button" class="plain" onClick=${forget}>Forget key</button>
       </div>
     </header>
     <main id="main" tabindex="-1">
-      ${view && part(view.show, { key: place.path.join('/'), place, status })}
+      ${view && part(view.show, { key: place.path.join('/'), place, overview })}
     </main>
     <footer>
-      <span>${status.data && `Version ${status.data.version}`}</span>
+      <span>${overview.data && `Version ${overview.data.status.version}`}</span>
       <span>Times are UTC. The page asks once a minute while it is visible.</span>
     </footer>`
 }
 
 /** In every view: whether something is wrong, and the way to what it is. */
-function health({ data, failure }: ViewProps['status']) {
-  if (failure && !data) return html`<a href="#/">${badge('bad', 'No status')}</a>`
-  if (!data) return ''
-  const problems = problemsOf(data)
-  if (data.overall === 'stopped') return html`<a href="#/">${badge('bad', 'Not set up')}</a>`
-  return problems.length === 0
-    ? html`<a href="#/">${badge(failure ? 'warn' : 'good', failure ? 'Status is old' : 'No problem')}</a>`
-    : html`<a href="#/">${badge('warn', plural(problems.length, 'problem'))}</a>`
+function health({ data, failure }: ViewProps['overview']) {
+  if (!data) return failure ? html`<a href="#/">${badge('bad', 'No status')}</a>` : ''
+  const { overall, problems } = data.status
+  const [tone, text]: [Tone, string] =
+    overall === 'stopped'
+      ? ['bad', 'Not set up']
+      : problems.length > 0
+        ? [toneOf(problems), plural(problems.length, 'problem')]
+        : failure
+          ? ['warn', 'Status is old']
+          : ['good', 'No problem']
+  return html`<a href="#/">${badge(tone, text)}</a>`
 }
 
 /** A link to `#main` would be taken for the address of a view. */

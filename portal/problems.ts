@@ -1,6 +1,8 @@
 import type { Answers, StatusProblem } from './answers.ts'
+import type { Tone } from './elements.ts'
 
-type Status = Answers['GET /status']
+export type Overview = Answers['GET /overview']
+export type Status = Overview['status']
 
 export const sectionTitles = {
   changes: 'Actions and investigations',
@@ -11,29 +13,19 @@ export const sectionTitles = {
 export type SectionName = keyof typeof sectionTitles
 export const sectionNames = Object.keys(sectionTitles) as SectionName[]
 
-/** A problem with what not every version of the app says of it. */
-export type DetailedProblem = StatusProblem & {
-  severity?: string
-  since?: string | null
-  cause?: string
-  consequences?: string[]
-}
+/** The sections that a problem concerns, in words. */
+export const concernedBy = ({ sections }: Status, { code, title }: StatusProblem): string =>
+  sectionNames
+    .filter((name) =>
+      sections[name].problems.some((one) => one.code === code && one.title === title),
+    )
+    .map((name) => sectionTitles[name])
+    .join(', ')
 
-/** What is wrong, the worst first, each problem once: several sections may have the same one. */
-export function problemsOf({ sections }: Pick<Status, 'sections'>) {
-  const found = new Map<string, { where: string[]; problem: DetailedProblem }>()
-  for (const name of sectionNames)
-    for (const problem of sections[name].problems) {
-      const entry = found.get(problem.title) ?? { where: [] as string[], problem }
-      entry.where.push(sectionTitles[name])
-      found.set(problem.title, entry)
-    }
-  const isError = ({ problem }: { problem: DetailedProblem }) => problem.severity === 'error'
-  return [...found.values()]
-    .sort((a, b) => Number(isError(b)) - Number(isError(a)))
-    .map(({ where, problem }) => ({ where: where.join(', '), problem }))
-}
+/** An error among them weighs more than any warning. */
+export const toneOf = (problems: StatusProblem[]): Tone =>
+  problems.some(({ severity }) => severity === 'error') ? 'bad' : 'warn'
 
 /** Without storage hardly anything is known: that is not the same as not set up. */
-export const isStorageDown = ({ changes, sections }: Pick<Status, 'changes' | 'sections'>) =>
-  changes === null && sections.changes.state === 'degraded'
+export const isStorageDown = ({ problems }: Status): boolean =>
+  problems.some(({ code }) => code === 'storage-unreachable')

@@ -17,6 +17,13 @@ export const count = (value: number) => counts.format(value)
 export const plural = (value: number, one: string, more = `${one}s`) =>
   `${count(value)} ${value === 1 ? one : more}`
 
+/** `12 %`; what is there never looks like none, nor a part like all. */
+export function share(value: number, whole: number): string {
+  const percent = Math.round((100 * value) / Math.max(whole, 1))
+  if (value > 0 && percent === 0) return '< 1 %'
+  return value < whole && percent === 100 ? '> 99 %' : `${percent} %`
+}
+
 const units = [
   [86_400, 'd'],
   [3600, 'h'],
@@ -51,6 +58,12 @@ export function exact(time: string): string {
   const day = clockTimes.format(date)
   return `${year === years.format(now()) ? day : day.replace(',', ` ${year},`)} UTC`
 }
+
+/** `WindowsServer2012R2` → `Windows Server 2012 R2`; other systems stay as they are. */
+export const systemName = (os: string): string =>
+  os.replace(/^Windows(Server)?(\d+)(R2)?$/, (_, ...parts: unknown[]) =>
+    ['Windows', ...parts.slice(0, 3)].filter(Boolean).join(' '),
+  )
 
 export const secondsSince = (time: string) => (now() - Date.parse(time)) / 1000
 

@@ -23,6 +23,7 @@ const features = {
   'the page, tools for assistants': 17_200,
   'snapshots as Parquet files, runs by state and time': 21_700,
   'subscriptions that are operated, sinks by identity': 45_800,
+  'the devices behind each number of the fleet, an overview with types': 1_900,
   'kinds of events and their schemas, waits that fail': 4_600,
 }
 

@@ -27,6 +27,8 @@ export interface TestStackOptions {
   scans?: Partial<ScanOptions>
   env?: Record<string, string>
   retention?: Overrides['retention']
+  /** Accounts for data and secrets; without them two of the emulator of all tests. */
+  accounts?: [data: string, secrets: string]
 }
 
 /** An answer as a caller sees it, its body checked against what its route declares. */
@@ -49,7 +51,7 @@ export const noTimers = {
 
 /** The whole product on real parts in this process: storage emulator, simulator, host; time moves only when told. */
 export async function startTestStack(options: TestStackOptions = {}) {
-  const [storage, secrets] = [await freshStorage(), await freshStorage()]
+  const [storage, secrets] = options.accounts ?? [await freshStorage(), await freshStorage()]
   const clock = createAdjustableClock()
   const fleet: Fleet = createFleet({ size: 300, files: 6, badLines: 1, ...options.fleet })
   const simulator = await startSimulator({

@@ -1,9 +1,11 @@
-import { type Answers, type CloudEvent, type Item, kinds } from '../answers.ts'
+import { type Answers, type ChangesReport, type CloudEvent, type Item, kinds } from '../answers.ts'
+import { Download } from '../download.ts'
 import {
   badge,
   type Column,
   empty,
   facts,
+  hostName,
   Page,
   section,
   type Tone,
@@ -22,32 +24,53 @@ type Kind = keyof typeof kinds
 const titleOf = (kind: Kind) => spell(kinds[kind].title)
 
 /** Machine actions and investigations: those that are open, all that are stored, or the story of one. */
-export function Actions({ place }: ViewProps): View {
+export function Actions({ place, overview }: ViewProps): View {
   const [, kind = 'machine-actions', id] = place.path
   const known: Kind = kind in kinds ? (kind as Kind) : 'machine-actions'
   return id === undefined
-    ? part(Items, { key: known, kind: known, query: place.query })
+    ? part(Items, {
+        key: known,
+        kind: known,
+        query: place.query,
+        polled: overview.data?.open?.[known],
+      })
     : part(Story, { kind: known, id })
 }
 
-function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
+interface ItemsProps {
+  kind: Kind
+  query: URLSearchParams
+  /** Undefined while it is not known. */
+  polled: ChangesReport | undefined
+}
+
+function Items({ kind, query, polled }: ItemsProps): View {
   const isOpen = query.get('show') !== 'all'
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
-  const { machineId, requestor, type, triggeringAlertId } = set
   const isAction = kind === 'machine-actions'
-  const answer = useAnswer('GET /changes/{resource}/items', {
+  const { openStates } = kinds[kind]
+  const states = {
+    label: 'State',
+    none: 'Any that is open',
+    options: Object.fromEntries(openStates.map((state) => [state, spell(state)])),
+  }
+  const fields = {
+    ...(isAction
+      ? { type: 'Type, for instance Isolate', requestor: 'Requested by' }
+      : { triggeringAlertId: 'Alert id' }),
+    machineId: 'Device id',
+    ...(isOpen && { openFor: 'Open for (7d, 12h)', state: states }),
+  }
+  const filter = Object.fromEntries(Object.keys(fields).map((name) => [name, set[name]]))
+  const ask = {
     params: { resource: kind },
-    query: {
-      state: isOpen ? kinds[kind].openStates.join() : undefined,
-      machineId,
-      ...(isAction ? { requestor, type } : { triggeringAlertId }),
-      ...pages.query,
-    },
+    query: { ...filter, state: filter.state || (isOpen ? openStates.join() : undefined) },
+  }
+  const answer = useAnswer('GET /changes/{resource}/items', {
+    ...ask,
+    query: { ...ask.query, ...pages.query },
   })
-  const fields = isAction
-    ? { type: 'Type', requestor: 'Requested by', machineId: 'Device id' }
-    : { triggeringAlertId: 'Alert id', machineId: 'Device id' }
   return part(Page<Answers['GET /changes/{resource}/items']>, {
     title: titleOf(kind),
     intro: isOpen
@@ -73,18 +96,33 @@ function Items({ kind, query }: { kind: Kind; query: URLSearchParams }): View {
           href: linkTo(['actions', kind], { ...set, show: 'all' }),
           isCurrent: !isOpen,
         },
+        ...(isAction
+          ? [
+              {
+                text: 'Isolated devices',
+                href: linkTo(['devices'], { isolation: 'isolated,selective' }),
+                isCurrent: false,
+              },
+            ]
+          : []),
       ])}
       ${filters(fields, set, (wanted) => linkTo(['actions', kind], { show: set.show, ...wanted }))}
     `,
     show: ({ items, next }) => html`
       ${
         items.length === 0
-          ? empty(
-              isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
-              'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
-            )
+          ? polled?.baselineDone === false
+            ? empty(
+                'Defender has not been asked yet.',
+                'What is open is not known before the first poll.',
+              )
+            : empty(
+                isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
+                'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
+              )
           : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
-            ${pages.bar(items.length, 'item', next)}`
+            ${pages.bar(items.length, 'item', next)}
+            ${part(Download, { route: 'GET /changes/{resource}/items', ask, file: `${kind}.csv` })}`
       }
     `,
   })
@@ -94,11 +132,17 @@ const storyLink = (item: Item, text: string) =>
   html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>
     <small class="narrow">${deviceOf(item)}</small>`
 
-const deviceOf = ({ computerDnsName, machineId }: Item) => computerDnsName ?? machineId ?? '–'
+const deviceOf = ({ computerDnsName, machineId }: Item): string =>
+  computerDnsName ?? machineId ?? 'an unknown device'
+
+const deviceLink = (item: Item): Content =>
+  item.machineId
+    ? html`<a href=${linkTo(['devices', item.machineId])}>${hostName(deviceOf(item))}</a>`
+    : deviceOf(item)
 
 const actionColumns: Column<Item>[] = [
   { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
-  { head: 'Requested by', kind: 'wide', cell: ({ requestor }) => requestor ?? '–' },
+  { head: 'Requested by', kind: 'wide free', cell: ({ requestor }) => requestor ?? '–' },
 ]
 
 const investigationColumns: Column<Item>[] = [
@@ -107,7 +151,7 @@ const investigationColumns: Column<Item>[] = [
 ]
 
 const columns: Column<Item>[] = [
-  { head: 'Device', kind: 'wide', cell: deviceOf },
+  { head: 'Device', kind: 'wide free', cell: deviceLink },
   { head: 'State', cell: (item) => stateBadge(item) },
   {
     head: 'Open for',
@@ -141,7 +185,7 @@ function Story({ kind, id }: { kind: Kind; id: string }): View {
     show: ({ item, events }) => html`
       <p class="headline">
         ${item.type ? spell(item.type) : item.id}
-        <span class="muted"> on </span>${item.computerDnsName ?? item.machineId ?? 'an unknown device'}
+        <span class="muted"> on </span>${deviceLink(item)}
       </p>
       ${facts([
         ['State', stateBadge(item)],
@@ -177,7 +221,7 @@ function commands({ commands: found }: Item): Content {
           head: 'State',
           cell: ({ status }) => badge(status === 'Failed' ? 'bad' : 'quiet', status ?? 'unknown'),
         },
-        { head: 'Error', cell: ({ error }) => error ?? '–' },
+        { head: 'Error', kind: 'free', cell: ({ error }) => error ?? '–' },
       ],
       found,
     ),
@@ -201,7 +245,8 @@ function timeline(events: CloudEvent[]): Content {
       return html`<li class=${terminal ? 'end' : ''}>
         <strong>${spell(kind)}</strong>
         ${to && html` ${from ? `${spell(from)} → ` : ''}${spell(to)}`}
-        <div class="muted">${when(event.time)}, seen ${when(event.detectedat)}</div>
+        <div class="muted">${when(event.time)}</div>
+        <div class="muted">detected ${when(event.detectedat)}</div>
       </li>`
     })}
   </ol>`

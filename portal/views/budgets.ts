@@ -1,23 +1,21 @@
-import type { Answers } from '../answers.ts'
-import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
+import { type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer } from '../load.ts'
-import { isStorageDown } from '../problems.ts'
+import type { ViewProps } from '../load.ts'
+import { isStorageDown, type Overview, type Status } from '../problems.ts'
 import { count, spell } from '../words.ts'
+import { upstreamBadge } from './overview.ts'
 
-type Status = Answers['GET /status']
 type Upstream = NonNullable<Status['upstreams']['defender']>
 type Budget = Upstream['budgets'][string]
 
 /** How many calls each family of routes may still make. */
-export function Budgets(): View {
-  const status = useAnswer('GET /status')
-  return part(Page<Status>, {
+export function Budgets({ overview }: ViewProps): View {
+  return part(Page<Overview>, {
     title: 'Calls left',
     intro:
       'Defender and Tenable limit how often they may be called. All instances of the app share these calls.',
-    answer: status,
-    show: (status) =>
+    answer: overview,
+    show: ({ status }) =>
       Object.entries(status.upstreams).map(([name, upstream]) =>
         section(
           spell(name),
@@ -33,10 +31,9 @@ const missing = (name: string, status: Status) =>
     : `${name} is not set up, so no call is made.`
 
 function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream): Content {
-  const tone = state === 'ok' ? 'good' : state === 'unknown' ? 'quiet' : 'bad'
   return html`
     ${facts([
-      ['State', badge(tone, words[state] ?? state)],
+      ['State', upstreamBadge(state)],
       ['Last good answer', when(lastOkAt, 'none yet')],
       ['Last error', lastError ? html`${lastError.title}, ${when(lastError.at)}` : 'none'],
       ['Failing since', lastError?.since ? when(lastError.since) : undefined],
@@ -50,16 +47,16 @@ function shown(name: string, { state, lastOkAt, lastError, budgets }: Upstream):
   `
 }
 
-const words: Partial<Record<Upstream['state'], string>> = {
-  ok: 'answers',
-  unknown: 'not called lately',
-}
-
-const left = (value: number | null) => (value === null ? 'no limit known' : count(value))
+const left = (value: number | null) => (value === null ? 'not known' : count(value))
 
 const columns: Column<[name: string, budget: Budget]>[] = [
-  { head: 'Routes', cell: ([name]) => html`<code>${name}</code>` },
-  { head: 'Left this minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
-  { head: 'Left this hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
-  { head: 'Stopped until', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },
+  {
+    head: 'Routes',
+    cell: ([name, { stoppedUntil }]) =>
+      html`<code>${name}</code>
+        ${stoppedUntil && html`<div class="narrow">stopped until ${when(stoppedUntil)}</div>`}`,
+  },
+  { head: 'This minute', kind: 'number', cell: ([, budget]) => left(budget.minuteLeft) },
+  { head: 'This hour', kind: 'number', cell: ([, budget]) => left(budget.hourLeft) },
+  { head: 'Stopped until', kind: 'wide', cell: ([, { stoppedUntil }]) => when(stoppedUntil) },
 ]

@@ -1,6 +1,7 @@
-import type { Answers } from '../answers.ts'
+import { type Answers, changeKinds } from '../answers.ts'
+import { dimensions, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
-import { type Column, empty, Page, table, when } from '../elements.ts'
+import { type Column, empty, hostName, Page, table, when } from '../elements.ts'
 import { filters } from '../filters.ts'
 import { html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -11,6 +12,7 @@ import { spell } from '../words.ts'
 type ChangeList = Answers['GET /av-health/changes']
 
 const periods = { '1d': 'Last day', '7d': 'Last 7 days', '30d': 'Last 30 days' }
+const kinds = Object.fromEntries(changeKinds.map((kind) => [kind, spell(kind)]))
 
 /** What changed on devices between snapshots. */
 export function Changes({ place: { query } }: ViewProps): View {
@@ -23,7 +25,10 @@ export function Changes({ place: { query } }: ViewProps): View {
       'What differs on a device from one snapshot to the next. It does not say when in between.',
     answer,
     controls: filters(
-      { since: { label: 'Snapshots of', options: periods }, kind: 'Kind (several with commas)' },
+      {
+        since: { label: 'Snapshots of', none: 'All that are stored', options: periods },
+        kind: { label: 'What', none: 'Everything', options: kinds },
+      },
       set,
       (wanted) => linkTo(['changes'], wanted),
     ),
@@ -51,21 +56,33 @@ const columns: Column<ChangeList['changes'][number]>[] = [
   {
     head: 'Device',
     cell: ({ machineId, computerDnsName }) =>
-      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>`,
+      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>`,
   },
-  { head: 'What', cell: ({ kind }) => spell(kind) },
-  { head: 'From → to', kind: 'wide', cell: ({ from, to }) => valuesText(from, to) },
+  {
+    head: 'What',
+    cell: ({ kind, from, to }) =>
+      html`${spell(kind)}<div class="narrow muted">${valuesText(from, to)}</div>`,
+  },
+  { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
   { head: 'Snapshot', cell: ({ at }) => when(at) },
 ]
 
-/** The values that differ, as `mode: active → passive`. */
+/** The values that differ, as `Antivirus mode: Active → Passive`; of a device that came or went, what it is. */
 export function valuesText(from: object, to: object): string {
   const [before, after] = [from, to] as Record<string, unknown>[]
-  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])]
-  const word = (value: unknown) =>
-    value === undefined || value === null ? 'not known' : String(value)
-  return names
-    .filter((name) => before?.[name] !== after?.[name])
-    .map((name) => `${spell(name)}: ${word(before?.[name])} → ${word(after?.[name])}`)
+  const word = (name: string, value: unknown) =>
+    value === undefined || value === null ? 'Not known' : wordOf(name, String(value))
+  if (Object.keys(from).length === 0 || Object.keys(to).length === 0) {
+    const values: Record<string, unknown> = { ...before, ...after }
+    return ['os', 'mode', 'groupName'].map((name) => word(name, values[name])).join(', ')
+  }
+  return Object.keys(to)
+    .filter(
+      (name) => before?.[name] !== after?.[name] && (name !== 'group' || !('groupName' in to)),
+    )
+    .map(
+      (name) =>
+        `${dimensions[name]?.title ?? spell(name)}: ${word(name, before?.[name])} → ${word(name, after?.[name])}`,
+    )
     .join('; ')
 }

@@ -1,5 +1,6 @@
-import type { Answers, Delivery, SubscriptionReport } from '../answers.ts'
+import type { Answers, Delivery, Failure, SubscriptionReport } from '../answers.ts'
 import {
+  ago,
   badge,
   type Column,
   empty,
@@ -12,11 +13,11 @@ import {
 } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
+import { ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
-import { count, plural } from '../words.ts'
+import { count, plural, spell } from '../words.ts'
 
 /** Subscriptions with the state of their deliveries, or one of them. */
 export function Deliveries({ place }: ViewProps): View {
@@ -53,13 +54,18 @@ const tones: Record<SubscriptionReport['state'], Tone> = {
 const health = ({ state, pausedUntil }: SubscriptionReport): Content =>
   html`${badge(tones[state], state)}${pausedUntil && html` ${badge('warn', 'paused')}`}`
 
+const failureText = (failure: Failure | null, none = 'none'): Content =>
+  failure ? html`${failure.status} ${failure.reason} <small>${ago(failure.at)}</small>` : none
+
 const columns: Column<SubscriptionReport>[] = [
   {
     head: 'Receiver',
     cell: ({ id, callbackHost, description }) =>
-      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>${description && html`<div class="muted">${description}</div>`}`,
+      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>
+        <div class="muted">${description ?? id}</div>`,
   },
   { head: 'Health', cell: health },
+  { head: 'Last failure', kind: 'wide free', cell: ({ lastFailure }) => failureText(lastFailure) },
   { head: 'Pending', kind: 'number', cell: ({ pending }) => count(pending) },
   { head: 'Dead', kind: 'number', cell: ({ dead }) => count(dead) },
   {
@@ -74,20 +80,15 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
   return part(Page<SubscriptionReport>, {
     title: answer.data?.callbackHost ?? 'Subscription',
     up: { href: linkTo(['deliveries']), text: 'Deliveries' },
+    intro: answer.data?.description ?? undefined,
     answer,
     show: (one) => html`
-      ${one.description && html`<p class="intro">${one.description}</p>`}
       ${facts([
         ['Health', health(one)],
         ['Why it is disabled', one.disabledReason ?? undefined],
         ['Paused until', one.pausedUntil ? when(one.pausedUntil) : undefined],
         ['Last delivered', when(one.lastDeliveredAt, 'never')],
-        [
-          'Last failure',
-          one.lastFailure
-            ? html`${one.lastFailure.status} ${one.lastFailure.reason}, ${when(one.lastFailure.at)}`
-            : 'none',
-        ],
+        ['Last failure', failureText(one.lastFailure)],
         ['Failures in a row', count(one.consecutiveFailures)],
         ['Pending', count(one.pending)],
         ['Dead letters', count(one.dead)],
@@ -96,7 +97,7 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
         ['Id', one.id],
       ])}
       <div class="buttons">${buttons(one, answer.refresh)}</div>
-      ${section('Its deliveries', part(DeliveryList, { id, state }))}
+      ${section('Its deliveries', part(DeliveryList, { id, state, version: answer.at }))}
     `,
   })
 }
@@ -154,13 +155,17 @@ function buttons(
 
 const states = ['', 'pending', 'dead', 'delivered']
 
-function DeliveryList({ id, state }: { id: string; state: string }): View {
+interface DeliveryListProps {
+  id: string
+  state: string
+  /** Another one reads the list again, together with the page around it. */
+  version: number
+}
+
+function DeliveryList({ id, state, version }: DeliveryListProps): View {
   const pages = usePages(`${id} ${state}`)
-  const answer = useAnswer('GET /subscriptions/{id}/deliveries', {
-    params: { id },
-    query: { state: state || undefined, ...pages.query },
-  })
-  const { data, failure } = answer
+  const ask = { params: { id }, query: { state: state || undefined, ...pages.query } }
+  const { data, failure } = useAnswer('GET /subscriptions/{id}/deliveries', ask, ONCE, version)
   return html`
     ${tabs(
       'State',
@@ -187,13 +192,13 @@ const deliveryTones: Record<Delivery['state'], Tone> = {
 }
 
 const deliveryColumns: Column<Delivery>[] = [
-  { head: 'Event', cell: ({ stream, seq }) => `${stream} ${count(seq)}` },
+  { head: 'Event', cell: ({ stream, seq }) => `${spell(stream)} ${count(seq)}` },
   { head: 'State', cell: ({ state }) => badge(deliveryTones[state], state) },
   { head: 'Attempts', kind: 'number', cell: ({ attempt }) => count(attempt) },
   { head: 'Next attempt', kind: 'wide', cell: ({ nextAttemptAt }) => when(nextAttemptAt) },
   {
     head: 'Last answer',
-    kind: 'wide',
-    cell: ({ last }) => (last ? html`${last.status} ${last.reason}, ${when(last.at)}` : '–'),
+    kind: 'wide free',
+    cell: ({ last }) => failureText(last, '–'),
   },
 ]

@@ -1,12 +1,12 @@
 import type { Answers } from '../answers.ts'
 import { conditions } from '../conditions.ts'
-import { badge, empty, facts, Page, section, table, when } from '../elements.ts'
+import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer } from '../load.ts'
+import { ONCE, useAnswer } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
-import { spell } from '../words.ts'
+import { spell, systemName } from '../words.ts'
 import { valuesText } from './changes.ts'
 import { holds, modeBadge } from './devices.ts'
 
@@ -17,10 +17,16 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
   const answer = useAnswer('GET /devices/{machineId}', { params: { machineId: id } })
   return part(Page<DeviceAnswer>, {
     title: answer.data?.computerDnsName ?? id,
+    intro: html`<code>${id}</code>`,
     up: { href: linkTo(['devices']), text: 'Devices' },
     answer,
     show: (device) => html`
-      ${wrong(device)} ${section('Machine actions', standing(device))}
+      ${wrong(device)}
+      ${section(
+        'Machine actions',
+        standing(device),
+        html`<a href=${linkTo(['actions', 'machine-actions'], { show: 'all', machineId: id })}>All of them</a>`,
+      )}
       ${section('Antivirus health', health(device))}
       ${section(
         'History',
@@ -32,7 +38,7 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
             isCurrent: tab === 'history',
           },
         ])}
-          ${tab === 'history' ? part(History, { id }) : timeline(device.avHealth.lastChanges)}`,
+          ${tab === 'history' ? part(History, { id, version: answer.at }) : timeline(device.avHealth.lastChanges)}`,
       )}
     `,
   })
@@ -49,11 +55,15 @@ function wrong({ avHealth: { conditions: found, goneSince, snapshot } }: DeviceA
     : html`<p class="badges">${found.map((name) => badge('warn', conditions[name] ?? spell(name)))}</p>`
 }
 
+/** Unknown is not free: nothing that is stored says it. */
+const said = (one: Parameters<typeof holds>[0]) =>
+  html`${holds(one)}${one.state === 'unknown' && html` <small>no stored action says it</small>`}`
+
 function standing({ standing: one }: DeviceAnswer): Content {
   return html`<div class="panel">
     ${facts([
-      ['Isolation', holds(one.isolation)],
-      ['Code execution', holds(one.codeExecution)],
+      ['Isolation', said(one.isolation)],
+      ['Code execution', said(one.codeExecution)],
       [
         'Last antivirus scan',
         one.lastScan ? html`${one.lastScan.scope} ${when(one.lastScan.since)}` : null,
@@ -76,31 +86,62 @@ function standing({ standing: one }: DeviceAnswer): Content {
   </div>`
 }
 
-function health({ machineId, avHealth: { snapshot, device, firstSeenAt } }: DeviceAnswer): Content {
-  if (!device) return empty('The current snapshot has no row of this device.')
-  const {
-    avModeName,
-    computerDnsName: _name,
-    machineId: _id,
-    ...rest
-  } = device as Record<string, unknown>
-  const isTime = (name: string, value: unknown) =>
-    /Time(?:stamp)?$/.test(name) && typeof value === 'string'
-  return html`<div class="panel">
-    ${facts([
-      ['Mode', modeBadge(typeof avModeName === 'string' ? avModeName : null)],
-      ...Object.entries(rest)
-        .filter(([, value]) => value !== null && typeof value !== 'object')
-        .map(([name, value]): [string, Content] => [
-          spell(name),
-          isTime(name, value) ? when(String(value)) : String(value),
-        ]),
-      ['Snapshot', when(snapshot?.generatedTime)],
-      ['First seen', when(firstSeenAt)],
-      ['Machine id', machineId],
-    ])}
-  </div>`
+type Values = Record<string, unknown>
+
+const textOf = (values: Values, name: string) => {
+  const value = values[name]
+  return value === null || value === undefined || value === '' ? null : String(value)
 }
+
+function health({ avHealth }: DeviceAnswer): Content {
+  const { snapshot, firstSeenAt, conditions: found } = avHealth
+  const device = avHealth.device as Values | null
+  if (!device) return empty('The current snapshot has no row of this device.')
+  const text = (name: string) => textOf(device, name)
+  const time = (name: string) => when(text(name))
+  return html`<div class="panel">
+      ${facts([
+        ['Mode', modeBadge(text('avModeName'))],
+        [
+          'System',
+          [systemName(text('osPlatform') ?? ''), text('osVersion')].filter(Boolean).join(' '),
+        ],
+        ['Device group', text('rbacGroupName')],
+        ['Last seen', time('lastSeenTime')],
+        ['Cloud protection', text('cloudProtectionState')],
+        ['Platform expires', time('avPlatformExpirationTime')],
+        ['Snapshot', when(snapshot?.generatedTime)],
+        ['In snapshots since', firstSeenAt ? when(firstSeenAt) : undefined],
+      ])}
+    </div>
+    ${table('What is installed', partColumns(device, found ?? []), ['Signature', 'Engine', 'Platform'])}
+    ${table('Last scans', scanColumns(device), ['quick', 'full', 'custom'])}`
+}
+
+function partColumns(device: Values, found: string[]): Column<string>[] {
+  const time = (name: string) => when(textOf(device, name))
+  const state = (part: string) => {
+    // Old signatures are stale even where the device reports otherwise.
+    if (found.includes(`${part.toLowerCase()}-stale`)) return badge('warn', 'stale')
+    const flag = textOf(device, `avIs${part}UpToDate`)
+    return flag === 'true' ? 'up to date' : flag === 'false' ? badge('warn', 'stale') : 'not known'
+  }
+  return [
+    { head: 'Part', cell: (part) => (part === 'Signature' ? 'Signatures' : part) },
+    { head: 'State', cell: state },
+    { head: 'Version', kind: 'wide', cell: (part) => textOf(device, `av${part}Version`) ?? '–' },
+    { head: 'Published', cell: (part) => time(`av${part}PublishTime`) },
+    { head: 'Updated', kind: 'wide', cell: (part) => time(`av${part}UpdateTime`) },
+    { head: 'Ring', kind: 'wide', cell: (part) => textOf(device, `av${part}Ring`) ?? '–' },
+  ]
+}
+
+const scanColumns = (device: Values): Column<string>[] => [
+  { head: 'Scan', cell: (kind) => `${spell(kind)} scan` },
+  { head: 'Result', cell: (kind) => textOf(device, `${kind}ScanResult`) ?? 'not known' },
+  { head: 'At', cell: (kind) => when(textOf(device, `${kind}ScanTime`)) },
+  { head: 'Error', kind: 'wide free', cell: (kind) => textOf(device, `${kind}ScanError`) ?? '–' },
+]
 
 type Change = DeviceAnswer['avHealth']['lastChanges'][number]
 
@@ -117,12 +158,11 @@ function timeline(changes: Change[]): Content {
   </ol>`
 }
 
-function History({ id }: { id: string }): View {
+/** It is read again together with the page around it. */
+function History({ id, version }: { id: string; version: number }): View {
   const pages = usePages(id)
-  const { data, failure } = useAnswer('GET /devices/{machineId}/history', {
-    params: { machineId: id },
-    query: pages.query,
-  })
+  const ask = { params: { machineId: id }, query: pages.query }
+  const { data, failure } = useAnswer('GET /devices/{machineId}/history', ask, ONCE, version)
   if (!data)
     return html`<p role="status">${failure ? `${failure.title}. ${failure.detail}` : 'Loading …'}</p>`
   return html`${
@@ -133,7 +173,7 @@ function History({ id }: { id: string }): View {
           [
             { head: 'Snapshot', cell: ({ at }) => when(at) },
             { head: 'What', cell: ({ kind }) => spell(kind) },
-            { head: 'From → to', kind: 'wide', cell: ({ from, to }) => valuesText(from, to) },
+            { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
           ],
           data.history,
         )

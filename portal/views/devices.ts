@@ -1,13 +1,23 @@
 import type { Answers } from '../answers.ts'
-import { conditions, modes } from '../conditions.ts'
+import { conditions, dimensions, modes, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
-import { badge, type Column, empty, Page, type Tone, table, when } from '../elements.ts'
+import {
+  ago,
+  badge,
+  type Column,
+  empty,
+  hostName,
+  Page,
+  type Tone,
+  table,
+  when,
+} from '../elements.ts'
 import { filters } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
-import { secondsSince, span, spell } from '../words.ts'
+import { secondsSince, span, spell, systemName } from '../words.ts'
 import { Device } from './device.ts'
 
 type DeviceList = Answers['GET /devices']
@@ -27,8 +37,15 @@ const fields = {
   mode: { label: 'Mode', options: modes },
   isolation: {
     label: 'Isolation',
-    options: { isolated: 'Isolated', selective: 'Selective', released: 'Released' },
+    options: {
+      'isolated,selective': 'Isolated in any way',
+      isolated: 'Isolated',
+      selective: 'Selective',
+      released: 'Released',
+    },
   },
+}
+const moreFields = {
   group: 'Group',
   os: 'System',
   seenBefore: 'Not seen for (7d, 12h)',
@@ -44,21 +61,33 @@ function List({ query }: { query: URLSearchParams }): View {
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
   const answer = useAnswer('GET /devices', { query: { ...set, ...pages.query } })
+  const kept = set.counted ? { counted: set.counted } : undefined
   const isHeld = Boolean(set.isolation || set.pendingAction)
   return part(Page<DeviceList>, {
     title: 'Devices',
     intro: 'As in the current snapshot. A list by isolation or open action says what holds now.',
     answer,
-    controls: filters(fields, set, (wanted) => linkTo(['devices'], wanted)),
+    controls: html`
+      ${filters(fields, set, (wanted) => linkTo(['devices'], wanted), { more: moreFields, kept })}
+      ${kept && counted(kept.counted)}
+    `,
     show: ({ devices, snapshot, asOf, next }) => html`
       <p class="muted asof">
-        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}. `}
-        ${asOf && html`Machine actions ${when(asOf)}.`}
+        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}`}
+        ${snapshot && asOf && ' · '} ${asOf && html`Machine actions ${when(asOf)}`}
       </p>
       ${
         devices.length === 0
           ? next === null
-            ? empty('No device fits.', 'Without a filter, every device of the snapshot is listed.')
+            ? isHeld && asOf === null
+              ? empty(
+                  'Defender has not been asked yet.',
+                  'What holds is not known before the first poll.',
+                )
+              : empty(
+                  'No device fits.',
+                  'Without a filter, every device of the snapshot is listed.',
+                )
             : empty(
                 'None on this page yet.',
                 'Much was read and nothing fits so far: go on with Next.',
@@ -75,12 +104,21 @@ function List({ query }: { query: URLSearchParams }): View {
   })
 }
 
+/** The list behind a bar of the fleet. */
+function counted(text: string): Content {
+  const [by = '', ...value] = text.split(':')
+  return html`<p class="badges">
+    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value.join(':'))}`)}
+    <a href=${linkTo(['devices'])}>All devices</a>
+  </p>`
+}
+
 const nameColumn: Column<Row>[] = [
   {
     head: 'Device',
     cell: ({ machineId, computerDnsName, avHealth }) =>
-      html`<a href=${linkTo(['devices', machineId])}>${computerDnsName ?? machineId}</a>
-        <small class="narrow">${avHealth?.osPlatform}</small>`,
+      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>
+        <small class="narrow">${systemName(avHealth?.osPlatform ?? '')}</small>`,
   },
 ]
 
@@ -88,31 +126,30 @@ const modeTones: Record<string, Tone> = { active: 'good', passive: 'info', disab
 export const modeBadge = (mode: string | null): Content =>
   badge(modeTones[mode ?? ''] ?? 'quiet', mode ? (modes[mode] ?? spell(mode)) : 'Unknown')
 
-/** `false` is bad, `unknown` is not good: what is not known is said. */
-const upToDate = (
-  flag: string | null | undefined,
-  published: string | null | undefined,
-): Content => {
-  const age = published ? span(secondsSince(published)) : ''
-  if (flag === 'true') return html`<span class="nowrap">up to date <small>${age}</small></span>`
-  return flag === 'false'
-    ? html`<span class="nowrap">${badge('warn', 'stale')} <small>${age}</small></span>`
-    : 'not known'
+/** What the device reports, and how old its signatures are: they may be stale by their age alone. */
+const signatures = ({ avHealth }: Row): Content => {
+  const { avIsSignatureUpToDate: flag, avSignaturePublishTime: published } = avHealth ?? {}
+  const age = published && html` <small>${span(secondsSince(published))} old</small>`
+  const known = flag === 'true' ? !age && 'up to date' : 'not known'
+  const state = flag === 'false' ? badge('warn', 'stale') : known
+  return html`<span class="nowrap">${state}${age}</span>`
 }
 
 const columns: Column<Row>[] = [
-  { head: 'System', kind: 'wide', cell: ({ avHealth }) => avHealth?.osPlatform ?? '–' },
-  { head: 'Mode', cell: ({ avHealth }) => modeBadge(avHealth?.avModeName ?? null) },
+  { head: 'System', kind: 'wide', cell: ({ avHealth }) => systemName(avHealth?.osPlatform ?? '–') },
   {
-    head: 'Signatures',
-    cell: ({ avHealth }) =>
-      upToDate(avHealth?.avIsSignatureUpToDate, avHealth?.avSignaturePublishTime),
+    head: 'Mode',
+    cell: (row) =>
+      html`${modeBadge(row.avHealth?.avModeName ?? null)}
+        <div class="narrow">signatures: ${signatures(row)}</div>`,
   },
+  { head: 'Signatures', kind: 'wide', cell: signatures },
   {
     head: 'Quick scan',
     kind: 'wide',
     cell: ({ avHealth }) =>
-      html`${avHealth?.quickScanResult ?? '–'} ${when(avHealth?.quickScanTime, '')}`,
+      html`${avHealth?.quickScanResult ?? '–'}
+        ${avHealth?.quickScanTime && html`<div class="muted">${ago(avHealth.quickScanTime)}</div>`}`,
   },
   { head: 'Last seen', kind: 'wide', cell: ({ avHealth }) => when(avHealth?.lastSeenTime) },
 ]

@@ -16,7 +16,7 @@ import { useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { Question } from '../question.ts'
 import { linkTo } from '../session.ts'
-import { count, plural, span } from '../words.ts'
+import { count, exact, plural, relative, span } from '../words.ts'
 
 type RunList = Answers['GET /av-health/exports']
 
@@ -61,13 +61,22 @@ const tones: Record<ExportRunSummary['state'], Tone> = {
   failed: 'bad',
 }
 
+/** Why a guard has stopped a run. */
+const guards: Record<NonNullable<ExportRunSummary['guard']>, string> = {
+  rejected: 'too many rejected lines',
+  unreadable: 'too many unreadable values',
+  devices: 'too few devices',
+}
+
 const stateOf = ({ state, guard }: ExportRunSummary): Content =>
-  html`${badge(tones[state], state)}${guard && html` ${badge('warn', `stopped: ${guard}`)}`}`
+  html`${badge(tones[state], state)}${guard && html` ${badge('warn', guards[guard])}`}`
 
 const columns: Column<ExportRunSummary>[] = [
   {
     head: 'Started',
-    cell: (run) => html`<a href=${linkTo(['exports', run.runId])}>${when(run.startedAt)}</a>`,
+    cell: ({ runId, startedAt }) =>
+      html`<a href=${linkTo(['exports', runId])}>${relative(startedAt)}</a>
+        <div class="muted">${exact(startedAt)}</div>`,
   },
   { head: 'State', cell: stateOf },
   { head: 'Devices', kind: 'number', cell: ({ counts }) => count(counts.written) },
@@ -103,7 +112,11 @@ function Run({ id }: { id: string }): View {
         ['Ended', when(run.endedAt, 'It is at work.')],
         ['Took', run.endedAt ? took(run) : undefined],
         ['Method', run.method === 'json' ? 'pages' : run.method],
-        ['Devices before', run.devicesBefore === null ? null : count(run.devicesBefore)],
+        [
+          'Devices before',
+          run.devicesBefore === null ? undefined : plural(run.devicesBefore, 'device'),
+        ],
+        ['Changes', run.changes ? changesText(run.changes) : undefined],
         ['Table', run.snapshot],
       ])}
       ${run.waiting && html`<p>It waits for ${run.waiting.for}, until ${when(run.waiting.until)}.</p>`}
@@ -119,6 +132,13 @@ function Run({ id }: { id: string }): View {
       ${rejected(run)}
     `,
   })
+}
+
+function changesText({ state, reason, counts }: NonNullable<ExportRun['changes']>): Content {
+  if (state === 'baseline') return 'It is the first snapshot: there is nothing to compare it with.'
+  if (state === 'unknown') return `not known: ${reason}`
+  const sum = Object.values(counts).reduce((all, one) => all + one, 0)
+  return html`<a href=${linkTo(['changes'])}>${plural(sum, 'change')}</a> on devices`
 }
 
 const filesText = ({ counts }: ExportRun) =>
@@ -177,7 +197,8 @@ const fileTones: Partial<Record<ExportFile['state'], Tone>> = {
 const fileColumns: Column<ExportFile>[] = [
   {
     head: 'File',
-    cell: ({ path, number }) => html`File ${number} <small class="path">${path}</small>`,
+    cell: ({ path, number }) =>
+      html`File ${number} <small class="path">${path.split('/').slice(-2).join('/')}</small>`,
   },
   {
     head: 'State',
@@ -200,7 +221,7 @@ function rejected({ files }: ExportRun): Content {
       [
         { head: 'Place', cell: ({ file, line }) => `file ${file.number}, line ${count(line)}` },
         { head: 'Reason', cell: ({ reason }) => reason },
-        { head: 'Text', kind: 'wide', cell: ({ text }) => html`<code>${text}</code>` },
+        { head: 'Text', kind: 'wide free', cell: ({ text }) => html`<code>${text}</code>` },
       ],
       lines,
     ),

@@ -1,19 +1,19 @@
-import type { Answers, ChangesReport } from '../answers.ts'
+import type { ChangesReport, StatusProblem } from '../answers.ts'
 import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
-import { useAnswer, type ViewProps } from '../load.ts'
+import type { ViewProps } from '../load.ts'
 import {
-  type DetailedProblem,
+  concernedBy,
   isStorageDown,
-  problemsOf,
+  type Overview as OverviewAnswer,
   type SectionName,
+  type Status,
   sectionNames,
   sectionTitles,
+  toneOf,
 } from '../problems.ts'
 import { linkTo } from '../session.ts'
 import { count, plural, span, spell } from '../words.ts'
-
-type Status = Answers['GET /status']
 
 const links: Record<SectionName, string> = {
   changes: linkTo(['actions']),
@@ -21,43 +21,88 @@ const links: Record<SectionName, string> = {
   scanHistory: linkTo(['scans']),
 }
 
-type OverviewAnswer = Answers['GET /overview']
-
 /** What is wrong since when and what to do, what the fleet is like, what runs now, and what comes next. */
-export function Overview({ status }: ViewProps): View {
-  const answer = useAnswer('GET /overview')
+export function Overview({ overview: answer }: ViewProps): View {
   return part(Page<OverviewAnswer>, {
     title: 'Overview',
     answer,
-    show: (overview) => {
-      const data = toStatus(overview, status.data)
-      return html`
-        ${headline(data)} ${problems(data)} ${attention(overview)} ${running(data)}
-        <div class="cards">${sectionNames.map((name) => flow(name, data))}</div>
-        ${upcoming(data)} ${notices(data)}
-      `
-    },
+    show: (overview) => html`
+      ${headline(overview)} ${problems(overview.status)} ${attention(overview)}
+      ${running(overview)}
+      <div class="cards">${sectionNames.map((name) => flow(name, overview))}</div>
+      ${upcoming(overview)} ${notices(overview.status)}
+    `,
   })
 }
 
-/** The overview has the members of the status under its own names; only upstreams are not there. */
-const toStatus = ({ status, open, runs, waiting }: OverviewAnswer, known: Status | undefined) =>
-  ({
-    upstreams: known?.upstreams ?? {},
-    ...status,
-    changes: open,
-    avHealth: runs,
-    ...(waiting as object),
-  }) as unknown as Status
+function headline(overview: OverviewAnswer): Content {
+  const { overall, problems } = overview.status
+  const [tone, text] =
+    overall === 'stopped'
+      ? ['warn', 'Nothing is set up yet']
+      : problems.length > 0
+        ? [toneOf(problems), plural(problems.length, 'problem')]
+        : sectionNames.some((name) => isNew[name](overview))
+          ? ['', 'No problem is known, but not everything has run yet']
+          : ['good', 'No problem: every flow works']
+  return html`<p class=${`headline ${tone}`}>${text}</p>`
+}
+
+/** Whether a flow has done nothing yet: that it has no problem says little. */
+const isNew: Record<SectionName, (overview: OverviewAnswer) => boolean> = {
+  changes: ({ open }) => open !== null && Object.values(open).every(({ lastPoll }) => !lastPoll),
+  avHealth: ({ runs }) => runs !== null && runs.lastRun === null,
+  scanHistory: () => false,
+}
+
+function problems(status: Status): Content {
+  if (status.problems.length === 0) return null
+  return html`<ul class="problems">
+    ${status.problems.map((problem) => problemItem(problem, concernedBy(status, problem)))}
+  </ul>`
+}
+
+const severityTones = { error: 'bad', warning: 'warn', notice: 'info' } as const
+
+function problemItem(problem: StatusProblem, where: string): Content {
+  const { title, fix, since, cause, severity, consequences } = problem
+  const place = placeOf(title)
+  return html`<li class=${severityTones[severity]}>
+    <p class="where">
+      ${[spell(severity), where].filter(Boolean).join(' · ')}
+      ${since && html` · since ${when(since)}`}
+    </p>
+    <h2>${title}</h2>
+    ${!title.includes(cause) && html`<p><strong>Cause:</strong> ${cause}</p>`}
+    ${consequences.length > 0 && html`<p class="muted">${consequences.join(' · ')}</p>`}
+    <p><strong>What to do:</strong> ${fix}</p>
+    ${place && html`<p><a href=${place.href}>${place.text}</a></p>`}
+  </li>`
+}
+
+/** The view of the run or subscription that a problem names: what is to be done can be done there. */
+function placeOf(title: string): { href: string; text: string } | undefined {
+  const [run] = /\b\d{14}[a-z]{4}\b/.exec(title) ?? []
+  if (run) return { href: linkTo(['exports', run]), text: 'Open this run' }
+  const [subscription] = /\bsub_\w+/.exec(title) ?? []
+  return subscription
+    ? { href: linkTo(['deliveries', subscription]), text: 'Open this subscription' }
+    : undefined
+}
+
+function notices({ notices: found }: Status): Content {
+  if (found.length === 0) return null
+  const items = found.map((notice) => problemItem(notice, ''))
+  return section('Good to know', html`<ul class="problems">${items}</ul>`)
+}
 
 /** What an analyst looks for first, each number with the list behind it. */
 function attention({ fleet, standing }: OverviewAnswer): Content {
-  const { counts } = (fleet ?? {}) as Partial<Answers['GET /av-health/summary']>
-  const held = standing?.counts
   const of = (dimension: string, value: string) =>
-    counts?.[dimension]?.[value] ?? (counts ? 0 : null)
+    fleet?.counts ? (fleet.counts[dimension]?.[value] ?? 0) : null
+  const whole = fleet && html` <small>of ${count(fleet.devices)}</small>`
   const numbers: [name: string, value: number | null, query: Record<string, string>][] = [
-    ['Isolated now', held?.isolated ?? null, { isolation: 'isolated' }],
+    ['Isolated now', standing?.counts?.isolated ?? null, { isolation: 'isolated' }],
     ['Antivirus disabled', of('mode', 'disabled'), { condition: 'disabled' }],
     ['Signatures stale', of('signature', 'stale'), { condition: 'signature-stale' }],
     ['Quick scan fails', of('quickScan', 'failing'), { condition: 'quick-scan-failing' }],
@@ -71,7 +116,7 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
           ${
             value === null
               ? html`<span class="none">not known</span>`
-              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>`
+              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>${whole}`
           }
         </dd>
       </div>`,
@@ -79,62 +124,11 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
   </dl>`
 }
 
-const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]> = {
-  ok: ['good', 'Works'],
-  degraded: ['warn', 'Has problems'],
-  unconfigured: ['quiet', 'Not set up'],
-}
-
-function headline(status: Status): Content {
-  const number = problemsOf(status).length
-  const text =
-    status.overall === 'stopped'
-      ? 'Nothing is set up yet'
-      : number === 0
-        ? 'The app works'
-        : plural(number, 'problem')
-  return html`<p class=${`headline ${number === 0 ? 'good' : 'warn'}`}>${text}</p>`
-}
-
-function problems(status: Status): Content {
-  const rows = problemsOf(status)
-  if (rows.length === 0) return null
-  return html`<ul class="problems">
-    ${rows.map(({ where, problem }) => problemItem(where, problem))}
-  </ul>`
-}
-
-function notices({ notices: found }: Status): Content {
-  if (found.length === 0) return null
-  return section(
-    'Good to know',
-    html`<ul class="problems">
-      ${found.map((notice) => problemItem('', notice, 'notice'))}
-    </ul>`,
-  )
-}
-
-const severityTones: Record<string, Tone> = { error: 'bad', warning: 'warn', notice: 'info' }
-
-function problemItem(where: string, problem: DetailedProblem, usual = 'warning'): Content {
-  const { title, fix, since, cause, severity = usual, consequences = [] } = problem
-  return html`<li class=${severityTones[severity]}>
-    <p class="where">
-      ${[severity === 'notice' ? '' : spell(severity), where].filter(Boolean).join(' · ')}
-      ${since && html` <span>since ${when(since)}</span>`}
-    </p>
-    <h2>${title}</h2>
-    ${cause && html`<p>${cause}</p>`}
-    ${consequences.map((one) => html`<p>${one}</p>`)}
-    <p><strong>What to do:</strong> ${fix}</p>
-  </li>`
-}
-
 /** Filled while a run is at work. */
-function running({ avHealth }: Status): Content {
-  const run = avHealth?.lastRun
+function running({ runs }: OverviewAnswer): Content {
+  const run = runs?.lastRun
   if (!run || run.endedAt) return null
-  const before = run.devicesBefore ?? avHealth.current?.devices
+  const before = run.devicesBefore ?? runs.current?.devices
   const label = before
     ? `${count(run.devices)} of about ${plural(before, 'device')}`
     : `${plural(run.devices, 'device')} so far`
@@ -152,14 +146,22 @@ function running({ avHealth }: Status): Content {
   )
 }
 
-function flow(name: SectionName, status: Status): Content {
-  const [tone, word] = stateTones[status.sections[name].state]
+const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]> = {
+  ok: ['good', 'Works'],
+  degraded: ['warn', 'Has problems'],
+  unconfigured: ['quiet', 'Not set up'],
+}
+
+function flow(name: SectionName, overview: OverviewAnswer): Content {
+  const { state } = overview.status.sections[name]
+  const [tone, word] =
+    state === 'ok' && isNew[name](overview) ? ['quiet' as const, 'Not run yet'] : stateTones[state]
   return html`<section class="card">
     <header>
       <h2><a href=${links[name]}>${sectionTitles[name]}</a></h2>
       ${badge(tone, word)}
     </header>
-    ${flowFacts[name](status)}
+    ${flowFacts[name](overview)}
   </section>`
 }
 
@@ -168,20 +170,20 @@ const unset = ({ state }: Status['sections']['changes'], what: string) =>
     ${state === 'unconfigured' ? what : 'Not known: see the problem above.'}
   </p>`
 
-const flowFacts: Record<SectionName, (status: Status) => Content> = {
-  changes({ changes, deliveries, sections: found }) {
-    if (!changes) return unset(found.changes, 'Machine actions and investigations are not watched.')
+const flowFacts: Record<SectionName, (overview: OverviewAnswer) => Content> = {
+  changes({ open, waiting: { deliveries }, status: { sections } }) {
+    if (!open) return unset(sections.changes, 'Machine actions and investigations are not watched.')
     return facts([
-      ...Object.entries(changes).map(([name, report]): [string, Content] => [
+      ...Object.entries(open).map(([name, report]): [string, Content] => [
         `Open ${spell(name).toLowerCase()}`,
         openNow(name, report),
       ]),
-      ['Deliveries', deliveries ? waiting(deliveries) : 'not known'],
+      ['Deliveries', deliveries ? waitingFor(deliveries) : 'not known'],
     ])
   },
-  avHealth({ avHealth, sections: found }) {
-    if (!avHealth) return unset(found.avHealth, 'No snapshot of the fleet is taken.')
-    const { current, lastRun } = avHealth
+  avHealth({ runs, status: { sections } }) {
+    if (!runs) return unset(sections.avHealth, 'No snapshot of the fleet is taken.')
+    const { current, lastRun } = runs
     return facts([
       ['Devices', current ? html`<strong class="big">${count(current.devices)}</strong>` : null],
       ['Snapshot', current ? when(current.generatedTime) : 'None is published yet.'],
@@ -194,18 +196,28 @@ const flowFacts: Record<SectionName, (status: Status) => Content> = {
       ],
     ])
   },
-  scanHistory(status) {
+  scanHistory({ status }) {
     const missing = isStorageDown(status) ? 'not known' : 'not set up'
     return facts(
       Object.entries(status.upstreams).map(([name, report]) => [
         spell(name),
         report
-          ? html`${badge(report.state === 'ok' ? 'good' : report.state === 'unknown' ? 'quiet' : 'bad', report.state === 'ok' ? 'answers' : report.state === 'unknown' ? 'not called lately' : report.state)}${' '}
-              ${when(report.lastOkAt, 'no answer yet')}`
+          ? html`${upstreamBadge(report.state)}
+              <div>${when(report.lastOkAt, 'no answer yet')}</div>`
           : missing,
       ]),
     )
   },
+}
+
+const upstreamWords: Record<string, [Tone, string]> = {
+  ok: ['good', 'answers'],
+  unknown: ['quiet', 'not called lately'],
+}
+
+export function upstreamBadge(state: string): Content {
+  const [tone, word] = upstreamWords[state] ?? ['bad', spell(state).toLowerCase()]
+  return badge(tone, word)
 }
 
 /** Before the first poll nothing is known: that is not zero. */
@@ -221,21 +233,22 @@ function openNow(name: string, report: ChangesReport): Content {
     </div>`
 }
 
-function waiting({ pending, dead, oldestPendingAt }: NonNullable<Status['deliveries']>): Content {
+function waitingFor(deliveries: NonNullable<OverviewAnswer['waiting']['deliveries']>): Content {
+  const { pending, dead, oldestPendingAt } = deliveries
   const text = `${count(pending)} pending, ${plural(dead, 'dead letter')}`
   return html`<a href=${linkTo(['deliveries'])}>${text}</a>
     ${oldestPendingAt && html` <span class="muted">oldest from ${ago(oldestPendingAt)}</span>`}`
 }
 
 /** What the schedules do next. */
-function upcoming({ changes, avHealth, events }: Status): Content {
+function upcoming({ open, runs, waiting: { events } }: OverviewAnswer): Content {
   const lag = Math.max(0, ...Object.values(events ?? {}).map(({ lagSeconds }) => lagSeconds))
   const next: [string, Content | undefined][] = [
-    ...Object.entries(changes ?? {}).map(([name, report]): [string, Content] => [
+    ...Object.entries(open ?? {}).map(([name, report]): [string, Content] => [
       `Poll of ${spell(name).toLowerCase()}`,
       when(report.nextPollAt, 'never'),
     ]),
-    ['Export of antivirus health', avHealth ? when(avHealth.nextRunAt, 'never') : undefined],
+    ['Export of antivirus health', runs ? when(runs.nextRunAt, 'never') : undefined],
     ['Events wait to be sent for', lag > 0 ? span(lag) : undefined],
   ]
   return next.some(([, value]) => value !== undefined) ? section('Comes next', facts(next)) : null

@@ -1,4 +1,4 @@
-import type { Answers, Scan, ScanAnswer } from '../answers.ts'
+import type { Scan, ScanAnswer } from '../answers.ts'
 import {
   badge,
   type Column,
@@ -16,6 +16,7 @@ import { type Loaded, ONCE, useAnswer, type ViewProps } from '../load.ts'
 import { useSlices } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { count, span, spell } from '../words.ts'
+import { Definition, Definitions, tones } from './definitions.ts'
 
 /** What can be looked up, with the fields of its form. */
 const lookups = {
@@ -43,14 +44,14 @@ export function Scans({ place }: ViewProps): View {
       lookups[lookup].fields,
       { ...rest, id, run },
       (wanted) => linkTo(['scans', lookup], wanted),
-      'Look up',
+      { action: 'Look up' },
     )}
   `
+  if (lookup === 'definition')
+    return id ? part(Definition, { key: id, id, controls }) : part(Definitions, { controls })
   if (!id)
     return part(Page<string>, { title: 'Scans', answer: notAsked, controls, show: () => hint })
-  return lookup === 'definition'
-    ? part(Definition, { key: id, id, controls })
-    : part(OneScan, { key: `${id} ${run}`, source: lookup, id, run, controls })
+  return part(OneScan, { key: `${id} ${run}`, source: lookup, id, run, controls })
 }
 
 const notAsked: Loaded<string> = {
@@ -97,7 +98,10 @@ function OneScan({ source, id, run, controls }: ScanProps): View {
         ['Started', when(scan.startedAt)],
         ['Ended', when(scan.endedAt)],
         ['Last scanned', when(scan.lastScannedAt)],
-        ['Run', scan.run?.id ?? scan.run?.number?.toString() ?? undefined],
+        [
+          'Run',
+          scan.run?.id === scan.id ? undefined : (scan.run?.id ?? scan.run?.number ?? undefined),
+        ],
         ['Definition', definitionLink(scan)],
         ['Id', scan.id],
         ['Stored answer from', scan.cached ? when(scan.cached.at) : undefined],
@@ -112,19 +116,6 @@ function definitionLink({ source, definitionId: id }: Scan): Content | undefined
   return source === 'defender'
     ? html`<a href=${linkTo(['scans', 'definition'], { id })}>${id}</a>`
     : id
-}
-
-const tones: Record<Scan['state'], Tone> = {
-  completed: 'good',
-  imported: 'good',
-  partial: 'warn',
-  failed: 'bad',
-  canceled: 'quiet',
-  running: 'info',
-  paused: 'quiet',
-  pending: 'info',
-  'never-run': 'quiet',
-  unknown: 'warn',
 }
 
 const claims: Record<Scan['completeness']['kind'], [Tone, string]> = {
@@ -144,14 +135,16 @@ function completeness({ completeness: { kind, reason, whereElse } }: Scan): Cont
 }
 
 /** A number that was not counted over everything is unknown, not zero. */
-const counts = ({ counts: found }: Scan): Content =>
+const counts = ({ source, counts: found }: Scan): Content =>
   html`<dl class="numbers">
-    ${Object.entries(found).map(
-      ([name, value]) => html`<div>
+    ${Object.entries(found)
+      .filter(([name]) => source === 'tenable' || !onlyTenable.includes(name))
+      .map(
+        ([name, value]) => html`<div>
         <dt>${spell(name)}</dt>
         <dd>${value === null ? html`<span class="none">not known</span>` : count(value)}</dd>
       </div>`,
-    )}
+      )}
   </dl>`
 
 type Target = NonNullable<Scan['targets']>[number]
@@ -171,13 +164,14 @@ const targetColumns: Column<Target>[] = [
   },
   {
     head: 'Findings',
-    kind: 'number',
     cell: ({ severities }) => (severities ? severityText(severities) : '–'),
   },
 ]
 
 /** Tenable gives none of these. */
 const onlyDefender = ['State', 'Took']
+/** Sessions of Defender tell no findings. */
+const onlyTenable = ['Findings', 'critical', 'high', 'medium', 'low', 'info']
 
 const severityText = (found: NonNullable<Target['severities']>) =>
   Object.entries(found)
@@ -189,57 +183,7 @@ function Targets({ scan }: { scan: Scan }): View {
   if (scan.targets === null) return html`${empty('The source does not show the targets.')}`
   if (shown.length === 0) return html`${empty('The run has no targets.')}`
   const columns = targetColumns.filter(
-    ({ head }) => scan.source === 'defender' || !onlyDefender.includes(head),
+    ({ head }) => !(scan.source === 'defender' ? onlyTenable : onlyDefender).includes(head),
   )
   return html`${table('Targets', columns, shown)} ${bar('target')}`
 }
-
-type DefinitionAnswer = Answers['GET /scan-history/defender/definitions/{id}']
-
-function Definition({ id, controls }: Pick<ScanProps, 'id' | 'controls'>): View {
-  const answer = useAnswer('GET /scan-history/defender/definitions/{id}', { params: { id } }, ONCE)
-  return part(Page<DefinitionAnswer>, {
-    title: answer.data?.definition?.name ?? 'Scan definition',
-    answer,
-    controls,
-    show: ({ definition, sessions, next }) => html`
-      ${
-        definition
-          ? facts([
-              ['Active', definition.isActive === null ? null : definition.isActive ? 'yes' : 'no'],
-              ['No new session', definition.reason ?? undefined],
-              [
-                'Every',
-                definition.intervalInHours === null ? null : `${definition.intervalInHours} h`,
-              ],
-              ['Kind', definition.scanType],
-              ['Targets', definition.targets?.join(', ') ?? null],
-              ['Scanner', definition.scanner?.machineName ?? null],
-              ['Made by', definition.createdBy],
-            ])
-          : empty('Defender does not list this definition any more; its sessions are still here.')
-      }
-      ${section(
-        'Sessions',
-        sessions.length === 0
-          ? empty('It has no session.')
-          : html`${table('Sessions, newest first', sessionColumns, sessions)}
-            ${next !== null && html`<p class="muted">There are older ones: the API answers them page by page.</p>`}`,
-      )}
-    `,
-  })
-}
-
-const sessionColumns: Column<Scan>[] = [
-  {
-    head: 'Started',
-    cell: ({ id, startedAt }) =>
-      html`<a href=${linkTo(['scans', 'session'], { id })}>${when(startedAt, id)}</a>`,
-  },
-  { head: 'State', cell: ({ state }) => badge(tones[state], spell(state)) },
-  {
-    head: 'Targets',
-    kind: 'number',
-    cell: (scan) => (scan.counts.targets === null ? 'not known' : count(scan.counts.targets)),
-  },
-]

@@ -1,27 +1,16 @@
 import { useEffect, useRef } from 'preact/hooks'
 import type { Answers } from '../answers.ts'
 import type { Line } from '../charts.ts'
+import { dimensions, valueTone, wordOf } from '../conditions.ts'
 import { empty, table } from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { html, part, type View } from '../html.ts'
 import { ONCE, useAnswer } from '../load.ts'
 import { linkTo } from '../session.ts'
-import { count, spell } from '../words.ts'
+import { count } from '../words.ts'
 
 type TrendAnswer = Answers['GET /av-health/trend']
 
-const dimensions = [
-  'mode',
-  'signature',
-  'engine',
-  'platform',
-  'quickScan',
-  'fullScan',
-  'scans',
-  'seen',
-  'os',
-  'group',
-]
 const periods = ['30', '90', '400']
 /** How many lines a chart has: the largest ones of the newest day. */
 const MOST = 6
@@ -42,8 +31,8 @@ export function Trend({ query }: { query: URLSearchParams }): View {
       )}
       ${tabs(
         'Of what',
-        dimensions.map((one) => ({
-          text: spell(one),
+        Object.entries(dimensions).map(([one, { title }]) => ({
+          text: title,
           href: linkTo(['fleet'], { by: one, days }),
           isCurrent: one === by,
         })),
@@ -56,7 +45,7 @@ export function Trend({ query }: { query: URLSearchParams }): View {
     }`
 }
 
-function Shown({ trend: { days } }: { trend: TrendAnswer }): View {
+function Shown({ trend: { by, days } }: { trend: TrendAnswer }): View {
   const counted = days.filter((day) => day.counts)
   if (counted.length === 0)
     return html`${empty('No day of this period has a snapshot that was counted.')}`
@@ -65,7 +54,8 @@ function Shown({ trend: { days } }: { trend: TrendAnswer }): View {
     .sort((a, b) => (newest[b] ?? 0) - (newest[a] ?? 0))
     .slice(0, MOST)
   const lines = names.map((name) => ({
-    name: name === '(unknown)' ? 'Not known' : spell(name),
+    name: wordOf(by, name),
+    tone: valueTone(by, name),
     values: days.map(({ counts }) => (counts ? (counts[name] ?? 0) : null)),
   }))
   return html`${part(Chart, { days: days.map(({ day }) => day), lines })}
@@ -111,5 +101,12 @@ function Chart({ days, lines }: { days: string[]; lines: Line[] }): View {
       remove()
     }
   }, [content])
-  return html`<div class="chart panel" ref=${element} role="img" aria-label="A chart; the table below has its numbers"></div>`
+  return html`<div class="panel">
+    <div
+      class="chart"
+      ref=${element}
+      role="img"
+      aria-label="A chart; the table below has its numbers"
+    ></div>
+  </div>`
 }

@@ -3,7 +3,6 @@ import type { DurableClient } from 'durable-functions'
 import { z } from 'zod'
 import { theApp } from '../app.ts'
 import { toProblem } from '../platform/error-responses.ts'
-import { RequestError } from '../platform/errors.ts'
 import { type IncomingRequest, readBody } from '../platform/request.ts'
 import { singleFlight } from '../platform/single-flight.ts'
 import { type HttpRoute, httpRoutes } from './http.ts'
@@ -38,9 +37,8 @@ export async function answerMcp(
     body = await readBody(request)
   } catch (error) {
     const problem = toProblem(error, context.invocationId, context.invocationId)
-    if (problem && error instanceof RequestError)
-      return { ...problem, headers: { ...problem.headers, ...safe } }
-    throw error
+    if (!problem) throw error
+    return { ...problem, headers: { ...problem.headers, ...safe } }
   }
   if (Array.isArray(body)) return refuse(400, 'Send one request at a time: a batch is not taken.')
   const loaded = await load()
@@ -149,28 +147,19 @@ const MAX_TEXT = 2000
 type Arguments = Record<string, unknown>
 
 /** Calls the route as an HTTP request does. Its problem is a result too: the caller can read what to do. */
-async function callTool(route: HttpRoute, args: Arguments, call: ToolCall) {
-  const { skip: wantedSkip, ...rest } = args
-  const from = Math.max(0, Math.trunc(Number(wantedSkip)) || 0)
-  const hasLimit = 'limit' in route.route.query.shape
-  for (
-    let limit = Math.min(Number(rest.limit ?? USUAL_ENTRIES), MAX_ENTRIES);
-    ;
-    limit = Math.floor(limit / 4)
-  ) {
-    const wanted = hasLimit ? { ...rest, limit } : rest
-    const { status = 200, body } = await route.answer(
-      toRequest(route, wanted, call),
-      call.context,
-      call.client,
-    )
-    const answer: unknown = JSON.parse(String(body))
+async function callTool(route: HttpRoute, { skip, ...args }: Arguments, call: ToolCall) {
+  const from = Math.max(0, Math.trunc(Number(skip)) || 0)
+  const isList = 'limit' in route.route.query.shape
+  let limit = Math.min(Number(args.limit ?? USUAL_ENTRIES), MAX_ENTRIES)
+  for (;;) {
+    const request = toRequest(route, isList ? { ...args, limit } : args, call)
+    const { status = 200, body } = await route.answer(request, call.context, call.client)
     const cut: Cut[] = []
-    const shown = shorten(answer, from, cut)
-    const isLong = JSON.stringify(shown).length > MAX_ANSWER
-    if (isLong && hasLimit && limit >= 4) continue
-    if (isLong) return toResult({ error: 'The answer is too long. Ask for less.' }, [], true)
-    return toResult(shown, cut, status >= 400)
+    const answer = shorten(JSON.parse(String(body)), from, cut)
+    if (JSON.stringify(answer).length <= MAX_ANSWER) return toResult(answer, cut, status >= 400)
+    if (!isList || limit < 4)
+      return toResult({ error: 'The answer is too long. Ask for less.' }, [], true)
+    limit = Math.floor(limit / 4)
   }
 }
 

@@ -1,34 +1,38 @@
 import { z } from 'zod'
 import { createHistory } from '../av-health/history.ts'
+import { summarySchema } from '../av-health/routes.ts'
 import { resourceFor } from '../changes/resources/index.ts'
 import { createStandings } from '../changes/standings.ts'
 import { RequestError } from '../platform/errors.ts'
 import { defineRoute } from '../platform/route.ts'
 import { DEADLINE_MS, tryLoad } from './facts.ts'
-import { type StatusDeps, status, type statusSchema } from './status.ts'
+import { type StatusDeps, status, statusSchema } from './status.ts'
 
-const asInStatus = z.unknown().describe('As in GET /api/status.')
-const nullable = z.string().nullable()
+const { version, overall, problems, sections, upstreams, notices } = statusSchema.shape
+const { changes, avHealth, events, deliveries } = statusSchema.shape
 
 const overviewSchema = z.strictObject({
   time: z.string(),
-  status: z.looseObject({ overall: z.string() }).describe('The status, in short.'),
-  fleet: z
-    .looseObject({ devices: z.int() })
+  status: z
+    .strictObject({ version, overall, problems, sections, upstreams, notices })
+    .describe('The status, in short.'),
+  fleet: summarySchema
     .nullable()
     .describe('As in GET /api/av-health/summary; null before the first snapshot.'),
   standing: z
     .strictObject({
-      asOf: nullable,
+      asOf: z.string().nullable(),
       counts: z
         .record(z.string(), z.int())
         .nullable()
         .describe('Devices on which something holds.'),
     })
     .nullable(),
-  open: asInStatus.describe('Open items by resource, as in GET /api/status.'),
-  runs: asInStatus.describe('The exports, as in GET /api/status.'),
-  waiting: asInStatus.describe('What waits to be delivered, as in GET /api/status.'),
+  open: changes.describe('Open items by resource, as in GET /api/status.'),
+  runs: avHealth.describe('The exports, as in GET /api/status.'),
+  waiting: z
+    .strictObject({ events, deliveries })
+    .describe('What waits to be delivered, as in GET /api/status.'),
 })
 
 /** One answer for a first screen: parts of other answers, made by the same code, so that they agree. */
@@ -54,7 +58,8 @@ export const overview = defineRoute<StatusDeps>()({
         }),
       ])
       const report = body as z.output<typeof statusSchema>
-      const { time, overall, problems, sections, notices, changes, avHealth } = report
+      const { time, changes, avHealth, events, deliveries } = report
+      const { version, overall, problems, sections, upstreams, notices } = report
       const { value: fleet, missing, failure } = loaded
       const isRead = avHealth && !missing && !failure
       // A snapshot was published in between: no answer speaks of two.
@@ -63,12 +68,12 @@ export const overview = defineRoute<StatusDeps>()({
         status: 200,
         body: {
           time,
-          status: { overall, problems, sections, notices },
+          status: { version, overall, problems, sections, upstreams, notices },
           fleet,
           standing: standing.value,
           open: changes,
           runs: avHealth,
-          waiting: { events: report.events, deliveries: report.deliveries },
+          waiting: { events, deliveries },
         },
       }
     }

@@ -1,6 +1,8 @@
+import { countedAs } from '../exports/rollups.ts'
 import type { Columns } from '../platform/table.ts'
 import { timeKey } from '../platform/time.ts'
-import { type DeviceState, signatureTime } from './transitions.ts'
+import { dimensions } from './history.ts'
+import { type DeviceState, dimensionsOf, signatureTime } from './transitions.ts'
 
 interface Condition {
   holds(state: DeviceState): boolean
@@ -49,6 +51,25 @@ export function findConditions(columns: Columns, state: DeviceState) {
       name,
       rank: (rankedBy && timeKey(columns[rankedBy(columns)])) || '0',
     }))
+}
+
+/** The names of the conditions of a device. */
+export const conditionsOf = (columns: Columns, state: DeviceState) =>
+  findConditions(columns, state).map(({ name }) => name)
+
+export function meets(columns: Columns, state: DeviceState, wanted: string[]): boolean {
+  const met = conditionsOf(columns, state)
+  return wanted.every((one) => met.includes(one))
+}
+
+/** Whether a text is `<dimension>:<value>`; `(other)` is no value. */
+export const isCounted = (text: string): boolean =>
+  dimensions.includes(text.split(':')[0] ?? '') && /:(?!\(other\)$)./.test(text)
+
+/** Whether the summary counts a device there. */
+export function isCountedIn(columns: Columns, state: DeviceState, wanted: string): boolean {
+  const [by = ''] = wanted.split(':')
+  return wanted === `${by}:${countedAs(dimensionsOf(columns, state)[by] ?? null)}`
 }
 
 /** The column with the time of the newest scan of any kind. */

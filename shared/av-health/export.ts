@@ -1,11 +1,10 @@
 import type { ExportKind, Fleet } from '../exports/kind.ts'
-import type { Columns } from '../platform/table.ts'
 import { findConditions, rankColumns } from './conditions.ts'
 import { columns, essentialColumns } from './fields.ts'
 import { freshness, readDevice } from './record.ts'
 import {
   cutoffsAt,
-  type DeviceState,
+  dimensionsOf,
   findTransitions,
   membershipKinds,
   readState,
@@ -77,16 +76,3 @@ const createFleet = (thresholds: Thresholds): Fleet => ({
     }
   },
 })
-
-/** The values by which the devices of a snapshot are counted. */
-function dimensionsOf(columns: Columns, state: DeviceState) {
-  const { mode, signature, engine, platform, quickScan, fullScan, scans, seen, os } = state
-  const version = (part: string) => columns[`av${part}Version`]?.toString() ?? null
-  return {
-    ...{ mode, signature, engine, platform, quickScan, fullScan, scans, seen, os },
-    group: state.groupName ?? state.group,
-    signatureVersion: version('Signature'),
-    engineVersion: version('Engine'),
-    platformVersion: version('Platform'),
-  }
-}

@@ -9,7 +9,7 @@ import {
   sliceNames,
 } from '../exports/fleet-rows.ts'
 import { RUN_ID } from '../exports/names.ts'
-import { OTHER, UNKNOWN } from '../exports/rollups.ts'
+import { addUp, OTHER, UNKNOWN } from '../exports/rollups.ts'
 import type { Run } from '../exports/run-record.ts'
 import type { Current } from '../exports/run-store.ts'
 import { RequestError } from '../platform/errors.ts'
@@ -147,12 +147,9 @@ export function createHistory(engine: QueryEngine) {
       const stored = (await runs.current()) ? table(tables.rollups).list(range) : []
       const rows = await Array.fromAsync(stored)
       const byDay = new Map(rows.map(({ rowKey, columns }) => [rowKey, rollupRow.tryRead(columns)]))
-      const totals = new Map<string, number>()
-      for (const [value, count] of [...byDay.values()].flatMap((rollup) => rollup?.counts ?? []))
-        if (value !== OTHER && value !== UNKNOWN)
-          totals.set(value, (totals.get(value) ?? 0) + count)
-      const top = [...totals].sort(([a, one], [b, two]) => two - one || (a < b ? -1 : 1))
-      const values = new Set([...top.slice(0, TOP).map(([value]) => value), UNKNOWN])
+      const sums = addUp([...byDay.values()].map((one) => ({ [by]: one?.counts ?? [] })))[by] ?? []
+      const top = sums.filter(([value]) => value !== OTHER && value !== UNKNOWN).slice(0, TOP)
+      const values = new Set([UNKNOWN, ...top.map(([value]) => value)])
       return dates.map((day, index) => {
         const { runId = null, devices = null, counts } = byDay.get(day) ?? {}
         const partial = index === days - 1

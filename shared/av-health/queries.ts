@@ -8,9 +8,9 @@ import { RequestError } from '../platform/errors.ts'
 import { isNamed, isText, nameFilter, textFilter, wordsFilter } from '../platform/forms.ts'
 import { createReadLimit, type ReadLimit, scanRanges } from '../platform/ordered-reads.ts'
 import { WRONG_CURSOR } from '../platform/paging.ts'
-import { momentSchema, toTime, wrongQuery } from '../platform/request.ts'
+import { momentSchema, plainText, toTime, wrongQuery } from '../platform/request.ts'
 import { type Columns, isConflict, type Row } from '../platform/table.ts'
-import { conditionNames, findConditions } from './conditions.ts'
+import { conditionNames, conditionsOf, isCounted, isCountedIn, meets } from './conditions.ts'
 import { columns as allColumns, modeNames, osKind } from './fields.ts'
 import {
   currentRun,
@@ -20,7 +20,7 @@ import {
   toHistory,
   viewSnapshot,
 } from './history.ts'
-import { cutoffsAt, readState, type Thresholds } from './transitions.ts'
+import { cutoffsAt, type DeviceState, readState, type Thresholds } from './transitions.ts'
 
 /** The columns of a device in a list. */
 const listColumns = [
@@ -48,15 +48,20 @@ export const deviceFilters = {
   os: textFilter.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
   name: nameFilter(2).describe('The name, or its beginning (two characters or more) with `*`.'),
   seenBefore: momentSchema.optional().describe('Last seen before this time, or so long ago.'),
+  counted: plainText(300)
+    .refine(isCounted, 'must be <dimension>:<value> as the summary has it; (other) is many values')
+    .optional()
+    .describe('Devices that the summary counts there, for instance `signature:fresh`.'),
 }
 export type DeviceFilter = { [Name in keyof typeof deviceFilters]?: string }
 
 /** Whether a row passes a filter; a time is RFC 3339. */
 const tests: Record<
   keyof DeviceFilter,
-  (columns: Columns, wanted: string, has: string[]) => boolean
+  (columns: Columns, wanted: string, state?: DeviceState) => boolean
 > = {
-  condition: (_, wanted, has) => wanted.split(',').every((one) => has.includes(one)),
+  condition: (columns, wanted, state) => !state || meets(columns, state, wanted.split(',')),
+  counted: (columns, wanted, state) => !state || isCountedIn(columns, state, wanted),
   mode: ({ avModeName = 'unknown' }, mode) => isText(avModeName, mode),
   group: ({ rbacGroupName, rbacGroupId }, group) =>
     isText(rbacGroupName, group) || isText(rbacGroupId, group),
@@ -110,14 +115,15 @@ export function createQueries(engine: QueryEngine) {
 
   /** What is listed of a row; undefined where it does not pass. */
   function listing(snapshot: Snapshot, { seenBefore, ...texts }: DeviceFilter) {
-    const conditionsOf = conditionsBy(snapshot)
-    if (texts.condition && !conditionsOf) throw notCompared(snapshot)
+    const needsState = texts.condition ?? texts.counted
+    const toState = stateBy(snapshot)
+    if (needsState && !toState) throw notCompared(snapshot)
     const times = seenBefore && { seenBefore: toTime(seenBefore, clock.now()) }
     const wanted = Object.entries({ ...texts, ...times }) as [keyof DeviceFilter, string?][]
     return ({ rowKey, columns }: Row) => {
-      const has = texts.condition && conditionsOf ? conditionsOf(columns) : []
+      const state = needsState ? toState?.(columns) : undefined
       const passes = ([name, text]: (typeof wanted)[number]) =>
-        text === undefined || tests[name](columns, text, has)
+        text === undefined || tests[name](columns, text, state)
       if (!wanted.every(passes)) return undefined
       const values = listColumns.map((name) => [name, columns[name]?.toString() ?? null])
       const avHealth: Record<string, string | null> = Object.fromEntries(values)
@@ -194,12 +200,13 @@ export function createQueries(engine: QueryEngine) {
         devices.page(historyRange(id), { limit: 20 }),
       ])
       const known = state && stateRow.tryRead(state.columns)
+      const toState = stateBy(current)
       const isSeen = (runId: string | null) => isVisible(runId ?? '', current)
       const lastChanges = rows.flatMap((one) => toHistory(one, current) ?? []).slice(0, 10)
       const avHealth = {
         snapshot: viewSnapshot(current),
         device: row ? viewDevice(row) : null,
-        conditions: (row && conditionsBy(current)?.(row.columns)) ?? null,
+        conditions: row && toState ? conditionsOf(row.columns, toState(row.columns)) : null,
         firstSeenAt: known && isSeen(known.firstRun) ? known.firstSeenAt : null,
         goneSince: !row && known && isSeen(known.goneRun) ? known.goneSince : null,
         lastChanges,
@@ -248,12 +255,11 @@ export function createQueries(engine: QueryEngine) {
 /** The id at the end of `<rank>|<id>` and `<name>|<id>`, or alone. */
 const idOf = (rowKey: string) => rowKey.slice(rowKey.lastIndexOf('|') + 1)
 
-/** The conditions of a row, by the thresholds and the time of its snapshot; undefined where that was not compared. */
-function conditionsBy({ comparison }: Pick<Run, 'comparison'>) {
+/** Reads the state of a row, by the thresholds and the time of its snapshot; undefined where that was not compared. */
+function stateBy({ comparison }: Pick<Run, 'comparison'>) {
   if (!comparison) return undefined
   const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as unknown as Thresholds)
-  return (columns: Columns) =>
-    findConditions(columns, readState(columns, cutoffs)).map(({ name }) => name)
+  return (columns: Columns) => readState(columns, cutoffs)
 }
 
 /** A row without the marks of its import. */

@@ -101,6 +101,17 @@ const listHistory = route({
   }),
 })
 
+/** The numbers of a snapshot. */
+export const summarySchema = z.strictObject({
+  snapshot: snapshotSchema,
+  devices: z.int(),
+  changes: z.looseObject({ state: z.string(), counts: numbers }).nullable(),
+  counts: z
+    .record(z.string(), numbers)
+    .nullable()
+    .describe('Devices by value, for each dimension; null when they were not counted.'),
+})
+
 const showSummary = route({
   name: 'show-av-health-summary',
   mcp: 'Devices of a snapshot by mode, versions, scan results and more. Null means not counted, not zero; it does not name devices.',
@@ -112,15 +123,7 @@ const showSummary = route({
   answers: {
     200: {
       description: 'The numbers.',
-      body: z.strictObject({
-        snapshot: snapshotSchema,
-        devices: z.int(),
-        changes: z.looseObject({ state: z.string(), counts: numbers }).nullable(),
-        counts: z
-          .record(z.string(), numbers)
-          .nullable()
-          .describe('Devices by value, for each dimension; null when they were not counted.'),
-      }),
+      body: summarySchema,
     },
   },
   handle: async ({ query: { at } }, { engine }) => ({

@@ -29,6 +29,19 @@ export interface DeviceState {
   osVersion: string | null
 }
 
+/** The values by which the devices of a snapshot are counted. */
+export function dimensionsOf(columns: Columns, state: DeviceState): Record<string, string | null> {
+  const { mode, signature, engine, platform, quickScan, fullScan, scans, seen, os } = state
+  const version = (part: string) => columns[`av${part}Version`]?.toString() ?? null
+  return {
+    ...{ mode, signature, engine, platform, quickScan, fullScan, scans, seen, os },
+    group: state.groupName ?? state.group,
+    signatureVersion: version('Signature'),
+    engineVersion: version('Engine'),
+    platformVersion: version('Platform'),
+  }
+}
+
 type Aspect = keyof DeviceState
 
 /** The earliest times that are not too old, as text without zone: it sorts before each time of the same second. */

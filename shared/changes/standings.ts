@@ -114,8 +114,9 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
       return { asOf: at, devices: found, next: next?.rowKey.slice(kind.length + 1) ?? null }
     },
 
-    /** How many devices hold what; null when there are too many to count. */
+    /** How many devices hold what; null before the first poll, and when there are too many to count. */
     async counts() {
+      const at = await asOf()
       const counts = { isolated: 0, selective: 0, restricted: 0, pending: 0 }
       let pages = 0
       const reads = { scanned: 0, take: () => pages++ < MAX_COUNTED_PAGES }
@@ -128,7 +129,7 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
       }
       const range = { partitionKey: stream, from: 'held|', before: 'held}' }
       const { next } = await scanRanges(feed.rowsTable, [range], { limit: 1, reads, toEntry })
-      return { asOf: await asOf(), counts: next ? null : counts }
+      return { asOf: at, counts: next || at === null ? null : counts }
     },
   }
 }

@@ -16,7 +16,7 @@ export function createDeviceRoutes(catalog: DeviceCatalog): Route<DeviceDeps>[] 
     method: 'GET',
     path: 'devices/{machineId}',
     summary: 'One device: antivirus health, standing, last changes and events, known scans',
-    mcp: 'One device: antivirus health of the current snapshot, which may be hours old, and what machine actions say. Unknown is not released.',
+    mcp: 'One device: antivirus health of the current snapshot, which may be hours old, what machine actions say, known scans. Unknown is not released; other scans may name it.',
     params: z.strictObject({ machineId: catalog.machineId }),
     answers: {
       200: {

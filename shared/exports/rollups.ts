@@ -21,11 +21,12 @@ export const openTally = (rollup: Rollup = {}): Tally =>
 /** Counts one device; null is unknown. */
 export function countDevice(tally: Tally, dimensions: Record<string, string | null>): void {
   for (const [dimension, value] of Object.entries(dimensions))
-    count(tally, dimension, value === null ? UNKNOWN : nameOf(value), 1, MAX_PARTIAL)
+    count(tally, dimension, countedAs(value), 1, MAX_PARTIAL)
 }
 
 /** A value as it is counted: short, and never taken for one of the two that are none. */
-function nameOf(value: string): string {
+export function countedAs(value: string | null): string {
+  if (value === null) return UNKNOWN
   const name = value.slice(0, MAX_VALUE).toWellFormed()
   return name === OTHER || name === UNKNOWN ? `"${name}"` : name
 }

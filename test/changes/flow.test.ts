@@ -214,6 +214,7 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     const hourLeft = async () =>
       (await stack.get('status')).body.upstreams.defender.budgets['machine-actions'].hourLeft
     const before = await hourLeft()
+    const begunMs = stack.clock.now().getTime()
     const statuses: number[] = []
 
     for (let n = 0; n < 120; n++) {
@@ -224,8 +225,9 @@ describe('a Logic App that drops its headers when it follows a Location', () => 
     const keyed = await stack.get('changes/machine-actions/items/other')
 
     expect([wait.status, ...new Set(statuses)]).toEqual([202, 202])
-    // The timer polls meanwhile.
-    expect(before - left).toBeLessThanOrEqual(12)
+    // The timer polls meanwhile. On a slow machine more than the minute passes.
+    const minutes = Math.ceil((stack.clock.now().getTime() - begunMs) / 60_000)
+    expect(before - left).toBeLessThanOrEqual(6 + 6 * minutes)
     expect([keyed.status, keyed.body.type]).toEqual([404, 'urn:defender-relay:item-not-found'])
   })
 

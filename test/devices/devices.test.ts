@@ -115,6 +115,20 @@ describe('the list of devices', () => {
     )
   })
 
+  test('by a counted value has as many devices as the summary counts under it', async () => {
+    const { body } = await stack.get('av-health/summary')
+    for (const [by, counts] of Object.entries<Record<string, number>>(body.counts)) {
+      const values = Object.entries(counts).filter(([value]) => value !== '(other)')
+      // Many versions have one device each.
+      for (const [value, number] of values.slice(0, 12)) {
+        const { body } = await stack.get(
+          `devices?limit=1000&${new URLSearchParams({ counted: `${by}:${value}` })}`,
+        )
+        expect({ by, value, number: body.devices.length }).toEqual({ by, value, number })
+      }
+    }
+  })
+
   test('by name finds the exact name in any case, and all names with a beginning in their order', async () => {
     const rows = await snapshot()
     const named = rows.filter(({ columns }) => columns.computerDnsName)
@@ -152,6 +166,10 @@ describe('the list of devices', () => {
     [`isolation=isolated&after=${toCursor('devices', ['', 'name', 'a'])}`, 'after'],
     ['seenBefore=7', 'seenBefore'],
     ['limit=2000', 'limit'],
+    ['counted=mode', 'counted'],
+    ['counted=mode:', 'counted'],
+    ['counted=os:(other)', 'counted'],
+    ['counted=age:1', 'counted'],
   ])('with %s is 400 and names it', async (query, name) => {
     const { status, body } = await stack.get(`devices?${query}`)
 

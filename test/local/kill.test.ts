@@ -48,10 +48,14 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
     const again = await runToEnd(argsFor(upstream, folder))
 
     await expectWhole(upstream, folder, last, done)
+    const { devices } = upstream.fleet.counts
     expect(onceLine(again)).toMatchObject({
       ok: true,
       state: 'unchanged',
-      devices: upstream.fleet.counts.devices,
+      devices,
+      snapshot: null,
+      rowsPerSecond: 0,
     })
+    expect(again.stderr).toContain(`${devices} in the current snapshot`)
   })
 })

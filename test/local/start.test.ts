@@ -44,23 +44,6 @@ test('one command imports the whole fleet and prints one line with the result', 
   })
 })
 
-test('the same fleet again is unchanged, and the line names the current snapshot', async () => {
-  const ended = await runToEnd(once)
-
-  const line = onceLine(ended)
-  expect(line).toMatchObject({
-    ok: true,
-    state: 'unchanged',
-    devices: 400,
-    snapshot: null,
-    rowsPerSecond: 0,
-  })
-  expect(ended).toMatchObject({
-    code: 0,
-    stderr: expect.stringContaining('400 in the current snapshot'),
-  })
-})
-
 test('another fleet is another export, even within the same minute; the keys stay, and it ages for days', async () => {
   const keys = keysOf(folder)
 
@@ -78,13 +61,6 @@ test('another fleet is another export, even within the same minute; the keys sta
     stdout: expect.stringContaining('900 devices, exactly the fleet'),
   })
   expect(keysOf(folder)).toEqual(keys)
-})
-
-test('an export that can’t start is reported with the answer of the app', async () => {
-  const ended = await runToEnd(once, 'start.ts', { AV_HEALTH_METHOD: 'none' })
-
-  expect(ended).toMatchObject({ code: 1, stdout: '' })
-  expect(ended.stderr).toMatch(/^POST \/api\/av-health\/exports answered 503: .*AV_HEALTH_METHOD/m)
 })
 
 test('a requested port that is in use is named in one sentence', async () => {

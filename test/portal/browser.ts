@@ -22,6 +22,13 @@ export async function findBrowser(): Promise<FoundBrowser> {
   }
 }
 
+/** The browser for tests. In CI, where nobody reads that one line, a missing one is an error. */
+export async function browserForTests(): Promise<FoundBrowser> {
+  const found = await findBrowser()
+  if (found.missing !== undefined && process.env.CI === 'true') throw new Error(found.missing)
+  return found
+}
+
 async function start(): Promise<Browser> {
   const args = ['--no-sandbox', '--disable-dev-shm-usage']
   const { CHROME_PATH } = process.env

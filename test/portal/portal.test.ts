@@ -1,47 +1,30 @@
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { type AddressInfo, createServer } from 'node:net'
-import type { AxeResults } from 'axe-core'
+import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { ensurePortal } from '../../local/tools/portal.ts'
-import { bounds } from '../../shared/platform/body.ts'
-import { noTimers, startTestStack, type TestStack } from '../stack.ts'
-import { findBrowser } from './browser.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { typeRelay } from '../local/relay-typed.ts'
+import type { TestStack } from '../stack.ts'
+import { browserForTests } from './browser.ts'
+import { openPage, plantedFaults, shortPages, violations, visit } from './page.ts'
+import { testStates } from './states.ts'
 import { findViews } from './views.ts'
-import { change, hostileNames, openPage, startFilledApp, visit } from './world.ts'
+import { hostileNames, startFilledApp } from './world.ts'
 
-const found = await findBrowser()
-// Elsewhere `npm test` leaves this out, and says so at its end.
-if (found.missing !== undefined && process.env.CI === 'true') throw new Error(found.missing)
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+// Without one `npm test` leaves this out, and says so at its end.
+const { browser } = await browserForTests()
+afterAll(() => browser?.close())
 
-/** What breaks WCAG 2.2 AA on the page as it is now, as `rule: place`. */
-async function violations(page: Page): Promise<string[]> {
-  // The policy refuses a script element; the debugger's own channel is not subject to it.
-  await page.evaluate(axe)
-  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
-  const { violations: broken } = await page.evaluate<AxeResults>(
-    `axe.run({ runOnly: { type: 'tag', values: ${JSON.stringify(tags)} }, resultTypes: ['violations'] })`,
-  )
-  return broken.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`))
-}
+const DEVICES = 5000
 
-describe.runIf(found.browser)('the page in a browser', () => {
-  const browser = found.browser as Browser
+describe.runIf(browser)('the page in a browser', () => {
   let stack: TestStack
   let views: string[]
   beforeAll(async () => {
-    stack = await startFilledApp()
+    stack = await startFilledApp({ snapshots: [DEVICES / 10, DEVICES] })
     views = await findViews(async (path) => (await stack.get(path)).body)
   })
-  afterAll(async () => {
-    await stack.stop()
-    await browser.close()
-  })
+  afterAll(() => stack.stop())
   const open = (key = stack.keys.function, allowed?: RegExp) =>
-    openPage(browser, stack.host.url, key, allowed)
+    openPage(browser as Browser, stack.host.url, key, allowed)
 
   test('shows every view, light and dark, wide and narrow, without an error, a violation or a foreign request', async () => {
     const { page, context, complaints } = await open()
@@ -50,12 +33,16 @@ describe.runIf(found.browser)('the page in a browser', () => {
     for (const [index, view] of views.entries()) {
       await page.emulateMedia({ colorScheme: index % 2 ? 'dark' : 'light' })
       await page.setViewportSize({ width: [360, 1280, 2560][index % 3] ?? 1280, height: 900 })
-      seen.push(await visit(page, view))
+      const text = await visit(page, view)
+      seen.push(text)
       found.push(...(await violations(page)).map((one) => `${view}: ${one}`))
       const overflow = await page.evaluate<number>(
         'document.documentElement.scrollWidth - innerWidth',
       )
       if (overflow > 0) found.push(`${view}: ${overflow} px too wide`)
+      const asks = view !== 'scans'
+      if (asks !== /As of (?:now|\d.* ago)\s+Refresh/.test(text)) found.push(`${view}: its age`)
+      if (asks !== (await curlLines(page)).length > 0) found.push(`${view}: its curl line`)
     }
     const title = await page.title()
     await context.close()
@@ -66,52 +53,18 @@ describe.runIf(found.browser)('the page in a browser', () => {
     for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
   })
 
-  // Preact makes every text by this function: here a text becomes markup.
-  const unescaped = `document.createTextNode = (text) => {
-    const made = document.createElement('span')
-    made.innerHTML = text
-    return made
-  }`
-  test.each<[fault: string, plant: (page: Page) => Promise<unknown>, noticed: RegExp]>([
-    [
-      'a view that throws',
-      change('/main-.*js', '`As of ', 'null.x+`As of '),
-      /Cannot read properties of null/,
-    ],
-    [
-      'an inline script',
-      change('', '</head>', '<script>document.title = 1</script></head>'),
-      /policy: script-src/,
-    ],
-    [
-      'a contrast error',
-      change('/style-.*css', /--muted: ?#\w+/, '--muted:#aab'),
-      /color-contrast/,
-    ],
-    [
-      'a second origin',
-      change(
-        '',
-        '</head>',
-        '<link rel="stylesheet" href="https://elsewhere.example/x.css"></head>',
-      ),
-      /calls https:/,
-    ],
-    [
-      'a name that is not escaped',
-      (page) => page.addInitScript(unescaped),
-      /policy: (?:script|img)-src/,
-    ],
-  ])('would notice %s', async (_fault, plant, noticed) => {
+  const curlLines = (page: Page) => page.locator('.curl code[tabindex]').allTextContents()
+
+  test.each(plantedFaults)('would notice %s', async (_fault, plant, noticed) => {
     const { page, context, complaints } = await openPage(
-      browser,
+      browser as Browser,
       stack.host.url,
       stack.keys.function,
       /^$/,
       async (one) => void (await plant(one)),
     )
     await page.locator('#app *').first().waitFor()
-    await page.evaluate("location.hash = '#/actions/machine-actions?show=all'")
+    await page.evaluate("location.hash = '#/actions/machine-actions/action-1-0'")
     await page.getByText('action', { exact: false }).first().waitFor()
     await expect
       .poll(async () => [...complaints, ...(await violations(page))].join('\n'))
@@ -119,12 +72,14 @@ describe.runIf(found.browser)('the page in a browser', () => {
     await context.close()
   })
 
-  test('its first view takes at most 8 requests and 150 KB, and holds no key in address or history', async () => {
+  test('its first view takes at most 8 requests and 150 KB; the key is in its tab alone', async () => {
     const { page, context, requests } = await open()
     await visit(page, 'overview')
-    const [address, length] = await page.evaluate<[string, number]>(
-      '[location.href, history.length]',
+    const [address, length, stored] = await page.evaluate<[string, number, string]>(
+      `[location.href, history.length,
+        JSON.stringify([sessionStorage, localStorage, document.cookie].map((one) => ({ ...one })))]`,
     )
+    const [curl = ''] = await curlLines(page)
     await context.close()
 
     expect(requests.length).toBeLessThanOrEqual(8)
@@ -132,6 +87,8 @@ describe.runIf(found.browser)('the page in a browser', () => {
     expect(requests.filter(({ url }) => url.includes(stack.keys.function))).toEqual([])
     expect(address).toBe(`${stack.host.url}/api/portal#/overview`)
     expect(length).toBeLessThanOrEqual(3)
+    expect(JSON.parse(stored)).toEqual([{ 'defender-relay-key': stack.keys.function }, {}, {}])
+    expect(curl).toBe(`curl -H "x-functions-key: $KEY" '${stack.host.url}/api/overview'`)
   })
 
   test('says that a key is wrong, takes another one, and forgets it', async () => {
@@ -151,10 +108,12 @@ describe.runIf(found.browser)('the page in a browser', () => {
 
   test('is used with the keyboard alone: skip link, question, answer', async () => {
     const { page, context, complaints } = await open()
-    const [subscription = ''] = views.filter((view) => view.startsWith('deliveries/'))
-    await visit(page, subscription)
+    await visit(page, `deliveries/${await idOf('Tickets')}`)
+    await page.getByText('Skip to the content').press('Enter')
+    expect(await page.evaluate('document.activeElement.id')).toBe('main')
     const button = page.getByRole('button', { name: 'Send a test event' }).first()
-    await button.focus()
+    for (let presses = 0; presses < 10 && !(await hasFocus(button)); presses++)
+      await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     const dialog = page.getByRole('dialog')
     await dialog.waitFor()
@@ -169,20 +128,121 @@ describe.runIf(found.browser)('the page in a browser', () => {
     expect(complaints).toEqual([])
   })
 
-  test('what it shows is what the API answers', async () => {
+  const hasFocus = (one: ReturnType<Page['locator']>) =>
+    one.evaluate((element) => element === element.ownerDocument.activeElement)
+
+  /** The subscription whose description begins so. */
+  async function idOf(description: string): Promise<string> {
+    const { body } = await stack.get('subscriptions')
+    type Found = { id: string; description: string | null }
+    return body.subscriptions.find((one: Found) => one.description?.startsWith(description)).id
+  }
+
+  test('page, overview, devices, trend and relay say the same numbers', async () => {
+    const relay = async (line: string) => {
+      const options = ['--json', '--url', stack.host.url, '--key', stack.keys.function]
+      const { out } = await typeRelay([...line.split(' '), ...options])
+      return out
+        .trimEnd()
+        .split('\n')
+        .map((answer) => JSON.parse(answer))
+    }
+    const { body } = await stack.get('overview')
     const { page, context } = await open()
     const overview = await visit(page, 'overview')
-    const { body } = await stack.get('status')
+    const fleet = await visit(page, 'fleet')
+    await context.close()
+    const { counts, devices } = body.fleet
+    const wanted: [tile: string, by: string, value: string, condition: string][] = [
+      ['Antivirus disabled', 'mode', 'disabled', 'disabled'],
+      ['Signatures stale', 'signature', 'stale', 'signature-stale'],
+      ['Quick scan fails', 'quickScan', 'failing', 'quick-scan-failing'],
+      ['Not seen lately', 'seen', 'not-seen', 'not-seen'],
+    ]
+    for (const [tile, by, value, condition] of wanted) {
+      const number = counts[by][value]
+      const pages = await relay(`devices list --all --condition ${condition}`)
+      const [trend] = await relay(`trend --by ${by}`)
+      const { body: last } = await stack.get(`av-health/trend?by=${by}`)
+      const shown = number.toLocaleString('en-US')
+
+      expect(number).toBeGreaterThan(0)
+      expect(pages.flatMap((one) => one.devices)).toHaveLength(number)
+      expect(trend.days.at(-1)).toMatchObject({ devices, counts: { [value]: number } })
+      expect(last).toEqual(trend)
+      expect(overview).toContain(`${tile}\n${shown}`)
+    }
+    const held = await relay('devices list --all --isolation isolated')
+    const [summary] = await relay('summary')
+
+    expect(devices).toBe(DEVICES)
+    expect(summary).toEqual(body.fleet)
+    expect(held.flatMap((one) => one.devices)).toHaveLength(body.standing.counts.isolated)
+    expect(overview).toContain(`Isolated now\n${body.standing.counts.isolated}`)
+    expect(overview).toContain(`Devices\n${DEVICES.toLocaleString('en-US')}`)
+    expect(overview).toContain(`Open machine actions\n${body.open['machine-actions'].openItems}`)
+    expect(fleet).toContain('5,000 devices')
+  })
+
+  test('a run shows its accounting as the API answers it', async () => {
+    const { page, context } = await open()
     const [run = ''] = views.filter((view) => view.startsWith('exports/'))
-    const accounting = await visit(page, run)
+    const text = await visit(page, run)
     await context.close()
 
     const { counts } = (await stack.get(`av-health/${run}`)).body
-    expect(overview).toContain(`Devices\n${body.avHealth.current.devices}`)
-    expect(overview).toContain(`Open machine actions\n${body.changes['machine-actions'].openItems}`)
-    expect(accounting.replaceAll('\n', ' ')).toContain(
-      `${counts.parsed} lines read = ${counts.written} stored + ${counts.duplicates} duplicates + ${counts.rejected} rejected`,
+    const [parsed, written] = [counts.parsed, counts.written].map((one) =>
+      one.toLocaleString('en-US'),
     )
+    expect(text.replaceAll('\n', ' ')).toContain(
+      `${parsed} lines read = ${written} stored + ${counts.duplicates} duplicates + ${counts.rejected} rejected`,
+    )
+  })
+
+  test('saves all pages of a list as one CSV file', async () => {
+    const { page, context, requests } = await open()
+    await visit(page, 'devices')
+    await shortPages(page)
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Save all as CSV' }).click(),
+    ])
+    const text = await readFile(await download.path(), 'utf8')
+    await page.getByText(`devices.csv: ${DEVICES.toLocaleString('en-US')} lines`).waitFor()
+    await context.close()
+
+    const ids = [...text.matchAll(/^"([0-9a-f]{38,45}|zz-[^"]+)",/gm)].map(([, id]) => id)
+    expect(requests.filter(({ url }) => url.includes('format=csv')).length).toBeGreaterThan(2)
+    expect(text.match(/"machineId"/g)).toHaveLength(1)
+    expect(new Set(ids).size).toBe(DEVICES)
+    expect(ids).toHaveLength(DEVICES)
+  })
+
+  test('a list whose snapshot is gone before its last page ends with an error and no file', async () => {
+    const { page, context } = await open(undefined, /410/)
+    await visit(page, 'devices')
+    let downloads = 0
+    page.on('download', () => downloads++)
+    await shortPages(page, (url) => {
+      const after = new URL(url).searchParams.get('after') ?? ''
+      const cursor = Buffer.from(after, 'base64url').toString()
+      // Of a run that is not stored any more.
+      const gone = cursor.replace(/\d{14}(?=\w{4}")/, '20200101000000')
+      expect(gone).not.toBe(cursor)
+      return url.replace(after, Buffer.from(gone).toString('base64url'))
+    })
+    const button = page.getByRole('button', { name: 'Save all as CSV' })
+    await button.click()
+    await page.getByText('The snapshot of this list is no longer stored').waitFor()
+    const text = await page.locator('.download').innerText()
+    const isEnabled = await button.isEnabled()
+    const found = await violations(page)
+    await context.close()
+
+    expect(downloads).toBe(0)
+    expect(text).toMatch(/What to do: Begin the list again/)
+    expect(isEnabled).toBe(true)
+    expect(found).toEqual([])
   })
 
   test('a refresh that fails keeps what is known, and says how old it is', async () => {
@@ -200,113 +260,40 @@ describe.runIf(found.browser)('the page in a browser', () => {
     expect(found).toEqual([])
   })
 
-  test('asks nothing while it is hidden, and at once when it is seen again after a minute', async () => {
-    const { page, context, requests } = await open()
-    await page.clock.install()
+  test('asks once a minute, not while it is hidden, and at once when it is seen again', async () => {
+    const { url } = stack.host
+    const { page, context } = await openPage(
+      browser as Browser,
+      url,
+      stack.keys.function,
+      /^$/,
+      (one) => one.clock.install(),
+    )
     await visit(page, 'overview')
-    const hide = (state: string) =>
+    // From here on its time stands still but for what the test lets pass.
+    await page.clock.pauseAt(Date.now() + 3_600_000)
+    let calls = 0
+    page.on('request', () => calls++)
+    const during = async (minutes: string) => {
+      const before = calls
+      await page.clock.runFor(minutes)
+      return calls - before
+    }
+    const become = (state: string) =>
       page.evaluate(
         `Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true })
         document.dispatchEvent(new Event('visibilitychange'))`,
       )
-    const calls = () => requests.filter(({ url }) => url.endsWith('/api/status')).length
-    await hide('hidden')
-    const before = calls()
-    await page.clock.runFor('05:00')
-    const hidden = calls() - before
-    await hide('visible')
-    await expect.poll(() => calls() - before).toBe(1)
+    const visible = await during('05:00')
+    await become('hidden')
+    const hidden = await during('05:00')
+    const before = calls
+    await become('visible')
+    await expect.poll(() => calls - before).toBe(1)
     await context.close()
 
-    expect(hidden).toBe(0)
+    expect({ visible, hidden }).toEqual({ visible: 5, hidden: 0 })
   })
 })
 
-describe.runIf(found.browser)('every view has words for', () => {
-  const views = [
-    'overview',
-    'actions',
-    'actions/investigations',
-    'exports',
-    'deliveries',
-    'scans',
-    'budgets',
-  ]
-  let browser: Browser
-  let stack: TestStack
-  beforeAll(async () => {
-    await ensurePortal()
-    browser = (await findBrowser()).browser as Browser
-    stack = await startTestStack({ env: noTimers })
-  })
-  afterAll(async () => {
-    await stack.stop()
-    await browser.close()
-  })
-
-  /** The texts of all views, opened at the same time. */
-  async function texts(): Promise<string> {
-    const pages = await Promise.all(
-      views.map(async (view) => {
-        const { page, context, complaints } = await openPage(
-          browser,
-          stack.host.url,
-          stack.keys.function,
-          /50\d/,
-        )
-        const text = await visit(page, view)
-        const found = await violations(page)
-        await context.close()
-        return { text, problems: [...complaints, ...found].map((one) => `${view}: ${one}`) }
-      }),
-    )
-    expect(pages.flatMap(({ problems }) => problems)).toEqual([])
-    return pages.map(({ text }) => text).join('\n')
-  }
-
-  test('an app with nothing in it', async () => {
-    const text = await texts()
-
-    for (const words of [
-      'not known before the first poll',
-      'Nothing is open',
-      'There was no run yet',
-      'Nobody subscribes',
-      'Give the id of a scan',
-    ])
-      expect(text).toContain(words)
-  })
-
-  test('a Defender that refuses the app', async () => {
-    stack.simulator.setFaults({
-      ...stack.simulator.faults,
-      machineActionsStatus: { answer: 403, calls: 1000 },
-    })
-    await stack.post('changes/machine-actions/check')
-
-    const text = await texts()
-
-    expect(text).toMatch(/forbidden/)
-    expect(text).toContain('What to do')
-  })
-
-  test('storage that does not answer', async () => {
-    const silent = createServer().listen(0, '127.0.0.1')
-    await once(silent, 'listening')
-    const { port } = silent.address() as AddressInfo
-    onTestFinished(() => void silent.close())
-    const real = AbortSignal.timeout.bind(AbortSignal)
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
-      real(ms === bounds.storage.timeoutMs ? 300 : ms),
-    )
-    stack.configure({
-      RELAY_STORAGE: stack.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
-    })
-
-    const text = await texts()
-
-    expect(text).toContain('The data account does not answer')
-    expect(text).toContain('Try again')
-    expect(text).not.toMatch(/Nothing is open|not set up|are not watched|No snapshot of/)
-  })
-})
+describe.runIf(browser)('every view has words for', () => testStates(browser as Browser))

@@ -1,82 +1,101 @@
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { once } from 'node:events'
+import { mkdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Browser } from 'playwright-core'
+import { newAccountKey, startAzurite } from '../../local/azurite.ts'
+import { ensurePortal } from '../../local/tools/portal.ts'
+import { startTestStack, type TestStack } from '../stack.ts'
 import { findBrowser } from './browser.ts'
 import { findViews } from './views.ts'
+import { startFilledApp } from './world.ts'
 
-/**
- * Writes a picture of every view, wide and narrow, light and dark, to `out/shots`: `npm run portal:shots [-- URL KEY]`.
- * Without an address it starts the app with a simulated fleet.
- */
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const folder = join(root, 'out/shots')
+/** Writes a picture of every view, wide and narrow, light and dark, to `out/shots`: `npm run portal:shots [-- text]`. */
+const folder = fileURLToPath(new URL('../../out/shots', import.meta.url))
 const widths = [390, 1280, 1920]
 const schemes = ['light', 'dark'] as const
+const [wanted = ''] = process.argv.slice(2)
+/** Of a long list the first rows are enough. */
+const MAX_HEIGHT = 1800
 
-const found = await findBrowser()
-if (found.missing !== undefined) {
-  console.error(found.missing)
+const { browser, missing } = await findBrowser()
+if (!browser) {
+  console.error(missing)
   process.exit(1)
 }
-const { browser } = found
-const [givenUrl, givenKey = ''] = process.argv.slice(2)
-const served = givenUrl ? { url: givenUrl, key: givenKey, stop() {} } : await serve()
+const names = ['empty', 'empty2', 'filled', 'filled2']
+const azurite = await startAzurite({
+  accounts: Object.fromEntries(names.map((name) => [name, newAccountKey()])),
+})
+/** The accounts of an app for its data and its secrets. */
+const accountsOf = (name: string) =>
+  [name, `${name}2`].map((one) => azurite.connectionString(one)) as [string, string]
+/** The views that the states without data are looked at in. */
+const roots = ['overview', 'fleet', 'devices', 'actions', 'changes', 'exports', 'deliveries']
+
+rmSync(folder, { recursive: true, force: true })
+mkdirSync(folder, { recursive: true })
+await ensurePortal()
 try {
-  const { url, key } = served
-  const views = await findViews(async (path) =>
-    (await fetch(`${url}/api/${path}`, { headers: { 'x-functions-key': key } })).json(),
-  )
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
+  const empty = await startTestStack({ accounts: accountsOf('empty') })
+  await shootAll(empty, roots, 'empty ')
+  await empty.stop()
+
+  const filled = await startFilledApp({
+    snapshots: Array(5).fill(5000),
+    schedules: { AV_HEALTH_SCHEDULE: '0 0 6 * * *' },
+    accounts: accountsOf('filled'),
+  })
+  await shootAll(filled, await findViews(async (path) => (await filled.get(path)).body))
+  filled.simulator.setFaults({ machineActionsStatus: { answer: 403, calls: 1000 } })
+  await filled.post('changes/machine-actions/check')
+  await shootAll(filled, roots.slice(0, 1), 'forbidden ')
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  filled.configure({
+    RELAY_STORAGE: filled.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
+  })
+  await shootAll(filled, roots.slice(0, 1), 'silent ')
+  console.log(`Pictures in ${folder}`)
+} finally {
+  // Nothing of the stacks is needed any more: what still waits for silent storage ends with this process.
+  await browser.close()
+  await azurite.stop()
+}
+process.exit()
+
+async function shootAll({ host: { url }, keys }: TestStack, views: string[], state = '') {
   for (const colorScheme of schemes)
     for (const width of widths) {
       const viewport = { width, height: width < 600 ? 844 : 900 }
-      const context = await browser.newContext({ locale: 'en-US', colorScheme, viewport })
+      const context = await (browser as Browser).newContext({
+        locale: 'en-US',
+        colorScheme,
+        viewport,
+      })
+      // A loaded machine is slow.
+      context.setDefaultTimeout(0)
       const page = await context.newPage()
-      await page.goto(`${url}/api/portal`)
-      const name = (view: string) =>
-        join(folder, `${view.replaceAll(/[^\w-]+/g, '_').slice(0, 50)}-${width}-${colorScheme}.png`)
-      await page.screenshot({ path: name('key') })
-      await page.goto(`${url}/api/portal#key=${encodeURIComponent(key)}`)
-      for (const view of views) {
-        await page.goto(`${url}/api/portal#/${view}`)
-        await page.locator('article[aria-busy=false], main.key').first().waitFor()
+      const shoot = async (view: string) => {
+        const name = (state + view).replaceAll(/[^\w-]+/g, '_').slice(0, 50)
         await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)))
-        await page.screenshot({ path: name(view), fullPage: true })
+        const height = await page.evaluate<number>('document.documentElement.scrollHeight')
+        await page.screenshot({
+          path: join(folder, `${name}-${width}-${colorScheme}.png`),
+          clip: { x: 0, y: 0, width, height: Math.min(height, MAX_HEIGHT) },
+          fullPage: true,
+        })
+      }
+      await page.goto(`${url}/api/portal`)
+      await shoot('key')
+      await page.goto(`${url}/api/portal#key=${encodeURIComponent(keys.function)}`)
+      for (const view of views.filter((one) => one.includes(wanted))) {
+        await page.goto(`${url}/api/portal#/${view}`)
+        await page.locator('article[aria-busy=false]').waitFor()
+        await shoot(view)
       }
       await context.close()
     }
-  console.log(`${views.length} views in ${folder}`)
-} finally {
-  served.stop()
-  await browser.close()
-}
-
-/** Starts the app with a data folder of its own; answers when it serves. */
-async function serve() {
-  const data = mkdtempSync(join(tmpdir(), 'relay-shots-'))
-  const child = spawn(
-    process.execPath,
-    [join(root, 'local/start.ts'), '--port', '0', '--data', data],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  let text = ''
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', (chunk) => {
-      text += chunk
-      if (text.includes('Ctrl-C stops')) resolve()
-    })
-    child.on('exit', (code) => reject(new Error(`npm start ended with ${code}: ${text}`)))
-  })
-  const [, url = '', key = ''] = /(http\S+)\/api\/portal#key=(\S+)/.exec(text) ?? []
-  return {
-    url,
-    key: decodeURIComponent(key),
-    stop() {
-      child.kill('SIGTERM')
-      child.on('exit', () => rmSync(data, { recursive: true, force: true }))
-    },
-  }
 }

@@ -1,3 +1,5 @@
+import { sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+
 /** The addresses of all views; those of one thing are made from what the app has. */
 export async function findViews(get: (path: string) => Promise<unknown>): Promise<string[]> {
   const first = async (path: string, list: string, id: string) => {
@@ -7,8 +9,12 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
   }
   const action = await first('changes/machine-actions/items?limit=1', 'items', 'id')
   const investigation = await first('changes/investigations/items?limit=1', 'items', 'id')
-  const run = await first('av-health/exports?limit=1', 'runs', 'runId')
-  const subscription = await first('subscriptions?limit=1', 'subscriptions', 'id')
+  const runs = (await get('av-health/exports')) as { runs: { runId: string; state: string }[] }
+  const run = ['failed', 'published'].flatMap((state) => {
+    const found = runs.runs.find((one) => one.state === state)
+    return found ? [found.runId] : []
+  })
+  const { subscriptions } = (await get('subscriptions')) as { subscriptions: { id: string }[] }
   const definition = await first('scan-history/defender/definitions?limit=1', 'definitions', 'id')
   const device = await first('devices?limit=1&condition=signature-stale', 'devices', 'machineId')
   const held = await first('devices?limit=1&isolation=isolated', 'devices', 'machineId')
@@ -31,8 +37,10 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
     'exports',
     ...run.map((id) => `exports/${id}`),
     'deliveries',
-    ...subscription.map((id) => `deliveries/${id}`),
+    ...subscriptions.map(({ id }) => `deliveries/${id}`),
     'scans',
+    'scans/definition',
+    `scans/session?id=${sampleSessions[1]}`,
     'scans/tenable?id=101',
     ...definition.map((id) => `scans/definition?id=${id}`),
     'budgets',

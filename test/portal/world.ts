@@ -1,6 +1,6 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { expect } from 'vitest'
+import { createFleet } from '../../local/simulator/fleet.ts'
 import { ensurePortal } from '../../local/tools/portal.ts'
+import type { TestStack, TestStackOptions } from '../stack.ts'
 import { noTimers, startTestStack } from '../stack.ts'
 
 /** Names that break pages which take them for markup. */
@@ -12,96 +12,119 @@ export const hostileNames = [
   'ראשי\u202Eevil‮ 日本語 🦊',
 ]
 
-/** The app with something of everything: devices, actions, investigations, subscriptions, scans. */
-export async function startFilledApp() {
-  await ensurePortal()
-  const stack = await startTestStack({ env: noTimers, fleet: { size: 400, files: 4, badLines: 3 } })
-  const { body } = await stack.post('av-health/exports')
-  await stack.runToEnd(body.runId)
-  for (const [index, name] of hostileNames.entries()) {
-    stack.simulator.actions.put({
-      id: `action-${index}`,
-      status: index % 2 ? 'Pending' : 'Succeeded',
-      computerDnsName: name,
-      requestor: name,
-      requestorComment: name,
-    })
-    stack.simulator.investigations.put({ id: String(900 + index), computerDnsName: name })
-  }
-  for (const resource of ['machine-actions', 'investigations'])
-    await stack.post(`changes/${resource}/check`)
-  const { url } = stack.simulator.receiver('page')
-  await stack.post('subscriptions', { callbackUrl: url, description: hostileNames[0] })
-  stack.simulator.actions.put({ id: 'action-1', status: 'Failed' })
-  await stack.post('changes/machine-actions/check')
-  return stack
-}
+const DAY_MS = 24 * 3_600_000
+const HOUR_MS = 3_600_000
 
-/** What a page has done that it must not do. */
-export interface Watched {
-  page: Page
-  context: BrowserContext
-  complaints: string[]
-  requests: { url: string; bytes: number }[]
+interface WorldOptions {
+  /** The devices of each snapshot, one a day. */
+  snapshots: number[]
+  /** Without these each timer is called by the test alone. */
+  schedules?: Record<string, string>
+  accounts?: TestStackOptions['accounts']
 }
 
 /**
- * Opens the page with a key in its address, and notes every error, violation of its policy and request elsewhere. What is
- * `allowed` in the console is no complaint; `spoil` plants a fault before the page is there.
+ * The app with something of everything: snapshots of a fleet, the last run stopped by a guard; actions on its devices,
+ * investigations; receivers that take events, fail and are gone; scans.
  */
-export async function openPage(
-  browser: Browser,
-  origin: string,
-  key: string,
-  allowed = /^$/,
-  spoil?: (page: Page) => Promise<void>,
-): Promise<Watched> {
-  // A locale of its own: that of the machine may be one that Intl refuses.
-  const context = await browser.newContext({ locale: 'en-US' })
-  // Only the test itself ends a wait: a slow machine must not.
-  context.setDefaultTimeout(0)
-  const page = await context.newPage()
-  const complaints: string[] = []
-  const requests: Watched['requests'] = []
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !allowed.test(message.text()))
-      complaints.push(message.text())
-  })
-  page.on('pageerror', (error) => complaints.push(String(error)))
-  page.on('request', (request) => {
-    if (new URL(request.url()).origin !== origin) complaints.push(`calls ${request.url()}`)
-  })
-  page.on('requestfinished', async (request) => {
-    const sizes = await request.sizes().catch(() => undefined)
-    const bytes = sizes ? sizes.responseBodySize + sizes.responseHeadersSize : 0
-    requests.push({ url: request.url(), bytes })
-  })
-  await page.addInitScript(
-    `document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
-      console.error('policy: ' + violatedDirective + ' ' + blockedURI))`,
-  )
-  await spoil?.(page)
-  await page.goto(`${origin}/api/portal#key=${encodeURIComponent(key)}`)
-  return { page, context, complaints, requests }
+export async function startFilledApp({ snapshots, schedules, accounts }: WorldOptions) {
+  await ensurePortal()
+  const fleetOf = (size: number, at: Date) =>
+    createFleet({ size, files: 4, badLines: 3, generatedTime: at.toISOString() })
+  const stack = await startTestStack({ env: schedules ?? noTimers, fleet: { size: 0 }, accounts })
+  const publish = async (size: number) => {
+    stack.simulator.setFleet(fleetOf(size, stack.clock.now()))
+    const { body } = await stack.post('av-health/exports')
+    await stack.runToEnd(body.runId)
+  }
+  const machines = [...fleetOf(40, stack.clock.now()).truth()]
+  addItems(stack, machines, 0)
+  await poll(stack)
+  await subscribe(stack)
+  for (const [day, devices] of snapshots.entries()) {
+    if (day > 0) stack.clock.advance(DAY_MS)
+    await publish(devices)
+  }
+  addItems(stack, machines, 1)
+  await poll(stack)
+  stack.clock.advance(HOUR_MS / 4)
+  addItems(stack, machines, 2)
+  await poll(stack)
+  // A guard stops it: most devices are missing.
+  await publish((snapshots.at(-1) ?? 0) / 10)
+  return stack
 }
 
-/** Goes to a view and waits until it shows what it has, or why it has nothing. */
-export async function visit(page: Page, view: string): Promise<string> {
-  const hash = JSON.stringify(`#/${view}`)
-  await page.evaluate(`location.hash = ${hash}`)
-  await page.locator(`article[data-address=${hash}][aria-busy=false]`).waitFor()
-  const text = await page.locator('main').innerText()
-  expect(text, view).not.toMatch(/\b(?:undefined|NaN|\[object|Invalid Date)\b/)
-  return text
+async function poll(stack: TestStack) {
+  for (const resource of ['machine-actions', 'investigations'])
+    await stack.post(`changes/${resource}/check`)
 }
 
-/** Plants a fault: changes the text of the page or of its files of one kind. */
-export const change = (end: string, from: string | RegExp, to: string) => (page: Page) =>
-  page.route(new RegExp(`/api/portal${end}$`), async (route) => {
-    const response = await route.fetch()
-    const text = await response.text()
-    const changed = text.replace(from, to)
-    expect(changed).not.toBe(text)
-    const { 'content-encoding': _packed, ...headers } = response.headers()
-    await route.fulfill({ response, headers, body: changed })
-  })
+/** One receiver takes everything, one fails, one is gone. */
+async function subscribe({ simulator, post }: TestStack) {
+  const names = { tickets: 'Tickets of the operations team', chat: hostileNames[0], old: null }
+  for (const [name, description] of Object.entries(names)) {
+    const { url, setMode } = simulator.receiver(name)
+    if (name === 'chat') setMode('refuse', { status: 503 })
+    if (name === 'old') setMode('gone')
+    await post('subscriptions', { callbackUrl: url, ...(description && { description }) })
+  }
+}
+
+const types = ['RunAntiVirusScan', 'CollectInvestigationPackage', 'LiveResponse', 'Isolate']
+const statuses = ['Pending', 'InProgress', 'Succeeded', 'Failed']
+const commands = [
+  {
+    index: 0,
+    startTime: null,
+    endTime: null,
+    commandStatus: 'Completed',
+    errors: [],
+    command: { type: 'GetFile', params: [] },
+  },
+  {
+    index: 1,
+    startTime: null,
+    endTime: null,
+    commandStatus: 'Failed',
+    errors: ['The file was not found.'],
+    command: { type: 'RunScript', params: [] },
+  },
+]
+
+interface Machine {
+  machineId: string
+  computerDnsName?: string | number | null
+}
+
+/** Actions of all types in all states, and investigations. Those of round 1 have hostile names. */
+function addItems(
+  { simulator: { actions, investigations } }: TestStack,
+  machines: Machine[],
+  round: number,
+) {
+  const usual = { requestor: 'analyst@contoso.example', requestorComment: 'Asked for by case 4711' }
+  for (const [index, { machineId, computerDnsName }] of machines.entries()) {
+    const name = round === 1 ? (hostileNames[index] ?? computerDnsName) : computerDnsName
+    const texts = name === computerDnsName ? usual : { requestor: name, requestorComment: name }
+    const type = types[index % types.length]
+    actions.put({
+      id: `action-${round}-${index}`,
+      ...texts,
+      machineId,
+      computerDnsName: name,
+      type,
+      // Isolated devices stay so.
+      status: type === 'Isolate' ? 'Succeeded' : statuses[(index + round) % statuses.length],
+      ...(type === 'LiveResponse' && { commands }),
+      ...(type === 'Isolate' && { scope: index % 8 === 3 ? 'Full' : 'Selective' }),
+    })
+    if (index < 12)
+      investigations.put({
+        id: String(900 + 100 * round + index),
+        machineId,
+        computerDnsName: name,
+        state: index % 3 ? 'Running' : 'Benign',
+      })
+  }
+}

@@ -1,10 +1,11 @@
+import { transitionKinds } from '../../../shared/av-health/transitions.ts'
 import { resources } from '../../../shared/changes/resources/index.ts'
 import { typeOf } from './api-page.ts'
 import type { OpenApi, Schema } from './document.ts'
 
 /**
  * The answers of the API as types of TypeScript, for the page: where an answer changes, the page does not compile. And
- * the watched kinds with the states in which something may still happen.
+ * the watched kinds with the states in which something may still happen, and the kinds of changes between snapshots.
  */
 export function describeAnswers({ paths, components }: OpenApi): string {
   const shapes = Object.entries(components.schemas).map(
@@ -28,6 +29,8 @@ export function describeAnswers({ paths, components }: OpenApi): string {
     ...answers,
     '}\n\n/** The watched kinds. */\n',
     `export const kinds = ${JSON.stringify(kinds, null, 2)} as const\n`,
+    '\n/** What may change on a device between two snapshots. */\n',
+    `export const changeKinds = ${JSON.stringify(transitionKinds)} as const\n`,
   ].join('')
 }
 

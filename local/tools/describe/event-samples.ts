@@ -16,8 +16,9 @@ import {
 } from '../../../shared/events/subscriptions/health.ts'
 import { healthy, type Subscription } from '../../../shared/events/subscriptions/subscription.ts'
 import { changeRow } from '../../../shared/exports/fleet-rows.ts'
-import type { Columns, Operation, Row, Table } from '../../../shared/platform/table.ts'
-import { type Clock, HOUR_MS, MINUTE_MS } from '../../../shared/platform/time.ts'
+import type { Columns } from '../../../shared/platform/table.ts'
+import { HOUR_MS, MINUTE_MS } from '../../../shared/platform/time.ts'
+import { createSampleTable } from './sample-table.ts'
 
 const startMs = Date.parse('2026-11-30T08:00:00Z')
 const at = (ms: number) => new Date(startMs + ms).toISOString()
@@ -30,7 +31,7 @@ const ALERT = 'da637472900382838869_1364969609'
 /** Events of every type, made by the code that makes them in the app. */
 export async function makeSamples(): Promise<CloudEvent[]> {
   const clock = { ms: startMs, now: () => new Date(clock.ms), sleep: async () => {} }
-  const table = memoryTable(clock)
+  const table = createSampleTable(clock)
   const streams = [...resources.map(({ name }) => name), AV_HEALTH, OPERATIONS]
   // Another epoch would give other ids.
   for (const partitionKey of streams)
@@ -191,82 +192,39 @@ async function publish({ feed, ...deps }: Deps) {
   const [, appeared] = transitions
   const found = new Map(transitions.map((one) => [String(one.kind), one]))
   if (appeared) found.set('returned', { ...appeared, kind: 'returned' })
-  const changes = memoryTable(deps.clock)
-  const runId = '20261130074500-6b1f'
-  const partitionKey = `${runId}|00`
-  for (const [kind, { from, to }] of found) {
-    const columns = changeRow.toColumns({ kind, name: DEVICE.computerDnsName, from, to })
-    await changes.transact([
-      { kind: 'insert', partitionKey, rowKey: `${DEVICE.machineId}|${kind}`, columns },
-    ])
-  }
-  const counts = {
-    ...{ listed: 240, imported: 240, failed: 0 },
-    ...{ parsed: 48_210, written: 48_210, duplicates: 0, rejected: 0 },
-  }
-  await announceSnapshot({
-    feed,
-    source: '/tenants/3c4d5e6f-1122-4a4b-8c5d-5e6f70819243/defender/av-health',
-    engine: {
-      ...deps,
-      kind: { fleet: { tables: { changes: 'changes' } } },
-      table: () => changes,
-    } as never,
-    run: {
-      ...{
-        runId,
-        generatedTime: at(-HOUR_MS),
-        method: 'files',
-        devicesBefore: 48_195,
-        unreadable: {},
-      },
-      ...counts,
-      comparison: { slices: 1, at: at(0) },
-      changes: {
-        ...{
-          state: 'known',
-          reason: null,
-          previousRunId: '20261129194500-02ce',
-          counts: { appeared: 15, renamed: 6000 },
+  const changes = createSampleTable(deps.clock)
+  const runs = [
+    {
+      runId: '20261130074500-6b1f',
+      previousRunId: '20261129194500-02ce',
+      countedOnly: ['renamed'],
+    },
+    // What is only counted has no event.
+    { runId: '20261130194500-77aa', previousRunId: '20261130074500-6b1f', countedOnly: [] },
+  ]
+  for (const { runId, previousRunId, countedOnly } of runs) {
+    for (const [kind, { from, to }] of found) {
+      const columns = changeRow.toColumns({ kind, name: DEVICE.computerDnsName, from, to })
+      const key = { partitionKey: `${runId}|00`, rowKey: `${DEVICE.machineId}|${kind}` }
+      await changes.transact([{ kind: 'insert', ...key, columns }])
+    }
+    const fleet = { tables: { changes: 'changes' } }
+    await announceSnapshot({
+      feed,
+      source: '/tenants/3c4d5e6f-1122-4a4b-8c5d-5e6f70819243/defender/av-health',
+      engine: { ...deps, kind: { fleet }, table: () => changes } as never,
+      run: {
+        ...{ runId, generatedTime: at(-HOUR_MS), method: 'files', devicesBefore: 48_195 },
+        ...{ unreadable: {}, listed: 240, imported: 240, failed: 0, parsed: 48_210 },
+        ...{ written: 48_210, duplicates: 0, rejected: 0, comparison: { slices: 1, at: at(0) } },
+        changes: {
+          ...{ state: 'known', reason: null, previousRunId, countedOnly },
+          ...{ counts: { appeared: 15, renamed: 6000 }, newThresholds: false, newMethod: false },
         },
-        ...{ countedOnly: ['renamed'], newThresholds: false, newMethod: false },
-      },
-    } as never,
-  })
-  // What is only counted has no event; a second snapshot tells it.
-  await announceSnapshot({
-    feed,
-    source: '/tenants/3c4d5e6f-1122-4a4b-8c5d-5e6f70819243/defender/av-health',
-    engine: {
-      ...deps,
-      kind: { fleet: { tables: { changes: 'changes' } } },
-      table: () => renamed(changes, runId),
-    } as never,
-    run: {
-      ...{
-        runId: '20261130194500-77aa',
-        generatedTime: at(HOUR_MS),
-        method: 'files',
-        devicesBefore: 48_210,
-        unreadable: {},
-      },
-      ...counts,
-      comparison: { slices: 1, at: at(0) },
-      changes: {
-        ...{ state: 'known', reason: null, previousRunId: runId, counts: { renamed: 1 } },
-        ...{ countedOnly: [], newThresholds: false, newMethod: false },
-      },
-    } as never,
-  })
+      } as never,
+    })
+  }
 }
-
-/** Only the row of the renamed device, as that of another run. */
-const renamed = (table: Table, runId: string): Pick<Table, 'list'> => ({
-  async *list() {
-    const row = await table.get(`${runId}|00`, `${DEVICE.machineId}|renamed`)
-    if (row) yield row
-  },
-})
 
 /** A subscription fails, is disabled, recovers, has dead letters and ends. */
 async function emitOperations(deps: Deps) {
@@ -306,40 +264,4 @@ async function emitOperations(deps: Deps) {
   })
   await emitDeadLetters(events, one, new Map([[at(2 * HOUR_MS), 3]]))
   await emitExpired(events, one, { pending: 2, dead: 3 })
-}
-
-/** Just as much of a table as the feed needs. */
-function memoryTable(clock: Pick<Clock, 'now'>): Table {
-  const rows = new Map<string, Row>()
-  let etags = 0
-  const keyOf = (partitionKey: string, rowKey: string) => `${partitionKey} ${rowKey}`
-  const write = (operation: Operation) => {
-    const { kind, partitionKey, rowKey } = operation
-    const key = keyOf(partitionKey, rowKey)
-    if (kind === 'delete') return void rows.delete(key)
-    etags += 1
-    rows.set(key, { partitionKey, rowKey, etag: String(etags), columns: operation.columns })
-    return String(etags)
-  }
-  const find = ({ partitionKey = '', from = '', before = '~' }: Parameters<Table['page']>[0]) =>
-    [...rows.values()]
-      .filter(
-        (row) => row.partitionKey === partitionKey && row.rowKey >= from && row.rowKey < before,
-      )
-      .sort((one, other) => (one.rowKey < other.rowKey ? -1 : 1))
-  const get = async (partitionKey: string, rowKey: string) => rows.get(keyOf(partitionKey, rowKey))
-  const never = () => Promise.reject(new Error('no sample needs this'))
-  return {
-    name: 'Samples',
-    ...{ create: never, drop: never, insert: never, get },
-    getDated: async (...key) => ({ row: await get(...key), date: clock.now() }),
-    page: async (query, { limit = 1000 } = {}) => ({ rows: find(query).slice(0, limit) }),
-    async *list(query) {
-      yield* find(query)
-    },
-    transact: async (operations) => operations.map(write),
-    openBatch() {
-      throw new Error('no sample needs this')
-    },
-  }
 }

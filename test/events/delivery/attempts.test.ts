@@ -191,7 +191,7 @@ const echoes: Record<string, Echo> = {
 }
 
 /** Posts an event to a receiver that says something; answers what is left of it. */
-async function excerptOf(echo: Echo) {
+async function excerptOf(echo: Echo, signature = CANARIES.signature) {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
@@ -217,7 +217,7 @@ async function excerptOf(echo: Echo) {
     subscription,
     secretsFor(
       subscription,
-      `http://127.0.0.1:${port}/${CANARIES.segment}/in?sig=${CANARIES.signature}&sv=1.0`,
+      `http://127.0.0.1:${port}/${CANARIES.segment}/in?sig=${signature}&sv=1.0`,
       {
         headers: { 'x-key': CANARIES.key, 'x-pin': CANARIES.pin },
         audience: CANARIES.audience,
@@ -242,6 +242,15 @@ describe('an answer that repeats the whole request', () => {
     expect(excerpt.length).toBeLessThanOrEqual(200)
     expect(excerpt).not.toMatch(/canary|token-for|4711|v1,|whsec|quoted/i)
     expect(redact(excerpt)).toBe(excerpt)
+  })
+
+  test('until it is cut off inside a long value shows nothing of that value', async () => {
+    const times: Echo = ({ url }) => ({ type: 'text/plain', body: String(url).repeat(9) })
+
+    const { excerpt = '' } = await excerptOf(times, 'canary'.repeat(2600))
+
+    expect(excerpt).toContain('[hidden]')
+    expect(excerpt).not.toContain('canary')
   })
 
   test('of a receiver with a password of its own does not show that either', async () => {

@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { ensurePortal } from '../../local/tools/portal.ts'
+import { bounds } from '../../shared/platform/body.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
+import { openPage, violations, visit } from './page.ts'
+
+/** The views of an app that has nothing, is refused, or can't read its storage; opened at the same time. */
+export function testStates(browser: Browser) {
+  const views = [
+    ...['overview', 'fleet', 'devices', 'devices?isolation=isolated', 'changes', 'budgets'],
+    ...['actions', 'actions/investigations', 'exports', 'deliveries', 'scans'],
+  ]
+  let stack: TestStack
+  beforeAll(async () => {
+    await ensurePortal()
+    stack = await startTestStack({ env: noTimers })
+  })
+  afterAll(() => stack.stop())
+
+  /** The texts of all views, opened at the same time. */
+  async function texts(): Promise<string> {
+    const pages = await Promise.all(
+      views.map(async (view) => {
+        const { page, context, complaints } = await openPage(
+          browser,
+          stack.host.url,
+          stack.keys.function,
+          /40[49]|50\d/,
+        )
+        const text = await visit(page, view)
+        const found = await violations(page)
+        await context.close()
+        return { text, problems: [...complaints, ...found].map((one) => `${view}: ${one}`) }
+      }),
+    )
+    expect(pages.flatMap(({ problems }) => problems)).toEqual([])
+    return pages.map(({ text }) => text).join('\n')
+  }
+
+  test('an app with nothing in it', async () => {
+    const text = await texts()
+
+    for (const words of [
+      'not everything has run yet',
+      'Isolated now\nnot known',
+      'not known before the first poll',
+      'There is no snapshot yet',
+      'Defender has not been asked yet',
+      'There was no run yet',
+      'Nobody subscribes',
+      'Give the id of a scan',
+    ])
+      expect(text).toContain(words)
+  })
+
+  test('a Defender that refuses the app', async () => {
+    stack.simulator.setFaults({
+      ...stack.simulator.faults,
+      machineActionsStatus: { answer: 403, calls: 1000 },
+    })
+    await stack.post('changes/machine-actions/check')
+
+    const text = await texts()
+
+    expect(text).toMatch(/forbidden/)
+    expect(text).toContain('What to do')
+  })
+
+  test('storage that does not answer', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    onTestFinished(() => void silent.close())
+    const real = AbortSignal.timeout.bind(AbortSignal)
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
+      real(ms === bounds.storage.timeoutMs ? 300 : ms),
+    )
+    stack.configure({
+      RELAY_STORAGE: stack.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
+    })
+
+    const text = await texts()
+
+    expect(text).toContain('The data account does not answer')
+    expect(text).toContain('Try again')
+    expect(text).not.toMatch(/Nothing is open|not set up|are not watched|No snapshot of/)
+  })
+}
