@@ -17,6 +17,7 @@ const FAILING = 'defender-relay.subscription.failing'
 const types = [
   'defender-relay.machine-action.changed',
   'defender-relay.machine-action.gone',
+  ...['defender-relay.av-health.device.renamed', 'defender-relay.av-health.snapshot.published'],
   FAILING,
 ]
 const routes = createFeedRoutes({ streams, types })
@@ -139,6 +140,18 @@ test('a kind takes all its types, and the trigger remembers it', async () => {
   expect(actions.body.events).toHaveLength(4)
   expect(await follow(triggered)).toMatchObject({ status: 200, body: { type: FAILING } })
   expect(await follow(all)).toMatchObject({ status: 200, body: { type: types[0] } })
+})
+
+test('a kind leaves out the other kinds of its stream', async () => {
+  const { feed, get } = await prepare()
+  const [device = '', snapshot = ''] = types.filter((type) => type.includes('av-health'))
+  const events = [device, snapshot].map((type) => ({ ...someEvent(), type }))
+  await feed.appendOnce('av-health', 'once', events)
+
+  const { body } = await get('events?kind=av-health.snapshot')
+
+  expect(body.events).toMatchObject([{ type: snapshot }])
+  expect(body.events).toHaveLength(1)
 })
 
 test.each([
