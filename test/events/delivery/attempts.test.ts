@@ -249,8 +249,7 @@ describe('an answer that repeats the whole request', () => {
 
     const { excerpt = '' } = await excerptOf(times, 'canary'.repeat(2000))
 
-    expect(excerpt).toContain('[hidden]')
-    expect(excerpt).not.toContain('canary')
+    expect(excerpt).toBe('')
   })
 
   test('of a receiver with a password of its own does not show that either', async () => {
