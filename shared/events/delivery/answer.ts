@@ -47,11 +47,12 @@ export async function readBody(body: Readable): Promise<Start> {
 export function excerptOf(type: string | undefined, { text, isCut }: Start, call: HttpCall) {
   if (!/^(?:text\/[\w.+-]+|application\/(?:[\w.+-]+\+)?json)\s*(?:;|$)/i.test(type ?? '')) return
   const sent = sentValues(call)
-  // A value that is cut off at the end would not be found.
-  const whole = isCut ? text.slice(0, Math.max(0, text.length - (sent[0]?.length ?? 0))) : text
   const pattern = new RegExp(sent.map((value) => value.replace(/[^\w]/g, '\\$&')).join('|'), 'gi')
-  const plain = unescapeText(whole.replace(pattern, HIDDEN))
-  return redactAll(plain.replace(pattern, HIDDEN))
+  const hidden = unescapeText(text.replace(pattern, HIDDEN)).replace(pattern, HIDDEN)
+  // The start of a value may be left where the text is cut off.
+  const longest = sent[0]?.length ?? 0
+  const whole = isCut ? hidden.slice(0, Math.max(0, hidden.length - longest)) : hidden
+  return redactAll(whole)
     .replace(/[\p{C}\s]+/gu, ' ')
     .trim()
     .slice(0, MAX_LENGTH)

@@ -191,7 +191,7 @@ const echoes: Record<string, Echo> = {
 }
 
 /** Posts an event to a receiver that says something; answers what is left of it. */
-async function excerptOf(echo: Echo, signature = CANARIES.signature) {
+async function excerptOf(echo: Echo, segment = CANARIES.segment) {
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
@@ -217,7 +217,7 @@ async function excerptOf(echo: Echo, signature = CANARIES.signature) {
     subscription,
     secretsFor(
       subscription,
-      `http://127.0.0.1:${port}/${CANARIES.segment}/in?sig=${signature}&sv=1.0`,
+      `http://127.0.0.1:${port}/${segment}/in?sig=${CANARIES.signature}&sv=1.0`,
       {
         headers: { 'x-key': CANARIES.key, 'x-pin': CANARIES.pin },
         audience: CANARIES.audience,
@@ -249,8 +249,7 @@ describe('an answer that repeats the whole request', () => {
 
     const { excerpt = '' } = await excerptOf(times, 'canary'.repeat(2000))
 
-    expect(excerpt).toContain('[hidden]')
-    expect(excerpt).not.toContain('canary')
+    expect(excerpt).toBe('')
   })
 
   test('of a receiver with a password of its own does not show that either', async () => {
