@@ -169,11 +169,12 @@ export async function startTestStack(options: TestStackOptions = {}) {
           await settled(runId)
           return (await request('GET', `av-health/exports/${runId}`)).body
         }
-        await new Promise((resolve) => setTimeout(resolve, 15))
+        // Each look is work for the app.
+        await new Promise((resolve) => setTimeout(resolve, 50))
         // A slow machine must not use up the time limit of a call.
         if (sleeps.limits > 0 && sleeps.waits === 0) continue
         // Something may wait for a timer that no row shows, such as the retry after a lost worker.
-        if (!waitsForTime(body) && ++quietLooks < 100) continue
+        if (!waitsForTime(body) && ++quietLooks < 30) continue
         quietLooks = 0
         clock.advance(10_000)
       }

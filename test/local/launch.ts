@@ -211,7 +211,8 @@ export function hurry(start: Launched, folder: string): Promise<Ended> {
       const files = run ? (await askRun(start, folder, run.runId)).files : []
       const isWaiting = files.some(({ state }) => state === 'not-ready')
       if (isWaiting) await advance(url, folder, 16)
-      await pause(isWaiting ? 100 : 30)
+      // Each look is work for the host: more of them would slow down the run.
+      await pause(200)
     }
   }
   // It ends with the host.
