@@ -25,6 +25,7 @@ import { toColumns } from '../shared/platform/budget-window.ts'
 import { ticketRow } from '../shared/platform/tickets.ts'
 import { announcementRow, errorRow, okRow } from '../shared/platform/upstream-health.ts'
 import { pieceRow } from '../shared/scan-history/cache.ts'
+import { hostsRow } from '../shared/scan-history/hosts.ts'
 import { readText } from './bicep/template-texts.ts'
 import { createComparedFleet } from './exports/compared-fleet.ts'
 import { thresholds } from './exports/small-run.ts'
@@ -83,6 +84,7 @@ const codecs = {
   '`Deliveries`': [storedDelivery],
   '`Deliveries`, rows `due|…` and `again|…`': [dueRow],
   '`ScanCache`': [pieceRow],
+  '`ScanCache`, hosts of a scan': [hostsRow],
   '`Tickets`': [ticketRow],
   '`Budgets`, row `ok`': [okRow],
   '`Budgets`, row `error`': [errorRow],

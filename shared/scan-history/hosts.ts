@@ -29,7 +29,7 @@ export const knownScansSchema = z.strictObject({
   ),
 })
 
-const hostsRow = rowCodec(
+export const hostsRow = rowCodec(
   z.object({
     expiresAt: z.string(),
     at: z.string(),
