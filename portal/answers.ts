@@ -779,7 +779,7 @@ export type ScanAnswer = {
   }
   errorMessage: string | null
   cached: { at: string } | null
-  raw?: object
+  raw?: unknown
 }
 
 /** The body of a success, by route. */
@@ -1477,7 +1477,7 @@ export interface Answers {
     sessions: Scan[]
     next: string | null
     cached: { at: string } | null
-    raw?: object
+    raw?: unknown
   }
   'GET /scan-history/tenable/scans/{id}': ScanAnswer
   'GET /scan-history/tenable/scans/{id}/runs': {

@@ -103,12 +103,13 @@ export const shapeRules: Record<string, Rule> = {
     where(schemas.filter(({ schema: { format } }) => format && !FORMATS.includes(String(format)))),
   'x-ms-pageable': ({ operations }) =>
     whichOf(operations.filter(({ operation }) => 'x-ms-pageable' in operation)),
-  // Ours: no object of any shape, but where the schema says so; in an event of any kind these are texts or objects.
+  // Ours: no object of any shape, but where the schema says so. In an event of any kind `from` and `to` are texts or objects,
+  // and `raw` is what the upstream sent, an object or a list.
   'object without a shape': ({ schemas }) =>
     where(
       schemas.filter(
         ({ where: at, schema: { type, $ref, properties, additionalProperties, ...rest } }) =>
-          !/^CloudEvent\.data\.(?:from|to)$/.test(at) &&
+          !/(?:^CloudEvent\.data\.(?:from|to)|\.raw)$/.test(at) &&
           !(type && type !== 'object') &&
           !$ref &&
           !properties &&
