@@ -20,7 +20,7 @@ const features = {
   'snapshots compared: transitions, conditions, names, histories, counts, their events': 58_100,
   'standing of devices, routes of the fleet, CSV, overview': 70_200,
   'known scans and last events of a device, answers and lists of one run': 7_900,
-  'the page, tools for assistants': 17_200,
+  'the page, tools for assistants, which refuse what they do not take': 18_000,
   'snapshots as Parquet files, runs by state and time': 21_700,
   'subscriptions that are operated, sinks by identity': 45_800,
   'the devices behind each number of the fleet, an overview with types': 1_500,

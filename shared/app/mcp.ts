@@ -85,22 +85,25 @@ function serverFor({ sdk, tools }: Awaited<ReturnType<typeof load>>, call: ToolC
   server.setRequestHandler('tools/call', async ({ params: { name, arguments: args = {} } }) => {
     const found = tools.get(name)
     if (!found) throw new sdk.ProtocolError(-32602, `There is no tool ${name.slice(0, 64)}.`)
-    return callTool(found.route, args, call)
+    const present = Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null))
+    const wrong = findWrong(found, present)
+    return wrong ? toResult(wrong, [], true) : callTool(found.route, present, call)
   })
   return server
 }
 
-function makeTools() {
+const makeTools = () =>
+  new Map(httpRoutes.filter(({ mcp }) => mcp).map((route) => [toolName(route), makeTool(route)]))
+
+const toolName = ({ name }: HttpRoute) => name.replaceAll('-', '_')
+
+function makeTool(route: HttpRoute) {
   const annotations = { readOnlyHint: true, destructiveHint: false, openWorldHint: false }
-  return new Map(
-    httpRoutes
-      .filter(({ mcp }) => mcp)
-      .map((route) => {
-        const name = route.name.replaceAll('-', '_')
-        const tool = { name, description: route.mcp, inputSchema: inputOf(route), annotations }
-        return [name, { route, tool }]
-      }),
-  )
+  const { mcp: description } = route
+  return {
+    route,
+    tool: { name: toolName(route), description, inputSchema: inputOf(route), annotations },
+  }
 }
 
 /** How many entries of a list an answer has at most, and how many without a wish. */
@@ -122,6 +125,8 @@ function inputOf({ route: { params, query } }: HttpRoute) {
     ...search?.properties,
     skip,
   }
+  // An answer to a tool is JSON.
+  delete properties.format
   if (properties.limit)
     properties.limit = {
       ...{ type: 'integer', minimum: 1, maximum: MAX_ENTRIES, default: USUAL_ENTRIES },
@@ -140,11 +145,30 @@ const skip = {
   description: 'Of each list that "cut" names: how many entries to leave out.',
 }
 
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+const argument = z.union([scalar, z.array(scalar)])
+const numbers = { limit: z.int().min(1).max(MAX_ENTRIES), skip: z.int().min(0) }
+
+/** What is wrong with arguments: one that a route would drop or read as text would lead to a false answer. */
+function findWrong({ route, tool }: Tool, args: Arguments) {
+  const { properties } = tool.inputSchema
+  const wrong = Object.entries(args).find(([name, value]) => {
+    if (!Object.hasOwn(properties, name)) return true
+    const form = name in route.route.params.shape ? scalar : argument
+    return !(name in numbers ? numbers[name as keyof typeof numbers] : form).safeParse(value)
+      .success
+  })
+  if (!wrong) return undefined
+  const fix = `This tool takes ${Object.keys(properties).join(', ')}: texts, numbers or flags; limit is 1 to ${MAX_ENTRIES}.`
+  return { title: `The argument ${wrong[0].slice(0, 64)} is unknown or of a wrong type`, fix }
+}
+
 /** What an answer may have in characters of JSON, and one text in it. */
 const MAX_ANSWER = 200_000
 const MAX_TEXT = 2000
 
 type Arguments = Record<string, unknown>
+type Tool = ReturnType<typeof makeTool>
 
 /** Calls the route as an HTTP request does. Its problem is a result too: the caller can read what to do. */
 async function callTool(route: HttpRoute, { skip, ...args }: Arguments, call: ToolCall) {

@@ -19,7 +19,10 @@ export interface StreamConfig {
   filterFields: Readonly<Record<string, readonly string[]>>
 }
 
-const list = z.array(plainText(256).min(1)).min(1).max(100)
+const wanted = plainText(256)
+  .min(1)
+  .regex(/^[^*]*\*?$/, 'may have a * only at its end')
+const list = z.array(wanted).min(1).max(100)
 
 /** The names that filters may use. */
 export interface EventCatalog extends Pick<StreamConfig, 'streams' | 'filterFields'> {

@@ -169,14 +169,14 @@ describe('what a tool answers', () => {
     expect(first.cut).toEqual([{ list: 'targets', from: 0, shown: 100, total: 230 }])
     expect(first.words).toContain('call again with skip')
     expect(last.answer.targets).toHaveLength(30)
-    for (const skip of [-5, 'much', null])
-      expect((await call(client, 'show_tenable_scan', { id: '900', skip })).cut).toEqual(first.cut)
+    const unset = await call(client, 'show_tenable_scan', { id: '900', skip: null })
+    expect(unset.cut).toEqual(first.cut)
   })
 
   test.each<[string, Record<string, unknown>]>([
     ['show_item', { resource: 'machine-actions', id: 'hostile' }],
     ['list_devices', { isolation: 'isolated' }],
-    ['list_events', {}],
+    ['list_events', { machineId: 'f'.repeat(40) }],
   ])(
     '%s keeps a name with instructions out of its words, and says that it is data',
     async (name, args) => {
@@ -191,13 +191,35 @@ describe('what a tool answers', () => {
   test.each<[string, Record<string, unknown>, string]>([
     ['list_items', { resource: 'nonsense' }, 'path.resource must be one of'],
     ['list_items', { resource: 'machine-actions', state: 'Nonsense' }, 'state'],
-    ['list_items', { resource: 'machine-actions', limit: 'many' }, 'query.limit'],
-    ['status', { other: '1' }, 'query.other is unknown'],
+    ['list_devices', { name: 'a*', sort: 'newest' }, 'query.sort'],
   ])('%s with %j names the mistake', async (name, args, said) => {
     const { answer, isError } = await call(client, name, args)
 
     expect(isError).toBe(true)
     expect(answer.detail).toContain(said)
+  })
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ['list_items', { resource: 'machine-actions', limit: 'many' }, 'limit'],
+    ['list_items', { resource: 'machine-actions', limit: 500 }, 'limit'],
+    ['list_items', { resource: ['machine-actions'] }, 'resource'],
+    ['list_items', { resource: 'machine-actions', requestor: { a: 1 } }, 'requestor'],
+    ['show_tenable_scan', { id: '900', skip: -5 }, 'skip'],
+    ['list_devices', { format: 'csv' }, 'format'],
+    ['status', { other: '1' }, 'other'],
+    ['status', { constructor: '1' }, 'constructor'],
+  ])('%s takes no %j, and says what it takes', async (name, args, wrong) => {
+    const { answer, isError } = await call(client, name, args)
+
+    expect(isError).toBe(true)
+    expect(answer.title).toBe(`The argument ${wrong} is unknown or of a wrong type`)
+    expect(answer.fix).toContain('This tool takes ')
+  })
+
+  test('an argument that is null is not set', async () => {
+    const args = { resource: 'machine-actions', requestor: null, limit: 1 }
+
+    expect((await call(client, 'list_items', args)).answer.items).toHaveLength(1)
   })
 
   test('an unknown tool is an error of the call', async () => {

@@ -136,6 +136,8 @@ test.each([
   ['an empty list, which no event can pass', { machineIds: [] }],
   ['a text instead of a list', { machineIds: 'a' }],
   ['a text instead of a flag', { terminalOnly: 'yes' }],
+  ['a * that is not at the end', { computerDnsNames: ['*srv'] }],
+  ['two of them', { computerDnsNames: ['s*v*'] }],
 ])('a filter with %s is refused', (_, filter) => {
   expect(
     filterSchemaFor({ ...streamConfig, types: ['things.changed'] }).safeParse(filter).success,

@@ -12,7 +12,7 @@ Events, webhooks and Logic Apps have [a page of their own](logic-apps.md).
 ## Keys
 
 Send the function key in the header \`x-functions-key\`, or as \`?code=KEY\`. When both are there, the header counts. These routes need no
-key: \`health\`, \`openapi.json\`, \`swagger.json\` and \`continue\`. [SECURITY.md](../SECURITY.md#who-trusts-whom) says how to
+key: \`health\`, \`openapi.json\`, \`swagger.json\`, \`continue\` and the page \`portal\`. [SECURITY.md](../SECURITY.md#who-trusts-whom) says how to
 give a caller a key that opens only some functions.
 
 ## Requests
@@ -54,9 +54,10 @@ These filters have forms of their own:
 | \`state\`, \`type\` of items; \`condition\`, \`isolation\`, \`kind\` | one word, or several with commas: \`Pending,InProgress\` |
 | \`openFor\` | a duration: \`30m\`, \`12h\`, \`7d\` |
 | \`createdAfter\`, \`createdBefore\`, \`at\` | RFC 3339: \`2026-11-30T08:00:00Z\`; write a \`+\` as \`%2B\` |
-| \`seenBefore\`, \`since\` and \`until\` of changes | RFC 3339, or so long ago: \`7d\` |
+| \`seenBefore\`, \`since\` and \`until\` of changes and exports | RFC 3339, or so long ago: \`7d\` |
 | \`name\` | the whole name, or its beginning with \`*\`: \`pc-0*\`; letter case does not count |
 | \`sort\` of devices | \`id\`; \`worst\` (usual with one \`condition\`); \`name\` (usual with \`name\`) |
+
 \`GET /api/events\` always answers \`next\`, since more events may come; \`more\` says whether there are some already.
 
 ## Long answers
@@ -214,7 +215,7 @@ export const notes: Record<string, string> = {
   'GET /api/events/trigger':
     'A `Location` is valid until 30 days after its last use, and for 180 days at most. The trigger begins with the next event, not with old ones: an `after` from before its start is refused, and so is one of a stream that it does not read. Streams are as in `GET /api/events`.',
   'POST /api/subscriptions':
-    'There can be 200 subscriptions. A callback URL that is subscribed already gets the new filter and description and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
+    'There can be 200 subscriptions. A callback URL that is subscribed already gets the filter, description and end of the new request, also where it leaves them out, and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'PATCH /api/subscriptions/{id}':
     'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
   'POST /api/subscriptions/unsubscribe':
