@@ -170,6 +170,7 @@ export function CurlLine({ line }: { line: string }): View {
       () => false,
     )
     setText(isCopied ? 'Copied' : 'Copy it by hand')
+    // The words are read by then, and the button says again what it does.
     setTimeout(() => setText('Copy'), 2000)
   }
   return html`<details class="curl">

@@ -147,16 +147,18 @@ const skip = {
 
 const scalar = z.union([z.string(), z.number(), z.boolean()])
 const argument = z.union([scalar, z.array(scalar)])
-const numbers = { limit: z.int().min(1).max(MAX_ENTRIES), skip: z.int().min(0) }
+const numbers: Record<string, z.ZodType> = {
+  limit: z.int().min(1).max(MAX_ENTRIES),
+  skip: z.int().min(0),
+}
 
 /** What is wrong with arguments: one that a route would drop or read as text would lead to a false answer. */
 function findWrong({ route, tool }: Tool, args: Arguments) {
   const { properties } = tool.inputSchema
   const wrong = Object.entries(args).find(([name, value]) => {
     if (!Object.hasOwn(properties, name)) return true
-    const form = name in route.route.params.shape ? scalar : argument
-    return !(name in numbers ? numbers[name as keyof typeof numbers] : form).safeParse(value)
-      .success
+    const form = numbers[name] ?? (name in route.route.params.shape ? scalar : argument)
+    return !form.safeParse(value).success
   })
   if (!wrong) return undefined
   const fix = `This tool takes ${Object.keys(properties).join(', ')}: texts, numbers or flags; limit is 1 to ${MAX_ENTRIES}.`
@@ -172,9 +174,9 @@ type Tool = ReturnType<typeof makeTool>
 
 /** Calls the route as an HTTP request does. Its problem is a result too: the caller can read what to do. */
 async function callTool(route: HttpRoute, { skip, ...args }: Arguments, call: ToolCall) {
-  const from = Math.max(0, Math.trunc(Number(skip)) || 0)
+  const from = Number(skip ?? 0)
   const isList = 'limit' in route.route.query.shape
-  let limit = Math.min(Number(args.limit ?? USUAL_ENTRIES), MAX_ENTRIES)
+  let limit = Number(args.limit ?? USUAL_ENTRIES)
   for (;;) {
     const request = toRequest(route, isList ? { ...args, limit } : args, call)
     const { status = 200, body } = await route.answer(request, call.context, call.client)
