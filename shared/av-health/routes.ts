@@ -89,7 +89,6 @@ const listHistory = route({
   list: {
     name: 'device-history',
     member: 'history',
-    owner: 'machineId',
     of: changeSchema,
     position: z.string().max(300),
     more: { scanned: z.int() },

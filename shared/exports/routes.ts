@@ -159,7 +159,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     mcp: 'One export run: files, counts, rejected lines with reasons. Only a published run is a snapshot; it does not tell devices.',
     params: z.strictObject({ runId }),
     answers: { 200: { description: 'The run.', body: runSchema } },
-    list: { name: 'files', owner: 'runId', position: z.int().min(0) },
+    list: { name: 'files', position: z.int().min(0) },
     async handle({ params: { runId }, query: { limit, after } }, { engine }) {
       const run = await findRun(engine, runId)
       const found = []

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { wrongQuery } from './request.ts'
+
+type Query = Record<string, unknown>
 
 /** `max` is a power of ten. */
 const upTo = (max: number) =>
@@ -46,15 +49,22 @@ export function afterSchema<T extends z.ZodType>(list: string, position: T) {
 export const toCursor = (list: string, position: unknown): string =>
   Buffer.from(JSON.stringify([list, position])).toString('base64url')
 
-/** The owner of a list and a position in it. */
-export const ownedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
+/** A question and a position in the list that answers it. */
+export const askedPosition = <T extends z.ZodType>(position: T) => z.tuple([z.string(), position])
 
-const anyOwned = ownedPosition(z.unknown()).optional()
+const anyAsked = askedPosition(z.unknown()).optional()
 
-/** The position in the list of `owner`; throws a `RequestError` for a cursor of another owner's list. */
-export function positionOf(owner: string, after: unknown): unknown {
-  const [cursorOwner, position] = anyOwned.parse(after) ?? [owner]
-  if (cursorOwner !== owner) throw wrongQuery('after', WRONG_CURSOR)
+/** A short digest of what a list was asked for: the parameters of its path and its filters. */
+export const questionOf = (params: Query, filters: Query): string =>
+  createHash('sha256')
+    .update(JSON.stringify([params, filters]))
+    .digest('base64url')
+    .slice(0, 8)
+
+/** The position in the list of this question; throws a `RequestError` for a cursor of another question. */
+export function positionOf(question: string, after: unknown): unknown {
+  const [asked, position] = anyAsked.parse(after) ?? [question]
+  if (asked !== question) throw wrongQuery('after', `${WRONG_CURSOR} with these filters`)
   return position
 }
 
@@ -74,8 +84,6 @@ export function cutPage<T, P>(found: T[], limit: number, positionAt: (last: T) =
   const last = page.at(-1)
   return { page, next: found.length > limit && last !== undefined ? positionAt(last) : null }
 }
-
-type Query = Record<string, unknown>
 
 /** The path of the page after a cursor. */
 export function pathAfter(path: string, query: Query, cursor: string): string {

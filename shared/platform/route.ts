@@ -2,12 +2,13 @@ import { z } from 'zod'
 import { RequestError } from './errors.ts'
 import {
   afterSchema,
+  askedPosition,
   csvLimitSchema,
   formatSchema,
   limitSchema,
   nextLink,
-  ownedPosition,
   positionOf,
+  questionOf,
   toCursor,
 } from './paging.ts'
 import { isKnownTag, notModified, type Reply, toCsv } from './reply.ts'
@@ -58,12 +59,10 @@ interface Resumed {
  * A list in pages. The handler gets `after` as a position and answers the position of the next page as `next`, null on
  * the last page. Cursors and the `Link` header are made here.
  */
-interface ListOption<Position extends z.ZodType, Param = string> {
-  /** The name of the list in its cursors: other lists refuse them. */
+interface ListOption<Position extends z.ZodType> {
+  /** The name of the list in its cursors: other lists refuse them, and so does the same list with other filters. */
   name: string
   position: Position
-  /** The path parameter that names the list's owner: lists of other owners refuse its cursors. */
-  owner?: Param
   /** The schema of an entry, if the 200 has no schema of its own. */
   of?: z.ZodType
   /** The member of the answer that holds the entries. Default `name`. */
@@ -114,7 +113,7 @@ interface RouteDefinition<
   params?: P
   query?: Q
   body?: B
-  list?: ListOption<Position, string & keyof z.output<P>>
+  list?: ListOption<Position>
   /**
    * Answers get a weak ETag from the handler's `tag`; a request with this ETag gets 304. The names here are query flags
    * that change the form of an answer.
@@ -186,10 +185,10 @@ type Definition<Deps> = Omit<Plain<Deps>, 'auth' | 'params' | 'query'> &
 
 function withPages<Deps>(
   route: Plain<Deps>,
-  { name, position, owner, of = z.unknown(), member = name, more, csv }: ListOption<z.ZodType>,
+  { name, position, of = z.unknown(), member = name, more, csv }: ListOption<z.ZodType>,
 ): Plain<Deps> {
   const filters = Object.keys(route.query.shape)
-  const after = afterSchema(name, owner ? ownedPosition(position) : position)
+  const after = afterSchema(name, askedPosition(position))
   const body = z.strictObject({ [member]: z.array(of), next: z.string().nullable(), ...more })
   return {
     ...route,
@@ -205,8 +204,9 @@ function withPages<Deps>(
       const { limit } = query
       if (format !== 'csv' && Number(limit) > MAX_LIMIT)
         throw wrongQuery('limit', `must be at most ${MAX_LIMIT}`)
-      const ownerId = owner && params[owner]
-      const after = ownerId === undefined ? query.after : positionOf(ownerId, query.after)
+      const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
+      const question = questionOf(params, filterValues)
+      const after = positionOf(question, query.after)
       const { body, tag, headers, ...reply } = await route.handle(
         { ...input, query: { ...query, after } },
         deps,
@@ -214,9 +214,7 @@ function withPages<Deps>(
       // `RouteDefinition` demands it.
       const page = body as { next: unknown }
       const last = page.next
-      const next =
-        last === null ? null : toCursor(name, ownerId === undefined ? last : [ownerId, last])
-      const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
+      const next = last === null ? null : toCursor(name, [question, last])
       const path = `/api/${route.path.replace(/\{(\w+)\}/g, (_, param) => params[param] ?? '')}`
       const link = nextLink(path, { limit, format, ...filterValues }, next)
       const rows = (body as Record<string, unknown[]>)[member] ?? []

@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   afterSchema,
+  askedPosition,
   cutPage,
   limitSchema,
   nextLink,
-  ownedPosition,
   positionOf,
+  questionOf,
   toCursor,
 } from '../../shared/platform/paging.ts'
 
@@ -69,8 +70,8 @@ test.each(['\ud800', 'a\u0000', '\u001b'])(
   },
 )
 
-describe('a list of one among many owners', () => {
-  const schema = afterSchema('parts', ownedPosition(z.int()))
+describe('a list that answers a question', () => {
+  const schema = afterSchema('parts', askedPosition(z.int()))
   const cursor = schema.parse(toCursor('parts', ['one', 4]))
 
   test('goes on where it was', () => {
@@ -78,8 +79,22 @@ describe('a list of one among many owners', () => {
     expect(positionOf('one', schema.parse(undefined))).toBeUndefined()
   })
 
-  test("refuses the cursor of another one's list", () => {
-    expect(() => positionOf('two', cursor)).toThrow('query.after is not a "next" of this list')
+  test('refuses the cursor of another question', () => {
+    expect(() => positionOf('two', cursor)).toThrow(
+      'query.after is not a "next" of this list with these filters',
+    )
+  })
+
+  test('questions differ by each parameter and each filter', () => {
+    const questions = [
+      questionOf({ id: 'a' }, {}),
+      questionOf({ id: 'b' }, {}),
+      questionOf({ id: 'a' }, { state: 'a' }),
+      questionOf({ id: 'a' }, { state: 'b' }),
+    ]
+
+    expect(new Set(questions).size).toBe(4)
+    expect(questionOf({ id: 'a' }, { state: undefined })).toBe(questions[0])
   })
 })
 

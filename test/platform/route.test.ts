@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { RequestError } from '../../shared/platform/errors.ts'
-import { cutPage, toCursor } from '../../shared/platform/paging.ts'
+import { cutPage, questionOf, toCursor } from '../../shared/platform/paging.ts'
 import { defineRoute } from '../../shared/platform/route.ts'
 import { createTickets, type Tickets } from '../../shared/platform/tickets.ts'
 import { DAY_MS } from '../../shared/platform/time.ts'
@@ -24,7 +24,7 @@ const listNumbers = route({
   params: z.strictObject({ box: z.string() }),
   query: z.strictObject({ color: z.string().optional() }),
   answers: { 200: { description: 'A page of numbers.' } },
-  list: { name: 'numbers', of: z.int(), owner: 'box', position: z.int() },
+  list: { name: 'numbers', of: z.int(), position: z.int() },
   cached: { full: z.stringbool().default(false) },
   async handle({ query: { limit, after = 0, full } }, { numbers }) {
     const found = numbers.filter((one) => one > after)
@@ -88,22 +88,30 @@ test('a list goes on where its page ended, with the same filters, and has no lin
   const [, path = ''] = /^<\/api\/([^>]*)>; rel="next"$/.exec(first.headers.link ?? '') ?? []
   const last = await get(path)
 
-  expect(first.body).toEqual({ numbers: [1, 2], next: toCursor('numbers', ['a', 2]) })
+  const question = questionOf({ box: 'a' }, { color: 'red' })
+  expect(first.body).toEqual({ numbers: [1, 2], next: toCursor('numbers', [question, 2]) })
   expect(path).toBe(`boxes/a/numbers?after=${first.body.next}&limit=2&color=red`)
   expect(last.body).toEqual({ numbers: [3], next: null })
   expect(last.headers.link).toBeUndefined()
 })
 
+const question = questionOf({ box: 'a' }, {})
+
 test.each([
-  ['of another list', toCursor('letters', ['a', 2])],
-  ['of another owner', toCursor('numbers', ['b', 2])],
-  ['without an owner', toCursor('numbers', 2)],
-])('a cursor %s is refused', async (_what, cursor) => {
+  ['of another list', toCursor('letters', [question, 2]), ''],
+  ['of another box', toCursor('numbers', [questionOf({ box: 'b' }, {}), 2]), ' with these filters'],
+  [
+    'of other filters',
+    toCursor('numbers', [questionOf({ box: 'a' }, { color: 'red' }), 2]),
+    ' with these filters',
+  ],
+  ['without a question', toCursor('numbers', 2), ''],
+])('a cursor %s is refused', async (_what, cursor, more) => {
   const { get } = await prepare()
 
   const { status, body } = await get(`boxes/a/numbers?after=${cursor}`)
 
-  expect([status, body.detail]).toEqual([400, 'query.after is not a "next" of this list'])
+  expect([status, body.detail]).toEqual([400, `query.after is not a "next" of this list${more}`])
 })
 
 test('a request with the ETag of an answer gets 304 with the same headers; another page or flag has another ETag', async () => {
@@ -115,7 +123,7 @@ test('a request with the ETag of an answer gets 304 with the same headers; anoth
   const known = await get(path, tag)
   const others = [
     await get('boxes/a/numbers?limit=2', tag),
-    await get(`${path}&after=${toCursor('numbers', ['a', 1])}`, tag),
+    await get(`${path}&after=${toCursor('numbers', [question, 1])}`, tag),
     await get(`${path}&full=true`, tag),
   ]
 

@@ -46,7 +46,7 @@ export const listItems = changesRoute({
     createdBefore: timeSchema.optional().describe('Created before this time.'),
   }),
   answers: { 200: { description: 'A page of items.' } },
-  list: { name: 'items', of: itemSchema, owner: 'resource', position, csv: csvColumns },
+  list: { name: 'items', of: itemSchema, position, csv: csvColumns },
   async handle({ params, query: { limit, after, ...query } }, deps) {
     const context = deps.context(params.resource)
     const { resource, feed, clock } = context

@@ -24,7 +24,7 @@ export const listDeliveries = eventsRoute({
   params: subscriptionParams,
   query: z.strictObject({ state: z.enum(deliveryStates).optional() }),
   answers: { 200: { description: 'A page of deliveries, by stream and sequence.' } },
-  list: { name: 'deliveries', of: deliveryViewSchema, owner: 'id', position: z.string() },
+  list: { name: 'deliveries', of: deliveryViewSchema, position: z.string() },
   async handle({ params: { id }, query: { state, limit, after } }, deps) {
     const subscription = await findSubscription(deps, id)
     const found: Delivery[] = []

@@ -71,7 +71,6 @@ export const listRuns = scanRoute({
     name: 'tenable-runs',
     member: 'runs',
     of: runSchema,
-    owner: 'id',
     position: z.int().min(0).max(1_000_000),
     more: { cached: cachedSchema },
   },
