@@ -53,10 +53,17 @@ const LONGEST_TARGET = 8192 - 'GET  HTTP/1.1\r\n'.length
 const LONGEST_HEADERS = 32_768
 const LARGEST_BODY = 100 * 1024 * 1024
 
+/**
+ * How long a connection waits for its next request, as in the real host. With Node's 5 s a process that had to wait that
+ * long for a CPU closes a connection on which a request has just arrived.
+ */
+const KEEP_ALIVE_MS = 130_000
+
 /** Makes the HTTP server of the host; it does not listen yet. */
 export function createHttpServer(deps: HttpDeps): Server {
   // Node's own limit is much higher: it does not distinguish a long URL from long headers.
-  return createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
+  const limits = { maxHeaderSize: 256 * 1024, keepAliveTimeout: KEEP_ALIVE_MS }
+  return createServer(limits, (request, response) => {
     answer(deps, request).then(
       (reply) => send(response, reply),
       () => send(response, { status: 500 }),

@@ -96,6 +96,14 @@ test.each([
   if (status === 401) expect(text).toBe('')
 })
 
+test('a connection waits 130 seconds for its next request', async () => {
+  const host = await startTestHost()
+
+  const { headers } = await host.get('/api/echo')
+
+  expect(headers.get('keep-alive')).toBe('timeout=130')
+})
+
 test('a handler that throws gives a 500 with an empty body, and its name, id and stack on the console', async () => {
   const host = await startTestHost()
 
