@@ -1,14 +1,13 @@
 import type { Readable } from 'node:stream'
 import { bounds, isTooDeep } from '../../platform/body.ts'
-import type { HttpCall } from '../../platform/http.ts'
 import { redact, redactJson } from '../../platform/redact.ts'
 import type { EventsDeps } from '../deps.ts'
+import type { Target } from '../subscriptions/subscription.ts'
 import { type Delivery, deliveryKey, MAX_ATTEMPTS } from './delivery.ts'
 
 /** How long the body of an answer is read. */
 const READ_MS = 2000
 const MAX_LENGTH = 200
-const HIDDEN = '[hidden]'
 
 /** The start of an answer's body, and whether that is not all of it. */
 interface Start {
@@ -41,35 +40,37 @@ export async function readBody(body: Readable): Promise<Start> {
 }
 
 /**
- * The first 200 characters of an answer in text or JSON, without any value that the call sent and without what `redact`
- * knows; undefined for an answer of another type. Only for those who may operate the subscription.
+ * The first 200 characters of an answer in text or JSON, without what `redact` knows; undefined for an answer of another
+ * type. Only the length of a text that may hold a secret of the target, in whatever form: its posts have own headers or a
+ * token, or the text repeats the callback URL. Only for those who may operate the subscription.
  */
-export function excerptOf(type: string | undefined, { text, isCut }: Start, call: HttpCall) {
+export function excerptOf(
+  type: string | undefined,
+  { text, isCut }: Start,
+  { callbackUrl, headers = {}, audience }: Target,
+) {
   if (!/^(?:text\/[\w.+-]+|application\/(?:[\w.+-]+\+)?json)\s*(?:;|$)/i.test(type ?? '')) return
-  const sent = sentValues(call)
-  const pattern = new RegExp(sent.map((value) => value.replace(/[^\w]/g, '\\$&')).join('|'), 'gi')
-  const hidden = unescapeText(text.replace(pattern, HIDDEN)).replace(pattern, HIDDEN)
-  // The start of a value may be left where the text is cut off.
-  const longest = sent[0]?.length ?? 0
-  const whole = isCut ? hidden.slice(0, Math.max(0, hidden.length - longest)) : hidden
-  return redactAll(whole)
+  const start = redactAll(text)
     .replace(/[\p{C}\s]+/gu, ' ')
     .trim()
     .slice(0, MAX_LENGTH)
     .toWellFormed()
+  const isOpen = Object.keys(headers).length === 0 && audience === undefined
+  if (start === '' || (isOpen && !repeats(text, start, new URL(callbackUrl)))) return start
+  return `[hidden] ${isCut ? 'more than ' : ''}${text.length} characters`
 }
 
-const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
-
-/** JSON and HTML can write each character in another way. */
-const unescapeText = (text: string) =>
-  text
-    .replace(/\\u([\da-f]{4})|&#x([\da-f]{1,5});/gi, (_, json, html) => toChar(json ?? html, 16))
-    .replace(/&#(\d{1,6});/g, (_, code) => toChar(code, 10))
-    .replace(/&(amp|lt|gt|quot|apos);/g, (_, name) => entities[name] ?? '')
-    .replaceAll('\\/', '/')
-
-const toChar = (code: string, radix: number) => String.fromCodePoint(Number.parseInt(code, radix))
+/** Whether a text has the path or a value of a URL, or its start has four characters of a long part of it, which is no word. */
+function repeats(text: string, start: string, { pathname, search, searchParams }: URL) {
+  const has = (whole: string, part: string) => whole.toLowerCase().includes(part.toLowerCase())
+  const values = [pathname, ...searchParams.values()].filter(({ length }) => length >= 6)
+  const long = `${pathname}${search}`.match(/[\w-]{16,}/g) ?? []
+  const pieces = long.flatMap((part) => [...part].map((_, at) => part.slice(at, at + 4)))
+  return (
+    values.some((one) => has(`${text} ${start}`, one)) ||
+    pieces.some((one) => one.length === 4 && has(start, one))
+  )
+}
 
 /** In JSON, values under names like `password` are secrets too. */
 function redactAll(text: string) {
@@ -79,42 +80,6 @@ function redactAll(text: string) {
   } catch {
     return redact(text)
   }
-}
-
-/** Parts of a value are common words unless they are long. */
-const LONG = 8
-
-/** Every value of a call that an answer could repeat, in each encoding, the longest first. */
-function sentValues({ url, headers = {}, body = '{}' }: HttpCall) {
-  const parts = [...Object.values(headers), url.pathname, url.search].flatMap((value) =>
-    value.split(/[\s;,=/?&]+/),
-  )
-  const values = [
-    ...Object.values(headers),
-    ...[url.href, url.pathname + url.search, url.search, ...url.searchParams.values(), body],
-    ...textsOf(JSON.parse(body)),
-    ...parts.filter((part) => part.length >= LONG),
-  ]
-  const encoded = values.flatMap((value) => {
-    const once = encodeURIComponent(value.toWellFormed())
-    return [
-      value,
-      once,
-      encodeURIComponent(once),
-      JSON.stringify(value).slice(1, -1),
-      new URLSearchParams([['', value]]).toString().slice(1),
-      value.length < 4 ? value : Buffer.from(value).toString('base64').replace(/=+$/, ''),
-    ]
-  })
-  return [...new Set(encoded)]
-    .filter((value) => value.trim() !== '' && value !== '/')
-    .sort((one, other) => other.length - one.length)
-}
-
-/** The texts in an event that are no common words. */
-function textsOf(value: unknown): string[] {
-  if (typeof value === 'string') return value.length > LONG ? [value] : []
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : []
 }
 
 /** Stores an answer for the attempts of a delivery. It does not throw: only a text of the receiver is lost. */

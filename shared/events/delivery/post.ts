@@ -72,7 +72,7 @@ export async function postEvent(
     }
     const answer = await http.stream(call)
     const start = await readBody(answer.body)
-    onAnswer?.(() => excerptOf(answer.headers['content-type'], start, call))
+    onAnswer?.(() => excerptOf(answer.headers['content-type'], start, target))
     return (sink ? sink.readAnswer : readAnswer)({ ...answer, ...start, now: clock.now() })
   } catch (error) {
     if (error instanceof RequestError)

@@ -8,6 +8,7 @@ import { recover, redeliverAll, replayAfter, replayDead } from '../delivery/repl
 import type { EventsDeps } from '../deps.ts'
 import { cursorSchemaFor } from '../feed/read.ts'
 import {
+  answerSchema,
   deliveryAttemptsSchema,
   deliveryViewSchema,
   viewAttempts,
@@ -147,7 +148,7 @@ export const testSubscription = eventsRoute({
         delivered: z.boolean(),
         status: z.int().nullable(),
         reason: z.string(),
-        answer: z.string().nullable().describe('The start of an answer in text or JSON.'),
+        answer: answerSchema,
       }),
     },
   },

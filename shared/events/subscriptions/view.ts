@@ -44,14 +44,19 @@ export const deliveryViewSchema = z.strictObject({
   last: failureSchema.nullable(),
 })
 
+/** What is shown of an answer. */
+export const answerSchema = z
+  .string()
+  .nullable()
+  .describe(
+    'The start of an answer in text or JSON; only its length where it could hold a secret of the receiver.',
+  )
+
 /** A delivery with its attempts. The answers of its receiver are for those who operate the subscription. */
 export const deliveryAttemptsSchema = deliveryViewSchema.extend({
   attempts: z.array(
     attemptSchema.extend({
-      answer: z
-        .string()
-        .nullable()
-        .describe('The start of the answer in text or JSON, without what the app had sent.'),
+      answer: answerSchema,
     }),
   ),
 })

@@ -1,13 +1,15 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createAdjustableClock } from '../../../local/clock.ts'
+import { excerptOf as excerptFrom } from '../../../shared/events/delivery/answer.ts'
 import { postEvent } from '../../../shared/events/delivery/post.ts'
 import type { EventsDeps } from '../../../shared/events/deps.ts'
 import type { CloudEvent } from '../../../shared/events/event.ts'
 import { createSubscriptionRoutes } from '../../../shared/events/routes/index.ts'
+import type { Target } from '../../../shared/events/subscriptions/subscription.ts'
 import { createHttp } from '../../../shared/platform/http.ts'
-import { redact } from '../../../shared/platform/redact.ts'
 import { askRoute } from '../ask-route.ts'
 import {
   createWorld,
@@ -114,88 +116,23 @@ describe('attempts', () => {
   })
 })
 
-const CANARIES = {
-  signature: 'canary%2Fof+url',
-  segment: 'canary-of-path',
-  key: 'canary of&key"<\\',
-  pin: '4711',
-  audience: 'api://canary-of-token',
-  device: 'canary-of-device',
-}
 const event = {
   ...{ specversion: '1.0', id: 'machine-actions-0a', source: '/s', type: 't', subject: 'x' },
-  data: {
-    computerDnsName: CANARIES.device,
-    requestorComment: 'a "quoted" canary/of comment & more',
-  },
+  data: {},
 } as unknown as CloudEvent
 
-type Echo = (request: IncomingMessage & { text: string }) => { type: string; body: string | Buffer }
+type Echo = (request: IncomingMessage) => { type: string; body: string }
+const text = (body: unknown) => ({ type: 'text/plain; charset=utf-8', body: String(body) })
+const json = (body: string) => ({ type: 'application/problem+json', body })
 
-const everything = ({ method, url, headers, text }: Parameters<Echo>[0]) => ({
-  method,
-  url,
-  headers,
-  text,
-})
-const plain: Echo = (request) => ({
-  type: 'text/plain; charset=utf-8',
-  body: `${request.url} ${Object.entries(request.headers).map(([name, value]) => `${name}: ${value}\n`)} ${request.text}`,
-})
-
-const echoes: Record<string, Echo> = {
-  'as JSON': (request) => ({ type: 'application/json', body: JSON.stringify(everything(request)) }),
-  'as JSON with escapes': (request) => ({
-    type: 'application/problem+json',
-    body: JSON.stringify(everything(request)).replaceAll('/', '\\/').replaceAll('c', '\\u0063'),
-  }),
-  'as text': plain,
-  'as HTML': (request) => ({
-    type: 'text/html',
-    body: `<p>${plain(request)
-      .body.toString()
-      .replaceAll('&', '&amp;')
-      .replaceAll('"', '&quot;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('c', '&#x63;')}</p>`,
-  }),
-  'in capitals': (request) => ({
-    type: 'text/plain',
-    body: plain(request).body.toString().toUpperCase(),
-  }),
-  'as a form': (request) => ({
-    type: 'text/plain',
-    body: new URLSearchParams(
-      Object.entries(request.headers).map(([name, value]): [string, string] => [
-        name,
-        String(value),
-      ]),
-    ).toString(),
-  }),
-  encoded: (request) => ({
-    type: 'text/plain',
-    body: encodeURIComponent(String(request.headers['x-key'])),
-  }),
-  'as base64': (request) => ({
-    type: 'text/plain',
-    body: Buffer.from(String(request.headers['x-key'])).toString('base64'),
-  }),
-  'many times, cut off': (request) => ({
-    type: 'text/plain',
-    body: `${String(request.headers.authorization)} `.repeat(10_000),
-  }),
-  'one after the other': (request) => ({
-    type: 'text/plain',
-    body: [request.headers['x-pin'], request.headers['x-key'], request.url].join(''),
-  }),
-}
+const KEY = 'canary of&key"<\\'
+const PATH = '/hooks/catch/12/canary7'
+const LONG = 'Zm9vYmFyLWNhbmFyeS1vZi11cmw'
 
 /** Posts an event to a receiver that says something; answers what is left of it. */
-async function excerptOf(echo: Echo, segment = CANARIES.segment) {
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk)
-    const { type, body } = echo(Object.assign(request, { text: Buffer.concat(chunks).toString() }))
+async function excerptOf(echo: Echo, path: string, more: Partial<Target> = {}) {
+  const server = createServer((request, response) => {
+    const { type, body } = echo(request)
     response.writeHead(500, { 'content-type': type }).end(body)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -212,17 +149,10 @@ async function excerptOf(echo: Echo, segment = CANARIES.segment) {
       clock,
       http: createHttp({ upstream: 'receiver', clock, userAgent: 'relay-test', attempts: 1 }),
       callbackPolicy: { allowLoopback: true, resolve: async () => [] },
-      tokens: tokensFor({ audience: CANARIES.audience, host: '127.0.0.1' }),
+      tokens: tokensFor({ audience: 'api://receiver', host: '127.0.0.1' }),
     },
     subscription,
-    secretsFor(
-      subscription,
-      `http://127.0.0.1:${port}/${segment}/in?sig=${CANARIES.signature}&sv=1.0`,
-      {
-        headers: { 'x-key': CANARIES.key, 'x-pin': CANARIES.pin },
-        audience: CANARIES.audience,
-      },
-    ),
+    secretsFor(subscription, `http://127.0.0.1:${port}${path}`, more),
     event,
     {
       onAnswer: (read) => {
@@ -230,39 +160,69 @@ async function excerptOf(echo: Echo, segment = CANARIES.segment) {
       },
     },
   )
-  return { outcome, excerpt }
+  expect(outcome).toEqual({ kind: 'failed', status: 500, reason: 'refused', waitMs: undefined })
+  return excerpt
 }
 
-describe('an answer that repeats the whole request', () => {
-  test.each(Object.entries(echoes))('%s shows nothing that was sent', async (_, echo) => {
-    const { outcome, excerpt = '' } = await excerptOf(echo)
+const secret: [what: string, target: Partial<Target>, header: string][] = [
+  ['a header', { headers: { 'x-key': KEY } }, 'x-key'],
+  ['a token', { audience: 'api://receiver' }, 'authorization'],
+]
+const turned = (text: string) => [...text].reverse().join('')
 
-    expect(outcome).toEqual({ kind: 'failed', status: 500, reason: 'refused', waitMs: undefined })
-    expect(excerpt).toContain('[hidden]'.slice(0, 7))
-    expect(excerpt.length).toBeLessThanOrEqual(200)
-    expect(excerpt).not.toMatch(/canary|token-for|4711|v1,|whsec|quoted/i)
-    expect(redact(excerpt)).toBe(excerpt)
+describe.each(secret)('of a receiver that gets %s', (_, target, header) => {
+  test.each<[form: string, of: (value: string) => string]>([
+    ['as it is', (value) => value],
+    ['its first characters', (value) => value.slice(0, 5)],
+    ['turned round', turned],
+    ['with dots between', (value) => [...value].join('.')],
+    ['in base64, cut', (value) => Buffer.from(value).toString('base64').slice(1)],
+    ['not at all', () => 'down for maintenance'],
+  ])('only the length of an answer is shown: %s', async (_, toForm) => {
+    const said: Echo = ({ headers }) => text(toForm(String(headers[header])))
+
+    expect(await excerptOf(said, '/in', target)).toMatch(/^\[hidden\] \d+ characters$/)
   })
 
-  test('until it is cut off inside a long value shows nothing of that value', async () => {
-    const times: Echo = ({ url }) => ({ type: 'text/plain', body: String(url).repeat(9) })
+  test('an empty answer is empty', async () => {
+    expect(await excerptOf(() => text(' \n'), '/in', target)).toBe('')
+  })
+})
 
-    const { excerpt = '' } = await excerptOf(times, 'canary'.repeat(2000))
+describe('an answer', () => {
+  test.each<[what: string, path: string, echo: Echo]>([
+    ['the path', PATH, ({ url }) => text(`Cannot POST ${url}`)],
+    ['the path in capitals', PATH, ({ url }) => text(url?.toUpperCase())],
+    ['the path as PHP writes JSON', PATH, ({ url }) => json(`"${url?.replaceAll('/', '\\/')}"`)],
+    ['a path that is cut off', PATH, ({ url }) => text('x'.repeat(190) + url)],
+    ['a value of the query', '/in?k=canary7', () => text('no such key: canary7')],
+    ['the start of a long value', `/in?k=${LONG}`, () => text('wrong key Zm9v…')],
+    ['the end of a long part', `/in/${LONG}`, () => text('nothing at …1cmw')],
+    ['a long value, escaped', `/in?k=${LONG}`, ({ url }) => text(encodeURIComponent(url ?? ''))],
+    ['it without end', PATH, ({ url }) => text(`${url} `.repeat(10_000))],
+  ])('that repeats of the callback URL %s shows only its length', async (_, path, echo) => {
+    expect(await excerptOf(echo, path)).toMatch(/^\[hidden\] (?:more than )?\d+ characters$/)
+  })
 
-    expect(excerpt).toBe('')
+  test('never holds four characters in a row of a long part of the callback URL', async () => {
+    const url = new URL(`https://receiver.contoso.net/in?k=${LONG}`)
+    const target = { callbackUrl: url.href, writtenAt: '' }
+    const part = fc.tuple(fc.nat(LONG.length - 4), fc.integer({ min: 4, max: 40 }))
+    fc.assert(
+      fc.property(part, fc.string(), fc.string(), ([from, length], before, after) => {
+        const said = `${before}${LONG.slice(from, from + length)}${after}`.trim()
+        const shown = excerptFrom('text/plain', { text: said, isCut: false }, target) ?? ''
+        expect(
+          [...LONG].some((_, at) => at < LONG.length - 3 && shown.includes(LONG.slice(at, at + 4))),
+        ).toBe(false)
+      }),
+    )
   })
 
   test('of a receiver with a password of its own does not show that either', async () => {
-    const { excerpt } = await excerptOf(() => ({
-      type: 'application/json',
-      body: JSON.stringify({
-        error: 'no',
-        db: { password: 'hunter2' },
-        link: 'https://x/?sig=abc',
-      }),
-    }))
+    const body = { error: 'no', db: { password: 'hunter2' }, link: 'https://x/?sig=abc' }
 
-    expect(excerpt).toBe(
+    expect(await excerptOf(() => json(JSON.stringify(body)), '/in')).toBe(
       '{"error":"no","db":{"password":"[hidden]"},"link":"https://x/?sig=[hidden]"}',
     )
   })
@@ -270,21 +230,20 @@ describe('an answer that repeats the whole request', () => {
   test.each(['image/png', 'application/octet-stream', 'multipart/form-data', 'textual/plain', ''])(
     'of type %j is not shown',
     async (type) => {
-      const { excerpt } = await excerptOf(() => ({ type, body: 'something' }))
-
-      expect(excerpt).toBeUndefined()
+      expect(await excerptOf(() => ({ type, body: 'something' }), '/in')).toBeUndefined()
     },
   )
 
   test('that is short, long, empty or no JSON is shown as it is, up to 200 characters', async () => {
-    const said = async (type: string, body: string) =>
-      (await excerptOf(() => ({ type, body }))).excerpt
+    const path = `/workflows/${LONG}/triggers/manual/paths/invoke?sp=%2Ftriggers%2Fmanual%2Frun&sig=${LONG}`
+    const wanted = { accept: 'application/json', error: "The trigger 'manual' is off" }
 
-    expect(await said('text/plain', 'no such workflow')).toBe('no such workflow')
-    expect(await said('text/plain', 'x'.repeat(100_000))).toBe('x'.repeat(200))
-    expect(await said('application/json', '{"broken": ')).toBe('{"broken":')
-    expect(await said('application/json', '['.repeat(60_000))).toBe('['.repeat(200))
-    expect(await said('text/plain', '')).toBe('')
+    expect(await excerptOf(() => text('no such workflow'), path)).toBe('no such workflow')
+    expect(await excerptOf(() => text('x'.repeat(100_000)), path)).toBe('x'.repeat(200))
+    expect(await excerptOf(() => json(JSON.stringify(wanted)), path)).toBe(JSON.stringify(wanted))
+    expect(await excerptOf(() => json('{"broken": '), path)).toBe('{"broken":')
+    expect(await excerptOf(() => json('['.repeat(60_000)), path)).toBe('['.repeat(200))
+    expect(await excerptOf(() => text(''), path)).toBe('')
   })
 })
 
