@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
 import { wordsFilter } from '../platform/forms.ts'
-import { momentSchema, timeSchema, toTime } from '../platform/request.ts'
+import { momentSchema, toPast, toTime } from '../platform/request.ts'
 import { defineRoute } from '../platform/route.ts'
 import { conditionNames } from './conditions.ts'
 import { AV_HEALTH } from './export.ts'
@@ -51,7 +51,7 @@ const listChanges = route({
   async handle({ query: { limit, after, since, until, kind } }, { engine }) {
     const now = engine.clock.now()
     const filter = {
-      since: since && toTime(since, now),
+      since: since && toPast('query.since', since, now, ['until', until]),
       until: until && toTime(until, now),
       kinds: kind?.split(','),
     }
@@ -118,7 +118,7 @@ const showSummary = route({
   path: 'av-health/summary',
   summary:
     'The numbers of the current snapshot, or of the last one that was generated until a time',
-  query: z.strictObject({ at: timeSchema.optional() }),
+  query: z.strictObject({ at: momentSchema.optional() }),
   answers: {
     200: {
       description: 'The numbers.',
@@ -127,7 +127,7 @@ const showSummary = route({
   },
   handle: async ({ query: { at } }, { engine }) => ({
     status: 200,
-    body: await createHistory(engine).summary(at),
+    body: await createHistory(engine).summary(at && toTime(at, engine.clock.now())),
   }),
 })
 

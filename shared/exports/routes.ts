@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { RequestError } from '../platform/errors.ts'
 import { cutPage } from '../platform/paging.ts'
-import { momentSchema, toTime } from '../platform/request.ts'
+import { momentSchema, toPast } from '../platform/request.ts'
 import { defineRoute, type LongPollOption, type Route } from '../platform/route.ts'
 import type { Tickets } from '../platform/tickets.ts'
 import { DAY_MS } from '../platform/time.ts'
@@ -141,7 +141,8 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     list: { name: 'runs', of: runSummarySchema, position: runId, more: { skippedRows } },
     async handle({ query: { limit, after, state, since } }, { engine }) {
       const skippedRows: string[] = []
-      const from = since === undefined ? 0 : Date.parse(toTime(since, engine.clock.now()))
+      const from =
+        since === undefined ? 0 : Date.parse(toPast('query.since', since, engine.clock.now()))
       const found = (await engine.runs.runs(10_000, after, skippedRows)).filter(
         (run) => (state ?? run.state) === run.state && Date.parse(run.startedAt) >= from,
       )

@@ -166,7 +166,10 @@ function whyUnreadable(headers: HttpRequest['headers']): string | undefined {
 }
 
 /** The 400 for a request; each message is the rest of a sentence that begins with its path. */
-export function invalidRequest(wrong: { path: string; message: string }[]): RequestError {
+export function invalidRequest(
+  wrong: { path: string; message: string }[],
+  fix = 'Correct what `errors` names, then send the request again.',
+): RequestError {
   // An answer should not be larger than the request.
   const errors = wrong.slice(0, 50)
   return new RequestError({
@@ -174,7 +177,7 @@ export function invalidRequest(wrong: { path: string; message: string }[]): Requ
     problem: 'invalid-request',
     title: 'The request is not valid',
     detail: errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    fix: 'Correct what `errors` names, then send the request again.',
+    fix,
     errors,
   })
 }
@@ -236,12 +239,10 @@ export const plainText = (max: number) =>
       'must not hold control characters or half a character',
     )
 
-/** An RFC 3339 time of a query. */
+/** A time, not a duration. */
 export const timeSchema = z.iso.datetime({
   offset: true,
-  error: ({ input }) =>
-    // A query turns a bare + into a space.
-    `must be an RFC 3339 time${/ \d\d:\d\d$/.test(String(input)) ? '; write its + as %2B' : ''}`,
+  error: 'must be an RFC 3339 time such as 2026-12-31T08:00:00Z, not a duration',
 })
 
 const unitsMs: Record<string, number> = { m: MINUTE_MS, h: HOUR_MS, d: DAY_MS }
@@ -255,7 +256,7 @@ export const durationSchema = z
 export const toMs = (duration: string): number =>
   Number(duration.slice(0, -1)) * (unitsMs[duration.slice(-1)] ?? 0)
 
-/** A time of a query: RFC 3339, or so long ago. */
+/** A time to look back to: RFC 3339, or so long ago. */
 export const momentSchema = z
   .string()
   .max(40)
@@ -269,3 +270,20 @@ export const toTime = (moment: string, now: Date): string =>
   durationSchema.safeParse(moment).success
     ? new Date(now.getTime() - toMs(moment)).toISOString()
     : moment
+
+/** So far a caller's clock may be ahead. */
+const SKEW_MS = 10 * MINUTE_MS
+
+/** The same; throws a `RequestError` where nothing can be after it, until now or another moment. */
+export function toPast(
+  path: string,
+  moment: string,
+  now: Date,
+  [end, until]: [name: string, moment?: string] = ['now'],
+): string {
+  const time = toTime(moment, now)
+  const endMs = until ? Date.parse(toTime(until, now)) : now.getTime() + SKEW_MS
+  if (Date.parse(time) < endMs) return time
+  const message = `must be before ${until ? end : 'now'}`
+  throw invalidRequest([{ path, message }], 'Send an earlier time, or a duration such as 7d.')
+}

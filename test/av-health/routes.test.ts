@@ -130,6 +130,8 @@ describe('a request that is rejected', () => {
     ],
     [`av-health/exports/${unknownRun}?after=${toCursor('files', [unknownRun, -1])}`, 'query.after'],
     [`av-health/exports/${unknownRun}/wait?limit=1`, 'query.limit'],
+    ['av-health/exports?since=2999-01-01T00:00:00Z', 'query.since'],
+    ['av-health/changes?since=1d&until=2d', 'query.since'],
     ['devices/abc?x=1', 'query.x'],
     ['status?x=1', 'query.x'],
     ['health?x=1', 'query.x'],

@@ -53,8 +53,7 @@ These filters have forms of their own:
 |---|---|
 | \`state\`, \`type\` of items; \`condition\`, \`isolation\`, \`kind\` | one word, or several with commas: \`Pending,InProgress\` |
 | \`openFor\` | a duration: \`30m\`, \`12h\`, \`7d\` |
-| \`createdAfter\`, \`createdBefore\`, \`at\` | RFC 3339: \`2026-11-30T08:00:00Z\`; write a \`+\` as \`%2B\` |
-| \`seenBefore\`, \`since\` and \`until\` of changes and exports | RFC 3339, or so long ago: \`7d\` |
+| \`since\`, \`until\`, \`at\`, \`createdAfter\`, \`createdBefore\`, \`seenBefore\` | RFC 3339 (\`2026-11-30T08:00:00Z\`; write a \`+\` as \`%2B\`), or so long ago: \`30m\`, \`12h\`, \`7d\` |
 | \`name\` | the whole name, or its beginning with \`*\`: \`pc-0*\`; letter case does not count |
 | \`sort\` of devices | \`id\`; \`worst\` (usual with one \`condition\`); \`name\` (usual with \`name\`) |
 

@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { isNamed, isText, nameFilter, textFilter } from '../../platform/forms.ts'
 import { cutPage } from '../../platform/paging.ts'
-import { durationSchema, timeSchema, toMs, wrongQuery } from '../../platform/request.ts'
+import {
+  durationSchema,
+  momentSchema,
+  toMs,
+  toPast,
+  toTime,
+  wrongQuery,
+} from '../../platform/request.ts'
 import { timeKey } from '../../platform/time.ts'
 import { type KnownItem, openSince, toItemData, toKnown } from '../item.ts'
 import { readReport } from '../poll-state.ts'
@@ -42,8 +49,10 @@ export const listItems = changesRoute({
   query: z.strictObject({
     ...textFilters,
     openFor: durationSchema.optional().describe('Open for at least so long: `7d`, `12h`, `30m`.'),
-    createdAfter: timeSchema.optional().describe('Created at this time or later.'),
-    createdBefore: timeSchema.optional().describe('Created before this time.'),
+    createdAfter: momentSchema
+      .optional()
+      .describe('Created at this time or later, or so long ago: `7d`.'),
+    createdBefore: momentSchema.optional().describe('Created before this time, or so long ago.'),
   }),
   answers: { 200: { description: 'A page of items.' } },
   list: { name: 'items', of: itemSchema, position, csv: csvColumns },
@@ -53,13 +62,18 @@ export const listItems = changesRoute({
     const { openFor, createdAfter, createdBefore, ...texts } = query
     const { endedAt: lastCheckedAt = null, unknownStates = {} } = (await readReport(context)) ?? {}
     checkFilter(resource, texts, Object.keys(unknownStates))
-    const openBefore = openFor && clock.now().getTime() - toMs(openFor)
+    const now = clock.now()
+    const openBefore = openFor && now.getTime() - toMs(openFor)
+    const first =
+      createdAfter &&
+      toPast('query.createdAfter', createdAfter, now, ['createdBefore', createdBefore])
+    const end = createdBefore && toTime(createdBefore, now)
     const isWantedTime = (item: ItemView, known: KnownItem) => {
       const createdMs = Date.parse(openSince(known))
       return (
         (!openBefore || Date.parse(item.openSince ?? '') <= openBefore) &&
-        (createdAfter === undefined || createdMs >= Date.parse(createdAfter)) &&
-        (createdBefore === undefined || createdMs < Date.parse(createdBefore))
+        (!first || createdMs >= Date.parse(first)) &&
+        (!end || createdMs < Date.parse(end))
       )
     }
     const same = new Map<string, string[]>()

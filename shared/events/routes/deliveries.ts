@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { RequestError } from '../../platform/errors.ts'
 import { cutPage } from '../../platform/paging.ts'
-import { timeSchema } from '../../platform/request.ts'
+import { momentSchema, toPast } from '../../platform/request.ts'
 import { type Delivery, deliveryKey, deliveryStates } from '../delivery/delivery.ts'
 import { testDelivery } from '../delivery/post.ts'
 import { recover, redeliverAll, replayAfter, replayDead } from '../delivery/replay.ts'
@@ -103,11 +103,12 @@ export const recoverDeliveries = eventsRoute({
   path: 'subscriptions/{id}/recover',
   summary: 'Deliver again what has failed since a time: dead letters and what waits for an attempt',
   params: subscriptionParams,
-  body: z.strictObject({ since: timeSchema }),
+  body: z.strictObject({ since: momentSchema.describe('A time, or so long ago: `12h`.') }),
   answers: queued,
   async handle({ params: { id }, body: { since } }, deps) {
+    const start = new Date(toPast('body.since', since, deps.clock.now()))
     const subscription = await findEnabled(deps, id)
-    return { status: 200, body: { queued: await recover(deps, subscription, new Date(since)) } }
+    return { status: 200, body: { queued: await recover(deps, subscription, start) } }
   },
 })
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
-import { invalidRequest, plainText, timeSchema } from '../../platform/request.ts'
+import { invalidRequest, momentSchema, plainText, toPast } from '../../platform/request.ts'
 import { defineRoute } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
@@ -90,10 +90,10 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     mcp: 'Events since a time or after a cursor, each stream in its own order. Events older than the retention are gone; no event does not mean that the app polled.',
     query: z.strictObject({
       ...eventFilters(catalog),
-      since: timeSchema
+      since: momentSchema
         .optional()
         .describe(
-          'Begin with the first event detected at this time or later. Not together with after.',
+          'Begin with the first event detected at this time or later, or so long ago. Not together with after.',
         ),
       limit: limitSchema,
       after: cursorSchemaFor(catalog.streams),
@@ -115,7 +115,8 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
         ])
       const { feed } = deps
       const streams = streamsFor(deps, filter)
-      const from = after ?? (since ? await cursorSince(feed, streams, new Date(since)) : {})
+      const start = since && new Date(toPast('query.since', since, deps.now()))
+      const from = after ?? (start ? await cursorSince(feed, streams, start) : {})
       const matches = matcherFor(filter)
       const page = await readFeed(feed, { streams, after: from, limit, matches })
       const next = encodeCursor(page.next)

@@ -44,6 +44,8 @@ const filters: [query: (nowMs: number) => string, passes: (one: Item) => boolean
     (nowMs) => `createdAfter=${new Date(nowMs - 100 * MINUTE_MS).toISOString()}`,
     ({ minutesAgo }) => minutesAgo <= 100,
   ],
+  [() => 'createdAfter=90m', ({ minutesAgo }) => minutesAgo <= 90],
+  [() => 'createdBefore=1h', ({ minutesAgo }) => minutesAgo > 60],
   [
     (nowMs) => `createdBefore=${new Date(nowMs - 50 * MINUTE_MS).toISOString()}`,
     ({ minutesAgo }) => minutesAgo > 50,
@@ -124,7 +126,10 @@ test.each([
   ['triggeringAlertId=a', 'is only a filter of investigations'],
   ['name=a*b', 'takes * only at its end'],
   ['openFor=7', 'must be a duration such as 7d, 12h or 30m'],
-  ['createdAfter=7d', 'must be an RFC 3339 time'],
+  ['createdAfter=yesterday', 'must be an RFC 3339 time (write its + as %2B) or a duration'],
+  ['createdAfter=1d&createdBefore=2d', 'query.createdAfter must be before createdBefore'],
+  ['createdAfter=1d&createdBefore=24h', 'query.createdAfter must be before createdBefore'],
+  ['createdAfter=2999-01-01T00:00:00Z', 'query.createdAfter must be before now'],
   ['sort=newest', 'is unknown'],
 ])('with %s is 400 and says why', async (query, why) => {
   const { ask } = await open([])

@@ -28,6 +28,7 @@ const routes = createSubscriptionRoutes({ ...streamConfig, types: [] })
 
 interface Body {
   queued: number
+  errors?: unknown
   attempts: { generation: number; attempt: number; status: number; answer: string | null }[]
 }
 const ask = (world: DeliveryWorld, method: string, path: string, sent?: unknown) =>
@@ -261,10 +262,17 @@ describe('recover', () => {
     const before = world.posts.length
     world.receive(HOST, () => 200)
 
-    const none = await ask(world, 'POST', `subscriptions/${id}/recover`, { since: at(30 * DAY) })
-    const all = await ask(world, 'POST', `subscriptions/${id}/recover`, { since: at(0) })
+    const recover = (sent: unknown) => ask(world, 'POST', `subscriptions/${id}/recover`, sent)
+    const refused = [await recover({}), await recover({ since: at(30 * DAY) })]
+    // The clock of a caller may be ahead.
+    const none = await recover({ since: at(world.clock.now().getTime() + MINUTE) })
+    const all = await recover({ since: '9d' })
     await world.clock.advance(10 * MINUTE)
 
+    expect(refused.map(({ status, body }) => [status, body.errors])).toEqual([
+      [400, [{ path: 'body.since', message: 'is missing' }]],
+      [400, [{ path: 'body.since', message: 'must be before now' }]],
+    ])
     expect(none.body).toEqual({ queued: 0 })
     expect(all.body).toEqual({ queued: 3 })
     expect(world.ids(HOST).slice(before).toSorted()).toEqual([...failed, later].toSorted())

@@ -10,7 +10,7 @@ import { createTickets } from '../../../shared/platform/tickets.ts'
 import { createMemoryTable } from '../../memory-table.ts'
 import { askRoute, ORIGIN } from '../ask-route.ts'
 import { cursorIn } from '../feed-on.ts'
-import { createWorld, DAY, someEvent, streamConfig } from '../world.ts'
+import { createWorld, DAY, HOUR, MINUTE, someEvent, streamConfig } from '../world.ts'
 
 const { streams, defaultStreams } = streamConfig
 const FAILING = 'defender-relay.subscription.failing'
@@ -73,16 +73,32 @@ test('a reader continues at its cursor, and at the end there is nothing yet', as
   expect(seqs).toEqual([[1, 2], [3], [], [4]])
 })
 
-test('a time whose + the query has turned into a space is refused with a hint', async () => {
-  const { get } = await prepare()
-  const messageFor = async (since: string) => (await get(`events?since=${since}`)).body.errors
+test('since is a time or a duration back from now, and not in the future', async () => {
+  const { clock, append, get } = await prepare()
+  const detectedAt = someEvent().detectedAt
+  await clock.advance(Date.parse(detectedAt) + 3 * DAY)
+  await append({ ...someEvent(), detectedAt: clock.now().toISOString() })
+  await clock.advance(HOUR)
+  const seqs = async (since: string) =>
+    (await get(`events?since=${since}`)).body.events.map(({ sequence }) => Number(sequence))
+  const now = clock.now().getTime()
+  const time = (ms: number) => new Date(now + ms).toISOString()
 
-  const message = 'must be an RFC 3339 time'
-  expect(await messageFor('2026-11-28T10:00:00+01:00')).toEqual([
-    { path: 'query.since', message: `${message}; write its + as %2B` },
+  expect(await seqs('2h')).toEqual([4])
+  expect(await seqs(time(-2 * HOUR))).toEqual([4])
+  expect(await seqs(time(-HOUR).replace('Z', '%2B00:00'))).toEqual([4])
+  expect(await seqs('4d')).toEqual([1, 2, 3, 4])
+  // The clock of a caller may be ahead.
+  expect(await seqs(time(MINUTE))).toEqual([])
+  const wrong = 'must be an RFC 3339 time (write its + as %2B) or a duration such as 7d, 12h or 30m'
+  for (const [since, message] of [
+    [time(HOUR), 'must be before now'],
+    ['2026-11-28T10:00:00+01:00', wrong],
+    ['yesterday', wrong],
   ])
-  expect(await messageFor('yesterday')).toEqual([{ path: 'query.since', message }])
-  expect((await get('events?since=2026-11-28T10:00:00%2B01:00')).status).toBe(200)
+    expect((await get(`events?since=${since}`)).body.errors).toEqual([
+      { path: 'query.since', message },
+    ])
 })
 
 test.each([
