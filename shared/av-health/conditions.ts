@@ -1,8 +1,10 @@
-import { countedAs } from '../exports/rollups.ts'
+import { countedAs, OTHER, UNKNOWN } from '../exports/rollups.ts'
+import { plainText } from '../platform/request.ts'
 import type { Columns } from '../platform/table.ts'
 import { timeKey } from '../platform/time.ts'
+import { modeNames } from './fields.ts'
 import { dimensions } from './history.ts'
-import { type DeviceState, dimensionsOf, signatureTime } from './transitions.ts'
+import { type DeviceState, dimensionsOf, kinds, signatureTime } from './transitions.ts'
 
 interface Condition {
   holds(state: DeviceState): boolean
@@ -62,9 +64,25 @@ export function meets(columns: Columns, state: DeviceState, wanted: string[]): b
   return wanted.every((one) => met.includes(one))
 }
 
-/** Whether a text is `<dimension>:<value>`; `(other)` is no value. */
-export const isCounted = (text: string): boolean =>
-  dimensions.includes(text.split(':')[0] ?? '') && /:(?!\(other\)$)./.test(text)
+/** The values of the dimensions that have fixed ones. */
+const fixed: Record<string, string[]> = {
+  mode: modeNames.map((name) => (name === 'unknown' ? UNKNOWN : name)),
+}
+for (const [by, kind] of Object.entries(kinds))
+  if (typeof kind !== 'string') fixed[by] = [...Object.keys(kind), UNKNOWN]
+
+const forms = dimensions.map((by) => `${by}:${fixed[by]?.join('|') ?? '<value>'}`)
+
+/** A filter by what the summary counts; `(other)` is many values. */
+export const countedFilter = plainText(300)
+  .refine(
+    (text) => {
+      const [by = '', value = ''] = text.split(/:(.*)/s)
+      return dimensions.includes(by) && (fixed[by]?.includes(value) ?? !['', OTHER].includes(value))
+    },
+    `must be one of ${forms.join(', ')}, as the summary has it, and not (other)`,
+  )
+  .optional()
 
 /** Whether the summary counts a device there. */
 export function isCountedIn(columns: Columns, state: DeviceState, wanted: string): boolean {

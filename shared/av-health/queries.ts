@@ -8,9 +8,9 @@ import { RequestError } from '../platform/errors.ts'
 import { isNamed, isText, nameFilter, textFilter, wordsFilter } from '../platform/forms.ts'
 import { createReadLimit, type ReadLimit, scanRanges } from '../platform/ordered-reads.ts'
 import { WRONG_CURSOR } from '../platform/paging.ts'
-import { momentSchema, plainText, toTime, wrongQuery } from '../platform/request.ts'
+import { momentSchema, toTime, wrongQuery } from '../platform/request.ts'
 import { type Columns, isConflict, type Row } from '../platform/table.ts'
-import { conditionNames, conditionsOf, isCounted, isCountedIn, meets } from './conditions.ts'
+import { conditionNames, conditionsOf, countedFilter, isCountedIn, meets } from './conditions.ts'
 import { columns as allColumns, modeNames, osKind } from './fields.ts'
 import {
   currentRun,
@@ -48,10 +48,9 @@ export const deviceFilters = {
   os: textFilter.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
   name: nameFilter(2).describe('The name, or its beginning (two characters or more) with `*`.'),
   seenBefore: momentSchema.optional().describe('Last seen before this time, or so long ago.'),
-  counted: plainText(300)
-    .refine(isCounted, 'must be <dimension>:<value> as the summary has it; (other) is many values')
-    .optional()
-    .describe('Devices that the summary counts there, for instance `signature:fresh`.'),
+  counted: countedFilter.describe(
+    'Devices that the summary counts there, for instance `signature:fresh`.',
+  ),
 }
 export type DeviceFilter = { [Name in keyof typeof deviceFilters]?: string }
 

@@ -134,7 +134,7 @@ export interface Transition {
 }
 
 /** The kind of a change from one known value to another: one for all values, or one for each new value. */
-const kinds = {
+export const kinds = {
   mode: 'mode-changed',
   signature: { stale: 'signature-stale', fresh: 'signature-fresh' },
   engine: { stale: 'engine-stale', fresh: 'engine-fresh' },

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Feed } from '../events/feed/feed.ts'
-import { textFilter, wordsFilter } from '../platform/forms.ts'
+import { isText, textFilter, wordsFilter } from '../platform/forms.ts'
 import { type ScanOptions, scanRanges } from '../platform/ordered-reads.ts'
 import type { Row } from '../platform/table.ts'
 import { readReport } from './poll-state.ts'
@@ -90,11 +90,12 @@ export function createStandings(context: { feed: Feed; resource: Resource }) {
       { limit, reads, toEntry }: ListOptions<T>,
       after = '',
     ) {
-      const type = pendingAction?.toLowerCase()
       const isWanted = (standing: Standing) =>
         (!isolation || isolation.split(',').includes(standing.isolation?.state ?? 'unknown')) &&
-        (!type ||
-          standing.pending.some((one) => type === 'any' || one.type?.toLowerCase() === type))
+        (!pendingAction ||
+          standing.pending.some(
+            (one) => isText('any', pendingAction) || isText(one.type, pendingAction),
+          ))
       const kind = isolation?.includes('released') && !pendingAction ? 'device' : 'held'
       const from = `${kind}|${after && `${after}!`}`
       const range = { partitionKey: stream, from, before: `${kind}}` }

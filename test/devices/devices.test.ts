@@ -170,6 +170,9 @@ describe('the list of devices', () => {
     ['counted=mode:', 'counted'],
     ['counted=os:(other)', 'counted'],
     ['counted=age:1', 'counted'],
+    ['counted=mode:unknown', 'counted'],
+    ['counted=signature:old', 'counted'],
+    ['counted=seen:', 'counted'],
   ])('with %s is 400 and names it', async (query, name) => {
     const { status, body } = await stack.get(`devices?${query}`)
 

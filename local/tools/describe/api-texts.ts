@@ -155,6 +155,11 @@ same answer under each of its names: an id in capitals, or the id of the alert t
   the snapshot. Every list of a snapshot goes on in the one of its first page; once that is dropped the answer is 410. A list by
   \`name\` can go on in the current snapshot and the one before.
 - A snapshot with \`changes\` unknown has no index of conditions and names: these lists answer 409, and \`sort=id\` answers all the same.
+- \`os\`, \`group\`, \`name\` and \`pendingAction\` are free text in any case: Defender may have words that the app does not know, so
+  an unknown one answers an empty list. \`GET /api/av-health/summary\` has the systems and groups of the fleet, as \`os\` and \`group\`
+  in \`counts\`; the types of machine actions are \`type\` in \`GET /api/changes/machine-actions/items\`, for instance \`Isolate\`.
+- \`counted\` takes \`<dimension>:<value>\` as the summary writes it. A dimension with fixed values (\`mode\`, \`signature\`, \`engine\`,
+  \`platform\`, \`quickScan\`, \`fullScan\`, \`scans\`, \`seen\`) takes these and \`(unknown)\`; another word is refused with 400.
 - A filter without an index reads at most 20 pages or 5 seconds: an empty page with \`next\` is an answer, \`scanned\` says how far it came.
 - \`knownScans\` has the scans of the last 90 days that were looked up through this app and name the device, with or without its
   domain. It is never complete.
@@ -232,7 +237,7 @@ export const notes: Record<string, string> = {
   'GET /api/subscriptions/{id}/deliveries':
     'Delivered ones are listed for three days, dead ones as long as their event is stored. `nextAttemptAt` is never before the end of a pause of the subscription, and null while that is disabled.',
   'GET /api/subscriptions/{id}/deliveries/{eventId}':
-    '`attempts` are the last 20, of all generations. `answer` has the first 200 characters of a failed attempt, or of a post that somebody asked for, where the receiver answered in text or JSON: without any value that the app had sent, and without what looks like a secret. It is stored in the secrets account for seven days. Neither lists, events, logs nor the tools for assistants have it.',
+    '`attempts` are the last 20, of all generations. `answer` has the first 200 characters of a failed attempt, or of a post that somebody asked for, where the receiver answered in text or JSON, without what looks like a secret. It is only `[hidden]` and the length where posts have headers or a token, or the text repeats the callback URL: a receiver may repeat a secret in any form. It is stored in the secrets account for seven days. Neither lists, events, logs nor the tools for assistants have it.',
   'POST /api/subscriptions/{id}/deliveries/{eventId}/resend':
     'Begins a new generation of the delivery, also of one that was delivered. A disabled subscription is refused with 409.',
   'POST /api/subscriptions/{id}/recover':
