@@ -19,7 +19,7 @@ const parts: [keyof Facts, what: string, sections: SectionName[]][] = [
   ['scanHistory', 'look-ups of scans', ['scanHistory']],
   ['changes', 'polls', ['changes']],
   ['events', 'events and deliveries', ['changes']],
-  ['secrets', 'callback URLs and download links', ['changes', 'avHealth']],
+  ['secrets', 'callback URLs and download links (RELAY_SECRETS)', ['changes', 'avHealth']],
   ['avHealth', 'antivirus health', ['avHealth']],
   ['tickets', 'tickets', []],
 ]

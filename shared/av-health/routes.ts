@@ -51,7 +51,7 @@ const listChanges = route({
   async handle({ query: { limit, after, since, until, kind } }, { engine }) {
     const now = engine.clock.now()
     const filter = {
-      since: since && toPast('query.since', since, now, ['until', until]),
+      since: since && toPast('query.since', since, now, until),
       until: until && toTime(until, now),
       kinds: kind?.split(','),
     }

@@ -58,8 +58,8 @@ export function ofKind(filter: Filter, kind: string, all: readonly string[]): Fi
   throw invalidRequest([{ path: 'body.kind', message: 'does not fit the streams or types' }])
 }
 
-/** The mistake of a type that none of these streams has. */
-export const notOf = (streams: readonly string[], type: string) =>
+/** The mistake of a type or kind that none of these streams has. */
+export const notOf = (streams: readonly string[], type = '') =>
   `cannot be ${type}: its events are not in ${streams.join(', ')}`
 
 /** The schema of a filter: names outside the catalog are refused. Values are free text, since Defender may add some. */

@@ -20,6 +20,7 @@ import {
 } from './run-record.ts'
 import type { Current } from './run-store.ts'
 
+const nullable = z.string().nullable()
 const rowCounts = { parsed: z.int(), written: z.int(), duplicates: z.int(), rejected: z.int() }
 const runCounts = { listed: z.int(), imported: z.int(), failed: z.int(), ...rowCounts }
 
@@ -35,7 +36,7 @@ const fileSchema = z.strictObject({
   attempts: z.int(),
   bytes: z.int(),
   counts: z.strictObject(rowCounts),
-  reason: z.string().nullable(),
+  reason: nullable,
   rejects: z.array(z.strictObject({ line: z.int(), reason: z.string(), text: z.string() })),
 })
 
@@ -45,12 +46,12 @@ export const runSummarySchema = z.strictObject({
   kind: z.string(),
   method: z.enum(['files', 'json']).nullable(),
   state: z.enum(runStates),
-  reason: z.string().nullable(),
-  generatedTime: z.string().nullable(),
+  reason: nullable,
+  generatedTime: nullable,
   startedAt: z.string(),
   progressAt: z.string(),
   waiting: waitingSchema.nullable(),
-  endedAt: z.string().nullable(),
+  endedAt: nullable,
   epoch: z.int(),
   counts: z.strictObject(runCounts),
   notReadyAtFirst: z.int(),
@@ -60,7 +61,7 @@ export const runSummarySchema = z.strictObject({
   unreadableRows: z.int().describe('Rows in which a field that answers rest on is unreadable.'),
   guard: z.enum(guards).nullable(),
   devicesBefore: z.int().nullable(),
-  snapshot: z.string().nullable(),
+  snapshot: nullable,
   changes: changesSchema
     .nullable()
     .describe('What changed since the snapshot before; null until it is published.'),
@@ -70,7 +71,7 @@ export const runSummarySchema = z.strictObject({
 export const runSchema = runSummarySchema.extend({
   files: z.array(fileSchema),
   skippedRows,
-  next: z.string().nullable(),
+  next: nullable,
 })
 
 /** The members of a record that a schema's shape names. */
@@ -137,16 +138,16 @@ export const exportsReportSchema = z.strictObject({
   current: z
     .strictObject({
       runId: z.string(),
-      generatedTime: z.string().nullable(),
+      generatedTime: nullable,
       devices: z.int(),
       ageSeconds: z.int(),
       changes: z.enum(['known', 'baseline', 'unknown']),
-      changesReason: z.string().nullable().describe('Why the changes are unknown.'),
+      changesReason: nullable.describe('Why the changes are unknown.'),
     })
     .nullable(),
   lastRun: lastRunSchema.nullable(),
   skippedRows,
-  nextRunAt: z.string().nullable(),
+  nextRunAt: nullable,
 })
 
 export type ExportsReport = z.infer<typeof exportsReportSchema>

@@ -62,7 +62,7 @@ export function inTime<T>(
   call: (abortSignal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const end = limit()
-  const message = `the data account gave no answer within ${bounds.storage.timeoutMs / 1000} s: ${what}`
+  const message = `the storage account gave no answer within ${bounds.storage.timeoutMs / 1000} s: ${what}`
   return within(end, call(end), () => new RestError(message, { code: 'StorageTimeout' }))
 }
 

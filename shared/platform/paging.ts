@@ -5,22 +5,22 @@ import { wrongQuery } from './request.ts'
 type Query = Record<string, unknown>
 
 /** `max` is a power of ten. */
-const upTo = (max: number) =>
+const upTo = (max: number, bounds: string) =>
   z
     .string()
     .regex(
       new RegExp(`^(?:[1-9]\\d{0,${String(max).length - 2}}|${max})$`),
-      `must be a whole number from 1 to ${max}`,
+      `must be a whole number from ${bounds}`,
     )
     .default('100')
     .transform(Number)
+    .describe(`How many to answer, ${bounds}.`)
 
-export const limitSchema = upTo(1000).describe('How many to answer, 1 to 1,000.')
+export const limitSchema = upTo(1000, '1 to 1,000')
 
+export const CSV_BOUNDS = '1 to 1,000; as CSV to 10,000'
 /** The `limit` of a list that is answered as CSV too. */
-export const csvLimitSchema = upTo(10_000).describe(
-  'How many to answer, 1 to 1,000; as CSV to 10,000.',
-)
+export const csvLimitSchema = upTo(10_000, CSV_BOUNDS)
 
 export const formatSchema = z
   .enum(['json', 'csv'])
@@ -64,7 +64,8 @@ export const questionOf = (params: Query, filters: Query): string =>
 /** The position in the list of this question; throws a `RequestError` for a cursor of another question. */
 export function positionOf(question: string, after: unknown): unknown {
   const [asked, position] = anyAsked.parse(after) ?? [question]
-  if (asked !== question) throw wrongQuery('after', `${WRONG_CURSOR} with these filters`)
+  if (asked !== question)
+    throw wrongQuery('after', `${WRONG_CURSOR} with these filters`, 'Begin again without after.')
   return position
 }
 

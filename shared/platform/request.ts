@@ -183,8 +183,8 @@ export function invalidRequest(
 }
 
 /** The 400 for a parameter of the query. */
-export const wrongQuery = (name: string, message: string): RequestError =>
-  invalidRequest([{ path: `query.${name}`, message }])
+export const wrongQuery = (name: string, message: string, fix?: string): RequestError =>
+  invalidRequest([{ path: `query.${name}`, message }], fix)
 
 const kinds: Record<string, string> = {
   string: 'a string',
@@ -279,11 +279,11 @@ export function toPast(
   path: string,
   moment: string,
   now: Date,
-  [end, until]: [name: string, moment?: string] = ['now'],
+  until = new Date(now.getTime() + SKEW_MS).toISOString(),
 ): string {
   const time = toTime(moment, now)
-  const endMs = until ? Date.parse(toTime(until, now)) : now.getTime() + SKEW_MS
-  if (Date.parse(time) < endMs) return time
-  const message = `must be before ${until ? end : 'now'}`
-  throw invalidRequest([{ path, message }], 'Send an earlier time, or a duration such as 7d.')
+  const end = toTime(until, now)
+  if (Date.parse(time) < Date.parse(end)) return time
+  const fix = 'Send an earlier time, or a duration such as 7d.'
+  throw invalidRequest([{ path, message: `must be before ${end}` }], fix)
 }

@@ -3,6 +3,7 @@ import { RequestError } from './errors.ts'
 import {
   afterSchema,
   askedPosition,
+  CSV_BOUNDS,
   csvLimitSchema,
   formatSchema,
   limitSchema,
@@ -203,7 +204,7 @@ function withPages<Deps>(
       const { format, ...query } = input.query
       const { limit } = query
       if (format !== 'csv' && Number(limit) > MAX_LIMIT)
-        throw wrongQuery('limit', `must be at most ${MAX_LIMIT}`)
+        throw wrongQuery('limit', `must be a whole number from ${CSV_BOUNDS}`)
       const filterValues = Object.fromEntries(filters.map((filter) => [filter, query[filter]]))
       const question = questionOf(params, filterValues)
       const after = positionOf(question, query.after)

@@ -209,7 +209,7 @@ describe('a failed poll is recorded with its reason', () => {
       lastFailure: {
         startedAt: '2026-03-01T00:03:00.000Z',
         endedAt: '2026-03-01T00:04:00.000Z',
-        error: 'RestError: the data account gave no answer within 30 s: table Streams',
+        error: 'RestError: the storage account gave no answer within 30 s: table Streams',
       },
     })
   })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import {
   afterSchema,
   askedPosition,
+  csvLimitSchema,
   cutPage,
   limitSchema,
   nextLink,
@@ -21,12 +22,22 @@ describe('the limit', () => {
     expect(limitSchema.parse(text)).toBe(limit)
   })
 
-  test.each(['0', '-1', '1001', '1e2', '01', ' 5', '5.0', '', 'all', '٥'])(
-    '"%s" is refused',
+  const why = (schema: z.ZodType, text: string) => schema.safeParse(text).error?.issues[0]?.message
+
+  test.each(['0', '-1', '10001', '1e2', '01', ' 5', '5.0', '', 'all', '٥'])(
+    '"%s" is refused, with the bounds of the list',
     (text) => {
-      expect(limitSchema.safeParse(text).success).toBe(false)
+      expect(why(limitSchema, text)).toBe('must be a whole number from 1 to 1,000')
+      expect(why(csvLimitSchema, text)).toBe(
+        'must be a whole number from 1 to 1,000; as CSV to 10,000',
+      )
     },
   )
+
+  test('of more than 1,000 is for CSV', () => {
+    expect(why(limitSchema, '1001')).toBe('must be a whole number from 1 to 1,000')
+    expect(csvLimitSchema.parse('1001')).toBe(1001)
+  })
 })
 
 describe('the cursor', () => {

@@ -71,7 +71,9 @@ test.each(verbs)(
     expect(after).toBeInstanceOf(RestError)
     expect(after).toMatchObject({
       code: 'StorageTimeout',
-      message: expect.stringMatching(/^the data account gave no answer within 30 s: .* things$/i),
+      message: expect.stringMatching(
+        /^the storage account gave no answer within 30 s: .* things$/i,
+      ),
     })
     expect(toProblem(after, 'i', 'c')).toMatchObject({
       status: 503,

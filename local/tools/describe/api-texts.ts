@@ -79,7 +79,7 @@ All other answers have \`cache-control: no-store\`; all answers have \`x-content
 \`Location\` and the API descriptions have the host that the request names in its \`Host\` header. Behind a gateway set
 \`PUBLIC_BASE_URL\`: then they have that address. Without it, a caller who can send any \`Host\` through the gateway can make the app
 answer a \`Location\` on another host. A client that follows it sends its ticket there. \`Host\` must be a name or an address, with or
-without a port; anything else is refused with 400.
+without a port; the host refuses anything else with 400, without a body.
 
 ## Limits
 

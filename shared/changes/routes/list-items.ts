@@ -64,9 +64,7 @@ export const listItems = changesRoute({
     checkFilter(resource, texts, Object.keys(unknownStates))
     const now = clock.now()
     const openBefore = openFor && now.getTime() - toMs(openFor)
-    const first =
-      createdAfter &&
-      toPast('query.createdAfter', createdAfter, now, ['createdBefore', createdBefore])
+    const first = createdAfter && toPast('query.createdAfter', createdAfter, now, createdBefore)
     const end = createdBefore && toTime(createdBefore, now)
     const isWantedTime = (item: ItemView, known: KnownItem) => {
       const createdMs = Date.parse(openSince(known))

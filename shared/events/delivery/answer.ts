@@ -60,7 +60,7 @@ export function excerptOf(
   return `[hidden] ${isCut ? 'more than ' : ''}${text.length} characters`
 }
 
-/** Whether a text has the path or a value of a URL, or its start has four characters of a long part of it, which is no word. */
+/** Whether a text has the path or a value of a URL, or its start has four characters of a long part of it. */
 function repeats(text: string, start: string, { pathname, search, searchParams }: URL) {
   const has = (whole: string, part: string) => whole.toLowerCase().includes(part.toLowerCase())
   const values = [pathname, ...searchParams.values()].filter(({ length }) => length >= 6)

@@ -150,7 +150,7 @@ export function findGap(
 export function gapError({ stream, reason, fromSeq, oldestSeq }: Gap, path: string, fix: string) {
   if (reason === 'ahead') {
     const message = `is ahead of ${stream}: it comes from another data account, or from before this one was restored`
-    return invalidRequest([{ path, message }])
+    return invalidRequest([{ path, message }], fix)
   }
   return new RequestError({
     status: 410,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { isText, textFilter } from '../../platform/forms.ts'
 import { limitSchema, nextLink, pathAfter } from '../../platform/paging.ts'
-import { invalidRequest, momentSchema, plainText, toPast } from '../../platform/request.ts'
+import { momentSchema, toPast, wrongQuery } from '../../platform/request.ts'
 import { defineRoute } from '../../platform/route.ts'
 import type { Tickets } from '../../platform/tickets.ts'
 import { DAY_MS } from '../../platform/time.ts'
@@ -37,14 +38,12 @@ export type FeedCatalog = Pick<EventCatalog, 'streams' | 'types'>
 
 const feedRoute = defineRoute<FeedDeps>()
 
-const text = plainText(300).min(1).optional()
-
 const eventFilters = ({ streams, types }: FeedCatalog) => ({
   stream: z.enum(streams).optional().describe('Only this stream.'),
   type: z.enum(types).optional().describe('Only events of this type.'),
   kind: z.enum(kindsOf(types)).optional().describe('Only events of this kind.'),
-  machineId: text.describe('Only events about this device.'),
-  itemId: text.describe('Only events about this item.'),
+  machineId: textFilter.describe('Only events about this device.'),
+  itemId: textFilter.describe('Only events about this item.'),
 })
 
 /** A filter as a ticket stores it, for months: the names in the catalog may change meanwhile. */
@@ -60,11 +59,9 @@ const triggerSubject = z.object({ filter: eventFilter, start: cursorSchema })
 function streamsFor({ streams, ...config }: FeedDeps, { stream, type, kind }: EventFilter) {
   const wanted = type ?? (kind && prefixOf(kind))
   if (stream && wanted && !hasType(stream, wanted))
-    throw invalidRequest([
-      { path: type ? 'query.type' : 'query.kind', message: notOf([stream], wanted) },
-    ])
+    throw wrongQuery(type ? 'type' : 'kind', notOf([stream], type ?? kind), 'Leave stream out.')
   if (type && kind && kindOf(type) !== kind)
-    throw invalidRequest([{ path: 'query.type', message: `is not of the kind ${kind}` }])
+    throw wrongQuery('type', `is not of the kind ${kind}`, 'Leave kind out.')
   const filter = { ...(stream && { streams: [stream] }), ...(wanted && { types: [wanted] }) }
   return streams.filter((one) => wantsStream(filter, one, config))
 }
@@ -78,8 +75,7 @@ const matcherFor =
     isSame(itemId, event.subject)
 
 const isSame = (wanted: string | undefined, value: unknown) =>
-  wanted === undefined ||
-  (typeof value === 'string' && value.toLowerCase() === wanted.toLowerCase())
+  wanted === undefined || isText(value, wanted)
 
 export const createListEventsRoute = (catalog: FeedCatalog) =>
   feedRoute({
@@ -110,9 +106,7 @@ export const createListEventsRoute = (catalog: FeedCatalog) =>
     },
     async handle({ query: { limit, after, since, ...filter } }, deps) {
       if (after && since)
-        throw invalidRequest([
-          { path: 'query.since', message: 'cannot be used together with after' },
-        ])
+        throw wrongQuery('since', 'cannot be used together with after', 'Leave one of them out.')
       const { feed } = deps
       const streams = streamsFor(deps, filter)
       const start = since && new Date(toPast('query.since', since, deps.now()))
@@ -178,14 +172,14 @@ async function readTrigger(
   const { feed, now } = deps
   const streams = streamsFor(deps, filter)
   const { data: after = {}, error } = cursorSchemaFor(streams).safeParse(cursor)
-  const wrong = { path: 'query.after', message: 'is not a cursor of this trigger' }
-  if (error) throw invalidRequest([wrong])
+  const wrong = wrongQuery('after', 'is not a cursor of this trigger')
+  if (error) throw wrong
   const matches = matcherFor(filter)
   const page = await readFeed(feed, { streams, after, start, limit: 1, matches })
   const next = { after: encodeCursor(page.next) }
   if ('gap' in page) {
     const { stream, reason, fromSeq } = page.gap
-    if (reason === 'expired' && fromSeq <= (start[stream]?.seq ?? 0)) throw invalidRequest([wrong])
+    if (reason === 'expired' && fromSeq <= (start[stream]?.seq ?? 0)) throw wrong
     return { status: 200, body: gapEvent(page.gap, now()), retryAfterSeconds: 0, ...next }
   }
   const { events, more } = page

@@ -97,7 +97,7 @@ function readUrl(text: string, policy: CallbackPolicy) {
     throw refused(`It is not ${/^https?:/i.test(text) ? 'a valid' : 'an https'} URL.`, policy)
   if (authority.includes('@')) throw refused('It contains a user name or password.', policy)
   const url = new URL(href)
-  if (url.port === '0') throw refused('Its port is not allowed.', policy)
+  if (url.port === '0') throw refused('Port 0 is not allowed.', policy)
   return url
 }
 
@@ -107,7 +107,7 @@ function validateUrl({ protocol, port }: URL, host: string, policy: CallbackPoli
   if (protocol !== 'https:') throw refused('It is not an https URL.', policy)
   const number = Number(port || 443)
   if (number !== 443 && (number < 1024 || blockedPorts.has(number)))
-    throw refused('Its port is not allowed.', policy)
+    throw refused(`Port ${port} is not allowed.`, policy)
   if (ipaddr.isValid(host)) return
   const isPublicName =
     /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)+$/.test(host) &&
@@ -155,6 +155,6 @@ function refused(detail: string, { allowLoopback }: CallbackPolicy) {
     problem: 'callback-refused',
     title: 'The callback URL is not allowed',
     detail,
-    fix: `Use an https URL of a public host, on port 443 or a port from 1024 on, without user name.${here}`,
+    fix: `Use an https URL of a public host without user name, on port 443 or one from 1024 on that no other protocol (database, broker, remote control) uses.${here}`,
   })
 }

@@ -3,6 +3,8 @@ import { MINUTE_MS } from '../../platform/time.ts'
 import { sinkNames } from '../delivery/sinks/index.ts'
 import { filterSchema } from '../filter.ts'
 
+const text = z.string().nullable()
+
 export const contentTypes = ['application/cloudevents+json', 'application/json'] as const
 
 /** The last failure: the status of the answer, if there was one, and a fixed reason, never text of the receiver. */
@@ -52,36 +54,36 @@ export const subscriptionSchema = z.object({
   callbackHost: z.string(),
   /** The names of the headers that its posts have beside those of the app. */
   headerNames: z.array(z.string()),
-  audience: z.string().nullable(),
+  audience: text,
   sink: z.enum(sinkNames).nullable(),
-  description: z.string().nullable(),
+  description: text,
   filter: filterSchema,
   contentType: z.enum(contentTypes),
   /** By stream: events after this seq are delivered. */
   from: z.record(z.string(), z.number()),
   createdAt: z.string(),
   /** It ends then, with its pending deliveries. */
-  expiresAt: z.string().nullable(),
+  expiresAt: text,
   deletionDigests: z.array(z.string()),
   consecutiveFailures: z.number(),
   /** The first failure after the last success. */
-  failingSince: z.string().nullable(),
+  failingSince: text,
   /** Up to a minute old while deliveries succeed. */
-  lastDeliveredAt: z.string().nullable(),
+  lastDeliveredAt: text,
   lastFailure: failureSchema.nullable(),
-  disabledReason: z.string().nullable(),
+  disabledReason: text,
   /** The mark of the last event about its health; null once it has recovered. */
-  announced: z.string().nullable(),
+  announced: text,
   /** Dead letters of earlier hours are in events. */
-  deadLetteredUntil: z.string().nullable(),
+  deadLetteredUntil: text,
   /** The end of the send lease, or of a pause: no other process posts before. */
-  sendUntil: z.string().nullable(),
+  sendUntil: text,
   /** The end of the last pause. */
-  pausedUntil: z.string().nullable(),
+  pausedUntil: text,
   /** The last answers took more than five seconds. */
   isSlow: z.boolean(),
-  wakeAt: z.string().nullable(),
-  replayUntil: z.string().nullable(),
+  wakeAt: text,
+  replayUntil: text,
 })
 
 export type Subscription = z.infer<typeof subscriptionSchema>

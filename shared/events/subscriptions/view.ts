@@ -6,6 +6,7 @@ import type { EventsDeps } from '../deps.ts'
 import { failureSchema, pauseAt, type Subscription, subscriptionSchema } from './subscription.ts'
 
 const stored = subscriptionSchema.shape
+const text = z.string().nullable()
 
 export const subscriptionViewSchema = z.strictObject({
   id: stored.id,
@@ -40,17 +41,14 @@ export const deliveryViewSchema = z.strictObject({
   state: z.enum(deliveryStates),
   generation: z.int(),
   attempt: z.int(),
-  nextAttemptAt: z.string().nullable(),
+  nextAttemptAt: text,
   last: failureSchema.nullable(),
 })
 
 /** What is shown of an answer. */
-export const answerSchema = z
-  .string()
-  .nullable()
-  .describe(
-    'The start of an answer in text or JSON; only its length where it could hold a secret of the receiver.',
-  )
+export const answerSchema = text.describe(
+  'The start of an answer in text or JSON; only its length where it could hold a secret of the receiver.',
+)
 
 /** A delivery with its attempts. The answers of its receiver are for those who operate the subscription. */
 export const deliveryAttemptsSchema = deliveryViewSchema.extend({
@@ -98,7 +96,7 @@ export async function viewAttempts(
 const countsSchema = z.strictObject({
   pending: z.int(),
   dead: z.int(),
-  oldestPendingAt: z.string().nullable(),
+  oldestPendingAt: text,
 })
 interface Counts extends z.infer<typeof countsSchema> {
   /** The first time at which one of the pending ones is to be posted. */
@@ -108,20 +106,17 @@ interface Counts extends z.infer<typeof countsSchema> {
 const LONG_PAUSE_MS = 15 * MINUTE_MS
 
 const known = { id: z.string(), callbackHost: z.string() }
+const stopped = z.array(z.strictObject({ ...known, since: text, reason: text }))
 
 export const deliveryReportSchema = countsSchema.extend({
   unreadable: z.int().describe('Rows of subscriptions and open deliveries that are skipped.'),
-  failing: z.array(
-    z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
-  ),
-  disabled: z.array(
-    z.strictObject({ ...known, since: z.string().nullable(), reason: z.string().nullable() }),
-  ),
+  failing: stopped,
+  disabled: stopped,
   waiting: z
     .array(z.strictObject({ ...known, since: z.string() }))
     .describe('The others with pending deliveries; since: when the first one was to be posted.'),
   paused: z
-    .array(z.strictObject({ ...known, since: z.string().nullable(), until: z.string() }))
+    .array(z.strictObject({ ...known, since: text, until: z.string() }))
     .describe('Those whose receiver asked for more than 15 minutes.'),
 })
 export type DeliveryReport = z.infer<typeof deliveryReportSchema>

@@ -271,7 +271,7 @@ describe('recover', () => {
 
     expect(refused.map(({ status, body }) => [status, body.errors])).toEqual([
       [400, [{ path: 'body.since', message: 'is missing' }]],
-      [400, [{ path: 'body.since', message: 'must be before now' }]],
+      [400, [{ path: 'body.since', message: expect.stringContaining('must be before 1970-') }]],
     ])
     expect(none.body).toEqual({ queued: 0 })
     expect(all.body).toEqual({ queued: 3 })

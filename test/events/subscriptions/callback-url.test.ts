@@ -181,6 +181,18 @@ describe('hostile callback URLs', () => {
     event = first
   })
 
+  test.each(['80', '6379', '10080'])(
+    'the refusal of port %s says which ports may be',
+    async (port) => {
+      const { facts } = await refusal(
+        validateCallbackUrl(`https://public.contoso.net:${port}`, policy()),
+      )
+
+      expect(facts.detail).toBe(`Port ${port} is not allowed.`)
+      expect(facts.fix).toContain('on port 443 or one from 1024 on that no other protocol')
+    },
+  )
+
   test('are at least sixty', () => {
     expect(hostile.length).toBeGreaterThanOrEqual(60)
   })
@@ -344,7 +356,7 @@ test.each([
   ['https://[::1/x', 'It is not a valid URL.'],
   ['ftp://public.contoso.net/x', 'It is not an https URL.'],
   ['http://public.contoso.net/x', 'It is not an https URL.'],
-  ['http://127.0.0.1:0/x', 'Its port is not allowed.'],
+  ['http://127.0.0.1:0/x', 'Port 0 is not allowed.'],
 ])(
   '%s is refused by what is wrong with it, on a laptop with what is allowed there',
   async (url, detail) => {
