@@ -70,7 +70,7 @@ const isLoopback = (hostname: string): boolean =>
 
 /** A request to the API; `path` stands below `/api/`. */
 export interface Ask {
-  method?: 'GET' | 'POST' | 'DELETE'
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   path: string
   query?: Record<string, string | undefined>
   body?: unknown
@@ -176,6 +176,25 @@ const problemSchema = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
 })
 
+/** The commands for the calls that a `fix` of the app names. */
+const commandsFor: [call: RegExp, command: string][] = [
+  [/GET \/api\/devices\?name=/, 'devices list --name '],
+  [/GET \/api\/changes\/([\w-]+)\/items(?=\s)/, 'items list $1'],
+  [/GET \/api\/av-health\/exports(?=\s)/, 'export list'],
+  [/GET \/api\/av-health\/snapshots(?=\s)/, 'snapshots list'],
+  [/GET \/api\/subscriptions(?=\s)/, 'subscriptions list'],
+  [/GET \/api\/subscriptions\/([\w-]+)\/deliveries(?=\s)/, 'deliveries list $1'],
+  [/POST \/api\/subscriptions\/([\w-]+)\/enable(?=\s)/, 'subscriptions enable $1'],
+  [/GET \/api\/scan-history\/defender\/definitions(?=\s)/, 'scans definitions'],
+  [/GET \/api\/status(?=\s)/, 'status'],
+]
+
+const asCommand = (fix: string) =>
+  commandsFor.reduce(
+    (text, [call, command]) => text.replace(call, `npm run relay -- ${command}`),
+    fix,
+  )
+
 function asError(
   origin: string,
   response: Response,
@@ -189,7 +208,8 @@ function asError(
     // The detail of a wrong request has the same sentences as its errors.
     const faults = errors.map(({ path, message }) => `${nameOf(path)} ${message}`)
     const lines = [title, ...(faults.length > 0 ? faults : [detail])]
-    if (fix && faults.length === 0) lines.push(`What to do: ${inThisShell(fix)}`)
+    // This one only points to the faults.
+    if (fix && !fix.includes('`errors`')) lines.push(`What to do: ${asCommand(inThisShell(fix))}`)
     return new RelayError(lines.join('\n'), json)
   }
   if (response.status === 401 || response.status === 403) {

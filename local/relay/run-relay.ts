@@ -49,8 +49,10 @@ export async function runRelay(argv: string[], terminal: Terminal): Promise<numb
       return 0
     }
     const { command, args, options } = line
-    for (const [name, value] of Object.entries(args))
-      if (value === '-') args[name] = (await terminal.input()).trim()
+    const given: Record<string, unknown>[] = [args, options]
+    for (const values of given)
+      for (const [name, value] of Object.entries(values))
+        if (value === '-') values[name] = (await terminal.input()).trim()
     const target = await findTarget(options, terminal.env, terminal.from)
     const safe = withoutKey(terminal, target)
     try {

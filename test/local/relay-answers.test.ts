@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, test } from 'vitest'
 import { typeRelay } from './relay-typed.ts'
 
@@ -106,6 +107,69 @@ describe('a fault of the request is printed once, by what was typed', () => {
 
     expect([code, err]).toEqual([1, `The request is not valid\n${name} is wrong\n`])
   })
+})
+
+test.each([
+  [
+    'subscriptions create https://x.contoso.net --kind machine-action --expires-at 2027-01-01T00:00:00Z',
+    'POST /api/subscriptions',
+    {
+      kind: 'machine-action',
+      expiresAt: '2027-01-01T00:00:00Z',
+      callbackUrl: 'https://x.contoso.net',
+    },
+  ],
+  [
+    'subscriptions change sub_1 --headers [{"name":"x-key","value":"v"}] --filter {}',
+    'PATCH /api/subscriptions/sub_1',
+    { headers: [{ name: 'x-key', value: 'v' }], filter: {} },
+  ],
+  [
+    'subscriptions change sub_1 --callback-url u',
+    'PATCH /api/subscriptions/sub_1',
+    { callbackUrl: 'u' },
+  ],
+  ['events list --kind subscription', 'GET /api/events?kind=subscription&limit=100', undefined],
+  [
+    'items wait machine-actions a --fail-on Failed,TimeOut',
+    'GET /api/changes/machine-actions/items/a/wait?failOn=Failed%2CTimeOut',
+    undefined,
+  ],
+])('%s is %s', async (line, call, body) => {
+  const sent: unknown[] = []
+  const app = await startApp(async (request, response) => {
+    sent.push(`${request.method} ${request.url}`, await text(request))
+    json({ events: [], next: 'n', more: false, outcome: 'terminal' })(request, response)
+  })
+
+  const { code } = await app.relay(line)
+
+  expect(code).toBe(0)
+  expect(sent).toEqual([call, body === undefined ? '' : expect.any(String)])
+  if (body) expect(JSON.parse(String(sent[1]))).toEqual(body)
+})
+
+test('what to do is said as a command where there is one', async () => {
+  const whatToDo = async (fix: string) => {
+    const app = await startApp(json({ title: 't', detail: 'd', fix }, 404))
+    return (await app.relay('status')).err.split('\n')[2]
+  }
+  const said = async (call: string) => whatToDo(`Look. ${call} lists them.`)
+  const command = (words: string) => `What to do: Look. npm run relay -- ${words} lists them.`
+
+  expect(await whatToDo('This route takes ids. GET /api/devices?name=… finds names.')).toBe(
+    'What to do: This route takes ids. npm run relay -- devices list --name … finds names.',
+  )
+  expect(await said('GET /api/changes/machine-actions/items')).toBe(
+    command('items list machine-actions'),
+  )
+  expect(await said('GET /api/subscriptions')).toBe(command('subscriptions list'))
+  expect(await said('GET /api/subscriptions/sub_1/deliveries')).toBe(
+    command('deliveries list sub_1'),
+  )
+  expect(await said('GET /api/events?after=n')).toBe(
+    'What to do: Look. GET /api/events?after=n lists them.',
+  )
 })
 
 describe('the key', () => {

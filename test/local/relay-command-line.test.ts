@@ -30,6 +30,7 @@ describe('a wrong command line ends with 2 and a hint', () => {
     ['events list --limit 3 --all', 'Give one of --limit, --all, --follow and --csv.'],
     ['events list --since', '--since needs a value.'],
     ['subscriptions create https://x.example --filter {', '--filter takes JSON.'],
+    ['subscriptions change sub_1 --headers {', '--headers takes JSON.'],
     ['status --url relay.contoso.example', 'An address is an origin'],
     ['status --url https://me:secret@relay.contoso.example', 'An address is an origin'],
     ['status --key short', 'A key has 8 to 300 characters'],

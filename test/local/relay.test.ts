@@ -91,7 +91,7 @@ describe('an export', () => {
     expect(unchanged).toMatchObject({ code: 0, out: expect.stringMatching(/^state +unchanged$/m) })
     expect(unknown).toMatchObject({ code: 1, out: '' })
     expect(unknown.err).toMatch(
-      /^There is no such run\n.+\nWhat to do: GET \/api\/av-health\/exports lists the runs\.\n$/,
+      /^There is no such run\n.+\nWhat to do: npm run relay -- export list lists the runs\.\n$/,
     )
   })
 })

@@ -76,10 +76,10 @@ export const changeCommands: readonly Command[] = [
   {
     usage: 'items wait <resource> <id>',
     summary: 'Waits until an item has ended, then shows it',
-    options: ['minutes'],
-    ask: ({ args: { resource = '', id = '' }, options: { minutes } }) => ({
+    options: ['minutes', 'fail-on'],
+    ask: ({ args: { resource = '', id = '' }, options: { minutes, 'fail-on': failOn } }) => ({
       path: path`changes/${resource}/items/${id}/wait`,
-      query: { timeoutMinutes: minutes },
+      query: { timeoutMinutes: minutes, failOn },
     }),
     waits: () => true,
     show: (body) => [
@@ -103,10 +103,10 @@ export const changeCommands: readonly Command[] = [
   {
     usage: 'events list',
     summary: 'All detected changes, oldest first',
-    options: ['stream', 'type', 'machine', 'item', 'since', 'follow'],
+    options: ['stream', 'type', 'kind', 'machine', 'item', 'since', 'follow'],
     list: 'events',
-    async ask({ options: { stream, type, machine, item, since, after, follow }, ask }) {
-      const query = { stream, type, machineId: machine, itemId: item }
+    async ask({ options: { stream, type, kind, machine, item, since, after, follow }, ask }) {
+      const query = { stream, type, kind, machineId: machine, itemId: item }
       if (!follow || since !== undefined || after !== undefined)
         return { path: 'events', query: { ...query, since } }
       const { location } = await ask({ path: 'events/trigger', query })

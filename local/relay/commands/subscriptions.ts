@@ -1,5 +1,5 @@
 import { path, UsageError } from '../client.ts'
-import type { Command } from '../command-line.ts'
+import type { Command, Options } from '../command-line.ts'
 import { pick, showFacts, showList } from '../format.ts'
 
 const postTo =
@@ -27,6 +27,17 @@ const showDeliveries = showList('deliveries', {
   'last at': 'last.at',
   status: 'last.status',
   reason: 'last.reason',
+})
+
+/** What a caller says about a subscription. */
+const wantedOptions = ['description', 'filter', 'content-type', 'headers', 'expires-at'] as const
+
+const wantedOf = ({ description, filter, headers, ...more }: Options) => ({
+  description,
+  filter: readJson('filter', filter),
+  headers: readJson('headers', headers),
+  contentType: more['content-type'],
+  expiresAt: more['expires-at'],
 })
 
 /** Subscriptions and their deliveries. */
@@ -57,19 +68,22 @@ export const subscriptionCommands: readonly Command[] = [
     usage: 'subscriptions create <callbackUrl>',
     summary:
       'Subscribes a URL (- reads it from standard input); shows its signing secret only this once',
-    options: ['description', 'filter', 'content-type'],
-    ask: ({
-      args: { callbackUrl },
-      options: { description, filter, 'content-type': contentType },
-    }) => ({
+    options: [...wantedOptions, 'kind'],
+    ask: ({ args: { callbackUrl }, options }) => ({
       method: 'POST',
       path: 'subscriptions',
-      body: {
-        callbackUrl,
-        description,
-        contentType,
-        filter: filter === undefined ? undefined : readFilter(filter),
-      },
+      body: { callbackUrl, kind: options.kind, ...wantedOf(options) },
+    }),
+    show: showFacts,
+  },
+  {
+    usage: 'subscriptions change <subscription>',
+    summary: 'Changes a subscription or moves it to --callback-url; what is left out stays',
+    options: [...wantedOptions, 'callback-url'],
+    ask: ({ args: { subscription = '' }, options }) => ({
+      method: 'PATCH',
+      path: path`subscriptions/${subscription}`,
+      body: { callbackUrl: options['callback-url'], ...wantedOf(options) },
     }),
     show: showFacts,
   },
@@ -163,10 +177,10 @@ export const subscriptionCommands: readonly Command[] = [
   },
 ]
 
-function readFilter(text: string): unknown {
+function readJson(name: string, text: string | undefined): unknown {
   try {
-    return JSON.parse(text)
+    return text === undefined ? undefined : JSON.parse(text)
   } catch {
-    throw new UsageError('--filter takes JSON.', 'npm run relay -- subscriptions create --help')
+    throw new UsageError(`--${name} takes JSON.`, 'npm run relay -- subscriptions create --help')
   }
 }
