@@ -128,8 +128,8 @@ function membersOf({ properties = {}, required = [] }: Schema, prefix = ''): str
 /** What a value may be, in words for a table. */
 function describeValue(schema: Schema): string {
   const { type, items, default: usual, minLength, maxLength, maxItems, format } = schema
-  const size =
-    maxLength && !schema.pattern ? ` of ${minLength ?? 0} to ${maxLength} characters` : ''
+  const length = minLength ? `${minLength} to ${maxLength}` : `at most ${maxLength}`
+  const size = maxLength && !schema.pattern ? ` of ${length} characters` : ''
   const words = schema.enum
     ? isEventTypes(schema.enum)
       ? 'an [event type](logic-apps.md#event-types)'

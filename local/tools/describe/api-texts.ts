@@ -40,7 +40,7 @@ header that HTTP does not allow. A fault of the app is a 500 without a body; its
 
 ## Lists and cursors
 
-A list takes \`limit\` (1 to 1,000) and \`after\`. It answers \`next\`, which is the \`after\` of the next page; on the last page \`next\`
+A list takes \`limit\` (1 to 1,000) and \`after\`. A page may have fewer entries than \`limit\`, or none, and still a \`next\`. It answers \`next\`, which is the \`after\` of the next page; on the last page \`next\`
 is null. The header \`Link\` has the address of the next page. A cursor belongs to its list: another list refuses it with 400.
 
 A list that takes \`format=csv\` answers the same page as CSV, with a header line and \`limit\` to 10,000. Text is in quotes. A text that
@@ -97,7 +97,10 @@ export const sections: Section[] = [
   {
     title: 'The app',
     tags: ['health', 'status', 'overview', 'openapi.json', 'swagger.json'],
-    text: 'In `lastError`, `since` says since when calls fail with this state, without a good one in between.',
+    text: `In \`lastError\`, \`since\` says since when calls fail with this state, without a good one in between.
+
+Two addresses are in no description, since they answer no JSON of this API: \`GET /api/portal\` is [the page](portal.md), and
+\`POST /api/mcp\` has the same answers as [tools for assistants](mcp.md).`,
   },
   {
     title: 'Antivirus health',
@@ -211,7 +214,7 @@ export const notes: Record<string, string> = {
   'GET /api/changes/{resource}/items/{id}':
     'An id that is not in the working set is asked for at Defender; an instance keeps that answer for 20 seconds.',
   'GET /api/changes/{resource}/items/{id}/wait':
-    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the answer is 404. With `failOn=Failed,TimeOut,Cancelled` an item that ended so is answered with 409 `action-failed` and the `item`, so that a workflow fails; the `Location` keeps it in mind. An instance asks Defender for the same unknown id at most every 20 seconds, for all callers.',
+    '`timeoutMinutes` is 1 to 10,080 (seven days). An unknown id is waited for too, since Defender may not list it yet; after two minutes the `Location` answers 404. A new request to this address is a new wait, which answers 202 again. With `failOn=Failed,TimeOut,Cancelled` an item that ended so is answered with 409 `action-failed` and the `item`, so that a workflow fails; the `Location` keeps it in mind. An instance asks Defender for the same unknown id at most every 20 seconds, for all callers.',
   'POST /api/changes/{resource}/check':
     'Requests at the same time share one poll. After 20 seconds the answer is 202.',
   'GET /api/events':
@@ -221,7 +224,7 @@ export const notes: Record<string, string> = {
   'POST /api/subscriptions':
     'There can be 200 subscriptions. A callback URL that is subscribed already gets the filter, description and end of the new request, also where it leaves them out, and is enabled; the answer is 200 with a new `Location`, without a secret. Callback URLs are the same when origin, path and parameters are: the order and percent encoding of the parameters, needless encoding in the path, and the signature of a signed URL (`sig`, `sv`, `sp`, `se`, `st`, `sr`, `spr`) do not count; the URL of the last request is used. DELETE of the `Location` deletes the subscription and needs no key; the `Location`s of the last five requests are valid until then.',
   'PATCH /api/subscriptions/{id}':
-    'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
+    'Keeps the id, the signing secret, pending and dead deliveries, and the counters. Null removes description, end, headers or audience; what is left out stays. `filter` replaces the whole filter; an empty list in it counts as left out, so `{"filter": {}}` passes what a new subscription without a filter gets. `kind` cannot be changed: it is a short form of `filter.types`, which can. A move to another host drops headers and audience unless they are given again: `dropped` names them. What is pending goes to the new address when it is due; [recover](#post-apisubscriptionsidrecover) does not wait for that.',
   'POST /api/subscriptions/unsubscribe':
     'Callback URLs are compared as in `POST /api/subscriptions`. `deleted` is 0 or 1.',
   'GET /api/event-types':
