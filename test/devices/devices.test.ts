@@ -121,10 +121,10 @@ describe('the list of devices', () => {
       const values = Object.entries(counts).filter(([value]) => value !== '(other)')
       // Many versions have one device each.
       for (const [value, number] of values.slice(0, 12)) {
-        const { body } = await stack.get(
-          `devices?limit=1000&${new URLSearchParams({ counted: `${by}:${value}` })}`,
-        )
-        expect({ by, value, number: body.devices.length }).toEqual({ by, value, number })
+        const counted = new URLSearchParams({ counted: `${by}:${value}` })
+        // On a slow machine a page ends before all rows are read.
+        const found = await follow(`devices?limit=1000&${counted}`)
+        expect({ by, value, number: found.length }).toEqual({ by, value, number })
       }
     }
   })
