@@ -1,4 +1,5 @@
 import type { Shape } from './files.ts'
+import type { Asked } from './lists.ts'
 
 /** What one process does; `origin` is that of its table server. */
 export interface CaseOptions {
@@ -8,7 +9,7 @@ export interface CaseOptions {
   rows: number
   /** The files of an export. */
   files?: number
-  /** How often something is asked for. */
+  /** How often something is asked for or run. */
   times?: number
   buckets?: number
   inFlight?: number
@@ -27,6 +28,7 @@ export interface CaseResult {
   growth?: number
   p95Ms?: number
   p99Ms?: number
+  asked?: Asked[]
 }
 
 /** Does the work; `begin` marks the end of its preparation. Answers its requests where not all of the process count. */

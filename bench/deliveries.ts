@@ -14,7 +14,7 @@ const RECEIVERS = 20
 const RATE = 50
 const BATCH = 5
 const SLOW_MS = 14_000
-const WARM_UP_MS = 3000
+const WARM_UP_MS = 2000
 const STREAM = 'machine-actions'
 
 /** A receiver on loopback that answers 200 after a while; notes when each event arrived, and its most posts at a time. */
@@ -117,7 +117,7 @@ export const deliver: Work = async ({ origin, times: seconds, files: slow }, beg
 /** Measures deliveries at a steady rate, with and without a slow receiver beside them: goal 10. */
 export async function benchDeliveries(quick: boolean): Promise<Goal[]> {
   const of = (slow: number) =>
-    ({ options: { what: 'deliver', rows: 0, files: slow, times: quick ? 5 : 10 } }) as const
+    ({ options: { what: 'deliver', rows: 0, files: slow, times: quick ? 3 : 8 } }) as const
   const { alone, together } = await interleave({ alone: of(0), together: of(1) }, quick ? 2 : 5)
   return [
     goal(

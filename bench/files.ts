@@ -1,7 +1,7 @@
-import { createReadStream, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createGunzip, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { createFleet } from '../local/simulator/fleet.ts'
 
 /** `paged`: rows of the paged method; `nested`: lines of an export file, with JSON text inside JSON text. */
@@ -12,7 +12,7 @@ const PLACE = 'bench-device-id'
 
 /** A packed file of `rows` devices, each with an id of its own, from the `first` one on; made once for a machine. */
 export function fileOf(shape: Shape, rows: number, first = 0): string {
-  const folder = join(tmpdir(), 'defender-relay-bench')
+  const folder = join(tmpdir(), 'defender-relay-bench-2')
   const path = join(folder, `${shape}-${rows}-${first}.json.gz`)
   if (existsSync(path)) return path
   mkdirSync(folder, { recursive: true })
@@ -20,7 +20,7 @@ export function fileOf(shape: Shape, rows: number, first = 0): string {
   const packed: Buffer[] = []
   let text = ''
   for (let row = 0; row < rows; row++) {
-    text += `${(texts[row % SAMPLES] ?? []).join(idOf(first + row))}\n`
+    text += `${lineOf(texts, first + row)}\n`
     if (row % 5000 === 4999 || row === rows - 1) {
       // Members of a gzip file may follow one another.
       packed.push(gzipSync(text))
@@ -31,6 +31,8 @@ export function fileOf(shape: Shape, rows: number, first = 0): string {
   renameSync(`${path}.part`, path)
   return path
 }
+
+const lineOf = (texts: string[][], row: number) => (texts[row % SAMPLES] ?? []).join(idOf(row))
 
 /** Ids come in no order, and spread evenly over the partitions. */
 function idOf(row: number): string {
@@ -50,18 +52,14 @@ function samplesOf(shape: Shape): string[][] {
     shape === 'paged'
       ? [...fleet.jsonRows()].map((row) => JSON.stringify({ ...row, id: PLACE, machineId: PLACE }))
       : [...(fleet.files[0]?.lines() ?? [])].map((line) =>
-          JSON.stringify({ ...JSON.parse(line), DeviceId: PLACE }),
+          JSON.stringify({ ...JSON.parse(line), DeviceId: PLACE, DeviceName: `desktop-${PLACE}` }),
         )
   samples[shape] = rows.map((text) => text.split(PLACE))
   return samplesOf(shape)
 }
 
-/** The parsed lines of a file. */
-export async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
-  const chunks = await Array.fromAsync(createReadStream(path).pipe(createGunzip()))
-  return Buffer.concat(chunks)
-    .toString()
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line))
+/** The rows of the first file of so many devices, parsed one by one. */
+export function rowsOf(shape: Shape, rows: number): Record<string, unknown>[] {
+  const texts = samplesOf(shape)
+  return Array.from({ length: rows }, (_, row) => JSON.parse(lineOf(texts, row)))
 }

@@ -14,7 +14,7 @@ import { createExportFiles } from '../shared/upstreams/export-file.ts'
 import type { Work } from './cases.ts'
 import { systemClock as clock } from './clock.ts'
 import { type Entity, entityOf, membersOf } from './entity.ts'
-import { fileOf, rowsOf } from './files.ts'
+import { rowsOf } from './files.ts'
 
 const unlimited = { account: 1e9, partition: 1e9 }
 const refuse = () => Promise.reject(new Error('no benchmark uses it'))
@@ -79,13 +79,13 @@ export const importRows: Work = async (
 
 /** The product's writer alone, with the JSON of its rows made beforehand. */
 export const writeRows: Work = async (options, begin) => {
-  const rows = (await rowsOf(fileOf(options.shape, options.rows))).map(membersOf)
+  const rows = rowsOf(options.shape, options.rows).map(membersOf)
   await write(options, rows, begin)
 }
 
 /** The product's writer alone, with columns made beforehand: their JSON is made as they are written. */
 export const writeColumns: Work = async (options, begin) => {
-  const rows = (await rowsOf(fileOf(options.shape, options.rows))).map((row) => entityOf(row, 1))
+  const rows = rowsOf(options.shape, options.rows).map((row) => entityOf(row, 1))
   await write(options, toRows(rows), begin)
 }
 

@@ -1,4 +1,3 @@
-import { fileOf } from './files.ts'
 import { type Goal, goal } from './goals.ts'
 import { snapshots } from './join.ts'
 import { interleave, ratios } from './measure.ts'
@@ -10,7 +9,7 @@ const FOR_STANDING = 20
 export async function benchReads(quick: boolean): Promise<Goal[]> {
   const rows = quick ? 20_000 : 100_000
   const options = { shape: 'paged', rows } as const
-  const server = { filled: { file: fileOf('paged', rows), tables: snapshots } }
+  const server = { filled: { rows, tables: snapshots } }
   const items = 10_000
   const { pages, sdk, cold, warm, pointReads } = await interleave(
     {
@@ -20,7 +19,7 @@ export async function benchReads(quick: boolean): Promise<Goal[]> {
       warm: { options: { ...options, rows: items, what: 'poll-warm' } },
       pointReads: { options: { ...options, rows: items, what: 'point-reads' } },
     },
-    quick ? 3 : 5,
+    quick ? 2 : 5,
   )
   return [
     goal(

@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib'
 import { TableClient } from '@azure/data-tables'
 import type { Work } from './cases.ts'
 import { type Entity, entityOf } from './entity.ts'
-import { fileOf, rowsOf } from './files.ts'
+import { rowsOf } from './files.ts'
 
 const open = (storage: string) =>
   TableClient.fromConnectionString(storage, 'AvHealthSnapshot1', { allowInsecureConnection: true })
@@ -26,7 +26,7 @@ const submit = (client: TableClient, batch: Entity[]) =>
 /** `submitTransaction` alone: rows made beforehand, several requests at once. */
 export const submitOnly: Work = async ({ storage, shape, rows, buckets, inFlight }, begin) => {
   const client = open(storage)
-  const entities = (await rowsOf(fileOf(shape, rows))).map((row) => entityOf(row, buckets))
+  const entities = rowsOf(shape, rows).map((row) => entityOf(row, buckets))
   begin()
   const batches = batchesOf(entities)
   const sender = async () => {

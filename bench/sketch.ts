@@ -9,12 +9,12 @@ import {
 import { TableClient } from '@azure/data-tables'
 import { bucketFor } from '../shared/exports/snapshot-table.ts'
 import type { Work } from './cases.ts'
-import { type Entity, entityOf } from './entity.ts'
+import type { Entity } from './entity.ts'
 
 const http = createDefaultHttpClient()
 
 /**
- * What an import costs at least: reads, maps and writes without any check, count, retry or ledger. Values are taken as
+ * What an import of an export file costs at least: reads, maps and writes without any check, count, retry or ledger. Values are taken as
  * they come; only times and flags are brought into one form.
  */
 export const sketch: Work = async ({ storage, origin, shape, buckets, inFlight }) => {
@@ -58,8 +58,6 @@ export const sketch: Work = async ({ storage, origin, shape, buckets, inFlight }
     sending.add(sent)
   }
 
-  const map =
-    shape === 'paged' ? (row: Row) => entityOf(row, buckets) : (row: Row) => nested(row, buckets)
   const response = await fetch(`${origin}/files/${shape}`)
   const body = Readable.fromWeb(response.body as ReadableStream<Uint8Array>)
   let rest = ''
@@ -67,7 +65,7 @@ export const sketch: Work = async ({ storage, origin, shape, buckets, inFlight }
     const lines = (rest + chunk.toString()).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) {
-      const { partitionKey, rowKey, ...values } = map(JSON.parse(line))
+      const { partitionKey, rowKey, ...values } = nested(JSON.parse(line), buckets)
       const json = JSON.stringify({ PartitionKey: partitionKey, RowKey: rowKey, ...values })
       const parts = batches.get(partitionKey) ?? []
       batches.set(partitionKey, parts)

@@ -6,16 +6,18 @@ import { rowsOf } from './files.ts'
 import { serveRows } from './table-rows.ts'
 
 /**
- * A table service for benchmarks, in a process of its own: it answers batches on snapshot tables after `latencyMs`
- * without storing their rows, refuses what exceeds its limits with 503, stores the rows of other tables, and serves files.
+ * A table service for benchmarks, in a process of its own: it answers batches on snapshot tables after `latencyMs`, refuses
+ * what exceeds its limits with 503, stores the rows of other tables, and serves files.
  */
 export interface ServerOptions {
   latencyMs: number
   /** Rows a second for the account and for each partition; 0 = no limit. */
   account: number
   partition: number
-  /** Tables that hold the rows of a file from the beginning. */
-  filled?: { file: string; tables: string[] }
+  /** Stores the rows of snapshots too; else they are only counted. */
+  keeps?: boolean
+  /** Tables that hold so many devices from the beginning. */
+  filled?: { rows: number; tables: string[] }
   /** Files to serve, by their name. */
   files: Record<string, string>
 }
@@ -23,20 +25,37 @@ export interface ServerOptions {
 export interface ServerStats {
   rows: number
   requests: number
+  /** How often requests were sent on together, while they are held back. */
+  rounds: number
   busy: number
 }
 
 const options: ServerOptions = JSON.parse(process.argv[2] ?? '{}')
-const stats: ServerStats = { rows: 0, requests: 0, busy: 0 }
-const rowServer = serveRows()
+const stats: ServerStats = { rows: 0, requests: 0, rounds: 0, busy: 0 }
+const stored = serveRows()
 if (options.filled) {
-  const { file, tables } = options.filled
-  const entities = (await rowsOf(file)).map((row) => {
+  const { rows, tables } = options.filled
+  const entities = rowsOf('paged', rows).map((row) => {
     const { partitionKey: PartitionKey, rowKey: RowKey, ...values } = entityOf(row, 16)
     return { PartitionKey, RowKey, ...values }
   })
-  for (const table of tables)
-    rowServer('POST', `/fill/${table}`, Buffer.from(JSON.stringify(entities)))
+  for (const table of tables) stored.fill(table, entities)
+}
+
+/** Milliseconds without another request after which those that wait are one round. */
+const QUIET_MS = 60
+let isHeld = false
+const waiting: (() => void)[] = []
+let timer: NodeJS.Timeout | undefined
+
+/** Waits until no other request comes. */
+function round(): Promise<void> {
+  clearTimeout(timer)
+  timer = setTimeout(() => {
+    stats.rounds += 1
+    for (const send of waiting.splice(0)) send()
+  }, QUIET_MS)
+  return new Promise((resolve) => waiting.push(resolve))
 }
 
 const server = createServer((request, response) => {
@@ -51,7 +70,10 @@ process.on('disconnect', () => process.exit())
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = request.url ?? ''
-  if (url === '/stats') return void response.end(JSON.stringify(stats))
+  if (url.startsWith('/stats')) {
+    isHeld = url.endsWith('?hold')
+    return void response.end(JSON.stringify(stats))
+  }
   const file = options.files[url.slice('/files/'.length)]
   if (file) {
     response.writeHead(200, { 'x-ms-copy-status': 'success' })
@@ -63,6 +85,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const body = Buffer.concat(chunks)
   // Spread as the latency of a service is, the same in every run.
   const waitMs = options.latencyMs * (0.75 + ((stats.requests++ * 0.37) % 0.5))
+  if (isHeld) await round()
   const { status, headers, text } = answerTo(request, url, body)
   const send = () => response.writeHead(status, headers).end(text)
   if (options.latencyMs > 0) setTimeout(send, waitMs)
@@ -75,12 +98,15 @@ const PARTITION = Buffer.from('"PartitionKey":"')
 
 function answerTo(request: IncomingMessage, url: string, body: Buffer) {
   const isBatch = url.includes('$batch')
-  if (isBatch && body.subarray(0, 2000).includes(SNAPSHOT)) return takeBatch(body)
+  if (isBatch && body.subarray(0, 2000).includes(SNAPSHOT)) {
+    const answer = takeBatch(body)
+    if (!options.keeps || answer.status !== 202) return answer
+  }
   if (url.includes('AvHealthSnapshot') && request.method === 'POST') stats.rows += 1
-  return rowServer(request.method ?? '', url, body)
+  return stored.answer(request.method ?? '', url, body)
 }
 
-/** Answers a batch of inserts or upserts without storing it. */
+/** Answers a batch of inserts or upserts by the limits, without storing it. */
 function takeBatch(body: Buffer) {
   let rows = 0
   const verb = body.includes(INSERT) ? INSERT : Buffer.from('PUT http')
