@@ -20,7 +20,7 @@ interface Answer {
   devices?: { machineId: string; computerDnsName: string }[]
 }
 
-/** Milliseconds without any request after which the app does nothing any more. */
+/** Milliseconds without any request after which the work of a run is over. */
 const IDLE_MS = 2500
 const TRIES = 3
 
@@ -31,14 +31,6 @@ export async function askFleet(
 ): Promise<Asked[]> {
   const stats = async (query = '') =>
     (await (await fetch(`${origin}/stats${query}`)).json()) as ServerStats
-
-  async function quiet(): Promise<void> {
-    for (let last = -1, { requests } = await stats(); requests !== last; ) {
-      last = requests
-      await sleep(IDLE_MS)
-      requests = (await stats()).requests
-    }
-  }
 
   async function count(path: string): Promise<Asked> {
     const before = await stats('?hold')
@@ -52,6 +44,10 @@ export async function askFleet(
   }
 
   const { devices: [first] = [] } = await ask('devices?condition=signature-stale')
+  for (let last = -1, now = await stats(); now.requests !== last; now = await stats()) {
+    last = now.requests
+    await sleep(IDLE_MS)
+  }
   const paths = [
     'devices?condition=signature-stale',
     `devices?name=${encodeURIComponent(first?.computerDnsName ?? '')}`,
@@ -59,7 +55,6 @@ export async function askFleet(
   ]
   const asked: Asked[] = []
   for (const path of paths) {
-    await quiet()
     const tries: Asked[] = []
     while (tries.length < TRIES) tries.push(await count(path))
     // A timer of the app may have made requests of its own meanwhile.
