@@ -10,7 +10,7 @@ import {
   textField,
 } from '../resource.ts'
 
-const item = z.looseObject({
+const item = z.object({
   // Numeric text on the wire; a number is taken as well.
   id: z.union([itemIdSchema.toLowerCase(), z.int().transform(String)]),
   state: z.string().min(1),
@@ -61,16 +61,16 @@ export const investigations: Resource = {
   mayReopen: true,
   // A request for approval that nobody answers ends after seven days.
   overdueHours: new Map([['PendingApproval', 168]]),
-  read(raw) {
-    const read = item.safeParse(raw)
+  read(sent) {
+    const read = item.safeParse(sent)
     if (!read.success) return undefined
-    const { id, state, startTime, endTime } = read.data
+    const raw = sent as Record<string, unknown>
+    const { startTime, endTime } = raw
     return {
-      id,
-      state,
+      ...read.data,
       createdAt: readTime(startTime),
       updatedAt: null,
-      raw: raw as Record<string, unknown>,
+      raw,
       badTimes: countBadTimes(startTime, endTime),
     }
   },

@@ -9,7 +9,7 @@ import {
   textField,
 } from '../resource.ts'
 
-const item = z.looseObject({
+const item = z.object({
   // Case does not count in a GUID.
   id: itemIdSchema.toLowerCase(),
   status: z.string().min(1),
@@ -62,19 +62,19 @@ export const machineActions: Resource = {
   history: ['Isolate', 'Unisolate', 'RestrictCodeExecution', 'UnrestrictCodeExecution']
     .map((type) => `type eq '${type}'`)
     .join(' or '),
-  read(raw) {
-    const read = item.safeParse(raw)
+  read(sent) {
+    const read = item.safeParse(sent)
     if (!read.success) return undefined
-    const { id, status, creationDateTimeUtc: createdAt } = read.data
+    const raw = sent as Record<string, unknown>
     // The sample of the API page has the second name; the service was never seen to send it.
-    const updatedAt = read.data.lastUpdateDateTimeUtc ?? read.data.lastUpdateTimeUtc
+    const updatedAt = raw.lastUpdateDateTimeUtc ?? raw.lastUpdateTimeUtc
     return {
-      id,
-      state: spelled(status),
-      createdAt: readTime(createdAt),
+      id: read.data.id,
+      state: spelled(read.data.status),
+      createdAt: readTime(raw.creationDateTimeUtc),
       updatedAt: readTime(updatedAt),
-      raw: withoutParams(raw as Record<string, unknown>),
-      badTimes: countBadTimes(createdAt, updatedAt),
+      raw: withoutParams(raw),
+      badTimes: countBadTimes(raw.creationDateTimeUtc, updatedAt),
     }
   },
   data: { ...named, commands: commandsField, createdAt: textField, updatedAt: textField },
