@@ -1,7 +1,7 @@
 import { benchCompare } from './compare.ts'
 import { benchDeliveries } from './deliveries.ts'
 import { benchDelivery } from './delivery.ts'
-import { benchFleet } from './fleet.ts'
+import { benchFleet, benchLists } from './fleet.ts'
 import { type Goal, tableOf, writeResults } from './goals.ts'
 import { benchImport, benchMemory } from './import.ts'
 import { benchLookup } from './lookup.ts'
@@ -22,6 +22,7 @@ const alone: Section[] = [
 /** Sections whose goals are for counts and memory: two of them run at a time. */
 const counting: Section[] = [
   ['memory', benchMemory],
+  ['lists', benchLists],
   ['compare', benchCompare],
   ['parquet', benchParquet],
 ]
