@@ -14,8 +14,8 @@ import type { Entity } from './entity.ts'
 const http = createDefaultHttpClient()
 
 /**
- * What an import of an export file costs at least: reads, maps and writes without any check, count, retry or ledger. Values are taken as
- * they come; only times and flags are brought into one form.
+ * What an import of an export file costs at least: reads, maps and writes without any check, count, retry or ledger.
+ * Values are taken as they come; only times and flags are brought into one form.
  */
 export const sketch: Work = async ({ storage, origin, shape, buckets, inFlight }) => {
   const client = TableClient.fromConnectionString(storage, 'AvHealthSnapshot1', {
