@@ -1,10 +1,7 @@
 import { resolve } from 'node:path'
-import { preflight } from '../shared/app/preflight.ts'
-import { theApp, useOverrides } from '../shared/app.ts'
 import { startAzurite } from './azurite.ts'
 import { readLocalSettings, type Settings } from './laptop.ts'
 import { callerFolder, readScriptOptions } from './options.ts'
-import { describeChecks } from './report.ts'
 
 const USAGE = `Usage: npm run preflight [-- options]
 
@@ -45,6 +42,10 @@ async function main(): Promise<number> {
 }
 
 async function check(settings: Settings, isJson: boolean): Promise<number> {
+  // Not before: wrong options do without the app.
+  const { preflight } = await import('../shared/app/preflight.ts')
+  const { theApp, useOverrides } = await import('../shared/app.ts')
+  const { describeChecks } = await import('./report.ts')
   const azurite = isEmulated(settings) ? await startAzurite() : undefined
   try {
     const storage = azurite ? azurite.connectionString() : settings.RELAY_STORAGE
