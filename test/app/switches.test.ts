@@ -11,7 +11,7 @@ import { codesIn, firedDuring } from './alarms.ts'
 import { HOUR, MINUTE, type PlayedDay, startDay } from './played-day.ts'
 
 const [network = '', windows = ''] = sampleDefinitions
-const FLEET = 300
+const FLEET = 200
 let day: PlayedDay
 /** Ends the time limit of a call as soon as the simulator has left it without an answer. */
 function endSilentCalls() {

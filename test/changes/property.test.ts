@@ -15,7 +15,7 @@ import { histories } from './histories.ts'
 import { play, type Setup } from './play.ts'
 import { brokenPromises } from './promises.ts'
 
-const numRuns = runs(150, 5000)
+const numRuns = runs(75, 5000)
 const seed =
   process.env.PROPERTY_SEED === undefined ? {} : { seed: Number(process.env.PROPERTY_SEED) }
 const timeout = 600_000 + numRuns * 1000

@@ -173,7 +173,7 @@ test('the standing equals a replay of all actions and events, in every history w
       const holding = all.filter(([, one]) => one && isHeld(one))
       expect(await standings(table, 'held')).toEqual(Object.fromEntries(holding))
     }),
-    { numRuns: runs(100, 1000) },
+    { numRuns: runs(50, 1000) },
   )
 })
 

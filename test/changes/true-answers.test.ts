@@ -309,9 +309,9 @@ describe('the list of items', () => {
       stack.simulator.actions.put({ id, status, ...rest[id as 'a0'] })
     await check()
     const idsOf = async (query: string) =>
-      (await stack.get(`changes/machine-actions/items?${query}`)).body.items.map(
-        ({ id }: { id: string }) => id,
-      )
+      (await stack.get(`changes/machine-actions/items?${query}`)).body.items
+        .map(({ id }: { id: string }) => id)
+        .sort()
 
     expect(await idsOf('state=pending, failed')).toEqual(['a0', 'a1'])
     expect(await idsOf('type=Isolate,offboard')).toEqual(['a0', 'a1'])

@@ -7,9 +7,9 @@ let stack: TestStack
 afterAll(() => stack.stop())
 
 const unreadable = { state: 'failed', guard: 'unreadable' }
-const devices = { state: 'failed', guard: 'devices', devicesBefore: 300 }
+const devices = { state: 'failed', guard: 'devices', devicesBefore: 200 }
 
-/** The end of a run under each switch, after a good snapshot of 300 devices. */
+/** The end of a run under each switch, after a good snapshot of 200 devices. */
 const ends: Record<string, object> = {
   'export-single-quotes': unreadable,
   'export-cut-off-json': unreadable,
@@ -37,7 +37,7 @@ test('every switch of exports is rehearsed here', () => {
 async function begin() {
   await stack?.stop()
   stack = await startTestStack({
-    fleet: { size: 300, files: 3, badLines: 0 },
+    fleet: { size: 200, files: 2, badLines: 0 },
     env: noTimers,
   })
   const { body } = await stack.post('av-health/exports')

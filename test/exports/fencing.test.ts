@@ -4,6 +4,7 @@ import { beginRun } from '../../shared/exports/begin.ts'
 import type { RunRef } from '../../shared/exports/names.ts'
 import { resumeRun, startRun } from '../../shared/exports/start.ts'
 import { type Interceptor, interceptTables, pauseAt } from '../intercepted-storage.ts'
+import { runs } from '../runs.ts'
 import { brokenPromises, ledgerRows } from './run-promises.ts'
 import {
   createListeningExecutor,
@@ -144,10 +145,13 @@ describe.each<Method>(['files', 'json'])('by %s, an executor that was taken over
 describe.each<Method>(['files', 'json'])(
   'on a storage account, by %s, an executor that was taken over',
   (method) => {
-    test.each([5, 8, 11, 17, 40])('paused at its request %i changes nothing', async (n) => {
-      await wakesEarly(method, n, await createStoredTables())
-      await wakesLate(method, n, await createStoredTables())
-    })
+    test.each([8, 40, 5, 11, 17].slice(0, runs(2, 5)))(
+      'paused at its request %i changes nothing',
+      async (n) => {
+        await wakesEarly(method, n, await createStoredTables())
+        await wakesLate(method, n, await createStoredTables())
+      },
+    )
   },
 )
 

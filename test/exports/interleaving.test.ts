@@ -17,7 +17,7 @@ import {
   smallExport,
 } from './small-run.ts'
 
-const numRuns = runs(60, 1500)
+const numRuns = runs(40, 1500)
 
 /** An earlier run is published; another run has begun and has no executor yet. */
 async function prepare(method: 'files' | 'json', now: SmallExport, before?: SmallExport) {

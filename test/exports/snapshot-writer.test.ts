@@ -158,7 +158,7 @@ describe('every row is accounted for, whatever is repeated, lost, refused or don
           await accountsHold(table, layout, files, (work) => scheduler.waitFor(work))
         },
       ),
-      { numRuns: runs(100, 3000) },
+      { numRuns: runs(40, 3000) },
     )
   })
 
@@ -175,7 +175,7 @@ describe('every row is accounted for, whatever is repeated, lost, refused or don
           await accountsHold(tables(`Snapshot${run}`), layout, files)
         },
       ),
-      { numRuns: runs(8, 250), endOnFailure: true },
+      { numRuns: runs(4, 250), endOnFailure: true },
     )
   })
 })

@@ -201,32 +201,32 @@ describe('the emulator of a folder', () => {
     return names
   }
 
-  test.each([
-    [DATA_ACCOUNT, 'data'],
-    [SECRETS_ACCOUNT, 'secrets'],
-  ] as const)(
-    'has a random key of its own for account %s, the same at each start, and refuses the published one',
-    async (account, key) => {
-      const folder = await openDataFolder(freshFolder())
-      const first = await folder.startEmulator()
-      const connection = first.connectionString(account)
-      const withPublished = connection.replace(/AccountKey=[^;]+/, `AccountKey=${published}`)
+  test('has a random key of its own for each account, the same at each start, and refuses the published one', async () => {
+    const accounts = [DATA_ACCOUNT, SECRETS_ACCOUNT]
+    const keyOf = (text: string) => /AccountKey=([^;]+)/.exec(text)?.[1]
+    const folder = await openDataFolder(freshFolder())
+    const first = await folder.startEmulator()
+    const connections = accounts.map((account) => first.connectionString(account))
 
+    for (const connection of connections) {
       expect(await listTables(connection)).toEqual([])
+      const withPublished = connection.replace(/AccountKey=[^;]+/, `AccountKey=${published}`)
       await expect(listTables(withPublished)).rejects.toMatchObject({ statusCode: 403 })
-      await first.stop()
-      const second = await folder.startEmulator()
-      const other = await openDataFolder(freshFolder())
+    }
+    await first.stop()
+    const second = await folder.startEmulator()
+    const other = await openDataFolder(freshFolder())
 
-      const keyOf = (text: string) => /AccountKey=([^;]+)/.exec(text)?.[1]
-      expect(keyOf(second.connectionString(account))).toBe(keyOf(connection))
-      expect(folder.state.keys[key]).not.toBe(other.state.keys[key])
-      expect(folder.state.keys.data).not.toBe(folder.state.keys.secrets)
-      await second.stop()
-      folder.release()
-      other.release()
-    },
-  )
+    expect(accounts.map((account) => keyOf(second.connectionString(account)))).toEqual(
+      connections.map(keyOf),
+    )
+    const { keys } = folder.state
+    const all = [keys, other.state.keys].flatMap(({ data, secrets }) => [data, secrets])
+    expect(new Set(all).size).toBe(4)
+    await second.stop()
+    folder.release()
+    other.release()
+  })
 
   test('has its connection string in a file that only this user can read, while it runs', async () => {
     const folder = await openDataFolder(freshFolder())

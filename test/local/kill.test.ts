@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, test } from 'vitest'
 import { createRandom } from '../../local/simulator/random.ts'
 import {
   ALL,
@@ -10,7 +10,7 @@ import {
   type Moment,
   startUpstream,
 } from './killed-host.ts'
-import { endAll, freshFolder, onceLine, runToEnd } from './launch.ts'
+import { endAll, freshFolder, runToEnd } from './launch.ts'
 
 // Printed with every failure: it determines the moments of a run.
 const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31))
@@ -39,23 +39,13 @@ describe.concurrent(`a host killed (seed ${seed})`, () => {
     await expectWhole(upstream, folder, last, done)
   })
 
-  test('while it publishes: it is published once, and then unchanged', {}, async () => {
+  test('while it publishes: it is published once', async () => {
     const upstream = await startUpstream()
     const folder = freshFolder()
 
     const done = await killAndCheck(upstream, folder, [moment(ALL, 600)])
     const last = await runToEnd(argsFor(upstream, folder))
-    const again = await runToEnd(argsFor(upstream, folder))
 
     await expectWhole(upstream, folder, last, done)
-    const { devices } = upstream.fleet.counts
-    expect(onceLine(again)).toMatchObject({
-      ok: true,
-      state: 'unchanged',
-      devices,
-      snapshot: null,
-      rowsPerSecond: 0,
-    })
-    expect(again.stderr).toContain(`${devices} in the current snapshot`)
   })
 })

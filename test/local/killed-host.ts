@@ -85,8 +85,8 @@ export async function killAndCheck(
 export async function startUpstream(): Promise<Upstream> {
   const clock = createAdjustableClock()
   // Slow enough that files end one after the other.
-  const faults = { ...noFaults, slowBytesPerSecond: 50_000 }
-  const fleet = createFleet({ size: 1250, files: FILES, badLines: 3, zeroRowFiles: 1 })
+  const faults = { ...noFaults, slowBytesPerSecond: 20_000 }
+  const fleet = createFleet({ size: 500, files: FILES, badLines: 3, zeroRowFiles: 1 })
   return { clock, fleet, simulator: await startSimulator({ clock, fleet, faults }) }
 }
 

@@ -18,7 +18,6 @@ import {
   hurry,
   isAlive,
   launch,
-  onceLine,
   pause,
   runToEnd,
   runUnderWay,
@@ -45,49 +44,47 @@ async function takeUsualPort(): Promise<Server> {
 }
 
 describe.concurrent('nothing is left behind', () => {
-  test('Ctrl-C during the import stops everything, and the next start finishes the same run', async () => {
+  test('Ctrl-C during the import stops everything; the next start finishes the same run, and shares neither folder nor port until SIGTERM stops it', async () => {
     const folder = freshFolder()
-    const first = launch(['--fleet', '400', '--data', folder])
+    const first = launch(['--fleet', '60', '--data', folder])
     const run = await runUnderWay(first, folder)
     const emulator = await emulatorOf(folder)
-
     first.child.kill('SIGINT')
+    const stopped = await first.ended
+    const left = [isAlive(emulator), existsSync(join(folder, 'lock.json'))]
 
-    expect(await first.ended).toMatchObject({ code: 130, stdout: '' })
-    expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
-    const line = onceLine(await hurry(launch(['--once', '--data', folder]), folder))
-    expect(line).toMatchObject({ runId: run.runId, ok: true, state: 'published', devices: 400 })
-  })
-
-  test('SIGTERM stops a running host; before that no other start gets its folder or its port', async () => {
-    const folder = freshFolder()
     const usual = await takeUsualPort()
-    const first = launch(['--fleet', '30', '--data', folder])
-    void hurry(first, folder)
-    await first.said('Serving')
-    const emulator = await emulatorOf(folder)
+    const second = launch(['--data', folder])
+    void hurry(second, folder)
+    await second.said('Serving')
+    const next = await emulatorOf(folder)
+    const third = await runToEnd(['--once', '--data', folder])
+    const finished = await askNewestRun(second, folder)
+    second.child.kill('SIGTERM')
 
-    const second = await runToEnd(['--once', '--data', folder])
-    const run = await askNewestRun(first, folder)
-    first.child.kill('SIGTERM')
-
-    expect(second).toMatchObject({ code: 1, stdout: '' })
-    expect(second.stderr.trim()).toMatch(new RegExp(`^Process ${first.pid} already runs on .*\\.$`))
-    expect(run?.state).toBe('published')
-    expect(await first.url).not.toContain(':7071')
-    expect(await first.ended).toMatchObject({ code: 0, stdout: '' })
-    expect([isAlive(emulator), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
+    expect(stopped).toMatchObject({ code: 130, stdout: '' })
+    expect(left).toEqual([false, false])
+    expect(third).toMatchObject({ code: 1, stdout: '' })
+    expect(third.stderr.trim()).toMatch(new RegExp(`^Process ${second.pid} already runs on .*\\.$`))
+    expect(finished).toMatchObject({
+      runId: run.runId,
+      state: 'published',
+      counts: { written: 60 },
+    })
+    expect(await second.url).not.toContain(':7071')
+    expect(await second.ended).toMatchObject({ code: 0, stdout: '' })
+    expect([isAlive(next), existsSync(join(folder, 'lock.json'))]).toEqual([false, false])
     usual.close()
   })
 
   test('an unfinished run of another fleet ends as failed, with its reason', async () => {
     const folder = freshFolder()
-    const first = launch(['--fleet', '40', '--data', folder])
+    const first = launch(['--fleet', '10', '--data', folder])
     const old = await runUnderWay(first, folder)
     first.child.kill('SIGKILL')
     await first.ended
 
-    const second = launch(['--fleet', '50', '--data', folder])
+    const second = launch(['--fleet', '12', '--data', folder])
     void hurry(second, folder)
     await second.said('Serving')
     const next = await askNewestRun(second, folder)
@@ -95,20 +92,27 @@ describe.concurrent('nothing is left behind', () => {
     second.child.kill('SIGINT')
     await second.ended
 
-    expect(next).toMatchObject({ state: 'published', counts: { written: 50 } })
+    expect(next).toMatchObject({ state: 'published', counts: { written: 12 } })
     expect(given).toMatchObject({ state: 'failed', reason: 'the local fleet was replaced' })
     expect(second.stderr()).toContain(`run ${old.runId} is for another fleet: it ends as failed`)
   })
 
-  test('of two starts at the same moment one has the folder and the other says so', async () => {
+  test('of two starts at the same moment one has the folder and the other says so; a crash of the emulator ends the first with one sentence', async () => {
     const folder = freshFolder()
     const starts = [1, 2].map(() => launch(['--fleet', '30', '--data', folder]))
 
     const loser = await Promise.race(starts.map(({ ended }) => ended))
     const urls = await Promise.allSettled(starts.map(({ url }) => url))
+    const winner = starts[urls.findIndex(({ status }) => status === 'fulfilled')]
+    if (!winner) throw new Error('no start has the folder')
+    await runUnderWay(winner, folder)
+    process.kill(await emulatorOf(folder), 'SIGKILL')
+    const ended = await winner.ended
 
     expect(loser).toMatchObject({ code: 1, stderr: expect.stringContaining('already runs on') })
     expect(urls.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/^The storage emulator has ended by itself: start again\.$/m)
   })
 
   test('a second Ctrl-C ends the process immediately; the emulator saves and ends too', async () => {
@@ -174,18 +178,5 @@ describe.concurrent('nothing is left behind', () => {
 
     await gone(emulator)
     while (existsSync(join(folder, 'lock.json'))) await pause(20)
-  })
-
-  test('a crash of the emulator ends the start with one sentence', async () => {
-    const folder = freshFolder()
-    const start = launch(['--fleet', '30', '--data', folder])
-    const emulator = await emulatorOf(folder)
-    await runUnderWay(start, folder)
-
-    process.kill(emulator, 'SIGKILL')
-
-    const ended = await start.ended
-    expect(ended).toMatchObject({ code: 1, stdout: '' })
-    expect(ended.stderr).toMatch(/^The storage emulator has ended by itself: start again\.$/m)
   })
 })

@@ -12,7 +12,7 @@ afterAll(endAll)
 const verify = () => runToEnd(['--data', folder], 'verify.ts')
 
 test('one command imports the whole fleet and prints one line with the result', async () => {
-  const started = launch([...once, '--fleet', '400'])
+  const started = launch([...once, '--fleet', '200'])
 
   const ended = await hurry(started, folder)
 
@@ -23,12 +23,12 @@ test('one command imports the whole fleet and prints one line with the result', 
     ok: true,
     state: 'published',
     method: 'files',
-    devices: 400,
+    devices: 200,
     epoch: 1,
     reason: null,
   })
   const { listed, imported, failed, parsed, written, duplicates, rejected } = line.counts
-  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 400 })
+  expect({ failed, imported, written }).toEqual({ failed: 0, imported: listed, written: 200 })
   expect(parsed).toBe(written + duplicates + rejected)
   expect(rejected).toBeGreaterThan(0)
   expect(line.notReadyAtFirst).toBeGreaterThan(0)
@@ -47,18 +47,18 @@ test('one command imports the whole fleet and prints one line with the result', 
 test('another fleet is another export, even within the same minute; the keys stay, and it ages for days', async () => {
   const keys = keysOf(folder)
 
-  const ended = await hurry(launch([...once, '--fleet', '900', '--days', '3']), folder)
+  const ended = await hurry(launch([...once, '--fleet', '120', '--days', '3']), folder)
 
   const line = onceLine(ended)
-  expect(line).toMatchObject({ ok: true, state: 'published', devices: 900 })
+  expect(line).toMatchObject({ ok: true, state: 'published', devices: 120 })
   expect(line.changes).toMatchObject({ state: 'known', countedOnly: [] })
-  // Of the 18 that went on the first day, 9 are back.
+  // Of the 4 that went on the first day, 2 are back.
   const { appeared, ...counts } = line.changes?.counts ?? {}
-  expect([appeared, counts.disappeared, counts.returned]).toEqual([undefined, 9, 9])
+  expect([appeared, counts.disappeared, counts.returned]).toEqual([undefined, 2, 2])
   expect(ended.stderr).toMatch(/day 2 of 3[\s\S]+day 3 of 3/)
   expect(await verify()).toMatchObject({
     code: 0,
-    stdout: expect.stringContaining('900 devices, exactly the fleet'),
+    stdout: expect.stringContaining('120 devices, exactly the fleet'),
   })
   expect(keysOf(folder)).toEqual(keys)
 })

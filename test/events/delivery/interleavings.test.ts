@@ -4,7 +4,7 @@ import { runs } from '../../runs.ts'
 import { withoutLease } from '../world.ts'
 import { interleavings, play, type Replace } from './interleavings.ts'
 
-const numRuns = runs(100, 5000)
+const numRuns = runs(50, 5000)
 const timeout = 600_000 + numRuns * 100
 
 const property = (replaceDeps?: Replace) =>
