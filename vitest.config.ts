@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const longest = [
   'app/switches',
   'local/kill',
+  'local/kill-readers',
   'local/orphans',
   'app/heartbeat',
   'changes/property',

@@ -14,6 +14,7 @@ import {
 } from '../intercepted-storage.ts'
 import { runs } from '../runs.ts'
 import { createAsker } from './asked-routes.ts'
+import { expectOneRunEach, isSame } from './one-run.ts'
 
 /** `npm run test:property` dies at every request, and mixes requests in many more orders. */
 const isLong = process.env.MODE === 'property'
@@ -90,31 +91,6 @@ async function runThird(world: World, interceptor: Interceptor, onDeath = async 
     await drive(world.engine(), world.started.at(-1) as RunRef)
   }
 }
-
-/**
- * Every answer is that of one run, and none is of an older run than one before it. Of answers at one moment none is ahead
- * of the pointer.
- */
-function expectOneRunEach(
-  seen: Record<string, unknown>[],
-  before: Record<string, unknown>,
-  after: Record<string, unknown>,
-  { areAtOnce = true } = {},
-) {
-  const at = new Map<string, number>()
-  const pointer = 'av-health/summary'
-  for (const [n, all] of seen.entries())
-    for (const [path, answer] of Object.entries(all)) {
-      const isOf = [before, after].map((one) => isSame(answer, one[path]))
-      expect(isOf, `${path} at ${n}: ${JSON.stringify(answer)}`).toContain(true)
-      if (areAtOnce && isSame(all[pointer], before[pointer]))
-        expect(isOf[0], `${path} is ahead at ${n}`).toBe(true)
-      if (isOf[0]) expect(at.get(path) ?? 0, `${path} goes back at ${n}`).toBe(0)
-      else at.set(path, 1)
-    }
-}
-
-const isSame = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other)
 
 test('between any two requests of a run every answer is of one snapshot, and every list ends in its own', async () => {
   const world = await open()
