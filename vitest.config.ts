@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { pluginsWithoutGuard } from './test/faults/guards.ts'
 
 /** Files that take longest, most of it waiting: begun last, they would run alone at the end. */
 const longest = [
@@ -74,7 +75,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/azurite.setup.ts'],
     projects: [
-      { test: { ...everywhere, name: 'alone', include: alone } },
+      { plugins: pluginsWithoutGuard, test: { ...everywhere, name: 'alone', include: alone } },
       // Files that share processes cost a third less.
       {
         test: {

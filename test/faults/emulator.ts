@@ -7,7 +7,7 @@ import type { QueueConsumer } from '../memory-queue.ts'
 import { freshStorage } from '../storage.ts'
 import { sendTo } from './network.ts'
 import type { Storage } from './storage-service.ts'
-import { queueIn } from './storage-wire.ts'
+import { type Asked, queueIn, sent } from './storage-wire.ts'
 
 /** A queue of an account for its receiver. */
 export function createQueueConsumer(connectionString: string, name: string): QueueConsumer {
@@ -32,9 +32,14 @@ export function createQueueConsumer(connectionString: string, name: string): Que
   }
 }
 
+/** Longer than any test. */
+const NEVER_S = 518_400
+
+const isDelayed = ({ path }: Asked) => /[?&]visibilitytimeout=[1-9]/.test(path)
+
 /**
- * A new account of the storage emulator. Its dates and the delays of its messages are those of the real time: a message
- * that waits is not seen again, and the timer wakes its subscription.
+ * A new account of the storage emulator. Its queues know only the real time, which no cell may depend on: a message that
+ * waits is never seen again, and the timer wakes its subscription.
  */
 export async function openEmulator(): Promise<(clock: Pick<Clock, 'now'>) => Storage> {
   const connectionString = await freshStorage()
@@ -53,8 +58,20 @@ export async function openEmulator(): Promise<(clock: Pick<Clock, 'now'>) => Sto
       table: createTables({ connectionString }, { dateOf }),
       names: async () =>
         (await Array.fromAsync(service.listTables())).flatMap(({ name }) => name ?? []).sort(),
-      answer: (asked) => sendTo(origins[queueIn(asked.path) ? 'queue' : 'table'].origin, asked),
-      queue: (name) => ({ ...openQueue(name), ...createQueueConsumer(connectionString, name) }),
+      answer: async (asked) => {
+        const { rest } = queueIn(asked.path) ?? {}
+        if (rest && isDelayed(asked)) return sent
+        return sendTo(origins[rest === undefined ? 'table' : 'queue'].origin, asked)
+      },
+      queue(name) {
+        const consumer = createQueueConsumer(connectionString, name)
+        return {
+          ...openQueue(name),
+          ...consumer,
+          receive: (most) => consumer.receive(most, NEVER_S),
+          hide: (message) => consumer.hide(message, NEVER_S),
+        }
+      },
       hasQueue: (name) => new QueueClient(connectionString, name).exists(),
       async waiting(name) {
         const client = new QueueClient(connectionString, name)

@@ -1,6 +1,7 @@
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { beforeAll, expect, test } from 'vitest'
 import { cells, nameOf, stepsOf } from './cells.ts'
+import { guards } from './guards.ts'
 import { type LoadedApp, loadApps } from './instance.ts'
 import { countSteps, play } from './play.ts'
 import { playProcess, processCells } from './processes.ts'
@@ -8,7 +9,8 @@ import { quick } from './quick.ts'
 import { subjects } from './subjects.ts'
 
 // `npm run faults` sets them; without them the cells of `quick.ts` are played.
-const { FAULTS_ONLY, FAULTS_PART, FAULTS_RESULTS, FAULTS_STEPS } = process.env
+const { FAULTS_CELLS, FAULTS_ONLY, FAULTS_PART, FAULTS_RESULTS, FAULTS_STEPS } = process.env
+const named = FAULTS_CELLS?.split('\n') ?? quick
 
 let apps: [LoadedApp, LoadedApp]
 beforeAll(async () => {
@@ -18,7 +20,7 @@ beforeAll(async () => {
 /** Whether a cell with this name and place in the matrix is played here. */
 function isSelected(name: string, place: number): boolean {
   if (FAULTS_STEPS) return false
-  if (FAULTS_PART === undefined) return quick.includes(name)
+  if (FAULTS_PART === undefined) return named.includes(name)
   const [part = 1, parts = 1] = FAULTS_PART.split('/').map(Number)
   return name.includes(FAULTS_ONLY ?? '') && place % parts === part - 1
 }
@@ -65,4 +67,14 @@ test('every cell has a name of its own, and there are at least 300', () => {
   expect(names.length).toBeGreaterThan(300)
   expect(quick.filter((name) => !names.includes(name))).toEqual([])
   expect(quick).toHaveLength(24)
+})
+
+test('every guard that can be taken out stands in the app once, and has its cell', () => {
+  const names = cells.map(nameOf)
+
+  expect(guards.filter(({ cell }) => !names.includes(cell))).toEqual([])
+  for (const [file, words] of guards.flatMap(({ without }) => without)) {
+    const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
+    expect(text.split(words), `${file}: ${words}`).toHaveLength(2)
+  }
 })

@@ -35,7 +35,7 @@ export function toPage(results: Result[]): string {
   const sorted = results.toSorted((a, b) => a.place - b.place)
   const bySubject = Map.groupBy(sorted, ({ name }) => name.split(' | ')[0] ?? '')
   const sections = [...bySubject].map(([subject, own]) => toSection(subject, own))
-  return `${HEAD}\n${results.length} cells in all.\n${sections.join('')}`
+  return `${HEAD}\n${results.length.toLocaleString('en-US')} cells in all.\n${sections.join('')}`
 }
 
 function toSection(subject: string, results: Result[]): string {

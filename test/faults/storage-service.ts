@@ -17,7 +17,7 @@ import {
   queueIn,
   refusals,
   refusedBatch,
-  SENT,
+  sent,
   toEntity,
   unescapeXml,
 } from './storage-wire.ts'
@@ -138,7 +138,7 @@ export function createStorageService(clock: Pick<Clock, 'now'>): Storage {
       // It does not exist, or the message is too large; neither is worth another try.
       return failure(404, 'QueueNotFound')
     }
-    return { status: 201, headers: { 'content-type': 'application/xml' }, body: SENT }
+    return sent
   }
 
   async function answer(asked: Asked): Promise<Answer> {

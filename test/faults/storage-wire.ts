@@ -85,15 +85,19 @@ export const multipart = (parts: string[]): Answer => ({
 })
 
 /** What the service answers to a message; nobody reads its values. */
-export const SENT = `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage>${[
-  ['MessageId', '1'],
-  ['InsertionTime', 'Tue, 01 Sep 2026 00:00:00 GMT'],
-  ['ExpirationTime', 'Tue, 01 Sep 2026 00:00:00 GMT'],
-  ['PopReceipt', '1'],
-  ['TimeNextVisible', 'Tue, 01 Sep 2026 00:00:00 GMT'],
-]
-  .map(([name, value]) => `<${name}>${value}</${name}>`)
-  .join('')}</QueueMessage></QueueMessagesList>`
+export const sent: Answer = {
+  status: 201,
+  headers: { 'content-type': 'application/xml' },
+  body: `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage>${[
+    ['MessageId', '1'],
+    ['InsertionTime', 'Tue, 01 Sep 2026 00:00:00 GMT'],
+    ['ExpirationTime', 'Tue, 01 Sep 2026 00:00:00 GMT'],
+    ['PopReceipt', '1'],
+    ['TimeNextVisible', 'Tue, 01 Sep 2026 00:00:00 GMT'],
+  ]
+    .map(([name, value]) => `<${name}>${value}</${name}>`)
+    .join('')}</QueueMessage></QueueMessagesList>`,
+}
 
 export const unescapeXml = (text: string) =>
   text

@@ -16,11 +16,11 @@ interface Simulated {
 /** The simulator behaves in another way from the begin of the work, or from the step, to the end of the work. */
 const simulated = (
   name: string,
-  faults: () => Partial<Faults>,
+  faults: (world: World) => Partial<Faults>,
   { from = 'begin', throttles = 0, ends }: Simulated = {},
 ): Fault => {
   const set = (world: World) => {
-    world.simulator.setFaults(faults())
+    world.simulator.setFaults(faults(world))
     world.forced.throttles += throttles
   }
   return {
@@ -149,7 +149,8 @@ export const lines: Fault[] = [
   fleetOf('a line of 20 is too long', { oversizedLines: 1 }, 'failed'),
 ]
 
-const elsewhere = 'https://files.example.net'
+/** Another origin, which serves the same files. */
+const elsewhere = ({ network }: World) => network.origin.replace('127.0.0.1', 'localhost')
 
 /** What may happen to a listing. */
 export const listings: Fault[] = [
@@ -157,7 +158,7 @@ export const listings: Fault[] = [
   simulated('no time of the export', () => ({ nullGeneratedTime: true }), {
     ...{ from: 'step', ends: 'either' },
   }),
-  simulated('the links lead elsewhere', () => ({ linkOrigin: elsewhere }), {
+  simulated('the links lead elsewhere', (world) => ({ linkOrigin: elsewhere(world) }), {
     ...{ from: 'step', ...failed },
   }),
   {
