@@ -17,7 +17,7 @@ const widths = [390, 1280, 1920]
 const schemes = ['light', 'dark'] as const
 const [wanted = ''] = process.argv.slice(2)
 /** Of a long list the first rows are enough. */
-const MAX_HEIGHT = 1800
+const maxHeight = (width: number) => (width < 600 ? 3600 : 1800)
 
 const { browser, missing } = await findBrowser()
 if (!browser) {
@@ -84,16 +84,21 @@ async function shootAll({ host: { url }, keys }: TestStack, views: string[], sta
         const height = await page.evaluate<number>('document.documentElement.scrollHeight')
         await page.screenshot({
           path: join(folder, `${name}-${width}-${colorScheme}.png`),
-          clip: { x: 0, y: 0, width, height: Math.min(height, MAX_HEIGHT) },
+          clip: { x: 0, y: 0, width, height: Math.min(height, maxHeight(width)) },
           fullPage: true,
         })
       }
       await page.goto(`${url}/api/portal`)
       await shoot('key')
       await page.goto(`${url}/api/portal#key=${encodeURIComponent(keys.function)}`)
+      // Another address too early, and the page never reads the key.
+      await page.getByRole('button', { name: 'Forget key' }).waitFor()
       for (const view of views.filter((one) => one.includes(wanted))) {
         await page.goto(`${url}/api/portal#/${view}`)
         await page.locator('article[aria-busy=false]').waitFor()
+        // Lists and charts within a view come last.
+        await page.getByText('Loading …').waitFor({ state: 'detached' })
+        if (view.startsWith('fleet') && state === '') await page.locator('canvas').waitFor()
         await shoot(view)
       }
       await context.close()
