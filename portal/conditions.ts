@@ -3,18 +3,26 @@ import { spell, systemName } from './words.ts'
 
 /** The conditions of a device in words; lists and bars name them the same. */
 export const conditions: Record<string, string> = {
-  'signature-stale': 'Signatures are stale',
-  'engine-stale': 'Engine is stale',
-  'platform-stale': 'Platform is stale',
-  passive: 'Antivirus is passive',
-  disabled: 'Antivirus is disabled',
+  'signature-stale': 'Signatures stale',
+  'engine-stale': 'Engine stale',
+  'platform-stale': 'Platform stale',
+  passive: 'Antivirus passive',
+  disabled: 'Antivirus disabled',
   'edr-block': 'EDR in block mode',
   'quick-scan-failing': 'Quick scan fails',
   'full-scan-failing': 'Full scan fails',
-  'scan-overdue': 'Scan is overdue',
+  'scan-overdue': 'Scan overdue',
   'not-seen': 'Not seen lately',
-  'unknown-mode': 'Mode is unknown',
+  'unknown-mode': 'Mode unknown',
 }
+
+const changes: Record<string, string> = {
+  'became-known': 'A value became known',
+  'became-unknown': 'A value became unknown',
+}
+
+/** What changed on a device, in words. */
+export const changeWord = (kind: string): string => changes[kind] ?? spell(kind)
 
 export const modes: Record<string, string> = {
   active: 'Active',

@@ -1,5 +1,5 @@
 import { type Answers, changeKinds } from '../answers.ts'
-import { dimensions, wordOf } from '../conditions.ts'
+import { changeWord, dimensions, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
 import { type Column, empty, hostName, Page, table, when } from '../elements.ts'
 import { filters } from '../filters.ts'
@@ -7,18 +7,22 @@ import { html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
 import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
-import { spell } from '../words.ts'
+import { exact, spell } from '../words.ts'
 
 type ChangeList = Answers['GET /av-health/changes']
 
 const periods = { '1d': 'Last day', '7d': 'Last 7 days', '30d': 'Last 30 days' }
-const kinds = Object.fromEntries(changeKinds.map((kind) => [kind, spell(kind)]))
+const kinds = Object.fromEntries(changeKinds.map((kind) => [kind, changeWord(kind)]))
 
 /** What changed on devices between snapshots. */
 export function Changes({ place: { query } }: ViewProps): View {
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
-  const answer = useAnswer('GET /av-health/changes', { query: { ...set, ...pages.query } })
+  const { since = '' } = set
+  const until = endOf(since)
+  const other = { [since]: until ? `Snapshot from ${exact(since)}` : since }
+  const ask = { query: { ...set, ...(until && { until }) } }
+  const answer = useAnswer('GET /av-health/changes', { query: { ...ask.query, ...pages.query } })
   return part(Page<ChangeList>, {
     title: 'Changes',
     intro:
@@ -26,7 +30,11 @@ export function Changes({ place: { query } }: ViewProps): View {
     answer,
     controls: filters(
       {
-        since: { label: 'Snapshots of', none: 'All that are stored', options: periods },
+        since: {
+          label: 'Snapshots of',
+          none: 'All that are stored',
+          options: since === '' || since in periods ? periods : { ...periods, ...other },
+        },
         kind: { label: 'What', none: 'Everything', options: kinds },
       },
       set,
@@ -47,16 +55,23 @@ export function Changes({ place: { query } }: ViewProps): View {
           : table('Changes, newest snapshot first', columns, changes)
       }
       ${pages.bar(changes.length, 'change', next)}
-      ${part(Download, { route: 'GET /av-health/changes', ask: { query: set }, file: 'changes.csv' })}
+      ${part(Download, { route: 'GET /av-health/changes', ask, file: 'changes.csv' })}
     `,
   })
+}
+
+/** Of a `since` that is the time of a snapshot: where the list ends that has this snapshot alone. */
+function endOf(since: string): string | undefined {
+  const at = since.includes('T') ? Date.parse(since) : Number.NaN
+  return Number.isNaN(at) ? undefined : new Date(at + 1).toISOString()
 }
 
 const columns: Column<ChangeList['changes'][number]>[] = [
   {
     head: 'Device',
-    cell: ({ machineId, computerDnsName }) =>
-      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>`,
+    cell: ({ machineId, computerDnsName, at }) =>
+      html`<a href=${linkTo(['devices', machineId])}>${hostName(computerDnsName ?? machineId)}</a>
+        <div class="narrow">${when(at)}</div>`,
   },
   {
     head: 'What',
@@ -64,7 +79,7 @@ const columns: Column<ChangeList['changes'][number]>[] = [
       html`${spell(kind)}<div class="narrow muted">${valuesText(from, to)}</div>`,
   },
   { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
-  { head: 'Snapshot', cell: ({ at }) => when(at) },
+  { head: 'Snapshot', kind: 'wide', cell: ({ at }) => when(at) },
 ]
 
 /** The values that differ, as `Antivirus mode: Active → Passive`; of a device that came or went, what it is. */

@@ -31,7 +31,8 @@ function Runs(): View {
   const answer = useAnswer('GET /av-health/exports', { query: pages.query })
   return part(Page<RunList>, {
     title: 'Exports',
-    intro: 'Each run reads the antivirus health of the whole fleet and publishes it as a snapshot.',
+    intro:
+      'Each run reads the antivirus health of the whole fleet. One that is published is the snapshot that the other views show.',
     answer,
     show: ({ runs, skippedRows, next }) => html`
       ${skippedRows.length > 0 && skipped(skippedRows)}
@@ -85,7 +86,7 @@ const columns: Column<ExportRunSummary>[] = [
     kind: 'wide number',
     cell: ({ counts }) => `${count(counts.imported)} of ${count(counts.listed)}`,
   },
-  { head: 'Rejected', kind: 'wide number', cell: ({ counts }) => count(counts.rejected) },
+  { head: 'Rejected lines', kind: 'wide number', cell: ({ counts }) => count(counts.rejected) },
   { head: 'Took', kind: 'wide number', cell: took },
 ]
 
@@ -116,7 +117,7 @@ function Run({ id }: { id: string }): View {
           'Devices before',
           run.devicesBefore === null ? undefined : plural(run.devicesBefore, 'device'),
         ],
-        ['Changes', run.changes ? changesText(run.changes) : undefined],
+        ['Changes', run.changes ? changesText(run.changes, run.generatedTime) : undefined],
         ['Table', run.snapshot],
       ])}
       ${run.waiting && html`<p>It waits for ${run.waiting.for}, until ${when(run.waiting.until)}.</p>`}
@@ -134,11 +135,14 @@ function Run({ id }: { id: string }): View {
   })
 }
 
-function changesText({ state, reason, counts }: NonNullable<ExportRun['changes']>): Content {
+function changesText(
+  { state, reason, counts }: NonNullable<ExportRun['changes']>,
+  at: string | null,
+): Content {
   if (state === 'baseline') return 'It is the first snapshot: there is nothing to compare it with.'
   if (state === 'unknown') return `not known: ${reason}`
   const sum = Object.values(counts).reduce((all, one) => all + one, 0)
-  return html`<a href=${linkTo(['changes'])}>${plural(sum, 'change')}</a> on devices`
+  return html`<a href=${linkTo(['changes'], { since: at ?? undefined })}>${plural(sum, 'change')}</a> on devices`
 }
 
 const filesText = ({ counts }: ExportRun) =>
@@ -149,7 +153,7 @@ function publish(run: ExportRun, refresh: () => void): Content {
   return html`<div class="notice warn">
     <h2>A guard kept this run from replacing the snapshot before it</h2>
     <p>Compare its numbers with the Defender portal. When they are right, publish it: without a new download, within 24 hours of its end.</p>
-    ${part(Question<'POST /av-health/exports/{runId}/publish'>, {
+    <div>${part(Question<'POST /av-health/exports/{runId}/publish'>, {
       label: 'Publish this run',
       question: `Publish a run with ${plural(run.counts.written, 'device')}?`,
       consequence: `It replaces the snapshot that readers see now${run.devicesBefore === null ? '' : ` (${plural(run.devicesBefore, 'device')})`}. This can't be undone; the next run publishes again.`,
@@ -157,11 +161,11 @@ function publish(run: ExportRun, refresh: () => void): Content {
       ask: { params: { runId: run.runId } },
       report: ({ state }) => `The run is ${state}.`,
       done: refresh,
-    })}
+    })}</div>
   </div>`
 }
 
-/** What was read is stored, a duplicate or rejected: nothing is lost. */
+/** What was read is stored, a duplicate or rejected. */
 function accounting({ counts }: ExportRun): Content {
   const { parsed, written, duplicates, rejected } = counts
   const fits = parsed === written + duplicates + rejected
@@ -170,14 +174,14 @@ function accounting({ counts }: ExportRun): Content {
   return html`<div class="sum">
     ${term(parsed, 'lines read')} <span>=</span> ${term(written, 'stored')} <span>+</span>
     ${term(duplicates, 'duplicates')} <span>+</span> ${term(rejected, 'rejected')}
-    ${fits ? badge('good', 'nothing is lost') : badge('bad', 'does not add up')}
+    ${fits ? badge('good', 'it adds up') : badge('bad', 'it does not add up')}
   </div>`
 }
 
 function unreadable({ unreadable: fields, unknownFields }: ExportRun): Content {
   const list = (found: Record<string, number>) =>
     Object.entries(found)
-      .map(([name, times]) => `${name} (${count(times)})`)
+      .map(([name, lines]) => `${name} in ${plural(lines, 'line')}`)
       .join(', ')
   if (Object.keys({ ...fields, ...unknownFields }).length === 0) return null
   return facts([

@@ -1,10 +1,10 @@
 import type { Answers } from '../answers.ts'
-import { dimensions, listOf, valueTone, wordOf } from '../conditions.ts'
+import { changeWord, dimensions, listOf, valueTone, wordOf } from '../conditions.ts'
 import { badge, empty, Page, section, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
 import { linkTo } from '../session.ts'
-import { count, plural, share, spell } from '../words.ts'
+import { count, plural, share } from '../words.ts'
 import { Trend } from './trend.ts'
 
 type Summary = Answers['GET /av-health/summary']
@@ -31,7 +31,7 @@ const states: Record<string, string> = {
   unknown: 'What changed since the one before is not known.',
 }
 
-function changed({ changes }: Summary): Content {
+function changed({ changes, snapshot }: Summary): Content {
   if (!changes) return null
   const kinds = Object.entries(changes.counts)
   if (kinds.length === 0)
@@ -39,11 +39,12 @@ function changed({ changes }: Summary): Content {
   // What got worse comes first.
   const sorted = kinds.toSorted(([a], [b]) => Number(worse.test(b)) - Number(worse.test(a)))
   return html`<p class="badges">
-    <span>Since the one before:</span>
-    ${sorted.map(
-      ([kind, number]) =>
-        html`<a href=${linkTo(['changes'], { kind })}>${badge(worse.test(kind) ? 'warn' : 'quiet', `${count(number)} ${spell(kind).toLowerCase()}`)}</a>`,
-    )}
+    <span>Devices that changed since the one before:</span>
+    ${sorted.map(([kind, number]) => {
+      const href = linkTo(['changes'], { kind, since: snapshot.generatedTime ?? undefined })
+      const text = `${changeWord(kind)}: ${count(number)}`
+      return html`<a href=${href}>${badge(worse.test(kind) ? 'warn' : 'quiet', text)}</a>`
+    })}
   </p>`
 }
 
@@ -59,38 +60,47 @@ function bars({ counts, devices }: Summary): Content {
   </div>`
 }
 
-/** How many values a group shows. */
+/** How many values a group shows at first. */
 const MOST = 8
 
 function group(dimension: string, found: Record<string, number>, devices: number): Content {
   const { title = dimension } = dimensions[dimension] ?? {}
   const entries = Object.entries(found)
-  const rest = entries.slice(MOST).reduce((sum, [, number]) => sum + number, 0)
-  const shown = entries.slice(0, MOST)
-  if (rest > 0) shown.push(['(other)', rest])
+  const rest = entries.slice(MOST)
+  const sum = rest.reduce((all, [, number]) => all + number, 0)
+  const table = (caption: string, shown: typeof entries) => html`<table class="bars">
+    <caption class="hidden">${caption}</caption>
+    <thead class="hidden">
+      <tr><th scope="col">Value</th><th scope="col">Devices</th><th scope="col">Share</th></tr>
+    </thead>
+    <tbody>
+      ${shown.map(([value, number]) => bar(dimension, value, number, devices))}
+    </tbody>
+  </table>`
   return html`<section class="card">
     <h2>${title}</h2>
-    <table class="bars">
-      <caption class="hidden">${title}: devices by value</caption>
-      <thead class="hidden">
-        <tr><th scope="col">Value</th><th scope="col">Devices</th><th scope="col">Share</th></tr>
-      </thead>
-      <tbody>
-        ${shown.map(([value, number]) => {
-          const href = listOf(dimension, value)
-          const word = wordOf(dimension, value)
-          return html`<tr>
-            <th scope="row">
-              ${href ? html`<a href=${href}>${word}</a>` : word}
-              <span class=${`bar ${valueTone(dimension, value)}`} aria-hidden="true">
-                <span style=${{ width: `${(100 * number) / Math.max(devices, 1)}%` }}></span>
-              </span>
-            </th>
-            <td class="number">${count(number)}</td>
-            <td class="number muted">${share(number, devices)}</td>
-          </tr>`
-        })}
-      </tbody>
-    </table>
+    ${table(`${title}: devices by value`, entries.slice(0, MOST))}
+    ${
+      rest.length > 0 &&
+      html`<details>
+        <summary>${plural(rest.length, 'more value')}: ${plural(sum, 'device')}, ${share(sum, devices)}</summary>
+        ${table(`${title}: more values`, rest)}
+      </details>`
+    }
   </section>`
+}
+
+function bar(dimension: string, value: string, number: number, devices: number): Content {
+  const href = listOf(dimension, value)
+  const word = wordOf(dimension, value)
+  return html`<tr>
+    <th scope="row">
+      ${href ? html`<a href=${href}>${word}</a>` : html`${word} <small>only the 200 most frequent values have a list</small>`}
+      <span class=${`bar ${valueTone(dimension, value)}`} aria-hidden="true">
+        <span style=${{ width: `${(100 * number) / Math.max(devices, 1)}%` }}></span>
+      </span>
+    </th>
+    <td class="number">${count(number)}</td>
+    <td class="number muted">${share(number, devices)}</td>
+  </tr>`
 }
