@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Failure } from './api.ts'
 import { type Content, html, part, type View } from './html.ts'
 import type { Loaded } from './load.ts'
-import { exact, relative, span } from './words.ts'
+import { exact, relative, secondsSince, span } from './words.ts'
 
 /** How a state is to be taken; the word beside the colour always says it too. */
 export type Tone = 'good' | 'bad' | 'warn' | 'info' | 'quiet'
@@ -20,9 +20,13 @@ export const when = (time: string | null | undefined, none = '–') =>
 export const ago = (time: string) =>
   html`<time datetime=${time} title=${exact(time)}>${relative(time)}</time>`
 
-/** The name of a device, which breaks at its dots. */
+/** How long something lasts, with the exact time of its beginning. */
+export const since = (time: string) =>
+  html`<time datetime=${time}>for ${span(secondsSince(time))} <small>since ${exact(time)}</small></time>`
+
+/** The name of a device or of a person, which breaks at its dots and before its `@`. */
 export const hostName = (name: string): Content =>
-  name.split('.').map((part, index) => (index === 0 ? part : html`<wbr />.${part}`))
+  name.split(/(?=[.@])/).map((part, index) => (index === 0 ? part : html`<wbr />${part}`))
 
 /** Names and their values; undefined leaves an entry out. */
 export const facts = (entries: [name: string, value: Content | undefined][]) =>
@@ -86,6 +90,7 @@ export const failurePanel = ({ kind, title, detail, fix }: Failure, retry?: () =
     <h2>${title}</h2>
     <p>${detail}</p>
     ${fix && html`<p><strong>What to do:</strong> ${fix}</p>`}
+    ${kind === 'no-snapshot-yet' && html`<p>The <a href="#/">Overview</a> says when the next export starts by itself.</p>`}
     ${retry && html`<p><button type="button" onClick=${retry}>Try again</button></p>`}
   </div>`
 
@@ -118,7 +123,7 @@ export function Page<T>(options: PageOptions<T>): View {
   }, [title])
   // Only when the view is new: a title that comes later must not take the focus.
   useEffect(() => heading.current?.focus({ preventScroll: true }), [])
-  const age = data === undefined || at === 0 ? '' : `As of ${agoText(at)}`
+  const age = data === undefined ? '' : `As of ${agoText(at)}`
   return html`<article aria-busy=${isLoading} data-address=${location.hash}>
     <header class="page">
       <div>
@@ -129,7 +134,7 @@ export function Page<T>(options: PageOptions<T>): View {
       ${
         curl &&
         html`<div class="age">
-          <span>${age}</span>
+          ${age && html`<span>${age}</span>`}
           <button type="button" onClick=${refresh} disabled=${isLoading}>
             ${isLoading ? 'Loading …' : 'Refresh'}
           </button>

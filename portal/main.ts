@@ -13,7 +13,7 @@ import { Deliveries } from './views/deliveries.ts'
 import { Devices } from './views/devices.ts'
 import { Exports } from './views/exports.ts'
 import { Fleet } from './views/fleet.ts'
-import { Overview } from './views/overview.ts'
+import { isNew, Overview } from './views/overview.ts'
 import { Scans } from './views/scans.ts'
 import { plural } from './words.ts'
 
@@ -104,7 +104,9 @@ function health({ data, failure }: ViewProps['overview']) {
         ? [toneOf(problems), plural(problems.length, 'problem')]
         : failure
           ? ['warn', 'Status is old']
-          : ['good', 'No problem']
+          : isNew(data)
+            ? ['quiet', 'New app']
+            : ['good', 'No problem']
   return html`<a href="#/">${badge(tone, text)}</a>`
 }
 

@@ -59,6 +59,10 @@ export function exact(time: string): string {
   return `${year === years.format(now()) ? day : day.replace(',', ` ${year},`)} UTC`
 }
 
+/** A text of the app with its times as the page writes them. */
+export const withTimes = (text: string): string =>
+  text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => exact(time) || time)
+
 /** `WindowsServer2012R2` → `Windows Server 2012 R2`; other systems stay as they are. */
 export const systemName = (os: string): string =>
   os.replace(/^Windows(Server)?(\d+)(R2)?$/, (_, ...parts: unknown[]) =>
@@ -67,9 +71,10 @@ export const systemName = (os: string): string =>
 
 export const secondsSince = (time: string) => (now() - Date.parse(time)) / 1000
 
-/** `machine-actions` → `Machine actions`, `PendingApproval` → `Pending approval`. */
+/** `machine-actions` → `Machine actions`, `RunAntiVirusScan` → `Run antivirus scan`. */
 export function spell(name: string): string {
-  const words = name.replaceAll('-', ' ').replace(/([a-z])([A-Z])/g, '$1 $2')
+  const known = name.replaceAll('-', ' ').replace('AntiVirus', 'Antivirus')
+  const words = known.replace(/([a-z])([A-Z])/g, '$1 $2')
   const lower = words.replace(/\B[A-Z](?=[a-z])| [A-Z](?=[a-z])/g, (part) => part.toLowerCase())
   return lower.charAt(0).toUpperCase() + lower.slice(1)
 }

@@ -1,6 +1,7 @@
 import { type Answers, type ChangesReport, type CloudEvent, type Item, kinds } from '../answers.ts'
 import { Download } from '../download.ts'
 import {
+  ago,
   badge,
   type Column,
   empty,
@@ -65,7 +66,12 @@ function Items({ kind, query, polled }: ItemsProps): View {
   const filter = Object.fromEntries(Object.keys(fields).map((name) => [name, set[name]]))
   const ask = {
     params: { resource: kind },
-    query: { ...filter, state: filter.state || (isOpen ? openStates.join() : undefined) },
+    query: {
+      ...filter,
+      // Types are shown as words, and may be typed so.
+      type: filter.type?.replaceAll(' ', ''),
+      state: filter.state || (isOpen ? openStates.join() : undefined),
+    },
   }
   const answer = useAnswer('GET /changes/{resource}/items', {
     ...ask,
@@ -73,9 +79,12 @@ function Items({ kind, query, polled }: ItemsProps): View {
   })
   return part(Page<Answers['GET /changes/{resource}/items']>, {
     title: titleOf(kind),
-    intro: isOpen
-      ? 'What Defender has not ended yet.'
-      : 'What is open, and what has ended in the last days.',
+    intro: html`
+      ${isOpen ? 'What Defender has not ended yet' : 'What is open, and what has ended in the last days'}${
+        polled?.lastGoodPollAt && html`, as of the poll ${ago(polled.lastGoodPollAt)}`
+      }.
+      ${polled?.lastPoll?.error && badge('bad', 'the last poll failed')}
+    `,
     answer,
     controls: html`
       ${tabs('Kind', [
@@ -118,7 +127,7 @@ function Items({ kind, query, polled }: ItemsProps): View {
               )
             : empty(
                 isOpen ? 'Nothing is open.' : 'Nothing is stored that fits.',
-                'Filters and the kind above decide what is listed; the Overview says when Defender was last asked.',
+                'Filters and the kind above decide what is listed.',
               )
           : html`${table(titleOf(kind), isAction ? [...actionColumns, ...columns] : [...investigationColumns, ...columns], items)}
             ${pages.bar(items.length, 'item', next)}
@@ -130,7 +139,7 @@ function Items({ kind, query, polled }: ItemsProps): View {
 
 const storyLink = (item: Item, text: string) =>
   html`<a href=${linkTo(['actions', item.resource, item.id])}>${text}</a>
-    <small class="narrow">${deviceOf(item)}</small>`
+    <small class="narrow">${hostName(deviceOf(item))}</small>`
 
 const deviceOf = ({ computerDnsName, machineId }: Item): string =>
   computerDnsName ?? machineId ?? 'an unknown device'
@@ -142,7 +151,7 @@ const deviceLink = (item: Item): Content =>
 
 const actionColumns: Column<Item>[] = [
   { head: 'Action', cell: (item) => storyLink(item, item.type ? spell(item.type) : item.id) },
-  { head: 'Requested by', kind: 'wide free', cell: ({ requestor }) => requestor ?? '–' },
+  { head: 'Requested by', kind: 'wide free', cell: ({ requestor }) => hostName(requestor ?? '–') },
 ]
 
 const investigationColumns: Column<Item>[] = [
@@ -190,7 +199,7 @@ function Story({ kind, id }: { kind: Kind; id: string }): View {
       ${facts([
         ['State', stateBadge(item)],
         ['Open for', item.openSince ? span(secondsSince(item.openSince)) : undefined],
-        ['Requested by', isAction ? (item.requestor ?? null) : undefined],
+        ['Requested by', isAction ? item.requestor && hostName(item.requestor) : undefined],
         ['Comment', isAction ? (item.requestorComment ?? null) : undefined],
         ['Alert', isAction ? undefined : (item.triggeringAlertId ?? null)],
         ['Details', isAction ? undefined : (item.statusDetails ?? null)],
@@ -216,7 +225,7 @@ function commands({ commands: found }: Item): Content {
     table(
       'Commands of the live response',
       [
-        { head: 'Command', cell: ({ index, type }) => `${index ?? ''} ${type ?? ''}` },
+        { head: 'Command', cell: ({ index, type }) => (type ? spell(type) : `Command ${index}`) },
         {
           head: 'State',
           cell: ({ status }) => badge(status === 'Failed' ? 'bad' : 'quiet', status ?? 'unknown'),

@@ -4,6 +4,7 @@ import {
   type Column,
   empty,
   facts,
+  hostName,
   Page,
   section,
   type Tone,
@@ -93,8 +94,8 @@ export function Definition({ id, controls }: { id: string; controls: Content }):
               ],
               ['Kind', definition.scanType],
               ['Targets', definition.targets?.join(', ') ?? null],
-              ['Scanner', definition.scanner?.machineName ?? null],
-              ['Made by', definition.createdBy],
+              ['Scanner', hostName(definition.scanner?.machineName ?? '–')],
+              ['Made by', hostName(definition.createdBy ?? '–')],
             ])
           : empty('Defender does not list this definition any more; its sessions are still here.')
       }
@@ -125,7 +126,7 @@ const sessionColumns: Column<Scan>[] = [
   { head: 'State', cell: ({ state }) => badge(tones[state], spell(state)) },
   {
     head: 'Targets',
-    kind: 'number',
+    kind: 'wide number',
     cell: (scan) => (scan.counts.targets === null ? 'not known' : count(scan.counts.targets)),
   },
 ]

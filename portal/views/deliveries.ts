@@ -5,6 +5,7 @@ import {
   type Column,
   empty,
   facts,
+  hostName,
   Page,
   section,
   type Tone,
@@ -33,7 +34,7 @@ function Subscriptions(): View {
   return part(Page<Answers['GET /subscriptions']>, {
     title: 'Deliveries',
     intro:
-      'Each subscription gets every event of its filter, in order, until its receiver has taken it.',
+      'A subscription gets the events of its filter. A post that fails is tried again; what the receiver never takes becomes a dead letter.',
     answer,
     show: ({ subscriptions, next }) =>
       subscriptions.length === 0
@@ -61,7 +62,7 @@ const columns: Column<SubscriptionReport>[] = [
   {
     head: 'Receiver',
     cell: ({ id, callbackHost, description }) =>
-      html`<a href=${linkTo(['deliveries', id])}>${callbackHost}</a>
+      html`<a href=${linkTo(['deliveries', id])}>${hostName(callbackHost)}</a>
         <div class="muted">${description ?? id}</div>`,
   },
   { head: 'Health', cell: health },
@@ -93,7 +94,8 @@ function OneSubscription({ id, state }: { id: string; state: string }): View {
         ['Pending', count(one.pending)],
         ['Dead letters', count(one.dead)],
         ['Events', filterText(one)],
-        ['Since', when(one.createdAt)],
+        ['Subscribed', when(one.createdAt)],
+        ['Ends', one.expiresAt ? when(one.expiresAt) : undefined],
         ['Id', one.id],
       ])}
       <div class="buttons">${buttons(one, answer.refresh)}</div>
@@ -114,6 +116,7 @@ function buttons(
   done: () => void,
 ): Content {
   const shared = { ask: { params: { id } }, done }
+  const isDisabled = state === 'disabled'
   return html`
     ${part(Question<'POST /subscriptions/{id}/test'>, {
       ...shared,
@@ -128,12 +131,14 @@ function buttons(
           : `The receiver did not take it: ${result.status ?? ''} ${result.reason}`,
     })}
     ${
-      (state === 'disabled' || pausedUntil) &&
+      (isDisabled || pausedUntil) &&
       part(Question<'POST /subscriptions/{id}/enable'>, {
         ...shared,
-        label: 'Enable',
-        question: `Enable the subscription of ${callbackHost}?`,
-        consequence: 'Its pending events are delivered, oldest first. A pause ends.',
+        label: isDisabled ? 'Enable' : 'End the pause',
+        question: isDisabled
+          ? `Enable the subscription of ${callbackHost}?`
+          : `End the pause of ${callbackHost} now?`,
+        consequence: 'Its pending events are delivered, oldest first.',
         route: 'POST /subscriptions/{id}/enable',
         report: (result) => `The subscription is ${result.state}.`,
       })
@@ -192,7 +197,7 @@ const deliveryTones: Record<Delivery['state'], Tone> = {
 }
 
 const deliveryColumns: Column<Delivery>[] = [
-  { head: 'Event', cell: ({ stream, seq }) => `${spell(stream)} ${count(seq)}` },
+  { head: 'Event', cell: ({ stream, seq }) => `${spell(stream)}, event\u00a0${count(seq)}` },
   { head: 'State', cell: ({ state }) => badge(deliveryTones[state], state) },
   { head: 'Attempts', kind: 'number', cell: ({ attempt }) => count(attempt) },
   { head: 'Next attempt', kind: 'wide', cell: ({ nextAttemptAt }) => when(nextAttemptAt) },

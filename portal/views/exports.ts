@@ -32,7 +32,7 @@ function Runs(): View {
   return part(Page<RunList>, {
     title: 'Exports',
     intro:
-      'Each run reads the antivirus health of the whole fleet. One that is published is the snapshot that the other views show.',
+      'Each run reads the antivirus health of the whole fleet. The last one that was published is the snapshot that the other views show.',
     answer,
     show: ({ runs, skippedRows, next }) => html`
       ${skippedRows.length > 0 && skipped(skippedRows)}

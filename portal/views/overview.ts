@@ -1,5 +1,5 @@
 import type { ChangesReport, StatusProblem } from '../answers.ts'
-import { ago, badge, facts, Page, progress, section, type Tone, when } from '../elements.ts'
+import { ago, badge, facts, Page, progress, section, since, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
 import {
@@ -13,7 +13,7 @@ import {
   toneOf,
 } from '../problems.ts'
 import { linkTo } from '../session.ts'
-import { count, plural, span, spell } from '../words.ts'
+import { count, plural, span, spell, withTimes } from '../words.ts'
 
 const links: Record<SectionName, string> = {
   changes: linkTo(['actions']),
@@ -42,18 +42,29 @@ function headline(overview: OverviewAnswer): Content {
       ? ['warn', 'Nothing is set up yet']
       : problems.length > 0
         ? [toneOf(problems), plural(problems.length, 'problem')]
-        : sectionNames.some((name) => isNew[name](overview))
+        : isNew(overview)
           ? ['', 'No problem is known, but not everything has run yet']
           : ['good', 'No problem: every flow works']
   return html`<p class=${`headline ${tone}`}>${text}</p>`
 }
 
-/** Whether a flow has done nothing yet: that it has no problem says little. */
-const isNew: Record<SectionName, (overview: OverviewAnswer) => boolean> = {
-  changes: ({ open }) => open !== null && Object.values(open).every(({ lastPoll }) => !lastPoll),
-  avHealth: ({ runs }) => runs !== null && runs.lastRun === null,
-  scanHistory: () => false,
+const notRun: [Tone, string] = ['quiet', 'Not run yet']
+
+/** What speaks against a flow that has no problem: that says little where nothing was tried, or calls fail. */
+const doubts: Record<SectionName, (overview: OverviewAnswer) => [Tone, string] | false> = {
+  changes: ({ open }) =>
+    open !== null && Object.values(open).every(({ lastPoll }) => !lastPoll) && notRun,
+  avHealth: ({ runs }) => runs !== null && runs.lastRun === null && notRun,
+  scanHistory({ status }) {
+    const states = Object.values(status.upstreams).flatMap((one) => (one ? [one.state] : []))
+    if (states.some((state) => !(state in upstreamWords))) return ['warn', 'Some calls fail']
+    return states.every((state) => state === 'unknown') && ['quiet', 'Not called lately']
+  },
 }
+
+/** Whether a flow has done nothing yet. */
+export const isNew = (overview: OverviewAnswer): boolean =>
+  sectionNames.some((name) => doubts[name](overview) === notRun)
 
 function problems(status: Status): Content {
   if (status.problems.length === 0) return null
@@ -65,16 +76,16 @@ function problems(status: Status): Content {
 const severityTones = { error: 'bad', warning: 'warn', notice: 'info' } as const
 
 function problemItem(problem: StatusProblem, where: string): Content {
-  const { title, fix, since, cause, severity, consequences } = problem
+  const { title, fix, cause, severity, consequences } = problem
   const place = placeOf(title)
   return html`<li class=${severityTones[severity]}>
     <p class="where">
       ${[spell(severity), where].filter(Boolean).join(' · ')}
-      ${since && html` · since ${when(since)}`}
+      ${problem.since && html` · ${since(problem.since)}`}
     </p>
-    <h2>${title}</h2>
-    ${!title.includes(cause) && html`<p><strong>Cause:</strong> ${cause}</p>`}
-    ${consequences.length > 0 && html`<p class="muted">${consequences.join(' · ')}</p>`}
+    <h2>${withTimes(title)}</h2>
+    ${!title.includes(cause) && html`<p><strong>Cause:</strong> ${withTimes(cause)}</p>`}
+    ${consequences.length > 0 && html`<p class="muted">${withTimes(consequences.join(' · '))}</p>`}
     <p><strong>What to do:</strong> ${fix}</p>
     ${place && html`<p><a href=${place.href}>${place.text}</a></p>`}
   </li>`
@@ -101,8 +112,17 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
   const of = (dimension: string, value: string) =>
     fleet?.counts ? (fleet.counts[dimension]?.[value] ?? 0) : null
   const whole = fleet && html` <small>of ${count(fleet.devices)}</small>`
-  const numbers: [name: string, value: number | null, query: Record<string, string>][] = [
-    ['Isolated now', standing?.counts?.isolated ?? null, { isolation: 'isolated' }],
+  const { isolated = null, selective = 0 } = standing?.counts ?? {}
+  const more =
+    selective > 0 &&
+    html` <small>and <a href=${linkTo(['devices'], { isolation: 'selective' })}>${count(selective)} selectively</a></small>`
+  const numbers: [
+    name: string,
+    value: number | null,
+    query: Record<string, string>,
+    beside?: Content,
+  ][] = [
+    ['Isolated now', isolated, { isolation: 'isolated' }, more],
     ['Antivirus disabled', of('mode', 'disabled'), { condition: 'disabled' }],
     ['Signatures stale', of('signature', 'stale'), { condition: 'signature-stale' }],
     ['Quick scan fails', of('quickScan', 'failing'), { condition: 'quick-scan-failing' }],
@@ -110,13 +130,13 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
   ]
   return html`<dl class="tiles">
     ${numbers.map(
-      ([name, value, query]) => html`<div>
+      ([name, value, query, beside = whole]) => html`<div>
         <dt>${name}</dt>
         <dd>
           ${
             value === null
               ? html`<span class="none">not known</span>`
-              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>${whole}`
+              : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>${beside}`
           }
         </dd>
       </div>`,
@@ -154,8 +174,7 @@ const stateTones: Record<Status['sections']['changes']['state'], [Tone, string]>
 
 function flow(name: SectionName, overview: OverviewAnswer): Content {
   const { state } = overview.status.sections[name]
-  const [tone, word] =
-    state === 'ok' && isNew[name](overview) ? ['quiet' as const, 'Not run yet'] : stateTones[state]
+  const [tone, word] = (state === 'ok' && doubts[name](overview)) || stateTones[state]
   return html`<section class="card">
     <header>
       <h2><a href=${links[name]}>${sectionTitles[name]}</a></h2>
@@ -185,7 +204,10 @@ const flowFacts: Record<SectionName, (overview: OverviewAnswer) => Content> = {
     if (!runs) return unset(sections.avHealth, 'No snapshot of the fleet is taken.')
     const { current, lastRun } = runs
     return facts([
-      ['Devices', current ? html`<strong class="big">${count(current.devices)}</strong>` : null],
+      [
+        'Devices',
+        current ? html`<strong class="big">${count(current.devices)}</strong>` : 'not known',
+      ],
       ['Snapshot', current ? when(current.generatedTime) : 'None is published yet.'],
       [
         'Last run',
@@ -200,10 +222,10 @@ const flowFacts: Record<SectionName, (overview: OverviewAnswer) => Content> = {
     const missing = isStorageDown(status) ? 'not known' : 'not set up'
     return facts(
       Object.entries(status.upstreams).map(([name, report]) => [
-        spell(name),
+        `Calls to ${spell(name)}`,
         report
           ? html`${upstreamBadge(report.state)}
-              <div>${when(report.lastOkAt, 'no answer yet')}</div>`
+              ${report.lastOkAt && html`<div class="muted">last good answer ${ago(report.lastOkAt)}</div>`}`
           : missing,
       ]),
     )
@@ -222,13 +244,13 @@ export function upstreamBadge(state: string): Content {
 
 /** Before the first poll nothing is known: that is not zero. */
 function openNow(name: string, report: ChangesReport): Content {
-  const { openItems, oldestOpen, lastPoll } = report
+  const { openItems, oldestOpen, lastPoll, lastGoodPollAt } = report
   if (openItems === null) return html`<span class="muted">not known before the first poll</span>`
   const link = linkTo(['actions', name], { show: 'open' })
   return html`<a class="big" href=${link}>${count(openItems)}</a>
     <div class="muted">
       ${oldestOpen && html`oldest from ${ago(oldestOpen.since)}, `}
-      ${lastPoll ? html`asked ${ago(lastPoll.endedAt)}` : 'not asked yet'}
+      ${lastGoodPollAt ? html`as of ${ago(lastGoodPollAt)}` : 'no poll has succeeded'}
       ${lastPoll?.error && html` ${badge('bad', 'the last poll failed')}`}
     </div>`
 }
@@ -237,7 +259,7 @@ function waitingFor(deliveries: NonNullable<OverviewAnswer['waiting']['deliverie
   const { pending, dead, oldestPendingAt } = deliveries
   const text = `${count(pending)} pending, ${plural(dead, 'dead letter')}`
   return html`<a href=${linkTo(['deliveries'])}>${text}</a>
-    ${oldestPendingAt && html` <span class="muted">oldest from ${ago(oldestPendingAt)}</span>`}`
+    ${oldestPendingAt && html`<div class="muted">oldest from ${ago(oldestPendingAt)}</div>`}`
 }
 
 /** What the schedules do next. */

@@ -4,6 +4,7 @@ import {
   type Column,
   empty,
   facts,
+  hostName,
   Page,
   section,
   type Tone,
@@ -126,8 +127,10 @@ const claims: Record<Scan['completeness']['kind'], [Tone, string]> = {
   none: ['quiet', 'The scan has no run to show.'],
 }
 
-function completeness({ completeness: { kind, reason, whereElse } }: Scan): Content {
-  const [tone, text] = claims[kind]
+function completeness({ state, completeness: { kind, reason, whereElse } }: Scan): Content {
+  const [claim, text] = claims[kind]
+  // A complete answer about a scan that failed is no good news.
+  const tone = claim === 'good' && tones[state] !== 'good' ? 'quiet' : claim
   return html`<div class=${`notice ${tone}`}>
     <p><strong>${text}</strong> ${reason}</p>
     ${whereElse && html`<p>Where else: ${whereElse}</p>`}
@@ -141,7 +144,7 @@ const counts = ({ source, counts: found }: Scan): Content =>
       .filter(([name]) => source === 'tenable' || !onlyTenable.includes(name))
       .map(
         ([name, value]) => html`<div>
-        <dt>${spell(name)}</dt>
+        <dt>${onlyTenable.includes(name) ? `${spell(name)} findings` : spell(name)}</dt>
         <dd>${value === null ? html`<span class="none">not known</span>` : count(value)}</dd>
       </div>`,
       )}
@@ -150,7 +153,7 @@ const counts = ({ source, counts: found }: Scan): Content =>
 type Target = NonNullable<Scan['targets']>[number]
 
 const targetColumns: Column<Target>[] = [
-  { head: 'Target', cell: ({ ip, hostname }) => hostname ?? ip ?? '–' },
+  { head: 'Target', cell: ({ ip, hostname }) => hostName(hostname ?? ip ?? '–') },
   { head: 'Address', kind: 'wide', cell: ({ ip }) => ip ?? '–' },
   {
     head: 'State',
