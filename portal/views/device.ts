@@ -1,6 +1,17 @@
 import type { Answers } from '../answers.ts'
-import { conditions } from '../conditions.ts'
-import { badge, type Column, empty, facts, Page, section, table, when } from '../elements.ts'
+import { changeWord, conditions } from '../conditions.ts'
+import {
+  badge,
+  type Column,
+  empty,
+  facts,
+  hostName,
+  Page,
+  section,
+  since,
+  table,
+  when,
+} from '../elements.ts'
 import { tabs } from '../filters.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { ONCE, useAnswer } from '../load.ts'
@@ -8,7 +19,8 @@ import { usePages } from '../pages.ts'
 import { linkTo } from '../session.ts'
 import { spell, systemName } from '../words.ts'
 import { valuesText } from './changes.ts'
-import { holds, modeBadge } from './devices.ts'
+import { tones } from './definitions.ts'
+import { heldTones, holds, modeBadge } from './devices.ts'
 
 type DeviceAnswer = Answers['GET /devices/{machineId}']
 
@@ -24,10 +36,11 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
       ${wrong(device)}
       ${section(
         'Machine actions',
-        standing(device),
+        html`${standing(device)} ${lastEvents(device)}`,
         html`<a href=${linkTo(['actions', 'machine-actions'], { show: 'all', machineId: id })}>All of them</a>`,
       )}
       ${section('Antivirus health', health(device))}
+      ${section('Scans that name it', knownScans(device))}
       ${section(
         'History',
         html`${tabs('Order', [
@@ -44,15 +57,20 @@ export function Device({ id, tab }: { id: string; tab: string }): View {
   })
 }
 
-function wrong({ avHealth: { conditions: found, goneSince, snapshot } }: DeviceAnswer): Content {
+function wrong({ avHealth, standing: { isolation, codeExecution } }: DeviceAnswer): Content {
+  const { conditions: found, goneSince, snapshot } = avHealth
   if (goneSince)
-    return html`<div class="notice warn"><p><strong>It is in no snapshot since ${when(goneSince)}.</strong></p></div>`
+    return html`<div class="notice warn"><p><strong>It is in no snapshot</strong> ${since(goneSince)}</p></div>`
   if (!snapshot) return html`<div class="notice quiet"><p>There is no snapshot yet.</p></div>`
   if (!found)
     return html`<div class="notice quiet"><p>The current snapshot does not hold this device.</p></div>`
-  return found.length === 0
-    ? html`<p>${badge('good', 'No condition holds')}</p>`
-    : html`<p class="badges">${found.map((name) => badge('warn', conditions[name] ?? spell(name)))}</p>`
+  const held = [isolation, codeExecution].flatMap(({ state }) => {
+    const tone = heldTones[state]
+    return tone ? [badge(tone, spell(state))] : []
+  })
+  const bad = found.map((name) => badge('warn', conditions[name] ?? spell(name)))
+  const none = badge('good', 'Antivirus: no condition holds')
+  return html`<p class="badges">${held} ${bad.length > 0 ? bad : none}</p>`
 }
 
 /** Unknown is not free: nothing that is stored says it. */
@@ -76,7 +94,7 @@ function standing({ standing: one }: DeviceAnswer): Content {
           : one.pending.map(
               ({ type, requestor, since, actionId }) => html`<div>
                 <a href=${linkTo(['actions', 'machine-actions', actionId ?? ''])}>${spell(type ?? 'unknown')}</a>
-                ${' '}by ${requestor ?? 'unknown'} ${when(since)}
+                ${' '}by ${hostName(requestor ?? 'unknown')} ${when(since)}
               </div>`,
             ),
       ],
@@ -84,6 +102,60 @@ function standing({ standing: one }: DeviceAnswer): Content {
       ['As of', when(one.asOf)],
     ])}
   </div>`
+}
+
+const eventColumns: Column<DeviceAnswer['lastEvents'][number]>[] = [
+  {
+    head: 'Action',
+    cell: ({ action, actionId }) =>
+      html`<a href=${linkTo(['actions', 'machine-actions', actionId])}>${action ? spell(action) : actionId}</a>`,
+  },
+  {
+    head: 'Event',
+    cell: ({ type, state }) =>
+      html`${spell(type.split('.').at(-1) ?? '')}${state && html`: ${spell(state)}`}`,
+  },
+  { head: 'At', cell: ({ time }) => when(time) },
+]
+
+const lastEvents = ({ lastEvents: events }: DeviceAnswer): Content =>
+  events.length === 0
+    ? html`<p class="muted">No event of a machine action is stored.</p>`
+    : html`<p class="muted">The last events of machine actions, ten at most, the newest first:</p>
+        ${table('Last events of machine actions', eventColumns, events)}`
+
+type KnownScan = NonNullable<DeviceAnswer['knownScans']>['scans'][number]
+
+const knownColumns: Column<KnownScan>[] = [
+  {
+    head: 'Scan',
+    cell: ({ source, id, run, name }) => {
+      const place = source === 'defender' ? 'session' : 'tenable'
+      return html`<a href=${linkTo(['scans', place], { id, run: place === 'tenable' ? (run?.id ?? undefined) : undefined })}>${name ?? id}</a>
+        <small class="path">${spell(source)}</small>`
+    },
+  },
+  {
+    head: 'Of this device',
+    cell: ({ hostState }) => (hostState ? badge(tones[hostState], spell(hostState)) : 'not known'),
+  },
+  {
+    head: 'Ended',
+    cell: ({ startedAt, endedAt }) =>
+      !endedAt && startedAt ? html`not known, started ${when(startedAt)}` : when(endedAt),
+  },
+  { head: 'Looked up', kind: 'wide', cell: ({ lookedUpAt }) => when(lookedUpAt) },
+]
+
+/** It is never complete: that is said beside what is found, and beside nothing. */
+function knownScans({ knownScans: known }: DeviceAnswer): Content {
+  if (!known) return empty('Its name is not known, and scans are found by it.')
+  const note =
+    'This list is never complete: it has only scans that were looked up here in the last 90 days. Other scans may name this device.'
+  return known.scans.length === 0
+    ? empty('No scan that was looked up names it.', note)
+    : html`<p class="muted">${note}</p>
+        ${table('Scans that name it', knownColumns, known.scans)}`
 }
 
 type Values = Record<string, unknown>
@@ -151,7 +223,7 @@ function timeline(changes: Change[]): Content {
   return html`<ol class="timeline">
     ${changes.map(
       ({ at, kind, from, to }) => html`<li>
-        <strong>${spell(kind)}</strong> ${valuesText(from, to)}
+        <strong>${changeWord(kind)}</strong> ${valuesText(from, to)}
         <div class="muted">${when(at)}</div>
       </li>`,
     )}
@@ -172,7 +244,11 @@ function History({ id, version }: { id: string; version: number }): View {
           'History',
           [
             { head: 'Snapshot', cell: ({ at }) => when(at) },
-            { head: 'What', cell: ({ kind }) => spell(kind) },
+            {
+              head: 'What',
+              cell: ({ kind, from, to }) =>
+                html`${spell(kind)}<div class="narrow muted">${valuesText(from, to)}</div>`,
+            },
             { head: 'From → to', kind: 'wide free', cell: ({ from, to }) => valuesText(from, to) },
           ],
           data.history,

@@ -60,7 +60,10 @@ const moreFields = {
 function List({ query }: { query: URLSearchParams }): View {
   const set = Object.fromEntries(query)
   const pages = usePages(query.toString())
-  const answer = useAnswer('GET /devices', { query: { ...set, ...pages.query } })
+  // Types and systems are shown as words, and may be typed so.
+  const os = set.os?.replace(/^windows .*/i, (name) => name.replaceAll(' ', ''))
+  const ask = { query: { ...set, os, pendingAction: set.pendingAction?.replaceAll(' ', '') } }
+  const answer = useAnswer('GET /devices', { query: { ...ask.query, ...pages.query } })
   const kept = set.counted ? { counted: set.counted } : undefined
   const isHeld = Boolean(set.isolation || set.pendingAction)
   return part(Page<DeviceList>, {
@@ -73,8 +76,8 @@ function List({ query }: { query: URLSearchParams }): View {
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
       <p class="muted asof">
-        ${snapshot && html`Snapshot ${when(snapshot.generatedTime)}`}
-        ${snapshot && asOf && ' · '} ${asOf && html`Machine actions ${when(asOf)}`}
+        ${snapshot && html`Snapshot from ${when(snapshot.generatedTime)}`}
+        ${snapshot && asOf && ' · '} ${asOf && html`Machine actions as of ${when(asOf)}`}
       </p>
       ${
         devices.length === 0
@@ -99,7 +102,7 @@ function List({ query }: { query: URLSearchParams }): View {
             )
       }
       ${pages.bar(devices.length, 'device', next)}
-      ${part(Download, { route: 'GET /devices', ask: { query: set }, file: 'devices.csv' })}
+      ${part(Download, { route: 'GET /devices', ask, file: 'devices.csv' })}
     `,
   })
 }
@@ -154,9 +157,13 @@ const columns: Column<Row>[] = [
   { head: 'Last seen', kind: 'wide', cell: ({ avHealth }) => when(avHealth?.lastSeenTime) },
 ]
 
-const stateTones: Record<string, Tone> = { isolated: 'bad', selective: 'warn', restricted: 'warn' }
+export const heldTones: Record<string, Tone> = {
+  isolated: 'bad',
+  selective: 'warn',
+  restricted: 'warn',
+}
 export const holds = ({ state, since }: { state: string; since: string | null }): Content =>
-  html`${badge(stateTones[state] ?? 'quiet', spell(state))} ${since && when(since)}`
+  html`${badge(heldTones[state] ?? 'quiet', spell(state))} ${since && when(since)}`
 
 const heldColumns: Column<Row>[] = [
   { head: 'Isolation', cell: ({ standing }) => (standing ? holds(standing.isolation) : '–') },

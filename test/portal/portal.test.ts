@@ -7,7 +7,7 @@ import { browserForTests } from './browser.ts'
 import { openPage, plantedFaults, shortPages, violations, visit } from './page.ts'
 import { testStates } from './states.ts'
 import { findViews } from './views.ts'
-import { hostileNames, startFilledApp } from './world.ts'
+import { hostileNames, scannedDevice, startFilledApp } from './world.ts'
 
 // Without one `npm test` leaves this out, and says so at its end.
 const { browser } = await browserForTests()
@@ -51,6 +51,8 @@ describe.runIf(browser)('the page in a browser', () => {
     expect(complaints).toEqual([])
     expect(title).not.toContain('broken')
     for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
+    const device = seen[views.indexOf(`devices/${scannedDevice.machineId}`)]
+    expect(device).toMatch(/last events.*Run antivirus scan.*This list is never complete.*Failed/s)
   })
 
   const curlLines = (page: Page) => page.locator('.curl code[tabindex]').allTextContents()
@@ -151,8 +153,15 @@ describe.runIf(browser)('the page in a browser', () => {
     const { page, context } = await open()
     const overview = await visit(page, 'overview')
     const fleet = await visit(page, 'fleet')
+    const { counts, devices, changes } = body.fleet
+    const [[kind, number]] = Object.entries<number>(changes.counts).toSorted(
+      ([, one], [, other]) => one - other,
+    ) as [[string, number]]
+    await page.locator(`a[href*="kind=${kind}"]`).click()
+    const list = page.locator(`article[data-address*="kind=${kind}"][aria-busy=false]`)
+    const changed = await list.innerText()
+    const [curl = ''] = await curlLines(page)
     await context.close()
-    const { counts, devices } = body.fleet
     const wanted: [tile: string, by: string, value: string, condition: string][] = [
       ['Antivirus disabled', 'mode', 'disabled', 'disabled'],
       ['Signatures stale', 'signature', 'stale', 'signature-stale'],
@@ -182,6 +191,9 @@ describe.runIf(browser)('the page in a browser', () => {
     expect(overview).toContain(`Devices\n${DEVICES.toLocaleString('en-US')}`)
     expect(overview).toContain(`Open machine actions\n${body.open['machine-actions'].openItems}`)
     expect(fleet).toContain('5,000 devices')
+    // Of the newest snapshot alone, as the link says.
+    expect(changed).toContain(`\n${number} change`)
+    expect(curl).toMatch(/kind=.*since=.*until=/)
   })
 
   test('a run shows its accounting as the API answers it', async () => {

@@ -1,4 +1,5 @@
 import { sampleSessions } from '../../local/simulator/scans/sample-scans.ts'
+import { scannedDevice } from './world.ts'
 
 /** The addresses of all views; those of one thing are made from what the app has. */
 export async function findViews(get: (path: string) => Promise<unknown>): Promise<string[]> {
@@ -41,6 +42,8 @@ export async function findViews(get: (path: string) => Promise<unknown>): Promis
     'scans',
     'scans/definition',
     `scans/session?id=${sampleSessions[1]}`,
+    // After the look-up that names it.
+    `devices/${scannedDevice.machineId}`,
     'scans/tenable?id=101',
     ...definition.map((id) => `scans/definition?id=${id}`),
     'budgets',

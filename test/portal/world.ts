@@ -12,6 +12,9 @@ export const hostileNames = [
   'ראשי\u202Eevil‮ 日本語 🦊',
 ]
 
+/** A device that is in no snapshot: a scan of the samples names it. */
+export const scannedDevice = { machineId: 'f'.repeat(40), computerDnsName: 'desktop-test2' }
+
 const DAY_MS = 24 * 3_600_000
 const HOUR_MS = 3_600_000
 
@@ -37,7 +40,7 @@ export async function startFilledApp({ snapshots, schedules, accounts }: WorldOp
     const { body } = await stack.post('av-health/exports')
     await stack.runToEnd(body.runId)
   }
-  const machines = [...fleetOf(40, stack.clock.now()).truth()]
+  const machines = [...fleetOf(40, stack.clock.now()).truth(), scannedDevice]
   addItems(stack, machines, 0)
   await poll(stack)
   await subscribe(stack)
