@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { ensurePortal } from '../../local/tools/portal.ts'
+import { DEADLINE_MS } from '../../shared/app/facts.ts'
 import { bounds } from '../../shared/platform/body.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 import { openPage, violations, visit } from './page.ts'
@@ -19,6 +20,13 @@ export function testStates(browser: Browser) {
     stack = await startTestStack({ env: noTimers })
   })
   afterAll(() => stack.stop())
+
+  function limit(changed: (ms: number) => number) {
+    const real = AbortSignal.timeout.bind(AbortSignal)
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => real(changed(ms)))
+  }
+  /** On a slow machine the overview must not give up storage that answers. */
+  const patient = (ms: number) => (ms === DEADLINE_MS ? 100 * ms : ms)
 
   /** The texts of all views, opened at the same time. */
   async function texts(): Promise<string> {
@@ -41,6 +49,7 @@ export function testStates(browser: Browser) {
   }
 
   test('an app with nothing in it', async () => {
+    limit(patient)
     const text = await texts()
 
     for (const words of [
@@ -57,6 +66,7 @@ export function testStates(browser: Browser) {
   })
 
   test('a Defender that refuses the app', async () => {
+    limit(patient)
     stack.simulator.setFaults({
       ...stack.simulator.faults,
       machineActionsStatus: { answer: 403, calls: 1000 },
@@ -74,10 +84,7 @@ export function testStates(browser: Browser) {
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
     onTestFinished(() => void silent.close())
-    const real = AbortSignal.timeout.bind(AbortSignal)
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
-      real(ms === bounds.storage.timeoutMs ? 300 : ms),
-    )
+    limit((ms) => (ms === bounds.storage.timeoutMs ? 300 : ms))
     stack.configure({
       RELAY_STORAGE: stack.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
     })
