@@ -79,7 +79,7 @@ describe('an export', () => {
 
     expect(stopped).toMatchObject({ state: 'failed', guard: 'devices' })
     expect(published).toMatchObject({ code: 0, out: expect.stringMatching(/^state +published$/m) })
-    expect([forced.state, other.state]).toEqual(['published', 'unchanged'])
+    expect([forced.reason, forced.state, other.state]).toEqual([null, 'published', 'unchanged'])
     expect(refused).toMatchObject({ code: 1, out: '' })
     expect(refused.err).toContain('ended as unchanged, and no guard stopped it')
   })

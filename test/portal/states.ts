@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ensurePortal } from '../../local/tools/portal.ts'
-import { DEADLINE_MS } from '../../shared/app/facts.ts'
 import { bounds } from '../../shared/platform/body.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
+import { limit, patient } from '../time-limits.ts'
 import { openPage, violations, visit } from './page.ts'
 
 /** The views of an app that has nothing, is refused, or can't read its storage; opened at the same time. */
@@ -20,13 +20,6 @@ export function testStates(browser: Browser) {
     stack = await startTestStack({ env: noTimers })
   })
   afterAll(() => stack.stop())
-
-  function limit(changed: (ms: number) => number) {
-    const real = AbortSignal.timeout.bind(AbortSignal)
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => real(changed(ms)))
-  }
-  /** On a slow machine the overview must not give up storage that answers. */
-  const patient = (ms: number) => (ms === DEADLINE_MS ? 100 * ms : ms)
 
   /** The texts of all views, opened at the same time. */
   async function texts(): Promise<string> {
