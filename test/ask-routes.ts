@@ -5,6 +5,10 @@ import type { Route } from '../shared/platform/route.ts'
 // biome-ignore lint/suspicious/noExplicitAny: every test reads other fields.
 type Body = any
 
+/** The path of the next page in a header `Link`. */
+export const nextOf = (link: string | null | undefined) =>
+  /^<\/api\/(.+)>; rel="next"$/.exec(link ?? '')?.[1]
+
 /** Asks routes without a host, by their paths: `devices?name=pc`. */
 export function askRoutes<Deps>(routes: Route<Deps>[], deps: Deps) {
   /** The body of a 200, or the status and the type of the problem. */
@@ -32,8 +36,7 @@ export function askRoutes<Deps>(routes: Route<Deps>[], deps: Deps) {
     try {
       const input = await readRequest(route, request as never, undefined)
       const { body, csv, headers } = await route.handle(input, deps)
-      const next = /^<\/api\/(.+)>; rel="next"$/.exec(headers?.link ?? '')?.[1]
-      return { body, csv, next }
+      return { body, csv, next: nextOf(headers?.link) }
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
       const { status, problem, detail } = error.facts

@@ -1,4 +1,5 @@
 import { onTestFinished, vi } from 'vitest'
+import { DEADLINE_MS } from '../shared/app/facts.ts'
 import type { Clock } from '../shared/platform/time.ts'
 
 /**
@@ -21,6 +22,15 @@ export function limitByClock(clock: Clock, isMeant = (_ms: number) => true) {
   onTestFinished(() => spy.mockRestore())
   return limits
 }
+
+/** Changes the time limits of calls until the test ends. */
+export function changeLimits(changed: (ms: number) => number) {
+  const real = AbortSignal.timeout.bind(AbortSignal)
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => real(changed(ms)))
+}
+
+/** On a slow machine status and overview must not give up storage that answers. */
+export const patient = (ms: number) => (ms === DEADLINE_MS ? 100 * ms : ms)
 
 /** A request that is given up as soon as it has arrived; rejects as its caller sees it. */
 export async function giveUp<T>(

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { noFaults } from '../../local/simulator/faults.ts'
 import { exportsSwitches } from '../../local/simulator/switches/exports.ts'
+import { changeLimits, patient } from '../limits.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
-import { limit, patient } from '../time-limits.ts'
 
 let stack: TestStack
 afterAll(() => stack.stop())
@@ -55,7 +55,7 @@ describe('one export after the other', () => {
   beforeAll(() => begin())
 
   test.each(Object.entries(ends))('%s', async (name, end) => {
-    limit(patient)
+    changeLimits(patient)
     // The upstream lists twenty times an hour.
     stack.clock.advance(20 * 60_000)
     const { body: before } = await stack.get('status')

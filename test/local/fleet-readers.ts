@@ -1,3 +1,4 @@
+import { nextOf } from '../ask-routes.ts'
 import { keysOf, type Launched, pause } from './launch.ts'
 
 /** Statuses of the refusals that callers must expect: each is a problem with its type. */
@@ -24,15 +25,13 @@ export function createFleetReaders(folder: string, app: () => Launched) {
         const response = await fetch(`${await asked.url}/api/${path}`, { headers })
         const text = await response.text()
         const type = response.headers.get('content-type') ?? ''
-        const [, next] =
-          /^<\/api\/(.+)>; rel="next"$/.exec(response.headers.get('link') ?? '') ?? []
         const isProblem = type.startsWith('application/problem+json')
         if (!response.ok && !isProblem)
           throw new Error(`${path} answered ${response.status}: ${text}`)
         return {
           status: response.status,
           body: type.includes('json') ? JSON.parse(text) : text,
-          next,
+          next: nextOf(response.headers.get('link')),
         }
       } catch (error) {
         if (!asked.child.killed) throw error

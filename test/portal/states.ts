@@ -4,8 +4,8 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { ensurePortal } from '../../local/tools/portal.ts'
 import { bounds } from '../../shared/platform/body.ts'
+import { changeLimits, patient } from '../limits.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
-import { limit, patient } from '../time-limits.ts'
 import { openPage, violations, visit } from './page.ts'
 
 /** The views of an app that has nothing, is refused, or can't read its storage; opened at the same time. */
@@ -42,7 +42,7 @@ export function testStates(browser: Browser) {
   }
 
   test('an app with nothing in it', async () => {
-    limit(patient)
+    changeLimits(patient)
     const text = await texts()
 
     for (const words of [
@@ -59,7 +59,7 @@ export function testStates(browser: Browser) {
   })
 
   test('a Defender that refuses the app', async () => {
-    limit(patient)
+    changeLimits(patient)
     stack.simulator.setFaults({
       ...stack.simulator.faults,
       machineActionsStatus: { answer: 403, calls: 1000 },
@@ -77,7 +77,7 @@ export function testStates(browser: Browser) {
     await once(silent, 'listening')
     const { port } = silent.address() as AddressInfo
     onTestFinished(() => void silent.close())
-    limit((ms) => (ms === bounds.storage.timeoutMs ? 300 : ms))
+    changeLimits((ms) => (ms === bounds.storage.timeoutMs ? 300 : ms))
     stack.configure({
       RELAY_STORAGE: stack.storage.replaceAll(/(http:\/\/127\.0\.0\.1):\d+/g, `$1:${port}`),
     })
