@@ -15,6 +15,7 @@ const longest = [
   'local/start',
   'local/host/recovery',
   'portal/portal',
+  'portal/states',
   'portal/browser',
   'faults/faults',
   'local/live',

@@ -5,7 +5,6 @@ import { typeRelay } from '../local/relay-typed.ts'
 import type { TestStack } from '../stack.ts'
 import { browserForTests } from './browser.ts'
 import { openPage, plantedFaults, shortPages, violations, visit } from './page.ts'
-import { testStates } from './states.ts'
 import { findViews } from './views.ts'
 import { hostileNames, scannedDevice, startFilledApp } from './world.ts'
 
@@ -15,7 +14,8 @@ afterAll(() => browser?.close())
 
 const DEVICES = 5000
 
-describe.runIf(browser)('the page in a browser', () => {
+// Each test has a page of its own: together they use all processors.
+describe.runIf(browser)('the page in a browser', { concurrent: true }, () => {
   let stack: TestStack
   let views: string[]
   beforeAll(async () => {
@@ -27,10 +27,26 @@ describe.runIf(browser)('the page in a browser', () => {
     openPage(browser as Browser, stack.host.url, key, allowed)
 
   test('shows every view, light and dark, wide and narrow, without an error, a violation or a foreign request', async () => {
+    // A look-up comes before what it names: two pages take a half each, in order.
+    const half = Math.ceil(views.length / 2)
+    const looked = await Promise.all(
+      [views.slice(0, half), views.slice(half)].map((some) => lookAt(some)),
+    )
+    const seen = looked.flatMap((one) => one.seen)
+
+    expect(looked.flatMap(({ found, complaints }) => [...found, ...complaints])).toEqual([])
+    expect(looked.map(({ title }) => title).join()).not.toContain('broken')
+    for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
+    const device = seen[views.indexOf(`devices/${scannedDevice.machineId}`)]
+    expect(device).toMatch(/last events.*Run antivirus scan.*This list is never complete.*Failed/s)
+  })
+
+  /** The texts of the views one after the other, in all widths and both schemes, and what is wrong with them. */
+  async function lookAt(some: string[]) {
     const { page, context, complaints } = await open()
     const found: string[] = []
     const seen: string[] = []
-    for (const [index, view] of views.entries()) {
+    for (const [index, view] of some.entries()) {
       await page.emulateMedia({ colorScheme: index % 2 ? 'dark' : 'light' })
       await page.setViewportSize({ width: [360, 1280, 2560][index % 3] ?? 1280, height: 900 })
       const text = await visit(page, view)
@@ -48,18 +64,12 @@ describe.runIf(browser)('the page in a browser', () => {
     }
     const title = await page.title()
     await context.close()
-
-    expect(found).toEqual([])
-    expect(complaints).toEqual([])
-    expect(title).not.toContain('broken')
-    for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
-    const device = seen[views.indexOf(`devices/${scannedDevice.machineId}`)]
-    expect(device).toMatch(/last events.*Run antivirus scan.*This list is never complete.*Failed/s)
-  })
+    return { found, seen, complaints, title }
+  }
 
   const curlLines = (page: Page) => page.locator('.curl code[tabindex]').allTextContents()
 
-  test.each(plantedFaults)('would notice %s', async (_fault, plant, noticed) => {
+  test.for(plantedFaults)('would notice %s', async ([_fault, plant, noticed], { expect }) => {
     const { page, context, complaints } = await openPage(
       browser as Browser,
       stack.host.url,
@@ -274,7 +284,9 @@ describe.runIf(browser)('the page in a browser', () => {
     expect(found).toEqual([])
   })
 
-  test('asks once a minute, not while it is hidden, and at once when it is seen again', async () => {
+  test('asks once a minute, not while it is hidden, and at once when it is seen again', async ({
+    expect,
+  }) => {
     const { url } = stack.host
     const { page, context } = await openPage(
       browser as Browser,
@@ -309,5 +321,3 @@ describe.runIf(browser)('the page in a browser', () => {
     expect({ visible, hidden }).toEqual({ visible: 5, hidden: 0 })
   })
 })
-
-describe.runIf(browser)('every view has words for', () => testStates(browser as Browser))

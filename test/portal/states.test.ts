@@ -1,15 +1,20 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { ensurePortal } from '../../local/tools/portal.ts'
 import { bounds } from '../../shared/platform/body.ts'
 import { changeLimits, patient } from '../limits.ts'
 import { noTimers, startTestStack, type TestStack } from '../stack.ts'
+import { browserForTests } from './browser.ts'
 import { openPage, violations, visit } from './page.ts'
 
-/** The views of an app that has nothing, is refused, or can't read its storage; opened at the same time. */
-export function testStates(browser: Browser) {
+// Without one `npm test` leaves this out, and says so at its end.
+const { browser } = await browserForTests()
+afterAll(() => browser?.close())
+
+// The views of an app that has nothing, is refused, or can't read its storage.
+describe.runIf(browser)('every view has words for', () => {
   const views = [
     ...['overview', 'fleet', 'devices', 'devices?isolation=isolated', 'changes', 'budgets'],
     ...['actions', 'actions/investigations', 'exports', 'deliveries', 'scans'],
@@ -26,7 +31,7 @@ export function testStates(browser: Browser) {
     const pages = await Promise.all(
       views.map(async (view) => {
         const { page, context, complaints } = await openPage(
-          browser,
+          browser as Browser,
           stack.host.url,
           stack.keys.function,
           /40[49]|50\d/,
@@ -88,4 +93,4 @@ export function testStates(browser: Browser) {
     expect(text).toContain('Try again')
     expect(text).not.toMatch(/Nothing is open|not set up|are not watched|No snapshot of/)
   })
-}
+})
