@@ -937,7 +937,11 @@ export interface Answers {
       notices: StatusProblem[]
     }
     fleet: {
-      snapshot: { runId: string; generatedTime: string | null }
+      snapshot: {
+        runId: string
+        generatedTime: string | null
+        thresholds: { signatureDays: number; scanDays: number; notSeenDays: number } | null
+      }
       devices: number
       changes: { state: string; counts: Record<string, number> } | null
       counts: Record<string, Record<string, number>> | null
@@ -1070,7 +1074,11 @@ export interface Answers {
     scanned: number
   }
   'GET /av-health/summary': {
-    snapshot: { runId: string; generatedTime: string | null }
+    snapshot: {
+      runId: string
+      generatedTime: string | null
+      thresholds: { signatureDays: number; scanDays: number; notSeenDays: number } | null
+    }
     devices: number
     changes: { state: string; counts: Record<string, number> } | null
     counts: Record<string, Record<string, number>> | null
@@ -1148,7 +1156,11 @@ export interface Answers {
       } | null
     }[]
     next: string | null
-    snapshot: { runId: string; generatedTime: string | null } | null
+    snapshot: {
+      runId: string
+      generatedTime: string | null
+      thresholds: { signatureDays: number; scanDays: number; notSeenDays: number } | null
+    } | null
     asOf: string | null
     scanned: number
   }
@@ -1156,7 +1168,11 @@ export interface Answers {
     machineId: string
     computerDnsName: string | null
     avHealth: {
-      snapshot: { runId: string; generatedTime: string | null } | null
+      snapshot: {
+        runId: string
+        generatedTime: string | null
+        thresholds: { signatureDays: number; scanDays: number; notSeenDays: number } | null
+      } | null
       device: {
         computerDnsName?: string | null
         osKind?: string | null

@@ -1,5 +1,6 @@
+import type { Answers } from './answers.ts'
 import { linkTo } from './session.ts'
-import { spell, systemName } from './words.ts'
+import { plural, spell, systemName } from './words.ts'
 
 /** The conditions of a device in words; lists and bars name them the same. */
 export const conditions: Record<string, string> = {
@@ -62,6 +63,23 @@ const usualWords: Record<string, string> = {
   '(other)': 'All others',
   fresh: 'Up to date',
   ok: 'Succeeded',
+}
+
+type Snapshot = Answers['GET /av-health/summary']['snapshot']
+type Thresholds = NonNullable<Snapshot['thresholds']>
+
+const rules: Record<string, (thresholds: Thresholds) => string> = {
+  'signature-stale': ({ signatureDays }) =>
+    `older than ${plural(signatureDays, 'day')}, or reported as not up to date`,
+  'scan-overdue': ({ scanDays }) => `no scan was completed in ${plural(scanDays, 'day')}`,
+  'not-seen': ({ notSeenDays }) =>
+    `not seen in the ${plural(notSeenDays, 'day')} before the snapshot`,
+}
+
+/** When a condition holds by the thresholds of a snapshot; false where its name says all, or it was not compared. */
+export function ruleOf(condition = '', { thresholds }: Snapshot): string | false {
+  const rule = rules[condition]
+  return rule !== undefined && thresholds !== null && rule(thresholds)
 }
 
 /** A value of a dimension in words. Names of systems, groups and versions stay as they are. */

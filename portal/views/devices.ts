@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { conditions, dimensions, modes, wordOf } from '../conditions.ts'
+import { conditions, dimensions, modes, ruleOf, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
 import {
   ago,
@@ -75,6 +75,7 @@ function List({ query }: { query: URLSearchParams }): View {
       ${kept && counted(kept.counted)}
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
+      ${snapshot && rulesOf(set.condition, snapshot)}
       <p class="muted asof">
         ${snapshot && html`Snapshot from ${when(snapshot.generatedTime)}`}
         ${snapshot && asOf && ' · '} ${asOf && html`Machine actions as of ${when(asOf)}`}
@@ -104,6 +105,17 @@ function List({ query }: { query: URLSearchParams }): View {
       ${pages.bar(devices.length, 'device', next)}
       ${part(Download, { route: 'GET /devices', ask, file: 'devices.csv' })}
     `,
+  })
+}
+
+/** When the conditions of a list hold. */
+function rulesOf(
+  condition: string | undefined,
+  snapshot: NonNullable<DeviceList['snapshot']>,
+): Content {
+  return (condition ?? '').split(',').map((name) => {
+    const rule = ruleOf(name, snapshot)
+    return rule && html`<p class="muted">${conditions[name]}: ${rule}</p>`
   })
 }
 

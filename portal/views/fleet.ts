@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { changeWord, dimensions, listOf, valueTone, wordOf } from '../conditions.ts'
+import { changeWord, dimensions, listOf, ruleOf, valueTone, wordOf } from '../conditions.ts'
 import { badge, empty, Page, section, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -50,12 +50,12 @@ function changed({ changes, snapshot }: Summary): Content {
 
 const worse = /(?:stale|failing|overdue|not-seen|disappeared|disabled)$/
 
-function bars({ counts, devices }: Summary): Content {
+function bars({ counts, devices, snapshot }: Summary): Content {
   if (!counts) return empty('The values of this snapshot were not counted.')
   return html`<div class="columns">
     ${Object.keys(dimensions).flatMap((name) => {
       const found = counts[name]
-      return found ? [group(name, found, devices)] : []
+      return found ? [group(name, found, { devices, snapshot })] : []
     })}
   </div>`
 }
@@ -63,7 +63,10 @@ function bars({ counts, devices }: Summary): Content {
 /** How many values a group shows at first. */
 const MOST = 8
 
-function group(dimension: string, found: Record<string, number>, devices: number): Content {
+/** What all numbers of a view are of. */
+type Whole = Pick<Summary, 'devices' | 'snapshot'>
+
+function group(dimension: string, found: Record<string, number>, whole: Whole): Content {
   const { title = dimension } = dimensions[dimension] ?? {}
   const entries = Object.entries(found)
   const rest = entries.slice(MOST)
@@ -74,7 +77,7 @@ function group(dimension: string, found: Record<string, number>, devices: number
       <tr><th scope="col">Value</th><th scope="col">Devices</th><th scope="col">Share</th></tr>
     </thead>
     <tbody>
-      ${shown.map(([value, number]) => bar(dimension, value, number, devices))}
+      ${shown.map(([value, number]) => bar(dimension, value, number, whole))}
     </tbody>
   </table>`
   return html`<section class="card">
@@ -83,19 +86,26 @@ function group(dimension: string, found: Record<string, number>, devices: number
     ${
       rest.length > 0 &&
       html`<details>
-        <summary>${plural(rest.length, 'more value')}: ${plural(sum, 'device')}, ${share(sum, devices)}</summary>
+        <summary>${plural(rest.length, 'more value')}: ${plural(sum, 'device')}, ${share(sum, whole.devices)}</summary>
         ${table(`${title}: more values`, rest)}
       </details>`
     }
   </section>`
 }
 
-function bar(dimension: string, value: string, number: number, devices: number): Content {
+function bar(
+  dimension: string,
+  value: string,
+  number: number,
+  { devices, snapshot }: Whole,
+): Content {
   const href = listOf(dimension, value)
   const word = wordOf(dimension, value)
+  const rule = ruleOf(dimensions[dimension]?.bad?.[value], snapshot)
   return html`<tr>
     <th scope="row">
       ${href ? html`<a href=${href}>${word}</a>` : html`${word} <small>only the 200 most frequent values have a list</small>`}
+      ${rule && html` <small>${rule}</small>`}
       <span class=${`bar ${valueTone(dimension, value)}`} aria-hidden="true">
         <span style=${{ width: `${(100 * number) / Math.max(devices, 1)}%` }}></span>
       </span>

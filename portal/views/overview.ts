@@ -1,4 +1,5 @@
 import type { ChangesReport, StatusProblem } from '../answers.ts'
+import { ruleOf } from '../conditions.ts'
 import { ago, badge, facts, Page, progress, section, since, type Tone, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import type { ViewProps } from '../load.ts'
@@ -129,8 +130,9 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
     ['Not seen lately', of('seen', 'not-seen'), { condition: 'not-seen' }],
   ]
   return html`<dl class="tiles">
-    ${numbers.map(
-      ([name, value, query, beside = whole]) => html`<div>
+    ${numbers.map(([name, value, query, beside = whole]) => {
+      const rule = fleet && ruleOf(query.condition, fleet.snapshot)
+      return html`<div>
         <dt>${name}</dt>
         <dd>
           ${
@@ -139,8 +141,9 @@ function attention({ fleet, standing }: OverviewAnswer): Content {
               : html`<a class="big" href=${linkTo(['devices'], query)}>${count(value)}</a>${beside}`
           }
         </dd>
-      </div>`,
-    )}
+        ${rule && html`<dd><small>${rule}</small></dd>`}
+      </div>`
+    })}
   </dl>`
 }
 

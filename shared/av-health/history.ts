@@ -16,6 +16,7 @@ import { RequestError } from '../platform/errors.ts'
 import { createReadLimit, scanRanges } from '../platform/ordered-reads.ts'
 import type { Row } from '../platform/table.ts'
 import { DAY_MS } from '../platform/time.ts'
+import type { Thresholds } from './transitions.ts'
 
 export type QueryEngine = Pick<ExportEngine, 'runs' | 'table' | 'kind' | 'clock'>
 
@@ -175,9 +176,13 @@ export function createHistory(engine: QueryEngine) {
 }
 
 /** How answers name a snapshot. */
-export const viewSnapshot = ({ runId, generatedTime }: Pick<Run, 'runId' | 'generatedTime'>) => ({
+export const viewSnapshot = ({
   runId,
   generatedTime,
+  comparison,
+}: Pick<Run, 'runId' | 'generatedTime' | 'comparison'>) => ({
+  ...{ runId, generatedTime },
+  thresholds: (comparison?.thresholds ?? null) as Thresholds | null,
 })
 
 /** The keys of the history of a device. */

@@ -257,7 +257,7 @@ const idOf = (rowKey: string) => rowKey.slice(rowKey.lastIndexOf('|') + 1)
 /** Reads the state of a row, by the thresholds and the time of its snapshot; undefined where that was not compared. */
 function stateBy({ comparison }: Pick<Run, 'comparison'>) {
   if (!comparison) return undefined
-  const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as unknown as Thresholds)
+  const cutoffs = cutoffsAt(comparison.at, comparison.thresholds as Thresholds)
   return (columns: Columns) => readState(columns, cutoffs)
 }
 

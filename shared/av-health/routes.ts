@@ -7,7 +7,7 @@ import { conditionNames } from './conditions.ts'
 import { AV_HEALTH } from './export.ts'
 import { changePosition, createHistory, dimensions } from './history.ts'
 import { DEVICE_ID } from './record.ts'
-import { transitionKinds } from './transitions.ts'
+import { thresholdsSchema, transitionKinds } from './transitions.ts'
 
 const route = defineRoute<ExportDeps>()
 const nullable = z.string().nullable()
@@ -59,7 +59,13 @@ const listChanges = route({
   },
 })
 
-const snapshotSchema = z.strictObject({ runId: z.string(), generatedTime: nullable })
+const snapshotSchema = z.strictObject({
+  runId: z.string(),
+  generatedTime: nullable,
+  thresholds: thresholdsSchema
+    .nullable()
+    .describe('In days before the snapshot. Null: it was not compared.'),
+})
 
 /** What is stored of one device. */
 export const avHealthSchema = z.strictObject({

@@ -1,15 +1,14 @@
+import { z } from 'zod'
 import type { Columns } from '../platform/table.ts'
 import { DAY_MS } from '../platform/time.ts'
 
 /** After how many days something is too old. */
-export interface Thresholds {
-  /** Since the installed signatures were published. */
-  signatureDays: number
-  /** Since the last scan that was completed. */
-  scanDays: number
-  /** Since the device was last seen. */
-  notSeenDays: number
-}
+export const thresholdsSchema = z.strictObject({
+  signatureDays: z.int().describe('Signatures published so long before are stale.'),
+  scanDays: z.int().describe('Scans completed so long before are overdue.'),
+  notSeenDays: z.int().describe('Devices last seen so long before are not-seen.'),
+})
+export type Thresholds = z.output<typeof thresholdsSchema>
 
 /** What two snapshots are compared by; null is unknown, which is a value of its own. */
 export interface DeviceState {

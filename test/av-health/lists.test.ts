@@ -224,6 +224,25 @@ test('a list by name ends when the names of its snapshot are removed; other list
   expect((await next(byId)).snapshot).toEqual(byId.body.snapshot)
 })
 
+test('every answer names the thresholds of its snapshot, not those of the setting now', async () => {
+  const world = await createComparedFleet()
+  await world.publish([[...'012'].map((id) => ({ id }))])
+  const { ask } = createAsker(world.engine())
+  const begun = await ask('devices?limit=1')
+  const changed = { ...thresholds, signatureDays: 3 }
+  await world.publish([[...'012'].map((id) => ({ id }))], { thresholds: changed })
+  const [summary, device, later] = await Promise.all([
+    ask('av-health/summary'),
+    ask(`devices/${'0'.repeat(40)}`),
+    ask(begun.next ?? ''),
+  ])
+
+  expect(begun.body.snapshot).toMatchObject({ thresholds })
+  expect(later.body.snapshot).toEqual(begun.body.snapshot)
+  expect(summary.body.snapshot).toMatchObject({ thresholds: changed })
+  expect(device.body.avHealth.snapshot).toEqual(summary.body.snapshot)
+})
+
 test('a list that is slow gets on with every page, and never ends early', async () => {
   const world = await createComparedFleet()
   await world.publish([[...'0123'].map((id) => ({ id }))])

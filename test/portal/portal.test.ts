@@ -203,6 +203,7 @@ describe.runIf(browser)('the page in a browser', { concurrent: true }, () => {
     expect(overview).toContain(`Devices\n${DEVICES.toLocaleString('en-US')}`)
     expect(overview).toContain(`Open machine actions\n${body.open['machine-actions'].openItems}`)
     expect(fleet).toContain('5,000 devices')
+    for (const text of [overview, fleet]) expect(text).toContain('older than 7 days')
     // Of the newest snapshot alone, as the link says.
     expect(changed).toContain(`\n${number} change`)
     expect(curl).toMatch(/kind=.*since=.*until=/)
