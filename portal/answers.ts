@@ -1071,6 +1071,7 @@ export interface Answers {
       }
     }[]
     next: string | null
+    isKnown: boolean
     scanned: number
   }
   'GET /av-health/summary': {
@@ -1131,6 +1132,21 @@ export interface Answers {
         fullScanTime: string | null
         customScanResult: string | null
         customScanTime: string | null
+        conditions:
+          | (
+              | 'signature-stale'
+              | 'engine-stale'
+              | 'platform-stale'
+              | 'passive'
+              | 'disabled'
+              | 'edr-block'
+              | 'quick-scan-failing'
+              | 'full-scan-failing'
+              | 'scan-overdue'
+              | 'not-seen'
+              | 'unknown-mode'
+            )[]
+          | null
       } | null
       standing: {
         isolation: {

@@ -71,15 +71,21 @@ type Thresholds = NonNullable<Snapshot['thresholds']>
 const rules: Record<string, (thresholds: Thresholds) => string> = {
   'signature-stale': ({ signatureDays }) =>
     `older than ${plural(signatureDays, 'day')}, or reported as not up to date`,
-  'scan-overdue': ({ scanDays }) => `no scan was completed in ${plural(scanDays, 'day')}`,
-  'not-seen': ({ notSeenDays }) =>
-    `not seen in the ${plural(notSeenDays, 'day')} before the snapshot`,
+  'scan-overdue': ({ scanDays }) =>
+    `none was completed in the ${plural(scanDays, 'day')} before the snapshot`,
+  'not-seen': ({ notSeenDays }) => `not in the ${plural(notSeenDays, 'day')} before the snapshot`,
 }
 
 /** When a condition holds by the thresholds of a snapshot; false where its name says all, or it was not compared. */
 export function ruleOf(condition = '', { thresholds }: Snapshot): string | false {
   const rule = rules[condition]
   return rule !== undefined && thresholds !== null && rule(thresholds)
+}
+
+/** The condition of the devices that are counted there, `dimension:value`, where they have one. */
+export function conditionOf(counted = ''): string | undefined {
+  const [by = '', value = ''] = counted.split(':')
+  return dimensions[by]?.bad?.[value]
 }
 
 /** A value of a dimension in words. Names of systems, groups and versions stay as they are. */

@@ -85,6 +85,7 @@ function Shell({ place, forget }: { place: Place; forget(): void }): View {
       </div>
     </header>
     <main id="main" tabindex="-1">
+      ${first !== name && first !== '' && html`<div class="notice warn"><p>There is no view “${first}”. This is the overview.</p></div>`}
       ${view && part(view.show, { key: place.path.join('/'), place, overview })}
     </main>
     <footer>

@@ -16,7 +16,8 @@ export function usePages(list: string) {
     bar(rows: number, what: string, next: string | null): Content {
       if (rows === 0 && next === null && cursors.length === 0) return null
       const first = cursors.length * ROWS
-      const some = `${plural(first + 1, what).split(' ')[0]} to ${first + rows}`
+      const some =
+        rows > 0 ? `${plural(first + 1, what).split(' ')[0]} to ${first + rows}` : 'none so far'
       const text = cursors.length === 0 && next === null ? plural(rows, what) : `${some}`
       return html`<nav class="pages" aria-label="Pages of the list">
         <span>${text}</span>

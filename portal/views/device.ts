@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { changeWord, conditions } from '../conditions.ts'
+import { changeWord, conditions, ruleOf } from '../conditions.ts'
 import {
   badge,
   type Column,
@@ -69,8 +69,13 @@ function wrong({ avHealth, standing: { isolation, codeExecution } }: DeviceAnswe
     return tone ? [badge(tone, spell(state))] : []
   })
   const bad = found.map((name) => badge('warn', conditions[name] ?? spell(name)))
+  const rules = found.flatMap((name) => {
+    const rule = ruleOf(name, snapshot)
+    return rule ? [`${conditions[name]}: ${rule}`] : []
+  })
   const none = badge('good', 'Antivirus: no condition holds')
-  return html`<p class="badges">${held} ${bad.length > 0 ? bad : none}</p>`
+  return html`<p class="badges">${held} ${bad.length > 0 ? bad : none}</p>
+    ${rules.length > 0 && html`<p class="muted">${rules.join(' · ')}</p>`}`
 }
 
 /** Unknown is not free: nothing that is stored says it. */

@@ -1,5 +1,5 @@
 import type { Answers } from '../answers.ts'
-import { conditions, dimensions, modes, ruleOf, wordOf } from '../conditions.ts'
+import { conditionOf, conditions, dimensions, modes, ruleOf, wordOf } from '../conditions.ts'
 import { Download } from '../download.ts'
 import {
   ago,
@@ -75,7 +75,7 @@ function List({ query }: { query: URLSearchParams }): View {
       ${kept && counted(kept.counted)}
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
-      ${snapshot && rulesOf(set.condition, snapshot)}
+      ${snapshot && rulesOf(set.condition ?? conditionOf(set.counted), snapshot)}
       <p class="muted asof">
         ${snapshot && html`Snapshot from ${when(snapshot.generatedTime)}`}
         ${snapshot && asOf && ' · '} ${asOf && html`Machine actions as of ${when(asOf)}`}
@@ -141,12 +141,14 @@ const modeTones: Record<string, Tone> = { active: 'good', passive: 'info', disab
 export const modeBadge = (mode: string | null): Content =>
   badge(modeTones[mode ?? ''] ?? 'quiet', mode ? (modes[mode] ?? spell(mode)) : 'Unknown')
 
-/** What the device reports, and how old its signatures are: they may be stale by their age alone. */
+/** Whether the signatures are stale in the snapshot, or else what the device reports, and how old they are. */
 const signatures = ({ avHealth }: Row): Content => {
-  const { avIsSignatureUpToDate: flag, avSignaturePublishTime: published } = avHealth ?? {}
-  const age = published && html` <small>${span(secondsSince(published))} old</small>`
+  const { avIsSignatureUpToDate: flag, conditions: found } = avHealth ?? {}
+  const installed = avHealth?.avSignaturePublishTime ?? avHealth?.avSignatureUpdateTime
+  const age = installed && html` <small>${span(secondsSince(installed))} old</small>`
   const known = flag === 'true' ? !age && 'up to date' : 'not known'
-  const state = flag === 'false' ? badge('warn', 'stale') : known
+  const isStale = found ? found.includes('signature-stale') : flag === 'false'
+  const state = isStale ? badge('warn', 'stale') : known
   return html`<span class="nowrap">${state}${age}</span>`
 }
 

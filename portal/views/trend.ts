@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Answers } from '../answers.ts'
 import type { Line } from '../charts.ts'
 import { dimensions, valueTone, wordOf } from '../conditions.ts'
@@ -85,23 +85,23 @@ function Shown({ trend: { by, days } }: { trend: TrendAnswer }): View {
 /** The library of charts is loaded with the first one. */
 function Chart({ days, lines }: { days: string[]; lines: Line[] }): View {
   const element = useRef<HTMLDivElement>(null)
+  const [isMissing, setMissing] = useState(false)
   const content = JSON.stringify([days, lines])
   useEffect(() => {
     let remove = () => {}
     let isGone = false
-    import('../charts.ts').then(
-      ({ drawTrend }) => {
-        if (!isGone && element.current) remove = drawTrend(element.current, days, lines)
-      },
-      // Without the chart there is still the table.
-      () => undefined,
-    )
+    const drawn = import('../charts.ts').then(({ drawTrend }) => {
+      if (!isGone && element.current) remove = drawTrend(element.current, days, lines)
+    })
+    // Without the chart there is still the table.
+    drawn.catch(() => setMissing(true))
     return () => {
       isGone = true
       remove()
     }
   }, [content])
   return html`<div class="panel">
+    ${isMissing && html`<p>The chart can't be drawn here: the table below has its numbers.</p>`}
     <div
       class="chart"
       ref=${element}

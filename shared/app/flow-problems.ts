@@ -87,7 +87,7 @@ export function findPollProblems(
           title: `No poll succeeded from ${gap.since} to ${gap.until}`,
           since: gap.since,
           cause:
-            'The app or its data account stood still, or polls failed: lastFailure has the last error.',
+            'The app or its data account stood still, or polls failed: GET /api/status has the last error.',
           fix: 'Nothing is lost: the poll afterwards listed what happened meanwhile. This is shown for a day.',
           consequences: [`${name}: from ${gap.since} to ${gap.until}`],
         },

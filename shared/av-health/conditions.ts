@@ -1,4 +1,6 @@
+import { z } from 'zod'
 import { countedAs, OTHER, UNKNOWN } from '../exports/rollups.ts'
+import { wordsFilter } from '../platform/forms.ts'
 import { plainText } from '../platform/request.ts'
 import type { Columns } from '../platform/table.ts'
 import { timeKey } from '../platform/time.ts'
@@ -54,6 +56,11 @@ export function findConditions(columns: Columns, state: DeviceState) {
       rank: (rankedBy && timeKey(columns[rankedBy(columns)])) || '0',
     }))
 }
+
+export const conditionFilter = wordsFilter(conditionNames).describe(
+  'One condition, or several with commas: all of them.',
+)
+export const conditionsSchema = z.array(z.enum(conditionNames)).nullable()
 
 /** The names of the conditions of a device. */
 export const conditionsOf = (columns: Columns, state: DeviceState) =>

@@ -12,6 +12,7 @@ import { RUN_ID } from '../exports/names.ts'
 import { addUp, OTHER, UNKNOWN } from '../exports/rollups.ts'
 import type { Run } from '../exports/run-record.ts'
 import type { Current } from '../exports/run-store.ts'
+import { bucketFor } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
 import { createReadLimit, scanRanges } from '../platform/ordered-reads.ts'
 import type { Row } from '../platform/table.ts'
@@ -74,7 +75,11 @@ export function createHistory(engine: QueryEngine) {
       const { found, next } = await scanRanges(table(tables.devices), [range], {
         ...{ limit, reads, toEntry },
       })
-      return { history: found, scanned: reads.scanned, next: next?.rowKey ?? null }
+      const isKnown =
+        found.length > 0 ||
+        after !== undefined ||
+        (await table(current.table).get(bucketFor(id, current.buckets), id)) !== undefined
+      return { history: found, isKnown, scanned: reads.scanned, next: next?.rowKey ?? null }
     },
 
     /** Changes of all devices, the newest snapshot first, and in it by device. */

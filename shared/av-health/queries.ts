@@ -5,12 +5,19 @@ import type { Run } from '../exports/run-record.ts'
 import type { Current } from '../exports/run-store.ts'
 import { bucketFor, bucketNames } from '../exports/snapshot-table.ts'
 import { RequestError } from '../platform/errors.ts'
-import { isNamed, isText, nameFilter, textFilter, wordsFilter } from '../platform/forms.ts'
+import { isNamed, isText, nameFilter, textFilter } from '../platform/forms.ts'
 import { createReadLimit, type ReadLimit, scanRanges } from '../platform/ordered-reads.ts'
 import { WRONG_CURSOR } from '../platform/paging.ts'
 import { momentSchema, toTime, wrongQuery } from '../platform/request.ts'
 import { type Columns, isConflict, type Row } from '../platform/table.ts'
-import { conditionNames, conditionsOf, countedFilter, isCountedIn, meets } from './conditions.ts'
+import {
+  conditionFilter,
+  conditionsOf,
+  conditionsSchema,
+  countedFilter,
+  isCountedIn,
+  meets,
+} from './conditions.ts'
 import { columns as allColumns, modeNames, osKind } from './fields.ts'
 import {
   currentRun,
@@ -34,15 +41,14 @@ const listColumns = [
 const nullable = z.string().nullable()
 
 /** A device in a list. */
-export const listedSchema = z.strictObject(
-  Object.fromEntries(listColumns.map((name) => [name, nullable])),
-)
+export const listedSchema = z.strictObject({
+  ...Object.fromEntries(listColumns.map((name) => [name, nullable])),
+  conditions: conditionsSchema,
+})
 
 /** The filters of a list of devices. */
 export const deviceFilters = {
-  condition: wordsFilter(conditionNames).describe(
-    'One condition, or several with commas: all of them.',
-  ),
+  condition: conditionFilter,
   mode: z.enum(modeNames).optional(),
   group: textFilter.describe('The name or the id of the device group.'),
   os: textFilter.describe('The platform or its kind, for instance `Windows11` or `linux`.'),
@@ -75,7 +81,8 @@ export type Sort = (typeof sorts)[number]
 
 /** The orders of a list with this filter, the usual one first. */
 function ordersBy({ condition, name }: DeviceFilter): Sort[] {
-  if (name !== undefined) return condition ? ['id'] : ['name', 'id']
+  // A beginning may fit many devices, each of which is one more read.
+  if (name !== undefined) return condition && name.endsWith('*') ? ['id'] : ['name', 'id']
   return condition && !condition.includes(',') ? ['worst', 'id'] : ['id']
 }
 
@@ -124,9 +131,12 @@ export function createQueries(engine: QueryEngine) {
       const passes = ([name, text]: (typeof wanted)[number]) =>
         text === undefined || tests[name](columns, text, state)
       if (!wanted.every(passes)) return undefined
-      const values = listColumns.map((name) => [name, columns[name]?.toString() ?? null])
-      const avHealth: Record<string, string | null> = Object.fromEntries(values)
-      const { computerDnsName = null } = avHealth
+      const values: Record<string, string | null> = Object.fromEntries(
+        listColumns.map((name) => [name, columns[name]?.toString() ?? null]),
+      )
+      const { computerDnsName = null } = values
+      const is = state ?? toState?.(columns)
+      const avHealth = { ...values, conditions: is ? conditionsOf(columns, is) : null }
       return { machineId: idOf(rowKey), computerDnsName, avHealth }
     }
   }

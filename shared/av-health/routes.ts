@@ -3,7 +3,7 @@ import { createExportRoutes, type ExportDeps } from '../exports/routes.ts'
 import { wordsFilter } from '../platform/forms.ts'
 import { momentSchema, toPast, toTime } from '../platform/request.ts'
 import { defineRoute } from '../platform/route.ts'
-import { conditionNames } from './conditions.ts'
+import { conditionsSchema } from './conditions.ts'
 import { AV_HEALTH } from './export.ts'
 import { changePosition, createHistory, dimensions } from './history.ts'
 import { DEVICE_ID } from './record.ts'
@@ -73,7 +73,7 @@ export const avHealthSchema = z.strictObject({
   device: values
     .nullable()
     .describe('The columns of the snapshot row; null when the snapshot does not hold it.'),
-  conditions: z.array(z.enum(conditionNames)).nullable(),
+  conditions: conditionsSchema,
   firstSeenAt: nullable,
   goneSince: nullable,
   lastChanges: z.array(changeSchema),
@@ -97,7 +97,10 @@ const listHistory = route({
     member: 'history',
     of: changeSchema,
     position: z.string().max(300),
-    more: { scanned: z.int() },
+    more: {
+      isKnown: z.boolean().describe('False when no snapshot held the device.'),
+      scanned: z.int(),
+    },
     csv: ['at', 'kind', 'from', 'to', 'runId'],
   },
   handle: async ({ params: { machineId }, query: { limit, after } }, { engine }) => ({
