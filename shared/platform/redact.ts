@@ -3,7 +3,7 @@ const HIDDEN = '[hidden]'
 const queryNames =
   'sig|code|ticket|token|secret|key|password|passwd|pwd|otp|skoid|sktid|access_token|refresh_token|id_token|client_secret|client_assertion'
 const headerNames =
-  'x-functions-key|authorization|x-apikeys|client_secret|access_token|(?:webhook-)?signature'
+  'x-functions-key|authorization|x-apikeys|client_secret|access_token|webhook-signature'
 
 const secrets: [RegExp, string][] = [
   // SAS signatures and every other secret query or form value, also inside HTML, JSON and another URL.
@@ -23,7 +23,12 @@ const secrets: [RegExp, string][] = [
   [/\b(v1a?,)[\w+/=-]{20,}/g, `$1${HIDDEN}`],
   [/(\/\/[^\s/:@"]{1,256}:)[^\s/@"]{1,256}(?=@)/g, `$1${HIDDEN}`],
   // A quoted value is a secret up to its last quote; an unquoted one up to the next delimiter.
-  [new RegExp(`("(?:${headerNames})\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'), `$1${HIDDEN}`],
+  [
+    new RegExp(`("(?:${headerNames}|signature)\\\\?"\\s*:\\s*\\\\?")[^"\\\\]+`, 'gi'),
+    `$1${HIDDEN}`,
+  ],
+  // `signature:stale` is no secret.
+  [/\b(signature\s*[:=]\s*)[^"\s,;|}]{12,}/gi, `$1${HIDDEN}`],
   [
     new RegExp(
       `\\b((?:${headerNames})\\s*[:=]\\s*(?:(?:Basic|Bearer|SharedKey(?:Lite)?)\\s+)?)[^"\\s,;}]+`,

@@ -30,6 +30,7 @@ test.each([
   ['the ticket of a subscription', 'DELETE /api/continue?ticket=SECRET_0a.SECRET-1_2'],
   ['a signature header', '{"webhook-signature":"v1,SECRET v1,SECRET"}'],
   ['a bare signature', 'sent v1,SECRETSECRETSECRETSECRETSECRETSECRETSECR= in round 2'],
+  ['a signature with its name', 'signature: sha256=SECRETSECRET'],
   ['a shared key header', 'SharedKey account:SECRET+/='],
   ['a proxy password', 'http://someone:SECRET@host:1/path'],
 ])('%s does not come through', (_, text) => {
@@ -40,6 +41,7 @@ test.each([
 })
 
 test.each([
+  'must be one of mode:active|passive, signature:stale|fresh|(unknown), engine:stale',
   'polled machine-actions {"listed":10,"events":2}',
   'defender: GET /api/machines/InfoGatheringExport: 429 TooManyRequests',
   'https://x.blob.core.windows.net/temp-1/2026-11-21/part-00000.c000.json.gz',
