@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { streams } from '../shared/app/sections/events.ts'
+import { summarySchema } from '../shared/av-health/routes.ts'
 import { resources } from '../shared/changes/resources/index.ts'
 import { runSchema, runSummarySchema } from '../shared/exports/view.ts'
 import type { DataFolder } from './data-folder.ts'
@@ -141,6 +142,24 @@ const event = z.object({
   }),
 })
 
+const poster =
+  ({ url, key }: Pick<FollowOptions, 'url' | 'key'>) =>
+  (path: string, body: unknown) =>
+    fetch(`${url}/api/${path}`, {
+      method: 'POST',
+      headers: { 'x-functions-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+
+/** Ends the subscription of the receiver of an earlier start: its address leads nowhere now. */
+export async function leaveEvents({ folder, ...app }: Omit<FollowOptions, 'receiver' | 'say'>) {
+  const { callbackUrl } = folder.state
+  if (callbackUrl === undefined) return
+  await poster(app)('subscriptions/unsubscribe', { callbackUrl })
+  delete folder.state.callbackUrl
+  folder.save()
+}
+
 /** Subscribes the built-in receiver to every event and prints each one that is delivered. */
 export async function followEvents({
   url,
@@ -149,17 +168,7 @@ export async function followEvents({
   receiver,
   say,
 }: FollowOptions): Promise<void> {
-  const post = (path: string, body: unknown) =>
-    fetch(`${url}/api/${path}`, {
-      method: 'POST',
-      headers: { 'x-functions-key': key, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-  const { callbackUrl: before } = folder.state
-  // The receiver has another port after a restart: the earlier callback URL is not valid any more.
-  if (before !== undefined && before !== receiver.url)
-    await post('subscriptions/unsubscribe', { callbackUrl: before })
-  const answer = await post('subscriptions', {
+  const answer = await poster({ url, key })('subscriptions', {
     callbackUrl: receiver.url,
     description: 'npm start',
     filter: { streams },
@@ -189,17 +198,27 @@ function describeEvent({ type, data }: z.infer<typeof event>, signatureOk: boole
 
 const checkedSchema = z.object({ openItems: z.int() })
 
-/** Polls each watched kind now and counts its open items; a kind that can't be polled is left out. */
-export async function countOpen(url: string, key: string): Promise<Record<string, number>> {
+/** Polls each watched kind now and counts its open items; null for a kind that can't be polled. */
+export async function countOpen(url: string, key: string): Promise<Record<string, number | null>> {
   const counts = resources.map(async ({ name, title }) => {
     const answer = await fetch(`${url}/api/changes/${name}/check`, {
       method: 'POST',
       headers: { 'x-functions-key': key },
     })
     const read = checkedSchema.safeParse(await answer.json())
-    return read.success ? [[title, read.data.openItems] as const] : []
+    return [title, read.success ? read.data.openItems : null] as const
   })
-  return Object.fromEntries((await Promise.all(counts)).flat())
+  return Object.fromEntries(await Promise.all(counts))
+}
+
+export type Summary = z.output<typeof summarySchema>
+
+/** The numbers of the current snapshot; null before the first one, undefined where the app does not say. */
+export async function readSummary(url: string, key: string): Promise<Summary | null | undefined> {
+  const headers = { 'x-functions-key': key }
+  const answer = await fetch(`${url}/api/av-health/summary`, { headers })
+  if (answer.status === 404) return null
+  return summarySchema.safeParse(await answer.json()).data
 }
 
 /** Runs a timer of the host immediately. */

@@ -1,8 +1,6 @@
 import { resolve } from 'node:path'
 import { type FlowCheck, flows } from '../shared/app/flows.ts'
-import { countName } from '../shared/exports/run-record.ts'
-import type { Table } from '../shared/platform/table.ts'
-import type { OnceReport } from './app-client.ts'
+import type { OnceReport, Summary } from './app-client.ts'
 import type { Azurite } from './azurite.ts'
 import type { Source } from './data-folder.ts'
 import { wrap } from './relay/format.ts'
@@ -55,52 +53,55 @@ function describeReject({ file, line, reason }: NonNullable<OnceReport['firstRej
   return lines(`rejected line ${line} of ${path}: ${reason}`, '  ')
 }
 
-/** What the current snapshot holds, counted over all its rows. */
-export interface FleetCounts {
-  devices: number
-  modes: Record<string, number>
-  stale: number
-  unknown: number
-}
+const number = (count = 0) => count.toLocaleString('en-US')
+const sayName = (name: string) => (name === '(unknown)' ? 'not known' : name)
 
-export async function countFleet(table: Table): Promise<FleetCounts> {
-  const modes = new Map<string, number>()
-  const signatures = new Map<string, number>()
-  let devices = 0
-  const select = ['avModeName', 'avIsSignatureUpToDate']
-  for await (const { columns } of table.list({ select })) {
-    devices += 1
-    countName(modes, String(columns.avModeName ?? 'no mode'))
-    countName(signatures, String(columns.avIsSignatureUpToDate))
-  }
-  const [stale = 0, unknown = 0] = ['false', 'unknown'].map((flag) => signatures.get(flag) ?? 0)
-  const sorted = [...modes].sort(([, one], [, other]) => other - one)
-  return { devices, modes: Object.fromEntries(sorted), stale, unknown }
-}
-
-/** Three sentences about the fleet. `open`: the open items by kind; null where there are no lists of them. */
+/**
+ * Three sentences about the fleet. `fleet`: the numbers of the current snapshot, null before the first one, undefined where
+ * the app did not say them. `open`: the open items by kind, null where a kind could not be polled, or null where there are no
+ * lists of them.
+ */
 export function describeFleet(
-  fleet: FleetCounts | undefined,
+  fleet: Summary | null | undefined,
   source: Source,
-  open: Record<string, number> | null,
+  open: Record<string, number | null> | null,
 ): string[] {
   const whose =
     source.kind === 'files'
       ? `Your ${many(source.files.length, 'file')} ${source.files.length === 1 ? 'holds' : 'hold'} `
       : ''
-  const actions = Object.entries(open ?? {}).map(([kind, count]) => `${kind} ${count}`)
+  const actions = Object.entries(open ?? {}).map(
+    ([kind, count]) => `${kind} ${count === null ? 'not known' : number(count)}`,
+  )
   const sentences = fleet
-    ? [
-        `${whose}${many(fleet.devices, 'device')}. Antivirus mode: ${Object.entries(fleet.modes)
-          .map(([mode, count]) => `${mode} ${count.toLocaleString('en-US')}`)
-          .join(', ')}.`,
-        `Signatures are stale on ${many(fleet.stale, 'device')}, and unknown on ${many(fleet.unknown, 'device')}.`,
+    ? describeCounts(fleet, whose)
+    : [
+        fleet === null
+          ? 'No snapshot is published: the reason is below.'
+          : 'The app did not answer what the fleet is like: relay summary asks again.',
       ]
-    : ['No snapshot is published: the reason is below.']
   if (actions.length > 0) sentences.push(`Open now: ${actions.join(', ')}.`)
   else if (source.kind === 'files')
     sentences.push('Files say nothing about machine actions and investigations.')
   return sentences.flatMap((one) => lines(one))
+}
+
+/** The modes, and the signatures with the rule by which they are stale. */
+function describeCounts(
+  { devices, counts, snapshot: { thresholds } }: Summary,
+  whose: string,
+): string[] {
+  const all = `${whose}${many(devices, 'device')}.`
+  if (!counts || !thresholds) return [`${all} What they report was not counted.`]
+  const modes = Object.entries(counts.mode ?? {}).map(
+    ([mode, count]) => `${sayName(mode)} ${number(count)}`,
+  )
+  const { stale, '(unknown)': unknown } = counts.signature ?? {}
+  const rule = `older than ${many(thresholds.signatureDays, 'day')}, or reported so`
+  return [
+    `${all} Antivirus mode: ${modes.join(', ')}.`,
+    `Signatures: stale ${number(stale)} (${rule}), not known ${number(unknown)}.`,
+  ]
 }
 
 /** A running host with its function key, where its devices come from, and its data folder. */

@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { preflight } from '../shared/app/preflight.ts'
 import { theApp } from '../shared/app.ts'
-import { AV_HEALTH } from '../shared/av-health/export.ts'
-import { createRunLedger } from '../shared/exports/run-store.ts'
-import { countOpen, exportOnce, followEvents, runTimer } from './app-client.ts'
+import {
+  countOpen,
+  exportOnce,
+  followEvents,
+  leaveEvents,
+  readSummary,
+  runTimer,
+} from './app-client.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { Settings } from './laptop.ts'
 import type { StartOptions } from './options.ts'
 import {
-  countFleet,
   describeChecks,
   describeEmulator,
   describeFleet,
@@ -73,6 +77,7 @@ export async function importAndServe({
       return 0
     }
     const resume = () => runTimer(url, master, 'resume-exports')
+    if (simulator) await leaveEvents({ url, key, folder })
     const importNow = () =>
       unlessBroken(
         exportOnce({ url, key, signal, onProgress: progress.show, resume }),
@@ -90,7 +95,7 @@ export async function importAndServe({
     progress.end()
     const open = source.kind === 'files' ? null : await countOpen(url, key)
     progress.say('')
-    say(describeFleet(await countSnapshot(), source, open))
+    say(describeFleet(await readSummary(url, key), source, open))
     if (options.once) {
       say(['', ...describeReport(report, source)])
       process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -116,12 +121,6 @@ export async function importAndServe({
     folder.noteAddress(undefined)
     await stack.stop()
   }
-}
-
-async function countSnapshot() {
-  const { table } = await theApp().base()
-  const current = await createRunLedger(table('Exports'), AV_HEALTH).current()
-  return current ? countFleet(table(current.table)) : undefined
 }
 
 /** Does the work. When it fails because the emulator has ended, throws that error instead, also when it is noticed later. */

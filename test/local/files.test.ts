@@ -74,7 +74,9 @@ test('a user’s own files meet no fault and no simulated action, and what they 
   expect(ended.stderr).toContain(
     'Your 1 file holds 3 devices. Antivirus mode: active 2, passive 1.',
   )
-  expect(ended.stderr).toContain('Signatures are stale on 1 device, and unknown on 1 device.')
+  expect(ended.stderr).toContain(
+    'Signatures: stale 1 (older than 7 days, or reported so), not known 1.',
+  )
   expect(ended.stderr).not.toContain('simulated')
 })
 

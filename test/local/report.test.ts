@@ -2,9 +2,8 @@ import { execFile } from 'node:child_process'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
-import type { OnceReport } from '../../local/app-client.ts'
-import { countFleet, describeFleet, describeReport, describeServed } from '../../local/report.ts'
-import { theApp } from '../../shared/app.ts'
+import { type OnceReport, readSummary } from '../../local/app-client.ts'
+import { describeFleet, describeReport, describeServed } from '../../local/report.ts'
 import { startTestStack } from '../stack.ts'
 import { typeRelay } from './relay-typed.ts'
 
@@ -39,7 +38,14 @@ const served = {
   source: fleet,
   data: resolve('.local'),
 }
-const held = { devices: 5000, modes: { active: 4310, passive: 690 }, stale: 1, unknown: 31 }
+const held = {
+  snapshot: {
+    ...{ runId: 'r', generatedTime: fleet.generatedTime },
+    thresholds: { signatureDays: 7, scanDays: 14, notSeenDays: 7 },
+  },
+  ...{ devices: 5000, changes: null },
+  counts: { mode: { active: 4310, '(unknown)': 690 }, signature: { stale: 1, '(unknown)': 31 } },
+}
 
 test('one link is renewed, and several are', () => {
   const lines = (linksRenewed: number) =>
@@ -50,7 +56,7 @@ test('one link is renewed, and several are', () => {
 })
 
 test('the first screen says what the fleet is, and fits a terminal of 80 columns', () => {
-  const open = { 'machine actions': 3, 'automated investigations': 2 }
+  const open = { 'machine actions': 3, 'automated investigations': null }
   const path = `/home/somebody/${'folder/'.repeat(20)}part-00001.json.gz`
   const firstRejects = [{ file: path, line: 12, reason: 'the line is not JSON' }]
   const unknownFields = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`NewField${n}`, n]))
@@ -65,9 +71,9 @@ test('the first screen says what the fleet is, and fits a terminal of 80 columns
   const screen = [...usual, ...describeReport(odd, { kind: 'files' })]
 
   expect(screen.slice(0, 3)).toEqual([
-    '5,000 devices. Antivirus mode: active 4,310, passive 690.',
-    'Signatures are stale on 1 device, and unknown on 31 devices.',
-    'Open now: machine actions 3, automated investigations 2.',
+    '5,000 devices. Antivirus mode: active 4,310, not known 690.',
+    'Signatures: stale 1 (older than 7 days, or reported so), not known 31.',
+    'Open now: machine actions 3, automated investigations not known.',
   ])
   expect(screen.filter((line) => line.length > 80)).toEqual([])
   expect(screen.join('\n')).toMatch(
@@ -85,8 +91,12 @@ test('own files are named as such, and nothing beside them', () => {
 
   expect(said[0]).toMatch(/^Your 1 file holds 5,000 devices\. /)
   expect(said.join('\n')).not.toMatch(/simulated Defender|Tenable|faults of/)
+  expect(describeFleet(null, fleet, {})).toEqual(['No snapshot is published: the reason is below.'])
   expect(describeFleet(undefined, fleet, {})).toEqual([
-    'No snapshot is published: the reason is below.',
+    'The app did not answer what the fleet is like: relay summary asks again.',
+  ])
+  expect(describeFleet({ ...held, counts: null }, fleet, {})).toEqual([
+    '5,000 devices. What they report was not counted.',
   ])
 })
 
@@ -95,7 +105,6 @@ test('every suggested command works when it is pasted into a shell', async () =>
   onTestFinished(() => stack.stop())
   const { body } = await stack.post('av-health/exports')
   await stack.runToEnd(body.runId)
-  const { table } = await theApp().base()
 
   const commands = (['fleet', 'files'] as const).flatMap((kind) =>
     describeServed({ ...served, source: { ...fleet, kind, files: [] } }).filter((line) =>
@@ -115,6 +124,5 @@ test('every suggested command works when it is pasted into a shell', async () =>
     '--data',
     "/tmp/it's here",
   ])
-  const snapshot = (await stack.get('av-health/snapshots')).body.snapshots[0]
-  expect(await countFleet(table(snapshot.table))).toMatchObject({ devices: 300 })
+  expect(await readSummary(stack.host.url, stack.keys.function)).toMatchObject({ devices: 300 })
 })
